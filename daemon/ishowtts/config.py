@@ -1,0 +1,324 @@
+"""YAML to a validated configuration: every fault at once, each with its file, line and key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from ishowtts.errors import ConfigError
+
+DEFAULT_PATH = Path("/etc/ishowtts/config.yaml")
+_MAX_CONFIG_BYTES = 1 << 20
+
+
+def _no_wildcard(topic: str) -> str:
+    if not re.fullmatch(r"[^+#\x00/\s]+(/[^+#\x00/\s]+)*", topic):
+        raise ValueError("must be one or more topic levels without +, #, spaces or empty levels")
+    return topic
+
+
+def _audio_device(device: str) -> str:
+    if not device.strip():
+        raise ValueError("must be auto, silent, wav:PATH or the name of an ALSA PCM")
+    if device == "wav:":
+        raise ValueError("wav: needs a path, as in wav:/tmp/speech.wav")
+    return device
+
+
+def _device_name(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(r"[a-z0-9_-]{1,64}", name):
+        raise ValueError("must be 1 to 64 characters of a-z, 0-9, _ and -")
+    return name
+
+
+def _listen(address: str | None) -> str | None:
+    if address is not None and not re.fullmatch(r"[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", address):
+        raise ValueError("must be HOST:PORT, or null for none")
+    return address
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Device(_Section):
+    """Who this appliance is."""
+
+    name: Annotated[str | None, AfterValidator(_device_name)] = None
+
+
+class Tls(_Section):
+    """TLS towards the broker: on where any of these is set."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the connection is encrypted."""
+        return any((self.ca, self.cert, self.key))
+
+
+class Mqtt(_Section):
+    """The broker and how to reach it."""
+
+    host: str = Field("localhost", min_length=1)
+    port: int = Field(1883, ge=1, le=65535)
+    prefix: Annotated[str, AfterValidator(_no_wildcard)] = "ishowtts"
+    protocol: Literal[5, "3.1.1"] = 5
+    username: str | None = None
+    password_file: Path | None = None
+    keepalive_s: int = Field(30, ge=5, le=3600)
+    tls: Tls = Tls()
+
+
+class F5(_Section):
+    """The F5-TTS engine."""
+
+    weights: Path | None = None
+    voices_dir: Path | None = None
+    default_voice: str = "default"
+    nfe_step: int = Field(7, ge=4, le=64)
+    cfg_strength: float = Field(2.0, ge=0, le=10)
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    optimisations: dict[str, bool] = {}
+
+
+class EngineDeadlines(_Section):
+    """How long the worker may take without progress before it is ended."""
+
+    hello_s: float = Field(60, gt=0)
+    load_s: float = Field(300, gt=0)
+    warm_step_s: float = Field(300, gt=0)
+    segment_s: float = Field(120, gt=0)
+
+
+class EngineSection(_Section):
+    """Which engine speaks."""
+
+    kind: Literal["auto", "f5", "espeak"] = "auto"
+    fallback: bool = True
+    espeak_voice: str = Field("en-us", pattern=r"^[A-Za-z0-9+_-]{1,32}$")
+    f5: F5 = F5()
+    deadlines: EngineDeadlines = EngineDeadlines()
+
+
+class Audio(_Section):
+    """Where the sound goes."""
+
+    device: Annotated[str, AfterValidator(_audio_device)] = "auto"
+    volume: int = Field(80, ge=0, le=100)
+
+
+class Limits(_Section):
+    """What one line may be."""
+
+    max_chars: int = Field(1000, ge=1, le=100_000)
+
+
+class Queue(_Section):
+    """How many lines wait, and for how long."""
+
+    max_lines: int = Field(1000, ge=1, le=1_000_000)
+    max_age_s: float = Field(900, gt=0)
+    dedup_s: float = Field(600, ge=0)
+    history_days: float = Field(30, ge=0)
+
+
+class Telemetry(_Section):
+    """How often a snapshot is published."""
+
+    interval_s: float = Field(5, ge=0.2, le=3600)
+
+
+class BoardSection(_Section):
+    """Where readings of the board come from."""
+
+    source: Literal["auto", "sysfs", "simulated", "none"] = "auto"
+    sysfs_root: Path = Path("/sys")
+
+
+class Http(_Section):
+    """The local web interface; null for none."""
+
+    listen: Annotated[str | None, AfterValidator(_listen)] = "127.0.0.1:8770"
+
+
+class Log(_Section):
+    """What goes to the journal."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    private: bool = False
+
+
+class Config(_Section):
+    """Everything that an operator can say."""
+
+    device: Device = Device()
+    mqtt: Mqtt = Mqtt()
+    engine: EngineSection = EngineSection()
+    audio: Audio = Audio()
+    limits: Limits = Limits()
+    queue: Queue = Queue()
+    telemetry: Telemetry = Telemetry()
+    board: BoardSection = BoardSection()
+    http: Http = Http()
+    log: Log = Log()
+    state_dir: Path = Path("/var/lib/ishowtts")
+    cache_dir: Path = Path("/var/cache/ishowtts")
+
+    def root_topic(self, serial: str | None = None) -> str:
+        """`<prefix>/<device>`; the device is named after host and serial number where no name is set."""
+        return f"{self.mqtt.prefix}/{self.device.name or default_device_name(serial)}"
+
+    def mqtt_password(self, credentials_dir: Path | None = None) -> SecretStr | None:
+        """The broker's password: a systemd credential `mqtt-password`, else `mqtt.password_file`.
+
+        Raises:
+            ConfigError: a file that is named cannot be read.
+        """
+        credential = credentials_dir / "mqtt-password" if credentials_dir else None
+        path = credential if credential and credential.is_file() else self.mqtt.password_file
+        if path is None:
+            return None
+        try:
+            return SecretStr(path.read_text(encoding="utf-8").rstrip("\r\n"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError([f"mqtt.password_file: {path} cannot be read ({_why(error)}); mend its path or permissions"]) from error
+
+
+def default_device_name(serial: str | None) -> str:
+    """Host name and the end of the board's serial number, folded to `[a-z0-9_-]`."""
+    name = socket.gethostname().split(".")[0] + (f"-{serial[-4:]}" if serial else "")
+    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-")[:64] or "ishowtts"
+
+
+def load(path: Path) -> Config:
+    """Read and validate a configuration file.
+
+    Raises:
+        ConfigError: with every fault that was found.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read ({_why(error)}); name another file with --config"]) from error
+    if len(raw) > _MAX_CONFIG_BYTES:
+        raise ConfigError([f"{path}: is larger than 1 MiB; this is no configuration of iShowTTS"])
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8"]) from error
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> Config:
+    """Validate a configuration given as text; `source` names it in messages."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        problems, lines = _walk(node, source)
+        data: Any = yaml.safe_load(text) if not problems else None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{source}:{mark.line + 1}" if mark else source
+        raise ConfigError([f"{where}: is not YAML: {getattr(error, 'problem', None) or error}"]) from error
+    except RecursionError as error:
+        raise ConfigError([f"{source}: is nested too deeply; no configuration of iShowTTS is"]) from error
+    if problems:
+        raise ConfigError(problems)
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise ConfigError([f"{source}:1: must be a mapping of sections such as `mqtt:` and `audio:`"])
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_sentences(error, source, lines)) from error
+
+
+Lines = dict[tuple[str | int, ...], int]
+
+
+def _walk(node: yaml.Node | None, source: str) -> tuple[list[str], Lines]:
+    """Line numbers of every key; a key given twice and a null section are told as problems."""
+    problems: list[str] = []
+    lines: Lines = {}
+
+    def visit(node: yaml.Node, path: tuple[str | int, ...]) -> None:
+        lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                name = str(key.value)
+                line = key.start_mark.line + 1
+                if name in seen:
+                    problems.append(f"{source}:{line}: {_dotted((*path, name))}: is given twice; keep one")
+                seen.add(name)
+                lines[(*path, name)] = line
+                visit(value, (*path, name))
+        elif isinstance(node, yaml.SequenceNode):
+            for i, value in enumerate(node.value):
+                visit(value, (*path, i))
+
+    if node is not None:
+        visit(node, ())
+    return problems, lines
+
+
+def _sentences(error: ValidationError, source: str, lines: Lines) -> list[str]:
+    sentences: list[tuple[int, str]] = []
+    for fault in error.errors():
+        path = tuple(fault["loc"])
+        while path and path not in lines:
+            path = path[:-1]
+        line = lines.get(path, 1)
+        if fault["type"] == "extra_forbidden":
+            what = f"unknown key{_did_you_mean(path)}"
+        else:
+            message = fault["msg"].removeprefix("Value error, ")
+            what = message[0].lower() + message[1:]
+            if not isinstance(fault["input"], dict):
+                what += f" (got {str(fault['input'])[:80]!r})"
+        sentence = f"{source}:{line}: {_dotted(path) or 'the file'}: {what}"
+        if (line, sentence) not in sentences:
+            sentences.append((line, sentence))
+    return [sentence for _, sentence in sorted(sentences)]
+
+
+def _did_you_mean(path: tuple[str | int, ...]) -> str:
+    model: type[BaseModel] = Config
+    for part in path[:-1]:
+        field = model.model_fields.get(str(part))
+        inner = _model_of(field.annotation) if field else None
+        if inner is None:
+            return ""
+        model = inner
+    close = difflib.get_close_matches(str(path[-1]), list(model.model_fields), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(sorted(model.model_fields))}"
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) is Union:
+        return next((found for part in get_args(annotation) if (found := _model_of(part))), None)
+    return None
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    return ".".join(str(part) for part in path)
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "not UTF-8"

@@ -1,0 +1,72 @@
+"""Engines turn segments into sound. This package's face holds the contract that every engine keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from ishowtts.speech import Segment, Utterance
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Step `i` of `n` of a phase such as `load` or `warm`."""
+
+    phase: str
+    i: int
+    n: int
+
+
+@dataclass(frozen=True)
+class VoiceCard:
+    """A voice that is ready: the longest segment that it takes, in UTF-8 bytes."""
+
+    name: str
+    max_segment_bytes: int
+
+
+ReportProgress = Callable[[Progress], None]
+IsCancelled = Callable[[], bool]
+
+
+class Cancelled(Exception):  # noqa: N818 - not a fault: the caller asked for it
+    """A synthesis that was told to stop, and did."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Turns segments into sound. One thread calls it."""
+
+    @property
+    def name(self) -> str:
+        """`f5`, `espeak`: as events and telemetry show it."""
+
+    @property
+    def rate_hz(self) -> int:
+        """Sample rate of what `synthesize` returns."""
+
+    def load(self, progress: ReportProgress) -> None:
+        """Read weights and voices.
+
+        Raises:
+            WeightsError, VoiceError: they cannot be used; the sentence says what to mend.
+        """
+
+    def prepare(self, voice: str | None) -> VoiceCard:
+        """Make a voice ready (`None`: the default one). Raises VoiceError."""
+
+    def warm(self, progress: ReportProgress) -> None:
+        """Run the real path until it is as fast as it will be."""
+
+    def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
+        """Speak one segment.
+
+        Raises:
+            SynthesisError: this text cannot be spoken.
+            EngineError: the engine cannot speak at all now.
+            Cancelled: `cancelled()` turned true.
+        """
+
+    def close(self) -> None:
+        """Let go of everything. Idempotent."""

@@ -1,0 +1,34 @@
+"""From samples to the sound device. This package's face holds the contract that every speaker keeps."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from ishowtts.speech import Samples
+
+
+@runtime_checkable
+class Speaker(Protocol):
+    """A sound device, or what stands for one. One thread, the player's, calls it."""
+
+    @property
+    def name(self) -> str:
+        """What telemetry shows as `audio.device`."""
+
+    def open(self, rate_hz: int) -> None:
+        """Make ready for mono S16 at this rate. Raises SpeakerError."""
+
+    def write(self, block: Samples) -> None:
+        """Hand over one short block; returns when the device has room for the next. Raises SpeakerError."""
+
+    def delay_s(self) -> float:
+        """Seconds of sound that were written and are not yet heard."""
+
+    def drain(self) -> None:
+        """Wait until all that was written has been heard. Raises SpeakerError."""
+
+    def drop(self) -> None:
+        """Forget what was written and not yet heard."""
+
+    def close(self) -> None:
+        """Let go of the device. Idempotent."""
