@@ -1,20 +1,26 @@
-"""YAML to a validated configuration: every fault at once, each with its file, line and key."""
+"""What an operator can say, section by section, with defaults and bounds."""
 
 from __future__ import annotations
 
-import difflib
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ishowtts.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/ishowtts/config.yaml")
-_MAX_CONFIG_BYTES = 1 << 20
 
 
 def _no_wildcard(topic: str) -> str:
@@ -44,7 +50,21 @@ def _listen(address: str | None) -> str | None:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_section_is_default(cls, data: Any) -> Any:
+        """`mqtt:` with nothing under it means its defaults."""
+        return {} if data is None else data
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_bool_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and annotation in (int, float):
+            raise ValueError("must be a number, not true or false")
+        return value
 
 
 class Device(_Section):
@@ -192,7 +212,9 @@ class Config(_Section):
         try:
             return SecretStr(path.read_text(encoding="utf-8").rstrip("\r\n"))
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError([f"mqtt.password_file: {path} cannot be read ({_why(error)}); mend its path or permissions"]) from error
+            raise ConfigError(
+                [f"mqtt.password_file: {path} cannot be read ({why(error)}); mend its path or permissions"]
+            ) from error
 
 
 def default_device_name(serial: str | None) -> str:
@@ -201,124 +223,6 @@ def default_device_name(serial: str | None) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-")[:64] or "ishowtts"
 
 
-def load(path: Path) -> Config:
-    """Read and validate a configuration file.
-
-    Raises:
-        ConfigError: with every fault that was found.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ConfigError([f"{path}: cannot be read ({_why(error)}); name another file with --config"]) from error
-    if len(raw) > _MAX_CONFIG_BYTES:
-        raise ConfigError([f"{path}: is larger than 1 MiB; this is no configuration of iShowTTS"])
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8"]) from error
-    return parse(text, str(path))
-
-
-def parse(text: str, source: str) -> Config:
-    """Validate a configuration given as text; `source` names it in messages."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        problems, lines = _walk(node, source)
-        data: Any = yaml.safe_load(text) if not problems else None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{source}:{mark.line + 1}" if mark else source
-        raise ConfigError([f"{where}: is not YAML: {getattr(error, 'problem', None) or error}"]) from error
-    except RecursionError as error:
-        raise ConfigError([f"{source}: is nested too deeply; no configuration of iShowTTS is"]) from error
-    if problems:
-        raise ConfigError(problems)
-    if data is None:
-        data = {}
-    if not isinstance(data, dict):
-        raise ConfigError([f"{source}:1: must be a mapping of sections such as `mqtt:` and `audio:`"])
-    try:
-        return Config.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(_sentences(error, source, lines)) from error
-
-
-Lines = dict[tuple[str | int, ...], int]
-
-
-def _walk(node: yaml.Node | None, source: str) -> tuple[list[str], Lines]:
-    """Line numbers of every key; a key given twice and a null section are told as problems."""
-    problems: list[str] = []
-    lines: Lines = {}
-
-    def visit(node: yaml.Node, path: tuple[str | int, ...]) -> None:
-        lines.setdefault(path, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                name = str(key.value)
-                line = key.start_mark.line + 1
-                if name in seen:
-                    problems.append(f"{source}:{line}: {_dotted((*path, name))}: is given twice; keep one")
-                seen.add(name)
-                lines[(*path, name)] = line
-                visit(value, (*path, name))
-        elif isinstance(node, yaml.SequenceNode):
-            for i, value in enumerate(node.value):
-                visit(value, (*path, i))
-
-    if node is not None:
-        visit(node, ())
-    return problems, lines
-
-
-def _sentences(error: ValidationError, source: str, lines: Lines) -> list[str]:
-    sentences: list[tuple[int, str]] = []
-    for fault in error.errors():
-        path = tuple(fault["loc"])
-        while path and path not in lines:
-            path = path[:-1]
-        line = lines.get(path, 1)
-        if fault["type"] == "extra_forbidden":
-            what = f"unknown key{_did_you_mean(path)}"
-        else:
-            message = fault["msg"].removeprefix("Value error, ")
-            what = message[0].lower() + message[1:]
-            if not isinstance(fault["input"], dict):
-                what += f" (got {str(fault['input'])[:80]!r})"
-        sentence = f"{source}:{line}: {_dotted(path) or 'the file'}: {what}"
-        if (line, sentence) not in sentences:
-            sentences.append((line, sentence))
-    return [sentence for _, sentence in sorted(sentences)]
-
-
-def _did_you_mean(path: tuple[str | int, ...]) -> str:
-    model: type[BaseModel] = Config
-    for part in path[:-1]:
-        field = model.model_fields.get(str(part))
-        inner = _model_of(field.annotation) if field else None
-        if inner is None:
-            return ""
-        model = inner
-    close = difflib.get_close_matches(str(path[-1]), list(model.model_fields), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(sorted(model.model_fields))}"
-
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) is Union:
-        return next((found for part in get_args(annotation) if (found := _model_of(part))), None)
-    return None
-
-
-def _dotted(path: tuple[str | int, ...]) -> str:
-    return ".".join(str(part) for part in path)
-
-
-def _why(error: OSError | UnicodeDecodeError) -> str:
+def why(error: OSError | UnicodeDecodeError) -> str:
+    """The system's own reason, short."""
     return error.strerror or str(error) if isinstance(error, OSError) else "not UTF-8"

@@ -1,0 +1,135 @@
+"""YAML to a validated configuration: every fault at once, each with its file, line and key."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ishowtts.config.schema import Config, why
+from ishowtts.errors import ConfigError
+
+_MAX_CONFIG_BYTES = 1 << 20
+
+
+def load(path: Path) -> Config:
+    """Read and validate a configuration file.
+
+    Raises:
+        ConfigError: with every fault that was found.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            [f"{path}: cannot be read ({why(error)}); name another file with --config"]
+        ) from error
+    if len(raw) > _MAX_CONFIG_BYTES:
+        raise ConfigError([f"{path}: is larger than 1 MiB; this is no configuration of iShowTTS"])
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8"]) from error
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> Config:
+    """Validate a configuration given as text; `source` names it in messages."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        problems, lines = _walk(node, source)
+        data: Any = yaml.safe_load(text) if not problems else None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{source}:{mark.line + 1}" if mark else source
+        raise ConfigError([f"{where}: is not YAML: {getattr(error, 'problem', None) or error}"]) from error
+    except RecursionError as error:
+        raise ConfigError([f"{source}: is nested too deeply; no configuration of iShowTTS is"]) from error
+    if problems:
+        raise ConfigError(problems)
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise ConfigError([f"{source}:1: must be a mapping of sections such as `mqtt:` and `audio:`"])
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_sentences(error, source, lines)) from error
+
+
+Lines = dict[tuple[str | int, ...], int]
+
+
+def _walk(node: yaml.Node | None, source: str) -> tuple[list[str], Lines]:
+    """Line numbers of every key; a key given twice and a null section are told as problems."""
+    problems: list[str] = []
+    lines: Lines = {}
+
+    def visit(node: yaml.Node, path: tuple[str | int, ...]) -> None:
+        lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                name = str(key.value)
+                line = key.start_mark.line + 1
+                if name in seen:
+                    problems.append(f"{source}:{line}: {_dotted((*path, name))}: is given twice; keep one")
+                seen.add(name)
+                lines[path + (name,)] = line
+                visit(value, (*path, name))
+        elif isinstance(node, yaml.SequenceNode):
+            for i, value in enumerate(node.value):
+                visit(value, (*path, i))
+
+    if node is not None:
+        visit(node, ())
+    return problems, lines
+
+
+def _sentences(error: ValidationError, source: str, lines: Lines) -> list[str]:
+    sentences: list[tuple[int, str]] = []
+    for fault in error.errors():
+        path = tuple(fault["loc"])
+        while path and path not in lines:
+            path = path[:-1]
+        line = lines.get(path, 1)
+        if fault["type"] == "extra_forbidden":
+            what = f"unknown key{_did_you_mean(path)}"
+        else:
+            message = fault["msg"].removeprefix("Value error, ")
+            what = message[0].lower() + message[1:]
+            if not isinstance(fault["input"], dict):
+                what += f" (got {str(fault['input'])[:80]!r})"
+        sentence = f"{source}:{line}: {_dotted(path) or 'the file'}: {what}"
+        if (line, sentence) not in sentences:
+            sentences.append((line, sentence))
+    return [sentence for _, sentence in sorted(sentences)]
+
+
+def _did_you_mean(path: tuple[str | int, ...]) -> str:
+    model: type[BaseModel] = Config
+    for part in path[:-1]:
+        field = model.model_fields.get(str(part))
+        inner = _model_of(field.annotation) if field else None
+        if inner is None:
+            return ""
+        model = inner
+    close = difflib.get_close_matches(str(path[-1]), list(model.model_fields), n=1, cutoff=0.5)
+    return (
+        f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(sorted(model.model_fields))}"
+    )
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) is Union:
+        return next((found for part in get_args(annotation) if (found := _model_of(part))), None)
+    return None
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    return ".".join(str(part) for part in path)
