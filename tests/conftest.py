@@ -1,0 +1,42 @@
+"""Real parts that tests of several areas share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.broker import Broker
+from support.client import Client
+
+
+@pytest.fixture
+def make_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
+    """`make_broker(users=…, extra=…)`: a started mosquitto that is ended after the test."""
+    with ExitStack() as stack:
+        made = 0
+
+        def make(**options: Any) -> Broker:
+            nonlocal made
+            made += 1
+            directory = tmp_path / f"broker-{made}"
+            directory.mkdir()
+            return stack.enter_context(Broker(directory, **options))
+
+        yield make
+
+
+@pytest.fixture
+def broker(make_broker: Callable[..., Broker]) -> Broker:
+    """A mosquitto for this test alone: `.host`, `.port`, `.stop()`, `.kill()`, `.start()`."""
+    return make_broker()
+
+
+@pytest.fixture
+def mqtt_client(broker: Broker) -> Iterator[Client]:
+    """A connected MQTT 5 client of `broker`: `subscribe`, `publish`, `wait_for` with a deadline."""
+    with Client(broker.host, broker.port) as client:
+        yield client

@@ -1,0 +1,154 @@
+"""A real mosquitto of its own for a test, on a free loopback port."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+_START_S = 20.0
+
+
+class Broker:
+    """mosquitto with persistence that survives a kill.
+
+    Args:
+        directory: an empty folder for its configuration, log and persistence.
+        users: name to password; `None` lets anybody in.
+        extra: further lines of its configuration.
+        listener_extra: further lines for its one listener, such as TLS files.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(
+        self,
+        directory: Path,
+        users: Mapping[str, str] | None = None,
+        extra: Sequence[str] = (),
+        listener_extra: Sequence[str] = (),
+    ) -> None:
+        self.port = 0
+        self._directory = directory
+        self._users = users
+        self._extra = list(extra)
+        self._listener_extra = list(listener_extra)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        """All that it has logged so far."""
+        path = self._directory / "mosquitto.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def start(self) -> Broker:
+        """Start it, again on the same port after a stop; returns when it listens."""
+        deadline = time.monotonic() + _START_S
+        keep_port = self.port != 0
+        while True:
+            if not keep_port:
+                # Below the range from which the kernel deals ports to clients: nobody takes it in a restart.
+                self.port = random.randint(15_000, 32_000)
+            if self._try_start(deadline):
+                return self
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"mosquitto does not start:\n{self.log}")
+
+    def stop(self) -> None:
+        """End it cleanly; sessions and retained messages stay on disk."""
+        self._end(signal.SIGTERM)
+
+    def save(self) -> None:
+        """Have it write sessions and retained messages to disk; returns when it has."""
+        assert self._process is not None
+        database = (
+            self._directory / "mosquitto.db"
+        )  # written beside it and renamed, so a new file is a whole one
+        before = database.stat().st_mtime_ns if database.exists() else 0
+        self._process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + _START_S
+        while not database.exists() or database.stat().st_mtime_ns == before:
+            assert time.monotonic() < deadline, "mosquitto does not save"
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End it as a power cut would; what it has not saved is lost (see `save`)."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Stop it from answering, without closing a connection."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it answer again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Broker:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(how)
+            process.send_signal(signal.SIGCONT)
+            process.wait(timeout=_START_S)
+
+    def _try_start(self, deadline: float) -> bool:
+        config = self._write_config()
+        before = self.log.count(" running")
+        program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        if program is None:
+            raise RuntimeError("mosquitto is not installed; apt-get install mosquitto")
+        with (self._directory / "mosquitto.log").open("ab") as log:
+            process = subprocess.Popen(
+                [program, "-c", str(config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        while process.poll() is None and time.monotonic() < deadline:
+            if self.log.count(" running") > before:
+                self._process = process
+                return True
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        return False
+
+    def _write_config(self) -> Path:
+        lines = [
+            f"listener {self.port} {self.host}",
+            *self._listener_extra,
+            f"allow_anonymous {'true' if self._users is None else 'false'}",
+            "persistence true",
+            f"persistence_location {self._directory}/",
+            "autosave_interval 1",
+            "autosave_on_changes true",
+            "log_dest stderr",
+            "log_type all",
+        ]
+        if os.geteuid() == 0:
+            lines.append("user root")
+        if self._users is not None:
+            passwords = self._directory / "passwords"
+            passwords.touch(mode=0o600)
+            for name, password in self._users.items():
+                subprocess.run(
+                    ["mosquitto_passwd", "-b", str(passwords), name, password],
+                    check=True,
+                    capture_output=True,
+                )
+            lines.append(f"password_file {passwords}")
+        config = self._directory / "mosquitto.conf"
+        config.write_text("\n".join([*lines, *self._extra]) + "\n")
+        return config
