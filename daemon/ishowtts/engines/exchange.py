@@ -1,0 +1,66 @@
+"""What the daemon and its worker exchange: deadlines, requests, and how a conversation ends."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from ishowtts.engines import VoiceCard
+from ishowtts.engines.wire import Kind
+from ishowtts.errors import IShowError
+from ishowtts.speech import Utterance
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """How long the worker may take without progress before it is ended."""
+
+    hello_s: float = 60.0
+    load_s: float = 300.0
+    warm_step_s: float = 300.0
+    segment_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What the worker said when it was warm."""
+
+    name: str
+    rate_hz: int
+    warm_s: float
+    card: VoiceCard
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a conversation is over.
+
+    Attributes:
+        reason: one sentence.
+        hung: the worker still runs, and must be aborted.
+        hopeless: an error that a new worker would only repeat.
+        voice: the voice that was being prepared, as a request named it, where one was.
+    """
+
+    reason: str
+    hung: bool = False
+    hopeless: IShowError | None = None
+    preparing: bool = False
+    voice: str | None = None
+
+
+@dataclass(eq=False)
+class Request(Generic[Answer]):
+    """Something asked of the worker; `future` takes the answer, or why there is none."""
+
+    seq: int
+    kind: Kind
+    voice: str | None
+    longest_s: float = 0.0
+    future: Future[Answer] = field(default_factory=Future)
+    began_s: float = math.inf
+    sound: Utterance | None = None
