@@ -1,0 +1,153 @@
+"""Text made fit for speech, and cut into parts that an engine takes in one go."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_left
+from itertools import accumulate, pairwise
+
+_MIN_BYTES = 16
+_JOINERS = "\u200c\u200d"
+_FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
+
+# How good a place for a cut is; the higher the better.
+_SENTENCE, _CLAUSE, _WORD, _LETTER, _TOKEN, _NEVER = 3, 2, 1, 0, -1, -2
+
+_CLOSERS = "\"'”’»)\\]）】》」』〉"
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+_SENTENCE_END = re.compile(rf"[.!?…]+[{_CLOSERS}]*(?=\s)|[。！？｡…][。！？｡…!?]*[{_CLOSERS}]*")
+_CLAUSE_END = re.compile(rf"[,;:—–][{_CLOSERS}]*(?=\s)|(?<=\s)[-–—](?=\s)|[，、；：､][{_CLOSERS}]*|—+")
+_WORD_END = re.compile(rf"(?=\s)|(?<=[{_CJK}])(?=[{_CJK}])")
+_NOT_AN_END = re.compile(
+    r"\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|approx|No|Nr|Fig|e\.g|i\.e|z\.B|d\.h|bzw|ca)\.$",
+    re.IGNORECASE,
+)
+_TOKENS = re.compile(
+    r"(?:https?://|www\.)[!-~]*[0-9A-Za-z/=&#_~-]"  # an address of the web, without the full stop behind it
+    r"|[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"  # one of mail
+    r"|[+\-−]?[$€£¥]?\d+(?:[.,:/\-–]\d+)*[%‰°]?"  # a number, a time, a date
+)
+
+
+def clean(text: str) -> str:
+    """Text in NFC, without control characters and lone surrogates, white space folded to single blanks."""
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+    kept = "".join(
+        c for c in joined if c.isspace() or c in _JOINERS or unicodedata.category(c) not in ("Cc", "Cf")
+    )
+    return " ".join(unicodedata.normalize("NFC", kept).split())
+
+
+def is_speakable(text: str) -> bool:
+    """Whether there is at least one letter or digit."""
+    return any(c.isalnum() for c in text)
+
+
+def segments(text: str, max_bytes: int, first_max_bytes: int | None = None) -> list[str]:
+    """Cut text at sentence ends; where one is too long at clauses, then between words, then anywhere.
+
+    Args:
+        text: any text; it is cleaned first.
+        max_bytes: the longest segment, in UTF-8 bytes; at least 16.
+        first_max_bytes: the same for the first one, which a listener waits for; kept where words allow it.
+
+    Returns:
+        Segments of which each has something to say. Together they are the whole of `clean(text)` except for
+        white space; where it takes several, runs without a letter or digit longer than a third of one are cut
+        short. A number or an address stays whole unless it is longer than a segment. Nothing to say: none.
+    """
+    if max_bytes < _MIN_BYTES:
+        raise ValueError(f"a segment of {max_bytes} bytes holds no word: at least {_MIN_BYTES}")
+    text = clean(text)
+    if len(text.encode()) > max_bytes:
+        text = _shorten_runs(text, max_bytes // 3)
+    speaks = [i for i, c in enumerate(text) if c.isalnum()]
+    if not speaks:
+        return []
+    ranks = _rank_cuts(text)
+    offsets = [0, *accumulate(len(c.encode()) for c in text)]
+
+    def cut(start: int, limit_bytes: int, least: int) -> int | None:
+        first = speaks[bisect_left(speaks, start)] + 1
+        # What speaks last goes with the rest, so that no rest is only punctuation.
+        end = min(_reach(offsets, start, limit_bytes), speaks[-1])
+        return _best_cut(ranks, start, first, end, least)
+
+    bounds = [0]
+    if first_max_bytes is not None and offsets[-1] > first_max_bytes:
+        bounds += [early] if (early := cut(0, min(first_max_bytes, max_bytes), _WORD)) is not None else []
+    while offsets[-1] - offsets[bounds[-1]] > max_bytes:
+        found = cut(bounds[-1], max_bytes, _NEVER)
+        bounds.append(len(text) if found is None else found)
+    return [text[start:end].strip() for start, end in pairwise([*bounds, len(text)]) if start < end]
+
+
+def _shorten_runs(text: str, limit_bytes: int) -> str:
+    """Leave at most `limit_bytes` of each run in which nothing speaks: it could fill segments of its own."""
+
+    def shorten(run: re.Match[str]) -> str:
+        raw = run[0].encode()
+        return run[0] if len(raw) <= limit_bytes else raw[:limit_bytes].decode("utf-8", "ignore")
+
+    return re.sub(r"[\W_]+", shorten, text)
+
+
+def _rank_cuts(text: str) -> list[int]:
+    """How good a cut before each character is."""
+    ranks = [_LETTER if _starts_letter(text, i) else _NEVER for i in range(len(text))] + [_SENTENCE]
+    for pattern, rank in ((_WORD_END, _WORD), (_CLAUSE_END, _CLAUSE), (_SENTENCE_END, _SENTENCE)):
+        for match in pattern.finditer(text):
+            abbreviated = rank == _SENTENCE and _NOT_AN_END.search(text, max(0, match.end() - 8), match.end())
+            if not abbreviated and ranks[match.end()] != _NEVER:
+                ranks[match.end()] = rank
+    for match in _TOKENS.finditer(text):
+        for i in range(match.start() + 1, match.end()):
+            ranks[i] = min(ranks[i], _TOKEN)
+    return ranks
+
+
+def _starts_letter(text: str, i: int) -> bool:
+    """Whether a new letter, as a reader sees it, starts at `i`: close to Unicode's grapheme clusters."""
+    if i == 0:
+        return False
+    before, here = text[i - 1], text[i]
+    if unicodedata.category(here).startswith("M") or here in _JOINERS or here in "\u0e33\u0eb3":
+        return False
+    if (
+        before == "\u200d" or unicodedata.combining(before) == 9
+    ):  # a joiner; a virama, which ties two consonants
+        return False
+    if "\U0001f3fb" <= here <= "\U0001f3ff":  # the tint of an emoji
+        return False
+    if here in _FLAG_LETTERS:
+        return (i - len(text[:i].rstrip(_FLAG_LETTERS))) % 2 == 0
+    return not ("\u1100" <= before <= "\u11ff" and "\u1160" <= here <= "\u11ff")  # conjoining Hangul
+
+
+def _reach(offsets: list[int], start: int, limit_bytes: int) -> int:
+    """The last cut that keeps a segment from `start` within the limit."""
+    end = start
+    while end + 1 < len(offsets) and offsets[end + 1] - offsets[start] <= limit_bytes:
+        end += 1
+    return end
+
+
+def _best_cut(ranks: list[int], start: int, first: int, end: int, least: int) -> int | None:
+    """The last of the best places from `first` to `end`; a very short part is no price for a better place."""
+    fair = max(first, start + (end - start) // 3)
+    places = (
+        (_SENTENCE, fair),
+        (_CLAUSE, fair),
+        (_WORD, first),
+        (_LETTER, first),
+        (_TOKEN, first),
+        (_NEVER, first),
+    )
+    for rank, lowest in places:
+        if rank < least:
+            return None
+        for cut in range(end, lowest - 1, -1):
+            if ranks[cut] >= rank:
+                return cut
+    return None
