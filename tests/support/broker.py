@@ -69,7 +69,7 @@ class Broker:
         assert self._process is not None
         database = (
             self._directory / "mosquitto.db"
-        )  # written beside it and renamed, so a new file is a whole one
+        )
         before = database.stat().st_mtime_ns if database.exists() else 0
         self._process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + _START_S

@@ -1,0 +1,95 @@
+"""A connection that is kept up: one session after another, with pauses that grow and vary."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from ishowtts.mqtt.options import MqttOptions
+from ishowtts.mqtt.paho_client import Role
+from ishowtts.mqtt.session import Ack, Incoming, Session
+
+logger = logging.getLogger(__name__)
+
+_STEADY_S = 10.0  # a connection that held this long was a good one: the next pause is short again
+
+
+class Connection:
+    """Owns the thread `mqtt-<role>`.
+
+    Args:
+        on_ready: a session's subscriptions stand.
+        on_message: a message and its acknowledgement.
+        on_down: a session ended; the sentence says why.
+    """
+
+    def __init__(
+        self,
+        options: MqttOptions,
+        role: Role,
+        on_ready: Callable[[], None],
+        on_message: Callable[[Incoming, Ack], None],
+        on_down: Callable[[str], None],
+    ) -> None:
+        self._options = options
+        self._role = role
+        self._on_ready = on_ready
+        self._on_message = on_message
+        self._on_down = on_down
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session | None:
+        """The session that works now."""
+        session = self._session
+        return session if session is not None and session.ready else None
+
+    def start(self) -> None:
+        """Start the thread, also again after it died."""
+        self._thread = threading.Thread(target=self._run, name=f"mqtt-{self._role.name}", daemon=True)
+        self._thread.start()
+
+    def died(self) -> bool:
+        """Whether the thread ended without having been told to."""
+        return self._thread is not None and not self._thread.is_alive() and not self._stopping.is_set()
+
+    def end(self) -> None:
+        """Tell the thread to disconnect cleanly and end."""
+        self._stopping.set()
+        if (session := self._session) is not None:
+            session.end()
+
+    def join(self, timeout_s: float) -> bool:
+        """Whether the thread has ended within the time."""
+        if self._thread is not None:
+            self._thread.join(max(0.0, timeout_s))
+        return self._thread is None or not self._thread.is_alive()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            began_s = time.monotonic()
+            self._on_down(self._serve())
+            held = time.monotonic() - began_s > self._options.connect_timeout_s + _STEADY_S
+            failures = 0 if held else failures + 1
+            longest_s = min(self._options.retry_max_s, self._options.retry_min_s * 2 ** min(failures, 16))
+            # A hall of appliances must not come back all at once when its broker does.
+            self._stopping.wait(random.uniform(longest_s / 2, longest_s))  # noqa: S311
+
+    def _serve(self) -> str:
+        session = self._session = Session(self._options, self._role, self._on_ready, self._on_message)
+        if self._stopping.is_set():  # `end` may have looked just before there was this session
+            session.end()
+        try:
+            return session.run()
+        except Exception as error:
+            # The boundary to paho and to handlers: whatever it was costs one connection, not the link.
+            logger.exception("the MQTT connection for %s broke down", self._role.name)
+            return f"the connection to {self._options.broker} broke down ({type(error).__name__})"
+        finally:
+            session.close()

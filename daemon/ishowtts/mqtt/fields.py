@@ -1,0 +1,130 @@
+"""The fields of a line object: what each may be, and the sentence for what it is not."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ishowtts.mqtt.strict_json import clip
+from ishowtts.speech import Priority
+
+MAX_NAME_CHARS = 128
+_MAX_TTL_S = 366 * 86_400.0
+_PRIORITIES = {"low": Priority.LOW, "normal": Priority.NORMAL, "high": Priority.HIGH}
+
+Check = Callable[[Any], Any]
+
+
+class BadField(ValueError):
+    """What a field must be; its name is put before it by `check_fields`."""
+
+
+def name_of(what: str) -> Check:
+    """A check for a short printable name: an id, an author, a voice."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise BadField(f"must be {what}, in quotes (got {clip(value)})")
+        if not 1 <= len(value) <= MAX_NAME_CHARS:
+            raise BadField(f"must have 1 to {MAX_NAME_CHARS} characters (has {len(value)})")
+        if any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
+            raise BadField("must not hold control characters or halves of surrogate pairs")
+        return value
+
+    return check
+
+
+def _whole(low: int, high: int) -> Check:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise BadField(f"must be a whole number from {low} to {high} (got {clip(value)})")
+        return value
+
+    return check
+
+
+def _number(low: float, high: float, above: bool = False) -> Check:
+    def check(value: Any) -> float:
+        fits = (
+            not isinstance(value, bool)
+            and isinstance(value, (int, float))
+            and not (isinstance(value, float) and not math.isfinite(value))
+            and low <= value <= high
+            and not (above and value == low)
+        )
+        if not fits:
+            span = f"above {low:g} and at most {high:g}" if above else f"from {low:g} to {high:g}"
+            raise BadField(f"must be a number {span} (got {clip(value)})")
+        return float(value)
+
+    return check
+
+
+def _priority(value: Any) -> Priority:
+    if value == "urgent":
+        raise BadField("must be low, normal or high; publish to the topic urgent for what cuts in")
+    if not isinstance(value, str) or value not in _PRIORITIES:
+        raise BadField(f"must be low, normal or high (got {clip(value)})")
+    return _PRIORITIES[value]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise BadField(f"must be a text in quotes (got {clip(value)})")
+    return value
+
+
+def _chime(value: Any) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        raise BadField(f"must be true, false or the name of a chime (got {clip(value)})")
+    name: str = name_of("a name")(value)
+    return name
+
+
+LINE_FIELDS: Mapping[str, Check] = {
+    "text": _text,
+    "id": name_of("a text"),
+    "voice": name_of("the name of a voice"),
+    "priority": _priority,
+    "ttl_s": _number(0, _MAX_TTL_S, above=True),
+    "speed": _number(0.5, 2.0),
+    "nfe_step": _whole(4, 64),
+    "volume": _whole(0, 100),
+    "chime": _chime,
+    "author": name_of("a text"),
+    "seed": _whole(0, 2**63 - 1),
+}
+
+COMMAND_FIELDS: Mapping[str, Check] = {
+    "command": _text,
+    "id": name_of("the id of a line"),
+    "transaction": name_of("a text"),
+}
+
+
+def check_fields(found: Mapping[str, Any], known: Mapping[str, Check]) -> tuple[dict[str, Any], list[str]]:
+    """Check every field that is there; null stands for a field left out.
+
+    Returns: the values of the good ones, and one sentence for each bad one.
+    """
+    good: dict[str, Any] = {}
+    problems: list[str] = []
+    for key, value in found.items():
+        if key not in known:
+            problems.append(f"{clip(key)}: unknown field{_did_you_mean(key, known)}")
+        elif value is not None:
+            try:
+                good[key] = known[key](value)
+            except BadField as error:
+                problems.append(f"{key}: {error}")
+    return good, problems
+
+
+def _did_you_mean(key: str, known: Mapping[str, Check]) -> str:
+    close = difflib.get_close_matches(key[:MAX_NAME_CHARS], list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"

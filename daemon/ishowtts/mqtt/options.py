@@ -1,0 +1,111 @@
+"""How to reach the broker, and who hears of what comes from it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SecretStr
+
+from ishowtts.config import Config
+from ishowtts.speech import Command, Line, Rejection
+
+
+@dataclass(frozen=True)
+class MqttOptions:
+    """The broker, and the appliance's place on it.
+
+    Args:
+        root: `<prefix>/<device>`.
+        protocol: 5, or 4 for MQTT 3.1.1.
+        session_expiry_s: how long the broker keeps lines for an appliance that is away.
+        receive_maximum: unacknowledged lines that the broker may have under way (MQTT 5).
+    """
+
+    host: str
+    port: int
+    root: str
+    prefix: str
+    protocol: Literal[5, 4] = 5
+    username: str | None = None
+    password: SecretStr | None = field(default=None, repr=False)
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    keepalive_s: int = 30
+    session_expiry_s: int = 900
+    max_packet_bytes: int = 1 << 20
+    receive_maximum: int = 100
+    will_delay_s: int = 10
+    connect_timeout_s: float = 5.0
+    retry_min_s: float = 0.5
+    retry_max_s: float = 30.0
+
+    @classmethod
+    def from_config(cls, config: Config, root: str, password: SecretStr | None) -> MqttOptions:
+        """What a configuration says; `root` and `password` are read by its own methods."""
+        mqtt = config.mqtt
+        return cls(
+            host=mqtt.host,
+            port=mqtt.port,
+            root=root,
+            prefix=mqtt.prefix,
+            protocol=5 if mqtt.protocol == 5 else 4,
+            username=mqtt.username,
+            password=password,
+            tls_ca=mqtt.tls.ca,
+            tls_cert=mqtt.tls.cert,
+            tls_key=mqtt.tls.key,
+            keepalive_s=mqtt.keepalive_s,
+            session_expiry_s=max(1, min(int(config.queue.max_age_s), 2**32 - 2)),
+        )
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return any((self.tls_ca, self.tls_cert, self.tls_key))
+
+    def tls_files(self) -> tuple[str | None, str | None, str | None]:
+        """The authority's, our own certificate and its key, as paho and ssl take them."""
+        ca, cert, key = (str(path) if path else None for path in (self.tls_ca, self.tls_cert, self.tls_key))
+        return ca, cert, key
+
+    @property
+    def reply_prefix(self) -> str:
+        """Where answers may go."""
+        return f"{self.prefix}/reply/"
+
+    @property
+    def broker(self) -> str:
+        """The broker as sentences name it."""
+        return f"the broker at {self.host}:{self.port}"
+
+    def client_id(self, role: str) -> str:
+        """The same after every start, or the broker would not know our session again."""
+        # Levels joined by dashes can coincide for two roots; the digest tells them apart.
+        digest = hashlib.sha256(self.root.encode()).hexdigest()[:8]
+        return f"{self.root.replace('/', '-')}-{digest}-{role}"
+
+
+@dataclass(frozen=True)
+class Handlers:
+    """Who hears of what. All are called on the link's threads and must not block.
+
+    Args:
+        on_arrival: a line or a rejection, and what to call once it is safe. Every arrival needs its `ack()`:
+            acknowledgements leave in the order of arrival, so a missing one holds back those after it.
+            It may be called on any thread, and does nothing where the connection is gone.
+        on_command: a command that was understood.
+        on_command_fault: the sentence for one that was not, and its transaction where that could be read.
+        on_volume: a volume from 0 to 100.
+        on_connection: whether the link works now, and why (not); called when either changes.
+    """
+
+    on_arrival: Callable[[Line | Rejection, Callable[[], None]], None]
+    on_command: Callable[[Command], None]
+    on_command_fault: Callable[[str, str | None], None]
+    on_volume: Callable[[int], None]
+    on_connection: Callable[[bool, str], None]

@@ -1,0 +1,261 @@
+"""Bytes to values and back. Nothing that a publisher sends can raise here, but for commands, which say so."""
+
+from __future__ import annotations
+
+import logging
+import re
+import unicodedata
+import uuid
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from ishowtts.errors import CommandError
+from ishowtts.mqtt import strict_json
+from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS, check_fields
+from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
+from ishowtts.speech import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
+
+logger = logging.getLogger(__name__)
+
+COMMANDS = ("skip", "stop", "pause", "resume", "mute", "unmute", "replay", "cancel")
+_MAX_COMMAND_BYTES = 4096
+_MAX_PROBLEMS = 5
+
+
+@dataclass(frozen=True)
+class MessageProperties:
+    """What came beside a payload (MQTT 5); all `None` over MQTT 3.1.1."""
+
+    content_type: str | None = None
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    expiry_s: int | None = None
+
+
+@dataclass(frozen=True)
+class LineLimits:
+    """What one line may be.
+
+    Args:
+        max_chars: characters of a text.
+        voices: names of the voices there are now; returns `None` while nobody knows them (any name passes).
+        reply_prefix: response topics are kept only under it, as in `ishowtts/reply/`.
+    """
+
+    max_chars: int
+    voices: Callable[[], Collection[str] | None]
+    reply_prefix: str
+
+    @property
+    def max_bytes(self) -> int:
+        """Payloads above this are not even parsed: no text within `max_chars` needs more, however escaped."""
+        return 16_384 + 12 * self.max_chars
+
+
+class BadCommand(CommandError):
+    """A command that cannot be understood; carries the transaction where that could be read."""
+
+    def __init__(self, sentence: str, transaction: str | None = None) -> None:
+        super().__init__(sentence)
+        self.transaction = transaction
+
+
+class _Refused(Exception):
+    def __init__(self, reason: Reason, detail: str, line_id: str | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.line_id = line_id
+
+
+def parse_line(
+    topic_tail: str, payload: bytes, properties: MessageProperties, limits: LineLimits
+) -> Line | Rejection:
+    """What a publisher wants said, or why it is not accepted. Never raises.
+
+    Args:
+        topic_tail: `say`, `say/<voice>` or `urgent`.
+    """
+    reply_to = _reply_to(properties, limits.reply_prefix)
+    try:
+        return _line(topic_tail, payload, properties, limits, reply_to)
+    except _Refused as refused:
+        return Rejection(refused.line_id or new_id(), refused.reason, refused.detail, reply_to)
+
+
+def parse_command(payload: bytes) -> Command:
+    """A command word or object.
+
+    Raises:
+        BadCommand: it cannot be understood; the sentence says why.
+    """
+    text = _small_text(payload, "a command")
+    if not text.startswith("{"):
+        return _known_command(text, None, None)
+    try:
+        found = strict_json.loads(text)
+    except (NotJson, BadJson) as error:
+        raise BadCommand(f"the command object is not valid JSON: {error}") from error
+    good, problems = check_fields(found, COMMAND_FIELDS)
+    transaction = good.get("transaction")
+    if problems:
+        raise BadCommand(_joined(problems), transaction)
+    if "command" not in good:
+        raise BadCommand(f"command: is missing; one of {', '.join(COMMANDS)}", transaction)
+    return _known_command(good["command"], good.get("id"), transaction)
+
+
+def parse_volume(payload: bytes) -> int:
+    """A volume from 0 to 100.
+
+    Raises:
+        BadCommand: it is none.
+    """
+    text = _small_text(payload, "a volume")
+    number = re.fullmatch(r"([0-9]{1,3})(?:\.0+)?", text)
+    if number is None or int(number[1]) > 100:
+        raise BadCommand(f"volume/set takes a whole number from 0 to 100 (got {clip(text)})")
+    return int(number[1])
+
+
+def event_payload(event: Event) -> dict[str, Any]:
+    """An event as it is published."""
+    return {"ts": event.ts, "id": event.id, "event": event.event} | {
+        key: value for key, value in event.data.items() if key not in ("ts", "id", "event")
+    }
+
+
+def new_id() -> str:
+    """An id for a line that came without one."""
+    return uuid.uuid4().hex
+
+
+def _line(
+    topic_tail: str,
+    payload: bytes,
+    properties: MessageProperties,
+    limits: LineLimits,
+    reply_to: ReplyTo | None,
+) -> Line:
+    if len(payload) > limits.max_bytes:
+        raise _Refused(
+            Reason.TOO_BIG, f"the payload has {len(payload)} bytes; at most {limits.max_bytes} are taken"
+        )
+    try:
+        body = payload.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _Refused(
+            Reason.BAD_UTF8, f"the payload is not UTF-8 (byte {error.start}); send it as UTF-8"
+        ) from error
+
+    found = _object(body, properties.content_type)
+    fields, problems = check_fields(found, LINE_FIELDS) if found is not None else ({"text": body}, [])
+    line_id = fields.get("id") or new_id()
+    if found is not None and found.get("text") is None:
+        problems.append("text: is missing; it holds what is to be said")
+    voice, clash = _voice(topic_tail, fields.get("voice"))
+    problems += clash
+    if problems:
+        raise _Refused(Reason.BAD_FIELD, _joined(problems), line_id)
+
+    text = _spoken_text(fields["text"], limits.max_chars, line_id)
+    _known_voice(voice, limits.voices(), line_id)
+    expiry_s = None if properties.expiry_s is None else float(properties.expiry_s)
+    return Line(
+        id=line_id,
+        text=text,
+        voice=voice,
+        priority=Priority.URGENT if topic_tail == "urgent" else fields.get("priority", Priority.NORMAL),
+        ttl_s=fields.get("ttl_s", expiry_s),
+        speed=fields.get("speed"),
+        nfe_step=fields.get("nfe_step"),
+        volume=fields.get("volume"),
+        chime=fields.get("chime"),
+        author=fields.get("author"),
+        seed=fields.get("seed"),
+        reply_to=reply_to,
+    )
+
+
+def _object(body: str, content_type: str | None) -> dict[str, Any] | None:
+    """The line object that `body` is; `None` where it is plain text."""
+    declared = content_type is not None and content_type.split(";")[0].strip().lower() == "application/json"
+    stripped = body.strip()
+    if not declared and not stripped.startswith("{"):
+        return None
+    try:
+        found = strict_json.loads(stripped)
+    except NotJson as error:
+        if not declared and not stripped.startswith('{"'):
+            return None  # `{laughs} hi` is text
+        raise _Refused(Reason.BAD_JSON, f"the line object is not valid JSON: {error}") from error
+    except BadJson as error:
+        raise _Refused(Reason.BAD_JSON, f"the line object is not valid JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise _Refused(Reason.BAD_JSON, 'the payload must be an object such as {"text": "Hello."}')
+    return found
+
+
+def _voice(topic_tail: str, named: str | None) -> tuple[str | None, list[str]]:
+    if not topic_tail.startswith("say/"):
+        return named, []
+    voice = topic_tail.removeprefix("say/")
+    if named is not None and named != voice:
+        return None, [f"voice: says {clip(named)} where the topic says {clip(voice)}; keep one"]
+    return voice, []
+
+
+def _spoken_text(text: str, max_chars: int, line_id: str) -> str:
+    text = text.strip()
+    if len(text) > max_chars:
+        raise _Refused(
+            Reason.TOO_LONG,
+            f"the text has {len(text)} characters; at most {max_chars} are spoken (limits.max_chars)",
+            line_id,
+        )
+    if any(unicodedata.category(char) == "Cs" for char in text):
+        raise _Refused(Reason.BAD_UTF8, "the text holds half of a surrogate pair; send both", line_id)
+    if all(char.isspace() or unicodedata.category(char) in ("Cc", "Cf") for char in text):
+        raise _Refused(Reason.EMPTY, "the text is empty; send what is to be said", line_id)
+    return text
+
+
+def _known_voice(voice: str | None, known: Collection[str] | None, line_id: str) -> None:
+    if voice is None or (voice in known if known is not None else voice.isprintable() and voice):
+        return
+    names = ", ".join(sorted(known)) if known else "none yet"
+    raise _Refused(Reason.UNKNOWN_VOICE, f"there is no voice {clip(voice)}; there are: {names}", line_id)
+
+
+def _reply_to(properties: MessageProperties, prefix: str) -> ReplyTo | None:
+    topic = properties.response_topic
+    if topic is None:
+        return None
+    inside = topic.startswith(prefix) and len(topic) > len(prefix)
+    if not inside or len(topic) > 512 or re.search(r"[+#\x00-\x1f\x7f]", topic):
+        logger.warning("response topic %s is ignored: answers go only under %s", clip(topic), prefix)
+        return None
+    return ReplyTo(topic, properties.correlation)
+
+
+def _small_text(payload: bytes, what: str) -> str:
+    if len(payload) > _MAX_COMMAND_BYTES:
+        raise BadCommand(f"{what} has at most {_MAX_COMMAND_BYTES} bytes (got {len(payload)})")
+    try:
+        return payload.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise BadCommand(f"{what} must be UTF-8 (byte {error.start} is not)") from error
+
+
+def _known_command(word: str, line_id: str | None, transaction: str | None) -> Command:
+    if word not in COMMANDS:
+        raise BadCommand(f"unknown command {clip(word)}; one of {', '.join(COMMANDS)}", transaction)
+    if word == "cancel" and line_id is None:
+        raise BadCommand('cancel needs a line: {"command": "cancel", "id": "…"}', transaction)
+    return Command(word, line_id, transaction)
+
+
+def _joined(problems: list[str]) -> str:
+    more = len(problems) - _MAX_PROBLEMS
+    return "; ".join(problems[:_MAX_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")

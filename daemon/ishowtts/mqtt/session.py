@@ -1,0 +1,237 @@
+"""One connection to the broker, from CONNECT to its end.
+
+Every connection gets a paho client of its own, run by our own thread. So an acknowledgement can never reach a
+later connection (where its number means another message), paho resends no stale retained value after a
+reconnect, and a network thread that dies inside paho cannot go unnoticed.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from ishowtts.mqtt.options import MqttOptions
+from ishowtts.mqtt.paho_client import Role, connect, make_client
+from ishowtts.mqtt.payload import MessageProperties
+
+logger = logging.getLogger(__name__)
+
+_NEVER_RETAINED = 2  # MQTT 5 retain handling: nothing retained is sent at subscribe
+_WAIT_SLICE_S = 0.2
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A message as it arrived."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    properties: MessageProperties
+
+
+Ack = Callable[[], None]
+
+
+class Delivery:
+    """A publish under way."""
+
+    def __init__(self, session: Session, info: paho.MQTTMessageInfo) -> None:
+        self._session = session
+        self._info = info
+
+    def wait(self, deadline_s: float) -> bool:
+        """Whether the broker has it by `deadline_s` (monotonic); false soon after the connection ends."""
+        while not self.done():
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0 or self._session.closed:
+                return self.done()
+            try:
+                self._info.wait_for_publish(min(left_s, _WAIT_SLICE_S))
+            except (RuntimeError, ValueError):  # paho could not even queue it
+                return False
+        return True
+
+    def done(self) -> bool:
+        """Whether the broker has it."""
+        try:
+            return self._info.is_published()
+        except (RuntimeError, ValueError):
+            return False
+
+
+class Session:
+    """One connection. Made, run and closed by one thread; the other methods may be called on any.
+
+    Args:
+        on_ready: the subscriptions stand.
+        on_message: a message, and its acknowledgement. Must not block.
+    """
+
+    def __init__(
+        self,
+        options: MqttOptions,
+        role: Role,
+        on_ready: Callable[[], None],
+        on_message: Callable[[Incoming, Ack], None],
+    ) -> None:
+        self._options = options
+        self._role = role
+        self._on_ready = on_ready
+        self._on_message = on_message
+        self._lock = threading.Lock()
+        self._unacknowledged: deque[list[Any]] = deque()
+        self._client: paho.Client | None = None
+        self._why: str | None = None
+        self._ending = False
+        self.ready = False
+        self.closed = False
+
+    def run(self) -> str:
+        """Connect and serve until the connection ends; returns the sentence that says why."""
+        try:
+            client = make_client(self._options, self._role)
+        except (OSError, ValueError) as error:
+            return f"the files of mqtt.tls cannot be used ({error}); mend their paths or permissions"
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_message = self._arrived
+        client.on_publish = self._published
+        client.on_disconnect = self._disconnected
+        with self._lock:
+            self._client = client
+        try:
+            connect(client, self._options, self._role)
+        except ssl.SSLError as error:
+            reason = error.reason or error
+            return f"{self._options.broker} offers no TLS that we trust ({reason}); check mqtt.tls"
+        except (OSError, ValueError) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or error
+            return f"{self._options.broker} cannot be reached ({why}); it is tried again until it answers"
+        if self._ending:
+            client.disconnect()
+        while (code := client.loop(1.0)) == paho.MQTT_ERR_SUCCESS:
+            pass
+        if self._ending:
+            return f"the connection to {self._options.broker} is closed"
+        return self._why or f"the connection to {self._options.broker} is lost ({paho.error_string(code)})"
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool,
+        correlation: bytes | None = None,
+    ) -> Delivery | None:
+        """Hand a message to the network; `None` where there is no connection."""
+        properties = None
+        if correlation is not None and self._options.protocol == 5:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.CorrelationData = correlation
+        with self._lock:
+            if self._client is None or not self.ready:
+                return None
+            return Delivery(self, self._client.publish(topic, payload, qos, retain, properties))
+
+    def end(self) -> None:
+        """Close the connection cleanly: no will."""
+        self._ending = True
+        with self._lock:
+            if self._client is not None:
+                self._client.disconnect()
+
+    def close(self) -> None:
+        """Let go of the socket; what was acknowledged too late has no effect any more. Idempotent."""
+        with self._lock:
+            client, self._client = self._client, None
+            self.ready, self.closed = False, True
+            self._unacknowledged.clear()
+        if client is None:
+            return
+        if (sock := client.socket()) is not None:
+            sock.close()
+        # Without its callbacks the client is in no cycle, and closes its socket pair now.
+        client.on_connect = client.on_subscribe = client.on_message = None
+        client.on_publish = client.on_disconnect = None
+
+    def _connected(self, client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, _props: Any) -> None:
+        if code.is_failure:
+            self._why = (
+                f"{self._options.broker} refuses us ({code}); "
+                "check mqtt.username and the password in mqtt.password_file"
+            )
+            return
+        if self._options.protocol == 5:
+            wish = SubscribeOptions(qos=self._role.qos, retainHandling=_NEVER_RETAINED)
+            client.subscribe([(topic, wish) for topic in self._role.topics])
+        else:
+            client.subscribe([(topic, self._role.qos) for topic in self._role.topics])
+
+    def _subscribed(self, _c: paho.Client, _data: Any, _mid: int, codes: list[ReasonCode], _p: Any) -> None:
+        for topic, code in zip(self._role.topics, codes, strict=False):
+            if code.is_failure:
+                logger.warning(
+                    "%s does not let us subscribe to %s (%s); mend its ACL", self._options.broker, topic, code
+                )
+        with self._lock:
+            self.ready = not self.closed
+        self._on_ready()
+
+    def _arrived(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        ack = self._acknowledgement(message.mid) if message.qos == 1 else _nothing_to_acknowledge
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            logger.warning("a message is dropped: its topic is not UTF-8")
+            ack()
+            return
+        carried = message.properties
+        properties = MessageProperties(
+            content_type=getattr(carried, "ContentType", None),
+            response_topic=getattr(carried, "ResponseTopic", None),
+            correlation=getattr(carried, "CorrelationData", None),
+            expiry_s=getattr(carried, "MessageExpiryInterval", None),
+        )
+        self._on_message(Incoming(topic, message.payload, message.retain, properties), ack)
+
+    def _acknowledgement(self, mid: int) -> Ack:
+        entry = [mid, False]
+
+        def ack() -> None:
+            with self._lock:
+                entry[1] = True
+                while self._client is not None and self._unacknowledged and self._unacknowledged[0][1]:
+                    self._client.ack(self._unacknowledged.popleft()[0], 1)
+
+        with self._lock:
+            self._unacknowledged.append(entry)
+        return ack
+
+    def _published(self, _client: paho.Client, _data: Any, _mid: int, code: ReasonCode, _props: Any) -> None:
+        if code.is_failure:
+            logger.warning("%s does not take what we publish (%s); mend its ACL", self._options.broker, code)
+
+    def _disconnected(self, _c: paho.Client, _data: Any, flags: Any, code: ReasonCode, _props: Any) -> None:
+        if flags.is_disconnect_packet_from_server and self._why is None:
+            self._why = (
+                f"{self._options.broker} ended the connection ({code}); "
+                "if this repeats, another client may be using the same device.name"
+            )
+
+
+def _nothing_to_acknowledge() -> None:
+    return None

@@ -1,0 +1,61 @@
+"""JSON as RFC 8259 has it: no NaN, no key twice, no depth without end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+class NotJson(ValueError):
+    """The text is not JSON at all."""
+
+
+class BadJson(ValueError):
+    """It reads like JSON and cannot be taken: a key given twice, NaN, no end of depth or digits."""
+
+
+def loads(text: str) -> Any:
+    """Parse JSON strictly.
+
+    Raises:
+        NotJson, BadJson: with the rest of a sentence that starts with the thing's name.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise NotJson(f"{error.msg} at character {error.pos}") from error
+    except RecursionError as error:
+        raise BadJson("nested too deeply") from error
+    except BadJson:
+        raise
+    except ValueError as error:  # an integer of thousands of digits, which Python refuses to convert
+        raise BadJson("a number in it has too many digits") from error
+
+
+def dumps(value: Any) -> bytes:
+    """JSON in UTF-8. Raises ValueError for NaN and infinity, which are no JSON."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", errors="replace")
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise BadJson(f"the key {clip(key)} is given twice; keep one")
+        found[key] = value
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise BadJson(f"{name} is not a number of JSON")
+
+
+def clip(value: object, width: int = 40) -> str:
+    """A foreign value as it may stand in a sentence: quoted, printable, short."""
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, str):
+        value = value[: width + 1]
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    return text if len(text) <= width else f"{text[: width - 1]}…"

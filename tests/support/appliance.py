@@ -1,0 +1,148 @@
+"""The real daemon in a process of its own, as systemd would start it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+
+from support.broker import Broker
+from support.client import Client, Message
+
+FINAL = {"finished", "rejected", "expired", "cancelled", "evicted", "merged", "failed"}
+DAEMON = Path(__file__).resolve().parents[2] / "daemon"
+
+
+class Appliance:
+    """`with Appliance(folder, broker, settings) as appliance: …`.
+
+    Args:
+        settings: sections laid over the configuration of the tests.
+        environment: further variables of the daemon's process.
+    """
+
+    root = "ishowtts/test"
+
+    def __init__(
+        self,
+        folder: Path,
+        broker: Broker,
+        settings: dict[str, Any] | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.sound = folder / "sound.wav"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._settings = {
+            "device": {"name": "test"},
+            "mqtt": {"host": broker.host, "port": broker.port},
+            "engine": {"kind": "espeak"},
+            "audio": {"device": f"wav:{self.sound}", "volume": 100},
+            "telemetry": {"interval_s": 0.5},
+            "http": {"listen": None},
+            "state_dir": str(folder / "state"),
+            "cache_dir": str(folder / "cache"),
+            **(settings or {}),
+        }
+        self._environment = {**os.environ, "PYTHONPATH": str(DAEMON), **(environment or {})}
+        self._log = folder / "daemon.log"
+
+    @property
+    def config_file(self) -> Path:
+        """Its configuration."""
+        path = self.folder / "config.yaml"
+        path.write_text(yaml.safe_dump(self._settings, allow_unicode=True), encoding="utf-8")
+        return path
+
+    @property
+    def log(self) -> str:
+        """All that it has logged."""
+        return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        """Of the daemon's process."""
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> Appliance:
+        """Start the process; `wait_ready` says when it works."""
+        with self._log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ishowtts", "run", "--config", str(self.config_file)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=self._environment,
+            )
+        return self
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, timeout_s: float = 30) -> int:
+        """End it and give its exit status."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        status = self.process.wait(timeout_s)
+        self.process = None
+        return status
+
+    def __enter__(self) -> Appliance:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if error is not None:
+            sys.stderr.write(self.log)
+
+    def wait_ready(self, client: Client, *states: str, timeout_s: float = 120) -> None:
+        """Until its state is one of `states` (default: ready)."""
+        wanted = states or ("ready",)
+        client.subscribe(f"{self.root}/#")
+        client.wait_for(
+            f"{self.root}/state", lambda message: message.json["state"] in wanted, timeout_s=timeout_s
+        )
+
+    def say(self, client: Client, text: str, **fields: Any) -> str:
+        """Publish a line and give its id."""
+        line_id = fields.pop("id", None) or uuid.uuid4().hex[:8]
+        topic = fields.pop("topic", "say")
+        client.publish(f"{self.root}/{topic}", {"id": line_id, "text": text, **fields})
+        return line_id
+
+    def final(self, client: Client, line_id: str, timeout_s: float = 60) -> dict[str, Any]:
+        """The final event of a line."""
+        found = client.wait_for(
+            f"{self.root}/event",
+            lambda message: message.json["id"] == line_id and message.json["event"] in FINAL,
+            timeout_s=timeout_s,
+        )
+        event: dict[str, Any] = found.json
+        return event
+
+    def events(self, client: Client, line_id: str | None = None) -> list[dict[str, Any]]:
+        """The events that have come, of one line or of all."""
+        events: list[Message] = client.on(f"{self.root}/event")
+        return [event.json for event in events if line_id in (None, event.json["id"])]
+
+
+def wait_until(condition: Any, what: str, timeout_s: float = 30) -> None:
+    """Poll until `condition()` holds; fails past the deadline."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {timeout_s:.0f} s"
+        time.sleep(0.02)
