@@ -11,6 +11,7 @@ IShowError
 │   └── WorkerDied             the worker ended or had to be ended
 ├── SpeakerError               the sound device is absent, busy or lost
 ├── BoardError                 the board's clocks or sensors refused
+├── BrokerError                the broker is not there, or refuses us
 ├── InboxError                 the inbox cannot keep its promise
 ├── CommandError               a command that the contract does not know or that cannot be obeyed
 └── FatalError                 ends the daemon, with one sentence for the operator
@@ -74,6 +75,10 @@ class SpeakerError(IShowError):
 
 class BoardError(IShowError):
     """The board's clocks or sensors refused."""
+
+
+class BrokerError(IShowError):
+    """The broker is not there, or refuses us."""
 
 
 class InboxError(IShowError):

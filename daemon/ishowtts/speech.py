@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from enum import Enum, IntEnum
 from typing import Any
 
@@ -156,3 +157,8 @@ class Command:
     command: str
     line_id: str | None = None
     transaction: str | None = None
+
+
+def timestamp(wall_s: float) -> str:
+    """Seconds since the epoch as the contract writes times: UTC, ISO 8601, milliseconds."""
+    return datetime.fromtimestamp(wall_s, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -56,7 +56,7 @@ def test_each_fault_names_the_thing_and_the_mend(text: str, says: str) -> None:
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="none.yaml: cannot be read"):
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read"):
         config.load(tmp_path / "none.yaml")
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 from types import TracebackType
@@ -139,10 +138,3 @@ class Appliance:
         events: list[Message] = client.on(f"{self.root}/event")
         return [event.json for event in events if line_id in (None, event.json["id"])]
 
-
-def wait_until(condition: Any, what: str, timeout_s: float = 30) -> None:
-    """Poll until `condition()` holds; fails past the deadline."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {timeout_s:.0f} s"
-        time.sleep(0.02)

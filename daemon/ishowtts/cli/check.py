@@ -1,0 +1,33 @@
+"""`ishowtts check`: is the configuration right, and what is in force?"""
+
+from __future__ import annotations
+
+import argparse
+
+import yaml
+
+from ishowtts.cli.common import Commands, print_json, read_config, root_topic
+from ishowtts.service import lead
+
+
+def add(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser("check", parents=[common], help="check the configuration and show what is in force")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 where it is right; a ConfigError ends in 2."""
+    settings = read_config(arguments)
+    in_force = settings.model_dump(mode="json")
+    # A URL-like user name apart, the only secret is in the password file, which is named and never read here.
+    chosen = lead.choose(settings)
+    derived = {"root_topic": root_topic(settings), "engine": chosen.kind, "engine_why": chosen.why}
+    if arguments.json:
+        print_json({"config": in_force, "derived": derived})
+    else:
+        print(yaml.safe_dump(in_force, sort_keys=False, allow_unicode=True), end="")
+        for name, value in derived.items():
+            print(f"# {name}: {value}")
+    return 0

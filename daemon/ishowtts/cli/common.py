@@ -1,0 +1,39 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any, TypeAlias
+
+from ishowtts import config
+from ishowtts.board.pick import pick
+from ishowtts.config import DEFAULT_PATH, Config
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def read_config(arguments: argparse.Namespace) -> Config:
+    """The configuration that `--config` names; the defaults where there is no file at the default place."""
+    if arguments.config is not None:
+        return config.load(arguments.config)
+    if DEFAULT_PATH.exists():
+        return config.load(DEFAULT_PATH)
+    print(f"there is no {DEFAULT_PATH}: the defaults are in force; name a file with --config", file=sys.stderr)
+    return Config()
+
+
+def root_topic(settings: Config) -> str:
+    """Where the appliance of this configuration lives."""
+    return settings.root_topic(pick(settings.board.source, settings.board.sysfs_root).identity().serial)
+
+
+def print_json(data: Any) -> None:
+    """For programs."""
+    print(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def visible(text: str) -> str:
+    """Text of a publisher for a terminal: control characters are shown, not obeyed."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

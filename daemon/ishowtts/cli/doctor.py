@@ -1,0 +1,179 @@
+"""`ishowtts doctor`: every part that can be ill, and the mend for each."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from ishowtts.board.pick import pick
+from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.config import Config
+from ishowtts.errors import IShowError
+from ishowtts.mqtt.client import Client
+from ishowtts.playback.choose import choose as choose_speaker
+from ishowtts.service import connect, lead
+
+Verdict = Literal["ok", "note", "fault"]
+_FREE_MB = 500
+_PROBE_S = 120
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one part; `mend` says what to do about it."""
+
+    part: str
+    verdict: Verdict
+    detail: str
+    mend: str | None = None
+
+
+def add(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser("doctor", parents=[common], help="examine board, CUDA, weights, sound, broker, permissions")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 where nothing is broken."""
+    settings = read_config(arguments)
+    findings = list(examine(settings))
+    if arguments.json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        table = Table("part", "", "found", "mend", box=None)
+        colours = {"ok": "green", "note": "yellow", "fault": "red"}
+        for finding in findings:
+            verdict = f"[{colours[finding.verdict]}]{finding.verdict}[/]"
+            table.add_row(finding.part, verdict, finding.detail, finding.mend or "")
+        Console().print(table)
+    return 1 if any(finding.verdict == "fault" for finding in findings) else 0
+
+
+def examine(settings: Config) -> Iterator[Finding]:
+    """Every part in turn; one that fails in a way of its own is a fault of that part, and the next is examined."""
+    parts: dict[str, Callable[[Config], Iterator[Finding]]] = {
+        "board": _board,
+        "torch": _torch,
+        "engine": _engine,
+        "spare voice": _spare,
+        "voices": _voices,
+        "sound": _sound,
+        "broker": _broker,
+        "folders": _folders,
+    }
+    for name, look in parts.items():
+        try:
+            yield from look(settings)
+        except IShowError as error:
+            yield Finding(name, "fault", str(error))
+
+
+def _board(settings: Config) -> Iterator[Finding]:
+    board = pick(settings.board.source, settings.board.sysfs_root)
+    identity, reading = board.identity(), board.read()
+    if identity.jetpack is None:
+        yield Finding("board", "note", f"{identity.model or 'no Jetson'}; telemetry shows null for what it does not have")
+        return
+    yield Finding("board", "ok", f"{identity.model}, {identity.jetpack}, power mode {reading.power_mode or 'unknown'}")
+    clock = f"GPU {reading.gpu_clock_mhz} of {reading.gpu_clock_max_mhz} MHz"
+    if reading.gpu_clock_locked:
+        yield Finding("clocks", "ok", f"{clock}, locked")
+    else:
+        yield Finding("clocks", "note", f"{clock}, not locked", "systemctl start ishowtts-clocks")
+
+
+def _torch(_: Config) -> Iterator[Finding]:
+    command = [sys.executable, "-m", "ishowtts.engines.f5.probe"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)
+    except subprocess.TimeoutExpired:
+        yield Finding("torch", "fault", f"torch did not answer within {_PROBE_S} s", "look at dmesg for GPU errors")
+        return
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        yield Finding("torch", "fault", f"torch does not start: {last}", "run install.sh again")
+        return
+    found = json.loads(done.stdout.splitlines()[-1])
+    versions = f"torch {found['torch']}, built for CUDA {found['cuda_build'] or 'none'}"
+    if found["cuda_works"]:
+        yield Finding("torch", "ok", f"{versions}, a product on {found['gpu']} came out right")
+    elif found["gpu"]:
+        yield Finding(
+            "torch", "fault", f"{versions}, but {found['gpu']} cannot compute: {found.get('error', 'a wrong product')}",
+            "install the torch wheel of this JetPack: install.sh --torch",
+        )  # fmt: skip
+    else:
+        yield Finding("torch", "note", f"{versions}; no GPU here, F5 runs on the CPU")
+
+
+def _engine(settings: Config) -> Iterator[Finding]:
+    chosen = lead.choose(settings)
+    if chosen.trouble:
+        yield Finding("engine", "fault", chosen.trouble, "ishowtts fetch")
+    elif chosen.kind == "espeak" and settings.engine.kind == "auto":
+        yield Finding("engine", "note", f"espeak: {chosen.why}", "ishowtts fetch")
+    else:
+        yield Finding("engine", "ok", f"{chosen.kind}: {chosen.why}")
+
+
+def _spare(settings: Config) -> Iterator[Finding]:
+    program = shutil.which("espeak-ng")
+    if program:
+        yield Finding("spare voice", "ok", f"{program}, voice {settings.engine.espeak_voice}")
+    else:
+        verdict: Verdict = "fault" if settings.engine.fallback or settings.engine.kind == "espeak" else "note"
+        yield Finding("spare voice", verdict, "espeak-ng is not installed", "apt-get install espeak-ng")
+
+
+def _voices(settings: Config) -> Iterator[Finding]:
+    shelf = lead.voices(settings)
+    wanted = settings.engine.f5.default_voice
+    shelf.find(wanted)
+    yield Finding("voices", "ok", f"{', '.join(shelf.names())}; default {wanted}")
+
+
+def _sound(settings: Config) -> Iterator[Finding]:
+    chosen = choose_speaker(settings.audio.device)
+    if settings.audio.device == "auto" and chosen.speaker.name == "silent":
+        yield Finding("sound", "fault", chosen.why, "plug a card in, or name one in audio.device")
+        return
+    if not settings.audio.device.startswith(("silent", "wav:")):
+        chosen.speaker.open(24_000)
+        chosen.speaker.close()
+    yield Finding("sound", "ok", f"{chosen.speaker.name}: {chosen.why}")
+
+
+def _broker(settings: Config) -> Iterator[Finding]:
+    root = settings.root_topic(pick(settings.board.source, settings.board.sysfs_root).identity().serial)
+    with Client(connect.options(settings, root)):
+        yield Finding("broker", "ok", f"{settings.mqtt.host}:{settings.mqtt.port} lets us in; our topics are {root}/…")
+
+
+def _folders(settings: Config) -> Iterator[Finding]:
+    for name, path in (("state_dir", settings.state_dir), ("cache_dir", settings.cache_dir)):
+        there = _first_that_exists(path)
+        if not os.access(there, os.W_OK):
+            yield Finding(name, "fault", f"{path} cannot be written by this user", f"chown it to the user of the daemon: {path}")
+            continue
+        free_mb = shutil.disk_usage(there).free / 1e6
+        verdict: Verdict = "ok" if free_mb > _FREE_MB else "fault"
+        yield Finding(name, verdict, f"{path}, {free_mb:.0f} MB free", None if verdict == "ok" else "make room on that disk")
+
+
+def _first_that_exists(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path

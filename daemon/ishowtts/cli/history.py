@@ -1,0 +1,47 @@
+"""`ishowtts history`: what was said, when, how fast, with which outcome."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ishowtts.cli.common import Commands, print_json, read_config, visible
+from ishowtts.inbox import read_history
+
+
+def add(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser("history", parents=[common], help="the last lines and their outcomes")
+    parser.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="how many (default: 20)")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Newest last, as in a log."""
+    settings = read_config(arguments)
+    entries = read_history(settings.state_dir / "inbox.sqlite", max(1, arguments.lines))[::-1]
+    if arguments.json:
+        print_json([asdict(entry) for entry in entries])
+        return 0
+    table = Table("when", "outcome", "audio s", "RTF", "engine", "text", box=None)
+    for entry in entries:
+        data = entry.data or {}
+        table.add_row(
+            entry.ts,
+            entry.outcome or "waits",
+            _number(data.get("audio_s"), 2),
+            _number(data.get("rtf"), 3),
+            str(data.get("engine") or ""),
+            Text(visible(entry.text)),
+        )
+    Console().print(table if entries else "nothing has been said yet")
+    return 0
+
+
+def _number(value: object, digits: int) -> str:
+    return f"{value:.{digits}f}" if isinstance(value, (int, float)) else ""

@@ -1,0 +1,52 @@
+"""The commands and their options. Exit: 0 done, 1 the thing asked for failed, 2 wrong usage or configuration."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ishowtts import __version__
+from ishowtts.cli import check, clocks, doctor, fetch, history, listings, run, say
+from ishowtts.config import DEFAULT_PATH
+from ishowtts.errors import ConfigError, IShowError
+
+_COMMANDS = (run, say, history, check, doctor, fetch, listings, clocks)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status."""
+    arguments = parser().parse_args(argv)
+    try:
+        status: int = arguments.command(arguments)
+        sys.stdout.flush()
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return 2
+    except IShowError as error:
+        print(f"ishowtts: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has left; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
+    top = argparse.ArgumentParser(prog="ishowtts", description="Speaks the lines that arrive over MQTT.")
+    top.add_argument("--version", action="version", version=f"ishowtts {__version__}")
+    commands = top.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config", type=Path, default=None, metavar="FILE", help=f"the configuration (default: {DEFAULT_PATH})"
+    )
+    for module in _COMMANDS:
+        module.add(commands, common)
+    return top

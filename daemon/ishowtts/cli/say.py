@@ -1,0 +1,81 @@
+"""`ishowtts say TEXT`: over MQTT, as any publisher; prints the outcome."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import uuid
+from typing import Any
+
+from ishowtts.cli.common import Commands, print_json, read_config, root_topic, visible
+from ishowtts.config import Config
+from ishowtts.errors import BrokerError
+from ishowtts.mqtt.client import Client
+from ishowtts.service import connect
+from ishowtts.speech import Outcome
+
+_FINAL = {outcome.value for outcome in Outcome} | {"duplicate"}
+
+
+def add(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser("say", parents=[common], help="send a line over MQTT and see how it ends")
+    parser.add_argument("text", help="what to say; - reads it from standard input")
+    parser.add_argument("--voice", help="one of `ishowtts voices`")
+    parser.add_argument("--priority", choices=["low", "normal", "high", "urgent"], default="normal")
+    parser.add_argument("--wait", type=float, default=60.0, metavar="SECONDS", help="how long to wait for the outcome; 0: not at all")
+    parser.add_argument("--json", action="store_true", help="print the final event as JSON")
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 where the line was finished."""
+    settings = read_config(arguments)
+    text = sys.stdin.read() if arguments.text == "-" else arguments.text
+    line: dict[str, Any] = {"id": uuid.uuid4().hex, "text": text}
+    if arguments.voice:
+        line["voice"] = arguments.voice
+    urgent = arguments.priority == "urgent"
+    if not urgent:
+        line["priority"] = arguments.priority
+    event = send(settings, "urgent" if urgent else "say", line, arguments.wait)
+    if event is None:
+        return 0
+    if arguments.json:
+        print_json(event)
+    else:
+        print(sentence(event))
+    return 0 if event["event"] == Outcome.FINISHED.value else 1
+
+
+def send(settings: Config, tail: str, line: dict[str, Any], wait_s: float) -> dict[str, Any] | None:
+    """Publish one line and wait for its final event; `None` where nobody waits.
+
+    Raises:
+        BrokerError: no broker, or no final event in time.
+    """
+    root = root_topic(settings)
+    with Client(connect.options(settings, root)) as client:
+        if wait_s > 0:
+            client.subscribe(f"{root}/event", f"{root}/availability")
+        client.publish(f"{root}/{tail}", line)
+        if wait_s <= 0:
+            return None
+        availability = "unknown: nothing has ever run there"
+        for message in client.messages(wait_s):
+            if message.topic.endswith("/availability"):
+                availability = message.payload.decode(errors="replace")
+            event = message.data()
+            if isinstance(event, dict) and event.get("id") == line["id"] and event.get("event") in _FINAL:
+                return event
+    raise BrokerError(f"no outcome came within {wait_s:g} s; the appliance at {root} is {availability[:40]}")
+
+
+def sentence(event: dict[str, Any]) -> str:
+    """The final event for a person."""
+    kind = event["event"]
+    if kind == Outcome.FINISHED.value:
+        rtf = "unknown" if event.get("rtf") is None else f"{event['rtf']:.3f}"
+        return f"finished: {event['audio_s']:.2f} s of speech by {event['engine']}, RTF {rtf}, waited {event['queue_s']:.2f} s"
+    why = event.get("detail") or event.get("error") or event.get("by") or event.get("of") or ""
+    return visible(f"{kind}: {why}" if why else kind)

@@ -1,0 +1,124 @@
+"""A short-lived client for people and scripts: publish, and watch what comes back."""
+
+from __future__ import annotations
+
+import json
+import queue
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from ishowtts.errors import BrokerError
+from ishowtts.mqtt.link import MqttOptions
+
+_CONNECT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Message:
+    """What arrived on a topic."""
+
+    topic: str
+    payload: bytes
+
+    def data(self) -> Any:
+        """The JSON in it; `None` where there is none."""
+        try:
+            return json.loads(self.payload)
+        except ValueError:
+            return None
+
+
+class Client:
+    """`with Client(options) as client:` is a live connection.
+
+    Raises:
+        BrokerError: the broker is not there, or refuses us.
+    """
+
+    def __init__(self, options: MqttOptions) -> None:
+        self._options = options
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        protocol = paho.MQTTv5 if options.protocol == 5 else paho.MQTTv311
+        self._paho = paho.Client(CallbackAPIVersion.VERSION2, protocol=protocol)
+        if options.username is not None:
+            self._paho.username_pw_set(
+                options.username, options.password.get_secret_value() if options.password else None
+            )
+        self._paho.on_message = lambda _client, _userdata, message: self._messages.put(
+            Message(message.topic, bytes(message.payload))
+        )
+        self._paho.on_connect = lambda _client, _userdata, _flags, code, _properties: self._answers.put(
+            str(code) if code.is_failure else None
+        )
+        self._paho.on_subscribe = lambda *_: self._answers.put(None)
+
+    def __enter__(self) -> Client:
+        where = f"{self._options.host}:{self._options.port}"
+        try:
+            if self._options.tls:
+                self._paho.tls_set(*self._options.tls_files())
+            self._paho.connect(self._options.host, self._options.port, self._options.keepalive_s)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise BrokerError(
+                f"no broker answers at {where} ({error}); is mosquitto running there?"
+            ) from error
+        self._paho.loop_start()
+        if refusal := self._answer():
+            self._leave()
+            raise BrokerError(
+                f"the broker at {where} refuses us: {refusal}; look at mqtt.username and its password"
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._paho.disconnect()
+        self._leave()
+
+    def subscribe(self, *topics: str) -> None:
+        """Listen to topics at QoS 1; returns when the broker has granted it."""
+        self._paho.subscribe([(topic, 1) for topic in topics])
+        if refusal := self._answer():
+            raise BrokerError(refusal)
+
+    def publish(self, topic: str, payload: str | dict[str, Any]) -> None:
+        """Publish at QoS 1; returns when the broker has it."""
+        body = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
+        info = self._paho.publish(topic, body, qos=1)
+        info.wait_for_publish(_CONNECT_S)
+        if not info.is_published():
+            raise BrokerError(
+                f"the broker did not take the message on {topic}; does its ACL allow us to publish there?"
+            )
+
+    def messages(self, timeout_s: float | None) -> Iterator[Message]:
+        """What arrives, until `timeout_s` from now has passed (`None`: for ever)."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_s = 1.0 if deadline is None else deadline - time.monotonic()
+            if left_s <= 0:
+                return
+            try:
+                yield self._messages.get(timeout=left_s)
+            except queue.Empty:
+                continue
+
+    def _answer(self) -> str | None:
+        try:
+            return self._answers.get(timeout=_CONNECT_S)
+        except queue.Empty:
+            return f"no answer within {_CONNECT_S:.0f} s"
+
+    def _leave(self) -> None:
+        self._paho.loop_stop()
+        # Without callbacks there is no cycle: paho closes its sockets as soon as it is let go.
+        self._paho.on_message = self._paho.on_connect = self._paho.on_subscribe = None

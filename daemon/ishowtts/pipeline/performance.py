@@ -1,0 +1,166 @@
+"""One line on the air: its segments are synthesised one ahead, and played without a gap."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+
+from ishowtts import text
+from ishowtts.errors import SpeakerError, SynthesisError
+from ishowtts.inbox import Taken
+from ishowtts.pipeline.cast import Part
+from ishowtts.playback.player import Player, Playing
+from ishowtts.speech import Report, Segment, Utterance
+
+
+@dataclass
+class _OnAir:
+    index: int
+    utterance: Utterance
+    playing: Playing
+
+
+@dataclass
+class _Heard:
+    """What the report is made of."""
+
+    taken_at: float = field(default_factory=time.monotonic)
+    synth_s: float = 0.0
+    audio_s: float = 0.0
+    first_sample_at: float | None = None
+    last: Utterance | None = None
+
+
+class Performance:
+    """Never waits: `step` does what can be done now, and `ring` is called whenever there is more to do.
+
+    Args:
+        taken: the line and the segment to begin with.
+        part: who speaks it.
+        synthesis: runs one job at a time, off the caller's thread.
+        ring: wakes the caller.
+    """
+
+    def __init__(self, taken: Taken, part: Part, player: Player, synthesis: Executor, ring: Callable[[], None]) -> None:
+        self.taken = taken
+        self._part = part
+        self._player = player
+        self._synthesis = synthesis
+        self._ring = ring
+        self._cut = threading.Event()
+        self._segments: list[Segment] | None = None
+        self._planning: Future[list[Segment]] | None = None
+        self._rendering: Future[Utterance] | None = None
+        self._next = taken.segment
+        self._on_air: list[_OnAir] = []
+        self._heard = _Heard()
+
+    @property
+    def segment(self) -> int:
+        """The segment that is being heard, or is the next to be heard."""
+        return self._on_air[0].index if self._on_air else self._next
+
+    @property
+    def sounds(self) -> bool:
+        """Whether anything of this line has gone to the player."""
+        return self._heard.last is not None
+
+    def step(self) -> bool:
+        """Do what can be done now; True once all has been heard.
+
+        Raises:
+            LineError, EngineError: the line cannot be spoken.
+            SpeakerError: the device was lost; `segment` says where to go on.
+        """
+        if self._segments is None and not self._plan():
+            return False
+        self._collect()
+        self._render()
+        self._listen()
+        return self._segments is not None and self._next >= len(self._segments) and not self._on_air
+
+    def stop(self) -> None:
+        """End sound and synthesis; what was synthesised is dropped."""
+        self._cut.set()
+        for job in (self._planning, self._rendering):
+            if job is not None:
+                job.cancel()
+        if self._on_air:
+            self._player.stop()
+
+    def report(self) -> Report:
+        """How it went, once `step` returned True."""
+        heard, last = self._heard, self._heard.last
+        return Report(
+            queue_s=self.taken.queue_s,
+            synth_s=heard.synth_s,
+            audio_s=heard.audio_s,
+            ttfa_s=None if heard.first_sample_at is None else heard.first_sample_at - heard.taken_at,
+            engine=last.engine if last else self._part.engine,
+            voice=last.voice if last else self.taken.line.voice or "",
+            nfe_step=last.nfe_step if last else None,
+        )
+
+    def _plan(self) -> bool:
+        """Cut the line into segments; preparing its voice can take seconds, so it is a job of its own."""
+        if self._planning is None:
+            self._planning = self._submit(self._cut_into_segments)
+        if not self._planning.done():
+            return False
+        self._segments = self._planning.result()
+        if not self._segments:
+            raise SynthesisError("the text has nothing to speak in it")
+        return True
+
+    def _cut_into_segments(self) -> list[Segment]:
+        line = self.taken.line
+        parts = text.segments(text.clean(line.text), self._part.segment_bytes(line.voice))
+        return [
+            Segment(line.id, i, len(parts), part, line.voice, line.nfe_step, line.seed, line.speed)
+            for i, part in enumerate(parts)
+        ]
+
+    def _collect(self) -> None:
+        """A finished synthesis goes to the player, behind what plays."""
+        if self._rendering is None or not self._rendering.done():
+            return
+        job, self._rendering = self._rendering, None
+        utterance = job.result()
+        volume = self.taken.line.volume
+        gain = 1.0 if volume is None else self._player.gain_of(volume)
+        playing = self._player.play(utterance.samples, utterance.rate_hz, gain=gain)
+        self._on_air.append(_OnAir(self._next, utterance, playing))
+        self._heard.synth_s += utterance.synth_s
+        self._heard.last = utterance
+        self._next += 1
+
+    def _render(self) -> None:
+        """One segment runs while at most one other waits behind the one that is heard."""
+        if self._segments is None or self._rendering is not None:
+            return
+        if self._next < len(self._segments) and len(self._on_air) < 2:
+            segment = self._segments[self._next]
+            self._rendering = self._submit(lambda: self._part.speak(segment, self._cut.is_set))
+
+    def _listen(self) -> None:
+        """Take off the air what was heard to its end."""
+        while self._on_air:
+            first = self._on_air[0]
+            state = first.playing.wait(0)
+            if self._heard.first_sample_at is None:
+                self._heard.first_sample_at = first.playing.started_at
+            if state == "playing":
+                return
+            if state != "finished":
+                raise SpeakerError(self._player.status().lost or "the sound was stopped")
+            self._heard.audio_s += first.utterance.audio_s
+            self._on_air.pop(0)
+            self._ring()
+
+    def _submit(self, job: Callable[[], object]) -> Future:  # type: ignore[type-arg]
+        future = self._synthesis.submit(job)
+        future.add_done_callback(lambda _: self._ring())
+        return future

@@ -1,0 +1,5 @@
+"""The composition root: starts every part in order, and stops them in reverse."""
+
+from ishowtts.service.daemon import run
+
+__all__ = ["run"]

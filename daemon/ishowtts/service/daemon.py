@@ -1,0 +1,261 @@
+"""`ishowtts run`: start in order, keep watch, stop in reverse."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import Any
+
+from ishowtts import __version__
+from ishowtts.board import Board
+from ishowtts.board.pick import pick
+from ishowtts.config import Config
+from ishowtts.errors import FatalError, InboxError
+from ishowtts.inbox import Inbox, InboxLimits
+from ishowtts.mqtt.link import Handlers, MqttLink
+from ishowtts.pipeline import Conductor, Intake, Outbox
+from ishowtts.pipeline.controls import Controls
+from ishowtts.playback.choose import choose as choose_speaker
+from ishowtts.playback.player import Player
+from ishowtts.service import connect, lead
+from ishowtts.service.herald import Herald
+from ishowtts.service.journal import Journal
+from ishowtts.service.snapshot import Snapshots
+from ishowtts.service.state import Facts, compose
+from ishowtts.systemd import Notifier
+from ishowtts.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+_STOP_S = 5.0
+_BROKER_GRACE_S = 5.0
+_STALL_S = 20.0
+
+
+def run(config: Config) -> int:
+    """Be the daemon until SIGTERM or SIGINT; the exit status.
+
+    Raises:
+        FatalError: it could not start; the sentence is for the operator.
+    """
+    with _signals() as asked_to_stop, ExitStack() as stack:
+        daemon = Daemon(config, stack)
+        daemon.start()
+        daemon.watch(asked_to_stop)
+        daemon.stopping()
+    log.info("stopped")
+    return 0
+
+
+class Daemon:
+    """Every part of the appliance, and what ties them. What `stack` holds is stopped in reverse."""
+
+    def __init__(self, config: Config, stack: ExitStack) -> None:
+        self._stack = stack
+        self._config = config
+        self._instance = uuid.uuid4().hex
+        self._notifier = Notifier()
+        self._troubles: list[str] = []
+        self._board: Board = pick(config.board.source, config.board.sysfs_root)
+        self._identity = self._board.identity()
+        self._root = config.root_topic(self._identity.serial)
+        self._voices = lead.voices(config)
+        self._inbox = self._open_inbox()
+        self._player = self._make_player()
+        self._lead = lead.choose(config)
+        self._company = lead.engage(config, self._lead, self._changed)
+        self._telemetry = Telemetry(self._board)
+        self._conductor = Conductor(
+            self._inbox,
+            self._company.cast,
+            self._player,
+            available=self._company.available,
+            paused=self._inbox.recall("paused") == "1",
+            on_change=self._changed,
+            on_report=self._telemetry.record,
+        )
+        self._controls = Controls(self._inbox, self._conductor, self._player, self._levels_changed)
+        self._intake = Intake(self._inbox)
+        self._link = self._make_link()
+        self._outbox = Outbox(self._inbox, self._link.send_events, Journal(self._telemetry, config.log.private).tell)
+        snapshots = Snapshots(self._telemetry, self._inbox, self._player, self._company, self._link)
+        self._herald = Herald(
+            self._link.publish_retained, self._state, snapshots.compose, self._state_told, config.telemetry.interval_s
+        )
+
+    def start(self) -> None:
+        """From the loudspeaker backwards to the broker: what arrives finds everything ready."""
+        self._notifier.status("starting")
+        log.info("engine: %s (%s)", self._lead.kind, self._lead.why)
+        if self._lead.trouble:
+            log.error("%s", self._lead.trouble)
+        self._player.start()
+        self._stack.callback(self._player.close, _STOP_S)
+        self._company.start()
+        self._stack.callback(self._company.close)
+        self._conductor.start()
+        self._stack.callback(self._conductor.close, _STOP_S)
+        self._link.start()
+        self._stack.callback(self._link.stop, _STOP_S)
+        self._outbox.start()
+        self._stack.callback(self._outbox.close, _STOP_S)
+        self._intake.start()
+        self._stack.callback(self._intake.close, _STOP_S)
+        self._herald.start()
+        self._stack.callback(self._herald.close, _STOP_S)
+        self._link.publish_retained("info", self._info())
+        self._levels_changed()
+
+    def watch(self, asked_to_stop: threading.Event) -> None:
+        """READY once the broker has us, or after a grace while it is not there; then feed the watchdog."""
+        deadline = time.monotonic() + _BROKER_GRACE_S
+        while not self._link.connected and time.monotonic() < deadline and not asked_to_stop.wait(0.05):
+            pass
+        self._notifier.ready(self._status_line())
+        log.info("ready: lines on %s/say", self._root)
+        interval_s = self._notifier.watchdog_interval_s() or 5.0
+        while not asked_to_stop.wait(min(interval_s, 5.0)):
+            self._link.revive_if_dead()
+            if fault := self._fault():
+                log.critical("the watchdog is not fed: %s", fault)
+            else:
+                self._notifier.watchdog()
+
+    def stopping(self) -> None:
+        """Say so; the stack does it."""
+        self._notifier.stopping()
+        log.info("stopping: a line on the air goes on at the next start")
+
+    def _open_inbox(self) -> Inbox:
+        queue = self._config.queue
+        limits = InboxLimits(queue.max_lines, queue.max_age_s, queue.dedup_s, queue.history_days)
+        path = self._config.state_dir / "inbox.sqlite"
+        try:
+            inbox, warning = Inbox.open_or_replace(path, limits, on_lines=self._lines_changed, on_events=self._events_came)
+        except InboxError as error:
+            raise FatalError(str(error)) from error
+        self._stack.callback(inbox.close)
+        if warning:
+            log.error("%s", warning)
+            self._troubles.append(warning)
+        return inbox
+
+    def _make_player(self) -> Player:
+        chosen = choose_speaker(self._config.audio.device)
+        log.info("sound: %s (%s)", chosen.speaker.name, chosen.why)
+        player = Player(chosen.speaker, on_change=self._sound_changed)
+        player.set_volume(int(self._inbox.recall("volume") or self._config.audio.volume))
+        player.set_muted(self._inbox.recall("muted") == "1")
+        if self._inbox.recall("paused") == "1":
+            log.warning("the appliance is paused since before it was started; the command `resume` lets it speak")
+        return player
+
+    def _make_link(self) -> MqttLink:
+        handlers = Handlers(
+            on_arrival=self._intake.offer,
+            on_command=self._controls.command,
+            on_command_fault=self._controls.refused,
+            on_volume=self._controls.volume,
+            on_connection=self._connection_changed,
+        )
+        return MqttLink(
+            connect.options(self._config, self._root), connect.line_limits(self._config, self._voices), handlers
+        )
+
+    # What the parts tell. Each may be called from any thread, and before every part is there.
+
+    def _lines_changed(self) -> None:
+        self._ring("_conductor", "_herald")
+
+    def _events_came(self) -> None:
+        self._ring("_outbox")
+
+    def _sound_changed(self) -> None:
+        self._ring("_conductor", "_herald")
+
+    def _changed(self) -> None:
+        self._ring("_conductor", "_herald")
+
+    def _ring(self, *names: str) -> None:
+        for name in names:
+            part = getattr(self, name, None)
+            if part is not None:
+                part.nudge()
+
+    def _connection_changed(self, connected: bool, reason: str) -> None:
+        log.info("broker: %s", reason) if connected else log.warning("broker: %s", reason)
+        self._ring("_outbox", "_herald")
+
+    def _levels_changed(self) -> None:
+        self._link.publish_retained("volume", self._player.volume)
+        self._link.publish_retained("muted", self._player.muted)
+        self._changed()
+
+    def _state(self) -> dict[str, Any]:
+        lost = self._player.status().lost
+        troubles = [*self._troubles, *([self._lead.trouble] if self._lead.trouble else []), *([lost] if lost else [])]
+        return compose(
+            Facts(
+                sheet=self._conductor.sheet,
+                engine=self._company.status(),
+                engine_name=self._lead.kind,
+                queue_depth=self._inbox.depth(),
+                muted=self._player.muted,
+                volume=self._player.volume,
+                troubles=tuple(troubles),
+            )
+        )
+
+    def _state_told(self, state: dict[str, Any]) -> None:
+        self._notifier.status(self._status_line())
+        log.info("state: %s%s", state["state"], f" ({state['detail']})" if state["detail"] else "")
+
+    def _status_line(self) -> str:
+        state = self._state()
+        broker = "" if self._link.connected else "; the broker is away"
+        return f"{state['state']}, {state['queue_depth']} lines wait{broker}"
+
+    def _info(self) -> dict[str, Any]:
+        weights = self._lead.weights
+        return {
+            "version": __version__,
+            "instance": self._instance,
+            "board": self._identity.model,
+            "jetpack": self._identity.jetpack,
+            "engine": self._lead.kind,
+            "engine_why": self._lead.why,
+            "weights_licence": weights.licence if weights else None,
+            "voices": self._voices.names(),
+            "limits": {"max_chars": self._config.limits.max_chars, "max_lines": self._config.queue.max_lines},
+        }
+
+    def _fault(self) -> str | None:
+        """What keeps the appliance from doing its job and only a restart mends; `None` while all is well."""
+        for part, name in ((self._conductor, "conductor"), (self._intake, "intake"), (self._outbox, "outbox"), (self._herald, "herald"), (self._player, "playback")):
+            if not part.alive():
+                return f"the thread {name} has ended"
+        stalled_s = time.monotonic() - self._conductor.looked_at
+        return f"the conductor has stood still for {stalled_s:.0f} s" if stalled_s > _STALL_S else None
+
+
+@contextmanager
+def _signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set; the former handlers are put back."""
+    asked = threading.Event()
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        log.info("%s: stopping", signal.Signals(number).name)
+        asked.set()
+
+    former = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield asked
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,45 @@
+"""Gathers what telemetry needs from the parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ishowtts.inbox import Inbox
+from ishowtts.mqtt.link import MqttLink
+from ishowtts.playback.player import Player
+from ishowtts.service.lead import Company
+from ishowtts.telemetry import Telemetry
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Makes the telemetry payload."""
+
+    telemetry: Telemetry
+    inbox: Inbox
+    player: Player
+    company: Company
+    link: MqttLink
+
+    def compose(self) -> dict[str, Any]:
+        """One snapshot, as the contract has it."""
+        status, sound = self.company.status(), self.player.status()
+        engine = {
+            "name": self.company.lead.kind,
+            "state": status.state if status else ("absent" if self.company.lead.trouble else "ready"),
+            "pid": status.pid if status else None,
+            "restarts": status.restarts if status else 0,
+            "last_death": status.last_death if status else None,
+            "warm_s": status.warm_s if status else None,
+            "unbucketed": 0,
+        }
+        audio = {"device": sound.device, "underruns": sound.underruns, "device_losses": sound.device_losses}
+        mqtt = {"connected": self.link.connected, "reconnects": self.link.reconnects}
+        return self.telemetry.snapshot(
+            engine=engine,
+            audio=audio,
+            mqtt=mqtt,
+            queue_depth=self.inbox.depth(),
+            worker_pid=status.pid if status else None,
+        )

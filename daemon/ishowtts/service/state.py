@@ -1,0 +1,60 @@
+"""What the appliance says of itself: the retained `state` payload, from what its parts say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ishowtts.engines.remote import EngineStatus
+from ishowtts.pipeline import Sheet
+
+_WARMING = {"starting", "loading", "warming"}
+_AWAY = {"restarting", "parked", "stopped"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the state is made of.
+
+    Args:
+        engine: the worker's engine; `None` where espeak is the configured voice.
+        troubles: sentences of parts that do not work as configured.
+    """
+
+    sheet: Sheet
+    engine: EngineStatus | None
+    engine_name: str
+    queue_depth: int
+    muted: bool
+    volume: int
+    troubles: tuple[str, ...] = ()
+
+
+def compose(facts: Facts) -> dict[str, Any]:
+    """The `state` payload without `since`, which the publisher knows."""
+    word, detail = _word(facts)
+    speaking = facts.sheet.speaking
+    return {
+        "state": word,
+        "engine": facts.engine_name,
+        "queue_depth": facts.queue_depth,
+        "speaking": None if speaking is None else {"id": speaking.id, "text": speaking.text},
+        "paused": facts.sheet.paused,
+        "muted": facts.muted,
+        "volume": facts.volume,
+        "detail": detail,
+    }
+
+
+def _word(facts: Facts) -> tuple[str, str | None]:
+    engine = facts.engine
+    if facts.sheet.paused:
+        return "paused", None
+    troubles = facts.troubles
+    if engine is not None and engine.state in _AWAY:
+        troubles += (f"the {engine.name} engine is {engine.state}: {engine.detail or 'no reason known'}",)
+    if troubles:
+        return "degraded", "; ".join(troubles)
+    if engine is not None and engine.state in _WARMING:
+        return "warming", engine.detail
+    return ("speaking" if facts.sheet.speaking else "ready"), None

@@ -1,0 +1,30 @@
+"""The whole appliance for tests of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.appliance import Appliance
+from support.broker import Broker
+
+
+@pytest.fixture
+def make_appliance(tmp_path: Path, broker: Broker) -> Iterator[Callable[..., Appliance]]:
+    """`make_appliance(settings=…)`: a started daemon that is ended after the test."""
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> Appliance:
+            return stack.enter_context(Appliance(tmp_path, broker, **options))
+
+        yield make
+
+
+@pytest.fixture
+def appliance(make_appliance: Callable[..., Appliance]) -> Appliance:
+    """A daemon that speaks with espeak-ng into a WAV file."""
+    return make_appliance()

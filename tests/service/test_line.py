@@ -1,0 +1,171 @@
+"""A line on its whole way: published over MQTT, heard at the sink."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+from support.appliance import Appliance
+from support.broker import Broker
+from support.client import Client
+from support.ears import digits
+from support.waiting import eventually
+
+LONG = "One two three four five. " * 12
+
+
+def test_a_published_line_is_heard(appliance: Appliance, mqtt_client: Client) -> None:
+    appliance.wait_ready(mqtt_client)
+    line_id = appliance.say(mqtt_client, "one two three four five")
+    final = appliance.final(mqtt_client, line_id)
+    assert [event["event"] for event in appliance.events(mqtt_client, line_id)] == ["accepted", "started", "finished"]
+    assert final["engine"] == "espeak"
+    assert final["rtf"] == pytest.approx(final["synth_s"] / final["audio_s"], abs=0.02)
+    assert appliance.stop() == 0
+    assert digits(appliance.sound) == "one two three four five"
+
+
+def test_telemetry_counts_the_line_and_makes_nothing_up(appliance: Appliance, mqtt_client: Client) -> None:
+    appliance.wait_ready(mqtt_client)
+    final = appliance.final(mqtt_client, appliance.say(mqtt_client, "one"))
+    snapshot = mqtt_client.wait_for(
+        f"{appliance.root}/telemetry", lambda message: message.json["speech"]["lines_total"] == 1
+    ).json
+    assert snapshot["speech"]["rtf"] == pytest.approx(final["rtf"], abs=1e-3)
+    assert snapshot["gpu"]["clock_mhz"] is None
+    assert snapshot["engine"]["name"] == "espeak"
+    assert snapshot["mqtt"] == {"connected": True, "reconnects": 0}
+
+
+def test_the_daemon_starts_before_its_broker(tmp_path: Path, broker: Broker) -> None:
+    broker.stop()
+    with Appliance(tmp_path, broker) as appliance:
+        eventually(lambda: "ready: lines on" in appliance.log, "the daemon's start", 60)
+        broker.start()
+        with Client(broker.host, broker.port) as client:
+            appliance.wait_ready(client)
+            assert appliance.final(client, appliance.say(client, "one"))["event"] == "finished"
+
+
+def test_a_wrong_password_is_said_in_one_sentence(make_broker: Callable[..., Broker], tmp_path: Path) -> None:
+    broker = make_broker(users={"anna": "right"})
+    password = tmp_path / "password"
+    password.write_text("wrong\n")
+    mqtt = {"host": broker.host, "port": broker.port, "username": "anna", "password_file": str(password)}
+    with Appliance(tmp_path, broker, {"mqtt": mqtt}) as appliance:
+        eventually(lambda: "mqtt.password_file" in appliance.log or "password" in appliance.log, "the sentence", 60)
+        assert "wrong" not in appliance.log
+        assert "Traceback" not in appliance.log
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason", "names"),
+    [
+        (b"", "empty", "text"),
+        (b"   ", "empty", "text"),
+        (b"!!! ...", "empty", "text"),
+        (b"\xff\xfe", "bad_utf8", "UTF-8"),
+        (b'{"text": ', "bad_json", "JSON"),
+        (b'{"text": "a", "spede": 1}', "bad_field", "speed"),
+        (b"x" * 1001, "too_long", "1000"),
+        (b'{"text": "a", "voice": "nobody"}', "unknown_voice", "default"),
+    ],
+)
+def test_bad_input_is_rejected_in_words_and_the_next_line_is_spoken(
+    appliance: Appliance, mqtt_client: Client, payload: bytes, reason: str, names: str
+) -> None:
+    appliance.wait_ready(mqtt_client)
+    mqtt_client.publish(f"{appliance.root}/say", payload)
+    event = mqtt_client.wait_for(f"{appliance.root}/event", lambda message: message.json["event"] == "rejected").json
+    assert event["reason"] == reason
+    assert names in event["detail"]
+    assert appliance.final(mqtt_client, appliance.say(mqtt_client, "one"))["event"] == "finished"
+    assert "Traceback" not in appliance.log
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_line_on_the_air_goes_on_after_a_restart(
+    appliance: Appliance, mqtt_client: Client, how: signal.Signals
+) -> None:
+    appliance.wait_ready(mqtt_client)
+    line_id = appliance.say(mqtt_client, LONG)
+    waiting = appliance.say(mqtt_client, "six")
+    mqtt_client.wait_for(f"{appliance.root}/event", lambda message: message.json["event"] == "started")
+    appliance.stop(how)
+    appliance.start()
+    for each in (line_id, waiting):
+        assert appliance.final(mqtt_client, each, 120)["event"] == "finished"
+        finals = [event for event in appliance.events(mqtt_client, each) if event["event"] == "finished"]
+        assert len(finals) == 1
+
+
+def test_an_urgent_line_cuts_in_and_the_other_goes_on(appliance: Appliance, mqtt_client: Client) -> None:
+    appliance.wait_ready(mqtt_client)
+    long = appliance.say(mqtt_client, LONG)
+    mqtt_client.wait_for(f"{appliance.root}/event", lambda message: message.json["event"] == "started")
+    urgent = appliance.say(mqtt_client, "six", topic="urgent")
+    assert appliance.final(mqtt_client, urgent)["event"] == "finished"
+    assert appliance.final(mqtt_client, long, 120)["event"] == "finished"
+    order = [(event["id"], event["event"]) for event in appliance.events(mqtt_client)]
+    assert order.index((long, "interrupted")) < order.index((urgent, "finished")) < order.index((long, "finished"))
+
+
+def test_commands_act_and_are_answered(appliance: Appliance, mqtt_client: Client) -> None:
+    appliance.wait_ready(mqtt_client)
+    event_topic, command = f"{appliance.root}/event", f"{appliance.root}/command"
+
+    def answer(word: str) -> dict[str, object]:
+        found: dict[str, object] = mqtt_client.wait_for(
+            event_topic, lambda m: m.json["event"] == "command" and m.json["command"] == word
+        ).json
+        return found
+
+    first, second = appliance.say(mqtt_client, LONG), appliance.say(mqtt_client, LONG)
+    mqtt_client.wait_for(event_topic, lambda message: message.json["event"] == "started")
+    mqtt_client.publish(command, "skip")
+    assert answer("skip")["ok"] is True
+    assert appliance.final(mqtt_client, first)["by"] == "skip"
+    mqtt_client.publish(command, {"command": "cancel", "id": second, "transaction": "t1"})
+    assert answer("cancel")["transaction"] == "t1"
+    assert appliance.final(mqtt_client, second)["event"] == "cancelled"
+    mqtt_client.publish(command, "pause")
+    assert answer("pause")["ok"] is True
+    held = appliance.say(mqtt_client, "one")
+    mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "paused")
+    mqtt_client.publish(f"{appliance.root}/volume/set", "30")
+    mqtt_client.wait_for(f"{appliance.root}/volume", lambda message: message.text == "30")
+    mqtt_client.publish(command, "mute")
+    mqtt_client.wait_for(f"{appliance.root}/muted", lambda message: message.text == "true")
+    mqtt_client.publish(command, "resume")
+    assert appliance.final(mqtt_client, held)["event"] == "finished"
+    started = [event for event in appliance.events(mqtt_client, held) if event["event"] == "started"]
+    assert started[0]["muted"] is True
+    mqtt_client.publish(command, "dance")
+    assert "known are" in str(answer("dance")["detail"])
+    assert appliance.stop() == 0
+    frames = soundfile.info(str(appliance.sound)).frames
+    assert frames > 0
+
+
+def test_volume_and_pause_survive_a_restart(appliance: Appliance, mqtt_client: Client) -> None:
+    appliance.wait_ready(mqtt_client)
+    mqtt_client.publish(f"{appliance.root}/volume/set", "30")
+    mqtt_client.publish(f"{appliance.root}/command", "pause")
+    mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "paused")
+    appliance.stop()
+    mqtt_client.forget()
+    appliance.start()
+    state = mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "paused").json
+    assert state["volume"] == 30
+
+
+def test_an_unusable_configuration_ends_with_2_and_every_fault(tmp_path: Path, broker: Broker) -> None:
+    appliance = Appliance(tmp_path, broker, {"audoi": {}, "limits": {"max_chars": 0}}).start()
+    assert appliance.process is not None
+    assert appliance.process.wait(30) == 2
+    assert "did you mean 'audio'" in appliance.log
+    assert "limits.max_chars" in appliance.log
+    assert "Traceback" not in appliance.log
