@@ -1,0 +1,8 @@
+"""The only owner of a line's life: waiting, speaking, then exactly one final outcome, all of it on disk."""
+
+from ishowtts.inbox.clock import Clock
+from ishowtts.inbox.history import read_history
+from ishowtts.inbox.inbox import Inbox
+from ishowtts.inbox.values import HistoryEntry, InboxLimits, Taken
+
+__all__ = ["Clock", "HistoryEntry", "Inbox", "InboxLimits", "Taken", "read_history"]
