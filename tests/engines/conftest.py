@@ -1,0 +1,156 @@
+"""Engines in process and behind a worker, and a way to break the worker from within."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ishowtts.engines.remote import Backoff, Deadlines, Grace, RemoteEngine
+from ishowtts.speech import Segment
+
+DAEMON = str(Path(__file__).parents[2] / "daemon")
+QUICK = Backoff(first_s=0.01, longest_s=0.05)
+SHORT = Grace(leave_s=1.0, abort_s=0.5, reap_s=2.0)
+
+# Python runs this first in every worker that a test with `faulty` starts. The engine behind it is real.
+FAULTS = """
+import os, signal, subprocess, sys, time
+import numpy as np
+from dataclasses import replace
+from ishowtts.engines import Cancelled, catalogue
+from ishowtts.errors import EngineError, SynthesisError, VoiceError, WeightsError
+
+at_start = os.environ.get("WORKER_FAULT")
+if at_start == "silent":
+    time.sleep(3600)
+
+class Faulty:
+    def __init__(self, engine):
+        self._engine = engine
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def load(self, progress):
+        if at_start == "dies":
+            os._exit(3)
+        if at_start == "hangs":
+            time.sleep(3600)
+        if at_start == "no-weights":
+            raise WeightsError("there are no weights; fetch them")
+        self._engine.load(progress)
+
+    def prepare(self, voice):
+        if voice == "deadly":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if voice == "unreadable":
+            raise VoiceError("the voice cannot be read")
+        return self._engine.prepare(None)
+
+    def synthesize(self, segment, cancelled):
+        segment = replace(segment, voice=None)
+        match_ = segment.text
+        if match_ == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if match_ == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if match_ == "hang":
+            time.sleep(3600)
+        if match_ == "raise":
+            raise ValueError("raised in the middle")
+        if match_ == "refuse":
+            raise SynthesisError("this text cannot be spoken")
+        if match_ == "poisoned":
+            raise EngineError("the device is lost")
+        if match_ == "garbage":
+            os.write(int(sys.argv[1]), b"\\xff" * 64)
+            time.sleep(3600)
+        if match_ == "await cancel":
+            while not cancelled():
+                time.sleep(0.01)
+            raise Cancelled
+        if match_ == "ignore cancel":
+            while not cancelled():
+                time.sleep(0.01)
+            return self._engine.synthesize(replace(segment, text="ignored"), lambda: False)
+        if match_ == "orphan":
+            child = subprocess.Popen(["sleep", "3600"], close_fds=False)
+            open(os.environ["ORPHAN"], "w").write(str(child.pid))
+            os.kill(os.getpid(), signal.SIGKILL)
+        if match_ == "endless":
+            spoken = self._engine.synthesize(segment, cancelled)
+            return replace(spoken, samples=np.zeros(60 * spoken.rate_hz, np.int16))
+        if match_ == "other rate":
+            return replace(self._engine.synthesize(segment, cancelled), rate_hz=8000)
+        return self._engine.synthesize(segment, cancelled)
+
+make = catalogue.make
+catalogue.make = lambda kind, options: Faulty(make(kind, options))
+"""
+
+
+def say(text: str, **fields: Any) -> Segment:
+    """A line of one segment."""
+    return Segment("line", 0, 1, text, **fields)
+
+
+@pytest.fixture(name="say")
+def _say() -> Callable[..., Segment]:
+    return say
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _workers_find_the_package() -> Iterator[None]:
+    """Workers import the checkout, as the tests do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", DAEMON)
+        yield
+
+
+@pytest.fixture
+def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers obey words such as `kill`, `hang` and `raise`, and the variable WORKER_FAULT at their start."""
+    (tmp_path / "sitecustomize.py").write_text(FAULTS)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), DAEMON]))
+
+
+@pytest.fixture
+def make_remote() -> Iterator[Callable[..., RemoteEngine]]:
+    """`make_remote(segment_s=…)`: an engine behind a worker, quick to restart, closed after the test."""
+    with ExitStack() as stack:
+
+        def make(kind: str = "espeak", options: dict[str, Any] | None = None, **changes: Any) -> RemoteEngine:
+            backoff = changes.pop("backoff", QUICK)
+            on_change = changes.pop("on_change", lambda: None)
+            engine = RemoteEngine(
+                kind, options or {}, Deadlines(**changes), backoff=backoff, grace=SHORT, on_change=on_change
+            )
+            stack.callback(engine.close)
+            return engine
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def f5_tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Options of the F5 engine over random weights of the tiny size."""
+    from ishowtts.engines.f5 import random
+
+    folder = tmp_path_factory.mktemp("f5") / "tiny"
+    random.make(folder, size="tiny", seed=0)
+    return {"weights": str(folder), "device": "cpu", "nfe_step": 5}
+
+
+@pytest.fixture(scope="session")
+def options_of(request: pytest.FixtureRequest) -> Callable[[str], dict[str, Any]]:
+    """Options of an engine of the catalogue, by kind."""
+
+    def find(kind: str) -> dict[str, Any]:
+        return request.getfixturevalue("f5_tiny") if kind == "f5" else {}
+
+    return find

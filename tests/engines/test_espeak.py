@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ishowtts.engines import Cancelled
+from ishowtts.engines import espeak as espeak_module
+from ishowtts.engines.espeak import EspeakEngine, parse_wav, plain
+from ishowtts.errors import EngineError, SynthesisError, VoiceError
+from ishowtts.speech import Segment
+
+Say = Callable[..., Segment]
+
+
+def never() -> bool:
+    return False
+
+
+def test_a_text_that_looks_like_an_option_is_spoken_and_reads_no_file(say: Say, tmp_path: Path) -> None:
+    secret = tmp_path / "s"
+    secret.write_text("one two three four five six seven eight nine ten " * 20)
+    spoken = EspeakEngine().synthesize(say(f"-f{secret}"), never)
+    assert 0.3 < spoken.audio_s < 30
+
+
+def test_a_form_of_phonemes_is_read_as_text(say: Say) -> None:
+    engine = EspeakEngine()
+    as_text = engine.synthesize(say("h@loU"), never)
+    in_brackets = engine.synthesize(say("[[h@loU]]"), never)
+    assert in_brackets.audio_s >= 0.9 * as_text.audio_s
+
+
+@given(st.text(alphabet="[]\x01 \n\x85a") | st.text())
+def test_no_text_leaves_phonemes_or_control_characters(text: str) -> None:
+    assert "[[" not in plain(text)
+    assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in plain(text))
+
+
+def test_the_length_in_the_header_is_not_believed() -> None:
+    header = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 0x7FFFF024, b"WAVEfmt ", 16, 1, 1, 22050, 44100, 2, 16,
+                         b"data", 0x7FFFF000)  # fmt: skip
+    samples, rate_hz = parse_wav(header + b"\x01\x00\x02\x00\x03")
+    assert samples.tolist() == [1, 2]
+    assert rate_hz == 22050
+
+
+@pytest.mark.parametrize("wav", [b"", b"RIFF", bytes(60), b"RIFF\0\0\0\0WAVEfmt " + bytes(60)])
+def test_what_is_no_wav_is_a_synthesis_error(wav: bytes) -> None:
+    with pytest.raises(SynthesisError):
+        parse_wav(wav)
+
+
+def test_an_empty_text_is_a_synthesis_error(say: Say) -> None:
+    with pytest.raises(SynthesisError, match="no sound"):
+        EspeakEngine().synthesize(say(""), never)
+
+
+def test_lone_surrogates_do_not_end_the_voice(say: Say) -> None:
+    assert EspeakEngine().synthesize(say("hello \udcff world"), never).audio_s > 0.3
+
+
+def test_chinese_is_spoken_in_mandarin_and_english_with_a_chinese_name_is_not(say: Say) -> None:
+    engine = EspeakEngine()
+    assert engine.synthesize(say("你好,世界 TTS"), never).voice == "cmn"
+    assert engine.synthesize(say("The city of 北京 is large"), never).voice == "en-us"
+
+
+def test_a_voice_that_espeak_lacks_is_told_at_load() -> None:
+    with pytest.raises(VoiceError, match=r"'klingon9'; `espeak-ng --voices` lists"):
+        EspeakEngine("klingon9").load(lambda _: None)
+
+
+@pytest.mark.parametrize("name", ["", "-f/etc/passwd", "../x", "a" * 33])
+def test_a_name_that_is_no_voice_is_refused(name: str) -> None:
+    with pytest.raises(VoiceError):
+        EspeakEngine(name)
+
+
+def test_a_missing_program_is_told_with_its_mend(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EngineError, match="apt install espeak-ng"):
+        EspeakEngine().synthesize(say("hello"), never)
+
+
+@pytest.fixture
+def frozen_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "espeak-ng"
+    program.write_text("#!/bin/sh\nexec sleep 3600\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("frozen_program")
+def test_a_cancel_ends_the_program(say: Say) -> None:
+    begun = threading.Event()
+    since = time.monotonic()
+
+    def cancelled() -> bool:
+        if time.monotonic() - since > 0.2:
+            begun.set()
+        return begun.is_set()
+
+    with pytest.raises(Cancelled):
+        EspeakEngine().synthesize(say("hello"), cancelled)
+    assert psutil.Process().children() == []
+
+
+@pytest.mark.usefixtures("frozen_program")
+def test_a_program_that_hangs_is_ended_at_its_deadline(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(espeak_module, "_DEADLINE_S", 0.2)
+    with pytest.raises(SynthesisError, match=r"within 0\.2 s"):
+        EspeakEngine().synthesize(say("hello"), never)
+    assert psutil.Process().children() == []
+
+
+def test_speed_is_kept_within_what_the_program_takes(say: Say) -> None:
+    engine = EspeakEngine()
+    slow, fast = (engine.synthesize(say("one two three four five", speed=s), never) for s in (0.5, 2.0))
+    assert slow.audio_s > 2 * fast.audio_s
+    assert np.array_equal(
+        engine.synthesize(say("one two three four five", speed=9), never).samples, fast.samples
+    )

@@ -1,0 +1,310 @@
+"""Faults of the worker, and what the daemon makes of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ishowtts.engines import Cancelled
+from ishowtts.engines.process import WorkerProcess
+from ishowtts.engines.remote import Backoff, EngineStatus, RemoteEngine, State
+from ishowtts.errors import EngineUnavailable, SynthesisError, VoiceError, WeightsError, WorkerDied
+from ishowtts.speech import Segment
+from support.waiting import eventually
+
+MakeRemote = Callable[..., RemoteEngine]
+Say = Callable[..., Segment]
+
+pytestmark = pytest.mark.usefixtures("faulty")
+WITHIN_S = {"espeak": 2.0, "f5": 30.0}
+KINDS = ["espeak", pytest.param("f5", marks=[pytest.mark.f5, pytest.mark.slow])]
+
+
+def never() -> bool:
+    return False
+
+
+def load(engine: RemoteEngine) -> RemoteEngine:
+    engine.load(lambda _: None)
+    return engine
+
+
+def await_state(engine: RemoteEngine, state: State, after_restarts: int = 0, timeout_s: float = 60) -> None:
+    def reached() -> bool:
+        status = engine.status()
+        return status.state is state and status.restarts >= after_restarts
+
+    eventually(reached, f"the state {state.value}", timeout_s)
+
+
+def speaks(engine: RemoteEngine, say: Say) -> bool:
+    return engine.synthesize(say("It speaks again."), never).audio_s > 0.3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fault", ["kill", "stop", "hang"])
+def test_a_fault_in_the_middle_ends_the_segment_and_the_next_worker_speaks(
+    kind: str, fault: str, make_remote: MakeRemote, options_of: Callable[[str], dict[str, Any]], say: Say
+) -> None:
+    # A death must be told by the socket, a hang by the deadline.
+    segment_s = 3600.0 if fault == "kill" else WITHIN_S[kind]
+    engine = load(make_remote(kind, options_of(kind), segment_s=segment_s))
+    with pytest.raises(WorkerDied):
+        engine.synthesize(say(fault), never)
+    assert engine.status().state is not State.READY
+    await_state(engine, State.READY, after_restarts=1)
+    assert speaks(engine, say)
+    assert engine.status().last_death
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fault", ["raise", "refuse"])
+def test_an_error_of_one_text_ends_the_segment_and_not_the_worker(
+    kind: str, fault: str, make_remote: MakeRemote, options_of: Callable[[str], dict[str, Any]], say: Say
+) -> None:
+    engine = load(make_remote(kind, options_of(kind)))
+    with pytest.raises(SynthesisError, match=r"raised in the middle|this text cannot be spoken"):
+        engine.synthesize(say(fault), never)
+    assert speaks(engine, say)
+    assert engine.status().restarts == 0
+
+
+def test_a_second_unforeseen_error_in_a_row_renews_the_worker(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    with pytest.raises(SynthesisError):
+        engine.synthesize(say("raise"), never)
+    with pytest.raises(WorkerDied, match="raised in the middle"):
+        engine.synthesize(say("raise"), never)
+    await_state(engine, State.READY, after_restarts=1)
+    assert speaks(engine, say)
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("garbage", "speaks nonsense"),
+        ("endless", "60 s of sound; 17 s is plausible"),
+        ("other rate", "not asked for"),
+        ("poisoned", "the device is lost"),
+    ],
+)
+def test_a_worker_that_cannot_be_trusted_any_more_is_replaced(
+    fault: str, sentence: str, make_remote: MakeRemote, say: Say
+) -> None:
+    engine = load(make_remote(segment_s=3600))
+    with pytest.raises(WorkerDied, match=sentence):
+        engine.synthesize(say(fault), never)
+    await_state(engine, State.READY, after_restarts=1)
+    assert speaks(engine, say)
+
+
+def test_a_worker_killed_while_idle_is_missed_at_once(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    pid = engine.status().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await_state(engine, State.READY, after_restarts=1)
+    assert engine.status().pid != pid
+    assert "killed by SIGKILL, perhaps for want of memory" in str(engine.status().last_death)
+    assert speaks(engine, say)
+
+
+@pytest.mark.parametrize(
+    ("fault", "deadline", "sentence"),
+    [("silent", "hello_s", "while starting"), ("hangs", "load_s", "while loading or warming")],
+)
+def test_a_worker_that_does_not_start_is_ended_and_after_five_parked_until_asked(
+    fault: str,
+    deadline: str,
+    sentence: str,
+    *,
+    make_remote: MakeRemote,
+    say: Say,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORKER_FAULT", fault)
+    engine = make_remote(**{deadline: 0.4})
+    with pytest.raises(EngineUnavailable, match="the worker ended 5 times of late"):
+        load(engine)
+    assert engine.status().state is State.PARKED
+    assert sentence in str(engine.status().detail)
+    with pytest.raises(EngineUnavailable, match="is parked"):
+        engine.synthesize(say("hello"), never)
+    engine.close()
+
+
+def test_a_parked_engine_comes_back_when_asked(
+    make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_FAULT", "dies")
+    engine = make_remote()
+    with pytest.raises(EngineUnavailable):
+        load(engine)
+    assert engine.status().restarts == 4
+    monkeypatch.delenv("WORKER_FAULT")
+    engine.retry_now()
+    await_state(engine, State.READY)
+    assert speaks(engine, say)
+
+
+def test_a_parked_engine_is_tried_again_by_itself_and_one_death_parks_it_again(
+    make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_FAULT", "dies")
+    seen: list[EngineStatus] = []
+    engine = make_remote(
+        backoff=Backoff(first_s=0.01, longest_s=0.02, park_deaths=2, park_window_s=0.0, park_s=0.01),
+        on_change=lambda: seen.append(engine.status()),
+    )
+    engine.start()
+    eventually(lambda: engine.status().restarts >= 2, "two restarts")
+    assert State.PARKED not in {status.state for status in seen}, "no two deaths are within the window"
+    engine.close()
+
+    engine = make_remote(
+        backoff=Backoff(first_s=0.01, longest_s=0.02, park_deaths=2, park_window_s=600, park_s=0.5),
+        on_change=lambda: seen.append(engine.status()),
+    )
+    seen.clear()
+    engine.start()
+    eventually(lambda: engine.status().restarts >= 3, "a trial out of the parking place")
+    resting = [s.state for s in seen if s.pid is None and s.state in (State.RESTARTING, State.PARKED)]
+    assert resting[:1] == [State.RESTARTING]
+    assert resting.count(State.PARKED) >= 2
+    monkeypatch.delenv("WORKER_FAULT")
+    await_state(engine, State.READY)
+    assert speaks(engine, say)
+
+
+def test_weights_that_cannot_be_used_park_the_engine_at_once_with_the_sentence(
+    make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_FAULT", "no-weights")
+    engine = make_remote()
+    with pytest.raises(WeightsError, match="there are no weights; fetch them"):
+        load(engine)
+    assert engine.status().state is State.PARKED
+    assert engine.status().restarts == 0
+    assert "there are no weights; fetch them" in str(engine.status().detail)
+    monkeypatch.delenv("WORKER_FAULT")
+    engine.retry_now()
+    await_state(engine, State.READY)
+    assert speaks(engine, say)
+
+
+def test_a_voice_whose_preparing_ends_the_worker_is_set_aside_by_name(
+    make_remote: MakeRemote, say: Say
+) -> None:
+    engine = load(make_remote())
+    with pytest.raises(WorkerDied, match="while preparing a voice"):
+        engine.synthesize(say("hello", voice="deadly"), never)
+    await_state(engine, State.READY, after_restarts=1)
+    for _ in range(2):
+        with pytest.raises(VoiceError, match="'deadly' is set aside: preparing it ended the worker"):
+            engine.synthesize(say("hello", voice="deadly"), never)
+    assert speaks(engine, say)
+    assert engine.synthesize(say("hello", voice="another"), never).audio_s > 0.1
+    assert engine.status().restarts == 1
+
+
+def test_a_text_that_ends_the_worker_sets_no_voice_aside(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    with pytest.raises(WorkerDied, match="while speaking"):
+        engine.synthesize(say("kill", voice="another"), never)
+    await_state(engine, State.READY, after_restarts=1)
+    assert engine.synthesize(say("hello", voice="another"), never).audio_s > 0.1
+
+
+def test_a_voice_that_cannot_be_read_is_told_and_costs_nothing(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    with pytest.raises(VoiceError, match="cannot be read"):
+        engine.prepare("unreadable")
+    assert speaks(engine, say)
+    assert engine.status().restarts == 0
+
+
+@pytest.mark.parametrize("word", ["await cancel", "ignore cancel"])
+def test_a_cancelled_segment_is_left_at_once_and_never_heard(
+    word: str, make_remote: MakeRemote, say: Say
+) -> None:
+    engine = load(make_remote())
+    polls = iter(range(20))
+    with pytest.raises(Cancelled):
+        engine.synthesize(say(word), lambda: next(polls, None) is None)
+    text = "What comes now is the next segment and no other."
+    after = engine.synthesize(say(text), never)
+    assert after.samples.tolist() == engine.synthesize(say(text), never).samples.tolist()
+    assert engine.status().restarts == 0
+
+
+def test_ten_deaths_leave_no_zombie_no_descriptor_and_no_thread(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote(backoff=Backoff(first_s=0.01, longest_s=0.01, park_deaths=100)))
+    me = psutil.Process()
+    before = (me.num_fds(), threading.active_count())
+    for death in range(10):
+        with pytest.raises(WorkerDied):
+            engine.synthesize(say("kill"), never)
+        await_state(engine, State.READY, after_restarts=death + 1)
+    assert (me.num_fds(), threading.active_count()) == before
+    assert [child.pid for child in me.children()] == [engine.status().pid]
+
+
+def test_no_second_worker_is_started_while_the_first_cannot_be_ended(
+    make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = load(make_remote(segment_s=0.5))
+    pid = engine.status().pid
+    assert pid is not None
+    with monkeypatch.context() as patch:
+        # As a process in an uninterruptible sleep takes a signal: not at all.
+        patch.setattr(WorkerProcess, "_signal", lambda *_: None)
+        with pytest.raises(WorkerDied):
+            engine.synthesize(say("hang"), never)
+        await_state(engine, State.PARKED)
+        assert f"worker {pid} cannot be ended, so no new one is started" in str(engine.status().detail)
+        assert [child.pid for child in psutil.Process().children()] == [pid]
+    os.kill(pid, signal.SIGKILL)
+    await_state(engine, State.READY)
+    assert speaks(engine, say)
+
+
+def test_closing_answers_a_segment_under_way(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote(segment_s=3600))
+    raised: list[BaseException] = []
+
+    def speak() -> None:
+        try:
+            engine.synthesize(say("hang"), never)
+        except (WorkerDied, EngineUnavailable) as error:
+            raised.append(error)
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    engine.close()
+    speaker.join(30)
+    assert len(raised) == 1
+    with pytest.raises(EngineUnavailable, match="is stopped"):
+        engine.synthesize(say("hello"), never)
+
+
+def test_every_change_of_the_status_is_announced(make_remote: MakeRemote, say: Say, tmp_path: Path) -> None:
+    seen: list[EngineStatus] = []
+    engine = make_remote(on_change=lambda: seen.append(engine.status()))
+    load(engine)
+    with pytest.raises(WorkerDied):
+        engine.synthesize(say("kill"), never)
+    await_state(engine, State.READY, after_restarts=1)
+    engine.close()
+    order = [State.STARTING, State.LOADING, State.WARMING, State.READY, State.RESTARTING]
+    firsts = list(dict.fromkeys(status.state for status in seen))
+    assert firsts == [*order, State.STOPPED]
+    warm = next(status for status in seen if status.state is State.READY)
+    assert warm.warm_s is not None
+    assert warm.pid is not None
