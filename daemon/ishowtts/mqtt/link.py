@@ -35,7 +35,7 @@ _ANSWERS = frozenset(outcome.value for outcome in Outcome) | {"duplicate"}
 class MqttLink:
     """Two connections that are kept up until `stop`.
 
-    Lines come over a persistent session at QoS 1 and are acknowledged by whoever takes them. Commands come over
+    Lines come over a persistent session at QoS 1 and are acknowledged by whoever takes them. Commands come by
     a clean session at QoS 0: a full queue cannot delay them, and one sent while we were off is never obeyed.
 
     Args:

@@ -103,7 +103,7 @@ class Session:
         """Connect and serve until the connection ends; returns the sentence that says why."""
         try:
             client = make_client(self._options, self._role)
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             return f"the files of mqtt.tls cannot be used ({error}); mend their paths or permissions"
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed

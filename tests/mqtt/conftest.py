@@ -1,0 +1,97 @@
+"""A link to a real broker, whose handlers write down what they are told."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from ishowtts.mqtt.link import Handlers, MqttLink, MqttOptions
+from ishowtts.mqtt.payload import LineLimits
+from ishowtts.speech import Command, Line, Rejection
+from support.broker import Broker
+from support.waiting import eventually
+
+ROOT = "ishowtts/unit"
+
+
+class Recorder:
+    """Handlers that write down; acknowledges at once unless `acknowledge` is false."""
+
+    def __init__(self) -> None:
+        self.acknowledge = True
+        self.arrivals: list[Line | Rejection] = []
+        self.acks: list[Callable[[], None]] = []
+        self.commands: list[Command] = []
+        self.faults: list[tuple[str, str | None]] = []
+        self.volumes: list[int] = []
+        self.connection: list[tuple[bool, str]] = []
+        self.threads: set[str] = set()
+
+    @property
+    def texts(self) -> list[str]:
+        return [line.text for line in self.arrivals if isinstance(line, Line)]
+
+    def handlers(self) -> Handlers:
+        return Handlers(
+            on_arrival=self.arrival,
+            on_command=self.commands.append,
+            on_command_fault=lambda sentence, transaction: self.faults.append((sentence, transaction)),
+            on_volume=self.volumes.append,
+            on_connection=lambda connected, why: self.connection.append((connected, why)),
+        )
+
+    def arrival(self, arrival: Line | Rejection, ack: Callable[[], None]) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.acks.append(ack)
+        self.arrivals.append(arrival)
+        if self.acknowledge:
+            ack()
+
+
+class LinkUnderTest:
+    """A link, what its handlers were told, and a way to lose it as a killed process would."""
+
+    def __init__(self, link: MqttLink, recorder: Recorder) -> None:
+        self.link = link
+        self.told = recorder
+
+    def start(self) -> LinkUnderTest:
+        self.link.start()
+        eventually(lambda: self.link.connected, "the connection")
+        return self
+
+
+@pytest.fixture
+def options(broker: Broker) -> MqttOptions:
+    return MqttOptions(
+        host=broker.host, port=broker.port, root=ROOT, prefix="ishowtts", retry_min_s=0.05, retry_max_s=0.2
+    )
+
+
+@pytest.fixture
+def make_link(options: MqttOptions) -> Iterator[Callable[..., LinkUnderTest]]:
+    """`make_link(protocol=4, …)`: a link that is not started; the keywords change its options."""
+    with ExitStack() as stack:
+
+        def make(recorder: Recorder | None = None, **changes: Any) -> LinkUnderTest:
+            recorder = recorder or Recorder()
+            changed = dataclasses.replace(options, **changes)
+            limits = LineLimits(
+                max_chars=100, voices=lambda: ["anna", "bob"], reply_prefix=changed.reply_prefix
+            )
+            link = MqttLink(changed, limits, recorder.handlers())
+            stack.callback(link.stop, 10.0)
+            return LinkUnderTest(link, recorder)
+
+        yield make
+
+
+@pytest.fixture(params=[5, 4], ids=["mqtt5", "mqtt311"])
+def link(request: pytest.FixtureRequest, make_link: Callable[..., LinkUnderTest]) -> LinkUnderTest:
+    """A connected link, over each protocol in turn."""
+    return make_link(protocol=request.param).start()

@@ -1,0 +1,110 @@
+"""Whatever the broker does, the link says so once and comes back."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from ishowtts.config import parse
+from ishowtts.mqtt.link import MqttOptions
+from support.broker import Broker
+from support.client import Client
+from support.waiting import eventually
+
+
+def test_a_link_that_starts_before_its_broker_connects_when_it_comes(
+    make_link, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.stop()
+    link = make_link()
+    link.link.start()
+    eventually(lambda: link.told.connection, "the sentence about the broker")
+    connected, why = link.told.connection[0]
+    assert not connected
+    assert f"{broker.host}:{broker.port}" in why
+    assert "Connection refused" in why
+    broker.start()
+    eventually(lambda: link.link.connected)
+    assert link.link.reconnects == 0
+    warnings = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert warnings == [why], "one sentence, however often it was tried"
+
+
+@pytest.mark.parametrize("protocol", [5, 4])
+@pytest.mark.parametrize("password", [None, "wrong"])
+def test_a_wrong_password_is_one_sentence(
+    make_broker, make_link, caplog: pytest.LogCaptureFixture, protocol: int, password: str | None
+) -> None:
+    guarded = make_broker(users={"tts": "right"})
+    secret = SecretStr(password) if password else None
+    link = make_link(port=guarded.port, protocol=protocol, username="tts", password=secret)
+    link.link.start()
+    eventually(lambda: guarded.log.count("not authorised") >= 6, "several attempts")
+    assert len(link.told.connection) == 1
+    connected, why = link.told.connection[0]
+    assert not connected
+    assert "mqtt.password_file" in why
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == [why]
+    assert "wrong" not in caplog.text
+
+
+def test_the_right_password_lets_us_in_and_is_never_shown(make_broker, make_link) -> None:
+    guarded = make_broker(users={"tts": "right-secret"})
+    link = make_link(port=guarded.port, username="tts", password=SecretStr("right-secret")).start()
+    assert link.told.connection[-1][0] is True
+    options = MqttOptions("h", 1, "a/b", "a", password=SecretStr("right-secret"))
+    assert "secret" not in repr(options)
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_broker_that_restarts_is_found_again(link, broker: Broker, how: str) -> None:
+    getattr(broker, how)()
+    eventually(lambda: not link.link.connected)
+    broker.start()
+    eventually(lambda: link.link.connected)
+    assert [connected for connected, _ in link.told.connection][-1] is True
+    with Client(broker.host, broker.port) as client:
+        client.publish("ishowtts/unit/say", "hello again")
+        client.publish("ishowtts/unit/command", "skip")
+        eventually(lambda: link.told.texts == ["hello again"] and link.told.commands)
+
+
+def test_tls_is_spoken_and_an_unknown_authority_is_refused(make_broker, make_link, tmp_path: Path) -> None:
+    for name in ("ours", "other"):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+            + ["-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+            + ["-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.crt")],
+            check=True,
+            capture_output=True,
+        )
+    tls = [f"certfile {tmp_path}/ours.crt", f"keyfile {tmp_path}/ours.key"]
+    secure = make_broker(listener_extra=tls)
+    good = make_link(port=secure.port, tls_ca=tmp_path / "ours.crt").start()
+    assert good.link.connected
+    bad = make_link(port=secure.port, tls_ca=tmp_path / "other.crt", root="ishowtts/bad")
+    missing = make_link(port=secure.port, tls_ca=tmp_path / "none.crt", root="ishowtts/missing")
+    for link, words in ((bad, "no TLS that we trust"), (missing, "none.crt")):
+        link.link.start()
+        eventually(lambda link=link: link.told.connection)
+        assert words in link.told.connection[0][1]
+
+
+def test_options_come_from_the_configuration() -> None:
+    config = parse("mqtt: {protocol: '3.1.1', prefix: a, tls: {ca: /ca.pem}}\nqueue: {max_age_s: 60}", "test")
+    options = MqttOptions.from_config(config, "a/b", None)
+    assert (options.protocol, options.session_expiry_s, options.tls) == (4, 60, True)
+    assert options.reply_prefix == "a/reply/"
+
+
+def test_client_ids_tell_roots_and_roles_apart() -> None:
+    def client_id(root: str, role: str) -> str:
+        return MqttOptions("h", 1, root, "a").client_id(role)
+
+    ids = {client_id(root, role) for root in ("a/b-c", "a-b/c") for role in ("lines", "commands")}
+    assert len(ids) == 4
+    assert client_id("a/b", "lines") == client_id("a/b", "lines")

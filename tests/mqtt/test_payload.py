@@ -1,0 +1,324 @@
+"""Bytes to values: what the contract accepts, and one clear reason for everything else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ishowtts.errors import CommandError
+from ishowtts.mqtt.payload import (
+    COMMANDS,
+    BadCommand,
+    LineLimits,
+    MessageProperties,
+    event_payload,
+    parse_command,
+    parse_line,
+    parse_volume,
+)
+from ishowtts.mqtt.strict_json import dumps
+from ishowtts.speech import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
+
+LIMITS = LineLimits(max_chars=50, voices=lambda: ["anna", "bob"], reply_prefix="ishowtts/reply/")
+JSON = MessageProperties(content_type="application/json; charset=utf-8")
+
+
+def parse(
+    payload: object, tail: str = "say", properties: MessageProperties | None = None
+) -> Line | Rejection:
+    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return parse_line(tail, raw, properties or MessageProperties(), LIMITS)
+
+
+def accepted(payload: object, tail: str = "say", properties: MessageProperties | None = None) -> Line:
+    line = parse(payload, tail, properties)
+    assert isinstance(line, Line), line
+    return line
+
+
+def refused(payload: object, tail: str = "say", properties: MessageProperties | None = None) -> Rejection:
+    rejection = parse(payload, tail, properties)
+    assert isinstance(rejection, Rejection), rejection
+    return rejection
+
+
+@pytest.mark.parametrize(
+    ("payload", "text"),
+    [
+        (b"Hello.", "Hello."),
+        ("Grüße, 世界 🎉".encode(), "Grüße, 世界 🎉"),
+        (b"\xef\xbb\xbf  with a mark \n", "with a mark"),
+        (b"{laughs} hi", "{laughs} hi"),
+        (b"{ x", "{ x"),
+        (b"[1, 2]", "[1, 2]"),
+        (b"null", "null"),
+        (b'"quoted"', '"quoted"'),
+    ],
+)
+def test_what_is_no_object_is_text(payload: bytes, text: str) -> None:
+    line = accepted(payload)
+    assert line == Line(line.id, text)
+    assert len(line.id) == 32
+
+
+def test_two_lines_without_an_id_get_two() -> None:
+    assert accepted(b"a").id != accepted(b"a").id
+
+
+def test_every_field_of_an_object_arrives() -> None:
+    line = accepted(
+        {
+            "text": "Hello.",
+            "id": "a1",
+            "voice": "bob",
+            "priority": "high",
+            "ttl_s": 5,
+            "speed": 0.5,
+            "nfe_step": 64,
+            "volume": 0,
+            "chime": "bell",
+            "author": "me",
+            "seed": 7,
+        }
+    )
+    assert line == Line("a1", "Hello.", "bob", Priority.HIGH, 5.0, 0.5, 64, 0, "bell", "me", 7)
+    assert accepted({"text": "a", "chime": False}).chime is False
+
+
+def test_null_is_a_field_left_out() -> None:
+    line = accepted({"text": "a", "id": None, "speed": None, "voice": None})
+    assert line == Line(line.id, "a")
+    assert line.id
+
+
+def test_an_object_may_stand_behind_white_space() -> None:
+    assert accepted(b' \n{"text": "a"}').text == "a"
+
+
+def test_the_topic_names_the_voice_and_the_urgency() -> None:
+    assert accepted(b"a", "say/anna").voice == "anna"
+    assert accepted({"text": "a", "voice": "anna"}, "say/anna").voice == "anna"
+    assert accepted({"text": "a", "priority": "low"}, "urgent").priority is Priority.URGENT
+    clash = refused({"text": "a", "voice": "bob"}, "say/anna")
+    assert clash.reason is Reason.BAD_FIELD
+    assert "'bob'" in clash.detail
+    assert "'anna'" in clash.detail
+
+
+def test_the_expiry_of_the_message_counts_where_the_line_says_nothing() -> None:
+    expiring = MessageProperties(expiry_s=30)
+    assert accepted(b"a", properties=expiring).ttl_s == 30.0
+    assert accepted({"text": "a", "ttl_s": 5}, properties=expiring).ttl_s == 5.0
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason", "words"),
+    [
+        (b"", Reason.EMPTY, "empty"),
+        (b" \n\t", Reason.EMPTY, "empty"),
+        ("\u200b\u00a0\x00".encode(), Reason.EMPTY, "empty"),
+        ({"text": "  "}, Reason.EMPTY, "empty"),
+        (b"x" * 51, Reason.TOO_LONG, "51"),
+        ({"text": "é" * 51}, Reason.TOO_LONG, "50"),
+        (b"ab\xff", Reason.BAD_UTF8, "byte 2"),
+        (b'{"text": "\\ud800"}', Reason.BAD_UTF8, "surrogate"),
+        (b'{"text": "a"', Reason.BAD_JSON, "character"),
+        (b'{"', Reason.BAD_JSON, "valid JSON"),
+        (b'{"text": "a", "text": "b"}', Reason.BAD_JSON, "'text' is given twice"),
+        (b'{ "text": "a", "text": "b"}', Reason.BAD_JSON, "'text' is given twice"),
+        (b'{"text": "a", "speed": NaN}', Reason.BAD_JSON, "NaN"),
+        (b'{"text": "a", "speed": -Infinity}', Reason.BAD_JSON, "Infinity"),
+        (b'{"a":' * 3000 + b"1" + b"}" * 3000, Reason.TOO_BIG, "bytes"),
+        (b'{"text": "a", "seed": ' + b"9" * 5000 + b"}", Reason.BAD_JSON, "digits"),
+        (b"x" * 100_000, Reason.TOO_BIG, "100000"),
+        ({}, Reason.BAD_FIELD, "text: is missing"),
+        ({"text": None}, Reason.BAD_FIELD, "text: is missing"),
+        ({"text": 5}, Reason.BAD_FIELD, "text: must be"),
+        ({"text": "a", "sped": 1}, Reason.BAD_FIELD, "'sped': unknown field; did you mean 'speed'?"),
+        ({"text": "a", "qqqq": 1}, Reason.BAD_FIELD, "'qqqq': unknown field; known are text,"),
+        ({"text": "a", "k" * 5000: 1}, Reason.BAD_FIELD, "unknown field"),
+        ({"text": "a", "voice": "carl"}, Reason.UNKNOWN_VOICE, "'carl'; there are: anna, bob"),
+    ],
+)  # fmt: skip
+def test_a_bad_payload_has_its_reason_and_a_sentence(payload: object, reason: Reason, words: str) -> None:
+    rejection = refused(payload)
+    assert rejection.reason is reason, rejection
+    assert words in rejection.detail
+    assert len(rejection.detail) < 1000
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("speed", 0.49), ("speed", 2.01), ("speed", "1"), ("speed", True), ("speed", [1]), ("speed", 10**400),
+        ("nfe_step", 3), ("nfe_step", 65), ("nfe_step", 7.0), ("nfe_step", True), ("nfe_step", "7"),
+        ("volume", -1), ("volume", 101), ("volume", 50.5), ("volume", False),
+        ("ttl_s", 0), ("ttl_s", -1), ("ttl_s", 10**400), ("ttl_s", True), ("ttl_s", "5"), ("ttl_s", 1e300),
+        ("priority", "urgent"), ("priority", "NORMAL"), ("priority", 1), ("priority", {}),
+        ("chime", 1), ("chime", ""), ("chime", {"a": 1}),
+        ("author", ""), ("author", 5), ("author", "a" * 129), ("author", "a\nb"),
+        ("seed", -1), ("seed", 2**63), ("seed", 1.5), ("seed", True),
+        ("id", ""), ("id", 5), ("id", "a" * 129), ("id", "a\x00"), ("id", "a\x85"), ("id", "\ud800"),
+        ("id", []),
+        ("voice", 5), ("voice", ""), ("voice", "a" * 129),
+    ],
+)  # fmt: skip
+def test_an_ill_typed_field_is_named(field: str, value: object) -> None:
+    rejection = refused({"text": "a", field: value})
+    assert rejection.reason is Reason.BAD_FIELD
+    assert rejection.detail.startswith(f"{field}: ")
+
+
+def test_no_depth_of_nesting_raises() -> None:
+    # Python releases differ in how deep they follow; then it is the field that is wrong.
+    nested = refused(b'{"text":' + b"[" * 4000 + b"]" * 4000 + b"}")
+    assert (nested.reason, nested.detail[:5]) in [(Reason.BAD_JSON, "the l"), (Reason.BAD_FIELD, "text:")]
+
+
+def test_every_bad_field_is_told_at_once_and_the_id_is_kept() -> None:
+    rejection = refused({"text": "a", "id": "mine", "speed": 9, "volume": "loud"})
+    assert rejection.id == "mine"
+    assert "speed: " in rejection.detail
+    assert "volume: " in rejection.detail
+
+
+def test_the_content_type_decides() -> None:
+    assert accepted({"text": "a"}, properties=JSON).text == "a"
+    for payload in (b"plain", b"{laughs} hi", b"[1]", b"5", b"null", b"", b"[" * 10_000):
+        assert refused(payload, properties=JSON).reason is Reason.BAD_JSON
+
+
+def test_an_empty_voice_in_the_topic_is_unknown() -> None:
+    assert refused(b"a", "say/").reason is Reason.UNKNOWN_VOICE
+
+
+def test_any_voice_passes_while_nobody_knows_them() -> None:
+    limits = LineLimits(50, lambda: None, "r/")
+    line = parse_line("say/someone", b"a", MessageProperties(), limits)
+    assert isinstance(line, Line)
+    assert line.voice == "someone"
+
+
+def test_answers_go_only_under_the_reply_prefix(caplog: pytest.LogCaptureFixture) -> None:
+    good = MessageProperties(response_topic="ishowtts/reply/x", correlation=b"1")
+    assert accepted(b"a", properties=good).reply_to == ReplyTo("ishowtts/reply/x", b"1")
+    assert refused(b"", properties=good).reply_to == ReplyTo("ishowtts/reply/x", b"1")
+    assert not caplog.records
+    for topic in ("ishowtts/unit/say", "ishowtts/reply/", "ishowtts/reply/#", "ishowtts/reply/+/a", "x", ""):
+        caplog.clear()
+        assert accepted(b"a", properties=MessageProperties(response_topic=topic)).reply_to is None
+        assert [r.levelno for r in caplog.records] == [logging.WARNING]
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+fields = st.sampled_from(
+    [
+        "text",
+        "id",
+        "voice",
+        "priority",
+        "ttl_s",
+        "speed",
+        "nfe_step",
+        "volume",
+        "chime",
+        "author",
+        "seed",
+        "x",
+    ]
+)
+payloads = st.one_of(
+    st.binary(max_size=200),
+    st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    st.dictionaries(fields, anything, max_size=6).map(lambda found: json.dumps(found).encode()),
+    st.binary(max_size=50).map(lambda rest: b'{"' + rest),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    payload=payloads,
+    tail=st.sampled_from(["say", "urgent", "say/anna"]) | st.text().map(lambda voice: f"say/{voice}"),
+    properties=st.builds(
+        MessageProperties,
+        content_type=st.none() | st.just("application/json") | st.text(),
+        response_topic=st.none() | st.text() | st.text().map(lambda rest: f"ishowtts/reply/{rest}"),
+        correlation=st.none() | st.binary(max_size=5),
+        expiry_s=st.none() | st.integers(0, 2**32 - 1),
+    ),
+)
+def test_whatever_arrives_is_a_line_or_a_rejection(payload, tail, properties) -> None:
+    arrival = parse_line(tail, payload, properties, LIMITS)
+    assert 1 <= len(arrival.id) <= 128
+    if isinstance(arrival, Line):
+        assert 1 <= len(arrival.text) <= 50
+        arrival.text.encode()
+        assert arrival.voice in (None, "anna", "bob")
+    else:
+        assert arrival.detail
+        arrival.detail.encode()
+
+
+@settings(max_examples=200, deadline=None)
+@given(payload=payloads)
+def test_whatever_arrives_as_a_command_is_one_or_a_command_error(payload: bytes) -> None:
+    for parse_it in (parse_command, parse_volume):
+        with contextlib.suppress(CommandError):
+            parse_it(payload)
+
+
+def test_commands_are_words_or_objects() -> None:
+    for word in COMMANDS:
+        if word != "cancel":
+            assert parse_command(f" {word}\n".encode()) == Command(word)
+    assert parse_command(b'{"command": "skip"}') == Command("skip")
+    assert parse_command(b'{"command": "cancel", "id": "a", "transaction": "t"}') == Command(
+        "cancel", "a", "t"
+    )
+
+
+@pytest.mark.parametrize(
+    ("payload", "words", "transaction"),
+    [
+        (b"", "unknown command", None),
+        (b"SKIP", "'SKIP'", None),
+        (b"\xff", "UTF-8", None),
+        (b"x" * 5000, "4096", None),
+        (b"cancel", "needs a line", None),
+        (b"{skip}", "valid JSON", None),
+        (b'{"id": "a"}', "command: is missing", None),
+        (b'{"command": 5, "transaction": "t"}', "command: must be", "t"),
+        (b'{"command": "skip", "transaction": "t", "ids": 1}', "did you mean 'id'", "t"),
+        (b'{"command": "explode", "transaction": "t"}', "'explode'", "t"),
+    ],
+)
+def test_a_bad_command_says_why(payload: bytes, words: str, transaction: str | None) -> None:
+    with pytest.raises(BadCommand) as caught:
+        parse_command(payload)
+    assert words in str(caught.value)
+    assert caught.value.transaction == transaction
+
+
+def test_a_volume_is_a_whole_number_up_to_100() -> None:
+    assert [parse_volume(p) for p in (b"0", b" 80\n", b"100", b"35.0")] == [0, 80, 100, 35]
+    for payload in (b"", b"-1", b"101", b"1e1", b"50.5", b"nan", b"\xff", "٣".encode(), b"{}", b"9" * 50):
+        with pytest.raises(BadCommand, match="volume"):
+            parse_volume(payload)
+
+
+def test_data_of_an_event_cannot_cover_its_name() -> None:
+    event = Event("t", "a", "finished", {"rtf": 0.1, "event": "x", "id": "x", "ts": "x"})
+    assert event_payload(event) == {"ts": "t", "id": "a", "event": "finished", "rtf": 0.1}
+
+
+def test_half_a_surrogate_pair_does_not_stop_an_event() -> None:
+    assert dumps({"detail": "a\ud800é"}) == '{"detail":"a?é"}'.encode()
