@@ -12,8 +12,8 @@ class Clock:
     """Wall time jumps (a board without a battery starts in 1970), so ages come from the time since boot.
 
     Attributes:
-        boot_id: names the boot that `since_boot_s` counts from. Where the kernel hides it, each process counts
-            as a boot of its own: then no age is ever too long.
+        boot_id: names the boot that `since_boot_s` counts from. Where the kernel hides it, each process
+            counts as a boot of its own: then no age is ever too long.
     """
 
     def __init__(self) -> None:

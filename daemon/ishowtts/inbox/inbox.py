@@ -34,7 +34,7 @@ class Inbox:
     Args:
         path: the SQLite file, or `None` for memory only.
         limits: how much it keeps.
-        on_lines: called when there is more to speak: after the commit, outside the lock, on the caller's thread.
+        on_lines: called when there is more to speak: after the commit, outside the lock.
         on_events: the same when there is more to publish.
         clock: the times.
 
@@ -56,8 +56,12 @@ class Inbox:
         self._clock = clock or Clock()
         self.durable = path is not None
         self._store = Store(path, self._clock)
-        with self._store.change() as db:
-            Ledger(db, self._clock).recover(limits.max_attempts)
+        try:
+            with self._store.change() as db:
+                Ledger(db, self._clock).recover(limits.max_attempts)
+        except BaseException:
+            self._store.close()
+            raise
 
     @classmethod
     def open_or_replace(
@@ -85,15 +89,11 @@ class Inbox:
                 return open_at(path), None
             except Damaged as damage:
                 aside = set_aside(path, f"corrupt-{int(time.time())}")
-                return open_at(
-                    path
-                ), f"{damage}. It is now {aside}; its waiting lines are lost, a fresh one is in use"
+                return open_at(path), f"{damage}. It is now {aside}, and a fresh one is in use"
         except InUse:
             raise
         except InboxError as error:
-            return open_at(
-                None
-            ), f"{error}. Until then waiting lines are kept in memory only: a restart loses them"
+            return open_at(None), f"{error}. Until then lines wait in memory only: a restart loses them"
 
     def close(self) -> None:
         """Close the file. What is being spoken counts as cut off by a crash, so put it back first."""
@@ -104,8 +104,8 @@ class Inbox:
     def accept(self, arrivals: Sequence[Line | Rejection]) -> None:
         """Take a group of arrivals, in order, in one transaction: all of them are on disk, or none is.
 
-        Each gets `accepted`, `duplicate` or `rejected`. In a full queue the oldest low line of which nothing has
-        sounded gives way (`evicted`), whatever the new one's priority; without one, `queue_full`.
+        Each gets `accepted`, `duplicate` or `rejected`. In a full queue the oldest low line of which nothing
+        has sounded gives way (`evicted`), whatever the new one's priority; without one, `queue_full`.
         """
         with self._entries() as ledger:
             ledger.expire()
@@ -134,12 +134,9 @@ class Inbox:
         """The next line, now `speaking`: the highest priority first, then the oldest. `None`: none waits."""
         with self._entries() as ledger:
             ledger.expire()
-            rows = ledger.rows(
-                "SELECT * FROM lines WHERE state = 'waiting' ORDER BY priority DESC, seq LIMIT 1"
-            )
-            if not rows:
+            row = ledger.first()
+            if row is None:
                 return None
-            row = rows[0]
             ledger.update(row["seq"], state=SPEAKING, attempts=row["attempts"] + 1)
             queue_s = max(0.0, ledger.now_s - row["born_s"])
             return Taken(row["seq"], row_line(row), queue_s, row["segment"], row["attempts"] + 1)

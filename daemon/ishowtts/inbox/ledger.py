@@ -109,13 +109,10 @@ class Ledger:
         """After a crash: lines that were being spoken wait again, unless that has happened too often."""
         for row in self.rows("SELECT * FROM lines WHERE state = 'speaking' ORDER BY seq"):
             if row["attempts"] >= max_attempts:
-                self.end(
-                    row,
-                    Outcome.FAILED,
-                    {"error": f"the daemon ended {row['attempts']} times while speaking it"},
-                )
+                error = f"the daemon ended {row['attempts']} times while speaking it"
+                self.end(row, Outcome.FAILED, {"error": error})
             else:
-                self._db.execute("UPDATE lines SET state = ? WHERE seq = ?", (WAITING, row["seq"]))
+                self.update(row["seq"], state=WAITING)
 
     def event(self, line_id: str, name: str, data: dict[str, Any], reply_to: ReplyTo | None = None) -> None:
         """An event of now, into the outbox."""
@@ -132,12 +129,8 @@ class Ledger:
         self.has_events = True
 
     def _insert(self, state: str, life_s: float, line: dict[str, Any]) -> int:
-        columns = line | {
-            "state": state,
-            "ts": self.ts,
-            "born_s": self.now_s,
-            "deadline_s": self.now_s + life_s,
-        }
+        times = {"ts": self.ts, "born_s": self.now_s, "deadline_s": self.now_s + life_s}
+        columns = {**line, **times, "state": state}
         marks = ", ".join("?" * len(columns))
         cursor = self._db.execute(
             f"INSERT INTO lines ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608  names of our own

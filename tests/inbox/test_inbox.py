@@ -1,0 +1,371 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ishowtts.errors import InboxError
+from ishowtts.inbox import Inbox, InboxLimits, read_history
+from ishowtts.speech import Event, Line, Outcome, Priority, Reason, Rejection, ReplyTo
+
+House = Any  # of conftest.py
+
+
+def line(line_id: str, priority: Priority = Priority.NORMAL, **more: Any) -> Line:
+    return Line(line_id, more.pop("text", f"text of {line_id}"), priority=priority, **more)
+
+
+def test_a_line_comes_out_as_it_went_in(house: House) -> None:
+    sent = Line(
+        "a", "Hallo", "anna", Priority.HIGH, 60.0, 1.2, 16, 70, "bell", "me", 7, ReplyTo("r/1", b"\x00\xff")
+    )
+    house.inbox.accept([sent])
+    house.clock.pass_s(2)
+    taken = house.inbox.take()
+    assert (taken.line, taken.queue_s, taken.segment, taken.attempts) == (sent, 2.0, 0, 1)
+
+
+def test_the_highest_priority_goes_first_then_the_oldest(house: House) -> None:
+    house.inbox.accept([line("l", Priority.LOW), line("n1"), line("n2"), line("h", Priority.HIGH)])
+    assert [house.inbox.take().line.id for _ in range(4)] == ["h", "n1", "n2", "l"]
+    assert house.inbox.take() is None
+
+
+def test_events_tell_a_life_from_arrival_to_end_in_order(house: House) -> None:
+    house.inbox.accept([line("a", reply_to=ReplyTo("r", b"c"))])
+    seq = house.inbox.take().seq
+    house.clock.pass_s(1.5)
+    house.inbox.started(seq, muted=False)
+    house.inbox.started(seq, muted=False)
+    house.inbox.finish(seq, Outcome.FINISHED, {"audio_s": 1.0})
+    events = [event for _, event in house.inbox.unsent()]
+    ts = "2027-01-15T08:00:00.000Z"
+    assert events[0] == Event(ts, "a", "accepted", {"queue_depth": 1})
+    assert (events[1].event, events[1].data, events[1].reply_to) == (
+        "started",
+        {"queue_s": 1.5, "muted": False},
+        None,
+    )
+    assert (events[2].event, events[2].data) == ("finished", {"audio_s": 1.0})
+    assert events[2].reply_to == ReplyTo("r", b"c")
+    assert len(events) == 3
+
+
+def test_a_second_end_is_refused_and_leaves_no_event(house: House) -> None:
+    house.inbox.accept([line("a")])
+    seq = house.inbox.take().seq
+    house.inbox.finish(seq, Outcome.FINISHED, {})
+    house.events()
+    with pytest.raises(InboxError, match=r"line a .* is finished"):
+        house.inbox.finish(seq, Outcome.FAILED, {"error": "late"})
+    assert house.events() == []
+    with pytest.raises(InboxError, match="no line number 99"):
+        house.inbox.started(99, muted=False)
+
+
+def test_a_rejection_gets_its_final_event_and_its_place_in_the_history(house: House) -> None:
+    house.inbox.accept([Rejection("x", Reason.BAD_JSON, "not JSON at column 3", ReplyTo("r"))])
+    [(_, event)] = house.inbox.unsent()
+    assert (event.event, event.reply_to) == ("rejected", ReplyTo("r"))
+    assert event.data == {"reason": "bad_json", "detail": "not JSON at column 3"}
+    assert house.inbox.history(5)[0].outcome is Outcome.REJECTED
+
+
+def test_the_same_id_and_text_is_a_duplicate_only_for_a_while(house: House) -> None:
+    house.inbox.accept([line("a"), line("a"), line("a", text="another text")])
+    assert house.events() == [("a", "accepted"), ("a", "duplicate"), ("a", "accepted")]
+    house.inbox.finish(house.inbox.take().seq, Outcome.FINISHED, {})
+    house.events()
+    house.inbox.accept([line("a")])
+    [(number, event)] = house.inbox.unsent()
+    assert event.data == {"of": "a", "outcome": "finished"}
+    house.inbox.sent([number])
+    house.clock.pass_s(601)
+    house.inbox.accept([line("a")])
+    assert house.events() == [("a", "accepted")]
+
+
+def test_a_duplicate_is_known_over_a_restart(house: House) -> None:
+    house.inbox.accept([line("a")])
+    house.crash()
+    house.clock.reboot()
+    house.restart()
+    house.inbox.accept([line("a")])
+    assert house.events() == [("a", "accepted"), ("a", "duplicate")]
+
+
+def test_in_a_full_queue_the_oldest_low_line_gives_way(house: House) -> None:
+    house.inbox.accept([line("l1", Priority.LOW), line("l2", Priority.LOW), line("n1"), line("n2")])
+    house.events()
+    house.inbox.accept([line("n3"), line("n4"), line("n5"), Rejection("r", Reason.EMPTY, "empty")])
+    assert house.events() == [
+        ("l1", "evicted"),
+        ("n3", "accepted"),
+        ("l2", "evicted"),
+        ("n4", "accepted"),
+        ("n5", "rejected"),
+        ("r", "rejected"),
+    ]
+    assert house.inbox.history(2)[1].data["reason"] == "queue_full"
+    house.inbox.take()
+    house.inbox.accept([line("n5")])
+    assert house.events() == [("n5", "accepted")], "what was rejected may try again"
+
+
+def test_a_line_expires_at_its_own_age_or_the_queues_and_not_once_started(house: House) -> None:
+    house.inbox.accept([line("s", Priority.HIGH, ttl_s=10), line("t", ttl_s=10), line("u", ttl_s=1e9)])
+    seq = house.inbox.take().seq
+    house.inbox.started(seq, muted=True)
+    house.inbox.interrupt(seq, 1)
+    assert house.inbox.next_expiry_s() == 10
+    house.clock.pass_s(10)
+    assert house.inbox.take().line.id == "s"
+    house.clock.pass_s(890)
+    assert house.inbox.waiting_priority() is None
+    house.inbox.expire()
+    assert [e for e in house.events() if e[1] == "expired"] == [("t", "expired"), ("u", "expired")]
+    assert house.inbox.next_expiry_s() is None
+
+
+def test_a_jump_of_the_wall_clock_expires_nothing(house: House) -> None:
+    house.inbox.accept([line("a")])
+    house.clock.wall += 50 * 365 * 86400
+    assert house.inbox.take().queue_s == 0
+
+
+def test_a_line_keeps_its_remaining_life_over_a_boot(house: House) -> None:
+    house.inbox.accept([line("a", ttl_s=100)])
+    house.clock.pass_s(60)
+    house.inbox.expire()
+    house.crash()
+    house.inbox.close()
+    house.clock.reboot()
+    house.open()
+    assert house.inbox.next_expiry_s() == pytest.approx(40)
+    assert house.inbox.take().queue_s == pytest.approx(60)
+
+
+def test_an_interrupted_line_goes_on_at_its_cut_before_its_equals(house: House) -> None:
+    house.inbox.accept([line("a"), line("b")])
+    first = house.inbox.take()
+    house.inbox.accept([line("u", Priority.URGENT)])
+    assert house.inbox.urgent_waiting()
+    house.inbox.interrupt(first.seq, 3)
+    assert house.inbox.take().line.id == "u"
+    assert not house.inbox.urgent_waiting()
+    assert house.inbox.waiting_priority() is Priority.NORMAL
+    again = house.inbox.take()
+    assert (again.line.id, again.segment, again.attempts) == ("a", 3, 1)
+    assert ("a", "interrupted") in house.events()
+
+
+def test_a_postponed_line_returns_silently_and_keeps_its_segment(house: House) -> None:
+    house.inbox.accept([line("a"), line("b")])
+    seq = house.inbox.take().seq
+    house.inbox.reached(seq, 2)
+    house.events()
+    rung = house.lines_rung
+    house.inbox.postpone(seq)
+    assert house.events() == []
+    assert house.lines_rung == rung + 1
+    again = house.inbox.take()
+    assert (again.line.id, again.segment, again.attempts) == ("a", 2, 1)
+
+
+def test_after_a_crash_a_line_goes_on_from_its_segment_and_after_two_it_fails(house: House) -> None:
+    house.inbox.accept([line("a")])
+    house.inbox.reached(house.inbox.take().seq, 1)
+    house.crash()
+    again = house.inbox.take()
+    assert (again.segment, again.attempts) == (1, 2)
+    house.crash()
+    assert house.inbox.take() is None
+    assert house.events() == [("a", "accepted"), ("a", "failed")]
+    assert "2 times" in house.inbox.history(1)[0].data["error"]
+
+
+def test_an_accepted_line_survives_sigkill(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from pathlib import Path
+from ishowtts.inbox import Inbox, InboxLimits
+from ishowtts.speech import Line, Outcome
+inbox = Inbox(Path(sys.argv[1]), InboxLimits())
+inbox.accept([Line(str(n), "hello") for n in range(20)])
+inbox.finish(inbox.take().seq, Outcome.FINISHED, {})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    path = tmp_path / "inbox.sqlite"
+    assert subprocess.run([sys.executable, "-c", program, path], timeout=60, check=False).returncode == -9
+    inbox = Inbox(path, InboxLimits())
+    assert inbox.depth() == 19
+    assert [event.event for _, event in inbox.unsent()] == ["accepted"] * 20 + ["finished"]
+    inbox.close()
+
+
+def test_waiting_lines_are_cancelled_all_or_by_id(house: House) -> None:
+    house.inbox.accept([line("a"), line("b"), line("c"), line("d")])
+    house.inbox.take()
+    house.events()
+    assert house.inbox.cancel_waiting("command", "c") == 1
+    assert house.inbox.cancel_waiting("command", "nobody") == 0
+    assert house.inbox.cancel_waiting("command") == 2
+    assert house.events() == [("c", "cancelled"), ("b", "cancelled"), ("d", "cancelled")]
+    assert house.inbox.history(1)[0].data == {"by": "command"}
+
+
+def test_events_stay_in_the_outbox_until_they_are_sent_also_over_a_crash(house: House) -> None:
+    command = Event("2026-11-20T10:15:00.000Z", "", "command", {"command": "skip", "ok": True})
+    house.inbox.accept([line("a"), line("b")])
+    house.inbox.record(command)
+    [(first, _)] = house.inbox.unsent(1)
+    house.inbox.sent([first])
+    house.crash()
+    assert [event.id for _, event in house.inbox.unsent()] == ["b", ""]
+    assert house.inbox.unsent()[1][1] == command
+
+
+def test_listeners_are_called_after_the_commit_and_may_use_the_inbox(house: House) -> None:
+    seen: list[int] = []
+    path = house.folder / "second.sqlite"
+    inbox = Inbox(path, InboxLimits(), on_lines=lambda: seen.append(read_history(path, 9)[0].outcome is None))
+    other = threading.Thread(target=inbox.accept, args=([line("a")],))
+    other.start()
+    other.join(30)
+    inbox.close()
+    assert seen == [True]
+
+
+def test_what_fails_in_the_middle_of_a_group_changes_nothing(house: House) -> None:
+    with pytest.raises(TypeError):
+        house.inbox.accept([line("a"), line("b", seed=object())])
+    assert (house.inbox.depth(), house.events(), house.lines_rung) == (0, [], 0)
+
+
+def test_the_last_line_that_sounded_can_be_said_again(house: House) -> None:
+    assert house.inbox.last_spoken() is None
+    house.inbox.accept([line("a", reply_to=ReplyTo("r")), line("b"), line("c")])
+    for name in ("a", "b"):
+        seq = house.inbox.take().seq
+        if name == "a":
+            house.inbox.started(seq, muted=False)
+        house.inbox.finish(seq, Outcome.FINISHED if name == "a" else Outcome.FAILED, {})
+    assert house.inbox.last_spoken() == line("a")
+
+
+def test_the_history_is_read_beside_a_running_daemon_and_after_it(house: House) -> None:
+    house.inbox.accept([line("a"), line("b", Priority.HIGH, voice="anna")])
+    house.inbox.finish(house.inbox.take().seq, Outcome.FINISHED, {"rtf": 0.1})
+    running = read_history(house.path, 10)
+    assert running == house.inbox.history(10)
+    assert [(e.id, e.outcome, e.voice) for e in running] == [
+        ("b", Outcome.FINISHED, "anna"),
+        ("a", None, None),
+    ]
+    house.inbox.close()
+    assert read_history(house.path, 1) == running[:1]
+    with pytest.raises(InboxError, match="no history"):
+        read_history(house.folder / "none.sqlite", 1)
+    house.open()
+
+
+def test_old_lines_are_forgotten_but_neither_waiting_nor_young_ones(house: House) -> None:
+    house.inbox.accept([line("a"), line("b")])
+    house.inbox.finish(house.inbox.take().seq, Outcome.FINISHED, {})
+    house.clock.wall += 31 * 86400
+    house.inbox.prune()
+    assert len(house.inbox.history(9)) == 2, "the date has jumped, the line is seconds old"
+    house.clock.since_boot += 700
+    house.inbox.prune()
+    assert [entry.id for entry in house.inbox.history(9)] == ["b"]
+
+
+def test_settings_survive_a_restart(house: House) -> None:
+    assert house.inbox.recall("volume") is None
+    house.inbox.remember("volume", "70")
+    house.inbox.remember("volume", "30")
+    house.crash()
+    assert house.inbox.recall("volume") == "30"
+
+
+def test_a_text_that_utf8_cannot_hold_is_stored_all_the_same(house: House) -> None:
+    house.inbox.accept([line("a\ud800", text="x\udfff\x00y")])
+    assert house.inbox.take().line.text == "x?\x00y"
+
+
+def test_each_commit_reaches_the_disk_before_it_returns(house: House) -> None:
+    [[mode]] = house.inbox._store.read("PRAGMA synchronous")
+    [[journal]] = house.inbox._store.read("PRAGMA journal_mode")
+    assert (mode, journal) == (2, "wal")
+
+
+@pytest.mark.parametrize("damage", ["all", "a page", "version"])
+def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(house: House, damage: str) -> None:
+    house.inbox.accept([line(str(n), text="x" * 3000) for n in range(4)])
+    house.inbox.close()
+    path = house.path
+    if damage == "version":
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA user_version = 99")
+        connection.close()
+    else:
+        raw = bytearray(path.read_bytes())
+        raw[0 if damage == "all" else 4096 :] = b"\xa5" * len(raw[0 if damage == "all" else 4096 :])
+        path.write_bytes(raw)
+    with pytest.raises(InboxError, match="move it away"):
+        house.open()
+    house.inbox, warning = Inbox.open_or_replace(path, house.limits, clock=house.clock)
+    assert "corrupt-" in warning
+    assert house.inbox.durable
+    assert house.inbox.depth() == 0
+    assert len(list(path.parent.glob("*.corrupt-*"))) == 1
+
+
+def test_where_nothing_can_be_written_lines_wait_in_memory_and_say_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    inbox, warning = Inbox.open_or_replace(tmp_path / "file" / "inbox.sqlite", InboxLimits())
+    inbox.accept([line("a")])
+    [(_, event)] = inbox.unsent()
+    inbox.close()
+    assert "memory only" in warning
+    assert "state_dir" in warning
+    assert not inbox.durable
+    assert event.data == {"queue_depth": 1, "durable": False}
+
+
+def test_a_second_daemon_is_turned_away(house: House) -> None:
+    with pytest.raises(InboxError, match="in use by another"):
+        Inbox.open_or_replace(house.path, house.limits)
+
+
+def test_a_closed_inbox_refuses_with_a_sentence(house: House) -> None:
+    house.inbox.close()
+    with pytest.raises(InboxError, match="cannot be used any more"):
+        house.inbox.accept([line("a")])
+    house.open()
+
+
+def test_threads_take_each_line_once(house: House) -> None:
+    path = house.folder / "many.sqlite"
+    inbox = Inbox(path, InboxLimits())
+    taken: list[str] = []
+
+    def work(name: int) -> None:
+        for n in range(10):
+            inbox.accept([line(f"{name}-{n}")])
+            mine = inbox.take()
+            taken.append(mine.line.id)
+            inbox.finish(mine.seq, Outcome.FINISHED, {})
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    inbox.close()
+    assert sorted(taken) == sorted({f"{name}-{n}" for name in range(4) for n in range(10)})

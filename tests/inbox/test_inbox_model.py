@@ -1,0 +1,223 @@
+"""The inbox against a plain model of it: lists and dicts, no file."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from ishowtts.speech import Line, Outcome, Priority, Reason, Rejection
+
+MAX_LINES, MAX_AGE_S, DEDUP_S, MAX_ATTEMPTS = 4, 900.0, 600.0, 2
+FINAL = {outcome.value for outcome in Outcome}
+
+
+@dataclass
+class Known:
+    line: Line
+    life_s: float
+    age_s: float = 0.0
+    state: str = "waiting"
+    started: bool = False
+    segment: int = 0
+    attempts: int = 0
+
+
+class InboxMachine(RuleBasedStateMachine):
+    build_house: Callable[[Path], Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="inbox-model-"))
+        self.house = type(self).build_house(self.folder)
+        self.known: list[Known] = []
+        self.expected: list[tuple[str, str]] = []
+        self.received: list[tuple[str, str]] = []
+        self.speaking: tuple[int, Known] | None = None
+
+    def teardown(self) -> None:
+        self.house.inbox.close()
+        shutil.rmtree(self.folder)
+
+    # The model
+
+    def waiting(self) -> list[Known]:
+        return [one for one in self.known if one.state == "waiting"]
+
+    def end(self, one: Known, outcome: str) -> None:
+        one.state = outcome
+        self.expected.append((one.line.id, outcome))
+
+    def expire(self) -> None:
+        for one in self.waiting():
+            if one.age_s >= one.life_s and not one.started:
+                self.end(one, "expired")
+
+    def arrive(self, line: Line) -> None:
+        if any(k.line.id == line.id and k.line.text == line.text and k.age_s < DEDUP_S for k in self.known):
+            self.expected.append((line.id, "duplicate"))
+            return
+        if len(self.waiting()) >= MAX_LINES:
+            low = [k for k in self.waiting() if k.line.priority is Priority.LOW and not k.started]
+            if not low:
+                self.expected.append((line.id, "rejected"))
+                return
+            self.end(low[0], "evicted")
+        life_s = MAX_AGE_S if line.ttl_s is None else min(MAX_AGE_S, line.ttl_s)
+        self.known.append(Known(line, life_s))
+        self.expected.append((line.id, "accepted"))
+
+    # What happens
+
+    @rule(
+        arrivals=st.lists(
+            st.builds(
+                Line,
+                st.sampled_from("abcdef"),
+                st.sampled_from(["one", "two"]),
+                priority=st.sampled_from(Priority),
+                ttl_s=st.sampled_from([None, 5.0, 50.0, 5000.0]),
+            )
+            | st.just(Rejection("bad", Reason.EMPTY, "it is empty")),
+            max_size=5,
+        )
+    )
+    def accept(self, arrivals: list[Line | Rejection]) -> None:
+        self.expire()
+        for arrival in arrivals:
+            if isinstance(arrival, Line):
+                self.arrive(arrival)
+            else:
+                self.expected.append((arrival.id, "rejected"))
+        self.house.inbox.accept(arrivals)
+
+    @precondition(lambda self: self.speaking is None)
+    @rule()
+    def take(self) -> None:
+        self.expire()
+        taken = self.house.inbox.take()
+        if not self.waiting():
+            assert taken is None
+            return
+        best = max(self.waiting(), key=lambda one: one.line.priority)  # the first of equals is the oldest
+        best.state = "speaking"
+        best.attempts += 1
+        assert (taken.line, taken.segment, taken.attempts) == (best.line, best.segment, best.attempts)
+        assert taken.queue_s == pytest.approx(best.age_s, abs=1e-3)
+        self.speaking = (taken.seq, best)
+
+    @precondition(lambda self: self.speaking is not None)
+    @rule(muted=st.booleans())
+    def start(self, muted: bool) -> None:
+        seq, one = self.speaking
+        if not one.started:
+            self.expected.append((one.line.id, "started"))
+        one.started = True
+        self.house.inbox.started(seq, muted)
+
+    @precondition(lambda self: self.speaking is not None)
+    @rule(segment=st.integers(0, 5))
+    def reach(self, segment: int) -> None:
+        seq, one = self.speaking
+        one.segment = segment
+        self.house.inbox.reached(seq, segment)
+
+    @precondition(lambda self: self.speaking is not None)
+    @rule(outcome=st.sampled_from([Outcome.FINISHED, Outcome.FAILED, Outcome.CANCELLED]))
+    def finish(self, outcome: Outcome) -> None:
+        seq, one = self.speaking
+        self.end(one, outcome.value)
+        self.house.inbox.finish(seq, outcome, {})
+        self.speaking = None
+
+    @precondition(lambda self: self.speaking is not None)
+    @rule(segment=st.none() | st.integers(0, 5))
+    def put_back(self, segment: int | None) -> None:
+        seq, one = self.speaking
+        one.state = "waiting"
+        one.attempts -= 1
+        if segment is None:
+            self.house.inbox.postpone(seq)
+        else:
+            one.segment = segment
+            self.expected.append((one.line.id, "interrupted"))
+            self.house.inbox.interrupt(seq, segment)
+        self.speaking = None
+
+    @rule(line_id=st.none() | st.sampled_from("abcdef"))
+    def cancel(self, line_id: str | None) -> None:
+        waiting = [one for one in self.waiting() if line_id in (None, one.line.id)]
+        for one in waiting:
+            self.end(one, "cancelled")
+        assert self.house.inbox.cancel_waiting("command", line_id) == len(waiting)
+
+    @rule(seconds=st.sampled_from([0.5, 10.0, 300.0, 1000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.house.clock.pass_s(seconds)
+        for one in self.known:
+            one.age_s += seconds
+        self.expire()
+        self.house.inbox.expire()
+
+    @rule(seconds=st.sampled_from([-1e9, -60.0, 60.0, 1e9]))
+    def wall_clock_jumps(self, seconds: float) -> None:
+        self.house.clock.wall = max(0.0, self.house.clock.wall + seconds)
+
+    @rule(boots=st.booleans())
+    def crash(self, boots: bool) -> None:
+        if boots:
+            self.house.inbox.remember("seen", "now")
+            self.house.clock.reboot()
+        self.house.crash()
+        if self.speaking:
+            one = self.speaking[1]
+            one.state = "waiting"
+            if one.attempts >= MAX_ATTEMPTS:
+                self.end(one, "failed")
+        self.speaking = None
+
+    @rule()
+    def publish(self) -> None:
+        self.received += self.house.events()
+
+    # What always holds
+
+    @invariant()
+    def the_queue_is_the_models(self) -> None:
+        assert self.house.inbox.depth() == len(self.waiting())
+        speakable = [one for one in self.waiting() if one.started or one.age_s < one.life_s]
+        highest = max((one.line.priority for one in speakable), default=None)
+        assert self.house.inbox.waiting_priority() == highest
+
+    @invariant()
+    def every_event_comes_once_and_in_order(self) -> None:
+        unsent = [(event.id, event.event) for _, event in self.house.inbox.unsent(10_000)]
+        assert self.received + unsent == self.expected
+
+    @invariant()
+    def each_accepted_line_has_exactly_one_final_event_or_is_open(self) -> None:
+        names = [name for _, name in self.expected]
+        final = sum(name in FINAL for name in names) - names.count("rejected")
+        still_open = len(self.waiting()) + (self.speaking is not None)
+        assert names.count("accepted") == final + still_open
+
+
+def test_any_course_of_events_is_the_models(build_house: Callable[[Path], Any]) -> None:
+    machine = type("Machine", (InboxMachine,), {"build_house": staticmethod(build_house)})
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=100, stateful_step_count=40, deadline=None, database=None)
+    )
