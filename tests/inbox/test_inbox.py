@@ -117,6 +117,15 @@ def test_in_a_full_queue_the_oldest_low_line_gives_way(house: House) -> None:
     assert house.events() == [("n5", "accepted")], "what was rejected may try again"
 
 
+def test_a_line_heard_in_part_never_gives_way(house: House) -> None:
+    house.inbox.accept([line("l", Priority.LOW)])
+    seq = house.inbox.take().seq
+    house.inbox.started(seq, muted=False)
+    house.inbox.interrupt(seq, 1)
+    house.inbox.accept([line("n1"), line("n2"), line("n3"), line("n4")])
+    assert house.events()[-1] == ("n4", "rejected")
+
+
 def test_a_line_expires_at_its_own_age_or_the_queues_and_not_once_started(house: House) -> None:
     house.inbox.accept([line("s", Priority.HIGH, ttl_s=10), line("t", ttl_s=10), line("u", ttl_s=1e9)])
     seq = house.inbox.take().seq
@@ -142,7 +151,6 @@ def test_a_line_keeps_its_remaining_life_over_a_boot(house: House) -> None:
     house.inbox.accept([line("a", ttl_s=100)])
     house.clock.pass_s(60)
     house.inbox.expire()
-    house.crash()
     house.inbox.close()
     house.clock.reboot()
     house.open()

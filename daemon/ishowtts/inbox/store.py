@@ -141,7 +141,9 @@ class Store:
             )
             if seen.get(".boot_id") not in (None, self._clock.boot_id):
                 shift_s = self.now_s - float(seen[".seen_s"])
-                db.execute("UPDATE lines SET born_s = born_s + ?1, deadline_s = deadline_s + ?1", (shift_s,))
+                db.execute(
+                    "UPDATE lines SET born_s = born_s + ?, deadline_s = deadline_s + ?", (shift_s, shift_s)
+                )
             db.execute(_REMEMBER, (".boot_id", self._clock.boot_id))
 
     def _mark_time(self) -> None:
