@@ -67,9 +67,7 @@ class Broker:
     def save(self) -> None:
         """Have it write sessions and retained messages to disk; returns when it has."""
         assert self._process is not None
-        database = (
-            self._directory / "mosquitto.db"
-        )
+        database = self._directory / "mosquitto.db"
         before = database.stat().st_mtime_ns if database.exists() else 0
         self._process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + _START_S
