@@ -28,3 +28,13 @@ def make_appliance(tmp_path: Path, broker: Broker) -> Iterator[Callable[..., App
 def appliance(make_appliance: Callable[..., Appliance]) -> Appliance:
     """A daemon that speaks with espeak-ng into a WAV file."""
     return make_appliance()
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of the real architecture, the smallest size."""
+    from ishowtts.engines.f5 import random
+
+    folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
+    random.make(folder, size="tiny", seed=0)
+    return folder

@@ -41,7 +41,9 @@ class Finding:
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("doctor", parents=[common], help="examine board, CUDA, weights, sound, broker, permissions")
+    parser = commands.add_parser(
+        "doctor", parents=[common], help="examine board, CUDA, weights, sound, broker, permissions"
+    )
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=run)
 
@@ -85,9 +87,15 @@ def _board(settings: Config) -> Iterator[Finding]:
     board = pick(settings.board.source, settings.board.sysfs_root)
     identity, reading = board.identity(), board.read()
     if identity.jetpack is None:
-        yield Finding("board", "note", f"{identity.model or 'no Jetson'}; telemetry shows null for what it does not have")
+        yield Finding(
+            "board",
+            "note",
+            f"{identity.model or 'no Jetson'}; telemetry shows null for what it does not have",
+        )
         return
-    yield Finding("board", "ok", f"{identity.model}, {identity.jetpack}, power mode {reading.power_mode or 'unknown'}")
+    yield Finding(
+        "board", "ok", f"{identity.model}, {identity.jetpack}, power mode {reading.power_mode or 'unknown'}"
+    )
     clock = f"GPU {reading.gpu_clock_mhz} of {reading.gpu_clock_max_mhz} MHz"
     if reading.gpu_clock_locked:
         yield Finding("clocks", "ok", f"{clock}, locked")
@@ -100,7 +108,9 @@ def _torch(_: Config) -> Iterator[Finding]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)
     except subprocess.TimeoutExpired:
-        yield Finding("torch", "fault", f"torch did not answer within {_PROBE_S} s", "look at dmesg for GPU errors")
+        yield Finding(
+            "torch", "fault", f"torch did not answer within {_PROBE_S} s", "look at dmesg for GPU errors"
+        )
         return
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
@@ -108,11 +118,11 @@ def _torch(_: Config) -> Iterator[Finding]:
         return
     found = json.loads(done.stdout.splitlines()[-1])
     versions = f"torch {found['torch']}, built for CUDA {found['cuda_build'] or 'none'}"
-    if found["cuda_works"]:
+    if found["cuda_fault"] is None:
         yield Finding("torch", "ok", f"{versions}, a product on {found['gpu']} came out right")
     elif found["gpu"]:
         yield Finding(
-            "torch", "fault", f"{versions}, but {found['gpu']} cannot compute: {found.get('error', 'a wrong product')}",
+            "torch", "fault", f"{versions}, but {found['gpu']} cannot compute: {found['cuda_fault']}",
             "install the torch wheel of this JetPack: install.sh --torch",
         )  # fmt: skip
     else:
@@ -159,18 +169,30 @@ def _sound(settings: Config) -> Iterator[Finding]:
 def _broker(settings: Config) -> Iterator[Finding]:
     root = settings.root_topic(pick(settings.board.source, settings.board.sysfs_root).identity().serial)
     with Client(connect.options(settings, root)):
-        yield Finding("broker", "ok", f"{settings.mqtt.host}:{settings.mqtt.port} lets us in; our topics are {root}/…")
+        yield Finding(
+            "broker", "ok", f"{settings.mqtt.host}:{settings.mqtt.port} lets us in; our topics are {root}/…"
+        )
 
 
 def _folders(settings: Config) -> Iterator[Finding]:
     for name, path in (("state_dir", settings.state_dir), ("cache_dir", settings.cache_dir)):
         there = _first_that_exists(path)
         if not os.access(there, os.W_OK):
-            yield Finding(name, "fault", f"{path} cannot be written by this user", f"chown it to the user of the daemon: {path}")
+            yield Finding(
+                name,
+                "fault",
+                f"{path} cannot be written by this user",
+                f"chown it to the user of the daemon: {path}",
+            )
             continue
         free_mb = shutil.disk_usage(there).free / 1e6
         verdict: Verdict = "ok" if free_mb > _FREE_MB else "fault"
-        yield Finding(name, verdict, f"{path}, {free_mb:.0f} MB free", None if verdict == "ok" else "make room on that disk")
+        yield Finding(
+            name,
+            verdict,
+            f"{path}, {free_mb:.0f} MB free",
+            None if verdict == "ok" else "make room on that disk",
+        )
 
 
 def _first_that_exists(path: Path) -> Path:

@@ -28,7 +28,9 @@ def run_voices(arguments: argparse.Namespace) -> int:
     shelf = lead.voices(read_config(arguments))
     voices = [shelf.find(name) for name in shelf.names()]
     if arguments.json:
-        print_json([{"name": voice.name, "audio": str(voice.audio_path), "text": voice.text} for voice in voices])
+        print_json(
+            [{"name": voice.name, "audio": str(voice.audio_path), "text": voice.text} for voice in voices]
+        )
     else:
         table = Table("voice", "clip", "its text", box=None)
         for voice in voices:
@@ -46,5 +48,7 @@ def run_devices(arguments: argparse.Namespace) -> int:
         table = Table(*(["audio.device", "card", ""]), box=None)
         for device in devices:
             table.add_row(device.pcm, device.description, device.note or "")
-        Console().print(table if devices else "there is no sound card; audio.device takes `silent` and `wav:PATH` as well")
+        Console().print(
+            table if devices else "there is no sound card; audio.device takes `silent` and `wav:PATH` as well"
+        )
     return 0

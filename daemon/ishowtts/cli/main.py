@@ -45,7 +45,11 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND", title="commands")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "--config", type=Path, default=None, metavar="FILE", help=f"the configuration (default: {DEFAULT_PATH})"
+        "--config",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help=f"the configuration (default: {DEFAULT_PATH})",
     )
     for module in _COMMANDS:
         module.add(commands, common)

@@ -23,7 +23,13 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("text", help="what to say; - reads it from standard input")
     parser.add_argument("--voice", help="one of `ishowtts voices`")
     parser.add_argument("--priority", choices=["low", "normal", "high", "urgent"], default="normal")
-    parser.add_argument("--wait", type=float, default=60.0, metavar="SECONDS", help="how long to wait for the outcome; 0: not at all")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long to wait for the outcome; 0: not at all",
+    )
     parser.add_argument("--json", action="store_true", help="print the final event as JSON")
     parser.set_defaults(command=run)
 

@@ -99,6 +99,10 @@ class Mqtt(_Section):
     tls: Tls = Tls()
 
 
+class Optimisations(_Section):
+    """Switches of the F5 engine by name. The engine runs as upstream does, so there are none yet."""
+
+
 class F5(_Section):
     """The F5-TTS engine."""
 
@@ -109,7 +113,7 @@ class F5(_Section):
     cfg_strength: float = Field(2.0, ge=0, le=10)
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    optimisations: dict[str, bool] = {}
+    optimisations: Optimisations = Optimisations()
 
 
 class EngineDeadlines(_Section):
@@ -121,6 +125,15 @@ class EngineDeadlines(_Section):
     segment_s: float = Field(120, gt=0)
 
 
+class EngineRestart(_Section):
+    """How a worker that died is started again, and when it is left alone for an hour."""
+
+    first_s: float = Field(0.5, gt=0)
+    longest_s: float = Field(30, gt=0)
+    park_deaths: int = Field(5, ge=1)
+    park_window_s: float = Field(600, gt=0)
+
+
 class EngineSection(_Section):
     """Which engine speaks."""
 
@@ -129,6 +142,7 @@ class EngineSection(_Section):
     espeak_voice: str = Field("en-us", pattern=r"^[A-Za-z0-9+_-]{1,32}$")
     f5: F5 = F5()
     deadlines: EngineDeadlines = EngineDeadlines()
+    restart: EngineRestart = EngineRestart()
 
 
 class Audio(_Section):

@@ -15,7 +15,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ishowtts.errors import BrokerError
-from ishowtts.mqtt.link import MqttOptions
+from ishowtts.mqtt.options import MqttOptions
 
 _CONNECT_S = 10.0
 

@@ -164,14 +164,19 @@ class Conductor:
         self._bell.ring()
 
     def _step(self, performance: Performance) -> None:
-        if performance.taken.line.priority < Priority.URGENT and self._inbox.waiting_priority() is Priority.URGENT:
+        if (
+            performance.taken.line.priority < Priority.URGENT
+            and self._inbox.waiting_priority() is Priority.URGENT
+        ):
             self._interrupt()
             return
         sounded, segment = performance.sounds, performance.segment
         try:
             done = performance.step()
         except SpeakerError as error:
-            log.warning("line %s waits at segment %d: %s", performance.taken.line.id, performance.segment, error)
+            log.warning(
+                "line %s waits at segment %d: %s", performance.taken.line.id, performance.segment, error
+            )
             self._interrupt()
         except EngineUnavailable:
             performance.stop()

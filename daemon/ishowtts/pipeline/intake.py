@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox
-from ishowtts.speech import Line, Rejection
+from ishowtts.pipeline.bell import Bell
+from ishowtts.speech import Line, Reason, Rejection
 
 log = logging.getLogger(__name__)
 
 _GROUP = 100
 _WAITING = 4096
+_RETRY_S = 1.0
 
 Arrival = tuple["Line | Rejection", Callable[[], None]]
 
@@ -22,13 +25,14 @@ Arrival = tuple["Line | Rejection", Callable[[], None]]
 class Intake:
     """The thread `intake`: a commit for each group of arrivals, then their acknowledgements.
 
-    What cannot be committed is not acknowledged: the broker keeps it and delivers it again.
+    What cannot be committed is not acknowledged: it is tried again, and the broker keeps it meanwhile.
     """
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
-        # mosquitto 2.0.11 ignores our receive maximum, so the bound is our own.
-        self._waiting: queue.Queue[Arrival | None] = queue.Queue(_WAITING)
+        self._waiting: deque[Arrival] = deque()
+        self._bell = Bell()
+        self._closing = False
         self._thread = threading.Thread(target=self._run, name="intake")
 
     def start(self) -> None:
@@ -36,11 +40,15 @@ class Intake:
         self._thread.start()
 
     def offer(self, arrival: Line | Rejection, ack: Callable[[], None]) -> None:
-        """Take one arrival. Never blocks; past the bound it is left unacknowledged for the broker to keep."""
-        try:
-            self._waiting.put_nowait((arrival, ack))
-        except queue.Full:
-            log.warning("more than %d lines arrived at once; the broker keeps the rest for the next connection", _WAITING)
+        """Take one arrival. Never blocks.
+
+        mosquitto 2.0.11 ignores a receive maximum, so the bound is our own: past it a line becomes its rejection.
+        """
+        if isinstance(arrival, Line) and len(self._waiting) >= _WAITING:
+            detail = f"more than {_WAITING} lines arrived faster than the disk takes them; send fewer at once"
+            arrival = Rejection(arrival.id, Reason.QUEUE_FULL, detail, arrival.reply_to)
+        self._waiting.append((arrival, ack))
+        self._bell.ring()
 
     def alive(self) -> bool:
         """Whether the thread still runs."""
@@ -48,37 +56,30 @@ class Intake:
 
     def close(self, timeout_s: float) -> None:
         """Commit what has arrived, then end."""
+        self._closing = True
+        self._bell.ring()
         if self._thread.is_alive():
-            self._waiting.put(None, timeout=timeout_s)
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while True:
-            first = self._waiting.get()
-            if first is None:
-                return
-            group, last = self._gather(first)
-            self._commit(group)
+            self._bell.lower()
+            last = self._closing
+            done = self._commit_all()
             if last:
                 return
+            self._bell.wait(60.0 if done else _RETRY_S)
 
-    def _gather(self, first: Arrival) -> tuple[list[Arrival], bool]:
-        group = [first]
-        while len(group) < _GROUP:
+    def _commit_all(self) -> bool:
+        """Commit until nothing waits; False where the inbox refuses."""
+        while self._waiting:
+            group = list(islice(self._waiting, _GROUP))
             try:
-                arrival = self._waiting.get_nowait()
-            except queue.Empty:
-                break
-            if arrival is None:
-                return group, True
-            group.append(arrival)
-        return group, False
-
-    def _commit(self, group: list[Arrival]) -> None:
-        try:
-            self._inbox.accept([arrival for arrival, _ in group])
-        except InboxError as error:
-            log.error("%d lines stay with the broker: %s", len(group), error)
-            return
-        for _, ack in group:
-            ack()
+                self._inbox.accept([arrival for arrival, _ in group])
+            except InboxError as error:
+                log.error("%d lines wait to be stored: %s", len(self._waiting), error)
+                return False
+            for _, ack in group:
+                self._waiting.popleft()
+                ack()
+        return True

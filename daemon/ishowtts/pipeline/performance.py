@@ -44,7 +44,9 @@ class Performance:
         ring: wakes the caller.
     """
 
-    def __init__(self, taken: Taken, part: Part, player: Player, synthesis: Executor, ring: Callable[[], None]) -> None:
+    def __init__(
+        self, taken: Taken, part: Part, player: Player, synthesis: Executor, ring: Callable[[], None]
+    ) -> None:
         self.taken = taken
         self._part = part
         self._player = player

@@ -18,7 +18,9 @@ from ishowtts.board.pick import pick
 from ishowtts.config import Config
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox, InboxLimits
-from ishowtts.mqtt.link import Handlers, MqttLink
+from ishowtts.mqtt.link import MqttLink
+from ishowtts.mqtt.options import Handlers
+from ishowtts.mqtt.payload import LineLimits
 from ishowtts.pipeline import Conductor, Intake, Outbox
 from ishowtts.pipeline.controls import Controls
 from ishowtts.playback.choose import choose as choose_speaker
@@ -83,10 +85,16 @@ class Daemon:
         self._controls = Controls(self._inbox, self._conductor, self._player, self._levels_changed)
         self._intake = Intake(self._inbox)
         self._link = self._make_link()
-        self._outbox = Outbox(self._inbox, self._link.send_events, Journal(self._telemetry, config.log.private).tell)
+        self._outbox = Outbox(
+            self._inbox, self._link.send_events, Journal(self._telemetry, config.log.private).tell
+        )
         snapshots = Snapshots(self._telemetry, self._inbox, self._player, self._company, self._link)
         self._herald = Herald(
-            self._link.publish_retained, self._state, snapshots.compose, self._state_told, config.telemetry.interval_s
+            self._link.publish_retained,
+            self._state,
+            snapshots.compose,
+            self._state_told,
+            config.telemetry.interval_s,
         )
 
     def start(self) -> None:
@@ -137,7 +145,9 @@ class Daemon:
         limits = InboxLimits(queue.max_lines, queue.max_age_s, queue.dedup_s, queue.history_days)
         path = self._config.state_dir / "inbox.sqlite"
         try:
-            inbox, warning = Inbox.open_or_replace(path, limits, on_lines=self._lines_changed, on_events=self._events_came)
+            inbox, warning = Inbox.open_or_replace(
+                path, limits, on_lines=self._lines_changed, on_events=self._events_came
+            )
         except InboxError as error:
             raise FatalError(str(error)) from error
         self._stack.callback(inbox.close)
@@ -153,7 +163,9 @@ class Daemon:
         player.set_volume(int(self._inbox.recall("volume") or self._config.audio.volume))
         player.set_muted(self._inbox.recall("muted") == "1")
         if self._inbox.recall("paused") == "1":
-            log.warning("the appliance is paused since before it was started; the command `resume` lets it speak")
+            log.warning(
+                "the appliance is paused since before it was started; the command `resume` lets it speak"
+            )
         return player
 
     def _make_link(self) -> MqttLink:
@@ -164,9 +176,9 @@ class Daemon:
             on_volume=self._controls.volume,
             on_connection=self._connection_changed,
         )
-        return MqttLink(
-            connect.options(self._config, self._root), connect.line_limits(self._config, self._voices), handlers
-        )
+        options = connect.options(self._config, self._root)
+        limits = LineLimits(self._config.limits.max_chars, self._voices.names, options.reply_prefix)
+        return MqttLink(options, limits, handlers)
 
     # What the parts tell. Each may be called from any thread, and before every part is there.
 
@@ -199,7 +211,11 @@ class Daemon:
 
     def _state(self) -> dict[str, Any]:
         lost = self._player.status().lost
-        troubles = [*self._troubles, *([self._lead.trouble] if self._lead.trouble else []), *([lost] if lost else [])]
+        troubles = [
+            *self._troubles,
+            *([self._lead.trouble] if self._lead.trouble else []),
+            *([lost] if lost else []),
+        ]
         return compose(
             Facts(
                 sheet=self._conductor.sheet,
@@ -237,7 +253,13 @@ class Daemon:
 
     def _fault(self) -> str | None:
         """What keeps the appliance from doing its job and only a restart mends; `None` while all is well."""
-        for part, name in ((self._conductor, "conductor"), (self._intake, "intake"), (self._outbox, "outbox"), (self._herald, "herald"), (self._player, "playback")):
+        for part, name in (
+            (self._conductor, "conductor"),
+            (self._intake, "intake"),
+            (self._outbox, "outbox"),
+            (self._herald, "herald"),
+            (self._player, "playback"),
+        ):
             if not part.alive():
                 return f"the thread {name} has ended"
         stalled_s = time.monotonic() - self._conductor.looked_at

@@ -25,7 +25,12 @@ class Herald:
     """
 
     def __init__(
-        self, publish: Publish, state: Compose, snapshot: Compose, on_state: Callable[[dict[str, Any]], None], interval_s: float
+        self,
+        publish: Publish,
+        state: Compose,
+        snapshot: Compose,
+        on_state: Callable[[dict[str, Any]], None],
+        interval_s: float,
     ) -> None:
         self._publish = publish
         self._state = state

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ishowtts.config import Config
-from ishowtts.config.schema import EngineSection
+from ishowtts.engines import IsCancelled, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.engines.remote import Deadlines, EngineStatus, RemoteEngine
+from ishowtts.engines.exchange import Deadlines
+from ishowtts.engines.f5.options import F5Options
+from ishowtts.engines.remote import RemoteEngine
+from ishowtts.engines.supervisor import Backoff, EngineStatus, State
 from ishowtts.engines.voices import VoiceShelf
 from ishowtts.engines.weights import Weights, locate
-from ishowtts.errors import WeightsError
+from ishowtts.errors import EngineUnavailable, WeightsError
 from ishowtts.pipeline import Cast
+from ishowtts.speech import Segment, Utterance
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,22 @@ def choose(config: Config) -> Lead:
 
 
 @dataclass(frozen=True)
+class Absent:
+    """The engine that was asked for and cannot be: every call says why."""
+
+    why: str
+    name: str = "f5"
+
+    def prepare(self, voice: str | None) -> VoiceCard:
+        """Never."""
+        raise EngineUnavailable(self.why)
+
+    def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
+        """Never."""
+        raise EngineUnavailable(self.why)
+
+
+@dataclass(frozen=True)
 class Company:
     """The engines of a running daemon."""
 
@@ -63,11 +82,24 @@ class Company:
 
     def available(self) -> bool:
         """Whether anyone can speak now."""
-        return self.remote is None or self.cast.spare is not None or self.remote.status().state == "ready"
+        if self.cast.spare is not None or self.cast.lead is self.spare:
+            return True
+        return self.remote is not None and self.remote.status().state is State.READY
 
     def status(self) -> EngineStatus | None:
         """How the worker does; `None` where espeak leads, or f5 has nothing to load."""
         return self.remote.status() if self.remote else None
+
+    def start(self) -> None:
+        """Have the spare voice found and the worker started.
+
+        Raises:
+            EngineError: there is no espeak-ng, and it is needed.
+        """
+        if self.cast.spare is not None or self.cast.lead is self.spare:
+            self.spare.load(lambda _: None)
+        if self.remote is not None:
+            self.remote.start()
 
     def close(self) -> None:
         """End the worker and the spare voice."""
@@ -80,10 +112,24 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
     """Make the engines; nothing is started yet."""
     section = config.engine
     spare = EspeakEngine(section.espeak_voice)
-    if lead.kind == "espeak" or lead.weights is None:
+    if lead.kind == "espeak":
         return Company(lead, Cast(spare, None), None, spare)
-    options = f5_options(section, lead.weights)
-    remote = RemoteEngine("f5", options, _deadlines(section), on_change=on_change)
+    if lead.weights is None:
+        absent = Absent(lead.trouble or lead.why)
+        return Company(lead, Cast(absent, spare if section.fallback else None), None, spare)
+    options = F5Options(
+        weights=str(lead.weights.folder),
+        voices_dir=str(section.f5.voices_dir) if section.f5.voices_dir else None,
+        default_voice=section.f5.default_voice,
+        nfe_step=section.f5.nfe_step,
+        cfg_strength=section.f5.cfg_strength,
+        precision=section.f5.precision,
+        device=section.f5.device,
+        cache_dir=str(config.cache_dir),
+    )
+    deadlines = Deadlines(**section.deadlines.model_dump())
+    backoff = Backoff(**section.restart.model_dump())
+    remote = RemoteEngine("f5", options.to_dict(), deadlines, backoff=backoff, on_change=on_change)
     return Company(lead, Cast(remote, spare if section.fallback else None), remote, spare)
 
 

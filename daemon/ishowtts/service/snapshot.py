@@ -27,7 +27,7 @@ class Snapshots:
         status, sound = self.company.status(), self.player.status()
         engine = {
             "name": self.company.lead.kind,
-            "state": status.state if status else ("absent" if self.company.lead.trouble else "ready"),
+            "state": status.state.value if status else ("absent" if self.company.lead.trouble else "ready"),
             "pid": status.pid if status else None,
             "restarts": status.restarts if status else 0,
             "last_death": status.last_death if status else None,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ishowtts.engines.remote import EngineStatus
+from ishowtts.engines.supervisor import EngineStatus, State
 from ishowtts.pipeline import Sheet
 
-_WARMING = {"starting", "loading", "warming"}
-_AWAY = {"restarting", "parked", "stopped"}
+_WARMING = {State.STARTING, State.LOADING, State.WARMING}
+_AWAY = {State.RESTARTING, State.PARKED, State.STOPPED}
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,17 @@ def _word(facts: Facts) -> tuple[str, str | None]:
         return "paused", None
     troubles = facts.troubles
     if engine is not None and engine.state in _AWAY:
-        troubles += (f"the {engine.name} engine is {engine.state}: {engine.detail or 'no reason known'}",)
+        troubles += (
+            f"the {engine.name} engine is {engine.state.value}: {engine.detail or 'no reason known'}",
+        )
     if troubles:
         return "degraded", "; ".join(troubles)
     if engine is not None and engine.state in _WARMING:
-        return "warming", engine.detail
+        return "warming", _progress(engine)
     return ("speaking" if facts.sheet.speaking else "ready"), None
+
+
+def _progress(engine: EngineStatus) -> str:
+    if engine.progress is None:
+        return engine.state.value
+    return f"{engine.progress.phase} {engine.progress.i} of {engine.progress.n}"

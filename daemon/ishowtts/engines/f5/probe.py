@@ -8,21 +8,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import torch
+
+from ishowtts.engines.f5.device import cuda_fault
+
 
 def probe() -> dict[str, Any]:
-    """Versions, and a real product on the GPU: `cuda.is_available()` is True on a wheel of the wrong architecture."""
-    import torch
-
-    found: dict[str, Any] = {"torch": torch.__version__, "cuda_build": torch.version.cuda, "gpu": None, "cuda_works": None}
-    if torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name(0)
-        try:
-            ones = torch.ones(64, 64, device="cuda", dtype=torch.float16)
-            found["cuda_works"] = bool((ones @ ones).float().sum().item() == 64**3)
-        except RuntimeError as error:
-            found["cuda_works"] = False
-            found["error"] = str(error).splitlines()[0]
-    return found
+    """Versions, the GPU's name if there is one, and what is wrong with it."""
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {
+        "torch": torch.__version__,
+        "cuda_build": torch.version.cuda,
+        "gpu": gpu,
+        "cuda_fault": cuda_fault(),
+    }
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+"""`ishowtts fetch`: the official F5-TTS and Vocos weights, from the hub or from a folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ishowtts.cli.common import Commands, read_config
+from ishowtts.engines.weights import LICENCE_NOTE, fetch, fetched_folder
+
+
+def add(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "fetch", parents=[common], help="get the official weights (1.4 GB) and check them"
+    )
+    parser.add_argument(
+        "--from",
+        dest="from_dir",
+        type=Path,
+        metavar="DIR",
+        help="offline: take them from a folder or a USB stick",
+    )
+    parser.add_argument(
+        "--to", dest="to_dir", type=Path, metavar="DIR", help="put them here instead of the state directory"
+    )
+    parser.add_argument("--accept-licence", action="store_true", help="do not ask")
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 once every file is there and has the right checksum."""
+    settings = read_config(arguments)
+    target = arguments.to_dir or fetched_folder(settings.state_dir)
+    print(LICENCE_NOTE)
+    if not arguments.accept_licence and not _agreed():
+        print(
+            "nothing was fetched; the licence was not accepted (--accept-licence does so without a question)",
+            file=sys.stderr,
+        )
+        return 1
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks = {}
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name)
+            bar.update(tasks[name], completed=done, total=total)
+
+        weights = fetch(target, arguments.from_dir, show)
+    print(
+        f"the weights are in {weights.folder}; restart the daemon to speak with them: systemctl restart ishowtts"
+    )
+    if arguments.to_dir:
+        print(f"set engine.f5.weights: {weights.folder}")
+    return 0
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        return False
+    return input("Accept this licence? [y/N] ").strip().lower() in ("y", "yes")
