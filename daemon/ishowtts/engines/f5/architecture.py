@@ -1,0 +1,138 @@
+"""What a checkpoint says of its own shape: `model.yaml` of the DiT, `config.yaml` of Vocos. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ishowtts.errors import WeightsError
+
+RATE_HZ = 24_000
+HOP = 256
+MELS = 100
+N_FFT = 1024
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Dit(_Part):
+    """Upstream's `model.arch`; the defaults are those of upstream's class for F5TTS_v1_Base."""
+
+    dim: int = Field(multiple_of=16, ge=16, le=8192)  # 16 groups in the positional convolutions
+    depth: int = Field(ge=1, le=128)
+    heads: int = Field(ge=1, le=128)
+    dim_head: Literal[64] = 64
+    ff_mult: int = Field(ge=1, le=16)
+    text_dim: int = Field(multiple_of=2, ge=2, le=8192)
+    conv_layers: int = Field(ge=0, le=64)
+    text_mask_padding: bool = True
+    text_embedding_average_upsampling: bool = False
+    qk_norm: Literal["rms_norm"] | None = None
+    pe_attn_head: int | None = None
+    attn_backend: Literal["torch"] = "torch"
+    attn_mask_enabled: bool = False
+    long_skip_connection: bool = False
+    checkpoint_activations: Literal[False] = False
+
+
+class Mel(_Part):
+    """The only spectrogram that F5-TTS with this Vocos speaks."""
+
+    target_sample_rate: Literal[24_000] = RATE_HZ
+    n_mel_channels: Literal[100] = MELS
+    hop_length: Literal[256] = HOP
+    win_length: Literal[1024] = N_FFT
+    n_fft: Literal[1024] = N_FFT
+    mel_spec_type: Literal["vocos"] = "vocos"
+
+
+class Model(_Part):
+    """`model.yaml`."""
+
+    name: str = "unnamed"
+    backbone: Literal["DiT"] = "DiT"
+    arch: Dit
+    mel_spec: Mel = Mel()
+
+
+class _Features(_Part):
+    sample_rate: Literal[24_000] = RATE_HZ
+    n_fft: Literal[1024] = N_FFT
+    hop_length: Literal[256] = HOP
+    n_mels: Literal[100] = MELS
+    padding: Literal["center", "same"] = "center"
+
+
+class _Backbone(_Part):
+    input_channels: Literal[100]
+    dim: int = Field(ge=1, le=8192)
+    intermediate_dim: int = Field(ge=1, le=32768)
+    num_layers: int = Field(ge=1, le=128)
+
+
+class _Head(_Part):
+    dim: int = Field(ge=1, le=8192)
+    n_fft: Literal[1024]
+    hop_length: Literal[256]
+    padding: Literal["center", "same"] = "same"
+
+
+class _FeaturesClass(_Part):
+    # A class path is compared, never imported: a file must not choose what runs.
+    class_path: Literal["vocos.feature_extractors.MelSpectrogramFeatures"]
+    init_args: _Features = _Features()
+
+
+class _BackboneClass(_Part):
+    class_path: Literal["vocos.models.VocosBackbone"]
+    init_args: _Backbone
+
+
+class _HeadClass(_Part):
+    class_path: Literal["vocos.heads.ISTFTHead"]
+    init_args: _Head
+
+
+class Vocoder(_Part):
+    """`config.yaml` of Vocos."""
+
+    feature_extractor: _FeaturesClass
+    backbone: _BackboneClass
+    head: _HeadClass
+
+
+BASE = Model(name="F5TTS_v1_Base", arch=Dit(dim=1024, depth=22, heads=16, ff_mult=2, text_dim=512, conv_layers=4))
+"""What the official weights are."""
+
+_Kind = TypeVar("_Kind", bound=_Part)
+
+
+def read_model(path: Path) -> Model:
+    """Read `model.yaml`. Raises WeightsError with the first thing that is wrong."""
+    return _read(path, Model)
+
+
+def read_vocoder(path: Path) -> Vocoder:
+    """Read Vocos' `config.yaml`. Raises WeightsError with the first thing that is wrong."""
+    return _read(path, Vocoder)
+
+
+def _read(path: Path, kind: type[_Kind]) -> _Kind:
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return kind.model_validate(content)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        problem = str(error).splitlines()[0]
+        raise WeightsError(f"{path} cannot be read ({problem}); fetch the weights again") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise WeightsError(
+            f"{path} describes a model that this engine does not run: {where}: {first['msg']}; "
+            "use the file that came with the weights"
+        ) from error

@@ -1,0 +1,92 @@
+"""Random weights of the real architecture: they hum. For tests and for machines without the trained ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shutil import copyfile
+from typing import Literal
+
+import torch
+import yaml
+from safetensors.torch import save_file
+from torch import nn
+
+from ishowtts.engines.f5.architecture import BASE, Dit, Model, Vocoder
+from ishowtts.engines.f5.checkpoint import build_cfm, build_vocos, read_vocab
+from ishowtts.engines.voices import f5_tts_data
+
+Size = Literal["tiny", "small", "base"]
+SIZES: tuple[Size, ...] = ("tiny", "small", "base")
+
+_DITS: dict[Size, Dit] = {
+    "tiny": Dit(dim=128, depth=3, heads=2, ff_mult=2, text_dim=64, conv_layers=4),
+    "small": Dit(dim=384, depth=6, heads=6, ff_mult=2, text_dim=192, conv_layers=4),
+    "base": BASE.arch,
+}
+_VOCODERS: dict[Size, tuple[int, int]] = {"tiny": (64, 2), "small": (192, 4), "base": (512, 8)}  # dim, layers
+
+
+def make(path: Path, size: Size = "tiny", seed: int = 0) -> None:
+    """Write a checkpoint folder of random weights; the same seed gives the same files.
+
+    Args:
+        path: the folder; it is made where it is missing.
+        size: `tiny` takes a second, `base` is as large as F5TTS_v1_Base.
+        seed: of the weights.
+    """
+    model = Model(name=f"random-{size}", arch=_DITS[size])
+    vocoder = _vocoder(*_VOCODERS[size])
+    (path / "vocos").mkdir(parents=True, exist_ok=True)
+    copyfile(f5_tts_data("infer/examples/vocab.txt"), path / "vocab.txt")
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        cfm = build_cfm(model, read_vocab(path / "vocab.txt"))
+        vocos = build_vocos(vocoder)
+        _redraw(cfm)
+        _redraw(vocos)
+        # Magnitudes and phases of about one: a hum that keeps clear of clipping.
+        nn.init.normal_(vocos.head.out.weight, std=vocos.head.out.in_features**-0.5)
+    _save(cfm, path / "model.safetensors")
+    _save(vocos, path / "vocos" / "model.safetensors")
+    _write_yaml(path / "vocos" / "config.yaml", vocoder.model_dump())
+    _write_yaml(path / "model.yaml", model.model_dump())  # last: where it stands, the folder is whole
+
+
+def _redraw(module: nn.Module) -> None:
+    """Draw what upstream initialises to zero.
+
+    With zeros in AdaLN and the output projection any two runs are equal, whatever is broken; with zeros in GRN a
+    leak through it is invisible.
+    """
+    for name, parameter in module.named_parameters():
+        if "grn" in name:
+            nn.init.normal_(parameter, std=0.5)
+        elif not parameter.any():
+            nn.init.normal_(parameter, std=0.03 if "proj_out" in name else 0.05)
+
+
+def _vocoder(dim: int, layers: int) -> Vocoder:
+    return Vocoder.model_validate(
+        {
+            "feature_extractor": {"class_path": "vocos.feature_extractors.MelSpectrogramFeatures"},
+            "backbone": {
+                "class_path": "vocos.models.VocosBackbone",
+                "init_args": {
+                    "input_channels": 100, "dim": dim, "intermediate_dim": 3 * dim, "num_layers": layers,
+                },
+            },
+            "head": {
+                "class_path": "vocos.heads.ISTFTHead",
+                "init_args": {"dim": dim, "n_fft": 1024, "hop_length": 256, "padding": "center"},
+            },
+        }
+    )  # fmt: skip
+
+
+def _save(module: nn.Module, path: Path) -> None:
+    save_file(module.state_dict(), path)
+    path.chmod(0o644)  # safetensors gives it to its owner alone; the service is another user
+
+
+def _write_yaml(path: Path, content: object) -> None:
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

@@ -1,0 +1,101 @@
+"""A voice as upstream prepares it: the clip as a tensor, its loudness, its words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+from torch import Tensor
+
+from ishowtts.engines.f5.architecture import HOP, RATE_HZ
+from ishowtts.engines.voices import Voice
+from ishowtts.errors import VoiceError
+
+TARGET_RMS = 0.1
+_LONGEST_S = 15.0  # upstream cuts at 12 s; a cut clip would no longer match its words
+_SHORTEST_S = 1.0
+_SILENT_RMS = 1e-4
+_WINDOW_S = 22.0  # reference and speech together: what upstream gives the model in one go
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A clip that the model continues.
+
+    Attributes:
+        audio: float32 [1, samples] at 24 kHz, scaled up to RMS 0.1 where it was quieter.
+        rms: loudness of the clip as it was recorded.
+        text: its words, ending as upstream ends them.
+        max_segment_bytes: the longest text that fits beside it.
+    """
+
+    name: str
+    audio: Tensor
+    rms: float
+    text: str
+    max_segment_bytes: int
+
+    @property
+    def frames(self) -> int:
+        """Length in frames of the spectrogram."""
+        return self.audio.shape[-1] // HOP
+
+    @property
+    def gain(self) -> float:
+        """What the generated sound is multiplied by, so that it is as quiet as the clip."""
+        return self.rms / TARGET_RMS if self.rms < TARGET_RMS else 1.0
+
+
+def read(voice: Voice) -> Reference:
+    """Read a voice's clip. Raises VoiceError where it cannot be read, or is silent, too short or too long."""
+    try:
+        samples, rate_hz = soundfile.read(voice.audio_path, dtype="float32", always_2d=True)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise VoiceError(
+            f"the voice {voice.name!r} cannot be read: {voice.audio_path} is missing or no WAV or FLAC file"
+        ) from error
+    length_s = len(samples) / rate_hz
+    if not _SHORTEST_S <= length_s <= _LONGEST_S:
+        raise VoiceError(
+            f"the clip of the voice {voice.name!r} is {length_s:.1f} s long; "
+            f"give it {_SHORTEST_S:g} to {_LONGEST_S:g} s, best 5 to 12"
+        )
+    if not np.isfinite(samples).all():
+        raise VoiceError(f"the clip of the voice {voice.name!r} holds values that are no numbers; export it again")
+    return prepare(voice.name, torch.from_numpy(samples.T.copy()), rate_hz, end_sentence(voice.text))
+
+
+def prepare(name: str, audio: Tensor, rate_hz: int, text: str) -> Reference:
+    """Mirror the head of upstream's `infer_batch_process`: mono, then loudness, then rate, then a space.
+
+    Args:
+        audio: float32 [channels, samples].
+        text: as upstream's preprocessing left it (`end_sentence`).
+
+    Raises:
+        VoiceError: the clip is silent.
+    """
+    length_s = audio.shape[-1] / rate_hz
+    if audio.shape[0] > 1:
+        audio = torch.mean(audio, dim=0, keepdim=True)
+    rms = torch.sqrt(torch.mean(torch.square(audio)))
+    if float(rms) < _SILENT_RMS:
+        raise VoiceError(f"the clip of the voice {name!r} is silent; record it again")
+    if rms < TARGET_RMS:
+        audio = audio * TARGET_RMS / rms
+    if rate_hz != RATE_HZ:
+        audio = torchaudio.transforms.Resample(rate_hz, RATE_HZ)(audio)
+    max_bytes = int(len(text.encode()) / length_s * (_WINDOW_S - length_s))
+    if len(text[-1].encode()) == 1:
+        text = text + " "
+    return Reference(name, audio, float(rms), text, max_bytes)
+
+
+def end_sentence(text: str) -> str:
+    """End the words as upstream's `preprocess_ref_audio_text` does."""
+    if text.endswith((". ", "。")):
+        return text
+    return text + (" " if text.endswith(".") else ". ")

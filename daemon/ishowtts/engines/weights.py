@@ -1,0 +1,245 @@
+"""Where the F5-TTS weights are, and how they come here. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ishowtts.errors import WeightsError
+
+LICENCE = "CC-BY-NC-4.0"
+LICENCE_NOTE = (
+    "The official F5-TTS weights (SWivid/F5-TTS) are licensed CC-BY-NC-4.0: share and adapt with attribution, "
+    "not for commercial use. Vocos (charactr/vocos-mel-24khz) is licensed MIT."
+)
+
+_MEND = "`ishowtts fetch` gets it again"
+_FOLDER = "weights"  # in the state directory
+_OFFICIAL = "model_1250000.safetensors"
+_BLOCK = 1 << 20
+_LONGEST_HEADER = 100_000_000
+
+ReportBytes = Callable[[str, int, int], None]
+"""Called with a file's name, the bytes done and the bytes in all."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The files of a checkpoint; all of them are there and of a plausible size.
+
+    Attributes:
+        architecture: `model.yaml`; `None`: the official F5TTS_v1_Base.
+        vocoder: Vocos' weights, safetensors or torch's old format.
+        licence: of the official weights; `None` where we cannot know.
+    """
+
+    folder: Path
+    model: Path
+    vocab: Path
+    vocoder: Path
+    vocoder_config: Path
+    architecture: Path | None = None
+    licence: str | None = None
+
+
+@dataclass(frozen=True)
+class _Remote:
+    """A file at a pinned revision of the hub, with the size and checksum that the hub shows for it there."""
+
+    repo: str
+    revision: str
+    path: str
+    place: str
+    size: int
+    sha256: str
+
+
+_F5_REVISION = "84e5a410d9cead4de2f847e7c9369a6440bdfaca"
+_VOCOS_REVISION = "0feb3fdd929bcd6649e0e7c5a688cf7dd012ef21"
+FILES = (
+    _Remote("SWivid/F5-TTS", _F5_REVISION, "F5TTS_v1_Base/vocab.txt", "vocab.txt",
+            13_800, "2a05f992e00af9b0bd3800a8d23e78d520dbd705284ed2eedb5f4bd29398fa3c"),
+    _Remote("charactr/vocos-mel-24khz", _VOCOS_REVISION, "config.yaml", "vocos/config.yaml",
+            461, "da9033922f969a47f0c160010226919e59f27761fd5066f3828d46de6650b0fc"),
+    _Remote("charactr/vocos-mel-24khz", _VOCOS_REVISION, "pytorch_model.bin", "vocos/pytorch_model.bin",
+            54_365_991, "97ec976ad1fd67a33ab2682d29c0ac7df85234fae875aefcc5fb215681a91b2a"),
+    # Last, so that a fetch that was broken off is not taken for whole.
+    _Remote("SWivid/F5-TTS", _F5_REVISION, "F5TTS_v1_Base/model_1250000.safetensors", _OFFICIAL,
+            1_348_435_761, "670900fd14e6c458b95da6e9ed317cdb20dbaf7a1c02ac06a05475a9d32b6a38"),
+)  # fmt: skip
+
+
+def locate(weights: Path | None, state_dir: Path | None = None) -> Weights | None:
+    """Find the weights.
+
+    Args:
+        weights: a folder, either of a checkpoint (`model.yaml`, `model.safetensors`, `vocab.txt`, `vocos/`) or of
+            the official files. `None`: where `ishowtts fetch` puts them.
+        state_dir: holds the folder that `ishowtts fetch` fills.
+
+    Returns:
+        `None` where no folder was named and nothing was fetched.
+
+    Raises:
+        WeightsError: a file is missing, unreadable or truncated.
+    """
+    if weights is not None:
+        if not weights.is_dir():
+            raise WeightsError(f"engine.f5.weights names {weights}, which is no folder; name the folder of the weights")
+        return _examine(weights)
+    if state_dir is None or not (state_dir / _FOLDER / _OFFICIAL).exists():
+        return None
+    return _examine(state_dir / _FOLDER)
+
+
+def fetched_folder(state_dir: Path) -> Path:
+    """Where `fetch` is to put the official weights so that `locate` finds them."""
+    return state_dir / _FOLDER
+
+
+def fetch(target_dir: Path, from_dir: Path | None = None, progress: ReportBytes | None = None) -> Weights:
+    """Bring the official weights into a folder and verify each file by the checksum that stands above.
+
+    What is there and right already stays. Whoever calls shows `LICENCE_NOTE` first. The hub's client draws its own
+    progress bar while it downloads; `progress` tells of copying and checking.
+
+    Args:
+        target_dir: made where it is missing.
+        from_dir: a folder or a mounted stick with these files, in place of the hub.
+        progress: called with a file's name, its bytes done and its bytes in all.
+
+    Raises:
+        WeightsError: no network, a file that is missing in `from_dir`, or a wrong checksum.
+    """
+    report = progress or (lambda name, done, total: None)
+    for file in FILES:
+        place = target_dir / file.place
+        try:
+            if place.is_file() and _is_right(place, file, report):
+                continue
+            place.parent.mkdir(parents=True, exist_ok=True)
+            arriving = target_dir / ".arriving"
+            came = _copy(file, from_dir, arriving, report) if from_dir else _download(file, arriving)
+            if not _is_right(came, file, report):
+                came.unlink()
+                raise WeightsError(
+                    f"{file.path} came with a wrong size or checksum; try again, or take it from another source"
+                )
+            os.replace(came, place)  # noqa: PTH105 - atomic, and the name says so
+            shutil.rmtree(arriving)
+        except OSError as error:
+            raise WeightsError(
+                f"{place} cannot be written ({error.strerror}); is there room, and a right to?"
+            ) from error
+    return _examine(target_dir)
+
+
+def _download(file: _Remote, arriving: Path) -> Path:
+    import httpx
+    import huggingface_hub
+
+    try:
+        came = huggingface_hub.hf_hub_download(file.repo, file.path, revision=file.revision, local_dir=arriving)
+    except (OSError, httpx.HTTPError) as error:
+        raise WeightsError(
+            f"{file.path} cannot be got from {file.repo}: {str(error).splitlines()[0]}. Without a network, fetch the "
+            "files on another machine and run `ishowtts fetch --from DIR` on a folder or stick that holds them"
+        ) from error
+    return Path(came)
+
+
+def _copy(file: _Remote, from_dir: Path, arriving: Path, report: ReportBytes) -> Path:
+    name = Path(file.path).name
+    folders = ("vocos", "vocos-mel-24khz", ".") if "vocos" in file.repo else ("F5TTS_v1_Base", ".")
+    source = next((from_dir / folder / name for folder in folders if (from_dir / folder / name).is_file()), None)
+    if source is None:
+        raise WeightsError(f"{from_dir} lacks {name} of {file.repo}; put it there, in {' or '.join(folders)}")
+    arriving.mkdir(parents=True, exist_ok=True)
+    total = source.stat().st_size
+    with source.open("rb") as giving, (arriving / name).open("wb") as taking:
+        while block := giving.read(_BLOCK):
+            taking.write(block)
+            report(f"copy {file.place}", giving.tell(), total)
+    return arriving / name
+
+
+def _is_right(path: Path, file: _Remote, report: ReportBytes) -> bool:
+    if path.stat().st_size != file.size:
+        return False
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+            report(f"check {file.place}", stream.tell(), file.size)
+    return digest.hexdigest() == file.sha256
+
+
+def _examine(folder: Path) -> Weights:
+    if (folder / "model.yaml").exists():
+        found = Weights(
+            folder,
+            model=folder / "model.safetensors",
+            vocab=folder / "vocab.txt",
+            vocoder=folder / "vocos" / "model.safetensors",
+            vocoder_config=folder / "vocos" / "config.yaml",
+            architecture=folder / "model.yaml",
+        )
+    else:
+        found = _official(folder)
+    for path in (found.model, found.vocab, found.vocoder, found.vocoder_config):
+        _present(path)
+    for path in (found.model, found.vocoder):
+        if path.suffix == ".safetensors":
+            _whole(path)
+    return found
+
+
+def _official(folder: Path) -> Weights:
+    """The official files as `fetch` lays them, or as the hub's repositories hold them."""
+    home = folder / "F5TTS_v1_Base" if (folder / "F5TTS_v1_Base").is_dir() else folder
+    if not (home / _OFFICIAL).exists():
+        raise WeightsError(
+            f"{folder} holds neither model.yaml nor {_OFFICIAL}; `ishowtts fetch` gets the official weights"
+        )
+    vocos = next((folder / name for name in ("vocos", "vocos-mel-24khz") if (folder / name).is_dir()), folder)
+    return Weights(
+        folder,
+        model=home / _OFFICIAL,
+        vocab=home / "vocab.txt",
+        vocoder=vocos / "pytorch_model.bin",
+        vocoder_config=vocos / "config.yaml",
+        licence=LICENCE,
+    )
+
+
+def _present(path: Path) -> None:
+    try:
+        if not path.is_file():
+            raise WeightsError(f"{path} is missing; {_MEND}")
+        with path.open("rb") as stream:
+            if not stream.read(1):
+                raise WeightsError(f"{path} is empty; {_MEND}")
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}); let the service's user read it") from error
+
+
+def _whole(path: Path) -> None:
+    """Compare the length that a safetensors header promises with the file's."""
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            if length > _LONGEST_HEADER:
+                raise ValueError("an impossible header")
+            header = json.loads(stream.read(length))
+        promised = max(int(entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__")
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise WeightsError(f"{path} is no safetensors file, or its head is damaged; {_MEND}") from error
+    if size != 8 + length + promised:
+        raise WeightsError(f"{path} has {size} bytes in place of {8 + length + promised}: it is truncated; {_MEND}")
