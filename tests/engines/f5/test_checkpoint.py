@@ -1,0 +1,155 @@
+"""Weights that do not fit are told in a sentence, and never run a program."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from ishowtts.engines.f5 import checkpoint as checkpoints
+from ishowtts.engines.f5 import random
+from ishowtts.engines.f5.engine import F5Engine, F5Options
+from ishowtts.engines.weights import locate
+from ishowtts.errors import WeightsError
+
+pytestmark = pytest.mark.f5
+
+Damage = Callable[[Path], None]
+
+
+def edit(path: Path, change: Callable[[dict], None]) -> None:
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content))
+
+
+def lose_a_tensor(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["transformer.proj_out.bias"]
+    save_file(tensors, folder / "model.safetensors")
+
+
+def add_a_tensor(folder: Path) -> None:
+    tensors = load_file(folder / "vocos" / "model.safetensors")
+    save_file({**tensors, "stranger": torch.ones(1)}, folder / "vocos" / "model.safetensors")
+
+
+def cut(name: str) -> Damage:
+    def damage(folder: Path) -> None:
+        os.truncate(folder / name, (folder / name).stat().st_size - 1)
+
+    return damage
+
+
+def architecture(key: str, value: object) -> Damage:
+    return lambda folder: edit(folder / "model.yaml", lambda content: content["arch"].update({key: value}))
+
+
+def class_path(folder: Path) -> None:
+    edit(folder / "vocos" / "config.yaml", lambda content: content["head"].update(class_path="os.system"))
+
+
+def drop_tokens(folder: Path) -> None:
+    lines = (folder / "vocab.txt").read_text().splitlines(keepends=True)
+    (folder / "vocab.txt").write_text("".join(lines[:-7]))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lose_a_tensor, "model.safetensors lacks the tensor transformer.proj_out.bias"),
+        (add_a_tensor, "holds stranger"),
+        (cut("model.safetensors"), "truncated"),
+        (cut("vocos/model.safetensors"), "truncated"),
+        (architecture("dim", 256), "its description asks for"),
+        (architecture("depth", 4), "lacks the tensor transformer.transformer_blocks.3"),
+        (architecture("colour", "blue"), "arch.colour"),
+        (class_path, "head.class_path"),
+        (drop_tokens, "vocab.txt has .* tokens, but"),
+        (lambda folder: (folder / "vocab.txt").write_bytes(b"\xff\xfe\n"), "vocab.txt cannot be read"),
+        (lambda folder: (folder / "model.yaml").write_text("arch: ["), "model.yaml cannot be read"),
+        (lambda folder: (folder / "model.yaml").write_text("a list"), "model.yaml describes a model"),
+        (lambda folder: (folder / "vocos" / "config.yaml").unlink(), "config.yaml is missing"),
+    ],
+)
+def test_weights_that_do_not_fit_are_told(checkpoint: Path, tmp_path: Path, damage: Damage, words: str) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(checkpoint, folder)
+    damage(folder)
+    engine = F5Engine(F5Options(str(folder), device="cpu"))
+    with pytest.raises(WeightsError, match=words) as told:
+        engine.load(lambda _: None)
+    assert "\n" not in str(told.value)
+
+
+class Program:
+    """What an attacker puts into a pickle."""
+
+    def __init__(self, proof: Path) -> None:
+        self._proof = proof
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (os.mkdir, (str(self._proof),))
+
+
+@pytest.fixture
+def official(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The official layout and the official names of tensors, tiny."""
+    folder = tmp_path / "official"
+    (folder / "vocos").mkdir(parents=True)
+    tensors = {f"ema_model.{name}": tensor for name, tensor in load_file(checkpoint / "model.safetensors").items()}
+    tensors |= {"initted": torch.tensor(True), "step": torch.tensor(1_250_000)}
+    tensors["ema_model.mel_spec.mel_stft.mel_scale.fb"] = torch.zeros(2)
+    tensors["ema_model.mel_spec.mel_stft.spectrogram.window"] = torch.zeros(2)
+    save_file(tensors, folder / "model_1250000.safetensors")
+    torch.save(load_file(checkpoint / "vocos" / "model.safetensors"), folder / "vocos" / "pytorch_model.bin")
+    shutil.copy(checkpoint / "vocos" / "config.yaml", folder / "vocos")
+    shutil.copy(checkpoint / "vocab.txt", folder)
+    monkeypatch.setattr(checkpoints, "BASE", random.Model(arch=random._DITS["tiny"]))
+    return folder
+
+
+def test_the_official_layout_gives_the_same_model(checkpoint: Path, official: Path) -> None:
+    for load in (checkpoints.load_cfm, checkpoints.load_vocos):
+        ours, theirs = (load(locate(folder)).state_dict() for folder in (checkpoint, official))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_program_in_a_pickle_does_not_run(official: Path, tmp_path: Path) -> None:
+    proof = tmp_path / "it-ran"
+    path = official / "vocos" / "pytorch_model.bin"
+    torch.save({"weight": Program(proof)}, path)
+    with pytest.raises(WeightsError, match="holds more than tensors"):
+        checkpoints.load_vocos(locate(official))
+    path.write_bytes(pickle.dumps({"weight": Program(proof)}))
+    with pytest.raises(WeightsError, match="holds more than tensors"):
+        checkpoints.load_vocos(locate(official))
+    assert not proof.exists()
+
+
+def test_a_truncated_pickle_is_told(official: Path) -> None:
+    path = official / "vocos" / "pytorch_model.bin"
+    assert zipfile.is_zipfile(path)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(WeightsError, match="truncated"):
+        checkpoints.load_vocos(locate(official))
+
+
+def test_the_same_seed_makes_the_same_checkpoint_and_nothing_in_it_is_zero(checkpoint: Path, tmp_path: Path) -> None:
+    random.make(tmp_path / "again", "tiny", seed=0)
+    random.make(tmp_path / "other", "tiny", seed=1)
+    first, again, other = (
+        load_file(folder / "model.safetensors") for folder in (checkpoint, tmp_path / "again", tmp_path / "other")
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["transformer.proj_out.weight"], other["transformer.proj_out.weight"])
+    assert all(tensor.any() for tensor in first.values())
