@@ -90,7 +90,7 @@ def test_a_missing_or_empty_file_is_named(stick: Path, name: str) -> None:
 )
 def test_a_truncated_or_damaged_file_is_told(stick: Path, content: bytes) -> None:
     (stick / "F5TTS_v1_Base" / "model_1250000.safetensors").write_bytes(content)
-    with pytest.raises(WeightsError, match="truncated|damaged"):
+    with pytest.raises(WeightsError, match=r"truncated|damaged"):
         locate(stick)
 
 

@@ -28,10 +28,6 @@ _UNCALLED = {
 }
 
 
-def never() -> bool:
-    return False
-
-
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random checkpoint folder; nobody writes into it."""
@@ -81,7 +77,7 @@ def upstream() -> Iterator[Any]:
 def upstream_sound(upstream: Any) -> Callable[..., np.ndarray]:
     """`upstream_sound(engine, audio, rate_hz, ref_text, text, seed, **settings)`: the wave of one chunk."""
 
-    def speak(
+    def speak(  # noqa: PLR0917 - in upstream's order
         engine: F5Engine, audio: torch.Tensor, rate_hz: int, ref_text: str, text: str, seed: int, **settings: Any
     ) -> np.ndarray:
         torch.manual_seed(seed)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ishowtts.errors import WeightsError
 
-RATE_HZ = 24_000
-HOP = 256
-MELS = 100
-N_FFT = 1024
+RATE_HZ: Final = 24_000
+HOP: Final = 256
+MELS: Final = 100
+N_FFT: Final = 1024
 
 
 class _Part(BaseModel):

@@ -26,6 +26,9 @@ _DITS: dict[Size, Dit] = {
 _VOCODERS: dict[Size, tuple[int, int]] = {"tiny": (64, 2), "small": (192, 4), "base": (512, 8)}  # dim, layers
 
 
+_SHARPER = 4.0
+
+
 def make(path: Path, size: Size = "tiny", seed: int = 0) -> None:
     """Write a checkpoint folder of random weights; the same seed gives the same files.
 
@@ -56,11 +59,14 @@ def _redraw(module: nn.Module) -> None:
     """Draw what upstream initialises to zero.
 
     With zeros in AdaLN and the output projection any two runs are equal, whatever is broken; with zeros in GRN a
-    leak through it is invisible.
+    leak through it is invisible. Fresh attention weighs all frames alike, and one token among hundreds is nothing
+    to it: sharper queries and keys make the sound depend on the text.
     """
     for name, parameter in module.named_parameters():
         if "grn" in name:
             nn.init.normal_(parameter, std=0.5)
+        elif name.endswith(("to_q.weight", "to_k.weight")):
+            parameter.mul_(_SHARPER)
         elif not parameter.any():
             nn.init.normal_(parameter, std=0.03 if "proj_out" in name else 0.05)
 
