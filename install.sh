@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# Brings the appliance onto a Debian, Ubuntu or JetPack machine, from this checkout; again to upgrade.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: install.sh [--dry-run] [--no-start] [--torch WHEELS]
+       install.sh --uninstall [--purge] [--dry-run]
+
+  --dry-run       print every step, change nothing (needs no root)
+  --no-start      install, but neither enable nor start the services
+  --torch WHEELS  JetPack 6: a folder or an index with NVIDIA's torch and torchaudio
+  --uninstall     remove program, units and user; configuration and state stay
+  --purge         with --uninstall: remove configuration, state and caches too
+TEXT
+}
+
+refuse() {
+    echo "install.sh: $*; --help shows the options" >&2
+    exit 2
+}
+
+dry_run=no start=yes uninstall=no purge=no torch=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --dry-run) dry_run=yes ;;
+        --no-start) start=no ;;
+        --uninstall) uninstall=yes ;;
+        --purge) purge=yes ;;
+        --torch)
+            [ $# -ge 2 ] || refuse "--torch needs a folder or an index"
+            torch=$2
+            shift
+            ;;
+        -h | --help)
+            usage
+            exit 0
+            ;;
+        *) refuse "unknown option $1" ;;
+    esac
+    shift
+done
+[ "$purge" = no ] || [ "$uninstall" = yes ] || refuse "--purge goes with --uninstall"
+
+cd "$(dirname "$0")"
+# shellcheck source=scripts/common.sh
+. scripts/common.sh
+VENV=/opt/ishowtts/venv
+UNITS=/etc/systemd/system
+
+step() {  # step COMMAND...: print it, and run it unless this is a dry run
+    echo "+ $*"
+    [ "$dry_run" = yes ] || "$@"
+}
+
+systemd_step() {  # in a chroot or a container there is no manager to talk to
+    if [ "$dry_run" = yes ] || [ -d /run/systemd/system ]; then step systemctl "$@"; fi
+}
+
+remove() {
+    if [ -d /run/systemd/system ]; then
+        step systemctl disable --now ishowtts.service ishowtts-clocks.service || true
+    fi
+    step rm -rf "$UNITS/ishowtts.service" "$UNITS/ishowtts-clocks.service" "$UNITS/ishowtts.service.d" /opt/ishowtts
+    systemd_step daemon-reload
+    if id ishowtts >/dev/null 2>&1; then step userdel ishowtts; fi
+    if [ "$purge" = yes ]; then
+        step rm -rf /etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts
+    else
+        echo "kept: /etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts (--purge removes them)"
+    fi
+}
+
+add_user() {
+    local group
+    id ishowtts >/dev/null 2>&1 ||
+        step useradd --system --user-group --home-dir /var/lib/ishowtts --shell /usr/sbin/nologin ishowtts
+    for group in audio video render; do
+        if getent group "$group" >/dev/null; then step usermod -aG "$group" ishowtts; fi
+    done
+}
+
+install_program() {
+    local lock=linux
+    if is_jetpack6; then lock=jetpack6; fi
+    step apt_install python3-venv python3-dev gcc pkg-config libsystemd-dev libasound2-dev libasound2-plugins \
+        alsa-utils espeak-ng
+    step mkdir -p /opt/ishowtts
+    step make_venv "$VENV" "${PYTHON:-python3}"
+    step install_lock "$VENV" "$lock"
+    if [ "$lock" = jetpack6 ]; then step install_nvidia_torch "$VENV" "$torch"; fi
+    step "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --no-deps --no-build-isolation \
+        --reinstall-package ishowtts .
+}
+
+install_files() {
+    step install -d -m 0755 /etc/ishowtts
+    step install -d -m 0750 -o ishowtts -g ishowtts /var/lib/ishowtts /var/cache/ishowtts
+    if [ -e /etc/ishowtts/config.yaml ]; then
+        echo "kept: /etc/ishowtts/config.yaml"
+    else
+        step install -m 0644 config/ishowtts.yaml /etc/ishowtts/config.yaml
+    fi
+    step install -m 0644 systemd/ishowtts.service systemd/ishowtts-clocks.service "$UNITS/"
+    if [ -e /etc/ishowtts/mqtt-password ]; then
+        step install -D -m 0644 systemd/mqtt-password.conf "$UNITS/ishowtts.service.d/mqtt-password.conf"
+    fi
+}
+
+if [ "$dry_run" = no ] && [ "$(id -u)" != 0 ]; then
+    die "must run as root, as in sudo ./install.sh; --dry-run shows the steps without it"
+fi
+if [ "$uninstall" = yes ]; then
+    remove
+    exit 0
+fi
+if is_jetpack6 && [ -z "$torch" ]; then
+    refuse "JetPack 6 needs NVIDIA's torch: give its folder or index with --torch"
+fi
+supported_python "${PYTHON:-python3}" || die "needs Python 3.10 to 3.13; name one with PYTHON=/path/to/python3"
+add_user
+install_program
+install_files
+systemd_step daemon-reload
+if [ "$start" = yes ]; then
+    systemd_step enable ishowtts.service ishowtts-clocks.service
+    systemd_step restart ishowtts.service
+fi
+if [ "$dry_run" = yes ]; then
+    echo "dry run: nothing was changed"
+else
+    echo "installed; 'systemctl status ishowtts' shows the service, $VENV/bin/ishowtts doctor what is missing"
+fi

@@ -1,0 +1,136 @@
+"""Holds the layers of the design: who may import whom in daemon/ishowtts. Exit 1 with a line for each breach."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+PACKAGE = "ishowtts"
+LAYERS = (
+    ("errors", "speech"),
+    ("config", "inbox", "text", "board", "systemd"),
+    ("engines", "playback", "telemetry", "mqtt"),
+    ("pipeline",),
+    ("service", "bench"),
+    ("cli",),
+    ("__main__",),
+)
+LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
+TORCH = {"torch", "torchaudio", "torchdiffeq", "vocos", "f5_tts"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: `at_load` is False inside functions and under TYPE_CHECKING."""
+
+    module: str
+    target: str
+    where: str
+    at_load: bool
+
+
+def main() -> int:
+    """0 where every rule holds."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent / "daemon"
+    files = {module_name(path, folder): path for path in sorted((folder / PACKAGE).rglob("*.py"))}
+    if not files:
+        print(f"layers: there is no package {PACKAGE} in {folder}", file=sys.stderr)
+        return 2
+    imports = [found for module, path in files.items() for found in imports_of(module, path, set(files))]
+    breaches = [
+        *(f"{found.where}: {why}" for found in imports if (why := breach(found))),
+        *unplaced(files),
+        *cycles(imports, set(files)),
+    ]
+    print("\n".join(breaches) if breaches else f"layers: {len(files)} modules, {len(imports)} imports, all in order")
+    return 1 if breaches else 0
+
+
+def module_name(path: Path, folder: Path) -> str:
+    """`ishowtts.engines` for daemon/ishowtts/engines/__init__.py."""
+    parts = path.relative_to(folder).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(module: str, path: Path, modules: set[str]) -> Iterator[Import]:
+    """Every import of a file, wherever it stands."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+
+    def visit(node: ast.AST, at_load: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for target in targets(node, package, modules):
+                yield Import(module, target, f"{path}:{node.lineno}", at_load)
+        lazy = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or (
+            isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        )
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, at_load and not lazy)
+
+    yield from visit(ast.parse(path.read_text(encoding="utf-8")), True)
+
+
+def targets(node: ast.Import | ast.ImportFrom, package: str, modules: set[str]) -> list[str]:
+    """The full names of what one statement imports; a name that is no module stands for its module."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    base = node.module or ""
+    if node.level:
+        above = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1])
+        base = f"{above}.{base}".rstrip(".")
+    return [name if (name := f"{base}.{alias.name}") in modules else base for alias in node.names]
+
+
+def breach(found: Import) -> str | None:
+    """The rule that an import breaks, in words."""
+    top = found.target.split(".")[0]
+    if top in TORCH and (
+        not f"{found.module}.".startswith(("ishowtts.engines.f5.", "ishowtts.bench."))
+        or (found.module == "ishowtts.engines.f5" and found.at_load)
+    ):
+        return f"{found.module} imports {top}; only the modules of engines/f5 and bench may"
+    if top == "paho" and not f"{found.module}.".startswith("ishowtts.mqtt."):
+        return f"{found.module} imports paho; only mqtt may"
+    return out_of_layer(room(found.module), room(found.target)) if top == PACKAGE else None
+
+
+def out_of_layer(own: str, other: str) -> str | None:
+    """What is wrong with one room importing another; the package itself stands in no layer."""
+    if own == other or own not in LAYER_OF or other not in LAYER_OF:
+        return None
+    if LAYER_OF[own] == LAYER_OF[other]:
+        return f"{own} imports its sibling {other}"
+    if LAYER_OF[own] < LAYER_OF[other]:
+        return f"{own} (layer {LAYER_OF[own]}) imports {other} (layer {LAYER_OF[other]})"
+    return None
+
+
+def room(module: str) -> str:
+    """`engines` for ishowtts.engines.f5.model; empty for the package itself."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def unplaced(files: dict[str, Path]) -> list[str]:
+    """Modules that the table of layers does not know."""
+    unknown = sorted({room(module) for module in files} - {""} - set(LAYER_OF))
+    return [f"{name}: stands in no layer; give it one in scripts/layers.py and in the design" for name in unknown]
+
+
+def cycles(imports: list[Import], modules: set[str]) -> list[str]:
+    """A ring of modules that need one another in order to load."""
+    graph: dict[str, set[str]] = {}
+    for found in imports:
+        if found.at_load and found.target in modules and found.target != found.module:
+            graph.setdefault(found.module, set()).add(found.target)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [f"cycle: {' <- '.join(error.args[1])}"]
+    return []
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def layers(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts/layers.py", folder], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "daemon/ishowtts", tmp_path / "ishowtts", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_the_package_keeps_its_layers() -> None:
+    done = layers(ROOT / "daemon")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "told"),
+    [
+        ("errors.py", "from ishowtts.pipeline import anything", "errors (layer 0) imports pipeline (layer 3)"),
+        ("text.py", "def f():\n    import ishowtts.cli", "text (layer 1) imports cli (layer 5)"),
+        ("text.py", "from ishowtts import config", "text imports its sibling config"),
+        ("playback/breach.py", "from ..engines import espeak", "playback imports its sibling engines"),
+        ("service/breach.py", "def f():\n    import torch.nn", "imports torch; only"),
+        ("engines/f5/__init__.py", "import vocos", "imports vocos; only"),
+        ("pipeline/breach.py", "from paho.mqtt import client", "imports paho; only mqtt may"),
+        ("inbox/breach.py", "from ishowtts.inbox import breach_too\n", "cycle: "),
+        ("attic.py", "", "attic: stands in no layer"),
+    ],
+)
+def test_each_rule_fires(copy: Path, module: str, line: str, told: str) -> None:
+    (copy / "ishowtts/inbox/breach_too.py").write_text("import ishowtts.inbox.breach\n")
+    (copy / "ishowtts/inbox/breach.py").write_text("")
+    with (copy / "ishowtts" / module).open("a") as file:
+        file.write(f"\n{line}\n")
+    done = layers(copy)
+    assert done.returncode == 1
+    assert told in done.stdout
+
+
+def test_an_index_host_in_a_file_is_found(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    command = [sys.executable, str(ROOT / "scripts/hosts.py"), str(tmp_path)]
+    (tmp_path / "lock.txt").write_text("numpy==2.0\n")
+    assert subprocess.run(command, check=False).returncode == 0
+    (tmp_path / "lock.txt").write_text("--index-" + "url https://registry.example/simple\nnumpy==2.0\n")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split(":")[:2]) == (1, ["lock.txt", "1"])
