@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def test_a_wrong_schedule_guidance_or_text_would_be_noticed(
     right = engine.render(segment(TEXT), never)
     voice = (*clip(DEFAULT.audio_path), end_sentence(DEFAULT.text))
     with monkeypatch.context() as patch:
-        patch.setattr("f5_tts.model.cfm.get_epss_timesteps", lambda n, **_: torch.linspace(0, 1, n + 1))
+        patch.setattr(sys.modules["f5_tts.model.cfm"], "get_epss_timesteps", lambda n, **_: torch.linspace(0, 1, n + 1))
         uniform = upstream_sound(engine, *voice, TEXT, 3, sway_sampling_coef=None)
     other_text = upstream_sound(engine, *voice, "Seven lazy dogs sat there.", 3)
     forward = engine._cfm.transformer.forward
