@@ -56,7 +56,7 @@ install_lock() {  # install_lock VENV LOCK...: exactly what the locks pin; the r
     for lock in "$@"; do arguments+=(-r "$REQUIREMENTS/$lock.txt"); done
     for try in 1 2; do
         VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --require-hashes \
-            --no-build-isolation "${arguments[@]}" >&2 && return 0
+            "${arguments[@]}" >&2 && return 0
         echo "that did not work (try $try of 2)" >&2
     done
     die "the locks ($*) could not be installed: is the network up, and is there room on the disk?"
