@@ -27,7 +27,7 @@ def test_a_line_comes_out_as_it_went_in(house: House) -> None:
     house.inbox.accept([sent])
     house.clock.pass_s(2)
     taken = house.inbox.take()
-    assert (taken.line, taken.queue_s, taken.segment, taken.attempts) == (sent, 2.0, 0, 1)
+    assert (taken.line, taken.queue_s, taken.position, taken.attempts) == (sent, 2.0, 0, 1)
 
 
 def test_the_highest_priority_goes_first_then_the_oldest(house: House) -> None:
@@ -168,11 +168,11 @@ def test_an_interrupted_line_goes_on_at_its_cut_before_its_equals(house: House) 
     assert not house.inbox.urgent_waiting()
     assert house.inbox.waiting_priority() is Priority.NORMAL
     again = house.inbox.take()
-    assert (again.line.id, again.segment, again.attempts) == ("a", 3, 1)
+    assert (again.line.id, again.position, again.attempts) == ("a", 3, 1)
     assert ("a", "interrupted") in house.events()
 
 
-def test_a_postponed_line_returns_silently_and_keeps_its_segment(house: House) -> None:
+def test_a_postponed_line_returns_silently_and_keeps_its_position(house: House) -> None:
     house.inbox.accept([line("a"), line("b")])
     seq = house.inbox.take().seq
     house.inbox.reached(seq, 2)
@@ -182,15 +182,15 @@ def test_a_postponed_line_returns_silently_and_keeps_its_segment(house: House) -
     assert house.events() == []
     assert house.lines_rung == rung + 1
     again = house.inbox.take()
-    assert (again.line.id, again.segment, again.attempts) == ("a", 2, 1)
+    assert (again.line.id, again.position, again.attempts) == ("a", 2, 1)
 
 
-def test_after_a_crash_a_line_goes_on_from_its_segment_and_after_two_it_fails(house: House) -> None:
+def test_after_a_crash_a_line_goes_on_from_its_position_and_after_two_it_fails(house: House) -> None:
     house.inbox.accept([line("a")])
     house.inbox.reached(house.inbox.take().seq, 1)
     house.crash()
     again = house.inbox.take()
-    assert (again.segment, again.attempts) == (1, 2)
+    assert (again.position, again.attempts) == (1, 2)
     house.crash()
     assert house.inbox.take() is None
     assert house.events() == [("a", "accepted"), ("a", "failed")]

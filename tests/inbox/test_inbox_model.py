@@ -33,7 +33,7 @@ class Known:
     age_s: float = 0.0
     state: str = "waiting"
     started: bool = False
-    segment: int = 0
+    position: int = 0
     attempts: int = 0
 
 
@@ -116,7 +116,7 @@ class InboxMachine(RuleBasedStateMachine):
         best = max(self.waiting(), key=lambda one: one.line.priority)  # the first of equals is the oldest
         best.state = "speaking"
         best.attempts += 1
-        assert (taken.line, taken.segment, taken.attempts) == (best.line, best.segment, best.attempts)
+        assert (taken.line, taken.position, taken.attempts) == (best.line, best.position, best.attempts)
         assert taken.queue_s == pytest.approx(best.age_s, abs=1e-3)
         self.speaking = (taken.seq, best)
 
@@ -130,11 +130,11 @@ class InboxMachine(RuleBasedStateMachine):
         self.house.inbox.started(seq, muted)
 
     @precondition(lambda self: self.speaking is not None)
-    @rule(segment=st.integers(0, 5))
-    def reach(self, segment: int) -> None:
+    @rule(position=st.integers(0, 5))
+    def reach(self, position: int) -> None:
         seq, one = self.speaking
-        one.segment = segment
-        self.house.inbox.reached(seq, segment)
+        one.position = position
+        self.house.inbox.reached(seq, position)
 
     @precondition(lambda self: self.speaking is not None)
     @rule(outcome=st.sampled_from([Outcome.FINISHED, Outcome.FAILED, Outcome.CANCELLED]))
@@ -145,17 +145,17 @@ class InboxMachine(RuleBasedStateMachine):
         self.speaking = None
 
     @precondition(lambda self: self.speaking is not None)
-    @rule(segment=st.none() | st.integers(0, 5))
-    def put_back(self, segment: int | None) -> None:
+    @rule(position=st.none() | st.integers(0, 5))
+    def put_back(self, position: int | None) -> None:
         seq, one = self.speaking
         one.state = "waiting"
         one.attempts -= 1
-        if segment is None:
+        if position is None:
             self.house.inbox.postpone(seq)
         else:
-            one.segment = segment
+            one.position = position
             self.expected.append((one.line.id, "interrupted"))
-            self.house.inbox.interrupt(seq, segment)
+            self.house.inbox.interrupt(seq, position)
         self.speaking = None
 
     @rule(line_id=st.none() | st.sampled_from("abcdef"))

@@ -137,4 +137,3 @@ class Appliance:
         """The events that have come, of one line or of all."""
         events: list[Message] = client.on(f"{self.root}/event")
         return [event.json for event in events if line_id in (None, event.json["id"])]
-

@@ -82,6 +82,7 @@ def sentence(event: dict[str, Any]) -> str:
     kind = event["event"]
     if kind == Outcome.FINISHED.value:
         rtf = "unknown" if event.get("rtf") is None else f"{event['rtf']:.3f}"
-        return f"finished: {event['audio_s']:.2f} s of speech by {event['engine']}, RTF {rtf}, waited {event['queue_s']:.2f} s"
+        spoken = f"finished: {event['audio_s']:.2f} s of speech by {event['engine']}, RTF {rtf}"
+        return f"{spoken}, waited {event['queue_s']:.2f} s"
     why = event.get("detail") or event.get("error") or event.get("by") or event.get("of") or ""
     return visible(f"{kind}: {why}" if why else kind)

@@ -139,7 +139,7 @@ class Inbox:
                 return None
             ledger.update(row["seq"], state=SPEAKING, attempts=row["attempts"] + 1)
             queue_s = max(0.0, ledger.now_s - row["born_s"])
-            return Taken(row["seq"], row_line(row), queue_s, row["segment"], row["attempts"] + 1)
+            return Taken(row["seq"], row_line(row), queue_s, row["position"], row["attempts"] + 1)
 
     def started(self, seq: int, muted: bool) -> None:
         """Its first sound plays. Told once a line, also over interruptions; from now on it cannot expire."""
@@ -150,24 +150,24 @@ class Inbox:
                 queue_s = round(max(0.0, ledger.now_s - row["born_s"]), 3)
                 ledger.event(row["id"], "started", {"queue_s": queue_s, "muted": muted})
 
-    def reached(self, seq: int, segment: int) -> None:
+    def reached(self, seq: int, position: int) -> None:
         """Where to go on, should this one be cut off now."""
         with self._entries() as ledger:
             ledger.row(seq, SPEAKING)
-            ledger.update(seq, segment=segment)
+            ledger.update(seq, position=position)
 
-    def interrupt(self, seq: int, segment: int) -> None:
-        """Something urgent cuts in: back to its place in the queue, to go on from `segment`."""
+    def interrupt(self, seq: int, position: int) -> None:
+        """Something urgent cuts in: back to its place in the queue, to go on from `position`."""
         with self._entries() as ledger:
             row = ledger.row(seq, SPEAKING)
-            ledger.put_back(row, segment)
+            ledger.put_back(row, position)
             ledger.event(row["id"], "interrupted", {})
 
     def postpone(self, seq: int) -> None:
         """It cannot be spoken now (no engine, no device): back to its place, without an event."""
         with self._entries() as ledger:
             row = ledger.row(seq, SPEAKING)
-            ledger.put_back(row, row["segment"])
+            ledger.put_back(row, row["position"])
 
     def finish(self, seq: int, outcome: Outcome, data: dict[str, Any]) -> None:
         """The final outcome of a line that is spoken or waits, with what the contract names for its event.

@@ -100,9 +100,9 @@ class Ledger:
             self.end(row, Outcome.EVICTED)
         return bool(rows)
 
-    def put_back(self, row: sqlite3.Row, segment: int) -> None:
+    def put_back(self, row: sqlite3.Row, position: int) -> None:
         """A line that was spoken waits again, at its old place; that was no attempt."""
-        self.update(row["seq"], state=WAITING, attempts=row["attempts"] - 1, segment=segment)
+        self.update(row["seq"], state=WAITING, attempts=row["attempts"] - 1, position=position)
         self.has_lines = True
 
     def recover(self, max_attempts: int) -> None:

@@ -24,7 +24,7 @@ CREATE TABLE lines (
     born_s REAL NOT NULL,                   -- since boot; the boot is in `settings`
     deadline_s REAL NOT NULL,
     state TEXT NOT NULL,                    -- waiting, speaking, or the final outcome
-    segment INTEGER NOT NULL DEFAULT 0,
+    position INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0,
     started INTEGER NOT NULL DEFAULT 0,
     ended_n INTEGER,                        -- order of the final events

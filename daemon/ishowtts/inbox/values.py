@@ -34,14 +34,14 @@ class Taken:
     Attributes:
         seq: its number in the inbox: ids need not be unique.
         queue_s: how long it has waited.
-        segment: where to begin; above 0 where it was interrupted.
+        position: how much of the text was heard before, in characters of its cleaned form.
         attempts: how often it was begun without an orderly end, this time included.
     """
 
     seq: int
     line: Line
     queue_s: float
-    segment: int
+    position: int
     attempts: int
 
 

@@ -64,6 +64,7 @@ class Conductor:
         self._paused = paused
         self._now: Performance | None = None
         self._closing = False
+        self._rests_until = 0.0
         self._sheet = Sheet(None, paused, None)
         self._synthesis = ThreadPoolExecutor(1, thread_name_prefix="synthesis")
         self._thread = threading.Thread(target=self._run, name="conductor")
@@ -92,7 +93,7 @@ class Conductor:
         return self._thread.is_alive()
 
     def close(self, timeout_s: float) -> None:
-        """Put the line on the air back into the queue, at its segment, and end."""
+        """Put the line on the air back into the queue, at its position, and end."""
         self._closing = True
         self._bell.ring()
         if self._thread.is_alive():
@@ -148,7 +149,7 @@ class Conductor:
             return
         if self._now is not None:
             self._step(self._now)
-        if self._now is None and self._hindrance() is None:
+        if self._now is None and self._hindrance() is None and time.monotonic() >= self._rests_until:
             self._take()
 
     def _hindrance(self) -> str | None:
@@ -164,24 +165,21 @@ class Conductor:
         self._bell.ring()
 
     def _step(self, performance: Performance) -> None:
-        if (
-            performance.taken.line.priority < Priority.URGENT
-            and self._inbox.waiting_priority() is Priority.URGENT
-        ):
+        if performance.taken.line.priority < Priority.URGENT and self._inbox.waiting_priority() is Priority.URGENT:
             self._interrupt()
             return
-        sounded, segment = performance.sounds, performance.segment
+        sounded, position = performance.sounds, performance.position
         try:
             done = performance.step()
         except SpeakerError as error:
-            log.warning(
-                "line %s waits at segment %d: %s", performance.taken.line.id, performance.segment, error
-            )
+            log.warning("line %s waits: %s", performance.taken.line.id, error)
             self._interrupt()
         except EngineUnavailable:
             performance.stop()
             self._inbox.postpone(performance.taken.seq)
             self._now = None
+            # Its state may lag behind the engine's end: without a rest the line would be taken again at once.
+            self._rests_until = time.monotonic() + _LOOK_S
         except (LineError, EngineError, Cancelled, CancelledError) as error:
             performance.stop()
             self._finish(performance, Outcome.FAILED, {"error": str(error) or "cancelled"})
@@ -190,16 +188,16 @@ class Conductor:
                 self._inbox.started(performance.taken.seq, self._player.muted)
             if done:
                 self._finished(performance)
-            elif performance.segment != segment:
-                self._inbox.reached(performance.taken.seq, performance.segment)
+            elif performance.position > position:
+                self._inbox.reached(performance.taken.seq, performance.position)
 
     def _interrupt(self) -> None:
-        """The line on the air goes back into the queue, to go on from the segment that was cut."""
+        """The line on the air goes back into the queue, to go on from the start of the segment that was cut."""
         if self._now is not None:
             performance = self._now
             performance.stop()
             if performance.sounds:
-                self._inbox.interrupt(performance.taken.seq, performance.segment)
+                self._inbox.interrupt(performance.taken.seq, performance.position)
             else:
                 self._inbox.postpone(performance.taken.seq)
             self._now = None

@@ -24,9 +24,7 @@ class Controls:
         on_change: told when volume or mute changed.
     """
 
-    def __init__(
-        self, inbox: Inbox, conductor: Conductor, player: Player, on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, inbox: Inbox, conductor: Conductor, player: Player, on_change: Callable[[], None]) -> None:
         self._inbox = inbox
         self._conductor = conductor
         self._player = player

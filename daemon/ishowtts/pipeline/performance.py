@@ -16,9 +16,17 @@ from ishowtts.playback.player import Player, Playing
 from ishowtts.speech import Report, Segment, Utterance
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Planned:
+    """A segment, and where it begins in the cleaned text of its line, in characters."""
+
+    segment: Segment
+    position: int
+
+
+@dataclass(frozen=True)
 class _OnAir:
-    index: int
+    position: int
     utterance: Utterance
     playing: Playing
 
@@ -38,32 +46,37 @@ class Performance:
     """Never waits: `step` does what can be done now, and `ring` is called whenever there is more to do.
 
     Args:
-        taken: the line and the segment to begin with.
+        taken: the line, and how much of it was heard before.
         part: who speaks it.
         synthesis: runs one job at a time, off the caller's thread.
         ring: wakes the caller.
     """
 
-    def __init__(
-        self, taken: Taken, part: Part, player: Player, synthesis: Executor, ring: Callable[[], None]
-    ) -> None:
+    def __init__(self, taken: Taken, part: Part, player: Player, synthesis: Executor, ring: Callable[[], None]) -> None:
         self.taken = taken
         self._part = part
         self._player = player
         self._synthesis = synthesis
         self._ring = ring
         self._cut = threading.Event()
-        self._segments: list[Segment] | None = None
-        self._planning: Future[list[Segment]] | None = None
+        self._plan: list[_Planned] = []  # empty: not planned yet
+        self._planning: Future[list[_Planned]] | None = None
         self._rendering: Future[Utterance] | None = None
-        self._next = taken.segment
+        self._next = 0
         self._on_air: list[_OnAir] = []
         self._heard = _Heard()
 
     @property
-    def segment(self) -> int:
-        """The segment that is being heard, or is the next to be heard."""
-        return self._on_air[0].index if self._on_air else self._next
+    def position(self) -> int:
+        """Where in the cleaned text the segment begins that is being heard, or is the next to be heard.
+
+        Segments are no measure of that: another engine, or the next start, may cut the text elsewhere.
+        """
+        if self._on_air:
+            return self._on_air[0].position
+        if self._next < len(self._plan):
+            return self._plan[self._next].position
+        return self.taken.position
 
     @property
     def sounds(self) -> bool:
@@ -75,14 +88,14 @@ class Performance:
 
         Raises:
             LineError, EngineError: the line cannot be spoken.
-            SpeakerError: the device was lost; `segment` says where to go on.
+            SpeakerError: the device was lost; `position` says where to go on.
         """
-        if self._segments is None and not self._plan():
+        if not self._plan and not self._planned():
             return False
         self._collect()
         self._render()
         self._listen()
-        return self._segments is not None and self._next >= len(self._segments) and not self._on_air
+        return self._next >= len(self._plan) and not self._on_air
 
     def stop(self) -> None:
         """End sound and synthesis; what was synthesised is dropped."""
@@ -106,24 +119,29 @@ class Performance:
             nfe_step=last.nfe_step if last else None,
         )
 
-    def _plan(self) -> bool:
+    def _planned(self) -> bool:
         """Cut the line into segments; preparing its voice can take seconds, so it is a job of its own."""
         if self._planning is None:
             self._planning = self._submit(self._cut_into_segments)
         if not self._planning.done():
             return False
-        self._segments = self._planning.result()
-        if not self._segments:
+        self._plan = self._planning.result()
+        if not self._plan:
             raise SynthesisError("the text has nothing to speak in it")
         return True
 
-    def _cut_into_segments(self) -> list[Segment]:
-        line = self.taken.line
-        parts = text.segments(text.clean(line.text), self._part.segment_bytes(line.voice))
-        return [
-            Segment(line.id, i, len(parts), part, line.voice, line.nfe_step, line.seed, line.speed)
-            for i, part in enumerate(parts)
-        ]
+    def _cut_into_segments(self) -> list[_Planned]:
+        line, position = self.taken.line, self.taken.position
+        whole = text.clean(line.text)
+        parts = text.segments(whole[position:], self._part.segment_bytes(line.voice))
+        plan = []
+        for i, part in enumerate(parts):
+            # Not found where a run of punctuation was shortened: then it begins about here.
+            position = max(position, whole.find(part, position))
+            segment = Segment(line.id, i, len(parts), part, line.voice, line.nfe_step, line.seed, line.speed)
+            plan.append(_Planned(segment, position))
+            position += len(part)
+        return plan
 
     def _collect(self) -> None:
         """A finished synthesis goes to the player, behind what plays."""
@@ -134,17 +152,17 @@ class Performance:
         volume = self.taken.line.volume
         gain = 1.0 if volume is None else self._player.gain_of(volume)
         playing = self._player.play(utterance.samples, utterance.rate_hz, gain=gain)
-        self._on_air.append(_OnAir(self._next, utterance, playing))
+        self._on_air.append(_OnAir(self._plan[self._next].position, utterance, playing))
         self._heard.synth_s += utterance.synth_s
         self._heard.last = utterance
         self._next += 1
 
     def _render(self) -> None:
         """One segment runs while at most one other waits behind the one that is heard."""
-        if self._segments is None or self._rendering is not None:
+        if self._rendering is not None:
             return
-        if self._next < len(self._segments) and len(self._on_air) < 2:
-            segment = self._segments[self._next]
+        if self._next < len(self._plan) and len(self._on_air) < 2:
+            segment = self._plan[self._next].segment
             self._rendering = self._submit(lambda: self._part.speak(segment, self._cut.is_set))
 
     def _listen(self) -> None:

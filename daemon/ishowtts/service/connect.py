@@ -16,6 +16,4 @@ def options(config: Config, root: str) -> MqttOptions:
         ConfigError: the password file cannot be read.
     """
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    return MqttOptions.from_config(
-        config, root, config.mqtt_password(Path(credentials) if credentials else None)
-    )
+    return MqttOptions.from_config(config, root, config.mqtt_password(Path(credentials) if credentials else None))

@@ -85,9 +85,7 @@ class Daemon:
         self._controls = Controls(self._inbox, self._conductor, self._player, self._levels_changed)
         self._intake = Intake(self._inbox)
         self._link = self._make_link()
-        self._outbox = Outbox(
-            self._inbox, self._link.send_events, Journal(self._telemetry, config.log.private).tell
-        )
+        self._outbox = Outbox(self._inbox, self._link.send_events, Journal(self._telemetry, config.log.private).tell)
         snapshots = Snapshots(self._telemetry, self._inbox, self._player, self._company, self._link)
         self._herald = Herald(
             self._link.publish_retained,
@@ -163,9 +161,7 @@ class Daemon:
         player.set_volume(int(self._inbox.recall("volume") or self._config.audio.volume))
         player.set_muted(self._inbox.recall("muted") == "1")
         if self._inbox.recall("paused") == "1":
-            log.warning(
-                "the appliance is paused since before it was started; the command `resume` lets it speak"
-            )
+            log.warning("the appliance is paused since before it was started; the command `resume` lets it speak")
         return player
 
     def _make_link(self) -> MqttLink:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from ishowtts.pipeline.bell import Bell
 from ishowtts.speech import timestamp
 
 Compose = Callable[[], dict[str, Any]]
-Publish = Callable[[str, Any], None]
+Publish = Callable[[Literal["state", "telemetry"], Any], None]
 
 
 class Herald:

@@ -34,7 +34,12 @@ class Snapshots:
             "warm_s": status.warm_s if status else None,
             "unbucketed": 0,
         }
-        audio = {"device": sound.device, "underruns": sound.underruns, "device_losses": sound.device_losses}
+        audio = {
+            "device": sound.device,
+            "underruns": sound.underruns,
+            "device_losses": sound.device_losses,
+            "lateness_max_s": round(sound.lateness_max_s, 4),
+        }
         mqtt = {"connected": self.link.connected, "reconnects": self.link.reconnects}
         return self.telemetry.snapshot(
             engine=engine,

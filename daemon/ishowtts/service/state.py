@@ -52,9 +52,7 @@ def _word(facts: Facts) -> tuple[str, str | None]:
         return "paused", None
     troubles = facts.troubles
     if engine is not None and engine.state in _AWAY:
-        troubles += (
-            f"the {engine.name} engine is {engine.state.value}: {engine.detail or 'no reason known'}",
-        )
+        troubles += (f"the {engine.name} engine is {engine.state.value}: {engine.detail or 'no reason known'}",)
     if troubles:
         return "degraded", "; ".join(troubles)
     if engine is not None and engine.state in _WARMING:

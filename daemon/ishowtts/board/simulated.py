@@ -1,0 +1,38 @@
+"""A board for machines that are none: for dashboards in the making. It says of itself that it is simulated."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from ishowtts.board import BoardIdentity, BoardReading
+
+
+class SimulatedBoard:
+    """Readings that move as a board's would, slowly and within its bounds."""
+
+    def __init__(self) -> None:
+        self._began_at = time.monotonic()
+
+    def identity(self) -> BoardIdentity:
+        """Clearly no board."""
+        return BoardIdentity("simulated", "simulated", None)
+
+    def read(self) -> BoardReading:
+        """A reading now."""
+        wave = math.sin((time.monotonic() - self._began_at) / 20)
+        return BoardReading(
+            gpu_clock_mhz=1300.5,
+            gpu_clock_max_mhz=1300.5,
+            gpu_clock_locked=True,
+            gpu_load_pct=50 + 40 * wave,
+            gpu_temp_c=52 + 6 * wave,
+            cpu_load_pct=15 + 10 * wave,
+            cpu_temp_c=49 + 4 * wave,
+            power_mode="MAXN",
+            power_w=22 + 8 * wave,
+            fan_pct=40 + 20 * wave,
+            throttle_events=0,
+            memory_used_mb=9000.0,
+            memory_total_mb=30697.0,
+        )

@@ -1,0 +1,29 @@
+"""Volume and the ramps between levels: arithmetic on samples, no device."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ishowtts.speech import Samples
+
+_RANGE_DB = 50.0
+
+
+def gain_of(volume: int) -> float:
+    """The factor for a volume of 0 to 100: 50 dB in equal steps, as loudness is heard; 0 is silence, 100 unity."""
+    if volume <= 0:
+        return 0.0
+    return float(10 ** (_RANGE_DB * (min(volume, 100) / 100 - 1) / 20))
+
+
+def ramp(block: NDArray[np.float32], start: float, end: float) -> Samples:
+    """Scale a block by a factor that goes evenly from `start` to `end`; a jump would be heard as a click.
+
+    Unity from start to end gives the very samples that went in.
+    """
+    if start == end:
+        scaled = block if start == 1.0 else block * np.float32(start)
+    else:
+        scaled = block * np.linspace(start, end, len(block), endpoint=True, dtype=np.float32)
+    return np.clip(np.rint(scaled), -32768, 32767).astype(np.int16)

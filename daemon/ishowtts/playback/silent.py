@@ -1,0 +1,39 @@
+"""Paced silence: for a machine without a sound device."""
+
+from __future__ import annotations
+
+from ishowtts.playback.pace import Pace
+from ishowtts.speech import Samples
+
+
+class SilentSpeaker:
+    """Takes as long as a device would, and is not heard."""
+
+    name = "silent"
+
+    def __init__(self) -> None:
+        self._pace = Pace()
+        self._rate_hz = 0
+
+    def open(self, rate_hz: int) -> None:
+        """Nothing to open."""
+        self._rate_hz = rate_hz
+
+    def write(self, block: Samples) -> None:
+        """Let the time of the block pass."""
+        self._pace.passed(len(block) / self._rate_hz)
+
+    def delay_s(self) -> float:
+        """Seconds that a device would still have to play."""
+        return self._pace.delay_s()
+
+    def drain(self) -> None:
+        """Let that time pass."""
+        self._pace.wait_out()
+
+    def drop(self) -> None:
+        """Forget it."""
+        self._pace.drop()
+
+    def close(self) -> None:
+        """Nothing to close."""

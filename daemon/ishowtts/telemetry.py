@@ -1,0 +1,131 @@
+"""Readings and reports to one snapshot. Knows no transport."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import psutil
+
+from ishowtts.board import Board
+from ishowtts.speech import Outcome, Report, timestamp
+
+_WINDOW = 100
+
+
+class Telemetry:
+    """Counts since the start, and percentiles over the last 100 lines. Any thread may call any method."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._identity = board.identity()
+        self._began_at = time.monotonic()
+        self._process = psutil.Process()
+        self._lock = threading.Lock()
+        self._rtf: deque[float] = deque(maxlen=_WINDOW)
+        self._ttfa_s: deque[float] = deque(maxlen=_WINDOW)
+        self._outcomes: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
+        self._audio_s = 0.0
+        self._cache_hits = 0
+
+    def record(self, report: Report) -> None:
+        """A line was spoken."""
+        with self._lock:
+            if report.rtf is not None and not report.cached:
+                self._rtf.append(report.rtf)
+            if report.ttfa_s is not None:
+                self._ttfa_s.append(report.ttfa_s)
+            self._audio_s += report.audio_s
+            self._cache_hits += report.cached
+
+    def count(self, outcome: Outcome) -> None:
+        """A line came to its end."""
+        with self._lock:
+            self._outcomes[outcome] += 1
+
+    def snapshot(
+        self,
+        *,
+        engine: dict[str, Any],
+        audio: dict[str, Any],
+        mqtt: dict[str, Any],
+        queue_depth: int,
+        worker_pid: int | None,
+    ) -> dict[str, Any]:
+        """The telemetry payload of the contract; `None` for what nobody knows."""
+        reading = self._board.read()
+        return {
+            "ts": timestamp(time.time()),
+            "uptime_s": round(time.monotonic() - self._began_at, 1),
+            "gpu": {
+                "clock_mhz": _rounded(reading.gpu_clock_mhz, 1),
+                "clock_max_mhz": _rounded(reading.gpu_clock_max_mhz, 1),
+                "clock_locked": reading.gpu_clock_locked,
+                "load_pct": _rounded(reading.gpu_load_pct, 1),
+                "temp_c": _rounded(reading.gpu_temp_c, 1),
+            },
+            "cpu": {"load_pct": _rounded(reading.cpu_load_pct, 1), "temp_c": _rounded(reading.cpu_temp_c, 1)},
+            "board": {
+                "model": self._identity.model,
+                "jetpack": self._identity.jetpack,
+                "power_mode": reading.power_mode,
+                "power_w": _rounded(reading.power_w, 1),
+                "fan_pct": _rounded(reading.fan_pct, 1),
+                "throttle_events": reading.throttle_events,
+            },
+            "memory": {
+                "used_mb": _rounded(reading.memory_used_mb, 1),
+                "total_mb": _rounded(reading.memory_total_mb, 1),
+                "process_mb": _rss_mb(self._process),
+                "worker_mb": _worker_mb(worker_pid),
+                "gpu_mb": None,
+            },
+            "speech": {**self._speech(), "queue_depth": queue_depth},
+            "engine": engine,
+            "audio": audio,
+            "mqtt": mqtt,
+        }
+
+    def _speech(self) -> dict[str, Any]:
+        with self._lock:
+            return {
+                "rtf": _rounded(self._rtf[-1], 4) if self._rtf else None,
+                "rtf_p50": _rounded(percentile(self._rtf, 50), 4),
+                "rtf_p95": _rounded(percentile(self._rtf, 95), 4),
+                "ttfa_s_p50": _rounded(percentile(self._ttfa_s, 50), 3),
+                "lines_total": sum(self._outcomes.values()),
+                "lines_failed": self._outcomes[Outcome.FAILED],
+                "lines_rejected": self._outcomes[Outcome.REJECTED],
+                "audio_s_total": round(self._audio_s, 2),
+                "cache_hits": self._cache_hits,
+            }
+
+
+def percentile(values: Sequence[float] | deque[float], percent: float) -> float | None:
+    """By nearest rank: a value that was measured, never one between; `None` of nothing."""
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(value, digits)
+
+
+def _rss_mb(process: psutil.Process) -> float | None:
+    try:
+        return round(process.memory_info().rss / 1e6, 1)
+    except psutil.Error:
+        return None
+
+
+def _worker_mb(pid: int | None) -> float | None:
+    try:
+        return None if pid is None else _rss_mb(psutil.Process(pid))
+    except psutil.Error:
+        return None

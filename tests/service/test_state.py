@@ -1,0 +1,47 @@
+"""The word for how the appliance is, from what its parts say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ishowtts.engines import Progress
+from ishowtts.engines.supervisor import EngineStatus, State
+from ishowtts.pipeline import Sheet
+from ishowtts.service.state import Facts, compose
+from ishowtts.speech import Line
+
+IDLE = Facts(Sheet(None, False, None), EngineStatus("f5", State.READY, 24000), "f5", 0, False, 80)
+SPEAKING = Sheet(Line("a", "hello"), False, None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "word", "detail"),
+    [
+        (IDLE, "ready", None),
+        (replace(IDLE, engine=None, engine_name="espeak"), "ready", None),
+        (replace(IDLE, sheet=SPEAKING), "speaking", None),
+        (replace(IDLE, engine=EngineStatus("f5", State.LOADING, 24000)), "warming", "loading"),
+        (
+            replace(IDLE, engine=EngineStatus("f5", State.WARMING, 24000, progress=Progress("warm", 1, 3))),
+            "warming",
+            "warm 1 of 3",
+        ),
+        (
+            replace(IDLE, engine=EngineStatus("f5", State.PARKED, 24000, detail="it died five times")),
+            "degraded",
+            "the f5 engine is parked: it died five times",
+        ),
+        (replace(IDLE, sheet=SPEAKING, troubles=("the card is away",)), "degraded", "the card is away"),
+        (replace(IDLE, sheet=Sheet(None, True, None), troubles=("the card is away",)), "paused", None),
+    ],
+)
+def test_the_state_says_what_holds(facts: Facts, word: str, detail: str | None) -> None:
+    payload = compose(facts)
+    assert (payload["state"], payload["detail"]) == (word, detail)
+
+
+def test_the_state_names_the_line_that_is_spoken() -> None:
+    assert compose(replace(IDLE, sheet=SPEAKING))["speaking"] == {"id": "a", "text": "hello"}
+    assert compose(IDLE)["speaking"] is None
