@@ -110,7 +110,9 @@ def weights(model: str) -> Path:
     folder = CHECKOUT / "build" / "tiny"
     if not (folder / "model.yaml").exists():
         say("model: making a tiny random checkpoint, once")
-        subprocess.run([sys.executable, str(CHECKOUT / "scripts" / "make-checkpoint"), str(folder), "--size", "tiny"], check=True)
+        subprocess.run(
+            [sys.executable, str(CHECKOUT / "scripts" / "make-checkpoint"), str(folder), "--size", "tiny"], check=True
+        )
     say("model: tiny, with random weights: it hums instead of speaking, since nobody has trained it")
     return folder
 
@@ -186,7 +188,9 @@ class Appliance:
         for message in self._watch(READY_S):
             state = message.data() if message.topic == f"{self._root}/state" else None
             if isinstance(state, dict):
-                say(f"state: {state['state']} ({state['engine']})" + (f": {state['detail']}" if state["detail"] else ""))
+                say(
+                    f"state: {state['state']} ({state['engine']})" + (f": {state['detail']}" if state["detail"] else "")
+                )
                 if state["state"] not in ("starting", "warming"):
                     return
         raise SystemExit(f"the daemon is not ready after {READY_S:.0f} s")
@@ -214,10 +218,11 @@ class Appliance:
             snapshot = message.data() if message.topic == f"{self._root}/telemetry" else None
             if isinstance(snapshot, dict) and snapshot["speech"]["lines_total"]:
                 gpu, speech = snapshot["gpu"], snapshot["speech"]
+                clock = "none here" if gpu["clock_mhz"] is None else f"{gpu['clock_mhz']} MHz"
+                heat = "none here" if gpu["temp_c"] is None else f"{gpu['temp_c']} °C"
                 say(
-                    f"telemetry: RTF {speech['rtf']}, lines {speech['lines_total']}, "
-                    f"GPU clock {gpu['clock_mhz']} MHz, GPU temperature {gpu['temp_c']} °C, "
-                    f"memory of the daemon {snapshot['memory']['process_mb']} MB"
+                    f"telemetry: RTF {speech['rtf']}, lines {speech['lines_total']}, GPU clock {clock}, "
+                    f"GPU temperature {heat}, memory of the daemon {snapshot['memory']['process_mb']} MB"
                 )
                 return
         say("no telemetry came within 15 s")
@@ -269,5 +274,4 @@ def say(sentence: str) -> None:
 
 
 if __name__ == "__main__":
-    threading.current_thread().name = "demo"
     sys.exit(main())

@@ -33,9 +33,7 @@ _TOKENS = re.compile(
 def clean(text: str) -> str:
     """Text in NFC, without control characters and lone surrogates, white space folded to single blanks."""
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-    kept = "".join(
-        c for c in joined if c.isspace() or c in _JOINERS or unicodedata.category(c) not in ("Cc", "Cf")
-    )
+    kept = "".join(c for c in joined if c.isspace() or c in _JOINERS or unicodedata.category(c) not in ("Cc", "Cf"))
     return " ".join(unicodedata.normalize("NFC", kept).split())
 
 
@@ -114,9 +112,7 @@ def _starts_letter(text: str, i: int) -> bool:
     before, here = text[i - 1], text[i]
     if unicodedata.category(here).startswith("M") or here in _JOINERS or here in "\u0e33\u0eb3":
         return False
-    if (
-        before == "\u200d" or unicodedata.combining(before) == 9
-    ):  # a joiner; a virama, which ties two consonants
+    if before == "\u200d" or unicodedata.combining(before) == 9:  # a joiner; a virama, which ties two consonants
         return False
     if "\U0001f3fb" <= here <= "\U0001f3ff":  # the tint of an emoji
         return False

@@ -86,9 +86,7 @@ def test_a_name_that_is_no_voice_is_refused(name: str) -> None:
         EspeakEngine(name)
 
 
-def test_a_missing_program_is_told_with_its_mend(
-    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_program_is_told_with_its_mend(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineError, match="apt install espeak-ng"):
         EspeakEngine().synthesize(say("hello"), never)
@@ -129,6 +127,4 @@ def test_speed_is_kept_within_what_the_program_takes(say: Say) -> None:
     engine = EspeakEngine()
     slow, fast = (engine.synthesize(say("one two three four five", speed=s), never) for s in (0.5, 2.0))
     assert slow.audio_s > 2 * fast.audio_s
-    assert np.array_equal(
-        engine.synthesize(say("one two three four five", speed=9), never).samples, fast.samples
-    )
+    assert np.array_equal(engine.synthesize(say("one two three four five", speed=9), never).samples, fast.samples)

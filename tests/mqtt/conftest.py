@@ -81,9 +81,7 @@ def make_link(options: MqttOptions) -> Iterator[Callable[..., LinkUnderTest]]:
         def make(recorder: Recorder | None = None, **changes: Any) -> LinkUnderTest:
             recorder = recorder or Recorder()
             changed = dataclasses.replace(options, **changes)
-            limits = LineLimits(
-                max_chars=100, voices=lambda: ["anna", "bob"], reply_prefix=changed.reply_prefix
-            )
+            limits = LineLimits(max_chars=100, voices=lambda: ["anna", "bob"], reply_prefix=changed.reply_prefix)
             link = MqttLink(changed, limits, recorder.handlers())
             stack.callback(link.stop, 10.0)
             return LinkUnderTest(link, recorder)

@@ -107,9 +107,7 @@ def test_acknowledgements_leave_in_the_order_of_arrival(make_link, mqtt_client: 
 
     second = make_link().start()
     second.told.acknowledge = False
-    eventually(
-        lambda: second.told.texts == ["one", "two", "three"], "all three, for the first holds the others"
-    )
+    eventually(lambda: second.told.texts == ["one", "two", "three"], "all three, for the first holds the others")
     second.told.acks[2]()
     second.told.acks[1]()
     second.told.acks[0]()

@@ -40,9 +40,7 @@ def test_a_stop_ends_the_threads_also_without_a_broker(make_link, broker: Broker
 
 
 @pytest.mark.parametrize("protocol", [5, 4])
-def test_the_will_says_offline_when_the_process_is_killed(
-    broker: Broker, mqtt_client: Client, protocol: int
-) -> None:
+def test_the_will_says_offline_when_the_process_is_killed(broker: Broker, mqtt_client: Client, protocol: int) -> None:
     program = f"""
         import time
         from ishowtts.mqtt.link import Handlers, MqttLink, MqttOptions

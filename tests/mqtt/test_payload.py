@@ -28,9 +28,7 @@ LIMITS = LineLimits(max_chars=50, voices=lambda: ["anna", "bob"], reply_prefix="
 JSON = MessageProperties(content_type="application/json; charset=utf-8")
 
 
-def parse(
-    payload: object, tail: str = "say", properties: MessageProperties | None = None
-) -> Line | Rejection:
+def parse(payload: object, tail: str = "say", properties: MessageProperties | None = None) -> Line | Rejection:
     raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return parse_line(tail, raw, properties or MessageProperties(), LIMITS)
 
@@ -281,9 +279,7 @@ def test_commands_are_words_or_objects() -> None:
         if word != "cancel":
             assert parse_command(f" {word}\n".encode()) == Command(word)
     assert parse_command(b'{"command": "skip"}') == Command("skip")
-    assert parse_command(b'{"command": "cancel", "id": "a", "transaction": "t"}') == Command(
-        "cancel", "a", "t"
-    )
+    assert parse_command(b'{"command": "cancel", "id": "a", "transaction": "t"}') == Command("cancel", "a", "t")
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,9 @@ def test_without_a_spare_voice_the_line_waits() -> None:
         part.segment_bytes(None)
 
 
-def test_what_the_spare_voice_cannot_speak_fails_the_line(espeak: EspeakEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_spare_voice_cannot_speak_fails_the_line(
+    espeak: EspeakEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "")
     part = Cast(Absent("no weights"), espeak).part()
     with pytest.raises((SynthesisError, Exception), match="espeak-ng"):

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.waiting import eventually
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.pipeline import Intake
 from ishowtts.speech import Line, Reason, Rejection
+from support.waiting import eventually
 
 
 @pytest.fixture

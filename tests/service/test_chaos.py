@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.appliance import DAEMON, Appliance
 from support.client import Client
 

@@ -112,9 +112,7 @@ class Appliance:
         """Until its state is one of `states` (default: ready)."""
         wanted = states or ("ready",)
         client.subscribe(f"{self.root}/#")
-        client.wait_for(
-            f"{self.root}/state", lambda message: message.json["state"] in wanted, timeout_s=timeout_s
-        )
+        client.wait_for(f"{self.root}/state", lambda message: message.json["state"] in wanted, timeout_s=timeout_s)
 
     def say(self, client: Client, text: str, **fields: Any) -> str:
         """Publish a line and give its id."""

@@ -111,9 +111,7 @@ class Broker:
         if program is None:
             raise RuntimeError("mosquitto is not installed; apt-get install mosquitto")
         with (self._directory / "mosquitto.log").open("ab") as log:
-            process = subprocess.Popen(
-                [program, "-c", str(config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+            process = subprocess.Popen([program, "-c", str(config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         while process.poll() is None and time.monotonic() < deadline:
             if self.log.count(" running") > before:
                 self._process = process

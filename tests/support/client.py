@@ -58,9 +58,7 @@ class Client:
         self._subscribed: set[int] = set()
         self._connected = False
         self._host, self._port = host, port
-        self._paho = paho.Client(
-            CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5 if protocol == 5 else paho.MQTTv311
-        )
+        self._paho = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5 if protocol == 5 else paho.MQTTv311)
         if username is not None:
             self._paho.username_pw_set(username, password)
 
@@ -78,9 +76,7 @@ class Client:
         def on_message(_c: Any, _u: Any, message: paho.MQTTMessage) -> None:
             correlation = getattr(message.properties, "CorrelationData", None)
             with self._changed:
-                self.messages.append(
-                    Message(message.topic, message.payload, message.retain, message.qos, correlation)
-                )
+                self.messages.append(Message(message.topic, message.payload, message.retain, message.qos, correlation))
                 self._changed.notify_all()
 
         self._paho.on_connect, self._paho.on_subscribe, self._paho.on_message = (
@@ -166,6 +162,7 @@ class Client:
             while not done():
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
-                    seen = "\n".join(f"  {m.topic} {m.payload[:120]!r}" for m in self.messages)
+                    told = [m for m in self.messages if not m.topic.endswith("/telemetry")][-30:]
+                    seen = "\n".join(f"  {m.topic} {m.payload[:200]!r}" for m in told)
                     raise AssertionError(f"{what} did not come within {timeout_s:.0f} s; came:\n{seen}")
                 self._changed.wait(left_s)

@@ -151,9 +151,7 @@ def test_numbers_addresses_and_letters_stay_whole(text: str, max_bytes: int, fir
 
 
 @given(st.text(st.characters(), max_size=200), st.integers(16, 60), st.none() | st.integers(1, 60))
-def test_any_text_at_all_gives_segments_that_fit_and_speak(
-    text: str, max_bytes: int, first: int | None
-) -> None:
+def test_any_text_at_all_gives_segments_that_fit_and_speak(text: str, max_bytes: int, first: int | None) -> None:
     parts = segments(text, max_bytes, first)
     assert all(is_speakable(part) and len(part.encode()) <= max_bytes for part in parts)
     spoken = "".join(c for c in clean(text) if c.isalnum())

@@ -12,9 +12,7 @@ from ishowtts.service import lead
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser(
-        "check", parents=[common], help="check the configuration and show what is in force"
-    )
+    parser = commands.add_parser("check", parents=[common], help="check the configuration and show what is in force")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=run)
 

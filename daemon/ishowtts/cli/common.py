@@ -20,9 +20,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         return config.load(arguments.config)
     if DEFAULT_PATH.exists():
         return config.load(DEFAULT_PATH)
-    print(
-        f"there is no {DEFAULT_PATH}: the defaults are in force; name a file with --config", file=sys.stderr
-    )
+    print(f"there is no {DEFAULT_PATH}: the defaults are in force; name a file with --config", file=sys.stderr)
     return Config()
 
 

@@ -93,9 +93,7 @@ def _board(settings: Config) -> Iterator[Finding]:
             f"{identity.model or 'no Jetson'}; telemetry shows null for what it does not have",
         )
         return
-    yield Finding(
-        "board", "ok", f"{identity.model}, {identity.jetpack}, power mode {reading.power_mode or 'unknown'}"
-    )
+    yield Finding("board", "ok", f"{identity.model}, {identity.jetpack}, power mode {reading.power_mode or 'unknown'}")
     clock = f"GPU {reading.gpu_clock_mhz} of {reading.gpu_clock_max_mhz} MHz"
     if reading.gpu_clock_locked:
         yield Finding("clocks", "ok", f"{clock}, locked")
@@ -108,9 +106,7 @@ def _torch(_: Config) -> Iterator[Finding]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)
     except subprocess.TimeoutExpired:
-        yield Finding(
-            "torch", "fault", f"torch did not answer within {_PROBE_S} s", "look at dmesg for GPU errors"
-        )
+        yield Finding("torch", "fault", f"torch did not answer within {_PROBE_S} s", "look at dmesg for GPU errors")
         return
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
@@ -169,9 +165,7 @@ def _sound(settings: Config) -> Iterator[Finding]:
 def _broker(settings: Config) -> Iterator[Finding]:
     root = settings.root_topic(pick(settings.board.source, settings.board.sysfs_root).identity().serial)
     with Client(connect.options(settings, root)):
-        yield Finding(
-            "broker", "ok", f"{settings.mqtt.host}:{settings.mqtt.port} lets us in; our topics are {root}/…"
-        )
+        yield Finding("broker", "ok", f"{settings.mqtt.host}:{settings.mqtt.port} lets us in; our topics are {root}/…")
 
 
 def _folders(settings: Config) -> Iterator[Finding]:

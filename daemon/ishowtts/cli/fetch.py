@@ -15,9 +15,7 @@ from ishowtts.engines.weights import LICENCE_NOTE, fetch, fetched_folder
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser(
-        "fetch", parents=[common], help="get the official weights (1.4 GB) and check them"
-    )
+    parser = commands.add_parser("fetch", parents=[common], help="get the official weights (1.4 GB) and check them")
     parser.add_argument(
         "--from",
         dest="from_dir",
@@ -53,9 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
             bar.update(tasks[name], completed=done, total=total)
 
         weights = fetch(target, arguments.from_dir, show)
-    print(
-        f"the weights are in {weights.folder}; restart the daemon to speak with them: systemctl restart ishowtts"
-    )
+    print(f"the weights are in {weights.folder}; restart the daemon to speak with them: systemctl restart ishowtts")
     if arguments.to_dir:
         print(f"set engine.f5.weights: {weights.folder}")
     return 0

@@ -28,9 +28,7 @@ def run_voices(arguments: argparse.Namespace) -> int:
     shelf = lead.voices(read_config(arguments))
     voices = [shelf.find(name) for name in shelf.names()]
     if arguments.json:
-        print_json(
-            [{"name": voice.name, "audio": str(voice.audio_path), "text": voice.text} for voice in voices]
-        )
+        print_json([{"name": voice.name, "audio": str(voice.audio_path), "text": voice.text} for voice in voices])
     else:
         table = Table("voice", "clip", "its text", box=None)
         for voice in voices:

@@ -35,9 +35,7 @@ def set_up_log(level: str) -> None:
     """To standard error: with syslog priorities for the journal, with times for a terminal."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        _Journal()
-        if "JOURNAL_STREAM" in os.environ
-        else logging.Formatter("%(asctime)s %(levelname)-8s %(message)s")
+        _Journal() if "JOURNAL_STREAM" in os.environ else logging.Formatter("%(asctime)s %(levelname)-8s %(message)s")
     )
     logger = logging.getLogger("ishowtts")
     logger.addHandler(handler)

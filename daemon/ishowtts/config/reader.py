@@ -24,9 +24,7 @@ def load(path: Path) -> Config:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise ConfigError(
-            [f"{path}: cannot be read ({why(error)}); name another file with --config"]
-        ) from error
+        raise ConfigError([f"{path}: cannot be read ({why(error)}); name another file with --config"]) from error
     if len(raw) > _MAX_CONFIG_BYTES:
         raise ConfigError([f"{path}: is larger than 1 MiB; this is no configuration of iShowTTS"])
     try:
@@ -118,9 +116,7 @@ def _did_you_mean(path: tuple[str | int, ...]) -> str:
             return ""
         model = inner
     close = difflib.get_close_matches(str(path[-1]), list(model.model_fields), n=1, cutoff=0.5)
-    return (
-        f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(sorted(model.model_fields))}"
-    )
+    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(sorted(model.model_fields))}"
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:

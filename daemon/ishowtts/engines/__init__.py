@@ -30,7 +30,7 @@ ReportProgress = Callable[[Progress], None]
 IsCancelled = Callable[[], bool]
 
 
-class Cancelled(Exception):  # noqa: N818 - not a fault: the caller asked for it
+class Cancelled(Exception):
     """A synthesis that was told to stop, and did."""
 
 

@@ -173,9 +173,7 @@ class Conversation:
             raise WireError(f"it began with {frame.kind.name.lower()} {frame.header.get('version')}")
         self._greeted = True
         self._due_s = time.monotonic() + self._deadlines.load_s
-        self._channel.send(
-            Frame(Kind.CONFIGURE, {"kind": self._kind, "options": self._options}), _SEND_TIMEOUT_S
-        )
+        self._channel.send(Frame(Kind.CONFIGURE, {"kind": self._kind, "options": self._options}), _SEND_TIMEOUT_S)
         self._on_phase("loading", None)
 
     def _take_progress(self, frame: Frame) -> None:

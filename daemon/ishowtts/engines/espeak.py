@@ -109,9 +109,7 @@ def _speak(text: str, voice: str, speed: float, cancelled: IsCancelled) -> tuple
     # Text goes by stdin alone: in its arguments espeak-ng would take `-f/etc/passwd` for a file to read.
     command = [_PROGRAM, "-b", "1", "-v", voice, "-s", str(words_per_minute), "--stdin", "--stdout"]
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:
         raise EngineError(
             f"espeak-ng cannot be started ({error.strerror}); mend it with `apt install espeak-ng`"
@@ -127,9 +125,7 @@ def _speak(text: str, voice: str, speed: float, cancelled: IsCancelled) -> tuple
     return parse_wav(wav)
 
 
-def _await_output(
-    process: subprocess.Popen[bytes], text: bytes, cancelled: IsCancelled
-) -> tuple[bytes, bytes]:
+def _await_output(process: subprocess.Popen[bytes], text: bytes, cancelled: IsCancelled) -> tuple[bytes, bytes]:
     deadline = time.monotonic() + _DEADLINE_S
     unsaid: bytes | None = text
     while True:

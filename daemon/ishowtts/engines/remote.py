@@ -87,9 +87,7 @@ class RemoteEngine:
                 told = status.progress
                 progress(told)
             if status.state in (State.PARKED, State.STOPPED):
-                raise self._supervisor.hopeless() or EngineUnavailable(
-                    status.detail or "the engine is stopped"
-                )
+                raise self._supervisor.hopeless() or EngineUnavailable(status.detail or "the engine is stopped")
             status = self._supervisor.await_change(status)
 
     def warm(self, progress: ReportProgress) -> None:

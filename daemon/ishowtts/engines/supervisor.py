@@ -254,9 +254,7 @@ class Supervisor:
                 self._set_aside[ending.voice] = f"preparing it ended the worker: {ending.reason}"
             self._hopeless = ending.hopeless
         state, detail, rest_s = self._judge(ending)
-        self._publish(
-            state=state, detail=detail, pid=None, last_death=ending.reason, progress=None, warm_s=None
-        )
+        self._publish(state=state, detail=detail, pid=None, last_death=ending.reason, progress=None, warm_s=None)
         until_s = time.monotonic() + rest_s
         while not waker.stopping and not self._take_retry() and (left_s := until_s - time.monotonic()) > 0:
             waker.wait(left_s)

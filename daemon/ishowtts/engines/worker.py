@@ -131,9 +131,7 @@ class Worker:
     def _render(self, engine: Engine, seq: int, segments: list[dict[str, Any]]) -> None:
         started = time.monotonic()
         for index, fields in enumerate(segments):
-            spoken = engine.synthesize(
-                Segment(**fields), lambda: seq in self._cancelled or self._daemon_gone.is_set()
-            )
+            spoken = engine.synthesize(Segment(**fields), lambda: seq in self._cancelled or self._daemon_gone.is_set())
             if spoken.samples.nbytes > _MAX_SOUND_BYTES:
                 raise SynthesisError(f"the sound of one segment is {spoken.audio_s:.0f} s; send shorter ones")
             header = {

@@ -29,6 +29,4 @@ def read_history(path: Path, limit: int) -> list[HistoryEntry]:
             connection.row_factory = sqlite3.Row
             return [row_history(row) for row in connection.execute(NEWEST_FIRST, (limit,))]
     except sqlite3.Error as error:
-        raise InboxError(
-            f"{path} cannot be read ({error}): run this as root or as the daemon's user"
-        ) from error
+        raise InboxError(f"{path} cannot be read ({error}): run this as root or as the daemon's user") from error

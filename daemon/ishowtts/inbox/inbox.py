@@ -222,9 +222,7 @@ class Inbox:
 
     def last_spoken(self) -> Line | None:
         """The line that sounded last and has ended, for a replay: it answers to nobody any more."""
-        rows = self._store.read(
-            "SELECT * FROM lines WHERE started AND ended_n > 0 ORDER BY ended_n DESC LIMIT 1"
-        )
+        rows = self._store.read("SELECT * FROM lines WHERE started AND ended_n > 0 ORDER BY ended_n DESC LIMIT 1")
         return replace(row_line(rows[0]), reply_to=None) if rows else None
 
     def history(self, limit: int) -> list[HistoryEntry]:

@@ -61,8 +61,7 @@ class Ledger:
     def twin(self, line: Line, dedup_s: float) -> sqlite3.Row | None:
         """The line of the same id and text that arrived lately, if any; what was rejected may try again."""
         rows = self.rows(
-            "SELECT * FROM lines WHERE id = ? AND text = ? AND born_s > ? AND state != 'rejected'"
-            " ORDER BY seq LIMIT 1",
+            "SELECT * FROM lines WHERE id = ? AND text = ? AND born_s > ? AND state != 'rejected' ORDER BY seq LIMIT 1",
             storable(line.id),
             storable(line.text),
             self.now_s - dedup_s,
@@ -122,8 +121,7 @@ class Ledger:
         """An event into the outbox."""
         reply = reply_columns(event.reply_to)
         self._db.execute(
-            "INSERT INTO outbox (ts, id, event, data, reply_topic, reply_correlation)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO outbox (ts, id, event, data, reply_topic, reply_correlation) VALUES (?, ?, ?, ?, ?, ?)",
             (event.ts, storable(event.id), event.event, json.dumps(event.data), *reply.values()),
         )
         self.has_events = True
@@ -139,9 +137,7 @@ class Ledger:
         assert cursor.lastrowid is not None  # noqa: S101  an INSERT has one
         return cursor.lastrowid
 
-    def _close(
-        self, seq: int, line_id: str, reply_to: ReplyTo | None, outcome: Outcome, data: dict[str, Any]
-    ) -> None:
+    def _close(self, seq: int, line_id: str, reply_to: ReplyTo | None, outcome: Outcome, data: dict[str, Any]) -> None:
         ended_n = self.rows("SELECT coalesce(max(ended_n), 0) + 1 AS n FROM lines")[0]["n"]
         ended = {"ended_n": ended_n, "ended_wall_s": self._clock.wall_s()}
         self.update(seq, state=outcome.value, data=json.dumps(data), **ended)

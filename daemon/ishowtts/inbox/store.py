@@ -136,14 +136,10 @@ class Store:
         How long the machine was off is not known: its wall clock may still be wrong.
         """
         with self.change() as db:
-            seen = dict(
-                db.execute("SELECT key, value FROM settings WHERE key IN ('.boot_id', '.seen_s')").fetchall()
-            )
+            seen = dict(db.execute("SELECT key, value FROM settings WHERE key IN ('.boot_id', '.seen_s')").fetchall())
             if seen.get(".boot_id") not in (None, self._clock.boot_id):
                 shift_s = self.now_s - float(seen[".seen_s"])
-                db.execute(
-                    "UPDATE lines SET born_s = born_s + ?, deadline_s = deadline_s + ?", (shift_s, shift_s)
-                )
+                db.execute("UPDATE lines SET born_s = born_s + ?, deadline_s = deadline_s + ?", (shift_s, shift_s))
             db.execute(_REMEMBER, (".boot_id", self._clock.boot_id))
 
     def _mark_time(self) -> None:
@@ -162,9 +158,7 @@ def _lock_file(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise InUse(
-            f"{path} is in use by another ishowtts: stop it, or give this one its own state_dir"
-        ) from error
+        raise InUse(f"{path} is in use by another ishowtts: stop it, or give this one its own state_dir") from error
     except BaseException:
         os.close(descriptor)
         raise
@@ -182,9 +176,7 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         if version == 0:
             connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;")
         elif version != _VERSION:
-            raise Damaged(
-                f"{path} was written by another version of ishowtts: install that one, or move it away"
-            )
+            raise Damaged(f"{path} was written by another version of ishowtts: install that one, or move it away")
         elif (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise Damaged(f"{path} is damaged ({found}): move it away")
     except BaseException:

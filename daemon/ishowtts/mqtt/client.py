@@ -67,15 +67,11 @@ class Client:
                 self._paho.tls_set(*self._options.tls_files())
             self._paho.connect(self._options.host, self._options.port, self._options.keepalive_s)
         except (OSError, ssl.SSLError, ValueError) as error:
-            raise BrokerError(
-                f"no broker answers at {where} ({error}); is mosquitto running there?"
-            ) from error
+            raise BrokerError(f"no broker answers at {where} ({error}); is mosquitto running there?") from error
         self._paho.loop_start()
         if refusal := self._answer():
             self._leave()
-            raise BrokerError(
-                f"the broker at {where} refuses us: {refusal}; look at mqtt.username and its password"
-            )
+            raise BrokerError(f"the broker at {where} refuses us: {refusal}; look at mqtt.username and its password")
         return self
 
     def __exit__(

@@ -56,9 +56,7 @@ class MqttLink:
         self._times_connected = 0
         self._told: tuple[bool, str] | None = None
         self._stopped = False
-        lines = Role(
-            "lines", options.client_id("lines"), self._topics.lines, 1, True, self._topics.availability
-        )
+        lines = Role("lines", options.client_id("lines"), self._topics.lines, 1, True, self._topics.availability)
         commands = Role("commands", options.client_id("commands"), self._topics.commands, 0, False)
         self._lines = Connection(options, lines, self._ready, self._line_arrived, self._down)
         self._commands = Connection(options, commands, self._ready, self._command_arrived, self._down)

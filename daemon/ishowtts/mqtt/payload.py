@@ -15,6 +15,7 @@ from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS, check_fields
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 from ishowtts.speech import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
+from ishowtts.text import is_speakable
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +70,7 @@ class _Refused(Exception):
         self.line_id = line_id
 
 
-def parse_line(
-    topic_tail: str, payload: bytes, properties: MessageProperties, limits: LineLimits
-) -> Line | Rejection:
+def parse_line(topic_tail: str, payload: bytes, properties: MessageProperties, limits: LineLimits) -> Line | Rejection:
     """What a publisher wants said, or why it is not accepted. Never raises.
 
     Args:
@@ -139,15 +138,11 @@ def _line(
     reply_to: ReplyTo | None,
 ) -> Line:
     if len(payload) > limits.max_bytes:
-        raise _Refused(
-            Reason.TOO_BIG, f"the payload has {len(payload)} bytes; at most {limits.max_bytes} are taken"
-        )
+        raise _Refused(Reason.TOO_BIG, f"the payload has {len(payload)} bytes; at most {limits.max_bytes} are taken")
     try:
         body = payload.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _Refused(
-            Reason.BAD_UTF8, f"the payload is not UTF-8 (byte {error.start}); send it as UTF-8"
-        ) from error
+        raise _Refused(Reason.BAD_UTF8, f"the payload is not UTF-8 (byte {error.start}); send it as UTF-8") from error
 
     found = _object(body, properties.content_type)
     fields, problems = check_fields(found, LINE_FIELDS) if found is not None else ({"text": body}, [])
@@ -216,8 +211,8 @@ def _spoken_text(text: str, max_chars: int, line_id: str) -> str:
         )
     if any(unicodedata.category(char) == "Cs" for char in text):
         raise _Refused(Reason.BAD_UTF8, "the text holds half of a surrogate pair; send both", line_id)
-    if all(char.isspace() or unicodedata.category(char) in ("Cc", "Cf") for char in text):
-        raise _Refused(Reason.EMPTY, "the text is empty; send what is to be said", line_id)
+    if not is_speakable(text):
+        raise _Refused(Reason.EMPTY, "the text has no letter and no digit; send what is to be said", line_id)
     return text
 
 

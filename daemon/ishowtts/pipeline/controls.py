@@ -55,9 +55,6 @@ class Controls:
     def _obey(self, command: Command) -> None:
         try:
             detail = self._words[command.command](command)
-        except KeyError:
-            known = ", ".join(self._words)
-            self._answer_to(command, False, f"the command {command.command!r} is unknown; known are {known}")
         except CommandError as error:
             self._answer_to(command, False, str(error))
         else:

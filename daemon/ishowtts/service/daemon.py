@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -142,6 +142,8 @@ class Daemon:
         queue = self._config.queue
         limits = InboxLimits(queue.max_lines, queue.max_age_s, queue.dedup_s, queue.history_days)
         path = self._config.state_dir / "inbox.sqlite"
+        with suppress(OSError):  # the inbox says what is wrong with the folder, and goes on in memory
+            path.parent.mkdir(parents=True, exist_ok=True)
         try:
             inbox, warning = Inbox.open_or_replace(
                 path, limits, on_lines=self._lines_changed, on_events=self._events_came
@@ -196,8 +198,7 @@ class Daemon:
             if part is not None:
                 part.nudge()
 
-    def _connection_changed(self, connected: bool, reason: str) -> None:
-        log.info("broker: %s", reason) if connected else log.warning("broker: %s", reason)
+    def _connection_changed(self, _connected: bool, _reason: str) -> None:
         self._ring("_outbox", "_herald")
 
     def _levels_changed(self) -> None:
