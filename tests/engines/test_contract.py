@@ -36,10 +36,8 @@ def loaded(
     kind, _, where = request.param.partition("-")
     steps: list[Progress] = []
     engine: Engine
-    if where == "in-process":
-        engine = catalogue.make(kind, options_of(kind))
-    else:
-        engine = RemoteEngine(kind, options_of(kind))
+    make = catalogue.make if where == "in-process" else RemoteEngine
+    engine = make(kind, options_of(kind))
     try:
         engine.load(steps.append)
         engine.warm(steps.append)
