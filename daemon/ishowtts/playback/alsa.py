@@ -9,13 +9,16 @@ import alsaaudio
 from ishowtts.errors import SpeakerError
 from ishowtts.speech import Samples
 
-_PERIODS = 4
+_PERIODS = 3
 _PERIOD_S = 0.01
 _TRIES = 3
 
 
 class AlsaSpeaker:
     """Any ALSA PCM by name, mono S16 at the rate that is asked for; `plughw:` and `plug` convert what a card lacks.
+
+    A sound server behind the PCM may begin late: PulseAudio's idle null sink renders 2 s ahead, and takes the second
+    block only then. Real cards begin at once.
 
     Args:
         pcm: as `aplay -L` names it.
@@ -29,7 +32,7 @@ class AlsaSpeaker:
         self._buffer_frames = 0
 
     def open(self, rate_hz: int) -> None:
-        """Open the device with a buffer of about 40 ms. Raises SpeakerError where it is absent or busy."""
+        """Open the device with a buffer of about 30 ms. Raises SpeakerError where it is absent or busy."""
         self.close()
         self._rate_hz = rate_hz
         try:
@@ -69,10 +72,11 @@ class AlsaSpeaker:
     def delay_s(self) -> float:
         """What stands in the device's buffer, in seconds."""
         try:
-            waiting = self._buffer_frames - int(self._opened().avail())
+            room = int(self._opened().avail())
         except (alsaaudio.ALSAAudioError, SpeakerError):
             return 0.0
-        return min(max(waiting, 0), self._buffer_frames) / self._rate_hz
+        # Below zero it is an error number: an underrun, so nothing waits.
+        return 0.0 if room < 0 else max(self._buffer_frames - room, 0) / self._rate_hz
 
     def drain(self) -> None:
         """Wait until the buffer has been heard; the next write starts the device again."""

@@ -75,7 +75,7 @@ def _device(card: Path, card_id: str, number: int, name: str) -> Device:
         return Device(pcm, name, "Jetson's internal crossbar; nothing is attached unless you wired it", _NEVER)
     if "hdmi" in f"{card_id} {name}".lower() or "hda" in card_id.lower():
         if _screen_attached(card):
-            return Device(pcm, name, "HDMI or DisplayPort with a screen", _HDMI)
+            return Device(pcm, name, "HDMI or DisplayPort; a screen is on one of this card's devices", _HDMI)
         return Device(pcm, name, "HDMI or DisplayPort with nothing attached", _NEVER)
     if (card / "usbid").exists():
         return Device(pcm, name, "USB", _USB)
@@ -83,7 +83,10 @@ def _device(card: Path, card_id: str, number: int, name: str) -> Device:
 
 
 def _screen_attached(card: Path) -> bool:
-    """A screen tells what it can play (ELD); without one the card takes sound that nobody hears."""
+    """A screen tells what it can play (ELD); without one the card takes sound that nobody hears.
+
+    Which of the card's devices it hangs on, /proc does not tell for all drivers: the note says so.
+    """
     return any(re.match(r"monitor_present\s+1", line) for eld in card.glob("eld#*") for line in _lines(eld))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-BUFFER_S = 0.04
+BUFFER_S = 0.03
 
 
 class Pace:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
+import struct
 import time
-import wave
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,12 +14,15 @@ from ishowtts.errors import SpeakerError
 from ishowtts.playback.pace import Pace
 from ishowtts.speech import Samples
 
+_HEADER_BYTES = 44
+_MOST_BYTES = 2**32 - 1 - _HEADER_BYTES
+
 
 class WavSpeaker:
     """Appends what is played to a WAV file, at the speed of a device. Pauses between lines are not kept.
 
-    The standard library's `wave` writes it: unlike libsndfile it mends the header after each block, so that the
-    file is whole whenever the process dies.
+    The header is mended after each block, so that the file is whole whenever the process dies; the `wave` module does
+    that too, but cannot go on with a file after a loss.
 
     Args:
         path: a `.wav` file, begun anew at each start, or a folder in which each start makes a file of its own.
@@ -27,34 +33,31 @@ class WavSpeaker:
         self.name = f"wav:{path}"
         self._path = path
         self._pace = Pace() if paced else None
+        self._begun: Path | None = None
         self._file: BinaryIO | None = None
-        self._wave: wave.Wave_write | None = None
         self._rate_hz = 0
 
     def open(self, rate_hz: int) -> None:
-        """Begin the file. Raises SpeakerError where it cannot be written."""
+        """Begin the file, or go on with it after a loss. Raises SpeakerError where it cannot be written."""
+        self.close()
         self._rate_hz = rate_hz
-        path = self._path
         try:
-            if path.suffix != ".wav":
-                path.mkdir(parents=True, exist_ok=True)
-                path = path / time.strftime("ishowtts-%Y%m%d-%H%M%S.wav")
-            self._file = path.open("wb")
-            self._wave = wave.open(self._file, "wb")  # noqa: SIM115 - it lives as long as the speaker
-            self._wave.setparams((1, 2, rate_hz, 0, "NONE", "not compressed"))
-            self._wave.writeframes(b"")
-            self._file.flush()
+            if self._begun is None:
+                self._begun = self._begin()
+            self._file = os.fdopen(os.open(self._begun, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
+            self._mend_header(self._file)
         except OSError as error:
             self.close()
-            raise SpeakerError(f"{path} cannot be written ({error.strerror}); mend audio.device") from error
+            raise SpeakerError(f"{self._path} cannot be written ({error.strerror}); mend audio.device") from error
 
     def write(self, block: Samples) -> None:
         """Append one block, and wait as a device would."""
-        if self._wave is None or self._file is None:
+        if self._file is None:
             raise SpeakerError(f"{self._path} is not open")
         try:
-            self._wave.writeframes(block.astype("<i2").tobytes())
-            self._file.flush()
+            self._file.seek(0, os.SEEK_END)
+            self._file.write(block.astype("<i2").tobytes())
+            self._mend_header(self._file)
         except OSError as error:
             raise SpeakerError(f"{self._path} cannot be written ({error.strerror}); is the disk full?") from error
         if self._pace is not None:
@@ -75,10 +78,33 @@ class WavSpeaker:
             self._pace.drop()
 
     def close(self) -> None:
-        """Finish the file."""
-        if self._wave is not None:
-            self._wave.close()
-            self._wave = None
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Let go of the file; it is whole already."""
+        file, self._file = self._file, None
+        if file is not None:
+            # What a full disk did not take was reported by the write.
+            with contextlib.suppress(OSError):
+                file.close()
+
+    def _begin(self) -> Path:
+        """An empty file: the path itself, or a new one in the folder."""
+        if self._path.suffix == ".wav":
+            self._path.write_bytes(b"")
+            return self._path
+        self._path.mkdir(parents=True, exist_ok=True)
+        started = time.strftime("ishowtts-%Y%m%d-%H%M%S")
+        for i in itertools.count(1):
+            path = self._path / (f"{started}.wav" if i == 1 else f"{started}-{i}.wav")
+            if not path.exists():
+                break
+        path.touch()
+        return path
+
+    def _mend_header(self, file: BinaryIO) -> None:
+        """Sound first, header last: it never promises what the file does not hold."""
+        held = file.seek(0, os.SEEK_END) - _HEADER_BYTES
+        held = min(max(held - held % 2, 0), _MOST_BYTES)
+        form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, self._rate_hz, 2 * self._rate_hz, 2, 16)
+        header = struct.pack("<4sI4s", b"RIFF", 36 + held, b"WAVE") + form + struct.pack("<4sI", b"data", held)
+        file.seek(0)
+        file.write(header)
+        file.flush()

@@ -1,0 +1,38 @@
+"""Speakers and their ears."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ishowtts.playback.silent import SilentSpeaker
+
+
+class Ear(SilentSpeaker):
+    """Paced silence that remembers what it was given, and when each block will have been heard."""
+
+    name = "ear"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks: list[NDArray[np.int16]] = []
+
+    @property
+    def heard(self) -> NDArray[np.int16]:
+        return np.concatenate(self.blocks) if self.blocks else np.zeros(0, np.int16)
+
+    @property
+    def silent_at(self) -> float:
+        return time.monotonic() + self.delay_s()
+
+    def write(self, block: NDArray[np.int16]) -> None:
+        self.blocks.append(block.copy())
+        super().write(block)
+
+
+@pytest.fixture
+def ear() -> Ear:
+    return Ear()

@@ -1,0 +1,151 @@
+"""The player with its thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ishowtts.errors import SpeakerError
+from ishowtts.playback.player import Player
+from ishowtts.playback.silent import SilentSpeaker
+from ishowtts.playback.wavfile import WavSpeaker
+from support.waiting import eventually
+
+RATE_HZ = 24_000
+
+
+def tone(duration_s: float) -> Any:
+    return np.full(int(RATE_HZ * duration_s), 10_000, np.int16)
+
+
+@pytest.fixture
+def start(request: pytest.FixtureRequest) -> Callable[..., Player]:
+    def started(speaker: Any, **options: Any) -> Player:
+        player = Player(speaker, **options)
+        request.addfinalizer(lambda: player.close(5))
+        player.start()
+        return player
+
+    return started
+
+
+def test_a_clip_played_after_a_stop_is_heard(start: Callable[..., Player], ear: Any) -> None:
+    rings = threading.Semaphore(0)
+    player = start(ear, on_change=rings.release)
+    stopped = player.play(tone(60), RATE_HZ)
+    eventually(lambda: ear.blocks)
+    player.stop()
+    later = player.play(tone(0.05), RATE_HZ)
+    assert stopped.wait(10) == "stopped"
+    assert rings.acquire(timeout=10)
+    assert later.wait(10) == "finished"
+    assert rings.acquire(timeout=10)
+
+
+def test_a_stop_is_silence_within_50_ms_of_samples(start: Callable[..., Player], ear: Any) -> None:
+    player = start(ear)
+    clip = player.play(tone(60), RATE_HZ)
+    eventually(lambda: len(ear.blocks) > 10)
+    written = len(ear.blocks)
+    waiting_s = ear.delay_s()
+    player.stop()
+    assert clip.wait(10) == "stopped"
+    eventually(lambda: ear.blocks[-1][-1] == 0)
+    # One block may have been on its way, and one is the fade.
+    assert len(ear.blocks) - written <= 2
+    assert waiting_s <= 0.041
+
+
+def test_a_paused_player_writes_nothing(start: Callable[..., Player], ear: Any) -> None:
+    player = start(ear)
+    assert player.play(tone(0.05), RATE_HZ).wait(10) == "finished"
+    player.pause()
+    written = len(ear.blocks)
+    held = player.play(tone(0.05), RATE_HZ)
+    assert held.wait(0.1) == "playing"
+    assert len(ear.blocks) == written
+    player.resume()
+    assert held.wait(10) == "finished"
+
+
+def test_muted_is_paced_zeros(start: Callable[..., Player], ear: Any) -> None:
+    player = start(ear)
+    player.set_muted(True)
+    assert player.play(tone(0.05), RATE_HZ).wait(10) == "finished"
+    assert len(ear.heard) == 1200
+    assert not ear.heard.any()
+
+
+def test_two_clips_are_one_sound_bit_for_bit(start: Callable[..., Player], ear: Any) -> None:
+    player = start(ear)
+    noise = np.random.default_rng(0).integers(-32768, 32767, 5000).astype(np.int16)
+    player.pause()
+    clips = player.play(noise, RATE_HZ), player.play(noise[::-1], RATE_HZ)
+    player.resume()
+    assert [clip.wait(10) for clip in clips] == ["finished", "finished"]
+    assert np.array_equal(ear.heard[:10_000], np.concatenate([noise, noise[::-1]]))
+    assert not ear.heard[10_000:].any()
+
+
+def test_a_device_that_was_never_there_is_no_loss_until_it_came_and_went(
+    start: Callable[..., Player], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    folder = tmp_path / "folder"
+    folder.write_text("in the way")
+    player = start(WavSpeaker(folder))
+    eventually(lambda: player.status().lost)
+    assert player.status().device_losses == 0
+    folder.unlink()
+    eventually(lambda: player.status().lost is None)
+    assert "is back" not in caplog.text
+    assert player.play(tone(0.02), RATE_HZ).wait(10) == "finished"
+
+
+def test_a_device_lost_in_the_middle_comes_back(start: Callable[..., Player]) -> None:
+    class Loose(SilentSpeaker):
+        pulled = False
+
+        def write(self, block: Any) -> None:
+            if self.pulled:
+                self.pulled = False
+                raise SpeakerError("it was pulled out")
+            super().write(block)
+
+    speaker = Loose()
+    player = start(speaker)
+    clip = player.play(tone(60), RATE_HZ)
+    eventually(lambda: clip.started_at)
+    speaker.pulled = True
+    assert clip.wait(10) == "lost"
+    assert player.status().lost == "it was pulled out"
+    eventually(lambda: player.status().lost is None)
+    assert player.status().device_losses == 1
+    assert player.play(tone(0.02), RATE_HZ).wait(10) == "finished"
+
+
+def test_close_returns_though_the_device_hangs() -> None:
+    let_go = threading.Event()
+
+    class Frozen(SilentSpeaker):
+        def write(self, block: Any) -> None:
+            let_go.wait(60)
+
+    player = Player(Frozen())
+    player.start()
+    clip = player.play(tone(1), RATE_HZ)
+    eventually(lambda: clip.started_at)
+    began = time.monotonic()
+    player.play(tone(1), RATE_HZ)
+    player.close(0.2)
+    assert time.monotonic() - began < 30
+    assert player.alive()
+    let_go.set()
+    player.close(10)
+    assert not player.alive()
