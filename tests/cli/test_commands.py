@@ -1,0 +1,150 @@
+"""The commands as an operator types them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.appliance import Appliance
+from support.broker import Broker
+from support.client import Client
+
+
+def ishowtts(*arguments: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one command; nothing that it prints may be a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ishowtts", *map(str, arguments)],
+        input=stdin, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def config(folder: Path, **sections: Any) -> Path:
+    """A configuration file: YAML takes JSON."""
+    path = folder / "cli.yaml"
+    path.write_text(json.dumps({"state_dir": str(folder / "state"), "cache_dir": str(folder), **sections}))
+    return path
+
+
+def test_say_prints_the_outcome_and_history_remembers_it(appliance: Appliance, mqtt_client: Client) -> None:
+    appliance.wait_ready(mqtt_client)
+    said = ishowtts("say", "one \x1b[31m two", "--config", appliance.config_file)
+    assert (said.returncode, said.stdout.split(":")[0]) == (0, "finished")
+    history = ishowtts("history", "--json", "--config", appliance.config_file)
+    (entry,) = json.loads(history.stdout)
+    assert (entry["outcome"], entry["data"]["engine"]) == ("finished", "espeak")
+    table = ishowtts("history", "--config", appliance.config_file)
+    assert "\x1b[31m" not in table.stdout, "a publisher's text cannot drive the terminal"
+
+
+def test_say_tells_why_a_line_was_rejected(appliance: Appliance, mqtt_client: Client) -> None:
+    appliance.wait_ready(mqtt_client)
+    said = ishowtts("say", "hello", "--voice", "nobody", "--config", appliance.config_file)
+    assert said.returncode == 1
+    assert "there is no voice" in said.stdout
+
+
+def test_say_without_a_broker_is_one_sentence(tmp_path: Path, broker: Broker) -> None:
+    broker.stop()
+    said = ishowtts("say", "hello", "--config", config(tmp_path, mqtt={"host": broker.host, "port": broker.port}))
+    assert said.returncode == 1
+    assert f"no broker answers at {broker.host}:{broker.port}" in said.stderr
+
+
+def test_say_without_an_appliance_names_it(tmp_path: Path, broker: Broker) -> None:
+    settings = config(tmp_path, mqtt={"host": broker.host, "port": broker.port}, device={"name": "nobody"})
+    said = ishowtts("say", "hello", "--wait", "1", "--config", settings)
+    assert said.returncode == 1
+    assert "ishowtts/nobody" in said.stderr
+
+
+def test_check_prints_what_is_in_force_and_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret\n")
+    mqtt = {"username": "anna", "password_file": str(tmp_path / "password")}
+    done = ishowtts("check", "--config", config(tmp_path, mqtt=mqtt, device={"name": "kitchen"}))
+    assert done.returncode == 0
+    assert "root_topic: ishowtts/kitchen" in done.stdout
+    assert "s3cret" not in done.stdout
+
+
+def test_check_tells_every_fault_and_exits_with_2(tmp_path: Path) -> None:
+    done = ishowtts("check", "--config", config(tmp_path, audoi={}, audio={"volume": 400}))
+    assert done.returncode == 2
+    assert "did you mean 'audio'" in done.stderr
+    assert "audio.volume" in done.stderr
+
+
+def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
+    done = ishowtts("check", "--config", tmp_path / "none.yaml")
+    assert (done.returncode, "cannot be read" in done.stderr) == (2, True)
+
+
+def test_voices_and_devices_list_what_there_is(tmp_path: Path) -> None:
+    settings = config(tmp_path, engine={"f5": {"voices_dir": str(tmp_path / "voices")}})
+    anna = tmp_path / "voices" / "anna"
+    anna.mkdir(parents=True)
+    (anna / "reference.wav").write_bytes(b"RIFF")
+    (anna / "reference.txt").write_text("Hello, I am Anna.")
+    names = [voice["name"] for voice in json.loads(ishowtts("voices", "--json", "--config", settings).stdout)]
+    assert "anna" in names
+    assert isinstance(json.loads(ishowtts("devices", "--json", "--config", settings).stdout), list)
+
+
+def test_history_without_a_past_says_so(tmp_path: Path) -> None:
+    done = ishowtts("history", "--config", config(tmp_path))
+    assert "Traceback" not in done.stderr
+    assert done.stdout + done.stderr
+
+
+def test_fetch_does_nothing_without_consent(tmp_path: Path) -> None:
+    done = ishowtts("fetch", "--config", config(tmp_path), stdin="")
+    assert done.returncode == 1
+    assert "CC-BY-NC-4.0" in done.stdout
+    assert "--accept-licence" in done.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_fetch_from_an_empty_folder_names_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "stick").mkdir()
+    done = ishowtts("fetch", "--accept-licence", "--from", tmp_path / "stick", "--config", config(tmp_path))
+    assert done.returncode == 1
+    assert str(tmp_path / "stick") in done.stderr
+
+
+@pytest.mark.f5
+def test_the_doctor_finds_a_working_machine_well(tmp_path: Path, broker: Broker) -> None:
+    settings = config(
+        tmp_path, mqtt={"host": broker.host, "port": broker.port}, audio={"device": "silent"}, engine={"kind": "espeak"}
+    )
+    done = ishowtts("doctor", "--json", "--config", settings)
+    findings = {finding["part"]: finding for finding in json.loads(done.stdout)}
+    assert {"board", "torch", "engine", "spare voice", "voices", "sound", "broker", "state_dir"} <= set(findings)
+    assert [part for part, finding in findings.items() if finding["verdict"] == "fault"] == []
+    assert done.returncode == 0
+
+
+def test_the_doctor_names_each_fault_and_its_mend(tmp_path: Path, broker: Broker) -> None:
+    broker.stop()
+    settings = config(
+        tmp_path,
+        mqtt={"host": broker.host, "port": broker.port},
+        audio={"device": "hw:CARD=Nowhere"},
+        engine={"f5": {"weights": str(tmp_path / "none")}},
+    )
+    done = ishowtts("doctor", "--json", "--config", settings)
+    faults = {
+        finding["part"]: finding["detail"] for finding in json.loads(done.stdout) if finding["verdict"] == "fault"
+    }
+    assert done.returncode == 1
+    assert "no broker answers" in faults["broker"]
+    assert "hw:CARD=Nowhere" in faults["sound"]
+    assert str(tmp_path / "none") in faults["engine"]
+
+
+def test_a_word_that_is_no_command_is_wrong_usage() -> None:
+    assert ishowtts("sing").returncode == 2

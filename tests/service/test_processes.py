@@ -1,0 +1,101 @@
+"""What runs where: torch in the worker alone, and no training package anywhere; what systemd hears."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.appliance import DAEMON, Appliance
+from support.client import Client
+from support.waiting import eventually
+
+# Python runs this first in the worker: after each segment it writes down what is loaded.
+TELLS = """
+import json, os, sys
+from ishowtts.engines import catalogue
+
+class Telling:
+    def __init__(self, engine):
+        self._engine = engine
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def synthesize(self, segment, cancelled):
+        spoken = self._engine.synthesize(segment, cancelled)
+        with open(os.environ["MODULES"], "w") as file:
+            json.dump(sorted(sys.modules), file)
+        return spoken
+
+make = catalogue.make
+catalogue.make = lambda kind, options: Telling(make(kind, options))
+"""
+UNWANTED = {"gradio", "wandb", "transformers", "datasets", "bitsandbytes", "accelerate", "hydra"}
+
+
+@pytest.mark.f5
+@pytest.mark.timeout(300)
+def test_torch_is_in_the_worker_alone_and_training_packages_nowhere(
+    make_appliance: Callable[..., Appliance], tiny_checkpoint: Path, mqtt_client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(TELLS)
+    modules = tmp_path / "modules.json"
+    appliance = make_appliance(
+        settings={"engine": {"kind": "auto", "f5": {"weights": str(tiny_checkpoint), "device": "cpu"}}},
+        environment={
+            "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(DAEMON)]),
+            "MODULES": str(modules),
+            "OMP_NUM_THREADS": "1",
+        },
+    )
+    appliance.wait_ready(mqtt_client, timeout_s=200)
+    assert appliance.final(mqtt_client, appliance.say(mqtt_client, "This one is short."))["engine"] == "f5"
+    loaded = set(json.loads(modules.read_text()))
+    assert {"torch", "vocos"} <= loaded
+    assert not UNWANTED & loaded
+    engine = mqtt_client.wait_for(f"{appliance.root}/telemetry", lambda message: message.json["engine"]["pid"]).json
+    worker_pid = engine["engine"]["pid"]
+    assert "libtorch" in Path(f"/proc/{worker_pid}/maps").read_text()
+    assert "libtorch" not in Path(f"/proc/{appliance.pid}/maps").read_text()
+
+
+def test_systemd_hears_ready_watchdog_and_stopping(
+    make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(tmp_path / "notify"))
+        notify.settimeout(0.1)
+        heard: list[str] = []
+
+        def has(word: str) -> bool:
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    heard.extend(notify.recv(4096).decode().splitlines())
+            return word in heard
+
+        appliance = make_appliance(environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"})
+        appliance.wait_ready(mqtt_client)
+        eventually(lambda: has("READY=1"), "READY")
+        eventually(lambda: heard.count("WATCHDOG=1") >= 2 or has(""), "the watchdog's food")
+        assert any(line.startswith("STATUS=ready") for line in heard)
+        appliance.stop()
+        eventually(lambda: has("STOPPING=1"), "STOPPING")
+    assert heard.index("READY=1") < heard.index("WATCHDOG=1") < heard.index("STOPPING=1")
+
+
+def test_weights_that_cannot_be_used_leave_the_spare_voice_speaking(
+    make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "weights").mkdir()
+    appliance = make_appliance(settings={"engine": {"kind": "f5", "f5": {"weights": str(tmp_path / "weights")}}})
+    appliance.wait_ready(mqtt_client, "degraded")
+    state = mqtt_client.on(f"{appliance.root}/state")[-1].json
+    assert str(tmp_path / "weights") in state["detail"]
+    assert appliance.final(mqtt_client, appliance.say(mqtt_client, "one"))["engine"] == "espeak"
+    assert "Traceback" not in appliance.log
