@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from support.appliance import DAEMON, Appliance
 from support.client import Client
 from support.waiting import eventually

@@ -22,7 +22,7 @@ SPEAKING = Sheet(Line("a", "hello"), False, None)
         (IDLE, "ready", None),
         (replace(IDLE, engine=None, engine_name="espeak"), "ready", None),
         (replace(IDLE, sheet=SPEAKING), "speaking", None),
-        (replace(IDLE, engine=EngineStatus("f5", State.LOADING, 24000)), "warming", "loading"),
+        (replace(IDLE, engine=EngineStatus("f5", State.LOADING, 24000)), "starting", "loading"),
         (
             replace(IDLE, engine=EngineStatus("f5", State.WARMING, 24000, progress=Progress("warm", 1, 3))),
             "warming",

@@ -12,7 +12,8 @@ from ishowtts import text
 from ishowtts.errors import SpeakerError, SynthesisError
 from ishowtts.inbox import Taken
 from ishowtts.pipeline.cast import Part
-from ishowtts.playback.player import Player, Playing
+from ishowtts.playback.player import Player
+from ishowtts.playback.reel import Playing
 from ishowtts.speech import Report, Segment, Utterance
 
 

@@ -28,6 +28,7 @@ from ishowtts.playback.player import Player
 from ishowtts.service import connect, lead
 from ishowtts.service.herald import Herald
 from ishowtts.service.journal import Journal
+from ishowtts.service.signal import Signal
 from ishowtts.service.snapshot import Snapshots
 from ishowtts.service.state import Facts, compose
 from ishowtts.systemd import Notifier
@@ -62,6 +63,8 @@ class Daemon:
         self._stack = stack
         self._config = config
         self._instance = uuid.uuid4().hex
+        self._changed = Signal()  # a line, an engine, the device or a level
+        self._events_came = Signal()
         self._notifier = Notifier()
         self._troubles: list[str] = []
         self._board: Board = pick(config.board.source, config.board.sysfs_root)
@@ -94,6 +97,8 @@ class Daemon:
             self._state_told,
             config.telemetry.interval_s,
         )
+        self._changed.connect(self._conductor.nudge, self._herald.nudge)
+        self._events_came.connect(self._outbox.nudge, self._herald.nudge)
 
     def start(self) -> None:
         """From the loudspeaker backwards to the broker: what arrives finds everything ready."""
@@ -145,9 +150,7 @@ class Daemon:
         with suppress(OSError):  # the inbox says what is wrong with the folder, and goes on in memory
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            inbox, warning = Inbox.open_or_replace(
-                path, limits, on_lines=self._lines_changed, on_events=self._events_came
-            )
+            inbox, warning = Inbox.open_or_replace(path, limits, on_lines=self._changed, on_events=self._events_came)
         except InboxError as error:
             raise FatalError(str(error)) from error
         self._stack.callback(inbox.close)
@@ -159,7 +162,7 @@ class Daemon:
     def _make_player(self) -> Player:
         chosen = choose_speaker(self._config.audio.device)
         log.info("sound: %s (%s)", chosen.speaker.name, chosen.why)
-        player = Player(chosen.speaker, on_change=self._sound_changed)
+        player = Player(chosen.speaker, on_change=self._changed)
         player.set_volume(int(self._inbox.recall("volume") or self._config.audio.volume))
         player.set_muted(self._inbox.recall("muted") == "1")
         if self._inbox.recall("paused") == "1":
@@ -172,34 +175,11 @@ class Daemon:
             on_command=self._controls.command,
             on_command_fault=self._controls.refused,
             on_volume=self._controls.volume,
-            on_connection=self._connection_changed,
+            on_connection=lambda _connected, _reason: self._events_came(),
         )
         options = connect.options(self._config, self._root)
         limits = LineLimits(self._config.limits.max_chars, self._voices.names, options.reply_prefix)
         return MqttLink(options, limits, handlers)
-
-    # What the parts tell. Each may be called from any thread, and before every part is there.
-
-    def _lines_changed(self) -> None:
-        self._ring("_conductor", "_herald")
-
-    def _events_came(self) -> None:
-        self._ring("_outbox")
-
-    def _sound_changed(self) -> None:
-        self._ring("_conductor", "_herald")
-
-    def _changed(self) -> None:
-        self._ring("_conductor", "_herald")
-
-    def _ring(self, *names: str) -> None:
-        for name in names:
-            part = getattr(self, name, None)
-            if part is not None:
-                part.nudge()
-
-    def _connection_changed(self, _connected: bool, _reason: str) -> None:
-        self._ring("_outbox", "_herald")
 
     def _levels_changed(self) -> None:
         self._link.publish_retained("volume", self._player.volume)

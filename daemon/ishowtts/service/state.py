@@ -8,7 +8,7 @@ from typing import Any
 from ishowtts.engines.supervisor import EngineStatus, State
 from ishowtts.pipeline import Sheet
 
-_WARMING = {State.STARTING, State.LOADING, State.WARMING}
+_COMING = {State.STARTING: "starting", State.LOADING: "starting", State.WARMING: "warming"}
 _AWAY = {State.RESTARTING, State.PARKED, State.STOPPED}
 
 
@@ -55,8 +55,8 @@ def _word(facts: Facts) -> tuple[str, str | None]:
         troubles += (f"the {engine.name} engine is {engine.state.value}: {engine.detail or 'no reason known'}",)
     if troubles:
         return "degraded", "; ".join(troubles)
-    if engine is not None and engine.state in _WARMING:
-        return "warming", _progress(engine)
+    if engine is not None and engine.state in _COMING:
+        return _COMING[engine.state], _progress(engine)
     return ("speaking" if facts.sheet.speaking else "ready"), None
 
 
