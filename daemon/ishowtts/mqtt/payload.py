@@ -212,7 +212,9 @@ def _spoken_text(text: str, max_chars: int, line_id: str) -> str:
     if any(unicodedata.category(char) == "Cs" for char in text):
         raise _Refused(Reason.BAD_UTF8, "the text holds half of a surrogate pair; send both", line_id)
     if not is_speakable(text):
-        raise _Refused(Reason.EMPTY, "the text has no letter and no digit; send what is to be said", line_id)
+        raise _Refused(
+            Reason.EMPTY, "the text is empty: it has no letter and no digit; send what is to be said", line_id
+        )
     return text
 
 
