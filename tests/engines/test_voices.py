@@ -17,6 +17,7 @@ def put(folder: Path, name: str, text: bytes | None = b"Some words.\n", clip: st
         (folder / name / "reference.txt").write_bytes(text)
 
 
+@pytest.mark.f5
 def test_the_default_voice_comes_with_f5_tts() -> None:
     voice = VoiceShelf(None).find(None)
     assert voice.name == "default"
