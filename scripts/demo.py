@@ -53,7 +53,7 @@ def main() -> int:
             say(f"error: {error}")
             return 1
         finally:
-            report_sound(settings_file, arguments.wav)
+            report_sound(settings_file)
 
 
 def parse() -> argparse.Namespace:
@@ -260,12 +260,13 @@ def converse(appliance: Appliance) -> bool:
     return finished
 
 
-def report_sound(settings_file: Path, wanted: Path | None) -> None:
+def report_sound(settings_file: Path) -> None:
     """Where the sound is, and how much of it."""
-    device = yaml.safe_load(settings_file.read_text(encoding="utf-8"))["audio"]["device"]
-    if wanted and device.startswith("wav:") and wanted.exists():
-        info = soundfile.info(str(wanted))
-        say(f"sound: {info.duration:.2f} s at {info.samplerate} Hz in {wanted}")
+    device = str(yaml.safe_load(settings_file.read_text(encoding="utf-8"))["audio"]["device"])
+    wav = Path(device.removeprefix("wav:"))
+    if device.startswith("wav:") and wav.exists():
+        info = soundfile.info(str(wav))
+        say(f"sound: {info.duration:.2f} s at {info.samplerate} Hz in {wav}")
 
 
 def say(sentence: str) -> None:

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 _STOP_S = 5.0
 _BROKER_GRACE_S = 5.0
 _STALL_S = 20.0
+_PRUNE_S = 3600.0
 
 
 def run(config: Config) -> int:
@@ -131,12 +132,22 @@ class Daemon:
         self._notifier.ready(self._status_line())
         log.info("ready: lines on %s/say", self._root)
         interval_s = self._notifier.watchdog_interval_s() or 5.0
+        prune_at = time.monotonic()
         while not asked_to_stop.wait(min(interval_s, 5.0)):
             self._link.revive_if_dead()
+            if time.monotonic() >= prune_at:
+                prune_at += _PRUNE_S
+                self._prune()
             if fault := self._fault():
                 log.critical("the watchdog is not fed: %s", fault)
             else:
                 self._notifier.watchdog()
+
+    def _prune(self) -> None:
+        try:
+            self._inbox.prune()
+        except InboxError as error:
+            log.error("the history was not pruned: %s", error)
 
     def stopping(self) -> None:
         """Say so; the stack does it."""
