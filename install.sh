@@ -47,6 +47,8 @@ cd "$(dirname "$0")"
 . scripts/common.sh
 VENV=/opt/ishowtts/venv
 UNITS=/etc/systemd/system
+# The system's own: one in somebody's home is out of reach for the user of the service.
+python=${PYTHON:-/usr/bin/python3}
 
 step() {  # step COMMAND...: print it, and run it unless this is a dry run
     echo "+ $*"
@@ -86,7 +88,7 @@ install_program() {
     step apt_install python3-venv python3-dev gcc pkg-config libsystemd-dev libasound2-dev libasound2-plugins \
         alsa-utils espeak-ng
     step mkdir -p /opt/ishowtts
-    step make_venv "$VENV" "${PYTHON:-python3}"
+    step make_venv "$VENV" "$python"
     step install_lock "$VENV" "$lock"
     if [ "$lock" = jetpack6 ]; then step install_nvidia_torch "$VENV" "$torch"; fi
     step "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --no-deps --no-build-isolation \
@@ -117,8 +119,9 @@ fi
 if is_jetpack6 && [ -z "$torch" ]; then
     refuse "JetPack 6 needs NVIDIA's torch: give its folder or index with --torch"
 fi
-supported_python "${PYTHON:-python3}" || die "needs Python 3.10 to 3.13; name one with PYTHON=/path/to/python3"
+supported_python "$python" || die "$python is no Python 3.10 to 3.13; name one with PYTHON=/path/to/python3"
 add_user
+step runuser -u ishowtts -- "$python" -c "" || die "the user ishowtts cannot run $python; name another with PYTHON="
 install_program
 install_files
 systemd_step daemon-reload
