@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
+
+# Tests run side by side: two torches that each take every core wait for one another, in daemons and workers too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture

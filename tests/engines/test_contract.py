@@ -16,6 +16,9 @@ from ishowtts.speech import Segment
 Say = Callable[..., Segment]
 TEXT = "The quick brown fox jumps over the lazy dog."
 
+# On one test process, so that each engine is loaded once.
+pytestmark = pytest.mark.xdist_group("contract")
+
 
 def never() -> bool:
     return False

@@ -59,7 +59,7 @@ def f5_appliance(make_appliance: Callable[..., Appliance], tiny_checkpoint: Path
         "restart": {"first_s": 0.1, "longest_s": 0.1, "park_deaths": 100},
     }
     path = os.pathsep.join([str(tmp_path / "site"), str(DAEMON)])
-    return make_appliance(settings={"engine": engine}, environment={"PYTHONPATH": path, "OMP_NUM_THREADS": "1"})
+    return make_appliance(settings={"engine": engine}, environment={"PYTHONPATH": path})
 
 
 def worker_pid(appliance: Appliance, client: Client) -> int:

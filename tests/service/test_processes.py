@@ -52,7 +52,6 @@ def test_torch_is_in_the_worker_alone_and_training_packages_nowhere(
         environment={
             "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(DAEMON)]),
             "MODULES": str(modules),
-            "OMP_NUM_THREADS": "1",
         },
     )
     appliance.wait_ready(mqtt_client, timeout_s=200)
