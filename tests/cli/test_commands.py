@@ -40,7 +40,7 @@ def test_say_prints_the_outcome_and_history_remembers_it(appliance: Appliance, m
     (entry,) = json.loads(history.stdout)
     assert (entry["outcome"], entry["data"]["engine"]) == ("finished", "espeak")
     table = ishowtts("history", "--config", appliance.config_file)
-    assert "\x1b[31m" not in table.stdout, "a publisher's text cannot drive the terminal"
+    assert r"\x1b[31m" in table.stdout, "a publisher's text cannot drive the terminal"
 
 
 def test_say_tells_why_a_line_was_rejected(appliance: Appliance, mqtt_client: Client) -> None:

@@ -103,6 +103,17 @@ def test_a_line_on_the_air_goes_on_after_a_restart(
         assert len(finals) == 1
 
 
+def test_orderly_stops_do_not_count_against_a_line(appliance: Appliance, mqtt_client: Client) -> None:
+    appliance.wait_ready(mqtt_client)
+    line_id = appliance.say(mqtt_client, LONG)
+    for _ in range(3):  # a line that is cut off by two crashes fails
+        mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "speaking")
+        appliance.stop()
+        mqtt_client.forget()
+        appliance.start()
+    assert appliance.final(mqtt_client, line_id)["event"] == "finished"
+
+
 def test_an_urgent_line_cuts_in_and_the_other_goes_on(appliance: Appliance, mqtt_client: Client) -> None:
     appliance.wait_ready(mqtt_client)
     long = appliance.say(mqtt_client, LONG)
