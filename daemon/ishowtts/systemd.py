@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 
 def _sd_notify() -> Callable[..., Any] | None:
@@ -49,13 +52,18 @@ class Notifier:
     def watchdog_interval_s(self) -> float | None:
         """How often to say `watchdog`: half of what systemd allows; `None` where it does not ask for it."""
         usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID")
-        if self._notify is None or not usec.isdigit() or (pid is not None and pid != str(os.getpid())):
+        if self._notify is None or not usec.isdecimal() or (pid is not None and pid != str(os.getpid())):
             return None
-        return int(usec) / 2e6
+        return int(usec) / 2e6 or None
 
     def _send(self, state: str) -> None:
-        if self._notify is not None:
+        if self._notify is None:
+            return
+        try:
             self._notify(state)
+        except OSError as error:
+            # Speech goes on where systemd does not listen; it ends us itself if it misses the watchdog.
+            log.warning("systemd did not hear %s (%s)", state.splitlines()[0], error.strerror)
 
 
 def _line(text: str) -> str:

@@ -119,7 +119,8 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 def _rss_mb(process: psutil.Process) -> float | None:
     try:
-        return round(process.memory_info().rss / 1e6, 1)
+        # None of it: a process that has ended and was not reaped yet.
+        return round(process.memory_info().rss / 1e6, 1) or None
     except psutil.Error:
         return None
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-
-import psutil
 
 from ishowtts.board import BoardIdentity, BoardReading
 
@@ -16,6 +15,7 @@ _GPU_ZONES = ("gpu-thermal", "gpu-therm")
 _CPU_ZONES = ("cpu-thermal", "cpu-therm")
 _OFF_C = -200.0  # NVIDIA's kernels say -256 °C of a sensor that is powered off
 _WHOLE_BOARD_RAILS = ("VDD_IN", "VIN", "POM_5V_IN")
+_MOST_BYTES = 256 * 1024  # no sensor says more; nvpmodel.conf is the longest file here
 _JETPACKS = {35: 5, 36: 6, 38: 7, 39: 7}
 
 
@@ -33,8 +33,8 @@ class SysfsBoard:
         self, sysfs: Path = Path("/sys"), proc: Path = Path("/proc"), etc: Path = Path("/etc"), var: Path = Path("/var")
     ) -> None:
         self._sysfs, self._proc, self._etc, self._var = sysfs, proc, etc, var
-        # psutil's first answer is meaningless: there is no earlier moment to compare with.
-        psutil.cpu_percent()
+        # The load is what passed between two readings: this is the earlier one.
+        self._cpu_ticks = self._read_cpu_ticks()
 
     def identity(self) -> BoardIdentity:
         """Model, JetPack and serial number, where the board says them."""
@@ -51,29 +51,56 @@ class SysfsBoard:
         """A reading now."""
         gpu = self._gpu_folder()
         low, high = (_scaled(gpu / name, 1e-6) if gpu else None for name in ("min_freq", "max_freq"))
-        memory = psutil.virtual_memory()
+        used_mb, total_mb = self._memory_mb()
         return BoardReading(
             gpu_clock_mhz=_scaled(gpu / "cur_freq", 1e-6) if gpu else None,
             gpu_clock_max_mhz=high,
             gpu_clock_locked=None if low is None or high is None else low == high,
-            gpu_load_pct=self._gpu_load_pct(),
+            gpu_load_pct=self._gpu_load_pct(gpu),
             gpu_temp_c=self._zone_c(_GPU_ZONES),
-            cpu_load_pct=psutil.cpu_percent(),
+            cpu_load_pct=self._cpu_load_pct(),
             cpu_temp_c=self._zone_c(_CPU_ZONES),
             power_mode=self._power_mode(),
             power_w=self._power_w(),
             fan_pct=self._fan_pct(),
             throttle_events=self._throttle_events(),
-            memory_used_mb=(memory.total - memory.available) / 1e6,
-            memory_total_mb=memory.total / 1e6,
+            memory_used_mb=used_mb,
+            memory_total_mb=total_mb,
         )
+
+    def _read_cpu_ticks(self) -> tuple[int, int] | None:
+        """All ticks of all cores since the start, and the idle ones among them."""
+        first = (_text(self._proc / "stat") or "").split("\n", 1)[0].split()
+        if len(first) < 9 or first[0] != "cpu" or not all(ticks.isdecimal() for ticks in first[1:9]):
+            return None
+        ticks = [int(value) for value in first[1:9]]  # what follows is counted in these already
+        return sum(ticks), ticks[3] + ticks[4]
+
+    def _cpu_load_pct(self) -> float | None:
+        """Since the reading before this one."""
+        before, now = self._cpu_ticks, self._read_cpu_ticks()
+        self._cpu_ticks = now
+        if before is None or now is None or now[0] <= before[0]:
+            return None
+        idle = (now[1] - before[1]) / (now[0] - before[0])
+        return 100 * (1 - min(max(idle, 0.0), 1.0))  # the kernel's idle counters may step back
+
+    def _memory_mb(self) -> tuple[float | None, float | None]:
+        """Used and total."""
+        found = re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB$", _text(self._proc / "meminfo") or "", re.MULTILINE)
+        size_mb = {name: int(kibibytes) * 1024 / 1e6 for name, kibibytes in found}
+        total, available = size_mb.get("MemTotal"), size_mb.get("MemAvailable")
+        return None if total is None or available is None else total - available, total
 
     def _gpu_folder(self) -> Path | None:
         devfreq = self._sysfs / "class" / "devfreq"
         return next((folder for name in _GPU_FOLDERS for folder in sorted(devfreq.glob(name))), None)
 
-    def _gpu_load_pct(self) -> float | None:
-        loads = (_scaled(self._sysfs / path, 0.1) for path in _GPU_LOADS)  # permille
+    def _gpu_load_pct(self, gpu: Path | None) -> float | None:
+        paths = [self._sysfs / path for path in _GPU_LOADS]
+        if gpu is not None:
+            paths.append(gpu / "device" / "load")
+        loads = (_scaled(path, 0.1) for path in paths)  # permille
         return next((load for load in loads if load is not None), None)
 
     def _zone_c(self, names: tuple[str, ...]) -> float | None:
@@ -90,19 +117,17 @@ class SysfsBoard:
 
     def _power_w(self) -> float | None:
         """The rail that feeds the whole board, or else the sum of all rails."""
-        rails: dict[str, float] = {}
-        for folder in self._hwmons("ina3221"):
-            for label in sorted(folder.glob("in*_label")):
-                number = label.name.removeprefix("in").removesuffix("_label")
-                volts = _scaled(folder / f"in{number}_input", 1e-3)
-                amperes = _scaled(folder / f"curr{number}_input", 1e-3)
-                name = _text(label)
-                if name and volts is not None and amperes is not None and "sum" not in name.lower():
-                    rails[name] = volts * amperes
-        whole = next((rails[name] for name in _WHOLE_BOARD_RAILS if name in rails), None)
+        for folder in self._hwmons("ina238"):  # Thor's input has a meter of its own, without a label
+            watts = _scaled(folder / "power1_input", 1e-6)
+            if watts is not None:
+                return watts
+        rails = dict(rail for folder in self._hwmons("ina3221") for rail in _rails_w(folder))
+        whole = next((rails[name] for name in _WHOLE_BOARD_RAILS if rails.get(name) is not None), None)
         if whole is not None:
             return whole
-        return sum(rails.values()) if rails else None
+        known = [watts for watts in rails.values() if watts is not None]
+        # A sum that lacks a rail would be a made-up number.
+        return sum(known) if known and len(known) == len(rails) else None
 
     def _fan_pct(self) -> float | None:
         pwms = (_scaled(folder / "pwm1", 100 / 255) for folder in self._hwmons("pwmfan"))
@@ -126,12 +151,37 @@ class SysfsBoard:
         return f"mode {int(mode[1])}"
 
 
+def _rails_w(folder: Path) -> Iterator[tuple[str, float | None]]:
+    """Each labelled rail of an INA3221 with its power; NC is not connected, and one label is a sum of the others."""
+    for label in sorted(folder.glob("in*_label")):
+        name = _text(label)
+        if name is None or name == "NC" or "sum" in name.lower():
+            continue
+        number = label.name.removeprefix("in").removesuffix("_label")
+        volts = _scaled(folder / f"in{number}_input", 1e-3)
+        amperes = _scaled(folder / f"curr{number}_input", 1e-3)
+        yield name, None if volts is None or amperes is None else volts * amperes
+
+
 def _text(path: Path) -> str | None:
-    """A small file's text without NULs and white space around; a sensor that is off answers with an error."""
+    """A small file's text without NULs and white space around; a sensor that is off answers with an error.
+
+    Not `Path.read_text`: where the kernel answers EAGAIN, as it does for a thermal zone that is powered off, Python's
+    buffered files raise TypeError. Without blocking: no sensor may hold up the daemon.
+    """
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip("\x00 \t\r\n") or None
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
+    found = b""
+    try:
+        while len(found) < _MOST_BYTES and (more := os.read(handle, 65536)):
+            found += more
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return found.decode("utf-8", "replace").strip("\x00 \t\r\n") or None
 
 
 def _number(path: Path) -> float | None:

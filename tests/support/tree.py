@@ -1,0 +1,55 @@
+"""A board on paper, written into a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+
+from ishowtts.board.sysfs import SysfsBoard
+
+
+class Tree:
+    """The files of a listing under `root`; a context, since files that answer EAGAIN need somebody who holds them.
+
+    Args:
+        root: where `sys`, `proc`, `etc` and `var` go.
+        listing: JSON of path to content.
+    """
+
+    def __init__(self, root: Path, listing: Path) -> None:
+        self.root = root
+        self._held: list[int] = []
+        for path, content in json.loads(listing.read_text(encoding="utf-8")).items():
+            if content == {"error": "EAGAIN"}:
+                self.switch_off(path)
+            else:
+                self.write(path, content)
+
+    def write(self, path: str, content: str) -> None:
+        """Make or replace a file."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+
+    def switch_off(self, path: str) -> None:
+        """Make reading this file fail with EAGAIN: it is a pipe that is held open and never written to."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        os.mkfifo(file)
+        self._held.append(os.open(file, os.O_RDWR))
+
+    def board(self) -> SysfsBoard:
+        """The reader, on this tree."""
+        return SysfsBoard(self.root / "sys", self.root / "proc", self.root / "etc", self.root / "var")
+
+    def __enter__(self) -> Tree:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for handle in self._held:
+            os.close(handle)
