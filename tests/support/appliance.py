@@ -46,7 +46,6 @@ class Appliance:
             "engine": {"kind": "espeak"},
             "audio": {"device": f"wav:{self.sound}", "volume": 100},
             "telemetry": {"interval_s": 0.5},
-            "http": {"listen": None},
             "state_dir": str(folder / "state"),
             "cache_dir": str(folder / "cache"),
             **(settings or {}),

@@ -43,12 +43,6 @@ def _device_name(name: str | None) -> str | None:
     return name
 
 
-def _listen(address: str | None) -> str | None:
-    if address is not None and not re.fullmatch(r"[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", address):
-        raise ValueError("must be HOST:PORT, or null for none")
-    return address
-
-
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -180,12 +174,6 @@ class BoardSection(_Section):
     sysfs_root: Path = Path("/sys")
 
 
-class Http(_Section):
-    """The local web interface; null for none."""
-
-    listen: Annotated[str | None, AfterValidator(_listen)] = "127.0.0.1:8770"
-
-
 class Log(_Section):
     """What goes to the journal."""
 
@@ -204,7 +192,6 @@ class Config(_Section):
     queue: Queue = Queue()
     telemetry: Telemetry = Telemetry()
     board: BoardSection = BoardSection()
-    http: Http = Http()
     log: Log = Log()
     state_dir: Path = Path("/var/lib/ishowtts")
     cache_dir: Path = Path("/var/cache/ishowtts")
