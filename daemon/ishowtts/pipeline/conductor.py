@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ishowtts.engines import Cancelled
-from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineError, SpeakerError
+from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineError, SpeakerError, WorkerDied
 from ishowtts.inbox import Inbox
 from ishowtts.pipeline.bell import Bell
 from ishowtts.pipeline.cast import Cast
@@ -65,6 +65,7 @@ class Conductor:
         self._now: Performance | None = None
         self._closing = False
         self._rests_until = 0.0
+        self._deadly: int | None = None  # the line that was being spoken when a worker died last
         self._sheet = Sheet(None, paused, None)
         self._synthesis = ThreadPoolExecutor(1, thread_name_prefix="synthesis")
         self._thread = threading.Thread(target=self._run, name="conductor")
@@ -175,11 +176,9 @@ class Conductor:
             log.warning("line %s waits: %s", performance.taken.line.id, error)
             self._interrupt()
         except EngineUnavailable:
-            performance.stop()
-            self._inbox.postpone(performance.taken.seq)
-            self._now = None
-            # Its state may lag behind the engine's end: without a rest the line would be taken again at once.
-            self._rests_until = time.monotonic() + _LOOK_S
+            self._postpone(performance)
+        except WorkerDied as error:
+            self._died(performance, error)
         except (LineError, EngineError, Cancelled, CancelledError) as error:
             performance.stop()
             self._finish(performance, Outcome.FAILED, {"error": str(error) or "cancelled"})
@@ -190,6 +189,23 @@ class Conductor:
                 self._finished(performance)
             elif performance.position > position:
                 self._inbox.reached(performance.taken.seq, performance.position)
+
+    def _died(self, performance: Performance, error: WorkerDied) -> None:
+        """Nobody else could go on: the line has one more try with the next worker, since it may be what kills them."""
+        seq = performance.taken.seq
+        if self._deadly == seq:
+            performance.stop()
+            self._finish(performance, Outcome.FAILED, {"error": str(error)})
+        else:
+            self._deadly = seq
+            self._postpone(performance)
+
+    def _postpone(self, performance: Performance) -> None:
+        performance.stop()
+        self._inbox.postpone(performance.taken.seq)
+        self._now = None
+        # Its state may lag behind the engine's end: without a rest the line would be taken again at once.
+        self._rests_until = time.monotonic() + _LOOK_S
 
     def _interrupt(self) -> None:
         """The line on the air goes back into the queue, to go on from the start of the segment that was cut."""

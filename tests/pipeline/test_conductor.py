@@ -1,0 +1,154 @@
+"""One loop moves lines along, whatever engines and devices do. The lead is espeak-ng, with a worker's faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from ishowtts.engines import IsCancelled, VoiceCard
+from ishowtts.engines.espeak import EspeakEngine
+from ishowtts.errors import EngineUnavailable, SpeakerError, WorkerDied
+from ishowtts.inbox import Inbox, InboxLimits
+from ishowtts.pipeline import Cast, Conductor
+from ishowtts.playback.player import Player
+from ishowtts.playback.wavfile import WavSpeaker
+from ishowtts.speech import Line, Priority, Report, Samples, Segment, Utterance
+from support.waiting import eventually
+
+
+class Lead:
+    """espeak-ng, which dies or is away as many times as it is told."""
+
+    name = "lead"
+
+    def __init__(self) -> None:
+        self.faults: list[Exception] = []
+        self.spoken: list[str] = []
+        self._espeak = EspeakEngine()
+        self._espeak.load(lambda _: None)
+
+    def prepare(self, voice: str | None) -> VoiceCard:
+        return VoiceCard("any", 60)
+
+    def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.spoken.append(segment.text)
+        return self._espeak.synthesize(segment, cancelled)
+
+
+class Plug(WavSpeaker):
+    """A file that can be pulled out in the middle of a word, like a card."""
+
+    pulled = False
+    blocks_left: int | None = None
+
+    def open(self, rate_hz: int) -> None:
+        if self.pulled:
+            raise SpeakerError("the card is not there")
+        super().open(rate_hz)
+
+    def write(self, block: Samples) -> None:
+        if self.blocks_left is not None:
+            self.blocks_left -= 1
+            self.pulled = self.pulled or self.blocks_left < 0
+        if self.pulled:
+            raise SpeakerError("the card was pulled out")
+        super().write(block)
+
+
+class Stage:
+    """A conductor with everything that it needs, real but for the faults."""
+
+    def __init__(self, folder: Path, stack: ExitStack, *, paced: bool = False) -> None:
+        self.lead = Lead()
+        self.plug = Plug(folder / "sound.wav", paced=paced)
+        self.reports: list[Report] = []
+        self.inbox = Inbox(folder / "inbox.sqlite", InboxLimits(), on_lines=self._nudge)
+        stack.callback(self.inbox.close)
+        self.player = Player(self.plug, on_change=self._nudge)
+        self.conductor = Conductor(
+            self.inbox,
+            Cast(self.lead, None),
+            self.player,
+            available=lambda: True,
+            paused=False,
+            on_change=lambda: None,
+            on_report=self.reports.append,
+        )
+        self.player.start()
+        stack.callback(self.player.close, 10)
+        self.conductor.start()
+        stack.callback(self.conductor.close, 10)
+
+    def _nudge(self) -> None:
+        self.conductor.nudge()
+
+    def outcome(self, line_id: str) -> str | None:
+        return next((e.outcome.value for e in self.inbox.history(50) if e.id == line_id and e.outcome), None)
+
+    def await_outcome(self, line_id: str) -> str | None:
+        eventually(lambda: self.outcome(line_id), f"the outcome of {line_id}")
+        return self.outcome(line_id)
+
+    def events(self) -> list[tuple[str, str]]:
+        return [(event.id, event.event) for _, event in self.inbox.unsent(100)]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with ExitStack() as stack:
+        yield Stage(tmp_path, stack)
+
+
+def test_lines_are_spoken_by_priority_then_age(stage: Stage) -> None:
+    stage.conductor.order(lambda: stage.conductor.set_paused(True))
+    lines = [Line("a", "one"), Line("b", "two", priority=Priority.LOW), Line("c", "three", priority=Priority.HIGH)]
+    stage.inbox.accept(lines)
+    stage.conductor.order(lambda: stage.conductor.set_paused(False))
+    assert stage.await_outcome("b") == "finished"
+    assert stage.lead.spoken == ["three", "one", "two"]
+    assert [report.engine for report in stage.reports] == ["espeak"] * 3
+
+
+def test_without_a_spare_voice_a_line_waits_for_its_engine(stage: Stage) -> None:
+    stage.lead.faults = [EngineUnavailable("it is loading")]
+    stage.inbox.accept([Line("a", "one")])
+    assert stage.await_outcome("a") == "finished"
+
+
+@pytest.mark.parametrize(("deaths", "outcome"), [(1, "finished"), (2, "failed")])
+def test_a_line_that_kills_two_workers_has_no_third(stage: Stage, deaths: int, outcome: str) -> None:
+    stage.lead.faults = [WorkerDied("the worker died") for _ in range(deaths)]
+    stage.inbox.accept([Line("a", "one"), Line("b", "two")])
+    assert stage.await_outcome("a") == outcome
+    assert stage.await_outcome("b") == "finished"
+
+
+def test_a_device_pulled_out_makes_the_line_wait_and_go_on_from_its_segment(stage: Stage) -> None:
+    sentences = [f"This is sentence number {n}, which is a segment of its own." for n in range(4)]
+    stage.inbox.accept([Line("a", "one")])
+    assert stage.await_outcome("a") == "finished"
+    stage.plug.blocks_left = 450  # somewhere in the second sentence
+    stage.inbox.accept([Line("b", " ".join(sentences))])
+    eventually(lambda: stage.player.status().lost, "the loss")
+    eventually(lambda: ("b", "interrupted") in stage.events(), "the interruption")
+    assert stage.outcome("b") is None
+    stage.plug.blocks_left, stage.plug.pulled = None, False
+    assert stage.await_outcome("b") == "finished"
+    assert stage.lead.spoken.count(sentences[0]) == 1, "what was heard is not said again"
+    assert set(sentences) <= set(stage.lead.spoken)
+
+
+def test_closing_puts_the_line_back_and_counts_no_attempt(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, paced=True)
+        stage.inbox.accept([Line("a", "one two three four five six seven eight nine ten")])
+        eventually(lambda: ("a", "started") in stage.events(), "the first sound")
+        stage.conductor.close(10)
+        taken = stage.inbox.take()
+        assert taken is not None
+        assert (taken.line.id, taken.attempts) == ("a", 1)
