@@ -91,8 +91,12 @@ def test_voices_and_devices_list_what_there_is(tmp_path: Path) -> None:
     anna.mkdir(parents=True)
     (anna / "reference.wav").write_bytes(b"RIFF")
     (anna / "reference.txt").write_text("Hello, I am Anna.")
-    names = [voice["name"] for voice in json.loads(ishowtts("voices", "--json", "--config", settings).stdout)]
-    assert "anna" in names
+    (tmp_path / "voices" / "mute").mkdir()
+    (tmp_path / "voices" / "mute" / "reference.wav").write_bytes(b"RIFF")
+    listed = ishowtts("voices", "--json", "--config", settings)
+    voices = {voice["name"]: voice for voice in json.loads(listed.stdout)}
+    assert voices["anna"]["text"] == "Hello, I am Anna."
+    assert (listed.returncode, "reference.txt" in voices["mute"]["fault"]) == (1, True)
     assert isinstance(json.loads(ishowtts("devices", "--json", "--config", settings).stdout), list)
 
 

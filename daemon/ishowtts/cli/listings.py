@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.engines.voices import VoiceShelf
+from ishowtts.errors import VoiceError
 from ishowtts.playback.choose import list_devices
 from ishowtts.service import lead
 
@@ -24,17 +26,25 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 
 def run_voices(arguments: argparse.Namespace) -> int:
-    """Name, clip and text of each voice."""
+    """Name, clip and text of each voice; 1 where one of them cannot be used."""
     shelf = lead.voices(read_config(arguments))
-    voices = [shelf.find(name) for name in shelf.names()]
+    voices = [_voice(shelf, name) for name in shelf.names()]
     if arguments.json:
-        print_json([{"name": voice.name, "audio": str(voice.audio_path), "text": voice.text} for voice in voices])
+        print_json(voices)
     else:
         table = Table("voice", "clip", "its text", box=None)
         for voice in voices:
-            table.add_row(voice.name, str(voice.audio_path), voice.text)
+            table.add_row(voice["name"], voice["audio"] or "", voice["text"] or f"cannot be used: {voice['fault']}")
         Console().print(table)
-    return 0
+    return 1 if any(voice["fault"] for voice in voices) else 0
+
+
+def _voice(shelf: VoiceShelf, name: str) -> dict[str, str | None]:
+    try:
+        voice = shelf.find(name)
+    except VoiceError as error:
+        return {"name": name, "audio": None, "text": None, "fault": str(error)}
+    return {"name": name, "audio": str(voice.audio_path), "text": voice.text, "fault": None}
 
 
 def run_devices(arguments: argparse.Namespace) -> int:
