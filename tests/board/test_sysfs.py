@@ -88,6 +88,12 @@ def test_a_sum_that_lacks_a_rail_is_not_told(orin: Tree) -> None:
     assert orin.board().read().power_w is None
 
 
+def test_a_channel_that_is_not_connected_does_not_hide_the_sum(orin: Tree) -> None:
+    orin.switch_off("sys/class/hwmon/hwmon2/in1_input")
+    orin.switch_off("sys/class/hwmon/hwmon2/curr1_input")
+    assert orin.board().read().power_w == pytest.approx(16.4)
+
+
 def test_the_gpus_load_is_found_beside_its_clock_too(orin: Tree) -> None:
     (orin.root / "sys/devices/platform/gpu.0/load").unlink()
     orin.write(f"{GPU}/device/load", "125\n")
