@@ -89,8 +89,8 @@ def test_a_sum_that_lacks_a_rail_is_not_told(orin: Tree) -> None:
 
 
 def test_a_channel_that_is_not_connected_does_not_hide_the_sum(orin: Tree) -> None:
-    orin.switch_off("sys/class/hwmon/hwmon2/in1_input")
-    orin.switch_off("sys/class/hwmon/hwmon2/curr1_input")
+    for name in ("in1_input", "curr1_input", "in3_input", "curr3_input"):
+        orin.switch_off(f"sys/class/hwmon/hwmon2/{name}")
     assert orin.board().read().power_w == pytest.approx(16.4)
 
 
