@@ -110,9 +110,11 @@ def weights(model: str) -> Path:
     folder = CHECKOUT / "build" / "tiny"
     if not (folder / "model.yaml").exists():
         say("model: making a tiny random checkpoint, once")
-        subprocess.run(
-            [sys.executable, str(CHECKOUT / "scripts" / "make-checkpoint"), str(folder), "--size", "tiny"], check=True
+        made = subprocess.run(
+            [sys.executable, str(CHECKOUT / "scripts" / "make-checkpoint"), str(folder), "--size", "tiny"], check=False
         )
+        if made.returncode != 0:
+            raise SystemExit("the tiny checkpoint could not be made; the reason stands above")
     say("model: tiny, with random weights: it hums instead of speaking, since nobody has trained it")
     return folder
 
@@ -275,4 +277,7 @@ def say(sentence: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
