@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -13,9 +12,9 @@ from dataclasses import dataclass
 from ishowtts.engines import Cancelled
 from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineError, SpeakerError, WorkerDied
 from ishowtts.inbox import Inbox
-from ishowtts.pipeline.bell import Bell
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.performance import Performance
+from ishowtts.pipeline.rounds import Rounds
 from ishowtts.playback.player import Player
 from ishowtts.speech import Line, Outcome, Priority, Report
 
@@ -33,7 +32,7 @@ class Sheet:
     waits_for: str | None
 
 
-class Conductor:
+class Conductor(Rounds):
     """The thread `conductor`: the only one that moves a line along.
 
     Args:
@@ -53,53 +52,50 @@ class Conductor:
         on_change: Callable[[], None],
         on_report: Callable[[Report], None],
     ) -> None:
+        super().__init__("conductor")
         self._inbox = inbox
         self._cast = cast
         self._player = player
         self._available = available
         self._on_change = on_change
         self._on_report = on_report
-        self._bell = Bell()
         self._orders: deque[Callable[[], None]] = deque()
         self._paused = paused
         self._now: Performance | None = None
-        self._closing = False
         self._rests_until = 0.0
         self._deadly: int | None = None  # the line that was being spoken when a worker died last
         self._sheet = Sheet(None, paused, None)
         self._synthesis = ThreadPoolExecutor(1, thread_name_prefix="synthesis")
-        self._thread = threading.Thread(target=self._run, name="conductor")
-        self.looked_at = time.monotonic()
 
     @property
     def sheet(self) -> Sheet:
         """What is going on now."""
         return self._sheet
 
-    def start(self) -> None:
-        """Begin to take lines."""
-        self._thread.start()
-
-    def nudge(self) -> None:
-        """A line arrived, or an engine or the device changed."""
-        self._bell.ring()
-
     def order(self, order: Callable[[], None]) -> None:
         """Have `order` run between two steps, on the conductor's own thread."""
         self._orders.append(order)
-        self._bell.ring()
-
-    def alive(self) -> bool:
-        """Whether the thread still runs."""
-        return self._thread.is_alive()
+        self.nudge()
 
     def close(self, timeout_s: float) -> None:
         """Put the line on the air back into the queue, at its position, and end."""
-        self._closing = True
-        self._bell.ring()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
+        super().close(timeout_s)
         self._synthesis.shutdown(wait=False, cancel_futures=True)
+
+    def look(self, last: bool) -> float:
+        """Obey, move the line on the air along, take the next."""
+        try:
+            if last:
+                self._interrupt()
+            else:
+                while self._orders:
+                    self._orders.popleft()()
+                self._advance()
+        except IShowError as error:
+            # The inbox refuses: nothing is taken, nothing is said twice; the next look tries again.
+            log.error("the line on the air stands still: %s", error)
+        self._tell()
+        return _LOOK_S
 
     # The following run on the conductor's thread only, through `order`.
 
@@ -124,26 +120,6 @@ class Conductor:
         else:
             self._player.resume()
 
-    def _run(self) -> None:
-        while True:
-            self._bell.lower()
-            self.looked_at = time.monotonic()
-            closing = self._closing
-            try:
-                if closing:
-                    self._interrupt()
-                else:
-                    while self._orders:
-                        self._orders.popleft()()
-                    self._advance()
-            except IShowError as error:
-                # The inbox refuses: nothing is taken, nothing is said twice; the next look tries again.
-                log.error("the line on the air stands still: %s", error)
-            if closing:
-                return
-            self._tell()
-            self._bell.wait(_LOOK_S)
-
     def _advance(self) -> None:
         self._inbox.expire()
         if self._paused:
@@ -162,8 +138,8 @@ class Conductor:
         taken = self._inbox.take()
         if taken is None:
             return
-        self._now = Performance(taken, self._cast.part(), self._player, self._synthesis, self._bell.ring)
-        self._bell.ring()
+        self._now = Performance(taken, self._cast.part(), self._player, self._synthesis, self.nudge)
+        self.nudge()
 
     def _step(self, performance: Performance) -> None:
         if performance.taken.line.priority < Priority.URGENT and self._inbox.waiting_priority() is Priority.URGENT:
@@ -217,7 +193,7 @@ class Conductor:
             else:
                 self._inbox.postpone(performance.taken.seq)
             self._now = None
-            self._bell.ring()
+            self.nudge()
 
     def _finished(self, performance: Performance) -> None:
         report = performance.report()
@@ -227,7 +203,7 @@ class Conductor:
     def _finish(self, performance: Performance, outcome: Outcome, data: dict[str, object]) -> None:
         self._inbox.finish(performance.taken.seq, outcome, data)
         self._now = None
-        self._bell.ring()
+        self.nudge()
 
     def _tell(self) -> None:
         speaking = self._now.taken.line if self._now is not None and self._now.sounds else None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox
-from ishowtts.pipeline.bell import Bell
+from ishowtts.pipeline.rounds import Rounds
 from ishowtts.speech import Event
 
 log = logging.getLogger(__name__)
@@ -20,7 +19,7 @@ _RETRY_S = 1.0
 _IDLE_S = 30.0
 
 
-class Outbox:
+class Outbox(Rounds):
     """The thread `outbox`.
 
     Args:
@@ -29,41 +28,15 @@ class Outbox:
     """
 
     def __init__(self, inbox: Inbox, send: SendEvents, on_event: Callable[[Event], None]) -> None:
+        super().__init__("outbox")
         self._inbox = inbox
         self._send = send
         self._on_event = on_event
         self._told = 0
-        self._bell = Bell()
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name="outbox")
 
-    def start(self) -> None:
-        """Begin to send."""
-        self._thread.start()
-
-    def nudge(self) -> None:
-        """There are new events, or the broker is back."""
-        self._bell.ring()
-
-    def alive(self) -> bool:
-        """Whether the thread still runs."""
-        return self._thread.is_alive()
-
-    def close(self, timeout_s: float) -> None:
-        """Send what can be sent now, then end; the rest leaves after the next start."""
-        self._closing = True
-        self._bell.ring()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while True:
-            self._bell.lower()
-            last = self._closing
-            done = self._flush()
-            if last:
-                return
-            self._bell.wait(_IDLE_S if done else _RETRY_S)
+    def look(self, last: bool) -> float:
+        """Send what can be sent; what cannot leaves later, after the next start at the latest."""
+        return _IDLE_S if self._flush() else _RETRY_S
 
     def _flush(self) -> bool:
         """Send until nothing is left; False where the broker did not take all."""

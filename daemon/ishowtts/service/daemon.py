@@ -241,15 +241,11 @@ class Daemon:
 
     def _fault(self) -> str | None:
         """What keeps the appliance from doing its job and only a restart mends; `None` while all is well."""
-        for part, name in (
-            (self._conductor, "conductor"),
-            (self._intake, "intake"),
-            (self._outbox, "outbox"),
-            (self._herald, "herald"),
-            (self._player, "playback"),
-        ):
+        if not self._player.alive():
+            return "the thread playback has ended"
+        for part in (self._conductor, self._intake, self._outbox, self._herald):
             if not part.alive():
-                return f"the thread {name} has ended"
+                return f"the thread {part.name} has ended"
         stalled_s = time.monotonic() - self._conductor.looked_at
         return f"the conductor has stood still for {stalled_s:.0f} s" if stalled_s > _STALL_S else None
 
