@@ -73,7 +73,7 @@ def worker_pid(appliance: Appliance, client: Client) -> int:
 
 def strike(appliance: Appliance, client: Client, fault: str, worker: int, long: bool) -> str:
     """Publish a line, let the fault happen in its middle, and give its id."""
-    line_id = appliance.say(client, LONG if long else SHORT, seed=666 if fault == "raise" else 1)
+    line_id = appliance.say(client, LONG if long else SHORT, seed=666 if fault == "raise" else 1, speed=2)
     if fault != "raise":
         moment = "started" if long else "accepted"
         client.wait_for(
@@ -93,7 +93,7 @@ def test_twenty_faults_lose_no_line(f5_appliance: Appliance, mqtt_client: Client
         assert final["event"] == "finished", (fault, final)
         assert final["engine"] == "espeak", "the spare voice goes on from the segment that failed"
         if fault == "raise":
-            after = appliance.final(client, appliance.say(client, SHORT))
+            after = appliance.final(client, appliance.say(client, SHORT, speed=2))
             assert after["engine"] == "f5", "the worker outlives what it raised"
             spoken += 1
     assert len(FAULTS) == 20
