@@ -94,7 +94,17 @@ class Mqtt(_Section):
 
 
 class Optimisations(_Section):
-    """Switches of the F5 engine by name. The engine runs as upstream does, so there are none yet."""
+    """Switches of the F5 engine; `docs/f5.md` says what each is worth. `exact_padding: null`: where it pays."""
+
+    folds: bool = True
+    text_once: bool = True
+    reference_cache: bool = True
+    exact_padding: bool | None = None
+    cpu_kernels: bool = True
+    short_text: bool = True
+    int8: bool = False
+    guidance_skip: Literal[False, "plain", "reuse"] = False
+    nfe_policy: bool = False
 
 
 class F5(_Section):

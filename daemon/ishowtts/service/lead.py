@@ -9,7 +9,7 @@ from ishowtts.config import Config
 from ishowtts.engines import IsCancelled, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.exchange import Deadlines
-from ishowtts.engines.f5.options import F5Options
+from ishowtts.engines.f5.options import F5Options, Optimisations
 from ishowtts.engines.remote import RemoteEngine
 from ishowtts.engines.supervisor import Backoff, EngineStatus, State
 from ishowtts.engines.voices import VoiceShelf
@@ -126,6 +126,7 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
         precision=section.f5.precision,
         device=section.f5.device,
         cache_dir=str(config.cache_dir),
+        optimisations=Optimisations(**section.f5.optimisations.model_dump()),
     )
     deadlines = Deadlines(**section.deadlines.model_dump())
     backoff = Backoff(**section.restart.model_dump())

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-import types
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,18 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from ishowtts.bench.original import Original
+from ishowtts.bench.setting import Clip
 from ishowtts.engines.f5 import random
 from ishowtts.engines.f5.engine import F5Engine, F5Options
-from ishowtts.engines.f5.upstream import CFM
-
-# What upstream's inference module imports and never calls on the way that is compared, and the appliance leaves out.
-_UNCALLED = {
-    "pydub": ("AudioSegment", "silence"),
-    "transformers": ("pipeline",),
-    "matplotlib": ("use",),
-    "matplotlib.pylab": (),
-    "tqdm": ("tqdm",),
-}
 
 
 @pytest.fixture(scope="session")
@@ -54,39 +42,17 @@ def make_engine(checkpoint: Path) -> Iterator[Callable[..., F5Engine]]:
 
 
 @pytest.fixture(scope="session")
-def upstream() -> Iterator[Any]:
-    """`f5_tts.infer.utils_infer`, with stand-ins for what it imports and never calls here."""
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name, members in _UNCALLED.items():
-            module = types.ModuleType(name)
-            for member in members:
-                setattr(module, member, lambda *_, **__: None)
-            if name == "matplotlib":
-                module.__path__ = []  # type: ignore[attr-defined]
-            patch.setitem(sys.modules, name, module)
-        patch.setattr(sys.modules["f5_tts.model"], "CFM", CFM, raising=False)
-        patch.setattr(sys, "path", list(sys.path))  # it appends to it
-        patch.setenv("PYTORCH_ENABLE_MPS_FALLBACK", "1")
-        module = importlib.import_module("f5_tts.infer.utils_infer")
-        yield module
-        sys.modules.pop("f5_tts.infer.utils_infer", None)
+def upstream(checkpoint: Path) -> Original:
+    """Upstream itself over the tiny checkpoint, fp32 on the CPU."""
+    return Original(checkpoint, "cpu")
 
 
-@pytest.fixture
-def upstream_sound(upstream: Any) -> Callable[..., np.ndarray]:
-    """`upstream_sound(engine, audio, rate_hz, ref_text, text, seed, **settings)`: the wave of one chunk."""
+@pytest.fixture(scope="session")
+def upstream_sound(upstream: Original) -> Callable[..., np.ndarray]:
+    """`upstream_sound(audio, rate_hz, ref_text, text, seed, **settings)`: the wave of one chunk."""
 
-    def speak(  # noqa: PLR0917 - in upstream's order
-        engine: F5Engine, audio: torch.Tensor, rate_hz: int, ref_text: str, text: str, seed: int, **settings: Any
-    ) -> np.ndarray:
-        torch.manual_seed(seed)
-        settings = {"nfe_step": 7, "cfg_strength": 2.0, "speed": 1.0} | settings
-        wave, _, _ = next(
-            upstream.infer_batch_process(
-                (audio, rate_hz), ref_text, [text], engine._cfm, engine._vocos, progress=None, device="cpu", **settings
-            )
-        )
-        return np.asarray(wave)
+    def speak(audio: torch.Tensor, rate_hz: int, ref_text: str, text: str, seed: int, **settings: Any) -> np.ndarray:
+        settings = {"nfe_step": 7} | settings
+        return upstream.speak(Clip(audio, rate_hz, ref_text), text, seed=seed, **settings)
 
     return speak

@@ -17,6 +17,8 @@ from safetensors.torch import load_file, save_file
 from ishowtts.engines.f5 import checkpoint as checkpoints
 from ishowtts.engines.f5 import random
 from ishowtts.engines.f5.engine import F5Engine, F5Options
+from ishowtts.engines.f5.shapes import dit_shapes, vocoder_shapes
+from ishowtts.engines.f5.stock import build_cfm, build_vocos
 from ishowtts.engines.weights import locate
 from ishowtts.errors import WeightsError
 
@@ -118,10 +120,20 @@ def official(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_official_layout_gives_the_same_model(checkpoint: Path, official: Path) -> None:
-    for load in (checkpoints.load_cfm, checkpoints.load_vocos):
-        ours, theirs = (load(locate(folder)).state_dict() for folder in (checkpoint, official))
-        assert ours.keys() == theirs.keys()
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    ours, theirs = (checkpoints.load(locate(folder)) for folder in (checkpoint, official))
+    assert (ours.model.arch, ours.vocab) == (theirs.model.arch, theirs.vocab)
+    for one, other in ((ours.cfm, theirs.cfm), (ours.vocos, theirs.vocos)):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("size", ["tiny", "small"])
+def test_the_expected_tensors_are_those_of_upstreams_modules(size: random.Size) -> None:
+    model, vocoder = random._DITS[size], random._vocoder(*random._VOCODERS[size])
+    cfm = build_cfm(random.Model(arch=model), {str(i): i for i in range(40)})
+    vocos = build_vocos(vocoder)
+    assert dit_shapes(model, 40) == {name: tuple(tensor.shape) for name, tensor in cfm.state_dict().items()}
+    assert vocoder_shapes(vocoder) == {name: tuple(tensor.shape) for name, tensor in vocos.state_dict().items()}
 
 
 def test_a_program_in_a_pickle_does_not_run(official: Path, tmp_path: Path) -> None:
@@ -129,10 +141,10 @@ def test_a_program_in_a_pickle_does_not_run(official: Path, tmp_path: Path) -> N
     path = official / "vocos" / "pytorch_model.bin"
     torch.save({"weight": Program(proof)}, path)
     with pytest.raises(WeightsError, match="holds more than tensors"):
-        checkpoints.load_vocos(locate(official))
+        checkpoints.load(locate(official))
     path.write_bytes(pickle.dumps({"weight": Program(proof)}))
     with pytest.raises(WeightsError, match="holds more than tensors"):
-        checkpoints.load_vocos(locate(official))
+        checkpoints.load(locate(official))
     assert not proof.exists()
 
 
@@ -141,7 +153,7 @@ def test_a_truncated_pickle_is_told(official: Path) -> None:
     assert zipfile.is_zipfile(path)
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(WeightsError, match="truncated"):
-        checkpoints.load_vocos(locate(official))
+        checkpoints.load(locate(official))
 
 
 def test_the_same_seed_makes_the_same_checkpoint_and_nothing_in_it_is_zero(checkpoint: Path, tmp_path: Path) -> None:

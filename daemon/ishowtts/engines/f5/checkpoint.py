@@ -1,29 +1,24 @@
-"""From files to upstream's modules, with every mismatch told in one sentence."""
+"""From files to tensors, with every mismatch told in one sentence. Imports nothing of upstream: that costs seconds."""
 
 from __future__ import annotations
 
 import pickle
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ishowtts.engines.f5.architecture import BASE, Model, Vocoder, read_model, read_vocoder
-from ishowtts.engines.f5.upstream import (
-    CFM,
-    DiT,
-    ISTFTHead,
-    MelSpectrogramFeatures,
-    Vocos,
-    VocosBackbone,
-    get_tokenizer,
-)
+from ishowtts.engines.f5.shapes import Shapes, dit_shapes, vocoder_shapes
 from ishowtts.engines.weights import Weights
 from ishowtts.errors import WeightsError
+
+Tensors = dict[str, Tensor]
 
 _EMA = "ema_model."
 # What training leaves in the official file and upstream drops as well.
@@ -31,54 +26,47 @@ _DROPPED = {"initted", "step", "mel_spec.mel_stft.mel_scale.fb", "mel_spec.mel_s
 _AGAIN = "fetch the weights again"
 
 
-def load_cfm(weights: Weights) -> CFM:
-    """The flow-matching model with its DiT: fp32, on the CPU, in eval mode. Raises WeightsError."""
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in memory, complete and of the described shape.
+
+    Attributes:
+        vocab: token to index.
+        cfm: upstream's `CFM`, by upstream's names.
+        vocos: `Vocos`, by its names.
+    """
+
+    model: Model
+    vocoder: Vocoder
+    vocab: dict[str, int]
+    cfm: Tensors
+    vocos: Tensors
+
+
+def load(weights: Weights) -> Checkpoint:
+    """Read and check everything; fp32 (or as stored), on the CPU. Raises WeightsError."""
     model = read_model(weights.architecture) if weights.architecture else BASE
+    vocoder = read_vocoder(weights.vocoder_config)
     vocab = read_vocab(weights.vocab)
-    cfm = build_cfm(model, vocab)
-    tensors = _without_ema(_read_safetensors(weights.model))
-    rows = tensors.get("transformer.text_embed.text_embed.weight")
+    cfm = _without_ema(_read_safetensors(weights.model))
+    rows = cfm.get("transformer.text_embed.text_embed.weight")
     if rows is not None and rows.shape[0] != len(vocab) + 1:
         raise WeightsError(
             f"{weights.vocab} has {len(vocab)} tokens, but {weights.model} was trained on {rows.shape[0] - 1}; "
             "use the vocab.txt that came with it"
         )
-    _fill(cfm, tensors, weights.model)
-    return cfm.eval()
-
-
-def load_vocos(weights: Weights) -> Vocos:
-    """The vocoder: fp32, on the CPU, in eval mode. Raises WeightsError."""
-    vocos = build_vocos(read_vocoder(weights.vocoder_config))
+    _expect(dit_shapes(model.arch, len(vocab)), cfm, weights.model)
     path = weights.vocoder
-    _fill(vocos, _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path), path)
-    return vocos.eval()
-
-
-def build_cfm(model: Model, vocab: dict[str, int]) -> CFM:
-    """An untrained model of this shape."""
-    transformer = DiT(**model.arch.model_dump(), mel_dim=model.mel_spec.n_mel_channels, text_num_embeds=len(vocab))
-    return CFM(
-        transformer=transformer,
-        mel_spec_kwargs=model.mel_spec.model_dump(),
-        odeint_kwargs={"method": "euler"},
-        vocab_char_map=vocab,
-    )
-
-
-def build_vocos(vocoder: Vocoder) -> Vocos:
-    """An untrained vocoder of this shape."""
-    return Vocos(
-        feature_extractor=MelSpectrogramFeatures(**vocoder.feature_extractor.init_args.model_dump()),
-        backbone=VocosBackbone(**vocoder.backbone.init_args.model_dump()),
-        head=ISTFTHead(**vocoder.head.init_args.model_dump()),
-    )
+    vocos = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    _expect(vocoder_shapes(vocoder), vocos, path)
+    return Checkpoint(model, vocoder, vocab, cfm, vocos)
 
 
 def read_vocab(path: Path) -> dict[str, int]:
     """Token to index, as upstream reads it: one token a line, a space first. Raises WeightsError."""
     try:
-        vocab: dict[str, int] = get_tokenizer(str(path), "custom")[0]
+        with path.open(encoding="utf-8") as lines:
+            vocab = {line[:-1]: i for i, line in enumerate(lines)}
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path} cannot be read as a list of tokens; {_AGAIN}") from error
     if vocab.get(" ") != 0:
@@ -86,14 +74,14 @@ def read_vocab(path: Path) -> dict[str, int]:
     return vocab
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _read_safetensors(path: Path) -> Tensors:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} is truncated or no safetensors file; {_AGAIN}") from error
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def _read_pickle(path: Path) -> Tensors:
     """Read torch's old format with its restricted reader: tensors only, no code of the file runs."""
     try:
         with warnings.catch_warnings():
@@ -106,26 +94,25 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def _without_ema(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _without_ema(tensors: Mapping[str, Tensor]) -> Tensors:
     plain = {name.removeprefix(_EMA): tensor for name, tensor in tensors.items()}
     return {name: tensor for name, tensor in plain.items() if name not in _DROPPED}
 
 
-def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    wanted = module.state_dict()
-    for name, place in wanted.items():
+def _expect(shapes: Shapes, tensors: Tensors, path: Path) -> None:
+    for name, shape in shapes.items():
         if name not in tensors:
             raise WeightsError(f"{path} lacks the tensor {name}; {_AGAIN}, with the description that belongs to them")
-        if tensors[name].shape != place.shape:
-            found, expected = list(tensors[name].shape), list(place.shape)
+        if tuple(tensors[name].shape) != shape:
             raise WeightsError(
-                f"{path} holds {name} with the shape {found}, but its description asks for {expected}; "
-                f"{_AGAIN}, with the description that belongs to them"
+                f"{path} holds {name} with the shape {list(tensors[name].shape)}, but its description asks for "
+                f"{list(shape)}; {_AGAIN}, with the description that belongs to them"
             )
-    unknown = sorted(set(tensors) - set(wanted))
+        if not tensors[name].is_floating_point():
+            raise WeightsError(f"{path} holds {name} as {tensors[name].dtype}, not as numbers with a point; {_AGAIN}")
+    unknown = sorted(set(tensors) - set(shapes))
     if unknown:
         raise WeightsError(
             f"{path} holds {unknown[0]}, which its description does not know; "
             f"{_AGAIN}, with the description that belongs to them"
         )
-    module.load_state_dict(dict(tensors))

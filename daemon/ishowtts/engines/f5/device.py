@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import torch
 
@@ -11,6 +12,8 @@ from ishowtts.errors import EngineError
 
 _log = logging.getLogger(__name__)
 
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
+_NO_MEMORY = ("out of memory", "can't allocate memory", "nvmapmemalloc", "cublas_status_alloc_failed")
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -28,10 +31,27 @@ def choose_device(wanted: Device) -> torch.device:
 
 
 def choose_dtype(wanted: Precision, device: torch.device) -> torch.dtype:
-    """`auto` is fp16 on CUDA, else fp32."""
-    if wanted == "auto":
-        return torch.float16 if device.type == "cuda" else torch.float32
-    return _DTYPES[wanted]
+    """`auto` is fp16 on CUDA, bf16 on processors that multiply it, else fp32."""
+    if wanted != "auto":
+        return _DTYPES[wanted]
+    if device.type == "cuda":
+        return torch.float16
+    return torch.bfloat16 if multiplies_bf16() else torch.float32
+
+
+def multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this processor has products of bf16; others emulate them, many times slower than fp32."""
+    try:
+        flags = next((line for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), "")
+    except OSError:
+        return False
+    return not _BF16_FLAGS.isdisjoint(flags.split())
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an allocation failed: on Jetson and on CPUs that is a plain RuntimeError, known by its words."""
+    words = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(phrase in words for phrase in _NO_MEMORY)
 
 
 def cuda_fault() -> str | None:

@@ -1,26 +1,27 @@
-"""F5-TTS with Vocos as upstream runs it: one segment at a time, no optimisation."""
+"""The F5 engine: keeps the contract of `Engine` over one of two models, the fast one or upstream's."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ishowtts.engines import Cancelled, IsCancelled, Progress, ReportProgress, VoiceCard
-from ishowtts.engines.f5 import reference
+from ishowtts import text as texts
+from ishowtts.engines import IsCancelled, Progress, ReportProgress, VoiceCard
+from ishowtts.engines.f5 import checkpoint, fast, policy, reference
 from ishowtts.engines.f5.architecture import RATE_HZ
-from ishowtts.engines.f5.checkpoint import load_cfm, load_vocos
-from ishowtts.engines.f5.device import choose_device, choose_dtype
+from ishowtts.engines.f5.device import choose_device, choose_dtype, is_out_of_memory
+from ishowtts.engines.f5.job import Job, Model
 from ishowtts.engines.f5.options import F5Options
 from ishowtts.engines.f5.reference import Reference
-from ishowtts.engines.f5.upstream import CFM, Vocos, convert_char_to_pinyin
+from ishowtts.engines.f5.seam import join
 from ishowtts.engines.voices import VoiceShelf
 from ishowtts.engines.weights import locate
 from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, WeightsError
@@ -30,11 +31,13 @@ __all__ = ["F5Engine", "F5Options"]
 
 _log = logging.getLogger(__name__)
 
-_SWAY = -1.0
-_SHORT_TEXT_BYTES = 10
-_SHORT_TEXT_SPEED = 0.3
-_MOST_FRAMES = 8192  # the text encoder has no more positions
 _WARM_TEXT = "This is how I sound when I am warm."
+_WARM_SPEECH_S = (1.0, 3.0)
+_SMALLEST_BYTES = 16  # the smallest segment that a text without memory is cut into
+
+
+class OutOfMemory(SynthesisError):
+    """This segment did not fit into memory; a shorter one may."""
 
 
 class F5Engine:
@@ -44,8 +47,7 @@ class F5Engine:
         self._options = options
         self._shelf = VoiceShelf(Path(options.voices_dir) if options.voices_dir else None)
         self._references: dict[str, Reference] = {}
-        self._cfm: CFM | None = None
-        self._vocos: Vocos | None = None
+        self._model: Model | None = None
         self._device = torch.device("cpu")
 
     @property
@@ -63,27 +65,19 @@ class F5Engine:
 
         Raises:
             WeightsError, VoiceError: they cannot be used.
-            EngineError: CUDA was asked for and does not work.
+            EngineError: CUDA was asked for and does not work, or there is not enough memory.
         """
-        for switch in self._options.optimisations:
-            _log.warning("the F5 engine knows no optimisation %r; it is left out", switch)
         progress(Progress("load", 0, 3))
         self._device = choose_device(self._options.device)
         dtype = choose_dtype(self._options.precision, self._device)
         weights = locate(Path(self._options.weights))
         if weights is None:
             raise WeightsError(f"there are no weights in {self._options.weights}; `ishowtts fetch` gets them")
-        cfm = load_cfm(weights)
+        loaded = checkpoint.load(weights)
         progress(Progress("load", 1, 3))
-        vocos = load_vocos(weights)
+        with _as_engine_error("load the model"), torch.inference_mode():
+            self._model = self._make_model(loaded, dtype)
         progress(Progress("load", 2, 3))
-        with _torch_errors(self._device):
-            rotary = cfm.transformer.rotary_embed
-            angles = rotary.inv_freq.clone()
-            cfm = cfm.to(self._device, dtype)
-            # In half precision these would be off by up to half a radian at the end of a line.
-            rotary.inv_freq = angles.to(self._device)
-            self._cfm, self._vocos = cfm, vocos.to(self._device)
         self.prepare(None)
         progress(Progress("load", 3, 3))
         _log.info("F5 is loaded from %s: %s on %s", weights.folder, dtype, self._device)
@@ -94,13 +88,26 @@ class F5Engine:
         return VoiceCard(prepared.name, prepared.max_segment_bytes)
 
     def warm(self, progress: ReportProgress) -> None:
-        """Speak one sentence to nobody."""
-        progress(Progress("warm", 0, 1))
-        self.synthesize(Segment("warm", 0, 1, _WARM_TEXT, seed=0), lambda: False)
-        progress(Progress("warm", 1, 1))
+        """Speak to nobody, along the path that lines take, once in every length that runs have.
+
+        Raises:
+            EngineError: that fails; the sentence says what to mend.
+        """
+        voice = self._reference(None)
+        lengths = [bucket for bucket in self._buckets() if bucket > voice.frames + 1] or [
+            voice.frames + round(speech_s * policy.FRAMES_PER_S) for speech_s in _WARM_SPEECH_S
+        ]
+        progress(Progress("warm", 0, len(lengths)))
+        for i, frames in enumerate(lengths):
+            job = Job(voice, voice.text + _WARM_TEXT, frames, self._options.nfe_step, seed=0)
+            with _as_engine_error("speak its first words"), torch.inference_mode():
+                self._loaded().render([job], lambda: False)
+            progress(Progress("warm", i + 1, len(lengths)))
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         """Speak one segment: S16 mono at 24 kHz, clipped where it is too loud.
+
+        What does not fit into memory is spoken in halves.
 
         Raises:
             SynthesisError: this text cannot be spoken.
@@ -110,46 +117,96 @@ class F5Engine:
         """
         started = time.monotonic()
         voice = self._reference(segment.voice)
-        nfe_step = segment.nfe_step or self._options.nfe_step
-        samples = to_int16(self.render(segment, cancelled))
+        nfe_step = self._job(segment, voice).nfe_step
+        samples = to_int16(self._in_pieces(segment, segment.text, cancelled))
         return Utterance(samples, RATE_HZ, time.monotonic() - started, self.name, voice.name, nfe_step)
 
     def render(self, segment: Segment, cancelled: IsCancelled) -> NDArray[np.float32]:
         """`synthesize` in floating point, [samples] at 24 kHz, not clipped: equal to upstream's."""
-        if self._cfm is None or self._vocos is None:
-            raise EngineUnavailable("the F5 engine is not loaded")
-        text = segment.text.strip()
-        if not text:
-            raise SynthesisError("there is nothing to say in this text")
-        voice = self._reference(segment.voice)
-        frames = _frames(voice, text, segment.speed or 1.0)
-        tokens = convert_char_to_pinyin([voice.text + text])  # together: tokens of the parts differ
-        with _torch_errors(self._device), torch.inference_mode(), _polled(self._cfm, cancelled):
-            mel, _ = self._cfm.sample(
-                cond=voice.audio.to(self._device),
-                text=tokens,
-                duration=frames,
-                steps=segment.nfe_step or self._options.nfe_step,
-                cfg_strength=self._options.cfg_strength,
-                sway_sampling_coef=_SWAY,
-                seed=segment.seed,
-            )
-            wave = self._vocos.decode(mel.to(torch.float32)[:, voice.frames :, :].permute(0, 2, 1))
-            sound: NDArray[np.float32] = (wave * voice.gain).squeeze().cpu().numpy()
-        if not np.isfinite(sound).all():
-            raise SynthesisError(f"the model made no finite sound of {text[:40]!r}; try engine.f5.precision fp32")
-        return sound
+        return self.render_batch([segment], cancelled)[0]
+
+    def render_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[NDArray[np.float32]]:
+        """Several segments of one `nfe_step` in one go; each sounds as it does alone.
+
+        Raises:
+            OutOfMemory: they do not fit into memory together.
+        """
+        model = self._loaded()
+        jobs = [self._job(segment, self._reference(segment.voice)) for segment in segments]
+        with _torch_errors(self._device), torch.inference_mode():
+            sounds = [sound.cpu().numpy() for sound in model.render(jobs, cancelled)]
+        for segment, sound in zip(segments, sounds, strict=True):
+            if not np.isfinite(sound).all():
+                raise SynthesisError(
+                    f"the model made no finite sound of {segment.text[:40]!r}; try engine.f5.precision fp32"
+                )
+        return sounds
 
     def close(self) -> None:
         """Let go of the weights. Idempotent."""
-        self._cfm = self._vocos = None
+        self._model = None
         self._references.clear()
+
+    def _make_model(self, loaded: checkpoint.Checkpoint, dtype: torch.dtype) -> Model:
+        switches = self._options.optimisations
+        cfg_strength = self._options.cfg_strength
+        odd = fast.unsupported(loaded.model, loaded.vocoder)
+        if odd is None and switches.need_fast_model:
+            return fast.FastModel(
+                loaded, self._device, dtype, switches, cfg_strength=cfg_strength, buckets=self._buckets()
+            )
+        if odd is not None:
+            _log.warning("upstream's modules run, slower: the fast model does not know %s of these weights", odd)
+        from ishowtts.engines.f5.stock import StockModel
+
+        return StockModel(loaded, self._device, dtype, cfg_strength)
+
+    def _buckets(self) -> tuple[int, ...]:
+        """Lengths that runs are padded to: none where every run has its own, as is fastest on CPUs."""
+        wanted = self._options.optimisations.exact_padding
+        return policy.BUCKETS if (self._device.type == "cuda" if wanted is None else wanted) else ()
+
+    def _loaded(self) -> Model:
+        if self._model is None:
+            raise EngineUnavailable("the F5 engine is not loaded")
+        return self._model
+
+    def _in_pieces(self, segment: Segment, text: str, cancelled: IsCancelled) -> NDArray[np.float32]:
+        try:
+            return self.render(replace(segment, text=text), cancelled)
+        except OutOfMemory:
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+            halves = texts.segments(text, max(_SMALLEST_BYTES, len(text.encode()) // 2 + 8))
+            if len(halves) < 2:
+                raise
+        _log.warning("a segment of %d bytes did not fit into memory; it is spoken in parts", len(text.encode()))
+        return join([self._in_pieces(segment, half, cancelled) for half in halves])
+
+    def _job(self, segment: Segment, voice: Reference) -> Job:
+        said = segment.text.strip()
+        if not said:
+            raise SynthesisError("there is nothing to say in this text")
+        joined = voice.text + said
+        switches = self._options.optimisations
+        speech = policy.speech_frames(
+            voice.frames, voice.text, said, segment.speed or 1.0, short_text=switches.short_text
+        )
+        frames = policy.total_frames(voice.frames, speech, self._loaded().tokens(joined))
+        if frames > policy.MOST_FRAMES:
+            raise SynthesisError(
+                f"a segment of {len(said.encode())} bytes is too long for the voice {voice.name!r}, "
+                f"which takes {voice.max_segment_bytes}"
+            )
+        usual = policy.nfe_for(speech) if switches.nfe_policy else self._options.nfe_step
+        return Job(voice, joined, frames, segment.nfe_step or usual, segment.seed)
 
     def _reference(self, name: str | None) -> Reference:
         wanted = name or self._options.default_voice
-        if wanted not in self._references:
-            self._references[wanted] = reference.read(self._shelf.find(wanted))
-        return self._references[wanted]
+        kept = self._references.get(wanted)
+        if kept is None or not self._options.optimisations.reference_cache:
+            kept = self._references[wanted] = reference.read(self._shelf.find(wanted))
+        return kept
 
 
 def to_int16(sound: NDArray[np.float32]) -> Samples:
@@ -158,33 +215,15 @@ def to_int16(sound: NDArray[np.float32]) -> Samples:
     return samples
 
 
-def _frames(voice: Reference, text: str, speed: float) -> int:
-    """Reference and speech together: the speech takes its share by bytes, very short texts are given more time."""
-    if len(text.encode()) < _SHORT_TEXT_BYTES:
-        speed = _SHORT_TEXT_SPEED
-    frames = voice.frames + int(voice.frames / len(voice.text.encode()) * len(text.encode()) / speed)
-    if frames > _MOST_FRAMES:
-        raise SynthesisError(
-            f"a segment of {len(text.encode())} bytes is too long for the voice {voice.name!r}, "
-            f"which takes {voice.max_segment_bytes}"
-        )
-    return frames
-
-
 @contextmanager
-def _polled(cfm: CFM, cancelled: IsCancelled) -> Iterator[None]:
-    """Ask `cancelled` before each evaluation, and leave no text of a broken run behind for the next one."""
-
-    def poll(*_: Any) -> None:
-        if cancelled():
-            raise Cancelled
-
-    hook = cfm.transformer.register_forward_pre_hook(poll)
+def _as_engine_error(task: str) -> Iterator[None]:
+    """What torch cannot do before there is a line to blame for it."""
     try:
         yield
-    finally:
-        hook.remove()
-        cfm.transformer.clear_cache()
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise EngineError(f"there is not enough memory to {task}; end other programs, or give it more") from error
+        raise EngineError(f"torch cannot {task}: {str(error).splitlines()[0]}") from error
 
 
 @contextmanager
@@ -192,9 +231,9 @@ def _torch_errors(device: torch.device) -> Iterator[None]:
     """Torch's errors as ours: memory ends a segment; anything else on CUDA may have poisoned the context."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise SynthesisError("there is not enough GPU memory for this segment") from error
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory("there is not enough memory for this segment") from error
         problem = str(error).splitlines()[0]
         if device.type == "cuda":
             raise EngineError(f"CUDA failed: {problem}") from error

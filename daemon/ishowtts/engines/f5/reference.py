@@ -11,6 +11,7 @@ import torchaudio
 from torch import Tensor
 
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
+from ishowtts.engines.f5.spectrum import log_mel
 from ishowtts.engines.voices import Voice
 from ishowtts.errors import VoiceError
 
@@ -30,6 +31,7 @@ class Reference:
         rms: loudness of the clip as it was recorded.
         text: its words, ending as upstream ends them.
         max_segment_bytes: the longest text that fits beside it.
+        mel: log mel of the clip, fp32 [frames + 1, 100].
     """
 
     name: str
@@ -37,6 +39,7 @@ class Reference:
     rms: float
     text: str
     max_segment_bytes: int
+    mel: Tensor
 
     @property
     def frames(self) -> int:
@@ -91,7 +94,7 @@ def prepare(name: str, audio: Tensor, rate_hz: int, text: str) -> Reference:
     max_bytes = int(len(text.encode()) / length_s * (_WINDOW_S - length_s))
     if len(text[-1].encode()) == 1:
         text = text + " "
-    return Reference(name, audio, float(rms), text, max_bytes)
+    return Reference(name, audio, float(rms), text, max_bytes, log_mel(audio[0]))
 
 
 def end_sentence(text: str) -> str:

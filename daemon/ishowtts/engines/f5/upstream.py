@@ -1,4 +1,4 @@
-"""The one door to f5-tts and vocos: their modules, without the trainer that f5-tts starts on import."""
+"""The one door to f5-tts: its modules, without the trainer that f5-tts starts on import."""
 
 from __future__ import annotations
 
@@ -29,21 +29,6 @@ _stand_in_for_the_package()
 with warnings.catch_warnings():
     # What these packages say of their own dependencies helps nobody who runs an appliance.
     warnings.simplefilter("ignore")
-    from f5_tts.model.backbones.dit import DiT
-    from f5_tts.model.cfm import CFM
-    from f5_tts.model.utils import convert_char_to_pinyin, get_tokenizer
-    from vocos import Vocos
-    from vocos.feature_extractors import MelSpectrogramFeatures
-    from vocos.heads import ISTFTHead
-    from vocos.models import VocosBackbone
+    from f5_tts.model.utils import convert_char_to_pinyin
 
-__all__ = [
-    "CFM",
-    "DiT",
-    "ISTFTHead",
-    "MelSpectrogramFeatures",
-    "Vocos",
-    "VocosBackbone",
-    "convert_char_to_pinyin",
-    "get_tokenizer",
-]
+__all__ = ["convert_char_to_pinyin"]

@@ -1,0 +1,87 @@
+"""From the checkpoint's tensors to the functional model's parts, laid out for the kernels that were chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ishowtts.engines.f5.architecture import MELS
+from ishowtts.engines.f5.architecture import Dit as Description
+from ishowtts.engines.f5.dit import Block, Dit
+from ishowtts.engines.f5.kernels import ATTENTIONS, LINEARS, Linear, Side
+from ishowtts.engines.f5.text_encoder import TextBlock, TextEncoder
+from ishowtts.engines.f5.tuning import Choice
+
+
+def assemble_dit(
+    tensors: Mapping[str, Tensor],
+    description: Description,
+    device: torch.device,
+    dtype: torch.dtype,
+    kernels: Choice,
+    *,
+    merge_qkv: bool,
+) -> Dit:
+    """The step loop's weights.
+
+    Args:
+        tensors: of the transformer, by upstream's names without `transformer.`.
+        merge_qkv: queries, keys and values as one product.
+    """
+    make = LINEARS[kernels.linear]
+
+    def pair(*names: str) -> tuple[Tensor, Tensor]:
+        """Weights and biases of these linears, one above the other."""
+        weight, bias = (torch.cat([tensors[f"{name}.{part}"] for name in names]) for part in ("weight", "bias"))
+        return weight.to(device, dtype), bias.to(device, dtype)
+
+    def block(i: int) -> Block:
+        name = f"transformer_blocks.{i}"
+        parts = [f"{name}.attn.{part}" for part in ("to_q", "to_k", "to_v")]
+        qkv: Linear = make(*pair(*parts)) if merge_qkv else Side([make(*pair(part)) for part in parts])
+        return Block(
+            qkv=qkv,
+            out=make(*pair(f"{name}.attn.to_out.0")),
+            up=make(*pair(f"{name}.ff.ff.0.0"), gelu=True),
+            down=make(*pair(f"{name}.ff.ff.2")),
+        )
+
+    weight = tensors["input_embed.proj.weight"].to(device, torch.float32)
+    from_mel, from_voice, from_text = weight[:, :MELS], weight[:, MELS : 2 * MELS], weight[:, 2 * MELS :]
+    return Dit(
+        from_mel=from_mel.to(dtype),
+        from_voice=from_voice,
+        from_text=from_text,
+        bias=tensors["input_embed.proj.bias"].to(device, torch.float32),
+        convs=(pair("input_embed.conv_pos_embed.conv1d.0"), pair("input_embed.conv_pos_embed.conv1d.2")),
+        blocks=tuple(block(i) for i in range(description.depth)),
+        to_mel=pair("proj_out"),
+        attention=ATTENTIONS[kernels.attention],
+        heads=description.heads,
+        dtype=dtype,
+    )
+
+
+def assemble_text_encoder(tensors: Mapping[str, Tensor], description: Description, device: torch.device) -> TextEncoder:
+    """The text encoder's weights, fp32."""
+
+    def get(name: str) -> Tensor:
+        return tensors[f"text_embed.{name}"].to(device, torch.float32)
+
+    def pair(name: str) -> tuple[Tensor, Tensor]:
+        return get(f"{name}.weight"), get(f"{name}.bias")
+
+    def block(name: str) -> TextBlock:
+        return TextBlock(
+            conv=pair(f"{name}.dwconv"),
+            norm=pair(f"{name}.norm"),
+            up=pair(f"{name}.pwconv1"),
+            down=pair(f"{name}.pwconv2"),
+            gamma=get(f"{name}.grn.gamma").flatten(),
+            beta=get(f"{name}.grn.beta").flatten(),
+        )
+
+    blocks = tuple(block(f"text_blocks.{i}") for i in range(description.conv_layers))
+    return TextEncoder(get("text_embed.weight"), blocks)

@@ -1,0 +1,121 @@
+"""How products are computed on this machine. The mathematics (`dit`) says what; which of these runs, `tuning` decides.
+
+Packed and int8 linears are oneDNN's, through the operators that torch's own compiler emits for CPUs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_GELU: tuple[str, list[float], str] = ("gelu", [], "tanh")
+_NOTHING: tuple[str, list[float], str] = ("none", [], "")
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Frames of each item of a padded batch: [batch] of them are real."""
+
+    frames: tuple[int, ...]
+    keep: Tensor
+    """bool [batch, longest]."""
+
+
+class Linear(Protocol):
+    """`x @ weight.T + bias`, [..., inputs] to [..., outputs], and GELU (tanh) behind it where it was made so."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply it."""
+
+
+Attention = Callable[[Tensor, Tensor, Tensor, Lengths | None], Tensor]
+"""Queries, keys, values, [batch, heads, frames, 64] each, to [batch, frames, heads * 64]; padding is never seen."""
+
+
+class PlainLinear:
+    """Torch's own."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False) -> None:
+        self._weight, self._bias, self._gelu = weight, bias, gelu
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply it."""
+        y = F.linear(x, self._weight, self._bias)
+        return F.gelu(y, approximate="tanh") if self._gelu else y
+
+
+class PackedLinear:
+    """oneDNN with the weight laid out beforehand for `rows` rows, and GELU fused."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False, rows: int = 2048) -> None:
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
+        self._bias = bias
+        self._after = _GELU if gelu else _NOTHING
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply it."""
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, *self._after)
+        return y
+
+
+class Int8Linear:
+    """oneDNN in whole numbers: weights s8 for each output, activations u8 for the tensor, measured as it comes."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False, rows: int = 2048) -> None:
+        scale = (weight.float().abs().amax(1) / 127).clamp(min=1e-12)
+        whole = (weight.float() / scale.unsqueeze(1)).round().to(torch.int8)
+        self._weight = torch.ops.onednn.qlinear_prepack(whole.contiguous(), [rows, weight.shape[1]])
+        self._scale = scale
+        self._zero = torch.zeros(len(scale), dtype=torch.int32)
+        self._bias = bias.float()
+        self._after = _GELU if gelu else _NOTHING
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply it."""
+        low, high = (float(end) for end in torch.aminmax(x))
+        step = max((max(high, 0.0) - min(low, 0.0)) / 255, 1e-12)
+        zero = min(max(round(-min(low, 0.0) / step), 0), 255)
+        whole = torch.quantize_per_tensor(x.float(), step, zero, torch.quint8).int_repr()
+        y: Tensor = torch.ops.onednn.qlinear_pointwise(
+            whole, step, zero, self._weight, self._scale, self._zero, self._bias, 1.0, 0, x.dtype, *self._after
+        )
+        return y
+
+
+class Side:
+    """Several linears of one input, their outputs side by side."""
+
+    def __init__(self, parts: Sequence[Linear]) -> None:
+        self._parts = parts
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply each."""
+        return torch.cat([part(x) for part in self._parts], dim=-1)
+
+
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
+    """Torch's own."""
+    mask = None if lengths is None else lengths.keep[:, None, None, :]
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
+
+
+def explicit_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
+    """Two products and a softmax, head by head while it is in the cache: for bf16 products on CPUs."""
+    batch, heads, frames, width = q.shape
+    out = q.new_zeros(batch, frames, heads, width)
+    scaled = q * width**-0.5
+    for b in range(batch):
+        count = frames if lengths is None else lengths.frames[b]
+        for h in range(heads):
+            weights = torch.softmax(torch.mm(scaled[b, h, :count], k[b, h, :count].t()), -1)
+            out[b, :count, h] = torch.mm(weights, v[b, h, :count])
+    return out.flatten(2)
+
+
+LINEARS: dict[str, Callable[..., Linear]] = {"plain": PlainLinear, "packed": PackedLinear, "int8": Int8Linear}
+ATTENTIONS: dict[str, Attention] = {"fused": fused_attention, "explicit": explicit_attention}

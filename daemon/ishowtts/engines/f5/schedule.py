@@ -1,0 +1,64 @@
+"""At which times the flow is evaluated, and where it is guided: policy, and a few numbers."""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+
+import torch
+from torch import Tensor
+
+SWAY = -1.0
+
+# Empirically pruned steps (Fast F5-TTS, EPSS) in thirty-seconds of the way, as upstream's `get_epss_timesteps`.
+_EPSS: dict[int, list[int]] = {
+    5: [0, 2, 4, 8, 16, 32],
+    6: [0, 2, 4, 6, 8, 16, 32],
+    7: [0, 2, 4, 6, 8, 16, 24, 32],
+    10: [0, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32],
+    12: [0, 2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32],
+    16: [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32],
+}
+_EARLY = 0.08  # of the way: at NFE 7 the first four steps, which together are less than a twelfth of it
+
+
+class Guidance(Enum):
+    """What one evaluation does about classifier-free guidance."""
+
+    FULL = "both branches"
+    REUSE = "the conditional branch, and the last difference between the two"
+    NONE = "the conditional branch alone"
+
+
+def times(nfe_step: int) -> Tensor:
+    """Times of the evaluations and the end: fp32 [nfe_step + 1], from 0 to 1.
+
+    EPSS where it is defined, else uniform, then sway sampling (F5-TTS, equation 7) as upstream's `CFM.sample`.
+    """
+    pruned = _EPSS.get(nfe_step)
+    t = torch.linspace(0, 1, nfe_step + 1) if pruned is None else torch.tensor(pruned) * (1 / 32)
+    return t + SWAY * (torch.cos(torch.pi / 2 * t) - 1 + t)
+
+
+def guidance(nfe_step: int, skip: str | None) -> list[Guidance]:
+    """What each evaluation does.
+
+    The last steps are nine tenths of the way, so that guidance is left out on the first ones only.
+
+    Args:
+        skip: `None`: guided throughout; `plain`: none on the first steps; `reuse`: the first difference serves them.
+    """
+    if skip is None:
+        return [Guidance.FULL] * nfe_step
+    early = [bool(end <= _EARLY) for end in times(nfe_step)[1:]]
+    if skip == "plain":
+        return [Guidance.NONE if one else Guidance.FULL for one in early]
+    return [Guidance.REUSE if one and i > 0 else Guidance.FULL for i, one in enumerate(early)]
+
+
+def time_features(t: Tensor) -> Tensor:
+    """Sinusoids of the times: fp32 [steps] to [steps, 256], as upstream's `SinusPositionEmbedding(256)`."""
+    half = 128
+    frequencies = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10_000) / (half - 1)))
+    angles = 1000 * t.float().unsqueeze(1) * frequencies
+    return torch.cat((angles.sin(), angles.cos()), dim=-1)

@@ -1,0 +1,112 @@
+"""Upstream's own modules, run as upstream runs them: what every optimisation is held against.
+
+Their imports cost seconds more than torch, so that nothing imports this module unless it is asked for.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ishowtts.engines import Cancelled, IsCancelled
+from ishowtts.engines.f5 import schedule
+from ishowtts.engines.f5.architecture import Model, Vocoder
+from ishowtts.engines.f5.checkpoint import Checkpoint
+from ishowtts.engines.f5.job import Job
+from ishowtts.engines.f5.upstream import convert_char_to_pinyin
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from f5_tts.model.backbones.dit import DiT
+    from f5_tts.model.cfm import CFM
+    from vocos import Vocos
+    from vocos.feature_extractors import MelSpectrogramFeatures
+    from vocos.heads import ISTFTHead
+    from vocos.models import VocosBackbone
+
+__all__ = ["CFM", "StockModel", "Vocos", "build_cfm", "build_vocos"]
+
+
+class StockModel:
+    """F5 and Vocos from the f5-tts and vocos packages.
+
+    Args:
+        dtype: of the transformer; Vocos runs in fp32.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype, cfg_strength: float) -> None:
+        self._cfg_strength = cfg_strength
+        self._device = device
+        cfm = build_cfm(checkpoint.model, checkpoint.vocab)
+        cfm.load_state_dict(checkpoint.cfm)
+        rotary = cfm.transformer.rotary_embed
+        angles = rotary.inv_freq.clone()
+        self.cfm = cfm.eval().to(device, dtype)
+        # In half precision these would be off by up to half a radian at the end of a line.
+        rotary.inv_freq = angles.to(device)
+        vocos = build_vocos(checkpoint.vocoder)
+        vocos.load_state_dict(checkpoint.vocos)
+        self.vocos = vocos.eval().to(device)
+
+    def tokens(self, text: str) -> int:
+        """How many tokens a text has."""
+        return len(convert_char_to_pinyin([text])[0])
+
+    def render(self, jobs: Sequence[Job], cancelled: IsCancelled) -> list[Tensor]:
+        """One after the other: upstream's own batches are inexact."""
+        return [self._render(job, cancelled) for job in jobs]
+
+    def _render(self, job: Job, cancelled: IsCancelled) -> Tensor:
+        with _polled(self.cfm, cancelled):
+            mel, _ = self.cfm.sample(
+                cond=job.reference.audio.to(self._device),
+                text=convert_char_to_pinyin([job.text]),
+                duration=job.frames,
+                steps=job.nfe_step,
+                cfg_strength=self._cfg_strength,
+                sway_sampling_coef=schedule.SWAY,
+                seed=job.seed,
+            )
+            wave: Tensor = self.vocos.decode(mel.float()[:, job.reference.frames :, :].permute(0, 2, 1))
+        return wave.squeeze(0) * job.reference.gain
+
+
+def build_cfm(model: Model, vocab: dict[str, int]) -> CFM:
+    """An untrained model of this shape."""
+    transformer = DiT(**model.arch.model_dump(), mel_dim=model.mel_spec.n_mel_channels, text_num_embeds=len(vocab))
+    return CFM(
+        transformer=transformer,
+        mel_spec_kwargs=model.mel_spec.model_dump(),
+        odeint_kwargs={"method": "euler"},
+        vocab_char_map=vocab,
+    )
+
+
+def build_vocos(vocoder: Vocoder) -> Vocos:
+    """An untrained vocoder of this shape."""
+    return Vocos(
+        feature_extractor=MelSpectrogramFeatures(**vocoder.feature_extractor.init_args.model_dump()),
+        backbone=VocosBackbone(**vocoder.backbone.init_args.model_dump()),
+        head=ISTFTHead(**vocoder.head.init_args.model_dump()),
+    )
+
+
+@contextmanager
+def _polled(cfm: CFM, cancelled: IsCancelled) -> Iterator[None]:
+    """Ask `cancelled` before each evaluation, and leave no text of a broken run behind for the next one."""
+
+    def poll(*_: Any) -> None:
+        if cancelled():
+            raise Cancelled
+
+    hook = cfm.transformer.register_forward_pre_hook(poll)
+    try:
+        yield
+    finally:
+        hook.remove()
+        cfm.transformer.clear_cache()

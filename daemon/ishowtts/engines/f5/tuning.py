@@ -1,0 +1,72 @@
+"""Which kernels this machine is fastest with: a measurement of about a second, never the processor's name."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ishowtts.engines.f5.kernels import ATTENTIONS, LINEARS, Linear
+
+_log = logging.getLogger(__name__)
+
+_ROWS = 768
+_ROUNDS = 3
+_LONGEST_S = 0.5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Names of kernels (`kernels.LINEARS`, `kernels.ATTENTIONS`)."""
+
+    linear: str = "plain"
+    attention: str = "fused"
+
+
+UNTUNED = Choice()
+
+
+def choose(weight: Tensor, bias: Tensor, heads: int, *, int8: bool) -> Choice:
+    """Measure with a weight of the model, of the type and on the device that it will run with.
+
+    Args:
+        weight: [outputs, inputs] of a feed-forward's first product.
+        int8: take whole numbers for the products, whatever is fastest.
+    """
+    x = torch.randn(2, _ROWS // 2, weight.shape[1]).to(weight.dtype)
+    linear = "int8" if int8 else _fastest({name: partial(run, x) for name, run in _linears(weight, bias).items()})
+    q, k, v = (torch.randn(2, heads, _ROWS, 64).to(weight.dtype) for _ in range(3))
+    attention = _fastest({name: partial(run, q, k, v, None) for name, run in ATTENTIONS.items()})
+    return Choice(linear, attention)
+
+
+def _linears(weight: Tensor, bias: Tensor) -> dict[str, Linear]:
+    """Those that this processor has for this type: oneDNN refuses what it would have to emulate."""
+    found = {}
+    for name, make in LINEARS.items():
+        if name != "int8":
+            with suppress(RuntimeError):
+                found[name] = make(weight, bias, gelu=True)
+    return found
+
+
+def _fastest(candidates: dict[str, Callable[[], object]]) -> str:
+    """Side by side, the best of a few rounds each; the first round only warms."""
+    best_s = dict.fromkeys(candidates, float("inf"))
+    deadline = time.perf_counter() + _LONGEST_S
+    for turn in range(_ROUNDS + 1):
+        for name, run in candidates.items():
+            started = time.perf_counter()
+            run()
+            if turn > 0:
+                best_s[name] = min(best_s[name], time.perf_counter() - started)
+        if turn > 0 and time.perf_counter() > deadline:
+            break
+    _log.debug("measured: %s", ", ".join(f"{name} {1000 * s:.2f} ms" for name, s in best_s.items()))
+    return min(best_s, key=lambda name: best_s[name])
