@@ -20,10 +20,22 @@ class Progress:
 
 @dataclass(frozen=True)
 class VoiceCard:
-    """A voice that is ready: the longest segment that it takes, in UTF-8 bytes."""
+    """A voice that is ready.
+
+    Attributes:
+        max_segment_bytes: the longest segment that it takes, in UTF-8 bytes.
+        reference_s: length of the clip that every segment pays for; `None` where there is none.
+        bytes_per_s: speech rate, UTF-8 bytes of text per second of sound at speed 1; `None` where it is not even.
+        seam_s: length of the cross-fade between two segments; 0: they stand one behind the other.
+        cost: synthesis seconds per second of reference and sound, as the engine measured it; `None`: not known.
+    """
 
     name: str
     max_segment_bytes: int
+    reference_s: float | None = None
+    bytes_per_s: float | None = None
+    seam_s: float = 0.0
+    cost: float | None = None
 
 
 ReportProgress = Callable[[Progress], None]

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ishowtts.engines import Cancelled, Progress, VoiceCard
+from ishowtts.engines import Cancelled, Progress, VoiceCard, cards
 from ishowtts.engines.exchange import Deadlines, Ending, Ready, Request
 from ishowtts.engines.waker import Waker
 from ishowtts.engines.wire import VERSION, Channel, Frame, Kind, WireClosed, WireError
@@ -187,7 +187,7 @@ class Conversation:
             rate_hz = frame.integer("rate_hz")
             if not 8000 <= rate_hz <= 192_000:
                 raise WireError(f"{rate_hz} Hz is no sample rate")
-            card = VoiceCard(frame.text("voice"), frame.integer("max_segment_bytes"))
+            card = cards.of(frame)
             self._cards = {None: card, card.name: card}
             self.ready = Ready(frame.text("name"), rate_hz, frame.number("warm_s"), card)
             self._due_s = math.inf
@@ -202,7 +202,7 @@ class Conversation:
         elif frame.kind is Kind.DONE and request.sound is not None:
             self._finish().set_result(request.sound)
         elif frame.kind is Kind.PREPARED and request.kind is Kind.PREPARE:
-            card = VoiceCard(frame.text("voice"), frame.integer("max_segment_bytes"))
+            card = cards.of(frame)
             with self._lock:
                 self._cards[request.voice] = card
             self._finish().set_result(card)

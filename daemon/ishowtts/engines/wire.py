@@ -13,6 +13,7 @@ import json
 import select
 import socket
 import struct
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -46,11 +47,11 @@ class Kind(IntEnum):
     PROGRESS = 3
     """< phase, i, n."""
     READY = 4
-    """< name, rate_hz, voice, max_segment_bytes, warm_s: loaded and warm."""
+    """< name, rate_hz, warm_s, and the card of the default voice (`cards`): loaded and warm."""
     PREPARE = 5
     """> seq, voice."""
     PREPARED = 6
-    """< seq, voice, max_segment_bytes, cost_s."""
+    """< seq, cost_s, and the card of the voice (`cards`)."""
     RENDER = 7
     """> seq, segments: one, or several as one batch."""
     AUDIO = 8
@@ -81,8 +82,8 @@ class Frame:
     def number(self, key: str) -> float:
         """A finite number of the header. Raises WireError."""
         value = self.header.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            self._refuse(key, "a number")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+            self._refuse(key, "a finite number")
         return float(value)
 
     def text(self, key: str) -> str:

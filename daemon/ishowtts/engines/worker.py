@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import ishowtts
-from ishowtts.engines import Cancelled, Engine, Progress, VoiceCard, catalogue
+from ishowtts.engines import Cancelled, Engine, Progress, cards, catalogue
 from ishowtts.engines.wire import MAX_FRAME_BYTES, VERSION, Channel, Frame, Kind, WireClosed, WireError
 from ishowtts.errors import EngineError, IShowError, SynthesisError, VoiceError, WeightsError
 from ishowtts.speech import Segment
@@ -88,15 +88,16 @@ class Worker:
         try:
             engine = catalogue.make(configure.text("kind"), configure.header["options"])
             engine.load(self._report)
-            card = engine.prepare(None)
+            engine.prepare(None)
             engine.warm(self._report)
+            card = engine.prepare(None)  # again: what it costs is known now
         except WireError:
             raise
         except Exception as error:  # the process boundary: whatever a load raises is told to the daemon
             self._tell_error(None, error, sticky=True)
             return None
         warm_s = time.monotonic() - started
-        self._send(Kind.READY, name=engine.name, rate_hz=engine.rate_hz, warm_s=warm_s, **_card(card))
+        self._send(Kind.READY, name=engine.name, rate_hz=engine.rate_hz, warm_s=warm_s, **cards.to_header(card))
         return engine
 
     def _serve(self, engine: Engine, job: Frame) -> bool:
@@ -126,7 +127,7 @@ class Worker:
         started = time.monotonic()
         card = engine.prepare(voice)
         cost_s = time.monotonic() - started
-        self._send(Kind.PREPARED, seq=seq, cost_s=cost_s, **_card(card))
+        self._send(Kind.PREPARED, seq=seq, cost_s=cost_s, **cards.to_header(card))
 
     def _render(self, engine: Engine, seq: int, segments: list[dict[str, Any]]) -> None:
         started = time.monotonic()
@@ -178,10 +179,6 @@ class Worker:
 
     def _send(self, kind: Kind, **header: Any) -> None:
         self._channel.send(Frame(kind, header), _SEND_TIMEOUT_S)
-
-
-def _card(card: VoiceCard) -> dict[str, Any]:
-    return {"voice": card.name, "max_segment_bytes": card.max_segment_bytes}
 
 
 def settle_in() -> None:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from ishowtts import text as texts
 from ishowtts.engines import IsCancelled, Progress, ReportProgress, VoiceCard
 from ishowtts.engines.f5 import checkpoint, fast, policy, reference
-from ishowtts.engines.f5.architecture import RATE_HZ
+from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.device import choose_device, choose_dtype, is_out_of_memory
 from ishowtts.engines.f5.job import Job, Model
 from ishowtts.engines.f5.options import F5Options
 from ishowtts.engines.f5.reference import Reference
-from ishowtts.engines.f5.seam import join
+from ishowtts.engines.f5.seam import FADE_S, join
 from ishowtts.engines.voices import VoiceShelf
 from ishowtts.engines.weights import locate
 from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, WeightsError
@@ -85,7 +85,14 @@ class F5Engine:
     def prepare(self, voice: str | None) -> VoiceCard:
         """Read a voice's clip (`None`: the default one), once. Raises VoiceError."""
         prepared = self._reference(voice)
-        return VoiceCard(prepared.name, prepared.max_segment_bytes)
+        reference_s = prepared.frames * HOP / RATE_HZ
+        return VoiceCard(
+            prepared.name,
+            prepared.max_segment_bytes,
+            reference_s=reference_s,
+            bytes_per_s=len(prepared.text.encode()) / reference_s,
+            seam_s=FADE_S,
+        )
 
     def warm(self, progress: ReportProgress) -> None:
         """Speak to nobody, along the path that lines take, once in every length that runs have.
