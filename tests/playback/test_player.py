@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from ishowtts.errors import SpeakerError
 from ishowtts.playback.player import Player
@@ -149,3 +150,54 @@ def test_close_returns_though_the_device_hangs() -> None:
     let_go.set()
     player.close(10)
     assert not player.alive()
+
+
+def noise(duration_s: float, seed: int) -> Any:
+    return np.random.default_rng(seed).integers(-20_000, 20_000, int(RATE_HZ * duration_s)).astype(np.int16)
+
+
+def mixed_as_upstream(before: Any, after: Any, count: int) -> Any:
+    """f5_tts/infer/utils_infer.py, infer_batch_process, in the precision and the form of what is played."""
+    seam = before[-count:] * np.linspace(1, 0, count) + after[:count] * np.linspace(0, 1, count)
+    return np.rint(np.concatenate([before[:-count], seam, after[count:]]).astype(np.float32)).astype(np.int16)
+
+
+def test_the_seam_in_the_file_is_upstreams(start: Callable[..., Player], tmp_path: Path) -> None:
+    player = start(WavSpeaker(tmp_path / "out.wav", paced=False))
+    player.pause()
+    before, after = noise(0.5, 1), noise(0.4, 2)
+    player.play(before, RATE_HZ)
+    last = player.play(after, RATE_HZ, seam_s=0.15)
+    player.resume()
+    assert last.wait(10) == "finished"
+    assert last.overlap_s == 0.15
+    heard, _ = soundfile.read(tmp_path / "out.wav", dtype="int16")
+    expected = mixed_as_upstream(before, after, 3600)
+    assert np.array_equal(heard[: len(expected)], expected)
+    assert not heard[len(expected) :].any()
+
+
+def test_a_seam_is_mixed_at_the_devices_rate_and_the_clips_level(start: Callable[..., Player], ear: Any) -> None:
+    player = start(ear, rate_hz=48_000)
+    player.pause()
+    player.play(tone(0.5), RATE_HZ)
+    last = player.play(tone(0.5), RATE_HZ, gain=0.5, seam_s=0.15)
+    player.resume()
+    assert last.wait(10) == "finished"
+    assert last.overlap_s == 0.15
+    seam = ear.heard[int(0.35 * 48_000) : int(0.5 * 48_000)][480:-480].astype(int)
+    assert (np.diff(seam) <= 0).all(), "from the one level evenly to the other"
+    assert (seam[0] - seam[-1]) == pytest.approx(5000 * 13 / 15, abs=20)
+
+
+def test_a_second_clip_that_comes_late_is_mixed_with_what_is_left(start: Callable[..., Player], ear: Any) -> None:
+    player = start(ear)
+    before, after = noise(0.5, 1), noise(1.0, 2)
+    player.play(before, RATE_HZ)
+    eventually(lambda: len(ear.blocks) > 27)  # more than half is gone, and what is left is shorter than the seam
+    last = player.play(after, RATE_HZ, seam_s=0.4)
+    assert last.wait(10) == "finished"
+    mixed = round(last.overlap_s * RATE_HZ)
+    assert mixed < 0.24 * RATE_HZ
+    expected = mixed_as_upstream(before, after, mixed) if mixed else np.concatenate([before, after])
+    assert np.array_equal(ear.heard[: len(expected)], expected)

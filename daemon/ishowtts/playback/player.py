@@ -98,13 +98,17 @@ class Player:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
-    def play(self, samples: Samples, rate_hz: int, *, gain: float = 1.0) -> Playing:
-        """Queue a clip behind what plays; returns at once."""
+    def play(self, samples: Samples, rate_hz: int, *, gain: float = 1.0, seam_s: float = 0.0) -> Playing:
+        """Queue a clip behind what plays; returns at once.
+
+        Args:
+            seam_s: length of the cross-fade with the clip before, as far as that one has not gone to the device.
+        """
         clip = Clip(self._prepared(samples, rate_hz, gain))
         with self._changed:
             if self._reel.idle(self._paused):
                 self._due = time.monotonic()
-            self._reel.add(clip)
+            clip.playing.overlap_s = self._reel.add(clip, int(seam_s * self._rate_hz)) / self._rate_hz
             self._changed.notify()
         return clip.playing
 

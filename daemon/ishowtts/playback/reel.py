@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ishowtts.playback.levels import ramp
+from ishowtts.playback.levels import cross_fade, ramp
 from ishowtts.speech import Samples
 
 Ending = Literal["finished", "stopped", "lost"]
@@ -22,6 +22,8 @@ class Playing:
     def __init__(self) -> None:
         self.started_at: float | None = None
         """When its first sample was or will be heard, in monotonic seconds; `None` before it went to the device."""
+        self.overlap_s = 0.0
+        """How much of its beginning is mixed into the end of the clip before."""
         self._ended = threading.Event()
         self._ending: Ending | None = None
 
@@ -40,7 +42,7 @@ class Playing:
 
 @dataclass
 class Clip:
-    """Samples at the device's rate, and how far they have gone to the device."""
+    """Samples at the device's rate, which a seam may change, and how far they have gone to the device."""
 
     samples: NDArray[np.float32]
     playing: Playing = field(default_factory=Playing)
@@ -54,9 +56,14 @@ class Clip:
         return part
 
     @property
+    def left(self) -> int:
+        """Samples that have not gone to the device."""
+        return len(self.samples) - self.at
+
+    @property
     def taken(self) -> bool:
         """Whether all of it has gone to the device."""
-        return self.at >= len(self.samples)
+        return self.left <= 0
 
 
 class Reel:
@@ -77,9 +84,27 @@ class Reel:
         self._level = 0.0
         self._ended = False
 
-    def add(self, clip: Clip) -> None:
-        """Queue a clip."""
+    def add(self, clip: Clip, overlap: int = 0) -> int:
+        """Queue a clip; where one waits before it, cross-fade their seam.
+
+        The mixed sound belongs to the clip before: what is cut off in a seam goes on from there, and nothing is lost.
+
+        Args:
+            overlap: samples of the cross-fade.
+
+        Returns:
+            How many were mixed: at most half of either clip, and what has not gone to the device; 0 where nothing is
+            left of the clip before, so that they stand one behind the other.
+        """
+        mixed = 0
+        if self._waiting:
+            before = self._waiting[-1]
+            mixed = min(overlap, before.left, len(before.samples) // 2, len(clip.samples) // 2)
+            if mixed > 0:
+                before.samples[-mixed:] = cross_fade(before.samples[-mixed:], clip.samples[:mixed])
+                clip.samples = clip.samples[mixed:]
         self._waiting.append(clip)
+        return mixed
 
     def stop(self) -> None:
         """Let what is here now end, and nothing that comes later."""
