@@ -7,7 +7,9 @@ import unicodedata
 from bisect import bisect_left
 from itertools import accumulate, pairwise
 
-_MIN_BYTES = 16
+MIN_SEGMENT_BYTES = 16
+"""A segment of fewer bytes holds no word."""
+_SHORT_BYTES = 10  # F5 speaks what is shorter badly: upstream slows it down, which gives noise or drops words
 _JOINERS = "\u200c\u200d"
 _FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
 
@@ -42,21 +44,23 @@ def is_speakable(text: str) -> bool:
     return any(c.isalnum() for c in text)
 
 
-def segments(text: str, max_bytes: int, first_max_bytes: int | None = None) -> list[str]:
+def segments(text: str, max_bytes: int, first_min_bytes: int | None = None) -> list[str]:
     """Cut text at sentence ends; where one is too long at clauses, then between words, then anywhere.
 
     Args:
         text: any text; it is cleaned first.
         max_bytes: the longest segment, in UTF-8 bytes; at least 16.
-        first_max_bytes: the same for the first one, which a listener waits for; kept where words allow it.
+        first_min_bytes: have the first one, which a listener waits for, end at the first end of a sentence or clause
+            from so many bytes on, where there is one before it must end anyway.
 
     Returns:
         Segments of which each has something to say. Together they are the whole of `clean(text)` except for
         white space; where it takes several, runs without a letter or digit longer than a third of one are cut
-        short. A number or an address stays whole unless it is longer than a segment. Nothing to say: none.
+        short. A number or an address stays whole unless it is longer than a segment. None is shorter than 10 bytes
+        unless the whole text is, or there is no place between words for it. Nothing to say: none.
     """
-    if max_bytes < _MIN_BYTES:
-        raise ValueError(f"a segment of {max_bytes} bytes holds no word: at least {_MIN_BYTES}")
+    if max_bytes < MIN_SEGMENT_BYTES:
+        raise ValueError(f"a segment of {max_bytes} bytes holds no word: at least {MIN_SEGMENT_BYTES}")
     text = clean(text)
     if len(text.encode()) > max_bytes:
         text = _shorten_runs(text, max_bytes // 3)
@@ -65,20 +69,54 @@ def segments(text: str, max_bytes: int, first_max_bytes: int | None = None) -> l
         return []
     ranks = _rank_cuts(text)
     offsets = [0, *accumulate(len(c.encode()) for c in text)]
-
-    def cut(start: int, limit_bytes: int, least: int) -> int | None:
-        first = speaks[bisect_left(speaks, start)] + 1
-        # What speaks last goes with the rest, so that no rest is only punctuation.
-        end = min(_reach(offsets, start, limit_bytes), speaks[-1])
-        return _best_cut(ranks, start, first, end, least)
-
     bounds = [0]
-    if first_max_bytes is not None and offsets[-1] > first_max_bytes:
-        bounds += [early] if (early := cut(0, min(first_max_bytes, max_bytes), _WORD)) is not None else []
+    if first_min_bytes is not None:
+        # Before what speaks last, so that no rest is only punctuation.
+        end = min(_reach(offsets, 0, max_bytes), speaks[-1])
+        first = max(speaks[0] + 1, bisect_left(offsets, first_min_bytes))
+        bounds += [cut for cut in range(first, end + 1) if ranks[cut] >= _CLAUSE][:1]
     while offsets[-1] - offsets[bounds[-1]] > max_bytes:
-        found = cut(bounds[-1], max_bytes, _NEVER)
+        start = bounds[-1]
+        first = speaks[bisect_left(speaks, start)] + 1
+        end = min(_reach(offsets, start, max_bytes), speaks[-1])
+        found = _best_cut(ranks, start, first, end)
         bounds.append(len(text) if found is None else found)
-    return [text[start:end].strip() for start, end in pairwise([*bounds, len(text)]) if start < end]
+    bounds.append(len(text))
+    _lengthen(text, ranks, bounds, max_bytes)
+    return [text[start:end].strip() for start, end in pairwise(bounds) if start < end]
+
+
+def _lengthen(text: str, ranks: list[int], bounds: list[int], max_bytes: int) -> None:
+    """Join or widen the very short among the parts between `bounds`, where the limit and words allow it."""
+    i = 1
+    while i < len(bounds) - 1:
+        start, end = bounds[i - 1], bounds[i + 1]
+        whole = text[start:end].strip()
+        if all(_fits(part, max_bytes) for part in (text[start : bounds[i]], text[bounds[i] : end])):
+            i += 1
+        elif len(whole.encode()) <= max_bytes:
+            del bounds[i]
+            i = max(1, i - 1)  # what changed may lend to, or need of, the part before
+        elif (better := _better_cut(text, ranks, start, end, max_bytes)) is not None:
+            bounds[i] = better
+            i = max(1, i - 1)
+        else:
+            i += 1
+
+
+def _better_cut(text: str, ranks: list[int], start: int, end: int, max_bytes: int) -> int | None:
+    """The best place between words that leaves neither part very short nor too long; the last of equals."""
+    places = [
+        (ranks[cut], cut)
+        for cut in range(start + 1, end)
+        if ranks[cut] >= _WORD and _fits(text[start:cut], max_bytes) and _fits(text[cut:end], max_bytes)
+    ]
+    return max(places)[1] if places else None
+
+
+def _fits(part: str, max_bytes: int) -> bool:
+    """Whether this is a segment that is neither very short nor too long, and says something."""
+    return _SHORT_BYTES <= len(part.strip().encode()) <= max_bytes and is_speakable(part)
 
 
 def _shorten_runs(text: str, limit_bytes: int) -> str:
@@ -129,7 +167,7 @@ def _reach(offsets: list[int], start: int, limit_bytes: int) -> int:
     return end
 
 
-def _best_cut(ranks: list[int], start: int, first: int, end: int, least: int) -> int | None:
+def _best_cut(ranks: list[int], start: int, first: int, end: int) -> int | None:
     """The last of the best places from `first` to `end`; a very short part is no price for a better place."""
     fair = max(first, start + (end - start) // 3)
     places = (
@@ -141,8 +179,6 @@ def _best_cut(ranks: list[int], start: int, first: int, end: int, least: int) ->
         (_NEVER, first),
     )
     for rank, lowest in places:
-        if rank < least:
-            return None
         for cut in range(end, lowest - 1, -1):
             if ranks[cut] >= rank:
                 return cut

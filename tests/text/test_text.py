@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given
@@ -96,8 +97,8 @@ def test_punctuation_is_not(text: str) -> None:
         ("just a row of plain words", 16, ["just a row of", "plain words"]),
         ("今天天气很好。我们去公园。", 24, ["今天天气很好。", "我们去公园。"]),
         ("今天天气很好，我们去公园", 24, ["今天天气很好，", "我们去公园"]),
-        ("Ask Dr. Smith about it. He knows.", 26, ["Ask Dr. Smith about it.", "He knows."]),
-        ("Please ask our Dr. Smith about it", 24, ["Please ask our Dr. Smith", "about it"]),
+        ("Ask Dr. Smith about it. He knows it.", 26, ["Ask Dr. Smith about it.", "He knows it."]),
+        ("Please ask our Dr. Smith about it all", 24, ["Please ask our Dr. Smith", "about it all"]),
         ("aaaaaaaaaaaa3.1415926", 16, ["aaaaaaaaaaaa", "3.1415926"]),
         ("123456789012345678", 16, ["1234567890123456", "78"]),
         ("The value is 3.1415926 or so", 19, ["The value is", "3.1415926 or so"]),
@@ -112,12 +113,40 @@ def test_a_text_is_cut_at_the_best_place(text: str, max_bytes: int, expected: li
     assert segments(text, max_bytes) == expected
 
 
-def test_the_first_segment_can_be_shorter() -> None:
-    assert segments("One is here. Two is here. Three.", 100, 16) == ["One is here.", "Two is here. Three."]
+@pytest.mark.parametrize(
+    ("text", "first", "expected"),
+    [
+        ("One is here. Two is here. Three.", 12, ["One is here.", "Two is here. Three."]),
+        ("One is here. Two is here. Three it is.", 13, ["One is here. Two is here.", "Three it is."]),
+        ("One is here, two is there and three.", 8, ["One is here,", "two is there and three."]),
+        ("just a row of plain words, far off", 40, ["just a row of plain words, far off"]),
+        ("just a row of plain words far off", 8, ["just a row of plain words far off"]),
+        ("Ask Dr. Smith of it. He knows it.", 4, ["Ask Dr. Smith of it.", "He knows it."]),
+        ("It is 3,141.59 meters, or about so.", 6, ["It is 3,141.59 meters,", "or about so."]),
+        ("今天天气很好，我们去公园。你也来吗？", 12, ["今天天气很好，", "我们去公园。你也来吗？"]),
+        ("This is the first. Me.", 10, ["This is the first. Me."]),
+    ],
+)
+def test_the_first_segment_ends_early_where_a_clause_does(text: str, first: int, expected: list[str]) -> None:
+    assert segments(text, 100, first) == expected
 
 
-def test_a_first_word_too_long_for_a_short_start_is_not_broken() -> None:
-    assert segments("Donaudampfschifffahrt beginnt", 100, 16) == ["Donaudampfschifffahrt beginnt"]
+def test_an_early_first_segment_keeps_the_limit() -> None:
+    assert segments("This one has no end before the limit. And that is that.", 24, 20)[0] == "This one has no end"
+
+
+@pytest.mark.parametrize(
+    ("text", "max_bytes", "expected"),
+    [
+        ("one two three four five", 16, ["one two three", "four five"]),
+        ("This was a long way. Yes.", 24, ["This was a", "long way. Yes."]),
+        ("No, nobody sees it, all of us go.", 32, ["No, nobody sees it,", "all of us go."]),
+        ("Go. Antidisestablishmentarianism.", 32, ["Go.", "Antidisestablishmentarianism."]),
+        ("一二三四五六七八九。十。", 30, ["一二三四五六七八", "九。十。"]),
+    ],
+)
+def test_a_very_short_segment_is_given_more_of_its_line(text: str, max_bytes: int, expected: list[str]) -> None:
+    assert segments(text, max_bytes) == expected
 
 
 def test_an_endless_run_of_punctuation_makes_no_silent_segments() -> None:
@@ -156,3 +185,36 @@ def test_any_text_at_all_gives_segments_that_fit_and_speak(text: str, max_bytes:
     assert all(is_speakable(part) and len(part.encode()) <= max_bytes for part in parts)
     spoken = "".join(c for c in clean(text) if c.isalnum())
     assert "".join(c for c in "".join(parts) if c.isalnum()) == spoken
+
+
+def could_be_longer(before: str, after: str, joint: str, max_bytes: int) -> bool:
+    """Whether two parts could be one, or be cut at another place between words so that neither is very short."""
+    if len(joint.encode()) <= max_bytes:
+        return True
+    splits = [(joint[: m.start()], joint[m.end() :]) for m in re.finditer(" ", joint)]
+    return any(
+        10 <= len(left.strip().encode()) <= max_bytes
+        and 10 <= len(right.strip().encode()) <= max_bytes
+        and is_speakable(left)
+        and is_speakable(right)
+        for left, right in splits
+    )
+
+
+MORE = ["你好。", "Straße", "；", "No.", "ah"]
+PLAIN = st.lists(st.sampled_from([*ENGLISH, *NUMBERS[:5], *MORE]), max_size=30).map(" ".join)
+
+
+@given(PLAIN, st.integers(24, 90), st.none() | st.integers(10, 40))
+def test_no_segment_is_very_short_unless_words_do_not_allow_it(text: str, max_bytes: int, first: int | None) -> None:
+    assume(not has_long_run(text, max_bytes))
+    whole, at = clean(text), 0
+    places = []
+    for part in segments(text, max_bytes, first):
+        at = whole.index(part, at)
+        places.append((at, at + len(part)))
+        at += len(part)
+    for (start, middle), (follows, end) in pairwise(places):
+        before, after = whole[start:middle], whole[follows:end]
+        if min(len(before.encode()), len(after.encode())) < 10:
+            assert not could_be_longer(before, after, whole[start:end], max_bytes), (before, after)
