@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from ishowtts.engines import IsCancelled, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.errors import EngineUnavailable, SpeakerError, WorkerDied
+from ishowtts.errors import EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
 from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.pipeline import Cast, Conductor
 from ishowtts.playback.player import Player
@@ -27,17 +29,18 @@ class Lead:
     def __init__(self) -> None:
         self.faults: list[Exception] = []
         self.spoken: list[str] = []
+        self.card = VoiceCard("any", 60)
         self._espeak = EspeakEngine()
         self._espeak.load(lambda _: None)
 
     def prepare(self, voice: str | None) -> VoiceCard:
-        return VoiceCard("any", 60)
+        return self.card
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         if self.faults:
             raise self.faults.pop(0)
         self.spoken.append(segment.text)
-        return self._espeak.synthesize(segment, cancelled)
+        return replace(self._espeak.synthesize(segment, cancelled), engine=self.name)
 
 
 class Plug(WavSpeaker):
@@ -63,7 +66,9 @@ class Plug(WavSpeaker):
 class Stage:
     """A conductor with everything that it needs, real but for the faults."""
 
-    def __init__(self, folder: Path, stack: ExitStack, *, paced: bool = False) -> None:
+    def __init__(
+        self, folder: Path, stack: ExitStack, *, paced: bool = False, spare: EspeakEngine | None = None
+    ) -> None:
         self.lead = Lead()
         self.plug = Plug(folder / "sound.wav", paced=paced)
         self.reports: list[Report] = []
@@ -72,7 +77,7 @@ class Stage:
         self.player = Player(self.plug, on_change=self._nudge)
         self.conductor = Conductor(
             self.inbox,
-            Cast(self.lead, None),
+            Cast(self.lead, spare),
             self.player,
             available=lambda: True,
             paused=False,
@@ -111,7 +116,7 @@ def test_lines_are_spoken_by_priority_then_age(stage: Stage) -> None:
     stage.conductor.order(lambda: stage.conductor.set_paused(False))
     assert stage.await_outcome("b") == "finished"
     assert stage.lead.spoken == ["three", "one", "two"]
-    assert [report.engine for report in stage.reports] == ["espeak"] * 3
+    assert [report.engine for report in stage.reports] == ["lead"] * 3
 
 
 def test_without_a_spare_voice_a_line_waits_for_its_engine(stage: Stage) -> None:
@@ -152,3 +157,56 @@ def test_closing_puts_the_line_back_and_counts_no_attempt(tmp_path: Path) -> Non
         taken = stage.inbox.take()
         assert taken is not None
         assert (taken.line.id, taken.attempts) == ("a", 1)
+
+
+SENTENCES = [f"This is sentence number {n}, a segment of its own." for n in range(4)]
+SEAMED = VoiceCard("any", 60, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15)
+
+
+def pieces(stage: Stage, texts: list[str]) -> list[int]:
+    """How many samples each of these texts takes at the device's rate, as it is played."""
+    rates = [stage.lead.synthesize(Segment("line", 0, 1, one), lambda: False) for one in texts]
+    return [len(stage.player._prepared(one.samples, one.rate_hz, 1.0)) for one in rates]
+
+
+def test_segments_are_cross_faded_and_the_report_tells_what_was_heard(tmp_path: Path) -> None:
+    sentences = SENTENCES[:2]
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, paced=True)
+        stage.lead.card = SEAMED
+        stage.inbox.accept([Line("a", " ".join(sentences))])
+        assert stage.await_outcome("a") == "finished"
+        assert stage.lead.spoken == sentences
+        (report,) = stage.reports
+        # The last block is filled up with zeros.
+        heard_s = soundfile.info(tmp_path / "sound.wav").frames / 24_000
+        assert heard_s - 0.01 <= report.audio_s <= heard_s
+        assert sum(pieces(stage, sentences)) / 24_000 - report.audio_s == pytest.approx(0.15, abs=0.001)
+
+
+def test_between_two_engines_there_is_no_seam(tmp_path: Path) -> None:
+    spare = EspeakEngine()
+    spare.load(lambda _: None)
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, spare=spare)
+        stage.lead.card = SEAMED
+        stage.conductor.order(lambda: stage.conductor.set_paused(True))
+        stage.lead.faults = [SynthesisError("this text cannot be spoken")]
+        stage.inbox.accept([Line("a", " ".join(SENTENCES))])
+        stage.conductor.order(lambda: stage.conductor.set_paused(False))
+        assert stage.await_outcome("a") == "finished"
+        (report,) = stage.reports
+        assert report.audio_s * 24_000 == pytest.approx(sum(pieces(stage, SENTENCES)), abs=10)
+
+
+def test_a_line_begins_with_a_short_segment_once_its_engines_cost_is_known(stage: Stage) -> None:
+    stage.lead.card = replace(SEAMED, max_segment_bytes=400)
+    line = "Well, here it begins at last. " + " ".join(SENTENCES)
+    stage.inbox.accept([Line("a", line)])
+    assert stage.await_outcome("a") == "finished"
+    assert stage.lead.spoken == [line], "nothing is known yet"
+    stage.lead.card = replace(stage.lead.card, cost=0.12)
+    stage.lead.spoken.clear()
+    stage.inbox.accept([Line("b", line)])
+    assert stage.await_outcome("b") == "finished"
+    assert len(stage.lead.spoken) == 2

@@ -101,6 +101,7 @@ class Optimisations(_Section):
     reference_cache: bool = True
     exact_padding: bool | None = None
     cpu_kernels: bool = True
+    streaming: bool = True
     short_text: bool = True
     int8: bool = False
     guidance_skip: Literal[False, "plain", "reuse"] = False

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
+from ishowtts import text
 from ishowtts.engines import Engine, IsCancelled, VoiceCard
-from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError
-from ishowtts.speech import Segment, Utterance
+from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
+from ishowtts.pipeline import stride
+from ishowtts.pipeline.costs import Costs
+from ishowtts.speech import Line, Segment, Utterance
 
 log = logging.getLogger(__name__)
-
-_SPARE_SEGMENT_BYTES = 400
 
 
 class Speaks(Protocol):
@@ -34,11 +35,14 @@ class Cast:
     Args:
         lead: the configured engine.
         spare: speaks where the lead cannot; `None` where `engine.fallback` is off or the lead is espeak itself.
+        streaming: whether a line may begin with a short segment, so that it is heard sooner.
     """
 
-    def __init__(self, lead: Speaks, spare: Engine | None) -> None:
+    def __init__(self, lead: Speaks, spare: Engine | None, *, streaming: bool = True) -> None:
         self.lead = lead
         self.spare = spare
+        self.streaming = streaming
+        self.costs = Costs()
 
     def part(self) -> Part:
         """The voice of one line."""
@@ -51,6 +55,7 @@ class Part:
     def __init__(self, cast: Cast) -> None:
         self._cast = cast
         self._speaks: Speaks = cast.lead
+        self._card: VoiceCard | None = None
         self.fell_back: str | None = None
 
     @property
@@ -58,18 +63,21 @@ class Part:
         """Who speaks now."""
         return self._speaks.name
 
-    def segment_bytes(self, voice: str | None) -> int:
-        """The longest segment, in UTF-8 bytes, that whoever speaks takes in this voice.
+    @property
+    def seam_s(self) -> float:
+        """The cross-fade between two segments of whoever speaks now."""
+        return self._card.seam_s if self._card else 0.0
+
+    def cut(self, line: Line, whole: str) -> list[str]:
+        """Cut the line's clean text, or the rest of it, into segments that whoever speaks takes in its voice.
 
         Raises:
             EngineUnavailable: the lead is away and there is no spare voice: the line waits.
             EngineError: the voice cannot be used and there is no spare voice.
         """
-        try:
-            return self._speaks.prepare(voice).max_segment_bytes
-        except EngineError as error:
-            self._fall_back(error)
-        return _SPARE_SEGMENT_BYTES
+        card = self._prepare(line.voice)
+        cost = self._cast.costs.of(self._speaks.name, line.nfe_step, card) if self._cast.streaming else None
+        return stride.cut(whole, card, cost, line.speed or 1.0)
 
     def speak(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         """One segment's sound.
@@ -80,10 +88,29 @@ class Part:
             Cancelled: it was told to stop.
         """
         try:
-            return self._speaks.synthesize(segment, cancelled)
+            utterance = self._speaks.synthesize(segment, cancelled)
         except (SynthesisError, EngineError) as error:
             self._fall_back(error)
-        return self._speaks.synthesize(segment, cancelled)
+            self._prepare(segment.voice)
+            utterance = self._speaks.synthesize(segment, cancelled)
+        if self._card is not None:
+            self._cast.costs.note(self._speaks.name, segment.nfe_step, utterance, self._card)
+        return utterance
+
+    def _prepare(self, voice: str | None) -> VoiceCard:
+        """The card of whoever speaks."""
+        try:
+            card = self._speaks.prepare(voice)
+            if card.max_segment_bytes < text.MIN_SEGMENT_BYTES:
+                raise VoiceError(
+                    f"the voice {card.name!r} takes only {card.max_segment_bytes} bytes of text at a time; "
+                    f"give it a shorter clip, with all of its words"
+                )
+        except EngineError as error:
+            self._fall_back(error)
+            card = self._speaks.prepare(voice)
+        self._card = card
+        return card
 
     def _fall_back(self, error: SynthesisError | EngineError) -> None:
         """Hand the rest of the line to the spare voice; re-raise where it speaks already or is not there."""

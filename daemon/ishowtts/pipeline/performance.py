@@ -134,7 +134,7 @@ class Performance:
     def _cut_into_segments(self) -> list[_Planned]:
         line, position = self.taken.line, self.taken.position
         whole = text.clean(line.text)
-        parts = text.segments(whole[position:], self._part.segment_bytes(line.voice))
+        parts = self._part.cut(line, whole[position:])
         plan = []
         for i, part in enumerate(parts):
             # Not found where a run of punctuation was shortened: then it begins about here.
@@ -150,9 +150,11 @@ class Performance:
             return
         job, self._rendering = self._rendering, None
         utterance = job.result()
-        volume = self.taken.line.volume
+        before, volume = self._heard.last, self.taken.line.volume
         gain = 1.0 if volume is None else self._player.gain_of(volume)
-        playing = self._player.play(utterance.samples, utterance.rate_hz, gain=gain)
+        # Between two engines nothing matches: their segments stand one behind the other.
+        seam_s = self._part.seam_s if before is not None and before.engine == utterance.engine else 0.0
+        playing = self._player.play(utterance.samples, utterance.rate_hz, gain=gain, seam_s=seam_s)
         self._on_air.append(_OnAir(self._plan[self._next].position, utterance, playing))
         self._heard.synth_s += utterance.synth_s
         self._heard.last = utterance
@@ -177,7 +179,7 @@ class Performance:
                 return
             if state != "finished":
                 raise SpeakerError(self._player.status().lost or "the sound was stopped")
-            self._heard.audio_s += first.utterance.audio_s
+            self._heard.audio_s += first.utterance.audio_s - first.playing.overlap_s
             self._on_air.pop(0)
             self._ring()
 

@@ -131,7 +131,8 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
     deadlines = Deadlines(**section.deadlines.model_dump())
     backoff = Backoff(**section.restart.model_dump())
     remote = RemoteEngine("f5", options.to_dict(), deadlines, backoff=backoff, on_change=on_change)
-    return Company(lead, Cast(remote, spare if section.fallback else None), remote, spare)
+    streaming = section.f5.optimisations.streaming
+    return Company(lead, Cast(remote, spare if section.fallback else None, streaming=streaming), remote, spare)
 
 
 def voices(config: Config) -> VoiceShelf:
