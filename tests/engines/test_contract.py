@@ -69,6 +69,20 @@ def test_the_default_voice_takes_a_sentence(engine: Engine) -> None:
     assert card.max_segment_bytes >= len(TEXT)
 
 
+def test_the_card_tells_of_the_clip_and_how_long_a_text_sounds(engine: Engine, say: Say) -> None:
+    card = engine.prepare(None)
+    if engine.name == "espeak":
+        assert (card.reference_s, card.bytes_per_s, card.seam_s, card.cost) == (None, None, 0.0, None)
+        return
+    assert card.reference_s is not None
+    assert card.bytes_per_s is not None
+    assert 1 <= card.reference_s <= 15
+    assert card.seam_s == 0.15
+    for speed in (0.8, 1.0, 1.6):
+        spoken = engine.synthesize(say(TEXT, speed=speed), never)
+        assert spoken.audio_s == pytest.approx(len(TEXT) / card.bytes_per_s / speed, abs=0.05)
+
+
 def test_a_segment_becomes_mono_sound_at_the_engines_rate(engine: Engine, say: Say) -> None:
     spoken = engine.synthesize(say(TEXT), never)
     assert spoken.samples.dtype == np.int16

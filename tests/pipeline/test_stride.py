@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -14,8 +15,9 @@ from ishowtts.pipeline import stride
 
 BYTES_PER_S = 15.0
 SEAM_S = 0.15
-WORDS = st.sampled_from(["so", "the", "people", "found", "water", "today,", "again.", "now!", "and", "why", "3.14"])
-TEXTS = st.lists(WORDS, min_size=1, max_size=200).map(" ".join)
+WORDS = st.lists(st.sampled_from(["so", "the", "people", "found", "water", "why", "3.14"]), min_size=1, max_size=14)
+CLAUSES = st.builds(lambda words, end: " ".join(words) + end, WORDS, st.sampled_from([",", ".", "!", ""]))
+TEXTS = st.lists(CLAUSES, min_size=1, max_size=30).map(" ".join)
 COSTS = st.floats(0.005, 1.5)
 REFERENCES_S = st.floats(1.5, 15)
 STORY = "Once there was a king, and he had a board. It spoke to him all day long, of tea and of stoves. " * 4
@@ -70,6 +72,24 @@ def test_an_early_first_segment_is_heard_sooner_and_never_runs_dry(
     assert " ".join(early).split() == " ".join(plain).split()
 
 
+def test_it_keeps_its_promise_over_every_machine_voice_and_length() -> None:
+    """The same, over a grid: most of what is drawn by chance is not cut early, and would prove nothing."""
+    rng = random.Random(7)
+    promised = 0
+    for clauses in (2, 3, 4, 6, 9, 14, 25):
+        for reference_s in (2.0, 4.0, 6.0, 8.0, 11.0):
+            for cost in (0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
+                words = [" ".join(rng.choices(["so", "people", "water"], k=rng.randint(2, 16))) for _ in range(clauses)]
+                whole = ", ".join(words) + "."
+                card = voice(reference_s)
+                plain, early = stride.cut(whole, card, None), stride.cut(whole, card, cost)
+                if early != plain:
+                    promised += 1
+                    assert simulate(early, card, 1.25 * cost)[1] == 0.0, (reference_s, cost, early)
+                    assert simulate(plain, card, cost)[0] - simulate(early, card, cost)[0] >= 0.2
+    assert promised > 50
+
+
 @given(TEXTS, REFERENCES_S, st.none() | COSTS)
 def test_every_segment_fits_the_voice(line: str, reference_s: float, cost: float | None) -> None:
     card = voice(reference_s)
@@ -93,6 +113,11 @@ def test_the_bound_is_the_least_that_keeps_ahead() -> None:
     longest_s = card.max_segment_bytes / BYTES_PER_S
     assert stride.keeps_ahead([bound / BYTES_PER_S, longest_s], card, cost)
     assert not stride.keeps_ahead([(bound - 2) / BYTES_PER_S, longest_s], card, cost)
+
+
+def test_the_first_segment_is_never_shorter_than_a_phrase_however_fast_the_machine() -> None:
+    assert stride.first_min_bytes(voice(2.0), 0.001, 1.0, 10_000) == 15, "a second of sound"
+    assert stride.first_min_bytes(replace(voice(2.0), bytes_per_s=5.0), 0.001, 1.0, 10_000) == 12
 
 
 @pytest.mark.parametrize("cost", [None, 0.77, 0.95, 1.0, 4.0])

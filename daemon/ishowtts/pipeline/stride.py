@@ -7,6 +7,7 @@ So the first segment must be long enough to cover the making of the second, and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -70,7 +71,7 @@ def first_min_bytes(card: VoiceCard, cost: float, speed: float, text_bytes: int)
     covers_rest_s = (_spent_s(card) + margin * (card.reference_s + text_s)) / (1 + margin)
     covers_longest_s = _spent_s(card) + margin * (card.reference_s + longest_s)
     first_s = max(_LEAST_S, min(covers_rest_s, covers_longest_s))
-    first_bytes = max(_LEAST_BYTES, round(first_s * bytes_per_s + 0.5))
+    first_bytes = max(_LEAST_BYTES, math.ceil(first_s * bytes_per_s))
     return first_bytes if first_bytes < text_bytes else None
 
 
