@@ -1,4 +1,4 @@
-"""Who speaks: the fallback rule."""
+"""Who speaks: the fallback rule, and the cutting of a line for whoever speaks."""
 
 from __future__ import annotations
 
