@@ -54,16 +54,16 @@ class Original:
         self.vocos: Vocos = vocos.eval().to(device)
 
     def speak(
-        self, clip: Clip, text: str, *, nfe_step: int = 32, seed: int = 0, **settings: Any
+        self, clip: Clip, text: str | list[str], *, nfe_step: int = 32, seed: int = 0, **settings: Any
     ) -> NDArray[np.float32]:
-        """One chunk's wave, [samples] at 24 kHz; `settings` go to upstream's function."""
+        """A chunk's wave, or that of several cross-faded, [samples] at 24 kHz; `settings` go to upstream's function."""
         torch.manual_seed(seed)
         with contextlib.redirect_stdout(io.StringIO()):
             wave, _, _ = next(
                 utils_infer().infer_batch_process(
                     (clip.audio, clip.rate_hz),
                     clip.text,
-                    [text],
+                    [text] if isinstance(text, str) else text,
                     self.cfm,
                     self.vocos,
                     progress=None,

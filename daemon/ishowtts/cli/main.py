@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ishowtts import __version__
-from ishowtts.cli import check, clocks, doctor, fetch, history, listings, run, say
+from ishowtts.cli import bench, check, clocks, doctor, fetch, history, listings, run, say
 from ishowtts.config import DEFAULT_PATH
 from ishowtts.errors import ConfigError, IShowError
 
-_COMMANDS = (run, say, history, check, doctor, fetch, listings, clocks)
+_COMMANDS = (run, say, history, check, doctor, fetch, listings, clocks, bench)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

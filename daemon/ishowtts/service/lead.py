@@ -126,7 +126,7 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
         precision=section.f5.precision,
         device=section.f5.device,
         cache_dir=str(config.cache_dir),
-        optimisations=Optimisations(**section.f5.optimisations.model_dump()),
+        optimisations=Optimisations(**section.f5.optimisations.model_dump(exclude={"streaming"})),
     )
     deadlines = Deadlines(**section.deadlines.model_dump())
     backoff = Backoff(**section.restart.model_dump())

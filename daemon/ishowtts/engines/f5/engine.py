@@ -49,6 +49,7 @@ class F5Engine:
         self._references: dict[str, Reference] = {}
         self._model: Model | None = None
         self._device = torch.device("cpu")
+        self._cost: float | None = None
 
     @property
     def name(self) -> str:
@@ -92,6 +93,7 @@ class F5Engine:
             reference_s=reference_s,
             bytes_per_s=len(prepared.text.encode()) / reference_s,
             seam_s=FADE_S,
+            cost=self._cost,
         )
 
     def warm(self, progress: ReportProgress) -> None:
@@ -106,9 +108,12 @@ class F5Engine:
         ]
         progress(Progress("warm", 0, len(lengths)))
         for i, frames in enumerate(lengths):
+            started = time.monotonic()
             job = Job(voice, voice.text + _WARM_TEXT, frames, self._options.nfe_step, seed=0)
             with _as_engine_error("speak its first words"), torch.inference_mode():
                 self._loaded().render([job], lambda: False)
+            # The last and longest is the one that counts: by then the path is warm.
+            self._cost = (time.monotonic() - started) / (frames / policy.FRAMES_PER_S)
             progress(Progress("warm", i + 1, len(lengths)))
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:

@@ -62,3 +62,8 @@ def time_features(t: Tensor) -> Tensor:
     frequencies = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10_000) / (half - 1)))
     angles = 1000 * t.float().unsqueeze(1) * frequencies
     return torch.cat((angles.sin(), angles.cos()), dim=-1)
+
+
+def is_pruned(nfe_step: int) -> bool:
+    """Whether EPSS is defined for so many evaluations."""
+    return nfe_step in _EPSS

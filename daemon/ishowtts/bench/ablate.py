@@ -1,0 +1,79 @@
+"""What each switch is worth: ours, and ours with one switch the other way, interleaved."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ishowtts.bench.parity import distance
+from ishowtts.bench.setting import Setting, text_of
+from ishowtts.engines.f5.engine import F5Engine
+from ishowtts.engines.f5.options import Optimisations
+from ishowtts.speech import Segment
+
+_USUAL = Optimisations()
+_VARIANTS: dict[str, Optimisations] = {
+    "as configured by default": _USUAL,
+    "without folds": replace(_USUAL, folds=False),
+    "without text_once": replace(_USUAL, text_once=False),
+    "without reference_cache": replace(_USUAL, reference_cache=False),
+    "without cpu_kernels": replace(_USUAL, cpu_kernels=False),
+    "padded to buckets": replace(_USUAL, exact_padding=True),
+    "with int8": replace(_USUAL, int8=True),
+    "with guidance_skip: plain": replace(_USUAL, guidance_skip="plain"),
+    "with guidance_skip: reuse": replace(_USUAL, guidance_skip="reuse"),
+    "all off": Optimisations.off(),
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One setting of the switches against the default one.
+
+    Args:
+        ratio: how many times as long it takes, median over rounds.
+        error: largest difference of the sound over its peak.
+        deviation: the difference's energy over the sound's, as a root: what is lost in fidelity.
+    """
+
+    name: str
+    synth_s: float
+    ratio: float
+    error: float
+    deviation: float
+
+
+def run(setting: Setting, length_s: float, rounds: int, nfe_step: int, report: Callable[[str], None]) -> list[Variant]:
+    """Every variant, round by round; the first round only warms."""
+    engines: dict[str, F5Engine] = {}
+    for name, switches in _VARIANTS.items():
+        report(f"loading: {name}")
+        engines[name] = F5Engine(setting.options(switches, nfe_step=nfe_step))
+        engines[name].load(lambda _: None)
+    segment = Segment("bench", 0, 1, text_of(length_s), seed=0)
+    times_s: dict[str, list[float]] = {name: [] for name in engines}
+    sounds: dict[str, np.ndarray] = {}
+    for turn in range(rounds + 1):
+        report(f"round {turn} of {rounds}")
+        for name, engine in engines.items():
+            started = time.perf_counter()
+            sounds[name] = engine.render(segment, lambda: False)
+            if turn > 0:
+                times_s[name].append(time.perf_counter() - started)
+    for engine in engines.values():
+        engine.close()
+    usual_s, usual = times_s["as configured by default"], sounds["as configured by default"]
+    return [
+        Variant(
+            name,
+            statistics.median(taken_s),
+            statistics.median(one / other for one, other in zip(taken_s, usual_s, strict=True)),
+            distance(sounds[name], usual),
+            float(np.linalg.norm(sounds[name] - usual) / np.linalg.norm(usual)),
+        )
+        for name, taken_s in times_s.items()
+    ]

@@ -1,0 +1,75 @@
+"""What this machine could do at best: its products and its memory, measured, and the time that F5 needs on them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from ishowtts.engines.f5.architecture import MELS, Dit
+
+_ROUNDS = 6
+_SHAPE = (2048, 2048, 2048)
+_COPY_BYTES = 256 << 20
+_CONV_TAPS, _CONV_GROUPS = 31, 16
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Best rates of this process, with its threads.
+
+    Args:
+        flop_per_s: of a product of 2048 x 2048 matrices.
+        bytes_per_s: of reading one large block of memory and writing another, both counted.
+        dtype: what was multiplied.
+    """
+
+    flop_per_s: float
+    bytes_per_s: float
+    dtype: str
+    threads: int
+
+    def floor_s(self, dit: Dit, frames: int, nfe_step: int, weight_bytes: int) -> float:
+        """The least time for one guided run: arithmetic at the full rate, or the weights read once an evaluation."""
+        return max(flop(dit, frames, nfe_step) / self.flop_per_s, nfe_step * weight_bytes / self.bytes_per_s)
+
+
+def flop(dit: Dit, frames: int, nfe_step: int) -> float:
+    """Floating point operations of the step loop, both branches: products, attention, positional convolutions."""
+    inner = dit.heads * dit.dim_head
+    block = 2 * frames * dit.dim * (4 * inner + 2 * dit.ff_mult * dit.dim) + 4 * frames**2 * inner
+    convs = 2 * 2 * frames * dit.dim * (dit.dim // _CONV_GROUPS) * _CONV_TAPS
+    ends = 2 * 2 * frames * dit.dim * MELS
+    return 2.0 * nfe_step * (dit.depth * block + convs + ends)
+
+
+def loop_bytes(dit: Dit, dtype: torch.dtype) -> int:
+    """Weights that every evaluation reads."""
+    inner = dit.heads * dit.dim_head
+    return dit.depth * dit.dim * (4 * inner + 2 * dit.ff_mult * dit.dim) * dtype.itemsize
+
+
+def measure(device: str, dtype: torch.dtype) -> Machine:
+    """Best of a few rounds: about a second."""
+    m, k, n = _SHAPE
+    a, b = torch.randn(m, k, device=device).to(dtype), torch.randn(n, k, device=device).to(dtype)
+    source = torch.empty(_COPY_BYTES, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    product_s = _best_s(lambda: torch.nn.functional.linear(a, b), device)
+    copy_s = _best_s(lambda: target.copy_(source), device)
+    return Machine(
+        2.0 * m * k * n / product_s, 2.0 * _COPY_BYTES / copy_s, str(dtype).split(".")[1], torch.get_num_threads()
+    )
+
+
+def _best_s(run: Callable[[], object], device: str) -> float:
+    best_s = float("inf")
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        run()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best_s = min(best_s, time.perf_counter() - started)
+    return best_s

@@ -1,0 +1,53 @@
+"""Pictures beside the tables, where matplotlib is installed (`pip install ishowtts[bench]`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ishowtts.bench.speed import Result
+from ishowtts.bench.sweep import Point
+from ishowtts.errors import EngineError
+
+
+def speed(result: Result, path: Path) -> None:
+    """RTF of each contestant over the length of the text; every round is a point."""
+    figure, axes = _figure()
+    for name in dict.fromkeys(take.contestant for take in result.takes):
+        takes = [take for take in result.takes if take.contestant == name]
+        axes.plot([take.audio_s for take in takes], [take.rtf for take in takes], "o", label=name)
+    axes.axhline(1.0, color="grey", linewidth=0.8, label="real time")
+    axes.set(xlabel="seconds of sound", ylabel="RTF (less is faster)", yscale="log")
+    axes.legend()
+    figure.savefig(path)
+
+
+def sweep(points: Sequence[Point], path: Path) -> None:
+    """Distance to NFE 32 over RTF; each point is an NFE."""
+    figure, axes = _figure()
+    for kind, mark in (("EPSS", "o"), ("uniform", "x")):
+        of_kind = [point for point in points if point.steps == kind]
+        axes.plot([point.rtf for point in of_kind], [point.deviation for point in of_kind], mark, label=kind)
+    for point in points:
+        axes.annotate(str(point.nfe_step), (point.rtf, point.deviation), textcoords="offset points", xytext=(5, 5))
+    axes.set(xlabel="RTF", ylabel="deviation from NFE 32")
+    axes.legend()
+    figure.savefig(path)
+
+
+def shares(names: Sequence[str], values: Sequence[float], label: str, path: Path) -> None:
+    """Bars, the first at the top."""
+    figure, axes = _figure()
+    axes.barh(list(names)[::-1], list(values)[::-1])
+    axes.set(xlabel=label)
+    figure.savefig(path)
+
+
+def _figure() -> tuple[Any, Any]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise EngineError("a plot needs matplotlib; install it with: pip install 'ishowtts[bench]'") from None
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    return figure, figure.add_subplot()

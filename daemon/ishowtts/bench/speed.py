@@ -1,0 +1,181 @@
+"""Stock, recipe and ours, interleaved in one run: the same weights, voice and texts, since machines are noisy."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+
+import torch
+
+from ishowtts.bench import contestants, machine
+from ishowtts.bench.contestants import Contestant
+from ishowtts.bench.setting import Setting, text_of
+from ishowtts.bench.starts import Start
+from ishowtts.engines.f5.architecture import BASE, HOP, RATE_HZ, read_model
+from ishowtts.engines.f5.device import choose_dtype
+from ishowtts.engines.f5.options import Optimisations
+from ishowtts.engines.weights import locate
+from ishowtts.errors import WeightsError
+
+_STOCK_NFE = 32
+
+
+@dataclass(frozen=True)
+class Take:
+    """One text, spoken once by one contestant."""
+
+    contestant: str
+    length_s: float
+    synth_s: float
+    audio_s: float
+    ttfa_s: float | None
+
+    @property
+    def rtf(self) -> float:
+        """Synthesis seconds per second of sound."""
+        return self.synth_s / self.audio_s
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Who runs beside stock at equal NFE and ours: the recipe, ours in whole numbers, stock at its default NFE."""
+
+    recipe: bool = False
+    int8: bool = False
+    default: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contestant at one length, over the rounds."""
+
+    contestant: str
+    audio_s: float
+    rtf: float
+    lowest: float
+    highest: float
+    ttfa_s: float | None
+
+
+@dataclass
+class Result:
+    """Everything that was timed."""
+
+    machine: machine.Machine
+    nfe_step: int
+    takes: list[Take] = field(default_factory=list)
+    starts: list[Start] = field(default_factory=list)
+    fractions: list[float] = field(default_factory=list)
+
+    def rtfs(self, contestant: str, length_s: float) -> list[float]:
+        """Of every round."""
+        return [take.rtf for take in self.takes if (take.contestant, take.length_s) == (contestant, length_s)]
+
+    def rows(self) -> list[Row]:
+        """For a table, by length."""
+        rows = []
+        for contestant, length_s in dict.fromkeys((take.contestant, take.length_s) for take in self.takes):
+            takes = [take for take in self.takes if (take.contestant, take.length_s) == (contestant, length_s)]
+            rtfs = [take.rtf for take in takes]
+            waits = [take.ttfa_s for take in takes if take.ttfa_s is not None]
+            ttfa_s = statistics.median(waits) if waits else None
+            rows.append(Row(contestant, takes[0].audio_s, statistics.median(rtfs), min(rtfs), max(rtfs), ttfa_s))
+        return rows
+
+    def ratio(self, slower: str, faster: str) -> float | None:
+        """Median over rounds and lengths of how many times less `faster` took than `slower` in the same round."""
+        ratios = []
+        for length_s in sorted({take.length_s for take in self.takes}):
+            pairs = zip(self.rtfs(slower, length_s), self.rtfs(faster, length_s), strict=False)
+            ratios += [slow / fast for slow, fast in pairs]
+        return statistics.median(ratios) if ratios else None
+
+
+def run(
+    setting: Setting,
+    lengths_s: Sequence[float],
+    rounds: int,
+    *,
+    nfe_step: int,
+    contest: Contest,
+    report: Callable[[Take], None],
+) -> Result:
+    """Time everyone over every length, round by round; the first round of each text only warms and is not counted."""
+    dtype = choose_dtype(setting.precision, torch.device(setting.device))
+    result = Result(machine.measure(setting.device, dtype), nfe_step)
+    field_ = [contestants.stock(setting, nfe_step)]
+    field_ += [contestants.recipe(setting, nfe_step)] if contest.recipe else []
+    field_ += [contestants.ours(setting, nfe_step, Optimisations())]
+    field_ += [contestants.ours(setting, nfe_step, Optimisations(int8=True), "ours, int8")] if contest.int8 else []
+    for length_s in lengths_s:
+        text = text_of(length_s)
+        for turn in range(rounds + 1):
+            for one in field_:
+                take = _take(one, text, length_s, first=turn > 0)
+                report(take)
+                if turn > 0:
+                    result.takes.append(take)
+    if contest.default:
+        shortest = min(lengths_s)
+        take = _take(contestants.stock(setting, _STOCK_NFE), text_of(shortest), shortest, first=False)
+        report(take)
+        result.takes.append(take)
+    _compare_with_floor(setting, result)
+    return result
+
+
+def _take(one: Contestant, text: str, length_s: float, *, first: bool) -> Take:
+    started = time.perf_counter()
+    sound = one.whole(text)
+    synth_s = time.perf_counter() - started
+    ttfa_s = synth_s
+    if first and one.first is not one.whole:
+        started = time.perf_counter()
+        one.first(text)
+        ttfa_s = time.perf_counter() - started
+    return Take(one.name, length_s, synth_s, len(sound) / RATE_HZ, ttfa_s if first else None)
+
+
+def _compare_with_floor(setting: Setting, result: Result) -> None:
+    """How near each of our takes came to the time that the arithmetic alone needs."""
+    weights = locate(setting.folder)
+    if weights is None:
+        raise WeightsError(f"there are no weights in {setting.folder}")
+    dit = (read_model(weights.architecture) if weights.architecture else BASE).arch
+    clip = setting.clip()
+    reference_frames = clip.audio.shape[-1] * RATE_HZ // clip.rate_hz // HOP
+    dtype = getattr(torch, result.machine.dtype)
+    for take in result.takes:
+        if take.contestant == f"ours, NFE {result.nfe_step}":
+            frames = reference_frames + round(take.audio_s * RATE_HZ / HOP)
+            floor_s = result.machine.floor_s(dit, frames, result.nfe_step, machine.loop_bytes(dit, dtype))
+            result.fractions.append(floor_s / take.synth_s)
+
+
+def summary(result: Result, model: str) -> dict[str, object]:
+    """The one line of JSON; `docs/f5.md` documents its keys."""
+    nfe = result.nfe_step
+    ours = [take for take in result.takes if take.contestant == f"ours, NFE {nfe}"]
+    waits = [take.ttfa_s for take in ours if take.ttfa_s is not None]
+    return {
+        "model": model,
+        "precision": result.machine.dtype,
+        "nfe_step": nfe,
+        "ratio_equal_nfe": _rounded(result.ratio(f"stock, NFE {nfe}", f"ours, NFE {nfe}")),
+        "ratio_default": _rounded(result.ratio(f"stock, NFE {_STOCK_NFE}", f"ours, NFE {nfe}")),
+        "ratio_recipe": _rounded(result.ratio(f"recipe, NFE {nfe}", f"ours, NFE {nfe}")),
+        "ratio_int8": _rounded(result.ratio(f"stock, NFE {nfe}", f"ours, int8, NFE {nfe}")),
+        "rtf": _rounded(statistics.median(take.rtf for take in ours)),
+        "ttfa_s": _rounded(statistics.median(waits)) if waits else None,
+        "fraction_of_floor": _rounded(statistics.median(result.fractions)),
+        "gflop_per_s": round(result.machine.flop_per_s / 1e9, 1),
+        "gb_per_s": round(result.machine.bytes_per_s / 1e9, 1),
+        "threads": result.machine.threads,
+        "starts": [asdict(start) for start in result.starts],
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -1,0 +1,63 @@
+"""Evaluations against fidelity: how fast each NFE is, and how far its sound is from that of 32."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from ishowtts.bench.setting import Setting, text_of
+from ishowtts.engines.f5 import schedule
+from ishowtts.engines.f5.architecture import RATE_HZ
+from ishowtts.engines.f5.engine import F5Engine, to_int16
+from ishowtts.engines.f5.options import Optimisations
+from ishowtts.speech import Segment
+
+STEPS = (5, 6, 7, 8, 10, 12, 16, 24, 32)
+_FINEST = 32
+
+
+@dataclass(frozen=True)
+class Point:
+    """One NFE.
+
+    Args:
+        steps: `EPSS` or `uniform`.
+        deviation: the difference's energy over that of NFE 32's sound, as a root.
+    """
+
+    nfe_step: int
+    steps: str
+    rtf: float
+    deviation: float
+
+
+def run(
+    setting: Setting, length_s: float, steps: Sequence[int], folder: Path | None, report: Callable[[Point], None]
+) -> list[Point]:
+    """Speak one text at each NFE, the finest first; samples go to `folder` as WAV."""
+    engine = F5Engine(setting.options(Optimisations()))
+    engine.load(lambda _: None)
+    engine.warm(lambda _: None)
+    points: list[Point] = []
+    finest: np.ndarray | None = None
+    for nfe_step in sorted({*steps, _FINEST}, reverse=True):
+        segment = Segment("bench", 0, 1, text_of(length_s), nfe_step=nfe_step, seed=0)
+        engine.render(segment, lambda: False) if nfe_step == _FINEST else None
+        started = time.perf_counter()
+        sound = engine.render(segment, lambda: False)
+        synth_s = time.perf_counter() - started
+        finest = sound if finest is None else finest
+        deviation = float(np.linalg.norm(sound - finest) / np.linalg.norm(finest))
+        kind = "EPSS" if schedule.is_pruned(nfe_step) else "uniform"
+        points.append(Point(nfe_step, kind, synth_s / (len(sound) / RATE_HZ), deviation))
+        report(points[-1])
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            soundfile.write(folder / f"nfe-{nfe_step:02}.wav", to_int16(sound), RATE_HZ)
+    engine.close()
+    return points[::-1]

@@ -1,0 +1,264 @@
+"""`ishowtts bench`: parity with upstream, speed against it, and where the time goes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ishowtts.cli.common import Commands, read_config
+from ishowtts.config import Config
+from ishowtts.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ishowtts.bench.setting import Setting
+
+_NFE = 7
+
+
+def add(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the command and its parts."""
+    bench = commands.add_parser("bench", help="hold the F5 engine against upstream and against this machine")
+    parts = bench.add_subparsers(required=True, metavar="WHAT", title="benches")
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--model", default=None, help="tiny, small or base (random weights), or a folder of weights")
+    where.add_argument("--device", choices=("cpu", "cuda"), default=None, help="default: CUDA where it works")
+    where.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
+    where.add_argument("--nfe", type=_nfe, default=_NFE, metavar="N", help=f"evaluations, 4 to 64 (default: {_NFE})")
+    where.add_argument("--json", action="store_true", help="only one line of JSON")
+    where.add_argument("--plot", type=Path, metavar="FILE", help="a picture beside the table, .png or .svg")
+    both = [common, where]
+
+    parity = parts.add_parser("parity", parents=both, help="our sound is upstream's, and a fault would be noticed")
+    parity.set_defaults(command=run_parity, model_default="tiny")
+    for name, text, command in (
+        ("speed", "stock f5-tts and ours, interleaved", run_speed),
+        ("regress", "speed against a saved baseline; 1 where it fell by more than a tenth", run_regress),
+    ):
+        speed = parts.add_parser(name, parents=both, help=text)
+        speed.add_argument("--lengths", type=_lengths, default=(1.0, 3.0, 10.0), metavar="S,S,…", help="of the texts")
+        speed.add_argument("--rounds", type=_positive, default=3, metavar="N")
+        speed.add_argument("--recipe", action="store_true", help="torch.compile as the earlier system had it, too")
+        speed.add_argument("--int8", action="store_true", help="ours in whole numbers, too")
+        speed.add_argument("--default", action="store_true", help="stock at its default of 32 evaluations, once")
+        speed.add_argument("--starts", action="store_true", help="cold and warm starts and peak memory, too")
+        speed.set_defaults(command=command, model_default="base")
+        if name == "speed":
+            speed.add_argument("--save", type=Path, metavar="FILE", help="keep the summary as a baseline")
+        else:
+            speed.add_argument("baseline", type=Path, metavar="BASELINE", help="of `speed --save`")
+    ablate = parts.add_parser("ablate", parents=both, help="each switch the other way, in turn")
+    ablate.add_argument("--length", type=float, default=3.0, metavar="S")
+    ablate.add_argument("--rounds", type=_positive, default=3, metavar="N")
+    ablate.set_defaults(command=run_ablate, model_default="small")
+    sweep = parts.add_parser("sweep", parents=both, help="NFE 5 to 32: speed, and distance to NFE 32")
+    sweep.add_argument("--length", type=float, default=3.0, metavar="S")
+    sweep.add_argument("--wav", type=Path, metavar="FOLDER", help="a sample of each")
+    sweep.set_defaults(command=run_sweep, model_default="small")
+    profile = parts.add_parser("profile", parents=both, help="where the time goes, by stage and by kernel")
+    profile.add_argument("--length", type=float, default=3.0, metavar="S")
+    profile.set_defaults(command=run_profile, model_default="small")
+
+
+def run_parity(arguments: argparse.Namespace) -> int:
+    """A table; 1 where a row failed."""
+    from ishowtts.bench import parity
+
+    setting = _setting(arguments)
+    rows: list[parity.Row] = []
+
+    def report(row: parity.Row) -> None:
+        rows.append(row)
+        _say(arguments, f"{'ok  ' if row.passed else 'FAIL'} {row.name}")
+
+    passed = parity.run(setting, report)
+    table = Table("comparison", "difference", "must be", "", box=None)
+    for row in rows:
+        sign = "at least" if row.canary else "at most"
+        name = f"[a fault] {row.name}" if row.canary else row.name
+        table.add_row(name.replace("[", r"\["), f"{row.error:.1e}", f"{sign} {row.limit:.1e}", _verdict(row.passed))
+    _show(arguments, table, {"passed": passed, "rows": [vars(row) | {"passed": row.passed} for row in rows]})
+    if arguments.plot is not None:
+        raise ConfigError(["bench parity draws no picture; leave out --plot"])
+    return 0 if passed else 1
+
+
+def run_speed(arguments: argparse.Namespace) -> int:
+    """A table, then one line of JSON."""
+    summary = _speed(arguments)
+    if arguments.save is not None:
+        arguments.save.write_text(json.dumps(summary) + "\n", encoding="utf-8")
+    print(json.dumps(summary))
+    return 0
+
+
+def run_regress(arguments: argparse.Namespace) -> int:
+    """Speed again; 1 where a figure fell by more than a tenth."""
+    from ishowtts.bench import regress
+
+    then = regress.read(arguments.baseline)
+    changes = regress.compare(then, _speed(arguments))
+    table = Table("figure", "then", "now", "", box=None)
+    for change in changes:
+        table.add_row(change.name, f"{change.then:.3f}", f"{change.now:.3f}", _verdict(not change.worse))
+    worse = any(change.worse for change in changes)
+    _show(arguments, table, {"worse": worse, "changes": [vars(change) | {"worse": change.worse} for change in changes]})
+    return 1 if worse else 0
+
+
+def run_ablate(arguments: argparse.Namespace) -> int:
+    """A table of every switch."""
+    from ishowtts.bench import ablate, plots
+
+    variants = ablate.run(
+        _setting(arguments), arguments.length, arguments.rounds, arguments.nfe, lambda text: _say(arguments, text)
+    )
+    table = Table("switches", "seconds", "times as long", "largest difference", "deviation", box=None)
+    for one in variants:
+        table.add_row(one.name, f"{one.synth_s:.3f}", f"{one.ratio:.2f}", f"{one.error:.1e}", f"{one.deviation:.1e}")
+    _show(arguments, table, {"variants": [vars(one) for one in variants]})
+    if arguments.plot is not None:
+        plots.shares([one.name for one in variants], [one.ratio for one in variants], "times as long", arguments.plot)
+    return 0
+
+
+def run_sweep(arguments: argparse.Namespace) -> int:
+    """A table of every NFE."""
+    from ishowtts.bench import plots, sweep
+
+    setting = _setting(arguments)
+    points = sweep.run(
+        setting, arguments.length, sweep.STEPS, arguments.wav, lambda point: _say(arguments, f"NFE {point.nfe_step}")
+    )
+    table = Table("NFE", "steps", "RTF", "deviation from NFE 32", box=None)
+    for point in points:
+        table.add_row(str(point.nfe_step), point.steps, f"{point.rtf:.3f}", f"{point.deviation:.1e}")
+    _show(arguments, table, {"points": [vars(point) for point in points]})
+    if arguments.plot is not None:
+        plots.sweep(points, arguments.plot)
+    return 0
+
+
+def run_profile(arguments: argparse.Namespace) -> int:
+    """Two tables: stages and kernels."""
+    from ishowtts.bench import plots, profile
+
+    stages, kernels = profile.run(_setting(arguments), arguments.length, arguments.nfe)
+    table = Table("stage or kernel", "milliseconds", "share", "calls", box=None)
+    for shares in (stages, kernels):
+        for share in shares:
+            table.add_row(share.name, f"{1000 * share.spent_s:.1f}", f"{share.share:.1%}", str(share.calls))
+        table.add_section()
+    _show(arguments, table, {"stages": [vars(one) for one in stages], "kernels": [vars(one) for one in kernels]})
+    if arguments.plot is not None:
+        plots.shares([one.name for one in kernels], [one.share for one in kernels], "share", arguments.plot)
+    return 0
+
+
+def _speed(arguments: argparse.Namespace) -> dict[str, object]:
+    from ishowtts.bench import plots, speed, starts
+
+    setting = _setting(arguments)
+    result = speed.run(
+        setting,
+        arguments.lengths,
+        arguments.rounds,
+        nfe_step=arguments.nfe,
+        contest=speed.Contest(arguments.recipe, arguments.int8, arguments.default),
+        report=lambda take: _say(
+            arguments, f"{take.contestant}: {take.audio_s:.1f} s of sound in {take.synth_s:.2f} s"
+        ),
+    )
+    if arguments.starts:
+        for who in ("stock", "ours"):
+            for cold in (True, False):
+                start = starts.measure(setting.folder, who, cold=cold, device=setting.device, nfe_step=arguments.nfe)
+                result.starts.append(start)
+                _say(arguments, f"start of {who}, {'cold' if cold else 'warm'}: {start.ready_s:.1f} s")
+    if not arguments.json:
+        for table in _speed_tables(result):
+            Console().print(table)
+    if arguments.plot is not None:
+        plots.speed(result, arguments.plot)
+    return speed.summary(result, arguments.model or arguments.model_default)
+
+
+def _speed_tables(result: Any) -> list[Table]:
+    table = Table("contestant", "sound", "RTF, median", "lowest to highest", "first sound", box=None)
+    for row in result.rows():
+        table.add_row(
+            row.contestant,
+            f"{row.audio_s:.1f} s",
+            f"{row.rtf:.3f}",
+            f"{row.lowest:.3f} to {row.highest:.3f}",
+            "" if row.ttfa_s is None else f"{row.ttfa_s:.2f} s",
+        )
+    if not result.starts:
+        return [table]
+    begun = Table("start", "weights", "ready", "first sound after", "peak memory", box=None)
+    for start in result.starts:
+        weights = "from disk" if start.cold else "in memory"
+        begun.add_row(start.who, weights, f"{start.ready_s:.1f} s", f"{start.first_s:.1f} s", f"{start.peak_mb:.0f} MB")
+    return [table, begun]
+
+
+def _setting(arguments: argparse.Namespace) -> Setting:
+    from ishowtts.bench.setting import Setting, find_weights
+    from ishowtts.engines.f5.device import choose_device
+
+    settings = read_config(arguments) if arguments.config is not None else Config()
+    model = arguments.model or arguments.model_default
+    _say(arguments, f"weights: {model}")
+    folder = find_weights(model, _cache_dir())
+    device = choose_device(arguments.device or "auto").type
+    f5 = settings.engine.f5
+    return Setting(folder, device, arguments.precision, f5.voices_dir, f5.default_voice)
+
+
+def _cache_dir() -> Path:
+    """Where random weights are kept: the user's cache, since a bench is no service."""
+    import os
+
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ishowtts"
+
+
+def _say(arguments: argparse.Namespace, text: str) -> None:
+    if not arguments.json:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _show(arguments: argparse.Namespace, table: Table, data: dict[str, Any]) -> None:
+    if arguments.json:
+        print(json.dumps(data))
+    else:
+        Console().print(table)
+
+
+def _verdict(passed: bool) -> str:
+    return "[green]ok[/green]" if passed else "[red]no[/red]"
+
+
+def _nfe(word: str) -> int:
+    value = int(word)
+    if not 4 <= value <= 64:
+        raise argparse.ArgumentTypeError("must be 4 to 64")
+    return value
+
+
+def _positive(word: str) -> int:
+    value = int(word)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _lengths(words: str) -> tuple[float, ...]:
+    values = tuple(float(word) for word in words.split(","))
+    if not all(0.5 <= value <= 120 for value in values):
+        raise argparse.ArgumentTypeError("must be 0.5 to 120 seconds each, as in 1,3,10")
+    return values
