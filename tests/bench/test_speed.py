@@ -1,0 +1,96 @@
+"""What is timed, and what is made of it. No test asserts on time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ishowtts.bench import machine, regress, speed
+from ishowtts.bench.setting import Setting, text_of
+from ishowtts.bench.speed import Contest, Result, Take
+from ishowtts.engines.f5.architecture import BASE
+from ishowtts.errors import ConfigError
+
+pytestmark = pytest.mark.f5
+
+MACHINE = machine.Machine(1e11, 1e10, "float32", 2)
+
+
+def take(contestant: str, synth_s: float, length_s: float = 3.0) -> Take:
+    return Take(contestant, length_s, synth_s, 2.0, synth_s / 2)
+
+
+@pytest.mark.slow
+def test_everyone_is_timed_over_every_text(setting: Setting) -> None:
+    takes: list[Take] = []
+    result = speed.run(
+        setting, (1.0, 2.0), 1, nfe_step=5, contest=Contest(int8=True, default=True), report=takes.append
+    )
+    everyone = {"stock, NFE 5", "ours, NFE 5", "ours, int8, NFE 5"}
+    assert {(one.contestant, one.length_s) for one in result.takes} == {
+        *((name, length_s) for name in everyone for length_s in (1.0, 2.0)), ("stock, NFE 32", 1.0),
+    }  # fmt: skip
+    assert len(takes) == 2 * 2 * 3 + 1  # the first round of each only warms
+    for one in takes:
+        assert one.audio_s == pytest.approx(one.length_s, rel=0.35)
+    summary = speed.summary(result, "tiny")
+    assert json.loads(json.dumps(summary)) == summary
+    assert summary["ratio_recipe"] is None
+    assert all(summary[name] > 0 for name in ("ratio_equal_nfe", "ratio_default", "ratio_int8", "rtf", "ttfa_s"))
+    assert 0 < summary["fraction_of_floor"] < 1.2
+
+
+def test_the_ratio_is_that_of_each_round_and_the_median_of_all() -> None:
+    result = Result(MACHINE, 7)
+    for slow, fast in ((4.0, 2.0), (30.0, 10.0), (5.0, 1.0)):  # the machine was busy in the second round
+        result.takes += [take("stock", slow), take("ours", fast)]
+    assert result.ratio("stock", "ours") == 3.0
+    assert result.ratio("nobody", "ours") is None
+
+
+def test_the_arithmetic_of_the_base_model_is_that_of_its_description() -> None:
+    """35.5 T + 0.79 T^2 GFLOP for one branch of one evaluation, T in seconds (measured beforehand)."""
+    for length_s in (5.0, 13.0):
+        frames = round(length_s * 93.75)
+        expected = 2 * 7 * (35.5 * length_s + 0.79 * length_s**2) * 1e9
+        assert machine.flop(BASE.arch, frames, 7) == pytest.approx(expected, rel=0.02)
+    assert machine.loop_bytes(BASE.arch, torch.float16) == pytest.approx(379e6, rel=0.05)
+
+
+def test_the_floor_is_arithmetic_for_long_runs_and_memory_for_short_ones() -> None:
+    slow_memory = machine.Machine(1e15, 1e9, "float16", 1)
+    assert slow_memory.floor_s(BASE.arch, 64, 7, 400_000_000) == pytest.approx(2.8)
+    assert MACHINE.floor_s(BASE.arch, 1219, 7, 400_000_000) == pytest.approx(machine.flop(BASE.arch, 1219, 7) / 1e11)
+
+
+@pytest.mark.parametrize("length_s", [1.0, 3.0, 10.0, 30.0])
+def test_texts_are_about_as_long_as_asked_for_and_end_as_sentences_do(length_s: float) -> None:
+    text = text_of(length_s)
+    assert text.endswith(".")
+    assert len(text) == pytest.approx(11 * length_s, rel=0.3)
+
+
+SUMMARY = {"model": "tiny", "precision": "float32", "nfe_step": 7, "threads": 2, "ratio_equal_nfe": 3.0,
+           "fraction_of_floor": 0.5}  # fmt: skip
+
+
+def test_a_fall_of_more_than_a_tenth_is_a_regression() -> None:
+    fell = regress.compare(SUMMARY, SUMMARY | {"ratio_equal_nfe": 2.69})
+    assert [(one.name, one.worse) for one in fell] == [("ratio_equal_nfe", True), ("fraction_of_floor", False)]
+    assert not any(one.worse for one in regress.compare(SUMMARY, SUMMARY | {"ratio_equal_nfe": 2.71}))
+
+
+def test_only_the_same_bench_is_compared() -> None:
+    with pytest.raises(ConfigError, match="made with nfe_step 7, this run with 16"):
+        regress.compare(SUMMARY, SUMMARY | {"nfe_step": 16})
+
+
+@pytest.mark.parametrize("content", [None, "not json", "[]", '{"ratio_equal_nfe": 1.0}'])
+def test_a_baseline_that_is_none_is_told(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "baseline.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"baseline\.json"):
+        regress.read(tmp_path / "baseline.json")

@@ -1,0 +1,88 @@
+"""`ishowtts bench …` as a user types it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from ishowtts.cli import main
+
+pytestmark = [pytest.mark.f5, pytest.mark.slow]
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path) -> Run:
+    """`run("sweep", …)`: exit status and standard output, over the tiny checkpoint on the CPU."""
+
+    def bench(*words: str) -> tuple[int, str]:
+        status = main(["bench", *words, "--model", str(tiny_checkpoint), "--device", "cpu"])
+        return status, capsys.readouterr().out
+
+    return bench
+
+
+def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path) -> None:
+    options = ["--lengths", "1", "--rounds", "1", "--precision", "fp32"]
+    status, out = run("speed", *options, "--save", str(tmp_path / "baseline.json"))
+    summary = json.loads(out.splitlines()[-1])
+    assert status == 0
+    assert json.loads((tmp_path / "baseline.json").read_text()) == summary
+    (tmp_path / "baseline.json").write_text(json.dumps(summary | {"ratio_equal_nfe": 1000.0}))
+    status, out = run("regress", str(tmp_path / "baseline.json"), *options, "--json")
+    assert status == 1
+    assert json.loads(out)["changes"][0]["worse"] is True
+
+
+def test_sweep_writes_a_sample_of_each(run: Run, tmp_path: Path) -> None:
+    status, out = run("sweep", "--length", "1", "--wav", str(tmp_path / "samples"), "--json")
+    points = json.loads(out)["points"]
+    assert status == 0
+    assert points[-1] == points[-1] | {"nfe_step": 32, "deviation": 0.0, "steps": "uniform"}
+    assert all(point["deviation"] > 0 for point in points[:-1])
+    files = sorted(path.name for path in (tmp_path / "samples").iterdir())
+    assert files == [f"nfe-{point['nfe_step']:02}.wav" for point in points]
+    assert soundfile.info(tmp_path / "samples" / "nfe-07.wav").samplerate == 24_000
+
+
+def test_profile_accounts_for_the_whole_time(run: Run) -> None:
+    status, out = run("profile", "--length", "1", "--json")
+    assert status == 0
+    stages = json.loads(out)["stages"]
+    assert sum(stage["share"] for stage in stages) == pytest.approx(1.0)
+    assert {stage["name"]: stage["calls"] for stage in stages}["evaluations"] == 7
+
+
+def test_ablate_shows_what_costs_fidelity_and_what_does_not(run: Run) -> None:
+    status, out = run("ablate", "--length", "1", "--rounds", "1", "--json")
+    assert status == 0
+    deviation = {one["name"]: one["deviation"] for one in json.loads(out)["variants"]}
+    for name in ("without folds", "without text_once", "padded to buckets", "all off"):
+        assert deviation[name] < 1e-4
+    for name in ("with int8", "with guidance_skip: plain", "with guidance_skip: reuse"):
+        assert deviation[name] > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["speed", "--lengths", "0"], "0.5 to 120 seconds"),
+        (["speed", "--nfe", "99"], "4 to 64"),
+        (["sweep", "--length", "x"], "invalid float"),
+    ],
+)
+def test_wrong_usage_is_told(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", *words])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_weights_that_are_not_there_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["bench", "parity", "--model", str(tmp_path / "none")]) == 1
+    assert "neither a folder of weights nor one of tiny, small, base" in capsys.readouterr().err
