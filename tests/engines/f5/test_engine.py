@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +13,16 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 
 from ishowtts.engines import Cancelled
+from ishowtts.engines.f5 import dit
 from ishowtts.engines.f5.engine import F5Engine, F5Options, to_int16
 from ishowtts.engines.f5.options import Optimisations
+from ishowtts.engines.f5.seam import join
 from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.speech import Segment
+from ishowtts.text import segments
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
@@ -105,3 +112,99 @@ def test_a_voice_that_cannot_be_used_is_told_and_the_others_speak_on(
     with pytest.raises(VoiceError, match=words):
         engine.prepare("odd")
     assert engine.synthesize(say(), never).voice == "default"
+
+
+@pytest.fixture
+def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """`short_of_memory(frames)`: an allocation fails for real in every run that is longer."""
+
+    def limit(most_frames: int) -> None:
+        condition = dit.condition
+
+        def allocating(*given: object) -> dit.Condition:
+            if given[4] > most_frames:
+                torch.empty(1 << 60)
+            return condition(*given)
+
+        monkeypatch.setattr(dit, "condition", allocating)
+
+    return limit
+
+
+LONG = "This is the first half of it, and here it goes on for a while. This is the second half, and here it ends."
+
+
+def test_what_does_not_fit_into_memory_is_spoken_in_parts(
+    make_engine: Make, short_of_memory: Callable[[int], None]
+) -> None:
+    engine = make_engine()
+    short_of_memory(1000)
+    spoken = engine.synthesize(say(LONG), never)
+    halves = segments(LONG, len(LONG) // 2 + 8)
+    assert len(halves) > 1
+    assert np.array_equal(spoken.samples, to_int16(join([engine.render(say(half), never) for half in halves])))
+
+
+def test_what_fits_in_no_part_ends_the_segment_and_not_the_engine(
+    make_engine: Make, short_of_memory: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine()
+    with monkeypatch.context():
+        short_of_memory(10)
+        with pytest.raises(SynthesisError, match="not enough memory for this segment"):
+            engine.synthesize(say(LONG), never)
+        with pytest.raises(EngineError, match="not enough memory to speak its first words"):
+            engine.warm(lambda _: None)
+    monkeypatch.undo()
+    assert engine.synthesize(say(), never).audio_s > 0.5
+
+
+def test_each_line_may_have_its_own_evaluations_and_the_policy_has_the_rest(make_engine: Make) -> None:
+    usual = make_engine(nfe_step=6)
+    by_length = make_engine(nfe_step=6, optimisations={"nfe_policy": True})
+    texts = [("A short line.", 8), ("word " * 16, 7)]
+    for text, nfe_step in texts:
+        segment = Segment("line", 0, 1, text, seed=1)
+        assert usual.synthesize(segment, never).nfe_step == 6
+        assert by_length.synthesize(segment, never).nfe_step == nfe_step
+        assert by_length.synthesize(say(text), never).nfe_step == 5
+
+
+def test_a_seed_gives_the_same_speech_and_none_another_each_time(make_engine: Make) -> None:
+    engine = make_engine()
+    first, second = (engine.render(say(seed=7), never) for _ in range(2))
+    assert np.array_equal(first, second)
+    other, another = (engine.render(say(seed=None), never) for _ in range(2))
+    assert not np.allclose(other, another, atol=1e-3)
+
+
+def test_a_card_tells_what_segments_cost_once_that_was_measured(make_engine: Make) -> None:
+    engine = make_engine()
+    assert engine.prepare(None).cost is None
+    engine.warm(lambda _: None)
+    cost = engine.prepare(None).cost
+    assert cost is not None
+    assert cost > 0
+
+
+def test_weights_that_the_fast_model_does_not_know_are_spoken_by_upstreams_modules(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "older"
+    shutil.copytree(checkpoint, folder)
+    description = yaml.safe_load((folder / "model.yaml").read_text())
+    description["arch"] |= {"pe_attn_head": 1, "text_mask_padding": False}
+    (folder / "model.yaml").write_text(yaml.safe_dump(description))
+    engine = F5Engine(F5Options(str(folder), device="cpu", precision="fp32"))
+    engine.load(lambda _: None)
+    assert engine.synthesize(say(), never).audio_s > 0.5
+    engine.close()
+
+
+def test_a_start_imports_nothing_of_upstreams_that_takes_seconds() -> None:
+    program = (
+        "import sys; from ishowtts.engines.f5 import engine; "
+        "print(sorted({'x_transformers', 'librosa', 'vocos', 'encodec', 'torchdiffeq'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"

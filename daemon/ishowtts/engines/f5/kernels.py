@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -74,17 +75,35 @@ class Int8Linear:
         self._zero = torch.zeros(len(scale), dtype=torch.int32)
         self._bias = bias.float()
         self._after = _GELU if gelu else _NOTHING
+        self._largest = largest_u8()
 
     def __call__(self, x: Tensor) -> Tensor:
         """Apply it."""
         low, high = (float(end) for end in torch.aminmax(x))
-        step = max((max(high, 0.0) - min(low, 0.0)) / 255, 1e-12)
-        zero = min(max(round(-min(low, 0.0) / step), 0), 255)
+        low, high = min(low, 0.0), max(high, 0.0)
+        step = max((high - low) / self._largest, 1e-12)
+        zero = min(round(-low / step), self._largest)
+        # `quantize_per_tensor` is the one kernel that divides, rounds and narrows in a single pass.
         whole = torch.quantize_per_tensor(x.float(), step, zero, torch.quint8).int_repr()
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
             whole, step, zero, self._weight, self._scale, self._zero, self._bias, 1.0, 0, x.dtype, *self._after
         )
         return y
+
+
+@cache
+def largest_u8() -> int:
+    """The largest activation whose products this processor adds up right: 255, or 127.
+
+    Without VNNI two products of u8 and s8 are added in 16 bits, which overflow past 2 * 127 * 127.
+    """
+    width = 64
+    weight = torch.full((16, width), 127, dtype=torch.int8)
+    packed = torch.ops.onednn.qlinear_prepack(weight, [16, width])
+    scales, zeros = torch.ones(16), torch.zeros(16, dtype=torch.int32)
+    x = torch.full((16, width), 255, dtype=torch.uint8)
+    y = torch.ops.onednn.qlinear_pointwise(x, 1.0, 0, packed, scales, zeros, None, 1.0, 0, torch.float32, *_NOTHING)
+    return 255 if bool((y == 255 * 127 * width).all()) else 127
 
 
 class Side:

@@ -1,0 +1,76 @@
+"""Every kernel computes the same product; which one runs is measured."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ishowtts.engines.f5 import tuning
+from ishowtts.engines.f5.kernels import ATTENTIONS, Int8Linear, Lengths, PackedLinear, PlainLinear, Side
+
+pytestmark = pytest.mark.f5
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("gelu", [False, True])
+@pytest.mark.parametrize("rows", [1, 37, 700])
+def test_a_packed_product_is_the_plain_one(gelu: bool, rows: int) -> None:
+    weight, bias, x = torch.randn(96, 64), torch.randn(96), torch.randn(2, rows, 64)
+    assert torch.allclose(PackedLinear(weight, bias, gelu)(x), PlainLinear(weight, bias, gelu)(x), atol=1e-4)
+
+
+def test_whole_numbers_come_within_a_few_hundredths() -> None:
+    weight, bias, x = torch.randn(96, 64), torch.randn(96), torch.randn(2, 100, 64) + 0.5
+    exact = F.linear(x, weight, bias)
+    error = (Int8Linear(weight, bias)(x) - exact).norm() / exact.norm()
+    assert 1e-4 < error < 0.02
+
+
+@pytest.mark.parametrize("x", [torch.zeros(1, 3, 64), torch.full((1, 3, 64), 2.5), torch.full((1, 3, 64), -2.5)])
+def test_whole_numbers_hold_for_sound_without_a_range(x: torch.Tensor) -> None:
+    weight, bias = torch.randn(96, 64), torch.randn(96)
+    assert torch.allclose(Int8Linear(weight, bias)(x), F.linear(x, weight, bias), rtol=0.02, atol=0.5)
+
+
+def test_the_largest_products_do_not_overflow() -> None:
+    weight, bias, x = torch.ones(16, 64), torch.zeros(16), torch.full((1, 5, 64), 3.0)
+    assert torch.allclose(Int8Linear(weight, bias)(x), torch.tensor(192.0), rtol=1e-3)
+
+
+def test_parts_side_by_side_are_one_product() -> None:
+    weights = [torch.randn(8, 16) for _ in range(3)]
+    biases = [torch.randn(8) for _ in range(3)]
+    x = torch.randn(2, 5, 16)
+    parts = Side([PlainLinear(weight, bias) for weight, bias in zip(weights, biases, strict=True)])
+    assert torch.allclose(parts(x), F.linear(x, torch.cat(weights), torch.cat(biases)), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+def test_attention_never_sees_the_padding(name: str) -> None:
+    q, k, v = (torch.randn(2, 3, 20, 64) for _ in range(3))
+    frames = (20, 13)
+    lengths = Lengths(frames, torch.arange(20) < torch.tensor(frames).unsqueeze(1))
+    padded = ATTENTIONS[name](q, k, v, lengths)
+    for i, count in enumerate(frames):
+        one = slice(i, i + 1)
+        alone = F.scaled_dot_product_attention(q[one, :, :count], k[one, :, :count], v[one, :, :count])
+        assert torch.allclose(padded[one, :count], alone.transpose(1, 2).flatten(2), atol=1e-5)
+
+
+def test_the_fastest_of_those_that_there_are_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight, bias = torch.randn(128, 64), torch.randn(128)
+    assert tuning.choose(weight, bias, 2, int8=True).linear == "int8"
+
+    def refused(*_: object, **__: object) -> PlainLinear:
+        raise RuntimeError("this processor has no such product")
+
+    monkeypatch.setitem(tuning.LINEARS, "packed", refused)
+    assert tuning.choose(weight, bias, 2, int8=False).linear == "plain"
+    slow = ATTENTIONS["explicit"]
+    monkeypatch.setitem(tuning.ATTENTIONS, "fused", lambda *given: [slow(*given) for _ in range(20)][-1])
+    assert tuning.choose(weight, bias, 2, int8=False).attention == "explicit"
