@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from ishowtts.engines import voices
 from ishowtts.engines.voices import VoiceShelf
 from ishowtts.errors import VoiceError
 
@@ -65,3 +67,121 @@ def test_an_unknown_voice_is_told_with_those_that_there_are(tmp_path: Path) -> N
         VoiceShelf(tmp_path).find("bob")
     with pytest.raises(VoiceError, match="no voice 'bob'"):
         VoiceShelf(tmp_path / "missing").find("bob")
+
+
+def test_settings_are_part_of_a_voice(tmp_path: Path) -> None:
+    put(tmp_path, "ann")
+    (tmp_path / "ann" / "voice.yaml").write_text("speed: 0.9\nnfe_step: 16\ngain_db: -6\nlanguage: de\n")
+    shelf = VoiceShelf(tmp_path)
+    ann = shelf.find("ann")
+    assert (ann.speed, ann.nfe_step, ann.gain_db, ann.language) == (0.9, 16, -6, "de")
+    assert ann.gain == pytest.approx(0.501, abs=1e-3)
+    assert shelf.language("ann") == "de"
+    (tmp_path / "ann" / "voice.yaml").write_text("# nothing yet\n")
+    assert (shelf.find("ann").speed, shelf.find("ann").gain) == (None, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("speed: 3", r"voice\.yaml: speed must be a number from 0\.5 to 2\.0, and is 3"),
+        ("speed: .nan", "speed must be"),
+        ("speed: true", "speed must be a number"),
+        ("nfe_step: 2", "nfe_step must be a whole number from 4 to 64"),
+        ("nfe_step: 7.5", "nfe_step must be"),
+        ("gain_db: 90", "gain_db must be a number from -24 to 12"),
+        ("language: no", "language must be .*in quotes"),
+        ("language: ../../etc", "language must be"),
+        ("language: [en]", "and is a list"),
+        ("sped: 1", "unknown key 'sped'; known here: speed, nfe_step"),
+        ("- speed", "keys and values"),
+        ("speed: [", "line 1 is not YAML"),
+        ("[" * 4000, "not YAML"),
+        ("a: 2001-99-99", "not YAML"),
+        ("# " + "x" * 5000, "larger than 4096 bytes"),
+        ("!!python/object/apply:os.system ['true']", "not YAML"),
+    ],
+)
+def test_a_fault_of_the_settings_names_file_key_and_mend(tmp_path: Path, content: str, words: str) -> None:
+    put(tmp_path, "ann")
+    (tmp_path / "ann" / "voice.yaml").write_text(content)
+    with pytest.raises(VoiceError, match=words) as caught:
+        VoiceShelf(tmp_path).find("ann")
+    assert str(tmp_path / "ann" / "voice.yaml") in str(caught.value)
+    assert VoiceShelf(tmp_path).language("ann") is None
+
+
+def test_a_version_changes_with_any_file_and_the_voice_with_it(tmp_path: Path) -> None:
+    put(tmp_path, "ann")
+    shelf = VoiceShelf(tmp_path)
+    seen = [shelf.find("ann").version]
+    assert shelf.versions() == {"ann": seen[0]}
+
+    def another() -> None:
+        found = shelf.find("ann")
+        assert found.version not in seen
+        assert shelf.versions()["ann"] == found.version
+        seen.append(found.version)
+
+    (tmp_path / "ann" / "reference.wav").write_bytes(b"RIFF and more")
+    another()
+    (tmp_path / "ann" / "reference.txt").write_text("Other words.")
+    another()
+    assert shelf.find("ann").text == "Other words."
+    (tmp_path / "ann" / "voice.yaml").write_text("speed: 0.9")
+    another()
+    old = (tmp_path / "ann" / "voice.yaml").stat()
+    (tmp_path / "new").write_text("speed: 0.8")
+    os.utime(tmp_path / "new", ns=(old.st_atime_ns, old.st_mtime_ns))
+    (tmp_path / "new").rename(tmp_path / "ann" / "voice.yaml")
+    another()
+    assert shelf.find("ann").speed == 0.8
+    (tmp_path / "ann" / "voice.yaml").unlink()
+    assert shelf.find("ann").speed is None
+    (tmp_path / "ann" / "reference.wav").unlink()
+    assert shelf.versions() == {}
+    with pytest.raises(VoiceError, match="no voice 'ann'"):
+        shelf.find("ann")
+
+
+@pytest.mark.parametrize("what", ["reference.wav", "reference.txt", "voice.yaml", "folder"])
+def test_a_link_that_leads_out_is_refused_and_one_within_is_followed(tmp_path: Path, what: str) -> None:
+    shelf_dir, outside = tmp_path / "voices", tmp_path / "outside"
+    for folder in (shelf_dir, outside):
+        folder.mkdir()
+        put(folder, "ann")
+        (folder / "ann" / "voice.yaml").write_text("speed: 0.9")
+    (shelf_dir / "twin").symlink_to("ann")
+    assert VoiceShelf(shelf_dir).find("twin").speed == 0.9
+    if what == "folder":
+        (shelf_dir / "bob").symlink_to(outside / "ann")
+    else:
+        (shelf_dir / "ann").rename(shelf_dir / "bob")
+        (shelf_dir / "bob" / what).unlink()
+        (shelf_dir / "bob" / what).symlink_to(outside / "ann" / what)
+    with pytest.raises(VoiceError, match=r"is a link that leads out of .*copy the file there"):
+        VoiceShelf(shelf_dir).find("bob")
+
+
+def test_a_folder_of_voices_that_is_a_link_itself_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    put(tmp_path / "disk", "ann")
+    (tmp_path / "voices").symlink_to("disk")
+    assert VoiceShelf(tmp_path / "voices").find("ann").text == "Some words."
+
+
+@pytest.mark.parametrize("what", ["reference.txt", "voice.yaml"])
+def test_a_pipe_keeps_nobody_waiting(tmp_path: Path, what: str) -> None:
+    put(tmp_path, "ann")
+    (tmp_path / "ann" / what).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / "ann" / what)
+    with pytest.raises(VoiceError, match="no ordinary file"):
+        VoiceShelf(tmp_path).find("ann")
+
+
+def test_a_huge_clip_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    put(tmp_path, "ann")
+    with (tmp_path / "ann" / "reference.wav").open("r+b") as file:
+        file.truncate(voices.MOST_CLIP_BYTES + 1)
+    with pytest.raises(VoiceError, match="larger than 50 MB"):
+        VoiceShelf(tmp_path).find("ann")

@@ -1,62 +1,104 @@
-"""The voices that there are: a clip and its words. Imports no torch, and no f5_tts."""
+"""The voices that there are: a clip, its words, its settings. Imports no torch, and no f5_tts."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ishowtts.engines import voice_settings
 from ishowtts.errors import VoiceError
 
 DEFAULT = "default"
+CLIPS = ("reference.wav", "reference.flac")
+TEXT = "reference.txt"
+SETTINGS = "voice.yaml"
+MOST_CLIP_BYTES = 50_000_000
+MOST_TEXT_BYTES = 4096
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
-_CLIPS = ("reference.wav", "reference.flac")
-_TEXT = "reference.txt"
-_MOST_TEXT_BYTES = 4096
 
 
 @dataclass(frozen=True)
 class Voice:
-    """A clip of someone speaking, and what is said in it."""
+    """A clip of someone speaking, and what is said in it.
+
+    Attributes:
+        speed, nfe_step, language: as its `voice.yaml` has them; a line's own win.
+        gain_db: what its sound is made louder by.
+        version: another one whenever one of its files is.
+    """
 
     name: str
     audio_path: Path
     text: str
+    speed: float | None = None
+    nfe_step: int | None = None
+    gain_db: float | None = None
+    language: str | None = None
+    version: str = ""
+
+    @property
+    def gain(self) -> float:
+        """`gain_db` as a factor."""
+        return 1.0 if self.gain_db is None else float(10 ** (self.gain_db / 20))
 
 
 class VoiceShelf:
     """The voices by name, looked up anew each time, so that a folder put there is a voice at once.
 
     Args:
-        voices_dir: holds one folder a voice, with `reference.wav` or `.flac` and `reference.txt`. `None`: only the
-            clip that f5-tts brings, as `default`. A folder `default` takes that one's place.
+        voices_dir: holds one folder a voice, with `reference.wav` or `.flac`, `reference.txt` and perhaps `voice.yaml`.
+            `None`: only the clip that f5-tts brings, as `default`. A folder `default` takes that one's place. Links
+            are followed within this folder only: one that leads out would let whoever may write here have the
+            service read any file.
     """
 
     def __init__(self, voices_dir: Path | None) -> None:
         self._voices_dir = voices_dir
+        self._read: dict[str, Voice] = {}
 
     def names(self) -> list[str]:
         """Names of the voices that `find` would look for, sorted; a folder without a clip is no voice."""
-        return sorted({DEFAULT, *self._folders()})
+        return sorted({DEFAULT, *(folder.name for folder in self._folders())})
+
+    def versions(self) -> dict[str, str]:
+        """The version of each folder's voice, by name, also of those that `find` refuses."""
+        return {folder.name: _version(folder) for folder in self._folders()}
 
     def find(self, name: str | None, default: str = DEFAULT) -> Voice:
         """The voice of this name (`None`: the default one).
 
         Raises:
-            VoiceError: there is none, or its words cannot be read.
+            VoiceError: there is none, or its words or settings cannot be read.
         """
         wanted = default if name is None else name
-        if self._voices_dir is not None and wanted in self._folders():
-            return _read(wanted, self._voices_dir / wanted)
+        check_name(wanted)
+        folder = self._voices_dir / wanted if self._voices_dir is not None else None
+        if folder is not None and _clip(folder) is not None:
+            return self._look_up(wanted, folder)
         if wanted == DEFAULT:
             return _packaged()
-        if not _NAME.fullmatch(wanted):
-            raise VoiceError(f"{wanted[:64]!r} is no name of a voice: use a-z, 0-9, _ and -, 64 at most")
         raise VoiceError(f"there is no voice {wanted!r}; there are {', '.join(self.names())}")
 
-    def _folders(self) -> Iterator[str]:
+    def language(self, name: str | None, default: str = DEFAULT) -> str | None:
+        """The language of a voice; `None` where it does not say, or cannot be read."""
+        try:
+            return self.find(name, default).language
+        except VoiceError:
+            return None
+
+    def _look_up(self, name: str, folder: Path) -> Voice:
+        # Taken before the files are read: what changes meanwhile is another version at the next look.
+        version = _version(folder)
+        voice = self._read.get(name)
+        if voice is None or voice.version != version:
+            voice = self._read[name] = _read(name, folder, version)
+        return voice
+
+    def _folders(self) -> Iterator[Path]:
         if self._voices_dir is None:
             return
         try:
@@ -64,8 +106,14 @@ class VoiceShelf:
         except OSError:
             return  # a missing folder is a shelf without voices of its own
         for entry in entries:
-            if _NAME.fullmatch(entry.name) and any((entry / clip).is_file() for clip in _CLIPS):
-                yield entry.name
+            if _NAME.fullmatch(entry.name) and _clip(entry) is not None:
+                yield entry
+
+
+def check_name(name: str) -> None:
+    """Raises VoiceError for what cannot be a voice's name, and so never leads to another folder."""
+    if not _NAME.fullmatch(name):
+        raise VoiceError(f"{name[:64]!r} is no name of a voice: use a-z, 0-9, _ and -, 64 at most")
 
 
 def f5_tts_data(name: str) -> Path:
@@ -80,20 +128,72 @@ def _packaged() -> Voice:
     clip = f5_tts_data("infer/examples/basic/basic_ref_en.wav")
     if not clip.is_file():
         raise VoiceError(f"{clip} is missing, the clip of the default voice; run install.sh again")
-    return Voice(DEFAULT, clip, "Some call me nature, others call me mother nature.")
+    text = "Some call me nature, others call me mother nature."
+    return Voice(DEFAULT, clip, text, language="en", version="packaged")
 
 
-def _read(name: str, folder: Path) -> Voice:
-    clip = next(folder / clip for clip in _CLIPS if (folder / clip).is_file())
-    words = folder / _TEXT
+def _clip(folder: Path) -> Path | None:
+    return next((path for clip in CLIPS if _is_file(path := folder / clip)), None)
+
+
+def _is_file(path: Path) -> bool:
     try:
-        text = " ".join(words.read_text(encoding="utf-8-sig").split())
+        return path.is_file()
+    except OSError:
+        return False  # a folder that this user may not enter is no voice for it
+
+
+def _version(folder: Path) -> str:
+    """Names, sizes, times and inodes of the files: no sound is read for it."""
+    parts = []
+    for name in (*CLIPS, TEXT, SETTINGS):
+        try:
+            found = (folder / name).stat()
+        except OSError:
+            continue
+        parts.append(f"{name} {found.st_size} {found.st_mtime_ns} {found.st_ino}")
+    return "; ".join(parts)
+
+
+def _read(name: str, folder: Path, version: str) -> Voice:
+    clip = _clip(folder)
+    if clip is None:
+        raise VoiceError(f"the voice {name!r} has just lost its clip; put {CLIPS[0]} back into {folder}")
+    words, settings_file = folder / TEXT, folder / SETTINGS
+    for path in (clip, words, settings_file):
+        _refuse_strange(path, folder.parent)
+    text = _words(words, clip.name)
+    settings = voice_settings.read(settings_file) if settings_file.exists() else voice_settings.VoiceSettings()
+    return Voice(
+        name, clip, text, settings.speed, settings.nfe_step, settings.gain_db, settings.language, version
+    )  # fmt: skip
+
+
+def _refuse_strange(path: Path, voices_dir: Path) -> None:
+    """Nothing outside the folder of the voices is read, nor what could keep a reader waiting, such as a pipe."""
+    try:
+        real = path.resolve(strict=True)
+        found = real.stat()
+    except (OSError, RuntimeError):  # missing, or a link in a circle: reading it tells so
+        return
+    if not real.is_relative_to(voices_dir.resolve()):
+        raise VoiceError(f"{path} is a link that leads out of {voices_dir}; copy the file there")
+    if not stat.S_ISREG(found.st_mode):
+        raise VoiceError(f"{path} is no ordinary file; put one in its place")
+    if found.st_size > MOST_CLIP_BYTES:
+        raise VoiceError(f"{path} is larger than {MOST_CLIP_BYTES // 1_000_000} MB; a clip is 2 to 12 s long")
+
+
+def _words(path: Path, clip: str) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MOST_TEXT_BYTES + 1)
+        too_much = len(raw) > MOST_TEXT_BYTES
+        text = "" if too_much else " ".join(raw.decode("utf-8-sig").split())
     except FileNotFoundError:
-        raise VoiceError(f"{words} is missing: write into it what is said in {clip.name}") from None
+        raise VoiceError(f"{path} is missing: write into it what is said in {clip}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise VoiceError(f"{words} cannot be read as UTF-8 text; save it as UTF-8, readable for the service") from error
-    if not text or len(text.encode()) > _MOST_TEXT_BYTES:
-        raise VoiceError(
-            f"{words} must hold what is said in {clip.name}, and holds {'nothing' if not text else 'too much'}"
-        )
-    return Voice(name, clip, text)
+        raise VoiceError(f"{path} cannot be read as UTF-8 text; save it as UTF-8, readable for the service") from error
+    if not text:
+        raise VoiceError(f"{path} must hold what is said in {clip}, and holds {'too much' if too_much else 'nothing'}")
+    return text

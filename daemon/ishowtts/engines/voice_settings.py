@@ -1,0 +1,78 @@
+"""How a voice speaks unless a line says otherwise: its `voice.yaml`, read and written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ishowtts.errors import VoiceError
+
+_MOST_BYTES = 4096
+_RULES = {
+    "speed": "a number from 0.5 to 2.0",
+    "nfe_step": "a whole number from 4 to 64",
+    "gain_db": "a number from -24 to 12",
+    "language": "a tag such as en, de or en-us (in quotes where YAML takes it for something else, as `no`)",
+}
+
+
+class VoiceSettings(BaseModel):
+    """The keys of `voice.yaml`; `None`: as the configuration has it.
+
+    Attributes:
+        speed: of the speech, 0.5 to 2.0.
+        nfe_step: evaluations of the model a segment, 4 to 64.
+        gain_db: what the sound is made louder by, -24 to 12.
+        language: of the clip; the spare voice speaks it in this voice's stead.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    speed: float | None = Field(None, ge=0.5, le=2.0)
+    nfe_step: int | None = Field(None, ge=4, le=64)
+    # A gain, not a loudness: measuring one needs seconds of speech, and a segment may be a single word.
+    gain_db: float | None = Field(None, ge=-24.0, le=12.0)
+    language: str | None = Field(None, pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")
+
+
+def read(path: Path) -> VoiceSettings:
+    """Read a `voice.yaml`. Raises VoiceError with the first thing that is wrong."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise VoiceError(f"{path} cannot be read ({error.strerror}); make it readable for the service") from error
+    if len(raw) > _MOST_BYTES:
+        raise VoiceError(f"{path} is larger than {_MOST_BYTES} bytes; it holds {', '.join(_RULES)} and nothing else")
+    try:
+        content: Any = yaml.safe_load(raw.decode("utf-8-sig"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise VoiceError(f"{path}{where} is not YAML in UTF-8; write lines such as `speed: 0.9`") from error
+    return check({} if content is None else content, str(path))
+
+
+def check(content: Any, source: str) -> VoiceSettings:
+    """Validate what a file or a command line says; `source` names it in the VoiceError for the first fault."""
+    if not isinstance(content, dict):
+        raise VoiceError(f"{source} must hold keys and values, in lines such as `speed: 0.9`")
+    try:
+        return VoiceSettings.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else ""
+    if key not in _RULES:
+        raise VoiceError(f"{source}: unknown key {key[:40]!r}; known here: {', '.join(_RULES)}")
+    value = content[key]
+    shown = repr(value)[:40] if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"
+    raise VoiceError(f"{source}: {key} must be {_RULES[key]}, and is {shown}")
+
+
+def dump(settings: VoiceSettings) -> str:
+    """As `voice.yaml` holds them; empty where nothing is set."""
+    chosen = settings.model_dump(exclude_none=True)
+    return yaml.safe_dump(chosen, sort_keys=False) if chosen else ""
