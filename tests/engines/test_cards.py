@@ -9,7 +9,7 @@ import pytest
 from ishowtts.engines import VoiceCard, cards
 from ishowtts.engines.wire import Decoder, Frame, Kind, WireError, encode
 
-FULL = VoiceCard("anna", 140, reference_s=8.25, bytes_per_s=14.5, seam_s=0.15, cost=0.06)
+FULL = VoiceCard("anna", 140, reference_s=8.25, bytes_per_s=14.5, seam_s=0.15, cost=0.06, speed=0.9, nfe_step=16)
 
 
 def over_the_wire(header: dict[str, Any]) -> Frame:
@@ -43,6 +43,10 @@ def test_a_card_crosses_the_wire(card: VoiceCard) -> None:
         ("seam_s", 60),
         ("cost", True),
         ("cost", -1),
+        ("speed", None),
+        ("speed", 0),
+        ("nfe_step", 0),
+        ("nfe_step", 10**6),
     ],
 )
 def test_a_field_that_is_not_plausible_is_refused_by_name(key: str, value: object) -> None:

@@ -128,3 +128,14 @@ def test_speed_is_kept_within_what_the_program_takes(say: Say) -> None:
     slow, fast = (engine.synthesize(say("one two three four five", speed=s), never) for s in (0.5, 2.0))
     assert slow.audio_s > 2 * fast.audio_s
     assert np.array_equal(engine.synthesize(say("one two three four five", speed=9), never).samples, fast.samples)
+
+
+def test_a_voice_that_names_its_language_is_spoken_in_it_where_espeak_has_it(say: Say) -> None:
+    languages = {"hans": "de", "elf": "zz", "yuki": "ja"}
+    engine = EspeakEngine(language_of=lambda voice: languages.get(voice or ""))
+    engine.load(lambda _: None)
+    assert engine.synthesize(say("Guten Tag", voice="hans"), never).voice == "de"
+    assert engine.synthesize(say("Suilad", voice="elf"), never).voice == "en-us"
+    assert engine.synthesize(say("hello"), never).voice == "en-us"
+    assert engine.synthesize(say("你好世界", voice="hans"), never).voice == "cmn"
+    assert engine.synthesize(say("東京", voice="yuki"), never).voice == "ja"

@@ -7,9 +7,12 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
 import pytest
+import soundfile
 
 from ishowtts.engines import Cancelled
 from ishowtts.engines.process import WorkerProcess
@@ -210,6 +213,40 @@ def test_a_voice_whose_preparing_ends_the_worker_is_set_aside_by_name(make_remot
     assert speaks(engine, say)
     assert engine.synthesize(say("hello", voice="another"), never).audio_s > 0.1
     assert engine.status().restarts == 1
+
+
+def test_a_voice_that_changed_is_prepared_anew_and_has_another_chance(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    with pytest.raises(WorkerDied):
+        engine.prepare("deadly")
+    await_state(engine, State.READY, after_restarts=1)
+    engine.forget("another")
+    with pytest.raises(VoiceError, match="set aside"):
+        engine.prepare("deadly")
+    engine.forget("deadly")
+    with pytest.raises(WorkerDied):
+        engine.prepare("deadly")
+
+
+@pytest.mark.f5
+@pytest.mark.slow
+@pytest.mark.parametrize("named", ["default", None])
+def test_a_forgotten_card_is_asked_for_again(
+    make_remote: MakeRemote, f5_tiny: dict[str, Any], tmp_path: Path, named: str | None
+) -> None:
+    def put(seconds: int) -> None:
+        (tmp_path / "default").mkdir(exist_ok=True)
+        samples = np.random.default_rng(3).normal(0, 0.12, seconds * 24_000)
+        soundfile.write(tmp_path / "default" / "reference.wav", samples, 24_000)
+        (tmp_path / "default" / "reference.txt").write_text("These are the words of the clip.")
+
+    put(3)
+    engine = load(make_remote("f5", {**f5_tiny, "voices_dir": str(tmp_path)}))
+    before = engine.prepare(named)
+    put(6)
+    assert engine.prepare(named) == before
+    engine.forget("default")
+    assert engine.prepare(named).max_segment_bytes < before.max_segment_bytes
 
 
 def test_a_text_that_ends_the_worker_sets_no_voice_aside(make_remote: MakeRemote, say: Say) -> None:

@@ -126,3 +126,14 @@ def test_a_voice_that_takes_no_word_is_named_and_the_spare_voice_speaks(espeak: 
     part = Cast(tiny, espeak).part()
     assert part.cut(Line("line", WHOLE), WHOLE) == [WHOLE]
     assert part.engine == "espeak"
+
+
+def test_a_lines_speed_and_evaluations_win_over_its_voices(espeak: EspeakEngine) -> None:
+    card = VoiceCard("any", 120, reference_s=5.0, bytes_per_s=15.0, speed=0.5, nfe_step=16)
+    cast = Cast(Cloned(espeak, card), None)
+    part = cast.part()
+    as_the_voice, as_told = part.cut(Line("line", WHOLE), WHOLE), part.cut(Line("line", WHOLE, speed=1.0), WHOLE)
+    assert max(len(segment) for segment in as_the_voice) <= 60 < max(len(segment) for segment in as_told)
+    part.speak(SEGMENT, lambda: False)
+    assert cast.costs.of("lead", 16, card) is not None
+    assert cast.costs.of("lead", None, card) is None

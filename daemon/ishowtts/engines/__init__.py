@@ -28,6 +28,8 @@ class VoiceCard:
         bytes_per_s: speech rate, UTF-8 bytes of text per second of sound at speed 1; `None` where it is not even.
         seam_s: length of the cross-fade between two segments; 0: they stand one behind the other.
         cost: synthesis seconds per second of reference and sound, as the engine measured it; `None`: not known.
+        speed: of a segment that names none.
+        nfe_step: evaluations for a segment that names none; `None`: the engine's own.
     """
 
     name: str
@@ -36,6 +38,8 @@ class VoiceCard:
     bytes_per_s: float | None = None
     seam_s: float = 0.0
     cost: float | None = None
+    speed: float = 1.0
+    nfe_step: int | None = None
 
 
 ReportProgress = Callable[[Progress], None]

@@ -13,6 +13,8 @@ _LONGEST_REFERENCE_S = 600.0
 _FASTEST_BYTES_PER_S = 1000.0
 _LONGEST_SEAM_S = 1.0
 _HIGHEST_COST = 1000.0
+_HIGHEST_SPEED = 10.0
+_MOST_STEPS = 1000
 
 
 def to_header(card: VoiceCard) -> dict[str, Any]:
@@ -33,6 +35,12 @@ def of(frame: Frame) -> VoiceCard:
     seam_s = frame.number("seam_s")
     if not 0 <= seam_s <= _LONGEST_SEAM_S:
         raise WireError(f"{seam_s:g} s is no length of a seam")
+    speed = _positive(frame, "speed", _HIGHEST_SPEED)
+    if speed is None:
+        raise WireError("speed is missing")
+    nfe_step = None if frame.header.get("nfe_step") is None else frame.integer("nfe_step")
+    if nfe_step is not None and not 0 < nfe_step <= _MOST_STEPS:
+        raise WireError(f"nfe_step is {nfe_step}; 1 to {_MOST_STEPS} is plausible")
     return VoiceCard(
         frame.text("voice"),
         max_segment_bytes,
@@ -40,6 +48,8 @@ def of(frame: Frame) -> VoiceCard:
         bytes_per_s=_positive(frame, "bytes_per_s", _FASTEST_BYTES_PER_S),
         seam_s=seam_s,
         cost=_positive(frame, "cost", _HIGHEST_COST),
+        speed=speed,
+        nfe_step=nfe_step,
     )
 
 

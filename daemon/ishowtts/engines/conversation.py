@@ -88,6 +88,11 @@ class Conversation:
         with self._lock:
             return self._cards.get(voice)
 
+    def forget(self, voice: str | None) -> None:
+        """Have a voice prepared anew before it speaks again, also where it is the default one."""
+        with self._lock:
+            self._cards = {asked: card for asked, card in self._cards.items() if voice not in (asked, card.name)}
+
     def prepare(self, voice: str | None) -> Request[VoiceCard]:
         """Ask for a voice. Raises WorkerDied where the conversation is over."""
         return self._ask(Kind.PREPARE, voice, {"voice": voice}, 0.0)

@@ -6,6 +6,7 @@ import re
 import struct
 import subprocess
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,6 +21,7 @@ _MAX_SEGMENT_BYTES = 400
 _DEADLINE_S = 20.0
 _CANCEL_POLL_S = 0.02
 _CHINESE_VOICE = "cmn"
+_WRITTEN_IN_HAN = ("cmn", "hak", "ja", "yue", "zh")
 _VOICE_NAME = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}")
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -30,12 +32,14 @@ class EspeakEngine:
 
     Args:
         voice: espeak-ng's own name of a voice; text that is mostly Han is spoken in Mandarin.
+        language_of: the language of the voice that a segment names, which is then spoken in that one's stead.
     """
 
-    def __init__(self, voice: str = "en-us") -> None:
+    def __init__(self, voice: str = "en-us", language_of: Callable[[str | None], str | None] = lambda _: None) -> None:
         if not _VOICE_NAME.fullmatch(voice):
             raise VoiceError(f"{voice!r} is no name of an espeak-ng voice; `espeak-ng --voices` lists them")
         self._voice = voice
+        self._language_of = language_of
         self._rate_hz = _RATE_HZ
 
     @property
@@ -81,14 +85,27 @@ class EspeakEngine:
             Cancelled: `cancelled()` turned true; the program is ended.
         """
         started = time.monotonic()
-        # A foreign rate stays: one engine has one.
-        chinese = self._rate_hz == _RATE_HZ and _mostly_han(segment.text)
-        voice = _CHINESE_VOICE if chinese else self._voice
-        samples, rate_hz = _speak(segment.text, voice, segment.speed or 1.0, cancelled)
+        voice, speed = self._choose(segment), segment.speed or 1.0
+        try:
+            samples, rate_hz = _speak(segment.text, voice, speed, cancelled)
+        except SynthesisError:
+            if voice == self._voice:
+                raise
+            voice = self._voice  # espeak-ng need not have the language that a voice names
+            samples, rate_hz = _speak(segment.text, voice, speed, cancelled)
         return Utterance(samples, rate_hz, time.monotonic() - started, self.name, voice)
 
     def close(self) -> None:
         """There is nothing to let go of."""
+
+    def _choose(self, segment: Segment) -> str:
+        """The espeak-ng voice for a segment."""
+        if self._rate_hz != _RATE_HZ:
+            return self._voice  # a foreign rate stays: one engine has one
+        language = self._language_of(segment.voice)
+        if _mostly_han(segment.text) and language not in _WRITTEN_IN_HAN:
+            return _CHINESE_VOICE
+        return language or self._voice
 
 
 def plain(text: str) -> str:

@@ -72,6 +72,10 @@ class RemoteEngine:
         """Start a parked or resting worker at once; voices that were set aside get another chance."""
         self._supervisor.retry_now()
 
+    def forget(self, voice: str | None) -> None:
+        """A voice has changed: it is prepared anew before it speaks again, and is not set aside any more."""
+        self._supervisor.forget(voice)
+
     def load(self, progress: ReportProgress) -> None:
         """Start, and wait until the worker is warm.
 

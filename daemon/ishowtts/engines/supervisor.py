@@ -170,6 +170,13 @@ class Supervisor:
                 raise EngineUnavailable(f"the engine {self._kind} is {self._status.state.value}{detail}")
             return self._conversation
 
+    def forget(self, voice: str | None) -> None:
+        """A voice has changed: it is prepared anew, and gets another chance where it was set aside."""
+        with self._lock:
+            self._set_aside.pop(voice, None)
+            if self._conversation is not None:
+                self._conversation.forget(voice)
+
     def succeeded(self) -> None:
         """A segment was spoken: what went before does not count against the worker any more."""
         with self._lock:

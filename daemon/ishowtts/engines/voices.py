@@ -129,7 +129,7 @@ def _packaged() -> Voice:
     if not clip.is_file():
         raise VoiceError(f"{clip} is missing, the clip of the default voice; run install.sh again")
     text = "Some call me nature, others call me mother nature."
-    return Voice(DEFAULT, clip, text, language="en", version="packaged")
+    return Voice(DEFAULT, clip, text, version="packaged")
 
 
 def _clip(folder: Path) -> Path | None:

@@ -76,8 +76,9 @@ class Part:
             EngineError: the voice cannot be used and there is no spare voice.
         """
         card = self._prepare(line.voice)
-        cost = self._cast.costs.of(self._speaks.name, line.nfe_step, card) if self._cast.streaming else None
-        return stride.cut(whole, card, cost, line.speed or 1.0)
+        nfe_step = line.nfe_step or card.nfe_step
+        cost = self._cast.costs.of(self._speaks.name, nfe_step, card) if self._cast.streaming else None
+        return stride.cut(whole, card, cost, line.speed or card.speed)
 
     def speak(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         """One segment's sound.
@@ -94,7 +95,8 @@ class Part:
             self._prepare(segment.voice)
             utterance = self._speaks.synthesize(segment, cancelled)
         if self._card is not None:
-            self._cast.costs.note(self._speaks.name, segment.nfe_step, utterance, self._card)
+            nfe_step = segment.nfe_step or self._card.nfe_step
+            self._cast.costs.note(self._speaks.name, nfe_step, utterance, self._card)
         return utterance
 
     def _prepare(self, voice: str | None) -> VoiceCard:

@@ -208,3 +208,50 @@ def test_a_start_imports_nothing_of_upstreams_that_takes_seconds() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "[]"
+
+
+def put(folder: Path, name: str, length_s: float, settings: str = "") -> None:
+    rng = np.random.default_rng(3)
+    (folder / name).mkdir(exist_ok=True)
+    soundfile.write(folder / name / "reference.wav", rng.normal(0, 0.12, round(length_s * 24_000)), 24_000)
+    (folder / name / "reference.txt").write_text("These are the words of the clip.")
+    (folder / name / "voice.yaml").write_text(settings)
+
+
+def test_a_lines_own_manner_wins_over_its_voices_and_that_over_the_configurations(
+    make_engine: Make, tmp_path: Path
+) -> None:
+    put(tmp_path, "plain", 3)
+    put(tmp_path, "mine", 3, "speed: 0.5\nnfe_step: 6\ngain_db: -6\n")
+    engine = make_engine(voices_dir=str(tmp_path))
+
+    def spoken(voice: str, **fields: object) -> np.ndarray:
+        return engine.render(Segment("line", 0, 1, TEXT, voice=voice, seed=1, **fields), never)
+
+    gain = 10 ** (-6 / 20)
+    as_told = spoken("plain", speed=0.5, nfe_step=6)
+    assert np.allclose(spoken("mine"), as_told * gain, atol=1e-6)
+    assert np.allclose(spoken("mine", speed=1.0, nfe_step=5), spoken("plain", nfe_step=5) * gain, atol=1e-6)
+    assert engine.synthesize(Segment("line", 0, 1, TEXT, voice="mine"), never).nfe_step == 6
+    assert engine.synthesize(Segment("line", 0, 1, TEXT, voice="plain"), never).nfe_step == 7
+    cards = [engine.prepare(voice) for voice in ("plain", "mine")]
+    assert [(card.speed, card.nfe_step) for card in cards] == [(1.0, None), (0.5, 6)]
+
+
+def test_a_changed_voice_is_read_again_and_one_that_went_is_told(make_engine: Make, tmp_path: Path) -> None:
+    put(tmp_path, "mine", 3)
+    engine = make_engine(voices_dir=str(tmp_path))
+    before = engine.prepare("mine").max_segment_bytes
+    same = engine._references["mine"][1]
+    engine.prepare("mine")
+    assert engine._references["mine"][1] is same
+    put(tmp_path, "mine", 6)
+    assert engine.prepare("mine").max_segment_bytes < before
+    (tmp_path / "mine" / "reference.wav").write_bytes(b"half of it")
+    with pytest.raises(VoiceError, match="no WAV or FLAC"):
+        engine.synthesize(say(voice="mine"), never)
+    put(tmp_path, "mine", 3)
+    assert engine.synthesize(say(voice="mine"), never).voice == "mine"
+    (tmp_path / "mine" / "reference.wav").unlink()
+    with pytest.raises(VoiceError, match="no voice 'mine'"):
+        engine.synthesize(say(voice="mine"), never)

@@ -22,7 +22,7 @@ from ishowtts.engines.f5.job import Job, Model
 from ishowtts.engines.f5.options import F5Options
 from ishowtts.engines.f5.reference import Reference
 from ishowtts.engines.f5.seam import FADE_S, join
-from ishowtts.engines.voices import VoiceShelf
+from ishowtts.engines.voices import Voice, VoiceShelf
 from ishowtts.engines.weights import locate
 from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, WeightsError
 from ishowtts.speech import Samples, Segment, Utterance
@@ -46,7 +46,7 @@ class F5Engine:
     def __init__(self, options: F5Options) -> None:
         self._options = options
         self._shelf = VoiceShelf(Path(options.voices_dir) if options.voices_dir else None)
-        self._references: dict[str, Reference] = {}
+        self._references: dict[str, tuple[str, Reference]] = {}  # by name, with the version that was read
         self._model: Model | None = None
         self._device = torch.device("cpu")
         self._cost: float | None = None
@@ -84,8 +84,9 @@ class F5Engine:
         _log.info("F5 is loaded from %s: %s on %s", weights.folder, dtype, self._device)
 
     def prepare(self, voice: str | None) -> VoiceCard:
-        """Read a voice's clip (`None`: the default one), once. Raises VoiceError."""
-        prepared = self._reference(voice)
+        """Read a voice's clip (`None`: the default one), once for each version of it. Raises VoiceError."""
+        found = self._find(voice)
+        prepared = self._reference(found)
         reference_s = prepared.frames * HOP / RATE_HZ
         return VoiceCard(
             prepared.name,
@@ -94,6 +95,8 @@ class F5Engine:
             bytes_per_s=len(prepared.text.encode()) / reference_s,
             seam_s=FADE_S,
             cost=self._cost,
+            speed=found.speed or 1.0,
+            nfe_step=found.nfe_step,
         )
 
     def warm(self, progress: ReportProgress) -> None:
@@ -102,7 +105,7 @@ class F5Engine:
         Raises:
             EngineError: that fails; the sentence says what to mend.
         """
-        voice = self._reference(None)
+        voice = self._reference(self._find(None))
         lengths = [bucket for bucket in self._buckets() if bucket > voice.frames + 1] or [
             voice.frames + round(speech_s * policy.FRAMES_PER_S) for speech_s in _WARM_SPEECH_S
         ]
@@ -128,10 +131,10 @@ class F5Engine:
             Cancelled: `cancelled()` turned true; it is asked before every evaluation.
         """
         started = time.monotonic()
-        voice = self._reference(segment.voice)
-        nfe_step = self._job(segment, voice).nfe_step
+        found = self._find(segment.voice)
+        nfe_step = self._job(segment, found).nfe_step
         samples = to_int16(self._in_pieces(segment, segment.text, cancelled))
-        return Utterance(samples, RATE_HZ, time.monotonic() - started, self.name, voice.name, nfe_step)
+        return Utterance(samples, RATE_HZ, time.monotonic() - started, self.name, found.name, nfe_step)
 
     def render(self, segment: Segment, cancelled: IsCancelled) -> NDArray[np.float32]:
         """`synthesize` in floating point, [samples] at 24 kHz, not clipped: equal to upstream's."""
@@ -144,9 +147,11 @@ class F5Engine:
             OutOfMemory: they do not fit into memory together.
         """
         model = self._loaded()
-        jobs = [self._job(segment, self._reference(segment.voice)) for segment in segments]
+        voices = [self._find(segment.voice) for segment in segments]
+        jobs = [self._job(segment, voice) for segment, voice in zip(segments, voices, strict=True)]
         with _torch_errors(self._device), torch.inference_mode():
-            sounds = [sound.cpu().numpy() for sound in model.render(jobs, cancelled)]
+            made = model.render(jobs, cancelled)
+            sounds = [(sound * voice.gain).cpu().numpy() for sound, voice in zip(made, voices, strict=True)]
         for segment, sound in zip(segments, sounds, strict=True):
             if not np.isfinite(sound).all():
                 raise SynthesisError(
@@ -195,15 +200,15 @@ class F5Engine:
         _log.warning("a segment of %d bytes did not fit into memory; it is spoken in parts", len(text.encode()))
         return join([self._in_pieces(segment, half, cancelled) for half in halves])
 
-    def _job(self, segment: Segment, voice: Reference) -> Job:
+    def _job(self, segment: Segment, found: Voice) -> Job:
+        voice = self._reference(found)
         said = segment.text.strip()
         if not said:
             raise SynthesisError("there is nothing to say in this text")
         joined = voice.text + said
         switches = self._options.optimisations
-        speech = policy.speech_frames(
-            voice.frames, voice.text, said, segment.speed or 1.0, short_text=switches.short_text
-        )
+        speed = segment.speed or found.speed or 1.0
+        speech = policy.speech_frames(voice.frames, voice.text, said, speed, short_text=switches.short_text)
         frames = policy.total_frames(voice.frames, speech, self._loaded().tokens(joined))
         if frames > policy.MOST_FRAMES:
             raise SynthesisError(
@@ -211,13 +216,18 @@ class F5Engine:
                 f"which takes {voice.max_segment_bytes}"
             )
         usual = policy.nfe_for(speech) if switches.nfe_policy else self._options.nfe_step
-        return Job(voice, joined, frames, segment.nfe_step or usual, segment.seed)
+        return Job(voice, joined, frames, segment.nfe_step or found.nfe_step or usual, segment.seed)
 
-    def _reference(self, name: str | None) -> Reference:
-        wanted = name or self._options.default_voice
-        kept = self._references.get(wanted)
-        if kept is None or not self._options.optimisations.reference_cache:
-            kept = self._references[wanted] = reference.read(self._shelf.find(wanted))
+    def _find(self, name: str | None) -> Voice:
+        return self._shelf.find(name or self._options.default_voice)
+
+    def _reference(self, voice: Voice) -> Reference:
+        """The voice's clip, read again where the voice has changed."""
+        version, kept = self._references.get(voice.name, (None, None))
+        if kept is None or version != voice.version or not self._options.optimisations.reference_cache:
+            self._references.pop(voice.name, None)
+            kept = reference.read(voice)
+            self._references[voice.name] = (voice.version, kept)
         return kept
 
 
