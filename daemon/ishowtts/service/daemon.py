@@ -28,6 +28,7 @@ from ishowtts.playback.player import Player
 from ishowtts.service import connect, lead
 from ishowtts.service.herald import Herald
 from ishowtts.service.journal import Journal
+from ishowtts.service.librarian import Librarian
 from ishowtts.service.signal import Signal
 from ishowtts.service.snapshot import Snapshots
 from ishowtts.service.state import Facts, compose
@@ -71,11 +72,11 @@ class Daemon:
         self._board: Board = pick(config.board.source, config.board.sysfs_root)
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
-        self._voices = lead.voices(config)
         self._inbox = self._open_inbox()
         self._player = self._make_player()
         self._lead = lead.choose(config)
         self._company = lead.engage(config, self._lead, self._changed)
+        self._voices = self._company.shelf
         self._telemetry = Telemetry(self._board)
         self._conductor = Conductor(
             self._inbox,
@@ -97,6 +98,13 @@ class Daemon:
             snapshots.compose,
             self._state_told,
             config.telemetry.interval_s,
+        )
+        self._librarian = Librarian(
+            self._voices.versions,
+            forget=self._company.forget_voice,
+            prepare=self._company.prepare_voice,
+            idle=self._idle,
+            on_change=lambda: self._link.publish_retained("info", self._info()),
         )
         self._changed.connect(self._conductor.nudge, self._herald.nudge)
         self._events_came.connect(self._outbox.nudge, self._herald.nudge)
@@ -121,6 +129,8 @@ class Daemon:
         self._stack.callback(self._intake.close, _STOP_S)
         self._herald.start()
         self._stack.callback(self._herald.close, _STOP_S)
+        self._librarian.start()
+        self._stack.callback(self._librarian.close, _STOP_S)
         self._link.publish_retained("info", self._info())
         self._levels_changed()
 
@@ -225,6 +235,10 @@ class Daemon:
         broker = "" if self._link.connected else "; the broker is away"
         return f"{state['state']}, {state['queue_depth']} lines wait{broker}"
 
+    def _idle(self) -> bool:
+        sheet = self._conductor.sheet
+        return sheet.speaking is None and (sheet.paused or self._inbox.depth() == 0)
+
     def _info(self) -> dict[str, Any]:
         weights = self._lead.weights
         return {
@@ -243,7 +257,7 @@ class Daemon:
         """What keeps the appliance from doing its job and only a restart mends; `None` while all is well."""
         if not self._player.alive():
             return "the thread playback has ended"
-        for part in (self._conductor, self._intake, self._outbox, self._herald):
+        for part in (self._conductor, self._intake, self._outbox, self._herald, self._librarian):
             if not part.alive():
                 return f"the thread {part.name} has ended"
         stalled_s = time.monotonic() - self._conductor.looked_at

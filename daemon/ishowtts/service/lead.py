@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ishowtts.config import Config
 from ishowtts.engines import IsCancelled, VoiceCard
@@ -79,6 +80,32 @@ class Company:
     cast: Cast
     remote: RemoteEngine | None
     spare: EspeakEngine
+    shelf: VoiceShelf
+    default_voice: str
+
+    def prepare_voice(self, name: str) -> VoiceCard | None:
+        """Make a changed voice ready anew; `None` where no engine prepares one.
+
+        Raises:
+            VoiceError: it cannot be used.
+            EngineUnavailable: the worker is not warm now.
+            EngineError: it ended the worker.
+        """
+        if self.remote is None:
+            self.shelf.find(name)
+            return None
+        self.forget_voice(name)
+        return self.remote.prepare(name)
+
+    def forget_voice(self, name: str) -> None:
+        """A voice has changed, or has gone: whatever is known of it holds no more."""
+        if self.remote is None:
+            return
+        self.remote.forget(name)
+        if name == self.default_voice:
+            self.remote.forget(None)
+            if self.remote.status().state is State.PARKED:
+                self.remote.retry_now()  # it may be what the worker could not load
 
     def available(self) -> bool:
         """Whether anyone can speak now."""
@@ -111,15 +138,16 @@ class Company:
 def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company:
     """Make the engines; nothing is started yet."""
     section = config.engine
-    spare = EspeakEngine(section.espeak_voice)
+    shelf, default = voices(config), section.f5.default_voice
+    spare = EspeakEngine(section.espeak_voice, lambda voice: shelf.language(voice, default))
     if lead.kind == "espeak":
-        return Company(lead, Cast(spare, None), None, spare)
+        return Company(lead, Cast(spare, None), None, spare, shelf, default)
     if lead.weights is None:
         absent = Absent(lead.trouble or lead.why)
-        return Company(lead, Cast(absent, spare if section.fallback else None), None, spare)
+        return Company(lead, Cast(absent, spare if section.fallback else None), None, spare, shelf, default)
     options = F5Options(
         weights=str(lead.weights.folder),
-        voices_dir=str(section.f5.voices_dir) if section.f5.voices_dir else None,
+        voices_dir=str(voices_dir(config)),
         default_voice=section.f5.default_voice,
         nfe_step=section.f5.nfe_step,
         cfg_strength=section.f5.cfg_strength,
@@ -132,9 +160,15 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
     backoff = Backoff(**section.restart.model_dump())
     remote = RemoteEngine("f5", options.to_dict(), deadlines, backoff=backoff, on_change=on_change)
     streaming = section.f5.optimisations.streaming
-    return Company(lead, Cast(remote, spare if section.fallback else None, streaming=streaming), remote, spare)
+    cast = Cast(remote, spare if section.fallback else None, streaming=streaming)
+    return Company(lead, cast, remote, spare, shelf, default)
 
 
 def voices(config: Config) -> VoiceShelf:
     """The voices that lines may ask for."""
-    return VoiceShelf(config.engine.f5.voices_dir)
+    return VoiceShelf(voices_dir(config))
+
+
+def voices_dir(config: Config) -> Path:
+    """Where the folders of the voices are: `engine.f5.voices_dir`, else beside the rest of the state."""
+    return config.engine.f5.voices_dir or config.state_dir / "voices"
