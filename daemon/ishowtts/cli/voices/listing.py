@@ -1,0 +1,67 @@
+"""`ishowtts voices list`: what there is, and what is wrong with it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ishowtts.cli.common import Commands, print_json, read_config, visible
+from ishowtts.engines import clips
+from ishowtts.engines.voices import VoiceShelf
+from ishowtts.errors import VoiceError
+from ishowtts.service import lead
+
+_SETTINGS = ("speed", "nfe_step", "gain_db", "language")
+
+
+def add(actions: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the action."""
+    parser = actions.add_parser("list", parents=[common], help="the voices that lines may ask for")
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Each voice with its clip, words and settings; 1 where one of them cannot be used."""
+    shelf = lead.voices(read_config(arguments))
+    voices = [_voice(shelf, name) for name in shelf.names()]
+    if arguments.json:
+        print_json(voices)
+    else:
+        Console().print(_table(voices))
+    return 1 if any(voice["fault"] for voice in voices) else 0
+
+
+def _voice(shelf: VoiceShelf, name: str) -> dict[str, Any]:
+    about: dict[str, Any] = dict.fromkeys(("name", "audio", "length_s", *_SETTINGS, "text", "fault"))
+    about["name"] = name
+    try:
+        voice = shelf.find(name)
+        about |= {"audio": str(voice.audio_path), "text": voice.text, **{key: getattr(voice, key) for key in _SETTINGS}}
+        about["length_s"] = round(clips.length_s(voice.audio_path), 2)
+    except VoiceError as error:
+        about["fault"] = str(error)
+    return about
+
+
+def _table(voices: list[dict[str, Any]]) -> Table:
+    table = Table("voice", "length", "speed", "NFE", "gain", "language", "clip", "its words", box=None)
+    for voice in voices:
+        table.add_row(
+            voice["name"],
+            _shown(voice["length_s"], " s"),
+            _shown(voice["speed"]),
+            _shown(voice["nfe_step"]),
+            _shown(voice["gain_db"], " dB"),
+            _shown(voice["language"]),
+            escape(voice["audio"] or ""),
+            f"cannot be used: {visible(voice['fault'])}" if voice["fault"] else escape(visible(voice["text"])),
+        )
+    return table
+
+
+def _shown(value: object, unit: str = "") -> str:
+    return "" if value is None else f"{value}{unit}"

@@ -1,0 +1,32 @@
+"""`ishowtts voices remove`: take a voice off the shelf."""
+
+from __future__ import annotations
+
+import argparse
+
+from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.engines import voice_folders
+from ishowtts.engines.voices import DEFAULT
+from ishowtts.service import lead
+
+
+def add(actions: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the action."""
+    parser = actions.add_parser("remove", parents=[common], help="delete a voice")
+    parser.add_argument("name", metavar="NAME")
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 once its folder is gone."""
+    settings = read_config(arguments)
+    voice_folders.remove(lead.voices_dir(settings), arguments.name)
+    if arguments.json:
+        print_json({"name": arguments.name, "removed": True})
+        return 0
+    print(f"{arguments.name} is removed")
+    if arguments.name == DEFAULT:
+        print("the voice that f5-tts brings is the default one again")
+    elif arguments.name == settings.engine.f5.default_voice:
+        print("engine.f5.default_voice still names it; name another voice there, else F5 does not start")
+    return 0
