@@ -18,6 +18,7 @@ TEXT = "reference.txt"
 SETTINGS = "voice.yaml"
 MOST_CLIP_BYTES = 50_000_000
 MOST_TEXT_BYTES = 4096
+_TRIES = 5
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
 
@@ -91,12 +92,17 @@ class VoiceShelf:
             return None
 
     def _look_up(self, name: str, folder: Path) -> Voice:
-        # Taken before the files are read: what changes meanwhile is another version at the next look.
-        version = _version(folder)
-        voice = self._read.get(name)
-        if voice is None or voice.version != version:
-            voice = self._read[name] = _read(name, folder, version)
-        return voice
+        for _ in range(_TRIES):
+            version = _version(folder)
+            voice = self._read.get(name)
+            if voice is not None and voice.version == version:
+                return voice
+            try:
+                self._read[name] = _read(name, folder, version)
+            except VoiceError:
+                if _version(folder) == version:
+                    raise  # else the files changed meanwhile, and are read again
+        raise VoiceError(f"the files of the voice {name!r} change while they are read; wait until they are copied")
 
     def _folders(self) -> Iterator[Path]:
         if self._voices_dir is None:

@@ -1,0 +1,177 @@
+"""`ishowtts voices` as an operator types it, with real speech."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from ishowtts.cli import main
+
+WORDS = "The kettle is on, and the tea will be ready in a minute or two."
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """4 s of real speech."""
+    path = tmp_path_factory.mktemp("speech") / "speech.wav"
+    subprocess.run(["espeak-ng", "-w", str(path), WORDS], check=True)
+    return path
+
+
+class Shell:
+    """Runs `ishowtts voices …` and keeps what it printed."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], **f5: Any) -> None:
+        self.voices = folder / "state" / "voices"
+        self._capsys = capsys
+        self._config = folder / "cli.yaml"
+        self.configure(folder, **f5)
+
+    def configure(self, folder: Path, **f5: Any) -> None:
+        settings = {"state_dir": str(folder / "state"), "cache_dir": str(folder), "engine": {"f5": f5}}
+        self._config.write_text(json.dumps(settings))
+
+    def __call__(self, *arguments: object) -> tuple[int, str, str]:
+        status = main(["voices", *map(str, arguments), "--config", str(self._config)])
+        printed = self._capsys.readouterr()
+        return status, printed.out, printed.err
+
+    def listed(self) -> dict[str, dict[str, Any]]:
+        return {voice["name"]: voice for voice in json.loads(self("list", "--json")[1])}
+
+
+@pytest.fixture
+def voices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(tmp_path, capsys)
+
+
+@pytest.mark.f5
+def test_a_voice_is_added_listed_replaced_and_removed(voices: Shell, recording: Path) -> None:
+    status, out, err = voices("add", "anna", recording, "--text", WORDS, "--speed", 0.9, "--language", "en-us")
+    assert (status, "22050 samples a second" in err) == (0, True)
+    assert "of silence cut off its ends, 22050 Hz made 24000" in out
+    assert "5 s of speech are 1." in out
+    assert "times as much work as with a clip of 3 s" in out
+    anna = voices.listed()["anna"]
+    assert (anna["text"], anna["speed"], anna["language"], anna["fault"]) == (WORDS, 0.9, "en-us", None)
+    assert 3 < anna["length_s"] < 5
+    assert voices()[0] == voices("list")[0] == 0
+    assert voices("list")[1] == voices()[1]
+
+    status, _, err = voices("add", "anna", recording, "--text", WORDS)
+    assert (status, "add --replace" in err) == (1, True)
+    status, out, _ = voices("add", "anna", recording, "--text", WORDS, "--replace", "--json")
+    added = json.loads(out)
+    assert (status, added["trimmed_s"] > 0, added["clipped_share"]) == (0, True, 0)
+    assert added["cost_ratio"] > 1
+    assert voices.listed()["anna"]["speed"] is None
+
+    assert voices("remove", "anna")[0] == 0
+    assert voices.listed().keys() == {"default"}
+    status, _, err = voices("remove", "anna")
+    assert (status, "there is no folder" in err) == (1, True)
+
+
+@pytest.mark.f5
+def test_default_can_be_ones_own_and_the_packaged_one_comes_back(voices: Shell, recording: Path) -> None:
+    assert voices("add", "default", recording, "--text", WORDS)[0] == 0
+    assert voices.listed()["default"]["text"] == WORDS
+    assert "f5-tts brings is the default one again" in voices("remove", "default")[1]
+    assert voices.listed()["default"]["text"].startswith("Some call me nature")
+
+
+def test_removing_the_configured_default_voice_is_told(voices: Shell, recording: Path, tmp_path: Path) -> None:
+    voices.configure(tmp_path, default_voice="anna")
+    assert voices("add", "anna", recording, "--text", WORDS)[0] == 0
+    assert "engine.f5.default_voice still names it" in voices("remove", "anna")[1]
+
+
+def test_words_may_come_from_a_file(voices: Shell, recording: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text(f"\ufeff{WORDS}\n", encoding="utf-8")
+    assert voices("add", "anna", recording, "--text-file", tmp_path / "words.txt")[0] == 0
+    assert voices.listed()["anna"]["text"] == WORDS
+    (tmp_path / "words.txt").write_bytes(b"\xff\xfe")
+    assert "is not UTF-8" in voices("add", "bob", recording, "--text-file", tmp_path / "words.txt")[2]
+    assert "cannot be read" in voices("add", "bob", recording, "--text-file", tmp_path / "none.txt")[2]
+
+
+def test_words_that_do_not_fit_are_refused_unless_forced(voices: Shell, recording: Path) -> None:
+    status, _, err = voices("add", "anna", recording, "--text", "The kettle.")
+    assert (status, "too few" in err, "--force" in err) == (1, True, True)
+    assert not voices.voices.exists()
+    status, _, err = voices("add", "anna", recording, "--text", "The kettle.", "--force")
+    assert (status, "too few" in err) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["Anna", "CLIP", "--text", WORDS], "no name of a voice"),
+        (["../anna", "CLIP", "--text", WORDS], "no name of a voice"),
+        (["anna", "none.wav", "--text", WORDS], "none.wav cannot be read"),
+        (["anna", "CLIP", "--text", " "], "--text"),
+        (["anna", "CLIP", "--text", WORDS, "--speed", "3"], "speed must be a number from 0.5 to 2.0"),
+        (["anna", "CLIP", "--text", WORDS, "--nfe-step", "1"], "nfe_step must be"),
+        (["anna", "CLIP", "--text", WORDS, "--gain-db", "nan"], "gain_db must be"),
+        (["anna", "CLIP", "--text", WORDS, "--language", "English"], "language must be"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(
+    voices: Shell, recording: Path, arguments: list[str], fault: str
+) -> None:
+    given = [recording if argument == "CLIP" else argument for argument in arguments]
+    status, out, err = voices("add", *given)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert fault in err
+    assert not voices.voices.exists()
+
+
+def test_a_call_without_words_is_wrong_usage(voices: Shell, recording: Path) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        voices("add", "anna", recording)
+
+
+def test_a_clip_that_cannot_be_read_is_listed_with_its_fault(voices: Shell, recording: Path) -> None:
+    voices("add", "anna", recording, "--text", "[red]" + WORDS)
+    assert "[red]" in voices()[1]
+    (voices.voices / "anna" / "reference.flac").write_bytes(b"no sound")
+    status, out, _ = voices("--json")
+    anna = next(voice for voice in json.loads(out) if voice["name"] == "anna")
+    assert (status, anna["length_s"], "reference.flac cannot be read" in anna["fault"]) == (1, None, True)
+    (voices.voices / "anna" / "voice.yaml").write_text("speed: 9")
+    assert "speed must be" in voices.listed()["anna"]["fault"]
+
+
+def test_a_voice_cannot_be_tried_without_weights(voices: Shell, recording: Path, tmp_path: Path) -> None:
+    voices("add", "anna", recording, "--text", WORDS)
+    status, _, err = voices("test", "anna", "--wav", tmp_path / "out.wav")
+    assert (status, "`ishowtts fetch` gets them" in err) == (1, True)
+    assert "there is no voice 'bob'" in voices("test", "bob", "--wav", tmp_path / "out.wav")[2]
+    assert "is no folder" in voices("test", "anna", "--wav", tmp_path / "none" / "out.wav")[2]
+    assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.mark.f5
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_voice_is_tried_through_a_worker(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    recording: Path,
+    tiny_checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "daemon"))
+    voices = Shell(tmp_path, capsys, weights=str(tiny_checkpoint), device="cpu", nfe_step=5)
+    voices("add", "anna", recording, "--text", WORDS, "--nfe-step", 4)
+    status, out, _ = voices("test", "anna", "One line. " * 20, "--wav", tmp_path / "out.wav", "--json")
+    take = json.loads(out)
+    assert (status, take["nfe_step"]) == (0, 4)
+    assert take["rtf"] == pytest.approx(take["synth_s"] / take["audio_s"], abs=1e-3)
+    assert soundfile.info(tmp_path / "out.wav").duration == pytest.approx(take["audio_s"], abs=1e-2)
+    assert voices("test", "anna", "...", "--wav", tmp_path / "out.wav")[0] == 1
