@@ -98,6 +98,8 @@ install_program() {
 install_files() {
     step install -d -m 0755 /etc/ishowtts
     step install -d -m 0750 -o ishowtts -g ishowtts /var/lib/ishowtts /var/cache/ishowtts
+    # Root's own: `ishowtts voices add` writes there, the service only reads.
+    step install -d -m 0755 /var/lib/ishowtts/voices
     if [ -e /etc/ishowtts/config.yaml ]; then
         echo "kept: /etc/ishowtts/config.yaml"
     else

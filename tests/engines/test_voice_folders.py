@@ -62,8 +62,8 @@ def test_a_reader_never_finds_half_a_voice(tmp_path: Path) -> None:
 
     def read() -> None:
         while not done.is_set():
-            if "anna" not in shelf.names():
-                continue
+            if strange := set(shelf.names()) - {"anna", "default"}:
+                faults.append(str(strange))
             try:
                 voice = shelf.find("anna")
             except VoiceError as error:
