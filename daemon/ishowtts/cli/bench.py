@@ -14,6 +14,7 @@ from rich.table import Table
 from ishowtts.cli.common import Commands, read_config
 from ishowtts.config import Config
 from ishowtts.errors import ConfigError
+from ishowtts.service import lead
 
 if TYPE_CHECKING:
     from ishowtts.bench.setting import Setting
@@ -216,8 +217,8 @@ def _setting(arguments: argparse.Namespace) -> Setting:
     _say(arguments, f"weights: {model}")
     folder = find_weights(model, _cache_dir())
     device = choose_device(arguments.device or "auto").type
-    f5 = settings.engine.f5
-    return Setting(folder, device, arguments.precision, f5.voices_dir, f5.default_voice)
+    voices_dir = lead.voices_dir(settings) if arguments.config is not None else None
+    return Setting(folder, device, arguments.precision, voices_dir, settings.engine.f5.default_voice)
 
 
 def _cache_dir() -> Path:
