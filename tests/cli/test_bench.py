@@ -29,7 +29,9 @@ def run(capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path) -> Run:
 
 def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path) -> None:
     options = ["--lengths", "1", "--rounds", "1", "--precision", "fp32"]
-    status, out = run("speed", *options, "--save", str(tmp_path / "baseline.json"))
+    picture = tmp_path / "speed.svg"
+    status, out = run("speed", *options, "--save", str(tmp_path / "baseline.json"), "--plot", str(picture))
+    assert "stock, NFE 7" in picture.read_text()
     summary = json.loads(out.splitlines()[-1])
     assert status == 0
     assert json.loads((tmp_path / "baseline.json").read_text()) == summary
@@ -40,7 +42,9 @@ def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path) -> 
 
 
 def test_sweep_writes_a_sample_of_each(run: Run, tmp_path: Path) -> None:
-    status, out = run("sweep", "--length", "1", "--wav", str(tmp_path / "samples"), "--json")
+    picture = tmp_path / "sweep.svg"
+    status, out = run("sweep", "--length", "1", "--wav", str(tmp_path / "samples"), "--json", "--plot", str(picture))
+    assert "<svg" in picture.read_text()
     points = json.loads(out)["points"]
     assert status == 0
     assert points[-1] == points[-1] | {"nfe_step": 32, "deviation": 0.0, "steps": "uniform"}
@@ -50,9 +54,11 @@ def test_sweep_writes_a_sample_of_each(run: Run, tmp_path: Path) -> None:
     assert soundfile.info(tmp_path / "samples" / "nfe-07.wav").samplerate == 24_000
 
 
-def test_profile_accounts_for_the_whole_time(run: Run) -> None:
-    status, out = run("profile", "--length", "1", "--json")
+def test_profile_accounts_for_the_whole_time(run: Run, tmp_path: Path) -> None:
+    picture = tmp_path / "profile.png"
+    status, out = run("profile", "--length", "1", "--json", "--plot", str(picture))
     assert status == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
     stages = json.loads(out)["stages"]
     assert sum(stage["share"] for stage in stages) == pytest.approx(1.0)
     assert {stage["name"]: stage["calls"] for stage in stages}["evaluations"] == 7
@@ -74,6 +80,7 @@ def test_ablate_shows_what_costs_fidelity_and_what_does_not(run: Run) -> None:
         (["speed", "--lengths", "0"], "0.5 to 120 seconds"),
         (["speed", "--nfe", "99"], "4 to 64"),
         (["sweep", "--length", "x"], "invalid float"),
+        (["sweep", "--plot", "sweep.gif"], ".png or .svg"),
     ],
 )
 def test_wrong_usage_is_told(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Pictures beside the tables, where matplotlib is installed (`pip install ishowtts[bench]`)."""
+"""Pictures beside the tables, drawn by matplotlib: f5-tts brings it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from ishowtts.bench.speed import Result
 from ishowtts.bench.sweep import Point
-from ishowtts.errors import EngineError
 
 
 def speed(result: Result, path: Path) -> None:
@@ -45,9 +44,7 @@ def shares(names: Sequence[str], values: Sequence[float], label: str, path: Path
 
 
 def _figure() -> tuple[Any, Any]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise EngineError("a plot needs matplotlib; install it with: pip install 'ishowtts[bench]'") from None
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 4), layout="constrained")
     return figure, figure.add_subplot()

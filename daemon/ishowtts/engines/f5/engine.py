@@ -226,7 +226,7 @@ class F5Engine:
         version, kept = self._references.get(voice.name, (None, None))
         if kept is None or version != voice.version or not self._options.optimisations.reference_cache:
             self._references.pop(voice.name, None)
-            kept = reference.read(voice)
+            kept = reference.read(voice, self._device)
             self._references[voice.name] = (voice.version, kept)
         return kept
 

@@ -110,7 +110,7 @@ class FastModel:
 
     def _sample(self, jobs: Sequence[Job], padded: int, nfe_step: int, cancelled: IsCancelled) -> list[Tensor]:
         """Mel of the speech alone, fp32 [frames, 100] each; the first frame is the reference's last, as upstream's."""
-        voices = [job.reference.mel.to(self._device) for job in jobs]
+        voices = [job.reference.mel for job in jobs]
         texts = [self._encode(job) for job in jobs]
         frames = [job.frames for job in jobs]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import soundfile
@@ -52,23 +52,30 @@ class Reference:
         return self.rms / TARGET_RMS if self.rms < TARGET_RMS else 1.0
 
 
-def read(voice: Voice) -> Reference:
-    """Read a voice's clip. Raises VoiceError where it cannot be read, or is silent, too short or too long."""
+def read(voice: Voice, device: torch.device) -> Reference:
+    """Read a voice's clip; its spectrogram is kept on `device`.
+
+    Raises:
+        VoiceError: it cannot be read, or is silent, too short or too long.
+    """
     try:
-        samples, rate_hz = soundfile.read(voice.audio_path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(voice.audio_path) as clip:
+            rate_hz, length_s = clip.samplerate, clip.frames / clip.samplerate
+            # Looked at before it is read: a small file may unpack to gigabytes.
+            if not _SHORTEST_S <= length_s <= _LONGEST_S:
+                raise VoiceError(
+                    f"the clip of the voice {voice.name!r} is {length_s:.1f} s long; "
+                    f"give it {_SHORTEST_S:g} to {_LONGEST_S:g} s, best 5 to 12"
+                )
+            samples = clip.read(dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
         raise VoiceError(
             f"the voice {voice.name!r} cannot be read: {voice.audio_path} is missing or no WAV or FLAC file"
         ) from error
-    length_s = len(samples) / rate_hz
-    if not _SHORTEST_S <= length_s <= _LONGEST_S:
-        raise VoiceError(
-            f"the clip of the voice {voice.name!r} is {length_s:.1f} s long; "
-            f"give it {_SHORTEST_S:g} to {_LONGEST_S:g} s, best 5 to 12"
-        )
     if not np.isfinite(samples).all():
         raise VoiceError(f"the clip of the voice {voice.name!r} holds values that are no numbers; export it again")
-    return prepare(voice.name, torch.from_numpy(samples.T.copy()), rate_hz, end_sentence(voice.text))
+    prepared = prepare(voice.name, torch.from_numpy(samples.T.copy()), rate_hz, end_sentence(voice.text))
+    return replace(prepared, mel=prepared.mel.to(device))
 
 
 def prepare(name: str, audio: Tensor, rate_hz: int, text: str) -> Reference:
