@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,6 +185,12 @@ def _speed(arguments: argparse.Namespace) -> dict[str, object]:
     if not arguments.json:
         for table in _speed_tables(result):
             Console().print(table)
+        best = result.machine
+        print(
+            f"this machine, {best.threads} threads: {best.flop_per_s / 1e9:.0f} GFLOP/s in products of {best.dtype}, "
+            f"{best.bytes_per_s / 1e9:.0f} GB/s; ours took {1 / statistics.median(result.fractions):.2f} times "
+            "the least time that its arithmetic needs at that rate"
+        )
     if arguments.plot is not None:
         plots.speed(result, arguments.plot)
     return speed.summary(result, arguments.model or arguments.model_default)

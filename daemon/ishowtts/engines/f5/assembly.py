@@ -33,8 +33,9 @@ def assemble_dit(
     make = LINEARS[kernels.linear]
 
     def pair(*names: str) -> tuple[Tensor, Tensor]:
-        """Weights and biases of these linears, one above the other."""
-        weight, bias = (torch.cat([tensors[f"{name}.{part}"] for name in names]) for part in ("weight", "bias"))
+        """Weights and biases of these linears, one above the other; a single one stays where it is mapped."""
+        parts = [[tensors[f"{name}.{part}"] for name in names] for part in ("weight", "bias")]
+        weight, bias = (torch.cat(part) if len(part) > 1 else part[0] for part in parts)
         return weight.to(device, dtype), bias.to(device, dtype)
 
     def block(i: int) -> Block:
