@@ -7,7 +7,16 @@ import torch
 import torch.nn.functional as F
 
 from ishowtts.engines.f5 import tuning
-from ishowtts.engines.f5.kernels import ATTENTIONS, Int8Linear, Lengths, PackedLinear, PlainLinear, Side
+from ishowtts.engines.f5.kernels import (
+    ATTENTIONS,
+    Int8Linear,
+    Lengths,
+    PackedConv,
+    PackedLinear,
+    PlainConv,
+    PlainLinear,
+    Side,
+)
 
 pytestmark = pytest.mark.f5
 
@@ -50,6 +59,16 @@ def test_parts_side_by_side_are_one_product() -> None:
     assert torch.allclose(parts(x), F.linear(x, torch.cat(weights), torch.cat(biases)), atol=1e-5)
 
 
+@pytest.mark.parametrize("frames", [1, 40, 333])
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_a_packed_convolution_is_the_plain_one(frames: int, with_bias: bool) -> None:
+    weight, x = torch.randn(128, 8, 31), torch.randn(2, frames, 128)
+    bias = torch.randn(128) if with_bias else None
+    plain, packed = (make(weight)(x, bias) for make in (PlainConv, PackedConv))
+    assert packed.shape == x.shape
+    assert torch.allclose(plain, packed, atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ATTENTIONS)
 def test_attention_never_sees_the_padding(name: str) -> None:
     q, k, v = (torch.randn(2, 3, 20, 64) for _ in range(3))
@@ -63,14 +82,14 @@ def test_attention_never_sees_the_padding(name: str) -> None:
 
 
 def test_the_fastest_of_those_that_there_are_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    weight, bias = torch.randn(128, 64), torch.randn(128)
-    assert tuning.choose(weight, bias, 2, int8=True).linear == "int8"
+    weight, bias, conv = torch.randn(128, 64), torch.randn(128), torch.randn(64, 4, 31)
+    assert tuning.choose(weight, bias, conv, 2, int8=True).linear == "int8"
 
     def refused(*_: object, **__: object) -> PlainLinear:
         raise RuntimeError("this processor has no such product")
 
     monkeypatch.setitem(tuning.LINEARS, "packed", refused)
-    assert tuning.choose(weight, bias, 2, int8=False).linear == "plain"
+    assert tuning.choose(weight, bias, conv, 2, int8=False).linear == "plain"
     slow = ATTENTIONS["explicit"]
     monkeypatch.setitem(tuning.ATTENTIONS, "fused", lambda *given: [slow(*given) for _ in range(20)][-1])
-    assert tuning.choose(weight, bias, 2, int8=False).attention == "explicit"
+    assert tuning.choose(weight, bias, conv, 2, int8=False).attention == "explicit"

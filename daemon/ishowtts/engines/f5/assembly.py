@@ -10,7 +10,7 @@ from torch import Tensor
 from ishowtts.engines.f5.architecture import MELS
 from ishowtts.engines.f5.architecture import Dit as Description
 from ishowtts.engines.f5.dit import Block, Dit
-from ishowtts.engines.f5.kernels import ATTENTIONS, LINEARS, Linear, Side
+from ishowtts.engines.f5.kernels import ATTENTIONS, CONVS, LINEARS, Conv, Linear, Side
 from ishowtts.engines.f5.text_encoder import TextBlock, TextEncoder
 from ishowtts.engines.f5.tuning import Choice
 
@@ -38,6 +38,10 @@ def assemble_dit(
         weight, bias = (torch.cat(part) if len(part) > 1 else part[0] for part in parts)
         return weight.to(device, dtype), bias.to(device, dtype)
 
+    def conv(name: str) -> tuple[Conv, Tensor]:
+        weight, bias = pair(name)
+        return CONVS[kernels.conv](weight), bias
+
     def block(i: int) -> Block:
         name = f"transformer_blocks.{i}"
         parts = [f"{name}.attn.{part}" for part in ("to_q", "to_k", "to_v")]
@@ -56,7 +60,7 @@ def assemble_dit(
         from_voice=from_voice,
         from_text=from_text,
         bias=tensors["input_embed.proj.bias"].to(device, torch.float32),
-        convs=(pair("input_embed.conv_pos_embed.conv1d.0"), pair("input_embed.conv_pos_embed.conv1d.2")),
+        convs=(conv("input_embed.conv_pos_embed.conv1d.0"), conv("input_embed.conv_pos_embed.conv1d.2")),
         blocks=tuple(block(i) for i in range(description.depth)),
         to_mel=pair("proj_out"),
         attention=ATTENTIONS[kernels.attention],

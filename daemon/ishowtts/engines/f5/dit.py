@@ -13,11 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ishowtts.engines.f5.kernels import Attention, Lengths, Linear
+from ishowtts.engines.f5.kernels import Attention, Conv, Lengths, Linear
 
 _HEAD = 64
-_KERNEL_REACH = 15
-_GROUPS = 16
 _EPS = 1e-6
 
 
@@ -38,7 +36,7 @@ class Dit:
     Attributes:
         from_mel, from_voice, from_text: the input projection [D, 100 | 100 | text_dim], cut by what it reads.
         bias: of the input projection.
-        convs: weight and bias of both positional convolutions.
+        convs: kernel and bias of both positional convolutions.
         blocks: the transformer.
         to_mel: weight [100, D] and bias of the output projection.
         dtype: of the activations.
@@ -48,7 +46,7 @@ class Dit:
     from_voice: Tensor
     from_text: Tensor
     bias: Tensor
-    convs: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+    convs: tuple[tuple[Conv, Tensor], tuple[Conv, Tensor]]
     blocks: tuple[Block, ...]
     to_mel: tuple[Tensor, Tensor]
     attention: Attention
@@ -75,7 +73,7 @@ class Condition:
 
     Attributes:
         rows: [2B, N, D]: voice, text and bias through the input projection; zero where padded.
-        first_conv: [2B, D, N]: those rows through the first positional convolution, with its bias.
+        first_conv: [2B, N, D]: those rows through the first positional convolution, with its bias.
         angles: rotary angles (RoFormer) as unit complex numbers, [N, 32], fp32.
         lengths: of each branch; `None` where nothing is padded.
     """
@@ -116,7 +114,8 @@ def condition(dit: Dit, voices: Sequence[Tensor], texts: Sequence[tuple[Tensor, 
         keep = positions < torch.tensor(counts, device=rows.device).unsqueeze(1)
         lengths = Lengths(counts, keep)
     rows = rows.to(dit.dtype)
-    return Condition(rows, _conv(dit, 0, rows.transpose(1, 2)), rotary_angles(padded, rows.device), lengths)
+    conv, bias = dit.convs[0]
+    return Condition(rows, conv(rows, bias), rotary_angles(padded, rows.device), lengths)
 
 
 def velocity(dit: Dit, y: Tensor, given: Condition, at: Modulation) -> Tensor:
@@ -144,17 +143,11 @@ def _embed(dit: Dit, y: Tensor, given: Condition) -> Tensor:
     times = len(given.rows) // len(noisy)
     if given.lengths is not None:
         noisy = torch.where(given.lengths.keep[: len(noisy), :, None], noisy, 0.0)
-    weight = dit.convs[0][0]
-    shared = F.conv1d(noisy.transpose(1, 2), weight, padding=_KERNEL_REACH, groups=_GROUPS)
-    x = F.mish(shared.repeat(times, 1, 1) + given.first_conv)
+    first, (second, bias) = dit.convs[0][0], dit.convs[1]
+    x = F.mish(first(noisy).repeat(times, 1, 1) + given.first_conv)
     if given.lengths is not None:
-        x = torch.where(given.lengths.keep[:, None, :], x, 0.0)
-    return F.mish(_conv(dit, 1, x)).transpose(1, 2) + noisy.repeat(times, 1, 1) + given.rows
-
-
-def _conv(dit: Dit, i: int, x: Tensor) -> Tensor:
-    weight, bias = dit.convs[i]
-    return F.conv1d(x, weight, bias, padding=_KERNEL_REACH, groups=_GROUPS)
+        x = torch.where(given.lengths.keep[..., None], x, 0.0)
+    return F.mish(second(x, bias)) + noisy.repeat(times, 1, 1) + given.rows
 
 
 def _block(dit: Dit, block: Block, x: Tensor, at: tuple[Tensor, ...], given: Condition) -> Tensor:

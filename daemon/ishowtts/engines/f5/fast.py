@@ -97,8 +97,12 @@ class FastModel:
         if self._device.type != "cpu" or not (self._switches.cpu_kernels or self._switches.int8):
             return tuning.UNTUNED
         weight, bias = (tensors[f"transformer_blocks.0.ff.ff.0.0.{part}"].to(dtype) for part in ("weight", "bias"))
-        choice = tuning.choose(weight, bias, heads, int8=self._switches.int8)
-        _log.info("kernels on this machine: %s products, %s attention", choice.linear, choice.attention)
+        conv = tensors["input_embed.conv_pos_embed.conv1d.0.weight"].to(dtype)
+        choice = tuning.choose(weight, bias, conv, heads, int8=self._switches.int8)
+        _log.info(
+            "kernels on this machine: %s products, %s convolutions, %s attention",
+            choice.linear, choice.conv, choice.attention,
+        )  # fmt: skip
         return choice
 
     def _padded(self, frames: int) -> int:

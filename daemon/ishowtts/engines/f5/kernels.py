@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_CONV_GROUPS = 16
 _GELU: tuple[str, list[float], str] = ("gelu", [], "tanh")
 _NOTHING: tuple[str, list[float], str] = ("none", [], "")
 
@@ -32,6 +33,13 @@ class Linear(Protocol):
 
     def __call__(self, x: Tensor) -> Tensor:
         """Apply it."""
+
+
+class Conv(Protocol):
+    """A positional convolution, 31 taps in 16 groups: [batch, frames, D] to the same."""
+
+    def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Apply it, with a bias [D] or without."""
 
 
 Attention = Callable[[Tensor, Tensor, Tensor, Lengths | None], Tensor]
@@ -117,6 +125,38 @@ class Side:
         return torch.cat([part(x) for part in self._parts], dim=-1)
 
 
+class PlainConv:
+    """Torch's own."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self._weight = weight
+
+    def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Apply it."""
+        padding = self._weight.shape[2] // 2
+        y = F.conv1d(x.transpose(1, 2), self._weight, bias, padding=padding, groups=_CONV_GROUPS)
+        return y.transpose(1, 2)
+
+
+class PackedConv:
+    """oneDNN with the weight laid out beforehand; frames stay in front of channels, so that nothing is copied."""
+
+    def __init__(self, weight: Tensor, frames: int = 1024) -> None:
+        self._padding = [0, weight.shape[2] // 2]
+        shape = [2, weight.shape[0], 1, frames]
+        self._weight = torch.ops.mkldnn._reorder_convolution_weight(
+            weight.unsqueeze(2).contiguous(), self._padding, [1, 1], [1, 1], _CONV_GROUPS, shape
+        )
+
+    def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Apply it."""
+        image = x.transpose(1, 2).unsqueeze(2)
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            image, self._weight, bias, self._padding, [1, 1], [1, 1], _CONV_GROUPS, *_NOTHING
+        )
+        return y.squeeze(2).transpose(1, 2)
+
+
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
     """Torch's own."""
     mask = None if lengths is None else lengths.keep[:, None, None, :]
@@ -137,4 +177,5 @@ def explicit_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None)
 
 
 LINEARS: dict[str, Callable[..., Linear]] = {"plain": PlainLinear, "packed": PackedLinear, "int8": Int8Linear}
+CONVS: dict[str, Callable[[Tensor], Conv]] = {"plain": PlainConv, "packed": PackedConv}
 ATTENTIONS: dict[str, Attention] = {"fused": fused_attention, "explicit": explicit_attention}

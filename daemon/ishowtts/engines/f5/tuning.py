@@ -8,13 +8,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from ishowtts.engines.f5.kernels import ATTENTIONS, LINEARS, Linear
+from ishowtts.engines.f5.kernels import ATTENTIONS, CONVS, LINEARS
 
 _log = logging.getLogger(__name__)
+
+Kernel = TypeVar("Kernel")
 
 _ROWS = 768
 _ROUNDS = 3
@@ -23,36 +26,41 @@ _LONGEST_S = 0.5
 
 @dataclass(frozen=True)
 class Choice:
-    """Names of kernels (`kernels.LINEARS`, `kernels.ATTENTIONS`)."""
+    """Names of kernels (`kernels.LINEARS`, `kernels.CONVS`, `kernels.ATTENTIONS`)."""
 
     linear: str = "plain"
+    conv: str = "plain"
     attention: str = "fused"
 
 
 UNTUNED = Choice()
 
 
-def choose(weight: Tensor, bias: Tensor, heads: int, *, int8: bool) -> Choice:
-    """Measure with a weight of the model, of the type and on the device that it will run with.
+def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, int8: bool) -> Choice:
+    """Measure with weights of the model, of the type and on the device that it will run with.
 
     Args:
-        weight: [outputs, inputs] of a feed-forward's first product.
+        weight: [outputs, D] of a feed-forward's first product.
+        conv: [D, D / 16, 31] of a positional convolution.
         int8: take whole numbers for the products, whatever is fastest.
     """
     x = torch.randn(2, _ROWS // 2, weight.shape[1]).to(weight.dtype)
-    linear = "int8" if int8 else _fastest({name: partial(run, x) for name, run in _linears(weight, bias).items()})
+    linears = _made({name: partial(make, weight, bias, True) for name, make in LINEARS.items() if name != "int8"})
+    convs = _made({name: partial(make, conv) for name, make in CONVS.items()})
     q, k, v = (torch.randn(2, heads, _ROWS, 64).to(weight.dtype) for _ in range(3))
-    attention = _fastest({name: partial(run, q, k, v, None) for name, run in ATTENTIONS.items()})
-    return Choice(linear, attention)
+    return Choice(
+        linear="int8" if int8 else _fastest({name: partial(run, x) for name, run in linears.items()}),
+        conv=_fastest({name: partial(run, x) for name, run in convs.items()}),
+        attention=_fastest({name: partial(run, q, k, v, None) for name, run in ATTENTIONS.items()}),
+    )
 
 
-def _linears(weight: Tensor, bias: Tensor) -> dict[str, Linear]:
+def _made(makers: dict[str, Callable[[], Kernel]]) -> dict[str, Kernel]:
     """Those that this processor has for this type: oneDNN refuses what it would have to emulate."""
     found = {}
-    for name, make in LINEARS.items():
-        if name != "int8":
-            with suppress(RuntimeError):
-                found[name] = make(weight, bias, gelu=True)
+    for name, make in makers.items():
+        with suppress(RuntimeError):
+            found[name] = make()
     return found
 
 
