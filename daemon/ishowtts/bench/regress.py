@@ -10,6 +10,7 @@ from typing import Any
 from ishowtts.errors import ConfigError
 
 WORSE_BY = 0.10
+_MOST_CHARS = 1 << 20
 _JUDGED = ("ratio_equal_nfe", "fraction_of_floor")
 _SAME = ("model", "precision", "nfe_step", "threads")
 
@@ -31,11 +32,12 @@ class Change:
 def read(path: Path) -> dict[str, Any]:
     """A saved summary. Raises ConfigError where it is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            [f"{path} is no baseline ({error}); `ishowtts bench speed --save {path}` makes one"]
-        ) from error
+        with path.open(encoding="utf-8") as file:
+            content = json.loads(file.read(_MOST_CHARS))
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be read ({error.strerror}); name a baseline"]) from error
+    except ValueError as error:
+        raise ConfigError([f"{path} is no baseline; `ishowtts bench speed --save` makes one"]) from error
     if not isinstance(content, dict) or not all(isinstance(content.get(name), (int, float)) for name in _JUDGED):
         raise ConfigError([f"{path} is no summary of `ishowtts bench speed`; make it anew with --save"])
     return content

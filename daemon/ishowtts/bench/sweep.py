@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from ishowtts.bench.setting import Setting, text_of
 from ishowtts.engines.f5 import schedule
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.engine import F5Engine, to_int16
 from ishowtts.engines.f5.options import Optimisations
+from ishowtts.errors import EngineError
 from ishowtts.speech import Segment
 
 STEPS = (5, 6, 7, 8, 10, 12, 16, 24, 32)
@@ -44,7 +46,7 @@ def run(
     engine.load(lambda _: None)
     engine.warm(lambda _: None)
     points: list[Point] = []
-    finest: np.ndarray | None = None
+    finest: NDArray[np.float32] | None = None
     for nfe_step in sorted({*steps, _FINEST}, reverse=True):
         segment = Segment("bench", 0, 1, text_of(length_s), nfe_step=nfe_step, seed=0)
         engine.render(segment, lambda: False) if nfe_step == _FINEST else None
@@ -57,7 +59,14 @@ def run(
         points.append(Point(nfe_step, kind, synth_s / (len(sound) / RATE_HZ), deviation))
         report(points[-1])
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            soundfile.write(folder / f"nfe-{nfe_step:02}.wav", to_int16(sound), RATE_HZ)
+            _keep(folder / f"nfe-{nfe_step:02}.wav", sound)
     engine.close()
     return points[::-1]
+
+
+def _keep(path: Path, sound: NDArray[np.float32]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, to_int16(sound), RATE_HZ)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise EngineError(f"{path} cannot be written; name a folder where you may write, with room") from error

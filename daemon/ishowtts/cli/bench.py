@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from ishowtts.cli.common import Commands, read_config
+from ishowtts.cli.common import Commands, new_file, old_file, read_config, told_if_unwritable
 from ishowtts.config import Config
 from ishowtts.service import lead
 
@@ -30,7 +30,9 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     where.add_argument("--model", default=None, help="tiny, small or base (random weights), or a folder of weights")
     where.add_argument("--device", choices=("cpu", "cuda"), default=None, help="default: CUDA where it works")
     where.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
-    where.add_argument("--nfe", type=_nfe, default=_NFE, metavar="N", help=f"evaluations, 4 to 64 (default: {_NFE})")
+    where.add_argument(
+        "--nfe", type=_evaluations, default=_NFE, metavar="N", help=f"evaluations, 4 to 64 (default: {_NFE})"
+    )
     where.add_argument("--json", action="store_true", help="only one line of JSON")
     drawn = argparse.ArgumentParser(add_help=False)
     drawn.add_argument("--plot", type=_picture, metavar="FILE", help="a picture beside the table, .png or .svg")
@@ -53,19 +55,19 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         speed.add_argument("--starts", action="store_true", help="cold and warm starts and peak memory, too")
         speed.set_defaults(command=command, model_default="base")
         if name == "speed":
-            speed.add_argument("--save", type=Path, metavar="FILE", help="keep the summary as a baseline")
+            speed.add_argument("--save", type=new_file, metavar="FILE", help="keep the summary as a baseline")
         else:
-            speed.add_argument("baseline", type=Path, metavar="BASELINE", help="of `speed --save`")
+            speed.add_argument("baseline", type=old_file, metavar="BASELINE", help="of `speed --save`")
     ablate = parts.add_parser("ablate", parents=both, help="each switch the other way, in turn")
-    ablate.add_argument("--length", type=float, default=3.0, metavar="S")
+    ablate.add_argument("--length", type=_length, default=3.0, metavar="S")
     ablate.add_argument("--rounds", type=_positive, default=3, metavar="N")
     ablate.set_defaults(command=run_ablate, model_default="small")
     sweep = parts.add_parser("sweep", parents=both, help="NFE 5 to 32: speed, and distance to NFE 32")
-    sweep.add_argument("--length", type=float, default=3.0, metavar="S")
-    sweep.add_argument("--wav", type=Path, metavar="FOLDER", help="a sample of each")
+    sweep.add_argument("--length", type=_length, default=3.0, metavar="S")
+    sweep.add_argument("--wav", type=_folder, metavar="FOLDER", help="a sample of each")
     sweep.set_defaults(command=run_sweep, model_default="small")
     profile = parts.add_parser("profile", parents=both, help="where the time goes, by stage and by kernel")
-    profile.add_argument("--length", type=float, default=3.0, metavar="S")
+    profile.add_argument("--length", type=_length, default=3.0, metavar="S")
     profile.set_defaults(command=run_profile, model_default="small")
 
 
@@ -93,9 +95,10 @@ def run_parity(arguments: argparse.Namespace) -> int:
 def run_speed(arguments: argparse.Namespace) -> int:
     """A table, then one line of JSON."""
     summary = _speed(arguments)
-    if arguments.save is not None:
-        arguments.save.write_text(json.dumps(summary) + "\n", encoding="utf-8")
     print(json.dumps(summary))
+    if arguments.save is not None:
+        with told_if_unwritable(arguments.save):
+            arguments.save.write_text(json.dumps(summary) + "\n", encoding="utf-8")
     return 0
 
 
@@ -125,7 +128,10 @@ def run_ablate(arguments: argparse.Namespace) -> int:
         table.add_row(one.name, f"{one.synth_s:.3f}", f"{one.ratio:.2f}", f"{one.error:.1e}", f"{one.deviation:.1e}")
     _show(arguments, table, {"variants": [vars(one) for one in variants]})
     if arguments.plot is not None:
-        plots.shares([one.name for one in variants], [one.ratio for one in variants], "times as long", arguments.plot)
+        with told_if_unwritable(arguments.plot):
+            plots.shares(
+                [one.name for one in variants], [one.ratio for one in variants], "times as long", arguments.plot
+            )
     return 0
 
 
@@ -142,7 +148,8 @@ def run_sweep(arguments: argparse.Namespace) -> int:
         table.add_row(str(point.nfe_step), point.steps, f"{point.rtf:.3f}", f"{point.deviation:.1e}")
     _show(arguments, table, {"points": [vars(point) for point in points]})
     if arguments.plot is not None:
-        plots.sweep(points, arguments.plot)
+        with told_if_unwritable(arguments.plot):
+            plots.sweep(points, arguments.plot)
     return 0
 
 
@@ -158,7 +165,8 @@ def run_profile(arguments: argparse.Namespace) -> int:
         table.add_section()
     _show(arguments, table, {"stages": [vars(one) for one in stages], "kernels": [vars(one) for one in kernels]})
     if arguments.plot is not None:
-        plots.shares([one.name for one in kernels], [one.share for one in kernels], "share", arguments.plot)
+        with told_if_unwritable(arguments.plot):
+            plots.shares([one.name for one in kernels], [one.share for one in kernels], "share", arguments.plot)
     return 0
 
 
@@ -192,7 +200,8 @@ def _speed(arguments: argparse.Namespace) -> dict[str, object]:
             "the least time that its arithmetic needs at that rate"
         )
     if arguments.plot is not None:
-        plots.speed(result, arguments.plot)
+        with told_if_unwritable(arguments.plot):
+            plots.speed(result, arguments.plot)
     return speed.summary(result, arguments.model or arguments.model_default)
 
 
@@ -252,28 +261,48 @@ def _verdict(passed: bool) -> str:
 
 
 def _picture(word: str) -> Path:
+    if Path(word).suffix not in (".png", ".svg"):
+        raise argparse.ArgumentTypeError("must be a .png or .svg file")
+    return new_file(word)
+
+
+def _folder(word: str) -> Path:
     path = Path(word)
-    if path.suffix not in (".png", ".svg") or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError("must be a .png or .svg file in a folder that exists")
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is no folder; name another one")
     return path
 
 
-def _nfe(word: str) -> int:
-    value = int(word)
+def _evaluations(word: str) -> int:
+    value = _whole(word)
     if not 4 <= value <= 64:
         raise argparse.ArgumentTypeError("must be 4 to 64")
     return value
 
 
 def _positive(word: str) -> int:
-    value = int(word)
+    value = _whole(word)
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return value
 
 
+def _whole(word: str) -> int:
+    try:
+        return int(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word!r} is no whole number") from None
+
+
+def _length(word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word!r} is no number of seconds") from None
+    if not 0.5 <= value <= 120:
+        raise argparse.ArgumentTypeError("must be 0.5 to 120 seconds")
+    return value
+
+
 def _lengths(words: str) -> tuple[float, ...]:
-    values = tuple(float(word) for word in words.split(","))
-    if not all(0.5 <= value <= 120 for value in values):
-        raise argparse.ArgumentTypeError("must be 0.5 to 120 seconds each, as in 1,3,10")
-    return values
+    return tuple(_length(word) for word in words.split(","))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from ishowtts import config
 from ishowtts.board.pick import pick
 from ishowtts.config import DEFAULT_PATH, Config
+from ishowtts.errors import EngineError
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -37,3 +42,32 @@ def print_json(data: Any) -> None:
 def visible(text: str) -> str:
     """Text of a publisher for a terminal: control characters are shown, not obeyed."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def new_file(word: str) -> Path:
+    """For argparse: a file to be written, told before the work is done that goes into it."""
+    path = Path(word)
+    if path.exists() and not path.is_file():
+        raise argparse.ArgumentTypeError(f"{path} is no ordinary file; name another one")
+    if not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{path.absolute().parent} is no folder; name a file in one that is there")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{path} may not be written by this user; name another file")
+    return path
+
+
+def old_file(word: str) -> Path:
+    """For argparse: an ordinary file that is there; a pipe would be waited for without end."""
+    path = Path(word)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"{path} is {'no ordinary file' if path.exists() else 'not there'}; name one")
+    return path
+
+
+@contextmanager
+def told_if_unwritable(path: Path) -> Iterator[None]:
+    """A disk may fill up meanwhile. Raises EngineError where it did."""
+    try:
+        yield
+    except OSError as error:
+        raise EngineError(f"{path} cannot be written ({error.strerror or error}); make room there") from error

@@ -185,6 +185,8 @@ def _info(path: Path) -> soundfile._SoundFileInfo:
             raise VoiceError(f"{path} is larger than {MOST_CLIP_BYTES // 1_000_000} MB; cut out 2 to 12 s of speech")
         if not path.is_file():
             raise VoiceError(f"{path} is no file; name a recording in WAV, FLAC, OGG or MP3")
+        with path.open("rb"):
+            pass  # libsndfile does not say why it could not open a file
         return soundfile.info(path)
     except (OSError, soundfile.SoundFileError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no sound that we know"

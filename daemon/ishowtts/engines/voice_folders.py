@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ from ishowtts.engines.voices import CLIPS, MOST_TEXT_BYTES, SETTINGS, TEXT, chec
 from ishowtts.errors import VoiceError
 
 _OURS = {*CLIPS, TEXT, SETTINGS}
+_LOCK_S = 10.0
 _FOLDER_MODE, _FILE_MODE = 0o755, 0o644  # root adds voices, and the service's user reads them
 
 
@@ -42,8 +45,6 @@ def add(voices_dir: Path, name: str, clip: Clip, words: str, settings: VoiceSett
     """
     check_name(name)
     folder = voices_dir / name
-    if replace:
-        _refuse_foreign(folder)
     with _problems_with(voices_dir):
         if not voices_dir.exists():
             voices_dir.mkdir(parents=True)
@@ -52,8 +53,11 @@ def add(voices_dir: Path, name: str, clip: Clip, words: str, settings: VoiceSett
     try:
         with _problems_with(voices_dir):
             _fill(new, clip, words, settings)
-            _put(new, folder, replace)
-            _sync(voices_dir)
+            with _locked(voices_dir):
+                if replace:
+                    _refuse_foreign(folder)
+                _put(new, folder, replace)
+                _sync(voices_dir)
     finally:
         with _problems_with(voices_dir):
             _clear(new)
@@ -68,10 +72,15 @@ def remove(voices_dir: Path, name: str) -> None:
     """
     check_name(name)
     folder = voices_dir / name
-    if not os.path.lexists(folder):
-        raise VoiceError(f"there is no folder {folder}; `ishowtts voices list` shows the voices there are")
-    _refuse_foreign(folder)
-    with _problems_with(voices_dir):
+    missing = f"there is no folder {folder}; `ishowtts voices list` shows the voices there are"
+    if not voices_dir.is_dir():
+        raise VoiceError(missing)
+    with _problems_with(voices_dir), _locked(voices_dir):
+        try:
+            folder.lstat()
+        except FileNotFoundError:
+            raise VoiceError(missing) from None
+        _refuse_foreign(folder)
         _take_off(folder)
         _sync(voices_dir)
 
@@ -91,13 +100,17 @@ def _fill(new: Path, clip: Clip, words: str, settings: VoiceSettings) -> None:
 
 def _put(new: Path, folder: Path, replace: bool) -> None:
     if replace and folder.exists():
-        old = _step_aside(folder)
+        old = _aside(folder)
         try:
+            folder.rename(old)
             new.rename(folder)
-        except OSError:
-            old.rename(folder)
+        except BaseException:  # an interrupt as well: the former voice is put back
+            if not folder.exists():
+                old.rename(folder)
             raise
-        _clear(old)
+        finally:
+            if folder.exists():  # else the former voice could not be put back: it is not deleted
+                _clear(old)
         return
     try:
         new.rename(folder)
@@ -108,14 +121,35 @@ def _put(new: Path, folder: Path, replace: bool) -> None:
 
 
 def _take_off(folder: Path) -> None:
-    _clear(_step_aside(folder))
+    aside = _aside(folder)
+    try:
+        folder.rename(aside)
+    finally:
+        _clear(aside)
 
 
-def _step_aside(folder: Path) -> Path:
-    """Rename to what is no name of a voice: from now on no reader finds half of it."""
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    folder.rename(aside)
-    return aside
+def _aside(folder: Path) -> Path:
+    """An empty folder whose name is none of a voice: what is renamed to it is found by no reader, not even half."""
+    return Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+
+
+@contextmanager
+def _locked(voices_dir: Path) -> Iterator[None]:
+    """One writer at a time; the lock ends with its owner."""
+    handle = os.open(voices_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        ends_at = time.monotonic() + _LOCK_S
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > ends_at:
+                    raise VoiceError(f"another program is changing {voices_dir}; try again when it is done") from None
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _clear(folder: Path) -> None:
@@ -131,9 +165,14 @@ def _refuse_foreign(folder: Path) -> None:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise VoiceError(f"{folder} is a link or no folder; take it away by hand")
     with _problems_with(folder):
-        foreign = sorted({file.name for file in folder.iterdir()} - _OURS) if folder.exists() else []
+        entries = list(folder.iterdir()) if folder.exists() else []
+        foreign = sorted(entry.name for entry in entries if entry.name not in _OURS or not _is_plain(entry))
     if foreign:
         raise VoiceError(f"{folder} holds {foreign[0]!r}, which is no part of a voice; move it elsewhere first")
+
+
+def _is_plain(entry: Path) -> bool:
+    return entry.is_symlink() or not entry.is_dir()
 
 
 def _sync(path: Path) -> None:
@@ -151,5 +190,5 @@ def _problems_with(folder: Path) -> Iterator[None]:
     except (OSError, soundfile.SoundFileError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise VoiceError(
-            f"{folder} cannot be written ({reason}); run this as root, or make room on that disk"
+            f"{folder} cannot be written ({reason}); run this as one who may write there, on a disk with room"
         ) from error

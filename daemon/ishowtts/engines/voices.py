@@ -104,6 +104,19 @@ class VoiceShelf:
                     raise  # else the files changed meanwhile, and are read again
         raise VoiceError(f"the files of the voice {name!r} change while they are read; wait until they are copied")
 
+    def fault(self) -> str | None:
+        """Why the folder of the voices cannot be read; `None` where it can, or is not there yet."""
+        try:
+            if self._voices_dir is not None:
+                next(self._voices_dir.iterdir(), None)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return (
+                f"{self._voices_dir} cannot be read ({error.strerror}); give this user access, or name another folder"
+            )
+        return None
+
     def _folders(self) -> Iterator[Path]:
         if self._voices_dir is None:
             return

@@ -187,6 +187,8 @@ def settle_in() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core of a CUDA process would fill the disk
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.pop("NOTIFY_SOCKET", None)
+    # oneDNN keeps a program for each shape, and each line has a length of its own: half a megabyte a line.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         _log.warning("the worker may outlive the daemon: prctl: %s", os.strerror(ctypes.get_errno()))
     score = Path("/proc/self/oom_score_adj")

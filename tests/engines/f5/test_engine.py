@@ -96,15 +96,18 @@ def test_an_engine_that_is_not_loaded_says_so(checkpoint: Path) -> None:
         (np.full(4_000, 0.1), r"0\.2 s long"),
         (np.full(24_000 * 16, 0.1), r"16\.0 s long"),
         (np.full(48_000, np.nan), "no numbers"),
+        (44_101, "44101 samples a second"),
         (None, "no WAV or FLAC"),
     ],
 )
 def test_a_voice_that_cannot_be_used_is_told_and_the_others_speak_on(
-    make_engine: Make, tmp_path: Path, samples: np.ndarray | None, words: str
+    make_engine: Make, tmp_path: Path, samples: np.ndarray | int | None, words: str
 ) -> None:
     (tmp_path / "odd").mkdir()
     if samples is None:
         (tmp_path / "odd" / "reference.wav").write_bytes(b"this is no sound")
+    elif isinstance(samples, int):
+        soundfile.write(tmp_path / "odd" / "reference.wav", np.full(3 * samples, 0.1), samples)
     else:
         soundfile.write(tmp_path / "odd" / "reference.wav", samples, 24_000, subtype="FLOAT")
     (tmp_path / "odd" / "reference.txt").write_text("Words.")

@@ -93,3 +93,18 @@ def test_the_fastest_of_those_that_there_are_is_taken(monkeypatch: pytest.Monkey
     slow = ATTENTIONS["explicit"]
     monkeypatch.setitem(tuning.ATTENTIONS, "fused", lambda *given: [slow(*given) for _ in range(20)][-1])
     assert tuning.choose(weight, bias, conv, 2, int8=False).attention == "explicit"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_whole_numbers_serve_half_precision(dtype: torch.dtype) -> None:
+    weight, bias, x = torch.randn(96, 64), torch.randn(96), torch.randn(2, 10, 64)
+    exact = F.linear(x, weight, bias)
+    y = Int8Linear(weight.to(dtype), bias.to(dtype))(x.to(dtype))
+    assert y.dtype is dtype
+    assert (y.float() - exact).norm() / exact.norm() < 0.03
+
+
+def test_whole_numbers_pass_on_what_is_no_number() -> None:
+    y = Int8Linear(torch.randn(96, 64), torch.randn(96))(torch.full((1, 2, 64), float("nan")))
+    assert y.shape == (1, 2, 96)
+    assert y.isnan().all()

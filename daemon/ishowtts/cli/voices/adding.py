@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.cli.common import Commands, old_file, print_json, read_config
 from ishowtts.engines import clips, voice_folders, voice_settings
 from ishowtts.engines.clips import Clip
 from ishowtts.engines.voices import MOST_TEXT_BYTES, check_name
@@ -23,7 +23,7 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("clip", type=Path, metavar="CLIP", help="2 to 12 s of speech in WAV, FLAC, OGG or MP3")
     words = parser.add_mutually_exclusive_group(required=True)
     words.add_argument("--text", help="what is said in it, word by word")
-    words.add_argument("--text-file", type=Path, metavar="FILE", help="a UTF-8 file that holds it")
+    words.add_argument("--text-file", type=old_file, metavar="FILE", help="a UTF-8 file that holds it")
     parser.add_argument("--speed", type=float, help="of its speech, 0.5 to 2.0")
     parser.add_argument("--nfe-step", type=int, help="4 to 64: more is slower and finer")
     parser.add_argument("--gain-db", type=float, help="how much louder its sound is made, -24 to 12")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -32,7 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(voices)
     else:
         Console().print(_table(voices))
-    return 1 if any(voice["fault"] for voice in voices) else 0
+    fault = shelf.fault()
+    if fault:
+        print(f"ishowtts: {fault}", file=sys.stderr)
+    return 1 if fault or any(voice["fault"] for voice in voices) else 0
 
 
 def _voice(shelf: VoiceShelf, name: str) -> dict[str, Any]:

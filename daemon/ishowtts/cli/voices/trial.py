@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from ishowtts import text
-from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.cli.common import Commands, new_file, print_json, read_config
 from ishowtts.config import Config
 from ishowtts.engines import Progress
 from ishowtts.engines.f5.seam import join
@@ -46,7 +45,7 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("text", metavar="TEXT", nargs="?", default=_TEXT)
-    parser.add_argument("--wav", type=Path, required=True, metavar="FILE", help="where the sound goes")
+    parser.add_argument("--wav", type=new_file, required=True, metavar="FILE", help="where the sound goes")
     parser.set_defaults(command=run)
 
 
@@ -54,8 +53,6 @@ def run(arguments: argparse.Namespace) -> int:
     """0 once the sound is in the file."""
     settings = read_config(arguments)
     lead.voices(settings).find(arguments.name)
-    if not arguments.wav.absolute().parent.is_dir():
-        raise EngineError(f"{arguments.wav.absolute().parent} is no folder; name a file in one that is there")
     take = _speak(settings, arguments.name, arguments.text)
     try:
         soundfile.write(arguments.wav, take.samples, take.rate_hz, format="WAV")
@@ -87,6 +84,8 @@ def _speak(settings: Config, voice: str, line: str) -> Take:
     """
     chosen = lead.choose(settings)
     cleaned = text.clean(line)
+    if len(cleaned) > settings.limits.max_chars:
+        raise SynthesisError(f"the text is longer than limits.max_chars, {settings.limits.max_chars}; give less of it")
     if not text.is_speakable(cleaned):
         raise SynthesisError("there is nothing to speak in this text; give it a word")
     company = lead.engage(settings, chosen, lambda: None)

@@ -13,7 +13,8 @@ from ishowtts.errors import EngineError
 _log = logging.getLogger(__name__)
 
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
-_NO_MEMORY = ("out of memory", "can't allocate memory", "nvmapmemalloc", "cublas_status_alloc_failed")
+_NO_MEMORY = ("out of memory", "can't allocate memory", "nvmapmemalloc", "cublas_status_alloc_failed", "bad_alloc",
+              "could not create a memory")  # fmt: skip
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -23,6 +24,8 @@ def choose_device(wanted: Device) -> torch.device:
         return torch.device("cpu")
     fault = cuda_fault()
     if fault is None:
+        # Else convolutions in fp32, where precision is wanted, would round their factors to ten bits.
+        torch.backends.cudnn.allow_tf32 = False
         return torch.device("cuda")
     if wanted == "cuda":
         raise EngineError(f"engine.f5.device is cuda, but {fault}; `ishowtts doctor` says more")
@@ -48,10 +51,15 @@ def multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return not _BF16_FLAGS.isdisjoint(flags.split())
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
     """Whether an allocation failed: on Jetson and on CPUs that is a plain RuntimeError, known by its words."""
     words = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or any(phrase in words for phrase in _NO_MEMORY)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(phrase in words for phrase in _NO_MEMORY)
+
+
+def first_line(error: Exception) -> str:
+    """What torch says, without the stack that it may append."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def cuda_fault() -> str | None:
@@ -65,5 +73,5 @@ def cuda_fault() -> str | None:
         ones = torch.ones(64, 64, device="cuda", dtype=torch.float16)
         right = bool((ones @ ones == 64).all())
     except RuntimeError as error:
-        return f"a product on the GPU failed ({str(error).splitlines()[0]})"
+        return f"a product on the GPU failed ({first_line(error)})"
     return None if right else "a product on the GPU came out wrong"

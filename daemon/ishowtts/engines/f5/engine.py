@@ -17,7 +17,7 @@ from ishowtts import text as texts
 from ishowtts.engines import IsCancelled, Progress, ReportProgress, VoiceCard
 from ishowtts.engines.f5 import checkpoint, fast, policy, reference
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
-from ishowtts.engines.f5.device import choose_device, choose_dtype, is_out_of_memory
+from ishowtts.engines.f5.device import choose_device, choose_dtype, first_line, is_out_of_memory
 from ishowtts.engines.f5.job import Job, Model
 from ishowtts.engines.f5.options import F5Options
 from ishowtts.engines.f5.reference import Reference
@@ -114,7 +114,11 @@ class F5Engine:
             started = time.monotonic()
             job = Job(voice, voice.text + _WARM_TEXT, frames, self._options.nfe_step, seed=0)
             with _as_engine_error("speak its first words"), torch.inference_mode():
-                self._loaded().render([job], lambda: False)
+                sound = self._loaded().render([job], lambda: False)[0]
+            if not bool(torch.isfinite(sound).all()):
+                raise EngineError(
+                    "the model makes no finite sound; fetch the weights again, or set engine.f5.precision to fp32"
+                )
             # The last and longest is the one that counts: by then the path is warm.
             self._cost = (time.monotonic() - started) / (frames / policy.FRAMES_PER_S)
             progress(Progress("warm", i + 1, len(lengths)))
@@ -242,10 +246,10 @@ def _as_engine_error(task: str) -> Iterator[None]:
     """What torch cannot do before there is a line to blame for it."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise EngineError(f"there is not enough memory to {task}; end other programs, or give it more") from error
-        raise EngineError(f"torch cannot {task}: {str(error).splitlines()[0]}") from error
+        raise EngineError(f"torch cannot {task}: {first_line(error)}") from error
 
 
 @contextmanager
@@ -253,10 +257,10 @@ def _torch_errors(device: torch.device) -> Iterator[None]:
     """Torch's errors as ours: memory ends a segment; anything else on CUDA may have poisoned the context."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise OutOfMemory("there is not enough memory for this segment") from error
-        problem = str(error).splitlines()[0]
+        problem = first_line(error)
         if device.type == "cuda":
             raise EngineError(f"CUDA failed: {problem}") from error
         raise SynthesisError(f"torch failed on this segment: {problem}") from error

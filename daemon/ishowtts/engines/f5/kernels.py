@@ -5,6 +5,7 @@ Packed and int8 linears are oneDNN's, through the operators that torch's own com
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -88,15 +89,17 @@ class Int8Linear:
     def __call__(self, x: Tensor) -> Tensor:
         """Apply it."""
         low, high = (float(end) for end in torch.aminmax(x))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return x.new_full((*x.shape[:-1], len(self._scale)), float("nan"))
         low, high = min(low, 0.0), max(high, 0.0)
         step = max((high - low) / self._largest, 1e-12)
         zero = min(round(-low / step), self._largest)
         # `quantize_per_tensor` is the one kernel that divides, rounds and narrows in a single pass.
         whole = torch.quantize_per_tensor(x.float(), step, zero, torch.quint8).int_repr()
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
-            whole, step, zero, self._weight, self._scale, self._zero, self._bias, 1.0, 0, x.dtype, *self._after
+            whole, step, zero, self._weight, self._scale, self._zero, self._bias, 1.0, 0, torch.float32, *self._after
         )
-        return y
+        return y.to(x.dtype)  # where a processor has no half precision, oneDNN takes a thousand times as long for it
 
 
 @cache

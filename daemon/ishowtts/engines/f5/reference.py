@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,8 @@ from ishowtts.errors import VoiceError
 TARGET_RMS = 0.1
 _LONGEST_S = 15.0  # upstream cuts at 12 s; a cut clip would no longer match its words
 _SHORTEST_S = 1.0
+_LOWEST_HZ, _HIGHEST_HZ = 8_000, 192_000
+_COARSEST_HZ = 50  # a common divisor with 24,000 under it makes a resampling filter of gigabytes
 _SILENT_RMS = 1e-4
 _WINDOW_S = 22.0  # reference and speech together: what upstream gives the model in one go
 
@@ -61,6 +64,11 @@ def read(voice: Voice, device: torch.device) -> Reference:
     try:
         with soundfile.SoundFile(voice.audio_path) as clip:
             rate_hz, length_s = clip.samplerate, clip.frames / clip.samplerate
+            if not _LOWEST_HZ <= rate_hz <= _HIGHEST_HZ or math.gcd(rate_hz, RATE_HZ) < _COARSEST_HZ:
+                raise VoiceError(
+                    f"the clip of the voice {voice.name!r} has {rate_hz} samples a second; "
+                    "export it at 24000, 44100 or 48000"
+                )
             # Looked at before it is read: a small file may unpack to gigabytes.
             if not _SHORTEST_S <= length_s <= _LONGEST_S:
                 raise VoiceError(
