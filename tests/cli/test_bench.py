@@ -79,8 +79,15 @@ def test_ablate_shows_what_costs_fidelity_and_what_does_not(run: Run) -> None:
     [
         (["speed", "--lengths", "0"], "0.5 to 120 seconds"),
         (["speed", "--nfe", "99"], "4 to 64"),
-        (["sweep", "--length", "x"], "invalid float"),
+        (["speed", "--nfe", "seven"], "no whole number"),
+        (["speed", "--save", "/nowhere/at/all.json"], "is no folder"),
+        (["speed", "--save", "/tmp"], "no ordinary file"),
+        (["regress", "/tmp/there-is-no-such-baseline"], "not there"),
+        (["sweep", "--length", "x"], "no number of seconds"),
+        (["sweep", "--length", "nan"], "0.5 to 120"),
+        (["ablate", "--length", "1e9"], "0.5 to 120"),
         (["sweep", "--plot", "sweep.gif"], ".png or .svg"),
+        (["sweep", "--wav", "/dev/null"], "is no folder"),
     ],
 )
 def test_wrong_usage_is_told(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

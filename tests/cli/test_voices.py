@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,6 @@ def test_words_may_come_from_a_file(voices: Shell, recording: Path, tmp_path: Pa
     assert voices.listed()["anna"]["text"] == WORDS
     (tmp_path / "words.txt").write_bytes(b"\xff\xfe")
     assert "is not UTF-8" in voices("add", "bob", recording, "--text-file", tmp_path / "words.txt")[2]
-    assert "cannot be read" in voices("add", "bob", recording, "--text-file", tmp_path / "none.txt")[2]
 
 
 def test_words_that_do_not_fit_are_refused_unless_forced(voices: Shell, recording: Path) -> None:
@@ -152,7 +152,6 @@ def test_a_voice_cannot_be_tried_without_weights(voices: Shell, recording: Path,
     status, _, err = voices("test", "anna", "--wav", tmp_path / "out.wav")
     assert (status, "`ishowtts fetch` gets them" in err) == (1, True)
     assert "there is no voice 'bob'" in voices("test", "bob", "--wav", tmp_path / "out.wav")[2]
-    assert "is no folder" in voices("test", "anna", "--wav", tmp_path / "none" / "out.wav")[2]
     assert not (tmp_path / "out.wav").exists()
 
 
@@ -175,3 +174,30 @@ def test_a_voice_is_tried_through_a_worker(
     assert take["rtf"] == pytest.approx(take["synth_s"] / take["audio_s"], abs=1e-3)
     assert soundfile.info(tmp_path / "out.wav").duration == pytest.approx(take["audio_s"], abs=1e-2)
     assert voices("test", "anna", "...", "--wav", tmp_path / "out.wav")[0] == 1
+
+
+def test_a_shelf_that_cannot_be_read_is_no_empty_one(voices: Shell) -> None:
+    voices.voices.parent.mkdir(parents=True)
+    voices.voices.write_text("a file in the place of the folder")
+    status, _, err = voices("list")
+    assert status == 1
+    assert "cannot be read (Not a directory)" in err
+
+
+def test_files_are_looked_at_before_any_work_is_done(
+    voices: Shell, recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pipe would be waited for without end."""
+    pipe, none = tmp_path / "pipe", tmp_path / "none" / "file"
+    os.mkfifo(pipe)
+    cases = {
+        "no ordinary file": (["add", "anna", recording, "--text-file", pipe], ["test", "default", "--wav", pipe]),
+        "is not there": (["add", "anna", recording, "--text-file", none],),
+        "is no folder": (["test", "default", "--wav", none],),
+    }
+    for said, commands in cases.items():
+        for words in commands:
+            with pytest.raises(SystemExit) as ended:
+                voices(*words)
+            assert ended.value.code == 2
+            assert said in capsys.readouterr().err

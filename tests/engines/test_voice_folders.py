@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -137,3 +139,55 @@ def test_words_are_needed(words: str, fault: str) -> None:
     with pytest.raises(VoiceError, match=fault):
         voice_folders.check_words(words)
     assert voice_folders.check_words(" Some\n words.\udcff\x00 ") == "Some words."
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_an_interrupt_brings_the_former_voice_back(tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    voice_folders.add(tmp_path, "anna", clip(), WORDS, NONE)
+    rename, count = Path.rename, 0
+
+    def interrupted(self: Path, target: Path) -> Path:
+        nonlocal count
+        count += 1
+        if count == at:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        voice_folders.add(tmp_path, "anna", clip(), "Other words.", NONE, replace=True)
+    assert VoiceShelf(tmp_path).find("anna").text == WORDS
+    assert [path.name for path in tmp_path.iterdir()] == ["anna"]
+
+
+def test_two_writers_at_once_leave_one_voice_and_nothing_else(tmp_path: Path) -> None:
+    program = f"""
+import random
+from pathlib import Path
+import numpy as np
+from ishowtts.engines import voice_folders
+from ishowtts.engines.clips import Clip
+from ishowtts.engines.voice_settings import VoiceSettings
+from ishowtts.errors import VoiceError
+clip = Clip(0.3 * np.sin(np.arange(30_000) / 20), 1.25, 0.0, 0.0, 24_000, 1, 0.0, None)
+for i in range(25):
+    try:
+        if i % 3:
+            voice_folders.add(Path({str(tmp_path)!r}), "anna", clip, "Some words here.", VoiceSettings(), replace=True)
+        else:
+            voice_folders.remove(Path({str(tmp_path)!r}), "anna")
+    except VoiceError as error:
+        print(error)
+"""
+    writers = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = "".join(writer.communicate(timeout=120)[0] for writer in writers).splitlines()
+    assert [path.name for path in tmp_path.iterdir() if path.name != "anna"] == []
+    assert {line for line in said if "there is no folder" not in line} == set()
+
+
+def test_a_folder_in_the_place_of_a_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "odd" / "reference.wav").mkdir(parents=True)
+    with pytest.raises(VoiceError, match=r"holds 'reference\.wav', which is no part of a voice"):
+        voice_folders.remove(tmp_path, "odd")
+    assert (tmp_path / "odd" / "reference.wav").is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["odd"]
