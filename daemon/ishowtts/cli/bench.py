@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from ishowtts.cli.common import Commands, new_file, old_file, read_config, told_if_unwritable
+from ishowtts.cli import words
+from ishowtts.cli.common import Commands, read_config, told_if_unwritable
 from ishowtts.config import Config
 from ishowtts.service import lead
 
@@ -31,11 +32,11 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     where.add_argument("--device", choices=("cpu", "cuda"), default=None, help="default: CUDA where it works")
     where.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
     where.add_argument(
-        "--nfe", type=_evaluations, default=_NFE, metavar="N", help=f"evaluations, 4 to 64 (default: {_NFE})"
+        "--nfe", type=words.evaluations, default=_NFE, metavar="N", help=f"evaluations, 4 to 64 (default: {_NFE})"
     )
     where.add_argument("--json", action="store_true", help="only one line of JSON")
     drawn = argparse.ArgumentParser(add_help=False)
-    drawn.add_argument("--plot", type=_picture, metavar="FILE", help="a picture beside the table, .png or .svg")
+    drawn.add_argument("--plot", type=words.picture, metavar="FILE", help="a picture beside the table, .png or .svg")
     both = [common, where, drawn]
 
     parity = parts.add_parser(
@@ -47,27 +48,29 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         ("regress", "speed against a saved baseline; 1 where it fell by more than a tenth", run_regress),
     ):
         speed = parts.add_parser(name, parents=both, help=text)
-        speed.add_argument("--lengths", type=_lengths, default=(1.0, 3.0, 10.0), metavar="S,S,…", help="of the texts")
-        speed.add_argument("--rounds", type=_positive, default=3, metavar="N")
+        speed.add_argument(
+            "--lengths", type=words.lengths, default=(1.0, 3.0, 10.0), metavar="S,S,…", help="of the texts"
+        )
+        speed.add_argument("--rounds", type=words.positive, default=3, metavar="N")
         speed.add_argument("--recipe", action="store_true", help="torch.compile as the earlier system had it, too")
         speed.add_argument("--int8", action="store_true", help="ours in whole numbers, too")
         speed.add_argument("--default", action="store_true", help="stock at its default of 32 evaluations, once")
         speed.add_argument("--starts", action="store_true", help="cold and warm starts and peak memory, too")
         speed.set_defaults(command=command, model_default="base")
         if name == "speed":
-            speed.add_argument("--save", type=new_file, metavar="FILE", help="keep the summary as a baseline")
+            speed.add_argument("--save", type=words.new_file, metavar="FILE", help="keep the summary as a baseline")
         else:
-            speed.add_argument("baseline", type=old_file, metavar="BASELINE", help="of `speed --save`")
+            speed.add_argument("baseline", type=words.old_file, metavar="BASELINE", help="of `speed --save`")
     ablate = parts.add_parser("ablate", parents=both, help="each switch the other way, in turn")
-    ablate.add_argument("--length", type=_length, default=3.0, metavar="S")
-    ablate.add_argument("--rounds", type=_positive, default=3, metavar="N")
+    ablate.add_argument("--length", type=words.length, default=3.0, metavar="S")
+    ablate.add_argument("--rounds", type=words.positive, default=3, metavar="N")
     ablate.set_defaults(command=run_ablate, model_default="small")
     sweep = parts.add_parser("sweep", parents=both, help="NFE 5 to 32: speed, and distance to NFE 32")
-    sweep.add_argument("--length", type=_length, default=3.0, metavar="S")
-    sweep.add_argument("--wav", type=_folder, metavar="FOLDER", help="a sample of each")
+    sweep.add_argument("--length", type=words.length, default=3.0, metavar="S")
+    sweep.add_argument("--wav", type=words.folder, metavar="FOLDER", help="a sample of each")
     sweep.set_defaults(command=run_sweep, model_default="small")
     profile = parts.add_parser("profile", parents=both, help="where the time goes, by stage and by kernel")
-    profile.add_argument("--length", type=_length, default=3.0, metavar="S")
+    profile.add_argument("--length", type=words.length, default=3.0, metavar="S")
     profile.set_defaults(command=run_profile, model_default="small")
 
 
@@ -258,51 +261,3 @@ def _show(arguments: argparse.Namespace, table: Table, data: dict[str, Any]) -> 
 
 def _verdict(passed: bool) -> str:
     return "[green]ok[/green]" if passed else "[red]no[/red]"
-
-
-def _picture(word: str) -> Path:
-    if Path(word).suffix not in (".png", ".svg"):
-        raise argparse.ArgumentTypeError("must be a .png or .svg file")
-    return new_file(word)
-
-
-def _folder(word: str) -> Path:
-    path = Path(word)
-    if path.exists() and not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{path} is no folder; name another one")
-    return path
-
-
-def _evaluations(word: str) -> int:
-    value = _whole(word)
-    if not 4 <= value <= 64:
-        raise argparse.ArgumentTypeError("must be 4 to 64")
-    return value
-
-
-def _positive(word: str) -> int:
-    value = _whole(word)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
-
-
-def _whole(word: str) -> int:
-    try:
-        return int(word)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{word!r} is no whole number") from None
-
-
-def _length(word: str) -> float:
-    try:
-        value = float(word)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{word!r} is no number of seconds") from None
-    if not 0.5 <= value <= 120:
-        raise argparse.ArgumentTypeError("must be 0.5 to 120 seconds")
-    return value
-
-
-def _lengths(words: str) -> tuple[float, ...]:
-    return tuple(_length(word) for word in words.split(","))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,26 +41,6 @@ def print_json(data: Any) -> None:
 def visible(text: str) -> str:
     """Text of a publisher for a terminal: control characters are shown, not obeyed."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
-def new_file(word: str) -> Path:
-    """For argparse: a file to be written, told before the work is done that goes into it."""
-    path = Path(word)
-    if path.exists() and not path.is_file():
-        raise argparse.ArgumentTypeError(f"{path} is no ordinary file; name another one")
-    if not path.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{path.absolute().parent} is no folder; name a file in one that is there")
-    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{path} may not be written by this user; name another file")
-    return path
-
-
-def old_file(word: str) -> Path:
-    """For argparse: an ordinary file that is there; a pipe would be waited for without end."""
-    path = Path(word)
-    if not path.is_file():
-        raise argparse.ArgumentTypeError(f"{path} is {'no ordinary file' if path.exists() else 'not there'}; name one")
-    return path
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ishowtts.cli.common import Commands, old_file, print_json, read_config
+from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.cli.words import old_file
 from ishowtts.engines import clips, voice_folders, voice_settings
 from ishowtts.engines.clips import Clip
 from ishowtts.engines.voices import MOST_TEXT_BYTES, check_name

@@ -10,7 +10,8 @@ import numpy as np
 import soundfile
 
 from ishowtts import text
-from ishowtts.cli.common import Commands, new_file, print_json, read_config
+from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.cli.words import new_file
 from ishowtts.config import Config
 from ishowtts.engines import Progress
 from ishowtts.engines.f5.seam import join

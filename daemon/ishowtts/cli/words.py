@@ -1,0 +1,82 @@
+"""What options of commands may be, for argparse: each word to a value, or to one sentence that says what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+
+def new_file(word: str) -> Path:
+    """A file to be written; what is wrong with it is told before the work is done that goes into it."""
+    path = Path(word)
+    if path.exists() and not path.is_file():
+        raise argparse.ArgumentTypeError(f"{path} is no ordinary file; name another one")
+    if not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{path.absolute().parent} is no folder; name a file in one that is there")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{path} may not be written by this user; name another file")
+    return path
+
+
+def old_file(word: str) -> Path:
+    """An ordinary file that is there; a pipe would be waited for without end."""
+    path = Path(word)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"{path} is {'no ordinary file' if path.exists() else 'not there'}; name one")
+    return path
+
+
+def picture(word: str) -> Path:
+    """A picture to be drawn."""
+    if Path(word).suffix not in (".png", ".svg"):
+        raise argparse.ArgumentTypeError("must be a .png or .svg file")
+    return new_file(word)
+
+
+def folder(word: str) -> Path:
+    """A folder that is there or may be made."""
+    path = Path(word)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is no folder; name another one")
+    return path
+
+
+def evaluations(word: str) -> int:
+    """4 to 64."""
+    value = whole(word)
+    if not 4 <= value <= 64:
+        raise argparse.ArgumentTypeError("must be 4 to 64")
+    return value
+
+
+def positive(word: str) -> int:
+    """1 or more."""
+    value = whole(word)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def whole(word: str) -> int:
+    """A whole number."""
+    try:
+        return int(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word!r} is no whole number") from None
+
+
+def length(word: str) -> float:
+    """Seconds of speech."""
+    try:
+        value = float(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word!r} is no number of seconds") from None
+    if not 0.5 <= value <= 120:
+        raise argparse.ArgumentTypeError("must be 0.5 to 120 seconds")
+    return value
+
+
+def lengths(words: str) -> tuple[float, ...]:
+    """Seconds of speech, with commas between."""
+    return tuple(length(word) for word in words.split(","))
