@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +17,10 @@ from support.client import Client
 
 # Tests run side by side: two torches that each take every core wait for one another, in daemons and workers too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+# Without torch (the suite on Python 3.10) the folder bench cannot even be read.
+collect_ignore = [] if importlib.util.find_spec("torch") else ["bench"]
 
 
 @pytest.fixture

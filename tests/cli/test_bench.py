@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,7 @@ import soundfile
 
 from ishowtts.cli import main
 
-pytestmark = [pytest.mark.f5, pytest.mark.slow]
-
+F5 = pytest.mark.f5
 Run = Callable[..., tuple[int, str]]
 
 
@@ -27,6 +27,7 @@ def run(capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path) -> Run:
     return bench
 
 
+@F5
 def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path) -> None:
     options = ["--lengths", "1", "--rounds", "1", "--precision", "fp32"]
     picture = tmp_path / "speed.svg"
@@ -41,6 +42,7 @@ def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path) -> 
     assert json.loads(out)["changes"][0]["worse"] is True
 
 
+@F5
 def test_sweep_writes_a_sample_of_each(run: Run, tmp_path: Path) -> None:
     picture = tmp_path / "sweep.svg"
     status, out = run("sweep", "--length", "1", "--wav", str(tmp_path / "samples"), "--json", "--plot", str(picture))
@@ -54,6 +56,7 @@ def test_sweep_writes_a_sample_of_each(run: Run, tmp_path: Path) -> None:
     assert soundfile.info(tmp_path / "samples" / "nfe-07.wav").samplerate == 24_000
 
 
+@F5
 def test_profile_accounts_for_the_whole_time(run: Run, tmp_path: Path) -> None:
     picture = tmp_path / "profile.png"
     status, out = run("profile", "--length", "1", "--json", "--plot", str(picture))
@@ -64,6 +67,7 @@ def test_profile_accounts_for_the_whole_time(run: Run, tmp_path: Path) -> None:
     assert {stage["name"]: stage["calls"] for stage in stages}["evaluations"] == 7
 
 
+@F5
 def test_ablate_shows_what_costs_fidelity_and_what_does_not(run: Run) -> None:
     status, out = run("ablate", "--length", "1", "--rounds", "1", "--json")
     assert status == 0
@@ -97,6 +101,19 @@ def test_wrong_usage_is_told(words: list[str], said: str, capsys: pytest.Capture
     assert said in capsys.readouterr().err
 
 
+@F5
 def test_weights_that_are_not_there_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["bench", "parity", "--model", str(tmp_path / "none")]) == 1
     assert "neither a folder of weights nor one of tiny, small, base" in capsys.readouterr().err
+
+
+def test_an_installation_without_the_engine_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "vocos" else find(name))
+    assert main(["bench", "speed"]) == 1
+    assert capsys.readouterr().err in {
+        f"ishowtts: a bench needs the package {package}, which is not installed; run install.sh again\n"
+        for package in ("torch", "f5_tts", "vocos")
+    }

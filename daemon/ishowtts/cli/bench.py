@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import statistics
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from rich.table import Table
 from ishowtts.cli import words
 from ishowtts.cli.common import Commands, read_config, told_if_unwritable
 from ishowtts.config import Config
+from ishowtts.errors import EngineError
 from ishowtts.service import lead
 
 if TYPE_CHECKING:
@@ -42,7 +45,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parity = parts.add_parser(
         "parity", parents=[common, where], help="our sound is upstream's, and a fault would be noticed"
     )
-    parity.set_defaults(command=run_parity, model_default="tiny")
+    parity.set_defaults(command=_with_torch(run_parity), model_default="tiny")
     for name, text, command in (
         ("speed", "stock f5-tts and ours, interleaved", run_speed),
         ("regress", "speed against a saved baseline; 1 where it fell by more than a tenth", run_regress),
@@ -56,7 +59,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         speed.add_argument("--int8", action="store_true", help="ours in whole numbers, too")
         speed.add_argument("--default", action="store_true", help="stock at its default of 32 evaluations, once")
         speed.add_argument("--starts", action="store_true", help="cold and warm starts and peak memory, too")
-        speed.set_defaults(command=command, model_default="base")
+        speed.set_defaults(command=_with_torch(command), model_default="base")
         if name == "speed":
             speed.add_argument("--save", type=words.new_file, metavar="FILE", help="keep the summary as a baseline")
         else:
@@ -64,14 +67,26 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     ablate = parts.add_parser("ablate", parents=both, help="each switch the other way, in turn")
     ablate.add_argument("--length", type=words.length, default=3.0, metavar="S")
     ablate.add_argument("--rounds", type=words.positive, default=3, metavar="N")
-    ablate.set_defaults(command=run_ablate, model_default="small")
+    ablate.set_defaults(command=_with_torch(run_ablate), model_default="small")
     sweep = parts.add_parser("sweep", parents=both, help="NFE 5 to 32: speed, and distance to NFE 32")
     sweep.add_argument("--length", type=words.length, default=3.0, metavar="S")
     sweep.add_argument("--wav", type=words.folder, metavar="FOLDER", help="a sample of each")
-    sweep.set_defaults(command=run_sweep, model_default="small")
+    sweep.set_defaults(command=_with_torch(run_sweep), model_default="small")
     profile = parts.add_parser("profile", parents=both, help="where the time goes, by stage and by kernel")
     profile.add_argument("--length", type=words.length, default=3.0, metavar="S")
-    profile.set_defaults(command=run_profile, model_default="small")
+    profile.set_defaults(command=_with_torch(run_profile), model_default="small")
+
+
+def _with_torch(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """The command, or one sentence where this installation has no F5 engine to measure."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        for package in ("torch", "f5_tts", "vocos"):
+            if importlib.util.find_spec(package) is None:
+                raise EngineError(f"a bench needs the package {package}, which is not installed; run install.sh again")
+        return command(arguments)
+
+    return run
 
 
 def run_parity(arguments: argparse.Namespace) -> int:
