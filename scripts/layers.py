@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGE = "ishowtts"
 LAYERS = (
     ("errors", "speech"),
-    ("config", "inbox", "text", "board", "systemd"),
+    ("config", "inbox", "text", "seams", "board", "systemd"),
     ("engines", "playback", "telemetry", "mqtt"),
     ("pipeline",),
     ("service", "bench"),

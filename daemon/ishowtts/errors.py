@@ -103,3 +103,8 @@ class ConfigError(FatalError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+def first_line(error: Exception) -> str:
+    """What somebody else's error says, without the stack that it may append; its name where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

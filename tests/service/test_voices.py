@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from ishowtts.engines import VoiceCard
-from ishowtts.engines.voices import VoiceShelf
+from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.errors import EngineUnavailable, InboxError, VoiceError
 from ishowtts.service.librarian import Librarian
 from support.appliance import Appliance

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from ishowtts.bench.parity import distance
+from ishowtts.bench.fidelity import deviation, distance
 from ishowtts.bench.setting import Setting, text_of
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.options import Optimisations
+from ishowtts.seams import Sound
 from ishowtts.speech import Segment
 
 _USUAL = Optimisations()
@@ -36,8 +35,7 @@ class Variant:
 
     Args:
         ratio: how many times as long it takes, median over rounds.
-        error: largest difference of the sound over its peak.
-        deviation: the difference's energy over the sound's, as a root: what is lost in fidelity.
+        error, deviation: of the sound from that of the default one (`fidelity`).
     """
 
     name: str
@@ -52,11 +50,10 @@ def run(setting: Setting, length_s: float, rounds: int, nfe_step: int, report: C
     engines: dict[str, F5Engine] = {}
     for name, switches in _VARIANTS.items():
         report(f"loading: {name}")
-        engines[name] = F5Engine(setting.options(switches, nfe_step=nfe_step))
-        engines[name].load(lambda _: None)
+        engines[name] = setting.engine(switches, nfe_step=nfe_step)
     segment = Segment("bench", 0, 1, text_of(length_s), seed=0)
     times_s: dict[str, list[float]] = {name: [] for name in engines}
-    sounds: dict[str, np.ndarray] = {}
+    sounds: dict[str, Sound] = {}
     for turn in range(rounds + 1):
         report(f"round {turn} of {rounds}")
         for name, engine in engines.items():
@@ -73,7 +70,7 @@ def run(setting: Setting, length_s: float, rounds: int, nfe_step: int, report: C
             statistics.median(taken_s),
             statistics.median(one / other for one, other in zip(taken_s, usual_s, strict=True)),
             distance(sounds[name], usual),
-            float(np.linalg.norm(sounds[name] - usual) / np.linalg.norm(usual)),
+            deviation(sounds[name], usual),
         )
         for name, taken_s in times_s.items()
     ]

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ishowtts import text as texts
 from ishowtts.bench.original import Original, utils_infer
 from ishowtts.bench.setting import Clip, Setting
+from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import multiplies_bf16
-from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.options import Optimisations
-from ishowtts.engines.f5.reference import TARGET_RMS
-from ishowtts.engines.f5.seam import join
+from ishowtts.engines.f5.reference import prepare
 from ishowtts.pipeline import stride
+from ishowtts.seams import Sound, join
 from ishowtts.speech import Segment
-
-_RATE_HZ = 24_000
-_WINDOW_S = 22.0
-
-Sound = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -32,19 +25,18 @@ class Contestant:
 
     Args:
         whole: the whole text to sound.
-        first: only what a listener waits for.
+        first_part: the part of it that a listener waits for.
     """
 
     name: str
-    nfe_step: int
     whole: Callable[[str], Sound]
-    first: Callable[[str], Sound]
+    first_part: Callable[[str], str]
 
 
 def stock(setting: Setting, nfe_step: int) -> Contestant:
     """f5-tts as it is: `chunk_text` and `infer_batch_process`; the first sound is heard when all is made."""
     original = Original(setting.folder, setting.device)
-    return _of_original(f"stock, NFE {nfe_step}", original, setting.clip(), nfe_step)
+    return _of_original("stock", original, setting.clip(), nfe_step)
 
 
 def recipe(setting: Setting, nfe_step: int) -> Contestant:
@@ -54,52 +46,44 @@ def recipe(setting: Setting, nfe_step: int) -> Contestant:
     original.cfm.transformer = torch.compile(original.cfm.transformer, mode=mode)
     original.vocos.backbone = torch.compile(original.vocos.backbone, mode=mode)
     half = torch.float16 if setting.device == "cuda" else torch.bfloat16
-    speak = _of_original(f"recipe, NFE {nfe_step}", original, _at_rate(setting.clip()), nfe_step)
+    speak = _of_original("recipe", original, _at_rate(setting.clip()), nfe_step)
     enabled = setting.device == "cuda" or multiplies_bf16()
 
     def whole(text: str) -> Sound:
         with torch.autocast(setting.device, half, enabled=enabled):
             return speak.whole(text)
 
-    return Contestant(speak.name, nfe_step, whole, whole)
+    return replace(speak, whole=whole)
 
 
 def ours(setting: Setting, nfe_step: int, switches: Optimisations, name: str = "ours") -> Contestant:
     """This engine, cut into segments as the pipeline does."""
-    engine = F5Engine(setting.options(switches, nfe_step=nfe_step))
-    engine.load(lambda _: None)
+    engine = setting.engine(switches, nfe_step=nfe_step)
     engine.warm(lambda _: None)
-
-    def speak(parts: list[str]) -> Sound:
-        return join([engine.render(Segment("bench", i, len(parts), part, seed=0), lambda: False)
-                     for i, part in enumerate(parts)])  # fmt: skip
+    card = engine.prepare(None)
 
     def whole(text: str) -> Sound:
-        return speak(texts.segments(text, engine.prepare(None).max_segment_bytes))
+        parts = texts.segments(text, card.max_segment_bytes)
+        segments = [Segment("bench", i, len(parts), part, seed=0) for i, part in enumerate(parts)]
+        return join([engine.render(segment, lambda: False) for segment in segments], RATE_HZ)
 
-    def first(text: str) -> Sound:
-        card = engine.prepare(None)
-        return speak(stride.cut(texts.clean(text), card, card.cost)[:1])
+    return Contestant(title(name, nfe_step), whole, lambda text: stride.cut(text, card, card.cost)[0])
 
-    return Contestant(f"{name}, NFE {nfe_step}", nfe_step, whole, first)
+
+def title(name: str, nfe_step: int) -> str:
+    """What a contestant is called in tables."""
+    return f"{name}, NFE {nfe_step}"
 
 
 def _of_original(name: str, original: Original, clip: Clip, nfe_step: int) -> Contestant:
-    length_s = clip.audio.shape[-1] / clip.rate_hz
-    max_bytes = int(len(clip.text.encode()) / length_s * (_WINDOW_S - length_s))
+    max_bytes = prepare("bench", clip.audio, clip.rate_hz, clip.text).max_segment_bytes
 
     def whole(text: str) -> Sound:
-        chunks = utils_infer().chunk_text(text, max_chars=max_bytes)
-        return original.speak(clip, chunks, nfe_step=nfe_step)
+        return original.speak(clip, utils_infer().chunk_text(text, max_chars=max_bytes), nfe_step=nfe_step)
 
-    return Contestant(name, nfe_step, whole, whole)
+    return Contestant(title(name, nfe_step), whole, lambda text: text)
 
 
 def _at_rate(clip: Clip) -> Clip:
     """Mono, at 24 kHz, at the loudness that upstream would bring it to."""
-    import torchaudio
-
-    audio = clip.audio.mean(0, keepdim=True)
-    rms = audio.square().mean().sqrt()
-    audio = audio * TARGET_RMS / rms if rms < TARGET_RMS else audio
-    return Clip(torchaudio.functional.resample(audio, clip.rate_hz, _RATE_HZ), _RATE_HZ, clip.text)
+    return Clip(prepare("bench", clip.audio, clip.rate_hz, clip.text).audio, RATE_HZ, clip.text)

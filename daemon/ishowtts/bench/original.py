@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from ishowtts.bench.setting import Clip
 from ishowtts.engines.f5 import checkpoint
-from ishowtts.engines.f5.stock import CFM, Vocos, build_cfm, build_vocos
-from ishowtts.engines.weights import locate
+from ishowtts.engines.f5.stock import CFM, Vocos, load_cfm, load_vocos
+from ishowtts.engines.weights import examine
 
 # What upstream's inference module imports, and never calls on the way that is measured; the appliance leaves it out.
 _UNCALLED = {
@@ -41,17 +41,11 @@ class Original:
     """
 
     def __init__(self, folder: Path, device: str, dtype: torch.dtype | None = None) -> None:
-        weights = locate(folder)
-        if weights is None:
-            raise FileNotFoundError(folder)
-        loaded = checkpoint.load(weights)
-        cfm, vocos = build_cfm(loaded.model, loaded.vocab), build_vocos(loaded.vocoder)
-        cfm.load_state_dict(loaded.cfm)
-        vocos.load_state_dict(loaded.vocos)
+        loaded = checkpoint.load(examine(folder))
         self.device = device
         self.dtype = dtype or (torch.float16 if device == "cuda" else torch.float32)
-        self.cfm: CFM = cfm.to(self.dtype).eval().to(device)
-        self.vocos: Vocos = vocos.eval().to(device)
+        self.cfm: CFM = load_cfm(loaded).to(self.dtype).to(device)
+        self.vocos: Vocos = load_vocos(loaded).to(device)
 
     def speak(
         self, clip: Clip, text: str | list[str], *, nfe_step: int = 32, seed: int = 0, **settings: Any

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from ishowtts.bench.fidelity import deviation, distance
 from ishowtts.bench.original import Original
 from ishowtts.bench.setting import Setting
-from ishowtts.engines.f5 import dit, engine, kernels, policy, schedule, text_encoder, tokens
+from ishowtts.engines.f5 import dit, kernels, policy, schedule, text_encoder, tokens
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.options import Optimisations
+from ishowtts.seams import Sound
 from ishowtts.speech import Segment
 
 TOLERANCE = 1e-4
@@ -35,8 +35,6 @@ _TEXTS = {
 _OTHER = "Seven lazy dogs sat there, and two cats."
 _SEED = 3
 _ALONE = ("folds", "text_once", "reference_cache", "exact_padding", "cpu_kernels")
-
-Sound = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -66,13 +64,6 @@ def run(setting: Setting, report: Callable[[Row], None]) -> bool:
         report(row)
         passed = passed and row.passed
     return passed
-
-
-def distance(ours: Sound, theirs: Sound) -> float:
-    """Largest difference over the peak of `theirs`; infinite where lengths differ."""
-    if ours.shape != theirs.shape:
-        return float("inf")
-    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
 
 def _rows(setting: Setting) -> Iterator[Row]:
@@ -122,8 +113,8 @@ def _half(setting: Setting, exact: Sound) -> Row:
     with _noise_in_fp32():
         rounded = stock.speak(setting.clip(), _ENGLISH, nfe_step=7, seed=_SEED)
     with _engine(setting, Optimisations(), precision=precision) as ours:
-        error = _rms_distance(_speak(ours, _ENGLISH), exact)
-    return Row(f"{precision}, no farther from fp32 than stock {precision}", error, _rms_distance(rounded, exact))
+        error = deviation(_speak(ours, _ENGLISH), exact)
+    return Row(f"{precision}, no farther from fp32 than stock {precision}", error, deviation(rounded, exact))
 
 
 @contextmanager
@@ -136,10 +127,6 @@ def _noise_in_fp32() -> Iterator[None]:
 
     with patch.object(torch, "randn", randn):
         yield
-
-
-def _rms_distance(ours: Sound, theirs: Sound) -> float:
-    return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
 
 
 def _canaries(ours: F5Engine, right: Sound) -> Iterator[Row]:
@@ -198,14 +185,8 @@ def _alone(switch: str) -> Optimisations:
     return replace(Optimisations.off(), **changes)
 
 
-@contextmanager
-def _engine(setting: Setting, switches: Optimisations, **changes: object) -> Iterator[F5Engine]:
-    one = engine.F5Engine(setting.options(switches, **changes))
-    try:
-        one.load(lambda _: None)
-        yield one
-    finally:
-        one.close()
+def _engine(setting: Setting, switches: Optimisations, **changes: object) -> closing[F5Engine]:
+    return closing(setting.engine(switches, **changes))
 
 
 def _speak(ours: F5Engine, text: str, nfe_step: int = 7) -> Sound:

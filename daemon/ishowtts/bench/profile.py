@@ -15,7 +15,6 @@ from torch.profiler import ProfilerActivity, profile
 
 from ishowtts.bench.setting import Setting, text_of
 from ishowtts.engines.f5 import dit, text_encoder
-from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.options import Optimisations
 from ishowtts.engines.f5.tokens import Tokenizer
 from ishowtts.engines.f5.vocoder import FastVocoder
@@ -43,8 +42,7 @@ class Share:
 
 def run(setting: Setting, length_s: float, nfe_step: int) -> tuple[list[Share], list[Share]]:
     """Stages, then kernels, longest first; each after a run that warms."""
-    engine = F5Engine(setting.options(Optimisations(), nfe_step=nfe_step))
-    engine.load(lambda _: None)
+    engine = setting.engine(Optimisations(), nfe_step=nfe_step)
     segment = Segment("bench", 0, 1, text_of(length_s), seed=0)
 
     def speak() -> None:

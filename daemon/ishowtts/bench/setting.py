@@ -9,9 +9,10 @@ import soundfile
 import torch
 from torch import Tensor
 
+from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.options import F5Options, Optimisations, Precision
 from ishowtts.engines.f5.reference import end_sentence
-from ishowtts.engines.voices import DEFAULT, VoiceShelf
+from ishowtts.engines.voices.shelf import DEFAULT, VoiceShelf
 from ishowtts.errors import WeightsError
 
 _WORDS = (
@@ -56,6 +57,12 @@ class Setting:
             "device": self.device,
         } | changes
         return F5Options(**given, optimisations=switches)  # type: ignore[arg-type]
+
+    def engine(self, switches: Optimisations, **changes: object) -> F5Engine:
+        """A loaded engine with these switches; close it."""
+        engine = F5Engine(self.options(switches, **changes))
+        engine.load(lambda _: None)
+        return engine
 
     def clip(self) -> Clip:
         """The voice, as upstream's function takes it."""

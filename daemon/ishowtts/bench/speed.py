@@ -10,16 +10,16 @@ from dataclasses import asdict, dataclass, field
 import torch
 
 from ishowtts.bench import contestants, machine
-from ishowtts.bench.contestants import Contestant
+from ishowtts.bench.contestants import Contestant, title
 from ishowtts.bench.setting import Setting, text_of
 from ishowtts.bench.starts import Start
 from ishowtts.engines.f5.architecture import BASE, HOP, RATE_HZ, read_model
 from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.options import Optimisations
-from ishowtts.engines.weights import locate
-from ishowtts.errors import WeightsError
+from ishowtts.engines.weights import examine
 
 _STOCK_NFE = 32
+_INT8 = "ours, int8"
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,14 @@ def run(
     """Time everyone over every length, round by round; the first round of each text only warms and is not counted."""
     dtype = choose_dtype(setting.precision, torch.device(setting.device))
     result = Result(machine.measure(setting.device, dtype), nfe_step)
-    field_ = [contestants.stock(setting, nfe_step)]
-    field_ += [contestants.recipe(setting, nfe_step)] if contest.recipe else []
-    field_ += [contestants.ours(setting, nfe_step, Optimisations())]
-    field_ += [contestants.ours(setting, nfe_step, Optimisations(int8=True), "ours, int8")] if contest.int8 else []
+    everyone = [contestants.stock(setting, nfe_step)]
+    everyone += [contestants.recipe(setting, nfe_step)] if contest.recipe else []
+    everyone += [contestants.ours(setting, nfe_step, Optimisations())]
+    everyone += [contestants.ours(setting, nfe_step, Optimisations(int8=True), _INT8)] if contest.int8 else []
     for length_s in lengths_s:
         text = text_of(length_s)
         for turn in range(rounds + 1):
-            for one in field_:
+            for one in everyone:
                 take = _take(one, text, length_s, first=turn > 0)
                 report(take)
                 if turn > 0:
@@ -129,26 +129,24 @@ def run(
 def _take(one: Contestant, text: str, length_s: float, *, first: bool) -> Take:
     started = time.perf_counter()
     sound = one.whole(text)
-    synth_s = time.perf_counter() - started
-    ttfa_s = synth_s
-    if first and one.first is not one.whole:
+    synth_s = ttfa_s = time.perf_counter() - started
+    part = one.first_part(text)
+    if first and part != text:
         started = time.perf_counter()
-        one.first(text)
+        one.whole(part)
         ttfa_s = time.perf_counter() - started
     return Take(one.name, length_s, synth_s, len(sound) / RATE_HZ, ttfa_s if first else None)
 
 
 def _compare_with_floor(setting: Setting, result: Result) -> None:
     """How near each of our takes came to the time that the arithmetic alone needs."""
-    weights = locate(setting.folder)
-    if weights is None:
-        raise WeightsError(f"there are no weights in {setting.folder}")
+    weights = examine(setting.folder)
     dit = (read_model(weights.architecture) if weights.architecture else BASE).arch
     clip = setting.clip()
     reference_frames = clip.audio.shape[-1] * RATE_HZ // clip.rate_hz // HOP
     dtype = getattr(torch, result.machine.dtype)
     for take in result.takes:
-        if take.contestant == f"ours, NFE {result.nfe_step}":
+        if take.contestant == title("ours", result.nfe_step):
             frames = reference_frames + round(take.audio_s * RATE_HZ / HOP)
             floor_s = result.machine.floor_s(dit, frames, result.nfe_step, machine.loop_bytes(dit, dtype))
             result.fractions.append(floor_s / take.synth_s)
@@ -157,17 +155,18 @@ def _compare_with_floor(setting: Setting, result: Result) -> None:
 def summary(result: Result, model: str) -> dict[str, object]:
     """The one line of JSON; `docs/f5.md` documents its keys."""
     nfe = result.nfe_step
-    ours = [take for take in result.takes if take.contestant == f"ours, NFE {nfe}"]
-    waits = [take.ttfa_s for take in ours if take.ttfa_s is not None]
+    ours = title("ours", nfe)
+    takes = [take for take in result.takes if take.contestant == ours]
+    waits = [take.ttfa_s for take in takes if take.ttfa_s is not None]
     return {
         "model": model,
         "precision": result.machine.dtype,
         "nfe_step": nfe,
-        "ratio_equal_nfe": _rounded(result.ratio(f"stock, NFE {nfe}", f"ours, NFE {nfe}")),
-        "ratio_default": _rounded(result.ratio(f"stock, NFE {_STOCK_NFE}", f"ours, NFE {nfe}")),
-        "ratio_recipe": _rounded(result.ratio(f"recipe, NFE {nfe}", f"ours, NFE {nfe}")),
-        "ratio_int8": _rounded(result.ratio(f"stock, NFE {nfe}", f"ours, int8, NFE {nfe}")),
-        "rtf": _rounded(statistics.median(take.rtf for take in ours)),
+        "ratio_equal_nfe": _rounded(result.ratio(title("stock", nfe), ours)),
+        "ratio_default": _rounded(result.ratio(title("stock", _STOCK_NFE), ours)),
+        "ratio_recipe": _rounded(result.ratio(title("recipe", nfe), ours)),
+        "ratio_int8": _rounded(result.ratio(title("stock", nfe), title(_INT8, nfe))),
+        "rtf": _rounded(statistics.median(take.rtf for take in takes)),
         "ttfa_s": _rounded(statistics.median(waits)) if waits else None,
         "fraction_of_floor": _rounded(statistics.median(result.fractions)),
         "gflop_per_s": round(result.machine.flop_per_s / 1e9, 1),

@@ -85,12 +85,10 @@ def _stock(folder: Path, device: str, nfe_step: int) -> Callable[[], object]:
 
 def _ours(folder: Path, device: str, nfe_step: int) -> Callable[[], object]:
     from ishowtts.bench.setting import Setting
-    from ishowtts.engines.f5.engine import F5Engine
     from ishowtts.engines.f5.options import Optimisations
     from ishowtts.speech import Segment
 
-    engine = F5Engine(Setting(folder, device).options(Optimisations(), nfe_step=nfe_step))
-    engine.load(lambda _: None)
+    engine = Setting(folder, device).engine(Optimisations(), nfe_step=nfe_step)
     return lambda: engine.render(Segment("bench", 0, 1, _TEXT, seed=0), lambda: False)
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
+from ishowtts.bench.fidelity import deviation
 from ishowtts.bench.setting import Setting, text_of
 from ishowtts.engines.f5 import schedule
 from ishowtts.engines.f5.architecture import RATE_HZ
-from ishowtts.engines.f5.engine import F5Engine, to_int16
+from ishowtts.engines.f5.engine import to_int16
 from ishowtts.engines.f5.options import Optimisations
 from ishowtts.errors import EngineError
+from ishowtts.seams import Sound
 from ishowtts.speech import Segment
 
 STEPS = (5, 6, 7, 8, 10, 12, 16, 24, 32)
@@ -29,7 +29,7 @@ class Point:
 
     Args:
         steps: `EPSS` or `uniform`.
-        deviation: the difference's energy over that of NFE 32's sound, as a root.
+        deviation: of the sound from that of NFE 32 (`fidelity`).
     """
 
     nfe_step: int
@@ -42,21 +42,18 @@ def run(
     setting: Setting, length_s: float, steps: Sequence[int], folder: Path | None, report: Callable[[Point], None]
 ) -> list[Point]:
     """Speak one text at each NFE, the finest first; samples go to `folder` as WAV."""
-    engine = F5Engine(setting.options(Optimisations()))
-    engine.load(lambda _: None)
-    engine.warm(lambda _: None)
+    engine = setting.engine(Optimisations())
+    segment = Segment("bench", 0, 1, text_of(length_s), seed=0)
+    engine.render(segment, lambda: False)  # only warms
     points: list[Point] = []
-    finest: NDArray[np.float32] | None = None
+    finest: Sound | None = None
     for nfe_step in sorted({*steps, _FINEST}, reverse=True):
-        segment = Segment("bench", 0, 1, text_of(length_s), nfe_step=nfe_step, seed=0)
-        engine.render(segment, lambda: False) if nfe_step == _FINEST else None
         started = time.perf_counter()
-        sound = engine.render(segment, lambda: False)
+        sound = engine.render(replace(segment, nfe_step=nfe_step), lambda: False)
         synth_s = time.perf_counter() - started
         finest = sound if finest is None else finest
-        deviation = float(np.linalg.norm(sound - finest) / np.linalg.norm(finest))
         kind = "EPSS" if schedule.is_pruned(nfe_step) else "uniform"
-        points.append(Point(nfe_step, kind, synth_s / (len(sound) / RATE_HZ), deviation))
+        points.append(Point(nfe_step, kind, synth_s / (len(sound) / RATE_HZ), deviation(sound, finest)))
         report(points[-1])
         if folder is not None:
             _keep(folder / f"nfe-{nfe_step:02}.wav", sound)
@@ -64,7 +61,7 @@ def run(
     return points[::-1]
 
 
-def _keep(path: Path, sound: NDArray[np.float32]) -> None:
+def _keep(path: Path, sound: Sound) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, to_int16(sound), RATE_HZ)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ishowtts.errors import WeightsError
+from ishowtts.errors import WeightsError, first_line
 
 LICENCE = "CC-BY-NC-4.0"
 LICENCE_NOTE = (
@@ -90,12 +90,10 @@ def locate(weights: Path | None, state_dir: Path | None = None) -> Weights | Non
         WeightsError: a file is missing, unreadable or truncated.
     """
     if weights is not None:
-        if not weights.is_dir():
-            raise WeightsError(f"engine.f5.weights names {weights}, which is no folder; name the folder of the weights")
-        return _examine(weights)
+        return examine(weights)
     if state_dir is None or not (state_dir / _FOLDER / _OFFICIAL).exists():
         return None
-    return _examine(state_dir / _FOLDER)
+    return examine(state_dir / _FOLDER)
 
 
 def fetched_folder(state_dir: Path) -> Path:
@@ -137,7 +135,7 @@ def fetch(target_dir: Path, from_dir: Path | None = None, progress: ReportBytes 
             raise WeightsError(
                 f"{place} cannot be written ({error.strerror}); is there room, and a right to?"
             ) from error
-    return _examine(target_dir)
+    return examine(target_dir)
 
 
 def _download(file: _Remote, arriving: Path) -> Path:
@@ -147,7 +145,7 @@ def _download(file: _Remote, arriving: Path) -> Path:
         came = huggingface_hub.hf_hub_download(file.repo, file.path, revision=file.revision, local_dir=arriving)
     except Exception as error:  # the boundary: the hub's client lets out errors of a transport that its releases change
         raise WeightsError(
-            f"{file.path} cannot be got from {file.repo}: {str(error).splitlines()[0]}. Without a network, fetch the "
+            f"{file.path} cannot be got from {file.repo}: {first_line(error)}. Without a network, fetch the "
             "files on another machine and run `ishowtts fetch --from DIR` on a folder or stick that holds them"
         ) from error
     return Path(came)
@@ -179,7 +177,10 @@ def _is_right(path: Path, file: _Remote, report: ReportBytes) -> bool:
     return digest.hexdigest() == file.sha256
 
 
-def _examine(folder: Path) -> Weights:
+def examine(folder: Path) -> Weights:
+    """The files of a folder. Raises WeightsError where one of them is missing, unreadable or truncated."""
+    if not folder.is_dir():
+        raise WeightsError(f"{folder} is no folder; name the folder of the weights in engine.f5.weights")
     if (folder / "model.yaml").exists():
         found = Weights(
             folder,

@@ -17,12 +17,6 @@ def gain_of(volume: int) -> float:
     return float(10 ** (_RANGE_DB * (min(volume, 100) / 100 - 1) / 20))
 
 
-def cross_fade(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mix two stretches of one length, [samples], as upstream does: one fades out evenly while the other fades in."""
-    mixed = before * np.linspace(1, 0, len(before)) + after * np.linspace(0, 1, len(after))
-    return mixed.astype(np.float32)
-
-
 def ramp(block: NDArray[np.float32], start: float, end: float) -> Samples:
     """Scale a block by a factor that goes evenly from `start` to `end`; a jump would be heard as a click.
 

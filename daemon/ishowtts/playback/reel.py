@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ishowtts.playback.levels import cross_fade, ramp
+from ishowtts.playback.levels import ramp
+from ishowtts.seams import cross_fade
 from ishowtts.speech import Samples
 
 Ending = Literal["finished", "stopped", "lost"]

@@ -13,7 +13,7 @@ from ishowtts.engines.exchange import Deadlines
 from ishowtts.engines.f5.options import F5Options, Optimisations
 from ishowtts.engines.remote import RemoteEngine
 from ishowtts.engines.supervisor import Backoff, EngineStatus, State
-from ishowtts.engines.voices import VoiceShelf
+from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.engines.weights import Weights, locate
 from ishowtts.errors import EngineUnavailable, WeightsError
 from ishowtts.pipeline import Cast

@@ -11,14 +11,15 @@ import pytest
 import soundfile
 import torch
 
+from ishowtts.bench.fidelity import distance
 from ishowtts.bench.original import Original
-from ishowtts.bench.parity import TOLERANCE, distance
+from ishowtts.bench.parity import TOLERANCE
 from ishowtts.engines.f5 import assembly, dit, policy, tuning
 from ishowtts.engines.f5.architecture import Dit
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.sampler import integrate
 from ishowtts.engines.f5.schedule import Guidance
-from ishowtts.engines.voices import VoiceShelf
+from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.speech import Segment
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]

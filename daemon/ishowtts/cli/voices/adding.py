@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.cli.words import old_file
-from ishowtts.engines import clips, voice_folders, voice_settings
-from ishowtts.engines.clips import Clip
-from ishowtts.engines.voices import MOST_TEXT_BYTES, check_name
+from ishowtts.engines.voices import clips, folders
+from ishowtts.engines.voices import settings as voice_settings
+from ishowtts.engines.voices.clips import Clip
+from ishowtts.engines.voices.shelf import MOST_TEXT_BYTES, check_name
 from ishowtts.errors import VoiceError
 from ishowtts.service import lead
 
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_name(arguments.name)
     given = {key: value for key in _SETTINGS if (value := getattr(arguments, key)) is not None}
     settings = voice_settings.check(given, "the command line")
-    words = voice_folders.check_words(arguments.text if arguments.text is not None else _read(arguments.text_file))
+    words = folders.check_words(arguments.text if arguments.text is not None else _read(arguments.text_file))
     clip = clips.mend(arguments.clip)
     warnings = clip.warnings()
     if doubt := clips.compare(words, clip.length_s):
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise VoiceError(f"{doubt}; --force takes them as they are")
         warnings.append(doubt)
     voices_dir = lead.voices_dir(read_config(arguments))
-    folder = voice_folders.add(voices_dir, arguments.name, clip, words, settings, replace=arguments.replace)
+    folder = folders.add(voices_dir, arguments.name, clip, words, settings, replace=arguments.replace)
     _tell(arguments, folder, clip, warnings)
     return 0
 

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config, visible
-from ishowtts.engines import clips
-from ishowtts.engines.voices import VoiceShelf
+from ishowtts.engines.voices import clips
+from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.errors import VoiceError
 from ishowtts.service import lead
 

@@ -14,10 +14,10 @@ from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.cli.words import new_file
 from ishowtts.config import Config
 from ishowtts.engines import Progress
-from ishowtts.engines.f5.seam import join
 from ishowtts.engines.remote import RemoteEngine
 from ishowtts.errors import EngineError, SynthesisError
 from ishowtts.pipeline import Cast
+from ishowtts.seams import join
 from ishowtts.service import lead
 from ishowtts.speech import Line, Samples, Segment
 
@@ -104,7 +104,7 @@ def _take(engine: RemoteEngine, voice: str, line: str) -> Take:
     parts = part.cut(Line("test", line, voice), line)
     segments = [Segment("test", i, len(parts), said, voice) for i, said in enumerate(parts)]
     spoken = [part.speak(segment, lambda: False) for segment in segments]
-    sound = join([utterance.samples.astype(np.float32) for utterance in spoken])
+    sound = join([utterance.samples.astype(np.float32) for utterance in spoken], spoken[0].rate_hz)
     synth_s = sum(utterance.synth_s for utterance in spoken)
     return Take(np.rint(sound).astype(np.int16), spoken[0].rate_hz, synth_s, spoken[0].nfe_step)
 

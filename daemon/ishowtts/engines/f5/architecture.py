@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ishowtts.errors import WeightsError
+from ishowtts.errors import WeightsError, first_line
 
 RATE_HZ: Final = 24_000
 HOP: Final = 256
@@ -127,7 +127,7 @@ def _read(path: Path, kind: type[_Kind]) -> _Kind:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         return kind.model_validate(content)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        problem = str(error).splitlines()[0]
+        problem = first_line(error)
         raise WeightsError(f"{path} cannot be read ({problem}); fetch the weights again") from error
     except ValidationError as error:
         first = error.errors()[0]

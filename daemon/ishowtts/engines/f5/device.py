@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ishowtts.engines.f5.options import Device, Precision
-from ishowtts.errors import EngineError
+from ishowtts.errors import EngineError, first_line
 
 _log = logging.getLogger(__name__)
 
@@ -55,11 +55,6 @@ def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
     """Whether an allocation failed: on Jetson and on CPUs that is a plain RuntimeError, known by its words."""
     words = str(error).lower()
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(phrase in words for phrase in _NO_MEMORY)
-
-
-def first_line(error: Exception) -> str:
-    """What torch says, without the stack that it may append."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def cuda_fault() -> str | None:

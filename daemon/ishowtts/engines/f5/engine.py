@@ -17,14 +17,14 @@ from ishowtts import text as texts
 from ishowtts.engines import IsCancelled, Progress, ReportProgress, VoiceCard
 from ishowtts.engines.f5 import checkpoint, fast, policy, reference
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
-from ishowtts.engines.f5.device import choose_device, choose_dtype, first_line, is_out_of_memory
+from ishowtts.engines.f5.device import choose_device, choose_dtype, is_out_of_memory
 from ishowtts.engines.f5.job import Job, Model
 from ishowtts.engines.f5.options import F5Options
 from ishowtts.engines.f5.reference import Reference
-from ishowtts.engines.f5.seam import FADE_S, join
-from ishowtts.engines.voices import Voice, VoiceShelf
-from ishowtts.engines.weights import locate
-from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, WeightsError
+from ishowtts.engines.voices.shelf import Voice, VoiceShelf
+from ishowtts.engines.weights import examine
+from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, first_line
+from ishowtts.seams import FADE_S, join
 from ishowtts.speech import Samples, Segment, Utterance
 
 __all__ = ["F5Engine", "F5Options"]
@@ -71,9 +71,7 @@ class F5Engine:
         progress(Progress("load", 0, 3))
         self._device = choose_device(self._options.device)
         dtype = choose_dtype(self._options.precision, self._device)
-        weights = locate(Path(self._options.weights))
-        if weights is None:
-            raise WeightsError(f"there are no weights in {self._options.weights}; `ishowtts fetch` gets them")
+        weights = examine(Path(self._options.weights))
         loaded = checkpoint.load(weights)
         progress(Progress("load", 1, 3))
         with _as_engine_error("load the model"), torch.inference_mode():
@@ -135,10 +133,9 @@ class F5Engine:
             Cancelled: `cancelled()` turned true; it is asked before every evaluation.
         """
         started = time.monotonic()
-        found = self._find(segment.voice)
-        nfe_step = self._job(segment, found).nfe_step
-        samples = to_int16(self._in_pieces(segment, segment.text, cancelled))
-        return Utterance(samples, RATE_HZ, time.monotonic() - started, self.name, found.name, nfe_step)
+        job = self._job(segment)
+        samples = to_int16(self._in_pieces(segment, job, cancelled))
+        return Utterance(samples, RATE_HZ, time.monotonic() - started, self.name, job.reference.name, job.nfe_step)
 
     def render(self, segment: Segment, cancelled: IsCancelled) -> NDArray[np.float32]:
         """`synthesize` in floating point, [samples] at 24 kHz, not clipped: equal to upstream's."""
@@ -150,18 +147,7 @@ class F5Engine:
         Raises:
             OutOfMemory: they do not fit into memory together.
         """
-        model = self._loaded()
-        voices = [self._find(segment.voice) for segment in segments]
-        jobs = [self._job(segment, voice) for segment, voice in zip(segments, voices, strict=True)]
-        with _torch_errors(self._device), torch.inference_mode():
-            made = model.render(jobs, cancelled)
-            sounds = [(sound * voice.gain).cpu().numpy() for sound, voice in zip(made, voices, strict=True)]
-        for segment, sound in zip(segments, sounds, strict=True):
-            if not np.isfinite(sound).all():
-                raise SynthesisError(
-                    f"the model made no finite sound of {segment.text[:40]!r}; try engine.f5.precision fp32"
-                )
-        return sounds
+        return self._run([self._job(segment) for segment in segments], cancelled)
 
     def close(self) -> None:
         """Let go of the weights. Idempotent."""
@@ -192,19 +178,31 @@ class F5Engine:
             raise EngineUnavailable("the F5 engine is not loaded")
         return self._model
 
-    def _in_pieces(self, segment: Segment, text: str, cancelled: IsCancelled) -> NDArray[np.float32]:
+    def _run(self, jobs: Sequence[Job], cancelled: IsCancelled) -> list[NDArray[np.float32]]:
+        with _torch_errors(self._device), torch.inference_mode():
+            sounds = [sound.cpu().numpy() for sound in self._loaded().render(jobs, cancelled)]
+        for job, sound in zip(jobs, sounds, strict=True):
+            if not np.isfinite(sound).all():
+                said = job.text.removeprefix(job.reference.text)
+                raise SynthesisError(f"the model made no finite sound of {said[:40]!r}; try engine.f5.precision fp32")
+        return sounds
+
+    def _in_pieces(self, segment: Segment, job: Job, cancelled: IsCancelled) -> NDArray[np.float32]:
         try:
-            return self.render(replace(segment, text=text), cancelled)
+            return self._run([job], cancelled)[0]
         except OutOfMemory:
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
-            halves = texts.segments(text, max(_SMALLEST_BYTES, len(text.encode()) // 2 + 8))
+            size = len(segment.text.encode())
+            halves = texts.segments(segment.text, max(_SMALLEST_BYTES, size // 2 + 8))
             if len(halves) < 2:
                 raise
-        _log.warning("a segment of %d bytes did not fit into memory; it is spoken in parts", len(text.encode()))
-        return join([self._in_pieces(segment, half, cancelled) for half in halves])
+        _log.warning("a segment of %d bytes did not fit into memory; it is spoken in parts", size)
+        parts = [replace(segment, text=half) for half in halves]
+        return join([self._in_pieces(part, self._job(part), cancelled) for part in parts], RATE_HZ)
 
-    def _job(self, segment: Segment, found: Voice) -> Job:
+    def _job(self, segment: Segment) -> Job:
+        found = self._find(segment.voice)
         voice = self._reference(found)
         said = segment.text.strip()
         if not said:
@@ -220,7 +218,8 @@ class F5Engine:
                 f"which takes {voice.max_segment_bytes}"
             )
         usual = policy.nfe_for(speech) if switches.nfe_policy else self._options.nfe_step
-        return Job(voice, joined, frames, segment.nfe_step or found.nfe_step or usual, segment.seed)
+        nfe_step = segment.nfe_step or found.nfe_step or usual
+        return Job(voice, joined, frames, nfe_step, segment.seed, voice.gain * found.gain)
 
     def _find(self, name: str | None) -> Voice:
         return self._shelf.find(name or self._options.default_voice)

@@ -91,7 +91,7 @@ class FastModel:
             wanted = policy.bucket(mel.shape[1], self._buckets) or mel.shape[1]
             mel = torch.nn.functional.pad(mel, (0, 0, 0, wanted - mel.shape[1]))
         sounds = self._vocoder.decode(mel, lengths)
-        return [sound * job.reference.gain for sound, job in zip(sounds, jobs, strict=True)]
+        return [sound * job.gain for sound, job in zip(sounds, jobs, strict=True)]
 
     def _choose_kernels(self, tensors: dict[str, Tensor], heads: int, dtype: torch.dtype) -> tuning.Choice:
         if self._device.type != "cpu" or not (self._switches.cpu_kernels or self._switches.int8):

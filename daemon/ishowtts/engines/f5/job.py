@@ -20,6 +20,7 @@ class Job:
         text: of the reference and of the segment, joined.
         frames: of the reference and of the speech together.
         seed: of the noise; `None`: another one each time.
+        gain: what the sound is multiplied by: as quiet as the clip, and as loud as the voice's settings have it.
     """
 
     reference: Reference
@@ -27,6 +28,7 @@ class Job:
     frames: int
     nfe_step: int
     seed: int | None
+    gain: float = 1.0
 
 
 class Model(Protocol):
@@ -36,7 +38,7 @@ class Model(Protocol):
         """How many tokens a text has."""
 
     def render(self, jobs: Sequence[Job], cancelled: IsCancelled) -> list[Tensor]:
-        """Sounds at 24 kHz, fp32 [samples] each, at the loudness of their references, on the model's device.
+        """Sounds at 24 kHz, fp32 [samples] each, on the model's device.
 
         Raises:
             Cancelled: `cancelled()` turned true; it is asked before every evaluation.

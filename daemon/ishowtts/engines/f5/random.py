@@ -14,7 +14,7 @@ from torch import nn
 from ishowtts.engines.f5.architecture import BASE, Dit, Model, Vocoder
 from ishowtts.engines.f5.checkpoint import read_vocab
 from ishowtts.engines.f5.stock import build_cfm, build_vocos
-from ishowtts.engines.voices import f5_tts_data
+from ishowtts.engines.voices.shelf import f5_tts_data
 
 Size = Literal["tiny", "small", "base"]
 SIZES: tuple[Size, ...] = ("tiny", "small", "base")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.spectrum import log_mel
-from ishowtts.engines.voices import Voice
+from ishowtts.engines.voices.shelf import Voice
 from ishowtts.errors import VoiceError
 
 TARGET_RMS = 0.1

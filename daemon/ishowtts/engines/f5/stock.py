@@ -29,7 +29,7 @@ with warnings.catch_warnings():
     from vocos.heads import ISTFTHead
     from vocos.models import VocosBackbone
 
-__all__ = ["CFM", "StockModel", "Vocos", "build_cfm", "build_vocos"]
+__all__ = ["CFM", "StockModel", "Vocos", "build_cfm", "build_vocos", "load_cfm", "load_vocos"]
 
 
 class StockModel:
@@ -42,16 +42,13 @@ class StockModel:
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype, cfg_strength: float) -> None:
         self._cfg_strength = cfg_strength
         self._device = device
-        cfm = build_cfm(checkpoint.model, checkpoint.vocab)
-        cfm.load_state_dict(checkpoint.cfm)
+        cfm = load_cfm(checkpoint)
         rotary = cfm.transformer.rotary_embed
         angles = rotary.inv_freq.clone()
-        self.cfm = cfm.eval().to(device, dtype)
+        self.cfm = cfm.to(device, dtype)
         # In half precision these would be off by up to half a radian at the end of a line.
         rotary.inv_freq = angles.to(device)
-        vocos = build_vocos(checkpoint.vocoder)
-        vocos.load_state_dict(checkpoint.vocos)
-        self.vocos = vocos.eval().to(device)
+        self.vocos = load_vocos(checkpoint).to(device)
 
     def tokens(self, text: str) -> int:
         """How many tokens a text has."""
@@ -73,7 +70,21 @@ class StockModel:
                 seed=job.seed,
             )
             wave: Tensor = self.vocos.decode(mel.float()[:, job.reference.frames :, :].permute(0, 2, 1))
-        return wave.squeeze(0) * job.reference.gain
+        return wave.squeeze(0) * job.gain
+
+
+def load_cfm(checkpoint: Checkpoint) -> CFM:
+    """The model with the checkpoint's weights, in eval mode, on the CPU."""
+    cfm = build_cfm(checkpoint.model, checkpoint.vocab)
+    cfm.load_state_dict(checkpoint.cfm)
+    return cfm.eval()
+
+
+def load_vocos(checkpoint: Checkpoint) -> Vocos:
+    """The vocoder with the checkpoint's weights, in eval mode, on the CPU."""
+    vocos = build_vocos(checkpoint.vocoder)
+    vocos.load_state_dict(checkpoint.vocos)
+    return vocos.eval()
 
 
 def build_cfm(model: Model, vocab: dict[str, int]) -> CFM:

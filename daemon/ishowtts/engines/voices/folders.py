@@ -14,10 +14,10 @@ from pathlib import Path
 import soundfile
 
 from ishowtts import text
-from ishowtts.engines import voice_settings
-from ishowtts.engines.clips import RATE_HZ, Clip
-from ishowtts.engines.voice_settings import VoiceSettings
-from ishowtts.engines.voices import CLIPS, MOST_TEXT_BYTES, SETTINGS, TEXT, check_name
+from ishowtts.engines.voices import settings as voice_settings
+from ishowtts.engines.voices.clips import RATE_HZ, Clip
+from ishowtts.engines.voices.settings import VoiceSettings
+from ishowtts.engines.voices.shelf import CLIPS, MOST_TEXT_BYTES, SETTINGS, TEXT, check_name
 from ishowtts.errors import VoiceError
 
 _OURS = {*CLIPS, TEXT, SETTINGS}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ishowtts.engines import voice_settings
+from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.errors import VoiceError
 
 DEFAULT = "default"

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from ishowtts.engines import voice_folders
-from ishowtts.engines.clips import Clip
-from ishowtts.engines.voice_settings import VoiceSettings
-from ishowtts.engines.voices import VoiceShelf
+from ishowtts.engines.voices import folders
+from ishowtts.engines.voices.clips import Clip
+from ishowtts.engines.voices.settings import VoiceSettings
+from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.errors import VoiceError
 
 WORDS = "These are the words of the clip."
@@ -30,7 +30,7 @@ def clip(level: float = 0.3) -> Clip:
 def test_what_is_added_is_a_voice_that_anybody_may_read(tmp_path: Path) -> None:
     umask = os.umask(0o077)
     try:
-        folder = voice_folders.add(tmp_path / "voices", "anna", clip(), WORDS, VoiceSettings(speed=0.9, language="de"))
+        folder = folders.add(tmp_path / "voices", "anna", clip(), WORDS, VoiceSettings(speed=0.9, language="de"))
     finally:
         os.umask(umask)
     voice = VoiceShelf(tmp_path / "voices").find("anna")
@@ -44,16 +44,16 @@ def test_what_is_added_is_a_voice_that_anybody_may_read(tmp_path: Path) -> None:
 
 
 def test_no_settings_make_no_file(tmp_path: Path) -> None:
-    assert not (voice_folders.add(tmp_path, "anna", clip(), WORDS, NONE) / "voice.yaml").exists()
+    assert not (folders.add(tmp_path, "anna", clip(), WORDS, NONE) / "voice.yaml").exists()
 
 
 def test_a_voice_is_replaced_only_when_asked(tmp_path: Path) -> None:
-    voice_folders.add(tmp_path, "anna", clip(), WORDS, VoiceSettings(speed=0.9))
+    folders.add(tmp_path, "anna", clip(), WORDS, VoiceSettings(speed=0.9))
     with pytest.raises(VoiceError, match="there already; add --replace"):
-        voice_folders.add(tmp_path, "anna", clip(), "Other words.", NONE)
+        folders.add(tmp_path, "anna", clip(), "Other words.", NONE)
     assert VoiceShelf(tmp_path).find("anna").text == WORDS
-    voice_folders.add(tmp_path, "anna", clip(), "Other words.", NONE, replace=True)
-    voice_folders.add(tmp_path, "bob", clip(), WORDS, NONE, replace=True)
+    folders.add(tmp_path, "anna", clip(), "Other words.", NONE, replace=True)
+    folders.add(tmp_path, "bob", clip(), WORDS, NONE, replace=True)
     anna = VoiceShelf(tmp_path).find("anna")
     assert (anna.text, anna.speed) == ("Other words.", None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["anna", "bob"]
@@ -79,8 +79,8 @@ def test_a_reader_never_finds_half_a_voice(tmp_path: Path) -> None:
     reader.start()
     try:
         for _ in range(20):
-            voice_folders.add(tmp_path, "anna", clip(), WORDS, VoiceSettings(speed=0.9))
-            voice_folders.remove(tmp_path, "anna")
+            folders.add(tmp_path, "anna", clip(), WORDS, VoiceSettings(speed=0.9))
+            folders.remove(tmp_path, "anna")
     finally:
         done.set()
         reader.join()
@@ -88,19 +88,19 @@ def test_a_reader_never_finds_half_a_voice(tmp_path: Path) -> None:
 
 
 def test_default_takes_the_packaged_place_and_gives_it_back(tmp_path: Path) -> None:
-    voice_folders.add(tmp_path, "default", clip(), WORDS, NONE)
+    folders.add(tmp_path, "default", clip(), WORDS, NONE)
     assert VoiceShelf(tmp_path).find(None).text == WORDS
-    voice_folders.remove(tmp_path, "default")
+    folders.remove(tmp_path, "default")
     assert VoiceShelf(tmp_path).names() == ["default"]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_only_a_voices_own_files_are_ever_deleted(tmp_path: Path) -> None:
-    folder = voice_folders.add(tmp_path / "voices", "anna", clip(), WORDS, NONE)
+    folder = folders.add(tmp_path / "voices", "anna", clip(), WORDS, NONE)
     (folder / "notes.txt").write_text("mine")
     for replace_or_remove in (
-        lambda: voice_folders.add(tmp_path / "voices", "anna", clip(), WORDS, NONE, replace=True),
-        lambda: voice_folders.remove(tmp_path / "voices", "anna"),
+        lambda: folders.add(tmp_path / "voices", "anna", clip(), WORDS, NONE, replace=True),
+        lambda: folders.remove(tmp_path / "voices", "anna"),
     ):
         with pytest.raises(VoiceError, match=r"holds 'notes\.txt', which is no part of a voice"):
             replace_or_remove()
@@ -109,41 +109,41 @@ def test_only_a_voices_own_files_are_ever_deleted(tmp_path: Path) -> None:
     (tmp_path / "elsewhere" / "reference.wav").write_bytes(b"RIFF")
     (tmp_path / "voices" / "bob").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(VoiceError, match="is a link"):
-        voice_folders.remove(tmp_path / "voices", "bob")
+        folders.remove(tmp_path / "voices", "bob")
     assert (tmp_path / "elsewhere" / "reference.wav").exists()
 
 
 @pytest.mark.parametrize("name", ["../anna", "", ".", "Anna", "a/b"])
 def test_a_name_never_leads_elsewhere(tmp_path: Path, name: str) -> None:
     with pytest.raises(VoiceError, match="no name of a voice"):
-        voice_folders.add(tmp_path, name, clip(), WORDS, NONE)
+        folders.add(tmp_path, name, clip(), WORDS, NONE)
     with pytest.raises(VoiceError, match="no name of a voice"):
-        voice_folders.remove(tmp_path, name)
+        folders.remove(tmp_path, name)
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_nothing_stays(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(VoiceError, match="cannot be written"):
-        voice_folders.add(tmp_path / "file", "anna", clip(), WORDS, NONE)
+        folders.add(tmp_path / "file", "anna", clip(), WORDS, NONE)
     (tmp_path / "voices").mkdir()
     (tmp_path / "voices" / "anna").write_text("in the way")
     with pytest.raises(VoiceError, match="there already"):
-        voice_folders.add(tmp_path / "voices", "anna", clip(), WORDS, NONE)
+        folders.add(tmp_path / "voices", "anna", clip(), WORDS, NONE)
     assert [path.name for path in (tmp_path / "voices").iterdir()] == ["anna"]
     with pytest.raises(VoiceError, match="there is no folder"):
-        voice_folders.remove(tmp_path / "voices", "bob")
+        folders.remove(tmp_path / "voices", "bob")
 
 
 @pytest.mark.parametrize(("words", "fault"), [("", "missing"), (" \n ...", "missing"), ("word " * 1000, "longer than")])
 def test_words_are_needed(words: str, fault: str) -> None:
     with pytest.raises(VoiceError, match=fault):
-        voice_folders.check_words(words)
-    assert voice_folders.check_words(" Some\n words.\udcff\x00 ") == "Some words."
+        folders.check_words(words)
+    assert folders.check_words(" Some\n words.\udcff\x00 ") == "Some words."
 
 
 @pytest.mark.parametrize("at", [1, 2])
 def test_an_interrupt_brings_the_former_voice_back(tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    voice_folders.add(tmp_path, "anna", clip(), WORDS, NONE)
+    folders.add(tmp_path, "anna", clip(), WORDS, NONE)
     rename, count = Path.rename, 0
 
     def interrupted(self: Path, target: Path) -> Path:
@@ -155,7 +155,7 @@ def test_an_interrupt_brings_the_former_voice_back(tmp_path: Path, at: int, monk
 
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        voice_folders.add(tmp_path, "anna", clip(), "Other words.", NONE, replace=True)
+        folders.add(tmp_path, "anna", clip(), "Other words.", NONE, replace=True)
     assert VoiceShelf(tmp_path).find("anna").text == WORDS
     assert [path.name for path in tmp_path.iterdir()] == ["anna"]
 
@@ -165,17 +165,17 @@ def test_two_writers_at_once_leave_one_voice_and_nothing_else(tmp_path: Path) ->
 import random
 from pathlib import Path
 import numpy as np
-from ishowtts.engines import voice_folders
-from ishowtts.engines.clips import Clip
-from ishowtts.engines.voice_settings import VoiceSettings
+from ishowtts.engines.voices import folders
+from ishowtts.engines.voices.clips import Clip
+from ishowtts.engines.voices.settings import VoiceSettings
 from ishowtts.errors import VoiceError
 clip = Clip(0.3 * np.sin(np.arange(30_000) / 20), 1.25, 0.0, 0.0, 24_000, 1, 0.0, None)
 for i in range(25):
     try:
         if i % 3:
-            voice_folders.add(Path({str(tmp_path)!r}), "anna", clip, "Some words here.", VoiceSettings(), replace=True)
+            folders.add(Path({str(tmp_path)!r}), "anna", clip, "Some words here.", VoiceSettings(), replace=True)
         else:
-            voice_folders.remove(Path({str(tmp_path)!r}), "anna")
+            folders.remove(Path({str(tmp_path)!r}), "anna")
     except VoiceError as error:
         print(error)
 """
@@ -188,6 +188,6 @@ for i in range(25):
 def test_a_folder_in_the_place_of_a_file_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "odd" / "reference.wav").mkdir(parents=True)
     with pytest.raises(VoiceError, match=r"holds 'reference\.wav', which is no part of a voice"):
-        voice_folders.remove(tmp_path, "odd")
+        folders.remove(tmp_path, "odd")
     assert (tmp_path / "odd" / "reference.wav").is_dir()
     assert [path.name for path in tmp_path.iterdir()] == ["odd"]

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.engines import voices
-from ishowtts.engines.voices import VoiceShelf
+from ishowtts.engines.voices.shelf import MOST_CLIP_BYTES, VoiceShelf
 from ishowtts.errors import VoiceError
 
 
@@ -182,6 +181,6 @@ def test_a_pipe_keeps_nobody_waiting(tmp_path: Path, what: str) -> None:
 def test_a_huge_clip_is_refused_before_it_is_read(tmp_path: Path) -> None:
     put(tmp_path, "ann")
     with (tmp_path / "ann" / "reference.wav").open("r+b") as file:
-        file.truncate(voices.MOST_CLIP_BYTES + 1)
+        file.truncate(MOST_CLIP_BYTES + 1)
     with pytest.raises(VoiceError, match="larger than 50 MB"):
         VoiceShelf(tmp_path).find("ann")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ishowtts.engines import clips
-from ishowtts.engines.voices import MOST_CLIP_BYTES, VoiceShelf
+from ishowtts.engines.voices import clips
+from ishowtts.engines.voices.shelf import MOST_CLIP_BYTES, VoiceShelf
 from ishowtts.errors import VoiceError
 
 WORDS = "The kettle is on, and the tea will be ready in a minute or two."

@@ -11,7 +11,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from ishowtts.engines.voices import MOST_CLIP_BYTES
+from ishowtts.engines.voices.shelf import MOST_CLIP_BYTES
 from ishowtts.errors import VoiceError
 
 Sound = NDArray[np.float64]
