@@ -151,6 +151,29 @@ class Rejection:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """How the broker delivered a message at QoS 1: what tells a redelivery from a repetition.
+
+    Attributes:
+        packet_id: 1 to 65535; the broker gives it again once we have acknowledged it.
+        digest: of topic and payload.
+        again: the broker may have sent it before (DUP).
+    """
+
+    packet_id: int
+    digest: bytes
+    again: bool
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What came from the broker: a line, or why it is none. `delivery` is `None` at QoS 0."""
+
+    what: Line | Rejection
+    delivery: Delivery | None = None
+
+
+@dataclass(frozen=True)
 class Command:
     """What a controller asked for: a word of the contract, and the line that it is about, if any."""
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ishowtts.inbox import Clock, Inbox, InboxLimits
+from ishowtts.inbox import Clock, HistoryEntry, Inbox, InboxLimits, Taken, read_history, settled
+from ishowtts.speech import Arrival, Line, Priority, Rejection
 
 
 class HandClock(Clock):
@@ -34,6 +37,41 @@ class HandClock(Clock):
         self.since_boot = 5.0
 
 
+class Settled:
+    """An inbox whose every change is waited for."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self.plain = inbox
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.plain, name)
+        if not callable(found):
+            return found
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            given = found(*arguments, **named)
+            return settled(given) if isinstance(given, Future) else given
+
+        return call
+
+    def accept(self, arrivals: Sequence[Arrival | Line | Rejection]) -> None:
+        settled(self.plain.accept([one if isinstance(one, Arrival) else Arrival(one) for one in arrivals]))
+
+    def take(self, minimum: Priority = Priority.LOW) -> Taken | None:
+        """What the order gives at once."""
+        order = self.plain.take(minimum)
+        settled(self.plain.unsent(0))  # behind the first try of the order
+        order.withdraw()
+        return settled(order.future)
+
+    def reached(self, seq: int, position: int) -> None:
+        settled(self.plain.reached(seq, "as it is read", position))
+
+    def interrupt(self, seq: int, position: int) -> None:
+        self.reached(seq, position)
+        settled(self.plain.interrupt(seq))
+
+
 class House:
     """A state folder, and the one inbox open in it."""
 
@@ -52,9 +90,11 @@ class House:
 
     def open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.inbox = Inbox(
-            self.path, self.limits, on_lines=self._ring_lines, on_events=self._ring_events, clock=self.clock
-        )
+        inbox = Inbox(self.path, self.limits, on_lines=self._ring_lines, on_events=self._ring_events, clock=self.clock)
+        self.inbox = Settled(inbox)
+
+    def history(self, limit: int) -> list[HistoryEntry]:
+        return read_history(self.path, limit)
 
     def restart(self) -> None:
         self.inbox.close()

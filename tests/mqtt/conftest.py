@@ -12,7 +12,7 @@ import pytest
 
 from ishowtts.mqtt.link import Handlers, MqttLink, MqttOptions
 from ishowtts.mqtt.payload import LineLimits
-from ishowtts.speech import Command, Line, Rejection
+from ishowtts.speech import Arrival, Command, Delivery, Line, Rejection
 from support.broker import Broker
 from support.waiting import eventually
 
@@ -24,7 +24,10 @@ class Recorder:
 
     def __init__(self) -> None:
         self.acknowledge = True
+        self.hold_sessions = False
+        self.sessions: list[tuple[str, bool, Callable[[], None]]] = []
         self.arrivals: list[Line | Rejection] = []
+        self.deliveries: list[Delivery | None] = []
         self.acks: list[Callable[[], None]] = []
         self.commands: list[Command] = []
         self.faults: list[tuple[str, str | None]] = []
@@ -39,16 +42,23 @@ class Recorder:
     def handlers(self) -> Handlers:
         return Handlers(
             on_arrival=self.arrival,
+            on_session=self.session,
             on_command=self.commands.append,
             on_command_fault=lambda sentence, transaction: self.faults.append((sentence, transaction)),
             on_volume=self.volumes.append,
             on_connection=lambda connected, why: self.connection.append((connected, why)),
         )
 
-    def arrival(self, arrival: Line | Rejection, ack: Callable[[], None]) -> None:
+    def session(self, name: str, resumed: bool, then: Callable[[], None]) -> None:
+        self.sessions.append((name, resumed, then))
+        if not self.hold_sessions:
+            then()
+
+    def arrival(self, arrival: Arrival, ack: Callable[[], None]) -> None:
         self.threads.add(threading.current_thread().name)
         self.acks.append(ack)
-        self.arrivals.append(arrival)
+        self.arrivals.append(arrival.what)
+        self.deliveries.append(arrival.delivery)
         if self.acknowledge:
             ack()
 

@@ -199,3 +199,50 @@ def test_a_network_thread_that_died_is_found_and_started_again(make_link, mqtt_c
     assert link.link.revive_if_dead()
     eventually(lambda: link.told.texts == ["hello"], "the line, again")
     assert link.link.alive()
+
+
+@pytest.mark.parametrize("protocol", [5, 4])
+def test_what_comes_again_says_so_and_is_known_by_its_number_and_digest(make_link, mqtt_client, protocol: int) -> None:
+    first = make_link(protocol=protocol).start()
+    first.told.acknowledge = False
+    mqtt_client.publish("ishowtts/unit/say", "hello")
+    mqtt_client.publish("ishowtts/unit/say", "hello")
+    eventually(lambda: first.told.texts == ["hello", "hello"])
+    first.link.stop(10)
+    second = make_link(protocol=protocol).start()
+    eventually(lambda: second.told.texts == ["hello", "hello"])
+
+    before, again = first.told.deliveries, second.told.deliveries
+    assert [one.again for one in before] == [False, False]
+    assert [one.again for one in again] == [True, True]
+    assert [(one.packet_id, one.digest) for one in before] == [(one.packet_id, one.digest) for one in again]
+    assert before[0].packet_id != before[1].packet_id
+    assert before[0].digest == before[1].digest
+    fence(mqtt_client, second, "another")
+    assert second.told.deliveries[-1].digest != before[0].digest
+
+
+def test_a_line_at_qos_0_has_no_delivery(link, mqtt_client: Client) -> None:
+    mqtt_client.publish("ishowtts/unit/say", "hello", qos=0)
+    eventually(lambda: link.told.texts == ["hello"])
+    assert link.told.deliveries == [None]
+
+
+@pytest.mark.parametrize("protocol", [5, 4])
+def test_a_new_session_brings_nothing_before_it_is_noted(make_link, mqtt_client: Client, protocol: int) -> None:
+    link = make_link(protocol=protocol)
+    link.told.hold_sessions = True
+    link.link.start()
+    eventually(lambda: link.told.sessions, "the session")
+    mqtt_client.publish("ishowtts/unit/say", "for nobody")
+    (name, resumed, subscribe) = link.told.sessions[0]
+    assert not resumed
+    assert not link.link.connected
+    subscribe()
+    eventually(lambda: link.link.connected)
+    fence(mqtt_client, link)
+    assert link.told.texts == ["fence"]
+    link.link.stop(10)
+
+    again = make_link(protocol=protocol).start()
+    assert again.told.sessions[0][:2] == (name, True)

@@ -49,7 +49,8 @@ def test_the_will_says_offline_when_the_process_is_killed(broker: Broker, mqtt_c
         options = MqttOptions(host="127.0.0.1", port={broker.port}, root="ishowtts/unit", prefix="ishowtts",
                               protocol={protocol}, will_delay_s=1)
         limits = LineLimits(100, lambda: None, "ishowtts/reply/")
-        MqttLink(options, limits, Handlers(nobody, nobody, nobody, nobody, nobody)).start()
+        handlers = Handlers(nobody, lambda _name, _resumed, then: then(), *[nobody] * 4)
+        MqttLink(options, limits, handlers).start()
         time.sleep(60)
     """
     mqtt_client.subscribe(AVAILABILITY)

@@ -13,11 +13,12 @@ import soundfile
 from ishowtts.engines import IsCancelled, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
-from ishowtts.inbox import Inbox, InboxLimits
+from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
 from ishowtts.pipeline import Cast, Conductor
 from ishowtts.playback.player import Player
 from ishowtts.playback.wavfile import WavSpeaker
-from ishowtts.speech import Line, Priority, Report, Samples, Segment, Utterance
+from ishowtts.speech import Arrival, Line, Priority, Report, Samples, Segment, Utterance
+from ishowtts.text import clean
 from support.waiting import eventually
 
 
@@ -72,14 +73,18 @@ class Stage:
         self.lead = Lead()
         self.plug = Plug(folder / "sound.wav", paced=paced)
         self.reports: list[Report] = []
-        self.inbox = Inbox(folder / "inbox.sqlite", InboxLimits(), on_lines=self._nudge)
+        self.minimum = Priority.LOW
+        self.path = folder / "inbox.sqlite"
+        self.inbox = Inbox(self.path, InboxLimits(), on_lines=self._nudge)
         stack.callback(self.inbox.close)
         self.player = Player(self.plug, on_change=self._nudge)
         self.conductor = Conductor(
             self.inbox,
             Cast(self.lead, spare),
             self.player,
+            read=lambda taken: clean(taken.line.text),
             available=lambda: True,
+            minimum=lambda: self.minimum,
             paused=False,
             on_change=lambda: None,
             on_report=self.reports.append,
@@ -92,15 +97,18 @@ class Stage:
     def _nudge(self) -> None:
         self.conductor.nudge()
 
+    def say(self, *lines: Line) -> None:
+        settled(self.inbox.accept([Arrival(line) for line in lines]))
+
     def outcome(self, line_id: str) -> str | None:
-        return next((e.outcome.value for e in self.inbox.history(50) if e.id == line_id and e.outcome), None)
+        return next((e.outcome.value for e in read_history(self.path, 50) if e.id == line_id and e.outcome), None)
 
     def await_outcome(self, line_id: str) -> str | None:
         eventually(lambda: self.outcome(line_id), f"the outcome of {line_id}")
         return self.outcome(line_id)
 
     def events(self) -> list[tuple[str, str]]:
-        return [(event.id, event.event) for _, event in self.inbox.unsent(100)]
+        return [(event.id, event.event) for _, event in settled(self.inbox.unsent(100))]
 
 
 @pytest.fixture
@@ -112,7 +120,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 def test_lines_are_spoken_by_priority_then_age(stage: Stage) -> None:
     stage.conductor.order(lambda: stage.conductor.set_paused(True))
     lines = [Line("a", "one"), Line("b", "two", priority=Priority.LOW), Line("c", "three", priority=Priority.HIGH)]
-    stage.inbox.accept(lines)
+    stage.say(*lines)
     stage.conductor.order(lambda: stage.conductor.set_paused(False))
     assert stage.await_outcome("b") == "finished"
     assert stage.lead.spoken == ["three", "one", "two"]
@@ -121,24 +129,24 @@ def test_lines_are_spoken_by_priority_then_age(stage: Stage) -> None:
 
 def test_without_a_spare_voice_a_line_waits_for_its_engine(stage: Stage) -> None:
     stage.lead.faults = [EngineUnavailable("it is loading")]
-    stage.inbox.accept([Line("a", "one")])
+    stage.say(Line("a", "one"))
     assert stage.await_outcome("a") == "finished"
 
 
 @pytest.mark.parametrize(("deaths", "outcome"), [(1, "finished"), (2, "failed")])
 def test_a_line_that_kills_two_workers_has_no_third(stage: Stage, deaths: int, outcome: str) -> None:
     stage.lead.faults = [WorkerDied("the worker died") for _ in range(deaths)]
-    stage.inbox.accept([Line("a", "one"), Line("b", "two")])
+    stage.say(Line("a", "one"), Line("b", "two"))
     assert stage.await_outcome("a") == outcome
     assert stage.await_outcome("b") == "finished"
 
 
 def test_a_device_pulled_out_makes_the_line_wait_and_go_on_from_its_segment(stage: Stage) -> None:
     sentences = [f"This is sentence number {n}, which is a segment of its own." for n in range(4)]
-    stage.inbox.accept([Line("a", "one")])
+    stage.say(Line("a", "one"))
     assert stage.await_outcome("a") == "finished"
     stage.plug.blocks_left = 450  # somewhere in the second sentence
-    stage.inbox.accept([Line("b", " ".join(sentences))])
+    stage.say(Line("b", " ".join(sentences)))
     eventually(lambda: stage.player.status().lost, "the loss")
     eventually(lambda: ("b", "interrupted") in stage.events(), "the interruption")
     assert stage.outcome("b") is None
@@ -151,10 +159,10 @@ def test_a_device_pulled_out_makes_the_line_wait_and_go_on_from_its_segment(stag
 def test_closing_puts_the_line_back_and_counts_no_attempt(tmp_path: Path) -> None:
     with ExitStack() as stack:
         stage = Stage(tmp_path, stack, paced=True)
-        stage.inbox.accept([Line("a", "one two three four five six seven eight nine ten")])
+        stage.say(Line("a", "one two three four five six seven eight nine ten"))
         eventually(lambda: ("a", "started") in stage.events(), "the first sound")
         stage.conductor.close(10)
-        taken = stage.inbox.take()
+        taken = settled(stage.inbox.take().future)
         assert taken is not None
         assert (taken.line.id, taken.attempts) == ("a", 1)
 
@@ -174,7 +182,7 @@ def test_segments_are_cross_faded_and_the_report_tells_what_was_heard(tmp_path: 
     with ExitStack() as stack:
         stage = Stage(tmp_path, stack, paced=True)
         stage.lead.card = SEAMED
-        stage.inbox.accept([Line("a", " ".join(sentences))])
+        stage.say(Line("a", " ".join(sentences)))
         assert stage.await_outcome("a") == "finished"
         assert stage.lead.spoken == sentences
         (report,) = stage.reports
@@ -192,7 +200,7 @@ def test_between_two_engines_there_is_no_seam(tmp_path: Path) -> None:
         stage.lead.card = SEAMED
         stage.conductor.order(lambda: stage.conductor.set_paused(True))
         stage.lead.faults = [SynthesisError("this text cannot be spoken")]
-        stage.inbox.accept([Line("a", " ".join(SENTENCES))])
+        stage.say(Line("a", " ".join(SENTENCES)))
         stage.conductor.order(lambda: stage.conductor.set_paused(False))
         assert stage.await_outcome("a") == "finished"
         (report,) = stage.reports
@@ -202,11 +210,11 @@ def test_between_two_engines_there_is_no_seam(tmp_path: Path) -> None:
 def test_a_line_begins_with_a_short_segment_once_its_engines_cost_is_known(stage: Stage) -> None:
     stage.lead.card = replace(SEAMED, max_segment_bytes=400)
     line = "Well, here it begins at last. " + " ".join(SENTENCES)
-    stage.inbox.accept([Line("a", line)])
+    stage.say(Line("a", line))
     assert stage.await_outcome("a") == "finished"
     assert stage.lead.spoken == [line], "nothing is known yet"
     stage.lead.card = replace(stage.lead.card, cost=0.12)
     stage.lead.spoken.clear()
-    stage.inbox.accept([Line("b", line)])
+    stage.say(Line("b", line))
     assert stage.await_outcome("b") == "finished"
     assert len(stage.lead.spoken) == 2

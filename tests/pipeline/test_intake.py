@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import Inbox, InboxLimits
+from ishowtts.inbox import Inbox, InboxLimits, read_history
 from ishowtts.pipeline import Intake
-from ishowtts.speech import Line, Reason, Rejection
+from ishowtts.speech import Arrival, Delivery, Line, Reason, Rejection
 from support.waiting import eventually
+
+
+def as_it_is(line: Line) -> Line:
+    return line
+
+
+def line(line_id: str, delivery: Delivery | None = None) -> Arrival:
+    return Arrival(Line(line_id, "hello"), delivery)
 
 
 @pytest.fixture
@@ -22,13 +31,13 @@ def inbox(tmp_path: Path) -> Iterator[Inbox]:
 
 
 def test_arrivals_are_stored_before_they_are_acknowledged_in_order(inbox: Inbox) -> None:
-    intake, acknowledged = Intake(inbox), []
+    intake, acknowledged = Intake(inbox, as_it_is), []
 
     def ack(number: int) -> None:
         acknowledged.append((number, inbox.depth() > number))
 
     for number in range(250):
-        intake.offer(Line(str(number), "hello"), lambda number=number: ack(number))
+        intake.offer(line(str(number)), lambda number=number: ack(number))
     intake.start()
     intake.close(20)
     assert acknowledged == [(number, True) for number in range(250)]
@@ -39,28 +48,71 @@ def test_what_cannot_be_stored_is_tried_again_and_not_acknowledged_before(
 ) -> None:
     accept, refused = inbox.accept, []
 
-    def refuse_once(arrivals: list[Line | Rejection]) -> None:
+    def refuse_once(arrivals: list[Arrival]) -> Future[None]:
         if not refused:
             refused.append(len(arrivals))
             raise InboxError("the disk is full")
-        accept(arrivals)
+        return accept(arrivals)
 
     monkeypatch.setattr(inbox, "accept", refuse_once)
-    intake, acknowledged = Intake(inbox), []
+    intake, acknowledged = Intake(inbox, as_it_is), []
     intake.start()
-    intake.offer(Line("a", "hello"), lambda: acknowledged.append("a"))
+    intake.offer(line("a"), lambda: acknowledged.append("a"))
     eventually(lambda: acknowledged == ["a"], "the second try")
     intake.close(20)
     assert refused == [1]
     assert inbox.depth() == 1
 
 
-def test_past_its_bound_a_line_becomes_a_rejection(inbox: Inbox) -> None:
-    intake = Intake(inbox)
+def test_past_its_bound_a_line_becomes_a_rejection(inbox: Inbox, tmp_path: Path) -> None:
+    intake = Intake(inbox, as_it_is)
     for number in range(4097):
-        intake.offer(Line(str(number), "hello"), lambda: None)
+        intake.offer(line(str(number)), lambda: None)
     intake.start()
     intake.close(60)
-    rejected = [entry for entry in inbox.history(5000) if entry.outcome == "rejected" and entry.id == "4096"]
+    history = read_history(tmp_path / "inbox.sqlite", 5000)
+    rejected = [entry for entry in history if entry.outcome == "rejected" and entry.id == "4096"]
     assert len(rejected) == 1
     assert rejected[0].data == {"reason": Reason.QUEUE_FULL.value, "detail": rejected[0].data["detail"]}
+
+
+def test_policies_are_asked_once_a_line_also_where_the_disk_refuses_at_first(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    accept, asked, refusals = inbox.accept, [], [InboxError("the disk is full")]
+
+    def refuse_once(arrivals: list[Arrival]) -> Future[None]:
+        if refusals:
+            raise refusals.pop()
+        return accept(arrivals)
+
+    def admit(line: Line) -> Line | Rejection:
+        asked.append(line.id)
+        return Rejection(line.id, Reason.FILTERED, "a word of it is blocked") if line.id == "b" else line
+
+    monkeypatch.setattr(inbox, "accept", refuse_once)
+    intake = Intake(inbox, admit)
+    for line_id in "abc":
+        intake.offer(line(line_id), lambda: None)
+    intake.start()
+    eventually(lambda: inbox.depth() == 2, "the lines")
+    intake.close(20)
+    assert asked == ["a", "b", "c"]
+    assert [entry.outcome for entry in read_history(tmp_path / "inbox.sqlite", 9)] == [None, "rejected", None]
+
+
+def test_a_session_begins_between_the_arrivals_before_and_after_it(inbox: Inbox) -> None:
+    """A message of a new session may have the number and the words of one of the session before."""
+    intake, done = Intake(inbox, as_it_is), []
+    first, again = Delivery(1, b"words", again=False), Delivery(1, b"words", again=True)
+    intake.begin_session("s", False, lambda: done.append("open"))
+    intake.offer(line("a", first), lambda: done.append("a"))
+    intake.offer(line("b", again), lambda: done.append("b"))
+    intake.begin_session("s", True, lambda: done.append("resumed"))
+    intake.offer(line("c", again), lambda: done.append("c"))
+    intake.begin_session("s", False, lambda: done.append("new"))
+    intake.offer(line("d", again), lambda: done.append("d"))
+    intake.start()
+    intake.close(20)
+    assert done == ["open", "a", "b", "resumed", "c", "new", "d"]
+    assert inbox.depth() == 2

@@ -33,8 +33,11 @@ def perform(cast: Cast, folder: Path, text: str) -> tuple[Report, int]:
         player.start()
         stack.callback(player.close, 10)
         synthesis = stack.enter_context(ThreadPoolExecutor(1))
-        taken = Taken(seq=1, line=Line("line", text, seed=1), queue_s=0.0, position=0, attempts=1)
-        performance = Performance(taken, cast.part(), player, synthesis, ring)
+        line = Line("line", text, seed=1)
+        taken = Taken(seq=1, line=line, queue_s=0.0, position=0, spoken=None, attempts=1, times=1)
+        performance = Performance(
+            taken, cast.part(), player, read=lambda taken: taken.line.text, synthesis=synthesis, ring=ring
+        )
         while not performance.step():
             bell.get(timeout=60)
         return performance.report(), soundfile.info(folder / "sound.wav").frames

@@ -161,6 +161,7 @@ class Limits(_Section):
     """What one line may be."""
 
     max_chars: int = Field(1000, ge=1, le=100_000)
+    min_free_mb: int = Field(200, ge=0)
 
 
 class Queue(_Section):
@@ -169,7 +170,9 @@ class Queue(_Section):
     max_lines: int = Field(1000, ge=1, le=1_000_000)
     max_age_s: float = Field(900, gt=0)
     dedup_s: float = Field(600, ge=0)
+    after_crash: Literal["resume", "repeat", "skip"] = "resume"
     history_days: float = Field(30, ge=0)
+    history_lines: int = Field(100_000, ge=0)
 
 
 class Telemetry(_Section):

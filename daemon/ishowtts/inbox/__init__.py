@@ -2,7 +2,8 @@
 
 from ishowtts.inbox.clock import Clock
 from ishowtts.inbox.history import read_history
-from ishowtts.inbox.inbox import Inbox
+from ishowtts.inbox.inbox import Inbox, settled
 from ishowtts.inbox.values import HistoryEntry, InboxLimits, Taken
+from ishowtts.inbox.writer import Order
 
-__all__ = ["Clock", "HistoryEntry", "Inbox", "InboxLimits", "Taken", "read_history"]
+__all__ = ["Clock", "HistoryEntry", "Inbox", "InboxLimits", "Order", "Taken", "read_history", "settled"]

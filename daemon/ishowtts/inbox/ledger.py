@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox.clock import Clock
+from ishowtts.inbox.keeper import remember
 from ishowtts.inbox.rows import WAITING, line_columns, reply_columns, row_reply, storable
-from ishowtts.speech import Event, Line, Outcome, Priority, Rejection, ReplyTo
+from ishowtts.inbox.values import AfterCrash
+from ishowtts.speech import Delivery, Event, Line, Outcome, Priority, Rejection, ReplyTo
+
+_IN_FLIGHT = 10_000
+"""No broker has so many messages under way; packet ids come round after 65,535."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known without asking the database. Times count from the boot.
+
+    Attributes:
+        depth: lines that wait.
+        speaking: whether one is on the air.
+        urgent_until_s: until then an urgent line waits; `None`: none does.
+        next_expiry_s: when the next waiting line expires; `None`: none will.
+    """
+
+    depth: int
+    speaking: bool
+    urgent_until_s: float | None
+    next_expiry_s: float | None
 
 
 class Ledger:
@@ -23,10 +49,38 @@ class Ledger:
     def __init__(self, db: sqlite3.Connection, clock: Clock) -> None:
         self._db = db
         self._clock = clock
+        self._changes = db.total_changes
         self.now_s = clock.since_boot_s()
         self.ts = clock.ts()
         self.has_lines = False
         self.has_events = False
+
+    def close(self) -> None:
+        """The last entry of a transaction that changed something."""
+        if self._db.total_changes != self._changes:
+            self.mark()
+
+    def mark(self) -> None:
+        """When this boot was last seen alive."""
+        remember(self._db, ".seen_s", repr(self.now_s))
+
+    @contextmanager
+    def undone_where_it_raises(self) -> Iterator[None]:
+        """Entries that are all made, or none."""
+        self._db.execute("SAVEPOINT entries")
+        before = self.has_lines, self.has_events
+        try:
+            yield
+        except BaseException:
+            self.has_lines, self.has_events = before
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK TO entries")
+            raise
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("RELEASE entries")
+
+    # Looking things up
 
     def rows(self, sql: str, *parameters: Any) -> list[sqlite3.Row]:
         """The rows of one query."""
@@ -44,18 +98,27 @@ class Ledger:
             raise InboxError(f"line {row['id']} (number {seq}) is {row['state']}, not {' or '.join(states)}")
         raise InboxError(f"there is no line number {seq} in the inbox")
 
-    def update(self, seq: int, **columns: Any) -> None:
-        """Set columns of one line."""
-        changes = ", ".join(f"{name} = ?" for name in columns)
-        self._db.execute(f"UPDATE lines SET {changes} WHERE seq = ?", (*columns.values(), seq))  # noqa: S608  ours
-
     def depth(self) -> int:
         """How many lines wait."""
         return int(self.rows("SELECT count(*) AS n FROM lines WHERE state = 'waiting'")[0]["n"])
 
-    def first(self) -> sqlite3.Row | None:
-        """The line to speak next."""
-        rows = self.rows("SELECT * FROM lines WHERE state = 'waiting' ORDER BY priority DESC, seq LIMIT 1")
+    def facts(self) -> Facts:
+        """What everybody asks all the time."""
+        speaking = self.rows("SELECT 1 FROM lines WHERE state = 'speaking' LIMIT 1")
+        expiry = "SELECT min(deadline_s) AS s FROM lines WHERE state = 'waiting' AND NOT started"
+        urgent = self.rows(
+            "SELECT started, deadline_s FROM lines WHERE state = 'waiting' AND priority = ?", int(Priority.URGENT)
+        )
+        until_s = [math.inf if row["started"] else float(row["deadline_s"]) for row in urgent]
+        return Facts(self.depth(), bool(speaking), max(until_s, default=None), self.rows(expiry)[0]["s"])
+
+    def first(self, minimum: Priority) -> sqlite3.Row | None:
+        """The line to speak next, of at least this priority; one that was begun goes on in any case."""
+        sql = (
+            "SELECT * FROM lines WHERE state = 'waiting' AND (priority >= ? OR started)"
+            " ORDER BY priority DESC, seq LIMIT 1"
+        )
+        rows = self.rows(sql, int(minimum))
         return rows[0] if rows else None
 
     def twin(self, line: Line, dedup_s: float) -> sqlite3.Row | None:
@@ -68,6 +131,49 @@ class Ledger:
         )
         return rows[0] if rows else None
 
+    def same(self, line: Line, merge_s: float) -> sqlite3.Row | None:
+        """The line that waits, of which nothing was heard, and which this one only repeats, if any."""
+        columns = line_columns(line)
+        rows = self.rows(
+            "SELECT * FROM lines WHERE state = 'waiting' AND NOT started AND priority = ? AND text = ?"
+            " AND voice IS ? AND details = ? AND born_s > ? ORDER BY seq LIMIT 1",
+            *(columns[name] for name in ("priority", "text", "voice", "details")),
+            self.now_s - merge_s,
+        )
+        return rows[0] if rows else None
+
+    # Deliveries
+
+    def redelivered(self, delivery: Delivery) -> bool:
+        """Whether this message was taken before: then the broker has only not heard of it."""
+        if not delivery.again:
+            return False
+        known = "SELECT 1 FROM deliveries WHERE packet_id = ? AND digest = ? AND seq > ?"
+        return bool(self.rows(known, delivery.packet_id, delivery.digest, self._newest() - _IN_FLIGHT))
+
+    def delivered(self, delivery: Delivery) -> None:
+        """Keep in mind that this message was taken."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO deliveries (packet_id, digest, seq) VALUES (?, ?, ?)",
+            (delivery.packet_id, delivery.digest, self._newest()),
+        )
+
+    def forget_deliveries(self) -> None:
+        """The broker's session is a new one: its packet ids mean other messages."""
+        self._db.execute("DELETE FROM deliveries")
+
+    def _newest(self) -> int:
+        """The number of the newest line that there ever was."""
+        rows = self.rows("SELECT seq FROM sqlite_sequence WHERE name = 'lines'")
+        return int(rows[0]["seq"]) if rows else 0
+
+    # Lines
+
+    def update(self, seq: int, **columns: Any) -> None:
+        """Set columns of one line."""
+        changes = ", ".join(f"{name} = ?" for name in columns)
+        self._db.execute(f"UPDATE lines SET {changes} WHERE seq = ?", (*columns.values(), seq))  # noqa: S608  ours
+
     def add(self, line: Line, max_age_s: float) -> None:
         """A new line, waiting."""
         life_s = max_age_s if line.ttl_s is None else min(line.ttl_s, max_age_s)
@@ -79,6 +185,12 @@ class Ledger:
         line = arrival if isinstance(arrival, Line) else Line(arrival.id, "", reply_to=arrival.reply_to)
         seq = self._insert(Outcome.REJECTED.value, 0.0, line_columns(line))
         self._close(seq, line.id, line.reply_to, Outcome.REJECTED, {"reason": reason, "detail": detail})
+
+    def merge(self, line: Line, into: sqlite3.Row) -> None:
+        """A line that is not spoken itself: the one that waits is said to have come so many times."""
+        self.update(into["seq"], times=into["times"] + 1)
+        seq = self._insert(WAITING, 0.0, line_columns(line))
+        self._close(seq, line.id, line.reply_to, Outcome.MERGED, {"into": into["id"]})
 
     def end(self, row: sqlite3.Row, outcome: Outcome, data: dict[str, Any] | None = None) -> None:
         """The one final outcome of a line, and its event."""
@@ -99,19 +211,25 @@ class Ledger:
             self.end(row, Outcome.EVICTED)
         return bool(rows)
 
-    def put_back(self, row: sqlite3.Row, position: int) -> None:
+    def put_back(self, row: sqlite3.Row) -> None:
         """A line that was spoken waits again, at its old place; that was no attempt."""
-        self.update(row["seq"], state=WAITING, attempts=row["attempts"] - 1, position=position)
+        self.update(row["seq"], state=WAITING, attempts=row["attempts"] - 1)
         self.has_lines = True
 
-    def recover(self, max_attempts: int) -> None:
+    def recover(self, after_crash: AfterCrash, max_attempts: int) -> None:
         """After a crash: lines that were being spoken wait again, unless that has happened too often."""
         for row in self.rows("SELECT * FROM lines WHERE state = 'speaking' ORDER BY seq"):
             if row["attempts"] >= max_attempts:
-                error = f"the daemon ended {row['attempts']} times while speaking it"
+                self.end(row, Outcome.FAILED, {"error": f"the daemon ended {row['attempts']} times while speaking it"})
+            elif after_crash == "skip":
+                error = "the daemon ended while speaking it, and says such lines no more (queue.after_crash)"
                 self.end(row, Outcome.FAILED, {"error": error})
+            elif after_crash == "repeat":
+                self.update(row["seq"], state=WAITING, position=0, spoken=None)
             else:
                 self.update(row["seq"], state=WAITING)
+
+    # Events
 
     def event(self, line_id: str, name: str, data: dict[str, Any], reply_to: ReplyTo | None = None) -> None:
         """An event of now, into the outbox."""
@@ -125,6 +243,33 @@ class Ledger:
             (event.ts, storable(event.id), event.event, json.dumps(event.data), *reply.values()),
         )
         self.has_events = True
+
+    def sent(self, numbers: list[int]) -> None:
+        """The broker has these events."""
+        self._db.executemany("DELETE FROM outbox WHERE number = ?", [(number,) for number in numbers])
+
+    # Settings and history
+
+    def remember(self, key: str, value: str) -> None:
+        """Keep one setting."""
+        remember(self._db, key, value)
+
+    def recall(self, key: str) -> str | None:
+        """A kept setting."""
+        rows = self.rows("SELECT value FROM settings WHERE key = ?", key)
+        return rows[0]["value"] if rows else None
+
+    def prune(self, ended_before_s: float, born_before_s: float, keep: int, limit: int) -> int:
+        """Forget up to `limit` ended lines: older than a wall time, or more than `keep`; young ones stay.
+
+        Returns: how many were forgotten.
+        """
+        old = (
+            "SELECT seq FROM lines WHERE ended_n > 0 AND born_s < ? AND (ended_wall_s < ?"
+            " OR ended_n <= (SELECT max(ended_n) FROM lines) - ?) LIMIT ?"
+        )
+        parameters = (born_before_s, ended_before_s, keep, limit)
+        return self._db.execute(f"DELETE FROM lines WHERE seq IN ({old})", parameters).rowcount  # noqa: S608  ours
 
     def _insert(self, state: str, life_s: float, line: dict[str, Any]) -> int:
         times = {"ts": self.ts, "born_s": self.now_s, "deadline_s": self.now_s + life_s}

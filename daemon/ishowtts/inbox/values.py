@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ishowtts.speech import Line, Outcome, Priority
+
+AfterCrash = Literal["resume", "repeat", "skip"]
 
 
 @dataclass(frozen=True)
@@ -16,14 +18,19 @@ class InboxLimits:
         max_lines: waiting at once.
         max_age_s: a line that has waited longer is not spoken; a line's own `ttl_s` can only be shorter.
         dedup_s: how long an id with the same text is known.
-        history_days: how long ended lines are kept.
+        merge_s: a line that repeats one that waits, and came within this time, is merged into it; 0: never.
+        history_days, history_lines: how long, and how many, ended lines are kept.
+        after_crash: whether a line that was being spoken goes on from its segment, begins anew, or is not spoken.
         max_attempts: so many crashes while a line was spoken fail it.
     """
 
     max_lines: int = 1000
     max_age_s: float = 900.0
     dedup_s: float = 600.0
+    merge_s: float = 0.0
     history_days: float = 30.0
+    history_lines: int = 100_000
+    after_crash: AfterCrash = "resume"
     max_attempts: int = 2
 
 
@@ -34,15 +41,19 @@ class Taken:
     Attributes:
         seq: its number in the inbox: ids need not be unique.
         queue_s: how long it has waited.
-        position: how much of the text was heard before, in characters of its cleaned form.
+        position: how much was heard before, in characters of `spoken`.
+        spoken: the text as it was read aloud when it was heard before; `None` where nothing was.
         attempts: how often it was begun without an orderly end, this time included.
+        times: how often it was said, the repeats that were merged into it included.
     """
 
     seq: int
     line: Line
     queue_s: float
     position: int
+    spoken: str | None
     attempts: int
+    times: int
 
 
 @dataclass(frozen=True)

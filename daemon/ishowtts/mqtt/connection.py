@@ -21,6 +21,7 @@ class Connection:
     """Owns the thread `mqtt-<role>`.
 
     Args:
+        on_open: a session is open: whether the broker knew it still, and what makes its subscriptions.
         on_ready: a session's subscriptions stand.
         on_message: a message and its acknowledgement.
         on_down: a session ended; the sentence says why.
@@ -30,12 +31,15 @@ class Connection:
         self,
         options: MqttOptions,
         role: Role,
+        *,
+        on_open: Callable[[bool, Callable[[], None]], None],
         on_ready: Callable[[], None],
         on_message: Callable[[Incoming, Ack], None],
         on_down: Callable[[str], None],
     ) -> None:
         self._options = options
         self._role = role
+        self._on_open = on_open
         self._on_ready = on_ready
         self._on_message = on_message
         self._on_down = on_down
@@ -82,7 +86,7 @@ class Connection:
             self._stopping.wait(random.uniform(longest_s / 2, longest_s))  # noqa: S311
 
     def _serve(self) -> str:
-        session = self._session = Session(self._options, self._role, self._on_ready, self._on_message)
+        session = self._session = Session(self._options, self._role, self._on_open, self._on_ready, self._on_message)
         if self._stopping.is_set():  # `end` may have looked just before there was this session
             session.end()
         try:

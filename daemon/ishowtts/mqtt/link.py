@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ishowtts.mqtt import strict_json
@@ -20,9 +20,9 @@ from ishowtts.mqtt.payload import (
     parse_line,
     parse_volume,
 )
-from ishowtts.mqtt.session import Ack, Delivery, Incoming, Session
+from ishowtts.mqtt.session import Ack, Incoming, Publishing, Session
 from ishowtts.mqtt.topics import RetainedName, Topics
-from ishowtts.speech import Event, Outcome
+from ishowtts.speech import Arrival, Event, Outcome
 
 __all__ = ["Handlers", "MqttLink", "MqttOptions"]
 
@@ -50,7 +50,7 @@ class MqttLink:
         self._lock = threading.RLock()
         self._telling = threading.Lock()
         self._retained: dict[RetainedName, bytes] = {}
-        self._in_flight: dict[tuple[str, str, str], list[Delivery]] = {}
+        self._in_flight: dict[tuple[str, str, str], list[Publishing]] = {}
         self._in_flight_of: Session | None = None
         self._announced: tuple[Session, Session] | None = None
         self._times_connected = 0
@@ -58,8 +58,22 @@ class MqttLink:
         self._stopped = False
         lines = Role("lines", options.client_id("lines"), self._topics.lines, 1, True, self._topics.availability)
         commands = Role("commands", options.client_id("commands"), self._topics.commands, 0, False)
-        self._lines = Connection(options, lines, self._ready, self._line_arrived, self._down)
-        self._commands = Connection(options, commands, self._ready, self._command_arrived, self._down)
+        self._lines = Connection(
+            options,
+            lines,
+            on_open=self._lines_open,
+            on_ready=self._ready,
+            on_message=self._line_arrived,
+            on_down=self._down,
+        )
+        self._commands = Connection(
+            options,
+            commands,
+            on_open=_subscribe,
+            on_ready=self._ready,
+            on_message=self._command_arrived,
+            on_down=self._down,
+        )
 
     @property
     def connected(self) -> bool:
@@ -144,7 +158,7 @@ class MqttLink:
             }
         return confirmed
 
-    def _under_way(self, session: Session, event: Event) -> list[Delivery]:
+    def _under_way(self, session: Session, event: Event) -> list[Publishing]:
         """The deliveries of an event. One that timed out before is waited for again, not published again."""
         key = (event.ts, event.id, event.event)
         if key not in self._in_flight:
@@ -164,6 +178,10 @@ class MqttLink:
 
     def _publish_retained(self, session: Session, name: RetainedName, body: bytes) -> None:
         session.publish(self._topics.retained(name), body, qos=0 if name == "telemetry" else 1, retain=True)
+
+    def _lines_open(self, resumed: bool, subscribe: Callable[[], None]) -> None:
+        name = f"{self._options.client_id('lines')} at {self._options.host}:{self._options.port}"
+        self._handlers.on_session(name, resumed, subscribe)
 
     def _ready(self) -> None:
         with self._lock:
@@ -196,7 +214,8 @@ class MqttLink:
             logger.info("what was retained on %s before we subscribed is not spoken", message.topic)
             ack()
             return
-        self._handlers.on_arrival(parse_line(tail, message.payload, message.properties, self._limits), ack)
+        line = parse_line(tail, message.payload, message.properties, self._limits)
+        self._handlers.on_arrival(Arrival(line, message.delivery), ack)
 
     def _command_arrived(self, message: Incoming, ack: Ack) -> None:
         ack()
@@ -210,3 +229,8 @@ class MqttLink:
                 self._handlers.on_command(parse_command(message.payload))
         except BadCommand as error:
             self._handlers.on_command_fault(str(error), error.transaction)
+
+
+def _subscribe(_resumed: bool, subscribe: Callable[[], None]) -> None:
+    """A clean session has nothing to wait for."""
+    subscribe()

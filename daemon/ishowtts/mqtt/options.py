@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from ishowtts.config import Config
-from ishowtts.speech import Command, Line, Rejection
+from ishowtts.speech import Arrival, Command
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,17 @@ class Handlers:
         on_arrival: a line or a rejection, and what to call once it is safe. Every arrival needs its `ack()`:
             acknowledgements leave in the order of arrival, so a missing one holds back those after it.
             It may be called on any thread, and does nothing where the connection is gone.
+        on_session: a connection for lines stands: the name of its session, whether the broker knows it still, and what
+            to call, on any thread, before a new session brings anything. What a session that is known brings, comes
+            after this call.
         on_command: a command that was understood.
         on_command_fault: the sentence for one that was not, and its transaction where that could be read.
         on_volume: a volume from 0 to 100.
         on_connection: whether the link works now, and why (not); called when either changes.
     """
 
-    on_arrival: Callable[[Line | Rejection, Callable[[], None]], None]
+    on_arrival: Callable[[Arrival, Callable[[], None]], None]
+    on_session: Callable[[str, bool, Callable[[], None]], None]
     on_command: Callable[[Command], None]
     on_command_fault: Callable[[str, str | None], None]
     on_volume: Callable[[int], None]

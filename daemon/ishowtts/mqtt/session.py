@@ -7,6 +7,7 @@ reconnect, and a network thread that dies inside paho cannot go unnoticed.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import ssl
 import threading
@@ -25,6 +26,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ishowtts.mqtt.options import MqttOptions
 from ishowtts.mqtt.paho_client import Role, connect, make_client
 from ishowtts.mqtt.payload import MessageProperties
+from ishowtts.speech import Delivery
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +42,13 @@ class Incoming:
     payload: bytes
     retained: bool
     properties: MessageProperties
+    delivery: Delivery | None
 
 
 Ack = Callable[[], None]
 
 
-class Delivery:
+class Publishing:
     """A publish under way."""
 
     def __init__(self, session: Session, info: paho.MQTTMessageInfo) -> None:
@@ -76,6 +79,7 @@ class Session:
     """One connection. Made, run and closed by one thread; the other methods may be called on any.
 
     Args:
+        on_open: we are connected: whether the broker knows our session still, and what makes the subscriptions.
         on_ready: the subscriptions stand.
         on_message: a message, and its acknowledgement. Must not block.
     """
@@ -84,11 +88,13 @@ class Session:
         self,
         options: MqttOptions,
         role: Role,
+        on_open: Callable[[bool, Callable[[], None]], None],
         on_ready: Callable[[], None],
         on_message: Callable[[Incoming, Ack], None],
     ) -> None:
         self._options = options
         self._role = role
+        self._on_open = on_open
         self._on_ready = on_ready
         self._on_message = on_message
         self._lock = threading.Lock()
@@ -136,7 +142,7 @@ class Session:
         qos: int,
         retain: bool,
         correlation: bytes | None = None,
-    ) -> Delivery | None:
+    ) -> Publishing | None:
         """Hand a message to the network; `None` where there is no connection."""
         properties = None
         if correlation is not None and self._options.protocol == 5:
@@ -145,7 +151,7 @@ class Session:
         with self._lock:
             if self._client is None or not self.ready:
                 return None
-            return Delivery(self, self._client.publish(topic, payload, qos, retain, properties))
+            return Publishing(self, self._client.publish(topic, payload, qos, retain, properties))
 
     def end(self) -> None:
         """Close the connection cleanly: no will."""
@@ -168,18 +174,24 @@ class Session:
         client.on_connect = client.on_subscribe = client.on_message = None
         client.on_publish = client.on_disconnect = None
 
-    def _connected(self, client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, _props: Any) -> None:
+    def _connected(self, _client: paho.Client, _data: Any, flags: Any, code: ReasonCode, _props: Any) -> None:
         if code.is_failure:
             self._why = (
                 f"{self._options.broker} refuses us ({code}); "
                 "check mqtt.username and the password in mqtt.password_file"
             )
             return
-        if self._options.protocol == 5:
-            wish = SubscribeOptions(qos=self._role.qos, retainHandling=_NEVER_RETAINED)
-            client.subscribe([(topic, wish) for topic in self._role.topics])
-        else:
-            client.subscribe([(topic, self._role.qos) for topic in self._role.topics])
+        self._on_open(bool(flags.session_present), self._subscribe)
+
+    def _subscribe(self) -> None:
+        with self._lock:
+            if self._client is None:
+                return
+            if self._options.protocol == 5:
+                wish = SubscribeOptions(qos=self._role.qos, retainHandling=_NEVER_RETAINED)
+                self._client.subscribe([(topic, wish) for topic in self._role.topics])
+            else:
+                self._client.subscribe([(topic, self._role.qos) for topic in self._role.topics])
 
     def _subscribed(self, _c: paho.Client, _data: Any, _mid: int, codes: list[ReasonCode], _p: Any) -> None:
         for topic, code in zip(self._role.topics, codes, strict=False):
@@ -206,7 +218,8 @@ class Session:
             correlation=getattr(carried, "CorrelationData", None),
             expiry_s=getattr(carried, "MessageExpiryInterval", None),
         )
-        self._on_message(Incoming(topic, message.payload, message.retain, properties), ack)
+        delivery = _delivery(message) if message.qos == 1 else None
+        self._on_message(Incoming(topic, message.payload, message.retain, properties, delivery), ack)
 
     def _acknowledgement(self, mid: int) -> Ack:
         entry = [mid, False]
@@ -231,6 +244,11 @@ class Session:
                 f"{self._options.broker} ended the connection ({code}); "
                 "if this repeats, another client may be using the same device.name"
             )
+
+
+def _delivery(message: paho.MQTTMessage) -> Delivery:
+    digest = hashlib.blake2b(message.topic.encode() + b"\0" + message.payload, digest_size=16).digest()
+    return Delivery(message.mid, digest, message.dup)
 
 
 def _nothing_to_acknowledge() -> None:

@@ -6,12 +6,13 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from ishowtts.engines import Cancelled
 from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineError, SpeakerError, WorkerDied
-from ishowtts.inbox import Inbox
+from ishowtts.inbox import Inbox, Order, Taken, settled
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.performance import Performance
 from ishowtts.pipeline.rounds import Rounds
@@ -33,10 +34,12 @@ class Sheet:
 
 
 class Conductor(Rounds):
-    """The thread `conductor`: the only one that moves a line along.
+    """The thread `conductor`: the only one that moves a line along. It waits for no disk, engine or device.
 
     Args:
+        read: a line's text as it is read aloud; called on the thread `synthesis`.
         available: whether anyone can speak now; lines wait while not.
+        minimum: the lowest priority that is spoken now.
         on_change: told, on the conductor's thread, when the sheet changed.
         on_report: told of each finished line.
     """
@@ -47,7 +50,9 @@ class Conductor(Rounds):
         cast: Cast,
         player: Player,
         *,
+        read: Callable[[Taken], str],
         available: Callable[[], bool],
+        minimum: Callable[[], Priority],
         paused: bool,
         on_change: Callable[[], None],
         on_report: Callable[[Report], None],
@@ -56,12 +61,16 @@ class Conductor(Rounds):
         self._inbox = inbox
         self._cast = cast
         self._player = player
+        self._read = read
         self._available = available
+        self._minimum = minimum
         self._on_change = on_change
         self._on_report = on_report
         self._orders: deque[Callable[[], None]] = deque()
         self._paused = paused
         self._now: Performance | None = None
+        self._next: Order[Taken] | None = None
+        self._next_minimum = Priority.LOW
         self._rests_until = 0.0
         self._deadly: int | None = None  # the line that was being spoken when a worker died last
         self._sheet = Sheet(None, paused, None)
@@ -84,16 +93,14 @@ class Conductor(Rounds):
 
     def look(self, last: bool) -> float:
         """Obey, move the line on the air along, take the next."""
-        try:
-            if last:
-                self._interrupt()
-            else:
-                while self._orders:
-                    self._orders.popleft()()
-                self._advance()
-        except IShowError as error:
-            # The inbox refuses: nothing is taken, nothing is said twice; the next look tries again.
-            log.error("the line on the air stands still: %s", error)
+        if last:
+            self._leave()
+            return _LOOK_S
+        # A line that is just being taken is one that an order may be about.
+        if self._orders and self._recalled():
+            while self._orders:
+                self._orders.popleft()()
+        self._advance()
         self._tell()
         return _LOOK_S
 
@@ -122,27 +129,74 @@ class Conductor(Rounds):
 
     def _advance(self) -> None:
         self._inbox.expire()
-        if self._paused:
-            return
-        if self._now is not None:
+        if self._now is not None and not self._paused:
             self._step(self._now)
-        if self._now is None and self._hindrance() is None and time.monotonic() >= self._rests_until:
+        if self._now is None:
             self._take()
+
+    def _may_take(self) -> bool:
+        return not self._paused and self._hindrance() is None and time.monotonic() >= self._rests_until
+
+    def _take(self) -> None:
+        """See that the next line is on order, if one may be spoken, and begin it once it is there."""
+        if self._next is None:
+            if self._may_take():
+                self._next_minimum = self._minimum()
+                self._next = self._inbox.take(self._next_minimum)
+                self._next.future.add_done_callback(lambda _: self.nudge())
+            return
+        if self._next.future.done():
+            self._begin(self._next)
+        elif not self._may_take() or self._next_minimum != self._minimum():
+            self._next.withdraw()
+
+    def _recalled(self) -> bool:
+        """Whether no line is between the queue and the air; one that has just been taken is begun."""
+        if self._next is not None:
+            self._next.withdraw()
+            if not self._next.future.done():
+                return False
+            self._begin(self._next)
+        return True
+
+    def _begin(self, order: Order[Taken]) -> None:
+        self._next = None
+        taken = settled(order.future)
+        if taken is None:
+            self.nudge()
+        elif self._paused:
+            self._note(self._inbox.postpone(taken.seq))
+        else:
+            self._now = Performance(
+                taken,
+                self._cast.part(),
+                self._player,
+                read=self._read,
+                synthesis=self._synthesis,
+                ring=self.nudge,
+            )
+            self.nudge()
+
+    def _leave(self) -> None:
+        """The last look: what is on the air, or on its way there, goes back."""
+        if self._next is not None:
+            self._next.withdraw()
+            try:
+                taken = settled(self._next.future)
+            except IShowError as error:
+                log.error("the next line stays where it is: %s", error)
+            else:
+                if taken is not None:
+                    self._note(self._inbox.postpone(taken.seq))
+        self._interrupt()
 
     def _hindrance(self) -> str | None:
         if lost := self._player.status().lost:
             return lost
         return None if self._available() else "no engine is ready"
 
-    def _take(self) -> None:
-        taken = self._inbox.take()
-        if taken is None:
-            return
-        self._now = Performance(taken, self._cast.part(), self._player, self._synthesis, self.nudge)
-        self.nudge()
-
     def _step(self, performance: Performance) -> None:
-        if performance.taken.line.priority < Priority.URGENT and self._inbox.waiting_priority() is Priority.URGENT:
+        if performance.taken.line.priority < Priority.URGENT and self._inbox.urgent_waiting():
             self._interrupt()
             return
         sounded, position = performance.sounds, performance.position
@@ -160,11 +214,11 @@ class Conductor(Rounds):
             self._finish(performance, Outcome.FAILED, {"error": str(error) or "cancelled"})
         else:
             if performance.sounds and not sounded:
-                self._inbox.started(performance.taken.seq, self._player.muted)
+                self._note(self._inbox.started(performance.taken.seq, self._player.muted))
             if done:
                 self._finished(performance)
             elif performance.position > position:
-                self._inbox.reached(performance.taken.seq, performance.position)
+                self._reached(performance)
 
     def _died(self, performance: Performance, error: WorkerDied) -> None:
         """Nobody else could go on: the line has one more try with the next worker, since it may be what kills them."""
@@ -178,7 +232,7 @@ class Conductor(Rounds):
 
     def _postpone(self, performance: Performance) -> None:
         performance.stop()
-        self._inbox.postpone(performance.taken.seq)
+        self._note(self._inbox.postpone(performance.taken.seq))
         self._now = None
         # Its state may lag behind the engine's end: without a rest the line would be taken again at once.
         self._rests_until = time.monotonic() + _LOOK_S
@@ -189,11 +243,16 @@ class Conductor(Rounds):
             performance = self._now
             performance.stop()
             if performance.sounds:
-                self._inbox.interrupt(performance.taken.seq, performance.position)
+                self._reached(performance)
+                self._note(self._inbox.interrupt(performance.taken.seq))
             else:
-                self._inbox.postpone(performance.taken.seq)
+                self._note(self._inbox.postpone(performance.taken.seq))
             self._now = None
             self.nudge()
+
+    def _reached(self, performance: Performance) -> None:
+        if performance.spoken is not None:
+            self._note(self._inbox.reached(performance.taken.seq, performance.spoken, performance.position))
 
     def _finished(self, performance: Performance) -> None:
         report = performance.report()
@@ -201,9 +260,13 @@ class Conductor(Rounds):
         self._finish(performance, Outcome.FINISHED, as_event(report))
 
     def _finish(self, performance: Performance, outcome: Outcome, data: dict[str, object]) -> None:
-        self._inbox.finish(performance.taken.seq, outcome, data)
+        self._note(self._inbox.finish(performance.taken.seq, outcome, data))
         self._now = None
         self.nudge()
+
+    def _note(self, change: Future[Any]) -> None:
+        """A change that nobody waits for; should it not be kept, the log says so."""
+        change.add_done_callback(_complain)
 
     def _tell(self) -> None:
         speaking = self._now.taken.line if self._now is not None and self._now.sounds else None
@@ -211,6 +274,11 @@ class Conductor(Rounds):
         if sheet != self._sheet:
             self._sheet = sheet
             self._on_change()
+
+
+def _complain(change: Future[Any]) -> None:
+    if (error := change.exception()) is not None:
+        log.error("the inbox did not keep what became of a line: %s", error)
 
 
 def as_event(report: Report) -> dict[str, object]:

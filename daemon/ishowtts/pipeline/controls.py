@@ -6,15 +6,18 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from concurrent.futures import Future
+from typing import TypeVar
 
-from ishowtts.errors import CommandError
+from ishowtts.errors import CommandError, IShowError
 from ishowtts.inbox import Inbox
 from ishowtts.pipeline.conductor import Conductor
 from ishowtts.playback.player import Player
-from ishowtts.speech import Command, Event, timestamp
+from ishowtts.speech import Command, Event, Line, timestamp
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Controls:
@@ -29,7 +32,7 @@ class Controls:
         self._conductor = conductor
         self._player = player
         self._on_change = on_change
-        self._words: dict[str, Callable[[Command], str]] = {
+        self._words: dict[str, Callable[[Command], str | Future[str]]] = {
             "skip": self._skip,
             "stop": self._stop,
             "pause": lambda _: self._set_paused(True),
@@ -54,11 +57,14 @@ class Controls:
 
     def _obey(self, command: Command) -> None:
         try:
-            detail = self._words[command.command](command)
+            done = self._words[command.command](command)
         except CommandError as error:
             self._answer_to(command, False, str(error))
+            return
+        if isinstance(done, str):
+            self._answer_to(command, True, done)
         else:
-            self._answer_to(command, True, detail)
+            done.add_done_callback(lambda told: self._answer_with(command, told))
 
     def _skip(self, _: Command) -> str:
         line = self._conductor.cancel_current("skip")
@@ -66,30 +72,35 @@ class Controls:
             raise CommandError("nothing is being spoken")
         return f"line {line.id} was skipped"
 
-    def _stop(self, _: Command) -> str:
+    def _stop(self, _: Command) -> Future[str]:
         current = self._conductor.cancel_current("stop")
         waiting = self._inbox.cancel_waiting("stop")
-        return f"{waiting + (current is not None)} lines were cancelled"
+        return _then(waiting, lambda count: f"{count + (current is not None)} lines were cancelled")
 
-    def _cancel(self, command: Command) -> str:
+    def _cancel(self, command: Command) -> Future[str]:
         if command.line_id is None:
             raise CommandError('cancel needs the id of a line, as in {"command": "cancel", "id": "…"}')
         speaking = self._conductor.on_the_air()
-        cancelled = self._inbox.cancel_waiting("cancel", command.line_id)
-        if speaking is not None and speaking.id == command.line_id:
+        ours = speaking is not None and speaking.id == command.line_id
+        if ours:
             self._conductor.cancel_current("cancel")
-            cancelled += 1
-        if not cancelled:
-            raise CommandError(f"no line with the id {command.line_id!r} is waiting or being spoken")
-        return f"{cancelled} lines were cancelled"
 
-    def _replay(self, _: Command) -> str:
-        last = self._inbox.last_spoken()
-        if last is None:
-            raise CommandError("nothing has been spoken yet")
-        again = replace(last, id=uuid.uuid4().hex, reply_to=None, ttl_s=None)
-        self._inbox.accept([again])
-        return f"line {last.id} is said again as {again.id}"
+        def tell(waiting: int) -> str:
+            if not waiting + ours:
+                raise CommandError(f"no line with the id {command.line_id!r} is waiting or being spoken")
+            return f"{waiting + ours} lines were cancelled"
+
+        return _then(self._inbox.cancel_waiting("cancel", command.line_id), tell)
+
+    def _replay(self, _: Command) -> Future[str]:
+        new_id = uuid.uuid4().hex
+
+        def tell(last: Line | None) -> str:
+            if last is None:
+                raise CommandError("nothing has been spoken yet")
+            return f"line {last.id} is said again as {new_id}"
+
+        return _then(self._inbox.replay(new_id), tell)
 
     def _set_paused(self, paused: bool) -> str:
         self._conductor.set_paused(paused)
@@ -106,6 +117,11 @@ class Controls:
         self._player.set_volume(volume)
         self._inbox.remember("volume", str(volume))
         self._on_change()
+        self._answer("volume", None, True, f"the volume is {volume}", None)
+
+    def _answer_with(self, command: Command, told: Future[str]) -> None:
+        error = told.exception()
+        self._answer_to(command, error is None, told.result() if error is None else str(error))
 
     def _answer_to(self, command: Command, ok: bool, detail: str) -> None:
         self._answer(command.command, command.line_id, ok, detail, command.transaction)
@@ -114,3 +130,17 @@ class Controls:
         log.info("command %s: %s", word or "?", detail)
         data = {"command": word, "ok": ok, "detail": detail, "transaction": transaction}
         self._inbox.record(Event(timestamp(time.time()), line_id or "", "command", data))
+
+
+def _then(change: Future[T], tell: Callable[[T], str]) -> Future[str]:
+    """The sentence that tells what a change of the inbox gave, once it is kept; CommandError: it gave nothing."""
+    told: Future[str] = Future()
+
+    def done(change: Future[T]) -> None:
+        try:
+            told.set_result(tell(change.result()))
+        except IShowError as error:
+            told.set_exception(error)
+
+    change.add_done_callback(done)
+    return told

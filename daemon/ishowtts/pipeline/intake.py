@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
+from dataclasses import dataclass, replace
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import Inbox
+from ishowtts.inbox import Inbox, settled
 from ishowtts.pipeline.rounds import Rounds
-from ishowtts.speech import Line, Reason, Rejection
+from ishowtts.speech import Arrival, Line, Reason, Rejection
 
 log = logging.getLogger(__name__)
 
@@ -19,45 +19,73 @@ _WAITING = 4096
 _RETRY_S = 1.0
 _IDLE_S = 60.0
 
-Arrival = tuple["Line | Rejection", Callable[[], None]]
+Then = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _Session:
+    """Stands between the arrivals of one session with the broker and those of the next."""
+
+    name: str
+    resumed: bool
 
 
 class Intake(Rounds):
     """The thread `intake`: a commit for each group of arrivals, then their acknowledgements.
 
     What cannot be committed is not acknowledged: it is tried again, and the broker keeps it meanwhile.
+
+    Args:
+        admit: the policies: a line as it is to be spoken, or why it is not. Called once a line, in order.
     """
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, admit: Callable[[Line], Line | Rejection]) -> None:
         super().__init__("intake")
         self._inbox = inbox
-        self._waiting: deque[Arrival] = deque()
+        self._admit = admit
+        self._waiting: deque[tuple[Arrival | _Session, Then]] = deque()
+        self._group: list[tuple[Arrival, Then]] = []
 
-    def offer(self, arrival: Line | Rejection, ack: Callable[[], None]) -> None:
+    def offer(self, arrival: Arrival, ack: Then) -> None:
         """Take one arrival. Never blocks.
 
         mosquitto 2.0.11 ignores a receive maximum, so the bound is our own: past it a line becomes its rejection.
         """
-        if isinstance(arrival, Line) and len(self._waiting) >= _WAITING:
+        line = arrival.what
+        if isinstance(line, Line) and len(self._waiting) >= _WAITING:
             detail = f"more than {_WAITING} lines arrived faster than the disk takes them; send fewer at once"
-            arrival = Rejection(arrival.id, Reason.QUEUE_FULL, detail, arrival.reply_to)
+            arrival = replace(arrival, what=Rejection(line.id, Reason.QUEUE_FULL, detail, line.reply_to))
         self._waiting.append((arrival, ack))
+        self.nudge()
+
+    def begin_session(self, name: str, resumed: bool, then: Then) -> None:
+        """A connection stands; `then` is called once the inbox knows which session its deliveries belong to."""
+        self._waiting.append((_Session(name, resumed), then))
         self.nudge()
 
     def look(self, last: bool) -> float:
         """Commit what has arrived."""
-        return _IDLE_S if self._commit_all() else _RETRY_S
+        try:
+            while self._group or self._waiting:
+                self._commit_some()
+        except InboxError as error:
+            log.error("%d lines wait to be stored: %s", len(self._group) + len(self._waiting), error)
+            return _RETRY_S
+        return _IDLE_S
 
-    def _commit_all(self) -> bool:
-        """Commit until nothing waits; False where the inbox refuses."""
-        while self._waiting:
-            group = list(islice(self._waiting, _GROUP))
-            try:
-                self._inbox.accept([arrival for arrival, _ in group])
-            except InboxError as error:
-                log.error("%d lines wait to be stored: %s", len(self._waiting), error)
-                return False
-            for _, ack in group:
-                self._waiting.popleft()
-                ack()
-        return True
+    def _commit_some(self) -> None:
+        """The next group of arrivals, or a session's beginning."""
+        if not self._group and isinstance(session := self._waiting[0][0], _Session):
+            settled(self._inbox.begin_session(session.name, session.resumed))
+            self._waiting.popleft()[1]()
+            return
+        while self._waiting and len(self._group) < _GROUP and isinstance(arrival := self._waiting[0][0], Arrival):
+            self._group.append((self._admitted(arrival), self._waiting.popleft()[1]))
+        settled(self._inbox.accept([arrival for arrival, _ in self._group]))
+        group, self._group = self._group, []
+        for _, ack in group:
+            ack()
+
+    def _admitted(self, arrival: Arrival) -> Arrival:
+        line = arrival.what
+        return replace(arrival, what=self._admit(line)) if isinstance(line, Line) else arrival

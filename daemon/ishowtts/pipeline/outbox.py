@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import Inbox
+from ishowtts.inbox import Inbox, settled
 from ishowtts.pipeline.rounds import Rounds
 from ishowtts.speech import Event
 
@@ -41,7 +41,7 @@ class Outbox(Rounds):
     def _flush(self) -> bool:
         """Send until nothing is left; False where the broker did not take all."""
         try:
-            while numbered := self._inbox.unsent(_GROUP):
+            while numbered := settled(self._inbox.unsent(_GROUP)):
                 self._tell(numbered)
                 confirmed = self._send([event for _, event in numbered], _CONFIRM_S)
                 self._inbox.sent([number for number, _ in numbered[:confirmed]])

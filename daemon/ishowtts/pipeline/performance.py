@@ -8,7 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
-from ishowtts import text
 from ishowtts.errors import SpeakerError, SynthesisError
 from ishowtts.inbox import Taken
 from ishowtts.pipeline.cast import Part
@@ -19,7 +18,7 @@ from ishowtts.speech import Report, Segment, Utterance
 
 @dataclass(frozen=True)
 class _Planned:
-    """A segment, and where it begins in the cleaned text of its line, in characters."""
+    """A segment, and where it begins in the text that is read aloud, in characters."""
 
     segment: Segment
     position: int
@@ -49,13 +48,25 @@ class Performance:
     Args:
         taken: the line, and how much of it was heard before.
         part: who speaks it.
+        read: the text as it is read aloud.
         synthesis: runs one job at a time, off the caller's thread.
         ring: wakes the caller.
     """
 
-    def __init__(self, taken: Taken, part: Part, player: Player, synthesis: Executor, ring: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        taken: Taken,
+        part: Part,
+        player: Player,
+        *,
+        read: Callable[[Taken], str],
+        synthesis: Executor,
+        ring: Callable[[], None],
+    ) -> None:
         self.taken = taken
+        self.spoken = taken.spoken
         self._part = part
+        self._read = read
         self._player = player
         self._synthesis = synthesis
         self._ring = ring
@@ -69,7 +80,7 @@ class Performance:
 
     @property
     def position(self) -> int:
-        """Where in the cleaned text the segment begins that is being heard, or is the next to be heard.
+        """Where in `spoken` the segment begins that is being heard, or is the next to be heard.
 
         Segments are no measure of that: another engine, or the next start, may cut the text elsewhere.
         """
@@ -133,7 +144,9 @@ class Performance:
 
     def _cut_into_segments(self) -> list[_Planned]:
         line, position = self.taken.line, self.taken.position
-        whole = text.clean(line.text)
+        if self.spoken is None:
+            self.spoken = self._read(self.taken)
+        whole = self.spoken
         parts = self._part.cut(line, whole[position:])
         plan = []
         for i, part in enumerate(parts):

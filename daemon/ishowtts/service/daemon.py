@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from ishowtts import __version__
+from ishowtts import __version__, text
 from ishowtts.board import Board
 from ishowtts.board.pick import pick
 from ishowtts.config import Config
@@ -32,6 +32,7 @@ from ishowtts.service.librarian import Librarian
 from ishowtts.service.signal import Signal
 from ishowtts.service.snapshot import Snapshots
 from ishowtts.service.state import Facts, compose
+from ishowtts.speech import Priority
 from ishowtts.systemd import Notifier
 from ishowtts.telemetry import Telemetry
 
@@ -68,7 +69,6 @@ class Daemon:
         self._changed = Signal()  # a line, an engine, the device or a level
         self._events_came = Signal()
         self._notifier = Notifier()
-        self._troubles: list[str] = []
         self._board: Board = pick(config.board.source, config.board.sysfs_root)
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
@@ -82,13 +82,15 @@ class Daemon:
             self._inbox,
             self._company.cast,
             self._player,
+            read=lambda taken: text.clean(taken.line.text),
             available=self._company.available,
+            minimum=lambda: Priority.LOW,
             paused=self._inbox.recall("paused") == "1",
             on_change=self._changed,
             on_report=self._telemetry.record,
         )
         self._controls = Controls(self._inbox, self._conductor, self._player, self._levels_changed)
-        self._intake = Intake(self._inbox)
+        self._intake = Intake(self._inbox, lambda line: line)
         self._link = self._make_link()
         self._outbox = Outbox(self._inbox, self._link.send_events, Journal(self._telemetry, config.log.private).tell)
         snapshots = Snapshots(self._telemetry, self._inbox, self._player, self._company, self._link)
@@ -166,18 +168,24 @@ class Daemon:
 
     def _open_inbox(self) -> Inbox:
         queue = self._config.queue
-        limits = InboxLimits(queue.max_lines, queue.max_age_s, queue.dedup_s, queue.history_days)
+        limits = InboxLimits(
+            max_lines=queue.max_lines,
+            max_age_s=queue.max_age_s,
+            dedup_s=queue.dedup_s,
+            history_days=queue.history_days,
+            history_lines=queue.history_lines,
+            after_crash=queue.after_crash,
+        )
         path = self._config.state_dir / "inbox.sqlite"
         with suppress(OSError):  # the inbox says what is wrong with the folder, and goes on in memory
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            inbox, warning = Inbox.open_or_replace(path, limits, on_lines=self._changed, on_events=self._events_came)
+            inbox = Inbox(path, limits, on_lines=self._changed, on_events=self._events_came)
         except InboxError as error:
             raise FatalError(str(error)) from error
         self._stack.callback(inbox.close)
-        if warning:
-            log.error("%s", warning)
-            self._troubles.append(warning)
+        if inbox.trouble:
+            log.error("%s", inbox.trouble)
         return inbox
 
     def _make_player(self) -> Player:
@@ -193,6 +201,7 @@ class Daemon:
     def _make_link(self) -> MqttLink:
         handlers = Handlers(
             on_arrival=self._intake.offer,
+            on_session=self._intake.begin_session,
             on_command=self._controls.command,
             on_command_fault=self._controls.refused,
             on_volume=self._controls.volume,
@@ -210,7 +219,7 @@ class Daemon:
     def _state(self) -> dict[str, Any]:
         lost = self._player.status().lost
         troubles = [
-            *self._troubles,
+            *([self._inbox.trouble] if self._inbox.trouble else []),
             *([self._lead.trouble] if self._lead.trouble else []),
             *([lost] if lost else []),
         ]
@@ -255,8 +264,9 @@ class Daemon:
 
     def _fault(self) -> str | None:
         """What keeps the appliance from doing its job and only a restart mends; `None` while all is well."""
-        if not self._player.alive():
-            return "the thread playback has ended"
+        for name, lives in (("playback", self._player.alive()), ("inbox", self._inbox.alive())):
+            if not lives:
+                return f"the thread {name} has ended"
         for part in (self._conductor, self._intake, self._outbox, self._herald, self._librarian):
             if not part.alive():
                 return f"the thread {part.name} has ended"

@@ -1,0 +1,207 @@
+"""Where the inbox is kept: in its file, in a fresh one beside a damaged one, or in memory while the disk refuses."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from ishowtts.errors import InboxError
+from ishowtts.inbox.clock import Clock
+from ishowtts.inbox.moving import append_live, copy_live, replace_live
+from ishowtts.inbox.store import (
+    Damaged,
+    InUse,
+    lock,
+    open_file,
+    open_memory,
+    open_to_rescue,
+    set_aside,
+    translated,
+)
+
+log = logging.getLogger(__name__)
+
+_RETURN_S = 10.0
+
+
+class Keeper:
+    """Owns the connection. One thread at a time uses it, and calls the methods.
+
+    Args:
+        path: the file; `None` keeps everything in memory, and that is meant.
+
+    Attributes:
+        connection: for the next transaction; another one after `flee` and `come_back`.
+        durable: whether a commit is on disk.
+        trouble: what had to give, for the operator; `None` while all is well.
+
+    Raises:
+        InUse: another daemon has the file open. What else may be wrong with it is told in `trouble`.
+    """
+
+    def __init__(self, path: Path | None, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._guard: int | None = None
+        self._copied = False  # whether the file still holds what the memory began with
+        self._return_at = 0.0
+        self.durable = False
+        self.trouble: str | None = None
+        if path is None:
+            self.connection = open_memory()
+        else:
+            self._open(path)
+        with self.transaction():
+            move_to_this_boot(self.connection, self._clock)
+
+    @property
+    def away(self) -> bool:
+        """Whether everything is in memory although there is a file for it."""
+        return self._path is not None and not self.durable
+
+    @contextmanager
+    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """Committed when it has returned, undone when it raises. Raises InboxError where the file refuses.
+
+        Args:
+            durable: have it on disk, and all that was committed before; else it may be lost in a power cut.
+        """
+        connection = self.connection
+        with translated(self._path):
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # A full disk has rolled back by itself already.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def flee(self, error: InboxError) -> None:
+        """The file refused: all that lives goes on in a fresh one where it was damaged, else in memory.
+
+        Raises:
+            InboxError: there is nowhere left to go.
+        """
+        if self._path is None or self.away:
+            raise error
+        old = self.connection
+        if not (isinstance(error, Damaged) and self._start_afresh(self._path, old, error)):
+            self._go_to_memory(error, copied=not isinstance(error, Damaged))
+            _fill(self.connection, old)
+        log.error("%s", self.trouble)
+        with suppress(sqlite3.Error):
+            old.close()
+
+    def due_back(self) -> bool:
+        """Whether it is time to try the file again."""
+        return self.away and time.monotonic() >= self._return_at
+
+    def come_back(self) -> None:
+        """Try to go on in the file; without success all stays in memory. No line may be on the air: numbers change."""
+        if self._path is None or not self.away:
+            return
+        memory, trouble, copied = self.connection, self.trouble, self._copied
+        try:
+            self._open_file(self._path)
+            with self.transaction() as file:
+                move_to_this_boot(file, self._clock)
+                (replace_live if copied else append_live)(memory, file)
+        except InboxError as error:
+            log.debug("the inbox stays in memory: %s", error)
+            if self.connection is not memory:
+                self.connection.close()
+            self.connection, self.trouble, self.durable = memory, trouble, False
+            self._return_at = time.monotonic() + _RETURN_S
+        else:
+            memory.close()
+            log.warning("the inbox %s is in use again", self._path)
+
+    def close(self) -> None:
+        """Close the file and let go of its lock."""
+        with suppress(sqlite3.Error):
+            self.connection.close()
+        if self._guard is not None:
+            os.close(self._guard)
+            self._guard = None
+
+    def _open(self, path: Path) -> None:
+        try:
+            self._open_file(path)
+        except InUse:
+            raise
+        except InboxError as error:
+            self._go_to_memory(error, copied=False)
+
+    def _open_file(self, path: Path) -> None:
+        """Open the file, or a fresh one in place of a damaged one."""
+        if self._guard is None:
+            self._guard = lock(path)
+        self.trouble = None
+        try:
+            self.connection = open_file(path)
+        except Damaged as damage:
+            self._replace(path, damage, None)
+        self.durable = True
+
+    def _start_afresh(self, path: Path, old: sqlite3.Connection, damage: Damaged) -> bool:
+        try:
+            self._replace(path, damage, old)
+        except InboxError as error:
+            log.error("no fresh inbox can be begun: %s", error)
+            return False
+        return True
+
+    def _replace(self, path: Path, damage: Damaged, old: sqlite3.Connection | None) -> None:
+        """Set the damaged file aside and begin a fresh one with what can still be read of it, if need be anew."""
+        aside = set_aside(path, f"corrupt-{int(time.time())}")
+        fresh = open_file(path)
+        try:
+            with translated(path):
+                if old is not None:
+                    _fill(fresh, old)
+                else:
+                    with closing(open_to_rescue(aside)) as reader:
+                        _fill(fresh, reader)
+        except BaseException:
+            fresh.close()
+            raise
+        self.connection = fresh
+        self.trouble = f"{damage}. It is now {aside}; a fresh one holds what could be read of it"
+
+    def _go_to_memory(self, error: InboxError, *, copied: bool) -> None:
+        self.connection = open_memory()
+        self.durable, self._copied = False, copied
+        self.trouble = f"{error}. Until then lines wait in memory only: a restart loses them"
+        self._return_at = time.monotonic() + _RETURN_S
+
+
+def move_to_this_boot(db: sqlite3.Connection, clock: Clock) -> None:
+    """After a boot go on counting ages where they stood when the last one was seen for the last time.
+
+    How long the machine was off is not known: its wall clock may still be wrong. The caller commits.
+    """
+    seen = dict(db.execute("SELECT key, value FROM settings WHERE key IN ('.boot_id', '.seen_s')").fetchall())
+    if seen.get(".boot_id") not in (None, clock.boot_id):
+        shift_s = clock.since_boot_s() - float(seen[".seen_s"])
+        db.execute("UPDATE lines SET born_s = born_s + ?, deadline_s = deadline_s + ?", (shift_s, shift_s))
+    remember(db, ".boot_id", clock.boot_id)
+    remember(db, ".seen_s", repr(clock.since_boot_s()))
+
+
+def remember(db: sqlite3.Connection, key: str, value: str) -> None:
+    """Keep one setting. The caller commits."""
+    db.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (key, value))
+
+
+def _fill(fresh: sqlite3.Connection, old: sqlite3.Connection) -> None:
+    fresh.execute("BEGIN IMMEDIATE")
+    copy_live(old, fresh)
+    fresh.execute("COMMIT")

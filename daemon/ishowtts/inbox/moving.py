@@ -1,0 +1,67 @@
+"""What lives in an inbox, carried from one database to another."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+
+_KEPT_ENDED = 5000  # ended lines that go along: for duplicates, and for `replay`
+
+_LIVE = {
+    "lines": "SELECT * FROM lines WHERE state IN ('waiting', 'speaking') ORDER BY seq",
+    "outbox": "SELECT * FROM outbox ORDER BY number",
+    "deliveries": "SELECT * FROM deliveries",
+    "settings": "SELECT * FROM settings",
+}
+_ENDED = "SELECT * FROM lines WHERE ended_n > 0 ORDER BY ended_n DESC LIMIT ?"
+_COUNTERS = "SELECT name, seq FROM sqlite_sequence"
+
+
+def copy_live(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Copy what is open, unsent or remembered into an empty database, as far as the source can be read.
+
+    Numbers stay as they are. The caller commits.
+    """
+    for table, query in _LIVE.items():
+        _copy(table, _readable(source, query), target)
+    _copy("lines", _readable(source, _ENDED, _KEPT_ENDED), target)
+    for row in _readable(source, _COUNTERS):
+        target.execute("DELETE FROM sqlite_sequence WHERE name = ?", (row["name"],))
+        target.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", tuple(row))
+
+
+def replace_live(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Bring a copy back to where it was made: what was open there is as it is here. The caller commits."""
+    target.execute("DELETE FROM lines WHERE state IN ('waiting', 'speaking')")
+    for table in ("outbox", "deliveries"):
+        target.execute(f"DELETE FROM {table}")  # noqa: S608  a name of our own
+    copy_live(source, target)
+
+
+def append_live(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Add lines and events to a database that knows nothing of them, behind its own. The caller commits."""
+    target.execute("UPDATE lines SET state = 'waiting' WHERE state = 'speaking'")
+    _copy("lines", source.execute("SELECT * FROM lines ORDER BY seq").fetchall(), target, without="seq")
+    _copy("outbox", source.execute(_LIVE["outbox"]).fetchall(), target, without="number")
+    _copy("settings", source.execute(_LIVE["settings"]).fetchall(), target)
+
+
+def _copy(table: str, rows: Sequence[sqlite3.Row], target: sqlite3.Connection, without: str | None = None) -> None:
+    known = {column[1] for column in target.execute(f"PRAGMA table_info({table})")}
+    for row in rows:
+        columns = [name for name in row.keys() if name in known and name != without]  # noqa: SIM118  no dict
+        marks = ", ".join("?" * len(columns))
+        target.execute(
+            f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608  checked above
+            [row[name] for name in columns],
+        )
+
+
+def _readable(source: sqlite3.Connection, query: str, *parameters: int) -> list[sqlite3.Row]:
+    """The rows up to the first that cannot be read."""
+    rows: list[sqlite3.Row] = []
+    with suppress(sqlite3.Error):
+        for row in source.execute(query, parameters):
+            rows.append(row)
+    return rows
