@@ -75,10 +75,10 @@ class Settled:
 class House:
     """A state folder, and the one inbox open in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **limits: Any) -> None:
         self.folder = folder
         self.clock = HandClock()
-        self.limits = InboxLimits(max_lines=4, max_age_s=900, dedup_s=600, history_days=30)
+        self.limits = InboxLimits(**{"max_lines": 4, "max_age_s": 900, "dedup_s": 600, "history_days": 30, **limits})
         self.lines_rung = 0
         self.events_rung = 0
         self._lives = 0
@@ -90,8 +90,12 @@ class House:
 
     def open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        inbox = Inbox(self.path, self.limits, on_lines=self._ring_lines, on_events=self._ring_events, clock=self.clock)
-        self.inbox = Settled(inbox)
+        self.inbox = self.make_inbox()
+
+    def make_inbox(self) -> Settled:
+        return Settled(
+            Inbox(self.path, self.limits, on_lines=self._ring_lines, on_events=self._ring_events, clock=self.clock)
+        )
 
     def history(self, limit: int) -> list[HistoryEntry]:
         return read_history(self.path, limit)
@@ -126,6 +130,20 @@ def house(tmp_path: Path) -> Iterator[House]:
     house = House(tmp_path)
     yield house
     house.inbox.close()
+
+
+@pytest.fixture
+def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
+    """`make_house(merge_s=10)`: with limits of its own."""
+    made: list[House] = []
+
+    def make(**limits: Any) -> House:
+        made.append(House(tmp_path / str(len(made)), **limits))
+        return made[-1]
+
+    yield make
+    for house in made:
+        house.inbox.close()
 
 
 @pytest.fixture(scope="session")

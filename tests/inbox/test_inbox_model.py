@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ishowtts.speech import Line, Outcome, Priority, Reason, Rejection
+from ishowtts.speech import Arrival, Delivery, Line, Outcome, Priority, Reason, Rejection
 
-MAX_LINES, MAX_AGE_S, DEDUP_S, MAX_ATTEMPTS = 4, 900.0, 600.0, 2
+MAX_LINES, MAX_AGE_S, DEDUP_S, MAX_ATTEMPTS, MERGE_S = 4, 900.0, 600.0, 2, 100.0
 FINAL = {outcome.value for outcome in Outcome}
 
 
@@ -35,19 +35,21 @@ class Known:
     started: bool = False
     position: int = 0
     attempts: int = 0
+    times: int = 1
 
 
 class InboxMachine(RuleBasedStateMachine):
-    build_house: Callable[[Path], Any]
+    build_house: Callable[..., Any]
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="inbox-model-"))
-        self.house = type(self).build_house(self.folder)
+        self.house = type(self).build_house(self.folder, merge_s=MERGE_S)
         self.known: list[Known] = []
         self.expected: list[tuple[str, str]] = []
         self.received: list[tuple[str, str]] = []
         self.speaking: tuple[int, Known] | None = None
+        self.delivered: dict[int, bytes] = {}
 
     def teardown(self) -> None:
         self.house.inbox.close()
@@ -71,6 +73,14 @@ class InboxMachine(RuleBasedStateMachine):
         if any(k.line.id == line.id and k.line.text == line.text and k.age_s < DEDUP_S for k in self.known):
             self.expected.append((line.id, "duplicate"))
             return
+        for one in self.waiting():
+            alike = replace(one.line, id=line.id) == line
+            if alike and not one.started and one.age_s < MERGE_S:
+                one.times += 1
+                # It is a line of its own all the same, known by its id.
+                self.known.append(Known(line, 0.0, state="merged"))
+                self.expected.append((line.id, "merged"))
+                return
         if len(self.waiting()) >= MAX_LINES:
             low = [k for k in self.waiting() if k.line.priority is Priority.LOW and not k.started]
             if not low:
@@ -94,29 +104,46 @@ class InboxMachine(RuleBasedStateMachine):
             )
             | st.just(Rejection("bad", Reason.EMPTY, "it is empty")),
             max_size=5,
-        )
+        ),
+        deliveries=st.lists(
+            st.none() | st.builds(Delivery, st.integers(1, 3), st.sampled_from([b"x", b"y"]), st.booleans()),
+            min_size=5,
+            max_size=5,
+        ),
     )
-    def accept(self, arrivals: list[Line | Rejection]) -> None:
+    def accept(self, arrivals: list[Line | Rejection], deliveries: list[Delivery | None]) -> None:
         self.expire()
-        for arrival in arrivals:
+        for arrival, delivery in zip(arrivals, deliveries, strict=False):
+            if delivery is not None:
+                if delivery.again and self.delivered.get(delivery.packet_id) == delivery.digest:
+                    continue
+                self.delivered[delivery.packet_id] = delivery.digest
             if isinstance(arrival, Line):
                 self.arrive(arrival)
             else:
                 self.expected.append((arrival.id, "rejected"))
-        self.house.inbox.accept(arrivals)
+        self.house.inbox.accept([Arrival(*both) for both in zip(arrivals, deliveries, strict=False)])
+
+    @rule(resumed=st.booleans())
+    def session(self, resumed: bool) -> None:
+        if not (resumed and self.house.inbox.recall(".session") == "s"):
+            self.delivered.clear()
+        self.house.inbox.begin_session("s", resumed)
 
     @precondition(lambda self: self.speaking is None)
-    @rule()
-    def take(self) -> None:
+    @rule(minimum=st.sampled_from([Priority.LOW, Priority.LOW, Priority.HIGH]))
+    def take(self, minimum: Priority) -> None:
         self.expire()
-        taken = self.house.inbox.take()
-        if not self.waiting():
+        taken = self.house.inbox.take(minimum)
+        may = [one for one in self.waiting() if one.line.priority >= minimum or one.started]
+        if not may:
             assert taken is None
             return
-        best = max(self.waiting(), key=lambda one: one.line.priority)  # the first of equals is the oldest
+        best = max(may, key=lambda one: one.line.priority)  # the first of equals is the oldest
         best.state = "speaking"
         best.attempts += 1
         assert (taken.line, taken.position, taken.attempts) == (best.line, best.position, best.attempts)
+        assert taken.times == best.times
         assert taken.queue_s == pytest.approx(best.age_s, abs=1e-3)
         self.speaking = (taken.seq, best)
 
@@ -211,12 +238,12 @@ class InboxMachine(RuleBasedStateMachine):
     @invariant()
     def each_accepted_line_has_exactly_one_final_event_or_is_open(self) -> None:
         names = [name for _, name in self.expected]
-        final = sum(name in FINAL for name in names) - names.count("rejected")
+        final = sum(name in FINAL for name in names) - names.count("rejected") - names.count("merged")
         still_open = len(self.waiting()) + (self.speaking is not None)
         assert names.count("accepted") == final + still_open
 
 
-def test_any_course_of_events_is_the_models(build_house: Callable[[Path], Any]) -> None:
+def test_any_course_of_events_is_the_models(build_house: Callable[..., Any]) -> None:
     machine = type("Machine", (InboxMachine,), {"build_house": staticmethod(build_house)})
     run_state_machine_as_test(
         machine, settings=settings(max_examples=100, stateful_step_count=40, deadline=None, database=None)

@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 
+_MOST_LINES = 1 << 40
 _KEPT_ENDED = 5000  # ended lines that go along: for duplicates, and for `replay`
 
+# Without an index (that is what the + says), so that each row is had as soon as its page is read.
+_OPEN = "SELECT * FROM lines WHERE seq > ? AND +state IN ('waiting', 'speaking') ORDER BY seq"
 _LIVE = {
-    "lines": "SELECT * FROM lines WHERE state IN ('waiting', 'speaking') ORDER BY seq",
     "outbox": "SELECT * FROM outbox ORDER BY number",
     "deliveries": "SELECT * FROM deliveries",
     "settings": "SELECT * FROM settings",
@@ -23,6 +25,7 @@ def copy_live(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
 
     Numbers stay as they are. The caller commits.
     """
+    _copy("lines", _readable_lines(source), target)
     for table, query in _LIVE.items():
         _copy(table, _readable(source, query), target)
     _copy("lines", _readable(source, _ENDED, _KEPT_ENDED), target)
@@ -56,6 +59,22 @@ def _copy(table: str, rows: Sequence[sqlite3.Row], target: sqlite3.Connection, w
             f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608  checked above
             [row[name] for name in columns],
         )
+
+
+def _readable_lines(source: sqlite3.Connection) -> list[sqlite3.Row]:
+    """The open lines before, between and behind what cannot be read."""
+    rows: list[sqlite3.Row] = []
+    after, step = 0, 1
+    while step < _MOST_LINES:
+        try:
+            for row in source.execute(_OPEN, (after,)):
+                rows.append(row)
+                after, step = row["seq"], 1
+        except sqlite3.Error:
+            after, step = after + step, step * 2
+        else:
+            break
+    return rows
 
 
 def _readable(source: sqlite3.Connection, query: str, *parameters: int) -> list[sqlite3.Row]:

@@ -1,0 +1,157 @@
+"""Disks that are full, files that are damaged: lines are accepted and spoken all the same, and nothing is forgotten."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ishowtts.inbox import keeper
+from ishowtts.speech import Line, Outcome, Priority
+from support.waiting import eventually
+
+House = Any  # of conftest.py
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 1 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"only root may mount a small disk ({mounted.stderr.strip()})")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.fixture
+def quick_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "_RETURN_S", 0.1)
+
+
+def fill(disk: Path) -> Path:
+    """Leave no room at all."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (65_536, 4096, 512, 1):
+            try:
+                while True:
+                    file.write(os.urandom(size))
+            except OSError:
+                continue
+    return filler
+
+
+def accept_until_it_flees(house: House) -> list[str]:
+    """SQLite has some room left in the pages that it holds."""
+    sent = []
+    while house.inbox.durable:
+        sent.append(f"late-{len(sent)}")
+        house.inbox.accept([Line(sent[-1], sent[-1] + "x" * 2000)])
+    return sent
+
+
+def test_on_a_full_disk_lines_go_on_in_memory_and_say_so(
+    build_house: Callable[..., House], small_disk: Path, quick_return: None
+) -> None:
+    house = build_house(small_disk, max_lines=1000)
+    house.inbox.accept([Line("a", "first"), Line("b", "second"), Line("c", "third", priority=Priority.HIGH)])
+    house.inbox.remember("volume", "30")
+    spoken = house.inbox.take()
+    filler = fill(small_disk)
+    late = accept_until_it_flees(house)
+
+    assert "memory only" in house.inbox.trouble
+    assert "room" in house.inbox.trouble
+    [*_, (_, event)] = house.inbox.unsent(1000)
+    assert (event.event, event.id, event.data["durable"]) == ("accepted", late[-1], False)
+    house.inbox.finish(spoken.seq, Outcome.FINISHED, {})
+    assert [house.inbox.take().line.id for _ in range(2)] == ["a", "b"]
+    assert house.inbox.recall("volume") == "30"
+    events = [(event.id, event.event) for _, event in house.inbox.unsent(1000)]
+    assert events == [
+        *((name, "accepted") for name in ["a", "b", "c", *late]),
+        ("c", "finished"),
+    ]
+
+    for seq in (1, 2):
+        house.inbox.finish(seq, Outcome.FINISHED, {})
+    filler.unlink()
+    eventually(lambda: house.inbox.durable, "the return to the disk")
+    assert house.inbox.trouble is None
+    house.restart()
+    assert house.inbox.depth() == len(late)
+    assert [house.inbox.take().line.id for _ in late] == late
+    assert {entry.id: entry.outcome for entry in house.history(99)}["a"] is Outcome.FINISHED
+    assert [event.id for _, event in house.inbox.unsent(1000)][-2:] == ["a", "b"]
+    house.inbox.close()
+
+
+def test_what_a_folder_refused_at_the_start_is_kept_once_it_can_be(
+    build_house: Callable[..., House], tmp_path: Path, quick_return: None
+) -> None:
+    house = build_house(tmp_path)
+    house.inbox.close()
+    blocker = tmp_path / "blocker"
+    blocker.write_text("no folder")
+    house.path.parent.rename(tmp_path / "aside")
+    house.path.parent.symlink_to(blocker)
+    house.inbox = house.make_inbox()
+    assert "memory only" in house.inbox.trouble
+    house.inbox.accept([Line("a", "hello")])
+    house.path.parent.unlink()
+    house.path.parent.mkdir()
+    eventually(lambda: house.inbox.durable, "the return to the disk")
+    house.restart()
+    assert house.inbox.take().line.id == "a"
+    house.inbox.close()
+
+
+def test_lines_of_the_file_come_before_those_that_waited_in_memory(
+    build_house: Callable[..., House], small_disk: Path, quick_return: None
+) -> None:
+    house = build_house(small_disk, max_lines=1000)
+    house.inbox.accept([Line("a", "hello")])
+    seq = house.inbox.take().seq
+    house.inbox.reached(seq, 3)
+    house.inbox.close()
+    lock = house.path.with_name("inbox.sqlite.lock")
+    lock.unlink()
+    lock.mkdir()
+    house.open()
+    assert not house.inbox.durable
+    house.inbox.accept([Line("b", "hello")])
+    lock.rmdir()
+    eventually(lambda: house.inbox.durable, "the return to the disk")
+    taken = [house.inbox.take() for _ in range(2)]
+    assert [(one.line.id, one.position) for one in taken] == [("a", 3), ("b", 0)]
+    assert [event.id for _, event in house.inbox.unsent()] == ["a", "b"]
+    house.inbox.close()
+
+
+def test_a_file_damaged_under_the_daemon_is_replaced_with_what_lives(make_house: Callable[..., House]) -> None:
+    house = make_house(max_lines=10_000)
+    house.inbox.remember("volume", "30")
+    house.inbox.accept([Line(f"{n}", f"{n}" + "x" * 3000) for n in range(2000)])
+    house.restart()
+    spoken = house.inbox.take()
+    path = house.path
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(os.urandom(400_000))
+    cancelled = house.inbox.cancel_waiting("test")
+    assert "corrupt-" in house.inbox.trouble
+    assert house.inbox.durable
+    assert 500 < cancelled < 2000, "what stood before the damage"
+    house.inbox.accept([Line("new", "hello")])
+    house.inbox.finish(spoken.seq, Outcome.FINISHED, {})
+    assert house.inbox.recall("volume") == "30"
+    house.restart()
+    assert house.inbox.take().line.id == "new"
