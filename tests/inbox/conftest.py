@@ -64,6 +64,9 @@ class Settled:
         order.withdraw()
         return settled(order.future)
 
+    def started(self, seq: int, *, muted: bool) -> None:
+        settled(self.plain.started(seq, {"muted": muted}))
+
     def reached(self, seq: int, position: int) -> None:
         settled(self.plain.reached(seq, "as it is read", position))
 

@@ -154,7 +154,7 @@ class InboxMachine(RuleBasedStateMachine):
         if not one.started:
             self.expected.append((one.line.id, "started"))
         one.started = True
-        self.house.inbox.started(seq, muted)
+        self.house.inbox.started(seq, muted=muted)
 
     @precondition(lambda self: self.speaking is not None)
     @rule(position=st.integers(0, 5))

@@ -13,7 +13,7 @@ import soundfile
 from ishowtts.engines import IsCancelled, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
-from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
+from ishowtts.inbox import Inbox, InboxLimits, Taken, read_history, settled
 from ishowtts.pipeline import Cast, Conductor
 from ishowtts.playback.player import Player
 from ishowtts.playback.wavfile import WavSpeaker
@@ -64,6 +64,24 @@ class Plug(WavSpeaker):
         super().write(block)
 
 
+class House:
+    """Its rules, which a test changes."""
+
+    def __init__(self) -> None:
+        self.least = Priority.LOW
+        self.most: int | None = None
+        self.words = clean
+
+    def minimum(self) -> Priority:
+        return self.least
+
+    def volume(self, line: Line) -> int | None:
+        return line.volume if self.most is None else self.most
+
+    def read(self, taken: Taken) -> str:
+        return self.words(taken.line.text)
+
+
 class Stage:
     """A conductor with everything that it needs, real but for the faults."""
 
@@ -73,7 +91,7 @@ class Stage:
         self.lead = Lead()
         self.plug = Plug(folder / "sound.wav", paced=paced)
         self.reports: list[Report] = []
-        self.minimum = Priority.LOW
+        self.rules = House()
         self.path = folder / "inbox.sqlite"
         self.inbox = Inbox(self.path, InboxLimits(), on_lines=self._nudge)
         stack.callback(self.inbox.close)
@@ -82,9 +100,8 @@ class Stage:
             self.inbox,
             Cast(self.lead, spare),
             self.player,
-            read=lambda taken: clean(taken.line.text),
+            self.rules,
             available=lambda: True,
-            minimum=lambda: self.minimum,
             paused=False,
             on_change=lambda: None,
             on_report=self.reports.append,
@@ -218,3 +235,62 @@ def test_a_line_begins_with_a_short_segment_once_its_engines_cost_is_known(stage
     stage.say(Line("b", line))
     assert stage.await_outcome("b") == "finished"
     assert len(stage.lead.spoken) == 2
+
+
+def test_below_the_least_priority_lines_wait_until_it_falls(stage: Stage) -> None:
+    stage.rules.least = Priority.HIGH
+    stage.say(Line("a", "one"), Line("b", "two", priority=Priority.HIGH))
+    assert stage.await_outcome("b") == "finished"
+    assert stage.outcome("a") is None
+    stage.rules.least = Priority.LOW
+    assert stage.await_outcome("a") == "finished"
+
+
+def test_an_order_is_placed_anew_when_the_least_priority_rises(stage: Stage) -> None:
+    stage.say(Line("a", "one"))
+    assert stage.await_outcome("a") == "finished"
+    stage.rules.least = Priority.HIGH
+    stage.conductor.nudge()
+    eventually(lambda: stage.conductor._next_minimum is Priority.HIGH, "the new order")
+    stage.say(Line("b", "two"), Line("c", "three", priority=Priority.HIGH))
+    assert stage.await_outcome("c") == "finished"
+    assert stage.outcome("b") is None
+
+
+def test_a_quieter_house_is_told_in_the_event(stage: Stage) -> None:
+    stage.rules.most = 30
+    stage.say(Line("a", "one", volume=80))
+    assert stage.await_outcome("a") == "finished"
+    [started] = [event for _, event in settled(stage.inbox.unsent()) if event.event == "started"]
+    assert started.data["volume"] == 30
+
+
+def test_a_line_that_goes_on_keeps_the_words_that_it_was_read_in(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, paced=True)
+        stage.rules.words = lambda text: text.replace("a segment", "one segment")
+        stage.say(Line("a", " ".join(SENTENCES[:3])))
+        eventually(lambda: len(stage.lead.spoken) == 3, "the third segment")
+        stage.rules.words = lambda text: text.upper()
+        stage.say(Line("u", "four", priority=Priority.URGENT))
+        assert stage.await_outcome("a") == "finished"
+        assert stage.lead.spoken.count("FOUR") == 1
+        assert stage.lead.spoken[-1] == "This is sentence number 2, one segment of its own."
+
+
+def test_a_command_that_comes_with_a_line_finds_it_in_the_queue_or_on_the_air(stage: Stage) -> None:
+    """Between the two no line can be overlooked."""
+    for n in range(30):
+        cancelled: list[int] = []
+
+        def stop(cancelled: list[int] = cancelled) -> None:
+            current = stage.conductor.cancel_current("stop")
+            waiting = stage.inbox.cancel_waiting("stop")
+            waiting.add_done_callback(lambda done: cancelled.append(done.result() + (current is not None)))
+
+        accepted = stage.inbox.accept([Arrival(Line(f"{n}", "one two three"))])
+        if n % 2:
+            settled(accepted)
+        stage.conductor.order(stop)
+        eventually(lambda cancelled=cancelled: cancelled, "the command")
+        assert stage.await_outcome(f"{n}") == "cancelled"

@@ -188,15 +188,19 @@ class Inbox:
 
         return self._writer.stand(enter)
 
-    def started(self, seq: int, muted: bool) -> Future[None]:
-        """Its first sound plays. Told once a line, also over interruptions; from now on it cannot expire."""
+    def started(self, seq: int, data: dict[str, Any]) -> Future[None]:
+        """Its first sound plays. Told once a line, also over interruptions; from now on it cannot expire.
+
+        Args:
+            data: what the event tells besides `queue_s`.
+        """
 
         def enter(ledger: Ledger) -> None:
             row = ledger.row(seq, SPEAKING)
             if not row["started"]:
                 ledger.update(seq, started=1)
                 queue_s = round(max(0.0, ledger.now_s - row["born_s"]), 3)
-                ledger.event(row["id"], "started", {"queue_s": queue_s, "muted": muted})
+                ledger.event(row["id"], "started", {"queue_s": queue_s, **data})
 
         return self._writer.submit(enter)
 

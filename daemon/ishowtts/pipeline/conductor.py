@@ -16,6 +16,7 @@ from ishowtts.inbox import Inbox, Order, Taken, settled
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.performance import Performance
 from ishowtts.pipeline.rounds import Rounds
+from ishowtts.pipeline.rules import Rules
 from ishowtts.playback.player import Player
 from ishowtts.speech import Line, Outcome, Priority, Report
 
@@ -37,9 +38,8 @@ class Conductor(Rounds):
     """The thread `conductor`: the only one that moves a line along. It waits for no disk, engine or device.
 
     Args:
-        read: a line's text as it is read aloud; called on the thread `synthesis`.
+        rules: of the house, about what is spoken now, how loud and in which words.
         available: whether anyone can speak now; lines wait while not.
-        minimum: the lowest priority that is spoken now.
         on_change: told, on the conductor's thread, when the sheet changed.
         on_report: told of each finished line.
     """
@@ -49,10 +49,9 @@ class Conductor(Rounds):
         inbox: Inbox,
         cast: Cast,
         player: Player,
+        rules: Rules,
         *,
-        read: Callable[[Taken], str],
         available: Callable[[], bool],
-        minimum: Callable[[], Priority],
         paused: bool,
         on_change: Callable[[], None],
         on_report: Callable[[Report], None],
@@ -61,9 +60,8 @@ class Conductor(Rounds):
         self._inbox = inbox
         self._cast = cast
         self._player = player
-        self._read = read
+        self._rules = rules
         self._available = available
-        self._minimum = minimum
         self._on_change = on_change
         self._on_report = on_report
         self._orders: deque[Callable[[], None]] = deque()
@@ -141,13 +139,13 @@ class Conductor(Rounds):
         """See that the next line is on order, if one may be spoken, and begin it once it is there."""
         if self._next is None:
             if self._may_take():
-                self._next_minimum = self._minimum()
+                self._next_minimum = self._rules.minimum()
                 self._next = self._inbox.take(self._next_minimum)
                 self._next.future.add_done_callback(lambda _: self.nudge())
             return
         if self._next.future.done():
             self._begin(self._next)
-        elif not self._may_take() or self._next_minimum != self._minimum():
+        elif not self._may_take() or self._next_minimum != self._rules.minimum():
             self._next.withdraw()
 
     def _recalled(self) -> bool:
@@ -171,7 +169,8 @@ class Conductor(Rounds):
                 taken,
                 self._cast.part(),
                 self._player,
-                read=self._read,
+                read=self._rules.read,
+                volume=self._rules.volume(taken.line),
                 synthesis=self._synthesis,
                 ring=self.nudge,
             )
@@ -214,11 +213,18 @@ class Conductor(Rounds):
             self._finish(performance, Outcome.FAILED, {"error": str(error) or "cancelled"})
         else:
             if performance.sounds and not sounded:
-                self._note(self._inbox.started(performance.taken.seq, self._player.muted))
+                self._note(self._inbox.started(performance.taken.seq, self._heard_as(performance)))
             if done:
                 self._finished(performance)
             elif performance.position > position:
                 self._reached(performance)
+
+    def _heard_as(self, performance: Performance) -> dict[str, object]:
+        """What `started` tells besides the wait: a volume only where the house has set another than the line's."""
+        told: dict[str, object] = {"muted": self._player.muted}
+        if performance.volume != performance.taken.line.volume:
+            told["volume"] = performance.volume
+        return told
 
     def _died(self, performance: Performance, error: WorkerDied) -> None:
         """Nobody else could go on: the line has one more try with the next worker, since it may be what kills them."""

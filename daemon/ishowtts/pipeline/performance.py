@@ -49,6 +49,7 @@ class Performance:
         taken: the line, and how much of it was heard before.
         part: who speaks it.
         read: the text as it is read aloud.
+        volume: of this line, 0 to 100; `None`: that of the appliance.
         synthesis: runs one job at a time, off the caller's thread.
         ring: wakes the caller.
     """
@@ -60,11 +61,13 @@ class Performance:
         player: Player,
         *,
         read: Callable[[Taken], str],
+        volume: int | None = None,
         synthesis: Executor,
         ring: Callable[[], None],
     ) -> None:
         self.taken = taken
         self.spoken = taken.spoken
+        self.volume = volume
         self._part = part
         self._read = read
         self._player = player
@@ -163,8 +166,8 @@ class Performance:
             return
         job, self._rendering = self._rendering, None
         utterance = job.result()
-        before, volume = self._heard.last, self.taken.line.volume
-        gain = 1.0 if volume is None else self._player.gain_of(volume)
+        before = self._heard.last
+        gain = 1.0 if self.volume is None else self._player.gain_of(self.volume)
         # Between two engines nothing matches: their segments stand one behind the other.
         seam_s = self._part.seam_s if before is not None and before.engine == utterance.engine else 0.0
         playing = self._player.play(utterance.samples, utterance.rate_hz, gain=gain, seam_s=seam_s)

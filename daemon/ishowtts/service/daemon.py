@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from ishowtts import __version__, text
+from ishowtts import __version__
 from ishowtts.board import Board
 from ishowtts.board.pick import pick
 from ishowtts.config import Config
@@ -27,12 +27,12 @@ from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.playback.player import Player
 from ishowtts.service import connect, lead
 from ishowtts.service.herald import Herald
+from ishowtts.service.house_rules import HouseRules
 from ishowtts.service.journal import Journal
 from ishowtts.service.librarian import Librarian
 from ishowtts.service.signal import Signal
 from ishowtts.service.snapshot import Snapshots
 from ishowtts.service.state import Facts, compose
-from ishowtts.speech import Priority
 from ishowtts.systemd import Notifier
 from ishowtts.telemetry import Telemetry
 
@@ -78,19 +78,19 @@ class Daemon:
         self._company = lead.engage(config, self._lead, self._changed)
         self._voices = self._company.shelf
         self._telemetry = Telemetry(self._board)
+        self._rules = HouseRules()
         self._conductor = Conductor(
             self._inbox,
             self._company.cast,
             self._player,
-            read=lambda taken: text.clean(taken.line.text),
+            self._rules,
             available=self._company.available,
-            minimum=lambda: Priority.LOW,
             paused=self._inbox.recall("paused") == "1",
             on_change=self._changed,
             on_report=self._telemetry.record,
         )
         self._controls = Controls(self._inbox, self._conductor, self._player, self._levels_changed)
-        self._intake = Intake(self._inbox, lambda line: line)
+        self._intake = Intake(self._inbox, self._rules.admit)
         self._link = self._make_link()
         self._outbox = Outbox(self._inbox, self._link.send_events, Journal(self._telemetry, config.log.private).tell)
         snapshots = Snapshots(self._telemetry, self._inbox, self._player, self._company, self._link)

@@ -1,0 +1,21 @@
+"""What the house has to say about a line that is to be spoken."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ishowtts.inbox import Taken
+from ishowtts.speech import Line, Priority
+
+
+class Rules(Protocol):
+    """Asked by the conductor; nothing here may block for long."""
+
+    def minimum(self) -> Priority:
+        """The lowest priority that is spoken now."""
+
+    def volume(self, line: Line) -> int | None:
+        """The volume of a line, 0 to 100; `None`: that of the appliance."""
+
+    def read(self, taken: Taken) -> str:
+        """The text as it is read aloud. Called on the thread `synthesis`."""
