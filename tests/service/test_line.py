@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
 
-from support.appliance import Appliance
+from support.appliance import FINAL, Appliance
 from support.broker import Broker
 from support.client import Client
 from support.ears import digits
@@ -163,16 +165,69 @@ def test_commands_act_and_are_answered(appliance: Appliance, mqtt_client: Client
     assert frames > 0
 
 
-def test_volume_and_pause_survive_a_restart(appliance: Appliance, mqtt_client: Client) -> None:
+def test_volume_mute_and_pause_survive_a_restart_and_a_pause_is_told(appliance: Appliance, mqtt_client: Client) -> None:
     appliance.wait_ready(mqtt_client)
     mqtt_client.publish(f"{appliance.root}/volume/set", "30")
+    mqtt_client.publish(f"{appliance.root}/command", "mute")
     mqtt_client.publish(f"{appliance.root}/command", "pause")
-    mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "paused")
-    appliance.stop()
+    state = mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "paused").json
+    assert state["detail"] is None
+    appliance.stop(signal.SIGKILL)
     mqtt_client.forget()
     appliance.start()
     state = mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "paused").json
-    assert state["volume"] == 30
+    assert (state["volume"], state["muted"]) == (30, True)
+    assert "resume" in state["detail"]
+    assert "resume" in appliance.log
+    mqtt_client.wait_for(f"{appliance.root}/volume", lambda message: message.text == "30")
+    mqtt_client.wait_for(f"{appliance.root}/muted", lambda message: message.text == "true")
+    mqtt_client.publish(f"{appliance.root}/command", "resume")
+    mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "ready")
+    mqtt_client.publish(f"{appliance.root}/command", "pause")
+    mqtt_client.forget()
+    state = mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "paused").json
+    assert state["detail"] is None, "this one was asked for now"
+
+
+def test_commands_are_obeyed_in_front_of_three_thousand_lines(
+    make_appliance: Callable[..., Appliance], broker: Broker, mqtt_client: Client
+) -> None:
+    appliance = make_appliance(settings={"queue": {"max_lines": 5000}})
+    appliance.wait_ready(mqtt_client)
+    event_topic, command = f"{appliance.root}/event", f"{appliance.root}/command"
+
+    def answer(word: str) -> dict[str, Any]:
+        told: dict[str, Any] = mqtt_client.wait_for(
+            event_topic, lambda message: message.json["event"] == "command" and message.json["command"] == word
+        ).json
+        return told
+
+    first = appliance.say(mqtt_client, "one two three four five. " * 20)
+    mqtt_client.wait_for(event_topic, lambda message: message.json["event"] == "started")
+    subprocess.run(
+        ["mosquitto_pub", "-p", str(broker.port), "-q", "1", "-t", f"{appliance.root}/say", "-l"],
+        input="\n".join(f"line number {n}" for n in range(3000)),
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    mqtt_client.publish(command, "mute")
+    assert answer("mute")["ok"]
+    mqtt_client.publish(f"{appliance.root}/volume/set", "40")
+    assert answer("volume")["detail"] == "the volume is 40"
+    mqtt_client.publish(command, "replay")
+    assert not answer("replay")["ok"], "nothing has ended yet"
+    mqtt_client.publish(command, {"command": "cancel", "id": first})
+    assert appliance.final(mqtt_client, first)["by"] == "cancel"
+    mqtt_client.wait_for(event_topic, lambda message: message.json["event"] == "accepted", count=3001, timeout_s=60)
+    mqtt_client.publish(command, "stop")
+    assert answer("stop")["ok"]
+    ended = [event["id"] for event in appliance.events(mqtt_client) if event["event"] in FINAL]
+    assert len(ended) == len(set(ended)) == 3001
+    mqtt_client.wait_for(
+        f"{appliance.root}/state",
+        lambda message: (message.json["queue_depth"], message.json["muted"], message.json["volume"]) == (0, True, 40),
+    )
 
 
 def test_an_unusable_configuration_ends_with_2_and_every_fault(tmp_path: Path, broker: Broker) -> None:

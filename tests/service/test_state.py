@@ -9,7 +9,7 @@ import pytest
 from ishowtts.engines import Progress
 from ishowtts.engines.supervisor import EngineStatus, State
 from ishowtts.pipeline import Sheet
-from ishowtts.service.state import Facts, compose
+from ishowtts.service.state import FOUND_PAUSED, Facts, compose
 from ishowtts.speech import Line
 
 IDLE = Facts(Sheet(None, False, None), EngineStatus("f5", State.READY, 24000), "f5", 0, False, 80)
@@ -34,7 +34,9 @@ SPEAKING = Sheet(Line("a", "hello"), False, None)
             "the f5 engine is parked: it died five times",
         ),
         (replace(IDLE, sheet=SPEAKING, troubles=("the card is away",)), "degraded", "the card is away"),
-        (replace(IDLE, sheet=Sheet(None, True, None), troubles=("the card is away",)), "paused", None),
+        (replace(IDLE, sheet=Sheet(None, True, None), troubles=("the card is away",)), "paused", "the card is away"),
+        (replace(IDLE, sheet=Sheet(None, True, None)), "paused", None),
+        (replace(IDLE, sheet=Sheet(None, True, None), found_paused=True), "paused", FOUND_PAUSED),
     ],
 )
 def test_the_state_says_what_holds(facts: Facts, word: str, detail: str | None) -> None:

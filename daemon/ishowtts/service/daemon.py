@@ -26,13 +26,14 @@ from ishowtts.pipeline.controls import Controls
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.playback.player import Player
 from ishowtts.service import connect, lead
+from ishowtts.service.disk import Disk
 from ishowtts.service.herald import Herald
 from ishowtts.service.house_rules import HouseRules
 from ishowtts.service.journal import Journal
 from ishowtts.service.librarian import Librarian
 from ishowtts.service.signal import Signal
 from ishowtts.service.snapshot import Snapshots
-from ishowtts.service.state import Facts, compose
+from ishowtts.service.state import FOUND_PAUSED, Facts, compose
 from ishowtts.systemd import Notifier
 from ishowtts.telemetry import Telemetry
 
@@ -73,6 +74,10 @@ class Daemon:
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
         self._inbox = self._open_inbox()
+        self._disk = Disk(config.state_dir, config.limits.min_free_mb)
+        self._found_paused = self._inbox.recall("paused") == "1"
+        if self._found_paused:
+            log.warning("the appliance is %s", FOUND_PAUSED)
         self._player = self._make_player()
         self._lead = lead.choose(config)
         self._company = lead.engage(config, self._lead, self._changed)
@@ -85,7 +90,7 @@ class Daemon:
             self._player,
             self._rules,
             available=self._company.available,
-            paused=self._inbox.recall("paused") == "1",
+            paused=self._found_paused,
             on_change=self._changed,
             on_report=self._telemetry.record,
         )
@@ -194,8 +199,6 @@ class Daemon:
         player = Player(chosen.speaker, on_change=self._changed)
         player.set_volume(int(self._inbox.recall("volume") or self._config.audio.volume))
         player.set_muted(self._inbox.recall("muted") == "1")
-        if self._inbox.recall("paused") == "1":
-            log.warning("the appliance is paused since before it was started; the command `resume` lets it speak")
         return player
 
     def _make_link(self) -> MqttLink:
@@ -217,21 +220,24 @@ class Daemon:
         self._changed()
 
     def _state(self) -> dict[str, Any]:
-        lost = self._player.status().lost
-        troubles = [
-            *([self._inbox.trouble] if self._inbox.trouble else []),
-            *([self._lead.trouble] if self._lead.trouble else []),
-            *([lost] if lost else []),
-        ]
+        sheet = self._conductor.sheet
+        self._found_paused = self._found_paused and sheet.paused
+        troubles = (
+            self._inbox.trouble,
+            self._disk.shortage(),
+            self._lead.trouble,
+            self._player.status().lost,
+        )
         return compose(
             Facts(
-                sheet=self._conductor.sheet,
+                sheet=sheet,
                 engine=self._company.status(),
                 engine_name=self._lead.kind,
                 queue_depth=self._inbox.depth(),
                 muted=self._player.muted,
                 volume=self._player.volume,
-                troubles=tuple(troubles),
+                troubles=tuple(trouble for trouble in troubles if trouble),
+                found_paused=self._found_paused,
             )
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 from ishowtts.engines.supervisor import EngineStatus, State
 from ishowtts.pipeline import Sheet
 
+FOUND_PAUSED = "paused since before the daemon was started; the command resume lets it speak"
 _COMING = {State.STARTING: "starting", State.LOADING: "starting", State.WARMING: "warming"}
 _AWAY = {State.RESTARTING, State.PARKED, State.STOPPED}
 
@@ -19,6 +20,7 @@ class Facts:
     Args:
         engine: the worker's engine; `None` where espeak is the configured voice.
         troubles: sentences of parts that do not work as configured.
+        found_paused: whether it was paused already when the daemon started: that looks like a broken appliance.
     """
 
     sheet: Sheet
@@ -28,6 +30,7 @@ class Facts:
     muted: bool
     volume: int
     troubles: tuple[str, ...] = ()
+    found_paused: bool = False
 
 
 def compose(facts: Facts) -> dict[str, Any]:
@@ -47,12 +50,11 @@ def compose(facts: Facts) -> dict[str, Any]:
 
 
 def _word(facts: Facts) -> tuple[str, str | None]:
-    engine = facts.engine
-    if facts.sheet.paused:
-        return "paused", None
-    troubles = facts.troubles
+    engine, troubles = facts.engine, facts.troubles
     if engine is not None and engine.state in _AWAY:
         troubles += (f"the {engine.name} engine is {engine.state.value}: {engine.detail or 'no reason known'}",)
+    if facts.sheet.paused:
+        return "paused", "; ".join((*((FOUND_PAUSED,) if facts.found_paused else ()), *troubles)) or None
     if troubles:
         return "degraded", "; ".join(troubles)
     if engine is not None and engine.state in _COMING:
