@@ -192,7 +192,7 @@ def test_volume_mute_and_pause_survive_a_restart_and_a_pause_is_told(appliance: 
 def test_commands_are_obeyed_in_front_of_three_thousand_lines(
     make_appliance: Callable[..., Appliance], broker: Broker, mqtt_client: Client
 ) -> None:
-    appliance = make_appliance(settings={"queue": {"max_lines": 5000}})
+    appliance = make_appliance(settings={"queue": {"max_lines": 5000}, "audio": {"device": "silent"}})
     appliance.wait_ready(mqtt_client)
     event_topic, command = f"{appliance.root}/event", f"{appliance.root}/command"
 
@@ -202,7 +202,7 @@ def test_commands_are_obeyed_in_front_of_three_thousand_lines(
         ).json
         return told
 
-    first = appliance.say(mqtt_client, "one two three four five. " * 20)
+    first = appliance.say(mqtt_client, "one two three four five. " * 40)
     mqtt_client.wait_for(event_topic, lambda message: message.json["event"] == "started")
     subprocess.run(
         ["mosquitto_pub", "-p", str(broker.port), "-q", "1", "-t", f"{appliance.root}/say", "-l"],
