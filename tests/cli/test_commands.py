@@ -48,6 +48,9 @@ def test_say_tells_why_a_line_was_rejected(appliance: Appliance, mqtt_client: Cl
     said = ishowtts("say", "hello", "--voice", "nobody", "--config", appliance.config_file)
     assert said.returncode == 1
     assert "there is no voice" in said.stdout
+    table = ishowtts("history", "--config", appliance.config_file).stdout
+    assert "rejected" in table
+    assert "there is no voice 'nobody'" in " ".join(table.split())
 
 
 def test_say_without_a_broker_is_one_sentence(tmp_path: Path, broker: Broker) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -41,6 +41,14 @@ def print_json(data: Any) -> None:
 def visible(text: str) -> str:
     """Text of a publisher for a terminal: control characters are shown, not obeyed."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def why(data: Mapping[str, Any]) -> str:
+    """What a final event gives as its reason; empty where it needs none."""
+    for name in ("detail", "error", "by", "into", "of"):
+        if data.get(name):
+            return f"into {data[name]}" if name == "into" else str(data[name])
+    return ""
 
 
 @contextmanager

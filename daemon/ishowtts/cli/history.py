@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ishowtts.cli.common import Commands, print_json, read_config, visible
+from ishowtts.cli.common import Commands, print_json, read_config, visible, why
 from ishowtts.inbox import read_history
 
 
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([asdict(entry) for entry in entries])
         return 0
-    table = Table("when", "outcome", "audio s", "RTF", "engine", "text", box=None)
+    table = Table("when", "outcome", "audio s", "RTF", "engine", "text", "why", box=None)
     for entry in entries:
         data = entry.data or {}
         table.add_row(
@@ -36,8 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
             entry.outcome or "waits",
             _number(data.get("audio_s"), 2),
             _number(data.get("rtf"), 3),
-            str(data.get("engine") or ""),
+            Text(visible(str(data.get("engine") or ""))),
             Text(visible(entry.text)),
+            Text(visible(why(data))),
         )
     Console().print(table if entries else "nothing has been said yet")
     return 0

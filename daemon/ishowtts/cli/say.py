@@ -7,7 +7,7 @@ import sys
 import uuid
 from typing import Any
 
-from ishowtts.cli.common import Commands, print_json, read_config, root_topic, visible
+from ishowtts.cli.common import Commands, print_json, read_config, root_topic, visible, why
 from ishowtts.config import Config
 from ishowtts.errors import BrokerError
 from ishowtts.mqtt.client import Client
@@ -26,9 +26,11 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait",
         type=float,
+        nargs="?",
+        const=60.0,
         default=60.0,
         metavar="SECONDS",
-        help="how long to wait for the outcome; 0: not at all",
+        help="how long to wait for the outcome (default: 60); 0: not at all",
     )
     parser.add_argument("--json", action="store_true", help="print the final event as JSON")
     parser.set_defaults(command=run)
@@ -84,5 +86,5 @@ def sentence(event: dict[str, Any]) -> str:
         rtf = "unknown" if event.get("rtf") is None else f"{event['rtf']:.3f}"
         spoken = f"finished: {event['audio_s']:.2f} s of speech by {event['engine']}, RTF {rtf}"
         return f"{spoken}, waited {event['queue_s']:.2f} s"
-    why = event.get("detail") or event.get("error") or event.get("by") or event.get("of") or ""
-    return visible(f"{kind}: {why}" if why else kind)
+    reason = why(event)
+    return visible(f"{kind}: {reason}" if reason else kind)
