@@ -241,9 +241,10 @@ class Daemon:
             )
         )
 
-    def _state_told(self, state: dict[str, Any]) -> None:
+    def _state_told(self, state: dict[str, Any], is_news: bool) -> None:
         self._notifier.status(self._status_line())
-        log.info("state: %s%s", state["state"], f" ({state['detail']})" if state["detail"] else "")
+        if is_news:
+            log.info("state: %s%s", state["state"], f" ({state['detail']})" if state["detail"] else "")
 
     def _status_line(self) -> str:
         state = self._state()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Literal
@@ -9,18 +10,20 @@ from typing import Any, Literal
 from ishowtts.pipeline.rounds import Rounds
 from ishowtts.speech import timestamp
 
+_DEPTH_S = 0.25
+
 Compose = Callable[[], dict[str, Any]]
 Publish = Callable[[Literal["state", "telemetry"], Any], None]
 
 
 class Herald(Rounds):
-    """The thread `herald`.
+    """The thread `herald`. Where only the queue's depth changed, it is told a few times a second at most.
 
     Args:
         publish: takes a retained topic's name and its payload.
         state: composes the state payload, without `since`.
         snapshot: composes the telemetry payload.
-        on_state: told of each new state payload.
+        on_state: told of each new state payload, and whether more than the depth is new in it.
     """
 
     def __init__(
@@ -28,7 +31,7 @@ class Herald(Rounds):
         publish: Publish,
         state: Compose,
         snapshot: Compose,
-        on_state: Callable[[dict[str, Any]], None],
+        on_state: Callable[[dict[str, Any], bool], None],
         interval_s: float,
     ) -> None:
         super().__init__("herald")
@@ -38,24 +41,31 @@ class Herald(Rounds):
         self._on_state = on_state
         self._interval_s = interval_s
         self._due = time.monotonic()
-        self._said: dict[str, Any] | None = None
+        self._said: dict[str, Any] = {}
+        self._said_at = -math.inf
         self._since = timestamp(time.time())
 
     def look(self, last: bool) -> float:
         """Tell the state where it changed, and the telemetry where it is due."""
-        self._tell_state()
+        rest_s = self._tell_state()
         now = time.monotonic()
         if now >= self._due:
             self._publish("telemetry", self._snapshot())
             self._due = max(self._due + self._interval_s, now)
-        return max(0.0, self._due - time.monotonic())
+        return max(0.0, min(rest_s, self._due - time.monotonic()))
 
-    def _tell_state(self) -> None:
+    def _tell_state(self) -> float:
+        """Seconds until there may be more to tell."""
         state = self._state()
         if state == self._said:
-            return
-        if self._said is None or state["state"] != self._said["state"]:
+            return math.inf
+        deeper = {**self._said, "queue_depth": state["queue_depth"]} == state
+        rest_s = self._said_at + _DEPTH_S - time.monotonic()
+        if deeper and rest_s > 0:
+            return rest_s
+        if state["state"] != self._said.get("state"):
             self._since = timestamp(time.time())
-        self._said = state
+        self._said, self._said_at = state, time.monotonic()
         self._publish("state", {**state, "since": self._since})
-        self._on_state(state)
+        self._on_state(state, not deeper)
+        return math.inf
