@@ -16,7 +16,7 @@ class Ears:
         self.state: dict[str, Any] = {"state": "ready", "queue_depth": 0, "detail": None}
         self.told: list[dict[str, Any]] = []
         self.news: list[bool] = []
-        self.herald = Herald(self._publish, lambda: dict(self.state), lambda: {}, self._on_state, 3600)
+        self.herald = Herald(self._publish, lambda: dict(self.state), dict, self._on_state, 3600)
 
     def _publish(self, name: str, payload: dict[str, Any]) -> None:
         if name == "state":
