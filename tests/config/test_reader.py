@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,14 @@ def test_the_example_holds_every_key_at_its_default() -> None:
     example = Path(__file__).resolve().parents[2] / "config/ishowtts.yaml"
     assert config.load(example) == config.Config()
     assert yaml.safe_load(example.read_text()) == config.Config().model_dump(mode="json")
+
+
+def test_the_presets_of_the_documentation_are_configurations() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs/policies.md"
+    presets = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(presets) == 2
+    for preset in presets:
+        assert config.parse(preset, "docs/policies.md").policies != config.Policies()
 
 
 @pytest.mark.parametrize(("written", "time"), [("22:00", "22:00"), ("7:05", "07:05"), ("07:05", "07:05")])
