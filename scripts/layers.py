@@ -13,7 +13,7 @@ PACKAGE = "ishowtts"
 LAYERS = (
     ("errors", "speech"),
     ("config", "inbox", "text", "seams", "board", "systemd"),
-    ("engines", "playback", "telemetry", "mqtt"),
+    ("engines", "playback", "telemetry", "mqtt", "policies"),
     ("pipeline",),
     ("service", "bench"),
     ("cli",),

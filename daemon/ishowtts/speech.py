@@ -60,7 +60,10 @@ class ReplyTo:
 
 @dataclass(frozen=True)
 class Line:
-    """What a publisher asked to be said. `None` means: as the voice or the configuration has it."""
+    """What a publisher asked to be said. `None` means: as the voice or the configuration has it.
+
+    `done`: what the policies did to it, in the words of docs/policies.md.
+    """
 
     id: str
     text: str
@@ -74,6 +77,7 @@ class Line:
     author: str | None = None
     seed: int | None = None
     reply_to: ReplyTo | None = None
+    done: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,12 +146,13 @@ class Event:
 
 @dataclass(frozen=True)
 class Rejection:
-    """A payload that was not accepted as a line: it still gets its one final event."""
+    """A payload that was not accepted as a line: it still gets its one final event. `line`: where it was one."""
 
     id: str
     reason: Reason
     detail: str
     reply_to: ReplyTo | None = None
+    line: Line | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ishowtts import config
 from ishowtts.errors import ConfigError
@@ -49,10 +51,63 @@ def test_every_fault_is_told_at_once_with_line_and_key() -> None:
         ("mqtt: &a [*a]", "nested too deeply"),
         ("? [a]: b", "is not YAML"),
         ("a: !!python/object/apply:os.system [id]", "is not YAML"),
+        ("limits: {too_long: trim}", "limits.too_long: input should be 'reject' or 'cut'"),
+        ("policies: {line_per_min: 5}", "did you mean 'lines_per_min'?"),
+        ("policies: {lines_per_min: 0}", "greater than or equal to 1"),
+        ("policies: {lines_per_min: true}", "must be a number, not true or false"),
+        ("policies: {author_lines_per_min: 601}", "less than or equal to 600"),
+        ("policies: {work_per_min: much}", "valid integer"),
+        ("policies: {merge_s: -1}", "greater than or equal to 0"),
+        ("policies: {merge_say: '{count} times'}", "must hold {text}, and may hold {count}; no other brace"),
+        ("policies: {template: '{author} says'}", "must hold {text}, and may hold {author}; no other brace"),
+        ("policies: {template: '{text.__class__}'}", "policies.template: must hold {text}"),
+        ("policies: {template: '{text} {0}'}", "no other brace"),
+        ("policies: {template: '{text!r}'}", "no other brace"),
+        ('policies: {template: "{text}\\n"}', "must not hold line breaks"),
+        ("policies: {links: link}", "'keep', 'drop' or 'word'"),
+        ("policies: {link_word: ''}", "at least 1 character"),
+        ("policies: {emoji: names}", "'keep', 'drop' or 'name'"),
+        ("policies: {emoji_language: klingon}", "'auto', 'ar', 'de'"),
+        ("policies: {repeats: 1}", "greater than or equal to 2"),
+        ("policies: {author_voices: {bob: ../anna}}", "policies.author_voices.bob: must be the name of a voice"),
+        ("policies: {blocked: {words: bad}}", "policies.blocked.words: input should be a valid list"),
+        (f"policies: {{blocked: {{words: [{'x' * 65}]}}}}", "policies.blocked.words.0: string should have at most 64"),
+        ("policies: {blocked: {action: beep}}", "'reject' or 'mask'"),
+        ("policies: {quiet: {from: 22:00}}", "from and to belong together"),
+        ("policies: {quiet: {from: 22:00, to: 22:00}}", "are the same time"),
+        ("policies: {quiet: {from: 24:00, to: 07:00}}", 'policies.quiet.from: must be a local time from "00:00"'),
+        ("policies: {quiet: {from: 22, to: 07:00}}", "policies.quiet.from: input should be a valid string"),
+        ("policies: {quiet: {form: 22:00}}", "did you mean 'from'?"),
+        ("policies: {quiet: {zzz: 1}}", "known here: action, from, to, volume"),
     ],
 )
 def test_each_fault_names_the_thing_and_the_mend(text: str, says: str) -> None:
     assert any(says in line for line in problems(text)), problems(text)
+
+
+def test_the_example_holds_every_key_at_its_default() -> None:
+    example = Path(__file__).resolve().parents[2] / "config/ishowtts.yaml"
+    assert config.load(example) == config.Config()
+    assert yaml.safe_load(example.read_text()) == config.Config().model_dump(mode="json")
+
+
+def test_the_presets_of_the_documentation_are_configurations() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs/policies.md"
+    presets = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(presets) == 2
+    for preset in presets:
+        assert config.parse(preset, "docs/policies.md").policies != config.Policies()
+
+
+@pytest.mark.parametrize(("written", "time"), [("22:00", "22:00"), ("7:05", "07:05"), ("07:05", "07:05")])
+def test_a_time_needs_no_quotes(written: str, time: str) -> None:
+    parsed = config.parse(f"policies: {{quiet: {{from: {written}, to: '12:00'}}}}", "c.yaml")
+    assert parsed.policies.quiet.from_ == time
+
+
+def test_numbers_are_what_yaml_has_them_be() -> None:
+    parsed = config.parse("{mqtt: {port: 0x75b}, limits: {max_chars: 1_000}, queue: {max_lines: +12}}", "c.yaml")
+    assert (parsed.mqtt.port, parsed.limits.max_chars, parsed.queue.max_lines) == (1883, 1000, 12)
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:

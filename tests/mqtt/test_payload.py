@@ -202,6 +202,26 @@ def test_any_voice_passes_while_nobody_knows_them() -> None:
     assert line.voice == "someone"
 
 
+def test_a_text_of_any_length_passes_where_somebody_else_cuts_it() -> None:
+    limits = LineLimits(None, lambda: None, "r/")
+    line = parse_line("say", json.dumps({"text": "x" * 500_000}).encode(), MessageProperties(), limits)
+    assert isinstance(line, Line)
+    assert len(line.text) == 500_000
+    refusal = parse_line("say", b"x" * (1 << 20) + b"x", MessageProperties(), limits)
+    assert isinstance(refusal, Rejection)
+    assert refusal.reason is Reason.TOO_BIG
+
+
+def test_signs_alone_pass_where_somebody_else_names_them() -> None:
+    limits = LineLimits(50, lambda: None, "r/", signs=True)
+    line = parse_line("say", "🎉".encode(), MessageProperties(), limits)
+    assert isinstance(line, Line)
+    assert line.text == "🎉"
+    refusal = parse_line("say", b" ", MessageProperties(), limits)
+    assert isinstance(refusal, Rejection)
+    assert refusal.reason is Reason.EMPTY
+
+
 def test_answers_go_only_under_the_reply_prefix(caplog: pytest.LogCaptureFixture) -> None:
     good = MessageProperties(response_topic="ishowtts/reply/x", correlation=b"1")
     assert accepted(b"a", properties=good).reply_to == ReplyTo("ishowtts/reply/x", b"1")

@@ -36,6 +36,12 @@ SPEAKING = Sheet(Line("a", "hello"), False, None)
         (replace(IDLE, sheet=SPEAKING, troubles=("the card is away",)), "degraded", "the card is away"),
         (replace(IDLE, sheet=Sheet(None, True, None), troubles=("the card is away",)), "paused", "the card is away"),
         (replace(IDLE, sheet=Sheet(None, True, None)), "paused", None),
+        (replace(IDLE, quiet_until="07:00"), "ready", None),
+        (
+            replace(IDLE, quiet_until="07:00", queue_depth=1),
+            "ready",
+            "quiet hours: low and normal lines wait until 07:00",
+        ),
         (replace(IDLE, sheet=Sheet(None, True, None), found_paused=True), "paused", FOUND_PAUSED),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
@@ -13,6 +14,21 @@ from ishowtts.config.schema import Config, why
 from ishowtts.errors import ConfigError
 
 _MAX_CONFIG_BYTES = 1 << 20
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which `22:00` is the text that it looks like: YAML 1.1 takes it for 1320, a number to the base of 60."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:int"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"[-+]?(?:0b[0-1_]+|0[0-7_]+|0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)$", re.ASCII),
+    list("-+0123456789"),
+)
 
 
 def load(path: Path) -> Config:
@@ -37,9 +53,9 @@ def load(path: Path) -> Config:
 def parse(text: str, source: str) -> Config:
     """Validate a configuration given as text; `source` names it in messages."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_Loader)
         problems, lines = _walk(node, source)
-        data: Any = yaml.safe_load(text) if not problems else None
+        data: Any = yaml.load(text, Loader=_Loader) if not problems else None  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{source}:{mark.line + 1}" if mark else source
@@ -110,13 +126,14 @@ def _sentences(error: ValidationError, source: str, lines: Lines) -> list[str]:
 def _did_you_mean(path: tuple[str | int, ...]) -> str:
     model: type[BaseModel] = Config
     for part in path[:-1]:
-        field = model.model_fields.get(str(part))
+        field = model.model_fields.get(str(part))  # no section is behind an alias
         inner = _model_of(field.annotation) if field else None
         if inner is None:
             return ""
         model = inner
-    close = difflib.get_close_matches(str(path[-1]), list(model.model_fields), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(sorted(model.model_fields))}"
+    known = [field.alias or name for name, field in model.model_fields.items()]
+    close = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(sorted(known))}"
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:

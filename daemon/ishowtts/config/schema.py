@@ -5,19 +5,12 @@ from __future__ import annotations
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, SecretStr
 
+from ishowtts.config.policies import Policies
+from ishowtts.config.section import Section as _Section
 from ishowtts.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/ishowtts/config.yaml")
@@ -41,24 +34,6 @@ def _device_name(name: str | None) -> str | None:
     if name is not None and not re.fullmatch(r"[a-z0-9_-]{1,64}", name):
         raise ValueError("must be 1 to 64 characters of a-z, 0-9, _ and -")
     return name
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_section_is_default(cls, data: Any) -> Any:
-        """`mqtt:` with nothing under it means its defaults."""
-        return {} if data is None else data
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _a_bool_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and annotation in (int, float):
-            raise ValueError("must be a number, not true or false")
-        return value
 
 
 class Device(_Section):
@@ -161,6 +136,7 @@ class Limits(_Section):
     """What one line may be."""
 
     max_chars: int = Field(1000, ge=1, le=100_000)
+    too_long: Literal["reject", "cut"] = "reject"
     min_free_mb: int = Field(200, ge=0)
 
 
@@ -203,6 +179,7 @@ class Config(_Section):
     engine: EngineSection = EngineSection()
     audio: Audio = Audio()
     limits: Limits = Limits()
+    policies: Policies = Policies()
     queue: Queue = Queue()
     telemetry: Telemetry = Telemetry()
     board: BoardSection = BoardSection()

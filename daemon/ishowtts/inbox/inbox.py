@@ -145,14 +145,16 @@ class Inbox:
     def _enter(self, ledger: Ledger, what: Line | Rejection, depth: int) -> int:
         """One arrival; returns how many lines wait after it."""
         limits = self._limits
-        if isinstance(what, Rejection):
-            ledger.reject(what, what.reason.value, what.detail)
-        elif (twin := ledger.twin(what, limits.dedup_s)) is not None:
+        line = what.line if isinstance(what, Rejection) else what
+        # First, so that a line that was accepted is never told to be rejected because it was sent again.
+        if line is not None and (twin := ledger.twin(line, limits.dedup_s)) is not None:
             outcome = row_outcome(twin)
             # While the first one is open, its own final event is the answer.
             reply_to = what.reply_to if outcome else None
             told = {"of": twin["id"], "outcome": outcome.value if outcome else None}
             ledger.event(what.id, "duplicate", told, reply_to)
+        elif isinstance(what, Rejection):
+            ledger.reject(what, what.reason.value, what.detail)
         elif limits.merge_s > 0 and (same := ledger.same(what, limits.merge_s)) is not None:
             ledger.merge(what, same)
         elif depth >= limits.max_lines and not ledger.evict():
@@ -161,8 +163,12 @@ class Inbox:
         else:
             depth += depth < limits.max_lines
             ledger.add(what, limits.max_age_s)
-            lost = {} if self.durable else {"durable": False}
-            ledger.event(what.id, "accepted", {"queue_depth": depth, **lost})
+            told = {"queue_depth": depth}
+            if what.done:
+                told["done"] = list(what.done)
+            if not self.durable:
+                told["durable"] = False
+            ledger.event(what.id, "accepted", told)
         return depth
 
     # The line being spoken

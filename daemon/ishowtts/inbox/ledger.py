@@ -182,7 +182,7 @@ class Ledger:
 
     def reject(self, arrival: Line | Rejection, reason: str, detail: str) -> None:
         """What was never accepted: a row for the history, and its final event."""
-        line = arrival if isinstance(arrival, Line) else Line(arrival.id, "", reply_to=arrival.reply_to)
+        line = arrival if isinstance(arrival, Line) else arrival.line or Line(arrival.id, "", reply_to=arrival.reply_to)
         seq = self._insert(Outcome.REJECTED.value, 0.0, line_columns(line))
         self._close(seq, line.id, line.reply_to, Outcome.REJECTED, {"reason": reason, "detail": detail})
 

@@ -13,6 +13,7 @@ from typing import Any
 from ishowtts.errors import CommandError
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS, check_fields
+from ishowtts.mqtt.options import MqttOptions
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 from ishowtts.speech import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.text import is_speakable
@@ -39,19 +40,21 @@ class LineLimits:
     """What one line may be.
 
     Args:
-        max_chars: characters of a text.
+        max_chars: characters of a text; `None`: as many as a packet holds, since somebody else cuts them.
         voices: names of the voices there are now; returns `None` while nobody knows them (any name passes).
         reply_prefix: response topics are kept only under it, as in `ishowtts/reply/`.
+        signs: a text without letter or digit passes, since somebody else says the names of emoji.
     """
 
-    max_chars: int
+    max_chars: int | None
     voices: Callable[[], Collection[str] | None]
     reply_prefix: str
+    signs: bool = False
 
     @property
     def max_bytes(self) -> int:
         """Payloads above this are not even parsed: no text within `max_chars` needs more, however escaped."""
-        return 16_384 + 12 * self.max_chars
+        return MqttOptions.max_packet_bytes if self.max_chars is None else 16_384 + 12 * self.max_chars
 
 
 class BadCommand(CommandError):
@@ -154,7 +157,7 @@ def _line(
     if problems:
         raise _Refused(Reason.BAD_FIELD, _joined(problems), line_id)
 
-    text = _spoken_text(fields["text"], limits.max_chars, line_id)
+    text = _spoken_text(fields["text"], limits, line_id)
     _known_voice(voice, limits.voices(), line_id)
     expiry_s = None if properties.expiry_s is None else float(properties.expiry_s)
     return Line(
@@ -201,9 +204,10 @@ def _voice(topic_tail: str, named: str | None) -> tuple[str | None, list[str]]:
     return voice, []
 
 
-def _spoken_text(text: str, max_chars: int, line_id: str) -> str:
+def _spoken_text(text: str, limits: LineLimits, line_id: str) -> str:
     text = text.strip()
-    if len(text) > max_chars:
+    max_chars = limits.max_chars
+    if max_chars is not None and len(text) > max_chars:
         raise _Refused(
             Reason.TOO_LONG,
             f"the text has {len(text)} characters; at most {max_chars} are spoken (limits.max_chars)",
@@ -211,7 +215,7 @@ def _spoken_text(text: str, max_chars: int, line_id: str) -> str:
         )
     if any(unicodedata.category(char) == "Cs" for char in text):
         raise _Refused(Reason.BAD_UTF8, "the text holds half of a surrogate pair; send both", line_id)
-    if not is_speakable(text):
+    if not is_speakable(text) and not (limits.signs and text):
         raise _Refused(
             Reason.EMPTY, "the text is empty: it has no letter and no digit; send what is to be said", line_id
         )

@@ -83,7 +83,7 @@ class Daemon:
         self._company = lead.engage(config, self._lead, self._changed)
         self._voices = self._company.shelf
         self._telemetry = Telemetry(self._board)
-        self._rules = HouseRules()
+        self._rules = HouseRules(config, self._voices.names)
         self._conductor = Conductor(
             self._inbox,
             self._company.cast,
@@ -180,6 +180,7 @@ class Daemon:
             history_days=queue.history_days,
             history_lines=queue.history_lines,
             after_crash=queue.after_crash,
+            merge_s=self._config.policies.merge_s,
         )
         path = self._config.state_dir / "inbox.sqlite"
         with suppress(OSError):  # the inbox says what is wrong with the folder, and goes on in memory
@@ -211,7 +212,12 @@ class Daemon:
             on_connection=lambda _connected, _reason: self._events_came(),
         )
         options = connect.options(self._config, self._root)
-        limits = LineLimits(self._config.limits.max_chars, self._voices.names, options.reply_prefix)
+        limits = LineLimits(
+            None if self._config.limits.too_long == "cut" else self._config.limits.max_chars,
+            self._voices.names,
+            options.reply_prefix,
+            signs=self._config.policies.emoji == "name",
+        )
         return MqttLink(options, limits, handlers)
 
     def _levels_changed(self) -> None:
@@ -227,6 +233,7 @@ class Daemon:
             self._disk.shortage(),
             self._lead.trouble,
             self._player.status().lost,
+            *self._rules.troubles,
         )
         return compose(
             Facts(
@@ -238,6 +245,7 @@ class Daemon:
                 volume=self._player.volume,
                 troubles=tuple(trouble for trouble in troubles if trouble),
                 found_paused=self._found_paused,
+                quiet_until=self._rules.quiet_until(),
             )
         )
 

@@ -20,6 +20,7 @@ class Facts:
     Args:
         engine: the worker's engine; `None` where espeak is the configured voice.
         troubles: sentences of parts that do not work as configured.
+        quiet_until: the local time until which low and normal lines wait; `None`: they do not.
         found_paused: whether it was paused already when the daemon started: that looks like a broken appliance.
     """
 
@@ -31,6 +32,7 @@ class Facts:
     volume: int
     troubles: tuple[str, ...] = ()
     found_paused: bool = False
+    quiet_until: str | None = None
 
 
 def compose(facts: Facts) -> dict[str, Any]:
@@ -59,7 +61,9 @@ def _word(facts: Facts) -> tuple[str, str | None]:
         return "degraded", "; ".join(troubles)
     if engine is not None and engine.state in _COMING:
         return _COMING[engine.state], _progress(engine)
-    return ("speaking" if facts.sheet.speaking else "ready"), None
+    waiting = facts.quiet_until is not None and facts.queue_depth > 0
+    detail = f"quiet hours: low and normal lines wait until {facts.quiet_until}" if waiting else None
+    return ("speaking" if facts.sheet.speaking else "ready"), detail
 
 
 def _progress(engine: EngineStatus) -> str:

@@ -1,0 +1,102 @@
+"""What an operator can say about what is spoken, how much of it, and when. docs/policies.md explains it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from ishowtts.config.section import Section
+
+
+def _only(template: str, *names: str) -> str:
+    rest = re.sub("|".join(rf"\{{{name}\}}" for name in names), "", template)
+    if "{" in rest or "}" in rest or "{text}" not in template:
+        others = " and ".join(f"{{{name}}}" for name in names if name != "text")
+        raise ValueError(f"must hold {{text}}, and may hold {others}; no other brace may stand in it")
+    return template
+
+
+def _message(template: str) -> str:
+    return _only(template, "author", "text")
+
+
+def _merged(template: str) -> str:
+    return _only(template, "text", "count")
+
+
+def _time_of_day(time: str | None) -> str | None:
+    if time is not None and not re.fullmatch(r"(?:[01]?[0-9]|2[0-3]):[0-5][0-9]", time):
+        raise ValueError('must be a local time from "00:00" to "23:59", as in "22:00"')
+    return None if time is None else time.zfill(5)
+
+
+def _pronounceable(text: str) -> str:
+    if any(not char.isprintable() for char in text):
+        raise ValueError("must not hold line breaks or control characters")
+    return text
+
+
+def _voice_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_-]{1,64}", name):
+        raise ValueError("must be the name of a voice: 1 to 64 characters of a-z, 0-9, _ and -")
+    return name
+
+
+_BlockedWord = Annotated[str, Field(min_length=1, max_length=64)]
+_SpokenWord = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_pronounceable)]
+_Template = Annotated[str, Field(max_length=200), AfterValidator(_pronounceable)]
+_AuthorName = Annotated[str, Field(min_length=1, max_length=128)]
+_VoiceName = Annotated[str, AfterValidator(_voice_name)]
+
+
+class Blocked(Section):
+    """Words that are not spoken."""
+
+    words: list[_BlockedWord] = Field([], max_length=10_000)
+    file: Path | None = None
+    action: Literal["reject", "mask"] = "reject"
+    mask: Annotated[str, Field(max_length=32), AfterValidator(_pronounceable)] = "beep"
+
+
+class QuietHours(Section):
+    """When `low` and `normal` lines wait, or are spoken at a lower volume; local time."""
+
+    from_: Annotated[str | None, AfterValidator(_time_of_day)] = Field(None, alias="from")
+    to: Annotated[str | None, AfterValidator(_time_of_day)] = None
+    action: Literal["wait", "quieter"] = "wait"
+    volume: int = Field(30, ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> QuietHours:
+        if (self.from_ is None) != (self.to is None):
+            raise ValueError("from and to belong together; give both times, or neither")
+        if self.from_ is not None and self.from_ == self.to:
+            raise ValueError("from and to are the same time; set both to null for no quiet hours")
+        return self
+
+
+EmojiLanguage = Literal[
+    "auto", "ar", "de", "en", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "ru", "tr", "zh"
+]  # fmt: skip
+
+
+class Policies(Section):
+    """What is made of a line before it is stored. Urgent lines are exempt from the three `…_per_min`."""
+
+    lines_per_min: int | None = Field(None, ge=1, le=10_000)
+    author_lines_per_min: int | None = Field(None, ge=1, le=600)
+    work_per_min: int | None = Field(None, ge=1, le=1_000_000_000)
+    merge_s: float = Field(0, ge=0, le=3600)
+    merge_say: Annotated[_Template, AfterValidator(_merged)] = "{text}, {count} times"
+    blocked: Blocked = Blocked()
+    links: Literal["keep", "drop", "word"] = "word"
+    link_word: _SpokenWord = "link"
+    emoji: Literal["keep", "drop", "name"] = "drop"
+    emoji_language: EmojiLanguage = "auto"
+    repeats: int | None = Field(3, ge=2, le=20)
+    template: Annotated[_Template, AfterValidator(_message)] | None = None
+    author_voices: dict[_AuthorName, _VoiceName] = Field({}, max_length=10_000)
+    quiet: QuietHours = QuietHours()

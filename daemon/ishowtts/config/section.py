@@ -1,0 +1,29 @@
+"""What every section of the configuration keeps to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
+
+_NUMBERS = (int, float, int | None, float | None)
+
+
+class Section(BaseModel):
+    """Frozen; an unknown key is a fault."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, serialize_by_alias=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_section_is_default(cls, data: Any) -> Any:
+        """`mqtt:` with nothing under it means its defaults."""
+        return {} if data is None else data
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_bool_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and annotation in _NUMBERS:
+            raise ValueError("must be a number, not true or false")
+        return value

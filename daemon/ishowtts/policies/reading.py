@@ -1,0 +1,133 @@
+"""Text as somebody reads it who looks for a word that was hidden in it.
+
+Each character that is read knows the part of the text that it came from, so that a hit can be masked there.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from typing import NamedTuple
+
+from ishowtts.policies.splice import INVISIBLE
+
+_MARKS = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+_UNSEEN = re.compile(f"[{INVISIBLE}{_MARKS}\u200c\u200d\ufe0f\U000e0000-\U000e007f]+")
+# What is put together into one character by NFKC: a letter with its marks, voiced kana, Hangul in parts.
+_CLUSTER = re.compile(
+    f"[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?|.[{_MARKS}\u3099\u309a\uff9e\uff9f]{{0,8}}", re.DOTALL
+)
+_APOSTROPHES = "'’`´ʼ"
+
+
+def _alphabet(first: int) -> dict[str, str]:
+    return {chr(first + i): chr(ord("a") + i) for i in range(26)}
+
+
+# Letters in flags, in filled circles and squares, in small capitals: NFKC leaves them as they are.
+_STYLED = {
+    **_alphabet(0x1F1E6),
+    **_alphabet(0x1F150),
+    **_alphabet(0x1F170),
+    **dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz", strict=True)),
+}
+# What passes for a Latin letter among Latin letters: digits, signs, Cyrillic, Greek.
+_LOOKALIKES = dict(zip("013457@$авсеһіјкмнорѕтухαβεικνορτυχ", "oieastasabcehijkmhopstyxabeiknoptux", strict=True))
+
+
+class Letter(NamedTuple):
+    """One character that is read, and the part of the text that it stands for."""
+
+    char: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Word:
+    """Letters in a row, with each run of the same as one: `baaad` is `bad` with counts 1, 3, 1."""
+
+    chars: str
+    counts: tuple[int, ...]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """Letters, each of a run counted."""
+        return sum(self.counts)
+
+
+Reading = list[list[Letter]]
+"""The words of a text, in order."""
+
+
+def read(text: str) -> list[Letter]:
+    """The text in NFKC, any case as small letters, without what cannot be seen."""
+    letters = []
+    for cluster in _CLUSTER.finditer(text):
+        letters += [Letter(char, *cluster.span()) for char in _folded(cluster[0])]
+    return letters
+
+
+def readings(letters: list[Letter]) -> Iterator[Reading]:
+    """The words as they stand, and as they stand where marks and emoji are overlooked: with and without disguise."""
+    undisguised = list(_undisguised(letters))
+    for seen in (letters, undisguised) if undisguised != letters else (letters,):
+        yield words(seen)
+        yield _glued(seen)
+
+
+def words(letters: Iterable[Letter]) -> Reading:
+    """Letters and digits that stand side by side."""
+    return [list(group) for inside, group in groupby(letters, lambda letter: is_inside(letter.char)) if inside]
+
+
+def spelled(reading: Reading) -> Iterator[Word]:
+    """Letters that somebody spelled, as in `b a d`: three or more one-letter words in a row."""
+    for single, group in groupby(reading, lambda word: len({letter.char for letter in word}) == 1):
+        alone = list(group)
+        if single and len(alone) >= 3:
+            yield squeezed([letter for word in alone for letter in word])
+
+
+def squeezed(letters: Iterable[Letter]) -> Word:
+    """Letters as one word."""
+    runs = [list(run) for _, run in groupby(letters, lambda letter: letter.char)]
+    return Word(
+        "".join(run[0].char for run in runs),
+        tuple(len(run) for run in runs),
+        tuple(run[0].start for run in runs),
+        tuple(run[-1].end for run in runs),
+    )
+
+
+def is_inside(char: str) -> bool:
+    """Whether a character belongs to a word; signs of vowels do."""
+    return char.isalnum() or unicodedata.category(char)[0] == "M"
+
+
+@lru_cache(maxsize=4096)
+def _folded(cluster: str) -> str:
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", cluster).casefold())
+    return _UNSEEN.sub("", folded)
+
+
+def _glued(letters: list[Letter]) -> Reading:
+    """`b.a🔥d` as one word. An apostrophe parts words, else he'll would be hell; so does a blank."""
+    parts = groupby(letters, lambda letter: letter.char.isspace() or letter.char in _APOSTROPHES)
+    chunks = ([letter for letter in group if is_inside(letter.char)] for between, group in parts if not between)
+    return [chunk for chunk in chunks if chunk]
+
+
+def _undisguised(letters: list[Letter]) -> Iterator[Letter]:
+    """With plain letters for those in flags and small capitals; between Latin letters also for what looks like one."""
+    for _, group in groupby(letters, lambda letter: letter.char.isspace()):
+        chunk = [letter._replace(char=_STYLED.get(letter.char, letter.char)) for letter in group]
+        if any("a" <= letter.char <= "z" for letter in chunk):
+            chunk = [letter._replace(char=_LOOKALIKES.get(letter.char, letter.char)) for letter in chunk]
+        yield from chunk

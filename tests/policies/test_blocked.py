@@ -1,0 +1,158 @@
+"""Blocked words are found however somebody hides them, and nothing else is."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ishowtts.config.policies import Blocked
+from ishowtts.policies.blocked import BlockedWords
+from ishowtts.policies.wordlist import WordList
+
+LIST = WordList(["fool", "god", "ass", "hell", "Straße", "go away", "傻逼", "🖕", "โง่"])
+
+
+def found(text: str) -> set[str]:
+    return {hit.entry for hit in LIST.find(text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "entry"),
+    [
+        ("You FOOL!", "fool"),
+        ("fool", "fool"),
+        ("“fool”", "fool"),
+        ("ｆｏｏｌ", "fool"),
+        ("𝓯𝓸𝓸𝓵", "fool"),
+        ("ⓕⓞⓞⓛ", "fool"),
+        ("🅵🅾🅾🅻", "fool"),
+        ("🇫🇴🇴🇱", "fool"),
+        ("ꜰᴏᴏʟ", "fool"),
+        ("fo\u200bol", "fool"),
+        ("fo\u00adol", "fool"),
+        ("f\u0336o\u0336o\u0336l\u0336", "fool"),
+        ("fооl", "fool"),  # Cyrillic о
+        ("f00l", "fool"),
+        ("fo🔥ol", "fool"),
+        ("f🔥o🔥o🔥l", "fool"),
+        ("f.o.o.l", "fool"),
+        ("f o o l", "fool"),
+        ("you f-o-o-l you", "fool"),
+        ("i f o o l u", "fool"),
+        ("foooooool", "fool"),
+        ("ffooll", "fool"),
+        ("fool🇺🇸", "fool"),
+        ("http://fool.com/", "fool"),
+        ("fool_fool", "fool"),
+        ("a$$", "ass"),
+        ("gooood", "god"),
+        ("STRASSE", "Straße"),
+        ("go   AWAY", "go away"),
+        ("go-away", "go away"),
+        ("你是傻逼吗", "傻逼"),
+        ("傻 🔥 逼", "傻逼"),
+        ("คนโง่มาก", "โง่"),
+        ("see 🖕🏽", "🖕"),
+    ],
+)
+def test_a_blocked_word_is_found(text, entry) -> None:
+    assert entry in found(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["fools", "tomfool", "foo l", "fol", "good morning", "gd", "class as pass", "he'll go", "hello", "shell",
+     "goes away", "go far away", "away go", "傻瓜", "逼傻", "", " ", "🔥", "as s", "10 000 a b c", "$5"],
+)  # fmt: skip
+def test_nothing_else_is(text) -> None:
+    assert found(text) == set()
+
+
+@given(st.text())
+def test_a_hit_is_a_part_of_the_text(text) -> None:
+    for hit in WordList(["a", "bb", "傻", "!", "a b"]).find(text):
+        assert 0 <= hit.start < hit.end <= len(text)
+
+
+@given(st.text(alphabet="abc xyz", max_size=8), st.text(alphabet="abc xyz", max_size=8))
+def test_a_whole_word_is_found_in_any_text(before, after) -> None:
+    assert any(hit.entry == "fool" for hit in LIST.find(f"{before} fool {after}"))
+
+
+def blocked(clock, **section) -> BlockedWords:
+    return BlockedWords(Blocked(**section), clock)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("You fool, you f o o l!", "You beep, you beep!"),
+        ("f🔥o🔥ol ok", "beep ok"),
+        ("你是傻逼吗", "你是 beep 吗"),
+        ("傻傻逼逼", "beep"),
+        ("nothing", "nothing"),
+    ],
+)
+def test_a_mask_covers_what_was_found_and_no_more(clock, text, said) -> None:
+    assert blocked(clock, words=["fool", "傻逼"], action="mask").masked(text) == said
+
+
+def test_an_empty_mask_leaves_the_word_out(clock) -> None:
+    assert blocked(clock, words=["fool"], action="mask", mask="").masked("You fool!") == "You!"
+
+
+def test_a_file_is_taken_up_while_lines_come(clock, tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("\ufeff# fruit\n\n  apple \npear\n", encoding="utf-8")
+    words = blocked(clock, words=["fool"], file=path)
+    assert [words.first(text) for text in ("an apple", "a fool", "# fruit", "fruit")] == ["apple", "fool", None, None]
+    path.write_text("plum\n")
+    assert words.first("a plum") is None, "looked too soon"
+    clock.now_s += 2
+    assert [words.first(text) for text in ("a plum", "an apple", "a fool")] == ["plum", None, "fool"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\xff\n", "is not UTF-8 (byte 0); save it as UTF-8"),
+        (b"ok\n" + b"x" * 65, "words.txt:2: has 65 characters; write one word a line, 64 at most"),
+        (b"x\n" * 200_000, "is larger than 256 KiB"),
+        (b"x\n" * 10_001, "holds 10001 words; 10000 at most"),
+        (None, "cannot be read (No such file or directory)"),
+    ],
+)
+def test_a_faulty_file_is_one_sentence_and_keeps_the_last_good_list(clock, tmp_path, caplog, content, says) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("apple\n")
+    words = blocked(clock, file=path)
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            clock.now_s += 2
+            assert words.first("an apple") == "apple"
+    (record,) = caplog.records
+    assert "policies.blocked.file: " in record.message
+    assert says in record.message
+    assert words.fault is not None
+    assert says in words.fault
+    path.write_text("plum\n")
+    clock.now_s += 2
+    assert words.first("a plum") == "plum"
+    assert words.fault is None
+
+
+def test_a_file_that_is_none_hangs_nothing(clock, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero"), Path("a\0b")):
+        words = blocked(clock, words=["fool"], file=path)
+        assert words.fault is not None
+        assert words.first("fool") == "fool"

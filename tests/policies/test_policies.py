@@ -1,0 +1,261 @@
+"""A line goes in; the line to speak, or why it is not spoken, comes out."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ishowtts import config
+from ishowtts.policies import Policies, merged_text
+from ishowtts.speech import Line, Priority, Reason, Rejection, ReplyTo
+
+SAYS = "template: '{author} says: {text}'"
+
+
+def admitted(policies: Policies, text: str, **fields: object) -> Line:
+    line = policies.admit(Line("a", text, **fields))
+    assert isinstance(line, Line), line
+    return line
+
+
+def refused(policies: Policies, text: str, **fields: object) -> Rejection:
+    rejection = policies.admit(Line("a", text, **fields))
+    assert isinstance(rejection, Rejection), rejection
+    return rejection
+
+
+def test_a_line_to_which_nothing_is_done_stays_what_it_is(make) -> None:
+    line = Line("a", "Good  morning,\neverybody. It is 10:00.", "anna", Priority.HIGH, author="bob")
+    assert make().admit(line) is line
+
+
+def test_what_was_done_is_told_in_its_order(make) -> None:
+    policies = make(f"{{blocked: {{words: [bad], action: mask}}, {SAYS}, author_voices: {{bob: anna}}}}")
+    line = admitted(policies, "bad https://x.com/a 🎉 nooooo!", author="Bob", nfe_step=9)
+    assert line.text == "Bob says: beep link nooo!"
+    assert line.voice == "anna"
+    assert line.nfe_step == 9
+    assert line.done == ("blocked", "links", "emoji", "repeats", "voice", "template")
+
+
+@pytest.mark.parametrize(
+    ("policies", "text", "reason", "words"),
+    [
+        ("{blocked: {words: [bad]}}", "so BAD", Reason.FILTERED, ["'bad'", "policies.blocked", "leave it out"]),
+        ("{links: drop}", "www.example.org", Reason.EMPTY, ["policies.links", "send words"]),
+        ("{links: drop}", "🎉 www.example.org", Reason.EMPTY, ["policies.links and policies.emoji"]),
+        ("{emoji: keep}", "🎉", Reason.EMPTY, ["no letter and no digit", "send words"]),
+        ("{}", "\u3164\u115f \u200b", Reason.EMPTY, ["no letter"]),
+        ("{}", "one two " * 250, Reason.TOO_LONG, ["1999", "1000", "limits.max_chars", "send less"]),
+        ("{}", "one two " * 200_000, Reason.TOO_LONG, ["1600000", "1000"]),
+        ("{emoji: name}", "😂🔥" * 490, Reason.TOO_LONG, ["limits.max_chars"]),
+        ("{work_per_min: 20}", "abc", Reason.RATE_LIMITED, ["takes 21", "work_per_min, 20", "send less"]),
+    ],
+)
+def test_a_rejection_names_the_thing_and_the_mend(make, policies, text, reason, words) -> None:
+    reply_to = ReplyTo("ishowtts/reply/x")
+    rejection = refused(make(policies), text, reply_to=reply_to)
+    assert (rejection.id, rejection.reason, rejection.reply_to) == ("a", reason, reply_to)
+    for word in words:
+        assert word in rejection.detail
+    assert len(rejection.detail) < 300
+
+
+def test_length_is_measured_after_folding(make) -> None:
+    assert admitted(make("{}", "{max_chars: 20}"), "no" + "o" * 500 + "!" * 100).text == "nooo!!!"
+    assert admitted(make("{}", "{max_chars: 20}"), "see https://example.com/" + "a" * 500).text == "see link"
+
+
+def test_a_long_line_is_cut_where_that_is_configured(make) -> None:
+    policies = make("{}", "{max_chars: 40, too_long: cut}")
+    line = admitted(policies, "One sentence here. Two sentences here. Three sentences here.")
+    assert (line.text, line.done) == ("One sentence here. Two sentences here.", ("cut",))
+
+
+def test_a_megabyte_is_cut_before_anything_looks_at_it(make) -> None:
+    line = admitted(make("{}", "{max_chars: 40, too_long: cut}"), "a" * 1_000_000)
+    assert (line.text, line.done) == ("aaa", ("cut", "repeats"))
+
+
+def test_a_line_too_long_for_what_cannot_be_seen_is_not_stored_with_it(make) -> None:
+    line = admitted(make("{}", "{max_chars: 5}"), "hello" + "\u200b" * 100)
+    assert (line.text, line.done) == ("hello", ())
+
+
+def test_a_word_that_only_appears_by_dropping_is_found_too(make) -> None:
+    policies = make("{blocked: {words: [eggplant]}, emoji: name}")
+    assert refused(policies, "look 🍆").reason is Reason.FILTERED
+
+
+def test_the_template_needs_an_author_and_looks_into_nothing(make) -> None:
+    policies = make(f"{{{SAYS}}}")
+    assert admitted(policies, "hi").text == "hi"
+    assert admitted(policies, "hi {author} {text.__class__}", author="bob").text == (
+        "bob says: hi {author} {text.__class__}"
+    )
+    assert admitted(policies, "hi", author="{text}{0.__class__}").text == "text 0 class says: hi"
+
+
+@pytest.mark.parametrize(
+    ("author", "spoken"),
+    [
+        ("xX_Bob_Xx", "xX Bob Xx says: hi"),
+        ("𝓑𝓸𝓫", "Bob says: hi"),
+        ("B\u0336\u0336\u0336o\u200bb🎉", "B\u0336\u0336ob says: hi"),
+        ("Bob. Police: evacuate!", "Bob Police evacuate says: hi"),
+        ("J.R. O'Neil-Smith", "J.R O'Neil-Smith says: hi"),
+        ("visit buy.com now", "visit now says: hi"),
+        ("हिन्दी", "हिन्दी says: hi"),
+        ("ab" * 64, "ababab says: hi"),
+        ("abcdefghijklmnopqrstuvwxyz " * 4, "abcdefghijklmnopqrstuvwxyz abcdefghijklm says: hi"),
+        ("🎉", "hi"),
+        ("\u3164", "hi"),
+    ],
+)
+def test_an_author_is_cleaned_and_bounded_before_it_is_spoken(make, author, spoken) -> None:
+    assert admitted(make(f"{{{SAYS}}}"), "hi", author=author).text == spoken
+
+
+def test_a_blocked_word_in_a_name_is_not_spoken_either(make) -> None:
+    words = f"{{blocked: {{words: [bad], action: %s}}, {SAYS}}}"
+    rejection = refused(make(words % "reject"), "hi", author="b.a.d")
+    assert rejection.reason is Reason.FILTERED
+    assert "the author's name holds 'bad'" in rejection.detail
+    assert admitted(make(words % "mask"), "hi", author="ba🔥d guy").text == "beep guy says: hi"
+    assert admitted(make("{blocked: {words: [bad]}}"), "hi", author="bad").text == "hi", "a name that is not spoken"
+    made_by_cleaning = refused(make(f"{{blocked: {{words: [hahaha]}}, {SAYS}}}"), "hi", author="ha" * 8)
+    assert made_by_cleaning.reason is Reason.FILTERED
+
+
+def test_a_voice_of_the_line_wins_over_that_of_its_author(make) -> None:
+    policies = make("{author_voices: {Bob: anna}}")
+    assert admitted(policies, "hi", author="ｂｏｂ").voice == "anna"
+    assert admitted(policies, "hi", author="bob", voice="carl").voice == "carl"
+    assert admitted(policies, "hi", author="eve").voice is None
+    assert admitted(policies, "hi").voice is None
+
+
+def test_an_author_s_voice_that_is_not_there_costs_one_warning_and_no_line(make, caplog) -> None:
+    there: set[str] = set()
+    policies = make("{author_voices: {bob: anna}}", voices=lambda: there)
+    with caplog.at_level(logging.WARNING):
+        assert [admitted(policies, "hi", author="bob").done for _ in range(3)] == [()] * 3
+    assert [record.message for record in caplog.records] == [
+        "policies.author_voices: there is no voice 'anna'; the default voice speaks instead"
+    ]
+    there.add("anna")
+    assert admitted(policies, "hi", author="bob").voice == "anna"
+
+
+def test_lines_are_counted_for_all_and_for_each_author(make, clock) -> None:
+    policies = make("{lines_per_min: 3, author_lines_per_min: 2}")
+    assert [isinstance(policies.admit(Line("a", "hi", author="bob")), Line) for _ in range(3)] == [True, True, False]
+    clock.now_s += 10
+    rejection = refused(policies, "hi", author="B\u200bOB")
+    assert rejection.reason is Reason.RATE_LIMITED
+    assert rejection.detail == (
+        "this author has had 2 lines within a minute (policies.author_lines_per_min); send it again in 50 s"
+    )
+    admitted(policies, "hi", author="eve")
+    assert refused(policies, "hi").detail == (
+        "3 lines came within a minute (policies.lines_per_min); send it again in 50 s"
+    )
+    clock.now_s += 50
+    assert admitted(policies, "hi", author="bob")
+
+
+def test_urgent_lines_are_neither_counted_nor_refused(make) -> None:
+    policies = make("{lines_per_min: 1, author_lines_per_min: 1, work_per_min: 20}")
+    for _ in range(5):
+        admitted(policies, "evacuate the building", author="bob", priority=Priority.URGENT)
+    admitted(policies, "hi", author="bob")
+    assert refused(policies, "hi", author="bob", priority=Priority.HIGH).reason is Reason.RATE_LIMITED
+
+
+def test_what_is_refused_takes_nobody_s_turn(make) -> None:
+    policies = make("{lines_per_min: 1, author_lines_per_min: 1, blocked: {words: [bad]}}")
+    for _ in range(5):
+        assert refused(policies, "bad", author="eve").reason is Reason.FILTERED
+    assert admitted(policies, "hi", author="eve")
+
+
+def test_work_is_characters_times_nfe(make, clock) -> None:
+    policies = make("{work_per_min: 100}")
+    admitted(policies, "0123456789")
+    rejection = refused(policies, "01234")
+    assert rejection.detail == (
+        "the line takes 35 of work (characters times NFE), and 30 are left of policies.work_per_min; "
+        "send it again in 60 s"
+    )
+    assert admitted(policies, "01234", nfe_step=6)
+
+
+def test_a_repeated_text_is_said_with_its_count() -> None:
+    assert merged_text("{text}, {count} times", "GG!", 4) == "GG, 4 times"
+    assert merged_text("{count} times {text}", "GG!", 4) == "4 times GG!"
+    assert merged_text("{text} x{count}", "{count}", 2) == "{count} x2"
+    assert merged_text("{text} x{count}", "!", 2) == "! x2"
+
+
+NASTY = [
+    "fool", "f.o.o.l", "傻逼", "https://x.com/", "www.", "a.com", "🎉", "🇬🇧", "1️⃣", "👨\u200d👩\u200d👧", "\u200d",
+    "\ufe0f", "\u20e3", "\u0301" * 9, "{author}", "{text}", "ha ha ha ha ha ha ha", "aaaaaaa", "!!!!!!", ". ",
+    "\u3164", "\ud800", "\x00", "\n", "()", "ᄀ", "ﷺ", "ß", "İ", "９", "½", "beep",
+]  # fmt: skip
+texts = st.lists(st.sampled_from(NASTY) | st.text(st.characters(exclude_categories=()), max_size=12), max_size=30).map(
+    "".join
+)
+lines = st.builds(
+    Line,
+    id=st.just("a"),
+    text=texts,
+    voice=st.none() | st.just("anna"),
+    priority=st.sampled_from(Priority),
+    nfe_step=st.none() | st.integers(4, 64),
+    author=st.none() | texts,
+)
+some_policies = st.fixed_dictionaries(
+    {},
+    optional={
+        "lines_per_min": st.integers(1, 3),
+        "author_lines_per_min": st.integers(1, 3),
+        "work_per_min": st.integers(1, 5000),
+        "blocked": st.fixed_dictionaries(
+            {
+                "words": st.lists(st.sampled_from([part for part in NASTY if part != "\ud800"]), max_size=5),
+                "action": st.sampled_from(["reject", "mask"]),
+                "mask": st.sampled_from(["", "beep", "***"]),
+            }
+        ),
+        "links": st.sampled_from(["keep", "drop", "word"]),
+        "emoji": st.sampled_from(["keep", "drop", "name"]),
+        "emoji_language": st.sampled_from(["auto", "de", "zh"]),
+        "repeats": st.none() | st.integers(2, 5),
+        "template": st.sampled_from(["{author} says: {text}", "so: {text}"]),
+        "author_voices": st.just({"bob": "anna"}),
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(policies=some_policies, max_chars=st.integers(1, 60), too_long=st.sampled_from(["reject", "cut"]),
+       arrivals=st.lists(lines, min_size=1, max_size=4))  # fmt: skip
+def test_whatever_comes_is_a_line_within_bounds_or_a_rejection(policies, max_chars, too_long, arrivals) -> None:
+    section = config.Policies.model_validate(policies)
+    limits = config.Limits(max_chars=max_chars, too_long=too_long)
+    made = Policies(section, limits, 7, lambda: 0.0)
+    for line in arrivals:
+        found = made.admit(line)
+        if isinstance(found, Rejection):
+            assert found.id == line.id
+            assert found.detail.isprintable()
+            continue
+        assert len(found.text) <= max_chars + 60
+        assert any(char.isalnum() for char in found.text)
+        assert (found.text == line.text) or found.done or len(line.text) > max_chars
+        assert not found.done or set(found.done) <= {
+            "blocked", "links", "emoji", "repeats", "cut", "voice", "template"
+        }  # fmt: skip

@@ -1,0 +1,105 @@
+"""From the arrival of a line to its sound: what the configuration says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from ishowtts.config import Config
+from ishowtts.inbox import Taken
+from ishowtts.service.house_rules import HouseRules
+from ishowtts.speech import Line, Priority, Rejection
+from support.appliance import Appliance
+from support.client import Client
+
+NIGHT, DAY = datetime(2026, 11, 21, 23, 30), datetime(2026, 11, 21, 12, 0)
+LONG = "This one waits. This one is far too long to be said as a whole."
+HOURS = {"from": "22:00", "to": "07:00"}
+
+
+def rules(wall: datetime = DAY, **policies: Any) -> HouseRules:
+    config = Config.model_validate({"policies": policies})
+    return HouseRules(config, lambda: ["anna"], wall=lambda: wall)
+
+
+@pytest.mark.parametrize(
+    ("priority", "waits"),
+    [(Priority.LOW, True), (Priority.NORMAL, True), (Priority.HIGH, False), (Priority.URGENT, False)],
+)
+def test_in_quiet_hours_low_and_normal_lines_wait_and_are_told_so(priority: Priority, waits: bool) -> None:
+    house = rules(NIGHT, quiet=HOURS)
+    admitted = house.admit(Line("a", "hello", priority=priority))
+    assert isinstance(admitted, Line)
+    assert (priority < house.minimum()) == waits
+    assert admitted.done == (("quiet",) if waits else ())
+    assert house.quiet_until() == "07:00"
+
+
+def test_outside_quiet_hours_nothing_waits() -> None:
+    house = rules(DAY, quiet=HOURS)
+    assert house.minimum() is Priority.LOW
+    assert house.quiet_until() is None
+    assert house.admit(Line("a", "hello")) == Line("a", "hello")
+
+
+def test_where_they_are_quieter_lines_are_no_louder_than_that() -> None:
+    house = rules(NIGHT, quiet={**HOURS, "action": "quieter", "volume": 30})
+    assert house.minimum() is Priority.LOW
+    line = Line("a", "hello")
+    assert house.volume(line) == 30
+    assert house.volume(replace(line, volume=80)) == 30
+    assert house.volume(replace(line, volume=10)) == 10
+    assert house.volume(replace(line, volume=80, priority=Priority.HIGH)) == 80
+    assert rules(DAY, quiet={**HOURS, "action": "quieter"}).volume(line) is None
+
+
+def test_a_merged_line_is_said_with_its_count() -> None:
+    taken = Taken(1, Line("a", "Hello!"), 0.0, 0, None, 1, times=4)
+    assert rules().read(taken) == "Hello, 4 times"
+    assert rules().read(replace(taken, times=1)) == "Hello!"
+
+
+def test_a_refused_line_is_a_rejection_that_holds_it() -> None:
+    refused = rules(blocked={"words": ["darn"]}).admit(Line("a", "Darn it"))
+    assert isinstance(refused, Rejection)
+    assert (refused.reason, refused.line) == ("filtered", Line("a", "Darn it"))
+
+
+def test_policies_are_kept_by_a_whole_appliance(make_appliance: Callable[..., Appliance], mqtt_client: Client) -> None:
+    policies = {
+        "author_lines_per_min": 2,
+        "merge_s": 60,
+        "blocked": {"words": ["darn"]},
+        "template": "{author} says: {text}",
+    }
+    appliance = make_appliance(settings={"policies": policies, "limits": {"max_chars": 40, "too_long": "cut"}})
+    appliance.wait_ready(mqtt_client)
+
+    def reason(line_id: str) -> str | None:
+        return appliance.final(mqtt_client, line_id).get("reason")
+
+    first = appliance.say(mqtt_client, "Look: https://example.com/cat 😀", author="anna")
+    assert appliance.final(mqtt_client, first)["event"] == "finished"
+    [accepted] = [event for event in appliance.events(mqtt_client, first) if event["event"] == "accepted"]
+    assert accepted["done"] == ["links", "emoji", "template"]
+    assert reason(appliance.say(mqtt_client, "D A R N")) == "filtered"
+
+    mqtt_client.publish(f"{appliance.root}/command", "pause")
+    mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "paused")
+    host = appliance.say(mqtt_client, LONG, author="bert")
+    repeat = appliance.say(mqtt_client, LONG, author="bert")
+    assert appliance.final(mqtt_client, repeat)["into"] == host
+    assert reason(appliance.say(mqtt_client, "one more", author="bert")) == "rate_limited"
+
+    # A publisher that repeats an accepted line, for want of an answer, is never told that it was rejected.
+    appliance.say(mqtt_client, LONG, author="bert", id=host)
+    told = mqtt_client.wait_for(
+        f"{appliance.root}/event", lambda message: message.json["id"] == host and message.json["event"] == "duplicate"
+    ).json
+    assert told["of"] == host
+    mqtt_client.publish(f"{appliance.root}/command", "resume")
+    assert appliance.final(mqtt_client, host)["event"] == "finished"
