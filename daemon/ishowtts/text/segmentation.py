@@ -1,4 +1,4 @@
-"""Text made fit for speech, and cut into parts that an engine takes in one go."""
+"""Text cut into parts that an engine takes in one go."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import unicodedata
 from bisect import bisect_left
 from itertools import accumulate, pairwise
 
+from ishowtts.text.cleaning import JOINERS, clean, is_speakable
+
 MIN_SEGMENT_BYTES = 16
 """A segment of fewer bytes holds no word."""
 _SHORT_BYTES = 10  # F5 speaks what is shorter badly: upstream slows it down, which gives noise or drops words
-_JOINERS = "\u200c\u200d"
 _FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
 
 # How good a place for a cut is; the higher the better.
@@ -30,18 +31,6 @@ _TOKENS = re.compile(
     r"|[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"  # one of mail
     r"|[+\-−]?[$€£¥]?\d+(?:[.,:/\-–]\d+)*[%‰°]?"  # a number, a time, a date
 )
-
-
-def clean(text: str) -> str:
-    """Text in NFC, without control characters and lone surrogates, white space folded to single blanks."""
-    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-    kept = "".join(c for c in joined if c.isspace() or c in _JOINERS or unicodedata.category(c) not in ("Cc", "Cf"))
-    return " ".join(unicodedata.normalize("NFC", kept).split())
-
-
-def is_speakable(text: str) -> bool:
-    """Whether there is at least one letter or digit."""
-    return any(c.isalnum() for c in text)
 
 
 def segments(text: str, max_bytes: int, first_min_bytes: int | None = None) -> list[str]:
@@ -148,7 +137,7 @@ def _starts_letter(text: str, i: int) -> bool:
     if i == 0:
         return False
     before, here = text[i - 1], text[i]
-    if unicodedata.category(here).startswith("M") or here in _JOINERS or here in "\u0e33\u0eb3":
+    if unicodedata.category(here).startswith("M") or here in JOINERS or here in "\u0e33\u0eb3":
         return False
     if before == "\u200d" or unicodedata.combining(before) == 9:  # a joiner; a virama, which ties two consonants
         return False
