@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from itertools import pairwise
 
 import pytest
@@ -49,31 +48,6 @@ def without_white_space(text: str) -> str:
 
 def has_long_run(text: str, max_bytes: int) -> bool:
     return any(len(run.encode()) > max_bytes // 3 for run in re.findall(r"[\W_]+", clean(text)))
-
-
-def test_control_characters_and_white_space_are_cleaned() -> None:
-    assert clean("\ufeff  One\r\n\ttwo\x00\x07 three\u00a0\u200b ") == "One two three"
-
-
-def test_a_decomposed_letter_is_composed() -> None:
-    assert clean("cafe\u0301") == "café"
-
-
-def test_a_lone_surrogate_goes_and_a_pair_becomes_its_character() -> None:
-    assert clean("a\ud800b \ud83d\ude00 c\udc00") == "ab 😀 c"
-
-
-@given(st.text(st.characters(), max_size=60))
-def test_clean_text_can_be_encoded_and_is_clean_already(text: str) -> None:
-    cleaned = clean(text)
-    cleaned.encode()
-    assert clean(cleaned) == cleaned
-    assert unicodedata.is_normalized("NFC", cleaned)
-
-
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf"]), max_size=60))
-def test_cleaning_keeps_every_letter(text: str) -> None:
-    assert without_white_space(clean(text)) == without_white_space(unicodedata.normalize("NFC", text))
 
 
 @pytest.mark.parametrize("text", ["a", "7", "你", "…ok"])
