@@ -78,6 +78,9 @@ class House:
     def volume(self, line: Line) -> int | None:
         return line.volume if self.most is None else self.most
 
+    def warm(self) -> None:
+        pass
+
     def read(self, taken: Taken) -> str:
         return self.words(taken.line.text)
 

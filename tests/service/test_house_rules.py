@@ -23,7 +23,7 @@ HOURS = {"from": "22:00", "to": "07:00"}
 
 def rules(wall: datetime = DAY, **policies: Any) -> HouseRules:
     config = Config.model_validate({"policies": policies})
-    return HouseRules(config, lambda: ["anna"], wall=lambda: wall)
+    return HouseRules(config, lambda: ["anna"], lambda voice: None, wall=lambda: wall)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_where_they_are_quieter_lines_are_no_louder_than_that() -> None:
 
 def test_a_merged_line_is_said_with_its_count() -> None:
     taken = Taken(1, Line("a", "Hello!"), 0.0, 0, None, 1, times=4)
-    assert rules().read(taken) == "Hello, 4 times"
+    assert rules().read(taken) == "Hello, four times"
     assert rules().read(replace(taken, times=1)) == "Hello!"
 
 

@@ -164,6 +164,13 @@ class BoardSection(_Section):
     sysfs_root: Path = Path("/sys")
 
 
+class Text(_Section):
+    """How text is read aloud."""
+
+    normalise: bool = True
+    pronunciations: Path | None = None
+
+
 class Log(_Section):
     """What goes to the journal."""
 
@@ -180,6 +187,7 @@ class Config(_Section):
     audio: Audio = Audio()
     limits: Limits = Limits()
     policies: Policies = Policies()
+    text: Text = Text()
     queue: Queue = Queue()
     telemetry: Telemetry = Telemetry()
     board: BoardSection = BoardSection()

@@ -84,6 +84,11 @@ class Conductor(Rounds):
         self._orders.append(order)
         self.nudge()
 
+    def start(self) -> None:
+        """Begin to go round."""
+        self._synthesis.submit(self._rules.warm)
+        super().start()
+
     def close(self, timeout_s: float) -> None:
         """Put the line on the air back into the queue, at its position, and end."""
         super().close(timeout_s)

@@ -17,5 +17,8 @@ class Rules(Protocol):
     def volume(self, line: Line) -> int | None:
         """The volume of a line, 0 to 100; `None`: that of the appliance."""
 
+    def warm(self) -> None:
+        """Make ready what the first line would wait for. Called on the thread `synthesis`."""
+
     def read(self, taken: Taken) -> str:
         """The text as it is read aloud. Called on the thread `synthesis`."""

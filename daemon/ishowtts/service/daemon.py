@@ -83,7 +83,7 @@ class Daemon:
         self._company = lead.engage(config, self._lead, self._changed)
         self._voices = self._company.shelf
         self._telemetry = Telemetry(self._board)
-        self._rules = HouseRules(config, self._voices.names)
+        self._rules = HouseRules(config, self._voices.names, lead.languages(config, self._lead.kind, self._voices))
         self._conductor = Conductor(
             self._inbox,
             self._company.cast,

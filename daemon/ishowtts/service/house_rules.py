@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 
-from ishowtts import text
 from ishowtts.config import Config
 from ishowtts.inbox import Taken
 from ishowtts.policies import Policies, Quiet, merged_text
 from ishowtts.speech import Line, Priority, Rejection
+from ishowtts.text import Reader
 
 
 class HouseRules:
@@ -18,6 +18,7 @@ class HouseRules:
 
     Args:
         voices: names of the voices there are now.
+        language_of: of a voice by name; `None` from it is English.
         wall: local wall time.
     """
 
@@ -25,16 +26,19 @@ class HouseRules:
         self,
         config: Config,
         voices: Callable[[], Collection[str]],
+        language_of: Callable[[str | None], str | None],
         wall: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._merge_say = config.policies.merge_say
         self._policies = Policies(config.policies, config.limits, config.engine.f5.nfe_step, voices=voices)
+        default_voice = config.engine.f5.default_voice
+        self._reader = Reader(config.text.pronunciations, language_of, config.text.normalise, default_voice)
         self._wall = wall
 
     @property
     def troubles(self) -> tuple[str, ...]:
         """Sentences about files of the operator's that cannot be used as they are."""
-        return tuple(fault for fault in (self._policies.fault,) if fault)
+        return tuple(fault for fault in (self._policies.fault, self._reader.fault) if fault)
 
     def quiet_until(self) -> str | None:
         """The local time until which low and normal lines wait; `None`: they do not."""
@@ -64,7 +68,11 @@ class HouseRules:
         said = taken.line.text
         if taken.times > 1:
             said = merged_text(self._merge_say, said, taken.times)
-        return text.clean(said)
+        return self._reader.read(said, taken.line.voice)
+
+    def warm(self) -> None:
+        """Make ready what the first line would wait for."""
+        self._reader.warm()
 
     def _quiet(self) -> Quiet | None:
         return self._policies.quiet(self._wall())

@@ -164,6 +164,12 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
     return Company(lead, cast, remote, spare, shelf, default)
 
 
+def languages(config: Config, kind: str, shelf: VoiceShelf) -> Callable[[str | None], str | None]:
+    """What language a voice speaks, by its name; `None` from it: English, as far as anybody knows."""
+    of_itself = config.engine.espeak_voice if kind == "espeak" else None
+    return lambda voice: shelf.language(voice, config.engine.f5.default_voice) or of_itself
+
+
 def voices(config: Config) -> VoiceShelf:
     """The voices that lines may ask for."""
     return VoiceShelf(voices_dir(config))

@@ -1,4 +1,4 @@
-"""Text made fit for speech, and cut into parts that an engine takes in one go."""
+"""Text cut into parts that an engine takes in one go."""
 
 from __future__ import annotations
 
@@ -7,41 +7,46 @@ import unicodedata
 from bisect import bisect_left
 from itertools import accumulate, pairwise
 
+from ishowtts.text.cleaning import JOINERS, clean, is_speakable
+
 MIN_SEGMENT_BYTES = 16
 """A segment of fewer bytes holds no word."""
 _SHORT_BYTES = 10  # F5 speaks what is shorter badly: upstream slows it down, which gives noise or drops words
-_JOINERS = "\u200c\u200d"
 _FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
 
 # How good a place for a cut is; the higher the better.
-_SENTENCE, _CLAUSE, _WORD, _LETTER, _TOKEN, _NEVER = 3, 2, 1, 0, -1, -2
+_SENTENCE, _CLAUSE, _PHRASE, _WORD, _LETTER, _PART, _TOKEN, _NEVER = 4, 3, 2, 1, 0, -1, -2, -3
 
 _CLOSERS = "\"'”’»)\\]）】》」』〉"
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _SENTENCE_END = re.compile(rf"[.!?…]+[{_CLOSERS}]*(?=\s)|[。！？｡…][。！？｡…!?]*[{_CLOSERS}]*")
-_CLAUSE_END = re.compile(rf"[,;:—–][{_CLOSERS}]*(?=\s)|(?<=\s)[-–—](?=\s)|[，、；：､][{_CLOSERS}]*|—+")
+_CLAUSE_END = re.compile(
+    rf"[,;:—–][{_CLOSERS}]*(?=\s)|(?<=\s)[-–—](?=\s)|[，、；：､][{_CLOSERS}]*|—+"
+    rf"|(?<=[{_CJK}])(?=\s[{_CJK}])"  # a blank is how some write a comma there
+)
+# Where those draw breath who write without stops: before a word that joins two thoughts.
+_PHRASE_END = re.compile(
+    r"(?=\s(?:and|or|but|because|so|which|who|where|when|while|if|since|until|unless|although|though)\s)"
+    r"|(?=然后|但是|可是|不过|因为|所以|而且|并且|或者|以及|还有|如果|虽然|于是|接着|另外|同时|然而)",
+    re.IGNORECASE,
+)
 _WORD_END = re.compile(rf"(?=\s)|(?<=[{_CJK}])(?=[{_CJK}])")
 _NOT_AN_END = re.compile(
     r"\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|approx|No|Nr|Fig|e\.g|i\.e|z\.B|d\.h|bzw|ca)\.$",
     re.IGNORECASE,
 )
-_TOKENS = re.compile(
-    r"(?:https?://|www\.)[!-~]*[0-9A-Za-z/=&#_~-]"  # an address of the web, without the full stop behind it
-    r"|[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"  # one of mail
-    r"|[+\-−]?[$€£¥]?\d+(?:[.,:/\-–]\d+)*[%‰°]?"  # a number, a time, a date
+_ADDRESS = (
+    r"(?:https?://|www\.)[!-~]*[0-9A-Za-z/=&#_~-]"  # of the web, without the full stop behind it
+    r"|(?<![A-Za-z0-9_.+-])[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"  # of mail
 )
-
-
-def clean(text: str) -> str:
-    """Text in NFC, without control characters and lone surrogates, white space folded to single blanks."""
-    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-    kept = "".join(c for c in joined if c.isspace() or c in _JOINERS or unicodedata.category(c) not in ("Cc", "Cf"))
-    return " ".join(unicodedata.normalize("NFC", kept).split())
-
-
-def is_speakable(text: str) -> bool:
-    """Whether there is at least one letter or digit."""
-    return any(c.isalnum() for c in text)
+_TOKENS = re.compile(
+    rf"(?P<address>{_ADDRESS})"
+    r"|\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){1,6}"  # a telephone
+    r"|\(\d{3,4}\) ?\d{3,4}[- ]?\d{4}|1\d{2} \d{4} \d{4}(?!\d)"
+    r"|[+\-−]?[$€£¥]?\d{1,3}(?: \d{3}){1,5}(?:[.,]\d+)?(?!\d)"  # a number in groups of three
+    r"|\d+ \d{1,2}/\d{1,2}(?!\d)"  # 2 1/2
+    r"|[+\-−]?[$€£¥]?\d+(?:[.,:/\-–]\d+)*(?: ?[%‰°])?"  # a number, a time, a date
+)
 
 
 def segments(text: str, max_bytes: int, first_min_bytes: int | None = None) -> list[str]:
@@ -132,14 +137,20 @@ def _shorten_runs(text: str, limit_bytes: int) -> str:
 def _rank_cuts(text: str) -> list[int]:
     """How good a cut before each character is."""
     ranks = [_LETTER if _starts_letter(text, i) else _NEVER for i in range(len(text))] + [_SENTENCE]
-    for pattern, rank in ((_WORD_END, _WORD), (_CLAUSE_END, _CLAUSE), (_SENTENCE_END, _SENTENCE)):
+    for pattern, rank in (
+        (_WORD_END, _WORD),
+        (_PHRASE_END, _PHRASE),
+        (_CLAUSE_END, _CLAUSE),
+        (_SENTENCE_END, _SENTENCE),
+    ):
         for match in pattern.finditer(text):
             abbreviated = rank == _SENTENCE and _NOT_AN_END.search(text, max(0, match.end() - 8), match.end())
             if not abbreviated and ranks[match.end()] != _NEVER:
                 ranks[match.end()] = rank
     for match in _TOKENS.finditer(text):
         for i in range(match.start() + 1, match.end()):
-            ranks[i] = min(ranks[i], _TOKEN)
+            between = match["address"] and text[i] in "/?&#@" and text[i - 1].isalnum()
+            ranks[i] = min(ranks[i], _PART if between else _TOKEN)
     return ranks
 
 
@@ -148,7 +159,7 @@ def _starts_letter(text: str, i: int) -> bool:
     if i == 0:
         return False
     before, here = text[i - 1], text[i]
-    if unicodedata.category(here).startswith("M") or here in _JOINERS or here in "\u0e33\u0eb3":
+    if unicodedata.category(here).startswith("M") or here in JOINERS or here in "\u0e33\u0eb3":
         return False
     if before == "\u200d" or unicodedata.combining(before) == 9:  # a joiner; a virama, which ties two consonants
         return False
@@ -173,8 +184,10 @@ def _best_cut(ranks: list[int], start: int, first: int, end: int) -> int | None:
     places = (
         (_SENTENCE, fair),
         (_CLAUSE, fair),
+        (_PHRASE, max(first, start + 2 * (end - start) // 3)),
         (_WORD, first),
         (_LETTER, first),
+        (_PART, fair),
         (_TOKEN, first),
         (_NEVER, first),
     )
