@@ -9,6 +9,7 @@ IShowError
 │   ├── VoiceError             a voice that cannot be read or prepared
 │   ├── EngineUnavailable      not ready, restarting or parked
 │   └── WorkerDied             the worker ended or had to be ended
+├── PronunciationError         the file of pronunciations cannot be read; the last good one stays
 ├── SpeakerError               the sound device is absent, busy or lost
 ├── BoardError                 the board's clocks or sensors refused
 ├── BrokerError                the broker is not there, or refuses us
@@ -67,6 +68,10 @@ class EngineUnavailable(EngineError):
 
 class WorkerDied(EngineError):
     """The worker ended, or had to be ended, while it was needed."""
+
+
+class PronunciationError(IShowError):
+    """The file of pronunciations cannot be read."""
 
 
 class SpeakerError(IShowError):

@@ -1,0 +1,136 @@
+"""How Chinese is read out: written forms, in the order in which they are looked for; the library reads the rest."""
+
+from __future__ import annotations
+
+import re
+
+from ishowtts.text.rules import ADDRESS, MOST_DIGITS, NUMBER, Read, Rule, apply, is_day, rule
+
+_DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
+_CURRENCIES = {"¥": "元", "￥": "元", "$": "美元", "US$": "美元", "HK$": "港元", "NT$": "新台币", "€": "欧元", "£": "英镑",
+               "₩": "韩元", "CNY": "元", "RMB": "元", "USD": "美元", "EUR": "欧元"}  # fmt: skip
+_CURRENCY = "|".join(re.escape(sign) for sign in sorted(_CURRENCIES, key=len, reverse=True))
+_UNITS = {
+    "mm": "毫米", "cm": "厘米", "dm": "分米", "m": "米", "km": "公里", "µm": "微米", "nm": "纳米",
+    "m²": "平方米", "km²": "平方公里", "cm²": "平方厘米", "㎡": "平方米", "m2": "平方米", "m³": "立方米", "m3": "立方米",
+    "mg": "毫克", "g": "克", "kg": "公斤", "ml": "毫升", "mL": "毫升", "L": "升", "l": "升",
+    "ms": "毫秒", "s": "秒", "min": "分钟", "h": "小时",
+    "Hz": "赫兹", "kHz": "千赫", "MHz": "兆赫", "GHz": "吉赫", "V": "伏", "kV": "千伏", "mA": "毫安",
+    "mAh": "毫安时", "W": "瓦", "kW": "千瓦", "MW": "兆瓦", "kWh": "千瓦时", "Ω": "欧姆", "kΩ": "千欧", "dB": "分贝",
+    "hPa": "百帕", "kPa": "千帕", "Pa": "帕", "kcal": "千卡",
+    "°C": "摄氏度", "℃": "摄氏度", "°F": "华氏度", "℉": "华氏度", "°": "度", "‰": "",
+}  # fmt: skip
+_UNIT = "|".join(re.escape(unit) for unit in sorted(_UNITS, key=len, reverse=True) if unit != "‰")
+_PER = {"h": "每小时", "s": "每秒", "min": "每分钟", "m³": "每立方米", "L": "每升"}
+_SIGNS = {".": "点", "/": "斜杠", "-": "横杠", "_": "下划线", "@": "艾特", "?": "问号", "=": "等于", "&": "和",
+          "#": "井号", "%": "百分号", ":": "冒号", "+": "加", "~": "波浪号"}  # fmt: skip
+_FRACTIONS = {"½": "二分之一", "⅓": "三分之一", "⅔": "三分之二", "¼": "四分之一", "¾": "四分之三", "⅛": "八分之一"}
+_POWERS = {"²": "的平方", "³": "的立方"}
+# Numbers behind these are names, not quantities: each figure is said, and a one is yāo.
+_NAMED = (
+    "验证码|密码|尾号|卡号|账号|房间|房号|教室|会议室|航班|邮编|学号|工号|单号|订单号|QQ号?|电话|手机号?|座机|热线|客服"
+)
+_PLAIN = re.compile(r"""[^A-Za-z"\\\s{}，。！？；…、]{1,60}""")
+_MATHEMATICS = {"÷": "除以", "×": "乘", "±": "正负", "≈": "约等于", "≠": "不等于", "≤": "小于等于", "≥": "大于等于", "√": "根号",
+                "∞": "无穷大"}  # fmt: skip
+
+
+def chinese(text: str, read: Read) -> str:
+    """Chinese with numbers, units, times, money and signs in characters; what no rule knows stays."""
+    plainer = apply(_RULES, text, read)
+    # The grammar would take letters behind a number for a unit, the `m` of `3 more` for meters: it gets none.
+    return _PLAIN.sub(lambda match: _said(match[0], read), plainer)
+
+
+def _said(part: str, read: Read) -> str:
+    if not re.search("[0-9]", part):
+        return part
+    return read(part).replace('\\"', '"')
+
+
+def _one_by_one(figures: str, one: str = "一") -> str:
+    return "".join(one if figure == "1" else _DIGITS[figure] for figure in figures if figure in _DIGITS)
+
+
+def _address(match: re.Match[str], _: Read) -> str:
+    bare = re.sub(r"^https?://", "", match[0]).rstrip("/")
+    spelled = re.sub(r"[^A-Za-z0-9]", lambda sign: f" {_SIGNS.get(sign[0], '')} ", bare)
+    return re.sub(r"\d+", lambda figures: _one_by_one(figures[0]), spelled)
+
+
+def _phone(match: re.Match[str], _: Read) -> str:
+    plus = "加" if match[0].startswith("+") else ""
+    groups = re.findall(r"\d+", match[0])
+    if len(groups) > 1 and not plus:
+        return "，".join(_one_by_one(group, "幺") for group in groups)
+    country = _one_by_one(groups[0], "幺") if len(groups) > 1 else ""
+    rest = _one_by_one("".join(groups[1:] or groups), "幺")
+    return f"{plus}{country}，{rest}" if country else plus + rest
+
+
+def _named(match: re.Match[str], _: Read) -> str:
+    return match[1] + _one_by_one(match[2], "幺")
+
+
+def _money(match: re.Match[str], _: Read) -> str:
+    return f"{match['number'].replace(',', '')}{match['multiple'] or ''}{_CURRENCIES[match['currency']]}"
+
+
+def _measure(match: re.Match[str], _: Read) -> str:
+    return f"{_PER[match['per']] if match['per'] else ''}{match['number']}{_UNITS[match['unit']]}"
+
+
+def _decimal(match: re.Match[str], read: Read) -> str:
+    """The grammar takes 11.11 for a day in November."""
+    if not is_day(match[1], match[2]):
+        return match[0]
+    return f"{read(match[1])}点{_one_by_one(match[2])}"
+
+
+_RULES: tuple[Rule, ...] = (
+    Rule(ADDRESS, _address),
+    rule(r"−(?=\d)", "-"),
+    rule(r"(?<!\w)(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d)?(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?(?!\w)", r"\1，\2"),
+    rule(r"(?<!\w)\+\d{1,3}[ -]?\d{2,4}[ -]?\d{3,4}[ -]?\d{0,4}(?![\d-])", _phone),
+    rule(
+        r"(?<![\w.-])1\d{2}[ -]\d{4}[ -]\d{4}(?![\w-])|(?<![\w.-])(?:0\d{2,3}|400|800)-\d{3,8}(?:-\d{3,4})?(?![\w-])",
+        _phone,
+    ),
+    rule(rf"((?:{_NAMED})[^\d，。！？；\n]{{0,3}})(\d{{3,20}})(?![\d.:-])", _named),
+    rule(rf"(?<!\d)\d{{12,{MOST_DIGITS}}}(?!\d)", lambda match, _: _one_by_one(match[0])),
+    rule(r"(?<![\w.])[vV](?=\d)", "版本"),
+    rule(r"(?<![\w.])\d{1,6}(?:\.\d{1,6}){2,5}(?!\.?\d)", lambda match, read: _dotted(match[0], read)),
+    rule(r"(?<![\d.,])\d{1,3}(?:,\d{3}){1,5}(?![\d,])", lambda match, _: match[0].replace(",", "")),
+    rule(r"(?<!\w)[Nn][Oo]\. ?(?=\d)|(?<!\w)#(?=\d)", "第"),
+    rule(r"(?<=[A-Za-z])-(?=\d)", " "),
+    # Ranges
+    rule(rf"(?<![\w.-])({NUMBER}) ?- ?(?={NUMBER} ?=)", r"\1减"),
+    rule(r"(?<![\d.-])(\d{4})[-–—~](\d{4})(?=年)", r"\1-\2"),
+    rule(rf"(?<![\w./:-])(-?{NUMBER})%?[-–—~～](-?{NUMBER})%", r"\1%到\2%"),
+    rule(rf"(?<![\d./:-])(-?{NUMBER}(?:[A-Za-z]{{1,3}}|°C|℃)?)[-–—~～](?=-?{NUMBER}(?![\d/:-]|年))", r"\1到"),
+    # Quantities
+    rule(rf"(?P<currency>{_CURRENCY}) ?(?P<number>{NUMBER})(?P<multiple>万亿|亿|千万|百万|万|千)?", _money),
+    rule(rf"(?<![\d.])(?P<number>{NUMBER})(?P<multiple>) ?(?P<currency>{_CURRENCY})", _money),
+    rule(rf"(?P<number>{NUMBER}) ?(?P<unit>{_UNIT})(?:/(?P<per>{'|'.join(_PER)}))?(?![A-Za-z0-9])", _measure),
+    rule(rf"({NUMBER})‰", r"千分之\1"),
+    rule(r"(?<!\d)2(?=[点倍](?!\d))", "两"),
+    rule(r"(?<![\d.:/-])(\d{1,2})\.(\d{1,2})(?![\d.%])", _decimal),
+    # Signs
+    rule(r"(?<=\d) ?[x×*] ?(?=\d)", "乘"),
+    rule(r"(\d{1,15})\^(\d{1,15})", r"\1的\2次方"),
+    rule(r"(?<=\d) ?= ?(?=[\d-])", "等于"),
+    rule(r"(?<=\d)\+(?!\w)", "加"),
+    rule(r"(?<![\w)])~(?=\d)", "约"),
+    *(rule(f"(?<=\\d){sign}", said) for sign, said in _POWERS.items()),
+    *(rule(sign, said) for sign, said in (_MATHEMATICS | _FRACTIONS).items()),
+)
+
+
+def _dotted(figures: str, read: Read) -> str:
+    """A day, an address of the Internet, or a version."""
+    parts = figures.split(".")
+    if len(parts[0]) == 4 and len(parts) == 3 and is_day(parts[1], parts[2]):
+        return read(figures)
+    if len(parts) == 4:
+        return "点".join(_one_by_one(part) for part in parts)
+    return "点".join(_one_by_one(part) if part[0] == "0" else read(part) for part in parts)

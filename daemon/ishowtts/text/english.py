@@ -1,0 +1,375 @@
+"""How English is read out: written forms, in the order in which they are looked for."""
+
+from __future__ import annotations
+
+import re
+
+from ishowtts.text.rules import ADDRESS, MOST_DIGITS, NUMBER, Read, Rule, apply, is_day, rule
+
+_DIGITS = dict(zip("0123456789", "zero one two three four five six seven eight nine".split(), strict=True))
+_MONTHS = {
+    name[:length] + dot: name
+    for name in (
+        "January", "February", "March", "April", "May", "June",
+        "July", "August", "September", "October", "November", "December",
+    )
+    for length, dot in ((len(name), ""), (3, ""), (3, "."), (4, ".")[:2])
+    if dot == "" or length < len(name)
+}  # fmt: skip
+_MONTHS |= {"Sept": "September", "Sept.": "September"}
+_MONTH = "|".join(re.escape(name) for name in sorted(_MONTHS, key=len, reverse=True))
+_ROMAN = "I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX".split()
+
+# Currency: one, several, and the hundredth part.
+_CURRENCIES = {
+    "$": ("dollar", "dollars", "cent", "cents"),
+    "US$": ("US dollar", "US dollars", "cent", "cents"),
+    "A$": ("Australian dollar", "Australian dollars", "cent", "cents"),
+    "C$": ("Canadian dollar", "Canadian dollars", "cent", "cents"),
+    "NZ$": ("New Zealand dollar", "New Zealand dollars", "cent", "cents"),
+    "HK$": ("Hong Kong dollar", "Hong Kong dollars", "cent", "cents"),
+    "€": ("euro", "euros", "cent", "cents"),
+    "£": ("pound", "pounds", "penny", "pence"),
+    "¥": ("yen", "yen", "", ""),
+    "₹": ("rupee", "rupees", "paisa", "paise"),
+    "₩": ("won", "won", "", ""),
+    "USD": ("US dollar", "US dollars", "cent", "cents"),
+    "EUR": ("euro", "euros", "cent", "cents"),
+    "GBP": ("pound", "pounds", "penny", "pence"),
+    "JPY": ("yen", "yen", "", ""),
+    "CNY": ("yuan", "yuan", "", ""),
+    "RMB": ("yuan", "yuan", "", ""),
+    "CHF": ("Swiss franc", "Swiss francs", "centime", "centimes"),
+}
+_CURRENCY = "|".join(re.escape(sign) for sign in sorted(_CURRENCIES, key=len, reverse=True))
+_MULTIPLES = {"K": "thousand", "k": "thousand", "M": "million", "mn": "million", "B": "billion", "bn": "billion"}
+
+# Units: one, several. `/` and a unit of time behind one is said as "per".
+_UNITS = {
+    "mm": ("millimeter", "millimeters"), "cm": ("centimeter", "centimeters"), "m": ("meter", "meters"),
+    "km": ("kilometer", "kilometers"), "µm": ("micrometer", "micrometers"), "nm": ("nanometer", "nanometers"),
+    "mm²": ("square millimeter", "square millimeters"), "cm²": ("square centimeter", "square centimeters"),
+    "m²": ("square meter", "square meters"), "km²": ("square kilometer", "square kilometers"),
+    "cm³": ("cubic centimeter", "cubic centimeters"), "m³": ("cubic meter", "cubic meters"),
+    "ft": ("foot", "feet"), "yd": ("yard", "yards"), "mi": ("mile", "miles"), "inch": ("inch", "inches"),
+    "mg": ("milligram", "milligrams"), "g": ("gram", "grams"), "kg": ("kilogram", "kilograms"),
+    "µg": ("microgram", "micrograms"), "lb": ("pound", "pounds"), "lbs": ("pound", "pounds"),
+    "oz": ("ounce", "ounces"), "ml": ("milliliter", "milliliters"), "mL": ("milliliter", "milliliters"),
+    "cl": ("centiliter", "centiliters"), "L": ("liter", "liters"), "l": ("liter", "liters"),
+    "gal": ("gallon", "gallons"), "ha": ("hectare", "hectares"),
+    "ns": ("nanosecond", "nanoseconds"), "µs": ("microsecond", "microseconds"), "ms": ("millisecond", "milliseconds"),
+    "s": ("second", "seconds"), "sec": ("second", "seconds"), "min": ("minute", "minutes"),
+    "mins": ("minute", "minutes"), "h": ("hour", "hours"), "hr": ("hour", "hours"), "hrs": ("hour", "hours"),
+    "mph": ("mile per hour", "miles per hour"), "kph": ("kilometer per hour", "kilometers per hour"),
+    "rpm": ("revolution per minute", "revolutions per minute"), "bpm": ("beat per minute", "beats per minute"),
+    "fps": ("frame per second", "frames per second"),
+    "Hz": ("hertz", "hertz"), "kHz": ("kilohertz", "kilohertz"), "MHz": ("megahertz", "megahertz"),
+    "GHz": ("gigahertz", "gigahertz"), "V": ("volt", "volts"), "mV": ("millivolt", "millivolts"),
+    "kV": ("kilovolt", "kilovolts"), "A": ("amp", "amps"), "mA": ("milliamp", "milliamps"),
+    "mAh": ("milliamp hour", "milliamp hours"), "W": ("watt", "watts"), "mW": ("milliwatt", "milliwatts"),
+    "kW": ("kilowatt", "kilowatts"), "MW": ("megawatt", "megawatts"), "Wh": ("watt hour", "watt hours"),
+    "kWh": ("kilowatt hour", "kilowatt hours"), "Ω": ("ohm", "ohms"), "kΩ": ("kiloohm", "kiloohms"),
+    "dB": ("decibel", "decibels"), "kB": ("kilobyte", "kilobytes"), "KB": ("kilobyte", "kilobytes"),
+    "MB": ("megabyte", "megabytes"), "GB": ("gigabyte", "gigabytes"), "TB": ("terabyte", "terabytes"),
+    "KiB": ("kibibyte", "kibibytes"), "MiB": ("mebibyte", "mebibytes"), "GiB": ("gibibyte", "gibibytes"),
+    "kbps": ("kilobit per second", "kilobits per second"), "Mbps": ("megabit per second", "megabits per second"),
+    "Gbps": ("gigabit per second", "gigabits per second"), "Mbit": ("megabit", "megabits"),
+    "Pa": ("pascal", "pascals"), "hPa": ("hectopascal", "hectopascals"), "kPa": ("kilopascal", "kilopascals"),
+    "psi": ("pound per square inch", "pounds per square inch"), "kcal": ("kilocalorie", "kilocalories"),
+    "kJ": ("kilojoule", "kilojoules"), "°C": ("degree Celsius", "degrees Celsius"),
+    "℃": ("degree Celsius", "degrees Celsius"), "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
+    "℉": ("degree Fahrenheit", "degrees Fahrenheit"), "°": ("degree", "degrees"),
+    "%": ("percent", "percent"), "‰": ("per mille", "per mille"),
+}  # fmt: skip
+_GLUED_ONLY = ("A",)  # "team 3 A" is no current, "3A" is
+_UNITS |= {"μ" + unit[1:]: words for unit, words in _UNITS.items() if unit[0] == "µ"}
+_UNITS |= {unit[:-1] + power: _UNITS[unit] for unit in list(_UNITS) for mark, power in (("²", "2"), ("³", "3"))
+           if unit[-1] == mark}  # fmt: skip
+_SPACED = "|".join(re.escape(unit) for unit in sorted(_UNITS, key=len, reverse=True) if unit not in _GLUED_ONLY)
+_GLUED = "|".join(re.escape(unit) for unit in sorted(_UNITS, key=len, reverse=True))
+_PER = {"s": "second", "sec": "second", "min": "minute", "h": "hour", "hr": "hour", "day": "day", "kg": "kilogram"}
+
+_SIGNS = {".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", "?": "question mark", "=": "equals",
+          "&": "and", "#": "hash", "%": "percent", ":": "colon", "+": "plus", "~": "tilde", ",": "comma"}  # fmt: skip
+_ABBREVIATIONS = {
+    r"e\.g\.,?": "for example,", r"i\.e\.,?": "that is,", r"etc\.(?=$|\s+[A-Z])": "et cetera.", r"etc\.": "et cetera",
+    r"vs\.?": "versus", r"approx\.": "approximately", r"a\.k\.a\.": "also known as", r"w/o": "without", r"w/": "with",
+    r"and/or": "and or",
+}  # fmt: skip
+_TITLES = {"Dr.": "Doctor", "Mr.": "Mister", "Mrs.": "Missus", "Prof.": "Professor", "St.": "Saint", "Gen.": "General",
+           "Capt.": "Captain", "Lt.": "Lieutenant", "Sgt.": "Sergeant", "Rev.": "Reverend"}  # fmt: skip
+_BEFORE_NUMBERS = {"No.": "number", "no.": "number", "Nos.": "numbers", "Fig.": "figure", "fig.": "figure",
+                   "Vol.": "volume", "vol.": "volume", "Ch.": "chapter", "p.": "page", "pp.": "pages"}  # fmt: skip
+_FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅛": "1/8"}
+_MATHEMATICS = {"÷": "divided by", "×": "times", "±": "plus or minus", "≈": "is about", "≠": "is not equal to",
+                "≤": "is at most", "≥": "is at least", "√": "the square root of", "∞": "infinity"}  # fmt: skip
+_LIKE_YEARS = re.compile(r"1[1-9]\d\d|20\d\d")  # 1500 people are as well fifteen hundred
+_CLOCK = r"\d{1,2}(?::\d\d)?(?: ?[ap]m\b| ?[ap]\.m\.)"
+
+
+def english(text: str, read: Read) -> str:
+    """English with numbers, units, times, money and signs in words; what no rule knows stays."""
+    return " ".join(apply(_RULES, text, read).split())
+
+
+def _one_by_one(figures: str) -> str:
+    return " ".join(_DIGITS[figure] for figure in figures if figure in _DIGITS)
+
+
+def _cardinal(number: str) -> str:
+    """The same number, so that none takes it for a year."""
+    whole, dot, rest = number.replace(",", "").partition(".")
+    return f"{int(whole):,}{dot}{rest}" if len(whole) == 4 and whole[0] != "0" else number
+
+
+def _address(match: re.Match[str], _: Read) -> str:
+    bare = re.sub(r"^https?://", "", match[0]).rstrip("/")
+    spelled = re.sub(r"[^A-Za-z0-9]", lambda sign: f" {_SIGNS.get(sign[0], '')} ", bare)
+    return re.sub(r"(?<!\d)0\d+|\d{4,}", lambda figures: _one_by_one(figures[0]), spelled)
+
+
+def _numeric_date(match: re.Match[str], read: Read) -> str:
+    first, second, third = re.split(r"\D", match[0])
+    month_and_day = (second, third) if len(first) == 4 else (first, second)
+    swapped = len(first) != 4 and is_day(second, first)
+    if not is_day(*month_and_day) and not swapped:
+        return match[0]
+    return _in_capitals(read(match[0]))
+
+
+def _in_capitals(said: str) -> str:
+    return re.sub(r"(?<=of )[a-z](?=[a-z]+)", lambda letter: letter[0].upper(), said)
+
+
+def _month_and_day(match: re.Match[str], read: Read) -> str:
+    day = int(match["day"])
+    if not 1 <= day <= 31:
+        return match[0]
+    year = f", {read(match['year'])}" if match["year"] else ""
+    return f"{_MONTHS[match['month']]} {_ordinal(day, read)}{year}"
+
+
+def _day_and_month(match: re.Match[str], read: Read) -> str:
+    day = int(match["day"])
+    if not 1 <= day <= 31:
+        return match[0]
+    year = f" {read(match['year'])}" if match["year"] else ""
+    return f"the {_ordinal(day, read)} of {_MONTHS[match['month']]}{year}"
+
+
+def _ordinal(number: int, read: Read) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return read(f"{number}{ending}")
+
+
+def _time(match: re.Match[str], read: Read) -> str:
+    hour, minute = int(match["hour"]), int(match["minute"])
+    if hour > 24 or minute > 59:
+        return match[0]
+    half = match["half"]
+    if half and minute == 0 and not match["second"]:
+        return f"{read(match['hour'])} {half[0].upper()}M{_end_after(match)}"
+    if hour == 0 and not match["second"]:
+        shown = f"zero {'oh ' if minute < 10 else ''}{read(str(minute))}" if minute else "midnight"
+    else:
+        shown = re.sub(r"\bo (?=[a-z])", "oh ", read(f"{hour}:{match['minute']}{match['second'] or ''}"))
+    return f"{shown} {half[0].upper()}M{_end_after(match)}" if half else shown
+
+
+def _hour(match: re.Match[str], read: Read) -> str:
+    return f"{read(match['hour'])} {match['half'][0].upper()}M{_end_after(match)}"
+
+
+def _end_after(match: re.Match[str]) -> str:
+    """The full stop of `p.m.` may be that of the sentence as well."""
+    rest = match.string[match.end() :]
+    return "." if match[0].endswith(".") and (not rest.strip() or re.match(r"\s+[A-Z]", rest)) else ""
+
+
+def _groups(match: re.Match[str], _: Read) -> str:
+    plus = "plus " if match[0].startswith("+") else ""
+    return plus + ", ".join(_one_by_one(group) for group in re.findall(r"\d+", match[0]))
+
+
+def _internet_address(match: re.Match[str], read: Read) -> str:
+    said = " dot ".join(_one_by_one(part) for part in match["parts"].split("."))
+    port = f" port {_one_by_one(match['port'])}" if match["port"] else ""
+    return said + port + (f" slash {read(match['mask'])}" if match["mask"] else "")
+
+
+def _version(match: re.Match[str], read: Read) -> str:
+    word = "version " if match["v"] else ""
+    return word + " point ".join(_part(part, read) for part in match["parts"].split("."))
+
+
+def _part(figures: str, read: Read) -> str:
+    if len(figures) > 1 and figures[0] == "0":
+        return _one_by_one(figures)
+    return read(figures)
+
+
+def _money(match: re.Match[str], read: Read) -> str:
+    one, several, hundredth, hundredths = _CURRENCIES[match["currency"]]
+    number, multiple = match["number"].replace(",", ""), match["multiple"]
+    if multiple:
+        return f"{_number(number, read)} {_MULTIPLES.get(multiple, multiple)} {several}"
+    whole, _, rest = number.partition(".")
+    if len(rest) != 2 or not hundredth:
+        return f"{_number(number, read)} {one if number == '1' else several}"
+    said = []
+    if int(whole) or not int(rest):
+        said.append(f"{_number(_cardinal(whole), read)} {one if int(whole) == 1 else several}")
+    if int(rest):
+        said.append(f"{read(str(int(rest)))} {hundredth if int(rest) == 1 else hundredths}")
+    return " and ".join(said)
+
+
+def _measure(match: re.Match[str], read: Read) -> str:
+    one, several = _UNITS[match["unit"]]
+    per = f" per {_PER[match['per']]}" if match["per"] else ""
+    number = match["number"]
+    return f"{_number(_cardinal(number), read)} {one if number == '1' else several}{per}"
+
+
+def _fraction(match: re.Match[str], read: Read) -> str:
+    above, below = int(match["above"]), int(match["below"])
+    if below == 0:
+        return match[0]
+    if above < below <= 10 or (match["whole"] and above < below):
+        return read(match[0])
+    if above == below == 10:
+        return "ten out of ten"
+    joint = " over " if max(above, below) > 99 else " "
+    whole = f"{match['whole']} " if match["whole"] else ""
+    return f"{whole}{read(str(above))}{joint}{read(str(below))}"
+
+
+def _decade(match: re.Match[str], read: Read) -> str:
+    century, tens = match["century"], match["tens"]
+    if tens == "0":
+        return f"{read(century)} hundreds" if century[-1] != "0" else f"{read(str(int(century) // 10))} thousands"
+    return f"{read(century)} {_tens(f'{tens}0', read)}"
+
+
+def _tens(tens: str, read: Read) -> str:
+    return "tens" if tens == "10" else f"{read(tens)[:-1]}ies"
+
+
+def _last_number(match: re.Match[str], read: Read) -> str:
+    return _number(match[0], read)
+
+
+def _number(number: str, read: Read) -> str:
+    """A number without anything about it."""
+    whole, dot, rest = number.partition(".")
+    if len(whole.replace(",", "")) > 12 or (len(whole) > 1 and whole[0] == "0"):
+        said = _one_by_one(whole)
+    else:
+        said = read(whole if _LIKE_YEARS.fullmatch(number) else _cardinal(whole))
+    if said.startswith(("thousand", "million", "billion")):
+        said = f"one {said}"
+    return f"{said} point {_one_by_one(rest)}" if dot else said
+
+
+def _said(word: str) -> Rule:
+    return rule(r"(?<!\w)" + word, f" {word} ")
+
+
+_RULES: tuple[Rule, ...] = (
+    Rule(ADDRESS, _address),
+    *(rule(rf"(?<![A-Za-z0-9]){form}(?!\w)", said) for form, said in _ABBREVIATIONS.items()),
+    *(rule(rf"(?<!\w){re.escape(form)}(?= [A-Z])", said) for form, said in _TITLES.items()),
+    *(rule(rf"(?<!\w){re.escape(form)} ?(?=\d)", f"{said} ") for form, said in _BEFORE_NUMBERS.items()),
+    rule(r"(?<!\w)([A-Za-z]*[A-Za-z])\+\+(?!\w)", r"\1 plus plus"),
+    rule(r"(?<!\w)([CF])#(?!\w)", r"\1 sharp"),
+    rule(r"(?<![\w&])#(?=\d)", "number "),
+    rule(r"(?<![\w&])#(?=[A-Za-z])", "hashtag "),
+    rule(r"(?<!\w)@(?=[A-Za-z0-9])", "at "),
+    rule(
+        r"\b(Chapter|Part|Act|Volume|Book|Phase|Section|World War|Type|Level) ([IVX]{1,5})\b",
+        lambda match, _: f"{match[1]} {_ROMAN.index(match[2]) + 1}" if match[2] in _ROMAN else match[0],
+    ),
+    rule(rf"(?<=\d)([{''.join(_FRACTIONS)}])", lambda match, _: f" {_FRACTIONS[match[1]]}"),
+    rule(rf"[{''.join(_FRACTIONS)}]", lambda match, _: _FRACTIONS[match[0]]),
+    rule(r"(?<![\w-])(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d)?(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?(?!\w)", r"\1, \2"),
+    # Dates
+    rule(r"(?<![\w/.-])(?:\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4})(?![\w/-]|\.\d)", _numeric_date),
+    rule(
+        rf"(?<!\w)(?P<month>{_MONTH}) (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?!\w|[:.,/%-]\d|°)(?:,? (?P<year>\d{{4}})(?!\w|[:.,]\d))?",
+        _month_and_day,
+    ),
+    rule(
+        rf"(?<![\w.:,/-])(?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{_MONTH})(?!\w)(?:,? (?P<year>\d{{4}})(?!\w|[:.,]\d))?",
+        _day_and_month,
+    ),
+    # Numbers that are no quantity
+    rule(r"(?<!\w)\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,7}(?!\d)", _groups),
+    rule(r"(?<![\w.-])(?:1[ -])?\(?\d{3}\)?[ -]\d{3}-\d{4}(?![\w-])|(?<![\w.,-])\d{3}-\d{4}(?![\w-])", _groups),
+    rule(r"(?<![\w.,-])\d{1,6}(?:-\d{1,6}){2,6}(?![\w-])", _groups),
+    rule(
+        r"(?<![\w.])(?P<parts>\d{1,3}(?:\.\d{1,3}){3})(?!\.?\d)(?::(?P<port>\d{1,5}))?(?:/(?P<mask>\d{1,2}))?",
+        _internet_address,
+    ),
+    rule(r"(?<![\w.])(?P<v>v\.? ?|V)(?P<parts>\d{1,6}(?:\.\d{1,6}){0,5})(?![\w.]*\d)", _version),
+    rule(r"(?<![\d.])(?P<v>)(?P<parts>\d{1,6}(?:\.\d{1,6}){2,5})(?!\.?\d)", _version),
+    # Ranges; what is taken away
+    rule(rf"(?<![\w.-])({NUMBER}) ?- ?(?={NUMBER} ?=)", r"\1 minus "),
+    rule(rf"({_CLOCK}|(?<!\d)\d{{1,2}}:\d\d) ?[-–—] ?(?=\d{{1,2}}(?::\d\d| ?[ap]\.?m))", r"\1 to "),
+    rule(
+        rf"(?<![\w.-])((?:{_CURRENCY})?{NUMBER}(?:%|°[CF]?|[A-Za-z]{{1,3}})?)(?:-| ?[–—~] ?)(?=(?:{_CURRENCY})?\d)",
+        r"\1 to ",
+    ),
+    # Time
+    rule(
+        r"(?<![\w:.])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<second>:\d\d)?(?! ?%|[\d:]|\.\d)(?: ?(?P<half>[ap]\.m\.|[ap]m(?!\w)))?",
+        _time,
+        re.IGNORECASE,
+    ),
+    rule(r"(?<![\w:.,])(?P<hour>\d{1,2}) ?(?P<half>[ap]\.m\.|[ap]m(?!\w))", _hour, re.IGNORECASE),
+    rule(r"(?<![\w:.])(\d{1,4}):(\d{1,4})(?![\d:])", r"\1 to \2"),
+    # Quantities; decades first, that are no seconds
+    rule(r"(?<!\w)(?P<century>[1-9]\d)(?P<tens>\d)0s(?!\w)", _decade),
+    rule(r"(?:(?<=[Tt]he )|(?<!\w)['’])([2-9]0)s(?!\w)", lambda match, read: _tens(match[1], read)),
+    rule(r"(?<![\w.,])(\d{1,3}(?: 000){1,4})(?!\w|[.,]\d)", lambda match, _: f"{int(match[1].replace(' ', '')):,}"),
+    rule(
+        rf"(?<![\w.,])(?P<number>{NUMBER})'(?P<inches>\d{{1,2}})(?:''|\"|″)",
+        lambda match, _: f"{match['number']} foot {match['inches']}",
+    ),
+    rule(r"(?<![\w)\]])-(?=\.?\d|[$€£¥₹])", "minus "),
+    rule(r"(?<![\w).])\.(?=\d)", "0."),
+    rule(r"(?<!\w)~ ?(?=\d)", "about "),
+    rule(r"(?<![\w)])\+(?=\d)", "plus "),
+    rule(
+        rf"(?<!\w)(?P<currency>{_CURRENCY}) ?(?P<number>{NUMBER})(?: ?(?P<multiple>thousand|million|billion|trillion|mn|bn|[KkMB])(?!\w))?",
+        _money,
+    ),
+    rule(rf"(?<![\w.,])(?P<number>{NUMBER}) ?(?P<currency>{_CURRENCY})(?P<multiple>)(?!\w)", _money),
+    rule(rf"(?<![\w.,])(?P<number>{NUMBER}) ?¢", lambda match, read: f"{read(match['number'])} cents"),
+    rule(
+        rf"(?<![\w.,])(?P<number>{NUMBER})(?: ?(?P<unit>{_SPACED}))(?:/(?P<per>{'|'.join(_PER)}))?(?![\w'])", _measure
+    ),
+    rule(rf"(?<![\w.,])(?P<number>{NUMBER})(?P<unit>{_GLUED})(?:/(?P<per>{'|'.join(_PER)}))?(?![\w'])", _measure),
+    # Signs
+    rule(
+        rf"(?<![\w.,])({NUMBER}) ?[x×*] ?(?=\d)",
+        lambda match, _: f"{match[1]} {'by' if len(match[1]) > 2 else 'times'} ",
+    ),
+    rule(rf"(?<![\w.,])({NUMBER})x(?!\w)", r"\1 times"),
+    rule(r"(?<=\w)\^(?=-?\w)-?", lambda match, _: " to the power of " + "minus " * match[0].endswith("-")),
+    rule(r"(?<=[\w)])²", " squared"),
+    rule(r"(?<=[\w)])³", " cubed"),
+    rule(r"(?<=[\w)]) ?\+ ?(?=\d)", " plus "),
+    rule(r"(?<=\d)\+(?!\w)", " plus"),
+    rule(r"(?<=\d) ?= ?(?=[\w-])|(?<=\w) ?= ?(?=\d|minus \d)", " equals "),
+    rule(r"(?<=\w) ?> ?(?=\d)", " is greater than "),
+    rule(r"(?<=\w) ?< ?(?=\d)", " is less than "),
+    *(rule(sign, f" {said} ") for sign, said in _MATHEMATICS.items()),
+    rule(r"(?<=\w) ?& ?(?=\w)", " and "),
+    rule(r"(?<![\w/.])(?:(?P<whole>\d{1,4}) )?(?P<above>\d{1,3})/(?P<below>\d{1,3})(?![\w/]|\.\d)", _fraction),
+    # What is left
+    rule(r"(?<![\w.])(\d{1,12}(?:,\d{3}){0,3}(?:st|nd|rd|th))(?!\w)", lambda match, read: read(match[1])),
+    rule(r"(?<!\w)(\d{1,2})(\d\d)p(?!\w)", r"\1 \2 p"),
+    Rule(re.compile(r"(?<=[^\W\d_])(?=[0-9])|(?<=[0-9])(?=[^\W\d_])"), " "),
+    rule(rf"(?<!\d){NUMBER}(?!\d)", _last_number),
+    rule(rf"(?<!\d)\d{{16,{MOST_DIGITS}}}(?!\d)", lambda match, _: _one_by_one(match[0])),
+)

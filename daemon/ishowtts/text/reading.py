@@ -1,0 +1,84 @@
+"""From the text of a line to what an engine is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ishowtts.text import library
+from ishowtts.text.cleaning import clean
+from ishowtts.text.normalising import normalise
+from ishowtts.text.pronouncing import Span
+from ishowtts.text.pronunciation_file import PronunciationFile
+from ishowtts.text.scripts import Run, runs
+
+
+class Reader:
+    """Turns written text into text that sounds as it is meant; may be used from any thread.
+
+    Args:
+        pronunciations: the operator's file, taken up again whenever it changes; `None`: there is none.
+        language_of: the language of a voice by name; `None` from it is English.
+        normalise: put numbers, units, times, money and signs into words, in English and Chinese.
+        default_voice: the voice of lines that name none.
+    """
+
+    def __init__(
+        self,
+        pronunciations: Path | None,
+        language_of: Callable[[str | None], str | None],
+        normalise: bool = True,
+        default_voice: str = "default",
+    ) -> None:
+        self._file = None if pronunciations is None else PronunciationFile(pronunciations)
+        self._language_of = language_of
+        self._normalise = normalise
+        self._default_voice = default_voice
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the file of pronunciations, in one sentence; known once something was read."""
+        return None if self._file is None else self._file.fault
+
+    def warm(self) -> None:
+        """Load the grammars, half a second and 45 MB, that the first line would wait for."""
+        if self._normalise:
+            library.load()
+
+    def read(self, text: str, voice: str | None) -> str:
+        """What is to be said of a text, clean: it is what an engine is given, after it was cut into segments.
+
+        The operator's pronunciations are looked for in the text as it is written, and what they put in its place is
+        not read any further, so that `5G` or `C++` can be spelled. All else is put into words. Never raises.
+        """
+        text = clean(text)
+        in_runs = runs(text, self._language_of(voice))
+        spans = [] if self._file is None else self._file.current().spans(text, in_runs, voice or self._default_voice)
+        if not spans and not self._normalise:
+            return text
+        return clean(self._said(text, in_runs, spans))
+
+    def _said(self, text: str, in_runs: Sequence[Run], spans: Sequence[Span]) -> str:
+        """The text with each span as it says, and the rest in words."""
+        said = ""
+        start = 0
+        for span in (*spans, Span(len(text), len(text), "")):
+            between = "".join(
+                self._words(text[max(start, run.start) : min(span.start, run.end)], run.language)
+                for run in in_runs
+                if run.end > start and run.start < span.start
+            )
+            said = _joined(_joined(said, between), span.spoken)
+            start = span.end
+        return said
+
+    def _words(self, text: str, language: str) -> str:
+        return normalise(text, language) if self._normalise else text
+
+
+def _joined(before: str, after: str) -> str:
+    """Two parts, which must not become one word."""
+    tied = (
+        before and after and before[-1].isascii() and before[-1].isalnum() and after[0].isascii() and after[0].isalnum()
+    )
+    return f"{before} {after}" if tied else before + after
