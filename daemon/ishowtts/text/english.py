@@ -4,107 +4,32 @@ from __future__ import annotations
 
 import re
 
+from ishowtts.text.english_words import (
+    ABBREVIATIONS,
+    BEFORE_NUMBERS,
+    CURRENCIES,
+    CURRENCY,
+    DIGITS,
+    FRACTIONS,
+    GLUED,
+    MATHEMATICS,
+    MONTH,
+    MONTHS,
+    MULTIPLES,
+    PER,
+    ROMAN,
+    SIGNS,
+    SPACED,
+    TITLES,
+    UNITS,
+)
 from ishowtts.text.rules import ADDRESS, MOST_DIGITS, NUMBER, Read, Rule, apply, is_day, rule
 
-_DIGITS = dict(zip("0123456789", "zero one two three four five six seven eight nine".split(), strict=True))
-_MONTHS = {
-    name[:length] + dot: name
-    for name in (
-        "January", "February", "March", "April", "May", "June",
-        "July", "August", "September", "October", "November", "December",
-    )
-    for length, dot in ((len(name), ""), (3, ""), (3, "."), (4, ".")[:2])
-    if dot == "" or length < len(name)
-}  # fmt: skip
-_MONTHS |= {"Sept": "September", "Sept.": "September"}
-_MONTH = "|".join(re.escape(name) for name in sorted(_MONTHS, key=len, reverse=True))
-_ROMAN = "I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX".split()
-
-# Currency: one, several, and the hundredth part.
-_CURRENCIES = {
-    "$": ("dollar", "dollars", "cent", "cents"),
-    "US$": ("US dollar", "US dollars", "cent", "cents"),
-    "A$": ("Australian dollar", "Australian dollars", "cent", "cents"),
-    "C$": ("Canadian dollar", "Canadian dollars", "cent", "cents"),
-    "NZ$": ("New Zealand dollar", "New Zealand dollars", "cent", "cents"),
-    "HK$": ("Hong Kong dollar", "Hong Kong dollars", "cent", "cents"),
-    "€": ("euro", "euros", "cent", "cents"),
-    "£": ("pound", "pounds", "penny", "pence"),
-    "¥": ("yen", "yen", "", ""),
-    "₹": ("rupee", "rupees", "paisa", "paise"),
-    "₩": ("won", "won", "", ""),
-    "USD": ("US dollar", "US dollars", "cent", "cents"),
-    "EUR": ("euro", "euros", "cent", "cents"),
-    "GBP": ("pound", "pounds", "penny", "pence"),
-    "JPY": ("yen", "yen", "", ""),
-    "CNY": ("yuan", "yuan", "", ""),
-    "RMB": ("yuan", "yuan", "", ""),
-    "CHF": ("Swiss franc", "Swiss francs", "centime", "centimes"),
-}
-_CURRENCY = "|".join(re.escape(sign) for sign in sorted(_CURRENCIES, key=len, reverse=True))
-_MULTIPLES = {"K": "thousand", "k": "thousand", "M": "million", "mn": "million", "B": "billion", "bn": "billion"}
-
-# Units: one, several. `/` and a unit of time behind one is said as "per".
-_UNITS = {
-    "mm": ("millimeter", "millimeters"), "cm": ("centimeter", "centimeters"), "m": ("meter", "meters"),
-    "km": ("kilometer", "kilometers"), "µm": ("micrometer", "micrometers"), "nm": ("nanometer", "nanometers"),
-    "mm²": ("square millimeter", "square millimeters"), "cm²": ("square centimeter", "square centimeters"),
-    "m²": ("square meter", "square meters"), "km²": ("square kilometer", "square kilometers"),
-    "cm³": ("cubic centimeter", "cubic centimeters"), "m³": ("cubic meter", "cubic meters"),
-    "ft": ("foot", "feet"), "yd": ("yard", "yards"), "mi": ("mile", "miles"), "inch": ("inch", "inches"),
-    "mg": ("milligram", "milligrams"), "g": ("gram", "grams"), "kg": ("kilogram", "kilograms"),
-    "µg": ("microgram", "micrograms"), "lb": ("pound", "pounds"), "lbs": ("pound", "pounds"),
-    "oz": ("ounce", "ounces"), "ml": ("milliliter", "milliliters"), "mL": ("milliliter", "milliliters"),
-    "cl": ("centiliter", "centiliters"), "L": ("liter", "liters"), "l": ("liter", "liters"),
-    "gal": ("gallon", "gallons"), "ha": ("hectare", "hectares"),
-    "ns": ("nanosecond", "nanoseconds"), "µs": ("microsecond", "microseconds"), "ms": ("millisecond", "milliseconds"),
-    "s": ("second", "seconds"), "sec": ("second", "seconds"), "min": ("minute", "minutes"),
-    "mins": ("minute", "minutes"), "h": ("hour", "hours"), "hr": ("hour", "hours"), "hrs": ("hour", "hours"),
-    "mph": ("mile per hour", "miles per hour"), "kph": ("kilometer per hour", "kilometers per hour"),
-    "rpm": ("revolution per minute", "revolutions per minute"), "bpm": ("beat per minute", "beats per minute"),
-    "fps": ("frame per second", "frames per second"),
-    "Hz": ("hertz", "hertz"), "kHz": ("kilohertz", "kilohertz"), "MHz": ("megahertz", "megahertz"),
-    "GHz": ("gigahertz", "gigahertz"), "V": ("volt", "volts"), "mV": ("millivolt", "millivolts"),
-    "kV": ("kilovolt", "kilovolts"), "A": ("amp", "amps"), "mA": ("milliamp", "milliamps"),
-    "mAh": ("milliamp hour", "milliamp hours"), "W": ("watt", "watts"), "mW": ("milliwatt", "milliwatts"),
-    "kW": ("kilowatt", "kilowatts"), "MW": ("megawatt", "megawatts"), "Wh": ("watt hour", "watt hours"),
-    "kWh": ("kilowatt hour", "kilowatt hours"), "Ω": ("ohm", "ohms"), "kΩ": ("kiloohm", "kiloohms"),
-    "dB": ("decibel", "decibels"), "kB": ("kilobyte", "kilobytes"), "KB": ("kilobyte", "kilobytes"),
-    "MB": ("megabyte", "megabytes"), "GB": ("gigabyte", "gigabytes"), "TB": ("terabyte", "terabytes"),
-    "KiB": ("kibibyte", "kibibytes"), "MiB": ("mebibyte", "mebibytes"), "GiB": ("gibibyte", "gibibytes"),
-    "kbps": ("kilobit per second", "kilobits per second"), "Mbps": ("megabit per second", "megabits per second"),
-    "Gbps": ("gigabit per second", "gigabits per second"), "Mbit": ("megabit", "megabits"),
-    "Pa": ("pascal", "pascals"), "hPa": ("hectopascal", "hectopascals"), "kPa": ("kilopascal", "kilopascals"),
-    "psi": ("pound per square inch", "pounds per square inch"), "kcal": ("kilocalorie", "kilocalories"),
-    "kJ": ("kilojoule", "kilojoules"), "°C": ("degree Celsius", "degrees Celsius"),
-    "℃": ("degree Celsius", "degrees Celsius"), "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
-    "℉": ("degree Fahrenheit", "degrees Fahrenheit"), "°": ("degree", "degrees"),
-    "%": ("percent", "percent"), "‰": ("per mille", "per mille"),
-}  # fmt: skip
-_GLUED_ONLY = ("A",)  # "team 3 A" is no current, "3A" is
-_UNITS |= {"μ" + unit[1:]: words for unit, words in _UNITS.items() if unit[0] == "µ"}
-_UNITS |= {unit[:-1] + power: _UNITS[unit] for unit in list(_UNITS) for mark, power in (("²", "2"), ("³", "3"))
-           if unit[-1] == mark}  # fmt: skip
-_SPACED = "|".join(re.escape(unit) for unit in sorted(_UNITS, key=len, reverse=True) if unit not in _GLUED_ONLY)
-_GLUED = "|".join(re.escape(unit) for unit in sorted(_UNITS, key=len, reverse=True))
-_PER = {"s": "second", "sec": "second", "min": "minute", "h": "hour", "hr": "hour", "day": "day", "kg": "kilogram"}
-
-_SIGNS = {".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", "?": "question mark", "=": "equals",
-          "&": "and", "#": "hash", "%": "percent", ":": "colon", "+": "plus", "~": "tilde", ",": "comma"}  # fmt: skip
-_ABBREVIATIONS = {
-    r"e\.g\.,?": "for example,", r"i\.e\.,?": "that is,", r"etc\.(?=$|\s+[A-Z])": "et cetera.", r"etc\.": "et cetera",
-    r"vs\.?": "versus", r"approx\.": "approximately", r"a\.k\.a\.": "also known as", r"w/o": "without", r"w/": "with",
-    r"and/or": "and or",
-}  # fmt: skip
-_TITLES = {"Dr.": "Doctor", "Mr.": "Mister", "Mrs.": "Missus", "Prof.": "Professor", "St.": "Saint", "Gen.": "General",
-           "Capt.": "Captain", "Lt.": "Lieutenant", "Sgt.": "Sergeant", "Rev.": "Reverend"}  # fmt: skip
-_BEFORE_NUMBERS = {"No.": "number", "no.": "number", "Nos.": "numbers", "Fig.": "figure", "fig.": "figure",
-                   "Vol.": "volume", "vol.": "volume", "Ch.": "chapter", "p.": "page", "pp.": "pages"}  # fmt: skip
-_FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅛": "1/8"}
-_MATHEMATICS = {"÷": "divided by", "×": "times", "±": "plus or minus", "≈": "is about", "≠": "is not equal to",
-                "≤": "is at most", "≥": "is at least", "√": "the square root of", "∞": "infinity"}  # fmt: skip
-_LIKE_YEARS = re.compile(r"1[1-9]\d\d|20\d\d")  # 1500 people are as well fifteen hundred
 _CLOCK = r"\d{1,2}(?::\d\d)?(?: ?[ap]m\b| ?[ap]\.m\.)"
+_YEAR = r"(?:,? (?P<year>\d{4})(?!\w|[:.,]\d))?"
+_HALF = r"(?: ?(?P<half>[ap]\.m\.|[ap]m(?!\w)))"
+_MULTIPLE = r"(?: ?(?P<multiple>thousand|million|billion|trillion|mn|bn|[KkMB])(?!\w))?"
+_LIKE_YEARS = re.compile(r"1[1-9]\d\d|20\d\d")  # 1500 people are as well fifteen hundred
 
 
 def english(text: str, read: Read) -> str:
@@ -113,7 +38,7 @@ def english(text: str, read: Read) -> str:
 
 
 def _one_by_one(figures: str) -> str:
-    return " ".join(_DIGITS[figure] for figure in figures if figure in _DIGITS)
+    return " ".join(DIGITS[figure] for figure in figures if figure in DIGITS)
 
 
 def _cardinal(number: str) -> str:
@@ -124,7 +49,7 @@ def _cardinal(number: str) -> str:
 
 def _address(match: re.Match[str], _: Read) -> str:
     bare = re.sub(r"^https?://", "", match[0]).rstrip("/")
-    spelled = re.sub(r"[^A-Za-z0-9]", lambda sign: f" {_SIGNS.get(sign[0], '')} ", bare)
+    spelled = re.sub(r"[^A-Za-z0-9]", lambda sign: f" {SIGNS.get(sign[0], '')} ", bare)
     return re.sub(r"(?<!\d)0\d+|\d{4,}", lambda figures: _one_by_one(figures[0]), spelled)
 
 
@@ -146,7 +71,7 @@ def _month_and_day(match: re.Match[str], read: Read) -> str:
     if not 1 <= day <= 31:
         return match[0]
     year = f", {read(match['year'])}" if match["year"] else ""
-    return f"{_MONTHS[match['month']]} {_ordinal(day, read)}{year}"
+    return f"{MONTHS[match['month']]} {_ordinal(day, read)}{year}"
 
 
 def _day_and_month(match: re.Match[str], read: Read) -> str:
@@ -154,7 +79,7 @@ def _day_and_month(match: re.Match[str], read: Read) -> str:
     if not 1 <= day <= 31:
         return match[0]
     year = f" {read(match['year'])}" if match["year"] else ""
-    return f"the {_ordinal(day, read)} of {_MONTHS[match['month']]}{year}"
+    return f"the {_ordinal(day, read)} of {MONTHS[match['month']]}{year}"
 
 
 def _ordinal(number: int, read: Read) -> str:
@@ -209,10 +134,10 @@ def _part(figures: str, read: Read) -> str:
 
 
 def _money(match: re.Match[str], read: Read) -> str:
-    one, several, hundredth, hundredths = _CURRENCIES[match["currency"]]
+    one, several, hundredth, hundredths = CURRENCIES[match["currency"]]
     number, multiple = match["number"].replace(",", ""), match["multiple"]
     if multiple:
-        return f"{_number(number, read)} {_MULTIPLES.get(multiple, multiple)} {several}"
+        return f"{_number(number, read)} {MULTIPLES.get(multiple, multiple)} {several}"
     whole, _, rest = number.partition(".")
     if len(rest) != 2 or not hundredth:
         return f"{_number(number, read)} {one if number == '1' else several}"
@@ -225,8 +150,8 @@ def _money(match: re.Match[str], read: Read) -> str:
 
 
 def _measure(match: re.Match[str], read: Read) -> str:
-    one, several = _UNITS[match["unit"]]
-    per = f" per {_PER[match['per']]}" if match["per"] else ""
+    one, several = UNITS[match["unit"]]
+    per = f" per {PER[match['per']]}" if match["per"] else ""
     number = match["number"]
     return f"{_number(_cardinal(number), read)} {one if number == '1' else several}{per}"
 
@@ -277,9 +202,9 @@ def _said(word: str) -> Rule:
 
 _RULES: tuple[Rule, ...] = (
     Rule(ADDRESS, _address),
-    *(rule(rf"(?<![A-Za-z0-9]){form}(?!\w)", said) for form, said in _ABBREVIATIONS.items()),
-    *(rule(rf"(?<!\w){re.escape(form)}(?= [A-Z])", said) for form, said in _TITLES.items()),
-    *(rule(rf"(?<!\w){re.escape(form)} ?(?=\d)", f"{said} ") for form, said in _BEFORE_NUMBERS.items()),
+    *(rule(rf"(?<![A-Za-z0-9]){form}(?!\w)", said) for form, said in ABBREVIATIONS.items()),
+    *(rule(rf"(?<!\w){re.escape(form)}(?= [A-Z])", said) for form, said in TITLES.items()),
+    *(rule(rf"(?<!\w){re.escape(form)} ?(?=\d)", f"{said} ") for form, said in BEFORE_NUMBERS.items()),
     rule(r"(?<!\w)([A-Za-z]*[A-Za-z])\+\+(?!\w)", r"\1 plus plus"),
     rule(r"(?<!\w)([CF])#(?!\w)", r"\1 sharp"),
     rule(r"(?<![\w&])#(?=\d)", "number "),
@@ -287,19 +212,19 @@ _RULES: tuple[Rule, ...] = (
     rule(r"(?<!\w)@(?=[A-Za-z0-9])", "at "),
     rule(
         r"\b(Chapter|Part|Act|Volume|Book|Phase|Section|World War|Type|Level) ([IVX]{1,5})\b",
-        lambda match, _: f"{match[1]} {_ROMAN.index(match[2]) + 1}" if match[2] in _ROMAN else match[0],
+        lambda match, _: f"{match[1]} {ROMAN.index(match[2]) + 1}" if match[2] in ROMAN else match[0],
     ),
-    rule(rf"(?<=\d)([{''.join(_FRACTIONS)}])", lambda match, _: f" {_FRACTIONS[match[1]]}"),
-    rule(rf"[{''.join(_FRACTIONS)}]", lambda match, _: _FRACTIONS[match[0]]),
+    rule(rf"(?<=\d)([{''.join(FRACTIONS)}])", lambda match, _: f" {FRACTIONS[match[1]]}"),
+    rule(rf"[{''.join(FRACTIONS)}]", lambda match, _: FRACTIONS[match[0]]),
     rule(r"(?<![\w-])(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d)?(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?(?!\w)", r"\1, \2"),
     # Dates
     rule(r"(?<![\w/.-])(?:\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4})(?![\w/-]|\.\d)", _numeric_date),
     rule(
-        rf"(?<!\w)(?P<month>{_MONTH}) (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?!\w|[:.,/%-]\d|°)(?:,? (?P<year>\d{{4}})(?!\w|[:.,]\d))?",
+        rf"(?<!\w)(?P<month>{MONTH}) (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?!\w|[:.,/%-]\d|°){_YEAR}",
         _month_and_day,
     ),
     rule(
-        rf"(?<![\w.:,/-])(?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{_MONTH})(?!\w)(?:,? (?P<year>\d{{4}})(?!\w|[:.,]\d))?",
+        rf"(?<![\w.:,/-])(?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{MONTH})(?!\w){_YEAR}",
         _day_and_month,
     ),
     # Numbers that are no quantity
@@ -316,16 +241,16 @@ _RULES: tuple[Rule, ...] = (
     rule(rf"(?<![\w.-])({NUMBER}) ?- ?(?={NUMBER} ?=)", r"\1 minus "),
     rule(rf"({_CLOCK}|(?<!\d)\d{{1,2}}:\d\d) ?[-–—] ?(?=\d{{1,2}}(?::\d\d| ?[ap]\.?m))", r"\1 to "),
     rule(
-        rf"(?<![\w.-])((?:{_CURRENCY})?{NUMBER}(?:%|°[CF]?|[A-Za-z]{{1,3}})?)(?:-| ?[–—~] ?)(?=(?:{_CURRENCY})?\d)",
+        rf"(?<![\w.-])((?:{CURRENCY})?{NUMBER}(?:%|°[CF]?|[A-Za-z]{{1,3}})?)(?:-| ?[–—~] ?)(?=(?:{CURRENCY})?\d)",
         r"\1 to ",
     ),
     # Time
     rule(
-        r"(?<![\w:.])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<second>:\d\d)?(?! ?%|[\d:]|\.\d)(?: ?(?P<half>[ap]\.m\.|[ap]m(?!\w)))?",
+        r"(?<![\w:.])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<second>:\d\d)?(?! ?%|[\d:]|\.\d)" + _HALF + "?",
         _time,
         re.IGNORECASE,
     ),
-    rule(r"(?<![\w:.,])(?P<hour>\d{1,2}) ?(?P<half>[ap]\.m\.|[ap]m(?!\w))", _hour, re.IGNORECASE),
+    rule(r"(?<![\w:.,])(?P<hour>\d{1,2})" + _HALF, _hour, re.IGNORECASE),
     rule(r"(?<![\w:.])(\d{1,4}):(\d{1,4})(?![\d:])", r"\1 to \2"),
     # Quantities; decades first, that are no seconds
     rule(r"(?<!\w)(?P<century>[1-9]\d)(?P<tens>\d)0s(?!\w)", _decade),
@@ -340,15 +265,13 @@ _RULES: tuple[Rule, ...] = (
     rule(r"(?<!\w)~ ?(?=\d)", "about "),
     rule(r"(?<![\w)])\+(?=\d)", "plus "),
     rule(
-        rf"(?<!\w)(?P<currency>{_CURRENCY}) ?(?P<number>{NUMBER})(?: ?(?P<multiple>thousand|million|billion|trillion|mn|bn|[KkMB])(?!\w))?",
+        rf"(?<!\w)(?P<currency>{CURRENCY}) ?(?P<number>{NUMBER}){_MULTIPLE}",
         _money,
     ),
-    rule(rf"(?<![\w.,])(?P<number>{NUMBER}) ?(?P<currency>{_CURRENCY})(?P<multiple>)(?!\w)", _money),
+    rule(rf"(?<![\w.,])(?P<number>{NUMBER}) ?(?P<currency>{CURRENCY})(?P<multiple>)(?!\w)", _money),
     rule(rf"(?<![\w.,])(?P<number>{NUMBER}) ?¢", lambda match, read: f"{read(match['number'])} cents"),
-    rule(
-        rf"(?<![\w.,])(?P<number>{NUMBER})(?: ?(?P<unit>{_SPACED}))(?:/(?P<per>{'|'.join(_PER)}))?(?![\w'])", _measure
-    ),
-    rule(rf"(?<![\w.,])(?P<number>{NUMBER})(?P<unit>{_GLUED})(?:/(?P<per>{'|'.join(_PER)}))?(?![\w'])", _measure),
+    rule(rf"(?<![\w.,])(?P<number>{NUMBER})(?: ?(?P<unit>{SPACED}))(?:/(?P<per>{'|'.join(PER)}))?(?![\w'])", _measure),
+    rule(rf"(?<![\w.,])(?P<number>{NUMBER})(?P<unit>{GLUED})(?:/(?P<per>{'|'.join(PER)}))?(?![\w'])", _measure),
     # Signs
     rule(
         rf"(?<![\w.,])({NUMBER}) ?[x×*] ?(?=\d)",
@@ -363,7 +286,7 @@ _RULES: tuple[Rule, ...] = (
     rule(r"(?<=\d) ?= ?(?=[\w-])|(?<=\w) ?= ?(?=\d|minus \d)", " equals "),
     rule(r"(?<=\w) ?> ?(?=\d)", " is greater than "),
     rule(r"(?<=\w) ?< ?(?=\d)", " is less than "),
-    *(rule(sign, f" {said} ") for sign, said in _MATHEMATICS.items()),
+    *(rule(sign, f" {said} ") for sign, said in MATHEMATICS.items()),
     rule(r"(?<=\w) ?& ?(?=\w)", " and "),
     rule(r"(?<![\w/.])(?:(?P<whole>\d{1,4}) )?(?P<above>\d{1,3})/(?P<below>\d{1,3})(?![\w/]|\.\d)", _fraction),
     # What is left

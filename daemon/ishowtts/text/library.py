@@ -47,6 +47,6 @@ def _load() -> dict[str, Callable[[str], str]]:
 
         normalizers: dict[str, Any] = {name: wetext.Normalizer(lang=name, operator="tn") for name in ("en", "zh")}
     except Exception as error:  # a broken package must not make the appliance mute
-        _log.error("numbers are not read out: wetext cannot be loaded (%s); run install.sh again", error)  # noqa: TRY400
+        _log.error("numbers are not read out: wetext cannot be loaded (%s); run install.sh again", error)
         return {}
     return {name: normalizer.normalize for name, normalizer in normalizers.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -118,7 +119,7 @@ def _expand(spoken: str, match: Any) -> str:
 
 
 def _language(runs: Sequence[Run], at: int) -> str:
-    return next(run.language for run in runs if run.start <= at < run.end)
+    return runs[bisect_right(runs, at, key=lambda run: run.start) - 1].language
 
 
 def _joined(first: list[Span], second: list[Span]) -> list[Span]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from ishowtts.text import library
@@ -60,25 +62,33 @@ class Reader:
 
     def _said(self, text: str, in_runs: Sequence[Run], spans: Sequence[Span]) -> str:
         """The text with each span as it says, and the rest in words."""
-        said = ""
-        start = 0
-        for span in (*spans, Span(len(text), len(text), "")):
-            between = "".join(
-                self._words(text[max(start, run.start) : min(span.start, run.end)], run.language)
-                for run in in_runs
-                if run.end > start and run.start < span.start
-            )
-            said = _joined(_joined(said, between), span.spoken)
-            start = span.end
-        return said
+        said: list[str] = []
+        for run in in_runs:
+            start = run.start
+            first = bisect_right(spans, run.start, key=lambda span: span.end)
+            for span in islice(spans, first, None):
+                if span.start >= run.end:
+                    break
+                said.append(self._words(text[start : max(start, span.start)], run.language))
+                if span.start >= run.start:  # else it began in the run before, and was said there
+                    said.append(span.spoken)
+                start = min(span.end, run.end)
+            said.append(self._words(text[start : run.end], run.language))
+        return "".join(_apart(said))
 
     def _words(self, text: str, language: str) -> str:
         return normalise(text, language) if self._normalise else text
 
 
-def _joined(before: str, after: str) -> str:
-    """Two parts, which must not become one word."""
-    tied = (
-        before and after and before[-1].isascii() and before[-1].isalnum() and after[0].isascii() and after[0].isalnum()
-    )
-    return f"{before} {after}" if tied else before + after
+def _apart(parts: Sequence[str]) -> Iterator[str]:
+    """The parts, with a blank where two would become one word."""
+    before = ""
+    for part in parts:
+        if before and part and _in_word(before) and _in_word(part[0]):
+            yield " "
+        yield part
+        before = part[-1:] or before
+
+
+def _in_word(character: str) -> bool:
+    return character.isascii() and character.isalnum()
