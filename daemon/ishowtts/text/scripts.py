@@ -14,7 +14,8 @@ _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134
 _KANA = re.compile(r"[\u3041-\u30ff\u31f0-\u31ff]")
 # With figures in them or behind them, letters go where the figures go: A4, 5G, 16GB, 5 km.
 _WITH_FIGURES = re.compile(
-    r"[A-Za-z]{0,20}[0-9][A-Za-z0-9µ]{0,20}"
+    r"(?:US|HK|NT|NZ|A|C)\$|°[CF](?![A-Za-z])"
+    r"|[A-Za-z]{0,20}[0-9][A-Za-z0-9µ]{0,20}(?:/[a-z]{1,3}(?![A-Za-z]))?"
     r"|(?<=[0-9]) ?(?:[kcmnµ]?m|[kKMGT]i?B|[kmµ]?g|m?l|m?L|[kMG]?Hz|[kM]?Wh?|m?Ah?|[km]?V|dB|ms|min|s|h)"
     r"(?:/[a-z]{1,3})?(?![A-Za-z])"
 )
