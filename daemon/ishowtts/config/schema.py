@@ -185,6 +185,13 @@ class BoardSection(_Section):
     sysfs_root: Path = Path("/sys")
 
 
+class Text(_Section):
+    """How text is read aloud."""
+
+    normalise: bool = True
+    pronunciations: Path | None = None
+
+
 class Log(_Section):
     """What goes to the journal."""
 
@@ -200,6 +207,7 @@ class Config(_Section):
     engine: EngineSection = EngineSection()
     audio: Audio = Audio()
     limits: Limits = Limits()
+    text: Text = Text()
     queue: Queue = Queue()
     telemetry: Telemetry = Telemetry()
     board: BoardSection = BoardSection()
