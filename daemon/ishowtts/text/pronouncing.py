@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
-from ishowtts.text.pieces import pieces
+from ishowtts.text.pieces import MOST_CHARS, pieces
 from ishowtts.text.scripts import Run
 
-MOST_SPANS = 10_000
+MOST_SPANS = 10_000  # of patterns, in one text
 _GROUP = re.compile(r"\\([0-9])")
 
 
@@ -74,10 +75,13 @@ class Pronunciations:
         Words go first, the longest of those that start at a place; then patterns, in the order of the file.
         """
         found = self._find_words(text, runs, voice) if self._words else []
+        left = MOST_SPANS
         for entry in self.entries:
             if entry.pattern is not None and entry.voice in (None, voice):
-                found = _joined(found, _find_pattern(entry, text, runs))
-        return found[:MOST_SPANS]
+                more = list(islice(_find_pattern(entry, text, runs), left))
+                left -= len(more)
+                found = _joined(found, more)
+        return found
 
     def _find_words(self, text: str, runs: Sequence[Run], voice: str) -> list[Span]:
         folded, found, reached = fold(text), [], 0
@@ -103,15 +107,14 @@ def fold(text: str) -> str:
     return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
 
 
-def _find_pattern(entry: Entry, text: str, runs: Sequence[Run]) -> list[Span]:
-    # Each search takes time in proportion to what it looks at, so it is given a piece at a time.
-    found = []
-    for start, end in pieces(text):
-        for match in entry.pattern.finditer(text[start:end]):
-            at = start + match.start()
-            if match.end() > match.start() and (entry.language is None or _language(runs, at) == entry.language):
-                found.append(Span(at, start + match.end(), _expand(entry.spoken, match)))
-    return found
+def _find_pattern(entry: Entry, text: str, runs: Sequence[Run]) -> Iterator[Span]:
+    # A search takes time in proportion to what it looks at, and may look at all of it for each thing that it finds.
+    for first, last in pieces(text):
+        for start in range(first, last, MOST_CHARS):
+            for match in entry.pattern.finditer(text[start : min(last, start + MOST_CHARS)]):
+                at = start + match.start()
+                if match.end() > match.start() and (entry.language is None or _language(runs, at) == entry.language):
+                    yield Span(at, start + match.end(), _expand(entry.spoken, match))
 
 
 def _expand(spoken: str, match: Any) -> str:
