@@ -105,6 +105,56 @@ def test_the_first_segment_ends_early_where_a_clause_does(text: str, first: int,
     assert segments(text, 100, first) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "max_bytes", "expected"),
+    [
+        ("call me at +49 170 1234567 please", 24, ["call me at", "+49 170 1234567 please"]),
+        ("there are 10 000 000 of them", 20, ["there are 10 000 000", "of them"]),
+        ("it takes 2 1/2 hours or so", 16, ["it takes 2 1/2", "hours or so"]),
+        ("we walked home and then we slept", 20, ["we walked home", "and then we slept"]),
+        ("我们一起去公园玩然后回家吃饭", 36, ["我们一起去公园玩", "然后回家吃饭"]),
+        ("第一句没有标点 第二句也没有", 36, ["第一句没有标点", "第二句也没有"]),
+        ("https://a.example/one/two?three=four", 26, ["https://a.example/one/two", "?three=four"]),
+    ],
+)
+def test_missing_punctuation_and_long_tokens_find_a_good_place(text: str, max_bytes: int, expected: list[str]) -> None:
+    assert segments(text, max_bytes) == expected
+
+
+TOKENS = [
+    "1,234,567.89", "12:30:45", "+49 170 1234567", "2026-11-21", "3.14159265", "-5.5%", "$1,234.56", "10 000 000",
+    "2 1/2", "(555) 123-4567", "138 0013 8000", "192.168.1.10", "https://example.org/a?b=1.5&c=2", "me@example.org",
+    "25/12/2026", "5 %", "1234567890", "www.example.org/x-y_z",
+]  # fmt: skip
+FILLERS = ["word", "and", "我们去公园", "然后", "longestwordofall", "w", "Straße", "한국어"]
+
+
+@given(
+    st.lists(st.sampled_from(FILLERS) | st.sampled_from(TOKENS).map(lambda token: f"《{token}》"), max_size=60),
+    st.integers(48, 120),
+    st.none() | st.integers(16, 60),
+)
+def test_no_number_and_no_address_that_fits_is_cut(words: list[str], max_bytes: int, first: int | None) -> None:
+    text = " ".join(words).replace("《", "").replace("》", "")
+    parts = segments(text, max_bytes, first)
+    wanted = [word[1:-1] for word in words if word.startswith("《")]
+    at = [0] * 2
+    for token in wanted:
+        while token not in parts[at[0]][at[1] :]:
+            at = [at[0] + 1, 0]
+            assert at[0] < len(parts), f"{token} is cut"
+        at[1] = parts[at[0]].index(token, at[1]) + len(token)
+
+
+@given(st.lists(st.sampled_from(FILLERS), min_size=300, max_size=300), st.integers(48, 120))
+def test_three_hundred_words_without_a_stop_are_cut_between_words(words: list[str], max_bytes: int) -> None:
+    parts = segments(" ".join(words), max_bytes)
+    assert all(len(part.encode()) <= max_bytes for part in parts)
+    assert [word for part in parts for word in re.findall("[a-zß]+", part, re.IGNORECASE)] == (
+        [word for word in words if re.match("[a-zß]", word, re.IGNORECASE)]
+    )
+
+
 def test_an_early_first_segment_keeps_the_limit() -> None:
     assert segments("This one has no end before the limit. And that is that.", 24, 20)[0] == "This one has no end"
 

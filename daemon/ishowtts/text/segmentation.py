@@ -15,21 +15,37 @@ _SHORT_BYTES = 10  # F5 speaks what is shorter badly: upstream slows it down, wh
 _FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
 
 # How good a place for a cut is; the higher the better.
-_SENTENCE, _CLAUSE, _WORD, _LETTER, _TOKEN, _NEVER = 3, 2, 1, 0, -1, -2
+_SENTENCE, _CLAUSE, _PHRASE, _WORD, _LETTER, _PART, _TOKEN, _NEVER = 4, 3, 2, 1, 0, -1, -2, -3
 
 _CLOSERS = "\"'”’»)\\]）】》」』〉"
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _SENTENCE_END = re.compile(rf"[.!?…]+[{_CLOSERS}]*(?=\s)|[。！？｡…][。！？｡…!?]*[{_CLOSERS}]*")
-_CLAUSE_END = re.compile(rf"[,;:—–][{_CLOSERS}]*(?=\s)|(?<=\s)[-–—](?=\s)|[，、；：､][{_CLOSERS}]*|—+")
+_CLAUSE_END = re.compile(
+    rf"[,;:—–][{_CLOSERS}]*(?=\s)|(?<=\s)[-–—](?=\s)|[，、；：､][{_CLOSERS}]*|—+"
+    rf"|(?<=[{_CJK}])(?=\s[{_CJK}])"  # a blank is how some write a comma there
+)
+# Where those draw breath who write without stops: before a word that joins two thoughts.
+_PHRASE_END = re.compile(
+    r"(?=\s(?:and|or|but|because|so|which|who|where|when|while|if|since|until|unless|although|though)\s)"
+    r"|(?=然后|但是|可是|不过|因为|所以|而且|并且|或者|以及|还有|如果|虽然|于是|接着|另外|同时|然而)",
+    re.IGNORECASE,
+)
 _WORD_END = re.compile(rf"(?=\s)|(?<=[{_CJK}])(?=[{_CJK}])")
 _NOT_AN_END = re.compile(
     r"\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|approx|No|Nr|Fig|e\.g|i\.e|z\.B|d\.h|bzw|ca)\.$",
     re.IGNORECASE,
 )
+_ADDRESS = (
+    r"(?:https?://|www\.)[!-~]*[0-9A-Za-z/=&#_~-]"  # of the web, without the full stop behind it
+    r"|(?<![A-Za-z0-9_.+-])[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"  # of mail
+)
 _TOKENS = re.compile(
-    r"(?:https?://|www\.)[!-~]*[0-9A-Za-z/=&#_~-]"  # an address of the web, without the full stop behind it
-    r"|[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"  # one of mail
-    r"|[+\-−]?[$€£¥]?\d+(?:[.,:/\-–]\d+)*[%‰°]?"  # a number, a time, a date
+    rf"(?P<address>{_ADDRESS})"
+    r"|\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){1,6}"  # a telephone
+    r"|\(\d{3,4}\) ?\d{3,4}[- ]?\d{4}|1\d{2} \d{4} \d{4}(?!\d)"
+    r"|[+\-−]?[$€£¥]?\d{1,3}(?: \d{3}){1,5}(?:[.,]\d+)?(?!\d)"  # a number in groups of three
+    r"|\d+ \d{1,2}/\d{1,2}(?!\d)"  # 2 1/2
+    r"|[+\-−]?[$€£¥]?\d+(?:[.,:/\-–]\d+)*(?: ?[%‰°])?"  # a number, a time, a date
 )
 
 
@@ -121,14 +137,20 @@ def _shorten_runs(text: str, limit_bytes: int) -> str:
 def _rank_cuts(text: str) -> list[int]:
     """How good a cut before each character is."""
     ranks = [_LETTER if _starts_letter(text, i) else _NEVER for i in range(len(text))] + [_SENTENCE]
-    for pattern, rank in ((_WORD_END, _WORD), (_CLAUSE_END, _CLAUSE), (_SENTENCE_END, _SENTENCE)):
+    for pattern, rank in (
+        (_WORD_END, _WORD),
+        (_PHRASE_END, _PHRASE),
+        (_CLAUSE_END, _CLAUSE),
+        (_SENTENCE_END, _SENTENCE),
+    ):
         for match in pattern.finditer(text):
             abbreviated = rank == _SENTENCE and _NOT_AN_END.search(text, max(0, match.end() - 8), match.end())
             if not abbreviated and ranks[match.end()] != _NEVER:
                 ranks[match.end()] = rank
     for match in _TOKENS.finditer(text):
         for i in range(match.start() + 1, match.end()):
-            ranks[i] = min(ranks[i], _TOKEN)
+            between = match["address"] and text[i] in "/?&#@" and text[i - 1].isalnum()
+            ranks[i] = min(ranks[i], _PART if between else _TOKEN)
     return ranks
 
 
@@ -162,8 +184,10 @@ def _best_cut(ranks: list[int], start: int, first: int, end: int) -> int | None:
     places = (
         (_SENTENCE, fair),
         (_CLAUSE, fair),
+        (_PHRASE, max(first, start + 2 * (end - start) // 3)),
         (_WORD, first),
         (_LETTER, first),
+        (_PART, fair),
         (_TOKEN, first),
         (_NEVER, first),
     )
