@@ -12,8 +12,9 @@ JOINERS = "\u200c\u200d"
 _WIDE_MARKS = "，：；！？（）～"
 _FOLDED = {ord(c): unicodedata.normalize("NFKC", c) for c in map(chr, range(0xFF01, 0xFF5F)) if c not in _WIDE_MARKS}
 _FOLDED |= {0xFFE0: "¢", 0xFFE1: "£", 0xFFE5: "¥", 0xFFE6: "₩", 0x2212: "-", 0x2010: "-", 0x2011: "-"}
-# Letters drawn in other styles (𝐛𝐨𝐥𝐝), and ligatures (ﬁ).
-_FOLDED |= {i: unicodedata.normalize("NFKC", chr(i)) for i in (*range(0x1D400, 0x1D800), *range(0xFB00, 0xFB07))}
+# Letters drawn in other styles (𝐛𝐨𝐥𝐝), ligatures (ﬁ), and low figures (H₂O).
+_STYLED = (*range(0x1D400, 0x1D800), *range(0xFB00, 0xFB07), *range(0x2080, 0x208A))
+_FOLDED |= {i: unicodedata.normalize("NFKC", chr(i)) for i in _STYLED}
 # Fillers and selectors that show nothing, though Unicode counts some among the letters.
 _UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc\ufffd"
 _FOLDED |= dict.fromkeys((*map(ord, _UNSEEN), *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)), "")

@@ -54,12 +54,19 @@ def _address(match: re.Match[str], _: Read) -> str:
 
 
 def _numeric_date(match: re.Match[str], read: Read) -> str:
+    """Year first, or the month as Americans have it, unless it can only be the day; with dots the day is first."""
     first, second, third = re.split(r"\D", match[0])
-    month_and_day = (second, third) if len(first) == 4 else (first, second)
-    swapped = len(first) != 4 and is_day(second, first)
-    if not is_day(*month_and_day) and not swapped:
-        return match[0]
-    return _in_capitals(read(match[0]))
+    if len(first) == 4:
+        year, month, day = first, second, third
+    elif "." in match[0] or not is_day(first, second):
+        day, month, year = first, second, third
+    else:
+        month, day, year = first, second, third
+    return _in_capitals(read(f"{year}-{month:0>2}-{day:0>2}")) if is_day(month, day) else match[0]
+
+
+def _year_and_month(match: re.Match[str], _: Read) -> str:
+    return f"{list(MONTHS)[int(match[2]) - 1]} {match[1]}"
 
 
 def _in_capitals(said: str) -> str:
@@ -149,6 +156,10 @@ def _money(match: re.Match[str], read: Read) -> str:
     return " and ".join(said)
 
 
+def _decimal_comma(match: re.Match[str], _: Read) -> str:
+    return match[0].replace(",", ".")
+
+
 def _measure(match: re.Match[str], read: Read) -> str:
     one, several = UNITS[match["unit"]]
     per = f" per {PER[match['per']]}" if match["per"] else ""
@@ -206,6 +217,7 @@ _RULES: tuple[Rule, ...] = (
     *(rule(rf"(?<!\w){re.escape(form)}(?= [A-Z])", said) for form, said in TITLES.items()),
     *(rule(rf"(?<!\w){re.escape(form)} ?(?=\d)", f"{said} ") for form, said in BEFORE_NUMBERS.items()),
     rule(r"(?<!\w)([A-Za-z]*[A-Za-z])\+\+(?!\w)", r"\1 plus plus"),
+    rule(r"(?<!\w)([A-Za-z])\+\+(?=\d)", r"\1 plus plus "),
     rule(r"(?<!\w)([CF])#(?!\w)", r"\1 sharp"),
     rule(r"(?<![\w&])#(?=\d)", "number "),
     rule(r"(?<![\w&])#(?=[A-Za-z])", "hashtag "),
@@ -227,9 +239,11 @@ _RULES: tuple[Rule, ...] = (
         rf"(?<![\w.:,/-])(?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{MONTH})(?!\w){_YEAR}",
         _day_and_month,
     ),
+    rule(r"(?<![\w.:/-])([12]\d{3})-(0[1-9]|1[0-2])(?![\w:/-]|\.\d)", _year_and_month),
     # Numbers that are no quantity
     rule(r"(?<!\w)\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,7}(?!\d)", _groups),
     rule(r"(?<![\w.-])(?:1[ -])?\(?\d{3}\)?[ -]\d{3}-\d{4}(?![\w-])|(?<![\w.,-])\d{3}-\d{4}(?![\w-])", _groups),
+    rule(r"(?<![\w.-])0\d{2,4} \d{3,4} \d{3,4}(?![\w-])", _groups),
     rule(r"(?<![\w.,-])\d{1,6}(?:-\d{1,6}){2,6}(?![\w-])", _groups),
     rule(
         r"(?<![\w.])(?P<parts>\d{1,3}(?:\.\d{1,3}){3})(?!\.?\d)(?::(?P<port>\d{1,5}))?(?:/(?P<mask>\d{1,2}))?",
@@ -252,12 +266,14 @@ _RULES: tuple[Rule, ...] = (
     ),
     rule(r"(?<![\w:.,])(?P<hour>\d{1,2})" + _HALF, _hour, re.IGNORECASE),
     rule(r"(?<![\w:.])(\d{1,4}):(\d{1,4})(?![\d:])", r"\1 to \2"),
-    # Quantities; decades first, that are no seconds
+    # Quantities; a comma before cents is the custom where the euro is; decades first, that are no seconds
+    rule(r"(?<![\w.,])(\d{1,9}),(\d\d)(?= ?€)|(?<=€)( ?\d{1,9}),(\d\d)(?![\d,])", _decimal_comma),
+    rule(r"(?<![\w.,])(\d{2,3})K(?!\w)", r"\1 thousand"),
     rule(r"(?<!\w)(?P<century>[1-9]\d)(?P<tens>\d)0s(?!\w)", _decade),
     rule(r"(?:(?<=[Tt]he )|(?<!\w)['’])([2-9]0)s(?!\w)", lambda match, read: _tens(match[1], read)),
     rule(r"(?<![\w.,])(\d{1,3}(?: 000){1,4})(?!\w|[.,]\d)", lambda match, _: f"{int(match[1].replace(' ', '')):,}"),
     rule(
-        rf"(?<![\w.,])(?P<number>{NUMBER})'(?P<inches>\d{{1,2}})(?:''|\"|″)",
+        rf"(?<![\w.,])(?P<number>{NUMBER})' ?(?P<inches>\d{{1,2}})(?:''|\"|″)",
         lambda match, _: f"{match['number']} foot {match['inches']}",
     ),
     rule(r"(?<![\w)\]])-(?=\.?\d|[$€£¥₹])", "minus "),
@@ -274,7 +290,7 @@ _RULES: tuple[Rule, ...] = (
     rule(rf"(?<![\w.,])(?P<number>{NUMBER})(?P<unit>{GLUED})(?:/(?P<per>{'|'.join(PER)}))?(?![\w'])", _measure),
     # Signs
     rule(
-        rf"(?<![\w.,])({NUMBER}) ?[x×*] ?(?=\d)",
+        rf"(?<![\w.,])(?!0x)({NUMBER}) ?[x×*] ?(?=\d)",
         lambda match, _: f"{match[1]} {'by' if len(match[1]) > 2 else 'times'} ",
     ),
     rule(rf"(?<![\w.,])({NUMBER})x(?!\w)", r"\1 times"),
