@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ishowtts.text import Reader, clean
+from ishowtts.text import Reader, clean, library
 
 READINGS = Path(__file__).parent / "readings"
 
@@ -82,6 +82,11 @@ def test_nothing_is_read_out_where_that_is_switched_off() -> None:
 def test_what_cannot_be_read_stays_as_it_was() -> None:
     for text in ("7" * 41, "٣ ४", "A/B test", "Ⅷ", "word" * 120 + "5"):
         assert reader().read(f"a {text} b", None) == f"a {text} b"
+
+
+def test_a_long_text_is_read_to_the_end_of_what_anyone_listens_to() -> None:
+    assert reader().read("I have 3. " * 2000, None) == " ".join(["I have three."] * 2000)
+    assert reader().read("I have 3. " * 3000, None) == " ".join(["I have three."] * 2000 + ["I have 3."] * 1000)
 
 
 HOSTILE = {
@@ -160,6 +165,11 @@ def test_the_library_is_loaded_when_it_is_needed_and_not_before() -> None:
         "r.read('hello', None); print('wetext' in sys.modules); r.warm(); print('wetext' in sys.modules)"
     )
     assert said.split() == ["False", "True"]
+
+
+@pytest.mark.parametrize("text", ["#1", "+7", "5¢", "−5", "7" * 100])
+def test_what_the_library_refuses_comes_back(text: str) -> None:
+    assert library.read(text, "en") == text
 
 
 def test_without_the_library_text_is_spoken_as_it_is_written(tmp_path: Path) -> None:

@@ -114,6 +114,8 @@ def test_the_first_segment_ends_early_where_a_clause_does(text: str, first: int,
         ("we walked home and then we slept", 20, ["we walked home", "and then we slept"]),
         ("我们一起去公园玩然后回家吃饭", 36, ["我们一起去公园玩", "然后回家吃饭"]),
         ("第一句没有标点 第二句也没有", 36, ["第一句没有标点", "第二句也没有"]),
+        ("aaaaaaaaaaaahttps://a.example/x", 24, ["aaaaaaaaaaaa", "https://a.example/x"]),
+        ("我们去吧me@example.org", 24, ["我们去吧", "me@example.org"]),
         ("https://a.example/one/two?three=four", 26, ["https://a.example/one/two", "?three=four"]),
     ],
 )

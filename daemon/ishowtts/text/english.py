@@ -214,7 +214,7 @@ def _said(word: str) -> Rule:
 _RULES: tuple[Rule, ...] = (
     Rule(ADDRESS, _address),
     *(rule(rf"(?<![A-Za-z0-9]){form}(?!\w)", said) for form, said in ABBREVIATIONS.items()),
-    *(rule(rf"(?<!\w){re.escape(form)}(?= [A-Z])", said) for form, said in TITLES.items()),
+    *(rule(rf"(?<!\w){re.escape(form)}(?= (?:[A-Z]|and M))", said) for form, said in TITLES.items()),
     *(rule(rf"(?<!\w){re.escape(form)} ?(?=\d)", f"{said} ") for form, said in BEFORE_NUMBERS.items()),
     rule(r"(?<!\w)([A-Za-z]*[A-Za-z])\+\+(?!\w)", r"\1 plus plus"),
     rule(r"(?<!\w)([A-Za-z])\+\+(?=\d)", r"\1 plus plus "),

@@ -30,7 +30,7 @@ _PHRASE_END = re.compile(
     r"|(?=然后|但是|可是|不过|因为|所以|而且|并且|或者|以及|还有|如果|虽然|于是|接着|另外|同时|然而)",
     re.IGNORECASE,
 )
-_WORD_END = re.compile(rf"(?=\s)|(?<=[{_CJK}])(?=[{_CJK}])")
+_WORD_END = re.compile(rf"(?=\s)|(?<=[{_CJK}])(?=[{_CJK}A-Za-z])|(?<=[A-Za-z])(?=[{_CJK}])")
 _NOT_AN_END = re.compile(
     r"\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|approx|No|Nr|Fig|e\.g|i\.e|z\.B|d\.h|bzw|ca)\.$",
     re.IGNORECASE,
