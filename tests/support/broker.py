@@ -50,6 +50,10 @@ class Broker:
         path = self._directory / "mosquitto.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def connections(self, id_ends: str) -> int:
+        """How often a client was let in whose id ends so."""
+        return len(re.findall(rf"New client connected from \S+ as \S+{re.escape(id_ends)} \(", self.log))
+
     def start(self) -> Broker:
         """Start it, again on the same port after a stop; returns when it listens."""
         deadline = time.monotonic() + _START_S

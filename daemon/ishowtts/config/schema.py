@@ -90,6 +90,8 @@ class Mqtt(_Section):
     username: str | None = None
     password_file: Path | None = None
     keepalive_s: int = Field(30, ge=5, le=3600)
+    neighbour_silence_s: float = Field(12, gt=0, le=3600)
+    neighbour_away_s: float = Field(60, gt=0, le=86_400)
     tls: Tls = Tls()
 
 

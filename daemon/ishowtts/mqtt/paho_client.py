@@ -21,6 +21,7 @@ class Role:
     Args:
         persistent: the broker keeps our subscriptions, and what arrives at QoS 1, while we are away.
         will_topic: where the broker says `offline` for us, retained.
+        watched: topics that are subscribed to first, and of which what is retained is wanted too.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Role:
     qos: int
     persistent: bool
     will_topic: str | None = None
+    watched: tuple[str, ...] = ()
 
 
 def make_client(options: MqttOptions, role: Role) -> paho.Client:

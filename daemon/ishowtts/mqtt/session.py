@@ -30,7 +30,7 @@ from ishowtts.speech import Delivery
 
 logger = logging.getLogger(__name__)
 
-_NEVER_RETAINED = 2  # MQTT 5 retain handling: nothing retained is sent at subscribe
+_RETAINED, _NEVER_RETAINED = 0, 2  # MQTT 5 retain handling: whether what is retained is sent at subscribe
 _WAIT_SLICE_S = 0.2
 
 
@@ -101,6 +101,7 @@ class Session:
         self._unacknowledged: deque[list[Any]] = deque()
         self._client: paho.Client | None = None
         self._why: str | None = None
+        self._asked: dict[int, tuple[str, ...]] = {}
         self._ending = False
         self.ready = False
         self.closed = False
@@ -185,20 +186,32 @@ class Session:
 
     def _subscribe(self) -> None:
         with self._lock:
-            if self._client is None:
-                return
-            if self._options.protocol == 5:
-                wish = SubscribeOptions(qos=self._role.qos, retainHandling=_NEVER_RETAINED)
-                self._client.subscribe([(topic, wish) for topic in self._role.topics])
-            else:
-                self._client.subscribe([(topic, self._role.qos) for topic in self._role.topics])
+            # In two packets: when the second is granted, what is retained on the watched topics has come.
+            if self._role.watched:
+                self._ask_for(self._role.watched, _RETAINED)
+            self._ask_for(self._role.topics, _NEVER_RETAINED)
 
-    def _subscribed(self, _c: paho.Client, _data: Any, _mid: int, codes: list[ReasonCode], _p: Any) -> None:
-        for topic, code in zip(self._role.topics, codes, strict=False):
+    def _ask_for(self, topics: tuple[str, ...], retain_handling: int) -> None:
+        if self._client is None:
+            return
+        if self._options.protocol == 5:
+            wish = SubscribeOptions(qos=self._role.qos, retainHandling=retain_handling)
+            _, mid = self._client.subscribe([(topic, wish) for topic in topics])
+        else:
+            _, mid = self._client.subscribe([(topic, self._role.qos) for topic in topics])
+        if mid is not None:
+            self._asked[mid] = topics
+
+    def _subscribed(self, _c: paho.Client, _data: Any, mid: int, codes: list[ReasonCode], _p: Any) -> None:
+        with self._lock:
+            topics = self._asked.pop(mid, ())
+        for topic, code in zip(topics, codes, strict=False):
             if code.is_failure:
                 logger.warning(
                     "%s does not let us subscribe to %s (%s); mend its ACL", self._options.broker, topic, code
                 )
+        if self._asked:
+            return
         with self._lock:
             self.ready = not self.closed
         self._on_ready()
