@@ -26,7 +26,7 @@ class Authority:
         return self.folder / f"{name}.key"
 
     def issue(self, name: str, *, days: int = 2, host: str = "IP:127.0.0.1") -> None:
-        """Sign a certificate for a host; with 0 days it is expired as soon as it is made, a second later."""
+        """Sign a certificate for a host; with `days` below 0 it has expired already."""
         self._openssl("req", *_NEW_KEY, "-subj", f"/CN={name}", "-out", "new.csr")
         (self.folder / "extensions").write_text(f"subjectAltName={host}\n")
         self._openssl(

@@ -23,6 +23,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ishowtts.mqtt import tls
 from ishowtts.mqtt.options import MqttOptions
 from ishowtts.mqtt.paho_client import Role, connect, make_client
 from ishowtts.mqtt.payload import MessageProperties
@@ -101,6 +102,8 @@ class Session:
         self._unacknowledged: deque[list[Any]] = deque()
         self._client: paho.Client | None = None
         self._why: str | None = None
+        self._answered = False
+        self._refusal: ssl.SSLError | None = None
         self._asked: dict[int, tuple[str, ...]] = {}
         self._ending = False
         self.ready = False
@@ -109,7 +112,7 @@ class Session:
     def run(self) -> str:
         """Connect and serve until the connection ends; returns the sentence that says why."""
         try:
-            client = make_client(self._options, self._role)
+            client = make_client(self._options, self._role, self._refused)
         except ValueError as error:
             return f"the files of mqtt.tls cannot be used ({error}); mend their paths or permissions"
         client.on_connect = self._connected
@@ -121,10 +124,9 @@ class Session:
             self._client = client
         try:
             connect(client, self._options, self._role)
-        except ssl.SSLError as error:
-            reason = error.reason or error
-            return f"{self._options.broker} offers no TLS that we trust ({reason}); check mqtt.tls"
         except (OSError, ValueError) as error:
+            if self._options.tls and isinstance(error, (ssl.SSLError, ConnectionResetError)):
+                return tls.distrust(error, self._options.broker)
             why = (error.strerror if isinstance(error, OSError) else None) or error
             return f"{self._options.broker} cannot be reached ({why}); it is tried again until it answers"
         if self._ending:
@@ -133,6 +135,8 @@ class Session:
             pass
         if self._ending:
             return f"the connection to {self._options.broker} is closed"
+        if self._options.tls and not self._answered:
+            return tls.refusal(self._refusal, self._options.broker)
         return self._why or f"the connection to {self._options.broker} is lost ({paho.error_string(code)})"
 
     def publish(
@@ -175,7 +179,11 @@ class Session:
         client.on_connect = client.on_subscribe = client.on_message = None
         client.on_publish = client.on_disconnect = None
 
+    def _refused(self, error: ssl.SSLError) -> None:
+        self._refusal = error
+
     def _connected(self, _client: paho.Client, _data: Any, flags: Any, code: ReasonCode, _props: Any) -> None:
+        self._answered = True
         if code.is_failure:
             self._why = (
                 f"{self._options.broker} refuses us ({code}); "
