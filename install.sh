@@ -106,9 +106,15 @@ install_files() {
         step install -m 0644 config/ishowtts.yaml /etc/ishowtts/config.yaml
     fi
     step install -m 0644 systemd/ishowtts.service systemd/ishowtts-clocks.service "$UNITS/"
-    if [ -e /etc/ishowtts/mqtt-password ]; then
-        step install -D -m 0644 systemd/mqtt-password.conf "$UNITS/ishowtts.service.d/mqtt-password.conf"
-    fi
+    # Secrets of root's that systemd hands to the service: it never reads the files itself.
+    local secret drop_ins=$UNITS/ishowtts.service.d
+    for secret in mqtt-username mqtt-password mqtt-tls-key; do
+        if [ -e "/etc/ishowtts/$secret" ]; then
+            step install -D -m 0644 "systemd/$secret.conf" "$drop_ins/$secret.conf"
+        elif [ -e "$drop_ins/$secret.conf" ]; then
+            step rm "$drop_ins/$secret.conf"
+        fi
+    done
 }
 
 if [ "$dry_run" = no ] && [ "$(id -u)" != 0 ]; then

@@ -133,6 +133,17 @@ def test_the_password_comes_from_the_credential_before_the_file(tmp_path: Path) 
     assert "of the file" not in repr(by_file)
 
 
+def test_name_and_key_come_from_credentials_before_the_configuration(tmp_path: Path) -> None:
+    parsed = config.parse("mqtt: {username: anna, tls: {key: /k.pem}}", "c.yaml")
+    assert (parsed.mqtt_username(tmp_path), parsed.mqtt_tls_key(tmp_path)) == ("anna", Path("/k.pem"))
+    (tmp_path / "mqtt-username").write_text("kitchen\n")
+    (tmp_path / "mqtt-tls-key").write_text("a key")
+    assert (parsed.mqtt_username(tmp_path), parsed.mqtt_tls_key(tmp_path)) == ("kitchen", tmp_path / "mqtt-tls-key")
+    (tmp_path / "mqtt-username").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=r"mqtt-username.*not UTF-8"):
+        parsed.mqtt_username(tmp_path)
+
+
 def test_the_root_topic_is_folded_from_host_and_serial() -> None:
     named = config.parse("device: {name: kitchen}", "c.yaml")
     assert named.root_topic("1421x") == "ishowtts/kitchen"

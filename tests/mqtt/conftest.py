@@ -72,7 +72,7 @@ class LinkUnderTest:
 
     def start(self) -> LinkUnderTest:
         self.link.start()
-        eventually(lambda: self.link.connected, "the connection")
+        eventually(lambda: self.told.connection and self.told.connection[-1][0], "the connection")
         return self
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -71,27 +69,6 @@ def test_a_broker_that_restarts_is_found_again(link, broker: Broker, how: str) -
         client.publish("ishowtts/unit/say", "hello again")
         client.publish("ishowtts/unit/command", "skip")
         eventually(lambda: link.told.texts == ["hello again"] and link.told.commands)
-
-
-def test_tls_is_spoken_and_an_unknown_authority_is_refused(make_broker, make_link, tmp_path: Path) -> None:
-    for name in ("ours", "other"):
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-            + ["-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-            + ["-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.crt")],
-            check=True,
-            capture_output=True,
-        )
-    tls = [f"certfile {tmp_path}/ours.crt", f"keyfile {tmp_path}/ours.key"]
-    secure = make_broker(listener_extra=tls)
-    good = make_link(port=secure.port, tls_ca=tmp_path / "ours.crt").start()
-    assert good.link.connected
-    bad = make_link(port=secure.port, tls_ca=tmp_path / "other.crt", root="ishowtts/bad")
-    missing = make_link(port=secure.port, tls_ca=tmp_path / "none.crt", root="ishowtts/missing")
-    for link, words in ((bad, "no TLS that we trust"), (missing, "none.crt")):
-        link.link.start()
-        eventually(lambda link=link: link.told.connection)
-        assert words in link.told.connection[0][1]
 
 
 def test_options_come_from_the_configuration() -> None:

@@ -83,3 +83,10 @@ def keys(tree: dict[str, object]) -> set[str]:
         if isinstance(value, dict):
             found |= {f"{name}.{inner}" for inner in keys(value)}
     return found
+
+
+@pytest.mark.parametrize("name", ["mqtt-username", "mqtt-password", "mqtt-tls-key"])
+def test_a_drop_in_hands_over_the_secret_that_it_is_named_after(name: str) -> None:
+    lines = (ROOT / f"systemd/{name}.conf").read_text().splitlines()
+    assert f"LoadCredential={name}:/etc/ishowtts/{name}" in lines
+    assert name in (ROOT / "install.sh").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 
 _START_S = 20.0
+_SHIPPED = Path(__file__).resolve().parents[2] / "config/mosquitto"
+_AS_ROOT = ["user root"] if os.geteuid() == 0 else []
 
 
 class Broker:
@@ -46,6 +49,10 @@ class Broker:
         """All that it has logged so far."""
         path = self._directory / "mosquitto.log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+    def connections(self, id_ends: str) -> int:
+        """How often a client was let in whose id ends so."""
+        return len(re.findall(rf"New client connected from \S+ as \S+{re.escape(id_ends)} \(", self.log))
 
     def start(self) -> Broker:
         """Start it, again on the same port after a stop; returns when it listens."""
@@ -107,9 +114,10 @@ class Broker:
     def _try_start(self, deadline: float) -> bool:
         config = self._write_config()
         before = self.log.count(" running")
-        program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        name = os.environ.get("ISHOWTTS_MOSQUITTO", "mosquitto")  # another release than the system's
+        program = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
         if program is None:
-            raise RuntimeError("mosquitto is not installed; apt-get install mosquitto")
+            raise RuntimeError(f"{name} is not installed; apt-get install mosquitto")
         with (self._directory / "mosquitto.log").open("ab") as log:
             process = subprocess.Popen([program, "-c", str(config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         while process.poll() is None and time.monotonic() < deadline:
@@ -133,18 +141,50 @@ class Broker:
             "log_dest stderr",
             "log_type all",
         ]
-        if os.geteuid() == 0:
-            lines.append("user root")
+        lines += _AS_ROOT
         if self._users is not None:
             passwords = self._directory / "passwords"
-            passwords.touch(mode=0o600)
-            for name, password in self._users.items():
-                subprocess.run(
-                    ["mosquitto_passwd", "-b", str(passwords), name, password],
-                    check=True,
-                    capture_output=True,
-                )
+            _write_passwords(passwords, self._users)
             lines.append(f"password_file {passwords}")
         config = self._directory / "mosquitto.conf"
         config.write_text("\n".join([*lines, *self._extra]) + "\n")
         return config
+
+
+class ShippedBroker(Broker):
+    """mosquitto with config/mosquitto/ beside Debian's own configuration; only ports and paths are replaced.
+
+    Args:
+        users: name to password.
+        tls: a folder with broker.crt, broker.key and ca.crt: the listener with TLS is switched on too, at `tls_port`.
+    """
+
+    def __init__(self, directory: Path, users: Mapping[str, str], tls: Path | None = None) -> None:
+        super().__init__(directory, users)
+        self._tls = tls
+        self.tls_port = 0
+
+    def _write_config(self) -> Path:
+        here = self._directory
+        shipped = (_SHIPPED / "ishowtts.conf").read_text(encoding="utf-8")
+        if self._tls is not None:
+            self.tls_port = self.port + 1
+            shipped = re.sub(r"^#(?=(listener|certfile|keyfile|cafile|require_certificate) )", "", shipped, flags=re.M)
+            shipped = shipped.replace("listener 8883", f"listener {self.tls_port} {self.host}")
+            shipped = re.sub(r"/etc/mosquitto/(certs|ca_certificates)", str(self._tls), shipped)
+        shipped = shipped.replace("listener 1883", f"listener {self.port}").replace("/etc/mosquitto", str(here))
+        (here / "conf.d").mkdir(exist_ok=True)
+        (here / "conf.d/ishowtts.conf").write_text(shipped, encoding="utf-8")
+        shutil.copy(_SHIPPED / "ishowtts.acl", here)
+        _write_passwords(here / "ishowtts.passwd", self._users or {})
+        # As Debian's own has it; as root it would go on as the user mosquitto, who cannot read a test's folder.
+        lines = ["persistence true", f"persistence_location {here}/", "log_dest stderr", f"include_dir {here}/conf.d"]
+        config = here / "mosquitto.conf"
+        config.write_text("\n".join([*lines, *_AS_ROOT]) + "\n")
+        return config
+
+
+def _write_passwords(path: Path, users: Mapping[str, str]) -> None:
+    path.touch(mode=0o600)
+    for name, password in users.items():
+        subprocess.run(["mosquitto_passwd", "-b", str(path), name, password], check=True, capture_output=True)

@@ -65,6 +65,8 @@ class Mqtt(_Section):
     username: str | None = None
     password_file: Path | None = None
     keepalive_s: int = Field(30, ge=5, le=3600)
+    neighbour_silence_s: float = Field(12, gt=0, le=3600)
+    neighbour_away_s: float = Field(60, gt=0, le=86_400)
     tls: Tls = Tls()
 
 
@@ -199,22 +201,39 @@ class Config(_Section):
         """`<prefix>/<device>`; the device is named after host and serial number where no name is set."""
         return f"{self.mqtt.prefix}/{self.device.name or default_device_name(serial)}"
 
+    def mqtt_username(self, credentials_dir: Path | None = None) -> str | None:
+        """Our name at the broker: a systemd credential `mqtt-username`, else `mqtt.username`.
+
+        Raises:
+            ConfigError: the credential cannot be read.
+        """
+        path = _credential(credentials_dir, "mqtt-username")
+        return self.mqtt.username if path is None else _secret("the credential mqtt-username", path)
+
     def mqtt_password(self, credentials_dir: Path | None = None) -> SecretStr | None:
         """The broker's password: a systemd credential `mqtt-password`, else `mqtt.password_file`.
 
         Raises:
             ConfigError: a file that is named cannot be read.
         """
-        credential = credentials_dir / "mqtt-password" if credentials_dir else None
-        path = credential if credential and credential.is_file() else self.mqtt.password_file
-        if path is None:
-            return None
-        try:
-            return SecretStr(path.read_text(encoding="utf-8").rstrip("\r\n"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                [f"mqtt.password_file: {path} cannot be read ({why(error)}); mend its path or permissions"]
-            ) from error
+        path = _credential(credentials_dir, "mqtt-password") or self.mqtt.password_file
+        return None if path is None else SecretStr(_secret("mqtt.password_file", path))
+
+    def mqtt_tls_key(self, credentials_dir: Path | None = None) -> Path | None:
+        """The key of our certificate: a systemd credential `mqtt-tls-key`, else `mqtt.tls.key`."""
+        return _credential(credentials_dir, "mqtt-tls-key") or self.mqtt.tls.key
+
+
+def _credential(folder: Path | None, name: str) -> Path | None:
+    path = folder / name if folder else None
+    return path if path and path.is_file() else None
+
+
+def _secret(name: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{name}: {path} cannot be read ({why(error)}); mend its path or permissions"]) from error
 
 
 def default_device_name(serial: str | None) -> str:

@@ -15,6 +15,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ishowtts.errors import BrokerError
+from ishowtts.mqtt import tls
 from ishowtts.mqtt.options import MqttOptions
 
 _CONNECT_S = 10.0
@@ -64,9 +65,13 @@ class Client:
         where = f"{self._options.host}:{self._options.port}"
         try:
             if self._options.tls:
-                self._paho.tls_set(*self._options.tls_files())
+                self._paho.tls_set_context(tls.make_context(self._options, lambda _: None))
             self._paho.connect(self._options.host, self._options.port, self._options.keepalive_s)
-        except (OSError, ssl.SSLError, ValueError) as error:
+        except (OSError, ValueError) as error:
+            if self._options.tls and isinstance(error, (ssl.SSLError, ConnectionResetError)):
+                raise BrokerError(tls.distrust(error, self._options.broker)) from error
+            if not isinstance(error, OSError):
+                raise BrokerError(f"the files of mqtt.tls cannot be used ({error})") from error
             raise BrokerError(f"no broker answers at {where} ({error}); is mosquitto running there?") from error
         self._paho.loop_start()
         if refusal := self._answer():

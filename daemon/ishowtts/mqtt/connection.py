@@ -25,6 +25,7 @@ class Connection:
         on_ready: a session's subscriptions stand.
         on_message: a message and its acknowledgement.
         on_down: a session ended; the sentence says why.
+        wait_s: asked before each try: seconds until we may connect, 0 for now; `nudge` has it asked again.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Connection:
         on_ready: Callable[[], None],
         on_message: Callable[[Incoming, Ack], None],
         on_down: Callable[[str], None],
+        wait_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._options = options
         self._role = role
@@ -43,6 +45,8 @@ class Connection:
         self._on_ready = on_ready
         self._on_message = on_message
         self._on_down = on_down
+        self._wait_s = wait_s
+        self._nudged = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._session: Session | None = None
@@ -65,6 +69,15 @@ class Connection:
     def end(self) -> None:
         """Tell the thread to disconnect cleanly and end."""
         self._stopping.set()
+        self.drop()
+
+    def nudge(self) -> None:
+        """Ask again whether we may connect."""
+        self._nudged.set()
+
+    def drop(self) -> None:
+        """End this session cleanly; the next one waits until it may begin."""
+        self.nudge()
         if (session := self._session) is not None:
             session.end()
 
@@ -76,7 +89,7 @@ class Connection:
 
     def _run(self) -> None:
         failures = 0
-        while not self._stopping.is_set():
+        while self._has_turn():
             began_s = time.monotonic()
             self._on_down(self._serve())
             held = time.monotonic() - began_s > self._options.connect_timeout_s + _STEADY_S
@@ -84,6 +97,15 @@ class Connection:
             longest_s = min(self._options.retry_max_s, self._options.retry_min_s * 2 ** min(failures, 16))
             # A hall of appliances must not come back all at once when its broker does.
             self._stopping.wait(random.uniform(longest_s / 2, longest_s))  # noqa: S311
+
+    def _has_turn(self) -> bool:
+        """Wait until we may connect; False where we are to end."""
+        while not self._stopping.is_set():
+            self._nudged.clear()
+            if (wait_s := self._wait_s()) <= 0:
+                return True
+            self._nudged.wait(wait_s)
+        return False
 
     def _serve(self) -> str:
         session = self._session = Session(self._options, self._role, self._on_open, self._on_ready, self._on_message)

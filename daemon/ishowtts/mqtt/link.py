@@ -10,6 +10,7 @@ from typing import Any
 
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.connection import Connection
+from ishowtts.mqtt.neighbours import Advice, Neighbours
 from ishowtts.mqtt.options import Handlers, MqttOptions
 from ishowtts.mqtt.paho_client import Role
 from ishowtts.mqtt.payload import (
@@ -37,6 +38,7 @@ class MqttLink:
 
     Lines come over a persistent session at QoS 1 and are acknowledged by whoever takes them. Commands come by
     a clean session at QoS 0: a full queue cannot delay them, and one sent while we were off is never obeyed.
+    The second one comes first: it hears whether another appliance has our root, and then lines are not asked for.
 
     Args:
         handlers: called on the link's threads `mqtt-lines` and `mqtt-commands`; see `Handlers`.
@@ -57,7 +59,10 @@ class MqttLink:
         self._told: tuple[bool, str] | None = None
         self._stopped = False
         lines = Role("lines", options.client_id("lines"), self._topics.lines, 1, True, self._topics.availability)
-        commands = Role("commands", options.client_id("commands"), self._topics.commands, 0, False)
+        # An id of its own for each run: two appliances of one name hear each other there, and neither is thrown out.
+        commands_id = options.client_id(f"commands-{options.instance[:12]}")
+        commands = Role("commands", commands_id, self._topics.commands, 0, False, watched=self._topics.watched)
+        self._neighbours = Neighbours(options.root, options.instance, options.predecessors, options.patience)
         self._lines = Connection(
             options,
             lines,
@@ -65,14 +70,15 @@ class MqttLink:
             on_ready=self._ready,
             on_message=self._line_arrived,
             on_down=self._down,
+            wait_s=self._neighbours.wait_s,
         )
         self._commands = Connection(
             options,
             commands,
             on_open=_subscribe,
-            on_ready=self._ready,
+            on_ready=self._looked,
             on_message=self._command_arrived,
-            on_down=self._down,
+            on_down=self._deaf,
         )
 
     @property
@@ -84,6 +90,11 @@ class MqttLink:
     def reconnects(self) -> int:
         """How often the link came back after its first connection."""
         return max(0, self._times_connected - 1)
+
+    @property
+    def neighbour(self) -> str | None:
+        """Why we keep away from our root: another appliance has it."""
+        return self._neighbours.trouble
 
     def start(self) -> None:
         """Start connecting; returns at once, whether there is a broker or not."""
@@ -183,7 +194,30 @@ class MqttLink:
         name = f"{self._options.client_id('lines')} at {self._options.host}:{self._options.port}"
         self._handlers.on_session(name, resumed, subscribe)
 
+    def _looked(self) -> None:
+        self._heed(self._neighbours.looked(self._lines.session is not None))
+        self._lines.nudge()
+        self._ready()
+
+    def _deaf(self, why: str) -> None:
+        self._neighbours.lost()
+        self._down(why)
+
+    def _heed(self, advice: Advice) -> None:
+        if advice is Advice.YIELD:
+            self._lines.drop()
+        elif advice is Advice.ANSWER:
+            with self._lock:
+                if self._announced is not None and (info := self._retained.get("info")) is not None:
+                    self._publish_retained(self._announced[0], "info", info)
+        if self._neighbours.trouble is not None:
+            self._down("")
+
     def _ready(self) -> None:
+        if self._neighbours.wait_s() > 0:
+            if self._lines.session is not None and self._neighbours.trouble is not None:
+                self._lines.drop()  # it connected while we learned that the root is another's
+            return
         with self._lock:
             lines, commands = self._lines.session, self._commands.session
             if lines is None or commands is None or self._stopped or self._announced == (lines, commands):
@@ -196,7 +230,7 @@ class MqttLink:
         self._tell(f"connected to {self._options.broker}")
 
     def _down(self, why: str) -> None:
-        self._tell(why)
+        self._tell(self._neighbours.trouble or why)
 
     def _tell(self, why: str) -> None:
         """Log and pass on what holds now; once, though both connections find the same trouble."""
@@ -219,6 +253,9 @@ class MqttLink:
 
     def _command_arrived(self, message: Incoming, ack: Ack) -> None:
         ack()
+        if message.topic in self._topics.watched:
+            self._heed(self._neighbours.heard(self._topics.tail(message.topic), message.payload, message.retained))
+            return
         if message.retained:
             logger.info("what was retained on %s before we subscribed is not obeyed", message.topic)
             return

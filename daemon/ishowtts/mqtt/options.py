@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from ishowtts.config import Config
+from ishowtts.mqtt.neighbours import Patience
 from ishowtts.speech import Arrival, Command
 
 
@@ -22,6 +24,11 @@ class MqttOptions:
         root: `<prefix>/<device>`.
         protocol: 5, or 4 for MQTT 3.1.1.
         session_expiry_s: how long the broker keeps lines for an appliance that is away.
+        max_packet_bytes: what the broker may send us in one packet (MQTT 5); it drops larger ones in silence, so
+            this is the 1 MiB that the shipped broker takes for a payload, and room for topic and properties.
+        instance: tells this run of the daemon from every other.
+        predecessors: the instances of earlier runs on the same state directory.
+        patience: when another appliance of our name counts as gone.
         receive_maximum: unacknowledged lines that the broker may have under way (MQTT 5).
     """
 
@@ -37,12 +44,15 @@ class MqttOptions:
     tls_key: Path | None = None
     keepalive_s: int = 30
     session_expiry_s: int = 900
-    max_packet_bytes: int = 1 << 20
+    max_packet_bytes: int = (1 << 20) + (1 << 18)
     receive_maximum: int = 100
     will_delay_s: int = 10
     connect_timeout_s: float = 5.0
     retry_min_s: float = 0.5
     retry_max_s: float = 30.0
+    instance: str = field(default_factory=lambda: uuid.uuid4().hex)
+    predecessors: frozenset[str] = frozenset()
+    patience: Patience = field(default_factory=Patience)
 
     @classmethod
     def from_config(cls, config: Config, root: str, password: SecretStr | None) -> MqttOptions:
@@ -60,6 +70,7 @@ class MqttOptions:
             tls_cert=mqtt.tls.cert,
             tls_key=mqtt.tls.key,
             keepalive_s=mqtt.keepalive_s,
+            patience=Patience(config.telemetry.interval_s, mqtt.neighbour_silence_s, mqtt.neighbour_away_s),
             session_expiry_s=max(1, min(int(config.queue.max_age_s), 2**32 - 2)),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from ishowtts.mqtt import tls
 from ishowtts.mqtt.options import MqttOptions
 
 
@@ -21,6 +21,7 @@ class Role:
     Args:
         persistent: the broker keeps our subscriptions, and what arrives at QoS 1, while we are away.
         will_topic: where the broker says `offline` for us, retained.
+        watched: topics that are subscribed to first, and of which what is retained is wanted too.
     """
 
     name: str
@@ -29,10 +30,14 @@ class Role:
     qos: int
     persistent: bool
     will_topic: str | None = None
+    watched: tuple[str, ...] = ()
 
 
-def make_client(options: MqttOptions, role: Role) -> paho.Client:
+def make_client(options: MqttOptions, role: Role, refused: tls.Heard) -> paho.Client:
     """A client that is not connected yet.
+
+    Args:
+        refused: told of what the broker says against us over TLS.
 
     Raises:
         ValueError: the TLS files cannot be used.
@@ -51,7 +56,7 @@ def make_client(options: MqttOptions, role: Role) -> paho.Client:
         password = options.password.get_secret_value() if options.password else None
         client.username_pw_set(options.username, password)
     if options.tls:
-        client.tls_set_context(_tls_context(options))
+        client.tls_set_context(tls.make_context(options, refused))
     if role.will_topic is not None:
         delay = None
         if five:
@@ -84,31 +89,6 @@ def connect(client: paho.Client, options: MqttOptions, role: Role) -> None:
         clean_start=not role.persistent,
         properties=properties,
     )
-
-
-class _TlsSocket(ssl.SSLSocket):
-    """Closes itself where its handshake fails; paho would leave it to the garbage collector."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        try:
-            super().do_handshake(block)
-        except BaseException:
-            self.close()
-            raise
-
-
-def _tls_context(options: MqttOptions) -> ssl.SSLContext:
-    ca, cert, key = options.tls_files()
-    try:
-        context = ssl.create_default_context(cafile=ca)
-        if cert is not None:
-            context.load_cert_chain(cert, key)
-    except (OSError, ValueError) as error:
-        # Neither ssl nor the system says which file it was about.
-        names = ", ".join(name for name in (ca, cert, key) if name is not None)
-        raise ValueError(f"{names}: {error}") from error
-    context.sslsocket_class = _TlsSocket
-    return context
 
 
 def _leave_it_to_the_loop(_client: paho.Client, _data: Any, _socket: Any) -> None:

@@ -23,6 +23,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ishowtts.mqtt import tls
 from ishowtts.mqtt.options import MqttOptions
 from ishowtts.mqtt.paho_client import Role, connect, make_client
 from ishowtts.mqtt.payload import MessageProperties
@@ -30,7 +31,7 @@ from ishowtts.speech import Delivery
 
 logger = logging.getLogger(__name__)
 
-_NEVER_RETAINED = 2  # MQTT 5 retain handling: nothing retained is sent at subscribe
+_RETAINED, _NEVER_RETAINED = 0, 2  # MQTT 5 retain handling: whether what is retained is sent at subscribe
 _WAIT_SLICE_S = 0.2
 
 
@@ -101,6 +102,9 @@ class Session:
         self._unacknowledged: deque[list[Any]] = deque()
         self._client: paho.Client | None = None
         self._why: str | None = None
+        self._answered = False
+        self._refusal: ssl.SSLError | None = None
+        self._asked: dict[int, tuple[str, ...]] = {}
         self._ending = False
         self.ready = False
         self.closed = False
@@ -108,7 +112,7 @@ class Session:
     def run(self) -> str:
         """Connect and serve until the connection ends; returns the sentence that says why."""
         try:
-            client = make_client(self._options, self._role)
+            client = make_client(self._options, self._role, self._refused)
         except ValueError as error:
             return f"the files of mqtt.tls cannot be used ({error}); mend their paths or permissions"
         client.on_connect = self._connected
@@ -120,10 +124,9 @@ class Session:
             self._client = client
         try:
             connect(client, self._options, self._role)
-        except ssl.SSLError as error:
-            reason = error.reason or error
-            return f"{self._options.broker} offers no TLS that we trust ({reason}); check mqtt.tls"
         except (OSError, ValueError) as error:
+            if self._options.tls and isinstance(error, (ssl.SSLError, ConnectionResetError)):
+                return tls.distrust(error, self._options.broker)
             why = (error.strerror if isinstance(error, OSError) else None) or error
             return f"{self._options.broker} cannot be reached ({why}); it is tried again until it answers"
         if self._ending:
@@ -132,6 +135,8 @@ class Session:
             pass
         if self._ending:
             return f"the connection to {self._options.broker} is closed"
+        if self._options.tls and not self._answered:
+            return tls.refusal(self._refusal, self._options.broker)
         return self._why or f"the connection to {self._options.broker} is lost ({paho.error_string(code)})"
 
     def publish(
@@ -174,7 +179,11 @@ class Session:
         client.on_connect = client.on_subscribe = client.on_message = None
         client.on_publish = client.on_disconnect = None
 
+    def _refused(self, error: ssl.SSLError) -> None:
+        self._refusal = error
+
     def _connected(self, _client: paho.Client, _data: Any, flags: Any, code: ReasonCode, _props: Any) -> None:
+        self._answered = True
         if code.is_failure:
             self._why = (
                 f"{self._options.broker} refuses us ({code}); "
@@ -185,20 +194,32 @@ class Session:
 
     def _subscribe(self) -> None:
         with self._lock:
-            if self._client is None:
-                return
-            if self._options.protocol == 5:
-                wish = SubscribeOptions(qos=self._role.qos, retainHandling=_NEVER_RETAINED)
-                self._client.subscribe([(topic, wish) for topic in self._role.topics])
-            else:
-                self._client.subscribe([(topic, self._role.qos) for topic in self._role.topics])
+            # In two packets: when the second is granted, what is retained on the watched topics has come.
+            if self._role.watched:
+                self._ask_for(self._role.watched, _RETAINED)
+            self._ask_for(self._role.topics, _NEVER_RETAINED)
 
-    def _subscribed(self, _c: paho.Client, _data: Any, _mid: int, codes: list[ReasonCode], _p: Any) -> None:
-        for topic, code in zip(self._role.topics, codes, strict=False):
+    def _ask_for(self, topics: tuple[str, ...], retain_handling: int) -> None:
+        if self._client is None:
+            return
+        if self._options.protocol == 5:
+            wish = SubscribeOptions(qos=self._role.qos, retainHandling=retain_handling)
+            _, mid = self._client.subscribe([(topic, wish) for topic in topics])
+        else:
+            _, mid = self._client.subscribe([(topic, self._role.qos) for topic in topics])
+        if mid is not None:
+            self._asked[mid] = topics
+
+    def _subscribed(self, _c: paho.Client, _data: Any, mid: int, codes: list[ReasonCode], _p: Any) -> None:
+        with self._lock:
+            topics = self._asked.pop(mid, ())
+        for topic, code in zip(topics, codes, strict=False):
             if code.is_failure:
                 logger.warning(
                     "%s does not let us subscribe to %s (%s); mend its ACL", self._options.broker, topic, code
                 )
+        if self._asked:
+            return
         with self._lock:
             self.ready = not self.closed
         self._on_ready()

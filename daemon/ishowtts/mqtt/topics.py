@@ -25,6 +25,11 @@ class Topics:
         return (self.command, self.volume_set)
 
     @property
+    def watched(self) -> tuple[str, ...]:
+        """Where another appliance of our name shows itself."""
+        return (self.retained("info"), self.retained("state"), self.retained("telemetry"))
+
+    @property
     def command(self) -> str:
         """Where commands arrive."""
         return f"{self.root}/command"

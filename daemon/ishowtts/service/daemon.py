@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -25,7 +27,7 @@ from ishowtts.pipeline import Conductor, Intake, Outbox
 from ishowtts.pipeline.controls import Controls
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.playback.player import Player
-from ishowtts.service import connect, lead
+from ishowtts.service import connect, instance, lead
 from ishowtts.service.disk import Disk
 from ishowtts.service.herald import Herald
 from ishowtts.service.house_rules import HouseRules
@@ -147,11 +149,12 @@ class Daemon:
         while not self._link.connected and time.monotonic() < deadline and not asked_to_stop.wait(0.05):
             pass
         self._notifier.ready(self._status_line())
-        log.info("ready: lines on %s/say", self._root)
+        log.info("ready: lines on %s/say%s", self._root, self._away())
         interval_s = self._notifier.watchdog_interval_s() or 5.0
         prune_at = time.monotonic()
         while not asked_to_stop.wait(min(interval_s, 5.0)):
             self._link.revive_if_dead()
+            self._notifier.status(self._status_line())
             if time.monotonic() >= prune_at:
                 prune_at += _PRUNE_S
                 self._prune()
@@ -211,7 +214,8 @@ class Daemon:
             on_volume=self._controls.volume,
             on_connection=lambda _connected, _reason: self._events_came(),
         )
-        options = connect.options(self._config, self._root)
+        known = instance.known(self._inbox, self._instance)
+        options = replace(connect.options(self._config, self._root), instance=self._instance, predecessors=known)
         limits = LineLimits(
             None if self._config.limits.too_long == "cut" else self._config.limits.max_chars,
             self._voices.names,
@@ -256,8 +260,10 @@ class Daemon:
 
     def _status_line(self) -> str:
         state = self._state()
-        broker = "" if self._link.connected else "; the broker is away"
-        return f"{state['state']}, {state['queue_depth']} lines wait{broker}"
+        return f"{state['state']}, {state['queue_depth']} lines wait{self._away()}"
+
+    def _away(self) -> str:
+        return "" if self._link.connected else f"; {self._link.neighbour or 'the broker is away'}"
 
     def _idle(self) -> bool:
         sheet = self._conductor.sheet
@@ -268,10 +274,12 @@ class Daemon:
         return {
             "version": __version__,
             "instance": self._instance,
+            "host": socket.gethostname(),
             "board": self._identity.model,
             "jetpack": self._identity.jetpack,
             "engine": self._lead.kind,
             "engine_why": self._lead.why,
+            "telemetry_s": self._config.telemetry.interval_s,
             "weights_licence": weights.licence if weights else None,
             "voices": self._voices.names(),
             "limits": {"max_chars": self._config.limits.max_chars, "max_lines": self._config.queue.max_lines},

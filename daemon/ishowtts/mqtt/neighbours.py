@@ -1,0 +1,197 @@
+"""Whether somebody else lives on our root: two appliances of one name would take each other's session for ever."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ishowtts.mqtt import strict_json
+from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
+
+_MAX_INFO_BYTES = 1 << 18
+_INTERVALS = 2.5  # telemetry intervals that somebody who lives lets pass at most
+_MAX_INTERVAL_S = 3600.0
+
+
+class View(Enum):
+    """What we know of the root."""
+
+    BLIND = "no subscription stands"
+    WATCHING = "a stranger was here last"
+    AWAY = "a stranger lives here"
+    CLEAR = "the root is ours"
+
+
+class Advice(Enum):
+    """What to do about what was heard."""
+
+    NOTHING = "nothing"
+    YIELD = "leave the root to the other"
+    ANSWER = "publish our info again: the other is to leave"
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """Another appliance, from its `info`.
+
+    Args:
+        place: its host and board, as they may stand in a sentence.
+        interval_s: how often it publishes telemetry, where it says so.
+    """
+
+    instance: str
+    place: str
+    interval_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long silence must last.
+
+    Args:
+        interval_s: our own telemetry interval; a stranger's counts where it is longer.
+        silence_s: at least so long after we found its retained `info`, before we take it for dead.
+        away_s: at least so long after a sign of life.
+    """
+
+    interval_s: float = 5.0
+    silence_s: float = 12.0
+    away_s: float = 60.0
+
+    def after_info(self, stranger: Stranger) -> float:
+        """Seconds to wait for a sign of life."""
+        return max(self.silence_s, _INTERVALS * max(self.interval_s, stranger.interval_s or 0.0))
+
+    def after_life(self, stranger: Stranger) -> float:
+        """Seconds of silence after which somebody who lived has gone."""
+        return max(self.away_s, self.after_info(stranger))
+
+
+class Neighbours:
+    """Decides from what is published on our root whether it is ours. Any thread may call any method.
+
+    A stranger's `info` that was there before us is watched for a sign of life. Where two find the root free at
+    the same time, each hears the other's `info`, and the one with the greater instance id leaves.
+
+    Args:
+        own: our instance id.
+        predecessors: those of earlier runs on our state directory: they have ended.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        own: str,
+        predecessors: Collection[str],
+        patience: Patience,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._root = root
+        self._own = own
+        self._ours = frozenset(predecessors) | {own}
+        self._patience = patience
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._view = View.BLIND
+        self._found: Stranger | None = None  # in the retained info, before the subscription stood
+        self._stranger: Stranger | None = None  # whom we watch, or keep away from
+        self._until_s = 0.0
+
+    def lost(self) -> None:
+        """We hear nothing any more."""
+        with self._lock:
+            self._view, self._found = View.BLIND, None
+
+    def looked(self, holding: bool) -> Advice:
+        """The subscriptions stand, and what was retained has been heard.
+
+        Args:
+            holding: our lines connection works.
+        """
+        with self._lock:
+            known, found = self._stranger, self._found
+            if holding:
+                self._view = View.CLEAR
+                return Advice.NOTHING if found is None else self._contend(found)
+            if (stranger := found or known) is None:
+                self._view = View.CLEAR
+                return Advice.NOTHING
+            # Whoever lived when we lost the broker may be slower to find it again than we are.
+            lived = known is not None and known.instance == stranger.instance
+            patience = self._patience.after_life if lived else self._patience.after_info
+            self._watch(View.AWAY if lived else View.WATCHING, stranger, patience(stranger))
+            return Advice.NOTHING
+
+    def heard(self, name: str, payload: bytes, retained: bool) -> Advice:
+        """Something was published on our root: `info`, `state` or `telemetry`."""
+        stranger = self._stranger_in(payload) if name == "info" else None
+        with self._lock:
+            if self._view is View.BLIND:
+                self._found = stranger or self._found
+            elif self._view is View.CLEAR:
+                # State and telemetry are our own, or of somebody whose info we hear as well.
+                return Advice.NOTHING if stranger is None else self._contend(stranger)
+            elif not retained and (name != "info" or stranger is not None):
+                alive = stranger or self._stranger
+                assert alive is not None  # noqa: S101  both views have one
+                self._watch(View.AWAY, alive, self._patience.after_life(alive))
+            return Advice.NOTHING
+
+    def wait_s(self) -> float:
+        """Seconds until the root may be ours, from what we know now; 0: it is."""
+        with self._lock:
+            if self._view in (View.WATCHING, View.AWAY) and self._clock() >= self._until_s:
+                self._view, self._stranger = View.CLEAR, None
+            if self._view is View.CLEAR:
+                return 0.0
+            return _MAX_INTERVAL_S if self._view is View.BLIND else self._until_s - self._clock()
+
+    @property
+    def trouble(self) -> str | None:
+        """The sentence for the operator while we keep away."""
+        with self._lock:
+            if self._stranger is None or self._view in (View.BLIND, View.CLEAR):
+                return None
+            who = f"instance {self._stranger.instance[:8]} on {self._stranger.place}"
+            if self._view is View.WATCHING:
+                return f"the last appliance on {self._root} was another one ({who}); it is given time to show it lives"
+            return (
+                f"another appliance is live on {self._root} ({who}), so this one (instance {self._own[:8]}) "
+                "keeps away; give one of the two another device.name"
+            )
+
+    def _watch(self, view: View, stranger: Stranger, wait_s: float) -> None:
+        self._view, self._stranger = view, stranger
+        self._until_s = self._clock() + wait_s
+
+    def _contend(self, stranger: Stranger) -> Advice:
+        if stranger.instance > self._own:
+            return Advice.ANSWER
+        self._watch(View.AWAY, stranger, self._patience.after_life(stranger))
+        return Advice.YIELD
+
+    def _stranger_in(self, payload: bytes) -> Stranger | None:
+        """Who published an `info`; `None` for ourselves, a predecessor, and what names nobody."""
+        if len(payload) > _MAX_INFO_BYTES:
+            return None
+        try:
+            info = strict_json.loads(payload.decode("utf-8"))
+        except (UnicodeDecodeError, NotJson, BadJson):
+            return None
+        instance = info.get("instance") if isinstance(info, dict) else None
+        if not isinstance(instance, str) or not re.fullmatch(r"[0-9A-Za-z-]{1,64}", instance) or instance in self._ours:
+            return None
+        places = [clip(info[key], 80) for key in ("host", "board") if isinstance(info.get(key), str)]
+        return Stranger(instance, ", ".join(places) or "a board without a name", _interval(info.get("telemetry_s")))
+
+
+def _interval(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MAX_INTERVAL_S:
+        return None
+    return float(value)

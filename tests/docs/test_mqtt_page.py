@@ -1,0 +1,169 @@
+"""docs/mqtt.md: its examples are run, or parsed, as they stand there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS
+from ishowtts.mqtt.payload import COMMANDS
+from ishowtts.speech import Outcome, Reason
+from support.appliance import Appliance
+from support.broker import Broker
+from support.client import Client
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/mqtt.md").read_text(encoding="utf-8")
+ROOT = "ishowtts/kitchen"
+TOPICS = {
+    f"{ROOT}/{name}"
+    for name in (
+        *("say", "urgent", "command", "volume/set"),
+        *("availability", "state", "event", "telemetry", "info", "volume", "muted"),
+    )
+}
+
+
+def blocks(language: str) -> list[str]:
+    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.M | re.S)
+    assert found, f"no {language} in docs/mqtt.md"
+    return found
+
+
+def cells(heading: str) -> set[str]:
+    """The words in code type in the first column of the table with this first heading."""
+    table = re.search(rf"^\| {re.escape(heading)} \|.*?\n\n", PAGE + "\n\n", flags=re.M | re.S)
+    assert table is not None, heading
+    first = [line.split("|")[1] for line in table[0].splitlines()[2:] if line.startswith("|")]
+    return {word for cell in first for word in re.findall(r"`([^`]+)`", cell)}
+
+
+@pytest.fixture
+def kitchen(make_appliance: Callable[..., Appliance], mqtt_client: Client) -> Appliance:
+    appliance = make_appliance(settings={"device": {"name": "kitchen"}})
+    appliance.root = ROOT
+    appliance.wait_ready(mqtt_client)
+    return appliance
+
+
+@pytest.fixture
+def shell(tmp_path: Path, broker: Broker) -> Callable[[str], str]:
+    """Run a block as it stands; the commands find the broker by their own configuration files."""
+    for program in ("pub", "sub", "rr"):
+        path = tmp_path / f"home/.config/mosquitto_{program}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"-h {broker.host}\n-p {broker.port}\n")
+
+    def run(block: str) -> str:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8"}
+        done = subprocess.run(
+            ["bash", "-eu", "-c", block], env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    return run
+
+
+def events(client: Client, name: str) -> list[dict[str, Any]]:
+    return [m.json for m in client.on(f"{ROOT}/event") if m.json["event"] == name]
+
+
+def heard(client: Client, count: int) -> list[dict[str, Any]]:
+    """Wait until so many lines have been finished since the last `forget`."""
+    client.wait_for(f"{ROOT}/event", lambda m: m.json["event"] == "finished", count=count, timeout_s=60)
+    assert not events(client, "rejected")
+    return events(client, "finished")
+
+
+def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell: Callable[[str], str]) -> None:
+    lines, commands, now, told, asked = blocks("sh")
+    shell(lines)
+    assert "tea-2" in [event["id"] for event in heard(mqtt_client, 4)]
+    mqtt_client.forget()
+    shell(commands)
+    mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("transaction") == "t-17")
+    assert [event["command"] for event in events(mqtt_client, "command")] == ["skip", "cancel"]
+    mqtt_client.wait_for(f"{ROOT}/volume", lambda m: m.text == "60")
+    availability, state = shell(now).splitlines()
+    assert availability == "online"
+    assert json.loads(state)["volume"] == 60
+    assert [json.loads(each)["event"] for each in shell(told).splitlines()] == ["accepted", "started", "finished"]
+    mqtt_client.forget()
+    answer = json.loads(shell(asked))
+    assert answer["event"] == "finished"
+    heard(mqtt_client, 2)
+    assert kitchen.root == ROOT
+
+
+def test_the_python_example_works(kitchen: Appliance, broker: Broker) -> None:
+    (program,) = blocks("python")
+    assert program.count('"localhost", 1883') == 1
+    program = program.replace('"localhost", 1883', f'"{broker.host}", {broker.port}')
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "finished", ""), kitchen.log
+
+
+def test_the_flow_for_node_red_hangs_together() -> None:
+    (flow,) = (json.loads(block) for block in blocks("json"))
+    nodes = {node["id"]: node for node in flow}
+    assert len(nodes) == len(flow)
+    for node in flow:
+        assert {target for wires in node.get("wires", []) for target in wires} <= set(nodes)
+        assert node.get("z", "ishowtts-tab") in nodes
+        if node["type"].startswith("mqtt "):
+            assert node["topic"] in TOPICS
+            assert nodes[node["broker"]]["type"] == "mqtt-broker"
+    line = json.loads(nodes["ishowtts-inject"]["payload"])
+    assert set(line) <= set(LINE_FIELDS)
+
+
+def test_home_assistant_finds_our_topics_and_its_notification_any_text(kitchen: Appliance, mqtt_client: Client) -> None:
+    jinja2 = pytest.importorskip("jinja2", reason="what Home Assistant renders templates with is not installed")
+    (page,) = (yaml.safe_load(block) for block in blocks("yaml"))
+    entities = [entity for platform in page["mqtt"] for kind in platform.values() for entity in kind]
+    assert len({entity["unique_id"] for entity in entities}) == len(entities)
+    for entity in entities:
+        assert {value for key, value in entity.items() if key.endswith("_topic")} <= TOPICS
+        assert not {entity.get(key) for key in ("payload_press", "payload_off")} - {None, "offline", *COMMANDS}
+    state = mqtt_client.wait_for(f"{ROOT}/state").json
+    telemetry = mqtt_client.wait_for(f"{ROOT}/telemetry").json
+    shown = {"state": state, "telemetry": telemetry}
+    for entity in entities:
+        if template := entity.get("value_template"):
+            values = shown[entity["state_topic"].rpartition("/")[2]]
+            strict = jinja2.Environment(undefined=jinja2.StrictUndefined)
+            assert strict.from_string(template).render(value_json=values)
+    text = 'She said: "Tea\'s \\ ready."\nGrüße & <b>{{ 世界 }}</b> 🎉'
+    for entity in page["mqtt"][0]["notify"]:
+        payload = jinja2.Environment().from_string(entity["command_template"]).render(value=text)
+        mqtt_client.forget()
+        mqtt_client.publish(entity["command_topic"], payload)
+        heard(mqtt_client, 1)
+        spoken = [m.json["speaking"]["text"] for m in mqtt_client.on(f"{ROOT}/state") if m.json["speaking"]]
+        assert text in spoken
+
+
+def test_the_tables_name_everything_that_there_is() -> None:
+    assert cells("field") == set(LINE_FIELDS)
+    assert cells("reason of `rejected`") == {reason.value for reason in Reason}
+    assert cells("final event") == {outcome.value for outcome in Outcome} | {"duplicate"}
+    words = {word for word in cells("command") if not word.startswith("{")}
+    assert words == set(COMMANDS) - {"cancel"}
+    cancel = next(json.loads(word) for word in cells("command") if word.startswith("{"))
+    assert set(cancel) <= set(COMMAND_FIELDS)
+
+
+def test_its_links_lead_somewhere() -> None:
+    folder = Path(__file__).resolve().parents[2] / "docs"
+    coming = {"policies.md", "text.md"}  # pages of other parts of the house
+    links = set(re.findall(r"\]\(([^)#]+)\)", PAGE))
+    assert not [link for link in links - coming if not (folder / link).exists()]

@@ -1,0 +1,196 @@
+"""Whose root it is: the rule on paper, and a link that keeps to it on a real broker."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from ishowtts.mqtt.neighbours import Advice, Neighbours, Patience
+from support.broker import Broker
+from support.client import Client
+from support.waiting import eventually
+
+OURS, FORMER = "5" * 32, "f" * 32
+SMALLER, GREATER = "1" * 32, "9" * 32
+PATIENCE = Patience(interval_s=5, silence_s=10, away_s=60)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def root(clock: Clock) -> Neighbours:
+    return Neighbours("ishowtts/unit", OURS, [FORMER], PATIENCE, clock)
+
+
+def info(instance: object, **more: object) -> bytes:
+    return json.dumps({"instance": instance, "host": "hall", "board": "Jetson", **more}).encode()
+
+
+def found(root: Neighbours, payload: bytes | None, holding: bool = False) -> Advice:
+    if payload is not None:
+        assert root.heard("info", payload, retained=True) is Advice.NOTHING
+    return root.looked(holding)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None, b"", b"{", b"\xff", b"[1]", b"7", info(None), info(7), info(""), info("a b"), info("x" * 65),
+        b"[" * 300_000, info(OURS), info(FORMER),
+    ],
+)  # fmt: skip
+def test_a_root_without_a_stranger_is_ours_at_once(root: Neighbours, payload: bytes | None) -> None:
+    assert root.wait_s() > 0  # before anybody has looked
+    assert found(root, payload) is Advice.NOTHING
+    assert (root.wait_s(), root.trouble) == (0, None)
+
+
+def test_a_stranger_that_stays_silent_is_dead(root: Neighbours, clock: Clock) -> None:
+    found(root, info(GREATER))
+    assert root.wait_s() == 12.5  # 2.5 intervals of 5 s
+    assert "9999" in root.trouble
+    root.heard("state", b"{}", retained=True)  # no sign of life: the broker had it
+    clock.now_s += 12.5
+    assert (root.wait_s(), root.trouble) == (0, None)
+
+
+@pytest.mark.parametrize("sign", ["state", "telemetry", "info"])
+def test_a_stranger_that_lives_keeps_us_away_until_it_falls_silent(root: Neighbours, clock: Clock, sign: str) -> None:
+    found(root, info(SMALLER))
+    for _ in range(3):
+        clock.now_s += 10
+        root.heard(sign, info(SMALLER), retained=False)
+        assert root.wait_s() == 60
+    for word in ("ishowtts/unit", "11111111", "hall", "Jetson", "55555555", "device.name"):
+        assert word in root.trouble
+    clock.now_s += 60
+    assert root.wait_s() == 0
+
+
+def test_a_stranger_with_a_longer_interval_is_given_longer(root: Neighbours) -> None:
+    found(root, info(SMALLER, telemetry_s=100))
+    assert root.wait_s() == 250
+    root.heard("telemetry", b"{}", retained=False)
+    assert root.wait_s() == 250
+
+
+@pytest.mark.parametrize("interval", [True, "100", -1, 0, 1e9, float("1e400"), None, [1]])
+def test_what_a_stranger_says_of_its_interval_is_not_believed_blindly(root: Neighbours, interval: object) -> None:
+    found(root, json.dumps({"instance": SMALLER, "telemetry_s": interval}).encode())
+    root.heard("telemetry", b"{}", retained=False)
+    assert root.wait_s() in (0, 60)  # 0: Infinity is no JSON, so it named nobody
+
+
+def test_of_two_that_came_together_the_greater_leaves(root: Neighbours, clock: Clock) -> None:
+    found(root, None)
+    assert root.heard("info", info(OURS), retained=False) is Advice.NOTHING
+    assert root.heard("state", b"{}", retained=False) is Advice.NOTHING
+    assert root.heard("info", info(GREATER), retained=False) is Advice.ANSWER
+    assert root.wait_s() == 0
+    assert root.heard("info", info(SMALLER), retained=False) is Advice.YIELD
+    assert root.wait_s() == 60
+    assert "keeps away" in root.trouble
+
+
+def test_whoever_holds_the_lines_contends_after_a_blind_time(root: Neighbours) -> None:
+    found(root, None)
+    root.lost()
+    assert found(root, info(GREATER), holding=True) is Advice.ANSWER
+    root.lost()
+    assert found(root, info(SMALLER), holding=True) is Advice.YIELD
+
+
+def test_who_was_away_stays_away_when_the_broker_comes_back(root: Neighbours, clock: Clock) -> None:
+    found(root, info(GREATER))
+    root.heard("state", b"{}", retained=False)
+    root.lost()
+    assert root.wait_s() > 60
+    assert root.trouble is None  # it is the broker that is missing
+    found(root, None)  # the broker has lost what was retained
+    assert root.wait_s() == 60
+    clock.now_s += 60
+    assert root.wait_s() == 0
+
+
+@pytest.mark.parametrize("protocol", [5, 4])
+def test_a_link_waits_for_a_silent_stranger_and_then_goes_ahead(
+    make_link, mqtt_client: Client, caplog: pytest.LogCaptureFixture, protocol: int
+) -> None:
+    for topic in ("info", "state", "telemetry"):
+        mqtt_client.publish(f"ishowtts/unit/{topic}", info(SMALLER), retain=True)
+    link = make_link(protocol=protocol, instance=OURS, patience=Patience(0.1, 1.0, 2.0)).start()
+    assert "is given time to show it lives" in caplog.text
+    mqtt_client.publish("ishowtts/unit/say", "hello")
+    eventually(lambda: link.told.texts == ["hello"])
+    assert [connected for connected, _ in link.told.connection] == [False, True]
+
+
+@pytest.mark.parametrize("protocol", [5, 4])
+def test_a_link_keeps_away_from_a_stranger_that_lives(
+    make_link, broker: Broker, mqtt_client: Client, protocol: int
+) -> None:
+    mqtt_client.publish("ishowtts/unit/info", info(SMALLER), retain=True)
+    link = make_link(protocol=protocol, instance=OURS, patience=Patience(0.1, 60, 60))
+    link.link.start()
+    eventually(lambda: link.link.neighbour, "the look at the root")
+    mqtt_client.publish("ishowtts/unit/telemetry", "{}", retain=True)
+    eventually(lambda: "keeps away" in (link.link.neighbour or ""), "the sign of life")
+    link.link.publish_retained("state", {"state": "ready"})
+    link.link.stop(10)
+    mqtt_client.subscribe("ishowtts/unit/#").publish("ishowtts/unit/fence", "x")
+    mqtt_client.wait_for("ishowtts/unit/fence")
+    assert {m.topic.rpartition("/")[2] for m in mqtt_client.messages} == {"info", "telemetry", "fence"}
+    assert broker.connections("-lines") == 0
+    assert any("keeps away" in why for _, why in link.told.connection)
+
+
+@pytest.mark.parametrize("protocol", [5, 4])
+def test_a_link_whose_root_is_claimed_later_leaves_it_to_the_smaller(
+    make_link, broker: Broker, mqtt_client: Client, protocol: int
+) -> None:
+    link = make_link(protocol=protocol, instance=OURS, patience=Patience(0.1, 60, 60)).start()
+    link.link.publish_retained("info", {"instance": OURS})
+    mqtt_client.subscribe("ishowtts/unit/#").wait_for("ishowtts/unit/info")
+    mqtt_client.publish("ishowtts/unit/info", info(GREATER), retain=True)
+    mqtt_client.wait_for("ishowtts/unit/info", lambda m: m.json["instance"] == OURS, count=2)
+    assert link.link.connected
+    mqtt_client.publish("ishowtts/unit/info", info(SMALLER), retain=True)
+    eventually(lambda: not link.link.connected)
+    assert "keeps away" in (link.link.neighbour or "")
+    times = broker.connections("-lines")
+    link.link.publish_retained("volume", 7)
+    mqtt_client.publish("ishowtts/unit/say", "not for us")
+    time.sleep(1)  # longer than the pauses between its tries
+    assert not mqtt_client.on("ishowtts/unit/volume")
+    assert (link.told.texts, broker.connections("-lines")) == ([], times)
+    assert not any(m.text == "offline" for m in mqtt_client.on("ishowtts/unit/availability"))
+
+
+def test_two_links_that_find_the_root_free_at_the_same_time_settle_who_stays(make_link, broker: Broker) -> None:
+    stays, leaves = (make_link(instance=each, patience=Patience(0.1, 60, 60)) for each in (SMALLER, GREATER))
+    broker.pause()  # both knock before anybody is let in
+    for link in (stays, leaves):
+        link.link.publish_retained("info", {"instance": SMALLER if link is stays else GREATER})
+        link.link.start()
+    time.sleep(0.5)
+    broker.resume()
+    eventually(lambda: "keeps away" in (leaves.link.neighbour or ""), "the one that leaves")
+    eventually(lambda: stays.link.connected, "the one that stays")
+    assert not leaves.link.connected
+    times = broker.connections("-lines")
+    time.sleep(1)
+    assert broker.connections("-lines") == times
+    assert (stays.link.connected, stays.link.neighbour) == (True, None)

@@ -1,0 +1,190 @@
+"""The broker as we ship it: who may do what, and what outlives its end. Only ports and paths are replaced."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from support.appliance import Appliance
+from support.broker import ShippedBroker
+from support.certificates import Authority
+from support.client import Client
+from support.waiting import eventually
+
+ROOT = "ishowtts/test"
+SAY = [f"{ROOT}/say", f"{ROOT}/say/anna"]
+STEER = [f"{ROOT}/urgent", f"{ROOT}/command", f"{ROOT}/volume/set"]
+SEEN = [f"{ROOT}/{name}" for name in ("availability", "event", "info", "muted", "state", "telemetry", "volume")]
+ROLES = ("publisher", "controller", "observer", "ishowtts")
+REPLIES = [f"ishowtts/reply/{role}/1" for role in ROLES]
+EVERYTHING = [*SAY, *STEER, *SEEN, *REPLIES]
+
+MAY_PUBLISH = {
+    "publisher": SAY,
+    "controller": [*SAY, *STEER],
+    "observer": [],
+    "ishowtts": [*SAY, f"{ROOT}/urgent", *SEEN, *REPLIES],
+}
+MAY_READ = {
+    "publisher": [REPLIES[0]],
+    "controller": [REPLIES[1]],
+    "observer": [*SEEN, REPLIES[2]],
+    "ishowtts": [
+        *SAY,
+        *STEER,
+        *(topic for topic in SEEN if not topic.endswith(("/muted", "/volume"))),
+        REPLIES[3],
+    ],
+}
+PASSWORDS = {role: f"password of {role}" for role in ROLES}
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Iterator[ShippedBroker]:
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    with ShippedBroker(folder, PASSWORDS) as broker:
+        yield broker
+
+
+@pytest.fixture
+def enter() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def connect(enter: ExitStack, broker: ShippedBroker, role: str) -> Client:
+    return enter.enter_context(Client(broker.host, broker.port, username=role, password=PASSWORDS[role]))
+
+
+def as_appliance(broker: ShippedBroker, folder: Path) -> dict[str, object]:
+    password = folder / "mqtt-password"
+    password.write_text(PASSWORDS["ishowtts"])
+    return {"host": broker.host, "port": broker.port, "username": "ishowtts", "password_file": str(password)}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_publishes_what_it_may_and_nothing_else(shipped: ShippedBroker, enter: ExitStack, role: str) -> None:
+    witnesses = [connect(enter, shipped, name).subscribe("#") for name in ROLES]
+    author = connect(enter, shipped, role)
+    for topic in EVERYTHING:
+        author.publish(topic, f"from {role}")
+    appliance = connect(enter, shipped, "ishowtts")
+    fences = [SAY[0], SEEN[0], *REPLIES]
+    for fence in fences:
+        appliance.publish(fence, "fence")
+    for witness, fence in zip(witnesses, [REPLIES[0], REPLIES[1], SEEN[0], SAY[0]], strict=True):
+        witness.wait_for(fence, lambda message: message.text == "fence")
+    arrived = {m.topic for witness in witnesses for m in witness.messages if m.text == f"from {role}"}
+    assert arrived == set(MAY_PUBLISH[role])
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_hears_what_it_may_and_nothing_else(shipped: ShippedBroker, enter: ExitStack, role: str) -> None:
+    # A forbidden subscription is granted all the same: only what arrives tells.
+    reader = connect(enter, shipped, role).subscribe("#")
+    for topic in EVERYTHING:
+        reader.subscribe(topic)
+    for name in ("ishowtts", "controller"):
+        author = connect(enter, shipped, name)
+        for topic in MAY_PUBLISH[name]:
+            author.publish(topic, "told")
+    connect(enter, shipped, "ishowtts").publish(REPLIES[ROLES.index(role)], "fence")
+    reader.wait_for(REPLIES[ROLES.index(role)], lambda message: message.text == "fence")
+    assert {message.topic for message in reader.messages} == set(MAY_READ[role])
+
+
+@pytest.mark.parametrize("arguments", [[], ["-u", "publisher", "-P", "wrong"], ["-u", "nobody", "-P", "x"]])
+def test_nobody_comes_in_without_the_right_password(shipped: ShippedBroker, arguments: list[str]) -> None:
+    done = subprocess.run(
+        ["mosquitto_pub", "-h", shipped.host, "-p", str(shipped.port), "-t", SAY[0], "-m", "x", *arguments],
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "not authorised" in (done.stdout + done.stderr).lower()
+
+
+def test_the_appliance_works_with_the_rights_of_its_user(
+    shipped: ShippedBroker, enter: ExitStack, tmp_path: Path
+) -> None:
+    observer, controller = connect(enter, shipped, "observer"), connect(enter, shipped, "controller")
+    with Appliance(tmp_path, shipped, {"mqtt": as_appliance(shipped, tmp_path)}) as appliance:
+        appliance.wait_ready(observer)
+        for topic in SEEN:
+            if not topic.endswith("/event"):
+                observer.wait_for(topic)
+        controller.subscribe("ishowtts/reply/controller/#")
+        controller.publish(SAY[0], "one", ResponseTopic="ishowtts/reply/controller/7", CorrelationData=b"7")
+        answer = controller.wait_for("ishowtts/reply/controller/7", timeout_s=60)
+        assert (answer.json["event"], answer.correlation) == ("finished", b"7")
+        controller.publish(f"{ROOT}/volume/set", "30")
+        observer.wait_for(f"{ROOT}/volume", lambda message: message.text == "30")
+        said = subprocess.run(
+            ["mosquitto_pub", "-V", "5", "-h", shipped.host, "-p", str(shipped.port), "-t", f"{ROOT}/command"]
+            + ["-u", "publisher", "-P", PASSWORDS["publisher"], "-q", "1", "-m", "mute"],
+            capture_output=True, text=True, check=False, timeout=30,
+        )  # fmt: skip
+        assert "not authorized" in (said.stdout + said.stderr).lower()
+        controller.publish(f"{ROOT}/command", "pause")
+        observer.wait_for(f"{ROOT}/event", lambda message: message.json["event"] == "command")
+        assert not any(message.text == "true" for message in observer.on(f"{ROOT}/muted"))
+        assert "ACL" not in appliance.log
+
+
+def test_a_payload_that_the_broker_takes_is_answered_by_the_appliance(
+    shipped: ShippedBroker, enter: ExitStack, tmp_path: Path
+) -> None:
+    observer, publisher = connect(enter, shipped, "observer"), connect(enter, shipped, "publisher")
+    with Appliance(tmp_path, shipped, {"mqtt": as_appliance(shipped, tmp_path)}) as appliance:
+        appliance.wait_ready(observer)
+        publisher.publish(SAY[0], b"x" * (1 << 20), CorrelationData=b"c" * 1000)
+        rejected = observer.wait_for(f"{ROOT}/event", lambda message: message.json["event"] == "rejected").json
+        assert rejected["reason"] == "too_big"
+        # One byte more, and it is the broker that does not take it.
+        larger = tmp_path / "larger"
+        larger.write_bytes(b"x" * ((1 << 20) + 1))
+        subprocess.run(
+            ["mosquitto_pub", "-h", shipped.host, "-p", str(shipped.port), "-t", SAY[0], "-f", str(larger)]
+            + ["-u", "publisher", "-P", PASSWORDS["publisher"]],
+            capture_output=True, check=False, timeout=30,
+        )  # fmt: skip
+        final = appliance.final(observer, appliance.say(publisher, "one"))
+        assert final["event"] == "finished"
+        assert len([e for e in appliance.events(observer) if e["event"] == "rejected"]) == 1
+
+
+def test_a_line_for_an_absent_appliance_outlives_a_kill_of_the_broker(shipped: ShippedBroker, tmp_path: Path) -> None:
+    settings = {"mqtt": as_appliance(shipped, tmp_path)}
+    with ExitStack() as before, Appliance(tmp_path, shipped, settings) as appliance:
+        appliance.wait_ready(connect(before, shipped, "observer"))
+        appliance.stop()
+        connect(before, shipped, "publisher").publish(SAY[0], {"id": "kept", "text": "one two three"})
+        saved = tmp_path / "shipped/mosquitto.db"
+        eventually(lambda: saved.exists() and b"one two three" in saved.read_bytes(), "the broker's own saving")
+        shipped.kill()
+    shipped.start()
+    with ExitStack() as after, Appliance(tmp_path, shipped, settings) as appliance:
+        observer = connect(after, shipped, "observer").subscribe(f"{ROOT}/event")
+        assert appliance.final(observer, "kept")["event"] == "finished"
+
+
+def test_the_listener_with_tls_wants_a_certificate_and_a_password(enter: ExitStack, tmp_path: Path) -> None:
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    authority = Authority(tmp_path / "tls")
+    authority.issue("broker")
+    authority.issue("board")
+    broker = enter.enter_context(ShippedBroker(folder, PASSWORDS, tls=authority.folder))
+    mqtt = as_appliance(broker, tmp_path) | {
+        "port": broker.tls_port,
+        "tls": {"ca": str(authority.ca), "cert": str(authority.cert("board")), "key": str(authority.key("board"))},
+    }
+    observer = connect(enter, broker, "observer")
+    with Appliance(tmp_path, broker, {"mqtt": mqtt}) as appliance:
+        appliance.wait_ready(observer)
+        line_id = appliance.say(connect(enter, broker, "publisher"), "one")
+        assert appliance.final(observer, line_id)["event"] == "finished"

@@ -1,0 +1,107 @@
+"""Two daemons of one name on one broker: one speaks, the other says so and waits."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from support.appliance import Appliance
+from support.broker import Broker
+from support.client import Client
+from support.waiting import eventually
+
+Boards = Callable[..., Appliance]
+
+
+@pytest.fixture
+def board(tmp_path: Path, broker: Broker) -> Iterator[Boards]:
+    """`board("left", away_s=…)`: a daemon with the name and the broker of all others, in a folder of its own."""
+    with ExitStack() as stack:
+
+        def make(folder: str, silence_s: float = 2, away_s: float = 4, protocol: object = 5) -> Appliance:
+            (tmp_path / folder).mkdir()
+            mqtt = {
+                "host": broker.host,
+                "port": broker.port,
+                "protocol": protocol,
+                "neighbour_silence_s": silence_s,
+                "neighbour_away_s": away_s,
+            }
+            return stack.enter_context(Appliance(tmp_path / folder, broker, {"mqtt": mqtt}))
+
+        yield make
+
+
+@pytest.mark.parametrize("protocol", [5, "3.1.1"])
+def test_the_second_one_keeps_away_and_takes_over_after_the_first(
+    board: Boards, broker: Broker, mqtt_client: Client, protocol: object
+) -> None:
+    left = board("left", protocol=protocol)
+    left.wait_ready(mqtt_client)
+    right = board("right", protocol=protocol)
+    eventually(lambda: "keeps away; give one of the two another device.name" in right.log, "its sentence", 60)
+    eventually(lambda: "ready: lines on ishowtts/test/say; another appliance is live" in right.log, "READY", 60)
+    said = [left.say(mqtt_client, "one two"), left.say(mqtt_client, "three")]
+    for line_id in said:
+        assert left.final(mqtt_client, line_id)["event"] == "finished"
+    assert right.log.count("keeps away") <= 2  # as a warning, and beside `ready`
+    assert not (right.folder / "sound.wav").exists() or right.sound.stat().st_size <= 44
+    assert broker.connections("-lines") == 1
+    first = mqtt_client.on("ishowtts/test/info")[-1].json["instance"]
+    left.stop()
+    mqtt_client.wait_for("ishowtts/test/info", lambda m: m.json["instance"] != first, timeout_s=60)
+    mqtt_client.wait_for("ishowtts/test/availability", lambda m: m.text == "online", count=2)
+    assert right.final(mqtt_client, right.say(mqtt_client, "four"))["event"] == "finished"
+    assert broker.connections("-lines") == 2
+
+
+def test_two_that_come_together_settle_who_stays(board: Boards, broker: Broker) -> None:
+    broker.stop()
+    both = board("left", away_s=30), board("right", away_s=30)
+    for each in both:
+        eventually(lambda each=each: "ready: lines on" in each.log, "its start", 60)
+    before = broker.connections("-lines")
+    broker.start()
+    eventually(lambda: any("keeps away" in each.log for each in both), "one that keeps away", 60)
+    with Client(broker.host, broker.port) as client:
+        client.subscribe("ishowtts/test/#")
+        stays = next(each for each in both if "keeps away" not in each.log)
+        client.wait_for("ishowtts/test/telemetry", lambda m: not m.retain, count=2)
+        settled = broker.connections("-lines")
+        line_ids = [stays.say(client, word) for word in ("one", "two", "three")]
+        for line_id in line_ids:
+            assert stays.final(client, line_id)["event"] == "finished"
+        time.sleep(3)  # as many rounds as a trade of takeovers would have had by now
+        assert broker.connections("-lines") == settled
+        assert settled - before < 8
+        finished = [m.json["id"] for m in client.on("ishowtts/test/event") if m.json["event"] == "finished"]
+        assert finished == line_ids
+        assert not any(m.text == "offline" for m in client.on("ishowtts/test/availability"))
+        assert sum("keeps away" in each.log for each in both) == 1
+
+
+def test_a_killed_daemon_comes_back_to_its_own_root_at_once(board: Boards, mqtt_client: Client) -> None:
+    left = board("left", silence_s=3600, away_s=3600)
+    left.wait_ready(mqtt_client)
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        left.stop(how)
+        mqtt_client.forget()
+        left.start()
+        left.wait_ready(mqtt_client)
+        assert left.final(mqtt_client, left.say(mqtt_client, "one"))["event"] == "finished"
+    assert "another" not in left.log
+
+
+def test_a_board_in_the_place_of_a_dead_one_waits_and_takes_it(board: Boards, mqtt_client: Client) -> None:
+    left = board("left")
+    left.wait_ready(mqtt_client)
+    left.stop(signal.SIGKILL)
+    right = board("right")
+    eventually(lambda: "is given time to show it lives" in right.log, "its sentence", 60)
+    mqtt_client.wait_for("ishowtts/test/info", lambda m: not m.retain, count=2, timeout_s=60)
+    assert right.final(mqtt_client, right.say(mqtt_client, "one"))["event"] == "finished"
