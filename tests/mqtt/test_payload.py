@@ -207,7 +207,7 @@ def test_a_text_of_any_length_passes_where_somebody_else_cuts_it() -> None:
     line = parse_line("say", json.dumps({"text": "x" * 500_000}).encode(), MessageProperties(), limits)
     assert isinstance(line, Line)
     assert len(line.text) == 500_000
-    refusal = parse_line("say", b"x" * (1 << 20) + b"x", MessageProperties(), limits)
+    refusal = parse_line("say", b"x" * (limits.max_bytes + 1), MessageProperties(), limits)
     assert isinstance(refusal, Rejection)
     assert refusal.reason is Reason.TOO_BIG
 
