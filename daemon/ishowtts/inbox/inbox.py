@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ishowtts.errors import InboxError
+from ishowtts.inbox.admission import admit, admit_all
 from ishowtts.inbox.clock import Clock
 from ishowtts.inbox.keeper import Keeper
 from ishowtts.inbox.ledger import Ledger
-from ishowtts.inbox.rows import SPEAKING, WAITING, row_event, row_line, row_outcome
+from ishowtts.inbox.rows import SPEAKING, WAITING, row_event, row_line
 from ishowtts.inbox.values import InboxLimits, Taken
 from ishowtts.inbox.writer import Order, Writer
-from ishowtts.speech import Arrival, Event, Line, Outcome, Priority, Reason, Rejection
+from ishowtts.speech import Arrival, Event, Line, Outcome, Priority
 
 log = logging.getLogger(__name__)
 
@@ -116,15 +117,7 @@ class Inbox:
         """
 
         def enter(ledger: Ledger) -> None:
-            ledger.expire()
-            depth = ledger.depth()
-            for arrival in arrivals:
-                if arrival.delivery is not None and ledger.redelivered(arrival.delivery):
-                    log.info("the broker delivered message %d once more", arrival.delivery.packet_id)
-                    continue
-                depth = self._enter(ledger, arrival.what, depth)
-                if arrival.delivery is not None:
-                    ledger.delivered(arrival.delivery)
+            admit_all(ledger, arrivals, self._limits, durable=self.durable)
 
         return self._writer.submit(enter, durable=True)
 
@@ -141,35 +134,6 @@ class Inbox:
                 ledger.remember(".session", session)
 
         return self._writer.submit(enter, durable=True)
-
-    def _enter(self, ledger: Ledger, what: Line | Rejection, depth: int) -> int:
-        """One arrival; returns how many lines wait after it."""
-        limits = self._limits
-        line = what.line if isinstance(what, Rejection) else what
-        # First, so that a line that was accepted is never told to be rejected because it was sent again.
-        if line is not None and (twin := ledger.twin(line, limits.dedup_s)) is not None:
-            outcome = row_outcome(twin)
-            # While the first one is open, its own final event is the answer.
-            reply_to = what.reply_to if outcome else None
-            told = {"of": twin["id"], "outcome": outcome.value if outcome else None}
-            ledger.event(what.id, "duplicate", told, reply_to)
-        elif isinstance(what, Rejection):
-            ledger.reject(what, what.reason.value, what.detail)
-        elif limits.merge_s > 0 and (same := ledger.same(what, limits.merge_s)) is not None:
-            ledger.merge(what, same)
-        elif depth >= limits.max_lines and not ledger.evict():
-            detail = f"{depth} lines wait already (queue.max_lines): send it later, or send less"
-            ledger.reject(what, Reason.QUEUE_FULL.value, detail)
-        else:
-            depth += depth < limits.max_lines
-            ledger.add(what, limits.max_age_s)
-            told = {"queue_depth": depth}
-            if what.done:
-                told["done"] = list(what.done)
-            if not self.durable:
-                told["durable"] = False
-            ledger.event(what.id, "accepted", told)
-        return depth
 
     # The line being spoken
 
@@ -258,7 +222,8 @@ class Inbox:
             sounded = "SELECT * FROM lines WHERE started AND ended_n > 0 ORDER BY ended_n DESC LIMIT 1"
             for row in ledger.rows(sounded):
                 last = row_line(row)
-                self._enter(ledger, replace(last, id=new_id, reply_to=None, ttl_s=None), ledger.depth())
+                again = replace(last, id=new_id, reply_to=None, ttl_s=None)
+                admit(ledger, again, self._limits, ledger.depth(), durable=self.durable)
                 return last
             return None
 

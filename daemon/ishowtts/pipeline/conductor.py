@@ -14,7 +14,7 @@ from ishowtts.engines import Cancelled
 from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineError, SpeakerError, WorkerDied
 from ishowtts.inbox import Inbox, Order, Taken, settled
 from ishowtts.pipeline.cast import Cast
-from ishowtts.pipeline.performance import Performance
+from ishowtts.pipeline.performance import Performance, as_event
 from ishowtts.pipeline.rounds import Rounds
 from ishowtts.pipeline.rules import Rules
 from ishowtts.playback.player import Player
@@ -290,18 +290,3 @@ class Conductor(Rounds):
 def _complain(change: Future[Any]) -> None:
     if (error := change.exception()) is not None:
         log.error("the inbox did not keep what became of a line: %s", error)
-
-
-def as_event(report: Report) -> dict[str, object]:
-    """A report as the `finished` event shows it; seconds to the millisecond."""
-    return {
-        "queue_s": round(report.queue_s, 3),
-        "synth_s": round(report.synth_s, 3),
-        "audio_s": round(report.audio_s, 3),
-        "rtf": None if report.rtf is None else round(report.rtf, 4),
-        "ttfa_s": None if report.ttfa_s is None else round(report.ttfa_s, 3),
-        "engine": report.engine,
-        "voice": report.voice,
-        "nfe_step": report.nfe_step,
-        "cached": report.cached,
-    }

@@ -203,3 +203,18 @@ class Performance:
         future = self._synthesis.submit(job)
         future.add_done_callback(lambda _: self._ring())
         return future
+
+
+def as_event(report: Report) -> dict[str, object]:
+    """A report as the `finished` event shows it; seconds to the millisecond."""
+    return {
+        "queue_s": round(report.queue_s, 3),
+        "synth_s": round(report.synth_s, 3),
+        "audio_s": round(report.audio_s, 3),
+        "rtf": None if report.rtf is None else round(report.rtf, 4),
+        "ttfa_s": None if report.ttfa_s is None else round(report.ttfa_s, 3),
+        "engine": report.engine,
+        "voice": report.voice,
+        "nfe_step": report.nfe_step,
+        "cached": report.cached,
+    }

@@ -19,15 +19,14 @@ from ishowtts.board import Board
 from ishowtts.board.pick import pick
 from ishowtts.config import Config
 from ishowtts.errors import FatalError, InboxError
-from ishowtts.inbox import Inbox, InboxLimits
+from ishowtts.inbox import Inbox
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.options import Handlers
-from ishowtts.mqtt.payload import LineLimits
 from ishowtts.pipeline import Conductor, Intake, Outbox
 from ishowtts.pipeline.controls import Controls
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.playback.player import Player
-from ishowtts.service import connect, instance, lead
+from ishowtts.service import connect, instance, lead, limits
 from ishowtts.service.disk import Disk
 from ishowtts.service.herald import Herald
 from ishowtts.service.house_rules import HouseRules
@@ -175,21 +174,11 @@ class Daemon:
         log.info("stopping: a line on the air goes on at the next start")
 
     def _open_inbox(self) -> Inbox:
-        queue = self._config.queue
-        limits = InboxLimits(
-            max_lines=queue.max_lines,
-            max_age_s=queue.max_age_s,
-            dedup_s=queue.dedup_s,
-            history_days=queue.history_days,
-            history_lines=queue.history_lines,
-            after_crash=queue.after_crash,
-            merge_s=self._config.policies.merge_s,
-        )
         path = self._config.state_dir / "inbox.sqlite"
         with suppress(OSError):  # the inbox says what is wrong with the folder, and goes on in memory
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            inbox = Inbox(path, limits, on_lines=self._changed, on_events=self._events_came)
+            inbox = Inbox(path, limits.of_inbox(self._config), on_lines=self._changed, on_events=self._events_came)
         except InboxError as error:
             raise FatalError(str(error)) from error
         self._stack.callback(inbox.close)
@@ -216,13 +205,7 @@ class Daemon:
         )
         known = instance.known(self._inbox, self._instance)
         options = replace(connect.options(self._config, self._root), instance=self._instance, predecessors=known)
-        limits = LineLimits(
-            None if self._config.limits.too_long == "cut" else self._config.limits.max_chars,
-            self._voices.names,
-            options.reply_prefix,
-            signs=self._config.policies.emoji == "name",
-        )
-        return MqttLink(options, limits, handlers)
+        return MqttLink(options, limits.of_lines(self._config, self._voices.names, options.reply_prefix), handlers)
 
     def _levels_changed(self) -> None:
         self._link.publish_retained("volume", self._player.volume)
