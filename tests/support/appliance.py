@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,7 +18,8 @@ from support.broker import Broker
 from support.client import Client, Message
 
 FINAL = {"finished", "rejected", "expired", "cancelled", "evicted", "merged", "failed"}
-DAEMON = Path(__file__).resolve().parents[2] / "daemon"
+TESTS = Path(__file__).resolve().parents[1]
+DAEMON = TESTS.parent / "daemon"
 
 
 class Appliance:
@@ -26,6 +28,8 @@ class Appliance:
     Args:
         settings: sections laid over the configuration of the tests.
         environment: further variables of the daemon's process.
+        quick_s: speak with the engine that costs nothing, so long a line (see `support.quick`); `None`: as configured.
+        wrap: a program and its arguments that the daemon is run under, such as strace.
     """
 
     root = "ishowtts/test"
@@ -36,8 +40,14 @@ class Appliance:
         broker: Broker,
         settings: dict[str, Any] | None = None,
         environment: dict[str, str] | None = None,
+        *,
+        quick_s: float | None = None,
+        wrap: Sequence[str] = (),
     ) -> None:
         self.folder = folder
+        self.notes = folder / "notes"
+        self._quick_s = quick_s
+        self._wrap = wrap
         self.sound = folder / "sound.wav"
         self.process: subprocess.Popen[bytes] | None = None
         self._settings = {
@@ -50,7 +60,7 @@ class Appliance:
             "cache_dir": str(folder / "cache"),
             **(settings or {}),
         }
-        self._environment = {**os.environ, "PYTHONPATH": str(DAEMON), **(environment or {})}
+        self._environment = {**os.environ, "PYTHONPATH": f"{DAEMON}:{TESTS}", **(environment or {})}
         self._log = folder / "daemon.log"
 
     @property
@@ -75,13 +85,18 @@ class Appliance:
         """Start the process; `wait_ready` says when it works."""
         with self._log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ishowtts", "run", "--config", str(self.config_file)],
+                [*self._wrap, sys.executable, *self._program(), "--config", str(self.config_file)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 env=self._environment,
             )
         return self
+
+    def _program(self) -> list[str]:
+        if self._quick_s is None:
+            return ["-m", "ishowtts", "run"]
+        return ["-m", "support.quick", "--notes", str(self.notes), "--sound-s", str(self._quick_s)]
 
     def stop(self, how: signal.Signals = signal.SIGTERM, timeout_s: float = 30) -> int:
         """End it and give its exit status."""

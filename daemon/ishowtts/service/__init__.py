@@ -1,5 +1,5 @@
 """The composition root: starts every part in order, and stops them in reverse."""
 
-from ishowtts.service.daemon import run
+from ishowtts.service.daemon import Makers, run
 
-__all__ = ["run"]
+__all__ = ["Makers", "run"]

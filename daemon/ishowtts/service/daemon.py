@@ -8,9 +8,9 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -24,6 +24,7 @@ from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.options import Handlers
 from ishowtts.pipeline import Conductor, Intake, Outbox
 from ishowtts.pipeline.controls import Controls
+from ishowtts.playback.choose import Chosen
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.playback.player import Player
 from ishowtts.service import connect, instance, lead, limits
@@ -46,14 +47,22 @@ _STALL_S = 20.0
 _PRUNE_S = 3600.0
 
 
-def run(config: Config) -> int:
+@dataclass(frozen=True)
+class Makers:
+    """What makes the parts that cost time or money; a bench brings its own."""
+
+    company: Callable[[Config, lead.Lead, Callable[[], None]], lead.Company] = lead.engage
+    speaker: Callable[[str], Chosen] = choose_speaker
+
+
+def run(config: Config, makers: Makers = Makers()) -> int:
     """Be the daemon until SIGTERM or SIGINT; the exit status.
 
     Raises:
         FatalError: it could not start; the sentence is for the operator.
     """
     with _signals() as asked_to_stop, ExitStack() as stack:
-        daemon = Daemon(config, stack)
+        daemon = Daemon(config, stack, makers)
         daemon.start()
         daemon.watch(asked_to_stop)
         daemon.stopping()
@@ -64,7 +73,7 @@ def run(config: Config) -> int:
 class Daemon:
     """Every part of the appliance, and what ties them. What `stack` holds is stopped in reverse."""
 
-    def __init__(self, config: Config, stack: ExitStack) -> None:
+    def __init__(self, config: Config, stack: ExitStack, makers: Makers = Makers()) -> None:
         self._stack = stack
         self._config = config
         self._instance = uuid.uuid4().hex
@@ -79,9 +88,9 @@ class Daemon:
         self._found_paused = self._inbox.recall("paused") == "1"
         if self._found_paused:
             log.warning("the appliance is %s", FOUND_PAUSED)
-        self._player = self._make_player()
+        self._player = self._make_player(makers.speaker(config.audio.device))
         self._lead = lead.choose(config)
-        self._company = lead.engage(config, self._lead, self._changed)
+        self._company = makers.company(config, self._lead, self._changed)
         self._voices = self._company.shelf
         self._telemetry = Telemetry(self._board)
         self._rules = HouseRules(config, self._voices.names, lead.languages(config, self._lead.kind, self._voices))
@@ -186,8 +195,7 @@ class Daemon:
             log.error("%s", inbox.trouble)
         return inbox
 
-    def _make_player(self) -> Player:
-        chosen = choose_speaker(self._config.audio.device)
+    def _make_player(self, chosen: Chosen) -> Player:
         log.info("sound: %s (%s)", chosen.speaker.name, chosen.why)
         player = Player(chosen.speaker, on_change=self._changed)
         player.set_volume(int(self._inbox.recall("volume") or self._config.audio.volume))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.config import Config
-from ishowtts.engines import IsCancelled, VoiceCard
+from ishowtts.engines import Engine, IsCancelled, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.exchange import Deadlines
 from ishowtts.engines.f5.options import F5Options, Optimisations
@@ -79,7 +79,7 @@ class Company:
     lead: Lead
     cast: Cast
     remote: RemoteEngine | None
-    spare: EspeakEngine
+    spare: Engine
     shelf: VoiceShelf
     default_voice: str
 

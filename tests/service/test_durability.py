@@ -1,0 +1,29 @@
+"""Nothing is lost and nothing doubled while daemon and broker are killed. `scripts/endure` runs the same for longer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.endurance import Plan, endure
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(daemon_kills=8),
+        Plan(broker_kills=4),
+        Plan(daemon_kills=5, broker_kills=3),
+        Plan(daemon_kills=5, broker_kills=3, protocol="3.1.1"),
+    ],
+    ids=["daemon", "broker", "both", "both-3.1.1"],
+)
+def test_each_text_has_one_row_and_one_outcome_over_every_kill(plan: Plan, tmp_path: Path) -> None:
+    figures = endure(tmp_path, plan)
+    assert figures.faults == {}, figures
+    assert figures.kills_of_daemon == plan.daemon_kills
+    assert figures.kills_of_broker == plan.broker_kills
+    assert figures.published == plan.lines
+    assert figures.heard_again <= plan.daemon_kills

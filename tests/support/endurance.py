@@ -1,0 +1,292 @@
+"""Lines arrive at a steady rate while the daemon, the broker or both are killed; then the books are looked through."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any
+
+from support.appliance import FINAL, Appliance
+from support.broker import Broker
+from support.client import Client
+from support.publisher import Publisher
+from support.quick import read_notes
+from support.waiting import eventually
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run.
+
+    Attributes:
+        daemon_kills, broker_kills: how often each is ended with SIGKILL, and started again.
+        every_s: the longest time between a start and the next kill; the shortest is none.
+        sound_s: how long a line sounds. The shorter, the less often one is on the air at two kills, which fails it.
+        protocol: 5 or "3.1.1".
+    """
+
+    lines: int = 120
+    daemon_kills: int = 0
+    broker_kills: int = 0
+    every_s: float = 2.5
+    sound_s: float = 0.1
+    protocol: int | str = 5
+    seed: int = 0
+
+
+@dataclass
+class Figures:
+    """What came of it. Every count that should be 0 is a list of the texts it is about.
+
+    Attributes:
+        republished: publishes beyond the first of a text, since the broker had not said that it has it.
+        repeated: rows beyond the first of a text that its publisher published again: the broker had taken it before.
+        lost: texts without a row. `lost_at_broker`: those that a broker killed had confirmed and not passed on.
+        doubled: texts with more rows than publishes.
+        open: rows without an outcome.
+        told_otherwise: ids whose final events are not exactly the outcome in the inbox.
+        failed_by_contract: lines that two kills hit on the air (queue.max_attempts).
+        heard_again: lines that were spoken more than once: those that a kill of the daemon cut off.
+        heard_again_wrongly: lines spoken again although they were not the last one before a kill.
+        redelivered: how often the inbox was handed a message that it had already, and knew it.
+    """
+
+    plan: dict[str, Any]
+    seconds: float = 0.0
+    kills_of_daemon: int = 0
+    kills_of_broker: int = 0
+    published: int = 0
+    republished: int = 0
+    rows: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+    repeated: int = 0
+    redelivered: int = 0
+    heard_again: int = 0
+    failed_by_contract: int = 0
+    lost: list[str] = field(default_factory=list)
+    lost_at_broker: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    told_otherwise: list[str] = field(default_factory=list)
+    heard_again_wrongly: list[str] = field(default_factory=list)
+
+    @property
+    def faults(self) -> dict[str, list[str]]:
+        """What should not be, by name; empty where all is well."""
+        names = ("lost", "doubled", "open", "told_otherwise", "heard_again_wrongly")
+        return {name: found for name in names if (found := getattr(self, name))}
+
+
+def endure(folder: Path, plan: Plan) -> Figures:
+    """Carry out a plan in an empty folder."""
+    chance = random.Random(plan.seed)
+    (folder / "broker").mkdir()
+    settings = {"queue": {"max_lines": 10 * plan.lines}, "log": {"level": "info"}}
+    began_s = time.monotonic()
+    figures = Figures(asdict(plan))
+    with Broker(folder / "broker") as broker:
+        mqtt = {"host": broker.host, "port": broker.port, "protocol": plan.protocol}
+        with (
+            Appliance(folder, broker, {**settings, "mqtt": mqtt}, quick_s=plan.sound_s) as appliance,
+            _Audience(broker, appliance.root) as audience,
+        ):
+            with Client(broker.host, broker.port) as client:
+                appliance.wait_ready(client)
+            broker.save()
+            topic = f"{appliance.root}/say"
+            publisher = Publisher(broker.host, broker.port, topic, protocol=5 if plan.protocol == 5 else 4)
+            with closing(publisher):
+                with _Killers(plan, chance, appliance, broker, figures) as killers:
+                    _publish(publisher, plan, killers)
+                publisher.finish(60)
+                _settle(appliance, plan, publisher)
+            appliance.stop()
+            audience.settle(folder)
+            figures.seconds = round(time.monotonic() - began_s, 1)
+            _audit(figures, appliance, publisher, audience)
+            figures.lost_at_broker = [text for text in figures.lost if not _was_passed_on(text, folder)]
+    return figures
+
+
+def _publish(publisher: Publisher, plan: Plan, killers: _Killers) -> None:
+    """Evenly over the time that the kills take."""
+    number = 0
+    while number < plan.lines or killers.busy:
+        if number < plan.lines and number <= killers.progress * plan.lines:
+            publisher.publish(number, text_of(number).encode())
+            number += 1
+            publisher.step(0.02)
+        else:
+            publisher.step(0.05)
+
+
+def text_of(number: int) -> str:
+    """A line without an id: only its words tell it from others."""
+    return f"{number} is the number of this line."
+
+
+class _Killers:
+    """A thread that kills at random moments and starts again."""
+
+    def __init__(self, plan: Plan, chance: random.Random, appliance: Appliance, broker: Broker, out: Figures) -> None:
+        self._plan, self._chance, self._out = plan, chance, out
+        victims = ["daemon"] * plan.daemon_kills + ["broker"] * plan.broker_kills
+        chance.shuffle(victims)
+        self._moments = [(chance.uniform(0, plan.every_s), victim) for victim in victims]
+        self._kill: dict[str, Callable[[], None]] = {"daemon": self._kill_daemon, "broker": self._kill_broker}
+        self._appliance, self._broker = appliance, broker
+        self._error: BaseException | None = None
+        self._began_s = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="killers")
+        self.progress = 0.0
+
+    @property
+    def busy(self) -> bool:
+        return self._thread.is_alive()
+
+    def __enter__(self) -> _Killers:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+        self.progress = 1.0
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        whole_s, waited_s = sum(wait_s for wait_s, _ in self._moments) or 1.0, 0.0
+        try:
+            for wait_s, victim in self._moments:
+                began_s = time.monotonic()
+                while (gone_s := time.monotonic() - began_s) < wait_s:
+                    self.progress = (waited_s + gone_s) / whole_s
+                    time.sleep(min(0.02, wait_s - gone_s))
+                waited_s += wait_s
+                self._kill[victim]()
+        except BaseException as error:
+            self._error = error
+        self.progress = 1.0
+
+    def _kill_daemon(self) -> None:
+        self._appliance.stop(SIGKILL)
+        self._out.kills_of_daemon += 1
+        time.sleep(self._chance.uniform(0, 0.3))
+        self._appliance.start()
+
+    def _kill_broker(self) -> None:
+        self._broker.kill()
+        self._out.kills_of_broker += 1
+        time.sleep(self._chance.uniform(0, 0.3))
+        self._broker.start()
+
+
+class _Audience:
+    """Hears the final events on a persistent session, over every end of the broker."""
+
+    def __init__(self, broker: Broker, root: str) -> None:
+        import paho.mqtt.client as paho
+        from paho.mqtt.enums import CallbackAPIVersion
+
+        self.finals: dict[str, Counter[str]] = {}
+        self._broker, self._topic = broker, f"{root}/event"
+        self._subscribed = threading.Event()
+        self._paho = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id="audience", clean_session=False, protocol=paho.MQTTv311
+        )
+        self._paho.reconnect_delay_set(1, 1)
+        self._paho.on_connect = lambda *_: self._paho.subscribe(self._topic, 1)
+        self._paho.on_subscribe = lambda *_: self._subscribed.set()
+        self._paho.on_message = self._heard
+
+    def __enter__(self) -> _Audience:
+        self._paho.connect(self._broker.host, self._broker.port)
+        self._paho.loop_start()
+        assert self._subscribed.wait(20), "the subscription to the events"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._paho.disconnect()
+        self._paho.loop_stop()
+        self._paho.on_connect = self._paho.on_subscribe = self._paho.on_message = None
+
+    def _heard(self, _client: Any, _data: Any, message: Any) -> None:
+        import json
+
+        event = json.loads(message.payload)
+        if event["event"] in FINAL:
+            self.finals.setdefault(event["id"], Counter())[event["event"]] += 1
+
+    def settle(self, folder: Path) -> None:
+        """Until every row's final event has come; one that the broker lost is found missing by the audit."""
+        rows = _rows(folder)
+        try:
+            eventually(lambda: len(self.finals) >= len(rows), "the final events", 5)
+        except AssertionError:
+            return
+
+
+def _settle(appliance: Appliance, plan: Plan, publisher: Publisher) -> None:
+    """Until every row has its outcome; no row comes any more once the broker has nothing left."""
+
+    def settled() -> bool:
+        rows = _rows(appliance.folder)
+        return len({row["text"] for row in rows}) >= plan.lines and not _open(rows)
+
+    try:
+        eventually(settled, "the outcomes", 30 + plan.lines * (plan.sound_s + 0.05))
+    except AssertionError:
+        return  # the audit says what is missing
+
+
+def _rows(folder: Path) -> list[sqlite3.Row]:
+    with closing(sqlite3.connect(folder / "state" / "inbox.sqlite", timeout=10)) as connection:
+        connection.row_factory = sqlite3.Row
+        return connection.execute("SELECT seq, id, text, state, data FROM lines ORDER BY seq").fetchall()
+
+
+def _open(rows: list[sqlite3.Row]) -> list[str]:
+    return [row["text"] for row in rows if row["state"] not in FINAL]
+
+
+def _audit(figures: Figures, appliance: Appliance, publisher: Publisher, audience: _Audience) -> None:
+    rows = _rows(appliance.folder)
+    each = Counter(row["text"] for row in rows)
+    texts = {text_of(number): number for number in publisher.published}
+    figures.published = len(publisher.published)
+    figures.republished = sum(publisher.published.values()) - figures.published
+    figures.rows = len(rows)
+    figures.outcomes = dict(Counter(row["state"] for row in rows))
+    figures.repeated = sum(count - 1 for count in each.values())
+    figures.redelivered = appliance.log.count("once more")
+    figures.lost = sorted(texts.keys() - each.keys())
+    figures.doubled = [text for text, count in each.items() if count > publisher.published[texts[text]]]
+    figures.open = _open(rows)
+    figures.told_otherwise = [row["id"] for row in rows if set(audience.finals.get(row["id"], ())) != {row["state"]}]
+    figures.failed_by_contract = figures.outcomes.get("failed", 0)
+    _audit_speech(figures, appliance, each)
+
+
+def _audit_speech(figures: Figures, appliance: Appliance, each: Counter[str]) -> None:
+    """A line is spoken again only where it was the last one that a killed daemon began."""
+    lives: dict[int, list[str]] = {}
+    for note in read_notes(appliance.notes):
+        if "spoke" in note:
+            lives.setdefault(note["pid"], []).append(note["spoke"])
+    spoken = Counter(text for texts in lives.values() for text in texts)
+    cut_off = Counter(texts[-1] for texts in lives.values())
+    figures.heard_again = sum(max(0, spoken[text] - each[text]) for text in each)
+    figures.heard_again_wrongly = [text for text in each if spoken[text] - each[text] > cut_off[text]]
+
+
+def _was_passed_on(text: str, folder: Path) -> bool:
+    """Whether any daemon ever had the line: what it received stands in its log."""
+    return text in (folder / "daemon.log").read_text(errors="replace")

@@ -1,0 +1,136 @@
+"""The daemon with an engine that costs nothing and a speaker that takes notes, in a process of its own.
+
+`python -m support.quick --config FILE --notes FILE [--sound-s SECONDS]`: all else is what `ishowtts run` starts.
+
+A note is an object on a line, written at once, with `at` (CLOCK_MONOTONIC) and `pid`: `spoke` is a text given to the
+engine, `wrote` the first and last sample of a block that goes to the device, `peak` its loudest; `dropped`: it forgets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ishowtts import config, service
+from ishowtts.cli.run import set_up_log
+from ishowtts.config import Config
+from ishowtts.engines import IsCancelled, Progress, ReportProgress, VoiceCard
+from ishowtts.pipeline import Cast
+from ishowtts.playback.choose import Chosen
+from ishowtts.playback.silent import SilentSpeaker
+from ishowtts.service.lead import Company, Lead, voices
+from ishowtts.speech import Samples, Segment, Utterance
+
+RATE_HZ = 24_000
+_LONG = re.compile(r"for (\d+) seconds")
+
+
+class Notes:
+    """Lines of JSON in one file, each written by one call: they outlive a SIGKILL, and no two mix."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def take(self, **note: Any) -> None:
+        """Write one note."""
+        note = {"at": time.monotonic(), "pid": os.getpid(), **note}
+        os.write(self._descriptor, (json.dumps(note, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
+
+
+def read_notes(path: Path) -> list[dict[str, Any]]:
+    """All notes so far."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+class QuickEngine:
+    """A hum of `sound_s` for any text, at once; of N seconds for one that says `for N seconds`.
+
+    The first number in a text is the height of its hum, so that the device's side can be told whose it is.
+    """
+
+    name = "quick"
+    rate_hz = RATE_HZ
+
+    def __init__(self, sound_s: float, notes: Notes) -> None:
+        self._sound_s = sound_s
+        self._notes = notes
+
+    def load(self, progress: ReportProgress) -> None:
+        """Nothing."""
+        progress(Progress("load", 1, 1))
+
+    def prepare(self, voice: str | None) -> VoiceCard:
+        """Every voice is this one."""
+        return VoiceCard("quick", 4000)
+
+    def warm(self, progress: ReportProgress) -> None:
+        """Nothing."""
+
+    def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
+        """The hum."""
+        self._notes.take(spoke=segment.text)
+        long = _LONG.search(segment.text)
+        duration_s = float(long[1]) if long else self._sound_s
+        samples = np.full(int(duration_s * RATE_HZ), height(segment.text), dtype=np.int16)
+        return Utterance(samples, RATE_HZ, 0.0, self.name, "quick")
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def height(text: str) -> int:
+    """The level of a text's hum, 1000 to 30999: far enough from silence, told apart by the text's first number."""
+    number = re.search(r"\d+", text)
+    return 1000 + (int(number[0]) if number else 0) % 30_000
+
+
+class NotingSpeaker(SilentSpeaker):
+    """Paced silence that writes down what came, and when."""
+
+    name = "noting"
+
+    def __init__(self, notes: Notes) -> None:
+        super().__init__()
+        self._notes = notes
+
+    def write(self, block: Samples) -> None:
+        """Note it before its time passes."""
+        self._notes.take(wrote=[int(block[0]), int(block[-1])], peak=int(np.abs(block).max()))
+        super().write(block)
+
+    def drop(self) -> None:
+        """What was not heard yet will not be."""
+        self._notes.take(dropped=True)
+        super().drop()
+
+
+def main() -> int:
+    """What `ishowtts run` does, with these two parts."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--notes", type=Path, required=True)
+    parser.add_argument("--sound-s", type=float, default=0.02)
+    arguments = parser.parse_args()
+    notes = Notes(arguments.notes)
+
+    def company(settings: Config, _lead: Lead, _on_change: Callable[[], None]) -> Company:
+        engine = QuickEngine(arguments.sound_s, notes)
+        lead = Lead("quick", "it costs nothing")
+        return Company(lead, Cast(engine, None), None, engine, voices(settings), settings.engine.f5.default_voice)
+
+    settings = config.load(arguments.config)
+    set_up_log(settings.log.level)
+    return service.run(settings, service.Makers(company, lambda _: Chosen(NotingSpeaker(notes), "it takes notes")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
