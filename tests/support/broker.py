@@ -54,6 +54,11 @@ class Broker:
         """How often a client was let in whose id ends so."""
         return len(re.findall(rf"New client connected from \S+ as \S+{re.escape(id_ends)} \(", self.log))
 
+    @property
+    def database(self) -> Path:
+        """Where it saves sessions and messages."""
+        return self._directory / "mosquitto.db"
+
     def start(self) -> Broker:
         """Start it, again on the same port after a stop; returns when it listens."""
         deadline = time.monotonic() + _START_S
@@ -74,7 +79,7 @@ class Broker:
     def save(self) -> None:
         """Have it write sessions and retained messages to disk; returns when it has."""
         assert self._process is not None
-        database = self._directory / "mosquitto.db"
+        database = self.database
         before = database.stat().st_mtime_ns if database.exists() else 0
         self._process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + _START_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 import threading
@@ -14,12 +15,17 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
 from support.appliance import FINAL, Appliance
 from support.broker import Broker
 from support.client import Client
 from support.publisher import Publisher
 from support.quick import read_notes
 from support.waiting import eventually
+
+_SAVED_WITHIN_S = 0.5  # a broker saves after every round of its loop: what is older than this is in its file
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,14 @@ class Figures:
     Attributes:
         republished: publishes beyond the first of a text, since the broker had not said that it has it.
         repeated: rows beyond the first of a text that its publisher published again: the broker had taken it before.
-        lost: texts without a row. `lost_at_broker`: those that a broker killed had confirmed and not passed on.
+        lost: texts without a row.
+        lost_at_broker: texts that a broker confirmed, and had neither saved nor passed on when it was killed: no fault
+            of the daemon's, and there is no way to get them back.
         doubled: texts with more rows than publishes.
         open: rows without an outcome.
-        told_otherwise: ids whose final events are not exactly the outcome in the inbox.
+        told_otherwise: ids with a final event that is not the outcome in the inbox.
+        untold: ids without a final event. `untold_by_broker`: the same where a broker was killed, which may have
+            confirmed an event and neither saved it nor passed it on.
         failed_by_contract: lines that two kills hit on the air (queue.max_attempts).
         heard_again: lines that were spoken more than once: those that a kill of the daemon cut off.
         heard_again_wrongly: lines spoken again although they were not the last one before a kill.
@@ -76,18 +86,19 @@ class Figures:
     doubled: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
     told_otherwise: list[str] = field(default_factory=list)
+    untold: list[str] = field(default_factory=list)
+    untold_by_broker: list[str] = field(default_factory=list)
     heard_again_wrongly: list[str] = field(default_factory=list)
 
     @property
     def faults(self) -> dict[str, list[str]]:
         """What should not be, by name; empty where all is well."""
-        names = ("lost", "doubled", "open", "told_otherwise", "heard_again_wrongly")
+        names = ("lost", "doubled", "open", "told_otherwise", "untold", "heard_again_wrongly")
         return {name: found for name in names if (found := getattr(self, name))}
 
 
 def endure(folder: Path, plan: Plan) -> Figures:
     """Carry out a plan in an empty folder."""
-    chance = random.Random(plan.seed)
     (folder / "broker").mkdir()
     settings = {"queue": {"max_lines": 10 * plan.lines}, "log": {"level": "info"}}
     began_s = time.monotonic()
@@ -104,15 +115,14 @@ def endure(folder: Path, plan: Plan) -> Figures:
             topic = f"{appliance.root}/say"
             publisher = Publisher(broker.host, broker.port, topic, protocol=5 if plan.protocol == 5 else 4)
             with closing(publisher):
-                with _Killers(plan, chance, appliance, broker, figures) as killers:
+                with _Killers(plan, appliance, broker, publisher, figures) as killers:
                     _publish(publisher, plan, killers)
                 publisher.finish(60)
-                _settle(appliance, plan, publisher)
+                _settle(appliance, plan, killers.gone())
             appliance.stop()
             audience.settle(folder)
             figures.seconds = round(time.monotonic() - began_s, 1)
-            _audit(figures, appliance, publisher, audience)
-            figures.lost_at_broker = [text for text in figures.lost if not _was_passed_on(text, folder)]
+            _audit(figures, appliance, publisher, audience, killers.gone())
     return figures
 
 
@@ -136,14 +146,24 @@ def text_of(number: int) -> str:
 class _Killers:
     """A thread that kills at random moments and starts again."""
 
-    def __init__(self, plan: Plan, chance: random.Random, appliance: Appliance, broker: Broker, out: Figures) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        appliance: Appliance,
+        broker: Broker,
+        publisher: Publisher,
+        out: Figures,
+    ) -> None:
+        chance = random.Random(plan.seed)
         self._plan, self._chance, self._out = plan, chance, out
+        self._publisher = publisher
         victims = ["daemon"] * plan.daemon_kills + ["broker"] * plan.broker_kills
         chance.shuffle(victims)
         self._moments = [(chance.uniform(0, plan.every_s), victim) for victim in victims]
         self._kill: dict[str, Callable[[], None]] = {"daemon": self._kill_daemon, "broker": self._kill_broker}
         self._appliance, self._broker = appliance, broker
         self._error: BaseException | None = None
+        self._gone: set[str] = set()
         self._began_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="killers")
         self.progress = 0.0
@@ -184,18 +204,30 @@ class _Killers:
 
     def _kill_broker(self) -> None:
         self._broker.kill()
+        killed_s = time.monotonic()
         self._out.kills_of_broker += 1
-        time.sleep(self._chance.uniform(0, 0.3))
+        time.sleep(self._chance.uniform(0.1, 0.4))
+        # What the daemon had received is in its file by now, also where it could not say so any more.
+        saved = self._broker.database.read_bytes()
+        known = {row["text"] for row in _rows(self._appliance.folder)}
+        self._gone |= {
+            text_of(number)
+            for number, at_s in list(self._publisher.published_at.items())
+            if killed_s - _SAVED_WITHIN_S < at_s <= killed_s
+            and (text := text_of(number)) not in known
+            and text.encode() not in saved
+        }
         self._broker.start()
+
+    def gone(self) -> set[str]:
+        """Texts that a killed broker took with it."""
+        return self._gone
 
 
 class _Audience:
     """Hears the final events on a persistent session, over every end of the broker."""
 
     def __init__(self, broker: Broker, root: str) -> None:
-        import paho.mqtt.client as paho
-        from paho.mqtt.enums import CallbackAPIVersion
-
         self.finals: dict[str, Counter[str]] = {}
         self._broker, self._topic = broker, f"{root}/event"
         self._subscribed = threading.Event()
@@ -219,8 +251,6 @@ class _Audience:
         self._paho.on_connect = self._paho.on_subscribe = self._paho.on_message = None
 
     def _heard(self, _client: Any, _data: Any, message: Any) -> None:
-        import json
-
         event = json.loads(message.payload)
         if event["event"] in FINAL:
             self.finals.setdefault(event["id"], Counter())[event["event"]] += 1
@@ -234,12 +264,12 @@ class _Audience:
             return
 
 
-def _settle(appliance: Appliance, plan: Plan, publisher: Publisher) -> None:
+def _settle(appliance: Appliance, plan: Plan, gone: set[str]) -> None:
     """Until every row has its outcome; no row comes any more once the broker has nothing left."""
 
     def settled() -> bool:
         rows = _rows(appliance.folder)
-        return len({row["text"] for row in rows}) >= plan.lines and not _open(rows)
+        return len({row["text"] for row in rows} | gone) >= plan.lines and not _open(rows)
 
     try:
         eventually(settled, "the outcomes", 30 + plan.lines * (plan.sound_s + 0.05))
@@ -257,7 +287,7 @@ def _open(rows: list[sqlite3.Row]) -> list[str]:
     return [row["text"] for row in rows if row["state"] not in FINAL]
 
 
-def _audit(figures: Figures, appliance: Appliance, publisher: Publisher, audience: _Audience) -> None:
+def _audit(figures: Figures, appliance: Appliance, publisher: Publisher, audience: _Audience, gone: set[str]) -> None:
     rows = _rows(appliance.folder)
     each = Counter(row["text"] for row in rows)
     texts = {text_of(number): number for number in publisher.published}
@@ -267,10 +297,16 @@ def _audit(figures: Figures, appliance: Appliance, publisher: Publisher, audienc
     figures.outcomes = dict(Counter(row["state"] for row in rows))
     figures.repeated = sum(count - 1 for count in each.values())
     figures.redelivered = appliance.log.count("once more")
-    figures.lost = sorted(texts.keys() - each.keys())
+    missing = texts.keys() - each.keys()
+    figures.lost, figures.lost_at_broker = sorted(missing - gone), sorted(missing & gone)
     figures.doubled = [text for text, count in each.items() if count > publisher.published[texts[text]]]
     figures.open = _open(rows)
-    figures.told_otherwise = [row["id"] for row in rows if set(audience.finals.get(row["id"], ())) != {row["state"]}]
+    figures.told_otherwise = [row["id"] for row in rows if set(audience.finals.get(row["id"], ())) - {row["state"]}]
+    untold = [row["id"] for row in rows if row["id"] not in audience.finals]
+    if figures.kills_of_broker:
+        figures.untold_by_broker = untold
+    else:
+        figures.untold = untold
     figures.failed_by_contract = figures.outcomes.get("failed", 0)
     _audit_speech(figures, appliance, each)
 
@@ -285,8 +321,3 @@ def _audit_speech(figures: Figures, appliance: Appliance, each: Counter[str]) ->
     cut_off = Counter(texts[-1] for texts in lives.values())
     figures.heard_again = sum(max(0, spoken[text] - each[text]) for text in each)
     figures.heard_again_wrongly = [text for text in each if spoken[text] - each[text] > cut_off[text]]
-
-
-def _was_passed_on(text: str, folder: Path) -> bool:
-    """Whether any daemon ever had the line: what it received stands in its log."""
-    return text in (folder / "daemon.log").read_text(errors="replace")

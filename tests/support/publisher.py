@@ -24,7 +24,7 @@ class Publisher:
         on_acknowledged: told of each number that the broker acknowledged.
 
     Attributes:
-        published: how often each number went out.
+        published: how often each number went out. `published_at`: when it did last, in monotonic seconds.
         acknowledged: numbers that the broker has confirmed.
     """
 
@@ -48,6 +48,7 @@ class Publisher:
         self._open: dict[int, tuple[int, bytes]] = {}  # packet id: number, payload
         self._unsent: list[tuple[int, bytes]] = []
         self.published: Counter[int] = Counter()
+        self.published_at: dict[int, float] = {}
         self.acknowledged: set[int] = set()
 
     @property
@@ -69,7 +70,7 @@ class Publisher:
             self._send()
             self._receive(wait_s)
         except OSError:
-            self._lose()
+            self.close()
 
     def finish(self, timeout_s: float) -> None:
         """Until all is acknowledged."""
@@ -111,6 +112,7 @@ class Publisher:
             self._next_id = self._next_id % 65_535 + 1
             self._open[self._next_id] = (number, payload)
             self.published[number] += 1
+            self.published_at[number] = time.monotonic()
             identifier = struct.pack(">H", self._next_id) + (b"\0" if self._protocol == 5 else b"")
             data.append(_packet(0x32, _string(self._topic) + identifier + payload))
         if data:
@@ -146,9 +148,6 @@ class Publisher:
             return None
         kind, body, self._incoming = found
         return kind, body
-
-    def _lose(self) -> None:
-        self.close()
 
 
 def split(stream: bytes) -> tuple[int, bytes, bytes] | None:

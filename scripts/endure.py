@@ -1,0 +1,51 @@
+"""The long form of tests/service/test_durability.py: 500 lines, 50 kills of the daemon, 20 of the broker, then both.
+
+Run through `scripts/endure`. Prints one line of JSON for each run; exit 1 where a line was lost or doubled. The
+folder of such a run is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from support.endurance import Plan, endure
+
+RUNS = {
+    "daemon": lambda lines: Plan(lines, daemon_kills=50),
+    "broker": lambda lines: Plan(lines, broker_kills=20),
+    "both": lambda lines: Plan(lines, daemon_kills=50, broker_kills=20),
+    "both-3.1.1": lambda lines: Plan(lines, daemon_kills=50, broker_kills=20, protocol="3.1.1"),
+}
+
+
+def main() -> int:
+    """0 where every line had one row, one outcome and one voice."""
+    parser = argparse.ArgumentParser(prog="scripts/endure", description=__doc__)
+    parser.add_argument("--runs", nargs="+", choices=[*RUNS], default=[*RUNS])
+    parser.add_argument("--lines", type=int, default=500)
+    parser.add_argument("--sound-s", type=float, default=0.1, help="how long a line sounds")
+    parser.add_argument("--seed", type=int, help="of the moments of the kills; default: another one each time")
+    arguments = parser.parse_args()
+    good = True
+    for name in arguments.runs:
+        seed = random.randrange(10**6) if arguments.seed is None else arguments.seed  # noqa: S311  no secret
+        folder = Path(tempfile.mkdtemp(prefix="ishowtts-endure-"))
+        figures = endure(folder, replace(RUNS[name](arguments.lines), sound_s=arguments.sound_s, seed=seed))
+        print(json.dumps({"run": name, **asdict(figures)}), flush=True)
+        if figures.faults:
+            print(f"{name}: {', '.join(figures.faults)}; see {folder}", file=sys.stderr)
+            good = False
+        else:
+            shutil.rmtree(folder)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
