@@ -106,7 +106,7 @@ def test_a_broker_that_lost_everything_gets_the_last_values_again(link, broker: 
 def test_events_arrive_in_order_and_are_confirmed(link, mqtt_client: Client) -> None:
     mqtt_client.subscribe("ishowtts/unit/event")
     events = [Event(TS, f"l{i}", "finished", {"rtf": 0.1, "id": "not this"}) for i in range(200)]
-    assert link.link.send_events(events, 20) == 200
+    assert link.link.send_events(list(enumerate(events)), 20) == 200
     mqtt_client.wait_for("ishowtts/unit/event", count=200)
     heard = [m.json for m in mqtt_client.on("ishowtts/unit/event")]
     assert [e["id"] for e in heard] == [f"l{i}" for i in range(200)]
@@ -117,7 +117,15 @@ def test_no_event_is_confirmed_without_a_broker(make_link, broker: Broker) -> No
     link = make_link().start()
     broker.kill()
     eventually(lambda: not link.link.connected)
-    assert link.link.send_events([Event(TS, "a", "finished")], 5) == 0
+    assert link.link.send_events([(1, Event(TS, "a", "finished"))], 5) == 0
+
+
+def test_two_events_that_look_alike_are_both_sent(make_link, mqtt_client: Client) -> None:
+    link = make_link().start()
+    mqtt_client.subscribe("ishowtts/unit/event")
+    refused = Event(TS, "", "command", {"command": "", "ok": False, "detail": "no", "transaction": None})
+    assert link.link.send_events([(1, refused), (2, refused)], 20) == 2
+    mqtt_client.wait_for("ishowtts/unit/event", count=2)
 
 
 def test_an_event_the_broker_is_slow_to_confirm_is_not_published_again(
@@ -128,12 +136,12 @@ def test_an_event_the_broker_is_slow_to_confirm_is_not_published_again(
     event = Event(TS, "a", "finished")
     broker.pause()
     try:
-        assert link.link.send_events([event], 0.2) == 0
-        assert link.link.send_events([event], 0.2) == 0
+        assert link.link.send_events([(1, event)], 0.2) == 0
+        assert link.link.send_events([(1, event)], 0.2) == 0
     finally:
         broker.resume()
-    assert link.link.send_events([event], 20) == 1
-    assert link.link.send_events([Event(TS, "b", "finished")], 20) == 1
+    assert link.link.send_events([(1, event)], 20) == 1
+    assert link.link.send_events([(2, Event(TS, "b", "finished"))], 20) == 1
     mqtt_client.wait_for("ishowtts/unit/event", lambda m: m.json["id"] == "b")
     assert [m.json["id"] for m in mqtt_client.on("ishowtts/unit/event")] == ["a", "b"]
 
@@ -142,11 +150,11 @@ def test_a_connection_lost_while_waiting_ends_the_wait(make_link, broker: Broker
     link = make_link().start()
     broker.pause()
     try:
-        assert link.link.send_events([Event(TS, "a", "finished")], 0.1) == 0
+        assert link.link.send_events([(1, Event(TS, "a", "finished"))], 0.1) == 0
     finally:
         broker.kill()
     began_s = time.monotonic()
-    assert link.link.send_events([Event(TS, "a", "finished")], 60) == 0
+    assert link.link.send_events([(1, Event(TS, "a", "finished"))], 60) == 0
     assert time.monotonic() - began_s < 50
 
 
@@ -156,7 +164,7 @@ def test_the_final_event_goes_to_the_response_topic_too(make_link, mqtt_client: 
     reply_to = ReplyTo("ishowtts/reply/me", b"\x00\xff")
     started = Event(TS, "a", "started", reply_to=reply_to)
     finished = dataclasses.replace(started, event="finished")
-    assert link.link.send_events([started, finished], 20) == 2
+    assert link.link.send_events([(1, started), (2, finished)], 20) == 2
     answer = mqtt_client.wait_for("ishowtts/reply/me")
     assert (answer.json["event"], answer.correlation) == ("finished", b"\x00\xff")
     mqtt_client.wait_for("ishowtts/unit/event", count=2)

@@ -52,7 +52,7 @@ class MqttLink:
         self._lock = threading.RLock()
         self._telling = threading.Lock()
         self._retained: dict[RetainedName, bytes] = {}
-        self._in_flight: dict[tuple[str, str, str], list[Publishing]] = {}
+        self._in_flight: dict[tuple[int, str, str, str], list[Publishing]] = {}
         self._in_flight_of: Session | None = None
         self._announced: tuple[Session, Session] | None = None
         self._times_connected = 0
@@ -141,10 +141,11 @@ class MqttLink:
             if self._announced is not None and not self._stopped:
                 self._publish_retained(self._announced[0], name, body)
 
-    def send_events(self, events: Sequence[Event], timeout_s: float) -> int:
+    def send_events(self, numbered: Sequence[tuple[int, Event]], timeout_s: float) -> int:
         """Publish events in order, and wait until the broker has them.
 
-        A final event goes to its publisher's response topic as well.
+        One that was not confirmed in time is known by its number when it comes again: two refused commands may look
+        alike. A final event goes to its publisher's response topic as well.
 
         Returns: how many, from the first one on, are confirmed; 0 when not connected.
         """
@@ -155,7 +156,7 @@ class MqttLink:
         with self._lock:
             if self._in_flight_of is not session:
                 self._in_flight_of, self._in_flight = session, {}
-            under_way = [self._under_way(session, event) for event in events]
+            under_way = [self._under_way(session, number, event) for number, event in numbered]
         confirmed = 0
         for deliveries in under_way:
             if not deliveries or not all(delivery.wait(deadline_s) for delivery in deliveries):
@@ -169,9 +170,10 @@ class MqttLink:
             }
         return confirmed
 
-    def _under_way(self, session: Session, event: Event) -> list[Publishing]:
+    def _under_way(self, session: Session, number: int, event: Event) -> list[Publishing]:
         """The deliveries of an event. One that timed out before is waited for again, not published again."""
-        key = (event.ts, event.id, event.event)
+        # An inbox that had to begin a fresh file may give a number again.
+        key = (number, event.ts, event.id, event.event)
         if key not in self._in_flight:
             body = strict_json.dumps(event_payload(event))
             targets: list[tuple[str, bytes | None]] = [(self._topics.event, None)]

@@ -12,7 +12,7 @@ from ishowtts.speech import Event
 
 log = logging.getLogger(__name__)
 
-SendEvents = Callable[[Sequence[Event], float], int]
+SendEvents = Callable[[Sequence[tuple[int, Event]], float], int]
 _GROUP = 100
 _CONFIRM_S = 5.0
 _RETRY_S = 1.0
@@ -23,7 +23,7 @@ class Outbox(Rounds):
     """The thread `outbox`.
 
     Args:
-        send: sends events in order and returns how many leading ones the broker has confirmed.
+        send: sends numbered events in order and returns how many leading ones the broker has confirmed.
         on_event: told of each event once, whether or not the broker is there.
     """
 
@@ -43,7 +43,7 @@ class Outbox(Rounds):
         try:
             while numbered := settled(self._inbox.unsent(_GROUP)):
                 self._tell(numbered)
-                confirmed = self._send([event for _, event in numbered], _CONFIRM_S)
+                confirmed = self._send(numbered, _CONFIRM_S)
                 self._inbox.sent([number for number, _ in numbered[:confirmed]])
                 if confirmed < len(numbered):
                     return False
