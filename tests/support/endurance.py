@@ -191,10 +191,19 @@ class _Killers:
                     self.progress = (waited_s + gone_s) / whole_s
                     time.sleep(min(0.02, wait_s - gone_s))
                 waited_s += wait_s
+                if self._chance.random() < 0.5:
+                    self._aim()
                 self._kill[victim]()
         except BaseException as error:
             self._error = error
         self.progress = 1.0
+
+    def _aim(self) -> None:
+        """Wait until a line has just been published: it is between the broker, the inbox and its acknowledgement."""
+        before, deadline = len(self._publisher.published), time.monotonic() + 0.5
+        while len(self._publisher.published) == before and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(self._chance.uniform(0, 0.01))
 
     def _kill_daemon(self) -> None:
         self._appliance.stop(SIGKILL)
