@@ -53,6 +53,7 @@ class Client:
         username: str | None = None,
         password: str | None = None,
     ) -> None:
+        self.address = (host, port)
         self.messages: list[Message] = []
         self._changed = threading.Condition()
         self._subscribed: set[int] = set()

@@ -92,10 +92,8 @@ class Publisher:
         fresh = socket.create_connection(self._address, _CONNECT_S)
         self._socket, self._incoming = fresh, b""
         fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        name = f"publisher-{uuid.uuid4().hex[:12]}".encode()
-        properties = b"\0" if self._protocol == 5 else b""
-        head = _string(b"MQTT") + bytes([self._protocol, 2]) + struct.pack(">H", 60) + properties
-        fresh.sendall(_packet(0x10, head + _string(name)))
+        name = f"publisher-{uuid.uuid4().hex[:12]}"
+        fresh.sendall(connect_packet(name, self._protocol))
         kind, body = self._packet()
         if kind != _CONNACK or body[1] != 0:
             raise ConnectionRefusedError(f"the broker answers {kind:#x} {body!r}")
@@ -114,7 +112,7 @@ class Publisher:
             self.published[number] += 1
             self.published_at[number] = time.monotonic()
             identifier = struct.pack(">H", self._next_id) + (b"\0" if self._protocol == 5 else b"")
-            data.append(_packet(0x32, _string(self._topic) + identifier + payload))
+            data.append(packet(0x32, string(self._topic) + identifier + payload))
         if data:
             self._socket.sendall(b"".join(data))
 
@@ -123,17 +121,17 @@ class Publisher:
         while select.select([self._socket], [], [], wait_s)[0]:
             wait_s = 0.0
             self._read()
-            while (packet := self._take()) is not None:
-                kind, body = packet
+            while (found := self._take()) is not None:
+                kind, body = found
                 if kind == _PUBACK:
                     number, _ = self._open.pop(struct.unpack(">H", body[:2])[0])
                     self.acknowledged.add(number)
                     self._on_acknowledged(number)
 
     def _packet(self) -> tuple[int, bytes]:
-        while (packet := self._take()) is None:
+        while (found := self._take()) is None:
             self._read()
-        return packet
+        return found
 
     def _read(self) -> None:
         assert self._socket is not None
@@ -166,7 +164,15 @@ def split(stream: bytes) -> tuple[int, bytes, bytes] | None:
     return stream[0], stream[at : at + length], stream[at + length :]
 
 
-def _packet(kind: int, body: bytes) -> bytes:
+def connect_packet(name: str, protocol: int) -> bytes:
+    """CONNECT with a clean session, in MQTT 5 or (4) 3.1.1."""
+    properties = b"\0" if protocol == 5 else b""
+    head = string(b"MQTT") + bytes([protocol, 2]) + struct.pack(">H", 60) + properties
+    return packet(0x10, head + string(name.encode()))
+
+
+def packet(kind: int, body: bytes) -> bytes:
+    """A whole MQTT packet."""
     length, left = b"", len(body)
     while True:
         left, digit = left >> 7, left & 0x7F
@@ -175,5 +181,6 @@ def _packet(kind: int, body: bytes) -> bytes:
             return bytes([kind]) + length + body
 
 
-def _string(text: bytes) -> bytes:
+def string(text: bytes) -> bytes:
+    """A string as MQTT packets hold it."""
     return struct.pack(">H", len(text)) + text

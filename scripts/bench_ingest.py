@@ -1,0 +1,264 @@
+"""The daemon's own speed, from PUBLISH to the sound device, beside that of the disk and of the broker.
+
+Run through `scripts/bench-ingest`. The engine costs nothing and each line sounds for 20 ms; all else is the daemon as
+it is, with a real broker whose persistence is that of the tests. Prints a table and ends with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ishowtts.telemetry import percentile
+from support.appliance import Appliance
+from support.broker import Broker
+from support.client import Client
+from support.listener import Listener
+from support.publisher import Publisher
+from support.quick import height, read_notes
+from support.waiting import eventually
+
+SOUND_S = 0.02
+WAITING = 3000
+COMMANDS = ("skip", "stop", "pause", "mute", "volume")
+GOALS = {"accepted_per_s": 1000, "first_sample_ms_p50": 10, "first_sample_ms_p99": 30, "command_ms": 50}
+# A broker that saves writes all of its state anew after every round of its loop: that bounds it, whoever listens.
+# As the fixture's, but for a log of each packet, and with room for what a daemon has not taken yet.
+BROKERS: dict[str, tuple[str, ...]] = {"broker_saves": (), "broker_in_memory": ("persistence false",)}
+BROKER = ("max_queued_messages 100000", "log_type none", "log_type information")
+
+Figures = dict[str, Any]
+
+
+def main() -> int:
+    """0; whether the goals are met is for the reader."""
+    parser = argparse.ArgumentParser(prog="scripts/bench-ingest", description=__doc__)
+    parser.add_argument("--lines", type=int, default=5000, help="of a flood")
+    parser.add_argument("--slow-lines", type=int, default=400, help="lines at 20 a second, for the latencies")
+    parser.add_argument("--repeat", type=int, default=3, help="floods of each kind")
+    parser.add_argument("--only", nargs="+", choices=("floods", "latency", "commands"))
+    parser.add_argument("--dir", type=Path, help="where the inbox lies; default: a temporary folder")
+    arguments = parser.parse_args()
+    parts = arguments.only or ("floods", "latency", "commands")
+    with tempfile.TemporaryDirectory(prefix="ishowtts-bench-", dir=arguments.dir) as name:
+        folder = Path(name)
+        figures: Figures = {"cores": os.cpu_count(), "disk_syncs_per_s": disk(folder)}
+        with broker(folder / "alone", ()) as alone:
+            figures["broker_round_trip_ms"] = round_trips(alone, 500)
+        if "floods" in parts:
+            figures["flood"] = floods(folder, arguments.lines, arguments.repeat)
+        if "latency" in parts:
+            figures["at_20_per_s"] = {
+                kind: latency(folder / f"latency-{kind}", arguments.slow_lines, extra)
+                for kind, extra in BROKERS.items()
+            }
+        if "commands" in parts:
+            figures["commands_ms"] = commands(folder / "commands")
+    for key, value in flat(figures):
+        print(f"{key:48} {value}")
+    print(json.dumps({**figures, "goals": GOALS}))
+    return 0
+
+
+def disk(folder: Path, seconds: float = 2.0) -> int:
+    """How often a second 4 kB can be appended and synced."""
+    with (folder / "probe").open("wb", buffering=0) as probe:
+        count, ends_s = 0, time.monotonic() + seconds
+        while time.monotonic() < ends_s:
+            probe.write(b"x" * 4096)
+            os.fdatasync(probe.fileno())
+            count += 1
+    return round(count / seconds)
+
+
+@contextmanager
+def broker(folder: Path, extra: Sequence[str]) -> Iterator[Broker]:
+    """A broker in a folder of its own."""
+    folder.mkdir(parents=True)
+    with Broker(folder, extra=(*BROKER, *extra)) as started:
+        yield started
+
+
+@contextmanager
+def appliance(folder: Path, extra: Sequence[str] = ()) -> Iterator[tuple[Appliance, Client]]:
+    """A daemon that is ready, and a client."""
+    with broker(folder / "broker", extra) as its:
+        settings = {
+            "queue": {"max_lines": 100_000, "max_age_s": 3600},
+            "telemetry": {"interval_s": 5},
+            "mqtt": {"host": its.host, "port": its.port},
+        }
+        with Appliance(folder, its, settings, quick_s=SOUND_S) as started:
+            with Client(its.host, its.port) as client:
+                started.wait_ready(client)
+            with Client(its.host, its.port) as client:
+                yield started, client
+
+
+def round_trips(its: Broker, count: int) -> dict[str, float]:
+    """PUBLISH at QoS 1 to its echo, one after the other."""
+    publisher = Publisher(its.host, its.port, "echo")
+    with closing(publisher), Listener(its.host, its.port, "echo") as listener:
+        sent = []
+        for number in range(count):
+            sent.append(time.monotonic())
+            publisher.publish(number, str(number).encode())
+            while len(listener.heard) <= number:
+                publisher.step(0.0005)
+        publisher.finish(5)
+        return spread([at - began for (at, _), began in zip(listener.heard, sent, strict=True)])
+
+
+def floods(folder: Path, lines: int, repeat: int) -> Figures:
+    """Lines as fast as they go: until the last one is on disk; and until the last event is out."""
+    found: Figures = {}
+    for kind, extra in BROKERS.items():
+        for turn in range(repeat):
+            one = flood(folder / f"{kind}-{turn}", lines, extra)
+            for key, value in one.items():
+                found.setdefault(kind, {}).setdefault(key, []).append(value)
+    return found
+
+
+def flood(folder: Path, lines: int, extra: Sequence[str]) -> dict[str, int]:
+    """One flood, while lines are being spoken."""
+    with appliance(folder, extra) as (daemon, client):
+        host, port = client.address
+        publisher = Publisher(host, port, f"{daemon.root}/say")
+        with closing(publisher), Listener(host, port, f"{daemon.root}/event") as listener:
+            idle = psutil.Process(daemon.pid).cpu_times()
+            began_s = time.monotonic()
+            for number in range(lines):
+                while publisher.pending > 500:
+                    publisher.step(0.001)
+                publisher.publish(number, b"%d is one of many lines" % number)
+            publisher.finish(60)
+            published_s = time.monotonic()
+            database = daemon.folder / "state" / "inbox.sqlite"
+            with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=10)) as reader:
+                stored = "SELECT coalesce(max(seq), 0) FROM lines"
+                eventually(lambda: reader.execute(stored).fetchone()[0] >= lines, "the lines", 120)
+            stored_s = time.monotonic()
+            eventually(lambda: sum(b'"accepted"' in body for _, body in listener.heard) >= lines, "the events", 120)
+            spent = psutil.Process(daemon.pid).cpu_times()
+            told_s = max(at for at, body in listener.heard if b'"accepted"' in body)
+        return {
+            "published_per_s": round(lines / (published_s - began_s)),
+            "accepted_per_s": round(lines / (stored_s - began_s)),
+            "told_per_s": round(lines / (told_s - began_s)),
+            "cpu_us_per_line": round(1e6 * (spent.user + spent.system - idle.user - idle.system) / lines),
+        }
+
+
+def latency(folder: Path, lines: int, extra: Sequence[str]) -> Figures:
+    """Lines at 20 a second, each finished before the next comes."""
+    with appliance(folder, extra) as (daemon, client):
+        host, port = client.address
+        publisher = Publisher(host, port, f"{daemon.root}/say")
+        sent: dict[int, float] = {}
+        with closing(publisher), Listener(host, port, f"{daemon.root}/event") as listener:
+            next_s = time.monotonic()
+            for number in range(lines):
+                while (left_s := next_s - time.monotonic()) > 0:
+                    publisher.step(min(left_s, 0.002))
+                next_s += 0.05
+                sent[number] = time.monotonic()
+                publisher.publish(number, json.dumps({"id": str(number), "text": line_text(number)}).encode())
+            publisher.finish(10)
+            eventually(lambda: sum(b'"finished"' in body for _, body in listener.heard) >= lines, "the lines", 60)
+            events = [(at, json.loads(body)) for at, body in listener.heard]
+        heard_at = first_samples(daemon.notes)
+        found: Figures = {}
+        for name in ("accepted", "started"):
+            came = {int(event["id"]): at for at, event in events if event["event"] == name}
+            found[f"{name}_ms"] = spread([came[number] - sent[number] for number in sent])
+        found["first_sample_ms"] = spread([heard_at[height(line_text(number))] - sent[number] for number in sent])
+        return found
+
+
+def line_text(number: int) -> str:
+    """Its number is the height of its sound."""
+    return f"{number} is the number of this line"
+
+
+def first_samples(notes: Path) -> dict[int, float]:
+    """When each height of sound was given to the device for the first time."""
+    first: dict[int, float] = {}
+    for note in read_notes(notes):
+        if "wrote" in note:
+            first.setdefault(note["wrote"][0], note["at"])
+    return first
+
+
+def commands(folder: Path) -> Figures:
+    """Each command's time to its effect at the device: while 3,000 lines wait, and while they are arriving."""
+    found: Figures = {}
+    for state in ("waiting", "arriving"):
+        for command in COMMANDS:
+            times = [obeyed(folder / f"{state}-{command}-{turn}", command, state == "arriving") for turn in range(2)]
+            found[f"{command}_{state}"] = times
+    return found
+
+
+def obeyed(folder: Path, command: str, arriving: bool) -> float:
+    """Milliseconds from PUBLISH of a command to the first block that shows it."""
+    with appliance(folder) as (daemon, client):
+        host, port = client.address
+        publisher = Publisher(host, port, f"{daemon.root}/say")
+        with closing(publisher):
+            publisher.publish(29_000, b"29000 is spoken for 60 seconds")
+            eventually(lambda: first_samples(daemon.notes), "the line on the air")
+            for number in range(WAITING):
+                publisher.publish(number, b"%d is one of many lines" % number)
+            if arriving:
+                time.sleep(0.3)
+            else:
+                publisher.finish(60)
+                database = daemon.folder / "state" / "inbox.sqlite"
+                with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=10)) as reader:
+                    events = "SELECT max(seq) > ? AND (SELECT count(*) FROM outbox) = 0 FROM lines"
+                    eventually(lambda: reader.execute(events, (WAITING,)).fetchone()[0], "the lines", 120)
+            topic, payload = ("volume/set", "50") if command == "volume" else ("command", command)
+            sent_s = time.monotonic()
+            client.publish(f"{daemon.root}/{topic}", payload, qos=0)
+            effects: list[float] = []
+            eventually(lambda: effects.extend(shown(daemon.notes, sent_s)) or effects, f"the effect of {command}")
+            publisher.finish(60)
+        return round(1000 * (effects[0] - sent_s), 1)
+
+
+def shown(notes: Path, since_s: float) -> list[float]:
+    """When blocks went to the device since then in which the long line's sound was not as before."""
+    blocks = [note for note in read_notes(notes) if note["at"] >= since_s and "wrote" in note]
+    return [block["at"] for block in blocks if block["wrote"][1] != height("29000")]
+
+
+def spread(times_s: Sequence[float]) -> dict[str, float]:
+    """Milliseconds."""
+    found = {"p50": percentile(times_s, 50), "p99": percentile(times_s, 99), "max": max(times_s)}
+    return {name: round(1000 * value, 2) for name, value in found.items() if value is not None}
+
+
+def flat(figures: Figures, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every figure with its whole name."""
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{before}{key}.")
+        else:
+            yield re.sub(r"_", " ", before + key), value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
