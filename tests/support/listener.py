@@ -7,6 +7,7 @@ import struct
 import threading
 import time
 import uuid
+from contextlib import suppress
 from types import TracebackType
 
 from support.publisher import connect_packet, packet, split, string
@@ -37,13 +38,20 @@ class Listener:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._socket.close()
 
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(1 << 18)
+        except ConnectionResetError:  # the broker ended before we did
+            return b""
+
     def _run(self) -> None:
         stream = b""
-        while data := self._socket.recv(1 << 18):
+        while data := self._receive():
             at = time.monotonic()
             stream += data
             while found := split(stream):

@@ -158,7 +158,8 @@ def _line(
         raise _Refused(Reason.BAD_FIELD, _joined(problems), line_id)
 
     text = _spoken_text(fields["text"], limits, line_id)
-    _known_voice(voice, limits.voices(), line_id)
+    if voice is not None:  # only then: to look for voices means to look at the disk
+        _known_voice(voice, limits.voices(), line_id)
     expiry_s = None if properties.expiry_s is None else float(properties.expiry_s)
     return Line(
         id=line_id,
@@ -222,8 +223,8 @@ def _spoken_text(text: str, limits: LineLimits, line_id: str) -> str:
     return text
 
 
-def _known_voice(voice: str | None, known: Collection[str] | None, line_id: str) -> None:
-    if voice is None or (voice in known if known is not None else voice.isprintable() and voice):
+def _known_voice(voice: str, known: Collection[str] | None, line_id: str) -> None:
+    if (voice in known if known is not None else voice.isprintable() and voice):
         return
     names = ", ".join(sorted(known)) if known else "none yet"
     raise _Refused(Reason.UNKNOWN_VOICE, f"there is no voice {clip(voice)}; there are: {names}", line_id)

@@ -276,7 +276,8 @@ def _delivery(message: paho.MQTTMessage) -> Delivery:
 
 def _send_at_once(client: paho.Client) -> None:
     """Small packets do not wait for the one before to be confirmed."""
-    if (sock := client.socket()) is not None:
+    sock = client.socket()
+    if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
@@ -284,7 +285,8 @@ def _confirm_at_once(client: paho.Client) -> None:
     """Confirm what was read. A broker without `set_tcp_nodelay` holds the next message back until then, which Linux
     would delay by 40 ms; it forgets this wish with each packet.
     """
-    if (sock := client.socket()) is not None:
+    sock = client.socket()
+    if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
