@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import unicodedata
 import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -214,8 +213,10 @@ def _spoken_text(text: str, limits: LineLimits, line_id: str) -> str:
             f"the text has {len(text)} characters; at most {max_chars} are spoken (limits.max_chars)",
             line_id,
         )
-    if any(unicodedata.category(char) == "Cs" for char in text):
-        raise _Refused(Reason.BAD_UTF8, "the text holds half of a surrogate pair; send both", line_id)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _Refused(Reason.BAD_UTF8, "the text holds half of a surrogate pair; send both", line_id) from error
     if not is_speakable(text) and not (limits.signs and text):
         raise _Refused(
             Reason.EMPTY, "the text is empty: it has no letter and no digit; send what is to be said", line_id
