@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +34,7 @@ from support.waiting import eventually
 
 SOUND_S = 0.02
 WAITING = 3000
+MANY = b"one of many"
 COMMANDS = ("skip", "stop", "pause", "mute", "volume")
 GOALS = {"accepted_per_s": 1000, "first_sample_ms_p50": 10, "first_sample_ms_p99": 30, "command_ms": 50}
 # A broker that saves writes all of its state anew after every round of its loop: that bounds it, whoever listens.
@@ -122,17 +125,51 @@ def round_trips(its: Broker, count: int) -> dict[str, float]:
 
 
 def floods(folder: Path, lines: int, repeat: int) -> Figures:
-    """Lines as fast as they go: until the last one is on disk; and until the last event is out."""
+    """Lines as fast as they go, and at 1,000 a second for 10 s; beside what a client in C gets from the broker."""
     found: Figures = {}
     for kind, extra in BROKERS.items():
         for turn in range(repeat):
-            one = flood(folder / f"{kind}-{turn}", lines, extra)
+            one: Figures = {
+                **flood(folder / f"{kind}-{turn}", lines, extra, math.inf),
+                "mosquitto_sub_per_s": ceiling(folder / f"{kind}-{turn}-ceiling", lines, extra),
+            }
+            if kind == "broker_in_memory":
+                one["at_1000_per_s"] = flood(folder / f"{kind}-{turn}-steady", 10_000, extra, 1000)
             for key, value in one.items():
                 found.setdefault(kind, {}).setdefault(key, []).append(value)
     return found
 
 
-def flood(folder: Path, lines: int, extra: Sequence[str]) -> dict[str, int]:
+def ceiling(folder: Path, lines: int, extra: Sequence[str]) -> int:
+    """Lines a second from one publisher to mosquitto_sub on a persistent session: the broker's own bound."""
+    with broker(folder, extra) as its, (folder / "heard").open("wb") as out:
+        words = ["-h", its.host, "-p", str(its.port), "-i", "ceiling", "-c", "-q", "1", "-t", "ceiling", "-d"]
+        subscriber = subprocess.Popen(["stdbuf", "-oL", "mosquitto_sub", *words], stdout=out, stderr=out)
+        heard = folder / "heard"
+        try:
+            eventually(lambda: b"Subscribed" in heard.read_bytes(), "the subscription of mosquitto_sub")
+            publisher = Publisher(its.host, its.port, "ceiling")
+            began_s = time.monotonic()
+            with closing(publisher):
+                send(publisher, lines, math.inf)
+            eventually(lambda: heard.read_bytes().count(MANY) >= lines, "the lines", 120)
+            return round(lines / (time.monotonic() - began_s))
+        finally:
+            subscriber.terminate()
+            subscriber.wait()
+
+
+def send(publisher: Publisher, lines: int, rate_per_s: float) -> None:
+    """Publish numbered lines, and wait until the broker has them."""
+    began_s = time.monotonic()
+    for number in range(lines):
+        while publisher.pending > 500 or time.monotonic() < began_s + number / rate_per_s:
+            publisher.step(0.001)
+        publisher.publish(number, b"%d is %s lines" % (number, MANY))
+    publisher.finish(60)
+
+
+def flood(folder: Path, lines: int, extra: Sequence[str], rate_per_s: float) -> Figures:
     """One flood, while lines are being spoken."""
     with appliance(folder, extra) as (daemon, client):
         host, port = client.address
@@ -140,11 +177,7 @@ def flood(folder: Path, lines: int, extra: Sequence[str]) -> dict[str, int]:
         with closing(publisher), Listener(host, port, f"{daemon.root}/event") as listener:
             idle = psutil.Process(daemon.pid).cpu_times()
             began_s = time.monotonic()
-            for number in range(lines):
-                while publisher.pending > 500:
-                    publisher.step(0.001)
-                publisher.publish(number, b"%d is one of many lines" % number)
-            publisher.finish(60)
+            send(publisher, lines, rate_per_s)
             published_s = time.monotonic()
             database = daemon.folder / "state" / "inbox.sqlite"
             with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=10)) as reader:
@@ -157,6 +190,7 @@ def flood(folder: Path, lines: int, extra: Sequence[str]) -> dict[str, int]:
         return {
             "published_per_s": round(lines / (published_s - began_s)),
             "accepted_per_s": round(lines / (stored_s - began_s)),
+            "behind_ms": round(1000 * (stored_s - published_s)),
             "told_per_s": round(lines / (told_s - began_s)),
             "cpu_us_per_line": round(1e6 * (spent.user + spent.system - idle.user - idle.system) / lines),
         }
@@ -221,7 +255,7 @@ def obeyed(folder: Path, command: str, arriving: bool) -> float:
             publisher.publish(29_000, b"29000 is spoken for 60 seconds")
             eventually(lambda: first_samples(daemon.notes), "the line on the air")
             for number in range(WAITING):
-                publisher.publish(number, b"%d is one of many lines" % number)
+                publisher.publish(number, b"%d is %s lines" % (number, MANY))
             if arriving:
                 time.sleep(0.3)
             else:

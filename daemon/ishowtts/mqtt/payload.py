@@ -225,7 +225,7 @@ def _spoken_text(text: str, limits: LineLimits, line_id: str) -> str:
 
 
 def _known_voice(voice: str, known: Collection[str] | None, line_id: str) -> None:
-    if (voice in known if known is not None else voice.isprintable() and voice):
+    if voice in known if known is not None else voice.isprintable() and voice:
         return
     names = ", ".join(sorted(known)) if known else "none yet"
     raise _Refused(Reason.UNKNOWN_VOICE, f"there is no voice {clip(voice)}; there are: {names}", line_id)
