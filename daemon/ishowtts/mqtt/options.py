@@ -29,7 +29,8 @@ class MqttOptions:
         instance: tells this run of the daemon from every other.
         predecessors: the instances of earlier runs on the same state directory.
         patience: when another appliance of our name counts as gone.
-        receive_maximum: unacknowledged lines that the broker may have under way (MQTT 5).
+        receive_maximum: unacknowledged lines that the broker may have under way (MQTT 5). mosquitto 2.0.11 gets stuck
+            behind more expired ones than that, until the next publish.
     """
 
     host: str
@@ -45,7 +46,7 @@ class MqttOptions:
     keepalive_s: int = 30
     session_expiry_s: int = 900
     max_packet_bytes: int = (1 << 20) + (1 << 18)
-    receive_maximum: int = 100
+    receive_maximum: int = 1000
     will_delay_s: int = 10
     connect_timeout_s: float = 5.0
     retry_min_s: float = 0.5

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ishowtts.mqtt import tls
 from ishowtts.mqtt.options import MqttOptions
+
+_UNSPECIFIED_ERROR = 0x80
+_PUBACK_CODES = {0x00, 0x10, _UNSPECIFIED_ERROR, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99}
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def make_client(options: MqttOptions, role: Role, refused: tls.Heard) -> paho.Cl
         ValueError: the TLS files cannot be used.
     """
     five = options.protocol == 5
-    client = paho.Client(
+    client = _Client(
         CallbackAPIVersion.VERSION2,
         client_id=role.client_id,
         clean_session=None if five else not role.persistent,
@@ -89,6 +92,19 @@ def connect(client: paho.Client, options: MqttOptions, role: Role) -> None:
         clean_start=not role.persistent,
         properties=properties,
     )
+
+
+class _Client(paho.Client):
+    """paho ends its loop at an acknowledgement with a code that the standard does not allow there.
+
+    mosquitto answers so where a publish is above its `message_size_limit`; what it refuses must not end a connection.
+    """
+
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        packet = self._in_packet["packet"]
+        if self._protocol == paho.MQTTv5 and len(packet) > 2 and packet[2] not in _PUBACK_CODES:
+            packet[2] = _UNSPECIFIED_ERROR
+        return super()._handle_pubackcomp(cmd)
 
 
 def _leave_it_to_the_loop(_client: paho.Client, _data: Any, _socket: Any) -> None:

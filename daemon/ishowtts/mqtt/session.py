@@ -259,7 +259,9 @@ class Session:
 
     def _published(self, _client: paho.Client, _data: Any, _mid: int, code: ReasonCode, _props: Any) -> None:
         if code.is_failure:
-            logger.warning("%s does not take what we publish (%s); mend its ACL", self._options.broker, code)
+            logger.warning(
+                "%s does not take what we publish (%s); mend its ACL or its limits", self._options.broker, code
+            )
 
     def _disconnected(self, _c: paho.Client, _data: Any, flags: Any, code: ReasonCode, _props: Any) -> None:
         if flags.is_disconnect_packet_from_server and self._why is None:
