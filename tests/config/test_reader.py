@@ -45,6 +45,7 @@ def test_every_fault_is_told_at_once_with_line_and_key() -> None:
         ("mqtt: {prefix: 'a/#'}", "without +, #"),
         ("audio: {device: 'wav:'}", "wav: needs a path"),
         ("device: {name: 'Küche'}", "must be 1 to 64 characters"),
+        ("device: {name: reply}", "must not be reply"),
         ("engine: {kind: f6}", "'auto', 'f5' or 'espeak'"),
         ("- a", "must be a mapping"),
         ("a: [", "is not YAML"),

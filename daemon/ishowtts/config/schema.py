@@ -33,6 +33,8 @@ def _audio_device(device: str) -> str:
 def _device_name(name: str | None) -> str | None:
     if name is not None and not re.fullmatch(r"[a-z0-9_-]{1,64}", name):
         raise ValueError("must be 1 to 64 characters of a-z, 0-9, _ and -")
+    if name == "reply":
+        raise ValueError("must not be reply: answers to publishers are published under <prefix>/reply/")
     return name
 
 
