@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,6 +135,16 @@ def test_lines_of_the_file_come_before_those_that_waited_in_memory(
     assert [(one.line.id, one.position) for one in taken] == [("a", 3), ("b", 0)]
     assert [event.id for _, event in house.inbox.unsent()] == ["a", "b"]
     house.inbox.close()
+
+
+def test_a_value_that_sqlite_refuses_is_no_fault_of_the_file(make_house: Callable[..., House]) -> None:
+    house = make_house()
+    with pytest.raises(sqlite3.IntegrityError):
+        house.inbox.remember("volume", None)
+    with pytest.raises(sqlite3.ProgrammingError):
+        house.inbox.remember("volume", object())
+    assert house.inbox.durable
+    assert house.inbox.trouble is None
 
 
 def test_a_file_damaged_under_the_daemon_is_replaced_with_what_lives(make_house: Callable[..., House]) -> None:

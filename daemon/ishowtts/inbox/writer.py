@@ -21,6 +21,13 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 _GROUP = 200
 _LOOK_S = 1.0
+# What SQLite thinks of values and statements; nothing is wrong with the file.
+_OF_THE_CALLER = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.ProgrammingError,
+    sqlite3.NotSupportedError,
+)
 
 
 @dataclass
@@ -179,8 +186,8 @@ def _do(job: _Job, ledger: Ledger) -> Callable[[], None]:
     try:
         with ledger.undone_where_it_raises():
             return partial(job.future.set_result, job.work(ledger))
-    except sqlite3.Error:
-        raise  # the file's fault: the whole transaction is made again elsewhere
     except Exception as error:
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, _OF_THE_CALLER):
+            raise  # the file's fault: the whole transaction is made again elsewhere
         # As with any executor: whatever is wrong with a job is told to who asked for it, and the thread lives on.
         return partial(job.future.set_exception, error)
