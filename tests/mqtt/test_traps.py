@@ -52,10 +52,10 @@ def test_a_publish_that_the_broker_finds_too_large_costs_itself_alone(
     link = make_link(port=broker.port, protocol=protocol).start()
     large, small = (Event("t", name, "finished", {"error": "x" * size}) for name, size in (("a", 3000), ("b", 1)))
     link.link.publish_retained("info", {"voices": ["v" * 3000]})
-    eventually(lambda: link.link.send_events([large], 5) == 1, "that the large event is done with", 60)
+    eventually(lambda: link.link.send_events([(1, large)], 5) == 1, "that the large event is done with", 60)
     with Client(broker.host, broker.port) as client:
         client.subscribe("ishowtts/unit/#")
-        eventually(lambda: link.link.send_events([small], 5) == 1, "the small event", 60)
+        eventually(lambda: link.link.send_events([(2, small)], 5) == 1, "the small event", 60)
         client.wait_for("ishowtts/unit/event", lambda m: m.json["id"] == "b")
         client.publish(SAY, "still here")
         eventually(lambda: link.told.texts == ["still here"], "the line")

@@ -183,8 +183,8 @@ def test_volume_mute_and_pause_survive_a_restart_and_a_pause_is_told(appliance: 
     mqtt_client.wait_for(f"{appliance.root}/muted", lambda message: message.text == "true")
     mqtt_client.publish(f"{appliance.root}/command", "resume")
     mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "ready")
-    mqtt_client.publish(f"{appliance.root}/command", "pause")
     mqtt_client.forget()
+    mqtt_client.publish(f"{appliance.root}/command", "pause")
     state = mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "paused").json
     assert state["detail"] is None, "this one was asked for now"
 
