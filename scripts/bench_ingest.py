@@ -219,7 +219,7 @@ def latency(folder: Path, lines: int, extra: Sequence[str]) -> Figures:
         heard_at = first_samples(daemon.notes)
         found: Figures = {}
         for name in ("accepted", "started"):
-            came = {int(event["id"]): at for at, event in events if event["event"] == name}
+            came = {int(event["id"]): at for at, event in events if event["event"] == name and event["id"].isdecimal()}
             found[f"{name}_ms"] = spread([came[number] - sent[number] for number in sent])
         found["first_sample_ms"] = spread([heard_at[height(line_text(number))] - sent[number] for number in sent])
         return found
