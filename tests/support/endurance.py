@@ -100,7 +100,7 @@ class Figures:
 def endure(folder: Path, plan: Plan) -> Figures:
     """Carry out a plan in an empty folder."""
     (folder / "broker").mkdir()
-    settings = {"queue": {"max_lines": 10 * plan.lines}, "log": {"level": "info"}}
+    settings = {"queue": {"max_lines": 10 * plan.lines}, "text": {"normalise": False}}
     began_s = time.monotonic()
     figures = Figures(asdict(plan))
     with Broker(folder / "broker") as broker:

@@ -31,7 +31,9 @@ from ishowtts.service.lead import Company, Lead, voices
 from ishowtts.speech import Samples, Segment, Utterance
 
 RATE_HZ = 24_000
-_LONG = re.compile(r"for (\d+) seconds")
+_LONG_S = 60.0
+_LETTERS = "bcdfghjklm"
+_CODE = re.compile(rf"\bq([{_LETTERS}]+)\b")
 
 
 class Notes:
@@ -52,9 +54,9 @@ def read_notes(path: Path) -> list[dict[str, Any]]:
 
 
 class QuickEngine:
-    """A hum of `sound_s` for any text, at once; of N seconds for one that says `for N seconds`.
+    """A hum of `sound_s` for any text, at once; of a minute for one that holds the word `endless`.
 
-    The first number in a text is the height of its hum, so that the device's side can be told whose it is.
+    A number in code (see `code`) is the height of its text's hum, so that the device's side can be told whose it is.
     """
 
     name = "quick"
@@ -78,8 +80,7 @@ class QuickEngine:
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         """The hum."""
         self._notes.take(spoke=segment.text)
-        long = _LONG.search(segment.text)
-        duration_s = float(long[1]) if long else self._sound_s
+        duration_s = _LONG_S if "endless" in segment.text else self._sound_s
         samples = np.full(int(duration_s * RATE_HZ), height(segment.text), dtype=np.int16)
         return Utterance(samples, RATE_HZ, 0.0, self.name, "quick")
 
@@ -87,10 +88,15 @@ class QuickEngine:
         """Nothing."""
 
 
+def code(number: int) -> str:
+    """A number as a word that is read aloud as it stands: figures would be put into words."""
+    return "q" + "".join(_LETTERS[int(digit)] for digit in str(number))
+
+
 def height(text: str) -> int:
-    """The level of a text's hum, 1000 to 30999: far enough from silence, told apart by the text's first number."""
-    number = re.search(r"\d+", text)
-    return 1000 + (int(number[0]) if number else 0) % 30_000
+    """The level of a text's hum, 1000 to 30999: far enough from silence, told apart by the text's number in code."""
+    found = _CODE.search(text)
+    return 1000 + (int("".join(str(_LETTERS.index(letter)) for letter in found[1])) if found else 0) % 30_000
 
 
 class NotingSpeaker(SilentSpeaker):

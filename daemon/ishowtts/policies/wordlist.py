@@ -62,6 +62,8 @@ class WordList:
 
     def find(self, text: str) -> Iterator[Hit]:
         """Every place of every entry; places may overlap, and come in no order."""
+        if not (self._phrases or self._anywhere or self._signs):
+            return
         letters = read(text)
         if self._phrases:
             for reading in readings(letters):
