@@ -114,6 +114,36 @@ def test_what_a_folder_refused_at_the_start_is_kept_once_it_can_be(
     house.inbox.close()
 
 
+@pytest.fixture
+def house_away(build_house: Callable[..., House], tmp_path: Path) -> Iterator[Callable[..., tuple[House, Path]]]:
+    """`house_away(*ids)`: what came before is in a file that cannot be opened until a folder is removed."""
+    houses = []
+
+    def make(*ids: str, **limits: Any) -> tuple[House, Path]:
+        house = build_house(tmp_path, **limits)
+        houses.append(house)
+        house.inbox.accept([Line(name, f"text of {name}") for name in ids])
+        house.inbox.close()
+        lock = house.path.with_name("inbox.sqlite.lock")
+        lock.unlink()
+        lock.mkdir()
+        house.open()
+        assert not house.inbox.durable
+        return house, lock
+
+    yield make
+    for house in houses:
+        house.inbox.close()
+
+
+def test_what_the_file_held_counts_at_once_when_it_is_back(
+    house_away: Callable[..., tuple[House, Path]], quick_return: None
+) -> None:
+    house, lock = house_away("a", "b")
+    lock.rmdir()
+    eventually(lambda: house.inbox.depth() == 2, "the lines of the file, though nobody asks for any")
+
+
 def test_lines_of_the_file_come_before_those_that_waited_in_memory(
     build_house: Callable[..., House], small_disk: Path, quick_return: None
 ) -> None:

@@ -104,10 +104,10 @@ class Keeper:
         """Whether it is time to try the file again."""
         return self.away and time.monotonic() >= self._return_at
 
-    def come_back(self) -> None:
+    def come_back(self) -> bool:
         """Try to go on in the file; without success all stays in memory. No line may be on the air: numbers change."""
         if self._path is None or not self.away:
-            return
+            return False
         memory, trouble, copied = self.connection, self.trouble, self._copied
         try:
             self._open_file(self._path)
@@ -120,9 +120,10 @@ class Keeper:
                 self.connection.close()
             self.connection, self.trouble, self.durable = memory, trouble, False
             self._return_at = time.monotonic() + _RETURN_S
-        else:
-            memory.close()
-            log.warning("the inbox %s is in use again", self._path)
+            return False
+        memory.close()
+        log.warning("the inbox %s is in use again", self._path)
+        return True
 
     def close(self) -> None:
         """Close the file and let go of its lock."""

@@ -125,14 +125,16 @@ class Writer:
                 if self._closing and not self._jobs:
                     return
                 group = [self._jobs.popleft() for _ in range(min(_GROUP, len(self._jobs)))]
-                # What makes a line wait is durable, so an order is in hand whenever it may give one.
-                wanted = self._order is not None and (self._untried or any(job.durable for job in group))
+                # What makes a line wait is durable, so an order is in hand whenever it may give one. It overtakes
+                # nobody: what is cancelled by a job that still waits must not be given.
+                due = self._order is not None and (self._untried or any(job.durable for job in group))
+                wanted = due and not self._jobs
                 order = self._order if wanted else None
-                self._in_hand, self._untried = wanted, False
-            if self._keeper.due_back() and not self.facts.speaking:
-                self._keeper.come_back()
+                self._in_hand, self._untried = wanted, due and not wanted
+            back = self._keeper.due_back() and not self.facts.speaking and self._keeper.come_back()
+            if back:
                 self._untried = True
-            if group or order is not None:
+            if group or order is not None or back:
                 self._carry_out(group, order)
 
     def _has_work(self) -> bool:
