@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,34 @@ def test_what_a_folder_refused_at_the_start_is_kept_once_it_can_be(
     house.restart()
     assert house.inbox.take().line.id == "a"
     house.inbox.close()
+
+
+def test_a_file_that_can_be_opened_but_not_written_stops_no_start(
+    build_house: Callable[..., House], tmp_path: Path, quick_return: None
+) -> None:
+    house = build_house(tmp_path)
+    house.inbox.accept([Line("a", "hello")])
+    house.inbox.close()
+    with closing(sqlite3.connect(house.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        house.open()
+        assert "memory only" in house.inbox.trouble
+        assert house.inbox.depth() == 1, "what could be read goes on"
+    eventually(lambda: house.inbox.durable, "the return to the disk")
+    assert house.inbox.take().line.id == "a"
+    assert house.inbox.take() is None
+    house.inbox.close()
+
+
+@pytest.mark.parametrize("details", ['{"pitch": 2}', "{", "[]"])
+def test_a_line_that_cannot_be_read_back_fails_alone(house: House, details: str) -> None:
+    house.inbox.accept([Line("a", "hello"), Line("b", "hello")])
+    house.inbox.close()
+    with closing(sqlite3.connect(house.path)) as other, other:
+        other.execute("UPDATE lines SET details = ? WHERE id = 'a'", (details,))
+    house.open()
+    assert house.inbox.take().line.id == "b"
+    assert house.events()[-1] == ("a", "failed")
 
 
 @pytest.fixture

@@ -80,8 +80,7 @@ class Inbox:
         self._told = self._keeper.trouble
         self._marked_s = self._clock.since_boot_s()
         try:
-            with self._keeper.transaction():
-                self._books(self._keeper).recover(limits.after_crash, limits.max_attempts)
+            self._keeper.insist(lambda: self._books(self._keeper).recover(limits.after_crash, limits.max_attempts))
             self._writer = Writer(self._keeper, self._books, self._committed)
         except BaseException:
             self._keeper.close()
@@ -148,13 +147,18 @@ class Inbox:
 
         def enter(ledger: Ledger) -> Taken | None:
             ledger.expire()
-            row = ledger.first(minimum)
-            if row is None:
-                return None
-            attempts = row["attempts"] + 1
-            ledger.update(row["seq"], state=SPEAKING, attempts=attempts)
-            queue_s = max(0.0, ledger.now_s - row["born_s"])
-            return Taken(row["seq"], row_line(row), queue_s, row["position"], row["spoken"], attempts, row["times"])
+            while (row := ledger.first(minimum)) is not None:
+                try:
+                    line = row_line(row)
+                except (TypeError, ValueError) as error:
+                    # Written by another version, or hurt where SQLite cannot see it: it must not stop the others.
+                    ledger.end(row, Outcome.FAILED, {"error": f"what is stored of it cannot be read ({error})"})
+                    continue
+                attempts = row["attempts"] + 1
+                ledger.update(row["seq"], state=SPEAKING, attempts=attempts)
+                queue_s = max(0.0, ledger.now_s - row["born_s"])
+                return Taken(row["seq"], line, queue_s, row["position"], row["spoken"], attempts, row["times"])
+            return None
 
         return self._writer.stand(enter)
 

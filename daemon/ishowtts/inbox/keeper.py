@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -56,8 +56,7 @@ class Keeper:
             self.connection = open_memory()
         else:
             self._open(path)
-        with self.transaction():
-            move_to_this_boot(self.connection, self._clock)
+        self.insist(lambda: move_to_this_boot(self.connection, self._clock))
 
     @property
     def away(self) -> bool:
@@ -83,6 +82,20 @@ class Keeper:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    def insist(self, change: Callable[[], None]) -> None:
+        """Make a change in a transaction of its own; where the file refuses, elsewhere.
+
+        Raises:
+            InboxError: there is nowhere left to go.
+        """
+        try:
+            with self.transaction():
+                change()
+        except InboxError as error:
+            self.flee(error)
+            with self.transaction():
+                change()
 
     def flee(self, error: InboxError) -> None:
         """The file refused: all that lives goes on in a fresh one where it was damaged, else in memory.
