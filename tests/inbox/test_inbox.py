@@ -82,7 +82,7 @@ def test_the_same_id_and_text_is_a_duplicate_only_for_a_while(house: House) -> N
     house.inbox.accept([line("a")])
     [(number, event)] = house.inbox.unsent()
     assert event.data == {"of": "a", "outcome": "finished"}
-    house.inbox.sent([number])
+    house.inbox.sent([(number, event)])
     house.clock.pass_s(601)
     house.inbox.accept([line("a")])
     assert house.events() == [("a", "accepted")]
@@ -230,8 +230,7 @@ def test_events_stay_in_the_outbox_until_they_are_sent_also_over_a_crash(house: 
     command = Event("2026-11-20T10:15:00.000Z", "", "command", {"command": "skip", "ok": True})
     house.inbox.accept([line("a"), line("b")])
     house.inbox.record(command)
-    [(first, _)] = house.inbox.unsent(1)
-    house.inbox.sent([first])
+    house.inbox.sent(house.inbox.unsent(1))
     house.crash()
     assert [event.id for _, event in house.inbox.unsent()] == ["b", ""]
     assert house.inbox.unsent()[1][1] == command

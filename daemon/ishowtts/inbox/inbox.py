@@ -80,8 +80,8 @@ class Inbox:
         self._told = self._keeper.trouble
         self._marked_s = self._clock.since_boot_s()
         try:
-            self._keeper.insist(lambda: self._books(self._keeper).recover(limits.after_crash, limits.max_attempts))
-            self._writer = Writer(self._keeper, self._books, self._committed)
+            self._keeper.insist(self._recover)
+            self._writer = Writer(self._keeper, self._books, self._recover, self._committed)
         except BaseException:
             self._keeper.close()
             raise
@@ -279,9 +279,9 @@ class Inbox:
 
         return self._writer.submit(look)
 
-    def sent(self, numbers: Sequence[int]) -> Future[None]:
+    def sent(self, numbered: Sequence[tuple[int, Event]]) -> Future[None]:
         """The broker has these events."""
-        return self._writer.submit(lambda ledger: ledger.sent(list(numbers)))
+        return self._writer.submit(lambda ledger: ledger.sent(numbered))
 
     # Settings
 
@@ -295,6 +295,9 @@ class Inbox:
 
     def _books(self, keeper: Keeper) -> Ledger:
         return Ledger(keeper.connection, self._clock)
+
+    def _recover(self) -> None:
+        self._books(self._keeper).recover(self._limits.after_crash, self._limits.max_attempts)
 
     def _committed(self, ledger: Ledger) -> None:
         """Tell the listeners, once it is kept."""

@@ -117,8 +117,12 @@ class Keeper:
         """Whether it is time to try the file again."""
         return self.away and time.monotonic() >= self._return_at
 
-    def come_back(self) -> bool:
-        """Try to go on in the file; without success all stays in memory. No line may be on the air: numbers change."""
+    def come_back(self, recover: Callable[[], None]) -> bool:
+        """Try to go on in the file; without success all stays in memory. No line may be on the air: numbers change.
+
+        Args:
+            recover: sees to the lines that a crash cut off, in the transaction that brings the others back.
+        """
         if self._path is None or not self.away:
             return False
         memory, trouble, copied = self.connection, self.trouble, self._copied
@@ -127,6 +131,7 @@ class Keeper:
             with self.transaction() as file:
                 move_to_this_boot(file, self._clock)
                 (replace_live if copied else append_live)(memory, file)
+                recover()
         except InboxError as error:
             log.debug("the inbox stays in memory: %s", error)
             if self.connection is not memory:
