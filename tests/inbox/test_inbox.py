@@ -97,6 +97,26 @@ def test_a_duplicate_is_known_over_a_restart(house: House) -> None:
     assert house.events() == [("a", "accepted"), ("a", "duplicate")]
 
 
+@pytest.mark.parametrize("orderly", [True, False])
+def test_what_is_sent_every_morning_is_no_duplicate_of_the_day_before(house: House, orderly: bool) -> None:
+    house.inbox.accept([line("good morning")])
+    house.inbox.finish(house.inbox.take().seq, Outcome.FINISHED, {})
+    house.events()
+    for _ in range(100):
+        house.clock.pass_s(20)
+        house.inbox.expire()
+    house.inbox.recall("volume")  # behind all of them
+    if orderly:
+        house.inbox.close()
+        house.clock.reboot()
+        house.open()
+    else:
+        house.clock.reboot()
+        house.crash()
+    house.inbox.accept([line("good morning")])
+    assert house.events() == [("good morning", "accepted")]
+
+
 def test_in_a_full_queue_the_oldest_low_line_gives_way(house: House) -> None:
     house.inbox.accept([line("l1", Priority.LOW), line("l2", Priority.LOW), line("n1"), line("n2")])
     house.events()

@@ -196,12 +196,14 @@ def test_every_event_is_told_once_though_the_numbers_begin_anew(
     told: list[str] = []
     outbox = Outbox(house.inbox.plain, lambda numbered, _: len(numbered), lambda event: told.append(event.id))
     outbox.start()
-    eventually(lambda: not house.inbox.unsent(), "the events of the memory")
-    lock.rmdir()
-    eventually(lambda: house.inbox.durable, "the return to the disk")
-    outbox.nudge()
-    eventually(lambda: len(told) == 4, "the event of the file")
-    outbox.close(20)
+    try:
+        eventually(lambda: not house.inbox.unsent(), "the events of the memory")
+        lock.rmdir()
+        eventually(lambda: house.inbox.durable, "the return to the disk")
+        outbox.nudge()
+        eventually(lambda: len(told) == 4, "the event of the file")
+    finally:
+        outbox.close(20)
     assert told == ["b0", "b1", "b2", "a"]
 
 

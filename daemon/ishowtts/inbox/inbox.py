@@ -78,7 +78,7 @@ class Inbox:
         self._clock = clock or Clock()
         self._keeper = Keeper(path, self._clock)
         self._told = self._keeper.trouble
-        self._marked_s = self._clock.since_boot_s()
+        self._marked_s = self._heard_s = self._clock.since_boot_s()
         try:
             self._keeper.insist(self._recover)
             self._writer = Writer(self._keeper, self._books, self._recover, self._committed)
@@ -102,6 +102,7 @@ class Inbox:
 
     def close(self) -> None:
         """Keep what was asked for, and close the file. What is being spoken counts as cut off by a crash."""
+        self._writer.submit(lambda ledger: ledger.mark())
         self._writer.close(_CLOSE_S)
         self._keeper.close()
 
@@ -116,6 +117,7 @@ class Inbox:
         """
 
         def enter(ledger: Ledger) -> None:
+            self._heard_s = ledger.now_s
             admit_all(ledger, arrivals, self._limits, durable=self.durable)
 
         return self._writer.submit(enter, durable=True)
@@ -237,8 +239,10 @@ class Inbox:
         """End what has waited too long, should there be any. For pauses, when nobody takes."""
         now_s, due_s = self._clock.since_boot_s(), self._writer.facts.next_expiry_s
         stale = due_s is not None and due_s <= now_s
-        # Ages of waiting lines go on after a power cut from the last time this boot was seen.
-        if stale or (self.depth() and now_s - self._marked_s > _MARK_EVERY_S):
+        # Ages go on after a power cut from the last time this boot was seen: those of lines that wait, and of those
+        # that are known still, lest what is sent at each start of the day be taken for its own repetition.
+        aging = self.depth() or now_s - self._heard_s <= self._limits.dedup_s + _MARK_EVERY_S
+        if stale or (aging and now_s - self._marked_s > _MARK_EVERY_S):
             self._marked_s = now_s
             self._writer.submit(_expire_and_mark)
 
