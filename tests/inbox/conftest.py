@@ -118,7 +118,7 @@ class House:
     def events(self) -> list[tuple[str, str]]:
         """What waits in the outbox; it is sent by that."""
         unsent = self.inbox.unsent(1000)
-        self.inbox.sent([number for number, _ in unsent])
+        self.inbox.sent(unsent)
         return [(event.id, event.event) for _, event in unsent]
 
     def _ring_lines(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -148,6 +150,21 @@ def test_an_order_for_high_lines_leaves_the_others_waiting_but_ends_what_was_beg
     assert house.inbox.take(Priority.HIGH).line.id == "a"
     assert house.inbox.take(Priority.HIGH) is None
     assert house.inbox.take().line.id == "b"
+
+
+def test_an_order_overtakes_nothing_that_was_asked_for_before_it(house: House) -> None:
+    house.inbox.accept([Line("a", "hello")])
+    inbox = house.inbox.plain
+    with closing(sqlite3.connect(house.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the writer waits, and more is asked for than one transaction holds
+        for _ in range(500):
+            inbox.remember("volume", "3")
+        cancelled = inbox.cancel_waiting("stop")
+        order = inbox.take()
+        other.execute("ROLLBACK")
+    assert settled(cancelled) == 1
+    order.withdraw()
+    assert settled(order.future) is None, "what was to be cancelled is not spoken"
 
 
 def test_orders_are_withdrawn_while_lines_come_and_none_is_lost(make_house: Callable[..., House]) -> None:

@@ -82,7 +82,7 @@ def test_the_same_id_and_text_is_a_duplicate_only_for_a_while(house: House) -> N
     house.inbox.accept([line("a")])
     [(number, event)] = house.inbox.unsent()
     assert event.data == {"of": "a", "outcome": "finished"}
-    house.inbox.sent([number])
+    house.inbox.sent([(number, event)])
     house.clock.pass_s(601)
     house.inbox.accept([line("a")])
     assert house.events() == [("a", "accepted")]
@@ -95,6 +95,26 @@ def test_a_duplicate_is_known_over_a_restart(house: House) -> None:
     house.restart()
     house.inbox.accept([line("a")])
     assert house.events() == [("a", "accepted"), ("a", "duplicate")]
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+def test_what_is_sent_every_morning_is_no_duplicate_of_the_day_before(house: House, orderly: bool) -> None:
+    house.inbox.accept([line("good morning")])
+    house.inbox.finish(house.inbox.take().seq, Outcome.FINISHED, {})
+    house.events()
+    for _ in range(100):
+        house.clock.pass_s(20)
+        house.inbox.expire()
+    house.inbox.recall("volume")  # behind all of them
+    if orderly:
+        house.inbox.close()
+        house.clock.reboot()
+        house.open()
+    else:
+        house.clock.reboot()
+        house.crash()
+    house.inbox.accept([line("good morning")])
+    assert house.events() == [("good morning", "accepted")]
 
 
 def test_in_a_full_queue_the_oldest_low_line_gives_way(house: House) -> None:
@@ -230,8 +250,7 @@ def test_events_stay_in_the_outbox_until_they_are_sent_also_over_a_crash(house: 
     command = Event("2026-11-20T10:15:00.000Z", "", "command", {"command": "skip", "ok": True})
     house.inbox.accept([line("a"), line("b")])
     house.inbox.record(command)
-    [(first, _)] = house.inbox.unsent(1)
-    house.inbox.sent([first])
+    house.inbox.sent(house.inbox.unsent(1))
     house.crash()
     assert [event.id for _, event in house.inbox.unsent()] == ["b", ""]
     assert house.inbox.unsent()[1][1] == command

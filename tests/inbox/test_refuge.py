@@ -6,13 +6,15 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ishowtts.inbox import keeper
-from ishowtts.speech import Line, Outcome, Priority
+from ishowtts.pipeline import Outbox
+from ishowtts.speech import Arrival, Delivery, Line, Outcome, Priority
 from support.waiting import eventually
 
 House = Any  # of conftest.py
@@ -112,6 +114,162 @@ def test_what_a_folder_refused_at_the_start_is_kept_once_it_can_be(
     eventually(lambda: house.inbox.durable, "the return to the disk")
     house.restart()
     assert house.inbox.take().line.id == "a"
+    house.inbox.close()
+
+
+def test_a_file_that_can_be_opened_but_not_written_stops_no_start(
+    build_house: Callable[..., House], tmp_path: Path, quick_return: None
+) -> None:
+    house = build_house(tmp_path)
+    house.inbox.accept([Line("a", "hello")])
+    house.inbox.close()
+    with closing(sqlite3.connect(house.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        house.open()
+        assert "memory only" in house.inbox.trouble
+        assert house.inbox.depth() == 1, "what could be read goes on"
+    eventually(lambda: house.inbox.durable, "the return to the disk")
+    assert house.inbox.take().line.id == "a"
+    assert house.inbox.take() is None
+    house.inbox.close()
+
+
+@pytest.mark.parametrize("details", ['{"pitch": 2}', "{", "[]"])
+def test_a_line_that_cannot_be_read_back_fails_alone(house: House, details: str) -> None:
+    house.inbox.accept([Line("a", "hello"), Line("b", "hello")])
+    house.inbox.close()
+    with closing(sqlite3.connect(house.path)) as other, other:
+        other.execute("UPDATE lines SET details = ? WHERE id = 'a'", (details,))
+    house.open()
+    assert house.inbox.take().line.id == "b"
+    assert house.events()[-1] == ("a", "failed")
+
+
+@pytest.fixture
+def house_away(build_house: Callable[..., House], tmp_path: Path) -> Iterator[Callable[..., tuple[House, Path]]]:
+    """`house_away(*ids)`: what came before is in a file that cannot be opened until a folder is removed."""
+    houses = []
+
+    def make(*ids: str, **limits: Any) -> tuple[House, Path]:
+        house = build_house(tmp_path, **limits)
+        houses.append(house)
+        house.inbox.accept([Line(name, f"text of {name}") for name in ids])
+        house.inbox.close()
+        lock = house.path.with_name("inbox.sqlite.lock")
+        lock.unlink()
+        lock.mkdir()
+        house.open()
+        assert not house.inbox.durable
+        return house, lock
+
+    yield make
+    for house in houses:
+        house.inbox.close()
+
+
+def test_what_the_file_held_counts_at_once_when_it_is_back(
+    house_away: Callable[..., tuple[House, Path]], quick_return: None
+) -> None:
+    house, lock = house_away("a", "b")
+    lock.rmdir()
+    eventually(lambda: house.inbox.depth() == 2, "the lines of the file, though nobody asks for any")
+
+
+def test_an_event_of_the_file_is_not_taken_for_one_of_the_memory(
+    house_away: Callable[..., tuple[House, Path]], quick_return: None
+) -> None:
+    house, lock = house_away("a")
+    house.inbox.accept([Line("b", "hello")])
+    unsent = house.inbox.unsent()
+    assert [(number, event.id) for number, event in unsent] == [(1, "b")]
+    lock.rmdir()
+    eventually(lambda: house.inbox.durable, "the return to the disk")
+    house.inbox.sent(unsent)
+    assert [event.id for _, event in house.inbox.unsent()] == ["a", "b"], "told twice rather than never"
+
+
+def test_every_event_is_told_once_though_the_numbers_begin_anew(
+    house_away: Callable[..., tuple[House, Path]], quick_return: None
+) -> None:
+    house, lock = house_away("a")
+    house.inbox.accept([Line(f"b{n}", "hello") for n in range(3)])
+    told: list[str] = []
+    outbox = Outbox(house.inbox.plain, lambda numbered, _: len(numbered), lambda event: told.append(event.id))
+    outbox.start()
+    try:
+        eventually(lambda: not house.inbox.unsent(), "the events of the memory")
+        lock.rmdir()
+        eventually(lambda: house.inbox.durable, "the return to the disk")
+        outbox.nudge()
+        eventually(lambda: len(told) == 4, "the event of the file")
+    finally:
+        outbox.close(20)
+    assert told == ["b0", "b1", "b2", "a"]
+
+
+def test_what_the_broker_delivered_into_memory_is_known_in_the_file(
+    house_away: Callable[..., tuple[House, Path]], quick_return: None
+) -> None:
+    def arrival(line_id: str, packet_id: int, *, again: bool) -> Arrival:
+        return Arrival(Line(line_id, "hello"), Delivery(packet_id, b"hello", again))
+
+    house, lock = house_away()
+    lock.rmdir()
+    eventually(lambda: house.inbox.durable, "the return to the disk")
+    house.inbox.begin_session("s", False)
+    house.inbox.accept([arrival("a", 7, again=False)])
+    house.inbox.close()
+    lock.unlink()
+    lock.mkdir()
+    house.open()
+    house.inbox.begin_session("s", False)
+    house.inbox.accept([arrival("b", 8, again=False)])
+    lock.rmdir()
+    eventually(lambda: house.inbox.durable, "the return to the disk")
+    house.inbox.accept([arrival("c", 8, again=True), arrival("d", 7, again=True)])
+    assert [house.inbox.take().line.id for _ in range(3)] == ["a", "b", "d"]
+    assert house.inbox.take() is None
+
+
+def test_the_last_line_that_sounded_is_one_of_the_memory(
+    house_away: Callable[..., tuple[House, Path]], quick_return: None
+) -> None:
+    def speak(house: House) -> None:
+        seq = house.inbox.take().seq
+        house.inbox.started(seq, muted=False)
+        house.inbox.finish(seq, Outcome.FINISHED, {})
+
+    house, lock = house_away("a", "b")
+    lock.rmdir()
+    eventually(lambda: house.inbox.depth() == 2, "the return to the disk")
+    speak(house)
+    speak(house)
+    house.inbox.close()
+    lock.unlink()
+    lock.mkdir()
+    house.open()
+    house.inbox.accept([Line("c", "hello")])
+    speak(house)
+    lock.rmdir()
+    eventually(lambda: house.inbox.durable, "the return to the disk")
+    assert house.inbox.replay("again").id == "c"
+
+
+def test_after_crash_holds_for_a_file_that_comes_late(
+    build_house: Callable[..., House], tmp_path: Path, quick_return: None
+) -> None:
+    house = build_house(tmp_path, after_crash="skip")
+    house.inbox.accept([Line("a", "hello")])
+    house.inbox.take()
+    house.inbox.close()
+    lock = house.path.with_name("inbox.sqlite.lock")
+    lock.unlink()
+    lock.mkdir()
+    house.open()
+    lock.rmdir()
+    eventually(lambda: house.inbox.durable, "the return to the disk")
+    assert house.inbox.take() is None
+    assert house.events()[-1] == ("a", "failed")
     house.inbox.close()
 
 

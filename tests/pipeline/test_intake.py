@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import Inbox, InboxLimits, read_history
+from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
+from ishowtts.inbox import inbox as inbox_module
 from ishowtts.pipeline import Intake
 from ishowtts.speech import Arrival, Delivery, Line, Reason, Rejection
 from support.waiting import eventually
@@ -62,6 +66,24 @@ def test_what_cannot_be_stored_is_tried_again_and_not_acknowledged_before(
     intake.close(20)
     assert refused == [1]
     assert inbox.depth() == 1
+
+
+def test_what_a_slow_disk_takes_late_is_kept_once(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(inbox_module, "_WAIT_S", 0.2)
+    intake, acknowledged = Intake(inbox, as_it_is), []
+    with closing(sqlite3.connect(tmp_path / "inbox.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        intake.start()
+        intake.offer(line("a"), lambda: acknowledged.append("a"))
+        time.sleep(2.0)  # it has tried twice by then
+        intake.offer(line("b"), lambda: acknowledged.append("b"))
+        assert acknowledged == []
+        other.execute("ROLLBACK")
+    eventually(lambda: acknowledged == ["a", "b"], "the acknowledgements")
+    intake.close(20)
+    assert [(event.id, event.event) for _, event in settled(inbox.unsent())] == [("a", "accepted"), ("b", "accepted")]
 
 
 def test_past_its_bound_a_line_becomes_a_rejection(inbox: Inbox, tmp_path: Path) -> None:

@@ -78,11 +78,10 @@ class Inbox:
         self._clock = clock or Clock()
         self._keeper = Keeper(path, self._clock)
         self._told = self._keeper.trouble
-        self._marked_s = self._clock.since_boot_s()
+        self._marked_s = self._heard_s = self._clock.since_boot_s()
         try:
-            with self._keeper.transaction():
-                self._books(self._keeper).recover(limits.after_crash, limits.max_attempts)
-            self._writer = Writer(self._keeper, self._books, self._committed)
+            self._keeper.insist(self._recover)
+            self._writer = Writer(self._keeper, self._books, self._recover, self._committed)
         except BaseException:
             self._keeper.close()
             raise
@@ -103,6 +102,7 @@ class Inbox:
 
     def close(self) -> None:
         """Keep what was asked for, and close the file. What is being spoken counts as cut off by a crash."""
+        self._writer.submit(lambda ledger: ledger.mark())
         self._writer.close(_CLOSE_S)
         self._keeper.close()
 
@@ -117,6 +117,7 @@ class Inbox:
         """
 
         def enter(ledger: Ledger) -> None:
+            self._heard_s = ledger.now_s
             admit_all(ledger, arrivals, self._limits, durable=self.durable)
 
         return self._writer.submit(enter, durable=True)
@@ -148,13 +149,18 @@ class Inbox:
 
         def enter(ledger: Ledger) -> Taken | None:
             ledger.expire()
-            row = ledger.first(minimum)
-            if row is None:
-                return None
-            attempts = row["attempts"] + 1
-            ledger.update(row["seq"], state=SPEAKING, attempts=attempts)
-            queue_s = max(0.0, ledger.now_s - row["born_s"])
-            return Taken(row["seq"], row_line(row), queue_s, row["position"], row["spoken"], attempts, row["times"])
+            while (row := ledger.first(minimum)) is not None:
+                try:
+                    line = row_line(row)
+                except (TypeError, ValueError) as error:
+                    # Written by another version, or hurt where SQLite cannot see it: it must not stop the others.
+                    ledger.end(row, Outcome.FAILED, {"error": f"what is stored of it cannot be read ({error})"})
+                    continue
+                attempts = row["attempts"] + 1
+                ledger.update(row["seq"], state=SPEAKING, attempts=attempts)
+                queue_s = max(0.0, ledger.now_s - row["born_s"])
+                return Taken(row["seq"], line, queue_s, row["position"], row["spoken"], attempts, row["times"])
+            return None
 
         return self._writer.stand(enter)
 
@@ -233,8 +239,10 @@ class Inbox:
         """End what has waited too long, should there be any. For pauses, when nobody takes."""
         now_s, due_s = self._clock.since_boot_s(), self._writer.facts.next_expiry_s
         stale = due_s is not None and due_s <= now_s
-        # Ages of waiting lines go on after a power cut from the last time this boot was seen.
-        if stale or (self.depth() and now_s - self._marked_s > _MARK_EVERY_S):
+        # Ages go on after a power cut from the last time this boot was seen: those of lines that wait, and of those
+        # that are known still, lest what is sent at each start of the day be taken for its own repetition.
+        aging = self.depth() or now_s - self._heard_s <= self._limits.dedup_s + _MARK_EVERY_S
+        if stale or (aging and now_s - self._marked_s > _MARK_EVERY_S):
             self._marked_s = now_s
             self._writer.submit(_expire_and_mark)
 
@@ -275,9 +283,9 @@ class Inbox:
 
         return self._writer.submit(look)
 
-    def sent(self, numbers: Sequence[int]) -> Future[None]:
+    def sent(self, numbered: Sequence[tuple[int, Event]]) -> Future[None]:
         """The broker has these events."""
-        return self._writer.submit(lambda ledger: ledger.sent(list(numbers)))
+        return self._writer.submit(lambda ledger: ledger.sent(numbered))
 
     # Settings
 
@@ -291,6 +299,9 @@ class Inbox:
 
     def _books(self, keeper: Keeper) -> Ledger:
         return Ledger(keeper.connection, self._clock)
+
+    def _recover(self) -> None:
+        self._books(self._keeper).recover(self._limits.after_crash, self._limits.max_attempts)
 
     def _committed(self, ledger: Ledger) -> None:
         """Tell the listeners, once it is kept."""

@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -56,8 +56,7 @@ class Keeper:
             self.connection = open_memory()
         else:
             self._open(path)
-        with self.transaction():
-            move_to_this_boot(self.connection, self._clock)
+        self.insist(lambda: move_to_this_boot(self.connection, self._clock))
 
     @property
     def away(self) -> bool:
@@ -84,6 +83,20 @@ class Keeper:
                     connection.execute("ROLLBACK")
                 raise
 
+    def insist(self, change: Callable[[], None]) -> None:
+        """Make a change in a transaction of its own; where the file refuses, elsewhere.
+
+        Raises:
+            InboxError: there is nowhere left to go.
+        """
+        try:
+            with self.transaction():
+                change()
+        except InboxError as error:
+            self.flee(error)
+            with self.transaction():
+                change()
+
     def flee(self, error: InboxError) -> None:
         """The file refused: all that lives goes on in a fresh one where it was damaged, else in memory.
 
@@ -104,25 +117,31 @@ class Keeper:
         """Whether it is time to try the file again."""
         return self.away and time.monotonic() >= self._return_at
 
-    def come_back(self) -> None:
-        """Try to go on in the file; without success all stays in memory. No line may be on the air: numbers change."""
+    def come_back(self, recover: Callable[[], None]) -> bool:
+        """Try to go on in the file; without success all stays in memory. No line may be on the air: numbers change.
+
+        Args:
+            recover: sees to the lines that a crash cut off, in the transaction that brings the others back.
+        """
         if self._path is None or not self.away:
-            return
+            return False
         memory, trouble, copied = self.connection, self.trouble, self._copied
         try:
             self._open_file(self._path)
             with self.transaction() as file:
                 move_to_this_boot(file, self._clock)
                 (replace_live if copied else append_live)(memory, file)
+                recover()
         except InboxError as error:
             log.debug("the inbox stays in memory: %s", error)
             if self.connection is not memory:
                 self.connection.close()
             self.connection, self.trouble, self.durable = memory, trouble, False
             self._return_at = time.monotonic() + _RETURN_S
-        else:
-            memory.close()
-            log.warning("the inbox %s is in use again", self._path)
+            return False
+        memory.close()
+        log.warning("the inbox %s is in use again", self._path)
+        return True
 
     def close(self) -> None:
         """Close the file and let go of its lock."""

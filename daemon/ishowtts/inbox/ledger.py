@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -244,9 +244,12 @@ class Ledger:
         )
         self.has_events = True
 
-    def sent(self, numbers: list[int]) -> None:
-        """The broker has these events."""
-        self._db.executemany("DELETE FROM outbox WHERE number = ?", [(number,) for number in numbers])
+    def sent(self, numbered: Sequence[tuple[int, Event]]) -> None:
+        """The broker has these events. Between two files a number may have come to mean another one, which stays."""
+        self._db.executemany(
+            "DELETE FROM outbox WHERE number = ? AND ts = ? AND id = ? AND event = ?",
+            [(number, event.ts, event.id, event.event) for number, event in numbered],
+        )
 
     # Settings and history
 

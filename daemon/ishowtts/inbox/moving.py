@@ -44,20 +44,28 @@ def replace_live(source: sqlite3.Connection, target: sqlite3.Connection) -> None
 
 def append_live(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     """Add lines and events to a database that knows nothing of them, behind its own. The caller commits."""
-    target.execute("UPDATE lines SET state = 'waiting' WHERE state = 'speaking'")
-    _copy("lines", source.execute("SELECT * FROM lines ORDER BY seq").fetchall(), target, without="seq")
+    [(ended,)] = target.execute("SELECT coalesce(max(ended_n), 0) FROM lines").fetchall()
+    lines = "SELECT *, ended_n + ? AS ended_n FROM lines ORDER BY seq"  # the latter of two columns of a name counts
+    _copy("lines", source.execute(lines, (ended,)).fetchall(), target, without="seq")
     _copy("outbox", source.execute(_LIVE["outbox"]).fetchall(), target, without="number")
+    if source.execute("SELECT 1 FROM settings WHERE key = '.session'").fetchall():
+        # What the broker delivered again has come by now: of the file's packet ids none means anything any more.
+        target.execute("DELETE FROM deliveries")
+        newest = "SELECT *, ? AS seq FROM deliveries"
+        [(seq,)] = target.execute("SELECT coalesce(max(seq), 0) FROM lines").fetchall()
+        _copy("deliveries", source.execute(newest, (seq,)).fetchall(), target)
     _copy("settings", source.execute(_LIVE["settings"]).fetchall(), target)
 
 
-def _copy(table: str, rows: Sequence[sqlite3.Row], target: sqlite3.Connection, without: str | None = None) -> None:
+def _copy(table: str, rows: Sequence[sqlite3.Row], target: sqlite3.Connection, without: str = "") -> None:
     known = {column[1] for column in target.execute(f"PRAGMA table_info({table})")}
     for row in rows:
-        columns = [name for name in row.keys() if name in known and name != without]  # noqa: SIM118  no dict
-        marks = ", ".join("?" * len(columns))
+        values = {name: value for name, value in zip(row.keys(), row, strict=True) if name in known}
+        values.pop(without, None)
+        marks = ", ".join("?" * len(values))
         target.execute(
-            f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608  checked above
-            [row[name] for name in columns],
+            f"INSERT OR REPLACE INTO {table} ({', '.join(values)}) VALUES ({marks})",  # noqa: S608  checked above
+            list(values.values()),
         )
 
 

@@ -62,12 +62,20 @@ class Writer:
 
     Args:
         books: opens the ledger of one transaction.
+        recover: sees to the lines that a crash cut off, in the transaction that is open.
         on_commit: told of each transaction, on this thread, before those who wait for it.
     """
 
-    def __init__(self, keeper: Keeper, books: Callable[[Keeper], Ledger], on_commit: Callable[[Ledger], None]) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        books: Callable[[Keeper], Ledger],
+        recover: Callable[[], None],
+        on_commit: Callable[[Ledger], None],
+    ) -> None:
         self._keeper = keeper
         self._books = books
+        self._recover = recover
         self._on_commit = on_commit
         self._wake = threading.Condition()
         self._jobs: deque[_Job] = deque()
@@ -132,14 +140,16 @@ class Writer:
                 if self._closing and not self._jobs:
                     return
                 group = [self._jobs.popleft() for _ in range(min(_GROUP, len(self._jobs)))]
-                # What makes a line wait is durable, so an order is in hand whenever it may give one.
-                wanted = self._order is not None and (self._untried or any(job.durable for job in group))
+                # What makes a line wait is durable, so an order is in hand whenever it may give one. It overtakes
+                # nobody: what is cancelled by a job that still waits must not be given.
+                due = self._order is not None and (self._untried or any(job.durable for job in group))
+                wanted = due and not self._jobs
                 order = self._order if wanted else None
-                self._in_hand, self._untried = wanted, False
-            if self._keeper.due_back() and not self.facts.speaking:
-                self._keeper.come_back()
+                self._in_hand, self._untried = wanted, due and not wanted
+            back = self._keeper.due_back() and not self.facts.speaking and self._keeper.come_back(self._recover)
+            if back:
                 self._untried = True
-            if group or order is not None:
+            if group or order is not None or back:
                 self._carry_out(group, order)
 
     def _has_work(self) -> bool:

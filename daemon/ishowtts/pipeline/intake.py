@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from ishowtts.errors import InboxError
@@ -45,6 +46,7 @@ class Intake(Rounds):
         self._admit = admit
         self._waiting: deque[tuple[Arrival | _Session, Then]] = deque()
         self._group: list[tuple[Arrival, Then]] = []
+        self._keeping: Future[None] | None = None  # the inbox's word on the group, once it was asked
 
     def offer(self, arrival: Arrival, ack: Then) -> None:
         """Take one arrival. Never blocks.
@@ -79,9 +81,19 @@ class Intake(Rounds):
             settled(self._inbox.begin_session(session.name, session.resumed))
             self._waiting.popleft()[1]()
             return
-        while self._waiting and len(self._group) < _GROUP and isinstance(arrival := self._waiting[0][0], Arrival):
+        grows = self._keeping is None
+        while grows and self._waiting and len(self._group) < _GROUP and isinstance(arrival := self._waiting[0][0], Arrival):
             self._group.append((self._admitted(arrival), self._waiting.popleft()[1]))
-        settled(self._inbox.accept([arrival for arrival, _ in self._group]))
+        if self._keeping is None:
+            self._keeping = self._inbox.accept([arrival for arrival, _ in self._group])
+        try:
+            settled(self._keeping)
+        except InboxError:
+            # What the disk is only slow with is not asked for again: it would be kept twice.
+            if self._keeping.done():
+                self._keeping = None
+            raise
+        self._keeping = None
         group, self._group = self._group, []
         for _, ack in group:
             ack()

@@ -32,7 +32,8 @@ class Outbox(Rounds):
         self._inbox = inbox
         self._send = send
         self._on_event = on_event
-        self._told = 0
+        # Of the latest round: what it left comes first in the next. An inbox back in its file has other numbers.
+        self._told: set[tuple[int, str, str, str]] = set()
 
     def look(self, last: bool) -> float:
         """Send what can be sent; what cannot leaves later, after the next start at the latest."""
@@ -44,7 +45,7 @@ class Outbox(Rounds):
             while numbered := settled(self._inbox.unsent(_GROUP)):
                 self._tell(numbered)
                 confirmed = self._send(numbered, _CONFIRM_S)
-                self._inbox.sent([number for number, _ in numbered[:confirmed]])
+                self._inbox.sent(numbered[:confirmed])
                 if confirmed < len(numbered):
                     return False
         except InboxError as error:
@@ -53,7 +54,7 @@ class Outbox(Rounds):
         return True
 
     def _tell(self, numbered: Sequence[tuple[int, Event]]) -> None:
+        earlier, self._told = self._told, {(number, event.ts, event.id, event.event) for number, event in numbered}
         for number, event in numbered:
-            if number > self._told:
-                self._told = number
+            if (number, event.ts, event.id, event.event) not in earlier:
                 self._on_event(event)
