@@ -83,6 +83,27 @@ def test_check_tells_every_fault_and_exits_with_2(tmp_path: Path) -> None:
     assert "audio.volume" in done.stderr
 
 
+def test_check_and_doctor_tell_what_is_wrong_with_the_files_that_are_named(tmp_path: Path, broker: Broker) -> None:
+    (tmp_path / "own.yaml").write_text("- {say: SQL}")
+    (tmp_path / "blocked.txt").write_bytes(b"\xff")
+    settings = config(
+        tmp_path,
+        mqtt={"host": broker.host, "port": broker.port},
+        audio={"device": "silent"},
+        engine={"kind": "espeak"},
+        text={"pronunciations": str(tmp_path / "own.yaml")},
+        policies={"blocked": {"file": str(tmp_path / "blocked.txt")}},
+    )
+    done = ishowtts("check", "--config", settings)
+    assert done.returncode == 2
+    assert "state_dir:" in done.stdout, "what is in force is shown all the same"
+    words, pronunciations = done.stderr.splitlines()
+    assert "blocked.txt: is not UTF-8" in words
+    assert "own.yaml, line 1: needs `as`" in pronunciations
+    found = json.loads(ishowtts("doctor", "--json", "--config", settings).stdout)
+    assert [finding["detail"] for finding in found if finding["verdict"] == "fault"] == [words, pronunciations]
+
+
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
     done = ishowtts("check", "--config", tmp_path / "none.yaml")
     assert (done.returncode, "cannot be read" in done.stderr) == (2, True)
