@@ -40,6 +40,7 @@ def test_say_prints_the_outcome_and_history_remembers_it(appliance: Appliance, m
     (entry,) = json.loads(history.stdout)
     assert (entry["outcome"], entry["data"]["engine"]) == ("finished", "espeak")
     table = ishowtts("history", "--config", appliance.config_file)
+    assert entry["ts"][:19].replace("T", " ") in table.stdout, "when it was stands there in full"
     assert r"\x1b[31m" in table.stdout, "a publisher's text cannot drive the terminal"
 
 
@@ -65,6 +66,25 @@ def test_say_without_an_appliance_names_it(tmp_path: Path, broker: Broker) -> No
     said = ishowtts("say", "hello", "--wait", "1", "--config", settings)
     assert said.returncode == 1
     assert "ishowtts/nobody" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("say", "hello", "--wait", "nan"), 2, "'nan' is no number of seconds"),
+        (("say", "hello", "--wait", "inf"), 2, "'inf' is no number of seconds"),
+        (("say", "--wait", "hello"), 2, "the text goes before --wait"),
+        (("say", "caf\udce9"), 1, "the text is not UTF-8"),
+        (("history", "-n", "9" * 30), 2, "is no whole number from 1"),
+        (("history", "-n", "0"), 2, "is no whole number from 1"),
+    ],
+)
+def test_arguments_that_cannot_be_are_one_sentence(
+    tmp_path: Path, arguments: tuple[str, ...], status: int, says: str
+) -> None:
+    done = ishowtts(*arguments, "--config", config(tmp_path))
+    assert (done.returncode, done.stdout) == (status, "")
+    assert says in done.stderr
 
 
 def test_check_prints_what_is_in_force_and_no_secret(tmp_path: Path) -> None:
