@@ -40,6 +40,7 @@ def test_say_prints_the_outcome_and_history_remembers_it(appliance: Appliance, m
     (entry,) = json.loads(history.stdout)
     assert (entry["outcome"], entry["data"]["engine"]) == ("finished", "espeak")
     table = ishowtts("history", "--config", appliance.config_file)
+    assert entry["ts"][:19].replace("T", " ") in table.stdout, "when it was stands there in full"
     assert r"\x1b[31m" in table.stdout, "a publisher's text cannot drive the terminal"
 
 
@@ -67,6 +68,25 @@ def test_say_without_an_appliance_names_it(tmp_path: Path, broker: Broker) -> No
     assert "ishowtts/nobody" in said.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("say", "hello", "--wait", "nan"), 2, "'nan' is no number of seconds"),
+        (("say", "hello", "--wait", "inf"), 2, "'inf' is no number of seconds"),
+        (("say", "--wait", "hello"), 2, "the text goes before --wait"),
+        (("say", "caf\udce9"), 1, "the text is not UTF-8"),
+        (("history", "-n", "9" * 30), 2, "is no whole number from 1"),
+        (("history", "-n", "0"), 2, "is no whole number from 1"),
+    ],
+)
+def test_arguments_that_cannot_be_are_one_sentence(
+    tmp_path: Path, arguments: tuple[str, ...], status: int, says: str
+) -> None:
+    done = ishowtts(*arguments, "--config", config(tmp_path))
+    assert (done.returncode, done.stdout) == (status, "")
+    assert says in done.stderr
+
+
 def test_check_prints_what_is_in_force_and_no_secret(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("s3cret\n")
     mqtt = {"username": "anna", "password_file": str(tmp_path / "password")}
@@ -81,6 +101,27 @@ def test_check_tells_every_fault_and_exits_with_2(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "did you mean 'audio'" in done.stderr
     assert "audio.volume" in done.stderr
+
+
+def test_check_and_doctor_tell_what_is_wrong_with_the_files_that_are_named(tmp_path: Path, broker: Broker) -> None:
+    (tmp_path / "own.yaml").write_text("- {say: SQL}")
+    (tmp_path / "blocked.txt").write_bytes(b"\xff")
+    settings = config(
+        tmp_path,
+        mqtt={"host": broker.host, "port": broker.port},
+        audio={"device": "silent"},
+        engine={"kind": "espeak"},
+        text={"pronunciations": str(tmp_path / "own.yaml")},
+        policies={"blocked": {"file": str(tmp_path / "blocked.txt")}},
+    )
+    done = ishowtts("check", "--config", settings)
+    assert done.returncode == 2
+    assert "state_dir:" in done.stdout, "what is in force is shown all the same"
+    words, pronunciations = done.stderr.splitlines()
+    assert "blocked.txt: is not UTF-8" in words
+    assert "own.yaml, line 1: needs `as`" in pronunciations
+    found = json.loads(ishowtts("doctor", "--json", "--config", settings).stdout)
+    assert [finding["detail"] for finding in found if finding["verdict"] == "fault"] == [words, pronunciations]
 
 
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:

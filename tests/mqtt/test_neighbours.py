@@ -125,6 +125,14 @@ def test_who_was_away_stays_away_when_the_broker_comes_back(root: Neighbours, cl
     assert root.wait_s() == 0
 
 
+def test_a_broker_that_comes_back_is_no_sign_of_life_of_a_stranger(root: Neighbours) -> None:
+    for _ in range(3):
+        found(root, info(GREATER))
+        assert root.wait_s() == 12.5
+        assert "it is given time" in root.trouble
+        root.lost()
+
+
 @pytest.mark.parametrize("protocol", [5, 4])
 def test_a_link_waits_for_a_silent_stranger_and_then_goes_ahead(
     make_link, mqtt_client: Client, caplog: pytest.LogCaptureFixture, protocol: int

@@ -6,7 +6,8 @@ import argparse
 
 import yaml
 
-from ishowtts.cli.common import Commands, print_json, read_config, root_topic
+from ishowtts.cli.common import Commands, faults_of_files, print_json, read_config, root_topic
+from ishowtts.errors import ConfigError
 from ishowtts.service import lead
 
 
@@ -18,7 +19,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 where it is right; a ConfigError ends in 2."""
+    """0 where it is right, with the files that it names; a ConfigError ends in 2."""
     settings = read_config(arguments)
     in_force = settings.model_dump(mode="json")
     # A URL-like user name apart, the only secret is in the password file, which is named and never read here.
@@ -30,4 +31,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(yaml.safe_dump(in_force, sort_keys=False, allow_unicode=True), end="")
         for name, value in derived.items():
             print(f"# {name}: {value}")
+    if faults := faults_of_files(settings):
+        raise ConfigError(list(faults))
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from ishowtts import config
 from ishowtts.board.pick import pick
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.errors import EngineError
+from ishowtts.service.house_rules import HouseRules
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -31,6 +33,12 @@ def read_config(arguments: argparse.Namespace) -> Config:
 def root_topic(settings: Config) -> str:
     """Where the appliance of this configuration lives."""
     return settings.root_topic(pick(settings.board.source, settings.board.sysfs_root).identity().serial)
+
+
+def faults_of_files(settings: Config) -> tuple[str, ...]:
+    """What is wrong with the files of blocked words and of pronunciations, a sentence for each."""
+    logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the caller tells them, once
+    return HouseRules(settings, voices=tuple, language_of=lambda _: None).troubles
 
 
 def print_json(data: Any) -> None:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ishowtts.board.pick import pick
-from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.cli.common import Commands, faults_of_files, print_json, read_config
 from ishowtts.config import Config
 from ishowtts.errors import IShowError
 from ishowtts.mqtt.client import Client
@@ -73,6 +73,7 @@ def examine(settings: Config) -> Iterator[Finding]:
         "spare voice": _spare,
         "voices": _voices,
         "sound": _sound,
+        "text": _text,
         "broker": _broker,
         "folders": _folders,
     }
@@ -160,6 +161,15 @@ def _sound(settings: Config) -> Iterator[Finding]:
         chosen.speaker.open(24_000)
         chosen.speaker.close()
     yield Finding("sound", "ok", f"{chosen.speaker.name}: {chosen.why}")
+
+
+def _text(settings: Config) -> Iterator[Finding]:
+    faults = faults_of_files(settings)
+    for fault in faults:
+        yield Finding("text", "fault", fault, "mend that file; the daemon takes it up by itself")
+    named = [str(path) for path in (settings.text.pronunciations, settings.policies.blocked.file) if path]
+    if named and not faults:
+        yield Finding("text", "ok", ", ".join(named))
 
 
 def _broker(settings: Config) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import asdict
 
 from rich.console import Console
@@ -16,23 +17,33 @@ from ishowtts.inbox import read_history
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser("history", parents=[common], help="the last lines and their outcomes")
-    parser.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="how many (default: 20)")
+    parser.add_argument("-n", "--lines", type=_lines, default=20, metavar="N", help="how many (default: 20)")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=run)
+
+
+def _lines(written: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", written) or int(written) == 0:
+        raise argparse.ArgumentTypeError(f"{written!r} is no whole number from 1 to 999999999")
+    return int(written)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Newest last, as in a log."""
     settings = read_config(arguments)
-    entries = read_history(settings.state_dir / "inbox.sqlite", max(1, arguments.lines))[::-1]
+    entries = read_history(settings.state_dir / "inbox.sqlite", arguments.lines)[::-1]
     if arguments.json:
         print_json([asdict(entry) for entry in entries])
         return 0
-    table = Table("when", "outcome", "audio s", "RTF", "engine", "text", "why", box=None)
+    table = Table(box=None)
+    for title in ("when (UTC)", "outcome", "audio s", "RTF", "engine"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("text", overflow="fold")
+    table.add_column("why", overflow="fold")
     for entry in entries:
         data = entry.data or {}
         table.add_row(
-            entry.ts,
+            entry.ts[:19].replace("T", " "),
             entry.outcome or "waits",
             _number(data.get("audio_s"), 2),
             _number(data.get("rtf"), 3),

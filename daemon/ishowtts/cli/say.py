@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import uuid
 from typing import Any
 
 from ishowtts.cli.common import Commands, print_json, read_config, root_topic, visible, why
 from ishowtts.config import Config
-from ishowtts.errors import BrokerError
+from ishowtts.errors import BrokerError, LineRejected
 from ishowtts.mqtt.client import Client
 from ishowtts.service import connect
-from ishowtts.speech import Outcome
+from ishowtts.speech import Outcome, Reason
 
+_LONGEST_WAIT_S = 86_400
 _FINAL = {outcome.value for outcome in Outcome} | {"duplicate"}
 
 
@@ -25,7 +27,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--priority", choices=["low", "normal", "high", "urgent"], default="normal")
     parser.add_argument(
         "--wait",
-        type=float,
+        type=_seconds,
         nargs="?",
         const=60.0,
         default=60.0,
@@ -36,10 +38,24 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=run)
 
 
+def _seconds(written: str) -> float:
+    try:
+        seconds = float(written)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_WAIT_S:
+        raise argparse.ArgumentTypeError(
+            f"{written!r} is no number of seconds from 0 to {_LONGEST_WAIT_S}; the text goes before --wait"
+        )
+    return seconds
+
+
 def run(arguments: argparse.Namespace) -> int:
     """0 where the line was finished."""
     settings = read_config(arguments)
-    text = sys.stdin.read() if arguments.text == "-" else arguments.text
+    text = sys.stdin.read() if arguments.text == "-" else arguments.text  # bytes that are no text are surrogates
+    if re.search("[\ud800-\udfff]", text):
+        raise LineRejected(Reason.BAD_UTF8, "the text is not UTF-8; save or type it as UTF-8")
     line: dict[str, Any] = {"id": uuid.uuid4().hex, "text": text}
     if arguments.voice:
         line["voice"] = arguments.voice

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ishowtts.config.section import Section
 
@@ -27,10 +27,12 @@ def _merged(template: str) -> str:
     return _only(template, "text", "count")
 
 
-def _time_of_day(time: str | None) -> str | None:
-    if time is not None and not re.fullmatch(r"(?:[01]?[0-9]|2[0-3]):[0-5][0-9]", time):
+def _time_of_day(time: object) -> str | None:
+    if time is None:
+        return None
+    if not isinstance(time, str) or not re.fullmatch(r"(?:[01]?[0-9]|2[0-3]):[0-5][0-9]", time):
         raise ValueError('must be a local time from "00:00" to "23:59", as in "22:00"')
-    return None if time is None else time.zfill(5)
+    return time.zfill(5)
 
 
 def _pronounceable(text: str) -> str:
@@ -64,8 +66,8 @@ class Blocked(Section):
 class QuietHours(Section):
     """When `low` and `normal` lines wait, or are spoken at a lower volume; local time."""
 
-    from_: Annotated[str | None, AfterValidator(_time_of_day)] = Field(None, alias="from")
-    to: Annotated[str | None, AfterValidator(_time_of_day)] = None
+    from_: Annotated[str | None, BeforeValidator(_time_of_day)] = Field(None, alias="from")
+    to: Annotated[str | None, BeforeValidator(_time_of_day)] = None
     action: Literal["wait", "quieter"] = "wait"
     volume: int = Field(30, ge=0, le=100)
 

@@ -14,6 +14,16 @@ from ishowtts.config.schema import Config, why
 from ishowtts.errors import ConfigError
 
 _MAX_CONFIG_BYTES = 1 << 20
+_WHOLE, _NUMBER, _FLAG = "must be a whole number", "must be a number", "must be true or false"
+_SECTION = "must be a section with keys of its own, as in config/ishowtts.yaml"
+_KINDS = {
+    "bool_parsing": _FLAG, "bool_type": _FLAG, "int_parsing": _WHOLE, "int_type": _WHOLE, "int_from_float": _WHOLE,
+    "float_parsing": _NUMBER, "float_type": _NUMBER, "finite_number": "must be a finite number",
+    "string_type": "must be text; put it into quotes", "path_type": "must be a path",
+    "list_type": "must be a list, as in [one, two]", "dict_type": "must be names with values, as in {bob: anna}",
+    "model_type": _SECTION, "model_attributes_type": _SECTION,
+}  # fmt: skip
+_PYDANTIC = re.compile(r"^(?:Input|String|List|Dictionary) should (be|have)")
 
 
 class _Loader(yaml.SafeLoader):
@@ -113,14 +123,23 @@ def _sentences(error: ValidationError, source: str, lines: Lines) -> list[str]:
         if fault["type"] == "extra_forbidden":
             what = f"unknown key{_did_you_mean(path)}"
         else:
-            message = fault["msg"].removeprefix("Value error, ")
-            what = message[0].lower() + message[1:]
+            what = _KINDS.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
+            what = _PYDANTIC.sub(lambda match: f"must {match[1]}", what)
+            if fault["input"] is None:
+                what = what.removesuffix("; put it into quotes")
             if not isinstance(fault["input"], dict):
-                what += f" (got {str(fault['input'])[:80]!r})"
+                what += f" (got {_as_written(fault['input'])})"
         sentence = f"{source}:{line}: {_dotted(path) or 'the file'}: {what}"
         if (line, sentence) not in sentences:
             sentences.append((line, sentence))
     return [sentence for _, sentence in sorted(sentences)]
+
+
+def _as_written(value: Any) -> str:
+    """As YAML has it, in short."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return repr(value[:80]) if isinstance(value, str) else str(value)[:80]
 
 
 def _did_you_mean(path: tuple[str | int, ...]) -> str:

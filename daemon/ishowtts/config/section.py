@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
 _NUMBERS = (int, float, int | None, float | None)
+_PATHS = (Path, Path | None)
 
 
 class Section(BaseModel):
     """Frozen; an unknown key is a fault."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True, serialize_by_alias=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -22,8 +26,10 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _a_bool_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _what_only_looks_right(cls, value: Any, info: ValidationInfo) -> Any:
         annotation = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and annotation in _NUMBERS:
             raise ValueError("must be a number, not true or false")
+        if value == "" and annotation in _PATHS:
+            raise ValueError("must be a path" + (", or null for none" if annotation in _PATHS[1:] else ""))
         return value

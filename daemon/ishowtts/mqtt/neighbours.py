@@ -101,6 +101,7 @@ class Neighbours:
         self._view = View.BLIND
         self._found: Stranger | None = None  # in the retained info, before the subscription stood
         self._stranger: Stranger | None = None  # whom we watch, or keep away from
+        self._lived = False  # that stranger has shown it
         self._until_s = 0.0
 
     def lost(self) -> None:
@@ -123,7 +124,7 @@ class Neighbours:
                 self._view = View.CLEAR
                 return Advice.NOTHING
             # Whoever lived when we lost the broker may be slower to find it again than we are.
-            lived = known is not None and known.instance == stranger.instance
+            lived = self._lived and known is not None and known.instance == stranger.instance
             patience = self._patience.after_life if lived else self._patience.after_info
             self._watch(View.AWAY if lived else View.WATCHING, stranger, patience(stranger))
             return Advice.NOTHING
@@ -167,7 +168,7 @@ class Neighbours:
             )
 
     def _watch(self, view: View, stranger: Stranger, wait_s: float) -> None:
-        self._view, self._stranger = view, stranger
+        self._view, self._stranger, self._lived = view, stranger, view is View.AWAY
         self._until_s = self._clock() + wait_s
 
     def _contend(self, stranger: Stranger) -> Advice:

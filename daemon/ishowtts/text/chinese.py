@@ -74,7 +74,13 @@ def _named(match: re.Match[str], _: Read) -> str:
 
 
 def _money(match: re.Match[str], _: Read) -> str:
-    return f"{match['number'].replace(',', '')}{match['multiple'] or ''}{_CURRENCIES[match['currency']]}"
+    return f"{_short(match['number'])}{match['multiple'] or ''}{_CURRENCIES[match['currency']]}"
+
+
+def _short(number: str) -> str:
+    """Nobody says the zeros of 4.80 or 1,299.00."""
+    whole, _, rest = number.replace(",", "").partition(".")
+    return f"{whole}.{rest.rstrip('0')}" if rest.rstrip("0") else whole
 
 
 def _measure(match: re.Match[str], _: Read) -> str:
@@ -114,7 +120,11 @@ _RULES: tuple[Rule, ...] = (
     rule(rf"(?<![\d.])(?P<number>{NUMBER})(?P<multiple>) ?(?P<currency>{_CURRENCY})", _money),
     rule(rf"(?P<number>{NUMBER}) ?(?P<unit>{_UNIT})(?:/(?P<per>{'|'.join(_PER)}))?(?![A-Za-z0-9])", _measure),
     rule(rf"({NUMBER})‰", r"千分之\1"),
+    rule(rf"({NUMBER})(?=元)", lambda match, _: _short(match[1])),
+    rule(rf"({NUMBER})元/(公斤|千克|平方米|小时|分钟|[一-鿿])", r"每\2\1元"),
     rule(r"(?<!\d)2(?=[点倍](?!\d))", "两"),
+    rule(r"第2(?![\d.])", "第二"),  # the grammar has 第两名, and 二台
+    rule(r"(?<![\d.])2(?=[台份包间部项晚栋次](?!方))", "两"),
     rule(r"(?<![\d.:/-])(\d{1,2})\.(\d{1,2})(?![\d.%])", _decimal),
     # Signs
     rule(r"(?<=\d) ?[x×*] ?(?=\d)", "乘"),

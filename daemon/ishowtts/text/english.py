@@ -29,6 +29,7 @@ _CLOCK = r"\d{1,2}(?::\d\d)?(?: ?[ap]m\b| ?[ap]\.m\.)"
 _YEAR = r"(?:,? (?P<year>\d{4})(?!\w|[:.,]\d))?"
 _HALF = r"(?: ?(?P<half>[ap]\.m\.|[ap]m(?!\w)))"
 _MULTIPLE = r"(?: ?(?P<multiple>thousand|million|billion|trillion|mn|bn|[KkMB])(?!\w))?"
+_PLACE = "seats?|gate|row|room|platform|track|stand|bay|flat|apartment|unit|bus|line|door|building|hall|terminal"
 _LIKE_YEARS = re.compile(r"1[1-9]\d\d|20\d\d")  # 1500 people are as well fifteen hundred
 
 
@@ -184,11 +185,18 @@ def _decade(match: re.Match[str], read: Read) -> str:
     century, tens = match["century"], match["tens"]
     if tens == "0":
         return f"{read(century)} hundreds" if century[-1] != "0" else f"{read(str(int(century) // 10))} thousands"
-    return f"{read(century)} {_tens(f'{tens}0', read)}"
+    return f"{read(century)} {_several(read(f'{tens}0'))}"
 
 
-def _tens(tens: str, read: Read) -> str:
-    return "tens" if tens == "10" else f"{read(tens)[:-1]}ies"
+def _several(number: str) -> str:
+    """The under-16s, the 20s."""
+    return f"{number[:-1]}ies" if number.endswith("y") else f"{number}{'es' if number.endswith('x') else 's'}"
+
+
+def _lap(match: re.Match[str], read: Read) -> str:
+    minutes, (seconds, _, rest) = int(match[1]), match[2].partition(".")
+    said = f"{read(str(minutes))} minute{'' if minutes == 1 else 's'} "
+    return f"{said}{read(str(int(seconds)))} point {_one_by_one(rest)} seconds"
 
 
 def _last_number(match: re.Match[str], read: Read) -> str:
@@ -214,14 +222,14 @@ def _said(word: str) -> Rule:
 _RULES: tuple[Rule, ...] = (
     Rule(ADDRESS, _address),
     *(rule(rf"(?<![A-Za-z0-9]){form}(?!\w)", said) for form, said in ABBREVIATIONS.items()),
-    *(rule(rf"(?<!\w){re.escape(form)}(?= (?:[A-Z]|and M))", said) for form, said in TITLES.items()),
+    *(rule(rf"(?<!\w){re.escape(form)}(?= (?:[A-Z]|and M|& M))", said) for form, said in TITLES.items()),
     *(rule(rf"(?<!\w){re.escape(form)} ?(?=\d)", f"{said} ") for form, said in BEFORE_NUMBERS.items()),
     rule(r"(?<!\w)([A-Za-z]*[A-Za-z])\+\+(?!\w)", r"\1 plus plus"),
     rule(r"(?<!\w)([A-Za-z])\+\+(?=\d)", r"\1 plus plus "),
     rule(r"(?<!\w)([CF])#(?!\w)", r"\1 sharp"),
     rule(r"(?<![\w&])#(?=\d)", "number "),
     rule(r"(?<![\w&])#(?=[A-Za-z])", "hashtag "),
-    rule(r"(?<!\w)@(?=[A-Za-z0-9])", "at "),
+    rule(r"(?<!\w)@ ?(?=[A-Za-z0-9])", "at "),
     rule(
         r"\b(Chapter|Part|Act|Volume|Book|Phase|Section|World War|Type|Level) ([IVX]{1,5})\b",
         lambda match, _: f"{match[1]} {ROMAN.index(match[2]) + 1}" if match[2] in ROMAN else match[0],
@@ -259,6 +267,10 @@ _RULES: tuple[Rule, ...] = (
         r"\1 to ",
     ),
     # Time
+    rule(r"(?<![\w:.])(\d{1,2}):([0-5]\d\.\d{1,3})(?![\d:]|\.\d)", _lap),
+    rule(r"(?<![\w.,])(\d{1,3})h ?([0-5]?\d)(?:m|min)(?!\w)", r"\1 h \2 min"),
+    rule(r"(?<![\w.,])(\d{1,3})(?:m|min) ?([0-5]?\d)s(?!\w)", r"\1 min \2 s"),
+    rule(r"(?<=\d) ?(min|mins|sec|hr|hrs)\.(?=,? [a-z])", r" \1"),
     rule(
         r"(?<![\w:.])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<second>:\d\d)?(?! ?%|[\d:]|\.\d)" + _HALF + "?",
         _time,
@@ -268,9 +280,11 @@ _RULES: tuple[Rule, ...] = (
     rule(r"(?<![\w:.])(\d{1,4}):(\d{1,4})(?![\d:])", r"\1 to \2"),
     # Quantities; a comma before cents is the custom where the euro is; decades first, that are no seconds
     rule(r"(?<![\w.,])(\d{1,9}),(\d\d)(?= ?€)|(?<=€)( ?\d{1,9}),(\d\d)(?![\d,])", _decimal_comma),
-    rule(r"(?<![\w.,])(\d{2,3})K(?!\w)", r"\1 thousand"),
+    rule(r"(?<![\w.,])(\d{2,3}|\d{1,3}\.\d{1,2})[Kk](?!\w)", r"\1 thousand"),
+    rule(rf"(?<!\w)({_PLACE}) (\d{{1,4}})A(?!\w)", r"\1 \2 A", re.IGNORECASE),  # no amps
+    rule(r"(?<=[A-Za-z]-)([1-9]\d)s(?!\w)", lambda match, read: _several(read(match[1]))),
     rule(r"(?<!\w)(?P<century>[1-9]\d)(?P<tens>\d)0s(?!\w)", _decade),
-    rule(r"(?:(?<=[Tt]he )|(?<!\w)['’])([2-9]0)s(?!\w)", lambda match, read: _tens(match[1], read)),
+    rule(r"(?:(?<=[Tt]he )|(?<!\w)['’])([2-9]0)s(?!\w)", lambda match, read: _several(read(match[1]))),
     rule(r"(?<![\w.,])(\d{1,3}(?: 000){1,4})(?!\w|[.,]\d)", lambda match, _: f"{int(match[1].replace(' ', '')):,}"),
     rule(
         rf"(?<![\w.,])(?P<number>{NUMBER})' ?(?P<inches>\d{{1,2}})(?:''|\"|″)",

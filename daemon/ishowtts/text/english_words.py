@@ -82,7 +82,8 @@ UNITS |= {unit[:-1] + power: UNITS[unit] for unit in list(UNITS) for mark, power
            if unit[-1] == mark}  # fmt: skip
 SPACED = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True) if unit not in GLUED_ONLY)
 GLUED = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True))
-PER = {"s": "second", "sec": "second", "min": "minute", "h": "hour", "hr": "hour", "day": "day", "kg": "kilogram"}
+PER = {"s": "second", "sec": "second", "min": "minute", "h": "hour", "hr": "hour", "day": "day", "kg": "kilogram",
+       "m³": "cubic meter", "m3": "cubic meter", "L": "liter", "l": "liter"}  # fmt: skip
 
 SIGNS = {".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", "?": "question mark", "=": "equals",
           "&": "and", "#": "hash", "%": "percent", ":": "colon", "+": "plus", "~": "tilde", ",": "comma"}  # fmt: skip

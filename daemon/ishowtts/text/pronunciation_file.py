@@ -41,7 +41,8 @@ class PronunciationFile:
         self._good = Pronunciations()
         self._fault: str | None = None
         self._stamp: object = ()
-        self._looked_at = -_LOOK_EVERY_S
+        self._looked_at = time.monotonic()
+        self._look()
 
     @property
     def fault(self) -> str | None:

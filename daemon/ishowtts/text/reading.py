@@ -39,7 +39,7 @@ class Reader:
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with the file of pronunciations, in one sentence; known once something was read."""
+        """What is wrong with the file of pronunciations, in one sentence."""
         return None if self._file is None else self._file.fault
 
     def warm(self) -> None:
