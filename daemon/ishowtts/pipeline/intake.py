@@ -81,10 +81,8 @@ class Intake(Rounds):
             settled(self._inbox.begin_session(session.name, session.resumed))
             self._waiting.popleft()[1]()
             return
-        grows = self._keeping is None
-        while grows and self._waiting and len(self._group) < _GROUP and isinstance(arrival := self._waiting[0][0], Arrival):
-            self._group.append((self._admitted(arrival), self._waiting.popleft()[1]))
         if self._keeping is None:
+            self._gather()
             self._keeping = self._inbox.accept([arrival for arrival, _ in self._group])
         try:
             settled(self._keeping)
@@ -97,6 +95,11 @@ class Intake(Rounds):
         group, self._group = self._group, []
         for _, ack in group:
             ack()
+
+    def _gather(self) -> None:
+        """Arrivals of one session to commit together, with those that the inbox refused before."""
+        while self._waiting and len(self._group) < _GROUP and isinstance(arrival := self._waiting[0][0], Arrival):
+            self._group.append((self._admitted(arrival), self._waiting.popleft()[1]))
 
     def _admitted(self, arrival: Arrival) -> Arrival:
         line = arrival.what
