@@ -56,7 +56,7 @@ def _number(low: float, high: float, above: bool = False) -> Check:
             and not (above and value == low)
         )
         if not fits:
-            span = f"above {low:g} and at most {high:g}" if above else f"from {low:g} to {high:g}"
+            span = f"above {low:g} and at most {high:.15g}" if above else f"from {low:g} to {high:.15g}"
             raise BadField(f"must be a number {span} (got {clip(value)})")
         return float(value)
 

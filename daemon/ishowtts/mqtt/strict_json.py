@@ -23,7 +23,7 @@ def loads(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise NotJson(f"{error.msg} at character {error.pos}") from error
+        raise NotJson(f"{error.msg.removesuffix(' at')} at character {error.pos}") from error
     except RecursionError as error:
         raise BadJson("nested too deeply") from error
     except BadJson:
