@@ -13,10 +13,10 @@ from support.endurance import Plan, endure
 @pytest.mark.parametrize(
     "plan",
     [
-        Plan(daemon_kills=8),
+        Plan(daemon_kills=8, every_s=1.5),
         Plan(broker_kills=4),
-        Plan(daemon_kills=5, broker_kills=3),
-        Plan(daemon_kills=5, broker_kills=3, protocol="3.1.1"),
+        Plan(daemon_kills=5, broker_kills=3, every_s=1.5),
+        Plan(daemon_kills=5, broker_kills=3, every_s=1.5, protocol="3.1.1"),
     ],
     ids=["daemon", "broker", "both", "both-3.1.1"],
 )
@@ -24,6 +24,7 @@ def test_each_text_has_one_row_and_one_outcome_over_every_kill(plan: Plan, tmp_p
     figures = endure(tmp_path, plan)
     assert figures.faults == {}, figures
     assert figures.kills_of_daemon == plan.daemon_kills
+    assert figures.kills_at_work >= plan.daemon_kills // 2, "most kills hit a daemon at work"
     assert figures.kills_of_broker == plan.broker_kills
     assert figures.published == plan.lines
     assert figures.heard_again <= plan.daemon_kills

@@ -25,6 +25,8 @@ from support.publisher import Publisher
 from support.quick import read_notes
 from support.waiting import eventually
 
+_START_S = 1.5  # about what a daemon takes to be connected
+_CONNECTED_WITHIN_S = 40.0
 _SAVED_WITHIN_S = 0.5  # a broker saves after every round of its loop: what is older than this is in its file
 
 
@@ -34,7 +36,8 @@ class Plan:
 
     Attributes:
         daemon_kills, broker_kills: how often each is ended with SIGKILL, and started again.
-        every_s: the longest time between a start and the next kill; the shortest is none.
+        every_s: the longest time between the daemon's connection and the next kill; the shortest is none. One kill in
+            four does not wait for the connection.
         sound_s: how long a line sounds. The shorter, the less often one is on the air at two kills, which fails it.
         protocol: 5 or "3.1.1".
     """
@@ -53,6 +56,7 @@ class Figures:
     """What came of it. Every count that should be 0 is a list of the texts it is about.
 
     Attributes:
+        kills_at_work: those of a daemon that had been connected; the others hit its start.
         republished: publishes beyond the first of a text, since the broker had not said that it has it.
         repeated: rows beyond the first of a text that its publisher published again: the broker had taken it before.
         lost: texts without a row.
@@ -72,6 +76,7 @@ class Figures:
     plan: dict[str, Any]
     seconds: float = 0.0
     kills_of_daemon: int = 0
+    kills_at_work: int = 0
     kills_of_broker: int = 0
     published: int = 0
     republished: int = 0
@@ -164,7 +169,7 @@ class _Killers:
         self._appliance, self._broker = appliance, broker
         self._error: BaseException | None = None
         self._gone: set[str] = set()
-        self._began_s = time.monotonic()
+        self._log_began = 0
         self._thread = threading.Thread(target=self._run, name="killers")
         self.progress = 0.0
 
@@ -183,20 +188,30 @@ class _Killers:
             raise self._error
 
     def _run(self) -> None:
-        whole_s, waited_s = sum(wait_s for wait_s, _ in self._moments) or 1.0, 0.0
         try:
-            for wait_s, victim in self._moments:
-                began_s = time.monotonic()
-                while (gone_s := time.monotonic() - began_s) < wait_s:
-                    self.progress = (waited_s + gone_s) / whole_s
-                    time.sleep(min(0.02, wait_s - gone_s))
-                waited_s += wait_s
+            for number, (wait_s, victim) in enumerate(self._moments):
+                self._await(number, wait_s, at_work=number % 4 != 3)
                 if self._chance.random() < 0.5:
                     self._aim()
                 self._kill[victim]()
         except BaseException as error:
             self._error = error
         self.progress = 1.0
+
+    def _await(self, number: int, wait_s: float, *, at_work: bool) -> None:
+        """The moment of a kill: counted from when the daemon is connected, or from now."""
+        began_s = time.monotonic()
+        ends_s = None if at_work else began_s + wait_s
+        while ends_s is None or time.monotonic() < ends_s:
+            gone_s = time.monotonic() - began_s
+            if ends_s is None and (self._at_work() or gone_s > _CONNECTED_WITHIN_S):
+                ends_s = time.monotonic() + wait_s
+            self.progress = (number + min(1.0, gone_s / (wait_s + _START_S))) / len(self._moments)
+            time.sleep(0.03)
+
+    def _at_work(self) -> bool:
+        """Whether the daemon has been connected since its start."""
+        return "connected to the broker" in self._appliance.log[self._log_began :]
 
     def _aim(self) -> None:
         """Wait until a line has just been published: it is between the broker, the inbox and its acknowledgement."""
@@ -206,7 +221,9 @@ class _Killers:
         time.sleep(self._chance.uniform(0, 0.01))
 
     def _kill_daemon(self) -> None:
+        self._out.kills_at_work += self._at_work()
         self._appliance.stop(SIGKILL)
+        self._log_began = len(self._appliance.log)
         self._out.kills_of_daemon += 1
         time.sleep(self._chance.uniform(0, 0.3))
         self._appliance.start()
