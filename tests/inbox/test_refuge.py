@@ -273,6 +273,16 @@ def test_after_crash_holds_for_a_file_that_comes_late(
     house.inbox.close()
 
 
+def test_what_is_in_memory_reaches_a_file_that_is_good_again_by_the_end(
+    house_away: Callable[..., tuple[House, Path]],
+) -> None:
+    house, lock = house_away("a")
+    house.inbox.accept([Line("b", "hello")])
+    lock.rmdir()
+    house.restart()
+    assert [house.inbox.take().line.id for _ in range(2)] == ["a", "b"]
+
+
 def test_lines_of_the_file_come_before_those_that_waited_in_memory(
     build_house: Callable[..., House], small_disk: Path, quick_return: None
 ) -> None:
