@@ -145,6 +145,24 @@ def test_a_line_that_cannot_be_read_back_fails_alone(house: House, details: str)
     assert house.events()[-1] == ("a", "failed")
 
 
+def test_a_row_that_damage_left_empty_costs_no_other(house: House) -> None:
+    house.inbox.accept([Line(name, "hello") for name in ("a", "b", "c")])
+    house.inbox.close()
+    with closing(sqlite3.connect(house.path)) as other, other:
+        other.execute("PRAGMA writable_schema = ON")
+        other.execute("UPDATE sqlite_schema SET sql = replace(sql, 'ts TEXT NOT NULL', 'ts TEXT')")
+    with closing(sqlite3.connect(house.path)) as other, other:
+        other.execute("UPDATE outbox SET ts = NULL WHERE id = 'b'")
+        other.execute("UPDATE lines SET ts = NULL WHERE id = 'c'")
+    with closing(sqlite3.connect(house.path)) as other, other:
+        other.execute("PRAGMA writable_schema = ON")
+        other.execute("UPDATE sqlite_schema SET sql = replace(sql, 'ts TEXT', 'ts TEXT NOT NULL')")
+    house.open()
+    assert "damaged" in house.inbox.trouble
+    assert [house.inbox.take().line.id for _ in range(2)] == ["a", "b"]
+    assert [event.id for _, event in house.inbox.unsent()] == ["a", "c"]
+
+
 @pytest.fixture
 def house_away(build_house: Callable[..., House], tmp_path: Path) -> Iterator[Callable[..., tuple[House, Path]]]:
     """`house_away(*ids)`: what came before is in a file that cannot be opened until a folder is removed."""
