@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -161,6 +162,24 @@ def test_a_row_that_damage_left_empty_costs_no_other(house: House) -> None:
     assert "damaged" in house.inbox.trouble
     assert [house.inbox.take().line.id for _ in range(2)] == ["a", "b"]
     assert [event.id for _, event in house.inbox.unsent()] == ["a", "c"]
+
+
+def test_a_folder_removed_under_the_daemon_is_noticed_and_used_again_once_it_is_there(
+    house: House, quick_return: None
+) -> None:
+    house.inbox.accept([Line("a", "hello")])
+    spoken = house.inbox.take()
+    shutil.rmtree(house.path.parent)
+    house.inbox.accept([Line("b", "hello")])
+    assert not house.inbox.durable
+    assert "removed under the daemon" in house.inbox.trouble
+    house.path.parent.mkdir()
+    house.inbox.finish(spoken.seq, Outcome.FINISHED, {})
+    eventually(lambda: house.inbox.durable, "the return to the disk")
+    house.restart()
+    assert house.inbox.take().line.id == "b"
+    assert house.inbox.take() is None
+    assert house.events() == [("a", "accepted"), ("b", "accepted"), ("a", "finished")]
 
 
 @pytest.fixture
