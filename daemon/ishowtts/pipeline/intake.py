@@ -81,10 +81,9 @@ class Intake(Rounds):
             settled(self._inbox.begin_session(session.name, session.resumed))
             self._waiting.popleft()[1]()
             return
-        grows = self._keeping is None
-        while grows and self._waiting and len(self._group) < _GROUP and isinstance(arrival := self._waiting[0][0], Arrival):
-            self._group.append((self._admitted(arrival), self._waiting.popleft()[1]))
         if self._keeping is None:
+            while self._waiting and len(self._group) < _GROUP and isinstance(one := self._waiting[0][0], Arrival):
+                self._group.append((self._admitted(one), self._waiting.popleft()[1]))
             self._keeping = self._inbox.accept([arrival for arrival, _ in self._group])
         try:
             settled(self._keeping)
