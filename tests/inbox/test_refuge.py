@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -145,6 +146,42 @@ def test_a_line_that_cannot_be_read_back_fails_alone(house: House, details: str)
     assert house.events()[-1] == ("a", "failed")
 
 
+def test_a_row_that_damage_left_empty_costs_no_other(house: House) -> None:
+    house.inbox.accept([Line(name, "hello") for name in ("a", "b", "c")])
+    house.inbox.close()
+    with closing(sqlite3.connect(house.path)) as other, other:
+        other.execute("PRAGMA writable_schema = ON")
+        other.execute("UPDATE sqlite_schema SET sql = replace(sql, 'ts TEXT NOT NULL', 'ts TEXT')")
+    with closing(sqlite3.connect(house.path)) as other, other:
+        other.execute("UPDATE outbox SET ts = NULL WHERE id = 'b'")
+        other.execute("UPDATE lines SET ts = NULL WHERE id = 'c'")
+    with closing(sqlite3.connect(house.path)) as other, other:
+        other.execute("PRAGMA writable_schema = ON")
+        other.execute("UPDATE sqlite_schema SET sql = replace(sql, 'ts TEXT', 'ts TEXT NOT NULL')")
+    house.open()
+    assert "damaged" in house.inbox.trouble
+    assert [house.inbox.take().line.id for _ in range(2)] == ["a", "b"]
+    assert [event.id for _, event in house.inbox.unsent()] == ["a", "c"]
+
+
+def test_a_folder_removed_under_the_daemon_is_noticed_and_used_again_once_it_is_there(
+    house: House, quick_return: None
+) -> None:
+    house.inbox.accept([Line("a", "hello")])
+    spoken = house.inbox.take()
+    shutil.rmtree(house.path.parent)
+    house.inbox.accept([Line("b", "hello")])
+    assert not house.inbox.durable
+    assert "removed under the daemon" in house.inbox.trouble
+    house.path.parent.mkdir()
+    house.inbox.finish(spoken.seq, Outcome.FINISHED, {})
+    eventually(lambda: house.inbox.durable, "the return to the disk")
+    house.restart()
+    assert house.inbox.take().line.id == "b"
+    assert house.inbox.take() is None
+    assert house.events() == [("a", "accepted"), ("b", "accepted"), ("a", "finished")]
+
+
 @pytest.fixture
 def house_away(build_house: Callable[..., House], tmp_path: Path) -> Iterator[Callable[..., tuple[House, Path]]]:
     """`house_away(*ids)`: what came before is in a file that cannot be opened until a folder is removed."""
@@ -271,6 +308,16 @@ def test_after_crash_holds_for_a_file_that_comes_late(
     assert house.inbox.take() is None
     assert house.events()[-1] == ("a", "failed")
     house.inbox.close()
+
+
+def test_what_is_in_memory_reaches_a_file_that_is_good_again_by_the_end(
+    house_away: Callable[..., tuple[House, Path]],
+) -> None:
+    house, lock = house_away("a")
+    house.inbox.accept([Line("b", "hello")])
+    lock.rmdir()
+    house.restart()
+    assert [house.inbox.take().line.id for _ in range(2)] == ["a", "b"]
 
 
 def test_lines_of_the_file_come_before_those_that_waited_in_memory(

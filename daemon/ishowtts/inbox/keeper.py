@@ -16,6 +16,8 @@ from ishowtts.inbox.moving import append_live, copy_live, replace_live
 from ishowtts.inbox.store import (
     Damaged,
     InUse,
+    Removed,
+    file_id,
     lock,
     open_file,
     open_memory,
@@ -50,6 +52,7 @@ class Keeper:
         self._guard: int | None = None
         self._copied = False  # whether the file still holds what the memory began with
         self._return_at = 0.0
+        self._file_id = (0, 0)  # while `durable`
         self.durable = False
         self.trouble: str | None = None
         if path is None:
@@ -71,6 +74,8 @@ class Keeper:
             durable: have it on disk, and all that was committed before; else it may be lost in a power cut.
         """
         connection = self.connection
+        if self._path is not None and self.durable and file_id(self._path) != self._file_id:
+            raise Removed(f"another file stands where the inbox {self._path} was: start the daemon anew")
         with translated(self._path):
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
@@ -107,8 +112,10 @@ class Keeper:
             raise error
         old = self.connection
         if not (isinstance(error, Damaged) and self._start_afresh(self._path, old, error)):
-            self._go_to_memory(error, copied=not isinstance(error, Damaged))
+            self._go_to_memory(error, copied=not isinstance(error, (Damaged, Removed)))
             _fill(self.connection, old)
+        if isinstance(error, Removed):
+            self._let_go()  # the lock stood beside it
         log.error("%s", self.trouble)
         with suppress(sqlite3.Error):
             old.close()
@@ -147,6 +154,9 @@ class Keeper:
         """Close the file and let go of its lock."""
         with suppress(sqlite3.Error):
             self.connection.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._guard is not None:
             os.close(self._guard)
             self._guard = None
@@ -168,6 +178,7 @@ class Keeper:
             self.connection = open_file(path)
         except Damaged as damage:
             self._replace(path, damage, None)
+        self._file_id = file_id(path)
         self.durable = True
 
     def _start_afresh(self, path: Path, old: sqlite3.Connection, damage: Damaged) -> bool:
@@ -192,7 +203,7 @@ class Keeper:
         except BaseException:
             fresh.close()
             raise
-        self.connection = fresh
+        self.connection, self._file_id = fresh, file_id(path)
         self.trouble = f"{damage}. It is now {aside}; a fresh one holds what could be read of it"
 
     def _go_to_memory(self, error: InboxError, *, copied: bool) -> None:

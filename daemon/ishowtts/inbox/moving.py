@@ -63,10 +63,11 @@ def _copy(table: str, rows: Sequence[sqlite3.Row], target: sqlite3.Connection, w
         values = {name: value for name, value in zip(row.keys(), row, strict=True) if name in known}
         values.pop(without, None)
         marks = ", ".join("?" * len(values))
-        target.execute(
-            f"INSERT OR REPLACE INTO {table} ({', '.join(values)}) VALUES ({marks})",  # noqa: S608  checked above
-            list(values.values()),
-        )
+        with suppress(sqlite3.IntegrityError):  # damage can leave a row without what each must have: only that one goes
+            target.execute(
+                f"INSERT OR REPLACE INTO {table} ({', '.join(values)}) VALUES ({marks})",  # noqa: S608  checked above
+                list(values.values()),
+            )
 
 
 def _readable_lines(source: sqlite3.Connection) -> list[sqlite3.Row]:

@@ -53,6 +53,24 @@ class Damaged(InboxError):
     """What the file holds is of no use to this version of the program."""
 
 
+class Removed(InboxError):
+    """The file was taken away under the daemon, which SQLite does not notice: it writes where nobody can read."""
+
+
+def file_id(path: Path) -> tuple[int, int]:
+    """What tells the file at `path` from any other, earlier or later.
+
+    Raises:
+        Removed: there is none.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        mend = "make its folder again, or start the daemon anew"
+        raise Removed(f"the inbox {path} was removed under the daemon ({error.strerror}): {mend}") from error
+    return found.st_dev, found.st_ino
+
+
 def open_file(path: Path) -> sqlite3.Connection:
     """A connection to a file that is there or is made.
 

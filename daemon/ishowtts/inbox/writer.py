@@ -138,7 +138,7 @@ class Writer:
             with self._wake:
                 self._wake.wait_for(self._has_work, _LOOK_S)
                 if self._closing and not self._jobs:
-                    return
+                    break
                 group = [self._jobs.popleft() for _ in range(min(_GROUP, len(self._jobs)))]
                 # What makes a line wait is durable, so an order is in hand whenever it may give one. It overtakes
                 # nobody: what is cancelled by a job that still waits must not be given.
@@ -151,6 +151,8 @@ class Writer:
                 self._untried = True
             if group or order is not None or back:
                 self._carry_out(group, order)
+        # The last chance of what is only in memory, though it is not yet time to try the file again.
+        self._keeper.come_back(self._recover)
 
     def _has_work(self) -> bool:
         return bool(self._jobs) or self._closing or (self._untried and self._order is not None)
