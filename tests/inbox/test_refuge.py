@@ -182,6 +182,21 @@ def test_a_folder_removed_under_the_daemon_is_noticed_and_used_again_once_it_is_
     assert house.events() == [("a", "accepted"), ("b", "accepted"), ("a", "finished")]
 
 
+def test_lines_that_cannot_be_read_for_a_while_wait_in_the_file(
+    make_house: Callable[..., House], quick_return: None
+) -> None:
+    house = make_house(max_lines=100)
+    house.inbox.accept([Line(f"a{n}", "hello") for n in range(5)])
+    house.inbox.take()
+    # SQLite itself breaks off each statement on this connection, as it does when the disk cannot be read.
+    house.inbox.plain._keeper.connection.set_progress_handler(lambda: 1, 1)
+    house.inbox.accept([Line("b", "hello")])
+    assert not house.inbox.durable
+    eventually(lambda: house.inbox.durable, "the return to the disk")
+    assert [house.inbox.take().line.id for _ in range(6)] == [*(f"a{n}" for n in range(5)), "b"]
+    assert [name for name, _ in house.events()] == [*(f"a{n}" for n in range(5)), "b"]
+
+
 @pytest.fixture
 def house_away(build_house: Callable[..., House], tmp_path: Path) -> Iterator[Callable[..., tuple[House, Path]]]:
     """`house_away(*ids)`: what came before is in a file that cannot be opened until a folder is removed."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox.clock import Clock
-from ishowtts.inbox.moving import append_live, copy_live, replace_live
+from ishowtts.inbox.moving import append_live, begin_apart, copy_live, replace_live
 from ishowtts.inbox.store import (
     Damaged,
     InUse,
@@ -113,7 +113,10 @@ class Keeper:
         old = self.connection
         if not (isinstance(error, Damaged) and self._start_afresh(self._path, old, error)):
             self._go_to_memory(error, copied=not isinstance(error, (Damaged, Removed)))
-            _fill(self.connection, old)
+            if not _fill(self.connection, old) and self._copied:
+                # It cannot even be read for now: what it holds waits there, and memory begins with nothing.
+                self._go_to_memory(error, copied=False)
+                begin_apart(self.connection)
         if isinstance(error, Removed):
             self._let_go()  # the lock stood beside it
         log.error("%s", self.trouble)
@@ -231,7 +234,8 @@ def remember(db: sqlite3.Connection, key: str, value: str) -> None:
     db.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (key, value))
 
 
-def _fill(fresh: sqlite3.Connection, old: sqlite3.Connection) -> None:
+def _fill(fresh: sqlite3.Connection, old: sqlite3.Connection) -> bool:
     fresh.execute("BEGIN IMMEDIATE")
-    copy_live(old, fresh)
+    whole = copy_live(old, fresh)
     fresh.execute("COMMIT")
+    return whole

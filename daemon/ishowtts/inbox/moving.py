@@ -20,18 +20,31 @@ _ENDED = "SELECT * FROM lines WHERE ended_n > 0 ORDER BY ended_n DESC LIMIT ?"
 _COUNTERS = "SELECT name, seq FROM sqlite_sequence"
 
 
-def copy_live(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+def copy_live(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
     """Copy what is open, unsent or remembered into an empty database, as far as the source can be read.
 
     Numbers stay as they are. The caller commits.
+
+    Returns:
+        Whether all of it could be read.
     """
-    _copy("lines", _readable_lines(source), target)
+    rows, whole = _readable_lines(source)
+    _copy("lines", rows, target)
     for table, query in _LIVE.items():
-        _copy(table, _readable(source, query), target)
-    _copy("lines", _readable(source, _ENDED, _KEPT_ENDED), target)
-    for row in _readable(source, _COUNTERS):
+        rows, readable = _readable(source, query)
+        whole = whole and readable
+        _copy(table, rows, target)
+    _copy("lines", _readable(source, _ENDED, _KEPT_ENDED)[0], target)
+    rows, readable = _readable(source, _COUNTERS)
+    for row in rows:
         target.execute("DELETE FROM sqlite_sequence WHERE name = ?", (row["name"],))
         target.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", tuple(row))
+    return whole and readable
+
+
+def begin_apart(target: sqlite3.Connection) -> None:
+    """Have an empty database number its lines where no other does."""
+    target.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('lines', ?)", (_MOST_LINES,))
 
 
 def replace_live(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -70,26 +83,28 @@ def _copy(table: str, rows: Sequence[sqlite3.Row], target: sqlite3.Connection, w
             )
 
 
-def _readable_lines(source: sqlite3.Connection) -> list[sqlite3.Row]:
-    """The open lines before, between and behind what cannot be read."""
+def _readable_lines(source: sqlite3.Connection) -> tuple[list[sqlite3.Row], bool]:
+    """The open lines before, between and behind what cannot be read, and whether there is nothing of that."""
     rows: list[sqlite3.Row] = []
-    after, step = 0, 1
+    after, step, whole = 0, 1, True
     while step < _MOST_LINES:
         try:
             for row in source.execute(_OPEN, (after,)):
                 rows.append(row)
                 after, step = row["seq"], 1
         except sqlite3.Error:
-            after, step = after + step, step * 2
+            after, step, whole = after + step, step * 2, False
         else:
             break
-    return rows
+    return rows, whole
 
 
-def _readable(source: sqlite3.Connection, query: str, *parameters: int) -> list[sqlite3.Row]:
-    """The rows up to the first that cannot be read."""
+def _readable(source: sqlite3.Connection, query: str, *parameters: int) -> tuple[list[sqlite3.Row], bool]:
+    """The rows up to the first that cannot be read, and whether these are all."""
     rows: list[sqlite3.Row] = []
-    with suppress(sqlite3.Error):
+    try:
         for row in source.execute(query, parameters):
             rows.append(row)
-    return rows
+    except sqlite3.Error:
+        return rows, False
+    return rows, True
