@@ -147,7 +147,7 @@ class Limits(_Section):
 class Queue(_Section):
     """How many lines wait, and for how long."""
 
-    max_lines: int = Field(1000, ge=1, le=1_000_000)
+    max_lines: int = Field(1000, ge=1, le=100_000)
     max_age_s: float = Field(900, gt=0)
     dedup_s: float = Field(600, ge=0)
     after_crash: Literal["resume", "repeat", "skip"] = "resume"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ishowtts.errors import InboxError
+from ishowtts.errors import CommandError, InboxError
 from ishowtts.inbox.admission import admit, admit_all
 from ishowtts.inbox.clock import Clock
 from ishowtts.inbox.keeper import Keeper
@@ -222,11 +222,16 @@ class Inbox:
         return self._writer.submit(enter)
 
     def replay(self, new_id: str) -> Future[Line | None]:
-        """Say again what sounded last and has ended, as a line of its own; gives the old one, `None`: there is none."""
+        """Say again what sounded last and has ended, as a line of its own; gives the old one, `None`: there is none.
+
+        The future raises CommandError where the queue is full.
+        """
 
         def enter(ledger: Ledger) -> Line | None:
             sounded = "SELECT * FROM lines WHERE started AND ended_n > 0 ORDER BY ended_n DESC LIMIT 1"
             for row in ledger.rows(sounded):
+                if ledger.depth() >= self._limits.max_lines:
+                    raise CommandError("the queue is full (queue.max_lines); ask again when it is shorter")
                 last = row_line(row)
                 again = replace(last, id=new_id, reply_to=None, ttl_s=None)
                 admit(ledger, again, self._limits, ledger.depth(), durable=self.durable)

@@ -112,8 +112,9 @@ class Keeper:
             raise error
         old = self.connection
         if not (isinstance(error, Damaged) and self._start_afresh(self._path, old, error)):
-            self._go_to_memory(error, copied=not isinstance(error, (Damaged, Removed)))
-            if not _fill(self.connection, old) and self._copied:
+            # Where a damaged file could not be set aside it is read again at the return, and holds the same lines.
+            self._go_to_memory(error, copied=not isinstance(error, Removed))
+            if not _fill(self.connection, old) and self._copied and not isinstance(error, Damaged):
                 # It cannot even be read for now: what it holds waits there, and memory begins with nothing.
                 self._go_to_memory(error, copied=False)
                 begin_apart(self.connection)

@@ -105,7 +105,9 @@ class Ledger:
     def facts(self) -> Facts:
         """What everybody asks all the time."""
         speaking = self.rows("SELECT 1 FROM lines WHERE state = 'speaking' LIMIT 1")
-        expiry = "SELECT min(deadline_s) AS s FROM lines WHERE state = 'waiting' AND NOT started"
+        expiry = (
+            "SELECT min(deadline_s) AS s FROM lines INDEXED BY lines_expiry WHERE state = 'waiting' AND NOT started"
+        )
         urgent = self.rows(
             "SELECT started, deadline_s FROM lines WHERE state = 'waiting' AND priority = ?", int(Priority.URGENT)
         )
@@ -114,17 +116,18 @@ class Ledger:
 
     def first(self, minimum: Priority) -> sqlite3.Row | None:
         """The line to speak next, of at least this priority; one that was begun goes on in any case."""
-        sql = (
-            "SELECT * FROM lines WHERE state = 'waiting' AND (priority >= ? OR started)"
-            " ORDER BY priority DESC, seq LIMIT 1"
-        )
-        rows = self.rows(sql, int(minimum))
+        loud = "SELECT * FROM lines WHERE state = 'waiting' AND priority >= ? ORDER BY priority DESC, seq LIMIT 1"
+        rows = self.rows(loud, int(minimum))
+        if not rows:
+            begun = "SELECT * FROM lines INDEXED BY lines_begun WHERE state = 'waiting' AND started"
+            rows = self.rows(f"{begun} ORDER BY priority DESC, seq LIMIT 1")
         return rows[0] if rows else None
 
     def twin(self, line: Line, dedup_s: float) -> sqlite3.Row | None:
         """The line of the same id and text that arrived lately, if any; what was rejected may try again."""
         rows = self.rows(
-            "SELECT * FROM lines WHERE id = ? AND text = ? AND born_s > ? AND state != 'rejected' ORDER BY seq LIMIT 1",
+            "SELECT * FROM lines INDEXED BY lines_id WHERE id = ? AND text = ? AND born_s > ?"
+            " AND state != 'rejected' ORDER BY seq LIMIT 1",
             storable(line.id),
             storable(line.text),
             self.now_s - dedup_s,
@@ -135,9 +138,9 @@ class Ledger:
         """The line that waits, of which nothing was heard, and which this one only repeats, if any."""
         columns = line_columns(line)
         rows = self.rows(
-            "SELECT * FROM lines WHERE state = 'waiting' AND NOT started AND priority = ? AND text = ?"
-            " AND voice IS ? AND details = ? AND born_s > ? ORDER BY seq LIMIT 1",
-            *(columns[name] for name in ("priority", "text", "voice", "details")),
+            "SELECT * FROM lines INDEXED BY lines_same WHERE state = 'waiting' AND NOT started"
+            " AND text = ? AND priority = ? AND voice IS ? AND details = ? AND born_s > ? ORDER BY seq LIMIT 1",
+            *(columns[name] for name in ("text", "priority", "voice", "details")),
             self.now_s - merge_s,
         )
         return rows[0] if rows else None

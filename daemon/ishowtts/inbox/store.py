@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ishowtts.errors import InboxError
 
-_VERSION = 2
+_VERSION = 3
 _TABLES = """
 CREATE TABLE lines (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of arrival
@@ -32,7 +32,9 @@ CREATE TABLE lines (
 );
 CREATE INDEX lines_open ON lines (state, priority DESC, seq) WHERE state IN ('waiting', 'speaking');
 CREATE INDEX lines_expiry ON lines (deadline_s) WHERE state = 'waiting' AND NOT started;
-CREATE INDEX lines_id ON lines (id);
+CREATE INDEX lines_begun ON lines (seq) WHERE state = 'waiting' AND started;
+CREATE INDEX lines_same ON lines (text) WHERE state = 'waiting' AND NOT started;
+CREATE INDEX lines_id ON lines (id, born_s);
 CREATE INDEX lines_ended ON lines (ended_n);
 CREATE TABLE outbox (
     number INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -203,7 +203,7 @@ class Conductor(Rounds):
         if performance.taken.line.priority < Priority.URGENT and self._inbox.urgent_waiting():
             self._interrupt()
             return
-        sounded, position = performance.sounds, performance.position
+        position = performance.position
         try:
             done = performance.step()
         except SpeakerError as error:
@@ -217,7 +217,8 @@ class Conductor(Rounds):
             performance.stop()
             self._finish(performance, Outcome.FAILED, {"error": str(error) or "cancelled"})
         else:
-            if performance.sounds and not sounded:
+            if performance.sounds and not performance.told:
+                performance.told = True
                 self._note(self._inbox.started(performance.taken.seq, self._heard_as(performance)))
             if done:
                 self._finished(performance)
@@ -253,7 +254,7 @@ class Conductor(Rounds):
         if self._now is not None:
             performance = self._now
             performance.stop()
-            if performance.sounds:
+            if performance.told:
                 self._reached(performance)
                 self._note(self._inbox.interrupt(performance.taken.seq))
             else:

@@ -103,4 +103,12 @@ class Intake(Rounds):
 
     def _admitted(self, arrival: Arrival) -> Arrival:
         line = arrival.what
-        return replace(arrival, what=self._admit(line)) if isinstance(line, Line) else arrival
+        if not isinstance(line, Line):
+            return arrival
+        try:
+            return replace(arrival, what=self._admit(line))
+        except Exception:
+            # A text that the policies trip over would be delivered again and again, were the thread to end by it.
+            log.exception("the policies could make nothing of line %r", line.id)
+            detail = "the policies could make nothing of this text; the daemon's log says more"
+            return replace(arrival, what=Rejection(line.id, Reason.FILTERED, detail, line.reply_to, line))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
-from ishowtts.errors import SpeakerError, SynthesisError
+from ishowtts.engines import Cancelled
+from ishowtts.errors import IShowError, SpeakerError, SynthesisError
 from ishowtts.inbox import Taken
 from ishowtts.pipeline.cast import Part
 from ishowtts.playback.player import Player
 from ishowtts.playback.reel import Playing
 from ishowtts.speech import Report, Segment, Utterance
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Performance:
         ring: Callable[[], None],
     ) -> None:
         self.taken = taken
+        self.told = False  # whether `started` was said; the caller's to set
         self.spoken = taken.spoken
         self.volume = volume
         self._part = part
@@ -200,9 +205,22 @@ class Performance:
             self._ring()
 
     def _submit(self, job: Callable[[], object]) -> Future:  # type: ignore[type-arg]
-        future = self._synthesis.submit(job)
+        future = self._synthesis.submit(_guarded, job)
         future.add_done_callback(lambda _: self._ring())
         return future
+
+
+def _guarded(job: Callable[[], object]) -> object:
+    """Whatever a text makes of reader or engine costs that text, and not the thread that moves lines along."""
+    try:
+        return job()
+    except (IShowError, Cancelled):
+        raise
+    except Exception as error:
+        log.exception("a text could not be spoken")
+        raise SynthesisError(
+            f"the text cannot be spoken ({type(error).__name__}); the daemon's log says more"
+        ) from error
 
 
 def as_event(report: Report) -> dict[str, object]:
