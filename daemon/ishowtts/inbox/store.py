@@ -30,7 +30,9 @@ CREATE TABLE lines (
     ended_wall_s REAL,
     data TEXT NOT NULL DEFAULT '{}'         -- of the final event
 );
-CREATE INDEX lines_open ON lines (state, priority DESC, seq) WHERE state IN ('waiting', 'speaking');
+-- SQLite takes a partial index only where a query repeats its condition word for word.
+CREATE INDEX lines_waiting ON lines (priority DESC, seq) WHERE state = 'waiting';
+CREATE INDEX lines_speaking ON lines (seq) WHERE state = 'speaking';
 CREATE INDEX lines_expiry ON lines (deadline_s) WHERE state = 'waiting' AND NOT started;
 CREATE INDEX lines_begun ON lines (seq) WHERE state = 'waiting' AND started;
 CREATE INDEX lines_same ON lines (text) WHERE state = 'waiting' AND NOT started;
