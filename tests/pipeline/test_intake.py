@@ -88,14 +88,16 @@ def test_what_a_slow_disk_takes_late_is_kept_once(
 
 def test_past_its_bound_a_line_becomes_a_rejection(inbox: Inbox, tmp_path: Path) -> None:
     intake = Intake(inbox, as_it_is)
-    for number in range(4097):
-        intake.offer(line(str(number)), lambda: None)
+    for number in range(34):
+        intake.offer(Arrival(Line(str(number), "x" * 1_000_000)), lambda: None)
     intake.start()
+    eventually(lambda: inbox.depth() == 33, "the lines that were taken")
+    intake.offer(line("later"), lambda: None)
+    eventually(lambda: inbox.depth() == 34, "room again")
     intake.close(60)
-    history = read_history(tmp_path / "inbox.sqlite", 5000)
-    rejected = [entry for entry in history if entry.outcome == "rejected" and entry.id == "4096"]
-    assert len(rejected) == 1
-    assert rejected[0].data == {"reason": Reason.QUEUE_FULL.value, "detail": rejected[0].data["detail"]}
+    [rejected] = [entry for entry in read_history(tmp_path / "inbox.sqlite", 50) if entry.outcome == "rejected"]
+    assert rejected.id == "33"
+    assert rejected.data == {"reason": Reason.QUEUE_FULL.value, "detail": rejected.data["detail"]}
 
 
 def test_policies_are_asked_once_a_line_also_where_the_disk_refuses_at_first(

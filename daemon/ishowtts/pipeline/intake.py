@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,7 +17,8 @@ from ishowtts.speech import Arrival, Line, Reason, Rejection
 log = logging.getLogger(__name__)
 
 _GROUP = 100
-_WAITING = 4096
+_MOST_HELD = 32 << 20  # characters
+_OVERHEAD = 1000  # what a line takes besides its text, so that a flood of short ones is bounded too
 _RETRY_S = 1.0
 _IDLE_S = 60.0
 
@@ -45,6 +47,8 @@ class Intake(Rounds):
         self._inbox = inbox
         self._admit = admit
         self._waiting: deque[tuple[Arrival | _Session, Then]] = deque()
+        self._counting = threading.Lock()
+        self._held = 0  # sizes of what waits
         self._group: list[tuple[Arrival, Then]] = []
         self._keeping: Future[None] | None = None  # the inbox's word on the group, once it was asked
 
@@ -54,9 +58,11 @@ class Intake(Rounds):
         mosquitto 2.0.11 ignores a receive maximum, so the bound is our own: past it a line becomes its rejection.
         """
         line = arrival.what
-        if isinstance(line, Line) and len(self._waiting) >= _WAITING:
-            detail = f"more than {_WAITING} lines arrived faster than the disk takes them; send fewer at once"
+        if isinstance(line, Line) and self._held + _size(arrival) > _MOST_HELD:
+            detail = f"{len(self._waiting)} lines arrived faster than the disk takes them; send fewer at once"
             arrival = replace(arrival, what=Rejection(line.id, Reason.QUEUE_FULL, detail, line.reply_to))
+        with self._counting:
+            self._held += _size(arrival)
         self._waiting.append((arrival, ack))
         self.nudge()
 
@@ -100,6 +106,8 @@ class Intake(Rounds):
         """Arrivals of one session to commit together, with those that the inbox refused before."""
         while self._waiting and len(self._group) < _GROUP and isinstance(arrival := self._waiting[0][0], Arrival):
             self._group.append((self._admitted(arrival), self._waiting.popleft()[1]))
+            with self._counting:
+                self._held -= _size(arrival)
 
     def _admitted(self, arrival: Arrival) -> Arrival:
         line = arrival.what
@@ -112,3 +120,7 @@ class Intake(Rounds):
             log.exception("the policies could make nothing of line %r", line.id)
             detail = "the policies could make nothing of this text; the daemon's log says more"
             return replace(arrival, what=Rejection(line.id, Reason.FILTERED, detail, line.reply_to, line))
+
+
+def _size(arrival: Arrival) -> int:
+    return _OVERHEAD + (len(arrival.what.text) if isinstance(arrival.what, Line) else 0)
