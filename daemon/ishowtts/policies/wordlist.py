@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ishowtts.policies.reading import Reading, Word, is_inside, read, readings, spelled, squeezed, words
+from ishowtts.policies.disguises import Reading, Word, is_inside, read, readings, spelled, squeezed, words
 
 # Scripts without blanks between words: Thai, Lao, Burmese, Khmer, kana, Han.
 _NO_BLANKS = re.compile(
