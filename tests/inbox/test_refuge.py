@@ -361,7 +361,7 @@ def test_a_value_that_sqlite_refuses_is_no_fault_of_the_file(make_house: Callabl
     house = make_house()
     with pytest.raises(sqlite3.IntegrityError):
         house.inbox.remember("volume", None)
-    with pytest.raises(sqlite3.ProgrammingError):
+    with pytest.raises((sqlite3.ProgrammingError, sqlite3.InterfaceError)):  # the latter on Python 3.10
         house.inbox.remember("volume", object())
     assert house.inbox.durable
     assert house.inbox.trouble is None

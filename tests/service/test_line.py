@@ -189,6 +189,7 @@ def test_volume_mute_and_pause_survive_a_restart_and_a_pause_is_told(appliance: 
     assert state["detail"] is None, "this one was asked for now"
 
 
+@pytest.mark.slow
 def test_commands_are_obeyed_in_front_of_three_thousand_lines(
     make_broker: Callable[..., Broker], tmp_path: Path
 ) -> None:

@@ -100,8 +100,9 @@ def test_a_killed_daemon_comes_back_to_its_own_root_at_once(board: Boards, mqtt_
 def test_a_board_in_the_place_of_a_dead_one_waits_and_takes_it(board: Boards, mqtt_client: Client) -> None:
     left = board("left")
     left.wait_ready(mqtt_client)
+    was = mqtt_client.wait_for("ishowtts/test/info").json["instance"]
     left.stop(signal.SIGKILL)
     right = board("right")
     eventually(lambda: "is given time to show it lives" in right.log, "its sentence", 60)
-    mqtt_client.wait_for("ishowtts/test/info", lambda m: not m.retain, count=2, timeout_s=60)
+    mqtt_client.wait_for("ishowtts/test/info", lambda m: m.json["instance"] != was, timeout_s=60)
     assert right.final(mqtt_client, right.say(mqtt_client, "one"))["event"] == "finished"
