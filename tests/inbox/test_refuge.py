@@ -53,6 +53,16 @@ def fill(disk: Path) -> Path:
     return filler
 
 
+def reopen_in_memory(house: House) -> Path:
+    """Open a house whose file cannot be used, until the folder that this gives is removed."""
+    lock: Path = house.path.with_name("inbox.sqlite.lock")
+    lock.unlink()
+    lock.mkdir()
+    house.open()
+    assert not house.inbox.durable
+    return lock
+
+
 def accept_until_it_flees(house: House) -> list[str]:
     """SQLite has some room left in the pages that it holds."""
     sent = []
@@ -207,11 +217,7 @@ def house_away(build_house: Callable[..., House], tmp_path: Path) -> Iterator[Ca
         houses.append(house)
         house.inbox.accept([Line(name, f"text of {name}") for name in ids])
         house.inbox.close()
-        lock = house.path.with_name("inbox.sqlite.lock")
-        lock.unlink()
-        lock.mkdir()
-        house.open()
-        assert not house.inbox.durable
+        lock = reopen_in_memory(house)
         return house, lock
 
     yield make
@@ -343,11 +349,7 @@ def test_lines_of_the_file_come_before_those_that_waited_in_memory(
     seq = house.inbox.take().seq
     house.inbox.reached(seq, 3)
     house.inbox.close()
-    lock = house.path.with_name("inbox.sqlite.lock")
-    lock.unlink()
-    lock.mkdir()
-    house.open()
-    assert not house.inbox.durable
+    lock = reopen_in_memory(house)
     house.inbox.accept([Line("b", "hello")])
     lock.rmdir()
     eventually(lambda: house.inbox.durable, "the return to the disk")

@@ -10,19 +10,12 @@ import pytest
 from ishowtts.mqtt.neighbours import Advice, Neighbours, Patience
 from support.broker import Broker
 from support.client import Client
+from support.clock import Clock
 from support.waiting import eventually
 
 OURS, FORMER = "5" * 32, "f" * 32
 SMALLER, GREATER = "1" * 32, "9" * 32
 PATIENCE = Patience(interval_s=5, silence_s=10, away_s=60)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

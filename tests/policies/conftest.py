@@ -7,18 +7,9 @@ import pytest
 
 from ishowtts import config
 from ishowtts.policies import Policies
+from support.clock import Clock
 
 Make = Callable[..., Policies]
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

@@ -10,21 +10,12 @@ from ishowtts.board.pick import pick
 from ishowtts.service.journal import Journal
 from ishowtts.speech import Event, Outcome
 from ishowtts.telemetry import Telemetry
-
-
-class Watch:
-    """A time that a test moves."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from support.clock import Clock
 
 
 @pytest.fixture
-def watch() -> Watch:
-    return Watch()
+def watch() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
@@ -33,7 +24,7 @@ def telemetry() -> Telemetry:
 
 
 @pytest.fixture
-def journal(telemetry: Telemetry, watch: Watch) -> Journal:
+def journal(telemetry: Telemetry, watch: Clock) -> Journal:
     return Journal(telemetry, False, watch)
 
 
@@ -43,7 +34,7 @@ def reject(journal: Journal, reason: str, count: int) -> None:
 
 
 def test_of_a_flood_five_are_told_and_the_rest_is_summed_up(
-    journal: Journal, watch: Watch, telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+    journal: Journal, watch: Clock, telemetry: Telemetry, caplog: pytest.LogCaptureFixture
 ) -> None:
     reject(journal, "bad_json", 505)
     reject(journal, "empty", 492)
@@ -59,7 +50,7 @@ def test_of_a_flood_five_are_told_and_the_rest_is_summed_up(
 
 
 def test_the_next_flood_begins_anew_and_sums_up_the_one_before(
-    journal: Journal, watch: Watch, caplog: pytest.LogCaptureFixture
+    journal: Journal, watch: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     reject(journal, "empty", 7)
     watch.now_s += 10
