@@ -9,7 +9,7 @@ IShowError
 │   ├── VoiceError             a voice that cannot be read or prepared
 │   ├── EngineUnavailable      not ready, restarting or parked
 │   └── WorkerDied             the worker ended or had to be ended
-├── PronunciationError         the file of pronunciations cannot be read; the last good one stays
+├── OperatorFileError          a file of words or pronunciations cannot be used; the last good one stays
 ├── SpeakerError               the sound device is absent, busy or lost
 ├── BoardError                 the board's clocks or sensors refused
 ├── BrokerError                the broker is not there, or refuses us
@@ -70,8 +70,8 @@ class WorkerDied(EngineError):
     """The worker ended, or had to be ended, while it was needed."""
 
 
-class PronunciationError(IShowError):
-    """The file of pronunciations cannot be read."""
+class OperatorFileError(IShowError):
+    """A file of words or pronunciations cannot be used."""
 
 
 class SpeakerError(IShowError):

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ishowtts.errors import PronunciationError
+from ishowtts.errors import OperatorFileError
 from ishowtts.text import Reader, pronunciation_file
+from ishowtts.text.live_file import LiveFile
 from ishowtts.text.pronouncing import Entry, Pronunciations
-from ishowtts.text.pronunciation_file import MOST_BYTES, PronunciationFile
+from ishowtts.text.pronunciation_file import MOST_BYTES
 from ishowtts.text.scripts import runs
 
 EXAMPLE = r"""
@@ -136,7 +137,7 @@ HUGE = entries(*({"say": f"word{i}", "as": "x"} for i in range(1001)))
 )
 def test_each_fault_names_the_file_the_line_and_the_mend(path: Path, content: str, says: str) -> None:
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(PronunciationError) as caught:
+    with pytest.raises(OperatorFileError) as caught:
         pronunciation_file.read(path)
     assert str(path) in str(caught.value)
     assert says in str(caught.value)
@@ -145,13 +146,13 @@ def test_each_fault_names_the_file_the_line_and_the_mend(path: Path, content: st
 
 def test_a_pipe_is_refused_and_not_waited_for(path: Path) -> None:
     os.mkfifo(path)
-    with pytest.raises(PronunciationError, match="no ordinary file"):
+    with pytest.raises(OperatorFileError, match="no ordinary file"):
         pronunciation_file.read(path)
 
 
 def test_a_file_that_is_not_text_is_named(path: Path) -> None:
     path.write_bytes(b"- {say: \xff}")
-    with pytest.raises(PronunciationError, match="is not YAML in UTF-8"):
+    with pytest.raises(OperatorFileError, match="is not UTF-8"):
         pronunciation_file.read(path)
 
 
@@ -192,7 +193,7 @@ def test_a_change_is_taken_up_live_and_a_fault_leaves_the_last_good_entries(
 
 def test_the_file_is_looked_at_once_a_second_at_most(path: Path) -> None:
     path.write_text(entries({"say": "a", "as": "b"}))
-    file = PronunciationFile(path)
+    file = LiveFile(path, pronunciation_file.read, Pronunciations(), key="text.pronunciations")
     first = file.current()
     path.write_text(entries({"say": "a", "as": "longer"}))
     assert file.current() is first

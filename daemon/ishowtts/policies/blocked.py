@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from ishowtts.config.policies import Blocked
-from ishowtts.errors import ConfigError
-from ishowtts.policies import wordfile
 from ishowtts.policies.splice import spliced
+from ishowtts.policies.wordfile import read_words
 from ishowtts.policies.wordlist import Hit, WordList
-
-log = logging.getLogger(__name__)
+from ishowtts.text.live_file import LiveFile
 
 _LOOK_S = 2.0
 
 
 class BlockedWords:
-    """Looks at its file at most every 2 s, while lines come. A faulty file leaves the last good list in force.
-
-    Attributes:
-        fault: what is wrong with the file now, in a sentence; `None`: nothing.
-    """
+    """Looks at its file at most every 2 s, while lines come. A faulty file leaves the last good list in force."""
 
     def __init__(self, section: Blocked, clock: Callable[[], float]) -> None:
-        self.fault: str | None = None
-        self._section = section
-        self._clock = clock
-        self._list = WordList(section.words)
-        self._version: str | None = None
-        self._looked_s = clock()
-        self._look()
+        self._mask = section.mask
+        self._own = WordList(section.words)
+        self._file = None
+        if section.file is not None:
+
+            def read(path: Path) -> WordList:
+                return WordList([*section.words, *read_words(path)])
+
+            key = "policies.blocked.file"
+            self._file = LiveFile(section.file, read, self._own, key=key, clock=clock, look_every_s=_LOOK_S)
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the file now, in a sentence; `None`: nothing."""
+        return None if self._file is None else self._file.fault
 
     def first(self, text: str) -> str | None:
         """An entry of the list that stands in the text."""
@@ -40,29 +42,10 @@ class BlockedWords:
     def masked(self, text: str) -> str:
         """The text with the mask for each blocked word."""
         hits = self._current().find(text)
-        return spliced(text, ((start, end, self._section.mask) for start, end in _joined(hits)))
+        return spliced(text, ((start, end, self._mask) for start, end in _joined(hits)))
 
     def _current(self) -> WordList:
-        now_s = self._clock()
-        if now_s - self._looked_s >= _LOOK_S:
-            self._looked_s = now_s
-            self._look()
-        return self._list
-
-    def _look(self) -> None:
-        path = self._section.file
-        if path is None or (version := wordfile.version(path)) == self._version:
-            return
-        self._version = version
-        try:
-            words = wordfile.read_words(path)
-        except ConfigError as error:
-            self.fault = f"policies.blocked.file: {error}"
-            log.warning("%s; the words that were read last stay blocked", self.fault)
-            return
-        self.fault = None
-        self._list = WordList([*self._section.words, *words])
-        log.info("%d words of %s are blocked", len(words), path)
+        return self._own if self._file is None else self._file.current()
 
 
 def _joined(hits: Iterable[Hit]) -> list[tuple[int, int]]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from ishowtts.text import library
+from ishowtts.text import library, pronunciation_file
 from ishowtts.text.cleaning import clean
+from ishowtts.text.live_file import LiveFile
 from ishowtts.text.normalising import normalise
-from ishowtts.text.pronouncing import Span
-from ishowtts.text.pronunciation_file import PronunciationFile
+from ishowtts.text.pronouncing import Pronunciations, Span
 from ishowtts.text.scripts import Run, runs
 
 
@@ -32,7 +32,9 @@ class Reader:
         normalise: bool = True,
         default_voice: str = "default",
     ) -> None:
-        self._file = None if pronunciations is None else PronunciationFile(pronunciations)
+        self._file = None
+        if pronunciations is not None:
+            self._file = LiveFile(pronunciations, pronunciation_file.read, Pronunciations(), key="text.pronunciations")
         self._language_of = language_of
         self._normalise = normalise
         self._default_voice = default_voice
