@@ -100,8 +100,14 @@ def test_a_percentile_is_by_nearest_rank(percent: float, value: float) -> None:
 
 
 def test_the_workers_memory_is_known_while_it_lives_and_only_then(telemetry: Telemetry) -> None:
-    worker = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    worker = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with worker:
+        assert worker.stdin
+        assert worker.stdout
+        # Its echo says that it runs: right after exec a process has so few pages that they round to no megabyte at all.
+        worker.stdin.write(b"up\n")
+        worker.stdin.flush()
+        assert worker.stdout.readline() == b"up\n"
         living = snapshot(telemetry, worker.pid)["memory"]["worker_mb"]
         worker.kill()
         # Waits for its end without reaping it: a zombie has no memory, and 0 would be a made-up number.
