@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ishowtts.inbox import Clock, HistoryEntry, Inbox, InboxLimits, Taken, read_history, settled
+from ishowtts.inbox import Clock, HistoryEntry, Inbox, InboxLimits, Order, Taken, read_history, settled
 from ishowtts.speech import Arrival, Line, Priority, Rejection
 
 
@@ -59,7 +59,13 @@ class Settled:
 
     def take(self, minimum: Priority = Priority.LOW) -> Taken | None:
         """What the order gives at once."""
-        order = self.plain.take(minimum)
+        return self._at_once(self.plain.take(minimum))
+
+    def rehearse(self, minimum: Priority = Priority.LOW) -> Taken | None:
+        """What the order gives at once."""
+        return self._at_once(self.plain.rehearse(minimum))
+
+    def _at_once(self, order: Order[Taken]) -> Taken | None:
         settled(self.plain.unsent(0))  # behind the first try of the order
         order.withdraw()
         return settled(order.future)

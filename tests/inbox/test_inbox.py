@@ -397,3 +397,27 @@ def test_threads_take_each_line_once(house: House) -> None:
         thread.join(60)
     inbox.close()
     assert sorted(taken) == sorted({f"{name}-{n}" for name in range(4) for n in range(10)})
+
+
+def test_a_line_that_was_rehearsed_waits_on_and_no_other_is_rehearsed_after_a_crash_until_it_has_ended(
+    house: House,
+) -> None:
+    house.inbox.accept([Line("a", "one"), Line("b", "two"), Line("c", "three")])
+    spoken = house.inbox.take()
+    rehearsed = house.inbox.rehearse()
+    assert (rehearsed.line.id, rehearsed.attempts, house.inbox.depth()) == ("b", 0, 2)
+    house.crash()
+    assert house.inbox.rehearse() is None
+    house.inbox.finish(spoken.seq, Outcome.FINISHED, {})
+    assert house.inbox.rehearse() is None
+    assert house.inbox.take().line.id == "b"
+    assert house.inbox.rehearse() is None
+    house.inbox.finish(rehearsed.seq, Outcome.FINISHED, {})
+    assert house.inbox.rehearse().line.id == "c"
+
+
+def test_an_orderly_end_casts_no_suspicion_on_a_line_that_was_rehearsed(house: House) -> None:
+    house.inbox.accept([Line("a", "one")])
+    house.inbox.rehearse()
+    house.restart()
+    assert house.inbox.rehearse().line.id == "a"

@@ -50,6 +50,8 @@ class InboxMachine(RuleBasedStateMachine):
         self.received: list[tuple[str, str]] = []
         self.speaking: tuple[int, Known] | None = None
         self.delivered: dict[int, bytes] = {}
+        self.rehearsed: Known | None = None
+        self.suspect: Known | None = None
 
     def teardown(self) -> None:
         self.house.inbox.close()
@@ -90,6 +92,10 @@ class InboxMachine(RuleBasedStateMachine):
         life_s = MAX_AGE_S if line.ttl_s is None else min(MAX_AGE_S, line.ttl_s)
         self.known.append(Known(line, life_s))
         self.expected.append((line.id, "accepted"))
+
+    def first(self, minimum: Priority) -> Known | None:
+        may = [one for one in self.waiting() if one.line.priority >= minimum or one.started]
+        return max(may, key=lambda one: one.line.priority, default=None)  # the first of equals is the oldest
 
     # What happens
 
@@ -135,17 +141,27 @@ class InboxMachine(RuleBasedStateMachine):
     def take(self, minimum: Priority) -> None:
         self.expire()
         taken = self.house.inbox.take(minimum)
-        may = [one for one in self.waiting() if one.line.priority >= minimum or one.started]
-        if not may:
+        best = self.first(minimum)
+        if best is None:
             assert taken is None
             return
-        best = max(may, key=lambda one: one.line.priority)  # the first of equals is the oldest
         best.state = "speaking"
         best.attempts += 1
         assert (taken.line, taken.position, taken.attempts) == (best.line, best.position, best.attempts)
         assert taken.times == best.times
         assert taken.queue_s == pytest.approx(best.age_s, abs=1e-3)
         self.speaking = (taken.seq, best)
+
+    @rule(minimum=st.sampled_from([Priority.LOW, Priority.LOW, Priority.HIGH]))
+    def rehearse(self, minimum: Priority) -> None:
+        taken = self.house.inbox.rehearse(minimum)
+        if self.suspect is not None and self.suspect.state in ("waiting", "speaking"):
+            assert taken is None
+            return
+        self.expire()
+        best = self.first(minimum)
+        assert (None if taken is None else taken.line) == (None if best is None else best.line)
+        self.rehearsed = best or self.rehearsed
 
     @precondition(lambda self: self.speaking is not None)
     @rule(muted=st.booleans())
@@ -210,6 +226,7 @@ class InboxMachine(RuleBasedStateMachine):
             self.house.inbox.remember("seen", "now")
             self.house.clock.reboot()
         self.house.crash()
+        self.suspect, self.rehearsed = self.rehearsed or self.suspect, None
         if self.speaking:
             one = self.speaking[1]
             one.state = "waiting"

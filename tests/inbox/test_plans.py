@@ -17,6 +17,7 @@ def live_through_all(house: House) -> None:
     house.inbox.accept([Arrival(Line("a", "hello"), Delivery(1, b"x", again=True))])
     house.inbox.accept([Line("b", "hello"), Line("a", "hello")])
     house.inbox.accept([Line(str(n), f"line {n}", priority=Priority.LOW, ttl_s=5) for n in range(5)])
+    house.inbox.rehearse()
     first = house.inbox.take(Priority.HIGH) or house.inbox.take()
     house.inbox.started(first.seq, muted=False)
     house.inbox.interrupt(first.seq, 1)

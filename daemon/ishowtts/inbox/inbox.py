@@ -9,8 +9,10 @@ from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from ishowtts.errors import CommandError, InboxError
+from ishowtts.inbox import turns
 from ishowtts.inbox.admission import admit, admit_all
 from ishowtts.inbox.clock import Clock
 from ishowtts.inbox.keeper import Keeper
@@ -76,6 +78,7 @@ class Inbox:
         self._on_lines = on_lines
         self._on_events = on_events
         self._clock = clock or Clock()
+        self._run = uuid4().hex
         self._keeper = Keeper(path, self._clock)
         self._told = self._keeper.trouble
         self._marked_s = self._heard_s = self._clock.since_boot_s()
@@ -102,7 +105,7 @@ class Inbox:
 
     def close(self) -> None:
         """Keep what was asked for, and close the file. What is being spoken counts as cut off by a crash."""
-        self._writer.submit(lambda ledger: ledger.mark())
+        self._writer.submit(_end_in_order)
         self._writer.close(_CLOSE_S)
         self._keeper.close()
 
@@ -147,22 +150,20 @@ class Inbox:
             minimum: lines of a lower priority wait on, unless they were begun.
         """
 
-        def enter(ledger: Ledger) -> Taken | None:
-            ledger.expire()
-            while (row := ledger.first(minimum)) is not None:
-                try:
-                    line = row_line(row)
-                except (TypeError, ValueError) as error:
-                    # Written by another version, or hurt where SQLite cannot see it: it must not stop the others.
-                    ledger.end(row, Outcome.FAILED, {"error": f"what is stored of it cannot be read ({error})"})
-                    continue
-                attempts = row["attempts"] + 1
-                ledger.update(row["seq"], state=SPEAKING, attempts=attempts)
-                queue_s = max(0.0, ledger.now_s - row["born_s"])
-                return Taken(row["seq"], line, queue_s, row["position"], row["spoken"], attempts, row["times"])
-            return None
+        return self._writer.stand(lambda ledger: turns.take(ledger, minimum))
 
-        return self._writer.stand(enter)
+    def rehearse(self, minimum: Priority = Priority.LOW) -> Order[Taken]:
+        """Order a look at the line that `take` would give, as soon as there is one; it waits on as if nobody looked.
+
+        That an engine may see it is on disk when the order's future is done: after a crash in the middle of a
+        rehearsal nothing is rehearsed until that line has ended, so that it cannot take the board down again and
+        again from behind the others.
+
+        Args:
+            minimum: as for `take`.
+        """
+
+        return self._writer.stand(lambda ledger: turns.rehearse(ledger, minimum, self._run))
 
     def started(self, seq: int, data: dict[str, Any]) -> Future[None]:
         """Its first sound plays. Told once a line, also over interruptions; from now on it cannot expire.
@@ -306,7 +307,7 @@ class Inbox:
         return Ledger(keeper.connection, self._clock)
 
     def _recover(self) -> None:
-        self._books(self._keeper).recover(self._limits.after_crash, self._limits.max_attempts)
+        self._books(self._keeper).recover(self._limits.after_crash, self._limits.max_attempts, self._run)
 
     def _committed(self, ledger: Ledger) -> None:
         """Tell the listeners, once it is kept."""
@@ -315,6 +316,11 @@ class Inbox:
         if ledger.has_lines or self._told != self._keeper.trouble:
             self._told = self._keeper.trouble
             self._on_lines()
+
+
+def _end_in_order(ledger: Ledger) -> None:
+    ledger.mark()
+    ledger.rehearses_nothing()
 
 
 def _expire_and_mark(ledger: Ledger) -> None:

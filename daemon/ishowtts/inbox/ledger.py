@@ -220,8 +220,30 @@ class Ledger:
         self.update(row["seq"], state=WAITING, attempts=row["attempts"] - 1)
         self.has_lines = True
 
-    def recover(self, after_crash: AfterCrash, max_attempts: int) -> None:
-        """After a crash: lines that were being spoken wait again, unless that has happened too often."""
+    def rehearses(self, seq: int, run: str) -> None:
+        """A line that waits is shown to an engine by this run of the daemon."""
+        self.remember(".rehearsed", f"{run} {seq}")
+
+    def rehearses_nothing(self) -> None:
+        """No crash from now on is a rehearsal's."""
+        self.remember(".rehearsed", "")
+
+    def rehearsal_ended_badly(self) -> bool:
+        """Whether a line is open still that was rehearsed when the daemon crashed."""
+        suspect = self.recall(".suspect")
+        open_lines = "SELECT 1 FROM lines WHERE seq = ? AND state IN ('waiting', 'speaking')"
+        return bool(suspect) and bool(self.rows(open_lines, suspect))
+
+    def recover(self, after_crash: AfterCrash, max_attempts: int, run: str) -> None:
+        """After a crash: lines that were being spoken wait again, unless that has happened too often.
+
+        Args:
+            run: of the daemon that recovers; what it rehearses itself did not crash.
+        """
+        rehearsed_by, _, seq = (self.recall(".rehearsed") or "").partition(" ")
+        if seq and rehearsed_by != run:
+            self.remember(".suspect", seq)
+            self.rehearses_nothing()
         for row in self.rows("SELECT * FROM lines WHERE state = 'speaking' ORDER BY seq"):
             if row["attempts"] >= max_attempts:
                 self.end(row, Outcome.FAILED, {"error": f"the daemon ended {row['attempts']} times while speaking it"})

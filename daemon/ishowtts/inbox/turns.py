@@ -1,0 +1,44 @@
+"""Whose turn it is: what one transaction does to the line that goes next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ishowtts.inbox.ledger import Ledger
+from ishowtts.inbox.rows import SPEAKING, row_line
+from ishowtts.inbox.values import Taken
+from ishowtts.speech import Outcome, Priority
+
+
+def take(ledger: Ledger, minimum: Priority) -> Taken | None:
+    """Have the next line spoken; `None`: there is none."""
+    taken = _first(ledger, minimum)
+    if taken is None:
+        return None
+    ledger.update(taken.seq, state=SPEAKING, attempts=taken.attempts + 1)
+    return replace(taken, attempts=taken.attempts + 1)
+
+
+def rehearse(ledger: Ledger, minimum: Priority, run: str) -> Taken | None:
+    """Look at the next line, and note that this run of the daemon did; `None`: there is none, or it would be risky."""
+    if ledger.rehearsal_ended_badly():
+        return None
+    taken = _first(ledger, minimum)
+    if taken is not None:
+        ledger.rehearses(taken.seq, run)
+    return taken
+
+
+def _first(ledger: Ledger, minimum: Priority) -> Taken | None:
+    """The line whose turn it is, as it waits; `None`: there is none."""
+    ledger.expire()
+    while (row := ledger.first(minimum)) is not None:
+        try:
+            line = row_line(row)
+        except (TypeError, ValueError) as error:
+            # Written by another version, or hurt where SQLite cannot see it: it must not stop the others.
+            ledger.end(row, Outcome.FAILED, {"error": f"what is stored of it cannot be read ({error})"})
+            continue
+        queue_s = max(0.0, ledger.now_s - row["born_s"])
+        return Taken(row["seq"], line, queue_s, row["position"], row["spoken"], row["attempts"], row["times"])
+    return None
