@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,12 @@ import soundfile
 from ishowtts.engines import IsCancelled, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
-from ishowtts.inbox import Inbox, InboxLimits, Taken, read_history, settled
+from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
 from ishowtts.pipeline import Cast, Conductor
 from ishowtts.playback.player import Player
 from ishowtts.playback.wavfile import WavSpeaker
 from ishowtts.speech import Arrival, Line, Priority, Report, Samples, Segment, Utterance
-from ishowtts.text import clean
+from support.house import House
 from support.waiting import eventually
 
 
@@ -64,39 +65,26 @@ class Plug(WavSpeaker):
         super().write(block)
 
 
-class House:
-    """Its rules, which a test changes."""
-
-    def __init__(self) -> None:
-        self.least = Priority.LOW
-        self.most: int | None = None
-        self.words = clean
-
-    def minimum(self) -> Priority:
-        return self.least
-
-    def volume(self, line: Line) -> int | None:
-        return line.volume if self.most is None else self.most
-
-    def warm(self) -> None:
-        pass
-
-    def read(self, taken: Taken) -> str:
-        return self.words(taken.line.text)
-
-
 class Stage:
     """A conductor with everything that it needs, real but for the faults."""
 
     def __init__(
-        self, folder: Path, stack: ExitStack, *, paced: bool = False, spare: EspeakEngine | None = None
+        self,
+        folder: Path,
+        stack: ExitStack,
+        *,
+        paced: bool = False,
+        spare: EspeakEngine | None = None,
+        pause_s: float = 0.0,
+        drops: bool = False,
+        limits: InboxLimits | None = None,
     ) -> None:
         self.lead = Lead()
         self.plug = Plug(folder / "sound.wav", paced=paced)
         self.reports: list[Report] = []
         self.rules = House()
         self.path = folder / "inbox.sqlite"
-        self.inbox = Inbox(self.path, InboxLimits(), on_lines=self._nudge)
+        self.inbox = Inbox(self.path, limits or InboxLimits(), on_lines=self._nudge)
         stack.callback(self.inbox.close)
         self.player = Player(self.plug, on_change=self._nudge)
         self.conductor = Conductor(
@@ -106,6 +94,8 @@ class Stage:
             self.rules,
             available=lambda: True,
             paused=False,
+            pause_s=pause_s,
+            drops=drops,
             on_change=lambda: None,
             on_report=self.reports.append,
         )
@@ -254,7 +244,7 @@ def test_an_order_is_placed_anew_when_the_least_priority_rises(stage: Stage) -> 
     assert stage.await_outcome("a") == "finished"
     stage.rules.least = Priority.HIGH
     stage.conductor.nudge()
-    eventually(lambda: stage.conductor._next_minimum is Priority.HIGH, "the new order")
+    eventually(lambda: stage.conductor._turns._ordered_minimum is Priority.HIGH, "the new order")
     stage.say(Line("b", "two"), Line("c", "three", priority=Priority.HIGH))
     assert stage.await_outcome("c") == "finished"
     assert stage.outcome("b") is None
@@ -297,3 +287,116 @@ def test_a_command_that_comes_with_a_line_finds_it_in_the_queue_or_on_the_air(st
         stage.conductor.order(stop)
         eventually(lambda cancelled=cancelled: cancelled, "the command")
         assert stage.await_outcome(f"{n}") == "cancelled"
+
+
+LONG = "one two three four five six seven eight nine ten"
+
+
+@pytest.fixture
+def paced(tmp_path: Path) -> Iterator[Stage]:
+    with ExitStack() as stack:
+        yield Stage(tmp_path, stack, paced=True)
+
+
+def rehearsed(stage: Stage, text: str) -> None:
+    eventually(lambda: text in stage.lead.spoken, "the rehearsal")
+
+
+def test_the_next_line_is_synthesised_while_this_one_plays_and_waits_on(paced: Stage) -> None:
+    paced.say(Line("a", LONG), Line("b", "two"))
+    rehearsed(paced, "two")
+    assert paced.outcome("a") is None
+    assert paced.inbox.depth() == 1
+    assert ("b", "started") not in paced.events()
+    assert paced.await_outcome("b") == "finished"
+    assert paced.lead.spoken == [LONG, "two"]
+    assert paced.reports[1].ttfa_s < paced.reports[1].audio_s
+
+
+def test_a_line_that_comes_while_another_plays_is_rehearsed_too(paced: Stage) -> None:
+    paced.say(Line("a", LONG))
+    rehearsed(paced, LONG)
+    paced.say(Line("b", "two"))
+    rehearsed(paced, "two")
+    assert paced.outcome("a") is None
+    assert paced.await_outcome("b") == "finished"
+    assert paced.lead.spoken == [LONG, "two"]
+
+
+@pytest.mark.parametrize("priority", [Priority.HIGH, Priority.URGENT])
+def test_a_line_of_more_weight_goes_before_the_one_that_was_rehearsed(paced: Stage, priority: Priority) -> None:
+    paced.say(Line("a", LONG), Line("b", "two"))
+    rehearsed(paced, "two")
+    paced.say(Line("c", "three", priority=priority))
+    assert paced.await_outcome("b") == "finished"
+    ended = [line_id for line_id, event in paced.events() if event == "finished"]
+    assert ended == (["a", "c", "b"] if priority is Priority.HIGH else ["c", "a", "b"])
+
+
+def test_a_rehearsed_line_can_be_cancelled_and_the_next_one_is_spoken(paced: Stage) -> None:
+    paced.say(Line("a", LONG), Line("b", "two"), Line("c", "three"))
+    rehearsed(paced, "two")
+    assert settled(paced.inbox.cancel_waiting("cancel", "b")) == 1
+    assert paced.await_outcome("c") == "finished"
+    assert paced.outcome("b") == "cancelled"
+    assert len(paced.reports) == 2
+
+
+def test_a_line_that_was_merged_since_its_rehearsal_is_made_anew(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, paced=True, limits=InboxLimits(merge_s=60))
+        stage.rules.words = lambda text: text
+        stage.say(Line("a", LONG), Line("b", "two"))
+        rehearsed(stage, "two")
+        stage.say(Line("c", "two"))
+        assert stage.await_outcome("b") == "finished"
+        assert stage.lead.spoken == [LONG, "two", "two"]
+
+
+def test_what_goes_wrong_in_a_rehearsal_costs_the_line_nothing(paced: Stage) -> None:
+    paced.say(Line("a", LONG))
+    rehearsed(paced, LONG)
+    paced.lead.faults = [WorkerDied("the worker died")]
+    paced.say(Line("b", "two"))
+    eventually(lambda: not paced.lead.faults, "the rehearsal")
+    assert paced.outcome("a") is None
+    assert paced.await_outcome("b") == "finished"
+    assert paced.lead.spoken == [LONG, "two"]
+
+
+def test_between_two_lines_there_is_a_pause_but_not_before_an_urgent_one(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, pause_s=30.0)
+        stage.say(Line("a", "one"), Line("b", "two"))
+        assert stage.await_outcome("a") == "finished"
+        stage.say(Line("u", "three", priority=Priority.URGENT))
+        assert stage.await_outcome("u") == "finished"
+        rehearsed(stage, "two")
+        assert stage.outcome("b") is None
+
+
+def test_after_the_pause_the_next_line_is_spoken(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, pause_s=0.3)
+        stage.say(Line("a", "one"), Line("b", "two"))
+        assert stage.await_outcome("b") == "finished"
+        at = {name: event.ts for _, event in settled(stage.inbox.unsent(100)) if (name := f"{event.event} {event.id}")}
+        gap = datetime.fromisoformat(at["started b"][:-1]) - datetime.fromisoformat(at["finished a"][:-1])
+        assert gap.total_seconds() >= 0.29
+
+
+def test_where_a_lost_device_drops_lines_each_fails_in_words_until_it_is_back(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, paced=True, drops=True)
+        stage.plug.blocks_left = 5
+        stage.say(Line("a", LONG), Line("b", "two"))
+        assert stage.await_outcome("b") == "failed"
+        assert stage.outcome("a") == "failed"
+        told = {
+            event.id: event.data["error"] for _, event in settled(stage.inbox.unsent(100)) if event.event == "failed"
+        }
+        assert "pulled out" in told["a"]
+        stage.plug.blocks_left, stage.plug.pulled = None, False
+        eventually(lambda: stage.player.status().lost is None, "the return")
+        stage.say(Line("c", "three"))
+        assert stage.await_outcome("c") == "finished"

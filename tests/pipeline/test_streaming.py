@@ -13,10 +13,11 @@ import soundfile
 from ishowtts.engines import catalogue
 from ishowtts.inbox import Taken
 from ishowtts.pipeline.cast import Cast
-from ishowtts.pipeline.performance import Performance
+from ishowtts.pipeline.performance import Performance, Studio
 from ishowtts.playback.player import Player
 from ishowtts.playback.wavfile import WavSpeaker
 from ishowtts.speech import Line, Report
+from support.house import House
 
 SENTENCE = "This is a sentence that goes on for a while, so that the line has more than one segment. "
 
@@ -35,9 +36,8 @@ def perform(cast: Cast, folder: Path, text: str) -> tuple[Report, int]:
         synthesis = stack.enter_context(ThreadPoolExecutor(1))
         line = Line("line", text, seed=1)
         taken = Taken(seq=1, line=line, queue_s=0.0, position=0, spoken=None, attempts=1, times=1)
-        performance = Performance(
-            taken, cast.part(), player, read=lambda taken: taken.line.text, synthesis=synthesis, ring=ring
-        )
+        performance = Performance(taken, Studio(cast, player, House(), synthesis, ring))
+        performance.begin(taken)
         while not performance.step():
             bell.get(timeout=60)
         return performance.report(), soundfile.info(folder / "sound.wav").frames

@@ -134,6 +134,8 @@ class Audio(_Section):
 
     device: Annotated[str, AfterValidator(_audio_device)] = "auto"
     volume: int = Field(80, ge=0, le=100)
+    pause_s: float = Field(0.3, ge=0, le=60)
+    when_lost: str = "wait"
 
 
 class Limits(_Section):

@@ -12,11 +12,12 @@ from typing import Any
 
 from ishowtts.engines import Cancelled
 from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineError, SpeakerError, WorkerDied
-from ishowtts.inbox import Inbox, Order, Taken, settled
+from ishowtts.inbox import Inbox
 from ishowtts.pipeline.cast import Cast
-from ishowtts.pipeline.performance import Performance, as_event
+from ishowtts.pipeline.performance import Performance, Studio, as_event
 from ishowtts.pipeline.rounds import Rounds
 from ishowtts.pipeline.rules import Rules
+from ishowtts.pipeline.turns import Turns
 from ishowtts.playback.player import Player
 from ishowtts.speech import Line, Outcome, Priority, Report
 
@@ -40,6 +41,8 @@ class Conductor(Rounds):
     Args:
         rules: of the house, about what is spoken now, how loud and in which words.
         available: whether anyone can speak now; lines wait while not.
+        pause_s: between two lines.
+        drops: whether lines end as failed while the sound device is away; else they wait.
         on_change: told, on the conductor's thread, when the sheet changed.
         on_report: told of each finished line.
     """
@@ -53,12 +56,13 @@ class Conductor(Rounds):
         *,
         available: Callable[[], bool],
         paused: bool,
+        pause_s: float = 0.0,
+        drops: bool = False,
         on_change: Callable[[], None],
         on_report: Callable[[Report], None],
     ) -> None:
         super().__init__("conductor")
         self._inbox = inbox
-        self._cast = cast
         self._player = player
         self._rules = rules
         self._available = available
@@ -66,13 +70,17 @@ class Conductor(Rounds):
         self._on_report = on_report
         self._orders: deque[Callable[[], None]] = deque()
         self._paused = paused
+        self._pause_s = pause_s
+        self._drops = drops
         self._now: Performance | None = None
-        self._next: Order[Taken] | None = None
-        self._next_minimum = Priority.LOW
-        self._rests_until = 0.0
+        self._rests_until = self._pauses_until = 0.0
         self._deadly: int | None = None  # the line that was being spoken when a worker died last
         self._sheet = Sheet(None, paused, None)
         self._synthesis = ThreadPoolExecutor(1, thread_name_prefix="synthesis")
+        studio = Studio(cast, player, rules, self._synthesis, self.nudge)
+        self._turns = Turns(
+            inbox, minimum=rules.minimum, make=lambda taken: Performance(taken, studio), ring=self.nudge
+        )
 
     @property
     def sheet(self) -> Sheet:
@@ -105,7 +113,8 @@ class Conductor(Rounds):
                 self._orders.popleft()()
         self._advance()
         self._tell()
-        return _LOOK_S
+        left_s = self._pauses_until - time.monotonic()
+        return min(left_s, _LOOK_S) if left_s > 0 else _LOOK_S
 
     # The following run on the conductor's thread only, through `order`.
 
@@ -135,67 +144,50 @@ class Conductor(Rounds):
         if self._now is not None and not self._paused:
             self._step(self._now)
         if self._now is None:
-            self._take()
+            self._begin(self._turns.next(self._may_take()))
+        else:
+            idle = not self._now.needs_engine and not self._paused and self._available()
+            self._turns.look_ahead(idle)
 
     def _may_take(self) -> bool:
-        return not self._paused and self._hindrance() is None and time.monotonic() >= self._rests_until
-
-    def _take(self) -> None:
-        """See that the next line is on order, if one may be spoken, and begin it once it is there."""
-        if self._next is None:
-            if self._may_take():
-                self._next_minimum = self._rules.minimum()
-                self._next = self._inbox.take(self._next_minimum)
-                self._next.future.add_done_callback(lambda _: self.nudge())
-            return
-        if self._next.future.done():
-            self._begin(self._next)
-        elif not self._may_take() or self._next_minimum != self._rules.minimum():
-            self._next.withdraw()
+        now = time.monotonic()
+        if self._paused or self._hindrance() is not None or now < self._rests_until:
+            return False
+        return now >= self._pauses_until or self._inbox.urgent_waiting()
 
     def _recalled(self) -> bool:
         """Whether no line is between the queue and the air; one that has just been taken is begun."""
-        if self._next is not None:
-            self._next.withdraw()
-            if not self._next.future.done():
-                return False
-            self._begin(self._next)
-        return True
+        self._begin(self._turns.recall())
+        return self._turns.recalled
 
-    def _begin(self, order: Order[Taken]) -> None:
-        self._next = None
-        taken = settled(order.future)
-        if taken is None:
-            self.nudge()
-        elif self._paused:
-            self._note(self._inbox.postpone(taken.seq))
+    def _begin(self, performance: Performance | None) -> None:
+        if performance is None:
+            return
+        lost = self._player.status().lost
+        if self._paused:
+            performance.stop()
+            self._note(self._inbox.postpone(performance.taken.seq))
+        elif lost and self._drops:
+            performance.stop()
+            self._finish(performance, Outcome.FAILED, {"error": lost})
         else:
-            self._now = Performance(
-                taken,
-                self._cast.part(),
-                self._player,
-                read=self._rules.read,
-                volume=self._rules.volume(taken.line),
-                synthesis=self._synthesis,
-                ring=self.nudge,
-            )
+            self._now = performance
             self.nudge()
 
     def _leave(self) -> None:
         """The last look: what is on the air, or on its way there, goes back."""
-        if self._next is not None:
-            self._next.withdraw()
-            try:
-                taken = settled(self._next.future)
-            except IShowError as error:
-                log.error("the next line stays where it is: %s", error)
-            else:
-                if taken is not None:
-                    self._note(self._inbox.postpone(taken.seq))
+        try:
+            taken = self._turns.leave()
+        except IShowError as error:
+            log.error("the next line stays where it is: %s", error)
+        else:
+            if taken is not None:
+                self._note(self._inbox.postpone(taken.seq))
         self._interrupt()
 
     def _hindrance(self) -> str | None:
-        if lost := self._player.status().lost:
+        lost = self._player.status().lost
+        if lost and not self._drops:
             return lost
         return None if self._available() else "no engine is ready"
 
@@ -207,8 +199,7 @@ class Conductor(Rounds):
         try:
             done = performance.step()
         except SpeakerError as error:
-            log.warning("line %s waits: %s", performance.taken.line.id, error)
-            self._interrupt()
+            self._lost(performance, error)
         except EngineUnavailable:
             self._postpone(performance)
         except WorkerDied as error:
@@ -232,6 +223,15 @@ class Conductor(Rounds):
             told["volume"] = performance.volume
         return told
 
+    def _lost(self, performance: Performance, error: SpeakerError) -> None:
+        """The sound device is away in the middle of a line."""
+        if self._drops:
+            performance.stop()
+            self._finish(performance, Outcome.FAILED, {"error": str(error)})
+        else:
+            log.warning("line %s waits: %s", performance.taken.line.id, error)
+            self._interrupt()
+
     def _died(self, performance: Performance, error: WorkerDied) -> None:
         """Nobody else could go on: the line has one more try with the next worker, since it may be what kills them."""
         seq = performance.taken.seq
@@ -251,6 +251,7 @@ class Conductor(Rounds):
 
     def _interrupt(self) -> None:
         """The line on the air goes back into the queue, to go on from the start of the segment that was cut."""
+        self._turns.drop_rehearsal()
         if self._now is not None:
             performance = self._now
             performance.stop()
@@ -274,6 +275,8 @@ class Conductor(Rounds):
     def _finish(self, performance: Performance, outcome: Outcome, data: dict[str, object]) -> None:
         self._note(self._inbox.finish(performance.taken.seq, outcome, data))
         self._now = None
+        if performance.sounds:
+            self._pauses_until = time.monotonic() + self._pause_s
         self.nudge()
 
     def _note(self, change: Future[Any]) -> None:

@@ -6,13 +6,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ishowtts.engines import Cancelled
-from ishowtts.errors import IShowError, SpeakerError, SynthesisError
+from ishowtts.errors import EngineError, IShowError, LineError, SpeakerError, SynthesisError
 from ishowtts.inbox import Taken
-from ishowtts.pipeline.cast import Part
+from ishowtts.pipeline.cast import Cast
+from ishowtts.pipeline.rules import Rules
 from ishowtts.playback.player import Player
 from ishowtts.playback.reel import Playing
 from ishowtts.speech import Report, Segment, Utterance
@@ -46,38 +48,38 @@ class _Heard:
     last: Utterance | None = None
 
 
+@dataclass(frozen=True)
+class Studio:
+    """What every line is spoken with.
+
+    Args:
+        synthesis: runs one job at a time, off the conductor's thread.
+        ring: wakes the conductor.
+    """
+
+    cast: Cast
+    player: Player
+    rules: Rules
+    synthesis: Executor
+    ring: Callable[[], None]
+
+
 class Performance:
-    """Never waits: `step` does what can be done now, and `ring` is called whenever there is more to do.
+    """Never waits: `step` does what can be done now, and the studio's `ring` is called whenever there is more to do.
+
+    Nothing is heard before `begin`; until then it can be rehearsed.
 
     Args:
         taken: the line, and how much of it was heard before.
-        part: who speaks it.
-        read: the text as it is read aloud.
-        volume: of this line, 0 to 100; `None`: that of the appliance.
-        synthesis: runs one job at a time, off the caller's thread.
-        ring: wakes the caller.
     """
 
-    def __init__(
-        self,
-        taken: Taken,
-        part: Part,
-        player: Player,
-        *,
-        read: Callable[[Taken], str],
-        volume: int | None = None,
-        synthesis: Executor,
-        ring: Callable[[], None],
-    ) -> None:
+    def __init__(self, taken: Taken, studio: Studio) -> None:
         self.taken = taken
         self.told = False  # whether `started` was said; the caller's to set
         self.spoken = taken.spoken
-        self.volume = volume
-        self._part = part
-        self._read = read
-        self._player = player
-        self._synthesis = synthesis
-        self._ring = ring
+        self.volume: int | None = None
+        self._studio = studio
+        self._part = studio.cast.part()
         self._cut = threading.Event()
         self._plan: list[_Planned] = []  # empty: not planned yet
         self._planning: Future[list[_Planned]] | None = None
@@ -85,6 +87,29 @@ class Performance:
         self._next = 0
         self._on_air: list[_OnAir] = []
         self._heard = _Heard()
+
+    def begin(self, taken: Taken) -> None:
+        """Let it be heard from now on.
+
+        Args:
+            taken: the line, as it was taken; `suits` said that what was rehearsed is good for it.
+        """
+        self.taken = taken
+        self.volume = self._studio.rules.volume(taken.line)
+        self._heard = _Heard()
+
+    def suits(self, taken: Taken) -> bool:
+        """Whether what was rehearsed is what is to be said now."""
+        mine = self.taken
+        same = (mine.seq, mine.position, mine.times) == (taken.seq, taken.position, taken.times)
+        jobs = [job for job in (self._planning, self._rendering) if job is not None and job.done()]
+        return same and not any(job.cancelled() or job.exception() for job in jobs)
+
+    def rehearse(self) -> None:
+        """Have the first segment made; what goes wrong shows once the line is spoken."""
+        with suppress(LineError, EngineError, Cancelled, CancelledError):
+            if self._plan or self._planned():
+                self._render()
 
     @property
     def position(self) -> int:
@@ -97,6 +122,11 @@ class Performance:
         if self._next < len(self._plan):
             return self._plan[self._next].position
         return self.taken.position
+
+    @property
+    def needs_engine(self) -> bool:
+        """Whether there is more to be synthesised."""
+        return not self._plan or self._rendering is not None or self._next < len(self._plan)
 
     @property
     def sounds(self) -> bool:
@@ -124,7 +154,7 @@ class Performance:
             if job is not None:
                 job.cancel()
         if self._on_air:
-            self._player.stop()
+            self._studio.player.stop()
 
     def report(self) -> Report:
         """How it went, once `step` returned True."""
@@ -153,7 +183,7 @@ class Performance:
     def _cut_into_segments(self) -> list[_Planned]:
         line, position = self.taken.line, self.taken.position
         if self.spoken is None:
-            self.spoken = self._read(self.taken)
+            self.spoken = self._studio.rules.read(self.taken)
         whole = self.spoken
         parts = self._part.cut(line, whole[position:])
         plan = []
@@ -172,10 +202,10 @@ class Performance:
         job, self._rendering = self._rendering, None
         utterance = job.result()
         before = self._heard.last
-        gain = 1.0 if self.volume is None else self._player.gain_of(self.volume)
+        gain = 1.0 if self.volume is None else self._studio.player.gain_of(self.volume)
         # Between two engines nothing matches: their segments stand one behind the other.
         seam_s = self._part.seam_s if before is not None and before.engine == utterance.engine else 0.0
-        playing = self._player.play(utterance.samples, utterance.rate_hz, gain=gain, seam_s=seam_s)
+        playing = self._studio.player.play(utterance.samples, utterance.rate_hz, gain=gain, seam_s=seam_s)
         self._on_air.append(_OnAir(self._plan[self._next].position, utterance, playing))
         self._heard.synth_s += utterance.synth_s
         self._heard.last = utterance
@@ -199,14 +229,14 @@ class Performance:
             if state == "playing":
                 return
             if state != "finished":
-                raise SpeakerError(self._player.status().lost or "the sound was stopped")
+                raise SpeakerError(self._studio.player.status().lost or "the sound was stopped")
             self._heard.audio_s += first.utterance.audio_s - first.playing.overlap_s
             self._on_air.pop(0)
-            self._ring()
+            self._studio.ring()
 
     def _submit(self, job: Callable[[], object]) -> Future:  # type: ignore[type-arg]
-        future = self._synthesis.submit(_guarded, job)
-        future.add_done_callback(lambda _: self._ring())
+        future = self._studio.synthesis.submit(_guarded, job)
+        future.add_done_callback(lambda _: self._studio.ring())
         return future
 
 

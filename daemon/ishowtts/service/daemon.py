@@ -101,6 +101,8 @@ class Daemon:
             self._rules,
             available=self._company.available,
             paused=self._found_paused,
+            pause_s=config.audio.pause_s,
+            drops=config.audio.when_lost == "drop",
             on_change=self._changed,
             on_report=self._telemetry.record,
         )

@@ -1,0 +1,28 @@
+"""The rules of a house, as the pipeline asks for them."""
+
+from __future__ import annotations
+
+from ishowtts.inbox import Taken
+from ishowtts.speech import Line, Priority
+from ishowtts.text import clean
+
+
+class House:
+    """Its rules, which a test changes."""
+
+    def __init__(self) -> None:
+        self.least = Priority.LOW
+        self.most: int | None = None
+        self.words = clean
+
+    def minimum(self) -> Priority:
+        return self.least
+
+    def volume(self, line: Line) -> int | None:
+        return line.volume if self.most is None else self.most
+
+    def warm(self) -> None:
+        pass
+
+    def read(self, taken: Taken) -> str:
+        return self.words(taken.line.text)
