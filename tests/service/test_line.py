@@ -172,6 +172,8 @@ def test_volume_mute_and_pause_survive_a_restart_and_a_pause_is_told(appliance: 
     mqtt_client.publish(f"{appliance.root}/command", "pause")
     state = mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "paused").json
     assert state["detail"] is None
+    # What has been answered is kept; the state may tell it a moment before.
+    mqtt_client.wait_for(f"{appliance.root}/event", lambda message: message.json.get("command") == "pause")
     appliance.stop(signal.SIGKILL)
     mqtt_client.forget()
     appliance.start()
