@@ -22,7 +22,7 @@ from support.appliance import FINAL, Appliance
 from support.broker import Broker
 from support.client import Client
 from support.publisher import Publisher
-from support.quick import read_notes
+from support.quick import code, height, read_notes
 from support.waiting import eventually
 
 _START_S = 1.5  # about what a daemon takes to be connected
@@ -68,8 +68,8 @@ class Figures:
         untold: ids without a final event. `untold_by_broker`: the same where a broker was killed, which may have
             confirmed an event and neither saved it nor passed it on.
         failed_by_contract: lines that two kills hit on the air (queue.max_attempts).
-        heard_again: lines that were spoken more than once: those that a kill of the daemon cut off.
-        heard_again_wrongly: lines spoken again although they were not the last one before a kill.
+        heard_again: lines that were heard more than once: those that a kill of the daemon cut off.
+        heard_again_wrongly: lines heard again although they were not the last one before a kill.
         redelivered: how often the inbox was handed a message that it had already, and knew it.
     """
 
@@ -145,7 +145,7 @@ def _publish(publisher: Publisher, plan: Plan, killers: _Killers) -> None:
 
 def text_of(number: int) -> str:
     """A line without an id: only its words tell it from others."""
-    return f"{number} is the number of this line."
+    return f"{code(number)} is the number of this line."
 
 
 class _Killers:
@@ -338,12 +338,15 @@ def _audit(figures: Figures, appliance: Appliance, publisher: Publisher, audienc
 
 
 def _audit_speech(figures: Figures, appliance: Appliance, each: Counter[str]) -> None:
-    """A line is spoken again only where it was the last one that a killed daemon began."""
+    """A line is heard again only where it was the last one that a killed daemon began to play."""
+    by_height = {height(text): text for text in each}
     lives: dict[int, list[str]] = {}
     for note in read_notes(appliance.notes):
-        if "spoke" in note:
-            lives.setdefault(note["pid"], []).append(note["spoke"])
+        if "wrote" in note:
+            heard, text = lives.setdefault(note["pid"], []), by_height.get(note["peak"])
+            if text is not None and heard[-1:] != [text]:
+                heard.append(text)
     spoken = Counter(text for texts in lives.values() for text in texts)
-    cut_off = Counter(texts[-1] for texts in lives.values())
+    cut_off = Counter(texts[-1] for texts in lives.values() if texts)
     figures.heard_again = sum(max(0, spoken[text] - each[text]) for text in each)
     figures.heard_again_wrongly = [text for text in each if spoken[text] - each[text] > cut_off[text]]
