@@ -196,8 +196,8 @@ class Chimes:
 
 
 @contextmanager
-def _opened(folder: Path, *, follow: bool = True) -> Iterator[int]:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
+def _opened(path: str | Path, flags: int, folder: int | None = None) -> Iterator[int]:
+    opened = os.open(path, flags | os.O_CLOEXEC, 0o644, dir_fd=folder)
     try:
         yield opened
     finally:
@@ -208,12 +208,14 @@ def _write(folder: Path, file: str, samples: Samples) -> None:
     """A new WAV file that all may read; no link leads root, who may do this, out of a folder of the service's."""
     sound = io.BytesIO()
     soundfile.write(sound, samples, RATE_HZ, format="WAV", subtype="PCM_16")
-    new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with _opened(folder, follow=False) as inside, os.fdopen(os.open(file, new, 0o644, dir_fd=inside), "wb") as out:
+    with (
+        _opened(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW) as inside,
+        _opened(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, inside) as new,
+    ):
         try:
-            os.fchmod(out.fileno(), 0o644)
-            out.write(sound.getvalue())
-            out.flush()
+            os.fchmod(new, 0o644)
+            with os.fdopen(new, "wb", closefd=False) as out:
+                out.write(sound.getvalue())
         except OSError:
             os.unlink(file, dir_fd=inside)
             raise
@@ -225,16 +227,17 @@ def _read(folder: Path, file: str) -> Sound:
     if path.is_symlink():
         raise OperatorFileError(f"{path}: is a link, and links are not followed; copy the file there")
     try:
-        # Not blocking: a pipe without a writer would keep every line waiting.
-        with _opened(folder) as inside:
-            opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=inside)
-        with os.fdopen(opened, "rb") as raw:
+        with (
+            _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as inside,
+            # Not blocking: a pipe without a writer would keep every line waiting.
+            _opened(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, inside) as opened,
+        ):
             found = os.fstat(opened)
             if not stat.S_ISREG(found.st_mode):
                 raise OperatorFileError(f"{path}: is no ordinary file; put one in its place")
             if found.st_size > MOST_BYTES:
                 raise OperatorFileError(f"{path}: is larger than {MOST_BYTES // 1_000_000} MB; take a shorter sound")
-            with soundfile.SoundFile(raw) as sound:
+            with soundfile.SoundFile(opened, closefd=False) as sound:
                 return _decoded(path, sound)
     except OSError as error:
         raise OperatorFileError(f"{path}: cannot be read ({error.strerror}); mend its permissions") from error
@@ -258,4 +261,4 @@ def _decoded(path: Path, sound: soundfile.SoundFile) -> Sound:
         raise OperatorFileError(f"{path}: is longer than {MOST_S:g} s; cut it")
     if not len(mono) or not np.isfinite(mono).all():
         raise OperatorFileError(f"{path}: holds no sound; put another one in its place")
-    return np.rint(np.clip(mono, -1, 1) * 32767).astype(np.int16), rate_hz
+    return np.clip(np.rint(mono * 32768), -32768, 32767).astype(np.int16), rate_hz
