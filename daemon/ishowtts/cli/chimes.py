@@ -13,24 +13,28 @@ from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.errors import OperatorFileError
-from ishowtts.playback.chime import Chimes
+from ishowtts.playback.chime import DEFAULT, Chimes
 from ishowtts.service import house_rules
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser("chimes", parents=[common], help="the chimes that lines may ask for")
-    parser.add_argument("--make", action="store_true", help="put ours into the folder, where no default.* is there")
+    parser.add_argument(
+        "--make", action="store_true", help="only put ours into the folder, where no default.* is there"
+    )
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Each chime with its file and length; 1 where one of them cannot be used."""
+    """List each chime with its file and length, 1 where one of them cannot be used; or make ours."""
     logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the table tells the faults, once
     chimes = house_rules.chimes(read_config(arguments))
     if arguments.make:
-        chimes.make()
+        made = chimes.make()
+        print(f"made: {made}" if made else f"kept: {chimes.path(DEFAULT)}")
+        return 0
     known = [_chime(chimes, name) for name in chimes.names()]
     if arguments.json:
         print_json(known)
