@@ -109,7 +109,7 @@ def test_check_and_doctor_tell_what_is_wrong_with_the_files_that_are_named(tmp_p
     settings = config(
         tmp_path,
         mqtt={"host": broker.host, "port": broker.port},
-        audio={"device": "silent"},
+        audio={"device": "silent", "chime": "bell"},
         engine={"kind": "espeak"},
         text={"pronunciations": str(tmp_path / "own.yaml")},
         policies={"blocked": {"file": str(tmp_path / "blocked.txt")}},
@@ -121,7 +121,9 @@ def test_check_and_doctor_tell_what_is_wrong_with_the_files_that_are_named(tmp_p
     assert "blocked.txt: is not UTF-8" in words
     assert "own.yaml, line 1: needs `as`" in pronunciations
     found = json.loads(ishowtts("doctor", "--json", "--config", settings).stdout)
+    faults = {finding["part"]: finding["detail"] for finding in found if finding["verdict"] == "fault"}
     assert {words, pronunciations} <= {finding["detail"] for finding in found if finding["verdict"] == "fault"}
+    assert faults["chime"].startswith("there is no chime 'bell'"), "state, which check leaves alone"
 
 
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:

@@ -204,6 +204,23 @@ def test_any_voice_passes_while_nobody_knows_them() -> None:
     assert line.voice == "someone"
 
 
+def test_a_chime_is_one_of_those_that_there_are() -> None:
+    limits = LineLimits(50, lambda: None, "r/", chimes=lambda: ["default", "bell"])
+
+    def asked(chime: object) -> Line | Rejection:
+        return parse_line("say", json.dumps({"text": "a", "chime": chime}).encode(), MessageProperties(), limits)
+
+    for chime in (True, False, None, "bell", "default"):
+        line = asked(chime)
+        assert isinstance(line, Line)
+        assert line.chime == chime
+    for chime in ("gong", "../bell", "bell.wav", "/etc/passwd"):
+        refusal = asked(chime)
+        assert isinstance(refusal, Rejection)
+        assert refusal.reason is Reason.BAD_FIELD
+        assert refusal.detail == f"chime: there is no chime {chime!r}; there are: bell, default"
+
+
 def test_a_text_of_any_length_passes_where_somebody_else_cuts_it() -> None:
     limits = LineLimits(None, lambda: None, "r/")
     line = parse_line("say", json.dumps({"text": "x" * 500_000}).encode(), MessageProperties(), limits)

@@ -23,7 +23,13 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing() -> None:
     before = [place.exists() for place in places]
     done = install("--dry-run")
     assert done.returncode == 0, done.stderr
-    for step in ("usermod", "install_lock /opt/ishowtts/venv", "ishowtts.service", "nothing was changed"):
+    for step in (
+        "usermod",
+        "install_lock /opt/ishowtts/venv",
+        "ishowtts.service",
+        "chimes --make",
+        "nothing was changed",
+    ):
         assert step in done.stdout
     assert [place.exists() for place in places] == before
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from ishowtts.config import Config
 from ishowtts.inbox import Taken
 from ishowtts.service.house_rules import HouseRules
 from ishowtts.speech import Line, Priority, Rejection
-from support.appliance import Appliance
+from support.appliance import DAEMON, TESTS, Appliance
 from support.client import Client
 
 NIGHT, DAY = datetime(2026, 11, 21, 23, 30), datetime(2026, 11, 21, 12, 0)
@@ -24,6 +27,11 @@ HOURS = {"from": "22:00", "to": "07:00"}
 def rules(wall: datetime = DAY, **policies: Any) -> HouseRules:
     config = Config.model_validate({"policies": policies})
     return HouseRules(config, lambda: ["anna"], lambda voice: None, wall=lambda: wall)
+
+
+def with_chime(folder: Path, chime: bool | str) -> HouseRules:
+    config = Config.model_validate({"audio": {"chime": chime}, "state_dir": folder})
+    return HouseRules(config, list, lambda voice: None)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +63,67 @@ def test_where_they_are_quieter_lines_are_no_louder_than_that() -> None:
     assert house.volume(replace(line, volume=10)) == 10
     assert house.volume(replace(line, volume=80, priority=Priority.HIGH)) == 80
     assert rules(DAY, quiet={**HOURS, "action": "quieter"}).volume(line) is None
+
+
+@pytest.mark.parametrize(
+    ("configured", "of_the_line", "heard"),
+    [
+        (False, None, None),
+        (False, True, "default"),
+        (False, "bell", "bell"),
+        (True, None, "default"),
+        (True, False, None),
+        ("bell", None, "bell"),
+        ("bell", True, "default"),
+        ("bell", False, None),
+        ("bell", "default", "default"),
+        (True, "gone", None),
+    ],
+)
+def test_a_line_has_the_chime_that_it_asks_for_else_the_configured_one(
+    tmp_path: Path, configured: bool | str, of_the_line: bool | str | None, heard: str | None
+) -> None:
+    (tmp_path / "chimes").mkdir()
+    soundfile.write(tmp_path / "chimes/bell.wav", np.zeros(7, np.int16), 48_000)
+    house = with_chime(tmp_path, configured)
+    assert house.chime_names() == ["bell", "default"]
+    found = house.chime(Line("a", "hello", chime=of_the_line))
+    assert (found and found[1]) == {None: None, "default": 24_000, "bell": 48_000}[heard]
+    assert house.troubles == ()
+
+
+def test_a_broken_chime_costs_the_chime_and_is_a_trouble_once_it_was_wanted(tmp_path: Path) -> None:
+    (tmp_path / "chimes").mkdir()
+    broken = tmp_path / "chimes/bell.wav"
+    broken.write_text("no sound")
+    house = with_chime(tmp_path, "bell")
+    house.warm()
+    assert house.chime(Line("a", "hello")) is None
+    [trouble] = house.troubles
+    assert trouble.startswith(f"{broken}: is no sound")
+    assert house.file_faults == (), "the configuration names no file that is wrong"
+    broken.unlink()
+    [trouble] = house.troubles
+    assert trouble.startswith("audio.chime: there is no chime 'bell'")
+
+
+def test_what_chimes_and_grammars_lack_is_in_the_state_and_lines_are_spoken(
+    make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/wetext.py").write_text("raise OSError('no grammar')")
+    appliance = make_appliance(
+        settings={"audio": {"device": "silent", "chime": "bell"}},
+        environment={"PYTHONPATH": f"{tmp_path}/broken:{DAEMON}:{TESTS}"},
+    )
+    appliance.wait_ready(mqtt_client, "degraded")
+    degraded = mqtt_client.wait_for(f"{appliance.root}/state", lambda m: "wetext" in (m.json["detail"] or "")).json
+    assert "numbers are not read out: wetext cannot be loaded (no grammar)" in degraded["detail"]
+    assert "audio.chime: there is no chime 'bell'" in degraded["detail"]
+    refused = appliance.final(mqtt_client, appliance.say(mqtt_client, "one", chime="gong"))
+    assert (refused["reason"], "there are: default" in refused["detail"]) == ("bad_field", True)
+    spoken = appliance.final(mqtt_client, appliance.say(mqtt_client, "two", chime=True))
+    assert spoken["event"] == "finished"
 
 
 def test_a_merged_line_is_said_with_its_count() -> None:

@@ -144,6 +144,7 @@ def test_commands_act_and_are_answered(appliance: Appliance, mqtt_client: Client
     assert appliance.final(mqtt_client, first)["by"] == "skip"
     mqtt_client.publish(command, {"command": "cancel", "id": second, "transaction": "t1"})
     assert answer("cancel")["transaction"] == "t1"
+    assert answer("cancel")["detail"] == "1 line was cancelled"
     assert appliance.final(mqtt_client, second)["event"] == "cancelled"
     mqtt_client.publish(command, "pause")
     assert answer("pause")["ok"] is True

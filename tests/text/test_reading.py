@@ -176,6 +176,8 @@ def test_without_the_library_text_is_spoken_as_it_is_written(tmp_path: Path) -> 
     (tmp_path / "wetext.py").write_text("raise OSError('no grammar')")
     said = in_a_new_process(
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from ishowtts.text import Reader; "
-        "print(Reader(None, lambda _: None).read('I have 3 of 12', None))"
+        "r = Reader(None, lambda _: None); print(r.fault); print(r.read('I have 3 of 12', None)); print(r.fault)"
     )
-    assert said.strip() == "I have 3 of 12"
+    before, text, after = said.splitlines()
+    assert (before, text) == ("None", "I have 3 of 12")
+    assert after == "numbers are not read out: wetext cannot be loaded (no grammar); run install.sh again"

@@ -38,7 +38,7 @@ def root_topic(settings: Config) -> str:
 def faults_of_files(settings: Config) -> tuple[str, ...]:
     """What is wrong with the files of blocked words and of pronunciations, a sentence for each."""
     logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the caller tells them, once
-    return HouseRules(settings, voices=tuple, language_of=lambda _: None).troubles
+    return HouseRules(settings, voices=tuple, language_of=lambda _: None).file_faults
 
 
 def print_json(data: Any) -> None:

@@ -21,8 +21,9 @@ from ishowtts.cli.common import Commands, faults_of_files, print_json, read_conf
 from ishowtts.config import Config
 from ishowtts.errors import IShowError
 from ishowtts.mqtt.client import Client
+from ishowtts.playback import chime
 from ishowtts.playback.choose import choose as choose_speaker
-from ishowtts.service import connect, lead
+from ishowtts.service import connect, house_rules, lead
 
 Verdict = Literal["ok", "note", "fault"]
 _FREE_MB = 500
@@ -73,6 +74,7 @@ def examine(settings: Config) -> Iterator[Finding]:
         "spare voice": _spare,
         "voices": _voices,
         "sound": _sound,
+        "chime": _chime,
         "text": _text,
         "broker": _broker,
         "folders": _folders,
@@ -161,6 +163,14 @@ def _sound(settings: Config) -> Iterator[Finding]:
         chosen.speaker.open(24_000)
         chosen.speaker.close()
     yield Finding("sound", "ok", f"{chosen.speaker.name}: {chosen.why}")
+
+
+def _chime(settings: Config) -> Iterator[Finding]:
+    chimes = house_rules.chimes(settings)
+    if (wanted := settings.audio.chime) is not False:
+        name = chime.DEFAULT if wanted is True else wanted
+        chimes.find(name)
+        yield Finding("chime", "ok", f"{name}, of {', '.join(chimes.names())}")
 
 
 def _text(settings: Config) -> Iterator[Finding]:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ishowtts import __version__
-from ishowtts.cli import bench, check, clocks, devices, doctor, fetch, history, read, run, say, voices
+from ishowtts.cli import bench, check, chimes, clocks, devices, doctor, fetch, history, read, run, say, voices
 from ishowtts.config import DEFAULT_PATH
 from ishowtts.errors import ConfigError, IShowError
 
-_COMMANDS = (run, say, read, history, check, doctor, fetch, voices, devices, clocks, bench)
+_COMMANDS = (run, say, read, history, check, doctor, fetch, voices, chimes, devices, clocks, bench)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from ishowtts.config.policies import Policies
 from ishowtts.config.section import Section as _Section
@@ -36,6 +36,12 @@ def _device_name(name: str | None) -> str | None:
     if name == "reply":
         raise ValueError("must not be reply: answers to publishers are published under <prefix>/reply/")
     return name
+
+
+def _chime(chime: object) -> object:
+    if not isinstance(chime, bool) and not (isinstance(chime, str) and re.fullmatch(r"[a-z0-9_-]{1,64}", chime)):
+        raise ValueError("must be true, false or the name of a chime: 1 to 64 characters of a-z, 0-9, _ and -")
+    return chime
 
 
 class Device(_Section):
@@ -130,12 +136,14 @@ class EngineSection(_Section):
 
 
 class Audio(_Section):
-    """Where the sound goes."""
+    """Where the sound goes. `chime`: for lines that do not say."""
 
     device: Annotated[str, AfterValidator(_audio_device)] = "auto"
     volume: int = Field(80, ge=0, le=100)
     pause_s: float = Field(0.3, ge=0, le=60)
     when_lost: str = "wait"
+    chime: Annotated[bool | str, BeforeValidator(_chime)] = False
+    chimes_dir: Path | None = None
 
 
 class Limits(_Section):

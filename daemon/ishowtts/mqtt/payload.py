@@ -42,12 +42,14 @@ class LineLimits:
         max_chars: characters of a text; `None`: as many as a packet holds, since somebody else cuts them.
         voices: names of the voices there are now; returns `None` while nobody knows them (any name passes).
         reply_prefix: response topics are kept only under it, as in `ishowtts/reply/`.
+        chimes: names of the chimes there are now; returns `None` while nobody knows them (any name passes).
         signs: a text without letter or digit passes, since somebody else says the names of emoji.
     """
 
     max_chars: int | None
     voices: Callable[[], Collection[str] | None]
     reply_prefix: str
+    chimes: Callable[[], Collection[str] | None] = lambda: None
     signs: bool = False
 
     @property
@@ -159,6 +161,8 @@ def _line(
     text = _spoken_text(fields["text"], limits, line_id)
     if voice is not None:  # only then: to look for voices means to look at the disk
         _known_voice(voice, limits.voices(), line_id)
+    if isinstance(fields.get("chime"), str):
+        _known_chime(fields["chime"], limits.chimes(), line_id)
     expiry_s = None if properties.expiry_s is None else float(properties.expiry_s)
     return Line(
         id=line_id,
@@ -229,6 +233,12 @@ def _known_voice(voice: str, known: Collection[str] | None, line_id: str) -> Non
         return
     names = ", ".join(sorted(known)) if known else "none yet"
     raise _Refused(Reason.UNKNOWN_VOICE, f"there is no voice {clip(voice)}; there are: {names}", line_id)
+
+
+def _known_chime(chime: str, known: Collection[str] | None, line_id: str) -> None:
+    if known is not None and chime not in known:
+        names = ", ".join(sorted(known))
+        raise _Refused(Reason.BAD_FIELD, f"chime: there is no chime {clip(chime)}; there are: {names}", line_id)
 
 
 def _reply_to(properties: MessageProperties, prefix: str) -> ReplyTo | None:

@@ -75,7 +75,7 @@ class Controls:
     def _stop(self, _: Command) -> Future[str]:
         current = self._conductor.cancel_current("stop")
         waiting = self._inbox.cancel_waiting("stop")
-        return _then(waiting, lambda count: f"{count + (current is not None)} lines were cancelled")
+        return _then(waiting, lambda count: _cancelled(count + (current is not None)))
 
     def _cancel(self, command: Command) -> Future[str]:
         if command.line_id is None:
@@ -88,7 +88,7 @@ class Controls:
         def tell(waiting: int) -> str:
             if not waiting + ours:
                 raise CommandError(f"no line with the id {command.line_id!r} is waiting or being spoken")
-            return f"{waiting + ours} lines were cancelled"
+            return _cancelled(waiting + ours)
 
         return _then(self._inbox.cancel_waiting("cancel", command.line_id), tell)
 
@@ -130,6 +130,10 @@ class Controls:
         log.info("command %s: %s", word or "?", detail)
         data = {"command": word, "ok": ok, "detail": detail, "transaction": transaction}
         self._inbox.record(Event(timestamp(time.time()), line_id or "", "command", data))
+
+
+def _cancelled(count: int) -> str:
+    return "1 line was cancelled" if count == 1 else f"{count or 'no'} lines were cancelled"
 
 
 def _then(change: Future[T], tell: Callable[[T], str]) -> Future[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ishowtts.inbox import Taken
-from ishowtts.speech import Line, Priority
+from ishowtts.speech import Line, Priority, Samples
 
 
 class Rules(Protocol):
@@ -16,6 +16,9 @@ class Rules(Protocol):
 
     def volume(self, line: Line) -> int | None:
         """The volume of a line, 0 to 100; `None`: that of the appliance."""
+
+    def chime(self, line: Line) -> tuple[Samples, int] | None:
+        """What is to be heard before a line, and its rate in Hz; `None`: nothing. Never raises."""
 
     def warm(self) -> None:
         """Make ready what the first line would wait for. Called on the thread `synthesis`."""

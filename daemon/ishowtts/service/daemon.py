@@ -218,7 +218,8 @@ class Daemon:
         )
         known = instance.known(self._inbox, self._instance)
         options = replace(connect.options(self._config, self._root), instance=self._instance, predecessors=known)
-        return MqttLink(options, limits.of_lines(self._config, self._voices.names, options.reply_prefix), handlers)
+        names = self._voices.names, self._rules.chime_names
+        return MqttLink(options, limits.of_lines(self._config, *names, options.reply_prefix), handlers)
 
     def _levels_changed(self) -> None:
         self._link.publish_retained("volume", self._player.volume)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 
 from ishowtts.config import Config
+from ishowtts.errors import OperatorFileError
 from ishowtts.inbox import Taken
+from ishowtts.playback.chime import DEFAULT as DEFAULT_CHIME
+from ishowtts.playback.chime import Chimes
 from ishowtts.policies import Policies, Quiet, merged_text
-from ishowtts.speech import Line, Priority, Rejection
+from ishowtts.speech import Line, Priority, Rejection, Samples
 from ishowtts.text import Reader
+
+log = logging.getLogger(__name__)
+
+
+def chimes(config: Config) -> Chimes:
+    """The chimes of a configuration."""
+    audio = config.audio
+    return Chimes(
+        audio.chimes_dir or config.state_dir / "chimes", wanted=audio.chime if isinstance(audio.chime, str) else None
+    )
 
 
 class HouseRules:
@@ -34,10 +48,17 @@ class HouseRules:
         default_voice = config.engine.f5.default_voice
         self._reader = Reader(config.text.pronunciations, language_of, config.text.normalise, default_voice)
         self._wall = wall
+        self._chime = config.audio.chime
+        self._chimes = chimes(config)
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """Sentences about files of the operator's that cannot be used as they are."""
+        """Sentences about what the rules need and cannot use as it is."""
+        return self.file_faults + ((self._chimes.fault,) if self._chimes.fault else ())
+
+    @property
+    def file_faults(self) -> tuple[str, ...]:
+        """Of these, what is wrong with files that the configuration names."""
         return tuple(fault for fault in (self._policies.fault, self._reader.fault) if fault)
 
     def quiet_until(self) -> str | None:
@@ -63,6 +84,21 @@ class HouseRules:
             return line.volume
         return quiet.volume if line.volume is None else min(line.volume, quiet.volume)
 
+    def chime(self, line: Line) -> tuple[Samples, int] | None:
+        """What is heard before a line, and its rate in Hz; `None`: nothing, or a file that cannot be used."""
+        name = self._chime if line.chime is None else line.chime
+        if name is False:
+            return None
+        try:
+            return self._chimes.find(DEFAULT_CHIME if name is True else name)
+        except OperatorFileError as error:
+            log.debug("line %s is spoken without a chime: %s", line.id, error)
+            return None
+
+    def chime_names(self) -> list[str]:
+        """The chimes that a line may name."""
+        return self._chimes.names()
+
     def read(self, taken: Taken) -> str:
         """The text as it is read aloud."""
         said = taken.line.text
@@ -73,6 +109,7 @@ class HouseRules:
     def warm(self) -> None:
         """Make ready what the first line would wait for."""
         self._reader.warm()
+        self.chime(Line("", ""))
 
     def _quiet(self) -> Quiet | None:
         return self._policies.quiet(self._wall())

@@ -9,12 +9,15 @@ from ishowtts.inbox import InboxLimits
 from ishowtts.mqtt.payload import LineLimits
 
 
-def of_lines(config: Config, voices: Callable[[], Collection[str]], reply_prefix: str) -> LineLimits:
+def of_lines(
+    config: Config, voices: Callable[[], Collection[str]], chimes: Callable[[], Collection[str]], reply_prefix: str
+) -> LineLimits:
     """What is refused before anybody looks at its meaning; the policies see to the rest."""
     return LineLimits(
         None if config.limits.too_long == "cut" else config.limits.max_chars,
         voices,
         reply_prefix,
+        chimes=chimes,
         signs=config.policies.emoji == "name",
     )
 

@@ -8,15 +8,23 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal
 
+from ishowtts.errors import first_line
+
 _log = logging.getLogger(__name__)
 _MOST_CHARS = 80  # time grows with the length, by 0.2 to 0.5 ms a character, and memory by up to 20 KB
 _lock = threading.Lock()
 _normalizers: dict[str, Callable[[str], str]] | None = None
+_fault: str | None = None
 
 
 def load() -> None:
     """Load the grammars now: half a second, and about 45 MB for good."""
     _loaded()
+
+
+def fault() -> str | None:
+    """Why the grammars are not there, in one sentence; `None` while all is well, or nobody has asked for them yet."""
+    return _fault
 
 
 @lru_cache(maxsize=2048)
@@ -42,11 +50,13 @@ def _loaded() -> dict[str, Callable[[str], str]]:
 
 
 def _load() -> dict[str, Callable[[str], str]]:
+    global _fault  # noqa: PLW0603 - as the grammars
     try:
         import wetext
 
         normalizers: dict[str, Any] = {name: wetext.Normalizer(lang=name, operator="tn") for name in ("en", "zh")}
     except Exception as error:  # a broken package must not make the appliance mute
-        _log.error("numbers are not read out: wetext cannot be loaded (%s); run install.sh again", error)
+        _fault = f"numbers are not read out: wetext cannot be loaded ({first_line(error)}); run install.sh again"
+        _log.error("%s", _fault)
         return {}
     return {name: normalizer.normalize for name, normalizer in normalizers.items()}

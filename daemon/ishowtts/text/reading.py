@@ -41,8 +41,10 @@ class Reader:
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with the file of pronunciations, in one sentence."""
-        return None if self._file is None else self._file.fault
+        """What is wrong with the file of pronunciations, and with the grammars once they were asked for."""
+        of_file = None if self._file is None else self._file.fault
+        of_library = library.fault() if self._normalise else None
+        return "; ".join(fault for fault in (of_file, of_library) if fault) or None
 
     def warm(self) -> None:
         """Load the grammars, half a second and 45 MB, that the first line would wait for."""
