@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ishowtts.inbox import Taken
-from ishowtts.speech import Line, Priority
+from ishowtts.speech import Line, Priority, Samples
 from ishowtts.text import clean
 
 
@@ -14,12 +14,16 @@ class House:
         self.least = Priority.LOW
         self.most: int | None = None
         self.words = clean
+        self.bell: tuple[Samples, int] | None = None
 
     def minimum(self) -> Priority:
         return self.least
 
     def volume(self, line: Line) -> int | None:
         return line.volume if self.most is None else self.most
+
+    def chime(self, line: Line) -> tuple[Samples, int] | None:
+        return self.bell
 
     def warm(self) -> None:
         pass
