@@ -73,6 +73,7 @@ def examine(settings: Config) -> Iterator[Finding]:
         "spare voice": _spare,
         "voices": _voices,
         "sound": _sound,
+        "mixer": _mixer,
         "text": _text,
         "broker": _broker,
         "folders": _folders,
@@ -161,6 +162,19 @@ def _sound(settings: Config) -> Iterator[Finding]:
         chosen.speaker.open(24_000)
         chosen.speaker.close()
     yield Finding("sound", "ok", f"{chosen.speaker.name}: {chosen.why}")
+
+
+def _mixer(settings: Config) -> Iterator[Finding]:
+    if settings.audio.mixer is None:
+        return
+    device = choose_speaker(settings.audio.device).speaker.name
+    if device.startswith(("silent", "wav:")):
+        yield Finding("mixer", "note", f"audio.mixer has no card to act on: the sound goes to {device}")
+        return
+    # ALSA's library is loaded only where there is a card.
+    from ishowtts.playback.mixer import CardMixer
+
+    yield Finding("mixer", "ok", CardMixer(device, settings.audio.mixer).check())
 
 
 def _text(settings: Config) -> Iterator[Finding]:

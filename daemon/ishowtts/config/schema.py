@@ -130,10 +130,13 @@ class EngineSection(_Section):
 
 
 class Audio(_Section):
-    """Where the sound goes."""
+    """Where the sound goes, and how loud."""
 
     device: Annotated[str, AfterValidator(_audio_device)] = "auto"
     volume: int = Field(80, ge=0, le=100)
+    mixer: str | None = Field(None, min_length=1)
+    loudness_lufs: float | None = Field(-16, ge=-40, le=-6)
+    peak_dbtp: float | None = Field(-1, ge=-12, le=0)
 
 
 class Limits(_Section):
