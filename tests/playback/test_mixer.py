@@ -1,4 +1,7 @@
-"""The mixer of a sound server, through ALSA's own plugin: what is set is asked of the server itself."""
+"""Two mixers of ALSA's own: a sound server's, which tells no decibels, and a card's (card.c), which does.
+
+What was set is asked of the server, and read in the card's file.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,24 +36,24 @@ except SpeakerError as error:
 """
 
 
+def mixer(environment: dict[str, str], device: str, control: str, *applied: tuple[int, bool]) -> dict[str, Any]:
+    """What `CardMixer` says in a process of its own, so that no other test's ALSA knows of this one's."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, device, control, json.dumps(applied)],
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
 @dataclass(frozen=True)
 class Server:
     """A PulseAudio with one null sink; ALSA knows its mixer as `speaker`."""
 
-    process: subprocess.Popen[bytes]
     environment: dict[str, str]
-
-    def mixer(self, device: str, control: str, *applied: tuple[int, bool]) -> dict[str, Any]:
-        """What `CardMixer` says in a process of its own: ALSA reads its configuration once."""
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, device, control, json.dumps(applied)],
-            env=self.environment,
-            capture_output=True,
-            timeout=60,
-            check=True,
-        )
-        said: dict[str, Any] = json.loads(done.stdout)
-        return said
 
     def tell(self, *words: str) -> str:
         command = ["pactl", *words]
@@ -98,7 +102,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             stderr=log,
         )
     try:
-        server = Server(process, environment)
+        server = Server(environment)
         info = ["pactl", "info"]
         eventually(
             lambda: subprocess.run(info, env=environment, capture_output=True, check=False).returncode == 0,
@@ -113,28 +117,87 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.mark.parametrize(("volume", "muted"), [(30, False), (100, False), (55, True), (1, False)])
 def test_volume_and_mute_arrive_at_the_card(server: Server, volume: int, muted: bool) -> None:
-    said = server.mixer("speaker", "Master", (80, not muted), (volume, muted))
+    said = mixer(server.environment, "speaker", "Master", (80, not muted), (volume, muted))
     assert said == {"found": "Master of speaker, without decibels, with a mute switch"}
     assert (server.volume, server.muted) == (volume, muted)
 
 
 def test_a_volume_of_nothing_is_silence(server: Server) -> None:
-    server.mixer("speaker", "Master", (40, False), (0, False))
+    mixer(server.environment, "speaker", "Master", (40, False), (0, False))
     assert server.muted
-    server.mixer("speaker", "Master", (40, False))
+    mixer(server.environment, "speaker", "Master", (40, False))
     assert (server.volume, server.muted) == (40, False)
 
 
 @pytest.mark.parametrize("control", ["PCM", "Capture", "Mästér", ""])
 def test_a_control_that_does_not_play_is_told_with_those_that_do(server: Server, control: str) -> None:
-    assert server.mixer("speaker", control, (50, False)) == {
+    assert mixer(server.environment, "speaker", control, (50, False)) == {
         "error": f"speaker has no control {control} with a playback volume; audio.mixer can be: Master"
     }
 
 
+@dataclass(frozen=True)
+class Card:
+    """The mixer `card` of card.c, and `dead`, which is the same card unplugged."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "ALSA_CONFIG_PATH": str(self.folder / "asoundrc")}
+
+    @property
+    def values(self) -> list[int]:
+        """PCM's two channels and switch, and Amp, in steps of their own."""
+        return [int(value) for value in (self.folder / "values").read_text().split()]
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
+    if shutil.which("gcc") is None or not Path("/usr/include/alsa/control_external.h").exists():
+        pytest.skip("gcc or libasound2-dev is not installed")
+    folder = tmp_path_factory.mktemp("card")
+    source, plugin = Path(__file__).with_name("card.c"), folder / "card.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-DPIC", "-o", str(plugin), str(source), "-lasound"], check=True)
+    (folder / "asoundrc").write_text(
+        "</usr/share/alsa/alsa.conf>\n"
+        f'ctl_type.testcard {{ lib "{plugin}" }}\n'
+        f'ctl.card {{ type testcard keeps "{folder / "values"}" }}\n'
+        "ctl.dead { type testcard }\n",
+        encoding="utf-8",
+    )
+    return Card(folder)
+
+
+@pytest.mark.parametrize(
+    ("volume", "muted", "values"),
+    [(100, False, [100, 100, 1]), (50, False, [50, 50, 1]), (80, True, [80, 80, 0]), (0, False, [0, 0, 0])],
+)
+def test_a_card_is_set_in_decibels_on_all_its_channels(card: Card, volume: int, muted: bool, values: list[int]) -> None:
+    said = mixer(card.environment, "card", "PCM", (30, not muted), (volume, muted))
+    assert said == {"found": "PCM of card, -50 to 0 dB, with a mute switch"}
+    assert card.values[:3] == values
+
+
+@pytest.mark.parametrize(
+    ("volume", "muted", "decibels"), [(100, False, 6), (80, False, -4), (100, True, None), (0, False, None)]
+)
+def test_a_card_without_a_switch_is_turned_to_its_bottom(
+    card: Card, volume: int, muted: bool, decibels: int | None
+) -> None:
+    said = mixer(card.environment, "card", "Amp", (50, False), (volume, muted))
+    assert said == {"found": "Amp of card, silence to 6 dB, without a mute switch"}
+    assert card.values[3] == (0 if decibels is None else decibels + 25)
+
+
+def test_a_card_that_is_unplugged_while_it_is_set_is_told(card: Card) -> None:
+    said = mixer(card.environment, "dead", "PCM", (50, False))
+    assert said["error"].startswith("the mixer dead cannot be used: No such device")
+
+
 @pytest.mark.parametrize("device", ["gone", "nosuch", "plughw:CARD=UAC2,DEV=0"])
 def test_a_mixer_that_is_away_is_told_in_one_sentence(server: Server, device: str) -> None:
-    said = server.mixer(device, "Master", (50, False))
+    said = mixer(server.environment, device, "Master", (50, False))
     assert said["error"].startswith(f"the mixer {mixer_of(device)} cannot be used: ")
     assert "\n" not in said["error"]
 

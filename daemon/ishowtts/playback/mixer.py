@@ -16,6 +16,8 @@ from functools import lru_cache
 from ishowtts.errors import SpeakerError
 from ishowtts.playback.levels import RANGE_DB
 
+# ALSA's word for a control that reaches down to silence.
+_SILENCE_CDB = -9_999_999
 _HANDLES = ("snd_mixer_first_elem", "snd_mixer_elem_next")
 _TEXTS = ("snd_mixer_selem_get_name", "snd_strerror")
 
@@ -48,7 +50,7 @@ class CardMixer:
     def check(self) -> str:
         """What the control can do, in words. Raises SpeakerError where it cannot be used."""
         with self._opened() as control:
-            scale = f"{control.cdb[0] / 100:g} to {control.cdb[1] / 100:g} dB" if control.cdb else "without decibels"
+            scale = _scale(*control.cdb) if control.cdb else "without decibels"
             return f"{self.control} of {self.name}, {scale}, {'with' if control.switches else 'without'} a mute switch"
 
     def apply(self, volume: int, *, muted: bool) -> None:
@@ -120,6 +122,10 @@ def level_cdb(volume: int, least: int, most: int) -> int:
 def level_steps(volume: int, least: int, most: int) -> int:
     """The same in the steps of a control that tells no decibels, evenly from end to end."""
     return least + round((most - least) * max(0, min(volume, 100)) / 100)
+
+
+def _scale(least: int, most: int) -> str:
+    return f"{'silence' if least <= _SILENCE_CDB else f'{least / 100:g}'} to {most / 100:g} dB"
 
 
 def _controls(alsa: ctypes.CDLL, mixer: ctypes.c_void_p) -> Iterator[tuple[str, ctypes.c_void_p]]:
