@@ -1,6 +1,6 @@
 /* A card for ALSA's mixer: an external control plugin that tells decibels and keeps its values in a file.
 
-   PCM: 0 to 100 in steps of 0.5 dB, -50 to 0 dB, two channels, with a switch. Amp: 0 to 31 in steps of 1 dB from silence
+   PCM: 0 to 120 in steps of 0.5 dB, -60 to 0 dB, two channels, with a switch. Amp: 0 to 31 in steps of 1 dB from silence
    up to +6 dB, without one. `dead` in place of the file's name stands for a card that was unplugged: changes fail. */
 
 #include <errno.h>
@@ -17,7 +17,7 @@ static const struct {
     long most;
     unsigned int tlv[4];
 } table[ELEMENTS] = {
-    {"PCM Playback Volume", SND_CTL_ELEM_TYPE_INTEGER, 2, 100, {1, 8, (unsigned int)-5000, 50}},
+    {"PCM Playback Volume", SND_CTL_ELEM_TYPE_INTEGER, 2, 120, {1, 8, (unsigned int)-6000, 50}},
     {"PCM Playback Switch", SND_CTL_ELEM_TYPE_BOOLEAN, 1, 1, {0}},
     {"Amp Playback Volume", SND_CTL_ELEM_TYPE_INTEGER, 1, 31, {1, 8, (unsigned int)-2500, 0x10000 | 100}},
 };

@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -173,6 +174,16 @@ def test_a_long_sound_measured_in_pieces_is_as_loud_as_measured_whole() -> None:
     blocks = block_levels(speech, rate_hz)
     assert len(blocks) == (len(speech) - 9_600) // 2_400 + 1
     assert gated_level(blocks) == pytest.approx(whole, abs=0.02)
+
+
+def test_threads_do_not_disturb_one_another() -> None:
+    def heard(finish: Finish, voice: str) -> list[float]:
+        return [lufs(finish.finished(said(voice, line), f"{line} {voice}")) for line in range(len(LINES))]
+
+    alone = [heard(Finish(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP), voice) for voice in VOICES]
+    shared = Finish(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
+    with ThreadPoolExecutor(max_workers=len(VOICES)) as pool:
+        assert list(pool.map(heard, [shared] * len(VOICES), VOICES)) == alone
 
 
 def test_with_both_off_the_very_samples_are_played() -> None:

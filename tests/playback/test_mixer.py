@@ -171,11 +171,11 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
 
 @pytest.mark.parametrize(
     ("volume", "muted", "values"),
-    [(100, False, [100, 100, 1]), (50, False, [50, 50, 1]), (80, True, [80, 80, 0]), (0, False, [0, 0, 0])],
+    [(100, False, [120, 120, 1]), (50, False, [70, 70, 1]), (80, True, [100, 100, 0]), (0, False, [0, 0, 0])],
 )
 def test_a_card_is_set_in_decibels_on_all_its_channels(card: Card, volume: int, muted: bool, values: list[int]) -> None:
     said = mixer(card.environment, "card", "PCM", (30, not muted), (volume, muted))
-    assert said == {"found": "PCM of card, -50 to 0 dB, with a mute switch"}
+    assert said == {"found": "PCM of card, -60 to 0 dB, with a mute switch"}
     assert card.values[:3] == values
 
 
