@@ -184,7 +184,7 @@ def test_the_doctor_names_each_fault_and_its_mend(tmp_path: Path, broker: Broker
     settings = config(
         tmp_path,
         mqtt={"host": broker.host, "port": broker.port},
-        audio={"device": "hw:CARD=Nowhere"},
+        audio={"device": "hw:CARD=Nowhere", "mixer": "PCM"},
         engine={"f5": {"weights": str(tmp_path / "none")}},
     )
     done = ishowtts("doctor", "--json", "--config", settings)
@@ -194,6 +194,7 @@ def test_the_doctor_names_each_fault_and_its_mend(tmp_path: Path, broker: Broker
     assert done.returncode == 1
     assert "no broker answers" in faults["broker"]
     assert "hw:CARD=Nowhere" in faults["sound"]
+    assert "the mixer hw:CARD=Nowhere cannot be used" in faults["mixer"]
     assert str(tmp_path / "none") in faults["engine"]
 
 

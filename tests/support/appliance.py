@@ -19,6 +19,7 @@ from support.client import Client, Message
 
 FINAL = {"finished", "rejected", "expired", "cancelled", "evicted", "merged", "failed"}
 TESTS = Path(__file__).resolve().parents[1]
+AS_IT_COMES = {"loudness_lufs": None, "peak_dbtp": None}
 DAEMON = TESTS.parent / "daemon"
 
 
@@ -54,7 +55,7 @@ class Appliance:
             "device": {"name": "test"},
             "mqtt": {"host": broker.host, "port": broker.port},
             "engine": {"kind": "espeak"},
-            "audio": {"device": f"wav:{self.sound}", "volume": 100, "pause_s": 0},
+            "audio": {"device": f"wav:{self.sound}", "volume": 100, "pause_s": 0, **AS_IT_COMES},
             "telemetry": {"interval_s": 0.5},
             "state_dir": str(folder / "state"),
             "cache_dir": str(folder / "cache"),

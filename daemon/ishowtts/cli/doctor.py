@@ -75,6 +75,7 @@ def examine(settings: Config) -> Iterator[Finding]:
         "voices": _voices,
         "sound": _sound,
         "chime": _chime,
+        "mixer": _mixer,
         "text": _text,
         "broker": _broker,
         "folders": _folders,
@@ -171,6 +172,19 @@ def _chime(settings: Config) -> Iterator[Finding]:
         name = chime.DEFAULT if wanted is True else wanted
         chimes.find(name)
         yield Finding("chime", "ok", f"{name}, of {', '.join(chimes.names())}")
+
+
+def _mixer(settings: Config) -> Iterator[Finding]:
+    if settings.audio.mixer is None:
+        return
+    device = choose_speaker(settings.audio.device).speaker.name
+    if device.startswith(("silent", "wav:")):
+        yield Finding("mixer", "note", f"audio.mixer has no card to act on: the sound goes to {device}")
+        return
+    # ALSA's library is loaded only where there is a card.
+    from ishowtts.playback.mixer import CardMixer
+
+    yield Finding("mixer", "ok", CardMixer(device, settings.audio.mixer).check())
 
 
 def _text(settings: Config) -> Iterator[Finding]:

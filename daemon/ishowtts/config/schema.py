@@ -136,7 +136,7 @@ class EngineSection(_Section):
 
 
 class Audio(_Section):
-    """Where the sound goes. `chime`: for lines that do not say."""
+    """Where the sound goes, and how loud. `chime`: for lines that do not say."""
 
     device: Annotated[str, AfterValidator(_audio_device)] = "auto"
     volume: int = Field(80, ge=0, le=100)
@@ -144,6 +144,9 @@ class Audio(_Section):
     when_lost: str = "wait"
     chime: Annotated[bool | str, BeforeValidator(_chime)] = False
     chimes_dir: Path | None = None
+    mixer: str | None = Field(None, min_length=1)
+    loudness_lufs: float | None = Field(-16, ge=-40, le=-6)
+    peak_dbtp: float | None = Field(-1, ge=-12, le=0)
 
 
 class Limits(_Section):

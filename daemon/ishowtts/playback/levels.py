@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from ishowtts.speech import Samples
 
-_RANGE_DB = 50.0
+RANGE_DB = 50.0
 
 
 def gain_of(volume: int) -> float:
     """The factor for a volume of 0 to 100: 50 dB in equal steps, as loudness is heard; 0 is silence, 100 unity."""
     if volume <= 0:
         return 0.0
-    return float(10 ** (_RANGE_DB * (min(volume, 100) / 100 - 1) / 20))
+    return float(10 ** (RANGE_DB * (min(volume, 100) / 100 - 1) / 20))
 
 
 def ramp(block: NDArray[np.float32], start: float, end: float) -> Samples:

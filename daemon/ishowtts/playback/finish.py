@@ -1,0 +1,68 @@
+"""The last hand that is laid on what an engine made: even loudness, and no peak above the ceiling."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from ishowtts.playback import loudness
+from ishowtts.playback.limiter import Sound, limited
+from ishowtts.playback.loudness import Speaking, VoiceLevels, block_levels
+from ishowtts.speech import Samples, Utterance
+
+
+class Finish:
+    """Brings every voice to one loudness, and holds it under a true-peak ceiling. Of any threads.
+
+    Args:
+        loudness_lufs: what voices are brought to; `None`: each is as loud as it comes.
+        peak_dbtp: what no true peak exceeds; `None`: what exceeds full scale is clipped by the player.
+    """
+
+    def __init__(self, *, loudness_lufs: float | None, peak_dbtp: float | None) -> None:
+        self._levels = None if loudness_lufs is None else VoiceLevels(loudness_lufs)
+        self._peak_dbtp = peak_dbtp
+        self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Load what is needed: seconds in which other threads are held up, so it is called before anything plays."""
+        if self._levels is not None:
+            loudness.prepare()
+
+    def finished(self, utterance: Utterance, line_id: str) -> Samples | Sound:
+        """The sound of a segment as it is to be played.
+
+        Args:
+            line_id: the line that it is a segment of; a voice keeps its gain within a line.
+
+        Returns:
+            [n] in int16's scale; the very samples where both are off.
+        """
+        if self._levels is None:
+            return utterance.samples if self._peak_dbtp is None else self._at(utterance, 0.0)[0]
+        # The meter changes the process's filter of warnings for a moment: one at a time.
+        with self._lock:
+            return self._evened(utterance, line_id, self._levels)
+
+    def _evened(self, utterance: Utterance, line_id: str, levels: VoiceLevels) -> Sound:
+        who = Speaking(utterance.engine, utterance.voice)
+        blocks = block_levels(utterance.samples, utterance.rate_hz)
+        gain_db = levels.gain_db(who, line_id, blocks)
+        sound, cut = self._at(utterance, gain_db)
+        if cut:
+            # What the limiter takes is given back, else a voice with high peaks would stay softer than the others.
+            blocks = [level - gain_db for level in block_levels(sound, utterance.rate_hz)]
+            before_db, gain_db = gain_db, levels.gain_db(who, line_id, blocks)
+            if gain_db != before_db:
+                sound, _ = self._at(utterance, gain_db)
+        levels.learn(who, line_id, blocks, gain_db)
+        return sound
+
+    def _at(self, utterance: Utterance, gain_db: float) -> tuple[Sound, bool]:
+        """The sound at a gain, and whether the limiter had to touch it."""
+        loud = utterance.samples.astype(np.float32) * np.float32(10 ** (gain_db / 20))
+        if self._peak_dbtp is None:
+            return loud, False
+        sound = limited(loud, utterance.rate_hz, self._peak_dbtp)
+        return sound, sound is not loud

@@ -1,0 +1,197 @@
+"""Voices as they come from espeak-ng and from a human, brought to one loudness; measured on what would be played."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyloudnorm
+import pytest
+import scipy.signal
+import soundfile
+from numpy.typing import NDArray
+
+from ishowtts.playback.finish import Finish
+from ishowtts.playback.loudness import Speaking, VoiceLevels, block_levels, gated_level
+from ishowtts.speech import Utterance
+
+RATE_HZ = 22_050
+TARGET_LUFS, CEILING_DBTP = -16.0, -1.0
+LINES = (
+    "The quick brown fox jumps over the lazy dog, and then it sleeps under the old apple tree until noon.",
+    "Good evening everyone, and thank you for the many kind words that you have sent us in the last week!",
+    "Why would anybody do that? I have no idea, but I will tell you as soon as I find out what happened.",
+)
+VOICES = {"soft": ("en-us", 20), "whisper": ("en+whisper", 100), "shrill": ("en+f3", 200)}
+
+
+@cache
+def said(voice: str, line: int) -> Utterance:
+    """A line by espeak-ng."""
+    name, amplitude = VOICES[voice]
+    command = ["espeak-ng", "--stdout", "-v", name, "-a", str(amplitude), LINES[line]]
+    sound = subprocess.run(command, capture_output=True, check=True).stdout[44:]
+    return Utterance(np.frombuffer(sound, "<i2"), RATE_HZ, 0.0, "espeak", voice)
+
+
+@cache
+def human() -> Utterance:
+    """The clip that f5-tts ships."""
+    found = importlib.util.find_spec("f5_tts")
+    if found is None or found.submodule_search_locations is None:
+        pytest.skip("f5-tts is not installed")
+    path = Path(found.submodule_search_locations[0]) / "infer/examples/basic/basic_ref_en.wav"
+    sound, rate_hz = soundfile.read(path, dtype="int16")
+    return Utterance(sound, rate_hz, 0.0, "f5", "human")
+
+
+def played(sound: NDArray[np.int16] | NDArray[np.float32]) -> NDArray[np.float64]:
+    """As the device gets it: 16 bits; in full scale."""
+    return np.clip(np.rint(sound), -32_768, 32_767) / 32_768
+
+
+def lufs(sound: NDArray[np.int16] | NDArray[np.float32], rate_hz: int = RATE_HZ) -> float:
+    return float(pyloudnorm.Meter(rate_hz).integrated_loudness(played(sound)))
+
+
+def true_peak_dbtp(sound: NDArray[np.int16] | NDArray[np.float32]) -> float:
+    return float(20 * np.log10(np.abs(scipy.signal.resample_poly(played(sound), 8, 1)).max()))
+
+
+def cut(utterance: Utterance, *at_s: float) -> list[Utterance]:
+    """An utterance in pieces, as if they were segments."""
+    parts = np.split(utterance.samples, [round(second * utterance.rate_hz) for second in at_s])
+    return [Utterance(part, utterance.rate_hz, 0.0, utterance.engine, utterance.voice) for part in parts]
+
+
+@pytest.mark.parametrize(
+    ("order", "peak_dbtp"),
+    [*((order, CEILING_DBTP) for order in itertools.permutations(VOICES)), (tuple(VOICES), None)],
+)
+def test_very_different_voices_come_out_equally_loud_from_their_first_line_on(
+    order: Sequence[str], peak_dbtp: float | None
+) -> None:
+    before = [lufs(said(voice, 0).samples) for voice in VOICES]
+    assert max(before) - min(before) > 20
+    finish = Finish(loudness_lufs=TARGET_LUFS, peak_dbtp=peak_dbtp)
+    heard = [
+        lufs(finish.finished(said(voice, line), f"{line} {voice}")) for line in range(len(LINES)) for voice in order
+    ]
+    assert max(heard) - min(heard) < 1
+    assert np.mean(heard) == pytest.approx(TARGET_LUFS, abs=0.5)
+
+
+@pytest.mark.f5
+def test_a_human_comes_out_as_loud_as_a_machine() -> None:
+    finish = Finish(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
+    clip = human()
+    heard = [lufs(finish.finished(clip, "a"), clip.rate_hz), *(lufs(finish.finished(said(v, 0), v)) for v in VOICES)]
+    assert max(heard) - min(heard) < 1
+
+
+@pytest.mark.parametrize("voice", VOICES)
+def test_no_true_peak_of_what_was_turned_up_is_above_the_ceiling(voice: str) -> None:
+    free = Finish(loudness_lufs=-12.0, peak_dbtp=None).finished(said(voice, 0), "a")
+    held = Finish(loudness_lufs=-12.0, peak_dbtp=CEILING_DBTP).finished(said(voice, 0), "a")
+    assert true_peak_dbtp(free) > CEILING_DBTP
+    assert true_peak_dbtp(held) <= CEILING_DBTP
+
+
+def test_within_a_line_a_voice_keeps_the_gain_of_its_first_segment() -> None:
+    finish = Finish(loudness_lufs=TARGET_LUFS, peak_dbtp=None)
+    segments = cut(said("shrill", 0), 0.9, 2.2)
+    # The second is spoken softly.
+    segments[1] = Utterance((segments[1].samples // 8).astype(np.int16), RATE_HZ, 0.0, "espeak", "shrill")
+    gains = []
+    for segment in segments:
+        loudest = np.argmax(np.abs(segment.samples.astype(int)))
+        gains.append(finish.finished(segment, "one")[loudest] / segment.samples[loudest])
+    assert gains == pytest.approx([gains[0]] * 3, rel=1e-6)
+    later = finish.finished(said("shrill", 1), "another")
+    assert lufs(later) == pytest.approx(TARGET_LUFS, abs=1)
+
+
+def test_a_soft_line_stays_softer_than_a_loud_one_of_the_same_voice() -> None:
+    levels, who = VoiceLevels(TARGET_LUFS), Speaking("f5", "anna")
+    for line in range(5):
+        levels.learn(who, str(line), [-20.0] * 50, levels.gain_db(who, str(line), [-20.0] * 50))
+    assert levels.gain_db(who, "soft", [-26.0] * 50) == pytest.approx(4, abs=1)
+
+
+def test_a_voice_is_what_it_was_in_the_last_thirty_seconds() -> None:
+    levels, who = VoiceLevels(TARGET_LUFS), Speaking("f5", "anna")
+    levels.learn(who, "old", [-40.0] * 1_000, 20.0)
+    levels.learn(who, "new", [-20.0] * 300, 4.0)
+    assert levels.gain_db(who, "next", [-20.0]) == pytest.approx(4)
+
+
+def test_two_engines_may_call_two_voices_the_same() -> None:
+    levels = VoiceLevels(TARGET_LUFS)
+    levels.learn(Speaking("f5", "anna"), "a", [-30.0] * 50, 14.0)
+    assert levels.gain_db(Speaking("espeak", "anna"), "a", [-20.0] * 50) == pytest.approx(4)
+
+
+def test_what_was_not_heard_for_long_is_forgotten() -> None:
+    levels, old = VoiceLevels(TARGET_LUFS), Speaking("f5", "old")
+    levels.learn(old, "first", [-20.0] * 50, 4.0)
+    for i in range(100):
+        levels.learn(Speaking("f5", f"voice {i}"), f"line {i}", [-20.0], 4.0)
+    assert levels.gain_db(old, "first", [-10.0]) == pytest.approx(-6)
+
+
+def test_the_gain_has_bounds_and_silence_none() -> None:
+    finish = Finish(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
+    silence = Utterance(np.zeros(RATE_HZ, np.int16), RATE_HZ, 0.0, "espeak", "nobody")
+    assert not finish.finished(silence, "a").any()
+    faint = said("soft", 0).samples // 20
+    whisper = Utterance(faint.astype(np.int16), RATE_HZ, 0.0, "espeak", "faint")
+    assert np.max(finish.finished(whisper, "a")) == pytest.approx(np.max(faint) * 10 ** (24 / 20), rel=1e-3)
+
+
+@pytest.mark.parametrize("duration_s", [0.0, 0.00005, 0.005, 0.02, 0.1, 0.399, 0.4, 0.41])
+def test_sounds_shorter_than_a_block_are_evened_too(duration_s: float) -> None:
+    n = round(duration_s * RATE_HZ)
+    tone = (1_000 * np.sin(0.3 * np.arange(n))).astype(np.int16)
+    finish = Finish(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
+    result = finish.finished(Utterance(tone, RATE_HZ, 0.0, "espeak", "short"), "a")
+    assert len(result) == n
+    if duration_s >= 0.02:
+        # -30.3 dBFS of level, and what the weighting makes of 1 kHz.
+        assert np.abs(result).max() == pytest.approx(1_000 * 10 ** ((TARGET_LUFS + 33.3) / 20), rel=0.15)
+
+
+def test_a_long_sound_measured_in_pieces_is_as_loud_as_measured_whole() -> None:
+    rate_hz = 24_000
+    speech = np.concatenate([said(voice, line).samples for line in range(3) for voice in ("shrill", "whisper")])
+    assert len(speech) > 25 * rate_hz
+    whole = pyloudnorm.Meter(rate_hz).integrated_loudness(speech / 32_768)
+    blocks = block_levels(speech, rate_hz)
+    assert len(blocks) == (len(speech) - 9_600) // 2_400 + 1
+    assert gated_level(blocks) == pytest.approx(whole, abs=0.02)
+
+
+def test_threads_do_not_disturb_one_another() -> None:
+    def heard(finish: Finish, voice: str) -> list[float]:
+        return [lufs(finish.finished(said(voice, line), f"{line} {voice}")) for line in range(len(LINES))]
+
+    alone = [heard(Finish(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP), voice) for voice in VOICES]
+    shared = Finish(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
+    with ThreadPoolExecutor(max_workers=len(VOICES)) as pool:
+        assert list(pool.map(heard, [shared] * len(VOICES), VOICES)) == alone
+
+
+def test_with_both_off_the_very_samples_are_played() -> None:
+    utterance = said("whisper", 0)
+    assert Finish(loudness_lufs=None, peak_dbtp=None).finished(utterance, "a") is utterance.samples
+
+
+def test_the_ceiling_alone_leaves_what_is_under_it() -> None:
+    finish = Finish(loudness_lufs=None, peak_dbtp=CEILING_DBTP)
+    assert finish.finished(said("whisper", 0), "a").tolist() == said("whisper", 0).samples.tolist()
+    assert true_peak_dbtp(finish.finished(said("shrill", 0), "a")) <= CEILING_DBTP
