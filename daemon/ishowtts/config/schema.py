@@ -134,6 +134,9 @@ class Audio(_Section):
 
     device: Annotated[str, AfterValidator(_audio_device)] = "auto"
     volume: int = Field(80, ge=0, le=100)
+    cache_mb: int = Field(500, ge=0, le=1_000_000)
+    record_dir: Path | None = None
+    record_mb: int = Field(1000, ge=1, le=10_000_000)
 
 
 class Limits(_Section):

@@ -44,6 +44,7 @@ class _Heard:
     audio_s: float = 0.0
     first_sample_at: float | None = None
     last: Utterance | None = None
+    all_cached: bool = True
 
 
 class Performance:
@@ -137,6 +138,7 @@ class Performance:
             engine=last.engine if last else self._part.engine,
             voice=last.voice if last else self.taken.line.voice or "",
             nfe_step=last.nfe_step if last else None,
+            cached=last is not None and heard.all_cached,
         )
 
     def _planned(self) -> bool:
@@ -179,6 +181,7 @@ class Performance:
         self._on_air.append(_OnAir(self._plan[self._next].position, utterance, playing))
         self._heard.synth_s += utterance.synth_s
         self._heard.last = utterance
+        self._heard.all_cached &= utterance.cached
         self._next += 1
 
     def _render(self) -> None:

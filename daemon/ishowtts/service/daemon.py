@@ -28,6 +28,7 @@ from ishowtts.playback.choose import Chosen
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.playback.player import Player
 from ishowtts.service import connect, instance, lead, limits
+from ishowtts.service.archives import Archives
 from ishowtts.service.disk import Disk
 from ishowtts.service.herald import Herald
 from ishowtts.service.house_rules import HouseRules
@@ -91,6 +92,7 @@ class Daemon:
         self._player = self._make_player(makers.speaker(config.audio.device))
         self._lead = lead.choose(config)
         self._company = makers.company(config, self._lead, self._changed)
+        self._archives = Archives(config)
         self._voices = self._company.shelf
         self._telemetry = Telemetry(self._board)
         self._rules = HouseRules(config, self._voices.names, lead.languages(config, self._lead.kind, self._voices))
@@ -137,6 +139,8 @@ class Daemon:
         self._stack.callback(self._player.close, _STOP_S)
         self._company.start()
         self._stack.callback(self._company.close)
+        self._archives.start(self._company)
+        self._stack.callback(self._archives.close, _STOP_S)
         self._conductor.start()
         self._stack.callback(self._conductor.close, _STOP_S)
         self._link.start()
@@ -231,6 +235,7 @@ class Daemon:
             self._disk.shortage(),
             self._lead.trouble,
             self._player.status().lost,
+            *self._archives.troubles,
             *self._rules.troubles,
         )
         return compose(
