@@ -54,7 +54,7 @@ class Appliance:
             "device": {"name": "test"},
             "mqtt": {"host": broker.host, "port": broker.port},
             "engine": {"kind": "espeak"},
-            "audio": {"device": f"wav:{self.sound}", "volume": 100},
+            "audio": {"device": f"wav:{self.sound}", "volume": 100, "cache_mb": 0},
             "telemetry": {"interval_s": 0.5},
             "state_dir": str(folder / "state"),
             "cache_dir": str(folder / "cache"),
