@@ -80,19 +80,19 @@ class SpeechCache:
             "nfe_step": utterance.nfe_step,
             "samples": len(utterance.samples),
         }
-        body = utterance.samples.astype("<i2").tobytes()
-        if len(body) + _MOST_HEADER_BYTES <= _MOST_SPEECH_BYTES:
-            self._keep(key, _SPEECH, header, body)
+        size = utterance.samples.nbytes
+        if 0 < size <= _MOST_SPEECH_BYTES - _MOST_HEADER_BYTES:
+            self._keep(key, _SPEECH, header, lambda: utterance.samples.astype("<i2").tobytes(), size)
 
     def keep_cut(self, key: str, cut: Cut) -> None:
         """Keep how a text was cut."""
         body = json.dumps(cut.segments).encode()
         if len(body) + _MOST_HEADER_BYTES <= _MOST_CUT_BYTES:
-            self._keep(key, _CUT, {"seam_s": cut.seam_s}, body)
+            self._keep(key, _CUT, {"seam_s": cut.seam_s}, lambda: body, len(body))
 
-    def _keep(self, key: str, suffix: str, header: dict[str, Any], body: bytes) -> None:
-        entry = pack({"key": key, **header}, body)
-        self._writer.offer(lambda: self.folder.keep(key, {suffix: entry}), len(entry))
+    def _keep(self, key: str, suffix: str, header: dict[str, Any], body: Callable[[], bytes], size: int) -> None:
+        """The work is the archive's too: whoever speaks has its next segment to think of."""
+        self._writer.offer(lambda: self.folder.keep(key, {suffix: pack({"key": key, **header}, body())}), size)
 
     def _look_up(
         self, key: str, suffix: str, most_bytes: int, read: Callable[[dict[str, Any], bytes], _Found]

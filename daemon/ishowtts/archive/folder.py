@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 _BLOCK_BYTES = 4096  # what the smallest file takes of a disk
 _LEFT_AFTER_EVICTION = 0.9  # of the bound: not every new file is to look through the folder
 _GIVEN_BACK_AT_ONCE = 0.125  # of the bound: some file systems tell of freed room late
+_SHORT = "the disk is short of room (limits.min_free_mb)"
 _TRIAL = ".ishowtts.part"
 _TRIAL_BYTES = 262_144
 _DRAFT = re.compile(r"\.(.+)\.part")
@@ -111,7 +112,7 @@ class Folder:
         if size > self._most_bytes:
             return False
         if not self._room():
-            self.tend()
+            self._complain(_SHORT)
             return False
         try:
             if self._bytes is None:
@@ -175,7 +176,7 @@ class Folder:
             if self._trouble is not None:
                 self._try()
             return
-        self._complain("the disk is short of room (limits.min_free_mb)")
+        self._complain(_SHORT)
         if not self._kind.gives_back:
             return
         try:
