@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -50,10 +51,10 @@ def notes(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(make_appliance: Callable[..., Appliance], tmp_path: Path, notes: Path) -> Callable[..., Appliance]:
-    def start(engine: dict[str, Any] | None = None, **more: Any) -> Appliance:
+    def start(engine: dict[str, Any] | None = None, record_dir: Path | None = None) -> Appliance:
         sound = tmp_path / "sound"
         sound.mkdir(exist_ok=True)
-        audio = {"device": f"wav:{sound}", "volume": 100, "cache_mb": 50}
+        audio = {"device": f"wav:{sound}", "volume": 100, "cache_mb": 50, "record_dir": record_dir and str(record_dir)}
         (tmp_path / "site").mkdir()
         (tmp_path / "site" / "sitecustomize.py").write_text(HELD)
         environment = {
@@ -61,7 +62,7 @@ def make(make_appliance: Callable[..., Appliance], tmp_path: Path, notes: Path) 
             "PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{DAEMON}",
             "HOLD": str(tmp_path / "hold"),
         }
-        settings = {"audio": audio, "engine": engine or {"kind": "espeak"}, **more}
+        settings = {"audio": audio, "engine": engine or {"kind": "espeak"}}
         return make_appliance(settings=settings, environment=environment)
 
     return start
@@ -116,6 +117,37 @@ def test_a_cache_that_cannot_be_written_is_told_and_lines_are_spoken(
         assert (final["event"], final["cached"]) == ("finished", False)
     assert "Traceback" not in appliance.log
     assert sum("WARNING" in line and "speech is not kept" in line for line in appliance.log.splitlines()) == 1
+
+
+def test_what_was_said_is_recorded_with_how_it_ended(
+    make: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
+) -> None:
+    appliance = make(record_dir=tmp_path / "recordings")
+    appliance.wait_ready(mqtt_client)
+    first = appliance.final(mqtt_client, appliance.say(mqtt_client, "You have 5 letters.", author="bob"))
+    long = appliance.say(mqtt_client, "This line goes on and on for quite a while. " * 20)
+    mqtt_client.wait_for(
+        f"{appliance.root}/event", lambda message: (message.json["id"], message.json["event"]) == (long, "started")
+    )
+    urgent = appliance.final(mqtt_client, appliance.say(mqtt_client, "Fire!", topic="urgent"))
+    assert urgent["event"] == "finished"
+    eventually(lambda: len(list((tmp_path / "recordings").glob("*.part"))) == 1, "the line that goes on")
+    mqtt_client.publish(f"{appliance.root}/command", {"command": "skip"})
+    assert appliance.final(mqtt_client, long)["event"] == "cancelled"
+    assert appliance.stop() == 0
+
+    told = [json.loads(path.read_text()) for path in sorted((tmp_path / "recordings").glob("*.json"))]
+    assert [(one["id"], one["outcome"]) for one in told] == [
+        (first["id"], "finished"),
+        (long, "interrupted"),
+        (urgent["id"], "finished"),
+        (long, "cancelled"),
+    ]
+    assert told[0]["read"] == "You have five letters."
+    assert told[0]["author"] == "bob"
+    for path, one in zip(sorted((tmp_path / "recordings").glob("*.flac")), told, strict=True):
+        assert soundfile.info(path).duration == pytest.approx(one["audio_s"], abs=0.001)
+    assert told[0]["audio_s"] == pytest.approx(first["audio_s"], abs=0.002)
 
 
 @pytest.mark.f5

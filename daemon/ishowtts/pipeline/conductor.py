@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from ishowtts.archive import Recording, Take
 from ishowtts.engines import Cancelled
 from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineError, SpeakerError, WorkerDied
 from ishowtts.inbox import Inbox, Order, Taken, settled
@@ -55,6 +56,7 @@ class Conductor(Rounds):
         paused: bool,
         on_change: Callable[[], None],
         on_report: Callable[[Report], None],
+        record: Callable[[Recording], Take] | None = None,
     ) -> None:
         super().__init__("conductor")
         self._inbox = inbox
@@ -64,6 +66,7 @@ class Conductor(Rounds):
         self._available = available
         self._on_change = on_change
         self._on_report = on_report
+        self._record = record
         self._orders: deque[Callable[[], None]] = deque()
         self._paused = paused
         self._now: Performance | None = None
@@ -178,6 +181,7 @@ class Conductor(Rounds):
                 volume=self._rules.volume(taken.line),
                 synthesis=self._synthesis,
                 ring=self.nudge,
+                record=self._record,
             )
             self.nudge()
 
@@ -244,6 +248,7 @@ class Conductor(Rounds):
 
     def _postpone(self, performance: Performance) -> None:
         performance.stop()
+        performance.recorded("interrupted")
         self._note(self._inbox.postpone(performance.taken.seq))
         self._now = None
         # Its state may lag behind the engine's end: without a rest the line would be taken again at once.
@@ -254,6 +259,7 @@ class Conductor(Rounds):
         if self._now is not None:
             performance = self._now
             performance.stop()
+            performance.recorded("interrupted")
             if performance.told:
                 self._reached(performance)
                 self._note(self._inbox.interrupt(performance.taken.seq))
@@ -272,6 +278,7 @@ class Conductor(Rounds):
         self._finish(performance, Outcome.FINISHED, as_event(report))
 
     def _finish(self, performance: Performance, outcome: Outcome, data: dict[str, object]) -> None:
+        performance.recorded(outcome.value)
         self._note(self._inbox.finish(performance.taken.seq, outcome, data))
         self._now = None
         self.nudge()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
+from ishowtts.archive import Recording, Take
 from ishowtts.engines import Cancelled
 from ishowtts.errors import IShowError, SpeakerError, SynthesisError
 from ishowtts.inbox import Taken
@@ -69,6 +70,7 @@ class Performance:
         volume: int | None = None,
         synthesis: Executor,
         ring: Callable[[], None],
+        record: Callable[[Recording], Take] | None = None,
     ) -> None:
         self.taken = taken
         self.told = False  # whether `started` was said; the caller's to set
@@ -79,6 +81,8 @@ class Performance:
         self._player = player
         self._synthesis = synthesis
         self._ring = ring
+        self._record = record
+        self._take: Take | None = None
         self._cut = threading.Event()
         self._plan: list[_Planned] = []  # empty: not planned yet
         self._planning: Future[list[_Planned]] | None = None
@@ -126,6 +130,11 @@ class Performance:
                 job.cancel()
         if self._on_air:
             self._player.stop()
+
+    def recorded(self, outcome: str) -> None:
+        """End the recording, if there is one."""
+        if self._take is not None:
+            self._take.end(outcome)
 
     def report(self) -> Report:
         """How it went, once `step` returned True."""
@@ -178,6 +187,11 @@ class Performance:
         # Between two engines nothing matches: their segments stand one behind the other.
         seam_s = self._part.seam_s if before is not None and before.engine == utterance.engine else 0.0
         playing = self._player.play(utterance.samples, utterance.rate_hz, gain=gain, seam_s=seam_s)
+        if self._record is not None:
+            if self._take is None:
+                position = self._plan[self._next].position
+                self._take = self._record(Recording(self.taken.line, self.spoken or "", position, time.time()))
+            self._take.add(utterance, playing.overlap_s)
         self._on_air.append(_OnAir(self._plan[self._next].position, utterance, playing))
         self._heard.synth_s += utterance.synth_s
         self._heard.last = utterance

@@ -105,6 +105,7 @@ class Daemon:
             paused=self._found_paused,
             on_change=self._changed,
             on_report=self._telemetry.record,
+            record=self._archives.recorder.begin if self._archives.recorder else None,
         )
         self._controls = Controls(self._inbox, self._conductor, self._player, self._levels_changed)
         self._intake = Intake(self._inbox, self._rules.admit)
