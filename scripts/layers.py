@@ -13,7 +13,7 @@ PACKAGE = "ishowtts"
 LAYERS = (
     ("errors", "speech"),
     ("config", "inbox", "text", "seams", "board", "systemd"),
-    ("engines", "playback", "telemetry", "mqtt", "policies"),
+    ("engines", "playback", "telemetry", "mqtt", "policies", "archive"),
     ("pipeline",),
     ("service", "bench"),
     ("cli",),

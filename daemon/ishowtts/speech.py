@@ -96,7 +96,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Utterance:
-    """The sound of one segment, as an engine made it."""
+    """The sound of one segment, as an engine made it. `cached`: it was made before, and `synth_s` is 0."""
 
     samples: Samples
     rate_hz: int
@@ -104,6 +104,7 @@ class Utterance:
     engine: str
     voice: str
     nfe_step: int | None = None
+    cached: bool = False
 
     @property
     def audio_s(self) -> float:

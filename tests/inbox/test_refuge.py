@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,41 +15,15 @@ import pytest
 from ishowtts.inbox import keeper
 from ishowtts.pipeline import Outbox
 from ishowtts.speech import Arrival, Delivery, Line, Outcome, Priority
+from support.disk import fill
 from support.waiting import eventually
 
 House = Any  # of conftest.py
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 1 MiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"only root may mount a small disk ({mounted.stderr.strip()})")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
-
-
-@pytest.fixture
 def quick_return(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "_RETURN_S", 0.1)
-
-
-def fill(disk: Path) -> Path:
-    """Leave no room at all."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file:
-        for size in (65_536, 4096, 512, 1):
-            try:
-                while True:
-                    file.write(os.urandom(size))
-            except OSError:
-                continue
-    return filler
 
 
 def reopen_in_memory(house: House) -> Path:

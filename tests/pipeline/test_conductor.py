@@ -16,11 +16,14 @@ from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
 from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
 from ishowtts.pipeline import Cast, Conductor
+from ishowtts.playback.finish import Finish, converted
 from ishowtts.playback.player import Player
 from ishowtts.playback.wavfile import WavSpeaker
 from ishowtts.speech import Arrival, Line, Priority, Report, Samples, Segment, Utterance
 from support.house import House
 from support.waiting import eventually
+
+AS_IT_COMES = Finish(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None)
 
 
 class Lead:
@@ -92,6 +95,7 @@ class Stage:
             Cast(self.lead, spare),
             self.player,
             self.rules,
+            AS_IT_COMES,
             available=lambda: True,
             paused=False,
             pause_s=pause_s,
@@ -184,7 +188,7 @@ SEAMED = VoiceCard("any", 60, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15)
 def pieces(stage: Stage, texts: list[str]) -> list[int]:
     """How many samples each of these texts takes at the device's rate, as it is played."""
     rates = [stage.lead.synthesize(Segment("line", 0, 1, one), lambda: False) for one in texts]
-    return [len(stage.player._prepared(one.samples, one.rate_hz, 1.0)) for one in rates]
+    return [len(converted(one.samples, one.rate_hz, stage.player.rate_hz)) for one in rates]
 
 
 def test_segments_are_cross_faded_and_the_report_tells_what_was_heard(tmp_path: Path) -> None:

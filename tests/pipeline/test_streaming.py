@@ -14,6 +14,7 @@ from ishowtts.engines import catalogue
 from ishowtts.inbox import Taken
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.performance import Performance, Studio
+from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.playback.wavfile import WavSpeaker
 from ishowtts.speech import Line, Report
@@ -36,7 +37,8 @@ def perform(cast: Cast, folder: Path, text: str) -> tuple[Report, int]:
         synthesis = stack.enter_context(ThreadPoolExecutor(1))
         line = Line("line", text, seed=1)
         taken = Taken(seq=1, line=line, queue_s=0.0, position=0, spoken=None, attempts=1, times=1)
-        performance = Performance(taken, Studio(cast, player, House(), synthesis, ring))
+        as_it_comes = Finish(rate_hz=player.rate_hz, loudness_lufs=None, peak_dbtp=None)
+        performance = Performance(taken, Studio(cast, player, House(), as_it_comes, synthesis, ring))
         performance.begin(taken)
         while not performance.step():
             bell.get(timeout=60)

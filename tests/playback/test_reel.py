@@ -9,6 +9,10 @@ from ishowtts.playback.reel import Clip, Reel
 BLOCK = 240
 
 
+def unity(_volume: int | None) -> float:
+    return 1.0
+
+
 def tone(blocks: float, height: int = 10_000) -> Clip:
     return Clip(np.full(int(BLOCK * blocks), height, np.float32))
 
@@ -22,14 +26,14 @@ def reel_of(*clips: Clip) -> Reel:
 
 def test_two_clips_join_without_a_gap_and_untouched() -> None:
     reel = reel_of(tone(1.5, 100), tone(1.5, 200))
-    blocks = [reel.next_block(1.0, False, 0.0) for _ in range(3)]
+    blocks = [reel.next_block(unity, False, 0.0) for _ in range(3)]
     heard = np.concatenate([block for block in blocks if block is not None])
     assert heard.tolist() == [100] * 360 + [200] * 360
-    assert reel.next_block(1.0, False, 0.0) is None
+    assert reel.next_block(unity, False, 0.0) is None
 
 
 def test_every_block_is_full_with_zeros_behind_the_end() -> None:
-    block = reel_of(tone(0.5)).next_block(1.0, False, 0.0)
+    block = reel_of(tone(0.5)).next_block(unity, False, 0.0)
     assert block is not None
     assert block.tolist() == [10_000] * 120 + [0] * 120
 
@@ -37,15 +41,15 @@ def test_every_block_is_full_with_zeros_behind_the_end() -> None:
 def test_a_stop_fades_over_one_block_and_spares_what_comes_after() -> None:
     stopped, waiting, later = tone(9), tone(9), tone(2, 500)
     reel = reel_of(stopped, waiting)
-    reel.next_block(1.0, False, 0.0)
+    reel.next_block(unity, False, 0.0)
     reel.stop()
     reel.add(later)
-    fade = reel.next_block(1.0, False, 0.0)
+    fade = reel.next_block(unity, False, 0.0)
     assert fade is not None
     assert (fade[0], fade[-1]) == (10_000, 0)
     assert int(np.abs(np.diff(fade.astype(int))).max()) <= 10_000 // (BLOCK - 1) + 1
     assert stopped.playing.wait(0) == waiting.playing.wait(0) == "stopped"
-    after = reel.next_block(1.0, False, 0.0)
+    after = reel.next_block(unity, False, 0.0)
     assert after is not None
     assert after.tolist() == [500] * BLOCK
     assert later.playing.wait(0) == "playing"
@@ -54,9 +58,9 @@ def test_a_stop_fades_over_one_block_and_spares_what_comes_after() -> None:
 def test_a_stop_ends_what_is_written_and_not_heard_yet() -> None:
     clip = tone(1)
     reel = reel_of(clip)
-    reel.next_block(1.0, False, 0.0)
+    reel.next_block(unity, False, 0.0)
     reel.stop()
-    assert reel.next_block(1.0, False, 0.0) is None
+    assert reel.next_block(unity, False, 0.0) is None
     assert clip.playing.wait(0) == "stopped"
     assert reel.end_heard(0.0, 1.0)
     assert not reel.end_heard(0.0, 1.0)
@@ -64,21 +68,21 @@ def test_a_stop_ends_what_is_written_and_not_heard_yet() -> None:
 
 def test_nothing_is_cut_in_a_pause_after_a_clip_has_ended() -> None:
     reel = reel_of(tone(1))
-    reel.next_block(1.0, False, 0.0)
+    reel.next_block(unity, False, 0.0)
     held = tone(1)
     reel.add(held)
-    assert reel.next_block(1.0, True, 0.0) is None
+    assert reel.next_block(unity, True, 0.0) is None
     assert held.playing.started_at is None
-    assert reel.next_block(1.0, False, 0.0) is not None
+    assert reel.next_block(unity, False, 0.0) is not None
 
 
 def test_a_pause_fades_and_its_end_fades_in_without_losing_a_sample() -> None:
     clip = tone(3)
     reel = reel_of(clip)
-    reel.next_block(1.0, False, 0.0)
-    fade = reel.next_block(1.0, True, 0.0)
-    assert reel.next_block(1.0, True, 0.0) is None
-    back = reel.next_block(1.0, False, 0.0)
+    reel.next_block(unity, False, 0.0)
+    fade = reel.next_block(unity, True, 0.0)
+    assert reel.next_block(unity, True, 0.0) is None
+    back = reel.next_block(unity, False, 0.0)
     assert fade is not None
     assert back is not None
     assert (fade[0], fade[-1], back[0], back[-1]) == (10_000, 0, 0, 10_000)
@@ -88,7 +92,7 @@ def test_a_pause_fades_and_its_end_fades_in_without_losing_a_sample() -> None:
 def test_a_clip_is_finished_when_its_last_sample_has_been_heard() -> None:
     clip = tone(1)
     reel = reel_of(clip)
-    reel.next_block(1.0, False, 5.0)
+    reel.next_block(unity, False, 5.0)
     assert not reel.end_heard(5.0, 5.03)
     assert clip.playing.wait(0) == "playing"
     assert reel.end_heard(5.03, 9.0)
@@ -118,7 +122,7 @@ def wave(blocks: float, phase: float) -> np.ndarray:
 
 def heard_from(reel: Reel) -> np.ndarray:
     blocks = []
-    while (block := reel.next_block(1.0, False, 0.0)) is not None:
+    while (block := reel.next_block(unity, False, 0.0)) is not None:
         blocks.append(block)
     return np.concatenate(blocks)
 
@@ -132,7 +136,7 @@ def test_a_seam_is_upstreams_cross_fade_wherever_the_first_clip_stands() -> None
     expected = seam_of_upstream(before, after, 3 * BLOCK + 7)
     for written in range(7):
         reel = reel_of(Clip(before.copy()))
-        blocks = [reel.next_block(1.0, False, 0.0) for _ in range(written)]
+        blocks = [reel.next_block(unity, False, 0.0) for _ in range(written)]
         assert reel.add(Clip(after.copy()), 3 * BLOCK + 7) == 3 * BLOCK + 7
         heard = np.concatenate([*(block for block in blocks if block is not None), heard_from(reel)])
         assert np.array_equal(heard[: len(expected)], expected)
@@ -151,7 +155,7 @@ def test_three_clips_keep_two_seams() -> None:
 def test_a_late_clip_is_mixed_with_what_is_left_and_a_later_one_not_at_all() -> None:
     before, after = wave(5, 0), wave(5, 1.0)
     reel = reel_of(Clip(before.copy()))
-    blocks = [reel.next_block(1.0, False, 0.0) for _ in range(4)]
+    blocks = [reel.next_block(unity, False, 0.0) for _ in range(4)]
     assert reel.add(Clip(after.copy()), 3 * BLOCK) == BLOCK
     heard = np.concatenate([*(block for block in blocks if block is not None), heard_from(reel)])
     assert np.array_equal(heard, seam_of_upstream(before, after, BLOCK))
@@ -181,24 +185,24 @@ def test_a_stop_in_the_middle_of_a_seam_fades_and_ends_both() -> None:
     material = jump(first.samples)
     reel = reel_of(first)
     reel.add(second, 2 * BLOCK)
-    blocks = [reel.next_block(1.0, False, 0.0) for _ in range(3)]  # the third is the first half of the seam
+    blocks = [reel.next_block(unity, False, 0.0) for _ in range(3)]  # the third is the first half of the seam
     reel.stop()
-    blocks.append(reel.next_block(1.0, False, 0.0))
+    blocks.append(reel.next_block(unity, False, 0.0))
     heard = np.concatenate([block for block in blocks if block is not None])
     assert len(heard) == 4 * BLOCK
     assert heard[-1] == 0
     assert jump(heard) <= material + 2 * 9_000 / (2 * BLOCK) + 9_000 / BLOCK + 1
     assert first.playing.wait(0) == second.playing.wait(0) == "stopped"
-    assert reel.next_block(1.0, False, 0.0) is None
+    assert reel.next_block(unity, False, 0.0) is None
 
 
 def test_a_pause_in_the_middle_of_a_seam_loses_no_sample() -> None:
     before, after = wave(4, 0), wave(4, 2.5)
     reel = reel_of(Clip(before.copy()))
     reel.add(Clip(after.copy()), 2 * BLOCK)
-    blocks = [reel.next_block(1.0, False, 0.0) for _ in range(2)]
-    blocks.append(reel.next_block(1.0, True, 0.0))
-    assert reel.next_block(1.0, True, 0.0) is None
+    blocks = [reel.next_block(unity, False, 0.0) for _ in range(2)]
+    blocks.append(reel.next_block(unity, True, 0.0))
+    assert reel.next_block(unity, True, 0.0) is None
     rest = heard_from(reel)
     expected = seam_of_upstream(before, after, 2 * BLOCK)
     heard = np.concatenate([*(block for block in blocks if block is not None), rest])
@@ -206,3 +210,16 @@ def test_a_pause_in_the_middle_of_a_seam_loses_no_sample() -> None:
     assert len(heard) == len(expected)
     assert np.array_equal(heard[untouched], expected[untouched])
     assert heard[3 * BLOCK - 1] == heard[3 * BLOCK] == 0
+
+
+def test_a_clip_with_a_volume_of_its_own_has_its_own_level() -> None:
+    reel = Reel(BLOCK)
+    reel.add(Clip(np.full(BLOCK, 1000, np.float32), volume=30))
+    levels: list[int | None] = []
+
+    def level_of(volume: int | None) -> float:
+        levels.append(volume)
+        return 0.5
+
+    block = reel.next_block(level_of, False, 0.0)
+    assert (levels, block.tolist()) == ([30], [500] * BLOCK)

@@ -19,7 +19,7 @@ from support.client import Client, Message
 
 FINAL = {"finished", "rejected", "expired", "cancelled", "evicted", "merged", "failed"}
 TESTS = Path(__file__).resolve().parents[1]
-AS_IT_COMES = {"loudness_lufs": None, "peak_dbtp": None}
+AS_IT_COMES = {"pause_s": 0, "loudness_lufs": None, "peak_dbtp": None, "cache_mb": 0}
 DAEMON = TESTS.parent / "daemon"
 
 
@@ -45,6 +45,7 @@ class Appliance:
         quick_s: float | None = None,
         wrap: Sequence[str] = (),
     ) -> None:
+        settings = settings or {}
         self.folder = folder
         self.notes = folder / "notes"
         self._quick_s = quick_s
@@ -55,11 +56,11 @@ class Appliance:
             "device": {"name": "test"},
             "mqtt": {"host": broker.host, "port": broker.port},
             "engine": {"kind": "espeak"},
-            "audio": {"device": f"wav:{self.sound}", "volume": 100, "pause_s": 0, **AS_IT_COMES},
             "telemetry": {"interval_s": 0.5},
             "state_dir": str(folder / "state"),
             "cache_dir": str(folder / "cache"),
-            **(settings or {}),
+            **settings,
+            "audio": {"device": f"wav:{self.sound}", "volume": 100, **AS_IT_COMES, **settings.get("audio", {})},
         }
         self._environment = {**os.environ, "PYTHONPATH": f"{DAEMON}:{TESTS}", **(environment or {})}
         self._log = folder / "daemon.log"

@@ -147,6 +147,9 @@ class Audio(_Section):
     mixer: str | None = Field(None, min_length=1)
     loudness_lufs: float | None = Field(-16, ge=-40, le=-6)
     peak_dbtp: float | None = Field(-1, ge=-12, le=0)
+    cache_mb: int = Field(500, ge=0, le=1_000_000)
+    record_dir: Path | None = None
+    record_mb: int = Field(1000, ge=1, le=10_000_000)
 
 
 class Limits(_Section):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ishowtts.engines import Cancelled, IsCancelled, Progress, ReportProgress, VoiceCard
-from ishowtts.errors import EngineError, SynthesisError, VoiceError
+from ishowtts.errors import EngineError, SynthesisError, VoiceError, first_line
 from ishowtts.speech import Samples, Segment, Utterance
 
 _PROGRAM = "espeak-ng"
@@ -67,6 +67,15 @@ class EspeakEngine:
                 f"espeak-ng cannot speak in the voice {self._voice!r}; `espeak-ng --voices` lists what it has"
             ) from error
         progress(Progress("load", 1, 1))
+
+    @staticmethod
+    def version() -> str:
+        """What espeak-ng says of itself. Raises EngineError where it does not."""
+        try:
+            done = subprocess.run([_PROGRAM, "--version"], capture_output=True, timeout=_DEADLINE_S, check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EngineError(f"espeak-ng does not tell its version ({first_line(error)})") from error
+        return done.stdout.decode("utf-8", "replace").strip()[:200]
 
     def prepare(self, voice: str | None) -> VoiceCard:
         """There is nothing to prepare: every voice is answered by this one."""

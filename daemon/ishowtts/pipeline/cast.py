@@ -10,6 +10,7 @@ from ishowtts.engines import Engine, IsCancelled, VoiceCard
 from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.pipeline import stride
 from ishowtts.pipeline.costs import Costs
+from ishowtts.pipeline.memory import Memory
 from ishowtts.speech import Line, Segment, Utterance
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,11 @@ class Cast:
         self.spare = spare
         self.streaming = streaming
         self.costs = Costs()
+        self.memory: Memory | None = None
+
+    def remember(self, memory: Memory) -> None:
+        """Have what the lead speaks kept, and spoken again from there."""
+        self.memory = memory
 
     def part(self) -> Part:
         """The voice of one line."""
@@ -56,6 +62,7 @@ class Part:
         self._cast = cast
         self._speaks: Speaks = cast.lead
         self._card: VoiceCard | None = None
+        self._seam_s = 0.0
         self.fell_back: str | None = None
 
     @property
@@ -66,19 +73,33 @@ class Part:
     @property
     def seam_s(self) -> float:
         """The cross-fade between two segments of whoever speaks now."""
-        return self._card.seam_s if self._card else 0.0
+        return self._seam_s
 
     def cut(self, line: Line, whole: str) -> list[str]:
         """Cut the line's clean text, or the rest of it, into segments that whoever speaks takes in its voice.
+
+        A text that was spoken before is cut as it was then; where all of its sound is kept, nobody need be ready.
 
         Raises:
             EngineUnavailable: the lead is away and there is no spare voice: the line waits.
             EngineError: the voice cannot be used and there is no spare voice.
         """
+        memory, streaming = self._cast.memory, self._cast.streaming
+        key = memory.cut_key(line, whole, streaming) if memory else None
+        kept = memory.cut(key, line) if memory and key else None
+        if kept is not None and kept.complete:
+            self._seam_s = kept.cut.seam_s
+            return list(kept.cut.segments)
         card = self._prepare(line.voice)
+        if kept is not None and self._leads:
+            return list(kept.cut.segments)
         nfe_step = line.nfe_step or card.nfe_step
-        cost = self._cast.costs.of(self._speaks.name, nfe_step, card) if self._cast.streaming else None
-        return stride.cut(whole, card, cost, line.speed or card.speed)
+        cost = self._cast.costs.of(self._speaks.name, nfe_step, card) if streaming else None
+        segments = stride.cut(whole, card, cost, line.speed or card.speed)
+        # Of a voice that has changed meanwhile nobody knows which of the two it was cut for.
+        if memory and key and self._leads and key == memory.cut_key(line, whole, streaming):
+            memory.keep_cut(key, segments, card.seam_s)
+        return segments
 
     def speak(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         """One segment's sound.
@@ -88,6 +109,10 @@ class Part:
             SynthesisError, EngineError: nobody could speak it.
             Cancelled: it was told to stop.
         """
+        memory = self._cast.memory if self._leads else None
+        key = memory.speech_key(segment) if memory else None
+        if memory and key and (kept := memory.speech(key)) is not None:
+            return kept
         try:
             utterance = self._speaks.synthesize(segment, cancelled)
         except (SynthesisError, EngineError) as error:
@@ -97,7 +122,13 @@ class Part:
         if self._card is not None:
             nfe_step = segment.nfe_step or self._card.nfe_step
             self._cast.costs.note(self._speaks.name, nfe_step, utterance, self._card)
+        if memory and key and self._leads and key == memory.speech_key(segment):
+            memory.keep_speech(key, utterance)
         return utterance
+
+    @property
+    def _leads(self) -> bool:
+        return self._speaks is self._cast.lead
 
     def _prepare(self, voice: str | None) -> VoiceCard:
         """The card of whoever speaks."""
@@ -111,7 +142,7 @@ class Part:
         except EngineError as error:
             self._fall_back(error)
             card = self._speaks.prepare(voice)
-        self._card = card
+        self._card, self._seam_s = card, card.seam_s
         return card
 
     def _fall_back(self, error: SynthesisError | EngineError) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from ishowtts.archive import Recording, Take
 from ishowtts.engines import Cancelled
 from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineError, SpeakerError, WorkerDied
 from ishowtts.inbox import Inbox
@@ -18,6 +19,7 @@ from ishowtts.pipeline.performance import Performance, Studio, as_event
 from ishowtts.pipeline.rounds import Rounds
 from ishowtts.pipeline.rules import Rules
 from ishowtts.pipeline.turns import Turns
+from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.speech import Line, Outcome, Priority, Report
 
@@ -40,11 +42,13 @@ class Conductor(Rounds):
 
     Args:
         rules: of the house, about what is spoken now, how loud and in which words.
+        finish: makes of what an engine gave what is played.
         available: whether anyone can speak now; lines wait while not.
         pause_s: between two lines.
         drops: whether lines end as failed while the sound device is away; else they wait.
         on_change: told, on the conductor's thread, when the sheet changed.
         on_report: told of each finished line.
+        record: begins a recording; `None`: nobody wants one.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Conductor(Rounds):
         cast: Cast,
         player: Player,
         rules: Rules,
+        finish: Finish,
         *,
         available: Callable[[], bool],
         paused: bool,
@@ -60,11 +65,13 @@ class Conductor(Rounds):
         drops: bool = False,
         on_change: Callable[[], None],
         on_report: Callable[[Report], None],
+        record: Callable[[Recording], Take] | None = None,
     ) -> None:
         super().__init__("conductor")
         self._inbox = inbox
         self._player = player
         self._rules = rules
+        self._polish = finish
         self._available = available
         self._on_change = on_change
         self._on_report = on_report
@@ -77,7 +84,7 @@ class Conductor(Rounds):
         self._deadly: int | None = None  # the line that was being spoken when a worker died last
         self._sheet = Sheet(None, paused, None)
         self._synthesis = ThreadPoolExecutor(1, thread_name_prefix="synthesis")
-        studio = Studio(cast, player, rules, self._synthesis, self.nudge)
+        studio = Studio(cast, player, rules, finish, self._synthesis, self.nudge, record)
         self._turns = Turns(
             inbox, minimum=rules.minimum, make=lambda taken: Performance(taken, studio), ring=self.nudge
         )
@@ -94,6 +101,7 @@ class Conductor(Rounds):
 
     def start(self) -> None:
         """Begin to go round."""
+        self._synthesis.submit(self._polish.prepare)
         self._synthesis.submit(self._rules.warm)
         super().start()
 
@@ -244,6 +252,7 @@ class Conductor(Rounds):
 
     def _postpone(self, performance: Performance) -> None:
         performance.stop()
+        performance.recorded("interrupted")
         self._note(self._inbox.postpone(performance.taken.seq))
         self._now = None
         # Its state may lag behind the engine's end: without a rest the line would be taken again at once.
@@ -255,6 +264,7 @@ class Conductor(Rounds):
         if self._now is not None:
             performance = self._now
             performance.stop()
+            performance.recorded("interrupted")
             if performance.told:
                 self._reached(performance)
                 self._note(self._inbox.interrupt(performance.taken.seq))
@@ -273,6 +283,7 @@ class Conductor(Rounds):
         self._finish(performance, Outcome.FINISHED, as_event(report))
 
     def _finish(self, performance: Performance, outcome: Outcome, data: dict[str, object]) -> None:
+        performance.recorded(outcome.value)
         self._note(self._inbox.finish(performance.taken.seq, outcome, data))
         self._now = None
         if performance.sounds:

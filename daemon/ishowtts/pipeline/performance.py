@@ -10,14 +10,19 @@ from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from ishowtts.archive import Recording, Take
 from ishowtts.engines import Cancelled
 from ishowtts.errors import EngineError, IShowError, LineError, SpeakerError, SynthesisError
 from ishowtts.inbox import Taken
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.rules import Rules
+from ishowtts.playback.finish import Finish, converted
+from ishowtts.playback.limiter import Sound
 from ishowtts.playback.player import Player
 from ishowtts.playback.reel import Playing
-from ishowtts.speech import Report, Segment, Utterance
+from ishowtts.speech import Report, Samples, Segment, Utterance
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +33,14 @@ class _Planned:
 
     segment: Segment
     position: int
+
+
+@dataclass(frozen=True)
+class _Made:
+    """An engine's sound, and as it is played, at the player's rate."""
+
+    utterance: Utterance
+    sound: Samples | Sound
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,7 @@ class _Heard:
     audio_s: float = 0.0
     first_sample_at: float | None = None
     last: Utterance | None = None
+    all_cached: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,15 +67,19 @@ class Studio:
     """What every line is spoken with.
 
     Args:
+        finish: makes of what an engine gave what is played.
         synthesis: runs one job at a time, off the conductor's thread.
         ring: wakes the conductor.
+        record: begins a recording; `None`: nobody wants one.
     """
 
     cast: Cast
     player: Player
     rules: Rules
+    finish: Finish
     synthesis: Executor
     ring: Callable[[], None]
+    record: Callable[[Recording], Take] | None = None
 
 
 class Performance:
@@ -80,10 +98,11 @@ class Performance:
         self.volume: int | None = None
         self._studio = studio
         self._part = studio.cast.part()
+        self._take: Take | None = None
         self._cut = threading.Event()
         self._plan: list[_Planned] = []  # empty: not planned yet
         self._planning: Future[list[_Planned]] | None = None
-        self._rendering: Future[Utterance] | None = None
+        self._rendering: Future[_Made] | None = None
         self._next = 0
         self._on_air: list[_OnAir] = []
         self._heard = _Heard()
@@ -156,6 +175,11 @@ class Performance:
         if self._on_air:
             self._studio.player.stop()
 
+    def recorded(self, outcome: str) -> None:
+        """End the recording, if there is one."""
+        if self._take is not None:
+            self._take.end(outcome)
+
     def report(self) -> Report:
         """How it went, once `step` returned True."""
         heard, last = self._heard, self._heard.last
@@ -167,6 +191,7 @@ class Performance:
             engine=last.engine if last else self._part.engine,
             voice=last.voice if last else self.taken.line.voice or "",
             nfe_step=last.nfe_step if last else None,
+            cached=last is not None and heard.all_cached,
         )
 
     def _planned(self) -> bool:
@@ -200,16 +225,25 @@ class Performance:
         if self._rendering is None or not self._rendering.done():
             return
         job, self._rendering = self._rendering, None
-        utterance = job.result()
-        before = self._heard.last
-        gain = 1.0 if self.volume is None else self._studio.player.gain_of(self.volume)
+        made, before = job.result(), self._heard.last
+        utterance = made.utterance
         # Between two engines nothing matches: their segments stand one behind the other.
         seam_s = self._part.seam_s if before is not None and before.engine == utterance.engine else 0.0
-        playing = self._studio.player.play(utterance.samples, utterance.rate_hz, gain=gain, seam_s=seam_s)
+        playing = self._studio.player.play(made.sound, self._studio.player.rate_hz, volume=self.volume, seam_s=seam_s)
+        self._record(utterance, playing.overlap_s)
         self._on_air.append(_OnAir(self._plan[self._next].position, utterance, playing))
         self._heard.synth_s += utterance.synth_s
         self._heard.last = utterance
+        self._heard.all_cached &= utterance.cached
         self._next += 1
+
+    def _record(self, utterance: Utterance, overlap_s: float) -> None:
+        if self._studio.record is None:
+            return
+        if self._take is None:
+            position = self._plan[self._next].position
+            self._take = self._studio.record(Recording(self.taken.line, self.spoken or "", position, time.time()))
+        self._take.add(utterance, overlap_s)
 
     def _render(self) -> None:
         """One segment runs while at most one other waits behind the one that is heard."""
@@ -217,7 +251,18 @@ class Performance:
             return
         if self._next < len(self._plan) and len(self._on_air) < 2:
             segment = self._plan[self._next].segment
-            self._rendering = self._submit(lambda: self._part.speak(segment, self._cut.is_set))
+            self._rendering = self._submit(lambda: self._make(segment))
+
+    def _make(self, segment: Segment) -> _Made:
+        """On the thread `synthesis`: the sound of a segment, the first one behind its chime."""
+        utterance = self._part.speak(segment, self._cut.is_set)
+        sound = self._studio.finish.finished(utterance, segment.line_id)
+        if segment.index == 0 and self.taken.position == 0:
+            chime = self._studio.rules.chime(self.taken.line)
+            if chime is not None:
+                samples, rate_hz = chime
+                sound = np.concatenate([converted(samples, rate_hz, self._studio.player.rate_hz), sound])
+        return _Made(utterance, sound)
 
     def _listen(self) -> None:
         """Take off the air what was heard to its end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+import soxr
 
 from ishowtts.playback import loudness
 from ishowtts.playback.limiter import Sound, limited
@@ -13,14 +14,16 @@ from ishowtts.speech import Samples, Utterance
 
 
 class Finish:
-    """Brings every voice to one loudness, and holds it under a true-peak ceiling. Of any threads.
+    """Brings every voice to one rate and one loudness, and holds it under a true-peak ceiling. Of any threads.
 
     Args:
+        rate_hz: of what is played; `None`: each as it comes.
         loudness_lufs: what voices are brought to; `None`: each is as loud as it comes.
         peak_dbtp: what no true peak exceeds; `None`: what exceeds full scale is clipped by the player.
     """
 
-    def __init__(self, *, loudness_lufs: float | None, peak_dbtp: float | None) -> None:
+    def __init__(self, *, rate_hz: int | None = None, loudness_lufs: float | None, peak_dbtp: float | None) -> None:
+        self._rate_hz = rate_hz
         self._levels = None if loudness_lufs is None else VoiceLevels(loudness_lufs)
         self._peak_dbtp = peak_dbtp
         self._lock = threading.Lock()
@@ -37,32 +40,42 @@ class Finish:
             line_id: the line that it is a segment of; a voice keeps its gain within a line.
 
         Returns:
-            [n] in int16's scale; the very samples where both are off.
+            [n] in int16's scale; the very samples where nothing is to be done.
         """
+        rate_hz = self._rate_hz or utterance.rate_hz
+        samples = converted(utterance.samples, utterance.rate_hz, rate_hz)
         if self._levels is None:
-            return utterance.samples if self._peak_dbtp is None else self._at(utterance, 0.0)[0]
+            return samples if self._peak_dbtp is None else self._at(samples, rate_hz, 0.0)[0]
         # The meter changes the process's filter of warnings for a moment: one at a time.
         with self._lock:
-            return self._evened(utterance, line_id, self._levels)
+            return self._evened(samples, rate_hz, Speaking(utterance.engine, utterance.voice), line_id)
 
-    def _evened(self, utterance: Utterance, line_id: str, levels: VoiceLevels) -> Sound:
-        who = Speaking(utterance.engine, utterance.voice)
-        blocks = block_levels(utterance.samples, utterance.rate_hz)
-        gain_db = levels.gain_db(who, line_id, blocks)
-        sound, cut = self._at(utterance, gain_db)
+    def _evened(self, samples: Samples | Sound, rate_hz: int, who: Speaking, line_id: str) -> Sound:
+        assert self._levels is not None  # noqa: S101  asked by the caller
+        blocks = block_levels(samples, rate_hz)
+        gain_db = self._levels.gain_db(who, line_id, blocks)
+        sound, cut = self._at(samples, rate_hz, gain_db)
         if cut:
             # What the limiter takes is given back, else a voice with high peaks would stay softer than the others.
-            blocks = [level - gain_db for level in block_levels(sound, utterance.rate_hz)]
-            before_db, gain_db = gain_db, levels.gain_db(who, line_id, blocks)
+            blocks = [level - gain_db for level in block_levels(sound, rate_hz)]
+            before_db, gain_db = gain_db, self._levels.gain_db(who, line_id, blocks)
             if gain_db != before_db:
-                sound, _ = self._at(utterance, gain_db)
-        levels.learn(who, line_id, blocks, gain_db)
+                sound, _ = self._at(samples, rate_hz, gain_db)
+        self._levels.learn(who, line_id, blocks, gain_db)
         return sound
 
-    def _at(self, utterance: Utterance, gain_db: float) -> tuple[Sound, bool]:
+    def _at(self, samples: Samples | Sound, rate_hz: int, gain_db: float) -> tuple[Sound, bool]:
         """The sound at a gain, and whether the limiter had to touch it."""
-        loud = utterance.samples.astype(np.float32) * np.float32(10 ** (gain_db / 20))
+        loud = samples.astype(np.float32) * np.float32(10 ** (gain_db / 20))
         if self._peak_dbtp is None:
             return loud, False
-        sound = limited(loud, utterance.rate_hz, self._peak_dbtp)
+        sound = limited(loud, rate_hz, self._peak_dbtp)
         return sound, sound is not loud
+
+
+def converted(samples: Samples | Sound, rate_hz: int, to_hz: int) -> Samples | Sound:
+    """[n] at another rate (soxr, high quality); the very samples where it is the same."""
+    if rate_hz == to_hz:
+        return samples
+    sound: Sound = soxr.resample(samples.astype(np.float32), rate_hz, to_hz).astype(np.float32)
+    return sound

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
-from numpy.typing import NDArray
 
 from ishowtts.errors import SpeakerError
-from ishowtts.playback import Speaker
-from ishowtts.playback.levels import gain_of
+from ishowtts.playback import Speaker, levels
+from ishowtts.playback.finish import converted
+from ishowtts.playback.limiter import Sound
 from ishowtts.playback.reel import Clip, Ending, Playing, Reel
 from ishowtts.speech import Samples
 
@@ -59,11 +58,12 @@ class Player:
         on_change: Callable[[], None] = _nobody,
     ) -> None:
         self._speaker = speaker
-        self._rate_hz = rate_hz
+        self.rate_hz = rate_hz
         self._on_change = on_change
         self._changed = threading.Condition()
         self._reel = Reel(int(rate_hz * block_s))
         self._volume = 100
+        self._by_card = False
         self._muted = self._paused = self._closing = self._there = False
         self._lost: str | None = None
         self._losses = 0
@@ -98,17 +98,21 @@ class Player:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
-    def play(self, samples: Samples, rate_hz: int, *, gain: float = 1.0, seam_s: float = 0.0) -> Playing:
+    def play(
+        self, samples: Samples | Sound, rate_hz: int, *, volume: int | None = None, seam_s: float = 0.0
+    ) -> Playing:
         """Queue a clip behind what plays; returns at once.
 
         Args:
+            samples: [n] in int16's scale.
+            volume: of this clip, 0 to 100; `None`: that of the player. A player at 0 is silent for all.
             seam_s: length of the cross-fade with the clip before, as far as that one has not gone to the device.
         """
-        clip = Clip(self._prepared(samples, rate_hz, gain))
+        clip = Clip(converted(samples, rate_hz, self.rate_hz).astype(np.float32), volume)
         with self._changed:
             if self._reel.idle(self._paused):
                 self._due = time.monotonic()
-            clip.playing.overlap_s = self._reel.add(clip, int(seam_s * self._rate_hz)) / self._rate_hz
+            clip.playing.overlap_s = self._reel.add(clip, int(seam_s * self.rate_hz)) / self.rate_hz
             self._changed.notify()
         return clip.playing
 
@@ -135,10 +139,10 @@ class Player:
         with self._changed:
             self._volume = max(0, min(100, volume))
 
-    @staticmethod
-    def gain_of(volume: int) -> float:
-        """The `gain` that plays a clip at a volume of its own."""
-        return gain_of(volume)
+    def leave_volume_to_card(self, card: bool) -> None:
+        """Play at full level, for the card sets the volume; or set it here."""
+        with self._changed:
+            self._by_card = card
 
     def status(self) -> SoundStatus:
         """How the sound is now."""
@@ -152,19 +156,13 @@ class Player:
             self._due = time.monotonic() if paused is False else self._due
             self._changed.notify()
 
-    def _prepared(self, samples: Samples, rate_hz: int, gain: float) -> NDArray[np.float32]:
-        sound = samples.astype(np.float32)
-        if rate_hz != self._rate_hz:
-            sound = soxr.resample(sound, rate_hz, self._rate_hz).astype(np.float32)
-        return sound if gain == 1.0 else sound * np.float32(gain)
-
     # The rest runs on the player's thread.
 
     def _run(self) -> None:
         retry_s = _FIRST_RETRY_S
         while not self._closing:
             try:
-                self._speaker.open(self._rate_hz)
+                self._speaker.open(self.rate_hz)
                 self._came()
                 retry_s = _FIRST_RETRY_S
                 while not self._closing:
@@ -182,7 +180,7 @@ class Player:
         # The device is asked outside of the lock: it may hang, and nobody else shall.
         heard_at = time.monotonic() + self._speaker.delay_s()
         with self._changed:
-            block = self._reel.next_block(self._target(), self._paused, heard_at)
+            block = self._reel.next_block(self._level, self._paused, heard_at)
         if block is not None:
             self._lateness_max_s = max(self._lateness_max_s, time.monotonic() - self._due)
             self._speaker.write(block)
@@ -209,8 +207,9 @@ class Player:
             if not self._closing and self._reel.idle(self._paused):
                 self._changed.wait(_IDLE_S)
 
-    def _target(self) -> float:
-        return 0.0 if self._muted else gain_of(self._volume)
+    def _level(self, volume: int | None) -> float:
+        """In software, of a clip with this volume of its own."""
+        return 0.0 if self._muted else levels.level(self._volume, volume, by_card=self._by_card)
 
     def _end_all(self, ending: Ending) -> None:
         with self._changed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,9 +44,13 @@ class Playing:
 
 @dataclass
 class Clip:
-    """Samples at the device's rate, which a seam may change, and how far they have gone to the device."""
+    """Samples at the device's rate, which a seam may change, and how far they have gone to the device.
+
+    `volume`: of its own, 0 to 100.
+    """
 
     samples: NDArray[np.float32]
+    volume: int | None = None
     playing: Playing = field(default_factory=Playing)
     at: int = 0
     ends_at: float | None = None
@@ -117,10 +122,11 @@ class Reel:
         """Whether there is nothing to cut: all has been cut, or a pause holds and its fade is over."""
         return not self._stopping and (not self._waiting or (paused and self._level == 0.0))
 
-    def next_block(self, target: float, paused: bool, heard_at: float) -> Samples | None:
-        """The next block, its level on the way to `target`, or to silence for a pause or a stop.
+    def next_block(self, level_of: Callable[[int | None], float], paused: bool, heard_at: float) -> Samples | None:
+        """The next block, its level on the way to that of its clip, or to silence for a pause or a stop.
 
         Args:
+            level_of: the level of a clip with this volume of its own.
             heard_at: when a sample that is written now will be heard, in monotonic seconds.
 
         Returns:
@@ -131,6 +137,7 @@ class Reel:
             return fade
         if self.idle(paused):
             return None
+        target = level_of(self._waiting[0].volume)
         if self._waiting[0].at == 0 and self._level == 0.0:
             self._level = target  # the beginning of a clip is its own: only what was cut fades in
         block = self._joined(self._cut(self._waiting, heard_at), 0.0 if paused else target)

@@ -26,8 +26,10 @@ from ishowtts.pipeline import Conductor, Intake, Outbox
 from ishowtts.pipeline.controls import Controls
 from ishowtts.playback.choose import Chosen
 from ishowtts.playback.choose import choose as choose_speaker
+from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.service import connect, instance, lead, limits
+from ishowtts.service.archives import Archives
 from ishowtts.service.disk import Disk
 from ishowtts.service.herald import Herald
 from ishowtts.service.house_rules import HouseRules
@@ -91,6 +93,7 @@ class Daemon:
         self._player = self._make_player(makers.speaker(config.audio.device))
         self._lead = lead.choose(config)
         self._company = makers.company(config, self._lead, self._changed)
+        self._archives = Archives(config)
         self._voices = self._company.shelf
         self._telemetry = Telemetry(self._board)
         self._rules = HouseRules(config, self._voices.names, lead.languages(config, self._lead.kind, self._voices))
@@ -99,12 +102,18 @@ class Daemon:
             self._company.cast,
             self._player,
             self._rules,
+            Finish(
+                rate_hz=self._player.rate_hz,
+                loudness_lufs=config.audio.loudness_lufs,
+                peak_dbtp=config.audio.peak_dbtp,
+            ),
             available=self._company.available,
             paused=self._found_paused,
             pause_s=config.audio.pause_s,
             drops=config.audio.when_lost == "drop",
             on_change=self._changed,
             on_report=self._telemetry.record,
+            record=self._archives.recorder.begin if self._archives.recorder else None,
         )
         self._controls = Controls(self._inbox, self._conductor, self._player, self._levels_changed)
         self._intake = Intake(self._inbox, self._rules.admit)
@@ -139,6 +148,8 @@ class Daemon:
         self._stack.callback(self._player.close, _STOP_S)
         self._company.start()
         self._stack.callback(self._company.close)
+        self._archives.start(self._company)
+        self._stack.callback(self._archives.close, _STOP_S)
         self._conductor.start()
         self._stack.callback(self._conductor.close, _STOP_S)
         self._link.start()
@@ -234,6 +245,7 @@ class Daemon:
             self._disk.shortage(),
             self._lead.trouble,
             self._player.status().lost,
+            *self._archives.troubles,
             *self._rules.troubles,
         )
         return compose(

@@ -17,6 +17,8 @@ from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.engines.weights import Weights, locate
 from ishowtts.errors import EngineUnavailable, WeightsError
 from ishowtts.pipeline import Cast
+from ishowtts.pipeline.memory import Fingerprint
+from ishowtts.service.fingerprint import EspeakFingerprint, F5Fingerprint
 from ishowtts.speech import Segment, Utterance
 
 
@@ -74,7 +76,7 @@ class Absent:
 
 @dataclass(frozen=True)
 class Company:
-    """The engines of a running daemon."""
+    """The engines of a running daemon. `fingerprint`: of the one that leads; `None`: what it speaks is not kept."""
 
     lead: Lead
     cast: Cast
@@ -82,6 +84,7 @@ class Company:
     spare: Engine
     shelf: VoiceShelf
     default_voice: str
+    fingerprint: Fingerprint | None = None
 
     def prepare_voice(self, name: str) -> VoiceCard | None:
         """Make a changed voice ready anew; `None` where no engine prepares one.
@@ -141,7 +144,7 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
     shelf, default = voices(config), section.f5.default_voice
     spare = EspeakEngine(section.espeak_voice, lambda voice: shelf.language(voice, default))
     if lead.kind == "espeak":
-        return Company(lead, Cast(spare, None), None, spare, shelf, default)
+        return Company(lead, Cast(spare, None), None, spare, shelf, default, EspeakFingerprint(config, spare, shelf))
     if lead.weights is None:
         absent = Absent(lead.trouble or lead.why)
         return Company(lead, Cast(absent, spare if section.fallback else None), None, spare, shelf, default)
@@ -161,7 +164,8 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
     remote = RemoteEngine("f5", options.to_dict(), deadlines, backoff=backoff, on_change=on_change)
     streaming = section.f5.optimisations.streaming
     cast = Cast(remote, spare if section.fallback else None, streaming=streaming)
-    return Company(lead, cast, remote, spare, shelf, default)
+    fingerprint = F5Fingerprint(config, lead.weights, shelf)
+    return Company(lead, cast, remote, spare, shelf, default, fingerprint)
 
 
 def languages(config: Config, kind: str, shelf: VoiceShelf) -> Callable[[str | None], str | None]:
