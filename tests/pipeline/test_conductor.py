@@ -8,8 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
+from pyloudnorm import Meter
 
 from ishowtts.engines import IsCancelled, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
@@ -81,6 +83,7 @@ class Stage:
         pause_s: float = 0.0,
         drops: bool = False,
         limits: InboxLimits | None = None,
+        finish: Finish = AS_IT_COMES,
     ) -> None:
         self.lead = Lead()
         self.plug = Plug(folder / "sound.wav", paced=paced)
@@ -95,7 +98,7 @@ class Stage:
             Cast(self.lead, spare),
             self.player,
             self.rules,
-            AS_IT_COMES,
+            finish,
             available=lambda: True,
             paused=False,
             pause_s=pause_s,
@@ -404,3 +407,24 @@ def test_where_a_lost_device_drops_lines_each_fails_in_words_until_it_is_back(tm
         eventually(lambda: stage.player.status().lost is None, "the return")
         stage.say(Line("c", "three"))
         assert stage.await_outcome("c") == "finished"
+
+
+def test_a_chime_is_heard_before_a_line_and_is_no_part_of_its_speech(stage: Stage, tmp_path: Path) -> None:
+    bell = np.arange(2000, 2480, dtype=np.int16)
+    stage.rules.bell = (bell, 24_000)
+    stage.say(Line("a", " ".join(SENTENCES[:2])))
+    assert stage.await_outcome("a") == "finished"
+    heard, _ = soundfile.read(tmp_path / "sound.wav", dtype="int16")
+    assert np.array_equal(heard[: len(bell)], bell)
+    assert not any(np.array_equal(heard[at : at + len(bell)], bell) for at in np.flatnonzero(heard == bell[0])[1:])
+    (report,) = stage.reports
+    assert report.audio_s * 24_000 == pytest.approx(sum(pieces(stage, SENTENCES[:2])), abs=10)
+
+
+def test_every_line_is_finished_as_the_house_has_it(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, finish=Finish(rate_hz=24_000, loudness_lufs=-30.0, peak_dbtp=-1.0))
+        stage.say(Line("a", LONG))
+        assert stage.await_outcome("a") == "finished"
+        heard, rate_hz = soundfile.read(tmp_path / "sound.wav")
+        assert Meter(rate_hz).integrated_loudness(heard) == pytest.approx(-30.0, abs=1.0)
