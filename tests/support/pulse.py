@@ -74,7 +74,7 @@ class Recording:
         busy machine was late with any other block is no part of it.
         """
         arrivals = np.array(self._arrivals)
-        settled = arrivals[arrivals[:, 0] > arrivals[0, 0] + _SETTLES_S]
+        settled = arrivals[arrivals[:, 0] > min(arrivals[0, 0] + _SETTLES_S, arrivals[-1, 0] - 0.05)]
         began_at = float((settled[:, 0] - settled[:, 1] / self.rate_hz).min())
         return began_at + index / self.rate_hz
 
@@ -120,6 +120,7 @@ class Pulse:
         self.up_at = 0.0
         self._folder = folder
         self._socket, self._control = folder / "native", folder / "cli"
+        self._door = folder / "door"  # the way that players take to the socket
         self._server: subprocess.Popen[bytes] | None = None
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PULSE_")},
@@ -140,7 +141,7 @@ class Pulse:
 
     def asoundrc(self, path: Path) -> Path:
         """Write a configuration of ALSA with the PCM and its mixer."""
-        where = f'type pulse server "unix:{self._socket}"'
+        where = f'type pulse server "unix:{self._door}"'
         path.write_text(
             "</usr/share/alsa/alsa.conf>\n"
             f"pcm.!{self.pcm} {{ {where} device ns }}\n"
@@ -150,8 +151,8 @@ class Pulse:
         return path
 
     def start(self) -> Pulse:
-        """Start it, and a recorder; returns when it takes connections, which `up_at` dates."""
-        for path in (self._socket, self._control):
+        """Start it, and a recorder; then let players in, which `up_at` dates: nothing of theirs is missed."""
+        for path in (self._socket, self._control, self._door):
             path.unlink(missing_ok=True)
         modules = (
             # The socket comes last: when it is there, so is the sink.
@@ -169,11 +170,11 @@ class Pulse:
                 stderr=log,
             )
         eventually(self._answers, f"PulseAudio ({self._folder / 'pulse.log'})", _START_S)
-        self.up_at = time.monotonic()
         record = ["parec", "-d", "ns.monitor", "--raw", "--format=s16le", f"--rate={self.rate_hz}", "--channels=1"]
-        self.recordings.append(
-            Recording([*record, f"--latency-msec={_RECORDER_MS}"], self._environment, self.rate_hz)
-        )
+        self.recordings.append(Recording([*record, f"--latency-msec={_RECORDER_MS}"], self._environment, self.rate_hz))
+        eventually(lambda: len(self.recording.samples), "the recorder's first block", _START_S)
+        self._door.symlink_to(self._socket)
+        self.up_at = time.monotonic()
         return self
 
     def kill(self) -> None:
@@ -183,7 +184,7 @@ class Pulse:
             self._server.wait()
             self._server = None
             self.recording.close()
-            self._socket.unlink(missing_ok=True)
+            self._door.unlink()
 
     def recorder_adds_s(self, tries: int = 10) -> float:
         """How much later the recorder has a change than the sink makes it: the median of some.
