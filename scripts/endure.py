@@ -1,7 +1,9 @@
 """The long form of tests/service/test_durability.py: 500 lines, 50 kills of the daemon, 20 of the broker, then both.
 
-Run through `scripts/endure`. Prints one line of JSON for each run; exit 1 where a line was lost or doubled. The
-folder of such a run is kept.
+Then 1,000 short lines on a real ALSA device, with a table of what the daemon holds after every hundredth.
+
+Run through `scripts/endure`. Prints one line of JSON for each run; exit 1 where a line was lost or doubled, or what the
+daemon holds grows. The folder of such a run is kept.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from support.drift import drift
 from support.endurance import Plan, endure
 
 RUNS = {
@@ -25,16 +28,22 @@ RUNS = {
 }
 
 
+SOUND = "sound"
+
+
 def main() -> int:
     """0 where every line had one row, one outcome and one voice."""
     parser = argparse.ArgumentParser(prog="scripts/endure", description=__doc__)
-    parser.add_argument("--runs", nargs="+", choices=[*RUNS], default=[*RUNS])
+    parser.add_argument("--runs", nargs="+", choices=[*RUNS, SOUND], default=[*RUNS, SOUND])
     parser.add_argument("--lines", type=int, default=500)
+    parser.add_argument("--sound-lines", type=int, default=1000, help="of the run on a sound device; at least 300")
     parser.add_argument("--sound-s", type=float, default=0.1, help="how long a line sounds")
     parser.add_argument("--seed", type=int, help="of the moments of the kills; default: another one each time")
     arguments = parser.parse_args()
     good = True
-    for name in arguments.runs:
+    if SOUND in arguments.runs:
+        good = _sound(max(300, arguments.sound_lines))
+    for name in [name for name in arguments.runs if name != SOUND]:
         seed = random.randrange(10**6) if arguments.seed is None else arguments.seed  # noqa: S311  no secret
         folder = Path(tempfile.mkdtemp(prefix="ishowtts-endure-"))
         figures = endure(folder, replace(RUNS[name](arguments.lines), sound_s=arguments.sound_s, seed=seed))
@@ -45,6 +54,19 @@ def main() -> int:
         else:
             shutil.rmtree(folder)
     return 0 if good else 1
+
+
+def _sound(lines: int) -> bool:
+    folder = Path(tempfile.mkdtemp(prefix="ishowtts-endure-"))
+    found = drift(folder, lines)
+    print(found.table())
+    figures = {name: value for name, value in asdict(found).items() if name != "held"}
+    print(json.dumps({"run": SOUND, **figures, **found.slopes()}), flush=True)
+    if found.faults:
+        print(f"{SOUND}: {', '.join(found.faults)}; see {folder}", file=sys.stderr)
+        return False
+    shutil.rmtree(folder)
+    return True
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ class Appliance:
         settings: sections laid over the configuration of the tests.
         environment: further variables of the daemon's process.
         quick_s: speak with the engine that costs nothing, so long a line (see `support.quick`); `None`: as configured.
+        quick: further arguments of that program.
         wrap: a program and its arguments that the daemon is run under, such as strace.
     """
 
@@ -43,12 +44,14 @@ class Appliance:
         environment: dict[str, str] | None = None,
         *,
         quick_s: float | None = None,
+        quick: Sequence[str] = (),
         wrap: Sequence[str] = (),
     ) -> None:
         settings = settings or {}
         self.folder = folder
         self.notes = folder / "notes"
         self._quick_s = quick_s
+        self._quick = quick
         self._wrap = wrap
         self.sound = folder / "sound.wav"
         self.process: subprocess.Popen[bytes] | None = None
@@ -98,7 +101,7 @@ class Appliance:
     def _program(self) -> list[str]:
         if self._quick_s is None:
             return ["-m", "ishowtts", "run"]
-        return ["-m", "support.quick", "--notes", str(self.notes), "--sound-s", str(self._quick_s)]
+        return ["-m", "support.quick", "--notes", str(self.notes), "--sound-s", str(self._quick_s), *self._quick]
 
     def stop(self, how: signal.Signals = signal.SIGTERM, timeout_s: float = 30) -> int:
         """End it and give its exit status."""

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -27,6 +27,8 @@ class Message:
     retain: bool
     qos: int
     correlation: bytes | None = None
+    at: float = field(default_factory=time.monotonic)
+    """When it came, in monotonic seconds."""
 
     @property
     def text(self) -> str:

@@ -1,6 +1,7 @@
 """The daemon with an engine that costs nothing and a speaker that takes notes, in a process of its own.
 
 `python -m support.quick --config FILE --notes FILE [--sound-s SECONDS]`: all else is what `ishowtts run` starts.
+With `--aloud` it plays on `audio.device` as that does, and only what the engine does is noted.
 
 A note is an object on a line, written at once, with `at` (CLOCK_MONOTONIC) and `pid`: `spoke` is a text given to the
 engine, `wrote` the first and last sample of a block that goes to the device, `peak` its loudest; `dropped`: it forgets.
@@ -31,6 +32,8 @@ from ishowtts.service.lead import Company, Lead, voices
 from ishowtts.speech import Samples, Segment, Utterance
 
 RATE_HZ = 24_000
+TONE_HZ = 200
+TONE_HEIGHT = 12_000
 _LONG_S = 60.0
 _LETTERS = "bcdfghjklm"
 _CODE = re.compile(rf"\bq([{_LETTERS}]+)\b")
@@ -57,14 +60,19 @@ class QuickEngine:
     """A hum of `sound_s` for any text, at once; of a minute for one that holds the word `endless`.
 
     A number in code (see `code`) is the height of its text's hum, so that the device's side can be told whose it is.
+    A text that holds the word `tone` is a sine of `TONE_HZ` instead, which begins anew with each segment.
+
+    Args:
+        card: of every voice; it says how long the segments are, and their seams.
     """
 
     name = "quick"
     rate_hz = RATE_HZ
 
-    def __init__(self, sound_s: float, notes: Notes) -> None:
+    def __init__(self, sound_s: float, notes: Notes, card: VoiceCard) -> None:
         self._sound_s = sound_s
         self._notes = notes
+        self._card = card
 
     def load(self, progress: ReportProgress) -> None:
         """Nothing."""
@@ -72,16 +80,16 @@ class QuickEngine:
 
     def prepare(self, voice: str | None) -> VoiceCard:
         """Every voice is this one."""
-        return VoiceCard("quick", 4000)
+        return self._card
 
     def warm(self, progress: ReportProgress) -> None:
         """Nothing."""
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
-        """The hum."""
+        """The hum, or the tone."""
         self._notes.take(spoke=segment.text)
-        duration_s = _LONG_S if "endless" in segment.text else self._sound_s
-        samples = np.full(int(duration_s * RATE_HZ), height(segment.text), dtype=np.int16)
+        count = round((_LONG_S if "endless" in segment.text else self._sound_s) * RATE_HZ)
+        samples = tone(count) if "tone" in segment.text else np.full(count, height(segment.text), dtype=np.int16)
         return Utterance(samples, RATE_HZ, 0.0, self.name, "quick")
 
     def close(self) -> None:
@@ -97,6 +105,13 @@ def height(text: str) -> int:
     """The level of a text's hum, 1000 to 30999: far enough from silence, told apart by the text's number in code."""
     found = _CODE.search(text)
     return 1000 + (int("".join(str(_LETTERS.index(letter)) for letter in found[1])) if found else 0) % 30_000
+
+
+def tone(count: int) -> Samples:
+    """So many samples of the sine."""
+    phase = 2 * np.pi * TONE_HZ / RATE_HZ * np.arange(count)
+    sine: Samples = np.rint(TONE_HEIGHT * np.sin(phase)).astype(np.int16)
+    return sine
 
 
 class NotingSpeaker(SilentSpeaker):
@@ -125,16 +140,22 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--notes", type=Path, required=True)
     parser.add_argument("--sound-s", type=float, default=0.02)
+    parser.add_argument("--segment-bytes", type=int, default=4000)
+    parser.add_argument("--seam-s", type=float, default=0.0)
+    parser.add_argument("--aloud", action="store_true")
     arguments = parser.parse_args()
     notes = Notes(arguments.notes)
 
     def company(settings: Config, _lead: Lead, _on_change: Callable[[], None]) -> Company:
-        engine = QuickEngine(arguments.sound_s, notes)
+        card = VoiceCard("quick", arguments.segment_bytes, seam_s=arguments.seam_s)
+        engine = QuickEngine(arguments.sound_s, notes, card)
         lead = Lead("quick", "it costs nothing")
         return Company(lead, Cast(engine, None), None, engine, voices(settings), settings.engine.f5.default_voice)
 
     settings = config.load(arguments.config)
     set_up_log(settings.log.level)
+    if arguments.aloud:
+        return service.run(settings, service.Makers(company))
     return service.run(settings, service.Makers(company, lambda _: Chosen(NotingSpeaker(notes), "it takes notes")))
 
 
