@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json
-from ishowtts.playback.choose import list_devices
+from ishowtts.playback.cards import list_devices
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
