@@ -30,6 +30,12 @@ def _audio_device(device: str) -> str:
     return device
 
 
+def _when_lost(what: str) -> str:
+    if what == "auto":
+        raise ValueError("must be wait, drop or a device by its name: auto is no other device")
+    return what if what in ("wait", "drop") else _audio_device(what)
+
+
 def _device_name(name: str | None) -> str | None:
     if name is not None and not re.fullmatch(r"[a-z0-9_-]{1,64}", name):
         raise ValueError("must be 1 to 64 characters of a-z, 0-9, _ and -")
@@ -129,11 +135,37 @@ class EngineSection(_Section):
     restart: EngineRestart = EngineRestart()
 
 
+_Wake = Annotated[float, Field(ge=0, le=10)]
+_Idle = Annotated[float, Field(gt=0, le=86_400)]
+_Release = Annotated[float | None, Field(gt=0, le=86_400)]
+
+
+class AudioDevice(_Section):
+    """What differs for one device; what is not set is as for all."""
+
+    mixer: str | None = None
+    wake_s: _Wake | None = None
+    idle_s: _Idle | None = None
+    release_s: _Release = None
+
+
 class Audio(_Section):
     """Where the sound goes."""
 
     device: Annotated[str, AfterValidator(_audio_device)] = "auto"
     volume: int = Field(80, ge=0, le=100)
+    wake_s: _Wake = 0
+    idle_s: _Idle = 5
+    release_s: _Release = 10
+    when_lost: Annotated[str, AfterValidator(_when_lost)] = "wait"
+    devices: dict[str, AudioDevice] = Field({}, max_length=100)
+
+    def of(self, device: str) -> Audio:
+        """What holds for a device, by the name that `ishowtts devices` and the telemetry show."""
+        other = self.devices.get(device)
+        if other is None:
+            return self
+        return self.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
 
 
 class Limits(_Section):

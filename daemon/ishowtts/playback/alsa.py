@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from ishowtts.errors import SpeakerError
 from ishowtts.playback import cards
+from ishowtts.playback.converter import Converter
 from ishowtts.playback.libasound import Pcm
 from ishowtts.speech import Samples
 
@@ -37,46 +37,38 @@ class AlsaSpeaker:
         self.name = pcm
         self.underruns = 0
         self._pcm: Pcm | None = None
-        self._rate_hz = 0
-        self._resampler: soxr.ResampleStream | None = None
-        self._held = 0.0
-        """What stands in the resampler, in samples of the device's rate."""
+        self._converter: Converter | None = None
 
     def open(self, rate_hz: int) -> None:
         """Open the device with a buffer of about 30 ms. Raises SpeakerError where it is absent or busy."""
         self.close()
-        self._rate_hz = rate_hz
         try:
             self._pcm = Pcm(self.name, rate_hz, _PERIOD_S, _PERIODS)
         except OSError as error:
             raise SpeakerError(self._refused(error)) from error
-        if self._pcm.shape.rate_hz != rate_hz:
-            self._resampler = soxr.ResampleStream(rate_hz, self._pcm.shape.rate_hz, 1, dtype="float32", quality="HQ")
+        device_hz = self._pcm.shape.rate_hz
+        if device_hz != rate_hz:
+            try:
+                self._converter = Converter(rate_hz, device_hz)
+            except ValueError as error:
+                self.close()
+                raise SpeakerError(f"the sound device {self.name}: {error}; see `ishowtts devices`") from error
 
     def write(self, block: Samples) -> None:
         """Write one block; after an underrun the device is made ready again, and gets what it did not take."""
-        if self._resampler is None:
-            self._put(block)
-            return
-        made = self._resampler.resample_chunk(block.astype(np.float32))
-        self._held += len(block) * self._ratio() - len(made)
-        self._put(_whole(made))
+        self._put(block if self._converter is None else _whole(self._converter.convert(block.astype(np.float32))))
 
     def flush(self) -> None:
-        """Have the resampler give what it holds; each block costs it some samples of what comes next."""
-        if self._resampler is not None and self._held > 0:
-            rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-            self._forget_held()
-            self._put(_whole(rest))
+        """Have the converter give what it holds."""
+        if self._converter is not None and self._converter.held_s:
+            self._put(_whole(self._converter.flush()))
 
     def delay_s(self) -> float:
-        """What stands in the resampler, in the device's buffer and, where it tells, behind that, in seconds."""
+        """What stands in the converter, in the device's buffer and, where it tells, behind that, in seconds."""
         if self._pcm is None:
             return 0.0
-        try:
-            return (max(self._held, 0.0) + self._pcm.delay()) / self._pcm.shape.rate_hz
-        except OSError:
-            return 0.0
+        held_s = self._converter.held_s if self._converter else 0.0
+        return held_s + self._pcm.delay() / self._pcm.shape.rate_hz
 
     def drain(self) -> None:
         """Wait until all has been heard; the next write starts the device again."""
@@ -89,7 +81,8 @@ class AlsaSpeaker:
 
     def drop(self) -> None:
         """Forget what was not heard yet."""
-        self._forget_held()
+        if self._converter is not None:
+            self._converter.clear()
         pcm = self._opened()
         try:
             pcm.drop()
@@ -98,7 +91,7 @@ class AlsaSpeaker:
 
     def close(self) -> None:
         """Release the card."""
-        pcm, self._pcm, self._resampler, self._held = self._pcm, None, None, 0.0
+        pcm, self._pcm, self._converter = self._pcm, None, None
         if pcm is not None:
             pcm.close()
 
@@ -134,14 +127,6 @@ class AlsaSpeaker:
             pcm.prepare()
         except OSError as error:
             raise self._lost(error) from error
-
-    def _forget_held(self) -> None:
-        self._held = 0.0
-        if self._resampler is not None:
-            self._resampler.clear()
-
-    def _ratio(self) -> float:
-        return self._opened().shape.rate_hz / self._rate_hz
 
     def _opened(self) -> Pcm:
         if self._pcm is None:

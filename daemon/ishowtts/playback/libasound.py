@@ -120,7 +120,7 @@ class Pcm:
                 None,
             )
             if form is None:
-                raise OSError(errno.EINVAL, "it takes neither 16 nor 32 bits a sample; put `plug` before its name")
+                raise OSError(errno.EINVAL, "it takes neither 16 nor 32 bits a sample; take its plughw: name")
             channels = c_uint(1)
             _check(lib.snd_pcm_hw_params_set_channels_near(pcm, params, byref(channels)))
             rate = c_uint(next((r for r in (rate_hz, *_RATES_HZ) if self._takes(params, r)), rate_hz))

@@ -27,7 +27,7 @@ from ishowtts.pipeline.controls import Controls
 from ishowtts.playback.choose import Chosen
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.playback.player import Player
-from ishowtts.service import connect, instance, lead, limits
+from ishowtts.service import connect, instance, lead, limits, sound
 from ishowtts.service.disk import Disk
 from ishowtts.service.herald import Herald
 from ishowtts.service.house_rules import HouseRules
@@ -88,7 +88,7 @@ class Daemon:
         self._found_paused = self._inbox.recall("paused") == "1"
         if self._found_paused:
             log.warning("the appliance is %s", FOUND_PAUSED)
-        self._player = self._make_player(makers.speaker(config.audio.device))
+        self._player = self._make_player(makers.speaker)
         self._lead = lead.choose(config)
         self._company = makers.company(config, self._lead, self._changed)
         self._voices = self._company.shelf
@@ -198,9 +198,8 @@ class Daemon:
             log.error("%s", inbox.trouble)
         return inbox
 
-    def _make_player(self, chosen: Chosen) -> Player:
-        log.info("sound: %s (%s)", chosen.speaker.name, chosen.why)
-        player = Player(chosen.speaker, on_change=self._changed)
+    def _make_player(self, choose: Callable[[str], Chosen]) -> Player:
+        player = sound.player(self._config.audio, choose, on_change=self._changed)
         player.set_volume(int(self._inbox.recall("volume") or self._config.audio.volume))
         player.set_muted(self._inbox.recall("muted") == "1")
         return player
@@ -230,7 +229,7 @@ class Daemon:
             self._inbox.trouble,
             self._disk.shortage(),
             self._lead.trouble,
-            self._player.status().lost,
+            sound.trouble(self._player.status()),
             *self._rules.troubles,
         )
         return compose(
