@@ -135,8 +135,6 @@ class EngineSection(_Section):
     restart: EngineRestart = EngineRestart()
 
 
-_Wake = Annotated[float, Field(ge=0, le=10)]
-_Idle = Annotated[float, Field(gt=0, le=86_400)]
 _Release = Annotated[float | None, Field(gt=0, le=86_400)]
 
 
@@ -144,8 +142,8 @@ class AudioDevice(_Section):
     """What differs for one device; what is not set is as for all."""
 
     mixer: str | None = None
-    wake_s: _Wake | None = None
-    idle_s: _Idle | None = None
+    wake_s: Annotated[float | None, Field(ge=0, le=10)] = None
+    idle_s: Annotated[float | None, Field(gt=0, le=86_400)] = None
     release_s: _Release = None
 
 
@@ -154,18 +152,20 @@ class Audio(_Section):
 
     device: Annotated[str, AfterValidator(_audio_device)] = "auto"
     volume: int = Field(80, ge=0, le=100)
-    wake_s: _Wake = 0
-    idle_s: _Idle = 5
+    wake_s: float = Field(0, ge=0, le=10)
+    idle_s: float = Field(5, gt=0, le=86_400)
     release_s: _Release = 10
     when_lost: Annotated[str, AfterValidator(_when_lost)] = "wait"
     devices: dict[str, AudioDevice] = Field({}, max_length=100)
 
     def of(self, device: str) -> Audio:
         """What holds for a device, by the name that `ishowtts devices` and the telemetry show."""
-        other = self.devices.get(device)
-        if other is None:
-            return self
-        return self.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
+        other = self.devices.get(device, AudioDevice())
+        said = {name: getattr(other, name) for name in other.model_fields_set}
+        # Where null means something for all devices, it does for one.
+        return self.model_copy(
+            update={name: value for name, value in said.items() if value is not None or name in ("mixer", "release_s")}
+        )
 
 
 class Limits(_Section):

@@ -138,7 +138,9 @@ class AlsaSpeaker:
 
     def _refused(self, error: OSError) -> str:
         if error.errno == errno.EBUSY:
-            return f"the sound device {self.name} is busy: {cards.holder(self.name) or 'another program'} holds it"
+            holder = cards.holder(self.name) or "another program"
+            mend = "systemctl stop ishowtts" if holder.startswith(cards.OURS) else "end that program"
+            return f"the sound device {self.name} is busy, {holder} holds it; {mend} first"
         if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
             return f"the sound device {self.name} is not there; see `ishowtts devices`"
         return f"the sound device {self.name} cannot be opened: {error.strerror}; see `ishowtts devices`"

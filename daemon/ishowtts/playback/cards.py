@@ -8,6 +8,8 @@ from enum import IntEnum
 from pathlib import Path
 
 ASOUND = Path("/proc/asound")
+OURS = "ishowtts "
+"""How the holder of a device begins where it is a daemon of ours."""
 _PROC = Path("/proc")
 
 
@@ -67,7 +69,7 @@ def _process(thread: str) -> str:
     name = next(iter(_lines(_PROC / process / "comm")), "a program")
     words = "\n".join(_lines(_PROC / process / "cmdline")).split("\0")
     if "ishowtts" in (Path(word).name for word in words):
-        name = "ishowtts"
+        name = OURS.strip()
     return f"{name} (process {process})"
 
 
