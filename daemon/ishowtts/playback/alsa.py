@@ -103,17 +103,14 @@ class AlsaSpeaker:
 
     def _put(self, samples: Samples) -> None:
         pcm = self._opened()
-        shape = pcm.shape
-        wide = samples.astype("<i4") << 16 if shape.format == "S32_LE" else samples.astype("<i2")
-        data = np.repeat(wide, shape.channels).tobytes()
-        width = wide.itemsize * shape.channels
+        data = np.repeat(samples.astype("<i2"), pcm.shape.channels).tobytes()
         failures = 0
         while data:
             try:
                 taken = pcm.write(data)
                 if taken == 0 and not pcm.wait(_PATIENCE_S):
                     raise SpeakerError(f"the sound device {self.name} takes no sound")
-                data = data[width * taken :]
+                data = data[2 * pcm.shape.channels * taken :]
             except OSError as error:
                 failures += 1
                 if error.errno not in (errno.EPIPE, errno.ESTRPIPE) or failures == _TRIES:

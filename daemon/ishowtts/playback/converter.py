@@ -16,7 +16,7 @@ class Converter:
     """soxr at its high quality, a block with some samples of what stands on either side of it at a time.
 
     soxr's own stream holds up to 38 ms back, and a stop would be heard that much later. Here 80 samples are held back
-    (3 ms at 24 kHz); the sound differs from one that is converted whole by 0.3 of a step of 16 bits at most.
+    (3 ms at 24 kHz); the sound differs from one that is converted whole by one step of 16 bits at most.
 
     Args:
         rate_hz, to_hz: in and out.

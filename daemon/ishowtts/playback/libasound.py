@@ -15,7 +15,7 @@ from functools import lru_cache
 _PLAYBACK, _INTERLEAVED = 0, 3
 _NONBLOCK, _NO_AUTO_RESAMPLE = 1, 0x10000
 _DISCONNECTED = 8
-_FORMATS = {"S16_LE": 2, "S32_LE": 10}
+_S16_LE = 2
 _RATES_HZ = (48_000, 44_100, 96_000, 88_200, 192_000, 32_000)
 _Quiet = ctypes.CFUNCTYPE(None, c_char_p, c_int, c_char_p, c_int, c_char_p)
 # What went wrong is told by each call; the library would print it once more, at each try.
@@ -28,7 +28,6 @@ class Shape:
 
     rate_hz: int
     channels: int
-    format: str
     period: int
     """In frames: a device takes sound, and plays it, by whole periods."""
     buffer: int
@@ -56,8 +55,7 @@ class Pcm:
 
     def write(self, frames: bytes) -> int:
         """Hand over whole frames, as many as there is room for; how many were taken."""
-        width = self.shape.channels * (4 if self.shape.format == "S32_LE" else 2)
-        taken = _lib().snd_pcm_writei(self._opened(), frames, len(frames) // width)
+        taken = _lib().snd_pcm_writei(self._opened(), frames, len(frames) // (2 * self.shape.channels))
         return 0 if taken == -errno.EAGAIN else _check(taken)
 
     def wait(self, timeout_s: float) -> bool:
@@ -115,12 +113,8 @@ class Pcm:
         try:
             _check(lib.snd_pcm_hw_params_any(pcm, params))
             _check(lib.snd_pcm_hw_params_set_access(pcm, params, _INTERLEAVED))
-            form = next(
-                (name for name, code in _FORMATS.items() if lib.snd_pcm_hw_params_set_format(pcm, params, code) == 0),
-                None,
-            )
-            if form is None:
-                raise OSError(errno.EINVAL, "it takes neither 16 nor 32 bits a sample; take its plughw: name")
+            if lib.snd_pcm_hw_params_set_format(pcm, params, _S16_LE) < 0:
+                raise OSError(errno.EINVAL, "it takes no samples of 16 bits, as its plughw: name does")
             channels = c_uint(1)
             _check(lib.snd_pcm_hw_params_set_channels_near(pcm, params, byref(channels)))
             rate = c_uint(next((r for r in (rate_hz, *_RATES_HZ) if self._takes(params, r)), rate_hz))
@@ -131,7 +125,7 @@ class Pcm:
             _check(lib.snd_pcm_hw_params(pcm, params))
         finally:
             lib.snd_pcm_hw_params_free(params)
-        return Shape(rate.value, channels.value, form, period.value, buffer.value)
+        return Shape(rate.value, channels.value, period.value, buffer.value)
 
     def _takes(self, params: c_void_p, rate_hz: int) -> bool:
         return bool(_lib().snd_pcm_hw_params_test_rate(self._handle, params, rate_hz, 0) == 0)
