@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +11,37 @@ import numpy as np
 import pytest
 import soundfile
 
-
-def devices(folder: Path, *arguments: str, audio: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
-    config = folder / "config.yaml"
-    config.write_text(json.dumps({"state_dir": str(folder), "cache_dir": str(folder), "audio": audio or {}}))
-    asoundrc = folder / "asoundrc"
-    asoundrc.write_text(
-        f'</usr/share/alsa/alsa.conf>\npcm.card {{ type file file "{folder}/card.wav" format wav slave.pcm null }}\n'
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "ishowtts", "devices", "--config", str(config), *arguments],
-        capture_output=True, text=True, timeout=60, check=False,
-        env={**os.environ, "ALSA_CONFIG_PATH": str(asoundrc)},
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr
-    return done
+from ishowtts.cli.main import main
 
 
-def test_two_notes_are_heard_on_the_configured_device_after_it_woke(tmp_path: Path) -> None:
+@pytest.fixture
+def devices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """`devices("--test", audio={…})`: its exit status, and what it printed; ALSA knows the PCM `card`, a file."""
+    asoundrc = tmp_path / "asoundrc"
+    card = f'pcm.card {{ type file file "{tmp_path}/card.wav" format wav slave.pcm null }}'
+    asoundrc.write_text(f"</usr/share/alsa/alsa.conf>\n{card}\n")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(asoundrc))
+
+    def run(*arguments: str, audio: dict[str, Any] | None = None) -> tuple[int, str, str]:
+        config = tmp_path / "config.yaml"
+        config.write_text(json.dumps({"audio": audio or {}}))
+        try:
+            status = main(["devices", "--config", str(config), *arguments])
+        except SystemExit as left:
+            status = int(str(left.code))
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+def test_two_notes_are_heard_on_the_configured_device_after_it_woke(
+    tmp_path: Path, devices: Callable[..., tuple[int, str, str]]
+) -> None:
     audio = {"device": "card", "volume": 100, "devices": {"card": {"wake_s": 0.5}}}
-    done = devices(tmp_path, "--test", audio=audio)
-    assert (done.returncode, done.stdout) == (0, "two notes on card, at volume 100\nplayed to the end\n")
+    assert devices("--test", audio=audio) == (0, "two notes on card, at volume 100\nplayed to the end\n", "")
     sound, rate_hz = soundfile.read(tmp_path / "card.wav")
     first = int(np.flatnonzero(sound)[0])
     assert first / rate_hz == pytest.approx(0.5, abs=0.01)
@@ -46,9 +54,9 @@ def test_two_notes_are_heard_on_the_configured_device_after_it_woke(tmp_path: Pa
         assert loudest_hz == pytest.approx(note_hz, abs=2)
 
 
-def test_another_device_and_volume_can_be_named(tmp_path: Path) -> None:
-    done = devices(tmp_path, "--test", f"wav:{tmp_path}/own.wav", "--volume", "60", audio={"device": "card"})
-    assert done.returncode == 0
+def test_another_device_and_volume_can_be_named(tmp_path: Path, devices: Callable[..., tuple[int, str, str]]) -> None:
+    status, _, _ = devices("--test", f"wav:{tmp_path}/own.wav", "--volume", "60", audio={"device": "card"})
+    assert status == 0
     sound, _ = soundfile.read(tmp_path / "own.wav")
     assert 20 * np.log10(np.abs(sound).max() / 0.28) == pytest.approx(-20, abs=0.5)
     assert not (tmp_path / "card.wav").exists()
@@ -65,9 +73,9 @@ def test_another_device_and_volume_can_be_named(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_played_on_is_one_sentence(
-    tmp_path: Path, arguments: tuple[str, ...], status: int, says: str
+    devices: Callable[..., tuple[int, str, str]], arguments: tuple[str, ...], status: int, says: str
 ) -> None:
-    done = devices(tmp_path, *arguments)
-    assert (done.returncode, done.stdout) == (status, "")
-    assert says in done.stderr
-    assert status == 2 or len(done.stderr.splitlines()) == 1
+    found, out, err = devices(*arguments)
+    assert (found, out) == (status, "")
+    assert says in err
+    assert status == 2 or len(err.splitlines()) == 1
