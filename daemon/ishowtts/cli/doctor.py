@@ -163,7 +163,7 @@ def _device(part: str, device: str) -> Finding:
     chosen = choose_speaker(device)
     found = f"{chosen.speaker.name}: {chosen.why}"
     if device == "silent":
-        return Finding(part, "note", f"{found}; nothing is heard", "name a sound card in audio.device, or auto")
+        return Finding(part, "note", f"{found}; nothing is heard", "name a sound card, or auto in audio.device")
     if device.startswith("wav:"):
         return Finding(part, "ok", found)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +106,7 @@ class AlsaSpeaker:
         pcm = self._opened()
         data = np.repeat(samples.astype("<i2"), pcm.shape.channels).tobytes()
         failures = 0
+        self._let_pass(pcm, len(samples))
         while data:
             try:
                 taken = pcm.write(data)
@@ -116,6 +118,13 @@ class AlsaSpeaker:
                 if error.errno not in (errno.EPIPE, errno.ESTRPIPE) or failures == _TRIES:
                     raise self._lost(error) from error
                 self._recover(pcm)
+
+    def _let_pass(self, pcm: Pcm, coming: int) -> None:
+        """Some devices take no buffer as short as was asked for: no more of it is filled than a stop may wait for."""
+        shape = pcm.shape
+        most = max(int(_PERIODS * _PERIOD_S * shape.rate_hz), 2 * shape.period)
+        if shape.buffer > most and (ahead := pcm.queued() + coming - most) > 0:
+            time.sleep(ahead / shape.rate_hz)
 
     def _recover(self, pcm: Pcm) -> None:
         """After an underrun, or a sleep of the machine: ALSA did not take what was to be written."""

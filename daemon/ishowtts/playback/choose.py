@@ -29,13 +29,13 @@ def choose(device: str, asound: Path = ASOUND) -> Chosen:
         asound: ALSA's folder in /proc.
     """
     if device == "silent":
-        return Chosen(SilentSpeaker(), "audio.device is silent")
+        return Chosen(SilentSpeaker(), "the configuration says so")
     if device.startswith("wav:"):
-        return Chosen(WavSpeaker(Path(device.removeprefix("wav:"))), "audio.device says so")
+        return Chosen(WavSpeaker(Path(device.removeprefix("wav:"))), "the configuration says so")
     if device == "auto":
         auto = AutoSpeaker(asound)
         return Chosen(auto, auto.why)
     # The library is loaded only where there is a card to play on.
     from ishowtts.playback.alsa import AlsaSpeaker
 
-    return Chosen(AlsaSpeaker(device), "audio.device says so")
+    return Chosen(AlsaSpeaker(device), "the configuration says so")

@@ -68,11 +68,14 @@ class Pcm:
         The larger of two counts: what stands in the buffer, and what the device says of itself, which may count what
         lies behind the buffer (a USB card's transfers, a server's own) and may know nothing.
         """
-        handle = self._opened()
-        room = _lib().snd_pcm_avail(handle)
         said = c_long()
-        result = _lib().snd_pcm_delay(handle, byref(said))
-        return max(0 if room < 0 else self.shape.buffer - room, 0 if result < 0 else said.value, 0)
+        result = _lib().snd_pcm_delay(self._opened(), byref(said))
+        return max(self.queued(), 0 if result < 0 else said.value)
+
+    def queued(self) -> int:
+        """Frames that stand in the buffer; 0 after an underrun."""
+        room = _lib().snd_pcm_avail(self._opened())
+        return 0 if room < 0 else max(0, self.shape.buffer - room)
 
     def prepare(self) -> None:
         """Ready again, after an underrun, `drain` or `drop`."""

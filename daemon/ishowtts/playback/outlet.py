@@ -99,12 +99,11 @@ class Outlet:
         self._opened()
 
     def lose(self, why: str) -> None:
-        """It failed: let go of it, until it can be opened again."""
+        """It failed, and is to be let go of until it can be opened again."""
         if self._lost is None:
             log.error("%s", why)
             self.losses += self._came_once
         self._lost, self._trouble = why, None
-        self.release()
 
     def release(self) -> None:
         """Let go of the device."""

@@ -183,6 +183,7 @@ class Player:
             except SpeakerError as error:
                 self._outlet.lose(str(error))
                 self._end_all("lost")
+                self._outlet.release()  # last: a server that hangs may hold this up
                 self._rest(retry_s)
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
         self._end_all("stopped")
