@@ -78,7 +78,7 @@ def parse() -> argparse.Namespace:
 def configure(arguments: argparse.Namespace, folder: Path, port: int, wav: Path) -> Path:
     """A configuration for this run."""
     chosen = choose("auto")
-    heard = not arguments.wav and chosen.speaker.name != "silent"
+    heard = not arguments.wav and chosen.speaker.name != "auto"
     device = "auto" if heard else f"wav:{wav.resolve()}"
     if arguments.wav:
         say(f"sound: into {wav}, as --wav asks")

@@ -109,7 +109,7 @@ def test_check_and_doctor_tell_what_is_wrong_with_the_files_that_are_named(tmp_p
     settings = config(
         tmp_path,
         mqtt={"host": broker.host, "port": broker.port},
-        audio={"device": "silent", "chime": "bell"},
+        audio={"device": "nosuch", "when_lost": "silent", "chime": "bell"},
         engine={"kind": "espeak"},
         text={"pronunciations": str(tmp_path / "own.yaml")},
         policies={"blocked": {"file": str(tmp_path / "blocked.txt")}},
@@ -124,6 +124,12 @@ def test_check_and_doctor_tell_what_is_wrong_with_the_files_that_are_named(tmp_p
     faults = {finding["part"]: finding["detail"] for finding in found if finding["verdict"] == "fault"}
     assert {words, pronunciations} <= {finding["detail"] for finding in found if finding["verdict"] == "fault"}
     assert faults["chime"].startswith("there is no chime 'bell'"), "state, which check leaves alone"
+    sound, spare = (finding for finding in found if "sound" in finding["part"])
+    assert (sound["verdict"], sound["detail"]) == (
+        "fault",
+        "the sound device nosuch is not there; see `ishowtts devices`",
+    )
+    assert (spare["verdict"], spare["detail"]) == ("note", "silent: the configuration says so; nothing is heard")
 
 
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:

@@ -53,6 +53,12 @@ def test_every_fault_is_told_at_once_with_line_and_key() -> None:
         ("audio: {loudness_lufs: .nan}", "audio.loudness_lufs"),
         ("audio: {peak_dbtp: 0.5}", "less than or equal to 0"),
         ("audio: {mixer: ''}", "audio.mixer"),
+        ("audio: {when_lost: auto}", "auto is no other device"),
+        ("audio: {when_lost: ''}", "name of an ALSA PCM"),
+        ("audio: {release_s: 0}", "greater than 0"),
+        ("audio: {wake_s: 11}", "less than or equal to 10"),
+        ("audio: {devices: {card: {wake_s: true}}}", "must be a number, not true or false"),
+        ("audio: {devices: {card: {volume: 5}}}", "audio.devices.card.volume"),
         ("device: {name: 'Küche'}", "must be 1 to 64 characters"),
         ("device: {name: reply}", "must not be reply"),
         ("engine: {kind: f6}", "'auto', 'f5' or 'espeak'"),
@@ -170,3 +176,12 @@ def test_the_root_topic_is_folded_from_host_and_serial() -> None:
     named = config.parse("device: {name: kitchen}", "c.yaml")
     assert named.root_topic("1421x") == "ishowtts/kitchen"
     assert config.Config().root_topic("SER1234").endswith("-1234")
+
+
+def test_what_is_said_of_one_device_goes_before_what_is_said_of_all() -> None:
+    audio = config.parse(
+        "audio: {idle_s: 7, devices: {card: {wake_s: 1, idle_s: null, release_s: null}}}", "c.yaml"
+    ).audio
+    assert audio.of("another") == audio
+    own = audio.of("card")
+    assert (own.wake_s, own.idle_s, own.release_s) == (1, 7, None), "null is never, where a time can be never"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from ishowtts.playback.silent import SilentSpeaker
+from support.alsa import Alsa
 
 
 class Ear(SilentSpeaker):
@@ -36,3 +38,11 @@ class Ear(SilentSpeaker):
 @pytest.fixture
 def ear() -> Ear:
     return Ear()
+
+
+@pytest.fixture
+def alsa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Alsa:
+    (tmp_path / "alsa").mkdir()
+    own = Alsa(tmp_path / "alsa")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(own.path))
+    return own

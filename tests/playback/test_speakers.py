@@ -44,8 +44,9 @@ noise = np.random.default_rng(0).integers(-32768, 32767, 4800).astype(np.int16)
 for block in noise.reshape(-1, 240):
     speaker.write(block)
     assert 0 <= speaker.delay_s() <= 0.041
+speaker.flush()
 speaker.drain()
-assert speaker.delay_s() == 0
+assert speaker.delay_s() == 0 and speaker.away() is None and speaker.underruns == 0
 speaker.write(noise[:240])
 speaker.drop()
 assert speaker.delay_s() == 0

@@ -1,34 +1,90 @@
-"""`ishowtts devices`: the sound devices of this machine."""
+"""`ishowtts devices`: the sound devices of this machine, and a tone to try them with."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ishowtts.cli.common import Commands, print_json
-from ishowtts.playback.choose import list_devices
+from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.config.schema import Audio
+from ishowtts.errors import SpeakerError
+from ishowtts.playback.cards import list_devices
+from ishowtts.playback.choose import choose
+from ishowtts.playback.tone import blocks, two_notes
+
+_RATE_HZ = 24_000
+_BLOCK = 240
+_CONFIGURED = ""
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("devices", parents=[common], help="the sound devices of this machine")
+    parser = commands.add_parser(
+        "devices", parents=[common], help="the sound devices of this machine; --test tries one"
+    )
     parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "--test",
+        nargs="?",
+        const=_CONFIGURED,
+        metavar="NAME",
+        help="play two notes on this device (auto, silent, wav:PATH or an ALSA name), else on the configured one",
+    )
+    parser.add_argument(
+        "--volume", type=_volume, metavar="N", help="of the notes, 0 to 100; else the configured volume"
+    )
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The cards, and the names that `audio.device` takes for them."""
+    """The cards, and the names that `audio.device` takes for them; or the notes.
+
+    Raises:
+        SpeakerError: the device cannot play them.
+    """
+    if arguments.test is not None:
+        audio = read_config(arguments).audio
+        volume = audio.volume if arguments.volume is None else arguments.volume
+        return _play(audio, arguments.test or audio.device, volume)
     devices = list_devices()
     if arguments.json:
         print_json([asdict(device) for device in devices])
-    else:
-        table = Table(*(["audio.device", "card", ""]), box=None)
-        for device in devices:
-            table.add_row(device.pcm, device.description, device.note or "")
-        Console().print(
-            table if devices else "there is no sound card; audio.device takes `silent` and `wav:PATH` as well"
-        )
+        return 0
+    if not devices:
+        print("there is no sound card; audio.device takes `silent` and `wav:PATH` as well")
+        return 0
+    table = Table(*(["audio.device", "card", ""]), box=None)
+    for device in devices:
+        table.add_row(device.pcm, device.description, device.note or "")
+    Console().print(table)
+    auto = choose("auto")
+    print(f"auto takes {auto.speaker.name}: {auto.why}" if auto.speaker.name != "auto" else f"auto: {auto.why}")
     return 0
+
+
+def _play(audio: Audio, device: str, volume: int) -> int:
+    """Two notes, through what the daemon plays through."""
+    if device in ("", "wav:") or device.isspace():
+        raise SpeakerError(f"{device!r} is no sound device; see `ishowtts devices`")
+    speaker = choose(device).speaker
+    try:
+        speaker.open(_RATE_HZ)
+        print(f"two notes on {speaker.name}, at volume {volume}", flush=True)
+        silence = np.zeros(int(audio.of(speaker.name).wake_s * _RATE_HZ), np.int16)
+        for block in blocks(np.concatenate([silence, two_notes(_RATE_HZ)]), volume, _BLOCK):
+            speaker.write(block)
+        speaker.drain()
+    finally:
+        speaker.close()
+    print("played; nothing is ever heard on silent" if device == "silent" else "played to the end")
+    return 0
+
+
+def _volume(text: str) -> int:
+    if not text.isdecimal() or int(text) > 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no volume from 0 to 100")
+    return int(text)

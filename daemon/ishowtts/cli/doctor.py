@@ -19,9 +19,9 @@ from rich.table import Table
 from ishowtts.board.pick import pick
 from ishowtts.cli.common import Commands, faults_of_files, print_json, read_config
 from ishowtts.config import Config
-from ishowtts.errors import IShowError
+from ishowtts.errors import IShowError, SpeakerError
 from ishowtts.mqtt.client import Client
-from ishowtts.playback import chime
+from ishowtts.playback import cards, chime
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.service import connect, house_rules, lead
 
@@ -156,14 +156,28 @@ def _voices(settings: Config) -> Iterator[Finding]:
 
 
 def _sound(settings: Config) -> Iterator[Finding]:
-    chosen = choose_speaker(settings.audio.device)
-    if settings.audio.device == "auto" and chosen.speaker.name == "silent":
-        yield Finding("sound", "fault", chosen.why, "plug a card in, or name one in audio.device")
-        return
-    if not settings.audio.device.startswith(("silent", "wav:")):
+    yield _device("sound", settings.audio.device)
+    if settings.audio.when_lost not in ("wait", "drop"):
+        yield _device("spare sound", settings.audio.when_lost)
+
+
+def _device(part: str, device: str) -> Finding:
+    chosen = choose_speaker(device)
+    found = f"{chosen.speaker.name}: {chosen.why}"
+    if device == "silent":
+        return Finding(part, "note", f"{found}; nothing is heard", "name a sound card, or auto in audio.device")
+    if device.startswith("wav:"):
+        return Finding(part, "ok", found)
+    try:
         chosen.speaker.open(24_000)
+    except SpeakerError as error:
+        holder = cards.holder(chosen.speaker.name)
+        if holder is None or not holder.startswith(cards.OURS):
+            return Finding(part, "fault", str(error))
+        return Finding(part, "ok", f"{found}; {holder} has it open")
+    finally:
         chosen.speaker.close()
-    yield Finding("sound", "ok", f"{chosen.speaker.name}: {chosen.why}")
+    return Finding(part, "ok", found)
 
 
 def _chime(settings: Config) -> Iterator[Finding]:

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import errno
+import time
 
-import alsaaudio
+import numpy as np
+from numpy.typing import NDArray
 
 from ishowtts.errors import SpeakerError
+from ishowtts.playback import cards
+from ishowtts.playback.converter import Converter
+from ishowtts.playback.libasound import Pcm
 from ishowtts.speech import Samples
 
 _PERIODS = 3
 _PERIOD_S = 0.01
 _TRIES = 3
+# PulseAudio's idle null sink renders 2 s ahead, and takes the second block only then. Cards begin at once.
+_PATIENCE_S = 5.0
 
 
 class AlsaSpeaker:
-    """Any ALSA PCM by name, mono S16 at the rate that is asked for; `plughw:` and `plug` convert what a card lacks.
+    """Any ALSA PCM by name. What it refuses is converted here: the rate with soxr, the channels by doubling.
 
-    A sound server behind the PCM may begin late: PulseAudio's idle null sink renders 2 s ahead, and takes the second
-    block only then. Real cards begin at once.
+    `plughw:` and `plug` are not left to change the rate either: ALSA's own way is a straight line between samples.
+
+    Measured behind PulseAudio's null sink: what `delay_s` says and what the sink's monitor heard differ by 1 ms at
+    most. There `snd_pcm_delay` says 0, and the buffer tells the truth; a USB card's delay counts transfers that have
+    left the buffer and are not heard yet. So the larger one counts.
 
     Args:
         pcm: as `aplay -L` names it.
@@ -27,78 +37,120 @@ class AlsaSpeaker:
     def __init__(self, pcm: str) -> None:
         self.name = pcm
         self.underruns = 0
-        self._pcm: alsaaudio.PCM | None = None
-        self._rate_hz = 0
-        self._buffer_frames = 0
+        self._pcm: Pcm | None = None
+        self._converter: Converter | None = None
 
     def open(self, rate_hz: int) -> None:
         """Open the device with a buffer of about 30 ms. Raises SpeakerError where it is absent or busy."""
         self.close()
-        self._rate_hz = rate_hz
         try:
-            self._pcm = alsaaudio.PCM(
-                type=alsaaudio.PCM_PLAYBACK,
-                mode=alsaaudio.PCM_NORMAL,
-                device=self.name,
-                rate=rate_hz,
-                channels=1,
-                format=alsaaudio.PCM_FORMAT_S16_LE,
-                periodsize=int(rate_hz * _PERIOD_S),
-                periods=_PERIODS,
-            )
-            self._buffer_frames = int(self._pcm.info()["buffer_size"])
-        except alsaaudio.ALSAAudioError as error:
-            self.close()
-            raise SpeakerError(
-                f"the sound device {self.name} cannot be opened: {error}; see `ishowtts devices`"
-            ) from error
+            self._pcm = Pcm(self.name, rate_hz, _PERIOD_S, _PERIODS)
+        except OSError as error:
+            raise SpeakerError(self._refused(error)) from error
+        device_hz = self._pcm.shape.rate_hz
+        if device_hz != rate_hz:
+            try:
+                self._converter = Converter(rate_hz, device_hz)
+            except ValueError as error:
+                self.close()
+                raise SpeakerError(f"the sound device {self.name}: {error}; see `ishowtts devices`") from error
 
     def write(self, block: Samples) -> None:
-        """Write one block; after an underrun it is written again, since ALSA did not take it."""
-        data = block.astype("<i2").tobytes()
-        for _ in range(_TRIES):
-            try:
-                written = self._opened().write(data)
-            except alsaaudio.ALSAAudioError as error:
-                raise SpeakerError(f"the sound device {self.name} was lost: {error}") from error
-            if written == -errno.EPIPE:
-                self.underruns += 1
-                continue
-            data = data[2 * max(written, 0) :]
-            if not data:
-                return
-        raise SpeakerError(f"the sound device {self.name} takes no sound")
+        """Write one block; after an underrun the device is made ready again, and gets what it did not take."""
+        self._put(block if self._converter is None else _whole(self._converter.convert(block.astype(np.float32))))
+
+    def flush(self) -> None:
+        """Have the converter give what it holds."""
+        if self._converter is not None and self._converter.held_s:
+            self._put(_whole(self._converter.flush()))
 
     def delay_s(self) -> float:
-        """What stands in the device's buffer, in seconds."""
-        try:
-            room = int(self._opened().avail())
-        except (alsaaudio.ALSAAudioError, SpeakerError):
+        """What stands in the converter, in the device's buffer and, where it tells, behind that, in seconds."""
+        if self._pcm is None:
             return 0.0
-        # Below zero it is an error number: an underrun, so nothing waits.
-        return 0.0 if room < 0 else max(self._buffer_frames - room, 0) / self._rate_hz
+        held_s = self._converter.held_s if self._converter else 0.0
+        return held_s + self._pcm.delay() / self._pcm.shape.rate_hz
 
     def drain(self) -> None:
-        """Wait until the buffer has been heard; the next write starts the device again."""
+        """Wait until all has been heard; the next write starts the device again."""
+        self.flush()
+        pcm = self._opened()
         try:
-            self._opened().drain()
-        except alsaaudio.ALSAAudioError as error:
-            raise SpeakerError(f"the sound device {self.name} was lost: {error}") from error
+            pcm.drain()
+        except OSError as error:
+            raise self._lost(error) from error
 
     def drop(self) -> None:
-        """Forget what stands in the buffer."""
+        """Forget what was not heard yet."""
+        if self._converter is not None:
+            self._converter.clear()
+        pcm = self._opened()
         try:
-            self._opened().drop()
-        except alsaaudio.ALSAAudioError as error:
-            raise SpeakerError(f"the sound device {self.name} was lost: {error}") from error
+            pcm.drop()
+        except OSError as error:
+            raise self._lost(error) from error
 
     def close(self) -> None:
         """Release the card."""
-        if self._pcm is not None:
-            self._pcm.close()
-            self._pcm = None
+        pcm, self._pcm, self._converter = self._pcm, None, None
+        if pcm is not None:
+            pcm.close()
 
-    def _opened(self) -> alsaaudio.PCM:
+    def away(self) -> str | None:
+        """Whether the card was unplugged while nothing was written, as the library or /proc tells."""
+        if cards.is_gone(self.name) or (self._pcm is not None and self._pcm.disconnected()):
+            return f"the sound device {self.name} is away"
+        return None
+
+    def _put(self, samples: Samples) -> None:
+        pcm = self._opened()
+        data = np.repeat(samples.astype("<i2"), pcm.shape.channels).tobytes()
+        failures = 0
+        self._let_pass(pcm, len(samples))
+        while data:
+            try:
+                taken = pcm.write(data)
+                if taken == 0 and not pcm.wait(_PATIENCE_S):
+                    raise SpeakerError(f"the sound device {self.name} takes no sound")
+                data = data[2 * pcm.shape.channels * taken :]
+            except OSError as error:
+                failures += 1
+                if error.errno not in (errno.EPIPE, errno.ESTRPIPE) or failures == _TRIES:
+                    raise self._lost(error) from error
+                self._recover(pcm)
+
+    def _let_pass(self, pcm: Pcm, coming: int) -> None:
+        """Some devices take no buffer as short as was asked for: no more of it is filled than a stop may wait for."""
+        shape = pcm.shape
+        most = max(int(_PERIODS * _PERIOD_S * shape.rate_hz), 2 * shape.period)
+        if shape.buffer > most and (ahead := pcm.queued() + coming - most) > 0:
+            time.sleep(ahead / shape.rate_hz)
+
+    def _recover(self, pcm: Pcm) -> None:
+        """After an underrun, or a sleep of the machine: ALSA did not take what was to be written."""
+        self.underruns += 1
+        try:
+            pcm.prepare()
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def _opened(self) -> Pcm:
         if self._pcm is None:
             raise SpeakerError(f"the sound device {self.name} is not open")
         return self._pcm
+
+    def _lost(self, error: OSError) -> SpeakerError:
+        return SpeakerError(f"the sound device {self.name} was lost: {error.strerror}")
+
+    def _refused(self, error: OSError) -> str:
+        if error.errno == errno.EBUSY:
+            holder = cards.holder(self.name) or "another program"
+            mend = "systemctl stop ishowtts" if holder.startswith(cards.OURS) else "end that program"
+            return f"the sound device {self.name} is busy, {holder} holds it; {mend} first"
+        if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+            return f"the sound device {self.name} is not there; see `ishowtts devices`"
+        return f"the sound device {self.name} cannot be opened: {error.strerror}; see `ishowtts devices`"
+
+
+def _whole(samples: NDArray[np.float32]) -> Samples:
+    return np.clip(np.rint(samples), -32768, 32767).astype(np.int16)

@@ -14,13 +14,14 @@ from ishowtts.errors import SpeakerError
 from ishowtts.playback import Speaker, levels
 from ishowtts.playback.finish import converted
 from ishowtts.playback.limiter import Sound
+from ishowtts.playback.outlet import Habits, Outlet, plain
 from ishowtts.playback.reel import Clip, Ending, Playing, Reel
 from ishowtts.speech import Samples
 
 log = logging.getLogger(__name__)
 
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.25, 2.0
-_IDLE_S = 5.0
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.25, 1.0
+_LOOK_S = 1.0
 
 
 def _nobody() -> None:
@@ -29,13 +30,20 @@ def _nobody() -> None:
 
 @dataclass(frozen=True)
 class SoundStatus:
-    """How the sound is: `lost` says why the device is away."""
+    """How the sound is.
+
+    Args:
+        device: what speaks, or would.
+        lost: why nothing can be heard; `None` while something can.
+        trouble: why another device speaks than the one that is configured.
+    """
 
     device: str
     underruns: int
     device_losses: int
     lost: str | None
     lateness_max_s: float
+    trouble: str | None = None
 
 
 class Player:
@@ -44,7 +52,9 @@ class Player:
     The thread shares only short critical sections with others: it never waits for a synthesis or a disk.
 
     Args:
-        rate_hz: of the device; clips of other rates are resampled (soxr) as they are handed over.
+        spare: speaks while `speaker` is away; `None`: nobody does, and every clip is lost meanwhile.
+        habits: of a device, by its name.
+        rate_hz: of what is written; clips of other rates are resampled (soxr) as they are handed over.
         block_s: what is written at a time; a level changes over one block.
         on_change: called, from the player's thread, when a clip ends or the device comes or goes.
     """
@@ -53,20 +63,22 @@ class Player:
         self,
         speaker: Speaker,
         *,
+        spare: Speaker | None = None,
+        habits: Callable[[str], Habits] = plain,
         rate_hz: int = 24_000,
         block_s: float = 0.01,
         on_change: Callable[[], None] = _nobody,
     ) -> None:
-        self._speaker = speaker
+        self._outlet = Outlet(speaker, spare, habits)
         self.rate_hz = rate_hz
         self._on_change = on_change
         self._changed = threading.Condition()
-        self._reel = Reel(int(rate_hz * block_s))
+        block = int(rate_hz * block_s)
+        self._reel = Reel(block)
+        self._silence = np.zeros(block, np.int16)
         self._volume = 100
         self._by_card = False
-        self._muted = self._paused = self._closing = self._there = False
-        self._lost: str | None = None
-        self._losses = 0
+        self._muted = self._paused = self._closing = False
         self._lateness_max_s = 0.0
         self._due = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="playback", daemon=True)
@@ -146,8 +158,8 @@ class Player:
 
     def status(self) -> SoundStatus:
         """How the sound is now."""
-        underruns = int(getattr(self._speaker, "underruns", 0))
-        return SoundStatus(self._speaker.name, underruns, self._losses, self._lost, self._lateness_max_s)
+        out = self._outlet
+        return SoundStatus(out.name, out.underruns, out.losses, out.lost, self._lateness_max_s, out.trouble)
 
     def _set(self, *, paused: bool | None = None, muted: bool | None = None) -> None:
         with self._changed:
@@ -162,50 +174,75 @@ class Player:
         retry_s = _FIRST_RETRY_S
         while not self._closing:
             try:
-                self._speaker.open(self.rate_hz)
-                self._came()
+                self._open()
                 retry_s = _FIRST_RETRY_S
                 while not self._closing:
                     self._step()
             except SpeakerError as error:
-                self._went(str(error))
-                self._speaker.close()
+                self._outlet.lose(str(error))
+                self._end_all("lost")
+                self._outlet.release()  # last: a server that hangs may hold this up
                 self._rest(retry_s)
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
         self._end_all("stopped")
-        self._speaker.close()
+        self._outlet.release()
+
+    def _open(self) -> None:
+        before = self._outlet.lost, self._outlet.trouble
+        self._outlet.open(self.rate_hz)
+        self._due = time.monotonic()
+        if before != (self._outlet.lost, self._outlet.trouble):
+            self._on_change()
 
     def _step(self) -> None:
         """Write one block, or wait for something to write."""
+        if self._nothing_under_way():
+            self._idle()
+            return
+        if self._outlet.released:
+            self._open()
         # The device is asked outside of the lock: it may hang, and nobody else shall.
-        heard_at = time.monotonic() + self._speaker.delay_s()
+        heard_at = time.monotonic() + self._outlet.delay_s()
         with self._changed:
-            block = self._reel.next_block(self._level, self._paused, heard_at)
-        if block is not None:
+            block = self._next_block(heard_at)
+        if block is None:
+            self._outlet.flush()
+        else:
             self._lateness_max_s = max(self._lateness_max_s, time.monotonic() - self._due)
-            self._speaker.write(block)
+            self._outlet.write(block)
             self._due = time.monotonic()
-        heard_at = time.monotonic() + self._speaker.delay_s()
+        heard_at = time.monotonic() + self._outlet.delay_s()
         with self._changed:
             ended = self._reel.end_heard(time.monotonic(), heard_at)
         if ended:
             self._on_change()
         if block is None:
-            self._wait()
+            self._wait_for_the_end()
 
-    def _wait(self) -> None:
-        """Until there is something to write, or the last sample has been heard; then the device rests."""
+    def _next_block(self, heard_at: float) -> Samples | None:
+        """Of what is to be heard, or of the silence that wakes the device before it."""
+        if not self._reel.idle(self._paused) and not self._reel.stopping and self._outlet.waking():
+            return self._silence
+        return self._reel.next_block(self._level, self._paused, heard_at)
+
+    def _nothing_under_way(self) -> bool:
         with self._changed:
-            if self._closing or not self._reel.idle(self._paused):
-                return
+            return self._reel.idle(self._paused) and self._reel.last_ends_at() is None
+
+    def _wait_for_the_end(self) -> None:
+        """Until there is something to write, or the last sample has been heard."""
+        with self._changed:
             ends_at = self._reel.last_ends_at()
-            if ends_at is not None:
+            if ends_at is not None and self._reel.idle(self._paused) and not self._closing:
                 self._changed.wait(max(0.0, ends_at - time.monotonic()))
-                return
-        self._speaker.drain()
+
+    def _idle(self) -> None:
+        """Let the device rest, and look after it, until there is something to write."""
+        if self._outlet.tend():
+            self._on_change()
         with self._changed:
-            if not self._closing and self._reel.idle(self._paused):
-                self._changed.wait(_IDLE_S)
+            if self._reel.idle(self._paused) and not self._closing:
+                self._changed.wait(_LOOK_S)
 
     def _level(self, volume: int | None) -> float:
         """In software, of a clip with this volume of its own."""
@@ -215,23 +252,6 @@ class Player:
         with self._changed:
             self._reel.end_all(ending)
         self._on_change()
-
-    def _came(self) -> None:
-        """Note that the device is there."""
-        self._there = True
-        if self._lost is not None:
-            log.info("the sound device %s is %s", self._speaker.name, "back" if self._losses else "there")
-            self._lost = None
-            self._on_change()
-
-    def _went(self, why: str) -> None:
-        """Note that the device is away; what was under way is lost, and its line goes on later."""
-        if self._lost is None:
-            log.error("%s", why)
-        self._losses += self._there
-        self._there = False
-        self._lost = why
-        self._end_all("lost")
 
     def _rest(self, duration_s: float) -> None:
         """Before the next try; what comes meanwhile is lost at once, so that its line waits instead."""

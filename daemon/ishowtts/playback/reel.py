@@ -118,6 +118,11 @@ class Reel:
             self._stopping.extend(clips)
             clips.clear()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether something was stopped and has not been ended yet."""
+        return bool(self._stopping)
+
     def idle(self, paused: bool) -> bool:
         """Whether there is nothing to cut: all has been cut, or a pause holds and its fade is over."""
         return not self._stopping and (not self._waiting or (paused and self._level == 0.0))

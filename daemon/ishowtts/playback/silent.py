@@ -10,6 +10,7 @@ class SilentSpeaker:
     """Takes as long as a device would, and is not heard."""
 
     name = "silent"
+    underruns = 0
 
     def __init__(self) -> None:
         self._pace = Pace()
@@ -23,6 +24,9 @@ class SilentSpeaker:
         """Let the time of the block pass."""
         self._pace.passed(len(block) / self._rate_hz)
 
+    def flush(self) -> None:
+        """Nothing is held back."""
+
     def delay_s(self) -> float:
         """Seconds that a device would still have to play."""
         return self._pace.delay_s()
@@ -34,6 +38,10 @@ class SilentSpeaker:
     def drop(self) -> None:
         """Forget it."""
         self._pace.drop()
+
+    def away(self) -> str | None:
+        """It is always there."""
+        return None
 
     def close(self) -> None:
         """Nothing to close."""

@@ -29,6 +29,8 @@ class WavSpeaker:
         paced: False takes the sound as fast as it comes, for benchmarks.
     """
 
+    underruns = 0
+
     def __init__(self, path: Path, *, paced: bool = True) -> None:
         self.name = f"wav:{path}"
         self._path = path
@@ -63,6 +65,9 @@ class WavSpeaker:
         if self._pace is not None:
             self._pace.passed(len(block) / self._rate_hz)
 
+    def flush(self) -> None:
+        """Nothing is held back."""
+
     def delay_s(self) -> float:
         """Seconds that a device would still have to play."""
         return self._pace.delay_s() if self._pace else 0.0
@@ -84,6 +89,10 @@ class WavSpeaker:
             # What a full disk did not take was reported by the write.
             with contextlib.suppress(OSError):
                 file.close()
+
+    def away(self) -> str | None:
+        """Only opening it tells."""
+        return None
 
     def _begin(self) -> Path:
         """An empty file: the path itself, or a new one in the folder."""

@@ -28,7 +28,7 @@ from ishowtts.playback.choose import Chosen
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
-from ishowtts.service import connect, instance, lead, limits
+from ishowtts.service import connect, instance, lead, limits, sound
 from ishowtts.service.archives import Archives
 from ishowtts.service.disk import Disk
 from ishowtts.service.herald import Herald
@@ -90,7 +90,7 @@ class Daemon:
         self._found_paused = self._inbox.recall("paused") == "1"
         if self._found_paused:
             log.warning("the appliance is %s", FOUND_PAUSED)
-        self._player = self._make_player(makers.speaker(config.audio.device))
+        self._player = self._make_player(makers.speaker)
         self._lead = lead.choose(config)
         self._company = makers.company(config, self._lead, self._changed)
         self._archives = Archives(config)
@@ -211,9 +211,8 @@ class Daemon:
             log.error("%s", inbox.trouble)
         return inbox
 
-    def _make_player(self, chosen: Chosen) -> Player:
-        log.info("sound: %s (%s)", chosen.speaker.name, chosen.why)
-        player = Player(chosen.speaker, on_change=self._changed)
+    def _make_player(self, choose: Callable[[str], Chosen]) -> Player:
+        player = sound.player(self._config.audio, choose, on_change=self._changed)
         player.set_volume(int(self._inbox.recall("volume") or self._config.audio.volume))
         player.set_muted(self._inbox.recall("muted") == "1")
         return player
@@ -244,7 +243,7 @@ class Daemon:
             self._inbox.trouble,
             self._disk.shortage(),
             self._lead.trouble,
-            self._player.status().lost,
+            sound.trouble(self._player.status()),
             *self._archives.troubles,
             *self._rules.troubles,
         )

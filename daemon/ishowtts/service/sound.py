@@ -1,0 +1,36 @@
+"""The player as it is configured."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ishowtts.config.schema import Audio
+from ishowtts.playback.choose import Chosen
+from ishowtts.playback.outlet import Habits
+from ishowtts.playback.player import Player, SoundStatus
+
+log = logging.getLogger(__name__)
+
+
+def player(audio: Audio, choose: Callable[[str], Chosen], *, on_change: Callable[[], None]) -> Player:
+    """A player on the device that is configured, with another in its place where one is named; not started."""
+    chosen = choose(audio.device)
+    log.info("sound: %s (%s)", chosen.speaker.name, chosen.why)
+    return Player(
+        chosen.speaker,
+        spare=None if audio.when_lost in ("wait", "drop") else choose(audio.when_lost).speaker,
+        habits=lambda name: habits(audio, name),
+        on_change=on_change,
+    )
+
+
+def habits(audio: Audio, device: str) -> Habits:
+    """What a device needs, by its name."""
+    own = audio.of(device)
+    return Habits(own.wake_s, own.idle_s, own.release_s)
+
+
+def trouble(status: SoundStatus) -> str | None:
+    """What is wrong with the sound, for the state."""
+    return status.lost or status.trouble

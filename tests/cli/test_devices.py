@@ -1,0 +1,81 @@
+"""`ishowtts devices --test`: two notes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from ishowtts.cli.main import main
+
+
+@pytest.fixture
+def devices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """`devices("--test", audio={…})`: its exit status, and what it printed; ALSA knows the PCM `card`, a file."""
+    asoundrc = tmp_path / "asoundrc"
+    card = f'pcm.card {{ type file file "{tmp_path}/card.wav" format wav slave.pcm null }}'
+    asoundrc.write_text(f"</usr/share/alsa/alsa.conf>\n{card}\n")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(asoundrc))
+
+    def run(*arguments: str, audio: dict[str, Any] | None = None) -> tuple[int, str, str]:
+        config = tmp_path / "config.yaml"
+        config.write_text(json.dumps({"audio": audio or {}}))
+        try:
+            status = main(["devices", "--config", str(config), *arguments])
+        except SystemExit as left:
+            status = int(str(left.code))
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+def test_two_notes_are_heard_on_the_configured_device_after_it_woke(
+    tmp_path: Path, devices: Callable[..., tuple[int, str, str]]
+) -> None:
+    audio = {"device": "card", "volume": 100, "devices": {"card": {"wake_s": 0.5}}}
+    assert devices("--test", audio=audio) == (0, "two notes on card, at volume 100\nplayed to the end\n", "")
+    sound, rate_hz = soundfile.read(tmp_path / "card.wav")
+    first = int(np.flatnonzero(sound)[0])
+    assert first / rate_hz == pytest.approx(0.5, abs=0.01)
+    assert (len(sound) - first) / rate_hz == pytest.approx(1.5, abs=0.1)
+    assert 0.2 < np.abs(sound).max() < 0.4, "a comfortable level"
+    assert np.abs(np.diff(sound)).max() < 0.06, "no click"
+    for start_s, note_hz in ((0.5, 523.25), (1.25, 659.26)):
+        part = sound[int(start_s * rate_hz) : int((start_s + 0.7) * rate_hz)]
+        loudest_hz = np.argmax(np.abs(np.fft.rfft(part * np.hanning(len(part))))) * rate_hz / len(part)
+        assert loudest_hz == pytest.approx(note_hz, abs=2)
+
+
+def test_another_device_and_volume_can_be_named(tmp_path: Path, devices: Callable[..., tuple[int, str, str]]) -> None:
+    status, _, _ = devices("--test", f"wav:{tmp_path}/own.wav", "--volume", "60", audio={"device": "card"})
+    assert status == 0
+    sound, _ = soundfile.read(tmp_path / "own.wav")
+    assert 20 * np.log10(np.abs(sound).max() / 0.28) == pytest.approx(-20, abs=0.5)
+    assert not (tmp_path / "card.wav").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("--test", "nosuch"), 1, "ishowtts: the sound device nosuch is not there; see `ishowtts devices`"),
+        (("--test", " "), 1, "ishowtts: ' ' is no sound device; see `ishowtts devices`"),
+        (("--test", "wav:"), 1, "ishowtts: 'wav:' is no sound device; see `ishowtts devices`"),
+        (("--test", "wav:/nowhere/at/all.wav"), 1, "/nowhere/at/all.wav cannot be written"),
+        (("--test", "card", "--volume", "101"), 2, "'101' is no volume from 0 to 100"),
+    ],
+)
+def test_what_cannot_be_played_on_is_one_sentence(
+    devices: Callable[..., tuple[int, str, str]], arguments: tuple[str, ...], status: int, says: str
+) -> None:
+    found, out, err = devices(*arguments)
+    assert (found, out) == (status, "")
+    assert says in err
+    assert status == 2 or len(err.splitlines()) == 1

@@ -1,0 +1,45 @@
+"""What /proc/asound says of the cards."""
+
+from __future__ import annotations
+
+import os
+
+from ishowtts.playback.cards import holder, is_gone, list_devices
+from support.alsa import Alsa
+
+
+def test_a_usb_card_comes_first_and_what_nobody_hears_last(alsa: Alsa) -> None:
+    alsa.plug_in(0, "HDA", screen=True)
+    alsa.plug_in(1, "APE")
+    alsa.plug_in(2, "Codec")
+    alsa.plug_in(3, "UAC2", usb=True)
+    names = [device.pcm for device in list_devices(alsa.asound)]
+    assert names == [f"plughw:CARD={card},DEV=0" for card in ("UAC2", "Codec", "HDA", "APE")]
+
+
+def test_a_screen_is_told_with_the_doubt_which_device_it_hangs_on(alsa: Alsa) -> None:
+    alsa.plug_in(0, "HDA", screen=True)
+    (device,) = list_devices(alsa.asound)
+    assert "one of this card's devices" in (device.note or "")
+
+
+def test_a_card_that_was_pulled_is_seen_under_each_of_its_names(alsa: Alsa) -> None:
+    alsa.plug_in(3, "UAC2", usb=True)
+    names = ("plughw:CARD=UAC2,DEV=0", "hw:UAC2", "hw:3", "plughw:3,0")
+    assert not any(is_gone(name, alsa.asound) for name in names)
+    alsa.pull(3)
+    assert all(is_gone(name, alsa.asound) for name in names)
+    assert not is_gone("default", alsa.asound), "of other names nothing is known"
+    assert not is_gone("hw:0", alsa.asound / "nowhere"), "nor without ALSA in the kernel"
+
+
+def test_who_holds_a_card_is_named(alsa: Alsa) -> None:
+    alsa.plug_in(3, "UAC2", usb=True)
+    assert holder("plughw:CARD=UAC2,DEV=0", alsa.asound) is None
+    status = alsa.asound / "card3" / "pcm0p" / "sub0" / "status"
+    status.parent.mkdir(parents=True)
+    status.write_text("closed\n")
+    assert holder("hw:3", alsa.asound) is None
+    status.write_text(f"state: RUNNING\nowner_pid   : {os.getpid()}\n")
+    assert (holder("hw:3", alsa.asound) or "").endswith(f"(process {os.getpid()})")
+    assert holder("hw:3,1", alsa.asound) is None
