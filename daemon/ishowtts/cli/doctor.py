@@ -189,16 +189,17 @@ def _chime(settings: Config) -> Iterator[Finding]:
 
 
 def _mixer(settings: Config) -> Iterator[Finding]:
-    if settings.audio.mixer is None:
-        return
     device = choose_speaker(settings.audio.device).speaker.name
+    control = settings.audio.of(device).mixer
+    if control is None:
+        return
     if device.startswith(("silent", "wav:")):
         yield Finding("mixer", "note", f"audio.mixer has no card to act on: the sound goes to {device}")
         return
     # ALSA's library is loaded only where there is a card.
     from ishowtts.playback.mixer import CardMixer
 
-    yield Finding("mixer", "ok", CardMixer(device, settings.audio.mixer).check())
+    yield Finding("mixer", "ok", CardMixer(device, control).check())
 
 
 def _text(settings: Config) -> Iterator[Finding]:

@@ -26,7 +26,6 @@ from ishowtts.pipeline import Conductor, Intake, Outbox
 from ishowtts.pipeline.controls import Controls
 from ishowtts.playback.choose import Chosen
 from ishowtts.playback.choose import choose as choose_speaker
-from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.service import connect, instance, lead, limits, sound
 from ishowtts.service.archives import Archives
@@ -102,11 +101,7 @@ class Daemon:
             self._company.cast,
             self._player,
             self._rules,
-            Finish(
-                rate_hz=self._player.rate_hz,
-                loudness_lufs=config.audio.loudness_lufs,
-                peak_dbtp=config.audio.peak_dbtp,
-            ),
+            sound.finish(config.audio, self._player.rate_hz),
             available=self._company.available,
             paused=self._found_paused,
             pause_s=config.audio.pause_s,
@@ -137,6 +132,9 @@ class Daemon:
         )
         self._changed.connect(self._conductor.nudge, self._herald.nudge)
         self._events_came.connect(self._outbox.nudge, self._herald.nudge)
+        self._mixing = sound.mixing(config.audio, self._player)
+        if self._mixing is not None:
+            self._changed.connect(self._mixing.nudge)
 
     def start(self) -> None:
         """From the loudspeaker backwards to the broker: what arrives finds everything ready."""
@@ -146,6 +144,9 @@ class Daemon:
             log.error("%s", self._lead.trouble)
         self._player.start()
         self._stack.callback(self._player.close, _STOP_S)
+        if self._mixing is not None:
+            self._mixing.start()
+            self._stack.callback(self._mixing.close, _STOP_S)
         self._company.start()
         self._stack.callback(self._company.close)
         self._archives.start(self._company)
@@ -244,6 +245,7 @@ class Daemon:
             self._disk.shortage(),
             self._lead.trouble,
             sound.trouble(self._player.status()),
+            self._mixing.trouble if self._mixing else None,
             *self._archives.troubles,
             *self._rules.troubles,
         )
@@ -298,8 +300,8 @@ class Daemon:
         for name, lives in (("playback", self._player.alive()), ("inbox", self._inbox.alive())):
             if not lives:
                 return f"the thread {name} has ended"
-        for part in (self._conductor, self._intake, self._outbox, self._herald, self._librarian):
-            if not part.alive():
+        for part in (self._conductor, self._intake, self._outbox, self._herald, self._librarian, self._mixing):
+            if part is not None and not part.alive():
                 return f"the thread {part.name} has ended"
         stalled_s = time.monotonic() - self._conductor.looked_at
         return f"the conductor has stood still for {stalled_s:.0f} s" if stalled_s > _STALL_S else None

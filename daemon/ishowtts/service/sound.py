@@ -1,4 +1,4 @@
-"""The player as it is configured."""
+"""The parts that make sound, as they are configured."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from ishowtts.config.schema import Audio
 from ishowtts.playback.choose import Chosen
+from ishowtts.playback.finish import Finish
 from ishowtts.playback.outlet import Habits
 from ishowtts.playback.player import Player, SoundStatus
+from ishowtts.service.mixing import Mixing
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,21 @@ def player(audio: Audio, choose: Callable[[str], Chosen], *, on_change: Callable
         habits=lambda name: habits(audio, name),
         on_change=on_change,
     )
+
+
+def finish(audio: Audio, rate_hz: int) -> Finish:
+    """What is made of what an engine gave, at the player's rate."""
+    return Finish(rate_hz=rate_hz, loudness_lufs=audio.loudness_lufs, peak_dbtp=audio.peak_dbtp)
+
+
+def mixing(audio: Audio, player: Player) -> Mixing | None:
+    """What has cards set the volume; `None` where no device is to. Not started."""
+    if audio.mixer is None and not any(other.mixer for other in audio.devices.values()):
+        return None
+    # ALSA's library is loaded only where there is a card.
+    from ishowtts.playback.mixer import CardMixer
+
+    return Mixing(audio, player, CardMixer)
 
 
 def habits(audio: Audio, device: str) -> Habits:
