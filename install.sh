@@ -85,7 +85,7 @@ add_user() {
 install_program() {
     local lock=linux
     if is_jetpack6; then lock=jetpack6; fi
-    step apt_install python3-venv python3-dev gcc pkg-config libsystemd-dev libasound2-dev libasound2-plugins \
+    step apt_install python3-venv python3-dev gcc pkg-config libsystemd-dev libasound2-plugins \
         alsa-utils espeak-ng
     step mkdir -p /opt/ishowtts
     step make_venv "$VENV" "$python"

@@ -1,7 +1,7 @@
 """The few calls of ALSA's library that playback needs, by ctypes.
 
-pyalsaaudio, which the mixer uses, opens a card that is busy by waiting for it without end, takes the nearest rate for
-the one that was asked for, and has no `snd_pcm_delay`.
+pyalsaaudio 0.11 opens a card that is busy by waiting for it without end, takes the nearest rate for the one that was
+asked for, and has no `snd_pcm_delay`.
 """
 
 from __future__ import annotations
