@@ -134,10 +134,10 @@ def test_a_skip_takes_hold_within_50_ms_and_fades(stage: Stage, adds_s: float) -
         steps.append(float(np.abs(np.diff(end)).max() / height(text)))
         fades_s.append(recording.at(began + fade) - adds_s - told_at)
         silences_s.append(recording.at(began + silence) - adds_s - told_at)
-    assert shown("from the PUBLISH of a skip to its fade", fades_s) < 0.050
-    assert shown("from the PUBLISH of a skip to silence", silences_s) < 0.050 + BLOCK_S
     print(f"the largest step of each fade: {', '.join(f'{step:.3f}' for step in steps)} of the level")
     assert statistics.median(steps) < 0.01, "a click"
+    assert shown("from the PUBLISH of a skip to its fade", fades_s) < 0.050
+    assert shown("from the PUBLISH of a skip to silence", silences_s) < 0.050 + BLOCK_S
 
 
 def test_an_urgent_line_is_heard_within_150_ms(stage: Stage, adds_s: float) -> None:
@@ -227,10 +227,12 @@ def test_no_line_is_lost_over_twenty_losses_of_the_device(tmp_path: Path) -> Non
                 text = stage.words(3)
                 texts[appliance.say(client, text)] = text
             eventually(lambda: bool(pulse.recording.samples.any()), "the speech")
+            samples = pulse.recording.samples
+            played_s = (len(samples) - int(np.flatnonzero(samples)[0])) / RATE_HZ
             # After a loss speech begins with a segment. The next loss is anywhere in one, or where it is hardest:
             # while the device holds the very end.
-            end_s = chance.randint(1, 4) * segment_s
-            time.sleep(max(0.0, end_s - chance.uniform(0, chance.choice([segment_s, 0.03]))))
+            left_s = chance.uniform(0, chance.choice([segment_s, 0.02]))
+            time.sleep(max(0.0, chance.randint(1, 4) * segment_s - left_s - played_s))
             pulse.kill()
             eventually(lambda: state() == "degraded", "the state degraded")
             time.sleep(outage_s)
@@ -247,8 +249,8 @@ def test_no_line_is_lost_over_twenty_losses_of_the_device(tmp_path: Path) -> Non
     whole = round(segment_s * RATE_HZ)
     hums = [height(part) for text in texts.values() for part in text.split(".") if part]
     fullest = {hum: max(int((each.samples == hum).sum()) for each in pulse.recordings) for hum in hums}
-    print(f"{len(hums)} segments of {whole} samples, in one piece: {sorted(fullest.values())[:5]} and more")
-    assert max(fullest.values()) == whole
+    print(f"{len(hums)} segments of {whole} samples; not whole: {[n for n in fullest.values() if n < whole]}")
+    assert max(fullest.values()) == whole, "nothing was repeated in one life of the device"
     assert min(fullest.values()) >= whole - LAST_GASP_S * RATE_HZ
     firsts = [each.at(int(np.flatnonzero(each.samples)[0])) for each in pulse.recordings[1:]]
     returns_s = [first_at - back_at for first_at, back_at in zip(firsts, up_at, strict=True)]
