@@ -421,6 +421,24 @@ def test_a_chime_is_heard_before_a_line_and_is_no_part_of_its_speech(stage: Stag
     assert report.audio_s * 24_000 == pytest.approx(sum(pieces(stage, SENTENCES[:2])), abs=10)
 
 
+def test_a_line_that_goes_on_after_an_interruption_is_not_announced_again(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, paced=True)
+        bell = np.arange(2000, 2480, dtype=np.int16)
+        stage.rules.bell = (bell, 24_000)
+        stage.say(Line("a", LONG))
+        eventually(lambda: ("a", "started") in stage.events(), "the first sound")
+        eventually(lambda: soundfile.info(tmp_path / "sound.wav").frames > len(bell), "the bell")
+        stage.rules.bell = None
+        stage.say(Line("u", "four", priority=Priority.URGENT))
+        assert stage.await_outcome("u") == "finished"
+        stage.rules.bell = (bell, 24_000)
+        assert stage.await_outcome("a") == "finished"
+        heard, _ = soundfile.read(tmp_path / "sound.wav", dtype="int16")
+        rung = [at for at in np.flatnonzero(heard == bell[0]) if np.array_equal(heard[at : at + 400], bell[:400])]
+        assert len(rung) == 1
+
+
 def test_every_line_is_finished_as_the_house_has_it(tmp_path: Path) -> None:
     with ExitStack() as stack:
         stage = Stage(tmp_path, stack, finish=Finish(rate_hz=24_000, loudness_lufs=-30.0, peak_dbtp=-1.0))

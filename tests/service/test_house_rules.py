@@ -58,11 +58,12 @@ def test_where_they_are_quieter_lines_are_no_louder_than_that() -> None:
     house = rules(NIGHT, quiet={**HOURS, "action": "quieter", "volume": 30})
     assert house.minimum() is Priority.LOW
     line = Line("a", "hello")
-    assert house.volume(line) == 30
-    assert house.volume(replace(line, volume=80)) == 30
-    assert house.volume(replace(line, volume=10)) == 10
-    assert house.volume(replace(line, volume=80, priority=Priority.HIGH)) == 80
-    assert rules(DAY, quiet={**HOURS, "action": "quieter"}).volume(line) is None
+    assert house.volume(line, 80) == 30
+    assert house.volume(line, 20) == 20, "no louder than it was"
+    assert house.volume(replace(line, volume=80), 80) == 30
+    assert house.volume(replace(line, volume=10), 80) == 10
+    assert house.volume(replace(line, volume=80, priority=Priority.HIGH), 80) == 80
+    assert rules(DAY, quiet={**HOURS, "action": "quieter"}).volume(line, 80) is None
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ class House:
     def minimum(self) -> Priority:
         return self.least
 
-    def volume(self, line: Line) -> int | None:
+    def volume(self, line: Line, appliance: int) -> int | None:
         return line.volume if self.most is None else self.most
 
     def chime(self, line: Line) -> tuple[Samples, int] | None:

@@ -114,7 +114,7 @@ class Performance:
             taken: the line, as it was taken; `suits` said that what was rehearsed is good for it.
         """
         self.taken = taken
-        self.volume = self._studio.rules.volume(taken.line)
+        self.volume = self._studio.rules.volume(taken.line, self._studio.player.volume)
         self._heard = _Heard()
 
     def suits(self, taken: Taken) -> bool:
@@ -257,7 +257,7 @@ class Performance:
         """On the thread `synthesis`: the sound of a segment, the first one behind its chime."""
         utterance = self._part.speak(segment, self._cut.is_set)
         sound = self._studio.finish.finished(utterance, segment.line_id)
-        if segment.index == 0 and self.taken.position == 0:
+        if segment.index == 0 and self.taken.spoken is None:  # a line that goes on was announced
             chime = self._studio.rules.chime(self.taken.line)
             if chime is not None:
                 samples, rate_hz = chime

@@ -14,8 +14,8 @@ class Rules(Protocol):
     def minimum(self) -> Priority:
         """The lowest priority that is spoken now."""
 
-    def volume(self, line: Line) -> int | None:
-        """The volume of a line, 0 to 100; `None`: that of the appliance."""
+    def volume(self, line: Line, appliance: int) -> int | None:
+        """The volume of a line, 0 to 100; `None`: that of the appliance, which is `appliance` now."""
 
     def chime(self, line: Line) -> tuple[Samples, int] | None:
         """What is to be heard before a line, and its rate in Hz; `None`: nothing. Never raises."""

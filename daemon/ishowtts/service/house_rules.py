@@ -77,12 +77,12 @@ class HouseRules:
         """The lowest priority that is spoken now."""
         return Priority.LOW if self.quiet_until() is None else Priority.HIGH
 
-    def volume(self, line: Line) -> int | None:
+    def volume(self, line: Line, appliance: int) -> int | None:
         """The volume of a line; `None`: that of the appliance."""
         quiet = self._quiet()
         if quiet is None or quiet.volume is None or line.priority >= Priority.HIGH:
             return line.volume
-        return quiet.volume if line.volume is None else min(line.volume, quiet.volume)
+        return min(quiet.volume, appliance if line.volume is None else line.volume)
 
     def chime(self, line: Line) -> tuple[Samples, int] | None:
         """What is heard before a line, and its rate in Hz; `None`: nothing, or a file that cannot be used."""
