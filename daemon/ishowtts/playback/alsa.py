@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,11 +66,15 @@ class AlsaSpeaker:
             self._put(_whole(self._converter.flush()))
 
     def delay_s(self) -> float:
-        """What stands in the converter, in the device's buffer and, where it tells, behind that, in seconds."""
+        """What stands in the converter, in the device's buffer and, where it tells, behind that, in seconds.
+
+        Raises:
+            SpeakerError: the device does not answer: what it held was not heard.
+        """
         if self._pcm is None:
             return 0.0
         held_s = self._converter.held_s if self._converter else 0.0
-        return held_s + self._pcm.delay() / self._pcm.shape.rate_hz
+        return held_s + self._asked(self._pcm.delay) / self._pcm.shape.rate_hz
 
     def drain(self) -> None:
         """Wait until all has been heard; the next write starts the device again."""
@@ -107,6 +112,9 @@ class AlsaSpeaker:
         data = np.repeat(samples.astype("<i2"), pcm.shape.channels).tobytes()
         failures = 0
         self._let_pass(pcm, len(samples))
+        if pcm.ran_dry:
+            self.underruns += 1
+            pcm.ran_dry = False
         while data:
             try:
                 taken = pcm.write(data)
@@ -123,8 +131,15 @@ class AlsaSpeaker:
         """Some devices take no buffer as short as was asked for: no more of it is filled than a stop may wait for."""
         shape = pcm.shape
         most = max(int(_PERIODS * _PERIOD_S * shape.rate_hz), 2 * shape.period)
-        if shape.buffer > most and (ahead := pcm.queued() + coming - most) > 0:
+        if shape.buffer > most and (ahead := self._asked(pcm.queued) + coming - most) > 0:
             time.sleep(ahead / shape.rate_hz)
+
+    def _asked(self, count: Callable[[], int]) -> int:
+        """Frames. Raises SpeakerError where the device does not answer."""
+        try:
+            return count()
+        except OSError as error:
+            raise self._lost(error) from error
 
     def _recover(self, pcm: Pcm) -> None:
         """After an underrun, or a sleep of the machine: ALSA did not take what was to be written."""

@@ -69,7 +69,10 @@ class AutoSpeaker:
 
     def delay_s(self) -> float:
         """As the card says."""
-        return self._speaker.delay_s() if self._speaker else 0.0
+        if self._speaker is None:
+            return 0.0
+        with self._watched() as card:
+            return card.delay_s()
 
     def drain(self) -> None:
         """As the card does."""

@@ -44,6 +44,7 @@ class Pcm:
     """
 
     def __init__(self, name: str, rate_hz: int, period_s: float, periods: int) -> None:
+        self.ran_dry = False  # whether the buffer was found empty since this was lowered
         self._handle = c_void_p()
         # Blocking, the open of a card that is busy would wait until it is free.
         _check(_lib().snd_pcm_open(byref(self._handle), name.encode(), _PLAYBACK, _NONBLOCK | _NO_AUTO_RESAMPLE))
@@ -73,9 +74,14 @@ class Pcm:
         return max(self.queued(), 0 if result < 0 else said.value)
 
     def queued(self) -> int:
-        """Frames that stand in the buffer; 0 after an underrun."""
+        """Frames that stand in the buffer; 0 where it has run dry."""
         room = _lib().snd_pcm_avail(self._opened())
-        return 0 if room < 0 else max(0, self.shape.buffer - room)
+        if room in (-errno.EPIPE, -errno.ESTRPIPE):
+            # All was heard; or nothing answers, which looks the same until the device is made ready.
+            self.prepare()
+            self.ran_dry = True
+            return 0
+        return max(0, self.shape.buffer - _check(room))
 
     def prepare(self) -> None:
         """Ready again, after an underrun, `drain` or `drop`."""
@@ -93,11 +99,13 @@ class Pcm:
         _check(_lib().snd_pcm_nonblock(handle, 1))
         _check(drained)
         self.prepare()
+        self.ran_dry = False
 
     def drop(self) -> None:
         """Forget what has not been heard."""
         _check(_lib().snd_pcm_drop(self._opened()))
         self.prepare()
+        self.ran_dry = False
 
     def close(self) -> None:
         """Release it. Idempotent."""
