@@ -49,13 +49,13 @@ catalogue.make = lambda kind, options: Faulty(make(kind, options))
 
 @pytest.fixture
 def f5_appliance(make_appliance: Callable[..., Appliance], tiny_checkpoint: Path, tmp_path: Path) -> Appliance:
-    """A daemon that leads with tiny F5, restarts it at once, and gives a segment four seconds."""
+    """A daemon that leads with tiny F5, restarts it at once, and gives a segment five seconds."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(RAISES)
     engine: dict[str, Any] = {
         "kind": "f5",
         "f5": {"weights": str(tiny_checkpoint), "device": "cpu"},
-        "deadlines": {"segment_s": 3},
+        "deadlines": {"segment_s": 5},
         "restart": {"first_s": 0.1, "longest_s": 0.1, "park_deaths": 100},
     }
     path = os.pathsep.join([str(tmp_path / "site"), str(DAEMON)])
