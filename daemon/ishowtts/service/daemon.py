@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import logging
-import signal
-import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from types import FrameType
 from typing import Any
 
-from ishowtts import __version__
 from ishowtts.board import Board
 from ishowtts.board.pick import pick
 from ishowtts.config import Config
@@ -27,7 +23,7 @@ from ishowtts.pipeline.controls import Controls
 from ishowtts.playback.choose import Chosen
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.playback.player import Player
-from ishowtts.service import connect, instance, lead, limits, sound
+from ishowtts.service import connect, info, instance, lead, limits, signals, sound
 from ishowtts.service.archives import Archives
 from ishowtts.service.disk import Disk
 from ishowtts.service.herald import Herald
@@ -62,7 +58,7 @@ def run(config: Config, makers: Makers = Makers()) -> int:
     Raises:
         FatalError: it could not start; the sentence is for the operator.
     """
-    with _signals() as asked_to_stop, ExitStack() as stack:
+    with signals.stop_asked() as asked_to_stop, ExitStack() as stack:
         daemon = Daemon(config, stack, makers)
         daemon.start()
         daemon.watch(asked_to_stop)
@@ -280,20 +276,13 @@ class Daemon:
         return sheet.speaking is None and (sheet.paused or self._inbox.depth() == 0)
 
     def _info(self) -> dict[str, Any]:
-        weights = self._lead.weights
-        return {
-            "version": __version__,
-            "instance": self._instance,
-            "host": socket.gethostname(),
-            "board": self._identity.model,
-            "jetpack": self._identity.jetpack,
-            "engine": self._lead.kind,
-            "engine_why": self._lead.why,
-            "telemetry_s": self._config.telemetry.interval_s,
-            "weights_licence": weights.licence if weights else None,
-            "voices": self._voices.names(),
-            "limits": {"max_chars": self._config.limits.max_chars, "max_lines": self._config.queue.max_lines},
-        }
+        return info.compose(
+            self._config,
+            instance=self._instance,
+            identity=self._identity,
+            lead=self._lead,
+            voices=self._voices.names(),
+        )
 
     def _fault(self) -> str | None:
         """What keeps the appliance from doing its job and only a restart mends; `None` while all is well."""
@@ -305,20 +294,3 @@ class Daemon:
                 return f"the thread {part.name} has ended"
         stalled_s = time.monotonic() - self._conductor.looked_at
         return f"the conductor has stood still for {stalled_s:.0f} s" if stalled_s > _STALL_S else None
-
-
-@contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set; the former handlers are put back."""
-    asked = threading.Event()
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        log.info("%s: stopping", signal.Signals(number).name)
-        asked.set()
-
-    former = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield asked
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
