@@ -23,7 +23,7 @@ from ishowtts.pipeline.controls import Controls
 from ishowtts.playback.choose import Chosen
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.playback.player import Player
-from ishowtts.service import connect, info, instance, lead, limits, signals, sound
+from ishowtts.service import connect, ending, info, instance, lead, limits, sound
 from ishowtts.service.archives import Archives
 from ishowtts.service.disk import Disk
 from ishowtts.service.herald import Herald
@@ -58,7 +58,7 @@ def run(config: Config, makers: Makers = Makers()) -> int:
     Raises:
         FatalError: it could not start; the sentence is for the operator.
     """
-    with signals.stop_asked() as asked_to_stop, ExitStack() as stack:
+    with ending.stop_asked() as asked_to_stop, ExitStack() as stack:
         daemon = Daemon(config, stack, makers)
         daemon.start()
         daemon.watch(asked_to_stop)
