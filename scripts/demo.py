@@ -93,7 +93,7 @@ def configure(arguments: argparse.Namespace, folder: Path, port: int, wav: Path)
         "device": {"name": "demo"},
         "mqtt": {"host": "127.0.0.1", "port": port},
         "engine": engine,
-        "audio": {"device": device},
+        "audio": {"device": device, "volume": 80 if heard else 100},  # a file has no knob to turn it up
         "telemetry": {"interval_s": 1},
         "state_dir": str(folder / "state"),
         "cache_dir": str(folder / "cache"),
