@@ -15,9 +15,10 @@ from ishowtts.engines import Cancelled
 from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineError, SpeakerError, WorkerDied
 from ishowtts.inbox import Inbox
 from ishowtts.pipeline.cast import Cast
-from ishowtts.pipeline.performance import Performance, Studio, as_event
+from ishowtts.pipeline.performance import Performance, Studio
 from ishowtts.pipeline.rounds import Rounds
 from ishowtts.pipeline.rules import Rules
+from ishowtts.pipeline.tally import as_event
 from ishowtts.pipeline.turns import Turns
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ishowtts.errors import EngineError, IShowError, LineError, SpeakerError, Sy
 from ishowtts.inbox import Taken
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.rules import Rules
+from ishowtts.pipeline.tally import Tally
 from ishowtts.playback.finish import Finish, converted
 from ishowtts.playback.limiter import Sound
 from ishowtts.playback.player import Player
@@ -48,18 +49,6 @@ class _OnAir:
     position: int
     utterance: Utterance
     playing: Playing
-
-
-@dataclass
-class _Heard:
-    """What the report is made of."""
-
-    taken_at: float = field(default_factory=time.monotonic)
-    synth_s: float = 0.0
-    audio_s: float = 0.0
-    first_sample_at: float | None = None
-    last: Utterance | None = None
-    all_cached: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,7 +94,7 @@ class Performance:
         self._rendering: Future[_Made] | None = None
         self._next = 0
         self._on_air: list[_OnAir] = []
-        self._heard = _Heard()
+        self._heard = Tally()
 
     def begin(self, taken: Taken) -> None:
         """Let it be heard from now on.
@@ -115,7 +104,7 @@ class Performance:
         """
         self.taken = taken
         self.volume = self._studio.rules.volume(taken.line, self._studio.player.volume)
-        self._heard = _Heard()
+        self._heard = Tally()
 
     def suits(self, taken: Taken) -> bool:
         """Whether what was rehearsed is what is to be said now."""
@@ -182,17 +171,7 @@ class Performance:
 
     def report(self) -> Report:
         """How it went, once `step` returned True."""
-        heard, last = self._heard, self._heard.last
-        return Report(
-            queue_s=self.taken.queue_s,
-            synth_s=heard.synth_s,
-            audio_s=heard.audio_s,
-            ttfa_s=None if heard.first_sample_at is None else heard.first_sample_at - heard.taken_at,
-            engine=last.engine if last else self._part.engine,
-            voice=last.voice if last else self.taken.line.voice or "",
-            nfe_step=last.nfe_step if last else None,
-            cached=last is not None and heard.all_cached,
-        )
+        return self._heard.report(self.taken, self._part.engine)
 
     def _planned(self) -> bool:
         """Cut the line into segments; preparing its voice can take seconds, so it is a job of its own."""
@@ -232,9 +211,7 @@ class Performance:
         playing = self._studio.player.play(made.sound, self._studio.player.rate_hz, volume=self.volume, seam_s=seam_s)
         self._record(utterance, playing.overlap_s)
         self._on_air.append(_OnAir(self._plan[self._next].position, utterance, playing))
-        self._heard.synth_s += utterance.synth_s
-        self._heard.last = utterance
-        self._heard.all_cached &= utterance.cached
+        self._heard.made(utterance)
         self._next += 1
 
     def _record(self, utterance: Utterance, overlap_s: float) -> None:
@@ -269,13 +246,12 @@ class Performance:
         while self._on_air:
             first = self._on_air[0]
             state = first.playing.wait(0)
-            if self._heard.first_sample_at is None:
-                self._heard.first_sample_at = first.playing.started_at
+            self._heard.begun(first.playing)
             if state == "playing":
                 return
             if state != "finished":
                 raise SpeakerError(self._studio.player.status().lost or "the sound was stopped")
-            self._heard.audio_s += first.utterance.audio_s - first.playing.overlap_s
+            self._heard.ended(first.utterance, first.playing)
             self._on_air.pop(0)
             self._studio.ring()
 
@@ -296,18 +272,3 @@ def _guarded(job: Callable[[], object]) -> object:
         raise SynthesisError(
             f"the text cannot be spoken ({type(error).__name__}); the daemon's log says more"
         ) from error
-
-
-def as_event(report: Report) -> dict[str, object]:
-    """A report as the `finished` event shows it; seconds to the millisecond."""
-    return {
-        "queue_s": round(report.queue_s, 3),
-        "synth_s": round(report.synth_s, 3),
-        "audio_s": round(report.audio_s, 3),
-        "rtf": None if report.rtf is None else round(report.rtf, 4),
-        "ttfa_s": None if report.ttfa_s is None else round(report.ttfa_s, 3),
-        "engine": report.engine,
-        "voice": report.voice,
-        "nfe_step": report.nfe_step,
-        "cached": report.cached,
-    }
