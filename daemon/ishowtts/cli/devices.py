@@ -7,11 +7,12 @@ from dataclasses import asdict
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.config.schema import Audio
-from ishowtts.errors import SpeakerError
+from ishowtts.config.schema import Audio, audio_device
+from ishowtts.errors import ConfigError, SpeakerError
 from ishowtts.playback.cards import list_devices
 from ishowtts.playback.choose import choose
 from ishowtts.playback.tone import blocks, two_notes
@@ -45,11 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         SpeakerError: the device cannot play them.
+        ConfigError: a volume without notes.
     """
     if arguments.test is not None:
         audio = read_config(arguments).audio
         volume = audio.volume if arguments.volume is None else arguments.volume
         return _play(audio, arguments.test or audio.device, volume)
+    if arguments.volume is not None:
+        raise ConfigError(["ishowtts devices: --volume goes with --test"])
     devices = list_devices()
     if arguments.json:
         print_json([asdict(device) for device in devices])
@@ -59,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     table = Table(*(["audio.device", "card", ""]), box=None)
     for device in devices:
-        table.add_row(device.pcm, device.description, device.note or "")
+        table.add_row(device.pcm, escape(device.description), escape(device.note or ""))
     Console().print(table)
     auto = choose("auto")
     print(f"auto takes {auto.speaker.name}: {auto.why}" if auto.speaker.name != "auto" else f"auto: {auto.why}")
@@ -68,8 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _play(audio: Audio, device: str, volume: int) -> int:
     """Two notes, through what the daemon plays through."""
-    if device in ("", "wav:") or device.isspace():
-        raise SpeakerError(f"{device!r} is no sound device; see `ishowtts devices`")
+    try:
+        audio_device(device)
+    except ValueError as error:
+        raise SpeakerError(f"{device[:80]!r} is no sound device: {error}; see `ishowtts devices`") from error
     speaker = choose(device).speaker
     try:
         speaker.open(_RATE_HZ)
