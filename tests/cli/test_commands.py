@@ -204,5 +204,16 @@ def test_the_doctor_names_each_fault_and_its_mend(tmp_path: Path, broker: Broker
     assert str(tmp_path / "none") in faults["engine"]
 
 
+def test_the_doctor_shows_what_looks_like_markup_as_it_is_and_looks_at_the_folders_of_the_sound(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    audio = {"device": "hw:[/x]", "record_dir": str(tmp_path / "file/rec"), "chimes_dir": str(tmp_path / "file")}
+    done = ishowtts("doctor", "--config", config(tmp_path, audio=audio, engine={"kind": "espeak"}))
+    assert (done.returncode, done.stderr) == (1, "")
+    found = " ".join(done.stdout.split())
+    assert "hw:[/x]" in found
+    assert "audio.record_dir fault" in found
+    assert "chime fault" in found
+
+
 def test_a_word_that_is_no_command_is_wrong_usage() -> None:
     assert ishowtts("sing").returncode == 2
