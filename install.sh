@@ -47,6 +47,7 @@ cd "$(dirname "$0")"
 . scripts/common.sh
 VENV=/opt/ishowtts/venv
 UNITS=/etc/systemd/system
+COMMAND=/usr/local/bin/ishowtts
 # The system's own: one in somebody's home is out of reach for the user of the service.
 python=${PYTHON:-/usr/bin/python3}
 
@@ -59,11 +60,16 @@ systemd_step() {  # in a chroot or a container there is no manager to talk to
     if [ "$dry_run" = yes ] || [ -d /run/systemd/system ]; then step systemctl "$@"; fi
 }
 
+is_ours() {  # whether the command is the link that this script makes
+    [ "$(readlink "$COMMAND")" = "$VENV/bin/ishowtts" ]
+}
+
 remove() {
     if [ -d /run/systemd/system ]; then
         step systemctl disable --now ishowtts.service ishowtts-clocks.service || true
     fi
     step rm -rf "$UNITS/ishowtts.service" "$UNITS/ishowtts-clocks.service" "$UNITS/ishowtts.service.d" /opt/ishowtts
+    if is_ours; then step rm "$COMMAND"; fi
     systemd_step daemon-reload
     if id ishowtts >/dev/null 2>&1; then step userdel ishowtts; fi
     if [ "$purge" = yes ]; then
@@ -96,6 +102,11 @@ install_program() {
 }
 
 install_files() {
+    if is_ours || [ ! -e "$COMMAND" ]; then
+        step ln -sfn "$VENV/bin/ishowtts" "$COMMAND"
+    else
+        echo "kept: $COMMAND, which is not ours; ours is $VENV/bin/ishowtts"
+    fi
     step install -d -m 0755 /etc/ishowtts
     step install -d -m 0750 -o ishowtts -g ishowtts /var/lib/ishowtts /var/cache/ishowtts
     # Root's own: `ishowtts voices add` and `chimes --make` write there, the service only reads.
@@ -143,5 +154,5 @@ fi
 if [ "$dry_run" = yes ]; then
     echo "dry run: nothing was changed"
 else
-    echo "installed; 'systemctl status ishowtts' shows the service, $VENV/bin/ishowtts doctor what is missing"
+    echo "installed; 'systemctl status ishowtts' shows the service, 'sudo ishowtts doctor' what is missing"
 fi

@@ -28,6 +28,7 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing() -> None:
         "install_lock /opt/ishowtts/venv",
         "ishowtts.service",
         "chimes --make",
+        "ln -sfn /opt/ishowtts/venv/bin/ishowtts /usr/local/bin/ishowtts",
         "nothing was changed",
     ):
         assert step in done.stdout
