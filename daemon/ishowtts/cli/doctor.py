@@ -86,6 +86,8 @@ def examine(settings: Config) -> Iterator[Finding]:
             yield from look(settings)
         except IShowError as error:
             yield Finding(name, "fault", str(error))
+        except PermissionError as error:
+            yield Finding(name, "fault", f"{error.filename} is closed to this user", "run this with sudo")
 
 
 def _board(settings: Config) -> Iterator[Finding]:
