@@ -92,6 +92,13 @@ def keys(tree: dict[str, object]) -> set[str]:
     return found
 
 
+def test_the_service_and_the_installer_close_what_was_said_to_others() -> None:
+    unit = (ROOT / "systemd/ishowtts.service").read_text().splitlines()
+    assert {"StateDirectoryMode=0750", "CacheDirectoryMode=0750"} <= set(unit)
+    made = "install -d -m 0750 -o ishowtts -g ishowtts /var/lib/ishowtts /var/cache/ishowtts"
+    assert made in (ROOT / "install.sh").read_text()
+
+
 @pytest.mark.parametrize("name", ["mqtt-username", "mqtt-password", "mqtt-tls-key"])
 def test_a_drop_in_hands_over_the_secret_that_it_is_named_after(name: str) -> None:
     lines = (ROOT / f"systemd/{name}.conf").read_text().splitlines()
