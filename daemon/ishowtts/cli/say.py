@@ -119,7 +119,8 @@ def sentence(event: dict[str, Any]) -> str:
     kind = event["event"]
     if kind == Outcome.FINISHED.value:
         rtf = "unknown" if event.get("rtf") is None else f"{event['rtf']:.3f}"
-        spoken = f"finished: {event['audio_s']:.2f} s of speech by {event['engine']}, RTF {rtf}"
+        made = "kept from before" if event.get("cached") else f"RTF {rtf}"
+        spoken = f"finished: {event['audio_s']:.2f} s of speech by {event['engine']}, {made}"
         return f"{spoken}, waited {event['queue_s']:.2f} s"
     reason = why(event)
     return visible(f"{kind}: {reason}" if reason else kind)

@@ -41,7 +41,7 @@ def _wav(device: str) -> None:
     if kind != "wav:":
         raise ValueError(f"must be written wav:{path}, in small letters")
     if not path:
-        raise ValueError("wav: needs a path, as in wav:/tmp/speech.wav")
+        raise ValueError("wav: needs a path, as in wav:/var/lib/ishowtts/speech.wav")
     if (suffix := Path(path).suffix) != ".wav" and suffix.lower() in _NO_WAV:
         raise ValueError(f"wav: makes a .wav file, or files in a folder; it makes no {suffix}")
 
