@@ -235,7 +235,7 @@ def _folders(settings: Config) -> Iterator[Finding]:
                 name,
                 "fault",
                 f"{path} cannot be written by this user",
-                f"chown it to the user of the daemon: {path}",
+                f"run this with sudo, or chown {path} to the user of the daemon",
             )
             continue
         free_mb = shutil.disk_usage(there).free / 1e6
