@@ -23,6 +23,7 @@ _KINDS = {
     "list_type": "must be a list, as in [one, two]", "dict_type": "must be names with values, as in {name: value}",
     "model_type": _SECTION, "model_attributes_type": _SECTION,
 }  # fmt: skip
+_MEND_YAML = "indent with blanks, alike in a section, and put text with : or , or # into quotes"
 _PYDANTIC = re.compile(r"^(?:Input|String|List|Dictionary) should (be|have)")
 
 
@@ -69,7 +70,9 @@ def parse(text: str, source: str) -> Config:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{source}:{mark.line + 1}" if mark else source
-        raise ConfigError([f"{where}: is not YAML: {getattr(error, 'problem', None) or error}"]) from error
+        raise ConfigError(
+            [f"{where}: is not YAML: {getattr(error, 'problem', None) or error}; {_MEND_YAML}"]
+        ) from error
     except RecursionError as error:
         raise ConfigError([f"{source}: is nested too deeply; no configuration of iShowTTS is"]) from error
     if problems:
@@ -121,12 +124,15 @@ def _sentences(error: ValidationError, source: str, lines: Lines) -> list[str]:
             path = path[:-1]
         line = lines.get(path, 1)
         if fault["type"] == "extra_forbidden":
-            what = f"unknown key{_did_you_mean(path)}"
+            # Half of a device's name in {…}, such as plughw:CARD=UAC2,DEV=0, looks like a key.
+            hint = "; text with a comma needs quotes" if "=" in str(path[-1]) else _did_you_mean(path)
+            what = f"unknown key{hint}"
         else:
             what = _KINDS.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
             what = _PYDANTIC.sub(lambda match: f"must {match[1]}", what)
             if what in (_WHOLE, _NUMBER) and type(None) in get_args(_said_of(path)):
                 what += " or null"
+            what = what.removesuffix(" after validation, not more")
             if fault["input"] is None:
                 what = what.removesuffix("; put it into quotes")
             if not isinstance(fault["input"], dict):

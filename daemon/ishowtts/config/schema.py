@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
 from ishowtts.config.policies import Policies
 from ishowtts.config.section import Section as _Section
@@ -46,13 +46,15 @@ def _wav(device: str) -> None:
         raise ValueError(f"wav: makes a .wav file, or files in a folder; it makes no {suffix}")
 
 
-def _when_lost(what: str) -> str:
+def _when_lost(what: str, others: ValidationInfo) -> str:
     if what == "auto":
         raise ValueError("must be wait, drop or a device by its name: auto is no other device")
     if (said := what.strip().lower()) in ("wait", "drop"):
         if said != what:
             raise ValueError(f"must be written {said}, in small letters")
         return what
+    if what == others.data.get("device"):
+        raise ValueError("must be wait, drop or another device than audio.device")
     return audio_device(what)
 
 
