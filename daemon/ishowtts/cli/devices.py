@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config, volume
-from ishowtts.config.schema import Audio, audio_device
+from ishowtts.config.audio import Audio, audio_device
 from ishowtts.errors import ConfigError, SpeakerError
 from ishowtts.playback.cards import list_devices
 from ishowtts.playback.choose import choose
