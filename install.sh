@@ -47,6 +47,9 @@ cd "$(dirname "$0")"
 . scripts/common.sh
 VENV=/opt/ishowtts/venv
 UNITS=/etc/systemd/system
+DROP_INS=$UNITS/ishowtts.service.d
+SECRETS=(mqtt-username mqtt-password mqtt-tls-key)
+COMMAND=/usr/local/bin/ishowtts
 # The system's own: one in somebody's home is out of reach for the user of the service.
 python=${PYTHON:-/usr/bin/python3}
 
@@ -59,17 +62,29 @@ systemd_step() {  # in a chroot or a container there is no manager to talk to
     if [ "$dry_run" = yes ] || [ -d /run/systemd/system ]; then step systemctl "$@"; fi
 }
 
+is_ours() {  # whether the command is the link that this script makes
+    [ "$(readlink "$COMMAND")" = "$VENV/bin/ishowtts" ]
+}
+
 remove() {
     if [ -d /run/systemd/system ]; then
         step systemctl disable --now ishowtts.service ishowtts-clocks.service || true
     fi
-    step rm -rf "$UNITS/ishowtts.service" "$UNITS/ishowtts-clocks.service" "$UNITS/ishowtts.service.d" /opt/ishowtts
+    local secret ours=("$UNITS/ishowtts.service" "$UNITS/ishowtts-clocks.service")
+    for secret in "${SECRETS[@]}"; do ours+=("$DROP_INS/$secret.conf"); done
+    step rm -rf "${ours[@]}" /opt/ishowtts
+    if is_ours; then step rm "$COMMAND"; fi
     systemd_step daemon-reload
     if id ishowtts >/dev/null 2>&1; then step userdel ishowtts; fi
+    local kept=(/etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts)
+    # What `systemctl edit` made is the operator's.
+    if [ -d "$DROP_INS" ]; then
+        if [ -n "$(ls -A "$DROP_INS")" ]; then kept+=("$DROP_INS"); else step rmdir "$DROP_INS"; fi
+    fi
     if [ "$purge" = yes ]; then
-        step rm -rf /etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts
+        step rm -rf "${kept[@]}"
     else
-        echo "kept: /etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts (--purge removes them)"
+        echo "kept: ${kept[*]} (--purge removes them)"
     fi
 }
 
@@ -96,6 +111,11 @@ install_program() {
 }
 
 install_files() {
+    if is_ours || [ ! -e "$COMMAND" ]; then
+        step ln -sfn "$VENV/bin/ishowtts" "$COMMAND"
+    else
+        echo "kept: $COMMAND, which is not ours; ours is $VENV/bin/ishowtts"
+    fi
     step install -d -m 0755 /etc/ishowtts
     step install -d -m 0750 -o ishowtts -g ishowtts /var/lib/ishowtts /var/cache/ishowtts
     # Root's own: `ishowtts voices add` and `chimes --make` write there, the service only reads.
@@ -110,12 +130,12 @@ install_files() {
         echo "the chime was not made; mend what is said above, then run: sudo ishowtts chimes --make"
     step install -m 0644 systemd/ishowtts.service systemd/ishowtts-clocks.service "$UNITS/"
     # Secrets of root's that systemd hands to the service: it never reads the files itself.
-    local secret drop_ins=$UNITS/ishowtts.service.d
-    for secret in mqtt-username mqtt-password mqtt-tls-key; do
+    local secret
+    for secret in "${SECRETS[@]}"; do
         if [ -e "/etc/ishowtts/$secret" ]; then
-            step install -D -m 0644 "systemd/$secret.conf" "$drop_ins/$secret.conf"
-        elif [ -e "$drop_ins/$secret.conf" ]; then
-            step rm "$drop_ins/$secret.conf"
+            step install -D -m 0644 "systemd/$secret.conf" "$DROP_INS/$secret.conf"
+        elif [ -e "$DROP_INS/$secret.conf" ]; then
+            step rm "$DROP_INS/$secret.conf"
         fi
     done
 }
@@ -143,5 +163,5 @@ fi
 if [ "$dry_run" = yes ]; then
     echo "dry run: nothing was changed"
 else
-    echo "installed; 'systemctl status ishowtts' shows the service, $VENV/bin/ishowtts doctor what is missing"
+    echo "installed; 'systemctl status ishowtts' shows the service, 'sudo ishowtts doctor' what is missing"
 fi

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,36 @@ def test_arguments_that_cannot_be_are_one_sentence(
     done = ishowtts(*arguments, "--config", config(tmp_path))
     assert (done.returncode, done.stdout) == (status, "")
     assert says in done.stderr
+
+
+def test_say_has_a_line_be_quiet_and_ring_and_tells_what_an_appliance_lacks_that_says_nothing(
+    make_appliance: Callable[..., Appliance], mqtt_client: Client
+) -> None:
+    appliance = make_appliance(settings={"audio": {"device": "hw:CARD=Nowhere"}})
+    appliance.wait_ready(mqtt_client, "degraded")
+    rejected = ishowtts("say", "one", "--chime", "gong", "--volume", "0", "--config", appliance.config_file)
+    assert "rejected: chime: there is no chime 'gong'" in rejected.stdout
+    waits = ishowtts("say", "one", "--chime", "true", "--wait", "1", "--config", appliance.config_file)
+    assert waits.returncode == 1
+    assert waits.stderr.rstrip().endswith(
+        "is online, degraded: the sound device hw:CARD=Nowhere is not there; see `ishowtts devices`"
+    )
+    assert ishowtts("say", "one", "--volume", "101", "--config", appliance.config_file).returncode == 2
+
+
+def test_a_user_who_may_not_see_the_state_is_told_to_use_sudo(tmp_path: Path) -> None:
+    settings = config(tmp_path)
+    (tmp_path / "state").mkdir(mode=0)
+    # Root is let in everywhere by its capabilities.
+    stranger = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    command = [*stranger, sys.executable, "-m", "ishowtts"]
+    for arguments in (("history",), ("check",), ("voices", "remove", "anna")):
+        done = subprocess.run(
+            [*command, *arguments, "--config", settings], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 1
+        assert "is closed to this user" in done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_check_prints_what_is_in_force_and_no_secret(tmp_path: Path) -> None:
@@ -202,6 +234,17 @@ def test_the_doctor_names_each_fault_and_its_mend(tmp_path: Path, broker: Broker
     assert "hw:CARD=Nowhere" in faults["sound"]
     assert "the mixer hw:CARD=Nowhere cannot be used" in faults["mixer"]
     assert str(tmp_path / "none") in faults["engine"]
+
+
+def test_the_doctor_shows_what_looks_like_markup_as_it_is_and_looks_at_the_folders_of_the_sound(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    audio = {"device": "hw:[/x]", "record_dir": str(tmp_path / "file/rec"), "chimes_dir": str(tmp_path / "file")}
+    done = ishowtts("doctor", "--config", config(tmp_path, audio=audio, engine={"kind": "espeak"}))
+    assert (done.returncode, done.stderr) == (1, "")
+    found = " ".join(done.stdout.split())
+    assert "hw:[/x]" in found
+    assert "audio.record_dir fault" in found
+    assert "chime fault" in found
 
 
 def test_a_word_that_is_no_command_is_wrong_usage() -> None:

@@ -66,10 +66,12 @@ def test_another_device_and_volume_can_be_named(tmp_path: Path, devices: Callabl
     ("arguments", "status", "says"),
     [
         (("--test", "nosuch"), 1, "ishowtts: the sound device nosuch is not there; see `ishowtts devices`"),
-        (("--test", " "), 1, "ishowtts: ' ' is no sound device; see `ishowtts devices`"),
-        (("--test", "wav:"), 1, "ishowtts: 'wav:' is no sound device; see `ishowtts devices`"),
+        (("--test", " "), 1, "ishowtts: ' ' is no sound device: must be auto, silent, wav:PATH or"),
+        (("--test", "wav:"), 1, "ishowtts: 'wav:' is no sound device: wav: needs a path"),
+        (("--test", "Silent"), 1, "ishowtts: 'Silent' is no sound device: must be written silent"),
         (("--test", "wav:/nowhere/at/all.wav"), 1, "/nowhere/at/all.wav cannot be written"),
         (("--test", "card", "--volume", "101"), 2, "'101' is no volume from 0 to 100"),
+        (("--volume", "30"), 2, "--volume goes with --test"),
     ],
 )
 def test_what_cannot_be_played_on_is_one_sentence(

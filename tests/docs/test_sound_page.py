@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ishowtts import config
 from ishowtts.cli.main import parser
-from ishowtts.config.schema import Audio
+from ishowtts.config.audio import Audio
 from ishowtts.mqtt.fields import LINE_FIELDS
 
 ROOT = Path(__file__).resolve().parents[2]

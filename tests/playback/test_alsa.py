@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ishowtts.errors import SpeakerError
+from ishowtts.playback import libasound
 from ishowtts.playback.alsa import AlsaSpeaker
 from support.alsa import Alsa
 
@@ -80,3 +81,9 @@ def test_what_is_closed_says_so_and_is_closed_twice(alsa: Alsa) -> None:
     for use in (lambda: speaker.write(np.zeros(240, np.int16)), speaker.drain, speaker.drop):
         with pytest.raises(SpeakerError, match="is not open"):
             use()
+
+
+def test_a_machine_without_the_library_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libasound, "_LIBRARY", "libasound.so.0")
+    with pytest.raises(SpeakerError, match=r"libasound\.so\.0 is not installed; apt-get install alsa-utils"):
+        libasound.library()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 from ishowtts.playback.cards import holder, is_gone, list_devices
 from support.alsa import Alsa
@@ -31,6 +34,33 @@ def test_a_card_that_was_pulled_is_seen_under_each_of_its_names(alsa: Alsa) -> N
     assert all(is_gone(name, alsa.asound) for name in names)
     assert not is_gone("default", alsa.asound), "of other names nothing is known"
     assert not is_gone("hw:0", alsa.asound / "nowhere"), "nor without ALSA in the kernel"
+
+
+CLOSED = """
+import sys
+from pathlib import Path
+from ishowtts.playback.cards import is_closed
+asound, dev = map(Path, sys.argv[1:])
+print([is_closed(name, asound, dev) for name in ("hw:3", "plughw:CARD=UAC2,DEV=0", "hw:0", "default")])
+"""
+
+
+def test_a_card_that_this_user_may_not_use_is_known_from_one_that_is_absent(alsa: Alsa, tmp_path: Path) -> None:
+    alsa.plug_in(3, "UAC2", usb=True)
+    control = tmp_path / "snd/controlC3"
+    control.parent.mkdir()
+    # Root may use everything by its capabilities.
+    stranger = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+
+    def closed() -> str:
+        command = [*stranger, sys.executable, "-c", CLOSED, str(alsa.asound), str(control.parent)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert closed() == "[False, False, False, False]"
+    control.touch(mode=0)
+    assert closed() == "[True, True, False, False]"
+    control.chmod(0o600)
+    assert closed() == "[False, False, False, False]"
 
 
 def test_who_holds_a_card_is_named(alsa: Alsa) -> None:

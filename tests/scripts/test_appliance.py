@@ -28,6 +28,7 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing() -> None:
         "install_lock /opt/ishowtts/venv",
         "ishowtts.service",
         "chimes --make",
+        "ln -sfn /opt/ishowtts/venv/bin/ishowtts /usr/local/bin/ishowtts",
         "nothing was changed",
     ):
         assert step in done.stdout
@@ -89,6 +90,13 @@ def keys(tree: dict[str, object]) -> set[str]:
         if isinstance(value, dict):
             found |= {f"{name}.{inner}" for inner in keys(value)}
     return found
+
+
+def test_the_service_and_the_installer_close_what_was_said_to_others() -> None:
+    unit = (ROOT / "systemd/ishowtts.service").read_text().splitlines()
+    assert {"StateDirectoryMode=0750", "CacheDirectoryMode=0750"} <= set(unit)
+    made = "install -d -m 0750 -o ishowtts -g ishowtts /var/lib/ishowtts /var/cache/ishowtts"
+    assert made in (ROOT / "install.sh").read_text()
 
 
 @pytest.mark.parametrize("name", ["mqtt-username", "mqtt-password", "mqtt-tls-key"])

@@ -108,6 +108,16 @@ def test_a_broken_chime_costs_the_chime_and_is_a_trouble_once_it_was_wanted(tmp_
     assert trouble.startswith("audio.chime: there is no chime 'bell'")
 
 
+@pytest.mark.parametrize(("wanted", "told"), [(False, 0), (True, 1), ("default", 1)])
+def test_a_folder_of_chimes_that_is_none_is_a_trouble_where_one_is_wanted(
+    tmp_path: Path, wanted: bool | str, told: int
+) -> None:
+    (tmp_path / "chimes").write_text("no folder")
+    troubles = with_chime(tmp_path, wanted).troubles
+    assert len(troubles) == told
+    assert all("the chimes cannot be read" in trouble for trouble in troubles)
+
+
 def test_what_chimes_and_grammars_lack_is_in_the_state_and_lines_are_spoken(
     make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ishowtts.config.schema import Audio
+from ishowtts.config.audio import Audio
 from ishowtts.errors import SpeakerError
 from ishowtts.playback.levels import gain_of
 from ishowtts.playback.player import Player

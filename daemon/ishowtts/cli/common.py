@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -44,6 +45,13 @@ def faults_of_files(settings: Config) -> tuple[str, ...]:
 def print_json(data: Any) -> None:
     """For programs."""
     print(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def volume(written: str) -> int:
+    """An option that says how loud. Raises ArgumentTypeError."""
+    if not re.fullmatch("[0-9]{1,3}", written) or int(written) > 100:
+        raise argparse.ArgumentTypeError(f"{written!r} is no volume from 0 to 100")
+    return int(written)
 
 
 def visible(text: str) -> str:

@@ -7,11 +7,12 @@ from dataclasses import asdict
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.config.schema import Audio
-from ishowtts.errors import SpeakerError
+from ishowtts.cli.common import Commands, print_json, read_config, volume
+from ishowtts.config.audio import Audio, audio_device
+from ishowtts.errors import ConfigError, SpeakerError
 from ishowtts.playback.cards import list_devices
 from ishowtts.playback.choose import choose
 from ishowtts.playback.tone import blocks, two_notes
@@ -34,9 +35,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="play two notes on this device (auto, silent, wav:PATH or an ALSA name), else on the configured one",
     )
-    parser.add_argument(
-        "--volume", type=_volume, metavar="N", help="of the notes, 0 to 100; else the configured volume"
-    )
+    parser.add_argument("--volume", type=volume, metavar="N", help="of the notes, 0 to 100; else the configured volume")
     parser.set_defaults(command=run)
 
 
@@ -45,11 +44,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         SpeakerError: the device cannot play them.
+        ConfigError: a volume without notes.
     """
     if arguments.test is not None:
         audio = read_config(arguments).audio
-        volume = audio.volume if arguments.volume is None else arguments.volume
-        return _play(audio, arguments.test or audio.device, volume)
+        loud = audio.volume if arguments.volume is None else arguments.volume
+        return _play(audio, arguments.test or audio.device, loud)
+    if arguments.volume is not None:
+        raise ConfigError(["ishowtts devices: --volume goes with --test"])
     devices = list_devices()
     if arguments.json:
         print_json([asdict(device) for device in devices])
@@ -59,32 +61,28 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     table = Table(*(["audio.device", "card", ""]), box=None)
     for device in devices:
-        table.add_row(device.pcm, device.description, device.note or "")
+        table.add_row(device.pcm, escape(device.description), escape(device.note or ""))
     Console().print(table)
     auto = choose("auto")
     print(f"auto takes {auto.speaker.name}: {auto.why}" if auto.speaker.name != "auto" else f"auto: {auto.why}")
     return 0
 
 
-def _play(audio: Audio, device: str, volume: int) -> int:
+def _play(audio: Audio, device: str, loud: int) -> int:
     """Two notes, through what the daemon plays through."""
-    if device in ("", "wav:") or device.isspace():
-        raise SpeakerError(f"{device!r} is no sound device; see `ishowtts devices`")
+    try:
+        audio_device(device)
+    except ValueError as error:
+        raise SpeakerError(f"{device[:80]!r} is no sound device: {error}; see `ishowtts devices`") from error
     speaker = choose(device).speaker
     try:
         speaker.open(_RATE_HZ)
-        print(f"two notes on {speaker.name}, at volume {volume}", flush=True)
+        print(f"two notes on {speaker.name}, at volume {loud}", flush=True)
         silence = np.zeros(int(audio.of(speaker.name).wake_s * _RATE_HZ), np.int16)
-        for block in blocks(np.concatenate([silence, two_notes(_RATE_HZ)]), volume, _BLOCK):
+        for block in blocks(np.concatenate([silence, two_notes(_RATE_HZ)]), loud, _BLOCK):
             speaker.write(block)
         speaker.drain()
     finally:
         speaker.close()
     print("played; nothing is ever heard on silent" if device == "silent" else "played to the end")
     return 0
-
-
-def _volume(text: str) -> int:
-    if not text.isdecimal() or int(text) > 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is no volume from 0 to 100")
-    return int(text)

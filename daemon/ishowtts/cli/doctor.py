@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ishowtts.board.pick import pick
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         colours = {"ok": "green", "note": "yellow", "fault": "red"}
         for finding in findings:
             verdict = f"[{colours[finding.verdict]}]{finding.verdict}[/]"
-            table.add_row(finding.part, verdict, finding.detail, finding.mend or "")
+            table.add_row(finding.part, verdict, escape(finding.detail), escape(finding.mend or ""))
         Console().print(table)
     return 1 if any(finding.verdict == "fault" for finding in findings) else 0
 
@@ -85,6 +86,8 @@ def examine(settings: Config) -> Iterator[Finding]:
             yield from look(settings)
         except IShowError as error:
             yield Finding(name, "fault", str(error))
+        except PermissionError as error:
+            yield Finding(name, "fault", f"{error.filename} is closed to this user", "run this with sudo")
 
 
 def _board(settings: Config) -> Iterator[Finding]:
@@ -182,9 +185,10 @@ def _device(part: str, device: str) -> Finding:
 
 def _chime(settings: Config) -> Iterator[Finding]:
     chimes = house_rules.chimes(settings)
-    if (wanted := settings.audio.chime) is not False:
-        name = chime.DEFAULT if wanted is True else wanted
-        chimes.find(name)
+    wanted = settings.audio.chime
+    name = chime.DEFAULT if isinstance(wanted, bool) else wanted
+    chimes.find(name)
+    if wanted is not False:
         yield Finding("chime", "ok", f"{name}, of {', '.join(chimes.names())}")
 
 
@@ -218,14 +222,20 @@ def _broker(settings: Config) -> Iterator[Finding]:
 
 
 def _folders(settings: Config) -> Iterator[Finding]:
-    for name, path in (("state_dir", settings.state_dir), ("cache_dir", settings.cache_dir)):
+    folders = {"state_dir": settings.state_dir, "cache_dir": settings.cache_dir}
+    if settings.audio.record_dir is not None:
+        folders["audio.record_dir"] = settings.audio.record_dir
+    for name, path in folders.items():
         there = _first_that_exists(path)
+        if not there.is_dir():
+            yield Finding(name, "fault", f"{there} is no folder", f"name a folder in {name}")
+            continue
         if not os.access(there, os.W_OK):
             yield Finding(
                 name,
                 "fault",
                 f"{path} cannot be written by this user",
-                f"chown it to the user of the daemon: {path}",
+                f"run this with sudo, or chown {path} to the user of the daemon",
             )
             continue
         free_mb = shutil.disk_usage(there).free / 1e6

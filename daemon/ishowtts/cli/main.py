@@ -29,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except IShowError as error:
         print(f"ishowtts: {error}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        # Whose home is the daemon's state is no fault of any one command.
+        print(f"ishowtts: {error.filename} is closed to this user; run this with sudo", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

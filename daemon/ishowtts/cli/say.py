@@ -8,7 +8,7 @@ import sys
 import uuid
 from typing import Any
 
-from ishowtts.cli.common import Commands, print_json, read_config, root_topic, visible, why
+from ishowtts.cli.common import Commands, print_json, read_config, root_topic, visible, volume, why
 from ishowtts.config import Config
 from ishowtts.errors import BrokerError, LineRejected
 from ishowtts.mqtt.client import Client
@@ -24,6 +24,8 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser("say", parents=[common], help="send a line over MQTT and see how it ends")
     parser.add_argument("text", help="what to say; - reads it from standard input")
     parser.add_argument("--voice", help="one of `ishowtts voices`")
+    parser.add_argument("--volume", type=volume, metavar="N", help="of this line, 0 to 100; else the appliance's")
+    parser.add_argument("--chime", metavar="NAME", help="before it: one of `ishowtts chimes`, true or false")
     parser.add_argument("--priority", choices=["low", "normal", "high", "urgent"], default="normal")
     parser.add_argument(
         "--wait",
@@ -59,6 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     line: dict[str, Any] = {"id": uuid.uuid4().hex, "text": text}
     if arguments.voice:
         line["voice"] = arguments.voice
+    if arguments.volume is not None:
+        line["volume"] = arguments.volume
+    if arguments.chime is not None:
+        line["chime"] = {"true": True, "false": False}.get(arguments.chime, arguments.chime)
     urgent = arguments.priority == "urgent"
     if not urgent:
         line["priority"] = arguments.priority
@@ -81,18 +87,31 @@ def send(settings: Config, tail: str, line: dict[str, Any], wait_s: float) -> di
     root = root_topic(settings)
     with Client(connect.options(settings, root)) as client:
         if wait_s > 0:
-            client.subscribe(f"{root}/event", f"{root}/availability")
+            client.subscribe(f"{root}/event", f"{root}/availability", f"{root}/state")
         client.publish(f"{root}/{tail}", line)
         if wait_s <= 0:
             return None
-        availability = "unknown: nothing has ever run there"
+        availability, state = "unknown: nothing has ever run there", ""
         for message in client.messages(wait_s):
             if message.topic.endswith("/availability"):
                 availability = message.payload.decode(errors="replace")
             event = message.data()
+            if message.topic.endswith("/state") and isinstance(event, dict):
+                state = _state(event)
             if isinstance(event, dict) and event.get("id") == line["id"] and event.get("event") in _FINAL:
                 return event
-    raise BrokerError(f"no outcome came within {wait_s:g} s; the appliance at {root} is {availability[:40]}")
+    raise BrokerError(
+        f"no outcome came within {wait_s:g} s; the appliance at {root} is {_present(availability, state)}"
+    )
+
+
+def _present(availability: str, state: str) -> str:
+    """What the appliance says of itself; the state of one that is away is of the past."""
+    return visible(availability[:40] + (f", {state[:500]}" if state and availability == "online" else ""))
+
+
+def _state(told: dict[str, Any]) -> str:
+    return f"{told.get('state')}: {told['detail']}" if told.get("detail") else str(told.get("state"))
 
 
 def sentence(event: dict[str, Any]) -> str:
@@ -100,7 +119,8 @@ def sentence(event: dict[str, Any]) -> str:
     kind = event["event"]
     if kind == Outcome.FINISHED.value:
         rtf = "unknown" if event.get("rtf") is None else f"{event['rtf']:.3f}"
-        spoken = f"finished: {event['audio_s']:.2f} s of speech by {event['engine']}, RTF {rtf}"
+        made = "kept from before" if event.get("cached") else f"RTF {rtf}"
+        spoken = f"finished: {event['audio_s']:.2f} s of speech by {event['engine']}, {made}"
         return f"{spoken}, waited {event['queue_s']:.2f} s"
     reason = why(event)
     return visible(f"{kind}: {reason}" if reason else kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -20,9 +20,10 @@ _KINDS = {
     "bool_parsing": _FLAG, "bool_type": _FLAG, "int_parsing": _WHOLE, "int_type": _WHOLE, "int_from_float": _WHOLE,
     "float_parsing": _NUMBER, "float_type": _NUMBER, "finite_number": "must be a finite number",
     "string_type": "must be text; put it into quotes", "path_type": "must be a path",
-    "list_type": "must be a list, as in [one, two]", "dict_type": "must be names with values, as in {bob: anna}",
+    "list_type": "must be a list, as in [one, two]", "dict_type": "must be names with values, as in {name: value}",
     "model_type": _SECTION, "model_attributes_type": _SECTION,
 }  # fmt: skip
+_MEND_YAML = "indent with blanks, alike in a section, and put text with : or , or # into quotes"
 _PYDANTIC = re.compile(r"^(?:Input|String|List|Dictionary) should (be|have)")
 
 
@@ -69,7 +70,9 @@ def parse(text: str, source: str) -> Config:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{source}:{mark.line + 1}" if mark else source
-        raise ConfigError([f"{where}: is not YAML: {getattr(error, 'problem', None) or error}"]) from error
+        raise ConfigError(
+            [f"{where}: is not YAML: {getattr(error, 'problem', None) or error}; {_MEND_YAML}"]
+        ) from error
     except RecursionError as error:
         raise ConfigError([f"{source}: is nested too deeply; no configuration of iShowTTS is"]) from error
     if problems:
@@ -121,10 +124,15 @@ def _sentences(error: ValidationError, source: str, lines: Lines) -> list[str]:
             path = path[:-1]
         line = lines.get(path, 1)
         if fault["type"] == "extra_forbidden":
-            what = f"unknown key{_did_you_mean(path)}"
+            # Half of a device's name in {…}, such as plughw:CARD=UAC2,DEV=0, looks like a key.
+            hint = "; text with a comma needs quotes" if "=" in str(path[-1]) else _did_you_mean(path)
+            what = f"unknown key{hint}"
         else:
             what = _KINDS.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
             what = _PYDANTIC.sub(lambda match: f"must {match[1]}", what)
+            if what in (_WHOLE, _NUMBER) and type(None) in get_args(_said_of(path)):
+                what += " or null"
+            what = what.removesuffix(" after validation, not more")
             if fault["input"] is None:
                 what = what.removesuffix("; put it into quotes")
             if not isinstance(fault["input"], dict):
@@ -143,24 +151,29 @@ def _as_written(value: Any) -> str:
 
 
 def _did_you_mean(path: tuple[str | int, ...]) -> str:
-    model: type[BaseModel] = Config
-    for part in path[:-1]:
-        field = model.model_fields.get(str(part))  # no section is behind an alias
-        inner = _model_of(field.annotation) if field else None
-        if inner is None:
-            return ""
-        model = inner
-    known = [field.alias or name for name, field in model.model_fields.items()]
+    section = _said_of(path[:-1])
+    if not _is_section(section):
+        return ""
+    known = [field.alias or name for name, field in section.model_fields.items()]
     close = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(sorted(known))}"
 
 
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) is Union:
-        return next((found for part in get_args(annotation) if (found := _model_of(part))), None)
-    return None
+def _said_of(path: tuple[str | int, ...]) -> Any:
+    """The type of what stands there; `None` where nothing may."""
+    found: Any = Config
+    for part in path:
+        if get_origin(found) is dict:
+            found = get_args(found)[1]
+        elif _is_section(found) and part in found.model_fields:  # an alias holds nothing that is asked for
+            found = found.model_fields[str(part)].annotation
+        else:
+            return None
+    return found
+
+
+def _is_section(what: Any) -> bool:
+    return isinstance(what, type) and issubclass(what, BaseModel)
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:

@@ -7,8 +7,9 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
+from ishowtts.config.audio import Audio
 from ishowtts.config.policies import Policies
 from ishowtts.config.section import Section as _Section
 from ishowtts.errors import ConfigError
@@ -22,32 +23,12 @@ def _no_wildcard(topic: str) -> str:
     return topic
 
 
-def _audio_device(device: str) -> str:
-    if not device.strip():
-        raise ValueError("must be auto, silent, wav:PATH or the name of an ALSA PCM")
-    if device == "wav:":
-        raise ValueError("wav: needs a path, as in wav:/tmp/speech.wav")
-    return device
-
-
-def _when_lost(what: str) -> str:
-    if what == "auto":
-        raise ValueError("must be wait, drop or a device by its name: auto is no other device")
-    return what if what in ("wait", "drop") else _audio_device(what)
-
-
 def _device_name(name: str | None) -> str | None:
     if name is not None and not re.fullmatch(r"[a-z0-9_-]{1,64}", name):
         raise ValueError("must be 1 to 64 characters of a-z, 0-9, _ and -")
     if name == "reply":
         raise ValueError("must not be reply: answers to publishers are published under <prefix>/reply/")
     return name
-
-
-def _chime(chime: object) -> object:
-    if not isinstance(chime, bool) and not (isinstance(chime, str) and re.fullmatch(r"[a-z0-9_-]{1,64}", chime)):
-        raise ValueError("must be true, false or the name of a chime: 1 to 64 characters of a-z, 0-9, _ and -")
-    return chime
 
 
 class Device(_Section):
@@ -139,48 +120,6 @@ class EngineSection(_Section):
     f5: F5 = F5()
     deadlines: EngineDeadlines = EngineDeadlines()
     restart: EngineRestart = EngineRestart()
-
-
-_Release = Annotated[float | None, Field(gt=0, le=86_400)]
-
-
-class AudioDevice(_Section):
-    """What differs for one device; what is not set is as for all."""
-
-    mixer: str | None = None
-    wake_s: Annotated[float | None, Field(ge=0, le=10)] = None
-    idle_s: Annotated[float | None, Field(gt=0, le=86_400)] = None
-    release_s: _Release = None
-
-
-class Audio(_Section):
-    """Where the sound goes, and how loud. `chime`: for lines that do not say."""
-
-    device: Annotated[str, AfterValidator(_audio_device)] = "auto"
-    volume: int = Field(80, ge=0, le=100)
-    mixer: Annotated[str | None, Field(min_length=1)] = None
-    pause_s: float = Field(0.3, ge=0, le=60)
-    wake_s: float = Field(0, ge=0, le=10)
-    idle_s: float = Field(5, gt=0, le=86_400)
-    release_s: _Release = 10
-    when_lost: Annotated[str, AfterValidator(_when_lost)] = "wait"
-    devices: dict[str, AudioDevice] = Field({}, max_length=100)
-    loudness_lufs: float | None = Field(-16, ge=-40, le=-6)
-    peak_dbtp: float | None = Field(-1, ge=-12, le=0)
-    chime: Annotated[bool | str, BeforeValidator(_chime)] = False
-    chimes_dir: Path | None = None
-    cache_mb: int = Field(500, ge=0, le=1_000_000)
-    record_dir: Path | None = None
-    record_mb: int = Field(1000, ge=1, le=10_000_000)
-
-    def of(self, device: str) -> Audio:
-        """What holds for a device, by the name that `ishowtts devices` and the telemetry show."""
-        other = self.devices.get(device, AudioDevice())
-        said = {name: getattr(other, name) for name in other.model_fields_set}
-        # Where null means something for all devices, it does for one.
-        return self.model_copy(
-            update={name: value for name, value in said.items() if value is not None or name in ("mixer", "release_s")}
-        )
 
 
 class Limits(_Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
@@ -29,7 +29,11 @@ class Section(BaseModel):
     def _what_only_looks_right(cls, value: Any, info: ValidationInfo) -> Any:
         annotation = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and annotation in _NUMBERS:
-            raise ValueError("must be a number, not true or false")
+            raise ValueError(f"must be a number{_or_null(annotation)}, not true or false")
         if value == "" and annotation in _PATHS:
             raise ValueError("must be a path" + (", or null for none" if annotation in _PATHS[1:] else ""))
         return value
+
+
+def _or_null(annotation: Any) -> str:
+    return " or null" if type(None) in get_args(annotation) else ""

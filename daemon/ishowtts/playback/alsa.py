@@ -162,6 +162,8 @@ class AlsaSpeaker:
             holder = cards.holder(self.name) or "another program"
             mend = "systemctl stop ishowtts" if holder.startswith(cards.OURS) else "end that program"
             return f"the sound device {self.name} is busy, {holder} holds it; {mend} first"
+        if error.errno == errno.EACCES or cards.is_closed(self.name):
+            return f"the sound device {self.name} is closed to this user; use sudo, or join the group audio"
         if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
             return f"the sound device {self.name} is not there; see `ishowtts devices`"
         return f"the sound device {self.name} cannot be opened: {error.strerror}; see `ishowtts devices`"

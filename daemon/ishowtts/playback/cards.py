@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,6 +11,7 @@ from pathlib import Path
 ASOUND = Path("/proc/asound")
 OURS = "ishowtts "
 """How the holder of a device begins where it is a daemon of ours."""
+DEV = Path("/dev/snd")
 _PROC = Path("/proc")
 
 
@@ -47,6 +49,14 @@ def is_gone(pcm: str, asound: Path = ASOUND) -> bool:
     """Whether a card that is named outright is not among those of this machine; of other names nothing is known."""
     named = _named(pcm)
     return named is not None and asound.is_dir() and _card(named[0], asound) is None
+
+
+def is_closed(pcm: str, asound: Path = ASOUND, dev: Path = DEV) -> bool:
+    """Whether a card is there and this user may not use it: ALSA then says the same as of one that is absent."""
+    named = _named(pcm)
+    card = _card(named[0], asound) if named else None
+    control = dev / f"controlC{card.name.removeprefix('card')}" if card else None
+    return control is not None and control.exists() and not os.access(control, os.R_OK | os.W_OK)
 
 
 def holder(pcm: str, asound: Path = ASOUND) -> str | None:

@@ -12,6 +12,9 @@ from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_uint, c_ulong, c_v
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ishowtts.errors import SpeakerError
+
+_LIBRARY = "libasound.so.2"
 _PLAYBACK, _INTERLEAVED = 0, 3
 _NONBLOCK, _NO_AUTO_RESAMPLE = 1, 0x10000
 _DISCONNECTED = 8
@@ -148,10 +151,19 @@ def _check(result: int) -> int:
     return result
 
 
+def library() -> ctypes.CDLL:
+    """ALSA's library, anew for each caller, who says the types. Raises SpeakerError where it is not installed."""
+    try:
+        return ctypes.CDLL(_LIBRARY)
+    except OSError as error:
+        # Its package has one name or another; what needs it has one.
+        raise SpeakerError(f"{_LIBRARY} is not installed; apt-get install alsa-utils") from error
+
+
 @lru_cache(maxsize=1)
 def _lib() -> ctypes.CDLL:
     """The library, with the types of what is called."""
-    lib = ctypes.CDLL("libasound.so.2")
+    lib = library()
     uints, ulongs = POINTER(c_uint), POINTER(c_ulong)
     calls: dict[str, tuple[object, ...]] = {
         "open": (POINTER(c_void_p), c_char_p, c_int, c_int),

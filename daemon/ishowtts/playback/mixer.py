@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from ishowtts.errors import SpeakerError
 from ishowtts.playback.levels import RANGE_DB
+from ishowtts.playback.libasound import library
 
 # ALSA's word for a control that reaches down to silence.
 _SILENCE_CDB = -9_999_999
@@ -154,10 +155,7 @@ def _control(alsa: ctypes.CDLL, element: ctypes.c_void_p) -> _Control:
 @lru_cache(maxsize=1)
 def _alsa() -> ctypes.CDLL:
     """Raises SpeakerError where ALSA's library is not installed."""
-    try:
-        alsa = ctypes.CDLL("libasound.so.2")
-    except OSError as error:
-        raise SpeakerError("libasound.so.2 is not installed; apt-get install libasound2") from error
+    alsa = library()
     for name in _HANDLES:
         getattr(alsa, name).restype = ctypes.c_void_p
     for name in _TEXTS:

@@ -266,7 +266,8 @@ class Daemon:
 
     def _status_line(self) -> str:
         state = self._state()
-        return f"{state['state']}, {state['queue_depth']} lines wait{self._away()}"
+        why = f" ({state['detail']})" if state["detail"] else ""
+        return f"{state['state']}{why}, lines waiting: {state['queue_depth']}{self._away()}"
 
     def _away(self) -> str:
         return "" if self._link.connected else f"; {self._link.neighbour or 'the broker is away'}"

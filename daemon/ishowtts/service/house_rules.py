@@ -22,9 +22,8 @@ log = logging.getLogger(__name__)
 def chimes(config: Config) -> Chimes:
     """The chimes of a configuration."""
     audio = config.audio
-    return Chimes(
-        audio.chimes_dir or config.state_dir / "chimes", wanted=audio.chime if isinstance(audio.chime, str) else None
-    )
+    wanted = DEFAULT_CHIME if audio.chime is True else audio.chime or None
+    return Chimes(audio.chimes_dir or config.state_dir / "chimes", wanted)
 
 
 class HouseRules:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ishowtts.config.schema import Audio
+from ishowtts.config.audio import Audio
 from ishowtts.errors import SpeakerError
 from ishowtts.pipeline.rounds import Rounds
 from ishowtts.playback.player import SoundStatus

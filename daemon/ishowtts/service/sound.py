@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ishowtts.config.schema import Audio
+from ishowtts.config.audio import Audio
 from ishowtts.playback.choose import Chosen
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.outlet import Habits

@@ -62,7 +62,7 @@ def _table(voices: list[dict[str, Any]]) -> Table:
             _shown(voice["gain_db"], " dB"),
             _shown(voice["language"]),
             escape(voice["audio"] or ""),
-            f"cannot be used: {visible(voice['fault'])}" if voice["fault"] else escape(visible(voice["text"])),
+            f"cannot be used: {escape(visible(voice['fault']))}" if voice["fault"] else escape(visible(voice["text"])),
         )
     return table
 

@@ -1,0 +1,105 @@
+"""What an operator can say of the sound: `audio:`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from ishowtts.config.section import Section as _Section
+
+_NO_WAV = (".wav", ".wave", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".aiff")
+
+
+def audio_device(device: str) -> str:
+    """The name of a sound device as it is. Raises ValueError where it can be none."""
+    if not device.strip():
+        raise ValueError("must be auto, silent, wav:PATH or the name of an ALSA PCM")
+    if device != device.strip() or not device.isprintable():
+        raise ValueError("must not begin or end with a blank, nor hold line breaks or other control characters")
+    if (said := device.lower()) != device and said in ("auto", "silent"):
+        raise ValueError(f"must be written {said}, in small letters")
+    if said.startswith("wav:"):
+        _wav(device)
+    return device
+
+
+def _wav(device: str) -> None:
+    kind, path = device[:4], device[4:]
+    if kind != "wav:":
+        raise ValueError(f"must be written wav:{path}, in small letters")
+    if not path:
+        raise ValueError("wav: needs a path, as in wav:/var/lib/ishowtts/speech.wav")
+    if (suffix := Path(path).suffix) != ".wav" and suffix.lower() in _NO_WAV:
+        raise ValueError(f"wav: makes a .wav file, or files in a folder; it makes no {suffix}")
+
+
+def _when_lost(what: str, others: ValidationInfo) -> str:
+    if what == "auto":
+        raise ValueError("must be wait, drop or a device by its name: auto is no other device")
+    if (said := what.strip().lower()) in ("wait", "drop"):
+        if said != what:
+            raise ValueError(f"must be written {said}, in small letters")
+        return what
+    if what == others.data.get("device"):
+        raise ValueError("must be wait, drop or another device than audio.device")
+    return audio_device(what)
+
+
+def _by_name(devices: dict[str, AudioDevice]) -> dict[str, AudioDevice]:
+    for name in devices:
+        if name == "auto" or not name.strip():
+            raise ValueError(f"must have the names of devices, as `ishowtts devices` shows them; {name!r} is none")
+    return devices
+
+
+def _chime(chime: object) -> object:
+    if not isinstance(chime, bool) and not (isinstance(chime, str) and re.fullmatch(r"[a-z0-9_-]{1,64}", chime)):
+        raise ValueError("must be true, false or the name of a chime: 1 to 64 characters of a-z, 0-9, _ and -")
+    if chime in ("true", "false"):
+        raise ValueError(f"must be written {chime}, without quotes")
+    return chime
+
+
+_Release = Annotated[float | None, Field(gt=0, le=86_400)]
+
+
+class AudioDevice(_Section):
+    """What differs for one device; what is not set is as for all."""
+
+    mixer: str | None = None
+    wake_s: Annotated[float | None, Field(ge=0, le=10)] = None
+    idle_s: Annotated[float | None, Field(gt=0, le=86_400)] = None
+    release_s: _Release = None
+
+
+class Audio(_Section):
+    """Where the sound goes, and how loud. `chime`: for lines that do not say."""
+
+    device: Annotated[str, AfterValidator(audio_device)] = "auto"
+    volume: int = Field(80, ge=0, le=100)
+    mixer: Annotated[str | None, Field(min_length=1)] = None
+    pause_s: float = Field(0.3, ge=0, le=60)
+    wake_s: float = Field(0, ge=0, le=10)
+    idle_s: float = Field(5, gt=0, le=86_400)
+    release_s: _Release = 10
+    when_lost: Annotated[str, AfterValidator(_when_lost)] = "wait"
+    devices: Annotated[dict[str, AudioDevice], AfterValidator(_by_name)] = Field({}, max_length=100)
+    loudness_lufs: float | None = Field(-16, ge=-40, le=-6)
+    peak_dbtp: float | None = Field(-1, ge=-12, le=0)
+    chime: Annotated[bool | str, BeforeValidator(_chime)] = False
+    chimes_dir: Path | None = None
+    cache_mb: int = Field(500, ge=0, le=1_000_000)
+    record_dir: Path | None = None
+    record_mb: int = Field(1000, ge=1, le=10_000_000)
+
+    def of(self, device: str) -> Audio:
+        """What holds for a device, by the name that `ishowtts devices` and the telemetry show."""
+        other = self.devices.get(device, AudioDevice())
+        said = {name: getattr(other, name) for name in other.model_fields_set}
+        # Where null means something for all devices, it does for one.
+        return self.model_copy(
+            update={name: value for name, value in said.items() if value is not None or name in ("mixer", "release_s")}
+        )
