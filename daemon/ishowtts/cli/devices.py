@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.config.schema import Audio
+from ishowtts.config.schema import Audio, audio_device
 from ishowtts.errors import SpeakerError
 from ishowtts.playback.cards import list_devices
 from ishowtts.playback.choose import choose
@@ -19,6 +19,7 @@ from ishowtts.playback.tone import blocks, two_notes
 _RATE_HZ = 24_000
 _BLOCK = 240
 _CONFIGURED = ""
+_SHOWN = 60  # characters of a name that is none
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -68,8 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _play(audio: Audio, device: str, volume: int) -> int:
     """Two notes, through what the daemon plays through."""
-    if device in ("", "wav:") or device.isspace():
-        raise SpeakerError(f"{device!r} is no sound device; see `ishowtts devices`")
+    try:
+        audio_device(device)
+    except ValueError as error:
+        raise SpeakerError(f"{device[:_SHOWN]!r} is no sound device; see `ishowtts devices`") from error
     speaker = choose(device).speaker
     try:
         speaker.open(_RATE_HZ)

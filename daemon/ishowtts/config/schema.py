@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,8 @@ from ishowtts.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/ishowtts/config.yaml")
 
+_LONGEST_AUDIO_DEVICE = 1000
+
 
 def _no_wildcard(topic: str) -> str:
     if not re.fullmatch(r"[^+#\x00/\s]+(/[^+#\x00/\s]+)*", topic):
@@ -22,18 +25,24 @@ def _no_wildcard(topic: str) -> str:
     return topic
 
 
-def _audio_device(device: str) -> str:
+def audio_device(device: str) -> str:
+    """What `audio.device` takes. Raises ValueError, of what is none, that says what it must be."""
     if not device.strip():
         raise ValueError("must be auto, silent, wav:PATH or the name of an ALSA PCM")
     if device == "wav:":
         raise ValueError("wav: needs a path, as in wav:/tmp/speech.wav")
+    if len(device) > _LONGEST_AUDIO_DEVICE:
+        raise ValueError(f"must be {_LONGEST_AUDIO_DEVICE} characters at most")
+    # ALSA would read up to a NUL, and play on something else than what is shown.
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in device):
+        raise ValueError("must have no control characters")
     return device
 
 
 def _when_lost(what: str) -> str:
     if what == "auto":
         raise ValueError("must be wait, drop or a device by its name: auto is no other device")
-    return what if what in ("wait", "drop") else _audio_device(what)
+    return what if what in ("wait", "drop") else audio_device(what)
 
 
 def _device_name(name: str | None) -> str | None:
@@ -156,7 +165,7 @@ class AudioDevice(_Section):
 class Audio(_Section):
     """Where the sound goes, and how loud. `chime`: for lines that do not say."""
 
-    device: Annotated[str, AfterValidator(_audio_device)] = "auto"
+    device: Annotated[str, AfterValidator(audio_device)] = "auto"
     volume: int = Field(80, ge=0, le=100)
     mixer: Annotated[str | None, Field(min_length=1)] = None
     pause_s: float = Field(0.3, ge=0, le=60)
