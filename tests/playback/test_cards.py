@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 from ishowtts.playback.cards import holder, is_gone, list_devices
 from support.alsa import Alsa
@@ -31,6 +32,30 @@ def test_a_card_that_was_pulled_is_seen_under_each_of_its_names(alsa: Alsa) -> N
     assert all(is_gone(name, alsa.asound) for name in names)
     assert not is_gone("default", alsa.asound), "of other names nothing is known"
     assert not is_gone("hw:0", alsa.asound / "nowhere"), "nor without ALSA in the kernel"
+
+
+def test_a_card_that_goes_while_it_is_looked_at_is_no_error(alsa: Alsa) -> None:
+    """As `/proc/asound` does where ALSA's modules are unloaded: the player's thread must live on."""
+    alsa.plug_in(0, "HDA", screen=True)
+    alsa.plug_in(3, "UAC2", usb=True)
+    there, away = alsa.asound, alsa.asound.with_name("away")
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            there.rename(away)
+            away.rename(there)
+
+    modules = threading.Thread(target=come_and_go, name="modules")
+    modules.start()
+    try:
+        for _ in range(3000):
+            list_devices(there)
+            is_gone("hw:UAC2", there)
+            holder("hw:3", there)
+    finally:
+        done.set()
+        modules.join()
 
 
 def test_who_holds_a_card_is_named(alsa: Alsa) -> None:
