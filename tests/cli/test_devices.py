@@ -12,6 +12,8 @@ import pytest
 import soundfile
 
 from ishowtts.cli.main import main
+from ishowtts.playback.cards import list_devices
+from support.alsa import Alsa
 
 
 @pytest.fixture
@@ -37,6 +39,12 @@ def devices(
     return run
 
 
+@pytest.fixture
+def alsa(tmp_path: Path) -> Alsa:
+    (tmp_path / "alsa").mkdir()
+    return Alsa(tmp_path / "alsa")
+
+
 def test_two_notes_are_heard_on_the_configured_device_after_it_woke(
     tmp_path: Path, devices: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -52,6 +60,17 @@ def test_two_notes_are_heard_on_the_configured_device_after_it_woke(
         part = sound[int(start_s * rate_hz) : int((start_s + 0.7) * rate_hz)]
         loudest_hz = np.argmax(np.abs(np.fft.rfft(part * np.hanning(len(part))))) * rate_hz / len(part)
         assert loudest_hz == pytest.approx(note_hz, abs=2)
+
+
+def test_a_name_in_brackets_is_shown_as_it_is(
+    devices: Callable[..., tuple[int, str, str]], alsa: Alsa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alsa.plug_in(3, "UAC2", usb=True)
+    (alsa.asound / "pcm").write_text("03-00: Box [/b] [red] : Box : playback 1\n")
+    monkeypatch.setattr("ishowtts.cli.devices.list_devices", lambda: list_devices(alsa.asound))
+    status, out, _ = devices()
+    assert status == 0
+    assert "Box [/b] [red]" in out
 
 
 def test_another_device_and_volume_can_be_named(tmp_path: Path, devices: Callable[..., tuple[int, str, str]]) -> None:

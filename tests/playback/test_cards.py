@@ -26,12 +26,19 @@ def test_a_screen_is_told_with_the_doubt_which_device_it_hangs_on(alsa: Alsa) ->
 
 def test_a_card_that_was_pulled_is_seen_under_each_of_its_names(alsa: Alsa) -> None:
     alsa.plug_in(3, "UAC2", usb=True)
-    names = ("plughw:CARD=UAC2,DEV=0", "hw:UAC2", "hw:3", "plughw:3,0")
+    names = ("plughw:CARD=UAC2,DEV=0", "hw:UAC2", "hw:3", "hw:03", "plughw:3,0")
     assert not any(is_gone(name, alsa.asound) for name in names)
     alsa.pull(3)
     assert all(is_gone(name, alsa.asound) for name in names)
     assert not is_gone("default", alsa.asound), "of other names nothing is known"
     assert not is_gone("hw:0", alsa.asound / "nowhere"), "nor without ALSA in the kernel"
+
+
+def test_a_name_that_a_device_gave_itself_does_nothing_to_a_terminal(alsa: Alsa) -> None:
+    alsa.plug_in(3, "UAC2", usb=True)
+    (alsa.asound / "pcm").write_text("03-00: USB \x1b]0;x\x07 : Lautsprecher für alle : playback 1\n")
+    (device,) = list_devices(alsa.asound)
+    assert device.description == "USB ?]0;x?"
 
 
 def test_a_card_that_goes_while_it_is_looked_at_is_no_error(alsa: Alsa) -> None:

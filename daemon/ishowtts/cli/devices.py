@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     table = Table(*(["audio.device", "card", ""]), box=None)
     for device in devices:
-        table.add_row(device.pcm, device.description, device.note or "")
+        table.add_row(device.pcm, escape(device.description), device.note or "")
     Console().print(table)
     auto = choose("auto")
     print(f"auto takes {auto.speaker.name}: {auto.why}" if auto.speaker.name != "auto" else f"auto: {auto.why}")
