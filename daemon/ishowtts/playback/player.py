@@ -20,7 +20,6 @@ from ishowtts.speech import Samples
 
 log = logging.getLogger(__name__)
 
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.25, 1.0
 _LOOK_S = 1.0
 
 
@@ -171,19 +170,16 @@ class Player:
     # The rest runs on the player's thread.
 
     def _run(self) -> None:
-        retry_s = _FIRST_RETRY_S
         while not self._closing:
             try:
                 self._open()
-                retry_s = _FIRST_RETRY_S
                 while not self._closing:
                     self._step()
             except SpeakerError as error:
-                self._outlet.lose(str(error))
+                retry_s = self._outlet.lose(str(error))
                 self._end_all("lost")
                 self._outlet.release()  # last: a server that hangs may hold this up
                 self._rest(retry_s)
-                retry_s = min(2 * retry_s, _LAST_RETRY_S)
         self._end_all("stopped")
         self._outlet.release()
 
