@@ -12,6 +12,8 @@ import pytest
 import soundfile
 
 from ishowtts.cli.main import main
+from ishowtts.playback.cards import list_devices
+from support.alsa import Alsa
 
 
 @pytest.fixture
@@ -37,6 +39,12 @@ def devices(
     return run
 
 
+@pytest.fixture
+def alsa(tmp_path: Path) -> Alsa:
+    (tmp_path / "alsa").mkdir()
+    return Alsa(tmp_path / "alsa")
+
+
 def test_two_notes_are_heard_on_the_configured_device_after_it_woke(
     tmp_path: Path, devices: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -54,6 +62,17 @@ def test_two_notes_are_heard_on_the_configured_device_after_it_woke(
         assert loudest_hz == pytest.approx(note_hz, abs=2)
 
 
+def test_a_name_in_brackets_is_shown_as_it_is(
+    devices: Callable[..., tuple[int, str, str]], alsa: Alsa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alsa.plug_in(3, "UAC2", usb=True)
+    (alsa.asound / "pcm").write_text("03-00: Box [/b] [red] : Box : playback 1\n")
+    monkeypatch.setattr("ishowtts.cli.devices.list_devices", lambda: list_devices(alsa.asound))
+    status, out, _ = devices()
+    assert status == 0
+    assert "Box [/b] [red]" in out
+
+
 def test_another_device_and_volume_can_be_named(tmp_path: Path, devices: Callable[..., tuple[int, str, str]]) -> None:
     status, _, _ = devices("--test", f"wav:{tmp_path}/own.wav", "--volume", "60", audio={"device": "card"})
     assert status == 0
@@ -69,6 +88,15 @@ def test_another_device_and_volume_can_be_named(tmp_path: Path, devices: Callabl
         (("--test", " "), 1, "ishowtts: ' ' is no sound device: must be auto, silent, wav:PATH or"),
         (("--test", "wav:"), 1, "ishowtts: 'wav:' is no sound device: wav: needs a path"),
         (("--test", "Silent"), 1, "ishowtts: 'Silent' is no sound device: must be written silent"),
+        (
+            ("--test", "null\0x"),
+            1,
+            "ishowtts: 'null\\x00x' is no sound device: must not begin or end with a blank, nor",
+        ),
+        (("--test", "hw:0\nhw:1"), 1, "ishowtts: 'hw:0\\nhw:1' is no sound device: must not begin or end with a blank"),
+        (("--test", "caf\udce9"), 1, "ishowtts: 'caf\\udce9' is no sound device: must not begin or end with a blank"),
+        (("--test", "wav:/tmp/\0"), 1, "ishowtts: 'wav:/tmp/\\x00' is no sound device: must not begin or end with"),
+        (("--test", 5000 * "x"), 1, "is no sound device: must be 1000 characters at most; see `ishowtts devices`"),
         (("--test", "wav:/nowhere/at/all.wav"), 1, "/nowhere/at/all.wav cannot be written"),
         (("--test", "card", "--volume", "101"), 2, "'101' is no volume from 0 to 100"),
         (("--volume", "30"), 2, "--volume goes with --test"),

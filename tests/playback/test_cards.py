@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from ishowtts.playback.cards import holder, is_gone, list_devices
@@ -28,7 +29,7 @@ def test_a_screen_is_told_with_the_doubt_which_device_it_hangs_on(alsa: Alsa) ->
 
 def test_a_card_that_was_pulled_is_seen_under_each_of_its_names(alsa: Alsa) -> None:
     alsa.plug_in(3, "UAC2", usb=True)
-    names = ("plughw:CARD=UAC2,DEV=0", "hw:UAC2", "hw:3", "plughw:3,0")
+    names = ("plughw:CARD=UAC2,DEV=0", "hw:UAC2", "hw:3", "hw:03", "plughw:3,0")
     assert not any(is_gone(name, alsa.asound) for name in names)
     alsa.pull(3)
     assert all(is_gone(name, alsa.asound) for name in names)
@@ -61,6 +62,37 @@ def test_a_card_that_this_user_may_not_use_is_known_from_one_that_is_absent(alsa
     assert closed() == "[True, True, False, False]"
     control.chmod(0o600)
     assert closed() == "[False, False, False, False]"
+
+
+def test_a_name_that_a_device_gave_itself_does_nothing_to_a_terminal(alsa: Alsa) -> None:
+    alsa.plug_in(3, "UAC2", usb=True)
+    (alsa.asound / "pcm").write_text("03-00: USB \x1b]0;x\x07 : Lautsprecher für alle : playback 1\n")
+    (device,) = list_devices(alsa.asound)
+    assert device.description == "USB ?]0;x?"
+
+
+def test_a_card_that_goes_while_it_is_looked_at_is_no_error(alsa: Alsa) -> None:
+    """As `/proc/asound` does where ALSA's modules are unloaded: the player's thread must live on."""
+    alsa.plug_in(0, "HDA", screen=True)
+    alsa.plug_in(3, "UAC2", usb=True)
+    there, away = alsa.asound, alsa.asound.with_name("away")
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            there.rename(away)
+            away.rename(there)
+
+    modules = threading.Thread(target=come_and_go, name="modules")
+    modules.start()
+    try:
+        for _ in range(3000):
+            list_devices(there)
+            is_gone("hw:UAC2", there)
+            holder("hw:3", there)
+    finally:
+        done.set()
+        modules.join()
 
 
 def test_who_holds_a_card_is_named(alsa: Alsa) -> None:

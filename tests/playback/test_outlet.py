@@ -11,7 +11,7 @@ import pytest
 
 from ishowtts.errors import SpeakerError
 from ishowtts.playback.alsa import AlsaSpeaker
-from ishowtts.playback.outlet import Habits
+from ishowtts.playback.outlet import Habits, Outlet
 from ishowtts.playback.player import Player
 from ishowtts.playback.silent import SilentSpeaker
 from support.alsa import Alsa
@@ -196,6 +196,57 @@ def test_with_both_away_nothing_speaks_and_both_are_named(start: Callable[..., P
     eventually(lambda: player.status().trouble)
     assert player.status().lost is None
     finish(player)
+
+
+class Mute(Card):
+    """Can be opened, and takes no sound: as a card whose firmware hangs."""
+
+    def write(self, block: Any) -> None:
+        raise SpeakerError("the card takes no sound")
+
+
+def test_a_device_that_takes_no_sound_is_tried_less_and_less_and_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    outlet = Outlet(Mute())
+    rests_s = []
+    for _ in range(9):
+        outlet.open(RATE_HZ)
+        with pytest.raises(SpeakerError, match="takes no sound"):
+            outlet.write(tone(0.01))
+        rests_s.append(outlet.lose("the card takes no sound"))
+        outlet.release()
+    assert rests_s == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert outlet.losses == 9
+    assert caplog.messages == ["the card takes no sound"]
+
+
+def test_a_device_that_worked_is_tried_again_at_once_and_one_that_is_absent_every_second() -> None:
+    card = Card()
+    outlet = Outlet(card)
+    for _ in range(3):
+        outlet.open(RATE_HZ)
+        for _ in range(20):
+            outlet.write(tone(0.01))
+        card.fault = "pulled"
+        rests_s = [outlet.lose("pulled")]
+        outlet.release()
+        for _ in range(4):
+            with pytest.raises(SpeakerError):
+                outlet.open(RATE_HZ)
+            rests_s.append(outlet.lose("pulled"))
+        assert rests_s == [0.25, 0.5, 1, 1, 1]
+        card.fault = None
+
+
+def test_another_device_speaks_for_one_that_takes_no_sound(start: Callable[..., Player]) -> None:
+    card, spare = Mute(), Card("spare")
+    player = start(card, spare=spare)
+    eventually(lambda: player.status().lost is None)
+    assert player.play(tone(0.05), RATE_HZ).wait(10) == "lost"
+    eventually(lambda: spare.held)
+    finish(player, height=7)
+    assert 7 in spare.heard
+    assert player.status().trouble == "the card takes no sound; spare speaks meanwhile"
 
 
 def test_a_device_that_is_absent_at_the_start_is_taken_when_it_comes(

@@ -190,6 +190,33 @@ def test_a_seam_is_mixed_at_the_devices_rate(start: Callable[..., Player], ear: 
     assert (seam[0] - seam[-1]) == pytest.approx(5000 * 13 / 15, abs=20)
 
 
+def test_the_device_is_asked_for_its_delay_at_the_ends_of_clips_alone(start: Callable[..., Player], ear: Any) -> None:
+    asked = []
+    delay_s = ear.delay_s
+    ear.delay_s = lambda: asked.append(delay_s()) or asked[-1]
+    player = start(ear)
+    player.pause()
+    clips = [player.play(tone(1), RATE_HZ) for _ in range(2)]
+    player.resume()
+    assert [clip.wait(10) for clip in clips] == ["finished", "finished"]
+    assert len(ear.blocks) == 200
+    assert len(asked) < 50, "each time hands the interpreter to a thread that is busy"
+    begins = [clip.started_at for clip in clips]
+    assert begins[1] - begins[0] == pytest.approx(1, abs=0.03)
+
+
+def test_a_clip_that_comes_after_quiet_begins_when_it_is_heard(start: Callable[..., Player], ear: Any) -> None:
+    player = start(ear)
+    for _ in range(2):
+        came_at = time.monotonic()
+        clip = player.play(tone(60), RATE_HZ)
+        eventually(lambda clip=clip: clip.started_at)
+        assert clip.started_at >= came_at
+        player.stop()
+        assert clip.wait(10) == "stopped"
+        threading.Event().wait(0.1)
+
+
 def test_a_second_clip_that_comes_late_is_mixed_with_what_is_left(start: Callable[..., Player], ear: Any) -> None:
     player = start(ear)
     before, after = noise(0.5, 1), noise(1.0, 2)

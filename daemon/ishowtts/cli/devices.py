@@ -20,6 +20,7 @@ from ishowtts.playback.tone import blocks, two_notes
 _RATE_HZ = 24_000
 _BLOCK = 240
 _CONFIGURED = ""
+_SHOWN = 60  # characters of a name that is none
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:

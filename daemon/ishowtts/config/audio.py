@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from ishowtts.config.section import Section as _Section
 
+_LONGEST_DEVICE = 1000
 _NO_WAV = (".wav", ".wave", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".aiff")
 
 
@@ -18,7 +19,10 @@ def audio_device(device: str) -> str:
     if not device.strip():
         raise ValueError("must be auto, silent, wav:PATH or the name of an ALSA PCM")
     if device != device.strip() or not device.isprintable():
+        # Of control characters, ALSA would read up to a NUL, and play on something else than what is shown.
         raise ValueError("must not begin or end with a blank, nor hold line breaks or other control characters")
+    if len(device) > _LONGEST_DEVICE:
+        raise ValueError(f"must be {_LONGEST_DEVICE} characters at most")
     if (said := device.lower()) != device and said in ("auto", "silent"):
         raise ValueError(f"must be written {said}, in small letters")
     if said.startswith("wav:"):

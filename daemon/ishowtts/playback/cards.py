@@ -41,7 +41,7 @@ def list_devices(asound: Path = ASOUND) -> list[Device]:
         card = asound / f"card{int(match[1])}"
         card_id = next(iter(_lines(card / "id")), "")
         if card_id:
-            devices.append(_device(card, card_id, int(match[2]), match[3].strip()))
+            devices.append(_device(card, card_id, int(match[2]), _printable(match[3].strip())))
     return sorted(devices, key=lambda found: found.rank)
 
 
@@ -65,7 +65,7 @@ def holder(pcm: str, asound: Path = ASOUND) -> str | None:
     card = _card(named[0], asound) if named else None
     if named is None or card is None:
         return None
-    for status in sorted((card / f"pcm{named[1]}p").glob("sub*/status")):
+    for status in sorted(_found(card / f"pcm{named[1]}p", "sub*/status")):
         for line in _lines(status):
             if match := re.fullmatch(r"owner_pid\s*: (\d+)", line):
                 return _process(match[1])
@@ -91,9 +91,9 @@ def _named(pcm: str) -> tuple[str, int] | None:
 
 def _card(name: str, asound: Path) -> Path | None:
     if name.isdigit():
-        card = asound / f"card{name}"
+        card = asound / f"card{int(name)}"  # to ALSA, hw:03 is hw:3
         return card if card.is_dir() else None
-    return next((path.parent for path in asound.glob("card*/id") if _lines(path)[:1] == [name]), None)
+    return next((path.parent for path in _found(asound, "card*/id") if _lines(path)[:1] == [name]), None)
 
 
 def _device(card: Path, card_id: str, number: int, name: str) -> Device:
@@ -114,7 +114,20 @@ def _screen_attached(card: Path) -> bool:
 
     Which of the card's devices it hangs on, /proc does not tell for all drivers: the note says so.
     """
-    return any(re.match(r"monitor_present\s+1", line) for eld in card.glob("eld#*") for line in _lines(eld))
+    return any(re.match(r"monitor_present\s+1", line) for eld in _found(card, "eld#*") for line in _lines(eld))
+
+
+def _printable(name: str) -> str:
+    """A name that a device gave itself, safe for a terminal and a log."""
+    return "".join(character if character.isprintable() else "?" for character in name)
+
+
+def _found(folder: Path, pattern: str) -> list[Path]:
+    """What matches; nothing where the folder goes away meanwhile, as that of a card does that is pulled."""
+    try:
+        return list(folder.glob(pattern))
+    except OSError:
+        return []
 
 
 def _lines(path: Path) -> list[str]:

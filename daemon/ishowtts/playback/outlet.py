@@ -14,6 +14,11 @@ from ishowtts.speech import Samples
 log = logging.getLogger(__name__)
 
 _LOOK_S = 2.0
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.25, 1.0
+# A device that can be opened and plays nothing is tried less and less often.
+_LONGEST_RETRY_S = 30.0
+# It works if it took more than its buffer holds, or stayed for so long.
+_WORKS_S, _STAYS_S = 0.1, 5.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,10 @@ class Outlet:
         self._lost: str | None = None
         self._came_once = False
         self._trouble: str | None = None
+        self._retry_s = 0.0
+        self._in_vain: Speaker | None = None  # what was opened last and did not work
         self._look_at = 0.0
+        self._opened_at = self._written_s = 0.0
         self._quiet_since = 0.0
         self._awake = self._undrained = False
         self._wake_left = 0
@@ -85,9 +93,14 @@ class Outlet:
         return not self._is_open
 
     def open(self, rate_hz: int) -> None:
-        """Open the speaker, else the spare. Raises SpeakerError, of both, where neither can be opened."""
+        """Open the speaker, else the spare. Raises SpeakerError, of both, where neither can be opened.
+
+        Where the speaker was opened in vain the spare comes first; `tend` looks for the speaker.
+        """
         self._rate_hz = rate_hz
         try:
+            if self._in_vain is self._main and self._spare is not None:
+                raise SpeakerError(self._lost or f"the sound device {self._main.name} does not work")
             self._main.open(rate_hz)
         except SpeakerError as error:
             self._main.close()
@@ -98,12 +111,23 @@ class Outlet:
             self._use_main()
         self._opened()
 
-    def lose(self, why: str) -> None:
-        """It failed, and is to be let go of until it can be opened again."""
+    def lose(self, why: str) -> float:
+        """It failed, and is to be let go of until it can be opened again.
+
+        Returns:
+            Seconds until that is to be tried.
+        """
+        again = self._in_vain is self._speaker
+        self._in_vain = self._speaker if self._is_open and not self._works() else None
         if self._lost is None:
-            log.error("%s", why)
+            log.log(logging.DEBUG if again and self._in_vain else logging.ERROR, "%s", why)
             self.losses += self._came_once
+        if self._in_vain:
+            self._retry_s = min(max(2 * self._retry_s, _FIRST_RETRY_S), _LONGEST_RETRY_S)
+        else:
+            self._retry_s = _FIRST_RETRY_S if self._lost is None else min(2 * self._retry_s, _LAST_RETRY_S)
         self._lost, self._trouble = why, None
+        return _FIRST_RETRY_S if self._in_vain and self._spare else self._retry_s
 
     def release(self) -> None:
         """Let go of the device."""
@@ -141,6 +165,7 @@ class Outlet:
         """Hand over one block. Raises SpeakerError."""
         self._speaker.write(block)
         self._wake_left = max(0, self._wake_left - len(block))
+        self._written_s += len(block) / self._rate_hz
         self._undrained = True
         self._quiet_since = time.monotonic()
 
@@ -159,15 +184,20 @@ class Outlet:
     def _quiet_s(self) -> float:
         return time.monotonic() - self._quiet_since
 
+    def _works(self) -> bool:
+        return self._written_s >= _WORKS_S or time.monotonic() - self._opened_at >= _STAYS_S
+
     def _opened(self) -> None:
         self._is_open = self._came_once = True
         self._lost = None
         self._awake = False
-        self._quiet_since = time.monotonic()
+        self._written_s = 0.0
+        self._opened_at = self._quiet_since = time.monotonic()
 
     def _use_main(self) -> None:
         if self._speaker is not self._main or self._lost is not None:
-            log.info("the sound device %s is %s", self._main.name, "back" if self.losses else "there")
+            level = logging.DEBUG if self._in_vain is self._main else logging.INFO
+            log.log(level, "the sound device %s is %s", self._main.name, "back" if self.losses else "there")
         self._speaker, self._trouble = self._main, None
 
     def _open_spare(self, spare: Speaker, error: SpeakerError) -> None:
@@ -181,7 +211,7 @@ class Outlet:
         if self._speaker is not spare:
             log.warning("%s", self._trouble)
         self._speaker = spare
-        self._look_at = time.monotonic() + _LOOK_S
+        self._look_at = time.monotonic() + max(_LOOK_S, self._retry_s)
 
     def _look_for_main(self) -> bool:
         self._look_at = time.monotonic() + _LOOK_S

@@ -20,7 +20,6 @@ from ishowtts.speech import Samples
 
 log = logging.getLogger(__name__)
 
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.25, 1.0
 _LOOK_S = 1.0
 
 
@@ -81,6 +80,7 @@ class Player:
         self._muted = self._paused = self._closing = False
         self._lateness_max_s = 0.0
         self._due = time.monotonic()
+        self._heard_at: float | None = None  # the next sample that is written; None where the device is to be asked
         self._thread = threading.Thread(target=self._run, name="playback", daemon=True)
 
     @property
@@ -171,25 +171,23 @@ class Player:
     # The rest runs on the player's thread.
 
     def _run(self) -> None:
-        retry_s = _FIRST_RETRY_S
         while not self._closing:
             try:
                 self._open()
-                retry_s = _FIRST_RETRY_S
                 while not self._closing:
                     self._step()
             except SpeakerError as error:
-                self._outlet.lose(str(error))
+                retry_s = self._outlet.lose(str(error))
                 self._end_all("lost")
                 self._outlet.release()  # last: a server that hangs may hold this up
                 self._rest(retry_s)
-                retry_s = min(2 * retry_s, _LAST_RETRY_S)
         self._end_all("stopped")
         self._outlet.release()
 
     def _open(self) -> None:
         before = self._outlet.lost, self._outlet.trouble
         self._outlet.open(self.rate_hz)
+        self._heard_at = None
         self._due = time.monotonic()
         if before != (self._outlet.lost, self._outlet.trouble):
             self._on_change()
@@ -197,12 +195,12 @@ class Player:
     def _step(self) -> None:
         """Write one block, or wait for something to write."""
         if self._nothing_under_way():
+            self._heard_at = None
             self._idle()
             return
         if self._outlet.released:
             self._open()
-        # The device is asked outside of the lock: it may hang, and nobody else shall.
-        heard_at = time.monotonic() + self._outlet.delay_s()
+        heard_at = self._asked() if self._heard_at is None else self._heard_at
         with self._changed:
             block = self._next_block(heard_at)
         if block is None:
@@ -211,13 +209,26 @@ class Player:
             self._lateness_max_s = max(self._lateness_max_s, time.monotonic() - self._due)
             self._outlet.write(block)
             self._due = time.monotonic()
-        heard_at = time.monotonic() + self._outlet.delay_s()
+            heard_at += len(block) / self.rate_hz
+        with self._changed:
+            unheard = self._reel.unheard
+        if unheard:
+            heard_at = self._asked()
+        self._heard_at = None if block is None else heard_at
         with self._changed:
             ended = self._reel.end_heard(time.monotonic(), heard_at)
         if ended:
             self._on_change()
         if block is None:
             self._wait_for_the_end()
+
+    def _asked(self) -> float:
+        """When a sample that is written now will be heard.
+
+        The device is asked outside of the lock: it may hang, and nobody else shall. And no oftener than needed: each
+        call hands the interpreter's lock to whichever thread is busy, and gets it back milliseconds later.
+        """
+        return time.monotonic() + self._outlet.delay_s()
 
     def _next_block(self, heard_at: float) -> Samples | None:
         """Of what is to be heard, or of the silence that wakes the device before it."""

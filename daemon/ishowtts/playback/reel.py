@@ -123,6 +123,11 @@ class Reel:
         """Whether something was stopped and has not been ended yet."""
         return bool(self._stopping)
 
+    @property
+    def unheard(self) -> bool:
+        """Whether a clip stands in the device to its end."""
+        return bool(self._unheard)
+
     def idle(self, paused: bool) -> bool:
         """Whether there is nothing to cut: all has been cut, or a pause holds and its fade is over."""
         return not self._stopping and (not self._waiting or (paused and self._level == 0.0))

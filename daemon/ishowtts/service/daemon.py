@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 import uuid
@@ -42,6 +43,8 @@ _STOP_S = 5.0
 _BROKER_GRACE_S = 5.0
 _STALL_S = 20.0
 _PRUNE_S = 3600.0
+# How long a busy thread may keep the player's waiting for the interpreter, at each of its calls into ALSA.
+_SWITCH_S = 0.0005
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,7 @@ class Daemon:
         log.info("engine: %s (%s)", self._lead.kind, self._lead.why)
         if self._lead.trouble:
             log.error("%s", self._lead.trouble)
+        sys.setswitchinterval(_SWITCH_S)
         self._player.start()
         self._stack.callback(self._player.close, _STOP_S)
         if self._mixing is not None:
