@@ -35,6 +35,7 @@ class Lead:
 
     def __init__(self) -> None:
         self.faults: list[Exception] = []
+        self.before: dict[str, Exception] = {}
         self.spoken: list[str] = []
         self.card = VoiceCard("any", 60)
         self._espeak = EspeakEngine()
@@ -46,6 +47,8 @@ class Lead:
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         if self.faults:
             raise self.faults.pop(0)
+        if fault := self.before.pop(segment.text, None):
+            raise fault
         self.spoken.append(segment.text)
         return replace(self._espeak.synthesize(segment, cancelled), engine=self.name)
 
@@ -171,6 +174,18 @@ def test_a_device_pulled_out_makes_the_line_wait_and_go_on_from_its_segment(stag
     assert stage.await_outcome("b") == "finished"
     assert stage.lead.spoken.count(sentences[0]) == 1, "what was heard is not said again"
     assert set(sentences) <= set(stage.lead.spoken)
+
+
+@pytest.mark.parametrize("fault", [EngineUnavailable("it is loading"), WorkerDied("the worker died")])
+def test_what_was_made_before_an_engine_went_is_heard_to_its_end_and_once(tmp_path: Path, fault: Exception) -> None:
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, paced=True)
+        stage.lead.before = {SENTENCES[1]: fault}
+        stage.say(Line("a", " ".join(SENTENCES[:2])))
+        assert stage.await_outcome("a") == "finished"
+        assert stage.lead.spoken == SENTENCES[:2]
+        heard = soundfile.info(tmp_path / "sound.wav").frames
+        assert heard == pytest.approx(sum(pieces(stage, SENTENCES[:2])), abs=24_000 * 0.02)
 
 
 def test_closing_puts_the_line_back_and_counts_no_attempt(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ class Singer:
 
     def prepare(self, voice: str | None) -> VoiceCard:
         self._fail_if_away()
-        return VoiceCard("any", 16)
+        return VoiceCard("any", 20)
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         self._fail_if_away()
@@ -209,9 +209,9 @@ class Storm:
         return self.runs[-1]
 
     def blow(self, steps: int) -> None:
-        acts = [self.say] * 8 + [self.urgent] * 2 + [self.skip, self.stop, self.cancel, self.pause, self.resume]
-        acts += [self.resume, self.unplug, self.plug, self.plug, self.engine, self.engine, self.mood, self.mood]
-        acts += [self.crash, self.reopen]
+        acts = [self.say] * 12 + [self.urgent] * 2 + [self.skip, self.stop, self.cancel, self.cancel]
+        acts += [self.pause, self.resume, self.resume, self.resume, self.unplug, self.plug, self.plug, self.plug]
+        acts += [self.engine, self.mend, self.mend, self.mood, self.mood, self.crash, self.reopen]
         for _ in range(steps):
             self.random.choice(acts)()
             time.sleep(self.random.choice([0, 0.01, 0.05, 0.15]))
@@ -232,7 +232,7 @@ class Storm:
         if priority is None:
             priority = self.random.choice([Priority.LOW, Priority.NORMAL, Priority.NORMAL, Priority.HIGH])
         said = number if self.random.random() < 0.8 else max(0, number - 1)
-        text = f"Line {said:02d} begins. Line {said:02d} goes on."
+        text = f"Line {said:02d} begins. Line {said:02d} goes on. Line {said:02d} ends."
         ttl_s = 0.1 if self.random.random() < 0.1 else None
         line = Line(f"{number}", text, priority=priority, ttl_s=ttl_s)
         self.lines[line.id] = line
@@ -282,10 +282,13 @@ class Storm:
         self.world.unplugged = False
 
     def engine(self) -> None:
-        self.world.engine_away = not self.world.engine_away
+        self.world.engine_away = True
+
+    def mend(self) -> None:
+        self.world.engine_away = False
 
     def mood(self) -> None:
-        self.world.faults = self.random.choice([0.0, 0.0, 0.3])
+        self.world.faults = self.random.choice([0.0, 0.2, 0.4])
         self.world.slow_s = self.random.choice([0.0, 0.05, 0.2])
         self.world.deaf = self.random.random() < 0.5
 
