@@ -35,6 +35,7 @@ class Lead:
 
     def __init__(self) -> None:
         self.faults: list[Exception] = []
+        self.ready = True
         self.before: dict[str, Exception] = {}
         self.spoken: list[str] = []
         self.card = VoiceCard("any", 60)
@@ -98,7 +99,7 @@ class Stage:
         self.player = Player(self.plug, on_change=self._nudge)
         self.conductor = Conductor(
             self.inbox,
-            Cast(self.lead, spare),
+            Cast(self.lead, spare, lead_ready=lambda: self.lead.ready),
             self.player,
             self.rules,
             finish,
@@ -386,6 +387,31 @@ def test_what_goes_wrong_in_a_rehearsal_costs_the_line_nothing(paced: Stage) -> 
     assert paced.outcome("a") is None
     assert paced.await_outcome("b") == "finished"
     assert paced.lead.spoken == [LONG, "two"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "ready", "engine"),
+    [
+        (EngineUnavailable("it is loading"), True, "lead"),
+        (EngineUnavailable("it is loading"), False, "espeak"),
+        (WorkerDied("this text kills"), True, "espeak"),
+    ],
+)
+def test_what_the_spare_voice_rehearsed_is_made_anew_once_the_lead_is_back(
+    tmp_path: Path, fault: Exception, ready: bool, engine: str
+) -> None:
+    spare = EspeakEngine()
+    spare.load(lambda _: None)
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, paced=True, spare=spare)
+        stage.say(Line("a", LONG))
+        rehearsed(stage, LONG)
+        stage.lead.faults, stage.lead.ready = [fault], ready
+        stage.say(Line("b", "two"))
+        eventually(lambda: not stage.lead.faults, "the rehearsal")
+        assert stage.outcome("a") is None
+        assert stage.await_outcome("b") == "finished"
+        assert stage.reports[1].engine == engine
 
 
 def test_between_two_lines_there_is_a_pause_but_not_before_an_urgent_one(tmp_path: Path) -> None:

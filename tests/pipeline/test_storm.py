@@ -153,11 +153,11 @@ class Run:
         self.path = path
         self.first_heard = len(world.heard)
         limits = InboxLimits(merge_s=60, max_lines=200)
-        self.inbox = Watched(path, limits, on_lines=lambda: self.conductor.nudge() if self.ready else None)
+        self.conductor: Conductor | None = None
+        self.inbox = Watched(path, limits, on_lines=self._nudge)
         self.inbox.taken = []
-        self.ready = False
         lead = Singer("lead", world, leads=True)
-        self.player = Player(Card(world), on_change=lambda: self.conductor.nudge())
+        self.player = Player(Card(world), on_change=self._nudge)
         self.conductor = Conductor(
             self.inbox,
             Cast(lead, Singer("spare", world, leads=False) if spare else None),
@@ -171,10 +171,13 @@ class Run:
             on_change=lambda: None,
             on_report=lambda _: None,
         )
-        self.ready = True
         self.player.start()
         self.conductor.start()
         stack.callback(self.close)
+
+    def _nudge(self) -> None:
+        if self.conductor is not None:
+            self.conductor.nudge()
 
     def close(self) -> None:
         self.conductor.close(10)
@@ -344,6 +347,6 @@ class Storm:
 def test_a_storm_of_lines_commands_and_faults_loses_and_doubles_nothing(seed: int, tmp_path: Path) -> None:
     with ExitStack() as stack:
         storm = Storm(seed, tmp_path, stack)
-        storm.blow(60)
+        storm.blow(50)
         storm.calm()
         storm.check()

@@ -123,7 +123,7 @@ class Performance:
         mine = self.taken
         same = (mine.seq, mine.position, mine.times) == (taken.seq, taken.position, taken.times)
         jobs = [job for job in (self._planning, self._rendering) if job is not None and job.done()]
-        return same and not any(_failed(job) for job in jobs)
+        return same and not self._part.outdated and not any(_failed(job) for job in jobs)
 
     def rehearse(self) -> None:
         """Have the first segment made; what goes wrong shows once the line is spoken."""
