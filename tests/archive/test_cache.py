@@ -81,6 +81,7 @@ HEADER = {"key": KEY, "rate_hz": 24_000, "engine": "f5", "voice": "a", "nfe_step
         pack({**HEADER, "rate_hz": True}, b"\0\0\0\0"),
         pack({**HEADER, "engine": None}, b"\0\0\0\0"),
         pack({**HEADER, "nfe_step": "7"}, b"\0\0\0\0"),
+        pack({**HEADER, "nfe_step": 10**3000}, b"\0\0\0\0"),
         pack({}, b"\0\0\0\0"),
         pack(HEADER, b"\0\0\0"),
         pack({**HEADER, "voice": "a" * 5000}, b"\0\0\0\0"),

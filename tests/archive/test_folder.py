@@ -228,6 +228,21 @@ def test_only_ordinary_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
     assert folder.read("link.a", KB) == b"ours"
 
 
+def test_what_lies_where_a_draft_is_to_be_is_not_written_into(tmp_path: Path) -> None:
+    """Such as a pipe, which would stand there as an entry, or the draft of another daemon on the same folder."""
+    folder, other = opened(tmp_path), opened(tmp_path)
+    os.mkfifo(tmp_path / ".pipe.a.part")
+    assert folder.keep("pipe", {".a": b"sound"})
+    assert folder.read("pipe.a", KB) == b"sound"
+    first, second = folder.draft("both", ".a"), other.draft("both", ".a")
+    os.write(second, b"second")
+    os.write(first, b"first")
+    os.close(first)
+    os.close(second)
+    assert other.publish("both", (".a",))
+    assert other.read("both.a", KB) == b"second"
+
+
 def test_files_have_their_mode_whatever_the_umask_is(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:

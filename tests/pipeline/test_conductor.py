@@ -35,6 +35,8 @@ class Lead:
 
     def __init__(self) -> None:
         self.faults: list[Exception] = []
+        self.ready = True
+        self.before: dict[str, Exception] = {}
         self.spoken: list[str] = []
         self.card = VoiceCard("any", 60)
         self._espeak = EspeakEngine()
@@ -46,6 +48,8 @@ class Lead:
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         if self.faults:
             raise self.faults.pop(0)
+        if fault := self.before.pop(segment.text, None):
+            raise fault
         self.spoken.append(segment.text)
         return replace(self._espeak.synthesize(segment, cancelled), engine=self.name)
 
@@ -95,7 +99,7 @@ class Stage:
         self.player = Player(self.plug, on_change=self._nudge)
         self.conductor = Conductor(
             self.inbox,
-            Cast(self.lead, spare),
+            Cast(self.lead, spare, lead_ready=lambda: self.lead.ready),
             self.player,
             self.rules,
             finish,
@@ -171,6 +175,20 @@ def test_a_device_pulled_out_makes_the_line_wait_and_go_on_from_its_segment(stag
     assert stage.await_outcome("b") == "finished"
     assert stage.lead.spoken.count(sentences[0]) == 1, "what was heard is not said again"
     assert set(sentences) <= set(stage.lead.spoken)
+
+
+@pytest.mark.parametrize("fault", [EngineUnavailable("it is loading"), WorkerDied("the worker died")])
+def test_what_was_made_before_an_engine_went_is_heard_to_its_end_and_once(tmp_path: Path, fault: Exception) -> None:
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, paced=True)
+        stage.lead.card = VoiceCard("any", 20)
+        parts = ["Here it begins.", "There it ends."]
+        stage.lead.before = {parts[1]: fault}
+        stage.say(Line("a", " ".join(parts)))
+        assert stage.await_outcome("a") == "finished"
+        assert stage.lead.spoken == parts
+        heard = soundfile.info(tmp_path / "sound.wav").frames
+        assert heard == pytest.approx(sum(pieces(stage, parts)), abs=480)
 
 
 def test_closing_puts_the_line_back_and_counts_no_attempt(tmp_path: Path) -> None:
@@ -369,6 +387,31 @@ def test_what_goes_wrong_in_a_rehearsal_costs_the_line_nothing(paced: Stage) -> 
     assert paced.outcome("a") is None
     assert paced.await_outcome("b") == "finished"
     assert paced.lead.spoken == [LONG, "two"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "ready", "engine"),
+    [
+        (EngineUnavailable("it is loading"), True, "lead"),
+        (EngineUnavailable("it is loading"), False, "espeak"),
+        (WorkerDied("this text kills"), True, "espeak"),
+    ],
+)
+def test_what_the_spare_voice_rehearsed_is_made_anew_once_the_lead_is_back(
+    tmp_path: Path, fault: Exception, ready: bool, engine: str
+) -> None:
+    spare = EspeakEngine()
+    spare.load(lambda _: None)
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, paced=True, spare=spare)
+        stage.say(Line("a", LONG))
+        rehearsed(stage, LONG)
+        stage.lead.faults, stage.lead.ready = [fault], ready
+        stage.say(Line("b", "two"))
+        eventually(lambda: not stage.lead.faults, "the rehearsal")
+        assert stage.outcome("a") is None
+        assert stage.await_outcome("b") == "finished"
+        assert stage.reports[1].engine == engine
 
 
 def test_between_two_lines_there_is_a_pause_but_not_before_an_urgent_one(tmp_path: Path) -> None:

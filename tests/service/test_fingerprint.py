@@ -89,6 +89,18 @@ def test_every_file_of_the_voice_counts_at_once(f5: Callable[..., F5Fingerprint]
     assert fingerprint("bob") == other
 
 
+def test_a_clip_that_was_written_over_counts_though_size_and_time_are_as_before(
+    f5: Callable[..., F5Fingerprint], voices: Path
+) -> None:
+    """As an archive whose times are all alike is unpacked over the voice."""
+    clip, fingerprint = voices / "anna" / "reference.wav", f5()
+    os.utime(clip, ns=(1, 1))
+    before = fingerprint("anna")
+    clip.write_bytes(bytes(reversed(clip.read_bytes())))
+    os.utime(clip, ns=(1, 1))
+    assert fingerprint("anna") != before
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_of_the_weights_counts_and_while_it_runs_there_is_none(
     f5: Callable[..., F5Fingerprint], weights: Weights, name: str, caplog: pytest.LogCaptureFixture

@@ -28,6 +28,7 @@ _MOST_SPEECH_BYTES = 16_000_000  # five minutes: far more than any segment
 _MOST_CUT_BYTES = 1_000_000
 _MOST_HEADER_BYTES = 4096
 _RATES_HZ = range(8_000, 192_001)
+_NFE_STEPS = range(1, 1001)
 _KIND = Kind(
     what="finished speech is",
     mend="make room and let this user write there, or set audio.cache_mb to 0",
@@ -147,7 +148,7 @@ def _as_utterance(header: dict[str, Any], body: bytes) -> Utterance:
         type(rate_hz) is not int
         or rate_hz not in _RATES_HZ
         or not (isinstance(engine, str) and isinstance(voice, str))
-        or not (nfe_step is None or type(nfe_step) is int)
+        or not (nfe_step is None or (type(nfe_step) is int and nfe_step in _NFE_STEPS))
         or header["samples"] != len(samples)
     ):
         raise ValueError("its header is not ours")

@@ -220,8 +220,10 @@ class Folder:
             self._remove(_TRIAL)
 
     def _create(self, path: Path) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        # Never into what is there: it may be a pipe, or the draft of another daemon.
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
+            path.unlink(missing_ok=True)
             descriptor = os.open(path, flags, self._kind.mode)
         except FileNotFoundError:
             self._make()  # somebody has removed it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from ishowtts import text
@@ -37,12 +38,21 @@ class Cast:
         lead: the configured engine.
         spare: speaks where the lead cannot; `None` where `engine.fallback` is off or the lead is espeak itself.
         streaming: whether a line may begin with a short segment, so that it is heard sooner.
+        lead_ready: whether the lead is there now. It must not block.
     """
 
-    def __init__(self, lead: Speaks, spare: Engine | None, *, streaming: bool = True) -> None:
+    def __init__(
+        self,
+        lead: Speaks,
+        spare: Engine | None,
+        *,
+        streaming: bool = True,
+        lead_ready: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.lead = lead
         self.spare = spare
         self.streaming = streaming
+        self.lead_ready = lead_ready
         self.costs = Costs()
         self.memory: Memory | None = None
 
@@ -63,7 +73,13 @@ class Part:
         self._speaks: Speaks = cast.lead
         self._card: VoiceCard | None = None
         self._seam_s = 0.0
+        self._lead_was_away = False
         self.fell_back: str | None = None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the spare voice speaks only because the lead was away, which it is no more."""
+        return self._lead_was_away and self._cast.lead_ready()
 
     @property
     def engine(self) -> str:
@@ -154,4 +170,5 @@ class Part:
         level = logging.DEBUG if isinstance(error, EngineUnavailable) else logging.WARNING
         log.log(level, "the spare voice speaks: %s", error)
         self._speaks = spare
+        self._lead_was_away = isinstance(error, EngineUnavailable)
         self.fell_back = str(error)

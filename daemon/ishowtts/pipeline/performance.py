@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -111,7 +112,7 @@ class Performance:
         mine = self.taken
         same = (mine.seq, mine.position, mine.times) == (taken.seq, taken.position, taken.times)
         jobs = [job for job in (self._planning, self._rendering) if job is not None and job.done()]
-        return same and not any(job.cancelled() or job.exception() for job in jobs)
+        return same and not self._part.outdated and not any(_failed(job) for job in jobs)
 
     def rehearse(self) -> None:
         """Have the first segment made; what goes wrong shows once the line is spoken."""
@@ -203,6 +204,8 @@ class Performance:
         """A finished synthesis goes to the player, behind what plays."""
         if self._rendering is None or not self._rendering.done():
             return
+        if self._on_air and _failed(self._rendering):
+            return  # what was made before is heard to its end, and only then the line stops or waits
         job, self._rendering = self._rendering, None
         made, before = job.result(), self._heard.last
         utterance = made.utterance
@@ -259,6 +262,11 @@ class Performance:
         future = self._studio.synthesis.submit(_guarded, job)
         future.add_done_callback(lambda _: self._studio.ring())
         return future
+
+
+def _failed(job: Future[Any]) -> bool:
+    """Whether a job that is done has given nothing."""
+    return job.cancelled() or job.exception() is not None
 
 
 def _guarded(job: Callable[[], object]) -> object:

@@ -147,7 +147,8 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
         return Company(lead, Cast(spare, None), None, spare, shelf, default, EspeakFingerprint(config, spare, shelf))
     if lead.weights is None:
         absent = Absent(lead.trouble or lead.why)
-        return Company(lead, Cast(absent, spare if section.fallback else None), None, spare, shelf, default)
+        cast = Cast(absent, spare if section.fallback else None, lead_ready=lambda: False)
+        return Company(lead, cast, None, spare, shelf, default)
     options = F5Options(
         weights=str(lead.weights.folder),
         voices_dir=str(voices_dir(config)),
@@ -162,8 +163,12 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
     deadlines = Deadlines(**section.deadlines.model_dump())
     backoff = Backoff(**section.restart.model_dump())
     remote = RemoteEngine("f5", options.to_dict(), deadlines, backoff=backoff, on_change=on_change)
-    streaming = section.f5.optimisations.streaming
-    cast = Cast(remote, spare if section.fallback else None, streaming=streaming)
+    cast = Cast(
+        remote,
+        spare if section.fallback else None,
+        streaming=section.f5.optimisations.streaming,
+        lead_ready=lambda: remote.status().state is State.READY,
+    )
     fingerprint = F5Fingerprint(config, lead.weights, shelf)
     return Company(lead, cast, remote, spare, shelf, default, fingerprint)
 

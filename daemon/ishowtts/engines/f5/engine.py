@@ -184,7 +184,10 @@ class F5Engine:
         for job, sound in zip(jobs, sounds, strict=True):
             if not np.isfinite(sound).all():
                 said = job.text.removeprefix(job.reference.text)
-                raise SynthesisError(f"the model made no finite sound of {said[:40]!r}; try engine.f5.precision fp32")
+                # Not its words: this comes into the log, which may be private.
+                raise SynthesisError(
+                    f"the model made no finite sound of {len(said)} characters; try engine.f5.precision fp32"
+                )
         return sounds
 
     def _in_pieces(self, segment: Segment, job: Job, cancelled: IsCancelled) -> NDArray[np.float32]:

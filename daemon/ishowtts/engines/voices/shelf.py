@@ -170,7 +170,8 @@ def _version(folder: Path) -> str:
             found = (folder / name).stat()
         except OSError:
             continue
-        parts.append(f"{name} {found.st_size} {found.st_mtime_ns} {found.st_ino}")
+        # The last one nobody can set back: not every copy has a time of its own.
+        parts.append(f"{name} {found.st_size} {found.st_mtime_ns} {found.st_ino} {found.st_ctime_ns}")
     return "; ".join(parts)
 
 
