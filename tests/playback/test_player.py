@@ -152,6 +152,15 @@ def test_close_returns_though_the_device_hangs() -> None:
     assert not player.alive()
 
 
+def test_what_a_closed_player_is_given_has_ended(start: Callable[..., Player], ear: Any) -> None:
+    never_started = Player(ear)
+    waiting = never_started.play(tone(1), RATE_HZ)
+    never_started.close(1)
+    closed = start(ear)
+    closed.close(10)
+    assert waiting.wait(0) == closed.play(tone(1), RATE_HZ).wait(0) == "stopped"
+
+
 def noise(duration_s: float, seed: int) -> Any:
     return np.random.default_rng(seed).integers(-20_000, 20_000, int(RATE_HZ * duration_s)).astype(np.int16)
 

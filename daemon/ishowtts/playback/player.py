@@ -106,6 +106,8 @@ class Player:
         with self._changed:
             self._closing = True
             self._reel.stop()
+            if not self._thread.is_alive():
+                self._reel.end_all("stopped")
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
@@ -122,6 +124,9 @@ class Player:
         """
         clip = Clip(converted(samples, rate_hz, self.rate_hz).astype(np.float32), volume)
         with self._changed:
+            if self._closing:
+                clip.playing.end("stopped")
+                return clip.playing
             if self._reel.idle(self._paused):
                 self._due = time.monotonic()
             clip.playing.overlap_s = self._reel.add(clip, int(seam_s * self.rate_hz)) / self.rate_hz
