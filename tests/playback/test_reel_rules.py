@@ -14,8 +14,8 @@ from ishowtts.playback.reel import Clip, Reel
 
 BLOCK = 24
 HEIGHT = 10_000
-STEP = HEIGHT / (BLOCK - 1) + 1
-"""No fade is steeper than from full level to silence over one block."""
+STEP = HEIGHT / (BLOCK // 2 - 1) + 1
+"""No fade is steeper than from full level to silence over half a block."""
 LEVELS = {None: 1.0, 0: 0.0, 30: 0.25, 100: 1.0}
 
 

@@ -21,6 +21,8 @@ def audio_device(device: str) -> str:
     if device != device.strip() or not device.isprintable():
         # Of control characters, ALSA would read up to a NUL, and play on something else than what is shown.
         raise ValueError("must not begin or end with a blank, nor hold line breaks or other control characters")
+    if device.startswith(("file:", "tee:")):
+        raise ValueError("would write over any file that it names; take wav:PATH")
     if len(device) > _LONGEST_DEVICE:
         raise ValueError(f"must be {_LONGEST_DEVICE} characters at most")
     if (said := device.lower()) != device and said in ("auto", "silent"):

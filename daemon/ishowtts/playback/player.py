@@ -134,7 +134,7 @@ class Player:
         return clip.playing
 
     def stop(self) -> None:
-        """End all that plays and waits now, with a fade of one block; what is played later is heard."""
+        """End all that plays and waits now, with a fade of half a block; what is played later is heard."""
         with self._changed:
             self._reel.stop()
             self._changed.notify()

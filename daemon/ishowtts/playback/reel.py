@@ -180,8 +180,16 @@ class Reel:
         self._end_stopping(ending)
 
     def _fade(self, heard_at: float) -> Samples | None:
-        """The last block of what was stopped, and its end; None when it was not sounding."""
-        block = self._joined(self._cut(self._stopping, heard_at), 0.0) if self._level > 0 else None
+        """The last block of what was stopped, and its end; None when it was not sounding.
+
+        Silence stands in its second half: it has waited behind the device's buffer, and is to come soon.
+        """
+        block = None
+        if self._level > 0:
+            half = self._block // 2
+            sound = np.concatenate(self._cut(self._stopping, heard_at))[:half]
+            block = np.zeros(self._block, np.int16)
+            block[:half] = ramp(np.pad(sound, (0, half - len(sound))), self._level, 0.0)
         self._end_stopping("stopped")
         return block
 
