@@ -13,7 +13,7 @@ from support.waiting import eventually
 
 class Ears:
     def __init__(self) -> None:
-        self.state: dict[str, Any] = {"state": "ready", "queue_depth": 0, "detail": None}
+        self.state: dict[str, Any] = {"state": "ready", "queue_depth": 0, "detail": None, "volume": 80}
         self.told: list[dict[str, Any]] = []
         self.news: list[bool] = []
         self.herald = Herald(self._publish, lambda: dict(self.state), dict, self._on_state, 3600)
@@ -45,7 +45,9 @@ def test_every_change_of_state_is_told_with_when_it_began(ears: Ears) -> None:
     ears.change(detail="the card is away")
     eventually(lambda: len(ears.told) == 3, "the detail")
     assert ears.told[1]["since"] == ears.told[2]["since"]
-    assert ears.news == [True, True, True]
+    ears.change(volume=30)
+    eventually(lambda: len(ears.told) == 4, "the volume")
+    assert ears.news == [True, True, True, False], "the log tells the word and its reason alone"
 
 
 def test_a_depth_that_runs_up_is_told_a_few_times_and_its_last_value_always(ears: Ears) -> None:

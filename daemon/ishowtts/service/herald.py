@@ -23,7 +23,7 @@ class Herald(Rounds):
         publish: takes a retained topic's name and its payload.
         state: composes the state payload, without `since`.
         snapshot: composes the telemetry payload.
-        on_state: told of each new state payload, and whether more than the depth is new in it.
+        on_state: told of each new state payload, and whether its word or its reason is new.
     """
 
     def __init__(
@@ -65,7 +65,8 @@ class Herald(Rounds):
             return rest_s
         if state["state"] != self._said.get("state"):
             self._since = timestamp(time.time())
+        is_news = any(state[name] != self._said.get(name, "") for name in ("state", "detail"))
         self._said, self._said_at = state, time.monotonic()
         self._publish("state", {**state, "since": self._since})
-        self._on_state(state, not deeper)
+        self._on_state(state, is_news)
         return math.inf
