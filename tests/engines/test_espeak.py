@@ -76,7 +76,7 @@ def test_chinese_is_spoken_in_mandarin_and_english_with_a_chinese_name_is_not(sa
 
 
 def test_a_voice_that_espeak_lacks_is_told_at_load() -> None:
-    with pytest.raises(VoiceError, match=r"'klingon9'; `espeak-ng --voices` lists"):
+    with pytest.raises(VoiceError, match=r"'klingon9' .*does not exist.*`espeak-ng --voices` lists"):
         EspeakEngine("klingon9").load(lambda _: None)
 
 
@@ -121,6 +121,22 @@ def test_a_program_that_hangs_is_ended_at_its_deadline(say: Say, monkeypatch: py
     with pytest.raises(SynthesisError, match=r"within 0\.2 s"):
         EspeakEngine().synthesize(say("hello"), never)
     assert psutil.Process().children() == []
+
+
+def test_a_text_arrives_however_late_the_program_is_looked_at(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine the first look can be over before anything was written: the program waited for its text."""
+    monkeypatch.setattr(espeak_module, "_CANCEL_POLL_S", 1e-9)
+    monkeypatch.setattr(espeak_module, "_DEADLINE_S", 5.0)
+    looks = []
+
+    def cancelled() -> bool:
+        looks.append(espeak_module._CANCEL_POLL_S)
+        if len(looks) == 2:  # before the program is started, and after the first look
+            monkeypatch.setattr(espeak_module, "_CANCEL_POLL_S", 0.02)
+        return False
+
+    assert EspeakEngine().synthesize(say("one two three"), cancelled).audio_s > 0.5
+    assert looks[:2] == [1e-9, 1e-9]
 
 
 def test_speed_is_kept_within_what_the_program_takes(say: Say) -> None:

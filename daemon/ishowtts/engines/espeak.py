@@ -64,7 +64,7 @@ class EspeakEngine:
             _, self._rate_hz = _speak("ready", self._voice, 1.0, lambda: False)
         except SynthesisError as error:
             raise VoiceError(
-                f"espeak-ng cannot speak in the voice {self._voice!r}; `espeak-ng --voices` lists what it has"
+                f"espeak-ng cannot speak in the voice {self._voice!r} ({error}); `espeak-ng --voices` lists what it has"
             ) from error
         progress(Progress("load", 1, 1))
 
@@ -152,13 +152,15 @@ def _speak(text: str, voice: str, speed: float, cancelled: IsCancelled) -> tuple
 
 
 def _await_output(process: subprocess.Popen[bytes], text: bytes, cancelled: IsCancelled) -> tuple[bytes, bytes]:
+    assert process.stdin is not None  # noqa: S101  it is a pipe
+    # Not through communicate(): where its time is up before it has written its input, it never does. A segment fits
+    # into the buffer, which communicate() flushes and closes first.
+    process.stdin.write(text)
     deadline = time.monotonic() + _DEADLINE_S
-    unsaid: bytes | None = text
     while True:
         try:
-            return process.communicate(unsaid, timeout=_CANCEL_POLL_S)
+            return process.communicate(timeout=_CANCEL_POLL_S)
         except subprocess.TimeoutExpired:
-            unsaid = None  # communicate() keeps what it was given first, and takes no more
             if cancelled():
                 raise Cancelled from None
             if time.monotonic() > deadline:
