@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from ishowtts import config, service
+from ishowtts import config
 from ishowtts.cli.run import set_up_log
 from ishowtts.config import Config
 from ishowtts.engines import IsCancelled, Progress, ReportProgress, VoiceCard
 from ishowtts.pipeline import Cast
 from ishowtts.playback.choose import Chosen
 from ishowtts.playback.silent import SilentSpeaker
+from ishowtts.service import daemon
 from ishowtts.service.lead import Company, Lead, voices
 from ishowtts.speech import Samples, Segment, Utterance
 
@@ -155,8 +156,8 @@ def main() -> int:
     settings = config.load(arguments.config)
     set_up_log(settings.log.level)
     if arguments.aloud:
-        return service.run(settings, service.Makers(company))
-    return service.run(settings, service.Makers(company, lambda _: Chosen(NotingSpeaker(notes), "it takes notes")))
+        return daemon.run(settings, daemon.Makers(company))
+    return daemon.run(settings, daemon.Makers(company, lambda _: Chosen(NotingSpeaker(notes), "it takes notes")))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from ishowtts import config
 from ishowtts.board.pick import pick
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.errors import EngineError
-from ishowtts.service.house_rules import HouseRules
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -38,6 +37,9 @@ def root_topic(settings: Config) -> str:
 
 def faults_of_files(settings: Config) -> tuple[str, ...]:
     """What is wrong with the files of blocked words and of pronunciations, a sentence for each."""
+    # A command that needs no rules shall not wait for what they import.
+    from ishowtts.service.house_rules import HouseRules
+
     logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the caller tells them, once
     return HouseRules(settings, voices=tuple, language_of=lambda _: None).file_faults
 

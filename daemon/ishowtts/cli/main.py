@@ -6,19 +6,33 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from ishowtts import __version__
-from ishowtts.cli import bench, check, chimes, clocks, devices, doctor, fetch, history, read, run, say, voices
 from ishowtts.config import DEFAULT_PATH
 from ishowtts.errors import ConfigError, IShowError
 
-_COMMANDS = (run, say, read, history, check, doctor, fetch, voices, chimes, devices, clocks, bench)
+_COMMANDS = [
+    "run",
+    "say",
+    "read",
+    "history",
+    "check",
+    "doctor",
+    "fetch",
+    "voices",
+    "chimes",
+    "devices",
+    "clocks",
+    "bench",
+]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
-    arguments = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = parser(words[:1]).parse_args(words)
     try:
         status: int = arguments.command(arguments)
         sys.stdout.flush()
@@ -42,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of every command."""
+def parser(wanted: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of the command that is wanted, without what the others import; of every command, where none is."""
     top = argparse.ArgumentParser(prog="ishowtts", description="Speaks the lines that arrive over MQTT.")
     top.add_argument("--version", action="version", version=f"ishowtts {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND", title="commands")
@@ -55,6 +69,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"the configuration (default: {DEFAULT_PATH})",
     )
-    for module in _COMMANDS:
-        module.add(commands, common)
+    for name in [word for word in wanted if word in _COMMANDS] or _COMMANDS:
+        import_module(f"ishowtts.cli.{name}").add(commands, common)
     return top

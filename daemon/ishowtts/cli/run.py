@@ -7,9 +7,9 @@ import logging
 import os
 import sys
 
-from ishowtts import service
 from ishowtts.cli.common import Commands, read_config
 from ishowtts.errors import FatalError
+from ishowtts.service import daemon
 
 _SYSLOG = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_config(arguments)
     set_up_log(settings.log.level)
     try:
-        return service.run(settings)
+        return daemon.run(settings)
     except FatalError as error:
         logging.getLogger("ishowtts").critical("%s", error)
         return 1

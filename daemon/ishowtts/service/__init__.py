@@ -1,5 +1,4 @@
-"""The composition root: starts every part in order, and stops them in reverse."""
+"""The composition root: `daemon` starts every part in order, and stops them in reverse.
 
-from ishowtts.service.daemon import Makers, run
-
-__all__ = ["Makers", "run"]
+Its face brings nothing along: commands that need one small part of it would wait for all of it.
+"""
