@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGE = "ishowtts"
 LAYERS = (
     ("errors", "speech"),
-    ("config", "inbox", "text", "seams", "board", "systemd"),
+    ("config", "inbox", "text", "samples", "seams", "board", "systemd"),
     ("engines", "playback", "telemetry", "mqtt", "policies", "archive"),
     ("pipeline",),
     ("service", "bench"),

@@ -18,9 +18,10 @@ from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
 from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
 from ishowtts.pipeline import Cast, Conductor
-from ishowtts.playback.finish import Finish, converted
+from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.playback.wavfile import WavSpeaker
+from ishowtts.samples import converted
 from ishowtts.speech import Arrival, Line, Priority, Report, Samples, Segment, Utterance
 from support.house import House
 from support.waiting import eventually

@@ -18,6 +18,7 @@ import numpy as np
 
 from ishowtts.archive.folder import Folder, Kind
 from ishowtts.archive.writer import ArchiveWriter
+from ishowtts.samples import converted, whole
 from ishowtts.seams import cross_fade
 from ishowtts.speech import Line, Samples, Utterance, timestamp
 
@@ -128,7 +129,8 @@ class _Tape:
             return
         with self._failing():
             rate_hz = self._open(utterance.rate_hz)
-            samples = _at_rate(utterance, rate_hz)
+            # The spare voice need not have the lead's rate.
+            samples = whole(converted(utterance.samples, utterance.rate_hz, rate_hz))
             if self._held is not None:
                 before, samples = _seam(self._held, samples, round(overlap_s * rate_hz))
                 self._write(before)
@@ -156,7 +158,7 @@ class _Tape:
         self._failed, self._held = True, None
         try:
             self._close()
-        except Exception as worse:
+        except (OSError, RuntimeError) as worse:  # of the disk, or of libsndfile
             error = error or worse
         if error is None:
             self._folder.discard(self._stem)
@@ -230,19 +232,10 @@ def _after(stem: str) -> str:
     return f"{begin}-{int(number) + 1:04d}"
 
 
-def _at_rate(utterance: Utterance, rate_hz: int) -> Samples:
-    """The samples at the recording's rate: the spare voice need not have the lead's."""
-    if utterance.rate_hz == rate_hz:
-        return utterance.samples
-    import soxr
-
-    return np.asarray(soxr.resample(utterance.samples, utterance.rate_hz, rate_hz), dtype=np.int16)
-
-
 def _seam(before: Samples, after: Samples, overlap: int) -> tuple[Samples, Samples]:
     """The end of one segment with the beginning of the next mixed into it, and the rest of that one."""
     overlap = min(overlap, len(before), len(after))
     if overlap <= 0:
         return before, after
     mixed = cross_fade(before[-overlap:].astype(np.float32), after[:overlap].astype(np.float32))
-    return np.concatenate([before[:-overlap], np.rint(mixed).astype(np.int16)]), after[overlap:]
+    return np.concatenate([before[:-overlap], whole(mixed)]), after[overlap:]

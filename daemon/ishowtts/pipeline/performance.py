@@ -20,10 +20,10 @@ from ishowtts.inbox import Taken
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.rules import Rules
 from ishowtts.pipeline.tally import Tally
-from ishowtts.playback.finish import Finish, converted
-from ishowtts.playback.limiter import Sound
+from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.playback.reel import Playing
+from ishowtts.samples import Sound, converted
 from ishowtts.speech import Report, Samples, Segment, Utterance
 
 log = logging.getLogger(__name__)

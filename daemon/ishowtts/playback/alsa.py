@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ishowtts.errors import SpeakerError
 from ishowtts.playback import cards
 from ishowtts.playback.converter import Converter
 from ishowtts.playback.libasound import Pcm
+from ishowtts.samples import whole
 from ishowtts.speech import Samples
 
 _PERIODS = 3
@@ -58,12 +58,12 @@ class AlsaSpeaker:
 
     def write(self, block: Samples) -> None:
         """Write one block; after an underrun the device is made ready again, and gets what it did not take."""
-        self._put(block if self._converter is None else _whole(self._converter.convert(block.astype(np.float32))))
+        self._put(block if self._converter is None else whole(self._converter.convert(block.astype(np.float32))))
 
     def flush(self) -> None:
         """Have the converter give what it holds."""
         if self._converter is not None and self._converter.held_s:
-            self._put(_whole(self._converter.flush()))
+            self._put(whole(self._converter.flush()))
 
     def delay_s(self) -> float:
         """What stands in the converter, in the device's buffer and, where it tells, behind that, in seconds.
@@ -167,7 +167,3 @@ class AlsaSpeaker:
         if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
             return f"the sound device {self.name} is not there; see `ishowtts devices`"
         return f"the sound device {self.name} cannot be opened: {error.strerror}; see `ishowtts devices`"
-
-
-def _whole(samples: NDArray[np.float32]) -> Samples:
-    return np.clip(np.rint(samples), -32768, 32767).astype(np.int16)

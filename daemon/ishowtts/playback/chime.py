@@ -18,6 +18,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ishowtts.errors import OperatorFileError
+from ishowtts.samples import whole
 from ishowtts.speech import Samples
 
 log = logging.getLogger(__name__)
@@ -261,4 +262,4 @@ def _decoded(path: Path, sound: soundfile.SoundFile) -> Sound:
         raise OperatorFileError(f"{path}: is longer than {MOST_S:g} s; cut it")
     if not len(mono) or not np.isfinite(mono).all():
         raise OperatorFileError(f"{path}: holds no sound; put another one in its place")
-    return np.clip(np.rint(mono * 32768), -32768, 32767).astype(np.int16), rate_hz
+    return whole(mono * 32768), rate_hz

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 
 import numpy as np
-import soxr
 
 from ishowtts.playback import loudness
-from ishowtts.playback.limiter import Sound, limited
+from ishowtts.playback.limiter import limited
 from ishowtts.playback.loudness import Speaking, VoiceLevels, block_levels
+from ishowtts.samples import Sound, converted
 from ishowtts.speech import Samples, Utterance
 
 
@@ -71,11 +71,3 @@ class Finish:
             return loud, False
         sound = limited(loud, rate_hz, self._peak_dbtp)
         return sound, sound is not loud
-
-
-def converted(samples: Samples | Sound, rate_hz: int, to_hz: int) -> Samples | Sound:
-    """[n] at another rate (soxr, high quality); the very samples where it is the same."""
-    if rate_hz == to_hz:
-        return samples
-    sound: Sound = soxr.resample(samples.astype(np.float32), rate_hz, to_hz).astype(np.float32)
-    return sound

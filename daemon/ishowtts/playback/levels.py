@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ishowtts.samples import whole
 from ishowtts.speech import Samples
 
 RANGE_DB = 50.0
@@ -40,4 +41,4 @@ def ramp(block: NDArray[np.float32], start: float, end: float) -> Samples:
         scaled = block if start == 1.0 else block * np.float32(start)
     else:
         scaled = block * np.linspace(start, end, len(block), endpoint=True, dtype=np.float32)
-    return np.clip(np.rint(scaled), -32768, 32767).astype(np.int16)
+    return whole(scaled)

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-Sound = NDArray[np.float32]
+from ishowtts.samples import Sound
 
 LOOK_AHEAD_S = 0.005
 RELEASE_DB_PER_S = 60.0

@@ -12,10 +12,9 @@ import numpy as np
 
 from ishowtts.errors import SpeakerError
 from ishowtts.playback import Speaker, levels
-from ishowtts.playback.finish import converted
-from ishowtts.playback.limiter import Sound
 from ishowtts.playback.outlet import Habits, Outlet, plain
 from ishowtts.playback.reel import Clip, Ending, Playing, Reel
+from ishowtts.samples import Sound, converted
 from ishowtts.speech import Samples
 
 log = logging.getLogger(__name__)
