@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from ishowtts.errors import OperatorFileError
 from ishowtts.playback import chime
-from ishowtts.playback.chime import Chimes, ring
+from ishowtts.playback.chime import Chimes
+from ishowtts.playback.tone import ring
 
 RATE_HZ = 44_100
 

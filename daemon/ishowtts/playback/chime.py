@@ -1,4 +1,4 @@
-"""The chime before a line: ours, computed, or a sound file of the operator's from one folder."""
+"""The chimes by name: sound files of the operator's from one folder, and ours."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
 from ishowtts.errors import OperatorFileError
+from ishowtts.playback.tone import ring
 from ishowtts.samples import whole
 from ishowtts.speech import Samples
 
@@ -33,41 +33,8 @@ _LEAST_HZ, _MOST_HZ = 8_000, 192_000
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 _KEPT = 8  # sounds in memory, at most 4 MB each
 
-_LENGTH_S = 0.7
-_PEAK = 10 ** (-6 / 20)
-_NOTES = ((0.0, 659.26, 0.13), (0.2, 523.25, 0.17))  # begins at (s), E5 and C5 (Hz), decays in (s)
-_PARTIALS = ((1.0, 1.0, 1.0), (2.0, 0.35, 0.6), (3.01, 0.16, 0.4), (4.2, 0.08, 0.25))  # ratio, level, of the decay
-_ATTACK_S, _RELEASE_S = 0.004, 0.08
-
 Sound = tuple[Samples, int]
 """Samples, and their rate in Hz."""
-
-
-def ring(rate_hz: int) -> Samples:
-    """Two notes of a struck bell, 0.7 s, with a peak of -6 dBFS; the first and the last sample are silence.
-
-    Args:
-        rate_hz: 8,000 or more.
-    """
-    samples = np.zeros(round(_LENGTH_S * rate_hz))
-    for start_s, pitch_hz, decay_s in _NOTES:
-        first = round(start_s * rate_hz)
-        samples[first:] += _struck(len(samples) - first, rate_hz, pitch_hz, decay_s)
-    fading = round(_RELEASE_S * rate_hz)
-    samples[-fading:] *= 0.5 + 0.5 * np.cos(np.linspace(0, np.pi, fading))
-    loudest = float(np.abs(samples).max())
-    return np.rint(samples * (_PEAK * 32767 / loudest)).astype(np.int16)
-
-
-def _struck(count: int, rate_hz: int, pitch_hz: float, decay_s: float) -> NDArray[np.float64]:
-    """One note: the higher a partial, the sooner it is gone."""
-    time_s = np.arange(count) / rate_hz
-    note = np.zeros(count)
-    for ratio, level, lasts in _PARTIALS:
-        if pitch_hz * ratio < 0.45 * rate_hz:
-            note += level * np.exp(-time_s / (decay_s * lasts)) * np.sin(2 * np.pi * pitch_hz * ratio * time_s)
-    attack = 0.5 - 0.5 * np.cos(np.pi * np.minimum(time_s / _ATTACK_S, 1))
-    return np.asarray(note * attack)
 
 
 class Chimes:
