@@ -13,7 +13,7 @@ import torch
 from ishowtts.bench.fidelity import deviation, distance
 from ishowtts.bench.original import Original
 from ishowtts.bench.setting import Setting
-from ishowtts.engines.f5 import dit, kernels, policy, schedule, text_encoder, tokens
+from ishowtts.engines.f5 import attention, dit, policy, schedule, text_encoder, tokens
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.options import Optimisations
 from ishowtts.seams import Sound
@@ -153,8 +153,8 @@ def _canaries(ours: F5Engine, right: Sound) -> Iterator[Row]:
 def _text_at_bucket_length() -> Iterator[None]:
     encode = text_encoder.encode
 
-    def at_bucket(weights: text_encoder.TextEncoder, ids: torch.Tensor, _frames: int, drop: bool) -> torch.Tensor:
-        return encode(weights, ids, policy.BUCKETS[-1], drop)
+    def at_bucket(weights: text_encoder.TextEncoder, ids: torch.Tensor, _frames: int) -> torch.Tensor:
+        return encode(weights, ids, policy.BUCKETS[-1])
 
     with patch.object(text_encoder, "encode", at_bucket):
         yield
@@ -164,19 +164,20 @@ def _text_at_bucket_length() -> Iterator[None]:
 def _one_key_not_masked() -> Iterator[None]:
     """For engines that are loaded inside: each padded line looks at one frame behind its end."""
 
-    def leaking(attend: kernels.Attention) -> kernels.Attention:
-        def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: kernels.Lengths | None) -> torch.Tensor:
+    def leaking(attend: attention.Attention) -> attention.Attention:
+        def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: attention.Lengths | None) -> torch.Tensor:
             if lengths is None:
                 return attend(q, k, v, None)
-            frames = tuple(count + 1 for count in lengths.frames)
-            keep = lengths.keep.clone()
-            for i, count in enumerate(lengths.frames):
-                keep[i, count] = True
-            return attend(q, k, v, kernels.Lengths(frames, keep))
+            frames = None if lengths.frames is None else tuple(count + 1 for count in lengths.frames)
+            positions = torch.arange(lengths.keep.shape[1], device=q.device)
+            counts = lengths.counts + 1
+            keep = positions < counts.unsqueeze(1)
+            return attend(q, k, v, attention.Lengths(frames, keep, counts, lengths.starts))
 
         return run
 
-    with patch.dict(kernels.ATTENTIONS, {name: leaking(attend) for name, attend in kernels.ATTENTIONS.items()}):
+    leaks = {name: leaking(attend) for name, attend in attention.ATTENTIONS.items()}
+    with patch.dict(attention.ATTENTIONS, leaks):
         yield
 
 

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from ishowtts.config.audio import Audio
 from ishowtts.config.policies import Policies
@@ -66,18 +66,29 @@ class Mqtt(_Section):
 
 
 class Optimisations(_Section):
-    """Switches of the F5 engine; `docs/f5.md` says what each is worth. `exact_padding: null`: where it pays."""
+    """Switches of the F5 engine; `docs/f5.md` says what each is worth. `null`: where it pays."""
 
     folds: bool = True
     text_once: bool = True
     reference_cache: bool = True
     exact_padding: bool | None = None
+    graphs: bool | None = None
+    fused_kernels: bool = True
     cpu_kernels: bool = True
     streaming: bool = True
     short_text: bool = True
     int8: bool = False
+    fp8: bool = False
     guidance_skip: Literal[False, "plain", "reuse"] = False
     nfe_policy: bool = False
+    compile: Literal[False, "max-autotune"] = False
+    tensorrt_vocoder: bool = False
+
+    @model_validator(mode="after")
+    def _one_kind_of_product(self) -> Optimisations:
+        if self.int8 and self.fp8:
+            raise ValueError("int8 and fp8 are two kinds of the same product; set one of them to false")
+        return self
 
 
 class F5(_Section):

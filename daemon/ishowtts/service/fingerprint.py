@@ -48,7 +48,7 @@ class F5Fingerprint:
             "precision": f5.precision,
             "device": f5.device,
             # All others change no sound that could be heard: docs/f5.md.
-            **switches.model_dump(include={"short_text", "int8", "guidance_skip", "nfe_policy"}),
+            **switches.model_dump(include={"short_text", "int8", "fp8", "guidance_skip", "nfe_policy"}),
         }
         self._told = False
 

@@ -81,8 +81,8 @@ def test_options_cross_as_json_and_unknown_ones_are_named() -> None:
     assert F5Options.from_dict(json.loads(json.dumps(options.to_dict()))) == options
     with pytest.raises(EngineError, match="no option 'nfe'"):
         F5Options.from_dict({"weights": "/weights", "nfe": 9})
-    with pytest.raises(EngineError, match="no optimisation 'graphs'"):
-        F5Options.from_dict({"weights": "/weights", "optimisations": {"graphs": True}})
+    with pytest.raises(EngineError, match="no optimisation 'turbo'"):
+        F5Options.from_dict({"weights": "/weights", "optimisations": {"turbo": True}})
 
 
 def test_an_engine_that_is_not_loaded_says_so(checkpoint: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ import torch
 from ishowtts.bench.fidelity import distance
 from ishowtts.bench.original import Original
 from ishowtts.bench.parity import TOLERANCE
-from ishowtts.engines.f5 import assembly, dit, policy, tuning
+from ishowtts.engines.f5 import assembly, dit, kit, policy, sampler
 from ishowtts.engines.f5.architecture import Dit
+from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.sampler import integrate
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.speech import Segment
@@ -92,26 +93,42 @@ def test_skipped_guidance_sounds_the_same_padded_and_not(make_engine: Make, skip
     assert distance(padded.render(one, never), exact.render(one, never)) <= TOLERANCE
 
 
-def test_what_guides_a_skipped_step_is_what_was_asked_for() -> None:
+def test_what_guides_a_skipped_step_is_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a flow that is 3 guided by text and voice and 1 without, Euler's sum is known."""
-    times = torch.tensor([0.0, 0.1, 0.3, 1.0])
-    asked: list[bool] = []
+    steps = torch.tensor([0.1, 0.2, 0.7])
+    asked: list[int] = []
 
-    def velocity(i: int, y: torch.Tensor, guided: bool) -> torch.Tensor:
-        asked.append(guided)
-        with_, without = torch.full_like(y, 3.0 + i), torch.full_like(y, 1.0)
-        return torch.cat((with_, without)) if guided else with_
+    class Given:
+        lengths = None
+
+        def branches(self, count: int) -> int:
+            return count
+
+    def velocity(_: object, y: torch.Tensor, branches: int, at: float) -> torch.Tensor:
+        asked.append(branches)
+        with_, without = torch.full_like(y, 3.0 + at), torch.full_like(y, 1.0)
+        return torch.cat((with_, without)) if branches == 2 else with_
+
+    monkeypatch.setattr(dit, "velocity", velocity)
+    model: Any = SimpleNamespace(elementwise=EagerElementwise())
 
     def run(*plan: Guidance) -> float:
         asked.clear()
-        y = integrate(torch.zeros(1, 1, 1), times, plan, velocity, cfg_strength=2.0, cancelled=never)
+        y, difference = sampler.new_state([torch.zeros(1, 1)], 1)
+        given: Any = Given()
+
+        def advance(i: int, guidance: Guidance) -> None:
+            at: Any = float(i)
+            sampler.step(model, sampler.Stage(y, difference, given, at, steps[i]), guidance, 2.0)
+
+        sampler.integrate(plan, advance, never)
         return float(y)
 
     full, reuse, none = Guidance.FULL, Guidance.REUSE, Guidance.NONE
     assert run(full, full, full) == pytest.approx(0.1 * 7 + 0.2 * 10 + 0.7 * 13)
     assert run(full, reuse, full) == pytest.approx(0.1 * 7 + 0.2 * (4 + 2 * 2) + 0.7 * 13)
     assert run(none, none, full) == pytest.approx(0.1 * 3 + 0.2 * 4 + 0.7 * 13)
-    assert asked == [False, False, True]
+    assert asked == [1, 1, 2]
 
 
 @pytest.mark.parametrize("amplitude", [1.0, 1e-3])
@@ -123,7 +140,7 @@ def test_a_block_is_upstreams_also_where_the_sound_is_faint(upstream: Original, 
     x = torch.randn(2, 50, 128, generator=torch.Generator().manual_seed(0)) * amplitude
     with torch.inference_mode():
         ours = assembly.assemble_dit(
-            transformer.state_dict(), description, cpu, torch.float32, tuning.UNTUNED, merge_qkv=True
+            transformer.state_dict(), description, cpu, torch.float32, kit.PLAIN, merge_qkv=True
         )
         block = transformer.transformer_blocks[1]
         time = transformer.time_embed(torch.tensor([0.3]))
@@ -131,7 +148,11 @@ def test_a_block_is_upstreams_also_where_the_sound_is_faint(upstream: Original, 
         table[[1, 4]] += 1
         given = dit.Condition(x, x, dit.rotary_angles(50, cpu), None)
         theirs = block(x, time.repeat(2, 1), rope=transformer.rotary_embed.forward_from_seq_len(50))
-        found = dit._block(ours, ours.blocks[1], x, table.unbind(), given)
+        shift, scale, gate, shift_ff, scale_ff, gate_ff = table.unbind()
+        between, mine = ours.elementwise, ours.blocks[1]
+        attended = dit._attend(ours, mine, between.norm(x, scale, shift), given)
+        middle, z = between.gate_norm(x, gate, attended, scale_ff, shift_ff)
+        found, _ = between.gate_norm(middle, gate_ff, mine.down(mine.up(z)), scale, shift)
     assert (found - theirs).abs().max() <= 1e-5 * theirs.abs().max()
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from ishowtts.engines.f5.architecture import MELS
 from ishowtts.engines.f5.architecture import Dit as Description
 from ishowtts.engines.f5.dit import Block, Dit
-from ishowtts.engines.f5.kernels import ATTENTIONS, CONVS, LINEARS, Conv, Linear, Side
+from ishowtts.engines.f5.kernels import Conv, Linear, Side
+from ishowtts.engines.f5.kit import ATTENTIONS, CONVS, ELEMENTWISE, LINEARS, Choice
 from ishowtts.engines.f5.text_encoder import TextBlock, TextEncoder
-from ishowtts.engines.f5.tuning import Choice
 
 
 def assemble_dit(
@@ -64,6 +64,7 @@ def assemble_dit(
         blocks=tuple(block(i) for i in range(description.depth)),
         to_mel=pair("proj_out"),
         attention=ATTENTIONS[kernels.attention],
+        elementwise=ELEMENTWISE[kernels.elementwise](),
         heads=description.heads,
         dtype=dtype,
     )

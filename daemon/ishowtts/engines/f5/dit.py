@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ishowtts.engines.f5.kernels import Attention, Conv, Lengths, Linear
+from ishowtts.engines.f5.attention import Attention, Lengths
+from ishowtts.engines.f5.elementwise import Elementwise
+from ishowtts.engines.f5.kernels import Conv, Linear
 
 _HEAD = 64
-_EPS = 1e-6
+_USUAL_FRAMES = 2048
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Dit:
     blocks: tuple[Block, ...]
     to_mel: tuple[Tensor, Tensor]
     attention: Attention
+    elementwise: Elementwise
     heads: int
     dtype: torch.dtype
 
@@ -74,7 +78,7 @@ class Condition:
     Attributes:
         rows: [2B, N, D]: voice, text and bias through the input projection; zero where padded.
         first_conv: [2B, N, D]: those rows through the first positional convolution, with its bias.
-        angles: rotary angles (RoFormer) as unit complex numbers, [N, 32], fp32.
+        angles: cosines and sines of the rotary angles (RoFormer), fp32 [N, 32, 2].
         lengths: of each branch; `None` where nothing is padded.
     """
 
@@ -87,7 +91,7 @@ class Condition:
         """The first `count` branches alone."""
         if count == len(self.rows):
             return self
-        lengths = self.lengths and Lengths(self.lengths.frames[:count], self.lengths.keep[:count])
+        lengths = self.lengths and self.lengths.first(count)
         return Condition(self.rows[:count], self.first_conv[:count], self.angles, lengths)
 
 
@@ -107,31 +111,42 @@ def condition(dit: Dit, voices: Sequence[Tensor], texts: Sequence[tuple[Tensor, 
         for branch, text in ((i, said), (len(frames) + i, unsaid)):
             rows[branch, : len(text)] += F.linear(text, dit.from_text)
             rows[branch, :count] += dit.bias
-    lengths = None
-    if any(count < padded for count in frames):
-        counts = (*frames, *frames)
-        positions = torch.arange(padded, device=rows.device)
-        keep = positions < torch.tensor(counts, device=rows.device).unsqueeze(1)
-        lengths = Lengths(counts, keep)
+    padding = any(count < padded for count in frames)
+    lengths = Lengths.of((*frames, *frames), padded, rows.device) if padding else None
     rows = rows.to(dit.dtype)
     conv, bias = dit.convs[0]
     return Condition(rows, conv(rows, bias), rotary_angles(padded, rows.device), lengths)
 
 
 def velocity(dit: Dit, y: Tensor, given: Condition, at: Modulation) -> Tensor:
-    """The flow at `y`: fp32 [B, N, 100] to fp32 [G, N, 100], where G is the number of branches of `given`."""
-    x = _embed(dit, y.to(dit.dtype), given)
-    for block, modulation in zip(dit.blocks, at.blocks.unbind(), strict=True):
-        x = _block(dit, block, x, modulation.unbind(), given)
+    """The flow at `y`: fp32 [B, N, 100] to [G, N, 100], where G is the number of branches of `given`.
+
+    Behind the end of a line `y` must be zero; what comes out there means nothing.
+    """
+    between = dit.elementwise
     scale, shift = at.final.unbind()
-    return F.linear(F.layer_norm(x, x.shape[-1:], scale, shift, _EPS), *dit.to_mel).float()
+    blocks = [modulation.unbind() for modulation in at.blocks.unbind()]
+    # What the norm behind each block's end is: that of the next block, at last the final one.
+    following = [(scale_, shift_) for shift_, scale_, *_ in blocks[1:]] + [(scale, shift)]
+    x = _embed(dit, y.to(dit.dtype), given)
+    z = between.norm(x, blocks[0][1], blocks[0][0])
+    for block, (_, _, gate, shift_ff, scale_ff, gate_ff), norm in zip(dit.blocks, blocks, following, strict=True):
+        x, z = between.gate_norm(x, gate, _attend(dit, block, z, given), scale_ff, shift_ff)
+        x, z = between.gate_norm(x, gate_ff, block.down(block.up(z)), *norm)
+    return F.linear(z, *dit.to_mel)
 
 
 def rotary_angles(frames: int, device: torch.device) -> Tensor:
-    """cos + i sin of the positions' angles, complex64 [frames, 32]."""
+    """Cosines and sines of the positions' angles, fp32 [frames, 32, 2]; not to be written to."""
+    return _angles(max(_USUAL_FRAMES, 2 ** (frames - 1).bit_length()), device)[:frames]
+
+
+@lru_cache(2)
+def _angles(frames: int, device: torch.device) -> Tensor:
+    # On the processor, as upstream: a GPU's powers differ in the last bit, and a thousand frames on that is an angle.
     frequencies = 1.0 / (10_000.0 ** (torch.arange(0, _HEAD, 2).float() / _HEAD))
-    angles = torch.outer(torch.arange(frames).float(), frequencies).to(device)
-    return torch.polar(torch.ones_like(angles), angles)
+    angles = torch.outer(torch.arange(frames).float(), frequencies)
+    return torch.stack((angles.cos(), angles.sin()), dim=-1).to(device)
 
 
 def _embed(dit: Dit, y: Tensor, given: Condition) -> Tensor:
@@ -140,29 +155,14 @@ def _embed(dit: Dit, y: Tensor, given: Condition) -> Tensor:
     A convolution is linear: both branches share that of the noisy mel, and that of the rest was done once.
     """
     noisy = F.linear(y, dit.from_mel)
-    times = len(given.rows) // len(noisy)
-    if given.lengths is not None:
-        noisy = torch.where(given.lengths.keep[: len(noisy), :, None], noisy, 0.0)
+    keep = None if given.lengths is None else given.lengths.keep
     first, (second, bias) = dit.convs[0][0], dit.convs[1]
-    x = F.mish(first(noisy).repeat(times, 1, 1) + given.first_conv)
-    if given.lengths is not None:
-        x = torch.where(given.lengths.keep[..., None], x, 0.0)
-    return F.mish(second(x, bias)) + noisy.repeat(times, 1, 1) + given.rows
+    x = dit.elementwise.first_embedding(first(noisy), given.first_conv, keep)
+    return dit.elementwise.second_embedding(second(x, bias), noisy, given.rows)
 
 
-def _block(dit: Dit, block: Block, x: Tensor, at: tuple[Tensor, ...], given: Condition) -> Tensor:
-    """[G, N, D] to the same. AdaLN's scale and shift are the affine part of the norm."""
-    shift, scale, gate, shift_ff, scale_ff, gate_ff = at
-    qkv = block.qkv(F.layer_norm(x, x.shape[-1:], scale, shift, _EPS))
-    q, k, v = _heads(qkv.view(*qkv.shape[:2], 3, dit.heads, _HEAD), given.angles)
-    x = torch.addcmul(x, gate, block.out(dit.attention(q, k, v, given.lengths)))
-    return torch.addcmul(x, gate_ff, block.down(block.up(F.layer_norm(x, x.shape[-1:], scale_ff, shift_ff, _EPS))))
-
-
-def _heads(qkv: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """[G, N, 3, H, 64] to turned queries, turned keys, values: [G, H, N, 64] each. fp32 is turned in place."""
-    qk = qkv[:, :, :2]
-    pairs = torch.view_as_complex(qk.float().view(*qk.shape[:-1], _HEAD // 2, 2))
-    turned = torch.view_as_real(pairs.mul_(angles[:, None, None, :])).flatten(-2).to(qkv.dtype)
-    q, k = turned.permute(2, 0, 3, 1, 4).unbind()
-    return q, k, qkv[:, :, 2].transpose(1, 2)
+def _attend(dit: Dit, block: Block, z: Tensor, given: Condition) -> Tensor:
+    """[G, N, D] to the same."""
+    qkv = block.qkv(z)
+    q, k, v = dit.elementwise.rotate(qkv.view(*qkv.shape[:2], 3, dit.heads, _HEAD), given.angles)
+    return block.out(dit.attention(q, k, v, given.lengths))

@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 _WARM_TEXT = "This is how I sound when I am warm."
 _WARM_SPEECH_S = (1.0, 3.0)
+_WORTH = 0.9  # of the time of one after the other: what batches must stay under
 _SMALLEST_BYTES = 16  # the smallest segment that a text without memory is cut into
 
 
@@ -50,6 +51,7 @@ class F5Engine:
         self._model: Model | None = None
         self._device = torch.device("cpu")
         self._cost: float | None = None
+        self._batch_s = 0.0
 
     @property
     def name(self) -> str:
@@ -98,28 +100,36 @@ class F5Engine:
         )
 
     def warm(self, progress: ReportProgress) -> None:
-        """Speak to nobody, along the path that lines take, once in every length that runs have.
+        """Speak to nobody, along the path that lines take, and record the lengths that most lines have.
 
         Raises:
             EngineError: that fails; the sentence says what to mend.
         """
         voice = self._reference(self._find(None))
-        lengths = [bucket for bucket in self._buckets() if bucket > voice.frames + 1] or [
-            voice.frames + round(speech_s * policy.FRAMES_PER_S) for speech_s in _WARM_SPEECH_S
-        ]
-        progress(Progress("warm", 0, len(lengths)))
-        for i, frames in enumerate(lengths):
-            started = time.monotonic()
-            job = Job(voice, voice.text + _WARM_TEXT, frames, self._options.nfe_step, seed=0)
-            with _as_engine_error("speak its first words"), torch.inference_mode():
-                sound = self._loaded().render([job], lambda: False)[0]
-            if not bool(torch.isfinite(sound).all()):
-                raise EngineError(
-                    "the model makes no finite sound; fetch the weights again, or set engine.f5.precision to fp32"
-                )
-            # The last and longest is the one that counts: by then the path is warm.
-            self._cost = (time.monotonic() - started) / (frames / policy.FRAMES_PER_S)
-            progress(Progress("warm", i + 1, len(lengths)))
+        usual, later = policy.usual(voice.frames, self._buckets())
+        jobs = [self._warm_job(voice, speech_s) for speech_s in _WARM_SPEECH_S]
+        count = len(usual) + len(jobs)
+        progress(Progress("warm", 0, count))
+        with _as_engine_error("speak its first words"), torch.inference_mode():
+            for i, frames in enumerate(usual):
+                self._loaded().record(frames)
+                progress(Progress("warm", i + 1, count))
+            for i, job in enumerate(jobs, len(usual)):
+                # The last and longest is the one that counts: by then the path is warm.
+                self._cost = self._time_s([job]) / (job.frames / policy.FRAMES_PER_S)
+                progress(Progress("warm", i + 1, count))
+            if self._device.type == "cuda":
+                self._batch_s = policy.WINDOW_S if self._batches_pay(jobs[0]) else 0.0
+            self._loaded().record_later(later)
+
+    def idle(self) -> bool:
+        """Record one more length, where there is one; whether there may be more."""
+        try:
+            with torch.inference_mode():
+                return self._loaded().idle()
+        except RuntimeError as error:
+            _log.warning("what was to be recorded in idle time failed: %s", first_line(error))
+            return False
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         """Speak one segment: S16 mono at 24 kHz, clipped where it is too loud.
@@ -158,20 +168,48 @@ class F5Engine:
         switches = self._options.optimisations
         cfg_strength = self._options.cfg_strength
         odd = fast.unsupported(loaded.model, loaded.vocoder)
+        if switches.tensorrt_vocoder:
+            _log.warning("there is no TensorRT vocoder in this version: Vocos runs in PyTorch (docs/performance.md)")
         if odd is None and switches.need_fast_model:
+            graphs = self._device.type == "cuda" if switches.graphs is None else switches.graphs
             return fast.FastModel(
-                loaded, self._device, dtype, switches, cfg_strength=cfg_strength, buckets=self._buckets()
-            )
+                loaded, self._device, dtype, switches,
+                cfg_strength=cfg_strength, buckets=self._buckets(), graphs=graphs,
+            )  # fmt: skip
         if odd is not None:
             _log.warning("upstream's modules run, slower: the fast model does not know %s of these weights", odd)
         from ishowtts.engines.f5.stock import StockModel
 
-        return StockModel(loaded, self._device, dtype, cfg_strength)
+        return StockModel(loaded, self._device, dtype, cfg_strength, switches.compile or None)
 
     def _buckets(self) -> tuple[int, ...]:
         """Lengths that runs are padded to: none where every run has its own, as is fastest on CPUs."""
         wanted = self._options.optimisations.exact_padding
         return policy.BUCKETS if (self._device.type == "cuda" if wanted is None else wanted) else ()
+
+    def _warm_job(self, voice: Reference, speech_s: float) -> Job:
+        frames = voice.frames + round(speech_s * policy.FRAMES_PER_S)
+        return Job(voice, voice.text + _WARM_TEXT, frames, self._options.nfe_step, seed=0)
+
+    def _time_s(self, jobs: Sequence[Job]) -> float:
+        """How long a run takes. Raises EngineError where it makes no sound."""
+        started = time.monotonic()
+        sounds = self._loaded().render(jobs, lambda: False)
+        if not all(bool(torch.isfinite(sound).all()) for sound in sounds):
+            raise EngineError(
+                "the model makes no finite sound; fetch the weights again, or set engine.f5.precision to fp32"
+            )
+        return time.monotonic() - started
+
+    def _batches_pay(self, job: Job) -> bool:
+        """Whether two short lines in one run take clearly less time than one after the other."""
+        frames = policy.bucket(job.frames, self._buckets())
+        if frames is not None:
+            for lines in (1, 2):
+                self._loaded().record(frames, lines)
+        alone_s, together_s = (min(self._time_s(jobs) for _ in range(2)) for jobs in ([job], [job, job]))
+        _log.info("two lines in one run take %.2f times as long as one", together_s / alone_s)
+        return together_s < 2 * _WORTH * alone_s
 
     def _loaded(self) -> Model:
         if self._model is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -15,15 +16,20 @@ from ishowtts.engines.f5.adaln import Modulator
 from ishowtts.engines.f5.architecture import MELS, Model, Vocoder
 from ishowtts.engines.f5.assembly import assemble_dit, assemble_text_encoder
 from ishowtts.engines.f5.checkpoint import Checkpoint
+from ishowtts.engines.f5.dit import Condition
 from ishowtts.engines.f5.job import Job
+from ishowtts.engines.f5.kit import PLAIN, Choice
 from ishowtts.engines.f5.options import Optimisations
-from ishowtts.engines.f5.sampler import integrate
+from ishowtts.engines.f5.sampler import Stage, integrate, new_state, step
+from ishowtts.engines.f5.schedule import Guidance
+from ishowtts.engines.f5.stages import Recorder, Shape, Stages
 from ishowtts.engines.f5.tokens import Tokenizer
 from ishowtts.engines.f5.vocoder import FastVocoder
 
 _log = logging.getLogger(__name__)
 
 _LEAST_GUIDANCE = 1e-5  # under it upstream evaluates one branch only
+_PLANNED = (7, 32)  # between them these plans hold every kind of guidance that a line can meet
 
 
 def unsupported(model: Model, vocoder: Vocoder) -> str | None:
@@ -42,12 +48,22 @@ def unsupported(model: Model, vocoder: Vocoder) -> str | None:
     return next((name for name, present in odd.items() if present), None)
 
 
+def make_recorder(device: torch.device) -> Recorder | None:
+    """What records runs on this device; `None`: it cannot."""
+    if device.type != "cuda":
+        return None
+    from ishowtts.engines.f5.cuda.graphs import GraphRecorder
+
+    return GraphRecorder()
+
+
 class FastModel:
     """Renders one segment, or several as one padded batch: each sounds as it does alone.
 
     Args:
         dtype: of the transformer's products; everything that decides the result's precision stays fp32.
         buckets: lengths in frames that runs are padded to, rising; none: every run has its own length.
+        graphs: whether runs stand at fixed addresses, and are recorded where the device can; needs buckets.
     """
 
     def __init__(
@@ -59,6 +75,7 @@ class FastModel:
         *,
         cfg_strength: float,
         buckets: Sequence[int] = (),
+        graphs: bool = False,
     ) -> None:
         self._device = device
         self._cfg_strength = cfg_strength
@@ -66,12 +83,17 @@ class FastModel:
         self._buckets = buckets
         tensors = {name.removeprefix("transformer."): tensor for name, tensor in checkpoint.cfm.items()}
         arch = checkpoint.model.arch
-        self.kernels = self._choose_kernels(tensors, arch.heads, dtype)
+        graphs = graphs and bool(buckets) and switches.folds
+        self.kernels = self._choose_kernels(tensors, arch.heads, dtype, graphs)
         self._dit = assemble_dit(tensors, arch, device, dtype, self.kernels, merge_qkv=switches.folds)
         self._text = assemble_text_encoder(tensors, arch, device)
         self._modulator = Modulator(tensors, arch.depth, device, dtype, fold=switches.folds)
-        self._vocoder = FastVocoder(checkpoint.vocoder, checkpoint.vocos, device)
+        half = dtype if device.type == "cuda" and dtype is torch.float16 else torch.float32
+        self._vocoder = FastVocoder(checkpoint.vocoder, checkpoint.vocos, device, half)
         self._tokenize = Tokenizer(checkpoint.vocab, remember=switches.text_once)
+        self._steps = lru_cache(8)(lambda nfe_step: schedule.times(nfe_step).diff().to(device))
+        self._stages = self._make_stages() if graphs else None
+        self._tick = self._make_pace()
         self.unbucketed = 0
 
     def tokens(self, text: str) -> int:
@@ -83,27 +105,59 @@ class FastModel:
         nfe_step = jobs[0].nfe_step
         if any(job.nfe_step != nfe_step for job in jobs):
             raise ValueError("the jobs of a batch share their evaluations")
-        frames = [job.frames for job in jobs]
-        mels = self._sample(jobs, self._padded(max(frames)), nfe_step, cancelled)
-        lengths = [len(mel) for mel in mels]
-        mel = pad_sequence(mels, batch_first=True)
-        if self._buckets:
-            wanted = policy.bucket(mel.shape[1], self._buckets) or mel.shape[1]
-            mel = torch.nn.functional.pad(mel, (0, 0, 0, wanted - mel.shape[1]))
-        sounds = self._vocoder.decode(mel, lengths)
+        mels = self._sample(jobs, nfe_step, cancelled)
+        sounds = self._vocoder.decode(pad_sequence(mels, batch_first=True), [len(mel) for mel in mels])
         return [sound * job.gain for sound, job in zip(sounds, jobs, strict=True)]
 
-    def _choose_kernels(self, tensors: dict[str, Tensor], heads: int, dtype: torch.dtype) -> tuning.Choice:
-        if self._device.type != "cpu" or not (self._switches.cpu_kernels or self._switches.int8):
-            return tuning.UNTUNED
-        weight, bias = (tensors[f"transformer_blocks.0.ff.ff.0.0.{part}"].to(dtype) for part in ("weight", "bias"))
-        conv = tensors["input_embed.conv_pos_embed.conv1d.0.weight"].to(dtype)
-        choice = tuning.choose(weight, bias, conv, heads, int8=self._switches.int8)
-        _log.info(
-            "kernels on this machine: %s products, %s convolutions, %s attention",
-            choice.linear, choice.conv, choice.attention,
-        )  # fmt: skip
+    def record(self, frames: int, lines: int = 1) -> None:
+        """Make runs of so many lines of this length as fast as they will be, where runs are recorded."""
+        if self._stages is not None:
+            self._stages.record(Shape(lines, frames))
+
+    def record_later(self, frames: Sequence[int]) -> None:
+        """Have single lines of these lengths recorded in idle time."""
+        if self._stages is not None:
+            for one in frames:
+                self._stages.wish(Shape(1, one))
+
+    def idle(self) -> bool:
+        """Use a moment that nobody needs; whether there is more to do."""
+        return self._stages is not None and self._stages.record_a_wish()
+
+    def _choose_kernels(self, tensors: dict[str, Tensor], heads: int, dtype: torch.dtype, fixed: bool) -> Choice:
+        switches = self._switches
+        names = ("transformer_blocks.0.ff.ff.0.0.weight", "transformer_blocks.0.ff.ff.0.0.bias",
+                 "input_embed.conv_pos_embed.conv1d.0.weight")  # fmt: skip
+        weight, bias, conv = (tensors[name].to(self._device, dtype) for name in names)
+        if self._device.type == "cuda":
+            from ishowtts.engines.f5.cuda import tuning as cuda_tuning
+
+            linear = "fp8" if switches.fp8 else "int8-cuda" if switches.int8 else None
+            choice = cuda_tuning.choose(weight, bias, conv, heads, linear=linear, fused=switches.fused_kernels)
+        elif switches.cpu_kernels or switches.int8:
+            choice = tuning.choose(weight, bias, conv, heads, int8=switches.int8, fixed=fixed)
+        else:
+            return PLAIN
+        _log.info("kernels on this machine: %s", choice)
         return choice
+
+    def _make_stages(self) -> Stages:
+        kinds = {kind for nfe_step in _PLANNED for kind in self._plan(nfe_step)}
+        return Stages(
+            self._dit,
+            most_rows=self._buckets[-1],
+            most_lines=policy.MOST_LINES,
+            cfg_strength=self._cfg_strength,
+            kinds=sorted(kinds, key=lambda kind: kind.name),
+            recorder=make_recorder(self._device),
+        )
+
+    def _make_pace(self) -> Callable[[], None]:
+        if self._device.type != "cuda":
+            return lambda: None
+        from ishowtts.engines.f5.cuda.graphs import Pace
+
+        return Pace().tick
 
     def _padded(self, frames: int) -> int:
         if not self._buckets:
@@ -112,39 +166,52 @@ class FastModel:
         self.unbucketed += wanted is None
         return wanted or frames
 
-    def _sample(self, jobs: Sequence[Job], padded: int, nfe_step: int, cancelled: IsCancelled) -> list[Tensor]:
+    def _plan(self, nfe_step: int) -> list[Guidance]:
+        if self._cfg_strength < _LEAST_GUIDANCE:
+            return [Guidance.NONE] * nfe_step
+        return schedule.guidance(nfe_step, self._switches.guidance_skip or None)
+
+    def _sample(self, jobs: Sequence[Job], nfe_step: int, cancelled: IsCancelled) -> list[Tensor]:
         """Mel of the speech alone, fp32 [frames, 100] each; the first frame is the reference's last, as upstream's."""
         voices = [job.reference.mel for job in jobs]
         texts = [self._encode(job) for job in jobs]
         frames = [job.frames for job in jobs]
-
-        def condition() -> dit.Condition:
-            return dit.condition(self._dit, voices, texts, frames, padded)
-
-        fixed = condition() if self._switches.folds else None
-        both, one = 2 * len(jobs), len(jobs)
-
-        def velocity(i: int, y: Tensor, guided: bool) -> Tensor:
-            given = (fixed or condition()).branches(both if guided else one)
-            return dit.velocity(self._dit, y, given, self._modulator.at(nfe_step, i))
-
-        plan = schedule.guidance(nfe_step, self._switches.guidance_skip or None)
-        if self._cfg_strength < _LEAST_GUIDANCE:
-            plan = [schedule.Guidance.NONE] * nfe_step
-        noise = torch.zeros(len(jobs), padded, MELS, device=self._device)
-        for i, job in enumerate(jobs):
-            noise[i, : job.frames] = self._noise(job)
-        times = schedule.times(nfe_step)
-        y = integrate(noise, times, plan, velocity, cfg_strength=self._cfg_strength, cancelled=cancelled)
+        noise = [self._noise(job) for job in jobs]
+        padded = self._padded(max(frames))
+        y, advance = self._begin(
+            lambda: dit.condition(self._dit, voices, texts, frames, padded), noise, padded, nfe_step
+        )
+        integrate(self._plan(nfe_step), advance, cancelled)
         return [
             torch.cat((voice[job.reference.frames :], y[i, len(voice) : job.frames]))
             for i, (voice, job) in enumerate(zip(voices, jobs, strict=True))
         ]
 
+    def _begin(
+        self, condition: Callable[[], Condition], noise: Sequence[Tensor], padded: int, nfe_step: int
+    ) -> tuple[Tensor, Callable[[int, Guidance], None]]:
+        """The state of a run, fp32 [B, N, 100], and what moves it on."""
+        steps, at = self._steps(nfe_step), partial(self._modulator.at, nfe_step)
+        fixed = condition() if self._switches.folds else None
+        stages, tick = self._stages, self._tick
+        if stages is not None and fixed is not None and (shape := stages.load(fixed, noise)) is not None:
+
+            def replay(i: int, guidance: Guidance) -> None:
+                stages.advance(shape, at(i), steps[i], guidance)
+                tick()
+
+            return stages.state(shape), replay
+        y, difference = new_state(noise, padded)
+
+        def advance(i: int, guidance: Guidance) -> None:
+            step(self._dit, Stage(y, difference, fixed or condition(), at(i), steps[i]), guidance, self._cfg_strength)
+            tick()
+
+        return y, advance
+
     def _encode(self, job: Job) -> tuple[Tensor, Tensor]:
         encode = text_encoder.encode if self._switches.text_once else text_encoder.encode_in_full
-        tokens = self._tokenize(job.text).to(self._device)
-        said, unsaid = (encode(self._text, tokens, job.frames, drop) for drop in (False, True))
+        said, unsaid = encode(self._text, self._tokenize(job.text).to(self._device), job.frames)
         return said, unsaid
 
     def _noise(self, job: Job) -> Tensor:

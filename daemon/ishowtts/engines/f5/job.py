@@ -43,3 +43,12 @@ class Model(Protocol):
         Raises:
             Cancelled: `cancelled()` turned true; it is asked before every evaluation.
         """
+
+    def record(self, frames: int, lines: int = 1) -> None:
+        """Make runs of so many lines of this length as fast as they will be."""
+
+    def record_later(self, frames: Sequence[int]) -> None:
+        """Have single lines of these lengths recorded in idle time."""
+
+    def idle(self) -> bool:
+        """Use a moment that nobody needs; whether there is more to do."""

@@ -1,4 +1,5 @@
-"""How products are computed on this machine. The mathematics (`dit`) says what; which of these runs, `tuning` decides.
+"""How products and convolutions are computed on this machine. The mathematics (`dit`) says what; which of these runs,
+`tuning` decides; `kit` has their names.
 
 Packed and int8 linears are oneDNN's, through the operators that torch's own compiler emits for CPUs.
 """
@@ -6,8 +7,7 @@ Packed and int8 linears are oneDNN's, through the operators that torch's own com
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from typing import Protocol
 
@@ -18,15 +18,6 @@ from torch import Tensor
 _CONV_GROUPS = 16
 _GELU: tuple[str, list[float], str] = ("gelu", [], "tanh")
 _NOTHING: tuple[str, list[float], str] = ("none", [], "")
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """Frames of each item of a padded batch: [batch] of them are real."""
-
-    frames: tuple[int, ...]
-    keep: Tensor
-    """bool [batch, longest]."""
 
 
 class Linear(Protocol):
@@ -41,10 +32,6 @@ class Conv(Protocol):
 
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """Apply it, with a bias [D] or without."""
-
-
-Attention = Callable[[Tensor, Tensor, Tensor, Lengths | None], Tensor]
-"""Queries, keys, values, [batch, heads, frames, 64] each, to [batch, frames, heads * 64]; padding is never seen."""
 
 
 class PlainLinear:
@@ -158,27 +145,3 @@ class PackedConv:
             image, self._weight, bias, self._padding, [1, 1], [1, 1], _CONV_GROUPS, *_NOTHING
         )
         return y.squeeze(2).transpose(1, 2)
-
-
-def fused_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
-    """Torch's own."""
-    mask = None if lengths is None else lengths.keep[:, None, None, :]
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
-
-
-def explicit_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
-    """Two products and a softmax, head by head while it is in the cache: for bf16 products on CPUs."""
-    batch, heads, frames, width = q.shape
-    out = q.new_zeros(batch, frames, heads, width)
-    scaled = q * width**-0.5
-    for b in range(batch):
-        count = frames if lengths is None else lengths.frames[b]
-        for h in range(heads):
-            weights = torch.softmax(torch.mm(scaled[b, h, :count], k[b, h, :count].t()), -1)
-            out[b, :count, h] = torch.mm(weights, v[b, h, :count])
-    return out.flatten(2)
-
-
-LINEARS: dict[str, Callable[..., Linear]] = {"plain": PlainLinear, "packed": PackedLinear, "int8": Int8Linear}
-CONVS: dict[str, Callable[[Tensor], Conv]] = {"plain": PlainConv, "packed": PackedConv}
-ATTENTIONS: dict[str, Attention] = {"fused": fused_attention, "explicit": explicit_attention}

@@ -11,6 +11,7 @@ Precision = Literal["auto", "fp32", "fp16", "bf16"]
 Device = Literal["auto", "cpu", "cuda"]
 
 GuidanceSkip = Literal[False, "plain", "reuse"]
+Compile = Literal[False, "max-autotune"]
 
 
 @dataclass(frozen=True)
@@ -23,23 +24,34 @@ class Optimisations:
         text_once: the text encoder in closed form; tokens of the last texts are kept.
         reference_cache: a voice's spectrogram and loudness are kept, not computed for each segment.
         exact_padding: runs are padded to a few lengths, for graphs that want fixed shapes. `None`: on CUDA.
+        graphs: evaluations at fixed addresses, recorded as CUDA graphs; with `folds` and `exact_padding` alone.
+            `None`: on CUDA.
+        fused_kernels: our own Triton kernels between the products, where they are right and faster.
         cpu_kernels: products and attention by whichever kernel this machine is fastest with.
         short_text: under 10 bytes of text take the time of a word, not upstream's speed of 0.3.
-        int8: products in whole numbers, on CPUs; costs fidelity.
+        int8: products in whole numbers; costs fidelity.
+        fp8: products in eight bits of floating point, on GPUs that have them; costs fidelity.
         guidance_skip: the first evaluations go without their unconditional half: `plain`, or `reuse` the first
             difference; costs fidelity.
         nfe_policy: evaluations by length: 8 under 5 s, 7, 6 from 15 s on.
+        compile: instead of all these: upstream's modules through `torch.compile`, as the system before this one ran.
+        tensorrt_vocoder: Vocos through TensorRT.
     """
 
     folds: bool = True
     text_once: bool = True
     reference_cache: bool = True
     exact_padding: bool | None = None
+    graphs: bool | None = None
+    fused_kernels: bool = True
     cpu_kernels: bool = True
     short_text: bool = True
     int8: bool = False
+    fp8: bool = False
     guidance_skip: GuidanceSkip = False
     nfe_policy: bool = False
+    compile: Compile = False
+    tensorrt_vocoder: bool = False
 
     @classmethod
     def off(cls) -> Optimisations:
@@ -49,6 +61,8 @@ class Optimisations:
             text_once=False,
             reference_cache=False,
             exact_padding=False,
+            graphs=False,
+            fused_kernels=False,
             cpu_kernels=False,
             short_text=False,
         )
@@ -56,9 +70,10 @@ class Optimisations:
     @property
     def need_fast_model(self) -> bool:
         """Whether any of them is more than a decision around upstream's modules."""
-        return bool(
-            self.folds or self.text_once or self.exact_padding or self.cpu_kernels or self.int8 or self.guidance_skip
-        )
+        return not self.compile and bool(
+            self.folds or self.text_once or self.exact_padding or self.graphs or self.fused_kernels
+            or self.cpu_kernels or self.int8 or self.fp8 or self.guidance_skip
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

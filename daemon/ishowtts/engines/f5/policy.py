@@ -10,8 +10,16 @@ from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 FRAMES_PER_S = RATE_HZ / HOP
 MOST_FRAMES = 8192
 """The text encoder has no more positions."""
-BUCKETS = (*range(64, 1025, 64), *range(1152, 2561, 128))
-"""Lengths that runs are padded to: at most an eighth of waste above 512 frames, and few enough to warm them all."""
+BUCKETS = (*range(32, 705, 32), *range(768, 2113, 64))
+"""Lengths that runs are padded to: at most a twelfth of waste above 384 frames. The longest holds what upstream gives
+the model in one go, 22 s."""
+
+WINDOW_S = BUCKETS[-1] / FRAMES_PER_S
+"""Of reference and speech in the longest bucket, and so in all lines of a batch together."""
+MOST_LINES = 8
+"""In one run."""
+
+_USUAL_SPEECH_S = (0.5, 10.0)
 
 _SHORT_BYTES = 10
 _SHORT_SPEED = 0.3
@@ -51,3 +59,17 @@ def bucket(frames: int, buckets: Sequence[int]) -> int | None:
     """The smallest bucket that holds so many frames; `None` where none does."""
     i = bisect_left(buckets, frames)
     return buckets[i] if i < len(buckets) else None
+
+
+def usual(reference_frames: int, buckets: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Buckets that most lines of a voice take, and the others that it can take; the longest first in both.
+
+    Graphs share memory best when the longest is recorded first, so that the longest bucket is always a usual one.
+    """
+    possible = [frames for frames in buckets if frames > reference_frames + 1]
+    if not possible:
+        return [], []
+    low, high = (bucket(reference_frames + round(speech_s * FRAMES_PER_S), possible) for speech_s in _USUAL_SPEECH_S)
+    wanted = [frames for frames in possible if low is not None and low <= frames <= (high or frames)]
+    first = sorted({*wanted, *possible[-1:]}, reverse=True)
+    return first, sorted(set(possible) - set(first), reverse=True)

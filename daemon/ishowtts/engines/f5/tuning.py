@@ -1,4 +1,4 @@
-"""Which kernels this machine is fastest with: a measurement of about a second, never the processor's name."""
+"""Which kernels this processor is fastest with: a measurement of about a second, never its name."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from ishowtts.engines.f5.kernels import ATTENTIONS, CONVS, LINEARS
+from ishowtts.engines.f5.kit import ATTENTIONS, CONVS, LINEARS, Choice
 
 _log = logging.getLogger(__name__)
 
@@ -23,35 +22,29 @@ _ROWS = 768
 _ROUNDS = 3
 _LONGEST_S = 0.5
 
-
-@dataclass(frozen=True)
-class Choice:
-    """Names of kernels (`kernels.LINEARS`, `kernels.CONVS`, `kernels.ATTENTIONS`)."""
-
-    linear: str = "plain"
-    conv: str = "plain"
-    attention: str = "fused"
+_CPU_LINEARS = ("plain", "packed")
+_CPU_CONVS = ("plain", "packed")
+_CPU_ATTENTIONS = ("fused", "explicit")
 
 
-UNTUNED = Choice()
-
-
-def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, int8: bool) -> Choice:
-    """Measure with weights of the model, of the type and on the device that it will run with.
+def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, int8: bool, fixed: bool) -> Choice:
+    """Measure with weights of the model, of the type that it will run with.
 
     Args:
         weight: [outputs, D] of a feed-forward's first product.
         conv: [D, D / 16, 31] of a positional convolution.
         int8: take whole numbers for the products, whatever is fastest.
+        fixed: runs stand on stages, where the explicit attention cannot see how long they are.
     """
     x = torch.randn(2, _ROWS // 2, weight.shape[1]).to(weight.dtype)
-    linears = _made({name: partial(make, weight, bias, True) for name, make in LINEARS.items() if name != "int8"})
-    convs = _made({name: partial(make, conv) for name, make in CONVS.items()})
+    linears = _made({name: partial(LINEARS[name], weight, bias, True) for name in _CPU_LINEARS})
+    convs = _made({name: partial(CONVS[name], conv) for name in _CPU_CONVS})
+    attentions = _CPU_ATTENTIONS[:1] if fixed else _CPU_ATTENTIONS
     q, k, v = (torch.randn(2, heads, _ROWS, 64).to(weight.dtype) for _ in range(3))
     return Choice(
         linear="int8" if int8 else _fastest({name: partial(run, x) for name, run in linears.items()}),
         conv=_fastest({name: partial(run, x) for name, run in convs.items()}),
-        attention=_fastest({name: partial(run, q, k, v, None) for name, run in ATTENTIONS.items()}),
+        attention=_fastest({name: partial(ATTENTIONS[name], q, k, v, None) for name in attentions}),
     )
 
 

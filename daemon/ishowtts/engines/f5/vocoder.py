@@ -1,4 +1,7 @@
-"""Vocos: mel spectrogram to sound, in fp32 (Vocos, section 3). Its weights keep their names."""
+"""Vocos: mel spectrogram to sound (Vocos, section 3). Its weights keep their names.
+
+Magnitudes, phases and the inverse transform are fp32 always: an exponential leaves half precision past 11.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,16 @@ class FastVocoder:
 
     Args:
         tensors: of Vocos, by its names; fp32.
+        dtype: of the backbone.
     """
 
-    def __init__(self, description: Vocoder, tensors: dict[str, Tensor], device: torch.device) -> None:
+    def __init__(
+        self, description: Vocoder, tensors: dict[str, Tensor], device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> None:
         self._layers = description.backbone.init_args.num_layers
+        self._dtype = dtype
         self._weights = {
-            name: tensor.to(device, torch.float32)
+            name: tensor.to(device, dtype if name.startswith("backbone.") else torch.float32)
             for name, tensor in tensors.items()
             if name.startswith(("backbone.", "head.out."))
         }
@@ -40,10 +47,11 @@ class FastVocoder:
         if any(count < mel.shape[1] for count in frames):
             positions = torch.arange(mel.shape[1], device=mel.device)
             keep = (positions < torch.tensor(frames, device=mel.device).unsqueeze(1)).unsqueeze(1)
+        mel = mel.to(self._dtype)
         x = self._norm("backbone.norm", self._conv("backbone.embed", mel.transpose(1, 2), keep).transpose(1, 2))
         for i in range(self._layers):
             x = x + self._block(f"backbone.convnext.{i}", x, keep)
-        x = self._linear("head.out", self._norm("backbone.final_layer_norm", x))
+        x = self._linear("head.out", self._norm("backbone.final_layer_norm", x).float())
         return [_sound(x[i, :count]) for i, count in enumerate(frames)]
 
     def _block(self, name: str, x: Tensor, keep: Tensor | None) -> Tensor:

@@ -1,0 +1,60 @@
+"""A recorder that behaves as a CUDA graph does, on the CPU: what was launched is launched again, on the same addresses.
+
+Python is not run again, so that its values are those of the recording; and what would wait for the device, or bring
+something from the host, cannot be recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+_FORBIDDEN = {"aten::item", "aten::_local_scalar_dense", "aten::lift_fresh", "aten::nonzero", "aten::is_nonzero"}
+
+
+class _Tape(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: list[tuple[Any, Any, Any, Any]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.name().split(".")[0] in _FORBIDDEN:
+            raise RuntimeError(f"CUDA error: operation not permitted when stream is capturing ({func.name()})")
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        self.entries.append((func, args, kwargs, out))
+        return out
+
+
+class TapeRecorder:
+    """Records; `recorded` counts."""
+
+    def __init__(self) -> None:
+        self.recorded = 0
+        self.replayed = 0
+
+    def record(self, run: Callable[[], None]) -> Callable[[], None]:
+        """As `Recorder` says."""
+        run()
+        with _Tape() as tape:
+            run()
+        self.recorded += 1
+
+        def replay() -> None:
+            self.replayed += 1
+            now: dict[int, Any] = {}
+
+            def current(value: Any) -> Any:
+                return now.get(id(value), value) if isinstance(value, torch.Tensor) else value
+
+            for func, args, kwargs, out in tape.entries:
+                made = func(*tree_map(current, args), **tree_map(current, kwargs))
+                for old, new in zip(tree_flatten(out)[0], tree_flatten(made)[0], strict=True):
+                    if isinstance(old, torch.Tensor):
+                        now[id(old)] = new
+
+        return replay
