@@ -79,7 +79,7 @@ def flash(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
     out: Tensor = torch.ops.aten._flash_attention_forward(
         *rows, lengths.starts, lengths.starts, frames, frames, 0.0, False, False, seqused_k=lengths.counts
     )[0]
-    return out.view(batch, frames, -1)
+    return out.reshape(batch, frames, -1)
 
 
 def efficient(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:

@@ -1,0 +1,45 @@
+"""Compiled kernels outlive a start, and not the machine they were made for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ishowtts.engines.f5.cuda.caches import keep_compiled
+
+pytestmark = pytest.mark.f5
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR"):
+        monkeypatch.setenv(name, "/nowhere")
+
+
+def test_what_was_compiled_here_stays_and_what_was_compiled_elsewhere_goes(tmp_path: Path) -> None:
+    keep_compiled(tmp_path, "Orin (nvgpu)")
+    kept = Path(os.environ["TRITON_CACHE_DIR"]) / "kernel.cubin"
+    kept.write_bytes(b"\0")
+    assert kept.is_relative_to(tmp_path / "compiled")
+    assert Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).is_dir()
+    keep_compiled(tmp_path, "Orin (nvgpu)")
+    assert kept.exists()
+    keep_compiled(tmp_path, "Thor")
+    assert not kept.exists()
+    assert len(list((tmp_path / "compiled").iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_written_costs_time_and_no_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "compiled").write_text("a file")
+    keep_compiled(tmp_path, "Orin")
+    assert "are not kept" in caplog.text
+    assert os.environ["TRITON_CACHE_DIR"] == "/nowhere"
+
+
+def test_a_name_of_a_gpu_is_no_path(tmp_path: Path) -> None:
+    keep_compiled(tmp_path, "../../GPU/..")
+    assert Path(os.environ["TRITON_CACHE_DIR"]).resolve().is_relative_to(tmp_path / "compiled")
