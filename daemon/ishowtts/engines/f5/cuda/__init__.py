@@ -1,0 +1,1 @@
+"""What only a GPU has: graphs, fused kernels, and the measurement that chooses among them."""
