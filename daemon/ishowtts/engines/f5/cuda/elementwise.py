@@ -1,8 +1,8 @@
 """`Elementwise` in six fused kernels: each tensor is read once and written once.
 
 A program does one row, with 16 bytes a load. Widths are known when a kernel is compiled; numbers of lines and frames
-are not, so that all buckets share one binary. Nothing waits for the device: all of it may be captured in a graph.
-Raises ImportError where there is no Triton.
+are not, so that all buckets share one binary. Nothing waits for the device: all of it may be captured in a graph, once
+each kernel has run. Raises ImportError where there is no Triton.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _mish(x: tl.tensor) -> tl.tensor:
     return x * (s / (s + 2.0))
 
 
-@triton.jit(do_not_specialize=["lines"])
+@triton.jit(do_not_specialize=["keep", "lines"])
 def _first_embedding(
     noisy: tl.tensor,
     given: tl.tensor,
@@ -212,7 +212,7 @@ def _second_embedding(
     tl.store(out + row * width + at, values, mask=inside)
 
 
-@triton.jit(do_not_specialize=["lines"])
+@triton.jit(do_not_specialize=["dt", "keep", "lines"])
 def _advance(
     y: tl.tensor, flow: tl.tensor, dt: tl.tensor, difference: tl.tensor, keep: tl.tensor,
     strength: tl.tensor, lines: tl.tensor,

@@ -1,0 +1,109 @@
+"""Compiles every kernel for GPUs that are not here, as the wrappers launch them, and prints what came of it as JSON.
+
+Triton is given a driver whose devices are only described. All up to the launch itself is real: what is specialised on
+and the compilers. Run as a program: `compile_ahead.py 87 90 …`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.runtime.driver import driver
+
+from ishowtts.engines.f5.cuda import rows
+from ishowtts.engines.f5.cuda.convolution import TritonConv
+from ishowtts.engines.f5.cuda.elementwise import TritonElementwise
+
+LEAST_SHARED_BYTES = 99 * 1024
+SIZES = [(1, 1), (1, 416), (3, 37), (2, 64)]
+
+
+class Described:
+    """A driver of Triton's for one device, numbered as its architecture."""
+
+    def __init__(self, architecture: int) -> None:
+        self._architecture = architecture
+        self.utils = self
+        self.compiled: list[dict[str, Any]] = []
+
+    def get_current_device(self) -> int:
+        return self._architecture
+
+    def get_current_stream(self, _: int) -> int:
+        return 0
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", self._architecture, 32)
+
+    def get_device_properties(self, _: int) -> dict[str, int]:
+        return {"max_shared_mem": LEAST_SHARED_BYTES}
+
+    def load_binary(self, name: str, binary: bytes, shared: int, _: int) -> tuple[int, int, int, int, int]:
+        with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+            file.write(binary)
+            file.flush()
+            tool = [triton.knobs.nvidia.cuobjdump.path, "-res-usage", "-sass", file.name]
+            code = subprocess.run(tool, capture_output=True, text=True, check=True).stdout
+        usage = dict(re.findall(r"(REG|STACK|LOCAL):(\d+)", code))
+        self.compiled.append({
+            "kernel": name, "architecture": self._architecture, "registers": int(usage["REG"]),
+            "spilled": int(usage["STACK"]) + int(usage["LOCAL"]), "shared_bytes": shared,
+            "wide_loads": len(re.findall(r"\bLDG\S*\.128", code)),
+            "tensor_cores": bool(re.search(r"\b(H|HG|UTCH)MMA", code)),
+        })  # fmt: skip
+        return 0, 0, int(usage["REG"]), 0, 1024
+
+    def launcher_cls(self, *_: object) -> Any:
+        return lambda *_: None
+
+
+def launch_all(dtype: torch.dtype, width: int, lines: int, frames: int, fp8: bool) -> None:
+    """Every kernel as it is used."""
+    fused = TritonElementwise()
+    row, times = torch.zeros(width, dtype=dtype), torch.zeros(8)
+    x = torch.zeros(2 * lines, frames, width, dtype=dtype)
+    keep = torch.ones(2 * lines, frames, dtype=torch.bool)
+    fused.norm(x, row, row)
+    fused.gate_norm(x, row, x, row, row)
+    qkv = torch.zeros(2 * lines, frames, 3, width // 64, 64, dtype=dtype)
+    fused.rotate(qkv, torch.zeros(frames, 32, 2))
+    fused.first_embedding(x[:lines], x, keep)
+    fused.second_embedding(x, x[:lines], x)
+    y, flow = torch.zeros(lines, frames, 100), torch.zeros(2 * lines, frames, 100, dtype=dtype)
+    fused.advance(y, flow, times[lines], y, strength=2.0, guided=True, keep=keep[lines:])
+    TritonConv(torch.zeros(width, width // 16, 31, dtype=dtype))(x, row)
+    flat = x.flatten(0, 1)
+    rows.quantise_rows(flat, torch.int8, len(flat))
+    if fp8:
+        rows.quantise_rows(flat, torch.float8_e4m3fn, len(flat))
+    product, scales, columns = torch.zeros(len(flat), 2 * width, dtype=torch.int32), flat[:, 0].float(), row.float()
+    rows.finish_rows(product[:, :width], len(flat), dtype, row_scales=scales, column_scales=columns,
+                     bias=row, gelu=True)  # fmt: skip
+
+
+def main() -> None:
+    """Half precision everywhere; fp32, which no tensor core helps, where registers are fewest to spare."""
+    found = []
+    for architecture in map(int, sys.argv[1:]):
+        described = Described(architecture)
+        driver.set_active(described)
+        for lines, frames in SIZES:
+            launch_all(torch.float16, 1024, lines, frames, fp8=architecture >= 89)
+        found += described.compiled
+    described = Described(int(sys.argv[1]))
+    driver.set_active(described)
+    TritonConv(torch.zeros(1024, 64, 31))(torch.zeros(1, 40, 1024))
+    TritonElementwise().norm(torch.zeros(1, 3, 4096), torch.zeros(4096), torch.zeros(4096))
+    print(json.dumps({"half": found, "single": described.compiled}))
+
+
+if __name__ == "__main__":
+    main()
