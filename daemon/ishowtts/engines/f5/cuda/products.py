@@ -1,0 +1,135 @@
+"""Products on tensor cores: GELU in the epilogue, and eight-bit numbers, as `kernels.Linear`.
+
+Rows are measured as they come, each by itself, so that a line sounds the same whatever it is batched with.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from types import ModuleType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ishowtts.engines.f5.cuda import eager_rows
+
+try:
+    from ishowtts.engines.f5.cuda import rows as fused_rows
+except ImportError:  # no Triton
+    fused_rows = None  # type: ignore[assignment]
+
+_log = logging.getLogger(__name__)
+
+_FEWEST_ROWS = 32
+"""`_int_mm` wants more than 16."""
+
+_ROWS_STEP = 16
+
+
+class GeluLinear:
+    """Torch's own, with GELU in cublasLt's epilogue. On CPUs the same operator computes GELU's other form (erf)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False) -> None:
+        self._weight, self._bias, self._gelu = weight, bias, gelu
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply it."""
+        if not self._gelu:
+            return F.linear(x, self._weight, self._bias)
+        y = torch._addmm_activation(self._bias, x.flatten(0, -2), self._weight.t(), use_gelu=True)
+        return y.view(*x.shape[:-1], -1)
+
+
+class Int8CudaLinear:
+    """Products of s8: weights by output, activations by row. Widths are multiples of 8."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False) -> None:
+        self._weight, self._scales = eager_rows.quantise_rows(weight, torch.int8, len(weight))
+        self._bias, self._gelu = bias, gelu
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply it."""
+        flat = x.flatten(0, -2)
+        around = _around(x.device)
+        count = len(flat)
+        padded = max(_FEWEST_ROWS, -(-count // _ROWS_STEP) * _ROWS_STEP)
+        whole, scales = around.quantise_rows(flat, torch.int8, padded)
+        y: Tensor = around.finish_rows(
+            torch._int_mm(whole, self._weight.t()), count, x.dtype,
+            row_scales=scales, column_scales=self._scales, bias=self._bias, gelu=self._gelu,
+        )  # fmt: skip
+        return y.view(*x.shape[:-1], -1)
+
+
+class Fp8Linear:
+    """Products of e4m3 with one scale for each row and each output. Widths are multiples of 16.
+
+    Where cuBLAS applies those scales itself, it does, and adds the bias; elsewhere it multiplies bare and fp32 sums
+    are scaled behind it.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False) -> None:
+        self._weight, self._scales = eager_rows.quantise_rows(weight, torch.float8_e4m3fn, len(weight))
+        self._bias, self._gelu = bias, gelu
+        self._one = torch.ones((), device=weight.device)
+        self._scaled_type = _scaled_type(weight.device, weight.dtype)
+        if self._scaled_type is not None:
+            self._scaled_bias = bias.to(self._scaled_type)
+
+    @staticmethod
+    def supported(device: torch.device) -> bool:
+        """Whether this device multiplies e4m3: CUDA of 8.9 and newer."""
+        return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply it."""
+        flat = x.flatten(0, -2)
+        count = len(flat)
+        around = _around(x.device)
+        whole, scales = around.quantise_rows(flat, torch.float8_e4m3fn, count)
+        if self._scaled_type is None:
+            y = torch._scaled_mm(whole, self._weight.t(), self._one, self._one, out_dtype=torch.float32)
+            y = around.finish_rows(
+                y, count, x.dtype,
+                row_scales=scales, column_scales=self._scales, bias=self._bias, gelu=self._gelu,
+            )  # fmt: skip
+        else:
+            y = torch._scaled_mm(
+                whole, self._weight.t(), scales[:, None], self._scales[None],
+                bias=self._scaled_bias, out_dtype=self._scaled_type,
+            )  # fmt: skip
+            if self._gelu or y.dtype is not x.dtype:
+                y = around.finish_rows(
+                    y, count, x.dtype, row_scales=None, column_scales=None, bias=None, gelu=self._gelu
+                )
+        return y.view(*x.shape[:-1], -1)
+
+
+def _around(device: torch.device) -> ModuleType:
+    """What surrounds the product on this device: fused, or in plain torch."""
+    if fused_rows is not None and (device.type == "cuda" or fused_rows.INTERPRETED):
+        return fused_rows
+    return eager_rows
+
+
+@cache
+def _scaled_type(device: torch.device, wanted: torch.dtype) -> torch.dtype | None:
+    """What `_scaled_mm` gives here with a scale for each row: `wanted`, else bf16, else `None`, where it cannot.
+
+    Tried, since it depends on the GPU, on cuBLAS and on torch: some give bf16 alone.
+    """
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) < (9, 0):
+        return None
+    bare = torch.ones(32, 32, device=device).to(torch.float8_e4m3fn)
+    scales = torch.ones(32, 1, device=device)
+    for dtype in dict.fromkeys((wanted, torch.bfloat16)):
+        bias = torch.ones(32, dtype=dtype, device=device)
+        try:
+            y = torch._scaled_mm(bare, bare.t(), scales, scales.t(), bias=bias, out_dtype=dtype)
+            if bool((y == 33).all()):
+                return dtype
+        except (RuntimeError, ValueError) as error:
+            _log.debug("fp8 with a scale for each row does not give %s: %s", dtype, str(error).splitlines()[0])
+    return None

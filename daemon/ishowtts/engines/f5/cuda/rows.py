@@ -1,0 +1,89 @@
+"""What surrounds a product of eight-bit numbers, fused: measure and narrow each row; scale back, add, GELU.
+
+Raises ImportError where there is no Triton; `eager_rows` says the same in plain torch.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ishowtts.engines.f5.cuda.eager_rows import LARGEST, SMALLEST_SCALE
+
+INTERPRETED = bool(triton.knobs.runtime.interpret) if hasattr(triton, "knobs") else False
+"""Whether kernels run on the CPU, one operation after another."""
+
+_LONGEST_BLOCK = 1024
+_PER_WARP = 512
+_MOST_WARPS = 16
+
+
+def quantise_rows(x: Tensor, dtype: torch.dtype, padded: int) -> tuple[Tensor, Tensor]:
+    """As `eager_rows.quantise_rows`, in one pass; what lies behind the last row is left as it was."""
+    x = x.contiguous()
+    rows, width = x.shape
+    whole = torch.empty(padded, width, dtype=dtype, device=x.device)
+    scales = torch.empty(padded, dtype=torch.float32, device=x.device)
+    block = triton.next_power_of_2(width)
+    warps = max(1, min(_MOST_WARPS, block // _PER_WARP))
+    _quantise[(rows,)](x, whole, scales, LARGEST[dtype], SMALLEST_SCALE, dtype is torch.int8, width, block,
+                       num_warps=warps)  # fmt: skip
+    return whole, scales
+
+
+def finish_rows(
+    product: Tensor, rows: int, dtype: torch.dtype, *,
+    row_scales: Tensor | None, column_scales: Tensor | None, bias: Tensor | None, gelu: bool,
+) -> Tensor:  # fmt: skip
+    """As `eager_rows.finish_rows`, in one pass."""
+    product = product.contiguous()
+    width = product.shape[1]
+    out = torch.empty(rows, width, dtype=dtype, device=product.device)
+    block = min(_LONGEST_BLOCK, triton.next_power_of_2(width))
+    _finish[(rows, triton.cdiv(width, block))](product, row_scales, column_scales, bias, out, gelu, width, block)
+    return out
+
+
+@triton.jit
+def _quantise(
+    x: tl.tensor, whole: tl.tensor, scales: tl.tensor,
+    largest: tl.constexpr, smallest: tl.constexpr, rounded: tl.constexpr, width: tl.constexpr, block: tl.constexpr,
+) -> None:  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)
+    at = tl.arange(0, block)
+    inside = at < width
+    values = tl.load(x + row * width + at, mask=inside, other=0.0).to(tl.float32)
+    # A maximum passes over what is no number; no comparison holds for it, so that it counts as infinite.
+    size = tl.abs(values)
+    farthest = tl.max(tl.where(size < float("inf"), size, float("inf")), 0)
+    scale = tl.maximum(farthest / largest, smallest)
+    values = values / scale
+    if rounded:
+        # Added to 1.5 * 2^23 a float has no digits behind the point: rounded to nearest, ties to even.
+        values = (values + 12582912.0) - 12582912.0
+    tl.store(whole + row * width + at, values.to(whole.dtype.element_ty), mask=inside)
+    tl.store(scales + row, tl.where(farthest < float("inf"), scale, float("nan")))
+
+
+@triton.jit
+def _finish(
+    product: tl.tensor, row_scales: tl.tensor, column_scales: tl.tensor, bias: tl.tensor, out: tl.tensor,
+    gelu: tl.constexpr, width: tl.constexpr, block: tl.constexpr,
+) -> None:  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)
+    at = tl.program_id(1) * block + tl.arange(0, block)
+    inside = at < width
+    values = tl.load(product + row * width + at, mask=inside, other=0).to(tl.float32)
+    if row_scales is not None:
+        values *= tl.load(row_scales + row)
+    if column_scales is not None:
+        values *= tl.load(column_scales + at, mask=inside, other=0.0)
+    if bias is not None:
+        values += tl.load(bias + at, mask=inside, other=0.0).to(tl.float32)
+    if gelu:
+        # (1 + tanh(u)) / 2 is the logistic function of 2u.
+        twice = 1.5957691216057308 * values * (1.0 + 0.044715 * values * values)
+        values = values / (1.0 + tl.exp(-twice))
+    tl.store(out + row * width + at, values, mask=inside)

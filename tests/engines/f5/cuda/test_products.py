@@ -1,0 +1,202 @@
+"""Eight-bit products come close, row by row, and nothing makes a sound of what is no number."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+import ishowtts.engines.f5.cuda as package
+from ishowtts.engines.f5.cuda import eager_rows, products
+from ishowtts.engines.f5.cuda.products import Fp8Linear, GeluLinear, Int8CudaLinear
+from ishowtts.engines.f5.kernels import Linear, PlainLinear
+
+pytestmark = [
+    pytest.mark.f5,
+    # The interpreter computes with NumPy, which remarks on what is infinite.
+    pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning"),
+]
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+# The interpreter loses the carry when it rounds to e4m3.
+EIGHT_BITS = [(Int8CudaLinear, 0.02), (Fp8Linear, 0.16 if INTERPRETED else 0.08)]
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+@pytest.fixture
+def place() -> torch.device:
+    """The CPU, in plain torch, where there is no GPU."""
+    return torch.device("cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu")
+
+
+@pytest.fixture(params=EIGHT_BITS, ids=["int8", "fp8"])
+def eight_bits(request: pytest.FixtureRequest, place: torch.device) -> tuple[Callable[..., Linear], float]:
+    if request.param[0] is Fp8Linear and place.type == "cuda" and not Fp8Linear.supported(place):
+        pytest.skip("this GPU has no products of e4m3")
+    return request.param
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("gelu", [False, True])
+@pytest.mark.parametrize("frames", [1, 9])
+def test_eight_bits_come_near(
+    eight_bits: tuple[Callable[..., Linear], float], place: torch.device, dtype: torch.dtype, gelu: bool, frames: int
+) -> None:
+    make, tolerance = eight_bits
+    weight, bias, x = (torch.randn(*shape) for shape in ((96, 64), (96,), (2, frames, 64)))
+    x *= torch.logspace(-3, 2, frames)[:, None]  # what one scale for all rows would not bear
+    exact = PlainLinear(weight, bias, gelu)(x)
+    y = make(weight.to(place, dtype), bias.to(place, dtype), gelu)(x.to(place, dtype))
+    assert y.dtype is dtype
+    error = (y.float().cpu() - exact).norm(dim=-1) / exact.norm(dim=-1)
+    assert 1e-5 < error.max() < tolerance
+
+
+def test_a_row_does_not_depend_on_its_batch(
+    eight_bits: tuple[Callable[..., Linear], float], place: torch.device
+) -> None:
+    product = eight_bits[0](torch.randn(96, 64).to(place), torch.randn(96).to(place), True)
+    x = torch.randn(3, 6, 64).to(place)
+    together = product(x)
+    louder = x * torch.tensor([1.0, 50.0, 1000.0], device=place)[:, None, None]
+    assert torch.allclose(product(louder)[0], together[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_passed_on(
+    eight_bits: tuple[Callable[..., Linear], float], place: torch.device, bad: float
+) -> None:
+    x = torch.randn(1, 3, 64).to(place)
+    x[0, 1, 7] = bad
+    for gelu in (False, True):
+        y = eight_bits[0](torch.randn(96, 64).to(place), torch.randn(96).to(place), gelu)(x)
+        assert not y[0, 1].isfinite().any()
+        assert y[0, ::2].isfinite().all()
+
+
+def test_silence_stays_the_bias(eight_bits: tuple[Callable[..., Linear], float], place: torch.device) -> None:
+    bias = torch.randn(96).to(place)
+    assert torch.allclose(eight_bits[0](torch.randn(96, 64).to(place), bias)(torch.zeros(2, 3, 64).to(place)), bias)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn], ids=str)
+@pytest.mark.parametrize("width", [96, 1024])
+def test_rows_are_narrowed_as_in_plain_torch(device: torch.device, dtype: torch.dtype, width: int) -> None:
+    fused = pytest.importorskip("ishowtts.engines.f5.cuda.rows")
+    if dtype is not torch.int8 and device.type == "cuda" and not Fp8Linear.supported(device):
+        pytest.skip("this GPU does not know e4m3")
+    x = torch.randn(5, width, dtype=torch.float16).to(device)
+    x[1] = 0.0
+    x[2, 3] = float("nan")
+    x[3, 3] = float("inf")
+    (whole, scales), (wanted, wanted_scales) = (
+        rows.quantise_rows(x, dtype, 32) for rows in (fused, eager_rows)
+    )  # fmt: skip
+    assert whole.shape == wanted.shape == (32, width)
+    assert torch.allclose(scales[:5], wanted_scales[:5], rtol=1e-6, equal_nan=True)
+    assert scales[2:4].isnan().all()
+    if INTERPRETED and dtype is not torch.int8:
+        return  # the interpreter loses the carry when it rounds to e4m3
+    fine = [0, 1, 4]
+    apart = (whole[fine].float() - wanted[fine].float()).abs()
+    # A quotient may fall on the other side of a boundary.
+    step = 1.0 if dtype is torch.int8 else wanted[fine].float().abs() / 8 + 2**-9
+    assert (apart <= step).all()
+    assert (apart > 0).float().mean() < 0.01
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("gelu", [False, True])
+@pytest.mark.parametrize("width", [96, 1536])
+def test_products_are_finished_as_in_plain_torch(
+    device: torch.device, dtype: torch.dtype, gelu: bool, width: int
+) -> None:
+    fused = pytest.importorskip("ishowtts.engines.f5.cuda.rows")
+    whole = torch.randint(-9000, 9000, (32, width), dtype=torch.int32, device=device)
+    row_scales, column_scales = torch.rand(32).to(device) / 100, torch.rand(width).to(device) / 10
+    row_scales[1] = float("nan")
+    bias = torch.randn(width).to(device, dtype)
+    tolerance = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1e-2}[dtype]
+    for product, scales in (
+        (whole, {"row_scales": row_scales, "column_scales": column_scales, "bias": bias}),
+        (torch.randn(32, width).to(device, dtype) * 4, {"row_scales": None, "column_scales": None, "bias": None}),
+    ):
+        found, wanted = (rows.finish_rows(product, 5, dtype, gelu=gelu, **scales) for rows in (fused, eager_rows))
+        assert found.shape == (5, width)
+        assert found.dtype is dtype
+        assert torch.allclose(found.float(), wanted.float(), rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+@pytest.mark.parametrize("gelu", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1, 64), (2, 7, 64)])
+def test_gelu_in_the_epilogue(place: torch.device, gelu: bool, shape: tuple[int, ...]) -> None:
+    weight, bias, x = torch.randn(96, 64).to(place), torch.randn(96).to(place), torch.randn(*shape).to(place)
+    y = F.linear(x, weight, bias)
+    if gelu:
+        # The operator's form of GELU is the device's choice; only a GPU's is the model's.
+        y = F.gelu(y, approximate="tanh" if place.type == "cuda" else "none")
+    assert torch.allclose(GeluLinear(weight, bias, gelu)(x), y, atol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available() or INTERPRETED, reason="needs a GPU")
+@pytest.mark.parametrize("frames", [1, 30, 1220])
+def test_gelu_in_the_epilogue_in_half_precision(frames: int) -> None:
+    weight, bias, x = (torch.randn(*shape, device="cuda") for shape in ((2048, 1024), (2048,), (2, frames, 1024)))
+    weight *= 1024**-0.5
+    exact = PlainLinear(weight.double(), bias.double(), True)(x.double())
+    for dtype in (torch.float16, torch.bfloat16):
+        given = weight.to(dtype), bias.to(dtype), True
+        errors = [(make(*given)(x.to(dtype)).double() - exact).norm() for make in (GeluLinear, PlainLinear)]
+        assert errors[0] < 1.05 * errors[1]
+
+
+@pytest.mark.skipif(INTERPRETED, reason="is no kernel of Triton's")
+def test_a_gpu_takes_these_shapes() -> None:
+    """What torch itself checks before it launches, for a GPU that need not be there."""
+
+    def cuda(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.empty(shape, device="cuda", dtype=dtype)
+
+    with FakeTensorMode():
+        whole, weight = cuda(48, 64, dtype=torch.int8), cuda(96, 64, dtype=torch.int8)
+        assert torch._int_mm(whole, weight.t()).dtype is torch.int32
+        e4m3, weight = cuda(37, 64, dtype=torch.float8_e4m3fn), cuda(96, 64, dtype=torch.float8_e4m3fn)
+        for dtype in (torch.float16, torch.bfloat16):
+            y = torch._scaled_mm(
+                e4m3, weight.t(), cuda(37)[:, None], cuda(96)[None], bias=cuda(96, dtype=dtype), out_dtype=dtype
+            )
+            assert (y.shape, y.dtype) == ((37, 96), dtype)
+        assert torch._scaled_mm(e4m3, weight.t(), cuda(), cuda(), out_dtype=torch.float32).shape == (37, 96)
+        half = torch.float16
+        y = torch._addmm_activation(
+            cuda(96, dtype=half), cuda(37, 64, dtype=half), cuda(96, 64, dtype=half).t(), use_gelu=True
+        )
+        assert y.shape == (37, 96)
+
+
+def test_without_triton_products_are_surrounded_by_plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "triton", None)
+    for name in ("rows", "elementwise", "convolution"):
+        monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
+        monkeypatch.delattr(package, name, raising=False)
+        with pytest.raises(ImportError):
+            importlib.import_module(f"{package.__name__}.{name}")
+    assert again(products)._around(torch.device("cuda")) is eager_rows
+
+
+def again(module: ModuleType) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("again", module.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made

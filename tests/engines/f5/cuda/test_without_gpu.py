@@ -1,0 +1,99 @@
+"""What a machine without a GPU can show of the kernels: that they compile, and their results when interpreted.
+
+Both in processes of their own: whether Triton interprets or compiles is decided when it is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("triton")
+
+pytestmark = [
+    pytest.mark.f5,
+    pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="is what is being interpreted"),
+]
+
+HERE = Path(__file__).parent
+ORIN, HOPPER, THOR = 87, 90, 101
+"""Thor is 11.0 to CUDA 13 and 10.1 to CUDA 12, whose assembler this Triton brings."""
+
+LONGEST_S = 150
+
+
+def child(command: list[str | Path], **environment: str) -> subprocess.Popen[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "TRITON"))}
+    return subprocess.Popen(
+        [sys.executable, *command],
+        env=inherited | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """Side by side, since each takes many seconds of one core."""
+    cache = str(tmp_path_factory.mktemp("triton"))
+    pytest_options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--confcutdir", HERE]
+    architectures = [str(architecture) for architecture in (ORIN, HOPPER, THOR)]
+    made = {
+        "interpreted": child(["-m", "pytest", *pytest_options, HERE], TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES=""),
+        "compiled": child([HERE / "compile_ahead.py", *architectures], TRITON_CACHE_DIR=cache),
+    }
+    yield made
+    for process in made.values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def compiled(children: dict[str, subprocess.Popen[str]]) -> dict[str, list[dict[str, Any]]]:
+    out, err = children["compiled"].communicate(timeout=LONGEST_S)
+    assert children["compiled"].returncode == 0, err
+    found: dict[str, list[dict[str, Any]]] = json.loads(out)
+    return found
+
+
+def test_every_kernel_computes_what_plain_torch_computes(children: dict[str, subprocess.Popen[str]]) -> None:
+    out, err = children["interpreted"].communicate(timeout=LONGEST_S)
+    assert children["interpreted"].returncode == 0, out + err
+
+
+def test_one_binary_serves_all_numbers_of_lines_and_frames(compiled: dict[str, list[dict[str, Any]]]) -> None:
+    counts = Counter((kernel["kernel"], kernel["architecture"]) for kernel in compiled["half"])
+    assert {architecture for _, architecture in counts} == {ORIN, HOPPER, THOR}
+    # Rows are narrowed to s8 everywhere, and to e4m3 where that is known.
+    assert counts.pop(("_quantise", ORIN)) == 1
+    assert {counts.pop(("_quantise", HOPPER)), counts.pop(("_quantise", THOR))} == {2}
+    assert set(counts.values()) == {1}
+    assert len(counts) == 3 * 8
+
+
+def test_no_kernel_spills_or_wants_more_shared_memory_than_the_smallest_gpu_has(
+    compiled: dict[str, list[dict[str, Any]]],
+) -> None:
+    for kernel in compiled["half"] + compiled["single"]:
+        assert kernel["spilled_bytes"] == 0, kernel
+        assert kernel["shared_bytes"] <= 99 * 1024, kernel
+        # Else not even half of Orin's 1536 threads of a core fit into its 65536 registers.
+        assert kernel["registers"] <= 85 or kernel["kernel"] == "_convolve", kernel
+
+
+def test_half_precision_is_loaded_16_bytes_at_a_time_and_convolved_on_tensor_cores(
+    compiled: dict[str, list[dict[str, Any]]],
+) -> None:
+    for kernel in compiled["half"]:
+        assert kernel["wide_loads"] > 0, kernel
+        assert kernel["tensor_cores"] == (kernel["kernel"] == "_convolve"), kernel
+    assert all(kernel["shared_bytes"] == 0 for kernel in compiled["half"] if kernel["kernel"] == "_rotate")
