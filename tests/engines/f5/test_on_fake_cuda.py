@@ -1,0 +1,67 @@
+"""The steps of a GPU without one: every operator's schema, types, devices and shapes, and no wait for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from ishowtts.engines.f5 import dit, sampler, stages
+from ishowtts.engines.f5.attention import ATTENTIONS
+from ishowtts.engines.f5.elementwise import EagerElementwise
+from ishowtts.engines.f5.kernels import PlainConv
+from ishowtts.engines.f5.kit import LINEARS
+from ishowtts.engines.f5.schedule import Guidance
+from ishowtts.engines.f5.stages import Shape
+
+pytestmark = pytest.mark.f5
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept() -> Iterator[None]:
+    """A table that is remembered must not be of a GPU that is not there."""
+    dit._angles.cache_clear()
+    yield
+    dit._angles.cache_clear()
+
+
+WIDTH, HEADS, DEPTH = 128, 2, 2
+
+
+def model(linear: str, attention: str, dtype: torch.dtype) -> dit.Dit:
+    """On the GPU that is not there."""
+
+    def weight(*shape: int, kind: torch.dtype = dtype) -> torch.Tensor:
+        return torch.zeros(shape, dtype=kind, device="cuda")
+
+    def product(outputs: int, inputs: int, gelu: bool = False) -> dit.Linear:
+        return LINEARS[linear](weight(outputs, inputs), weight(outputs), gelu)
+
+    block = dit.Block(
+        qkv=product(3 * WIDTH, WIDTH), out=product(WIDTH, WIDTH),
+        up=product(2 * WIDTH, WIDTH, gelu=True), down=product(WIDTH, 2 * WIDTH),
+    )  # fmt: skip
+    conv = (PlainConv(weight(WIDTH, WIDTH // 16, 31)), weight(WIDTH))
+    return dit.Dit(
+        from_mel=weight(WIDTH, 100), from_voice=weight(WIDTH, 100, kind=torch.float32),
+        from_text=weight(WIDTH, 64, kind=torch.float32), bias=weight(WIDTH, kind=torch.float32), convs=(conv, conv),
+        blocks=(block,) * DEPTH, to_mel=(weight(100, WIDTH), weight(100)), attention=ATTENTIONS[attention],
+        elementwise=EagerElementwise(), heads=HEADS, dtype=dtype,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("linear", ["plain", "cublasLt"])
+@pytest.mark.parametrize("attention", ["flash", "efficient", "math"])
+def test_a_step_on_a_stage_has_every_operator_it_asks_for(linear: str, attention: str) -> None:
+    with FakeTensorMode(), torch.inference_mode():
+        fake = model(linear, attention, torch.float16)
+        held = stages.Stages(fake, most_rows=512, most_lines=2, cfg_strength=2.0, kinds=[Guidance.FULL], recorder=None)
+        for lines in (1, 2):
+            stage = held._stage(Shape(lines, 64))
+            flow = dit.velocity(fake, stage.y, stage.given, stage.at)
+            assert (flow.shape, flow.dtype, flow.device.type) == ((2 * lines, 64, 100), torch.float16, "cuda")
+            for guidance in Guidance:
+                # A value that the host asks for raises here, as it would in a recording.
+                sampler.step(fake, stage, guidance, 2.0)
