@@ -100,6 +100,14 @@ def line(dit: Dit, work: Work, recipe: Recipe, board: Board, given: Assumptions)
     return Estimate(count * one.speech_s, count * one.total_s, stages)
 
 
+def arithmetic_rtf(dit: Dit, work: Work, recipe: Recipe, board: Board) -> float:
+    """RTF were every operation of the step loop done at the full rate, and nothing else."""
+    count = chunks(work)
+    one = replace(work, speech_s=work.speech_s / count)
+    loop = [kernel for kernel in kernels(dit, one, recipe) if kernel.in_loop]
+    return sum(kernel.calls * kernel.flop for kernel in loop) / board.half_flop_per_s / (one.speech_s * one.batch)
+
+
 def chunks(work: Work) -> int:
     """How many runs a line takes."""
     return max(1, ceil(work.speech_s / (WINDOW_S - work.reference_s)))
