@@ -17,6 +17,9 @@ Where the figures are from, and what had to be worked out:
 - **H100 and H200** (SXM; sm_90). NVIDIA's data sheets name 1979 TFLOPS of sparse fp16, which is 989 dense: 4096 a clock
   and SM, 132 SMs, 1.83 GHz; 3.35 and 4.8 TB/s. fp32 accumulation runs at the full rate. FP32 outside the tensor cores
   (67 TFLOPS at 1.98 GHz) is taken at the same 1.83 GHz.
+- **RTX 3090 and L20** are here for what others published on them. The white paper of GA102 names 71 TFLOPS of dense
+  fp16 with fp32 accumulation (twice that with fp16) and 936 GB/s for the first. For L20, 119.5 TFLOPS and 864 GB/s are
+  what is quoted of its product sheet, which was not at hand.
 
 Clocks are the highest of the data sheet: MAXN, locked, not throttled. The costs of launching are no data: they are
 assumptions, and are to be replaced where a profile shows the gaps.
@@ -30,7 +33,8 @@ from typing import Final
 
 from ishowtts.errors import ConfigError
 
-_SM_80, _SM_90, _SM_110 = 2048, 4096, 8192  # dense fp16 operations a clock and SM
+# Dense fp16 operations a clock and SM, accumulating in fp32.
+_SM_80, _SM_86, _SM_90, _SM_110 = 2048, 512, 4096, 8192
 
 
 @dataclass(frozen=True)
@@ -66,57 +70,40 @@ class Board:
         return replace(self, half_flop_per_s=self.half_flop_per_s / 2, half_rate_uncertain=False)
 
 
-def _board(
-    name: str, title: str, gpu: str, *, sms: int, clock_hz: float, memory_gb: float, per_clock: int, bytes_per_s: float
-) -> Board:
+@dataclass(frozen=True)
+class _Processors:
+    sms: int
+    clock_hz: float
+    per_clock: int
+
+
+def _board(name: str, title: str, gpu: str, memory_gb: float, bytes_per_s: float, *, processors: _Processors) -> Board:
     """Rates from what an SM does in a clock."""
     jetson = gpu in ("Orin", "Thor")
-    half = sms * clock_hz * per_clock
+    half = processors.sms * processors.clock_hz * processors.per_clock
     return Board(
-        name, title, gpu, sms, clock_hz, memory_gb, half, sms * clock_hz * 256, 2 * half, bytes_per_s,
+        name, title, gpu, processors.sms, processors.clock_hz, memory_gb, half,
+        processors.sms * processors.clock_hz * 256, 2 * half, bytes_per_s,
         gap_s=2e-6 if jetson else 1e-6, dispatch_s=15e-6 if jetson else 5e-6, half_rate_uncertain=gpu == "Orin",
     )  # fmt: skip
 
 
 BOARDS: Final = (
-    _board(
-        "agx-orin",
-        "AGX Orin 64 GB",
-        "Orin",
-        sms=16,
-        clock_hz=1.3e9,
-        memory_gb=64,
-        per_clock=_SM_80,
-        bytes_per_s=204.8e9,
-    ),
-    _board(
-        "orin-nx-super",
-        "Orin NX 16 GB Super",
-        "Orin",
-        sms=8,
-        clock_hz=1.173e9,
-        memory_gb=16,
-        per_clock=_SM_80,
-        bytes_per_s=102.4e9,
-    ),
-    _board(
-        "orin-nx", "Orin NX 16 GB", "Orin", sms=8, clock_hz=0.918e9, memory_gb=16, per_clock=_SM_80, bytes_per_s=102.4e9
-    ),
-    _board(
-        "orin-nano-super",
-        "Orin Nano 8 GB Super",
-        "Orin",
-        sms=8,
-        clock_hz=1.02e9,
-        memory_gb=8,
-        per_clock=_SM_80,
-        bytes_per_s=102.4e9,
-    ),
-    _board("thor", "Thor T5000", "Thor", sms=20, clock_hz=1.575e9, memory_gb=128, per_clock=_SM_110, bytes_per_s=273e9),
-    _board("h100", "H100 SXM", "H100", sms=132, clock_hz=1.83e9, memory_gb=80, per_clock=_SM_90, bytes_per_s=3.35e12),
-    _board("h200", "H200 SXM", "H200", sms=132, clock_hz=1.83e9, memory_gb=141, per_clock=_SM_90, bytes_per_s=4.8e12),
+    _board("agx-orin", "AGX Orin 64 GB", "Orin", 64, 204.8e9, processors=_Processors(16, 1.3e9, _SM_80)),
+    _board("orin-nx-super", "Orin NX 16 GB Super", "Orin", 16, 102.4e9, processors=_Processors(8, 1.173e9, _SM_80)),
+    _board("orin-nx", "Orin NX 16 GB", "Orin", 16, 102.4e9, processors=_Processors(8, 0.918e9, _SM_80)),
+    _board("orin-nano-super", "Orin Nano 8 GB Super", "Orin", 8, 102.4e9, processors=_Processors(8, 1.02e9, _SM_80)),
+    _board("thor", "Thor T5000", "Thor", 128, 273e9, processors=_Processors(20, 1.575e9, _SM_110)),
+    _board("h100", "H100 SXM", "H100", 80, 3.35e12, processors=_Processors(132, 1.83e9, _SM_90)),
+    _board("h200", "H200 SXM", "H200", 141, 4.8e12, processors=_Processors(132, 1.83e9, _SM_90)),
 )
 """Orin Nano Super differs from Orin NX in clock and memory; both call themselves "Orin"."""
+
+PUBLISHED_ON: Final = (
+    _board("rtx-3090", "RTX 3090", "3090", 24, 936e9, processors=_Processors(82, 1.695e9, _SM_86)),
+    _board("l20", "L20", "L20", 48, 864e9, processors=_Processors(92, 2.52e9, _SM_86)),
+)
+"""No boards of ours; only what was published on them is held against the predictions."""
 
 _MEMORY_SHARE = (0.7, 1.13)  # what a system leaves of its memory; a data sheet's GB may be GiB
 _CLOCK_SLACK = 1.03
@@ -124,7 +111,7 @@ _CLOCK_SLACK = 1.03
 
 def find(name: str) -> Board:
     """A board by its name. Raises ConfigError where there is none."""
-    for board in BOARDS:
+    for board in (*BOARDS, *PUBLISHED_ON):
         if board.name == name:
             return board
     known = ", ".join(board.name for board in BOARDS)

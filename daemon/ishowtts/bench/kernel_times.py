@@ -18,7 +18,7 @@ from ishowtts.engines.f5.architecture import HOP, RATE_HZ, Dit
 from ishowtts.errors import ConfigError
 
 _MOST_CHARS = 4 << 20
-_NUMBERS = ("frames", "nfe_step", "flop_per_s", "bytes_per_s")
+_MOST: Final = {"frames": 1e6, "nfe_step": 1e3, "flop_per_s": 1e19, "bytes_per_s": 1e16}
 
 # In this order: a fused attention may carry "gemm" in its name, and a convolution "xmma".
 _WORDS: Final[tuple[tuple[Kind, tuple[str, ...]], ...]] = (
@@ -78,7 +78,7 @@ def read(path: Path) -> Profile:
         raise ConfigError([f"{path} is no profile; `ishowtts bench profile --json` makes one"]) from error
     if not isinstance(content, dict):
         raise ConfigError([f"{path} is no profile; `ishowtts bench profile --json` makes one"])
-    missing = [name for name in _NUMBERS if not _is_rate(content.get(name))]
+    missing = [name for name, most in _MOST.items() if not _is_number(content.get(name), most)]
     missing += [] if isinstance(content.get("device"), str) else ["device"]
     listed = content.get("kernels")
     found = listed if isinstance(listed, list) and all(_is_kernel(kernel) for kernel in listed) else []
@@ -129,8 +129,8 @@ def learn(profile: Profile, dit: Dit, given: Assumptions, reference_s: float) ->
     return Learned(learned, tuple(measured), board)
 
 
-def _is_rate(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+def _is_number(value: Any, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most
 
 
 def _is_kernel(value: Any) -> bool:

@@ -23,6 +23,7 @@ _REFERENCE_S, _SPEECH_S, _FIRST_S = 5.0, 8.0, 2.0
 _EXPLAINED = "agx-orin"
 _SMALLEST_SHARE = 0.005
 _SHORT = 0.7
+_HALF_RATE = (0.35, 0.5)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     console = Console()
     console.print(_boards_table(boards, rows, given, work))
+    console.print(_beside_table(boards, rows))
     console.print(_stages_table(explained, stages))
     console.print(_assumptions_table(given))
     if profile and learned:
@@ -96,10 +98,13 @@ def on_this_gpu(rates: dict[str, Any], gpu: str) -> str:
     sheet = predict.line(BASE.arch, work, OURS, board, LIKELY).rtf
     real = predict.measured(board, flop_per_s, bytes_per_s, LIKELY)
     here = predict.line(BASE.arch, work, OURS, real, LIKELY).rtf
+    share = flop_per_s / board.half_flop_per_s
+    low, high = _HALF_RATE
+    doubt = ", as if accumulation in fp32 ran at half rate" if board.half_rate_uncertain and low < share < high else ""
     slower = f"{abs(here / sheet - 1):.0%} {'slower' if here >= sheet else 'faster'}"
     return (
-        f"{products} ({flop_per_s / board.half_flop_per_s:.0%} of the data sheet's {board.half_flop_per_s / 1e12:.1f}, "
-        f"{board.title}), {memory} ({bytes_per_s / board.bytes_per_s:.0%} of {board.bytes_per_s / 1e9:.0f}); "
+        f"{products} ({share:.0%} of the data sheet's {board.half_flop_per_s / 1e12:.1f}, "
+        f"{board.title}{doubt}), {memory} ({bytes_per_s / board.bytes_per_s:.0%} of {board.bytes_per_s / 1e9:.0f}); "
         f"RTF {sheet:.3f} predicted from the data sheet, {here:.3f} from these rates, {slower}"
     )
 
@@ -134,7 +139,7 @@ def _check(check: published.Check) -> dict[str, Any]:
     figure = check.figure
     return asdict(check) | {
         "figure": {
-            "name": figure.name, "board": figure.board, "recipe": figure.recipe.name, "speech_s": figure.speech_s,
+            "name": figure.title, "board": figure.board, "recipe": figure.recipe.name, "speech_s": figure.speech_s,
             "nfe_step": figure.nfe_step, "rtf": figure.rtf,
         }
     }  # fmt: skip
@@ -146,23 +151,31 @@ def _boards_table(
     names = "measured" if len(given) == 1 else " / ".join(reversed([one.name for one in given]))
     title = (
         f"Predicted, not measured: {work.reference_s:g} s of reference, {work.speech_s:g} s of speech, "
-        f"NFE {work.nfe_step} (efficiencies {names})"
+        f"NFE {work.nfe_step}\n(efficiencies {names})"
     )
-    table = Table(
-        "board", "RTF", f"first audio of {_FIRST_S:g} s", "arithmetic alone", "if half rate", "earlier", "stock",
-        box=None, title=title, title_justify="left",
-    )  # fmt: skip
+    table = Table("board", "RTF", f"first audio of {_FIRST_S:g} s", box=None, title=title, title_justify="left")
     for board, row in zip(boards, rows, strict=True):
-        halved = row["rtf_if_half_rate"]
         table.add_row(
             board.title,
             " / ".join(f"{rtf:.3f}" for rtf in reversed(row["rtf"])),
             " / ".join(f"{first_s:.2f}" for first_s in reversed(row["first_audio_s"])) + " s",
-            f"{row['arithmetic_rtf']:.4f}",
-            f"{halved:.3f}" if halved else "",
-            f"{row['rtf_earlier']:.3f}",
-            f"{row['rtf_stock']:.3f}",
         )
+    return table
+
+
+def _beside_table(boards: Sequence[Board], rows: Sequence[dict[str, Any]]) -> Table:
+    """What the likely RTF stands between."""
+    table = Table(
+        "board", "RTF", "arithmetic alone", "half rate", "earlier", "stock",
+        box=None, title="\nBeside it, with likely efficiencies", title_justify="left",
+    )  # fmt: skip
+    table.columns[0].no_wrap = True
+    for board, row in zip(boards, rows, strict=True):
+        halved, rtfs = row["rtf_if_half_rate"], row["rtf"]
+        table.add_row(
+            board.title, f"{rtfs[len(rtfs) // 2]:.4f}", f"{row['arithmetic_rtf']:.4f}",
+            f"{halved:.4f}" if halved else "", f"{row['rtf_earlier']:.4f}", f"{row['rtf_stock']:.4f}",
+        )  # fmt: skip
     return table
 
 
@@ -195,18 +208,21 @@ def _assumptions_table(given: Sequence[Assumptions]) -> Table:
 
 def _checks_table(checks: Sequence[published.Check]) -> Table:
     title = (
-        f"\nHeld against what was published of the earlier system on AGX Orin (reference {published.ASSUMED_S:g} s, "
-        "likely efficiencies)"
+        f"\nHeld against what others published (reference {published.ASSUMED_S:g} s, likely efficiencies;\n"
+        "implied: efficiency of products that would give their figure,\nat the full and at half rate)"
     )
     table = Table(
-        "figure", "speech", "runs", "published", "predicted", "off", "implied products", "at half rate",
-        box=None, title=title, title_justify="left",
+        "figure", "on", "published", "predicted", "off", "implied", "half rate",
+        box=None, padding=(0, 1, 0, 0), title=title, title_justify="left",
     )  # fmt: skip
+    table.columns[0].no_wrap = True
     for check in checks:
+        figure = check.figure
+        board = find(figure.board)
         table.add_row(
-            check.figure.name, f"{check.figure.speech_s:g} s", str(check.chunks), f"{check.figure.rtf:.3f}",
-            f"{check.predicted:.3f}", f"{check.off:+.0%}", _implied(check.implied),
-            _implied(check.implied_halved) if check.figure.recipe.half else "",
+            figure.title, board.name, f"{figure.rtf:.3f}", f"{check.predicted:.3f}", f"{check.off:+.0%}",
+            _implied(check.implied),
+            _implied(check.implied_halved) if board.half_rate_uncertain and figure.recipe.half else "",
         )  # fmt: skip
     return table
 
@@ -214,11 +230,12 @@ def _checks_table(checks: Sequence[published.Check]) -> Table:
 def _references_table(checks: Sequence[published.Check]) -> Table:
     """How much the length of the reference, which is not known, changes the check."""
     columns = (f"{reference_s:g} s" for reference_s in published.REFERENCES_S)
-    title = "\nThe same with other references: predicted RTF (implied efficiency of products)"
+    title = "\nThe same with other references: predicted RTF"
     table = Table("figure", *columns, box=None, title=title, title_justify="left")
+    table.columns[0].no_wrap = True
     for figure in published.FIGURES:
-        cells = [f"{one.predicted:.3f} ({_implied(one.implied)})" for one in checks if one.figure == figure]
-        table.add_row(figure.name, *cells)
+        cells = [f"{one.predicted:.3f}" for one in checks if one.figure == figure]
+        table.add_row(figure.title, *cells)
     return table
 
 
