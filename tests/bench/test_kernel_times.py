@@ -91,6 +91,7 @@ def test_what_is_not_in_the_list_is_as_it_was_assumed(tmp_path: Path) -> None:
         ("ampere_fp16_s16816gemm_fp16_128x128_ldg8_f2f_stages_32x5_tn", "products"),
         ("void cutlass::Kernel2<cutlass_80_tensorop_f16_s16816gemm_relu_f16_128x64>", "products"),
         ("fmha_cutlassF_f16_aligned_64x64_rf_sm80(PyTorchMemEffAttention)", "attention"),
+        ("fmha_v2_fp16_64_S_64_sm87_kernel_nl", "attention"),
         ("void cudnn::cnn::conv2d_grouped_direct_kernel<false>", "convolution"),
         ("_norm_modulate_kernel", "elementwise"),
         ("void at::native::vectorized_elementwise_kernel<4>", "elementwise"),
