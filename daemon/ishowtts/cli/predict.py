@@ -195,7 +195,9 @@ def _stages_table(board: Board, estimate: predict.Estimate) -> Table:
 
 
 def _assumptions_table(given: Sequence[Assumptions]) -> Table:
-    table = Table("assumed", *(one.name for one in given), box=None, title="\nEfficiencies", title_justify="left")
+    chosen = "chosen before any figure below was looked at" if len(given) > 1 else "measured where the list names them"
+    title = f"\nEfficiencies, {chosen}"
+    table = Table("assumed", *(one.name for one in given), box=None, title=title, title_justify="left")
     shares = {
         "products in fp16": "products", "attention": "attention", "positional convolutions": "convolution",
         "products in fp32": "single", "memory": "memory",
