@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
+from ishowtts.engines.f5 import rates
 from ishowtts.engines.f5.architecture import MELS, Dit
 
-_ROUNDS = 6
-_SHAPE = (2048, 2048, 2048)
-_COPY_BYTES = 256 << 20
 _CONV_TAPS, _CONV_GROUPS = 31, 16
 
 
@@ -21,7 +17,7 @@ class Machine:
     """Best rates of this process, with its threads.
 
     Args:
-        flop_per_s: of a product of 2048 x 2048 matrices.
+        flop_per_s: of a large product.
         bytes_per_s: of reading one large block of memory and writing another, both counted.
         dtype: what was multiplied.
     """
@@ -53,23 +49,5 @@ def loop_bytes(dit: Dit, dtype: torch.dtype) -> int:
 
 def measure(device: str, dtype: torch.dtype) -> Machine:
     """Best of a few rounds: about a second."""
-    m, k, n = _SHAPE
-    a, b = torch.randn(m, k, device=device).to(dtype), torch.randn(n, k, device=device).to(dtype)
-    source = torch.empty(_COPY_BYTES, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    product_s = _best_s(lambda: torch.nn.functional.linear(a, b), device)
-    copy_s = _best_s(lambda: target.copy_(source), device)
-    return Machine(
-        2.0 * m * k * n / product_s, 2.0 * _COPY_BYTES / copy_s, str(dtype).split(".")[1], torch.get_num_threads()
-    )
-
-
-def _best_s(run: Callable[[], object], device: str) -> float:
-    best_s = float("inf")
-    for _ in range(_ROUNDS):
-        started = time.perf_counter()
-        run()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        best_s = min(best_s, time.perf_counter() - started)
-    return best_s
+    found = rates.measure(device, dtype)
+    return Machine(found.flop_per_s, found.bytes_per_s, str(dtype).split(".")[1], torch.get_num_threads())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from ishowtts.cli import words
+from ishowtts.cli import predict, words
 from ishowtts.cli.common import Commands, read_config, told_if_unwritable
 from ishowtts.config import Config
 from ishowtts.errors import EngineError
@@ -75,6 +75,9 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     profile = parts.add_parser("profile", parents=both, help="where the time goes, by stage and by kernel")
     profile.add_argument("--length", type=words.length, default=3.0, metavar="S")
     profile.set_defaults(command=_with_torch(run_profile), model_default="small")
+    expected = parts.add_parser("predict", parents=[common], help="what boards should reach, from their data sheets")
+    predict.options(expected)
+    expected.set_defaults(command=predict.run)
 
 
 def _with_torch(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:

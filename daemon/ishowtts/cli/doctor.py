@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -123,6 +123,7 @@ def _torch(_: Config) -> Iterator[Finding]:
     versions = f"torch {found['torch']}, built for CUDA {found['cuda_build'] or 'none'}"
     if found["cuda_fault"] is None:
         yield Finding("torch", "ok", f"{versions}, a product on {found['gpu']} came out right")
+        yield gpu_finding(found)
     elif found["gpu"]:
         yield Finding(
             "torch", "fault", f"{versions}, but {found['gpu']} cannot compute: {found['cuda_fault']}",
@@ -130,6 +131,24 @@ def _torch(_: Config) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield Finding("torch", "note", f"{versions}; no GPU here, F5 runs on the CPU")
+
+
+def gpu_finding(found: dict[str, Any]) -> Finding:
+    """How fast the GPU that the probe `found` is, beside what its data sheet promises."""
+    rates = found["rates"]
+    if rates["fault"] is not None:
+        return Finding("GPU", "note", f"its rates could not be measured: {rates['fault']}", "stop the daemon meanwhile")
+    # Only a machine with a GPU needs the tables of boards.
+    from ishowtts.cli.predict import falls_short, on_this_gpu
+
+    detail = on_this_gpu(rates, found["gpu"])
+    if rates["flash_fault"] is not None:
+        mend = "install the torch wheel of this JetPack: install.sh --torch"
+        return Finding("GPU", "note", f"{detail}; {rates['flash_fault']}, a slower one is used", mend)
+    if falls_short(rates, found["gpu"]):
+        mend = "choose power mode MAXN and systemctl start ishowtts-clocks; look whether something else computes"
+        return Finding("GPU", "note", f"{detail}; flash attention works", mend)
+    return Finding("GPU", "ok", f"{detail}; flash attention works")
 
 
 def _engine(settings: Config) -> Iterator[Finding]:

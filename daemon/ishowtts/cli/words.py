@@ -77,6 +77,17 @@ def length(word: str) -> float:
     return value
 
 
+def reference(word: str) -> float:
+    """Seconds of a voice's clip, as long as the engine takes one."""
+    try:
+        value = float(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word!r} is no number of seconds") from None
+    if not 1 <= value <= 15:
+        raise argparse.ArgumentTypeError("must be 1 to 15 seconds")
+    return value
+
+
 def lengths(words: str) -> tuple[float, ...]:
     """Seconds of speech, with commas between."""
     return tuple(length(word) for word in words.split(","))

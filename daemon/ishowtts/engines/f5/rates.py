@@ -1,0 +1,105 @@
+"""What this processor or GPU reaches in one large product and in copying memory, and whether flash attention is right.
+
+The only place that measures rates: the doctor's probe and the benches ask here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ishowtts.errors import first_line
+
+_LEAST_ROUNDS, _MOST_ROUNDS = 6, 1000
+_LEAST_S = 0.4  # on a GPU: until its clocks are up
+_LARGE_SMS = 40
+_FLASH_FRAMES, _FLASH_HEADS, _FLASH_WIDTH = 192, 4, 64
+_FLASH_KEYS = (192, 131)
+_FLASH_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The best of several rounds.
+
+    Args:
+        flop_per_s: of a product of square matrices; fp16 accumulates in fp32.
+        bytes_per_s: of reading one large block of memory and writing another, both counted.
+    """
+
+    flop_per_s: float
+    bytes_per_s: float
+
+
+def measure(device: str, dtype: torch.dtype) -> Rates:
+    """About a second. A GPU with many processors gets larger matrices, else its launches are what is measured."""
+    large = device == "cuda" and torch.cuda.get_device_properties(0).multi_processor_count >= _LARGE_SMS
+    side = 2048 if device == "cpu" else 8192 if large else 4096
+    copied = 1 << 30 if large else 256 << 20
+    a, b = torch.randn(side, side, device=device).to(dtype), torch.randn(side, side, device=device).to(dtype)
+    product_s = _best_s(lambda: torch.nn.functional.linear(a, b), device)
+    source = torch.empty(copied, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    copy_s = _best_s(lambda: target.copy_(source), device)
+    return Rates(2.0 * side**3 / product_s, 2.0 * copied / copy_s)
+
+
+def flash_fault(device: str) -> str | None:
+    """Why flash attention with lengths of its own cannot be used; `None` where it came out right."""
+    generator = torch.Generator().manual_seed(0)
+    rows = len(_FLASH_KEYS) * _FLASH_FRAMES
+    try:
+        q, k, v = torch.randn(3, rows, _FLASH_HEADS, _FLASH_WIDTH, generator=generator).to(device, torch.float16)
+        keys = torch.tensor(_FLASH_KEYS, dtype=torch.int32, device=device)
+        found = flash(q, k, v, keys, _FLASH_FRAMES).float()
+        difference = (found - exact(q, k, v, keys, _FLASH_FRAMES)).abs().max().item()
+    except NotImplementedError:
+        return f"this torch has no flash attention for {device}"
+    except (RuntimeError, TypeError) as error:  # built without it, or with another signature
+        return f"flash attention with lengths failed ({first_line(error)})"
+    if difference < _FLASH_TOLERANCE:
+        return None
+    return f"flash attention with lengths is off by {difference:.1g}"
+
+
+def flash(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, frames: int) -> Tensor:
+    """Attention of [lines * frames, heads, 64] in fp16, each line over its own first keys: torch's flash kernel.
+
+    Args:
+        keys: how many keys of each line count, int32 [lines], on the device.
+        frames: rows of a line.
+    """
+    starts = torch.arange(0, len(q) + 1, frames, dtype=torch.int32, device=q.device)
+    found = torch.ops.aten._flash_attention_forward(
+        q, k, v, starts, starts, frames, frames, 0.0, False, False, seqused_k=keys
+    )
+    attended: Tensor = found[0]
+    return attended
+
+
+def exact(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, frames: int) -> Tensor:
+    """The same in fp32 by its definition."""
+    q, k, v = (each.float().view(-1, frames, *each.shape[1:]).transpose(1, 2) for each in (q, k, v))
+    counts = torch.arange(frames, device=keys.device) < keys[:, None, None, None]
+    scores = (q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5
+    attended: Tensor = scores.masked_fill(~counts, float("-inf")).softmax(-1) @ v
+    return attended.transpose(1, 2).flatten(0, 1)
+
+
+def _best_s(run: Callable[[], object], device: str) -> float:
+    best_s, rounds = float("inf"), 0
+    begun = time.perf_counter()
+    while rounds < _LEAST_ROUNDS or (
+        device == "cuda" and rounds < _MOST_ROUNDS and time.perf_counter() - begun < _LEAST_S
+    ):
+        started = time.perf_counter()
+        run()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best_s = min(best_s, time.perf_counter() - started)
+        rounds += 1
+    return best_s

@@ -1,0 +1,88 @@
+"""What is measured of a machine, and the probe that carries it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
+
+from ishowtts.bench import machine  # noqa: E402
+from ishowtts.engines.f5 import probe, rates  # noqa: E402
+
+pytestmark = pytest.mark.f5
+
+
+def test_rates_are_of_what_was_multiplied_and_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "_best_s", lambda run, device: (run(), 2.0)[1])
+    found = rates.measure("cpu", torch.float32)
+    assert found.flop_per_s == 2048**3
+    assert found.bytes_per_s == 256 << 20
+
+
+def test_the_benches_and_the_probe_measure_in_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "measure", lambda device, dtype: rates.Rates(3e12, 4e10))
+    bench = machine.measure("cpu", torch.float32)
+    assert (bench.flop_per_s, bench.bytes_per_s) == (3e12, 4e10)
+    found = probe.measured("cpu")
+    assert (found["flop_per_s"], found["bytes_per_s"], found["fault"]) == (3e12, 4e10, None)
+
+
+def test_a_machine_without_room_says_so_instead_of_falling(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(device: str, dtype: torch.dtype) -> rates.Rates:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 128 MiB.\nmore")
+
+    monkeypatch.setattr(rates, "measure", full)
+    found = probe.measured("cpu")
+    assert found["flop_per_s"] is None
+    assert found["fault"].startswith("CUDA out of memory.")
+    assert "\n" not in found["fault"]
+
+
+def test_where_there_is_no_flash_attention_the_reason_is_told() -> None:
+    assert rates.flash_fault("cpu") == "this torch has no flash attention for cpu"
+
+
+def test_a_wrong_result_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "flash", rates.exact)
+    assert rates.flash_fault("cpu") is None
+    # As a kernel would that ignores how many keys count.
+    monkeypatch.setattr(rates, "flash", lambda q, k, v, keys, frames: rates.exact(q, k, v, keys * 0 + frames, frames))
+    fault = rates.flash_fault("cpu")
+    assert fault is not None
+    assert "is off by" in fault
+
+
+def test_the_exact_attention_is_torchs() -> None:
+    q, k, v = torch.randn(3, 2 * 30, 4, 64)
+    keys = torch.tensor([30, 17])
+    mask = (torch.arange(30) < keys[:, None])[:, None, None, :]
+    heads = [each.view(2, 30, 4, 64).transpose(1, 2) for each in (q, k, v)]
+    expected = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask)
+    torch.testing.assert_close(rates.exact(q, k, v, keys, 30), expected.transpose(1, 2).reshape(60, 4, 64))
+
+
+def test_the_flash_kernel_is_called_as_its_schema_wants() -> None:
+    with FakeTensorMode():
+        q = torch.empty(2 * 192, 4, 64, device="cuda", dtype=torch.float16)
+        found = rates.flash(q, q, q, torch.empty(2, device="cuda", dtype=torch.int32), 192)
+    assert (tuple(found.shape), found.dtype, found.device.type) == ((384, 4, 64), torch.float16, "cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_on_a_gpu_flash_attention_and_rates_are_there() -> None:
+    found = probe.probe()
+    assert found["cuda_fault"] is None
+    assert found["rates"]["fault"] is None
+    assert found["rates"]["flash_fault"] is None
+    assert found["rates"]["flop_per_s"] > 1e12
+    assert found["rates"]["sms"] > 0
+
+
+def test_the_probe_is_one_line_of_json() -> None:
+    found = json.loads(json.dumps(probe.probe()))
+    assert set(found) == {"torch", "cuda_build", "gpu", "cuda_fault", "rates"}
+    assert (found["rates"] is None) == (found["cuda_fault"] is not None)
