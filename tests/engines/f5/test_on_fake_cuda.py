@@ -53,7 +53,7 @@ def model(linear: str, attention: str, dtype: torch.dtype) -> dit.Dit:
 
 
 @pytest.mark.parametrize("linear", ["plain", "cublasLt"])
-@pytest.mark.parametrize("attention", ["flash", "efficient", "math"])
+@pytest.mark.parametrize("attention", ["flash", "math"])  # torch offers the efficient one only where CUDA is
 def test_a_step_on_a_stage_has_every_operator_it_asks_for(linear: str, attention: str) -> None:
     with FakeTensorMode(), torch.inference_mode():
         fake = model(linear, attention, torch.float16)
