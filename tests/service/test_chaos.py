@@ -42,6 +42,9 @@ class Faulty:
             raise ValueError("raised in the middle of a line")
         return self._engine.synthesize(segment, cancelled)
 
+    def synthesize_batch(self, segments, cancelled):
+        return [self.synthesize(segment, cancelled) for segment in segments]
+
 make = catalogue.make
 catalogue.make = lambda kind, options: Faulty(make(kind, options))
 """
