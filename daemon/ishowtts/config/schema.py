@@ -74,6 +74,7 @@ class Optimisations(_Section):
     exact_padding: bool | None = None
     cpu_kernels: bool = True
     streaming: bool = True
+    batching: bool = True
     short_text: bool = True
     int8: bool = False
     guidance_skip: Literal[False, "plain", "reuse"] = False
