@@ -48,8 +48,6 @@ class Faulty:
         if at_start == "no-weights":
             raise WeightsError("there are no weights; fetch them")
         self._engine.load(progress)
-        if batch_s := os.environ.get("WORKER_BATCH_S"):
-            self._engine._batch_s = float(batch_s)
 
     def prepare(self, voice):
         if voice == "deadly":
@@ -91,13 +89,14 @@ class Faulty:
         if match_ == "endless":
             spoken = self._engine.synthesize(segment, cancelled)
             return replace(spoken, samples=np.zeros(60 * spoken.rate_hz, np.int16))
+        if match_ == "beyond the frame":
+            spoken = self._engine.synthesize(segment, cancelled)
+            return replace(spoken, samples=np.zeros(200 * spoken.rate_hz, np.int16))
         if match_ == "other rate":
             return replace(self._engine.synthesize(segment, cancelled), rate_hz=8000)
         return self._engine.synthesize(segment, cancelled)
 
     def synthesize_batch(self, segments, cancelled):
-        if os.environ.get("WORKER_BATCH_S") and len(segments) > 1:
-            return self._engine.synthesize_batch(segments, cancelled)
         return [self.synthesize(segment, cancelled) for segment in segments]
 
 make = catalogue.make
