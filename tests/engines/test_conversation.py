@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ishowtts.engines import VoiceCard, cards
@@ -92,6 +92,13 @@ def test_one_request_carries_all_segments_and_one_answer_all_sounds() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(-1, 5), max_size=6), st.integers(2, 4))
+@example([0, 1], 2)
+@example([0], 2)
+@example([0, 1, 2], 2)
+@example([0, 1, 1], 2)
+@example([1, 0], 2)
+@example([0, 0], 2)
+@example([], 2)
 def test_too_few_too_many_or_others_than_asked_for_end_the_worker(indices: list[int], asked: int) -> None:
     with talk() as one:
         request = one.daemon.render(SEGMENTS[:asked])

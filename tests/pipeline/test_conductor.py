@@ -533,6 +533,14 @@ def test_several_segments_of_one_run_are_heard_in_order_with_their_seams(batched
     assert sum(lengths) / 24_000 - report.audio_s == pytest.approx(4 * 0.15, abs=0.002)
 
 
+def test_what_is_heard_must_cover_a_batch(batched: Stage) -> None:
+    batched.lead.card = replace(BATCHED, cost=2.2)  # 20 s for two; a sentence sounds for less than three
+    batched.say(Line("a", " ".join(NUMBERED[:3])))
+    assert batched.await_outcome("a") == "finished"
+    assert batched.lead.spoken == NUMBERED[:3]
+    assert batched.lead.runs == []
+
+
 def test_a_line_that_is_rehearsed_has_one_segment_made(batched: Stage) -> None:
     batched.say(Line("a", LONG), Line("b", " ".join(NUMBERED)))
     rehearsed(batched, NUMBERED[0])

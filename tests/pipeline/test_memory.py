@@ -228,3 +228,14 @@ def test_of_a_batch_only_what_is_not_kept_is_made_and_all_of_it_is_kept(house: H
     house.settle()
     again = part.speak_next(segments, 60.0, lambda: False)
     assert [one.cached for one in again] == [True] * 5
+
+
+def test_of_a_batch_nothing_is_kept_whose_making_changed_meanwhile(house: House) -> None:
+    house.lead.card = replace(CARD, cost=0.01, batch_s=100.0)
+    part = house.cast.part()
+    part.cut(Line("line", "hello"), "hello")
+    house.lead.meanwhile = lambda: setattr(house, "made_by", {"weights": 2})
+    segments = [Segment("line", i + 1, 3, one) for i, one in enumerate(["This is one.", "And this is two."])]
+    assert len(part.speak_next(segments, 60.0, lambda: False)) == 2
+    house.settle()
+    assert not any(house.folder.glob("*.speech"))

@@ -16,7 +16,9 @@ _MOST_WAITING_S = 120.0  # of sound that is made and not heard: with what the pl
 
 
 def together(lengths_s: Sequence[float], card: VoiceCard, cost: float | None, waiting_s: float) -> int:
-    """How many of the next segments go into one run: 1 to `MOST`. The first of a line is not for this to decide.
+    """How many of the next segments go into one run: 1 to `MOST`.
+
+    Where nothing is heard there is nothing to cover a run of several: the first of a line is made alone.
 
     Args:
         lengths_s: how long each of the next segments sounds, in order, in seconds.

@@ -236,12 +236,11 @@ class Performance:
         self._take.add(utterance, overlap_s)
 
     def _render(self) -> None:
-        """A run begins once nothing waits behind what is heard; the first segment is made alone."""
+        """A run begins once nothing waits behind what is heard; how many are in it, what is heard decides."""
         if self._rendering is not None:
             return
         if self._next < len(self._plan) and len(self._on_air) < 2:
-            most = batches.MOST if self._next > 0 else 1
-            coming = [planned.segment for planned in self._plan[self._next : self._next + most]]
+            coming = [planned.segment for planned in self._plan[self._next : self._next + batches.MOST]]
             ends_at = time.monotonic()
             for one in self._on_air:
                 ends_at = one.ends_at(ends_at)
