@@ -20,14 +20,14 @@ TENS = [10.0] * 20
     [
         (TENS, CARD, 0.01, 60.0, 6),  # 6 of 10 s and what waits are 120 s
         (TENS, CARD, 0.01, 40.0, 8),
-        (TENS, CARD, 0.06, 10.0, 8),  # 0.5 s and 1.3 times 7.2 s
-        (TENS, CARD, 0.06, 9.8, 7),
-        (TENS, CARD, 0.06, 2.8, 1),  # 0.5 s and 1.3 times 1.8 s are a little more
-        (TENS, CARD, 0.06, 2.9, 2),
+        (TENS, CARD, 0.06, 11.3, 8),  # 0.3 s of seams, 8 times 0.2 s, and 1.3 times 7.2 s are a little less
+        (TENS, CARD, 0.06, 11.2, 7),
+        (TENS, CARD, 0.06, 3.0, 1),  # 0.3 s, twice 0.2 s, and 1.3 times 1.8 s are a little more
+        (TENS, CARD, 0.06, 3.1, 2),
         (TENS, CARD, 0.06, 0.0, 1),
         (TENS, CARD, 0.06, -3.0, 1),
-        (TENS[:3], CARD, 0.06, 10.0, 3),
-        (TENS[:1], CARD, 0.06, 10.0, 1),
+        (TENS[:3], CARD, 0.06, 11.3, 3),
+        (TENS[:1], CARD, 0.06, 11.3, 1),
         (TENS, replace(CARD, batch_s=45.0), 0.01, 40.0, 3),
         ([2.0, 2.0, 10.0, 2.0], replace(CARD, batch_s=44.0), 0.01, 40.0, 2),  # all are as long as the longest
         (TENS, replace(CARD, batch_s=29.0), 0.01, 40.0, 1),
@@ -67,7 +67,7 @@ def test_no_rule_is_ever_broken_and_one_more_would_break_one(
         if n > min(8, len(lengths_s)) or cost is None or card.reference_s is None:
             return False
         run_s = n * (card.reference_s + max(lengths_s[:n]))
-        runs_dry = waiting_s < 0.2 + 2 * card.seam_s + 1.3 * cost * run_s
+        runs_dry = waiting_s < n * 0.2 + 2 * card.seam_s + 1.3 * cost * run_s
         return run_s <= card.batch_s and not runs_dry and waiting_s + sum(lengths_s[:n]) <= 120.0
 
     count = batches.together(lengths_s, card, cost, waiting_s)

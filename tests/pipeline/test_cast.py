@@ -179,7 +179,7 @@ def test_several_segments_go_into_one_run_as_far_as_what_is_heard_covers_it(espe
     assert spoken_by(Cast(lead, None), FOUR) == ["lead"] * 4
     assert lead.runs == [FOUR]
     lead.runs.clear()
-    spoken_by(Cast(lead, None), FOUR, waiting_s=1.2)
+    spoken_by(Cast(lead, None), FOUR, waiting_s=1.5)
     assert lead.runs == [FOUR[:2], FOUR[2:]]
 
 

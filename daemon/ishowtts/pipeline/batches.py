@@ -32,7 +32,7 @@ def together(lengths_s: Sequence[float], card: VoiceCard, cost: float | None, wa
     for n in range(2, min(MOST, len(lengths_s)) + 1):
         run_s = n * (card.reference_s + max(lengths_s[:n]))
         fits = run_s <= card.batch_s and waiting_s + sum(lengths_s[:n]) <= _MOST_WAITING_S
-        if not fits or not stride.covers(waiting_s, cost * run_s, card):
+        if not fits or not stride.covers(waiting_s, cost * run_s, card, n):
             break
         count = n
     return count
