@@ -89,9 +89,15 @@ class Faulty:
         if match_ == "endless":
             spoken = self._engine.synthesize(segment, cancelled)
             return replace(spoken, samples=np.zeros(60 * spoken.rate_hz, np.int16))
+        if match_ == "beyond the frame":
+            spoken = self._engine.synthesize(segment, cancelled)
+            return replace(spoken, samples=np.zeros(200 * spoken.rate_hz, np.int16))
         if match_ == "other rate":
             return replace(self._engine.synthesize(segment, cancelled), rate_hz=8000)
         return self._engine.synthesize(segment, cancelled)
+
+    def synthesize_batch(self, segments, cancelled):
+        return [self.synthesize(segment, cancelled) for segment in segments]
 
 make = catalogue.make
 catalogue.make = lambda kind, options: Faulty(make(kind, options))

@@ -9,7 +9,9 @@ import pytest
 from ishowtts.engines import VoiceCard, cards
 from ishowtts.engines.wire import Decoder, Frame, Kind, WireError, encode
 
-FULL = VoiceCard("anna", 140, reference_s=8.25, bytes_per_s=14.5, seam_s=0.15, cost=0.06, speed=0.9, nfe_step=16)
+FULL = VoiceCard(
+    "anna", 140, reference_s=8.25, bytes_per_s=14.5, seam_s=0.15, cost=0.06, speed=0.9, nfe_step=16, batch_s=60.0
+)
 
 
 def over_the_wire(header: dict[str, Any]) -> Frame:
@@ -47,6 +49,9 @@ def test_a_card_crosses_the_wire(card: VoiceCard) -> None:
         ("speed", 0),
         ("nfe_step", 0),
         ("nfe_step", 10**6),
+        ("batch_s", None),
+        ("batch_s", -1),
+        ("batch_s", 10**6),
     ],
 )
 def test_a_field_that_is_not_plausible_is_refused_by_name(key: str, value: object) -> None:

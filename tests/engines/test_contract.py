@@ -123,6 +123,46 @@ def test_a_cancelled_segment_makes_no_sound_and_the_next_one_does(engine: Engine
     assert engine.synthesize(say(TEXT), never).audio_s > 0.5
 
 
+TEXTS = ["A short one.", TEXT, f"{TEXT} {TEXT}", "今天天气很好。"]
+
+
+def test_a_batch_is_its_segments_in_order_each_as_it_sounds_alone(engine: Engine, say: Say) -> None:
+    segments = [say(text, seed=seed) for seed, text in enumerate(TEXTS)]
+    together = engine.synthesize_batch(segments, never)
+    alone = [engine.synthesize(segment, never) for segment in segments]
+    assert len(together) == len(alone)
+    for one, other in zip(together, alone, strict=True):
+        # A step of S16: in a batch a sum has another order.
+        assert one.samples.shape == other.samples.shape
+        assert np.abs(one.samples.astype(int) - other.samples).max() <= 1
+        assert (one.rate_hz, one.engine, one.voice, one.nfe_step) == (
+            other.rate_hz,
+            other.engine,
+            other.voice,
+            other.nfe_step,
+        )
+        assert one.synth_s > 0
+    assert engine.synthesize_batch(segments[:1], never)[0].samples.tolist() == alone[0].samples.tolist()
+
+
+def test_a_batch_with_one_bad_text_makes_no_sound_and_the_others_are_spoken_alone(engine: Engine, say: Say) -> None:
+    segments = [say(TEXT), say(""), say("A short one.")]
+    with pytest.raises(SynthesisError):
+        engine.synthesize_batch(segments, never)
+    assert engine.synthesize(segments[0], never).audio_s > 0.5
+    assert engine.synthesize(segments[2], never).audio_s > 0.1
+
+
+def test_a_cancelled_batch_makes_no_sound_and_the_next_one_does(engine: Engine, say: Say) -> None:
+    segments = [say(f"{TEXT} " * 4) for _ in range(3)]
+    with pytest.raises(Cancelled):
+        engine.synthesize_batch(segments, lambda: True)
+    polls = iter([False, True])
+    with pytest.raises(Cancelled):
+        engine.synthesize_batch(segments, lambda: next(polls, True))
+    assert len(engine.synthesize_batch([say(TEXT), say(TEXT)], never)) == 2
+
+
 def test_a_text_without_anything_to_say_ends_the_line_not_the_engine(engine: Engine, say: Say) -> None:
     with pytest.raises(SynthesisError):
         engine.synthesize(say(""), never)

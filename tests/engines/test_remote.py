@@ -277,6 +277,48 @@ def test_a_cancelled_segment_is_left_at_once_and_never_heard(word: str, make_rem
     assert engine.status().restarts == 0
 
 
+@pytest.mark.parametrize("fault", ["hang", "kill"])
+def test_a_fault_in_a_batch_ends_all_of_it_and_the_next_worker_speaks(
+    fault: str, make_remote: MakeRemote, say: Say
+) -> None:
+    engine = load(make_remote(segment_s=3600.0 if fault == "kill" else 2.0))
+    with pytest.raises(WorkerDied, match="while speaking"):
+        engine.synthesize_batch([say("first"), say(fault), say("last")], never)
+    await_state(engine, State.READY, after_restarts=1)
+    assert len(engine.synthesize_batch([say("first"), say("last")], never)) == 2
+
+
+def test_what_nobody_foresaw_in_a_batch_does_not_count_against_the_worker(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    for _ in range(2):
+        with pytest.raises(SynthesisError, match="raised in the middle"):
+            engine.synthesize_batch([say("raise"), say("last")], never)
+    with pytest.raises(SynthesisError, match="raised in the middle"):
+        engine.synthesize(say("raise"), never)
+    assert speaks(engine, say)
+    assert engine.status().restarts == 0
+
+
+@pytest.mark.parametrize("word", ["await cancel", "ignore cancel"])
+def test_a_cancelled_batch_is_left_at_once_and_never_heard(word: str, make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    polls = iter(range(20))
+    with pytest.raises(Cancelled):
+        engine.synthesize_batch([say("first"), say(word), say("last")], lambda: next(polls, None) is None)
+    after = engine.synthesize_batch([say("What comes now."), say("And no other.")], never)
+    alone = [engine.synthesize(say(text), never) for text in ("What comes now.", "And no other.")]
+    assert [one.samples.tolist() for one in after] == [one.samples.tolist() for one in alone]
+    assert engine.status().restarts == 0
+
+
+def test_a_batch_that_is_too_long_to_send_is_refused_whole(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    with pytest.raises(SynthesisError, match="the sound of one segment is 200 s; send shorter ones"):
+        engine.synthesize_batch([say("first"), say("beyond the frame")], never)
+    assert speaks(engine, say)
+    assert engine.status().restarts == 0
+
+
 def test_ten_deaths_leave_no_zombie_no_descriptor_and_no_thread(make_remote: MakeRemote, say: Say) -> None:
     engine = load(make_remote(backoff=Backoff(first_s=0.01, longest_s=0.01, park_deaths=100)))
     me = psutil.Process()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from ishowtts.engines import Cancelled, IsCancelled, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.errors import EngineUnavailable, SynthesisError, VoiceError
+from ishowtts.errors import EngineUnavailable, SynthesisError, VoiceError, WorkerDied
 from ishowtts.pipeline.cast import Cast
 from ishowtts.service.lead import Absent
 from ishowtts.speech import Line, Segment, Utterance
@@ -71,14 +72,23 @@ class Cloned:
         self._espeak = espeak
         self._card = card
         self.fault: Exception | None = None
+        self.bad: str | None = None
+        self.runs: list[list[str]] = []
 
     def prepare(self, voice: str | None) -> VoiceCard:
         return self._card
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
+        return self.synthesize_batch([segment], cancelled)[0]
+
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        self.runs.append([segment.text for segment in segments])
         if self.fault:
             raise self.fault
-        return replace(self._espeak.synthesize(segment, cancelled), synth_s=1.0)
+        if any(segment.text == self.bad for segment in segments):
+            raise SynthesisError("this text cannot be spoken")
+        spoken = self._espeak.synthesize_batch(segments, cancelled)
+        return [replace(one, synth_s=1.0, engine=self.name) for one in spoken]
 
 
 def test_the_first_segment_is_short_once_the_cost_was_measured_and_only_where_streaming_is_on(
@@ -137,3 +147,85 @@ def test_a_lines_speed_and_evaluations_win_over_its_voices(espeak: EspeakEngine)
     part.speak(SEGMENT, lambda: False)
     assert cast.costs.of("lead", 16, card) is not None
     assert cast.costs.of("lead", None, card) is None
+
+
+FOUR = ["This is one.", "And this is two.", "Here comes three.", "And four."]
+BATCHES = VoiceCard("any", 120, reference_s=5.0, bytes_per_s=15.0, cost=0.05, batch_s=60.0)
+
+
+def never() -> bool:
+    return False
+
+
+def coming(texts: list[str]) -> list[Segment]:
+    return [Segment("line", i + 1, len(texts) + 1, one) for i, one in enumerate(texts)]
+
+
+def spoken_by(cast: Cast, texts: list[str], waiting_s: float = 60.0) -> list[str]:
+    """Who spoke each of these segments, asked for as a performance does."""
+    part, speakers = cast.part(), []
+    part.cut(Line("line", "hello"), "hello")
+    left = coming(texts)
+    while left:
+        sounds = part.speak_next(left, waiting_s, never)
+        assert 0 < len(sounds) <= len(left)
+        speakers += [sound.engine for sound in sounds]
+        left = left[len(sounds) :]
+    return speakers
+
+
+def test_several_segments_go_into_one_run_as_far_as_what_is_heard_covers_it(espeak: EspeakEngine) -> None:
+    lead = Cloned(espeak, BATCHES)
+    assert spoken_by(Cast(lead, None), FOUR) == ["lead"] * 4
+    assert lead.runs == [FOUR]
+    lead.runs.clear()
+    spoken_by(Cast(lead, None), FOUR, waiting_s=1.5)
+    assert lead.runs == [FOUR[:2], FOUR[2:]]
+
+
+@pytest.mark.parametrize(
+    ("card", "batching", "waiting_s"),
+    [
+        (BATCHES, False, 60.0),
+        (replace(BATCHES, batch_s=0.0), True, 60.0),
+        (replace(BATCHES, cost=None), True, 60.0),
+        (replace(BATCHES, bytes_per_s=None), True, 60.0),
+        (BATCHES, True, 0.0),
+    ],
+)
+def test_else_each_is_spoken_alone(espeak: EspeakEngine, card: VoiceCard, batching: bool, waiting_s: float) -> None:
+    lead = Cloned(espeak, card)
+    spoken_by(Cast(lead, None, batching=batching), FOUR, waiting_s)
+    assert lead.runs[0] == FOUR[:1]
+    assert not any(len(run) > 1 for run in lead.runs) or card.cost is None, "which is learnt from the first"
+
+
+def test_a_batch_teaches_nothing_of_what_a_segment_costs_alone(espeak: EspeakEngine) -> None:
+    cast = Cast(Cloned(espeak, BATCHES), None)
+    spoken_by(cast, FOUR)
+    assert cast.costs.of("lead", None, BATCHES) == BATCHES.cost
+
+
+def test_one_bad_text_in_a_batch_goes_to_the_spare_voice_and_none_before_it(espeak: EspeakEngine) -> None:
+    lead = Cloned(espeak, BATCHES)
+    lead.bad = FOUR[2]
+    assert spoken_by(Cast(lead, espeak), FOUR) == ["lead", "lead", "espeak", "espeak"]
+    assert lead.runs == [FOUR, [FOUR[0]], [FOUR[1]], [FOUR[2]]], "a run that failed is not tried again"
+
+
+def test_a_worker_that_dies_in_a_batch_leaves_all_of_it_to_the_spare_voice(espeak: EspeakEngine) -> None:
+    lead = Cloned(espeak, BATCHES)
+    lead.fault = WorkerDied("the worker died")
+    assert spoken_by(Cast(lead, espeak), FOUR) == ["espeak"] * 4
+    with pytest.raises(WorkerDied):
+        spoken_by(Cast(lead, None), FOUR)
+
+
+def test_a_cancelled_batch_is_neither_taken_apart_nor_given_to_the_spare_voice(espeak: EspeakEngine) -> None:
+    lead = Cloned(espeak, BATCHES)
+    part = Cast(lead, espeak).part()
+    part.cut(Line("line", "hello"), "hello")
+    with pytest.raises(Cancelled):
+        part.speak_next(coming(FOUR), 60.0, lambda: True)
+    assert lead.runs == [FOUR]
+    assert part.fell_back is None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +14,7 @@ import pytest
 import soundfile
 from pyloudnorm import Meter
 
-from ishowtts.engines import IsCancelled, VoiceCard
+from ishowtts.engines import Cancelled, IsCancelled, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
 from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
@@ -39,6 +40,9 @@ class Lead:
         self.ready = True
         self.before: dict[str, Exception] = {}
         self.spoken: list[str] = []
+        self.runs: list[list[str]] = []
+        self.batch_faults: list[Exception] = []
+        self.holds_batches = False
         self.card = VoiceCard("any", 60)
         self._espeak = EspeakEngine()
         self._espeak.load(lambda _: None)
@@ -53,6 +57,16 @@ class Lead:
             raise fault
         self.spoken.append(segment.text)
         return replace(self._espeak.synthesize(segment, cancelled), engine=self.name)
+
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        self.runs.append([segment.text for segment in segments])
+        if self.batch_faults:
+            raise self.batch_faults.pop(0)
+        while self.holds_batches:
+            if cancelled():
+                raise Cancelled
+            time.sleep(0.01)
+        return [self.synthesize(segment, cancelled) for segment in segments]
 
 
 class Plug(WavSpeaker):
@@ -490,3 +504,104 @@ def test_every_line_is_finished_as_the_house_has_it(tmp_path: Path) -> None:
         assert stage.await_outcome("a") == "finished"
         heard, rate_hz = soundfile.read(tmp_path / "sound.wav")
         assert Meter(rate_hz).integrated_loudness(heard) == pytest.approx(-30.0, abs=1.0)
+
+
+NUMBERED = [f"Here you hear number {name}, as it is." for name in ("one", "two", "three", "four", "five")]
+BATCHED = VoiceCard("any", 50, reference_s=1.0, bytes_per_s=15.0, seam_s=0.15, cost=0.001, batch_s=600.0)
+
+
+@pytest.fixture
+def batched(tmp_path: Path) -> Iterator[Stage]:
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, paced=True)
+        stage.lead.card = BATCHED
+        yield stage
+
+
+def frames(folder: Path) -> int:
+    return int(soundfile.info(folder / "sound.wav").frames)
+
+
+def test_several_segments_of_one_run_are_heard_in_order_with_their_seams(batched: Stage, tmp_path: Path) -> None:
+    batched.say(Line("a", " ".join(NUMBERED)))
+    assert batched.await_outcome("a") == "finished"
+    assert batched.lead.spoken == NUMBERED
+    assert batched.lead.runs == [NUMBERED[1:]], "never the first, for that is waited for"
+    (report,) = batched.reports
+    lengths = pieces(batched, NUMBERED)
+    assert frames(tmp_path) / 24_000 == pytest.approx(report.audio_s, abs=0.011)
+    assert sum(lengths) / 24_000 - report.audio_s == pytest.approx(4 * 0.15, abs=0.002)
+
+
+def test_what_is_heard_must_cover_a_batch(batched: Stage) -> None:
+    batched.lead.card = replace(BATCHED, cost=2.2)  # 20 s for two; a sentence sounds for less than three
+    batched.say(Line("a", " ".join(NUMBERED[:3])))
+    assert batched.await_outcome("a") == "finished"
+    assert batched.lead.spoken == NUMBERED[:3]
+    assert batched.lead.runs == []
+
+
+def test_a_line_that_is_rehearsed_has_one_segment_made(batched: Stage) -> None:
+    batched.say(Line("a", LONG), Line("b", " ".join(NUMBERED)))
+    rehearsed(batched, NUMBERED[0])
+    assert batched.lead.runs == []
+    assert batched.await_outcome("b") == "finished"
+    assert batched.lead.spoken == [LONG, *NUMBERED]
+
+
+def test_who_is_interrupted_in_the_middle_of_a_batch_goes_on_from_the_segment_that_was_cut(
+    batched: Stage, tmp_path: Path
+) -> None:
+    three_begins = sum(pieces(batched, NUMBERED[:2]))
+    batched.lead.spoken.clear()
+    batched.say(Line("a", " ".join(NUMBERED)))
+    eventually(lambda: batched.lead.spoken == NUMBERED, "the batch")
+    batched.lead.spoken.clear()
+    eventually(lambda: frames(tmp_path) > three_begins + 4000, "the third segment")
+    batched.say(Line("u", "stop", priority=Priority.URGENT))
+    assert batched.await_outcome("u") == "finished"
+    assert batched.await_outcome("a") == "finished"
+    assert [one for one in batched.lead.spoken if one != "stop"] == NUMBERED[2:]
+
+
+def test_an_urgent_line_has_a_batch_cancelled_and_nothing_of_it_is_lost(batched: Stage, tmp_path: Path) -> None:
+    batched.lead.holds_batches = True
+    batched.say(Line("a", " ".join(NUMBERED)))
+    eventually(lambda: batched.lead.runs, "the batch")
+    batched.say(Line("u", "stop", priority=Priority.URGENT))
+    assert batched.await_outcome("u") == "finished"
+    assert batched.outcome("a") is None
+    batched.lead.holds_batches = False
+    assert batched.await_outcome("a") == "finished"
+    assert batched.lead.spoken[-4:] == NUMBERED[1:]
+    heard_once = sum(pieces(batched, NUMBERED)) - 4 * 3600
+    assert frames(tmp_path) >= heard_once
+
+
+@pytest.mark.parametrize("fault", [EngineUnavailable("it is loading"), WorkerDied("the worker died")])
+def test_a_batch_that_ends_with_its_worker_is_made_anew_once_what_was_made_before_was_heard(
+    batched: Stage, tmp_path: Path, fault: Exception
+) -> None:
+    batched.lead.batch_faults = [fault]
+    batched.say(Line("a", " ".join(NUMBERED)))
+    assert batched.await_outcome("a") == "finished"
+    assert batched.lead.spoken == NUMBERED, "what was heard is not said again, and nothing is left out"
+    assert batched.lead.runs[0] == NUMBERED[1:]
+    # The second one is the first of what goes on: no seam before it, and it is made alone.
+    assert batched.lead.runs[1:] == [NUMBERED[2:]]
+    assert frames(tmp_path) == pytest.approx(sum(pieces(batched, NUMBERED)) - 3 * 3600, abs=500)
+
+
+def test_a_device_that_goes_in_the_middle_of_a_batch_makes_the_line_go_on_from_its_segment(batched: Stage) -> None:
+    blocks = sum(pieces(batched, NUMBERED[:3])) // 240
+    batched.lead.spoken.clear()
+    batched.plug.blocks_left = blocks
+    batched.say(Line("a", " ".join(NUMBERED)))
+    eventually(lambda: batched.lead.spoken == NUMBERED, "the batch")
+    batched.lead.spoken.clear()
+    eventually(lambda: batched.player.status().lost, "the loss")
+    eventually(lambda: ("a", "interrupted") in batched.events(), "the interruption")
+    batched.plug.blocks_left, batched.plug.pulled = None, False
+    assert batched.await_outcome("a") == "finished"
+    # Three pieces less their seams: it went within the first 0.3 s of the fourth.
+    assert batched.lead.spoken == NUMBERED[3:]

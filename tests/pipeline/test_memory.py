@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,9 @@ class Lead:
         self.meanwhile()
         return replace(self._espeak.synthesize(segment, cancelled), engine=self.name, voice=CARD.name)
 
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        return [self.synthesize(segment, cancelled) for segment in segments]
+
 
 class House:
     """A cast that remembers."""
@@ -74,10 +77,13 @@ class House:
             )
             for i, part in enumerate(parts)
         ]
+        self.settle()
+        return spoken
+
+    def settle(self) -> None:
         settled = threading.Event()
         self.writer.offer(settled.set, must=True)
         assert settled.wait(20)
-        return spoken
 
 
 @pytest.fixture
@@ -201,3 +207,35 @@ def test_costs_learn_nothing_from_what_cost_nothing(house: House) -> None:
     costs = [list(seen) for seen in house.cast.costs._seen.values()]
     house.say()
     assert [list(seen) for seen in house.cast.costs._seen.values()] == costs
+
+
+def test_of_a_batch_only_what_is_not_kept_is_made_and_all_of_it_is_kept(house: House) -> None:
+    house.lead.card = replace(CARD, cost=0.01, batch_s=100.0)
+    texts = [f"This is number {name}." for name in ("one", "two", "three", "four", "five")]
+    segments = [Segment("line", i + 1, 6, one) for i, one in enumerate(texts)]
+    part = house.cast.part()
+    part.cut(Line("line", "hello"), "hello")
+    kept = [part.speak(segments[i], lambda: False) for i in (0, 3)]
+    house.settle()
+    house.lead.spoke.clear()
+    first = part.speak_next(segments, 60.0, lambda: False)
+    assert [one.cached for one in first] == [True]
+    assert np.array_equal(first[0].samples, kept[0].samples)
+    rest = part.speak_next(segments[1:], 60.0, lambda: False)
+    assert [one.cached for one in rest] == [False, False, True, False]
+    assert np.array_equal(rest[2].samples, kept[1].samples)
+    assert house.lead.spoke == [texts[1], texts[2], texts[4]]
+    house.settle()
+    again = part.speak_next(segments, 60.0, lambda: False)
+    assert [one.cached for one in again] == [True] * 5
+
+
+def test_of_a_batch_nothing_is_kept_whose_making_changed_meanwhile(house: House) -> None:
+    house.lead.card = replace(CARD, cost=0.01, batch_s=100.0)
+    part = house.cast.part()
+    part.cut(Line("line", "hello"), "hello")
+    house.lead.meanwhile = lambda: setattr(house, "made_by", {"weights": 2})
+    segments = [Segment("line", i + 1, 3, one) for i, one in enumerate(["This is one.", "And this is two."])]
+    assert len(part.speak_next(segments, 60.0, lambda: False)) == 2
+    house.settle()
+    assert not any(house.folder.glob("*.speech"))

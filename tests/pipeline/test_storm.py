@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -23,7 +23,7 @@ import pytest
 from ishowtts.engines import Cancelled, IsCancelled, VoiceCard
 from ishowtts.errors import EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
 from ishowtts.inbox import Inbox, InboxLimits, Order, Taken, settled
-from ishowtts.pipeline import Cast, Conductor
+from ishowtts.pipeline import Cast, Conductor, stride
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.playback.silent import SilentSpeaker
@@ -35,6 +35,8 @@ RATE_HZ, BLOCK, BLOCKS = 24_000, 240, 8
 LEVELS = range(8_000, 32_000, 400)
 FINAL = {outcome.value for outcome in Outcome}
 AFTER_A_STOP = 2  # blocks: one that was on its way, and the fade
+ALONE = VoiceCard("any", 20)
+BATCHED = VoiceCard("any", 20, reference_s=0.01, bytes_per_s=20 / 0.08, cost=0.01, batch_s=10.0)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class World:
     slow_s: float = 0.0
     deaf: bool = False
     unplugged: bool = False
+    card: VoiceCard = ALONE
+    batches: int = 0
     made: list[Heard] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -88,7 +92,7 @@ class Singer:
 
     def prepare(self, voice: str | None) -> VoiceCard:
         self._fail_if_away()
-        return VoiceCard("any", 20)
+        return self._world.card if self._leads else ALONE
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         self._fail_if_away()
@@ -100,7 +104,11 @@ class Singer:
             time.sleep(0.002)
         if self._leads and world.random.random() < world.faults:
             raise world.random.choice([SynthesisError("no"), WorkerDied("dead"), EngineUnavailable("away"), OSError()])
-        return Utterance(world.make(segment), RATE_HZ, 0.01, self.name, "any")
+        return Utterance(world.make(segment), RATE_HZ, 0.001, self.name, "any")
+
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        self._world.batches += 1
+        return [self.synthesize(segment, cancelled) for segment in segments]
 
     def _fail_if_away(self) -> None:
         if self._leads and self._world.engine_away:
@@ -191,9 +199,9 @@ class Run:
 class Storm:
     """Random lines, commands and faults; what was promised is checked at its end."""
 
-    def __init__(self, seed: int, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, seed: int, folder: Path, stack: ExitStack, card: VoiceCard) -> None:
         self.random = Random(seed)
-        self.world = World(Random(seed + 1))
+        self.world = World(Random(seed + 1), card=card)
         self.folder = folder
         self.stack = stack
         self.spare = self.random.random() < 0.5
@@ -235,7 +243,7 @@ class Storm:
         if priority is None:
             priority = self.random.choice([Priority.LOW, Priority.NORMAL, Priority.NORMAL, Priority.HIGH])
         said = number if self.random.random() < 0.8 else max(0, number - 1)
-        text = f"Line {said:02d} begins. Line {said:02d} goes on. Line {said:02d} ends."
+        text = f"Line {said:02d} begins. Line {said:02d} goes on. Line {said:02d} turns. Line {said:02d} ends."
         ttl_s = 0.1 if self.random.random() < 0.1 else None
         line = Line(f"{number}", text, priority=priority, ttl_s=ttl_s)
         self.lines[line.id] = line
@@ -343,10 +351,14 @@ class Storm:
             assert not once or counts == [BLOCKS], (line_id, part, counts)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_storm_of_lines_commands_and_faults_loses_and_doubles_nothing(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("seed", "card"), [(0, ALONE), (1, ALONE), (2, ALONE), (3, BATCHED), (4, BATCHED)])
+def test_a_storm_of_lines_commands_and_faults_loses_and_doubles_nothing(
+    seed: int, card: VoiceCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stride, "_SLACK_S", 0.0)  # a part sounds for 0.08 s here
     with ExitStack() as stack:
-        storm = Storm(seed, tmp_path, stack)
+        storm = Storm(seed, tmp_path, stack, card)
         storm.blow(50)
         storm.calm()
         storm.check()
+        assert (storm.world.batches > 0) is (card is BATCHED)

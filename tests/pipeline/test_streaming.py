@@ -6,24 +6,27 @@ import queue
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 
-from ishowtts.engines import catalogue
+from ishowtts.engines import IsCancelled, catalogue
+from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.inbox import Taken
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.performance import Performance, Studio
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.playback.wavfile import WavSpeaker
-from ishowtts.speech import Line, Report
+from ishowtts.speech import Line, Report, Segment, Utterance
 from support.house import House
 
 SENTENCE = "This is a sentence that goes on for a while, so that the line has more than one segment. "
 
 
-def perform(cast: Cast, folder: Path, text: str) -> tuple[Report, int]:
+def perform(cast: Cast, folder: Path, text: str, **fields: Any) -> tuple[Report, int]:
     """What the performance of a line reports, and how many samples were heard."""
     bell: queue.SimpleQueue[None] = queue.SimpleQueue()
 
@@ -35,7 +38,7 @@ def perform(cast: Cast, folder: Path, text: str) -> tuple[Report, int]:
         player.start()
         stack.callback(player.close, 10)
         synthesis = stack.enter_context(ThreadPoolExecutor(1))
-        line = Line("line", text, seed=1)
+        line = Line("line", text, seed=1, **fields)
         taken = Taken(seq=1, line=line, queue_s=0.0, position=0, spoken=None, attempts=1, times=1)
         as_it_comes = Finish(rate_hz=player.rate_hz, loudness_lufs=None, peak_dbtp=None)
         performance = Performance(taken, Studio(cast, player, House(), as_it_comes, synthesis, ring))
@@ -63,3 +66,42 @@ def test_what_a_line_costs_is_learnt_and_its_seams_are_taken_off(tiny_checkpoint
         butted_s = len(whole) / card.bytes_per_s
         assert report.audio_s == pytest.approx(heard / 24_000, abs=0.03)
         assert butted_s - 0.4 < report.audio_s < butted_s
+
+
+LONG_SENTENCES = [
+    f"This is sentence number {name} of a long line, and it goes on for about as long as the voice of the clip takes."
+    for name in ("one", "two", "three", "four")
+]
+
+
+@pytest.mark.f5
+@pytest.mark.slow
+def test_a_long_line_sounds_the_same_however_many_segments_go_into_one_run(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+    synthesize_batch = F5Engine.synthesize_batch
+
+    def counted(engine: F5Engine, segments: list[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        runs.append(len(segments))
+        return synthesize_batch(engine, segments, cancelled)
+
+    monkeypatch.setattr(F5Engine, "synthesize_batch", counted)
+    engine = catalogue.make("f5", {"weights": str(tiny_checkpoint), "device": "cpu", "nfe_step": 5})
+    with ExitStack() as stack:
+        engine.load(lambda _: None)
+        stack.callback(engine.close)
+        engine.warm(lambda _: None)
+        heard = {}
+        for batch_s in (0.0, 120.0):
+            engine._batch_s = batch_s
+            folder = tmp_path / f"{batch_s:g}"
+            folder.mkdir()
+            report, _ = perform(Cast(engine, None, streaming=False), folder, " ".join(LONG_SENTENCES), speed=2.0)
+            assert report.synth_s > 0
+            heard[batch_s] = soundfile.read(folder / "sound.wav", dtype="int16")[0].astype(int)
+        assert runs, "what is heard covers two more"
+        assert all(1 < count < 4 for count in runs), "and the first is made alone"
+        assert len(heard[0.0]) == len(heard[120.0])
+        # A step of S16 for each of the two sounds that a seam is made of.
+        assert np.abs(heard[0.0] - heard[120.0]).max() <= 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -41,6 +42,9 @@ class Faulty:
         if segment.seed == 666 and segment.index == segment.count - 1:
             raise ValueError("raised in the middle of a line")
         return self._engine.synthesize(segment, cancelled)
+
+    def synthesize_batch(self, segments, cancelled):
+        return [self.synthesize(segment, cancelled) for segment in segments]
 
 make = catalogue.make
 catalogue.make = lambda kind, options: Faulty(make(kind, options))
@@ -107,3 +111,68 @@ def test_twenty_faults_lose_no_line(f5_appliance: Appliance, mqtt_client: Client
     assert snapshot["speech"]["lines_total"] == len(FAULTS) + spoken
     assert snapshot["audio"]["lateness_max_s"] < 0.05
     assert "Traceback" not in re.sub(r"Traceback(?s:.*?)raised in the middle of a line", "", appliance.log)
+
+
+# The worker writes down what it is asked for, and is killed in the middle of its first batch.
+DIES_IN_A_BATCH = """
+import json, os, signal
+from ishowtts.engines import catalogue
+
+class Mortal:
+    def __init__(self, engine):
+        self._engine = engine
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def prepare(self, voice):
+        self._engine._batch_s = 200.0
+        return self._engine.prepare(voice)
+
+    def synthesize_batch(self, segments, cancelled):
+        with open(os.environ["ASKED"], "a") as asked:
+            asked.write(json.dumps([segment.text for segment in segments]) + "\\n")
+        def struck():
+            if len(segments) > 1 and not os.path.exists(os.environ["DEAD"]):
+                open(os.environ["DEAD"], "w").close()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return cancelled()
+        return self._engine.synthesize_batch(segments, struck)
+
+make = catalogue.make
+catalogue.make = lambda kind, options: Mortal(make(kind, options))
+"""
+SENTENCES = [
+    f"This is sentence number {name} of a long line, and it goes on for about as long as the voice of the clip takes."
+    for name in ("one", "two", "three", "four", "five")
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fallback", [False, True])
+def test_a_worker_killed_in_a_batch_costs_the_line_nothing(
+    fallback: bool, make_appliance: Callable[..., Appliance], tiny_checkpoint: Path, mqtt_client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(DIES_IN_A_BATCH)
+    f5 = {"weights": str(tiny_checkpoint), "device": "cpu", "nfe_step": 5, "optimisations": {"streaming": False}}
+    appliance = make_appliance(
+        settings={"engine": {"kind": "f5", "fallback": fallback, "f5": f5, "restart": {"first_s": 0.1}}},
+        environment={
+            "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(DAEMON)]),
+            "ASKED": str(tmp_path / "asked"),
+            "DEAD": str(tmp_path / "dead"),
+        },
+    )
+    appliance.wait_ready(mqtt_client, timeout_s=180)
+    line_id = appliance.say(mqtt_client, " ".join(SENTENCES), speed=2, seed=1)
+    final = appliance.final(mqtt_client, line_id, 240)
+    assert final["event"] == "finished"
+    assert final["engine"] == ("espeak" if fallback else "f5")
+    asked = [json.loads(run) for run in (tmp_path / "asked").read_text().splitlines()]
+    deadly = next(i for i, run in enumerate(asked) if len(run) > 1)
+    before = [text for run in asked[:deadly] for text in run]
+    assert before == SENTENCES[: len(before)]
+    assert asked[deadly] == SENTENCES[len(before) : len(before) + len(asked[deadly])]
+    after = [text for run in asked[deadly + 1 :] for text in run]
+    assert after == ([] if fallback else SENTENCES[len(before) :]), "it goes on from the first that was not heard"

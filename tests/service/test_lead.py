@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
+
+import pytest
 
 from ishowtts.config import Config
 from ishowtts.engines.f5.options import Optimisations
+from ishowtts.service import lead
 
 
 def test_the_switches_of_configuration_and_engine_are_one_set_with_one_default() -> None:
-    """`streaming` is the pipeline's; the engine knows all the others."""
+    """`streaming` and `batching` are the pipeline's; the engine knows all the others."""
     configured = Config().engine.f5.optimisations.model_dump()
     assert configured.pop("streaming") is True
+    assert configured.pop("batching") is True
     assert configured == asdict(Optimisations())
+
+
+@pytest.mark.f5
+@pytest.mark.parametrize(("streaming", "batching"), [(True, False), (False, True)])
+def test_the_pipelines_switches_reach_the_pipeline(tiny_checkpoint: Path, streaming: bool, batching: bool) -> None:
+    switches = {"streaming": streaming, "batching": batching}
+    config = Config.model_validate({"engine": {"f5": {"weights": tiny_checkpoint, "optimisations": switches}}})
+    company = lead.engage(config, lead.choose(config), lambda: None)
+    assert (company.cast.streaming, company.cast.batching) == (streaming, batching)
+    company.close()

@@ -33,6 +33,9 @@ class Telling:
             json.dump(sorted(sys.modules), file)
         return spoken
 
+    def synthesize_batch(self, segments, cancelled):
+        return [self.synthesize(segment, cancelled) for segment in segments]
+
 make = catalogue.make
 catalogue.make = lambda kind, options: Telling(make(kind, options))
 """

@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,10 @@ class QuickEngine:
         count = round((_LONG_S if "endless" in segment.text else self._sound_s) * RATE_HZ)
         samples = tone(count) if "tone" in segment.text else np.full(count, height(segment.text), dtype=np.int16)
         return Utterance(samples, RATE_HZ, 0.0, self.name, "quick")
+
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        """One behind the other."""
+        return [self.synthesize(segment, cancelled) for segment in segments]
 
     def close(self) -> None:
         """Nothing."""

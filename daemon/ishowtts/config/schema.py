@@ -76,6 +76,7 @@ class Optimisations(_Section):
     fused_kernels: bool = True
     cpu_kernels: bool = True
     streaming: bool = True
+    batching: bool = True
     short_text: bool = True
     int8: bool = False
     fp8: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -30,6 +30,8 @@ class VoiceCard:
         cost: synthesis seconds per second of reference and sound, as the engine measured it; `None`: not known.
         speed: of a segment that names none.
         nfe_step: evaluations for a segment that names none; `None`: the engine's own.
+        batch_s: seconds of reference and sound that one run of several segments may hold in all, each as long as the
+            longest of them; 0: one at a time.
     """
 
     name: str
@@ -40,6 +42,7 @@ class VoiceCard:
     cost: float | None = None
     speed: float = 1.0
     nfe_step: int | None = None
+    batch_s: float = 0.0
 
 
 ReportProgress = Callable[[Progress], None]
@@ -82,6 +85,17 @@ class Engine(Protocol):
             SynthesisError: this text cannot be spoken.
             EngineError: the engine cannot speak at all now.
             Cancelled: `cancelled()` turned true.
+        """
+
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        """Speak one or more segments of one voice in one run; each sounds as it does alone. All of them, or none.
+
+        Returns:
+            Their sounds, in their order; `synth_s` of each is its share of the run.
+
+        Raises:
+            SynthesisError: one of these texts cannot be spoken, or not together with the others.
+            EngineError, Cancelled: as from `synthesize`.
         """
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ _LONGEST_SEAM_S = 1.0
 _HIGHEST_COST = 1000.0
 _HIGHEST_SPEED = 10.0
 _MOST_STEPS = 1000
+_LONGEST_BATCH_S = 3600.0
 
 
 def to_header(card: VoiceCard) -> dict[str, Any]:
@@ -41,6 +42,9 @@ def of(frame: Frame) -> VoiceCard:
     nfe_step = None if frame.header.get("nfe_step") is None else frame.integer("nfe_step")
     if nfe_step is not None and not 0 < nfe_step <= _MOST_STEPS:
         raise WireError(f"nfe_step is {nfe_step}; 1 to {_MOST_STEPS} is plausible")
+    batch_s = frame.number("batch_s")
+    if not 0 <= batch_s <= _LONGEST_BATCH_S:
+        raise WireError(f"batch_s is {batch_s:g}; 0 to {_LONGEST_BATCH_S:g} is plausible")
     return VoiceCard(
         frame.text("voice"),
         max_segment_bytes,
@@ -50,6 +54,7 @@ def of(frame: Frame) -> VoiceCard:
         cost=_positive(frame, "cost", _HIGHEST_COST),
         speed=speed,
         nfe_step=nfe_step,
+        batch_s=batch_s,
     )
 
 

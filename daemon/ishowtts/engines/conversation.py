@@ -10,15 +10,16 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from ishowtts.engines import Cancelled, Progress, VoiceCard, cards
 from ishowtts.engines.exchange import Deadlines, Ending, Ready, Request
+from ishowtts.engines.shares import shared
 from ishowtts.engines.waker import Waker
 from ishowtts.engines.wire import VERSION, Channel, Frame, Kind, WireClosed, WireError
 from ishowtts.errors import EngineError, SynthesisError, VoiceError, WeightsError, WorkerDied
@@ -95,13 +96,12 @@ class Conversation:
 
     def prepare(self, voice: str | None) -> Request[VoiceCard]:
         """Ask for a voice. Raises WorkerDied where the conversation is over."""
-        return self._ask(Kind.PREPARE, voice, {"voice": voice}, 0.0)
+        return self._ask(Kind.PREPARE, voice, {"voice": voice})
 
-    def render(self, segment: Segment) -> Request[Utterance]:
-        """Ask for the sound of a segment. Raises WorkerDied where the conversation is over."""
-        longest_s = _PLAUSIBLE_FLOOR_S + len(segment.text.encode("utf-8", "replace")) * _PLAUSIBLE_S_PER_BYTE
-        longest_s /= min(segment.speed or 1.0, 1.0)
-        return self._ask(Kind.RENDER, segment.voice, {"segments": [asdict(segment)]}, longest_s)
+    def render(self, segments: Sequence[Segment]) -> Request[list[Utterance]]:
+        """Ask for the sounds of one or more segments of one voice. Raises WorkerDied where the conversation is over."""
+        header = {"segments": [asdict(segment) for segment in segments]}
+        return self._ask(Kind.RENDER, segments[0].voice, header, tuple(map(_longest_s, segments)))
 
     def cancel(self, request: Request[Any]) -> None:
         """Tell the worker that an answer is no longer wanted; it still answers, unheard."""
@@ -110,7 +110,9 @@ class Conversation:
         except WireError:
             return  # the worker is going; `hear` ends by it
 
-    def _ask(self, kind: Kind, voice: str | None, header: dict[str, Any], longest_s: float) -> Request[Any]:
+    def _ask(
+        self, kind: Kind, voice: str | None, header: dict[str, Any], longest_s: tuple[float, ...] = ()
+    ) -> Request[Any]:
         with self._lock:
             if self._over is not None:
                 raise WorkerDied(self._over)
@@ -202,10 +204,10 @@ class Conversation:
 
     def _take_answer(self, frame: Frame) -> None:
         request = self._head(frame)
-        if frame.kind is Kind.AUDIO and request.kind is Kind.RENDER and request.sound is None:
-            request.sound = self._check_sound(request, frame)
-        elif frame.kind is Kind.DONE and request.sound is not None:
-            self._finish().set_result(request.sound)
+        if frame.kind is Kind.AUDIO and request.awaits_sound:
+            request.sounds.append(self._check_sound(request, frame))
+        elif frame.kind is Kind.DONE and request.kind is Kind.RENDER and not request.awaits_sound:
+            self._finish().set_result(self._timed(request))
         elif frame.kind is Kind.PREPARED and request.kind is Kind.PREPARE:
             card = cards.of(frame)
             with self._lock:
@@ -246,15 +248,29 @@ class Conversation:
             self._due_s = self._requests[0].began_s + self._deadlines.segment_s
 
     def _check_sound(self, request: Request[Any], frame: Frame) -> Utterance:
-        synth_s = time.monotonic() - request.began_s
+        index = len(request.sounds)
         rate_hz = frame.integer("rate_hz")
-        if self.ready is None or rate_hz != self.ready.rate_hz or frame.integer("index") != 0:
+        if self.ready is None or rate_hz != self.ready.rate_hz or frame.integer("index") != index:
             raise WireError("it sent sound that was not asked for")
         if not frame.payload or len(frame.payload) % 2:
             raise WireError(f"{len(frame.payload)} bytes are no S16 sound")
         audio_s = len(frame.payload) / 2 / rate_hz
-        if audio_s > request.longest_s:
-            raise WireError(f"it sent {audio_s:.0f} s of sound; {request.longest_s:.0f} s is plausible")
+        if audio_s > request.longest_s[index]:
+            raise WireError(f"it sent {audio_s:.0f} s of sound; {request.longest_s[index]:.0f} s is plausible")
         nfe_step = None if frame.header.get("nfe_step") is None else frame.integer("nfe_step")
         samples = np.frombuffer(frame.payload, dtype=np.int16)
-        return Utterance(samples, rate_hz, synth_s, frame.text("engine"), frame.text("voice"), nfe_step)
+        return Utterance(samples, rate_hz, 0.0, frame.text("engine"), frame.text("voice"), nfe_step)
+
+    def _timed(self, request: Request[Any]) -> list[Utterance]:
+        """Its sounds, each with its share of the time that they took together: by our clock, not the worker's."""
+        synth_s = time.monotonic() - request.began_s
+        card = self.card(request.voice)
+        reference_s = (card.reference_s if card else None) or 0.0
+        shares = shared(synth_s, [reference_s + sound.audio_s for sound in request.sounds])
+        return [replace(sound, synth_s=share_s) for sound, share_s in zip(request.sounds, shares, strict=True)]
+
+
+def _longest_s(segment: Segment) -> float:
+    """How long the sound of a segment can plausibly be."""
+    longest_s = _PLAUSIBLE_FLOOR_S + len(segment.text.encode("utf-8", "replace")) * _PLAUSIBLE_S_PER_BYTE
+    return longest_s / min(segment.speed or 1.0, 1.0)

@@ -6,7 +6,7 @@ import re
 import struct
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -103,6 +103,10 @@ class EspeakEngine:
             voice = self._voice  # espeak-ng need not have the language that a voice names
             samples, rate_hz = _speak(segment.text, voice, speed, cancelled)
         return Utterance(samples, rate_hz, time.monotonic() - started, self.name, voice)
+
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        """One behind the other: espeak-ng gains nothing by a batch. Raises as `synthesize` does."""
+        return [self.synthesize(segment, cancelled) for segment in segments]
 
     def close(self) -> None:
         """There is nothing to let go of."""

@@ -55,12 +55,23 @@ class Ending:
 
 @dataclass(eq=False)
 class Request(Generic[Answer]):
-    """Something asked of the worker; `future` takes the answer, or why there is none."""
+    """Something asked of the worker; `future` takes the answer, or why there is none.
+
+    Attributes:
+        longest_s: how long the sound of each segment can plausibly be; empty where none is asked for.
+        began_s: when its turn came, in monotonic seconds.
+        sounds: that have come, in order.
+    """
 
     seq: int
     kind: Kind
     voice: str | None
-    longest_s: float = 0.0
+    longest_s: tuple[float, ...] = ()
     future: Future[Answer] = field(default_factory=Future)
     began_s: float = math.inf
-    sound: Utterance | None = None
+    sounds: list[Utterance] = field(default_factory=list)
+
+    @property
+    def awaits_sound(self) -> bool:
+        """Whether there is a segment whose sound has not come."""
+        return len(self.sounds) < len(self.longest_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as NotYet
 from typing import Any
 
@@ -118,13 +118,18 @@ class RemoteEngine:
             WorkerDied: the worker ended meanwhile, or had to be ended.
             Cancelled: `cancelled()` turned true; the worker may go on for a while, unheard.
         """
-        conversation = self._supervisor.conversation(segment.voice)
+        return self.synthesize_batch([segment], cancelled)[0]
+
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        """Speak several segments of one voice in one run. Raises as `synthesize` does."""
+        voice = segments[0].voice
+        conversation = self._supervisor.conversation(voice)
         # On its own, so that a voice that ends the worker can be told from a text that does.
-        self._prepare(conversation, segment.voice, cancelled)
-        request = conversation.render(segment)
-        utterance: Utterance = _await(conversation, request, cancelled)
+        self._prepare(conversation, voice, cancelled)
+        request = conversation.render(segments)
+        utterances: list[Utterance] = _await(conversation, request, cancelled)
         self._supervisor.succeeded()
-        return utterance
+        return utterances
 
     def close(self) -> None:
         """End the worker. Idempotent."""

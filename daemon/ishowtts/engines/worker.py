@@ -115,7 +115,7 @@ class Worker:
         except Cancelled as error:
             self._tell_error(seq, error, sticky=False)
         except Exception as error:  # the process boundary: whatever an engine raises is told to the daemon
-            return self._fail(seq, error)
+            return self._fail(seq, error, batch=len(job.header.get("segments", ())) > 1)
         else:
             self._unforeseen_in_a_row = 0
         finally:
@@ -131,10 +131,14 @@ class Worker:
 
     def _render(self, engine: Engine, seq: int, segments: list[dict[str, Any]]) -> None:
         started = time.monotonic()
-        for index, fields in enumerate(segments):
-            spoken = engine.synthesize(Segment(**fields), lambda: seq in self._cancelled or self._daemon_gone.is_set())
-            if spoken.samples.nbytes > _MAX_SOUND_BYTES:
-                raise SynthesisError(f"the sound of one segment is {spoken.audio_s:.0f} s; send shorter ones")
+        utterances = engine.synthesize_batch(
+            [Segment(**fields) for fields in segments], lambda: seq in self._cancelled or self._daemon_gone.is_set()
+        )
+        # Before the first is sent: the daemon gets all of a batch, or none.
+        longest = max(utterances, key=lambda spoken: spoken.samples.nbytes)
+        if longest.samples.nbytes > _MAX_SOUND_BYTES:
+            raise SynthesisError(f"the sound of one segment is {longest.audio_s:.0f} s; send shorter ones")
+        for index, spoken in enumerate(utterances):
             header = {
                 "seq": seq,
                 "index": index,
@@ -146,18 +150,18 @@ class Worker:
             self._channel.send(Frame(Kind.AUDIO, header, spoken.samples.tobytes()), _SEND_TIMEOUT_S)
         self._send(Kind.DONE, seq=seq, stages={"synth_s": time.monotonic() - started})
 
-    def _fail(self, seq: int, error: Exception) -> bool:
+    def _fail(self, seq: int, error: Exception, batch: bool) -> bool:
         """Tell what went wrong with one job; whether the engine can take another.
 
         What no engine foresees may come of the text or of a poisoned CUDA context: the second in a row is
-        taken for the latter, which only a new process mends.
+        taken for the latter, which only a new process mends. A batch does not count: its texts come again alone.
         """
         if isinstance(error, (SynthesisError, VoiceError)):
             sticky = False
         elif isinstance(error, EngineError):
             sticky = True
         else:
-            self._unforeseen_in_a_row += 1
+            self._unforeseen_in_a_row += not batch
             sticky = self._unforeseen_in_a_row > 1
         self._tell_error(seq, error, sticky)
         return not sticky

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Protocol
 
 from ishowtts import text
 from ishowtts.engines import Engine, IsCancelled, VoiceCard
 from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
-from ishowtts.pipeline import stride
+from ishowtts.pipeline import batches, stride
 from ishowtts.pipeline.costs import Costs
 from ishowtts.pipeline.memory import Memory
 from ishowtts.speech import Line, Segment, Utterance
@@ -30,6 +31,9 @@ class Speaks(Protocol):
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         """Speak one segment."""
 
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        """Speak several segments of one voice in one run, all or none."""
+
 
 class Cast:
     """The leading engine and the spare voice.
@@ -38,6 +42,7 @@ class Cast:
         lead: the configured engine.
         spare: speaks where the lead cannot; `None` where `engine.fallback` is off or the lead is espeak itself.
         streaming: whether a line may begin with a short segment, so that it is heard sooner.
+        batching: whether several segments of a line may be made in one run.
         lead_ready: whether the lead is there now. It must not block.
     """
 
@@ -47,11 +52,13 @@ class Cast:
         spare: Engine | None,
         *,
         streaming: bool = True,
+        batching: bool = True,
         lead_ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self.lead = lead
         self.spare = spare
         self.streaming = streaming
+        self.batching = batching
         self.lead_ready = lead_ready
         self.costs = Costs()
         self.memory: Memory | None = None
@@ -74,6 +81,7 @@ class Part:
         self._card: VoiceCard | None = None
         self._seam_s = 0.0
         self._lead_was_away = False
+        self._batches_failed = False
         self.fell_back: str | None = None
 
     @property
@@ -117,6 +125,31 @@ class Part:
             memory.keep_cut(key, segments, card.seam_s)
         return segments
 
+    def speak_next(self, coming: Sequence[Segment], waiting_s: float, cancelled: IsCancelled) -> list[Utterance]:
+        """The sounds of the first of the coming segments: of one, or of as many as are made in one run.
+
+        Where a run of several fails over a text, this line's segments are made one by one from there on: so the spare
+        voice begins with the one that cannot be spoken, as it always does.
+
+        Args:
+            coming: not heard yet, in order; at least one.
+            waiting_s: how much sound is made and not yet heard.
+
+        Raises:
+            EngineUnavailable, SynthesisError, EngineError, Cancelled: as from `speak`.
+        """
+        run = coming[: self._together(coming, waiting_s)]
+        if len(run) > 1:
+            try:
+                return self._speak_together(run, cancelled)
+            except SynthesisError as error:
+                log.warning("%d segments could not be spoken in one run, each is spoken alone: %s", len(run), error)
+                self._batches_failed = True
+            except EngineError as error:
+                self._fall_back(error)
+                self._prepare(coming[0].voice)
+        return [self.speak(coming[0], cancelled)]
+
     def speak(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         """One segment's sound.
 
@@ -141,6 +174,32 @@ class Part:
         if memory and key and self._leads and key == memory.speech_key(segment):
             memory.keep_speech(key, utterance)
         return utterance
+
+    def _together(self, coming: Sequence[Segment], waiting_s: float) -> int:
+        """How many of the coming segments are made in one run."""
+        card, first = self._card, coming[0]
+        if not self._cast.batching or self._batches_failed or card is None or card.bytes_per_s is None:
+            return 1
+        cost = self._cast.costs.of(self._speaks.name, first.nfe_step or card.nfe_step, card)
+        lengths_s = stride.sound_s([one.text for one in coming], card, first.speed or card.speed)
+        return batches.together(lengths_s, card, cost, waiting_s)
+
+    def _speak_together(self, run: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        """Those that are kept from there, all others in one run; what a segment costs alone is not learnt from it."""
+        memory = self._cast.memory if self._leads else None
+        keys = [memory.speech_key(segment) if memory else None for segment in run]
+        sounds = [memory.speech(key) if memory and key else None for key in keys]
+        if kept := list(takewhile(lambda sound: sound is not None, sounds)):
+            return [sound for sound in kept if sound is not None]
+        missing = [i for i, sound in enumerate(sounds) if sound is None]
+        if len(missing) < 2:
+            return [self.speak(run[0], cancelled)]
+        made = self._speaks.synthesize_batch([run[i] for i in missing], cancelled)
+        for i, utterance in zip(missing, made, strict=True):
+            sounds[i], key = utterance, keys[i]
+            if memory and key and key == memory.speech_key(run[i]):
+                memory.keep_speech(key, utterance)
+        return [sound for sound in sounds if sound is not None]
 
     @property
     def _leads(self) -> bool:

@@ -1,11 +1,11 @@
-"""One line on the air: its segments are synthesised one ahead, and played without a gap."""
+"""One line on the air: its segments are synthesised ahead, alone or several in one run, and played without a gap."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from ishowtts.archive import Recording, Take
 from ishowtts.engines import Cancelled
 from ishowtts.errors import EngineError, IShowError, LineError, SpeakerError, SynthesisError
 from ishowtts.inbox import Taken
+from ishowtts.pipeline import batches
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.rules import Rules
 from ishowtts.pipeline.tally import Tally
@@ -50,6 +51,11 @@ class _OnAir:
     position: int
     utterance: Utterance
     playing: Playing
+
+    def ends_at(self, now: float) -> float:
+        """When it will have been heard, in monotonic seconds, or before that; `now`: when it begins, if it has not."""
+        began_at = now if self.playing.started_at is None else self.playing.started_at
+        return began_at + self.utterance.audio_s - self.playing.overlap_s
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Performance:
         self._cut = threading.Event()
         self._plan: list[_Planned] = []  # empty: not planned yet
         self._planning: Future[list[_Planned]] | None = None
-        self._rendering: Future[_Made] | None = None
+        self._rendering: Future[list[_Made]] | None = None
         self._next = 0
         self._on_air: list[_OnAir] = []
         self._heard = Tally()
@@ -207,8 +213,12 @@ class Performance:
         if self._on_air and _failed(self._rendering):
             return  # what was made before is heard to its end, and only then the line stops or waits
         job, self._rendering = self._rendering, None
-        made, before = job.result(), self._heard.last
-        utterance = made.utterance
+        for made in job.result():
+            self._play(made)
+
+    def _play(self, made: _Made) -> None:
+        """The next segment goes on the air."""
+        utterance, before = made.utterance, self._heard.last
         # Between two engines nothing matches: their segments stand one behind the other.
         seam_s = self._part.seam_s if before is not None and before.engine == utterance.engine else 0.0
         playing = self._studio.player.play(made.sound, self._studio.player.rate_hz, volume=self.volume, seam_s=seam_s)
@@ -226,16 +236,27 @@ class Performance:
         self._take.add(utterance, overlap_s)
 
     def _render(self) -> None:
-        """One segment runs while at most one other waits behind the one that is heard."""
+        """A run begins once nothing waits behind what is heard; how many are in it, what is heard decides."""
         if self._rendering is not None:
             return
         if self._next < len(self._plan) and len(self._on_air) < 2:
-            segment = self._plan[self._next].segment
-            self._rendering = self._submit(lambda: self._make(segment))
+            coming = [planned.segment for planned in self._plan[self._next : self._next + batches.MOST]]
+            ends_at = time.monotonic()
+            for one in self._on_air:
+                ends_at = one.ends_at(ends_at)
+            self._rendering = self._submit(lambda: self._make(coming, ends_at))
 
-    def _make(self, segment: Segment) -> _Made:
-        """On the thread `synthesis`: the sound of a segment, the first one behind its chime."""
-        utterance = self._part.speak(segment, self._cut.is_set)
+    def _make(self, coming: Sequence[Segment], ends_at: float) -> list[_Made]:
+        """On the thread `synthesis`: the sounds of the first of these segments.
+
+        Args:
+            ends_at: when all that is on the air will have been heard.
+        """
+        utterances = self._part.speak_next(coming, ends_at - time.monotonic(), self._cut.is_set)
+        return [self._finished(segment, utterance) for segment, utterance in zip(coming, utterances, strict=False)]
+
+    def _finished(self, segment: Segment, utterance: Utterance) -> _Made:
+        """A segment as it is played, the first one behind its chime."""
         sound = self._studio.finish.finished(utterance, segment.line_id)
         if segment.index == 0 and self.taken.spoken is None:  # a line that goes on was announced
             chime = self._studio.rules.chime(self.taken.line)

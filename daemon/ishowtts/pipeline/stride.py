@@ -82,9 +82,16 @@ def keeps_ahead(lengths_s: Sequence[float], card: VoiceCard, cost: float) -> boo
         lengths_s: how long each segment sounds, in seconds.
     """
     reference_s = card.reference_s or 0.0
-    return all(
-        now_s >= _spent_s(card) + _MARGIN * cost * (reference_s + next_s) for now_s, next_s in pairwise(lengths_s)
-    )
+    return all(covers(now_s, cost * (reference_s + next_s), card) for now_s, next_s in pairwise(lengths_s))
+
+
+def covers(sound_s: float, work_s: float, card: VoiceCard, segments: int = 1) -> bool:
+    """Whether so much sound lasts, with a margin, until what takes `work_s` to be made is there.
+
+    Args:
+        segments: that are made: each has its slack, for each is resampled and levelled before the first is heard.
+    """
+    return sound_s >= _spent_s(card) + (segments - 1) * _SLACK_S + _MARGIN * work_s
 
 
 def sound_s(segments: Sequence[str], card: VoiceCard, speed: float) -> list[float]:

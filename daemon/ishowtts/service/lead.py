@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,10 @@ class Absent:
         raise EngineUnavailable(self.why)
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
+        """Never."""
+        raise EngineUnavailable(self.why)
+
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
         """Never."""
         raise EngineUnavailable(self.why)
 
@@ -158,7 +162,7 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
         precision=section.f5.precision,
         device=section.f5.device,
         cache_dir=str(config.cache_dir),
-        optimisations=Optimisations(**section.f5.optimisations.model_dump(exclude={"streaming"})),
+        optimisations=Optimisations(**section.f5.optimisations.model_dump(exclude={"streaming", "batching"})),
     )
     deadlines = Deadlines(**section.deadlines.model_dump())
     backoff = Backoff(**section.restart.model_dump())
@@ -167,6 +171,7 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
         remote,
         spare if section.fallback else None,
         streaming=section.f5.optimisations.streaming,
+        batching=section.f5.optimisations.batching,
         lead_ready=lambda: remote.status().state is State.READY,
     )
     fingerprint = F5Fingerprint(config, lead.weights, shelf)

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,10 @@ import soundfile
 import torch
 import yaml
 
-from ishowtts.engines import Cancelled
+from ishowtts.engines import Cancelled, IsCancelled
 from ishowtts.engines.f5 import dit
 from ishowtts.engines.f5.engine import F5Engine, F5Options, to_int16
+from ishowtts.engines.f5.job import Job
 from ishowtts.engines.f5.options import Optimisations
 from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.seams import join
@@ -161,6 +162,68 @@ def test_what_fits_in_no_part_ends_the_segment_and_not_the_engine(
             engine.warm(lambda _: None)
     monkeypatch.undo()
     assert engine.synthesize(say(), never).audio_s > 0.5
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_spoken_one_by_one_and_in_parts(
+    make_engine: Make, short_of_memory: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine()
+    wanted = [say(), say(LONG), say("Another short one.")]
+    render = engine._model.render
+
+    def allocating(jobs: Sequence[Job], cancelled: IsCancelled) -> list[torch.Tensor]:
+        if len(jobs) > 1:
+            torch.empty(1 << 60)
+        return render(jobs, cancelled)
+
+    monkeypatch.setattr(engine._model, "render", allocating)
+    short_of_memory(1000)
+    together = engine.synthesize_batch(wanted, never)
+    for one, segment in zip(together, wanted, strict=True):
+        assert np.array_equal(one.samples, engine.synthesize(segment, never).samples)
+
+
+def test_those_of_one_nfe_step_go_into_one_run_and_share_its_time(
+    make_engine: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine()
+    runs: list[list[int]] = []
+    render = engine._model.render
+
+    def noting(jobs: Sequence[Job], cancelled: IsCancelled) -> list[torch.Tensor]:
+        runs.append([job.nfe_step for job in jobs])
+        return render(jobs, cancelled)
+
+    monkeypatch.setattr(engine._model, "render", noting)
+    wanted = [say(nfe_step=5), say(LONG, nfe_step=6), say("Another one.", nfe_step=5, seed=2), say(nfe_step=None)]
+    together = engine.synthesize_batch(wanted, never)
+    assert runs == [[5, 5], [6], [7]]
+    assert [one.nfe_step for one in together] == [5, 6, 5, 7]
+    for one, segment in zip(together, wanted, strict=True):
+        assert np.abs(one.samples.astype(int) - engine.synthesize(segment, never).samples).max() <= 1
+    reference_s = engine.prepare(None).reference_s
+    costs = [one.synth_s / (reference_s + one.audio_s) for one in (together[0], together[2])]
+    assert costs[0] == pytest.approx(costs[1], rel=0.01)
+    assert costs[0] > 0
+
+
+def test_one_segment_without_finite_sound_fails_the_batch_and_no_other_alone(
+    make_engine: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine()
+    wanted = [say(), say("Another one.")]
+    render = engine._model.render
+
+    def poisoned(jobs: Sequence[Job], cancelled: IsCancelled) -> list[torch.Tensor]:
+        sounds = zip(render(jobs, cancelled), jobs, strict=True)
+        return [sound * (float("nan") if "Another" in job.text else 1.0) for sound, job in sounds]
+
+    monkeypatch.setattr(engine._model, "render", poisoned)
+    with pytest.raises(SynthesisError, match="no finite sound"):
+        engine.synthesize_batch(wanted, never)
+    assert engine.synthesize(wanted[0], never).audio_s > 0.5
+    with pytest.raises(SynthesisError, match="no finite sound"):
+        engine.synthesize(wanted[1], never)
 
 
 def test_each_line_may_have_its_own_evaluations_and_the_policy_has_the_rest(make_engine: Make) -> None:

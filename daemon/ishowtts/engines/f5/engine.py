@@ -22,6 +22,7 @@ from ishowtts.engines.f5.device import choose_device, choose_dtype, is_out_of_me
 from ishowtts.engines.f5.job import Job, Model
 from ishowtts.engines.f5.options import F5Options
 from ishowtts.engines.f5.reference import Reference
+from ishowtts.engines.shares import shared
 from ishowtts.engines.voices.shelf import Voice, VoiceShelf
 from ishowtts.engines.weights import examine
 from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, first_line
@@ -100,6 +101,7 @@ class F5Engine:
             cost=self._cost,
             speed=found.speed or 1.0,
             nfe_step=found.nfe_step,
+            batch_s=self._batch_s,
         )
 
     def warm(self, progress: ReportProgress) -> None:
@@ -149,6 +151,24 @@ class F5Engine:
         job = self._job(segment)
         samples = to_int16(self._in_pieces(segment, job, cancelled))
         return Utterance(samples, RATE_HZ, time.monotonic() - started, self.name, job.reference.name, job.nfe_step)
+
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        """Speak several segments: those of one `nfe_step` in one run, where they fit into memory together.
+
+        Raises:
+            SynthesisError, VoiceError, EngineError, Cancelled: as from `synthesize`, for any of them.
+        """
+        jobs = [self._job(segment) for segment in segments]
+        spoken: dict[int, Utterance] = {}
+        for nfe_step in dict.fromkeys(job.nfe_step for job in jobs):
+            started = time.monotonic()
+            run = [i for i, job in enumerate(jobs) if job.nfe_step == nfe_step]
+            sounds = self._together([segments[i] for i in run], [jobs[i] for i in run], cancelled)
+            shares = shared(time.monotonic() - started, [jobs[i].frames for i in run])
+            for i, sound, synth_s in zip(run, sounds, shares, strict=True):
+                voice = jobs[i].reference.name
+                spoken[i] = Utterance(to_int16(sound), RATE_HZ, synth_s, self.name, voice, nfe_step)
+        return [spoken[i] for i in range(len(jobs))]
 
     def render(self, segment: Segment, cancelled: IsCancelled) -> NDArray[np.float32]:
         """`synthesize` in floating point, [samples] at 24 kHz, not clipped: equal to upstream's."""
@@ -230,6 +250,19 @@ class F5Engine:
                     f"the model made no finite sound of {len(said)} characters; try engine.f5.precision fp32"
                 )
         return sounds
+
+    def _together(
+        self, segments: Sequence[Segment], jobs: Sequence[Job], cancelled: IsCancelled
+    ) -> list[NDArray[np.float32]]:
+        """In one run; one by one where that does not fit into memory."""
+        if len(jobs) > 1:
+            try:
+                return self._run(jobs, cancelled)
+            except OutOfMemory:
+                _log.warning("%d segments did not fit into memory together; they are spoken one by one", len(jobs))
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+        return [self._in_pieces(segment, job, cancelled) for segment, job in zip(segments, jobs, strict=True)]
 
     def _in_pieces(self, segment: Segment, job: Job, cancelled: IsCancelled) -> NDArray[np.float32]:
         try:

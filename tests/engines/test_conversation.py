@@ -1,0 +1,139 @@
+"""What the daemon believes of a worker that answers for several segments: nothing but exactly that."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ishowtts.engines import VoiceCard, cards
+from ishowtts.engines.conversation import Conversation
+from ishowtts.engines.exchange import Deadlines, Ending
+from ishowtts.engines.waker import Waker
+from ishowtts.engines.wire import VERSION, Channel, Frame, Kind
+from ishowtts.errors import SynthesisError, WorkerDied
+from ishowtts.speech import Segment
+
+RATE_HZ = 24_000
+CARD = VoiceCard("anna", 140, reference_s=5.0, bytes_per_s=15.0, batch_s=60.0)
+SEGMENTS = [Segment("line", i, 4, text) for i, text in enumerate(["One.", "Number two.", "And three.", "Four."])]
+SOUNDS = [np.full(RATE_HZ * (i + 1) // 4, i + 1, np.int16) for i in range(len(SEGMENTS))]
+
+
+class Talk:
+    """A conversation that is ready, with the test in the worker's place."""
+
+    def __init__(self, waker: Waker, ours: socket.socket, theirs: socket.socket) -> None:
+        self.worker = Channel(theirs)
+        self.endings: list[Ending] = []
+        ready = threading.Event()
+        self.daemon = Conversation(
+            Channel(ours),
+            "f5",
+            {},
+            Deadlines(),
+            waker=waker,
+            on_phase=lambda phase, _: phase == "ready" and ready.set(),
+        )
+        self.thread = threading.Thread(target=lambda: self.endings.append(self.daemon.hear()), name="hears")
+        self.thread.start()
+        self.tell(Kind.HELLO, version=VERSION)
+        assert self.worker.receive(10).kind is Kind.CONFIGURE
+        self.tell(Kind.READY, name="f5", rate_hz=RATE_HZ, warm_s=1.0, **cards.to_header(CARD))
+        assert ready.wait(10)
+
+    def tell(self, kind: Kind, payload: bytes = b"", **header: object) -> None:
+        self.worker.send(Frame(kind, header, payload), 10)
+
+    def send_sound(self, seq: int, index: int, sound: np.ndarray) -> None:
+        of_whom = {"rate_hz": RATE_HZ, "engine": "f5", "voice": "anna", "nfe_step": 7}
+        self.tell(Kind.AUDIO, sound.tobytes(), seq=seq, index=index, **of_whom)
+
+
+@contextmanager
+def talk() -> Iterator[Talk]:
+    waker = Waker()
+    ours, theirs = socket.socketpair()
+    talk = Talk(waker, ours, theirs)
+    try:
+        yield talk
+    finally:
+        waker.stop()
+        talk.thread.join(10)
+        talk.worker.close()
+        ours.close()
+        waker.close()
+
+
+def test_one_request_carries_all_segments_and_one_answer_all_sounds() -> None:
+    with talk() as one:
+        request = one.daemon.render(SEGMENTS)
+        asked = one.worker.receive(10)
+        assert asked is not None
+        assert asked.kind is Kind.RENDER
+        assert [Segment(**fields) for fields in asked.header["segments"]] == SEGMENTS
+        for index, sound in enumerate(SOUNDS):
+            assert not request.future.done()
+            one.send_sound(request.seq, index, sound)
+        one.tell(Kind.DONE, seq=request.seq, stages={})
+        heard = request.future.result(10)
+        assert [sound.samples.tolist() for sound in heard] == [sound.tolist() for sound in SOUNDS]
+        weights = [CARD.reference_s + sound.audio_s for sound in heard]
+        costs = [sound.synth_s / weight for sound, weight in zip(heard, weights, strict=True)]
+        assert costs == pytest.approx([costs[0]] * len(costs)), "each has its share by reference and sound"
+        assert costs[0] > 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(-1, 5), max_size=6), st.integers(2, 4))
+@example([0, 1], 2)
+@example([0], 2)
+@example([0, 1, 2], 2)
+@example([0, 1, 1], 2)
+@example([1, 0], 2)
+@example([0, 0], 2)
+@example([], 2)
+def test_too_few_too_many_or_others_than_asked_for_end_the_worker(indices: list[int], asked: int) -> None:
+    with talk() as one:
+        request = one.daemon.render(SEGMENTS[:asked])
+        for index in indices:
+            one.send_sound(request.seq, index, SOUNDS[0])
+        one.tell(Kind.DONE, seq=request.seq, stages={})
+        if indices == list(range(asked)):
+            assert len(request.future.result(10)) == asked
+        else:
+            with pytest.raises(WorkerDied, match=r"not asked for|out of turn"):
+                request.future.result(10)
+            one.thread.join(10)
+            assert one.endings[0].hung, "it still runs, and is to be ended"
+
+
+def test_each_sound_is_as_long_as_its_own_text_can_be() -> None:
+    with talk() as one:
+        request = one.daemon.render([SEGMENTS[0], Segment("line", 1, 2, "word " * 20)])
+        twenty_s = np.zeros(20 * RATE_HZ, np.int16)
+        one.send_sound(request.seq, 0, SOUNDS[0])
+        one.send_sound(request.seq, 1, twenty_s)
+        one.tell(Kind.DONE, seq=request.seq, stages={})
+        assert len(request.future.result(10)) == 2
+        request = one.daemon.render([Segment("line", 1, 2, "word " * 20), SEGMENTS[0]])
+        one.send_sound(request.seq, 0, twenty_s)
+        one.send_sound(request.seq, 1, twenty_s)
+        with pytest.raises(WorkerDied, match="20 s of sound; 14 s is plausible"):
+            request.future.result(10)
+
+
+def test_an_error_after_the_first_sound_is_the_answer_for_all() -> None:
+    with talk() as one:
+        request = one.daemon.render(SEGMENTS)
+        one.send_sound(request.seq, 0, SOUNDS[0])
+        one.tell(Kind.ERROR, seq=request.seq, message="no", sticky=False, **{"class": "SynthesisError"})
+        with pytest.raises(SynthesisError, match="no"):
+            request.future.result(10)
+        assert not one.endings
