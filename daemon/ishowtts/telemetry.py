@@ -55,6 +55,7 @@ class Telemetry:
         mqtt: dict[str, Any],
         queue_depth: int,
         worker_pid: int | None,
+        gpu_mb: float | None = None,
     ) -> dict[str, Any]:
         """The telemetry payload of the contract; `None` for what nobody knows."""
         reading = self._board.read()
@@ -82,7 +83,7 @@ class Telemetry:
                 "total_mb": _rounded(reading.memory_total_mb, 1),
                 "process_mb": _rss_mb(self._process),
                 "worker_mb": _worker_mb(worker_pid),
-                "gpu_mb": None,
+                "gpu_mb": _rounded(gpu_mb, 1),
             },
             "speech": {**self._speech(), "queue_depth": queue_depth},
             "engine": engine,

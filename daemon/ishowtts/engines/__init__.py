@@ -45,6 +45,19 @@ class VoiceCard:
     batch_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class Vitals:
+    """How an engine does beyond its speech.
+
+    Attributes:
+        gpu_mb: memory that it holds on the GPU for tensors, in use or kept for use; `None`: there is none.
+        unbucketed: runs so far that were longer than every length it is prepared for.
+    """
+
+    gpu_mb: float | None = None
+    unbucketed: int = 0
+
+
 ReportProgress = Callable[[Progress], None]
 IsCancelled = Callable[[], bool]
 
@@ -100,3 +113,14 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of everything. Idempotent."""
+
+
+@runtime_checkable
+class ImprovingEngine(Engine, Protocol):
+    """An engine that becomes faster in time that nobody needs, and knows how it does."""
+
+    def idle(self) -> bool:
+        """Use a moment, less than a short segment takes; whether there is more to do."""
+
+    def vitals(self) -> Vitals:
+        """How it does now."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ishowtts.engines import Cancelled, Progress, VoiceCard, cards
+from ishowtts.engines import Cancelled, Progress, Vitals, VoiceCard, cards, vitals
 from ishowtts.engines.exchange import Deadlines, Ending, Ready, Request
 from ishowtts.engines.shares import shared
 from ishowtts.engines.waker import Waker
@@ -60,6 +60,7 @@ class Conversation:
         on_phase: Callable[[str, Progress | None], None],
     ) -> None:
         self.ready: Ready | None = None
+        self.vitals = Vitals()
         self._channel = channel
         self._kind = kind
         self._options = options
@@ -196,6 +197,7 @@ class Conversation:
                 raise WireError(f"{rate_hz} Hz is no sample rate")
             card = cards.of(frame)
             self._cards = {None: card, card.name: card}
+            self.vitals = vitals.of(frame)
             self.ready = Ready(frame.text("name"), rate_hz, frame.number("warm_s"), card)
             self._due_s = math.inf
             self._on_phase("ready", None)
@@ -207,6 +209,7 @@ class Conversation:
         if frame.kind is Kind.AUDIO and request.awaits_sound:
             request.sounds.append(self._check_sound(request, frame))
         elif frame.kind is Kind.DONE and request.kind is Kind.RENDER and not request.awaits_sound:
+            self.vitals = vitals.of(frame)
             self._finish().set_result(self._timed(request))
         elif frame.kind is Kind.PREPARED and request.kind is Kind.PREPARE:
             card = cards.of(frame)

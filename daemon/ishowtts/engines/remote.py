@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as NotYet
 from typing import Any
 
-from ishowtts.engines import Cancelled, IsCancelled, Progress, ReportProgress, VoiceCard, catalogue
+from ishowtts.engines import Cancelled, IsCancelled, Progress, ReportProgress, Vitals, VoiceCard, catalogue
 from ishowtts.engines.conversation import Conversation
 from ishowtts.engines.exchange import Deadlines, Request
 from ishowtts.engines.process import Grace
@@ -67,6 +67,10 @@ class RemoteEngine:
     def status(self) -> EngineStatus:
         """How the engine is now."""
         return self._supervisor.status()
+
+    def vitals(self) -> Vitals:
+        """What the worker said of itself when it was ready, or behind the last segment."""
+        return self._supervisor.vitals()
 
     def retry_now(self) -> None:
         """Start a parked or resting worker at once; voices that were set aside get another chance."""

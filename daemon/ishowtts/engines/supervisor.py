@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from ishowtts.engines import Progress
+from ishowtts.engines import Progress, Vitals
 from ishowtts.engines.conversation import Conversation
 from ishowtts.engines.exchange import Deadlines, Ending
 from ishowtts.engines.process import Grace, WorkerProcess
@@ -142,6 +142,11 @@ class Supervisor:
         """How it is now."""
         with self._lock:
             return self._status
+
+    def vitals(self) -> Vitals:
+        """What the worker said of itself last; where there is none, nothing."""
+        with self._lock:
+            return Vitals() if self._conversation is None else self._conversation.vitals
 
     def hopeless(self) -> IShowError | None:
         """The fault that only an operator can mend, where there is one."""

@@ -47,7 +47,7 @@ class Kind(IntEnum):
     PROGRESS = 3
     """< phase, i, n."""
     READY = 4
-    """< name, rate_hz, warm_s, and the card of the default voice (`cards`): loaded and warm."""
+    """< name, rate_hz, warm_s, the card of the default voice (`cards`) and `vitals`: loaded and warm."""
     PREPARE = 5
     """> seq, voice."""
     PREPARED = 6
@@ -57,7 +57,7 @@ class Kind(IntEnum):
     AUDIO = 8
     """< seq, index, rate_hz, engine, voice, nfe_step; payload: S16 mono in the machine's byte order."""
     DONE = 9
-    """< seq, stages: seconds by name."""
+    """< seq, stages: seconds by name, and `vitals`."""
     CANCEL = 10
     """> seq."""
     ERROR = 11

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import ishowtts
-from ishowtts.engines import Cancelled, Engine, Progress, cards, catalogue
+from ishowtts.engines import Cancelled, Engine, ImprovingEngine, Progress, cards, catalogue, vitals
 from ishowtts.engines.wire import MAX_FRAME_BYTES, VERSION, Channel, Frame, Kind, WireClosed, WireError
 from ishowtts.errors import EngineError, IShowError, SynthesisError, VoiceError, WeightsError
 from ishowtts.speech import Segment
@@ -29,6 +29,7 @@ from ishowtts.speech import Segment
 _log = logging.getLogger(__name__)
 
 _SEND_TIMEOUT_S = 30.0
+_QUIET_S = 1.0  # before the engine uses time for itself: lines come in swarms
 _OOM_SCORE_ADJ = 500
 _PR_SET_PDEATHSIG = 1
 _MAX_SOUND_BYTES = MAX_FRAME_BYTES - 4096
@@ -59,7 +60,7 @@ class Worker:
         if engine is None:
             return
         try:
-            while (job := self._jobs.get()) is not None and self._serve(engine, job):
+            while (job := self._next_job(engine)) is not None and self._serve(engine, job):
                 pass
         finally:
             engine.close()
@@ -83,6 +84,16 @@ class Worker:
         if seq > self._last_done:
             self._cancelled.add(seq)
 
+    def _next_job(self, engine: Engine) -> Frame | None:
+        """The next job; while there is none for a while, the engine may use the time."""
+        more = True
+        while more and isinstance(engine, ImprovingEngine):
+            try:
+                return self._jobs.get(timeout=_QUIET_S)
+            except queue.Empty:
+                more = engine.idle()
+        return self._jobs.get()
+
     def _make_ready(self, configure: Frame) -> Engine | None:
         started = time.monotonic()
         try:
@@ -97,7 +108,8 @@ class Worker:
             self._tell_error(None, error, sticky=True)
             return None
         warm_s = time.monotonic() - started
-        self._send(Kind.READY, name=engine.name, rate_hz=engine.rate_hz, warm_s=warm_s, **cards.to_header(card))
+        told = cards.to_header(card) | vitals.to_header(engine)
+        self._send(Kind.READY, name=engine.name, rate_hz=engine.rate_hz, warm_s=warm_s, **told)
         return engine
 
     def _serve(self, engine: Engine, job: Frame) -> bool:
@@ -148,7 +160,8 @@ class Worker:
                 "nfe_step": spoken.nfe_step,
             }
             self._channel.send(Frame(Kind.AUDIO, header, spoken.samples.tobytes()), _SEND_TIMEOUT_S)
-        self._send(Kind.DONE, seq=seq, stages={"synth_s": time.monotonic() - started})
+        stages = {"synth_s": time.monotonic() - started}
+        self._send(Kind.DONE, seq=seq, stages=stages, **vitals.to_header(engine))
 
     def _fail(self, seq: int, error: Exception, batch: bool) -> bool:
         """Tell what went wrong with one job; whether the engine can take another.

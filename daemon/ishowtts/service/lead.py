@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.config import Config
-from ishowtts.engines import Engine, IsCancelled, VoiceCard
+from ishowtts.engines import Engine, IsCancelled, Vitals, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.exchange import Deadlines
 from ishowtts.engines.f5.options import F5Options, Optimisations
@@ -123,6 +123,10 @@ class Company:
     def status(self) -> EngineStatus | None:
         """How the worker does; `None` where espeak leads, or f5 has nothing to load."""
         return self.remote.status() if self.remote else None
+
+    def vitals(self) -> Vitals:
+        """What the worker said of itself last."""
+        return self.remote.vitals() if self.remote else Vitals()
 
     def start(self) -> None:
         """Have the spare voice found and the worker started.

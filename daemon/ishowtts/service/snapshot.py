@@ -24,7 +24,7 @@ class Snapshots:
 
     def compose(self) -> dict[str, Any]:
         """One snapshot, as the contract has it."""
-        status, sound = self.company.status(), self.player.status()
+        status, sound, vitals = self.company.status(), self.player.status(), self.company.vitals()
         engine = {
             "name": self.company.lead.kind,
             "state": status.state.value if status else ("absent" if self.company.lead.trouble else "ready"),
@@ -32,7 +32,7 @@ class Snapshots:
             "restarts": status.restarts if status else 0,
             "last_death": status.last_death if status else None,
             "warm_s": status.warm_s if status else None,
-            "unbucketed": 0,
+            "unbucketed": vitals.unbucketed,
         }
         audio = {
             "device": sound.device,
@@ -47,4 +47,5 @@ class Snapshots:
             mqtt=mqtt,
             queue_depth=self.inbox.depth(),
             worker_pid=status.pid if status else None,
+            gpu_mb=vitals.gpu_mb,
         )

@@ -58,7 +58,7 @@ def test_cancel_is_asked_before_every_evaluation_and_leaves_no_stale_text(make_e
 def test_a_model_that_makes_no_numbers_ends_the_segment(make_engine: Make) -> None:
     engine = make_engine()
     with torch.inference_mode():
-        engine._model._dit.to_mel[1].fill_(float("nan"))
+        engine._runner.model._dit.to_mel[1].fill_(float("nan"))
     with pytest.raises(SynthesisError, match="no finite sound") as told:
         engine.synthesize(say(), never)
     assert TEXT[:10] not in str(told.value), "the log may be private"
@@ -169,14 +169,14 @@ def test_a_batch_that_does_not_fit_into_memory_is_spoken_one_by_one_and_in_parts
 ) -> None:
     engine = make_engine()
     wanted = [say(), say(LONG), say("Another short one.")]
-    render = engine._model.render
+    render = engine._runner.model.render
 
     def allocating(jobs: Sequence[Job], cancelled: IsCancelled) -> list[torch.Tensor]:
         if len(jobs) > 1:
             torch.empty(1 << 60)
         return render(jobs, cancelled)
 
-    monkeypatch.setattr(engine._model, "render", allocating)
+    monkeypatch.setattr(engine._runner.model, "render", allocating)
     short_of_memory(1000)
     together = engine.synthesize_batch(wanted, never)
     for one, segment in zip(together, wanted, strict=True):
@@ -188,13 +188,13 @@ def test_those_of_one_nfe_step_go_into_one_run_and_share_its_time(
 ) -> None:
     engine = make_engine()
     runs: list[list[int]] = []
-    render = engine._model.render
+    render = engine._runner.model.render
 
     def noting(jobs: Sequence[Job], cancelled: IsCancelled) -> list[torch.Tensor]:
         runs.append([job.nfe_step for job in jobs])
         return render(jobs, cancelled)
 
-    monkeypatch.setattr(engine._model, "render", noting)
+    monkeypatch.setattr(engine._runner.model, "render", noting)
     wanted = [say(nfe_step=5), say(LONG, nfe_step=6), say("Another one.", nfe_step=5, seed=2), say(nfe_step=None)]
     together = engine.synthesize_batch(wanted, never)
     assert runs == [[5, 5], [6], [7]]
@@ -212,13 +212,13 @@ def test_one_segment_without_finite_sound_fails_the_batch_and_no_other_alone(
 ) -> None:
     engine = make_engine()
     wanted = [say(), say("Another one.")]
-    render = engine._model.render
+    render = engine._runner.model.render
 
     def poisoned(jobs: Sequence[Job], cancelled: IsCancelled) -> list[torch.Tensor]:
         sounds = zip(render(jobs, cancelled), jobs, strict=True)
         return [sound * (float("nan") if "Another" in job.text else 1.0) for sound, job in sounds]
 
-    monkeypatch.setattr(engine._model, "render", poisoned)
+    monkeypatch.setattr(engine._runner.model, "render", poisoned)
     with pytest.raises(SynthesisError, match="no finite sound"):
         engine.synthesize_batch(wanted, never)
     assert engine.synthesize(wanted[0], never).audio_s > 0.5

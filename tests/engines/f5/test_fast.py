@@ -71,7 +71,7 @@ def test_a_run_longer_than_every_bucket_is_spoken_as_it_is(make_engine: Make) ->
     ours, stock = (make_engine(optimisations=switches) for switches in ({"exact_padding": True}, OFF))
     sound = ours.render(segment(text), never)
     assert len(sound) / 256 > policy.BUCKETS[-1]
-    assert ours._model.unbucketed == 1
+    assert ours._runner.model.unbucketed == 1
     assert distance(sound, stock.render(segment(text), never)) <= TOLERANCE
 
 
@@ -162,7 +162,7 @@ def test_sounds_that_are_no_numbers_are_told_before_the_first_line(make_engine: 
     for switches in ({}, {"int8": True}):
         engine = make_engine(optimisations=switches)
         with torch.inference_mode():
-            engine._model._dit.to_mel[1].fill_(float("nan"))
+            engine._runner.model._dit.to_mel[1].fill_(float("nan"))
         with pytest.raises(EngineError, match="makes no finite sound"):
             engine.warm(lambda _: None)
 

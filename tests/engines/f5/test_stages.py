@@ -100,12 +100,12 @@ def test_a_run_too_large_for_a_stage_runs_without_one(
     monkeypatch.setattr(policy, "BUCKETS", (544, 576))
     ours, plain = (make_engine(optimisations=switches) for switches in (STAGED, {"exact_padding": False}))
     assert distance(ours.render(LINES[0], never), plain.render(LINES[0], never)) <= TOLERANCE
-    assert ours._model.unbucketed == 1
+    assert ours._runner.model.unbucketed == 1
     assert not ours.idle()
 
 
 def _poison(engine: F5Engine) -> None:
-    memory = engine._model._stages._memory
+    memory = engine._runner.model._stages._memory
     with torch.inference_mode():
         for block in (memory.y, memory.difference, memory.rows, memory.first_conv):
             block.fill_(float("nan"))
@@ -155,14 +155,14 @@ def test_warm_up_records_what_most_lines_take_and_idle_time_the_rest(make_engine
     while ours.idle():
         pass
     assert recorder.recorded == len(usual) + len(later)
-    assert {shape.frames for shape, _ in ours._model._stages._recorded} == {
+    assert {shape.frames for shape, _ in ours._runner.model._stages._recorded} == {
         frames for frames in policy.BUCKETS if frames > reference + 1
     }
 
 
 def test_a_stage_is_laid_out_within_what_was_allocated(make_engine: Make) -> None:
     ours = make_engine(optimisations=STAGED)
-    held: stages.Stages = ours._model._stages
+    held: stages.Stages = ours._runner.model._stages
     for lines in range(1, policy.MOST_LINES + 1):
         frames = max(frames for frames in policy.BUCKETS if lines * frames <= policy.BUCKETS[-1])
         stage = held._stage(Shape(lines, frames))

@@ -1,14 +1,18 @@
-"""Where the model runs, and in what precision."""
+"""Where the model runs, in what precision, and how sounds come back from there."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ishowtts.engines.f5.options import Device, Precision
 from ishowtts.errors import EngineError, first_line
+from ishowtts.speech import Samples
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +35,36 @@ def choose_device(wanted: Device) -> torch.device:
         raise EngineError(f"engine.f5.device is cuda, but {fault}; `ishowtts doctor` says more")
     _log.info("F5 runs on the CPU: %s", fault)
     return torch.device("cpu")
+
+
+class Host:
+    """Brings sounds from a device to the host's memory, asleep while the device works."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._pinned: Tensor | None = None
+
+    def floats(self, sound: Tensor) -> NDArray[np.float32]:
+        """fp32 [samples] as it is."""
+        floats: NDArray[np.float32] = sound.cpu().numpy()
+        return floats
+
+    def samples(self, sound: Tensor) -> Samples:
+        """[-1, 1] to S16 on the device, half the bytes to carry; what is louder is clipped."""
+        whole = (sound.clamp(-1.0, 1.0) * 32767).round().to(torch.int16)
+        if self._device.type == "cuda":
+            whole = self._carried(whole)
+        samples: Samples = whole.numpy()
+        return samples
+
+    def _carried(self, whole: Tensor) -> Tensor:
+        if self._pinned is None or len(self._pinned) < len(whole):
+            self._pinned = torch.empty(2 * len(whole), dtype=torch.int16, pin_memory=True)
+        target = self._pinned[: len(whole)].copy_(whole, non_blocking=True)
+        done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        done.record()
+        done.synchronize()
+        return target.clone()
 
 
 def choose_dtype(wanted: Precision, device: torch.device) -> torch.dtype:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,18 +13,19 @@ import torch
 from numpy.typing import NDArray
 
 from ishowtts import text as texts
-from ishowtts.engines import IsCancelled, Progress, ReportProgress, VoiceCard
+from ishowtts.engines import IsCancelled, Progress, ReportProgress, Vitals, VoiceCard
 from ishowtts.engines.f5 import checkpoint, fast, policy, reference
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.cuda.caches import keep_compiled
-from ishowtts.engines.f5.device import choose_device, choose_dtype, is_out_of_memory
+from ishowtts.engines.f5.device import choose_device, choose_dtype
 from ishowtts.engines.f5.job import Job, Model
 from ishowtts.engines.f5.options import F5Options
 from ishowtts.engines.f5.reference import Reference
+from ishowtts.engines.f5.runs import OutOfMemory, Runner, as_engine_error
 from ishowtts.engines.shares import shared
 from ishowtts.engines.voices.shelf import Voice, VoiceShelf
 from ishowtts.engines.weights import examine
-from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, first_line
+from ishowtts.errors import EngineUnavailable, SynthesisError, first_line
 from ishowtts.seams import FADE_S, join
 from ishowtts.speech import Samples, Segment, Utterance
 
@@ -39,10 +39,6 @@ _WORTH = 0.9  # of the time of one after the other: what batches must stay under
 _SMALLEST_BYTES = 16  # the smallest segment that a text without memory is cut into
 
 
-class OutOfMemory(SynthesisError):
-    """This segment did not fit into memory; a shorter one may."""
-
-
 class F5Engine:
     """Speaks in the voice of a clip. One thread makes, loads and calls it."""
 
@@ -50,7 +46,7 @@ class F5Engine:
         self._options = options
         self._shelf = VoiceShelf(Path(options.voices_dir) if options.voices_dir else None)
         self._references: dict[str, tuple[str, Reference]] = {}  # by name, with the version that was read
-        self._model: Model | None = None
+        self._runner: Runner | None = None
         self._device = torch.device("cpu")
         self._cost: float | None = None
         self._batch_s = 0.0
@@ -80,8 +76,8 @@ class F5Engine:
         weights = examine(Path(self._options.weights))
         loaded = checkpoint.load(weights)
         progress(Progress("load", 1, 3))
-        with _as_engine_error("load the model"), torch.inference_mode():
-            self._model = self._make_model(loaded, dtype)
+        with as_engine_error("load the model"), torch.inference_mode():
+            self._runner = Runner(self._make_model(loaded, dtype), self._device)
         progress(Progress("load", 2, 3))
         self.prepare(None)
         progress(Progress("load", 3, 3))
@@ -115,23 +111,29 @@ class F5Engine:
         jobs = [self._warm_job(voice, speech_s) for speech_s in _WARM_SPEECH_S]
         count = len(usual) + len(jobs)
         progress(Progress("warm", 0, count))
-        with _as_engine_error("speak its first words"), torch.inference_mode():
+        with as_engine_error("speak its first words"), torch.inference_mode():
             for i, frames in enumerate(usual):
-                self._loaded().record(frames)
+                self._loaded().model.record(frames)
                 progress(Progress("warm", i + 1, count))
             for i, job in enumerate(jobs, len(usual)):
                 # The last and longest is the one that counts: by then the path is warm.
-                self._cost = self._time_s([job]) / (job.frames / policy.FRAMES_PER_S)
+                self._cost = self._loaded().time_s([job]) / (job.frames / policy.FRAMES_PER_S)
                 progress(Progress("warm", i + 1, count))
             if self._device.type == "cuda":
                 self._batch_s = policy.WINDOW_S if self._batches_pay(jobs[0]) else 0.0
-            self._loaded().record_later(later)
+            self._loaded().model.record_later(later)
+
+    def vitals(self) -> Vitals:
+        """What torch's allocator holds on the GPU, and the runs that were too long for every bucket."""
+        cuda = self._device.type == "cuda"
+        unbucketed = 0 if self._runner is None else self._runner.model.unbucketed
+        return Vitals(torch.cuda.memory_reserved() / 1e6 if cuda else None, unbucketed)
 
     def idle(self) -> bool:
         """Record one more length, where there is one; whether there may be more."""
         try:
             with torch.inference_mode():
-                return self._loaded().idle()
+                return self._loaded().model.idle()
         except RuntimeError as error:
             _log.warning("what was to be recorded in idle time failed: %s", first_line(error))
             return False
@@ -149,7 +151,7 @@ class F5Engine:
         """
         started = time.monotonic()
         job = self._job(segment)
-        samples = to_int16(self._in_pieces(segment, job, cancelled))
+        samples = self._spoken([segment], [job], cancelled)[0]
         return Utterance(samples, RATE_HZ, time.monotonic() - started, self.name, job.reference.name, job.nfe_step)
 
     def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
@@ -163,11 +165,11 @@ class F5Engine:
         for nfe_step in dict.fromkeys(job.nfe_step for job in jobs):
             started = time.monotonic()
             run = [i for i, job in enumerate(jobs) if job.nfe_step == nfe_step]
-            sounds = self._together([segments[i] for i in run], [jobs[i] for i in run], cancelled)
+            sounds = self._spoken([segments[i] for i in run], [jobs[i] for i in run], cancelled)
             shares = shared(time.monotonic() - started, [jobs[i].frames for i in run])
             for i, sound, synth_s in zip(run, sounds, shares, strict=True):
                 voice = jobs[i].reference.name
-                spoken[i] = Utterance(to_int16(sound), RATE_HZ, synth_s, self.name, voice, nfe_step)
+                spoken[i] = Utterance(sound, RATE_HZ, synth_s, self.name, voice, nfe_step)
         return [spoken[i] for i in range(len(jobs))]
 
     def render(self, segment: Segment, cancelled: IsCancelled) -> NDArray[np.float32]:
@@ -180,11 +182,11 @@ class F5Engine:
         Raises:
             OutOfMemory: they do not fit into memory together.
         """
-        return self._run([self._job(segment) for segment in segments], cancelled)
+        return self._loaded().floats([self._job(segment) for segment in segments], cancelled)
 
     def close(self) -> None:
         """Let go of the weights. Idempotent."""
-        self._model = None
+        self._runner = None
         self._references.clear()
 
     def _make_model(self, loaded: checkpoint.Checkpoint, dtype: torch.dtype) -> Model:
@@ -214,69 +216,45 @@ class F5Engine:
         frames = voice.frames + round(speech_s * policy.FRAMES_PER_S)
         return Job(voice, voice.text + _WARM_TEXT, frames, self._options.nfe_step, seed=0)
 
-    def _time_s(self, jobs: Sequence[Job]) -> float:
-        """How long a run takes. Raises EngineError where it makes no sound."""
-        started = time.monotonic()
-        sounds = self._loaded().render(jobs, lambda: False)
-        if not all(bool(torch.isfinite(sound).all()) for sound in sounds):
-            raise EngineError(
-                "the model makes no finite sound; fetch the weights again, or set engine.f5.precision to fp32"
-            )
-        return time.monotonic() - started
-
     def _batches_pay(self, job: Job) -> bool:
         """Whether two short lines in one run take clearly less time than one after the other."""
         frames = policy.bucket(job.frames, self._buckets())
         if frames is not None:
             for lines in (1, 2):
-                self._loaded().record(frames, lines)
-        alone_s, together_s = (min(self._time_s(jobs) for _ in range(2)) for jobs in ([job], [job, job]))
+                self._loaded().model.record(frames, lines)
+        alone_s, together_s = (min(self._loaded().time_s(jobs) for _ in range(2)) for jobs in ([job], [job, job]))
         _log.info("two lines in one run take %.2f times as long as one", together_s / alone_s)
         return together_s < 2 * _WORTH * alone_s
 
-    def _loaded(self) -> Model:
-        if self._model is None:
+    def _loaded(self) -> Runner:
+        if self._runner is None:
             raise EngineUnavailable("the F5 engine is not loaded")
-        return self._model
+        return self._runner
 
-    def _run(self, jobs: Sequence[Job], cancelled: IsCancelled) -> list[NDArray[np.float32]]:
-        with _torch_errors(self._device), torch.inference_mode():
-            sounds = [sound.cpu().numpy() for sound in self._loaded().render(jobs, cancelled)]
-        for job, sound in zip(jobs, sounds, strict=True):
-            if not np.isfinite(sound).all():
-                said = job.text.removeprefix(job.reference.text)
-                # Not its words: this comes into the log, which may be private.
-                raise SynthesisError(
-                    f"the model made no finite sound of {len(said)} characters; try engine.f5.precision fp32"
-                )
-        return sounds
-
-    def _together(
-        self, segments: Sequence[Segment], jobs: Sequence[Job], cancelled: IsCancelled
-    ) -> list[NDArray[np.float32]]:
-        """In one run; one by one where that does not fit into memory."""
-        if len(jobs) > 1:
-            try:
-                return self._run(jobs, cancelled)
-            except OutOfMemory:
-                _log.warning("%d segments did not fit into memory together; they are spoken one by one", len(jobs))
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()
-        return [self._in_pieces(segment, job, cancelled) for segment, job in zip(segments, jobs, strict=True)]
-
-    def _in_pieces(self, segment: Segment, job: Job, cancelled: IsCancelled) -> NDArray[np.float32]:
+    def _spoken(self, segments: Sequence[Segment], jobs: Sequence[Job], cancelled: IsCancelled) -> list[Samples]:
+        """In one run; one by one, and at last in halves, where that does not fit into memory."""
         try:
-            return self._run([job], cancelled)[0]
+            return self._loaded().samples(jobs, cancelled)
         except OutOfMemory:
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()
-            size = len(segment.text.encode())
-            halves = texts.segments(segment.text, max(_SMALLEST_BYTES, size // 2 + 8))
-            if len(halves) < 2:
-                raise
+            if len(jobs) == 1:
+                return [to_int16(self._in_halves(segments[0], cancelled))]
+        _log.warning("%d segments did not fit into memory together; they are spoken one by one", len(jobs))
+        return [self._spoken([segment], [job], cancelled)[0] for segment, job in zip(segments, jobs, strict=True)]
+
+    def _in_halves(self, segment: Segment, cancelled: IsCancelled) -> NDArray[np.float32]:
+        """Raises OutOfMemory where it cannot be cut any shorter."""
+        size = len(segment.text.encode())
+        halves = texts.segments(segment.text, max(_SMALLEST_BYTES, size // 2 + 8))
+        if len(halves) < 2:
+            raise OutOfMemory("there is not enough memory for this segment")
         _log.warning("a segment of %d bytes did not fit into memory; it is spoken in parts", size)
-        parts = [replace(segment, text=half) for half in halves]
-        return join([self._in_pieces(part, self._job(part), cancelled) for part in parts], RATE_HZ)
+        return join([self._part(replace(segment, text=half), cancelled) for half in halves], RATE_HZ)
+
+    def _part(self, segment: Segment, cancelled: IsCancelled) -> NDArray[np.float32]:
+        try:
+            return self._loaded().floats([self._job(segment)], cancelled)[0]
+        except OutOfMemory:
+            return self._in_halves(segment, cancelled)
 
     def _job(self, segment: Segment) -> Job:
         found = self._find(segment.voice)
@@ -288,7 +266,7 @@ class F5Engine:
         switches = self._options.optimisations
         speed = segment.speed or found.speed or 1.0
         speech = policy.speech_frames(voice.frames, voice.text, said, speed, short_text=switches.short_text)
-        frames = policy.total_frames(voice.frames, speech, self._loaded().tokens(joined))
+        frames = policy.total_frames(voice.frames, speech, self._loaded().model.tokens(joined))
         if frames > policy.MOST_FRAMES:
             raise SynthesisError(
                 f"a segment of {len(said.encode())} bytes is too long for the voice {voice.name!r}, "
@@ -315,28 +293,3 @@ def to_int16(sound: NDArray[np.float32]) -> Samples:
     """[-1, 1] to S16; what is louder is clipped."""
     samples: Samples = np.rint(np.clip(sound, -1.0, 1.0) * 32767).astype(np.int16)
     return samples
-
-
-@contextmanager
-def _as_engine_error(task: str) -> Iterator[None]:
-    """What torch cannot do before there is a line to blame for it."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            raise EngineError(f"there is not enough memory to {task}; end other programs, or give it more") from error
-        raise EngineError(f"torch cannot {task}: {first_line(error)}") from error
-
-
-@contextmanager
-def _torch_errors(device: torch.device) -> Iterator[None]:
-    """Torch's errors as ours: memory ends a segment; anything else on CUDA may have poisoned the context."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            raise OutOfMemory("there is not enough memory for this segment") from error
-        problem = first_line(error)
-        if device.type == "cuda":
-            raise EngineError(f"CUDA failed: {problem}") from error
-        raise SynthesisError(f"torch failed on this segment: {problem}") from error

@@ -32,7 +32,13 @@ class Job:
 
 
 class Model(Protocol):
-    """F5 with its vocoder, on a device."""
+    """F5 with its vocoder, on a device.
+
+    Attributes:
+        unbucketed: runs so far that were longer than every bucket.
+    """
+
+    unbucketed: int
 
     def tokens(self, text: str) -> int:
         """How many tokens a text has."""

@@ -50,6 +50,7 @@ class StockModel:
         cfg_strength: float,
         compile_mode: str | None = None,
     ) -> None:
+        self.unbucketed = 0
         self._cfg_strength = cfg_strength
         self._device = device
         half = compile_mode is not None and dtype is not torch.float32
