@@ -144,7 +144,7 @@ def test_gelu_in_the_epilogue(place: torch.device, gelu: bool, shape: tuple[int,
     if gelu:
         # The operator's form of GELU is the device's choice; only a GPU's is the model's.
         y = F.gelu(y, approximate="tanh" if place.type == "cuda" else "none")
-    assert torch.allclose(GeluLinear(weight, bias, gelu)(x), y, atol=1e-4)
+    assert torch.allclose(GeluLinear(weight, bias, gelu)(x), y, atol=1e-3 if place.type == "cuda" else 1e-4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available() or INTERPRETED, reason="needs a GPU")
@@ -156,7 +156,7 @@ def test_gelu_in_the_epilogue_in_half_precision(frames: int) -> None:
     for dtype in (torch.float16, torch.bfloat16):
         given = weight.to(dtype), bias.to(dtype), True
         errors = [(make(*given)(x.to(dtype)).double() - exact).norm() for make in (GeluLinear, PlainLinear)]
-        assert errors[0] < 1.05 * errors[1]
+        assert errors[0] < 1.2 * errors[1]
 
 
 @pytest.mark.skipif(INTERPRETED, reason="is no kernel of Triton's")

@@ -20,6 +20,8 @@ pytest.importorskip("triton")
 
 pytestmark = [
     pytest.mark.f5,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("kernels-without-gpu"),
     pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="is what is being interpreted"),
 ]
 
@@ -27,7 +29,11 @@ HERE = Path(__file__).parent
 ORIN, HOPPER, THOR = 87, 90, 101
 """Thor is 11.0 to CUDA 13 and 10.1 to CUDA 12, whose assembler this Triton brings."""
 
-LONGEST_S = 150
+WIDE_LOADS = {"_norm": 3, "_gate_norm": 5, "_rotate": 3, "_first_embedding": 2, "_second_embedding": 3,
+              "_advance": 2, "_convolve": 4, "_quantise": 2, "_finish": 5}  # fmt: skip
+"""Of 16 bytes, so that a row of 1024 is read with nothing narrower but scalars and masks."""
+
+LONGEST_S = 240
 
 
 def child(command: list[str | Path], **environment: str) -> subprocess.Popen[str]:
@@ -45,7 +51,7 @@ def child(command: list[str | Path], **environment: str) -> subprocess.Popen[str
 def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
     """Side by side, since each takes many seconds of one core."""
     cache = str(tmp_path_factory.mktemp("triton"))
-    pytest_options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--confcutdir", HERE]
+    pytest_options = ["-q", "-x", "-p", "no:cacheprovider", "--confcutdir", HERE]
     architectures = [str(architecture) for architecture in (ORIN, HOPPER, THOR)]
     made = {
         "interpreted": child(["-m", "pytest", *pytest_options, HERE], TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES=""),
@@ -94,6 +100,6 @@ def test_half_precision_is_loaded_16_bytes_at_a_time_and_convolved_on_tensor_cor
     compiled: dict[str, list[dict[str, Any]]],
 ) -> None:
     for kernel in compiled["half"]:
-        assert kernel["wide_loads"] > 0, kernel
+        assert kernel["wide_loads"] >= WIDE_LOADS[kernel["kernel"]], kernel
         assert kernel["tensor_cores"] == (kernel["kernel"] == "_convolve"), kernel
     assert all(kernel["shared_bytes"] == 0 for kernel in compiled["half"] if kernel["kernel"] == "_rotate")
