@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ishowtts.engines import VoiceCard, cards
+from ishowtts.engines import Vitals, VoiceCard, cards
 from ishowtts.engines.conversation import Conversation
 from ishowtts.engines.exchange import Deadlines, Ending
 from ishowtts.engines.waker import Waker
@@ -24,6 +24,9 @@ RATE_HZ = 24_000
 CARD = VoiceCard("anna", 140, reference_s=5.0, bytes_per_s=15.0, batch_s=60.0)
 SEGMENTS = [Segment("line", i, 4, text) for i, text in enumerate(["One.", "Number two.", "And three.", "Four."])]
 SOUNDS = [np.full(RATE_HZ * (i + 1) // 4, i + 1, np.int16) for i in range(len(SEGMENTS))]
+
+
+VITALS: dict[str, object] = {"gpu_mb": 900.5, "unbucketed": 0}
 
 
 class Talk:
@@ -45,7 +48,7 @@ class Talk:
         self.thread.start()
         self.tell(Kind.HELLO, version=VERSION)
         assert self.worker.receive(10).kind is Kind.CONFIGURE
-        self.tell(Kind.READY, name="f5", rate_hz=RATE_HZ, warm_s=1.0, **cards.to_header(CARD))
+        self.tell(Kind.READY, name="f5", rate_hz=RATE_HZ, warm_s=1.0, **VITALS, **cards.to_header(CARD))
         assert ready.wait(10)
 
     def tell(self, kind: Kind, payload: bytes = b"", **header: object) -> None:
@@ -81,7 +84,7 @@ def test_one_request_carries_all_segments_and_one_answer_all_sounds() -> None:
         for index, sound in enumerate(SOUNDS):
             assert not request.future.done()
             one.send_sound(request.seq, index, sound)
-        one.tell(Kind.DONE, seq=request.seq, stages={})
+        one.tell(Kind.DONE, seq=request.seq, stages={}, **VITALS)
         heard = request.future.result(10)
         assert [sound.samples.tolist() for sound in heard] == [sound.tolist() for sound in SOUNDS]
         weights = [CARD.reference_s + sound.audio_s for sound in heard]
@@ -104,7 +107,7 @@ def test_too_few_too_many_or_others_than_asked_for_end_the_worker(indices: list[
         request = one.daemon.render(SEGMENTS[:asked])
         for index in indices:
             one.send_sound(request.seq, index, SOUNDS[0])
-        one.tell(Kind.DONE, seq=request.seq, stages={})
+        one.tell(Kind.DONE, seq=request.seq, stages={}, **VITALS)
         if indices == list(range(asked)):
             assert len(request.future.result(10)) == asked
         else:
@@ -120,7 +123,7 @@ def test_each_sound_is_as_long_as_its_own_text_can_be() -> None:
         twenty_s = np.zeros(20 * RATE_HZ, np.int16)
         one.send_sound(request.seq, 0, SOUNDS[0])
         one.send_sound(request.seq, 1, twenty_s)
-        one.tell(Kind.DONE, seq=request.seq, stages={})
+        one.tell(Kind.DONE, seq=request.seq, stages={}, **VITALS)
         assert len(request.future.result(10)) == 2
         request = one.daemon.render([Segment("line", 1, 2, "word " * 20), SEGMENTS[0]])
         one.send_sound(request.seq, 0, twenty_s)
@@ -137,3 +140,26 @@ def test_an_error_after_the_first_sound_is_the_answer_for_all() -> None:
         with pytest.raises(SynthesisError, match="no"):
             request.future.result(10)
         assert not one.endings
+
+
+def test_what_the_worker_holds_is_known_from_its_last_word() -> None:
+    with talk() as one:
+        assert one.daemon.vitals == Vitals(900.5, 0)
+        request = one.daemon.render(SEGMENTS[:1])
+        one.send_sound(request.seq, 0, SOUNDS[0])
+        one.tell(Kind.DONE, seq=request.seq, stages={}, gpu_mb=None, unbucketed=3)
+        request.future.result(10)
+        assert one.daemon.vitals == Vitals(None, 3)
+
+
+@pytest.mark.parametrize(
+    "told", [{"gpu_mb": -1.0, "unbucketed": 0}, {"gpu_mb": 1e9, "unbucketed": 0}, {"gpu_mb": None, "unbucketed": -1},
+             {"gpu_mb": "much", "unbucketed": 0}, {"gpu_mb": 1.0}],
+)  # fmt: skip
+def test_vitals_that_cannot_be_end_the_worker(told: dict[str, object]) -> None:
+    with talk() as one:
+        request = one.daemon.render(SEGMENTS[:1])
+        one.send_sound(request.seq, 0, SOUNDS[0])
+        one.tell(Kind.DONE, seq=request.seq, stages={}, **told)
+        with pytest.raises(WorkerDied):
+            request.future.result(10)

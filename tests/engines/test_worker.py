@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ishowtts.engines import Vitals, vitals, worker
+from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.remote import RemoteEngine
 from ishowtts.engines.wire import VERSION, Channel, Frame, Kind
 from ishowtts.errors import EngineError, WorkerDied
@@ -57,6 +60,8 @@ def test_the_worker_is_kept_from_systemd_and_is_the_first_to_go(
 def test_the_worker_dies_with_the_daemon_even_while_it_hangs() -> None:
     daemon_code = """
 import threading, time
+from ishowtts.engines import Vitals, vitals, worker
+from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.remote import RemoteEngine
 from ishowtts.speech import Segment
 engine = RemoteEngine("espeak", {})
@@ -181,3 +186,51 @@ def test_a_signal_to_the_terminal_group_leaves_the_worker_alone(make_remote: Mak
     os.kill(worker_of(engine), signal.SIGINT)
     assert engine.synthesize(say("still here"), lambda: False).audio_s > 0.3
     assert engine.status().restarts == 0
+
+
+class Improving(EspeakEngine):
+    """Has three things to do in idle time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 3
+        self.improved = threading.Event()
+
+    def idle(self) -> bool:
+        self.left -= 1
+        if self.left == 0:
+            self.improved.set()
+        return self.left > 0
+
+    def vitals(self) -> Vitals:
+        return Vitals(100.0, 3 - self.left)
+
+
+def test_idle_time_is_the_engines_and_a_line_never_waits_for_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Improving()
+    monkeypatch.setattr(worker, "_QUIET_S", 0.02)
+    monkeypatch.setattr(worker.catalogue, "make", lambda kind, options: engine)
+    ours, theirs = socket.socketpair()
+    daemon, other = Channel(ours), Channel(theirs)
+    thread = threading.Thread(target=worker.Worker(other).run, name="worker", daemon=True)
+    thread.start()
+
+    def heard(kind: Kind) -> Frame:
+        while (frame := daemon.receive(20)) is not None and frame.kind is not kind:
+            pass
+        assert frame is not None
+        return frame
+
+    heard(Kind.HELLO)
+    daemon.send(Frame(Kind.CONFIGURE, {"kind": "improving", "options": {}}), 5)
+    assert vitals.of(heard(Kind.READY)) == Vitals(100.0, 0)
+    assert engine.improved.wait(20)
+    segment = {"line_id": "line", "index": 0, "count": 1, "text": "one"}
+    for seq in (1, 2):
+        daemon.send(Frame(Kind.RENDER, {"seq": seq, "segments": [segment]}), 5)
+        assert heard(Kind.AUDIO).payload
+        assert vitals.of(heard(Kind.DONE)).unbucketed >= 3
+    daemon.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    other.close()

@@ -8,10 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
 
 from ishowtts.bench import machine  # noqa: E402
-from ishowtts.engines.f5 import probe, rates  # noqa: E402
+from ishowtts.engines.f5 import attention, probe, rates  # noqa: E402
 
 pytestmark = pytest.mark.f5
 
@@ -47,29 +46,13 @@ def test_where_there_is_no_flash_attention_the_reason_is_told() -> None:
 
 
 def test_a_wrong_result_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "flash", rates.exact)
+    monkeypatch.setattr(attention, "flash", attention.fused)
     assert rates.flash_fault("cpu") is None
     # As a kernel would that ignores how many keys count.
-    monkeypatch.setattr(rates, "flash", lambda q, k, v, keys, frames: rates.exact(q, k, v, keys * 0 + frames, frames))
+    monkeypatch.setattr(attention, "flash", lambda q, k, v, lengths: attention.fused(q, k, v, None))
     fault = rates.flash_fault("cpu")
     assert fault is not None
     assert "is off by" in fault
-
-
-def test_the_exact_attention_is_torchs() -> None:
-    q, k, v = torch.randn(3, 2 * 30, 4, 64)
-    keys = torch.tensor([30, 17])
-    mask = (torch.arange(30) < keys[:, None])[:, None, None, :]
-    heads = [each.view(2, 30, 4, 64).transpose(1, 2) for each in (q, k, v)]
-    expected = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask)
-    torch.testing.assert_close(rates.exact(q, k, v, keys, 30), expected.transpose(1, 2).reshape(60, 4, 64))
-
-
-def test_the_flash_kernel_is_called_as_its_schema_wants() -> None:
-    with FakeTensorMode():
-        q = torch.empty(2 * 192, 4, 64, device="cuda", dtype=torch.float16)
-        found = rates.flash(q, q, q, torch.empty(2, device="cuda", dtype=torch.int32), 192)
-    assert (tuple(found.shape), found.dtype, found.device.type) == ((384, 4, 64), torch.float16, "cuda")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

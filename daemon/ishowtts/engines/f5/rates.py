@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
+from ishowtts.engines.f5 import attention
+from ishowtts.engines.f5.attention import Lengths
 from ishowtts.errors import first_line
 
 _LEAST_ROUNDS, _MOST_ROUNDS = 6, 1000
@@ -51,12 +52,13 @@ def measure(device: str, dtype: torch.dtype) -> Rates:
 def flash_fault(device: str) -> str | None:
     """Why flash attention with lengths of its own cannot be used; `None` where it came out right."""
     generator = torch.Generator().manual_seed(0)
-    rows = len(_FLASH_KEYS) * _FLASH_FRAMES
+    shape = (3, len(_FLASH_KEYS), _FLASH_HEADS, _FLASH_FRAMES, _FLASH_WIDTH)
     try:
-        q, k, v = torch.randn(3, rows, _FLASH_HEADS, _FLASH_WIDTH, generator=generator).to(device, torch.float16)
-        keys = torch.tensor(_FLASH_KEYS, dtype=torch.int32, device=device)
-        found = flash(q, k, v, keys, _FLASH_FRAMES).float()
-        difference = (found - exact(q, k, v, keys, _FLASH_FRAMES)).abs().max().item()
+        q, k, v = torch.randn(shape, generator=generator).to(device, torch.float16)
+        lengths = Lengths.of(_FLASH_KEYS, _FLASH_FRAMES, torch.device(device))
+        found = attention.flash(q, k, v, lengths).float()
+        exact = attention.unfused(q.float(), k.float(), v.float(), lengths)
+        difference = (found - exact).abs().max().item()
     except NotImplementedError:
         return f"this torch has no flash attention for {device}"
     except (RuntimeError, TypeError) as error:  # built without it, or with another signature
@@ -64,30 +66,6 @@ def flash_fault(device: str) -> str | None:
     if difference < _FLASH_TOLERANCE:
         return None
     return f"flash attention with lengths is off by {difference:.1g}"
-
-
-def flash(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, frames: int) -> Tensor:
-    """Attention of [lines * frames, heads, 64] in fp16, each line over its own first keys: torch's flash kernel.
-
-    Args:
-        keys: how many keys of each line count, int32 [lines], on the device.
-        frames: rows of a line.
-    """
-    starts = torch.arange(0, len(q) + 1, frames, dtype=torch.int32, device=q.device)
-    found = torch.ops.aten._flash_attention_forward(
-        q, k, v, starts, starts, frames, frames, 0.0, False, False, seqused_k=keys
-    )
-    attended: Tensor = found[0]
-    return attended
-
-
-def exact(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, frames: int) -> Tensor:
-    """The same in fp32 by its definition."""
-    q, k, v = (each.float().view(-1, frames, *each.shape[1:]).transpose(1, 2) for each in (q, k, v))
-    counts = torch.arange(frames, device=keys.device) < keys[:, None, None, None]
-    scores = (q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5
-    attended: Tensor = scores.masked_fill(~counts, float("-inf")).softmax(-1) @ v
-    return attended.transpose(1, 2).flatten(0, 1)
 
 
 def _best_s(run: Callable[[], object], device: str) -> float:
