@@ -14,6 +14,7 @@ from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import multiplies_bf16
 from ishowtts.engines.f5.options import Optimisations
 from ishowtts.engines.f5.reference import prepare
+from ishowtts.engines.f5.stock import compile_modules
 from ishowtts.pipeline import stride
 from ishowtts.seams import Sound, join
 from ishowtts.speech import Segment
@@ -43,8 +44,7 @@ def recipe(setting: Setting, nfe_step: int) -> Contestant:
     """torch.compile on model and vocoder, autocast, the reference converted once: as the earlier system had it."""
     original = Original(setting.folder, setting.device, torch.float32)
     mode = "max-autotune" if setting.device == "cuda" else None
-    original.cfm.transformer = torch.compile(original.cfm.transformer, mode=mode)
-    original.vocos.backbone = torch.compile(original.vocos.backbone, mode=mode)
+    compile_modules(original.cfm, original.vocos, mode)
     half = torch.float16 if setting.device == "cuda" else torch.bfloat16
     speak = _of_original("recipe", original, _at_rate(setting.clip()), nfe_step)
     enabled = setting.device == "cuda" or multiplies_bf16()
