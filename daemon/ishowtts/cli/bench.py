@@ -32,6 +32,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         "--nfe", type=words.evaluations, default=_NFE, metavar="N", help=f"evaluations, 4 to 64 (default: {_NFE})"
     )
     where.add_argument("--json", action="store_true", help="only one line of JSON")
+    where.add_argument("--figures", type=words.new_file, metavar="FILE", help="that line of JSON, beside the table")
     drawn = argparse.ArgumentParser(add_help=False)
     drawn.add_argument("--plot", type=words.picture, metavar="FILE", help="a picture beside the table, .png or .svg")
     both = [common, where, drawn]
@@ -117,9 +118,10 @@ def run_speed(arguments: argparse.Namespace) -> int:
     """A table, then one line of JSON."""
     summary = _speed(arguments)
     print(json.dumps(summary))
-    if arguments.save is not None:
-        with told_if_unwritable(arguments.save):
-            arguments.save.write_text(json.dumps(summary) + "\n", encoding="utf-8")
+    for path in (arguments.save, arguments.figures):
+        if path is not None:
+            with told_if_unwritable(path):
+                path.write_text(json.dumps(summary) + "\n", encoding="utf-8")
     return 0
 
 
