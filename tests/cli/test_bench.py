@@ -86,7 +86,7 @@ def test_batches_are_held_against_single_lines(run: Run, tmp_path: Path) -> None
     assert [one["lines"] for one in found] == [1, 2, 4, 8]
     assert found[0]["ratio"] == 1.0
     for one in found:
-        assert one["audio_s"] == pytest.approx(one["lines"] * found[0]["audio_s"], rel=0.2)
+        assert one["audio_s"] == pytest.approx(one["lines"] * found[0]["audio_s"], rel=0.35)
         assert one["ratio"] == pytest.approx(one["throughput"] / found[0]["throughput"])
         assert 0 < one["share"] < 1.2
         assert one["peak_mb"] is None
