@@ -26,6 +26,8 @@ WHOLE_S = 570.0
 """What all steps have together."""
 LEAST_S = 10.0  # with less left, a step is not begun
 KILL_S = 10.0
+DEFAULT_VOICE_S = "5.3"
+"""How long the clip is that every bench speaks with."""
 
 Figures = dict[str, Any]
 """By step, what its JSON says."""
@@ -80,6 +82,7 @@ def steps(model: str, device: str, *, quick: bool) -> Iterator[Step]:
     yield bench("profile", "--length", length, limit_s=70)
     yield bench("batches", *rounds, limit_s=90)
     predict = (sys.executable, "-m", "ishowtts", "bench", "predict", "--kernels", "{folder}/profile.json")
+    predict += ("--reference", DEFAULT_VOICE_S)
     yield Step("predict", predict, 20)
     yield Step("predict-figures", (*predict, "--json"), 20, printed="json")
     if not quick:
@@ -114,6 +117,7 @@ def main() -> int:
         arguments.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         parser.error(f"{arguments.out} cannot be made ({error.strerror}); name another folder with --out")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a step does not outlive this
     ended = time.monotonic() + WHOLE_S
     failed = [step.name for step in todo if not run(step, arguments.out, ended - time.monotonic())]
     figures = read(arguments.out, [step.name for step in todo])
