@@ -56,10 +56,23 @@ class Variant:
     deviation: float
 
 
+def variants(device: str, report: Callable[[str], None]) -> dict[str, Optimisations]:
+    """Those that mean something on this device, the default one first."""
+    usual = {_NAME: _USUAL, **_EVERYWHERE}
+    if device != "cuda":
+        return usual | _ON_CPU
+    from ishowtts.engines.f5.cuda.products import Fp8Linear  # imports Triton, which is not everywhere
+
+    if not Fp8Linear.supported(torch.device(device)):
+        report("left out: with fp8, since this GPU has no such products")
+        return usual | _ON_CUDA
+    return usual | _ON_CUDA | {"with fp8": replace(_USUAL, fp8=True)}
+
+
 def run(setting: Setting, length_s: float, rounds: int, nfe_step: int, report: Callable[[str], None]) -> list[Variant]:
     """Every variant, round by round; the first round only warms."""
     engines: dict[str, F5Engine] = {}
-    for name, switches in _variants(setting.device, report).items():
+    for name, switches in variants(setting.device, report).items():
         report(f"loading: {name}")
         engines[name] = setting.engine(switches, nfe_step=nfe_step)
     segment = Segment("bench", 0, 1, text_of(length_s), seed=0)
@@ -87,16 +100,3 @@ def run(setting: Setting, length_s: float, rounds: int, nfe_step: int, report: C
         )
         for name, taken_s in times_s.items()
     ]
-
-
-def _variants(device: str, report: Callable[[str], None]) -> dict[str, Optimisations]:
-    """Those that mean something on this device, the default one first."""
-    usual = {_NAME: _USUAL, **_EVERYWHERE}
-    if device != "cuda":
-        return usual | _ON_CPU
-    from ishowtts.engines.f5.cuda.products import Fp8Linear  # imports Triton, which is not everywhere
-
-    if not Fp8Linear.supported(torch.device(device)):
-        report("left out: with fp8, since this GPU has no such products")
-        return usual | _ON_CUDA
-    return usual | _ON_CUDA | {"with fp8": replace(_USUAL, fp8=True)}

@@ -95,7 +95,7 @@ def loud_behind_the_end() -> Iterator[Callable[[int], None]]:
             keep = positions < counts.unsqueeze(1)
             frames = lengths.frames and tuple(min(count + known[0], padded) for count in lengths.frames)
             return attend(
-                q, k, torch.where(behind[:, None, :, None], _LOUD, v), Lengths(frames, keep, counts, lengths.starts)
+                q, k, v.masked_fill(behind[:, None, :, None], _LOUD), Lengths(frames, keep, counts, lengths.starts)
             )
 
         return run

@@ -38,6 +38,7 @@ _BRIEF = "uniform steps"
 _SEED = 3
 _BATCH_NFE = 5
 _MISSING = 100  # frames: about a second of the line's end
+_REPEATED = 1e-6
 _CLEARLY = 2.0  # as far as what rounding may do, a fault in half precision must be
 _ALONE = ("folds", "text_once", "reference_cache", "exact_padding", "cpu_kernels", "fused_kernels")
 
@@ -83,7 +84,9 @@ def _rows(setting: Setting) -> Iterator[Row]:
             yield Row(f"fast, {name}", distance(_speak(ours, text, nfe_step), right[name]), TOLERANCE)
         yield from _batch("a batch of mixed lengths", ours, (_ENGLISH, _SHORT, f"{_OTHER} {_ENGLISH}"))
         miss = _speak(ours, _ENGLISH)
-        yield Row("a second time, from the caches", distance(_speak(ours, _ENGLISH), miss), 0.0)
+        # A GPU may add up in another order the second time.
+        limit = 0.0 if setting.device == "cpu" else _REPEATED
+        yield Row("a second time, from the caches", distance(_speak(ours, _ENGLISH), miss), limit)
         with faults.guidance_swapped():
             yield _canary("guidance swapped", ours, english)
         with faults.text_of_another_line(_ENGLISH, _OTHER):
