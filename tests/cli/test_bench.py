@@ -66,6 +66,7 @@ def test_profile_accounts_for_the_whole_time(run: Run, tmp_path: Path) -> None:
     stages = found["stages"]
     assert sum(stage["share"] for stage in stages) == pytest.approx(1.0)
     assert {stage["name"]: stage["calls"] for stage in stages}["evaluations"] == 7
+    assert max(stages, key=lambda stage: stage["share"])["name"] == "evaluations"
     # What `bench predict --kernels` reads.
     assert found["device"] == "cpu"
     assert found["nfe_step"] == 7

@@ -104,7 +104,7 @@ def test_goals_are_reached_missed_or_were_not_measured(script: ModuleType) -> No
     for name, verdict in verdicts.items():
         assert lines[name].endswith(f" {verdict}")
         assert lines[name].endswith("not reached") is (verdict == "not reached")
-    assert "0.60 at 2 lines" in lines["share of the product rate"]
+    assert "0.60 with 2 in a run" in lines["share of the product rate"]
     assert not any("reached" in line for line in list(script.goals(FIGURES, comparable=False))[1:])
 
 
