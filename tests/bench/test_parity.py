@@ -6,10 +6,12 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from tests.support.tape import TapeRecorder
 
 from ishowtts.bench import parity
+from ishowtts.bench.original import Original
 from ishowtts.bench.setting import Setting
-from ishowtts.engines.f5 import dit
+from ishowtts.engines.f5 import dit, fast
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
@@ -37,6 +39,16 @@ def test_a_broken_engine_does_not_pass(setting: Setting) -> None:
         assert not parity.run(setting, rows.append)
     assert "fast, English" in {row.name for row in rows if not row.passed}
     assert "all off" in {row.name for row in rows if row.passed}
+
+
+def test_faults_are_found_in_what_was_recorded_before_them(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    tape = TapeRecorder()
+    monkeypatch.setattr(fast, "make_recorder", lambda _: tape)
+    english = Original(setting.folder, "cpu").speak(setting.clip(), parity.ENGLISH, nfe_step=7, seed=parity.SEED)
+    rows = list(parity.at_fixed_addresses(setting, english))
+    assert [row for row in rows if not row.passed] == []
+    assert tape.replayed == 3 * 7  # after other lines, and with each fault
+    assert [row.name for row in rows if row.canary] == ["one key not masked", "lengths of another line"]
 
 
 @pytest.mark.parametrize(

@@ -24,18 +24,18 @@ TOLERANCE = 1e-4
 CANARY = 1e-3
 """What a broken engine must differ by at least, of the peak: ten times what a right one may."""
 
-_ENGLISH = "The quick brown fox jumps over the dog."
+ENGLISH = "The quick brown fox jumps over the dog."
 _TEXTS = {
-    "English": (_ENGLISH, 7),
+    "English": (ENGLISH, 7),
     "Chinese": ("今天天气很好,我们去公园散步。", 7),
     "both, with quotes": ("Oh, 你好 friend; it’s “fine”.", 5),
-    "uniform steps": (_ENGLISH, 4),
-    "16 evaluations": (_ENGLISH, 16),
+    "uniform steps": (ENGLISH, 4),
+    "16 evaluations": (ENGLISH, 16),
 }
 _OTHER = "Seven lazy dogs sat there, and two cats."
 _SHORT = "A short one, 你好."
 _BRIEF = "uniform steps"
-_SEED = 3
+SEED = 3
 _BATCH_NFE = 5
 _MISSING = 100  # frames: about a second of the line's end
 _REPEATED = 1e-6
@@ -76,23 +76,23 @@ def _rows(setting: Setting) -> Iterator[Row]:
     original = Original(setting.folder, setting.device, torch.float32)
     clip = setting.clip()
     right = {
-        name: original.speak(clip, text, nfe_step=nfe_step, seed=_SEED) for name, (text, nfe_step) in _TEXTS.items()
+        name: original.speak(clip, text, nfe_step=nfe_step, seed=SEED) for name, (text, nfe_step) in _TEXTS.items()
     }
     english = right["English"]
     with _engine(setting, Optimisations(exact_padding=False)) as ours:
         for name, (text, nfe_step) in _TEXTS.items():
             yield Row(f"fast, {name}", distance(_speak(ours, text, nfe_step), right[name]), TOLERANCE)
-        yield from _batch("a batch of mixed lengths", ours, (_ENGLISH, _SHORT, f"{_OTHER} {_ENGLISH}"))
-        miss = _speak(ours, _ENGLISH)
+        yield from _batch("a batch of mixed lengths", ours, (ENGLISH, _SHORT, f"{_OTHER} {ENGLISH}"))
+        miss = _speak(ours, ENGLISH)
         # A GPU may add up in another order the second time.
         limit = 0.0 if setting.device == "cpu" else _REPEATED
-        yield Row("a second time, from the caches", distance(_speak(ours, _ENGLISH), miss), limit)
+        yield Row("a second time, from the caches", distance(_speak(ours, ENGLISH), miss), limit)
         with faults.guidance_swapped():
             yield _canary("guidance swapped", ours, english)
-        with faults.text_of_another_line(_ENGLISH, _OTHER):
+        with faults.text_of_another_line(ENGLISH, _OTHER):
             yield _canary("the text of another line", ours, english)
     with _engine(setting, Optimisations(exact_padding=True, graphs=False)) as ours:
-        yield Row("padded to a bucket", distance(_speak(ours, _ENGLISH), english), TOLERANCE)
+        yield Row("padded to a bucket", distance(_speak(ours, ENGLISH), english), TOLERANCE)
         with faults.text_at_bucket_length():
             yield _canary("text at a bucket's length", ours, english)
     with _engine(setting, Optimisations(reference_cache=False, exact_padding=False)) as ours:
@@ -101,22 +101,22 @@ def _rows(setting: Setting) -> Iterator[Row]:
         # Another number of evaluations: the engine keeps the wrong schedule of the first.
         found = _speak(ours, *_TEXTS[_BRIEF])
         yield Row("without the reference cache", distance(found, right[_BRIEF]), TOLERANCE)
-    yield from _at_fixed_addresses(setting, english)
+    yield from at_fixed_addresses(setting, english)
     for switch in _ALONE:
         with _engine(setting, _alone(switch)) as ours:
-            yield Row(f"{switch} alone", distance(_speak(ours, _ENGLISH), english), TOLERANCE)
+            yield Row(f"{switch} alone", distance(_speak(ours, ENGLISH), english), TOLERANCE)
     with _engine(setting, Optimisations.off()) as ours:
-        yield Row("all off", distance(_speak(ours, _ENGLISH), english), TOLERANCE)
+        yield Row("all off", distance(_speak(ours, ENGLISH), english), TOLERANCE)
     yield from _half(setting, right[_BRIEF])
 
 
-def _at_fixed_addresses(setting: Setting, right: Sound) -> Iterator[Row]:
+def at_fixed_addresses(setting: Setting, right: Sound) -> Iterator[Row]:
     """Recorded where the device can; else the same addresses, step by step."""
     with faults.loud_behind_the_end() as see, _engine(setting, _alone("folds", "exact_padding", "graphs")) as ours:
-        yield Row("graphs, with folds and exact_padding alone", distance(_speak(ours, _ENGLISH), right), TOLERANCE)
+        yield Row("graphs, with folds and exact_padding alone", distance(_speak(ours, ENGLISH), right), TOLERANCE)
         yield from _batch("a batch at fixed addresses", ours, (_OTHER, _SHORT))
         settle(ours)
-        yield Row("at fixed addresses, after other lines", distance(_speak(ours, _ENGLISH), right), TOLERANCE)
+        yield Row("at fixed addresses, after other lines", distance(_speak(ours, ENGLISH), right), TOLERANCE)
         if setting.device == "cuda":
             yield from _batch("a recorded batch", ours, (_OTHER, _SHORT))
         see(1)
@@ -132,7 +132,7 @@ def _half(setting: Setting, exact: Sound) -> Iterator[Row]:
     stock = Original(setting.folder, setting.device, dtype)
     text, nfe_step = _TEXTS[_BRIEF]
     with _noise_in_fp32():
-        rounded = stock.speak(setting.clip(), text, nfe_step=nfe_step, seed=_SEED)
+        rounded = stock.speak(setting.clip(), text, nfe_step=nfe_step, seed=SEED)
     del stock
     limit = deviation(rounded, exact)
     with _engine(setting, Optimisations(), precision=precision) as ours:
@@ -176,7 +176,7 @@ def _batch(name: str, ours: F5Engine, texts: Sequence[str]) -> Iterator[Row]:
 
 
 def _canary(name: str, ours: F5Engine, right: Sound) -> Row:
-    return Row(name, distance(_speak(ours, _ENGLISH), right), CANARY, canary=True)
+    return Row(name, distance(_speak(ours, ENGLISH), right), CANARY, canary=True)
 
 
 @contextmanager
@@ -205,7 +205,7 @@ def _speak(ours: F5Engine, text: str, nfe_step: int = 7) -> Sound:
 
 
 def _segment(text: str, nfe_step: int = 7) -> Segment:
-    return Segment("bench", 0, 1, text, nfe_step=nfe_step, seed=_SEED)
+    return Segment("bench", 0, 1, text, nfe_step=nfe_step, seed=SEED)
 
 
 def _never() -> bool:
