@@ -129,3 +129,11 @@ def test_a_profile_shorter_than_the_voice_is_told(tmp_path: Path) -> None:
     found = kernel_times.read(written(tmp_path, profile(REACHED, frames=400)))
     with pytest.raises(ConfigError, match="400 frames are no longer than a reference of 5 s; say with --reference"):
         kernel_times.learn(found, DIT, LIKELY, 5.0)
+
+
+def test_a_profile_of_another_model_is_refused(tmp_path: Path) -> None:
+    found = kernel_times.read(written(tmp_path, profile({**REACHED, "attention": 1.5})))
+    with pytest.raises(ConfigError, match="faster than the base model's arithmetic"):
+        kernel_times.learn(found, DIT, LIKELY, 5.0)
+    in_cache = kernel_times.read(written(tmp_path, profile({**REACHED, "elementwise": 2.0})))
+    assert kernel_times.learn(in_cache, DIT, LIKELY, 5.0).given.memory > 1

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from support.waiting import eventually
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -27,32 +29,35 @@ def script() -> ModuleType:
     return module
 
 
-@pytest.mark.f5
-@pytest.mark.slow
 def test_steps_leave_words_and_figures_and_a_failed_one_does_not_stop_the_next(
-    tmp_path: Path, tiny_checkpoint: Path
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "vocoder.json").write_text("of an earlier call")
-    words = ["--device", "cpu", "--model", str(tiny_checkpoint), "--quick", "--only", "predict,vocoder"]
+    (tmp_path / "predict-figures.json").write_text("of an earlier call")
+    real = [one for one in script.steps("tiny", "cpu", quick=True) if one.name.startswith("predict")]
+    monkeypatch.setattr(script, "steps", lambda *_, **__: [script.Step("broken", ("false",), 10.0), *real])
+    words = ["--device", "cpu", "--model", "tiny", "--quick", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["bench-gpu", *words])
+    assert script.main() == 1
+    out, err = capsys.readouterr()
+    assert "these steps failed: broken;" in err
+    assert "AGX Orin" in (tmp_path / "predict.txt").read_text()
+    assert json.loads((tmp_path / "predict-figures.json").read_text())
+    assert "nothing below is a verdict" in (tmp_path / "goals.txt").read_text()
+    assert not any(line.endswith(" reached") for line in out.splitlines())
+
+
+def test_it_can_be_called_from_anywhere_with_any_python(tmp_path: Path) -> None:
     done = subprocess.run(
-        [ROOT / "scripts" / "bench-gpu", *words, "--out", tmp_path],
+        [ROOT / "scripts" / "bench-gpu", "--device", "cpu", "--only", "predict", "--out", tmp_path / "figures"],
+        cwd=tmp_path,
         env={**os.environ, "PYTHON": sys.executable},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    assert done.returncode == 1, done.stderr  # the prediction has no profile to read
-    assert "these steps failed: predict;" in done.stderr
-    figures = json.loads((tmp_path / "vocoder.json").read_text())
-    ours = [one for one in figures["decoders"] if one["name"] == "ours, backbone in fp32"]
-    assert [one["length_s"] for one in ours] == [1.0, 3.0, 10.0, 30.0]
-    assert all(one["deviation"] < 1e-5 for one in ours)
-    assert all(0 < part["share"] < 1 for part in figures["parts"])
-    assert figures["tensorrt"] is None
-    assert "not built in this version" in (tmp_path / "vocoder.txt").read_text()
-    assert "nothing below is a verdict" in (tmp_path / "goals.txt").read_text()
-    assert not any(line.endswith(" reached") for line in done.stdout.splitlines())
+    assert done.returncode == 0, done.stderr
+    assert "AGX Orin" in (tmp_path / "figures" / "predict.txt").read_text()
 
 
 def test_a_step_that_takes_too_long_is_ended_with_all_that_it_started(
@@ -62,7 +67,7 @@ def test_a_step_that_takes_too_long_is_ended_with_all_that_it_started(
     assert not script.run(script.Step("endless", ("sh", "-c", endless), 1.0), tmp_path, 60.0)
     assert "which is its limit" in capsys.readouterr().out
     child = int((tmp_path / "endless.txt").read_text())
-    assert not _lives(child)
+    eventually(lambda: not _lives(child))
 
 
 def _lives(process: int) -> bool:

@@ -18,6 +18,7 @@ from ishowtts.engines.f5.architecture import HOP, RATE_HZ, Dit
 from ishowtts.errors import ConfigError
 
 _MOST_CHARS = 4 << 20
+_MOST_SHARE = 1.2  # of the rate; clocks above those of the data sheet are allowed for
 _MOST: Final = {"frames": 1e6, "nfe_step": 1e3, "flop_per_s": 1e19, "bytes_per_s": 1e16}
 
 # In this order: a fused attention may carry "gemm" in its name, and a convolution "xmma".
@@ -98,7 +99,11 @@ def read(path: Path) -> Profile:
 
 
 def learn(profile: Profile, dit: Dit, given: Assumptions, reference_s: float) -> Learned:
-    """Efficiencies of our recipe on the profile's GPU. Raises ConfigError where the profile is all reference."""
+    """Efficiencies of our recipe on the profile's GPU.
+
+    Raises:
+        ConfigError: the profile is all reference, or of something else than the base model on a GPU.
+    """
     speech_s = profile.frames * HOP / RATE_HZ - reference_s
     if speech_s <= 0:
         raise ConfigError(
@@ -118,6 +123,12 @@ def learn(profile: Profile, dit: Dit, given: Assumptions, reference_s: float) ->
             continue  # fp32 products of the text encoder: a thousandth
         least_s[kernel.kind] = least_s.get(kernel.kind, 0.0) + kernel.calls * floor_s
     measured = {kind: least_s[kind] / spent_s for kind, spent_s in profile.spent_s.items() if spent_s > 0}
+    # What is elementwise may find its operands in the cache; arithmetic cannot be faster than it is.
+    if any(share > _MOST_SHARE for kind, share in measured.items() if kind != "elementwise"):
+        raise ConfigError(
+            ["the kernels of the profile are faster than the base model's arithmetic can be; make it anew on a GPU with "
+             "`ishowtts bench profile --model base --json`"]
+        )  # fmt: skip
     learned = replace(
         given,
         name="measured",
