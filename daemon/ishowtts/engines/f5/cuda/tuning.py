@@ -92,6 +92,7 @@ def _elementwise(draw: Callable[..., Tensor], width: int, heads: int) -> str:
     qkv = draw(2, _FRAMES, 3, heads, 64)
     angles = torch.randn(_FRAMES, 32, 2, device=x.device)
     keep = Lengths.of((_FRAMES, _FRAMES - _ODD), _FRAMES, x.device).keep
+    dt = torch.tensor(0.3, device=x.device)  # made here: nothing that comes from the host can be recorded
 
     def run(name: str) -> Run:
         steps = ELEMENTWISE[name]()
@@ -107,9 +108,7 @@ def _elementwise(draw: Callable[..., Tensor], width: int, heads: int) -> str:
             ]
             state = torch.zeros(1, _FRAMES, 100, device=x.device)
             flow = y[..., :100].contiguous()
-            steps.advance(
-                state, flow, state.new_tensor(0.3), torch.zeros_like(state), strength=2.0, guided=True, keep=keep[1:]
-            )
+            steps.advance(state, flow, dt, torch.zeros_like(state), strength=2.0, guided=True, keep=keep[1:])
             return torch.cat([part.float().flatten() for part in parts] + [state.flatten()])
 
         return everything
