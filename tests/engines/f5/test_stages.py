@@ -82,6 +82,16 @@ def test_a_shape_that_was_not_recorded_runs_step_by_step_and_is_recorded_in_idle
     assert not ours.idle()
 
 
+def test_a_line_waits_for_one_recording_at_most(make_engine: Make, recorder: TapeRecorder) -> None:
+    """Where guidance is left out on some evaluations, a shape is two recordings."""
+    ours = make_engine(optimisations={**STAGED, "guidance_skip": "reuse"})
+    ours.render(LINES[0], never)
+    for done in (1, 2):
+        assert ours.idle()
+        assert recorder.recorded == done
+    assert not ours.idle()
+
+
 def test_a_batch_on_a_stage_sounds_as_its_lines_alone(make_engine: Make, recorder: TapeRecorder) -> None:
     ours = make_engine(optimisations=STAGED)
     lines = [LINES[1], LINES[3], segment("And a third.", seed=9)]
