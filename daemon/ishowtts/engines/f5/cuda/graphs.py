@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 
 import torch
 
+from ishowtts.errors import first_line
+
 _AHEAD = 2
 
 
@@ -36,6 +38,10 @@ class GraphRecorder:
                 run()  # libraries set themselves up and kernels are compiled here: neither can be recorded
                 torch.cuda.synchronize()
                 graph = self._captured(run)
+        except RuntimeError:
+            raise
+        except Exception as error:  # Triton's errors have no common parent, nor has a disk that is full
+            raise RuntimeError(first_line(error)) from error
         finally:
             current.wait_stream(self._stream)
         return graph.replay
