@@ -114,6 +114,17 @@ def test_a_run_too_large_for_a_stage_runs_without_one(
     assert not ours.idle()
 
 
+def test_what_has_no_stage_is_not_recorded_and_does_no_harm(make_engine: Make, recorder: TapeRecorder) -> None:
+    """Two lines of a long reference are such a run, and warm-up asks for two of each."""
+    model = make_engine(optimisations=STAGED)._runner.model
+    with torch.inference_mode():
+        model.record(1216, 2)
+        model.record(64, policy.MOST_LINES + 1)
+        assert recorder.recorded == 0
+        model.record(544, 2)
+    assert recorder.recorded == 1
+
+
 def _poison(engine: F5Engine) -> None:
     memory = engine._runner.model._stages._memory
     with torch.inference_mode():

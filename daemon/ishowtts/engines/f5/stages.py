@@ -104,7 +104,7 @@ class Stages:
             noise: of each line, fp32 [its frames, 100].
         """
         shape = Shape(len(noise), given.rows.shape[1])
-        if shape.lines > self._most_lines or shape.lines * shape.frames > self._most_rows:
+        if not self._fits(shape):
             return None
         stage = self._stage(shape)
         stage.given.rows.copy_(given.rows)
@@ -139,7 +139,10 @@ class Stages:
         return self._stages[shape].y
 
     def record(self, shape: Shape) -> None:
-        """Record every kind of evaluation of this shape. What stands on the stages is overwritten."""
+        """Record every kind of evaluation of this shape, unless it is too large for a stage.
+
+        What stands on the stages is overwritten.
+        """
         for kind in self._lacking(shape):
             self._record(shape, kind)
 
@@ -164,7 +167,10 @@ class Stages:
         return len(self._recorded)
 
     def _lacking(self, shape: Shape) -> list[Guidance]:
-        return [kind for kind in self._kinds if (shape, kind) not in self._recorded]
+        return [kind for kind in self._kinds if self._fits(shape) and (shape, kind) not in self._recorded]
+
+    def _fits(self, shape: Shape) -> bool:
+        return shape.lines <= self._most_lines and shape.lines * shape.frames <= self._most_rows
 
     def _record(self, shape: Shape, kind: Guidance) -> None:
         if self._recorder is None:
