@@ -62,7 +62,12 @@ def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, linear: st
 def _ours_run(x: Tensor) -> bool:
     """Whether Triton compiles and runs here; it needs more than its own package, and not every machine has that."""
     try:
-        ELEMENTWISE["triton"]().norm(x, x[0, 0], x[0, 1])
+        steps = ELEMENTWISE["triton"]()
+        steps.norm(x, x[0, 0], x[0, 1])
+        # What only runs without padding need, the longest and rarest: compiled now, not while a line waits for it.
+        steps.first_embedding(x[:1], x, None)
+        y, flow = torch.zeros(1, 16, 100, device=x.device), x[:, :16, :100].contiguous()
+        steps.advance(y, flow, y.new_zeros(()), torch.zeros_like(y), strength=2.0, guided=True, keep=None)
         torch.cuda.synchronize()
     except ImportError:
         _log.warning("Triton is not installed: synthesis is slower")
