@@ -67,4 +67,7 @@ install_nvidia_torch() {  # install_nvidia_torch VENV WHEELS: JetPack 6's own to
     if [ -d "$wheels" ]; then source=(--no-index --find-links "$wheels"); fi
     "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps "${source[@]}" torch torchaudio >&2 ||
         die "torch and torchaudio could not be installed from $wheels"
+    # Its own step: the fused kernels want it, and everything else runs without.
+    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps "${source[@]}" triton 2>/dev/null >&2 ||
+        echo "there is no triton in $wheels: speech works, and is slower on the GPU" >&2
 }

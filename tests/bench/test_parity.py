@@ -6,10 +6,12 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from tests.support.tape import TapeRecorder
 
 from ishowtts.bench import parity
+from ishowtts.bench.original import Original
 from ishowtts.bench.setting import Setting
-from ishowtts.engines.f5 import dit
+from ishowtts.engines.f5 import dit, fast
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
@@ -21,7 +23,8 @@ def test_all_is_as_upstream_has_it_and_every_canary_sings(setting: Setting) -> N
     assert passed
     assert {row.name for row in rows if row.canary} == {
         "uniform steps", "guidance swapped", "the text of another line", "text at a bucket's length",
-        "one key not masked",
+        "one key not masked", "lengths of another line",
+        "bf16, one key not masked", "bf16, lengths of another line",
     }  # fmt: skip
 
 
@@ -36,6 +39,16 @@ def test_a_broken_engine_does_not_pass(setting: Setting) -> None:
         assert not parity.run(setting, rows.append)
     assert "fast, English" in {row.name for row in rows if not row.passed}
     assert "all off" in {row.name for row in rows if row.passed}
+
+
+def test_faults_are_found_in_what_was_recorded_before_them(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    tape = TapeRecorder()
+    monkeypatch.setattr(fast, "make_recorder", lambda _: tape)
+    english = Original(setting.folder, "cpu").speak(setting.clip(), parity.ENGLISH, nfe_step=7, seed=parity.SEED)
+    rows = list(parity.at_fixed_addresses(setting, english))
+    assert [row for row in rows if not row.passed] == []
+    assert tape.replayed == 3 * 7  # after other lines, and with each fault
+    assert [row.name for row in rows if row.canary] == ["one key not masked", "lengths of another line"]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,9 @@ def test_everyone_is_timed_over_every_text(setting: Setting) -> None:
     assert summary["ratio_recipe"] is None
     assert all(summary[name] > 0 for name in ("ratio_equal_nfe", "ratio_default", "ratio_int8", "rtf", "ttfa_s"))
     assert 0 < summary["fraction_of_floor"] < 1.2
+    assert 0 < summary["share_of_products"] < 1.2
+    assert summary["warm_s"] > 0
+    assert summary["device"] is summary["peak_mb"] is summary["reserved_mb"] is None
 
 
 def test_the_ratio_is_that_of_each_round_and_the_median_of_all() -> None:

@@ -62,9 +62,35 @@ def test_profile_accounts_for_the_whole_time(run: Run, tmp_path: Path) -> None:
     status, out = run("profile", "--length", "1", "--json", "--plot", str(picture))
     assert status == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
-    stages = json.loads(out)["stages"]
+    found = json.loads(out)
+    stages = found["stages"]
     assert sum(stage["share"] for stage in stages) == pytest.approx(1.0)
     assert {stage["name"]: stage["calls"] for stage in stages}["evaluations"] == 7
+    assert max(stages, key=lambda stage: stage["share"])["name"] == "evaluations"
+    # What `bench predict --kernels` reads.
+    assert found["device"] == "cpu"
+    assert found["nfe_step"] == 7
+    assert found["frames"] > 500
+    assert found["flop_per_s"] > 0
+    assert found["bytes_per_s"] > 0
+
+
+@F5
+def test_batches_are_held_against_single_lines(run: Run, tmp_path: Path) -> None:
+    picture, figures = tmp_path / "batches.svg", tmp_path / "batches.json"
+    options = ["--length", "0.5", "--rounds", "1", "--nfe", "4", "--plot", str(picture), "--figures", str(figures)]
+    status, out = run("batches", *options)
+    assert status == 0
+    assert "times single" in out
+    assert "in proportion" in picture.read_text()
+    found = json.loads(figures.read_text())["batches"]
+    assert [one["lines"] for one in found] == [1, 2, 4, 8]
+    assert found[0]["ratio"] == 1.0
+    for one in found:
+        assert one["audio_s"] == pytest.approx(one["lines"] * found[0]["audio_s"], rel=0.35)
+        assert one["ratio"] == pytest.approx(one["throughput"] / found[0]["throughput"])
+        assert 0 < one["share"] < 1.2
+        assert one["peak_mb"] is None
 
 
 @F5

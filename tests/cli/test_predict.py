@@ -106,7 +106,7 @@ def probed(products: float, memory: float, **changes: Any) -> dict[str, Any]:
     """What the probe prints on an AGX Orin that reaches these shares of its data sheet."""
     rates = {
         "flop_per_s": products * ORIN.half_flop_per_s, "bytes_per_s": memory * ORIN.bytes_per_s, "fault": None,
-        "flash_fault": None, "sms": 16, "memory_mb": 65_800.0, "clock_mhz": 1300.0,
+        "flash_fault": None, "fused_fault": None, "sms": 16, "memory_mb": 65_800.0, "clock_mhz": 1300.0,
     }  # fmt: skip
     return {"gpu": "Orin", "rates": rates | changes}
 
@@ -142,6 +142,10 @@ def test_the_doctor_names_what_could_not_be_measured() -> None:
     broken = gpu_finding(probed(0.85, 0.80, flash_fault="flash attention with lengths is off by 0.3"))
     assert broken.verdict == "note"
     assert "off by 0.3" in broken.detail
+    slower = gpu_finding(probed(0.85, 0.80, fused_fault="Triton is not installed"))
+    assert slower.verdict == "note"
+    assert "Triton is not installed: synthesis is slower" in slower.detail
+    assert "gcc" in (slower.mend or "")
     full = gpu_finding(probed(0.85, 0.80, flop_per_s=None, bytes_per_s=None, fault="CUDA out of memory."))
     assert full.verdict == "note"
     assert "could not be measured: CUDA out of memory." in full.detail

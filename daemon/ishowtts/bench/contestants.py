@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import torch
 
 from ishowtts import text as texts
+from ishowtts.bench.clock import now_s
 from ishowtts.bench.original import Original, utils_infer
-from ishowtts.bench.setting import Clip, Setting
+from ishowtts.bench.setting import Clip, Setting, settle
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import multiplies_bf16
 from ishowtts.engines.f5.options import Optimisations
 from ishowtts.engines.f5.reference import prepare
+from ishowtts.engines.f5.stock import compile_modules
 from ishowtts.pipeline import stride
 from ishowtts.seams import Sound, join
 from ishowtts.speech import Segment
@@ -26,11 +28,13 @@ class Contestant:
     Args:
         whole: the whole text to sound.
         first_part: the part of it that a listener waits for.
+        warm_s: what loading and warming up took, imports left out; `None`: nobody asked.
     """
 
     name: str
     whole: Callable[[str], Sound]
     first_part: Callable[[str], str]
+    warm_s: float | None = None
 
 
 def stock(setting: Setting, nfe_step: int) -> Contestant:
@@ -43,8 +47,7 @@ def recipe(setting: Setting, nfe_step: int) -> Contestant:
     """torch.compile on model and vocoder, autocast, the reference converted once: as the earlier system had it."""
     original = Original(setting.folder, setting.device, torch.float32)
     mode = "max-autotune" if setting.device == "cuda" else None
-    original.cfm.transformer = torch.compile(original.cfm.transformer, mode=mode)
-    original.vocos.backbone = torch.compile(original.vocos.backbone, mode=mode)
+    compile_modules(original.cfm, original.vocos, mode)
     half = torch.float16 if setting.device == "cuda" else torch.bfloat16
     speak = _of_original("recipe", original, _at_rate(setting.clip()), nfe_step)
     enabled = setting.device == "cuda" or multiplies_bf16()
@@ -57,9 +60,12 @@ def recipe(setting: Setting, nfe_step: int) -> Contestant:
 
 
 def ours(setting: Setting, nfe_step: int, switches: Optimisations, name: str = "ours") -> Contestant:
-    """This engine, cut into segments as the pipeline does."""
+    """This engine, cut into segments as the pipeline does, with everything recorded that lines may lack."""
+    started = now_s(setting.device)
     engine = setting.engine(switches, nfe_step=nfe_step)
     engine.warm(lambda _: None)
+    warm_s = now_s(setting.device) - started
+    settle(engine)
     card = engine.prepare(None)
 
     def whole(text: str) -> Sound:
@@ -67,7 +73,7 @@ def ours(setting: Setting, nfe_step: int, switches: Optimisations, name: str = "
         segments = [Segment("bench", i, len(parts), part, seed=0) for i, part in enumerate(parts)]
         return join([engine.render(segment, lambda: False) for segment in segments], RATE_HZ)
 
-    return Contestant(title(name, nfe_step), whole, lambda text: stride.cut(text, card, card.cost)[0])
+    return Contestant(title(name, nfe_step), whole, lambda text: stride.cut(text, card, card.cost)[0], warm_s)
 
 
 def title(name: str, nfe_step: int) -> str:

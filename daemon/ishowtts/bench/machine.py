@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,19 @@ class Machine:
     def floor_s(self, dit: Dit, frames: int, nfe_step: int, weight_bytes: int) -> float:
         """The least time for one guided run: arithmetic at the full rate, or the weights read once an evaluation."""
         return max(flop(dit, frames, nfe_step) / self.flop_per_s, nfe_step * weight_bytes / self.bytes_per_s)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What a model's evaluations are held against: the measured rate of a product."""
+
+    dit: Dit
+    nfe_step: int
+    flop_per_s: float
+
+    def share(self, frames: Iterable[int], spent_s: float) -> float:
+        """Of that rate, where lines of so many frames took so long."""
+        return sum(flop(self.dit, count, self.nfe_step) for count in frames) / spent_s / self.flop_per_s
 
 
 def flop(dit: Dit, frames: int, nfe_step: int) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ishowtts.bench.batches import Batch
 from ishowtts.bench.speed import Result
 from ishowtts.bench.sweep import Point
 
@@ -31,6 +32,17 @@ def sweep(points: Sequence[Point], path: Path) -> None:
     for point in points:
         axes.annotate(str(point.nfe_step), (point.rtf, point.deviation), textcoords="offset points", xytext=(5, 5))
     axes.set(xlabel="RTF", ylabel="deviation from NFE 32")
+    axes.legend()
+    figure.savefig(path)
+
+
+def batches(found: Sequence[Batch], path: Path) -> None:
+    """Throughput over lines in a run."""
+    figure, axes = _figure()
+    lines = [batch.lines for batch in found]
+    axes.plot(lines, [batch.throughput for batch in found], "o-", label="measured")
+    axes.plot(lines, [count * found[0].throughput for count in lines], "--", color="grey", label="in proportion")
+    axes.set(xlabel="lines in one run", ylabel="seconds of sound made in a second")
     axes.legend()
     figure.savefig(path)
 

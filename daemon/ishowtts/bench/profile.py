@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
-from unittest.mock import patch
+from dataclasses import asdict, dataclass
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from ishowtts.bench.setting import Setting, text_of
-from ishowtts.engines.f5 import dit, text_encoder
+from ishowtts.bench import machine
+from ishowtts.bench.clock import Owner, Run, now_s, timed, watched
+from ishowtts.bench.setting import Setting, settle, text_of
+from ishowtts.engines.f5 import dit, fast, text_encoder
+from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.options import Optimisations
+from ishowtts.engines.f5.stages import Stages
 from ishowtts.engines.f5.tokens import Tokenizer
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.speech import Segment
 
-_STAGES: dict[str, tuple[Any, str]] = {
-    "tokens": (Tokenizer, "__call__"),
-    "text encoder": (text_encoder, "encode"),
-    "condition": (dit, "condition"),
-    "evaluations": (dit, "velocity"),
-    "vocoder": (FastVocoder, "decode"),
+_STAGES: dict[str, tuple[Owner, ...]] = {
+    "tokens": ((Tokenizer, "__call__"),),
+    "text encoder": ((text_encoder, "encode"),),
+    "condition": ((dit, "condition"),),
+    # On a stage, recorded or not, or anywhere; the model's functions are not called where a graph is replayed.
+    "evaluations": ((Stages, "advance"), (fast, "step")),
+    "vocoder": ((FastVocoder, "decode"),),
 }
-_KERNELS = 12
+_KERNELS = {"cpu": 12, "cuda": 40}
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,27 @@ class Share:
     calls: int
 
 
-def run(setting: Setting, length_s: float, nfe_step: int) -> tuple[list[Share], list[Share]]:
-    """Stages, then kernels, longest first; each after a run that warms."""
+@dataclass(frozen=True)
+class Profile:
+    """Stages, then kernels, longest first, of one segment.
+
+    Attributes:
+        device: the GPU's name, or `cpu`.
+        run: what the model was given.
+        machine: what the device reaches at best.
+    """
+
+    stages: list[Share]
+    kernels: list[Share]
+    device: str
+    run: Run
+    nfe_step: int
+    machine: machine.Machine
+
+
+def run(setting: Setting, length_s: float, nfe_step: int) -> Profile:
+    """Each after a run that warms, and with every length recorded where there are graphs."""
+    dtype = choose_dtype(setting.precision, torch.device(setting.device))
     engine = setting.engine(Optimisations(), nfe_step=nfe_step)
     segment = Segment("bench", 0, 1, text_of(length_s), seed=0)
 
@@ -49,35 +69,37 @@ def run(setting: Setting, length_s: float, nfe_step: int) -> tuple[list[Share], 
         engine.render(segment, lambda: False)
 
     speak()
-    shares = _stages(speak, setting.device), _kernels(speak, setting.device)
+    settle(engine)
+    with watched() as runs:
+        speak()
+    stages, kernels = _stages(speak, setting.device), _kernels(speak, setting.device)
     engine.close()
-    return shares
+    device = torch.cuda.get_device_name() if setting.device == "cuda" else "cpu"
+    return Profile(stages, kernels, device, runs[0], nfe_step, machine.measure(setting.device, dtype))
+
+
+def as_dict(profile: Profile) -> dict[str, object]:
+    """For JSON; what `ishowtts bench predict --kernels` reads."""
+    best = profile.machine
+    return {
+        "device": profile.device,
+        "precision": best.dtype,
+        "nfe_step": profile.nfe_step,
+        "frames": profile.run.padded,
+        "flop_per_s": best.flop_per_s,
+        "bytes_per_s": best.bytes_per_s,
+        "stages": [asdict(one) for one in profile.stages],
+        "kernels": [asdict(one) for one in profile.kernels],
+    }
 
 
 def _stages(speak: Callable[[], None], device: str) -> list[Share]:
-    spent_s: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
-    calls: dict[str, int] = dict.fromkeys(_STAGES, 0)
-
-    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any, **settings: Any) -> Any:
-            started = time.perf_counter()
-            result = function(*arguments, **settings)
-            if device == "cuda":
-                torch.cuda.synchronize()
-            spent_s[name] += time.perf_counter() - started
-            calls[name] += 1
-            return result
-
-        return run
-
-    with ExitStack() as stack:
-        for name, (owner, attribute) in _STAGES.items():
-            stack.enter_context(patch.object(owner, attribute, timed(name, getattr(owner, attribute))))
-        started = time.perf_counter()
+    with timed(_STAGES, device) as spent:
+        started = now_s(device)
         speak()
-        whole_s = time.perf_counter() - started
-    shares = [Share(name, taken_s, taken_s / whole_s, calls[name]) for name, taken_s in spent_s.items()]
-    rest_s = whole_s - sum(spent_s.values())
+        whole_s = now_s(device) - started
+    shares = [Share(name, part.seconds, part.seconds / whole_s, part.calls) for name, part in spent.items()]
+    rest_s = whole_s - sum(part.seconds for part in spent.values())
     return [*shares, Share("the rest", rest_s, rest_s / whole_s, 1)]
 
 
@@ -87,10 +109,15 @@ def _kernels(speak: Callable[[], None], device: str) -> list[Share]:
         warnings.simplefilter("ignore")  # of what the profiler says about itself
         with profile(activities=activities) as profiler:
             speak()
-    key = "self_device_time_total" if device == "cuda" else "self_cpu_time_total"
-    events = sorted(profiler.key_averages(), key=lambda event: getattr(event, key), reverse=True)
+    found = profiler.key_averages()
+    key = "self_cpu_time_total"
+    if device == "cuda":
+        # The calls of the runtime stand beside the kernels that they launched.
+        found = [event for event in found if event.device_type.name != "CPU"]
+        key = "self_device_time_total"
+    events = sorted(found, key=lambda event: getattr(event, key), reverse=True)
     whole = sum(getattr(event, key) for event in events) or 1
     return [
         Share(event.key, getattr(event, key) / 1e6, getattr(event, key) / whole, event.count)
-        for event in events[:_KERNELS]
+        for event in events[: _KERNELS[device]]
     ]

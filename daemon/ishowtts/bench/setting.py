@@ -9,16 +9,19 @@ import soundfile
 import torch
 from torch import Tensor
 
+from ishowtts.engines.f5.architecture import BASE, Dit, read_model
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.options import F5Options, Optimisations, Precision
 from ishowtts.engines.f5.reference import end_sentence
 from ishowtts.engines.voices.shelf import DEFAULT, VoiceShelf
+from ishowtts.engines.weights import examine
 from ishowtts.errors import WeightsError
 
 _WORDS = (
     "The quick brown fox jumps over the lazy dog, and then it sits down by the river to rest. "
     "A warm wind moves the grass while the evening light turns slowly from gold to a deep and quiet blue. "
 )
+_STRIDE = 5  # words from one text's beginning to that of the next
 BYTES_PER_S = 11.0
 """About what the default voice speaks; only for choosing texts of a wanted length."""
 
@@ -64,6 +67,11 @@ class Setting:
         engine.load(lambda _: None)
         return engine
 
+    def dit(self) -> Dit:
+        """The transformer of these weights."""
+        weights = examine(self.folder)
+        return (read_model(weights.architecture) if weights.architecture else BASE).arch
+
     def clip(self) -> Clip:
         """The voice, as upstream's function takes it."""
         voice = VoiceShelf(self.voices_dir).find(self.voice)
@@ -71,10 +79,18 @@ class Setting:
         return Clip(torch.from_numpy(samples.T.copy()), rate_hz, end_sentence(voice.text))
 
 
-def text_of(length_s: float) -> str:
-    """Words that take about so long, ending as a sentence does."""
+def settle(engine: F5Engine) -> None:
+    """What an appliance does in its idle time: record every length that lines lacked."""
+    while engine.idle():
+        pass
+
+
+def text_of(length_s: float, turn: int = 0) -> str:
+    """Words that take about so long, ending as a sentence does; another `turn` gives other words."""
     wanted = max(12, round(length_s * BYTES_PER_S))
-    text = (_WORDS * (wanted // len(_WORDS) + 1))[:wanted]
+    start = _WORDS.replace(" ", "_", _STRIDE * turn % _WORDS.count(" ")).rfind("_") + 1
+    words = _WORDS[start:] + _WORDS[:start]
+    text = (words * (wanted // len(words) + 1))[:wanted]
     return text.rsplit(" ", 1)[0].rstrip(" ,.") + "." if " " in text else text + "."
 
 

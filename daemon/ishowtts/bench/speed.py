@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 import torch
 
 from ishowtts.bench import contestants, machine
+from ishowtts.bench.clock import LOOP, timed, watched
 from ishowtts.bench.contestants import Contestant, title
+from ishowtts.bench.memory import Peak, Watch
 from ishowtts.bench.setting import Setting, text_of
 from ishowtts.bench.starts import Start
-from ishowtts.engines.f5.architecture import BASE, HOP, RATE_HZ, read_model
+from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.options import Optimisations
-from ishowtts.engines.weights import examine
 
 _STOCK_NFE = 32
 _INT8 = "ours, int8"
+_LOOP = "evaluations"
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,21 @@ class Row:
 
 @dataclass
 class Result:
-    """Everything that was timed."""
+    """Everything that was timed.
+
+    Args:
+        device: the GPU's name; `None`: there is none.
+        shares: of the measured product rate, that our evaluations reach, for each of our takes.
+        warm_s: what loading and warming ours took in this process, imports left out.
+        peak: of our engine alone on a GPU.
+    """
 
     machine: machine.Machine
     nfe_step: int
+    device: str | None = None
+    shares: list[float] = field(default_factory=list)
+    warm_s: float | None = None
+    peak: Peak | None = None
     takes: list[Take] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     fractions: list[float] = field(default_factory=list)
@@ -104,26 +118,59 @@ def run(
 ) -> Result:
     """Time everyone over every length, round by round; the first round of each text only warms and is not counted."""
     dtype = choose_dtype(setting.precision, torch.device(setting.device))
-    result = Result(machine.measure(setting.device, dtype), nfe_step)
+    name = torch.cuda.get_device_name() if setting.device == "cuda" else None
+    result = Result(machine.measure(setting.device, dtype), nfe_step, name)
+    ours = _ours_alone(setting, lengths_s, result)
     everyone = [contestants.stock(setting, nfe_step)]
     everyone += [contestants.recipe(setting, nfe_step)] if contest.recipe else []
-    everyone += [contestants.ours(setting, nfe_step, Optimisations())]
+    everyone += [ours]
     everyone += [contestants.ours(setting, nfe_step, Optimisations(int8=True), _INT8)] if contest.int8 else []
     for length_s in lengths_s:
         text = text_of(length_s)
         for turn in range(rounds + 1):
             for one in everyone:
-                take = _take(one, text, length_s, first=turn > 0)
+                with _products(setting, result, count=one is ours and turn > 0):
+                    take = _take(one, text, length_s, first=turn > 0)
                 report(take)
                 if turn > 0:
                     result.takes.append(take)
     if contest.default:
         shortest = min(lengths_s)
-        take = _take(contestants.stock(setting, _STOCK_NFE), text_of(shortest), shortest, first=False)
-        report(take)
-        result.takes.append(take)
+        finest = contestants.stock(setting, _STOCK_NFE)
+        # Minutes on a CPU, where the first run is like any other; on a GPU it is not.
+        warming, counted = (1, rounds) if setting.device == "cuda" else (0, 1)
+        for turn in range(warming + counted):
+            take = _take(finest, text_of(shortest), shortest, first=False)
+            report(take)
+            if turn >= warming:
+                result.takes.append(take)
     _compare_with_floor(setting, result)
     return result
+
+
+def _ours_alone(setting: Setting, lengths_s: Sequence[float], result: Result) -> Contestant:
+    """Ours, made before the others are there, so that what it holds on a GPU can be told."""
+    watch = Watch(setting.device)
+    ours = contestants.ours(setting, result.nfe_step, Optimisations())
+    if setting.device == "cuda":
+        for length_s in lengths_s:
+            ours.whole(text_of(length_s))
+    result.warm_s, result.peak = ours.warm_s, watch.peak()
+    return ours
+
+
+@contextmanager
+def _products(setting: Setting, result: Result, *, count: bool) -> Iterator[None]:
+    """How near the evaluations alone come to the measured rate of products, for the lines' own frames."""
+    if not count:
+        yield
+        return
+    with watched() as runs, timed({_LOOP: (LOOP,)}, setting.device) as spent:
+        yield
+    frames = [count for run in runs for count in run.frames]
+    if frames:  # upstream's modules tell nothing
+        rate = machine.Rate(setting.dit(), result.nfe_step, result.machine.flop_per_s)
+        result.shares.append(rate.share(frames, spent[_LOOP].seconds))
 
 
 def _take(one: Contestant, text: str, length_s: float, *, first: bool) -> Take:
@@ -140,8 +187,7 @@ def _take(one: Contestant, text: str, length_s: float, *, first: bool) -> Take:
 
 def _compare_with_floor(setting: Setting, result: Result) -> None:
     """How near each of our takes came to the time that the arithmetic alone needs."""
-    weights = examine(setting.folder)
-    dit = (read_model(weights.architecture) if weights.architecture else BASE).arch
+    dit = setting.dit()
     clip = setting.clip()
     reference_frames = clip.audio.shape[-1] * RATE_HZ // clip.rate_hz // HOP
     dtype = getattr(torch, result.machine.dtype)
@@ -171,6 +217,11 @@ def summary(result: Result, model: str) -> dict[str, object]:
         "fraction_of_floor": _rounded(statistics.median(result.fractions)),
         "gflop_per_s": round(result.machine.flop_per_s / 1e9, 1),
         "gb_per_s": round(result.machine.bytes_per_s / 1e9, 1),
+        "device": result.device,
+        "share_of_products": _rounded(statistics.median(result.shares)) if result.shares else None,
+        "warm_s": _rounded(result.warm_s),
+        "peak_mb": _rounded(result.peak.peak_mb if result.peak else None),
+        "reserved_mb": _rounded(result.peak.reserved_mb if result.peak else None),
         "threads": result.machine.threads,
         "starts": [asdict(start) for start in result.starts],
     }

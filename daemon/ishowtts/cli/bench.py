@@ -6,22 +6,16 @@ import argparse
 import importlib.util
 import json
 import statistics
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from ishowtts.cli import predict, words
-from ishowtts.cli.common import Commands, read_config, told_if_unwritable
-from ishowtts.config import Config
+from ishowtts.cli import batches, predict, vocoding, words
+from ishowtts.cli.common import Commands, told_if_unwritable
+from ishowtts.cli.measuring import say, setting_of, show, verdict
 from ishowtts.errors import EngineError
-from ishowtts.service import lead
-
-if TYPE_CHECKING:
-    from ishowtts.bench.setting import Setting
 
 _NFE = 7
 
@@ -38,6 +32,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         "--nfe", type=words.evaluations, default=_NFE, metavar="N", help=f"evaluations, 4 to 64 (default: {_NFE})"
     )
     where.add_argument("--json", action="store_true", help="only one line of JSON")
+    where.add_argument("--figures", type=words.new_file, metavar="FILE", help="that line of JSON, beside the table")
     drawn = argparse.ArgumentParser(add_help=False)
     drawn.add_argument("--plot", type=words.picture, metavar="FILE", help="a picture beside the table, .png or .svg")
     both = [common, where, drawn]
@@ -78,6 +73,12 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     expected = parts.add_parser("predict", parents=[common], help="what boards should reach, from their data sheets")
     predict.options(expected)
     expected.set_defaults(command=predict.run)
+    together = parts.add_parser("batches", parents=both, help="several lines in one run: what that is worth")
+    batches.options(together)
+    together.set_defaults(command=_with_torch(batches.run), model_default="small")
+    vocoder = parts.add_parser("vocoder", parents=[common, where], help="Vocos alone, and its share of a segment")
+    vocoding.options(vocoder)
+    vocoder.set_defaults(command=_with_torch(vocoding.run), model_default="small")
 
 
 def _with_torch(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
@@ -96,20 +97,20 @@ def run_parity(arguments: argparse.Namespace) -> int:
     """A table; 1 where a row failed."""
     from ishowtts.bench import parity
 
-    setting = _setting(arguments)
+    setting = setting_of(arguments)
     rows: list[parity.Row] = []
 
     def report(row: parity.Row) -> None:
         rows.append(row)
-        _say(arguments, f"{'ok  ' if row.passed else 'FAIL'} {row.name}")
+        say(arguments, f"{'ok  ' if row.passed else 'FAIL'} {row.name}")
 
     passed = parity.run(setting, report)
     table = Table("comparison", "difference", "must be", "", box=None)
     for row in rows:
         sign = "at least" if row.canary else "at most"
         name = f"[a fault] {row.name}" if row.canary else row.name
-        table.add_row(name.replace("[", r"\["), f"{row.error:.1e}", f"{sign} {row.limit:.1e}", _verdict(row.passed))
-    _show(arguments, table, {"passed": passed, "rows": [vars(row) | {"passed": row.passed} for row in rows]})
+        table.add_row(name.replace("[", r"\["), f"{row.error:.1e}", f"{sign} {row.limit:.1e}", verdict(row.passed))
+    show(arguments, table, {"passed": passed, "rows": [vars(row) | {"passed": row.passed} for row in rows]})
     return 0 if passed else 1
 
 
@@ -117,9 +118,10 @@ def run_speed(arguments: argparse.Namespace) -> int:
     """A table, then one line of JSON."""
     summary = _speed(arguments)
     print(json.dumps(summary))
-    if arguments.save is not None:
-        with told_if_unwritable(arguments.save):
-            arguments.save.write_text(json.dumps(summary) + "\n", encoding="utf-8")
+    for path in (arguments.save, arguments.figures):
+        if path is not None:
+            with told_if_unwritable(path):
+                path.write_text(json.dumps(summary) + "\n", encoding="utf-8")
     return 0
 
 
@@ -131,9 +133,9 @@ def run_regress(arguments: argparse.Namespace) -> int:
     changes = regress.compare(then, _speed(arguments))
     table = Table("figure", "then", "now", "", box=None)
     for change in changes:
-        table.add_row(change.name, f"{change.then:.3f}", f"{change.now:.3f}", _verdict(not change.worse))
+        table.add_row(change.name, f"{change.then:.3f}", f"{change.now:.3f}", verdict(not change.worse))
     worse = any(change.worse for change in changes)
-    _show(arguments, table, {"worse": worse, "changes": [vars(change) | {"worse": change.worse} for change in changes]})
+    show(arguments, table, {"worse": worse, "changes": [vars(change) | {"worse": change.worse} for change in changes]})
     return 1 if worse else 0
 
 
@@ -142,12 +144,12 @@ def run_ablate(arguments: argparse.Namespace) -> int:
     from ishowtts.bench import ablate, plots
 
     variants = ablate.run(
-        _setting(arguments), arguments.length, arguments.rounds, arguments.nfe, lambda text: _say(arguments, text)
+        setting_of(arguments), arguments.length, arguments.rounds, arguments.nfe, lambda text: say(arguments, text)
     )
     table = Table("switches", "seconds", "times as long", "largest difference", "deviation", box=None)
     for one in variants:
         table.add_row(one.name, f"{one.synth_s:.3f}", f"{one.ratio:.2f}", f"{one.error:.1e}", f"{one.deviation:.1e}")
-    _show(arguments, table, {"variants": [vars(one) for one in variants]})
+    show(arguments, table, {"variants": [vars(one) for one in variants]})
     if arguments.plot is not None:
         with told_if_unwritable(arguments.plot):
             plots.shares(
@@ -160,14 +162,14 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     """A table of every NFE."""
     from ishowtts.bench import plots, sweep
 
-    setting = _setting(arguments)
+    setting = setting_of(arguments)
     points = sweep.run(
-        setting, arguments.length, sweep.STEPS, arguments.wav, lambda point: _say(arguments, f"NFE {point.nfe_step}")
+        setting, arguments.length, sweep.STEPS, arguments.wav, lambda point: say(arguments, f"NFE {point.nfe_step}")
     )
     table = Table("NFE", "steps", "RTF", "deviation from NFE 32", box=None)
     for point in points:
         table.add_row(str(point.nfe_step), point.steps, f"{point.rtf:.3f}", f"{point.deviation:.1e}")
-    _show(arguments, table, {"points": [vars(point) for point in points]})
+    show(arguments, table, {"points": [vars(point) for point in points]})
     if arguments.plot is not None:
         with told_if_unwritable(arguments.plot):
             plots.sweep(points, arguments.plot)
@@ -178,39 +180,37 @@ def run_profile(arguments: argparse.Namespace) -> int:
     """Two tables: stages and kernels."""
     from ishowtts.bench import plots, profile
 
-    stages, kernels = profile.run(_setting(arguments), arguments.length, arguments.nfe)
+    found = profile.run(setting_of(arguments), arguments.length, arguments.nfe)
     table = Table("stage or kernel", "milliseconds", "share", "calls", box=None)
-    for shares in (stages, kernels):
+    for shares in (found.stages, found.kernels):
         for share in shares:
             table.add_row(share.name, f"{1000 * share.spent_s:.1f}", f"{share.share:.1%}", str(share.calls))
         table.add_section()
-    _show(arguments, table, {"stages": [vars(one) for one in stages], "kernels": [vars(one) for one in kernels]})
+    show(arguments, table, profile.as_dict(found))
     if arguments.plot is not None:
         with told_if_unwritable(arguments.plot):
-            plots.shares([one.name for one in kernels], [one.share for one in kernels], "share", arguments.plot)
+            plots.shares(
+                [one.name for one in found.kernels], [one.share for one in found.kernels], "share", arguments.plot
+            )
     return 0
 
 
 def _speed(arguments: argparse.Namespace) -> dict[str, object]:
     from ishowtts.bench import plots, speed, starts
 
-    setting = _setting(arguments)
+    setting = setting_of(arguments)
     result = speed.run(
         setting,
         arguments.lengths,
         arguments.rounds,
         nfe_step=arguments.nfe,
         contest=speed.Contest(arguments.recipe, arguments.int8, arguments.default),
-        report=lambda take: _say(
-            arguments, f"{take.contestant}: {take.audio_s:.1f} s of sound in {take.synth_s:.2f} s"
-        ),
+        report=lambda take: say(arguments, f"{take.contestant}: {take.audio_s:.1f} s of sound in {take.synth_s:.2f} s"),
     )
     if arguments.starts:
-        for who in ("stock", "ours"):
-            for cold in (True, False):
-                start = starts.measure(setting.folder, who, cold=cold, device=setting.device, nfe_step=arguments.nfe)
-                result.starts.append(start)
-                _say(arguments, f"start of {who}, {'cold' if cold else 'warm'}: {start.ready_s:.1f} s")
+        for start in starts.measure_all(setting.folder, setting.device, arguments.nfe):
+            result.starts.append(start)
+            say(arguments, f"start of {start.who}, {_weights(start)}: {start.ready_s:.1f} s")
     if not arguments.json:
         for table in _speed_tables(result):
             Console().print(table)
@@ -240,42 +240,13 @@ def _speed_tables(result: Any) -> list[Table]:
         return [table]
     begun = Table("start", "weights", "ready", "first sound after", "peak memory", box=None)
     for start in result.starts:
-        weights = "from disk" if start.cold else "in memory"
-        begun.add_row(start.who, weights, f"{start.ready_s:.1f} s", f"{start.first_s:.1f} s", f"{start.peak_mb:.0f} MB")
+        begun.add_row(
+            start.who, _weights(start), f"{start.ready_s:.1f} s", f"{start.first_s:.1f} s", f"{start.peak_mb:.0f} MB"
+        )
     return [table, begun]
 
 
-def _setting(arguments: argparse.Namespace) -> Setting:
-    from ishowtts.bench.setting import Setting, find_weights
-    from ishowtts.engines.f5.device import choose_device
-
-    settings = read_config(arguments) if arguments.config is not None else Config()
-    model = arguments.model or arguments.model_default
-    _say(arguments, f"weights: {model}")
-    folder = find_weights(model, _cache_dir())
-    device = choose_device(arguments.device or "auto").type
-    voices_dir = lead.voices_dir(settings) if arguments.config is not None else None
-    return Setting(folder, device, arguments.precision, voices_dir, settings.engine.f5.default_voice)
-
-
-def _cache_dir() -> Path:
-    """Where random weights are kept: the user's cache, since a bench is no service."""
-    import os
-
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ishowtts"
-
-
-def _say(arguments: argparse.Namespace, text: str) -> None:
-    if not arguments.json:
-        print(text, file=sys.stderr, flush=True)
-
-
-def _show(arguments: argparse.Namespace, table: Table, data: dict[str, Any]) -> None:
-    if arguments.json:
-        print(json.dumps(data))
-    else:
-        Console().print(table)
-
-
-def _verdict(passed: bool) -> str:
-    return "[green]ok[/green]" if passed else "[red]no[/red]"
+def _weights(start: Any) -> str:
+    """Where things came from."""
+    weights = "from disk" if start.cold else "in memory"
+    return weights if start.compiled is None else f"{weights}, {'compiled before' if start.compiled else 'compiling'}"

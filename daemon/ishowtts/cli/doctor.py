@@ -145,6 +145,9 @@ def gpu_finding(found: dict[str, Any]) -> Finding:
     if rates["flash_fault"] is not None:
         mend = "install the torch wheel of this JetPack: install.sh --torch"
         return Finding("GPU", "note", f"{detail}; {rates['flash_fault']}, a slower one is used", mend)
+    if rates["fused_fault"] is not None:
+        mend = "apt-get install gcc python3-dev; on JetPack 6 install.sh --torch with triton beside the torch wheels"
+        return Finding("GPU", "note", f"{detail}; {rates['fused_fault']}: synthesis is slower", mend)
     if falls_short(rates, found["gpu"]):
         mend = "choose power mode MAXN and systemctl start ishowtts-clocks; look whether something else computes"
         return Finding("GPU", "note", f"{detail}; flash attention works", mend)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -43,6 +44,14 @@ def test_a_machine_without_room_says_so_instead_of_falling(monkeypatch: pytest.M
 
 def test_where_there_is_no_flash_attention_the_reason_is_told() -> None:
     assert rates.flash_fault("cpu") == "this torch has no flash attention for cpu"
+
+
+def test_where_no_kernel_of_ours_can_run_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = rates.fused_fault("cpu")
+    assert fault is not None
+    assert "\n" not in fault
+    monkeypatch.setitem(sys.modules, "ishowtts.engines.f5.cuda.elementwise", None)
+    assert rates.fused_fault("cpu") == "Triton is not installed"
 
 
 def test_a_wrong_result_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,3 +191,17 @@ def test_a_stage_is_laid_out_within_what_was_allocated(make_engine: Make) -> Non
         assert stage.given.rows.shape == (2 * lines, frames, 128)
         assert stage.given.lengths is not None
         assert stage.given.lengths.starts.tolist() == [i * frames for i in range(2 * lines + 1)]
+
+
+def test_the_device_knows_how_long_each_line_of_this_run_is(make_engine: Make) -> None:
+    """Flash attention reads it there; on the CPU nothing does."""
+    ours = make_engine(optimisations=STAGED)
+    held: stages.Stages = ours._runner.model._stages
+    for lines in ([LINES[0]], [LINES[1], LINES[3]], [LINES[1]]):
+        frames = [ours._job(line).frames for line in lines]
+        ours.render_batch([replace(line, nfe_step=4) for line in lines], never)
+        shape = next(shape for shape in reversed(held._wishes) if shape.lines == len(lines))
+        lengths = held._stages[shape].given.lengths
+        assert lengths is not None
+        assert lengths.counts.tolist() == frames * 2
+        assert lengths.keep.sum(1).tolist() == frames * 2

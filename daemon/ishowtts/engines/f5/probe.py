@@ -30,13 +30,13 @@ def probe() -> dict[str, Any]:
 
 
 def measured(device: str) -> dict[str, Any]:
-    """Rates of products and memory, fp16 on a GPU; `fault` says why there are none, `flash_fault` that of attention."""
+    """Rates of products and memory, fp16 on a GPU; the faults say why something is not there."""
     try:
         dtype = torch.float16 if device == "cuda" else torch.float32
         found = asdict(rates.measure(device, dtype)) | {"fault": None}
     except RuntimeError as error:  # mostly: no memory left beside the daemon
         found = {"flop_per_s": None, "bytes_per_s": None, "fault": first_line(error)}
-    return found | {"flash_fault": rates.flash_fault(device)}
+    return found | {"flash_fault": rates.flash_fault(device), "fused_fault": rates.fused_fault(device)}
 
 
 def _properties() -> dict[str, Any]:

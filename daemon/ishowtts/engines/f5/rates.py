@@ -1,4 +1,4 @@
-"""What this processor or GPU reaches in one large product and in copying memory, and whether flash attention is right.
+"""What this processor or GPU reaches in one large product and in copying memory, and whether its special kernels work.
 
 The only place that measures rates: the doctor's probe and the benches ask here.
 """
@@ -13,6 +13,7 @@ import torch
 
 from ishowtts.engines.f5 import attention
 from ishowtts.engines.f5.attention import Lengths
+from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.errors import first_line
 
 _LEAST_ROUNDS, _MOST_ROUNDS = 6, 1000
@@ -20,7 +21,7 @@ _LEAST_S = 0.4  # on a GPU: until its clocks are up
 _LARGE_SMS = 40
 _FLASH_FRAMES, _FLASH_HEADS, _FLASH_WIDTH = 192, 4, 64
 _FLASH_KEYS = (192, 131)
-_FLASH_TOLERANCE = 1e-2
+_FLASH_TOLERANCE = _FUSED_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,22 @@ def flash_fault(device: str) -> str | None:
     if difference < _FLASH_TOLERANCE:
         return None
     return f"flash attention with lengths is off by {difference:.1g}"
+
+
+def fused_fault(device: str) -> str | None:
+    """Why our own Triton kernels cannot be used; `None` where one was compiled, ran and came out right."""
+    try:
+        from ishowtts.engines.f5.cuda.elementwise import TritonElementwise
+    except ImportError:
+        return "Triton is not installed"
+    x = torch.randn(4, 8, 128, generator=torch.Generator().manual_seed(0)).to(device, torch.float16)
+    scale, shift = x[0, :2].unbind()
+    try:
+        found = TritonElementwise().norm(x, scale, shift).float()
+    except Exception as error:  # Triton's errors have no common parent; most of the time no C compiler is there
+        return f"a Triton kernel could not be started ({first_line(error)})"
+    difference = (found - EagerElementwise().norm(x, scale, shift).float()).abs().max().item()
+    return None if difference < _FUSED_TOLERANCE else f"a Triton kernel is off by {difference:.1g}"
 
 
 def _best_s(run: Callable[[], object], device: str) -> float:

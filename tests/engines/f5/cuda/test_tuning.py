@@ -1,51 +1,143 @@
-"""What is measured on a GPU can be recorded there."""
+"""What is chosen on a GPU: nothing that fails, nothing that is wrong, of the rest the fastest.
+
+Here on the CPU, with a tape in place of CUDA graphs.
+"""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-from tests.support.tape import TapeRecorder
 
+from ishowtts.engines.f5.attention import ATTENTIONS, Attention
 from ishowtts.engines.f5.cuda import tuning
+from ishowtts.engines.f5.elementwise import EagerElementwise
+from ishowtts.engines.f5.kernels import PlainConv, PlainLinear
+from ishowtts.engines.f5.kit import CONVS, ELEMENTWISE, LINEARS, Choice
+from support.tape import TapeRecorder
 
-pytestmark = [
-    pytest.mark.f5,
-    pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="an interpreted kernel waits for its values"),
-]
+pytestmark = pytest.mark.f5
+
+WIDTH, HEADS = 128, 2
 
 
-def test_every_candidate_can_be_recorded(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    recorders: list[TapeRecorder] = []
-
-    def recorder() -> TapeRecorder:
-        recorders.append(TapeRecorder())
-        return recorders[-1]
-
-    monkeypatch.setattr(tuning, "GraphRecorder", recorder)
-    monkeypatch.setattr(tuning, "_FRAMES", 64)
+@pytest.fixture(autouse=True)
+def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    monkeypatch.setattr(tuning, "_ours_run", lambda _: True)
-    weight, bias, conv = torch.randn(256, 128), torch.randn(256), torch.randn(128, 8, 31)
-    with torch.inference_mode():
-        choice = tuning.choose(weight, bias, conv, 2, linear=None, fused=True)
-    assert "cannot be recorded" not in caplog.text
-    # Those that this processor has: plain products and convolutions, and eager steps between them.
-    assert sum(recorder.recorded for recorder in recorders) >= 3
-    assert choice.elementwise == "eager"
-
-
-def test_where_triton_does_not_run_one_sentence_says_so_and_the_rest_is_chosen(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
     monkeypatch.setattr(tuning, "GraphRecorder", TapeRecorder)
-    monkeypatch.setattr(tuning, "_FRAMES", 64)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    weight, bias, conv = torch.randn(256, 128), torch.randn(256), torch.randn(128, 8, 31)
+    monkeypatch.setattr(tuning, "_FRAMES", 96)
+    monkeypatch.setattr(tuning, "_REPEATS", 1)
+
+
+def choose(linear: str | None = None, *, fused: bool = True) -> Choice:
+    generator = torch.Generator().manual_seed(0)
+    weight, bias = torch.randn(2 * WIDTH, WIDTH, generator=generator), torch.randn(2 * WIDTH, generator=generator)
+    conv = torch.randn(WIDTH, WIDTH // 16, 31, generator=generator)
     with torch.inference_mode():
-        choice = tuning.choose(weight, bias, conv, 2, linear=None, fused=True)  # on a processor
-    assert (choice.conv, choice.elementwise) == ("plain", "eager")
-    told = [record.message for record in caplog.records if "Triton" in record.message]
+        return tuning.choose(weight, bias, conv, HEADS, linear=linear, fused=fused)
+
+
+def slower(run: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, as a kernel of a device would be: slow also when it is replayed."""
+
+    def late(*given: Any) -> Any:
+        for _ in range(20):
+            result = run(*given)
+        return result
+
+    return late
+
+
+@pytest.fixture
+def all_there(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A GPU that has everything, and computes it as the CPU does."""
+    monkeypatch.setitem(ATTENTIONS, "flash", ATTENTIONS["fused"])
+    monkeypatch.setitem(ATTENTIONS, "efficient", slower(ATTENTIONS["fused"]))
+    monkeypatch.setitem(LINEARS, "cublasLt", PlainLinear)
+    monkeypatch.setitem(LINEARS, "plain", lambda *given, **options: slower(PlainLinear(*given, **options)))
+    monkeypatch.setitem(CONVS, "triton", PlainConv)
+    monkeypatch.setitem(CONVS, "plain", lambda weight: slower(PlainConv(weight)))
+    monkeypatch.setitem(ELEMENTWISE, "triton", EagerElementwise)
+    monkeypatch.setitem(ELEMENTWISE, "eager", Dawdling)
+    return monkeypatch
+
+
+class Dawdling(EagerElementwise):
+    """Norms twenty times over."""
+
+    def norm(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+        return slower(super().norm)(x, scale, shift)  # type: ignore[no-any-return]
+
+
+def test_the_fastest_of_what_is_right_is_taken(all_there: pytest.MonkeyPatch) -> None:
+    assert choose() == Choice("cublasLt", "triton", "flash", "triton")
+
+
+def test_our_own_kernels_can_be_left_out(all_there: pytest.MonkeyPatch) -> None:
+    assert choose(fused=False) == Choice("cublasLt", "plain", "flash", "eager")
+
+
+def test_what_is_wrong_is_not_taken_however_fast(
+    all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def deaf(attend: Attention) -> Attention:
+        return lambda q, k, v, lengths: attend(q, k, v, None)
+
+    class Shifted(EagerElementwise):
+        def second_embedding(self, conv: torch.Tensor, noisy: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+            return super().second_embedding(conv, noisy, rows) + 0.1
+
+    all_there.setitem(ATTENTIONS, "flash", deaf(ATTENTIONS["fused"]))
+    all_there.setitem(CONVS, "triton", lambda weight: PlainConv(weight * 1.1))
+    all_there.setitem(ELEMENTWISE, "triton", Shifted)
+    all_there.setitem(LINEARS, "cublasLt", lambda weight, bias, gelu: PlainLinear(weight, bias * float("nan"), gelu))
+    assert choose() == Choice("plain", "plain", "efficient", "eager")
+    for name in ("flash", "triton", "cublasLt"):
+        assert f"the kernel {name} computes wrong" in caplog.text
+
+
+def test_what_cannot_be_recorded_is_not_taken(all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    fused = ATTENTIONS["fused"]
+
+    def waiting(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: Any) -> torch.Tensor:
+        float(q.sum())
+        return fused(q, k, v, lengths)
+
+    all_there.setitem(ATTENTIONS, "flash", waiting)
+    assert choose().attention == "efficient"
+    assert "the kernel flash cannot be recorded" in caplog.text
+
+
+def test_a_gpu_that_has_nothing_special_runs_what_is_plain(caplog: pytest.LogCaptureFixture) -> None:
+    """As this processor is: no flash attention, no driver for Triton."""
+    found = choose()
+    assert (found.conv, found.attention, found.elementwise) == ("plain", "math", "eager")
+    assert "no fused attention" in caplog.text
+
+
+def test_products_in_eight_bits_are_what_was_asked_for_where_they_are(all_there: pytest.MonkeyPatch) -> None:
+    all_there.setitem(LINEARS, "fp8", lambda weight, bias, gelu: PlainLinear(weight * 1.02, bias, gelu))
+    assert choose("fp8").linear == "fp8"
+
+    def refused(*_: object, **__: object) -> PlainLinear:
+        raise RuntimeError("no such product here")
+
+    all_there.setitem(LINEARS, "fp8", refused)
+    assert choose("fp8").linear == "plain"
+
+
+def test_where_triton_cannot_compile_one_sentence_says_so(
+    all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class NoCompiler(EagerElementwise):
+        def norm(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("Failed to find C compiler")
+
+    all_there.setitem(ELEMENTWISE, "triton", NoCompiler)
+    assert choose() == Choice("cublasLt", "plain", "flash", "eager")
+    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == 1
-    assert "cannot compile here" in told[0]
+    assert "Triton cannot compile here" in told[0]
+    assert "Failed to find C compiler" in told[0]

@@ -118,7 +118,7 @@ def _elementwise(draw: Callable[..., Tensor], width: int, heads: int) -> str:
     qkv = draw(2, _FRAMES, 3, heads, 64)
     angles = torch.randn(_FRAMES, 32, 2, device=x.device)
     keep = Lengths.of((_FRAMES, _FRAMES - _ODD), _FRAMES, x.device).keep
-    dt = torch.tensor(0.3, device=x.device)  # made here: nothing that comes from the host can be recorded
+    dt = torch.tensor(0.3, device=x.device)  # here: nothing comes from the host in a recording
 
     def run(name: str) -> Run:
         steps = ELEMENTWISE[name]()

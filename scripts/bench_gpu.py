@@ -1,0 +1,242 @@
+"""All that is to be measured on a GPU, in one call under ten minutes: each bench of `ishowtts bench` in turn.
+
+Every step has a time limit of its own; one that fails or takes too long is told, and the next one begins. What a step
+says goes to FOLDER/STEP.txt, its figures to FOLDER/STEP.json. Ends with a table of the goals.
+
+Any Python with torch, f5-tts and vocos will do: PYTHON=python3 scripts/bench-gpu. Exit 1 where a step failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+WHOLE_S = 570.0
+"""What all steps have together."""
+LEAST_S = 10.0  # with less left, a step is not begun
+KILL_S = 10.0
+DEFAULT_VOICE_S = "5.3"
+"""How long the clip is that every bench speaks with."""
+
+Figures = dict[str, Any]
+"""By step, what its JSON says."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One program.
+
+    Args:
+        printed: the ending of the file that takes what it prints.
+        figures: the option that has it write its JSON beside that; `None`: it has none.
+        judged: whether it fails where it does not end with 0.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    limit_s: float
+    printed: str = "txt"
+    figures: str | None = None
+    judged: bool = True
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure of the whole, and what it must be; `read` raises KeyError or TypeError where there is none."""
+
+    name: str
+    wanted: str
+    read: Callable[[Figures], float]
+    reached: Callable[[float], bool]
+    form: str = "{:.2f}"
+    note: Callable[[Figures], str] = lambda _: ""
+
+
+def steps(model: str, device: str, *, quick: bool) -> Iterator[Step]:
+    """The most telling first, since time may run out."""
+
+    def bench(name: str, *options: str, limit_s: float, over: str = model, what: str | None = None) -> Step:
+        words = (sys.executable, "-m", "ishowtts", "bench", what or name, "--model", over, "--device", device)
+        return Step(name, (*words, *options), limit_s, figures="--figures")
+
+    rounds = ("--rounds", "1" if quick else "3")
+    length = "1" if quick else "8"
+    nvidia_smi = shutil.which("nvidia-smi")
+    if nvidia_smi:
+        query = "--query-gpu=name,driver_version,memory.total,clocks.max.sm,power.limit"
+        yield Step("device", (nvidia_smi, query, "--format=csv"), 20)
+    yield bench("parity-tiny", limit_s=100, over="tiny", what="parity")
+    default = () if device == "cpu" else ("--default",)
+    yield bench("speed", "--lengths", length, *rounds, *default, limit_s=150)
+    yield bench("profile", "--length", length, limit_s=70)
+    yield bench("batches", *rounds, limit_s=90)
+    predict = (sys.executable, "-m", "ishowtts", "bench", "predict", "--kernels", "{folder}/profile.json")
+    predict += ("--reference", DEFAULT_VOICE_S)
+    yield Step("predict", predict, 20)
+    yield Step("predict-figures", (*predict, "--json"), 20, printed="json")
+    # That this is no appliance is no fault here; what its GPU reaches is told among the rest.
+    yield Step("doctor", (sys.executable, "-m", "ishowtts", "doctor"), 60, judged=False)
+    if not quick:
+        yield bench("recipe", "--lengths", length, *rounds, "--recipe", limit_s=170, what="speed")
+    yield bench("ablate", "--length", "1" if quick else "3", *rounds, limit_s=150)
+    if not quick:
+        yield bench("starts", "--lengths", "2", "--rounds", "1", "--starts", limit_s=170, what="speed")
+        yield bench("parity", limit_s=100)
+    yield bench("vocoder", *rounds, limit_s=70)
+    if not quick:
+        yield bench("sweep", limit_s=60)
+        yield bench("vocoder-compiled", *rounds, "--compile", limit_s=120, what="vocoder")
+
+
+def main() -> int:
+    """0 where every step did what it should."""
+    parser = argparse.ArgumentParser(prog="scripts/bench-gpu", description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("bench-gpu"), metavar="FOLDER", help="default: bench-gpu")
+    parser.add_argument("--model", default="base", help="tiny, small or base (random weights), or a folder of weights")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
+    parser.add_argument("--quick", action="store_true", help="one round of short lines; no recipe, starts and sweep")
+    parser.add_argument("--only", metavar="STEP,STEP,…", help="no other steps")
+    arguments = parser.parse_args()
+    todo = list(steps(arguments.model, arguments.device, quick=arguments.quick))
+    if arguments.only:
+        wanted = arguments.only.split(",")
+        unknown = sorted(set(wanted) - {step.name for step in todo})
+        if unknown:
+            parser.error(f"there is no step {unknown[0]} here; there are {', '.join(step.name for step in todo)}")
+        todo = [step for step in todo if step.name in wanted]
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"{arguments.out} cannot be made ({error.strerror}); name another folder with --out")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a step does not outlive this
+    ended = time.monotonic() + WHOLE_S
+    failed = [step.name for step in todo if not run(step, arguments.out, ended - time.monotonic())]
+    figures = read(arguments.out, [step.name for step in todo])
+    comparable = arguments.device == "cuda" and arguments.model == "base" and not arguments.quick
+    table = "\n".join(goals(figures, comparable=comparable))
+    print(f"\n{table}")
+    (arguments.out / "goals.txt").write_text(table + "\n", encoding="utf-8")
+    if failed:
+        print(f"\nthese steps failed: {', '.join(failed)}; what they said is in {arguments.out}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def run(step: Step, folder: Path, left_s: float) -> bool:
+    """Whether it ended well; its last words where it did not."""
+    if left_s < LEAST_S:
+        print(f"{step.name}: not begun, no time is left", flush=True)
+        return False
+    said, figures = folder / f"{step.name}.{step.printed}", folder / f"{step.name}.json"
+    figures.unlink(missing_ok=True)  # of an earlier call
+    command = [word.replace("{folder}", str(folder)) for word in step.command]
+    command += [step.figures, str(figures)] if step.figures else []
+    started = time.monotonic()
+    with said.open("w", encoding="utf-8") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                   start_new_session=True)  # fmt: skip
+        try:
+            status: int | None = process.wait(min(step.limit_s, left_s))
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            _end(process)
+    spent_s = time.monotonic() - started
+    words = said.read_text(encoding="utf-8", errors="replace")
+    if status is None:
+        print(f"{step.name}: ended after {spent_s:.0f} s, which is its limit", flush=True)
+    elif status != 0 and step.judged:
+        last = next((line for line in reversed(words.splitlines()) if line.strip()), "it said nothing")
+        print(f"{step.name}: failed after {spent_s:.0f} s: {last.strip()}", flush=True)
+    else:
+        print(f"{step.name}: {spent_s:.0f} s", flush=True)
+    return status == 0 or (status is not None and not step.judged)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """The step and all that it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(KILL_S)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def read(folder: Path, names: Iterable[str]) -> Figures:
+    """What this call's steps measured."""
+    found: Figures = {}
+    for name in names:
+        path = folder / f"{name}.json"
+        with suppress(OSError, ValueError):  # it failed, and that was told
+            found[name] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _batch(figures: Figures, lines: int) -> dict[str, Any]:
+    return next(one for one in figures["batches"]["batches"] if one["lines"] == lines)
+
+
+def _best_share(figures: Figures) -> dict[str, Any]:
+    """The fewest lines that reach half of the rate, else the best."""
+    found = figures["batches"]["batches"]
+    enough = [one for one in found if one["share"] >= 0.5]
+    return enough[0] if enough else max(found, key=lambda one: one["share"])
+
+
+def _warm_s(figures: Figures) -> float:
+    return max(one["warm_s"] for one in figures["starts"]["starts"] if one["who"] == "ours" and one["compiled"])
+
+
+def _parity(name: str) -> Callable[[Figures], float]:
+    return lambda figures: float(sum(not row["passed"] for row in figures[name]["rows"]))
+
+
+GOALS = (
+    Goal("rows of parity that fail, tiny", "0", _parity("parity-tiny"), lambda found: found == 0, "{:.0f}"),
+    Goal("rows of parity that fail, base", "0", _parity("parity"), lambda found: found == 0, "{:.0f}"),
+    Goal("stock at equal NFE over ours", "2 or more", lambda all_: all_["speed"]["ratio_equal_nfe"],
+         lambda found: found >= 2),
+    Goal("the earlier recipe over ours", "1.5 or more", lambda all_: all_["recipe"]["ratio_recipe"],
+         lambda found: found >= 1.5),
+    Goal("stock at its default over ours", "12 or more", lambda all_: all_["speed"]["ratio_default"],
+         lambda found: found >= 12),
+    Goal("share of the product rate", "0.5 or more", lambda all_: _best_share(all_)["share"],
+         lambda found: found >= 0.5, note=lambda all_: f"with {_best_share(all_)['lines']} in a run"),
+    Goal("8 lines in one run over single lines", "3 or more", lambda all_: _batch(all_, 8)["ratio"],
+         lambda found: found >= 3),
+    Goal("loaded and warm, compiled before", "under 20 s", _warm_s, lambda found: found < 20, "{:.1f} s"),
+    Goal("the allocator's peak", "under 1000 MB", lambda all_: all_["speed"]["peak_mb"],
+         lambda found: found < 1000, "{:.0f} MB"),
+    Goal("RTF of 8 s", "", lambda all_: all_["speed"]["rtf"], lambda _: True, "{:.4f}"),
+)  # fmt: skip
+
+
+def goals(figures: Figures, *, comparable: bool) -> Iterator[str]:
+    """A line for each; nothing is reached where it was not measured with the base model on a GPU."""
+    if not comparable:
+        yield "the goals are for the base model on a GPU, without --quick: nothing below is a verdict"
+    for goal in GOALS:
+        try:
+            found = goal.read(figures)
+            shown, note = goal.form.format(found), goal.note(figures)
+            verdict = ("reached" if goal.reached(found) else "not reached") if comparable and goal.wanted else ""
+        except (KeyError, StopIteration, TypeError, ValueError):
+            shown, note, verdict = "", "", "not measured"
+        yield f"{goal.name:38} {goal.wanted:14} {shown:>10} {note:15} {verdict}".rstrip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
