@@ -32,6 +32,8 @@ def test_a_failed_allocation_is_known_by_what_torch_really_says() -> None:
         torch.empty(1 << 60)
     assert is_out_of_memory(told.value)
     assert is_out_of_memory(RuntimeError("NvMapMemAllocInternalTagged: 1075072515 error 12"))
+    tegra = 'NVML_SUCCESS == r INTERNAL ASSERT FAILED at "/opt/pytorch/c10/cuda/CUDACachingAllocator.cpp":995'
+    assert is_out_of_memory(RuntimeError(tegra))
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     with pytest.raises(RuntimeError) as other:
         torch.ones(2) @ torch.ones(3)

@@ -82,6 +82,16 @@ def test_a_shape_that_was_not_recorded_runs_step_by_step_and_is_recorded_in_idle
     assert not ours.idle()
 
 
+def test_a_line_waits_for_one_recording_at_most(make_engine: Make, recorder: TapeRecorder) -> None:
+    """Where guidance is left out on some evaluations, a shape is two recordings."""
+    ours = make_engine(optimisations={**STAGED, "guidance_skip": "reuse"})
+    ours.render(LINES[0], never)
+    for done in (1, 2):
+        assert ours.idle()
+        assert recorder.recorded == done
+    assert not ours.idle()
+
+
 def test_a_batch_on_a_stage_sounds_as_its_lines_alone(make_engine: Make, recorder: TapeRecorder) -> None:
     ours = make_engine(optimisations=STAGED)
     lines = [LINES[1], LINES[3], segment("And a third.", seed=9)]
@@ -102,6 +112,17 @@ def test_a_run_too_large_for_a_stage_runs_without_one(
     assert distance(ours.render(LINES[0], never), plain.render(LINES[0], never)) <= TOLERANCE
     assert ours._runner.model.unbucketed == 1
     assert not ours.idle()
+
+
+def test_what_has_no_stage_is_not_recorded_and_does_no_harm(make_engine: Make, recorder: TapeRecorder) -> None:
+    """Two lines of a long reference are such a run, and warm-up asks for two of each."""
+    model = make_engine(optimisations=STAGED)._runner.model
+    with torch.inference_mode():
+        model.record(1216, 2)
+        model.record(64, policy.MOST_LINES + 1)
+        assert recorder.recorded == 0
+        model.record(544, 2)
+    assert recorder.recorded == 1
 
 
 def _poison(engine: F5Engine) -> None:

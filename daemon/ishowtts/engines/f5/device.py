@@ -17,8 +17,11 @@ from ishowtts.speech import Samples
 _log = logging.getLogger(__name__)
 
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
+# The last: torch asks NVML how much is free before it says that memory is out, and a Jetson has no NVML.
 _NO_MEMORY = ("out of memory", "can't allocate memory", "nvmapmemalloc", "cublas_status_alloc_failed", "bad_alloc",
-              "could not create a memory")  # fmt: skip
+              "could not create a memory", "cudnn_status_alloc_failed", "cufft_alloc_failed",
+              "nvml_success")  # fmt: skip
+_MOST_FFT_PLANS = 64
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -30,6 +33,8 @@ def choose_device(wanted: Device) -> torch.device:
     if fault is None:
         # Else convolutions in fp32, where precision is wanted, would round their factors to ten bits.
         torch.backends.cudnn.allow_tf32 = False
+        # A plan for each number of frames that a sound ever had: each holds memory, and by default 4096 are kept.
+        torch.backends.cuda.cufft_plan_cache.max_size = _MOST_FFT_PLANS
         return torch.device("cuda")
     if wanted == "cuda":
         raise EngineError(f"engine.f5.device is cuda, but {fault}; `ishowtts doctor` says more")

@@ -16,7 +16,7 @@ from ishowtts import text as texts
 from ishowtts.engines import IsCancelled, Progress, ReportProgress, Vitals, VoiceCard
 from ishowtts.engines.f5 import checkpoint, fast, policy, reference
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
-from ishowtts.engines.f5.cuda.caches import keep_compiled
+from ishowtts.engines.f5.cuda.caches import choose_assembler, keep_compiled
 from ishowtts.engines.f5.device import choose_device, choose_dtype
 from ishowtts.engines.f5.job import Job, Model
 from ishowtts.engines.f5.options import F5Options
@@ -70,6 +70,8 @@ class F5Engine:
         """
         progress(Progress("load", 0, 3))
         self._device = choose_device(self._options.device)
+        if self._device.type == "cuda":
+            choose_assembler(torch.cuda.get_device_capability())
         if self._device.type == "cuda" and self._options.cache_dir is not None:
             keep_compiled(Path(self._options.cache_dir), torch.cuda.get_device_name())
         dtype = choose_dtype(self._options.precision, self._device)

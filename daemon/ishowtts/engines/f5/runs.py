@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -101,6 +102,8 @@ def _torch_errors(device: torch.device) -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
+            # Else the error holds what the run had taken, for as long as parts of the segment are tried.
+            traceback.clear_frames(error.__traceback__)
             raise OutOfMemory("there is not enough memory for this segment") from error
         problem = first_line(error)
         if device.type == "cuda":

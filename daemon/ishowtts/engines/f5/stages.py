@@ -18,6 +18,7 @@ from ishowtts.engines.f5.attention import Lengths
 from ishowtts.engines.f5.dit import Condition, Dit, Modulation, rotary_angles
 from ishowtts.engines.f5.sampler import Stage, step
 from ishowtts.engines.f5.schedule import Guidance
+from ishowtts.errors import first_line
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class Stages:
             noise: of each line, fp32 [its frames, 100].
         """
         shape = Shape(len(noise), given.rows.shape[1])
-        if shape.lines > self._most_lines or shape.lines * shape.frames > self._most_rows:
+        if not self._fits(shape):
             return None
         stage = self._stage(shape)
         stage.given.rows.copy_(given.rows)
@@ -138,29 +139,22 @@ class Stages:
         return self._stages[shape].y
 
     def record(self, shape: Shape) -> None:
-        """Record every kind of evaluation of this shape. What stands on the stages is overwritten."""
-        for kind in self._kinds:
-            if self._recorder is None or (shape, kind) in self._recorded:
-                continue
-            stage = self._stage(shape)
+        """Record every kind of evaluation of this shape, unless it is too large for a stage.
 
-            def run(kind: Guidance = kind, stage: Stage = stage) -> None:
-                self._step(stage, kind)
-
-            try:
-                self._recorded[shape, kind] = self._recorder.record(run)
-            except RuntimeError as error:
-                # What was recorded before stays good; the rest runs step by step, which is only slower.
-                _log.warning("runs cannot be recorded any more, and are slower: %s", error)
-                self._recorder = None
+        What stands on the stages is overwritten.
+        """
+        for kind in self._lacking(shape):
+            self._record(shape, kind)
 
     def record_a_wish(self) -> bool:
-        """Record a shape that a run lacked; whether there may be more of them."""
+        """Record one kind of evaluation of a shape that a run lacked; whether there may be more of them."""
         while self._recorder is not None and self._wishes:
-            shape = self._wishes.popleft()
-            if any((shape, kind) not in self._recorded for kind in self._kinds):
-                self.record(shape)
+            shape = self._wishes[0]
+            lacking = self._lacking(shape)
+            if lacking:
+                self._record(shape, lacking[0])
                 return True
+            self._wishes.popleft()
         return False
 
     def wish(self, shape: Shape) -> None:
@@ -171,6 +165,23 @@ class Stages:
     def recorded(self) -> int:
         """How many graphs there are."""
         return len(self._recorded)
+
+    def _lacking(self, shape: Shape) -> list[Guidance]:
+        return [kind for kind in self._kinds if self._fits(shape) and (shape, kind) not in self._recorded]
+
+    def _fits(self, shape: Shape) -> bool:
+        return shape.lines <= self._most_lines and shape.lines * shape.frames <= self._most_rows
+
+    def _record(self, shape: Shape, kind: Guidance) -> None:
+        if self._recorder is None:
+            return
+        try:
+            stage = self._stage(shape)
+            self._recorded[shape, kind] = self._recorder.record(lambda: self._step(stage, kind))
+        except RuntimeError as error:
+            # What was recorded before stays good; the rest runs step by step, which is only slower.
+            _log.warning("runs cannot be recorded any more, and are slower: %s", first_line(error))
+            self._recorder = None
 
     def _step(self, stage: Stage, guidance: Guidance) -> None:
         step(self._model, stage, guidance, self._cfg_strength)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.engines.f5.cuda.caches import keep_compiled
+from ishowtts.engines.f5.cuda.caches import choose_assembler, keep_compiled
 
 pytestmark = pytest.mark.f5
 
@@ -43,3 +43,18 @@ def test_a_folder_that_cannot_be_written_costs_time_and_no_more(
 def test_a_name_of_a_gpu_is_no_path(tmp_path: Path) -> None:
     keep_compiled(tmp_path, "../../GPU/..")
     assert Path(os.environ["TRITON_CACHE_DIR"]).resolve().is_relative_to(tmp_path / "compiled")
+
+
+def test_thor_gets_the_assembler_of_the_system_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRITON_PTXAS_BLACKWELL_PATH", "")
+    monkeypatch.delenv("TRITON_PTXAS_BLACKWELL_PATH")
+    assembler = tmp_path / "ptxas"
+    choose_assembler((11, 0), assembler)
+    assert "TRITON_PTXAS_BLACKWELL_PATH" not in os.environ
+    assembler.touch()
+    choose_assembler((9, 0), assembler)
+    assert "TRITON_PTXAS_BLACKWELL_PATH" not in os.environ
+    choose_assembler((11, 0), assembler)
+    assert os.environ["TRITON_PTXAS_BLACKWELL_PATH"] == str(assembler)

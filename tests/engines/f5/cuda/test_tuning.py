@@ -126,3 +126,18 @@ def test_products_in_eight_bits_are_what_was_asked_for_where_they_are(all_there:
 
     all_there.setitem(LINEARS, "fp8", refused)
     assert choose("fp8").linear == "plain"
+
+
+def test_where_triton_cannot_compile_one_sentence_says_so(
+    all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class NoCompiler(EagerElementwise):
+        def norm(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("Failed to find C compiler")
+
+    all_there.setitem(ELEMENTWISE, "triton", NoCompiler)
+    assert choose() == Choice("cublasLt", "plain", "flash", "eager")
+    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == 1
+    assert "Triton cannot compile here" in told[0]
+    assert "Failed to find C compiler" in told[0]

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept, so that a warm start compiles nothing."""
+"""What Triton compiles with, and where compiled kernels are kept, so that a warm start compiles nothing."""
 
 from __future__ import annotations
 
@@ -15,6 +15,20 @@ from ishowtts import __version__
 _log = logging.getLogger(__name__)
 
 _VARIABLES = {"TRITON_CACHE_DIR": "triton", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
+
+_ASSEMBLER = Path("/usr/local/cuda/bin/ptxas")
+_OWN_ASSEMBLER_LACKS = (11, 0)
+"""Thor, to CUDA 13; Triton 3.6 brings the assembler of CUDA 12.9, in which it is 10.1."""
+
+
+def choose_assembler(capability: tuple[int, int], assembler: Path = _ASSEMBLER) -> None:
+    """Have Triton use the system's assembler for a GPU that its own does not know.
+
+    Args:
+        capability: of the GPU.
+    """
+    if capability == _OWN_ASSEMBLER_LACKS and assembler.is_file():
+        os.environ.setdefault("TRITON_PTXAS_BLACKWELL_PATH", str(assembler))
 
 
 def keep_compiled(cache_dir: Path, gpu: str) -> None:

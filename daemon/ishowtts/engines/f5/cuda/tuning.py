@@ -43,16 +43,42 @@ def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, linear: st
         return torch.randn(*shape, generator=generator, device=weight.device).to(weight.dtype)
 
     x = draw(2, _FRAMES, weight.shape[1])
+    fused = fused and _ours_run(x)
     convs = ("plain", "triton") if fused else ("plain",)
     attention = _attention([draw(2, heads, _FRAMES, 64) for _ in range(3)])
     if attention == "math":
         _log.warning("this GPU has no fused attention for %s: synthesis will be slow", weight.dtype)
-    return Choice(
+    choice = Choice(
         linear=_linear(weight, bias, x, linear),
         conv=_fastest({name: _made(CONVS[name], conv, x) for name in convs}, "plain", x.dtype),
         attention=attention,
         elementwise=_elementwise(draw, weight.shape[1], heads) if fused else "eager",
     )
+    del x
+    torch.cuda.empty_cache()  # the streams and graphs of the measurement have memory that nothing else can take
+    return choice
+
+
+def _ours_run(x: Tensor) -> bool:
+    """Whether Triton compiles and runs here; it needs more than its own package, and not every machine has that."""
+    try:
+        steps = ELEMENTWISE["triton"]()
+        steps.norm(x, x[0, 0], x[0, 1])
+        # What only runs without padding need, the longest and rarest: compiled now, not while a line waits for it.
+        steps.first_embedding(x[:1], x, None)
+        y, flow = torch.zeros(1, 16, 100, device=x.device), x[:, :16, :100].contiguous()
+        steps.advance(y, flow, y.new_zeros(()), torch.zeros_like(y), strength=2.0, guided=True, keep=None)
+        torch.cuda.synchronize()
+    except ImportError:
+        _log.warning("Triton is not installed: synthesis is slower")
+    except Exception as error:  # Triton's errors have no common parent
+        _log.warning(
+            "Triton cannot compile here, and synthesis is slower; it needs gcc and this Python's headers: %s",
+            first_line(error),
+        )
+    else:
+        return True
+    return False
 
 
 def _linear(weight: Tensor, bias: Tensor, x: Tensor, wanted: str | None) -> str:
@@ -113,12 +139,7 @@ def _elementwise(draw: Callable[..., Tensor], width: int, heads: int) -> str:
 
         return everything
 
-    try:
-        candidates = {name: run(name) for name in ("eager", "triton")}
-    except ImportError:
-        _log.warning("Triton is not installed: the steps between the products are slower")
-        return "eager"
-    return _fastest(candidates, "eager", x.dtype)
+    return _fastest({name: run(name) for name in ("eager", "triton")}, "eager", x.dtype)
 
 
 def _made(make: Callable[..., Callable[[Tensor], Tensor]], *inputs: Tensor, **options: bool) -> Run:
