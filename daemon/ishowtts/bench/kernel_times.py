@@ -126,8 +126,8 @@ def learn(profile: Profile, dit: Dit, given: Assumptions, reference_s: float) ->
     # What is elementwise may find its operands in the cache; arithmetic cannot be faster than it is.
     if any(share > _MOST_SHARE for kind, share in measured.items() if kind != "elementwise"):
         raise ConfigError(
-            ["the kernels of the profile are faster than the base model's arithmetic can be; make it anew on a GPU with "
-             "`ishowtts bench profile --model base --json`"]
+            ["the kernels of the profile are faster than the base model's arithmetic can be; make it anew on a GPU: "
+             "ishowtts bench profile --model base --json"]
         )  # fmt: skip
     learned = replace(
         given,
