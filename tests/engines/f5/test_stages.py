@@ -164,6 +164,27 @@ def test_what_cannot_be_recorded_runs_step_by_step(
     assert not ours.idle()
 
 
+def test_a_length_without_memory_is_left_and_shorter_ones_are_recorded(
+    make_engine: Make, recorder: TapeRecorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours = make_engine(optimisations=STAGED)
+    record = recorder.record
+
+    def short_of_memory(run: Callable[[], None]) -> Callable[[], None]:
+        if not caplog.records:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return record(run)
+
+    monkeypatch.setattr(recorder, "record", short_of_memory)
+    with torch.inference_mode():
+        ours._runner.model.record(1216)
+        assert recorder.recorded == 0
+        assert "no memory to record 1 times 1216 frames" in caplog.text
+        for frames in (544, 1216):
+            ours._runner.model.record(frames)
+    assert recorder.recorded == 1
+
+
 def test_warm_up_records_what_most_lines_take_and_idle_time_the_rest(make_engine: Make, recorder: TapeRecorder) -> None:
     ours = make_engine(optimisations=STAGED)
     told: list[Progress] = []

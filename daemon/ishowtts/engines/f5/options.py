@@ -86,7 +86,8 @@ class F5Options:
         default_voice: the voice of a segment that names none.
         nfe_step: evaluations of the model a segment.
         cfg_strength: how strongly the text and the voice guide.
-        precision: of the transformer; `auto`: fp16 on CUDA, else fp32. Vocos always runs in fp32.
+        precision: of the transformer; `auto`: fp16 on CUDA, else fp32. Vocos runs in fp32, but for its backbone where
+            fp16 runs on CUDA.
         device: `auto`: CUDA where a real product works on it, else the CPU.
         cache_dir: where compiled things may be kept.
         optimisations: switches.

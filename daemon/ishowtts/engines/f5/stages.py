@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ishowtts.engines.f5.architecture import MELS
 from ishowtts.engines.f5.attention import Lengths
+from ishowtts.engines.f5.device import is_out_of_memory
 from ishowtts.engines.f5.dit import Condition, Dit, Modulation, rotary_angles
 from ishowtts.engines.f5.sampler import Stage, step
 from ishowtts.engines.f5.schedule import Guidance
@@ -95,6 +96,7 @@ class Stages:
         self._stages: dict[Shape, Stage] = {}
         self._recorded: dict[tuple[Shape, Guidance], Callable[[], None]] = {}
         self._wishes: deque[Shape] = deque(maxlen=_MOST_WISHES)
+        self._refused: set[Shape] = set()
 
     def load(self, given: Condition, noise: Sequence[Tensor]) -> Shape | None:
         """Put a run on its stage; `None` where it is too large for one.
@@ -167,7 +169,9 @@ class Stages:
         return len(self._recorded)
 
     def _lacking(self, shape: Shape) -> list[Guidance]:
-        return [kind for kind in self._kinds if self._fits(shape) and (shape, kind) not in self._recorded]
+        if shape in self._refused or not self._fits(shape):
+            return []
+        return [kind for kind in self._kinds if (shape, kind) not in self._recorded]
 
     def _fits(self, shape: Shape) -> bool:
         return shape.lines <= self._most_lines and shape.lines * shape.frames <= self._most_rows
@@ -179,6 +183,10 @@ class Stages:
             stage = self._stage(shape)
             self._recorded[shape, kind] = self._recorder.record(lambda: self._step(stage, kind))
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                _log.warning("no memory to record %d times %d frames: such runs are slower", shape.lines, shape.frames)
+                self._refused.add(shape)
+                return
             # What was recorded before stays good; the rest runs step by step, which is only slower.
             _log.warning("runs cannot be recorded any more, and are slower: %s", first_line(error))
             self._recorder = None
