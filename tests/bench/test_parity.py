@@ -6,12 +6,12 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from tests.support.tape import TapeRecorder
 
 from ishowtts.bench import parity
 from ishowtts.bench.original import Original
 from ishowtts.bench.setting import Setting
 from ishowtts.engines.f5 import dit, fast
+from support.tape import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.tape import TapeRecorder
 
 from ishowtts.bench import profile
 from ishowtts.bench.setting import Setting
 from ishowtts.engines.f5 import fast, policy
 from ishowtts.engines.f5.options import Optimisations
+from support.tape import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.support.tape import TapeRecorder
 
 from ishowtts.bench.fidelity import distance
 from ishowtts.bench.parity import TOLERANCE
@@ -18,6 +17,7 @@ from ishowtts.engines.f5 import dit, fast, policy, stages
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.stages import Shape
 from ishowtts.speech import Segment
+from support.tape import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
