@@ -21,6 +21,8 @@ from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).resolve().parents[2] / "docs/mqtt.md").read_text(encoding="utf-8")
 ROOT = "ishowtts/kitchen"
 TOPICS = {

@@ -22,6 +22,8 @@ from hypothesis.stateful import (
 
 from ishowtts.speech import Arrival, Delivery, Line, Outcome, Priority, Reason, Rejection
 
+pytestmark = pytest.mark.slow
+
 MAX_LINES, MAX_AGE_S, DEDUP_S, MAX_ATTEMPTS, MERGE_S = 4, 900.0, 600.0, 2, 100.0
 FINAL = {outcome.value for outcome in Outcome}
 

@@ -64,6 +64,7 @@ def test_a_publish_that_the_broker_finds_too_large_costs_itself_alone(
         assert link.link.reconnects == 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_disk_that_stands_still_does_not_cost_the_connection(
     make_appliance: Callable[..., Appliance], broker: Broker, mqtt_client: Client

@@ -13,7 +13,6 @@ import pytest
 import soundfile
 
 from ishowtts.engines import IsCancelled, catalogue
-from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.inbox import Taken
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.costs import Costs
@@ -94,16 +93,16 @@ def test_a_long_line_sounds_the_same_however_many_segments_go_into_one_run(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[int] = []
-    synthesize_batch = F5Engine.synthesize_batch
-
-    def counted(engine: F5Engine, segments: list[Segment], cancelled: IsCancelled) -> list[Utterance]:
-        runs.append(len(segments))
-        return synthesize_batch(engine, segments, cancelled)
-
-    monkeypatch.setattr(F5Engine, "synthesize_batch", counted)
     # As on a fast machine: a busy one may not let what is heard cover a second segment.
     monkeypatch.setattr(Costs, "of", lambda *_: 0.01)
     engine = catalogue.make("f5", {"weights": str(tiny_checkpoint), "device": "cpu", "nfe_step": 5})
+    synthesize_batch = engine.synthesize_batch
+
+    def counted(segments: list[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        runs.append(len(segments))
+        return synthesize_batch(segments, cancelled)
+
+    monkeypatch.setattr(engine, "synthesize_batch", counted)
     with ExitStack() as stack:
         engine.load(lambda _: None)
         stack.callback(engine.close)

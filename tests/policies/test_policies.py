@@ -240,6 +240,7 @@ some_policies = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(policies=some_policies, max_chars=st.integers(1, 60), too_long=st.sampled_from(["reject", "cut"]),
        arrivals=st.lists(lines, min_size=1, max_size=4))  # fmt: skip

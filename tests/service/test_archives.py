@@ -22,6 +22,8 @@ NOTING = """#!/bin/sh
 case "$*" in *--stdin*) echo spoke >> "{notes}";; esac
 exec "{program}" "$@"
 """
+pytestmark = pytest.mark.slow
+
 # Python runs this first in the worker: it is not there while a file is.
 HELD = """
 import os, time

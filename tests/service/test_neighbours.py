@@ -15,6 +15,8 @@ from support.broker import Broker
 from support.client import Client
 from support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 Boards = Callable[..., Appliance]
 
 
