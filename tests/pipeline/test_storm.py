@@ -351,6 +351,7 @@ class Storm:
             assert not once or counts == [BLOCKS], (line_id, part, counts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "card"), [(0, ALONE), (1, ALONE), (2, ALONE), (3, BATCHED), (4, BATCHED)])
 def test_a_storm_of_lines_commands_and_faults_loses_and_doubles_nothing(
     seed: int, card: VoiceCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -106,7 +106,6 @@ def test_a_long_line_sounds_the_same_however_many_segments_go_into_one_run(
     with ExitStack() as stack:
         engine.load(lambda _: None)
         stack.callback(engine.close)
-        engine.warm(lambda _: None)
         sounds = []
         for batch_s in (0.0, 25.0):
             engine._batch_s = batch_s

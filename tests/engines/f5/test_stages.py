@@ -34,7 +34,7 @@ def segment(text: str, **fields: Any) -> Segment:
 
 
 LINES = [
-    segment("A first line of some length, to be longer than the second."),
+    segment("A first line, longer than the second."),
     segment("A short one, 你好."),
     segment("Another number of evaluations.", nfe_step=8),
     segment("A third line.", seed=4, speed=1.3),
