@@ -97,6 +97,11 @@ def pack_path(folder: Path, number: int) -> Path:
     return folder / f"pack-{number:05}.json"
 
 
+def pack_seconds(path: Path) -> float:
+    """How long a pack's clips sound, without reading them."""
+    return sum(clip.seconds for clip in _clips(path))
+
+
 def write_pack(path: Path, takes: Sequence[Take]) -> None:
     """Write one pack: its sound, then its list; what is there already is replaced."""
     clips, parts, start = [], [], 0
@@ -117,12 +122,19 @@ def write_pack(path: Path, takes: Sequence[Take]) -> None:
     os.replace(partial, path)
 
 
-def _read(path: Path) -> Iterator[tuple[Clip, NDArray[np.int16]]]:
+def _clips(path: Path) -> list[Clip]:
     try:
-        clips = [Clip(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
-        sound, rate_hz = soundfile.read(path.with_suffix(".opus"), dtype="int16")
-    except (OSError, ValueError, TypeError, soundfile.SoundFileError) as error:
+        return [Clip(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError) as error:
         raise TrainingError(f"{path} cannot be read; delete it and its sound, and make it again") from error
+
+
+def _read(path: Path) -> Iterator[tuple[Clip, NDArray[np.int16]]]:
+    clips = _clips(path)
+    try:
+        sound, rate_hz = soundfile.read(path.with_suffix(".opus"), dtype="int16")
+    except (OSError, soundfile.SoundFileError) as error:
+        raise TrainingError(f"the sound of {path} cannot be read; delete both, and make them again") from error
     if rate_hz != RATE_HZ or sound.ndim != 1 or clips and clips[-1].start + clips[-1].samples > len(sound):
         raise TrainingError(f"{path} and its sound do not belong together; delete both, and make them again")
     for clip in clips:

@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from ishowtts.engines.f5.architecture import HOP, MELS, RATE_HZ, Dit, Model
+from ishowtts.engines.f5.architecture import HOP, RATE_HZ, Model
 from ishowtts.engines.f5.stock import build_cfm
 from voicebox import schedule
+from voicebox.flow_recipe import FlowRecipe
 from voicebox.optimiser import Optimiser
 from voicebox.upsampling import TextRows
 from voicebox.utterances import Batch, Utterances
@@ -22,34 +22,7 @@ _FRAMES_PER_S: Final = RATE_HZ / HOP
 # Upstream's shares of steps that learn to speak without reference, and without text and reference (section 3.2).
 _NO_REFERENCE, _NO_CONDITION = 0.3, 0.2
 _HIDDEN = (0.7, 1.0)
-
-
-class FlowRecipe(BaseModel):
-    """How the transformer is trained.
-
-    Args:
-        batch_s: speech in one step, together.
-        short_s, longest_s: the longest sample grows from the one to the other over the first share `growing` of all
-            steps: an alignment is found in short utterances first.
-        prefix: share of samples that are hidden behind their first clip, as the engine hides what it is to speak; of
-            the others a span of 70 to 100 % is hidden, as upstream has it.
-        compile: the transformer, by torch's compiler; for CUDA.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    arch: Dit
-    steps: int = Field(ge=1)
-    batch_s: float = Field(gt=0)
-    short_s: float = Field(gt=0)
-    longest_s: float = Field(gt=0)
-    growing: float = Field(default=0.2, ge=0, le=1)
-    prefix: float = Field(default=0.5, ge=0, le=1)
-    learning_rate: float = Field(gt=0)
-    warmup_steps: int = Field(ge=0)
-    weight_decay: float = Field(default=0.01, ge=0)
-    ema_decay: float = Field(default=0.999, gt=0, lt=1)
-    compile: bool = False
+_STEP = "step"
 
 
 class FlowTraining:
@@ -73,18 +46,24 @@ class FlowTraining:
         if recipe.arch.text_embedding_average_upsampling:
             transformer.text_embed.__class__ = TextRows
         self._cfm.to(device).train()
-        self._run = torch.compile(transformer, dynamic=True) if recipe.compile else transformer
+        self._run = torch.compile(transformer, dynamic=True) if recipe.compiled else transformer
         self._optimiser = Optimiser(
             transformer,
-            decay=recipe.weight_decay,
+            weight_decay=recipe.weight_decay,
             betas=(0.9, 0.98),
-            ema_decay=recipe.ema_decay,
             most_norm=1.0,
+            ema_decay=recipe.ema_decay,
         )
         self.step = 0
+        self._told: list[Tensor] = []
 
-    def advance(self) -> dict[str, Tensor | float]:
-        """One step. Returns its loss, and what else is worth a line in the log."""
+    def advance(self) -> dict[str, float]:
+        """Do one step.
+
+        Returns:
+            After every `log_every` steps the means of loss and norm of the gradient since then, the size of the step
+            and the longest sample. Otherwise nothing: to read a loss halts a GPU.
+        """
         recipe = self._recipe
         random = np.random.default_rng((self._seed, self.step))
         longest_s = schedule.longest(self.step, recipe.steps, recipe.short_s, recipe.longest_s, recipe.growing)
@@ -95,9 +74,14 @@ class FlowTraining:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             loss = self._loss(batch, random, noise)
         rate = schedule.learning_rate(self.step, recipe.steps, recipe.warmup_steps, recipe.learning_rate)
-        norm = self._optimiser.advance(loss, rate)
+        norm = self._optimiser.advance(loss, rate, self.step)
         self.step += 1
-        return {"loss": loss.detach(), "gradient": norm, "rate": rate}
+        self._told.append(torch.stack((loss.detach(), norm)))
+        if self.step % recipe.log_every:
+            return {}
+        mean_loss, mean_norm = torch.stack(self._told).mean(0).tolist()
+        self._told.clear()
+        return {"loss": mean_loss, "gradient": mean_norm, "rate": rate, "longest_s": longest_s}
 
     def _loss(self, batch: Batch, random: np.random.Generator, noise: torch.Generator) -> Tensor:
         """Mean square of the flow's error over what is hidden."""
@@ -133,16 +117,15 @@ class FlowTraining:
         return (frame >= first) & (frame < last)
 
     def state(self) -> dict[str, Tensor]:
-        """What resuming needs."""
-        return self._optimiser.state()
+        """What `resume` needs, on the CPU: five bytes a weight."""
+        return self._optimiser.state() | {_STEP: torch.tensor(self.step)}
 
-    def resume(self, state: Mapping[str, Tensor], step: int) -> None:
-        """Go on where `state` was taken."""
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where `state` was taken. Raises ValueError where it was made by another recipe."""
         self._optimiser.resume(state)
-        self.step = step
+        self.step = int(state[_STEP])
 
     def exported(self) -> dict[str, Tensor]:
-        """The averaged weights, fp16, by upstream's names of its `CFM`."""
-        fixed = {name: value for name, value in self._cfm.state_dict().items() if name.startswith("transformer.")}
-        averaged = {f"transformer.{name}": value for name, value in self._optimiser.averaged().items()}
-        return {name: value.detach().cpu().to(torch.float16) for name, value in (fixed | averaged).items()}
+        """The averaged weights by upstream's names of its `CFM`, fp16, on the CPU."""
+        averaged = self._optimiser.average.state_dict()
+        return {f"transformer.{name}": value.to("cpu", torch.float16) for name, value in averaged.items()}

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ishowtts.engines.f5.architecture import MELS
+from ishowtts.engines.f5.architecture import HOP, MELS, RATE_HZ
 from ishowtts.engines.f5.reference import end_sentence
 from ishowtts.engines.f5.spectrum import log_mel
 from ishowtts.engines.f5.tokens import Tokenizer
@@ -65,6 +65,10 @@ class Utterances:
         self._voices = _by_voice(corpus.clips)
         spoken = np.array([self._frames[clips].sum() for clips in self._voices], np.float64)
         self._shares = spoken / spoken.sum()
+
+    def __str__(self) -> str:
+        hours = self._frames.sum() * HOP / RATE_HZ / 3600
+        return f"{len(self._frames)} clips of {len(self._voices)} voices, {hours:.2f} hours"
 
     def batch(self, random: np.random.Generator, longest: int, budget: int) -> Batch:
         """Random samples of at most `longest` frames each, and of about `budget` frames together."""

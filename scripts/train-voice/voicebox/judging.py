@@ -1,0 +1,126 @@
+"""Whether the voice speaks: sentences that no training saw, through the engine, heard by machines.
+
+Beside it the same sentences by those it learnt from, Kokoro in the same voices, and by espeak-ng: what the judges
+themselves mishear shows there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from ishowtts.bench.judges.panel import Panel
+from ishowtts.engines.espeak import EspeakEngine
+from ishowtts.engines.f5.architecture import RATE_HZ
+from ishowtts.engines.f5.engine import F5Engine
+from ishowtts.engines.f5.options import F5Options
+from ishowtts.engines.voices.shelf import CLIPS, TEXT
+from ishowtts.seams import Sound
+from ishowtts.speech import Segment
+from voicebox.kokoro import Kokoro
+from voicebox.phonemes import phonemes
+from voicebox.speakers import Speaker
+from voicebox.texts import Language
+
+_ESPEAK: dict[Language, str] = {"en": "en-us", "zh": "cmn"}
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What is asked of a voice.
+
+    Args:
+        weights: the checkpoint folder.
+        voices_dir: where each speaker's reference clip is put, spoken by Kokoro.
+        reference: what the clips say.
+        texts: sentences that training never saw.
+        people: who is to be imitated.
+        steps: numbers of evaluations.
+    """
+
+    weights: Path
+    voices_dir: Path
+    language: Language
+    reference: str
+    texts: Sequence[str]
+    people: Sequence[Speaker]
+    steps: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was heard of one speaker.
+
+    Args:
+        source: `f5 at 7`, `kokoro` or `espeak`.
+        error_rate, similarity, mos: `judges.panel.Marks`.
+        rtf: synthesis seconds by audio seconds; `None` of the others.
+    """
+
+    language: Language
+    speaker: str
+    source: str
+    error_rate: float
+    similarity: float | None
+    mos: float | None
+    rtf: float | None
+
+
+def judge(exam: Exam, threads: int, report: Callable[[Row], None]) -> list[Row]:
+    """Have every sentence said by every speaker at every number of evaluations, and judged.
+
+    Raises:
+        EngineError: the judges or the weights are not there.
+    """
+    kokoro = Kokoro(threads)
+    for speaker in exam.people:
+        _write_reference(exam.voices_dir / speaker.name, _by_kokoro(kokoro, speaker, [exam.reference])[0], exam.reference)
+    engine = F5Engine(F5Options(weights=str(exam.weights), voices_dir=str(exam.voices_dir)))
+    engine.load(lambda _: None)
+    rows: list[Row] = []
+    for speaker in exam.people:
+        sets = [(f"f5 at {steps}", *_by_f5(engine, speaker.name, exam.texts, steps)) for steps in exam.steps]
+        sets += [("kokoro", _by_kokoro(kokoro, speaker, exam.texts), None)]
+        sets += [("espeak", _by_espeak(exam.language, exam.texts), None)]
+        reference, rate_hz = soundfile.read(exam.voices_dir / speaker.name / CLIPS[0], dtype="float32")
+        panel = Panel(reference, rate_hz, exam.language, threads)
+        marks = panel.marks([(exam.texts, sounds) for _, sounds, _ in sets])
+        for (source, _, rtf), one in zip(sets, marks, strict=True):
+            rows.append(Row(exam.language, speaker.name, source, one.error_rate, one.similarity, one.mos, rtf))
+            report(rows[-1])
+    engine.close()
+    return rows
+
+
+def _write_reference(folder: Path, sound: Sound, text: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    soundfile.write(folder / CLIPS[0], sound, RATE_HZ)
+    (folder / TEXT).write_text(text + "\n", encoding="utf-8")
+
+
+def _by_f5(engine: F5Engine, voice: str, texts: Sequence[str], steps: int) -> tuple[list[Sound], float]:
+    engine.render(Segment("judge", 0, 1, texts[0], voice=voice, seed=0, nfe_step=steps), lambda: False)  # only warms
+    started = time.perf_counter()
+    sounds = [
+        engine.render(Segment("judge", 0, 1, text, voice=voice, seed=i, nfe_step=steps), lambda: False)
+        for i, text in enumerate(texts)
+    ]
+    spoken_s = sum(len(sound) for sound in sounds) / RATE_HZ
+    return sounds, (time.perf_counter() - started) / spoken_s
+
+
+def _by_kokoro(kokoro: Kokoro, speaker: Speaker, texts: Sequence[str]) -> list[Sound]:
+    return [kokoro.say(letters, speaker) for letters in phonemes(list(texts))]
+
+
+def _by_espeak(language: Language, texts: Sequence[str]) -> list[Sound]:
+    engine = EspeakEngine(_ESPEAK[language])
+    engine.load(lambda _: None)
+    spoken = [engine.synthesize(Segment("judge", 0, 1, text), lambda: False) for text in texts]
+    return [soxr.resample(one.samples.astype(np.float32) / 32768, one.rate_hz, RATE_HZ) for one in spoken]
