@@ -1,0 +1,129 @@
+"""Speech to learn from, on disk: packs of Opus, each with a list of its clips. Whole packs only, in any number."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from ishowtts.engines.f5.architecture import RATE_HZ
+from voicebox.errors import TrainingError
+
+Sound = NDArray[np.float32]
+Language = Literal["en", "zh"]
+
+_BITRATE_BPS: Final = 32_000
+# What libsndfile makes of a compression level between 0 and 1.
+_MOST_BPS, _LEAST_BPS = 256_000, 6_000
+_LEVEL = (_MOST_BPS - _BITRATE_BPS) / (_MOST_BPS - _LEAST_BPS)
+_GAP = RATE_HZ // 10  # between two clips: Opus lets each ring into the next
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recorded sentence.
+
+    Args:
+        name: unique in its corpus.
+        voice: who speaks.
+        start: first sample in its pack.
+        samples: of sound, at 24 kHz.
+    """
+
+    name: str
+    text: str
+    language: Language
+    voice: str
+    start: int
+    samples: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it sounds."""
+        return self.samples / RATE_HZ
+
+
+@dataclass(frozen=True)
+class Take:
+    """A sentence that was just spoken: fp32 [samples] at 24 kHz, between -1 and 1."""
+
+    text: str
+    language: Language
+    voice: str
+    sound: Sound
+
+
+class Corpus:
+    """All packs of a folder, in memory as int16.
+
+    Raises:
+        TrainingError: where the folder holds no pack, or a broken one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._sounds: dict[str, NDArray[np.int16]] = {}
+        clips: list[Clip] = []
+        for path in packs(folder):
+            for clip, sound in _read(path):
+                clips.append(clip)
+                self._sounds[clip.name] = sound
+        if not clips:
+            raise TrainingError(f"{folder} holds no speech; make some with `train-voice speech`")
+        self.clips = tuple(clips)
+
+    def wave(self, clip: Clip) -> Sound:
+        """Its sound: fp32 [samples] at 24 kHz."""
+        return self._sounds[clip.name].astype(np.float32) / 32768
+
+    def voices(self) -> tuple[str, ...]:
+        """Everyone who speaks."""
+        return tuple(sorted({clip.voice for clip in self.clips}))
+
+
+def packs(folder: Path) -> list[Path]:
+    """The lists of whole packs: the list is written after the sound."""
+    return sorted(folder.glob("pack-*.json"))
+
+
+def pack_path(folder: Path, number: int) -> Path:
+    """Where the list of this pack stands."""
+    return folder / f"pack-{number:05}.json"
+
+
+def write_pack(path: Path, takes: Sequence[Take]) -> None:
+    """Write one pack: its sound, then its list; what is there already is replaced."""
+    clips, parts, start = [], [], 0
+    for i, take in enumerate(takes):
+        clips.append(
+            Clip(f"{path.stem}-{i:03}", take.text, take.language, take.voice, start, len(take.sound))
+        )
+        parts += [take.sound, np.zeros(_GAP, np.float32)]
+        start += len(take.sound) + _GAP
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sound = path.with_suffix(".opus")
+    partial = sound.with_suffix(".part")
+    soundfile.write(
+        partial, np.concatenate(parts), RATE_HZ, format="OGG", subtype="OPUS", compression_level=_LEVEL
+    )
+    partial.replace(sound)
+    partial.write_text(json.dumps([asdict(clip) for clip in clips], ensure_ascii=False, indent=0), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _read(path: Path) -> Iterator[tuple[Clip, NDArray[np.int16]]]:
+    try:
+        clips = [Clip(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+        sound, rate_hz = soundfile.read(path.with_suffix(".opus"), dtype="int16")
+    except (OSError, ValueError, TypeError, soundfile.SoundFileError) as error:
+        raise TrainingError(f"{path} cannot be read; delete it and its sound, and make it again") from error
+    if rate_hz != RATE_HZ or sound.ndim != 1 or clips and clips[-1].start + clips[-1].samples > len(sound):
+        raise TrainingError(f"{path} and its sound do not belong together; delete both, and make them again")
+    for clip in clips:
+        yield clip, sound[clip.start : clip.start + clip.samples]

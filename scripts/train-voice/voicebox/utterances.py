@@ -1,0 +1,128 @@
+"""What a small F5 learns from, on the device: mels and tokens of every clip, and how they are put together.
+
+The engine lets a voice speak on after its reference. So a sample is some clips of one voice in a row, joined as the
+engine joins a reference and a segment: their mels end to end, their texts with its spaces between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ishowtts.engines.f5.architecture import MELS
+from ishowtts.engines.f5.reference import end_sentence
+from ishowtts.engines.f5.spectrum import log_mel
+from ishowtts.engines.f5.tokens import Tokenizer
+from voicebox.corpus import Clip, Corpus
+from voicebox.errors import TrainingError
+
+Rows = NDArray[np.int64]
+
+_TRIES = 16
+_NO_TOKEN = -1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one step, on the device.
+
+    Args:
+        mels: fp32 [samples, frames, 100]; zero behind a sample's end.
+        tokens: int64 [samples, tokens]; -1 behind a text's end, as upstream pads.
+        lengths: int64 [samples], frames.
+        firsts: int64 [samples], frames of the first clip.
+    """
+
+    mels: Tensor
+    tokens: Tensor
+    lengths: Tensor
+    firsts: Tensor
+
+
+class Utterances:
+    """Mels of a corpus, in fp16 on one device, and its tokens.
+
+    Args:
+        vocab: token to index.
+    """
+
+    def __init__(self, corpus: Corpus, vocab: Mapping[str, int], device: torch.device) -> None:
+        self._device = device
+        mels = [log_mel(torch.from_numpy(corpus.wave(clip))).half() for clip in corpus.clips]
+        self._frames = np.array([len(mel) for mel in mels])
+        self._at = np.cumsum(self._frames) - self._frames
+        # One row more: what stands behind a sample's end.
+        self._mels = torch.cat([*mels, torch.zeros(1, MELS, dtype=torch.float16)]).to(device)
+        tokenize = Tokenizer(vocab, remember=False)
+        self._tokens = [tokenize(clip.text).numpy() for clip in corpus.clips]
+        self._before_speech = [tokenize(_as_reference(clip.text)).numpy() for clip in corpus.clips]
+        self._before_more = [tokenize(_spaced(clip.text)).numpy() for clip in corpus.clips]
+        self._voices = _by_voice(corpus.clips)
+        spoken = np.array([self._frames[clips].sum() for clips in self._voices], np.float64)
+        self._shares = spoken / spoken.sum()
+
+    def batch(self, random: np.random.Generator, longest: int, budget: int) -> Batch:
+        """Random samples of at most `longest` frames each, and of about `budget` frames together."""
+        shortest = int(self._frames.min())
+        if longest < shortest:
+            raise TrainingError(f"no clip is as short as {longest} frames; let the recipe's longest_s be longer")
+        length = int(random.integers(max(shortest, longest // 4), longest + 1))
+        rows = [self._sample(random, length) for _ in range(max(1, budget // length))]
+        return Batch(
+            mels=self._mels[self._gathered(rows)].float(),
+            tokens=self._to_device(_padded([self._text(row) for row in rows], _NO_TOKEN)),
+            lengths=self._to_device(np.array([self._frames[row].sum() for row in rows])),
+            firsts=self._to_device(np.array([self._frames[row[0]] for row in rows])),
+        )
+
+    def _sample(self, random: np.random.Generator, length: int) -> Rows:
+        """Clips of one voice that fill `length` frames, as far as a few tries find some that fit."""
+        clips = self._voices[random.choice(len(self._voices), p=self._shares)]
+        chosen: list[int] = []
+        for clip in random.choice(clips, size=_TRIES):
+            if self._frames[[*chosen, clip]].sum() <= length:
+                chosen.append(clip)
+        return np.array(chosen or [clips[self._frames[clips].argmin()]])
+
+    def _text(self, row: Rows) -> Rows:
+        first, *more = row
+        if not more:
+            return self._tokens[first]
+        middle = [self._before_more[clip] for clip in more[:-1]]
+        return np.concatenate([self._before_speech[first], *middle, self._tokens[more[-1]]])
+
+    def _gathered(self, rows: Sequence[Rows]) -> Tensor:
+        frames = [
+            np.concatenate([np.arange(self._at[clip], self._at[clip] + self._frames[clip]) for clip in row])
+            for row in rows
+        ]
+        return self._to_device(_padded(frames, len(self._mels) - 1))
+
+    def _to_device(self, numbers: Rows) -> Tensor:
+        return torch.from_numpy(numbers).to(self._device, non_blocking=True)
+
+
+def _as_reference(text: str) -> str:
+    """A reference's words as they stand before a segment's: upstream's `preprocess_ref_audio_text`, `infer_process`."""
+    return _spaced(end_sentence(text))
+
+
+def _spaced(text: str) -> str:
+    return text + " " if text[-1].isascii() else text
+
+
+def _padded(lines: Sequence[Rows], filler: int) -> Rows:
+    table = np.full((len(lines), max(len(line) for line in lines)), filler)
+    for i, line in enumerate(lines):
+        table[i, : len(line)] = line
+    return table
+
+
+def _by_voice(clips: Sequence[Clip]) -> list[Rows]:
+    names = sorted({clip.voice for clip in clips})
+    return [np.array([i for i, clip in enumerate(clips) if clip.voice == name]) for name in names]

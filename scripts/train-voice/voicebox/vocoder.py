@@ -1,0 +1,198 @@
+"""Trains a small Vocos: first on reconstruction alone, then against an adversary (Siuzdak 2023)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ishowtts.engines.f5.architecture import HOP
+from ishowtts.engines.f5.stock import build_vocos
+from voicebox import compact
+from voicebox.adversary import Adversary
+from voicebox.crops import Crops
+from voicebox.reconstruction import LogMel, SpectralLoss
+from voicebox.vocoder_recipe import VocoderRecipe
+
+__all__ = ["VocoderRecipe", "VocoderTraining"]
+
+_STEP, _VOCODER, _ADVERSARY, _EMA = "step", "vocoder", "adversary", "ema"
+_BLUR = 3
+
+
+class VocoderTraining:
+    """A training under way.
+
+    Args:
+        waves: fp32 [samples] at 24 kHz, each.
+        seed: of the first weights, the crops and the noise.
+
+    Attributes:
+        step: steps done.
+    """
+
+    def __init__(
+        self, recipe: VocoderRecipe, waves: Sequence[NDArray[np.float32]], device: torch.device, seed: int
+    ) -> None:
+        self.step = 0
+        self._recipe, self._device, self._seed = recipe, device, seed
+        self._crops = Crops(
+            waves,
+            samples=recipe.crop_frames * HOP,
+            batch=recipe.batch,
+            gain_db=recipe.gain_db,
+            device=device,
+            seed=seed,
+        )
+        self._description = recipe.description()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._vocos = build_vocos(self._description).to(device)
+            self._adversary = Adversary(recipe.adversaries, recipe.loss.resolutions).to(device)
+        self._ema = copy.deepcopy(self._vocos).eval().requires_grad_(False)
+        compiled = recipe.compiled and device.type == "cuda"
+        self._backbone = torch.compile(self._vocos.backbone) if compiled else self._vocos.backbone
+        self._log_mel = LogMel().to(device)
+        self._spectral = SpectralLoss(recipe.stft_windows).to(device)
+        self._ours = self._optimizer(self._vocos)
+        self._theirs = self._optimizer(self._adversary)
+        self._losses: dict[str, list[Tensor]] = {}
+
+    def advance(self) -> dict[str, float]:
+        """Do one step.
+
+        Returns:
+            After every `log_every` steps the means of the losses since then, by name: `mel` and `stft`, and beside an
+            adversary `adversarial`, `matching` and `adversary`, its own. Otherwise nothing: to read them halts a GPU.
+        """
+        recipe = self._recipe
+        real = self._crops.at(self.step)
+        with torch.no_grad():
+            mel = self._log_mel(real)
+            heard = self._heard(mel)
+        with self._autocast():
+            hidden = self._backbone(heard)
+        made = self._vocos.head(hidden.float())
+        terms = {"mel": (recipe.loss.mel, F.l1_loss(self._log_mel(made), mel))}
+        beside_adversary = self.step >= recipe.pretrain_steps
+        stft_weight = recipe.loss.stft_beside_adversary if beside_adversary else recipe.loss.stft
+        if stft_weight:
+            terms["stft"] = (stft_weight, self._spectral(made, real))
+        if beside_adversary:
+            self._teach_adversary(real, made.detach())
+            terms |= self._deceive(real, made)
+        total = torch.stack([weight * loss for weight, loss in terms.values()]).sum()
+        self._update(self._ours, self._vocos, total, recipe.rate(self.step))
+        self._follow()
+        for name, (_, loss) in terms.items():
+            self._note(name, loss)
+        self.step += 1
+        return self._told() if self.step % recipe.log_every == 0 else {}
+
+    def state(self) -> dict[str, Tensor]:
+        """What `resume` needs, on the CPU: five bytes a weight of the vocoder and three of the adversary's."""
+        parts = {_VOCODER: compact.pack_training(self._vocos, self._ours), _EMA: compact.pack_weights(self._ema)}
+        if self._theirs.state:
+            parts[_ADVERSARY] = compact.pack_training(self._adversary, self._theirs)
+        state = {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+        return state | {_STEP: torch.tensor(self.step)}
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where `state` was taken. Raises ValueError where it was made by another recipe."""
+        if _STEP not in state:
+            raise ValueError("The saved state holds no training of a vocoder; resume from another file")
+        compact.unpack_training(_part(state, _VOCODER), self._vocos, self._ours)
+        compact.unpack_weights(_part(state, _EMA), self._ema)
+        adversary = _part(state, _ADVERSARY)
+        if adversary:
+            compact.unpack_training(adversary, self._adversary, self._theirs)
+        self.step = int(state[_STEP])
+        self._losses.clear()
+
+    def exported(self) -> tuple[dict[str, object], dict[str, Tensor]]:
+        """What `vocos/config.yaml` says, and the averaged weights by upstream's names, fp32 on the CPU."""
+        return self._description.model_dump(), {name: x.cpu().clone() for name, x in self._ema.state_dict().items()}
+
+    def sample(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Sound of 513 samples or more to its mel and back, with the averaged weights: [samples // 256 * 256]."""
+        with torch.inference_mode():
+            mel = self._log_mel(torch.from_numpy(wave).to(self._device).unsqueeze(0))
+            sound: NDArray[np.float32] = self._ema.decode(mel).squeeze(0).cpu().numpy()
+        return sound
+
+    def _heard(self, mel: Tensor) -> Tensor:
+        """The mel as a vocoder behind F5 hears it: less sharp."""
+        noise, blur = self._recipe.mel_noise, self._recipe.mel_blur
+        draw = torch.Generator(mel.device).manual_seed(_mixed(self._seed, self.step))
+        if blur:
+            share = blur * torch.rand(len(mel), 1, 1, generator=draw, device=mel.device)
+            blurred = F.avg_pool2d(mel.unsqueeze(1), _BLUR, 1, _BLUR // 2, count_include_pad=False).squeeze(1)
+            mel = torch.lerp(mel, blurred, share)
+        if noise:
+            mel = mel + noise * torch.randn(mel.shape, generator=draw, device=mel.device)
+        return mel
+
+    def _teach_adversary(self, real: Tensor, made: Tensor) -> None:
+        with self._autocast():
+            loss = self._adversary.own_loss(self._adversary(real), self._adversary(made))
+        self._update(self._theirs, self._adversary, loss, self._recipe.rate(self.step, self._recipe.pretrain_steps))
+        self._note("adversary", loss)
+
+    def _deceive(self, real: Tensor, made: Tensor) -> dict[str, tuple[float, Tensor]]:
+        self._adversary.requires_grad_(False)
+        with self._autocast():
+            theirs, ours = self._adversary(real), self._adversary(made)
+            deceiving, matching = self._adversary.deceiving_loss(ours), self._adversary.matching_loss(theirs, ours)
+        self._adversary.requires_grad_(True)
+        return {
+            "adversarial": (self._recipe.loss.adversarial, deceiving),
+            "matching": (self._recipe.loss.matching, matching),
+        }
+
+    def _update(self, optimizer: torch.optim.Optimizer, module: nn.Module, loss: Tensor, rate: float) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(module.parameters(), self._recipe.clip_norm)
+        optimizer.step()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        # A short run would otherwise still hold its random beginning.
+        decay = min(self._recipe.ema_decay, (1 + self.step) / (10 + self.step))
+        for average, weight in zip(self._ema.parameters(), self._vocos.parameters(), strict=True):
+            average.lerp_(weight, 1 - decay)
+
+    def _note(self, name: str, loss: Tensor) -> None:
+        self._losses.setdefault(name, []).append(loss.detach())
+
+    def _told(self) -> dict[str, float]:
+        told = {name: float(torch.stack(values).mean()) for name, values in self._losses.items()}
+        self._losses.clear()
+        return told
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda")
+
+    def _optimizer(self, module: nn.Module) -> torch.optim.AdamW:
+        return torch.optim.AdamW(
+            module.parameters(),
+            lr=self._recipe.learning_rate,
+            betas=self._recipe.betas,
+            weight_decay=self._recipe.weight_decay,
+            fused=self._device.type == "cuda",
+        )
+
+
+def _part(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{part}."): tensor for name, tensor in state.items() if name.startswith(f"{part}.")}
+
+
+def _mixed(seed: int, step: int) -> int:
+    return int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
