@@ -17,6 +17,7 @@ _TOPICS = {"home": 3, "announcements": 3, "chat": 3, "talk": 4, "stories": 4, "n
 _SHARE_OF_WORD_LISTS = 0.12
 _ING, _PAST = 2, 3
 _VOWELS = "aeiou"
+_LIKE_YOU = ("uni", "ura", "use", "usu", "ute", "uto", "uku", "eu", "one")
 
 
 def sentence(draw: random.Random) -> str:
@@ -61,8 +62,8 @@ def _with_s(word: str) -> str:
 
 def _ing(entry: str) -> str:
     """Going."""
-    if entry == "lie":
-        return "lying"
+    if entry.endswith("ie"):
+        return f"{entry[:-2]}ying"
     stem = entry[:-1] if entry.endswith("e") and not entry.endswith(("ee", "ye", "oe")) else entry
     return _form(entry, _ING) or f"{stem}ing"
 
@@ -89,7 +90,7 @@ def _plain(entry: str) -> str:
 def _with_article(entry: str) -> str:
     """An apple."""
     word = _plain(entry)
-    sounds_open = word[0] in _VOWELS and not word.startswith(("uni", "use", "usu", "uku", "eu", "one", "once"))
+    sounds_open = word[0] in _VOWELS and not word.startswith(_LIKE_YOU)
     return f"{'an' if sounds_open or word.startswith(('hour', 'honest', 'honor')) else 'a'} {word}"
 
 

@@ -21,12 +21,12 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def cardinal(number: int) -> str:
-    """`one thousand two hundred and thirty four` for 1234; up to 999,999,999."""
+    """`one hundred ten thousand two hundred and thirty four` for 110234; up to 999,999,999."""
     for size, name in ((1_000_000, "million"), (1_000, "thousand")):
         if number >= size:
             above, rest = divmod(number, size)
             joint = " and " if 0 < rest < 100 else " "
-            return f"{cardinal(above)} {name}" + (f"{joint}{cardinal(rest)}" if rest else "")
+            return f"{cardinal(above).replace(' and ', ' ')} {name}" + (f"{joint}{cardinal(rest)}" if rest else "")
     if number >= 100:
         return f"{DIGITS[number // 100]} hundred" + (f" and {cardinal(number % 100)}" if number % 100 else "")
     if number >= 20:

@@ -15,7 +15,7 @@ _OWN = ("names", "people", "things", "places", "cities", "devices", "rooms", "ve
 _USUAL = {"nouns": "nouns", "idioms": "idioms", "uverbs": "verbs", "uadjectives": "adjectives", "uadverbs": "adverbs",
           "uplaces": "places", "uothers": "others"}  # fmt: skip
 _TOPICS = {"home": 3, "announcements": 3, "chat": 3, "talk": 4, "stories": 4, "numbers": 3, "short": 2, "long": 3}
-_SHARE_OF_WORD_LISTS = 0.2
+_SHARE_OF_WORD_LISTS = 0.25
 
 
 def sentence(draw: random.Random) -> str:
