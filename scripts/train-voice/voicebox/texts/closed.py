@@ -1,0 +1,51 @@
+"""A closed list of twenty words: what a very small model learns first, and what shows that it learns."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Iterator
+from itertools import islice
+
+from voicebox.texts.chance import chance
+
+WORDS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    *("yes", "no", "stop", "start", "left", "right", "open", "close", "hello", "goodbye"),
+)
+LONGEST = 5
+_ONE_IN = 8  # of the sequences of two words and more, so many are kept for judging
+
+
+def closed_sentences(seed: int) -> Iterator[str]:
+    """Without end: one to five words in any order, such as "three, left open." Never a sequence kept for judging."""
+    return _without_end(chance(f"closed {seed}"), held_out=False)
+
+
+def closed_held_out(count: int) -> tuple[str, ...]:
+    """`count` different sentences of two to five of the words; `closed_sentences` makes none of their sequences."""
+    found = dict.fromkeys(islice(_without_end(chance("closed, to judge by"), held_out=True), 2 * count + 100))
+    return tuple(islice(found, count))
+
+
+def is_held_out(words: tuple[str, ...]) -> bool:
+    """Whether this order of words is kept for judging. A word alone never is: there are only twenty."""
+    return len(words) > 1 and zlib.crc32(" ".join(words).encode()) % _ONE_IN == 0
+
+
+def _without_end(draw: random.Random, held_out: bool) -> Iterator[str]:
+    while True:
+        words = tuple(draw.choice(WORDS) for _ in range(draw.randint(1, LONGEST)))
+        groups = _groups(draw, words)
+        if is_held_out(words) == held_out:
+            yield ", ".join(" ".join(group) for group in groups) + "."
+
+
+def _groups(draw: random.Random, words: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The words in groups of one to three, as one says a row of digits: a listener needs the pauses, a model too."""
+    groups: list[tuple[str, ...]] = []
+    while words:
+        size = draw.randint(1, 3)
+        groups.append(words[:size])
+        words = words[size:]
+    return groups
