@@ -40,7 +40,6 @@ def unsupported(model: Model, vocoder: Vocoder) -> str | None:
         "pe_attn_head": arch.pe_attn_head is not None,
         "long_skip_connection": arch.long_skip_connection,
         "attn_mask_enabled": arch.attn_mask_enabled,
-        "text_embedding_average_upsampling": arch.text_embedding_average_upsampling,
         "text_mask_padding": not arch.text_mask_padding,
         "conv_layers": arch.conv_layers == 0,
         "the vocoder's padding": vocoder.head.init_args.padding != "center",
