@@ -5,26 +5,20 @@ Here on the CPU, with a tape in place of CUDA graphs.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
+from ishowtts.engines.f5 import tuning_cuda
 from ishowtts.engines.f5.attention import ATTENTIONS, Attention
-from ishowtts.engines.f5.cuda import tuning
 from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.kernels import PlainConv, PlainLinear
 from ishowtts.engines.f5.kit import CONVS, ELEMENTWISE, LINEARS, Choice
 from support.tape import TapeRecorder
 
-pytestmark = [
-    pytest.mark.f5,
-    pytest.mark.skipif(
-        os.environ.get("TRITON_INTERPRET") == "1", reason="what is interpreted leaves nothing on a tape"
-    ),
-]
+pytestmark = pytest.mark.f5
 
 WIDTH, HEADS = 128, 2
 
@@ -32,9 +26,9 @@ WIDTH, HEADS = 128, 2
 @pytest.fixture(autouse=True)
 def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    monkeypatch.setattr(tuning, "GraphRecorder", TapeRecorder)
-    monkeypatch.setattr(tuning, "_FRAMES", 96)
-    monkeypatch.setattr(tuning, "_REPEATS", 1)
+    monkeypatch.setattr(tuning_cuda, "GraphRecorder", TapeRecorder)
+    monkeypatch.setattr(tuning_cuda, "_FRAMES", 96)
+    monkeypatch.setattr(tuning_cuda, "_REPEATS", 1)
 
 
 def choose(linear: str | None = None, *, fused: bool = True) -> Choice:
@@ -42,7 +36,7 @@ def choose(linear: str | None = None, *, fused: bool = True) -> Choice:
     weight, bias = torch.randn(2 * WIDTH, WIDTH, generator=generator), torch.randn(2 * WIDTH, generator=generator)
     conv = torch.randn(WIDTH, WIDTH // 16, 31, generator=generator)
     with torch.inference_mode():
-        return tuning.choose(weight, bias, conv, HEADS, linear=linear, fused=fused)
+        return tuning_cuda.choose(weight, bias, conv, HEADS, linear=linear, fused=fused)
 
 
 def slower(run: Callable[..., Any]) -> Callable[..., Any]:
