@@ -128,16 +128,48 @@ def test_products_in_eight_bits_are_what_was_asked_for_where_they_are(all_there:
     assert choose("fp8").linear == "plain"
 
 
-def test_where_triton_cannot_compile_one_sentence_says_so(
-    all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    class NoCompiler(EagerElementwise):
-        def norm(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-            raise RuntimeError("Failed to find C compiler")
+class NoCompiler(EagerElementwise):
+    """As Triton without gcc."""
 
-    all_there.setitem(ELEMENTWISE, "triton", NoCompiler)
+    def norm(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("Failed to find C compiler")
+
+
+class Wrong(EagerElementwise):
+    """As a miscompiled kernel."""
+
+    def norm(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+        return super().norm(x, scale, shift) + 0.1
+
+
+@pytest.mark.parametrize(
+    ("elementwise", "why"), [(NoCompiler, "Failed to find C compiler"), (Wrong, "a Triton kernel is off by 0.1")]
+)
+def test_where_triton_is_of_no_use_one_sentence_says_so(
+    all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, elementwise: type[EagerElementwise], why: str
+) -> None:
+    all_there.setitem(ELEMENTWISE, "triton", elementwise)
     assert choose() == Choice("cublasLt", "plain", "flash", "eager")
     told = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == 1
-    assert "Triton cannot compile here" in told[0]
-    assert "Failed to find C compiler" in told[0]
+    assert "synthesis is slower without our own kernels" in told[0]
+    assert why in told[0]
+
+
+@pytest.mark.parametrize("step", ["first_embedding", "advance"])
+def test_kernels_that_are_wrong_only_without_padding_are_not_taken(
+    all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str
+) -> None:
+    class Careless(EagerElementwise):
+        def first_embedding(self, noisy: torch.Tensor, rows: torch.Tensor, keep: torch.Tensor | None) -> torch.Tensor:
+            off = 1.0 if keep is None and step == "first_embedding" else 0.0
+            return super().first_embedding(noisy, rows, keep) + off
+
+        def advance(self, y: torch.Tensor, *given: Any, keep: torch.Tensor | None, **options: Any) -> None:
+            super().advance(y, *given, keep=keep, **options)
+            if keep is None and step == "advance":
+                y.add_(1.0)
+
+    all_there.setitem(ELEMENTWISE, "triton", Careless)
+    assert choose() == Choice("cublasLt", "triton", "flash", "eager")
+    assert "the kernel triton computes wrong" in caplog.text
