@@ -23,7 +23,7 @@ def test_all_is_as_upstream_has_it_and_every_canary_sings(setting: Setting) -> N
     assert passed
     assert {row.name for row in rows if row.canary} == {
         "uniform steps", "guidance swapped", "the text of another line", "text at a bucket's length",
-        "one key not masked", "lengths of another line",
+        "one key not masked", "lengths of another line", "average upsampling to a bucket",
         "bf16, one key not masked", "bf16, lengths of another line",
     }  # fmt: skip
 

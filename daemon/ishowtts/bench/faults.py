@@ -51,8 +51,8 @@ def text_at_bucket_length() -> Iterator[None]:
     """The text encoder is told the padded length."""
     encode = text_encoder.encode
 
-    def at_bucket(weights: text_encoder.TextEncoder, ids: torch.Tensor, _frames: int) -> torch.Tensor:
-        return encode(weights, ids, policy.BUCKETS[-1])
+    def at_bucket(weights: text_encoder.TextEncoder, ids: torch.Tensor, frames: int) -> torch.Tensor:
+        return encode(weights, ids, policy.BUCKETS[-1])[:, :frames]
 
     with patch.object(text_encoder, "encode", at_bucket):
         yield

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -14,6 +16,7 @@ from ishowtts.bench import faults
 from ishowtts.bench.fidelity import deviation, distance
 from ishowtts.bench.original import Original
 from ishowtts.bench.setting import Setting, settle
+from ishowtts.engines.f5 import random
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.options import Optimisations
 from ishowtts.seams import Sound
@@ -107,6 +110,7 @@ def _rows(setting: Setting) -> Iterator[Row]:
             yield Row(f"{switch} alone", distance(_speak(ours, ENGLISH), english), TOLERANCE)
     with _engine(setting, Optimisations.off()) as ours:
         yield Row("all off", distance(_speak(ours, ENGLISH), english), TOLERANCE)
+    yield from _upsampled(setting)
     yield from _half(setting, right[_BRIEF])
 
 
@@ -124,6 +128,21 @@ def at_fixed_addresses(setting: Setting, right: Sound) -> Iterator[Row]:
         see(0)
         with faults.stale_lengths(_MISSING):
             yield _canary("lengths of another line", ours, right)
+
+
+def _upsampled(setting: Setting) -> Iterator[Row]:
+    """A text that is spread over the frames, as in checkpoints that were trained so: tiny and random, made here."""
+    text, nfe_step = _TEXTS[_BRIEF]
+    with TemporaryDirectory(prefix="ishowtts-") as folder:
+        random.make(Path(folder), "tiny", average_upsampling=True)
+        tiny = replace(setting, folder=Path(folder))
+        right = Original(tiny.folder, tiny.device, torch.float32).speak(tiny.clip(), text, nfe_step=nfe_step, seed=SEED)
+        with _engine(tiny, Optimisations(exact_padding=True, graphs=False)) as ours:
+            found = _speak(ours, text, nfe_step)
+            yield Row("average upsampling, padded to a bucket", distance(found, right), TOLERANCE)
+            with faults.text_at_bucket_length():
+                error = distance(_speak(ours, text, nfe_step), right)
+            yield Row("average upsampling to a bucket", error, CANARY, canary=True)
 
 
 def _half(setting: Setting, exact: Sound) -> Iterator[Row]:

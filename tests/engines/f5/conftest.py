@@ -24,6 +24,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def upsampling_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same weights, described as a model that spreads the text over the frames; nobody writes into it."""
+    folder = tmp_path_factory.mktemp("checkpoint") / "upsampling"
+    random.make(folder, "tiny", seed=0, average_upsampling=True)
+    return folder
+
+
 @pytest.fixture
 def make_engine(checkpoint: Path) -> Iterator[Callable[..., F5Engine]]:
     """`make_engine(nfe_step=…)`: a loaded engine over the tiny checkpoint, fp32 on the CPU."""

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ishowtts.engines.f5 import dit, sampler, stages
+from ishowtts.engines.f5 import dit, sampler, stages, text_encoder
 from ishowtts.engines.f5.attention import ATTENTIONS
 from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.kernels import PlainConv
 from ishowtts.engines.f5.kit import LINEARS
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.engines.f5.stages import Shape
+from ishowtts.engines.f5.text_encoder import TextBlock, TextEncoder
 
 pytestmark = pytest.mark.f5
 
@@ -22,9 +23,11 @@ pytestmark = pytest.mark.f5
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> Iterator[None]:
     """A table that is remembered must not be of a GPU that is not there."""
-    dit._angles.cache_clear()
+    for table in (dit._angles, text_encoder._positions_table):
+        table.cache_clear()
     yield
-    dit._angles.cache_clear()
+    for table in (dit._angles, text_encoder._positions_table):
+        table.cache_clear()
 
 
 WIDTH, HEADS, DEPTH = 128, 2, 2
@@ -65,3 +68,20 @@ def test_a_step_on_a_stage_has_every_operator_it_asks_for(linear: str, attention
             for guidance in Guidance:
                 # A value that the host asks for raises here, as it would in a recording.
                 sampler.step(fake, stage, guidance, 2.0)
+
+
+@pytest.mark.parametrize("upsamples", [False, True])
+def test_text_is_encoded_without_a_wait_for_the_device(upsamples: bool) -> None:
+    with FakeTensorMode(), torch.inference_mode():
+
+        def weight(*shape: int) -> torch.Tensor:
+            return torch.zeros(shape, device="cuda")
+
+        wide = weight(2 * WIDTH)
+        block = TextBlock(
+            conv=(weight(WIDTH, 1, 7), weight(WIDTH)), norm=(weight(WIDTH), weight(WIDTH)),
+            up=(weight(2 * WIDTH, WIDTH), wide), down=(weight(WIDTH, 2 * WIDTH), weight(WIDTH)), gamma=wide, beta=wide,
+        )  # fmt: skip
+        encoder = TextEncoder(weight(50, WIDTH), (block,), upsamples)
+        rows = text_encoder.encode(encoder, torch.zeros(20, dtype=torch.int64, device="cuda"), 131)
+        assert (tuple(rows.shape), rows.device.type) == ((2, 131 if upsamples else 20, WIDTH), "cuda")

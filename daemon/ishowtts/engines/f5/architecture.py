@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ishowtts.errors import WeightsError, first_line
 
@@ -38,6 +38,12 @@ class Dit(_Part):
     attn_mask_enabled: bool = False
     long_skip_connection: bool = False
     checkpoint_activations: Literal[False] = False
+
+    @model_validator(mode="after")
+    def _upsamples_text_alone(self) -> Dit:
+        if self.text_embedding_average_upsampling and not self.text_mask_padding:
+            raise ValueError("text_embedding_average_upsampling needs text_mask_padding")
+        return self
 
 
 class Mel(_Part):

@@ -90,4 +90,4 @@ def assemble_text_encoder(tensors: Mapping[str, Tensor], description: Descriptio
         )
 
     blocks = tuple(block(f"text_blocks.{i}") for i in range(description.conv_layers))
-    return TextEncoder(get("text_embed.weight"), blocks)
+    return TextEncoder(get("text_embed.weight"), blocks, description.text_embedding_average_upsampling)

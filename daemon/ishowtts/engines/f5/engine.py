@@ -72,8 +72,8 @@ class F5Engine:
         self._device = choose_device(self._options.device)
         if self._device.type == "cuda":
             choose_assembler(torch.cuda.get_device_capability())
-        if self._device.type == "cuda" and self._options.cache_dir is not None:
-            keep_compiled(Path(self._options.cache_dir), torch.cuda.get_device_name())
+            if self._options.cache_dir is not None:
+                keep_compiled(Path(self._options.cache_dir), torch.cuda.get_device_name())
         dtype = choose_dtype(self._options.precision, self._device)
         weights = examine(Path(self._options.weights))
         loaded = checkpoint.load(weights)

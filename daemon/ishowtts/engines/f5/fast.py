@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ishowtts.engines import IsCancelled
-from ishowtts.engines.f5 import dit, policy, schedule, text_encoder, tuning
+from ishowtts.engines.f5 import dit, policy, schedule, text_encoder, tuning, tuning_cuda
 from ishowtts.engines.f5.adaln import Modulator
 from ishowtts.engines.f5.architecture import MELS, Model, Vocoder
 from ishowtts.engines.f5.assembly import assemble_dit, assemble_text_encoder
@@ -40,7 +40,6 @@ def unsupported(model: Model, vocoder: Vocoder) -> str | None:
         "pe_attn_head": arch.pe_attn_head is not None,
         "long_skip_connection": arch.long_skip_connection,
         "attn_mask_enabled": arch.attn_mask_enabled,
-        "text_embedding_average_upsampling": arch.text_embedding_average_upsampling,
         "text_mask_padding": not arch.text_mask_padding,
         "conv_layers": arch.conv_layers == 0,
         "the vocoder's padding": vocoder.head.init_args.padding != "center",
@@ -130,10 +129,8 @@ class FastModel:
                  "input_embed.conv_pos_embed.conv1d.0.weight")  # fmt: skip
         weight, bias, conv = (tensors[name].to(self._device, dtype) for name in names)
         if self._device.type == "cuda":
-            from ishowtts.engines.f5.cuda import tuning as cuda_tuning
-
             linear = "fp8" if switches.fp8 else "int8-cuda" if switches.int8 else None
-            choice = cuda_tuning.choose(weight, bias, conv, heads, linear=linear, fused=switches.fused_kernels)
+            choice = tuning_cuda.choose(weight, bias, conv, heads, linear=linear, fused=switches.fused_kernels)
         elif switches.cpu_kernels or switches.int8:
             choice = tuning.choose(weight, bias, conv, heads, int8=switches.int8, fixed=fixed)
         else:

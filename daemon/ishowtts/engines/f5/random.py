@@ -30,15 +30,17 @@ _VOCODERS: dict[Size, tuple[int, int]] = {"tiny": (64, 2), "small": (192, 4), "b
 _SHARPER = 4.0
 
 
-def make(path: Path, size: Size = "tiny", seed: int = 0) -> None:
+def make(path: Path, size: Size = "tiny", seed: int = 0, *, average_upsampling: bool = False) -> None:
     """Write a checkpoint folder of random weights; the same seed gives the same files.
 
     Args:
         path: the folder; it is made where it is missing.
         size: `tiny` takes a second, `base` is as large as F5TTS_v1_Base.
         seed: of the weights.
+        average_upsampling: whether the text is spread evenly over the frames; the weights are the same.
     """
-    model = Model(name=f"random-{size}", arch=_DITS[size])
+    arch = _DITS[size].model_copy(update={"text_embedding_average_upsampling": average_upsampling})
+    model = Model(name=f"random-{size}", arch=arch)
     vocoder = _vocoder(*_VOCODERS[size])
     (path / "vocos").mkdir(parents=True, exist_ok=True)
     copyfile(f5_tts_data("infer/examples/vocab.txt"), path / "vocab.txt")

@@ -1,6 +1,6 @@
 """What this processor or GPU reaches in one large product and in copying memory, and whether its special kernels work.
 
-The only place that measures rates: the doctor's probe and the benches ask here.
+The only place that measures rates and tries Triton: the doctor's probe, the benches and the engine ask here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from ishowtts.engines.f5 import attention
 from ishowtts.engines.f5.attention import Lengths
 from ishowtts.engines.f5.elementwise import EagerElementwise
+from ishowtts.engines.f5.kit import ELEMENTWISE
 from ishowtts.errors import first_line
 
 _LEAST_ROUNDS, _MOST_ROUNDS = 6, 1000
@@ -72,16 +73,16 @@ def flash_fault(device: str) -> str | None:
 def fused_fault(device: str) -> str | None:
     """Why our own Triton kernels cannot be used; `None` where one was compiled, ran and came out right."""
     try:
-        from ishowtts.engines.f5.cuda.elementwise import TritonElementwise
+        ours = ELEMENTWISE["triton"]()
     except ImportError:
         return "Triton is not installed"
     x = torch.randn(4, 8, 128, generator=torch.Generator().manual_seed(0)).to(device, torch.float16)
     scale, shift = x[0, :2].unbind()
+    exact = EagerElementwise().norm(x, scale, shift).float()
     try:
-        found = TritonElementwise().norm(x, scale, shift).float()
+        difference = (ours.norm(x, scale, shift).float() - exact).abs().max().item()
     except Exception as error:  # Triton's errors have no common parent; most of the time no C compiler is there
         return f"a Triton kernel could not be started ({first_line(error)})"
-    difference = (found - EagerElementwise().norm(x, scale, shift).float()).abs().max().item()
     return None if difference < _FUSED_TOLERANCE else f"a Triton kernel is off by {difference:.1g}"
 
 

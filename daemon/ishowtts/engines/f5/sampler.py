@@ -64,7 +64,13 @@ def integrate(plan: Sequence[Guidance], advance: Callable[[int, Guidance], None]
 
 def new_state(noise: Sequence[Tensor], padded: int) -> tuple[Tensor, Tensor]:
     """`y` and `difference` at the beginning, from noise [frames, mels] for each line."""
-    y = torch.zeros(len(noise), padded, noise[0].shape[1], device=noise[0].device)
+    y = torch.empty(len(noise), padded, noise[0].shape[1], device=noise[0].device)
+    start(y, noise)
+    return y, torch.zeros_like(y)
+
+
+def start(y: Tensor, noise: Sequence[Tensor]) -> None:
+    """Overwrite a state, fp32 [B, N, mels], with noise [frames, mels] for each line, and zeros behind it."""
+    y.zero_()
     for row, drawn in zip(y, noise, strict=True):
         row[: len(drawn)] = drawn
-    return y, torch.zeros_like(y)

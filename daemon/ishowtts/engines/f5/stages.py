@@ -17,7 +17,7 @@ from ishowtts.engines.f5.architecture import MELS
 from ishowtts.engines.f5.attention import Lengths
 from ishowtts.engines.f5.device import is_out_of_memory
 from ishowtts.engines.f5.dit import Condition, Dit, Modulation, rotary_angles
-from ishowtts.engines.f5.sampler import Stage, step
+from ishowtts.engines.f5.sampler import Stage, start, step
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.errors import first_line
 
@@ -117,9 +117,7 @@ class Stages:
             exact = given.lengths or Lengths.of((*frames, *frames), shape.frames, stage.y.device)
             lengths.keep.copy_(exact.keep)
             lengths.counts.copy_(exact.counts)
-        stage.y.zero_()
-        for row, drawn in zip(stage.y, noise, strict=True):
-            row[: len(drawn)] = drawn
+        start(stage.y, noise)
         return shape
 
     def advance(self, shape: Shape, at: Modulation, dt: Tensor, guidance: Guidance) -> None:
@@ -162,11 +160,6 @@ class Stages:
     def wish(self, shape: Shape) -> None:
         """Have a shape recorded some time."""
         self._wishes.append(shape)
-
-    @property
-    def recorded(self) -> int:
-        """How many graphs there are."""
-        return len(self._recorded)
 
     def _lacking(self, shape: Shape) -> list[Guidance]:
         if shape in self._refused or not self._fits(shape):

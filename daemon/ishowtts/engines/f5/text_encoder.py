@@ -27,22 +27,31 @@ class TextBlock:
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """Weights of upstream's `TextEmbedding`; row 0 of the table is the filler behind the text."""
+    """Weights of upstream's `TextEmbedding`.
+
+    Attributes:
+        table: row 0 is the filler behind the text.
+        upsamples: whether each token's row is repeated evenly over the frames (ZipVoice), instead of standing in one
+            frame, and all of them at the beginning.
+    """
 
     table: Tensor
     blocks: tuple[TextBlock, ...]
+    upsamples: bool = False
 
 
 def encode(encoder: TextEncoder, tokens: Tensor, frames: int) -> Tensor:
-    """Rows of the tokens alone, fp32 [2, tokens, text_dim]: said, and unsaid (filler in place of every token).
+    """Rows of the text, fp32 [2, rows, text_dim]: said, and unsaid (filler in place of every token).
 
-    Those of the frames behind the tokens are zero. After each block the filler there is masked to zero, so that seen
-    from the text nothing but its length shows: three rows beyond the text are enough for the convolutions, and all
-    the others are equal and need only be counted in the global response normalisation (ConvNeXt V2), which sums over
-    every frame.
+    Where the encoder upsamples there is one for each frame; else one for each token, and those of the frames behind
+    are zero.
+
+    Only the tokens' own are computed. After each block the filler behind them is masked to zero, so that seen from the
+    text nothing but its length shows: three rows beyond the text are enough for the convolutions, and all the others
+    are equal and need only be counted in the global response normalisation (ConvNeXt V2), which sums over every frame.
 
     Args:
-        tokens: int64 [tokens], at most `frames`.
+        tokens: int64 [tokens], one to `frames`.
         frames: length of the whole, not padded.
     """
     count = len(tokens)
@@ -54,7 +63,7 @@ def encode(encoder: TextEncoder, tokens: Tensor, frames: int) -> Tensor:
         z = _widen(block, F.conv1d(padded, *block.conv, groups=x.shape[2]).transpose(1, 2))
         energy = z[:, :shown].square().sum(1) + (frames - shown) * z[:, shown].square()
         x = x + F.linear(_respond(block, z[:, :count], energy), *block.down)
-    return x
+    return _upsample(x, frames) if encoder.upsamples else x
 
 
 def encode_in_full(encoder: TextEncoder, tokens: Tensor, frames: int) -> Tensor:
@@ -68,7 +77,7 @@ def encode_in_full(encoder: TextEncoder, tokens: Tensor, frames: int) -> Tensor:
         z = F.conv1d(x.transpose(1, 2), *block.conv, padding=_REACH, groups=x.shape[2]).transpose(1, 2)
         z = _widen(block, z)
         x = torch.where(text, x + F.linear(_respond(block, z, z.square().sum(1)), *block.down), 0.0)
-    return x
+    return _upsample(x[:, :count], frames) if encoder.upsamples else x
 
 
 def _both(tokens: Tensor) -> Tensor:
@@ -83,6 +92,17 @@ def _respond(block: TextBlock, z: Tensor, energy: Tensor) -> Tensor:
     """Global response normalisation: each channel by its share of the energy over all frames, [branches, channels]."""
     norm = energy.sqrt().unsqueeze(1)
     return block.gamma * (z * (norm / (norm.mean(-1, keepdim=True) + 1e-6))) + block.beta + z
+
+
+def _upsample(x: Tensor, frames: int) -> Tensor:
+    """Every token's row equally often, and the last ones once more where that does not come out even.
+
+    Upstream's `average_upsample_text_by_mask`: [2, tokens, text_dim] to [2, frames, text_dim].
+    """
+    count = x.shape[1]
+    repeats = torch.full((count,), frames // count, device=x.device)
+    repeats[count - frames % count :] += 1
+    return x.repeat_interleave(repeats, dim=1, output_size=frames)
 
 
 def _positions(count: int, table: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""What only a GPU has: graphs, fused kernels, and the measurement that chooses among them."""
+"""What only a GPU has: graphs, kernels of our own, and where they are kept once compiled; `kit` names the kernels."""

@@ -5,26 +5,20 @@ Here on the CPU, with a tape in place of CUDA graphs.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
+from ishowtts.engines.f5 import tuning_cuda
 from ishowtts.engines.f5.attention import ATTENTIONS, Attention
-from ishowtts.engines.f5.cuda import tuning
 from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.kernels import PlainConv, PlainLinear
 from ishowtts.engines.f5.kit import CONVS, ELEMENTWISE, LINEARS, Choice
 from support.tape import TapeRecorder
 
-pytestmark = [
-    pytest.mark.f5,
-    pytest.mark.skipif(
-        os.environ.get("TRITON_INTERPRET") == "1", reason="what is interpreted leaves nothing on a tape"
-    ),
-]
+pytestmark = pytest.mark.f5
 
 WIDTH, HEADS = 128, 2
 
@@ -32,9 +26,9 @@ WIDTH, HEADS = 128, 2
 @pytest.fixture(autouse=True)
 def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    monkeypatch.setattr(tuning, "GraphRecorder", TapeRecorder)
-    monkeypatch.setattr(tuning, "_FRAMES", 96)
-    monkeypatch.setattr(tuning, "_REPEATS", 1)
+    monkeypatch.setattr(tuning_cuda, "GraphRecorder", TapeRecorder)
+    monkeypatch.setattr(tuning_cuda, "_FRAMES", 96)
+    monkeypatch.setattr(tuning_cuda, "_REPEATS", 1)
 
 
 def choose(linear: str | None = None, *, fused: bool = True) -> Choice:
@@ -42,7 +36,7 @@ def choose(linear: str | None = None, *, fused: bool = True) -> Choice:
     weight, bias = torch.randn(2 * WIDTH, WIDTH, generator=generator), torch.randn(2 * WIDTH, generator=generator)
     conv = torch.randn(WIDTH, WIDTH // 16, 31, generator=generator)
     with torch.inference_mode():
-        return tuning.choose(weight, bias, conv, HEADS, linear=linear, fused=fused)
+        return tuning_cuda.choose(weight, bias, conv, HEADS, linear=linear, fused=fused)
 
 
 def slower(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,16 +128,48 @@ def test_products_in_eight_bits_are_what_was_asked_for_where_they_are(all_there:
     assert choose("fp8").linear == "plain"
 
 
-def test_where_triton_cannot_compile_one_sentence_says_so(
-    all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    class NoCompiler(EagerElementwise):
-        def norm(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-            raise RuntimeError("Failed to find C compiler")
+class NoCompiler(EagerElementwise):
+    """As Triton without gcc."""
 
-    all_there.setitem(ELEMENTWISE, "triton", NoCompiler)
+    def norm(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("Failed to find C compiler")
+
+
+class Wrong(EagerElementwise):
+    """As a miscompiled kernel."""
+
+    def norm(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+        return super().norm(x, scale, shift) + 0.1
+
+
+@pytest.mark.parametrize(
+    ("elementwise", "why"), [(NoCompiler, "Failed to find C compiler"), (Wrong, "a Triton kernel is off by 0.1")]
+)
+def test_where_triton_is_of_no_use_one_sentence_says_so(
+    all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, elementwise: type[EagerElementwise], why: str
+) -> None:
+    all_there.setitem(ELEMENTWISE, "triton", elementwise)
     assert choose() == Choice("cublasLt", "plain", "flash", "eager")
     told = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == 1
-    assert "Triton cannot compile here" in told[0]
-    assert "Failed to find C compiler" in told[0]
+    assert "synthesis is slower without our own kernels" in told[0]
+    assert why in told[0]
+
+
+@pytest.mark.parametrize("step", ["first_embedding", "advance"])
+def test_kernels_that_are_wrong_only_without_padding_are_not_taken(
+    all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str
+) -> None:
+    class Careless(EagerElementwise):
+        def first_embedding(self, noisy: torch.Tensor, rows: torch.Tensor, keep: torch.Tensor | None) -> torch.Tensor:
+            off = 1.0 if keep is None and step == "first_embedding" else 0.0
+            return super().first_embedding(noisy, rows, keep) + off
+
+        def advance(self, y: torch.Tensor, *given: Any, keep: torch.Tensor | None, **options: Any) -> None:
+            super().advance(y, *given, keep=keep, **options)
+            if keep is None and step == "advance":
+                y.add_(1.0)
+
+    all_there.setitem(ELEMENTWISE, "triton", Careless)
+    assert choose() == Choice("cublasLt", "triton", "flash", "eager")
+    assert "the kernel triton computes wrong" in caplog.text

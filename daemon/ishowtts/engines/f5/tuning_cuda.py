@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ishowtts.engines.f5 import rates
 from ishowtts.engines.f5.attention import Lengths
 from ishowtts.engines.f5.cuda.graphs import GraphRecorder
 from ishowtts.engines.f5.kit import ATTENTIONS, CONVS, ELEMENTWISE, LINEARS, Choice
@@ -43,7 +44,7 @@ def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, linear: st
         return torch.randn(*shape, generator=generator, device=weight.device).to(weight.dtype)
 
     x = draw(2, _FRAMES, weight.shape[1])
-    fused = fused and _ours_run(x)
+    fused = fused and _ours_run(x.device)
     convs = ("plain", "triton") if fused else ("plain",)
     attention = _attention([draw(2, heads, _FRAMES, 64) for _ in range(3)])
     if attention == "math":
@@ -59,26 +60,14 @@ def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, linear: st
     return choice
 
 
-def _ours_run(x: Tensor) -> bool:
+def _ours_run(device: torch.device) -> bool:
     """Whether Triton compiles and runs here; it needs more than its own package, and not every machine has that."""
-    try:
-        steps = ELEMENTWISE["triton"]()
-        steps.norm(x, x[0, 0], x[0, 1])
-        # What only runs without padding need, the longest and rarest: compiled now, not while a line waits for it.
-        steps.first_embedding(x[:1], x, None)
-        y, flow = torch.zeros(1, 16, 100, device=x.device), x[:, :16, :100].contiguous()
-        steps.advance(y, flow, y.new_zeros(()), torch.zeros_like(y), strength=2.0, guided=True, keep=None)
-        torch.cuda.synchronize()
-    except ImportError:
-        _log.warning("Triton is not installed: synthesis is slower")
-    except Exception as error:  # Triton's errors have no common parent
+    fault = rates.fused_fault(device.type)
+    if fault is not None:
         _log.warning(
-            "Triton cannot compile here, and synthesis is slower; it needs gcc and this Python's headers: %s",
-            first_line(error),
+            "synthesis is slower without our own kernels, which need Triton, gcc and this Python's headers: %s", fault
         )
-    else:
-        return True
-    return False
+    return fault is None
 
 
 def _linear(weight: Tensor, bias: Tensor, x: Tensor, wanted: str | None) -> str:
@@ -129,13 +118,17 @@ def _elementwise(draw: Callable[..., Tensor], width: int, heads: int) -> str:
                 *steps.gate_norm(x.clone(), gate, y, scale, shift),
                 steps.norm(x, scale, shift),
                 steps.first_embedding(x[:1], y, keep),
+                # What only runs without padding need, the longest and rarest: compiled now, not while a line waits.
+                steps.first_embedding(x[:1], y, None),
                 steps.second_embedding(y, x[:1], y),
                 *(part.transpose(1, 2).flatten(2) for part in (q, k, v)),
             ]
-            state = torch.zeros(1, _FRAMES, 100, device=x.device)
             flow = y[..., :100].contiguous()
-            steps.advance(state, flow, dt, torch.zeros_like(state), strength=2.0, guided=True, keep=keep[1:])
-            return torch.cat([part.float().flatten() for part in parts] + [state.flatten()])
+            for kept in (keep[1:], None):
+                state = torch.zeros(1, _FRAMES, 100, device=x.device)
+                steps.advance(state, flow, dt, torch.zeros_like(state), strength=2.0, guided=True, keep=kept)
+                parts.append(state)
+            return torch.cat([part.float().flatten() for part in parts])
 
         return everything
 
