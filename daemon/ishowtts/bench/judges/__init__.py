@@ -1,0 +1,1 @@
+"""Who judges speech, each offline and by weights that packages carry: words, speaker, predicted opinion."""
