@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import soundfile
@@ -15,9 +14,9 @@ from numpy.typing import NDArray
 
 from ishowtts.engines.f5.architecture import RATE_HZ
 from voicebox.errors import TrainingError
+from voicebox.texts import Language
 
 Sound = NDArray[np.float32]
-Language = Literal["en", "zh"]
 
 _BITRATE_BPS: Final = 32_000
 # What libsndfile makes of a compression level between 0 and 1.
@@ -80,7 +79,7 @@ class Corpus:
 
     def wave(self, clip: Clip) -> Sound:
         """Its sound: fp32 [samples] at 24 kHz."""
-        return self._sounds[clip.name].astype(np.float32) / 32768
+        return self._sounds[clip.name].astype(np.float32) / np.float32(32768)
 
     def voices(self) -> tuple[str, ...]:
         """Everyone who speaks."""
@@ -106,20 +105,16 @@ def write_pack(path: Path, takes: Sequence[Take]) -> None:
     """Write one pack: its sound, then its list; what is there already is replaced."""
     clips, parts, start = [], [], 0
     for i, take in enumerate(takes):
-        clips.append(
-            Clip(f"{path.stem}-{i:03}", take.text, take.language, take.voice, start, len(take.sound))
-        )
+        clips.append(Clip(f"{path.stem}-{i:03}", take.text, take.language, take.voice, start, len(take.sound)))
         parts += [take.sound, np.zeros(_GAP, np.float32)]
         start += len(take.sound) + _GAP
     path.parent.mkdir(parents=True, exist_ok=True)
     sound = path.with_suffix(".opus")
     partial = sound.with_suffix(".part")
-    soundfile.write(
-        partial, np.concatenate(parts), RATE_HZ, format="OGG", subtype="OPUS", compression_level=_LEVEL
-    )
+    soundfile.write(partial, np.concatenate(parts), RATE_HZ, format="OGG", subtype="OPUS", compression_level=_LEVEL)
     partial.replace(sound)
     partial.write_text(json.dumps([asdict(clip) for clip in clips], ensure_ascii=False, indent=0), encoding="utf-8")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def _clips(path: Path) -> list[Clip]:
@@ -135,7 +130,11 @@ def _read(path: Path) -> Iterator[tuple[Clip, NDArray[np.int16]]]:
         sound, rate_hz = soundfile.read(path.with_suffix(".opus"), dtype="int16")
     except (OSError, soundfile.SoundFileError) as error:
         raise TrainingError(f"the sound of {path} cannot be read; delete both, and make them again") from error
-    if rate_hz != RATE_HZ or sound.ndim != 1 or clips and clips[-1].start + clips[-1].samples > len(sound):
+    if rate_hz != RATE_HZ or sound.ndim != 1 or (clips and _end(clips[-1]) > len(sound)):
         raise TrainingError(f"{path} and its sound do not belong together; delete both, and make them again")
     for clip in clips:
         yield clip, sound[clip.start : clip.start + clip.samples]
+
+
+def _end(clip: Clip) -> int:
+    return clip.start + clip.samples

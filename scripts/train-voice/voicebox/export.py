@@ -1,4 +1,4 @@
-"""From two trainings to the checkpoint folder that the engine loads, with one reference clip a voice beside it."""
+"""From the states of both trainings to the checkpoint folder that the engine loads."""
 
 from __future__ import annotations
 
@@ -6,52 +6,46 @@ from collections.abc import Mapping
 from pathlib import Path
 from shutil import copyfile
 
-import soundfile
-import torch
 import yaml
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ishowtts.engines.f5.architecture import RATE_HZ, Dit, Model
-from ishowtts.engines.voices.shelf import CLIPS, TEXT, f5_tts_data
-from voicebox.corpus import Clip, Corpus
+from ishowtts.engines.f5.architecture import Model
+from ishowtts.engines.f5.checkpoint import read_vocab
+from ishowtts.engines.voices.shelf import f5_tts_data
+from voicebox import flow, state, vocoder
 from voicebox.errors import TrainingError
-
-_REFERENCE_S = (2.0, 5.0)
-
-
-def write_model(folder: Path, name: str, arch: Dit, tensors: Mapping[str, Tensor]) -> None:
-    """Write the transformer, its description and the vocabulary that it was trained with."""
-    folder.mkdir(parents=True, exist_ok=True)
-    copyfile(f5_tts_data("infer/examples/vocab.txt"), folder / "vocab.txt")
-    _save(folder / "model.safetensors", tensors)
-    _describe(folder / "model.yaml", Model(name=name, arch=arch).model_dump())
+from voicebox.recipe import Recipe
 
 
-def write_vocoder(folder: Path, description: Mapping[str, object], tensors: Mapping[str, Tensor]) -> None:
-    """Write Vocos and its description."""
+def vocabulary() -> Path:
+    """The tokens that F5-TTS knows, as f5-tts brings them: English letters, pinyin with tones, and more."""
+    return f5_tts_data("infer/examples/vocab.txt")
+
+
+def export(recipe: Recipe, flow_state: Path, vocoder_state: Path, folder: Path) -> None:
+    """Write the averaged weights of both, fp16, with their descriptions and the vocabulary.
+
+    Raises:
+        TrainingError: a state is missing, broken or another recipe's.
+    """
+    vocab = read_vocab(vocabulary())
+    try:
+        transformer = flow.exported(recipe.flow, vocab, state.load(flow_state))
+        description, vocos = vocoder.exported(recipe.vocoder, state.load(vocoder_state))
+    except ValueError as error:
+        raise TrainingError(f"{flow_state} or {vocoder_state} cannot be exported: {error}") from error
     (folder / "vocos").mkdir(parents=True, exist_ok=True)
-    _save(folder / "vocos" / "model.safetensors", tensors)
+    copyfile(vocabulary(), folder / "vocab.txt")
+    _save(folder / "model.safetensors", transformer)
+    _save(folder / "vocos" / "model.safetensors", vocos)
     _describe(folder / "vocos" / "config.yaml", description)
-
-
-def write_references(folder: Path, corpus: Corpus) -> None:
-    """Write a reference clip of every voice, `NAME/reference.wav` and its words, as the engine's `voices_dir` has them."""
-    for voice in corpus.voices():
-        clip = _reference([clip for clip in corpus.clips if clip.voice == voice])
-        (folder / voice).mkdir(parents=True, exist_ok=True)
-        soundfile.write(folder / voice / CLIPS[0], corpus.wave(clip), RATE_HZ)
-        (folder / voice / TEXT).write_text(clip.text + "\n", encoding="utf-8")
-
-
-def _reference(clips: list[Clip]) -> Clip:
-    """The longest that is no longer than a reference should be; that says the most of the voice."""
-    low, high = _REFERENCE_S
-    return max(clips, key=lambda clip: (clip.seconds <= high, clip.seconds))
+    model = Model(name=recipe.name, arch=recipe.flow.arch)
+    _describe(folder / "model.yaml", model.model_dump())  # last: where it stands, the folder is whole
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    save_file({name: tensor.to(torch.float16).contiguous() for name, tensor in tensors.items()}, path)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     path.chmod(0o644)  # safetensors gives it to its owner alone; the service is another user
 
 

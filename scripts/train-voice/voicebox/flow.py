@@ -14,7 +14,7 @@ from ishowtts.engines.f5.architecture import HOP, RATE_HZ, Model
 from ishowtts.engines.f5.stock import build_cfm
 from voicebox import schedule
 from voicebox.flow_recipe import FlowRecipe
-from voicebox.optimiser import Optimiser
+from voicebox.optimiser import Average, Optimiser, averaged, under, within
 from voicebox.upsampling import TextRows
 from voicebox.utterances import Batch, Utterances
 
@@ -22,7 +22,8 @@ _FRAMES_PER_S: Final = RATE_HZ / HOP
 # Upstream's shares of steps that learn to speak without reference, and without text and reference (section 3.2).
 _NO_REFERENCE, _NO_CONDITION = 0.3, 0.2
 _HIDDEN = (0.7, 1.0)
-_STEP = "step"
+_BETAS, _MOST_NORM = (0.9, 0.98), 1.0
+_STEP, _TRAINED, _AVERAGE = "step", "trained.", "average."
 
 
 class FlowTraining:
@@ -50,10 +51,10 @@ class FlowTraining:
         self._optimiser = Optimiser(
             transformer,
             weight_decay=recipe.weight_decay,
-            betas=(0.9, 0.98),
-            most_norm=1.0,
-            ema_decay=recipe.ema_decay,
+            betas=_BETAS,
+            most_norm=_MOST_NORM,
         )
+        self._average = Average(transformer, recipe.ema_decay)
         self.step = 0
         self._told: list[Tensor] = []
 
@@ -67,14 +68,13 @@ class FlowTraining:
         recipe = self._recipe
         random = np.random.default_rng((self._seed, self.step))
         longest_s = schedule.longest(self.step, recipe.steps, recipe.short_s, recipe.longest_s, recipe.growing)
-        batch = self._utterances.batch(
-            random, round(longest_s * _FRAMES_PER_S), round(recipe.batch_s * _FRAMES_PER_S)
-        )
+        batch = self._utterances.batch(random, round(longest_s * _FRAMES_PER_S), round(recipe.batch_s * _FRAMES_PER_S))
         noise = torch.Generator(self._device).manual_seed(int(random.integers(2**62)))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             loss = self._loss(batch, random, noise)
         rate = schedule.learning_rate(self.step, recipe.steps, recipe.warmup_steps, recipe.learning_rate)
-        norm = self._optimiser.advance(loss, rate, self.step)
+        norm = self._optimiser.advance(loss, rate)
+        self._average.follow(self._cfm.transformer, self.step)
         self.step += 1
         self._told.append(torch.stack((loss.detach(), norm)))
         if self.step % recipe.log_every:
@@ -118,14 +118,23 @@ class FlowTraining:
 
     def state(self) -> dict[str, Tensor]:
         """What `resume` needs, on the CPU: five bytes a weight."""
-        return self._optimiser.state() | {_STEP: torch.tensor(self.step)}
+        trained, average = self._optimiser.state(), self._average.state()
+        return under(_TRAINED, trained) | under(_AVERAGE, average) | {_STEP: torch.tensor(self.step)}
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
         """Go on where `state` was taken. Raises ValueError where it was made by another recipe."""
-        self._optimiser.resume(state)
+        if _STEP not in state:
+            raise ValueError("The saved state holds no training of a transformer; resume from another file")
+        self._optimiser.resume(within(_TRAINED, state))
+        self._average.resume(within(_AVERAGE, state))
         self.step = int(state[_STEP])
 
-    def exported(self) -> dict[str, Tensor]:
-        """The averaged weights by upstream's names of its `CFM`, fp16, on the CPU."""
-        averaged = self._optimiser.average.state_dict()
-        return {f"transformer.{name}": value.to("cpu", torch.float16) for name, value in averaged.items()}
+
+def exported(recipe: FlowRecipe, vocab: dict[str, int], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The averaged weights of a training's state, by upstream's names of its `CFM`.
+
+    Raises:
+        ValueError: the state was made by another recipe.
+    """
+    transformer = build_cfm(Model(arch=recipe.arch), vocab).transformer
+    return under("transformer.", averaged(transformer, within(_AVERAGE, state)))

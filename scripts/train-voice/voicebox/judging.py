@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-
 from ishowtts.bench.judges.panel import Panel
+
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.engine import F5Engine
@@ -55,7 +55,7 @@ class Exam:
 
 @dataclass(frozen=True)
 class Row:
-    """What was heard of one speaker.
+    """What was heard of one speaker; as text, a line of a table.
 
     Args:
         source: `f5 at 7`, `kokoro` or `espeak`.
@@ -71,8 +71,13 @@ class Row:
     mos: float | None
     rtf: float | None
 
+    def __str__(self) -> str:
+        figures = {"error": self.error_rate, "similarity": self.similarity, "mos": self.mos, "rtf": self.rtf}
+        told = "  ".join(f"{name} {value:.3f}" for name, value in figures.items() if value is not None)
+        return f"{self.language}  {self.speaker:12}  {self.source:8}  {told}"
 
-def judge(exam: Exam, threads: int, report: Callable[[Row], None]) -> list[Row]:
+
+def judge(exam: Exam, report: Callable[[Row], None], threads: int = 2) -> list[Row]:
     """Have every sentence said by every speaker at every number of evaluations, and judged.
 
     Raises:
@@ -80,12 +85,16 @@ def judge(exam: Exam, threads: int, report: Callable[[Row], None]) -> list[Row]:
     """
     kokoro = Kokoro(threads)
     for speaker in exam.people:
-        _write_reference(exam.voices_dir / speaker.name, _by_kokoro(kokoro, speaker, [exam.reference])[0], exam.reference)
+        _write_reference(
+            exam.voices_dir / speaker.name, _by_kokoro(kokoro, speaker, [exam.reference])[0], exam.reference
+        )
     engine = F5Engine(F5Options(weights=str(exam.weights), voices_dir=str(exam.voices_dir)))
     engine.load(lambda _: None)
     rows: list[Row] = []
     for speaker in exam.people:
-        sets = [(f"f5 at {steps}", *_by_f5(engine, speaker.name, exam.texts, steps)) for steps in exam.steps]
+        sets: list[tuple[str, list[Sound], float | None]] = [
+            (f"f5 at {steps}", *_by_f5(engine, speaker.name, exam.texts, steps)) for steps in exam.steps
+        ]
         sets += [("kokoro", _by_kokoro(kokoro, speaker, exam.texts), None)]
         sets += [("espeak", _by_espeak(exam.language, exam.texts), None)]
         reference, rate_hz = soundfile.read(exam.voices_dir / speaker.name / CLIPS[0], dtype="float32")

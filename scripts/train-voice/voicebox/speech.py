@@ -10,25 +10,29 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
+from random import Random
 
+from ishowtts.bench.judges.words import Listener
+from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.errors import SynthesisError
-from voicebox.corpus import Language, Take, pack_path, pack_seconds, write_pack
+from voicebox.corpus import Take, pack_path, pack_seconds, packs, write_pack
+from voicebox.kokoro import Kokoro
+from voicebox.phonemes import phonemes
+from voicebox.speakers import cast
 from voicebox.speech_recipe import SpeechRecipe
-from voicebox.texts import sentences
+from voicebox.texts import Language, sentences
 from voicebox.texts.chance import chance
 from voicebox.texts.closed import closed_sentences
 
 
-def make(
-    recipe: SpeechRecipe, seed: int, folder: Path, workers: int, report: Callable[[int, float], None]
-) -> None:
+def make(recipe: SpeechRecipe, seed: int, folder: Path, workers: int, report: Callable[[int, float], None]) -> None:
     """Make packs until `recipe.hours` are there.
 
     Args:
         report: told the number of each pack that was made, and the seconds of speech there are.
     """
     numbers = (number for number in range(100_000) if not pack_path(folder, number).exists())
-    seconds = sum(pack_seconds(path) for path in sorted(folder.glob("pack-*.json")))
+    seconds = sum(pack_seconds(path) for path in packs(folder))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _start, (recipe, seed, folder)) as pool:
         under_way = {pool.submit(_make_pack, number): number for number in islice(numbers, workers)}
@@ -42,56 +46,53 @@ def make(
         pool.shutdown(cancel_futures=True)
 
 
-_makers: list[_Maker] = []
-
-
-def _start(recipe: SpeechRecipe, seed: int, folder: Path) -> None:
-    _makers[:] = [_Maker(recipe, seed, folder)]
-
-
-def _make_pack(number: int) -> float:
-    return _makers[0].make(number)
-
-
 class _Maker:
     """One process' models."""
 
     def __init__(self, recipe: SpeechRecipe, seed: int, folder: Path) -> None:
-        from voicebox.kokoro import Kokoro
-        from voicebox.speakers import cast
-
         self._recipe, self._seed, self._folder = recipe, seed, folder
         self._kokoro = Kokoro(threads=1)
         self._cast = cast(seed, recipe.speakers)
-        self._listener = None
-        if recipe.worst is not None:
-            from ishowtts.bench.judges.words import Listener
-
-            self._listener = Listener(threads=1)
+        self._listener = None if recipe.worst is None else Listener(threads=1)
 
     def make(self, number: int) -> float:
-        """Returns its seconds."""
-        takes = list(self._takes(number))
-        kept = self._heard(takes)
-        write_pack(pack_path(self._folder, number), kept)
-        return sum(len(take.sound) for take in kept) / 24000
+        """Make this pack. Returns the seconds of speech in it."""
+        draw = chance(f"pack {self._seed} {number}")
+        languages = self._recipe.languages
+        language = draw.choices(list(languages), list(languages.values()))[0]
+        takes = self._understood(list(self._takes(draw, language)), language)
+        write_pack(pack_path(self._folder, number), takes)
+        return sum(len(take.sound) for take in takes) / RATE_HZ
 
-    def _takes(self, number: int) -> Iterator[Take]:
-        from voicebox.phonemes import phonemes
-
-        recipe, draw = self._recipe, chance(f"speech {self._seed} {number}")
-        language = draw.choices(list(recipe.languages), list(recipe.languages.values()))[0]
-        source = closed_sentences(draw.getrandbits(32)) if recipe.texts == "closed" else sentences(language, draw.getrandbits(32))
-        texts = list(islice(source, recipe.pack_clips))
+    def _takes(self, draw: Random, language: Language) -> Iterator[Take]:
+        texts = self._texts(draw.getrandbits(32), language)
         for text, letters in zip(texts, phonemes(texts), strict=True):
-            speaker, speed = draw.choice(self._cast), draw.uniform(*recipe.speeds)
+            speaker, speed = draw.choice(self._cast), draw.uniform(*self._recipe.speeds)
             try:
                 yield Take(text, language, speaker.name, self._kokoro.say(letters, speaker, speed))
             except SynthesisError:
-                continue
+                continue  # Kokoro breaks now and then; another sentence comes
 
-    def _heard(self, takes: list[Take]) -> list[Take]:
-        if self._listener is None:
+    def _texts(self, seed: int, language: Language) -> list[str]:
+        source = closed_sentences(seed) if self._recipe.texts == "closed" else sentences(language, seed)
+        return list(islice(source, self._recipe.pack_clips))
+
+    def _understood(self, takes: list[Take], language: Language) -> list[Take]:
+        """Those that are heard as they were meant."""
+        worst = self._recipe.worst
+        if self._listener is None or worst is None:
             return takes
-        verdicts = self._listener.verdicts([t.sound for t in takes], [t.text for t in takes], takes[0].language)
-        return [take for take, verdict in zip(takes, verdicts) if verdict.edits <= self._recipe.worst * verdict.total]
+        verdicts = self._listener.verdicts([take.sound for take in takes], [take.text for take in takes], language)
+        return [take for take, one in zip(takes, verdicts, strict=True) if one.edits <= worst * one.total]
+
+
+_maker: list[_Maker] = []
+"""The process' own; a pool hands its processes nothing else to keep."""
+
+
+def _start(recipe: SpeechRecipe, seed: int, folder: Path) -> None:
+    _maker[:] = [_Maker(recipe, seed, folder)]
+
+
+def _make_pack(number: int) -> float:
+    return _maker[0].make(number)

@@ -40,8 +40,6 @@ def run(
     steps: int,
     minutes: float | None,
     say: Callable[[str], None],
-    look: Callable[[], Mapping[str, float]] | None = None,
-    look_every: int = 0,
 ) -> None:
     """Train on until `steps`; state goes to `path` every five minutes and at the end, the log beside it.
 
@@ -49,7 +47,6 @@ def run(
 
     Args:
         minutes: end then, whatever step it is.
-        look: judges what there is so far, every `look_every` steps and at the end; what it finds is logged.
     """
     if path.exists():
         try:
@@ -63,8 +60,6 @@ def run(
             losses = training.advance()
             if losses:
                 say(log.write(losses))
-            if look is not None and look_every and training.step % look_every == 0:
-                say(log.write(look()))
             if time.monotonic() - saved > _SAVE_EVERY_S:
                 state.save(path, training.state())
                 saved = time.monotonic()

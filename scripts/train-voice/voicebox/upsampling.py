@@ -30,7 +30,7 @@ def upsample(rows: Tensor, said: Tensor, lengths: Tensor) -> Tensor:
     return upsampled * filled.unsqueeze(-1)
 
 
-class TextRows(TextEmbedding):
+class TextRows(TextEmbedding):  # type: ignore[misc]  # upstream carries no types
     """Upstream's text encoder with that in place of its loop."""
 
     def average_upsample_text_by_mask(self, text: Tensor, text_mask: Tensor, target_lens: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class Utterances:
         # One row more: what stands behind a sample's end.
         self._mels = torch.cat([*mels, torch.zeros(1, MELS, dtype=torch.float16)]).to(device)
         tokenize = Tokenizer(vocab, remember=False)
-        self._tokens = [tokenize(clip.text).numpy() for clip in corpus.clips]
+        self._tokens: list[Rows] = [tokenize(clip.text).numpy() for clip in corpus.clips]
         self._before_speech = [tokenize(_as_reference(clip.text)).numpy() for clip in corpus.clips]
         self._before_more = [tokenize(_spaced(clip.text)).numpy() for clip in corpus.clips]
         self._voices = _by_voice(corpus.clips)
@@ -94,7 +94,7 @@ class Utterances:
         return np.array(chosen or [clips[self._frames[clips].argmin()]])
 
     def _text(self, row: Rows) -> Rows:
-        first, *more = row
+        first, *more = row.tolist()
         if not more:
             return self._tokens[first]
         middle = [self._before_more[clip] for clip in more[:-1]]

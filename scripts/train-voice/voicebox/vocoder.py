@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,15 +12,15 @@ from torch import Tensor, nn
 
 from ishowtts.engines.f5.architecture import HOP
 from ishowtts.engines.f5.stock import build_vocos
-from voicebox import compact
 from voicebox.adversary import Adversary
 from voicebox.crops import Crops
+from voicebox.optimiser import Average, Optimiser, averaged, under, within
 from voicebox.reconstruction import LogMel, SpectralLoss
 from voicebox.vocoder_recipe import VocoderRecipe
 
 __all__ = ["VocoderRecipe", "VocoderTraining"]
 
-_STEP, _VOCODER, _ADVERSARY, _EMA = "step", "vocoder", "adversary", "ema"
+_STEP, _VOCODER, _AVERAGE, _ADVERSARY = "step", "vocoder.", "average.", "adversary."
 _BLUR = 3
 
 
@@ -54,13 +53,12 @@ class VocoderTraining:
             torch.manual_seed(seed)
             self._vocos = build_vocos(self._description).to(device)
             self._adversary = Adversary(recipe.adversaries, recipe.loss.resolutions).to(device)
-        self._ema = copy.deepcopy(self._vocos).eval().requires_grad_(False)
         compiled = recipe.compiled and device.type == "cuda"
         self._backbone = torch.compile(self._vocos.backbone) if compiled else self._vocos.backbone
         self._log_mel = LogMel().to(device)
         self._spectral = SpectralLoss(recipe.stft_windows).to(device)
-        self._ours = self._optimizer(self._vocos)
-        self._theirs = self._optimizer(self._adversary)
+        self._average = Average(self._vocos, recipe.ema_decay)
+        self._ours, self._theirs = self._optimiser(self._vocos), self._optimiser(self._adversary)
         self._losses: dict[str, list[Tensor]] = {}
 
     def advance(self) -> dict[str, float]:
@@ -87,8 +85,8 @@ class VocoderTraining:
             self._teach_adversary(real, made.detach())
             terms |= self._deceive(real, made)
         total = torch.stack([weight * loss for weight, loss in terms.values()]).sum()
-        self._update(self._ours, self._vocos, total, recipe.rate(self.step))
-        self._follow()
+        self._ours.advance(total, recipe.rate(self.step))
+        self._average.follow(self._vocos, self.step)
         for name, (_, loss) in terms.items():
             self._note(name, loss)
         self.step += 1
@@ -96,33 +94,28 @@ class VocoderTraining:
 
     def state(self) -> dict[str, Tensor]:
         """What `resume` needs, on the CPU: five bytes a weight of the vocoder and three of the adversary's."""
-        parts = {_VOCODER: compact.pack_training(self._vocos, self._ours), _EMA: compact.pack_weights(self._ema)}
-        if self._theirs.state:
-            parts[_ADVERSARY] = compact.pack_training(self._adversary, self._theirs)
-        state = {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+        state = under(_VOCODER, self._ours.state()) | under(_AVERAGE, self._average.state())
+        if self.step > self._recipe.pretrain_steps:
+            state |= under(_ADVERSARY, self._theirs.state())
         return state | {_STEP: torch.tensor(self.step)}
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
         """Go on where `state` was taken. Raises ValueError where it was made by another recipe."""
         if _STEP not in state:
             raise ValueError("The saved state holds no training of a vocoder; resume from another file")
-        compact.unpack_training(_part(state, _VOCODER), self._vocos, self._ours)
-        compact.unpack_weights(_part(state, _EMA), self._ema)
-        adversary = _part(state, _ADVERSARY)
+        self._ours.resume(within(_VOCODER, state))
+        self._average.resume(within(_AVERAGE, state))
+        adversary = within(_ADVERSARY, state)
         if adversary:
-            compact.unpack_training(adversary, self._adversary, self._theirs)
+            self._theirs.resume(adversary)
         self.step = int(state[_STEP])
         self._losses.clear()
-
-    def exported(self) -> tuple[dict[str, object], dict[str, Tensor]]:
-        """What `vocos/config.yaml` says, and the averaged weights by upstream's names, fp32 on the CPU."""
-        return self._description.model_dump(), {name: x.cpu().clone() for name, x in self._ema.state_dict().items()}
 
     def sample(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
         """Sound of 513 samples or more to its mel and back, with the averaged weights: [samples // 256 * 256]."""
         with torch.inference_mode():
             mel = self._log_mel(torch.from_numpy(wave).to(self._device).unsqueeze(0))
-            sound: NDArray[np.float32] = self._ema.decode(mel).squeeze(0).cpu().numpy()
+            sound: NDArray[np.float32] = self._average.module.decode(mel).squeeze(0).cpu().numpy()
         return sound
 
     def _heard(self, mel: Tensor) -> Tensor:
@@ -140,7 +133,7 @@ class VocoderTraining:
     def _teach_adversary(self, real: Tensor, made: Tensor) -> None:
         with self._autocast():
             loss = self._adversary.own_loss(self._adversary(real), self._adversary(made))
-        self._update(self._theirs, self._adversary, loss, self._recipe.rate(self.step, self._recipe.pretrain_steps))
+        self._theirs.advance(loss, self._recipe.rate(self.step, self._recipe.pretrain_steps))
         self._note("adversary", loss)
 
     def _deceive(self, real: Tensor, made: Tensor) -> dict[str, tuple[float, Tensor]]:
@@ -154,21 +147,6 @@ class VocoderTraining:
             "matching": (self._recipe.loss.matching, matching),
         }
 
-    def _update(self, optimizer: torch.optim.Optimizer, module: nn.Module, loss: Tensor, rate: float) -> None:
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(module.parameters(), self._recipe.clip_norm)
-        optimizer.step()
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        # A short run would otherwise still hold its random beginning.
-        decay = min(self._recipe.ema_decay, (1 + self.step) / (10 + self.step))
-        for average, weight in zip(self._ema.parameters(), self._vocos.parameters(), strict=True):
-            average.lerp_(weight, 1 - decay)
-
     def _note(self, name: str, loss: Tensor) -> None:
         self._losses.setdefault(name, []).append(loss.detach())
 
@@ -180,18 +158,19 @@ class VocoderTraining:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda")
 
-    def _optimizer(self, module: nn.Module) -> torch.optim.AdamW:
-        return torch.optim.AdamW(
-            module.parameters(),
-            lr=self._recipe.learning_rate,
-            betas=self._recipe.betas,
-            weight_decay=self._recipe.weight_decay,
-            fused=self._device.type == "cuda",
-        )
+    def _optimiser(self, module: nn.Module) -> Optimiser:
+        recipe = self._recipe
+        return Optimiser(module, weight_decay=recipe.weight_decay, betas=recipe.betas, most_norm=recipe.clip_norm)
 
 
-def _part(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    return {name.removeprefix(f"{part}."): tensor for name, tensor in state.items() if name.startswith(f"{part}.")}
+def exported(recipe: VocoderRecipe, state: Mapping[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """Of a training's state: what `vocos/config.yaml` says, and the averaged weights by upstream's names.
+
+    Raises:
+        ValueError: the state was made by another recipe.
+    """
+    description = recipe.description()
+    return description.model_dump(), averaged(build_vocos(description), within(_AVERAGE, state))
 
 
 def _mixed(seed: int, step: int) -> int:
