@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,7 +16,7 @@ from ishowtts.engines.f5.stock import build_cfm
 from voicebox import schedule
 from voicebox.flow_recipe import FlowRecipe
 from voicebox.optimiser import Average, Optimiser, averaged, under, within
-from voicebox.upsampling import TextRows
+from voicebox.upsampling import upsample
 from voicebox.utterances import Batch, Utterances
 
 _FRAMES_PER_S: Final = RATE_HZ / HOP
@@ -38,14 +39,15 @@ class FlowTraining:
         self, recipe: FlowRecipe, utterances: Utterances, vocab: dict[str, int], device: torch.device, seed: int
     ) -> None:
         self._recipe, self._utterances, self._device, self._seed = recipe, utterances, device, seed
-        with torch.random.fork_rng(devices=[]):
+        # Samples of a batch differ in length; the engine, whose lines stand alone, needs no mask.
+        masked = recipe.arch.model_copy(update={"attn_mask_enabled": True})
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the memory that masks take
             torch.manual_seed(seed)
-            # Masked attention in training: samples of a batch differ in length. The engine speaks line by line.
-            masked = recipe.arch.model_copy(update={"attn_mask_enabled": True})
             self._cfm = build_cfm(Model(arch=masked), vocab)
         transformer = self._cfm.transformer
         if recipe.arch.text_embedding_average_upsampling:
-            transformer.text_embed.__class__ = TextRows
+            transformer.text_embed.average_upsample_text_by_mask = upsample
         self._cfm.to(device).train()
         self._run = torch.compile(transformer, dynamic=True) if recipe.compiled else transformer
         self._optimiser = Optimiser(

@@ -23,7 +23,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"[a-z][a-z0-9-]{0,40}")
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")
     seed: int = Field(default=1, ge=0, lt=2**31)
     speech: SpeechRecipe
     flow: FlowRecipe

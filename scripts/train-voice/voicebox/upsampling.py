@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from f5_tts.model.backbones.dit import TextEmbedding
 from torch import Tensor
 
 
@@ -28,11 +27,3 @@ def upsample(rows: Tensor, said: Tensor, lengths: Tensor) -> Tensor:
     upsampled = torch.gather(rows, 1, token.unsqueeze(-1).expand(-1, -1, rows.shape[2]))
     filled = (frame < lengths.unsqueeze(1)) & said.any(1, keepdim=True)
     return upsampled * filled.unsqueeze(-1)
-
-
-class TextRows(TextEmbedding):  # type: ignore[misc]  # upstream carries no types
-    """Upstream's text encoder with that in place of its loop."""
-
-    def average_upsample_text_by_mask(self, text: Tensor, text_mask: Tensor, target_lens: Tensor) -> Tensor:
-        """As upstream's."""
-        return upsample(text, text_mask, target_lens)

@@ -63,6 +63,7 @@ class Utterances:
         self._before_speech = [tokenize(_as_reference(clip.text)).numpy() for clip in corpus.clips]
         self._before_more = [tokenize(_spaced(clip.text)).numpy() for clip in corpus.clips]
         self._voices = _by_voice(corpus.clips)
+        self._shortest = max(int(self._frames[clips].min()) for clips in self._voices)
         spoken = np.array([self._frames[clips].sum() for clips in self._voices], np.float64)
         self._shares = spoken / spoken.sum()
 
@@ -72,10 +73,9 @@ class Utterances:
 
     def batch(self, random: np.random.Generator, longest: int, budget: int) -> Batch:
         """Random samples of at most `longest` frames each, and of about `budget` frames together."""
-        shortest = int(self._frames.min())
-        if longest < shortest:
-            raise TrainingError(f"no clip is as short as {longest} frames; let the recipe's longest_s be longer")
-        length = int(random.integers(max(shortest, longest // 4), longest + 1))
+        if longest < self._shortest:
+            raise TrainingError(f"a voice has no clip as short as {longest} frames; let the recipe's short_s be longer")
+        length = int(random.integers(max(self._shortest, longest // 4), longest + 1))
         rows = [self._sample(random, length) for _ in range(max(1, budget // length))]
         return Batch(
             mels=self._mels[self._gathered(rows)].float(),
