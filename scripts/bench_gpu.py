@@ -96,7 +96,7 @@ def steps(model: str, device: str, *, quick: bool) -> Iterator[Step]:
         yield bench("parity", limit_s=100)
     yield bench("vocoder", *rounds, limit_s=70)
     if not quick:
-        yield bench("sweep", limit_s=60)
+        yield bench("sweep", "--sentences", "0", limit_s=100)
         yield bench("vocoder-compiled", *rounds, "--compile", limit_s=120, what="vocoder")
 
 

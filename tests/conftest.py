@@ -8,13 +8,16 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
+
+if TYPE_CHECKING:
+    from ishowtts.bench.judges.words import Listener
 
 # Tests run side by side: two torches that each take every core wait for one another, in daemons and workers too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -92,3 +95,13 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
     random.make(folder, size="tiny", seed=0)
     return folder
+
+
+@pytest.fixture(scope="session")
+def listener() -> Listener:
+    """Whisper, which takes two seconds to load; tests that share it are of the group `judges`."""
+    from ishowtts.bench.judges import packages, words
+
+    if absent := packages.missing(packages.WHISPER):
+        pytest.skip(f"nobody hears words here: {absent[0]} is not installed (scripts/setup test)")
+    return words.Listener()

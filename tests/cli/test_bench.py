@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from ishowtts.bench.judges import packages
 from ishowtts.cli import main
 
 F5 = pytest.mark.f5
@@ -45,15 +46,64 @@ def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path) -> 
 @F5
 def test_sweep_writes_a_sample_of_each(run: Run, tmp_path: Path) -> None:
     picture = tmp_path / "sweep.svg"
-    status, out = run("sweep", "--length", "1", "--wav", str(tmp_path / "samples"), "--json", "--plot", str(picture))
+    options = ["--length", "1", "--sentences", "0", "--wav", str(tmp_path / "samples"), "--json"]
+    status, out = run("sweep", *options, "--plot", str(picture))
     assert "<svg" in picture.read_text()
     points = json.loads(out)["points"]
     assert status == 0
-    assert points[-1] == points[-1] | {"nfe_step": 32, "deviation": 0.0, "steps": "uniform"}
-    assert all(point["deviation"] > 0 for point in points[:-1])
-    files = sorted(path.name for path in (tmp_path / "samples").iterdir())
-    assert files == [f"nfe-{point['nfe_step']:02}.wav" for point in points]
-    assert soundfile.info(tmp_path / "samples" / "nfe-07.wav").samplerate == 24_000
+    plain = {(point["nfe_step"], point["steps"]): point for point in points if not point["name"]}
+    assert plain[32, "uniform"]["deviation"] == 0.0
+    assert {nfe for nfe, steps in plain if steps == "EPSS"} == {5, 6, 7, 10, 12, 16}
+    assert {nfe for nfe, steps in plain if steps == "uniform"} == {5, 6, 7, 8, 10, 12, 16, 24, 32}
+    assert plain[7, "EPSS"]["deviation"] != plain[7, "uniform"]["deviation"]
+    assert all(point["deviation"] > 0 for point in points if point["nfe_step"] != 32)
+    assert {"int8", "guidance_skip: plain", "guidance_skip: reuse"} <= {point["name"] for point in points}
+    assert not any("mos" in point for point in points)  # nobody judged
+    files = {path.name for path in (tmp_path / "samples").iterdir()}
+    assert len(files) == len(points)
+    assert {
+        "nfe-07-EPSS.wav",
+        "nfe-07-uniform.wav",
+        "nfe-07-EPSS-int8.wav",
+        "nfe-07-EPSS-guidance-skip-plain.wav",
+    } <= files
+    assert soundfile.info(tmp_path / "samples" / "nfe-07-EPSS.wav").samplerate == 24_000
+
+
+@F5
+@pytest.mark.slow
+@pytest.mark.xdist_group("judges")
+@pytest.mark.skipif(bool(packages.missing()), reason=f"nobody judges here without {packages.missing()}")
+def test_judges_hear_no_words_in_the_hum_of_random_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ishowtts.bench import sweep
+
+    monkeypatch.setattr(sweep, "_SWITCHES", {})  # each is a sound more to listen to
+    monkeypatch.setattr(sweep, "_FIRST_S", (1.0,))
+    status, out = run("sweep", "--length", "1", "--steps", "7", "--sentences", "1", "--json")
+    assert status == 0
+    points = json.loads(out)["points"]
+    for point in points:
+        assert point["word_error"] > 0.8
+        assert point["similarity"] is None or point["similarity"] < 0.75
+        assert point["mos"] is None or point["mos"] < 2.5
+    names = [point["name"] for point in points]
+    assert names.count("") == 3
+    assert names[-1] == "lines, first segment from 1 s"
+
+
+@F5
+def test_a_sweep_without_judges_says_what_to_install(
+    tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "speechmos" else find(name))
+    status = main(
+        ["bench", "sweep", "--model", str(tiny_checkpoint), "--device", "cpu", "--length", "1", "--steps", "7"]
+    )
+    printed = capsys.readouterr()
+    assert status == 0
+    assert "nobody judges the sound: speechmos not installed (scripts/setup test in a checkout)" in printed.err
+    assert "DNSMOS" not in printed.out
 
 
 @F5
@@ -116,6 +166,8 @@ def test_ablate_shows_what_costs_fidelity_and_what_does_not(run: Run) -> None:
         (["sweep", "--length", "x"], "no number of seconds"),
         (["sweep", "--length", "nan"], "0.5 to 120"),
         (["ablate", "--length", "1e9"], "0.5 to 120"),
+        (["sweep", "--steps", "7,99"], "4 to 64"),
+        (["sweep", "--sentences", "-1"], "0 or more"),
         (["sweep", "--plot", "sweep.gif"], ".png or .svg"),
         (["sweep", "--wav", "/dev/null"], "is no folder"),
     ],

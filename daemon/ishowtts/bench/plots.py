@@ -24,13 +24,16 @@ def speed(result: Result, path: Path) -> None:
 
 
 def sweep(points: Sequence[Point], path: Path) -> None:
-    """Distance to NFE 32 over RTF; each point is an NFE."""
+    """Distance to NFE 32 over RTF; each point is an NFE, or what is unlike the default there."""
     figure, axes = _figure()
+    points = [point for point in points if point.deviation is not None]
     for kind, mark in (("EPSS", "o"), ("uniform", "x")):
         of_kind = [point for point in points if point.steps == kind]
         axes.plot([point.rtf for point in of_kind], [point.deviation for point in of_kind], mark, label=kind)
     for point in points:
-        axes.annotate(str(point.nfe_step), (point.rtf, point.deviation), textcoords="offset points", xytext=(5, 5))
+        axes.annotate(
+            point.name or str(point.nfe_step), (point.rtf, point.deviation), textcoords="offset points", xytext=(5, 5)
+        )
     axes.set(xlabel="RTF", ylabel="deviation from NFE 32")
     axes.legend()
     figure.savefig(path)

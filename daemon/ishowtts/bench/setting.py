@@ -16,6 +16,7 @@ from ishowtts.engines.f5.reference import end_sentence
 from ishowtts.engines.voices.shelf import DEFAULT, VoiceShelf
 from ishowtts.engines.weights import examine
 from ishowtts.errors import WeightsError
+from ishowtts.text.scripts import base
 
 _WORDS = (
     "The quick brown fox jumps over the lazy dog, and then it sits down by the river to rest. "
@@ -71,6 +72,11 @@ class Setting:
         """The transformer of these weights."""
         weights = examine(self.folder)
         return (read_model(weights.architecture) if weights.architecture else BASE).arch
+
+    @property
+    def language(self) -> str:
+        """What the voice speaks: `zh`, else `en`, which sentences for judges are in."""
+        return "zh" if base(VoiceShelf(self.voices_dir).find(self.voice).language) == "zh" else "en"
 
     def clip(self) -> Clip:
         """The voice, as upstream's function takes it."""

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ishowtts.cli import batches, predict, vocoding, words
+from ishowtts.cli import batches, predict, sweep, vocoding, words
 from ishowtts.cli.common import Commands, told_if_unwritable
 from ishowtts.cli.measuring import say, setting_of, show, verdict
 from ishowtts.errors import EngineError
@@ -63,10 +63,11 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     ablate.add_argument("--length", type=words.length, default=3.0, metavar="S")
     ablate.add_argument("--rounds", type=words.positive, default=3, metavar="N")
     ablate.set_defaults(command=_with_torch(run_ablate), model_default="small")
-    sweep = parts.add_parser("sweep", parents=both, help="NFE 5 to 32: speed, and distance to NFE 32")
-    sweep.add_argument("--length", type=words.length, default=3.0, metavar="S")
-    sweep.add_argument("--wav", type=words.folder, metavar="FOLDER", help="a sample of each")
-    sweep.set_defaults(command=_with_torch(run_sweep), model_default="small")
+    evaluations = parts.add_parser(
+        "sweep", parents=both, help="NFE 5 to 32 and switches: speed, distance to NFE 32, and what judges hear"
+    )
+    sweep.options(evaluations)
+    evaluations.set_defaults(command=_with_torch(sweep.run), model_default="small")
     profile = parts.add_parser("profile", parents=both, help="where the time goes, by stage and by kernel")
     profile.add_argument("--length", type=words.length, default=3.0, metavar="S")
     profile.set_defaults(command=_with_torch(run_profile), model_default="small")
@@ -155,24 +156,6 @@ def run_ablate(arguments: argparse.Namespace) -> int:
             plots.shares(
                 [one.name for one in variants], [one.ratio for one in variants], "times as long", arguments.plot
             )
-    return 0
-
-
-def run_sweep(arguments: argparse.Namespace) -> int:
-    """A table of every NFE."""
-    from ishowtts.bench import plots, sweep
-
-    setting = setting_of(arguments)
-    points = sweep.run(
-        setting, arguments.length, sweep.STEPS, arguments.wav, lambda point: say(arguments, f"NFE {point.nfe_step}")
-    )
-    table = Table("NFE", "steps", "RTF", "deviation from NFE 32", box=None)
-    for point in points:
-        table.add_row(str(point.nfe_step), point.steps, f"{point.rtf:.3f}", f"{point.deviation:.1e}")
-    show(arguments, table, {"points": [vars(point) for point in points]})
-    if arguments.plot is not None:
-        with told_if_unwritable(arguments.plot):
-            plots.sweep(points, arguments.plot)
     return 0
 
 

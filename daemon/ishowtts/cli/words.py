@@ -50,6 +50,19 @@ def evaluations(word: str) -> int:
     return value
 
 
+def several_evaluations(words: str) -> tuple[int, ...]:
+    """4 to 64 each, with commas between."""
+    return tuple(evaluations(word) for word in words.split(","))
+
+
+def none_or_more(word: str) -> int:
+    """0 or more."""
+    value = whole(word)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value
+
+
 def positive(word: str) -> int:
     """1 or more."""
     value = whole(word)

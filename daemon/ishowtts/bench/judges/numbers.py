@@ -21,7 +21,20 @@ _TH = "th"
 
 
 def in_figures(words: Sequence[str]) -> list[str]:
-    """Each number as its figures, one a word: `twenty`, `six` to `2`, `6`; ordinals have a `th` behind them."""
+    """Each number as its figures, one a word: `twenty`, `six` to `2`, `6`; ordinals have a `th` behind them.
+
+    A point between figures is left out: half past ten is written `10.30`, too.
+    """
+    found = _replaced(words)
+    figures = [word.isdigit() for word in found]
+    return [
+        word
+        for at, word in enumerate(found)
+        if word != "point" or not (0 < at < len(found) - 1 and figures[at - 1] and figures[at + 1])
+    ]
+
+
+def _replaced(words: Sequence[str]) -> list[str]:
     found: list[str] = []
     number = _Number()
     for at, word in enumerate(words):

@@ -41,6 +41,8 @@ class Opinion:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Else its threads spin while they wait, and take the processor from who works.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         network = read("speechmos", "dnsmos_models/sig_bak_ovr.onnx")
         self._session: Any = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 

@@ -34,9 +34,9 @@ _WORDS = {
     "cheques": "checks", "tyre": "tire", "tyres": "tires", "kerb": "curb", "plough": "plow", "practise": "practice",
     "practised": "practiced", "practising": "practicing", "jewellery": "jewelry", "aluminium": "aluminum",
     "storey": "story", "cosy": "cozy", "mum": "mom", "pyjamas": "pajamas", "fulfil": "fulfill", "skilful": "skillful",
-    "enrol": "enroll", "aeroplane": "airplane", "moustache": "mustache", "judgement": "judgment", "draught": "draft", "ageing": "aging",
-    "towards": "toward", "okay": "ok", "mr": "mister", "mrs": "missus", "dr": "doctor", "alright": "allright",
-    "sceptical": "skeptical", "doughnut": "donut", "doughnuts": "donuts",
+    "enrol": "enroll", "aeroplane": "airplane", "moustache": "mustache", "judgement": "judgment", "draught": "draft",
+    "ageing": "aging", "towards": "toward", "okay": "ok", "mr": "mister", "mrs": "missus", "dr": "doctor",
+    "alright": "allright", "sceptical": "skeptical", "doughnut": "donut", "doughnuts": "donuts",
 }  # fmt: skip
 
 

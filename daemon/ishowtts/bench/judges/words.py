@@ -26,6 +26,7 @@ _PACK_S = 28.0
 _GAP_S = 1.0
 _MODEL = WHISPER[1:]
 _BEAMS = 5
+_MOST_TOKENS = 224  # a window, as OpenAI's own decoder has it: of a hum Whisper would write without end
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Listener:
             beam_size=_BEAMS,
             temperature=0.0,
             condition_on_previous_text=False,
+            max_new_tokens=_MOST_TOKENS,
             without_timestamps=len(heard) <= _WINDOW_S * RATE_HZ,
         )
         return " ".join(segment.text.strip() for segment in found)

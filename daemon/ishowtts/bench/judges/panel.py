@@ -1,0 +1,60 @@
+"""All judges at once, over the sounds of several settings that said the same."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ishowtts.bench.judges.opinion import Opinion
+from ishowtts.bench.judges.speaker import Ear, similarity
+from ishowtts.bench.judges.words import CLIP_RATE_HZ, Listener, error_rate
+from ishowtts.errors import EngineError
+from ishowtts.seams import Sound
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What the judges say of a set of sounds.
+
+    Args:
+        error_rate: of words, or of characters where the text is Mandarin (`words.error_rate`).
+        similarity: to the reference clip, mean; `None`: a sound was silent.
+        mos: predicted overall opinion, mean; `None`: a sound was silent.
+    """
+
+    error_rate: float
+    similarity: float | None
+    mos: float | None
+
+
+class Panel:
+    """Listener, ear and opinion.
+
+    Args:
+        reference: the clip whose voice is to be heard, [samples] of mono sound.
+        language: of the texts.
+    """
+
+    def __init__(self, reference: Sound, rate_hz: int, language: str, threads: int = 1) -> None:
+        """Raises EngineError where a package is missing."""
+        self._language = language
+        self._listener, self._ear, self._opinion = Listener(threads), Ear(), Opinion(threads)
+        self._reference = self._ear.embed(reference, rate_hz)
+
+    def marks(self, sets: Sequence[tuple[Sequence[str], Sequence[Sound]]]) -> list[Marks]:
+        """Judge each set of sounds, [samples] at 24 kHz, by its texts, as many as there are sounds.
+
+        Words are heard in packs only: where a voice is bad, hearing each sound again would take minutes.
+        """
+        texts = [text for said, _ in sets for text in said]
+        sounds = [sound for _, of_one in sets for sound in of_one]
+        verdicts = iter(self._listener.verdicts(sounds, texts, self._language, again=False))
+        return [Marks(error_rate([next(verdicts) for _ in said]), *self._heard(of_one)) for said, of_one in sets]
+
+    def _heard(self, sounds: Sequence[Sound]) -> tuple[float | None, float | None]:
+        try:
+            alike = [similarity(self._reference, self._ear.embed(sound, CLIP_RATE_HZ)) for sound in sounds]
+            return statistics.mean(alike), statistics.mean(self._opinion.of(sound, CLIP_RATE_HZ) for sound in sounds)
+        except EngineError:  # silence has no voice
+            return None, None
