@@ -41,7 +41,7 @@ class Speaker:
 NEVER_SEEN = (
     Speaker("unseen-1", (("jf_nezumi", 0.5), ("jm_kumo", 0.5)), -1.0),
     Speaker("unseen-2", (("jf_alpha", 0.6), ("jf_tebukuro", 0.4)), 1.5),
-    Speaker("unseen-3", (("jf_gongitsune", 0.7), ("jm_kumo", 0.3)), 0.0),
+    Speaker("unseen-3", (("jf_gongitsune", 0.6), ("jm_kumo", 0.4)), 0.5),
     Speaker("unseen-4", (("jm_kumo", 1.0),), -2.5),
 )
 """Reserved for judging: `cast` gives nobody who is near one of them."""

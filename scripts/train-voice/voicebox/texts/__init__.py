@@ -16,7 +16,7 @@ Language = Literal["en", "zh"]
 LONGEST = {"en": 320, "zh": 76}
 """Characters of the longest sentence, some twenty seconds of speech."""
 
-_ROWS = (0.88, 0.08, 0.04)  # the shares of one, two and three sentences in a row
+_ROWS = (0.8, 0.13, 0.07)  # the shares of one, two and three sentences in a row
 _SENTENCE: dict[Language, Callable[..., str]] = {"en": english.sentence, "zh": mandarin.sentence}
 
 

@@ -28,8 +28,7 @@ def sentence(draw: random.Random) -> str:
 
 def _row_of_words(draw: random.Random) -> str:
     """Words in any order, each for a syllable: rare syllables come as often as usual ones."""
-    by_syllable = _by_syllable()
-    said = [draw.choice(by_syllable[draw.choice(tuple(by_syllable))]) for _ in range(draw.randint(1, 6))]
+    said = [draw.choice(draw.choice(_by_syllable())) for _ in range(draw.randint(1, 6))]
     return "，".join("".join(group) for group in _groups(draw, said)) + "。"
 
 
@@ -43,13 +42,13 @@ def _groups(draw: random.Random, said: list[str]) -> list[list[str]]:
 
 
 @lru_cache
-def _by_syllable() -> dict[str, tuple[str, ...]]:
-    """The words in which each syllable with its tone is met."""
+def _by_syllable() -> tuple[tuple[str, ...], ...]:
+    """For each syllable with its tone, the words in which it is met."""
     found: dict[str, list[str]] = {}
     for word in dict.fromkeys(word for name in (*_OWN, *_USUAL) for word in _WORDS[name]):
         for syllable in lazy_pinyin(word, style=Style.TONE3, tone_sandhi=True, neutral_tone_with_five=True):
             found.setdefault(syllable, []).append(word)
-    return {syllable: tuple(words_of) for syllable, words_of in sorted(found.items())}
+    return tuple(tuple(words_of) for _, words_of in sorted(found.items()))
 
 
 _WORDS = {name: words("zh", name) for name in _OWN}
