@@ -1,0 +1,73 @@
+"""Discriminators that learn, and teach."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from voicebox.adversary import Adversary
+from voicebox.vocoder_recipe import Adversaries
+
+SMALL = Adversaries(periods=(2, 3), period_widths=(8, 16, 16), windows=(512, 256), window_width=2)
+
+
+def adversary(shape: Adversaries = SMALL, resolutions: float = 1.0) -> Adversary:
+    torch.manual_seed(0)
+    return Adversary(shape, resolutions)
+
+
+def tones(draw: torch.Generator) -> Tensor:
+    """[4, 4097]: no multiple of a period."""
+    hz = 100 + 300 * torch.rand(4, 1, generator=draw)
+    return 0.3 * torch.sin(6.2832 * hz * torch.arange(4097) / 24_000)
+
+
+def test_they_learn_to_tell_tones_from_noise() -> None:
+    judge, draw = adversary(), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.AdamW(judge.parameters(), lr=1e-2, betas=(0.8, 0.9))
+    losses = []
+    for _ in range(16):
+        real, made = tones(draw), 0.2 * torch.randn(4, 4097, generator=draw)
+        loss = judge.own_loss(judge(real), judge(made))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_a_sound_is_taught_towards_what_they_take_for_real() -> None:
+    judge, draw = adversary(), torch.Generator().manual_seed(0)
+    made = 0.2 * torch.randn(4, 4097, generator=draw)
+    first = judge.deceiving_loss(judge(made))
+    for _ in range(8):
+        made = made.detach().requires_grad_()
+        judge.deceiving_loss(judge(made)).backward()
+        assert made.grad is not None
+        made = made - 0.02 * made.grad.sign()
+    assert judge.deceiving_loss(judge(made)) < first - 0.005
+
+
+def test_features_of_the_same_sound_match_and_others_do_not() -> None:
+    judge, draw = adversary(), torch.Generator().manual_seed(0)
+    verdicts = judge(tones(draw))
+    assert judge.matching_loss(verdicts, verdicts) == 0
+    assert judge.matching_loss(verdicts, judge(tones(draw))) > 0
+
+
+def test_the_share_of_spectra_is_the_recipes() -> None:
+    shape = Adversaries(periods=(2,), period_widths=(4, 4), windows=(256,), window_width=4)
+    made = tones(torch.Generator().manual_seed(0))
+    losses = []
+    for resolutions in (0.0, 0.1, 1.0):
+        judge = adversary(shape, resolutions)
+        losses.append(float(judge.deceiving_loss(judge(made)).detach()))
+    periods, tenth, whole = losses
+    assert abs((tenth - periods) - 0.1 * (whole - periods)) < 1e-5
+    assert whole > periods
+
+
+def test_the_widths_are_the_recipes_and_the_default_is_small() -> None:
+    def size(shape: Adversaries) -> int:
+        return sum(parameter.numel() for parameter in adversary(shape).parameters())
+
+    assert size(SMALL) < size(Adversaries()) < 1_500_000
