@@ -72,6 +72,7 @@ def test_sweep_writes_a_sample_of_each(run: Run, tmp_path: Path) -> None:
 
 @F5
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.xdist_group("judges")
 @pytest.mark.skipif(bool(packages.missing()), reason=f"nobody judges here without {packages.missing()}")
 def test_judges_hear_no_words_in_the_hum_of_random_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
