@@ -61,15 +61,15 @@ def test_the_same_seed_gives_the_same_training_and_another_one_another(begin: Be
 
 @pytest.mark.parametrize("pretrain_steps", [100, 5])
 def test_a_resumed_training_goes_on_where_it_was(begin: Begin, tmp_path: Path, pretrain_steps: int) -> None:
-    unbroken = begin(pretrain_steps=pretrain_steps)
+    unbroken = begin(pretrain_steps=pretrain_steps, learning_rate=5e-4)
     losses(unbroken, 12)
     save_file(unbroken.state(), tmp_path / "state.safetensors")
-    resumed = begin(pretrain_steps=pretrain_steps)
+    resumed = begin(pretrain_steps=pretrain_steps, learning_rate=5e-4)
     resumed.resume(load_file(tmp_path / "state.safetensors"))
     assert resumed.step == 12
     for ours, theirs in zip(losses(unbroken, 6), losses(resumed, 6), strict=True):
         assert set(ours) == set(theirs)
-        assert all(theirs[name] == pytest.approx(ours[name], rel=0.05) for name in ours)
+        assert theirs == pytest.approx(ours, rel=0.05)
     for part in ("vocoder", "ema"):
         apart = (weights(unbroken, part) - weights(resumed, part)).norm() / weights(unbroken, part).norm()
         assert apart < 0.02
