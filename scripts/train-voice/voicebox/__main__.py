@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     making.set_defaults(command=commands.make_speech)
 
     for name, text, command in (
+        ("train", "train both, and write the checkpoint folder; goes on where it ended", commands.train_both),
         ("vocoder", "train the vocoder; goes on where it ended", commands.train_vocoder),
         ("flow", "train the transformer; goes on where it ended", commands.train_flow),
     ):

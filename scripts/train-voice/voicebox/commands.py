@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from voicebox.recipe import Recipe
 
 _SPEECH, _VOICE = "speech", "voice"
 _FLOW, _VOCODER = "flow.safetensors", "vocoder.safetensors"
+_VOCODER_SHARE = 0.35  # of the minutes that there are for both
 _REFERENCES = {
     "closed": {"en": "one two, three four, five."},
     "open": {
@@ -34,6 +36,24 @@ def make_speech(arguments: argparse.Namespace, recipe: Recipe) -> None:
 
 def train_flow(arguments: argparse.Namespace, recipe: Recipe) -> None:
     """The transformer."""
+    _train_flow(arguments, recipe, arguments.minutes)
+
+
+def train_vocoder(arguments: argparse.Namespace, recipe: Recipe) -> None:
+    """The vocoder."""
+    _train_vocoder(arguments, recipe, arguments.minutes)
+
+
+def train_both(arguments: argparse.Namespace, recipe: Recipe) -> None:
+    """The vocoder, the transformer, the checkpoint folder."""
+    started, minutes = time.monotonic(), arguments.minutes
+    _train_vocoder(arguments, recipe, None if minutes is None else minutes * _VOCODER_SHARE)
+    left = None if minutes is None else minutes - (time.monotonic() - started) / 60
+    _train_flow(arguments, recipe, left)
+    export_voice(arguments, recipe)
+
+
+def _train_flow(arguments: argparse.Namespace, recipe: Recipe, minutes: float | None) -> None:
     from voicebox import training
     from voicebox.corpus import Corpus
     from voicebox.device import device_of
@@ -43,22 +63,22 @@ def train_flow(arguments: argparse.Namespace, recipe: Recipe) -> None:
 
     device, vocab = device_of(arguments.device), read_vocab(vocabulary())
     utterances = Utterances(Corpus(arguments.out / _SPEECH), vocab, device)
-    _say(str(utterances))
+    _say(f"transformer: {utterances}")
     flow = FlowTraining(recipe.flow, utterances, vocab, device, recipe.seed)
-    training.run(flow, arguments.out / _FLOW, recipe.flow.steps, arguments.minutes, _say)
+    training.run(flow, arguments.out / _FLOW, recipe.flow.steps, minutes, _say)
 
 
-def train_vocoder(arguments: argparse.Namespace, recipe: Recipe) -> None:
-    """The vocoder."""
+def _train_vocoder(arguments: argparse.Namespace, recipe: Recipe, minutes: float | None) -> None:
     from voicebox import training
     from voicebox.corpus import Corpus
     from voicebox.device import device_of
     from voicebox.vocoder import VocoderTraining
 
     corpus = Corpus(arguments.out / _SPEECH)
+    _say(f"vocoder: {len(corpus.clips)} clips")
     waves = [corpus.wave(clip) for clip in corpus.clips]
     vocoder = VocoderTraining(recipe.vocoder, waves, device_of(arguments.device), recipe.seed)
-    training.run(vocoder, arguments.out / _VOCODER, recipe.vocoder.steps, arguments.minutes, _say)
+    training.run(vocoder, arguments.out / _VOCODER, recipe.vocoder.steps, minutes, _say)
 
 
 def export_voice(arguments: argparse.Namespace, recipe: Recipe) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ, Model
 from ishowtts.engines.f5.stock import build_cfm
@@ -48,6 +48,9 @@ class FlowTraining:
         transformer = self._cfm.transformer
         if recipe.arch.text_embedding_average_upsampling:
             transformer.text_embed.average_upsample_text_by_mask = upsample
+        for module in transformer.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = recipe.dropout
         self._cfm.to(device).train()
         self._run = torch.compile(transformer, dynamic=True) if recipe.compiled else transformer
         self._optimiser = Optimiser(

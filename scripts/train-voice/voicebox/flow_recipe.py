@@ -30,6 +30,7 @@ class FlowRecipe(BaseModel):
     prefix: float = Field(default=0.5, ge=0, le=1)
     learning_rate: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0)
     ema_decay: float = Field(default=0.999, gt=0, lt=1)
     log_every: int = Field(default=100, ge=1)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from voicebox.texts.chance import chance
 
-VOICES = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
+VOICES = ("jf_alpha", "jm_kumo", "jf_tebukuro", "jf_gongitsune", "jf_nezumi")
 WIDEST_SHIFT = 3.0
 _APART = 0.35  # a quarter of a mix, or one semitone, is heard as somebody else
 

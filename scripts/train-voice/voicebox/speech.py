@@ -5,10 +5,10 @@ A pack is a pure function of the recipe, the seed and its number, so that making
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
@@ -24,6 +24,8 @@ from voicebox.texts import Language, sentences
 from voicebox.texts.chance import chance
 from voicebox.texts.closed import closed_sentences
 
+_MOST_PACKS = 100_000
+
 
 def make(recipe: SpeechRecipe, seed: int, folder: Path, workers: int, report: Callable[[int, float], None]) -> None:
     """Make packs until `recipe.hours` are there.
@@ -31,16 +33,18 @@ def make(recipe: SpeechRecipe, seed: int, folder: Path, workers: int, report: Ca
     Args:
         report: told the number of each pack that was made, and the seconds of speech there are.
     """
-    numbers = (number for number in range(100_000) if not pack_path(folder, number).exists())
-    seconds = sum(pack_seconds(path) for path in packs(folder))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start, (recipe, seed, folder)) as pool:
+    spoken_s = sum(pack_seconds(path) for path in packs(folder))
+    numbers = (number for number in range(_MOST_PACKS) if not pack_path(folder, number).exists())
+    wanted_s = recipe.hours * 3600
+    if spoken_s >= wanted_s:
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (recipe, seed, folder)) as pool:
         under_way = {pool.submit(_make_pack, number): number for number in islice(numbers, workers)}
-        while seconds < recipe.hours * 3600:
+        while spoken_s < wanted_s:
             done, _ = wait(under_way, return_when=FIRST_COMPLETED)
             for future in done:
-                seconds += future.result()
-                report(under_way.pop(future), seconds)
+                spoken_s += future.result()
+                report(under_way.pop(future), spoken_s)
                 number = next(numbers)
                 under_way[pool.submit(_make_pack, number)] = number
         pool.shutdown(cancel_futures=True)

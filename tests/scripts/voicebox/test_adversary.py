@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
 from voicebox.adversary import Adversary
 from voicebox.vocoder_recipe import Adversaries
 

@@ -4,6 +4,7 @@ import re
 from itertools import islice
 
 import pytest
+
 from voicebox.texts import closed
 
 

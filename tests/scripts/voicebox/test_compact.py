@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+
 from voicebox.compact import pack_moment, pack_training, unpack_moment, unpack_training
 
 

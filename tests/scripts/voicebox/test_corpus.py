@@ -17,7 +17,9 @@ def tone(hz: float, length_s: float) -> np.ndarray:
 
 @pytest.fixture
 def folder(tmp_path):
-    write_pack(pack_path(tmp_path, 0), [Take("low.", "en", "anna", tone(200, 0.7)), Take("高。", "zh", "bo", tone(900, 0.5))])
+    write_pack(
+        pack_path(tmp_path, 0), [Take("low.", "en", "anna", tone(200, 0.7)), Take("高。", "zh", "bo", tone(900, 0.5))]
+    )
     write_pack(pack_path(tmp_path, 7), [Take("mid.", "en", "anna", tone(440, 1.1))])
     return tmp_path
 
@@ -76,5 +78,5 @@ def test_a_broken_pack_is_named(folder, broken):
         entries = json.loads(path.read_text())
         entries[0]["samples"] *= 3
         path.write_text(json.dumps(entries))
-    with pytest.raises(TrainingError, match="pack-00007.json"):
+    with pytest.raises(TrainingError, match=r"pack-00007\.json"):
         Corpus(folder)

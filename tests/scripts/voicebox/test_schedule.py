@@ -1,5 +1,7 @@
 """Rates and lengths over the steps."""
 
+from itertools import pairwise
+
 import pytest
 
 from voicebox.schedule import learning_rate, longest
@@ -11,7 +13,7 @@ def test_the_rate_rises_and_then_falls_like_a_cosine():
     assert max(rates) == rates[100] == 2.0
     assert rates[550] == pytest.approx(1.01)
     assert rates[1000] == pytest.approx(0.02)
-    assert all(a >= b for a, b in zip(rates[100:], rates[101:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[100:]))
     assert learning_rate(5000, 1000, 100, 2.0) == pytest.approx(0.02)
 
 

@@ -1,4 +1,4 @@
-"""The whole way in a minute: speech is made and heard, both parts are trained and go on, the engine speaks, judges hear.
+"""The whole way in a minute: speech is made, both parts are trained and go on, the engine speaks, machines judge it.
 
 Nothing is learnt in so few steps; every step of the way is the real one.
 """

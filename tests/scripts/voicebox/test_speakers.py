@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from voicebox import speakers
 from voicebox.speakers import NEVER_SEEN, VOICES, WIDEST_SHIFT, Speaker, cast
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from pypinyin import Style, lazy_pinyin
+
+from ishowtts.text import Reader
 from voicebox import texts
 from voicebox.pinyin import syllables
 from voicebox.texts import english, english_numbers, mandarin, mandarin_numbers
 from voicebox.texts.chance import chance
 from voicebox.texts.grammar import FOLDER, Grammar
-
-from ishowtts.text import Reader
 
 LANGUAGES: tuple[texts.Language, ...] = ("en", "zh")
 NUMBERS = (0, 1, 2, 7, 10, 11, 12, 19, 20, 21, 30, 99, 100, 101, 110, 115, 120, 200, 212, 999, 1000, 1001, 1010, 1020,

@@ -76,7 +76,7 @@ def test_a_broken_or_foreign_state_is_named(tmp_path, content):
         state.save(path, {"other": torch.zeros(1)})
     else:
         path.write_bytes(content)
-    with pytest.raises(TrainingError, match="count.safetensors"):
+    with pytest.raises(TrainingError, match=r"count\.safetensors"):
         run(Counting(), path, 3, None, lambda _: None)
 
 

@@ -12,12 +12,12 @@ import torch
 import yaml
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
-from voicebox.vocoder import VocoderRecipe, VocoderTraining
 
 from ishowtts.engines.f5 import checkpoint, random
 from ishowtts.engines.f5.spectrum import log_mel
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.engines.weights import locate
+from voicebox.vocoder import VocoderRecipe, VocoderTraining
 
 CPU = torch.device("cpu")
 
