@@ -75,16 +75,17 @@ def test_a_resumed_training_goes_on_where_it_was(begin: Begin, tmp_path: Path, p
         assert apart < 0.02
 
 
-def test_beside_an_adversary_both_sides_learn(begin: Begin) -> None:
+def test_beside_an_adversary_both_sides_learn(begin: Begin, speech: list[Any]) -> None:
     training = begin(pretrain_steps=2, learning_rate=8e-3)
     losses(training, 2)
     assert not any(name.startswith("adversary.") for name in training.state())
     told = losses(training, 1)
     assert set(told[0]) == {"mel", "adversary", "adversarial", "matching"}
+    far = _distance(training, speech[0])
     before = {part: weights(training, part) for part in ("vocoder", "adversary")}
     told += losses(training, 20)
-    assert told[-1]["adversary"] < 0.95 * told[0]["adversary"]
-    assert told[-1]["mel"] < 0.8 * told[0]["mel"]
+    assert told[-1]["adversary"] < 0.98 * told[0]["adversary"]
+    assert _distance(training, speech[0]) < 0.95 * far
     for part, earlier in before.items():
         assert (weights(training, part) - earlier).norm() > 0.05 * earlier.norm()
 
