@@ -79,7 +79,8 @@ class Corpus:
 
     def wave(self, clip: Clip) -> Sound:
         """Its sound: fp32 [samples] at 24 kHz."""
-        return self._sounds[clip.name].astype(np.float32) / np.float32(32768)
+        sound: Sound = self._sounds[clip.name].astype(np.float32) / np.float32(32768)
+        return sound
 
     def voices(self) -> tuple[str, ...]:
         """Everyone who speaks."""

@@ -91,14 +91,14 @@ class Utterances:
         for clip in random.choice(clips, size=_TRIES):
             if self._frames[[*chosen, clip]].sum() <= length:
                 chosen.append(clip)
-        return np.array(chosen or [clips[self._frames[clips].argmin()]])
+        row: Rows = np.array(chosen or [clips[self._frames[clips].argmin()]])
+        return row
 
     def _text(self, row: Rows) -> Rows:
-        first, *more = row.tolist()
-        if not more:
-            return self._tokens[first]
-        middle = [self._before_more[clip] for clip in more[:-1]]
-        return np.concatenate([self._before_speech[first], *middle, self._tokens[more[-1]]])
+        first, last = row[0], row[-1]
+        before = [self._before_speech[first], *(self._before_more[clip] for clip in row[1:-1])] if len(row) > 1 else []
+        text: Rows = np.concatenate([*before, self._tokens[last]])
+        return text
 
     def _gathered(self, rows: Sequence[Rows]) -> Tensor:
         frames = [

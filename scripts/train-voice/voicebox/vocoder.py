@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,6 +59,7 @@ class VocoderTraining:
         self._log_mel = LogMel().to(device)
         self._spectral = SpectralLoss(recipe.stft_windows).to(device)
         self._average = Average(self._vocos, recipe.ema_decay)
+        self._averaged: Any = self._average.module
         self._ours, self._theirs = self._optimiser(self._vocos), self._optimiser(self._adversary)
         self._losses: dict[str, list[Tensor]] = {}
 
@@ -115,7 +117,7 @@ class VocoderTraining:
         """Sound of 513 samples or more to its mel and back, with the averaged weights: [samples // 256 * 256]."""
         with torch.inference_mode():
             mel = self._log_mel(torch.from_numpy(wave).to(self._device).unsqueeze(0))
-            sound: NDArray[np.float32] = self._average.module.decode(mel).squeeze(0).cpu().numpy()
+            sound: NDArray[np.float32] = self._averaged.decode(mel).squeeze(0).cpu().numpy()
         return sound
 
     def _heard(self, mel: Tensor) -> Tensor:

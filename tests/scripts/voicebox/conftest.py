@@ -14,11 +14,11 @@ import soxr
 from numpy.typing import NDArray
 
 # Without torch (the suite on Python 3.10) these cannot even be read.
-collect_ignore = (
-    []
-    if importlib.util.find_spec("torch")
-    else ["test_adversary.py", "test_compact.py", "test_crops.py", "test_reconstruction.py", "test_vocoder.py"]
+_WITH_TORCH = (
+    *("adversary", "compact", "crops", "flow", "optimiser", "reconstruction"),
+    *("smoke", "training", "upsampling", "utterances", "vocoder"),
 )
+collect_ignore = [] if importlib.util.find_spec("torch") else [f"test_{name}.py" for name in _WITH_TORCH]
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ def model() -> Kokoro:
 @needs_kokoro
 class TestSpeech:
     def test_it_speaks_in_each_voice_the_same_each_time(self, model: Kokoro) -> None:
-        assert tuple(sorted(model.voices)) == VOICES
+        assert sorted(model.voices) == sorted(VOICES)
         [said] = phonemes(["Good morning."])
         first, other = (model.speak(said, model.voices[voice]) for voice in (VOICES[0], VOICES[4]))
         np.testing.assert_array_equal(first, model.speak(said, model.voices[VOICES[0]]))

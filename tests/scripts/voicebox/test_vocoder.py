@@ -17,7 +17,7 @@ from ishowtts.engines.f5 import checkpoint, random
 from ishowtts.engines.f5.spectrum import log_mel
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.engines.weights import locate
-from voicebox.vocoder import VocoderRecipe, VocoderTraining
+from voicebox.vocoder import VocoderRecipe, VocoderTraining, exported
 
 CPU = torch.device("cpu")
 
@@ -70,7 +70,7 @@ def test_a_resumed_training_goes_on_where_it_was(begin: Begin, tmp_path: Path, p
     for ours, theirs in zip(losses(unbroken, 6), losses(resumed, 6), strict=True):
         assert set(ours) == set(theirs)
         assert theirs == pytest.approx(ours, rel=0.05)
-    for part in ("vocoder", "ema"):
+    for part in ("vocoder", "average"):
         apart = (weights(unbroken, part) - weights(resumed, part)).norm() / weights(unbroken, part).norm()
         assert apart < 0.02
 
@@ -98,11 +98,13 @@ def test_the_adversary_teaches_the_vocoder_without_any_other_loss(begin: Begin) 
     assert not torch.equal(weights(training, "vocoder"), before)
 
 
-def test_what_is_exported_sounds_the_same_in_the_engine(begin: Begin, tmp_path: Path, speech: list[Any]) -> None:
+def test_what_is_exported_sounds_the_same_in_the_engine(
+    begin: Begin, tmp_path: Path, speech: list[Any], tiny: dict[str, Any]
+) -> None:
     training = begin()
     losses(training, 10)
     random.make(tmp_path, "tiny")
-    config, tensors = training.exported()
+    config, tensors = exported(VocoderRecipe(**tiny), training.state())
     save_file(tensors, tmp_path / "vocos" / "model.safetensors")
     (tmp_path / "vocos" / "config.yaml").write_text(yaml.safe_dump(config))
     found = locate(tmp_path)
@@ -114,19 +116,19 @@ def test_what_is_exported_sounds_the_same_in_the_engine(begin: Begin, tmp_path: 
     ours = training.sample(speech[0])
     assert ours.dtype == np.float32
     assert len(ours) == len(speech[0]) // 256 * 256
-    assert np.abs(sound.numpy() - ours).max() <= 1e-5 * np.abs(ours).max()
+    assert np.abs(sound.numpy() - ours).max() <= 2e-3 * np.abs(ours).max()  # weights are fp16 on the disk
 
 
-def test_exported_weights_are_averages_and_a_copy(begin: Begin) -> None:
+def test_exported_weights_are_averages(begin: Begin, tiny: dict[str, Any]) -> None:
     training = begin()
     losses(training, 10)
     name = "backbone.embed.weight"
-    exported = training.exported()[1][name]
-    kept = exported.clone()
-    last = training.state()[f"vocoder.weights.{name}"].float()
-    losses(training, 1)
-    assert torch.equal(exported, kept)
-    assert not torch.allclose(exported, last, atol=1e-4)
+    state = training.state()
+    tensors = exported(VocoderRecipe(**tiny), state)[1]
+    assert torch.equal(tensors[name], state[f"average.weights.{name}"])
+    assert not torch.allclose(tensors[name], state[f"vocoder.weights.{name}"], atol=1e-4)
+    assert tensors[name].dtype is torch.float16
+    assert tensors["head.istft.window"].dtype is torch.float32
 
 
 def test_losses_are_told_every_so_often_as_means(begin: Begin) -> None:

@@ -45,12 +45,13 @@ class Panel:
     def marks(self, sets: Sequence[tuple[Sequence[str], Sequence[Sound]]]) -> list[Marks]:
         """Judge each set of sounds, [samples] at 24 kHz, by its texts, as many as there are sounds.
 
-        Words are heard in packs only: where a voice is bad, hearing each sound again would take minutes.
+        Words are heard in packs only: where a voice is bad, hearing each sound again would take minutes. A pack never
+        holds sounds of two sets: they say the same, and what one of them said would be taken for the other's words.
         """
-        texts = [text for said, _ in sets for text in said]
-        sounds = [sound for _, of_one in sets for sound in of_one]
-        verdicts = iter(self._listener.verdicts(sounds, texts, self._language, again=False))
-        return [Marks(error_rate([next(verdicts) for _ in said]), *self._heard(of_one)) for said, of_one in sets]
+        return [Marks(self._error_rate(texts, sounds), *self._heard(sounds)) for texts, sounds in sets]
+
+    def _error_rate(self, texts: Sequence[str], sounds: Sequence[Sound]) -> float:
+        return error_rate(self._listener.verdicts(sounds, texts, self._language, again=False))
 
     def _heard(self, sounds: Sequence[Sound]) -> tuple[float | None, float | None]:
         try:
