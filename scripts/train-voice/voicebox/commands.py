@@ -26,12 +26,12 @@ _REFERENCES = {
 
 def make_speech(arguments: argparse.Namespace, recipe: Recipe) -> None:
     """Speech to learn from."""
-    from voicebox import speech
+    from voicebox.speech.making import make
 
     def report(number: int, spoken_s: float) -> None:
         _say(f"pack {number}: {spoken_s / 3600:.2f} of {recipe.speech.hours:g} hours are there")
 
-    speech.make(recipe.speech, recipe.seed, arguments.out / _SPEECH, arguments.workers, report)
+    make(recipe.speech, recipe.seed, arguments.out / _SPEECH, arguments.workers, report)
 
 
 def train_flow(arguments: argparse.Namespace, recipe: Recipe) -> None:
@@ -54,31 +54,31 @@ def train_both(arguments: argparse.Namespace, recipe: Recipe) -> None:
 
 
 def _train_flow(arguments: argparse.Namespace, recipe: Recipe, minutes: float | None) -> None:
-    from voicebox import training
-    from voicebox.corpus import Corpus
-    from voicebox.device import device_of
     from voicebox.export import vocabulary
-    from voicebox.flow import FlowTraining
-    from voicebox.utterances import Utterances
+    from voicebox.flow.training import FlowTraining
+    from voicebox.flow.utterances import Utterances
+    from voicebox.learning.device import device_of
+    from voicebox.learning.loop import run
+    from voicebox.speech.corpus import Corpus
 
     device, vocab = device_of(arguments.device), read_vocab(vocabulary())
     utterances = Utterances(Corpus(arguments.out / _SPEECH), vocab, device)
     _say(f"transformer: {utterances}")
     flow = FlowTraining(recipe.flow, utterances, vocab, device, recipe.seed)
-    training.run(flow, arguments.out / _FLOW, recipe.flow.steps, minutes, _say)
+    run(flow, arguments.out / _FLOW, recipe.flow.steps, minutes, _say)
 
 
 def _train_vocoder(arguments: argparse.Namespace, recipe: Recipe, minutes: float | None) -> None:
-    from voicebox import training
-    from voicebox.corpus import Corpus
-    from voicebox.device import device_of
-    from voicebox.vocoder import VocoderTraining
+    from voicebox.learning.device import device_of
+    from voicebox.learning.loop import run
+    from voicebox.speech.corpus import Corpus
+    from voicebox.vocoder.training import VocoderTraining
 
     corpus = Corpus(arguments.out / _SPEECH)
     _say(f"vocoder: {len(corpus.clips)} clips")
     waves = [corpus.wave(clip) for clip in corpus.clips]
     vocoder = VocoderTraining(recipe.vocoder, waves, device_of(arguments.device), recipe.seed)
-    training.run(vocoder, arguments.out / _VOCODER, recipe.vocoder.steps, minutes, _say)
+    run(vocoder, arguments.out / _VOCODER, recipe.vocoder.steps, minutes, _say)
 
 
 def export_voice(arguments: argparse.Namespace, recipe: Recipe) -> None:
@@ -94,7 +94,7 @@ def export_voice(arguments: argparse.Namespace, recipe: Recipe) -> None:
 def judge_voice(arguments: argparse.Namespace, recipe: Recipe) -> None:
     """A table, and `judged.json` beside the voice."""
     from voicebox import judging
-    from voicebox.speakers import NEVER_SEEN, cast
+    from voicebox.speech.speakers import NEVER_SEEN, cast
     from voicebox.texts import held_out
     from voicebox.texts.closed import closed_held_out
 

@@ -13,9 +13,11 @@ from torch import Tensor
 from ishowtts.engines.f5.architecture import Model
 from ishowtts.engines.f5.checkpoint import read_vocab
 from ishowtts.engines.voices.shelf import f5_tts_data
-from voicebox import flow, state, vocoder
 from voicebox.errors import TrainingError
+from voicebox.flow import training as flow
+from voicebox.learning import state
 from voicebox.recipe import Recipe
+from voicebox.vocoder import training as vocoder
 
 
 def vocabulary() -> Path:

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from ishowtts.bench.judges.panel import Panel
 
+from ishowtts.bench.judges.panel import Panel
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.engine import F5Engine
@@ -23,9 +23,9 @@ from ishowtts.engines.f5.options import F5Options
 from ishowtts.engines.voices.shelf import CLIPS, TEXT
 from ishowtts.seams import Sound
 from ishowtts.speech import Segment
-from voicebox.kokoro import Kokoro
-from voicebox.phonemes import phonemes
-from voicebox.speakers import Speaker
+from voicebox.speech.kokoro import Kokoro
+from voicebox.speech.phonemes import phonemes
+from voicebox.speech.speakers import Speaker
 from voicebox.texts import Language
 
 _ESPEAK: dict[Language, str] = {"en": "en-us", "zh": "cmn"}

@@ -8,9 +8,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voicebox.errors import TrainingError
-from voicebox.flow_recipe import FlowRecipe
-from voicebox.speech_recipe import SpeechRecipe
-from voicebox.vocoder_recipe import VocoderRecipe
+from voicebox.flow.recipe import FlowRecipe
+from voicebox.speech.recipe import SpeechRecipe
+from voicebox.vocoder.recipe import VocoderRecipe
 
 
 class Recipe(BaseModel):

@@ -18,7 +18,7 @@ from ishowtts.engines.f5.engine import F5Engine  # noqa: E402
 from ishowtts.engines.f5.options import F5Options  # noqa: E402
 from ishowtts.speech import Segment  # noqa: E402
 from voicebox.__main__ import main  # noqa: E402
-from voicebox.corpus import Corpus  # noqa: E402
+from voicebox.speech.corpus import Corpus  # noqa: E402
 
 RECIPE = Path(__file__).parents[3] / "scripts" / "train-voice" / "recipes" / "smoke.yaml"
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voicebox import speakers
-from voicebox.speakers import NEVER_SEEN, VOICES, WIDEST_SHIFT, Speaker, cast
+from voicebox.speech import speakers
+from voicebox.speech.speakers import NEVER_SEEN, VOICES, WIDEST_SHIFT, Speaker, cast
 
 
 def test_the_same_seed_casts_the_same_and_more_of_them_are_added_behind() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ishowtts.errors import SynthesisError
-from voicebox import phonemes as module
-from voicebox.phonemes import LONGEST_TEXT, phonemes
-from voicebox.pinyin import letters, syllables
+from voicebox.speech import phonemes as module
+from voicebox.speech.phonemes import LONGEST_TEXT, phonemes
+from voicebox.speech.pinyin import letters, syllables
 from voicebox.texts import Language, held_out, mandarin, sentences
 
 

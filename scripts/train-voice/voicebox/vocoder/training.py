@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from ishowtts.engines.f5.architecture import HOP
 from ishowtts.engines.f5.stock import build_vocos
-from voicebox.adversary import Adversary
-from voicebox.crops import Crops
-from voicebox.optimiser import Average, Optimiser, averaged, under, within
-from voicebox.reconstruction import LogMel, SpectralLoss
-from voicebox.vocoder_recipe import VocoderRecipe
+from voicebox.learning.optimiser import Average, Optimiser, averaged, under, within
+from voicebox.vocoder.adversary import Adversary
+from voicebox.vocoder.crops import Crops
+from voicebox.vocoder.recipe import VocoderRecipe
+from voicebox.vocoder.reconstruction import LogMel, SpectralLoss
 
 __all__ = ["VocoderRecipe", "VocoderTraining"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ishowtts.errors import SynthesisError
-from voicebox.pinyin import HAN, letters, syllables
+from voicebox.speech.pinyin import HAN, letters, syllables
 
 LONGEST_TEXT = 600
 _DEADLINE_S = 120.0

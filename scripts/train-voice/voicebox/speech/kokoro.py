@@ -18,7 +18,7 @@ import numpy.typing as npt
 import soxr
 
 from ishowtts.errors import SynthesisError, WeightsError
-from voicebox.speakers import Speaker
+from voicebox.speech.speakers import Speaker
 
 Wave = npt.NDArray[np.float32]
 

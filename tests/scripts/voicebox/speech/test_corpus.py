@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from voicebox.corpus import Corpus, Take, pack_path, pack_seconds, packs, write_pack
 from voicebox.errors import TrainingError
+from voicebox.speech.corpus import Corpus, Take, pack_path, pack_seconds, packs, write_pack
 
 RATE_HZ = 24_000
 

@@ -15,11 +15,11 @@ from random import Random
 from ishowtts.bench.judges.words import Listener
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.errors import SynthesisError
-from voicebox.corpus import Take, pack_path, pack_seconds, packs, write_pack
-from voicebox.kokoro import Kokoro
-from voicebox.phonemes import phonemes
-from voicebox.speakers import cast
-from voicebox.speech_recipe import SpeechRecipe
+from voicebox.speech.corpus import Take, pack_path, pack_seconds, packs, write_pack
+from voicebox.speech.kokoro import Kokoro
+from voicebox.speech.phonemes import phonemes
+from voicebox.speech.recipe import SpeechRecipe
+from voicebox.speech.speakers import cast
 from voicebox.texts import Language, sentences
 from voicebox.texts.chance import chance
 from voicebox.texts.closed import closed_sentences

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 from vocos.discriminators import DiscriminatorR
 
-from voicebox.vocoder_recipe import Adversaries
+from voicebox.vocoder.recipe import Adversaries
 
 _KERNEL, _STRIDE, _LAST_KERNEL = 5, 3, 3
 _SLOPE = 0.1

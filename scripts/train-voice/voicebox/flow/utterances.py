@@ -18,8 +18,8 @@ from ishowtts.engines.f5.architecture import HOP, MELS, RATE_HZ
 from ishowtts.engines.f5.reference import end_sentence
 from ishowtts.engines.f5.spectrum import log_mel
 from ishowtts.engines.f5.tokens import Tokenizer
-from voicebox.corpus import Clip, Corpus
 from voicebox.errors import TrainingError
+from voicebox.speech.corpus import Clip, Corpus
 
 Rows = NDArray[np.int64]
 

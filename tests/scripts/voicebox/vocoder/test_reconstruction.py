@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ishowtts.engines.f5.spectrum import log_mel
-from voicebox.reconstruction import LogMel, SpectralLoss
+from voicebox.vocoder.reconstruction import LogMel, SpectralLoss
 
 
 def test_training_and_engine_agree_on_the_mel_to_the_bit(speech: list[Any]) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from voicebox.optimiser import Average, Optimiser, averaged, under, within
+from voicebox.learning.optimiser import Average, Optimiser, averaged, under, within
 
 
 def regression(seed=0):

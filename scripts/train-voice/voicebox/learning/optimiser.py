@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from voicebox import compact
+from voicebox.learning import compact
 
 
 class Optimiser:

@@ -7,7 +7,7 @@ pytest.importorskip("f5_tts")
 pytestmark = pytest.mark.f5
 
 from ishowtts.engines.f5.stock import DiT  # noqa: E402
-from voicebox.upsampling import upsample  # noqa: E402
+from voicebox.flow.upsampling import upsample  # noqa: E402
 
 LINES = [(3, 10), (4, 8), (7, 9), (5, 5), (1, 12), (0, 6), (11, 23)]
 

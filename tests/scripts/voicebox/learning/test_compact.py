@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from voicebox.compact import pack_moment, pack_training, unpack_moment, unpack_training
+from voicebox.learning.compact import pack_moment, pack_training, unpack_moment, unpack_training
 
 
 def moments(*shape: int) -> Tensor:

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ, Model
 from ishowtts.engines.f5.stock import build_cfm
-from voicebox import schedule
-from voicebox.flow_recipe import FlowRecipe
-from voicebox.optimiser import Average, Optimiser, averaged, under, within
-from voicebox.upsampling import upsample
-from voicebox.utterances import Batch, Utterances
+from voicebox.flow import schedule
+from voicebox.flow.recipe import FlowRecipe
+from voicebox.flow.upsampling import upsample
+from voicebox.flow.utterances import Batch, Utterances
+from voicebox.learning.optimiser import Average, Optimiser, averaged, under, within
 
 _FRAMES_PER_S: Final = RATE_HZ / HOP
 # Upstream's shares of steps that learn to speak without reference, and without text and reference (section 3.2).

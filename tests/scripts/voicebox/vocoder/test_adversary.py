@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from voicebox.adversary import Adversary
-from voicebox.vocoder_recipe import Adversaries
+from voicebox.vocoder.adversary import Adversary
+from voicebox.vocoder.recipe import Adversaries
 
 SMALL = Adversaries(periods=(2, 3), period_widths=(8, 16, 16), windows=(512, 256), window_width=2)
 

@@ -11,9 +11,9 @@ from ishowtts.engines.f5.checkpoint import read_vocab  # noqa: E402
 from ishowtts.engines.f5.spectrum import log_mel  # noqa: E402
 from ishowtts.engines.f5.tokens import Tokenizer  # noqa: E402
 from ishowtts.engines.voices.shelf import f5_tts_data  # noqa: E402
-from voicebox.corpus import Corpus, Take, pack_path, write_pack  # noqa: E402
 from voicebox.errors import TrainingError  # noqa: E402
-from voicebox.utterances import Utterances  # noqa: E402
+from voicebox.flow.utterances import Utterances  # noqa: E402
+from voicebox.speech.corpus import Corpus, Take, pack_path, write_pack  # noqa: E402
 
 VOCAB = read_vocab(f5_tts_data("infer/examples/vocab.txt"))
 WORDS = {"anna": ("one two.", "three.", "four five?"), "bo": ("你好。", "再见。", "谢谢。")}

@@ -7,9 +7,9 @@ import signal
 import pytest
 import torch
 
-from voicebox import state
 from voicebox.errors import TrainingError
-from voicebox.training import run
+from voicebox.learning import state
+from voicebox.learning.loop import run
 
 
 class Counting:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from voicebox.crops import Crops
+from voicebox.vocoder.crops import Crops
 
 CPU = torch.device("cpu")
 

@@ -11,11 +11,11 @@ from ishowtts.engines.f5.architecture import Model  # noqa: E402
 from ishowtts.engines.f5.checkpoint import read_vocab  # noqa: E402
 from ishowtts.engines.f5.stock import build_cfm  # noqa: E402
 from ishowtts.engines.voices.shelf import f5_tts_data  # noqa: E402
-from voicebox import flow  # noqa: E402
-from voicebox.corpus import Corpus, Take, pack_path, write_pack  # noqa: E402
-from voicebox.flow import FlowTraining  # noqa: E402
-from voicebox.flow_recipe import FlowRecipe  # noqa: E402
-from voicebox.utterances import Utterances  # noqa: E402
+from voicebox.flow import training as flow  # noqa: E402
+from voicebox.flow.recipe import FlowRecipe  # noqa: E402
+from voicebox.flow.training import FlowTraining  # noqa: E402
+from voicebox.flow.utterances import Utterances  # noqa: E402
+from voicebox.speech.corpus import Corpus, Take, pack_path, write_pack  # noqa: E402
 
 VOCAB = read_vocab(f5_tts_data("infer/examples/vocab.txt"))
 CPU = torch.device("cpu")

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from voicebox.schedule import learning_rate, longest
+from voicebox.flow.schedule import learning_rate, longest
 
 
 def test_the_rate_rises_and_then_falls_like_a_cosine():

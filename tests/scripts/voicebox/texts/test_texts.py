@@ -9,7 +9,7 @@ from pypinyin import Style, lazy_pinyin
 
 from ishowtts.text import Reader
 from voicebox import texts
-from voicebox.pinyin import syllables
+from voicebox.speech.pinyin import syllables
 from voicebox.texts import english, english_numbers, mandarin, mandarin_numbers
 from voicebox.texts.chance import chance
 from voicebox.texts.grammar import FOLDER, Grammar

@@ -17,7 +17,7 @@ from ishowtts.engines.f5 import checkpoint, random
 from ishowtts.engines.f5.spectrum import log_mel
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.engines.weights import locate
-from voicebox.vocoder import VocoderRecipe, VocoderTraining, exported
+from voicebox.vocoder.training import VocoderRecipe, VocoderTraining, exported
 
 CPU = torch.device("cpu")
 

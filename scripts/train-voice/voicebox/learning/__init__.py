@@ -1,0 +1,1 @@
+"""What both trainings share: steps, averages, small states, and the loop that runs them."""

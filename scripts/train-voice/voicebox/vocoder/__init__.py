@@ -1,0 +1,1 @@
+"""The vocoder, its adversary and their training."""
