@@ -53,11 +53,11 @@ class Utterances:
 
     def __init__(self, corpus: Corpus, vocab: Mapping[str, int], device: torch.device) -> None:
         self._device = device
-        mels = [log_mel(torch.from_numpy(corpus.wave(clip))).half() for clip in corpus.clips]
+        mels = [log_mel(torch.from_numpy(corpus.wave(clip)).to(device)).half() for clip in corpus.clips]
         self._frames = np.array([len(mel) for mel in mels])
         self._at = np.cumsum(self._frames) - self._frames
         # One row more: what stands behind a sample's end.
-        self._mels = torch.cat([*mels, torch.zeros(1, MELS, dtype=torch.float16)]).to(device)
+        self._mels = torch.cat([*mels, torch.zeros(1, MELS, dtype=torch.float16, device=device)])
         tokenize = Tokenizer(vocab, remember=False)
         self._tokens: list[Rows] = [tokenize(clip.text).numpy() for clip in corpus.clips]
         self._before_speech = [tokenize(_as_reference(clip.text)).numpy() for clip in corpus.clips]

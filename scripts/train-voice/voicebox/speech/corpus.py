@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -69,10 +70,10 @@ class Corpus:
     def __init__(self, folder: Path) -> None:
         self._sounds: dict[str, NDArray[np.int16]] = {}
         clips: list[Clip] = []
-        for path in packs(folder):
-            for clip, sound in _read(path):
-                clips.append(clip)
-                self._sounds[clip.name] = sound
+        with ThreadPoolExecutor(thread_name_prefix="packs") as pool:  # libsndfile lets the other threads run
+            for pack in pool.map(_read, packs(folder)):
+                clips += [clip for clip, _ in pack]
+                self._sounds |= {clip.name: sound for clip, sound in pack}
         if not clips:
             raise TrainingError(f"{folder} holds no speech; make some with `train-voice speech`")
         self.clips = tuple(clips)
@@ -125,7 +126,7 @@ def _clips(path: Path) -> list[Clip]:
         raise TrainingError(f"{path} cannot be read; delete it and its sound, and make it again") from error
 
 
-def _read(path: Path) -> Iterator[tuple[Clip, NDArray[np.int16]]]:
+def _read(path: Path) -> list[tuple[Clip, NDArray[np.int16]]]:
     clips = _clips(path)
     try:
         sound, rate_hz = soundfile.read(path.with_suffix(".opus"), dtype="int16")
@@ -133,8 +134,7 @@ def _read(path: Path) -> Iterator[tuple[Clip, NDArray[np.int16]]]:
         raise TrainingError(f"the sound of {path} cannot be read; delete both, and make them again") from error
     if rate_hz != RATE_HZ or sound.ndim != 1 or (clips and _end(clips[-1]) > len(sound)):
         raise TrainingError(f"{path} and its sound do not belong together; delete both, and make them again")
-    for clip in clips:
-        yield clip, sound[clip.start : clip.start + clip.samples]
+    return [(clip, sound[clip.start : _end(clip)]) for clip in clips]
 
 
 def _end(clip: Clip) -> int:

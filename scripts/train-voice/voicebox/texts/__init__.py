@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal
 
+from ishowtts.bench.sentences import HELD_OUT
 from voicebox.texts import english, mandarin
 from voicebox.texts.chance import chance
 from voicebox.texts.grammar import lines
@@ -23,10 +24,10 @@ _SENTENCE: dict[Language, Callable[..., str]] = {"en": english.sentence, "zh": m
 def sentences(language: Language, seed: int) -> Iterator[str]:
     """Without end, the same for the same seed: one to some sixty words, in the form that an engine is given.
 
-    None is of those kept for judging.
+    None is of those kept for judging, here or in the bench.
     """
     draw = chance(f"sentences {language} {seed}")
-    judged = {_bare(sentence) for sentence in lines(language, "held-out")}
+    judged = {_bare(sentence) for sentence in (*lines(language, "held-out"), *HELD_OUT[language])}
     joint = {"en": " ", "zh": ""}[language]
     while True:
         count = draw.choices((1, 2, 3), _ROWS)[0]

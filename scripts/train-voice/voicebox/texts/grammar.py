@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "words"
+_BLANKS = re.compile(r" (?=[ .,!?;:])")  # where an alternative was nothing
 _ALTERNATIVES = re.compile(r"\(([^()]*)\)")
 _SLOT = re.compile(r"\{(\w+)(?:\|(\w+))?\}")
 _MOST_STEPS = 200
@@ -51,7 +52,7 @@ class Grammar:
             elif choice := _SLOT.search(template):
                 made = self._slot(draw, choice[1], choice[2])
             else:
-                return template
+                return _BLANKS.sub("", template)
             template = template[: choice.start()] + made + template[choice.end() :]
         raise ValueError(f"the template has no end: {template[:80]}")
 
