@@ -13,14 +13,23 @@ from voicebox import recipe as recipes
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run one command; a mistake is one sentence and 1."""
+    """Run one command; a mistake is one sentence and 1, Ctrl-C is 130."""
     arguments = _parser().parse_args(words)
     try:
         arguments.command(arguments, recipes.read(arguments.recipe))
     except IShowError as error:
-        print(f"train-voice: {error}", file=sys.stderr)
-        return 1
+        return _told(str(error), 1)
+    except OSError as error:
+        where = error.filename or arguments.out
+        return _told(f"{where} cannot be used ({error.strerror}); name a folder where you may write, with room", 1)
+    except KeyboardInterrupt:
+        return _told("ended; what is in the folder stays, and the same command goes on", 130)
     return 0
+
+
+def _told(sentence: str, status: int) -> int:
+    print(f"train-voice: {sentence}", file=sys.stderr)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,8 +5,11 @@ A pack is a pure function of the recipe, the seed and its number, so that making
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache, partial
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,6 +18,7 @@ from random import Random
 from ishowtts.bench.judges.words import Listener
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.errors import SynthesisError
+from voicebox.errors import TrainingError
 from voicebox.speech.corpus import Take, pack_path, pack_seconds, packs, write_pack
 from voicebox.speech.kokoro import Kokoro
 from voicebox.speech.phonemes import phonemes
@@ -32,22 +36,35 @@ def make(recipe: SpeechRecipe, seed: int, folder: Path, workers: int, report: Ca
 
     Args:
         report: told the number of each pack that was made, and the seconds of speech there are.
+
+    Raises:
+        TrainingError: a process was killed.
+        EngineError: Kokoro or the judge is not installed.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     spoken_s = sum(pack_seconds(path) for path in packs(folder))
     numbers = (number for number in range(_MOST_PACKS) if not pack_path(folder, number).exists())
     wanted_s = recipe.hours * 3600
     if spoken_s >= wanted_s:
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (recipe, seed, folder)) as pool:
-        under_way = {pool.submit(_make_pack, number): number for number in islice(numbers, workers)}
+    make_pack = partial(_make_pack, recipe.model_dump_json(), seed, folder)
+    with ProcessPoolExecutor(workers, get_context("spawn"), _end_quietly) as pool:
+        under_way = {pool.submit(make_pack, number): number for number in islice(numbers, workers)}
         while spoken_s < wanted_s:
             done, _ = wait(under_way, return_when=FIRST_COMPLETED)
             for future in done:
-                spoken_s += future.result()
+                spoken_s += _result(future)
                 report(under_way.pop(future), spoken_s)
                 number = next(numbers)
-                under_way[pool.submit(_make_pack, number)] = number
+                under_way[pool.submit(make_pack, number)] = number
         pool.shutdown(cancel_futures=True)
+
+
+def _result(future: Future[float]) -> float:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise TrainingError("a process that made speech was killed; is memory short? Take fewer --workers") from error
 
 
 class _Maker:
@@ -90,13 +107,16 @@ class _Maker:
         return [take for take, one in zip(takes, verdicts, strict=True) if one.edits <= worst * one.total]
 
 
-_maker: list[_Maker] = []
-"""The process' own; a pool hands its processes nothing else to keep."""
+@lru_cache(1)
+def _maker(recipe_json: str, seed: int, folder: Path) -> _Maker:
+    """The process' own: models take seconds to load."""
+    return _Maker(SpeechRecipe.model_validate_json(recipe_json), seed, folder)
 
 
-def _start(recipe: SpeechRecipe, seed: int, folder: Path) -> None:
-    _maker[:] = [_Maker(recipe, seed, folder)]
+def _make_pack(recipe_json: str, seed: int, folder: Path, number: int) -> float:
+    return _maker(recipe_json, seed, folder).make(number)
 
 
-def _make_pack(number: int) -> float:
-    return _maker[0].make(number)
+def _end_quietly() -> None:
+    """Ctrl-C reaches every process of a terminal; one of them speaks."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
