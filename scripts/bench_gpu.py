@@ -84,8 +84,8 @@ def steps(model: str, device: str, *, quick: bool) -> Iterator[Step]:
     predict: tuple[str, ...] = (sys.executable, "-m", "ishowtts", "bench", "predict", "--reference", DEFAULT_VOICE_S)
     if device == "cuda" and model == "base":  # what predictions are of; a profile of anything else tells nothing
         predict += ("--kernels", "{folder}/profile.json")
-    yield Step("predict", predict, 20)
-    yield Step("predict-figures", (*predict, "--json"), 20, printed="json")
+    yield Step("predict", predict, 60)
+    yield Step("predict-figures", (*predict, "--json"), 60, printed="json")
     # That this is no appliance is no fault here; what its GPU reaches is told among the rest.
     yield Step("doctor", (sys.executable, "-m", "ishowtts", "doctor"), 60, judged=False)
     if not quick:

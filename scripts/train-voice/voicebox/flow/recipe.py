@@ -16,6 +16,8 @@ class FlowRecipe(BaseModel):
             steps: an alignment is found in short utterances first.
         prefix: share of samples that are hidden behind their first clip, as the engine hides what it is to speak; of
             the others a span of 70 to 100 % is hidden, as upstream has it.
+        time_power: times are a power of a uniform number: 1 is upstream; above it more of them lie near 0, where
+            nothing but the text says what is spoken, so that an alignment is found sooner.
         compiled: the transformer, by torch's compiler; for CUDA.
     """
 
@@ -30,6 +32,7 @@ class FlowRecipe(BaseModel):
     prefix: float = Field(default=0.5, ge=0, le=1)
     learning_rate: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
+    time_power: float = Field(default=1.0, ge=1, le=4)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0)
     ema_decay: float = Field(default=0.999, gt=0, lt=1)

@@ -95,7 +95,7 @@ class FlowTraining:
         spoken = frame < batch.lengths.unsqueeze(1)
         hidden = self._hidden(batch, frame, noise) & spoken
         start = torch.randn(speech.shape, generator=noise, device=device)
-        time = torch.rand(len(speech), generator=noise, device=device)
+        time = torch.rand(len(speech), generator=noise, device=device) ** self._recipe.time_power
         at = time.view(-1, 1, 1)
         no_condition = random.random() < _NO_CONDITION
         predicted = self._run(

@@ -108,6 +108,16 @@ def test_padding_and_what_is_shown_do_not_count(utterances, monkeypatch):
     assert 0.3 < seen["hidden"] < 1.0
 
 
+@pytest.mark.parametrize(("power", "mean"), [(1.0, 1 / 2), (2.0, 1 / 3)])
+def test_times_are_a_power_of_a_uniform_number(utterances, monkeypatch, power, mean):
+    one = training(utterances, time_power=power)
+    batch = utterances.batch(np.random.default_rng(0), 70, 70 * 400)
+    times = []
+    monkeypatch.setattr(one, "_run", lambda x, time, **_: times.append(time) or torch.zeros_like(x))
+    one._loss(batch, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    assert times[0].mean().item() == pytest.approx(mean, abs=0.05)
+
+
 def test_what_is_exported_loads_into_upstreams_model(utterances):
     one = training(utterances)
     losses(one, 3)
