@@ -129,7 +129,8 @@ def test_the_official_layout_gives_the_same_model(checkpoint: Path, official: Pa
 
 @pytest.mark.parametrize("size", ["tiny", "small"])
 def test_the_expected_tensors_are_those_of_upstreams_modules(size: random.Size) -> None:
-    model, vocoder = random._DITS[size], random._vocoder(*random._VOCODERS[size])
+    dim, layers = random._VOCODERS[size]
+    model, vocoder = random._DITS[size], random.vocoder_of(dim, 3 * dim, layers)
     cfm = build_cfm(random.Model(arch=model), {str(i): i for i in range(40)})
     vocos = build_vocos(vocoder)
     assert dit_shapes(model, 40) == {name: tuple(tensor.shape) for name, tensor in cfm.state_dict().items()}

@@ -112,6 +112,25 @@ class Vocoder(_Part):
     head: _HeadClass
 
 
+def vocoder_of(dim: int, intermediate_dim: int, layers: int) -> Vocoder:
+    """A Vocos of another size than the official one."""
+    return Vocoder.model_validate(
+        {
+            "feature_extractor": {"class_path": "vocos.feature_extractors.MelSpectrogramFeatures"},
+            "backbone": {
+                "class_path": "vocos.models.VocosBackbone",
+                "init_args": {
+                    "input_channels": MELS, "dim": dim, "intermediate_dim": intermediate_dim, "num_layers": layers,
+                },
+            },
+            "head": {
+                "class_path": "vocos.heads.ISTFTHead",
+                "init_args": {"dim": dim, "n_fft": N_FFT, "hop_length": HOP, "padding": "center"},
+            },
+        }
+    )  # fmt: skip
+
+
 BASE = Model(name="F5TTS_v1_Base", arch=Dit(dim=1024, depth=22, heads=16, ff_mult=2, text_dim=512, conv_layers=4))
 """What the official weights are."""
 

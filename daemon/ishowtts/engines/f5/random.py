@@ -11,7 +11,7 @@ import yaml
 from safetensors.torch import save_file
 from torch import nn
 
-from ishowtts.engines.f5.architecture import BASE, Dit, Model, Vocoder
+from ishowtts.engines.f5.architecture import BASE, Dit, Model, vocoder_of
 from ishowtts.engines.f5.checkpoint import read_vocab
 from ishowtts.engines.f5.stock import build_cfm, build_vocos
 from ishowtts.engines.voices.shelf import f5_tts_data
@@ -41,7 +41,8 @@ def make(path: Path, size: Size = "tiny", seed: int = 0, *, average_upsampling: 
     """
     arch = _DITS[size].model_copy(update={"text_embedding_average_upsampling": average_upsampling})
     model = Model(name=f"random-{size}", arch=arch)
-    vocoder = _vocoder(*_VOCODERS[size])
+    dim, layers = _VOCODERS[size]
+    vocoder = vocoder_of(dim, 3 * dim, layers)
     (path / "vocos").mkdir(parents=True, exist_ok=True)
     copyfile(f5_tts_data("infer/examples/vocab.txt"), path / "vocab.txt")
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -72,24 +73,6 @@ def _redraw(module: nn.Module) -> None:
             parameter.mul_(_SHARPER)
         elif not parameter.any():
             nn.init.normal_(parameter, std=0.03 if "proj_out" in name else 0.05)
-
-
-def _vocoder(dim: int, layers: int) -> Vocoder:
-    return Vocoder.model_validate(
-        {
-            "feature_extractor": {"class_path": "vocos.feature_extractors.MelSpectrogramFeatures"},
-            "backbone": {
-                "class_path": "vocos.models.VocosBackbone",
-                "init_args": {
-                    "input_channels": 100, "dim": dim, "intermediate_dim": 3 * dim, "num_layers": layers,
-                },
-            },
-            "head": {
-                "class_path": "vocos.heads.ISTFTHead",
-                "init_args": {"dim": dim, "n_fft": 1024, "hop_length": 256, "padding": "center"},
-            },
-        }
-    )  # fmt: skip
 
 
 def _save(module: nn.Module, path: Path) -> None:

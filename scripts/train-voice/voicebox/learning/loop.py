@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 from torch import Tensor
 
+from ishowtts.service.ending import stop_asked
 from voicebox.errors import TrainingError
 from voicebox.learning import state
 
@@ -55,8 +53,8 @@ def run(
             raise TrainingError(f"{path}: {error}") from error
         say(f"goes on at step {training.step} of {steps}")
     started = saved = time.monotonic()
-    with _Log(path.with_suffix(".jsonl"), training) as log, _told_to_end() as told:
-        while training.step < steps and not told and not _over(started, minutes):
+    with _Log(path.with_suffix(".jsonl"), training) as log, stop_asked() as told:
+        while training.step < steps and not told.is_set() and not _over(started, minutes):
             losses = training.advance()
             if losses:
                 say(log.write(losses))
@@ -96,19 +94,3 @@ class _Log:
 
 def _over(started: float, minutes: float | None) -> bool:
     return minutes is not None and time.monotonic() - started >= 60 * minutes
-
-
-@contextmanager
-def _told_to_end() -> Iterator[list[int]]:
-    """A list that is empty until SIGTERM or SIGINT comes."""
-    told: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        told.append(number)
-
-    former = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield told
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
-from ishowtts.engines.f5.architecture import HOP, Vocoder
+from ishowtts.engines.f5.architecture import HOP, Vocoder, vocoder_of
 
 _Weight = Annotated[float, Field(ge=0)]
 _Width = Annotated[int, Field(ge=1, le=4096)]
@@ -98,24 +98,7 @@ class VocoderRecipe(_Part):
 
     def description(self) -> Vocoder:
         """The model, as a checkpoint's `config.yaml` describes it."""
-        return Vocoder.model_validate(
-            {
-                "feature_extractor": {"class_path": "vocos.feature_extractors.MelSpectrogramFeatures"},
-                "backbone": {
-                    "class_path": "vocos.models.VocosBackbone",
-                    "init_args": {
-                        "input_channels": 100,
-                        "dim": self.dim,
-                        "intermediate_dim": self.intermediate_dim,
-                        "num_layers": self.num_layers,
-                    },
-                },
-                "head": {
-                    "class_path": "vocos.heads.ISTFTHead",
-                    "init_args": {"dim": self.dim, "n_fft": 1024, "hop_length": 256, "padding": "center"},
-                },
-            }
-        )
+        return vocoder_of(self.dim, self.intermediate_dim, self.num_layers)
 
     def rate(self, step: int, since: int = 0) -> float:
         """The learning rate of a step: a warm-up that begins at `since`, then a cosine down to the last step."""
