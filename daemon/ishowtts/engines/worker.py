@@ -206,13 +206,18 @@ def settle_in() -> None:
     os.environ.pop("NOTIFY_SOCKET", None)
     # oneDNN keeps a program for each shape, and each line has a length of its own: half a megabyte a line.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        _log.warning("the worker may outlive the daemon: prctl: %s", os.strerror(ctypes.get_errno()))
+    end_with_parent()
     score = Path("/proc/self/oom_score_adj")
     try:
         score.write_text(str(max(int(score.read_text()), _OOM_SCORE_ADJ)))
     except OSError as error:
         _log.warning("the kernel may choose another victim for want of memory: %s: %s", score, error.strerror)
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it is gone, whatever ended that."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        _log.warning("this process may outlive its parent: prctl: %s", os.strerror(ctypes.get_errno()))
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ from random import Random
 
 from ishowtts.bench.judges.words import Listener
 from ishowtts.engines.f5.architecture import RATE_HZ
+from ishowtts.engines.worker import end_with_parent
 from ishowtts.errors import SynthesisError
 from voicebox.errors import TrainingError
 from voicebox.speech.corpus import Take, pack_path, pack_seconds, packs, write_pack
@@ -118,5 +119,6 @@ def _make_pack(recipe_json: str, seed: int, folder: Path, number: int) -> float:
 
 
 def _end_quietly() -> None:
-    """Ctrl-C reaches every process of a terminal; one of them speaks."""
+    """Ctrl-C reaches every process of a terminal, and one of them speaks; another signal reaches only that one."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_with_parent()
