@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,22 +89,21 @@ def judge(exam: Exam, report: Callable[[Row], None], threads: int = 2) -> list[R
         _write_reference(
             exam.voices_dir / speaker.name, _by_kokoro(kokoro, speaker, [exam.reference])[0], exam.reference
         )
-    engine = F5Engine(F5Options(weights=str(exam.weights), voices_dir=str(exam.voices_dir)))
-    engine.load(lambda _: None)
     rows: list[Row] = []
-    for speaker in exam.people:
-        sets: list[tuple[str, list[Sound], float | None]] = [
-            (f"f5 at {steps}", *_by_f5(engine, speaker.name, exam.texts, steps)) for steps in exam.steps
-        ]
-        sets += [("kokoro", _by_kokoro(kokoro, speaker, exam.texts), None)]
-        sets += [("espeak", _by_espeak(exam.language, exam.texts), None)]
-        reference, rate_hz = soundfile.read(exam.voices_dir / speaker.name / CLIPS[0], dtype="float32")
-        panel = Panel(reference, rate_hz, exam.language, threads)
-        marks = panel.marks([(exam.texts, sounds) for _, sounds, _ in sets])
-        for (source, _, rtf), one in zip(sets, marks, strict=True):
-            rows.append(Row(exam.language, speaker.name, source, one.error_rate, one.similarity, one.mos, rtf))
-            report(rows[-1])
-    engine.close()
+    with closing(F5Engine(F5Options(weights=str(exam.weights), voices_dir=str(exam.voices_dir)))) as engine:
+        engine.load(lambda _: None)
+        for speaker in exam.people:
+            sets: list[tuple[str, list[Sound], float | None]] = [
+                (f"f5 at {steps}", *_by_f5(engine, speaker.name, exam.texts, steps)) for steps in exam.steps
+            ]
+            sets += [("kokoro", _by_kokoro(kokoro, speaker, exam.texts), None)]
+            sets += [("espeak", _by_espeak(exam.language, exam.texts), None)]
+            reference, rate_hz = soundfile.read(exam.voices_dir / speaker.name / CLIPS[0], dtype="float32")
+            panel = Panel(reference, rate_hz, exam.language, threads)
+            marks = panel.marks([(exam.texts, sounds) for _, sounds, _ in sets])
+            for (source, _, rtf), one in zip(sets, marks, strict=True):
+                rows.append(Row(exam.language, speaker.name, source, one.error_rate, one.similarity, one.mos, rtf))
+                report(rows[-1])
     return rows
 
 
