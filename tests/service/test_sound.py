@@ -158,7 +158,6 @@ def test_an_urgent_line_is_heard_within_150_ms(stage: Stage, adds_s: float) -> N
 
 def test_the_segments_of_a_line_join_without_a_gap_or_a_step(stage: Stage) -> None:
     whole = tone(round((3 * SEGMENT_S - 2 * SEAM_S) * RATE_HZ)).astype(int)
-    # A busy machine lets the device run dry now and then; a seam that is wrong is wrong each time.
     differences = []
     for _ in range(TRIALS):
         time.sleep(0.2)  # what was played before is over
@@ -172,9 +171,9 @@ def test_the_segments_of_a_line_join_without_a_gap_or_a_step(stage: Stage) -> No
         heard = sound[int(np.flatnonzero(sound)[0]) - 1 :]  # a sine begins with a zero
         expected = np.pad(whole, (0, len(heard) - len(whole)))
         differences.append(int(np.abs(heard - expected).max()))
-        if differences[-1] <= 1:
-            return
-    pytest.fail(f"the line differs from one tone by {differences}")
+    print(f"the largest difference from one tone: {differences}")
+    # A busy machine lets the device run dry now and then; a seam that is wrong is wrong each time.
+    assert statistics.median(differences) <= 1
 
 
 def test_finished_is_said_when_the_last_sample_was_heard(stage: Stage, adds_s: float) -> None:

@@ -93,8 +93,8 @@ class ArchiveWriter:
 
 
 def _guarded(job: Job) -> None:
-    """Whatever becomes of a sound on the disk, the next one is kept."""
+    """Whatever opening, keeping or tending raises is told; the next sound is kept."""
     try:
         job()
     except Exception:
-        log.exception("a sound was not kept")
+        log.exception("the archive failed at one of its jobs")
