@@ -11,6 +11,7 @@ from typing import Any
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.acknowledgements import Ack
 from ishowtts.mqtt.connection import Connection
+from ishowtts.mqtt.incoming import Incoming
 from ishowtts.mqtt.neighbours import Advice, Neighbours
 from ishowtts.mqtt.options import Handlers, MqttOptions
 from ishowtts.mqtt.paho_client import Role
@@ -24,7 +25,7 @@ from ishowtts.mqtt.payload import (
     parse_volume,
 )
 from ishowtts.mqtt.publishing import Publishing
-from ishowtts.mqtt.session import Incoming, Session, SessionHandlers
+from ishowtts.mqtt.session import Session, SessionHandlers
 from ishowtts.mqtt.topics import RetainedName, Topics
 from ishowtts.speech import Arrival, Event, Outcome, Rejection, timestamp
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import threading
 import time
@@ -122,6 +123,22 @@ def disconnect(client: paho.Client, timeout_s: float) -> None:
     until_s = time.monotonic() + timeout_s
     while client.want_write() and time.monotonic() < until_s and client.loop(timeout_s / 10) == paho.MQTT_ERR_SUCCESS:
         pass
+
+
+def send_at_once(client: paho.Client) -> None:
+    """Small packets do not wait for the one before to be confirmed."""
+    sock = client.socket()
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def confirm_at_once(client: paho.Client) -> None:
+    """Confirm what was read. A broker without `set_tcp_nodelay` holds the next message back until then, which Linux
+    would delay by 40 ms; it forgets this wish with each packet.
+    """
+    sock = client.socket()
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def end_session(options: MqttOptions, role: Role) -> None:

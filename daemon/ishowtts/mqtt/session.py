@@ -7,10 +7,8 @@ reconnect, and a network thread that dies inside paho cannot go unnoticed.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
-import socket
 import ssl
 import threading
 import time
@@ -27,39 +25,27 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ishowtts.mqtt import tls
 from ishowtts.mqtt.acknowledgements import Ack, Acknowledgements
+from ishowtts.mqtt.incoming import Incoming, delivery_of, message_of
 from ishowtts.mqtt.options import MqttOptions
-from ishowtts.mqtt.paho_client import Role, TolerantClient, connect, disconnect, make_client
-from ishowtts.mqtt.payload import MessageProperties
+from ishowtts.mqtt.paho_client import (
+    Role,
+    TolerantClient,
+    confirm_at_once,
+    connect,
+    disconnect,
+    make_client,
+    send_at_once,
+)
 from ishowtts.mqtt.probe import Probe
 from ishowtts.mqtt.publish_packet import PublishPacket
 from ishowtts.mqtt.publishing import TRY_AGAIN, Publishing
-from ishowtts.speech import Delivery, Reason
+from ishowtts.speech import Delivery
 
 logger = logging.getLogger(__name__)
 
 _RETAINED, _NEVER_RETAINED = 0, 2  # MQTT 5 retain handling: whether what is retained is sent at subscribe
 _LOOP_S = 1.0
 _LEAVE_S = 0.5
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """Why a message that arrived cannot be used; the sentence is for its publisher."""
-
-    reason: Reason
-    detail: str
-
-
-@dataclass(frozen=True)
-class Incoming:
-    """A message as it arrived."""
-
-    topic: str
-    payload: bytes
-    retained: bool
-    properties: MessageProperties
-    delivery: Delivery | None
-    fault: Unreadable | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +117,7 @@ class Session:
             return f"{self._options.broker} cannot be reached ({why}); it is tried again until it answers"
         if self._ending:
             client.disconnect()
-        _send_at_once(client)
+        send_at_once(client)
         return self._serve(client)
 
     def publish(
@@ -190,7 +176,7 @@ class Session:
         """Until the connection ends, or the broker does not do what it must."""
         self._progress_s = time.monotonic()
         while (code := client.loop(_LOOP_S)) == paho.MQTT_ERR_SUCCESS:
-            _confirm_at_once(client)
+            confirm_at_once(client)
             self._take_answers()
             if (why := self._overdue()) is not None:
                 # The broker does not say so for us: we come back within the delay of the will.
@@ -314,10 +300,8 @@ class Session:
 
     def _arrived(self, packet: PublishPacket) -> None:
         self._progress_s = time.monotonic()
-        ack, delivery = _nothing_to_acknowledge, None
-        if packet.packet_id is not None:
-            delivery = _delivery(packet, packet.packet_id)
-            ack = self._acks.expect(delivery)
+        delivery = delivery_of(packet)
+        ack = _nothing_to_acknowledge if delivery is None else self._acks.expect(delivery)
         if self._role.probe_topic is not None:
             self._probe.arrived()
             if self.ready and not self._refused_topics:
@@ -328,11 +312,7 @@ class Session:
         elif packet.topic == self._role.probe_topic:
             ack()
         else:
-            fault = None
-            if packet.fault is not None:
-                fault = Unreadable(Reason.TOO_BIG if packet.oversized else Reason.BAD_FIELD, packet.fault)
-            message = Incoming(packet.topic, packet.payload, packet.retained, packet.properties, delivery, fault)
-            self._handlers.on_message(message, ack)
+            self._handlers.on_message(message_of(packet, packet.topic, delivery), ack)
 
     def _send_ack(self, packet_id: int) -> None:
         if (client := self._client) is not None:
@@ -374,27 +354,6 @@ class Session:
                 f"{self._options.broker} ended the connection ({code}); "
                 "if this repeats, another client may be using the same device.name"
             )
-
-
-def _delivery(packet: PublishPacket, packet_id: int) -> Delivery:
-    digest = hashlib.blake2b((packet.topic or "").encode() + b"\0" + packet.payload, digest_size=16).digest()
-    return Delivery(packet_id, digest, packet.duplicate)
-
-
-def _send_at_once(client: paho.Client) -> None:
-    """Small packets do not wait for the one before to be confirmed."""
-    sock = client.socket()
-    if isinstance(sock, socket.socket):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _confirm_at_once(client: paho.Client) -> None:
-    """Confirm what was read. A broker without `set_tcp_nodelay` holds the next message back until then, which Linux
-    would delay by 40 ms; it forgets this wish with each packet.
-    """
-    sock = client.socket()
-    if isinstance(sock, socket.socket):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _nothing_to_acknowledge() -> None:
