@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ishowtts.engines import Cancelled, Progress, Vitals, VoiceCard, cards, vitals
-from ishowtts.engines.exchange import Deadlines, Ending, Ready, Request
+from ishowtts.engines.exchange import Deadlines, Ending, Ready, Request, longest_s
 from ishowtts.engines.shares import shared
 from ishowtts.engines.waker import Waker
 from ishowtts.engines.wire import VERSION, Channel, Frame, Kind, WireClosed, WireError
@@ -33,8 +33,6 @@ _ERRORS: dict[str, type[Exception]] = {
     "WeightsError": WeightsError,
     "EngineError": EngineError,
 }
-_PLAUSIBLE_FLOOR_S = 10.0
-_PLAUSIBLE_S_PER_BYTE = 1.0
 
 
 class Conversation:
@@ -102,7 +100,8 @@ class Conversation:
     def render(self, segments: Sequence[Segment]) -> Request[list[Utterance]]:
         """Ask for the sounds of one or more segments of one voice. Raises WorkerDied where the conversation is over."""
         header = {"segments": [asdict(segment) for segment in segments]}
-        return self._ask(Kind.RENDER, segments[0].voice, header, tuple(map(_longest_s, segments)))
+        longest = tuple(longest_s(one.text, one.speed) for one in segments)
+        return self._ask(Kind.RENDER, segments[0].voice, header, longest)
 
     def cancel(self, request: Request[Any]) -> None:
         """Tell the worker that an answer is no longer wanted; it still answers, unheard."""
@@ -271,9 +270,3 @@ class Conversation:
         reference_s = (card.reference_s if card else None) or 0.0
         shares = shared(synth_s, [reference_s + sound.audio_s for sound in request.sounds])
         return [replace(sound, synth_s=share_s) for sound, share_s in zip(request.sounds, shares, strict=True)]
-
-
-def _longest_s(segment: Segment) -> float:
-    """How long the sound of a segment can plausibly be."""
-    longest_s = _PLAUSIBLE_FLOOR_S + len(segment.text.encode("utf-8", "replace")) * _PLAUSIBLE_S_PER_BYTE
-    return longest_s / min(segment.speed or 1.0, 1.0)

@@ -13,6 +13,8 @@ from ishowtts.errors import IShowError
 from ishowtts.speech import Utterance
 
 Answer = TypeVar("Answer")
+_PLAUSIBLE_FLOOR_S = 10.0
+_PLAUSIBLE_S_PER_BYTE = 1.0
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,9 @@ class Request(Generic[Answer]):
     def awaits_sound(self) -> bool:
         """Whether there is a segment whose sound has not come."""
         return len(self.sounds) < len(self.longest_s)
+
+
+def longest_s(text: str, speed: float | None) -> float:
+    """How long the sound of a text can plausibly be, in seconds, at a speed (`None`: 1)."""
+    sound_s = _PLAUSIBLE_FLOOR_S + len(text.encode("utf-8", "replace")) * _PLAUSIBLE_S_PER_BYTE
+    return sound_s / min(speed or 1.0, 1.0)
