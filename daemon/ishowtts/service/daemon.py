@@ -27,6 +27,7 @@ from ishowtts.playback.player import Player
 from ishowtts.service import connect, ending, info, instance, lead, limits, sound
 from ishowtts.service.archives import Archives
 from ishowtts.service.disk import Disk
+from ishowtts.service.espeak_check import EspeakCheck
 from ishowtts.service.herald import Herald
 from ishowtts.service.house_rules import HouseRules
 from ishowtts.service.journal import Journal
@@ -129,7 +130,8 @@ class Daemon:
             idle=self._idle,
             on_change=lambda: self._link.publish_retained("info", self._info()),
         )
-        self._changed.connect(self._conductor.nudge, self._herald.nudge)
+        self._espeak_check = EspeakCheck(lambda: self._company.trouble, self._company.check_espeak)
+        self._changed.connect(self._conductor.nudge, self._herald.nudge, self._espeak_check.nudge)
         self._events_came.connect(self._outbox.nudge, self._herald.nudge)
         self._mixing = sound.mixing(config.audio, self._player)
         if self._mixing is not None:
@@ -149,6 +151,8 @@ class Daemon:
             self._stack.callback(self._mixing.close, _STOP_S)
         self._company.start()
         self._stack.callback(self._company.close)
+        self._espeak_check.start()
+        self._stack.callback(self._espeak_check.close, _STOP_S)
         self._archives.start(self._company)
         self._stack.callback(self._archives.close, _STOP_S)
         self._conductor.start()
@@ -244,6 +248,8 @@ class Daemon:
             self._inbox.trouble,
             self._disk.shortage(),
             self._lead.trouble,
+            self._company.trouble,
+            sheet.put_back_for,
             sound.trouble(self._player.status()),
             self._mixing.trouble if self._mixing else None,
             *self._archives.troubles,
@@ -257,7 +263,7 @@ class Daemon:
                 queue_depth=self._inbox.depth(),
                 muted=self._player.muted,
                 volume=self._player.volume,
-                troubles=tuple(trouble for trouble in troubles if trouble),
+                troubles=tuple(dict.fromkeys(trouble for trouble in troubles if trouble)),
                 found_paused=self._found_paused,
                 quiet_until=self._rules.quiet_until(),
             )
