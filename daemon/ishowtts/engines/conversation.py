@@ -209,7 +209,11 @@ class Conversation:
             request.sounds.append(self._check_sound(request, frame))
         elif frame.kind is Kind.DONE and request.kind is Kind.RENDER and not request.awaits_sound:
             self.vitals = vitals.of(frame)
-            self._finish().set_result(self._timed(request))
+            done = self._finish()
+            if request.misfit is None:
+                done.set_result(self._timed(request))
+            else:
+                done.set_exception(VoiceError(request.misfit))
         elif frame.kind is Kind.PREPARED and request.kind is Kind.PREPARE:
             card = cards.of(frame)
             with self._lock:
@@ -257,10 +261,15 @@ class Conversation:
         if not frame.payload or len(frame.payload) % 2:
             raise WireError(f"{len(frame.payload)} bytes are no S16 sound")
         audio_s = len(frame.payload) / 2 / rate_hz
-        if audio_s > request.longest_s[index]:
-            raise WireError(f"it sent {audio_s:.0f} s of sound; {request.longest_s[index]:.0f} s is plausible")
-        nfe_step = None if frame.header.get("nfe_step") is None else frame.integer("nfe_step")
         samples = np.frombuffer(frame.payload, dtype=np.int16)
+        if audio_s > request.longest_s[index]:
+            # The length follows from the voice's clip and its words: a new worker would only repeat it.
+            request.misfit = (
+                f"a segment came out as {audio_s:.0f} s of sound; {request.longest_s[index]:.0f} s is plausible. "
+                f"The words of the voice do not fit its clip; correct its reference.txt"
+            )
+            samples = samples[:0].copy()
+        nfe_step = None if frame.header.get("nfe_step") is None else frame.integer("nfe_step")
         return Utterance(samples, rate_hz, 0.0, frame.text("engine"), frame.text("voice"), nfe_step)
 
     def _timed(self, request: Request[Any]) -> list[Utterance]:

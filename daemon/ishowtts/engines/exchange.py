@@ -63,6 +63,7 @@ class Request(Generic[Answer]):
         longest_s: how long the sound of each segment can plausibly be; empty where none is asked for.
         began_s: when its turn came, in monotonic seconds.
         sounds: that have come, in order.
+        misfit: why one of them cannot be the sound of its segment; `None`: each can.
     """
 
     seq: int
@@ -72,6 +73,7 @@ class Request(Generic[Answer]):
     future: Future[Answer] = field(default_factory=Future)
     began_s: float = math.inf
     sounds: list[Utterance] = field(default_factory=list)
+    misfit: str | None = None
 
     @property
     def awaits_sound(self) -> bool:

@@ -130,7 +130,7 @@ class Daemon:
             idle=self._idle,
             on_change=lambda: self._link.publish_retained("info", self._info()),
         )
-        self._espeak_check = EspeakCheck(lambda: self._company.trouble, self._company.check_espeak)
+        self._espeak_check = EspeakCheck(lambda: self._company.espeak_trouble, self._company.check_espeak)
         self._changed.connect(self._conductor.nudge, self._herald.nudge, self._espeak_check.nudge)
         self._events_came.connect(self._outbox.nudge, self._herald.nudge)
         self._mixing = sound.mixing(config.audio, self._player)
@@ -248,7 +248,7 @@ class Daemon:
             self._inbox.trouble,
             self._disk.shortage(),
             self._lead.trouble,
-            self._company.trouble,
+            *self._company.troubles,
             sheet.put_back_for,
             sound.trouble(self._player.status()),
             self._mixing.trouble if self._mixing else None,

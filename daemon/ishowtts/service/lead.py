@@ -120,17 +120,23 @@ class Company:
 
     def available(self) -> bool:
         """Whether anyone can speak now."""
-        if self._espeak_speaks and self.trouble is None:
+        if self._espeak_speaks and self.espeak_trouble is None:
             return True
         return self.remote is not None and self.remote.status().state is State.READY
 
     @property
-    def trouble(self) -> str | None:
+    def espeak_trouble(self) -> str | None:
         """Why espeak-ng cannot speak, where it is to; `None`: it can."""
         return self.spare.trouble if self._espeak_speaks and isinstance(self.spare, EspeakEngine) else None
 
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """Sentences about engines and voices that cannot speak, besides those of `status`."""
+        espeak = () if self.espeak_trouble is None else (self.espeak_trouble,)
+        return (*espeak, *(self.remote.voices_set_aside() if self.remote else ()))
+
     def check_espeak(self, cancelled: IsCancelled) -> None:
-        """Find out whether espeak-ng works now; `trouble` tells."""
+        """Find out whether espeak-ng works now; `espeak_trouble` tells."""
         if isinstance(self.spare, EspeakEngine):
             with suppress(EngineError, Cancelled):
                 self.spare.check(cancelled)
