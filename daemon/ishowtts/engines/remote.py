@@ -68,6 +68,10 @@ class RemoteEngine:
         """How the engine is now."""
         return self._supervisor.status()
 
+    def alive(self) -> bool:
+        """Whether the thread that keeps the worker runs, or is not to run."""
+        return self._supervisor.alive()
+
     def vitals(self) -> Vitals:
         """What the worker said of itself when it was ready, or behind the last segment."""
         return self._supervisor.vitals()

@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from ishowtts.pipeline.performance import Performance, Studio
 from ishowtts.pipeline.rounds import Rounds
 from ishowtts.pipeline.rules import Rules
 from ishowtts.pipeline.tally import as_event
+from ishowtts.pipeline.timed_executor import TimedExecutor
 from ishowtts.pipeline.turns import Turns
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
@@ -93,7 +94,7 @@ class Conductor(Rounds):
         self._put_back_for: str | None = None
         self._suspect: int | None = None  # the line at which an engine failed last; it has one more try
         self._sheet = Sheet(None, paused, None)
-        self._synthesis = ThreadPoolExecutor(1, thread_name_prefix="synthesis")
+        self._synthesis = TimedExecutor("synthesis")
         studio = Studio(cast, player, rules, finish, self._synthesis, self.nudge, record)
         self._turns = Turns(
             inbox, minimum=rules.minimum, make=lambda taken: Performance(taken, studio), ring=self.nudge
@@ -103,6 +104,10 @@ class Conductor(Rounds):
     def sheet(self) -> Sheet:
         """What is going on now."""
         return self._sheet
+
+    def synthesis_s(self) -> float:
+        """How long the present job of the thread `synthesis` has been running; 0 while there is none."""
+        return self._synthesis.busy_s()
 
     def order(self, order: Callable[[], None]) -> None:
         """Have `order` run between two steps, on the conductor's own thread."""

@@ -26,19 +26,19 @@ class EspeakCheck(Rounds):
         self._trouble = trouble
         self._check = check
         self._rest_s = _FIRST_REST_S
-        self._due_s: float | None = None
+        self._check_at_s: float | None = None
 
     def look(self, last: bool) -> float:
         """Test it, if it does not work and its rest is over; each rest is twice as long as the one before."""
         if last:
             return _IDLE_S
-        if self._due_s is not None and time.monotonic() >= self._due_s:
+        if self._check_at_s is not None and time.monotonic() >= self._check_at_s:
             self._check(lambda: self._closing)
             self._rest_s = min(2 * self._rest_s, _LONGEST_REST_S)
-            self._due_s = None
+            self._check_at_s = None
         if self._trouble() is None:
-            self._rest_s, self._due_s = _FIRST_REST_S, None
+            self._rest_s, self._check_at_s = _FIRST_REST_S, None
             return _IDLE_S
-        if self._due_s is None:
-            self._due_s = time.monotonic() + self._rest_s
-        return max(0.0, self._due_s - time.monotonic())
+        if self._check_at_s is None:
+            self._check_at_s = time.monotonic() + self._rest_s
+        return max(0.0, self._check_at_s - time.monotonic())
