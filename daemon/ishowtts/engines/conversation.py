@@ -133,10 +133,11 @@ class Conversation:
         poller.register(self._channel, select.POLLIN)
         poller.register(self._waker, select.POLLIN)
         while not self._waker.stopping:
-            while (frame := self._channel.receive(0)) is not None:
+            if (frame := self._channel.receive(0)) is not None:
                 ending = self._take(frame)
                 if ending is not None:
                     return ending
+                continue
             with self._lock:
                 late_s = time.monotonic() - self._due_s
             if late_s >= 0:
