@@ -103,6 +103,10 @@ class Inbox:
         """Whether the thread `inbox` still runs."""
         return self._writer.alive()
 
+    def overdue_s(self) -> float:
+        """How long the thread `inbox` has been at one group of changes."""
+        return self._writer.overdue_s()
+
     def close(self) -> None:
         """Keep what was asked for, and close the file. What is being spoken counts as cut off by a crash."""
         self._writer.submit(_end_in_order)

@@ -75,6 +75,7 @@ class Intake(Rounds):
         """Commit what has arrived."""
         try:
             while self._group or self._waiting:
+                self.progressed()
                 self._commit_some()
         except InboxError as error:
             log.error("%d lines wait to be stored: %s", len(self._group) + len(self._waiting), error)
@@ -105,6 +106,7 @@ class Intake(Rounds):
     def _gather(self) -> None:
         """Arrivals of one session to commit together, with those that the inbox refused before."""
         while self._waiting and len(self._group) < _GROUP and isinstance(arrival := self._waiting[0][0], Arrival):
+            self.progressed()
             self._group.append((self._admitted(arrival), self._waiting.popleft()[1]))
             with self._counting:
                 self._held -= _size(arrival)

@@ -43,6 +43,7 @@ class Outbox(Rounds):
         """Send until nothing is left; False where the broker did not take all."""
         try:
             while numbered := settled(self._inbox.unsent(_GROUP)):
+                self.progressed()
                 self._tell(numbered)
                 confirmed = self._send(numbered, _CONFIRM_S)
                 self._inbox.sent(numbered[:confirmed])

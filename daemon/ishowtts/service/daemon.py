@@ -24,9 +24,10 @@ from ishowtts.pipeline.controls import Controls
 from ishowtts.playback.choose import Chosen
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.playback.player import Player
-from ishowtts.service import connect, ending, info, instance, lead, limits, sound
+from ishowtts.service import connect, ending, info, instance, lead, limits, sound, watchdog
 from ishowtts.service.archives import Archives
 from ishowtts.service.disk import Disk
+from ishowtts.service.espeak_check import EspeakCheck
 from ishowtts.service.herald import Herald
 from ishowtts.service.house_rules import HouseRules
 from ishowtts.service.journal import Journal
@@ -41,7 +42,6 @@ log = logging.getLogger(__name__)
 
 _STOP_S = 5.0
 _BROKER_GRACE_S = 5.0
-_STALL_S = 20.0
 _PRUNE_S = 3600.0
 # How long a busy thread may keep the player's waiting for the interpreter, at each of its calls into ALSA.
 _SWITCH_S = 0.0005
@@ -129,11 +129,22 @@ class Daemon:
             idle=self._idle,
             on_change=lambda: self._link.publish_retained("info", self._info()),
         )
-        self._changed.connect(self._conductor.nudge, self._herald.nudge)
+        self._espeak_check = EspeakCheck(lambda: self._company.espeak_trouble, self._company.check_espeak)
+        self._changed.connect(self._conductor.nudge, self._herald.nudge, self._espeak_check.nudge)
         self._events_came.connect(self._outbox.nudge, self._herald.nudge)
         self._mixing = sound.mixing(config.audio, self._player)
         if self._mixing is not None:
             self._changed.connect(self._mixing.nudge)
+        loops = (self._intake, self._outbox, self._herald, self._espeak_check, self._mixing)
+        self._watched = watchdog.threads(
+            inbox=self._inbox,
+            player=self._player,
+            conductor=self._conductor,
+            remote=self._company.remote,
+            librarian=self._librarian,
+            loops=[loop for loop in loops if loop is not None],
+            segment_s=config.engine.deadlines.segment_s,
+        )
 
     def start(self) -> None:
         """From the loudspeaker backwards to the broker: what arrives finds everything ready."""
@@ -149,6 +160,8 @@ class Daemon:
             self._stack.callback(self._mixing.close, _STOP_S)
         self._company.start()
         self._stack.callback(self._company.close)
+        self._espeak_check.start()
+        self._stack.callback(self._espeak_check.close, _STOP_S)
         self._archives.start(self._company)
         self._stack.callback(self._archives.close, _STOP_S)
         self._conductor.start()
@@ -250,6 +263,8 @@ class Daemon:
             self._disk.shortage(),
             self._lead.trouble,
             self._link.deaf,
+            *self._company.troubles,
+            sheet.put_back_for,
             sound.trouble(self._player.status()),
             self._mixing.trouble if self._mixing else None,
             *self._archives.troubles,
@@ -263,7 +278,7 @@ class Daemon:
                 queue_depth=self._inbox.depth(),
                 muted=self._player.muted,
                 volume=self._player.volume,
-                troubles=tuple(trouble for trouble in troubles if trouble),
+                troubles=tuple(dict.fromkeys(trouble for trouble in troubles if trouble)),
                 found_paused=self._found_paused,
                 quiet_until=self._rules.quiet_until(),
             )
@@ -297,11 +312,4 @@ class Daemon:
 
     def _fault(self) -> str | None:
         """What keeps the appliance from doing its job and only a restart mends; `None` while all is well."""
-        for name, lives in (("playback", self._player.alive()), ("inbox", self._inbox.alive())):
-            if not lives:
-                return f"the thread {name} has ended"
-        for part in (self._conductor, self._intake, self._outbox, self._herald, self._librarian, self._mixing):
-            if part is not None and not part.alive():
-                return f"the thread {part.name} has ended"
-        stalled_s = time.monotonic() - self._conductor.looked_at
-        return f"the conductor has stood still for {stalled_s:.0f} s" if stalled_s > _STALL_S else None
+        return watchdog.fault(self._watched)
