@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ishowtts import child_process
 from ishowtts.board.pick import pick
 from ishowtts.cli.common import Commands, faults_of_files, print_json, read_config
 from ishowtts.config import Config
@@ -109,7 +109,7 @@ def _board(settings: Config) -> Iterator[Finding]:
 
 
 def _torch(_: Config) -> Iterator[Finding]:
-    command = [sys.executable, "-m", "ishowtts.engines.f5.probe"]
+    command = child_process.command("ishowtts.engines.f5.probe")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)
     except subprocess.TimeoutExpired:
