@@ -64,8 +64,8 @@ def test_any_bytes_for_a_clip(data: bytes) -> None:
 
 YAML_PIECES = st.sampled_from(
     ["a", "speed", ": ", "- ", "? ", "[", "]", "{", "}", ", ", "\n", "\n  ", "&a ", "*a", "<<: ", "!!int ", "'", '"',
-     "|\n", ">\n", "# ", "---\n", "...\n", "%YAML 1.1\n", "0x", "1", ":1", "1e999", ".nan", "2001-99-99", "~", "=", "\t", "é",
-     "\ufeff", "\0"]
+     "|\n", ">\n", "# ", "---\n", "...\n", "%YAML 1.1\n", "0x", "1", ":1", "1e999", ".nan", "2001-99-99", "~", "=",
+     "\t", "é", "\ufeff", "\0"]
 )  # fmt: skip
 YAML = st.lists(YAML_PIECES, max_size=40).map(lambda parts: "".join(parts).encode())
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.errors import WeightsError, first_line
-from ishowtts.files import open_ordinary
+from ishowtts.files import make_folder, open_ordinary
 
 LICENCE = "CC-BY-NC-4.0"
 LICENCE_NOTE = (
@@ -20,7 +20,7 @@ LICENCE_NOTE = (
 )
 
 _MEND = "`ishowtts fetch` gets it again"
-_FOLDER = "weights"  # in the state directory
+_FOLDER = "weights"  # in the data directory
 _OFFICIAL = "model_1250000.safetensors"
 _BLOCK = 1 << 20
 _MOST_FILE_BYTES = 1 << 40
@@ -76,13 +76,13 @@ FILES = (
 )  # fmt: skip
 
 
-def locate(weights: Path | None, state_dir: Path | None = None) -> Weights | None:
+def locate(weights: Path | None, data_dir: Path | None = None) -> Weights | None:
     """Find the weights.
 
     Args:
         weights: a folder, either of a checkpoint (`model.yaml`, `model.safetensors`, `vocab.txt`, `vocos/`) or of
             the official files. `None`: where `ishowtts fetch` puts them.
-        state_dir: holds the folder that `ishowtts fetch` fills.
+        data_dir: holds the folder that `ishowtts fetch` fills.
 
     Returns:
         `None` where no folder was named and nothing was fetched.
@@ -92,14 +92,14 @@ def locate(weights: Path | None, state_dir: Path | None = None) -> Weights | Non
     """
     if weights is not None:
         return examine(weights)
-    if state_dir is None or not (state_dir / _FOLDER / _OFFICIAL).exists():
+    if data_dir is None or not (data_dir / _FOLDER / _OFFICIAL).exists():
         return None
-    return examine(state_dir / _FOLDER)
+    return examine(data_dir / _FOLDER)
 
 
-def fetched_folder(state_dir: Path) -> Path:
+def fetched_folder(data_dir: Path) -> Path:
     """Where `fetch` is to put the official weights so that `locate` finds them."""
-    return state_dir / _FOLDER
+    return data_dir / _FOLDER
 
 
 def fetch(target_dir: Path, from_dir: Path | None = None, progress: ReportBytes | None = None) -> Weights:
@@ -117,19 +117,21 @@ def fetch(target_dir: Path, from_dir: Path | None = None, progress: ReportBytes 
         WeightsError: no network, a file that is missing in `from_dir`, or a wrong checksum.
     """
     report = progress or (lambda name, done, total: None)
+    arriving = target_dir / ".arriving"
     for file in FILES:
         place = target_dir / file.place
         try:
             if place.is_file() and _is_right(place, file, report):
                 continue
-            place.parent.mkdir(parents=True, exist_ok=True)
-            arriving = target_dir / ".arriving"
+            for folder in (place.parent, arriving):
+                make_folder(folder)
             came = _copy(file, from_dir, arriving, report) if from_dir else _download(file, arriving)
             if not _is_right(came, file, report):
                 came.unlink()
                 raise WeightsError(
                     f"{file.path} came with a wrong size or checksum; try again, or take it from another source"
                 )
+            came.chmod(0o644)  # the service's user reads it, whatever root's umask is
             os.replace(came, place)  # noqa: PTH105 - atomic, and the name says so
             shutil.rmtree(arriving)
         except OSError as error:
@@ -158,9 +160,9 @@ def _copy(file: _Remote, from_dir: Path, arriving: Path, report: ReportBytes) ->
     source = next((from_dir / folder / name for folder in folders if (from_dir / folder / name).is_file()), None)
     if source is None:
         raise WeightsError(f"{from_dir} lacks {name} of {file.repo}; put it there, in {' or '.join(folders)}")
-    arriving.mkdir(parents=True, exist_ok=True)
     total = source.stat().st_size
-    with source.open("rb") as giving, (arriving / name).open("wb") as taking:
+    (arriving / name).unlink(missing_ok=True)
+    with open_ordinary(source) as giving, (arriving / name).open("xb") as taking:
         while block := giving.read(_BLOCK):
             taking.write(block)
             report(f"copy {file.place}", giving.tell(), total)
