@@ -1,4 +1,4 @@
-"""The worker: `python -m ishowtts.engines.worker FD` runs one engine for the daemon at the other end of FD.
+"""The worker: `child_process.py ishowtts.engines.worker FD` runs one engine for the daemon at the other end of FD.
 
 One thread (the main one) makes, loads, warms, runs and closes the engine: CUDA graphs are bound to their
 thread. Another reads the wire, so that a cancel or the daemon's end is seen while the engine works.

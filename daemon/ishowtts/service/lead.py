@@ -49,7 +49,7 @@ def choose(config: Config) -> Lead:
     if kind == "espeak":
         return Lead("espeak", "engine.kind is espeak")
     try:
-        weights = locate(config.engine.f5.weights, config.state_dir)
+        weights = locate(config.engine.f5.weights, config.data_folder)
     except WeightsError as error:
         if kind == "f5" or config.engine.f5.weights is not None:
             return Lead("f5", "F5 is configured, but its weights cannot be used", trouble=str(error))
@@ -224,5 +224,5 @@ def voices(config: Config) -> VoiceShelf:
 
 
 def voices_dir(config: Config) -> Path:
-    """Where the folders of the voices are: `engine.f5.voices_dir`, else beside the rest of the state."""
-    return config.engine.f5.voices_dir or config.state_dir / "voices"
+    """Where the folders of the voices are: `engine.f5.voices_dir`, else beside the weights."""
+    return config.engine.f5.voices_dir or config.data_folder / "voices"
