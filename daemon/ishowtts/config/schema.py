@@ -160,6 +160,7 @@ class Queue(_Section):
     after_crash: Literal["resume", "repeat", "skip"] = "resume"
     history_days: float = Field(30, ge=0)
     history_lines: int = Field(100_000, ge=0)
+    history_mb: int = Field(256, ge=16)
 
 
 class Telemetry(_Section):

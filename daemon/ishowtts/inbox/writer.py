@@ -158,6 +158,8 @@ class Writer:
                 self._untried = True
             if group or order is not None or back:
                 self._carry_out(group, order)
+            else:
+                self._keeper.look()
         # The last chance of what is only in memory, though it is not yet time to try the file again.
         self._keeper.come_back(self._recover)
 

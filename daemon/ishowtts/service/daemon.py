@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 import time
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 _STOP_S = 5.0
 _BROKER_GRACE_S = 5.0
 _PRUNE_S = 3600.0
+_LOUDEST = 100
 # How long a busy thread may keep the player's waiting for the interpreter, at each of its calls into ALSA.
 _SWITCH_S = 0.0005
 
@@ -113,7 +115,9 @@ class Daemon:
         self._intake = Intake(self._inbox, self._rules.admit)
         self._link = self._make_link()
         self._journal = Journal(self._telemetry, config.log.private)
-        self._outbox = Outbox(self._inbox, self._link.send_events, self._journal.tell)
+        self._outbox = Outbox(
+            self._inbox, self._link.send_events, self._journal.tell, connected=lambda: self._link.connected
+        )
         snapshots = Snapshots(self._telemetry, self._inbox, self._player, self._company, self._link)
         self._herald = Herald(
             self._link.publish_retained,
@@ -193,19 +197,22 @@ class Daemon:
             self._link.revive_if_dead()
             self._notifier.status(self._status_line())
             self._journal.sum_up()
-            if time.monotonic() >= prune_at:
-                prune_at += _PRUNE_S
-                self._prune()
+            short = self._disk.shortage() is not None
+            if time.monotonic() >= prune_at or short:
+                # About a second of it in each round: the watchdog is fed in between.
+                prune_at = time.monotonic() + (0.0 if self._prune(short) else _PRUNE_S)
             if fault := self._fault():
                 log.critical("the watchdog is not fed: %s", fault)
             else:
                 self._notifier.watchdog()
 
-    def _prune(self) -> None:
+    def _prune(self, short: bool) -> bool:
+        """Prune the history; whether there is more to prune."""
         try:
-            self._inbox.prune()
+            return self._inbox.prune(short=short)
         except InboxError as error:
             log.error("the history was not pruned: %s", error)
+            return False
 
     def stopping(self) -> None:
         """Say so; the stack does it."""
@@ -215,7 +222,7 @@ class Daemon:
     def _open_inbox(self) -> Inbox:
         path = self._config.state_dir / "inbox.sqlite"
         with suppress(OSError):  # the inbox says what is wrong with the folder, and goes on in memory
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)  # spoken text is private
         try:
             inbox = Inbox(path, limits.of_inbox(self._config), on_lines=self._changed, on_events=self._events_came)
         except InboxError as error:
@@ -227,9 +234,17 @@ class Daemon:
 
     def _make_player(self, choose: Callable[[str], Chosen]) -> Player:
         player = sound.player(self._config.audio, choose, on_change=self._changed)
-        player.set_volume(int(self._inbox.recall("volume") or self._config.audio.volume))
+        player.set_volume(self._kept_volume())
         player.set_muted(self._inbox.recall("muted") == "1")
         return player
+
+    def _kept_volume(self) -> int:
+        kept = self._inbox.recall("volume") or ""
+        if re.fullmatch("[0-9]{1,3}", kept) and int(kept) <= _LOUDEST:
+            return int(kept)
+        if kept:
+            log.warning("the volume that was kept cannot be read (%r): audio.volume holds", kept[:40])
+        return self._config.audio.volume
 
     def _make_link(self) -> MqttLink:
         handlers = Handlers(
@@ -260,6 +275,7 @@ class Daemon:
         self._found_paused = self._found_paused and sheet.paused
         troubles = (
             self._inbox.trouble,
+            self._outbox.trouble,
             self._disk.shortage(),
             self._lead.trouble,
             self._link.deaf,
