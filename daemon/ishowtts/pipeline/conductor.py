@@ -287,7 +287,7 @@ class Conductor(Rounds):
     def _postpone(self, performance: Performance, error: EngineError) -> None:
         """No engine can speak now: the line waits at its place, and the rest before the next try grows."""
         if self._put_back_for is None:
-            log.warning("line %r waits: %s", performance.taken.line.id, error)
+            log.warning("line %r waits: %s", Untrusted(performance.taken.line.id), error)
         performance.stop()
         performance.recorded("interrupted")
         self._note(self._inbox.postpone(performance.taken.seq))
