@@ -146,7 +146,7 @@ def test_batches_are_held_against_single_lines(run: Run, tmp_path: Path) -> None
 
 @F5
 def test_ablate_shows_what_costs_fidelity_and_what_does_not(run: Run) -> None:
-    status, out = run("ablate", "--length", "1", "--rounds", "1", "--json")
+    status, out = run("ablate", "--length", "1", "--rounds", "1", "--precision", "fp32", "--json")
     assert status == 0
     deviation = {one["name"]: one["deviation"] for one in json.loads(out)["variants"]}
     for name in ("without folds", "without text_once", "padded to buckets", "all off"):

@@ -153,7 +153,7 @@ def f5_tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     folder = tmp_path_factory.mktemp("f5") / "tiny"
     random.make(folder, size="tiny", seed=0)
-    return {"weights": str(folder), "device": "cpu", "nfe_step": 5}
+    return {"weights": str(folder), "device": "cpu", "precision": "fp32", "nfe_step": 5}
 
 
 @pytest.fixture(scope="session")
