@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         data = entry.data if isinstance(entry.data, dict) else {}
         table.add_row(
             Text(visible(str(entry.ts)[:19].replace("T", " "))),
-            Text(visible(str(entry.outcome or "waits"))),
+            Text(visible(str(entry.outcome.value if entry.outcome else "waits"))),
             number(data.get("audio_s"), 2),
             number(data.get("rtf"), 3),
             Text(visible(str(data.get("engine") or ""))),
