@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from ishowtts.engines import Vitals, VoiceCard, cards
 from ishowtts.engines.conversation import Conversation
 from ishowtts.engines.exchange import Deadlines, Ending
+from ishowtts.engines.process import Grace
+from ishowtts.engines.supervisor import Backoff, Supervisor
 from ishowtts.engines.waker import Waker
 from ishowtts.engines.wire import VERSION, Channel, Frame, Kind
 from ishowtts.errors import SynthesisError, VoiceError, WorkerDied
@@ -32,7 +34,9 @@ VITALS: dict[str, object] = {"gpu_mb": 900.5, "unbucketed": 0}
 class Talk:
     """A conversation that is ready, with the test in the worker's place."""
 
-    def __init__(self, waker: Waker, ours: socket.socket, theirs: socket.socket) -> None:
+    def __init__(
+        self, waker: Waker, ours: socket.socket, theirs: socket.socket, deadlines: Deadlines, *, warms: bool
+    ) -> None:
         self.worker = Channel(theirs)
         self.endings: list[Ending] = []
         ready = threading.Event()
@@ -40,7 +44,7 @@ class Talk:
             Channel(ours),
             "f5",
             {},
-            Deadlines(),
+            deadlines,
             waker=waker,
             on_phase=lambda phase, _: phase == "ready" and ready.set(),
         )
@@ -48,6 +52,9 @@ class Talk:
         self.thread.start()
         self.tell(Kind.HELLO, version=VERSION)
         assert self.worker.receive(10).kind is Kind.CONFIGURE
+        if warms:
+            self.tell(Kind.PROGRESS, phase="warm", i=1, n=3)
+            return
         self.tell(Kind.READY, name="f5", rate_hz=RATE_HZ, warm_s=1.0, **VITALS, **cards.to_header(CARD))
         assert ready.wait(10)
 
@@ -60,10 +67,11 @@ class Talk:
 
 
 @contextmanager
-def talk() -> Iterator[Talk]:
+def talk(deadlines: Deadlines = Deadlines(), *, warms: bool = False) -> Iterator[Talk]:  # noqa: B008 - frozen
+    """A conversation that is ready, or with a worker that is warming."""
     waker = Waker()
     ours, theirs = socket.socketpair()
-    talk = Talk(waker, ours, theirs)
+    talk = Talk(waker, ours, theirs, deadlines, warms=warms)
     try:
         yield talk
     finally:
@@ -136,6 +144,39 @@ def test_each_sound_is_as_long_as_its_own_text_can_be() -> None:
         one.send_sound(request.seq, 0, SOUNDS[0])
         one.tell(Kind.DONE, seq=request.seq, stages={}, **VITALS)
         assert len(request.future.result(10)) == 1
+
+
+def test_a_worker_with_nothing_to_do_has_no_deadline() -> None:
+    with talk(Deadlines(segment_s=0.3)) as one:
+        request = one.daemon.render(SEGMENTS[:1])
+        one.send_sound(request.seq, 0, SOUNDS[0])
+        one.tell(Kind.DONE, seq=request.seq, stages={}, **VITALS)
+        assert len(request.future.result(10)) == 1
+        one.thread.join(0.6)
+        assert not one.endings
+
+
+def test_a_step_of_warming_has_a_deadline_of_its_own() -> None:
+    with talk(Deadlines(load_s=60.0, warm_step_s=0.2), warms=True) as one:
+        one.thread.join(10)
+        assert [ending.reason for ending in one.endings] == [
+            "the worker made no progress in time while loading or warming"
+        ]
+
+
+def test_the_rest_after_each_death_is_twice_as_long_up_to_the_longest() -> None:
+    supervisor = Supervisor(
+        "espeak",
+        {},
+        22_050,
+        deadlines=Deadlines(),
+        backoff=Backoff(first_s=1.0, longest_s=4.0, park_deaths=9),
+        grace=Grace(),
+        on_change=lambda: None,
+    )
+    assert [supervisor._judge(Ending("it ended"))[2] for _ in range(4)] == [1.0, 2.0, 4.0, 4.0]
+    supervisor.succeeded()
+    assert supervisor._judge(Ending("it ended"))[2] == 1.0
 
 
 def test_an_error_after_the_first_sound_is_the_answer_for_all() -> None:

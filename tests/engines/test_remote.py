@@ -201,6 +201,12 @@ def test_a_parked_engine_is_tried_again_by_itself_and_one_death_parks_it_again(
     monkeypatch.delenv("WORKER_FAULT")
     await_state(engine, State.READY)
     assert speaks(engine, say)
+    rests.clear()
+    status = engine.status()
+    assert status.pid is not None
+    os.kill(status.pid, signal.SIGKILL)
+    await_state(engine, State.READY, after_restarts=status.restarts + 1)
+    assert set(rests) == {State.RESTARTING}, "what it spoke ended the trial"
 
 
 def test_weights_that_cannot_be_used_park_the_engine_at_once_with_the_sentence(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import struct
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from ishowtts.engines import Cancelled, IsCancelled, Progress, ReportProgress, VoiceCard, program
 from ishowtts.engines.exchange import longest_s
-from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError, first_line
+from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.speech import Samples, Segment, Utterance
 
 _log = logging.getLogger(__name__)
@@ -112,12 +111,13 @@ class EspeakEngine:
 
     @staticmethod
     def version() -> str:
-        """What espeak-ng says of itself. Raises EngineError where it does not."""
+        """What espeak-ng says of itself. Raises EngineError if it does not."""
+        limits = program.Limits(_DEADLINE_S, _MAX_HEADER_BYTES)
         try:
-            done = subprocess.run([_PROGRAM, "--version"], capture_output=True, timeout=_DEADLINE_S, check=True)
-        except (OSError, subprocess.SubprocessError) as error:
-            raise EngineError(f"espeak-ng does not tell its version ({first_line(error)})") from error
-        return done.stdout.decode("utf-8", "replace").strip()[:200]
+            said = program.run([_PROGRAM, "--version"], b"", limits, _never)
+        except (program.ProgramMissing, program.ProgramFailed) as error:
+            raise EngineError(f"espeak-ng does not tell its version ({error})") from error
+        return said.decode("utf-8", "replace").strip()[:200]
 
     def prepare(self, voice: str | None) -> VoiceCard:
         """There is nothing to prepare: every voice is answered by this one."""

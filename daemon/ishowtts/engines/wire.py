@@ -149,7 +149,7 @@ def _decode_body(body: bytes) -> Frame:
     kind, header_bytes = _HEAD.unpack_from(body)
     header_end = _HEAD.size + header_bytes
     if header_bytes > MAX_HEADER_BYTES:
-        # 8 MiB of empty lists would take 300 MB once they are read.
+        # 8 MiB of empty lists take 200 MB once they are read.
         raise WireError(f"a frame's header cannot have {header_bytes} bytes")
     if header_end > len(body):
         raise WireError("a frame's header is longer than the frame")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -74,26 +73,30 @@ class EspeakFingerprint:
         self._default_voice = config.engine.f5.default_voice
         self._engine = engine
         self._shelf = shelf
+        self._version: str | None = None
 
     def __call__(self, voice: str | None) -> Mapping[str, Any] | None:
         """With this voice (`None`: the default one); `None` where espeak-ng does not say what it is."""
-        if self._program is None:
+        program = self._program
+        if program is None:
             return None
         return {
             "engine": "espeak",
             **_VERSIONS,
-            "program": self._program,
+            "program": program,
             "voice": self._voice,
             "language": self._shelf.language(voice, self._default_voice),
         }
 
-    @cached_property
+    @property
     def _program(self) -> str | None:
-        try:
-            return self._engine.version()
-        except EngineError as error:
-            log.warning("speech is not kept: %s", error)
-            return None
+        """What espeak-ng says of itself; asked again after it did not work."""
+        if self._version is None and self._engine.trouble is None:
+            try:
+                self._version = self._engine.version()
+            except EngineError as error:
+                log.warning("speech is not kept: %s", error)
+        return self._version
 
 
 def _versions_of(files: list[Path]) -> list[str] | None:
