@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.console import Console
@@ -11,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ishowtts.cli.common import Commands, print_json, read_config, visible, why
-from ishowtts.inbox import read_history
+from ishowtts.inbox import HistoryEntry, read_history
+
+_ABSURD = 1e12
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -35,6 +38,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([asdict(entry) for entry in entries])
         return 0
+    Console().print(table_of(entries) if entries else "nothing has been said yet")
+    return 0
+
+
+def table_of(entries: Sequence[HistoryEntry]) -> Table:
+    """The entries for a terminal."""
     table = Table(box=None)
     for title in ("when (UTC)", "outcome", "audio s", "RTF", "engine"):
         table.add_column(title, no_wrap=True)
@@ -43,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     for entry in entries:
         data = entry.data or {}
         table.add_row(
-            entry.ts[:19].replace("T", " "),
+            Text(visible(entry.ts[:19].replace("T", " "))),
             entry.outcome or "waits",
             _number(data.get("audio_s"), 2),
             _number(data.get("rtf"), 3),
@@ -51,9 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
             Text(visible(entry.text)),
             Text(visible(why(data))),
         )
-    Console().print(table if entries else "nothing has been said yet")
-    return 0
+    return table
 
 
 def _number(value: object, digits: int) -> str:
-    return f"{value:.{digits}f}" if isinstance(value, (int, float)) else ""
+    # A whole number may be too large for a float.
+    return f"{value:.{digits}f}" if isinstance(value, (int, float)) and abs(value) < _ABSURD else ""

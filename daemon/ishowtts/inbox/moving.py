@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from ishowtts.inbox.rows import SPEAKING, WAITING
+from ishowtts.inbox.store import SqliteError
 
 _MOST_LINES = 1 << 40
 _LAST = 1 << 62  # no row has a higher number
@@ -135,7 +136,7 @@ def _all_readable(
                 start = row[key] + 1
                 if wanted(row):
                     rows.append(row)
-        except sqlite3.Error:
+        except SqliteError:
             whole = False
             # Python looks one row ahead: the one before the hole can be had alone.
             alone = _first_readable(source, f"{query} LIMIT 1", key, start)
@@ -155,7 +156,7 @@ def _all_readable(
 def _first_readable(source: sqlite3.Connection, query: str, key: str, start: int) -> sqlite3.Row | None:
     try:
         row: sqlite3.Row | None = source.execute(query, (start,)).fetchone()
-    except sqlite3.Error:
+    except SqliteError:
         return None
     return row if row is not None and row[key] >= start else None
 
@@ -185,6 +186,6 @@ def _readable(source: sqlite3.Connection, query: str, *parameters: int) -> tuple
     try:
         for row in source.execute(query, parameters):
             rows.append(row)
-    except sqlite3.Error:
+    except SqliteError:
         return rows, False
     return rows, True
