@@ -24,13 +24,15 @@ def test_a_value_that_nobody_wrote_costs_its_own_row(
     table: str, column: str, values: tuple[object, ...], tmp_path: Path
 ) -> None:
     path = make_file(tmp_path)
-    put(path, table, column, {FIRST_WAITING + place: value for place, value in enumerate(values)})
+    done = put(path, table, column, {FIRST_WAITING + place: value for place, value in enumerate(values)})
+    assert done or column in ("seq", "number", "packet_id"), "SQLite itself refuses what is no number there"
     check(path, WAITING[len(values) :] if table == "lines" else WAITING)
 
 
-@pytest.mark.parametrize("value", [*BAD_VALUES, BROKEN_TEXT], ids=range(len(BAD_VALUES) + 1))
+@pytest.mark.parametrize("value", [None, "8p", b"\xff", 2**63 - 1, -1, 1e300, "9" * 5000, BROKEN_TEXT], ids=range(8))
 @pytest.mark.parametrize(("table", "column"), FEW, ids=named(FEW))
 def test_settings_that_nobody_wrote_cost_no_line(table: str, column: str, value: object, tmp_path: Path) -> None:
     path = make_file(tmp_path)
-    put(path, table, column, dict.fromkeys(range(rows_of(path, table)), value))
+    done = put(path, table, column, dict.fromkeys(range(rows_of(path, table)), value))
+    assert done or (column == "key" and value is None), "SQLite itself refuses a key without a value"
     check(path, WAITING)

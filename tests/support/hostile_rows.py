@@ -87,10 +87,10 @@ def put(path: Path, table: str, column: str, values: Mapping[int, object]) -> li
         for row, value in values.items():
             place = row % len(keys)
             given = BROKEN_TEXT if value == BROKEN_TEXT else "?1"
-            update = f"UPDATE {table} SET {column} = {given} WHERE {_KEY[table]} = ?2"
+            update = f"UPDATE {table} SET {column} = {given} WHERE CAST({_KEY[table]} AS BLOB) IS CAST(?2 AS BLOB)"
             with suppress(sqlite3.IntegrityError, sqlite3.DataError):
-                db.execute(update, (None if given == BROKEN_TEXT else value, keys[place]))
-                done.append(place)
+                changed = db.execute(update, (None if given == BROKEN_TEXT else value, keys[place])).rowcount
+                done += [place] * changed
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("PRAGMA writable_schema = ON")
         for name, sql in schema:
