@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ishowtts.cli.common import Commands, as_owner_of, number, print_json, read_config, why
-from ishowtts.inbox import read_history
+from ishowtts.inbox import HistoryEntry, read_history
 from ishowtts.logs import visible
 
 
@@ -37,6 +38,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([asdict(entry) for entry in entries])
         return 0
+    Console().print(table_of(entries) if entries else "nothing has been said yet")
+    return 0
+
+
+def table_of(entries: Sequence[HistoryEntry]) -> Table:
+    """The entries for a terminal."""
     table = Table(box=None)
     for title in ("when (UTC)", "outcome", "audio s", "RTF", "engine"):
         table.add_column(title, no_wrap=True)
@@ -45,13 +52,12 @@ def run(arguments: argparse.Namespace) -> int:
     for entry in entries:
         data = entry.data if isinstance(entry.data, dict) else {}
         table.add_row(
-            Text(visible(str(entry.ts)[:19].replace("T", " "))),
-            Text(visible(str(entry.outcome.value if entry.outcome else "waits"))),
+            Text(visible(entry.ts[:19].replace("T", " "))),
+            entry.outcome.value if entry.outcome else "waits",
             number(data.get("audio_s"), 2),
             number(data.get("rtf"), 3),
             Text(visible(str(data.get("engine") or ""))),
-            Text(visible(str(entry.text))),
+            Text(visible(entry.text)),
             Text(why(data)),
         )
-    Console().print(table if entries else "nothing has been said yet")
-    return 0
+    return table

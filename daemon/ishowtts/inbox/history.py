@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox.rows import row_history
-from ishowtts.inbox.store import open_to_read
+from ishowtts.inbox.store import SqliteError, open_to_read
 from ishowtts.inbox.values import HistoryEntry
 
 NEWEST_FIRST = "SELECT * FROM lines ORDER BY seq DESC LIMIT ?"
@@ -25,5 +24,5 @@ def read_history(path: Path, limit: int) -> list[HistoryEntry]:
     try:
         with closing(open_to_read(path)) as connection:
             return [row_history(row) for row in connection.execute(NEWEST_FIRST, (limit,))]
-    except sqlite3.Error as error:
+    except SqliteError as error:
         raise InboxError(f"{path} cannot be read ({error}): run this as root or as the daemon's user") from error

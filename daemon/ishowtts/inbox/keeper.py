@@ -19,6 +19,7 @@ from ishowtts.inbox.store import (
     Damaged,
     InUse,
     Removed,
+    SqliteError,
     file_id,
     ids_beside,
     lock,
@@ -115,7 +116,7 @@ class Keeper:
         log.error("a file beside the inbox %s was removed under the daemon: its log is made again", path)
         try:
             [(busy, *_)] = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.Error as error:
+        except SqliteError as error:
             raise Removed(f"the log of the inbox {path} was removed under the daemon ({error})") from error
         if busy:
             raise Removed(f"the log of the inbox {path} was removed under the daemon while another program read it")
@@ -161,7 +162,7 @@ class Keeper:
         if isinstance(error, Removed):
             self._let_go()  # the lock stood beside it
         log.error("%s", self.trouble)
-        with suppress(sqlite3.Error):
+        with suppress(*SqliteError):
             old.close()
 
     def due_back(self) -> bool:
@@ -196,7 +197,7 @@ class Keeper:
 
     def close(self) -> None:
         """Close the file and let go of its lock."""
-        with suppress(sqlite3.Error):
+        with suppress(*SqliteError):
             self.connection.close()
         self._let_go()
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from ishowtts.inbox.rows import SPEAKING, WAITING
+from ishowtts.inbox.store import SqliteError
 
 _MOST_LINES = 1 << 40
 _LAST = 1 << 62  # no row has a higher number
@@ -123,48 +124,47 @@ def _all_readable(
         key: the column that holds the row's number.
         wanted: which rows to give. Asked here and not by SQLite, so that each row counts as read.
     """
-    rows: list[sqlite3.Row] = []
+    rows: dict[int, sqlite3.Row] = {}  # by number, since a damaged tree can lead to a row twice
     # From a number on, not above one: what is above the last row of a page is looked for in that page.
     query = f"SELECT * FROM {table} WHERE {key} >= ? ORDER BY {key}"  # noqa: S608  names of ours
     start, whole = 1, True
+
+    def take(row: sqlite3.Row) -> int:
+        if wanted(row):
+            rows.setdefault(row[key], row)
+        return max(start, int(row[key]) + 1)
+
     while True:
         try:
             for row in source.execute(query, (start,)):
-                if row[key] < start:
-                    raise sqlite3.DatabaseError("the rows are out of order")
-                start = row[key] + 1
-                if wanted(row):
-                    rows.append(row)
-        except sqlite3.Error:
+                start = take(row)
+            return list(rows.values()), whole
+        except SqliteError:
             whole = False
-            # Python looks one row ahead: the one before the hole can be had alone.
-            alone = _first_readable(source, f"{query} LIMIT 1", key, start)
-            if alone is not None:
-                start = alone[key] + 1
-                if wanted(alone):
-                    rows.append(alone)
-                continue
-            beyond = _behind_the_hole(source, table, key, start)
-            if beyond is None:
-                return rows, whole
-            start = beyond
-        else:
-            return rows, whole
+        # Python looks one row ahead: the one before the hole can be had alone.
+        alone = _first_readable(source, f"{query} LIMIT 1", key, start)
+        if alone is not None:
+            start = take(alone)
+            continue
+        beyond = _behind_the_hole(source, table, key, start)
+        if beyond is None:
+            return list(rows.values()), whole
+        start = beyond
 
 
 def _first_readable(source: sqlite3.Connection, query: str, key: str, start: int) -> sqlite3.Row | None:
     try:
         row: sqlite3.Row | None = source.execute(query, (start,)).fetchone()
-    except sqlite3.Error:
+    except SqliteError:
         return None
     return row if row is not None and row[key] >= start else None
 
 
 def _behind_the_hole(source: sqlite3.Connection, table: str, key: str, start: int) -> int | None:
-    """The lowest number from which on a row can be found again; `None`: nothing behind the hole can be read."""
+    """The number of the first row above `start` that can be found; `None`: no row behind the hole can."""
     query = f"SELECT {key} FROM {table} WHERE {key} >= ? ORDER BY {key} LIMIT 1"  # noqa: S608  names of ours
     unread, step = start, 1
-    while _first_readable(source, query, key, start + step) is None:
+    while (found := _first_readable(source, query, key, start + step)) is None:
         unread = start + step
         step *= 2
         if step > _LAST:
@@ -172,11 +172,12 @@ def _behind_the_hole(source: sqlite3.Connection, table: str, key: str, start: in
     read = start + step
     while read - unread > 1:
         middle = (read + unread) // 2
-        if _first_readable(source, query, key, middle) is None:
+        nearer = _first_readable(source, query, key, middle)
+        if nearer is None:
             unread = middle
         else:
-            read = middle
-    return read
+            read, found = middle, nearer
+    return int(found[key])
 
 
 def _readable(source: sqlite3.Connection, query: str, *parameters: int) -> tuple[list[sqlite3.Row], bool]:
@@ -185,6 +186,6 @@ def _readable(source: sqlite3.Connection, query: str, *parameters: int) -> tuple
     try:
         for row in source.execute(query, parameters):
             rows.append(row)
-    except sqlite3.Error:
+    except SqliteError:
         return rows, False
     return rows, True

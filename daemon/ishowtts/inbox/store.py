@@ -58,6 +58,9 @@ _MOST_WAL_BYTES = 4 << 20  # what is left of the log after one large transaction
 
 FileId = tuple[int, int]
 
+SqliteError = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite's calls raise: the latter if the error's own words hold a damaged name."""
+
 
 class InUse(InboxError):
     """Another daemon holds this inbox: there is nothing wrong with the file."""
@@ -250,5 +253,5 @@ def translated(path: Path | None) -> Iterator[None]:
         raise InboxError(f"{name} cannot be used ({error}): {mend}") from error
     except (sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
         raise InboxError(f"{name} cannot be used any more: {error}") from error
-    except sqlite3.Error as error:
+    except SqliteError as error:
         raise Damaged(f"{name} is damaged ({error}): move it away") from error

@@ -1,0 +1,38 @@
+"""Whatever a column of a row holds: the inbox starts, gives and ends all other lines, and its threads live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support import hostile_rows
+from support.hostile_rows import BAD_VALUES, BROKEN_TEXT, FIRST_WAITING, WAITING, check, make_file, put, rows_of
+
+CELLS = [(table, column) for table in ("lines", "outbox", "deliveries") for column in hostile_rows.columns(table)]
+FEW = [("settings", "key"), ("settings", "value"), ("sqlite_sequence", "name"), ("sqlite_sequence", "seq")]
+
+
+def named(cells: list[tuple[str, str]]) -> list[str]:
+    return [".".join(cell) for cell in cells]
+
+
+# Each bad value has a row of its own. NULL has a file of its own: SQLite's check sees it, and the rows are rescued.
+@pytest.mark.parametrize("values", [(None,), (*BAD_VALUES[1:], BROKEN_TEXT)], ids=["null", "others"])
+@pytest.mark.parametrize(("table", "column"), CELLS, ids=named(CELLS))
+def test_a_value_that_nobody_wrote_costs_its_own_row(
+    table: str, column: str, values: tuple[object, ...], tmp_path: Path
+) -> None:
+    path = make_file(tmp_path)
+    done = put(path, table, column, {FIRST_WAITING + place: value for place, value in enumerate(values)})
+    assert done or column in ("seq", "number", "packet_id"), "SQLite itself refuses what is no number there"
+    check(path, WAITING[len(values) :] if table == "lines" else WAITING)
+
+
+@pytest.mark.parametrize("value", [None, "8p", b"\xff", 2**63 - 1, -1, 1e300, "9" * 5000, BROKEN_TEXT], ids=range(8))
+@pytest.mark.parametrize(("table", "column"), FEW, ids=named(FEW))
+def test_settings_that_nobody_wrote_cost_no_line(table: str, column: str, value: object, tmp_path: Path) -> None:
+    path = make_file(tmp_path)
+    done = put(path, table, column, dict.fromkeys(range(rows_of(path, table)), value))
+    assert done or (column == "key" and value is None), "SQLite itself refuses a key without a value"
+    check(path, WAITING)

@@ -1,0 +1,60 @@
+"""The daemon on a state folder with rows that nobody wrote, and what its folder lets others read."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ishowtts.cli import main
+from support.appliance import Appliance
+from support.client import Client
+from support.hostile_rows import FIRST_WAITING, WAITING, make_file, put
+
+
+def test_the_daemon_speaks_every_line_but_those_of_hurt_rows(
+    make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    path = make_file(state)
+    put(path, "outbox", "data", {0: "no JSON", 1: "[]"})
+    put(path, "settings", "value", dict.fromkeys(range(20), "8p"))
+    put(path, "lines", "born_s", {FIRST_WAITING: "yesterday"})
+    put(path, "lines", "state", {FIRST_WAITING + 1: "spaeking"})
+    put(path, "lines", "data", {0: "no JSON"})
+    mqtt_client.subscribe("ishowtts/test/#")
+    appliance = make_appliance(quick_s=0.01)
+    appliance.wait_ready(mqtt_client)
+    for name in WAITING[2:]:
+        assert appliance.final(mqtt_client, name)["event"] == "finished"
+    for name in WAITING[:2]:
+        assert appliance.final(mqtt_client, name)["event"] == "failed"
+    again = appliance.say(mqtt_client, f"text of {WAITING[1]}", id=WAITING[1])
+    mqtt_client.wait_for(
+        "ishowtts/test/event", lambda message: (message.json["id"], message.json["event"]) == (again, "finished")
+    )
+    assert "the volume that was kept cannot be read" in appliance.log
+    assert "Traceback" not in appliance.log
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        assert main(["history", "--config", str(appliance.config_file)]) == 0
+    assert WAITING[-1] in told.getvalue()
+
+
+def test_a_daemon_started_by_hand_keeps_what_was_said_private(
+    make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
+) -> None:
+    before = os.umask(0o022)
+    try:
+        appliance = make_appliance(quick_s=0.01)
+    finally:
+        os.umask(before)
+    appliance.wait_ready(mqtt_client)
+    state = tmp_path / "state"
+    assert oct(state.stat().st_mode & 0o777) == "0o750"
+    files = {each.name: each.stat().st_mode & 0o137 for each in state.iterdir() if each.is_file()}
+    assert len(files) >= 4
+    assert not any(files.values()), files
