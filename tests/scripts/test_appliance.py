@@ -101,8 +101,8 @@ def test_the_service_keeps_what_each_of_its_lines_is_there_for() -> None:
     assert {
         # Nobody else sees what was said, and the service changes nothing beside its own state.
         "StateDirectory=ishowtts/state", "StateDirectoryMode=0750", "CacheDirectory=ishowtts",
-        "CacheDirectoryMode=0750", "UMask=0077", "ProtectSystem=strict", "User=ishowtts", "Group=ishowtts", "NoNewPrivileges=yes",
-        "Environment=HOME=/var/lib/ishowtts/state PYTHONUNBUFFERED=1",
+        "CacheDirectoryMode=0750", "UMask=0077", "ProtectSystem=strict", "User=ishowtts", "Group=ishowtts",
+        "NoNewPrivileges=yes", "Environment=HOME=/var/lib/ishowtts/state PYTHONUNBUFFERED=1",
         # It is started again, except with a configuration that is wrong, and a thread that stands still is noticed.
         "Type=notify", "Restart=on-failure", "RestartPreventExitStatus=2", "WatchdogSec=30", "OOMPolicy=continue",
         # SIGTERM goes to the daemon alone, which ends its worker.

@@ -192,6 +192,8 @@ def test_a_queue_that_is_there_already_is_never_overwritten(machine: Machine) ->
     [
         ("state_dir: {data}\n", "state_dir: {data}/state\n", False),
         ("state_dir: {data}/  # ours\n", "state_dir: {data}/state\n", False),
+        ("log: {{}}\nstate_dir: '{data}'\n", "log: {{}}\nstate_dir: {data}/state\n", False),
+        ('state_dir: "{data}/"\n', "state_dir: {data}/state\n", False),
         ("state_dir: {data}/state\n", "state_dir: {data}/state\n", False),
         ("state_dir: /srv/ishowtts\n", "state_dir: /srv/ishowtts\n", False),
         ("audio:\n  record_dir: {data}/rec\n", "audio:\n  record_dir: {data}/rec\n", True),
