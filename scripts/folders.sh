@@ -64,7 +64,7 @@ leave_former_layout() {  # leave_former_layout DATA USER GROUP
 # adapt_config FILE DATA: the state_dir that FILE was installed with becomes the new one; other paths are told.
 adapt_config() {
     local file=$1 data=$2 former
-    former="^state_dir:[[:space:]]*$data/?[[:space:]]*(#.*)?\$"
+    former="^state_dir:[[:space:]]*[\"']?$data/?[\"']?[[:space:]]*(#.*)?\$"
     if grep -Eq "$former" "$file"; then
         step sed -E -i "s|$former|state_dir: $data/state|" "$file"
     fi

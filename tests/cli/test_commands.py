@@ -247,5 +247,23 @@ def test_the_doctor_shows_what_looks_like_markup_as_it_is_and_looks_at_the_folde
     assert "chime fault" in found
 
 
+def test_the_doctor_notes_a_password_that_others_can_read_and_prints_none(tmp_path: Path) -> None:
+    password, key = tmp_path / "password", tmp_path / "key"
+    for secret, mode in ((password, 0o644), (key, 0o640)):
+        secret.write_text("s3cret\n")
+        secret.chmod(mode)
+    mqtt = {"host": "127.0.0.1", "port": 1, "password_file": str(password), "tls": {"key": str(key)}}
+    done = ishowtts("doctor", "--json", "--config", config(tmp_path, mqtt=mqtt, engine={"kind": "espeak"}))
+    assert [finding for finding in json.loads(done.stdout) if finding["part"] == "secrets"] == [
+        {
+            "part": "secrets",
+            "verdict": "note",
+            "detail": f"{password} is open to every user of this machine",
+            "mend": f"chmod o= {password}",
+        }
+    ]
+    assert "s3cret" not in done.stdout + done.stderr
+
+
 def test_a_word_that_is_no_command_is_wrong_usage() -> None:
     assert ishowtts("sing").returncode == 2

@@ -125,6 +125,9 @@ def test_every_fault_is_told_at_once_with_line_and_key() -> None:
         ("text: {pronunciations: [a]}", "text.pronunciations: must be a path (got ['a'])"),
         ("text: {pronunciations: ''}", "text.pronunciations: must be a path, or null for none (got '')"),
         ("policies: {merge_say: null}", "policies.merge_say: must be text (got null)"),
+        ("mqtt: {host: ''}", "mqtt.host: must be a host name or an address alone"),
+        ("mqtt: {host: 'a b'}", "mqtt.host: must be a host name or an address alone"),
+        ("mqtt: {host: localhost/x}", "mqtt.host: must be a host name or an address alone"),
         ("state_dir: ''", "state_dir: must be a path (got '')"),
         ("text: on", "text: must be a section with keys of its own"),
         ("policies: {author_voices: [bob]}", "must be names with values, as in {name: value}"),
@@ -211,3 +214,29 @@ def test_what_is_said_of_one_device_goes_before_what_is_said_of_all() -> None:
     assert audio.of("another") == audio
     own = audio.of("card")
     assert (own.wake_s, own.idle_s, own.release_s) == (1, 7, None), "null is never, where a time can be never"
+
+
+@pytest.mark.parametrize(
+    "written", ["mqtt://anna:s3cret@broker", "[anna:s3cret@broker]", "anna:s3cret@broker", "a s3cret"]
+)
+def test_a_host_that_may_hold_a_password_is_refused_without_showing_it(written: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.parse(f"mqtt: {{host: {written}}}", "file")
+    [problem] = caught.value.problems
+    assert problem.startswith("file:1: mqtt.host: must be")
+    assert "s3cret" not in problem
+
+
+@pytest.mark.parametrize("host", ["localhost", "192.168.0.1", "::1", "fe80::1%eth0", "broker.example", "bröker"])
+def test_a_host_may_be_any_name_or_address(host: str) -> None:
+    assert config.parse(f"mqtt: {{host: '{host}'}}", "file").mqtt.host == host
+
+
+def test_weights_voices_and_chimes_are_roots_as_a_service_and_in_the_state_by_hand() -> None:
+    def folder(**paths: str) -> str:
+        return str(config.Config.model_validate(paths).data_folder)
+
+    assert folder() == "/var/lib/ishowtts"
+    assert folder(state_dir="/var/lib/ishowtts") == "/var/lib/ishowtts"
+    assert folder(state_dir="/home/anna/state") == "/home/anna/state"
+    assert folder(data_dir="/srv/voices") == "/srv/voices"

@@ -62,10 +62,11 @@ def test_its_configurations_are_right(block: str) -> None:
 def test_its_configuration_of_alsa_takes_sound(tmp_path: Path) -> None:
     [asound] = [block for block in blocks("text") if "pcm.shared" in block]
     heard = tmp_path / "heard.wav"
-    assert asound.count("/var/lib/ishowtts/heard.wav") == 1
+    assert asound.count("/var/lib/ishowtts/state/heard.wav") == 1
     path = tmp_path / "asoundrc"
     path.write_text(
-        "</usr/share/alsa/alsa.conf>\n" + asound.replace("/var/lib/ishowtts/heard.wav", str(heard)), encoding="utf-8"
+        "</usr/share/alsa/alsa.conf>\n" + asound.replace("/var/lib/ishowtts/state/heard.wav", str(heard)),
+        encoding="utf-8",
     )
     environment = {**os.environ, "ALSA_CONFIG_PATH": str(path)}
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -92,11 +93,133 @@ def keys(tree: dict[str, object]) -> set[str]:
     return found
 
 
-def test_the_service_and_the_installer_close_what_was_said_to_others() -> None:
-    unit = (ROOT / "systemd/ishowtts.service").read_text().splitlines()
-    assert {"StateDirectoryMode=0750", "CacheDirectoryMode=0750"} <= set(unit)
-    made = "install -d -m 0750 -o ishowtts -g ishowtts /var/lib/ishowtts /var/cache/ishowtts"
-    assert made in (ROOT / "install.sh").read_text()
+def unit(name: str) -> set[str]:
+    return set((ROOT / "systemd" / name).read_text().splitlines())
+
+
+def test_the_service_keeps_what_each_of_its_lines_is_there_for() -> None:
+    assert {
+        # Nobody else sees what was said, and the service changes nothing beside its own state.
+        "StateDirectory=ishowtts/state", "StateDirectoryMode=0750", "CacheDirectory=ishowtts",
+        "CacheDirectoryMode=0750", "UMask=0077", "ProtectSystem=strict", "User=ishowtts", "Group=ishowtts",
+        "NoNewPrivileges=yes", "Environment=HOME=/var/lib/ishowtts/state PYTHONUNBUFFERED=1",
+        # It is started again, except with a configuration that is wrong, and a thread that stands still is noticed.
+        "Type=notify", "Restart=on-failure", "RestartPreventExitStatus=2", "WatchdogSec=30", "OOMPolicy=continue",
+        # SIGTERM goes to the daemon alone, which ends its worker.
+        "KillMode=mixed",
+        # Sound, and the GPU under each of its names.
+        "DevicePolicy=closed", "DeviceAllow=char-alsa rw", "DeviceAllow=char-nv* rw", "DeviceAllow=char-drm rw",
+        "DeviceAllow=/dev/nvmap rw",
+    } <= unit("ishowtts.service")  # fmt: skip
+    program = "/opt/ishowtts/venv/bin/ishowtts clocks"
+    assert {
+        "Type=oneshot", "RemainAfterExit=yes", "PartOf=ishowtts.service",
+        f"ExecStart={program} apply --config /etc/ishowtts/config.yaml",
+        f"ExecStop={program} restore --config /etc/ishowtts/config.yaml",
+    } <= unit("ishowtts-clocks.service")  # fmt: skip
+
+
+class Installer:
+    """install.sh's functions in a tree of their own, with `nobody` as the service's user."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.command = root / "bin/ishowtts"
+        self.config = root / "etc/config.yaml"
+        self.drop_ins = root / "units/ishowtts.service.d"
+        self.data = root / "lib/ishowtts"
+        places = {
+            "/var/lib/ishowtts": self.data, "/var/cache/ishowtts": root / "cache/ishowtts",
+            "/etc/ishowtts": root / "etc", "/etc/systemd/system": root / "units", "/opt/ishowtts": root / "opt",
+            "/usr/local/bin/ishowtts": self.command,
+        }  # fmt: skip
+        for folder in ("bin", "units", "lib", "cache"):
+            (root / folder).mkdir()
+        self._program = root / "opt/venv/bin/ishowtts"
+        self.install_program()
+        functions = (ROOT / "install.sh").read_text().split('\nif [ "$dry_run" = no ]')[0]
+        for place, here in places.items():
+            functions = functions.replace(place, str(here))
+        self._functions = functions.replace('"$CACHE" ishowtts ishowtts', '"$CACHE" nobody nogroup')
+        assert "nogroup" in self._functions
+
+    def install_program(self) -> None:
+        self._program.parent.mkdir(parents=True)
+        self._program.write_text("#!/bin/sh\n")
+        self._program.chmod(0o755)
+
+    def __call__(self, program: str) -> str:
+        manager = 'systemd_step() { echo "+ systemctl $*"; }\nid() { true; }\nuserdel() { true; }\n'
+        done = subprocess.run(
+            ["bash", "-c", f"{self._functions}\n{manager}{program}", ROOT / "install.sh"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+
+@pytest.fixture
+def installer(tmp_path: Path) -> Installer:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files to another user")
+    return Installer(tmp_path)
+
+
+def test_a_fresh_machine_gets_command_configuration_units_and_folders(installer: Installer) -> None:
+    said = installer("install_files")
+    assert installer.command.readlink() == installer.root / "opt/venv/bin/ishowtts"
+    assert installer.config.read_bytes() == (ROOT / "config/ishowtts.yaml").read_bytes()
+    assert {path.name for path in (installer.root / "units").iterdir()} == set(UNITS)
+    assert {path.name for path in installer.data.iterdir()} == {"state", "voices", "chimes"}
+    assert (installer.data / "state").stat().st_uid == (installer.root / "cache/ishowtts").stat().st_uid == 65534
+    assert "systemctl stop" not in said
+
+
+def test_an_upgrade_keeps_the_configuration_and_stops_the_service_before_its_queue_moves(installer: Installer) -> None:
+    installer("install_files")
+    installer.config.write_text(f"device: {{name: kitchen}}\nstate_dir: {installer.data}\n")
+    (installer.data / "state").rmdir()
+    os.chown(installer.data, 65534, 65534)
+    (installer.data / "inbox.sqlite").write_text("lines")
+    said = installer("install_files")
+    assert installer.config.read_text() == f"device: {{name: kitchen}}\nstate_dir: {installer.data}/state\n"
+    assert (installer.data / "state/inbox.sqlite").read_text() == "lines"
+    assert said.index("systemctl stop ishowtts.service") < said.index("mv -n -T")
+    assert "systemctl stop" not in installer("install_files"), "a service of this layout runs on"
+
+
+def test_a_command_that_is_not_ours_stays(installer: Installer) -> None:
+    installer.command.write_text("#!/bin/sh\n")
+    assert "which is not ours" in installer("install_files")
+    installer("remove")
+    assert installer.command.read_text() == "#!/bin/sh\n"
+    installer.command.unlink()
+    installer.install_program()
+    installer("install_files")
+    installer("remove")
+    assert not installer.command.is_symlink()
+    assert installer.config.exists()
+    assert (installer.data / "state").exists()
+    installer("purge=yes; remove")
+    assert not installer.data.exists()
+
+
+def test_each_secret_that_is_there_is_handed_over_and_no_other(installer: Installer) -> None:
+    installer.config.parent.mkdir()
+    (installer.config.parent / "mqtt-password").write_text("s3cret")
+    installer("install_files")
+    assert [path.name for path in installer.drop_ins.iterdir()] == ["mqtt-password.conf"]
+    (installer.config.parent / "mqtt-password").rename(installer.config.parent / "mqtt-username")
+    installer("install_files")
+    assert [path.name for path in installer.drop_ins.iterdir()] == ["mqtt-username.conf"]
+
+
+def test_the_user_is_let_at_sound_and_gpu(installer: Installer) -> None:
+    said = installer('getent() { [ "$2" != render ]; }\nstep() { echo "+ $*"; }\nadd_user')
+    assert said.splitlines() == ["+ usermod -aG audio ishowtts", "+ usermod -aG video ishowtts"]
+    said = installer('getent() { true; }\nstep() { echo "+ $*"; }\nid() { false; }\nadd_user')
+    assert "+ usermod -aG render ishowtts" in said
+    assert "useradd --system --user-group" in said
 
 
 @pytest.mark.parametrize("name", ["mqtt-username", "mqtt-password", "mqtt-tls-key"])

@@ -192,6 +192,8 @@ def test_a_queue_that_is_there_already_is_never_overwritten(machine: Machine) ->
     [
         ("state_dir: {data}\n", "state_dir: {data}/state\n", False),
         ("state_dir: {data}/  # ours\n", "state_dir: {data}/state\n", False),
+        ("log: {{}}\nstate_dir: '{data}'\n", "log: {{}}\nstate_dir: {data}/state\n", False),
+        ('state_dir: "{data}/"\n', "state_dir: {data}/state\n", False),
         ("state_dir: {data}/state\n", "state_dir: {data}/state\n", False),
         ("state_dir: /srv/ishowtts\n", "state_dir: /srv/ishowtts\n", False),
         ("audio:\n  record_dir: {data}/rec\n", "audio:\n  record_dir: {data}/rec\n", True),
@@ -284,10 +286,28 @@ def test_history_writes_nothing_where_the_service_points(machine: Machine, capsy
     Path(f"{queue}-shm").symlink_to(machine.secret)
     for file in (queue, Path(f"{queue}-wal")):
         os.chown(file, NOBODY, NOBODY)
-    main(["history", "--config", str(config(machine))])
-    assert "Traceback" not in capsys.readouterr().err
+    assert main(["history", "--config", str(config(machine))]) == 1
+    assert "cannot be read" in capsys.readouterr().err
     assert machine.is_untouched()
-    assert os.geteuid() == 0
+
+
+def test_history_is_read_as_the_owner_of_the_state(
+    machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite opens the -wal for writing, and makes one where a link leads: what root must not do."""
+    machine.install()
+    me: list[tuple[int, int, list[int]]] = []
+
+    def read(path: Path, limit: int) -> list[object]:
+        me.append((os.geteuid(), os.getegid(), os.getgroups()))
+        return []
+
+    monkeypatch.setattr("ishowtts.cli.history.read_history", read)
+    before = (0, os.getegid(), os.getgroups())
+    assert main(["history", "--config", str(config(machine))]) == 0
+    assert me == [(NOBODY, NOBODY, [NOBODY])]
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == before
+    assert "nothing has been said yet" in capsys.readouterr().out
 
 
 def test_root_does_not_run_on_the_state_of_the_service(

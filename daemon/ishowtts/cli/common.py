@@ -91,7 +91,7 @@ def as_owner_of(folder: Path) -> Iterator[None]:
     if owner is None or owner.st_uid == 0:
         yield
         return
-    groups = os.getgroups()
+    group, groups = os.getegid(), os.getgroups()
     try:
         os.setgroups([owner.st_gid])
         os.setegid(owner.st_gid)
@@ -99,7 +99,7 @@ def as_owner_of(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
-        os.setegid(0)
+        os.setegid(group)
         os.setgroups(groups)
 
 

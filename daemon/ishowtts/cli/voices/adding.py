@@ -13,6 +13,7 @@ from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.clips import Clip
 from ishowtts.engines.voices.shelf import MOST_TEXT_BYTES, check_name
 from ishowtts.errors import VoiceError
+from ishowtts.files import read_bounded
 from ishowtts.service import lead
 
 _SETTINGS = ("speed", "nfe_step", "gain_db", "language")
@@ -55,12 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return file.read(MOST_TEXT_BYTES + 1).decode("utf-8-sig")
+        return read_bounded(path, MOST_TEXT_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise VoiceError(f"{path} cannot be read ({error.strerror}); name a text file with --text-file") from error
     except UnicodeDecodeError as error:
-        raise VoiceError(f"{path} is not UTF-8, or longer than {MOST_TEXT_BYTES} bytes; save it as UTF-8") from error
+        raise VoiceError(f"{path} is not UTF-8; save it as UTF-8") from error
 
 
 def _tell(arguments: argparse.Namespace, folder: Path, clip: Clip, warnings: list[str]) -> None:
