@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 
-from ishowtts import logs
+from ishowtts import files, logs
 from ishowtts.cli.common import Commands, read_config
+from ishowtts.config import Config
 from ishowtts.errors import FatalError
 from ishowtts.service import daemon
 
@@ -22,7 +23,18 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_config(arguments)
     logs.set_up(settings.log.level, private=settings.log.private)
     try:
+        _refuse_state_of_another(settings)
         return daemon.run(settings)
     except FatalError as error:
         logging.getLogger("ishowtts").critical("%s", error)
         return 1
+
+
+def _refuse_state_of_another(settings: Config) -> None:
+    """Root must not run on the state of the service: what lies there could lead it to any file."""
+    try:
+        files.refuse_foreign(settings.state_dir)
+    except OSError as error:
+        raise FatalError(
+            f"state_dir: {error.strerror}; run this as that user, or with a state_dir of root's own"
+        ) from error
