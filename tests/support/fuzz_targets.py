@@ -11,8 +11,6 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
-from importlib.util import find_spec
 
 from ishowtts import config
 from ishowtts.cli.common import visible, why
@@ -34,6 +32,7 @@ from ishowtts.policies.wordlist import WordList
 from ishowtts.rate_limit import RateLimit
 from ishowtts.speech import Event, Line, Rejection
 from ishowtts.text import Reader, clean, is_speakable, segments
+from support import hostile_files, hostile_frames
 
 ROOT, REPLY = "ishowtts/t/", "ishowtts/reply/"
 LIMITS = LineLimits(200, lambda: ["anna", "bob"], REPLY, lambda: ["bell"], warnings=RateLimit(0))
@@ -216,6 +215,14 @@ def _string(text: bytes) -> bytes:
 
 _HEAD = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
 _HEAD = len(_HEAD).to_bytes(8, "little") + _HEAD + bytes(4)
+
+
+def _wav() -> bytes:
+    sound = bytes(range(200)) * 2
+    form = b"WAVEfmt \x10\0\0\0\1\0\1\0\xc0\x5d\0\0\x80\xbb\0\0\2\0\x10\0data" + len(sound).to_bytes(4, "little")
+    return b"RIFF" + (len(form) + len(sound)).to_bytes(4, "little") + form + sound
+
+
 _LINE = (
     b'{"text": "Tea is ready.", "id": "tea-1", "voice": "anna", "priority": "high", "ttl_s": 60, "speed": 1.2, '
     b'"nfe_step": 16, "volume": 50, "chime": "bell", "author": "Bob", "seed": 7}'
@@ -285,22 +292,18 @@ TARGETS: dict[str, Target] = {
         ),
         _WORDS,
     ),
+    "frames": Target(hostile_frames.check_frames, tuple(hostile_frames.seeds())),
+    "clip": Target(
+        hostile_files.check_clip, (_wav(),), (b"data", b"fmt ", b"LIST", b"\xff\xff\xff\xff", b"fLaC", b"OggS")
+    ),
+    "yaml": Target(
+        hostile_files.check_yaml,
+        (b"reference_text: Hello.\nspeed: 1.0\nnfe_step: 32\n", b"a: [1, {b: c}]\nd: |\n  text\n"),
+        (b"&a", b"*a", b"<<: ", b"!!", b"[", b"{", b"? ", b": ", b"- ", b"---\n", b"|", b">", b"%YAML", b"\t"),
+    ),
+    "weights_head": Target(
+        hostile_files.check_weights_head,
+        (_HEAD,),
+        (*_JSON, b'"data_offsets"', b'"dtype"', b'"shape"', b'"F16"', b"[0,1e999]"),
+    ),
 }
-
-
-def _of_others() -> None:
-    """Targets whose functions belong to other parts' tests."""
-    for module, name, seeds in (
-        ("support.hostile_frames", "check_frames", (b"",)),
-        ("support.hostile_files", "check_clip", (b"RIFF\x24\0\0\0WAVEfmt ",)),
-        ("support.hostile_files", "check_yaml", (b"reference_text: Hello.\nspeed: 1.0\nnfe_step: 32\n",)),
-        ("support.hostile_files", "check_weights_head", (_HEAD,)),
-    ):  # fmt: skip
-        if find_spec(module) is not None:
-            TARGETS[name.removeprefix("check_")] = Target(getattr(import_module(module), name), seeds)
-    if find_spec("support.hostile_rows") is not None:
-        check_rows = import_module("support.hostile_rows").check_hostile_rows
-        TARGETS["rows"] = Target(lambda data: check_rows(int.from_bytes(data[:8], "big")), (b"\0", b"rows"))
-
-
-_of_others()
