@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from ishowtts.logs import visible
+
 log = logging.getLogger(__name__)
 
 
@@ -67,4 +69,4 @@ class Notifier:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return visible(" ".join(text.split()))

@@ -39,6 +39,16 @@ def worker_of(engine: RemoteEngine) -> int:
     return pid
 
 
+def test_signals_that_mean_nothing_do_not_end_it(make_remote: MakeRemote, say: Say) -> None:
+    engine = make_remote()
+    engine.load(lambda _: None)
+    pid = worker_of(engine)
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
+        os.kill(pid, number)
+    assert engine.synthesize(say("Still here."), lambda: False).audio_s > 0
+    assert worker_of(engine) == pid
+
+
 def test_the_daemons_side_imports_no_torch() -> None:
     code = "import ishowtts.engines.remote, ishowtts.engines.worker, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -30,13 +30,13 @@ def ears(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 def test_systemd_hears_every_word(ears: socket.socket) -> None:
     notifier = Notifier()
     notifier.status("starting")
-    notifier.ready("espeak\nspeaks")
+    notifier.ready("espeak\nspeaks\x1b[2J\u2028MAINPID=1\u202e")
     notifier.watchdog()
     notifier.reloading()
     notifier.stopping()
     assert [ears.recv(4096).decode() for _ in range(5)] == [
         "STATUS=starting",
-        "READY=1\nSTATUS=espeak speaks",
+        "READY=1\nSTATUS=espeak speaks\\x1b[2J MAINPID=1\\u202e",
         "WATCHDOG=1",
         "RELOADING=1",
         "STOPPING=1",

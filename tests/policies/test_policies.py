@@ -32,6 +32,13 @@ def test_a_line_to_which_nothing_is_done_stays_what_it_is(make) -> None:
     assert make().admit(line) is line
 
 
+def test_a_mask_leaves_no_blocked_word_that_it_brought_together(make) -> None:
+    masking = make("{blocked: {words: [badger, 傻逼, 甲乙丙丁], action: mask, mask: ''}}")
+    assert admitted(masking, "a b a d g e r傻逼 b").text == "a b"
+    assert admitted(masking, "ok 甲乙甲乙甲乙丙丁丙丁丙丁").text == "ok"
+    assert refused(masking, "ok " + "甲乙" * 50 + "丙丁" * 50).reason is Reason.FILTERED
+
+
 def test_what_was_done_is_told_in_its_order(make) -> None:
     policies = make(f"{{blocked: {{words: [bad], action: mask}}, {SAYS}, author_voices: {{bob: anna}}}}")
     line = admitted(policies, "bad https://x.com/a 🎉 nooooo!", author="Bob", nfe_step=9)

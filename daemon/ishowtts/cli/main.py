@@ -12,6 +12,7 @@ from pathlib import Path
 from ishowtts import __version__
 from ishowtts.config import DEFAULT_PATH
 from ishowtts.errors import ConfigError, IShowError
+from ishowtts.logs import visible
 
 _COMMANDS = [
     "run",
@@ -38,10 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except ConfigError as error:
         for problem in error.problems:
-            print(problem, file=sys.stderr)
+            _complain(problem)
         return 2
     except IShowError as error:
-        print(f"ishowtts: {error}", file=sys.stderr)
+        _complain(f"ishowtts: {error}")
         return 1
     except PermissionError as error:
         # Whose home is the daemon's state is no fault of any one command.
@@ -54,6 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
+
+
+def _complain(text: str) -> None:
+    """A message may quote a file or a broker: a terminal shows what is in it, and does not obey it."""
+    print("\n".join(map(visible, text.split("\n"))), file=sys.stderr)
 
 
 def parser(wanted: Sequence[str] = ()) -> argparse.ArgumentParser:

@@ -25,6 +25,7 @@ from ishowtts.text import is_speakable
 log = logging.getLogger(__name__)
 
 _MOST_AUTHOR_CHARS = 256
+_MOST_MASKINGS = 10
 
 BLOCKED, LINKS, EMOJI, REPEATS, CUT, VOICE, TEMPLATE = (
     "blocked",
@@ -128,13 +129,24 @@ class Policies:
 
     def _without_blocked(self, text: str, what: str, done: list[str]) -> str:
         if self._policies.blocked.action == "mask":
-            return _noted(BLOCKED, text, self._blocked.masked(text), done)
+            return self._masked(text, what, done)
         entry = self._blocked.first(text)
         if entry is not None:
             raise _Refused(
                 Reason.FILTERED, f"{what} holds {entry!r}, which is blocked (policies.blocked); leave it out"
             )
         return text
+
+    def _masked(self, text: str, what: str, done: list[str]) -> str:
+        """A word that is taken out can bring another one together, so it is looked again until there is none."""
+        for _ in range(_MOST_MASKINGS):
+            masked = self._blocked.masked(text)
+            if masked == text:
+                return text
+            text = _noted(BLOCKED, text, masked, done)
+        raise _Refused(
+            Reason.FILTERED, f"{what} holds blocked words in blocked words (policies.blocked); leave them out"
+        )
 
     def _refuse_empty(self, text: str, done: list[str]) -> None:
         if is_speakable(text):

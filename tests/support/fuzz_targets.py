@@ -1,0 +1,309 @@
+"""What strangers can feed to the appliance: a function of bytes for each, which raises if something is wrong.
+
+What a function expects to be refused it catches itself. Seeds are good inputs, from which fuzzers make bad ones.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ishowtts import config
+from ishowtts.cli.common import visible, why
+from ishowtts.cli.say import sentence
+from ishowtts.mqtt import strict_json
+from ishowtts.mqtt.incoming import delivery_of, message_of
+from ishowtts.mqtt.payload import (
+    BadCommand,
+    LineLimits,
+    MessageProperties,
+    event_payload,
+    parse_command,
+    parse_line,
+    parse_volume,
+)
+from ishowtts.mqtt.publish_packet import MalformedPacket, read_publish
+from ishowtts.policies import Policies
+from ishowtts.policies.wordlist import WordList
+from ishowtts.rate_limit import RateLimit
+from ishowtts.speech import Event, Line, Rejection
+from ishowtts.text import Reader, clean, is_speakable, segments
+from support import hostile_files, hostile_frames
+
+ROOT, REPLY = "ishowtts/t/", "ishowtts/reply/"
+LIMITS = LineLimits(200, lambda: ["anna", "bob"], REPLY, lambda: ["bell"], warnings=RateLimit(0))
+TAILS = ("say", "say/anna", "say/nobody", "urgent")
+LANGUAGES = (None, "en", "zh", "de", "ja")
+BLOCKED = ["badger", "go away", "ano", "傻逼", "🖕"]
+POLICIES = (
+    "{}",
+    f"{{blocked: {{words: {BLOCKED}}}, links: drop, emoji: name}}",
+    f"{{blocked: {{words: {BLOCKED}, action: mask}}, template: '{{author}} says: {{text}}'}}",
+    f"{{blocked: {{words: {BLOCKED}, action: mask, mask: ''}}, emoji: keep, repeats: null, links: keep}}",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to fuzz.
+
+    Attributes:
+        check: raises if what it was given is treated wrongly.
+        seeds: good inputs.
+        tokens: parts worth putting into an input.
+    """
+
+    check: Callable[[bytes], object]
+    seeds: tuple[bytes, ...]
+    tokens: tuple[bytes, ...] = ()
+
+
+def check_packet(data: bytes) -> None:
+    """A PUBLISH packet, as a broker may forward it, becomes a line, a rejection or a fault."""
+    head, body = data[:1] or b"\0", data[1:]
+    try:
+        packet = read_publish(
+            head[0] & 15, body, mqtt5=bool(head[0] & 16), size_bytes=len(body) + (100 if head[0] & 32 else 0)
+        )
+    except MalformedPacket:
+        return
+    message = message_of(packet, packet.topic or "", delivery_of(packet))
+    if message.fault is None:
+        tail = message.topic.removeprefix(ROOT)
+        _check_arrival(parse_line(tail, message.payload, message.properties, LIMITS))
+    else:
+        assert message.fault.detail.isprintable()
+
+
+def check_line(data: bytes) -> None:
+    """The payload of a line becomes a line or a rejection."""
+    head, payload = data[:1] or b"\0", data[1:]
+    properties = MessageProperties(
+        content_type="application/json" if head[0] & 4 else None,
+        response_topic=f"{REPLY}x" if head[0] & 8 else None,
+        correlation=payload if head[0] & 16 else None,
+        expiry_s=head[0] if head[0] & 32 else None,
+    )
+    _check_arrival(parse_line(TAILS[head[0] & 3], payload, properties, LIMITS))
+
+
+def check_command(data: bytes) -> None:
+    """A command, or a sentence that says what is wrong with it."""
+    try:
+        command = parse_command(data)
+    except BadCommand as error:
+        _check_sentence(str(error))
+        _check_name(error.transaction or "a")
+    else:
+        _check_name(command.transaction or "a")
+        _check_name(command.line_id or "a")
+    try:
+        assert 0 <= parse_volume(data) <= 100
+    except BadCommand as error:
+        _check_sentence(str(error))
+
+
+def check_event(data: bytes) -> None:
+    """Whatever is published as an event, `ishowtts say` prints one line."""
+    try:
+        event = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(event, dict):
+        assert sentence(event).isprintable()
+        assert why(event).isprintable()
+        assert visible(str(event.get("detail"))).isprintable()
+
+
+def check_text(data: bytes) -> None:
+    """A text is cleaned once for all, read aloud, and cut into segments that lose nothing."""
+    if len(data) < 3:
+        return
+    text = data[3:].decode("utf-8", "surrogateescape")
+    max_bytes, first = 16 + data[0], None if data[1] < 128 else data[1] - 127
+    cleaned = clean(text)
+    assert clean(cleaned) == cleaned
+    cleaned.encode()
+    parts = segments(text, max_bytes, first)
+    assert all(is_speakable(part) and len(part.encode()) <= max_bytes for part in parts)
+    spoken = "".join(filter(str.isalnum, "".join(parts)))
+    assert spoken == "".join(filter(str.isalnum, cleaned))
+    said = _reader(LANGUAGES[data[2] % len(LANGUAGES)]).read(text, None)
+    assert clean(said) == said
+    assert bool(cleaned) == bool(said)
+
+
+def check_policies(data: bytes) -> None:
+    """Policies make a line or a rejection of any line, and what is spoken holds no blocked word."""
+    if not data:
+        return
+    try:
+        author, _, text = data[1:].decode().rpartition("\0")
+    except UnicodeDecodeError:
+        return
+    if not is_speakable(text):
+        return
+    kind = data[0] % len(POLICIES)
+    admitted = _policies(kind).admit(Line("a", text, author=author[:128] or None))
+    if isinstance(admitted, Rejection):
+        _check_sentence(admitted.detail)
+        return
+    assert len(admitted.text) <= 200 + 60
+    assert is_speakable(admitted.text)
+    if kind > 0 and admitted.done:
+        assert not list(WordList(BLOCKED).find(admitted.text)), admitted.text
+
+
+def _check_arrival(what: Line | Rejection) -> None:
+    if what.reply_to is not None:
+        assert what.reply_to.topic.startswith(REPLY)
+        assert len(what.reply_to.topic) <= 512
+        assert len(what.reply_to.correlation or b"") <= 4096
+    _check_name(what.id)
+    if isinstance(what, Rejection):
+        _check_sentence(what.detail)
+        event = Event("now", what.id, "rejected", {"reason": what.reason, "detail": what.detail})
+        assert json.loads(strict_json.dumps(event_payload(event)))["detail"] == what.detail
+        return
+    what.text.encode()
+    assert is_speakable(what.text)
+    assert len(what.text) <= 200
+    assert what.voice is None or what.voice in ("anna", "bob")
+    assert what.chime in (None, True, False, "bell")
+    assert what.ttl_s is None or (math.isfinite(what.ttl_s) and what.ttl_s >= 0)
+    assert what.speed is None or 0.5 <= what.speed <= 2.0
+    assert what.nfe_step is None or 4 <= what.nfe_step <= 64
+    assert what.volume is None or 0 <= what.volume <= 100
+    assert what.seed is None or 0 <= what.seed < 2**63
+    assert len(what.author or "a") <= 128
+
+
+def _check_sentence(text: str) -> None:
+    assert text.isprintable(), text
+    assert 0 < len(text) < 2000
+
+
+def _check_name(name: str) -> None:
+    assert 1 <= len(name) <= 128
+    assert not any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in name)
+
+
+@lru_cache
+def _reader(language: str | None) -> Reader:
+    return Reader(None, lambda _: language)
+
+
+@lru_cache
+def _policies(kind: int) -> Policies:
+    settings = config.parse(f"policies: {POLICIES[kind]}\nlimits: {{max_chars: 200, too_long: cut}}\n", "c.yaml")
+    return Policies(settings.policies, settings.limits, 32)
+
+
+def _publish(topic: str, payload: bytes, properties: bytes = b"") -> bytes:
+    """As `check_packet` takes it: flags, topic, packet id, properties, payload."""
+    name = topic.encode()
+    return b"\x12" + len(name).to_bytes(2, "big") + name + b"\0\7" + bytes([len(properties)]) + properties + payload
+
+
+def _string(text: bytes) -> bytes:
+    return len(text).to_bytes(2, "big") + text
+
+
+_HEAD = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+_HEAD = len(_HEAD).to_bytes(8, "little") + _HEAD + bytes(4)
+
+
+def _wav() -> bytes:
+    sound = bytes(range(200)) * 2
+    form = b"WAVEfmt \x10\0\0\0\1\0\1\0\xc0\x5d\0\0\x80\xbb\0\0\2\0\x10\0data" + len(sound).to_bytes(4, "little")
+    return b"RIFF" + (len(form) + len(sound)).to_bytes(4, "little") + form + sound
+
+
+_LINE = (
+    b'{"text": "Tea is ready.", "id": "tea-1", "voice": "anna", "priority": "high", "ttl_s": 60, "speed": 1.2, '
+    b'"nfe_step": 16, "volume": 50, "chime": "bell", "author": "Bob", "seed": 7}'
+)
+_JSON = (
+    b'"text"', b'"id"', b'"author"', b'"voice"', b'"seed"', b'"ttl_s"', b"null", b"true", b"1e999", b"-0", b"[", b"{",
+    b'"', b"\\ud800", b"\\u0000", b"\\u2028", b"NaN", b"9" * 400, b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\xff",
+)  # fmt: skip
+_TEXT = (
+    "\u200d", "\u202e", "\u0301", "ﷺ", "👩‍🚀", "🇩🇪", "傻", "ก็", "각", "[[", "12:30", "1,234.5", "$5", "http://a.b/c",
+    "°C", "½", "İ", "ß", "ŉ", "\u1160", "\ufe0f", "，", "。", "a'b", "é", "ʼ", "ａ", "𝓯", "\x1b", "\u2028",
+    "\U000e0041", "bad", "ger",
+)  # fmt: skip
+_WORDS = tuple(word.encode() for word in _TEXT)
+
+TARGETS: dict[str, Target] = {
+    "packet": Target(
+        check_packet,
+        (
+            _publish("ishowtts/t/say", b"Hello."),
+            _publish("ishowtts/t/say/anna", _LINE, b"\x03" + _string(b"application/json")),
+            _publish(
+                "ishowtts/t/urgent",
+                b"Fire.",
+                b"\x02\0\0\0\x3c\x08" + _string(b"ishowtts/reply/x") + b"\x09" + _string(b"c"),
+            ),
+            _publish("ishowtts/t/say", b"Hello.", b"\x26" + _string(b"a") + _string(b"b") + b"\x01\1\x0b\x81\1"),
+        ),
+        (*_JSON, b"\x26\0\1a\0\1b", b"\x08\0\x10ishowtts/reply/x", b"\x09\xff\xff", b"\x80\x80\x80\x01"),
+    ),
+    "line": Target(check_line, (b"\0Hello.", b"\0" + _LINE, b"\x3d" + _LINE, b"\1{laughs} hi"), (*_JSON, *_WORDS)),
+    "command": Target(
+        check_command,
+        (
+            b"skip",
+            b'{"command": "cancel", "id": "tea-2", "transaction": "t-17"}',
+            b'{"command": "mute"}',
+            b"60",
+            b"60.0",
+        ),
+        (*_JSON, b'"command"', b'"transaction"', b"stop"),
+    ),
+    "event": Target(
+        check_event,
+        (
+            b'{"id": "a", "event": "finished", "audio_s": 1.5, "rtf": 0.1, "engine": "f5", "queue_s": 0.1}',
+            b'{"id": "a", "event": "merged", "into": "b"}',
+            b'{"id": "a", "event": "rejected", "reason": "empty", "detail": "no"}',
+        ),
+        (*_JSON, b'"engine"', b'"audio_s"', b'"cached"'),
+    ),
+    "text": Target(
+        check_text,
+        (
+            b"\x30\0\1On 3 May 2024 at 12:30 it was -5\xc2\xb0C, e.g. $1,234.50.",
+            "\x60\x80\2今天是2024年5月3日，气温-5°C。".encode(),
+            "\x20\0\3Straße 5, https://example.com/x?y=1 👩‍🚀 ok".encode(),
+        ),
+        _WORDS,
+    ),
+    "policies": Target(
+        check_policies,
+        (
+            b"\1Bob\0Look at http://example.com noooooo \xf0\x9f\x8e\x89\xf0\x9f\x8e\x89",
+            b"\2Bob\0You badger, go away!",
+            "\3Bob\0b á d g e r 傻逼 🖕 ba'dger ha ha ha ha ha ha ha".encode(),
+        ),
+        _WORDS,
+    ),
+    "frames": Target(hostile_frames.check_frames, tuple(hostile_frames.seeds())),
+    "clip": Target(
+        hostile_files.check_clip, (_wav(),), (b"data", b"fmt ", b"LIST", b"\xff\xff\xff\xff", b"fLaC", b"OggS")
+    ),
+    "yaml": Target(
+        hostile_files.check_yaml,
+        (b"reference_text: Hello.\nspeed: 1.0\nnfe_step: 32\n", b"a: [1, {b: c}]\nd: |\n  text\n"),
+        (b"&a", b"*a", b"<<: ", b"!!", b"[", b"{", b"? ", b": ", b"- ", b"---\n", b"|", b">", b"%YAML", b"\t"),
+    ),
+    "weights_head": Target(
+        hostile_files.check_weights_head,
+        (_HEAD,),
+        (*_JSON, b'"data_offsets"', b'"dtype"', b'"shape"', b'"F16"', b"[0,1e999]"),
+    ),
+}
