@@ -112,3 +112,15 @@ def of_role(role: str, script: Script) -> Script:
             peer.serve(packet)
 
     return chosen
+
+
+def on_topic(topic: str, script: Script) -> Script:
+    """Run the script for what is published on one topic only."""
+
+    def chosen(peer: Peer, packet: Packet) -> None:
+        if packet.topic == topic:
+            script(peer, packet)
+        else:
+            peer.serve(packet)
+
+    return chosen

@@ -115,6 +115,7 @@ class HostileBroker:
         byte_every_s: send one byte at a time with this pause after it; 0 sends at once.
 
     Attributes:
+        cut_after_bytes: send only so many bytes of the next PUBLISH to a role, then cut its connection; by role.
         packets: all that clients sent, in order.
         retained: what is retained, by topic.
     """
@@ -143,6 +144,7 @@ class HostileBroker:
         self.forwards = forwards
         self.reuse_ids = reuse_ids
         self.byte_every_s = byte_every_s
+        self.cut_after_bytes: dict[str, int] = {}
         self.packets: list[Packet] = []
         self.retained: dict[str, Message] = {}
         self._sessions: dict[str, Session] = {}
@@ -396,15 +398,17 @@ class HostileBroker:
         self._send_publish(session.peer, packet_id, message)
 
     def _send_publish(self, peer: Peer, packet_id: int, message: Message, *, dup: bool = False) -> None:
-        peer.send(
-            mqtt.publish(
-                peer.protocol,
-                message.topic,
-                message.payload,
-                qos=message.qos,
-                packet_id=packet_id,
-                dup=dup,
-                retain=message.retain,
-                properties=message.properties,
-            )
+        raw = mqtt.publish(
+            peer.protocol,
+            message.topic,
+            message.payload,
+            qos=message.qos,
+            packet_id=packet_id,
+            dup=dup,
+            retain=message.retain,
+            properties=message.properties,
         )
+        cut = self.cut_after_bytes.pop(peer.role, None)
+        peer.send(raw[:cut])
+        if cut is not None:
+            peer.close()

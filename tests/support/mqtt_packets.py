@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 8, 9
+CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 5, 8, 9
 UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = 10, 11, 12, 13, 14
 
 PAYLOAD_FORMAT, MESSAGE_EXPIRY, CONTENT_TYPE, RESPONSE_TOPIC, CORRELATION = 0x01, 0x02, 0x03, 0x08, 0x09
@@ -163,9 +163,8 @@ BROKEN_PROPERTIES: Mapping[str, bytes] = {
     "string without its length": varint(2) + bytes([CONTENT_TYPE]) + b"\0",
     "length of five bytes": b"\x80\x80\x80\x80\x01",
     "identifier of five bytes": properties(b"\x83\x80\x80\x80\x01"),
-    "message expiry of two bytes": varint(3) + bytes([MESSAGE_EXPIRY]) + b"\0\0",
 }
-"""Properties fields of a PUBLISH that break the standard, by what is wrong; the packet's frame is intact."""
+"""Properties fields of a PUBLISH that cannot be parsed, by what is wrong; the packet's frame is intact."""
 
 STRANGE_PROPERTIES: Mapping[str, bytes] = {
     "10,000 user properties": properties(*[user_property("k", "v")] * 10_000),
@@ -176,9 +175,10 @@ STRANGE_PROPERTIES: Mapping[str, bytes] = {
     "response topic with wildcards": properties(text_property(RESPONSE_TOPIC, "ishowtts/reply/#")),
     "empty response topic": properties(text_property(RESPONSE_TOPIC, "")),
     "payload format 2": properties(number_property(PAYLOAD_FORMAT, 2, 1)),
+    "message expiry of two bytes": varint(3) + bytes([MESSAGE_EXPIRY]) + b"\0\0",
     "message expiry 0": properties(number_property(MESSAGE_EXPIRY, 0, 4)),
 }
-"""Properties fields that can be read, though the standard forbids most of these values."""
+"""Properties fields that a client may take or refuse; the standard forbids most of them."""
 
 
 # Decoding
@@ -221,7 +221,7 @@ def decode(first_byte: int, body: bytes, protocol: int) -> dict[str, Any]:
         found["packet_id"] = _number(stream, 2) if qos else 0
         found["properties"] = _properties(stream) if protocol == 5 else {}
         return {"kind": kind, **found, "payload": stream.read()}
-    if kind == PUBACK:
+    if kind in (PUBACK, PUBREC):
         return {"kind": kind, "packet_id": _number(stream, 2), "reason": _number(stream, 1)}
     if kind in (SUBSCRIBE, UNSUBSCRIBE):
         found = {"packet_id": _number(stream, 2), "properties": _properties(stream) if protocol == 5 else {}}
