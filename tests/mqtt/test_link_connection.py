@@ -78,10 +78,15 @@ def test_options_come_from_the_configuration() -> None:
     assert options.reply_prefix == "a/reply/"
 
 
-def test_client_ids_tell_roots_and_roles_apart() -> None:
-    def client_id(root: str, role: str) -> str:
-        return MqttOptions("h", 1, root, "a").client_id(role)
+def test_client_ids_tell_roots_roles_and_state_directories_apart() -> None:
+    def client_id(root: str, role: str, secret: str = "5e") -> str:
+        return MqttOptions("h", 1, root, "a", client_secret=secret).client_id(role)
 
-    ids = {client_id(root, role) for root in ("a/b-c", "a-b/c") for role in ("lines", "commands")}
-    assert len(ids) == 4
+    ids = {
+        client_id(root, role, secret)
+        for root in ("a/b-c", "a-b/c")
+        for role in ("lines", "commands")
+        for secret in ("5e", "5f")
+    }
+    assert len(ids) == 8
     assert client_id("a/b", "lines") == client_id("a/b", "lines")

@@ -93,6 +93,8 @@ def test_of_two_that_came_together_the_greater_leaves(root: Neighbours, clock: C
     assert root.heard("state", b"{}", retained=False) is Advice.NOTHING
     assert root.heard("info", info(GREATER), retained=False) is Advice.ANSWER
     assert root.wait_s() == 0
+    assert root.heard("info", info(SMALLER), retained=False) is Advice.ANSWER
+    assert root.wait_s() == 0
     assert root.heard("info", info(SMALLER), retained=False) is Advice.YIELD
     assert root.wait_s() == 60
     assert "keeps away" in root.trouble
@@ -103,7 +105,25 @@ def test_whoever_holds_the_lines_contends_after_a_blind_time(root: Neighbours) -
     root.lost()
     assert found(root, info(GREATER), holding=True) is Advice.ANSWER
     root.lost()
-    assert found(root, info(SMALLER), holding=True) is Advice.YIELD
+    assert found(root, info(SMALLER), holding=True) is Advice.ANSWER
+    assert root.heard("info", info(SMALLER), retained=False) is Advice.YIELD
+
+
+def test_one_message_on_info_silences_nobody(root: Neighbours) -> None:
+    found(root, None)
+    for instance in ("0", "00", "000"):
+        assert root.heard("info", info(instance), retained=False) is Advice.ANSWER
+        assert (root.wait_s(), root.trouble) == (0, None)
+
+
+def test_lines_that_another_appliance_has_taken_are_not_taken_again(root: Neighbours, clock: Clock) -> None:
+    found(root, info(GREATER))
+    assert not root.take_stale()  # it has shown no life: perhaps nobody took them
+    root.heard("telemetry", b"{}", retained=False)
+    clock.now_s += 60
+    assert root.wait_s() == 0
+    assert root.take_stale()
+    assert not root.take_stale()
 
 
 def test_who_was_away_stays_away_when_the_broker_comes_back(root: Neighbours, clock: Clock) -> None:
@@ -159,6 +179,21 @@ def test_a_link_keeps_away_from_a_stranger_that_lives(
 
 
 @pytest.mark.parametrize("protocol", [5, 4])
+def test_lines_that_the_other_has_spoken_are_not_spoken_again_after_it(
+    make_link, mqtt_client: Client, protocol: int
+) -> None:
+    link = make_link(protocol=protocol, instance=OURS, patience=Patience(0.1, 0.5, 1.0)).start()
+    for _ in range(2):
+        mqtt_client.publish("ishowtts/unit/info", info(SMALLER))
+    eventually(lambda: not link.link.connected, "its leaving")
+    mqtt_client.publish("ishowtts/unit/say", "for the other")
+    eventually(lambda: link.link.connected, "its return")
+    mqtt_client.publish("ishowtts/unit/say", "for us")
+    eventually(lambda: link.told.texts, "a line")
+    assert link.told.texts == ["for us"]
+
+
+@pytest.mark.parametrize("protocol", [5, 4])
 def test_a_link_whose_root_is_claimed_later_leaves_it_to_the_smaller(
     make_link, broker: Broker, mqtt_client: Client, protocol: int
 ) -> None:
@@ -167,6 +202,9 @@ def test_a_link_whose_root_is_claimed_later_leaves_it_to_the_smaller(
     mqtt_client.subscribe("ishowtts/unit/#").wait_for("ishowtts/unit/info")
     mqtt_client.publish("ishowtts/unit/info", info(GREATER), retain=True)
     mqtt_client.wait_for("ishowtts/unit/info", lambda m: m.json["instance"] == OURS, count=2)
+    assert link.link.connected
+    mqtt_client.publish("ishowtts/unit/info", info(SMALLER), retain=True)
+    mqtt_client.wait_for("ishowtts/unit/info", lambda m: m.json["instance"] == OURS, count=3)
     assert link.link.connected
     mqtt_client.publish("ishowtts/unit/info", info(SMALLER), retain=True)
     eventually(lambda: not link.link.connected)

@@ -59,7 +59,7 @@ def test_the_second_one_keeps_away_and_takes_over_after_the_first(
     mqtt_client.wait_for("ishowtts/test/info", lambda m: m.json["instance"] != first, timeout_s=60)
     mqtt_client.wait_for("ishowtts/test/availability", lambda m: m.text == "online", count=2)
     assert right.final(mqtt_client, right.say(mqtt_client, "four"))["event"] == "finished"
-    assert broker.connections("-lines") == 2
+    assert broker.connections("-lines") == 3  # one of the two of `right` drops what the other has spoken
 
 
 def test_two_that_come_together_settle_who_stays(board: Boards, broker: Broker) -> None:

@@ -20,7 +20,7 @@ from ishowtts.inbox.ledger import Ledger
 from ishowtts.inbox.rows import SPEAKING, WAITING, row_event, row_line
 from ishowtts.inbox.values import InboxLimits, Taken
 from ishowtts.inbox.writer import Order, Writer
-from ishowtts.speech import Arrival, Event, Line, Outcome, Priority
+from ishowtts.speech import Arrival, Delivery, Event, Line, Outcome, Priority
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +138,10 @@ class Inbox:
                 ledger.remember(".session", session)
 
         return self._writer.submit(enter, durable=True)
+
+    def forget_deliveries(self, deliveries: Sequence[Delivery]) -> Future[None]:
+        """The broker will not repeat these: their packet ids mean other messages from now on."""
+        return self._writer.submit(lambda ledger: ledger.forget(deliveries))
 
     # The line being spoken
 

@@ -161,6 +161,13 @@ class Ledger:
             (delivery.packet_id, delivery.digest, self._newest()),
         )
 
+    def forget(self, deliveries: Sequence[Delivery]) -> None:
+        """The broker will not repeat these; a packet id that has come to mean another message stays."""
+        self._db.executemany(
+            "DELETE FROM deliveries WHERE packet_id = ? AND digest = ?",
+            [(delivery.packet_id, delivery.digest) for delivery in deliveries],
+        )
+
     def forget_deliveries(self) -> None:
         """The broker's session is a new one: its packet ids mean other messages."""
         self._db.execute("DELETE FROM deliveries")

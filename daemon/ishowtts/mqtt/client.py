@@ -12,11 +12,12 @@ from types import TracebackType
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
 from ishowtts.errors import BrokerError
 from ishowtts.mqtt import tls
 from ishowtts.mqtt.options import MqttOptions
+from ishowtts.mqtt.paho_client import TolerantClient
+from ishowtts.mqtt.publish_packet import PublishPacket
 
 _CONNECT_S = 10.0
 
@@ -48,14 +49,12 @@ class Client:
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         protocol = paho.MQTTv5 if options.protocol == 5 else paho.MQTTv311
-        self._paho = paho.Client(CallbackAPIVersion.VERSION2, protocol=protocol)
+        self._paho = TolerantClient(options.max_packet_bytes, protocol=protocol, manual_ack=True)
         if options.username is not None:
             self._paho.username_pw_set(
                 options.username, options.password.get_secret_value() if options.password else None
             )
-        self._paho.on_message = lambda _client, _userdata, message: self._messages.put(
-            Message(message.topic, bytes(message.payload))
-        )
+        self._paho.on_packet = self._arrived
         self._paho.on_connect = lambda _client, _userdata, _flags, code, _properties: self._answers.put(
             str(code) if code.is_failure else None
         )
@@ -119,7 +118,13 @@ class Client:
         except queue.Empty:
             return f"no answer within {_CONNECT_S:.0f} s"
 
+    def _arrived(self, packet: PublishPacket) -> None:
+        if packet.packet_id is not None:
+            self._paho.ack(packet.packet_id, packet.qos)
+        if packet.topic is not None and packet.fault is None:
+            self._messages.put(Message(packet.topic, packet.payload))
+
     def _leave(self) -> None:
         self._paho.loop_stop()
         # Without callbacks there is no cycle: paho closes its sockets as soon as it is let go.
-        self._paho.on_message = self._paho.on_connect = self._paho.on_subscribe = None
+        self._paho.on_packet = self._paho.on_connect = self._paho.on_subscribe = None

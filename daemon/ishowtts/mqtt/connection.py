@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 from ishowtts.mqtt.options import MqttOptions
-from ishowtts.mqtt.paho_client import Role
-from ishowtts.mqtt.session import Ack, Incoming, Session
+from ishowtts.mqtt.paho_client import Role, end_session
+from ishowtts.mqtt.session import Session, SessionHandlers
 
 logger = logging.getLogger(__name__)
 
@@ -21,31 +21,28 @@ class Connection:
     """Owns the thread `mqtt-<role>`.
 
     Args:
-        on_open: a session is open: whether the broker knew it still, and what makes its subscriptions.
-        on_ready: a session's subscriptions stand.
-        on_message: a message and its acknowledgement.
+        handlers: told of what happens on each session.
         on_down: a session ended; the sentence says why.
         wait_s: asked before each try: seconds until we may connect, 0 for now; `nudge` has it asked again.
+        take_stale: asked before each try, once: whether what waits for us at the broker is not ours to take any more.
     """
 
     def __init__(
         self,
         options: MqttOptions,
         role: Role,
+        handlers: SessionHandlers,
         *,
-        on_open: Callable[[bool, Callable[[], None]], None],
-        on_ready: Callable[[], None],
-        on_message: Callable[[Incoming, Ack], None],
         on_down: Callable[[str], None],
         wait_s: Callable[[], float] = lambda: 0.0,
+        take_stale: Callable[[], bool] = lambda: False,
     ) -> None:
         self._options = options
         self._role = role
-        self._on_open = on_open
-        self._on_ready = on_ready
-        self._on_message = on_message
+        self._handlers = handlers
         self._on_down = on_down
         self._wait_s = wait_s
+        self._take_stale = take_stale
         self._nudged = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -108,10 +105,12 @@ class Connection:
         return False
 
     def _serve(self) -> str:
-        session = self._session = Session(self._options, self._role, self._on_open, self._on_ready, self._on_message)
+        session = self._session = Session(self._options, self._role, self._handlers)
         if self._stopping.is_set():  # `end` may have looked just before there was this session
             session.end()
         try:
+            if self._take_stale():
+                end_session(self._options, self._role)
             return session.run()
         except Exception as error:
             # The boundary to paho and to handlers: whatever it was costs one connection, not the link.

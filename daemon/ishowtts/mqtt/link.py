@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ishowtts.mqtt import strict_json
+from ishowtts.mqtt.acknowledgements import Ack
 from ishowtts.mqtt.connection import Connection
+from ishowtts.mqtt.incoming import Incoming
 from ishowtts.mqtt.neighbours import Advice, Neighbours
 from ishowtts.mqtt.options import Handlers, MqttOptions
 from ishowtts.mqtt.paho_client import Role
@@ -17,13 +19,15 @@ from ishowtts.mqtt.payload import (
     BadCommand,
     LineLimits,
     event_payload,
+    new_id,
     parse_command,
     parse_line,
     parse_volume,
 )
-from ishowtts.mqtt.session import Ack, Incoming, Publishing, Session
+from ishowtts.mqtt.publishing import Publishing
+from ishowtts.mqtt.session import Session, SessionHandlers
 from ishowtts.mqtt.topics import RetainedName, Topics
-from ishowtts.speech import Arrival, Event, Outcome
+from ishowtts.speech import Arrival, Event, Outcome, Rejection, timestamp
 
 __all__ = ["Handlers", "MqttLink", "MqttOptions"]
 
@@ -39,6 +43,8 @@ class MqttLink:
     Lines come over a persistent session at QoS 1 and are acknowledged by whoever takes them. Commands come by
     a clean session at QoS 0: a full queue cannot delay them, and one sent while we were off is never obeyed.
     The second one comes first: it hears whether another appliance has our root, and then lines are not asked for.
+    `availability` is `online` only once messages are proven to reach us (`mqtt.probe`); where they may not, it is
+    `offline`, and `alert/deaf` says why.
 
     Args:
         handlers: called on the link's threads `mqtt-lines` and `mqtt-commands`; see `Handlers`.
@@ -55,10 +61,22 @@ class MqttLink:
         self._in_flight: dict[tuple[int, str, str, str], list[Publishing]] = {}
         self._in_flight_of: Session | None = None
         self._announced: tuple[Session, Session] | None = None
+        self._heard_on: Session | None = None  # the lines session on which a message has come
+        self._deaf: dict[str, str] = {}  # by connection: why messages may not reach us
+        self._alerted: tuple[str | None] | None = None  # what `alert/deaf` says
+        self._available: bytes | None = None  # what `availability` says on the announced session
         self._times_connected = 0
         self._told: tuple[bool, str] | None = None
         self._stopped = False
-        lines = Role("lines", options.client_id("lines"), self._topics.lines, 1, True, self._topics.availability)
+        lines = Role(
+            "lines",
+            options.client_id("lines"),
+            self._topics.lines,
+            qos=1,
+            persistent=True,
+            will_topic=self._topics.availability,
+            probe_topic=self._topics.probe,
+        )
         # An id of its own for each run: two appliances of one name hear each other there, and neither is thrown out.
         commands_id = options.client_id(f"commands-{options.instance[:12]}")
         commands = Role("commands", commands_id, self._topics.commands, 0, False, watched=self._topics.watched)
@@ -66,25 +84,40 @@ class MqttLink:
         self._lines = Connection(
             options,
             lines,
-            on_open=self._lines_open,
-            on_ready=self._ready,
-            on_message=self._line_arrived,
+            SessionHandlers(
+                on_open=self._lines_open,
+                on_ready=self._ready,
+                on_message=self._line_arrived,
+                on_hearing=self._lines_heard,
+                on_settled=handlers.on_settled,
+            ),
             on_down=self._down,
             wait_s=self._neighbours.wait_s,
+            take_stale=self._neighbours.take_stale,
         )
         self._commands = Connection(
             options,
             commands,
-            on_open=_subscribe,
-            on_ready=self._looked,
-            on_message=self._command_arrived,
-            on_down=self._deaf,
+            SessionHandlers(
+                on_open=_subscribe,
+                on_ready=self._looked,
+                on_message=self._command_arrived,
+                on_hearing=lambda why: self._heard("commands", why),
+                on_settled=lambda _: None,
+            ),
+            on_down=self._commands_down,
         )
 
     @property
     def connected(self) -> bool:
         """Whether lines and commands both reach us now."""
         return self._lines.session is not None and self._commands.session is not None
+
+    @property
+    def deaf(self) -> str | None:
+        """Why messages may not reach us although we are connected; `None`: they do, as far as anybody knows."""
+        with self._lock:
+            return "; ".join(self._deaf.values()) or None
 
     @property
     def reconnects(self) -> int:
@@ -166,7 +199,7 @@ class MqttLink:
             self._in_flight = {
                 key: deliveries
                 for key, deliveries in self._in_flight.items()
-                if not all(delivery.done() for delivery in deliveries)
+                if not deliveries[0].refused and not all(delivery.done() for delivery in deliveries)
             }
         return confirmed
 
@@ -176,13 +209,15 @@ class MqttLink:
         key = (number, event.ts, event.id, event.event)
         if key not in self._in_flight:
             body = strict_json.dumps(event_payload(event))
-            targets: list[tuple[str, bytes | None]] = [(self._topics.event, None)]
-            if event.reply_to is not None and event.event in _ANSWERS and self._options.protocol == 5:
-                targets.append((event.reply_to.topic, event.reply_to.correlation))
-            sent = [
-                session.publish(topic, body, qos=1, retain=False, correlation=correlation)
-                for topic, correlation in targets
-            ]
+            sent = [session.publish(self._topics.event, body, qos=1, retain=False)]
+            reply_to = event.reply_to
+            if reply_to is not None and event.event in _ANSWERS and self._options.protocol == 5:
+                # What a broker has against a response topic is its publisher's own affair, and holds up nobody else.
+                sent.append(
+                    session.publish(
+                        reply_to.topic, body, qos=1, retain=False, correlation=reply_to.correlation, insists=False
+                    )
+                )
             deliveries = [delivery for delivery in sent if delivery is not None]
             if len(deliveries) < len(sent):
                 return []
@@ -201,7 +236,7 @@ class MqttLink:
         self._lines.nudge()
         self._ready()
 
-    def _deaf(self, why: str) -> None:
+    def _commands_down(self, why: str) -> None:
         self._neighbours.lost()
         self._down(why)
 
@@ -220,16 +255,52 @@ class MqttLink:
             if self._lines.session is not None and self._neighbours.trouble is not None:
                 self._lines.drop()  # it connected while we learned that the root is another's
             return
+        self._announce()
+
+    def _lines_heard(self, why: str | None) -> None:
+        with self._lock:
+            self._heard_on = self._lines.session if why is None else None
+        self._heard("lines", why)
+
+    def _heard(self, role: str, why: str | None) -> None:
+        """Whether messages reach us on a connection, or why they may not."""
+        with self._lock:
+            if why is None:
+                self._deaf.pop(role, None)
+            else:
+                self._deaf[role] = why
+        if why is not None or not self._deaf:
+            self._raise_alert()
+        self._announce()
+
+    def _raise_alert(self) -> None:
+        """Publish `alert/deaf` where it is another than before."""
+        detail = self.deaf
+        with self._lock:
+            if (detail,) == self._alerted:
+                return
+            self._alerted = (detail,)
+        since = timestamp(time.time())
+        self.publish_retained(
+            "alert/deaf", {"active": detail is not None, "since": since, "detail": detail, "value": None}
+        )
+
+    def _announce(self) -> None:
+        """Say what holds now: all of it on a new pair of sessions, and whether messages reach us."""
         with self._lock:
             lines, commands = self._lines.session, self._commands.session
-            if lines is None or commands is None or self._stopped or self._announced == (lines, commands):
+            if lines is None or commands is None or self._stopped:
                 return
-            self._announced = (lines, commands)
-            self._times_connected += 1
-            lines.publish(self._topics.availability, b"online", qos=1, retain=True)
-            for name, body in self._retained.items():
-                self._publish_retained(lines, name, body)
-        self._tell(f"connected to {self._options.broker}")
+            if self._announced != (lines, commands):
+                self._announced, self._available = (lines, commands), None
+                self._times_connected += 1
+                for name, body in self._retained.items():
+                    self._publish_retained(lines, name, body)
+            available = b"offline" if self._deaf else b"online" if self._heard_on is lines else None
+            if available is not None and available != self._available:
+                self._available = available
+                lines.publish(self._topics.availability, available, qos=1, retain=True)
+        self._tell(self.deaf or f"connected to {self._options.broker}")
 
     def _down(self, why: str) -> None:
         self._tell(self._neighbours.trouble or why)
@@ -241,7 +312,8 @@ class MqttLink:
             if now == self._told:
                 return
             self._told = now
-            logger.log(logging.INFO if now[0] or self._stopped else logging.WARNING, "%s", why)
+            well = self._stopped or (now[0] and self.deaf is None)
+            logger.log(logging.INFO if well else logging.WARNING, "%s", why)
             self._handlers.on_connection(*now)
 
     def _line_arrived(self, message: Incoming, ack: Ack) -> None:
@@ -250,18 +322,25 @@ class MqttLink:
             logger.info("what was retained on %s before we subscribed is not spoken", message.topic)
             ack()
             return
-        line = parse_line(tail, message.payload, message.properties, self._limits)
+        if message.fault is None:
+            line = parse_line(tail, message.payload, message.properties, self._limits)
+        else:
+            line = Rejection(new_id(), message.fault.reason, message.fault.detail)
         self._handlers.on_arrival(Arrival(line, message.delivery), ack)
 
     def _command_arrived(self, message: Incoming, ack: Ack) -> None:
         ack()
         if message.topic in self._topics.watched:
+            if message.fault is not None:
+                return
             self._heed(self._neighbours.heard(self._topics.tail(message.topic), message.payload, message.retained))
             return
         if message.retained:
             logger.info("what was retained on %s before we subscribed is not obeyed", message.topic)
             return
         try:
+            if message.fault is not None:
+                raise BadCommand(message.fault.detail)
             if message.topic == self._topics.volume_set:
                 self._handlers.on_volume(parse_volume(message.payload))
             else:

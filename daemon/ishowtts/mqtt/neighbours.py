@@ -32,7 +32,7 @@ class Advice(Enum):
 
     NOTHING = "nothing"
     YIELD = "leave the root to the other"
-    ANSWER = "publish our info again: the other is to leave"
+    ANSWER = "publish our info again: the other is to leave, or to show that it lives"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Neighbours:
     """Decides from what is published on our root whether it is ours. Any thread may call any method.
 
     A stranger's `info` that was there before us is watched for a sign of life. Where two find the root free at
-    the same time, each hears the other's `info`, and the one with the greater instance id leaves.
+    the same time, each hears the other's `info`, and the one with the greater instance id leaves. It answers first with
+    its own, and leaves once the other's has come again: a single message must not silence an appliance.
 
     Args:
         own: our instance id.
@@ -102,6 +103,8 @@ class Neighbours:
         self._found: Stranger | None = None  # in the retained info, before the subscription stood
         self._stranger: Stranger | None = None  # whom we watch, or keep away from
         self._lived = False  # that stranger has shown it
+        self._challenged: str | None = None  # the instance whose `info` we have answered with our own
+        self._stale = False  # somebody else has taken the lines of this root since our last session
         self._until_s = 0.0
 
     def lost(self) -> None:
@@ -167,13 +170,22 @@ class Neighbours:
                 "keeps away; give one of the two another device.name"
             )
 
+    def take_stale(self) -> bool:
+        """Whether another appliance took the lines of this root since this was last asked."""
+        with self._lock:
+            stale, self._stale = self._stale, False
+            return stale
+
     def _watch(self, view: View, stranger: Stranger, wait_s: float) -> None:
         self._view, self._stranger, self._lived = view, stranger, view is View.AWAY
+        self._stale = self._stale or self._lived
         self._until_s = self._clock() + wait_s
 
     def _contend(self, stranger: Stranger) -> Advice:
-        if stranger.instance > self._own:
+        if stranger.instance > self._own or stranger.instance != self._challenged:
+            self._challenged = stranger.instance
             return Advice.ANSWER
+        self._challenged = None
         self._watch(View.AWAY, stranger, self._patience.after_life(stranger))
         return Advice.YIELD
 

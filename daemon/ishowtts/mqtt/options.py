@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ from pydantic import SecretStr
 
 from ishowtts.config import Config
 from ishowtts.mqtt.neighbours import Patience
-from ishowtts.speech import Arrival, Command
+from ishowtts.speech import Arrival, Command, Delivery
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class MqttOptions:
         instance: tells this run of the daemon from every other.
         predecessors: the instances of earlier runs on the same state directory.
         patience: when another appliance of our name counts as gone.
+        client_secret: of the state directory, in our client ids. Whoever knows a client id can connect with it, and so
+            end our session at the broker with all lines that wait there.
+        probe_interval_s, probe_timeout_s: after so long without a message on the lines connection a probe is published,
+            and must have come back within this time.
+        confirm_timeout_s: a broker that confirms nothing of what we publish for so long is connected to anew.
         receive_maximum: unacknowledged lines that the broker may have under way (MQTT 5). mosquitto 2.0.11 gets stuck
             behind more expired ones than that, until the next publish.
     """
@@ -49,10 +55,14 @@ class MqttOptions:
     receive_maximum: int = 1000
     will_delay_s: int = 10
     connect_timeout_s: float = 5.0
+    probe_interval_s: float = 30.0
+    probe_timeout_s: float = 10.0
+    confirm_timeout_s: float = 15.0
     retry_min_s: float = 0.5
     retry_max_s: float = 30.0
     instance: str = field(default_factory=lambda: uuid.uuid4().hex)
     predecessors: frozenset[str] = frozenset()
+    client_secret: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
     patience: Patience = field(default_factory=Patience)
 
     @classmethod
@@ -96,9 +106,8 @@ class MqttOptions:
         return f"the broker at {self.host}:{self.port}"
 
     def client_id(self, role: str) -> str:
-        """The same after every start, or the broker would not know our session again."""
-        # Levels joined by dashes can coincide for two roots; the digest tells them apart.
-        digest = hashlib.sha256(self.root.encode()).hexdigest()[:8]
+        """The same after every start, or the broker would not know our session again; it is a credential."""
+        digest = hashlib.sha256(f"{self.root}\0{self.client_secret}".encode()).hexdigest()[:24]
         return f"{self.root.replace('/', '-')}-{digest}-{role}"
 
 
@@ -117,6 +126,7 @@ class Handlers:
         on_command_fault: the sentence for one that was not, and its transaction where that could be read.
         on_volume: a volume from 0 to 100.
         on_connection: whether the link works now, and why (not); called when either changes.
+        on_settled: deliveries that the broker will not make again, since it has processed their acknowledgements.
     """
 
     on_arrival: Callable[[Arrival, Callable[[], None]], None]
@@ -125,3 +135,4 @@ class Handlers:
     on_command_fault: Callable[[str, str | None], None]
     on_volume: Callable[[int], None]
     on_connection: Callable[[bool, str], None]
+    on_settled: Callable[[Sequence[Delivery]], object] = lambda _: None

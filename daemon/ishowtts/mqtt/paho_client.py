@@ -1,20 +1,41 @@
-"""A paho client made for one connection, and how it introduces itself."""
+"""A paho client made for one connection, that survives what a broker may forward, and how it introduces itself."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.properties import MalformedPacket as PahoMalformedPacket
+from paho.mqtt.properties import MQTTException, Properties
 
 from ishowtts.mqtt import tls
 from ishowtts.mqtt.options import MqttOptions
+from ishowtts.mqtt.publish_packet import MalformedPacket, PublishPacket, read_publish
 
-_UNSPECIFIED_ERROR = 0x80
-_PUBACK_CODES = {0x00, 0x10, _UNSPECIFIED_ERROR, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99}
+_PAYLOAD_INVALID = 0x99
+_PUBACK_CODES = {0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, _PAYLOAD_INVALID}
+_LEAVE_S = 0.5
+_READ_BYTES = 1 << 16
+_PUBLISH = 0x30
+# What paho's readers raise at a packet that is malformed, or has a reason code that the standard does not know.
+_MALFORMED = (
+    MalformedPacket,
+    PahoMalformedPacket,
+    MQTTException,
+    struct.error,
+    IndexError,
+    KeyError,
+    ValueError,
+    AssertionError,
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +46,7 @@ class Role:
         persistent: the broker keeps our subscriptions, and what arrives at QoS 1, while we are away.
         will_topic: where the broker says `offline` for us, retained.
         watched: topics that are subscribed to first, and of which what is retained is wanted too.
+        probe_topic: where the connection proves to itself that messages reach it; `None`: it does not.
     """
 
     name: str
@@ -34,9 +56,10 @@ class Role:
     persistent: bool
     will_topic: str | None = None
     watched: tuple[str, ...] = ()
+    probe_topic: str | None = None
 
 
-def make_client(options: MqttOptions, role: Role, refused: tls.Heard) -> paho.Client:
+def make_client(options: MqttOptions, role: Role, refused: tls.Heard) -> TolerantClient:
     """A client that is not connected yet.
 
     Args:
@@ -46,8 +69,8 @@ def make_client(options: MqttOptions, role: Role, refused: tls.Heard) -> paho.Cl
         ValueError: the TLS files cannot be used.
     """
     five = options.protocol == 5
-    client = _Client(
-        CallbackAPIVersion.VERSION2,
+    client = TolerantClient(
+        options.max_packet_bytes,
         client_id=role.client_id,
         clean_session=None if five else not role.persistent,
         protocol=paho.MQTTv5 if five else paho.MQTTv311,
@@ -94,17 +117,116 @@ def connect(client: paho.Client, options: MqttOptions, role: Role) -> None:
     )
 
 
-class _Client(paho.Client):
-    """paho ends its loop at an acknowledgement with a code that the standard does not allow there.
+def disconnect(client: paho.Client, timeout_s: float) -> None:
+    """Send what waits to be sent, and end the connection cleanly."""
+    client.disconnect()
+    until_s = time.monotonic() + timeout_s
+    while client.want_write() and time.monotonic() < until_s and client.loop(timeout_s / 10) == paho.MQTT_ERR_SUCCESS:
+        pass
 
-    mosquitto answers so where a publish is above its `message_size_limit`; what it refuses must not end a connection.
+
+def send_at_once(client: paho.Client) -> None:
+    """Small packets do not wait for the one before to be confirmed."""
+    sock = client.socket()
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def confirm_at_once(client: paho.Client) -> None:
+    """Confirm what was read. A broker without `set_tcp_nodelay` holds the next message back until then, which Linux
+    would delay by 40 ms; it forgets this wish with each packet.
+    """
+    sock = client.socket()
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def end_session(options: MqttOptions, role: Role) -> None:
+    """Have the broker forget the session that it keeps for the role, with what waits in it, where it answers."""
+    anew = replace(role, persistent=False, will_topic=None)
+    client = make_client(options, anew, lambda _: None)
+    connected = threading.Event()
+    client.on_connect = lambda *_: connected.set()
+    until_s = time.monotonic() + options.connect_timeout_s
+    try:
+        connect(client, options, anew)
+        while not connected.is_set() and time.monotonic() < until_s and client.loop(0.1) == paho.MQTT_ERR_SUCCESS:
+            pass
+        disconnect(client, _LEAVE_S)
+    except OSError:
+        return
+    finally:
+        client.on_connect = None
+
+
+class TolerantClient(paho.Client):
+    """A paho client whose connection no packet ends that a broker may forward.
+
+    PUBLISH packets are read by `publish_packet` and given to `on_packet`, on the thread that runs the loop. Nothing is
+    acknowledged by the client itself. Of a packet above `max_packet_bytes` only the beginning is kept: over MQTT 3.1.1,
+    and from a broker that ignores our Maximum Packet Size, it would be delivered again after each reconnect.
+
+    Attributes:
+        fault: why a packet of the broker's own ended the connection.
     """
 
+    def __init__(self, max_packet_bytes: int, **arguments: Any) -> None:
+        super().__init__(CallbackAPIVersion.VERSION2, **arguments)
+        self.on_packet: Callable[[PublishPacket], None] | None = None
+        self.fault: str | None = None
+        self._max_packet_bytes = max_packet_bytes
+
+    def _packet_read(self) -> MQTTErrorCode:
+        if self._in_packet["command"] == 0:
+            self._in_packet["packet"] = _BoundedPacket(self._max_packet_bytes)
+        return super()._packet_read()
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        # paho asks for all of the rest at once, and the buffer is allocated before a byte of it has come.
+        return super()._sock_recv(min(bufsize, _READ_BYTES))
+
+    def _packet_handle(self) -> MQTTErrorCode:
+        try:
+            if self._in_packet["command"] & 0xF0 == _PUBLISH:
+                packet = self._read_publish()
+            elif self._in_packet["remaining_length"] > self._max_packet_bytes:
+                raise MalformedPacket(f"a packet of {self._in_packet['remaining_length']} bytes that is no PUBLISH")
+            else:
+                return super()._packet_handle()
+        except _MALFORMED as error:
+            self.fault = f"{type(error).__name__}: {error}"
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        if self.on_packet is not None:
+            self.on_packet(packet)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _read_publish(self) -> PublishPacket:
+        return read_publish(
+            self._in_packet["command"] & 0x0F,
+            bytes(self._in_packet["packet"]),
+            mqtt5=self._protocol == paho.MQTTv5,
+            size_bytes=self._in_packet["remaining_length"],
+        )
+
     def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        # paho ends its loop at a code that the standard does not allow here. mosquitto answers so to a publish above
+        # its `message_size_limit`, and would at each try again: it must count as a final refusal.
         packet = self._in_packet["packet"]
         if self._protocol == paho.MQTTv5 and len(packet) > 2 and packet[2] not in _PUBACK_CODES:
-            packet[2] = _UNSPECIFIED_ERROR
+            packet[2] = _PAYLOAD_INVALID
         return super()._handle_pubackcomp(cmd)
+
+
+class _BoundedPacket(bytearray):
+    """What paho appends the bytes of a packet to; it keeps the first ones."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__()
+        self._max_bytes = max_bytes
+
+    def __iadd__(self, data: Any) -> _BoundedPacket:  # type: ignore[misc]  # __add__ makes a plain bytearray
+        self.extend(memoryview(data)[: max(0, self._max_bytes - len(self))])
+        return self
 
 
 def _leave_it_to_the_loop(_client: paho.Client, _data: Any, _socket: Any) -> None:

@@ -7,14 +7,13 @@ reconnect, and a network thread that dies inside paho cannot go unnoticed.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import socket
+import math
 import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,87 +24,73 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ishowtts.mqtt import tls
+from ishowtts.mqtt.acknowledgements import Ack, Acknowledgements
+from ishowtts.mqtt.incoming import Incoming, delivery_of, message_of
 from ishowtts.mqtt.options import MqttOptions
-from ishowtts.mqtt.paho_client import Role, connect, make_client
-from ishowtts.mqtt.payload import MessageProperties
+from ishowtts.mqtt.paho_client import (
+    Role,
+    TolerantClient,
+    confirm_at_once,
+    connect,
+    disconnect,
+    make_client,
+    send_at_once,
+)
+from ishowtts.mqtt.probe import Probe
+from ishowtts.mqtt.publish_packet import PublishPacket
+from ishowtts.mqtt.publishing import TRY_AGAIN, Publishing
 from ishowtts.speech import Delivery
 
 logger = logging.getLogger(__name__)
 
 _RETAINED, _NEVER_RETAINED = 0, 2  # MQTT 5 retain handling: whether what is retained is sent at subscribe
-_WAIT_SLICE_S = 0.2
+_LOOP_S = 1.0
+_LEAVE_S = 0.5
 
 
 @dataclass(frozen=True)
-class Incoming:
-    """A message as it arrived."""
+class SessionHandlers:
+    """Who hears of what happens on a connection. All are called on its thread and must not block.
 
-    topic: str
-    payload: bytes
-    retained: bool
-    properties: MessageProperties
-    delivery: Delivery | None
+    Args:
+        on_open: we are connected: whether the broker knew our session still, and what makes the subscriptions.
+        on_ready: the broker has answered all subscriptions.
+        on_message: a message, and its acknowledgement.
+        on_hearing: `None`: messages are proven to reach us; else the sentence that says why they may not.
+        on_settled: the broker has processed our acknowledgements of these deliveries: it will not repeat them.
+    """
 
-
-Ack = Callable[[], None]
-
-
-class Publishing:
-    """A publish under way."""
-
-    def __init__(self, session: Session, info: paho.MQTTMessageInfo) -> None:
-        self._session = session
-        self._info = info
-
-    def wait(self, deadline_s: float) -> bool:
-        """Whether the broker has it by `deadline_s` (monotonic); false soon after the connection ends."""
-        while not self.done():
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0 or self._session.closed:
-                return self.done()
-            try:
-                self._info.wait_for_publish(min(left_s, _WAIT_SLICE_S))
-            except (RuntimeError, ValueError):  # paho could not even queue it
-                return False
-        return True
-
-    def done(self) -> bool:
-        """Whether the broker has it."""
-        try:
-            return self._info.is_published()
-        except (RuntimeError, ValueError):
-            return False
+    on_open: Callable[[bool, Callable[[], None]], None]
+    on_ready: Callable[[], None]
+    on_message: Callable[[Incoming, Ack], None]
+    on_hearing: Callable[[str | None], None]
+    on_settled: Callable[[Sequence[Delivery]], object]
 
 
 class Session:
-    """One connection. Made, run and closed by one thread; the other methods may be called on any.
+    """One connection. Made, run and closed by one thread; the other methods may be called on any."""
 
-    Args:
-        on_open: we are connected: whether the broker knows our session still, and what makes the subscriptions.
-        on_ready: the subscriptions stand.
-        on_message: a message, and its acknowledgement. Must not block.
-    """
-
-    def __init__(
-        self,
-        options: MqttOptions,
-        role: Role,
-        on_open: Callable[[bool, Callable[[], None]], None],
-        on_ready: Callable[[], None],
-        on_message: Callable[[Incoming, Ack], None],
-    ) -> None:
+    def __init__(self, options: MqttOptions, role: Role, handlers: SessionHandlers) -> None:
         self._options = options
         self._role = role
-        self._on_open = on_open
-        self._on_ready = on_ready
-        self._on_message = on_message
+        self._handlers = handlers
         self._lock = threading.Lock()
-        self._unacknowledged: deque[list[Any]] = deque()
-        self._client: paho.Client | None = None
+        self._client: TolerantClient | None = None
+        self._acks = Acknowledgements(self._send_ack)
         self._why: str | None = None
         self._answered = False
         self._refusal: ssl.SSLError | None = None
         self._asked: dict[int, tuple[str, ...]] = {}
+        self._refused_topics: dict[str, str] = {}  # with the broker's reason
+        self._progress_s = math.inf  # when the broker last did what we wait for
+        self._unconfirmed: dict[int, int] = {}  # by mid of a publish: acknowledgements sent before it
+        self._confirmed_s = math.inf  # when the broker last confirmed a publish, or a first one began to wait for it
+        self._answers: deque[tuple[int, ReasonCode]] = deque()
+        self._wanted_again: set[int] = set()  # mids of publishes that the broker does not take now
+        self._probe = Probe(options.probe_interval_s, options.probe_timeout_s)
+        self._probe_mid: int | None = None
+        self._probe_refusal: str | None = None
+        self._hearing: tuple[str | None] | None = None  # what `on_hearing` was told last
         self._ending = False
         self.ready = False
         self.closed = False
@@ -118,7 +103,7 @@ class Session:
             return f"the files of mqtt.tls cannot be used ({error}); mend their paths or permissions"
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
-        client.on_message = self._arrived
+        client.on_packet = self._arrived
         client.on_publish = self._published
         client.on_disconnect = self._disconnected
         with self._lock:
@@ -132,14 +117,8 @@ class Session:
             return f"{self._options.broker} cannot be reached ({why}); it is tried again until it answers"
         if self._ending:
             client.disconnect()
-        _send_at_once(client)
-        while (code := client.loop(1.0)) == paho.MQTT_ERR_SUCCESS:
-            _confirm_at_once(client)
-        if self._ending:
-            return f"the connection to {self._options.broker} is closed"
-        if self._options.tls and not self._answered:
-            return tls.refusal(self._refusal, self._options.broker)
-        return self._why or f"the connection to {self._options.broker} is lost ({paho.error_string(code)})"
+        send_at_once(client)
+        return self._serve(client)
 
     def publish(
         self,
@@ -149,8 +128,13 @@ class Session:
         qos: int,
         retain: bool,
         correlation: bytes | None = None,
+        insists: bool = True,
     ) -> Publishing | None:
-        """Hand a message to the network; `None` where there is no connection."""
+        """Hand a message to the network; `None` where there is no connection.
+
+        Args:
+            insists: see `Publishing`.
+        """
         properties = None
         if correlation is not None and self._options.protocol == 5:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
@@ -158,7 +142,14 @@ class Session:
         with self._lock:
             if self._client is None or not self.ready:
                 return None
-            return Publishing(self, self._client.publish(topic, payload, qos, retain, properties))
+            info = self._client.publish(topic, payload, qos, retain, properties)
+            if qos > 0:
+                self._await_answer(info.mid)
+            return Publishing(self, info, insists=insists)
+
+    def wants_again(self, mid: int) -> bool:
+        """Whether the broker has answered that it does not take this publish now."""
+        return mid in self._wanted_again
 
     def end(self) -> None:
         """Close the connection cleanly: no will."""
@@ -169,17 +160,92 @@ class Session:
 
     def close(self) -> None:
         """Let go of the socket; what was acknowledged too late has no effect any more. Idempotent."""
+        self._acks.close()
         with self._lock:
             client, self._client = self._client, None
             self.ready, self.closed = False, True
-            self._unacknowledged.clear()
         if client is None:
             return
         if (sock := client.socket()) is not None:
             sock.close()
         # Without its callbacks the client is in no cycle, and closes its socket pair now.
-        client.on_connect = client.on_subscribe = client.on_message = None
+        client.on_connect = client.on_subscribe = client.on_packet = None
         client.on_publish = client.on_disconnect = None
+
+    def _serve(self, client: TolerantClient) -> str:
+        """Until the connection ends, or the broker does not do what it must."""
+        self._progress_s = time.monotonic()
+        while (code := client.loop(_LOOP_S)) == paho.MQTT_ERR_SUCCESS:
+            confirm_at_once(client)
+            self._take_answers()
+            if (why := self._overdue()) is not None:
+                # The broker does not say so for us: we come back within the delay of the will.
+                if self._role.will_topic is not None:
+                    client.publish(self._role.will_topic, b"offline", 1, retain=True)
+                disconnect(client, _LEAVE_S)
+                return why
+        if self._ending:
+            return f"the connection to {self._options.broker} is closed"
+        if self._options.tls and not self._answered:
+            return tls.refusal(self._refusal, self._options.broker)
+        if client.fault is not None:
+            return f"{self._options.broker} sent what is no MQTT packet ({client.fault}); look at its log and version"
+        return self._why or f"the connection to {self._options.broker} is lost ({paho.error_string(code)})"
+
+    def _overdue(self) -> str | None:
+        """What the broker has not done in time. Sends the probe where one is due."""
+        now_s, limit_s = time.monotonic(), self._options.connect_timeout_s
+        waited = now_s - self._progress_s > limit_s
+        if not self._answered:
+            return f"{self._options.broker} has not answered our CONNECT for {limit_s:g} s" if waited else None
+        if self._asked:
+            if not waited:
+                return None
+            topics = ", ".join(topic for asked in self._asked.values() for topic in asked)
+            why = f"{self._options.broker} has not answered our subscription to {topics} for {limit_s:g} s"
+            self._tell_hearing(why)
+            return why
+        if self.ready and (deaf := self._probed()):
+            return deaf
+        limit_s = self._options.confirm_timeout_s
+        if self._unconfirmed and now_s - self._confirmed_s > limit_s:
+            return f"{self._options.broker} has not confirmed what we publish for {limit_s:g} s"
+        return None
+
+    def _probed(self) -> str | None:
+        """Why the probe has not come back, where a new connection may help; sends it when it is due."""
+        topic = self._role.probe_topic
+        if self._acks.owed:
+            self._probe.arrived()  # it is we who hold back what comes next
+        if self._probe.due():
+            if self._refused_topics:
+                self._subscribe()
+            if topic is None:
+                self._probe.arrived()
+            else:
+                self._send_probe(topic)
+        if not self._probe.overdue() or self._refused_topics:
+            return None
+        answer = "" if self._probe_refusal is None else f" ({self._options.broker} refuses it: {self._probe_refusal})"
+        user = self._options.username or "this appliance"
+        why = (
+            f"the probe on {topic} did not come back within {self._options.probe_timeout_s:g} s{answer}: lines may not "
+            f"reach us; let {user} read and write {topic} in the broker's ACL, and see that its queue is not full"
+        )
+        self._tell_hearing(why)
+        # A refusal would only be repeated on another connection.
+        return why if self._probe_refusal is None else None
+
+    def _send_probe(self, topic: str) -> None:
+        with self._lock:
+            if self._client is not None:
+                self._probe_mid = self._client.publish(topic, b"probe", 1).mid
+                self._await_answer(self._probe_mid)
+
+    def _tell_hearing(self, why: str | None) -> None:
+        if self._hearing != (why,):
+            self._hearing = (why,)
+            self._handlers.on_hearing(why)
 
     def _refused(self, error: ssl.SSLError) -> None:
         self._refusal = error
@@ -192,14 +258,16 @@ class Session:
                 "check mqtt.username and the password in mqtt.password_file"
             )
             return
-        self._on_open(bool(flags.session_present), self._subscribe)
+        self._handlers.on_open(bool(flags.session_present), self._subscribe)
 
     def _subscribe(self) -> None:
         with self._lock:
             # In two packets: when the second is granted, what is retained on the watched topics has come.
             if self._role.watched:
                 self._ask_for(self._role.watched, _RETAINED)
-            self._ask_for(self._role.topics, _NEVER_RETAINED)
+            probe = () if self._role.probe_topic is None else (self._role.probe_topic,)
+            self._ask_for((*self._role.topics, *probe), _NEVER_RETAINED)
+            self._progress_s = time.monotonic()
 
     def _ask_for(self, topics: tuple[str, ...], retain_handling: int) -> None:
         if self._client is None:
@@ -215,53 +283,70 @@ class Session:
     def _subscribed(self, _c: paho.Client, _data: Any, mid: int, codes: list[ReasonCode], _p: Any) -> None:
         with self._lock:
             topics = self._asked.pop(mid, ())
-        for topic, code in zip(topics, codes, strict=False):
-            if code.is_failure:
-                logger.warning(
-                    "%s does not let us subscribe to %s (%s); mend its ACL", self._options.broker, topic, code
-                )
-        if self._asked:
-            return
-        with self._lock:
-            self.ready = not self.closed
-        self._on_ready()
+            for topic, code in zip(topics, codes, strict=False):
+                self._refused_topics.pop(topic, None)
+                if code.is_failure:
+                    self._refused_topics[topic] = str(code)
+            if self._asked:
+                return
+            first, self.ready = not self.ready, not self.closed
+        if self._refused_topics:
+            each = ", ".join(f"{topic} ({why})" for topic, why in self._refused_topics.items())
+            self._tell_hearing(f"{self._options.broker} does not let us subscribe to {each}; allow it in its ACL")
+        elif self._role.probe_topic is None:
+            self._tell_hearing(None)
+        if first:
+            self._handlers.on_ready()
 
-    def _arrived(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        ack = self._acknowledgement(message.mid) if message.qos == 1 else _nothing_to_acknowledge
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
+    def _arrived(self, packet: PublishPacket) -> None:
+        self._progress_s = time.monotonic()
+        delivery = delivery_of(packet)
+        ack = _nothing_to_acknowledge if delivery is None else self._acks.expect(delivery)
+        if self._role.probe_topic is not None:
+            self._probe.arrived()
+            if self.ready and not self._refused_topics:
+                self._tell_hearing(None)
+        if packet.topic is None:
             logger.warning("a message is dropped: its topic is not UTF-8")
             ack()
-            return
-        carried = message.properties
-        properties = MessageProperties(
-            content_type=getattr(carried, "ContentType", None),
-            response_topic=getattr(carried, "ResponseTopic", None),
-            correlation=getattr(carried, "CorrelationData", None),
-            expiry_s=getattr(carried, "MessageExpiryInterval", None),
-        )
-        delivery = _delivery(message) if message.qos == 1 else None
-        self._on_message(Incoming(topic, message.payload, message.retain, properties, delivery), ack)
+        elif packet.topic == self._role.probe_topic:
+            ack()
+        else:
+            self._handlers.on_message(message_of(packet, packet.topic, delivery), ack)
 
-    def _acknowledgement(self, mid: int) -> Ack:
-        entry = [mid, False]
+    def _send_ack(self, packet_id: int) -> None:
+        if (client := self._client) is not None:
+            client.ack(packet_id, 1)
 
-        def ack() -> None:
+    def _await_answer(self, mid: int) -> None:
+        """A publish waits for its PUBACK. The caller holds the lock, so that no answer is taken before."""
+        if not self._unconfirmed:
+            self._confirmed_s = time.monotonic()
+        self._unconfirmed[mid] = self._acks.count
+        self._wanted_again.discard(mid)
+
+    def _published(self, _client: paho.Client, _data: Any, mid: int, code: ReasonCode, _props: Any) -> None:
+        # paho holds a lock here that `publish` waits for with ours held: the rest is done after the loop's turn.
+        if code.value in TRY_AGAIN:
+            self._wanted_again.add(mid)
+        self._answers.append((mid, code))
+
+    def _take_answers(self) -> None:
+        """The broker answered publishes, and so has processed the acknowledgements that we sent before them."""
+        processed = 0
+        while self._answers:
+            mid, code = self._answers.popleft()
             with self._lock:
-                entry[1] = True
-                while self._client is not None and self._unacknowledged and self._unacknowledged[0][1]:
-                    self._client.ack(self._unacknowledged.popleft()[0], 1)
-
-        with self._lock:
-            self._unacknowledged.append(entry)
-        return ack
-
-    def _published(self, _client: paho.Client, _data: Any, _mid: int, code: ReasonCode, _props: Any) -> None:
-        if code.is_failure:
-            logger.warning(
-                "%s does not take what we publish (%s); mend its ACL or its limits", self._options.broker, code
-            )
+                processed = max(processed, self._unconfirmed.pop(mid, 0))
+                self._confirmed_s = time.monotonic()
+            if mid == self._probe_mid:
+                self._probe_refusal = str(code) if code.is_failure else None
+            elif code.is_failure:
+                logger.warning(
+                    "%s does not take what we publish (%s); mend its ACL or its limits", self._options.broker, code
+                )
+        if settled := self._acks.settle(processed):
+            self._handlers.on_settled(settled)
 
     def _disconnected(self, _c: paho.Client, _data: Any, flags: Any, code: ReasonCode, _props: Any) -> None:
         if flags.is_disconnect_packet_from_server and self._why is None:
@@ -269,27 +354,6 @@ class Session:
                 f"{self._options.broker} ended the connection ({code}); "
                 "if this repeats, another client may be using the same device.name"
             )
-
-
-def _delivery(message: paho.MQTTMessage) -> Delivery:
-    digest = hashlib.blake2b(message.topic.encode() + b"\0" + message.payload, digest_size=16).digest()
-    return Delivery(message.mid, digest, message.dup)
-
-
-def _send_at_once(client: paho.Client) -> None:
-    """Small packets do not wait for the one before to be confirmed."""
-    sock = client.socket()
-    if isinstance(sock, socket.socket):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _confirm_at_once(client: paho.Client) -> None:
-    """Confirm what was read. A broker without `set_tcp_nodelay` holds the next message back until then, which Linux
-    would delay by 40 ms; it forgets this wish with each packet.
-    """
-    sock = client.socket()
-    if isinstance(sock, socket.socket):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _nothing_to_acknowledge() -> None:

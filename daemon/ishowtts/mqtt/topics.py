@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-RetainedName = Literal["state", "info", "telemetry", "volume", "muted"]
+RetainedName = Literal["state", "info", "telemetry", "volume", "muted", "alert/deaf"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Topics:
     def event(self) -> str:
         """Where events leave."""
         return f"{self.root}/event"
+
+    @property
+    def probe(self) -> str:
+        """Where the lines connection proves to itself that messages reach it."""
+        return f"{self.root}/probe"
 
     def retained(self, name: RetainedName) -> str:
         """The topic of one retained value."""

@@ -226,9 +226,14 @@ class Daemon:
             on_command_fault=self._controls.refused,
             on_volume=self._controls.volume,
             on_connection=lambda _connected, _reason: self._events_came(),
+            on_settled=self._inbox.forget_deliveries,
         )
-        known = instance.known(self._inbox, self._instance)
-        options = replace(connect.options(self._config, self._root), instance=self._instance, predecessors=known)
+        options = replace(
+            connect.options(self._config, self._root),
+            instance=self._instance,
+            predecessors=instance.known(self._inbox, self._instance),
+            client_secret=instance.client_secret(self._inbox),
+        )
         names = self._voices.names, self._rules.chime_names
         return MqttLink(options, limits.of_lines(self._config, *names, options.reply_prefix), handlers)
 
@@ -244,6 +249,7 @@ class Daemon:
             self._inbox.trouble,
             self._disk.shortage(),
             self._lead.trouble,
+            self._link.deaf,
             sound.trouble(self._player.status()),
             self._mixing.trouble if self._mixing else None,
             *self._archives.troubles,

@@ -1,10 +1,14 @@
-"""Which runs of the daemon have used this state directory: on the broker they are ours."""
+"""Which runs of the daemon have used this state directory, and by which secret the broker knows it."""
 
 from __future__ import annotations
 
-from ishowtts.inbox import Inbox
+import re
+import secrets
+
+from ishowtts.inbox import Inbox, settled
 
 _KEY = "instances"
+_SECRET_KEY = "client_secret"  # noqa: S105  the name of a setting
 _REMEMBERED = 20  # starts in a row that may fail to reach the broker
 
 
@@ -14,3 +18,17 @@ def known(inbox: Inbox, own: str) -> frozenset[str]:
     # Nobody waits for it: where the disk refuses, the next start takes this run for another's, and listens a while.
     inbox.remember(_KEY, " ".join([own, *earlier][:_REMEMBERED]))
     return frozenset(earlier)
+
+
+def client_secret(inbox: Inbox) -> str:
+    """What the client ids on the broker are made of, made once for a state directory. It is a credential.
+
+    Raises:
+        InboxError: the disk does not answer.
+    """
+    kept = inbox.recall(_SECRET_KEY)
+    if kept is not None and re.fullmatch(r"[0-9a-f]{32}", kept):
+        return kept
+    secret = secrets.token_hex(16)
+    settled(inbox.remember(_SECRET_KEY, secret))
+    return secret

@@ -1,0 +1,42 @@
+"""When a probe is sent and when it is overdue, on paper."""
+
+from __future__ import annotations
+
+import pytest
+
+from ishowtts.mqtt.probe import Probe
+from support.clock import Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def probe(clock: Clock) -> Probe:
+    return Probe(30, 10, clock)
+
+
+def test_a_new_connection_is_probed_at_once_and_once(probe: Probe, clock: Clock) -> None:
+    assert probe.due()
+    clock.now_s += 9
+    assert (probe.due(), probe.overdue()) == (False, False)
+
+
+def test_one_that_does_not_come_back_is_overdue_once_and_tried_again_later(probe: Probe, clock: Clock) -> None:
+    assert probe.due()
+    clock.now_s += 10
+    assert (probe.overdue(), probe.overdue(), probe.due()) == (True, False, False)
+    clock.now_s += 30
+    assert probe.due()
+
+
+def test_whatever_arrives_is_a_proof(probe: Probe, clock: Clock) -> None:
+    assert probe.due()
+    for _ in range(10):
+        clock.now_s += 9
+        probe.arrived()
+        assert (probe.overdue(), probe.due()) == (False, False)
+    clock.now_s += 30
+    assert probe.due()
