@@ -45,6 +45,10 @@ done
 cd "$(dirname "$0")"
 # shellcheck source=scripts/common.sh
 . scripts/common.sh
+# shellcheck source=scripts/folders.sh
+. scripts/folders.sh
+DATA=/var/lib/ishowtts
+CACHE=/var/cache/ishowtts
 VENV=/opt/ishowtts/venv
 UNITS=/etc/systemd/system
 DROP_INS=$UNITS/ishowtts.service.d
@@ -76,7 +80,7 @@ remove() {
     if is_ours; then step rm "$COMMAND"; fi
     systemd_step daemon-reload
     if id ishowtts >/dev/null 2>&1; then step userdel ishowtts; fi
-    local kept=(/etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts)
+    local kept=(/etc/ishowtts "$DATA" "$CACHE")
     # What `systemctl edit` made is the operator's.
     if [ -d "$DROP_INS" ]; then
         if [ -n "$(ls -A "$DROP_INS")" ]; then kept+=("$DROP_INS"); else step rmdir "$DROP_INS"; fi
@@ -91,7 +95,7 @@ remove() {
 add_user() {
     local group
     id ishowtts >/dev/null 2>&1 ||
-        step useradd --system --user-group --home-dir /var/lib/ishowtts --shell /usr/sbin/nologin ishowtts
+        step useradd --system --user-group --home-dir "$DATA/state" --no-create-home --shell /usr/sbin/nologin ishowtts
     for group in audio video render; do
         if getent group "$group" >/dev/null; then step usermod -aG "$group" ishowtts; fi
     done
@@ -117,11 +121,11 @@ install_files() {
         echo "kept: $COMMAND, which is not ours; ours is $VENV/bin/ishowtts"
     fi
     step install -d -m 0755 /etc/ishowtts
-    step install -d -m 0750 -o ishowtts -g ishowtts /var/lib/ishowtts /var/cache/ishowtts
-    # Root's own: `ishowtts voices add` and `chimes --make` write there, the service only reads.
-    step install -d -m 0755 /var/lib/ishowtts/voices /var/lib/ishowtts/chimes
+    if is_former_layout "$DATA" && [ -e "$UNITS/ishowtts.service" ]; then systemd_step stop ishowtts.service; fi
+    make_folders "$DATA" "$CACHE" ishowtts ishowtts
     if [ -e /etc/ishowtts/config.yaml ]; then
         echo "kept: /etc/ishowtts/config.yaml"
+        adapt_config /etc/ishowtts/config.yaml "$DATA"
     else
         step install -m 0644 config/ishowtts.yaml /etc/ishowtts/config.yaml
     fi

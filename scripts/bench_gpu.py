@@ -29,6 +29,10 @@ KILL_S = 10.0
 DEFAULT_VOICE_S = "5.3"
 """How long the clip is that every bench speaks with."""
 
+ISHOWTTS = (
+    sys.executable, str(Path(__file__).resolve().parent.parent / "daemon/ishowtts/child_process.py"), "ishowtts"
+)  # fmt: skip
+"""Not `python -m`, which would look for modules in the current folder first."""
 Figures = dict[str, Any]
 """By step, what its JSON says."""
 
@@ -67,7 +71,7 @@ def steps(model: str, device: str, *, quick: bool) -> Iterator[Step]:
     """The most telling first, since time may run out."""
 
     def bench(name: str, *options: str, limit_s: float, over: str = model, what: str | None = None) -> Step:
-        words = (sys.executable, "-m", "ishowtts", "bench", what or name, "--model", over, "--device", device)
+        words = (*ISHOWTTS, "bench", what or name, "--model", over, "--device", device)
         return Step(name, (*words, *options), limit_s, figures="--figures")
 
     rounds = ("--rounds", "1" if quick else "3")
@@ -81,13 +85,13 @@ def steps(model: str, device: str, *, quick: bool) -> Iterator[Step]:
     yield bench("speed", "--lengths", length, *rounds, *default, limit_s=150)
     yield bench("profile", "--length", length, limit_s=70)
     yield bench("batches", *rounds, limit_s=90)
-    predict: tuple[str, ...] = (sys.executable, "-m", "ishowtts", "bench", "predict", "--reference", DEFAULT_VOICE_S)
+    predict: tuple[str, ...] = (*ISHOWTTS, "bench", "predict", "--reference", DEFAULT_VOICE_S)
     if device == "cuda" and model == "base":  # what predictions are of; a profile of anything else tells nothing
         predict += ("--kernels", "{folder}/profile.json")
     yield Step("predict", predict, 60)
     yield Step("predict-figures", (*predict, "--json"), 60, printed="json")
     # That this is no appliance is no fault here; what its GPU reaches is told among the rest.
-    yield Step("doctor", (sys.executable, "-m", "ishowtts", "doctor"), 60, judged=False)
+    yield Step("doctor", (*ISHOWTTS, "doctor"), 60, judged=False)
     if not quick:
         yield bench("recipe", "--lengths", length, *rounds, "--recipe", limit_s=170, what="speed")
     yield bench("ablate", "--length", "1" if quick else "3", *rounds, limit_s=150)

@@ -23,7 +23,7 @@ from typing import Any
 import soundfile
 import yaml
 
-from ishowtts import config
+from ishowtts import child_process, config
 from ishowtts.cli.say import sentence
 from ishowtts.errors import IShowError
 from ishowtts.mqtt.client import Client, Message
@@ -154,7 +154,7 @@ def daemon(settings_file: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The real daemon; its log is shown where it fails."""
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ishowtts", "run", "--config", str(settings_file)],
+            child_process.command("ishowtts", "run", "--config", str(settings_file)),
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     try:

@@ -88,7 +88,6 @@ def test_a_second_unforeseen_error_in_a_row_renews_the_worker(make_remote: MakeR
     ("fault", "sentence"),
     [
         ("garbage", "speaks nonsense"),
-        ("endless", "60 s of sound; 17 s is plausible"),
         ("other rate", "not asked for"),
         ("poisoned", "the device is lost"),
     ],
@@ -101,6 +100,24 @@ def test_a_worker_that_cannot_be_trusted_any_more_is_replaced(
         engine.synthesize(say(fault), never)
     await_state(engine, State.READY, after_restarts=1)
     assert speaks(engine, say)
+
+
+def test_a_voice_whose_sound_is_too_long_for_its_text_is_set_aside_and_the_worker_lives(
+    make_remote: MakeRemote, say: Say
+) -> None:
+    """Its words do not fit its clip. Five deaths by it would park the engine for an hour."""
+    changes: list[list[str]] = []
+    engine = make_remote(on_change=lambda: changes.append(engine.voices_set_aside()))
+    load(engine)
+    for _ in range(6):
+        with pytest.raises(VoiceError, match="60 s of sound; 17 s is plausible"):
+            engine.synthesize(say("endless", voice="misfit"), never)
+    assert (engine.status().state, engine.status().restarts) == (State.READY, 0)
+    assert "the voice 'misfit' is set aside" in changes[-1][0], "whoever tells the state is told"
+    assert speaks(engine, say), "the other voices are used"
+    engine.forget("misfit")
+    assert engine.voices_set_aside() == []
+    assert engine.synthesize(say("Its words are right now.", voice="misfit"), never).audio_s > 0.3
 
 
 def test_a_worker_killed_while_idle_is_missed_at_once(make_remote: MakeRemote, say: Say) -> None:

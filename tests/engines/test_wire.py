@@ -148,3 +148,11 @@ def test_frames_sent_by_many_threads_do_not_mix(ends: tuple[Channel, socket.sock
         sender.join(30)
     assert sorted(json.dumps(f.header) for f in heard if f) == sorted(json.dumps(f.header) for f in frames)
     assert all(f and f.payload == bytes([f.integer("seq")]) * 200_000 for f in heard)
+
+
+def test_a_header_that_would_grow_in_memory_is_refused_unread() -> None:
+    header = b'{"seq":[' + b"[]," * 400_000 + b"1]}"
+    decoder = Decoder()
+    decoder.feed(struct.pack("!IBI", 5 + len(header), Kind.DONE, len(header)) + header)
+    with pytest.raises(WireError, match="header cannot have"):
+        decoder.next()

@@ -132,6 +132,8 @@ def test_the_seam_is_the_spare_voices_once_it_speaks(espeak: EspeakEngine) -> No
 def test_a_voice_that_takes_no_word_is_named_and_the_spare_voice_speaks(espeak: EspeakEngine) -> None:
     tiny = Cloned(espeak, VoiceCard("tiny", 7))
     with pytest.raises(VoiceError, match="'tiny' takes only 7 bytes"):
+        Cast(tiny, None).part().cut(Line("line", WHOLE, voice="tiny"), WHOLE)
+    with pytest.raises(EngineUnavailable, match=r"the default voice cannot be used: .*'tiny' takes only 7 bytes"):
         Cast(tiny, None).part().cut(Line("line", WHOLE), WHOLE)
     part = Cast(tiny, espeak).part()
     assert part.cut(Line("line", WHOLE), WHOLE) == [WHOLE]

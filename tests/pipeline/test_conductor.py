@@ -16,7 +16,7 @@ from pyloudnorm import Meter
 
 from ishowtts.engines import Cancelled, IsCancelled, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.errors import EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
+from ishowtts.errors import EngineError, EngineUnavailable, SpeakerError, SynthesisError, VoiceError, WorkerDied
 from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
 from ishowtts.pipeline import Cast, Conductor
 from ishowtts.playback.finish import Finish
@@ -103,8 +103,9 @@ class Stage:
         drops: bool = False,
         limits: InboxLimits | None = None,
         finish: Finish = AS_IT_COMES,
+        lead: Lead | None = None,
     ) -> None:
-        self.lead = Lead()
+        self.lead = lead or Lead()
         self.plug = Plug(folder / "sound.wav", paced=paced)
         self.reports: list[Report] = []
         self.rules = House()
@@ -167,6 +168,81 @@ def test_without_a_spare_voice_a_line_waits_for_its_engine(stage: Stage) -> None
     stage.lead.faults = [EngineUnavailable("it is loading")]
     stage.say(Line("a", "one"))
     assert stage.await_outcome("a") == "finished"
+
+
+class BrokenSpare(EspeakEngine):
+    """An espeak-ng that does not work."""
+
+    def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
+        raise EngineUnavailable("espeak-ng does not work")
+
+
+def test_a_line_that_the_lead_cannot_speak_fails_alone_while_the_spare_voice_does_not_work(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, spare=BrokenSpare())
+        stage.lead.faults = [SynthesisError("this text cannot be spoken") for _ in range(2)]
+        stage.say(Line("a", "one"), Line("b", "two"))
+        assert stage.await_outcome("a") == "failed"
+        assert stage.await_outcome("b") == "finished"
+        errors = [entry.data.get("error") for entry in read_history(stage.path, 50) if entry.id == "a"]
+        assert errors == ["this text cannot be spoken; espeak-ng does not work"]
+
+
+def test_a_line_that_only_one_try_of_the_lead_failed_at_is_spoken(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        stage = Stage(tmp_path, stack, spare=BrokenSpare())
+        stage.lead.faults = [SynthesisError("raised in the middle")]
+        stage.say(Line("a", "one"))
+        assert stage.await_outcome("a") == "finished"
+
+
+class Dumb(Lead):
+    """A lead that cannot use its default voice, or that fails as a whole."""
+
+    def __init__(self, fault: Exception) -> None:
+        super().__init__()
+        self.fault: Exception | None = fault
+        self.tries_s: list[float] = []
+
+    def prepare(self, voice: str | None) -> VoiceCard:
+        if self.fault is not None:
+            self.tries_s.append(time.monotonic())
+            raise self.fault
+        return super().prepare(voice)
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (VoiceError("its clip is damaged"), "the default voice cannot be used: its clip is damaged"),
+        (EngineError("the device is lost"), "the device is lost"),
+    ],
+)
+def test_lines_wait_for_an_engine_that_fails_at_each_and_are_tried_less_and_less_often(
+    fault: Exception, sentence: str, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        dumb = Dumb(fault)
+        stage = Stage(tmp_path, stack, lead=dumb)
+        stage.say(Line("a", "one"), Line("b", "two"))
+        eventually(lambda: len(dumb.tries_s) == 3, "the third try")
+        assert stage.conductor.sheet.put_back_for == sentence
+        first_s, second_s = (after - before for before, after in zip(dumb.tries_s, dumb.tries_s[1:], strict=False))
+        assert 0.4 < first_s < second_s
+        assert second_s > 0.9
+        assert (stage.outcome("a"), stage.outcome("b")) == (None, None)
+        dumb.fault = None
+        assert stage.await_outcome("a") == "finished"
+        assert stage.await_outcome("b") == "finished"
+        assert stage.conductor.sheet.put_back_for is None
+
+
+def test_a_line_whose_own_voice_cannot_be_used_fails_alone(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        dumb = Dumb(VoiceError("there is no voice 'nobody'"))
+        stage = Stage(tmp_path, stack, lead=dumb)
+        stage.say(Line("a", "one", voice="nobody"))
+        assert stage.await_outcome("a") == "failed"
 
 
 @pytest.mark.parametrize(("deaths", "outcome"), [(1, "finished"), (2, "failed")])

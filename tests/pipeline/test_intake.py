@@ -15,7 +15,8 @@ from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
 from ishowtts.inbox import inbox as inbox_module
 from ishowtts.pipeline import Intake
-from ishowtts.speech import Arrival, Delivery, Line, Reason, Rejection
+from ishowtts.pipeline import intake as intake_module
+from ishowtts.speech import Arrival, Delivery, Line, Reason, Rejection, ReplyTo
 from support.waiting import eventually
 
 
@@ -140,3 +141,43 @@ def test_a_session_begins_between_the_arrivals_before_and_after_it(inbox: Inbox)
     intake.close(20)
     assert done == ["open", "a", "b", "resumed", "c", "new", "d"]
     assert inbox.depth() == 2
+
+
+def test_what_the_inbox_fails_at_is_refused_alone(inbox: Inbox, tmp_path: Path) -> None:
+    intake, acknowledged = Intake(inbox, as_it_is), []
+    broken = Arrival(Line("broken", "hello", seed=object()))  # type: ignore[arg-type]
+    for arrival in (line("a"), broken, line("b")):
+        intake.offer(arrival, lambda name=arrival.what.id: acknowledged.append(name))
+    intake.start()
+    eventually(lambda: len(acknowledged) == 3, "the acknowledgements")
+    intake.offer(line("c"), lambda: acknowledged.append("c"))
+    intake.close(20)
+    assert acknowledged == ["a", "broken", "b", "c"]
+    outcomes = {entry.id: entry.outcome for entry in read_history(tmp_path / "inbox.sqlite", 9)}
+    assert outcomes == {"a": None, "broken": "rejected", "b": None, "c": None}
+
+
+def test_everything_that_is_held_counts_and_past_all_bounds_refusals_are_summed_up(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "_MOST_HELD", 100_000)
+    monkeypatch.setattr(intake_module, "_MOST_WITH_REFUSALS", 200_000)
+    intake, acknowledged = Intake(inbox, as_it_is), []
+    reply_to = ReplyTo("ishowtts/reply/somebody", b"x" * 4000)
+    for number in range(1000):
+        arrival = Arrival(Line(str(number), "hello", author="a" * 100, reply_to=reply_to))
+        intake.offer(arrival, lambda: acknowledged.append(1))
+    for number in range(1000):
+        refused = Arrival(Rejection(f"r{number}", Reason.EMPTY, "empty", reply_to))
+        intake.offer(refused, lambda: acknowledged.append(1))
+    assert intake._held < 200_000
+    intake.start()
+    eventually(lambda: len(acknowledged) == 2000, "the acknowledgements")
+    intake.offer(line("later"), lambda: acknowledged.append(1))
+    intake.close(20)
+    events = [event for _, event in settled(inbox.unsent(500))]
+    accepted = [event.id for event in events if event.event == "accepted"]
+    assert accepted == [*(str(n) for n in range(len(accepted) - 1)), "later"]
+    assert 10 < len(accepted) < 25
+    [summed] = [event for event in events if "more lines" in event.data.get("detail", "")]
+    assert int(summed.data["detail"].split()[0]) + len(events) - 2 == 2000

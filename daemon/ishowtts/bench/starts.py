@@ -1,4 +1,4 @@
-"""`python -m ishowtts.bench.starts`: one start in a process of its own, for time and peak memory."""
+"""Measures one start in a process of its own: its time and its peak memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ishowtts import child_process
 from ishowtts.errors import EngineError
 
 _LONGEST_S = 900.0
@@ -59,7 +60,7 @@ def measure(folder: Path, who: str, *, cold: bool, device: str, nfe_step: int, c
     if cold:
         _evict(folder)
     asked = {"folder": str(folder), "who": who, "device": device, "nfe_step": nfe_step, "cache_dir": cache_dir}
-    command = [sys.executable, "-m", "ishowtts.bench.starts", json.dumps(asked)]
+    command = child_process.command("ishowtts.bench.starts", json.dumps(asked))
     started = time.perf_counter()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_S, check=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -67,6 +68,29 @@ def why(data: Mapping[str, Any]) -> str:
         if data.get(name):
             return f"into {data[name]}" if name == "into" else str(data[name])
     return ""
+
+
+@contextmanager
+def as_owner_of(folder: Path) -> Iterator[None]:
+    """For root: do as the user who owns a folder may.
+
+    SQLite opens the files beside a queue for writing, also to read it, and follows links: root would write through one
+    that the service's user had put there.
+    """
+    owner = folder.stat() if os.geteuid() == 0 and folder.exists() else None
+    if owner is None or owner.st_uid == 0:
+        yield
+        return
+    groups = os.getgroups()
+    try:
+        os.setgroups([owner.st_gid])
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
 
 
 @contextmanager

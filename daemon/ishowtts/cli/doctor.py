@@ -6,8 +6,8 @@ import argparse
 import json
 import os
 import shutil
+import stat
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ishowtts import child_process
 from ishowtts.board.pick import pick
 from ishowtts.cli.common import Commands, faults_of_files, print_json, read_config
-from ishowtts.config import Config
+from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.errors import IShowError, SpeakerError
 from ishowtts.mqtt.client import Client
 from ishowtts.playback import cards, chime
@@ -78,6 +79,7 @@ def examine(settings: Config) -> Iterator[Finding]:
         "chime": _chime,
         "mixer": _mixer,
         "text": _text,
+        "secrets": _secrets,
         "broker": _broker,
         "folders": _folders,
     }
@@ -109,7 +111,7 @@ def _board(settings: Config) -> Iterator[Finding]:
 
 
 def _torch(_: Config) -> Iterator[Finding]:
-    command = [sys.executable, "-m", "ishowtts.engines.f5.probe"]
+    command = child_process.command("ishowtts.engines.f5.probe")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)
     except subprocess.TimeoutExpired:
@@ -235,6 +237,14 @@ def _text(settings: Config) -> Iterator[Finding]:
     named = [str(path) for path in (settings.text.pronunciations, settings.policies.blocked.file) if path]
     if named and not faults:
         yield Finding("text", "ok", ", ".join(named))
+
+
+def _secrets(settings: Config) -> Iterator[Finding]:
+    named = (settings.mqtt.password_file, settings.mqtt.tls.key)
+    handed_over = (DEFAULT_PATH.with_name(name) for name in ("mqtt-password", "mqtt-tls-key"))
+    for path in filter(None, (*named, *handed_over)):
+        if path.exists() and path.stat().st_mode & stat.S_IRWXO:
+            yield Finding("secrets", "note", f"{path} is open to every user of this machine", f"chmod o= {path}")
 
 
 def _broker(settings: Config) -> Iterator[Finding]:

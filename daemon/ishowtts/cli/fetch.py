@@ -24,7 +24,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="offline: take them from a folder or a USB stick",
     )
     parser.add_argument(
-        "--to", dest="to_dir", type=Path, metavar="DIR", help="put them here instead of the state directory"
+        "--to", dest="to_dir", type=Path, metavar="DIR", help="put them here instead of the data directory"
     )
     parser.add_argument("--accept-licence", action="store_true", help="do not ask")
     parser.set_defaults(command=run)
@@ -33,7 +33,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 once every file is there and has the right checksum."""
     settings = read_config(arguments)
-    target = arguments.to_dir or fetched_folder(settings.state_dir)
+    target = arguments.to_dir or fetched_folder(settings.data_folder)
     print(LICENCE_NOTE)
     if not arguments.accept_licence and not _agreed():
         print(

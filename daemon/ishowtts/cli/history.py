@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ishowtts.cli.common import Commands, print_json, read_config, visible, why
+from ishowtts.cli.common import Commands, as_owner_of, print_json, read_config, visible, why
 from ishowtts.inbox import read_history
 
 
@@ -31,7 +31,8 @@ def _lines(written: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Newest last, as in a log."""
     settings = read_config(arguments)
-    entries = read_history(settings.state_dir / "inbox.sqlite", arguments.lines)[::-1]
+    with as_owner_of(settings.state_dir):
+        entries = read_history(settings.state_dir / "inbox.sqlite", arguments.lines)[::-1]
     if arguments.json:
         print_json([asdict(entry) for entry in entries])
         return 0

@@ -7,7 +7,9 @@ import logging
 import os
 import sys
 
+from ishowtts import files
 from ishowtts.cli.common import Commands, read_config
+from ishowtts.config import Config
 from ishowtts.errors import FatalError
 from ishowtts.service import daemon
 
@@ -25,10 +27,21 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_config(arguments)
     set_up_log(settings.log.level)
     try:
+        _refuse_state_of_another(settings)
         return daemon.run(settings)
     except FatalError as error:
         logging.getLogger("ishowtts").critical("%s", error)
         return 1
+
+
+def _refuse_state_of_another(settings: Config) -> None:
+    """Root must not run on the state of the service: what lies there could lead it to any file."""
+    try:
+        files.refuse_foreign(settings.state_dir)
+    except OSError as error:
+        raise FatalError(
+            f"state_dir: {error.strerror}; run this as that user, or with a state_dir of root's own"
+        ) from error
 
 
 def set_up_log(level: str) -> None:

@@ -23,6 +23,7 @@ _KINDS = {
     "list_type": "must be a list, as in [one, two]", "dict_type": "must be names with values, as in {name: value}",
     "model_type": _SECTION, "model_attributes_type": _SECTION,
 }  # fmt: skip
+_NEVER_SHOWN = {("mqtt", "host")}  # a URL with a password may have been put there
 _MEND_YAML = "indent with blanks, alike in a section, and put text with : or , or # into quotes"
 _PYDANTIC = re.compile(r"^(?:Input|String|List|Dictionary) should (be|have)")
 
@@ -135,7 +136,7 @@ def _sentences(error: ValidationError, source: str, lines: Lines) -> list[str]:
             what = what.removesuffix(" after validation, not more")
             if fault["input"] is None:
                 what = what.removesuffix("; put it into quotes")
-            if not isinstance(fault["input"], dict):
+            if not isinstance(fault["input"], dict) and path not in _NEVER_SHOWN:
                 what += f" (got {_as_written(fault['input'])})"
         sentence = f"{source}:{line}: {_dotted(path) or 'the file'}: {what}"
         if (line, sentence) not in sentences:

@@ -15,6 +15,8 @@ from ishowtts.config.section import Section as _Section
 from ishowtts.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/ishowtts/config.yaml")
+SERVICE_DIR = Path("/var/lib/ishowtts")
+"""Root's own folder; the service writes in `state` below it and nowhere else in it."""
 
 
 def _no_wildcard(topic: str) -> str:
@@ -28,6 +30,13 @@ def _device_name(name: str | None) -> str | None:
         raise ValueError("must be 1 to 64 characters of a-z, 0-9, _ and -")
     if name == "reply":
         raise ValueError("must not be reply: answers to publishers are published under <prefix>/reply/")
+    return name
+
+
+def _host(name: str) -> str:
+    # The message shows nothing of it: what has these characters may be a URL with a password.
+    if not re.fullmatch(r"[^\s@/\x00-\x1f]+", name):
+        raise ValueError("must be a host name or an address alone; the port, username and password_file have their own")
     return name
 
 
@@ -53,7 +62,7 @@ class Tls(_Section):
 class Mqtt(_Section):
     """The broker and how to reach it."""
 
-    host: str = Field("localhost", min_length=1)
+    host: Annotated[str, AfterValidator(_host)] = "localhost"
     port: int = Field(1883, ge=1, le=65535)
     prefix: Annotated[str, AfterValidator(_no_wildcard)] = "ishowtts"
     protocol: Literal[5, "3.1.1"] = 5
@@ -151,6 +160,7 @@ class Queue(_Section):
     after_crash: Literal["resume", "repeat", "skip"] = "resume"
     history_days: float = Field(30, ge=0)
     history_lines: int = Field(100_000, ge=0)
+    history_mb: int = Field(256, ge=16)
 
 
 class Telemetry(_Section):
@@ -194,8 +204,16 @@ class Config(_Section):
     telemetry: Telemetry = Telemetry()
     board: BoardSection = BoardSection()
     log: Log = Log()
-    state_dir: Path = Path("/var/lib/ishowtts")
+    state_dir: Path = SERVICE_DIR / "state"
+    data_dir: Path | None = None
     cache_dir: Path = Path("/var/cache/ishowtts")
+
+    @property
+    def data_folder(self) -> Path:
+        """Where `weights`, `voices` and `chimes` are: root's own as a service, in `state_dir` by hand."""
+        if self.data_dir is not None:
+            return self.data_dir
+        return SERVICE_DIR if self.state_dir.is_relative_to(SERVICE_DIR) else self.state_dir
 
     def root_topic(self, serial: str | None = None) -> str:
         """`<prefix>/<device>`; the device is named after host and serial number where no name is set."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ishowtts.engines import Cancelled, Progress, Vitals, VoiceCard, cards, vitals
-from ishowtts.engines.exchange import Deadlines, Ending, Ready, Request
+from ishowtts.engines.exchange import Deadlines, Ending, Ready, Request, longest_s
 from ishowtts.engines.shares import shared
 from ishowtts.engines.waker import Waker
 from ishowtts.engines.wire import VERSION, Channel, Frame, Kind, WireClosed, WireError
@@ -33,8 +33,6 @@ _ERRORS: dict[str, type[Exception]] = {
     "WeightsError": WeightsError,
     "EngineError": EngineError,
 }
-_PLAUSIBLE_FLOOR_S = 10.0
-_PLAUSIBLE_S_PER_BYTE = 1.0
 
 
 class Conversation:
@@ -102,7 +100,8 @@ class Conversation:
     def render(self, segments: Sequence[Segment]) -> Request[list[Utterance]]:
         """Ask for the sounds of one or more segments of one voice. Raises WorkerDied where the conversation is over."""
         header = {"segments": [asdict(segment) for segment in segments]}
-        return self._ask(Kind.RENDER, segments[0].voice, header, tuple(map(_longest_s, segments)))
+        longest = tuple(longest_s(one.text, one.speed) for one in segments)
+        return self._ask(Kind.RENDER, segments[0].voice, header, longest)
 
     def cancel(self, request: Request[Any]) -> None:
         """Tell the worker that an answer is no longer wanted; it still answers, unheard."""
@@ -134,10 +133,11 @@ class Conversation:
         poller.register(self._channel, select.POLLIN)
         poller.register(self._waker, select.POLLIN)
         while not self._waker.stopping:
-            while (frame := self._channel.receive(0)) is not None:
+            if (frame := self._channel.receive(0)) is not None:
                 ending = self._take(frame)
                 if ending is not None:
                     return ending
+                continue
             with self._lock:
                 late_s = time.monotonic() - self._due_s
             if late_s >= 0:
@@ -210,7 +210,11 @@ class Conversation:
             request.sounds.append(self._check_sound(request, frame))
         elif frame.kind is Kind.DONE and request.kind is Kind.RENDER and not request.awaits_sound:
             self.vitals = vitals.of(frame)
-            self._finish().set_result(self._timed(request))
+            done = self._finish()
+            if request.misfit is None:
+                done.set_result(self._timed(request))
+            else:
+                done.set_exception(VoiceError(request.misfit))
         elif frame.kind is Kind.PREPARED and request.kind is Kind.PREPARE:
             card = cards.of(frame)
             with self._lock:
@@ -258,10 +262,15 @@ class Conversation:
         if not frame.payload or len(frame.payload) % 2:
             raise WireError(f"{len(frame.payload)} bytes are no S16 sound")
         audio_s = len(frame.payload) / 2 / rate_hz
-        if audio_s > request.longest_s[index]:
-            raise WireError(f"it sent {audio_s:.0f} s of sound; {request.longest_s[index]:.0f} s is plausible")
-        nfe_step = None if frame.header.get("nfe_step") is None else frame.integer("nfe_step")
         samples = np.frombuffer(frame.payload, dtype=np.int16)
+        if audio_s > request.longest_s[index]:
+            # The length follows from the voice's clip and its words: a new worker would only repeat it.
+            request.misfit = (
+                f"a segment came out as {audio_s:.0f} s of sound; {request.longest_s[index]:.0f} s is plausible. "
+                f"The words of the voice do not fit its clip; correct its reference.txt"
+            )
+            samples = samples[:0].copy()
+        nfe_step = None if frame.header.get("nfe_step") is None else frame.integer("nfe_step")
         return Utterance(samples, rate_hz, 0.0, frame.text("engine"), frame.text("voice"), nfe_step)
 
     def _timed(self, request: Request[Any]) -> list[Utterance]:
@@ -271,9 +280,3 @@ class Conversation:
         reference_s = (card.reference_s if card else None) or 0.0
         shares = shared(synth_s, [reference_s + sound.audio_s for sound in request.sounds])
         return [replace(sound, synth_s=share_s) for sound, share_s in zip(request.sounds, shares, strict=True)]
-
-
-def _longest_s(segment: Segment) -> float:
-    """How long the sound of a segment can plausibly be."""
-    longest_s = _PLAUSIBLE_FLOOR_S + len(segment.text.encode("utf-8", "replace")) * _PLAUSIBLE_S_PER_BYTE
-    return longest_s / min(segment.speed or 1.0, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import struct
 import subprocess
@@ -10,16 +11,23 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ishowtts.engines import Cancelled, IsCancelled, Progress, ReportProgress, VoiceCard
-from ishowtts.errors import EngineError, SynthesisError, VoiceError, first_line
+from ishowtts.engines import Cancelled, IsCancelled, Progress, ReportProgress, VoiceCard, program
+from ishowtts.engines.exchange import longest_s
+from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError, first_line
 from ishowtts.speech import Samples, Segment, Utterance
+
+_log = logging.getLogger(__name__)
 
 _PROGRAM = "espeak-ng"
 _RATE_HZ = 22050
+_RATES_HZ = range(8_000, 192_001)
+_MAX_BYTES_PER_S = 2 * 48_000  # S16 mono; no voice of espeak-ng has a higher rate
+_MAX_HEADER_BYTES = 1024
 _WORDS_PER_MINUTE = 175
 _MAX_SEGMENT_BYTES = 400
-_DEADLINE_S = 20.0
-_CANCEL_POLL_S = 0.02
+_DEADLINE_S = 10.0
+_KNOWN_WORD = "ready"
+_KNOWN_VOICE = "en-us"
 _CHINESE_VOICE = "cmn"
 _WRITTEN_IN_HAN = ("cmn", "hak", "ja", "yue", "zh")
 _VOICE_NAME = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}")
@@ -27,20 +35,42 @@ _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fff
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
+def _nobody() -> None:
+    """Nobody listens."""
+
+
+def _never() -> bool:
+    return False
+
+
 class EspeakEngine:
     """Speaks with espeak-ng; whatever voice a segment names, this one answers.
+
+    After a failure a known word tells whether the text or the program is at fault. If the program is, `trouble` says
+    why until it works again.
 
     Args:
         voice: espeak-ng's own name of a voice; text that is mostly Han is spoken in Mandarin.
         language_of: the language of the voice that a segment names, which is then spoken in that one's stead.
+        on_change: called after `trouble` changed, on the thread that called the engine; it must not raise.
+
+    Attributes:
+        trouble: why the program does not work, in one sentence; `None`: it does, as far as is known.
     """
 
-    def __init__(self, voice: str = "en-us", language_of: Callable[[str | None], str | None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        voice: str = "en-us",
+        language_of: Callable[[str | None], str | None] = lambda _: None,
+        on_change: Callable[[], None] = _nobody,
+    ) -> None:
         if not _VOICE_NAME.fullmatch(voice):
             raise VoiceError(f"{voice!r} is no name of an espeak-ng voice; `espeak-ng --voices` lists them")
         self._voice = voice
         self._language_of = language_of
+        self._on_change = on_change
         self._rate_hz = _RATE_HZ
+        self.trouble: str | None = None
 
     @property
     def name(self) -> str:
@@ -56,17 +86,29 @@ class EspeakEngine:
         """Say a word, so that a missing program or voice shows now.
 
         Raises:
-            EngineError: espeak-ng is not installed or does not work.
-            VoiceError: it has no such voice.
+            EngineUnavailable: espeak-ng is not installed or does not work. It may later.
+            VoiceError: it works, but has no such voice.
         """
         progress(Progress("load", 0, 1))
-        try:
-            _, self._rate_hz = _speak("ready", self._voice, 1.0, lambda: False)
-        except SynthesisError as error:
-            raise VoiceError(
-                f"espeak-ng cannot speak in the voice {self._voice!r} ({error}); `espeak-ng --voices` lists what it has"
-            ) from error
+        self.check(_never)
         progress(Progress("load", 1, 1))
+
+    def check(self, cancelled: IsCancelled) -> None:
+        """Say a known word, and set `trouble` accordingly. Raises as `load` does, and Cancelled."""
+        fault = self._fault(self._voice, cancelled)
+        if fault is not None and self._voice != _KNOWN_VOICE and self._fault(_KNOWN_VOICE, cancelled) is None:
+            # The program works. Ask once more: it may have been repaired since the failure.
+            fault = self._fault(self._voice, cancelled)
+            if fault is not None:
+                unknown = (
+                    f"espeak-ng has no voice {self._voice!r} ({fault}); name one of `espeak-ng --voices` as "
+                    f"engine.espeak_voice"
+                )
+                self._set_trouble(unknown)
+                raise VoiceError(unknown)
+        if fault is not None:
+            raise self._unavailable(fault)
+        self._set_trouble(None)
 
     @staticmethod
     def version() -> str:
@@ -89,19 +131,22 @@ class EspeakEngine:
         """Speak one segment: S16 mono at `rate_hz`.
 
         Raises:
-            SynthesisError: no sound came of this text.
-            EngineError: espeak-ng is not installed.
+            SynthesisError: no sound came of this text, though the program works.
+            EngineUnavailable: espeak-ng is not installed or does not work.
             Cancelled: `cancelled()` turned true; the program is ended.
         """
         started = time.monotonic()
         voice, speed = self._choose(segment), segment.speed or 1.0
         try:
             samples, rate_hz = _speak(segment.text, voice, speed, cancelled)
-        except SynthesisError:
-            if voice == self._voice:
-                raise
-            voice = self._voice  # espeak-ng need not have the language that a voice names
-            samples, rate_hz = _speak(segment.text, voice, speed, cancelled)
+        except (program.ProgramMissing, SynthesisError):
+            if (fault := self._fault(self._voice, cancelled)) is not None:
+                raise self._unavailable(fault) from None
+            # Once more: the program may have been repaired between the failure and the test. And in the configured
+            # voice: espeak-ng need not have the language that a voice names.
+            voice = self._voice
+            samples, rate_hz = self._again(segment.text, speed, cancelled)
+        self._set_trouble(None)
         return Utterance(samples, rate_hz, time.monotonic() - started, self.name, voice)
 
     def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
@@ -110,6 +155,37 @@ class EspeakEngine:
 
     def close(self) -> None:
         """There is nothing to let go of."""
+
+    def _again(self, text: str, speed: float, cancelled: IsCancelled) -> tuple[Samples, int]:
+        try:
+            return _speak(text, self._voice, speed, cancelled)
+        except program.ProgramMissing as error:
+            raise self._unavailable(str(error)) from error
+
+    def _fault(self, voice: str, cancelled: IsCancelled) -> str | None:
+        """Why a voice cannot say a word that every working espeak-ng can; `None`: it can."""
+        try:
+            _, rate_hz = _speak(_KNOWN_WORD, voice, 1.0, cancelled)
+        except (program.ProgramMissing, SynthesisError) as error:
+            return str(error)
+        if voice == self._voice:
+            self._rate_hz = rate_hz
+        return None
+
+    def _unavailable(self, reason: str) -> EngineUnavailable:
+        sentence = f"espeak-ng does not work ({reason}); `apt install --reinstall espeak-ng` may repair it"
+        self._set_trouble(sentence)
+        return EngineUnavailable(sentence)
+
+    def _set_trouble(self, trouble: str | None) -> None:
+        before, self.trouble = self.trouble, trouble
+        if (before is None) == (trouble is None):
+            return
+        if trouble is None:
+            _log.info("espeak-ng works again")
+        else:
+            _log.error("%s", trouble)
+        self._on_change()
 
     def _choose(self, segment: Segment) -> str:
         """The espeak-ng voice for a segment."""
@@ -133,56 +209,39 @@ def _mostly_han(text: str) -> bool:
 
 
 def _speak(text: str, voice: str, speed: float, cancelled: IsCancelled) -> tuple[Samples, int]:
+    """One run of the program. Raises ProgramMissing, SynthesisError, Cancelled."""
+    speed = min(max(speed, 0.5), 2.0)
+    # Text goes by stdin alone: in its arguments espeak-ng would take `-f/etc/passwd` for a file to read.
+    words_per_minute = str(round(_WORDS_PER_MINUTE * speed))
+    command = [_PROGRAM, "-b", "1", "-v", voice, "-s", words_per_minute, "--stdin", "--stdout"]
+    read = plain(text).encode("utf-8", "replace")
+    audio_s = longest_s(text, speed)
+    limits = program.Limits(_DEADLINE_S, _MAX_HEADER_BYTES + round(audio_s * _MAX_BYTES_PER_S))
     if cancelled():
         raise Cancelled
-    words_per_minute = round(_WORDS_PER_MINUTE * min(max(speed, 0.5), 2.0))
-    # Text goes by stdin alone: in its arguments espeak-ng would take `-f/etc/passwd` for a file to read.
-    command = [_PROGRAM, "-b", "1", "-v", voice, "-s", str(words_per_minute), "--stdin", "--stdout"]
     try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    except OSError as error:
-        raise EngineError(
-            f"espeak-ng cannot be started ({error.strerror}); mend it with `apt install espeak-ng`"
-        ) from error
-    with process:
-        try:
-            wav, complaint = _await_output(process, plain(text).encode("utf-8", "replace"), cancelled)
-        finally:
-            process.kill()
-    if process.returncode != 0:
-        reason = complaint.decode("utf-8", "replace").strip()[:200]
-        raise SynthesisError(f"espeak-ng failed with exit status {process.returncode}: {reason}")
-    return parse_wav(wav)
-
-
-def _await_output(process: subprocess.Popen[bytes], text: bytes, cancelled: IsCancelled) -> tuple[bytes, bytes]:
-    assert process.stdin is not None  # noqa: S101  it is a pipe
-    # Not through communicate(): where its time is up before it has written its input, it never does. A segment fits
-    # into the buffer, which communicate() flushes and closes first.
-    process.stdin.write(text)
-    deadline = time.monotonic() + _DEADLINE_S
-    while True:
-        try:
-            return process.communicate(timeout=_CANCEL_POLL_S)
-        except subprocess.TimeoutExpired:
-            if cancelled():
-                raise Cancelled from None
-            if time.monotonic() > deadline:
-                raise SynthesisError(f"espeak-ng did not finish within {_DEADLINE_S:g} s") from None
+        samples, rate_hz = parse_wav(program.run(command, read, limits, cancelled))
+    except program.ProgramFailed as error:
+        raise SynthesisError(f"espeak-ng {error}") from error
+    if len(samples) > audio_s * rate_hz:
+        raise SynthesisError(
+            f"espeak-ng made {len(samples) / rate_hz:.0f} s of sound of {len(read)} bytes; {audio_s:.0f} s is plausible"
+        )
+    return samples, rate_hz
 
 
 def parse_wav(wav: bytes) -> tuple[Samples, int]:
     """Samples and rate of a WAV that was written to a pipe, where its lengths could not be known.
 
     Raises:
-        SynthesisError: it is not S16 mono, or holds no sound.
+        SynthesisError: it is not S16 mono at 8,000 to 192,000 Hz, or holds no sound.
     """
-    start = wav.find(b"data", 12)
+    start = wav.find(b"data", 36, _MAX_HEADER_BYTES)
     if len(wav) < 44 or wav[:4] != b"RIFF" or wav[8:16] != b"WAVEfmt " or start < 0:
         raise SynthesisError("espeak-ng made no sound of this text")
     coding, channels, rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", wav, 20)
-    if (coding, channels, bits) != (1, 1, 16) or rate_hz == 0:
-        raise SynthesisError(f"espeak-ng made sound of another form: {channels} channels, {bits} bits")
+    if (coding, channels, bits) != (1, 1, 16) or rate_hz not in _RATES_HZ:
+        raise SynthesisError(f"espeak-ng made sound of another form: {channels} channels, {bits} bits, {rate_hz} Hz")
     sound = wav[start + 8 :]
     samples = np.frombuffer(sound[: len(sound) // 2 * 2], dtype="<i2").astype(np.int16)
     if len(samples) == 0:

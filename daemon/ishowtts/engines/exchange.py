@@ -13,6 +13,8 @@ from ishowtts.errors import IShowError
 from ishowtts.speech import Utterance
 
 Answer = TypeVar("Answer")
+_PLAUSIBLE_FLOOR_S = 10.0
+_PLAUSIBLE_S_PER_BYTE = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Request(Generic[Answer]):
         longest_s: how long the sound of each segment can plausibly be; empty where none is asked for.
         began_s: when its turn came, in monotonic seconds.
         sounds: that have come, in order.
+        misfit: why one of them cannot be the sound of its segment; `None`: each can.
     """
 
     seq: int
@@ -70,8 +73,15 @@ class Request(Generic[Answer]):
     future: Future[Answer] = field(default_factory=Future)
     began_s: float = math.inf
     sounds: list[Utterance] = field(default_factory=list)
+    misfit: str | None = None
 
     @property
     def awaits_sound(self) -> bool:
         """Whether there is a segment whose sound has not come."""
         return len(self.sounds) < len(self.longest_s)
+
+
+def longest_s(text: str, speed: float | None) -> float:
+    """How long the sound of a text can plausibly be, in seconds, at a speed (`None`: 1)."""
+    sound_s = _PLAUSIBLE_FLOOR_S + len(text.encode("utf-8", "replace")) * _PLAUSIBLE_S_PER_BYTE
+    return sound_s / min(speed or 1.0, 1.0)

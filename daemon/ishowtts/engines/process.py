@@ -7,10 +7,10 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 
+from ishowtts import child_process
 from ishowtts.engines.wire import Channel
 from ishowtts.errors import WorkerDied
 
@@ -38,7 +38,7 @@ class WorkerProcess:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         environment = {k: v for k, v in os.environ.items() if k not in _NOT_FOR_THE_WORKER}
-        command = [sys.executable, "-m", "ishowtts.engines.worker", str(theirs.fileno())]
+        command = child_process.command("ishowtts.engines.worker", str(theirs.fileno()))
         try:
             self._popen = subprocess.Popen(
                 command,

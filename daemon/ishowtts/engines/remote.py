@@ -11,7 +11,7 @@ from ishowtts.engines.conversation import Conversation
 from ishowtts.engines.exchange import Deadlines, Request
 from ishowtts.engines.process import Grace
 from ishowtts.engines.supervisor import Backoff, EngineStatus, State, Supervisor
-from ishowtts.errors import EngineUnavailable
+from ishowtts.errors import EngineUnavailable, VoiceError
 from ishowtts.speech import Segment, Utterance
 
 __all__ = ["Backoff", "Deadlines", "EngineStatus", "Grace", "RemoteEngine", "State"]
@@ -68,9 +68,17 @@ class RemoteEngine:
         """How the engine is now."""
         return self._supervisor.status()
 
+    def alive(self) -> bool:
+        """Whether the thread that keeps the worker runs, or is not to run."""
+        return self._supervisor.alive()
+
     def vitals(self) -> Vitals:
         """What the worker said of itself when it was ready, or behind the last segment."""
         return self._supervisor.vitals()
+
+    def voices_set_aside(self) -> list[str]:
+        """A sentence for each voice that is not used until its files change, with the reason."""
+        return self._supervisor.voices_set_aside()
 
     def retry_now(self) -> None:
         """Start a parked or resting worker at once; voices that were set aside get another chance."""
@@ -117,7 +125,8 @@ class RemoteEngine:
 
         Raises:
             SynthesisError: this text cannot be spoken.
-            VoiceError: the voice cannot be prepared.
+            VoiceError: the voice cannot be prepared, or its sound is longer than any text of this length: it is then
+                set aside.
             EngineUnavailable: there is no warm worker now.
             WorkerDied: the worker ended meanwhile, or had to be ended.
             Cancelled: `cancelled()` turned true; the worker may go on for a while, unheard.
@@ -131,7 +140,12 @@ class RemoteEngine:
         # On its own, so that a voice that ends the worker can be told from a text that does.
         self._prepare(conversation, voice, cancelled)
         request = conversation.render(segments)
-        utterances: list[Utterance] = _await(conversation, request, cancelled)
+        try:
+            utterances: list[Utterance] = _await(conversation, request, cancelled)
+        except VoiceError:
+            if request.misfit is not None:
+                self._supervisor.set_aside(voice, request.misfit)
+            raise
         self._supervisor.succeeded()
         return utterances
 

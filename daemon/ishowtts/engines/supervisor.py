@@ -69,7 +69,8 @@ class Supervisor:
         deadlines: what the worker may take.
         backoff: when it is started again.
         grace: how it is ended.
-        on_change: called after each change of the status, from the supervisor's thread; it must not raise.
+        on_change: called after each change of the status, from the supervisor's thread, and after a voice was set
+            aside; it must not raise.
     """
 
     def __init__(
@@ -164,16 +165,32 @@ class Supervisor:
         """The way to the warm worker, for a voice.
 
         Raises:
-            VoiceError: the voice is set aside, because it ended a worker.
+            VoiceError: the voice is set aside, because it ended a worker or made implausible sound.
             EngineUnavailable: there is no warm worker now.
         """
         with self._lock:
             if (reason := self._set_aside.get(voice)) is not None:
-                raise VoiceError(f"the voice {voice or 'default'!r} is set aside: {reason}")
+                raise VoiceError(_set_aside_sentence(voice, reason))
             if self._conversation is None or self._status.state is not State.READY:
                 detail = f": {self._status.detail}" if self._status.detail else ""
                 raise EngineUnavailable(f"the engine {self._kind} is {self._status.state.value}{detail}")
             return self._conversation
+
+    def set_aside(self, voice: str | None, reason: str) -> None:
+        """Use a voice no more until its files change."""
+        with self._lock:
+            self._set_aside[voice] = reason
+        self._on_change()
+
+    def voices_set_aside(self) -> list[str]:
+        """A sentence for each voice that is set aside."""
+        with self._lock:
+            return [_set_aside_sentence(voice, reason) for voice, reason in self._set_aside.items()]
+
+    def alive(self) -> bool:
+        """Whether the thread runs, or is not to run."""
+        with self._lock:
+            return self._thread is None or self._thread.is_alive()
 
     def forget(self, voice: str | None) -> None:
         """A voice has changed: it is prepared anew, and gets another chance where it was set aside."""
@@ -308,3 +325,7 @@ class Supervisor:
             self._lock.notify_all()
         if changed:
             self._on_change()
+
+
+def _set_aside_sentence(voice: str | None, reason: str) -> str:
+    return f"the voice {voice or 'default'!r} is set aside: {reason}"

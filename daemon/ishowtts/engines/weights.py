@@ -6,12 +6,12 @@ import hashlib
 import json
 import os
 import shutil
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.errors import WeightsError, first_line
+from ishowtts.files import make_folder, open_ordinary
 
 LICENCE = "CC-BY-NC-4.0"
 LICENCE_NOTE = (
@@ -20,10 +20,11 @@ LICENCE_NOTE = (
 )
 
 _MEND = "`ishowtts fetch` gets it again"
-_FOLDER = "weights"  # in the state directory
+_FOLDER = "weights"  # in the data directory
 _OFFICIAL = "model_1250000.safetensors"
 _BLOCK = 1 << 20
-_LONGEST_HEADER = 100_000_000
+_MOST_FILE_BYTES = 1 << 40
+_MOST_HEAD_BYTES = 1_000_000  # the official one has about 60,000 for 364 tensors
 
 ReportBytes = Callable[[str, int, int], None]
 """Called with a file's name, the bytes done and the bytes in all."""
@@ -75,13 +76,13 @@ FILES = (
 )  # fmt: skip
 
 
-def locate(weights: Path | None, state_dir: Path | None = None) -> Weights | None:
+def locate(weights: Path | None, data_dir: Path | None = None) -> Weights | None:
     """Find the weights.
 
     Args:
         weights: a folder, either of a checkpoint (`model.yaml`, `model.safetensors`, `vocab.txt`, `vocos/`) or of
             the official files. `None`: where `ishowtts fetch` puts them.
-        state_dir: holds the folder that `ishowtts fetch` fills.
+        data_dir: holds the folder that `ishowtts fetch` fills.
 
     Returns:
         `None` where no folder was named and nothing was fetched.
@@ -91,14 +92,14 @@ def locate(weights: Path | None, state_dir: Path | None = None) -> Weights | Non
     """
     if weights is not None:
         return examine(weights)
-    if state_dir is None or not (state_dir / _FOLDER / _OFFICIAL).exists():
+    if data_dir is None or not (data_dir / _FOLDER / _OFFICIAL).exists():
         return None
-    return examine(state_dir / _FOLDER)
+    return examine(data_dir / _FOLDER)
 
 
-def fetched_folder(state_dir: Path) -> Path:
+def fetched_folder(data_dir: Path) -> Path:
     """Where `fetch` is to put the official weights so that `locate` finds them."""
-    return state_dir / _FOLDER
+    return data_dir / _FOLDER
 
 
 def fetch(target_dir: Path, from_dir: Path | None = None, progress: ReportBytes | None = None) -> Weights:
@@ -116,19 +117,21 @@ def fetch(target_dir: Path, from_dir: Path | None = None, progress: ReportBytes 
         WeightsError: no network, a file that is missing in `from_dir`, or a wrong checksum.
     """
     report = progress or (lambda name, done, total: None)
+    arriving = target_dir / ".arriving"
     for file in FILES:
         place = target_dir / file.place
         try:
             if place.is_file() and _is_right(place, file, report):
                 continue
-            place.parent.mkdir(parents=True, exist_ok=True)
-            arriving = target_dir / ".arriving"
+            for folder in (place.parent, arriving):
+                make_folder(folder)
             came = _copy(file, from_dir, arriving, report) if from_dir else _download(file, arriving)
             if not _is_right(came, file, report):
                 came.unlink()
                 raise WeightsError(
                     f"{file.path} came with a wrong size or checksum; try again, or take it from another source"
                 )
+            came.chmod(0o644)  # the service's user reads it, whatever root's umask is
             os.replace(came, place)  # noqa: PTH105 - atomic, and the name says so
             shutil.rmtree(arriving)
         except OSError as error:
@@ -157,9 +160,9 @@ def _copy(file: _Remote, from_dir: Path, arriving: Path, report: ReportBytes) ->
     source = next((from_dir / folder / name for folder in folders if (from_dir / folder / name).is_file()), None)
     if source is None:
         raise WeightsError(f"{from_dir} lacks {name} of {file.repo}; put it there, in {' or '.join(folders)}")
-    arriving.mkdir(parents=True, exist_ok=True)
     total = source.stat().st_size
-    with source.open("rb") as giving, (arriving / name).open("wb") as taking:
+    (arriving / name).unlink(missing_ok=True)
+    with open_ordinary(source) as giving, (arriving / name).open("xb") as taking:
         while block := giving.read(_BLOCK):
             taking.write(block)
             report(f"copy {file.place}", giving.tell(), total)
@@ -222,7 +225,7 @@ def _present(path: Path) -> None:
     try:
         if not path.is_file():
             raise WeightsError(f"{path} is missing; {_MEND}")
-        with path.open("rb") as stream:
+        with open_ordinary(path) as stream:
             if not stream.read(1):
                 raise WeightsError(f"{path} is empty; {_MEND}")
     except OSError as error:
@@ -230,16 +233,54 @@ def _present(path: Path) -> None:
 
 
 def _whole(path: Path) -> None:
-    """Compare the length that a safetensors header promises with the file's."""
-    size = path.stat().st_size
+    """Compare what the head of a safetensors file promises with the file."""
     try:
-        with path.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            if length > _LONGEST_HEADER:
-                raise ValueError("an impossible header")
-            header = json.loads(stream.read(length))
-        promised = max(int(entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__")
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise WeightsError(f"{path} is no safetensors file, or its head is damaged; {_MEND}") from error
-    if size != 8 + length + promised:
-        raise WeightsError(f"{path} has {size} bytes in place of {8 + length + promised}: it is truncated; {_MEND}")
+        with open_ordinary(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            promised = promised_bytes(stream.read(8 + _MOST_HEAD_BYTES))
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}); let the service's user read it") from error
+    except ValueError as error:
+        raise WeightsError(f"{path} is no safetensors file, or its head is damaged ({error}); {_MEND}") from error
+    if size != promised:
+        raise WeightsError(f"{path} has {size} bytes in place of {promised}: it is truncated; {_MEND}")
+
+
+def promised_bytes(head: bytes) -> int:
+    """The size that a safetensors file must have by its head.
+
+    Args:
+        head: the file's beginning, or all of it.
+
+    Raises:
+        ValueError: this is no head of a safetensors file, in a clause. Nothing else comes out, whatever the bytes are.
+    """
+    length = int.from_bytes(head[:8], "little")
+    if len(head) < 8 or not 2 <= length <= _MOST_HEAD_BYTES or len(head) < 8 + length:
+        raise ValueError("an impossible length of the head")
+    try:
+        entries = json.loads(head[8 : 8 + length].decode("utf-8"))
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ValueError("not JSON") from error
+    if not isinstance(entries, dict):
+        raise ValueError("no table of tensors")
+    entries.pop("__metadata__", None)
+    end = 0
+    for begin, after in sorted(_offsets(entry) for entry in entries.values()):
+        if begin != end:
+            raise ValueError("tensors with holes between them, or that overlap")
+        end = after
+    if not entries:
+        raise ValueError("no tensors")
+    return 8 + length + end
+
+
+def _offsets(entry: object) -> tuple[int, int]:
+    offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
+    # By its exact type: true is no number here, nor is 1e999.
+    if not isinstance(offsets, list) or [type(offset) for offset in offsets] != [int, int]:
+        raise ValueError("a tensor without its place in the file")
+    begin, end = offsets
+    if not 0 <= begin <= end <= _MOST_FILE_BYTES:
+        raise ValueError("a tensor at an impossible place")
+    return begin, end

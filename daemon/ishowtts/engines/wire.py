@@ -4,7 +4,7 @@ A frame, numbers in network order:
 
     u32 length | u8 kind | u32 header length | header: a JSON object | payload: the rest
 
-`length` counts what follows it, at most 8 MiB. Nothing is ever unpickled.
+`length` counts what follows it, at most 8 MiB; the header has at most 1 MiB. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from ishowtts.errors import EngineError
 
 VERSION = 1
 MAX_FRAME_BYTES = 8 << 20
+MAX_HEADER_BYTES = 1 << 20
+MAX_TEXT_CHARS = 1000
 _CHUNK_BYTES = 1 << 18
 _LENGTH = struct.Struct("!I")
 _HEAD = struct.Struct("!BI")
@@ -87,11 +89,12 @@ class Frame:
         return float(value)
 
     def text(self, key: str) -> str:
-        """A string of the header. Raises WireError."""
+        """A string of the header, cut at 1,000 characters, without lone surrogates. Raises WireError."""
         value = self.header.get(key)
         if not isinstance(value, str):
             self._refuse(key, "text")
-        return value
+        # It is logged, published and stored, where half a character is an error.
+        return value[:MAX_TEXT_CHARS].encode("utf-8", "replace").decode()
 
     def _refuse(self, key: str, wanted: str) -> NoReturn:
         raise WireError(f"the {self.kind.name.lower()} frame has no {key} that is {wanted}")
@@ -145,6 +148,9 @@ class Decoder:
 def _decode_body(body: bytes) -> Frame:
     kind, header_bytes = _HEAD.unpack_from(body)
     header_end = _HEAD.size + header_bytes
+    if header_bytes > MAX_HEADER_BYTES:
+        # 8 MiB of empty lists would take 300 MB once they are read.
+        raise WireError(f"a frame's header cannot have {header_bytes} bytes")
     if header_end > len(body):
         raise WireError("a frame's header is longer than the frame")
     try:

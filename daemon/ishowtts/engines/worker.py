@@ -1,4 +1,4 @@
-"""The worker: `python -m ishowtts.engines.worker FD` runs one engine for the daemon at the other end of FD.
+"""The worker: `child_process.py ishowtts.engines.worker FD` runs one engine for the daemon at the other end of FD.
 
 One thread (the main one) makes, loads, warms, runs and closes the engine: CUDA graphs are bound to their
 thread. Another reads the wire, so that a cancel or the daemon's end is seen while the engine works.
@@ -22,7 +22,7 @@ from typing import Any
 
 import ishowtts
 from ishowtts.engines import Cancelled, Engine, ImprovingEngine, Progress, cards, catalogue, vitals
-from ishowtts.engines.wire import MAX_FRAME_BYTES, VERSION, Channel, Frame, Kind, WireClosed, WireError
+from ishowtts.engines.wire import MAX_FRAME_BYTES, MAX_TEXT_CHARS, VERSION, Channel, Frame, Kind, WireClosed, WireError
 from ishowtts.errors import EngineError, IShowError, SynthesisError, VoiceError, WeightsError
 from ishowtts.speech import Segment
 
@@ -192,7 +192,7 @@ class Worker:
             _log.error("the engine raised what it does not foresee", exc_info=error)
             name = "EngineError" if sticky else "SynthesisError"
             message = f"the engine failed: {type(error).__name__}: {error}"
-        self._send(Kind.ERROR, seq=seq, message=message[:1000], sticky=sticky, **{"class": name})
+        self._send(Kind.ERROR, seq=seq, message=message[:MAX_TEXT_CHARS], sticky=sticky, **{"class": name})
 
     def _send(self, kind: Kind, **header: Any) -> None:
         self._channel.send(Frame(kind, header), _SEND_TIMEOUT_S)

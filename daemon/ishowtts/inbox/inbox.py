@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
@@ -17,7 +18,7 @@ from ishowtts.inbox.admission import admit, admit_all
 from ishowtts.inbox.clock import Clock
 from ishowtts.inbox.keeper import Keeper
 from ishowtts.inbox.ledger import Ledger
-from ishowtts.inbox.rows import SPEAKING, WAITING, row_event, row_line
+from ishowtts.inbox.rows import SPEAKING, WAITING, row_line
 from ishowtts.inbox.values import InboxLimits, Taken
 from ishowtts.inbox.writer import Order, Writer
 from ishowtts.speech import Arrival, Delivery, Event, Line, Outcome, Priority
@@ -29,6 +30,9 @@ _MARK_EVERY_S = 30.0
 _WAIT_S = 30.0
 _CLOSE_S = 10.0
 _PRUNE_AT_ONCE = 500
+_PRUNE_FOR_S = 1.0
+_PRUNE_WAIT_S = 5.0
+_PRUNE_MOST = 2  # ended lines removed for each that comes: a flood shrinks a history that is too large
 
 
 def _nobody() -> None:
@@ -61,6 +65,9 @@ class Inbox:
         on_events: the same when there is more to publish.
         clock: the times.
 
+    Attributes:
+        events_dropped: how many events the full outbox had no room for, since the start.
+
     Raises:
         InboxError: another daemon has the file open.
     """
@@ -81,6 +88,7 @@ class Inbox:
         self._run = uuid4().hex
         self._keeper = Keeper(path, self._clock)
         self._told = self._keeper.trouble
+        self.events_dropped = 0
         self._marked_s = self._heard_s = self._clock.since_boot_s()
         try:
             self._keeper.insist(self._recover)
@@ -103,6 +111,10 @@ class Inbox:
         """Whether the thread `inbox` still runs."""
         return self._writer.alive()
 
+    def overdue_s(self) -> float:
+        """How long the thread `inbox` has been at one group of changes."""
+        return self._writer.overdue_s()
+
     def close(self) -> None:
         """Keep what was asked for, and close the file. What is being spoken counts as cut off by a crash."""
         self._writer.submit(_end_in_order)
@@ -122,6 +134,7 @@ class Inbox:
         def enter(ledger: Ledger) -> None:
             self._heard_s = ledger.now_s
             admit_all(ledger, arrivals, self._limits, durable=self.durable)
+            ledger.prune(self._limits, _PRUNE_MOST * len(arrivals))
 
         return self._writer.submit(enter, durable=True)
 
@@ -265,18 +278,28 @@ class Inbox:
         """How many lines wait; the one being spoken does not."""
         return self._writer.facts.depth
 
-    def prune(self) -> None:
-        """Forget ended lines beyond what the history keeps; a few at a time, so that no line waits for it."""
-        limits = self._limits
-        oldest_s = self._clock.wall_s() - limits.history_days * 86400
-        # The wall clock may have jumped by years: what dedup needs stays, whatever its date.
-        young_s = self._clock.since_boot_s() - limits.dedup_s
+    def prune(self, *, short: bool = False) -> bool:
+        """Forget ended lines that the history has no room for, for about a second, a few in each transaction.
 
-        def enter(ledger: Ledger) -> int:
-            return ledger.prune(oldest_s, young_s, limits.history_lines, _PRUNE_AT_ONCE)
+        Args:
+            short: the disk is short of room; all that is not needed may go.
 
-        while settled(self._writer.submit(enter)) == _PRUNE_AT_ONCE:
-            pass
+        Returns:
+            Whether there may be more to forget.
+
+        Raises:
+            InboxError: the disk refuses.
+        """
+        until_s = time.monotonic() + _PRUNE_FOR_S
+        while True:
+            change = self._writer.submit(lambda ledger: ledger.prune(self._limits, _PRUNE_AT_ONCE, short=short))
+            try:
+                if not change.result(_PRUNE_WAIT_S):
+                    return False
+            except NotInTime:
+                return True  # the disk is busy with lines; the history can wait
+            if time.monotonic() >= until_s:
+                return True
 
     # The outbox
 
@@ -286,12 +309,7 @@ class Inbox:
 
     def unsent(self, limit: int = 100) -> Future[list[tuple[int, Event]]]:
         """The oldest events that are not known to be sent, each with its number, in order."""
-
-        def look(ledger: Ledger) -> list[tuple[int, Event]]:
-            rows = ledger.rows("SELECT * FROM outbox ORDER BY number LIMIT ?", limit)
-            return [(row["number"], row_event(row)) for row in rows]
-
-        return self._writer.submit(look)
+        return self._writer.submit(lambda ledger: ledger.unsent(limit))
 
     def sent(self, numbered: Sequence[tuple[int, Event]]) -> Future[None]:
         """The broker has these events."""
@@ -315,6 +333,7 @@ class Inbox:
 
     def _committed(self, ledger: Ledger) -> None:
         """Tell the listeners, once it is kept."""
+        self.events_dropped += ledger.dropped
         if ledger.has_events:
             self._on_events()
         if ledger.has_lines or self._told != self._keeper.trouble:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sqlite3
 import time
@@ -13,15 +14,18 @@ from pathlib import Path
 from ishowtts.errors import InboxError
 from ishowtts.inbox.clock import Clock
 from ishowtts.inbox.moving import append_live, begin_apart, copy_live, replace_live
+from ishowtts.inbox.row_check import remove_unreadable
 from ishowtts.inbox.store import (
     Damaged,
     InUse,
     Removed,
     file_id,
+    ids_beside,
     lock,
     open_file,
     open_memory,
     open_to_rescue,
+    remember,
     set_aside,
     translated,
 )
@@ -29,6 +33,7 @@ from ishowtts.inbox.store import (
 log = logging.getLogger(__name__)
 
 _RETURN_S = 10.0
+_MOST_S = 1e9  # no machine runs so long
 
 
 class Keeper:
@@ -53,13 +58,14 @@ class Keeper:
         self._copied = False  # whether the file still holds what the memory began with
         self._return_at = 0.0
         self._file_id = (0, 0)  # while `durable`
+        self._beside = ids_beside(path) if path else ()
         self.durable = False
         self.trouble: str | None = None
         if path is None:
             self.connection = open_memory()
         else:
             self._open(path)
-        self.insist(lambda: move_to_this_boot(self.connection, self._clock))
+        self.insist(lambda: _make_usable(self.connection, self._clock))
 
     @property
     def away(self) -> bool:
@@ -73,9 +79,8 @@ class Keeper:
         Args:
             durable: have it on disk, and all that was committed before; else it may be lost in a power cut.
         """
+        self._check_file()
         connection = self.connection
-        if self._path is not None and self.durable and file_id(self._path) != self._file_id:
-            raise Removed(f"another file stands where the inbox {self._path} was: start the daemon anew")
         with translated(self._path):
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
@@ -87,6 +92,41 @@ class Keeper:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    def look(self) -> None:
+        """Between transactions: what was committed shall not wait for the next one to be safe."""
+        with suppress(InboxError):  # the next transaction finds the same, and sees to it
+            self._check_file()
+
+    def _check_file(self) -> None:
+        if self._path is None or not self.durable:
+            return
+        if file_id(self._path) != self._file_id:
+            raise Removed(f"another file stands where the inbox {self._path} was: start the daemon anew")
+        if ids_beside(self._path) != self._beside:
+            self._save_log(self._path)
+
+    def _save_log(self, path: Path) -> None:
+        """The log was removed: what was committed is in a file without a name. Bring it into the database.
+
+        Raises:
+            Removed: that did not succeed; all of it can still be read on this connection.
+        """
+        log.error("a file beside the inbox %s was removed under the daemon: its log is made again", path)
+        try:
+            [(busy, *_)] = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            raise Removed(f"the log of the inbox {path} was removed under the daemon ({error})") from error
+        if busy:
+            raise Removed(f"the log of the inbox {path} was removed under the daemon while another program read it")
+        self.connection.close()
+        try:
+            self.connection = open_file(path)
+        except InboxError:
+            with translated(path):
+                self.connection = open_to_rescue(path)
+            raise
+        self._beside = ids_beside(path)
 
     def insist(self, change: Callable[[], None]) -> None:
         """Make a change in a transaction of its own; where the file refuses, elsewhere.
@@ -114,7 +154,7 @@ class Keeper:
         if not (isinstance(error, Damaged) and self._start_afresh(self._path, old, error)):
             # Where a damaged file could not be set aside it is read again at the return, and holds the same lines.
             self._go_to_memory(error, copied=not isinstance(error, Removed))
-            if not _fill(self.connection, old) and self._copied and not isinstance(error, Damaged):
+            if not _fill(self.connection, old, self._clock) and self._copied and not isinstance(error, Damaged):
                 # It cannot even be read for now: what it holds waits there, and memory begins with nothing.
                 self._go_to_memory(error, copied=False)
                 begin_apart(self.connection)
@@ -140,7 +180,7 @@ class Keeper:
         try:
             self._open_file(self._path)
             with self.transaction() as file:
-                move_to_this_boot(file, self._clock)
+                _make_usable(file, self._clock)
                 (replace_live if copied else append_live)(memory, file)
                 recover()
         except InboxError as error:
@@ -182,7 +222,7 @@ class Keeper:
             self.connection = open_file(path)
         except Damaged as damage:
             self._replace(path, damage, None)
-        self._file_id = file_id(path)
+        self._file_id, self._beside = file_id(path), ids_beside(path)
         self.durable = True
 
     def _start_afresh(self, path: Path, old: sqlite3.Connection, damage: Damaged) -> bool:
@@ -200,14 +240,14 @@ class Keeper:
         try:
             with translated(path):
                 if old is not None:
-                    _fill(fresh, old)
+                    _fill(fresh, old, self._clock)
                 else:
                     with closing(open_to_rescue(aside)) as reader:
-                        _fill(fresh, reader)
+                        _fill(fresh, reader, self._clock)
         except BaseException:
             fresh.close()
             raise
-        self.connection, self._file_id = fresh, file_id(path)
+        self.connection, self._file_id, self._beside = fresh, file_id(path), ids_beside(path)
         self.trouble = f"{damage}. It is now {aside}; a fresh one holds what could be read of it"
 
     def _go_to_memory(self, error: InboxError, *, copied: bool) -> None:
@@ -220,23 +260,42 @@ class Keeper:
 def move_to_this_boot(db: sqlite3.Connection, clock: Clock) -> None:
     """After a boot go on counting ages where they stood when the last one was seen for the last time.
 
-    How long the machine was off is not known: its wall clock may still be wrong. The caller commits.
+    How long the machine was off is not known: its wall clock may still be wrong. If the last time cannot be read,
+    ages are not known, and count from now on. The caller commits.
     """
+    now_s = clock.since_boot_s()
     seen = dict(db.execute("SELECT key, value FROM settings WHERE key IN ('.boot_id', '.seen_s')").fetchall())
-    if seen.get(".boot_id") not in (None, clock.boot_id):
-        shift_s = clock.since_boot_s() - float(seen[".seen_s"])
-        db.execute("UPDATE lines SET born_s = born_s + ?, deadline_s = deadline_s + ?", (shift_s, shift_s))
+    if seen.get(".boot_id") != clock.boot_id:
+        seen_s = _seconds(seen.get(".seen_s"))
+        if seen_s is not None:
+            shift_s = now_s - seen_s
+            db.execute("UPDATE lines SET born_s = born_s + ?, deadline_s = deadline_s + ?", (shift_s, shift_s))
+        else:
+            db.execute("UPDATE lines SET born_s = ?, deadline_s = deadline_s - born_s + ?", (now_s, now_s))
+    # No line was born later than now.
+    db.execute(
+        "UPDATE lines SET born_s = :now, deadline_s = deadline_s - born_s + :now WHERE born_s > :now", {"now": now_s}
+    )
     remember(db, ".boot_id", clock.boot_id)
-    remember(db, ".seen_s", repr(clock.since_boot_s()))
+    remember(db, ".seen_s", repr(now_s))
 
 
-def remember(db: sqlite3.Connection, key: str, value: str) -> None:
-    """Keep one setting. The caller commits."""
-    db.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (key, value))
+def _seconds(written: str | None) -> float | None:
+    try:
+        seconds = float(written or "")
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and 0 <= seconds < _MOST_S else None
 
 
-def _fill(fresh: sqlite3.Connection, old: sqlite3.Connection) -> bool:
+def _make_usable(db: sqlite3.Connection, clock: Clock) -> None:
+    remove_unreadable(db, clock)
+    move_to_this_boot(db, clock)
+
+
+def _fill(fresh: sqlite3.Connection, old: sqlite3.Connection, clock: Clock) -> bool:
     fresh.execute("BEGIN IMMEDIATE")
     whole = copy_live(old, fresh)
+    remove_unreadable(fresh, clock)
     fresh.execute("COMMIT")
     return whole

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox.clock import Clock
-from ishowtts.inbox.keeper import remember
-from ishowtts.inbox.rows import WAITING, line_columns, reply_columns, row_reply, storable
-from ishowtts.inbox.values import AfterCrash
+from ishowtts.inbox.pruning import Now, make_room, prune
+from ishowtts.inbox.rows import (
+    WAITING,
+    UnreadableRow,
+    cut,
+    line_columns,
+    reply_columns,
+    row_event,
+    row_reply,
+    storable,
+)
+from ishowtts.inbox.store import remember
+from ishowtts.inbox.values import AfterCrash, InboxLimits
 from ishowtts.speech import Delivery, Event, Line, Outcome, Priority, Rejection, ReplyTo
+
+log = logging.getLogger(__name__)
 
 _IN_FLIGHT = 10_000
 """No broker has so many messages under way; packet ids come round after 65,535."""
@@ -44,6 +57,7 @@ class Ledger:
     Attributes:
         has_lines: whether there is more to speak than before.
         has_events: whether there is more to publish than before.
+        dropped: events that had to go, or were not taken, since the outbox is full.
     """
 
     def __init__(self, db: sqlite3.Connection, clock: Clock) -> None:
@@ -54,6 +68,8 @@ class Ledger:
         self.ts = clock.ts()
         self.has_lines = False
         self.has_events = False
+        self.dropped = 0
+        self._events: int | None = None  # how many the outbox holds, once that was asked
 
     def close(self) -> None:
         """The last entry of a transaction that changed something."""
@@ -68,11 +84,12 @@ class Ledger:
     def undone_where_it_raises(self) -> Iterator[None]:
         """Entries that are all made, or none."""
         self._db.execute("SAVEPOINT entries")
-        before = self.has_lines, self.has_events
+        before = self.has_lines, self.has_events, self.dropped
         try:
             yield
         except BaseException:
-            self.has_lines, self.has_events = before
+            self.has_lines, self.has_events, self.dropped = before
+            self._events = None
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK TO entries")
             raise
@@ -106,12 +123,15 @@ class Ledger:
         """What everybody asks all the time."""
         speaking = self.rows("SELECT 1 FROM lines WHERE state = 'speaking' LIMIT 1")
         expiry = (
-            "SELECT min(deadline_s) AS s FROM lines INDEXED BY lines_expiry WHERE state = 'waiting' AND NOT started"
+            "SELECT CAST(min(deadline_s) AS REAL) AS s FROM lines INDEXED BY lines_expiry"
+            " WHERE state = 'waiting' AND NOT started"
         )
         urgent = self.rows(
-            "SELECT started, deadline_s FROM lines WHERE state = 'waiting' AND priority = ?", int(Priority.URGENT)
+            "SELECT started, CAST(deadline_s AS REAL) AS deadline_s FROM lines"
+            " WHERE state = 'waiting' AND priority = ?",
+            int(Priority.URGENT),
         )
-        until_s = [math.inf if row["started"] else float(row["deadline_s"]) for row in urgent]
+        until_s = [math.inf if row["started"] else row["deadline_s"] for row in urgent]
         return Facts(self.depth(), bool(speaking), max(until_s, default=None), self.rows(expiry)[0]["s"])
 
     def first(self, minimum: Priority) -> sqlite3.Row | None:
@@ -191,9 +211,9 @@ class Ledger:
         self.has_lines = True
 
     def reject(self, arrival: Line | Rejection, reason: str, detail: str) -> None:
-        """What was never accepted: a row for the history, and its final event."""
+        """What was never accepted: a row for the history, with the head of its text, and its final event."""
         line = arrival if isinstance(arrival, Line) else arrival.line or Line(arrival.id, "", reply_to=arrival.reply_to)
-        seq = self._insert(Outcome.REJECTED.value, 0.0, line_columns(line))
+        seq = self._insert(Outcome.REJECTED.value, 0.0, line_columns(replace(line, text=cut(line.text), reply_to=None)))
         self._close(seq, line.id, line.reply_to, Outcome.REJECTED, {"reason": reason, "detail": detail})
 
     def merge(self, line: Line, into: sqlite3.Row) -> None:
@@ -269,7 +289,15 @@ class Ledger:
         self.post(Event(self.ts, line_id, name, data, reply_to))
 
     def post(self, event: Event) -> None:
-        """An event into the outbox."""
+        """An event into the outbox, where there is room for it."""
+        if self._events is None:
+            self._events = int(self.rows("SELECT count(*) AS n FROM outbox")[0]["n"])
+        removed = make_room(self._db, event.event, self._events)
+        if removed is None:
+            self.dropped += 1
+            return
+        self.dropped += removed
+        self._events += 1 - removed
         reply = reply_columns(event.reply_to)
         self._db.execute(
             "INSERT INTO outbox (ts, id, event, data, reply_topic, reply_correlation) VALUES (?, ?, ?, ?, ?, ?)",
@@ -279,10 +307,27 @@ class Ledger:
 
     def sent(self, numbered: Sequence[tuple[int, Event]]) -> None:
         """The broker has these events. Between two files a number may have come to mean another one, which stays."""
-        self._db.executemany(
-            "DELETE FROM outbox WHERE number = ? AND ts = ? AND id = ? AND event = ?",
-            [(number, event.ts, event.id, event.event) for number, event in numbered],
-        )
+        for number, event in numbered:
+            for row in self.rows("SELECT ts, id, event FROM outbox WHERE number = ?", number):
+                # Compared as they are read: what SQLite holds need not be UTF-8.
+                if tuple(row) == (event.ts, event.id, event.event):
+                    self.forget_event(number)
+
+    def unsent(self, limit: int) -> list[tuple[int, Event]]:
+        """The oldest events, each with its number. One that cannot be read is forgotten: nobody could publish it."""
+        events = []
+        for row in self.rows("SELECT * FROM outbox ORDER BY number LIMIT ?", limit):
+            try:
+                events.append((row["number"], row_event(row)))
+            except UnreadableRow as error:
+                log.error("event %d of the outbox cannot be read and is dropped (%s)", row["number"], error)
+                self.forget_event(row["number"])
+        return events
+
+    def forget_event(self, number: int) -> None:
+        """Remove one event from the outbox."""
+        self._db.execute("DELETE FROM outbox WHERE number = ?", (number,))
+        self._events = None
 
     # Settings and history
 
@@ -293,19 +338,14 @@ class Ledger:
     def recall(self, key: str) -> str | None:
         """A kept setting."""
         rows = self.rows("SELECT value FROM settings WHERE key = ?", key)
-        return rows[0]["value"] if rows else None
+        return rows[0]["value"] if rows and isinstance(rows[0]["value"], str) else None
 
-    def prune(self, ended_before_s: float, born_before_s: float, keep: int, limit: int) -> int:
-        """Forget up to `limit` ended lines: older than a wall time, or more than `keep`; young ones stay.
-
-        Returns: how many were forgotten.
-        """
-        old = (
-            "SELECT seq FROM lines WHERE ended_n > 0 AND born_s < ? AND (ended_wall_s < ?"
-            " OR ended_n <= (SELECT max(ended_n) FROM lines) - ?) LIMIT ?"
-        )
-        parameters = (born_before_s, ended_before_s, keep, limit)
-        return self._db.execute(f"DELETE FROM lines WHERE seq IN ({old})", parameters).rowcount  # noqa: S608  ours
+    def prune(self, limits: InboxLimits, most: int, *, short: bool = False) -> int:
+        """Forget up to `most` ended lines that the history has no room for; see `pruning.prune`."""
+        removed = prune(self._db, limits, Now(self.now_s, self._clock.wall_s()), most, short=short)
+        self.dropped += removed.events
+        self._events = None
+        return removed.lines + removed.events
 
     def _insert(self, state: str, life_s: float, line: dict[str, Any]) -> int:
         times = {"ts": self.ts, "born_s": self.now_s, "deadline_s": self.now_s + life_s}
@@ -321,5 +361,6 @@ class Ledger:
     def _close(self, seq: int, line_id: str, reply_to: ReplyTo | None, outcome: Outcome, data: dict[str, Any]) -> None:
         ended_n = self.rows("SELECT coalesce(max(ended_n), 0) + 1 AS n FROM lines")[0]["n"]
         ended = {"ended_n": ended_n, "ended_wall_s": self._clock.wall_s()}
-        self.update(seq, state=outcome.value, data=json.dumps(data), **ended)
+        # Whom to tell is in the outbox from here on; the history needs no copy of it.
+        self.update(seq, state=outcome.value, data=json.dumps(data), **ended, **reply_columns(None))
         self.event(line_id, outcome.value, data, reply_to)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+
+from ishowtts.inbox.rows import SPEAKING, WAITING
 
 _MOST_LINES = 1 << 40
+_LAST = 1 << 62  # no row has a higher number
 _KEPT_ENDED = 5000  # ended lines that go along: for duplicates, and for `replay`
 
-# Without an index (that is what the + says), so that each row is had as soon as its page is read.
-_OPEN = "SELECT * FROM lines WHERE seq > ? AND +state IN ('waiting', 'speaking') ORDER BY seq"
-_LIVE = {
-    "outbox": "SELECT * FROM outbox ORDER BY number",
+_UNSENT = "SELECT * FROM outbox ORDER BY number"
+_SMALL = {
     "deliveries": "SELECT * FROM deliveries",
     "settings": "SELECT * FROM settings",
 }
@@ -28,9 +28,12 @@ def copy_live(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
     Returns:
         Whether all of it could be read.
     """
-    rows, whole = _readable_lines(source)
+    rows, whole = _all_readable(source, "lines", "seq", lambda row: row["state"] in (WAITING, SPEAKING))
     _copy("lines", rows, target)
-    for table, query in _LIVE.items():
+    rows, readable = _all_readable(source, "outbox", "number")
+    whole = whole and readable
+    _copy("outbox", rows, target)
+    for table, query in _SMALL.items():
         rows, readable = _readable(source, query)
         whole = whole and readable
         _copy(table, rows, target)
@@ -56,47 +59,124 @@ def replace_live(source: sqlite3.Connection, target: sqlite3.Connection) -> None
 
 
 def append_live(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Add lines and events to a database that knows nothing of them, behind its own. The caller commits."""
+    """Add lines and events to a database, behind its own. The caller commits.
+
+    The target may be a copy of what the source began with, so that it holds some of the lines: each of those is
+    replaced, at its place, by what has become of it.
+    """
     [(ended,)] = target.execute("SELECT coalesce(max(ended_n), 0) FROM lines").fetchall()
     lines = "SELECT *, ended_n + ? AS ended_n FROM lines ORDER BY seq"  # the latter of two columns of a name counts
-    _copy("lines", source.execute(lines, (ended,)).fetchall(), target, without="seq")
-    _copy("outbox", source.execute(_LIVE["outbox"]).fetchall(), target, without="number")
+    rows = [(_number_of(row, target), row) for row in source.execute(lines, (ended,)).fetchall()]
+    for seq, row in rows:
+        if seq is not None:
+            target.execute("DELETE FROM lines WHERE seq = ?", (seq,))
+            _copy("lines", [row], target, seq=seq)
+    _copy("lines", [row for seq, row in rows if seq is None], target, without="seq")
+    unsent = {_told(row) for row in target.execute(_UNSENT)}
+    events = [row for row in source.execute(_UNSENT) if _told(row) not in unsent]
+    _copy("outbox", events, target, without="number")
     if source.execute("SELECT 1 FROM settings WHERE key = '.session'").fetchall():
         # What the broker delivered again has come by now: of the file's packet ids none means anything any more.
         target.execute("DELETE FROM deliveries")
         newest = "SELECT *, ? AS seq FROM deliveries"
         [(seq,)] = target.execute("SELECT coalesce(max(seq), 0) FROM lines").fetchall()
         _copy("deliveries", source.execute(newest, (seq,)).fetchall(), target)
-    _copy("settings", source.execute(_LIVE["settings"]).fetchall(), target)
+    _copy("settings", source.execute(_SMALL["settings"]).fetchall(), target)
 
 
-def _copy(table: str, rows: Sequence[sqlite3.Row], target: sqlite3.Connection, without: str = "") -> None:
-    known = {column[1] for column in target.execute(f"PRAGMA table_info({table})")}
+def _number_of(row: sqlite3.Row, target: sqlite3.Connection) -> int | None:
+    """The number of the same line in another database, if it is there."""
+    same = "SELECT seq FROM lines INDEXED BY lines_id WHERE id = ? AND born_s = ? AND text = ? ORDER BY seq LIMIT 1"
+    found: sqlite3.Row | None = target.execute(same, (row["id"], row["born_s"], row["text"])).fetchone()
+    return None if found is None else int(found["seq"])
+
+
+def _told(row: sqlite3.Row) -> tuple[str, ...]:
+    return row["ts"], row["id"], row["event"], row["data"]
+
+
+def _copy(
+    table: str, rows: Sequence[sqlite3.Row], target: sqlite3.Connection, without: str = "", **instead: int
+) -> None:
+    columns = target.execute(f"PRAGMA table_info({table})").fetchall()
+    needed = {column["name"] for column in columns if column["notnull"]}
+    known = {column["name"] for column in columns}
     for row in rows:
         values = {name: value for name, value in zip(row.keys(), row, strict=True) if name in known}
         values.pop(without, None)
+        values.update(instead)
+        # Damage can leave a row without what each must have. It is told from a good one later, by what it holds there.
+        values = {name: b"" if value is None and name in needed else value for name, value in values.items()}
         marks = ", ".join("?" * len(values))
-        with suppress(sqlite3.IntegrityError):  # damage can leave a row without what each must have: only that one goes
-            target.execute(
-                f"INSERT OR REPLACE INTO {table} ({', '.join(values)}) VALUES ({marks})",  # noqa: S608  checked above
-                list(values.values()),
-            )
+        target.execute(
+            f"INSERT OR REPLACE INTO {table} ({', '.join(values)}) VALUES ({marks})",  # noqa: S608  checked above
+            list(values.values()),
+        )
 
 
-def _readable_lines(source: sqlite3.Connection) -> tuple[list[sqlite3.Row], bool]:
-    """The open lines before, between and behind what cannot be read, and whether there is nothing of that."""
+def _all_readable(
+    source: sqlite3.Connection, table: str, key: str, wanted: Callable[[sqlite3.Row], bool] = lambda _: True
+) -> tuple[list[sqlite3.Row], bool]:
+    """The rows before, between and behind what cannot be read, and whether there is nothing of that.
+
+    Args:
+        key: the column that holds the row's number.
+        wanted: which rows to give. Asked here and not by SQLite, so that each row counts as read.
+    """
     rows: list[sqlite3.Row] = []
-    after, step, whole = 0, 1, True
-    while step < _MOST_LINES:
+    # From a number on, not above one: what is above the last row of a page is looked for in that page.
+    query = f"SELECT * FROM {table} WHERE {key} >= ? ORDER BY {key}"  # noqa: S608  names of ours
+    start, whole = 1, True
+    while True:
         try:
-            for row in source.execute(_OPEN, (after,)):
-                rows.append(row)
-                after, step = row["seq"], 1
+            for row in source.execute(query, (start,)):
+                if row[key] < start:
+                    raise sqlite3.DatabaseError("the rows are out of order")
+                start = row[key] + 1
+                if wanted(row):
+                    rows.append(row)
         except sqlite3.Error:
-            after, step, whole = after + step, step * 2, False
+            whole = False
+            # Python looks one row ahead: the one before the hole can be had alone.
+            alone = _first_readable(source, f"{query} LIMIT 1", key, start)
+            if alone is not None:
+                start = alone[key] + 1
+                if wanted(alone):
+                    rows.append(alone)
+                continue
+            beyond = _behind_the_hole(source, table, key, start)
+            if beyond is None:
+                return rows, whole
+            start = beyond
         else:
-            break
-    return rows, whole
+            return rows, whole
+
+
+def _first_readable(source: sqlite3.Connection, query: str, key: str, start: int) -> sqlite3.Row | None:
+    try:
+        row: sqlite3.Row | None = source.execute(query, (start,)).fetchone()
+    except sqlite3.Error:
+        return None
+    return row if row is not None and row[key] >= start else None
+
+
+def _behind_the_hole(source: sqlite3.Connection, table: str, key: str, start: int) -> int | None:
+    """The lowest number from which on a row can be found again; `None`: nothing behind the hole can be read."""
+    query = f"SELECT {key} FROM {table} WHERE {key} >= ? ORDER BY {key} LIMIT 1"  # noqa: S608  names of ours
+    unread, step = start, 1
+    while _first_readable(source, query, key, start + step) is None:
+        unread = start + step
+        step *= 2
+        if step > _LAST:
+            return None
+    read = start + step
+    while read - unread > 1:
+        middle = (read + unread) // 2
+        if _first_readable(source, query, key, middle) is None:
+            unread = middle
+        else:
+            read = middle
+    return read
 
 
 def _readable(source: sqlite3.Connection, query: str, *parameters: int) -> tuple[list[sqlite3.Row], bool]:

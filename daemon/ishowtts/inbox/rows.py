@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import sqlite3
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ishowtts.inbox.values import HistoryEntry
@@ -13,13 +15,44 @@ from ishowtts.speech import Event, Line, Outcome, Priority, ReplyTo
 WAITING = "waiting"
 SPEAKING = "speaking"
 
-# All of a line that has no column of its own.
-_DETAILS = ("speed", "nfe_step", "volume", "chime", "author", "seed", "ttl_s")
+UNREADABLE = "what is stored of it cannot be read"
+_CUT_AT = 200
+_TOPIC = r"[^+#\x00-\x1f\x7f]{1,512}"
+_MOST_CORRELATION_BYTES = 65_535  # of any binary data in MQTT
+
+
+class UnreadableRow(ValueError):
+    """A stored row does not hold what it should: another version wrote it, or bits of it have changed."""
+
+
+def _number(low: float, high: float = math.inf) -> Callable[[Any], bool]:
+    return lambda value: type(value) in (int, float) and low <= value <= high
+
+
+def _whole(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+# All of a line that has no column of its own, and what it may be: an engine shall get nothing else.
+_DETAILS: Mapping[str, Callable[[Any], bool]] = {
+    "speed": _number(0.5, 2.0),
+    "nfe_step": _whole(4, 64),
+    "volume": _whole(0, 100),
+    "chime": lambda value: isinstance(value, (bool, str)),
+    "author": lambda value: isinstance(value, str),
+    "seed": _whole(0, 2**63 - 1),
+    "ttl_s": _number(0.0),
+}
 
 
 def storable(text: str) -> str:
     """Text without lone surrogates, which UTF-8 and so SQLite cannot hold."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def cut(text: str) -> str:
+    """The head of a text that was refused: enough to know it by."""
+    return text if len(text) <= _CUT_AT else f"{text[:_CUT_AT]}… (cut; it has {len(text)} characters)"
 
 
 def line_columns(line: Line) -> dict[str, Any]:
@@ -43,34 +76,78 @@ def reply_columns(reply_to: ReplyTo | None) -> dict[str, Any]:
 
 
 def row_reply(row: sqlite3.Row) -> ReplyTo | None:
-    """The reply topic of a row, if it has one."""
-    return None if row["reply_topic"] is None else ReplyTo(row["reply_topic"], row["reply_correlation"])
+    """The reply topic of a row; `None` where it has none that could be published to."""
+    topic, correlation = row["reply_topic"], row["reply_correlation"]
+    if not isinstance(topic, str) or not re.fullmatch(_TOPIC, topic):
+        return None
+    fits = isinstance(correlation, bytes) and len(correlation) <= _MOST_CORRELATION_BYTES
+    return ReplyTo(topic, correlation if fits else None)
 
 
 def row_line(row: sqlite3.Row) -> Line:
-    """The line of a row of `lines`."""
-    line = Line(row["id"], row["text"], row["voice"], Priority(row["priority"]), reply_to=row_reply(row))
-    return replace(line, **json.loads(row["details"]))
+    """The line of a row of `lines`.
+
+    Raises:
+        UnreadableRow: it holds none.
+    """
+    details = _object(row["details"])
+    for name, value in details.items():
+        if name not in _DETAILS or not _DETAILS[name](value):
+            raise UnreadableRow(f"its {name} is {str(value)[:40]!r}")
+    try:
+        priority = Priority(row["priority"])
+    except ValueError as error:
+        raise UnreadableRow(str(error)) from error
+    for name in ("id", "text"):
+        if not isinstance(row[name], str):
+            raise UnreadableRow(f"its {name} is no text")
+    if not isinstance(row["voice"], (str, type(None))):
+        raise UnreadableRow("its voice is no text")
+    return Line(row["id"], row["text"], row["voice"], priority, reply_to=row_reply(row), **details)
 
 
 def row_outcome(row: sqlite3.Row) -> Outcome | None:
-    """The final outcome of a row of `lines`, or `None` where it is still to come."""
-    return None if row["state"] in (WAITING, SPEAKING) else Outcome(row["state"])
+    """The final outcome of a row of `lines`, or `None` where it is still to come. An unknown one counts as failed."""
+    if row["state"] in (WAITING, SPEAKING):
+        return None
+    try:
+        return Outcome(row["state"])
+    except ValueError:
+        return Outcome.FAILED
 
 
 def row_event(row: sqlite3.Row) -> Event:
-    """The event of a row of `outbox`."""
-    return Event(row["ts"], row["id"], row["event"], json.loads(row["data"]), row_reply(row))
+    """The event of a row of `outbox`.
+
+    Raises:
+        UnreadableRow: it holds none that could be published.
+    """
+    for name in ("ts", "id", "event"):
+        if not isinstance(row[name], str):
+            raise UnreadableRow(f"its {name} is no text")
+    return Event(row["ts"], row["id"], row["event"], _object(row["data"]), row_reply(row))
 
 
 def row_history(row: sqlite3.Row) -> HistoryEntry:
-    """The history entry of a row of `lines`."""
-    return HistoryEntry(
-        row["id"],
-        row["text"],
-        row["ts"],
-        row_outcome(row),
-        json.loads(row["data"]),
-        Priority(row["priority"]),
-        row["voice"],
-    )
+    """The history entry of a row of `lines`; of one that cannot be read, as much as can."""
+    outcome, priority = row_outcome(row), Priority.NORMAL
+    try:
+        data = _object(row["data"])
+        priority = Priority(row["priority"])
+    except ValueError:
+        outcome, data = Outcome.FAILED, {"error": UNREADABLE}
+    written = {name: "" if row[name] is None else str(row[name]) for name in ("id", "text", "ts")}
+    voice = None if row["voice"] is None else str(row["voice"])
+    return HistoryEntry(**written, outcome=outcome, data=data, priority=priority, voice=voice)
+
+
+def _object(written: Any) -> dict[str, Any]:
+    """The JSON object that a column holds, if it can be written again."""
+    try:
+        found = json.loads(written)
+        json.dumps(found, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnreadableRow(f"its JSON is broken: {error}") from error
+    if not isinstance(found, dict):
+        raise UnreadableRow("its JSON is no object")
+    return found

@@ -6,7 +6,8 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from ishowtts.errors import InboxError
@@ -47,6 +48,15 @@ CREATE TABLE outbox (
 CREATE TABLE deliveries (packet_id INTEGER PRIMARY KEY, digest BLOB NOT NULL, seq INTEGER NOT NULL);
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+# Came later; a file without it is given it.
+_REJECTED = "lines_rejected"
+_LATER = f"CREATE INDEX IF NOT EXISTS {_REJECTED} ON lines (ended_n) WHERE state = 'rejected';"
+_SCHEMA = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+_BESIDE = ("-wal", "-shm")
+_FILE_MODE = 0o640  # spoken text is private, whatever the umask is
+_MOST_WAL_BYTES = 4 << 20  # what is left of the log after one large transaction
+
+FileId = tuple[int, int]
 
 
 class InUse(InboxError):
@@ -61,7 +71,7 @@ class Removed(InboxError):
     """The file was taken away under the daemon, which SQLite does not notice: it writes where nobody can read."""
 
 
-def file_id(path: Path) -> tuple[int, int]:
+def file_id(path: Path) -> FileId:
     """What tells the file at `path` from any other, earlier or later.
 
     Raises:
@@ -75,16 +85,32 @@ def file_id(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+def ids_beside(path: Path) -> tuple[FileId | None, ...]:
+    """What tells the log of an open file, and its index, from any others; `None`: there is no such file."""
+    return tuple(_id_or_none(path.with_name(path.name + tail)) for tail in _BESIDE)
+
+
+def _id_or_none(path: Path) -> FileId | None:
+    try:
+        return file_id(path)
+    except Removed:
+        return None
+
+
 def open_file(path: Path) -> sqlite3.Connection:
-    """A connection to a file that is there or is made.
+    """A connection to a file that is there or is made. Only its owner and group can read the file.
 
     Raises:
         InboxError: it cannot be used, with the mend; `Damaged` where a fresh file would do.
     """
     with translated(path):
+        _make_private(path)
         connection = _connect(str(path))
         try:
+            if path.stat().st_size == 0:  # later it cannot be changed
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_size_limit = {_MOST_WAL_BYTES}")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
                 _make_tables(connection)
@@ -92,10 +118,44 @@ def open_file(path: Path) -> sqlite3.Connection:
                 raise Damaged(f"{path} was written by another version of ishowtts: install that one, or move it away")
             elif (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise Damaged(f"{path} is damaged ({found}): move it away")
+            else:
+                _check_tables(connection, path)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, and take the rights of others from it and from what is beside it.
+
+    SQLite gives a log the mode of its database.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE))
+    for each in (path, *(path.with_name(path.name + tail) for tail in (*_BESIDE, ".lock"))):
+        with suppress(FileNotFoundError):
+            mode = each.stat().st_mode & 0o777
+            if mode & ~_FILE_MODE:
+                each.chmod(mode & _FILE_MODE)
+
+
+def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
+    found, known = _schema(connection), _schema_of_this_version()
+    needed = {each for each in known if each[1] != _REJECTED}
+    if not needed <= found <= known:
+        raise Damaged(f"{path} has other tables than this version of ishowtts: move it away")
+    if found != known:
+        connection.execute(_LATER)
+
+
+def _schema(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
+    return {tuple(row) for row in connection.execute(_SCHEMA)}
+
+
+@cache
+def _schema_of_this_version() -> set[tuple[str, ...]]:
+    with closing(open_memory()) as connection:
+        return _schema(connection)
 
 
 def open_memory() -> sqlite3.Connection:
@@ -108,20 +168,36 @@ def open_memory() -> sqlite3.Connection:
 def open_to_rescue(path: Path) -> sqlite3.Connection:
     """A connection to a file that may be damaged. Raises sqlite3.Error."""
     # Not read-only: what lies in its WAL is wanted too.
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
-    return connection
+    return _connect(str(path))
 
 
-def _connect(database: str) -> sqlite3.Connection:
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing, also beside a daemon that writes. Raises sqlite3.Error."""
+    # A reader needs the files beside a WAL database; after an orderly end there are none, and nobody writes.
+    at_rest = not path.with_name(f"{path.name}-wal").exists()
+    return _connect(f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if at_rest else ''}", uri=True)
+
+
+def _connect(database: str, *, uri: bool = False) -> sqlite3.Connection:
     # One thread uses it at a time: the one that opens the inbox, then the writer.
-    connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False, uri=uri)
     connection.row_factory = sqlite3.Row
+    # A text that is not UTF-8 is damage to one value; Python would raise for the whole query.
+    connection.text_factory = _text
     return connection
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "replace")
+
+
+def remember(db: sqlite3.Connection, key: str, value: str) -> None:
+    """Keep one setting. The caller commits."""
+    db.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (key, value))
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:
-    connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;")
+    connection.executescript(f"BEGIN; {_TABLES} {_LATER} PRAGMA user_version = {_VERSION}; COMMIT;")
 
 
 def lock(path: Path) -> int:
@@ -132,7 +208,7 @@ def lock(path: Path) -> int:
         InboxError: it cannot be made.
     """
     with translated(path):
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -154,7 +230,7 @@ def set_aside(path: Path, suffix: str) -> Path:
     aside = path.with_name(f"{path.name}.{suffix}")
     with translated(path):
         path.rename(aside)
-        for tail in ("-wal", "-shm"):
+        for tail in _BESIDE:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + tail).rename(f"{aside}{tail}")
     return aside

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ishowtts.inbox.ledger import Ledger
-from ishowtts.inbox.rows import SPEAKING, row_line
+from ishowtts.inbox.rows import SPEAKING, UNREADABLE, UnreadableRow, row_line
 from ishowtts.inbox.values import Taken
 from ishowtts.speech import Outcome, Priority
 
@@ -35,9 +35,9 @@ def _first(ledger: Ledger, minimum: Priority) -> Taken | None:
     while (row := ledger.first(minimum)) is not None:
         try:
             line = row_line(row)
-        except (TypeError, ValueError) as error:
+        except UnreadableRow as error:
             # Written by another version, or hurt where SQLite cannot see it: it must not stop the others.
-            ledger.end(row, Outcome.FAILED, {"error": f"what is stored of it cannot be read ({error})"})
+            ledger.end(row, Outcome.FAILED, {"error": f"{UNREADABLE} ({error})"})
             continue
         queue_s = max(0.0, ledger.now_s - row["born_s"])
         return Taken(row["seq"], line, queue_s, row["position"], row["spoken"], row["attempts"], row["times"])

@@ -20,6 +20,7 @@ class InboxLimits:
         dedup_s: how long an id with the same text is known.
         merge_s: a line that repeats one that waits, and came within this time, is merged into it; 0: never.
         history_days, history_lines: how long, and how many, ended lines are kept.
+        history_mb: above this size of the file the oldest ended lines are removed; refused ones first.
         after_crash: whether a line that was being spoken goes on from its segment, begins anew, or is not spoken.
         max_attempts: so many crashes while a line was spoken fail it.
     """
@@ -30,6 +31,7 @@ class InboxLimits:
     merge_s: float = 0.0
     history_days: float = 30.0
     history_lines: int = 100_000
+    history_mb: int = 256
     after_crash: AfterCrash = "resume"
     max_attempts: int = 2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -84,6 +85,7 @@ class Writer:
         self._in_hand = False  # whether the transaction that runs may carry it out
         self._withdrawn = False
         self._closing = False
+        self._looked_s = time.monotonic()
         self.facts: Facts = books(keeper).facts()
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
         self._thread.start()
@@ -114,6 +116,10 @@ class Writer:
         """Whether the thread still runs."""
         return self._thread.is_alive()
 
+    def overdue_s(self) -> float:
+        """How long the thread has been at one group of changes."""
+        return time.monotonic() - self._looked_s
+
     def close(self, timeout_s: float) -> None:
         """Carry out what was asked for, then end."""
         with self._wake:
@@ -135,6 +141,7 @@ class Writer:
 
     def _run(self) -> None:
         while True:
+            self._looked_s = time.monotonic()
             with self._wake:
                 self._wake.wait_for(self._has_work, _LOOK_S)
                 if self._closing and not self._jobs:
@@ -151,6 +158,8 @@ class Writer:
                 self._untried = True
             if group or order is not None or back:
                 self._carry_out(group, order)
+            else:
+                self._keeper.look()
         # The last chance of what is only in memory, though it is not yet time to try the file again.
         self._keeper.come_back(self._recover)
 

@@ -73,7 +73,12 @@ class Cast:
 
 
 class Part:
-    """Speaks one line: the lead as long as it can, the spare voice from the first failed segment on."""
+    """Speaks one line: the lead as long as it can, the spare voice from the first failed segment on.
+
+    Attributes:
+        fell_back: why the spare voice speaks, if it does.
+        lead_fault: how the lead failed at this line, if it did; `None` also while it was away.
+    """
 
     def __init__(self, cast: Cast) -> None:
         self._cast = cast
@@ -83,6 +88,7 @@ class Part:
         self._lead_was_away = False
         self._batches_failed = False
         self.fell_back: str | None = None
+        self.lead_fault: str | None = None
 
     @property
     def outdated(self) -> bool:
@@ -105,8 +111,9 @@ class Part:
         A text that was spoken before is cut as it was then; where all of its sound is kept, nobody need be ready.
 
         Raises:
-            EngineUnavailable: the lead is away and there is no spare voice: the line waits.
-            EngineError: the voice cannot be used and there is no spare voice.
+            EngineUnavailable: the lead is away, or cannot use its own default voice, and there is no spare voice: the
+                line waits.
+            EngineError: the voice that the line names cannot be used and there is no spare voice.
         """
         memory, streaming = self._cast.memory, self._cast.streaming
         key = memory.cut_key(line, whole, streaming) if memory else None
@@ -146,7 +153,7 @@ class Part:
                 log.warning("%d segments could not be spoken in one run, each is spoken alone: %s", len(run), error)
                 self._batches_failed = True
             except EngineError as error:
-                self._fall_back(error)
+                self._fall_back(error, coming[0].voice)
                 self._prepare(coming[0].voice)
         return [self.speak(coming[0], cancelled)]
 
@@ -154,7 +161,7 @@ class Part:
         """One segment's sound.
 
         Raises:
-            EngineUnavailable: the lead is away and there is no spare voice: the line waits.
+            EngineUnavailable: nobody can speak now: the line waits.
             SynthesisError, EngineError: nobody could speak it.
             Cancelled: it was told to stop.
         """
@@ -165,7 +172,7 @@ class Part:
         try:
             utterance = self._speaks.synthesize(segment, cancelled)
         except (SynthesisError, EngineError) as error:
-            self._fall_back(error)
+            self._fall_back(error, segment.voice)
             self._prepare(segment.voice)
             utterance = self._speaks.synthesize(segment, cancelled)
         if self._card is not None:
@@ -215,15 +222,24 @@ class Part:
                     f"give it a shorter clip, with all of its words"
                 )
         except EngineError as error:
-            self._fall_back(error)
+            self._fall_back(error, voice)
             card = self._speaks.prepare(voice)
         self._card, self._seam_s = card, card.seam_s
         return card
 
-    def _fall_back(self, error: SynthesisError | EngineError) -> None:
-        """Hand the rest of the line to the spare voice; re-raise where it speaks already or is not there."""
+    def _fall_back(self, error: SynthesisError | EngineError, voice: str | None) -> None:
+        """Hand the rest of the line to the spare voice.
+
+        Raises:
+            EngineUnavailable: there is no spare voice, and the lead cannot use its own default voice: that is no fault
+                of a line which names none.
+            SynthesisError, EngineError: `error` itself, where the spare voice speaks already or is not there.
+        """
+        of_the_lead = voice is None and isinstance(error, VoiceError)
         spare = self._cast.spare
         if spare is None or self._speaks is spare:
+            if of_the_lead:
+                raise EngineUnavailable(f"the default voice cannot be used: {error}") from error
             raise error
         # While the lead is away every line comes here: its own state has told why, once.
         level = logging.DEBUG if isinstance(error, EngineUnavailable) else logging.WARNING
@@ -231,3 +247,5 @@ class Part:
         self._speaks = spare
         self._lead_was_away = isinstance(error, EngineUnavailable)
         self.fell_back = str(error)
+        if not (self._lead_was_away or of_the_lead):
+            self.lead_fault = str(error)

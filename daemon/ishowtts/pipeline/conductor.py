@@ -6,19 +6,20 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Any
 
 from ishowtts.archive import Recording, Take
 from ishowtts.engines import Cancelled
-from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineError, SpeakerError, WorkerDied
+from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineError, SpeakerError, VoiceError, WorkerDied
 from ishowtts.inbox import Inbox
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.performance import Performance, Studio
 from ishowtts.pipeline.rounds import Rounds
 from ishowtts.pipeline.rules import Rules
 from ishowtts.pipeline.tally import as_event
+from ishowtts.pipeline.timed_executor import TimedExecutor
 from ishowtts.pipeline.turns import Turns
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
@@ -27,15 +28,22 @@ from ishowtts.speech import Line, Outcome, Priority, Report
 log = logging.getLogger(__name__)
 
 _LOOK_S = 0.5  # expiry and a returning device are looked for this often when nothing rings
+_LONGEST_REST_S = 8.0  # between two tries, while no engine can speak although one is thought to be there
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What the conductor does now. `waits_for` says why nothing is taken from the queue, if so."""
+    """What the conductor does now.
+
+    Attributes:
+        waits_for: why nothing is taken from the queue, if so.
+        put_back_for: why no engine could speak the last line that was tried, if so; it waits again.
+    """
 
     speaking: Line | None
     paused: bool
     waits_for: str | None
+    put_back_for: str | None = None
 
 
 class Conductor(Rounds):
@@ -82,9 +90,11 @@ class Conductor(Rounds):
         self._drops = drops
         self._now: Performance | None = None
         self._rests_until = self._pauses_until = 0.0
-        self._deadly: int | None = None  # the line that was being spoken when a worker died last
+        self._rest_s = _LOOK_S
+        self._put_back_for: str | None = None
+        self._suspect: int | None = None  # the line at which an engine failed last; it has one more try
         self._sheet = Sheet(None, paused, None)
-        self._synthesis = ThreadPoolExecutor(1, thread_name_prefix="synthesis")
+        self._synthesis = TimedExecutor("synthesis")
         studio = Studio(cast, player, rules, finish, self._synthesis, self.nudge, record)
         self._turns = Turns(
             inbox, minimum=rules.minimum, make=lambda taken: Performance(taken, studio), ring=self.nudge
@@ -94,6 +104,10 @@ class Conductor(Rounds):
     def sheet(self) -> Sheet:
         """What is going on now."""
         return self._sheet
+
+    def synthesis_s(self) -> float:
+        """How long the present job of the thread `synthesis` has been running; 0 while there is none."""
+        return self._synthesis.busy_s()
 
     def order(self, order: Callable[[], None]) -> None:
         """Have `order` run between two steps, on the conductor's own thread."""
@@ -200,6 +214,10 @@ class Conductor(Rounds):
             return lost
         return None if self._available() else "no engine is ready"
 
+    def _spoken(self) -> None:
+        """An engine spoke: earlier failures do not count any more."""
+        self._rest_s, self._put_back_for = _LOOK_S, None
+
     def _step(self, performance: Performance) -> None:
         if performance.taken.line.priority < Priority.URGENT and self._inbox.urgent_waiting():
             self._interrupt()
@@ -209,16 +227,23 @@ class Conductor(Rounds):
             done = performance.step()
         except SpeakerError as error:
             self._lost(performance, error)
-        except EngineUnavailable:
-            self._postpone(performance)
+        except EngineUnavailable as error:
+            # The line may be what the lead fails at: without this it would hold up all others.
+            if performance.lead_fault:
+                self._try_once_more(performance, error)
+            else:
+                self._postpone(performance, error)
         except WorkerDied as error:
-            self._died(performance, error)
-        except (LineError, EngineError, Cancelled, CancelledError) as error:
+            self._try_once_more(performance, error)
+        except (LineError, VoiceError, Cancelled, CancelledError) as error:
             performance.stop()
             self._finish(performance, Outcome.FAILED, {"error": str(error) or "cancelled"})
+        except EngineError as error:
+            self._postpone(performance, error)
         else:
             if performance.sounds and not performance.told:
                 performance.told = True
+                self._spoken()
                 self._note(self._inbox.started(performance.taken.seq, self._heard_as(performance)))
             if done:
                 self._finished(performance)
@@ -241,23 +266,29 @@ class Conductor(Rounds):
             log.warning("line %s waits: %s", performance.taken.line.id, error)
             self._interrupt()
 
-    def _died(self, performance: Performance, error: WorkerDied) -> None:
-        """Nobody else could go on: the line has one more try with the next worker, since it may be what kills them."""
+    def _try_once_more(self, performance: Performance, error: EngineError) -> None:
+        """An engine failed at this line and nobody else could go on: the line has one more try, no third."""
         seq = performance.taken.seq
-        if self._deadly == seq:
+        if self._suspect == seq:
             performance.stop()
-            self._finish(performance, Outcome.FAILED, {"error": str(error)})
+            faults = dict.fromkeys(fault for fault in (performance.lead_fault, str(error)) if fault)
+            self._finish(performance, Outcome.FAILED, {"error": "; ".join(faults)})
         else:
-            self._deadly = seq
-            self._postpone(performance)
+            self._suspect = seq
+            self._postpone(performance, error)
 
-    def _postpone(self, performance: Performance) -> None:
+    def _postpone(self, performance: Performance, error: EngineError) -> None:
+        """No engine can speak now: the line waits at its place, and the rest before the next try grows."""
+        if self._put_back_for is None:
+            log.warning("line %r waits: %s", performance.taken.line.id, error)
         performance.stop()
         performance.recorded("interrupted")
         self._note(self._inbox.postpone(performance.taken.seq))
         self._now = None
+        self._put_back_for = str(error)
         # Its state may lag behind the engine's end: without a rest the line would be taken again at once.
-        self._rests_until = time.monotonic() + _LOOK_S
+        self._rests_until = time.monotonic() + self._rest_s
+        self._rest_s = min(2 * self._rest_s, _LONGEST_REST_S)
 
     def _interrupt(self) -> None:
         """The line on the air goes back into the queue, to go on from the start of the segment that was cut."""
@@ -297,7 +328,10 @@ class Conductor(Rounds):
 
     def _tell(self) -> None:
         speaking = self._now.taken.line if self._now is not None and self._now.sounds else None
-        sheet = Sheet(speaking, self._paused, self._hindrance())
+        nothing_waits = self._now is None and self._inbox.depth() == 0
+        if not self._available() or (nothing_waits and time.monotonic() > self._rests_until + _LOOK_S):
+            self._rest_s, self._put_back_for = _LOOK_S, None  # an engine that is away says so itself
+        sheet = Sheet(speaking, self._paused, self._hindrance(), self._put_back_for)
         if sheet != self._sheet:
             self._sheet = sheet
             self._on_change()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,8 +19,9 @@ from ishowtts.speech import Arrival, Line, Reason, Rejection
 log = logging.getLogger(__name__)
 
 _GROUP = 100
-_MOST_HELD = 32 << 20  # characters
-_OVERHEAD = 1000  # what a line takes besides its text, so that a flood of short ones is bounded too
+_MOST_HELD = 32 << 20  # bytes
+_MOST_WITH_REFUSALS = 48 << 20  # bytes, lines that are refused included
+_OVERHEAD = 1000  # what a line takes besides its texts, so that a flood of short ones is bounded too
 _RETRY_S = 1.0
 _IDLE_S = 60.0
 
@@ -49,20 +52,33 @@ class Intake(Rounds):
         self._waiting: deque[tuple[Arrival | _Session, Then]] = deque()
         self._counting = threading.Lock()
         self._held = 0  # sizes of what waits
+        self._untold = 0  # lines beyond all bounds, to be told of together
         self._group: list[tuple[Arrival, Then]] = []
+        self._singly: deque[tuple[Arrival, Then]] = deque()  # of a group in which one arrival made the inbox fail
         self._keeping: Future[None] | None = None  # the inbox's word on the group, once it was asked
 
     def offer(self, arrival: Arrival, ack: Then) -> None:
         """Take one arrival. Never blocks.
 
-        mosquitto 2.0.11 ignores a receive maximum, so the bound is our own: past it a line becomes its rejection.
+        mosquitto 2.0.11 ignores a receive maximum, so the bound is our own: past it a line becomes its rejection. Past
+        a second bound only the number of lines is kept, and one rejection tells of all of them. They are acknowledged
+        at once: nobody was told that they were accepted, and acknowledgements are sent in order, so that one held back
+        would hold back those of accepted lines.
         """
-        line = arrival.what
-        if isinstance(line, Line) and self._held + _size(arrival) > _MOST_HELD:
+        line, size = arrival.what, _size(arrival)
+        if isinstance(line, Line) and self._held + size > _MOST_HELD:
             detail = f"{len(self._waiting)} lines arrived faster than the disk takes them; send fewer at once"
             arrival = replace(arrival, what=Rejection(line.id, Reason.QUEUE_FULL, detail, line.reply_to))
+            size = _size(arrival)
         with self._counting:
-            self._held += _size(arrival)
+            fits = self._held + size <= _MOST_WITH_REFUSALS
+            if fits:
+                self._held += size
+            else:
+                self._untold += 1
+        if not fits:
+            ack()
+            return
         self._waiting.append((arrival, ack))
         self.nudge()
 
@@ -74,16 +90,19 @@ class Intake(Rounds):
     def look(self, last: bool) -> float:
         """Commit what has arrived."""
         try:
-            while self._group or self._waiting:
+            while self._group or self._singly or self._waiting:
+                self.progressed()
                 self._commit_some()
         except InboxError as error:
-            log.error("%d lines wait to be stored: %s", len(self._group) + len(self._waiting), error)
+            log.error(
+                "%d lines wait to be stored: %s", len(self._group) + len(self._singly) + len(self._waiting), error
+            )
             return _RETRY_S
         return _IDLE_S
 
     def _commit_some(self) -> None:
         """The next group of arrivals, or a session's beginning."""
-        if not self._group and isinstance(session := self._waiting[0][0], _Session):
+        if not self._group and not self._singly and isinstance(session := self._waiting[0][0], _Session):
             settled(self._inbox.begin_session(session.name, session.resumed))
             self._waiting.popleft()[1]()
             return
@@ -97,17 +116,46 @@ class Intake(Rounds):
             if self._keeping.done():
                 self._keeping = None
             raise
+        except Exception:
+            self._keeping = None
+            log.exception("%d arrivals could not be stored", len(self._group))
+            self._part()
+            return
         self._keeping = None
         group, self._group = self._group, []
         for _, ack in group:
             ack()
 
+    def _part(self) -> None:
+        """Have the arrivals of the group stored one by one; what fails alone is refused, so that it holds up nobody."""
+        group, self._group = self._group, []
+        if len(group) > 1:
+            self._singly.extend(group)
+            return
+        [(arrival, ack)] = group
+        what = arrival.what
+        if isinstance(what, Rejection) and what.line is None:
+            ack()  # even its refusal cannot be stored
+            return
+        detail = "it cannot be stored; the daemon's log says more"
+        refused = Rejection(what.id, Reason.BAD_FIELD, detail, what.reply_to)
+        self._singly.appendleft((replace(arrival, what=refused), ack))
+
     def _gather(self) -> None:
         """Arrivals of one session to commit together, with those that the inbox refused before."""
+        if self._singly:
+            self._group.append(self._singly.popleft())
+            return
         while self._waiting and len(self._group) < _GROUP and isinstance(arrival := self._waiting[0][0], Arrival):
+            self.progressed()
             self._group.append((self._admitted(arrival), self._waiting.popleft()[1]))
             with self._counting:
                 self._held -= _size(arrival)
+        with self._counting:
+            untold, self._untold = self._untold, 0
+        if untold:
+            detail = f"{untold} more lines arrived faster than the disk takes them; send fewer at once"
+            self._group.append((Arrival(Rejection(uuid.uuid4().hex, Reason.QUEUE_FULL, detail)), _nothing))
 
     def _admitted(self, arrival: Arrival) -> Arrival:
         line = arrival.what
@@ -122,5 +170,19 @@ class Intake(Rounds):
             return replace(arrival, what=Rejection(line.id, Reason.FILTERED, detail, line.reply_to, line))
 
 
+def _nothing() -> None:
+    """There is nothing to acknowledge."""
+
+
 def _size(arrival: Arrival) -> int:
-    return _OVERHEAD + (len(arrival.what.text) if isinstance(arrival.what, Line) else 0)
+    """About how many bytes an arrival holds in memory."""
+    what = arrival.what
+    line = what.line if isinstance(what, Rejection) else what
+    held: list[str | bytes | None] = [what.id]
+    if isinstance(what, Rejection):
+        held.append(what.detail)
+    if line is not None:
+        held += [line.text, line.voice, line.author, line.chime if isinstance(line.chime, str) else None]
+    if what.reply_to is not None:
+        held += [what.reply_to.topic, what.reply_to.correlation]
+    return _OVERHEAD + sum(sys.getsizeof(each) for each in held if each is not None)

@@ -148,6 +148,11 @@ class Performance:
         """Whether anything of this line has gone to the player."""
         return self._heard.last is not None
 
+    @property
+    def lead_fault(self) -> str | None:
+        """How the leading engine failed at this line, if it did: the line may be what it fails at."""
+        return self._part.lead_fault
+
     def step(self) -> bool:
         """Do what can be done now; True once all has been heard.
 

@@ -15,7 +15,7 @@ class Rounds(ABC):
     """
 
     def __init__(self, name: str) -> None:
-        self.looked_at = time.monotonic()
+        self._look_due_s = time.monotonic()
         self._nudged = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=name)
@@ -48,6 +48,14 @@ class Rounds(ABC):
         """Whether the thread still runs."""
         return self._thread.is_alive()
 
+    def progressed(self) -> None:
+        """For a look that goes on for long: it is not stuck."""
+        self._look_due_s = time.monotonic()
+
+    def overdue_s(self) -> float:
+        """How long the present look has taken so far, or how late the next one is; negative while it is not due."""
+        return time.monotonic() - self._look_due_s
+
     def close(self, timeout_s: float) -> None:
         """Look a last time, then end."""
         self._closing = True
@@ -59,9 +67,10 @@ class Rounds(ABC):
         while True:
             # Lowered before the look: what changes after it nudges again, and the wait ends.
             self._nudged.clear()
-            self.looked_at = time.monotonic()
+            self.progressed()
             last = self._closing
             wait_s = self.look(last)
             if last:
                 return
+            self._look_due_s = time.monotonic() + wait_s
             self._nudged.wait(wait_s)

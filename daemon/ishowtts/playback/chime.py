@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 
 from ishowtts.errors import OperatorFileError
+from ishowtts.files import make_folder
 from ishowtts.playback.tone import ring
 from ishowtts.samples import whole
 from ishowtts.speech import Samples
@@ -108,7 +109,7 @@ class Chimes:
             return None
         made = self.folder / f"{DEFAULT}.wav"
         try:
-            self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            make_folder(self.folder)
             _write(self.folder, made.name, ring(RATE_HZ))
         except OSError as error:
             raise OperatorFileError(f"{made}: cannot be written ({error.strerror}); mend its folder") from error

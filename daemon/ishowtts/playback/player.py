@@ -79,6 +79,7 @@ class Player:
         self._muted = self._paused = self._closing = False
         self._lateness_max_s = 0.0
         self._due = time.monotonic()
+        self._looked_s = time.monotonic()
         self._heard_at: float | None = None  # the next sample that is written; None where the device is to be asked
         self._thread = threading.Thread(target=self._run, name="playback", daemon=True)
 
@@ -99,6 +100,10 @@ class Player:
     def alive(self) -> bool:
         """Whether the thread still runs."""
         return self._thread.is_alive()
+
+    def overdue_s(self) -> float:
+        """How long the thread has been at one step, which is a block or a wait of at most a second."""
+        return time.monotonic() - self._looked_s
 
     def close(self, timeout_s: float) -> None:
         """Stop what plays and let go of the device; a device that hangs is left to its thread after `timeout_s`."""
@@ -198,6 +203,7 @@ class Player:
 
     def _step(self) -> None:
         """Write one block, or wait for something to write."""
+        self._looked_s = time.monotonic()
         if self._nothing_under_way():
             self._heard_at = None
             self._idle()
@@ -272,6 +278,7 @@ class Player:
         """Before the next try; what comes meanwhile is lost at once, so that its line waits instead."""
         deadline = time.monotonic() + duration_s
         while not self._closing and (left_s := deadline - time.monotonic()) > 0:
+            self._looked_s = time.monotonic()
             with self._changed:
                 if self._reel.idle(paused=False) and not self._closing:
                     self._changed.wait(left_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 import time
@@ -24,9 +25,10 @@ from ishowtts.pipeline.controls import Controls
 from ishowtts.playback.choose import Chosen
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.playback.player import Player
-from ishowtts.service import connect, ending, info, instance, lead, limits, sound
+from ishowtts.service import connect, ending, info, instance, lead, limits, sound, watchdog
 from ishowtts.service.archives import Archives
 from ishowtts.service.disk import Disk
+from ishowtts.service.espeak_check import EspeakCheck
 from ishowtts.service.herald import Herald
 from ishowtts.service.house_rules import HouseRules
 from ishowtts.service.journal import Journal
@@ -41,8 +43,8 @@ log = logging.getLogger(__name__)
 
 _STOP_S = 5.0
 _BROKER_GRACE_S = 5.0
-_STALL_S = 20.0
 _PRUNE_S = 3600.0
+_LOUDEST = 100
 # How long a busy thread may keep the player's waiting for the interpreter, at each of its calls into ALSA.
 _SWITCH_S = 0.0005
 
@@ -113,7 +115,9 @@ class Daemon:
         self._intake = Intake(self._inbox, self._rules.admit)
         self._link = self._make_link()
         self._journal = Journal(self._telemetry, config.log.private)
-        self._outbox = Outbox(self._inbox, self._link.send_events, self._journal.tell)
+        self._outbox = Outbox(
+            self._inbox, self._link.send_events, self._journal.tell, connected=lambda: self._link.connected
+        )
         snapshots = Snapshots(self._telemetry, self._inbox, self._player, self._company, self._link)
         self._herald = Herald(
             self._link.publish_retained,
@@ -129,11 +133,22 @@ class Daemon:
             idle=self._idle,
             on_change=lambda: self._link.publish_retained("info", self._info()),
         )
-        self._changed.connect(self._conductor.nudge, self._herald.nudge)
+        self._espeak_check = EspeakCheck(lambda: self._company.espeak_trouble, self._company.check_espeak)
+        self._changed.connect(self._conductor.nudge, self._herald.nudge, self._espeak_check.nudge)
         self._events_came.connect(self._outbox.nudge, self._herald.nudge)
         self._mixing = sound.mixing(config.audio, self._player)
         if self._mixing is not None:
             self._changed.connect(self._mixing.nudge)
+        loops = (self._intake, self._outbox, self._herald, self._espeak_check, self._mixing)
+        self._watched = watchdog.threads(
+            inbox=self._inbox,
+            player=self._player,
+            conductor=self._conductor,
+            remote=self._company.remote,
+            librarian=self._librarian,
+            loops=[loop for loop in loops if loop is not None],
+            segment_s=config.engine.deadlines.segment_s,
+        )
 
     def start(self) -> None:
         """From the loudspeaker backwards to the broker: what arrives finds everything ready."""
@@ -149,6 +164,8 @@ class Daemon:
             self._stack.callback(self._mixing.close, _STOP_S)
         self._company.start()
         self._stack.callback(self._company.close)
+        self._espeak_check.start()
+        self._stack.callback(self._espeak_check.close, _STOP_S)
         self._archives.start(self._company)
         self._stack.callback(self._archives.close, _STOP_S)
         self._conductor.start()
@@ -180,19 +197,22 @@ class Daemon:
             self._link.revive_if_dead()
             self._notifier.status(self._status_line())
             self._journal.sum_up()
-            if time.monotonic() >= prune_at:
-                prune_at += _PRUNE_S
-                self._prune()
+            short = self._disk.shortage() is not None
+            if time.monotonic() >= prune_at or short:
+                # About a second of it in each round: the watchdog is fed in between.
+                prune_at = time.monotonic() + (0.0 if self._prune(short) else _PRUNE_S)
             if fault := self._fault():
                 log.critical("the watchdog is not fed: %s", fault)
             else:
                 self._notifier.watchdog()
 
-    def _prune(self) -> None:
+    def _prune(self, short: bool) -> bool:
+        """Prune the history; whether there is more to prune."""
         try:
-            self._inbox.prune()
+            return self._inbox.prune(short=short)
         except InboxError as error:
             log.error("the history was not pruned: %s", error)
+            return False
 
     def stopping(self) -> None:
         """Say so; the stack does it."""
@@ -202,7 +222,7 @@ class Daemon:
     def _open_inbox(self) -> Inbox:
         path = self._config.state_dir / "inbox.sqlite"
         with suppress(OSError):  # the inbox says what is wrong with the folder, and goes on in memory
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)  # spoken text is private
         try:
             inbox = Inbox(path, limits.of_inbox(self._config), on_lines=self._changed, on_events=self._events_came)
         except InboxError as error:
@@ -214,9 +234,17 @@ class Daemon:
 
     def _make_player(self, choose: Callable[[str], Chosen]) -> Player:
         player = sound.player(self._config.audio, choose, on_change=self._changed)
-        player.set_volume(int(self._inbox.recall("volume") or self._config.audio.volume))
+        player.set_volume(self._kept_volume())
         player.set_muted(self._inbox.recall("muted") == "1")
         return player
+
+    def _kept_volume(self) -> int:
+        kept = self._inbox.recall("volume") or ""
+        if re.fullmatch("[0-9]{1,3}", kept) and int(kept) <= _LOUDEST:
+            return int(kept)
+        if kept:
+            log.warning("the volume that was kept cannot be read (%r): audio.volume holds", kept[:40])
+        return self._config.audio.volume
 
     def _make_link(self) -> MqttLink:
         handlers = Handlers(
@@ -247,9 +275,12 @@ class Daemon:
         self._found_paused = self._found_paused and sheet.paused
         troubles = (
             self._inbox.trouble,
+            self._outbox.trouble,
             self._disk.shortage(),
             self._lead.trouble,
             self._link.deaf,
+            *self._company.troubles,
+            sheet.put_back_for,
             sound.trouble(self._player.status()),
             self._mixing.trouble if self._mixing else None,
             *self._archives.troubles,
@@ -263,7 +294,7 @@ class Daemon:
                 queue_depth=self._inbox.depth(),
                 muted=self._player.muted,
                 volume=self._player.volume,
-                troubles=tuple(trouble for trouble in troubles if trouble),
+                troubles=tuple(dict.fromkeys(trouble for trouble in troubles if trouble)),
                 found_paused=self._found_paused,
                 quiet_until=self._rules.quiet_until(),
             )
@@ -297,11 +328,4 @@ class Daemon:
 
     def _fault(self) -> str | None:
         """What keeps the appliance from doing its job and only a restart mends; `None` while all is well."""
-        for name, lives in (("playback", self._player.alive()), ("inbox", self._inbox.alive())):
-            if not lives:
-                return f"the thread {name} has ended"
-        for part in (self._conductor, self._intake, self._outbox, self._herald, self._librarian, self._mixing):
-            if part is not None and not part.alive():
-                return f"the thread {part.name} has ended"
-        stalled_s = time.monotonic() - self._conductor.looked_at
-        return f"the conductor has stood still for {stalled_s:.0f} s" if stalled_s > _STALL_S else None
+        return watchdog.fault(self._watched)

@@ -23,7 +23,7 @@ def chimes(config: Config) -> Chimes:
     """The chimes of a configuration."""
     audio = config.audio
     wanted = DEFAULT_CHIME if audio.chime is True else audio.chime or None
-    return Chimes(audio.chimes_dir or config.state_dir / "chimes", wanted)
+    return Chimes(audio.chimes_dir or config.data_folder / "chimes", wanted)
 
 
 class HouseRules:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.config import Config
-from ishowtts.engines import Engine, IsCancelled, Vitals, VoiceCard
+from ishowtts.engines import Cancelled, Engine, IsCancelled, Vitals, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.exchange import Deadlines
 from ishowtts.engines.f5.options import F5Options, Optimisations
@@ -15,11 +17,13 @@ from ishowtts.engines.remote import RemoteEngine
 from ishowtts.engines.supervisor import Backoff, EngineStatus, State
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.engines.weights import Weights, locate
-from ishowtts.errors import EngineUnavailable, WeightsError
+from ishowtts.errors import EngineError, EngineUnavailable, FatalError, VoiceError, WeightsError
 from ishowtts.pipeline import Cast
 from ishowtts.pipeline.memory import Fingerprint
 from ishowtts.service.fingerprint import EspeakFingerprint, F5Fingerprint
 from ishowtts.speech import Segment, Utterance
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def choose(config: Config) -> Lead:
     if kind == "espeak":
         return Lead("espeak", "engine.kind is espeak")
     try:
-        weights = locate(config.engine.f5.weights, config.state_dir)
+        weights = locate(config.engine.f5.weights, config.data_folder)
     except WeightsError as error:
         if kind == "f5" or config.engine.f5.weights is not None:
             return Lead("f5", "F5 is configured, but its weights cannot be used", trouble=str(error))
@@ -116,9 +120,30 @@ class Company:
 
     def available(self) -> bool:
         """Whether anyone can speak now."""
-        if self.cast.spare is not None or self.cast.lead is self.spare:
+        if self._espeak_speaks and self.espeak_trouble is None:
             return True
         return self.remote is not None and self.remote.status().state is State.READY
+
+    @property
+    def espeak_trouble(self) -> str | None:
+        """Why espeak-ng cannot speak, where it is to; `None`: it can."""
+        return self.spare.trouble if self._espeak_speaks and isinstance(self.spare, EspeakEngine) else None
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """Sentences about engines and voices that cannot speak, besides those of `status`."""
+        espeak = () if self.espeak_trouble is None else (self.espeak_trouble,)
+        return (*espeak, *(self.remote.voices_set_aside() if self.remote else ()))
+
+    def check_espeak(self, cancelled: IsCancelled) -> None:
+        """Find out whether espeak-ng works now; `espeak_trouble` tells."""
+        if isinstance(self.spare, EspeakEngine):
+            with suppress(EngineError, Cancelled):
+                self.spare.check(cancelled)
+
+    @property
+    def _espeak_speaks(self) -> bool:
+        return self.cast.spare is not None or self.cast.lead is self.spare
 
     def status(self) -> EngineStatus | None:
         """How the worker does; `None` where espeak leads, or f5 has nothing to load."""
@@ -129,13 +154,18 @@ class Company:
         return self.remote.vitals() if self.remote else Vitals()
 
     def start(self) -> None:
-        """Have the spare voice found and the worker started.
+        """Have the spare voice found and the worker started. An espeak-ng that does not work yet may later.
 
         Raises:
-            EngineError: there is no espeak-ng, and it is needed.
+            FatalError: espeak-ng works, and has no voice of the configured name.
         """
-        if self.cast.spare is not None or self.cast.lead is self.spare:
-            self.spare.load(lambda _: None)
+        if self._espeak_speaks:
+            try:
+                self.spare.load(lambda _: None)
+            except VoiceError as error:
+                raise FatalError(str(error)) from error
+            except EngineUnavailable as error:
+                log.debug("lines wait for another engine, or for espeak-ng: %s", error)
         if self.remote is not None:
             self.remote.start()
 
@@ -150,7 +180,7 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
     """Make the engines; nothing is started yet."""
     section = config.engine
     shelf, default = voices(config), section.f5.default_voice
-    spare = EspeakEngine(section.espeak_voice, lambda voice: shelf.language(voice, default))
+    spare = EspeakEngine(section.espeak_voice, lambda voice: shelf.language(voice, default), on_change)
     if lead.kind == "espeak":
         return Company(lead, Cast(spare, None), None, spare, shelf, default, EspeakFingerprint(config, spare, shelf))
     if lead.weights is None:
@@ -194,5 +224,5 @@ def voices(config: Config) -> VoiceShelf:
 
 
 def voices_dir(config: Config) -> Path:
-    """Where the folders of the voices are: `engine.f5.voices_dir`, else beside the rest of the state."""
-    return config.engine.f5.voices_dir or config.state_dir / "voices"
+    """Where the folders of the voices are: `engine.f5.voices_dir`, else beside the weights."""
+    return config.engine.f5.voices_dir or config.data_folder / "voices"

@@ -32,5 +32,6 @@ def of_inbox(config: Config) -> InboxLimits:
         merge_s=config.policies.merge_s,
         history_days=queue.history_days,
         history_lines=queue.history_lines,
+        history_mb=queue.history_mb,
         after_crash=queue.after_crash,
     )

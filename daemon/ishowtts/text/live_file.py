@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-import os
-import stat
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from ishowtts.errors import OperatorFileError
+from ishowtts.files import read_bounded
 
 log = logging.getLogger(__name__)
 
@@ -89,16 +89,12 @@ def read_text(path: Path, most_bytes: int) -> str:
         OperatorFileError: with one sentence.
     """
     try:
-        # Not blocking: a pipe without a writer would keep every line waiting.
-        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(opened, "rb") as file:
-            if not stat.S_ISREG(os.fstat(opened).st_mode):
-                raise OperatorFileError(f"{path}: is no ordinary file; put one in its place")
-            raw = file.read(most_bytes + 1)
-        if len(raw) > most_bytes:
-            raise OperatorFileError(f"{path}: is larger than {most_bytes // 1024} KiB; keep fewer words in it")
-        return raw.decode("utf-8-sig")
+        return read_bounded(path, most_bytes).decode("utf-8-sig")
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise OperatorFileError(
+                f"{path}: is larger than {most_bytes // 1024} KiB; keep fewer words in it"
+            ) from error
         raise OperatorFileError(f"{path}: cannot be read ({error.strerror}); mend its path or permissions") from error
     except UnicodeDecodeError as error:
         raise OperatorFileError(f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8") from error

@@ -9,7 +9,9 @@ from typing import Any
 import re2
 import yaml
 
+from ishowtts import strict_yaml
 from ishowtts.errors import OperatorFileError
+from ishowtts.strict_yaml import StrictYamlError
 from ishowtts.text.cleaning import clean
 from ishowtts.text.live_file import read_text
 from ishowtts.text.pronouncing import Entry, Pronunciations, fold
@@ -28,12 +30,10 @@ def read(path: Path) -> Pronunciations:
     """Read a file of pronunciations. Raises OperatorFileError with the first thing that is wrong."""
     text = read_text(path, MOST_BYTES)
     try:
-        # Only the shape is built, never an object; what an alias repeats is not repeated here.
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise OperatorFileError(f"{where}: is not YAML; {_EXAMPLE}") from error
+        node = strict_yaml.compose(text)
+    except StrictYamlError as error:
+        where = f"{path}, line {error.line}" if error.line else str(path)
+        raise OperatorFileError(f"{where}: is not plain YAML: {error.problem}; {_EXAMPLE}") from error
     if node is None:
         return Pronunciations()
     return Pronunciations(tuple(_entries(node, path)))
@@ -68,8 +68,6 @@ def _values(item: yaml.Node, where: str) -> dict[str, str]:
         name = str(key.value)[:40]
         if name not in _MOST_CHARS:
             raise OperatorFileError(f"{where}: unknown key {name!r}; known here: {', '.join(_MOST_CHARS)}")
-        if name in values:
-            raise OperatorFileError(f"{where}: {name} is given twice; keep one")
         if not isinstance(value, yaml.ScalarNode):
             raise OperatorFileError(f"{where}: {name} must be text; {_EXAMPLE}")
         if len(value.value) > _MOST_CHARS[name]:

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from ishowtts.engines.voices import clips
-from ishowtts.engines.voices.shelf import MOST_CLIP_BYTES, VoiceShelf
+from ishowtts.engines.voices.recordings import MOST_BYTES
+from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.errors import VoiceError
 
 WORDS = "The kettle is on, and the tea will be ready in a minute or two."
@@ -121,10 +122,10 @@ def test_what_is_no_speech_is_refused_in_words(tmp_path: Path, speech: np.ndarra
 def test_a_huge_recording_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     path = write(tmp_path, np.zeros(8_000 * 700, np.int16), 8_000, name="hours.flac")
     assert path.stat().st_size < 200_000
-    with pytest.raises(VoiceError, match="longer than 600 s"):
+    with pytest.raises(VoiceError, match="longer than 120 s"):
         clips.mend(path)
     with (tmp_path / "big.wav").open("wb") as file:
-        file.truncate(MOST_CLIP_BYTES + 1)
+        file.truncate(MOST_BYTES + 1)
     with pytest.raises(VoiceError, match="larger than 50 MB"):
         clips.mend(tmp_path / "big.wav")
 

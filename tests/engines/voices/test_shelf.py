@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.engines.voices.shelf import MOST_CLIP_BYTES, VoiceShelf
+from ishowtts.engines.voices.recordings import MOST_BYTES
+from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.errors import VoiceError
 
 
@@ -94,11 +95,16 @@ def test_settings_are_part_of_a_voice(tmp_path: Path) -> None:
         ("language: [en]", "and is a list"),
         ("sped: 1", "unknown key 'sped'; known here: speed, nfe_step"),
         ("- speed", "keys and values"),
-        ("speed: [", "line 1 is not YAML"),
-        ("[" * 4000, "not YAML"),
-        ("a: 2001-99-99", "not YAML"),
+        ("speed: [", "line 1, is not plain YAML"),
+        ("[" * 4000, "nested deeper than 16"),
+        ("a: 2001-99-99", "not plain YAML"),
         ("# " + "x" * 5000, "larger than 4096 bytes"),
-        ("!!python/object/apply:os.system ['true']", "not YAML"),
+        ("a: &a {x: 1}\nb: {<<: [*a, *a]}", "an anchor or an alias"),
+        ("<<: {speed: 1.0}", "a merge key"),
+        ("speed: 1.0\nspeed: 1.1", "line 2, .* the key 'speed' twice"),
+        ("speed: 0x" + "f" * 4000, "a number of more than 64 characters"),
+        ("? [speed]\n: 1", "a key that is not text"),
+        ("!!python/object/apply:os.system ['true']", "it has a tag"),
     ],
 )
 def test_a_fault_of_the_settings_names_file_key_and_mend(tmp_path: Path, content: str, words: str) -> None:
@@ -181,6 +187,6 @@ def test_a_pipe_keeps_nobody_waiting(tmp_path: Path, what: str) -> None:
 def test_a_huge_clip_is_refused_before_it_is_read(tmp_path: Path) -> None:
     put(tmp_path, "ann")
     with (tmp_path / "ann" / "reference.wav").open("r+b") as file:
-        file.truncate(MOST_CLIP_BYTES + 1)
+        file.truncate(MOST_BYTES + 1)
     with pytest.raises(VoiceError, match="larger than 50 MB"):
         VoiceShelf(tmp_path).find("ann")

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -54,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     """0 once the sound is in the file."""
     settings = read_config(arguments)
     lead.voices(settings).find(arguments.name)
-    take = _speak(settings, arguments.name, arguments.text)
+    with _cache_of_ones_own(settings) as settings:
+        take = _speak(settings, arguments.name, arguments.text)
     try:
         soundfile.write(arguments.wav, take.samples, take.rate_hz, format="WAV")
     except (OSError, soundfile.SoundFileError) as error:
@@ -74,6 +80,17 @@ def run(arguments: argparse.Namespace) -> int:
         rtf = take.synth_s / take.audio_s
         print(f"{arguments.wav}: {take.audio_s:.2f} s of speech in {take.synth_s:.2f} s, RTF {rtf:.3f}")
     return 0
+
+
+@contextmanager
+def _cache_of_ones_own(settings: Config) -> Iterator[Config]:
+    """Root gets an empty cache where the configured one is the service's: what was compiled there would run as root."""
+    cache_dir = settings.cache_dir
+    if os.geteuid() != 0 or not cache_dir.exists() or cache_dir.stat().st_uid == 0:
+        yield settings
+        return
+    with tempfile.TemporaryDirectory(prefix="ishowtts-") as own:
+        yield settings.model_copy(update={"cache_dir": Path(own)})
 
 
 def _speak(settings: Config, voice: str, line: str) -> Take:

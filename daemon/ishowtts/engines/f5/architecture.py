@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ishowtts import strict_yaml
 from ishowtts.errors import WeightsError, first_line
+from ishowtts.files import read_bounded
+from ishowtts.strict_yaml import StrictYamlError
 
 RATE_HZ: Final = 24_000
 HOP: Final = 256
@@ -33,7 +35,7 @@ class Dit(_Part):
     text_mask_padding: bool = True
     text_embedding_average_upsampling: bool = False
     qk_norm: Literal["rms_norm"] | None = None
-    pe_attn_head: int | None = None
+    pe_attn_head: int | None = Field(None, ge=0, le=128)
     attn_backend: Literal["torch"] = "torch"
     attn_mask_enabled: bool = False
     long_skip_connection: bool = False
@@ -149,10 +151,10 @@ def read_vocoder(path: Path) -> Vocoder:
 
 def _read(path: Path, kind: type[_Kind]) -> _Kind:
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = strict_yaml.load(read_bounded(path, strict_yaml.MOST_BYTES).decode("utf-8"))
         return kind.model_validate(content)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        problem = first_line(error)
+    except (OSError, UnicodeDecodeError, StrictYamlError) as error:
+        problem = getattr(error, "strerror", None) or first_line(error)
         raise WeightsError(f"{path} cannot be read ({problem}); fetch the weights again") from error
     except ValidationError as error:
         first = error.errors()[0]

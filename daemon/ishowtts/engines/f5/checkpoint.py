@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from ishowtts.engines.f5.architecture import BASE, Model, Vocoder, read_model, r
 from ishowtts.engines.f5.shapes import Shapes, dit_shapes, vocoder_shapes
 from ishowtts.engines.weights import Weights
 from ishowtts.errors import WeightsError
+from ishowtts.files import read_bounded
 
 Tensors = dict[str, Tensor]
 
@@ -24,6 +27,7 @@ _EMA = "ema_model."
 # What training leaves in the official file and upstream drops as well.
 _DROPPED = {"initted", "step", "mel_spec.mel_stft.mel_scale.fb", "mel_spec.mel_stft.spectrogram.window"}
 _AGAIN = "fetch the weights again"
+_MOST_VOCAB_BYTES = 1_000_000  # the official one has 13,800
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,9 @@ def load(weights: Weights) -> Checkpoint:
 def read_vocab(path: Path) -> dict[str, int]:
     """Token to index, as upstream reads it: one token a line, a space first. Raises WeightsError."""
     try:
-        with path.open(encoding="utf-8") as lines:
-            vocab = {line[:-1]: i for i, line in enumerate(lines)}
+        # Decoded as upstream opens it: any line end is one.
+        lines = io.StringIO(read_bounded(path, _MOST_VOCAB_BYTES).decode("utf-8"), newline=None)
+        vocab = {line[:-1]: i for i, line in enumerate(lines)}
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path} cannot be read as a list of tokens; {_AGAIN}") from error
     if vocab.get(" ") != 0:
@@ -84,14 +89,23 @@ def _read_safetensors(path: Path) -> Tensors:
 def _read_pickle(path: Path) -> Tensors:
     """Read torch's old format with its restricted reader: tensors only, no code of the file runs."""
     try:
+        _refuse_packed(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an unusual pickle; it is refused below or harmless
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path} is truncated, or holds more than tensors; {_AGAIN}") from error
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(f"{path} is no table of tensors; {_AGAIN}")
     return content
+
+
+def _refuse_packed(path: Path) -> None:
+    """Raise ValueError where a file is larger in memory than on disk: `torch.save` packs nothing."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size for entry in entries):
+        raise ValueError("packed tensors")
 
 
 def _without_ema(tensors: Mapping[str, Tensor]) -> Tensors:

@@ -1,4 +1,4 @@
-"""`python -m ishowtts.engines.f5.probe`: can torch compute here, on what, and how fast? One line of JSON.
+"""The program of `ishowtts doctor`: can torch compute here, on what, and how fast? One line of JSON.
 
 A program of its own, so that whoever asks never holds torch, and a crash of CUDA is an answer too.
 """

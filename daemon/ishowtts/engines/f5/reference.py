@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
-import soundfile
 import torch
 import torchaudio
 from torch import Tensor
 
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.spectrum import log_mel
+from ishowtts.engines.voices.recordings import open_recording, read_samples
 from ishowtts.engines.voices.shelf import Voice
 from ishowtts.errors import VoiceError
 
 TARGET_RMS = 0.1
 _LONGEST_S = 15.0  # upstream cuts at 12 s; a cut clip would no longer match its words
 _SHORTEST_S = 1.0
-_LOWEST_HZ, _HIGHEST_HZ = 8_000, 192_000
 _COARSEST_HZ = 50  # a common divisor with 24,000 under it makes a resampling filter of gigabytes
 _SILENT_RMS = 1e-4
 _WINDOW_S = 22.0  # reference and speech together: what upstream gives the model in one go
@@ -61,27 +59,20 @@ def read(voice: Voice, device: torch.device) -> Reference:
     Raises:
         VoiceError: it cannot be read, or is silent, too short or too long.
     """
-    try:
-        with soundfile.SoundFile(voice.audio_path) as clip:
-            rate_hz, length_s = clip.samplerate, clip.frames / clip.samplerate
-            if not _LOWEST_HZ <= rate_hz <= _HIGHEST_HZ or math.gcd(rate_hz, RATE_HZ) < _COARSEST_HZ:
-                raise VoiceError(
-                    f"the clip of the voice {voice.name!r} has {rate_hz} samples a second; "
-                    "export it at 24000, 44100 or 48000"
-                )
-            # Looked at before it is read: a small file may unpack to gigabytes.
-            if not _SHORTEST_S <= length_s <= _LONGEST_S:
-                raise VoiceError(
-                    f"the clip of the voice {voice.name!r} is {length_s:.1f} s long; "
-                    f"give it {_SHORTEST_S:g} to {_LONGEST_S:g} s, best 5 to 12"
-                )
-            samples = clip.read(dtype="float32", always_2d=True)
-    except (OSError, soundfile.SoundFileError) as error:
-        raise VoiceError(
-            f"the voice {voice.name!r} cannot be read: {voice.audio_path} is missing or no WAV or FLAC file"
-        ) from error
-    if not np.isfinite(samples).all():
-        raise VoiceError(f"the clip of the voice {voice.name!r} holds values that are no numbers; export it again")
+    with open_recording(voice.audio_path) as clip:
+        rate_hz, length_s = clip.samplerate, clip.frames / clip.samplerate
+        if math.gcd(rate_hz, RATE_HZ) < _COARSEST_HZ:
+            raise VoiceError(
+                f"the clip of the voice {voice.name!r} has {rate_hz} samples a second; "
+                "export it at 24000, 44100 or 48000"
+            )
+        # Looked at before it is read: a small file may unpack to gigabytes.
+        if not _SHORTEST_S <= length_s <= _LONGEST_S:
+            raise VoiceError(
+                f"the clip of the voice {voice.name!r} is {length_s:.1f} s long; "
+                f"give it {_SHORTEST_S:g} to {_LONGEST_S:g} s, best 5 to 12"
+            )
+        samples = read_samples(clip, _LONGEST_S, "float32")
     prepared = prepare(voice.name, torch.from_numpy(samples.T.copy()), rate_hz, end_sentence(voice.text))
     return replace(prepared, mel=prepared.mel.to(device))
 

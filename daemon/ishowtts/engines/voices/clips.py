@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from ishowtts.engines.voices.shelf import MOST_CLIP_BYTES
+from ishowtts.engines.voices.recordings import open_recording, read_samples
 from ishowtts.errors import VoiceError
 
 Sound = NDArray[np.float64]
@@ -20,9 +19,7 @@ Sound = NDArray[np.float64]
 RATE_HZ = 24_000
 SHORTEST_S = 2.0
 LONGEST_S = 12.0
-_LONGEST_RECORDING_S = 600.0
-_MOST_CHANNELS = 8
-_LOWEST_HZ = 8_000
+_LONGEST_RECORDING_S = 120.0
 _EDGE_DB = -42.0  # as upstream cuts its references, in frames of 10 ms
 _PAUSE_DB = -50.0
 _LONGEST_PAUSE_S = 1.0
@@ -123,7 +120,8 @@ def mend(path: Path) -> Clip:
 
 def length_s(path: Path) -> float:
     """Length of a sound file, by its header. Raises VoiceError where it is none."""
-    return float(_info(path).duration)
+    with open_recording(path) as sound:
+        return float(sound.frames / sound.samplerate)
 
 
 def clipped_share(recorded: Sound) -> float:
@@ -179,39 +177,10 @@ def _work(length_s: float) -> float:
     return 35.5 * length_s + 0.79 * length_s**2
 
 
-def _info(path: Path) -> soundfile._SoundFileInfo:
-    try:
-        if path.stat().st_size > MOST_CLIP_BYTES:
-            raise VoiceError(f"{path} is larger than {MOST_CLIP_BYTES // 1_000_000} MB; cut out 2 to 12 s of speech")
-        if not path.is_file():
-            raise VoiceError(f"{path} is no file; name a recording in WAV, FLAC, OGG or MP3")
-        with path.open("rb"):
-            pass  # libsndfile does not say why it could not open a file
-        return soundfile.info(path)
-    except (OSError, soundfile.SoundFileError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no sound that we know"
-        raise VoiceError(f"{path} cannot be read ({reason}); give a recording in WAV, FLAC, OGG or MP3") from error
-
-
 def _read(path: Path) -> tuple[Sound, int]:
-    """Samples [samples, channels] and rate. The header is asked first: a small file can unpack to hours."""
-    info = _info(path)
-    if not 1 <= info.channels <= _MOST_CHANNELS or info.samplerate < _LOWEST_HZ:
-        raise VoiceError(
-            f"{path} has {info.channels} channels at {info.samplerate} Hz; "
-            f"give one to {_MOST_CHANNELS}, at {_LOWEST_HZ} Hz or more"
-        )
-    frames = round(_LONGEST_RECORDING_S * info.samplerate)
-    try:
-        # By what is read and not by what the header says: that may be wrong, or unknown.
-        samples, rate_hz = soundfile.read(path, frames + 1, dtype="float64", always_2d=True)
-    except (OSError, soundfile.SoundFileError) as error:
-        raise VoiceError(f"{path} cannot be read to its end; export it again as WAV") from error
-    if len(samples) > frames:
-        raise VoiceError(f"{path} is longer than {_LONGEST_RECORDING_S:g} s; cut out 2 to 12 s of speech")
-    if not np.isfinite(samples).all():
-        raise VoiceError(f"{path} holds values that are no numbers; export it again as WAV")
-    return samples, int(rate_hz)
+    """Samples [samples, channels] and rate."""
+    with open_recording(path) as sound:
+        return read_samples(sound, _LONGEST_RECORDING_S, "float64"), int(sound.samplerate)
 
 
 def _levels_db(mono: Sound, frame: int) -> NDArray[np.float64]:

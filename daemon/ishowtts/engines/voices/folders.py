@@ -19,6 +19,7 @@ from ishowtts.engines.voices.clips import RATE_HZ, Clip
 from ishowtts.engines.voices.settings import VoiceSettings
 from ishowtts.engines.voices.shelf import CLIPS, MOST_TEXT_BYTES, SETTINGS, TEXT, check_name
 from ishowtts.errors import VoiceError
+from ishowtts.files import make_folder, refuse_foreign
 
 _OURS = {*CLIPS, TEXT, SETTINGS}
 _LOCK_S = 10.0
@@ -46,9 +47,7 @@ def add(voices_dir: Path, name: str, clip: Clip, words: str, settings: VoiceSett
     check_name(name)
     folder = voices_dir / name
     with _problems_with(voices_dir):
-        if not voices_dir.exists():
-            voices_dir.mkdir(parents=True)
-            voices_dir.chmod(_FOLDER_MODE)  # whatever root's umask is
+        make_folder(voices_dir)
         new = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=voices_dir))
     try:
         with _problems_with(voices_dir):
@@ -75,6 +74,8 @@ def remove(voices_dir: Path, name: str) -> None:
     missing = f"there is no folder {folder}; `ishowtts voices list` shows the voices there are"
     if not voices_dir.is_dir():
         raise VoiceError(missing)
+    with _problems_with(voices_dir):
+        refuse_foreign(voices_dir)
     with _problems_with(voices_dir), _locked(voices_dir):
         try:
             folder.lstat()

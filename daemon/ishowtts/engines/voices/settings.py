@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ishowtts import strict_yaml
 from ishowtts.errors import VoiceError
+from ishowtts.files import read_bounded
+from ishowtts.strict_yaml import StrictYamlError
 
 _MOST_BYTES = 4096
 _RULES = {
@@ -41,18 +45,20 @@ class VoiceSettings(BaseModel):
 def read(path: Path) -> VoiceSettings:
     """Read a `voice.yaml`. Raises VoiceError with the first thing that is wrong."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(_MOST_BYTES + 1)
+        raw = read_bounded(path, _MOST_BYTES)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise VoiceError(
+                f"{path} is larger than {_MOST_BYTES} bytes; it holds {', '.join(_RULES)} and nothing else"
+            ) from error
         raise VoiceError(f"{path} cannot be read ({error.strerror}); make it readable for the service") from error
-    if len(raw) > _MOST_BYTES:
-        raise VoiceError(f"{path} is larger than {_MOST_BYTES} bytes; it holds {', '.join(_RULES)} and nothing else")
     try:
-        content: Any = yaml.safe_load(raw.decode("utf-8-sig"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise VoiceError(f"{path}{where} is not YAML in UTF-8; write lines such as `speed: 0.9`") from error
+        content = strict_yaml.load(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise VoiceError(f"{path} is not YAML in UTF-8; write lines such as `speed: 0.9`") from error
+    except StrictYamlError as error:
+        where = f", line {error.line}," if error.line else ""
+        raise VoiceError(f"{path}{where} is not plain YAML: {error.problem}; write lines as `speed: 0.9`") from error
     return check({} if content is None else content, str(path))
 
 

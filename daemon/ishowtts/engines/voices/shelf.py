@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import re
 import stat
@@ -10,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.engines.voices import settings as voice_settings
+from ishowtts.engines.voices.recordings import MOST_BYTES
 from ishowtts.errors import VoiceError
+from ishowtts.files import read_bounded
 
 DEFAULT = "default"
 CLIPS = ("reference.wav", "reference.flac")
 TEXT = "reference.txt"
 SETTINGS = "voice.yaml"
-MOST_CLIP_BYTES = 50_000_000
 MOST_TEXT_BYTES = 4096
 _TRIES = 5
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
@@ -200,20 +202,19 @@ def _refuse_strange(path: Path, voices_dir: Path) -> None:
         raise VoiceError(f"{path} is a link that leads out of {voices_dir}; copy the file there")
     if not stat.S_ISREG(found.st_mode):
         raise VoiceError(f"{path} is no ordinary file; put one in its place")
-    if found.st_size > MOST_CLIP_BYTES:
-        raise VoiceError(f"{path} is larger than {MOST_CLIP_BYTES // 1_000_000} MB; a clip is 2 to 12 s long")
+    if found.st_size > MOST_BYTES:
+        raise VoiceError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB; a clip is 2 to 12 s long")
 
 
 def _words(path: Path, clip: str) -> str:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_TEXT_BYTES + 1)
-        too_much = len(raw) > MOST_TEXT_BYTES
-        text = "" if too_much else " ".join(raw.decode("utf-8-sig").split())
+        text = " ".join(read_bounded(path, MOST_TEXT_BYTES).decode("utf-8-sig").split())
     except FileNotFoundError:
         raise VoiceError(f"{path} is missing: write into it what is said in {clip}") from None
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise VoiceError(f"{path} must hold what is said in {clip}, and holds too much") from error
         raise VoiceError(f"{path} cannot be read as UTF-8 text; save it as UTF-8, readable for the service") from error
     if not text:
-        raise VoiceError(f"{path} must hold what is said in {clip}, and holds {'too much' if too_much else 'nothing'}")
+        raise VoiceError(f"{path} must hold what is said in {clip}, and holds nothing")
     return text

@@ -1,0 +1,179 @@
+"""Runs a short-lived program for its output, within bounds of time and bytes, and ends all that it started."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from ishowtts.engines import Cancelled, IsCancelled
+
+_CANCEL_POLL_S = 0.02
+_EXIT_POLL_S = 0.001
+_READ_BYTES = 1 << 16
+_MAX_MESSAGE_BYTES = 1 << 20
+_KEPT_MESSAGE_BYTES = 4096
+# The kernel then ends the program with us, also after a SIGKILL. A `preexec_fn` is unsafe beside other threads; this
+# costs 1.2 ms. In the system's folders only: PATH may be anything.
+_SETPRIV = shutil.which("setpriv", path=os.defpath)
+_NOT_EXECUTED = (126, 127)  # how setpriv, like a shell, reports a program that it cannot execute
+
+
+class ProgramMissing(Exception):
+    """The program cannot be started; the text says why."""
+
+
+class ProgramFailed(Exception):
+    """The program failed, wrote too much or was too slow; the text says which, as the end of a sentence."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Attributes: `deadline_s` for the whole run, `max_output_bytes` on its standard output."""
+
+    deadline_s: float
+    max_output_bytes: int
+
+
+def run(command: Sequence[str], text: bytes, limits: Limits, cancelled: IsCancelled) -> bytes:
+    """Run a program and return what it wrote to its standard output.
+
+    The program has a process group of its own. The whole group is killed before this returns, so that nothing is left
+    of a wrapper that does not `exec`.
+
+    Args:
+        command: the program, looked up in PATH, and its arguments.
+        text: its standard input.
+
+    Raises:
+        ProgramMissing: it cannot be started.
+        ProgramFailed: it failed, or exceeded a limit.
+        Cancelled: `cancelled()` turned true.
+    """
+    program = shutil.which(command[0])
+    if program is None:
+        raise ProgramMissing(f"{command[0]} is not installed")
+    launcher = [_SETPRIV, "--pdeathsig", "KILL", "--"] if _SETPRIV else []
+    try:
+        process = subprocess.Popen(
+            [*launcher, program, *command[1:]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ProgramMissing(f"{command[0]} cannot be started: {error.strerror}") from error
+    with process:
+        try:
+            output, messages = _Exchange(process, text, limits).run(cancelled)
+        finally:
+            _kill_group(process)
+    if process.returncode == 0:
+        return output
+    complaint = messages.decode("utf-8", "replace").strip()[:200]
+    if launcher and process.returncode in _NOT_EXECUTED and complaint.startswith("setpriv:"):
+        raise ProgramMissing(complaint)
+    raise ProgramFailed(f"failed with exit status {process.returncode}: {complaint}")
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill what still runs. The program is not reaped yet, so its group cannot be another's."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # nothing of it is left
+
+
+class _Exchange:
+    """Feeds a process its input and collects its output, until it ends or exceeds a limit."""
+
+    def __init__(self, process: subprocess.Popen[bytes], text: bytes, limits: Limits) -> None:
+        self._process = process
+        self._unwritten = memoryview(text)
+        self._limits = limits
+        self._output = bytearray()
+        self._messages = bytearray()
+        self._message_bytes = 0
+        self._selector = selectors.DefaultSelector()
+
+    def run(self, cancelled: IsCancelled) -> tuple[bytes, bytes]:
+        """Its output and the beginning of its messages. Raises ProgramFailed, Cancelled."""
+        deadline = time.monotonic() + self._limits.deadline_s
+        with self._selector:
+            self._register()
+            while not self._finished():
+                if cancelled():
+                    raise Cancelled
+                if time.monotonic() > deadline:
+                    raise ProgramFailed(f"did not finish within {self._limits.deadline_s:g} s")
+        return bytes(self._output), bytes(self._messages)
+
+    def _register(self) -> None:
+        process = self._process
+        for pipe, events, move in (
+            (process.stdin, selectors.EVENT_WRITE, self._write),
+            (process.stdout, selectors.EVENT_READ, self._read_output),
+            (process.stderr, selectors.EVENT_READ, self._read_messages),
+        ):
+            assert pipe is not None  # noqa: S101  Popen was asked for it
+            os.set_blocking(pipe.fileno(), False)
+            self._selector.register(pipe, events, move)
+
+    def _finished(self) -> bool:
+        """Move what can be moved now; whether the process has ended and all that it wrote is here."""
+        # Before the look: what the process wrote before its end is then read after it.
+        ended = self._ended()
+        pipes_open = len(self._selector.get_map()) > 0
+        timeout_s = 0.0 if ended else _CANCEL_POLL_S
+        ready = self._selector.select(timeout_s) if pipes_open else []
+        for key, _ in ready:
+            key.data(key.fileobj)
+        if ended:
+            # A process that it left behind may hold the pipes open: what is not here now is not its own.
+            return not any(key.events & selectors.EVENT_READ for key, _ in ready)
+        if not pipes_open:
+            time.sleep(_EXIT_POLL_S)
+        return False
+
+    def _ended(self) -> bool:
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+    def _write(self, pipe: IO[bytes]) -> None:
+        try:
+            self._unwritten = self._unwritten[os.write(pipe.fileno(), self._unwritten) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._unwritten = self._unwritten[:0]  # it reads no further; its exit status says whether that is well
+        if not self._unwritten:
+            self._close(pipe)
+
+    def _read_output(self, pipe: IO[bytes]) -> None:
+        if not (data := _read(pipe)):
+            self._close(pipe)
+        self._output += data
+        if len(self._output) > self._limits.max_output_bytes:
+            raise ProgramFailed(f"wrote more than {self._limits.max_output_bytes} bytes of sound")
+
+    def _read_messages(self, pipe: IO[bytes]) -> None:
+        if not (data := _read(pipe)):
+            self._close(pipe)
+        self._message_bytes += len(data)
+        self._messages += data[: _KEPT_MESSAGE_BYTES - len(self._messages)]
+        if self._message_bytes > _MAX_MESSAGE_BYTES:
+            raise ProgramFailed(f"wrote more than {_MAX_MESSAGE_BYTES} bytes of messages")
+
+    def _close(self, pipe: IO[bytes]) -> None:
+        self._selector.unregister(pipe)
+        pipe.close()
+
+
+def _read(pipe: IO[bytes]) -> bytes:
+    return os.read(pipe.fileno(), _READ_BYTES)

@@ -1,0 +1,79 @@
+"""Finds stored rows that cannot be what this program wrote, so that each of them costs only itself.
+
+SQLite's own check looks at pages, not at what they hold: a changed bit, or another program, leaves a text where a
+number must be.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+
+from ishowtts.inbox.clock import Clock
+from ishowtts.inbox.ledger import Ledger
+from ishowtts.inbox.rows import SPEAKING, UNREADABLE, WAITING, row_reply
+from ishowtts.speech import Outcome, Priority
+
+log = logging.getLogger(__name__)
+
+_MOST_NUMBER = 1 << 50  # far from where SQLite has no further number to give
+_MOST_S = 1e12
+_ENDED = ", ".join(f"'{outcome.value}'" for outcome in Outcome)
+_GOOD_LINE = f"""
+    seq BETWEEN 1 AND {_MOST_NUMBER}
+    AND typeof(id) = 'text' AND typeof(text) = 'text' AND typeof(voice) IN ('text', 'null')
+    AND typeof(priority) = 'integer' AND priority BETWEEN {int(min(Priority))} AND {int(max(Priority))}
+    AND typeof(details) = 'text' AND typeof(ts) = 'text' AND typeof(data) = 'text'
+    AND typeof(reply_topic) IN ('text', 'null') AND typeof(reply_correlation) IN ('blob', 'null')
+    AND typeof(born_s) = 'real' AND abs(born_s) < {_MOST_S} AND typeof(deadline_s) = 'real'
+    AND typeof(spoken) IN ('text', 'null') AND typeof(position) = 'integer'
+    AND position BETWEEN 0 AND coalesce(length(CAST(spoken AS BLOB)), 0)
+    AND typeof(attempts) = 'integer' AND attempts BETWEEN 0 AND {_MOST_NUMBER}
+    AND typeof(times) = 'integer' AND times BETWEEN 1 AND {_MOST_NUMBER}
+    AND typeof(started) = 'integer' AND started IN (0, 1)
+    AND (
+        (state IN ('{WAITING}', '{SPEAKING}') AND ended_n IS NULL)
+        OR (state IN ({_ENDED}) AND typeof(ended_n) = 'integer' AND ended_n BETWEEN 1 AND {_MOST_NUMBER}
+            AND typeof(ended_wall_s) = 'real')
+    )"""
+# Every name in them is ours.
+# ruff: noqa: S608
+_BAD_LINES = f"SELECT * FROM lines WHERE ({_GOOD_LINE}) IS NOT 1"
+_BAD_EVENTS = f"""DELETE FROM outbox WHERE (number BETWEEN 1 AND {_MOST_NUMBER} AND typeof(ts) = 'text'
+    AND typeof(id) = 'text' AND typeof(event) = 'text' AND typeof(data) = 'text') IS NOT 1"""
+_BAD_DELIVERIES = "DELETE FROM deliveries WHERE (typeof(digest) = 'blob' AND typeof(seq) = 'integer') IS NOT 1"
+_BAD_SETTINGS = "DELETE FROM settings WHERE (typeof(key) = 'text' AND typeof(value) = 'text') IS NOT 1"
+
+
+def remove_unreadable(db: sqlite3.Connection, clock: Clock) -> None:
+    """Remove each row that no later statement could use. The caller commits.
+
+    A line that was open gets its final event, `failed`, if its id can be read. JSON is not looked at: whoever reads it
+    deals with it. One look at each row, at the start.
+    """
+    others = sum(db.execute(sql).rowcount for sql in (_BAD_EVENTS, _BAD_DELIVERIES, _BAD_SETTINGS))
+    lines = db.execute(_BAD_LINES).fetchall()
+    db.executemany("DELETE FROM lines WHERE seq = ?", [(row["seq"],) for row in lines])
+    _mend_counter(db, "lines", "seq")
+    _mend_counter(db, "outbox", "number")
+    ledger = Ledger(db, clock)
+    for row in lines:
+        if row["ended_n"] is None and isinstance(row["id"], str):
+            ledger.event(row["id"], Outcome.FAILED.value, {"error": UNREADABLE}, row_reply(row))
+    if lines or others:
+        log.error(
+            "%d lines and %d other rows of the inbox could not be read and were removed: look at the disk's health",
+            len(lines),
+            others,
+        )
+
+
+def _mend_counter(db: sqlite3.Connection, table: str, key: str) -> None:
+    """See that SQLite has a number for the next row: without one it says for ever that the disk is full."""
+    [(top,)] = db.execute(f"SELECT coalesce(max({key}), 0) FROM {table}").fetchall()
+    counters = [row["seq"] for row in db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))]
+    good = [counter for counter in counters if isinstance(counter, int) and top <= counter <= _MOST_NUMBER]
+    if len(good) == len(counters) == 1 or not (counters or top):
+        return
+    db.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+    db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, max([top, *good])))

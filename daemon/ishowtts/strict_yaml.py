@@ -1,0 +1,99 @@
+"""Reads YAML that a stranger may have written: plain values, lists and mappings in time proportional to the text.
+
+Aliases, merge keys and tags are refused: with nine of them in nine levels, 400 bytes grow into 9^9 pairs. Nesting is
+bounded, keys are text, and each key is given once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+MOST_BYTES = 65_536
+MOST_DEPTH = 16
+_MOST_NUMBER_CHARS = 64
+_MERGE = "tag:yaml.org,2002:merge"
+_TEXT = "tag:yaml.org,2002:str"
+
+
+class StrictYamlError(ValueError):
+    """What is wrong with the text.
+
+    Args:
+        problem: a clause such as `it has an alias`.
+        line: where, counted from 1; `None` where the parser does not say.
+    """
+
+    def __init__(self, problem: str, line: int | None = None) -> None:
+        super().__init__(problem if line is None else f"{problem} (line {line})")
+        self.problem = problem
+        self.line = line
+
+
+def load(text: str) -> Any:
+    """The values of a document; `None` where it is empty. Raises StrictYamlError."""
+    return _run(text, construct=True)
+
+
+def compose(text: str) -> yaml.Node | None:
+    """The nodes of a document, with their lines; `None` where it is empty. Raises StrictYamlError."""
+    node: yaml.Node | None = _run(text, construct=False)
+    return node
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses while it composes, so that nothing is built of what is refused. It calls itself once a level."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise StrictYamlError("it has an anchor or an alias; write the value out", line)
+        if event.tag is not None:
+            raise StrictYamlError("it has a tag; leave it away", line)
+        if self._depth == MOST_DEPTH:
+            raise StrictYamlError(f"it is nested deeper than {MOST_DEPTH} levels", line)
+        self._depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        if isinstance(node, yaml.ScalarNode) and node.tag != _TEXT and len(node.value) > _MOST_NUMBER_CHARS:
+            raise StrictYamlError(f"it has a number of more than {_MOST_NUMBER_CHARS} characters", line)
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(node)
+        return node
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if key.tag == _MERGE:
+            raise StrictYamlError("it has a merge key (<<); write the keys out", line)
+        if key.tag != _TEXT:
+            raise StrictYamlError("it has a key that is not text; put it into quotes", line)
+        if key.value in seen:
+            raise StrictYamlError(f"it has the key {key.value[:40]!r} twice; keep one", line)
+        seen.add(key.value)
+
+
+def _run(text: str, *, construct: bool) -> Any:
+    if len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
+        raise StrictYamlError(f"it is larger than {MOST_BYTES} bytes")
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            return node if node is None or not construct else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except StrictYamlError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise StrictYamlError(error.problem or "it is not YAML", mark.line + 1 if mark else None) from error
+    except (yaml.YAMLError, ValueError, ArithmeticError) as error:
+        # Characters that YAML has not, and values that look like a number or a date and are none, such as 2026-99-99.
+        raise StrictYamlError("it is not YAML, or holds a value that cannot be") from error

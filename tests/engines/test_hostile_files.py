@@ -1,0 +1,270 @@
+"""Files of strangers, random and made: read or refused, never more. Each found input is a case here."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ishowtts import strict_yaml
+from ishowtts.engines import weights
+from ishowtts.engines.voices import clips
+from ishowtts.engines.voices import settings as voice_settings
+from ishowtts.engines.voices.recordings import open_recording
+from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.weights import promised_bytes
+from ishowtts.errors import OperatorFileError, VoiceError, WeightsError
+from ishowtts.files import open_ordinary, read_bounded
+from ishowtts.strict_yaml import StrictYamlError
+from ishowtts.text import pronunciation_file
+from support.hostile_files import check_clip, check_weights_head, check_yaml
+
+SHORT = settings(max_examples=100, deadline=None)
+
+
+def sound(kind: str, subtype: str, channels: int = 1, seconds: float = 0.05, rate_hz: int = 8_000) -> bytes:
+    samples = np.zeros((round(seconds * rate_hz), channels))
+    out = io.BytesIO()
+    soundfile.write(out, samples, rate_hz, format=kind, subtype=subtype)
+    return out.getvalue()
+
+
+SOUNDS = [
+    sound("WAV", "PCM_16"), sound("WAV", "FLOAT", 2), sound("WAV", "MS_ADPCM"), sound("FLAC", "PCM_24"),
+    sound("OGG", "VORBIS"), sound("MP3", "MPEG_LAYER_III"), sound("AIFF", "PCM_16"),
+]  # fmt: skip
+
+
+@st.composite
+def damaged(draw: st.DrawFn, originals: list[bytes]) -> bytes:
+    """A good file with some bytes changed, cut out or put in."""
+    data = bytearray(draw(st.sampled_from(originals)))
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, min(len(data), 200)))
+        put = draw(st.binary(max_size=8))
+        data[at : at + draw(st.sampled_from([0, len(put), 100]))] = put
+    return bytes(data)
+
+
+@SHORT
+@given(st.one_of(st.binary(max_size=200), damaged(SOUNDS)))
+def test_any_bytes_for_a_clip(data: bytes) -> None:
+    check_clip(data)
+
+
+YAML_PIECES = st.sampled_from(
+    ["a", "speed", ": ", "- ", "? ", "[", "]", "{", "}", ", ", "\n", "\n  ", "&a ", "*a", "<<: ", "!!int ", "'", '"',
+     "|\n", ">\n", "# ", "---\n", "...\n", "%YAML 1.1\n", "0x", "1", ":1", "1e999", ".nan", "2001-99-99", "~", "=",
+     "\t", "é", "\ufeff", "\0"]
+)  # fmt: skip
+YAML = st.lists(YAML_PIECES, max_size=40).map(lambda parts: "".join(parts).encode())
+
+
+@SHORT
+@given(
+    st.one_of(st.binary(max_size=100), st.lists(YAML_PIECES, max_size=40).map(lambda parts: "".join(parts).encode()))
+)
+def test_any_bytes_for_yaml(data: bytes) -> None:
+    check_yaml(data)
+
+
+def head(text: str | bytes) -> bytes:
+    raw = text.encode() if isinstance(text, str) else text
+    return struct.pack("<Q", len(raw)) + raw
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+HEADS = st.dictionaries(
+    st.text(max_size=5), st.fixed_dictionaries({"data_offsets": st.lists(st.integers(-1, 9), max_size=3)}), max_size=4
+)
+
+
+@SHORT
+@given(st.one_of(st.binary(max_size=100), (JSON_VALUES | HEADS).map(lambda value: head(json.dumps(value)))))
+def test_any_bytes_for_a_head_of_weights(data: bytes) -> None:
+    check_weights_head(data)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "impossible length"),
+        (struct.pack("<Q", 1 << 63) + b"{}", "impossible length"),
+        (head(b" " * 1_000_001), "impossible length"),
+        (head("[" * 200_000), "not JSON"),
+        (head('{"a":' * 100_000), "not JSON"),
+        (head('{"a":{"data_offsets":[0,' + "9" * 5000 + "]}}"), "not JSON|impossible place"),
+        (head(b"\xff{}"), "not JSON"),
+        (head('{"a":{"data_offsets":[0,1e999]}}'), "without its place"),
+        (head('{"a":{"data_offsets":[0,NaN]}}'), "without its place"),
+        (head('{"a":{"data_offsets":[0,1.5]}}'), "without its place"),
+        (head('{"a":{"data_offsets":[false,true]}}'), "without its place"),
+        (head('{"a":{"data_offsets":{"0":0,"1":1}}}'), "without its place"),
+        (head('{"a":[0,1]}'), "without its place"),
+        (head('{"a":{"data_offsets":[-1,1]}}'), "impossible place"),
+        (head('{"a":{"data_offsets":[2,1]}}'), "impossible place"),
+        (head('{"a":{"data_offsets":[0,4398046511104]}}'), "impossible place"),
+        (head('{"a":{"data_offsets":[1,2]}}'), "holes"),
+        (head('{"a":{"data_offsets":[0,2]},"b":{"data_offsets":[1,3]}}'), "overlap"),
+        (head('{"__metadata__":{"format":"pt"}}'), "no tensors"),
+        (head("[]"), "no table"),
+    ],
+)
+def test_a_head_that_lies_is_a_damaged_file(tmp_path: Path, content: bytes, says: str) -> None:
+    for name in ("vocab.txt", "vocos/config.yaml", "model.yaml", "vocos/model.safetensors", "model.safetensors"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content or b"-")
+    with pytest.raises(WeightsError, match=f"head is damaged .*({says})"):
+        weights.locate(tmp_path)
+
+
+def test_a_true_head_says_the_size_of_the_file() -> None:
+    true = head(
+        '{"__metadata__":{"a":"b"},"b":{"data_offsets":[4,9]},"a":{"data_offsets":[0,4]},"c":{"data_offsets":[4,4]}}'
+    )
+    assert promised_bytes(true) == len(true) + 9
+
+
+NINE = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 10))
+"""382 bytes that a loader of merge keys makes 9^9 pairs of."""
+
+
+@pytest.mark.parametrize(
+    "content", [NINE, "[" * 4000, "{" * 4000, "- " * 2000, "speed: 0x" + "f" * 4000, "1:1:" * 1000]
+)
+def test_yaml_that_grows_is_refused_at_once(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "voice.yaml"
+    path.write_text(content)
+    started = time.process_time()
+    with pytest.raises(VoiceError):
+        voice_settings.read(path)
+    if content.startswith(("a0", "[", "{", "- ")):
+        with pytest.raises(OperatorFileError):
+            pronunciation_file.read(path)
+    assert time.process_time() - started < 2
+
+
+def test_yaml_is_bounded_in_size() -> None:
+    assert strict_yaml.load("a: " + "x" * (strict_yaml.MOST_BYTES - 3)) == {"a": "x" * (strict_yaml.MOST_BYTES - 3)}
+    with pytest.raises(StrictYamlError, match="larger than 65536 bytes"):
+        strict_yaml.load("a: " + "é" * (strict_yaml.MOST_BYTES // 2))
+
+
+@pytest.mark.f5
+@pytest.mark.parametrize("content", [NINE, "x" * 70_000, "[" * 60_000, "name: \udcff"])
+def test_a_description_of_a_model_is_read_as_carefully(tmp_path: Path, content: str) -> None:
+    from ishowtts.engines.f5 import architecture
+
+    path = tmp_path / "model.yaml"
+    path.write_text(content, errors="surrogateescape")
+    for read in (architecture.read_model, architecture.read_vocoder):
+        with pytest.raises(WeightsError, match=f"^{path} .*; fetch the weights again"):
+            read(path)
+
+
+@pytest.mark.f5
+def test_a_vocabulary_is_bounded(tmp_path: Path) -> None:
+    from ishowtts.engines.f5.checkpoint import read_vocab
+
+    (tmp_path / "vocab.txt").write_text(" \n" + "a\n" * 500_000)
+    with pytest.raises(WeightsError, match="cannot be read as a list of tokens"):
+        read_vocab(tmp_path / "vocab.txt")
+    (tmp_path / "vocab.txt").write_bytes(b" \r\na\r\nb")
+    assert read_vocab(tmp_path / "vocab.txt") == {" ": 0, "a": 1, "": 2}, "as upstream reads it"
+
+
+@pytest.mark.f5
+def test_packed_tensors_are_refused(tmp_path: Path) -> None:
+    import zipfile
+
+    import torch
+
+    from ishowtts.engines.f5.checkpoint import _read_pickle
+
+    plain, packed = tmp_path / "plain.bin", tmp_path / "packed.bin"
+    torch.save({"a": torch.zeros(1_000_000)}, plain)
+    assert _read_pickle(plain)["a"].shape == (1_000_000,)
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
+        for entry in source.infolist():
+            target.writestr(entry.filename, source.read(entry))
+    assert packed.stat().st_size < 50_000, "4 MB unpacked"
+    with pytest.raises(WeightsError, match="holds more than tensors"):
+        _read_pickle(packed)
+
+
+def strange(folder: Path) -> dict[str, Path]:
+    """What is no ordinary file, and would keep a reader waiting or fed for ever."""
+    os.mkfifo(folder / "pipe")
+    (folder / "zero").symlink_to("/dev/zero")
+    (folder / "terminal").symlink_to("/dev/ptmx")
+    (folder / "folder").mkdir()
+    (folder / "loop").symlink_to("loop")
+    with (folder / "sparse").open("wb") as file:
+        file.truncate(100 << 30)
+    return {name: folder / name for name in ("pipe", "zero", "terminal", "folder", "loop", "sparse")}
+
+
+def test_what_is_no_ordinary_file_is_refused_by_every_reader(tmp_path: Path) -> None:
+    for path in strange(tmp_path).values():
+        with pytest.raises(OSError, match=r"ordinary|larger|Is a directory|symbolic"):
+            read_bounded(path, 100)
+        with pytest.raises(VoiceError), open_recording(path):
+            pass
+        with pytest.raises(VoiceError):
+            clips.mend(path)
+        with pytest.raises(VoiceError):
+            voice_settings.read(path)
+        with pytest.raises(OperatorFileError):
+            pronunciation_file.read(path)
+        with pytest.raises(WeightsError):
+            weights._whole(path)
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    # /proc says that this one has no bytes, as a file may that is written meanwhile.
+    with open_ordinary(Path("/proc/self/maps"), 10):
+        pass
+    with pytest.raises(OSError, match="larger than 10 bytes"):
+        read_bounded(Path("/proc/self/maps"), 10)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"channels": 9}, "9 channels"),
+        ({"rate_hz": 4_000}, "4000 Hz"),
+        ({"rate_hz": 400_000}, "400000 Hz"),
+        ({"channels": 8, "seconds": 40, "rate_hz": 96_000}, "longer than 31.25 s"),
+        ({"seconds": 130}, "longer than 120 s"),
+    ],
+)
+def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path: Path, how: dict[str, Any], says: str) -> None:
+    path = tmp_path / "bomb.wav"
+    flac = how.get("channels", 1) <= 8 and how.get("rate_hz", 0) <= 192_000
+    path.write_bytes(sound("FLAC" if flac else "WAV", "PCM_16", **how))
+    with pytest.raises(VoiceError, match=says):
+        clips.mend(path)
+
+
+def test_the_voice_of_such_a_file_is_refused_and_read_no_further(tmp_path: Path) -> None:
+    folder = tmp_path / "anna"
+    folder.mkdir()
+    (folder / "reference.wav").write_bytes(SOUNDS[0])
+    (folder / "reference.txt").write_text("Hello.")
+    (folder / "voice.yaml").write_text(NINE)
+    with pytest.raises(VoiceError, match=r"voice\.yaml, line 1, is not plain YAML: it has an anchor"):
+        VoiceShelf(tmp_path).find("anna")

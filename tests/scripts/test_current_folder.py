@@ -1,0 +1,125 @@
+"""No program of ours looks for modules in the folder that it is started in: anybody may have left some in /tmp."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ishowtts import child_process
+from ishowtts.config import Config
+from ishowtts.engines.process import Grace, WorkerProcess
+from ishowtts.engines.wire import Kind
+from ishowtts.errors import EngineError
+
+ROOT = Path(__file__).resolve().parents[2]
+CONSOLE_SCRIPT = Path(sys.executable).with_name("ishowtts")
+# What our programs import first, what Python itself imports for -m and -c, and what is easily shadowed.
+NAMES = [
+    "ishowtts/__init__", "torch/__init__", "systemd/__init__", "voicebox/__init__", "encodings/__init__", "yaml",
+    "json", "os", "re", "runpy", "linecache", "sitecustomize", "usercustomize", "numpy", "soundfile",
+    "subprocess", "random",
+]  # fmt: skip
+
+
+class HostileFolder:
+    """A folder full of modules that leave their names when they are imported."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "current"
+        self._marks = folder / "marks"
+        self._marks.mkdir()
+        for name in NAMES:
+            file = self.path / f"{name}.py"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            mark = self._marks / name.replace("/", ".")
+            file.write_text(f"import io\nio.open({str(mark)!r}, 'w').close()\n")
+
+    @property
+    def imported(self) -> list[str]:
+        return sorted(mark.name for mark in self._marks.iterdir())
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HostileFolder:
+    """The current folder of the test, and so of each process that it starts."""
+    folder = HostileFolder(tmp_path)
+    monkeypatch.chdir(folder.path)
+    return folder
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_these_modules_are_imported_where_the_current_folder_is_looked_at(hostile: HostileFolder) -> None:
+    run(sys.executable, "-m", "ishowtts", "--version")
+    assert hostile.imported, "else the tests below prove nothing"
+
+
+@pytest.mark.parametrize(
+    "words", [("--version",), ("check",), ("say", "--help"), ("history",), ("chimes",), ("devices",)]
+)
+def test_no_command_does(hostile: HostileFolder, words: tuple[str, ...], tmp_path: Path) -> None:
+    settings = tmp_path / "config.yaml"
+    settings.write_text(json.dumps({"state_dir": str(tmp_path), "audio": {"device": "silent"}}))
+    arguments = [*words] if words == ("--version",) else [*words, "--config", str(settings)]
+    for command in ([str(CONSOLE_SCRIPT)], child_process.command("ishowtts")):
+        done = run(*command, *arguments)
+        assert "Traceback" not in done.stderr
+        assert hostile.imported == []
+
+
+def test_the_worker_does_not(hostile: HostileFolder) -> None:
+    worker = WorkerProcess()
+    hello = worker.channel.receive(60)
+    assert worker.end(False, Grace())
+    assert (hello and hello.kind, hostile.imported) == (Kind.HELLO, [])
+
+
+@pytest.mark.f5
+def test_the_probe_of_the_doctor_does_not(hostile: HostileFolder) -> None:
+    from ishowtts.cli import doctor
+
+    found = [finding.verdict for finding in doctor._torch(Config())]
+    assert ("fault" in found, hostile.imported) == (False, [])
+
+
+@pytest.mark.f5
+def test_a_measured_start_does_not(hostile: HostileFolder, tmp_path: Path) -> None:
+    from ishowtts.bench import starts
+
+    with pytest.raises(EngineError, match="the start of ours failed"):
+        starts.measure(tmp_path, "ours", cold=False, device="cpu", nfe_step=4)
+    assert hostile.imported == []
+
+
+def test_the_demo_does_not(hostile: HostileFolder, tmp_path: Path) -> None:
+    done = run(sys.executable, ROOT / "scripts/demo.py", "One.", "--engine", "espeak", "--wav", tmp_path / "one.wav")
+    assert (done.returncode, hostile.imported) == (0, []), done.stdout + done.stderr
+    assert (tmp_path / "one.wav").stat().st_size > 1000
+
+
+def test_the_trainer_does_not(hostile: HostileFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHON", sys.executable)
+    done = run(ROOT / "scripts/train-voice/train-voice", "--help")
+    assert (done.returncode, hostile.imported) == (0, []), done.stderr
+
+
+def test_a_module_that_is_run_so_finds_the_packages_beside_it_before_ours_alone(tmp_path: Path) -> None:
+    """As `python -m`: PYTHONPATH holds, and modules of ours such as systemd.py hide no package of the same name."""
+    (tmp_path / "shown.py").write_text(
+        "import json, sys, ishowtts\nprint(json.dumps([__name__, sys.argv, sys.path, ishowtts.__file__]))\n"
+    )
+    environment = {"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        child_process.command("shown", "1", "2"), env=environment, cwd="/", capture_output=True, text=True, check=True
+    )
+    name, argv, path, package = json.loads(done.stdout)
+    assert (name, argv[1:]) == ("__main__", ["1", "2"])
+    assert str(tmp_path) in path
+    assert package == str(ROOT / "daemon/ishowtts/__init__.py")
+    assert not {"", "/", str(ROOT / "daemon/ishowtts")} & set(path)

@@ -1,0 +1,311 @@
+"""Who owns which folder of the appliance, with real owners: the service's user is hostile."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ishowtts.cli import main
+from ishowtts.engines import weights
+from ishowtts.engines.voices import folders
+from ishowtts.errors import OperatorFileError, VoiceError, WeightsError
+from ishowtts.files import make_folder, refuse_foreign
+from ishowtts.playback.chime import Chimes
+
+ROOT = Path(__file__).resolve().parents[2]
+NOBODY = 65534
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+
+PRELUDE = """
+set -euo pipefail
+step() { echo "+ $*"; "$@"; }
+die() { echo "$*" >&2; exit 1; }
+. scripts/folders.sh
+"""
+
+
+class Machine:
+    """A tree with the folders of an appliance; `nobody` is the service's user."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.data = root / "lib/ishowtts"
+        self.cache = root / "cache/ishowtts"
+        self.state = self.data / "state"
+        self.secret = root / "secret"
+        self.secret.write_text("of root\n")
+        self.secret.chmod(0o600)
+        for folder in (self.data, self.cache):
+            folder.parent.mkdir()
+
+    def shell(self, program: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", PRELUDE + program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def install(self) -> str:
+        done = self.shell(f"make_folders {self.data} {self.cache} nobody nogroup")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def service(self, program: str) -> subprocess.CompletedProcess[str]:
+        """What the service's user tries, in the data folder."""
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", program]
+        return subprocess.run(command, cwd=self.data, capture_output=True, text=True, timeout=60, check=False)
+
+    def former(self) -> None:
+        """As the version before left it: the data folder is the service's, with root's folders in it."""
+        self.data.mkdir(mode=0o750)
+        os.chown(self.data, NOBODY, NOBODY)
+        for name in ("voices", "chimes"):
+            (self.data / name).mkdir()
+
+    def owner(self, path: str) -> tuple[int, int, str]:
+        found = (self.data / path).lstat()
+        return found.st_uid, found.st_gid, oct(found.st_mode & 0o7777)
+
+    def is_untouched(self) -> bool:
+        found = self.secret.stat()
+        return (self.secret.read_text(), found.st_uid, oct(found.st_mode)) == ("of root\n", 0, "0o100600")
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    # Not tmp_path: pytest closes it to other users.
+    root = Path(tempfile.mkdtemp(prefix="ishowtts-test-"))
+    root.chmod(0o755)
+    yield Machine(root)
+    shutil.rmtree(root)
+
+
+def test_the_service_may_write_in_its_state_and_cache_alone(machine: Machine) -> None:
+    machine.install()
+    assert machine.owner(".") == (0, NOBODY, "0o750")
+    assert machine.owner("state") == (NOBODY, NOBODY, "0o750")
+    assert machine.owner("voices") == machine.owner("chimes") == (0, 0, "0o755")
+    assert machine.cache.stat().st_uid == NOBODY
+    for tried in ("ln -s /etc weights", "mv voices v", "rmdir voices", "touch voices/x", "mv state s", "chmod 777 ."):
+        assert machine.service(tried).returncode != 0, tried
+    assert machine.service("touch state/x && ls voices && cat state/x").returncode == 0
+
+
+def test_installing_again_changes_nothing_while_the_service_runs(machine: Machine) -> None:
+    machine.install()
+    machine.service("echo line > state/inbox.sqlite")
+    before = (machine.state.stat(), (machine.state / "inbox.sqlite").stat().st_ctime_ns)
+    said = machine.install()
+    assert "mv " not in said
+    assert "root -g root " + str(machine.state) not in said, "the state never belongs to root meanwhile"
+    after = (machine.state.stat(), (machine.state / "inbox.sqlite").stat().st_ctime_ns)
+    assert (before[0].st_uid, before[0].st_mode, before[1]) == (after[0].st_uid, after[0].st_mode, after[1])
+
+
+def test_the_queue_of_the_former_layout_moves_with_every_line(machine: Machine) -> None:
+    machine.former()
+    queue = machine.data / "inbox.sqlite"
+    connection = sqlite3.connect(queue)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("CREATE TABLE lines (text)")
+    connection.executemany("INSERT INTO lines VALUES (?)", [(str(i),) for i in range(50)])
+    connection.commit()
+    files = {name: Path(f"{queue}{name}").read_bytes() for name in ("", "-wal")}
+    connection.close()
+    for name, content in files.items():  # as a process leaves it that was killed: the lines are in the -wal alone
+        Path(f"{queue}{name}").write_bytes(content)
+        os.chown(f"{queue}{name}", NOBODY, NOBODY)
+    Path(f"{queue}-shm").write_bytes(b"")  # root's, as `sudo ishowtts history` left it
+    machine.service("mkdir -p .cache/x recordings; touch recordings/a.flac")
+    (machine.data / "weights").mkdir()
+
+    machine.install()
+    assert sorted(path.name for path in machine.data.iterdir()) == ["chimes", "state", "voices", "weights"]
+    assert {path.name for path in machine.state.iterdir()} == {
+        "inbox.sqlite", "inbox.sqlite-wal", "inbox.sqlite-shm", ".cache", "recordings",
+    }  # fmt: skip
+    assert all(path.stat().st_uid == NOBODY for path in machine.state.iterdir())
+    connection = sqlite3.connect(machine.state / "inbox.sqlite")
+    assert connection.execute("SELECT count(*) FROM lines").fetchone() == (50,)
+    connection.close()
+
+
+def test_nothing_that_the_service_has_prepared_is_followed(machine: Machine) -> None:
+    machine.former()
+    secret = machine.secret
+    prepared = machine.service(
+        f"rm -rf voices chimes; ln -s {secret.parent} voices; mkdir -p weights/.arriving;"
+        f"ln -s {secret} weights/.arriving/vocab.txt; ln -s {secret} inbox.sqlite; ln -s {secret} inbox.sqlite-wal;"
+        f"ln -s {secret} -- '-rf'; ln -s {secret} chimes; touch 'a b' '$(reboot)'"
+    )
+    assert prepared.returncode == 0, prepared.stderr
+    os.link(secret, machine.data / "inbox.sqlite-shm")  # as a kernel without protected_hardlinks lets it do
+    mode = machine.root.stat().st_mode
+    said = machine.install()
+    assert machine.is_untouched()
+    assert machine.root.stat().st_mode == mode, "what voices led to"
+    assert "voices is not root's, as it must be" in said
+    assert machine.owner("voices") == machine.owner("chimes") == (0, 0, "0o755")
+    assert not (machine.data / "weights").exists()
+    assert (machine.state / "voices").is_symlink()
+    assert sorted(path.name for path in machine.data.iterdir()) == ["chimes", "state", "voices"]
+
+
+@pytest.mark.parametrize("prepared", ["ln -s {secret_folder} state", "touch state"])
+def test_a_state_that_is_no_folder_is_refused(machine: Machine, prepared: str) -> None:
+    machine.former()
+    machine.service(prepared.format(secret_folder=machine.secret.parent))
+    done = machine.shell(f"make_folders {machine.data} {machine.cache} nobody nogroup")
+    assert (done.returncode, "is a link or no folder" in done.stderr) == (1, True)
+    assert machine.is_untouched()
+    assert machine.service("mv state s").returncode != 0, "it is frozen meanwhile"
+
+
+def test_an_interrupted_move_is_taken_up_again(machine: Machine) -> None:
+    machine.former()
+    machine.service("echo queue > inbox.sqlite; echo wal > inbox.sqlite-wal")
+    stopped = 'mv() { command mv "$@"; kill -9 $$; }\n'  # after the first file
+    machine.shell(f"{stopped} make_folders {machine.data} {machine.cache} nobody nogroup")
+    assert machine.owner("state")[0] == 0
+    machine.install()
+    assert (machine.state / "inbox.sqlite").read_text() == "queue\n"
+    assert (machine.state / "inbox.sqlite-wal").read_text() == "wal\n"
+    assert machine.owner("state") == (NOBODY, NOBODY, "0o750")
+
+
+def test_a_queue_that_is_there_already_is_never_overwritten(machine: Machine) -> None:
+    machine.former()
+    machine.service("mkdir state; echo new > state/inbox.sqlite; echo old > inbox.sqlite")
+    assert "kept: " in machine.install()
+    assert (machine.state / "inbox.sqlite").read_text() == "new\n"
+    assert (machine.data / "inbox.sqlite").read_text() == "old\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "noted"),
+    [
+        ("state_dir: {data}\n", "state_dir: {data}/state\n", False),
+        ("state_dir: {data}/  # ours\n", "state_dir: {data}/state\n", False),
+        ("state_dir: {data}/state\n", "state_dir: {data}/state\n", False),
+        ("state_dir: /srv/ishowtts\n", "state_dir: /srv/ishowtts\n", False),
+        ("audio:\n  record_dir: {data}/rec\n", "audio:\n  record_dir: {data}/rec\n", True),
+        ("# state_dir: {data}/x\n", "# state_dir: {data}/x\n", False),
+    ],
+)
+def test_the_configuration_follows_the_move(machine: Machine, before: str, after: str, noted: bool) -> None:
+    file = machine.root / "config.yaml"
+    file.write_text(before.format(data=machine.data))
+    done = machine.shell(f"adapt_config {file} {machine.data}")
+    assert (done.returncode, "note: " in done.stdout) == (0, noted)
+    assert file.read_text() == after.format(data=machine.data)
+
+
+def stick(folder: Path) -> Path:
+    (folder / "vocos").mkdir(parents=True)
+    for file in weights.FILES:
+        (folder / file.place).write_bytes(b"x")
+    return folder
+
+
+@pytest.mark.parametrize("part", [".", "weights", "weights/.arriving"])
+def test_root_fetches_into_nothing_that_another_could_lead_elsewhere(machine: Machine, part: str) -> None:
+    machine.install()
+    (machine.data / "weights/.arriving").mkdir(parents=True)
+    os.chown(machine.data / part, NOBODY, NOBODY)
+    with pytest.raises(WeightsError, match="belongs to nobody"):
+        weights.fetch(machine.data / "weights", stick(machine.root / "stick"))
+
+
+def test_what_lies_where_a_file_arrives_is_not_written_to(machine: Machine) -> None:
+    machine.install()
+    arriving = machine.data / "weights/.arriving"
+    arriving.mkdir(parents=True)
+    (arriving / "vocab.txt").symlink_to(machine.secret)
+    with pytest.raises(WeightsError, match="wrong size"):
+        weights.fetch(machine.data / "weights", stick(machine.root / "stick"))
+    assert machine.is_untouched()
+
+
+def test_root_adds_no_voice_and_makes_no_chime_in_a_folder_of_the_services(machine: Machine) -> None:
+    machine.former()
+    machine.service(f"rm -rf voices chimes; ln -s {machine.root} voices; ln -s {machine.root} chimes")
+    with pytest.raises(VoiceError, match="belongs to nobody"):
+        folders.remove(machine.data / "voices", "anna")
+    with pytest.raises(VoiceError, match="belongs to nobody"):
+        folders.add(machine.data / "voices", "anna", None, "words", None)  # type: ignore[arg-type]
+    with pytest.raises(OperatorFileError, match="belongs to nobody"):
+        Chimes(machine.data / "chimes").make()
+    assert {path.name for path in machine.root.iterdir()} == {"lib", "cache", "secret"}
+
+
+def test_a_path_is_roots_own_in_each_of_its_parts(machine: Machine) -> None:
+    own = machine.root / "own"
+    make_folder(own / "a/b")
+    refuse_foreign(own / "a/b/not yet")
+    (machine.root / "link").symlink_to(own)
+    refuse_foreign(machine.root / "link/a")
+    shared = machine.root / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    with pytest.raises(OSError, match="others than root may write in"):
+        refuse_foreign(shared / "a")
+    shared.chmod(0o1777)
+    refuse_foreign(shared / "a")
+    (shared / "a").symlink_to(own)
+    os.chown(shared / "a", NOBODY, NOBODY, follow_symlinks=False)
+    with pytest.raises(OSError, match="belongs to nobody"):
+        refuse_foreign(shared / "a")
+    os.chown(own / "a", 12345, 12345)
+    with pytest.raises(OSError, match="belongs to user 12345"):
+        make_folder(machine.root / "link/a/c")
+    assert not (own / "a/c").exists()
+
+
+def config(machine: Machine) -> Path:
+    path = machine.root / "config.yaml"
+    path.write_text(json.dumps({"state_dir": str(machine.state), "cache_dir": str(machine.cache)}))
+    return path
+
+
+def test_history_writes_nothing_where_the_service_points(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.install()
+    queue = machine.state / "inbox.sqlite"
+    connection = sqlite3.connect(queue)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("CREATE TABLE lines (seq)")
+    connection.close()
+    Path(f"{queue}-wal").write_bytes(b"")
+    Path(f"{queue}-shm").symlink_to(machine.secret)
+    for file in (queue, Path(f"{queue}-wal")):
+        os.chown(file, NOBODY, NOBODY)
+    main(["history", "--config", str(config(machine))])
+    assert "Traceback" not in capsys.readouterr().err
+    assert machine.is_untouched()
+    assert os.geteuid() == 0
+
+
+def test_root_does_not_run_on_the_state_of_the_service(
+    machine: Machine, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.install()
+    assert main(["run", "--config", str(config(machine))]) == 1
+    assert "belongs to nobody" in caplog.text + capsys.readouterr().err
+
+
+def test_root_tries_a_voice_without_what_the_service_has_compiled(machine: Machine) -> None:
+    from ishowtts.cli.voices.trial import _cache_of_ones_own
+    from ishowtts.config import Config
+
+    machine.install()
+    with _cache_of_ones_own(Config(cache_dir=machine.cache)) as settings:
+        assert settings.cache_dir != machine.cache
+        assert settings.cache_dir.stat().st_uid == 0
+    assert not settings.cache_dir.exists()
+    with _cache_of_ones_own(Config(cache_dir=machine.root)) as settings:
+        assert settings.cache_dir == machine.root

@@ -1,0 +1,124 @@
+"""A hostile worker: whatever bytes it sends, the daemon's side ends in order and believes nothing that cannot be.
+
+`check_frames` is the core of the fuzzers; `seeds` are inputs to begin with.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any
+
+import numpy as np
+
+from ishowtts.engines import Cancelled, Progress, VoiceCard, cards
+from ishowtts.engines.conversation import Conversation
+from ishowtts.engines.exchange import Deadlines, Ending, Request, longest_s
+from ishowtts.engines.waker import Waker
+from ishowtts.engines.wire import MAX_TEXT_CHARS, VERSION, Channel, Frame, Kind, encode
+from ishowtts.errors import EngineError, SynthesisError
+from ishowtts.speech import Segment, Utterance
+
+RATE_HZ = 24_000
+MOST_BYTES = 100_000
+"""What fits into a socket without a reader; more is cut off."""
+SEGMENTS = [Segment("line", 0, 2, "One."), Segment("line", 1, 2, "Number two.")]
+CARD = VoiceCard("anna", 140, reference_s=5.0, bytes_per_s=15.0, batch_s=60.0)
+VITALS: dict[str, Any] = {"gpu_mb": 900.5, "unbucketed": 0}
+HELLO = Frame(Kind.HELLO, {"version": VERSION})
+READY = Frame(Kind.READY, {"name": "f5", "rate_hz": RATE_HZ, "warm_s": 1.0, **VITALS, **cards.to_header(CARD)})
+_SOON = Deadlines(hello_s=5.0, load_s=5.0, warm_step_s=5.0, segment_s=5.0)
+_PRELUDES = (b"", encode(HELLO), encode(HELLO) + encode(READY))
+
+
+def audio(index: int, seq: int = 1, samples: int = 100) -> Frame:
+    """The sound of a segment, as it should be."""
+    header = {"seq": seq, "index": index, "rate_hz": RATE_HZ, "engine": "f5", "voice": "anna", "nfe_step": 7}
+    return Frame(Kind.AUDIO, header, np.zeros(samples, np.int16).tobytes())
+
+
+DONE = Frame(Kind.DONE, {"seq": 1, "stages": {}, **VITALS})
+PREPARED = Frame(Kind.PREPARED, {"seq": 2, "cost_s": 0.1, **cards.to_header(CARD)})
+ERROR = Frame(Kind.ERROR, {"seq": 1, "class": "SynthesisError", "message": "no", "sticky": False})
+PROGRESS = Frame(Kind.PROGRESS, {"phase": "load", "i": 1, "n": 3})
+
+
+def seeds() -> list[bytes]:
+    """Conversations that go well, and some that do not."""
+    answers = [audio(0), audio(1), DONE, PREPARED]
+    return [
+        b"\x00" + encode(HELLO) + encode(PROGRESS) + encode(READY),
+        b"\x01" + encode(PROGRESS) + encode(READY),
+        b"\x02" + b"".join(map(encode, answers)),
+        b"\x02" + encode(audio(0)) + encode(ERROR) + encode(PREPARED),
+        b"\x02" + encode(audio(0, samples=45_000)),
+        b"\x02" + struct.pack("!I", 8 << 20),
+    ]
+
+
+def check_frames(data: bytes) -> None:
+    """Raise AssertionError, or what the daemon did not foresee, if these bytes of a worker do harm.
+
+    Args:
+        data: the first byte chooses how far the conversation is (0 not begun, 1 greeted, 2 ready with a request for
+            two sounds and one for a voice), the rest is what the worker sends before it closes its end.
+    """
+    prelude = _PRELUDES[data[0] % len(_PRELUDES)] if data else b""
+    asked: list[Request[Any]] = []
+    told: list[Progress] = []
+    waker = Waker()
+    ours, theirs = socket.socketpair()
+    try:
+        theirs.setblocking(False)
+        theirs.sendall(prelude + data[1 : MOST_BYTES + 1])
+        theirs.shutdown(socket.SHUT_WR)
+
+        def on_phase(phase: str, progress: Progress | None) -> None:
+            if progress is not None:
+                told.append(progress)
+            if phase == "ready":
+                asked.extend([conversation.render(SEGMENTS), conversation.prepare("anna")])
+
+        conversation = Conversation(Channel(ours), "f5", {}, _SOON, waker=waker, on_phase=on_phase)
+        ending = conversation.hear()
+    finally:
+        theirs.close()
+        ours.close()
+        waker.close()
+    _check_ending(ending)
+    for progress in told:
+        _check_text(progress.phase)
+    for request in asked:
+        _check_answer(request)
+
+
+def _check_ending(ending: Ending) -> None:
+    assert ending.reason
+    _check_text(ending.reason)
+    assert "no progress in time" not in ending.reason, "it waited for a worker that had closed its end"
+
+
+def _check_answer(request: Request[Any]) -> None:
+    assert request.future.done(), "nobody waits for an answer that cannot come"
+    error = request.future.exception()
+    if error is not None:
+        assert isinstance(error, (SynthesisError, EngineError, Cancelled)), repr(error)
+        _check_text(str(error))
+    elif request.kind is Kind.PREPARE:
+        _check_text(request.future.result().name)
+    else:
+        for segment, sound in zip(SEGMENTS, request.future.result(), strict=True):
+            _check_sound(segment, sound)
+
+
+def _check_sound(segment: Segment, sound: Utterance) -> None:
+    assert sound.rate_hz == RATE_HZ
+    assert 0 < sound.audio_s <= longest_s(segment.text, segment.speed)
+    _check_text(sound.engine)
+    _check_text(sound.voice)
+
+
+def _check_text(text: str) -> None:
+    """It is logged, published and stored."""
+    assert len(text) <= 2 * MAX_TEXT_CHARS
+    text.encode("utf-8")
