@@ -11,7 +11,7 @@ from pathlib import Path
 
 PACKAGE = "ishowtts"
 LAYERS = (
-    ("errors", "speech", "child_process", "files", "strict_yaml"),
+    ("errors", "speech", "child_process", "files", "logs", "rate_limit", "strict_yaml"),
     ("config", "inbox", "text", "samples", "seams", "board", "systemd"),
     ("engines", "playback", "telemetry", "mqtt", "policies", "archive"),
     ("pipeline",),

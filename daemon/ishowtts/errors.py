@@ -25,11 +25,19 @@ from __future__ import annotations
 
 
 class IShowError(Exception):
-    """Root of the tree; its text is one sentence for a person."""
+    """Root of the tree; its text is one sentence for a person.
+
+    Attributes:
+        quotes_publisher: the text may hold words of a publisher, which a private log does not show.
+    """
+
+    quotes_publisher = False
 
 
 class LineError(IShowError):
     """Ends one line."""
+
+    quotes_publisher = True
 
 
 class LineRejected(LineError):
@@ -92,6 +100,8 @@ class InboxError(IShowError):
 
 class CommandError(IShowError):
     """A command that the contract does not know, or that cannot be obeyed now."""
+
+    quotes_publisher = True
 
 
 class FatalError(IShowError):

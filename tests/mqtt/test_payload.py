@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +24,9 @@ from ishowtts.mqtt.payload import (
     parse_volume,
 )
 from ishowtts.mqtt.strict_json import dumps
+from ishowtts.rate_limit import RateLimit
 from ishowtts.speech import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
+from support.clock import Clock
 
 LIMITS = LineLimits(max_chars=50, voices=lambda: ["anna", "bob"], reply_prefix="ishowtts/reply/")
 JSON = MessageProperties(content_type="application/json; charset=utf-8")
@@ -30,7 +34,8 @@ JSON = MessageProperties(content_type="application/json; charset=utf-8")
 
 def parse(payload: object, tail: str = "say", properties: MessageProperties | None = None) -> Line | Rejection:
     raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return parse_line(tail, raw, properties or MessageProperties(), LIMITS)
+    limits = replace(LIMITS, warnings=RateLimit(5))
+    return parse_line(tail, raw, properties or MessageProperties(), limits)
 
 
 def accepted(payload: object, tail: str = "say", properties: MessageProperties | None = None) -> Line:
@@ -250,6 +255,58 @@ def test_answers_go_only_under_the_reply_prefix(caplog: pytest.LogCaptureFixture
         caplog.clear()
         assert accepted(b"a", properties=MessageProperties(response_topic=topic)).reply_to is None
         assert [r.levelno for r in caplog.records] == [logging.WARNING]
+
+
+def test_correlation_data_is_bounded() -> None:
+    """Each line that waits and each row of the history keeps it."""
+    for size, kept in ((4096, True), (4097, False)):
+        properties = MessageProperties(response_topic="ishowtts/reply/x", correlation=bytes(size))
+        assert (accepted(b"a", properties=properties).reply_to is not None) == kept
+        assert (refused(b"", properties=properties).reply_to is not None) == kept
+
+
+def test_a_flood_of_response_topics_costs_a_few_log_lines(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    limits = replace(LIMITS, warnings=RateLimit(5, clock))
+    for number in range(1000):
+        elsewhere = MessageProperties(response_topic=f"elsewhere/{number}")
+        parse_line("say", b"a", elsewhere, limits)
+        parse_line("say", b"a", MessageProperties(response_topic="ishowtts/reply/x", correlation=bytes(5000)), limits)
+    assert len(caplog.records) == 5
+    assert "'elsewhere/0' is ignored: answers go only under ishowtts/reply/" in caplog.records[0].getMessage()
+    assert "its Correlation Data has 5000 bytes; at most 4096 are kept" in caplog.records[1].getMessage()
+    clock.now_s += 10
+    parse_line("say", b"a", elsewhere, limits)
+    assert [record.getMessage() for record in caplog.records[5:6]] == ["1995 more response topics were ignored"]
+    assert len(caplog.records) == 7
+
+
+@pytest.mark.parametrize("char", ["\u2028", "\u2029", "\u202e", "\u2066", "\u200b", "\u200d", "\x1b", "\x9b", "\udc80"])
+@pytest.mark.parametrize("key", ["id", "voice", "author", "chime"])
+def test_a_name_holds_nothing_that_forges_a_line_of_a_log(key: str, char: str) -> None:
+    body = json.dumps({"text": "a", key: f"anna{char}"}).encode()
+    if (key, char) in (("author", "\u200b"), ("author", "\u200d")):
+        assert accepted(body).author == f"anna{char}"
+        return
+    refusal = refused(body)
+    assert refusal.reason is Reason.BAD_FIELD
+    assert refusal.detail.startswith(f"{key}: must not hold the character U+{ord(char):04X}; ")
+    with pytest.raises(BadCommand):
+        parse_command(json.dumps({"command": "skip", "transaction": f"t{char}"}).encode())
+
+
+@pytest.mark.parametrize("author", ["نیم\u200cفاصله", "क्\u200dष", "👩\u200d🚀", "דנה\u200f", "🏴\U000e0067\U000e007f"])
+def test_names_of_people_keep_the_invisible_characters_they_need(author: str) -> None:
+    assert accepted({"text": "a", "author": author}).author == author
+
+
+def test_a_hundred_thousand_unknown_fields_are_refused_at_once() -> None:
+    body = json.dumps({"text": "a"} | {f"x{number}": 0 for number in range(100_000)}).encode()
+    began_s = time.process_time()
+    refusal = parse_line("say", body, MessageProperties(), replace(LIMITS, max_chars=None))
+    assert time.process_time() - began_s < 1.0
+    assert isinstance(refusal, Rejection)
+    assert refusal.detail.endswith("; and 99995 more")
 
 
 anything = st.recursive(

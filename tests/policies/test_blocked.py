@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,66 @@ def test_a_blocked_word_is_found(text, entry) -> None:
 )  # fmt: skip
 def test_nothing_else_is(text) -> None:
     assert found(text) == set()
+
+
+def accented(word: str) -> list[str]:
+    """The word with each Latin letter that has marks in place of the letter without them."""
+    written = []
+    for char in map(chr, range(0x80, 0x20000)):
+        parts = unicodedata.normalize("NFD", char)
+        bare = "".join(part for part in parts if not unicodedata.combining(part)).lower()
+        if parts != char and len(bare) == 1 and bare in word:
+            at = word.index(bare)
+            written.append(word[:at] + char + word[at + 1 :])
+    return written
+
+
+def test_every_accent_on_one_letter_is_seen_through() -> None:
+    badger = WordList(["badger"])
+    assert len(accented("badger")) >= 159
+    assert [text for text in accented("badger") if not list(badger.find(text))] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ba'dger", "b'adger", "badge'r", "ba’dger", "ba´dger", "ba`dger", "ba¨dger", "baːdger", "baʼdger", "baˈdger",
+     "bá'dger", "ba'd'ger", "bađger", "bádgér", "BÁDGER", "b á d g e r", "ba\"dger", "ba-dger", "the bádger's"],
+)  # fmt: skip
+def test_accents_and_apostrophes_in_a_word_are_seen_through(text) -> None:
+    (hit, *_) = WordList(["badger", "go away"]).find(text)
+    assert hit.entry == "badger"
+
+
+@pytest.mark.parametrize("text", ["gó awáy", "g'o a'way", "go awa´y"])
+def test_they_are_in_a_phrase_too(text) -> None:
+    assert found(text) == {"go away"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ("ano", "dos años, un año"),  # too short to overlook an accent
+        ("hell", "he'll, he’ll and he´ll go; she'll as well"),
+        ("whore", "Who're you?"),
+        ("cant", "I can't"),
+        ("wont", "you won't"),
+        ("balls", "the ball's round"),
+    ],
+)
+def test_ordinary_words_with_accents_and_apostrophes_are_not_found(entry, text) -> None:
+    assert list(WordList([entry]).find(text)) == []
+
+
+def test_a_list_with_accents_finds_itself_and_takes_its_accents_for_letters() -> None:
+    french = WordList(["enculé", "sale", "rape", "cote"])
+    assert {hit.entry for hit in french.find("ENCULÉ")} == {"enculé"}
+    assert {hit.entry for hit in french.find("l'enculé")} == {"enculé"}
+    ordinary = "Le fromage salé est râpé, la cotée, déjà, été, à côté: « il l'a salé ». Encule, enculer."
+    assert {hit.entry for hit in french.find(ordinary)} == set()
+    assert {hit.entry for hit in french.find("sàle")} == {"sale"}, "à is no letter of this list"
+    german = WordList(["schwul", "Hürensohn"])
+    assert list(german.find("Ein schwüler Abend, schwül.")) == []
+    assert {hit.entry for hit in WordList(["coño", "cono"]).find("un coño")} == {"coño"}
 
 
 @given(st.text())

@@ -25,7 +25,7 @@ def telemetry() -> Telemetry:
 
 @pytest.fixture
 def journal(telemetry: Telemetry, watch: Clock) -> Journal:
-    return Journal(telemetry, False, watch)
+    return Journal(telemetry, watch)
 
 
 def reject(journal: Journal, reason: str, count: int) -> None:

@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ishowtts import config
-from ishowtts.cli.run import set_up_log
+from ishowtts import config, logs
 from ishowtts.config import Config
 from ishowtts.engines import IsCancelled, Progress, ReportProgress, VoiceCard
 from ishowtts.pipeline import Cast
@@ -158,7 +157,7 @@ def main() -> int:
         return Company(lead, Cast(engine, None), None, engine, voices(settings), settings.engine.f5.default_voice)
 
     settings = config.load(arguments.config)
-    set_up_log(settings.log.level)
+    logs.set_up(settings.log.level, private=settings.log.private)
     if arguments.aloud:
         return daemon.run(settings, daemon.Makers(company))
     return daemon.run(settings, daemon.Makers(company, lambda _: Chosen(NotingSpeaker(notes), "it takes notes")))

@@ -18,6 +18,7 @@ import numpy as np
 
 from ishowtts.archive.folder import Folder, Kind
 from ishowtts.archive.writer import ArchiveWriter
+from ishowtts.logs import Untrusted
 from ishowtts.samples import converted, whole
 from ishowtts.seams import cross_fade
 from ishowtts.speech import Line, Samples, Utterance, timestamp
@@ -92,7 +93,7 @@ class Take:
         self._begun = True
         self._whole = self._writer.offer(lambda: self._tape.add(utterance, overlap_s), utterance.samples.nbytes)
         if not self._whole:
-            log.warning("line %s is not recorded: the disk is too slow", self._line_id)
+            log.warning("line %s is not recorded: the disk is too slow", Untrusted(self._line_id))
 
     def end(self, outcome: str) -> None:
         """That was all of it. A line without sound leaves no recording; a second end is none."""
@@ -124,7 +125,7 @@ class _Tape:
             return
         self._bytes += utterance.samples.nbytes  # FLAC takes about half
         if not self._folder.grant(self._bytes):
-            log.warning("line %s is not recorded: there is no room for it", self._recording.line.id)
+            log.warning("line %s is not recorded: there is no room for it", Untrusted(self._recording.line.id))
             self.discard()
             return
         with self._failing():

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import struct
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from ishowtts import config
 from ishowtts.board.pick import pick
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.errors import EngineError
+from ishowtts.logs import visible
+
+_MOST = 1e12
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -46,8 +50,13 @@ def faults_of_files(settings: Config) -> tuple[str, ...]:
 
 
 def print_json(data: Any) -> None:
-    """For programs."""
-    print(json.dumps(data, ensure_ascii=False, indent=2))
+    """Prints JSON for programs. What a terminal would obey is escaped, and so are halves of surrogate pairs."""
+    text = json.dumps(data, ensure_ascii=False, indent=2)
+    print("".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text))
+
+
+def _escaped(char: str) -> str:
+    return "".join(f"\\u{unit:04x}" for (unit,) in struct.iter_unpack(">H", char.encode("utf-16-be", "surrogatepass")))
 
 
 def volume(written: str) -> int:
@@ -57,16 +66,17 @@ def volume(written: str) -> int:
     return int(written)
 
 
-def visible(text: str) -> str:
-    """Text of a publisher for a terminal: control characters are shown, not obeyed."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+def number(value: object, digits: int) -> str:
+    """A number of an event or a row with so many digits after the point; empty if it is not a sensible number."""
+    sensible = isinstance(value, (int, float)) and not isinstance(value, bool) and -_MOST < value < _MOST
+    return f"{value:.{digits}f}" if sensible else ""
 
 
 def why(data: Mapping[str, Any]) -> str:
-    """What a final event gives as its reason; empty where it needs none."""
+    """What a final event gives as its reason, for a terminal; empty if it needs none."""
     for name in ("detail", "error", "by", "into", "of"):
         if data.get(name):
-            return f"into {data[name]}" if name == "into" else str(data[name])
+            return visible(f"into {data[name]}" if name == "into" else str(data[name]))
     return ""
 
 

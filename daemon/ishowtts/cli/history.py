@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ishowtts.cli.common import Commands, as_owner_of, print_json, read_config, visible, why
+from ishowtts.cli.common import Commands, as_owner_of, number, print_json, read_config, why
 from ishowtts.inbox import read_history
+from ishowtts.logs import visible
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -42,19 +43,15 @@ def run(arguments: argparse.Namespace) -> int:
     table.add_column("text", overflow="fold")
     table.add_column("why", overflow="fold")
     for entry in entries:
-        data = entry.data or {}
+        data = entry.data if isinstance(entry.data, dict) else {}
         table.add_row(
-            entry.ts[:19].replace("T", " "),
-            entry.outcome or "waits",
-            _number(data.get("audio_s"), 2),
-            _number(data.get("rtf"), 3),
+            Text(visible(str(entry.ts)[:19].replace("T", " "))),
+            Text(visible(str(entry.outcome or "waits"))),
+            number(data.get("audio_s"), 2),
+            number(data.get("rtf"), 3),
             Text(visible(str(data.get("engine") or ""))),
-            Text(visible(entry.text)),
-            Text(visible(why(data))),
+            Text(visible(str(entry.text))),
+            Text(why(data)),
         )
     Console().print(table if entries else "nothing has been said yet")
     return 0
-
-
-def _number(value: object, digits: int) -> str:
-    return f"{value:.{digits}f}" if isinstance(value, (int, float)) else ""

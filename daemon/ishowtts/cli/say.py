@@ -8,14 +8,16 @@ import sys
 import uuid
 from typing import Any
 
-from ishowtts.cli.common import Commands, print_json, read_config, root_topic, visible, volume, why
+from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic, volume, why
 from ishowtts.config import Config
 from ishowtts.errors import BrokerError, LineRejected
+from ishowtts.logs import visible
 from ishowtts.mqtt.client import Client
 from ishowtts.service import connect
 from ishowtts.speech import Outcome, Reason
 
 _LONGEST_WAIT_S = 86_400
+_VALUES = (str, int, float, type(None))
 _FINAL = {outcome.value for outcome in Outcome} | {"duplicate"}
 
 
@@ -98,11 +100,16 @@ def send(settings: Config, tail: str, line: dict[str, Any], wait_s: float) -> di
             event = message.data()
             if message.topic.endswith("/state") and isinstance(event, dict):
                 state = _state(event)
-            if isinstance(event, dict) and event.get("id") == line["id"] and event.get("event") in _FINAL:
-                return event
+            if isinstance(event, dict) and event.get("id") == line["id"] and _is_final(event.get("event")):
+                # On a broker that lets anybody in, the event may be anybody's: values of other kinds are not ours.
+                return {key: value for key, value in event.items() if isinstance(value, _VALUES)}
     raise BrokerError(
         f"no outcome came within {wait_s:g} s; the appliance at {root} is {_present(availability, state)}"
     )
+
+
+def _is_final(kind: object) -> bool:
+    return isinstance(kind, str) and kind in _FINAL
 
 
 def _present(availability: str, state: str) -> str:
@@ -115,12 +122,11 @@ def _state(told: dict[str, Any]) -> str:
 
 
 def sentence(event: dict[str, Any]) -> str:
-    """The final event for a person."""
-    kind = event["event"]
+    """The final event for a person. Any value may be missing or of another kind: anybody may have published it."""
+    kind = event.get("event")
     if kind == Outcome.FINISHED.value:
-        rtf = "unknown" if event.get("rtf") is None else f"{event['rtf']:.3f}"
-        made = "kept from before" if event.get("cached") else f"RTF {rtf}"
-        spoken = f"finished: {event['audio_s']:.2f} s of speech by {event['engine']}, {made}"
-        return f"{spoken}, waited {event['queue_s']:.2f} s"
+        made = "kept from before" if event.get("cached") else f"RTF {number(event.get('rtf'), 3) or 'unknown'}"
+        audio, queue = (number(event.get(name), 2) or "?" for name in ("audio_s", "queue_s"))
+        return visible(f"finished: {audio} s of speech by {event.get('engine')}, {made}, waited {queue} s")
     reason = why(event)
-    return visible(f"{kind}: {reason}" if reason else kind)
+    return visible(f"{kind}: {reason}" if reason else str(kind))

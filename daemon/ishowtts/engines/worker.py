@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import ishowtts
+from ishowtts import logs
 from ishowtts.engines import Cancelled, Engine, ImprovingEngine, Progress, cards, catalogue, vitals
 from ishowtts.engines.wire import MAX_FRAME_BYTES, MAX_TEXT_CHARS, VERSION, Channel, Frame, Kind, WireClosed, WireError
 from ishowtts.errors import EngineError, IShowError, SynthesisError, VoiceError, WeightsError
@@ -191,7 +192,8 @@ class Worker:
         else:
             _log.error("the engine raised what it does not foresee", exc_info=error)
             name = "EngineError" if sticky else "SynthesisError"
-            message = f"the engine failed: {type(error).__name__}: {error}"
+            said = "" if logs.is_private() else f": {error}"  # it may quote the text, and the daemon logs it
+            message = f"the engine failed: {type(error).__name__}{said}"
         self._send(Kind.ERROR, seq=seq, message=message[:MAX_TEXT_CHARS], sticky=sticky, **{"class": name})
 
     def _send(self, kind: Kind, **header: Any) -> None:
@@ -202,7 +204,8 @@ def settle_in() -> None:
     """Make this process one that can be lost: it dies with the daemon, and before it for want of memory."""
     faulthandler.enable()  # SIGABRT from the daemon puts every thread's stack into the log
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core of a CUDA process would fill the disk
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
     os.environ.pop("NOTIFY_SOCKET", None)
     # oneDNN keeps a program for each shape, and each line has a length of its own: half a megabyte a line.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
@@ -222,7 +225,7 @@ def end_with_parent() -> None:
 
 def main() -> int:
     """Run the worker on the socket that the daemon passed. Returns the exit status."""
-    logging.basicConfig(level=logging.INFO, format="worker: %(levelname)s: %(name)s: %(message)s")
+    logs.set_up_worker()
     settle_in()
     fd = int(sys.argv[1])
     os.set_inheritable(fd, False)  # else a child of ours would keep the connection open after our death

@@ -33,7 +33,7 @@ class Message:
         """The JSON in it; `None` where there is none."""
         try:
             return json.loads(self.payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ishowtts.logs import Untrusted
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.acknowledgements import Ack
 from ishowtts.mqtt.connection import Connection
@@ -319,7 +320,7 @@ class MqttLink:
     def _line_arrived(self, message: Incoming, ack: Ack) -> None:
         tail = self._topics.tail(message.topic)
         if message.retained:
-            logger.info("what was retained on %s before we subscribed is not spoken", message.topic)
+            logger.info("what was retained on %s before we subscribed is not spoken", Untrusted(message.topic))
             ack()
             return
         if message.fault is None:
@@ -336,7 +337,7 @@ class MqttLink:
             self._heed(self._neighbours.heard(self._topics.tail(message.topic), message.payload, message.retained))
             return
         if message.retained:
-            logger.info("what was retained on %s before we subscribed is not obeyed", message.topic)
+            logger.info("what was retained on %s before we subscribed is not obeyed", Untrusted(message.topic))
             return
         try:
             if message.fault is not None:

@@ -6,14 +6,16 @@ import logging
 import re
 import uuid
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ishowtts.errors import CommandError
+from ishowtts.logs import Untrusted
 from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS, check_fields
+from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS, check_fields, joined
 from ishowtts.mqtt.options import MqttOptions
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
+from ishowtts.rate_limit import RateLimit
 from ishowtts.speech import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.text import is_speakable
 
@@ -21,7 +23,9 @@ logger = logging.getLogger(__name__)
 
 COMMANDS = ("skip", "stop", "pause", "resume", "mute", "unmute", "replay", "cancel")
 _MAX_COMMAND_BYTES = 4096
-_MAX_PROBLEMS = 5
+_MAX_RESPONSE_TOPIC_CHARS = 512
+_MAX_CORRELATION_BYTES = 4096  # each line that waits, and its row, keeps them
+_MOST_WARNINGS = 5
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class LineLimits:
         reply_prefix: response topics are kept only under it, as in `ishowtts/reply/`.
         chimes: names of the chimes there are now; returns `None` while nobody knows them (any name passes).
         signs: a text without letter or digit passes, since somebody else says the names of emoji.
+        warnings: bounds the log lines about response topics that are ignored.
     """
 
     max_chars: int | None
@@ -51,6 +56,7 @@ class LineLimits:
     reply_prefix: str
     chimes: Callable[[], Collection[str] | None] = lambda: None
     signs: bool = False
+    warnings: RateLimit = field(default_factory=lambda: RateLimit(_MOST_WARNINGS), compare=False)
 
     @property
     def max_bytes(self) -> int:
@@ -80,7 +86,7 @@ def parse_line(topic_tail: str, payload: bytes, properties: MessageProperties, l
     Args:
         topic_tail: `say`, `say/<voice>` or `urgent`.
     """
-    reply_to = _reply_to(properties, limits.reply_prefix)
+    reply_to = _reply_to(properties, limits)
     try:
         return _line(topic_tail, payload, properties, limits, reply_to)
     except _Refused as refused:
@@ -103,7 +109,7 @@ def parse_command(payload: bytes) -> Command:
     good, problems = check_fields(found, COMMAND_FIELDS)
     transaction = good.get("transaction")
     if problems:
-        raise BadCommand(_joined(problems), transaction)
+        raise BadCommand(joined(problems), transaction)
     if "command" not in good:
         raise BadCommand(f"command: is missing; one of {', '.join(COMMANDS)}", transaction)
     return _known_command(good["command"], good.get("id"), transaction)
@@ -156,7 +162,7 @@ def _line(
     voice, clash = _voice(topic_tail, fields.get("voice"))
     problems += clash
     if problems:
-        raise _Refused(Reason.BAD_FIELD, _joined(problems), line_id)
+        raise _Refused(Reason.BAD_FIELD, joined(problems), line_id)
 
     text = _spoken_text(fields["text"], limits, line_id)
     if voice is not None:  # only then: to look for voices means to look at the disk
@@ -241,15 +247,34 @@ def _known_chime(chime: str, known: Collection[str] | None, line_id: str) -> Non
         raise _Refused(Reason.BAD_FIELD, f"chime: there is no chime {clip(chime)}; there are: {names}", line_id)
 
 
-def _reply_to(properties: MessageProperties, prefix: str) -> ReplyTo | None:
-    topic = properties.response_topic
+def _reply_to(properties: MessageProperties, limits: LineLimits) -> ReplyTo | None:
+    prefix = limits.reply_prefix
+    topic, correlation = properties.response_topic, properties.correlation
     if topic is None:
         return None
     inside = topic.startswith(prefix) and len(topic) > len(prefix)
-    if not inside or len(topic) > 512 or re.search(r"[+#\x00-\x1f\x7f]", topic):
-        logger.warning("response topic %s is ignored: answers go only under %s", clip(topic), prefix)
+    if not inside or len(topic) > _MAX_RESPONSE_TOPIC_CHARS or not _is_topic(topic):
+        _warn_ignored(limits.warnings, topic, f"answers go only under {prefix}")
         return None
-    return ReplyTo(topic, properties.correlation)
+    size = len(correlation or b"")
+    if size > _MAX_CORRELATION_BYTES:
+        why = f"its Correlation Data has {size} bytes; at most {_MAX_CORRELATION_BYTES} are kept"
+        _warn_ignored(limits.warnings, topic, why)
+        return None
+    return ReplyTo(topic, correlation)
+
+
+def _is_topic(text: str) -> bool:
+    """Whether a broker takes it as the topic of a message."""
+    return not re.search("[+#\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff]", text)
+
+
+def _warn_ignored(warnings: RateLimit, topic: str, why: str) -> None:
+    """Warn of the first few in 10 s; the next warning after those tells how many more there were."""
+    if count := warnings.held_back().total():
+        logger.warning("%d more response topics were ignored", count)
+    if warnings.allows():
+        logger.warning("response topic %s is ignored: %s", Untrusted(clip(topic)), why)
 
 
 def _small_text(payload: bytes, what: str) -> str:
@@ -267,8 +292,3 @@ def _known_command(word: str, line_id: str | None, transaction: str | None) -> C
     if word == "cancel" and line_id is None:
         raise BadCommand('cancel needs a line: {"command": "cancel", "id": "…"}', transaction)
     return Command(word, line_id, transaction)
-
-
-def _joined(problems: list[str]) -> str:
-    more = len(problems) - _MAX_PROBLEMS
-    return "; ".join(problems[:_MAX_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,9 @@ from ishowtts.archive import Recording, Take
 from ishowtts.engines import Cancelled
 from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineError, SpeakerError, VoiceError, WorkerDied
 from ishowtts.inbox import Inbox
+from ishowtts.logs import Untrusted
 from ishowtts.pipeline.cast import Cast
+from ishowtts.pipeline.orders import Orders
 from ishowtts.pipeline.performance import Performance, Studio
 from ishowtts.pipeline.rounds import Rounds
 from ishowtts.pipeline.rules import Rules
@@ -84,7 +85,7 @@ class Conductor(Rounds):
         self._available = available
         self._on_change = on_change
         self._on_report = on_report
-        self._orders: deque[Callable[[], None]] = deque()
+        self._orders = Orders()
         self._paused = paused
         self._pause_s = pause_s
         self._drops = drops
@@ -109,10 +110,16 @@ class Conductor(Rounds):
         """How long the present job of the thread `synthesis` has been running; 0 while there is none."""
         return self._synthesis.busy_s()
 
-    def order(self, order: Callable[[], None]) -> None:
-        """Have `order` run between two steps, on the conductor's own thread."""
-        self._orders.append(order)
+    def order(self, order: Callable[[], None], *, kind: str = "", same: Hashable = None) -> bool:
+        """Have `order` run between two steps, on the conductor's own thread; False if too many of its kind wait.
+
+        Args:
+            kind: what the bound is counted for, such as the command's word.
+            same: equal for two orders that mean the same, of which one is enough while it waits; `None`: none is.
+        """
+        taken = self._orders.add(kind, object() if same is None else same, order)
         self.nudge()
+        return taken
 
     def start(self) -> None:
         """Begin to go round."""
@@ -132,8 +139,8 @@ class Conductor(Rounds):
             return _LOOK_S
         # A line that is just being taken is one that an order may be about.
         if self._orders and self._recalled():
-            while self._orders:
-                self._orders.popleft()()
+            for order in self._orders.take():
+                order()
         self._advance()
         self._tell()
         left_s = self._pauses_until - time.monotonic()
@@ -263,7 +270,7 @@ class Conductor(Rounds):
             performance.stop()
             self._finish(performance, Outcome.FAILED, {"error": str(error)})
         else:
-            log.warning("line %s waits: %s", performance.taken.line.id, error)
+            log.warning("line %s waits: %s", Untrusted(performance.taken.line.id), error)
             self._interrupt()
 
     def _try_once_more(self, performance: Performance, error: EngineError) -> None:
@@ -280,7 +287,7 @@ class Conductor(Rounds):
     def _postpone(self, performance: Performance, error: EngineError) -> None:
         """No engine can speak now: the line waits at its place, and the rest before the next try grows."""
         if self._put_back_for is None:
-            log.warning("line %r waits: %s", performance.taken.line.id, error)
+            log.warning("line %r waits: %s", Untrusted(performance.taken.line.id), error)
         performance.stop()
         performance.recorded("interrupted")
         self._note(self._inbox.postpone(performance.taken.seq))

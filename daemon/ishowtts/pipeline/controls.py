@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -11,11 +9,10 @@ from typing import TypeVar
 
 from ishowtts.errors import CommandError, IShowError
 from ishowtts.inbox import Inbox
+from ishowtts.pipeline.answers import Answers
 from ishowtts.pipeline.conductor import Conductor
 from ishowtts.playback.player import Player
-from ishowtts.speech import Command, Event, Line, timestamp
-
-log = logging.getLogger(__name__)
+from ishowtts.speech import Command, Line
 
 T = TypeVar("T")
 
@@ -32,6 +29,7 @@ class Controls:
         self._conductor = conductor
         self._player = player
         self._on_change = on_change
+        self._answers = Answers(inbox)
         self._words: dict[str, Callable[[Command], str | Future[str]]] = {
             "skip": self._skip,
             "stop": self._stop,
@@ -44,16 +42,22 @@ class Controls:
         }
 
     def command(self, command: Command) -> None:
-        """Obey at the conductor's next step; never blocks."""
-        self._conductor.order(lambda: self._obey(command))
+        """Obey at the conductor's next step, or refuse at once if too many wait for it; never blocks."""
+        if not self._conductor.order(lambda: self._obey(command), kind=command.command, same=command):
+            self._answer_to(command, False, _too_many(command.command))
 
     def volume(self, volume: int) -> None:
         """Set the volume, 0 to 100; never blocks."""
-        self._conductor.order(lambda: self._set_volume(volume))
+        if not self._conductor.order(lambda: self._set_volume(volume), kind="volume", same=volume):
+            self._answers.tell("volume", None, False, _too_many("volume"), None)
 
     def refused(self, sentence: str, transaction: str | None) -> None:
-        """Answer a command that could not be read."""
-        self._conductor.order(lambda: self._answer("", None, False, sentence, transaction))
+        """Answer a command that could not be read. The conductor has nothing to do with it; never blocks."""
+        self._answers.tell("", None, False, sentence, transaction)
+
+    def sum_up(self, *, last: bool = False) -> None:
+        """Tell of the answers that a flood left untold; see `Answers.sum_up`."""
+        self._answers.sum_up(last=last)
 
     def _obey(self, command: Command) -> None:
         try:
@@ -117,19 +121,18 @@ class Controls:
         self._player.set_volume(volume)
         self._inbox.remember("volume", str(volume))
         self._on_change()
-        self._answer("volume", None, True, f"the volume is {volume}", None)
+        self._answers.tell("volume", None, True, f"the volume is {volume}", None)
 
     def _answer_with(self, command: Command, told: Future[str]) -> None:
         error = told.exception()
         self._answer_to(command, error is None, told.result() if error is None else str(error))
 
     def _answer_to(self, command: Command, ok: bool, detail: str) -> None:
-        self._answer(command.command, command.line_id, ok, detail, command.transaction)
+        self._answers.tell(command.command, command.line_id, ok, detail, command.transaction)
 
-    def _answer(self, word: str, line_id: str | None, ok: bool, detail: str, transaction: str | None) -> None:
-        log.info("command %s: %s", word or "?", detail)
-        data = {"command": word, "ok": ok, "detail": detail, "transaction": transaction}
-        self._inbox.record(Event(timestamp(time.time()), line_id or "", "command", data))
+
+def _too_many(word: str) -> str:
+    return f"too many {word} commands wait to be obeyed; send fewer at once"
 
 
 def _cancelled(count: int) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, settled
+from ishowtts.logs import Untrusted
 from ishowtts.pipeline.rounds import Rounds
 from ishowtts.speech import Arrival, Line, Reason, Rejection
 
@@ -165,7 +166,7 @@ class Intake(Rounds):
             return replace(arrival, what=self._admit(line))
         except Exception:
             # A text that the policies trip over would be delivered again and again, were the thread to end by it.
-            log.exception("the policies could make nothing of line %r", line.id)
+            log.exception("the policies could make nothing of line %r", Untrusted(line.id))
             detail = "the policies could make nothing of this text; the daemon's log says more"
             return replace(arrival, what=Rejection(line.id, Reason.FILTERED, detail, line.reply_to, line))
 

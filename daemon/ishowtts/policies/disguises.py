@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -22,6 +22,16 @@ _CLUSTER = re.compile(
     f"[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?|.[{_MARKS}\u3099\u309a\uff9e\uff9f]{{0,8}}", re.DOTALL
 )
 _APOSTROPHES = "'’`´ʼ"
+# Marks that count as letters or that NFKC takes for a blank with an accent: nobody reads them in `ba´d` and `baːd`.
+_LONE_MARKS = re.compile(
+    "[\u00a8\u00af\u00b4\u00b8\u02b9-\u02df\u02e5-\u02ff\u0384\u0385\u1fbd-\u1fc1\u1fcd-\u1fcf\u1fdd-\u1fdf\u1fed-\u1fef\u1ffd\u1ffe]"
+)
+# English contractions: what is before the apostrophe and behind it. he'll is not hell.
+_CONTRACTION = re.compile(
+    "(?:i|you|he|she|it|we|they|that|this|there|here|who|what|how|where|when|why)[']+(?:d|ll|m|re|s|ve)"
+    "|(?:ai|are|ca|could|did|does|do|had|has|have|is|might|must|need|ought|sha|should|was|were|wo|would)n[']+t"
+    "|[^']*[']+s"
+)
 
 
 def _alphabet(first: int) -> dict[str, str]:
@@ -35,6 +45,9 @@ _STYLED = {
     **_alphabet(0x1F170),
     **dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz", strict=True)),
 }
+# Latin letters with a stroke or a hook, which have no accent to be taken off.
+_STROKES = dict(zip("đðłøħŧƀɓɗɖɠǥɡɑıƙƚɨɵɍʉɏƶʋɇ", "ddlohtbbddgggaiklioruyzve", strict=True))
+_ANY_MARK = re.compile(f"[{_MARKS}]+")
 # What passes for a Latin letter among Latin letters: digits, signs, Cyrillic, Greek.
 _LOOKALIKES = dict(zip("013457@$авсеһіјкмнорѕтухαβεικνορτυχ", "oieastasabcehijkmhopstyxabeiknoptux", strict=True))
 
@@ -62,8 +75,20 @@ class Word:
         return sum(self.counts)
 
 
-Reading = list[list[Letter]]
+Words = list[list[Letter]]
 """The words of a text, in order."""
+
+
+class Reading(NamedTuple):
+    """One way to read a text.
+
+    Attributes:
+        words: in order.
+        loose: accents or apostrophes were overlooked, so that only longer entries are looked for: `ano` is not `año`.
+    """
+
+    words: Words
+    loose: bool
 
 
 def read(text: str) -> list[Letter]:
@@ -74,20 +99,32 @@ def read(text: str) -> list[Letter]:
     return letters
 
 
-def readings(letters: list[Letter]) -> Iterator[Reading]:
-    """The words as they stand, and as they stand where marks and emoji are overlooked: with and without disguise."""
+def readings(letters: list[Letter], kept: Collection[str]) -> Iterator[Reading]:
+    """The words as they are, and with marks and emoji between letters overlooked.
+
+    Each again without disguise, and then without accents.
+
+    Args:
+        kept: letters with accents that are letters of their own.
+    """
     undisguised = list(_undisguised(letters))
+    bare = list(_undisguised(list(_without_accents(letters, kept))))
     for seen in (letters, undisguised) if undisguised != letters else (letters,):
-        yield words(seen)
-        yield _glued(seen)
+        yield Reading(words(seen), False)
+        yield Reading(_glued(seen), False)
+    if bare != undisguised:
+        yield Reading(words(bare), True)
+        yield Reading(_glued(bare), True)
+    if any(letter.char in _APOSTROPHES for letter in bare):
+        yield Reading(list(_joined(bare)), True)
 
 
-def words(letters: Iterable[Letter]) -> Reading:
+def words(letters: Iterable[Letter]) -> Words:
     """Letters and digits that stand side by side."""
     return [list(group) for inside, group in groupby(letters, lambda letter: is_inside(letter.char)) if inside]
 
 
-def spelled(reading: Reading) -> Iterator[Word]:
+def spelled(reading: Words) -> Iterator[Word]:
     """Letters that somebody spelled, as in `b a d`: three or more one-letter words in a row."""
     for single, group in groupby(reading, lambda word: len({letter.char for letter in word}) == 1):
         alone = list(group)
@@ -113,15 +150,46 @@ def is_inside(char: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _folded(cluster: str) -> str:
+    if _LONE_MARKS.fullmatch(cluster[0]):
+        return cluster[0]
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", cluster).casefold())
     return _UNSEEN.sub("", folded)
 
 
-def _glued(letters: list[Letter]) -> Reading:
+def _glued(letters: list[Letter]) -> Words:
     """`b.a🔥d` as one word. An apostrophe parts words, else he'll would be hell; so does a blank."""
     parts = groupby(letters, lambda letter: letter.char.isspace() or letter.char in _APOSTROPHES)
     chunks = ([letter for letter in group if is_inside(letter.char)] for between, group in parts if not between)
     return [chunk for chunk in chunks if chunk]
+
+
+def _joined(letters: list[Letter]) -> Iterator[list[Letter]]:
+    """As `_glued`, with apostrophes overlooked too, as in `ba'd`; English contractions are parted by theirs."""
+    for space, group in groupby(letters, lambda letter: letter.char.isspace()):
+        if space:
+            continue
+        chunk = [letter for letter in group if is_inside(letter.char) or letter.char in _APOSTROPHES]
+        seen = "".join("'" if letter.char in _APOSTROPHES else letter.char for letter in chunk).strip("'")
+        if _CONTRACTION.fullmatch(seen) is not None:
+            yield from _glued(chunk)
+        elif whole := [letter for letter in chunk if letter.char not in _APOSTROPHES]:
+            yield whole
+
+
+def _without_accents(letters: list[Letter], kept: Collection[str]) -> Iterator[Letter]:
+    for letter in letters:
+        if letter.char.isascii() or letter.char in kept or letter.char in _APOSTROPHES:
+            yield letter
+        elif not _LONE_MARKS.match(letter.char):
+            yield letter._replace(char=_bare(letter.char))
+
+
+@lru_cache(maxsize=4096)
+def _bare(char: str) -> str:
+    """A letter without its accents; what has none stays as it is, such as Hangul, which NFKD takes apart too."""
+    apart = unicodedata.normalize("NFKD", char)
+    bare = _ANY_MARK.sub("", apart)
+    return _STROKES.get(char, char) if bare == apart else unicodedata.normalize("NFC", bare)
 
 
 def _undisguised(letters: list[Letter]) -> Iterator[Letter]:

@@ -14,7 +14,7 @@ _NO_BLANKS = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f]"
 )
 _LONG = 4
-"""From so many letters on a doubled one is taken for a disguise; `god` must not find `good`."""
+"""From so many letters on a doubled one, an accent and an apostrophe are taken for a disguise: `god` is not `good`."""
 
 
 class Hit(NamedTuple):
@@ -39,12 +39,12 @@ class _Index:
         self._entries[word.chars].append((entry, word))
         self._lengths.add(len(word.chars))
 
-    def within(self, word: Word) -> Iterator[Hit]:
-        """Every entry that stands anywhere in a word."""
+    def within(self, word: Word, shortest: int = 0) -> Iterator[Hit]:
+        """Every entry of so many letters that stands anywhere in a word."""
         for length in self._lengths:
             for i in range(len(word.chars) - length + 1):
                 for entry, wanted in self._entries.get(word.chars[i : i + length], ()):
-                    if _same(word, i, wanted, loose=True):
+                    if wanted.length >= shortest and _same(word, i, wanted, loose=True):
                         yield Hit(word.starts[i], word.ends[i + length - 1], entry)
 
 
@@ -56,6 +56,7 @@ class WordList:
         self._spelled = _Index()
         self._anywhere = _Index()
         self._signs: dict[str, str] = {}
+        self._accented: set[str] = set()  # in a list with é, é is a letter of its own: `salé` is not `sale`
         for entry in entries:
             self._add(entry)
         self._phrase_lengths = sorted({len(phrase) for phrase in self._phrases})
@@ -66,10 +67,10 @@ class WordList:
             return
         letters = read(text)
         if self._phrases:
-            for reading in readings(letters):
+            for reading in readings(letters, self._accented):
                 yield from self._whole(reading)
-                for word in spelled(reading):
-                    yield from self._spelled.within(word)
+                for word in spelled(reading.words):
+                    yield from self._spelled.within(word, _LONG if reading.loose else 0)
         if self._anywhere:
             yield from self._anywhere.within(squeezed(letter for letter in letters if is_inside(letter.char)))
         if self._signs:
@@ -80,6 +81,7 @@ class WordList:
 
     def _add(self, entry: str) -> None:
         letters = read(entry)
+        self._accented.update(letter.char for letter in letters if not letter.char.isascii())
         parts = tuple(squeezed(word) for word in words(letters))
         whole = squeezed(letter for letter in letters if is_inside(letter.char))
         if not parts:
@@ -94,11 +96,13 @@ class WordList:
                 self._spelled.add(entry, whole)
 
     def _whole(self, reading: Reading) -> Iterator[Hit]:
-        found = [squeezed(word) for word in reading]
+        found = [squeezed(word) for word in reading.words]
         for length in self._phrase_lengths:
             for i in range(len(found) - length + 1):
                 here = found[i : i + length]
                 for entry, parts in self._phrases.get(tuple(word.chars for word in here), ()):
+                    if reading.loose and sum(part.length for part in parts) < _LONG:
+                        continue
                     if all(_same(word, 0, part, loose=False) for word, part in zip(here, parts, strict=True)):
                         yield Hit(here[0].starts[0], here[-1].ends[-1], entry)
 

@@ -114,7 +114,7 @@ class Daemon:
         self._controls = Controls(self._inbox, self._conductor, self._player, self._levels_changed)
         self._intake = Intake(self._inbox, self._rules.admit)
         self._link = self._make_link()
-        self._journal = Journal(self._telemetry, config.log.private)
+        self._journal = Journal(self._telemetry)
         self._outbox = Outbox(
             self._inbox, self._link.send_events, self._journal.tell, connected=lambda: self._link.connected
         )
@@ -173,6 +173,7 @@ class Daemon:
         self._link.start()
         self._stack.callback(self._link.stop, _STOP_S)
         self._stack.callback(self._journal.sum_up, last=True)
+        self._stack.callback(self._controls.sum_up, last=True)
         self._outbox.start()
         self._stack.callback(self._outbox.close, _STOP_S)
         self._intake.start()
@@ -197,6 +198,7 @@ class Daemon:
             self._link.revive_if_dead()
             self._notifier.status(self._status_line())
             self._journal.sum_up()
+            self._controls.sum_up()
             short = self._disk.shortage() is not None
             if time.monotonic() >= prune_at or short:
                 # About a second of it in each round: the watchdog is fed in between.

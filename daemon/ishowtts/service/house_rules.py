@@ -10,6 +10,7 @@ from datetime import datetime
 from ishowtts.config import Config
 from ishowtts.errors import OperatorFileError
 from ishowtts.inbox import Taken
+from ishowtts.logs import Untrusted
 from ishowtts.playback.chime import DEFAULT as DEFAULT_CHIME
 from ishowtts.playback.chime import Chimes
 from ishowtts.policies import Policies, Quiet, merged_text
@@ -91,7 +92,7 @@ class HouseRules:
         try:
             return self._chimes.find(DEFAULT_CHIME if name is True else name)
         except OperatorFileError as error:
-            log.debug("line %s is spoken without a chime: %s", line.id, error)
+            log.debug("line %s is spoken without a chime: %s", Untrusted(line.id), error)
             return None
 
     def chime_names(self) -> list[str]:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from ishowtts.errors import first_line
+from ishowtts.logs import Untrusted
 
 _log = logging.getLogger(__name__)
 _MOST_CHARS = 80  # time grows with the length, by 0.2 to 0.5 ms a character, and memory by up to 20 KB
@@ -36,7 +37,7 @@ def read(text: str, language: Literal["en", "zh"]) -> str:
     try:
         said = normalize(text)
     except Exception as error:  # it asserts on what its grammars do not know, and promises no exceptions
-        _log.debug("wetext cannot read %r in %s: %r", text, language, error)
+        _log.debug("wetext cannot read %r in %s: %r", Untrusted(text), language, error)
         return text
     return said or text
 

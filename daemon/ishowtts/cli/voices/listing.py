@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ishowtts.cli.common import Commands, print_json, read_config, visible
+from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.engines.voices import clips
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.errors import VoiceError
+from ishowtts.logs import visible
 from ishowtts.service import lead
 
 _SETTINGS = ("speed", "nfe_step", "gain_db", "language")

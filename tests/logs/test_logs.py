@@ -1,0 +1,93 @@
+"""Whatever is logged is one line, and a private log shows nothing that a publisher wrote."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ishowtts.errors import EngineError, SynthesisError
+from ishowtts.logs import Formatter, Untrusted, visible
+
+
+def record(message: object, *arguments: object, error: BaseException | None = None) -> logging.LogRecord:
+    raised = None if error is None else (type(error), error, error.__traceback__)
+    return logging.LogRecord("ishowtts", logging.WARNING, "", 0, message, arguments, raised)
+
+
+def formatted(
+    message: object, *arguments: object, error: BaseException | None = None, private: bool = False, journal: bool = True
+) -> str:
+    return Formatter("%(message)s", private=private, priorities=journal).format(
+        record(message, *arguments, error=error)
+    )
+
+
+@pytest.mark.parametrize(
+    "char",
+    ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\x1b", "\x9b", "\u202e", "\u2066", "\u200f"],
+)
+def test_no_character_begins_a_line_or_reaches_a_terminal(char: str) -> None:
+    line = formatted("line %s was skipped", f"a{char}<2>CRITICAL: forged")
+    assert line == f"<4>line a{repr(char)[1:-1]}<2>CRITICAL: forged was skipped"
+
+
+@given(st.text(alphabet=st.characters()))
+def test_every_record_is_one_printable_line(text: str) -> None:
+    for journal in (True, False):
+        assert formatted("%s", text, journal=journal).isprintable()
+        assert formatted(Untrusted(text), journal=journal).isprintable()
+
+
+def raised(error: Exception, cause: Exception | None = None) -> Exception:
+    try:
+        raise error from cause
+    except type(error) as caught:
+        return caught
+
+
+def test_a_traceback_is_indented_and_its_message_cannot_forge_a_line() -> None:
+    error = raised(ValueError("bad\n<2>CRITICAL: forged"), raised(KeyError("the cause")))
+    lines = formatted("a text could not be spoken", error=error).split("\n")
+    assert lines[0] == "<4>a text could not be spoken"
+    assert all(line.startswith("<4>    ") for line in lines[1:])
+    assert lines[-1] == r"<4>    ValueError: bad\n<2>CRITICAL: forged"
+    assert any(line == "<4>    KeyError: 'the cause'" for line in lines)
+    assert any("in raised" in line for line in lines)
+
+
+def test_a_line_is_shorter_than_where_journald_would_cut_it() -> None:
+    line = formatted("%s", "\u2028" * 100_000)
+    assert len(line.encode()) < 48 * 1024
+    assert line.endswith("…")
+
+
+def test_a_private_log_hides_what_is_untrusted_and_errors_that_may_quote_it() -> None:
+    told = [
+        formatted("line %r %s volume=%r", Untrusted("secret"), "rejected", 30, private=True),
+        formatted("the spare voice speaks: %s", SynthesisError("secret"), private=True),
+        formatted("%s", ValueError("secret"), private=True),
+        formatted(ValueError("secret"), private=True),
+        formatted("failed", error=raised(ValueError("secret"), raised(SynthesisError("secret"))), private=True),
+    ]
+    assert not any("secret" in line for line in told)
+    assert told[0] == "<4>line (private) rejected volume=30"
+    assert told[1] == "<4>the spare voice speaks: SynthesisError"
+    assert told[-1].split("\n")[-1] == "<4>    ValueError"
+
+
+def test_a_private_log_still_says_what_is_wrong_with_the_appliance() -> None:
+    assert formatted("%s", EngineError("no weights"), private=True) == "<4>no weights"
+    assert formatted("no file: %s", FileNotFoundError(2, "missing"), private=True) == "<4>no file: [Errno 2] missing"
+    assert formatted("worker %d: %s", 7, "killed", private=True) == "<4>worker 7: killed"
+
+
+def test_a_log_that_is_not_private_shows_it() -> None:
+    assert formatted("line %r %s", Untrusted("a"), Untrusted("b")) == "<4>line 'a' b"
+
+
+def test_visible_keeps_what_can_be_printed() -> None:
+    assert visible("Grüße, 你好 🙂") == "Grüße, 你好 🙂"
+    assert visible("a\x1b[31m\udc80") == r"a\x1b[31m\udc80"

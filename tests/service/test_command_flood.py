@@ -1,0 +1,42 @@
+"""A flood of senseless commands costs a few events and log lines, and does not hold up a true one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import psutil
+
+from support.appliance import Appliance
+from support.broker import Broker
+from support.client import Client
+
+FLOOD = 40_000
+
+
+def test_a_stop_is_obeyed_in_a_flood_of_senseless_commands(tmp_path: Path, broker: Broker) -> None:
+    with (
+        Appliance(tmp_path, broker, quick_s=60) as appliance,
+        Client(broker.host, broker.port) as client,
+        Client(broker.host, broker.port) as flooder,
+    ):
+        appliance.wait_ready(client)
+        line = appliance.say(client, "This would be spoken for a minute.")
+        client.wait_for(f"{appliance.root}/event", lambda message: message.json["event"] == "started")
+        process = psutil.Process(appliance.pid)
+        before_mb = process.memory_info().rss / 1e6
+        for number in range(FLOOD):
+            flooder.publish(f"{appliance.root}/command", f'{{"command": "dance", "transaction": "t{number}"}}', qos=0)
+        client.publish(f"{appliance.root}/command", {"command": "stop", "transaction": "mine"}, qos=0)
+        asked_s = time.monotonic()
+        assert appliance.final(client, line)["event"] == "cancelled"
+        assert time.monotonic() - asked_s < 10
+        # The daemon tells of the rest within 10 s and a look of its main thread, which comes every 5 s.
+        client.wait_for(f"{appliance.root}/event", lambda message: "more such commands" in message.text, timeout_s=30)
+        assert process.memory_info().rss / 1e6 - before_mb < 30
+        answers = [event for event in appliance.events(client) if event["event"] == "command"]
+        assert {"command": "stop", "ok": True, "transaction": "mine"}.items() <= answers[-2].items() | answers[
+            -1
+        ].items()
+        assert len(answers) < 100
+        assert appliance.log.count("command ? refused") < 100
