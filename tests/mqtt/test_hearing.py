@@ -213,16 +213,6 @@ def test_a_link_that_is_deaf_from_the_start_says_so(hostile: HostileBroker, make
     eventually(lambda: availability(hostile) and availability(hostile)[-1] == "offline", "offline", 10)
 
 
-def test_deafness_is_logged_once_however_long_it_lasts(
-    hostile: HostileBroker, make_link: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    link = make_link(**QUICK_PROBE).start()
-    hostile.forwards = lambda role, _topic: role != "lines"
-    eventually(lambda: hostile.connections("lines") >= 4, "further connections", 20)
-    assert len(warnings(caplog)) <= 3
-    assert isinstance(link.link.deaf, str)
-
-
 def test_a_line_that_arrives_saves_the_probe(hostile: HostileBroker, make_link: Any) -> None:
     link = make_link(probe_interval_s=1.5, probe_timeout_s=5.0).start()
     hostile.publish(SAY, "first")
@@ -312,18 +302,6 @@ def test_an_event_that_is_refused_for_now_is_sent_again(hostile: HostileBroker, 
     hostile.on_publish = None
     eventually(lambda: link.link.send_events([(1, event())], 1.0) == 1, "the confirmation", 10)
     assert len(hostile.received_of(mqtt.PUBLISH, EVENT)) >= 2
-
-
-def test_refusals_are_not_logged_one_by_one(
-    hostile: HostileBroker, make_link: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A broker over its quota refuses each event of the outbox again and again."""
-    link = make_link().start()
-    hostile.on_publish = scripts.confirm_with(0x97, EVENT)
-    for _ in range(5):
-        assert link.link.send_events([(number, event(f"e{number}")) for number in range(20)], 2.0) == 0
-    hostile.wait_for(lambda p: p.topic == EVENT, 5, count=40)
-    assert len(warnings(caplog)) <= 5
 
 
 @pytest.mark.parametrize("code", [0x10, 0x87, 0x90, 0x95, 0x99])

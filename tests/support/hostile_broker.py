@@ -112,6 +112,7 @@ class HostileBroker:
         on_connect, on_subscribe, on_publish, on_puback, on_ping: scripts; `support.broker_scripts` has some.
         forwards: asked with the role of a client and a topic whether the client gets the message.
         reuse_ids: give each message the lowest packet id that is free, instead of counting up.
+        connack_properties: the properties field of each CONNACK, such as the broker's own Receive Maximum.
         byte_every_s: send one byte at a time with this pause after it; 0 sends at once.
 
     Attributes:
@@ -133,6 +134,7 @@ class HostileBroker:
         on_ping: Script | None = None,
         forwards: Callable[[str, str], bool] = lambda _role, _topic: True,
         reuse_ids: bool = False,
+        connack_properties: bytes = b"\0",
         byte_every_s: float = 0.0,
     ) -> None:
         self.on_accept = on_accept
@@ -143,6 +145,7 @@ class HostileBroker:
         self.on_ping = on_ping
         self.forwards = forwards
         self.reuse_ids = reuse_ids
+        self.connack_properties = connack_properties
         self.byte_every_s = byte_every_s
         self.cut_after_bytes: dict[str, int] = {}
         self.packets: list[Packet] = []
@@ -357,7 +360,7 @@ class HostileBroker:
                 session, resumed = known, True
             session.persistent, session.peer, peer.session = persistent, peer, session
             self._sessions[packet.client_id] = session
-            peer.send(mqtt.connack(peer.protocol, session_present=resumed))
+            peer.send(mqtt.connack(peer.protocol, session_present=resumed, properties=self.connack_properties))
             for packet_id, message in list(session.in_flight.items()):
                 self._send_publish(peer, packet_id, message, dup=True)
             waiting, session.waiting = session.waiting, []

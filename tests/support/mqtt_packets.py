@@ -14,8 +14,8 @@ CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 5, 8,
 UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = 10, 11, 12, 13, 14
 
 PAYLOAD_FORMAT, MESSAGE_EXPIRY, CONTENT_TYPE, RESPONSE_TOPIC, CORRELATION = 0x01, 0x02, 0x03, 0x08, 0x09
-SUBSCRIPTION_ID, SESSION_EXPIRY, RECEIVE_MAXIMUM, TOPIC_ALIAS, USER_PROPERTY = 0x0B, 0x11, 0x21, 0x23, 0x26
-MAXIMUM_PACKET_SIZE = 0x27
+SUBSCRIPTION_ID, SESSION_EXPIRY, SERVER_KEEP_ALIVE, RECEIVE_MAXIMUM, TOPIC_ALIAS = 0x0B, 0x11, 0x13, 0x21, 0x23
+USER_PROPERTY, MAXIMUM_PACKET_SIZE = 0x26, 0x27
 
 BOM = "\ufeff".encode()
 """U+FEFF in UTF-8, which paho refuses in properties."""
@@ -101,9 +101,9 @@ def user_property(key: str | bytes, value: str | bytes) -> bytes:
     return bytes([USER_PROPERTY]) + text(key) + text(value)
 
 
-def connack(protocol: int, *, reason: int = 0, session_present: bool = False) -> bytes:
-    """A CONNACK."""
-    return frame(CONNACK << 4, bytes([session_present, reason]) + (b"\0" if protocol == 5 else b""))
+def connack(protocol: int, *, reason: int = 0, session_present: bool = False, properties: bytes = b"\0") -> bytes:
+    """A CONNACK; `properties` as in `publish`."""
+    return frame(CONNACK << 4, bytes([session_present, reason]) + (properties if protocol == 5 else b""))
 
 
 def publish(
