@@ -169,12 +169,12 @@ def test_a_broker_that_talks_before_the_client_does(hostile: HostileBroker, host
     time.sleep(0.3)
 
 
-@OF_EACH_PROTOCOL
+@pytest.mark.parametrize("protocol", [5])
 def test_a_broker_that_never_answers_connect(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
     disturb(hostile, hostile_link, scripts.silence, 1)
 
 
-@OF_EACH_PROTOCOL
+@pytest.mark.parametrize("protocol", [4])
 def test_a_broker_that_does_not_answer_pings(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
     before = hostile.connections()
     hostile.on_ping = scripts.silence
@@ -227,7 +227,7 @@ def test_a_storm_of_repetitions(hostile: HostileBroker, hostile_link: Any, proto
 @OF_EACH_PROTOCOL
 def test_a_byte_at_a_time(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
     before = hostile.connections()
-    hostile.byte_every_s = 0.05
+    hostile.byte_every_s = 0.03
     hostile.publish(SAY, "slow", qos=0)
     hostile.publish("ishowtts/unit/command", "skip", qos=0)
     eventually(lambda: "slow" in hostile_link.told.texts, "the slow line")
