@@ -14,6 +14,7 @@ from ishowtts.mqtt.link import Handlers, MqttLink, MqttOptions
 from ishowtts.mqtt.payload import LineLimits
 from ishowtts.speech import Arrival, Command, Delivery, Line, Rejection
 from support.broker import Broker
+from support.hostile_broker import HostileBroker
 from support.waiting import eventually
 
 ROOT = "ishowtts/unit"
@@ -80,6 +81,21 @@ class LinkUnderTest:
 def options(broker: Broker) -> MqttOptions:
     return MqttOptions(
         host=broker.host, port=broker.port, root=ROOT, prefix="ishowtts", retry_min_s=0.05, retry_max_s=0.2
+    )
+
+
+@pytest.fixture
+def hostile() -> Iterator[HostileBroker]:
+    """A broker that does what the test tells it to; well-behaved until then."""
+    with HostileBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def hostile_options(hostile: HostileBroker) -> MqttOptions:
+    """For modules whose links connect to the hostile broker: their fixture `options` returns these."""
+    return MqttOptions(
+        host=hostile.host, port=hostile.port, root=ROOT, prefix="ishowtts", retry_min_s=0.02, retry_max_s=0.05
     )
 
 

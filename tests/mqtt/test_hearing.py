@@ -1,0 +1,342 @@
+"""The link knows whether the broker lets it hear and speak, says so, and tries again until it does."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import Any
+
+import pytest
+
+from ishowtts.mqtt.link import MqttOptions
+from ishowtts.speech import Event
+from support import broker_scripts as scripts
+from support import mqtt_packets as mqtt
+from support.hostile_broker import HostileBroker
+from support.waiting import eventually
+
+ROOT = "ishowtts/unit"
+SAY, URGENT, COMMAND = f"{ROOT}/say", f"{ROOT}/urgent", f"{ROOT}/command"
+AVAILABILITY, EVENT = f"{ROOT}/availability", f"{ROOT}/event"
+PROBE, DEAF = f"{ROOT}/probe", f"{ROOT}/alert/deaf"
+QUICK_PROBE = {"probe_interval_s": 0.3, "probe_timeout_s": 0.5}
+OF_EACH_PROTOCOL = pytest.mark.parametrize("protocol", [5, 4])
+
+
+@pytest.fixture
+def options(hostile_options: MqttOptions) -> MqttOptions:
+    return hostile_options
+
+
+def availability(hostile: HostileBroker) -> list[str]:
+    """All that was published there, in order."""
+    return [packet.payload.decode() for packet in hostile.received_of(mqtt.PUBLISH, AVAILABILITY)]
+
+
+def retained(hostile: HostileBroker, topic: str) -> Any:
+    """What is retained there; availability as text, everything else from JSON."""
+    message = hostile.retained.get(topic)
+    if message is None:
+        return None
+    return message.payload.decode() if topic == AVAILABILITY else json.loads(message.payload)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+# Subscriptions
+
+
+@OF_EACH_PROTOCOL
+@pytest.mark.parametrize("refused", [SAY, f"{SAY}/+", URGENT, COMMAND, f"{ROOT}/volume/set"])
+def test_a_refused_subscription_is_a_trouble_and_not_online(
+    hostile: HostileBroker, make_link: Any, refused: str, protocol: int
+) -> None:
+    hostile.on_subscribe = scripts.refuse(0x87 if protocol == 5 else 0x80, refused)
+    link = make_link(protocol=protocol)
+    link.link.start()
+    eventually(lambda: any(f"{refused} (" in why for _, why in link.told.connection), "the sentence", 5)
+    assert f"{refused} (" in link.link.deaf
+    assert "ACL" in link.link.deaf
+    eventually(lambda: availability(hostile) == ["offline"], "offline", 5)
+    assert retained(hostile, DEAF)["active"] is True
+    assert retained(hostile, DEAF)["detail"] == link.link.deaf
+    hostile.on_subscribe = None
+    hostile.forget_sessions()
+    eventually(lambda: link.link.connected and link.link.deaf is None, "that it hears, once the ACL is right", 10)
+    eventually(lambda: retained(hostile, AVAILABILITY) == "online", "online", 5)
+
+
+@pytest.mark.parametrize("code", [0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2])
+def test_whatever_the_code_of_a_refusal_is(hostile: HostileBroker, make_link: Any, code: int) -> None:
+    hostile.on_subscribe = scripts.refuse(code)
+    link = make_link()
+    link.link.start()
+    eventually(lambda: all(topic in (link.link.deaf or "") for topic in (SAY, URGENT, COMMAND)), "the sentence", 5)
+    assert "ACL" in link.link.deaf
+    assert "online" not in availability(hostile)
+
+
+def test_a_code_that_no_suback_has_is_said(hostile: HostileBroker, make_link: Any) -> None:
+    hostile.on_subscribe = scripts.refuse(0xFF)
+    link = make_link()
+    link.link.start()
+    eventually(lambda: link.told.connection, "a sentence", 5)
+    assert not link.link.connected
+    assert link.link.alive()
+    assert availability(hostile) == []
+
+
+def test_a_refused_subscription_is_asked_for_again(hostile: HostileBroker, make_link: Any) -> None:
+    hostile.on_subscribe = scripts.refuse(0x87, SAY, COMMAND)
+    link = make_link(**QUICK_PROBE)
+    link.link.start()
+    eventually(lambda: link.link.deaf, "the sentence", 5)
+    hostile.on_subscribe = None
+    eventually(lambda: link.link.deaf is None, "that it hears", 10)
+    eventually(lambda: retained(hostile, AVAILABILITY) == "online", "online", 5)
+    assert hostile.connections() == 2, "on the same connections"
+
+
+@OF_EACH_PROTOCOL
+def test_where_only_the_probe_is_refused_lines_are_spoken(
+    hostile: HostileBroker, make_link: Any, protocol: int
+) -> None:
+    """The ACL of an older release does not know the topic of the probe."""
+    hostile.on_subscribe = scripts.refuse(0x87 if protocol == 5 else 0x80, PROBE)
+    link = make_link(protocol=protocol, **QUICK_PROBE)
+    link.link.start()
+    eventually(lambda: PROBE in (link.link.deaf or ""), "the sentence", 5)
+    eventually(lambda: link.link.connected, "the connection", 5)
+    hostile.publish(SAY, "a line")
+    eventually(lambda: link.told.texts == ["a line"], "the line", 5)
+    assert hostile.connections("lines") == 1
+
+
+def test_a_refusal_is_said_once_however_often_it_is_tried(
+    hostile: HostileBroker, make_link: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    hostile.on_subscribe = scripts.refuse(0x87, SAY)
+    link = make_link(**QUICK_PROBE)
+    link.link.start()
+    hostile.wait_for(lambda p: p.kind == mqtt.SUBSCRIBE and p.role == "lines", 20, count=6)
+    assert len(warnings(caplog)) <= 2
+
+
+@pytest.mark.parametrize(("role", "protocol"), [("lines", 5), ("commands", 4)])
+def test_a_broker_that_never_grants_is_tried_again(
+    hostile: HostileBroker, make_link: Any, role: str, protocol: int
+) -> None:
+    hostile.on_subscribe = scripts.of_role(role, scripts.silence)
+    link = make_link(protocol=protocol, connect_timeout_s=0.4)
+    link.link.start()
+    hostile.wait_for(lambda p: p.kind == mqtt.SUBSCRIBE and p.role == role, 5, count=3)
+    assert "online" not in availability(hostile)
+    assert any("subscri" in why for connected, why in link.told.connection if not connected)
+    hostile.on_subscribe = None
+    eventually(lambda: link.link.connected, "the connection", 5)
+
+
+@OF_EACH_PROTOCOL
+def test_a_session_that_is_held_by_its_owner_is_not_taken_for_a_broker_that_never_grants(
+    hostile: HostileBroker, make_link: Any, protocol: int
+) -> None:
+    """`on_session` may take its time (a disk that stands still): the deadline runs from SUBSCRIBE on."""
+    link = make_link(protocol=protocol, connect_timeout_s=0.3)
+    link.told.hold_sessions = True
+    link.link.start()
+    eventually(lambda: link.told.sessions, "the session", 5)
+    time.sleep(1.0)
+    assert hostile.connections("lines") == 1
+    link.told.sessions[0][2]()
+    eventually(lambda: link.link.connected, "the connection", 5)
+
+
+# The probe
+
+
+@OF_EACH_PROTOCOL
+def test_the_probe_goes_round_on_the_lines_connection_and_is_no_line(
+    hostile: HostileBroker, make_link: Any, protocol: int
+) -> None:
+    link = make_link(protocol=protocol, **QUICK_PROBE).start()
+    hostile.wait_for(lambda p: p.kind == mqtt.PUBLISH and p.topic == PROBE, 10, count=4)
+    probes = hostile.received_of(mqtt.PUBLISH, PROBE)
+    assert {(probe.role, probe.qos, probe.retain) for probe in probes} == {("lines", 1, False)}
+    subscribed = [wish for p in hostile.received_of(mqtt.SUBSCRIBE, role="lines") for wish in p.subscriptions]
+    assert (PROBE, 1) in [(topic, options & 3) for topic, options in subscribed]
+    hostile.publish(SAY, "a line")
+    eventually(lambda: link.told.texts == ["a line"], "the line", 5)
+    assert link.told.arrivals == [arrival for arrival in link.told.arrivals if hasattr(arrival, "text")]
+    assert link.link.deaf is None
+    assert link.link.reconnects == 0
+    eventually(lambda: not hostile.unacknowledged("lines"), "the acknowledgements of the probes", 5)
+
+
+@pytest.mark.parametrize(("how", "protocol"), [("forwards nothing", 5), ("drops the probe", 4)])
+def test_a_broker_that_lets_us_hear_nothing_is_found_out_and_told(
+    hostile: HostileBroker, make_link: Any, how: str, protocol: int
+) -> None:
+    link = make_link(protocol=protocol, **QUICK_PROBE).start()
+    eventually(lambda: retained(hostile, AVAILABILITY) == "online", "online", 5)
+    if how == "forwards nothing":
+        hostile.forwards = lambda role, _topic: role != "lines"
+    else:
+        hostile.on_publish = scripts.drop(PROBE)
+    eventually(lambda: isinstance(link.link.deaf, str), "the sentence", 10)
+    eventually(lambda: hostile.connections("lines") >= 2, "another connection", 10)
+    eventually(lambda: (retained(hostile, DEAF) or {}).get("active") is True, "the alert", 10)
+    assert retained(hostile, DEAF)["detail"]
+    eventually(lambda: retained(hostile, AVAILABILITY) == "offline", "offline", 5)
+    before = len(availability(hostile))
+    eventually(lambda: hostile.connections("lines") >= 4, "further connections", 20)
+    assert "online" not in availability(hostile)[before:], "it does not say online before it hears"
+
+    hostile.forwards, hostile.on_publish = (lambda _role, _topic: True), None
+    eventually(lambda: link.link.deaf is None, "that it hears", 10)
+    eventually(lambda: retained(hostile, DEAF)["active"] is False, "the end of the alert", 5)
+    eventually(lambda: retained(hostile, AVAILABILITY) == "online", "online", 5)
+    hostile.publish(SAY, "heard")
+    eventually(lambda: link.told.texts == ["heard"], "a line", 5)
+
+
+def test_a_link_that_is_deaf_from_the_start_says_so(hostile: HostileBroker, make_link: Any) -> None:
+    hostile.forwards = lambda role, _topic: role != "lines"
+    link = make_link(**QUICK_PROBE)
+    link.link.start()
+    eventually(lambda: isinstance(link.link.deaf, str), "the sentence", 10)
+    eventually(lambda: (retained(hostile, DEAF) or {}).get("active") is True, "the alert", 10)
+    eventually(lambda: availability(hostile) and availability(hostile)[-1] == "offline", "offline", 10)
+
+
+def test_a_line_that_arrives_saves_the_probe(hostile: HostileBroker, make_link: Any) -> None:
+    link = make_link(probe_interval_s=1.5, probe_timeout_s=5.0).start()
+    hostile.publish(SAY, "first")
+    eventually(lambda: link.told.texts, "the first line", 5)
+    before = len(hostile.received_of(mqtt.PUBLISH, PROBE))
+    for number in range(12):
+        hostile.publish(SAY, f"line {number}")
+        time.sleep(0.2)
+    assert len(hostile.received_of(mqtt.PUBLISH, PROBE)) == before
+    hostile.wait_for(lambda p: p.kind == mqtt.PUBLISH and p.topic == PROBE, 10, count=before + 1)
+
+
+def test_what_others_publish_on_the_probe_topic_does_nothing(hostile: HostileBroker, make_link: Any) -> None:
+    link = make_link(**QUICK_PROBE).start()
+    for payload in (b"", b"x", b"\xff" * 1000, b"x" * 1_000_000, b'{"text": "spoken?"}'):
+        hostile.publish(PROBE, payload)
+        hostile.publish(PROBE, payload, retain=True)
+    hostile.publish(SAY, "next")
+    eventually(lambda: link.told.texts == ["next"], "the line", 5)
+    assert len(link.told.arrivals) == 1
+    assert link.link.reconnects == 0
+
+
+def test_foreign_messages_on_the_probe_topic_are_no_answer_to_ours(hostile: HostileBroker, make_link: Any) -> None:
+    """What is retained there, or comes from another client, does not prove that our own probe came back."""
+    link = make_link(**QUICK_PROBE).start()
+    hostile.publish(PROBE, "an old probe", retain=True)
+    hostile.on_publish = scripts.drop(PROBE)
+    eventually(lambda: isinstance(link.link.deaf, str), "the sentence", 10)
+
+
+# Confirmations
+
+
+def event(name: str = "a") -> Event:
+    return Event("2026-11-20T10:15:00.000Z", name, "finished", {})
+
+
+@OF_EACH_PROTOCOL
+def test_a_broker_that_never_confirms_is_left_and_told(hostile: HostileBroker, make_link: Any, protocol: int) -> None:
+    link = make_link(protocol=protocol, confirm_timeout_s=0.6).start()
+    hostile.on_publish = scripts.confirm_with(None, EVENT)
+    deadline_s = time.monotonic() + 10
+    while hostile.connections("lines") < 2 and time.monotonic() < deadline_s:
+        assert link.link.send_events([(1, event())], 0.1) == 0
+        time.sleep(0.02)
+    assert hostile.connections("lines") >= 2
+    sentences = [why for connected, why in link.told.connection if not connected]
+    assert any("not confirmed" in why and str(hostile.port) in why for why in sentences)
+    hostile.on_publish = None
+    eventually(lambda: link.link.send_events([(1, event())], 0.5) == 1, "the confirmation", 10)
+    eventually(lambda: link.link.connected, "both connections")
+    sent = hostile.received_of(mqtt.PUBLISH, EVENT)
+    assert {packet.role for packet in sent} == {"lines"}
+
+
+def test_a_stop_is_quick_while_nothing_is_confirmed(hostile: HostileBroker, make_link: Any) -> None:
+    link = make_link(confirm_timeout_s=0.6).start()
+    hostile.on_publish = scripts.confirm_with(None)
+    link.link.send_events([(1, event())], 0.1)
+    began_s = time.monotonic()
+    link.link.stop(2.0)
+    assert time.monotonic() - began_s < 3.0
+
+
+def test_a_slow_broker_that_confirms_in_time_keeps_its_connection(hostile: HostileBroker, make_link: Any) -> None:
+    def late(peer: Any, packet: Any) -> None:
+        time.sleep(0.3)
+        peer.serve(packet)
+
+    link = make_link(confirm_timeout_s=3.0).start()
+    hostile.on_publish = scripts.on_topic(EVENT, late)
+    done = 0
+    deadline_s = time.monotonic() + 20
+    while done < 12 and time.monotonic() < deadline_s:
+        done += link.link.send_events([(number, event(f"e{number}")) for number in range(done, 12)], 0.5)
+    assert done == 12
+    assert hostile.connections("lines") == 1
+    assert len(hostile.received_of(mqtt.PUBLISH, EVENT)) == 12
+
+
+@pytest.mark.parametrize("code", [0x80, 0x83, 0x97])
+def test_an_event_that_is_refused_for_now_is_sent_again(hostile: HostileBroker, make_link: Any, code: int) -> None:
+    link = make_link().start()
+    hostile.on_publish = scripts.confirm_with(code, EVENT)
+    assert link.link.send_events([(1, event())], 1.0) == 0
+    hostile.on_publish = None
+    eventually(lambda: link.link.send_events([(1, event())], 1.0) == 1, "the confirmation", 10)
+    assert len(hostile.received_of(mqtt.PUBLISH, EVENT)) >= 2
+
+
+@pytest.mark.parametrize("code", [0x10, 0x87, 0x90, 0x95, 0x99])
+def test_an_event_that_is_taken_or_refused_for_good_counts_as_sent(
+    hostile: HostileBroker, make_link: Any, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = make_link().start()
+    hostile.on_publish = scripts.confirm_with(code, EVENT)
+    assert link.link.send_events([(1, event())], 5.0) == 1
+    assert len(hostile.received_of(mqtt.PUBLISH, EVENT)) == 1
+    if code != 0x10:
+        eventually(lambda: warnings(caplog), "the warning", 5)
+    assert len(warnings(caplog)) == (0 if code == 0x10 else 1)
+    assert link.link.reconnects == 0
+
+
+def test_events_behind_one_that_is_refused_for_now_keep_their_order(hostile: HostileBroker, make_link: Any) -> None:
+    link = make_link().start()
+    hostile.on_publish = scripts.on_topic(EVENT, scripts.times(1, scripts.confirm_with(0x97)))
+    numbered = [(number, event(f"e{number}")) for number in range(3)]
+    confirmed = link.link.send_events(numbered, 1.0)
+    assert confirmed == 0
+    deadline_s = time.monotonic() + 10
+    while confirmed < 3 and time.monotonic() < deadline_s:
+        confirmed += link.link.send_events(numbered[confirmed:], 1.0)
+    assert confirmed == 3
+    names = [json.loads(packet.payload)["id"] for packet in hostile.received_of(mqtt.PUBLISH, EVENT)]
+    assert names.count("e0") == 2
+
+
+@pytest.mark.parametrize("code", [0x01, 0x42, 0x91, 0x9F, 0xC0, 0xFF])
+def test_a_code_that_the_standard_does_not_know_there_costs_no_connection(
+    hostile: HostileBroker, make_link: Any, code: int
+) -> None:
+    link = make_link().start()
+    hostile.on_publish = scripts.confirm_with(code, EVENT)
+    link.link.send_events([(1, event())], 0.5)
+    hostile.on_publish = None
+    eventually(lambda: link.link.send_events([(2, event("b"))], 1.0) == 1, "the next event", 5)
+    assert link.link.reconnects == 0

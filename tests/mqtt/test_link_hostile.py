@@ -1,0 +1,247 @@
+"""Whatever a broker does to the connection, the link comes back, and neither threads nor descriptors pile up."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from ishowtts.mqtt.link import MqttOptions
+from support import broker_scripts as scripts
+from support import mqtt_packets as mqtt
+from support.hostile_broker import HostileBroker, Peer, Script
+from support.mqtt_packets import Packet
+from support.waiting import eventually
+
+SAY = "ishowtts/unit/say"
+OF_EACH_PROTOCOL = pytest.mark.parametrize("protocol", [5, 4])
+_DISCONNECT_CODES = [0x00, 0x04, *range(0x80, 0xA3), 0x55, 0xFF]
+_CONNACK_CODES = {5: [*range(0x80, 0xA0), 0x01, 0xFF], 4: [1, 2, 3, 4, 5, 6, 255]}
+
+
+@pytest.fixture
+def options(hostile_options: MqttOptions) -> MqttOptions:
+    return hostile_options
+
+
+def open_files() -> int:
+    return psutil.Process().num_fds()
+
+
+@pytest.fixture
+def hostile_link(request: pytest.FixtureRequest, hostile: HostileBroker, make_link: Any) -> Iterator[Any]:
+    """A link that works, in which nothing may have grown after the test, and which must work again then."""
+    link = make_link(protocol=request.getfixturevalue("protocol"), retry_min_s=0.005, retry_max_s=0.01, keepalive_s=2)
+    link.start()
+    eventually(lambda: hostile.connections() == 2, "both connections")
+    threads, files = threading.active_count(), open_files()
+    yield link
+    hostile.on_accept = hostile.on_connect = hostile.on_subscribe = hostile.on_publish = None
+    hostile.byte_every_s = 0
+    eventually(lambda: link.link.connected, "the connection, again", 30)
+    hostile.publish(SAY, "at the end")
+    eventually(lambda: "at the end" in link.told.texts, "a line")
+    eventually(lambda: not hostile.unacknowledged("lines"), "its acknowledgement")
+    hostile.publish("ishowtts/unit/command", "skip")
+    eventually(lambda: link.told.commands, "a command")
+    assert link.link.alive()
+    eventually(lambda: threading.active_count() <= threads, "the end of the threads of old connections")
+    eventually(lambda: open_files() <= files, "that the sockets of old connections are closed")
+
+
+def disturb(hostile: HostileBroker, link: Any, script: Script, times: int) -> None:
+    """Run the script at the next connections of one role, then of the other, so many times."""
+    for role in ("lines", "commands"):
+        before = hostile.connections(role)
+        hostile.on_connect = scripts.of_role(role, script)
+        hostile.peer(role).close()
+        eventually(lambda role=role, before=before: hostile.connections(role) > before + times, f"{role}, again", 30)
+        hostile.on_connect = None
+        eventually(lambda: link.link.connected, "both connections", 30)
+
+
+@OF_EACH_PROTOCOL
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_random_bytes(hostile: HostileBroker, hostile_link: Any, when: str, protocol: int) -> None:
+    rng = random.Random(protocol)
+
+    def garbage(peer: Peer, packet: Packet) -> None:
+        if when == "after":
+            peer.serve(packet)
+        peer.send(rng.randbytes(400))
+        peer.close()
+
+    disturb(hostile, hostile_link, garbage, 50)
+
+
+@OF_EACH_PROTOCOL
+def test_random_packets(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    """The frame is intact, its content is not."""
+    rng = random.Random(protocol)
+
+    def garbage(peer: Peer, packet: Packet) -> None:
+        peer.serve(packet)
+        for _ in range(5):
+            peer.send(mqtt.frame(rng.randrange(256), rng.randbytes(rng.randrange(40))))
+        peer.close()
+
+    disturb(hostile, hostile_link, garbage, 50)
+
+
+@OF_EACH_PROTOCOL
+def test_one_bit_of_a_good_packet_is_wrong(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    good = mqtt.publish(
+        protocol,
+        SAY,
+        b"flipped",
+        qos=1,
+        packet_id=700,
+        properties=mqtt.properties(mqtt.user_property("a", "b"), mqtt.text_property(mqtt.CONTENT_TYPE, "text/plain")),
+    )
+    bits = iter(random.Random(1).sample(range(16, 8 * len(good)), 60))
+
+    def flipped(peer: Peer, packet: Packet) -> None:
+        peer.serve(packet)
+        if (bit := next(bits, None)) is not None:
+            wrong = bytearray(good)
+            wrong[bit // 8] ^= 1 << bit % 8
+            peer.send(bytes(wrong))
+        peer.close()
+
+    disturb(hostile, hostile_link, flipped, 30)
+
+
+@OF_EACH_PROTOCOL
+def test_each_failure_of_a_connack(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    codes = _CONNACK_CODES[protocol]
+
+    def refused(peer: Peer, packet: Packet) -> None:
+        number = hostile.connections(packet.role)
+        peer.send(mqtt.connack(protocol, reason=codes[number % len(codes)]))
+        peer.close()
+
+    disturb(hostile, hostile_link, refused, len(codes))
+    sentences = [why for connected, why in hostile_link.told.connection if not connected]
+    assert all(str(hostile.port) in why for why in sentences)
+
+
+@OF_EACH_PROTOCOL
+def test_a_disconnect_at_once_with_each_code(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    def thrown_out(peer: Peer, packet: Packet) -> None:
+        number = hostile.connections(packet.role)
+        peer.serve(packet)
+        peer.send(mqtt.disconnect(_DISCONNECT_CODES[number % len(_DISCONNECT_CODES)]))
+        peer.close()
+
+    disturb(hostile, hostile_link, thrown_out, len(_DISCONNECT_CODES))
+
+
+@OF_EACH_PROTOCOL
+def test_a_broker_that_closes_at_once(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    tried = 0
+
+    def closed(peer: Peer) -> None:
+        nonlocal tried
+        tried += 1
+        peer.close()
+
+    hostile.on_accept = closed
+    hostile.peer("lines").close()
+    hostile.peer("commands").close()
+    eventually(lambda: tried >= 60, "many attempts")
+
+
+@OF_EACH_PROTOCOL
+def test_a_broker_that_talks_before_the_client_does(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    def banner(peer: Peer) -> None:
+        peer.send(b"220 mail.example.org ESMTP\r\n")
+        peer.close()
+
+    hostile.on_accept = banner
+    for role in ("lines", "commands"):
+        hostile.peer(role).close()
+    eventually(lambda: not hostile_link.link.connected, "the loss")
+    time.sleep(0.3)
+
+
+@pytest.mark.parametrize("protocol", [5])
+def test_a_broker_that_never_answers_connect(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    disturb(hostile, hostile_link, scripts.silence, 1)
+
+
+@pytest.mark.parametrize("protocol", [4])
+def test_a_broker_that_does_not_answer_pings(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    before = hostile.connections()
+    hostile.on_ping = scripts.silence
+    eventually(lambda: hostile.connections() >= before + 2, "both connections, again", 30)
+    hostile.on_ping = None
+
+
+@OF_EACH_PROTOCOL
+def test_a_publish_before_the_connack_is_taken_once(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    early = mqtt.publish(protocol, SAY, b"early", qos=1, packet_id=77)
+    hostile.on_connect = scripts.of_role("lines", scripts.send_before(early))
+    hostile.peer("lines").close()
+    hostile.wait_for(lambda p: p.kind == mqtt.CONNECT and p.role == "lines", count=2)
+    hostile.publish(SAY, "later")
+    eventually(lambda: "later" in hostile_link.told.texts, "the line after it")
+    assert hostile_link.told.texts.count("early") <= 1
+
+
+@OF_EACH_PROTOCOL
+def test_a_line_cut_off_at_any_byte_arrives_once(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    whole = len(mqtt.publish(protocol, SAY, b"line 10", qos=1))
+    texts = [f"line {number}" for number in range(10, 10 + whole)]
+    for count, text in enumerate(texts):
+        before = hostile.connections("lines")
+        hostile.cut_after_bytes["lines"] = count
+        hostile.publish(SAY, text)
+        eventually(lambda before=before: hostile.connections("lines") > before, "another connection")
+        eventually(lambda count=count: len(hostile_link.told.texts) > count, "the line")
+        eventually(lambda: not hostile.unacknowledged("lines"), "its acknowledgement")
+    assert hostile_link.told.texts == texts
+    again = [delivery.again for delivery in hostile_link.told.deliveries]
+    assert again == [True] * whole
+
+
+@OF_EACH_PROTOCOL
+def test_a_storm_of_repetitions(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    repeated = b"".join(
+        mqtt.publish(protocol, SAY, f"line {i}".encode(), qos=1, packet_id=900 + i, dup=True) for i in range(5)
+    )
+    for count in range(1, 5):
+        lines = hostile.peer("lines")
+        lines.send(repeated * 100)
+        eventually(lambda count=count: len(hostile_link.told.texts) == count * 500, "all of them")
+        lines.close()
+        hostile.wait_for(lambda p: p.kind == mqtt.CONNECT and p.role == "lines", count=count + 1)
+    assert set(hostile_link.told.texts) == {f"line {i}" for i in range(5)}
+    assert all(delivery.again for delivery in hostile_link.told.deliveries)
+
+
+@OF_EACH_PROTOCOL
+def test_a_byte_at_a_time(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    before = hostile.connections()
+    hostile.byte_every_s = 0.03
+    hostile.publish(SAY, "slow", qos=0)
+    hostile.publish("ishowtts/unit/command", "skip", qos=0)
+    eventually(lambda: "slow" in hostile_link.told.texts, "the slow line")
+    eventually(lambda: hostile_link.told.commands, "the slow command")
+    assert hostile.connections() == before
+
+
+@OF_EACH_PROTOCOL
+def test_a_session_that_the_broker_lost_is_made_again(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    for number in range(10):
+        before = hostile.connections("lines")
+        hostile.forget_sessions()
+        eventually(lambda before=before: hostile.connections("lines") > before, "another connection")
+        hostile.peer("lines")
+        hostile.publish(SAY, f"line {number}")
+        eventually(lambda number=number: f"line {number}" in hostile_link.told.texts, "a line")
+    assert len(hostile_link.told.texts) == 10
