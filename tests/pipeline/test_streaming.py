@@ -95,7 +95,9 @@ def test_a_long_line_sounds_the_same_however_many_segments_go_into_one_run(
     runs: list[int] = []
     # As on a fast machine: a busy one may not let what is heard cover a second segment.
     monkeypatch.setattr(Costs, "of", lambda *_: 0.01)
-    engine = catalogue.make("f5", {"weights": str(tiny_checkpoint), "device": "cpu", "precision": "fp32", "nfe_step": 5})
+    engine = catalogue.make(
+        "f5", {"weights": str(tiny_checkpoint), "device": "cpu", "precision": "fp32", "nfe_step": 5}
+    )
     synthesize_batch = engine.synthesize_batch
 
     def counted(segments: list[Segment], cancelled: IsCancelled) -> list[Utterance]:
