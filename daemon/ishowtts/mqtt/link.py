@@ -197,17 +197,18 @@ class MqttLink:
                 break
             confirmed += 1
         with self._lock:
+            # What the broker refused is published again; what it has behind that waits here for its turn to count.
+            waiting = {_key(number, event) for number, event in numbered[confirmed:]}
             self._in_flight = {
                 key: deliveries
                 for key, deliveries in self._in_flight.items()
-                if not deliveries[0].refused and not all(delivery.done() for delivery in deliveries)
+                if key in waiting and not deliveries[0].refused
             }
         return confirmed
 
     def _under_way(self, session: Session, number: int, event: Event) -> list[Publishing]:
         """The deliveries of an event. One that timed out before is waited for again, not published again."""
-        # An inbox that had to begin a fresh file may give a number again.
-        key = (number, event.ts, event.id, event.event)
+        key = _key(number, event)
         if key not in self._in_flight:
             body = strict_json.dumps(event_payload(event))
             sent = [session.publish(self._topics.event, body, qos=1, retain=False)]
@@ -312,9 +313,11 @@ class MqttLink:
             now = (self.connected, why)
             if now == self._told:
                 return
+            # A connection that is opened again and stays deaf says the same at each end.
+            if self._told is None or self._told[1] != why:
+                well = self._stopped or (now[0] and self.deaf is None)
+                logger.log(logging.INFO if well else logging.WARNING, "%s", why)
             self._told = now
-            well = self._stopped or (now[0] and self.deaf is None)
-            logger.log(logging.INFO if well else logging.WARNING, "%s", why)
             self._handlers.on_connection(*now)
 
     def _line_arrived(self, message: Incoming, ack: Ack) -> None:
@@ -348,6 +351,11 @@ class MqttLink:
                 self._handlers.on_command(parse_command(message.payload))
         except BadCommand as error:
             self._handlers.on_command_fault(str(error), error.transaction)
+
+
+def _key(number: int, event: Event) -> tuple[int, str, str, str]:
+    """What an event is known by; an inbox that had to begin a fresh file may give a number again."""
+    return number, event.ts, event.id, event.event
 
 
 def _subscribe(_resumed: bool, subscribe: Callable[[], None]) -> None:

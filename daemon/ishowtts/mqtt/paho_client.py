@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import struct
 import threading
@@ -20,6 +21,9 @@ from ishowtts.mqtt import tls
 from ishowtts.mqtt.options import MqttOptions
 from ishowtts.mqtt.publish_packet import MalformedPacket, PublishPacket, read_publish
 
+logger = logging.getLogger(__name__)
+
+_MOST_IN_FLIGHT = 20  # as paho has it by itself
 _PAYLOAD_INVALID = 0x99
 _PUBACK_CODES = {0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, _PAYLOAD_INVALID}
 _LEAVE_S = 0.5
@@ -168,13 +172,21 @@ class TolerantClient(paho.Client):
 
     Attributes:
         fault: why a packet of the broker's own ended the connection.
+        broker_max_packet_bytes: the largest packet that the broker takes, where it says so.
     """
 
     def __init__(self, max_packet_bytes: int, **arguments: Any) -> None:
         super().__init__(CallbackAPIVersion.VERSION2, **arguments)
         self.on_packet: Callable[[PublishPacket], None] | None = None
         self.fault: str | None = None
+        self.broker_max_packet_bytes: int | None = None
         self._max_packet_bytes = max_packet_bytes
+
+    def keep_to(self, limits: Properties | None) -> None:
+        """Keep to what the broker's CONNACK says; paho ignores it, and a broker ends the connection for that."""
+        self._max_inflight_messages = min(_MOST_IN_FLIGHT, getattr(limits, "ReceiveMaximum", _MOST_IN_FLIGHT))
+        self.broker_max_packet_bytes = getattr(limits, "MaximumPacketSize", None)
+        self._keepalive = getattr(limits, "ServerKeepAlive", self._keepalive)
 
     def _packet_read(self) -> MQTTErrorCode:
         if self._in_packet["command"] == 0:
@@ -194,6 +206,7 @@ class TolerantClient(paho.Client):
             else:
                 return super()._packet_handle()
         except _MALFORMED as error:
+            logger.debug("a packet of the broker cannot be read", exc_info=True)
             self.fault = f"{type(error).__name__}: {error}"
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
         if self.on_packet is not None:

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -46,6 +47,7 @@ logger = logging.getLogger(__name__)
 _RETAINED, _NEVER_RETAINED = 0, 2  # MQTT 5 retain handling: whether what is retained is sent at subscribe
 _LOOP_S = 1.0
 _LEAVE_S = 0.5
+_PUBLISH_HEAD_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Session:
         self._unconfirmed: dict[int, int] = {}  # by mid of a publish: acknowledgements sent before it
         self._confirmed_s = math.inf  # when the broker last confirmed a publish, or a first one began to wait for it
         self._answers: deque[tuple[int, ReasonCode]] = deque()
+        self._warned: set[str] = set()  # refusals of publishes that the log has told
         self._wanted_again: set[int] = set()  # mids of publishes that the broker does not take now
         self._probe = Probe(options.probe_interval_s, options.probe_timeout_s)
         self._probe_mid: int | None = None
@@ -142,6 +145,10 @@ class Session:
         with self._lock:
             if self._client is None or not self.ready:
                 return None
+            most_bytes = self._client.broker_max_packet_bytes
+            if most_bytes is not None and _packet_bytes(topic, payload, correlation) > most_bytes:
+                self._warn(f"more than {most_bytes} bytes, and this has {len(payload)}")
+                return Publishing(self, None, insists=insists)
             info = self._client.publish(topic, payload, qos, retain, properties)
             if qos > 0:
                 self._await_answer(info.mid)
@@ -250,7 +257,7 @@ class Session:
     def _refused(self, error: ssl.SSLError) -> None:
         self._refusal = error
 
-    def _connected(self, _client: paho.Client, _data: Any, flags: Any, code: ReasonCode, _props: Any) -> None:
+    def _connected(self, _client: paho.Client, _data: Any, flags: Any, code: ReasonCode, limits: Any) -> None:
         self._answered = True
         if code.is_failure:
             self._why = (
@@ -258,6 +265,8 @@ class Session:
                 "check mqtt.username and the password in mqtt.password_file"
             )
             return
+        if (client := self._client) is not None:
+            client.keep_to(limits)
         self._handlers.on_open(bool(flags.session_present), self._subscribe)
 
     def _subscribe(self) -> None:
@@ -283,10 +292,12 @@ class Session:
     def _subscribed(self, _c: paho.Client, _data: Any, mid: int, codes: list[ReasonCode], _p: Any) -> None:
         with self._lock:
             topics = self._asked.pop(mid, ())
-            for topic, code in zip(topics, codes, strict=False):
+            for topic, code in zip_longest(topics, codes[: len(topics)]):
                 self._refused_topics.pop(topic, None)
-                if code.is_failure:
-                    self._refused_topics[topic] = str(code)
+                if code is None or code.is_failure:
+                    self._refused_topics[topic] = "no answer" if code is None else str(code)
+                elif code.value < self._role.qos:
+                    logger.warning("%s keeps no messages of %s for us while we are away", self._options.broker, topic)
             if self._asked:
                 return
             first, self.ready = not self.ready, not self.closed
@@ -342,11 +353,15 @@ class Session:
             if mid == self._probe_mid:
                 self._probe_refusal = str(code) if code.is_failure else None
             elif code.is_failure:
-                logger.warning(
-                    "%s does not take what we publish (%s); mend its ACL or its limits", self._options.broker, code
-                )
+                self._warn(str(code))
         if settled := self._acks.settle(processed):
             self._handlers.on_settled(settled)
+
+    def _warn(self, why: str) -> None:
+        """Log once a connection that the broker refuses what we publish: it may refuse a hundred events a second."""
+        if why not in self._warned:
+            self._warned.add(why)
+            logger.warning("%s does not take what we publish (%s); change its ACL or limits", self._options.broker, why)
 
     def _disconnected(self, _c: paho.Client, _data: Any, flags: Any, code: ReasonCode, _props: Any) -> None:
         if flags.is_disconnect_packet_from_server and self._why is None:
@@ -354,6 +369,11 @@ class Session:
                 f"{self._options.broker} ended the connection ({code}); "
                 "if this repeats, another client may be using the same device.name"
             )
+
+
+def _packet_bytes(topic: str, payload: bytes, correlation: bytes | None) -> int:
+    """The size of a PUBLISH of these, give or take a few bytes."""
+    return len(topic.encode()) + len(payload) + len(correlation or b"") + _PUBLISH_HEAD_BYTES
 
 
 def _nothing_to_acknowledge() -> None:
