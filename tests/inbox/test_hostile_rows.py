@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ishowtts.mqtt.fields import LINE_FIELDS
+from ishowtts.speech import Line
 from support import hostile_rows
 from support.hostile_rows import BAD_VALUES, BROKEN_TEXT, FIRST_WAITING, WAITING, check, make_file, put, rows_of
 
@@ -36,3 +40,25 @@ def test_settings_that_nobody_wrote_cost_no_line(table: str, column: str, value:
     done = put(path, table, column, dict.fromkeys(range(rows_of(path, table)), value))
     assert done or (column == "key" and value is None), "SQLite itself refuses a key without a value"
     check(path, WAITING)
+
+
+BOUNDS: dict[str, tuple[object, ...]] = {
+    "speed": (0.5, 2.0),
+    "nfe_step": (4, 64),
+    "volume": (0, 100),
+    "seed": (0, 2**63 - 1),
+    "ttl_s": (1.0, 366 * 86_400.0),
+    "chime": (True, "gong"),
+    "author": ("b",),
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(name, value) for name, values in BOUNDS.items() for value in values])
+def test_what_a_publisher_may_ask_for_can_be_read_back(
+    field: str, value: object, make_house: Callable[..., Any]
+) -> None:
+    assert LINE_FIELDS[field](value) == value
+    house = make_house()
+    line = Line("a", "hello", **{field: value})  # type: ignore[arg-type]
+    house.inbox.accept([line])
+    assert house.inbox.take().line == line
