@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.cli import main
+from ishowtts.cli import doctor, main
+from ishowtts.config import Config
 from ishowtts.engines import weights
 from ishowtts.engines.voices import folders
 from ishowtts.errors import OperatorFileError, VoiceError, WeightsError
@@ -310,6 +311,17 @@ def test_history_is_read_as_the_owner_of_the_state(
     assert "nothing has been said yet" in capsys.readouterr().out
 
 
+def test_the_doctor_notes_the_former_layout(machine: Machine) -> None:
+    def notes() -> list[str]:
+        found = doctor._folders(Config(state_dir=machine.state, data_dir=machine.data, cache_dir=machine.cache))
+        return [finding.detail for finding in found if finding.part == "data_dir"]
+
+    machine.former()
+    assert notes() == [f"{machine.data} belongs to nobody, who could lead root anywhere"]
+    machine.install()
+    assert notes() == []
+
+
 def test_root_does_not_run_on_the_state_of_the_service(
     machine: Machine, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -320,7 +332,6 @@ def test_root_does_not_run_on_the_state_of_the_service(
 
 def test_root_tries_a_voice_without_what_the_service_has_compiled(machine: Machine) -> None:
     from ishowtts.cli.voices.trial import _cache_of_ones_own
-    from ishowtts.config import Config
 
     machine.install()
     with _cache_of_ones_own(Config(cache_dir=machine.cache)) as settings:

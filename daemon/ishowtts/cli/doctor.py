@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ishowtts import child_process
+from ishowtts import child_process, files
 from ishowtts.board.pick import pick
 from ishowtts.cli.common import Commands, faults_of_files, print_json, read_config
 from ishowtts.config import DEFAULT_PATH, Config
@@ -257,6 +257,10 @@ def _folders(settings: Config) -> Iterator[Finding]:
     folders = {"state_dir": settings.state_dir, "cache_dir": settings.cache_dir}
     if settings.audio.record_dir is not None:
         folders["audio.record_dir"] = settings.audio.record_dir
+    try:
+        files.refuse_foreign(settings.data_folder)
+    except OSError as error:
+        yield Finding("data_dir", "note", str(error.strerror), "run install.sh again, or give that folder to root")
     for name, path in folders.items():
         there = _first_that_exists(path)
         if not there.is_dir():
