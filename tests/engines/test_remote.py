@@ -84,6 +84,15 @@ def test_a_second_unforeseen_error_in_a_row_renews_the_worker(make_remote: MakeR
     assert speaks(engine, say)
 
 
+def test_unforeseen_errors_with_speech_between_them_cost_no_worker(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    for _ in range(2):
+        with pytest.raises(SynthesisError):
+            engine.synthesize(say("raise"), never)
+        assert speaks(engine, say)
+    assert engine.status().restarts == 0
+
+
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
