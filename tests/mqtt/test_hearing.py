@@ -340,3 +340,25 @@ def test_a_code_that_the_standard_does_not_know_there_costs_no_connection(
     hostile.on_publish = None
     eventually(lambda: link.link.send_events([(2, event("b"))], 1.0) == 1, "the next event", 5)
     assert link.link.reconnects == 0
+
+
+def test_deafness_is_logged_once_however_long_it_lasts(
+    hostile: HostileBroker, make_link: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = make_link(**QUICK_PROBE).start()
+    hostile.forwards = lambda role, _topic: role != "lines"
+    eventually(lambda: hostile.connections("lines") >= 4, "further connections", 20)
+    assert len(warnings(caplog)) <= 3
+    assert isinstance(link.link.deaf, str)
+
+
+def test_refusals_are_not_logged_one_by_one(
+    hostile: HostileBroker, make_link: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broker over its quota refuses each event of the outbox again and again."""
+    link = make_link().start()
+    hostile.on_publish = scripts.confirm_with(0x97, EVENT)
+    for _ in range(5):
+        assert link.link.send_events([(number, event(f"e{number}")) for number in range(20)], 2.0) == 0
+    hostile.wait_for(lambda p: p.topic == EVENT, 5, count=40)
+    assert len(warnings(caplog)) <= 5

@@ -1,0 +1,62 @@
+"""The limits that a broker states in its CONNACK, which MQTT 5 binds a client to, are kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ishowtts.mqtt.link import MqttOptions
+from ishowtts.speech import Event
+from support import broker_scripts as scripts
+from support import mqtt_packets as mqtt
+from support.broker import Broker
+from support.hostile_broker import HostileBroker
+from support.waiting import eventually
+
+EVENT, INFO = "ishowtts/unit/event", "ishowtts/unit/info"
+
+
+@pytest.fixture
+def options(hostile_options: MqttOptions) -> MqttOptions:
+    return hostile_options
+
+
+def event(number: int, size: int = 0) -> Event:
+    return Event("2026-11-20T10:15:00.000Z", f"e{number}", "finished", {"error": "x" * size} if size else {})
+
+
+def test_no_more_publishes_are_under_way_than_the_receive_maximum(hostile: HostileBroker, make_link: Any) -> None:
+    """HiveMQ's is 10, and it ends a connection that exceeds it; paho sends 20 at once."""
+    limit = 3
+    hostile.connack_properties = mqtt.properties(mqtt.number_property(mqtt.RECEIVE_MAXIMUM, limit, 2))
+    link = make_link().start()
+    hostile.on_publish = scripts.confirm_with(None, EVENT)
+    link.link.send_events([(number, event(number)) for number in range(10)], 1.0)
+    hostile.wait_for(lambda p: p.topic == EVENT, 5, count=limit)
+    assert len(hostile.received_of(mqtt.PUBLISH, EVENT)) == limit
+
+
+@pytest.mark.parametrize("kind", ["a hostile broker", "mosquitto"])
+def test_what_exceeds_the_maximum_packet_size_of_the_broker_costs_itself_alone(
+    hostile: HostileBroker, make_broker: Callable[..., Broker], make_link: Any, kind: str
+) -> None:
+    port = hostile.port if kind == "a hostile broker" else make_broker(extra=["max_packet_size 1000"]).port
+    hostile.connack_properties = mqtt.properties(mqtt.number_property(mqtt.MAXIMUM_PACKET_SIZE, 1000, 4))
+    link = make_link(port=port)
+    link.link.publish_retained("info", {"voices": ["v" * 3000]})
+    link.start()
+    eventually(lambda: link.link.send_events([(1, event(1, size=3000))], 1.0) == 1, "that the event is done with", 5)
+    eventually(lambda: link.link.send_events([(2, event(2))], 1.0) == 1, "the small event", 5)
+    assert link.link.reconnects == 0
+    assert not hostile.received_of(mqtt.PUBLISH, INFO)
+
+
+def test_the_keepalive_that_the_broker_demands_is_kept(hostile: HostileBroker, make_link: Any) -> None:
+    hostile.connack_properties = mqtt.properties(mqtt.number_property(mqtt.SERVER_KEEP_ALIVE, 1, 2))
+    make_link(keepalive_s=30).start()
+    began_s = time.monotonic()
+    hostile.wait_for(lambda p: p.kind == mqtt.PINGREQ and p.role == "commands", 5)
+    assert time.monotonic() - began_s < 2.5
