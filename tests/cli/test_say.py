@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ishowtts.cli import common, history, say
 from ishowtts.cli.main import main
 from ishowtts.inbox.values import HistoryEntry
-from ishowtts.speech import Priority
+from ishowtts.speech import Outcome, Priority
 from support.broker import Broker
 from support.client import Client
 
@@ -116,16 +116,16 @@ def test_forged_events_are_shown_and_not_obeyed(
 
 
 def entry(**fields: Any) -> HistoryEntry:
-    known = {"id": "a", "ts": "2026-01-01T00:00:00Z", "text": "hello", "outcome": "finished", "data": {}}
+    known = {"id": "a", "ts": "2026-01-01T00:00:00Z", "text": "hello", "outcome": Outcome.FINISHED, "data": {}}
     return HistoryEntry(**{"priority": Priority.NORMAL, "voice": None, **known, **fields})
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"text": ESCAPES, "outcome": ESCAPES, "ts": ESCAPES, "data": {"engine": ESCAPES, "detail": ESCAPES}},
+        {"text": ESCAPES, "ts": ESCAPES, "data": {"engine": ESCAPES, "detail": ESCAPES}},
         {"data": [1]}, {"data": "x"}, {"data": {"audio_s": "x", "rtf": 10**400, "detail": {"a": "[bold]"}}},
-        {"outcome": "[bold red]", "ts": "[/nothing]"}, {"outcome": None, "text": "[bold]"},
+        {"text": "[bold red]", "ts": "[/nothing]"}, {"outcome": None, "text": "[bold]"},
     ],
 )  # fmt: skip
 def test_history_shows_any_row(

@@ -32,7 +32,7 @@ from ishowtts.policies.wordlist import WordList
 from ishowtts.rate_limit import RateLimit
 from ishowtts.speech import Event, Line, Rejection
 from ishowtts.text import Reader, clean, is_speakable, segments
-from support import hostile_files, hostile_frames
+from support import hostile_files, hostile_frames, hostile_rows
 
 ROOT, REPLY = "ishowtts/t/", "ishowtts/reply/"
 LIMITS = LineLimits(200, lambda: ["anna", "bob"], REPLY, lambda: ["bell"], warnings=RateLimit(0))
@@ -306,4 +306,6 @@ TARGETS: dict[str, Target] = {
         (_HEAD,),
         (*_JSON, b'"data_offsets"', b'"dtype"', b'"shape"', b'"F16"', b"[0,1e999]"),
     ),
+    # A file of the queue is changed at random, by a seed: an input is a number.
+    "rows": Target(lambda data: hostile_rows.check_hostile_rows(int.from_bytes(data[:8], "big")), (b"\0", bytes(8))),
 }

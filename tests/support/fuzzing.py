@@ -141,9 +141,11 @@ def _be_the_child(name: str, seconds: float, folder: Path) -> None:
         "".join(f'"{"".join(f"{chr(92)}x{byte:02x}" for byte in token)}"\n' for token in target.tokens if token)
     )
     options = [
-        f"-max_total_time={seconds:.0f}", f"-max_len={_MAX_BYTES}", f"-timeout={5 * _MOST_S:.0f}", f"-dict={words}",
+        f"-max_total_time={seconds:.0f}", f"-max_len={_MAX_BYTES}", f"-timeout={5 * _MOST_S:.0f}",
         f"-artifact_prefix={folder}/{name}-", "-print_final_stats=1", "-rss_limit_mb=2048",
     ]  # fmt: skip
+    if target.tokens:
+        options.append(f"-dict={words}")
     atheris.Setup([sys.argv[0], *options, str(seeds)], lambda data: target.check(bytes(data)))
     atheris.Fuzz()
 
