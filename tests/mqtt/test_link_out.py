@@ -169,3 +169,13 @@ def test_the_final_event_goes_to_the_response_topic_too(make_link, mqtt_client: 
     assert (answer.json["event"], answer.correlation) == ("finished", b"\x00\xff")
     mqtt_client.wait_for("ishowtts/unit/event", count=2)
     assert len(mqtt_client.on("ishowtts/reply/me")) == 1
+
+
+def test_an_answer_at_which_the_broker_ends_the_connection_holds_up_no_event(make_link, mqtt_client: Client) -> None:
+    link = make_link().start()
+    mqtt_client.subscribe("ishowtts/unit/event")
+    too_deep = ReplyTo("ishowtts/reply/" + "a/" * 240)  # mosquitto ends the connection at 200 levels
+    numbered = [(1, Event(TS, "a", "finished", reply_to=too_deep)), (2, Event(TS, "b", "finished"))]
+    eventually(lambda: link.link.send_events(numbered, 1.0) == 2, "the events", 60)
+    assert {m.json["id"] for m in mqtt_client.on("ishowtts/unit/event")} == {"a", "b"}
+    assert 1 <= link.link.reconnects <= 3

@@ -257,6 +257,21 @@ def test_answers_go_only_under_the_reply_prefix(caplog: pytest.LogCaptureFixture
         assert [r.levelno for r in caplog.records] == [logging.WARNING]
 
 
+@pytest.mark.parametrize(
+    ("topic", "kept"),
+    [
+        ("ishowtts/reply/" + "a/" * 17 + "a", True),  # 20 levels
+        ("ishowtts/reply/" + "a/" * 18 + "a", False),
+        ("ishowtts/reply/" + "/" * 200, False),
+        ("ishowtts/reply/\ufdd0", False),
+        ("ishowtts/reply/\U0001ffff", False),
+        ("ishowtts/reply/\U0001f600", True),
+    ],
+)
+def test_a_response_topic_is_one_that_every_broker_takes(topic: str, kept: bool) -> None:
+    assert (accepted(b"a", properties=MessageProperties(response_topic=topic)).reply_to is not None) == kept
+
+
 def test_correlation_data_is_bounded() -> None:
     """Each line that waits and each row of the history keeps it."""
     for size, kept in ((4096, True), (4097, False)):

@@ -12,6 +12,7 @@ from ishowtts.logs import Untrusted
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.acknowledgements import Ack
 from ishowtts.mqtt.connection import Connection
+from ishowtts.mqtt.event_sender import EventSender
 from ishowtts.mqtt.incoming import Incoming
 from ishowtts.mqtt.neighbours import Advice, Neighbours
 from ishowtts.mqtt.options import Handlers, MqttOptions
@@ -19,23 +20,18 @@ from ishowtts.mqtt.paho_client import Role
 from ishowtts.mqtt.payload import (
     BadCommand,
     LineLimits,
-    event_payload,
     new_id,
     parse_command,
     parse_line,
     parse_volume,
 )
-from ishowtts.mqtt.publishing import Publishing
 from ishowtts.mqtt.session import Session, SessionHandlers
 from ishowtts.mqtt.topics import RetainedName, Topics
-from ishowtts.speech import Arrival, Event, Outcome, Rejection, timestamp
+from ishowtts.speech import Arrival, Event, Rejection, timestamp
 
 __all__ = ["Handlers", "MqttLink", "MqttOptions"]
 
 logger = logging.getLogger(__name__)
-
-# A duplicate has no other final event, and whoever waits for an answer waits for this one.
-_ANSWERS = frozenset(outcome.value for outcome in Outcome) | {"duplicate"}
 
 
 class MqttLink:
@@ -59,8 +55,7 @@ class MqttLink:
         self._lock = threading.RLock()
         self._telling = threading.Lock()
         self._retained: dict[RetainedName, bytes] = {}
-        self._in_flight: dict[tuple[int, str, str, str], list[Publishing]] = {}
-        self._in_flight_of: Session | None = None
+        self._events = EventSender(self._topics.event, answers=options.protocol == 5)
         self._announced: tuple[Session, Session] | None = None
         self._heard_on: Session | None = None  # the lines session on which a message has come
         self._deaf: dict[str, str] = {}  # by connection: why messages may not reach us
@@ -178,53 +173,10 @@ class MqttLink:
     def send_events(self, numbered: Sequence[tuple[int, Event]], timeout_s: float) -> int:
         """Publish events in order, and wait until the broker has them.
 
-        One that was not confirmed in time is known by its number when it comes again: two refused commands may look
-        alike. A final event goes to its publisher's response topic as well.
-
         Returns: how many, from the first one on, are confirmed; 0 when not connected.
         """
-        deadline_s = time.monotonic() + timeout_s
         session = self._lines.session
-        if session is None:
-            return 0
-        with self._lock:
-            if self._in_flight_of is not session:
-                self._in_flight_of, self._in_flight = session, {}
-            under_way = [self._under_way(session, number, event) for number, event in numbered]
-        confirmed = 0
-        for deliveries in under_way:
-            if not deliveries or not all(delivery.wait(deadline_s) for delivery in deliveries):
-                break
-            confirmed += 1
-        with self._lock:
-            # What the broker refused is published again; what it has behind that waits here for its turn to count.
-            waiting = {_key(number, event) for number, event in numbered[confirmed:]}
-            self._in_flight = {
-                key: deliveries
-                for key, deliveries in self._in_flight.items()
-                if key in waiting and not deliveries[0].refused
-            }
-        return confirmed
-
-    def _under_way(self, session: Session, number: int, event: Event) -> list[Publishing]:
-        """The deliveries of an event. One that timed out before is waited for again, not published again."""
-        key = _key(number, event)
-        if key not in self._in_flight:
-            body = strict_json.dumps(event_payload(event))
-            sent = [session.publish(self._topics.event, body, qos=1, retain=False)]
-            reply_to = event.reply_to
-            if reply_to is not None and event.event in _ANSWERS and self._options.protocol == 5:
-                # What a broker has against a response topic is its publisher's own affair, and holds up nobody else.
-                sent.append(
-                    session.publish(
-                        reply_to.topic, body, qos=1, retain=False, correlation=reply_to.correlation, insists=False
-                    )
-                )
-            deliveries = [delivery for delivery in sent if delivery is not None]
-            if len(deliveries) < len(sent):
-                return []
-            self._in_flight[key] = deliveries
-        return self._in_flight[key]
+        return 0 if session is None else self._events.send(session, numbered, timeout_s)
 
     def _publish_retained(self, session: Session, name: RetainedName, body: bytes) -> None:
         session.publish(self._topics.retained(name), body, qos=0 if name == "telemetry" else 1, retain=True)
@@ -351,11 +303,6 @@ class MqttLink:
                 self._handlers.on_command(parse_command(message.payload))
         except BadCommand as error:
             self._handlers.on_command_fault(str(error), error.transaction)
-
-
-def _key(number: int, event: Event) -> tuple[int, str, str, str]:
-    """What an event is known by; an inbox that had to begin a fresh file may give a number again."""
-    return number, event.ts, event.id, event.event
 
 
 def _subscribe(_resumed: bool, subscribe: Callable[[], None]) -> None:

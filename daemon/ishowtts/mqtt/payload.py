@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 COMMANDS = ("skip", "stop", "pause", "resume", "mute", "unmute", "replay", "cancel")
 _MAX_COMMAND_BYTES = 4096
 _MAX_RESPONSE_TOPIC_CHARS = 512
+_MAX_RESPONSE_TOPIC_LEVELS = 20  # mosquitto ends the connection of whoever publishes to 200
 _MAX_CORRELATION_BYTES = 4096  # each line that waits, and its row, keeps them
 _MOST_WARNINGS = 5
 
@@ -256,6 +257,9 @@ def _reply_to(properties: MessageProperties, limits: LineLimits) -> ReplyTo | No
     if not inside or len(topic) > _MAX_RESPONSE_TOPIC_CHARS or not _is_topic(topic):
         _warn_ignored(limits.warnings, topic, f"answers go only under {prefix}")
         return None
+    if topic.count("/") >= _MAX_RESPONSE_TOPIC_LEVELS:
+        _warn_ignored(limits.warnings, topic, f"it has more than {_MAX_RESPONSE_TOPIC_LEVELS} levels")
+        return None
     size = len(correlation or b"")
     if size > _MAX_CORRELATION_BYTES:
         why = f"its Correlation Data has {size} bytes; at most {_MAX_CORRELATION_BYTES} are kept"
@@ -265,8 +269,10 @@ def _reply_to(properties: MessageProperties, limits: LineLimits) -> ReplyTo | No
 
 
 def _is_topic(text: str) -> bool:
-    """Whether a broker takes it as the topic of a message."""
-    return not re.search("[+#\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff]", text)
+    """Whether every broker takes it as the topic of a message: no control, no surrogate, no noncharacter."""
+    if re.search("[+#\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff]", text):
+        return False
+    return not any(ord(char) & 0xFFFE == 0xFFFE for char in text)
 
 
 def _warn_ignored(warnings: RateLimit, topic: str, why: str) -> None:
