@@ -211,6 +211,15 @@ def test_a_link_that_is_deaf_from_the_start_says_so(hostile: HostileBroker, make
     eventually(lambda: availability(hostile) and availability(hostile)[-1] == "offline", "offline", 10)
 
 
+def test_a_broker_that_passes_no_commands_on_is_found_out_too(hostile: HostileBroker, make_link: Any) -> None:
+    hostile.forwards = lambda role, _topic: role != "commands"
+    link = make_link(probe_timeout_s=0.5)
+    link.link.start()
+    eventually(lambda: link.link.deaf, "that it is deaf")
+    assert "commands may not reach us" in link.link.deaf
+    assert not [p for p in hostile.received_of(mqtt.PUBLISH, "ishowtts/unit/availability") if p.payload == b"online"]
+
+
 def test_a_line_that_arrives_saves_the_probe(hostile: HostileBroker, make_link: Any) -> None:
     link = make_link(probe_interval_s=1.5, probe_timeout_s=5.0).start()
     hostile.publish(SAY, "first")
@@ -265,6 +274,16 @@ def test_a_broker_that_never_confirms_is_left_and_told(hostile: HostileBroker, m
     eventually(lambda: link.link.connected, "both connections")
     sent = hostile.received_of(mqtt.PUBLISH, EVENT)
     assert {packet.role for packet in sent} == {"lines"}
+
+
+def test_a_probe_that_cannot_leave_is_not_blamed(hostile: HostileBroker, make_link: Any) -> None:
+    link = make_link(confirm_timeout_s=2.0, probe_interval_s=0.2, probe_timeout_s=0.5).start()
+    hostile.on_publish = scripts.confirm_with(None, EVENT)
+    many = [(number, event(f"e{number}")) for number in range(30)]
+    eventually(lambda: link.link.send_events(many, 0.1) or hostile.connections("lines") > 1, "another connection")
+    sentences = [why for _, why in link.told.connection]
+    assert any("not confirmed" in why for why in sentences)
+    assert not any("probe" in why for why in sentences)
 
 
 def test_a_stop_is_quick_while_nothing_is_confirmed(hostile: HostileBroker, make_link: Any) -> None:

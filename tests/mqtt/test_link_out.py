@@ -179,3 +179,10 @@ def test_an_answer_at_which_the_broker_ends_the_connection_holds_up_no_event(mak
     eventually(lambda: link.link.send_events(numbered, 1.0) == 2, "the events", 60)
     assert {m.json["id"] for m in mqtt_client.on("ishowtts/unit/event")} == {"a", "b"}
     assert 1 <= link.link.reconnects <= 3
+
+
+def test_what_somebody_else_says_of_our_availability_is_corrected(make_link, mqtt_client: Client) -> None:
+    make_link().start()
+    mqtt_client.subscribe(AVAILABILITY).wait_for(AVAILABILITY, lambda m: m.text == "online")
+    mqtt_client.publish(AVAILABILITY, "offline", retain=True)
+    mqtt_client.wait_for(AVAILABILITY, lambda m: m.text == "online", count=2)

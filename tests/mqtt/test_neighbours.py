@@ -74,10 +74,17 @@ def test_a_stranger_that_lives_keeps_us_away_until_it_falls_silent(root: Neighbo
 
 
 def test_a_stranger_with_a_longer_interval_is_given_longer(root: Neighbours) -> None:
-    found(root, info(SMALLER, telemetry_s=100))
-    assert root.wait_s() == 250
+    found(root, info(SMALLER, telemetry_s=10))
+    assert root.wait_s() == 25
     root.heard("telemetry", b"{}", retained=False)
-    assert root.wait_s() == 250
+    assert root.wait_s() == 60
+
+
+def test_a_stranger_is_not_waited_for_longer_than_its_probe_takes(root: Neighbours) -> None:
+    found(root, info(SMALLER, telemetry_s=3600))
+    assert root.wait_s() == 75
+    root.heard("probe", b"probe", retained=False)
+    assert root.wait_s() == 75
 
 
 @pytest.mark.parametrize("interval", [True, "100", -1, 0, 1e9, float("1e400"), None, [1]])
@@ -124,6 +131,15 @@ def test_lines_that_another_appliance_has_taken_are_not_taken_again(root: Neighb
     assert root.wait_s() == 0
     assert root.take_stale()
     assert not root.take_stale()
+
+
+def test_info_alone_costs_no_line_that_waits(root: Neighbours, clock: Clock) -> None:
+    found(root, None)
+    for _ in range(2):
+        root.heard("info", info(SMALLER), retained=False)
+    root.heard("telemetry", b"{}", retained=False)  # our own, which comes back after we left
+    clock.now_s += 60
+    assert (root.wait_s(), root.take_stale()) == (0, False)
 
 
 def test_who_was_away_stays_away_when_the_broker_comes_back(root: Neighbours, clock: Clock) -> None:
@@ -179,18 +195,26 @@ def test_a_link_keeps_away_from_a_stranger_that_lives(
 
 
 @pytest.mark.parametrize("protocol", [5, 4])
-def test_lines_that_the_other_has_spoken_are_not_spoken_again_after_it(
-    make_link, mqtt_client: Client, protocol: int
+@pytest.mark.parametrize("lives", [True, False])
+def test_what_waits_is_dropped_after_one_that_spoke_it_and_kept_after_one_that_was_forged(
+    make_link, mqtt_client: Client, monkeypatch: pytest.MonkeyPatch, protocol: int, lives: bool
 ) -> None:
+    monkeypatch.setattr("ishowtts.mqtt.neighbours._ECHO_S", 0.2)
     link = make_link(protocol=protocol, instance=OURS, patience=Patience(0.1, 0.5, 1.0)).start()
+    mqtt_client.subscribe("ishowtts/unit/availability").wait_for("ishowtts/unit/availability")
     for _ in range(2):
         mqtt_client.publish("ishowtts/unit/info", info(SMALLER))
     eventually(lambda: not link.link.connected, "its leaving")
-    mqtt_client.publish("ishowtts/unit/say", "for the other")
+    mqtt_client.wait_for("ishowtts/unit/availability", lambda m: m.text == "offline")
+    mqtt_client.publish("ishowtts/unit/say", "meanwhile")
+    if lives:
+        time.sleep(0.3)
+        mqtt_client.publish("ishowtts/unit/telemetry", "{}")
     eventually(lambda: link.link.connected, "its return")
     mqtt_client.publish("ishowtts/unit/say", "for us")
-    eventually(lambda: link.told.texts, "a line")
-    assert link.told.texts == ["for us"]
+    eventually(lambda: "for us" in link.told.texts, "the line")
+    assert link.told.texts == (["for us"] if lives else ["meanwhile", "for us"])
+    mqtt_client.wait_for("ishowtts/unit/availability", lambda m: m.text == "online", count=2)
 
 
 @pytest.mark.parametrize("protocol", [5, 4])
@@ -215,7 +239,7 @@ def test_a_link_whose_root_is_claimed_later_leaves_it_to_the_smaller(
     time.sleep(1)  # longer than the pauses between its tries
     assert not mqtt_client.on("ishowtts/unit/volume")
     assert (link.told.texts, broker.connections("-lines")) == ([], times)
-    assert not any(m.text == "offline" for m in mqtt_client.on("ishowtts/unit/availability"))
+    assert mqtt_client.on("ishowtts/unit/availability")[-1].text == "offline"  # until the other says `online`
 
 
 def test_two_links_that_find_the_root_free_at_the_same_time_settle_who_stays(make_link, broker: Broker) -> None:

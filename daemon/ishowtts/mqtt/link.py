@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -33,6 +34,8 @@ __all__ = ["Handlers", "MqttLink", "MqttOptions"]
 
 logger = logging.getLogger(__name__)
 
+_CORRECT_S = 5.0
+
 
 class MqttLink:
     """Two connections that are kept up until `stop`.
@@ -57,9 +60,10 @@ class MqttLink:
         self._retained: dict[RetainedName, bytes] = {}
         self._events = EventSender(self._topics.event, answers=options.protocol == 5)
         self._announced: tuple[Session, Session] | None = None
-        self._heard_on: Session | None = None  # the lines session on which a message has come
+        self._heard_on: dict[str, Session | None] = {}  # by connection: the session on which a message has come
         self._deaf: dict[str, str] = {}  # by connection: why messages may not reach us
         self._alerted: tuple[str | None] | None = None  # what `alert/deaf` says
+        self._corrected_s = -math.inf  # when somebody else's word on `availability` was corrected last
         self._available: bytes | None = None  # what `availability` says on the announced session
         self._times_connected = 0
         self._told: tuple[bool, str] | None = None
@@ -75,7 +79,15 @@ class MqttLink:
         )
         # An id of its own for each run: two appliances of one name hear each other there, and neither is thrown out.
         commands_id = options.client_id(f"commands-{options.instance[:12]}")
-        commands = Role("commands", commands_id, self._topics.commands, 0, False, watched=self._topics.watched)
+        commands = Role(
+            "commands",
+            commands_id,
+            self._topics.commands,
+            qos=0,
+            persistent=False,
+            watched=self._topics.watched,
+            probe_topic=self._topics.commands_probe,
+        )
         self._neighbours = Neighbours(options.root, options.instance, options.predecessors, options.patience)
         self._lines = Connection(
             options,
@@ -84,7 +96,7 @@ class MqttLink:
                 on_open=self._lines_open,
                 on_ready=self._ready,
                 on_message=self._line_arrived,
-                on_hearing=self._lines_heard,
+                on_hearing=lambda why: self._heard("lines", self._lines.session, why),
                 on_settled=handlers.on_settled,
             ),
             on_down=self._down,
@@ -98,7 +110,7 @@ class MqttLink:
                 on_open=_subscribe,
                 on_ready=self._looked,
                 on_message=self._command_arrived,
-                on_hearing=lambda why: self._heard("commands", why),
+                on_hearing=lambda why: self._heard("commands", self._commands.session, why),
                 on_settled=lambda _: None,
             ),
             on_down=self._commands_down,
@@ -196,6 +208,9 @@ class MqttLink:
 
     def _heed(self, advice: Advice) -> None:
         if advice is Advice.YIELD:
+            # Whoever lives here says `online` again (`_correct`); where that was forged, nobody does.
+            if (session := self._lines.session) is not None:
+                session.publish(self._topics.availability, b"offline", qos=1, retain=True)
             self._lines.drop()
         elif advice is Advice.ANSWER:
             with self._lock:
@@ -211,14 +226,10 @@ class MqttLink:
             return
         self._announce()
 
-    def _lines_heard(self, why: str | None) -> None:
-        with self._lock:
-            self._heard_on = self._lines.session if why is None else None
-        self._heard("lines", why)
-
-    def _heard(self, role: str, why: str | None) -> None:
+    def _heard(self, role: str, session: Session | None, why: str | None) -> None:
         """Whether messages reach us on a connection, or why they may not."""
         with self._lock:
+            self._heard_on[role] = session if why is None else None
             if why is None:
                 self._deaf.pop(role, None)
             else:
@@ -226,6 +237,16 @@ class MqttLink:
         if why is not None or not self._deaf:
             self._raise_alert()
         self._announce()
+
+    def _correct(self, said: bytes) -> None:
+        """Somebody else, or the will of an earlier connection, has said something else of us: say it again."""
+        with self._lock:
+            ours, now_s = self._available, time.monotonic()
+            if self._stopped or ours is None or said == ours or now_s < self._corrected_s + _CORRECT_S:
+                return
+            if self._announced is not None and self._announced[0] is self._lines.session:
+                self._corrected_s = now_s
+                self._announced[0].publish(self._topics.availability, ours, qos=1, retain=True)
 
     def _raise_alert(self) -> None:
         """Publish `alert/deaf` where it is another than before."""
@@ -250,7 +271,8 @@ class MqttLink:
                 self._times_connected += 1
                 for name, body in self._retained.items():
                     self._publish_retained(lines, name, body)
-            available = b"offline" if self._deaf else b"online" if self._heard_on is lines else None
+            proven = self._heard_on == {"lines": lines, "commands": commands}
+            available = b"offline" if self._deaf else b"online" if proven else None
             if available is not None and available != self._available:
                 self._available = available
                 lines.publish(self._topics.availability, available, qos=1, retain=True)
@@ -288,6 +310,9 @@ class MqttLink:
         ack()
         if message.topic in self._topics.watched:
             if message.fault is not None:
+                return
+            if message.topic == self._topics.availability:
+                self._correct(message.payload)
                 return
             self._heed(self._neighbours.heard(self._topics.tail(message.topic), message.payload, message.retained))
             return

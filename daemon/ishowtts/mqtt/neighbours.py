@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -14,8 +15,10 @@ from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 
 _MAX_INFO_BYTES = 1 << 18
-_INTERVALS = 2.5  # telemetry intervals that somebody who lives lets pass at most
+_INTERVALS = 2.5  # of its signs of life, which somebody who lives lets pass at most
 _MAX_INTERVAL_S = 3600.0
+_PROBE_S = 30.0  # an appliance publishes a probe this often at least, or its state changes
+_ECHO_S = 2.0  # what is heard so soon after we left may be our own
 
 
 class View(Enum):
@@ -54,7 +57,7 @@ class Patience:
     """How long silence must last.
 
     Args:
-        interval_s: our own telemetry interval; a stranger's counts where it is longer.
+        interval_s: our own telemetry interval; a stranger's counts where it is longer, up to that of the probe.
         silence_s: at least so long after we found its retained `info`, before we take it for dead.
         away_s: at least so long after a sign of life.
     """
@@ -65,7 +68,7 @@ class Patience:
 
     def after_info(self, stranger: Stranger) -> float:
         """Seconds to wait for a sign of life."""
-        return max(self.silence_s, _INTERVALS * max(self.interval_s, stranger.interval_s or 0.0))
+        return max(self.silence_s, _INTERVALS * min(_PROBE_S, max(self.interval_s, stranger.interval_s or 0.0)))
 
     def after_life(self, stranger: Stranger) -> float:
         """Seconds of silence after which somebody who lived has gone."""
@@ -105,6 +108,7 @@ class Neighbours:
         self._lived = False  # that stranger has shown it
         self._challenged: str | None = None  # the instance whose `info` we have answered with our own
         self._stale = False  # somebody else has taken the lines of this root since our last session
+        self._left_s = -math.inf  # when we left the root
         self._until_s = 0.0
 
     def lost(self) -> None:
@@ -133,7 +137,7 @@ class Neighbours:
             return Advice.NOTHING
 
     def heard(self, name: str, payload: bytes, retained: bool) -> Advice:
-        """Something was published on our root: `info`, `state` or `telemetry`."""
+        """Something was published on our root: `info`, `state`, `telemetry` or `probe`."""
         stranger = self._stranger_in(payload) if name == "info" else None
         with self._lock:
             if self._view is View.BLIND:
@@ -144,6 +148,8 @@ class Neighbours:
             elif not retained and (name != "info" or stranger is not None):
                 alive = stranger or self._stranger
                 assert alive is not None  # noqa: S101  both views have one
+                # `info` alone is no proof: what waits in our session would be dropped for two forged messages.
+                self._stale |= name in ("state", "telemetry") and self._clock() > self._left_s + _ECHO_S
                 self._watch(View.AWAY, alive, self._patience.after_life(alive))
             return Advice.NOTHING
 
@@ -178,14 +184,13 @@ class Neighbours:
 
     def _watch(self, view: View, stranger: Stranger, wait_s: float) -> None:
         self._view, self._stranger, self._lived = view, stranger, view is View.AWAY
-        self._stale = self._stale or self._lived
         self._until_s = self._clock() + wait_s
 
     def _contend(self, stranger: Stranger) -> Advice:
         if stranger.instance > self._own or stranger.instance != self._challenged:
             self._challenged = stranger.instance
             return Advice.ANSWER
-        self._challenged = None
+        self._challenged, self._left_s = None, self._clock()
         self._watch(View.AWAY, stranger, self._patience.after_life(stranger))
         return Advice.YIELD
 

@@ -222,8 +222,10 @@ class Session:
     def _probed(self) -> str | None:
         """Why the probe has not come back, where a new connection may help; sends it when it is due."""
         topic = self._role.probe_topic
-        if self._acks.owed:
-            self._probe.arrived()  # it is we who hold back what comes next
+        # It is we who hold back what comes next, or the broker that confirms nothing: then the probe cannot leave.
+        client = self._client
+        if self._acks.owed or (client is not None and len(self._unconfirmed) >= client.max_inflight_messages):
+            self._probe.arrived()
         if self._probe.due():
             if self._refused_topics:
                 self._subscribe()
@@ -236,8 +238,9 @@ class Session:
         answer = "" if self._probe_refusal is None else f" ({self._options.broker} refuses it: {self._probe_refusal})"
         user = self._options.username or "this appliance"
         why = (
-            f"the probe on {topic} did not come back within {self._options.probe_timeout_s:g} s{answer}: lines may not "
-            f"reach us; let {user} read and write {topic} in the broker's ACL, and see that its queue is not full"
+            f"the probe on {topic} did not come back within {self._options.probe_timeout_s:g} s{answer}: "
+            f"{self._role.name} may not reach us; let {user} read and write {topic} in the broker's ACL, "
+            "and see that its queue is not full"
         )
         self._tell_hearing(why)
         # A refusal would only be repeated on another connection.
@@ -295,7 +298,11 @@ class Session:
             for topic, code in zip_longest(topics, codes[: len(topics)]):
                 self._refused_topics.pop(topic, None)
                 if code is None or code.is_failure:
-                    self._refused_topics[topic] = "no answer" if code is None else str(code)
+                    why = "no answer" if code is None else str(code)
+                    if topic in self._role.watched:
+                        logger.warning("%s does not let us subscribe to %s (%s)", self._options.broker, topic, why)
+                    else:
+                        self._refused_topics[topic] = why
                 elif code.value < self._role.qos:
                     logger.warning("%s keeps no messages of %s for us while we are away", self._options.broker, topic)
             if self._asked:

@@ -27,7 +27,13 @@ class Topics:
     @property
     def watched(self) -> tuple[str, ...]:
         """Where another appliance of our name shows itself."""
-        return (self.retained("info"), self.retained("state"), self.retained("telemetry"))
+        return (
+            self.retained("info"),
+            self.retained("state"),
+            self.retained("telemetry"),
+            self.probe,
+            self.availability,
+        )
 
     @property
     def command(self) -> str:
@@ -53,6 +59,11 @@ class Topics:
     def probe(self) -> str:
         """Where the lines connection proves to itself that messages reach it."""
         return f"{self.root}/probe"
+
+    @property
+    def commands_probe(self) -> str:
+        """The same for the commands connection."""
+        return f"{self.root}/probe/commands"
 
     def retained(self, name: RetainedName) -> str:
         """The topic of one retained value."""
