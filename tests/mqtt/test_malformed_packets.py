@@ -84,7 +84,7 @@ def test_a_line_with_strange_properties_is_taken_or_rejected(
     link = make_link().start()
     hostile.publish(SAY, "strange", properties=STRANGE_PROPERTIES[what])
     hostile.publish(SAY, "next")
-    eventually(lambda: "next" in link.told.texts, "the next line", 5)
+    eventually(lambda: "next" in link.told.texts, "the next line")
     assert len(link.told.arrivals) == 2
     eventually(lambda: not hostile.unacknowledged("lines"), "both acknowledgements", 5)
     assert hostile.connections() == 2
