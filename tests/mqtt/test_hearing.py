@@ -220,6 +220,25 @@ def test_a_broker_that_passes_no_commands_on_is_found_out_too(hostile: HostileBr
     assert not [p for p in hostile.received_of(mqtt.PUBLISH, "ishowtts/unit/availability") if p.payload == b"online"]
 
 
+@pytest.mark.parametrize("role", ["lines", "commands"])
+def test_a_broker_whose_first_packet_ends_each_connection_is_told(
+    hostile: HostileBroker, make_link: Any, role: str
+) -> None:
+    def poison(peer: Any, packet: Any) -> None:
+        peer.serve(packet)
+        if peer.role == role:
+            peer.send(b"\xf0\x00")  # AUTH, which nobody asked for
+
+    link = make_link()
+    hostile.on_connect = poison
+    link.link.start()
+    eventually(lambda: link.link.deaf, "that it is deaf")
+    assert "protocol error" in link.link.deaf
+    assert link.link.reconnects == 0
+    hostile.on_connect = None
+    eventually(lambda: link.link.connected and link.link.deaf is None, "that it hears")
+
+
 def test_a_line_that_arrives_saves_the_probe(hostile: HostileBroker, make_link: Any) -> None:
     link = make_link(probe_interval_s=1.5, probe_timeout_s=5.0).start()
     hostile.publish(SAY, "first")

@@ -177,6 +177,7 @@ def test_an_answer_at_which_the_broker_ends_the_connection_holds_up_no_event(mak
     too_deep = ReplyTo("ishowtts/reply/" + "a/" * 240)  # mosquitto ends the connection at 200 levels
     numbered = [(1, Event(TS, "a", "finished", reply_to=too_deep)), (2, Event(TS, "b", "finished"))]
     eventually(lambda: link.link.send_events(numbered, 1.0) == 2, "the events", 60)
+    mqtt_client.wait_for("ishowtts/unit/event", lambda m: m.json["id"] == "b")
     assert {m.json["id"] for m in mqtt_client.on("ishowtts/unit/event")} == {"a", "b"}
     assert 1 <= link.link.reconnects <= 3
 

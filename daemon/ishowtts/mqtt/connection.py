@@ -22,7 +22,7 @@ class Connection:
 
     Args:
         handlers: told of what happens on each session.
-        on_down: a session ended; the sentence says why.
+        on_down: a session ended: the sentence says why; and whether it was the second in a row on which nothing came.
         wait_s: asked before each try: seconds until we may connect, 0 for now; `nudge` has it asked again.
         take_stale: asked before each try, once: whether what waits for us at the broker is not ours to take any more.
     """
@@ -33,7 +33,7 @@ class Connection:
         role: Role,
         handlers: SessionHandlers,
         *,
-        on_down: Callable[[str], None],
+        on_down: Callable[[str, bool], None],
         wait_s: Callable[[], float] = lambda: 0.0,
         take_stale: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -43,6 +43,7 @@ class Connection:
         self._on_down = on_down
         self._wait_s = wait_s
         self._take_stale = take_stale
+        self._unheard = 0  # sessions in a row
         self._nudged = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -88,7 +89,9 @@ class Connection:
         failures = 0
         while self._has_turn():
             began_s = time.monotonic()
-            self._on_down(self._serve())
+            why, unheard = self._serve()
+            self._unheard = self._unheard + 1 if unheard else 0
+            self._on_down(why, self._unheard > 1)
             held = time.monotonic() - began_s > self._options.connect_timeout_s + _STEADY_S
             failures = 0 if held else failures + 1
             longest_s = min(self._options.retry_max_s, self._options.retry_min_s * 2 ** min(failures, 16))
@@ -104,17 +107,18 @@ class Connection:
             self._nudged.wait(wait_s)
         return False
 
-    def _serve(self) -> str:
+    def _serve(self) -> tuple[str, bool]:
+        """One session: why it ended, and whether nothing came on it."""
         session = self._session = Session(self._options, self._role, self._handlers)
         if self._stopping.is_set():  # `end` may have looked just before there was this session
             session.end()
         try:
             if self._take_stale():
                 end_session(self._options, self._role)
-            return session.run()
+            return session.run(), session.unheard
         except Exception as error:
             # The boundary to paho and to handlers: whatever it was costs one connection, not the link.
             logger.exception("the MQTT connection for %s broke down", self._role.name)
-            return f"the connection to {self._options.broker} broke down ({type(error).__name__})"
+            return f"the connection to {self._options.broker} broke down ({type(error).__name__})", session.unheard
         finally:
             session.close()

@@ -99,7 +99,7 @@ class MqttLink:
                 on_hearing=lambda why: self._heard("lines", self._lines.session, why),
                 on_settled=handlers.on_settled,
             ),
-            on_down=self._down,
+            on_down=self._lines_down,
             wait_s=self._neighbours.wait_s,
             take_stale=self._neighbours.take_stale,
         )
@@ -202,10 +202,6 @@ class MqttLink:
         self._lines.nudge()
         self._ready()
 
-    def _commands_down(self, why: str) -> None:
-        self._neighbours.lost()
-        self._down(why)
-
     def _heed(self, advice: Advice) -> None:
         if advice is Advice.YIELD:
             # Whoever lives here says `online` again (`_correct`); where that was forged, nobody does.
@@ -216,8 +212,8 @@ class MqttLink:
             with self._lock:
                 if self._announced is not None and (info := self._retained.get("info")) is not None:
                     self._publish_retained(self._announced[0], "info", info)
-        if self._neighbours.trouble is not None:
-            self._down("")
+        if (trouble := self._neighbours.trouble) is not None:
+            self._tell(trouble)
 
     def _ready(self) -> None:
         if self._neighbours.wait_s() > 0:
@@ -278,7 +274,17 @@ class MqttLink:
                 lines.publish(self._topics.availability, available, qos=1, retain=True)
         self._tell(self.deaf or f"connected to {self._options.broker}")
 
-    def _down(self, why: str) -> None:
+    def _lines_down(self, why: str, unheard: bool) -> None:
+        self._down("lines", why, unheard)
+
+    def _commands_down(self, why: str, unheard: bool) -> None:
+        self._neighbours.lost()
+        self._down("commands", why, unheard)
+
+    def _down(self, role: str, why: str, unheard: bool) -> None:
+        # Whatever a broker sends that ends each connection before a line can come: we do not hear.
+        if unheard:
+            self._heard(role, None, why)
         self._tell(self._neighbours.trouble or why)
 
     def _tell(self, why: str) -> None:

@@ -94,6 +94,7 @@ class Session:
         self._probe_mid: int | None = None
         self._probe_refusal: str | None = None
         self._hearing: tuple[str | None] | None = None  # what `on_hearing` was told last
+        self._open = False
         self._ending = False
         self.ready = False
         self.closed = False
@@ -157,6 +158,11 @@ class Session:
     def wants_again(self, mid: int) -> bool:
         """Whether the broker has answered that it does not take this publish now."""
         return mid in self._wanted_again
+
+    @property
+    def unheard(self) -> bool:
+        """Whether the broker let us in, and the connection ended before any message had come; not if we ended it."""
+        return self._open and not self._ending and self._hearing != (None,)
 
     def end(self) -> None:
         """Close the connection cleanly: no will."""
@@ -270,6 +276,7 @@ class Session:
             return
         if (client := self._client) is not None:
             client.keep_to(limits)
+        self._open = True
         self._handlers.on_open(bool(flags.session_present), self._subscribe)
 
     def _subscribe(self) -> None:
