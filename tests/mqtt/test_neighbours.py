@@ -242,6 +242,21 @@ def test_a_link_whose_root_is_claimed_later_leaves_it_to_the_smaller(
     assert mqtt_client.on("ishowtts/unit/availability")[-1].text == "offline"  # until the other says `online`
 
 
+def test_a_flood_of_other_appliances_is_answered_a_few_times(make_link, mqtt_client: Client) -> None:
+    link = make_link(instance=OURS).start()
+    link.link.publish_retained("info", {"instance": OURS})
+    mqtt_client.subscribe("ishowtts/unit/info").wait_for("ishowtts/unit/info")
+    for number in range(200):
+        mqtt_client.publish("ishowtts/unit/info", info(f"f{number:031x}"), qos=0)
+    mqtt_client.publish("ishowtts/unit/command", "skip", qos=1)
+    eventually(lambda: link.told.commands, "the command behind them")
+    mqtt_client.publish("ishowtts/unit/info", "end")
+    mqtt_client.wait_for("ishowtts/unit/info", lambda m: m.text == "end")
+    answers = [m for m in mqtt_client.on("ishowtts/unit/info") if OURS in m.text]
+    assert 2 <= len(answers) <= 6
+    assert link.link.connected
+
+
 def test_two_links_that_find_the_root_free_at_the_same_time_settle_who_stays(make_link, broker: Broker) -> None:
     stays, leaves = (make_link(instance=each, patience=Patience(0.1, 60, 60)) for each in (SMALLER, GREATER))
     broker.pause()  # both knock before anybody is let in

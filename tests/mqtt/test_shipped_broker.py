@@ -19,23 +19,26 @@ ROOT = "ishowtts/test"
 SAY = [f"{ROOT}/say", f"{ROOT}/say/anna"]
 STEER = [f"{ROOT}/urgent", f"{ROOT}/command", f"{ROOT}/volume/set"]
 SEEN = [f"{ROOT}/{name}" for name in ("availability", "event", "info", "muted", "state", "telemetry", "volume")]
+ALERTS = [f"{ROOT}/alert/deaf"]
+PROBES = [f"{ROOT}/probe", f"{ROOT}/probe/commands"]
 ROLES = ("publisher", "controller", "observer", "ishowtts")
 REPLIES = [f"ishowtts/reply/{role}/1" for role in ROLES]
-EVERYTHING = [*SAY, *STEER, *SEEN, *REPLIES]
+EVERYTHING = [*SAY, *STEER, *SEEN, *ALERTS, *PROBES, *REPLIES]
 
 MAY_PUBLISH = {
     "publisher": SAY,
     "controller": [*SAY, *STEER],
     "observer": [],
-    "ishowtts": [*SAY, f"{ROOT}/urgent", *SEEN, *REPLIES],
+    "ishowtts": [*SAY, f"{ROOT}/urgent", *SEEN, *ALERTS, *PROBES, *REPLIES],
 }
 MAY_READ = {
     "publisher": [REPLIES[0]],
     "controller": [REPLIES[1]],
-    "observer": [*SEEN, REPLIES[2]],
+    "observer": [*SEEN, *ALERTS, REPLIES[2]],
     "ishowtts": [
         *SAY,
         *STEER,
+        *PROBES,
         *(topic for topic in SEEN if not topic.endswith(("/muted", "/volume"))),
         REPLIES[3],
     ],
@@ -188,3 +191,13 @@ def test_the_listener_with_tls_wants_a_certificate_and_a_password(enter: ExitSta
         appliance.wait_ready(observer)
         line_id = appliance.say(connect(enter, broker, "publisher"), "one")
         assert appliance.final(observer, line_id)["event"] == "finished"
+
+
+def test_a_flood_of_lines_does_not_have_the_broker_write_its_database_for_each(
+    shipped: ShippedBroker, enter: ExitStack
+) -> None:
+    publisher = connect(enter, shipped, "publisher")
+    before = shipped.log.count("Saving in-memory database")
+    for number in range(300):
+        publisher.publish(SAY[0], f"line {number}", retain=True)
+    assert shipped.log.count("Saving in-memory database") - before < 100

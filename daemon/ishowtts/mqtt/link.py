@@ -28,6 +28,7 @@ from ishowtts.mqtt.payload import (
 )
 from ishowtts.mqtt.session import Session, SessionHandlers
 from ishowtts.mqtt.topics import RetainedName, Topics
+from ishowtts.rate_limit import RateLimit
 from ishowtts.speech import Arrival, Event, Rejection, timestamp
 
 __all__ = ["Handlers", "MqttLink", "MqttOptions"]
@@ -35,6 +36,7 @@ __all__ = ["Handlers", "MqttLink", "MqttOptions"]
 logger = logging.getLogger(__name__)
 
 _CORRECT_S = 5.0
+_INFO_ANSWERS = 5  # to a flood of other appliances' `info`, in 10 s: our events would wait behind them
 
 
 class MqttLink:
@@ -63,6 +65,7 @@ class MqttLink:
         self._heard_on: dict[str, Session | None] = {}  # by connection: the session on which a message has come
         self._deaf: dict[str, str] = {}  # by connection: why messages may not reach us
         self._alerted: tuple[str | None] | None = None  # what `alert/deaf` says
+        self._info_answers = RateLimit(_INFO_ANSWERS)
         self._corrected_s = -math.inf  # when somebody else's word on `availability` was corrected last
         self._available: bytes | None = None  # what `availability` says on the announced session
         self._times_connected = 0
@@ -208,7 +211,7 @@ class MqttLink:
             if (session := self._lines.session) is not None:
                 session.publish(self._topics.availability, b"offline", qos=1, retain=True)
             self._lines.drop()
-        elif advice is Advice.ANSWER:
+        elif advice is Advice.ANSWER and self._info_answers.allows():
             with self._lock:
                 if self._announced is not None and (info := self._retained.get("info")) is not None:
                     self._publish_retained(self._announced[0], "info", info)
