@@ -195,8 +195,12 @@ def _text(stored: bytes) -> str:
 
 
 def remember(db: sqlite3.Connection, key: str, value: str) -> None:
-    """Keep one setting. The caller commits."""
-    db.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (key, value))
+    """Keep one setting; the same value again changes nothing. The caller commits."""
+    db.execute(
+        "INSERT INTO settings (key, value) VALUES (?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value IS NOT excluded.value",
+        (key, value),
+    )
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:
