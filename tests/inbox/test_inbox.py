@@ -462,9 +462,40 @@ def test_a_cancel_reads_the_lines_of_its_id_alone(make_house: Callable[..., Hous
 
     house.inbox.plain._keeper.connection.set_progress_handler(count, 10)  # called each 10 steps of SQLite
     assert house.inbox.cancel_waiting("cancel", "unknown") == 0
-    assert reads < 1000, (
-        "each transaction counts the lines that wait, which takes 3 steps a line; to read them takes 50"
-    )
+    assert reads < 1000, "each transaction counts the lines that wait, 3 steps a line; to read them takes 50"
     house.inbox.plain._keeper.connection.set_progress_handler(None, 0)
     assert house.inbox.cancel_waiting("cancel", "line 7") == 1
     assert house.inbox.cancel_waiting("cancel", "odd \ud800") == 1
+
+
+def test_a_replay_finds_what_sounded_behind_any_number_of_lines_that_did_not(house: House) -> None:
+    house.inbox.accept([line("heard")])
+    house.inbox.started(house.inbox.take().seq, muted=False)
+    house.inbox.finish(1, Outcome.FINISHED, {})
+    house.inbox.accept([Rejection(str(number), Reason.BAD_FIELD, "not a number") for number in range(3000)])
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 10
+
+    connection = house.inbox.plain._keeper.connection
+    connection.set_progress_handler(count, 10)
+    assert house.inbox.replay("again").id == "heard"
+    connection.set_progress_handler(None, 0)
+    assert steps < 2000
+
+
+def test_a_file_without_the_indexes_that_came_later_is_given_them(house: House) -> None:
+    house.inbox.accept([line("a")])
+    house.inbox.close()
+    with closing(sqlite3.connect(house.path)) as other:
+        indexes = other.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
+        other.execute("DROP INDEX lines_sounded")
+        other.execute("DROP INDEX lines_rejected")
+    house.open()
+    assert house.inbox.trouble is None
+    assert house.inbox.depth() == 1
+    with closing(sqlite3.connect(house.path)) as other:
+        now = other.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
+    assert sorted(now) == sorted(indexes)
