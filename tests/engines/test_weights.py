@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -38,6 +39,10 @@ def stick(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return tmp_path / "stick"
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 @pytest.fixture
@@ -120,6 +125,54 @@ def test_a_wrong_checksum_is_refused_and_nothing_half_is_found(stick: Path, tmp_
     with pytest.raises(WeightsError, match="wrong size or checksum"):
         fetch(weights.fetched_folder(tmp_path), stick)
     assert locate(None, tmp_path) is None
+
+
+@pytest.mark.usefixtures("pinned")
+def test_a_file_of_a_wrong_size_is_refused_before_a_byte_is_written(stick: Path, tmp_path: Path) -> None:
+    with (stick / "F5TTS_v1_Base" / "vocab.txt").open("wb") as sparse:
+        sparse.truncate(64 << 20)
+    told: list[tuple[str, int, int]] = []
+    with pytest.raises(WeightsError, match="has 67108864 bytes instead of 4"):
+        fetch(tmp_path / "weights", stick, lambda *step: told.append(step))
+    assert told == []
+    assert files_in(tmp_path / "weights") == []
+
+
+@pytest.mark.usefixtures("pinned")
+def test_a_file_that_grows_while_it_is_copied_is_copied_to_its_size(stick: Path, tmp_path: Path) -> None:
+    source = stick / "F5TTS_v1_Base" / "vocab.txt"
+
+    def grow(name: str, done: int, total: int) -> None:
+        if name == "copy vocab.txt":
+            assert done == total
+            with source.open("ab") as file:
+                file.write(b"more")
+
+    fetch(tmp_path / "weights", stick, grow)
+    assert (tmp_path / "weights" / "vocab.txt").read_bytes() == OFFICIAL["F5TTS_v1_Base/vocab.txt"]
+
+
+@pytest.mark.usefixtures("pinned")
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_of_a_copy_that_fails_nothing_stays(stick: Path, tmp_path: Path, error: BaseException) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    with pytest.raises((WeightsError, KeyboardInterrupt)):
+        fetch(tmp_path / "weights", stick, fail)
+    assert files_in(tmp_path / "weights") == []
+
+
+def test_a_file_that_has_no_room_is_refused_before_a_byte_is_written(
+    stick: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = shutil.disk_usage(small_disk).free + 1
+    monkeypatch.setattr(weights, "FILES", (replace(weights.FILES[0], size=size),))
+    with (stick / "F5TTS_v1_Base" / "vocab.txt").open("wb") as sparse:
+        sparse.truncate(size)
+    with pytest.raises(WeightsError, match="make room"):
+        fetch(small_disk / "weights", stick)
+    assert files_in(small_disk) == []
 
 
 @pytest.mark.usefixtures("pinned")

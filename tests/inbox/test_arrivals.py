@@ -157,8 +157,8 @@ def test_an_order_overtakes_nothing_that_was_asked_for_before_it(house: House) -
     inbox = house.inbox.plain
     with closing(sqlite3.connect(house.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # the writer waits, and more is asked for than one transaction holds
-        for _ in range(500):
-            inbox.remember("volume", "3")
+        for number in range(500):
+            inbox.remember(f"volume{number}", "3")
         cancelled = inbox.cancel_waiting("stop")
         order = inbox.take()
         other.execute("ROLLBACK")

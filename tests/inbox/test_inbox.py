@@ -4,6 +4,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -421,3 +423,79 @@ def test_an_orderly_end_casts_no_suspicion_on_a_line_that_was_rehearsed(house: H
     house.inbox.rehearse()
     house.restart()
     assert house.inbox.rehearse().line.id == "a"
+
+
+def test_of_settings_that_come_faster_than_the_disk_the_newest_is_written(house: House) -> None:
+    inbox = house.inbox.plain
+    house.inbox.remember("volume", "10")
+    with closing(sqlite3.connect(house.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the writer waits for the file
+        kept = [inbox.remember("volume", str(number)) for number in range(10_000)]
+        muted = [inbox.remember("muted", str(number % 2)) for number in range(10_000)]
+        assert len(set(map(id, kept + muted))) <= 4, "one write of each key, and one that runs"
+        other.execute("ROLLBACK")
+    for future in kept + muted:
+        settled(future)
+    assert house.inbox.recall("volume") == "9999"
+    assert house.inbox.recall("muted") == "1"
+    house.restart()
+    assert house.inbox.recall("volume") == "9999"
+
+
+def test_a_setting_that_is_kept_already_changes_nothing(house: House) -> None:
+    changes = house.inbox.plain._keeper.connection.total_changes
+    for volume in ("30", "30", "30"):
+        house.inbox.remember("volume", volume)
+    with closing(sqlite3.connect(house.path)) as other:
+        assert other.execute("SELECT value FROM settings WHERE key = 'volume'").fetchall() == [("30",)]
+    assert house.inbox.plain._keeper.connection.total_changes == changes + 1
+
+
+def test_a_cancel_reads_the_lines_of_its_id_alone(make_house: Callable[..., House]) -> None:
+    house = make_house(max_lines=1000)
+    house.inbox.accept([Line(f"line {number}", "hello") for number in range(900)] + [Line("odd \ud800", "hello")])
+    reads = 0
+
+    def count() -> None:
+        nonlocal reads
+        reads += 1
+
+    house.inbox.plain._keeper.connection.set_progress_handler(count, 10)  # called each 10 steps of SQLite
+    assert house.inbox.cancel_waiting("cancel", "unknown") == 0
+    assert reads < 1000, "each transaction counts the lines that wait, 3 steps a line; to read them takes 50"
+    house.inbox.plain._keeper.connection.set_progress_handler(None, 0)
+    assert house.inbox.cancel_waiting("cancel", "line 7") == 1
+    assert house.inbox.cancel_waiting("cancel", "odd \ud800") == 1
+
+
+def test_a_replay_finds_what_sounded_behind_any_number_of_lines_that_did_not(house: House) -> None:
+    house.inbox.accept([line("heard")])
+    house.inbox.started(house.inbox.take().seq, muted=False)
+    house.inbox.finish(1, Outcome.FINISHED, {})
+    house.inbox.accept([Rejection(str(number), Reason.BAD_FIELD, "not a number") for number in range(3000)])
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 10
+
+    connection = house.inbox.plain._keeper.connection
+    connection.set_progress_handler(count, 10)
+    assert house.inbox.replay("again").id == "heard"
+    connection.set_progress_handler(None, 0)
+    assert steps < 2000
+
+
+def test_a_file_without_the_indexes_that_came_later_is_given_them(house: House) -> None:
+    house.inbox.accept([line("a")])
+    house.inbox.close()
+    with closing(sqlite3.connect(house.path)) as other:
+        indexes = other.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
+        other.execute("DROP INDEX lines_sounded")
+        other.execute("DROP INDEX lines_rejected")
+    house.open()
+    assert house.inbox.trouble is None
+    assert house.inbox.depth() == 1
+    with closing(sqlite3.connect(house.path)) as other:
+        now = other.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
+    assert sorted(now) == sorted(indexes)

@@ -1,17 +1,21 @@
-"""A flood of senseless commands costs a few events and log lines, and does not hold up a true one."""
+"""A flood of commands, senseless or obeyed, costs a few events and log lines, and does not hold up another one."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
 
 FLOOD = 40_000
+OBEYED = 20_000
+WAITING = 300
 
 
 def test_a_stop_is_obeyed_in_a_flood_of_senseless_commands(tmp_path: Path, broker: Broker) -> None:
@@ -40,3 +44,42 @@ def test_a_stop_is_obeyed_in_a_flood_of_senseless_commands(tmp_path: Path, broke
         ].items()
         assert len(answers) < 100
         assert appliance.log.count("command ? refused") < 100
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(lambda number: f'{{"command": "cancel", "id": "t{number}"}}', id="cancel"),
+        pytest.param(lambda number: ("mute", "unmute")[number % 2], id="mute"),
+        pytest.param(lambda number: f'{{"command": "replay", "transaction": "t{number}"}}', id="replay"),
+    ],
+)
+def test_in_a_flood_of_commands_that_are_obeyed_lines_are_accepted_and_others_obeyed(
+    body: Callable[[int], str], tmp_path: Path, broker: Broker
+) -> None:
+    with (
+        Appliance(tmp_path, broker, quick_s=0.2) as appliance,
+        Client(broker.host, broker.port) as client,
+        Client(broker.host, broker.port) as flooder,
+    ):
+        events = f"{appliance.root}/event"
+        appliance.wait_ready(client)
+        appliance.final(client, appliance.say(client, "This can be said again."))
+        client.publish(f"{appliance.root}/command", "pause")
+        client.wait_for(events, lambda message: message.json.get("detail") == "paused")
+        for number in range(WAITING):
+            appliance.say(client, f"Line {number} waits.")
+        client.wait_for(events, lambda message: message.json["event"] == "accepted", count=WAITING + 1)
+        process = psutil.Process(appliance.pid)
+        before_mb = process.memory_info().rss / 1e6
+        for number in range(OBEYED):
+            flooder.publish(f"{appliance.root}/command", body(number), qos=0)
+        asked_s = time.monotonic()
+        line = appliance.say(client, "This comes in the flood.", priority="high")
+        client.wait_for(events, lambda message: message.json["id"] == line)
+        client.publish(f"{appliance.root}/command", {"command": "stop", "transaction": "mine"}, qos=0)
+        stopped = client.wait_for(events, lambda message: message.json.get("transaction") == "mine")
+        assert stopped.json["ok"]
+        assert time.monotonic() - asked_s < 15
+        assert process.memory_info().rss / 1e6 - before_mb < 30
+        assert appliance.final(client, line)["event"] in ("cancelled", "rejected")

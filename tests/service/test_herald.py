@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,14 +14,17 @@ from support.waiting import eventually
 
 class Ears:
     def __init__(self) -> None:
-        self.state: dict[str, Any] = {"state": "ready", "queue_depth": 0, "detail": None, "volume": 80}
+        self.state: dict[str, Any] = {"state": "ready", "queue_depth": 0, "detail": None, "volume": 80, "muted": False}
         self.told: list[dict[str, Any]] = []
+        self.levels: list[tuple[str, object]] = []
         self.news: list[bool] = []
         self.herald = Herald(self._publish, lambda: dict(self.state), dict, self._on_state, 3600)
 
-    def _publish(self, name: str, payload: dict[str, Any]) -> None:
+    def _publish(self, name: str, payload: Any) -> None:
         if name == "state":
             self.told.append(payload)
+        elif name != "telemetry":
+            self.levels.append((name, payload))
 
     def _on_state(self, _state: dict[str, Any], is_news: bool) -> None:
         self.news.append(is_news)
@@ -57,3 +61,22 @@ def test_a_depth_that_runs_up_is_told_a_few_times_and_its_last_value_always(ears
     eventually(lambda: ears.told[-1]["queue_depth"] == 2000, "the last depth")
     assert len(ears.told) < 500
     assert ears.news == [True] + [False] * (len(ears.told) - 1)
+
+
+def test_a_level_is_published_when_it_changes(ears: Ears) -> None:
+    eventually(lambda: ears.levels == [("volume", 80), ("muted", False)], "the first levels")
+    ears.change(muted=True)
+    eventually(lambda: ears.levels[2:] == [("muted", True)], "the change")
+    ears.change(state="paused")
+    eventually(lambda: ears.told[-1]["state"] == "paused", "paused")
+    assert len(ears.levels) == 3
+
+
+def test_a_flood_of_changes_is_told_a_few_times_and_the_last_one_always(ears: Ears) -> None:
+    eventually(lambda: len(ears.told) == 1, "the first state")
+    began_s = time.monotonic()
+    for number in range(20_001):
+        ears.change(muted=number % 2 == 0, volume=number % 101)
+    eventually(lambda: (ears.told[-1]["muted"], ears.told[-1]["volume"]) == (True, 20_000 % 101), "the last change")
+    assert len(ears.told) < 20 * (time.monotonic() - began_s) + 3
+    assert dict(ears.levels) == {"muted": True, "volume": 20_000 % 101}

@@ -114,7 +114,7 @@ def fetch(target_dir: Path, from_dir: Path | None = None, progress: ReportBytes 
         progress: called with a file's name, its bytes done and its bytes in all.
 
     Raises:
-        WeightsError: no network, a file that is missing in `from_dir`, or a wrong checksum.
+        WeightsError: no network, a file that is missing in `from_dir`, a wrong size or checksum, or no room.
     """
     report = progress or (lambda name, done, total: None)
     arriving = target_dir / ".arriving"
@@ -160,13 +160,23 @@ def _copy(file: _Remote, from_dir: Path, arriving: Path, report: ReportBytes) ->
     source = next((from_dir / folder / name for folder in folders if (from_dir / folder / name).is_file()), None)
     if source is None:
         raise WeightsError(f"{from_dir} lacks {name} of {file.repo}; put it there, in {' or '.join(folders)}")
-    total = source.stat().st_size
-    (arriving / name).unlink(missing_ok=True)
-    with open_ordinary(source) as giving, (arriving / name).open("xb") as taking:
-        while block := giving.read(_BLOCK):
-            taking.write(block)
-            report(f"copy {file.place}", giving.tell(), total)
-    return arriving / name
+    copy = arriving / name
+    copy.unlink(missing_ok=True)
+    with open_ordinary(source) as giving:
+        # Before a byte is written: a full disk would cost the daemon its history.
+        if (size := os.fstat(giving.fileno()).st_size) != file.size:
+            raise WeightsError(f"{source} has {size} bytes instead of {file.size}; copy it again from {file.repo}")
+        if (free := shutil.disk_usage(arriving).free) < file.size:
+            raise WeightsError(f"{copy} needs {file.size} bytes, and its disk has {free}; make room")
+        try:
+            with copy.open("xb") as taking:
+                while block := giving.read(min(_BLOCK, file.size - taking.tell())):
+                    taking.write(block)
+                    report(f"copy {file.place}", taking.tell(), file.size)
+        except BaseException:
+            copy.unlink(missing_ok=True)
+            raise
+    return copy
 
 
 def _is_right(path: Path, file: _Remote, report: ReportBytes) -> bool:

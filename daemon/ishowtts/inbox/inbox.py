@@ -20,7 +20,7 @@ from ishowtts.inbox.keeper import Keeper
 from ishowtts.inbox.ledger import Ledger
 from ishowtts.inbox.rows import SPEAKING, WAITING, row_line
 from ishowtts.inbox.values import InboxLimits, Taken
-from ishowtts.inbox.writer import Order, Writer
+from ishowtts.inbox.writer import Order, SettingWrites, Writer
 from ishowtts.speech import Arrival, Delivery, Event, Line, Outcome, Priority
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,7 @@ class Inbox:
         try:
             self._keeper.insist(self._recover)
             self._writer = Writer(self._keeper, self._books, self._recover, self._committed)
+            self._settings = SettingWrites(self._writer)
         except BaseException:
             self._keeper.close()
             raise
@@ -231,11 +232,10 @@ class Inbox:
         """Cancel all waiting lines, or those of one id; gives how many there were."""
 
         def enter(ledger: Ledger) -> int:
-            rows = ledger.rows("SELECT * FROM lines INDEXED BY lines_waiting WHERE state = 'waiting' ORDER BY seq")
-            cancelled = [row for row in rows if line_id is None or row["id"] == line_id]
-            for row in cancelled:
+            rows = ledger.waiting(line_id)
+            for row in rows:
                 ledger.end(row, Outcome.CANCELLED, {"by": by})
-            return len(cancelled)
+            return len(rows)
 
         return self._writer.submit(enter)
 
@@ -246,7 +246,8 @@ class Inbox:
         """
 
         def enter(ledger: Ledger) -> Line | None:
-            sounded = "SELECT * FROM lines WHERE started AND ended_n > 0 ORDER BY ended_n DESC LIMIT 1"
+            which = "lines INDEXED BY lines_sounded WHERE started AND ended_n > 0"
+            sounded = f"SELECT * FROM {which} ORDER BY ended_n DESC LIMIT 1"  # noqa: S608  ours
             for row in ledger.rows(sounded):
                 if ledger.depth() >= self._limits.max_lines:
                     raise CommandError("the queue is full (queue.max_lines); ask again when it is shorter")
@@ -318,8 +319,12 @@ class Inbox:
     # Settings
 
     def remember(self, key: str, value: str) -> Future[None]:
-        """Keep a setting over a restart (`volume`, `muted`, `paused`)."""
-        return self._writer.submit(lambda ledger: ledger.remember(key, value))
+        """Keep a setting over a restart (`volume`, `muted`, `paused`).
+
+        If values come faster than the disk takes them, only the newest is written. The future is done when this
+        value, or a newer one, is kept.
+        """
+        return self._settings.remember(key, value)
 
     def recall(self, key: str) -> str | None:
         """What `remember` kept, or `None`. Waits for the disk: for the start."""

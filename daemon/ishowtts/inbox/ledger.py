@@ -143,6 +143,13 @@ class Ledger:
             rows = self.rows(f"{begun} ORDER BY priority DESC, seq LIMIT 1")
         return rows[0] if rows else None
 
+    def waiting(self, line_id: str | None = None) -> list[sqlite3.Row]:
+        """The lines that wait, or those of one id, in the order in which they came."""
+        if line_id is None:
+            return self.rows("SELECT * FROM lines INDEXED BY lines_waiting WHERE state = 'waiting' ORDER BY seq")
+        of_id = "SELECT * FROM lines INDEXED BY lines_id WHERE id = ? AND state = 'waiting' ORDER BY seq"
+        return self.rows(of_id, storable(line_id))
+
     def twin(self, line: Line, dedup_s: float) -> sqlite3.Row | None:
         """The line of the same id and text that arrived lately, if any; what was rejected may try again."""
         rows = self.rows(

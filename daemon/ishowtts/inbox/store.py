@@ -49,8 +49,11 @@ CREATE TABLE deliveries (packet_id INTEGER PRIMARY KEY, digest BLOB NOT NULL, se
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 # Came later; a file without it is given it.
-_REJECTED = "lines_rejected"
-_LATER = f"CREATE INDEX IF NOT EXISTS {_REJECTED} ON lines (ended_n) WHERE state = 'rejected';"
+_LATER_INDEXES = {
+    "lines_rejected": "lines (ended_n) WHERE state = 'rejected'",
+    "lines_sounded": "lines (ended_n) WHERE started AND ended_n > 0",
+}
+_LATER = " ".join(f"CREATE INDEX IF NOT EXISTS {name} ON {on};" for name, on in _LATER_INDEXES.items())
 _SCHEMA = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"
 _BESIDE = ("-wal", "-shm")
 _FILE_MODE = 0o640  # spoken text is private, whatever the umask is
@@ -144,11 +147,11 @@ def _make_private(path: Path) -> None:
 
 def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
     found, known = _schema(connection), _schema_of_this_version()
-    needed = {each for each in known if each[1] != _REJECTED}
+    needed = {each for each in known if each[1] not in _LATER_INDEXES}
     if not needed <= found <= known:
         raise Damaged(f"{path} has other tables than this version of ishowtts: move it away")
     if found != known:
-        connection.execute(_LATER)
+        connection.executescript(_LATER)
 
 
 def _schema(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
@@ -195,8 +198,12 @@ def _text(stored: bytes) -> str:
 
 
 def remember(db: sqlite3.Connection, key: str, value: str) -> None:
-    """Keep one setting. The caller commits."""
-    db.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (key, value))
+    """Keep one setting; the same value again changes nothing. The caller commits."""
+    db.execute(
+        "INSERT INTO settings (key, value) VALUES (?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value IS NOT excluded.value",
+        (key, value),
+    )
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:

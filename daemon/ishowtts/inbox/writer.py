@@ -202,6 +202,32 @@ class Writer:
         return given, tell
 
 
+class SettingWrites:
+    """Writes settings through a writer; at most one write of each key waits. Any thread may call."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._lock = threading.Lock()
+        self._newest: dict[str, str] = {}
+        self._waiting: dict[str, Future[None]] = {}
+
+    def remember(self, key: str, value: str) -> Future[None]:
+        """Have `value` kept, if it is not kept already. Done when it, or a newer one of this key, is kept."""
+
+        def enter(ledger: Ledger) -> None:
+            # Not waiting from here on: a value that comes later needs a write of its own.
+            with self._lock:
+                self._waiting.pop(key, None)
+                newest = self._newest[key]
+            ledger.remember(key, newest)
+
+        with self._lock:
+            self._newest[key] = value
+            if key not in self._waiting:
+                self._waiting[key] = self._writer.submit(enter)
+            return self._waiting[key]
+
+
 def _do(job: _Job, ledger: Ledger) -> Callable[[], None]:
     """Carry out one job, and give what tells its end."""
     try:

@@ -15,7 +15,7 @@ from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineErro
 from ishowtts.inbox import Inbox
 from ishowtts.logs import Untrusted
 from ishowtts.pipeline.cast import Cast
-from ishowtts.pipeline.orders import Orders
+from ishowtts.pipeline.orders import Do, Orders
 from ishowtts.pipeline.performance import Performance, Studio
 from ishowtts.pipeline.rounds import Rounds
 from ishowtts.pipeline.rules import Rules
@@ -110,10 +110,11 @@ class Conductor(Rounds):
         """How long the present job of the thread `synthesis` has been running; 0 while there is none."""
         return self._synthesis.busy_s()
 
-    def order(self, order: Callable[[], None], *, kind: str = "", same: Hashable = None) -> bool:
-        """Have `order` run between two steps, on the conductor's own thread; False if too many of its kind wait.
+    def order(self, order: Do, *, kind: str = "", same: Hashable = None) -> bool:
+        """Have `order` run between two steps, on the conductor's own thread; False if too many of its kind are open.
 
         Args:
+            order: gives a future if it is not finished on return; it counts until that is done.
             kind: what the bound is counted for, such as the command's word.
             same: equal for two orders that mean the same, of which one is enough while it waits; `None`: none is.
         """

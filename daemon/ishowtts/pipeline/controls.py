@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from ishowtts.errors import CommandError, IShowError
+from ishowtts.errors import CommandError
 from ishowtts.inbox import Inbox
 from ishowtts.pipeline.answers import Answers
 from ishowtts.pipeline.conductor import Conductor
@@ -21,7 +21,7 @@ class Controls:
     """What a controller may ask for. Volume, mute and pause are kept over a restart.
 
     Args:
-        on_change: told when volume or mute changed.
+        on_change: told when volume or mute may have changed.
     """
 
     def __init__(self, inbox: Inbox, conductor: Conductor, player: Player, on_change: Callable[[], None]) -> None:
@@ -42,7 +42,7 @@ class Controls:
         }
 
     def command(self, command: Command) -> None:
-        """Obey at the conductor's next step, or refuse at once if too many wait for it; never blocks."""
+        """Obey at the conductor's next step, or refuse at once if too many of its word are unfinished; never blocks."""
         if not self._conductor.order(lambda: self._obey(command), kind=command.command, same=command):
             self._answer_to(command, False, _too_many(command.command))
 
@@ -59,16 +59,18 @@ class Controls:
         """Tell of the answers that a flood left untold; see `Answers.sum_up`."""
         self._answers.sum_up(last=last)
 
-    def _obey(self, command: Command) -> None:
+    def _obey(self, command: Command) -> Future[str] | None:
+        """Carry out a command and answer it; the future tells when the inbox has done its part."""
         try:
             done = self._words[command.command](command)
         except CommandError as error:
             self._answer_to(command, False, str(error))
-            return
+            return None
         if isinstance(done, str):
             self._answer_to(command, True, done)
-        else:
-            done.add_done_callback(lambda told: self._answer_with(command, told))
+            return None
+        done.add_done_callback(lambda told: self._answer_with(command, told))
+        return done
 
     def _skip(self, _: Command) -> str:
         line = self._conductor.cancel_current("skip")
@@ -132,7 +134,7 @@ class Controls:
 
 
 def _too_many(word: str) -> str:
-    return f"too many {word} commands wait to be obeyed; send fewer at once"
+    return f"too many {word} commands are not finished; send fewer at once"
 
 
 def _cancelled(count: int) -> str:
@@ -146,7 +148,8 @@ def _then(change: Future[T], tell: Callable[[T], str]) -> Future[str]:
     def done(change: Future[T]) -> None:
         try:
             told.set_result(tell(change.result()))
-        except IShowError as error:
+        except Exception as error:
+            # Whatever it is: a future that is never done would count as an unfinished command for ever.
             told.set_exception(error)
 
     change.add_done_callback(done)

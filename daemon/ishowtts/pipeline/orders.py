@@ -1,26 +1,33 @@
-"""The commands that wait for the scheduler thread: bounded, so that a flood of one cannot delay another."""
+"""The commands that are not finished yet: bounded, so that a flood of one cannot delay another."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 _MOST_OF_A_KIND = 100
+
+Do = Callable[[], "Future[Any] | None"]
+"""Carries out a command. A future is done when the last part of it is; `None`: it is finished on return."""
 
 
 @dataclass(frozen=True)
 class _Order:
     kind: str
     same: Hashable
-    do: Callable[[], None]
+    do: Do
 
 
 class Orders:
     """A bounded queue of functions. Any thread may add; one thread takes.
 
-    Each kind has a bound of its own: while a flood of `pause` is refused, a `stop` is taken.
+    Each kind has a bound of its own: while a flood of `pause` is refused, a `stop` is taken. A command counts until
+    it is finished, not only until it is taken: what it leaves for the inbox to do is bounded with it.
     """
 
     def __init__(self) -> None:
@@ -28,8 +35,8 @@ class Orders:
         self._waiting: list[_Order] = []
         self._counts: Counter[str] = Counter()
 
-    def add(self, kind: str, same: Hashable, do: Callable[[], None]) -> bool:
-        """Adds one at the end; False if too many of its kind wait already.
+    def add(self, kind: str, same: Hashable, do: Do) -> bool:
+        """Adds one at the end; False if too many of its kind are unfinished.
 
         Args:
             kind: the command's word.
@@ -49,8 +56,18 @@ class Orders:
         """All that wait, in order; later ones wait for the next call, so that a flood cannot hold the caller."""
         with self._lock:
             taken, self._waiting = self._waiting, []
-            self._counts.clear()
-        return [order.do for order in taken]
+        return [partial(self._carry_out, order) for order in taken]
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
+
+    def _carry_out(self, order: _Order) -> None:
+        change = order.do()
+        if change is None:
+            self._finished(order.kind)
+        else:
+            change.add_done_callback(lambda _: self._finished(order.kind))
+
+    def _finished(self, kind: str) -> None:
+        with self._lock:
+            self._counts[kind] -= 1

@@ -111,7 +111,7 @@ class Daemon:
             on_report=self._telemetry.record,
             record=self._archives.recorder.begin if self._archives.recorder else None,
         )
-        self._controls = Controls(self._inbox, self._conductor, self._player, self._levels_changed)
+        self._controls = Controls(self._inbox, self._conductor, self._player, self._changed)
         self._intake = Intake(self._inbox, self._rules.admit)
         self._link = self._make_link()
         self._journal = Journal(self._telemetry)
@@ -183,7 +183,6 @@ class Daemon:
         self._librarian.start()
         self._stack.callback(self._librarian.close, _STOP_S)
         self._link.publish_retained("info", self._info())
-        self._levels_changed()
 
     def watch(self, asked_to_stop: threading.Event) -> None:
         """READY once the broker has us, or after a grace while it is not there; then feed the watchdog."""
@@ -266,11 +265,6 @@ class Daemon:
         )
         names = self._voices.names, self._rules.chime_names
         return MqttLink(options, limits.of_lines(self._config, *names, options.reply_prefix), handlers)
-
-    def _levels_changed(self) -> None:
-        self._link.publish_retained("volume", self._player.volume)
-        self._link.publish_retained("muted", self._player.muted)
-        self._changed()
 
     def _state(self) -> dict[str, Any]:
         sheet = self._conductor.sheet
