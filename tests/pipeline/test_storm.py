@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -282,9 +282,13 @@ class Storm:
     def resume(self) -> None:
         self.obey(lambda run: run.conductor.set_paused(False))
 
-    def obey(self, order: object) -> None:
+    def obey(self, order: Callable[[Run], object]) -> None:
         run = self.run
-        run.conductor.order(lambda: order(run))  # type: ignore[operator]
+
+        def do() -> None:
+            order(run)
+
+        run.conductor.order(do)
 
     def unplug(self) -> None:
         self.world.unplugged = True

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox.clock import Clock
@@ -33,6 +34,7 @@ from ishowtts.inbox.store import (
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 _RETURN_S = 10.0
 _MOST_S = 1e9  # no machine runs so long
 
@@ -129,19 +131,19 @@ class Keeper:
             raise
         self._beside = ids_beside(path)
 
-    def insist(self, change: Callable[[], None]) -> None:
-        """Make a change in a transaction of its own; where the file refuses, elsewhere.
+    def insist(self, change: Callable[[], T]) -> T:
+        """Make a change, or read, in a transaction of its own; if the file refuses, elsewhere. Gives what it gave.
 
         Raises:
             InboxError: there is nowhere left to go.
         """
         try:
             with self.transaction():
-                change()
+                return change()
         except InboxError as error:
             self.flee(error)
             with self.transaction():
-                change()
+                return change()
 
     def flee(self, error: InboxError) -> None:
         """The file refused: all that lives goes on in a fresh one where it was damaged, else in memory.

@@ -86,7 +86,7 @@ class Writer:
         self._withdrawn = False
         self._closing = False
         self._looked_s = time.monotonic()
-        self.facts: Facts = books(keeper).facts()
+        self.facts: Facts = keeper.insist(lambda: books(keeper).facts())
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
         self._thread.start()
 
