@@ -50,7 +50,7 @@ class Faulty:
         self._engine.load(progress)
 
     def prepare(self, voice):
-        if voice == "deadly":
+        if voice is not None and voice.startswith("deadly"):
             os.kill(os.getpid(), signal.SIGKILL)
         if voice == "unreadable":
             raise VoiceError("the voice cannot be read")

@@ -247,6 +247,17 @@ def test_a_voice_whose_preparing_ends_the_worker_is_set_aside_by_name(make_remot
     assert engine.status().restarts == 1
 
 
+def test_voices_whose_preparing_ends_workers_do_not_park_the_engine(make_remote: MakeRemote, say: Say) -> None:
+    """Each is set aside, so each costs one worker; a stranger's folder of such voices must not cost the engine."""
+    engine = load(make_remote(backoff=Backoff(first_s=0.01, longest_s=0.01, park_deaths=2)))
+    for i in range(3):
+        with pytest.raises(WorkerDied):
+            engine.prepare(f"deadly-{i}")
+        await_state(engine, State.READY, after_restarts=i + 1, timeout_s=20)
+    assert speaks(engine, say)
+    assert len(engine.voices_set_aside()) == 3
+
+
 def test_a_voice_that_changed_is_prepared_anew_and_has_another_chance(make_remote: MakeRemote, say: Say) -> None:
     engine = load(make_remote())
     with pytest.raises(WorkerDied):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -57,13 +57,13 @@ class Settled:
     def accept(self, arrivals: Sequence[Arrival | Line | Rejection]) -> None:
         settled(self.plain.accept([one if isinstance(one, Arrival) else Arrival(one) for one in arrivals]))
 
-    def take(self, minimum: Priority = Priority.LOW) -> Taken | None:
+    def take(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> Taken | None:
         """What the order gives at once."""
-        return self._at_once(self.plain.take(minimum))
+        return self._at_once(self.plain.take(minimum, held))
 
-    def rehearse(self, minimum: Priority = Priority.LOW) -> Taken | None:
+    def rehearse(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> Taken | None:
         """What the order gives at once."""
-        return self._at_once(self.plain.rehearse(minimum))
+        return self._at_once(self.plain.rehearse(minimum, held))
 
     def _at_once(self, order: Order[Taken]) -> Taken | None:
         settled(self.plain.unsent(0))  # behind the first try of the order

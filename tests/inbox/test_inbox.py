@@ -180,6 +180,28 @@ def test_a_line_keeps_its_remaining_life_over_a_boot(house: House) -> None:
     assert house.inbox.take() is None
 
 
+def test_lines_in_a_held_voice_wait_and_the_others_pass(house: House) -> None:
+    house.inbox.accept([
+        line("u", Priority.URGENT, voice="anna"), line("a", voice="anna"), line("b"), line("c", voice="bob"),
+    ])  # fmt: skip
+    assert house.inbox.urgent_waiting()
+    assert not house.inbox.urgent_waiting(["anna"]), "what may not be taken interrupts nobody"
+    assert house.inbox.rehearse(held=["anna"]).line.id == "b"
+    assert house.inbox.take(held=["anna", None]).line.id == "c"
+    assert house.inbox.take(held=["anna"]).line.id == "b"
+    assert house.inbox.take(held=["anna"]) is None
+    assert [house.inbox.take().line.id for _ in range(2)] == ["u", "a"]
+
+
+def test_a_line_that_was_begun_waits_for_its_voice_too(house: House) -> None:
+    house.inbox.accept([line("a", voice="anna")])
+    seq = house.inbox.take().seq
+    house.inbox.started(seq, muted=False)
+    house.inbox.interrupt(seq, 1)
+    assert house.inbox.take(Priority.HIGH, held=["anna"]) is None
+    assert house.inbox.take(Priority.HIGH).line.id == "a"
+
+
 def test_an_interrupted_line_goes_on_at_its_cut_before_its_equals(house: House) -> None:
     house.inbox.accept([line("a"), line("b")])
     first = house.inbox.take()

@@ -18,7 +18,7 @@ def live_through_all(house: House) -> None:
     house.inbox.accept([Line("b", "hello"), Line("a", "hello")])
     house.inbox.accept([Line(str(n), f"line {n}", priority=Priority.LOW, ttl_s=5) for n in range(5)])
     house.inbox.rehearse()
-    first = house.inbox.take(Priority.HIGH) or house.inbox.take()
+    first = house.inbox.take(Priority.HIGH) or house.inbox.take(held=["anna", None]) or house.inbox.take()
     house.inbox.started(first.seq, muted=False)
     house.inbox.interrupt(first.seq, 1)
     house.inbox.accept([Line("u", "hello", priority=Priority.URGENT)])

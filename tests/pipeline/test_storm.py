@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -148,8 +148,8 @@ class Watched(Inbox):
 
     taken: list[str]
 
-    def take(self, minimum: Priority = Priority.LOW) -> Order[Taken]:
-        order = super().take(minimum)
+    def take(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> Order[Taken]:
+        order = super().take(minimum, held)
         order.future.add_done_callback(lambda done: done.result() and self.taken.append(done.result().line.id))
         return order
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from support.appliance import Appliance
 from support.client import Client
@@ -131,6 +133,27 @@ def test_a_voice_that_espeak_does_not_have_is_an_error_at_the_start(
     assert appliance.process.wait(20) == 1
     assert "espeak-ng has no voice 'klingon9'" in appliance.log
     assert "Traceback" not in appliance.log
+
+
+@pytest.mark.f5
+def test_lines_in_a_voice_that_f5_cannot_use_wait_for_espeak_and_the_others_pass(
+    make_appliance: MakeAppliance, mqtt_client: Client, fake: FakeEspeak, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    voice = tmp_path / "voices" / "empty"
+    voice.mkdir(parents=True)
+    soundfile.write(voice / "reference.wav", np.random.default_rng(0).normal(0, 0.05, 48_000), 24_000)
+    (voice / "reference.txt").write_text("")
+    f5 = {"weights": str(tiny_checkpoint), "device": "cpu", "nfe_step": 4, "voices_dir": str(voice.parent)}
+    appliance = make_appliance(settings={"engine": {"kind": "f5", "f5": f5}}, environment={"PATH": fake.path})
+    appliance.wait_ready(mqtt_client)
+    fake.behave("exit", 1)
+    bad = [appliance.say(mqtt_client, f"bad {n}", voice="empty") for n in range(3)]
+    good = appliance.final(mqtt_client, appliance.say(mqtt_client, "good"))
+    assert (good["event"], good["engine"]) == ("finished", "f5")
+    await_state(appliance, mqtt_client, "degraded", "must hold what is said in reference.wav")
+    fake.behave("real")
+    finals = [appliance.final(mqtt_client, line_id) for line_id in bad]
+    assert {(event["event"], event["engine"]) for event in finals} == {("finished", "espeak")}
 
 
 @pytest.mark.f5

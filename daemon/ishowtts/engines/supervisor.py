@@ -293,11 +293,14 @@ class Supervisor:
     def _judge(self, ending: Ending) -> tuple[State, str, float]:
         now_s = time.monotonic()
         with self._lock:
-            self._deaths_s.append(now_s)
-            while self._deaths_s[0] < now_s - self._backoff.park_window_s:
+            # A voice that ended a worker is set aside: that cause is gone, and says nothing of the engine.
+            if not ending.preparing:
+                self._deaths_s.append(now_s)
+            while self._deaths_s and self._deaths_s[0] < now_s - self._backoff.park_window_s:
                 self._deaths_s.popleft()
             deaths = len(self._deaths_s)
-            park = ending.hopeless is not None or deaths >= self._backoff.park_deaths or self._on_trial
+            too_often = not ending.preparing and (deaths >= self._backoff.park_deaths or self._on_trial)
+            park = ending.hopeless is not None or too_often
             if park:
                 self._on_trial = True  # until it speaks, one death parks it again
                 if ending.hopeless is not None:

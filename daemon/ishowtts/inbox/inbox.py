@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import replace
@@ -159,18 +159,19 @@ class Inbox:
 
     # The line being spoken
 
-    def take(self, minimum: Priority = Priority.LOW) -> Order[Taken]:
+    def take(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> Order[Taken]:
         """Order the next line: the highest priority first, then the oldest, as soon as there is one.
 
         It is `speaking`, and this attempt on disk, when the order's future is done.
 
         Args:
             minimum: lines of a lower priority wait on, unless they were begun.
+            held: voices whose lines wait on and let the others pass; `None`: those of lines that name none.
         """
 
-        return self._writer.stand(lambda ledger: turns.take(ledger, minimum))
+        return self._writer.stand(lambda ledger: turns.take(ledger, minimum, held))
 
-    def rehearse(self, minimum: Priority = Priority.LOW) -> Order[Taken]:
+    def rehearse(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> Order[Taken]:
         """Order a look at the line that `take` would give, as soon as there is one; it waits on as if nobody looked.
 
         That an engine may see it is on disk when the order's future is done: after a crash in the middle of a
@@ -178,10 +179,10 @@ class Inbox:
         again from behind the others.
 
         Args:
-            minimum: as for `take`.
+            minimum, held: as for `take`.
         """
 
-        return self._writer.stand(lambda ledger: turns.rehearse(ledger, minimum, self._run))
+        return self._writer.stand(lambda ledger: turns.rehearse(ledger, minimum, held, self._run))
 
     def started(self, seq: int, data: dict[str, Any]) -> Future[None]:
         """Its first sound plays. Told once a line, also over interruptions; from now on it cannot expire.
@@ -270,10 +271,11 @@ class Inbox:
             self._marked_s = now_s
             self._writer.submit(_expire_and_mark)
 
-    def urgent_waiting(self) -> bool:
-        """Whether a line waits that cuts in on the one being spoken."""
+    def urgent_waiting(self, held: Collection[str | None] = ()) -> bool:
+        """Whether a line waits that cuts in on the one being spoken. `held`: as for `take`."""
+        now_s = self._clock.since_boot_s()
         until_s = self._writer.facts.urgent_until_s
-        return until_s is not None and until_s > self._clock.since_boot_s()
+        return any(ends_s > now_s for voice, ends_s in until_s.items() if voice not in held)
 
     def depth(self) -> int:
         """How many lines wait; the one being spoken does not."""

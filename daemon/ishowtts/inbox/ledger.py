@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,13 +41,13 @@ class Facts:
     Attributes:
         depth: lines that wait.
         speaking: whether one is on the air.
-        urgent_until_s: until then an urgent line waits; `None`: none does.
+        urgent_until_s: until then an urgent line waits, by the voice that it names.
         next_expiry_s: when the next waiting line expires; `None`: none will.
     """
 
     depth: int
     speaking: bool
-    urgent_until_s: float | None
+    urgent_until_s: Mapping[str | None, float]
     next_expiry_s: float | None
 
 
@@ -127,20 +127,29 @@ class Ledger:
             " WHERE state = 'waiting' AND NOT started"
         )
         urgent = self.rows(
-            "SELECT started, CAST(deadline_s AS REAL) AS deadline_s FROM lines"
+            "SELECT voice, started, CAST(deadline_s AS REAL) AS deadline_s FROM lines"
             " WHERE state = 'waiting' AND priority = ?",
             int(Priority.URGENT),
         )
-        until_s = [math.inf if row["started"] else row["deadline_s"] for row in urgent]
-        return Facts(self.depth(), bool(speaking), max(until_s, default=None), self.rows(expiry)[0]["s"])
+        until_s: dict[str | None, float] = {}
+        for row in urgent:
+            ends_s = math.inf if row["started"] else row["deadline_s"]
+            until_s[row["voice"]] = max(ends_s, until_s.get(row["voice"], ends_s))
+        return Facts(self.depth(), bool(speaking), until_s, self.rows(expiry)[0]["s"])
 
-    def first(self, minimum: Priority) -> sqlite3.Row | None:
-        """The line to speak next, of at least this priority; one that was begun goes on in any case."""
-        loud = "SELECT * FROM lines WHERE state = 'waiting' AND priority >= ? ORDER BY priority DESC, seq LIMIT 1"
-        rows = self.rows(loud, int(minimum))
+    def first(self, minimum: Priority, held: Collection[str | None]) -> sqlite3.Row | None:
+        """The line to speak next, of at least this priority; one that was begun goes on in any case.
+
+        Args:
+            held: voices whose lines are passed over; `None`: those of lines that name none.
+        """
+        names = [voice or "" for voice in held]
+        others = f"coalesce(voice, '') NOT IN ({', '.join('?' * len(names))})"
+        loud = f"SELECT * FROM lines WHERE state = 'waiting' AND priority >= ? AND {others}"  # noqa: S608  marks
+        rows = self.rows(f"{loud} ORDER BY priority DESC, seq LIMIT 1", int(minimum), *names)
         if not rows:
-            begun = "SELECT * FROM lines INDEXED BY lines_begun WHERE state = 'waiting' AND started"
-            rows = self.rows(f"{begun} ORDER BY priority DESC, seq LIMIT 1")
+            begun = f"SELECT * FROM lines INDEXED BY lines_begun WHERE state = 'waiting' AND started AND {others}"  # noqa: S608  marks
+            rows = self.rows(f"{begun} ORDER BY priority DESC, seq LIMIT 1", *names)
         return rows[0] if rows else None
 
     def waiting(self, line_id: str | None = None) -> list[sqlite3.Row]:

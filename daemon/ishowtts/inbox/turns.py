@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from ishowtts.inbox.ledger import Ledger
@@ -10,29 +11,29 @@ from ishowtts.inbox.values import Taken
 from ishowtts.speech import Outcome, Priority
 
 
-def take(ledger: Ledger, minimum: Priority) -> Taken | None:
+def take(ledger: Ledger, minimum: Priority, held: Collection[str | None]) -> Taken | None:
     """Have the next line spoken; `None`: there is none."""
-    taken = _first(ledger, minimum)
+    taken = _first(ledger, minimum, held)
     if taken is None:
         return None
     ledger.update(taken.seq, state=SPEAKING, attempts=taken.attempts + 1)
     return replace(taken, attempts=taken.attempts + 1)
 
 
-def rehearse(ledger: Ledger, minimum: Priority, run: str) -> Taken | None:
+def rehearse(ledger: Ledger, minimum: Priority, held: Collection[str | None], run: str) -> Taken | None:
     """Look at the next line, and note that this run of the daemon did; `None`: there is none, or it would be risky."""
     if ledger.rehearsal_ended_badly():
         return None
-    taken = _first(ledger, minimum)
+    taken = _first(ledger, minimum, held)
     if taken is not None:
         ledger.rehearses(taken.seq, run)
     return taken
 
 
-def _first(ledger: Ledger, minimum: Priority) -> Taken | None:
+def _first(ledger: Ledger, minimum: Priority, held: Collection[str | None]) -> Taken | None:
     """The line whose turn it is, as it waits; `None`: there is none."""
     ledger.expire()
-    while (row := ledger.first(minimum)) is not None:
+    while (row := ledger.first(minimum, held)) is not None:
         try:
             line = row_line(row)
         except UnreadableRow as error:

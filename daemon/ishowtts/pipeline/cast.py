@@ -44,6 +44,7 @@ class Cast:
         streaming: whether a line may begin with a short segment, so that it is heard sooner.
         batching: whether several segments of a line may be made in one run.
         lead_ready: whether the lead is there now. It must not block.
+        spare_trouble: why the spare voice cannot speak now, if that is known. It must not block.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class Cast:
         streaming: bool = True,
         batching: bool = True,
         lead_ready: Callable[[], bool] = lambda: True,
+        spare_trouble: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.lead = lead
         self.spare = spare
         self.streaming = streaming
         self.batching = batching
         self.lead_ready = lead_ready
+        self.spare_trouble = spare_trouble
         self.costs = Costs()
         self.memory: Memory | None = None
 
@@ -78,6 +81,7 @@ class Part:
     Attributes:
         fell_back: why the spare voice speaks, if it does.
         lead_fault: how the lead failed at this line, if it did; `None` also while it was away.
+        voice_fault: whether the lead cannot use the voice of this line; it can speak others.
     """
 
     def __init__(self, cast: Cast) -> None:
@@ -89,6 +93,7 @@ class Part:
         self._batches_failed = False
         self.fell_back: str | None = None
         self.lead_fault: str | None = None
+        self.voice_fault = False
 
     @property
     def outdated(self) -> bool:
@@ -231,16 +236,21 @@ class Part:
         """Hand the rest of the line to the spare voice.
 
         Raises:
-            EngineUnavailable: there is no spare voice, and the lead cannot use its own default voice: that is no fault
-                of a line which names none.
+            EngineUnavailable: the lead cannot use the voice, and the spare voice does not work; or there is none, and
+                the voice is the lead's own default: that is no fault of a line which names none.
             SynthesisError, EngineError: `error` itself, where the spare voice speaks already or is not there.
         """
         of_the_lead = voice is None and isinstance(error, VoiceError)
         spare = self._cast.spare
+        if self._leads:
+            self.voice_fault = isinstance(error, VoiceError)
         if spare is None or self._speaks is spare:
             if of_the_lead:
                 raise EngineUnavailable(f"the default voice cannot be used: {error}") from error
             raise error
+        # A test of an espeak-ng that hangs would keep the lines waiting that the lead can speak.
+        if self.voice_fault and (trouble := self._cast.spare_trouble()) is not None:
+            raise EngineUnavailable(f"{error}; {trouble}") from error
         # While the lead is away every line comes here: its own state has told why, once.
         level = logging.DEBUG if isinstance(error, EngineUnavailable) else logging.WARNING
         log.log(level, "the spare voice speaks: %s", error)

@@ -15,6 +15,7 @@ from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineErro
 from ishowtts.inbox import Inbox
 from ishowtts.logs import Untrusted
 from ishowtts.pipeline.cast import Cast
+from ishowtts.pipeline.held_voices import HeldVoices
 from ishowtts.pipeline.orders import Do, Orders
 from ishowtts.pipeline.performance import Performance, Studio
 from ishowtts.pipeline.rounds import Rounds
@@ -38,7 +39,7 @@ class Sheet:
 
     Attributes:
         waits_for: why nothing is taken from the queue, if so.
-        put_back_for: why no engine could speak the last line that was tried, if so; it waits again.
+        put_back_for: why no engine could speak a line that was tried, if so; it waits again.
     """
 
     speaking: Line | None
@@ -96,9 +97,14 @@ class Conductor(Rounds):
         self._suspect: int | None = None  # the line at which an engine failed last; it has one more try
         self._sheet = Sheet(None, paused, None)
         self._synthesis = TimedExecutor("synthesis")
+        self._held = HeldVoices(lambda: cast.spare_trouble() is None)
         studio = Studio(cast, player, rules, finish, self._synthesis, self.nudge, record)
         self._turns = Turns(
-            inbox, minimum=rules.minimum, make=lambda taken: Performance(taken, studio), ring=self.nudge
+            inbox,
+            minimum=rules.minimum,
+            held=self._held.now,
+            make=lambda taken: Performance(taken, studio),
+            ring=self.nudge,
         )
 
     @property
@@ -147,6 +153,10 @@ class Conductor(Rounds):
         left_s = self._pauses_until - time.monotonic()
         return min(left_s, _LOOK_S) if left_s > 0 else _LOOK_S
 
+    def voices_changed(self) -> None:
+        """Lines that wait for a voice are tried again now. From any thread."""
+        self.order(self._held.release, kind="voices", same="voices")
+
     # The following run on the conductor's thread only, through `order`.
 
     def on_the_air(self) -> Line | None:
@@ -175,7 +185,9 @@ class Conductor(Rounds):
         if self._now is not None and not self._paused:
             self._step(self._now)
         if self._now is None:
-            self._begin(self._turns.next(self._may_take()))
+            if may_take := self._may_take():
+                self._held.try_next()
+            self._begin(self._turns.next(may_take))
         else:
             idle = not self._now.needs_engine and not self._paused and self._available()
             self._turns.look_ahead(idle)
@@ -184,7 +196,7 @@ class Conductor(Rounds):
         now = time.monotonic()
         if self._paused or self._hindrance() is not None or now < self._rests_until:
             return False
-        return now >= self._pauses_until or self._inbox.urgent_waiting()
+        return now >= self._pauses_until or self._inbox.urgent_waiting(self._held.now())
 
     def _recalled(self) -> bool:
         """Whether no line is between the queue and the air; one that has just been taken is begun."""
@@ -222,12 +234,13 @@ class Conductor(Rounds):
             return lost
         return None if self._available() else "no engine is ready"
 
-    def _spoken(self) -> None:
+    def _spoken(self, voice: str | None) -> None:
         """An engine spoke: earlier failures do not count any more."""
+        self._held.spoke(voice)
         self._rest_s, self._put_back_for = _LOOK_S, None
 
     def _step(self, performance: Performance) -> None:
-        if performance.taken.line.priority < Priority.URGENT and self._inbox.urgent_waiting():
+        if performance.taken.line.priority < Priority.URGENT and self._inbox.urgent_waiting(self._held.now()):
             self._interrupt()
             return
         position = performance.position
@@ -236,11 +249,7 @@ class Conductor(Rounds):
         except SpeakerError as error:
             self._lost(performance, error)
         except EngineUnavailable as error:
-            # The line may be what the lead fails at: without this it would hold up all others.
-            if performance.lead_fault:
-                self._try_once_more(performance, error)
-            else:
-                self._postpone(performance, error)
+            self._without_engine(performance, error)
         except WorkerDied as error:
             self._try_once_more(performance, error)
         except (LineError, VoiceError, Cancelled, CancelledError) as error:
@@ -251,12 +260,21 @@ class Conductor(Rounds):
         else:
             if performance.sounds and not performance.told:
                 performance.told = True
-                self._spoken()
+                self._spoken(performance.taken.line.voice)
                 self._note(self._inbox.started(performance.taken.seq, self._heard_as(performance)))
             if done:
                 self._finished(performance)
             elif performance.position > position:
                 self._reached(performance)
+
+    def _without_engine(self, performance: Performance, error: EngineUnavailable) -> None:
+        if performance.voice_fault:
+            self._hold(performance, error)
+        elif performance.lead_fault:
+            # The line may be what the lead fails at: without this it would hold up all others.
+            self._try_once_more(performance, error)
+        else:
+            self._postpone(performance, error)
 
     def _heard_as(self, performance: Performance) -> dict[str, object]:
         """What `started` tells besides the wait: a volume only where the house has set another than the line's."""
@@ -284,15 +302,28 @@ class Conductor(Rounds):
         else:
             self._suspect = seq
             self._postpone(performance, error)
+            self._rest_s = _LOOK_S  # such lines, one after another, must not keep the others waiting longer and longer
+
+    def _hold(self, performance: Performance, error: EngineError) -> None:
+        """Nobody can speak in the voice of this line: its lines wait, and all others pass them."""
+        line = performance.taken.line
+        if self._held.hold(line.voice, str(error)):
+            log.warning("line %r waits, and others in its voice: %s", Untrusted(line.id), error)
+        self._put_back(performance)
+        self.nudge()
+
+    def _put_back(self, performance: Performance) -> None:
+        """The line waits at its place; what was heard of it is known."""
+        performance.stop()
+        performance.recorded("interrupted")
+        self._note(self._inbox.postpone(performance.taken.seq))
+        self._now = None
 
     def _postpone(self, performance: Performance, error: EngineError) -> None:
         """No engine can speak now: the line waits at its place, and the rest before the next try grows."""
         if self._put_back_for is None:
             log.warning("line %r waits: %s", Untrusted(performance.taken.line.id), error)
-        performance.stop()
-        performance.recorded("interrupted")
-        self._note(self._inbox.postpone(performance.taken.seq))
-        self._now = None
+        self._put_back(performance)
         self._put_back_for = str(error)
         # Its state may lag behind the engine's end: without a rest the line would be taken again at once.
         self._rests_until = time.monotonic() + self._rest_s
@@ -339,7 +370,9 @@ class Conductor(Rounds):
         nothing_waits = self._now is None and self._inbox.depth() == 0
         if not self._available() or (nothing_waits and time.monotonic() > self._rests_until + _LOOK_S):
             self._rest_s, self._put_back_for = _LOOK_S, None  # an engine that is away says so itself
-        sheet = Sheet(speaking, self._paused, self._hindrance(), self._put_back_for)
+        if nothing_waits:
+            self._held.release()
+        sheet = Sheet(speaking, self._paused, self._hindrance(), self._put_back_for or self._held.why)
         if sheet != self._sheet:
             self._sheet = sheet
             self._on_change()

@@ -153,6 +153,11 @@ class Performance:
         """How the leading engine failed at this line, if it did: the line may be what it fails at."""
         return self._part.lead_fault
 
+    @property
+    def voice_fault(self) -> bool:
+        """Whether the leading engine cannot use the voice of this line; it can speak others."""
+        return self._part.voice_fault
+
     def step(self) -> bool:
         """Do what can be done now; True once all has been heard.
 

@@ -17,6 +17,7 @@ class Turns:
 
     Args:
         minimum: the lowest priority that is spoken now.
+        held: the voices whose lines wait now and let others pass.
         make: a performance of a line, not begun.
         ring: wakes the caller.
     """
@@ -26,21 +27,23 @@ class Turns:
         inbox: Inbox,
         *,
         minimum: Callable[[], Priority],
+        held: Callable[[], frozenset[str | None]],
         make: Callable[[Taken], Performance],
         ring: Callable[[], None],
     ) -> None:
         self._inbox = inbox
         self._minimum = minimum
+        self._held = held
         self._make = make
         self._ring = ring
         self._order: Order[Taken] | None = None
         self._looks = False  # whether the order is for a look
-        self._ordered_minimum = Priority.LOW
+        self._ordered = self._wanted()
         self._rehearsal: Performance | None = None
 
     def next(self, wanted: bool) -> Performance | None:
         """The next line, begun, once it is ours; it is on order as long as one is wanted."""
-        if self._order is not None and (self._looks or not wanted or self._ordered_minimum != self._minimum()):
+        if self._order is not None and (self._looks or not wanted or self._ordered != self._wanted()):
             self._order.withdraw()
         given = self._given()
         if given is None and self._order is None and wanted:
@@ -50,7 +53,7 @@ class Turns:
 
     def look_ahead(self, wanted: bool) -> None:
         """While a line is on the air: have the next one made ready."""
-        if self._order is not None and (not wanted or self._ordered_minimum != self._minimum()):
+        if self._order is not None and (not wanted or self._ordered != self._wanted()):
             self._order.withdraw()
         self._given()
         if self._order is None and wanted and self._rehearsal is None:
@@ -88,9 +91,12 @@ class Turns:
             self._rehearsal.stop()
             self._rehearsal = None
 
-    def _place(self, ask: Callable[[Priority], Order[Taken]], *, looks: bool) -> None:
-        self._looks, self._ordered_minimum = looks, self._minimum()
-        self._order = ask(self._ordered_minimum)
+    def _wanted(self) -> tuple[Priority, frozenset[str | None]]:
+        return self._minimum(), self._held()
+
+    def _place(self, ask: Callable[[Priority, frozenset[str | None]], Order[Taken]], *, looks: bool) -> None:
+        self._looks, self._ordered = looks, self._wanted()
+        self._order = ask(*self._ordered)
         self._order.future.add_done_callback(lambda _: self._ring())
 
     def _given(self) -> Performance | None:

@@ -128,7 +128,7 @@ class Daemon:
         )
         self._librarian = Librarian(
             self._voices.versions,
-            forget=self._company.forget_voice,
+            forget=self._forget_voice,
             prepare=self._company.prepare_voice,
             idle=self._idle,
             on_change=lambda: self._link.publish_retained("info", self._info()),
@@ -265,6 +265,10 @@ class Daemon:
         )
         names = self._voices.names, self._rules.chime_names
         return MqttLink(options, limits.of_lines(self._config, *names, options.reply_prefix), handlers)
+
+    def _forget_voice(self, name: str) -> None:
+        self._company.forget_voice(name)
+        self._conductor.voices_changed()
 
     def _state(self) -> dict[str, Any]:
         sheet = self._conductor.sheet

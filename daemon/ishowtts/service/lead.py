@@ -207,6 +207,7 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
         streaming=section.f5.optimisations.streaming,
         batching=section.f5.optimisations.batching,
         lead_ready=lambda: remote.status().state is State.READY,
+        spare_trouble=lambda: spare.trouble,
     )
     fingerprint = F5Fingerprint(config, lead.weights, shelf)
     return Company(lead, cast, remote, spare, shelf, default, fingerprint)

@@ -119,6 +119,17 @@ def test_a_voice_that_cannot_be_used_is_told_and_the_others_speak_on(
     assert engine.synthesize(say(), never).voice == "default"
 
 
+@pytest.mark.parametrize(("text", "length_s", "words"), [("a" * 1100, 1.0, "too many"), (".", 15.0, "too few")])
+def test_words_that_cannot_be_those_of_the_clip_are_refused_before_the_daemon_sees_their_card(
+    make_engine: Make, tmp_path: Path, text: str, length_s: float, words: str
+) -> None:
+    """The daemon takes an implausible card for nonsense and ends the worker."""
+    put(tmp_path, "odd", length_s)
+    (tmp_path / "odd" / "reference.txt").write_text(text)
+    with pytest.raises(VoiceError, match=f"{words} for its clip of {length_s:.1f} s"):
+        make_engine(voices_dir=str(tmp_path)).prepare("odd")
+
+
 @pytest.fixture
 def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """`short_of_memory(frames)`: an allocation fails for real in every run that is longer."""

@@ -21,6 +21,7 @@ _SHORTEST_S = 1.0
 _COARSEST_HZ = 50  # a common divisor with 24,000 under it makes a resampling filter of gigabytes
 _SILENT_RMS = 1e-4
 _WINDOW_S = 22.0  # reference and speech together: what upstream gives the model in one go
+_MOST_BYTES_PER_S = 100.0  # the fastest speech has about 30 bytes of text per second
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def read(voice: Voice, device: torch.device) -> Reference:
     """Read a voice's clip; its spectrogram is kept on `device`.
 
     Raises:
-        VoiceError: it cannot be read, or is silent, too short or too long.
+        VoiceError: it cannot be read, or is silent, too short or too long, or its words do not fit its length.
     """
     with open_recording(voice.audio_path) as clip:
         rate_hz, length_s = clip.samplerate, clip.frames / clip.samplerate
@@ -72,8 +73,10 @@ def read(voice: Voice, device: torch.device) -> Reference:
                 f"the clip of the voice {voice.name!r} is {length_s:.1f} s long; "
                 f"give it {_SHORTEST_S:g} to {_LONGEST_S:g} s, best 5 to 12"
             )
+        text = end_sentence(voice.text)
+        _check_words(voice.name, text, length_s)
         samples = read_samples(clip, _LONGEST_S, "float32")
-    prepared = prepare(voice.name, torch.from_numpy(samples.T.copy()), rate_hz, end_sentence(voice.text))
+    prepared = prepare(voice.name, torch.from_numpy(samples.T.copy()), rate_hz, text)
     return replace(prepared, mel=prepared.mel.to(device))
 
 
@@ -97,10 +100,29 @@ def prepare(name: str, audio: Tensor, rate_hz: int, text: str) -> Reference:
         audio = audio * TARGET_RMS / rms
     if rate_hz != RATE_HZ:
         audio = torchaudio.transforms.Resample(rate_hz, RATE_HZ)(audio)
-    max_bytes = int(len(text.encode()) / length_s * (_WINDOW_S - length_s))
+    max_bytes = _max_segment_bytes(text, length_s)
     if len(text[-1].encode()) == 1:
         text = text + " "
     return Reference(name, audio, float(rms), text, max_bytes, log_mel(audio[0]))
+
+
+def _max_segment_bytes(text: str, length_s: float) -> int:
+    return int(len(text.encode()) / length_s * (_WINDOW_S - length_s))
+
+
+def _check_words(name: str, text: str, length_s: float) -> None:
+    """Refuse a text that nobody can have said in the clip. The daemon would take such a voice's card for nonsense."""
+    count = len(text.encode())
+    if count > _MOST_BYTES_PER_S * length_s:
+        how = "many"
+    elif _max_segment_bytes(text, length_s) < 1:
+        how = "few"
+    else:
+        return
+    raise VoiceError(
+        f"the words of the voice {name!r} ({count} bytes) are too {how} for its clip of {length_s:.1f} s; "
+        "write into its reference.txt what is said in the clip"
+    )
 
 
 def end_sentence(text: str) -> str:
