@@ -206,6 +206,36 @@ def test_packed_tensors_are_refused(tmp_path: Path) -> None:
         _read_pickle(packed)
 
 
+@pytest.mark.f5
+def test_what_only_ends_as_a_zip_is_not_read_by_torchs_oldest_reader(tmp_path: Path) -> None:
+    import io
+    import tarfile
+    import zipfile
+
+    from ishowtts.engines.f5.checkpoint import _refuse_packed
+
+    both = tmp_path / "both.bin"
+    with tarfile.open(both, "w") as tar:
+        tar.addfile(tarfile.TarInfo("storages"), io.BytesIO())
+    with both.open("ab") as file, zipfile.ZipFile(file, "w"):
+        pass
+    assert zipfile.is_zipfile(both)
+    with pytest.raises(ValueError, match="no zip"):
+        _refuse_packed(both)
+
+
+@pytest.mark.f5
+def test_a_tensor_that_repeats_one_number_is_refused(tmp_path: Path) -> None:
+    import torch
+
+    from ishowtts.engines.f5.checkpoint import _expect, _read_pickle
+
+    torch.save({"a": torch.zeros(1).expand(100_000_000)}, tmp_path / "view.bin")
+    assert (tmp_path / "view.bin").stat().st_size < 5_000
+    with pytest.raises(WeightsError, match="without all of its numbers"):
+        _expect({"a": (100_000_000,)}, _read_pickle(tmp_path / "view.bin"), tmp_path / "view.bin")
+
+
 def strange(folder: Path) -> dict[str, Path]:
     """What is no ordinary file, and would keep a reader waiting or fed for ever."""
     os.mkfifo(folder / "pipe")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -201,3 +202,10 @@ def test_a_flood_of_lines_does_not_have_the_broker_write_its_database_for_each(
     for number in range(300):
         publisher.publish(SAY[0], f"line {number}", retain=True)
     assert shipped.log.count("Saving in-memory database") - before < 100
+
+
+def test_a_packet_that_nobody_may_send_is_cut_off_before_it_is_kept(shipped: ShippedBroker) -> None:
+    with socket.create_connection((shipped.host, shipped.port), timeout=20) as stranger:
+        stranger.sendall(b"\x10" + b"\xff\xff\xff\x7f")  # a CONNECT of 256 MB
+        stranger.settimeout(20)
+        assert stranger.recv(1) == b""

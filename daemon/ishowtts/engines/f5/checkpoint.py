@@ -27,6 +27,7 @@ _EMA = "ema_model."
 # What training leaves in the official file and upstream drops as well.
 _DROPPED = {"initted", "step", "mel_spec.mel_stft.mel_scale.fb", "mel_spec.mel_stft.spectrogram.window"}
 _AGAIN = "fetch the weights again"
+_ZIP = b"PK\x03\x04"
 _MOST_VOCAB_BYTES = 1_000_000  # the official one has 13,800
 
 
@@ -101,7 +102,14 @@ def _read_pickle(path: Path) -> Tensors:
 
 
 def _refuse_packed(path: Path) -> None:
-    """Raise ValueError where a file is larger in memory than on disk: `torch.save` packs nothing."""
+    """Raise ValueError where a file is larger in memory than on disk: `torch.save` packs nothing.
+
+    It must begin as a zip too: `zipfile` looks at the end of a file, and torch at its first bytes. A tar file with an
+    empty zip behind it would go to torch's oldest reader, which ran pickled code before torch 2.6 (CVE-2025-32434).
+    """
+    with path.open("rb") as file:
+        if file.read(len(_ZIP)) != _ZIP:
+            raise ValueError("no zip")
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size for entry in entries):
@@ -124,6 +132,9 @@ def _expect(shapes: Shapes, tensors: Tensors, path: Path) -> None:
             )
         if not tensors[name].is_floating_point():
             raise WeightsError(f"{path} holds {name} as {tensors[name].dtype}, not as numbers with a point; {_AGAIN}")
+        if tensors[name].untyped_storage().nbytes() < tensors[name].nbytes:
+            # A view that repeats one number: a file of 5 kB could stand for gigabytes.
+            raise WeightsError(f"{path} holds {name} without all of its numbers; {_AGAIN}")
     unknown = sorted(set(tensors) - set(shapes))
     if unknown:
         raise WeightsError(
