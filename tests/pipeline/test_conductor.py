@@ -360,7 +360,7 @@ def test_an_order_is_placed_anew_when_the_least_priority_rises(stage: Stage) -> 
     assert stage.await_outcome("a") == "finished"
     stage.rules.least = Priority.HIGH
     stage.conductor.nudge()
-    eventually(lambda: stage.conductor._turns._ordered_minimum is Priority.HIGH, "the new order")
+    eventually(lambda: stage.conductor._turns._ordered[0] is Priority.HIGH, "the new order")
     stage.say(Line("b", "two"), Line("c", "three", priority=Priority.HIGH))
     assert stage.await_outcome("c") == "finished"
     assert stage.outcome("b") is None

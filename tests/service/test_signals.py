@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from ishowtts.config import Config
+from ishowtts.service import daemon, lead
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
@@ -28,3 +34,25 @@ def test_the_daemon_ignores_them_with_a_sentence_and_speaks_on(tmp_path: Path, b
         assert appliance.process.poll() is None
         assert [message.json["state"] for message in client.on(f"{appliance.root}/state")][-1] in ("ready", "speaking")
         assert appliance.stop() == 0
+
+
+def test_a_daemon_that_is_told_to_stop_during_its_start_starts_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening a large queue, or a damaged one, can take seconds."""
+
+    def company(config: Config, chosen: lead.Lead, on_change: Callable[[], None]) -> lead.Company:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return lead.engage(config, chosen, on_change)
+
+    def start(_: daemon.Daemon) -> None:
+        pytest.fail("it was to stop")
+
+    monkeypatch.setattr(daemon.Daemon, "start", start)
+    settings = {
+        "state_dir": tmp_path,
+        "cache_dir": tmp_path,
+        "engine": {"kind": "espeak"},
+        "audio": {"device": "silent"},
+    }
+    assert daemon.run(Config.model_validate(settings), daemon.Makers(company)) == 0

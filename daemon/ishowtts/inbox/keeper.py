@@ -15,6 +15,7 @@ from typing import TypeVar
 from ishowtts.errors import InboxError
 from ishowtts.inbox.clock import Clock
 from ishowtts.inbox.moving import append_live, begin_apart, copy_live, replace_live
+from ishowtts.inbox.reading import open_to_rescue
 from ishowtts.inbox.row_check import remove_unreadable
 from ishowtts.inbox.store import (
     Damaged,
@@ -26,7 +27,6 @@ from ishowtts.inbox.store import (
     lock,
     open_file,
     open_memory,
-    open_to_rescue,
     remember,
     set_aside,
     translated,

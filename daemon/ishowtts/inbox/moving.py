@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from ishowtts.inbox.reading import has_ordinary_table
 from ishowtts.inbox.rows import SPEAKING, WAITING
 from ishowtts.inbox.store import SqliteError
 
@@ -35,11 +36,11 @@ def copy_live(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
     whole = whole and readable
     _copy("outbox", rows, target)
     for table, query in _SMALL.items():
-        rows, readable = _readable(source, query)
+        rows, readable = _readable(source, table, query)
         whole = whole and readable
         _copy(table, rows, target)
-    _copy("lines", _readable(source, _ENDED, _KEPT_ENDED)[0], target)
-    rows, readable = _readable(source, _COUNTERS)
+    _copy("lines", _readable(source, "lines", _ENDED, _KEPT_ENDED)[0], target)
+    rows, readable = _readable(source, "sqlite_sequence", _COUNTERS)
     for row in rows:
         target.execute("DELETE FROM sqlite_sequence WHERE name = ?", (row["name"],))
         target.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", tuple(row))
@@ -124,6 +125,8 @@ def _all_readable(
         key: the column that holds the row's number.
         wanted: which rows to give. Asked here and not by SQLite, so that each row counts as read.
     """
+    if not has_ordinary_table(source, table):
+        return [], False
     rows: dict[int, sqlite3.Row] = {}  # by number, since a damaged tree can lead to a row twice
     # From a number on, not above one: what is above the last row of a page is looked for in that page.
     query = f"SELECT * FROM {table} WHERE {key} >= ? ORDER BY {key}"  # noqa: S608  names of ours
@@ -180,9 +183,11 @@ def _behind_the_hole(source: sqlite3.Connection, table: str, key: str, start: in
     return int(found[key])
 
 
-def _readable(source: sqlite3.Connection, query: str, *parameters: int) -> tuple[list[sqlite3.Row], bool]:
+def _readable(source: sqlite3.Connection, table: str, query: str, *parameters: int) -> tuple[list[sqlite3.Row], bool]:
     """The rows up to the first that cannot be read, and whether these are all."""
     rows: list[sqlite3.Row] = []
+    if not has_ordinary_table(source, table):
+        return rows, False
     try:
         for row in source.execute(query, parameters):
             rows.append(row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import cache
@@ -111,7 +112,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     """
     with translated(path):
         _make_private(path)
-        connection = _connect(str(path))
+        connection = connect(str(path))
         try:
             if path.stat().st_size == 0:  # later it cannot be changed
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -122,14 +123,24 @@ def open_file(path: Path) -> sqlite3.Connection:
                 _make_tables(connection)
             elif version != _VERSION:
                 raise Damaged(f"{path} was written by another version of ishowtts: install that one, or move it away")
-            elif (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise Damaged(f"{path} is damaged ({found}): move it away")
             else:
+                # First: a file with other tables may have SQLite run for ever.
                 _check_tables(connection, path)
+                if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                    raise Damaged(f"{path} is damaged ({found}): move it away")
+                connection.executescript(_LATER)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def refuse_special(path: Path) -> None:
+    """Raise InboxError if the database, or a file beside it, is there and no regular file: a pipe may never answer."""
+    for each in (path, *(path.with_name(path.name + tail) for tail in _BESIDE)):
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(each.stat().st_mode):
+                raise InboxError(f"{each} is no regular file: move it away")
 
 
 def _make_private(path: Path) -> None:
@@ -137,6 +148,7 @@ def _make_private(path: Path) -> None:
 
     SQLite gives a log the mode of its database.
     """
+    refuse_special(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE))
     for each in (path, *(path.with_name(path.name + tail) for tail in (*_BESIDE, ".lock"))):
         with suppress(FileNotFoundError):
@@ -150,8 +162,6 @@ def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
     needed = {each for each in known if each[1] not in _LATER_INDEXES}
     if not needed <= found <= known:
         raise Damaged(f"{path} has other tables than this version of ishowtts: move it away")
-    if found != known:
-        connection.executescript(_LATER)
 
 
 def _schema(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
@@ -166,30 +176,20 @@ def _schema_of_this_version() -> set[tuple[str, ...]]:
 
 def open_memory() -> sqlite3.Connection:
     """The same tables in memory."""
-    connection = _connect(":memory:")
+    connection = connect(":memory:")
     _make_tables(connection)
     return connection
 
 
-def open_to_rescue(path: Path) -> sqlite3.Connection:
-    """A connection to a file that may be damaged. Raises sqlite3.Error."""
-    # Not read-only: what lies in its WAL is wanted too.
-    return _connect(str(path))
-
-
-def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing, also beside a daemon that writes. Raises sqlite3.Error."""
-    # A reader needs the files beside a WAL database; after an orderly end there are none, and nobody writes.
-    at_rest = not path.with_name(f"{path.name}-wal").exists()
-    return _connect(f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if at_rest else ''}", uri=True)
-
-
-def _connect(database: str, *, uri: bool = False) -> sqlite3.Connection:
+def connect(database: str, *, uri: bool = False) -> sqlite3.Connection:
+    """A connection as this package uses it. Raises sqlite3.Error."""
     # One thread uses it at a time: the one that opens the inbox, then the writer.
     connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False, uri=uri)
     connection.row_factory = sqlite3.Row
     # A text that is not UTF-8 is damage to one value; Python would raise for the whole query.
     connection.text_factory = _text
+    # What a file's own views and columns call is not trusted.
+    connection.execute("PRAGMA trusted_schema = OFF")
     return connection
 
 

@@ -65,8 +65,9 @@ def run(config: Config, makers: Makers = Makers()) -> int:
     """
     with ending.stop_asked() as asked_to_stop, ExitStack() as stack:
         daemon = Daemon(config, stack, makers)
-        daemon.start()
-        daemon.watch(asked_to_stop)
+        if not asked_to_stop.is_set():
+            daemon.start()
+            daemon.watch(asked_to_stop)
         daemon.stopping()
     log.info("stopped")
     return 0

@@ -53,6 +53,7 @@ class Librarian(Rounds):
         if not last:
             still = self._compare()
             for name in sorted(still & self._waiting):
+                self.progressed()
                 self._make_ready(name)
         return _LOOK_S
 
