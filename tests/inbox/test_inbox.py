@@ -119,22 +119,51 @@ def test_what_is_sent_every_morning_is_no_duplicate_of_the_day_before(house: Hou
     assert house.events() == [("good morning", "accepted")]
 
 
-def test_in_a_full_queue_the_oldest_low_line_gives_way(house: House) -> None:
+def test_in_a_full_queue_a_low_line_takes_the_place_of_the_oldest_low_line(house: House) -> None:
     house.inbox.accept([line("l1", Priority.LOW), line("l2", Priority.LOW), line("n1"), line("n2")])
     house.events()
-    house.inbox.accept([line("n3"), line("n4"), line("n5"), Rejection("r", Reason.EMPTY, "empty")])
+    house.inbox.accept([line("l3", Priority.LOW), line("l4", Priority.LOW)])
+    assert house.events() == [("l1", "evicted"), ("l3", "accepted"), ("l2", "evicted"), ("l4", "accepted")]
+
+
+def test_in_a_full_queue_the_newest_of_the_lowest_priority_gives_way_to_a_higher_one(house: House) -> None:
+    high, urgent = Priority.HIGH, Priority.URGENT
+    house.inbox.accept([line("l1", Priority.LOW), line("l2", Priority.LOW), line("n1"), line("n2")])
+    house.events()
+    house.inbox.accept([line("n3"), line("u1", urgent), line("h1", high), line("h2", high)])
     assert house.events() == [
-        ("l1", "evicted"),
-        ("n3", "accepted"),
         ("l2", "evicted"),
-        ("n4", "accepted"),
-        ("n5", "rejected"),
-        ("r", "rejected"),
+        ("n3", "accepted"),
+        ("l1", "evicted"),
+        ("u1", "accepted"),
+        ("n3", "evicted"),
+        ("h1", "accepted"),
+        ("n2", "evicted"),
+        ("h2", "accepted"),
     ]
-    assert house.history(2)[1].data["reason"] == "queue_full"
+    assert house.inbox.depth() == 4
+    assert [house.inbox.take().line.id for _ in range(4)] == ["u1", "h1", "h2", "n1"]
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_queue_full_of_one_priority_refuses_a_line_of_that_priority_or_a_lower_one(
+    house: House, priority: Priority
+) -> None:
+    house.inbox.accept([line(f"{n}", priority) for n in range(4)])
+    house.events()
+    house.inbox.accept([line(lower.name, lower) for lower in Priority if Priority.LOW < lower <= priority])
+    house.inbox.accept([Rejection("r", Reason.EMPTY, "empty")])
+    assert {name for _, name in house.events()} == {"rejected"}
+    assert house.inbox.depth() == 4
+    assert priority is Priority.LOW or house.history(2)[1].data["reason"] == "queue_full"
+
+
+def test_a_line_that_a_full_queue_refused_may_try_again(house: House) -> None:
+    house.inbox.accept([line(f"n{n}") for n in range(5)])
+    assert house.events()[-1] == ("n4", "rejected")
     house.inbox.take()
-    house.inbox.accept([line("n5")])
-    assert house.events() == [("n5", "accepted")], "what was rejected may try again"
+    house.inbox.accept([line("n4")])
+    assert house.events() == [("n4", "accepted")]
 
 
 def test_a_line_heard_in_part_never_gives_way(house: House) -> None:
@@ -144,6 +173,11 @@ def test_a_line_heard_in_part_never_gives_way(house: House) -> None:
     house.inbox.interrupt(seq, 1)
     house.inbox.accept([line("n1"), line("n2"), line("n3"), line("n4")])
     assert house.events()[-1] == ("n4", "rejected")
+    seq = house.inbox.take().seq
+    house.inbox.started(seq, muted=False)
+    house.inbox.interrupt(seq, 1)
+    house.inbox.accept([line(f"u{n}", Priority.URGENT) for n in range(4)])
+    assert [name for _, name in house.events()].count("evicted") == 2, "n2 and n3; l and n1 were heard in part"
 
 
 def test_a_line_expires_at_its_own_age_or_the_queues_and_not_once_started(house: House) -> None:

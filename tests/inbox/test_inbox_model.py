@@ -86,11 +86,16 @@ class InboxMachine(RuleBasedStateMachine):
                 self.expected.append((line.id, "merged"))
                 return
         if len(self.waiting()) >= MAX_LINES:
-            low = [k for k in self.waiting() if k.line.priority is Priority.LOW and not k.started]
-            if not low:
+            unheard = [k for k in self.waiting() if not k.started]
+            if line.priority is Priority.LOW:
+                may_go = [k for k in unheard if k.line.priority is Priority.LOW]
+            else:
+                below = [k for k in reversed(unheard) if k.line.priority < line.priority]
+                may_go = sorted(below, key=lambda k: k.line.priority)  # the newest of each stays first
+            if not may_go:
                 self.expected.append((line.id, "rejected"))
                 return
-            self.end(low[0], "evicted")
+            self.end(may_go[0], "evicted")
         life_s = MAX_AGE_S if line.ttl_s is None else min(MAX_AGE_S, line.ttl_s)
         self.known.append(Known(line, life_s))
         self.expected.append((line.id, "accepted"))

@@ -52,7 +52,7 @@ def admit(ledger: Ledger, what: Line | Rejection, limits: InboxLimits, depth: in
         ledger.reject(what, what.reason.value, what.detail)
     elif limits.merge_s > 0 and (same := ledger.same(what, limits.merge_s)) is not None:
         ledger.merge(what, same)
-    elif depth >= limits.max_lines and not ledger.evict():
+    elif depth >= limits.max_lines and not ledger.evict(what.priority):
         detail = f"{depth} lines wait already (queue.max_lines): send it later, or send less"
         ledger.reject(what, Reason.QUEUE_FULL.value, detail)
     else:

@@ -128,8 +128,8 @@ class Inbox:
         """Take a group of arrivals, in order: all of them are on disk, or none is.
 
         Each gets `accepted`, `duplicate`, `merged` or `rejected`; what the broker delivers once more gets nothing. In
-        a full queue the oldest low line of which nothing has sounded gives way (`evicted`), whatever the new one's
-        priority; without one, `queue_full`.
+        a full queue a line of lower priority of which nothing has sounded gives way (`evicted`, see `Ledger.evict`);
+        without one, `queue_full`.
         """
 
         def enter(ledger: Ledger) -> None:

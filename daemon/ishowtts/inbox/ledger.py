@@ -249,11 +249,20 @@ class Ledger:
         for row in self.rows(sql, self.now_s):
             self.end(row, Outcome.EXPIRED)
 
-    def evict(self) -> bool:
-        """End the oldest low line that nobody has heard a part of; False where there is none."""
-        low = "state = 'waiting' AND NOT started AND priority = ?"
-        sql = f"SELECT * FROM lines WHERE {low} ORDER BY seq LIMIT 1"  # noqa: S608  ours
-        rows = self.rows(sql, int(Priority.LOW))
+    def evict(self, arriving: Priority) -> bool:
+        """End a waiting line that nobody has heard a part of, so that a full queue has room for another one.
+
+        Of lines with a lower priority than the arriving one, the newest of the lowest priority is ended. A low line
+        replaces the oldest low line instead.
+
+        Returns:
+            False if there is no such line.
+        """
+        unheard = "SELECT * FROM lines WHERE state = 'waiting' AND NOT started"
+        if arriving is Priority.LOW:
+            rows = self.rows(f"{unheard} AND priority = ? ORDER BY seq LIMIT 1", int(Priority.LOW))
+        else:
+            rows = self.rows(f"{unheard} AND priority < ? ORDER BY priority, seq DESC LIMIT 1", int(arriving))
         for row in rows:
             self.end(row, Outcome.EVICTED)
         return bool(rows)
