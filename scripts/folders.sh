@@ -21,14 +21,24 @@ make_folders() {
     if is_former_layout "$data"; then leave_former_layout "$data" "$user" "$group"; fi
     step install -d -m 0750 -o root -g "$group" "$data"
     step install -d -m 0750 -o "$user" -g "$group" "$data/state" "$cache"
-    # `ishowtts voices add` and `chimes --make` write there.
+    # `ishowtts voices add` and `chimes --make` write there. A link of root's own is an operator's choice.
     for name in voices chimes; do
-        if [ ! -L "$data/$name" ]; then step install -d -m 0755 -o root -g root "$data/$name"; fi
+        if is_roots_folder_or_link "$data/$name"; then
+            if [ -L "$data/$name" ]; then continue; fi
+        elif [ -e "$data/$name" ] || [ -L "$data/$name" ]; then
+            die "$data/$name is not a folder of root's; move it away, and run this again"
+        fi
+        step install -d -m 0755 -o root -g root "$data/$name"
     done
 }
 
+is_roots_folder_or_link() {  # is_roots_folder_or_link PATH
+    owned_by_root "$1" && { [ -L "$1" ] || [ -d "$1" ]; }
+}
+
 leave_former_layout() {  # leave_former_layout DATA USER GROUP
-    local data=$1 user=$2 group=$3 state=$1/state entry name
+    local data=$1 user=$2 group=$3 state=$1/state entry name target number=0
+    local LC_ALL=C  # a name is bytes
     # From here on only root changes what DATA holds, and what it holds can be looked at without haste.
     step install -d -m 0750 -o root -g "$group" "$data"
     if [ -L "$state" ] || { [ -e "$state" ] && [ ! -d "$state" ]; }; then
@@ -36,22 +46,29 @@ leave_former_layout() {  # leave_former_layout DATA USER GROUP
     fi
     # Root's too until everything is in it.
     step install -d -m 0700 -o root -g root "$state"
-    for entry in "$data"/* "$data"/.[!.]*; do
+    for entry in "$data"/* "$data"/.[!.]* "$data"/..?*; do
         name=${entry##*/}
         if [ "$name" = state ] || { [ ! -e "$entry" ] && [ ! -L "$entry" ]; }; then continue; fi
         # The service's is what it owns, and its queue: a command of root's may have left files beside that.
         case $name in
             inbox.sqlite*) ;;
+            voices | chimes) if is_roots_folder_or_link "$entry"; then continue; fi ;;
             *) if owned_by_root "$entry"; then continue; fi ;;
         esac
-        if [ -e "$state/$name" ] || [ -L "$state/$name" ]; then
-            echo "kept: $entry, since there is $state/$name"
-            continue
-        fi
+        # Nothing that lies there is overwritten, and nothing of the service's stays in root's folder.
+        target=$state/$name
+        while [ -e "$target" ] || [ -L "$target" ]; do
+            number=$((number + 1))
+            target=$state/${name:0:230}.$number
+        done
         case $name in
-            weights | voices | chimes) echo "$entry is not root's, as it must be; it is kept as $state/$name" ;;
+            weights | voices | chimes) echo "$entry is not root's, as it must be; it is kept as $target" ;;
+            *) if [ "$target" != "$state/$name" ]; then echo "$entry is kept as $target, since there is $state/$name"; fi ;;
         esac
-        step mv -n -T "$entry" "$state/$name"  # a rename: a link is moved, and not followed
+        # A rename: a link is moved, and not followed.
+        if ! step mv -n -T "$entry" "$target" || [ -e "$entry" ] || [ -L "$entry" ]; then
+            die "$entry cannot be moved to $target; move it away yourself, and run this again"
+        fi
     done
     for entry in "$state"/inbox.sqlite*; do
         # With a second name it could be any file of root's.

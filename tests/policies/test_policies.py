@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ishowtts import config
-from ishowtts.policies import Policies, merged_text
+from ishowtts.policies import Policies, admission, merged_text
+from ishowtts.policies.wordlist import Hit, WordList
 from ishowtts.speech import Line, Priority, Reason, Rejection, ReplyTo
 
 SAYS = "template: '{author} says: {text}'"
@@ -85,6 +87,67 @@ def test_a_long_line_is_cut_where_that_is_configured(make) -> None:
 def test_a_megabyte_is_cut_before_anything_looks_at_it(make) -> None:
     line = admitted(make("{}", "{max_chars: 40, too_long: cut}"), "a" * 1_000_000)
     assert (line.text, line.done) == ("aaa", ("cut", "repeats"))
+
+
+SEARCHING = "{blocked: {words: [badger, stoat pie, bad], action: mask}}"
+
+
+@pytest.mark.parametrize(
+    "text", ["bad " * 1250, "b4d é ' " * 625, "🎉bad" * 1250, "b a d " * 830, "bad" + "\u0301" * 4997]
+)
+def test_a_long_text_that_is_cut_anyway_is_not_searched_to_its_end(make, monkeypatch, text) -> None:
+    searched: list[int] = []
+    find = WordList.find
+
+    def counting(words: WordList, text: str) -> Iterator[Hit]:
+        searched.append(len(text))
+        return find(words, text)
+
+    monkeypatch.setattr(WordList, "find", counting)
+    line = admitted(make(SEARCHING, "{max_chars: 1000, too_long: cut}"), text)
+    assert "bad" not in line.text
+    assert max(searched) <= 1600
+    assert len(searched) <= 4
+
+
+def test_what_shrinks_a_text_leaves_room_for_what_is_behind_it(make) -> None:
+    policies = make("{}", "{max_chars: 40, too_long: cut}")
+    line = admitted(policies, "look https://example.com/" + "a" * 400 + " here and " + "\u200b" * 2000 + "there")
+    assert (line.text, line.done) == ("look link here and there", ("links",))
+
+
+def test_the_head_of_a_long_text_ends_between_words(make) -> None:
+    policies = make("{}", "{max_chars: 1000, too_long: cut}")
+    line = admitted(policies, "https://example.com/" + "a" * 900 + " " + "otter stoat " * 100)
+    assert line.text.startswith("link otter stoat")
+    assert set(line.text.split()) == {"link", "otter", "stoat"}
+    assert "cut" in line.done
+
+
+# Of words that grow by their mask or name, or shrink by less than a head has room for.
+long_texts = st.lists(
+    st.sampled_from(["otter ", "bad ", "b4d, ", "bád. ", "badger! ", "stoat pie ", "🎉 ", "傻逼", "水獺，", "b a d ",
+                     "so... "]),
+    min_size=1, max_size=80,
+).map(lambda words: "".join(words) * 8)  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None)
+@given(text=long_texts, max_chars=st.integers(30, 1000), mask=st.sampled_from(["beep", "***", "otter"]))
+def test_a_long_text_is_cut_as_if_all_of_it_had_been_searched(text, max_chars, mask) -> None:
+    section = config.Policies.model_validate(
+        {"blocked": {"words": ["badger", "stoat pie", "bad", "傻逼"], "action": "mask", "mask": mask},
+         "emoji": "name", "repeats": None}
+    )  # fmt: skip
+    limits = config.Limits(max_chars=max_chars, too_long="cut")
+    found = Policies(section, limits, 7).admit(Line("a", text))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(admission, "_EXTRA_CUT_CHARS", admission._EXTRA_CHARS)
+        whole = Policies(section, limits, 7).admit(Line("a", text))
+    assert isinstance(found, Line) == isinstance(whole, Line)
+    if isinstance(found, Line) and isinstance(whole, Line):
+        assert found.text == whole.text
+        assert ("cut" in found.done) == ("cut" in whole.done)
 
 
 def test_a_line_too_long_for_what_cannot_be_seen_is_not_stored_with_it(make) -> None:

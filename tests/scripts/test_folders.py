@@ -183,9 +183,87 @@ def test_an_interrupted_move_is_taken_up_again(machine: Machine) -> None:
 def test_a_queue_that_is_there_already_is_never_overwritten(machine: Machine) -> None:
     machine.former()
     machine.service("mkdir state; echo new > state/inbox.sqlite; echo old > inbox.sqlite")
-    assert "kept: " in machine.install()
+    assert "inbox.sqlite is kept as " in machine.install()
     assert (machine.state / "inbox.sqlite").read_text() == "new\n"
-    assert (machine.data / "inbox.sqlite").read_text() == "old\n"
+    assert (machine.state / "inbox.sqlite.1").read_text() == "old\n"
+    assert machine.owner("state/inbox.sqlite.1")[0] == NOBODY
+
+
+LONG = "x" * 255
+TAKEN = ["voices", "chimes", "weights", "inbox.sqlite", "..x", ".hidden", "a b", "-rf", "new\nline", "ends\n", LONG]
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "file", "fifo", "folder", "hard link"])
+def test_nothing_of_the_services_stays_where_its_name_is_taken(machine: Machine, kind: str) -> None:
+    machine.former()
+    for name in ("voices", "chimes"):
+        (machine.data / name).rmdir()
+    machine.state.mkdir()
+    for folder in (machine.data, machine.state):
+        for name in TAKEN:
+            make(folder / name, kind, machine.secret)
+    (machine.state / "voices.1").symlink_to("nowhere")
+    for path in (machine.state, *machine.data.iterdir(), *machine.state.iterdir()):
+        if path.is_symlink() or kind != "hard link":
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    os.chown(machine.state, NOBODY, NOBODY)
+    moved_before = len(list(machine.state.iterdir()))
+    machine.install()
+    assert machine.is_untouched()
+    left = {path.name for path in machine.data.iterdir() if path.lstat().st_uid != 0 or path.name in TAKEN}
+    if kind == "hard link":  # root's own by its owner; what must be a folder, and the queue, are moved
+        assert left == {"state", "voices", "chimes", *set(TAKEN) - {"inbox.sqlite"}}
+        assert len(list(machine.state.iterdir())) == moved_before + 3
+    else:
+        assert left == {"state", "voices", "chimes"}
+        assert len(list(machine.state.iterdir())) == moved_before + len(TAKEN), "nothing is lost"
+    assert machine.owner("voices") == machine.owner("chimes") == (0, 0, "0o755")
+    assert machine.owner("state") == (NOBODY, NOBODY, "0o750")
+
+
+def make(path: Path, kind: str, secret: Path) -> None:
+    if kind in ("link", "dangling"):
+        path.symlink_to(secret if kind == "link" else "nowhere")
+    elif kind == "file":
+        path.write_text("of the service\n")
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.link(secret, path)
+
+
+@pytest.mark.parametrize("left", ["link", "file", "folder"])
+def test_what_an_earlier_upgrade_left_is_told_in_one_sentence(machine: Machine, left: str) -> None:
+    machine.install()
+    voices = machine.data / "voices"
+    voices.rmdir()
+    make(voices, left, machine.secret)
+    os.chown(voices, NOBODY, NOBODY, follow_symlinks=False)
+    done = machine.shell(f"make_folders {machine.data} {machine.cache} nobody nogroup")
+    assert done.returncode == 1
+    assert done.stderr == f"{voices} is not a folder of root's; move it away, and run this again\n"
+
+
+def test_a_link_of_roots_own_to_the_voices_stays(machine: Machine) -> None:
+    machine.former()
+    (machine.data / "voices").rmdir()
+    (machine.data / "voices").symlink_to(machine.root)
+    mode = machine.root.stat().st_mode
+    machine.install()
+    machine.install()
+    assert (machine.data / "voices").is_symlink()
+    assert machine.root.stat().st_mode == mode
+
+
+def test_what_cannot_be_moved_is_told_in_one_sentence(machine: Machine) -> None:
+    machine.former()
+    machine.service("touch recordings")
+    done = machine.shell(f"mv() {{ :; }}; make_folders {machine.data} {machine.cache} nobody nogroup")
+    entry, target = machine.data / "recordings", machine.state / "recordings"
+    assert done.returncode == 1
+    assert done.stderr == f"{entry} cannot be moved to {target}; move it away yourself, and run this again\n"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,12 @@ from ishowtts.text import is_speakable
 log = logging.getLogger(__name__)
 
 _MOST_AUTHOR_CHARS = 256
-_MOST_MASKINGS = 10
+_MOST_MASKINGS = 4
+# Links, emoji and repeats shrink a text: so much more than `max_chars` is read of it. Each character costs time on the
+# one thread that takes lines, so a text that is cut anyway gets less than one that is refused for its length.
+_EXTRA_CHARS = 4096
+_EXTRA_CUT_CHARS = 512
+_LONGEST_WORD_CHARS = 64
 
 BLOCKED, LINKS, EMOJI, REPEATS, CUT, VOICE, TEMPLATE = (
     "blocked",
@@ -37,6 +42,10 @@ BLOCKED, LINKS, EMOJI, REPEATS, CUT, VOICE, TEMPLATE = (
     "template",
 )
 """The words of `Line.done`, in the order in which things are done."""
+
+
+_Bounded = Callable[[str, list[str]], str]
+"""Shortens a text and notes that in the list."""
 
 
 class _Refused(Exception):
@@ -106,18 +115,22 @@ class Policies:
         return line
 
     def _bounded(self, text: str, done: list[str]) -> str:
-        """As much as can matter, so that a megabyte costs no more than a page."""
-        most = self._limits.max_chars + 4096
-        if len(text) > most:
-            if self._limits.too_long == "reject":
-                raise self._too_long(text)
+        """The visible text, or the head of it that can still be spoken: a megabyte costs no more than a page."""
+        most = self._limits.max_chars + _EXTRA_CHARS
+        if self._limits.too_long == "reject" and len(text) > most:
+            raise self._too_long(text)
+        seen = visible(text[:most])
+        if self._limits.too_long == "reject":
+            return seen
+        head = _head(seen, self._limits.max_chars + _EXTRA_CUT_CHARS)
+        if len(text) > most or head != seen:
             done.append(CUT)
-        return visible(text[:most])
+        return head
 
     def _worded(self, text: str, done: list[str]) -> str:
         """Blocked words are looked for before anything could hide one, and again after something could make one."""
         policies = self._policies
-        text = sent = self._without_blocked(text, "the text", done)
+        text = sent = self._without_blocked(text, "the text", done, self._bounded)
         if policies.links != "keep":
             word = policies.link_word if policies.links == "word" else ""
             text = _noted(LINKS, text, spliced(text, link_cuts(text, word)), done)
@@ -125,11 +138,11 @@ class Policies:
         text = self._bounded(_noted(EMOJI, text, spliced(text, cuts), done), done)  # names are longer than emoji
         if policies.repeats is not None:
             text = _noted(REPEATS, text, without_repeats(text, policies.repeats), done)
-        return text if text == sent else self._without_blocked(text, "the text", done)
+        return text if text == sent else self._without_blocked(text, "the text", done, self._bounded)
 
-    def _without_blocked(self, text: str, what: str, done: list[str]) -> str:
+    def _without_blocked(self, text: str, what: str, done: list[str], bounded: _Bounded) -> str:
         if self._policies.blocked.action == "mask":
-            return self._masked(text, what, done)
+            return self._masked(text, what, done, bounded)
         entry = self._blocked.first(text)
         if entry is not None:
             raise _Refused(
@@ -137,13 +150,19 @@ class Policies:
             )
         return text
 
-    def _masked(self, text: str, what: str, done: list[str]) -> str:
-        """A word that is taken out can bring another one together, so it is looked again until there is none."""
+    def _author_without_blocked(self, name: str, done: list[str]) -> str:
+        return self._without_blocked(name, "the author's name", done, lambda name, _: name[:_MOST_AUTHOR_CHARS])
+
+    def _masked(self, text: str, what: str, done: list[str], bounded: _Bounded) -> str:
+        """A word that is taken out can bring another one together, so it is looked again until there is none.
+
+        A mask may be longer than its word, so the text is bounded again each time.
+        """
         for _ in range(_MOST_MASKINGS):
             masked = self._blocked.masked(text)
             if masked == text:
                 return text
-            text = _noted(BLOCKED, text, masked, done)
+            text = bounded(_noted(BLOCKED, text, masked, done), done)
         raise _Refused(
             Reason.FILTERED, f"{what} holds blocked words in blocked words (policies.blocked); leave them out"
         )
@@ -194,9 +213,9 @@ class Policies:
         name: str | None = author
         if "{author}" in template:
             # As it was sent and as it is said: a sign that is left out could hide a word, or make one.
-            sent = self._without_blocked(visible(author[:_MOST_AUTHOR_CHARS]), "the author's name", done)
+            sent = self._author_without_blocked(visible(author[:_MOST_AUTHOR_CHARS]), done)
             name = spoken_author(sent, links_go=self._policies.links != "keep")
-            name = None if name is None else self._without_blocked(name, "the author's name", done)
+            name = None if name is None else self._author_without_blocked(name, done)
         if name is None:
             return text
         done.append(TEMPLATE)
@@ -210,6 +229,14 @@ class Policies:
         sentence = self._rates.refusal(author, work, self._clock())
         if sentence is not None:
             raise _Refused(Reason.RATE_LIMITED, sentence, line)
+
+
+def _head(text: str, most_chars: int) -> str:
+    """The first characters of a text, without half a word at the end."""
+    if len(text) <= most_chars:
+        return text
+    blank = text.rfind(" ", most_chars - _LONGEST_WORD_CHARS, most_chars + 1)
+    return text[: most_chars if blank < 0 else blank]
 
 
 def _noted(word: str, before: str, after: str, done: list[str]) -> str:
