@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -32,11 +33,13 @@ class Picky:
     def __init__(self) -> None:
         self.broken: set[str | None] = {"broken"}
         self.tried: list[str | None] = []
+        self.tried_s: list[float] = []
         self._espeak = EspeakEngine()
         self._espeak.load(lambda _: None)
 
     def prepare(self, voice: str | None) -> VoiceCard:
         self.tried.append(voice)
+        self.tried_s.append(time.monotonic())
         if voice in self.broken:
             raise VoiceError(f"the voice {voice!r} holds nothing")
         return VoiceCard("any", 60)
@@ -174,6 +177,16 @@ def test_a_held_voice_is_tried_again_by_itself_and_a_cancelled_line_is_forgotten
     eventually(lambda: stage.conductor.sheet.put_back_for is None, "no reason")
 
 
+def test_a_line_that_waits_alone_is_tried_less_and_less_often(make_stage: MakeStage) -> None:
+    stage = make_stage(None)
+    stage.lead.broken = {None}
+    stage.say(Line("a", "one"))
+    eventually(lambda: len(stage.lead.tried_s) == 4, "the fourth try")
+    assert stage.conductor.sheet.put_back_for
+    rests_s = [after - before for before, after in pairwise(stage.lead.tried_s)]
+    assert all(rest_s > least_s for rest_s, least_s in zip(rests_s, (0.4, 0.9, 1.9), strict=True)), rests_s
+
+
 def test_a_pause_holds_lines_that_pass_too(make_stage: MakeStage) -> None:
     stage = make_stage(None)
     stage.lead.broken = {None}
@@ -219,6 +232,12 @@ def test_a_voice_whose_lines_have_gone_is_forgotten(now_s: list[float]) -> None:
     assert (held.now(), held.why) == (frozenset(), "why")
     now_s[0] += 10
     held.try_next()
+    assert held.why is None
+    held.hold("a", "why")
+    held.forget_if_old()
+    assert held.why == "why", "the line that was put back is perhaps not counted yet"
+    now_s[0] += 2
+    held.forget_if_old()
     assert held.why is None
 
 

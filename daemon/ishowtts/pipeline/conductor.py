@@ -371,7 +371,7 @@ class Conductor(Rounds):
         if not self._available() or (nothing_waits and time.monotonic() > self._rests_until + _LOOK_S):
             self._rest_s, self._put_back_for = _LOOK_S, None  # an engine that is away says so itself
         if nothing_waits:
-            self._held.release()
+            self._held.forget_if_old()
         sheet = Sheet(speaking, self._paused, self._hindrance(), self._put_back_for or self._held.why)
         if sheet != self._sheet:
             self._sheet = sheet

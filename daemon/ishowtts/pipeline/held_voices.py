@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 _FIRST_REST_S = 0.5
 _LONGEST_REST_S = 8.0
+_OLD_S = 1.0  # by then the queue counts a line that was put back
 
 
 class HeldVoices:
@@ -26,7 +27,7 @@ class HeldVoices:
         self._held: dict[str | None, None] = {}  # in the order in which they were held
         self._tried: dict[str | None, None] = {}  # the one that was let go; it counts as held for `why`
         self._rest_s = _FIRST_REST_S
-        self._next_try_s = 0.0
+        self._next_try_s = self._held_at_s = 0.0
         self._why: str | None = None
 
     @property
@@ -41,7 +42,8 @@ class HeldVoices:
         self._held[voice] = None
         self._why = why
         self._fallback_worked = self._fallback_works()
-        self._next_try_s = time.monotonic() + self._rest_s
+        self._held_at_s = time.monotonic()
+        self._next_try_s = self._held_at_s + self._rest_s
         self._rest_s = min(2 * self._rest_s, _LONGEST_REST_S)
         return news
 
@@ -55,6 +57,11 @@ class HeldVoices:
         self._held.clear()
         self._tried.clear()
         self._rest_s = _FIRST_REST_S
+
+    def forget_if_old(self) -> None:
+        """No line waits: forget the voices, except one that has only just been held."""
+        if time.monotonic() > self._held_at_s + _OLD_S:
+            self.release()
 
     def now(self) -> frozenset[str | None]:
         """The voices whose lines wait now."""
