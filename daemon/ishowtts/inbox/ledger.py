@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox.clock import Clock
@@ -144,12 +145,16 @@ class Ledger:
         return rows[0] if rows else None
 
     def twin(self, line: Line, dedup_s: float) -> sqlite3.Row | None:
-        """The line of the same id and text that arrived lately, if any; what was rejected may try again."""
+        """The line of the same id and content that arrived lately, if any; what was rejected or expired may try again.
+
+        The life of a line is no part of its content: a broker shortens it while it keeps the message.
+        """
+        columns = line_columns(line)
         rows = self.rows(
-            "SELECT * FROM lines INDEXED BY lines_id WHERE id = ? AND text = ? AND born_s > ?"
-            " AND state != 'rejected' ORDER BY seq LIMIT 1",
-            storable(line.id),
-            storable(line.text),
+            "SELECT * FROM lines INDEXED BY lines_id WHERE id = ? AND text = ? AND priority = ? AND voice IS ?"
+            " AND CASE WHEN json_valid(details) THEN json_remove(details, '$.ttl_s') END = json_remove(?, '$.ttl_s')"
+            " AND born_s > ? AND state NOT IN ('rejected', 'expired') ORDER BY seq LIMIT 1",
+            *(columns[name] for name in ("id", "text", "priority", "voice", "details")),
             self.now_s - dedup_s,
         )
         return rows[0] if rows else None
@@ -192,6 +197,11 @@ class Ledger:
         """The broker's session is a new one: its packet ids mean other messages."""
         self._db.execute("DELETE FROM deliveries")
 
+    def _is_open(self, line_id: str) -> bool:
+        """Whether a line with this id waits or is spoken."""
+        found = "SELECT 1 FROM lines INDEXED BY lines_id WHERE id = ? AND state IN ('waiting', 'speaking') LIMIT 1"
+        return bool(self.rows(found, storable(line_id)))
+
     def _newest(self) -> int:
         """The number of the newest line that there ever was."""
         rows = self.rows("SELECT seq FROM sqlite_sequence WHERE name = 'lines'")
@@ -206,13 +216,26 @@ class Ledger:
 
     def add(self, line: Line, max_age_s: float) -> None:
         """A new line, waiting."""
-        life_s = max_age_s if line.ttl_s is None else min(line.ttl_s, max_age_s)
-        self._insert(WAITING, life_s, line_columns(line))
+        self._insert(WAITING, _life_s(line, max_age_s), line_columns(line))
         self.has_lines = True
 
+    def live_on(self, twin: sqlite3.Row, line: Line, max_age_s: float) -> None:
+        """Let a line that waits live as long as the line that repeats it: a short life must not silence the repeat."""
+        self._db.execute(
+            "UPDATE lines SET deadline_s = max(CAST(deadline_s AS REAL), ?) WHERE seq = ? AND state = 'waiting'",
+            (self.now_s + _life_s(line, max_age_s), twin["seq"]),
+        )
+
     def reject(self, arrival: Line | Rejection, reason: str, detail: str) -> None:
-        """What was never accepted: a row for the history, with the head of its text, and its final event."""
+        """What was never accepted: a row for the history, with the head of its text, and its final event.
+
+        If a line with its id waits or is spoken, it gets another id: who reads that line's events must not take this
+        one for its end.
+        """
         line = arrival if isinstance(arrival, Line) else arrival.line or Line(arrival.id, "", reply_to=arrival.reply_to)
+        if self._is_open(line.id):
+            detail = f"{detail} (it was sent with the id {line.id}, which a line has that is not finished)"
+            line = replace(line, id=uuid4().hex)
         seq = self._insert(Outcome.REJECTED.value, 0.0, line_columns(replace(line, text=cut(line.text), reply_to=None)))
         self._close(seq, line.id, line.reply_to, Outcome.REJECTED, {"reason": reason, "detail": detail})
 
@@ -373,3 +396,8 @@ class Ledger:
         # Whom to tell is in the outbox from here on; the history needs no copy of it.
         self.update(seq, state=outcome.value, data=json.dumps(data), **ended, **reply_columns(None))
         self.event(line_id, outcome.value, data, reply_to)
+
+
+def _life_s(line: Line, max_age_s: float) -> float:
+    """How long a line may wait, in seconds."""
+    return max_age_s if line.ttl_s is None else min(line.ttl_s, max_age_s)
