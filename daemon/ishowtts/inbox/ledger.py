@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,14 @@ from uuid import uuid4
 from ishowtts.errors import InboxError
 from ishowtts.inbox.clock import Clock
 from ishowtts.inbox.pruning import Now, make_room, prune
+from ishowtts.inbox.refusals import (
+    NOT_ACCEPTED,
+    RefusalLimit,
+    counts_from_text,
+    counts_to_text,
+    kind_of,
+    sum_event,
+)
 from ishowtts.inbox.rows import (
     WAITING,
     UnreadableRow,
@@ -31,6 +40,7 @@ from ishowtts.speech import Delivery, Event, Line, Outcome, Priority, Rejection,
 
 log = logging.getLogger(__name__)
 
+_UNTOLD = ".untold"  # the setting that counts refused lines without an event of their own
 _IN_FLIGHT = 10_000
 """No broker has so many messages under way; packet ids come round after 65,535."""
 
@@ -59,21 +69,28 @@ class Ledger:
         has_lines: whether there is more to speak than before.
         has_events: whether there is more to publish than before.
         dropped: events that had to go, or were not taken, since the outbox is full.
+        has_untold: whether lines were refused without an event of their own.
     """
 
-    def __init__(self, db: sqlite3.Connection, clock: Clock) -> None:
+    def __init__(self, db: sqlite3.Connection, clock: Clock, refusals: RefusalLimit | None = None) -> None:
         self._db = db
         self._clock = clock
+        self._refusals = refusals or RefusalLimit(clock.since_boot_s)
+        self._untold: Counter[str] = Counter()  # by kind: lines not accepted that have no event of their own
         self._changes = db.total_changes
         self.now_s = clock.since_boot_s()
         self.ts = clock.ts()
         self.has_lines = False
         self.has_events = False
         self.dropped = 0
+        self.has_untold = False
         self._events: int | None = None  # how many the outbox holds, once that was asked
 
     def close(self) -> None:
         """The last entry of a transaction that changed something."""
+        if self._untold:
+            self.has_untold = True
+            self.remember(_UNTOLD, counts_to_text(counts_from_text(self.recall(_UNTOLD)) + self._untold))
         if self._db.total_changes != self._changes:
             self.mark()
 
@@ -86,10 +103,12 @@ class Ledger:
         """Entries that are all made, or none."""
         self._db.execute("SAVEPOINT entries")
         before = self.has_lines, self.has_events, self.dropped
+        untold = self._untold.copy()
         try:
             yield
         except BaseException:
             self.has_lines, self.has_events, self.dropped = before
+            self._untold = untold
             self._events = None
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK TO entries")
@@ -317,8 +336,20 @@ class Ledger:
     # Events
 
     def event(self, line_id: str, name: str, data: dict[str, Any], reply_to: ReplyTo | None = None) -> None:
-        """An event of now, into the outbox."""
+        """An event of now, into the outbox; if too many lines are refused, it is only counted (see `tell_untold`)."""
+        if name in NOT_ACCEPTED and not self._refusals.allows(awaited=reply_to is not None):
+            self._untold[kind_of(name, data)] += 1
+            return
         self.post(Event(self.ts, line_id, name, data, reply_to))
+
+    def tell_untold(self) -> None:
+        """One event for all lines of each kind that were refused without an event of their own."""
+        counts = counts_from_text(self.recall(_UNTOLD))
+        if counts:
+            self.remember(_UNTOLD, counts_to_text(Counter()))
+        for kind, count in sorted(counts.items()):
+            name, data = sum_event(kind, count)
+            self.post(Event(self.ts, uuid4().hex, name, data))
 
     def post(self, event: Event) -> None:
         """An event into the outbox, where there is room for it."""
