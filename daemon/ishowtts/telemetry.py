@@ -42,10 +42,10 @@ class Telemetry:
             self._audio_s += report.audio_s
             self._cache_hits += report.cached
 
-    def count(self, outcome: Outcome) -> None:
-        """A line came to its end."""
+    def count(self, outcome: Outcome, lines: int = 1) -> None:
+        """So many lines came to their end."""
         with self._lock:
-            self._outcomes[outcome] += 1
+            self._outcomes[outcome] += lines
 
     def snapshot(
         self,

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,63 @@ def test_the_same_id_and_text_is_a_duplicate_only_for_a_while(house: House) -> N
     house.clock.pass_s(601)
     house.inbox.accept([line("a")])
     assert house.events() == [("a", "accepted")]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"volume": 0},
+        {"voice": "anna"},
+        {"speed": 2.0},
+        {"nfe_step": 4},
+        {"priority": Priority.LOW},
+        {"chime": "bell"},
+        {"author": "me"},
+        {"seed": 7},
+        {"text": "another text"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_the_same_id_with_other_content_is_another_line(house: House, other: dict[str, Any]) -> None:
+    """Who knows id and text of a line must not silence it by sending it first at volume 0."""
+    sent = line("a", text="hello")
+    house.inbox.accept([replace(sent, **other), sent, sent])
+    assert house.events() == [("a", "accepted"), ("a", "accepted"), ("a", "duplicate")]
+    assert house.inbox.depth() == 2
+
+
+def test_a_duplicate_that_may_live_longer_lets_the_first_one_live_as_long(house: House) -> None:
+    house.inbox.accept([line("a", ttl_s=5), line("b", ttl_s=100), line("a", ttl_s=60), line("b", ttl_s=5)])
+    assert [name for _, name in house.events()] == ["accepted", "accepted", "duplicate", "duplicate"]
+    house.clock.pass_s(59)
+    assert [house.inbox.take().line.id for _ in range(2)] == ["a", "b"]
+
+
+def test_a_line_that_expired_may_come_again(house: House) -> None:
+    house.inbox.accept([line("a", ttl_s=0.001)])
+    house.clock.pass_s(1)
+    house.inbox.accept([line("a")])
+    assert house.events() == [("a", "accepted"), ("a", "expired"), ("a", "accepted")]
+
+
+@pytest.mark.parametrize("spoken", [False, True], ids=["waiting", "spoken"])
+def test_a_rejection_does_not_carry_the_id_of_an_open_line(house: House, spoken: bool) -> None:
+    house.inbox.accept([line("a")])
+    taken = house.inbox.take() if spoken else None
+    house.events()
+    reply_to = ReplyTo("r")
+    house.inbox.accept([Rejection("a", Reason.BAD_FIELD, "bogus: is unknown", reply_to)])
+    [(number, event)] = house.inbox.unsent()
+    assert (event.event, event.reply_to, event.data["reason"]) == ("rejected", reply_to, "bad_field")
+    assert event.id != "a"
+    assert event.data["detail"].startswith("bogus: is unknown (it was sent with the id a,")
+    assert house.history(1)[0].id == event.id
+    house.inbox.sent([(number, event)])
+
+    taken = taken or house.inbox.take()
+    house.inbox.finish(taken.seq, Outcome.FINISHED, {})
+    house.inbox.accept([Rejection("a", Reason.BAD_FIELD, "bogus: is unknown")])
+    assert house.events() == [("a", "finished"), ("a", "rejected")], "nobody else's event now"
 
 
 def test_a_duplicate_is_known_over_a_restart(house: House) -> None:

@@ -171,6 +171,15 @@ def test_the_final_event_goes_to_the_response_topic_too(make_link, mqtt_client: 
     assert len(mqtt_client.on("ishowtts/reply/me")) == 1
 
 
+def test_an_answer_does_not_tell_the_id_of_the_line_that_a_line_was_merged_into(make_link, mqtt_client: Client) -> None:
+    link = make_link().start()
+    mqtt_client.subscribe("ishowtts/reply/#").subscribe("ishowtts/unit/event")
+    merged = Event(TS, "b", "merged", {"into": "secret"}, ReplyTo("ishowtts/reply/me", b"c"))
+    assert link.link.send_events([(1, merged)], 20) == 1
+    assert mqtt_client.wait_for("ishowtts/reply/me").json == {"ts": TS, "id": "b", "event": "merged"}
+    assert mqtt_client.wait_for("ishowtts/unit/event").json["into"] == "secret"
+
+
 def test_an_answer_at_which_the_broker_ends_the_connection_holds_up_no_event(make_link, mqtt_client: Client) -> None:
     link = make_link().start()
     mqtt_client.subscribe("ishowtts/unit/event")

@@ -114,6 +114,26 @@ def test_each_of_a_thousand_hostile_payloads_gets_one_answer(
     assert len(rejections) + sum(int(line.split(" more ")[0].split()[-1]) for line in summed) == finals["rejected"]
 
 
+def test_a_flood_of_refused_lines_is_told_together_and_leaves_room_for_others(
+    make_appliance: Callable[..., Appliance], mqtt_client: Client
+) -> None:
+    client, appliance = mqtt_client, make_appliance(quick_s=0.01)
+    appliance.wait_ready(client)
+    for _ in range(400):
+        client.publish(f"{appliance.root}/say", "...")
+    good = appliance.say(client, "and this one is spoken")
+    assert appliance.final(client, good)["event"] == "finished"
+
+    def rejected() -> list[int]:
+        """How many lines each event tells of."""
+        events = [event for event in appliance.events(client) if event["event"] == "rejected"]
+        return [event.get("count", 1) for event in events if event["reason"] == "empty"]
+
+    eventually(lambda: sum(rejected()) >= 400, "each refused line is told of", 30)
+    assert sum(rejected()) == 400
+    assert len(rejected()) < 350
+
+
 def answered(number: int, payload: bytes, chance: random.Random) -> dict[str, Any]:
     """MQTT 5 properties that name where the answer goes, now and then with the Content Type of an object."""
     declared = {"ContentType": "application/json"} if chance.random() < 0.2 else {}

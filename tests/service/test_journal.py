@@ -49,6 +49,16 @@ def test_of_a_flood_five_are_told_and_the_rest_is_summed_up(
     assert speech["lines_rejected"] == 997, "each is counted"
 
 
+def test_an_event_that_tells_of_many_lines_counts_as_many_and_is_logged(
+    journal: Journal, telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    reject(journal, "empty", 5)
+    journal.tell(Event("now", "x", "rejected", {"reason": "empty", "detail": "more", "count": 4200}))
+    assert "count=4200" in caplog.records[-1].getMessage()
+    speech = telemetry.snapshot(engine={}, audio={}, mqtt={}, queue_depth=0, worker_pid=None)["speech"]
+    assert speech["lines_rejected"] == 4205
+
+
 def test_the_next_flood_begins_anew_and_sums_up_the_one_before(
     journal: Journal, watch: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

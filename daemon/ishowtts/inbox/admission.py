@@ -44,6 +44,7 @@ def admit(ledger: Ledger, what: Line | Rejection, limits: InboxLimits, depth: in
     # First, so that a line that was accepted is never told to be rejected because it was sent again.
     if line is not None and (twin := ledger.twin(line, limits.dedup_s)) is not None:
         outcome = row_outcome(twin)
+        ledger.live_on(twin, line, limits.max_age_s)
         # While the first one is open, its own final event is the answer.
         reply_to = what.reply_to if outcome else None
         told: dict[str, Any] = {"of": twin["id"], "outcome": outcome.value if outcome else None}

@@ -18,6 +18,7 @@ from ishowtts.inbox.admission import admit, admit_all
 from ishowtts.inbox.clock import Clock
 from ishowtts.inbox.keeper import Keeper
 from ishowtts.inbox.ledger import Ledger
+from ishowtts.inbox.refusals import RefusalLimit
 from ishowtts.inbox.rows import SPEAKING, WAITING, row_line
 from ishowtts.inbox.values import InboxLimits, Taken
 from ishowtts.inbox.writer import Order, SettingWrites, Writer
@@ -85,6 +86,8 @@ class Inbox:
         self._on_lines = on_lines
         self._on_events = on_events
         self._clock = clock or Clock()
+        self._refusals = RefusalLimit(self._clock.since_boot_s)
+        self._has_untold = True  # perhaps since before the start
         self._run = uuid4().hex
         self._keeper = Keeper(path, self._clock)
         self._told = self._keeper.trouble
@@ -127,9 +130,9 @@ class Inbox:
     def accept(self, arrivals: Sequence[Arrival]) -> Future[None]:
         """Take a group of arrivals, in order: all of them are on disk, or none is.
 
-        Each gets `accepted`, `duplicate`, `merged` or `rejected`; what the broker delivers once more gets nothing. In
-        a full queue a line of lower priority of which nothing has sounded gives way (`evicted`, see `Ledger.evict`);
-        without one, `queue_full`.
+        Each gets `accepted`, `duplicate`, `merged` or `rejected`; of a flood of `duplicate` and `rejected` the rest is
+        told together (`sum_up`). What the broker delivers once more gets nothing. In a full queue a line of lower
+        priority of which nothing has sounded gives way (`evicted`, see `Ledger.evict`); without one, `queue_full`.
         """
 
         def enter(ledger: Ledger) -> None:
@@ -310,6 +313,12 @@ class Inbox:
         """Send an event that is not of a line's life, such as `command`, in order with the others."""
         return self._writer.submit(lambda ledger: ledger.post(event))
 
+    def sum_up(self) -> None:
+        """Send one event for the lines of each kind that a flood left without one. To be called every few seconds."""
+        if self._has_untold:
+            self._has_untold = False
+            self._writer.submit(lambda ledger: ledger.tell_untold())
+
     def unsent(self, limit: int = 100) -> Future[list[tuple[int, Event]]]:
         """The oldest events that are not known to be sent, each with its number, in order."""
         return self._writer.submit(lambda ledger: ledger.unsent(limit))
@@ -333,7 +342,7 @@ class Inbox:
         return settled(self._writer.submit(lambda ledger: ledger.recall(key)))
 
     def _books(self, keeper: Keeper) -> Ledger:
-        return Ledger(keeper.connection, self._clock)
+        return Ledger(keeper.connection, self._clock, self._refusals)
 
     def _recover(self) -> None:
         self._books(self._keeper).recover(self._limits.after_crash, self._limits.max_attempts, self._run)
@@ -341,6 +350,7 @@ class Inbox:
     def _committed(self, ledger: Ledger) -> None:
         """Tell the listeners, once it is kept."""
         self.events_dropped += ledger.dropped
+        self._has_untold = self._has_untold or ledger.has_untold
         if ledger.has_events:
             self._on_events()
         if ledger.has_lines or self._told != self._keeper.trouble:

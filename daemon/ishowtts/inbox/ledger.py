@@ -6,14 +6,24 @@ import json
 import logging
 import math
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox.clock import Clock
 from ishowtts.inbox.pruning import Now, make_room, prune
+from ishowtts.inbox.refusals import (
+    NOT_ACCEPTED,
+    RefusalLimit,
+    counts_from_text,
+    counts_to_text,
+    kind_of,
+    sum_event,
+)
 from ishowtts.inbox.rows import (
     WAITING,
     UnreadableRow,
@@ -30,6 +40,7 @@ from ishowtts.speech import Delivery, Event, Line, Outcome, Priority, Rejection,
 
 log = logging.getLogger(__name__)
 
+_UNTOLD = ".untold"  # the setting that counts refused lines without an event of their own
 _IN_FLIGHT = 10_000
 """No broker has so many messages under way; packet ids come round after 65,535."""
 
@@ -58,21 +69,28 @@ class Ledger:
         has_lines: whether there is more to speak than before.
         has_events: whether there is more to publish than before.
         dropped: events that had to go, or were not taken, since the outbox is full.
+        has_untold: whether lines were refused without an event of their own.
     """
 
-    def __init__(self, db: sqlite3.Connection, clock: Clock) -> None:
+    def __init__(self, db: sqlite3.Connection, clock: Clock, refusals: RefusalLimit | None = None) -> None:
         self._db = db
         self._clock = clock
+        self._refusals = refusals or RefusalLimit(clock.since_boot_s)
+        self._untold: Counter[str] = Counter()  # by kind: lines not accepted that have no event of their own
         self._changes = db.total_changes
         self.now_s = clock.since_boot_s()
         self.ts = clock.ts()
         self.has_lines = False
         self.has_events = False
         self.dropped = 0
+        self.has_untold = False
         self._events: int | None = None  # how many the outbox holds, once that was asked
 
     def close(self) -> None:
         """The last entry of a transaction that changed something."""
+        if self._untold:
+            self.has_untold = True
+            self.remember(_UNTOLD, counts_to_text(counts_from_text(self.recall(_UNTOLD)) + self._untold))
         if self._db.total_changes != self._changes:
             self.mark()
 
@@ -85,10 +103,12 @@ class Ledger:
         """Entries that are all made, or none."""
         self._db.execute("SAVEPOINT entries")
         before = self.has_lines, self.has_events, self.dropped
+        untold = self._untold.copy()
         try:
             yield
         except BaseException:
             self.has_lines, self.has_events, self.dropped = before
+            self._untold = untold
             self._events = None
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK TO entries")
@@ -160,12 +180,16 @@ class Ledger:
         return self.rows(of_id, storable(line_id))
 
     def twin(self, line: Line, dedup_s: float) -> sqlite3.Row | None:
-        """The line of the same id and text that arrived lately, if any; what was rejected may try again."""
+        """The line of the same id and content that arrived lately, if any; what was rejected or expired may try again.
+
+        The life of a line is no part of its content: a broker shortens it while it keeps the message.
+        """
+        columns = line_columns(line)
         rows = self.rows(
-            "SELECT * FROM lines INDEXED BY lines_id WHERE id = ? AND text = ? AND born_s > ?"
-            " AND state != 'rejected' ORDER BY seq LIMIT 1",
-            storable(line.id),
-            storable(line.text),
+            "SELECT * FROM lines INDEXED BY lines_id WHERE id = ? AND text = ? AND priority = ? AND voice IS ?"
+            " AND CASE WHEN json_valid(details) THEN json_remove(details, '$.ttl_s') END = json_remove(?, '$.ttl_s')"
+            " AND born_s > ? AND state NOT IN ('rejected', 'expired') ORDER BY seq LIMIT 1",
+            *(columns[name] for name in ("id", "text", "priority", "voice", "details")),
             self.now_s - dedup_s,
         )
         return rows[0] if rows else None
@@ -208,6 +232,11 @@ class Ledger:
         """The broker's session is a new one: its packet ids mean other messages."""
         self._db.execute("DELETE FROM deliveries")
 
+    def _is_open(self, line_id: str) -> bool:
+        """Whether a line with this id waits or is spoken."""
+        found = "SELECT 1 FROM lines INDEXED BY lines_id WHERE id = ? AND state IN ('waiting', 'speaking') LIMIT 1"
+        return bool(self.rows(found, storable(line_id)))
+
     def _newest(self) -> int:
         """The number of the newest line that there ever was."""
         rows = self.rows("SELECT seq FROM sqlite_sequence WHERE name = 'lines'")
@@ -222,13 +251,26 @@ class Ledger:
 
     def add(self, line: Line, max_age_s: float) -> None:
         """A new line, waiting."""
-        life_s = max_age_s if line.ttl_s is None else min(line.ttl_s, max_age_s)
-        self._insert(WAITING, life_s, line_columns(line))
+        self._insert(WAITING, _life_s(line, max_age_s), line_columns(line))
         self.has_lines = True
 
+    def live_on(self, twin: sqlite3.Row, line: Line, max_age_s: float) -> None:
+        """Let a line that waits live as long as the line that repeats it: a short life must not silence the repeat."""
+        self._db.execute(
+            "UPDATE lines SET deadline_s = max(CAST(deadline_s AS REAL), ?) WHERE seq = ? AND state = 'waiting'",
+            (self.now_s + _life_s(line, max_age_s), twin["seq"]),
+        )
+
     def reject(self, arrival: Line | Rejection, reason: str, detail: str) -> None:
-        """What was never accepted: a row for the history, with the head of its text, and its final event."""
+        """What was never accepted: a row for the history, with the head of its text, and its final event.
+
+        If a line with its id waits or is spoken, it gets another id: who reads that line's events must not take this
+        one for its end.
+        """
         line = arrival if isinstance(arrival, Line) else arrival.line or Line(arrival.id, "", reply_to=arrival.reply_to)
+        if self._is_open(line.id):
+            detail = f"{detail} (it was sent with the id {line.id}, which a line has that is not finished)"
+            line = replace(line, id=uuid4().hex)
         seq = self._insert(Outcome.REJECTED.value, 0.0, line_columns(replace(line, text=cut(line.text), reply_to=None)))
         self._close(seq, line.id, line.reply_to, Outcome.REJECTED, {"reason": reason, "detail": detail})
 
@@ -310,8 +352,20 @@ class Ledger:
     # Events
 
     def event(self, line_id: str, name: str, data: dict[str, Any], reply_to: ReplyTo | None = None) -> None:
-        """An event of now, into the outbox."""
+        """An event of now, into the outbox; if too many lines are refused, it is only counted (see `tell_untold`)."""
+        if name in NOT_ACCEPTED and not self._refusals.allows(awaited=reply_to is not None):
+            self._untold[kind_of(name, data)] += 1
+            return
         self.post(Event(self.ts, line_id, name, data, reply_to))
+
+    def tell_untold(self) -> None:
+        """One event for all lines of each kind that were refused without an event of their own."""
+        counts = counts_from_text(self.recall(_UNTOLD))
+        if counts:
+            self.remember(_UNTOLD, counts_to_text(Counter()))
+        for kind, count in sorted(counts.items()):
+            name, data = sum_event(kind, count)
+            self.post(Event(self.ts, uuid4().hex, name, data))
 
     def post(self, event: Event) -> None:
         """An event into the outbox, where there is room for it."""
@@ -389,3 +443,8 @@ class Ledger:
         # Whom to tell is in the outbox from here on; the history needs no copy of it.
         self.update(seq, state=outcome.value, data=json.dumps(data), **ended, **reply_columns(None))
         self.event(line_id, outcome.value, data, reply_to)
+
+
+def _life_s(line: Line, max_age_s: float) -> float:
+    """How long a line may wait, in seconds."""
+    return max_age_s if line.ttl_s is None else min(line.ttl_s, max_age_s)

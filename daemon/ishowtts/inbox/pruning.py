@@ -12,6 +12,7 @@ MOST_EVENTS = 20_000
 """Rows of the outbox. At most 6 kB each: half a kilobyte of topic, 4 kB of Correlation Data, an id, a reason."""
 
 _MINOR_EVENTS = 10_000  # from so many on, no event is taken that tells of no accepted line
+_REFUSALS = 5_000  # from so many on, no event of a line that is not accepted, so that answers to commands have room
 _AT_ONCE = 100  # events removed together, so that a full outbox is not searched for each new one
 _NEVER_ACCEPTED = {"command", "duplicate", Outcome.REJECTED.value}
 _FINAL = {outcome.value for outcome in Outcome} - _NEVER_ACCEPTED
@@ -97,9 +98,9 @@ def used_bytes(db: sqlite3.Connection) -> int:
 def make_room(db: sqlite3.Connection, event: str, count: int) -> int | None:
     """See that the outbox has room for one more event, since a broker may take none for days. The caller commits.
 
-    When the outbox is half full, events that tell of no accepted line (`rejected`, `duplicate`, `command`) are not
-    taken any more: their publisher has lost nothing that it was promised. When it is full, the oldest events that are
-    not final are removed, then the oldest final ones.
+    When it is a quarter full, events of lines that are not accepted (`rejected`, `duplicate`) are not taken any more,
+    and when it is half full, no `command`: their publisher has lost nothing that it was promised. When it is full, the
+    oldest events that are not final are removed, then the oldest final ones.
 
     Args:
         event: its name.
@@ -108,7 +109,7 @@ def make_room(db: sqlite3.Connection, event: str, count: int) -> int | None:
     Returns:
         How many events were removed, or `None`: this event has no place.
     """
-    if count >= _MINOR_EVENTS and event in _NEVER_ACCEPTED:
+    if event in _NEVER_ACCEPTED and count >= (_MINOR_EVENTS if event == "command" else _REFUSALS):
         return None
     if count < MOST_EVENTS:
         return 0

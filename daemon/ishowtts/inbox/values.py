@@ -17,7 +17,7 @@ class InboxLimits:
     Attributes:
         max_lines: waiting at once.
         max_age_s: a line that has waited longer is not spoken; a line's own `ttl_s` can only be shorter.
-        dedup_s: how long an id with the same text is known.
+        dedup_s: how long an id with the same content is known.
         merge_s: a line that repeats one that waits, and came within this time, is merged into it; 0: never.
         history_days, history_lines: how long, and how many, ended lines are kept.
         history_mb: above this size of the file the oldest ended lines are removed; refused ones first.

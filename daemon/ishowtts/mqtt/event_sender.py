@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ishowtts.logs import Untrusted
 from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.payload import event_payload
+from ishowtts.mqtt.payload import answer_payload, event_payload
 from ishowtts.mqtt.publishing import Publishing
 from ishowtts.mqtt.session import Session
 from ishowtts.speech import Event, Outcome, ReplyTo
@@ -80,6 +80,7 @@ class EventSender:
             sent = [session.publish(self._topic, body, qos=1, retain=False)]
             if (reply_to := self._answer_to(key, event)) is not None:
                 topic, correlation = reply_to.topic, reply_to.correlation
+                body = strict_json.dumps(answer_payload(event))
                 sent.append(session.publish(topic, body, qos=1, retain=False, correlation=correlation, insists=False))
             deliveries = [delivery for delivery in sent if delivery is not None]
             if len(deliveries) < len(sent):

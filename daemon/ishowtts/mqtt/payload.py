@@ -136,6 +136,13 @@ def event_payload(event: Event) -> dict[str, Any]:
     }
 
 
+def answer_payload(event: Event) -> dict[str, Any]:
+    """A final event as it is published at a response topic: without the id of another publisher's line."""
+    payload = event_payload(event)
+    payload.pop("into", None)
+    return payload
+
+
 def new_id() -> str:
     """An id for a line that came without one."""
     return uuid.uuid4().hex

@@ -199,6 +199,7 @@ class Daemon:
             self._notifier.status(self._status_line())
             self._journal.sum_up()
             self._controls.sum_up()
+            self._inbox.sum_up()
             short = self._disk.shortage() is not None
             if time.monotonic() >= prune_at or short:
                 # About a second of it in each round: the watchdog is fed in between.

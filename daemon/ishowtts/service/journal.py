@@ -37,10 +37,10 @@ class Journal:
         """Called once an event."""
         outcome = _OUTCOMES.get(event.event)
         if outcome is not None:
-            self._telemetry.count(outcome)
+            self._telemetry.count(outcome, event.data.get("count", 1))
         if event.event == "command":
             return
-        if outcome is Outcome.REJECTED:
+        if outcome is Outcome.REJECTED and "count" not in event.data:
             self.sum_up()
             if not self._rejections.allows(str(event.data.get("reason"))):
                 return

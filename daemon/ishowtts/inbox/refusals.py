@@ -1,0 +1,69 @@
+"""Limits how many lines that are not accepted have an event of their own; the others are counted and told together."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from ishowtts.rate_limit import RateLimit
+from ishowtts.speech import Outcome
+
+NOT_ACCEPTED = frozenset({Outcome.REJECTED.value, "duplicate"})
+
+_MOST = 100
+_MOST_AWAITED = 1000
+
+
+class RefusalLimit:
+    """Lets the first lines that are rejected, or duplicates, in 10 s have an event of their own.
+
+    Lines with a response topic have a larger limit of their own: somebody waits for each of those answers, and a flood
+    of lines without one does not use it up.
+
+    Args:
+        now_s: the time, in seconds that never jump.
+    """
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._limit = RateLimit(_MOST, now_s)
+        self._awaited = RateLimit(_MOST_AWAITED, now_s)
+
+    def allows(self, *, awaited: bool) -> bool:
+        """Whether one more has an event of its own.
+
+        Args:
+            awaited: the line has a response topic.
+        """
+        return (self._awaited if awaited else self._limit).allows()
+
+
+def kind_of(event: str, data: dict[str, Any]) -> str:
+    """What lines without an event of their own are counted under: the reason of a rejection, or `duplicate`."""
+    return str(data["reason"]) if event == Outcome.REJECTED.value else event
+
+
+def sum_event(kind: str, count: int) -> tuple[str, dict[str, Any]]:
+    """Name and data of the one event that tells of `count` lines of a kind."""
+    if kind == "duplicate":
+        detail = f"{count} more lines were duplicates; send fewer at once"
+        return kind, {"of": None, "outcome": None, "detail": detail, "count": count}
+    detail = f"{count} more lines were rejected for this reason; send fewer at once"
+    return Outcome.REJECTED.value, {"reason": kind, "detail": detail, "count": count}
+
+
+def counts_to_text(counts: Counter[str]) -> str:
+    """Counts as they are kept in the settings."""
+    return json.dumps(counts)
+
+
+def counts_from_text(stored: str | None) -> Counter[str]:
+    """Counts from the settings; what cannot be read counts as none."""
+    try:
+        found = json.loads(stored or "{}")
+    except (ValueError, RecursionError):
+        return Counter()
+    if not isinstance(found, dict):
+        return Counter()
+    return Counter({kind: count for kind, count in found.items() if type(count) is int and count > 0})
