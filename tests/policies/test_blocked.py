@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import unicodedata
+from collections.abc import Collection, Iterator
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ishowtts.config.policies import Blocked
+from ishowtts.policies import disguises, wordlist
 from ishowtts.policies.blocked import BlockedWords
+from ishowtts.policies.disguises import Letter, Reading
 from ishowtts.policies.wordlist import WordList
 
 LIST = WordList(["fool", "god", "ass", "hell", "Straße", "go away", "傻逼", "🖕", "โง่"])
@@ -143,6 +147,42 @@ def test_a_hit_is_a_part_of_the_text(text) -> None:
 @given(st.text(alphabet="abc xyz", max_size=8), st.text(alphabet="abc xyz", max_size=8))
 def test_a_whole_word_is_found_in_any_text(before, after) -> None:
     assert any(hit.entry == "fool" for hit in LIST.find(f"{before} fool {after}"))
+
+
+PARTS = ["b", "a", "d", "bad", "badger", "go", "away", " ", " ", "'", "’", ".", "🔥", "4", "$", "á", "đ", "\u0301",
+         "\u200b", "傻", "逼", "aaaaa", "🇫", "ᴀ", "а", "´", "fool", "f00l", "he'll", "ﷺ", "ß", "\n"]  # fmt: skip
+
+
+def every_reading(letters: list[Letter], kept: Collection[str]) -> Iterator[Reading]:
+    """All of them, those too that are the same as one before."""
+    undisguised = list(disguises._undisguised(letters))
+    bare = list(disguises._undisguised(list(disguises._without_accents(letters, kept))))
+    for seen, loose in ((letters, False), (undisguised, False), (bare, True)):
+        yield Reading(disguises.words(seen), loose)
+        yield Reading(disguises._glued(seen), loose)
+    yield Reading(list(disguises._joined(bare)), True)
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=40).map("".join))
+def test_a_reading_that_is_left_out_would_have_found_nothing_more(text) -> None:
+    words = WordList(["badger", "bad", "fool", "hell", "go away", "傻逼", "b a"])
+    found = set(words.find(text))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wordlist, "readings", every_reading)
+        assert set(words.find(text)) == found
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=40).map("".join))
+def test_runs_of_letters_are_squeezed(text) -> None:
+    letters = disguises.read(text)
+    word = disguises.squeezed(letters)
+    assert "".join(char * count for char, count in zip(word.chars, word.counts, strict=True)) == "".join(
+        letter.char for letter in letters
+    )
+    assert all(a != b for a, b in pairwise(word.chars))
+    ends = list(accumulate(word.counts))
+    assert [letters[end - 1].end for end in ends] == list(word.ends)
+    assert [letters[end - count].start for end, count in zip(ends, word.counts, strict=True)] == list(word.starts)
 
 
 def blocked(clock, **section) -> BlockedWords:

@@ -50,6 +50,7 @@ _STROKES = dict(zip("đðłøħŧƀɓɗɖɠǥɡɑıƙƚɨɵɍʉɏƶʋɇ", "ddloh
 _ANY_MARK = re.compile(f"[{_MARKS}]+")
 # What passes for a Latin letter among Latin letters: digits, signs, Cyrillic, Greek.
 _LOOKALIKES = dict(zip("013457@$авсеһіјкмнорѕтухαβεικνορτυχ", "oieastasabcehijkmhopstyxabeiknoptux", strict=True))
+_DISGUISES = frozenset((*_STYLED, *_LOOKALIKES))
 
 
 class Letter(NamedTuple):
@@ -102,21 +103,28 @@ def read(text: str) -> list[Letter]:
 def readings(letters: list[Letter], kept: Collection[str]) -> Iterator[Reading]:
     """The words as they are, and with marks and emoji between letters overlooked.
 
-    Each again without disguise, and then without accents.
+    Each again without disguise, and then without accents. A reading that is the same as one before is left out.
 
     Args:
         kept: letters with accents that are letters of their own.
     """
     undisguised = list(_undisguised(letters))
-    bare = list(_undisguised(list(_without_accents(letters, kept))))
-    for seen in (letters, undisguised) if undisguised != letters else (letters,):
-        yield Reading(words(seen), False)
-        yield Reading(_glued(seen), False)
+    unaccented = list(_without_accents(letters, kept))
+    bare = undisguised if unaccented == letters else list(_undisguised(unaccented))
+    yield from _parted_and_glued(letters, loose=False)
+    if undisguised != letters:
+        yield from _parted_and_glued(undisguised, loose=False)
     if bare != undisguised:
-        yield Reading(words(bare), True)
-        yield Reading(_glued(bare), True)
+        yield from _parted_and_glued(bare, loose=True)
     if any(letter.char in _APOSTROPHES for letter in bare):
         yield Reading(list(_joined(bare)), True)
+
+
+def _parted_and_glued(letters: list[Letter], *, loose: bool) -> Iterator[Reading]:
+    parted, glued = words(letters), _glued(letters)
+    yield Reading(parted, loose)
+    if glued != parted:
+        yield Reading(glued, loose)
 
 
 def words(letters: Iterable[Letter]) -> Words:
@@ -134,13 +142,22 @@ def spelled(reading: Words) -> Iterator[Word]:
 
 def squeezed(letters: Iterable[Letter]) -> Word:
     """Letters as one word."""
-    runs = [list(run) for _, run in groupby(letters, lambda letter: letter.char)]
-    return Word(
-        "".join(run[0].char for run in runs),
-        tuple(len(run) for run in runs),
-        tuple(run[0].start for run in runs),
-        tuple(run[-1].end for run in runs),
-    )
+    chars: list[str] = []
+    counts: list[int] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    last = ""
+    for char, start, end in letters:
+        if char == last:
+            counts[-1] += 1
+            ends[-1] = end
+        else:
+            chars.append(char)
+            counts.append(1)
+            starts.append(start)
+            ends.append(end)
+            last = char
+    return Word("".join(chars), tuple(counts), tuple(starts), tuple(ends))
 
 
 def is_inside(char: str) -> bool:
@@ -195,7 +212,9 @@ def _bare(char: str) -> str:
 def _undisguised(letters: list[Letter]) -> Iterator[Letter]:
     """With plain letters for those in flags and small capitals; between Latin letters also for what looks like one."""
     for _, group in groupby(letters, lambda letter: letter.char.isspace()):
-        chunk = [letter._replace(char=_STYLED.get(letter.char, letter.char)) for letter in group]
-        if any("a" <= letter.char <= "z" for letter in chunk):
-            chunk = [letter._replace(char=_LOOKALIKES.get(letter.char, letter.char)) for letter in chunk]
+        chunk = list(group)
+        if not _DISGUISES.isdisjoint(letter.char for letter in chunk):
+            chunk = [Letter(_STYLED.get(char, char), start, end) for char, start, end in chunk]
+            if any("a" <= letter.char <= "z" for letter in chunk):
+                chunk = [Letter(_LOOKALIKES.get(char, char), start, end) for char, start, end in chunk]
         yield from chunk
