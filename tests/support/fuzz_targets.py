@@ -5,12 +5,16 @@ What a function expects to be refused it catches itself. Seeds are good inputs, 
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+
+import numpy as np
+import soundfile
 
 from ishowtts import config
 from ishowtts.cli.common import visible, why
@@ -217,10 +221,15 @@ _HEAD = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
 _HEAD = len(_HEAD).to_bytes(8, "little") + _HEAD + bytes(4)
 
 
-def _wav() -> bytes:
-    sound = bytes(range(200)) * 2
-    form = b"WAVEfmt \x10\0\0\0\1\0\1\0\xc0\x5d\0\0\x80\xbb\0\0\2\0\x10\0data" + len(sound).to_bytes(4, "little")
-    return b"RIFF" + (len(form) + len(sound)).to_bytes(4, "little") + form + sound
+def _recordings() -> tuple[bytes, ...]:
+    """One of each form that a voice's clip may have."""
+    kept = []
+    forms = (("WAV", "PCM_16"), ("WAV", "FLOAT"), ("FLAC", None), ("OGG", None), ("MP3", None), ("AIFF", None))
+    for kind, coding in forms:
+        out = io.BytesIO()
+        soundfile.write(out, np.sin(np.arange(200) / 9) / 3, 24000, format=kind, subtype=coding)
+        kept.append(out.getvalue())
+    return tuple(kept)
 
 
 _LINE = (
@@ -294,7 +303,7 @@ TARGETS: dict[str, Target] = {
     ),
     "frames": Target(hostile_frames.check_frames, tuple(hostile_frames.seeds())),
     "clip": Target(
-        hostile_files.check_clip, (_wav(),), (b"data", b"fmt ", b"LIST", b"\xff\xff\xff\xff", b"fLaC", b"OggS")
+        hostile_files.check_clip, _recordings(), (b"data", b"fmt ", b"LIST", b"\xff\xff\xff\xff", b"fLaC", b"OggS")
     ),
     "yaml": Target(
         hostile_files.check_yaml,
@@ -303,7 +312,7 @@ TARGETS: dict[str, Target] = {
     ),
     "weights_head": Target(
         hostile_files.check_weights_head,
-        (_HEAD,),
+        (_HEAD, _HEAD[8:]),
         (*_JSON, b'"data_offsets"', b'"dtype"', b'"shape"', b'"F16"', b"[0,1e999]"),
     ),
     # A file of the queue is changed at random, by a seed: an input is a number.
