@@ -6,6 +6,7 @@ import pytest
 
 from ishowtts.mqtt.acknowledgements import Acknowledgements
 from ishowtts.speech import Delivery
+from support.clock import Clock
 
 
 @pytest.fixture
@@ -14,8 +15,13 @@ def sent() -> list[int]:
 
 
 @pytest.fixture
-def acks(sent: list[int]) -> Acknowledgements:
-    return Acknowledgements(sent.append)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def acks(sent: list[int], clock: Clock) -> Acknowledgements:
+    return Acknowledgements(sent.append, 5.0, clock)
 
 
 def delivery(packet_id: int, content: bytes = b"ding") -> Delivery:
@@ -32,26 +38,42 @@ def test_they_leave_in_the_order_of_arrival(acks: Acknowledgements, sent: list[i
     assert (sent, acks.owed, acks.count) == ([1, 2, 3], False, 3)
 
 
-def test_those_sent_before_what_the_broker_answered_are_settled_once(acks: Acknowledgements) -> None:
+def test_those_sent_before_what_the_broker_answered_are_settled_once_it_has_saved_them(
+    acks: Acknowledgements, clock: Clock
+) -> None:
     for number in (1, 2, 3):
         acks.expect(delivery(number))()
-    assert acks.settle(0) == []
-    assert acks.settle(2) == [delivery(1), delivery(2)]
-    assert acks.settle(2) == []
-    assert acks.settle(3) == [delivery(3)]
+    acks.processed(2)
+    clock.now_s += 4
+    assert acks.settled() == []
+    acks.processed(3)
+    clock.now_s += 1
+    assert acks.settled() == [delivery(1), delivery(2)]
+    clock.now_s += 4
+    assert (acks.settled(), acks.settled()) == ([delivery(3)], [])
 
 
-def test_a_packet_id_that_is_in_use_again_is_not_settled_by_an_older_answer(acks: Acknowledgements) -> None:
+def test_a_packet_id_that_is_in_use_again_is_not_settled_by_an_older_answer(
+    acks: Acknowledgements, clock: Clock
+) -> None:
     acks.expect(delivery(1))()
+    acks.processed(1)
     second = acks.expect(delivery(1))
-    assert acks.settle(1) == []
+    clock.now_s += 9
+    assert acks.settled() == []
     second()
-    assert acks.settle(1) == []
-    assert acks.settle(2) == [delivery(1)]
+    acks.processed(1)
+    clock.now_s += 9
+    assert acks.settled() == []
+    acks.processed(2)
+    clock.now_s += 9
+    assert acks.settled() == [delivery(1)]
 
 
-def test_nothing_is_sent_after_the_connection(acks: Acknowledgements, sent: list[int]) -> None:
+def test_nothing_is_sent_after_the_connection(acks: Acknowledgements, sent: list[int], clock: Clock) -> None:
     late = acks.expect(delivery(1))
     acks.close()
     late()
-    assert (sent, acks.settle(9)) == ([], [])
+    acks.processed(9)
+    clock.now_s += 9
+    assert (sent, acks.settled()) == ([], [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,17 +23,25 @@ class Acknowledgements:
     """MQTT asks for acknowledgements in the order of arrival, whenever each becomes possible. Any thread may call.
 
     A broker reads our packets in order. Its answer to what we sent after an acknowledgement shows that it has processed
-    that one too: from then on the packet id means another message, also one with the DUP flag and the same content.
+    that one too, and some seconds later it has saved that: from then on the packet id means another message, also one
+    with the DUP flag and the same content. Before that, a broker that is killed delivers the message again.
 
     Args:
         send: sends the acknowledgement of a packet id.
+        saved_s: a broker has saved within this time what it has processed.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, send: Callable[[int], None]) -> None:
+    def __init__(
+        self, send: Callable[[int], None], saved_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._send: Callable[[int], None] | None = send
+        self._saved_s = saved_s
+        self._clock = clock
         self._lock = threading.Lock()
         self._pending: deque[_Pending] = deque()
         self._sent: dict[int, tuple[int, Delivery]] = {}  # by packet id, in the order of their numbers
+        self._processed: dict[int, tuple[float, Delivery]] = {}  # by packet id, in the order of their times
         self._count = 0
 
     @property
@@ -49,7 +58,9 @@ class Acknowledgements:
         """A message arrived; what is returned acknowledges it, in its turn. After `close` it does nothing."""
         pending = _Pending(delivery)
         with self._lock:
-            self._sent.pop(delivery.packet_id, None)  # the broker has given the packet id to another message
+            # The broker has given the packet id to another message.
+            self._sent.pop(delivery.packet_id, None)
+            self._processed.pop(delivery.packet_id, None)
             self._pending.append(pending)
 
         def ack() -> None:
@@ -59,16 +70,26 @@ class Acknowledgements:
 
         return ack
 
-    def settle(self, count: int) -> list[Delivery]:
-        """The deliveries of the first `count` acknowledgements, which the broker has processed; each is given once."""
-        settled = []
+    def processed(self, count: int) -> None:
+        """The broker has processed the first `count` acknowledgements."""
         with self._lock:
             while self._sent:
                 number, delivery = next(iter(self._sent.values()))
                 if number > count:
                     break
-                settled.append(delivery)
                 del self._sent[delivery.packet_id]
+                self._processed[delivery.packet_id] = (self._clock(), delivery)
+
+    def settled(self) -> list[Delivery]:
+        """The deliveries that the broker will not repeat, whatever happens to it; each is given once."""
+        settled = []
+        with self._lock:
+            while self._processed:
+                processed_s, delivery = next(iter(self._processed.values()))
+                if processed_s + self._saved_s > self._clock():
+                    break
+                settled.append(delivery)
+                del self._processed[delivery.packet_id]
         return settled
 
     def close(self) -> None:
@@ -77,6 +98,7 @@ class Acknowledgements:
             self._send = None
             self._pending.clear()
             self._sent.clear()
+            self._processed.clear()
 
     def _send_ready(self) -> None:
         while self._send is not None and self._pending and self._pending[0].ready:

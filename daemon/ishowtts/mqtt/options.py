@@ -35,6 +35,7 @@ class MqttOptions:
         probe_interval_s, probe_timeout_s: after so long without a message on the lines connection a probe is published,
             and must have come back within this time.
         confirm_timeout_s: a broker that confirms nothing of what we publish for so long is connected to anew.
+        broker_saves_s: a broker has saved within this time what it has processed; the shipped one does so every 2 s.
         receive_maximum: unacknowledged lines that the broker may have under way (MQTT 5). mosquitto 2.0.11 gets stuck
             behind more expired ones than that, until the next publish.
     """
@@ -58,6 +59,7 @@ class MqttOptions:
     probe_interval_s: float = 30.0
     probe_timeout_s: float = 10.0
     confirm_timeout_s: float = 15.0
+    broker_saves_s: float = 5.0
     retry_min_s: float = 0.5
     retry_max_s: float = 30.0
     instance: str = field(default_factory=lambda: uuid.uuid4().hex)

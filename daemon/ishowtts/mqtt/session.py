@@ -78,7 +78,7 @@ class Session:
         self._handlers = handlers
         self._lock = threading.Lock()
         self._client: TolerantClient | None = None
-        self._acks = Acknowledgements(self._send_ack)
+        self._acks = Acknowledgements(self._send_ack, options.broker_saves_s)
         self._why: str | None = None
         self._answered = False
         self._refusal: ssl.SSLError | None = None
@@ -150,9 +150,10 @@ class Session:
             if most_bytes is not None and _packet_bytes(topic, payload, correlation) > most_bytes:
                 self._warn(f"more than {most_bytes} bytes, and this has {len(payload)}")
                 return Publishing(self, None, insists=insists)
+            acks_before = self._acks.count  # read first: one that is sent meanwhile does not count
             info = self._client.publish(topic, payload, qos, retain, properties)
             if qos > 0:
-                self._await_answer(info.mid)
+                self._await_answer(info.mid, acks_before)
             return Publishing(self, info, insists=insists)
 
     def wants_again(self, mid: int) -> bool:
@@ -255,8 +256,9 @@ class Session:
     def _send_probe(self, topic: str) -> None:
         with self._lock:
             if self._client is not None:
+                acks_before = self._acks.count
                 self._probe_mid = self._client.publish(topic, b"probe", 1).mid
-                self._await_answer(self._probe_mid)
+                self._await_answer(self._probe_mid, acks_before)
 
     def _tell_hearing(self, why: str | None) -> None:
         if self._hearing != (why,):
@@ -343,11 +345,11 @@ class Session:
         if (client := self._client) is not None:
             client.ack(packet_id, 1)
 
-    def _await_answer(self, mid: int) -> None:
+    def _await_answer(self, mid: int, acks_before: int) -> None:
         """A publish waits for its PUBACK. The caller holds the lock, so that no answer is taken before."""
         if not self._unconfirmed:
             self._confirmed_s = time.monotonic()
-        self._unconfirmed[mid] = self._acks.count
+        self._unconfirmed[mid] = acks_before
         self._wanted_again.discard(mid)
 
     def _published(self, _client: paho.Client, _data: Any, mid: int, code: ReasonCode, _props: Any) -> None:
@@ -358,17 +360,19 @@ class Session:
 
     def _take_answers(self) -> None:
         """The broker answered publishes, and so has processed the acknowledgements that we sent before them."""
-        processed = 0
+        processed = None
         while self._answers:
             mid, code = self._answers.popleft()
             with self._lock:
-                processed = max(processed, self._unconfirmed.pop(mid, 0))
+                processed = max(processed or 0, self._unconfirmed.pop(mid, 0))
                 self._confirmed_s = time.monotonic()
             if mid == self._probe_mid:
                 self._probe_refusal = str(code) if code.is_failure else None
             elif code.is_failure:
                 self._warn(str(code))
-        if settled := self._acks.settle(processed):
+        if processed is not None:
+            self._acks.processed(processed)
+        if settled := self._acks.settled():
             self._handlers.on_settled(settled)
 
     def _warn(self, why: str) -> None:
