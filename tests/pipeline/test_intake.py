@@ -180,4 +180,23 @@ def test_everything_that_is_held_counts_and_past_all_bounds_refusals_are_summed_
     assert accepted == [*(str(n) for n in range(len(accepted) - 1)), "later"]
     assert 10 < len(accepted) < 25
     [summed] = [event for event in events if "more lines" in event.data.get("detail", "")]
-    assert int(summed.data["detail"].split()[0]) + len(events) - 2 == 2000
+    assert summed.data["count"] + len(events) - 2 == 2000
+
+
+def test_lines_past_all_bounds_are_told_of_although_refused_lines_have_no_event_of_their_own_any_more(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "_MOST_WITH_REFUSALS", 10_000)
+    refused = Arrival(Rejection("r", Reason.EMPTY, "empty"))
+    settled(inbox.accept([refused] * 150))
+    intake = Intake(inbox, as_it_is)
+    for _ in range(50):
+        intake.offer(refused, lambda: None)
+    intake.start()
+    intake.close(20)
+    inbox.sum_up()
+    counts = {
+        event.data["reason"]: event.data["count"] for _, event in settled(inbox.unsent(500)) if "count" in event.data
+    }
+    assert counts.keys() == {"empty", "queue_full"}
+    assert sum(counts.values()) == 150 + 50 - 100

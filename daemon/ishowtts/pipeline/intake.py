@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, settled
 from ishowtts.logs import Untrusted
 from ishowtts.pipeline.rounds import Rounds
-from ishowtts.speech import Arrival, Line, Reason, Rejection
+from ishowtts.speech import Arrival, Event, Line, Outcome, Reason, Rejection, timestamp
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +157,9 @@ class Intake(Rounds):
             untold, self._untold = self._untold, 0
         if untold:
             detail = f"{untold} more lines arrived faster than the disk takes them; send fewer at once"
-            self._group.append((Arrival(Rejection(uuid.uuid4().hex, Reason.QUEUE_FULL, detail)), _nothing))
+            told = {"reason": Reason.QUEUE_FULL.value, "detail": detail, "count": untold}
+            # Not as an arrival: it tells of many lines, and must not be counted as one of a flood of refused ones.
+            self._inbox.record(Event(timestamp(time.time()), uuid.uuid4().hex, Outcome.REJECTED.value, told))
 
     def _admitted(self, arrival: Arrival) -> Arrival:
         line = arrival.what
@@ -169,10 +172,6 @@ class Intake(Rounds):
             log.exception("the policies could make nothing of line %r", Untrusted(line.id))
             detail = "the policies could make nothing of this text; the daemon's log says more"
             return replace(arrival, what=Rejection(line.id, Reason.FILTERED, detail, line.reply_to, line))
-
-
-def _nothing() -> None:
-    """There is nothing to acknowledge."""
 
 
 def _size(arrival: Arrival) -> int:
