@@ -37,7 +37,7 @@ is_roots_folder_or_link() {  # is_roots_folder_or_link PATH
 }
 
 leave_former_layout() {  # leave_former_layout DATA USER GROUP
-    local data=$1 user=$2 group=$3 state=$1/state entry name target number=0
+    local data=$1 user=$2 group=$3 state=$1/state entry name target number=0 queue=inbox.sqlite
     local LC_ALL=C  # a name is bytes
     # From here on only root changes what DATA holds, and what it holds can be looked at without haste.
     step install -d -m 0750 -o root -g "$group" "$data"
@@ -57,14 +57,19 @@ leave_former_layout() {  # leave_former_layout DATA USER GROUP
         esac
         # Nothing that lies there is overwritten, and nothing of the service's stays in root's folder.
         target=$state/$name
+        case $name in
+            # What belongs to a queue that gets another name goes with it, and never beside the queue that is there.
+            inbox.sqlite*) target=$queue${name#inbox.sqlite} && target=$state/${target:0:255} ;;
+        esac
         while [ -e "$target" ] || [ -L "$target" ]; do
             number=$((number + 1))
             target=$state/${name:0:230}.$number
         done
         case $name in
             weights | voices | chimes) echo "$entry is not root's, as it must be; it is kept as $target" ;;
-            *) if [ "$target" != "$state/$name" ]; then echo "$entry is kept as $target, since there is $state/$name"; fi ;;
+            *) if [ "$target" != "$state/$name" ]; then echo "$entry is kept as $target"; fi ;;
         esac
+        if [ "$name" = inbox.sqlite ]; then queue=${target##*/}; fi
         # A rename: a link is moved, and not followed.
         if ! step mv -n -T "$entry" "$target" || [ -e "$entry" ] || [ -L "$entry" ]; then
             die "$entry cannot be moved to $target; move it away yourself, and run this again"

@@ -182,15 +182,17 @@ def test_an_interrupted_move_is_taken_up_again(machine: Machine) -> None:
 
 def test_a_queue_that_is_there_already_is_never_overwritten(machine: Machine) -> None:
     machine.former()
-    machine.service("mkdir state; echo new > state/inbox.sqlite; echo old > inbox.sqlite")
+    machine.service("mkdir state; echo new > state/inbox.sqlite; echo old > inbox.sqlite; echo wal > inbox.sqlite-wal")
     assert "inbox.sqlite is kept as " in machine.install()
     assert (machine.state / "inbox.sqlite").read_text() == "new\n"
     assert (machine.state / "inbox.sqlite.1").read_text() == "old\n"
+    assert (machine.state / "inbox.sqlite.1-wal").read_text() == "wal\n"
+    assert not (machine.state / "inbox.sqlite-wal").exists(), "SQLite would take it into the new queue"
     assert machine.owner("state/inbox.sqlite.1")[0] == NOBODY
 
 
-LONG = "x" * 255
-TAKEN = ["voices", "chimes", "weights", "inbox.sqlite", "..x", ".hidden", "a b", "-rf", "new\nline", "ends\n", LONG]
+QUEUES = ["inbox.sqlite", "inbox.sqlite-wal", "inbox.sqlite".ljust(255, "y")]
+TAKEN = ["voices", "chimes", "weights", *QUEUES, "..x", ".hidden", "a b", "-rf", "new\nline", "ends\n", "x" * 255]
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "file", "fifo", "folder", "hard link"])
@@ -212,8 +214,8 @@ def test_nothing_of_the_services_stays_where_its_name_is_taken(machine: Machine,
     assert machine.is_untouched()
     left = {path.name for path in machine.data.iterdir() if path.lstat().st_uid != 0 or path.name in TAKEN}
     if kind == "hard link":  # root's own by its owner; what must be a folder, and the queue, are moved
-        assert left == {"state", "voices", "chimes", *set(TAKEN) - {"inbox.sqlite"}}
-        assert len(list(machine.state.iterdir())) == moved_before + 3
+        assert left == {"state", "voices", "chimes", *set(TAKEN) - set(QUEUES)}
+        assert len(list(machine.state.iterdir())) == moved_before + 2 + len(QUEUES)
     else:
         assert left == {"state", "voices", "chimes"}
         assert len(list(machine.state.iterdir())) == moved_before + len(TAKEN), "nothing is lost"
