@@ -79,7 +79,9 @@ remove() {
     step rm -rf "${ours[@]}" /opt/ishowtts
     if is_ours; then step rm "$COMMAND"; fi
     systemd_step daemon-reload
-    if id ishowtts >/dev/null 2>&1; then step userdel ishowtts; fi
+    if id ishowtts >/dev/null 2>&1; then
+        step userdel ishowtts || echo "the user ishowtts stays: a process of its own still runs"
+    fi
     local kept=(/etc/ishowtts "$DATA" "$CACHE")
     # What `systemctl edit` made is the operator's.
     if [ -d "$DROP_INS" ]; then

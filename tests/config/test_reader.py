@@ -43,6 +43,8 @@ def test_every_fault_is_told_at_once_with_line_and_key() -> None:
         ("mqtt: {port: 1, port: 2}", "mqtt.port: is given twice"),
         ("mqtt: {port: true}", "must be a number, not true or false"),
         ("mqtt: {prefix: 'a/#'}", "without +, #"),
+        ("mqtt: {prefix: '$share/a'}", "must not begin with $"),
+        ('mqtt: {host: "\\u202eh"}', "must be a host name"),
         ("audio: {device: 'file:/etc/hosts'}", "would write over any file that it names; take wav:PATH"),
         ("audio: {device: 'wav:'}", "wav: needs a path"),
         (r'audio: {device: "null\0x"}', "other control characters"),

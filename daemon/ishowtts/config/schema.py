@@ -20,8 +20,11 @@ SERVICE_DIR = Path("/var/lib/ishowtts")
 
 
 def _no_wildcard(topic: str) -> str:
-    if not re.fullmatch(r"[^+#\x00/\s]+(/[^+#\x00/\s]+)*", topic):
-        raise ValueError("must be one or more topic levels without +, #, spaces or empty levels")
+    if not re.fullmatch(r"[^+#\x00/\s]+(/[^+#\x00/\s]+)*", topic) or topic.startswith("$"):
+        # $SYS is the broker's own, and $share/… would take every second line away.
+        raise ValueError(
+            "must be one or more topic levels without +, #, spaces or empty levels, and must not begin with $"
+        )
     return topic
 
 
@@ -35,7 +38,7 @@ def _device_name(name: str | None) -> str | None:
 
 def _host(name: str) -> str:
     # The message shows nothing of it: what has these characters may be a URL with a password.
-    if not re.fullmatch(r"[^\s@/\x00-\x1f]+", name):
+    if not re.fullmatch(r"[^\s@/]+", name) or not name.isprintable():
         raise ValueError("must be a host name or an address alone; the port, username and password_file have their own")
     return name
 

@@ -36,6 +36,7 @@ __all__ = ["Handlers", "MqttLink", "MqttOptions"]
 logger = logging.getLogger(__name__)
 
 _CORRECT_S = 5.0
+_RETAINED_TOLD = 5  # log lines in 10 s
 _INFO_ANSWERS = 5  # to a flood of other appliances' `info`, in 10 s: our events would wait behind them
 
 
@@ -66,6 +67,7 @@ class MqttLink:
         self._deaf: dict[str, str] = {}  # by connection: why messages may not reach us
         self._alerted: tuple[str | None] | None = None  # what `alert/deaf` says
         self._info_answers = RateLimit(_INFO_ANSWERS)
+        self._retained_lines = RateLimit(_RETAINED_TOLD)
         self._corrected_s = -math.inf  # when somebody else's word on `availability` was corrected last
         self._available: bytes | None = None  # what `availability` says on the announced session
         self._times_connected = 0
@@ -306,7 +308,8 @@ class MqttLink:
     def _line_arrived(self, message: Incoming, ack: Ack) -> None:
         tail = self._topics.tail(message.topic)
         if message.retained:
-            logger.info("what was retained on %s before we subscribed is not spoken", Untrusted(message.topic))
+            if self._retained_lines.allows():  # over MQTT 3.1.1 all of them come at each connect
+                logger.info("what was retained on %s before we subscribed is not spoken", Untrusted(message.topic))
             ack()
             return
         if message.fault is None:

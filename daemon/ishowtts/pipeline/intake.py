@@ -70,7 +70,7 @@ class Intake(Rounds):
         line, size = arrival.what, _size(arrival)
         if isinstance(line, Line) and self._held + size > _MOST_HELD:
             detail = f"{len(self._waiting)} lines arrived faster than the disk takes them; send fewer at once"
-            arrival = replace(arrival, what=Rejection(line.id, Reason.QUEUE_FULL, detail, line.reply_to))
+            arrival = replace(arrival, what=Rejection(line.id, Reason.QUEUE_FULL, detail, line.reply_to, line))
             size = _size(arrival)
         with self._counting:
             fits = self._held + size <= _MOST_WITH_REFUSALS
