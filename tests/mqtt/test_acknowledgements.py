@@ -77,3 +77,15 @@ def test_nothing_is_sent_after_the_connection(acks: Acknowledgements, sent: list
     acks.processed(9)
     clock.now_s += 9
     assert (sent, acks.settled()) == ([], [])
+
+
+def test_a_broker_that_passes_over_a_free_packet_id_counts_up(acks: Acknowledgements) -> None:
+    acks.expect(delivery(1))()
+    acks.expect(delivery(2))()
+    assert not acks.counts_up  # the first one may not have been free
+    acks.processed(2)
+    acks.expect(delivery(1))()
+    assert not acks.counts_up
+    acks.processed(3)
+    acks.expect(delivery(3))()
+    assert acks.counts_up

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from ishowtts.mqtt.link import MqttOptions
+from ishowtts.speech import Event
 from support import broker_scripts as scripts
 from support import mqtt_packets as mqtt
 from support.hostile_broker import HostileBroker, Peer, Script
@@ -250,3 +251,34 @@ def test_a_session_that_the_broker_lost_is_made_again(hostile: HostileBroker, ho
         hostile.publish(SAY, f"line {number}")
         eventually(lambda number=number: f"line {number}" in hostile_link.told.texts, "a line")
     assert len(hostile_link.told.texts) == 10
+
+
+@pytest.mark.parametrize("lowest_free", [False, True])
+def test_what_waited_at_a_broker_that_was_killed_is_known_without_dup(
+    hostile: HostileBroker, make_link: Any, lowest_free: bool
+) -> None:
+    """mosquitto gives it the same packet id after its restart; another broker may mean another message by that."""
+    hostile.reuse_ids = lowest_free
+    link = make_link().start()
+    for number in range(3):
+        hostile.publish(SAY, f"line {number}")
+        eventually(lambda number=number: len(link.told.texts) == number + 1, "the line")
+        eventually(lambda: not hostile.unacknowledged("lines"), "its acknowledgement")
+        assert link.link.send_events([(number, Event("2026-11-29T00:00:00.000Z", "a", "accepted"))], 10) == 1
+    packet_id = link.told.deliveries[0].packet_id
+    again = mqtt.publish(5, SAY, b"line 0", qos=1, packet_id=packet_id)
+    hostile.on_connect = scripts.of_role("lines", scripts.times(1, scripts.send_after(again)))
+    hostile.peer("lines").close()
+    eventually(lambda: len(link.told.deliveries) == 4, "the line, again")
+    assert link.told.deliveries[-1].again is not lowest_free
+    assert link.told.deliveries[-1].digest == link.told.deliveries[0].digest
+
+
+def test_a_backlog_that_comes_before_the_subscriptions_leaves_the_appliance_online(
+    hostile: HostileBroker, make_link: Any
+) -> None:
+    backlog = mqtt.publish(5, SAY, b"waited", qos=1, packet_id=7)
+    hostile.on_connect = scripts.of_role("lines", scripts.send_after(backlog))
+    link = make_link().start()
+    eventually(lambda: link.told.texts == ["waited"], "the line that waited")
+    hostile.wait_for(lambda p: p.topic.endswith("/availability") and p.payload == b"online")

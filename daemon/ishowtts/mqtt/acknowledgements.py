@@ -43,6 +43,7 @@ class Acknowledgements:
         self._sent: dict[int, tuple[int, Delivery]] = {}  # by packet id, in the order of their numbers
         self._processed: dict[int, tuple[float, Delivery]] = {}  # by packet id, in the order of their times
         self._count = 0
+        self.counts_up = False  # whether the broker gave a new packet id though a lower one was free
 
     @property
     def count(self) -> int:
@@ -58,6 +59,8 @@ class Acknowledgements:
         """A message arrived; what is returned acknowledges it, in its turn. After `close` it does nothing."""
         pending = _Pending(delivery)
         with self._lock:
+            free = next(iter(self._processed), None)
+            self.counts_up = self.counts_up or (free is not None and free < delivery.packet_id)
             # The broker has given the packet id to another message.
             self._sent.pop(delivery.packet_id, None)
             self._processed.pop(delivery.packet_id, None)

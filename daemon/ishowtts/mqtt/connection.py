@@ -44,6 +44,7 @@ class Connection:
         self._wait_s = wait_s
         self._take_stale = take_stale
         self._unheard = 0  # sessions in a row
+        self._counts_up = False
         self._nudged = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -109,7 +110,7 @@ class Connection:
 
     def _serve(self) -> tuple[str, bool]:
         """One session: why it ended, and whether nothing came on it."""
-        session = self._session = Session(self._options, self._role, self._handlers)
+        session = self._session = Session(self._options, self._role, self._handlers, counts_up=self._counts_up)
         if self._stopping.is_set():  # `end` may have looked just before there was this session
             session.end()
         try:
@@ -121,4 +122,5 @@ class Connection:
             logger.exception("the MQTT connection for %s broke down", self._role.name)
             return f"the connection to {self._options.broker} broke down ({type(error).__name__})", session.unheard
         finally:
+            self._counts_up = session.counts_up
             session.close()

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -70,15 +70,21 @@ class SessionHandlers:
 
 
 class Session:
-    """One connection. Made, run and closed by one thread; the other methods may be called on any."""
+    """One connection. Made, run and closed by one thread; the other methods may be called on any.
 
-    def __init__(self, options: MqttOptions, role: Role, handlers: SessionHandlers) -> None:
+    Args:
+        counts_up: whether the broker was seen to give packet ids in ascending order (`Acknowledgements.counts_up`).
+    """
+
+    def __init__(self, options: MqttOptions, role: Role, handlers: SessionHandlers, *, counts_up: bool = False) -> None:
         self._options = options
         self._role = role
         self._handlers = handlers
         self._lock = threading.Lock()
         self._client: TolerantClient | None = None
         self._acks = Acknowledgements(self._send_ack, options.broker_saves_s)
+        self._counts_up = counts_up
+        self._resumed = False
         self._why: str | None = None
         self._answered = False
         self._refusal: ssl.SSLError | None = None
@@ -164,6 +170,11 @@ class Session:
     def unheard(self) -> bool:
         """Whether the broker let us in, and the connection ended before any message had come; not if we ended it."""
         return self._open and not self._ending and self._hearing != (None,)
+
+    @property
+    def counts_up(self) -> bool:
+        """Whether the broker was seen to give packet ids in ascending order, on this connection or before."""
+        return self._counts_up or self._acks.counts_up
 
     def end(self) -> None:
         """Close the connection cleanly: no will."""
@@ -278,8 +289,8 @@ class Session:
             return
         if (client := self._client) is not None:
             client.keep_to(limits)
-        self._open = True
-        self._handlers.on_open(bool(flags.session_present), self._subscribe)
+        self._open, self._resumed = True, bool(flags.session_present)
+        self._handlers.on_open(self._resumed, self._subscribe)
 
     def _subscribe(self) -> None:
         with self._lock:
@@ -328,10 +339,14 @@ class Session:
     def _arrived(self, packet: PublishPacket) -> None:
         self._progress_s = time.monotonic()
         delivery = delivery_of(packet)
+        if delivery is not None and self._resumed and not self.ready and self._counts_up:
+            # What waited at a broker that was killed comes again under its packet id, without DUP. One that counts up
+            # gives another message another id; one that gives the lowest free id may mean another message.
+            delivery = replace(delivery, again=True)
         ack = _nothing_to_acknowledge if delivery is None else self._acks.expect(delivery)
-        if self._role.probe_topic is not None:
+        if self._role.probe_topic is not None and self.ready:  # before that the probe is still to come
             self._probe.arrived()
-            if self.ready and not self._refused_topics:
+            if not self._refused_topics:
                 self._tell_hearing(None)
         if packet.topic is None:
             logger.warning("a message is dropped: its topic is not UTF-8")
