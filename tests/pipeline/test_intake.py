@@ -16,7 +16,7 @@ from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
 from ishowtts.inbox import inbox as inbox_module
 from ishowtts.pipeline import Intake
 from ishowtts.pipeline import intake as intake_module
-from ishowtts.speech import Arrival, Delivery, Line, Reason, Rejection, ReplyTo
+from ishowtts.speech import Arrival, Delivery, Line, Priority, Reason, Rejection, ReplyTo
 from support.waiting import eventually
 
 
@@ -99,6 +99,18 @@ def test_past_its_bound_a_line_becomes_a_rejection(inbox: Inbox, tmp_path: Path)
     [rejected] = [entry for entry in read_history(tmp_path / "inbox.sqlite", 50) if entry.outcome == "rejected"]
     assert rejected.id == "33"
     assert rejected.data == {"reason": Reason.QUEUE_FULL.value, "detail": rejected.data["detail"]}
+
+
+def test_a_flood_of_others_keeps_no_urgent_line_out(inbox: Inbox, tmp_path: Path) -> None:
+    intake = Intake(inbox, as_it_is)
+    for number in range(60):  # 48 MiB of lines, taken or refused
+        intake.offer(Arrival(Line(str(number), "x" * 1_000_000)), lambda: None)
+    intake.offer(Arrival(Line("fire", "fire", priority=Priority.URGENT)), lambda: None)
+    intake.start()
+    eventually(lambda: inbox.depth() == 34, "33 of the flood, and the urgent one")
+    intake.close(60)
+    [fire] = [entry for entry in read_history(tmp_path / "inbox.sqlite", 100) if entry.id == "fire"]
+    assert fire.outcome is None
 
 
 def test_policies_are_asked_once_a_line_also_where_the_disk_refuses_at_first(

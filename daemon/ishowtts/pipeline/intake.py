@@ -16,13 +16,14 @@ from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, settled
 from ishowtts.logs import Untrusted
 from ishowtts.pipeline.rounds import Rounds
-from ishowtts.speech import Arrival, Event, Line, Outcome, Reason, Rejection, timestamp
+from ishowtts.speech import Arrival, Event, Line, Outcome, Priority, Reason, Rejection, timestamp
 
 log = logging.getLogger(__name__)
 
 _GROUP = 100
 _MOST_HELD = 32 << 20  # bytes
 _MOST_WITH_REFUSALS = 48 << 20  # bytes, lines that are refused included
+_MOST_WITH_URGENT = 52 << 20  # bytes, with lines above normal priority, which a flood of others must not shut out
 _OVERHEAD = 1000  # what a line takes besides its texts, so that a flood of short ones is bounded too
 _RETRY_S = 1.0
 _IDLE_S = 60.0
@@ -68,12 +69,14 @@ class Intake(Rounds):
         would hold back those of accepted lines.
         """
         line, size = arrival.what, _size(arrival)
-        if isinstance(line, Line) and self._held + size > _MOST_HELD:
+        goes_first = isinstance(line, Line) and line.priority > Priority.NORMAL
+        most, most_in_all = (_MOST_WITH_URGENT,) * 2 if goes_first else (_MOST_HELD, _MOST_WITH_REFUSALS)
+        if isinstance(line, Line) and self._held + size > most:
             detail = f"{len(self._waiting)} lines arrived faster than the disk takes them; send fewer at once"
             arrival = replace(arrival, what=Rejection(line.id, Reason.QUEUE_FULL, detail, line.reply_to, line))
             size = _size(arrival)
         with self._counting:
-            fits = self._held + size <= _MOST_WITH_REFUSALS
+            fits = self._held + size <= most_in_all
             if fits:
                 self._held += size
             else:
