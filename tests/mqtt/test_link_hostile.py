@@ -274,11 +274,13 @@ def test_what_waited_at_a_broker_that_was_killed_is_known_without_dup(
     assert link.told.deliveries[-1].digest == link.told.deliveries[0].digest
 
 
-def test_a_backlog_that_comes_before_the_subscriptions_leaves_the_appliance_online(
-    hostile: HostileBroker, make_link: Any
-) -> None:
+def test_a_backlog_that_waits_for_the_disk_leaves_the_appliance_online(hostile: HostileBroker, make_link: Any) -> None:
     backlog = mqtt.publish(5, SAY, b"waited", qos=1, packet_id=7)
     hostile.on_connect = scripts.of_role("lines", scripts.send_after(backlog))
-    link = make_link().start()
+    link = make_link()
+    link.told.acknowledge = False
+    link.start()
     eventually(lambda: link.told.texts == ["waited"], "the line that waited")
+    time.sleep(1.5)  # the connection has looked at its probe meanwhile
+    link.told.acks[0]()
     hostile.wait_for(lambda p: p.topic.endswith("/availability") and p.payload == b"online")

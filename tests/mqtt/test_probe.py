@@ -40,3 +40,14 @@ def test_whatever_arrives_is_a_proof(probe: Probe, clock: Clock) -> None:
         assert (probe.overdue(), probe.due()) == (False, False)
     clock.now_s += 30
     assert probe.due()
+
+
+def test_one_that_is_held_back_is_sent_again_as_soon_as_that_ends(probe: Probe, clock: Clock) -> None:
+    probe.hold()
+    assert probe.due()
+    clock.now_s += 60
+    probe.hold()
+    assert (probe.overdue(), probe.due()) == (False, True)
+    probe.arrived()
+    probe.hold()
+    assert not probe.due()

@@ -32,8 +32,13 @@ class Probe:
         self._overdue_s = now_s + self._timeout_s
         return True
 
+    def hold(self) -> None:
+        """It is we who hold the next message back: a probe that is on its way is sent again later."""
+        if self._overdue_s is not None:
+            self._overdue_s, self._due_s = None, self._clock()
+
     def arrived(self) -> None:
-        """A message came on the connection, or it is we who hold the next one back."""
+        """A message came on the connection."""
         self._overdue_s = None
         self._due_s = self._clock() + self._interval_s
 

@@ -243,7 +243,8 @@ class Session:
         # It is we who hold back what comes next, or the broker that confirms nothing: then the probe cannot leave.
         client = self._client
         if self._acks.owed or (client is not None and len(self._unconfirmed) >= client.max_inflight_messages):
-            self._probe.arrived()
+            self._probe.hold()
+            return None
         if self._probe.due():
             if self._refused_topics:
                 self._subscribe()
@@ -379,8 +380,9 @@ class Session:
         while self._answers:
             mid, code = self._answers.popleft()
             with self._lock:
-                processed = max(processed or 0, self._unconfirmed.pop(mid, 0))
-                self._confirmed_s = time.monotonic()
+                if mid in self._unconfirmed:  # paho tells of what was written at QoS 0 too
+                    processed = max(processed or 0, self._unconfirmed.pop(mid))
+                    self._confirmed_s = time.monotonic()
             if mid == self._probe_mid:
                 self._probe_refusal = str(code) if code.is_failure else None
             elif code.is_failure:
