@@ -235,8 +235,7 @@ class MqttLink:
                 self._deaf.pop(role, None)
             else:
                 self._deaf[role] = why
-        if why is not None or not self._deaf:
-            self._raise_alert()
+        self._raise_alert()
         self._announce()
 
     def _correct(self, said: bytes) -> None:

@@ -48,9 +48,9 @@ class Role:
 
     Args:
         persistent: the broker keeps our subscriptions, and what arrives at QoS 1, while we are away.
+        probe_topic: where the connection proves to itself that messages reach it.
         will_topic: where the broker says `offline` for us, retained.
         watched: topics that are subscribed to first, and of which what is retained is wanted too.
-        probe_topic: where the connection proves to itself that messages reach it; `None`: it does not.
     """
 
     name: str
@@ -58,9 +58,9 @@ class Role:
     topics: tuple[str, ...]
     qos: int
     persistent: bool
+    probe_topic: str
     will_topic: str | None = None
     watched: tuple[str, ...] = ()
-    probe_topic: str | None = None
 
 
 def make_client(options: MqttOptions, role: Role, refused: tls.Heard) -> TolerantClient:

@@ -59,7 +59,7 @@ class SessionHandlers:
         on_ready: the broker has answered all subscriptions.
         on_message: a message, and its acknowledgement.
         on_hearing: `None`: messages are proven to reach us; else the sentence that says why they may not.
-        on_settled: the broker has processed our acknowledgements of these deliveries: it will not repeat them.
+        on_settled: the broker has saved our acknowledgements of these deliveries: it will not repeat them.
     """
 
     on_open: Callable[[bool, Callable[[], None]], None]
@@ -248,10 +248,7 @@ class Session:
         if self._probe.due():
             if self._refused_topics:
                 self._subscribe()
-            if topic is None:
-                self._probe.arrived()
-            else:
-                self._send_probe(topic)
+            self._send_probe(topic)
         if not self._probe.overdue() or self._refused_topics:
             return None
         answer = "" if self._probe_refusal is None else f" ({self._options.broker} refuses it: {self._probe_refusal})"
@@ -298,8 +295,7 @@ class Session:
             # In two packets: when the second is granted, what is retained on the watched topics has come.
             if self._role.watched:
                 self._ask_for(self._role.watched, _RETAINED)
-            probe = () if self._role.probe_topic is None else (self._role.probe_topic,)
-            self._ask_for((*self._role.topics, *probe), _NEVER_RETAINED)
+            self._ask_for((*self._role.topics, self._role.probe_topic), _NEVER_RETAINED)
             self._progress_s = time.monotonic()
 
     def _ask_for(self, topics: tuple[str, ...], retain_handling: int) -> None:
@@ -332,8 +328,6 @@ class Session:
         if self._refused_topics:
             each = ", ".join(f"{topic} ({why})" for topic, why in self._refused_topics.items())
             self._tell_hearing(f"{self._options.broker} does not let us subscribe to {each}; allow it in its ACL")
-        elif self._role.probe_topic is None:
-            self._tell_hearing(None)
         if first:
             self._handlers.on_ready()
 
@@ -345,7 +339,7 @@ class Session:
             # gives another message another id; one that gives the lowest free id may mean another message.
             delivery = replace(delivery, again=True)
         ack = _nothing_to_acknowledge if delivery is None else self._acks.expect(delivery)
-        if self._role.probe_topic is not None and self.ready:  # before that the probe is still to come
+        if self.ready:  # before that the probe is still to come
             self._probe.arrived()
             if not self._refused_topics:
                 self._tell_hearing(None)
