@@ -23,13 +23,14 @@ from typing import Any
 import soundfile
 import yaml
 
-from ishowtts import child_process, config
+from ishowtts import config
 from ishowtts.cli.say import sentence
 from ishowtts.errors import IShowError
+from ishowtts.model import Outcome
 from ishowtts.mqtt.client import Client, Message
 from ishowtts.playback.choose import choose
 from ishowtts.service import connect
-from ishowtts.speech import Outcome
+from ishowtts.util import child_process
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_TEXT = "Hello. This line came over MQTT, and I am the voice that says it."

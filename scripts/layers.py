@@ -1,4 +1,4 @@
-"""Holds the layers of the design: who may import whom in daemon/ishowtts. Exit 1 with a line for each breach."""
+"""Checks the layers of the package: who may import whom in daemon/ishowtts. Exit 1 with a line for each breach."""
 
 from __future__ import annotations
 
@@ -10,16 +10,28 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 PACKAGE = "ishowtts"
-LAYERS = (
-    ("errors", "speech", "child_process", "files", "logs", "rate_limit", "strict_yaml"),
-    ("config", "inbox", "text", "samples", "seams", "board", "systemd"),
-    ("engines", "playback", "telemetry", "mqtt", "policies", "archive"),
-    ("pipeline",),
-    ("service", "bench"),
-    ("cli",),
-    ("__main__",),
+ORDER = (
+    "errors",
+    "model",
+    "util",
+    "config",
+    "board",
+    "systemd",
+    "inbox",
+    "text",
+    "policies",
+    "engines",
+    "playback",
+    "archive",
+    "mqtt",
+    "pipeline",
+    "status",
+    "service",
+    "bench",
+    "cli",
+    "__main__",
 )
-LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
+"""A package imports only from itself and from those before it."""
 TORCH = {"torch", "torchaudio", "torchdiffeq", "vocos", "f5_tts"}
 
 
@@ -94,17 +106,13 @@ def breach(found: Import) -> str | None:
         return f"{found.module} imports {top}; only the modules of engines/f5 and bench may"
     if top == "paho" and not f"{found.module}.".startswith("ishowtts.mqtt."):
         return f"{found.module} imports paho; only mqtt may"
-    return out_of_layer(room(found.module), room(found.target)) if top == PACKAGE else None
+    return out_of_order(room(found.module), room(found.target)) if top == PACKAGE else None
 
 
-def out_of_layer(own: str, other: str) -> str | None:
-    """What is wrong with one room importing another; the package itself stands in no layer."""
-    if own == other or own not in LAYER_OF or other not in LAYER_OF:
-        return None
-    if LAYER_OF[own] == LAYER_OF[other]:
-        return f"{own} imports its sibling {other}"
-    if LAYER_OF[own] < LAYER_OF[other]:
-        return f"{own} (layer {LAYER_OF[own]}) imports {other} (layer {LAYER_OF[other]})"
+def out_of_order(own: str, other: str) -> str | None:
+    """The sentence for an import of a later package; the root package itself has no place in the order."""
+    if own in ORDER and other in ORDER and ORDER.index(own) < ORDER.index(other):
+        return f"{own} imports {other}, which comes after it"
     return None
 
 
@@ -114,9 +122,9 @@ def room(module: str) -> str:
 
 
 def unplaced(files: dict[str, Path]) -> list[str]:
-    """Modules that the table of layers does not know."""
-    unknown = sorted({room(module) for module in files} - {""} - set(LAYER_OF))
-    return [f"{name}: stands in no layer; give it one in scripts/layers.py and in the design" for name in unknown]
+    """Modules that ORDER does not name."""
+    unknown = sorted({room(module) for module in files} - {""} - set(ORDER))
+    return [f"{name}: has no layer; give it one in scripts/layers.py and in docs/architecture.md" for name in unknown]
 
 
 def cycles(imports: list[Import], modules: set[str]) -> list[str]:

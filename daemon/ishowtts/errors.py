@@ -98,6 +98,13 @@ class InboxError(IShowError):
     """The inbox cannot keep its promise."""
 
 
+class Cancelled(Exception):
+    """Work was stopped because its caller asked for it.
+
+    Not an `IShowError`: a handler of errors must not catch it.
+    """
+
+
 class CommandError(IShowError):
     """A command that the contract does not know, or that cannot be obeyed now."""
 

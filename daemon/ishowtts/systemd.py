@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ishowtts.logs import visible
+from ishowtts.util.logs import visible
 
 log = logging.getLogger(__name__)
 

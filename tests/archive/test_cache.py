@@ -11,7 +11,7 @@ import pytest
 
 from ishowtts.archive import ArchiveWriter, Cut, SpeechCache
 from ishowtts.archive.cache import key_of, pack
-from ishowtts.speech import Utterance
+from ishowtts.model import Utterance
 
 Settle = Callable[[], None]
 KEY = key_of({"text": "hello"})

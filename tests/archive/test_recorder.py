@@ -15,8 +15,8 @@ import soundfile
 
 from ishowtts.archive import ArchiveWriter, Recorder, Recording
 from ishowtts.archive.folder import Folder
+from ishowtts.model import Line, Priority, Samples, Utterance
 from ishowtts.playback.reel import Clip, Reel
-from ishowtts.speech import Line, Priority, Samples, Utterance
 from support.disk import fill
 
 Settle = Callable[[], None]

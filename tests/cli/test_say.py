@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ishowtts.cli import common, history, say
 from ishowtts.cli.main import main
 from ishowtts.inbox.values import HistoryEntry
-from ishowtts.speech import Outcome, Priority
+from ishowtts.model import Outcome, Priority
 from support.broker import Broker
 from support.client import Client
 

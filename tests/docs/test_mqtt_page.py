@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from ishowtts.model import Outcome, Reason
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS
 from ishowtts.mqtt.payload import COMMANDS
-from ishowtts.speech import Outcome, Reason
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client

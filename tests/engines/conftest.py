@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ishowtts.engines.remote import Backoff, Deadlines, Grace, RemoteEngine
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
 
 # Without torch (the suite on Python 3.10) the folder f5 cannot even be read.
 collect_ignore = [] if importlib.util.find_spec("torch") else ["f5"]

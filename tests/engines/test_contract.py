@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ishowtts.engines import Cancelled, Engine, Progress, catalogue
+from ishowtts.engines import Engine, Progress, catalogue
 from ishowtts.engines.remote import RemoteEngine
-from ishowtts.errors import SynthesisError
-from ishowtts.speech import Segment
+from ishowtts.errors import Cancelled, SynthesisError
+from ishowtts.model import Segment
 
 Say = Callable[..., Segment]
 TEXT = "The quick brown fox jumps over the lazy dog."

@@ -20,7 +20,7 @@ from ishowtts.engines.supervisor import Backoff, Supervisor
 from ishowtts.engines.waker import Waker
 from ishowtts.engines.wire import VERSION, Channel, Frame, Kind
 from ishowtts.errors import SynthesisError, VoiceError, WorkerDied
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
 
 RATE_HZ = 24_000
 CARD = VoiceCard("anna", 140, reference_s=5.0, bytes_per_s=15.0, batch_s=60.0)

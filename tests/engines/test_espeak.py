@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ishowtts.engines import Cancelled, program
 from ishowtts.engines import espeak as espeak_module
 from ishowtts.engines.espeak import EspeakEngine, parse_wav, plain
-from ishowtts.errors import EngineUnavailable, SynthesisError, VoiceError
-from ishowtts.speech import Segment
+from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError
+from ishowtts.model import Segment
+from ishowtts.util import program
 
 Say = Callable[..., Segment]
 

@@ -14,11 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ishowtts.engines import Cancelled
 from ishowtts.engines import espeak as espeak_module
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.errors import EngineUnavailable, SynthesisError, VoiceError
-from ishowtts.speech import Segment, Utterance
+from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError
+from ishowtts.model import Segment, Utterance
 from support.fake_espeak import FakeEspeak
 from support.waiting import eventually
 
@@ -189,7 +188,7 @@ def test_a_deadline_ends_all_that_the_program_started(
 SPEAKS = """
 import sys
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
 EspeakEngine().synthesize(Segment("line", 0, 1, "hello"), lambda: False)
 """
 

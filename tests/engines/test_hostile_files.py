@@ -16,7 +16,6 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ishowtts import strict_yaml
 from ishowtts.engines import weights
 from ishowtts.engines.voices import clips
 from ishowtts.engines.voices import settings as voice_settings
@@ -24,9 +23,10 @@ from ishowtts.engines.voices.recordings import open_recording
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.engines.weights import promised_bytes
 from ishowtts.errors import OperatorFileError, VoiceError, WeightsError
-from ishowtts.files import open_ordinary, read_bounded
-from ishowtts.strict_yaml import StrictYamlError
 from ishowtts.text import pronunciation_file
+from ishowtts.util import strict_yaml
+from ishowtts.util.files import open_ordinary, read_bounded
+from ishowtts.util.strict_yaml import StrictYamlError
 from support.hostile_files import check_clip, check_weights_head, check_yaml
 
 SHORT = settings(max_examples=100, deadline=None)

@@ -14,11 +14,10 @@ import psutil
 import pytest
 import soundfile
 
-from ishowtts.engines import Cancelled
 from ishowtts.engines.process import WorkerProcess
 from ishowtts.engines.remote import Backoff, EngineStatus, RemoteEngine, State
-from ishowtts.errors import EngineUnavailable, SynthesisError, VoiceError, WeightsError, WorkerDied
-from ishowtts.speech import Segment
+from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError, WeightsError, WorkerDied
+from ishowtts.model import Segment
 from support.waiting import eventually
 
 MakeRemote = Callable[..., RemoteEngine]

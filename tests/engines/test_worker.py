@@ -19,7 +19,7 @@ from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.remote import RemoteEngine
 from ishowtts.engines.wire import VERSION, Channel, Frame, Kind
 from ishowtts.errors import EngineError, WorkerDied
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
 from support.waiting import eventually
 
 MakeRemote = Callable[..., RemoteEngine]
@@ -73,7 +73,7 @@ import threading, time
 from ishowtts.engines import Vitals, vitals, worker
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.remote import RemoteEngine
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
 engine = RemoteEngine("espeak", {})
 engine.load(lambda _: None)
 hang = (Segment("a", 0, 1, "hang"), lambda: False)

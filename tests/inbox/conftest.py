@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ishowtts.inbox import Clock, HistoryEntry, Inbox, InboxLimits, Order, Taken, read_history, settled
-from ishowtts.speech import Arrival, Line, Priority, Rejection
+from ishowtts.model import Arrival, Line, Priority, Rejection
 
 
 class HandClock(Clock):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ishowtts.inbox import settled
-from ishowtts.speech import Arrival, Delivery, Line, Outcome, Priority, Reason, Rejection, ReplyTo
+from ishowtts.model import Arrival, Delivery, Line, Outcome, Priority, Reason, Rejection, ReplyTo
 
 House = Any  # of conftest.py
 

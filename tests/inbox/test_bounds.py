@@ -12,7 +12,7 @@ import pytest
 
 from ishowtts.inbox import inbox as inbox_module
 from ishowtts.inbox import pruning
-from ishowtts.speech import Event, Line, Outcome, Priority, Reason, Rejection, ReplyTo
+from ishowtts.model import Event, Line, Outcome, Priority, Reason, Rejection, ReplyTo
 
 House = Any  # of conftest.py
 

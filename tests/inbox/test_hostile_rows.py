@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from ishowtts.model import Line
 from ishowtts.mqtt.fields import LINE_FIELDS
-from ishowtts.speech import Line
 from support import hostile_rows
 from support.hostile_rows import BAD_VALUES, BROKEN_TEXT, FIRST_WAITING, WAITING, check, make_file, put, rows_of
 

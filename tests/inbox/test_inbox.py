@@ -14,7 +14,7 @@ import pytest
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
-from ishowtts.speech import Arrival, Event, Line, Outcome, Priority, Reason, Rejection, ReplyTo
+from ishowtts.model import Arrival, Event, Line, Outcome, Priority, Reason, Rejection, ReplyTo
 
 House = Any  # of conftest.py
 
@@ -337,7 +337,7 @@ def test_an_accepted_line_survives_sigkill(tmp_path: Path) -> None:
 import os, signal, sys
 from pathlib import Path
 from ishowtts.inbox import Inbox, InboxLimits, settled
-from ishowtts.speech import Arrival, Line, Outcome
+from ishowtts.model import Arrival, Line, Outcome
 inbox = Inbox(Path(sys.argv[1]), InboxLimits())
 settled(inbox.accept([Arrival(Line(str(n), "hello")) for n in range(20)]))
 settled(inbox.finish(settled(inbox.take().future).seq, Outcome.FINISHED, {}))

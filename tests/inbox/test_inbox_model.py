@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ishowtts.speech import Arrival, Delivery, Line, Outcome, Priority, Reason, Rejection
+from ishowtts.model import Arrival, Delivery, Line, Outcome, Priority, Reason, Rejection
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ishowtts.inbox import settled
-from ishowtts.speech import Arrival, Delivery, Line, Outcome, Priority
+from ishowtts.model import Arrival, Delivery, Line, Outcome, Priority
 
 House = Any  # of conftest.py
 

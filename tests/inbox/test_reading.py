@@ -14,7 +14,7 @@ import pytest
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, InboxLimits, read_history, reading
-from ishowtts.speech import Arrival, Line
+from ishowtts.model import Arrival, Line
 
 House = Any  # of conftest.py
 _ENDLESS = "(WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT max(n) FROM r)"

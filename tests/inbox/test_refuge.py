@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from ishowtts.inbox import keeper
+from ishowtts.model import Arrival, Delivery, Line, Outcome, Priority
 from ishowtts.pipeline import Outbox
-from ishowtts.speech import Arrival, Delivery, Line, Outcome, Priority
 from support.disk import fill
 from support.waiting import eventually
 

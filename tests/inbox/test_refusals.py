@@ -10,7 +10,7 @@ import pytest
 from ishowtts.errors import InboxError
 from ishowtts.inbox import settled
 from ishowtts.inbox.ledger import Ledger
-from ishowtts.speech import Arrival, Event, Line, Outcome, Reason, Rejection, ReplyTo
+from ishowtts.model import Arrival, Event, Line, Outcome, Reason, Rejection, ReplyTo
 
 House = Any  # of conftest.py
 

@@ -14,7 +14,7 @@ import pytest
 
 from ishowtts.inbox import Inbox, InboxLimits, keeper, moving, settled
 from ishowtts.inbox.store import open_memory
-from ishowtts.speech import Arrival, Line, Outcome
+from ishowtts.model import Arrival, Line, Outcome
 from support.waiting import eventually
 
 House = Any  # of conftest.py

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from ishowtts.model import Arrival, Command, Delivery, Line, Rejection
 from ishowtts.mqtt.link import Handlers, MqttLink, MqttOptions
 from ishowtts.mqtt.payload import LineLimits
-from ishowtts.speech import Arrival, Command, Delivery, Line, Rejection
 from support.broker import Broker
 from support.hostile_broker import HostileBroker
 from support.waiting import eventually

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ishowtts.model import Delivery
 from ishowtts.mqtt.acknowledgements import Acknowledgements
-from ishowtts.speech import Delivery
 from support.clock import Clock
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from ishowtts.model import Event
 from ishowtts.mqtt.link import MqttOptions
-from ishowtts.speech import Event
 from support import broker_scripts as scripts
 from support import mqtt_packets as mqtt
 from support.broker import Broker

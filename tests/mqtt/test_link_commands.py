@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ishowtts.speech import Command
+from ishowtts.model import Command
 from support.client import Client
 from support.waiting import eventually
 

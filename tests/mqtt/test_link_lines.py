@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ishowtts.speech import Line, Priority, Reason, Rejection, ReplyTo
+from ishowtts.model import Line, Priority, Reason, Rejection, ReplyTo
 from support.broker import Broker
 from support.client import Client
 from support.waiting import eventually

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from ishowtts.speech import Event, ReplyTo
+from ishowtts.model import Event, ReplyTo
 from support.broker import Broker
 from support.client import Client
 from support.waiting import eventually

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from ishowtts.model import Line, Reason, Rejection
 from ishowtts.mqtt.client import Client as CommandLineClient
 from ishowtts.mqtt.link import MqttOptions
-from ishowtts.speech import Line, Reason, Rejection
 from support import mqtt_packets as mqtt
 from support.broker import Broker
 from support.broker_session import Message

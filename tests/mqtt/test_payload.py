@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ishowtts.errors import CommandError
+from ishowtts.model import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.mqtt.payload import (
     COMMANDS,
     BadCommand,
@@ -24,8 +25,7 @@ from ishowtts.mqtt.payload import (
     parse_volume,
 )
 from ishowtts.mqtt.strict_json import dumps
-from ishowtts.rate_limit import RateLimit
-from ishowtts.speech import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
+from ishowtts.util.rate_limit import RateLimit
 from support.clock import Clock
 
 LIMITS = LineLimits(max_chars=50, voices=lambda: ["anna", "bob"], reply_prefix="ishowtts/reply/")

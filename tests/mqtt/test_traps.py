@@ -33,8 +33,8 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from ishowtts.model import Event, Reason, Rejection
 from ishowtts.mqtt.topics import Topics
-from ishowtts.speech import Event, Reason, Rejection
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from ishowtts.engines import Cancelled, IsCancelled, VoiceCard
+from ishowtts.engines import VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.errors import EngineUnavailable, SynthesisError, VoiceError, WorkerDied
+from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError, WorkerDied
+from ishowtts.model import IsCancelled, Line, Segment, Utterance
 from ishowtts.pipeline.cast import Cast
 from ishowtts.service.lead import Absent
-from ishowtts.speech import Line, Segment, Utterance
 
 SEGMENT = Segment("line", 0, 1, "hello")
 

@@ -14,16 +14,24 @@ import pytest
 import soundfile
 from pyloudnorm import Meter
 
-from ishowtts.engines import Cancelled, IsCancelled, VoiceCard
+from ishowtts.engines import VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.errors import EngineError, EngineUnavailable, SpeakerError, SynthesisError, VoiceError, WorkerDied
+from ishowtts.errors import (
+    Cancelled,
+    EngineError,
+    EngineUnavailable,
+    SpeakerError,
+    SynthesisError,
+    VoiceError,
+    WorkerDied,
+)
 from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
+from ishowtts.model import Arrival, IsCancelled, Line, Priority, Report, Samples, Segment, Utterance
 from ishowtts.pipeline import Cast, Conductor
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.playback.wavfile import WavSpeaker
-from ishowtts.samples import converted
-from ishowtts.speech import Arrival, Line, Priority, Report, Samples, Segment, Utterance
+from ishowtts.util.samples import converted
 from support.house import House
 from support.waiting import eventually
 

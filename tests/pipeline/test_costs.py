@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ishowtts.engines import VoiceCard
+from ishowtts.model import Utterance
 from ishowtts.pipeline.costs import Costs
-from ishowtts.speech import Utterance
 
 CARD = VoiceCard("any", 140, reference_s=6.0)
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.engines import IsCancelled, VoiceCard
+from ishowtts.engines import VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import EngineUnavailable, VoiceError
 from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
+from ishowtts.model import Arrival, IsCancelled, Line, Priority, Segment, Utterance
 from ishowtts.pipeline import Cast, Conductor, held_voices
 from ishowtts.pipeline.held_voices import HeldVoices
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.playback.wavfile import WavSpeaker
-from ishowtts.speech import Arrival, Line, Priority, Segment, Utterance
 from support.house import House
 from support.waiting import eventually
 

@@ -14,9 +14,9 @@ import pytest
 from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
 from ishowtts.inbox import inbox as inbox_module
+from ishowtts.model import Arrival, Delivery, Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.pipeline import Intake
 from ishowtts.pipeline import intake as intake_module
-from ishowtts.speech import Arrival, Delivery, Line, Priority, Reason, Rejection, ReplyTo
 from support.waiting import eventually
 
 

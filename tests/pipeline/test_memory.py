@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from ishowtts.archive import ArchiveWriter, SpeechCache
-from ishowtts.engines import IsCancelled, VoiceCard
+from ishowtts.engines import VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import EngineUnavailable
+from ishowtts.model import IsCancelled, Line, Segment, Utterance
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.memory import Memory
-from ishowtts.speech import Line, Segment, Utterance
 
 WHOLE = "Well, here it begins at last. And it goes on, for it has a lot to say. Then it ends. Or not yet, who knows?"
 CARD = VoiceCard("anna", 60, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15)

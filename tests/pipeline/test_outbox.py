@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ishowtts.inbox import Inbox, InboxLimits, settled
+from ishowtts.model import Arrival, Event, Line
 from ishowtts.pipeline import Outbox
-from ishowtts.speech import Arrival, Event, Line
 from support.waiting import eventually
 
 

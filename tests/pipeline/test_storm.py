@@ -20,14 +20,14 @@ from random import Random
 import numpy as np
 import pytest
 
-from ishowtts.engines import Cancelled, IsCancelled, VoiceCard
-from ishowtts.errors import EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
+from ishowtts.engines import VoiceCard
+from ishowtts.errors import Cancelled, EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
 from ishowtts.inbox import Inbox, InboxLimits, Order, Taken, settled
+from ishowtts.model import Arrival, Event, IsCancelled, Line, Outcome, Priority, Samples, Segment, Utterance
 from ishowtts.pipeline import Cast, Conductor, stride
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.playback.silent import SilentSpeaker
-from ishowtts.speech import Arrival, Event, Line, Outcome, Priority, Samples, Segment, Utterance
 from support.house import House
 from support.waiting import eventually
 

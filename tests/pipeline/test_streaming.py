@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from ishowtts.engines import IsCancelled, catalogue
+from ishowtts.engines import catalogue
 from ishowtts.inbox import Taken
+from ishowtts.model import IsCancelled, Line, Report, Segment, Utterance
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.costs import Costs
 from ishowtts.pipeline.performance import Performance, Studio
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.playback.wavfile import WavSpeaker
-from ishowtts.speech import Line, Report, Segment, Utterance
 from support.house import House
 
 SENTENCE = "This is a sentence that goes on for a while, so that the line has more than one segment. "

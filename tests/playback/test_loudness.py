@@ -17,9 +17,9 @@ import scipy.signal
 import soundfile
 from numpy.typing import NDArray
 
+from ishowtts.model import Utterance
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.loudness import Speaking, VoiceLevels, block_levels, gated_level
-from ishowtts.speech import Utterance
 
 RATE_HZ = 22_050
 TARGET_LUFS, CEILING_DBTP = -16.0, -1.0

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ishowtts import config
+from ishowtts.model import Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.policies import Policies, admission, merged_text
 from ishowtts.policies.wordlist import Hit, WordList
-from ishowtts.speech import Line, Priority, Reason, Rejection, ReplyTo
 
 SAYS = "template: '{author} says: {text}'"
 

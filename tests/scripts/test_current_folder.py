@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts import child_process
 from ishowtts.config import Config
 from ishowtts.engines.process import Grace, WorkerProcess
 from ishowtts.engines.wire import Kind
 from ishowtts.errors import EngineError
+from ishowtts.util import child_process
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSOLE_SCRIPT = Path(sys.executable).with_name("ishowtts")

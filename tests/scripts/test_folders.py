@@ -18,8 +18,8 @@ from ishowtts.config import Config
 from ishowtts.engines import weights
 from ishowtts.engines.voices import folders
 from ishowtts.errors import OperatorFileError, VoiceError, WeightsError
-from ishowtts.files import make_folder, refuse_foreign
 from ishowtts.playback.chime import Chimes
+from ishowtts.util.files import make_folder, refuse_foreign
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534

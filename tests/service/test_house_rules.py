@@ -14,8 +14,8 @@ import soundfile
 
 from ishowtts.config import Config
 from ishowtts.inbox import Taken
+from ishowtts.model import Line, Priority, Rejection
 from ishowtts.service.house_rules import HouseRules
-from ishowtts.speech import Line, Priority, Rejection
 from support.appliance import DAEMON, TESTS, Appliance
 from support.client import Client
 

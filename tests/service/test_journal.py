@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ishowtts.board.pick import pick
+from ishowtts.model import Event, Outcome
 from ishowtts.service.journal import Journal
-from ishowtts.speech import Event, Outcome
-from ishowtts.telemetry import Telemetry
+from ishowtts.status.telemetry import Telemetry
 from support.clock import Clock
 
 

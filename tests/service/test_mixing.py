@@ -9,11 +9,11 @@ import pytest
 
 from ishowtts.config.audio import Audio
 from ishowtts.errors import SpeakerError
+from ishowtts.model import Samples
 from ishowtts.playback.levels import gain_of
 from ishowtts.playback.player import Player
 from ishowtts.playback.silent import SilentSpeaker
 from ishowtts.service.mixing import Mixing
-from ishowtts.speech import Samples
 from support.waiting import eventually
 
 HEIGHT = 10_000

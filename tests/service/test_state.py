@@ -8,9 +8,9 @@ import pytest
 
 from ishowtts.engines import Progress
 from ishowtts.engines.supervisor import EngineStatus, State
+from ishowtts.model import Line
 from ishowtts.pipeline import Sheet
 from ishowtts.service.state import FOUND_PAUSED, Facts, compose
-from ishowtts.speech import Line
 
 IDLE = Facts(Sheet(None, False, None), EngineStatus("f5", State.READY, 24000), "f5", 0, False, 80)
 SPEAKING = Sheet(Line("a", "hello"), False, None)

@@ -15,13 +15,13 @@ from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.remote import RemoteEngine
 from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.pipeline import Cast, Conductor
-from ishowtts.pipeline.rounds import Rounds
-from ishowtts.pipeline.timed_executor import TimedExecutor
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.playback.silent import SilentSpeaker
 from ishowtts.service import watchdog
 from ishowtts.service.watchdog import Watched
+from ishowtts.util.loop_thread import LoopThread
+from ishowtts.util.timed_executor import TimedExecutor
 from support.appliance import DAEMON, TESTS, Appliance
 from support.client import Client
 from support.house import House
@@ -34,7 +34,7 @@ from pathlib import Path
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.inbox.writer import Writer
 from ishowtts.mqtt.connection import Connection
-from ishowtts.pipeline.rounds import Rounds
+from ishowtts.util.loop_thread import Rounds
 from ishowtts.playback.outlet import Outlet
 from ishowtts.service import watchdog
 
@@ -152,7 +152,7 @@ def test_an_mqtt_thread_that_has_ended_is_started_again(
     assert appliance.final(mqtt_client, appliance.say(mqtt_client, "one"))["event"] == "finished"
 
 
-class Loop(Rounds):
+class Loop(LoopThread):
     """Looks when it is nudged, for as long as it is held."""
 
     def __init__(self, wait_s: float) -> None:

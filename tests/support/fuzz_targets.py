@@ -19,6 +19,7 @@ import soundfile
 from ishowtts import config
 from ishowtts.cli.common import visible, why
 from ishowtts.cli.say import sentence
+from ishowtts.model import Event, Line, Rejection
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.incoming import delivery_of, message_of
 from ishowtts.mqtt.payload import (
@@ -33,9 +34,8 @@ from ishowtts.mqtt.payload import (
 from ishowtts.mqtt.publish_packet import MalformedPacket, read_publish
 from ishowtts.policies import Policies
 from ishowtts.policies.wordlist import WordList
-from ishowtts.rate_limit import RateLimit
-from ishowtts.speech import Event, Line, Rejection
 from ishowtts.text import Reader, clean, is_speakable, segments
+from ishowtts.util.rate_limit import RateLimit
 from support import hostile_files, hostile_frames, hostile_rows
 
 ROOT, REPLY = "ishowtts/t/", "ishowtts/reply/"

@@ -11,10 +11,10 @@ import os
 import numpy as np
 import soundfile
 
-from ishowtts import strict_yaml
 from ishowtts.engines.voices.recordings import MOST_CHANNELS, MOST_SAMPLES, open_sound, read_samples
 from ishowtts.engines.weights import promised_bytes
-from ishowtts.strict_yaml import StrictYamlError
+from ishowtts.util import strict_yaml
+from ishowtts.util.strict_yaml import StrictYamlError
 
 LONGEST_S = 15.0
 

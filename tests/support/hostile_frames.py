@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ishowtts.engines import Cancelled, Progress, VoiceCard, cards
+from ishowtts.engines import Progress, VoiceCard, cards
 from ishowtts.engines.conversation import Conversation
 from ishowtts.engines.exchange import Deadlines, Ending, Request, longest_s
 from ishowtts.engines.waker import Waker
 from ishowtts.engines.wire import MAX_TEXT_CHARS, VERSION, Channel, Frame, Kind, encode
-from ishowtts.errors import EngineError, SynthesisError
-from ishowtts.speech import Segment, Utterance
+from ishowtts.errors import Cancelled, EngineError, SynthesisError
+from ishowtts.model import Segment, Utterance
 
 RATE_HZ = 24_000
 MOST_BYTES = 100_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ishowtts.inbox import Taken
-from ishowtts.speech import Line, Priority, Samples
+from ishowtts.model import Line, Priority, Samples
 from ishowtts.text import clean
 
 

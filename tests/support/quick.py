@@ -21,15 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from ishowtts import config, logs
+from ishowtts import config
 from ishowtts.config import Config
-from ishowtts.engines import IsCancelled, Progress, ReportProgress, VoiceCard
+from ishowtts.engines import Progress, ReportProgress, VoiceCard
+from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.pipeline import Cast
 from ishowtts.playback.choose import Chosen
 from ishowtts.playback.silent import SilentSpeaker
 from ishowtts.service import daemon
 from ishowtts.service.lead import Company, Lead, voices
-from ishowtts.speech import Samples, Segment, Utterance
+from ishowtts.util import logs
 
 RATE_HZ = 24_000
 TONE_HZ = 200

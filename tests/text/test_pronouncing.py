@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from ishowtts.errors import OperatorFileError
 from ishowtts.text import Reader, pronunciation_file
-from ishowtts.text.live_file import LiveFile
 from ishowtts.text.pronouncing import Entry, Pronunciations
 from ishowtts.text.pronunciation_file import MOST_BYTES
 from ishowtts.text.scripts import runs
+from ishowtts.util.live_file import LiveFile
 
 EXAMPLE = r"""
 - {say: "Nvidia", as: "en vidia"}            # a word: whole words, any case

@@ -15,7 +15,7 @@ import numpy as np
 
 from ishowtts.archive.folder import Folder, Kind
 from ishowtts.archive.writer import ArchiveWriter
-from ishowtts.speech import Utterance
+from ishowtts.model import Utterance
 
 log = logging.getLogger(__name__)
 

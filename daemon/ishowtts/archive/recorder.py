@@ -18,10 +18,10 @@ import numpy as np
 
 from ishowtts.archive.folder import Folder, Kind
 from ishowtts.archive.writer import ArchiveWriter
-from ishowtts.logs import Untrusted
-from ishowtts.samples import converted, whole
-from ishowtts.seams import cross_fade
-from ishowtts.speech import Line, Samples, Utterance, timestamp
+from ishowtts.model import Line, Samples, Utterance, timestamp
+from ishowtts.util.crossfade import cross_fade
+from ishowtts.util.logs import Untrusted
+from ishowtts.util.samples import converted, whole
 
 log = logging.getLogger(__name__)
 

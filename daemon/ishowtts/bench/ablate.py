@@ -13,8 +13,8 @@ from ishowtts.bench.fidelity import deviation, distance
 from ishowtts.bench.setting import Setting, settle, text_of
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.options import Optimisations
-from ishowtts.seams import Sound
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
+from ishowtts.util.crossfade import FloatSamples
 
 _USUAL = Optimisations()
 _NAME = "as configured by default"
@@ -77,7 +77,7 @@ def run(setting: Setting, length_s: float, rounds: int, nfe_step: int, report: C
         engines[name] = setting.engine(switches, nfe_step=nfe_step)
     segment = Segment("bench", 0, 1, text_of(length_s), seed=0)
     times_s: dict[str, list[float]] = {name: [] for name in engines}
-    sounds: dict[str, Sound] = {}
+    sounds: dict[str, FloatSamples] = {}
     for turn in range(rounds + 1):
         report(f"round {turn} of {rounds}")
         for name, engine in engines.items():

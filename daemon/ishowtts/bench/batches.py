@@ -17,7 +17,7 @@ from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.options import Optimisations
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
 
 SIZES = (1, 2, 4, 8)
 _LOOP = "evaluations"

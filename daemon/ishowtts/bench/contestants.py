@@ -16,9 +16,9 @@ from ishowtts.engines.f5.device import multiplies_bf16
 from ishowtts.engines.f5.options import Optimisations
 from ishowtts.engines.f5.reference import prepare
 from ishowtts.engines.f5.stock import compile_modules
+from ishowtts.model import Segment
 from ishowtts.pipeline import stride
-from ishowtts.seams import Sound, join
-from ishowtts.speech import Segment
+from ishowtts.util.crossfade import FloatSamples, join
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Contestant:
     """
 
     name: str
-    whole: Callable[[str], Sound]
+    whole: Callable[[str], FloatSamples]
     first_part: Callable[[str], str]
     warm_s: float | None = None
 
@@ -52,7 +52,7 @@ def recipe(setting: Setting, nfe_step: int) -> Contestant:
     speak = _of_original("recipe", original, _at_rate(setting.clip()), nfe_step)
     enabled = setting.device == "cuda" or multiplies_bf16()
 
-    def whole(text: str) -> Sound:
+    def whole(text: str) -> FloatSamples:
         with torch.autocast(setting.device, half, enabled=enabled):
             return speak.whole(text)
 
@@ -68,7 +68,7 @@ def ours(setting: Setting, nfe_step: int, switches: Optimisations, name: str = "
     settle(engine)
     card = engine.prepare(None)
 
-    def whole(text: str) -> Sound:
+    def whole(text: str) -> FloatSamples:
         parts = texts.segments(text, card.max_segment_bytes)
         segments = [Segment("bench", i, len(parts), part, seed=0) for i, part in enumerate(parts)]
         return join([engine.render(segment, lambda: False) for segment in segments], RATE_HZ)
@@ -84,7 +84,7 @@ def title(name: str, nfe_step: int) -> str:
 def _of_original(name: str, original: Original, clip: Clip, nfe_step: int) -> Contestant:
     max_bytes = prepare("bench", clip.audio, clip.rate_hz, clip.text).max_segment_bytes
 
-    def whole(text: str) -> Sound:
+    def whole(text: str) -> FloatSamples:
         return original.speak(clip, utils_infer().chunk_text(text, max_chars=max_bytes), nfe_step=nfe_step)
 
     return Contestant(title(name, nfe_step), whole, lambda text: text)

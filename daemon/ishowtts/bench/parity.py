@@ -19,8 +19,8 @@ from ishowtts.bench.setting import Setting, settle
 from ishowtts.engines.f5 import random
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.options import Optimisations
-from ishowtts.seams import Sound
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
+from ishowtts.util.crossfade import FloatSamples
 
 TOLERANCE = 1e-4
 """Of the waveform's peak, in fp32."""
@@ -114,7 +114,7 @@ def _rows(setting: Setting) -> Iterator[Row]:
     yield from _half(setting, right[_BRIEF])
 
 
-def at_fixed_addresses(setting: Setting, right: Sound) -> Iterator[Row]:
+def at_fixed_addresses(setting: Setting, right: FloatSamples) -> Iterator[Row]:
     """Recorded where the device can; else the same addresses, step by step."""
     with faults.loud_behind_the_end() as see, _engine(setting, _alone("folds", "exact_padding", "graphs")) as ours:
         yield Row("graphs, with folds and exact_padding alone", distance(_speak(ours, ENGLISH), right), TOLERANCE)
@@ -145,7 +145,7 @@ def _upsampled(setting: Setting) -> Iterator[Row]:
             yield Row("average upsampling to a bucket", error, CANARY, canary=True)
 
 
-def _half(setting: Setting, exact: Sound) -> Iterator[Row]:
+def _half(setting: Setting, exact: FloatSamples) -> Iterator[Row]:
     """Half precision may be no farther from fp32 than stock in that precision is, and our runs from one another."""
     precision, dtype = ("fp16", torch.float16) if setting.device == "cuda" else ("bf16", torch.bfloat16)
     stock = Original(setting.folder, setting.device, dtype)
@@ -194,7 +194,7 @@ def _batch(name: str, ours: F5Engine, texts: Sequence[str]) -> Iterator[Row]:
         yield Row(f"{name}, {len(segment.text.encode())} bytes", distance(sound, alone), TOLERANCE)
 
 
-def _canary(name: str, ours: F5Engine, right: Sound) -> Row:
+def _canary(name: str, ours: F5Engine, right: FloatSamples) -> Row:
     return Row(name, distance(_speak(ours, ENGLISH), right), CANARY, canary=True)
 
 
@@ -219,7 +219,7 @@ def _engine(setting: Setting, switches: Optimisations, **changes: object) -> clo
     return closing(setting.engine(switches, **changes))
 
 
-def _speak(ours: F5Engine, text: str, nfe_step: int = 7) -> Sound:
+def _speak(ours: F5Engine, text: str, nfe_step: int = 7) -> FloatSamples:
     return ours.render(_segment(text, nfe_step), _never)
 
 

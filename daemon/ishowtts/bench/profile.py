@@ -18,7 +18,7 @@ from ishowtts.engines.f5.options import Optimisations
 from ishowtts.engines.f5.stages import Stages
 from ishowtts.engines.f5.tokens import Tokenizer
 from ishowtts.engines.f5.vocoder import FastVocoder
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
 
 _STAGES: dict[str, tuple[Owner, ...]] = {
     "tokens": ((Tokenizer, "__call__"),),

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ishowtts import child_process
 from ishowtts.errors import EngineError
+from ishowtts.util import child_process
 
 _LONGEST_S = 900.0
 _TEXT = "This is the first thing that I say."
@@ -121,7 +121,7 @@ def _stock(folder: Path, device: str, nfe_step: int) -> Callable[[], object]:
 def _ours(folder: Path, device: str, nfe_step: int, cache_dir: str | None) -> tuple[Callable[[], object], float | None]:
     from ishowtts.bench.setting import Setting
     from ishowtts.engines.f5.options import Optimisations
-    from ishowtts.speech import Segment
+    from ishowtts.model import Segment
 
     started = time.perf_counter()
     engine = Setting(folder, device).engine(Optimisations(), nfe_step=nfe_step, cache_dir=cache_dir)

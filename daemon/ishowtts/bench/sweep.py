@@ -22,8 +22,8 @@ from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.engine import F5Engine, to_int16
 from ishowtts.engines.f5.options import Optimisations, Precision
 from ishowtts.errors import EngineError
-from ishowtts.seams import Sound, join
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
+from ishowtts.util.crossfade import FloatSamples, join
 
 STEPS = (5, 6, 7, 8, 10, 12, 16, 24, 32)
 _FINEST = 32
@@ -79,9 +79,9 @@ class _Row:
     """A point, its sample, and what judges are to hear of it: a sound for each of `texts`."""
 
     point: Point
-    sample: Sound
+    sample: FloatSamples
     texts: Sequence[str]
-    sounds: Sequence[Sound]
+    sounds: Sequence[FloatSamples]
 
 
 def run(setting: Setting, plan: Plan, panel: Panel | None, report: Callable[[Point], None]) -> list[Point]:
@@ -152,7 +152,9 @@ def _engine(setting: Setting, switches: Optimisations, plan: Plan) -> Iterator[F
         engine.close()
 
 
-def _spoken(engine: F5Engine, plan: Plan, finest: Sound | None, nfe_step: int, *, steps: str, name: str = "") -> _Row:
+def _spoken(
+    engine: F5Engine, plan: Plan, finest: FloatSamples | None, nfe_step: int, *, steps: str, name: str = ""
+) -> _Row:
     """The text, timed, and the sentences."""
     started = time.perf_counter()
     sound = _render(engine, text_of(plan.length_s), nfe_step)
@@ -176,7 +178,7 @@ def _cut_early(engine: F5Engine, plan: Plan, first_s: float | None, steps: str) 
     return _Row(Point(plan.nfe_step, steps, rtf, None, name), sounds[0], lines, sounds)
 
 
-def _render(engine: F5Engine, text: str, nfe_step: int) -> Sound:
+def _render(engine: F5Engine, text: str, nfe_step: int) -> FloatSamples:
     return engine.render(Segment("bench", 0, 1, text, nfe_step=nfe_step, seed=0), lambda: False)
 
 
@@ -186,7 +188,7 @@ def _file_of(point: Point) -> str:
     return "-".join([f"nfe-{point.nfe_step:02}", point.steps, *words]) + ".wav"
 
 
-def _keep(path: Path, sound: Sound) -> None:
+def _keep(path: Path, sound: FloatSamples) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, to_int16(sound), RATE_HZ)

@@ -19,8 +19,8 @@ from ishowtts.engines.f5.reference import prepare
 from ishowtts.engines.f5.stock import load_vocos
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.engines.weights import examine
-from ishowtts.seams import Sound
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
+from ishowtts.util.crossfade import FloatSamples
 
 LENGTHS_S = (1.0, 3.0, 10.0, 30.0)
 UPSTREAM = "upstream, fp32"
@@ -104,7 +104,7 @@ def _ours(vocoder: FastVocoder) -> Decode:
 def _race(ways: dict[str, Decode], mel: Tensor, length_s: float, rounds: int, device: str) -> list[Decoder]:
     """Side by side, the best of a few rounds each; the first only warms."""
     best_s = dict.fromkeys(ways, float("inf"))
-    sounds: dict[str, Sound] = {}
+    sounds: dict[str, FloatSamples] = {}
     for turn in range(rounds + 1):
         for name, decode in ways.items():
             started = now_s(device)

@@ -18,7 +18,7 @@ from ishowtts import config
 from ishowtts.board.pick import pick
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.errors import EngineError
-from ishowtts.logs import visible
+from ishowtts.util.logs import visible
 
 _MOST = 1e12
 

@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ishowtts import child_process, files
 from ishowtts.board.pick import pick
 from ishowtts.cli.common import Commands, faults_of_files, print_json, read_config
 from ishowtts.config import DEFAULT_PATH, Config
@@ -26,6 +25,7 @@ from ishowtts.mqtt.client import Client
 from ishowtts.playback import cards, chime
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.service import connect, house_rules, lead
+from ishowtts.util import child_process, files
 
 Verdict = Literal["ok", "note", "fault"]
 _FREE_MB = 500

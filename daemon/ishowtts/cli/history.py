@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ishowtts.cli.common import Commands, as_owner_of, number, print_json, read_config, why
 from ishowtts.inbox import HistoryEntry, read_history
-from ishowtts.logs import visible
+from ishowtts.util.logs import visible
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ishowtts import __version__
 from ishowtts.config import DEFAULT_PATH
 from ishowtts.errors import ConfigError, IShowError
-from ishowtts.logs import visible
+from ishowtts.util.logs import visible
 
 _COMMANDS = [
     "run",

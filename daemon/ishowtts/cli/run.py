@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import logging
 
-from ishowtts import files, logs
 from ishowtts.cli.common import Commands, read_config
 from ishowtts.config import Config
 from ishowtts.errors import FatalError
 from ishowtts.service import daemon
+from ishowtts.util import files, logs
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:

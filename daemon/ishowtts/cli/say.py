@@ -11,10 +11,10 @@ from typing import Any
 from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic, volume, why
 from ishowtts.config import Config
 from ishowtts.errors import BrokerError, LineRejected
-from ishowtts.logs import visible
+from ishowtts.model import Outcome, Reason
 from ishowtts.mqtt.client import Client
 from ishowtts.service import connect
-from ishowtts.speech import Outcome, Reason
+from ishowtts.util.logs import visible
 
 _LONGEST_WAIT_S = 86_400
 _VALUES = (str, int, float, type(None))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from ishowtts.speech import Segment, Utterance
+from ishowtts.model import IsCancelled, Segment, Utterance
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,6 @@ class Vitals:
 
 
 ReportProgress = Callable[[Progress], None]
-IsCancelled = Callable[[], bool]
-
-
-class Cancelled(Exception):
-    """A synthesis that was told to stop, and did."""
 
 
 @runtime_checkable

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from ishowtts.engines import Cancelled, Progress, Vitals, VoiceCard, cards, vitals
+from ishowtts.engines import Progress, Vitals, VoiceCard, cards, vitals
 from ishowtts.engines.exchange import Deadlines, Ending, Ready, Request, longest_s
 from ishowtts.engines.shares import shared
 from ishowtts.engines.waker import Waker
 from ishowtts.engines.wire import VERSION, Channel, Frame, Kind, WireClosed, WireError
-from ishowtts.errors import EngineError, SynthesisError, VoiceError, WeightsError, WorkerDied
-from ishowtts.speech import Segment, Utterance
+from ishowtts.errors import Cancelled, EngineError, SynthesisError, VoiceError, WeightsError, WorkerDied
+from ishowtts.model import Segment, Utterance
 
 _SEND_TIMEOUT_S = 5.0
 _ERRORS: dict[str, type[Exception]] = {

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ishowtts.engines import Cancelled, IsCancelled, Progress, ReportProgress, VoiceCard, program
+from ishowtts.engines import Progress, ReportProgress, VoiceCard
 from ishowtts.engines.exchange import longest_s
-from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
-from ishowtts.speech import Samples, Segment, Utterance
+from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, SynthesisError, VoiceError
+from ishowtts.model import IsCancelled, Samples, Segment, Utterance
+from ishowtts.util import program
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class EspeakEngine:
     @staticmethod
     def version() -> str:
         """What espeak-ng says of itself. Raises EngineError if it does not."""
-        limits = program.Limits(_DEADLINE_S, _MAX_HEADER_BYTES)
+        limits = program.ProgramLimits(_DEADLINE_S, _MAX_HEADER_BYTES)
         try:
             said = program.run([_PROGRAM, "--version"], b"", limits, _never)
         except (program.ProgramMissing, program.ProgramFailed) as error:
@@ -216,7 +217,7 @@ def _speak(text: str, voice: str, speed: float, cancelled: IsCancelled) -> tuple
     command = [_PROGRAM, "-b", "1", "-v", voice, "-s", words_per_minute, "--stdin", "--stdout"]
     read = plain(text).encode("utf-8", "replace")
     audio_s = longest_s(text, speed)
-    limits = program.Limits(_DEADLINE_S, _MAX_HEADER_BYTES + round(audio_s * _MAX_BYTES_PER_S))
+    limits = program.ProgramLimits(_DEADLINE_S, _MAX_HEADER_BYTES + round(audio_s * _MAX_BYTES_PER_S))
     if cancelled():
         raise Cancelled
     try:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from ishowtts.engines import VoiceCard
 from ishowtts.engines.wire import Kind
 from ishowtts.errors import IShowError
-from ishowtts.speech import Utterance
+from ishowtts.model import Utterance
 
 Answer = TypeVar("Answer")
 _PLAUSIBLE_FLOOR_S = 10.0

@@ -10,9 +10,9 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from ishowtts import child_process
 from ishowtts.engines.wire import Channel
 from ishowtts.errors import WorkerDied
+from ishowtts.util import child_process
 
 _log = logging.getLogger(__name__)
 

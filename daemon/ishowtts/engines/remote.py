@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as NotYet
 from typing import Any
 
-from ishowtts.engines import Cancelled, IsCancelled, Progress, ReportProgress, Vitals, VoiceCard, catalogue
+from ishowtts.engines import Progress, ReportProgress, Vitals, VoiceCard, catalogue
 from ishowtts.engines.conversation import Conversation
 from ishowtts.engines.exchange import Deadlines, Request
 from ishowtts.engines.process import Grace
 from ishowtts.engines.supervisor import Backoff, EngineStatus, State, Supervisor
-from ishowtts.errors import EngineUnavailable, VoiceError
-from ishowtts.speech import Segment, Utterance
+from ishowtts.errors import Cancelled, EngineUnavailable, VoiceError
+from ishowtts.model import IsCancelled, Segment, Utterance
 
 __all__ = ["Backoff", "Deadlines", "EngineStatus", "Grace", "RemoteEngine", "State"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.errors import WeightsError, first_line
-from ishowtts.files import make_folder, open_ordinary
+from ishowtts.util.files import make_folder, open_ordinary
 
 LICENCE = "CC-BY-NC-4.0"
 LICENCE_NOTE = (

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import ishowtts
-from ishowtts import logs
-from ishowtts.engines import Cancelled, Engine, ImprovingEngine, Progress, cards, catalogue, vitals
+from ishowtts.engines import Engine, ImprovingEngine, Progress, cards, catalogue, vitals
 from ishowtts.engines.wire import MAX_FRAME_BYTES, MAX_TEXT_CHARS, VERSION, Channel, Frame, Kind, WireClosed, WireError
-from ishowtts.errors import EngineError, IShowError, SynthesisError, VoiceError, WeightsError
-from ishowtts.speech import Segment
+from ishowtts.errors import Cancelled, EngineError, IShowError, SynthesisError, VoiceError, WeightsError
+from ishowtts.model import Segment
+from ishowtts.util import logs
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 from ishowtts.inbox.ledger import Ledger
 from ishowtts.inbox.rows import row_outcome
 from ishowtts.inbox.values import InboxLimits
-from ishowtts.speech import Arrival, Line, Reason, Rejection
+from ishowtts.model import Arrival, Line, Reason, Rejection
 
 log = logging.getLogger(__name__)
 

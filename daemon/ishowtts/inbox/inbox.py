@@ -22,7 +22,7 @@ from ishowtts.inbox.refusals import RefusalLimit
 from ishowtts.inbox.rows import SPEAKING, WAITING, row_line
 from ishowtts.inbox.values import InboxLimits, Taken
 from ishowtts.inbox.writer import Order, SettingWrites, Writer
-from ishowtts.speech import Arrival, Delivery, Event, Line, Outcome, Priority
+from ishowtts.model import Arrival, Delivery, Event, Line, Outcome, Priority
 
 log = logging.getLogger(__name__)
 

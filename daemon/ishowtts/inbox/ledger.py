@@ -36,7 +36,7 @@ from ishowtts.inbox.rows import (
 )
 from ishowtts.inbox.store import remember
 from ishowtts.inbox.values import AfterCrash, InboxLimits
-from ishowtts.speech import Delivery, Event, Line, Outcome, Priority, Rejection, ReplyTo
+from ishowtts.model import Delivery, Event, Line, Outcome, Priority, Rejection, ReplyTo
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from ishowtts.inbox.values import InboxLimits
-from ishowtts.speech import Outcome
+from ishowtts.model import Outcome
 
 MOST_EVENTS = 20_000
 """Rows of the outbox. At most 6 kB each: half a kilobyte of topic, 4 kB of Correlation Data, an id, a reason."""

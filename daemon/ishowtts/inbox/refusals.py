@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from ishowtts.rate_limit import RateLimit
-from ishowtts.speech import Outcome
+from ishowtts.model import Outcome
+from ishowtts.util.rate_limit import RateLimit
 
 NOT_ACCEPTED = frozenset({Outcome.REJECTED.value, "duplicate"})
 

@@ -12,7 +12,7 @@ import sqlite3
 from ishowtts.inbox.clock import Clock
 from ishowtts.inbox.ledger import Ledger
 from ishowtts.inbox.rows import SPEAKING, UNREADABLE, WAITING, row_reply
-from ishowtts.speech import Outcome, Priority
+from ishowtts.model import Outcome, Priority
 
 log = logging.getLogger(__name__)
 

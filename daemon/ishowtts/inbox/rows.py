@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ishowtts.inbox.values import HistoryEntry
-from ishowtts.speech import Event, Line, Outcome, Priority, ReplyTo
+from ishowtts.model import Event, Line, Outcome, Priority, ReplyTo
 
 WAITING = "waiting"
 SPEAKING = "speaking"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ishowtts.inbox.ledger import Ledger
 from ishowtts.inbox.rows import SPEAKING, UNREADABLE, UnreadableRow, row_line
 from ishowtts.inbox.values import Taken
-from ishowtts.speech import Outcome, Priority
+from ishowtts.model import Outcome, Priority
 
 
 def take(ledger: Ledger, minimum: Priority, held: Collection[str | None]) -> Taken | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ishowtts.speech import Line, Outcome, Priority
+from ishowtts.model import Line, Outcome, Priority
 
 AfterCrash = Literal["resume", "repeat", "skip"]
 

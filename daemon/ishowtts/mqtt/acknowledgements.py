@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ishowtts.speech import Delivery
+from ishowtts.model import Delivery
 
 Ack = Callable[[], None]
 

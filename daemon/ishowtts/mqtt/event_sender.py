@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Sequence
 
-from ishowtts.logs import Untrusted
+from ishowtts.model import Event, Outcome, ReplyTo
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.payload import answer_payload, event_payload
 from ishowtts.mqtt.publishing import Publishing
 from ishowtts.mqtt.session import Session
-from ishowtts.speech import Event, Outcome, ReplyTo
+from ishowtts.util.logs import Untrusted
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from ishowtts.model import Priority
 from ishowtts.mqtt.strict_json import clip
-from ishowtts.speech import Priority
 
 MAX_NAME_CHARS = 128
 _MAX_PROBLEMS = 5

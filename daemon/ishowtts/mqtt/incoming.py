@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from ishowtts.model import Delivery, Reason
 from ishowtts.mqtt.payload import MessageProperties
 from ishowtts.mqtt.publish_packet import PublishPacket
-from ishowtts.speech import Delivery, Reason
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ishowtts.logs import Untrusted
+from ishowtts.model import Arrival, Event, Rejection, timestamp
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.acknowledgements import Ack
 from ishowtts.mqtt.connection import Connection
@@ -28,8 +28,8 @@ from ishowtts.mqtt.payload import (
 )
 from ishowtts.mqtt.session import Session, SessionHandlers
 from ishowtts.mqtt.topics import RetainedName, Topics
-from ishowtts.rate_limit import RateLimit
-from ishowtts.speech import Arrival, Event, Rejection, timestamp
+from ishowtts.util.logs import Untrusted
+from ishowtts.util.rate_limit import RateLimit
 
 __all__ = ["Handlers", "MqttLink", "MqttOptions"]
 

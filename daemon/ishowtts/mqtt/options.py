@@ -13,8 +13,8 @@ from typing import Literal
 from pydantic import SecretStr
 
 from ishowtts.config import Config
+from ishowtts.model import Arrival, Command, Delivery
 from ishowtts.mqtt.neighbours import Patience
-from ishowtts.speech import Arrival, Command, Delivery
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ishowtts.errors import CommandError
-from ishowtts.logs import Untrusted
+from ishowtts.model import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS, check_fields, joined
 from ishowtts.mqtt.options import MqttOptions
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
-from ishowtts.rate_limit import RateLimit
-from ishowtts.speech import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.text import is_speakable
+from ishowtts.util.logs import Untrusted
+from ishowtts.util.rate_limit import RateLimit
 
 logger = logging.getLogger(__name__)
 

@@ -24,6 +24,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ishowtts.model import Delivery
 from ishowtts.mqtt import tls
 from ishowtts.mqtt.acknowledgements import Ack, Acknowledgements
 from ishowtts.mqtt.incoming import Incoming, delivery_of, message_of
@@ -40,7 +41,6 @@ from ishowtts.mqtt.paho_client import (
 from ishowtts.mqtt.probe import Probe
 from ishowtts.mqtt.publish_packet import PublishPacket
 from ishowtts.mqtt.publishing import TRY_AGAIN, Publishing
-from ishowtts.speech import Delivery
 
 logger = logging.getLogger(__name__)
 

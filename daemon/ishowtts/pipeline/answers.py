@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 
 from ishowtts.inbox import Inbox
-from ishowtts.logs import Untrusted
-from ishowtts.rate_limit import FLOOD_S, RateLimit
-from ishowtts.speech import Event, timestamp
+from ishowtts.model import Event, timestamp
+from ishowtts.util.logs import Untrusted
+from ishowtts.util.rate_limit import FLOOD_S, RateLimit
 
 log = logging.getLogger(__name__)
 

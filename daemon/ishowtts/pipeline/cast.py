@@ -8,12 +8,12 @@ from itertools import takewhile
 from typing import Protocol
 
 from ishowtts import text
-from ishowtts.engines import Engine, IsCancelled, VoiceCard
+from ishowtts.engines import Engine, VoiceCard
 from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
+from ishowtts.model import IsCancelled, Line, Segment, Utterance
 from ishowtts.pipeline import batches, stride
 from ishowtts.pipeline.costs import Costs
 from ishowtts.pipeline.memory import Memory
-from ishowtts.speech import Line, Segment, Utterance
 
 log = logging.getLogger(__name__)
 

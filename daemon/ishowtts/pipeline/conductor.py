@@ -10,22 +10,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from ishowtts.archive import Recording, Take
-from ishowtts.engines import Cancelled
-from ishowtts.errors import EngineError, EngineUnavailable, IShowError, LineError, SpeakerError, VoiceError, WorkerDied
+from ishowtts.errors import (
+    Cancelled,
+    EngineError,
+    EngineUnavailable,
+    IShowError,
+    LineError,
+    SpeakerError,
+    VoiceError,
+    WorkerDied,
+)
 from ishowtts.inbox import Inbox
-from ishowtts.logs import Untrusted
+from ishowtts.model import Line, Outcome, Priority, Report
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.held_voices import HeldVoices
 from ishowtts.pipeline.orders import Do, Orders
 from ishowtts.pipeline.performance import Performance, Studio
-from ishowtts.pipeline.rounds import Rounds
 from ishowtts.pipeline.rules import Rules
 from ishowtts.pipeline.tally import as_event
-from ishowtts.pipeline.timed_executor import TimedExecutor
 from ishowtts.pipeline.turns import Turns
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
-from ishowtts.speech import Line, Outcome, Priority, Report
+from ishowtts.util.logs import Untrusted
+from ishowtts.util.loop_thread import LoopThread
+from ishowtts.util.timed_executor import TimedExecutor
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +56,7 @@ class Sheet:
     put_back_for: str | None = None
 
 
-class Conductor(Rounds):
+class Conductor(LoopThread):
     """The thread `conductor`: the only one that moves a line along. It waits for no disk, engine or device.
 
     Args:

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from ishowtts.errors import CommandError
 from ishowtts.inbox import Inbox
+from ishowtts.model import Command, Line
 from ishowtts.pipeline.answers import Answers
 from ishowtts.pipeline.conductor import Conductor
 from ishowtts.playback.player import Player
-from ishowtts.speech import Command, Line
 
 T = TypeVar("T")
 

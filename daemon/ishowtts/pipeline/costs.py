@@ -6,7 +6,7 @@ from collections import deque
 from statistics import median_high
 
 from ishowtts.engines import VoiceCard
-from ishowtts.speech import Utterance
+from ishowtts.model import Utterance
 
 _LAST = 9
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, settled
-from ishowtts.logs import Untrusted
-from ishowtts.pipeline.rounds import Rounds
-from ishowtts.speech import Arrival, Event, Line, Outcome, Priority, Reason, Rejection, timestamp
+from ishowtts.model import Arrival, Event, Line, Outcome, Priority, Reason, Rejection, timestamp
+from ishowtts.util.logs import Untrusted
+from ishowtts.util.loop_thread import LoopThread
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class _Session:
     resumed: bool
 
 
-class Intake(Rounds):
+class Intake(LoopThread):
     """The thread `intake`: a commit for each group of arrivals, then their acknowledgements.
 
     What cannot be committed is not acknowledged: it is tried again, and the broker keeps it meanwhile.

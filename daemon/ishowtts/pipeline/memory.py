@@ -8,7 +8,7 @@ from typing import Any
 
 from ishowtts.archive import Cut, SpeechCache
 from ishowtts.archive.cache import key_of
-from ishowtts.speech import Line, Segment, Utterance
+from ishowtts.model import Line, Segment, Utterance
 
 Fingerprint = Callable[[str | None], Mapping[str, Any] | None]
 """Everything but the line that makes the sound of a voice, as JSON knows it; `None`: not known, so nothing is kept."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, settled
-from ishowtts.pipeline.rounds import Rounds
-from ishowtts.speech import Event
+from ishowtts.model import Event
+from ishowtts.util.loop_thread import LoopThread
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _IDLE_S = 30.0
 _LATE_S = 60.0
 
 
-class Outbox(Rounds):
+class Outbox(LoopThread):
     """The thread `outbox`.
 
     Args:

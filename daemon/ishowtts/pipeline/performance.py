@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ishowtts.archive import Recording, Take
-from ishowtts.engines import Cancelled
-from ishowtts.errors import EngineError, IShowError, LineError, SpeakerError, SynthesisError
+from ishowtts.errors import Cancelled, EngineError, IShowError, LineError, SpeakerError, SynthesisError
 from ishowtts.inbox import Taken
+from ishowtts.model import Report, Samples, Segment, Utterance
 from ishowtts.pipeline import batches
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.rules import Rules
@@ -24,8 +24,7 @@ from ishowtts.pipeline.tally import Tally
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
 from ishowtts.playback.reel import Playing
-from ishowtts.samples import Sound, converted
-from ishowtts.speech import Report, Samples, Segment, Utterance
+from ishowtts.util.samples import FloatPcm, converted
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ class _Made:
     """An engine's sound, and as it is played, at the player's rate."""
 
     utterance: Utterance
-    sound: Samples | Sound
+    sound: Samples | FloatPcm
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ishowtts.inbox import Taken
-from ishowtts.speech import Line, Priority, Samples
+from ishowtts.model import Line, Priority, Samples
 
 
 class Rules(Protocol):

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 from ishowtts.inbox import Taken
+from ishowtts.model import Report, Utterance
 from ishowtts.playback.reel import Playing
-from ishowtts.speech import Report, Utterance
 
 
 @dataclass

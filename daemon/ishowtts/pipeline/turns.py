@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ishowtts.inbox import Inbox, Order, Taken, settled
+from ishowtts.model import Priority
 from ishowtts.pipeline.performance import Performance
-from ishowtts.speech import Priority
 
 
 class Turns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from ishowtts.speech import Samples
+from ishowtts.model import Samples
 
 
 @runtime_checkable

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import numpy as np
 
 from ishowtts.errors import SpeakerError
+from ishowtts.model import Samples
 from ishowtts.playback import cards
 from ishowtts.playback.converter import Converter
 from ishowtts.playback.libasound import Pcm
-from ishowtts.samples import whole
-from ishowtts.speech import Samples
+from ishowtts.util.samples import whole
 
 _PERIODS = 3
 _PERIOD_S = 0.01

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.errors import SpeakerError
+from ishowtts.model import Samples
 from ishowtts.playback import Speaker
 from ishowtts.playback.cards import ASOUND, Device, Rank, list_devices
-from ishowtts.speech import Samples
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ import numpy as np
 import soundfile
 
 from ishowtts.errors import OperatorFileError
-from ishowtts.files import make_folder
+from ishowtts.model import Samples
 from ishowtts.playback.tone import ring
-from ishowtts.samples import whole
-from ishowtts.speech import Samples
+from ishowtts.util.files import make_folder
+from ishowtts.util.samples import whole
 
 log = logging.getLogger(__name__)
 

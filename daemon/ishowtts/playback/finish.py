@@ -6,11 +6,11 @@ import threading
 
 import numpy as np
 
+from ishowtts.model import Samples, Utterance
 from ishowtts.playback import loudness
 from ishowtts.playback.limiter import limited
 from ishowtts.playback.loudness import Speaking, VoiceLevels, block_levels
-from ishowtts.samples import Sound, converted
-from ishowtts.speech import Samples, Utterance
+from ishowtts.util.samples import FloatPcm, converted
 
 
 class Finish:
@@ -33,7 +33,7 @@ class Finish:
         if self._levels is not None:
             loudness.prepare()
 
-    def finished(self, utterance: Utterance, line_id: str) -> Samples | Sound:
+    def finished(self, utterance: Utterance, line_id: str) -> Samples | FloatPcm:
         """The sound of a segment as it is to be played.
 
         Args:
@@ -50,7 +50,7 @@ class Finish:
         with self._lock:
             return self._evened(samples, rate_hz, Speaking(utterance.engine, utterance.voice), line_id)
 
-    def _evened(self, samples: Samples | Sound, rate_hz: int, who: Speaking, line_id: str) -> Sound:
+    def _evened(self, samples: Samples | FloatPcm, rate_hz: int, who: Speaking, line_id: str) -> FloatPcm:
         assert self._levels is not None  # noqa: S101  asked by the caller
         blocks = block_levels(samples, rate_hz)
         gain_db = self._levels.gain_db(who, line_id, blocks)
@@ -64,7 +64,7 @@ class Finish:
         self._levels.learn(who, line_id, blocks, gain_db)
         return sound
 
-    def _at(self, samples: Samples | Sound, rate_hz: int, gain_db: float) -> tuple[Sound, bool]:
+    def _at(self, samples: Samples | FloatPcm, rate_hz: int, gain_db: float) -> tuple[FloatPcm, bool]:
         """The sound at a gain, and whether the limiter had to touch it."""
         loud = samples.astype(np.float32) * np.float32(10 ** (gain_db / 20))
         if self._peak_dbtp is None:

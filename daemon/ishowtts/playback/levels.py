@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ishowtts.samples import whole
-from ishowtts.speech import Samples
+from ishowtts.model import Samples
+from ishowtts.util.samples import whole
 
 RANGE_DB = 50.0
 

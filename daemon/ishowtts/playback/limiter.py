@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ishowtts.samples import Sound
+from ishowtts.util.samples import FloatPcm
 
 LOOK_AHEAD_S = 0.005
 RELEASE_DB_PER_S = 60.0
@@ -32,7 +32,7 @@ _REACH = -(-_WINDOW // _CHUNK)
 _CHUNKS_AT_ONCE = 512
 
 
-def limited(sound: Sound, rate_hz: int, peak_dbtp: float) -> Sound:
+def limited(sound: FloatPcm, rate_hz: int, peak_dbtp: float) -> FloatPcm:
     """Turn down what would exceed the ceiling, beginning 5 ms before it; the rest comes back bit by bit.
 
     Args:
@@ -50,7 +50,7 @@ def limited(sound: Sound, rate_hz: int, peak_dbtp: float) -> Sound:
     return sound * _gains(_smoothed(needed, rate_hz))[: len(sound)]
 
 
-def true_peaks(sound: Sound, threshold: float) -> Sound:
+def true_peaks(sound: FloatPcm, threshold: float) -> FloatPcm:
     """The greatest magnitude in each step and on the way to the next, 8 times oversampled.
 
     Args:
@@ -76,15 +76,15 @@ def true_peaks(sound: Sound, threshold: float) -> Sound:
     return peaks.reshape(-1)
 
 
-def _greatest_near(padded: Sound, chunks: int) -> Sound:
+def _greatest_near(padded: FloatPcm, chunks: int) -> FloatPcm:
     """For each chunk, the greatest value that its window holds, or a little beyond: [chunks]."""
     blocks = padded.reshape(-1, _CHUNK).max(axis=1)
-    greatest: Sound = np.max([blocks[step : step + chunks] for step in range(_REACH)], axis=0)
+    greatest: FloatPcm = np.max([blocks[step : step + chunks] for step in range(_REACH)], axis=0)
     return greatest
 
 
 @lru_cache(maxsize=1)
-def _interpolation() -> tuple[Sound, float]:
+def _interpolation() -> tuple[FloatPcm, float]:
     """What a window of samples is multiplied by to give what lies between them, and the most that it can gain.
 
     Returns:
@@ -132,7 +132,7 @@ def _mean_before(values: NDArray[np.float64], width: int) -> NDArray[np.float64]
     return means
 
 
-def _gains(knots: NDArray[np.float64]) -> Sound:
+def _gains(knots: NDArray[np.float64]) -> FloatPcm:
     """The factor of each sample: [steps x step]."""
     nepers, ways = knots.astype(np.float32), np.arange(_STEP, dtype=np.float32) / _STEP
     return np.exp(-nepers[:-1, None] - np.diff(nepers)[:, None] * ways).reshape(-1)

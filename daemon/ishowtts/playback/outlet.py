@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ishowtts.errors import SpeakerError
+from ishowtts.model import Samples
 from ishowtts.playback import Speaker
-from ishowtts.speech import Samples
 
 log = logging.getLogger(__name__)
 

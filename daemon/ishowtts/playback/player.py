@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ishowtts.errors import SpeakerError
+from ishowtts.model import Samples
 from ishowtts.playback import Speaker, levels
 from ishowtts.playback.outlet import Habits, Outlet, plain
 from ishowtts.playback.reel import Clip, Ending, Playing, Reel
-from ishowtts.samples import Sound, converted
-from ishowtts.speech import Samples
+from ishowtts.util.samples import FloatPcm, converted
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class Player:
             self._thread.join(timeout_s)
 
     def play(
-        self, samples: Samples | Sound, rate_hz: int, *, volume: int | None = None, seam_s: float = 0.0
+        self, samples: Samples | FloatPcm, rate_hz: int, *, volume: int | None = None, seam_s: float = 0.0
     ) -> Playing:
         """Queue a clip behind what plays; returns at once.
 

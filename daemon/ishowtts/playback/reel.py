@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ishowtts.model import Samples
 from ishowtts.playback.levels import ramp
-from ishowtts.seams import cross_fade
-from ishowtts.speech import Samples
+from ishowtts.util.crossfade import cross_fade
 
 Ending = Literal["finished", "stopped", "lost"]
 

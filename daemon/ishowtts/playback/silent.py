@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ishowtts.model import Samples
 from ishowtts.playback.pace import Pace
-from ishowtts.speech import Samples
 
 
 class SilentSpeaker:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ishowtts.model import Samples
 from ishowtts.playback.levels import gain_of, ramp
-from ishowtts.speech import Samples
 
 _NOTES_HZ = (523.25, 659.26)
 _NOTE_S = 0.75

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ishowtts.errors import SpeakerError
+from ishowtts.model import Samples
 from ishowtts.playback.pace import Pace
-from ishowtts.speech import Samples
 
 _HEADER_BYTES = 44
 _MOST_BYTES = 2**32 - 1 - _HEADER_BYTES

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from ishowtts import config
+from ishowtts.model import Line, Priority, Reason, Rejection
 from ishowtts.policies.authors import author_key, spoken_author
 from ishowtts.policies.blocked import BlockedWords
 from ishowtts.policies.emojis import emoji_cuts
@@ -19,7 +20,6 @@ from ishowtts.policies.rates import Rates
 from ishowtts.policies.repeats import without_repeats
 from ishowtts.policies.splice import spliced, visible
 from ishowtts.policies.templates import filled
-from ishowtts.speech import Line, Priority, Reason, Rejection
 from ishowtts.text import is_speakable
 
 log = logging.getLogger(__name__)

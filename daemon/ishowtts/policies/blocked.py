@@ -9,7 +9,7 @@ from ishowtts.config.policies import Blocked
 from ishowtts.policies.splice import spliced
 from ishowtts.policies.wordfile import read_words
 from ishowtts.policies.wordlist import Hit, WordList
-from ishowtts.text.live_file import LiveFile
+from ishowtts.util.live_file import LiveFile
 
 _LOOK_S = 2.0
 

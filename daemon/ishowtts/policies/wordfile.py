@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ishowtts.errors import OperatorFileError
-from ishowtts.text.live_file import read_text
+from ishowtts.util.live_file import read_text
 
 _MOST_BYTES = 1 << 18
 _MOST_WORDS = 10_000

@@ -6,8 +6,8 @@ from ishowtts.archive import ArchiveWriter, Recorder, SpeechCache
 from ishowtts.archive.folder import Folder
 from ishowtts.config import Config
 from ishowtts.pipeline.memory import Memory
-from ishowtts.service.disk import Disk
 from ishowtts.service.lead import Company
+from ishowtts.util.disk_space import DiskSpace
 
 _MB = 1_000_000
 
@@ -27,11 +27,11 @@ class Archives:
         self._writer = ArchiveWriter(self._open, self._tend)
         if audio.cache_mb > 0:
             place = config.cache_dir / "speech"
-            disk = Disk(place, floor_mb)
+            disk = DiskSpace(place, floor_mb)
             self.cache = SpeechCache(place, audio.cache_mb * _MB, self._writer, lambda: disk.shortage() is None)
             self._folders.append(self.cache.folder)
         if audio.record_dir is not None:
-            other = Disk(audio.record_dir, floor_mb)
+            other = DiskSpace(audio.record_dir, floor_mb)
             self.recorder = Recorder(
                 audio.record_dir, audio.record_mb * _MB, self._writer, lambda: other.shortage() is None
             )

@@ -25,19 +25,20 @@ from ishowtts.pipeline.controls import Controls
 from ishowtts.playback.choose import Chosen
 from ishowtts.playback.choose import choose as choose_speaker
 from ishowtts.playback.player import Player
-from ishowtts.service import connect, ending, info, instance, lead, limits, sound, watchdog
+from ishowtts.service import connect, info, instance, lead, limits, sound, watchdog
 from ishowtts.service.archives import Archives
-from ishowtts.service.disk import Disk
 from ishowtts.service.espeak_check import EspeakCheck
 from ishowtts.service.herald import Herald
 from ishowtts.service.house_rules import HouseRules
 from ishowtts.service.journal import Journal
 from ishowtts.service.librarian import Librarian
-from ishowtts.service.signal import Signal
 from ishowtts.service.snapshot import Snapshots
 from ishowtts.service.state import FOUND_PAUSED, Facts, compose
+from ishowtts.status.telemetry import Telemetry
 from ishowtts.systemd import Notifier
-from ishowtts.telemetry import Telemetry
+from ishowtts.util import stop_signals
+from ishowtts.util.change_signal import ChangeSignal
+from ishowtts.util.disk_space import DiskSpace
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def run(config: Config, makers: Makers = Makers()) -> int:
     Raises:
         FatalError: it could not start; the sentence is for the operator.
     """
-    with ending.stop_asked() as asked_to_stop, ExitStack() as stack:
+    with stop_signals.stop_asked() as asked_to_stop, ExitStack() as stack:
         daemon = Daemon(config, stack, makers)
         if not asked_to_stop.is_set():
             daemon.start()
@@ -80,14 +81,14 @@ class Daemon:
         self._stack = stack
         self._config = config
         self._instance = uuid.uuid4().hex
-        self._changed = Signal()  # a line, an engine, the device or a level
-        self._events_came = Signal()
+        self._changed = ChangeSignal()  # a line, an engine, the device or a level
+        self._events_came = ChangeSignal()
         self._notifier = Notifier()
         self._board: Board = pick(config.board.source, config.board.sysfs_root)
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
         self._inbox = self._open_inbox()
-        self._disk = Disk(config.state_dir, config.limits.min_free_mb)
+        self._disk = DiskSpace(config.state_dir, config.limits.min_free_mb)
         self._found_paused = self._inbox.recall("paused") == "1"
         if self._found_paused:
             log.warning("the appliance is %s", FOUND_PAUSED)

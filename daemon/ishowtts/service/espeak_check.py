@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ishowtts.engines import IsCancelled
-from ishowtts.pipeline.rounds import Rounds
+from ishowtts.model import IsCancelled
+from ishowtts.util.loop_thread import LoopThread
 
 _FIRST_REST_S = 0.5
 _LONGEST_REST_S = 30.0
 _IDLE_S = 60.0
 
 
-class EspeakCheck(Rounds):
+class EspeakCheck(LoopThread):
     """The thread `espeak-check`. While espeak-ng works it does nothing; `nudge` it when that may have changed.
 
     Args:

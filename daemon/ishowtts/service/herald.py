@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ishowtts.pipeline.rounds import Rounds
-from ishowtts.speech import timestamp
+from ishowtts.model import timestamp
+from ishowtts.util.loop_thread import LoopThread
 
 _DEPTH_S = 0.25
 _CHANGE_S = 0.05  # a flood of `mute` and `unmute` must not fill the connection that events share
@@ -20,7 +20,7 @@ Publish = Callable[[Literal["state", "telemetry"] | Level, Any], None]
 _LEVELS: tuple[Level, ...] = ("volume", "muted")
 
 
-class Herald(Rounds):
+class Herald(LoopThread):
     """The thread `herald`.
 
     A change is published at once if the one before is 50 ms ago; if only the queue's depth changed, 250 ms.

@@ -10,12 +10,12 @@ from datetime import datetime
 from ishowtts.config import Config
 from ishowtts.errors import OperatorFileError
 from ishowtts.inbox import Taken
-from ishowtts.logs import Untrusted
+from ishowtts.model import Line, Priority, Rejection, Samples
 from ishowtts.playback.chime import DEFAULT as DEFAULT_CHIME
 from ishowtts.playback.chime import Chimes
 from ishowtts.policies import Policies, Quiet, merged_text
-from ishowtts.speech import Line, Priority, Rejection, Samples
 from ishowtts.text import Reader
+from ishowtts.util.logs import Untrusted
 
 log = logging.getLogger(__name__)
 

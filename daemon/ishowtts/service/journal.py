@@ -6,10 +6,10 @@ import logging
 import time
 from collections.abc import Callable
 
-from ishowtts.logs import Untrusted
-from ishowtts.rate_limit import RateLimit
-from ishowtts.speech import Event, Outcome
-from ishowtts.telemetry import Telemetry
+from ishowtts.model import Event, Outcome
+from ishowtts.status.telemetry import Telemetry
+from ishowtts.util.logs import Untrusted
+from ishowtts.util.rate_limit import RateLimit
 
 log = logging.getLogger(__name__)
 

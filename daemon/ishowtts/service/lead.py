@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.config import Config
-from ishowtts.engines import Cancelled, Engine, IsCancelled, Vitals, VoiceCard
+from ishowtts.engines import Engine, Vitals, VoiceCard
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.exchange import Deadlines
 from ishowtts.engines.f5.options import F5Options, Optimisations
@@ -17,11 +17,11 @@ from ishowtts.engines.remote import RemoteEngine
 from ishowtts.engines.supervisor import Backoff, EngineStatus, State
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.engines.weights import Weights, locate
-from ishowtts.errors import EngineError, EngineUnavailable, FatalError, VoiceError, WeightsError
+from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, FatalError, VoiceError, WeightsError
+from ishowtts.model import IsCancelled, Segment, Utterance
 from ishowtts.pipeline import Cast
 from ishowtts.pipeline.memory import Fingerprint
 from ishowtts.service.fingerprint import EspeakFingerprint, F5Fingerprint
-from ishowtts.speech import Segment, Utterance
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ishowtts.engines import VoiceCard
 from ishowtts.errors import EngineError, EngineUnavailable, InboxError
-from ishowtts.pipeline.rounds import Rounds
+from ishowtts.util.loop_thread import LoopThread
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ _LOOK_S = 2.0
 Versions = Callable[[], dict[str, str]]
 
 
-class Librarian(Rounds):
+class Librarian(LoopThread):
     """The thread `librarian`. A poll and no inotify: that misses what happens on a network disk.
 
     A voice is prepared once its files have stood still from one look to the next, so one that is being copied is

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from ishowtts.config.audio import Audio
 from ishowtts.errors import SpeakerError
-from ishowtts.pipeline.rounds import Rounds
 from ishowtts.playback.player import SoundStatus
+from ishowtts.util.loop_thread import LoopThread
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class _Wanted:
     muted: bool
 
 
-class Mixing(Rounds):
+class Mixing(LoopThread):
     """The thread `mixer`. Until the card has taken a volume it is set in software: nobody is ever deafened.
 
     Args:

@@ -9,7 +9,7 @@ from ishowtts.inbox import Inbox
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.player import Player
 from ishowtts.service.lead import Company
-from ishowtts.telemetry import Telemetry
+from ishowtts.status.telemetry import Telemetry
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from ishowtts.engines.remote import RemoteEngine
 from ishowtts.inbox import Inbox
 from ishowtts.pipeline import Conductor
-from ishowtts.pipeline.rounds import Rounds
 from ishowtts.playback.player import Player
+from ishowtts.util.loop_thread import LoopThread
 
 CONDUCTOR_S = 20.0
 """The conductor waits for no disk, engine or device."""
@@ -57,8 +57,8 @@ def threads(
     player: Player,
     conductor: Conductor,
     remote: RemoteEngine | None,
-    librarian: Rounds,
-    loops: Sequence[Rounds],
+    librarian: LoopThread,
+    loops: Sequence[LoopThread],
     segment_s: float,
 ) -> list[Watched]:
     """The threads that a line waits for, or that tell of it.
@@ -85,5 +85,5 @@ def threads(
     ]
 
 
-def _loop(loop: Rounds, limit_s: float) -> Watched:
+def _loop(loop: LoopThread, limit_s: float) -> Watched:
     return Watched(loop.name, loop.alive, loop.overdue_s, limit_s)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from ishowtts.errors import first_line
-from ishowtts.logs import Untrusted
+from ishowtts.util.logs import Untrusted
 
 _log = logging.getLogger(__name__)
 _MOST_CHARS = 80  # time grows with the length, by 0.2 to 0.5 ms a character, and memory by up to 20 KB

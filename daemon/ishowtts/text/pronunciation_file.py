@@ -9,13 +9,13 @@ from typing import Any
 import re2
 import yaml
 
-from ishowtts import strict_yaml
 from ishowtts.errors import OperatorFileError
-from ishowtts.strict_yaml import StrictYamlError
 from ishowtts.text.cleaning import clean
-from ishowtts.text.live_file import read_text
 from ishowtts.text.pronouncing import Entry, Pronunciations, fold
 from ishowtts.text.scripts import base
+from ishowtts.util import strict_yaml
+from ishowtts.util.live_file import read_text
+from ishowtts.util.strict_yaml import StrictYamlError
 
 MOST_BYTES = 65_536
 MOST_ENTRIES = 1000

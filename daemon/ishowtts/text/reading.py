@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ishowtts.text import library, pronunciation_file
 from ishowtts.text.cleaning import clean
-from ishowtts.text.live_file import LiveFile
 from ishowtts.text.normalising import normalise
 from ishowtts.text.pronouncing import Pronunciations, Span
 from ishowtts.text.scripts import Run, runs
+from ishowtts.util.live_file import LiveFile
 
 
 class Reader:

@@ -22,8 +22,8 @@ from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.options import F5Options
 from ishowtts.engines.voices.shelf import CLIPS, TEXT
-from ishowtts.seams import Sound
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
+from ishowtts.util.crossfade import FloatSamples
 from voicebox.speech.kokoro import Kokoro
 from voicebox.speech.phonemes import phonemes
 from voicebox.speech.speakers import Speaker
@@ -93,7 +93,7 @@ def judge(exam: Exam, report: Callable[[Row], None], threads: int = 2) -> list[R
     with closing(F5Engine(F5Options(weights=str(exam.weights), voices_dir=str(exam.voices_dir)))) as engine:
         engine.load(lambda _: None)
         for speaker in exam.people:
-            sets: list[tuple[str, list[Sound], float | None]] = [
+            sets: list[tuple[str, list[FloatSamples], float | None]] = [
                 (f"f5 at {steps}", *_by_f5(engine, speaker.name, exam.texts, steps)) for steps in exam.steps
             ]
             sets += [("kokoro", _by_kokoro(kokoro, speaker, exam.texts), None)]
@@ -107,13 +107,13 @@ def judge(exam: Exam, report: Callable[[Row], None], threads: int = 2) -> list[R
     return rows
 
 
-def _write_reference(folder: Path, sound: Sound, text: str) -> None:
+def _write_reference(folder: Path, sound: FloatSamples, text: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     soundfile.write(folder / CLIPS[0], sound, RATE_HZ)
     (folder / TEXT).write_text(text + "\n", encoding="utf-8")
 
 
-def _by_f5(engine: F5Engine, voice: str, texts: Sequence[str], steps: int) -> tuple[list[Sound], float]:
+def _by_f5(engine: F5Engine, voice: str, texts: Sequence[str], steps: int) -> tuple[list[FloatSamples], float]:
     engine.render(Segment("judge", 0, 1, texts[0], voice=voice, seed=0, nfe_step=steps), lambda: False)  # only warms
     started = time.perf_counter()
     sounds = [
@@ -124,11 +124,11 @@ def _by_f5(engine: F5Engine, voice: str, texts: Sequence[str], steps: int) -> tu
     return sounds, (time.perf_counter() - started) / spoken_s
 
 
-def _by_kokoro(kokoro: Kokoro, speaker: Speaker, texts: Sequence[str]) -> list[Sound]:
+def _by_kokoro(kokoro: Kokoro, speaker: Speaker, texts: Sequence[str]) -> list[FloatSamples]:
     return [kokoro.say(letters, speaker) for letters in phonemes(list(texts))]
 
 
-def _by_espeak(language: Language, texts: Sequence[str]) -> list[Sound]:
+def _by_espeak(language: Language, texts: Sequence[str]) -> list[FloatSamples]:
     engine = EspeakEngine(_ESPEAK[language])
     engine.load(lambda _: None)
     spoken = [engine.synthesize(Segment("judge", 0, 1, text), lambda: False) for text in texts]

@@ -15,15 +15,14 @@ import soundfile
 import torch
 import yaml
 
-from ishowtts.engines import Cancelled, IsCancelled
 from ishowtts.engines.f5 import dit
 from ishowtts.engines.f5.engine import F5Engine, F5Options, to_int16
 from ishowtts.engines.f5.job import Job
 from ishowtts.engines.f5.options import Optimisations
-from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
-from ishowtts.seams import join
-from ishowtts.speech import Segment
+from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, SynthesisError, VoiceError
+from ishowtts.model import IsCancelled, Segment
 from ishowtts.text import segments
+from ishowtts.util.crossfade import join
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 

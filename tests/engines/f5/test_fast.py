@@ -21,7 +21,7 @@ from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.engines.voices.shelf import VoiceShelf
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 

@@ -13,7 +13,7 @@ import torch
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.reference import end_sentence
 from ishowtts.engines.voices.shelf import VoiceShelf
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 

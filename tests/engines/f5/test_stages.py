@@ -16,7 +16,7 @@ from ishowtts.engines import Progress
 from ishowtts.engines.f5 import dit, fast, policy, stages
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.stages import Shape
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
 from support.tape import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]

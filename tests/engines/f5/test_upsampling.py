@@ -21,7 +21,7 @@ from ishowtts.engines.f5.architecture import read_model
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.fast import FastModel
 from ishowtts.errors import WeightsError
-from ishowtts.speech import Segment
+from ishowtts.model import Segment
 from support.tape import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
 from ishowtts.engines.f5.engine import F5Engine  # noqa: E402
 from ishowtts.engines.f5.options import F5Options  # noqa: E402
-from ishowtts.speech import Segment  # noqa: E402
+from ishowtts.model import Segment  # noqa: E402
 from voicebox.__main__ import main  # noqa: E402
 from voicebox.speech.corpus import Corpus  # noqa: E402
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ishowtts.bench.judges.packages import SPEECHMOS, need, read
 from ishowtts.bench.judges.spectrum import RATE_HZ, at_16_khz
-from ishowtts.seams import Sound
+from ishowtts.util.crossfade import FloatSamples
 
 _HEARD = 144_160  # samples at once, 9.01 s
 # From what the network says to the scale of the listeners' opinions: highest power first.
@@ -46,11 +46,11 @@ class Opinion:
         network = read("speechmos", "dnsmos_models/sig_bak_ovr.onnx")
         self._session: Any = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
-    def of(self, sound: Sound, rate_hz: int) -> float:
+    def of(self, sound: FloatSamples, rate_hz: int) -> float:
         """The overall opinion of [samples] of mono sound; EngineError where it is silent."""
         return self.scores(sound, rate_hz).overall
 
-    def scores(self, sound: Sound, rate_hz: int) -> Scores:
+    def scores(self, sound: FloatSamples, rate_hz: int) -> Scores:
         """Each opinion, over every 9 s that begin at a whole second; a shorter sound is heard again and again.
 
         Raises:

@@ -10,7 +10,7 @@ from ishowtts.bench.judges.opinion import Opinion
 from ishowtts.bench.judges.speaker import Ear, similarity
 from ishowtts.bench.judges.words import CLIP_RATE_HZ, Listener, error_rate
 from ishowtts.errors import EngineError
-from ishowtts.seams import Sound
+from ishowtts.util.crossfade import FloatSamples
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Panel:
         language: of the texts.
     """
 
-    def __init__(self, reference: Sound, rate_hz: int, language: str, threads: int = 1) -> None:
+    def __init__(self, reference: FloatSamples, rate_hz: int, language: str, threads: int = 1) -> None:
         """Raises EngineError where a package is missing."""
         self._language = language
         self._listener, self._ear, self._opinion = Listener(threads), Ear(), Opinion(threads)
         self._reference = self._ear.embed(reference, rate_hz)
 
-    def marks(self, sets: Sequence[tuple[Sequence[str], Sequence[Sound]]]) -> list[Marks]:
+    def marks(self, sets: Sequence[tuple[Sequence[str], Sequence[FloatSamples]]]) -> list[Marks]:
         """Judge each set of sounds, [samples] at 24 kHz, by its texts, as many as there are sounds.
 
         Words are heard in packs only: where a voice is bad, hearing each sound again would take minutes. A pack never
@@ -50,10 +50,10 @@ class Panel:
         """
         return [Marks(self._error_rate(texts, sounds), *self._heard(sounds)) for texts, sounds in sets]
 
-    def _error_rate(self, texts: Sequence[str], sounds: Sequence[Sound]) -> float:
+    def _error_rate(self, texts: Sequence[str], sounds: Sequence[FloatSamples]) -> float:
         return error_rate(self._listener.verdicts(sounds, texts, self._language, again=False))
 
-    def _heard(self, sounds: Sequence[Sound]) -> tuple[float | None, float | None]:
+    def _heard(self, sounds: Sequence[FloatSamples]) -> tuple[float | None, float | None]:
         try:
             alike = [similarity(self._reference, self._ear.embed(sound, CLIP_RATE_HZ)) for sound in sounds]
             return statistics.mean(alike), statistics.mean(self._opinion.of(sound, CLIP_RATE_HZ) for sound in sounds)

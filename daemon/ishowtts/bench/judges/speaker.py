@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ishowtts.bench.judges.packages import RESEMBLYZER, need, read
 from ishowtts.bench.judges.spectrum import at_16_khz, mel_spectrogram
-from ishowtts.seams import Sound
+from ishowtts.util.crossfade import FloatSamples
 
 Embedding = NDArray[np.float32]
 """[256], of length 1, nowhere negative."""
@@ -40,7 +40,7 @@ class Ear:
         for module, prefix in ((self._lstm, "lstm."), (self._linear, "linear.")):
             module.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
 
-    def embed(self, sound: Sound, rate_hz: int) -> Embedding:
+    def embed(self, sound: FloatSamples, rate_hz: int) -> Embedding:
         """The voice in [samples] of mono sound; seconds of it make a better one than a word.
 
         Raises:
@@ -62,18 +62,18 @@ def similarity(a: Embedding, b: Embedding) -> float:
     return float(a @ b)
 
 
-def _loud_enough(sound: Sound) -> Sound:
+def _loud_enough(sound: FloatSamples) -> FloatSamples:
     level = float(np.sqrt(np.mean(sound**2)))
     return (sound * max(1.0, _QUIETEST / level)).astype(np.float32)
 
 
-def _without_pauses(sound: Sound) -> Sound:
+def _without_pauses(sound: FloatSamples) -> FloatSamples:
     """What is left of whole windows of 30 ms; a sound shorter than one stays."""
-    windows: Sound = sound[: len(sound) // _WINDOW * _WINDOW].reshape(-1, _WINDOW)
+    windows: FloatSamples = sound[: len(sound) // _WINDOW * _WINDOW].reshape(-1, _WINDOW)
     if len(windows) == 0:
         return sound
     levels = np.sqrt(np.mean(windows**2, axis=1))
     spoken = np.flatnonzero(levels > _PAUSE * levels.max())
     near = np.abs(np.arange(len(windows))[:, None] - spoken).min(axis=1) <= _KEPT_WINDOWS
-    kept: Sound = windows[near].reshape(-1)
+    kept: FloatSamples = windows[near].reshape(-1)
     return kept

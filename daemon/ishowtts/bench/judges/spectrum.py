@@ -9,7 +9,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ishowtts.errors import EngineError
-from ishowtts.seams import Sound
+from ishowtts.util.crossfade import FloatSamples
 
 RATE_HZ = 16_000
 _LINEAR_HZ = 1000.0  # Slaney's scale: 15 mel up to here, logarithmic above
@@ -17,12 +17,12 @@ _LINEAR_MELS = 15.0
 _LOG_STEP = np.log(6.4) / 27
 
 
-def resampled(sound: Sound, rate_hz: int) -> Sound:
+def resampled(sound: FloatSamples, rate_hz: int) -> FloatSamples:
     """Mono sound, [samples] at any rate, at the rate that every judge hears."""
     return np.asarray(soxr.resample(sound, rate_hz, RATE_HZ), dtype=np.float32)
 
 
-def at_16_khz(sound: Sound, rate_hz: int) -> Sound:
+def at_16_khz(sound: FloatSamples, rate_hz: int) -> FloatSamples:
     """`resampled`, for judges of whom silence is no question.
 
     Raises:

@@ -17,8 +17,8 @@ from ishowtts.bench.judges import edits
 from ishowtts.bench.judges.packages import WHISPER, need, read
 from ishowtts.bench.judges.spectrum import RATE_HZ, resampled
 from ishowtts.bench.judges.spelling import tokens
-from ishowtts.seams import Sound
 from ishowtts.text.scripts import base
+from ishowtts.util.crossfade import FloatSamples
 
 CLIP_RATE_HZ = 24_000
 _WINDOW_S = 30.0
@@ -57,7 +57,7 @@ class Listener:
         files["preprocessor_config.json"] = b"{}"  # else it is looked for in the working directory
         self._model: Any = WhisperModel("base", "cpu", compute_type="int8", cpu_threads=threads, files=files)
 
-    def hear(self, sound: Sound, rate_hz: int, language: str) -> str:
+    def hear(self, sound: FloatSamples, rate_hz: int, language: str) -> str:
         """Write down [samples] of mono sound of any length, said in `language` (`en`, `zh`, …); silence is empty."""
         heard = resampled(sound, rate_hz)
         if not np.any(heard):
@@ -74,7 +74,7 @@ class Listener:
         return " ".join(segment.text.strip() for segment in found)
 
     def verdicts(
-        self, sounds: Sequence[Sound], texts: Sequence[str], language: str, *, again: bool = True
+        self, sounds: Sequence[FloatSamples], texts: Sequence[str], language: str, *, again: bool = True
     ) -> list[Verdict]:
         """Judge clips, [samples] at 24 kHz each, by the texts that they were to say, in order.
 
@@ -94,7 +94,7 @@ class Listener:
                 found.append(verdict)
         return found
 
-    def _alone(self, sound: Sound, reference: Sequence[str], language: str) -> Verdict:
+    def _alone(self, sound: FloatSamples, reference: Sequence[str], language: str) -> Verdict:
         return judge(reference, tokens(self.hear(sound, CLIP_RATE_HZ, language), language))
 
 
@@ -108,7 +108,7 @@ def error_rate(verdicts: Sequence[Verdict]) -> float:
     return sum(one.edits for one in verdicts) / max(1, sum(one.total for one in verdicts))
 
 
-def _packs(sounds: Sequence[Sound]) -> Iterator[list[int]]:
+def _packs(sounds: Sequence[FloatSamples]) -> Iterator[list[int]]:
     """Clips in order, as many as fit into a window; one that does not fit at all is alone."""
     pack: list[int] = []
     length_s = 0.0
@@ -123,6 +123,6 @@ def _packs(sounds: Sequence[Sound]) -> Iterator[list[int]]:
         yield pack
 
 
-def _joined(sounds: Sequence[Sound]) -> Sound:
+def _joined(sounds: Sequence[FloatSamples]) -> FloatSamples:
     gap = np.zeros(round(_GAP_S * CLIP_RATE_HZ), dtype=np.float32)
     return np.concatenate([part for sound in sounds for part in (sound, gap)][:-1])

@@ -13,8 +13,8 @@ from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.clips import Clip
 from ishowtts.engines.voices.shelf import MOST_TEXT_BYTES, check_name
 from ishowtts.errors import VoiceError
-from ishowtts.files import read_bounded
 from ishowtts.service import lead
+from ishowtts.util.files import read_bounded
 
 _SETTINGS = ("speed", "nfe_step", "gain_db", "language")
 

@@ -14,8 +14,8 @@ from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.engines.voices import clips
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.errors import VoiceError
-from ishowtts.logs import visible
 from ishowtts.service import lead
+from ishowtts.util.logs import visible
 
 _SETTINGS = ("speed", "nfe_step", "gain_db", "language")
 

@@ -21,10 +21,10 @@ from ishowtts.config import Config
 from ishowtts.engines import Progress
 from ishowtts.engines.remote import RemoteEngine
 from ishowtts.errors import EngineError, SynthesisError
+from ishowtts.model import Line, Samples, Segment
 from ishowtts.pipeline import Cast
-from ishowtts.seams import join
 from ishowtts.service import lead
-from ishowtts.speech import Line, Samples, Segment
+from ishowtts.util.crossfade import join
 
 _TEXT = "This is how I sound when I read a line that nobody has written for me."
 

@@ -7,10 +7,10 @@ from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ishowtts import strict_yaml
 from ishowtts.errors import WeightsError, first_line
-from ishowtts.files import read_bounded
-from ishowtts.strict_yaml import StrictYamlError
+from ishowtts.util import strict_yaml
+from ishowtts.util.files import read_bounded
+from ishowtts.util.strict_yaml import StrictYamlError
 
 RATE_HZ: Final = 24_000
 HOP: Final = 256

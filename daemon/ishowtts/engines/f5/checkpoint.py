@@ -19,7 +19,7 @@ from ishowtts.engines.f5.architecture import BASE, Model, Vocoder, read_model, r
 from ishowtts.engines.f5.shapes import Shapes, dit_shapes, vocoder_shapes
 from ishowtts.engines.weights import Weights
 from ishowtts.errors import WeightsError
-from ishowtts.files import read_bounded
+from ishowtts.util.files import read_bounded
 
 Tensors = dict[str, Tensor]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ishowtts.engines.f5.options import Device, Precision
 from ishowtts.errors import EngineError, first_line
-from ishowtts.speech import Samples
+from ishowtts.model import Samples
 
 _log = logging.getLogger(__name__)
 

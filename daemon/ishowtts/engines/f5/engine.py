@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ishowtts import text as texts
-from ishowtts.engines import IsCancelled, Progress, ReportProgress, Vitals, VoiceCard
+from ishowtts.engines import Progress, ReportProgress, Vitals, VoiceCard
 from ishowtts.engines.f5 import checkpoint, fast, policy, reference
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.cuda.caches import choose_assembler, keep_compiled
@@ -26,8 +26,8 @@ from ishowtts.engines.shares import shared
 from ishowtts.engines.voices.shelf import Voice, VoiceShelf
 from ishowtts.engines.weights import examine
 from ishowtts.errors import EngineUnavailable, SynthesisError, first_line
-from ishowtts.seams import FADE_S, join
-from ishowtts.speech import Samples, Segment, Utterance
+from ishowtts.model import IsCancelled, Samples, Segment, Utterance
+from ishowtts.util.crossfade import FADE_S, join
 
 __all__ = ["F5Engine", "F5Options"]
 

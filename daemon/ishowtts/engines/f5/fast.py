@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ishowtts.engines import IsCancelled
 from ishowtts.engines.f5 import dit, policy, schedule, text_encoder, tuning, tuning_cuda
 from ishowtts.engines.f5.adaln import Modulator
 from ishowtts.engines.f5.architecture import MELS, Model, Vocoder
@@ -25,6 +24,7 @@ from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.engines.f5.stages import Recorder, Shape, Stages
 from ishowtts.engines.f5.tokens import Tokenizer
 from ishowtts.engines.f5.vocoder import FastVocoder
+from ishowtts.model import IsCancelled
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ishowtts.engines import IsCancelled
 from ishowtts.engines.f5.reference import Reference
+from ishowtts.model import IsCancelled
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ishowtts.engines import IsCancelled
 from ishowtts.engines.f5.device import Host, is_out_of_memory
 from ishowtts.engines.f5.job import Job, Model
 from ishowtts.errors import EngineError, SynthesisError, first_line
-from ishowtts.speech import Samples
+from ishowtts.model import IsCancelled, Samples
 
 Sound = TypeVar("Sound")
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ishowtts.engines import Cancelled, IsCancelled
 from ishowtts.engines.f5 import dit
 from ishowtts.engines.f5.dit import Condition, Dit, Modulation
 from ishowtts.engines.f5.schedule import Guidance
+from ishowtts.errors import Cancelled
+from ishowtts.model import IsCancelled
 
 
 @dataclass(frozen=True)

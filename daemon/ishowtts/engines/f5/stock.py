@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ishowtts.engines import Cancelled, IsCancelled
 from ishowtts.engines.f5 import schedule
 from ishowtts.engines.f5.architecture import Model, Vocoder
 from ishowtts.engines.f5.checkpoint import Checkpoint
 from ishowtts.engines.f5.job import Job
 from ishowtts.engines.f5.upstream import convert_char_to_pinyin
+from ishowtts.errors import Cancelled
+from ishowtts.model import IsCancelled
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

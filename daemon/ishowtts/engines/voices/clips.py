@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ishowtts.engines.voices.recordings import open_recording, read_samples
 from ishowtts.errors import VoiceError
 
-Sound = NDArray[np.float64]
+ClipSamples = NDArray[np.float64]
 """[samples] or [samples, channels], full scale at 1."""
 
 RATE_HZ = 24_000
@@ -46,7 +46,7 @@ class Clip:
         snr_db: speech against the quietest twentieth of the recording; `None` where all silence is digital.
     """
 
-    samples: Sound
+    samples: ClipSamples
     recorded_s: float
     trimmed_s: float
     pauses_s: float
@@ -90,7 +90,7 @@ def mend(path: Path) -> Clip:
         VoiceError: it cannot be read, or is silent, too quiet, too short or too long.
     """
     recorded, rate_hz = _read(path)
-    mono: Sound = recorded.mean(axis=1)
+    mono: ClipSamples = recorded.mean(axis=1)
     if _loudest_db(mono, rate_hz) < _QUIET_DB:
         raise VoiceError(f"{path} is silent or far too quiet; record it again with more gain, nearer to the microphone")
     edges = _trim(mono, rate_hz)
@@ -124,7 +124,7 @@ def length_s(path: Path) -> float:
         return float(sound.frames / sound.samplerate)
 
 
-def clipped_share(recorded: Sound) -> float:
+def clipped_share(recorded: ClipSamples) -> float:
     """Share of the samples ([samples, channels]) that stand at full scale, three or more in a row."""
     full = np.abs(recorded) >= _FULL_SCALE
     padded = np.pad(full.astype(np.int8), ((1, 1), (0, 0)))
@@ -136,7 +136,7 @@ def clipped_share(recorded: Sound) -> float:
     return clipped / full.size
 
 
-def snr_db(mono: Sound, rate_hz: int) -> float | None:
+def snr_db(mono: ClipSamples, rate_hz: int) -> float | None:
     """Level of the louder half of the 20 ms frames against that of the quietest twentieth.
 
     Frames of digital silence are left out: they were made by a program, and tell nothing of the room.
@@ -177,13 +177,13 @@ def _work(length_s: float) -> float:
     return 35.5 * length_s + 0.79 * length_s**2
 
 
-def _read(path: Path) -> tuple[Sound, int]:
+def _read(path: Path) -> tuple[ClipSamples, int]:
     """Samples [samples, channels] and rate."""
     with open_recording(path) as sound:
         return read_samples(sound, _LONGEST_RECORDING_S, "float64"), int(sound.samplerate)
 
 
-def _levels_db(mono: Sound, frame: int) -> NDArray[np.float64]:
+def _levels_db(mono: ClipSamples, frame: int) -> NDArray[np.float64]:
     """Level of each whole frame, in dB of full scale."""
     frames = mono[: len(mono) // frame * frame].reshape(-1, frame)
     levels: NDArray[np.float64] = 10 * np.log10(np.mean(frames**2, axis=1) + 1e-20)
@@ -194,11 +194,11 @@ def _mean_db(levels: NDArray[np.float64]) -> float:
     return float(10 * np.log10(np.mean(10 ** (levels / 10))))
 
 
-def _loudest_db(mono: Sound, rate_hz: int) -> float:
+def _loudest_db(mono: ClipSamples, rate_hz: int) -> float:
     return float(_levels_db(mono, rate_hz // 100).max(initial=-np.inf))
 
 
-def _trim(mono: Sound, rate_hz: int) -> Sound:
+def _trim(mono: ClipSamples, rate_hz: int) -> ClipSamples:
     """Without the silence at both ends, in steps of 10 ms."""
     frame = rate_hz // 100
     loud = np.flatnonzero(_levels_db(mono, frame) >= _EDGE_DB)
@@ -207,7 +207,7 @@ def _trim(mono: Sound, rate_hz: int) -> Sound:
     return mono[loud[0] * frame : end + rest if end + rest == len(mono) else end]
 
 
-def _shorten_pauses(mono: Sound, rate_hz: int) -> Sound:
+def _shorten_pauses(mono: ClipSamples, rate_hz: int) -> ClipSamples:
     """Cut the middle out of pauses longer than 1 s: they would be paid for in every segment, and slow its pace."""
     frame = rate_hz // 100
     longest = round(_LONGEST_PAUSE_S * 100)
@@ -220,7 +220,7 @@ def _shorten_pauses(mono: Sound, rate_hz: int) -> Sound:
     return mono[kept]
 
 
-def _resample(speech: Sound, rate_hz: int) -> Sound:
+def _resample(speech: ClipSamples, rate_hz: int) -> ClipSamples:
     """At the model's own rate, once and well, with the short silence at its end that upstream leaves there."""
     sound = speech if rate_hz == RATE_HZ else soxr.resample(speech, rate_hz, RATE_HZ, quality="VHQ")
     sound = sound / max(1.0, float(np.abs(sound).max()))  # a filter may overshoot

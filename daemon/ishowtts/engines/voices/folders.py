@@ -19,7 +19,7 @@ from ishowtts.engines.voices.clips import RATE_HZ, Clip
 from ishowtts.engines.voices.settings import VoiceSettings
 from ishowtts.engines.voices.shelf import CLIPS, MOST_TEXT_BYTES, SETTINGS, TEXT, check_name
 from ishowtts.errors import VoiceError
-from ishowtts.files import make_folder, refuse_foreign
+from ishowtts.util.files import make_folder, refuse_foreign
 
 _OURS = {*CLIPS, TEXT, SETTINGS}
 _LOCK_S = 10.0

@@ -13,7 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ishowtts.errors import VoiceError
-from ishowtts.files import open_ordinary
+from ishowtts.util.files import open_ordinary
 
 MOST_BYTES = 50_000_000
 LOWEST_HZ, HIGHEST_HZ = 8_000, 192_000

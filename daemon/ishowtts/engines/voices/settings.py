@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ishowtts import strict_yaml
 from ishowtts.errors import VoiceError
-from ishowtts.files import read_bounded
-from ishowtts.strict_yaml import StrictYamlError
+from ishowtts.util import strict_yaml
+from ishowtts.util.files import read_bounded
+from ishowtts.util.strict_yaml import StrictYamlError
 
 _MOST_BYTES = 4096
 _RULES = {

@@ -13,7 +13,7 @@ from pathlib import Path
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.recordings import MOST_BYTES
 from ishowtts.errors import VoiceError
-from ishowtts.files import read_bounded
+from ishowtts.util.files import read_bounded
 
 DEFAULT = "default"
 CLIPS = ("reference.wav", "reference.flac")

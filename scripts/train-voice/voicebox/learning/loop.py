@@ -10,7 +10,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ishowtts.service.ending import stop_asked
+from ishowtts.util.stop_signals import stop_asked
 from voicebox.errors import TrainingError
 from voicebox.learning import state
 

@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 
 
-class Rounds(ABC):
+class LoopThread(ABC):
     """A named thread that goes round until it is closed. Nudging is allowed from any thread and is never lost.
 
     Args:

@@ -42,7 +42,7 @@ def compose(text: str) -> yaml.Node | None:
     return node
 
 
-class _Loader(yaml.SafeLoader):
+class _StrictLoader(yaml.SafeLoader):
     """Refuses while it composes, so that nothing is built of what is refused. It calls itself once a level."""
 
     _depth = 0
@@ -83,7 +83,7 @@ def _run(text: str, *, construct: bool) -> Any:
     if len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
         raise StrictYamlError(f"it is larger than {MOST_BYTES} bytes")
     try:
-        loader = _Loader(text)
+        loader = _StrictLoader(text)
         try:
             node = loader.get_single_node()
             return node if node is None or not construct else loader.construct_document(node)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Disk:
+class DiskSpace:
     """Watches the file system of the state.
 
     Args:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ishowtts.errors import EngineError, SynthesisError
-from ishowtts.logs import Formatter, Untrusted, visible
+from ishowtts.util.logs import LogFormatter, Untrusted, visible
 
 
 def record(message: object, *arguments: object, error: BaseException | None = None) -> logging.LogRecord:
@@ -20,7 +20,7 @@ def record(message: object, *arguments: object, error: BaseException | None = No
 def formatted(
     message: object, *arguments: object, error: BaseException | None = None, private: bool = False, journal: bool = True
 ) -> str:
-    return Formatter("%(message)s", private=private, priorities=journal).format(
+    return LogFormatter("%(message)s", private=private, priorities=journal).format(
         record(message, *arguments, error=error)
     )
 

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 FADE_S = 0.15
 
-Sound = NDArray[np.float32]
+FloatSamples = NDArray[np.float32]
 
 
-def cross_fade(before: Sound, after: Sound) -> Sound:
+def cross_fade(before: FloatSamples, after: FloatSamples) -> FloatSamples:
     """Mix two stretches of one length, [samples]: one fades out evenly while the other fades in."""
     mixed = before * np.linspace(1, 0, len(before)) + after * np.linspace(0, 1, len(after))
     return mixed.astype(np.float32)
 
 
-def join(sounds: Sequence[Sound], rate_hz: int) -> Sound:
+def join(sounds: Sequence[FloatSamples], rate_hz: int) -> FloatSamples:
     """[samples] each to one; their seams are faded over 0.15 s, or over the shorter sound."""
     joined = sounds[0]
     for sound in sounds[1:]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum, IntEnum
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+IsCancelled = Callable[[], bool]
+"""Asked between steps of long work; true if it must stop and raise `Cancelled`."""
 Samples = NDArray[np.int16]
 """Mono sound, S16."""
 

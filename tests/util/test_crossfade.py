@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ishowtts.seams import FADE_S, join
+from ishowtts.util.crossfade import FADE_S, join
 
 RATE_HZ = 1000
 FADE = int(FADE_S * RATE_HZ)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from ishowtts.board.pick import pick
-from ishowtts.speech import Outcome, Report
-from ishowtts.telemetry import Telemetry, percentile
+from ishowtts.model import Outcome, Report
+from ishowtts.status.telemetry import Telemetry, percentile
 
 
 def snapshot(telemetry: Telemetry, worker_pid: int | None = None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ishowtts.rate_limit import RateLimit
+from ishowtts.util.rate_limit import RateLimit
 from support.clock import Clock
 
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from ishowtts.engines import Cancelled, IsCancelled
+from ishowtts.errors import Cancelled
+from ishowtts.model import IsCancelled
 
 _CANCEL_POLL_S = 0.02
 _EXIT_POLL_S = 0.001
@@ -34,14 +35,14 @@ class ProgramFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProgramLimits:
     """Attributes: `deadline_s` for the whole run, `max_output_bytes` on its standard output."""
 
     deadline_s: float
     max_output_bytes: int
 
 
-def run(command: Sequence[str], text: bytes, limits: Limits, cancelled: IsCancelled) -> bytes:
+def run(command: Sequence[str], text: bytes, limits: ProgramLimits, cancelled: IsCancelled) -> bytes:
     """Run a program and return what it wrote to its standard output.
 
     The program has a process group of its own. The whole group is killed before this returns, so that nothing is left
@@ -94,7 +95,7 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 class _Exchange:
     """Feeds a process its input and collects its output, until it ends or exceeds a limit."""
 
-    def __init__(self, process: subprocess.Popen[bytes], text: bytes, limits: Limits) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], text: bytes, limits: ProgramLimits) -> None:
         self._process = process
         self._unwritten = memoryview(text)
         self._limits = limits

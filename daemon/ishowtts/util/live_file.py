@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from ishowtts.errors import OperatorFileError
-from ishowtts.files import read_bounded
+from ishowtts.util.files import read_bounded
 
 log = logging.getLogger(__name__)
 

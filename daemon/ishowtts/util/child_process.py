@@ -22,9 +22,9 @@ def command(module: str, *arguments: str) -> list[str]:
 def main() -> None:
     """Runs the module that the command line names."""
     folder, _, _ = __file__.rpartition("/")
-    # This folder is no place for top-level imports: ours would hide the packages systemd and others.
+    # This folder must not serve top-level imports: its modules would hide packages of the same name.
     sys.path[:] = [entry for entry in sys.path if entry not in ("", folder)]
-    package_root, _, _ = folder.rpartition("/")
+    package_root = folder.removesuffix("/ishowtts/util")
     if package_root not in sys.path:
         sys.path.insert(0, package_root)
     import runpy

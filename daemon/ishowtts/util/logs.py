@@ -44,7 +44,7 @@ def visible(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-class Formatter(logging.Formatter):
+class LogFormatter(logging.Formatter):
     """Formats records so that nothing in them can begin a line of its own.
 
     Args:
@@ -91,7 +91,7 @@ def set_up(level: str, *, private: bool) -> None:
     journal = "JOURNAL_STREAM" in os.environ
     text = "%(message)s" if journal else "%(asctime)s %(levelname)-8s %(message)s"
     logger = logging.getLogger("ishowtts")
-    logger.addHandler(_handler(Formatter(text, private=private, priorities=journal)))
+    logger.addHandler(_handler(LogFormatter(text, private=private, priorities=journal)))
     logger.setLevel(level.upper())
     threading.excepthook = _log_thread
 
@@ -99,7 +99,7 @@ def set_up(level: str, *, private: bool) -> None:
 def set_up_worker() -> None:
     """Send all logs of the worker process to standard error, as private as the daemon's."""
     text = "worker: %(levelname)s: %(name)s: %(message)s"
-    formatter = Formatter(text, private=is_private(), priorities="JOURNAL_STREAM" in os.environ)
+    formatter = LogFormatter(text, private=is_private(), priorities="JOURNAL_STREAM" in os.environ)
     logging.basicConfig(level=logging.INFO, handlers=[_handler(formatter)])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-class Signal:
+class ChangeSignal:
     """Calls its listeners, on the caller's thread. They only ring bells, so nobody is held up."""
 
     def __init__(self) -> None:

@@ -6,20 +6,20 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from ishowtts.speech import Samples
+from ishowtts.model import Samples
 
-Sound = NDArray[np.float32]
+FloatPcm = NDArray[np.float32]
 """Mono sound in int16's scale."""
 
 
-def converted(samples: Samples | Sound, rate_hz: int, to_hz: int) -> Samples | Sound:
+def converted(samples: Samples | FloatPcm, rate_hz: int, to_hz: int) -> Samples | FloatPcm:
     """[n] at another rate (soxr, high quality); the very samples where it is the same."""
     if rate_hz == to_hz:
         return samples
-    sound: Sound = soxr.resample(samples.astype(np.float32), rate_hz, to_hz).astype(np.float32)
+    sound: FloatPcm = soxr.resample(samples.astype(np.float32), rate_hz, to_hz).astype(np.float32)
     return sound
 
 
-def whole(sound: Samples | Sound) -> Samples:
+def whole(sound: Samples | FloatPcm) -> Samples:
     """[n] as S16: rounded, and clipped at full scale."""
     return np.clip(np.rint(sound), -32768, 32767).astype(np.int16)

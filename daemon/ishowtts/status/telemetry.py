@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from ishowtts.board import Board
-from ishowtts.speech import Outcome, Report, timestamp
+from ishowtts.model import Outcome, Report, timestamp
 
 _WINDOW = 100
 

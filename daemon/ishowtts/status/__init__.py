@@ -1,0 +1,1 @@
+"""Status of the appliance: what it publishes and logs about itself."""
