@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ishowtts.board import BoardIdentity, BoardReading
-from ishowtts.board.pick import pick
+from ishowtts.board.detect import detect_board
 from ishowtts.board.sysfs import SysfsBoard
 from support.tree import Tree
 
@@ -142,16 +142,17 @@ def test_a_machine_that_is_no_jetson_tells_what_it_has(tmp_path: Path) -> None:
 
 
 def test_a_simulated_board_says_so_and_nothing_else_does(tmp_path: Path) -> None:
-    assert pick("simulated", tmp_path).identity().model == "simulated"
-    assert None not in astuple(pick("simulated", tmp_path).read())
-    assert pick("none", tmp_path).read() == BoardReading()
-    assert isinstance(pick("auto", tmp_path), SysfsBoard)
-    assert pick("auto", tmp_path).read().gpu_clock_mhz is None
+    assert detect_board("simulated", tmp_path).identity().model == "simulated"
+    assert None not in astuple(detect_board("simulated", tmp_path).read())
+    assert detect_board("none", tmp_path).read() == BoardReading()
+    assert isinstance(detect_board("auto", tmp_path), SysfsBoard)
+    assert detect_board("auto", tmp_path).read().gpu_clock_mhz is None
 
 
 def test_reading_a_board_loads_no_torch_and_no_jtop() -> None:
     code = (
-        "import sys; from ishowtts.board.pick import pick; from pathlib import Path; pick('auto', Path('/sys')).read();"
+        "import sys; from ishowtts.board.detect import detect_board; from pathlib import Path;"
+        "detect_board('auto', Path('/sys')).read();"
         "sys.exit(bool({'torch', 'jtop'} & sys.modules.keys()))"
     )
     daemon = Path(__file__).parents[2] / "daemon"

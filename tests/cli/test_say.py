@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ishowtts.cli import common, history, say
 from ishowtts.cli.main import main
-from ishowtts.inbox.values import HistoryEntry
+from ishowtts.inbox.queue_types import HistoryEntry
 from ishowtts.model import Outcome, Priority
 from support.broker import Broker
 from support.client import Client

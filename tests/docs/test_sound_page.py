@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ishowtts import config
 from ishowtts.cli.main import parser
-from ishowtts.config.audio import Audio
+from ishowtts.config.audio_section import AudioSection
 from ishowtts.mqtt.fields import LINE_FIELDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,14 +49,14 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_the_table_has_every_key_with_its_default() -> None:
-    defaults = Audio().model_dump(mode="json")
+    defaults = AudioSection().model_dump(mode="json")
     told = {key.strip("`"): yaml.safe_load(default.strip("`")) for key, default, _ in rows("key")}
     assert told == defaults
 
 
 @pytest.mark.parametrize("block", blocks("yaml"))
 def test_its_configurations_are_right(block: str) -> None:
-    assert config.parse(block, "sound.md").audio != Audio()
+    assert config.parse(block, "sound.md").audio != AudioSection()
 
 
 def test_its_configuration_of_alsa_takes_sound(tmp_path: Path) -> None:

@@ -8,11 +8,20 @@ from typing import Any
 
 import pytest
 
-from ishowtts.inbox import Clock, HistoryEntry, Inbox, InboxLimits, Order, Taken, read_history, settled
+from ishowtts.inbox import (
+    BootClock,
+    DequeuedLine,
+    HistoryEntry,
+    Inbox,
+    InboxLimits,
+    PendingTake,
+    read_history,
+    settled,
+)
 from ishowtts.model import Arrival, Line, Priority, Rejection
 
 
-class HandClock(Clock):
+class HandClock(BootClock):
     """A clock that a test turns by hand."""
 
     def __init__(self) -> None:
@@ -57,15 +66,15 @@ class Settled:
     def accept(self, arrivals: Sequence[Arrival | Line | Rejection]) -> None:
         settled(self.plain.accept([one if isinstance(one, Arrival) else Arrival(one) for one in arrivals]))
 
-    def take(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> Taken | None:
+    def take(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> DequeuedLine | None:
         """What the order gives at once."""
         return self._at_once(self.plain.take(minimum, held))
 
-    def rehearse(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> Taken | None:
+    def rehearse(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> DequeuedLine | None:
         """What the order gives at once."""
         return self._at_once(self.plain.rehearse(minimum, held))
 
-    def _at_once(self, order: Order[Taken]) -> Taken | None:
+    def _at_once(self, order: PendingTake[DequeuedLine]) -> DequeuedLine | None:
         settled(self.plain.unsent(0))  # behind the first try of the order
         order.withdraw()
         return settled(order.future)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from ishowtts.inbox import Inbox, InboxLimits, keeper, moving, settled
-from ishowtts.inbox.store import open_memory
+from ishowtts.inbox import Inbox, InboxLimits, salvage, settled, storage
+from ishowtts.inbox.database import open_memory
 from ishowtts.model import Arrival, Line, Outcome
 from support.waiting import eventually
 
@@ -22,7 +22,7 @@ House = Any  # of conftest.py
 
 @pytest.fixture
 def quick_return(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "_RETURN_S", 0.1)
+    monkeypatch.setattr(storage, "_RETURN_S", 0.1)
 
 
 def beside(house: House, *tails: str) -> list[Path]:
@@ -151,8 +151,8 @@ def test_every_row_that_can_be_read_alone_is_found(monkeypatch: pytest.MonkeyPat
         def fetchone(self) -> dict[str, int] | None:
             return next(iter(self), None)
 
-    monkeypatch.setattr(moving, "has_ordinary_table", lambda *_: True)
-    found, whole = moving._all_readable(Reader(), "lines", "seq")  # type: ignore[arg-type]
+    monkeypatch.setattr(salvage, "has_ordinary_table", lambda *_: True)
+    found, whole = salvage._all_readable(Reader(), "lines", "seq")  # type: ignore[arg-type]
     assert [row["seq"] for row in found] == [1, 2, 10, 11, 13, 41, 90]
     assert not whole
     assert asked < 1000

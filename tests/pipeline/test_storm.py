@@ -22,7 +22,7 @@ import pytest
 
 from ishowtts.engines import VoiceCard
 from ishowtts.errors import Cancelled, EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
-from ishowtts.inbox import Inbox, InboxLimits, Order, Taken, settled
+from ishowtts.inbox import DequeuedLine, Inbox, InboxLimits, PendingTake, settled
 from ishowtts.model import Arrival, Event, IsCancelled, Line, Outcome, Priority, Samples, Segment, Utterance
 from ishowtts.pipeline import Cast, Conductor, stride
 from ishowtts.playback.finish import Finish
@@ -148,7 +148,7 @@ class Watched(Inbox):
 
     taken: list[str]
 
-    def take(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> Order[Taken]:
+    def take(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> PendingTake[DequeuedLine]:
         order = super().take(minimum, held)
         order.future.add_done_callback(lambda done: done.result() and self.taken.append(done.result().line.id))
         return order

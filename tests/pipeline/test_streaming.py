@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from ishowtts.engines import catalogue
-from ishowtts.inbox import Taken
+from ishowtts.inbox import DequeuedLine
 from ishowtts.model import IsCancelled, Line, Report, Segment, Utterance
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.costs import Costs
@@ -51,7 +51,7 @@ def perform(cast: Cast, folder: Path, text: str, notes: Notes | None = None, **f
         stack.callback(player.close, 10)
         synthesis = stack.enter_context(ThreadPoolExecutor(1))
         line = Line("line", text, seed=1, **fields)
-        taken = Taken(seq=1, line=line, queue_s=0.0, position=0, spoken=None, attempts=1, times=1)
+        taken = DequeuedLine(seq=1, line=line, queue_s=0.0, position=0, spoken=None, attempts=1, times=1)
         record = None if notes is None else lambda _: notes
         as_it_comes = Finish(rate_hz=player.rate_hz, loudness_lufs=None, peak_dbtp=None)
         performance = Performance(taken, Studio(cast, player, House(), as_it_comes, synthesis, ring, record))

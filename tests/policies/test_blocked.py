@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ishowtts.config.policies import Blocked
+from ishowtts.config.policy_section import BlockedSection
 from ishowtts.policies import disguises, wordlist
 from ishowtts.policies.blocked import BlockedWords
 from ishowtts.policies.disguises import Letter, Reading
@@ -186,7 +186,7 @@ def test_runs_of_letters_are_squeezed(text) -> None:
 
 
 def blocked(clock, **section) -> BlockedWords:
-    return BlockedWords(Blocked(**section), clock)
+    return BlockedWords(BlockedSection(**section), clock)
 
 
 @pytest.mark.parametrize(

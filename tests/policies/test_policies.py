@@ -135,11 +135,11 @@ long_texts = st.lists(
 @settings(max_examples=30, deadline=None)
 @given(text=long_texts, max_chars=st.integers(30, 1000), mask=st.sampled_from(["beep", "***", "otter"]))
 def test_a_long_text_is_cut_as_if_all_of_it_had_been_searched(text, max_chars, mask) -> None:
-    section = config.Policies.model_validate(
+    section = config.PolicySection.model_validate(
         {"blocked": {"words": ["badger", "stoat pie", "bad", "傻逼"], "action": "mask", "mask": mask},
          "emoji": "name", "repeats": None}
     )  # fmt: skip
-    limits = config.Limits(max_chars=max_chars, too_long="cut")
+    limits = config.LimitsSection(max_chars=max_chars, too_long="cut")
     found = Policies(section, limits, 7).admit(Line("a", text))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(admission, "_EXTRA_CUT_CHARS", admission._EXTRA_CHARS)
@@ -315,8 +315,8 @@ some_policies = st.fixed_dictionaries(
 @given(policies=some_policies, max_chars=st.integers(1, 60), too_long=st.sampled_from(["reject", "cut"]),
        arrivals=st.lists(lines, min_size=1, max_size=4))  # fmt: skip
 def test_whatever_comes_is_a_line_within_bounds_or_a_rejection(policies, max_chars, too_long, arrivals) -> None:
-    section = config.Policies.model_validate(policies)
-    limits = config.Limits(max_chars=max_chars, too_long=too_long)
+    section = config.PolicySection.model_validate(policies)
+    limits = config.LimitsSection(max_chars=max_chars, too_long=too_long)
     made = Policies(section, limits, 7, lambda: 0.0)
     for line in arrivals:
         found = made.admit(line)

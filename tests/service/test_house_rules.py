@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from ishowtts.config import Config
-from ishowtts.inbox import Taken
+from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Line, Priority, Rejection
 from ishowtts.service.house_rules import HouseRules
 from support.appliance import DAEMON, TESTS, Appliance
@@ -138,7 +138,7 @@ def test_what_chimes_and_grammars_lack_is_in_the_state_and_lines_are_spoken(
 
 
 def test_a_merged_line_is_said_with_its_count() -> None:
-    taken = Taken(1, Line("a", "Hello!"), 0.0, 0, None, 1, times=4)
+    taken = DequeuedLine(1, Line("a", "Hello!"), 0.0, 0, None, 1, times=4)
     assert rules().read(taken) == "Hello, four times"
     assert rules().read(replace(taken, times=1)) == "Hello!"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.board.pick import pick
+from ishowtts.board.detect import detect_board
 from ishowtts.model import Event, Outcome
 from ishowtts.service.journal import Journal
 from ishowtts.status.telemetry import Telemetry
@@ -20,7 +20,7 @@ def watch() -> Clock:
 
 @pytest.fixture
 def telemetry() -> Telemetry:
-    return Telemetry(pick("none", Path("/")))
+    return Telemetry(detect_board("none", Path("/")))
 
 
 @pytest.fixture

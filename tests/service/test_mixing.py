@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ishowtts.config.audio import Audio
+from ishowtts.config.audio_section import AudioSection
 from ishowtts.errors import SpeakerError
 from ishowtts.model import Samples
 from ishowtts.playback.levels import gain_of
@@ -49,7 +49,7 @@ class Card(SilentSpeaker):
 
 
 class House:
-    def __init__(self, audio: Audio) -> None:
+    def __init__(self, audio: AudioSection) -> None:
         self.card = Card()
         self.player = Player(self.card, on_change=self._nudge)
         self.asked: list[tuple[str, str]] = []
@@ -76,7 +76,7 @@ class House:
 
 @pytest.fixture
 def house() -> Iterator[House]:
-    house = House(Audio(mixer="PCM"))
+    house = House(AudioSection(mixer="PCM"))
     house.player.start()
     house.mixing.start()
     yield house
@@ -124,7 +124,7 @@ def test_a_card_that_comes_back_at_full_level_is_turned_down_in_software_until_i
 
 
 def test_a_device_without_a_control_of_its_own_is_left_to_software() -> None:
-    house = House(Audio(mixer="PCM", devices={"card": {"mixer": None}}))
+    house = House(AudioSection(mixer="PCM", devices={"card": {"mixer": None}}))
     house.player.start()
     house.mixing.start()
     house.set_volume(30)

@@ -32,7 +32,7 @@ HOLDS = """
 import os, threading, time
 from pathlib import Path
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.inbox.writer import Writer
+from ishowtts.inbox.writer_thread import Writer
 from ishowtts.mqtt.connection import Connection
 from ishowtts.util.loop_thread import Rounds
 from ishowtts.playback.outlet import Outlet

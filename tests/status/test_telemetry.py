@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ishowtts.board.pick import pick
+from ishowtts.board.detect import detect_board
 from ishowtts.model import Outcome, Report
 from ishowtts.status.telemetry import Telemetry, percentile
 
@@ -34,11 +34,11 @@ def report(rtf: float, audio_s: float = 2.0, ttfa_s: float | None = 0.5, cached:
 @pytest.fixture
 def telemetry(tmp_path: Path) -> Telemetry:
     """Of a machine that has no sensors."""
-    return Telemetry(pick("none", tmp_path))
+    return Telemetry(detect_board("none", tmp_path))
 
 
 def test_a_snapshot_has_the_shape_of_the_contract(tmp_path: Path) -> None:
-    told = snapshot(Telemetry(pick("simulated", tmp_path)))
+    told = snapshot(Telemetry(detect_board("simulated", tmp_path)))
     assert {part: list(fields) if isinstance(fields, dict) else None for part, fields in told.items()} == {
         "ts": None,
         "uptime_s": None,

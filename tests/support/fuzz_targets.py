@@ -34,7 +34,7 @@ from ishowtts.mqtt.payload import (
 from ishowtts.mqtt.publish_packet import MalformedPacket, read_publish
 from ishowtts.policies import Policies
 from ishowtts.policies.wordlist import WordList
-from ishowtts.text import Reader, clean, is_speakable, segments
+from ishowtts.text import TextReader, clean, is_speakable, segments
 from ishowtts.util.rate_limit import RateLimit
 from support import hostile_files, hostile_frames, hostile_rows
 
@@ -197,8 +197,8 @@ def _check_name(name: str) -> None:
 
 
 @lru_cache
-def _reader(language: str | None) -> Reader:
-    return Reader(None, lambda _: language)
+def _reader(language: str | None) -> TextReader:
+    return TextReader(None, lambda _: language)
 
 
 @lru_cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ishowtts.inbox import Taken
+from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Line, Priority, Samples
 from ishowtts.text import clean
 
@@ -28,5 +28,5 @@ class House:
     def warm(self) -> None:
         pass
 
-    def read(self, taken: Taken) -> str:
+    def read(self, taken: DequeuedLine) -> str:
         return self.words(taken.line.text)

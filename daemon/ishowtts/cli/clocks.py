@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from ishowtts.board.clocks import Clocks
+from ishowtts.board.jetson_clocks import JetsonClocks
 from ishowtts.cli.common import Commands, print_json, read_config
 
 # Root's own folder, gone with a reboot, as the locked clocks are.
@@ -31,7 +31,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 where the clocks are, by reading them back, as asked for."""
     settings = read_config(arguments)
-    clocks = Clocks(store=arguments.store, sysfs_root=settings.board.sysfs_root)
+    clocks = JetsonClocks(store=arguments.store, sysfs_root=settings.board.sysfs_root)
     if arguments.action == "apply":
         state = clocks.apply()
     elif arguments.action == "restore":

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ishowtts import config
-from ishowtts.board.pick import pick
+from ishowtts.board.detect import detect_board
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.errors import EngineError
 from ishowtts.util.logs import visible
@@ -37,7 +37,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
 
 def root_topic(settings: Config) -> str:
     """Where the appliance of this configuration lives."""
-    return settings.root_topic(pick(settings.board.source, settings.board.sysfs_root).identity().serial)
+    return settings.root_topic(detect_board(settings.board.source, settings.board.sysfs_root).identity().serial)
 
 
 def faults_of_files(settings: Config) -> tuple[str, ...]:

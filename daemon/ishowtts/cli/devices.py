@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config, volume
-from ishowtts.config.audio import Audio, audio_device
+from ishowtts.config.audio_section import AudioSection, audio_device
 from ishowtts.errors import ConfigError, SpeakerError
 from ishowtts.playback.cards import list_devices
 from ishowtts.playback.choose import choose
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _play(audio: Audio, device: str, loud: int) -> int:
+def _play(audio: AudioSection, device: str, loud: int) -> int:
     """Two notes, through what the daemon plays through."""
     try:
         audio_device(device)

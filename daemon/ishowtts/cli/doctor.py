@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ishowtts.board.pick import pick
+from ishowtts.board.detect import detect_board
 from ishowtts.cli.common import Commands, faults_of_files, print_json, read_config
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.errors import IShowError, SpeakerError
@@ -93,7 +93,7 @@ def examine(settings: Config) -> Iterator[Finding]:
 
 
 def _board(settings: Config) -> Iterator[Finding]:
-    board = pick(settings.board.source, settings.board.sysfs_root)
+    board = detect_board(settings.board.source, settings.board.sysfs_root)
     identity, reading = board.identity(), board.read()
     if identity.jetpack is None:
         yield Finding(
@@ -248,7 +248,7 @@ def _secrets(settings: Config) -> Iterator[Finding]:
 
 
 def _broker(settings: Config) -> Iterator[Finding]:
-    root = settings.root_topic(pick(settings.board.source, settings.board.sysfs_root).identity().serial)
+    root = settings.root_topic(detect_board(settings.board.source, settings.board.sysfs_root).identity().serial)
     with Client(connect.options(settings, root)):
         yield Finding("broker", "ok", f"{settings.mqtt.host}:{settings.mqtt.port} lets us in; our topics are {root}/…")
 

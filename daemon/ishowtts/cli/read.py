@@ -9,7 +9,7 @@ import sys
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.errors import SynthesisError
 from ishowtts.service import lead
-from ishowtts.text import Reader, is_speakable
+from ishowtts.text import TextReader, is_speakable
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     shelf, default = lead.voices(settings), settings.engine.f5.default_voice
     if arguments.voice is not None:
         shelf.find(arguments.voice, default)
-    reader = Reader(
+    reader = TextReader(
         settings.text.pronunciations,
         lead.languages(settings, lead.choose(settings).kind, shelf),
         settings.text.normalise,

@@ -1,7 +1,7 @@
 """The configuration: `schema` says what there is, `reader` turns YAML into it."""
 
-from ishowtts.config.policies import Policies
-from ishowtts.config.reader import load, parse
-from ishowtts.config.schema import DEFAULT_PATH, Config, Limits
+from ishowtts.config.loader import load, parse
+from ishowtts.config.policy_section import PolicySection
+from ishowtts.config.schema import DEFAULT_PATH, Config, LimitsSection
 
-__all__ = ["DEFAULT_PATH", "Config", "Limits", "Policies", "load", "parse"]
+__all__ = ["DEFAULT_PATH", "Config", "LimitsSection", "PolicySection", "load", "parse"]

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from ishowtts.config.audio import Audio
-from ishowtts.config.policies import Policies
+from ishowtts.config.audio_section import AudioSection
+from ishowtts.config.policy_section import PolicySection
 from ishowtts.config.section import Section as _Section
 from ishowtts.errors import ConfigError
 
@@ -43,13 +43,13 @@ def _host(name: str) -> str:
     return name
 
 
-class Device(_Section):
+class DeviceSection(_Section):
     """Who this appliance is."""
 
     name: Annotated[str | None, AfterValidator(_device_name)] = None
 
 
-class Tls(_Section):
+class TlsSection(_Section):
     """TLS towards the broker: on where any of these is set."""
 
     ca: Path | None = None
@@ -62,7 +62,7 @@ class Tls(_Section):
         return any((self.ca, self.cert, self.key))
 
 
-class Mqtt(_Section):
+class MqttSection(_Section):
     """The broker and how to reach it."""
 
     host: Annotated[str, AfterValidator(_host)] = "localhost"
@@ -74,10 +74,10 @@ class Mqtt(_Section):
     keepalive_s: int = Field(30, ge=5, le=3600)
     neighbour_silence_s: float = Field(12, gt=0, le=3600)
     neighbour_away_s: float = Field(60, gt=0, le=86_400)
-    tls: Tls = Tls()
+    tls: TlsSection = TlsSection()
 
 
-class Optimisations(_Section):
+class OptimisationsSection(_Section):
     """Switches of the F5 engine; `docs/f5.md` says what each is worth. `null`: where it pays."""
 
     folds: bool = True
@@ -98,13 +98,13 @@ class Optimisations(_Section):
     tensorrt_vocoder: bool = False
 
     @model_validator(mode="after")
-    def _one_kind_of_product(self) -> Optimisations:
+    def _one_kind_of_product(self) -> OptimisationsSection:
         if self.int8 and self.fp8:
             raise ValueError("int8 and fp8 are two kinds of the same product; set one of them to false")
         return self
 
 
-class F5(_Section):
+class F5Section(_Section):
     """The F5-TTS engine."""
 
     weights: Path | None = None
@@ -114,10 +114,10 @@ class F5(_Section):
     cfg_strength: float = Field(2.0, ge=0, le=10)
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    optimisations: Optimisations = Optimisations()
+    optimisations: OptimisationsSection = OptimisationsSection()
 
 
-class EngineDeadlines(_Section):
+class DeadlinesSection(_Section):
     """How long the worker may take without progress before it is ended."""
 
     hello_s: float = Field(60, gt=0)
@@ -126,7 +126,7 @@ class EngineDeadlines(_Section):
     segment_s: float = Field(120, gt=0)
 
 
-class EngineRestart(_Section):
+class RestartSection(_Section):
     """How a worker that died is started again, and when it is left alone for an hour."""
 
     first_s: float = Field(0.5, gt=0)
@@ -141,12 +141,12 @@ class EngineSection(_Section):
     kind: Literal["auto", "f5", "espeak"] = "auto"
     fallback: bool = True
     espeak_voice: str = Field("en-us", pattern=r"^[A-Za-z0-9+_-]{1,32}$")
-    f5: F5 = F5()
-    deadlines: EngineDeadlines = EngineDeadlines()
-    restart: EngineRestart = EngineRestart()
+    f5: F5Section = F5Section()
+    deadlines: DeadlinesSection = DeadlinesSection()
+    restart: RestartSection = RestartSection()
 
 
-class Limits(_Section):
+class LimitsSection(_Section):
     """What one line may be."""
 
     max_chars: int = Field(1000, ge=1, le=100_000)
@@ -154,7 +154,7 @@ class Limits(_Section):
     min_free_mb: int = Field(200, ge=0)
 
 
-class Queue(_Section):
+class QueueSection(_Section):
     """How many lines wait, and for how long."""
 
     max_lines: int = Field(1000, ge=1, le=100_000)
@@ -166,7 +166,7 @@ class Queue(_Section):
     history_mb: int = Field(256, ge=16)
 
 
-class Telemetry(_Section):
+class TelemetrySection(_Section):
     """How often a snapshot is published."""
 
     interval_s: float = Field(5, ge=0.2, le=3600)
@@ -179,14 +179,14 @@ class BoardSection(_Section):
     sysfs_root: Path = Path("/sys")
 
 
-class Text(_Section):
+class TextSection(_Section):
     """How text is read aloud."""
 
     normalise: bool = True
     pronunciations: Path | None = None
 
 
-class Log(_Section):
+class LogSection(_Section):
     """What goes to the journal."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -196,17 +196,17 @@ class Log(_Section):
 class Config(_Section):
     """Everything that an operator can say."""
 
-    device: Device = Device()
-    mqtt: Mqtt = Mqtt()
+    device: DeviceSection = DeviceSection()
+    mqtt: MqttSection = MqttSection()
     engine: EngineSection = EngineSection()
-    audio: Audio = Audio()
-    limits: Limits = Limits()
-    policies: Policies = Policies()
-    text: Text = Text()
-    queue: Queue = Queue()
-    telemetry: Telemetry = Telemetry()
+    audio: AudioSection = AudioSection()
+    limits: LimitsSection = LimitsSection()
+    policies: PolicySection = PolicySection()
+    text: TextSection = TextSection()
+    queue: QueueSection = QueueSection()
+    telemetry: TelemetrySection = TelemetrySection()
     board: BoardSection = BoardSection()
-    log: Log = Log()
+    log: LogSection = LogSection()
     state_dir: Path = SERVICE_DIR / "state"
     data_dir: Path | None = None
     cache_dir: Path = Path("/var/cache/ishowtts")

@@ -1,9 +1,18 @@
 """The only owner of a line's life: waiting, speaking, then exactly one final outcome, all of it on disk."""
 
-from ishowtts.inbox.clock import Clock
-from ishowtts.inbox.history import read_history
+from ishowtts.inbox.boot_clock import BootClock
+from ishowtts.inbox.history_reader import read_history
 from ishowtts.inbox.inbox import Inbox, settled
-from ishowtts.inbox.values import HistoryEntry, InboxLimits, Taken
-from ishowtts.inbox.writer import Order
+from ishowtts.inbox.queue_types import DequeuedLine, HistoryEntry, InboxLimits
+from ishowtts.inbox.writer_thread import PendingTake
 
-__all__ = ["Clock", "HistoryEntry", "Inbox", "InboxLimits", "Order", "Taken", "read_history", "settled"]
+__all__ = [
+    "BootClock",
+    "DequeuedLine",
+    "HistoryEntry",
+    "Inbox",
+    "InboxLimits",
+    "PendingTake",
+    "read_history",
+    "settled",
+]

@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from ishowtts.errors import CommandError, InboxError
-from ishowtts.inbox import turns
-from ishowtts.inbox.admission import admit, admit_all
-from ishowtts.inbox.clock import Clock
-from ishowtts.inbox.keeper import Keeper
-from ishowtts.inbox.ledger import Ledger
-from ishowtts.inbox.refusals import RefusalLimit
-from ishowtts.inbox.rows import SPEAKING, WAITING, row_line
-from ishowtts.inbox.values import InboxLimits, Taken
-from ishowtts.inbox.writer import Order, SettingWrites, Writer
+from ishowtts.inbox import dequeue
+from ishowtts.inbox.arrivals import admit, admit_all
+from ishowtts.inbox.boot_clock import BootClock
+from ishowtts.inbox.columns import SPEAKING, WAITING, row_line
+from ishowtts.inbox.queue_types import DequeuedLine, InboxLimits
+from ishowtts.inbox.rejection_limit import RejectionLimit
+from ishowtts.inbox.storage import Storage
+from ishowtts.inbox.transaction import Transaction
+from ishowtts.inbox.writer_thread import PendingTake, SettingWrites, WriterThread
 from ishowtts.model import Arrival, Delivery, Event, Line, Outcome, Priority
 
 log = logging.getLogger(__name__)
@@ -80,22 +80,22 @@ class Inbox:
         *,
         on_lines: Callable[[], None] = _nobody,
         on_events: Callable[[], None] = _nobody,
-        clock: Clock | None = None,
+        clock: BootClock | None = None,
     ) -> None:
         self._limits = limits
         self._on_lines = on_lines
         self._on_events = on_events
-        self._clock = clock or Clock()
-        self._refusals = RefusalLimit(self._clock.since_boot_s)
+        self._clock = clock or BootClock()
+        self._refusals = RejectionLimit(self._clock.since_boot_s)
         self._has_untold = True  # perhaps since before the start
         self._run = uuid4().hex
-        self._keeper = Keeper(path, self._clock)
+        self._keeper = Storage(path, self._clock)
         self._told = self._keeper.trouble
         self.events_dropped = 0
         self._marked_s = self._heard_s = self._clock.since_boot_s()
         try:
             self._keeper.insist(self._recover)
-            self._writer = Writer(self._keeper, self._books, self._recover, self._committed)
+            self._writer = WriterThread(self._keeper, self._books, self._recover, self._committed)
             self._settings = SettingWrites(self._writer)
         except BaseException:
             self._keeper.close()
@@ -135,7 +135,7 @@ class Inbox:
         priority of which nothing has sounded gives way (`evicted`, see `Ledger.evict`); without one, `queue_full`.
         """
 
-        def enter(ledger: Ledger) -> None:
+        def enter(ledger: Transaction) -> None:
             self._heard_s = ledger.now_s
             admit_all(ledger, arrivals, self._limits, durable=self.durable)
             ledger.prune(self._limits, _PRUNE_MOST * len(arrivals))
@@ -149,7 +149,7 @@ class Inbox:
         message of it may be accepted before this is on disk.
         """
 
-        def enter(ledger: Ledger) -> None:
+        def enter(ledger: Transaction) -> None:
             if not resumed or ledger.recall(".session") != session:
                 ledger.forget_deliveries()
                 ledger.remember(".session", session)
@@ -162,7 +162,7 @@ class Inbox:
 
     # The line being spoken
 
-    def take(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> Order[Taken]:
+    def take(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> PendingTake[DequeuedLine]:
         """Order the next line: the highest priority first, then the oldest, as soon as there is one.
 
         It is `speaking`, and this attempt on disk, when the order's future is done.
@@ -172,9 +172,11 @@ class Inbox:
             held: voices whose lines wait on and let the others pass; `None`: those of lines that name none.
         """
 
-        return self._writer.stand(lambda ledger: turns.take(ledger, minimum, held))
+        return self._writer.stand(lambda ledger: dequeue.take(ledger, minimum, held))
 
-    def rehearse(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> Order[Taken]:
+    def rehearse(
+        self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()
+    ) -> PendingTake[DequeuedLine]:
         """Order a look at the line that `take` would give, as soon as there is one; it waits on as if nobody looked.
 
         That an engine may see it is on disk when the order's future is done: after a crash in the middle of a
@@ -185,7 +187,7 @@ class Inbox:
             minimum, held: as for `take`.
         """
 
-        return self._writer.stand(lambda ledger: turns.rehearse(ledger, minimum, held, self._run))
+        return self._writer.stand(lambda ledger: dequeue.rehearse(ledger, minimum, held, self._run))
 
     def started(self, seq: int, data: dict[str, Any]) -> Future[None]:
         """Its first sound plays. Told once a line, also over interruptions; from now on it cannot expire.
@@ -194,7 +196,7 @@ class Inbox:
             data: what the event tells besides `queue_s`.
         """
 
-        def enter(ledger: Ledger) -> None:
+        def enter(ledger: Transaction) -> None:
             row = ledger.row(seq, SPEAKING)
             if not row["started"]:
                 ledger.update(seq, started=1)
@@ -206,7 +208,7 @@ class Inbox:
     def reached(self, seq: int, spoken: str, position: int) -> Future[None]:
         """Where to go on in the text as it is read aloud, should the line be cut off now."""
 
-        def enter(ledger: Ledger) -> None:
+        def enter(ledger: Transaction) -> None:
             ledger.row(seq, SPEAKING)
             ledger.update(seq, spoken=spoken, position=position)
 
@@ -215,7 +217,7 @@ class Inbox:
     def interrupt(self, seq: int) -> Future[None]:
         """Something urgent cuts in: back to its place in the queue, to go on from where it has reached."""
 
-        def enter(ledger: Ledger) -> None:
+        def enter(ledger: Transaction) -> None:
             row = ledger.row(seq, SPEAKING)
             ledger.put_back(row)
             ledger.event(row["id"], "interrupted", {})
@@ -235,7 +237,7 @@ class Inbox:
     def cancel_waiting(self, by: str, line_id: str | None = None) -> Future[int]:
         """Cancel all waiting lines, or those of one id; gives how many there were."""
 
-        def enter(ledger: Ledger) -> int:
+        def enter(ledger: Transaction) -> int:
             rows = ledger.waiting(line_id)
             for row in rows:
                 ledger.end(row, Outcome.CANCELLED, {"by": by})
@@ -249,7 +251,7 @@ class Inbox:
         The future raises CommandError where the queue is full.
         """
 
-        def enter(ledger: Ledger) -> Line | None:
+        def enter(ledger: Transaction) -> Line | None:
             which = "lines INDEXED BY lines_sounded WHERE started AND ended_n > 0"
             sounded = f"SELECT * FROM {which} ORDER BY ended_n DESC LIMIT 1"  # noqa: S608  ours
             for row in ledger.rows(sounded):
@@ -341,13 +343,13 @@ class Inbox:
         """What `remember` kept, or `None`. Waits for the disk: for the start."""
         return settled(self._writer.submit(lambda ledger: ledger.recall(key)))
 
-    def _books(self, keeper: Keeper) -> Ledger:
-        return Ledger(keeper.connection, self._clock, self._refusals)
+    def _books(self, keeper: Storage) -> Transaction:
+        return Transaction(keeper.connection, self._clock, self._refusals)
 
     def _recover(self) -> None:
         self._books(self._keeper).recover(self._limits.after_crash, self._limits.max_attempts, self._run)
 
-    def _committed(self, ledger: Ledger) -> None:
+    def _committed(self, ledger: Transaction) -> None:
         """Tell the listeners, once it is kept."""
         self.events_dropped += ledger.dropped
         self._has_untold = self._has_untold or ledger.has_untold
@@ -358,11 +360,11 @@ class Inbox:
             self._on_lines()
 
 
-def _end_in_order(ledger: Ledger) -> None:
+def _end_in_order(ledger: Transaction) -> None:
     ledger.mark()
     ledger.rehearses_nothing()
 
 
-def _expire_and_mark(ledger: Ledger) -> None:
+def _expire_and_mark(ledger: Transaction) -> None:
     ledger.expire()
     ledger.mark()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from ishowtts.inbox.values import InboxLimits
+from ishowtts.inbox.queue_types import InboxLimits
 from ishowtts.model import Outcome
 
 MOST_EVENTS = 20_000
@@ -41,7 +41,7 @@ _MINOR = f"SELECT number FROM outbox WHERE event IN ({_listed(_NEVER_ACCEPTED)})
 
 
 @dataclass(frozen=True)
-class Removed:
+class PruneResult:
     """How many ended lines, and how many unsent events, were removed."""
 
     lines: int
@@ -56,7 +56,7 @@ class Now:
     wall_s: float
 
 
-def prune(db: sqlite3.Connection, limits: InboxLimits, now: Now, most: int, *, short: bool = False) -> Removed:
+def prune(db: sqlite3.Connection, limits: InboxLimits, now: Now, most: int, *, short: bool = False) -> PruneResult:
     """Remove up to `most` ended lines, the oldest first. The caller commits.
 
     First those older than `history_days` or beyond `history_lines`; one whose id must still be known for
@@ -86,7 +86,7 @@ def prune(db: sqlite3.Connection, limits: InboxLimits, now: Now, most: int, *, s
             lines = _remove(db, "lines", _ANY if large else _NOT_YOUNG, values)
     if short:
         db.execute(f"PRAGMA incremental_vacuum({_FREE_PAGES})").fetchall()
-    return Removed(lines, events)
+    return PruneResult(lines, events)
 
 
 def used_bytes(db: sqlite3.Connection) -> int:

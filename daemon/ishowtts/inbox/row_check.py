@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import sqlite3
 
-from ishowtts.inbox.clock import Clock
-from ishowtts.inbox.ledger import Ledger
-from ishowtts.inbox.rows import SPEAKING, UNREADABLE, WAITING, row_reply
+from ishowtts.inbox.boot_clock import BootClock
+from ishowtts.inbox.columns import SPEAKING, UNREADABLE, WAITING, row_reply
+from ishowtts.inbox.transaction import Transaction
 from ishowtts.model import Outcome, Priority
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ _BAD_DELIVERIES = "DELETE FROM deliveries WHERE (typeof(digest) = 'blob' AND typ
 _BAD_SETTINGS = "DELETE FROM settings WHERE (typeof(key) = 'text' AND typeof(value) = 'text') IS NOT 1"
 
 
-def remove_unreadable(db: sqlite3.Connection, clock: Clock) -> None:
+def remove_unreadable(db: sqlite3.Connection, clock: BootClock) -> None:
     """Remove each row that no later statement could use. The caller commits.
 
     A line that was open gets its final event, `failed`, if its id can be read. JSON is not looked at: whoever reads it
@@ -56,7 +56,7 @@ def remove_unreadable(db: sqlite3.Connection, clock: Clock) -> None:
     db.executemany("DELETE FROM lines WHERE seq = ?", [(row["seq"],) for row in lines])
     _mend_counter(db, "lines", "seq")
     _mend_counter(db, "outbox", "number")
-    ledger = Ledger(db, clock)
+    ledger = Transaction(db, clock)
     for row in lines:
         if row["ended_n"] is None and isinstance(row["id"], str):
             ledger.event(row["id"], Outcome.FAILED.value, {"error": UNREADABLE}, row_reply(row))

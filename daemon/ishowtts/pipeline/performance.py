@@ -15,7 +15,7 @@ import numpy as np
 
 from ishowtts.archive import Recording, Take
 from ishowtts.errors import Cancelled, EngineError, IShowError, LineError, SpeakerError, SynthesisError
-from ishowtts.inbox import Taken
+from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Report, Samples, Segment, Utterance
 from ishowtts.pipeline import batches
 from ishowtts.pipeline.cast import Cast
@@ -86,7 +86,7 @@ class Performance:
         taken: the line, and how much of it was heard before.
     """
 
-    def __init__(self, taken: Taken, studio: Studio) -> None:
+    def __init__(self, taken: DequeuedLine, studio: Studio) -> None:
         self.taken = taken
         self.told = False  # whether `started` was said; the caller's to set
         self.spoken = taken.spoken
@@ -102,7 +102,7 @@ class Performance:
         self._on_air: list[_OnAir] = []
         self._heard = Tally()
 
-    def begin(self, taken: Taken) -> None:
+    def begin(self, taken: DequeuedLine) -> None:
         """Let it be heard from now on.
 
         Args:
@@ -112,7 +112,7 @@ class Performance:
         self.volume = self._studio.rules.volume(taken.line, self._studio.player.volume)
         self._heard = Tally()
 
-    def suits(self, taken: Taken) -> bool:
+    def suits(self, taken: DequeuedLine) -> bool:
         """Whether what was rehearsed is what is to be said now."""
         mine = self.taken
         same = (mine.seq, mine.position, mine.times) == (taken.seq, taken.position, taken.times)

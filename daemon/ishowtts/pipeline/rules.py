@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ishowtts.inbox import Taken
+from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Line, Priority, Samples
 
 
@@ -23,5 +23,5 @@ class Rules(Protocol):
     def warm(self) -> None:
         """Make ready what the first line would wait for. Called on the thread `synthesis`."""
 
-    def read(self, taken: Taken) -> str:
+    def read(self, taken: DequeuedLine) -> str:
         """The text as it is read aloud. Called on the thread `synthesis`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from ishowtts.inbox import Taken
+from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Report, Utterance
 from ishowtts.playback.reel import Playing
 
@@ -36,7 +36,7 @@ class Tally:
         """A segment was heard to its end."""
         self.audio_s += utterance.audio_s - playing.overlap_s
 
-    def report(self, taken: Taken, engine: str) -> Report:
+    def report(self, taken: DequeuedLine, engine: str) -> Report:
         """How it went.
 
         Args:

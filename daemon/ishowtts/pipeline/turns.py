@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ishowtts.inbox import Inbox, Order, Taken, settled
+from ishowtts.inbox import DequeuedLine, Inbox, PendingTake, settled
 from ishowtts.model import Priority
 from ishowtts.pipeline.performance import Performance
 
@@ -28,7 +28,7 @@ class Turns:
         *,
         minimum: Callable[[], Priority],
         held: Callable[[], frozenset[str | None]],
-        make: Callable[[Taken], Performance],
+        make: Callable[[DequeuedLine], Performance],
         ring: Callable[[], None],
     ) -> None:
         self._inbox = inbox
@@ -36,7 +36,7 @@ class Turns:
         self._held = held
         self._make = make
         self._ring = ring
-        self._order: Order[Taken] | None = None
+        self._order: PendingTake[DequeuedLine] | None = None
         self._looks = False  # whether the order is for a look
         self._ordered = self._wanted()
         self._rehearsal: Performance | None = None
@@ -71,7 +71,7 @@ class Turns:
         """Whether no line is between the queue and the air."""
         return self._order is None
 
-    def leave(self) -> Taken | None:
+    def leave(self) -> DequeuedLine | None:
         """The end: drop the rehearsal, and wait for an order that is being carried out; its line is the caller's.
 
         Raises:
@@ -94,7 +94,9 @@ class Turns:
     def _wanted(self) -> tuple[Priority, frozenset[str | None]]:
         return self._minimum(), self._held()
 
-    def _place(self, ask: Callable[[Priority, frozenset[str | None]], Order[Taken]], *, looks: bool) -> None:
+    def _place(
+        self, ask: Callable[[Priority, frozenset[str | None]], PendingTake[DequeuedLine]], *, looks: bool
+    ) -> None:
         self._looks, self._ordered = looks, self._wanted()
         self._order = ask(*self._ordered)
         self._order.future.add_done_callback(lambda _: self._ring())
@@ -112,7 +114,7 @@ class Turns:
             return None
         return self._begun(taken)
 
-    def _begun(self, taken: Taken) -> Performance:
+    def _begun(self, taken: DequeuedLine) -> Performance:
         rehearsed, self._rehearsal = self._rehearsal, None
         if rehearsed is not None and rehearsed.suits(taken):
             rehearsed.begin(taken)

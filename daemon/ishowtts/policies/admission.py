@@ -67,8 +67,8 @@ class Policies:
 
     def __init__(
         self,
-        policies: config.Policies,
-        limits: config.Limits,
+        policies: config.PolicySection,
+        limits: config.LimitsSection,
         nfe_step: int,
         clock: Callable[[], float] = time.monotonic,
         voices: Callable[[], Collection[str] | None] = lambda: None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ishowtts.config.policies import Blocked
+from ishowtts.config.policy_section import BlockedSection
 from ishowtts.policies.splice import spliced
 from ishowtts.policies.wordfile import read_words
 from ishowtts.policies.wordlist import Hit, WordList
@@ -17,7 +17,7 @@ _LOOK_S = 2.0
 class BlockedWords:
     """Looks at its file at most every 2 s, while lines come. A faulty file leaves the last good list in force."""
 
-    def __init__(self, section: Blocked, clock: Callable[[], float]) -> None:
+    def __init__(self, section: BlockedSection, clock: Callable[[], float]) -> None:
         self._mask = section.mask
         self._own = WordList(section.words)
         self._file = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ishowtts.config.policies import QuietHours
+from ishowtts.config.policy_section import QuietHoursSection
 
 _EARLIEST_YEAR = 2025
 
@@ -23,7 +23,7 @@ class Quiet:
     volume: int | None
 
 
-def quiet_at(hours: QuietHours, wall: datetime) -> Quiet | None:
+def quiet_at(hours: QuietHoursSection, wall: datetime) -> Quiet | None:
     """What holds at this local time. A board without a battery wakes up in 1970: such a clock makes nothing quiet."""
     start, end = hours.from_, hours.to
     if start is None or end is None or wall.year < _EARLIEST_YEAR:

@@ -11,7 +11,7 @@ from ishowtts.policies.windows import AuthorWindows, Window
 class Rates:
     """What was taken is counted, what was refused is not: a flood that is refused takes nobody's turn."""
 
-    def __init__(self, policies: config.Policies) -> None:
+    def __init__(self, policies: config.PolicySection) -> None:
         self._lines = None if policies.lines_per_min is None else Window(policies.lines_per_min)
         self._work = None if policies.work_per_min is None else Window(policies.work_per_min)
         self._author_limit = policies.author_lines_per_min

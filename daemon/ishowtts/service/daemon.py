@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ishowtts.board import Board
-from ishowtts.board.pick import pick
+from ishowtts.board.detect import detect_board
 from ishowtts.config import Config
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox
@@ -84,7 +84,7 @@ class Daemon:
         self._changed = ChangeSignal()  # a line, an engine, the device or a level
         self._events_came = ChangeSignal()
         self._notifier = Notifier()
-        self._board: Board = pick(config.board.source, config.board.sysfs_root)
+        self._board: Board = detect_board(config.board.source, config.board.sysfs_root)
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
         self._inbox = self._open_inbox()

@@ -9,12 +9,12 @@ from datetime import datetime
 
 from ishowtts.config import Config
 from ishowtts.errors import OperatorFileError
-from ishowtts.inbox import Taken
+from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Line, Priority, Rejection, Samples
 from ishowtts.playback.chime import DEFAULT as DEFAULT_CHIME
 from ishowtts.playback.chime import Chimes
 from ishowtts.policies import Policies, Quiet, merged_text
-from ishowtts.text import Reader
+from ishowtts.text import TextReader
 from ishowtts.util.logs import Untrusted
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class HouseRules:
         self._merge_say = config.policies.merge_say
         self._policies = Policies(config.policies, config.limits, config.engine.f5.nfe_step, voices=voices)
         default_voice = config.engine.f5.default_voice
-        self._reader = Reader(config.text.pronunciations, language_of, config.text.normalise, default_voice)
+        self._reader = TextReader(config.text.pronunciations, language_of, config.text.normalise, default_voice)
         self._wall = wall
         self._chime = config.audio.chime
         self._chimes = chimes(config)
@@ -99,7 +99,7 @@ class HouseRules:
         """The chimes that a line may name."""
         return self._chimes.names()
 
-    def read(self, taken: Taken) -> str:
+    def read(self, taken: DequeuedLine) -> str:
         """The text as it is read aloud."""
         said = taken.line.text
         if taken.times > 1:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ishowtts.config.audio import Audio
+from ishowtts.config.audio_section import AudioSection
 from ishowtts.errors import SpeakerError
 from ishowtts.playback.player import SoundStatus
 from ishowtts.util.loop_thread import LoopThread
@@ -57,7 +57,7 @@ class Mixing(LoopThread):
         make: the mixer of a device, by its name and that of a control.
     """
 
-    def __init__(self, audio: Audio, player: Sounds, make: Callable[[str, str], Mixer]) -> None:
+    def __init__(self, audio: AudioSection, player: Sounds, make: Callable[[str, str], Mixer]) -> None:
         super().__init__("mixer")
         self.trouble: str | None = None
         self._audio = audio

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ishowtts.config.audio import Audio
+from ishowtts.config.audio_section import AudioSection
 from ishowtts.playback.choose import Chosen
 from ishowtts.playback.finish import Finish
 from ishowtts.playback.outlet import Habits
@@ -15,7 +15,7 @@ from ishowtts.service.mixing import Mixing
 log = logging.getLogger(__name__)
 
 
-def player(audio: Audio, choose: Callable[[str], Chosen], *, on_change: Callable[[], None]) -> Player:
+def player(audio: AudioSection, choose: Callable[[str], Chosen], *, on_change: Callable[[], None]) -> Player:
     """A player on the device that is configured, with another in its place where one is named; not started."""
     chosen = choose(audio.device)
     log.info("sound: %s (%s)", chosen.speaker.name, chosen.why)
@@ -27,12 +27,12 @@ def player(audio: Audio, choose: Callable[[str], Chosen], *, on_change: Callable
     )
 
 
-def finish(audio: Audio, rate_hz: int) -> Finish:
+def finish(audio: AudioSection, rate_hz: int) -> Finish:
     """What is made of what an engine gave, at the player's rate."""
     return Finish(rate_hz=rate_hz, loudness_lufs=audio.loudness_lufs, peak_dbtp=audio.peak_dbtp)
 
 
-def mixing(audio: Audio, player: Player) -> Mixing | None:
+def mixing(audio: AudioSection, player: Player) -> Mixing | None:
     """What has cards set the volume; `None` where no device is to. Not started."""
     if audio.mixer is None and not any(other.mixer for other in audio.devices.values()):
         return None
@@ -42,7 +42,7 @@ def mixing(audio: Audio, player: Player) -> Mixing | None:
     return Mixing(audio, player, CardMixer)
 
 
-def habits(audio: Audio, device: str) -> Habits:
+def habits(audio: AudioSection, device: str) -> Habits:
     """What a device needs, by its name."""
     own = audio.of(device)
     return Habits(own.wake_s, own.idle_s, own.release_s)

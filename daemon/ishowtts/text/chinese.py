@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ishowtts.text.rules import ADDRESS, MOST_DIGITS, NUMBER, Read, Rule, apply, is_day, rule
+from ishowtts.text.reading_rules import ADDRESS, MOST_DIGITS, NUMBER, Read, ReadingRule, apply, is_day, rule
 
 _DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _CURRENCIES = {"¥": "元", "￥": "元", "$": "美元", "US$": "美元", "HK$": "港元", "NT$": "新台币", "€": "欧元",
@@ -94,8 +94,8 @@ def _decimal(match: re.Match[str], read: Read) -> str:
     return f"{read(match[1])}点{_one_by_one(match[2])}"
 
 
-_RULES: tuple[Rule, ...] = (
-    Rule(ADDRESS, _address),
+_RULES: tuple[ReadingRule, ...] = (
+    ReadingRule(ADDRESS, _address),
     rule(r"−(?=\d)", "-"),
     rule(r"(?<!\w)(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d)?(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?(?!\w)", r"\1，\2"),
     rule(r"(?<!\w)\+\d{1,3}[ -]?\d{2,4}[ -]?\d{3,4}[ -]?\d{0,4}(?![\d-])", _phone),

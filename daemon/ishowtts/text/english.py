@@ -23,7 +23,7 @@ from ishowtts.text.english_words import (
     TITLES,
     UNITS,
 )
-from ishowtts.text.rules import ADDRESS, MOST_DIGITS, NUMBER, Read, Rule, apply, is_day, rule
+from ishowtts.text.reading_rules import ADDRESS, MOST_DIGITS, NUMBER, Read, ReadingRule, apply, is_day, rule
 
 _CLOCK = r"\d{1,2}(?::\d\d)?(?: ?[ap]m\b| ?[ap]\.m\.)"
 _YEAR = r"(?:,? (?P<year>\d{4})(?!\w|[:.,]\d))?"
@@ -215,12 +215,12 @@ def _number(number: str, read: Read) -> str:
     return f"{said} point {_one_by_one(rest)}" if dot else said
 
 
-def _said(word: str) -> Rule:
+def _said(word: str) -> ReadingRule:
     return rule(r"(?<!\w)" + word, f" {word} ")
 
 
-_RULES: tuple[Rule, ...] = (
-    Rule(ADDRESS, _address),
+_RULES: tuple[ReadingRule, ...] = (
+    ReadingRule(ADDRESS, _address),
     *(rule(rf"(?<![A-Za-z0-9]){form}(?!\w)", said) for form, said in ABBREVIATIONS.items()),
     *(rule(rf"(?<!\w){re.escape(form)}(?= (?:[A-Z]|and M|& M))", said) for form, said in TITLES.items()),
     *(rule(rf"(?<!\w){re.escape(form)} ?(?=\d)", f"{said} ") for form, said in BEFORE_NUMBERS.items()),
@@ -322,7 +322,7 @@ _RULES: tuple[Rule, ...] = (
     # What is left
     rule(r"(?<![\w.])(\d{1,12}(?:,\d{3}){0,3}(?:st|nd|rd|th))(?!\w)", lambda match, read: read(match[1])),
     rule(r"(?<!\w)(\d{1,2})(\d\d)p(?!\w)", r"\1 \2 p"),
-    Rule(re.compile(r"(?<=[^\W\d_])(?=[0-9])|(?<=[0-9])(?=[^\W\d_])"), " "),
+    ReadingRule(re.compile(r"(?<=[^\W\d_])(?=[0-9])|(?<=[0-9])(?=[^\W\d_])"), " "),
     rule(rf"(?<!\d){NUMBER}(?!\d)", _last_number),
     rule(rf"(?<!\d)\d{{16,{MOST_DIGITS}}}(?!\d)", lambda match, _: _one_by_one(match[0])),
 )

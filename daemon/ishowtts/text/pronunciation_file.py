@@ -11,7 +11,7 @@ import yaml
 
 from ishowtts.errors import OperatorFileError
 from ishowtts.text.cleaning import clean
-from ishowtts.text.pronouncing import Entry, Pronunciations, fold
+from ishowtts.text.pronunciations import Pronunciation, Pronunciations, fold
 from ishowtts.text.scripts import base
 from ishowtts.util import strict_yaml
 from ishowtts.util.live_file import read_text
@@ -39,12 +39,12 @@ def read(path: Path) -> Pronunciations:
     return Pronunciations(tuple(_entries(node, path)))
 
 
-def _entries(node: yaml.Node, path: Path) -> list[Entry]:
+def _entries(node: yaml.Node, path: Path) -> list[Pronunciation]:
     if not isinstance(node, yaml.SequenceNode):
         raise OperatorFileError(f"{path}, line {node.start_mark.line + 1}: must be a list; {_EXAMPLE}")
     if len(node.value) > MOST_ENTRIES:
         raise OperatorFileError(f"{path} has more than {MOST_ENTRIES} entries; keep the words that are needed")
-    entries: list[Entry] = []
+    entries: list[Pronunciation] = []
     lines: dict[tuple[str, str | None, str | None], int] = {}
     for item in node.value:
         where, line = f"{path}, line {item.start_mark.line + 1}", item.start_mark.line + 1
@@ -76,7 +76,7 @@ def _values(item: yaml.Node, where: str) -> dict[str, str]:
     return values
 
 
-def _entry(values: dict[str, str], where: str) -> Entry:
+def _entry(values: dict[str, str], where: str) -> Pronunciation:
     if ("say" in values) == ("pattern" in values):
         raise OperatorFileError(f"{where}: needs either `say` or `pattern`; {_EXAMPLE}")
     if "as" not in values:
@@ -91,7 +91,7 @@ def _entry(values: dict[str, str], where: str) -> Entry:
         raise OperatorFileError(f"{where}: say is empty; name a word")
     pattern = _compiled(values["pattern"], values["as"], where) if "pattern" in values else None
     spoken = clean(values["as"])
-    return Entry(written, pattern, spoken, base(language) if language else None, voice)
+    return Pronunciation(written, pattern, spoken, base(language) if language else None, voice)
 
 
 def _compiled(pattern: str, spoken: str, where: str) -> Any:

@@ -6,7 +6,7 @@ import re
 from itertools import groupby
 from typing import NamedTuple
 
-from ishowtts.text.rules import ADDRESS
+from ishowtts.text.reading_rules import ADDRESS
 
 _CHINESE = ("zh", "cmn", "yue", "hak", "wuu", "nan")
 _WRITE_HAN = ("ja", "ko", "vi")
@@ -21,7 +21,7 @@ _WITH_FIGURES = re.compile(
 )
 
 
-class Run(NamedTuple):
+class ScriptRun(NamedTuple):
     """Part of a text in one language: `start` to `end`, in characters."""
 
     start: int
@@ -35,7 +35,7 @@ def base(language: str | None) -> str:
     return "zh" if first in _CHINESE else first
 
 
-def runs(text: str, language: str | None) -> list[Run]:
+def runs(text: str, language: str | None) -> list[ScriptRun]:
     """The runs of a text, in order and without gaps.
 
     Args:
@@ -58,7 +58,7 @@ def runs(text: str, language: str | None) -> list[Run]:
     result, start = [], 0
     for of_run, group in groupby(languages):
         end = start + sum(1 for _ in group)
-        result.append(Run(start, end, of_run))
+        result.append(ScriptRun(start, end, of_run))
         start = end
     return result
 

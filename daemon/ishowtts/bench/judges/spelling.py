@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from ishowtts.bench.judges.numbers import in_figures
-from ishowtts.text.reading import Reader
+from ishowtts.text.reader import TextReader
 from ishowtts.text.scripts import base
 
 _log = logging.getLogger(__name__)
@@ -71,8 +71,8 @@ def _spelt(token: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _reader(language: str) -> Reader:
-    return Reader(None, lambda _: language)
+def _reader(language: str) -> TextReader:
+    return TextReader(None, lambda _: language)
 
 
 @lru_cache(maxsize=8192)

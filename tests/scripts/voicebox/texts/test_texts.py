@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pypinyin import Style, lazy_pinyin
 
-from ishowtts.text import Reader
+from ishowtts.text import TextReader
 from voicebox import texts
 from voicebox.speech.pinyin import syllables
 from voicebox.texts import english, english_numbers, mandarin, mandarin_numbers
@@ -107,19 +107,19 @@ def test_mandarin_syllables_are_met_in_every_tone_that_they_have() -> None:
 
 
 @pytest.fixture(scope="module")
-def reader() -> Reader:
-    return Reader(None, lambda voice: voice)
+def reader() -> TextReader:
+    return TextReader(None, lambda voice: voice)
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_numbers_are_those_that_the_appliance_reads_out(reader: Reader, number: int) -> None:
+def test_numbers_are_those_that_the_appliance_reads_out(reader: TextReader, number: int) -> None:
     grouped = f"{number:,}"  # as a quantity, and no year
     assert english_numbers.cardinal(number) == reader.read(grouped, "en")
     assert mandarin_numbers.cardinal(number) == reader.read(f"共{number}个", "zh")[1:-1].replace("两", "二")
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 5, 8, 9, 12, 20, 21, 22, 31, 40, 99])
-def test_ordinals_are_those_that_the_appliance_reads_out(reader: Reader, number: int) -> None:
+def test_ordinals_are_those_that_the_appliance_reads_out(reader: TextReader, number: int) -> None:
     ending = "th" if number in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     assert english_numbers.ordinal(number) == reader.read(f"the {number}{ending} door", "en")[4:-5]
 

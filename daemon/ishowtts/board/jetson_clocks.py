@@ -34,7 +34,7 @@ class ClocksState:
         return f"GPU at {now} of {self.gpu_clock_max_mhz:g} MHz, {how}"
 
 
-class Clocks:
+class JetsonClocks:
     """Lock, restore and show the clocks.
 
     Args:

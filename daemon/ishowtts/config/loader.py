@@ -28,15 +28,15 @@ _MEND_YAML = "indent with blanks, alike in a section, and put text with : or , o
 _PYDANTIC = re.compile(r"^(?:Input|String|List|Dictionary) should (be|have)")
 
 
-class _Loader(yaml.SafeLoader):
+class _ConfigLoader(yaml.SafeLoader):
     """YAML in which `22:00` is the text that it looks like: YAML 1.1 takes it for 1320, a number to the base of 60."""
 
 
-_Loader.yaml_implicit_resolvers = {
+_ConfigLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:int"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
+_ConfigLoader.add_implicit_resolver(
     "tag:yaml.org,2002:int",
     re.compile(r"[-+]?(?:0b[0-1_]+|0[0-7_]+|0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)$", re.ASCII),
     list("-+0123456789"),
@@ -65,9 +65,9 @@ def load(path: Path) -> Config:
 def parse(text: str, source: str) -> Config:
     """Validate a configuration given as text; `source` names it in messages."""
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        node = yaml.compose(text, Loader=_ConfigLoader)
         problems, lines = _walk(node, source)
-        data: Any = yaml.load(text, Loader=_Loader) if not problems else None  # noqa: S506 - a SafeLoader
+        data: Any = yaml.load(text, Loader=_ConfigLoader) if not problems else None  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{source}:{mark.line + 1}" if mark else source

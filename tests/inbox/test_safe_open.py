@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import Inbox, InboxLimits, read_history, reading
+from ishowtts.inbox import Inbox, InboxLimits, read_history, safe_open
 from ishowtts.model import Arrival, Line
 
 House = Any  # of conftest.py
@@ -80,8 +80,8 @@ def test_a_table_with_one_more_column_is_rescued(house: House) -> None:
 
 def test_reading_has_a_deadline(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.inbox.accept([Line("a", "hello")])
-    monkeypatch.setattr(reading, "_READ_S", 0.0)
-    monkeypatch.setattr(reading, "_STEPS", 1)
+    monkeypatch.setattr(safe_open, "_READ_S", 0.0)
+    monkeypatch.setattr(safe_open, "_STEPS", 1)
     with pytest.raises(InboxError, match="interrupted"):
         read_history(house.path, 9)
 
@@ -89,8 +89,8 @@ def test_reading_has_a_deadline(house: House, monkeypatch: pytest.MonkeyPatch) -
 def test_a_rescue_that_takes_too_long_goes_on_in_small_pieces(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow disk loses no line: only what never ends is left out."""
     house.inbox.close()
-    monkeypatch.setattr(reading, "_RESCUE_S", 0.0)
-    monkeypatch.setattr(reading, "_STEPS", 1000)
+    monkeypatch.setattr(safe_open, "_RESCUE_S", 0.0)
+    monkeypatch.setattr(safe_open, "_STEPS", 1000)
     limits = InboxLimits(max_lines=1000)
     inbox = Inbox(house.path, limits)
     for n in range(500):

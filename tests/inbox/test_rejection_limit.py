@@ -9,7 +9,7 @@ import pytest
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox import settled
-from ishowtts.inbox.ledger import Ledger
+from ishowtts.inbox.transaction import Transaction
 from ishowtts.model import Arrival, Event, Line, Outcome, Reason, Rejection, ReplyTo
 
 House = Any  # of conftest.py
@@ -94,7 +94,7 @@ def test_a_change_that_was_undone_is_not_counted(house: House) -> None:
     flood(house, 100)
     unsent(house)
 
-    def fail(ledger: Ledger) -> None:
+    def fail(ledger: Transaction) -> None:
         ledger.reject(Line("a", "hello"), "empty", "no")
         raise InboxError("undone")
 

@@ -54,7 +54,7 @@ def _when_lost(what: str, others: ValidationInfo) -> str:
     return audio_device(what)
 
 
-def _by_name(devices: dict[str, AudioDevice]) -> dict[str, AudioDevice]:
+def _by_name(devices: dict[str, AudioDeviceSection]) -> dict[str, AudioDeviceSection]:
     for name in devices:
         if name == "auto" or not name.strip():
             raise ValueError(f"must have the names of devices, as `ishowtts devices` shows them; {name!r} is none")
@@ -72,7 +72,7 @@ def _chime(chime: object) -> object:
 _Release = Annotated[float | None, Field(gt=0, le=86_400)]
 
 
-class AudioDevice(_Section):
+class AudioDeviceSection(_Section):
     """What differs for one device; what is not set is as for all."""
 
     mixer: str | None = None
@@ -81,7 +81,7 @@ class AudioDevice(_Section):
     release_s: _Release = None
 
 
-class Audio(_Section):
+class AudioSection(_Section):
     """Where the sound goes, and how loud. `chime`: for lines that do not say."""
 
     device: Annotated[str, AfterValidator(audio_device)] = "auto"
@@ -92,7 +92,7 @@ class Audio(_Section):
     idle_s: float = Field(5, gt=0, le=86_400)
     release_s: _Release = 10
     when_lost: Annotated[str, AfterValidator(_when_lost)] = "wait"
-    devices: Annotated[dict[str, AudioDevice], AfterValidator(_by_name)] = Field({}, max_length=100)
+    devices: Annotated[dict[str, AudioDeviceSection], AfterValidator(_by_name)] = Field({}, max_length=100)
     loudness_lufs: float | None = Field(-16, ge=-40, le=-6)
     peak_dbtp: float | None = Field(-1, ge=-12, le=0)
     chime: Annotated[bool | str, BeforeValidator(_chime)] = False
@@ -101,9 +101,9 @@ class Audio(_Section):
     record_dir: Path | None = None
     record_mb: int = Field(1000, ge=1, le=10_000_000)
 
-    def of(self, device: str) -> Audio:
+    def of(self, device: str) -> AudioSection:
         """What holds for a device, by the name that `ishowtts devices` and the telemetry show."""
-        other = self.devices.get(device, AudioDevice())
+        other = self.devices.get(device, AudioDeviceSection())
         said = {name: getattr(other, name) for name in other.model_fields_set}
         # Where null means something for all devices, it does for one.
         return self.model_copy(

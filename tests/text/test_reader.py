@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ishowtts.text import Reader, clean, library
+from ishowtts.text import TextReader, clean, number_library
 
 READINGS = Path(__file__).parent / "readings"
 
@@ -23,8 +23,8 @@ def table(name: str) -> list[tuple[str, str]]:
     return [(written, said) for written, said in pairs]
 
 
-def reader(language: str | None = None, normalise: bool = True) -> Reader:
-    return Reader(None, lambda _: language, normalise)
+def reader(language: str | None = None, normalise: bool = True) -> TextReader:
+    return TextReader(None, lambda _: language, normalise)
 
 
 def test_the_table_is_long_enough_to_mean_something() -> None:
@@ -70,7 +70,7 @@ def test_the_language_is_that_of_the_voice_that_is_named() -> None:
         asked.append(voice)
         return languages.get(voice or "")
 
-    many = Reader(None, language_of)
+    many = TextReader(None, language_of)
     assert (many.read("3 km", "greta"), many.read("3 km", None)) == ("3 km", "three kilometers")
     assert asked == ["greta", None]
 
@@ -161,7 +161,7 @@ def in_a_new_process(program: str) -> str:
 
 def test_the_library_is_loaded_when_it_is_needed_and_not_before() -> None:
     said = in_a_new_process(
-        "import sys; from ishowtts.text import Reader; r = Reader(None, lambda _: None); "
+        "import sys; from ishowtts.text import TextReader; r = TextReader(None, lambda _: None); "
         "r.read('hello', None); print('wetext' in sys.modules); r.warm(); print('wetext' in sys.modules)"
     )
     assert said.split() == ["False", "True"]
@@ -169,14 +169,14 @@ def test_the_library_is_loaded_when_it_is_needed_and_not_before() -> None:
 
 @pytest.mark.parametrize("text", ["#1", "+7", "5¢", "−5", "7" * 100])
 def test_what_the_library_refuses_comes_back(text: str) -> None:
-    assert library.read(text, "en") == text
+    assert number_library.read(text, "en") == text
 
 
 def test_without_the_library_text_is_spoken_as_it_is_written(tmp_path: Path) -> None:
     (tmp_path / "wetext.py").write_text("raise OSError('no grammar')")
     said = in_a_new_process(
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from ishowtts.text import Reader; "
-        "r = Reader(None, lambda _: None); print(r.fault); print(r.read('I have 3 of 12', None)); print(r.fault)"
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from ishowtts.text import TextReader; "
+        "r = TextReader(None, lambda _: None); print(r.fault); print(r.read('I have 3 of 12', None)); print(r.fault)"
     )
     before, text, after = said.splitlines()
     assert (before, text) == ("None", "I have 3 of 12")

@@ -155,7 +155,7 @@ def test_the_presets_of_the_documentation_are_configurations() -> None:
     presets = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     assert len(presets) == 2
     for preset in presets:
-        assert config.parse(preset, "docs/policies.md").policies != config.Policies()
+        assert config.parse(preset, "docs/policies.md").policies != config.PolicySection()
 
 
 @pytest.mark.parametrize(("written", "time"), [("22:00", "22:00"), ("7:05", "07:05"), ("07:05", "07:05")])

@@ -16,7 +16,7 @@ _MOST = 100
 _MOST_AWAITED = 1000
 
 
-class RefusalLimit:
+class RejectionLimit:
     """Lets the first lines that are rejected, or duplicates, in 10 s have an event of their own.
 
     Lines with a response topic have a larger limit of their own: somebody waits for each of those answers, and a flood

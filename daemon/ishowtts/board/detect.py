@@ -9,7 +9,7 @@ from ishowtts.board.simulated import SimulatedBoard
 from ishowtts.board.sysfs import SysfsBoard
 
 
-class NoBoard:
+class UnknownBoard:
     """Tells nothing."""
 
     def identity(self) -> BoardIdentity:
@@ -21,8 +21,8 @@ class NoBoard:
         return BoardReading()
 
 
-def pick(source: str, sysfs_root: Path) -> Board:
+def detect_board(source: str, sysfs_root: Path) -> Board:
     """`auto` and `sysfs` read what is there; `simulated` makes it up and says so; `none` tells nothing."""
     if source == "simulated":
         return SimulatedBoard()
-    return NoBoard() if source == "none" else SysfsBoard(sysfs_root)
+    return UnknownBoard() if source == "none" else SysfsBoard(sysfs_root)

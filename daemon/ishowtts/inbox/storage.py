@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox.clock import Clock
-from ishowtts.inbox.moving import append_live, begin_apart, copy_live, replace_live
-from ishowtts.inbox.reading import open_to_rescue
-from ishowtts.inbox.row_check import remove_unreadable
-from ishowtts.inbox.store import (
-    Damaged,
-    InUse,
-    Removed,
+from ishowtts.inbox.boot_clock import BootClock
+from ishowtts.inbox.database import (
+    FileDamaged,
+    FileInUse,
+    FileRemoved,
     SqliteError,
     file_id,
     ids_beside,
@@ -31,6 +28,9 @@ from ishowtts.inbox.store import (
     set_aside,
     translated,
 )
+from ishowtts.inbox.row_check import remove_unreadable
+from ishowtts.inbox.safe_open import open_to_rescue
+from ishowtts.inbox.salvage import append_live, begin_apart, copy_live, replace_live
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _RETURN_S = 10.0
 _MOST_S = 1e9  # no machine runs so long
 
 
-class Keeper:
+class Storage:
     """Owns the connection. One thread at a time uses it, and calls the methods.
 
     Args:
@@ -54,7 +54,7 @@ class Keeper:
         InUse: another daemon has the file open. What else may be wrong with it is told in `trouble`.
     """
 
-    def __init__(self, path: Path | None, clock: Clock) -> None:
+    def __init__(self, path: Path | None, clock: BootClock) -> None:
         self._path = path
         self._clock = clock
         self._guard: int | None = None
@@ -105,7 +105,7 @@ class Keeper:
         if self._path is None or not self.durable:
             return
         if file_id(self._path) != self._file_id:
-            raise Removed(f"another file stands where the inbox {self._path} was: start the daemon anew")
+            raise FileRemoved(f"another file stands where the inbox {self._path} was: start the daemon anew")
         if ids_beside(self._path) != self._beside:
             self._save_log(self._path)
 
@@ -119,9 +119,9 @@ class Keeper:
         try:
             [(busy, *_)] = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except SqliteError as error:
-            raise Removed(f"the log of the inbox {path} was removed under the daemon ({error})") from error
+            raise FileRemoved(f"the log of the inbox {path} was removed under the daemon ({error})") from error
         if busy:
-            raise Removed(f"the log of the inbox {path} was removed under the daemon while another program read it")
+            raise FileRemoved(f"the log of the inbox {path} was removed under the daemon while another program read it")
         self.connection.close()
         try:
             self.connection = open_file(path)
@@ -154,14 +154,14 @@ class Keeper:
         if self._path is None or self.away:
             raise error
         old = self.connection
-        if not (isinstance(error, Damaged) and self._start_afresh(self._path, old, error)):
+        if not (isinstance(error, FileDamaged) and self._start_afresh(self._path, old, error)):
             # Where a damaged file could not be set aside it is read again at the return, and holds the same lines.
-            self._go_to_memory(error, copied=not isinstance(error, Removed))
-            if not _fill(self.connection, old, self._clock) and self._copied and not isinstance(error, Damaged):
+            self._go_to_memory(error, copied=not isinstance(error, FileRemoved))
+            if not _fill(self.connection, old, self._clock) and self._copied and not isinstance(error, FileDamaged):
                 # It cannot even be read for now: what it holds waits there, and memory begins with nothing.
                 self._go_to_memory(error, copied=False)
                 begin_apart(self.connection)
-        if isinstance(error, Removed):
+        if isinstance(error, FileRemoved):
             self._let_go()  # the lock stood beside it
         log.error("%s", self.trouble)
         with suppress(*SqliteError):
@@ -211,7 +211,7 @@ class Keeper:
     def _open(self, path: Path) -> None:
         try:
             self._open_file(path)
-        except InUse:
+        except FileInUse:
             raise
         except InboxError as error:
             self._go_to_memory(error, copied=False)
@@ -223,12 +223,12 @@ class Keeper:
         self.trouble = None
         try:
             self.connection = open_file(path)
-        except Damaged as damage:
+        except FileDamaged as damage:
             self._replace(path, damage, None)
         self._file_id, self._beside = file_id(path), ids_beside(path)
         self.durable = True
 
-    def _start_afresh(self, path: Path, old: sqlite3.Connection, damage: Damaged) -> bool:
+    def _start_afresh(self, path: Path, old: sqlite3.Connection, damage: FileDamaged) -> bool:
         try:
             self._replace(path, damage, old)
         except InboxError as error:
@@ -236,7 +236,7 @@ class Keeper:
             return False
         return True
 
-    def _replace(self, path: Path, damage: Damaged, old: sqlite3.Connection | None) -> None:
+    def _replace(self, path: Path, damage: FileDamaged, old: sqlite3.Connection | None) -> None:
         """Set the damaged file aside and begin a fresh one with what can still be read of it, if need be anew."""
         aside = set_aside(path, f"corrupt-{int(time.time())}")
         fresh = open_file(path)
@@ -260,7 +260,7 @@ class Keeper:
         self._return_at = time.monotonic() + _RETURN_S
 
 
-def move_to_this_boot(db: sqlite3.Connection, clock: Clock) -> None:
+def move_to_this_boot(db: sqlite3.Connection, clock: BootClock) -> None:
     """After a boot go on counting ages where they stood when the last one was seen for the last time.
 
     How long the machine was off is not known: its wall clock may still be wrong. If the last time cannot be read,
@@ -291,12 +291,12 @@ def _seconds(written: str | None) -> float | None:
     return seconds if math.isfinite(seconds) and 0 <= seconds < _MOST_S else None
 
 
-def _make_usable(db: sqlite3.Connection, clock: Clock) -> None:
+def _make_usable(db: sqlite3.Connection, clock: BootClock) -> None:
     remove_unreadable(db, clock)
     move_to_this_boot(db, clock)
 
 
-def _fill(fresh: sqlite3.Connection, old: sqlite3.Connection, clock: Clock) -> bool:
+def _fill(fresh: sqlite3.Connection, old: sqlite3.Connection, clock: BootClock) -> bool:
     fresh.execute("BEGIN IMMEDIATE")
     whole = copy_live(old, fresh)
     remove_unreadable(fresh, clock)

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from ishowtts.text import library, pronunciation_file
+from ishowtts.text import number_library, pronunciation_file
 from ishowtts.text.cleaning import clean
-from ishowtts.text.normalising import normalise
-from ishowtts.text.pronouncing import Pronunciations, Span
-from ishowtts.text.scripts import Run, runs
+from ishowtts.text.normalisation import normalise
+from ishowtts.text.pronunciations import Pronunciations, Span
+from ishowtts.text.scripts import ScriptRun, runs
 from ishowtts.util.live_file import LiveFile
 
 
-class Reader:
+class TextReader:
     """Turns written text into text that sounds as it is meant; may be used from any thread.
 
     Args:
@@ -43,13 +43,13 @@ class Reader:
     def fault(self) -> str | None:
         """What is wrong with the file of pronunciations, and with the grammars once they were asked for."""
         of_file = None if self._file is None else self._file.fault
-        of_library = library.fault() if self._normalise else None
+        of_library = number_library.fault() if self._normalise else None
         return "; ".join(fault for fault in (of_file, of_library) if fault) or None
 
     def warm(self) -> None:
         """Load the grammars, half a second and 45 MB, that the first line would wait for."""
         if self._normalise:
-            library.load()
+            number_library.load()
 
     def read(self, text: str, voice: str | None) -> str:
         """What is to be said of a text, clean: it is what an engine is given, after it was cut into segments.
@@ -64,7 +64,7 @@ class Reader:
             return text
         return clean(self._said(text, in_runs, spans))
 
-    def _said(self, text: str, in_runs: Sequence[Run], spans: Sequence[Span]) -> str:
+    def _said(self, text: str, in_runs: Sequence[ScriptRun], spans: Sequence[Span]) -> str:
         """The text with each span as it says, and the rest in words."""
         said: list[str] = []
         for run in in_runs:

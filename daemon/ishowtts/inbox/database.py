@@ -66,15 +66,15 @@ SqliteError = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite's calls raise: the latter if the error's own words hold a damaged name."""
 
 
-class InUse(InboxError):
+class FileInUse(InboxError):
     """Another daemon holds this inbox: there is nothing wrong with the file."""
 
 
-class Damaged(InboxError):
+class FileDamaged(InboxError):
     """What the file holds is of no use to this version of the program."""
 
 
-class Removed(InboxError):
+class FileRemoved(InboxError):
     """The file was taken away under the daemon, which SQLite does not notice: it writes where nobody can read."""
 
 
@@ -88,7 +88,7 @@ def file_id(path: Path) -> FileId:
         found = path.stat()
     except OSError as error:
         mend = "make its folder again, or start the daemon anew"
-        raise Removed(f"the inbox {path} was removed under the daemon ({error.strerror}): {mend}") from error
+        raise FileRemoved(f"the inbox {path} was removed under the daemon ({error.strerror}): {mend}") from error
     return found.st_dev, found.st_ino
 
 
@@ -100,7 +100,7 @@ def ids_beside(path: Path) -> tuple[FileId | None, ...]:
 def _id_or_none(path: Path) -> FileId | None:
     try:
         return file_id(path)
-    except Removed:
+    except FileRemoved:
         return None
 
 
@@ -122,12 +122,14 @@ def open_file(path: Path) -> sqlite3.Connection:
             if version == 0:
                 _make_tables(connection)
             elif version != _VERSION:
-                raise Damaged(f"{path} was written by another version of ishowtts: install that one, or move it away")
+                raise FileDamaged(
+                    f"{path} was written by another version of ishowtts: install that one, or move it away"
+                )
             else:
                 # First: a file with other tables may have SQLite run for ever.
                 _check_tables(connection, path)
                 if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                    raise Damaged(f"{path} is damaged ({found}): move it away")
+                    raise FileDamaged(f"{path} is damaged ({found}): move it away")
                 connection.executescript(_LATER)
         except BaseException:
             connection.close()
@@ -161,7 +163,7 @@ def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
     found, known = _schema(connection), _schema_of_this_version()
     needed = {each for each in known if each[1] not in _LATER_INDEXES}
     if not needed <= found <= known:
-        raise Damaged(f"{path} has other tables than this version of ishowtts: move it away")
+        raise FileDamaged(f"{path} has other tables than this version of ishowtts: move it away")
 
 
 def _schema(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
@@ -224,7 +226,7 @@ def lock(path: Path) -> int:
         except BlockingIOError as error:
             os.close(descriptor)
             mend = "stop it, or give this one its own state_dir"
-            raise InUse(f"{path} is in use by another ishowtts: {mend}") from error
+            raise FileInUse(f"{path} is in use by another ishowtts: {mend}") from error
         except BaseException:
             os.close(descriptor)
             raise
@@ -261,4 +263,4 @@ def translated(path: Path | None) -> Iterator[None]:
     except (sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
         raise InboxError(f"{name} cannot be used any more: {error}") from error
     except SqliteError as error:
-        raise Damaged(f"{name} is damaged ({error}): move it away") from error
+        raise FileDamaged(f"{name} is damaged ({error}): move it away") from error

@@ -54,7 +54,7 @@ _AuthorName = Annotated[str, Field(min_length=1, max_length=128)]
 _VoiceName = Annotated[str, AfterValidator(_voice_name)]
 
 
-class Blocked(Section):
+class BlockedSection(Section):
     """Words that are not spoken."""
 
     words: list[_BlockedWord] = Field([], max_length=10_000)
@@ -63,7 +63,7 @@ class Blocked(Section):
     mask: Annotated[str, Field(max_length=32), AfterValidator(_pronounceable)] = "beep"
 
 
-class QuietHours(Section):
+class QuietHoursSection(Section):
     """When `low` and `normal` lines wait, or are spoken at a lower volume; local time."""
 
     from_: Annotated[str | None, BeforeValidator(_time_of_day)] = Field(None, alias="from")
@@ -72,7 +72,7 @@ class QuietHours(Section):
     volume: int = Field(30, ge=0, le=100)
 
     @model_validator(mode="after")
-    def _both_or_none(self) -> QuietHours:
+    def _both_or_none(self) -> QuietHoursSection:
         if (self.from_ is None) != (self.to is None):
             raise ValueError("from and to belong together; give both times, or neither")
         if self.from_ is not None and self.from_ == self.to:
@@ -85,7 +85,7 @@ EmojiLanguage = Literal[
 ]  # fmt: skip
 
 
-class Policies(Section):
+class PolicySection(Section):
     """What is made of a line before it is stored. Urgent lines are exempt from the three `…_per_min`."""
 
     lines_per_min: int | None = Field(None, ge=1, le=10_000)
@@ -93,7 +93,7 @@ class Policies(Section):
     work_per_min: int | None = Field(None, ge=1, le=1_000_000_000)
     merge_s: float = Field(0, ge=0, le=3600)
     merge_say: Annotated[_Template, AfterValidator(_merged)] = "{text}, {count} times"
-    blocked: Blocked = Blocked()
+    blocked: BlockedSection = BlockedSection()
     links: Literal["keep", "drop", "word"] = "word"
     link_word: _SpokenWord = "link"
     emoji: Literal["keep", "drop", "name"] = "drop"
@@ -101,4 +101,4 @@ class Policies(Section):
     repeats: int | None = Field(3, ge=2, le=20)
     template: Annotated[_Template, AfterValidator(_message)] | None = None
     author_voices: dict[_AuthorName, _VoiceName] = Field({}, max_length=10_000)
-    quiet: QuietHours = QuietHours()
+    quiet: QuietHoursSection = QuietHoursSection()

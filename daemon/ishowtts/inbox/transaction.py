@@ -14,17 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox.clock import Clock
-from ishowtts.inbox.pruning import Now, make_room, prune
-from ishowtts.inbox.refusals import (
-    NOT_ACCEPTED,
-    RefusalLimit,
-    counts_from_text,
-    counts_to_text,
-    kind_of,
-    sum_event,
-)
-from ishowtts.inbox.rows import (
+from ishowtts.inbox.boot_clock import BootClock
+from ishowtts.inbox.columns import (
     WAITING,
     UnreadableRow,
     cut,
@@ -34,8 +25,17 @@ from ishowtts.inbox.rows import (
     row_reply,
     storable,
 )
-from ishowtts.inbox.store import remember
-from ishowtts.inbox.values import AfterCrash, InboxLimits
+from ishowtts.inbox.database import remember
+from ishowtts.inbox.pruning import Now, make_room, prune
+from ishowtts.inbox.queue_types import AfterCrash, InboxLimits
+from ishowtts.inbox.rejection_limit import (
+    NOT_ACCEPTED,
+    RejectionLimit,
+    counts_from_text,
+    counts_to_text,
+    kind_of,
+    sum_event,
+)
 from ishowtts.model import Delivery, Event, Line, Outcome, Priority, Rejection, ReplyTo
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ _IN_FLIGHT = 10_000
 
 
 @dataclass(frozen=True)
-class Facts:
+class QueueFacts:
     """What is known without asking the database. Times count from the boot.
 
     Attributes:
@@ -62,7 +62,7 @@ class Facts:
     next_expiry_s: float | None
 
 
-class Ledger:
+class Transaction:
     """Entries of one transaction.
 
     Attributes:
@@ -72,10 +72,10 @@ class Ledger:
         has_untold: whether lines were refused without an event of their own.
     """
 
-    def __init__(self, db: sqlite3.Connection, clock: Clock, refusals: RefusalLimit | None = None) -> None:
+    def __init__(self, db: sqlite3.Connection, clock: BootClock, refusals: RejectionLimit | None = None) -> None:
         self._db = db
         self._clock = clock
-        self._refusals = refusals or RefusalLimit(clock.since_boot_s)
+        self._refusals = refusals or RejectionLimit(clock.since_boot_s)
         self._untold: Counter[str] = Counter()  # by kind: lines not accepted that have no event of their own
         self._changes = db.total_changes
         self.now_s = clock.since_boot_s()
@@ -139,7 +139,7 @@ class Ledger:
         """How many lines wait."""
         return int(self.rows("SELECT count(*) AS n FROM lines WHERE state = 'waiting'")[0]["n"])
 
-    def facts(self) -> Facts:
+    def facts(self) -> QueueFacts:
         """What everybody asks all the time."""
         speaking = self.rows("SELECT 1 FROM lines WHERE state = 'speaking' LIMIT 1")
         expiry = (
@@ -155,7 +155,7 @@ class Ledger:
         for row in urgent:
             ends_s = math.inf if row["started"] else row["deadline_s"]
             until_s[row["voice"]] = max(ends_s, until_s.get(row["voice"], ends_s))
-        return Facts(self.depth(), bool(speaking), until_s, self.rows(expiry)[0]["s"])
+        return QueueFacts(self.depth(), bool(speaking), until_s, self.rows(expiry)[0]["s"])
 
     def first(self, minimum: Priority, held: Collection[str | None]) -> sqlite3.Row | None:
         """The line to speak next, of at least this priority; one that was begun goes on in any case.

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ishowtts.inbox.values import HistoryEntry
+from ishowtts.inbox.queue_types import HistoryEntry
 from ishowtts.model import Event, Line, Outcome, Priority, ReplyTo
 
 WAITING = "waiting"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from ishowtts.inbox.ledger import Ledger
-from ishowtts.inbox.rows import SPEAKING, UNREADABLE, UnreadableRow, row_line
-from ishowtts.inbox.values import Taken
+from ishowtts.inbox.columns import SPEAKING, UNREADABLE, UnreadableRow, row_line
+from ishowtts.inbox.queue_types import DequeuedLine
+from ishowtts.inbox.transaction import Transaction
 from ishowtts.model import Outcome, Priority
 
 
-def take(ledger: Ledger, minimum: Priority, held: Collection[str | None]) -> Taken | None:
+def take(ledger: Transaction, minimum: Priority, held: Collection[str | None]) -> DequeuedLine | None:
     """Have the next line spoken; `None`: there is none."""
     taken = _first(ledger, minimum, held)
     if taken is None:
@@ -20,7 +20,7 @@ def take(ledger: Ledger, minimum: Priority, held: Collection[str | None]) -> Tak
     return replace(taken, attempts=taken.attempts + 1)
 
 
-def rehearse(ledger: Ledger, minimum: Priority, held: Collection[str | None], run: str) -> Taken | None:
+def rehearse(ledger: Transaction, minimum: Priority, held: Collection[str | None], run: str) -> DequeuedLine | None:
     """Look at the next line, and note that this run of the daemon did; `None`: there is none, or it would be risky."""
     if ledger.rehearsal_ended_badly():
         return None
@@ -30,7 +30,7 @@ def rehearse(ledger: Ledger, minimum: Priority, held: Collection[str | None], ru
     return taken
 
 
-def _first(ledger: Ledger, minimum: Priority, held: Collection[str | None]) -> Taken | None:
+def _first(ledger: Transaction, minimum: Priority, held: Collection[str | None]) -> DequeuedLine | None:
     """The line whose turn it is, as it waits; `None`: there is none."""
     ledger.expire()
     while (row := ledger.first(minimum, held)) is not None:
@@ -41,5 +41,5 @@ def _first(ledger: Ledger, minimum: Priority, held: Collection[str | None]) -> T
             ledger.end(row, Outcome.FAILED, {"error": f"{UNREADABLE} ({error})"})
             continue
         queue_s = max(0.0, ledger.now_s - row["born_s"])
-        return Taken(row["seq"], line, queue_s, row["position"], row["spoken"], row["attempts"], row["times"])
+        return DequeuedLine(row["seq"], line, queue_s, row["position"], row["spoken"], row["attempts"], row["times"])
     return None

@@ -6,10 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox.reading import has_ordinary_table, open_to_read
-from ishowtts.inbox.rows import row_history
-from ishowtts.inbox.store import SqliteError
-from ishowtts.inbox.values import HistoryEntry
+from ishowtts.inbox.columns import row_history
+from ishowtts.inbox.database import SqliteError
+from ishowtts.inbox.queue_types import HistoryEntry
+from ishowtts.inbox.safe_open import has_ordinary_table, open_to_read
 
 NEWEST_FIRST = "SELECT * FROM lines ORDER BY seq DESC LIMIT ?"
 

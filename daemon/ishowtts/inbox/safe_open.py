@@ -8,7 +8,7 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 
-from ishowtts.inbox.store import SqliteError, connect, open_memory, refuse_special
+from ishowtts.inbox.database import SqliteError, connect, open_memory, refuse_special
 
 _READ_S = 10.0
 _RESCUE_S = 30.0  # later than that, what is left is read in small pieces

@@ -6,15 +6,15 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from ishowtts.inbox.ledger import Ledger
-from ishowtts.inbox.rows import row_outcome
-from ishowtts.inbox.values import InboxLimits
+from ishowtts.inbox.columns import row_outcome
+from ishowtts.inbox.queue_types import InboxLimits
+from ishowtts.inbox.transaction import Transaction
 from ishowtts.model import Arrival, Line, Reason, Rejection
 
 log = logging.getLogger(__name__)
 
 
-def admit_all(ledger: Ledger, arrivals: Sequence[Arrival], limits: InboxLimits, *, durable: bool) -> None:
+def admit_all(ledger: Transaction, arrivals: Sequence[Arrival], limits: InboxLimits, *, durable: bool) -> None:
     """Take a group in, in order. What the broker only delivers once more is passed over.
 
     Args:
@@ -31,7 +31,7 @@ def admit_all(ledger: Ledger, arrivals: Sequence[Arrival], limits: InboxLimits, 
             ledger.delivered(arrival.delivery)
 
 
-def admit(ledger: Ledger, what: Line | Rejection, limits: InboxLimits, depth: int, *, durable: bool) -> int:
+def admit(ledger: Transaction, what: Line | Rejection, limits: InboxLimits, depth: int, *, durable: bool) -> int:
     """Take one arrival in.
 
     Args:

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ishowtts.errors import OperatorFileError
-from ishowtts.text import Reader, pronunciation_file
-from ishowtts.text.pronouncing import Entry, Pronunciations
+from ishowtts.text import TextReader, pronunciation_file
 from ishowtts.text.pronunciation_file import MOST_BYTES
+from ishowtts.text.pronunciations import Pronunciation, Pronunciations
 from ishowtts.text.scripts import runs
 from ishowtts.util.live_file import LiveFile
 
@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 def reads(path: Path, content: str, text: str, voice: str | None = None, language: str | None = None) -> str:
     path.write_text(content, encoding="utf-8")
-    return Reader(path, lambda _: language, default_voice="default").read(text, voice)
+    return TextReader(path, lambda _: language, default_voice="default").read(text, voice)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_is_put_in_is_clean_and_may_be_nothing(path: Path) -> None:
 
 def test_pronunciations_hold_where_reading_out_is_off(path: Path) -> None:
     path.write_text(entries({"say": "SQL", "as": "sequel"}))
-    assert Reader(path, lambda _: None, normalise=False).read("SQL 5", None) == "sequel 5"
+    assert TextReader(path, lambda _: None, normalise=False).read("SQL 5", None) == "sequel 5"
 
 
 HUGE = entries(*({"say": f"word{i}", "as": "x"} for i in range(1001)))
@@ -171,7 +171,7 @@ def test_a_change_is_taken_up_live_and_a_fault_leaves_the_last_good_entries(
 ) -> None:
     caplog.set_level(logging.INFO)
     path.write_text(entries({"say": "SQL", "as": "sequel"}))
-    reader = Reader(path, lambda _: None)
+    reader = TextReader(path, lambda _: None)
     assert (reader.read("SQL", None), reader.fault) == ("sequel", None)
     changed(path, entries({"say": "SQL", "as": "squeal"}))
     assert reader.read("SQL", None) == "squeal"
@@ -217,7 +217,7 @@ WORDS = ["art", "ART", "C++", "C", "行", "银行", "New York", "x", "5", " ", "
     st.lists(st.sampled_from([word for word in WORDS if word.strip(", ")]), unique_by=str.lower, max_size=6),
 )
 def test_what_an_entry_says_is_never_read_again(text: str, words: list[str]) -> None:
-    found = Pronunciations(tuple(Entry(word.lower(), None, f"<{i}>") for i, word in enumerate(words)))
+    found = Pronunciations(tuple(Pronunciation(word.lower(), None, f"<{i}>") for i, word in enumerate(words)))
     spans = found.spans(text, runs(text, None), "default")
     assert all(before.end <= after.start for before, after in pairwise(spans))
     assert all(text[span.start : span.end].lower() == words[int(span.spoken[1:-1])].lower() for span in spans)

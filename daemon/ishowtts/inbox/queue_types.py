@@ -37,7 +37,7 @@ class InboxLimits:
 
 
 @dataclass(frozen=True)
-class Taken:
+class DequeuedLine:
     """A line to speak now.
 
     Attributes:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from ishowtts.text import library
+from ishowtts.text import number_library
 from ishowtts.text.chinese import chinese
 from ishowtts.text.english import english
 from ishowtts.text.pieces import MOST_CHARS, pieces
 
 _MOST_CHARS = 20_000  # a quarter of an hour of speech; what comes behind is spoken as it is written
 _LANGUAGES = {
-    "en": partial(english, read=lambda token: library.read(token, "en")),
-    "zh": partial(chinese, read=lambda token: library.read(token, "zh")),
+    "en": partial(english, read=lambda token: number_library.read(token, "en")),
+    "zh": partial(chinese, read=lambda token: number_library.read(token, "zh")),
 }
 _EDGES = re.compile(r"^(\s*)(.*?)(\s*)$", re.DOTALL)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from ishowtts.inbox.reading import has_ordinary_table
-from ishowtts.inbox.rows import SPEAKING, WAITING
-from ishowtts.inbox.store import SqliteError
+from ishowtts.inbox.columns import SPEAKING, WAITING
+from ishowtts.inbox.database import SqliteError
+from ishowtts.inbox.safe_open import has_ordinary_table
 
 _MOST_LINES = 1 << 40
 _LAST = 1 << 62  # no row has a higher number

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox.keeper import Keeper
-from ishowtts.inbox.ledger import Facts, Ledger
+from ishowtts.inbox.storage import Storage
+from ishowtts.inbox.transaction import QueueFacts, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -32,20 +32,20 @@ _OF_THE_CALLER = (
 
 
 @dataclass
-class _Job:
-    work: Callable[[Ledger], Any]
+class _Change:
+    work: Callable[[Transaction], Any]
     durable: bool
     future: Future[Any] = field(default_factory=Future)
 
 
-class Order(Generic[T]):
+class PendingTake(Generic[T]):
     """A standing order: carried out in the first transaction in which it gives something.
 
     Attributes:
         future: what it gave, once that is on disk; `None` where it was withdrawn before.
     """
 
-    def __init__(self, work: Callable[[Ledger], T | None], withdraw: Callable[[Order[T]], None]) -> None:
+    def __init__(self, work: Callable[[Transaction], T | None], withdraw: Callable[[PendingTake[T]], None]) -> None:
         self.work = work
         self.future: Future[T | None] = Future()
         self._withdraw = withdraw
@@ -55,7 +55,7 @@ class Order(Generic[T]):
         self._withdraw(self)
 
 
-class Writer:
+class WriterThread:
     """Owns the thread `inbox`, and with it the use of the keeper's connection.
 
     A job is done once its transaction is committed: on disk where it is durable, else in the system's hands, which
@@ -69,30 +69,30 @@ class Writer:
 
     def __init__(
         self,
-        keeper: Keeper,
-        books: Callable[[Keeper], Ledger],
+        keeper: Storage,
+        books: Callable[[Storage], Transaction],
         recover: Callable[[], None],
-        on_commit: Callable[[Ledger], None],
+        on_commit: Callable[[Transaction], None],
     ) -> None:
         self._keeper = keeper
         self._books = books
         self._recover = recover
         self._on_commit = on_commit
         self._wake = threading.Condition()
-        self._jobs: deque[_Job] = deque()
-        self._order: Order[Any] | None = None
+        self._jobs: deque[_Change] = deque()
+        self._order: PendingTake[Any] | None = None
         self._untried = False  # whether something came since the order was tried
         self._in_hand = False  # whether the transaction that runs may carry it out
         self._withdrawn = False
         self._closing = False
         self._looked_s = time.monotonic()
-        self.facts: Facts = keeper.insist(lambda: books(keeper).facts())
+        self.facts: QueueFacts = keeper.insist(lambda: books(keeper).facts())
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[Ledger], T], *, durable: bool = False) -> Future[T]:
+    def submit(self, work: Callable[[Transaction], T], *, durable: bool = False) -> Future[T]:
         """Have `work` carried out; never blocks. Where it raises, it has changed nothing, and the future tells."""
-        job = _Job(work, durable)
+        job = _Change(work, durable)
         with self._wake:
             if self._closing:
                 job.future.set_exception(InboxError("the inbox cannot be used any more: it is closed"))
@@ -101,9 +101,9 @@ class Writer:
                 self._wake.notify()
         return job.future
 
-    def stand(self, work: Callable[[Ledger], T | None]) -> Order[T]:
+    def stand(self, work: Callable[[Transaction], T | None]) -> PendingTake[T]:
         """Place the standing order; it takes the place of none that stands."""
-        order: Order[T] = Order(work, self._withdraw)
+        order: PendingTake[T] = PendingTake(work, self._withdraw)
         with self._wake:
             if self._closing or self._order is not None:
                 order.future.set_result(None)
@@ -129,7 +129,7 @@ class Writer:
             order.withdraw()
         self._thread.join(timeout_s)
 
-    def _withdraw(self, order: Order[Any]) -> None:
+    def _withdraw(self, order: PendingTake[Any]) -> None:
         with self._wake:
             if self._order is not order:
                 return
@@ -166,7 +166,7 @@ class Writer:
     def _has_work(self) -> bool:
         return bool(self._jobs) or self._closing or (self._untried and self._order is not None)
 
-    def _carry_out(self, group: list[_Job], order: Order[Any] | None) -> None:
+    def _carry_out(self, group: list[_Change], order: PendingTake[Any] | None) -> None:
         given, tell = None, list[Callable[[], None]]()
         try:
             try:
@@ -187,7 +187,7 @@ class Writer:
         for answer in tell:
             answer()
 
-    def _transact(self, group: list[_Job], order: Order[Any] | None) -> tuple[Any, list[Callable[[], None]]]:
+    def _transact(self, group: list[_Change], order: PendingTake[Any] | None) -> tuple[Any, list[Callable[[], None]]]:
         durable = order is not None or any(job.durable for job in group)
         with self._keeper.transaction(durable=durable):
             ledger = self._books(self._keeper)
@@ -205,7 +205,7 @@ class Writer:
 class SettingWrites:
     """Writes settings through a writer; at most one write of each key waits. Any thread may call."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: WriterThread) -> None:
         self._writer = writer
         self._lock = threading.Lock()
         self._newest: dict[str, str] = {}
@@ -214,7 +214,7 @@ class SettingWrites:
     def remember(self, key: str, value: str) -> Future[None]:
         """Have `value` kept, if it is not kept already. Done when it, or a newer one of this key, is kept."""
 
-        def enter(ledger: Ledger) -> None:
+        def enter(ledger: Transaction) -> None:
             # Not waiting from here on: a value that comes later needs a write of its own.
             with self._lock:
                 self._waiting.pop(key, None)
@@ -228,7 +228,7 @@ class SettingWrites:
             return self._waiting[key]
 
 
-def _do(job: _Job, ledger: Ledger) -> Callable[[], None]:
+def _do(job: _Change, ledger: Transaction) -> Callable[[], None]:
     """Carry out one job, and give what tells its end."""
     try:
         with ledger.undone_where_it_raises():

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 
-class Clock:
+class BootClock:
     """Wall time jumps (a board without a battery starts in 1970), so ages come from the time since boot.
 
     Attributes:

@@ -11,14 +11,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ishowtts.text.pieces import MOST_CHARS, pieces
-from ishowtts.text.scripts import Run
+from ishowtts.text.scripts import ScriptRun
 
 MOST_SPANS = 10_000  # of patterns, in one text
 _GROUP = re.compile(r"\\([0-9])")
 
 
 @dataclass(frozen=True)
-class Entry:
+class Pronunciation:
     """One pronunciation.
 
     Attributes:
@@ -57,11 +57,11 @@ class Span(NamedTuple):
 class Pronunciations:
     """Entries, ready to be looked for."""
 
-    entries: tuple[Entry, ...] = ()
-    _words: dict[str, list[Entry]] = field(init=False, repr=False, compare=False)
+    entries: tuple[Pronunciation, ...] = ()
+    _words: dict[str, list[Pronunciation]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        words: dict[str, list[Entry]] = defaultdict(list)
+        words: dict[str, list[Pronunciation]] = defaultdict(list)
         for entry in self.entries:
             if entry.written:
                 words[entry.written[0]].append(entry)
@@ -69,7 +69,7 @@ class Pronunciations:
             same.sort(key=lambda entry: (len(entry.written), entry.closeness), reverse=True)
         object.__setattr__(self, "_words", dict(words))
 
-    def spans(self, text: str, runs: Sequence[Run], voice: str) -> list[Span]:
+    def spans(self, text: str, runs: Sequence[ScriptRun], voice: str) -> list[Span]:
         """What is to be said otherwise, in order; no two of them overlap, and none is looked at again.
 
         Words go first, the longest of those that start at a place; then patterns, in the order of the file.
@@ -83,7 +83,7 @@ class Pronunciations:
                 found = _joined(found, more)
         return found
 
-    def _find_words(self, text: str, runs: Sequence[Run], voice: str) -> list[Span]:
+    def _find_words(self, text: str, runs: Sequence[ScriptRun], voice: str) -> list[Span]:
         folded, found, reached = fold(text), [], 0
         for run in runs:
             for at in range(run.start, run.end):
@@ -107,7 +107,7 @@ def fold(text: str) -> str:
     return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
 
 
-def _find_pattern(entry: Entry, text: str, runs: Sequence[Run]) -> Iterator[Span]:
+def _find_pattern(entry: Pronunciation, text: str, runs: Sequence[ScriptRun]) -> Iterator[Span]:
     # A search takes time in proportion to what it looks at, and may look at all of it for each thing that it finds.
     for first, last in pieces(text):
         for start in range(first, last, MOST_CHARS):
@@ -121,7 +121,7 @@ def _expand(spoken: str, match: Any) -> str:
     return _GROUP.sub(lambda group: match.group(int(group[1])) or "", spoken)
 
 
-def _language(runs: Sequence[Run], at: int) -> str:
+def _language(runs: Sequence[ScriptRun], at: int) -> str:
     return runs[bisect_right(runs, at, key=lambda run: run.start) - 1].language
 
 

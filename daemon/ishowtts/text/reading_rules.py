@@ -28,7 +28,7 @@ ADDRESS = re.compile(
 
 
 @dataclass(frozen=True)
-class Rule:
+class ReadingRule:
     """One written form.
 
     Attributes:
@@ -47,12 +47,12 @@ class Rule:
         return self.pattern.sub(lambda match: said(match, read), text)
 
 
-def rule(pattern: str, said: str | Callable[[re.Match[str], Read], str], flags: int = 0) -> Rule:
+def rule(pattern: str, said: str | Callable[[re.Match[str], Read], str], flags: int = 0) -> ReadingRule:
     """A rule of a pattern in which digits, letters and blanks are those of ASCII."""
-    return Rule(re.compile(pattern, flags | re.ASCII), said)
+    return ReadingRule(re.compile(pattern, flags | re.ASCII), said)
 
 
-def apply(rules: Sequence[Rule], text: str, read: Read) -> str:
+def apply(rules: Sequence[ReadingRule], text: str, read: Read) -> str:
     """The text with every form said, in the order of the rules."""
     for each in rules:
         text = each.apply(text, read)

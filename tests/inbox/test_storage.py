@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ishowtts.inbox import keeper
+from ishowtts.inbox import storage
 from ishowtts.model import Arrival, Delivery, Line, Outcome, Priority
 from ishowtts.pipeline import Outbox
 from support.disk import fill
@@ -23,7 +23,7 @@ House = Any  # of conftest.py
 
 @pytest.fixture
 def quick_return(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "_RETURN_S", 0.1)
+    monkeypatch.setattr(storage, "_RETURN_S", 0.1)
 
 
 def reopen_in_memory(house: House) -> Path:
