@@ -27,9 +27,9 @@ from ishowtts import config
 from ishowtts.cli.say import sentence
 from ishowtts.errors import IShowError
 from ishowtts.model import Outcome
-from ishowtts.mqtt.client import Client, Message
-from ishowtts.playback.choose import choose
-from ishowtts.service import connect
+from ishowtts.mqtt.client import Message, ShortLivedClient
+from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.playback.choose_speaker import choose_speaker
 from ishowtts.util import child_process
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -78,7 +78,7 @@ def parse() -> argparse.Namespace:
 
 def configure(arguments: argparse.Namespace, folder: Path, port: int, wav: Path) -> Path:
     """A configuration for this run."""
-    chosen = choose("auto")
+    chosen = choose_speaker("auto")
     heard = not arguments.wav and chosen.speaker.name != "auto"
     device = "auto" if heard else f"wav:{wav.resolve()}"
     if arguments.wav:
@@ -180,7 +180,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 class Appliance:
     """The daemon as a publisher sees it: over MQTT alone."""
 
-    def __init__(self, client: Client, root: str, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, client: ShortLivedClient, root: str, process: subprocess.Popen[bytes]) -> None:
         self._client = client
         self._root = root
         self._process = process
@@ -242,7 +242,7 @@ def perform(arguments: argparse.Namespace, settings_file: Path, process: subproc
     """Say the line; then, without a text, one line of the keyboard after another."""
     settings = config.load(settings_file)
     root = settings.root_topic()
-    with Client(connect.options(settings, root)) as client:
+    with ShortLivedClient(MqttOptions.from_config(settings, root)) as client:
         appliance = Appliance(client, root, process)
         appliance.wait_until_ready()
         finished = appliance.speak(arguments.text or DEFAULT_TEXT)

@@ -13,7 +13,7 @@ import pytest
 
 from ishowtts.systemd import Notifier
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(params=["path", "abstract"])

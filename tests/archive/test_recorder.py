@@ -14,9 +14,9 @@ import pytest
 import soundfile
 
 from ishowtts.archive import ArchiveWriter, Recorder, Recording
-from ishowtts.archive.folder import Folder
+from ishowtts.archive.bounded_folder import BoundedFolder
 from ishowtts.model import Line, Priority, Samples, Utterance
-from ishowtts.playback.reel import Clip, Reel
+from ishowtts.playback.playback_buffer import PlaybackBuffer, PlaybackClip
 from support.disk import fill
 
 Settle = Callable[[], None]
@@ -78,9 +78,9 @@ def test_a_line_is_kept_as_it_was_said(recorder: Recorder, settle: Settle, tmp_p
 
 def test_seams_are_those_of_the_player(recorder: Recorder, settle: Settle, tmp_path: Path) -> None:
     parts = [noise(seconds, seed) for seed, seconds in enumerate([1.0, 0.2, 0.05, 1.0, 0.5])]
-    reel, take, clips = Reel(240), begin(recorder), []
+    reel, take, clips = PlaybackBuffer(240), begin(recorder), []
     for at, part in enumerate(parts):
-        clips.append(Clip(part.samples.astype(np.float32)))
+        clips.append(PlaybackClip(part.samples.astype(np.float32)))
         # Before the last one the player had run dry: they stand one behind the other.
         overlap = reel.add(clips[-1], 3600) if 0 < at < 4 else 0
         if overlap == 0 and at:
@@ -237,7 +237,7 @@ def test_what_a_killed_daemon_left_half_recorded_is_swept(recorder: Recorder, se
     settle()
     [draft] = tmp_path.iterdir()
     assert draft.suffix == ".part"
-    again: Folder = Recorder(tmp_path, 2_000_000, ArchiveWriter(list, list), lambda: True).folder
+    again: BoundedFolder = Recorder(tmp_path, 2_000_000, ArchiveWriter(list, list), lambda: True).folder
     again.open()
     assert list(tmp_path.iterdir()) == []
     take.end("finished")

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from ishowtts.cli.main import main
-from ishowtts.playback.cards import list_devices
+from ishowtts.playback.alsa.sound_cards import list_devices
 from support.alsa import Alsa
 
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/sound.md").read_text(encoding="utf-8")
 INTO_A_FILE = """
 import numpy as np
-from ishowtts.playback.alsa import AlsaSpeaker
+from ishowtts.playback.alsa.alsa_speaker import AlsaSpeaker
 speaker = AlsaSpeaker("to_a_file")
 speaker.open(24_000)
 speaker.write(np.arange(240, dtype=np.int16))

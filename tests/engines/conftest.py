@@ -26,8 +26,8 @@ FAULTS = """
 import os, signal, subprocess, sys, time
 import numpy as np
 from dataclasses import replace
-from ishowtts.engines import Cancelled, catalogue
-from ishowtts.errors import EngineError, SynthesisError, VoiceError, WeightsError
+from ishowtts.engines import catalogue
+from ishowtts.errors import Cancelled, EngineError, SynthesisError, VoiceError, WeightsError
 
 at_start = os.environ.get("WORKER_FAULT")
 if at_start == "silent":

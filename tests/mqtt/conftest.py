@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ishowtts.model import Arrival, Command, Delivery, Line, Rejection
-from ishowtts.mqtt.link import Handlers, MqttLink, MqttOptions
+from ishowtts.mqtt.link import MqttHandlers, MqttLink, MqttOptions
 from ishowtts.mqtt.payload import LineLimits
 from support.broker import Broker
 from support.hostile_broker import HostileBroker
@@ -40,8 +40,8 @@ class Recorder:
     def texts(self) -> list[str]:
         return [line.text for line in self.arrivals if isinstance(line, Line)]
 
-    def handlers(self) -> Handlers:
-        return Handlers(
+    def handlers(self) -> MqttHandlers:
+        return MqttHandlers(
             on_arrival=self.arrival,
             on_session=self.session,
             on_command=self.commands.append,

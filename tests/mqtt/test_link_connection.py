@@ -73,7 +73,7 @@ def test_a_broker_that_restarts_is_found_again(link, broker: Broker, how: str) -
 
 def test_options_come_from_the_configuration() -> None:
     config = parse("mqtt: {protocol: '3.1.1', prefix: a, tls: {ca: /ca.pem}}\nqueue: {max_age_s: 60}", "test")
-    options = MqttOptions.from_config(config, "a/b", None)
+    options = MqttOptions.from_config(config, "a/b")
     assert (options.protocol, options.session_expiry_s, options.tls) == (4, 60, True)
     assert options.reply_prefix == "a/reply/"
 

@@ -43,13 +43,13 @@ def test_a_stop_ends_the_threads_also_without_a_broker(make_link, broker: Broker
 def test_the_will_says_offline_when_the_process_is_killed(broker: Broker, mqtt_client: Client, protocol: int) -> None:
     program = f"""
         import time
-        from ishowtts.mqtt.link import Handlers, MqttLink, MqttOptions
+        from ishowtts.mqtt.link import MqttHandlers, MqttLink, MqttOptions
         from ishowtts.mqtt.payload import LineLimits
         nobody = lambda *_: None
         options = MqttOptions(host="127.0.0.1", port={broker.port}, root="ishowtts/unit", prefix="ishowtts",
                               protocol={protocol}, will_delay_s=1)
         limits = LineLimits(100, lambda: None, "ishowtts/reply/")
-        handlers = Handlers(nobody, lambda _name, _resumed, then: then(), *[nobody] * 4)
+        handlers = MqttHandlers(nobody, lambda _name, _resumed, then: then(), *[nobody] * 4)
         MqttLink(options, limits, handlers).start()
         time.sleep(60)
     """

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ishowtts.model import Line, Reason, Rejection
-from ishowtts.mqtt.client import Client as CommandLineClient
+from ishowtts.mqtt.client import ShortLivedClient as CommandLineClient
 from ishowtts.mqtt.link import MqttOptions
 from support import mqtt_packets as mqtt
 from support.broker import Broker

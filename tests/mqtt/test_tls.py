@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ishowtts.errors import BrokerError
-from ishowtts.mqtt.client import Client as Caller
-from ishowtts.mqtt.options import MqttOptions
+from ishowtts.mqtt.client import ShortLivedClient as Caller
+from ishowtts.mqtt.mqtt_options import MqttOptions
 from support.appliance import Appliance
 from support.broker import Broker
 from support.certificates import Authority

@@ -28,14 +28,14 @@ from ishowtts.errors import (
 from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
 from ishowtts.model import Arrival, IsCancelled, Line, Priority, Report, Samples, Segment, Utterance
 from ishowtts.pipeline import Cast, Conductor
-from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
-from ishowtts.playback.wavfile import WavSpeaker
+from ishowtts.playback.post_processing import PostProcessor
+from ishowtts.playback.wav_speaker import WavSpeaker
 from ishowtts.util.samples import converted
 from support.house import House
 from support.waiting import eventually
 
-AS_IT_COMES = Finish(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None)
+AS_IT_COMES = PostProcessor(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None)
 
 
 class Lead:
@@ -110,7 +110,7 @@ class Stage:
         pause_s: float = 0.0,
         drops: bool = False,
         limits: InboxLimits | None = None,
-        finish: Finish = AS_IT_COMES,
+        finish: PostProcessor = AS_IT_COMES,
         lead: Lead | None = None,
     ) -> None:
         self.lead = lead or Lead()
@@ -583,7 +583,7 @@ def test_a_line_that_goes_on_after_an_interruption_is_not_announced_again(tmp_pa
 
 def test_every_line_is_finished_as_the_house_has_it(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        stage = Stage(tmp_path, stack, finish=Finish(rate_hz=24_000, loudness_lufs=-30.0, peak_dbtp=-1.0))
+        stage = Stage(tmp_path, stack, finish=PostProcessor(rate_hz=24_000, loudness_lufs=-30.0, peak_dbtp=-1.0))
         stage.say(Line("a", LONG))
         assert stage.await_outcome("a") == "finished"
         heard, rate_hz = soundfile.read(tmp_path / "sound.wav")

@@ -18,9 +18,9 @@ from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
 from ishowtts.model import Arrival, IsCancelled, Line, Priority, Segment, Utterance
 from ishowtts.pipeline import Cast, Conductor, held_voices
 from ishowtts.pipeline.held_voices import HeldVoices
-from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
-from ishowtts.playback.wavfile import WavSpeaker
+from ishowtts.playback.post_processing import PostProcessor
+from ishowtts.playback.wav_speaker import WavSpeaker
 from support.house import House
 from support.waiting import eventually
 
@@ -83,7 +83,7 @@ class Stage:
             Cast(self.lead, spare, spare_trouble=trouble),
             self.player,
             House(),
-            Finish(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None),
+            PostProcessor(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None),
             available=lambda: True,
             paused=False,
             on_change=lambda: None,

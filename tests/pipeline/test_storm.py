@@ -25,9 +25,9 @@ from ishowtts.errors import Cancelled, EngineUnavailable, SpeakerError, Synthesi
 from ishowtts.inbox import DequeuedLine, Inbox, InboxLimits, PendingTake, settled
 from ishowtts.model import Arrival, Event, IsCancelled, Line, Outcome, Priority, Samples, Segment, Utterance
 from ishowtts.pipeline import Cast, Conductor, stride
-from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
-from ishowtts.playback.silent import SilentSpeaker
+from ishowtts.playback.post_processing import PostProcessor
+from ishowtts.playback.silent_speaker import SilentSpeaker
 from support.house import House
 from support.waiting import eventually
 
@@ -171,7 +171,7 @@ class Run:
             Cast(lead, Singer("spare", world, leads=False) if spare else None),
             self.player,
             House(),
-            Finish(rate_hz=RATE_HZ, loudness_lufs=None, peak_dbtp=None),
+            PostProcessor(rate_hz=RATE_HZ, loudness_lufs=None, peak_dbtp=None),
             available=lambda: spare or not world.engine_away,
             paused=False,
             pause_s=0.02,

@@ -18,9 +18,9 @@ from ishowtts.model import IsCancelled, Line, Report, Segment, Utterance
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.costs import Costs
 from ishowtts.pipeline.performance import Performance, Studio
-from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
-from ishowtts.playback.wavfile import WavSpeaker
+from ishowtts.playback.post_processing import PostProcessor
+from ishowtts.playback.wav_speaker import WavSpeaker
 from support.house import House
 
 SENTENCE = "This is a sentence that goes on for a while, so that the line has more than one segment. "
@@ -53,7 +53,7 @@ def perform(cast: Cast, folder: Path, text: str, notes: Notes | None = None, **f
         line = Line("line", text, seed=1, **fields)
         taken = DequeuedLine(seq=1, line=line, queue_s=0.0, position=0, spoken=None, attempts=1, times=1)
         record = None if notes is None else lambda _: notes
-        as_it_comes = Finish(rate_hz=player.rate_hz, loudness_lufs=None, peak_dbtp=None)
+        as_it_comes = PostProcessor(rate_hz=player.rate_hz, loudness_lufs=None, peak_dbtp=None)
         performance = Performance(taken, Studio(cast, player, House(), as_it_comes, synthesis, ring, record))
         performance.begin(taken)
         while not performance.step():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ishowtts.playback.silent import SilentSpeaker
+from ishowtts.playback.silent_speaker import SilentSpeaker
 from support.alsa import Alsa
 
 

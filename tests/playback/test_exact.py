@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ishowtts.playback.alsa import AlsaSpeaker
+from ishowtts.playback.alsa.alsa_speaker import AlsaSpeaker
 from ishowtts.playback.player import Player
 
 block, folder = int(sys.argv[1]), Path(sys.argv[2])

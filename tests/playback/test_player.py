@@ -14,8 +14,8 @@ import soundfile
 
 from ishowtts.errors import SpeakerError
 from ishowtts.playback.player import Player
-from ishowtts.playback.silent import SilentSpeaker
-from ishowtts.playback.wavfile import WavSpeaker
+from ishowtts.playback.silent_speaker import SilentSpeaker
+from ishowtts.playback.wav_speaker import WavSpeaker
 from support.waiting import eventually
 
 RATE_HZ = 24_000

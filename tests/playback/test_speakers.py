@@ -14,8 +14,8 @@ import pytest
 
 from ishowtts.errors import SpeakerError
 from ishowtts.playback import Speaker
-from ishowtts.playback.silent import SilentSpeaker
-from ishowtts.playback.wavfile import WavSpeaker
+from ishowtts.playback.silent_speaker import SilentSpeaker
+from ishowtts.playback.wav_speaker import WavSpeaker
 from support.waiting import eventually
 
 RATE_HZ = 24_000
@@ -32,9 +32,9 @@ from pathlib import Path
 import numpy as np
 from ishowtts.errors import SpeakerError
 from ishowtts.playback import Speaker
-from ishowtts.playback.alsa import AlsaSpeaker
-from ishowtts.playback.silent import SilentSpeaker
-from ishowtts.playback.wavfile import WavSpeaker
+from ishowtts.playback.alsa.alsa_speaker import AlsaSpeaker
+from ishowtts.playback.silent_speaker import SilentSpeaker
+from ishowtts.playback.wav_speaker import WavSpeaker
 kind, path = sys.argv[1], Path(sys.argv[2])
 speaker = {"alsa": lambda: AlsaSpeaker("tofile"), "wav": lambda: WavSpeaker(path), "silent": SilentSpeaker}[kind]()
 assert isinstance(speaker, Speaker) and speaker.name
@@ -100,7 +100,7 @@ def test_each_start_makes_a_file_of_its_own_in_a_folder(tmp_path: Path) -> None:
 def test_the_file_is_whole_after_a_sudden_death(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     endless = (
-        "import sys, numpy as np; from pathlib import Path; from ishowtts.playback.wavfile import WavSpeaker\n"
+        "import sys, numpy as np; from pathlib import Path; from ishowtts.playback.wav_speaker import WavSpeaker\n"
         "speaker = WavSpeaker(Path(sys.argv[1])); speaker.open(24000)\n"
         "while True: speaker.write(np.full(240, 7, np.int16))"
     )

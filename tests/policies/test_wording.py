@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ishowtts.policies.emojis import emoji_cuts
+from ishowtts.policies.emoji_names import emoji_cuts
 from ishowtts.policies.length import cut
 from ishowtts.policies.links import link_cuts
 from ishowtts.policies.repeats import without_repeats
-from ishowtts.policies.splice import spliced, visible
+from ishowtts.policies.text_edits import spliced, visible
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from ishowtts.config import Config
 from ishowtts.engines import weights
 from ishowtts.engines.voices import folders
 from ishowtts.errors import OperatorFileError, VoiceError, WeightsError
-from ishowtts.playback.chime import Chimes
+from ishowtts.playback.chime_files import ChimeFiles
 from ishowtts.util.files import make_folder, refuse_foreign
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -326,7 +326,7 @@ def test_root_adds_no_voice_and_makes_no_chime_in_a_folder_of_the_services(machi
     with pytest.raises(VoiceError, match="belongs to nobody"):
         folders.add(machine.data / "voices", "anna", None, "words", None)  # type: ignore[arg-type]
     with pytest.raises(OperatorFileError, match="belongs to nobody"):
-        Chimes(machine.data / "chimes").make()
+        ChimeFiles(machine.data / "chimes").make()
     assert {path.name for path in machine.root.iterdir()} == {"lib", "cache", "secret"}
 
 

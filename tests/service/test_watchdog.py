@@ -15,9 +15,9 @@ from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.remote import RemoteEngine
 from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.pipeline import Cast, Conductor
-from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
-from ishowtts.playback.silent import SilentSpeaker
+from ishowtts.playback.post_processing import PostProcessor
+from ishowtts.playback.silent_speaker import SilentSpeaker
 from ishowtts.service import watchdog
 from ishowtts.service.watchdog import Watched
 from ishowtts.util.loop_thread import LoopThread
@@ -32,10 +32,10 @@ HOLDS = """
 import os, threading, time
 from pathlib import Path
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.inbox.writer_thread import Writer
+from ishowtts.inbox.writer_thread import WriterThread
 from ishowtts.mqtt.connection import Connection
-from ishowtts.util.loop_thread import Rounds
-from ishowtts.playback.outlet import Outlet
+from ishowtts.util.loop_thread import LoopThread
+from ishowtts.playback.output_device import OutputDevice
 from ishowtts.service import watchdog
 
 watchdog.THREAD_S = watchdog.INBOX_S = watchdog.CONDUCTOR_S = watchdog._SYNTHESIS_S = 1.0
@@ -52,16 +52,16 @@ def held(call):
         return call(self, *arguments, **options)
     return wrapper
 
-for owner, name in ((EspeakEngine, "synthesize"), (Writer, "_has_work"), (Outlet, "tend"), (Connection, "_has_turn")):
+for owner, name in ((EspeakEngine, "synthesize"), (WriterThread, "_has_work"), (OutputDevice, "tend"), (Connection, "_has_turn")):
     setattr(owner, name, held(getattr(owner, name)))
 
-start = Rounds.start
+start = LoopThread.start
 def starts(self):
     type(self).look = held(type(self).look) if type(self) not in seen else type(self).look
     seen.add(type(self))
     start(self)
 seen = set()
-Rounds.start = starts
+LoopThread.start = starts
 """
 STOPS = ("playback", "inbox", "conductor", "intake", "outbox", "herald", "librarian", "espeak-check", "synthesis")
 
@@ -209,7 +209,7 @@ def watched() -> Iterator[dict[str, Watched]]:
         Cast(EspeakEngine(), None),
         player,
         House(),
-        Finish(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None),
+        PostProcessor(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None),
         available=lambda: True,
         paused=False,
         on_change=lambda: None,

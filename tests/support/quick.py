@@ -26,8 +26,8 @@ from ishowtts.config import Config
 from ishowtts.engines import Progress, ReportProgress, VoiceCard
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.pipeline import Cast
-from ishowtts.playback.choose import Chosen
-from ishowtts.playback.silent import SilentSpeaker
+from ishowtts.playback.choose_speaker import ChosenSpeaker
+from ishowtts.playback.silent_speaker import SilentSpeaker
 from ishowtts.service import daemon
 from ishowtts.service.lead import Company, Lead, voices
 from ishowtts.util import logs
@@ -161,7 +161,7 @@ def main() -> int:
     logs.set_up(settings.log.level, private=settings.log.private)
     if arguments.aloud:
         return daemon.run(settings, daemon.Makers(company))
-    return daemon.run(settings, daemon.Makers(company, lambda _: Chosen(NotingSpeaker(notes), "it takes notes")))
+    return daemon.run(settings, daemon.Makers(company, lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes")))
 
 
 if __name__ == "__main__":

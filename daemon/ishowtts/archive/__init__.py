@@ -1,7 +1,7 @@
 """Sounds on disk: finished speech that need not be made again, and recordings of what was said."""
 
-from ishowtts.archive.cache import Cut, SpeechCache
-from ishowtts.archive.recorder import Recorder, Recording, Take
-from ishowtts.archive.writer import ArchiveWriter
+from ishowtts.archive.archive_writer import ArchiveWriter
+from ishowtts.archive.recorder import Recorder, Recording, RecordingInProgress
+from ishowtts.archive.speech_cache import CachedSegment, SpeechCache
 
-__all__ = ["ArchiveWriter", "Cut", "Recorder", "Recording", "SpeechCache", "Take"]
+__all__ = ["ArchiveWriter", "CachedSegment", "Recorder", "Recording", "RecordingInProgress", "SpeechCache"]

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ishowtts.archive.folder import Folder, Kind
-from ishowtts.archive.writer import ArchiveWriter
+from ishowtts.archive.archive_writer import ArchiveWriter
+from ishowtts.archive.bounded_folder import BoundedFolder, FileKind
 from ishowtts.model import Line, Samples, Utterance, timestamp
 from ishowtts.util.crossfade import cross_fade
 from ishowtts.util.logs import Untrusted
@@ -26,7 +26,7 @@ from ishowtts.util.samples import converted, whole
 log = logging.getLogger(__name__)
 
 _SOUND, _TOLD = ".flac", ".json"
-_KIND = Kind(
+_KIND = FileKind(
     what="recordings are",
     mend="make room, let this user write there (a service: docs/sound.md), or set audio.record_dir to null",
     stem=re.compile(r"\d{8}T\d{6}\.\d{3}Z-\d{4,9}"),
@@ -62,20 +62,22 @@ class Recorder:
     """
 
     def __init__(self, place: Path, most_bytes: int, writer: ArchiveWriter, room: Callable[[], bool]) -> None:
-        self.folder = Folder(place, most_bytes, _KIND, room)
+        self.folder = BoundedFolder(place, most_bytes, _KIND, room)
         self._writer = writer
         self._number = 0
 
-    def begin(self, recording: Recording) -> Take:
+    def begin(self, recording: Recording) -> RecordingInProgress:
         """Record a line: segment by segment, so that a long one need not fit into memory."""
         self._number += 1
-        return Take(self._writer, _Tape(self.folder, recording, self._number), recording.line.id)
+        return RecordingInProgress(
+            self._writer, _RecordedAudio(self.folder, recording, self._number), recording.line.id
+        )
 
 
-class Take:
+class RecordingInProgress:
     """A line that is being recorded. Its calls return at once; one thread makes them."""
 
-    def __init__(self, writer: ArchiveWriter, tape: _Tape, line_id: str) -> None:
+    def __init__(self, writer: ArchiveWriter, tape: _RecordedAudio, line_id: str) -> None:
         self._writer = writer
         self._tape = tape
         self._line_id = line_id
@@ -103,10 +105,10 @@ class Take:
         self._writer.offer((lambda: self._tape.end(outcome)) if whole else self._tape.discard, must=True)
 
 
-class _Tape:
+class _RecordedAudio:
     """The archive's side of a recording. The last segment is held back: the next one may be mixed into its end."""
 
-    def __init__(self, folder: Folder, recording: Recording, number: int) -> None:
+    def __init__(self, folder: BoundedFolder, recording: Recording, number: int) -> None:
         self._folder = folder
         self._recording = recording
         self._stem = _stem(recording.started_at, number)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.errors import OperatorFileError
-from ishowtts.playback.chime import DEFAULT, Chimes
+from ishowtts.playback.chime_files import DEFAULT, ChimeFiles
 from ishowtts.service import house_rules
 
 
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(chime["fault"] for chime in known) else 0
 
 
-def _chime(chimes: Chimes, name: str) -> dict[str, Any]:
+def _chime(chimes: ChimeFiles, name: str) -> dict[str, Any]:
     about: dict[str, Any] = {"name": name, "file": None, "length_s": None, "rate_hz": None, "fault": None}
     try:
         path = chimes.path(name)

@@ -13,9 +13,9 @@ from rich.table import Table
 from ishowtts.cli.common import Commands, print_json, read_config, volume
 from ishowtts.config.audio_section import AudioSection, audio_device
 from ishowtts.errors import ConfigError, SpeakerError
-from ishowtts.playback.cards import list_devices
-from ishowtts.playback.choose import choose
-from ishowtts.playback.tone import blocks, two_notes
+from ishowtts.playback.alsa.sound_cards import list_devices
+from ishowtts.playback.choose_speaker import choose_speaker
+from ishowtts.playback.tones import blocks, two_notes
 
 _RATE_HZ = 24_000
 _BLOCK = 240
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     for device in devices:
         table.add_row(device.pcm, escape(device.description), escape(device.note or ""))
     Console().print(table)
-    auto = choose("auto")
+    auto = choose_speaker("auto")
     print(f"auto takes {auto.speaker.name}: {auto.why}" if auto.speaker.name != "auto" else f"auto: {auto.why}")
     return 0
 
@@ -75,7 +75,7 @@ def _play(audio: AudioSection, device: str, loud: int) -> int:
         audio_device(device)
     except ValueError as error:
         raise SpeakerError(f"{device[:80]!r} is no sound device: {error}; see `ishowtts devices`") from error
-    speaker = choose(device).speaker
+    speaker = choose_speaker(device).speaker
     try:
         speaker.open(_RATE_HZ)
         print(f"two notes on {speaker.name}, at volume {loud}", flush=True)

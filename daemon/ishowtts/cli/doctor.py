@@ -21,10 +21,12 @@ from ishowtts.board.detect import detect_board
 from ishowtts.cli.common import Commands, faults_of_files, print_json, read_config
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.errors import IShowError, SpeakerError
-from ishowtts.mqtt.client import Client
-from ishowtts.playback import cards, chime
-from ishowtts.playback.choose import choose as choose_speaker
-from ishowtts.service import connect, house_rules, lead
+from ishowtts.mqtt.client import ShortLivedClient
+from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.playback import chime_files
+from ishowtts.playback.alsa import sound_cards
+from ishowtts.playback.choose_speaker import choose_speaker
+from ishowtts.service import house_rules, lead
 from ishowtts.util import child_process, files
 
 Verdict = Literal["ok", "note", "fault"]
@@ -198,8 +200,8 @@ def _device(part: str, device: str) -> Finding:
     try:
         chosen.speaker.open(24_000)
     except SpeakerError as error:
-        holder = cards.holder(chosen.speaker.name)
-        if holder is None or not holder.startswith(cards.OURS):
+        holder = sound_cards.holder(chosen.speaker.name)
+        if holder is None or not holder.startswith(sound_cards.OURS):
             return Finding(part, "fault", str(error))
         return Finding(part, "ok", f"{found}; {holder} has it open")
     finally:
@@ -210,7 +212,7 @@ def _device(part: str, device: str) -> Finding:
 def _chime(settings: Config) -> Iterator[Finding]:
     chimes = house_rules.chimes(settings)
     wanted = settings.audio.chime
-    name = chime.DEFAULT if isinstance(wanted, bool) else wanted
+    name = chime_files.DEFAULT if isinstance(wanted, bool) else wanted
     chimes.find(name)
     if wanted is not False:
         yield Finding("chime", "ok", f"{name}, of {', '.join(chimes.names())}")
@@ -225,7 +227,7 @@ def _mixer(settings: Config) -> Iterator[Finding]:
         yield Finding("mixer", "note", f"audio.mixer has no card to act on: the sound goes to {device}")
         return
     # ALSA's library is loaded only where there is a card.
-    from ishowtts.playback.mixer import CardMixer
+    from ishowtts.playback.alsa.card_mixer import CardMixer
 
     yield Finding("mixer", "ok", CardMixer(device, control).check())
 
@@ -249,7 +251,7 @@ def _secrets(settings: Config) -> Iterator[Finding]:
 
 def _broker(settings: Config) -> Iterator[Finding]:
     root = settings.root_topic(detect_board(settings.board.source, settings.board.sysfs_root).identity().serial)
-    with Client(connect.options(settings, root)):
+    with ShortLivedClient(MqttOptions.from_config(settings, root)):
         yield Finding("broker", "ok", f"{settings.mqtt.host}:{settings.mqtt.port} lets us in; our topics are {root}/…")
 
 

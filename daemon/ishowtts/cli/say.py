@@ -12,8 +12,8 @@ from ishowtts.cli.common import Commands, number, print_json, read_config, root_
 from ishowtts.config import Config
 from ishowtts.errors import BrokerError, LineRejected
 from ishowtts.model import Outcome, Reason
-from ishowtts.mqtt.client import Client
-from ishowtts.service import connect
+from ishowtts.mqtt.client import ShortLivedClient
+from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.util.logs import visible
 
 _LONGEST_WAIT_S = 86_400
@@ -87,7 +87,7 @@ def send(settings: Config, tail: str, line: dict[str, Any], wait_s: float) -> di
         BrokerError: no broker, or no final event in time.
     """
     root = root_topic(settings)
-    with Client(connect.options(settings, root)) as client:
+    with ShortLivedClient(MqttOptions.from_config(settings, root)) as client:
         if wait_s > 0:
             client.subscribe(f"{root}/event", f"{root}/availability", f"{root}/state")
         client.publish(f"{root}/{tail}", line)

@@ -15,7 +15,7 @@ import paho.mqtt.client as paho
 
 from ishowtts.errors import BrokerError
 from ishowtts.mqtt import tls
-from ishowtts.mqtt.options import MqttOptions
+from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import TolerantClient
 from ishowtts.mqtt.publish_packet import PublishPacket
 
@@ -37,7 +37,7 @@ class Message:
             return None
 
 
-class Client:
+class ShortLivedClient:
     """`with Client(options) as client:` is a live connection.
 
     Raises:
@@ -60,7 +60,7 @@ class Client:
         )
         self._paho.on_subscribe = lambda *_: self._answers.put(None)
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> ShortLivedClient:
         where = f"{self._options.host}:{self._options.port}"
         try:
             if self._options.tls:

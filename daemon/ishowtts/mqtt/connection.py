@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from ishowtts.mqtt.options import MqttOptions
-from ishowtts.mqtt.paho_client import Role, end_session
+from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.mqtt.paho_client import ConnectionRole, end_session
 from ishowtts.mqtt.session import Session, SessionHandlers
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Connection:
     def __init__(
         self,
         options: MqttOptions,
-        role: Role,
+        role: ConnectionRole,
         handlers: SessionHandlers,
         *,
         on_down: Callable[[str, bool], None],

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ishowtts.model import Event, Outcome, ReplyTo
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.payload import answer_payload, event_payload
-from ishowtts.mqtt.publishing import Publishing
+from ishowtts.mqtt.pending_publish import PendingPublish
 from ishowtts.mqtt.session import Session
 from ishowtts.util.logs import Untrusted
 
@@ -40,7 +40,7 @@ class EventSender:
         self._answers = answers
         self._lock = threading.Lock()
         self._session: Session | None = None
-        self._under_way: dict[_Key, list[Publishing]] = {}  # on that session
+        self._under_way: dict[_Key, list[PendingPublish]] = {}  # on that session
         self._answer_tries: dict[_Key, int] = {}
 
     def send(self, session: Session, numbered: Sequence[tuple[int, Event]], timeout_s: float) -> int:
@@ -72,7 +72,7 @@ class EventSender:
             }
         return confirmed
 
-    def _publish(self, session: Session, number: int, event: Event) -> list[Publishing]:
+    def _publish(self, session: Session, number: int, event: Event) -> list[PendingPublish]:
         """The deliveries of an event. One that timed out before is waited for again, not published again."""
         key = _key(number, event)
         if key not in self._under_way:

@@ -16,7 +16,7 @@ _MAX_PROBLEMS = 5
 _MAX_TTL_S = 366 * 86_400.0
 _PRIORITIES = {"low": Priority.LOW, "normal": Priority.NORMAL, "high": Priority.HIGH}
 
-Check = Callable[[Any], Any]
+FieldCheck = Callable[[Any], Any]
 
 
 class BadField(ValueError):
@@ -31,7 +31,7 @@ _IN_NAMES_OF_PEOPLE = frozenset("\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u206
 )
 
 
-def name_of(what: str, allowed: Collection[str] = ()) -> Check:
+def name_of(what: str, allowed: Collection[str] = ()) -> FieldCheck:
     """A check for a short name without invisible characters: an id, a voice, a transaction.
 
     Args:
@@ -55,7 +55,7 @@ def name_of(what: str, allowed: Collection[str] = ()) -> Check:
     return check
 
 
-def _whole(low: int, high: int) -> Check:
+def _whole(low: int, high: int) -> FieldCheck:
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise BadField(f"must be a whole number from {low} to {high} (got {clip(value)})")
@@ -64,7 +64,7 @@ def _whole(low: int, high: int) -> Check:
     return check
 
 
-def _number(low: float, high: float, above: bool = False) -> Check:
+def _number(low: float, high: float, above: bool = False) -> FieldCheck:
     def check(value: Any) -> float:
         fits = (
             not isinstance(value, bool)
@@ -104,7 +104,7 @@ def _chime(value: Any) -> bool | str:
     return name
 
 
-LINE_FIELDS: Mapping[str, Check] = {
+LINE_FIELDS: Mapping[str, FieldCheck] = {
     "text": _text,
     "id": name_of("a text"),
     "voice": name_of("the name of a voice"),
@@ -118,14 +118,14 @@ LINE_FIELDS: Mapping[str, Check] = {
     "seed": _whole(0, 2**63 - 1),
 }
 
-COMMAND_FIELDS: Mapping[str, Check] = {
+COMMAND_FIELDS: Mapping[str, FieldCheck] = {
     "command": _text,
     "id": name_of("the id of a line"),
     "transaction": name_of("a text"),
 }
 
 
-def check_fields(found: Mapping[str, Any], known: Mapping[str, Check]) -> tuple[dict[str, Any], list[str]]:
+def check_fields(found: Mapping[str, Any], known: Mapping[str, FieldCheck]) -> tuple[dict[str, Any], list[str]]:
     """Check every field that is there; null stands for a field left out.
 
     Returns: the values of the good ones, and one sentence for each bad one; see `joined`.
@@ -151,6 +151,6 @@ def joined(problems: list[str]) -> str:
     return "; ".join(problems[:_MAX_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _did_you_mean(key: str, known: Mapping[str, Check]) -> str:
+def _did_you_mean(key: str, known: Mapping[str, FieldCheck]) -> str:
     close = difflib.get_close_matches(key[:MAX_NAME_CHARS], list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"

@@ -13,11 +13,11 @@ from ishowtts.model import Arrival, Event, Rejection, timestamp
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.acknowledgements import Ack
 from ishowtts.mqtt.connection import Connection
+from ishowtts.mqtt.duplicate_guard import DuplicateInstanceGuard, GuardAction
 from ishowtts.mqtt.event_sender import EventSender
 from ishowtts.mqtt.incoming import Incoming
-from ishowtts.mqtt.neighbours import Advice, Neighbours
-from ishowtts.mqtt.options import Handlers, MqttOptions
-from ishowtts.mqtt.paho_client import Role
+from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
+from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.payload import (
     BadCommand,
     LineLimits,
@@ -31,7 +31,7 @@ from ishowtts.mqtt.topics import RetainedName, Topics
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.rate_limit import RateLimit
 
-__all__ = ["Handlers", "MqttLink", "MqttOptions"]
+__all__ = ["MqttHandlers", "MqttLink", "MqttOptions"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class MqttLink:
         handlers: called on the link's threads `mqtt-lines` and `mqtt-commands`; see `Handlers`.
     """
 
-    def __init__(self, options: MqttOptions, limits: LineLimits, handlers: Handlers) -> None:
+    def __init__(self, options: MqttOptions, limits: LineLimits, handlers: MqttHandlers) -> None:
         self._options = options
         self._limits = limits
         self._handlers = handlers
@@ -73,7 +73,7 @@ class MqttLink:
         self._times_connected = 0
         self._told: tuple[bool, str] | None = None
         self._stopped = False
-        lines = Role(
+        lines = ConnectionRole(
             "lines",
             options.client_id("lines"),
             self._topics.lines,
@@ -84,7 +84,7 @@ class MqttLink:
         )
         # An id of its own for each run: two appliances of one name hear each other there, and neither is thrown out.
         commands_id = options.client_id(f"commands-{options.instance[:12]}")
-        commands = Role(
+        commands = ConnectionRole(
             "commands",
             commands_id,
             self._topics.commands,
@@ -93,7 +93,9 @@ class MqttLink:
             watched=self._topics.watched,
             probe_topic=self._topics.commands_probe,
         )
-        self._neighbours = Neighbours(options.root, options.instance, options.predecessors, options.patience)
+        self._neighbours = DuplicateInstanceGuard(
+            options.root, options.instance, options.predecessors, options.patience
+        )
         self._lines = Connection(
             options,
             lines,
@@ -207,13 +209,13 @@ class MqttLink:
         self._lines.nudge()
         self._ready()
 
-    def _heed(self, advice: Advice) -> None:
-        if advice is Advice.YIELD:
+    def _heed(self, advice: GuardAction) -> None:
+        if advice is GuardAction.YIELD:
             # Whoever lives here says `online` again (`_correct`); where that was forged, nobody does.
             if (session := self._lines.session) is not None:
                 session.publish(self._topics.availability, b"offline", qos=1, retain=True)
             self._lines.drop()
-        elif advice is Advice.ANSWER and self._info_answers.allows():
+        elif advice is GuardAction.ANSWER and self._info_answers.allows():
             with self._lock:
                 if self._announced is not None and (info := self._retained.get("info")) is not None:
                     self._publish_retained(self._announced[0], "info", info)

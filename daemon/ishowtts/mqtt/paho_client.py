@@ -18,7 +18,7 @@ from paho.mqtt.properties import MalformedPacket as PahoMalformedPacket
 from paho.mqtt.properties import MQTTException, Properties
 
 from ishowtts.mqtt import tls
-from ishowtts.mqtt.options import MqttOptions
+from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.publish_packet import MalformedPacket, PublishPacket, read_publish
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ _MALFORMED = (
 
 
 @dataclass(frozen=True)
-class Role:
+class ConnectionRole:
     """What a connection is for.
 
     Args:
@@ -63,7 +63,7 @@ class Role:
     watched: tuple[str, ...] = ()
 
 
-def make_client(options: MqttOptions, role: Role, refused: tls.Heard) -> TolerantClient:
+def make_client(options: MqttOptions, role: ConnectionRole, refused: tls.Heard) -> TolerantClient:
     """A client that is not connected yet.
 
     Args:
@@ -98,7 +98,7 @@ def make_client(options: MqttOptions, role: Role, refused: tls.Heard) -> Toleran
     return client
 
 
-def connect(client: paho.Client, options: MqttOptions, role: Role) -> None:
+def connect(client: paho.Client, options: MqttOptions, role: ConnectionRole) -> None:
     """Reach the broker and ask for the session that the role wants.
 
     Raises:
@@ -145,7 +145,7 @@ def confirm_at_once(client: paho.Client) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-def end_session(options: MqttOptions, role: Role) -> None:
+def end_session(options: MqttOptions, role: ConnectionRole) -> None:
     """Have the broker forget the session that it keeps for the role, with what waits in it, where it answers."""
     anew = replace(role, persistent=False, will_topic=None)
     client = make_client(options, anew, lambda _: None)

@@ -13,7 +13,7 @@ from ishowtts.errors import CommandError
 from ishowtts.model import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS, check_fields, joined
-from ishowtts.mqtt.options import MqttOptions
+from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 from ishowtts.text import is_speakable
 from ishowtts.util.logs import Untrusted
@@ -73,7 +73,7 @@ class BadCommand(CommandError):
         self.transaction = transaction
 
 
-class _Refused(Exception):
+class _LineRejection(Exception):
     def __init__(self, reason: Reason, detail: str, line_id: str | None = None) -> None:
         super().__init__(detail)
         self.reason = reason
@@ -90,7 +90,7 @@ def parse_line(topic_tail: str, payload: bytes, properties: MessageProperties, l
     reply_to = _reply_to(properties, limits)
     try:
         return _line(topic_tail, payload, properties, limits, reply_to)
-    except _Refused as refused:
+    except _LineRejection as refused:
         return Rejection(refused.line_id or new_id(), refused.reason, refused.detail, reply_to)
 
 
@@ -156,11 +156,15 @@ def _line(
     reply_to: ReplyTo | None,
 ) -> Line:
     if len(payload) > limits.max_bytes:
-        raise _Refused(Reason.TOO_BIG, f"the payload has {len(payload)} bytes; at most {limits.max_bytes} are taken")
+        raise _LineRejection(
+            Reason.TOO_BIG, f"the payload has {len(payload)} bytes; at most {limits.max_bytes} are taken"
+        )
     try:
         body = payload.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _Refused(Reason.BAD_UTF8, f"the payload is not UTF-8 (byte {error.start}); send it as UTF-8") from error
+        raise _LineRejection(
+            Reason.BAD_UTF8, f"the payload is not UTF-8 (byte {error.start}); send it as UTF-8"
+        ) from error
 
     found = _object(body, properties.content_type)
     fields, problems = check_fields(found, LINE_FIELDS) if found is not None else ({"text": body}, [])
@@ -170,7 +174,7 @@ def _line(
     voice, clash = _voice(topic_tail, fields.get("voice"))
     problems += clash
     if problems:
-        raise _Refused(Reason.BAD_FIELD, joined(problems), line_id)
+        raise _LineRejection(Reason.BAD_FIELD, joined(problems), line_id)
 
     text = _spoken_text(fields["text"], limits, line_id)
     if voice is not None:  # only then: to look for voices means to look at the disk
@@ -205,11 +209,11 @@ def _object(body: str, content_type: str | None) -> dict[str, Any] | None:
     except NotJson as error:
         if not declared and not stripped.startswith('{"'):
             return None  # `{laughs} hi` is text
-        raise _Refused(Reason.BAD_JSON, f"the line object is not valid JSON: {error}") from error
+        raise _LineRejection(Reason.BAD_JSON, f"the line object is not valid JSON: {error}") from error
     except BadJson as error:
-        raise _Refused(Reason.BAD_JSON, f"the line object is not valid JSON: {error}") from error
+        raise _LineRejection(Reason.BAD_JSON, f"the line object is not valid JSON: {error}") from error
     if not isinstance(found, dict):
-        raise _Refused(Reason.BAD_JSON, 'the payload must be an object such as {"text": "Hello."}')
+        raise _LineRejection(Reason.BAD_JSON, 'the payload must be an object such as {"text": "Hello."}')
     return found
 
 
@@ -226,7 +230,7 @@ def _spoken_text(text: str, limits: LineLimits, line_id: str) -> str:
     text = text.strip()
     max_chars = limits.max_chars
     if max_chars is not None and len(text) > max_chars:
-        raise _Refused(
+        raise _LineRejection(
             Reason.TOO_LONG,
             f"the text has {len(text)} characters; at most {max_chars} are spoken (limits.max_chars)",
             line_id,
@@ -234,9 +238,9 @@ def _spoken_text(text: str, limits: LineLimits, line_id: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise _Refused(Reason.BAD_UTF8, "the text holds half of a surrogate pair; send both", line_id) from error
+        raise _LineRejection(Reason.BAD_UTF8, "the text holds half of a surrogate pair; send both", line_id) from error
     if not is_speakable(text) and not (limits.signs and text):
-        raise _Refused(
+        raise _LineRejection(
             Reason.EMPTY, "the text is empty: it has no letter and no digit; send what is to be said", line_id
         )
     return text
@@ -246,13 +250,13 @@ def _known_voice(voice: str, known: Collection[str] | None, line_id: str) -> Non
     if voice in known if known is not None else voice.isprintable() and voice:
         return
     names = ", ".join(sorted(known)) if known else "none yet"
-    raise _Refused(Reason.UNKNOWN_VOICE, f"there is no voice {clip(voice)}; there are: {names}", line_id)
+    raise _LineRejection(Reason.UNKNOWN_VOICE, f"there is no voice {clip(voice)}; there are: {names}", line_id)
 
 
 def _known_chime(chime: str, known: Collection[str] | None, line_id: str) -> None:
     if known is not None and chime not in known:
         names = ", ".join(sorted(known))
-        raise _Refused(Reason.BAD_FIELD, f"chime: there is no chime {clip(chime)}; there are: {names}", line_id)
+        raise _LineRejection(Reason.BAD_FIELD, f"chime: there is no chime {clip(chime)}; there are: {names}", line_id)
 
 
 def _reply_to(properties: MessageProperties, limits: LineLimits) -> ReplyTo | None:

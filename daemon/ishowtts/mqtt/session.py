@@ -28,9 +28,10 @@ from ishowtts.model import Delivery
 from ishowtts.mqtt import tls
 from ishowtts.mqtt.acknowledgements import Ack, Acknowledgements
 from ishowtts.mqtt.incoming import Incoming, delivery_of, message_of
-from ishowtts.mqtt.options import MqttOptions
+from ishowtts.mqtt.link_probe import LinkProbe
+from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import (
-    Role,
+    ConnectionRole,
     TolerantClient,
     confirm_at_once,
     connect,
@@ -38,9 +39,8 @@ from ishowtts.mqtt.paho_client import (
     make_client,
     send_at_once,
 )
-from ishowtts.mqtt.probe import Probe
+from ishowtts.mqtt.pending_publish import TRY_AGAIN, PendingPublish
 from ishowtts.mqtt.publish_packet import PublishPacket
-from ishowtts.mqtt.publishing import TRY_AGAIN, Publishing
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,9 @@ class Session:
         counts_up: whether the broker was seen to give packet ids in ascending order (`Acknowledgements.counts_up`).
     """
 
-    def __init__(self, options: MqttOptions, role: Role, handlers: SessionHandlers, *, counts_up: bool = False) -> None:
+    def __init__(
+        self, options: MqttOptions, role: ConnectionRole, handlers: SessionHandlers, *, counts_up: bool = False
+    ) -> None:
         self._options = options
         self._role = role
         self._handlers = handlers
@@ -96,7 +98,7 @@ class Session:
         self._answers: deque[tuple[int, ReasonCode]] = deque()
         self._warned: set[str] = set()  # refusals of publishes that the log has told
         self._wanted_again: set[int] = set()  # mids of publishes that the broker does not take now
-        self._probe = Probe(options.probe_interval_s, options.probe_timeout_s)
+        self._probe = LinkProbe(options.probe_interval_s, options.probe_timeout_s)
         self._probe_mid: int | None = None
         self._probe_refusal: str | None = None
         self._hearing: tuple[str | None] | None = None  # what `on_hearing` was told last
@@ -139,7 +141,7 @@ class Session:
         retain: bool,
         correlation: bytes | None = None,
         insists: bool = True,
-    ) -> Publishing | None:
+    ) -> PendingPublish | None:
         """Hand a message to the network; `None` where there is no connection.
 
         Args:
@@ -155,12 +157,12 @@ class Session:
             most_bytes = self._client.broker_max_packet_bytes
             if most_bytes is not None and _packet_bytes(topic, payload, correlation) > most_bytes:
                 self._warn(f"more than {most_bytes} bytes, and this has {len(payload)}")
-                return Publishing(self, None, insists=insists)
+                return PendingPublish(self, None, insists=insists)
             acks_before = self._acks.count  # read first: one that is sent meanwhile does not count
             info = self._client.publish(topic, payload, qos, retain, properties)
             if qos > 0:
                 self._await_answer(info.mid, acks_before)
-            return Publishing(self, info, insists=insists)
+            return PendingPublish(self, info, insists=insists)
 
     def wants_again(self, mid: int) -> bool:
         """Whether the broker has answered that it does not take this publish now."""

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from ishowtts.mqtt.options import MqttOptions
+from ishowtts.mqtt.mqtt_options import MqttOptions
 
 Heard = Callable[[ssl.SSLError], None]
 

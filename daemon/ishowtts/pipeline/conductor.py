@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Any
 
-from ishowtts.archive import Recording, Take
+from ishowtts.archive import Recording, RecordingInProgress
 from ishowtts.errors import (
     Cancelled,
     EngineError,
@@ -29,8 +29,8 @@ from ishowtts.pipeline.performance import Performance, Studio
 from ishowtts.pipeline.rules import Rules
 from ishowtts.pipeline.tally import as_event
 from ishowtts.pipeline.turns import Turns
-from ishowtts.playback.finish import Finish
 from ishowtts.playback.player import Player
+from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.loop_thread import LoopThread
 from ishowtts.util.timed_executor import TimedExecutor
@@ -76,7 +76,7 @@ class Conductor(LoopThread):
         cast: Cast,
         player: Player,
         rules: Rules,
-        finish: Finish,
+        finish: PostProcessor,
         *,
         available: Callable[[], bool],
         paused: bool,
@@ -84,7 +84,7 @@ class Conductor(LoopThread):
         drops: bool = False,
         on_change: Callable[[], None],
         on_report: Callable[[Report], None],
-        record: Callable[[Recording], Take] | None = None,
+        record: Callable[[Recording], RecordingInProgress] | None = None,
     ) -> None:
         super().__init__("conductor")
         self._inbox = inbox

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ishowtts.archive import Cut, SpeechCache
-from ishowtts.archive.cache import key_of
+from ishowtts.archive import CachedSegment, SpeechCache
+from ishowtts.archive.speech_cache import key_of
 from ishowtts.model import Line, Segment, Utterance
 
 Fingerprint = Callable[[str | None], Mapping[str, Any] | None]
@@ -18,7 +18,7 @@ Fingerprint = Callable[[str | None], Mapping[str, Any] | None]
 class Kept:
     """How a text was cut, and whether the sound of every segment is there."""
 
-    cut: Cut
+    cut: CachedSegment
     complete: bool
 
 
@@ -56,13 +56,13 @@ class Memory:
     def keep_cut(self, key: str, segments: Sequence[str], seam_s: float) -> None:
         """Keep how a text was cut."""
         if segments:
-            self._cache.keep_cut(key, Cut(tuple(segments), seam_s))
+            self._cache.keep_cut(key, CachedSegment(tuple(segments), seam_s))
 
     def keep_speech(self, key: str, utterance: Utterance) -> None:
         """Keep a segment's sound."""
         self._cache.keep_speech(key, utterance)
 
-    def _segment_keys(self, line: Line, cut: Cut) -> list[str | None]:
+    def _segment_keys(self, line: Line, cut: CachedSegment) -> list[str | None]:
         return [self._key(line, text=text, seed=line.seed) for text in cut.segments]
 
     def _key(self, of: Line | Segment, **more: Any) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ishowtts.archive import Recording, Take
+from ishowtts.archive import Recording, RecordingInProgress
 from ishowtts.errors import Cancelled, EngineError, IShowError, LineError, SpeakerError, SynthesisError
 from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Report, Samples, Segment, Utterance
@@ -21,9 +21,9 @@ from ishowtts.pipeline import batches
 from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.rules import Rules
 from ishowtts.pipeline.tally import Tally
-from ishowtts.playback.finish import Finish
+from ishowtts.playback.playback_buffer import Playing
 from ishowtts.playback.player import Player
-from ishowtts.playback.reel import Playing
+from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.util.samples import FloatPcm, converted
 
 log = logging.getLogger(__name__)
@@ -71,10 +71,10 @@ class Studio:
     cast: Cast
     player: Player
     rules: Rules
-    finish: Finish
+    finish: PostProcessor
     synthesis: Executor
     ring: Callable[[], None]
-    record: Callable[[Recording], Take] | None = None
+    record: Callable[[Recording], RecordingInProgress] | None = None
 
 
 class Performance:
@@ -93,7 +93,7 @@ class Performance:
         self.volume: int | None = None
         self._studio = studio
         self._part = studio.cast.part()
-        self._take: Take | None = None
+        self._take: RecordingInProgress | None = None
         self._cut = threading.Event()
         self._plan: list[_Planned] = []  # empty: not planned yet
         self._planning: Future[list[_Planned]] | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Report, Utterance
-from ishowtts.playback.reel import Playing
+from ishowtts.playback.playback_buffer import Playing
 
 
 @dataclass

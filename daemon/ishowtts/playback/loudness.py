@@ -29,7 +29,7 @@ _Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True)
-class Speaking:
+class SpeakingLevel:
     """Whose voice: engines may give the same name to different ones."""
 
     engine: str
@@ -47,10 +47,10 @@ class VoiceLevels:
 
     def __init__(self, target_lufs: float) -> None:
         self._target_lufs = target_lufs
-        self._heard: OrderedDict[Speaking, deque[float]] = OrderedDict()
-        self._gains_db: OrderedDict[tuple[str, Speaking], float] = OrderedDict()
+        self._heard: OrderedDict[SpeakingLevel, deque[float]] = OrderedDict()
+        self._gains_db: OrderedDict[tuple[str, SpeakingLevel], float] = OrderedDict()
 
-    def gain_db(self, who: Speaking, line_id: str, blocks: list[float]) -> float:
+    def gain_db(self, who: SpeakingLevel, line_id: str, blocks: list[float]) -> float:
         """What the next segment of a line is to be turned up by, in dB; 0 where the voice was never heard.
 
         Args:
@@ -62,7 +62,7 @@ class VoiceLevels:
         level = gated_level([*self._heard.get(who, ()), *blocks])
         return 0.0 if level is None else min(max(self._target_lufs - level, LEAST_GAIN_DB), MOST_GAIN_DB)
 
-    def learn(self, who: Speaking, line_id: str, blocks: list[float], gain_db: float) -> None:
+    def learn(self, who: SpeakingLevel, line_id: str, blocks: list[float], gain_db: float) -> None:
         """Remember how loud a segment was before its gain, and that gain for the rest of the line."""
         heard = _kept(self._heard, who, deque(maxlen=round(MEMORY_S / _HOP_S)), _VOICES)
         heard.extend(level for level in blocks if level > _SILENCE_LUFS)

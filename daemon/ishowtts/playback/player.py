@@ -12,9 +12,9 @@ import numpy as np
 
 from ishowtts.errors import SpeakerError
 from ishowtts.model import Samples
-from ishowtts.playback import Speaker, levels
-from ishowtts.playback.outlet import Habits, Outlet, plain
-from ishowtts.playback.reel import Clip, Ending, Playing, Reel
+from ishowtts.playback import Speaker, volume_gain
+from ishowtts.playback.output_device import DeviceTiming, OutputDevice, plain
+from ishowtts.playback.playback_buffer import ClipEnding, PlaybackBuffer, PlaybackClip, Playing
 from ishowtts.util.samples import FloatPcm, converted
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,11 @@ class SoundStatus:
     lateness_max_s: float
     trouble: str | None = None
 
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the sound; `None`: nothing."""
+        return self.lost or self.trouble
+
 
 class Player:
     """Plays clips one behind the other, without a gap.
@@ -62,17 +67,17 @@ class Player:
         speaker: Speaker,
         *,
         spare: Speaker | None = None,
-        habits: Callable[[str], Habits] = plain,
+        habits: Callable[[str], DeviceTiming] = plain,
         rate_hz: int = 24_000,
         block_s: float = 0.01,
         on_change: Callable[[], None] = _nobody,
     ) -> None:
-        self._outlet = Outlet(speaker, spare, habits)
+        self._outlet = OutputDevice(speaker, spare, habits)
         self.rate_hz = rate_hz
         self._on_change = on_change
         self._changed = threading.Condition()
         block = int(rate_hz * block_s)
-        self._reel = Reel(block)
+        self._reel = PlaybackBuffer(block)
         self._silence = np.zeros(block, np.int16)
         self._volume = 100
         self._by_card = False
@@ -126,7 +131,7 @@ class Player:
             volume: of this clip, 0 to 100; `None`: that of the player. A player at 0 is silent for all.
             seam_s: length of the cross-fade with the clip before, as far as that one has not gone to the device.
         """
-        clip = Clip(converted(samples, rate_hz, self.rate_hz).astype(np.float32), volume)
+        clip = PlaybackClip(converted(samples, rate_hz, self.rate_hz).astype(np.float32), volume)
         with self._changed:
             if self._closing:
                 clip.playing.end("stopped")
@@ -156,7 +161,7 @@ class Player:
         self._set(muted=muted)
 
     def set_volume(self, volume: int) -> None:
-        """0 to 100, on the curve of `levels.gain_of`."""
+        """0 to 100, on the curve of `volume_gain.gain_of`."""
         with self._changed:
             self._volume = max(0, min(100, volume))
 
@@ -267,9 +272,9 @@ class Player:
 
     def _level(self, volume: int | None) -> float:
         """In software, of a clip with this volume of its own."""
-        return 0.0 if self._muted else levels.level(self._volume, volume, by_card=self._by_card)
+        return 0.0 if self._muted else volume_gain.level(self._volume, volume, by_card=self._by_card)
 
-    def _end_all(self, ending: Ending) -> None:
+    def _end_all(self, ending: ClipEnding) -> None:
         with self._changed:
             self._reel.end_all(ending)
         self._on_change()

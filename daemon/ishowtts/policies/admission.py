@@ -11,15 +11,15 @@ from datetime import datetime
 from ishowtts import config
 from ishowtts.model import Line, Priority, Reason, Rejection
 from ishowtts.policies.authors import author_key, spoken_author
-from ishowtts.policies.blocked import BlockedWords
-from ishowtts.policies.emojis import emoji_cuts
+from ishowtts.policies.blocked_words import BlockedWords
+from ishowtts.policies.emoji_names import emoji_cuts
 from ishowtts.policies.length import cut
 from ishowtts.policies.links import link_cuts
-from ishowtts.policies.quiet import Quiet, quiet_at
-from ishowtts.policies.rates import Rates
+from ishowtts.policies.quiet_hours import QuietHours, quiet_at
+from ishowtts.policies.rate_limits import RateLimits
 from ishowtts.policies.repeats import without_repeats
-from ishowtts.policies.splice import spliced, visible
 from ishowtts.policies.templates import filled
+from ishowtts.policies.text_edits import spliced, visible
 from ishowtts.text import is_speakable
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ _Bounded = Callable[[str, list[str]], str]
 """Shortens a text and notes that in the list."""
 
 
-class _Refused(Exception):
+class _PolicyRejection(Exception):
     def __init__(self, reason: Reason, detail: str, line: Line | None = None) -> None:
         super().__init__(detail)
         self.reason = reason
@@ -79,7 +79,7 @@ class Policies:
         self._clock = clock
         self._voices = voices
         self._blocked = BlockedWords(policies.blocked, clock)
-        self._rates = Rates(policies)
+        self._rates = RateLimits(policies)
         self._author_voices = {author_key(name): voice for name, voice in policies.author_voices.items()}
         self._told_of: set[str] = set()
 
@@ -95,10 +95,10 @@ class Policies:
         """
         try:
             return self._admit(line)
-        except _Refused as refused:
+        except _PolicyRejection as refused:
             return Rejection(line.id, refused.reason, refused.detail, line.reply_to, refused.line or line)
 
-    def quiet(self, wall: datetime) -> Quiet | None:
+    def quiet(self, wall: datetime) -> QuietHours | None:
         """The quiet hours that hold at this local time; `None`: none do. `high` and `urgent` do not ask."""
         return quiet_at(self._policies.quiet, wall)
 
@@ -145,7 +145,7 @@ class Policies:
             return self._masked(text, what, done, bounded)
         entry = self._blocked.first(text)
         if entry is not None:
-            raise _Refused(
+            raise _PolicyRejection(
                 Reason.FILTERED, f"{what} holds {entry!r}, which is blocked (policies.blocked); leave it out"
             )
         return text
@@ -163,7 +163,7 @@ class Policies:
             if masked == text:
                 return text
             text = bounded(_noted(BLOCKED, text, masked, done), done)
-        raise _Refused(
+        raise _PolicyRejection(
             Reason.FILTERED, f"{what} holds blocked words in blocked words (policies.blocked); leave them out"
         )
 
@@ -172,7 +172,7 @@ class Policies:
             return
         keys = " and ".join(f"policies.{word}" for word in dict.fromkeys(done) if word != CUT)
         why = f"nothing is left of the text after {keys}" if keys else "the text has no letter and no digit"
-        raise _Refused(Reason.EMPTY, f"{why}; send words")
+        raise _PolicyRejection(Reason.EMPTY, f"{why}; send words")
 
     def _fitting(self, text: str, done: list[str]) -> str:
         if len(text) <= self._limits.max_chars:
@@ -183,9 +183,9 @@ class Policies:
         self._refuse_empty(text, done)
         return text
 
-    def _too_long(self, text: str) -> _Refused:
+    def _too_long(self, text: str) -> _PolicyRejection:
         most = self._limits.max_chars
-        return _Refused(
+        return _PolicyRejection(
             Reason.TOO_LONG,
             f"the text has {len(text)} characters; at most {most} are spoken (limits.max_chars); send less",
         )
@@ -228,7 +228,7 @@ class Policies:
         work = len(line.text) * (self._nfe_step if line.nfe_step is None else line.nfe_step)
         sentence = self._rates.refusal(author, work, self._clock())
         if sentence is not None:
-            raise _Refused(Reason.RATE_LIMITED, sentence, line)
+            raise _PolicyRejection(Reason.RATE_LIMITED, sentence, line)
 
 
 def _head(text: str, most_chars: int) -> str:

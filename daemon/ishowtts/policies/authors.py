@@ -7,7 +7,7 @@ import unicodedata
 
 from ishowtts.policies.links import link_cuts
 from ishowtts.policies.repeats import without_repeats
-from ishowtts.policies.splice import INVISIBLE, spliced, visible
+from ishowtts.policies.text_edits import INVISIBLE, spliced, visible
 from ishowtts.text import is_speakable
 
 MOST_SPOKEN_CHARS = 40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ishowtts.policies.splice import Cut
+from ishowtts.policies.text_edits import TextEdit
 
 # Ends that stand for an address alone, and those that do only before a slash: `look.at` may be a forgotten blank.
 _ENDS = "com|net|org|edu|gov|io|tv|gg|dev|info|biz|xyz|eu|de|fr|uk|nl|pl|ch|ru|cn|jp|kr|br"
@@ -18,6 +18,6 @@ LINK = re.compile(
 )
 
 
-def link_cuts(text: str, word: str) -> list[Cut]:
+def link_cuts(text: str, word: str) -> list[TextEdit]:
     """A cut for each address; one of mail is none."""
     return [(*match.span(), word) for match in LINK.finditer(text)]

@@ -7,7 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ishowtts.policies.disguises import Reading, Word, is_inside, read, readings, spelled, squeezed, words
+from ishowtts.policies.deobfuscation import (
+    PossibleText,
+    Word,
+    is_inside,
+    read,
+    readings,
+    spelled,
+    squeezed,
+    words,
+)
 
 # Scripts without blanks between words: Thai, Lao, Burmese, Khmer, kana, Han.
 _NO_BLANKS = re.compile(
@@ -95,7 +104,7 @@ class WordList:
             if whole.length >= 3:
                 self._spelled.add(entry, whole)
 
-    def _whole(self, reading: Reading) -> Iterator[Hit]:
+    def _whole(self, reading: PossibleText) -> Iterator[Hit]:
         found = [squeezed(word) for word in reading.words]
         for length in self._phrase_lengths:
             for i in range(len(found) - length + 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ishowtts.archive import ArchiveWriter, Recorder, SpeechCache
-from ishowtts.archive.folder import Folder
+from ishowtts.archive.bounded_folder import BoundedFolder
 from ishowtts.config import Config
 from ishowtts.pipeline.memory import Memory
 from ishowtts.service.lead import Company
@@ -23,7 +23,7 @@ class Archives:
         audio, floor_mb = config.audio, config.limits.min_free_mb
         self.cache: SpeechCache | None = None
         self.recorder: Recorder | None = None
-        self._folders: list[Folder] = []
+        self._folders: list[BoundedFolder] = []
         self._writer = ArchiveWriter(self._open, self._tend)
         if audio.cache_mb > 0:
             place = config.cache_dir / "speech"

@@ -18,14 +18,15 @@ from ishowtts.board.detect import detect_board
 from ishowtts.config import Config
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox
+from ishowtts.mqtt import instance_ids
 from ishowtts.mqtt.link import MqttLink
-from ishowtts.mqtt.options import Handlers
+from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
 from ishowtts.pipeline import Conductor, Intake, Outbox
 from ishowtts.pipeline.controls import Controls
-from ishowtts.playback.choose import Chosen
-from ishowtts.playback.choose import choose as choose_speaker
+from ishowtts.playback.build_player import build_player, hardware_volume, post_processor
+from ishowtts.playback.choose_speaker import ChosenSpeaker, choose_speaker
 from ishowtts.playback.player import Player
-from ishowtts.service import connect, info, instance, lead, limits, sound, watchdog
+from ishowtts.service import info, lead, limits, watchdog
 from ishowtts.service.archives import Archives
 from ishowtts.service.espeak_check import EspeakCheck
 from ishowtts.service.herald import Herald
@@ -55,7 +56,7 @@ class Makers:
     """What makes the parts that cost time or money; a bench brings its own."""
 
     company: Callable[[Config, lead.Lead, Callable[[], None]], lead.Company] = lead.engage
-    speaker: Callable[[str], Chosen] = choose_speaker
+    speaker: Callable[[str], ChosenSpeaker] = choose_speaker
 
 
 def run(config: Config, makers: Makers = Makers()) -> int:
@@ -104,7 +105,7 @@ class Daemon:
             self._company.cast,
             self._player,
             self._rules,
-            sound.finish(config.audio, self._player.rate_hz),
+            post_processor(config.audio, self._player.rate_hz),
             available=self._company.available,
             paused=self._found_paused,
             pause_s=config.audio.pause_s,
@@ -138,7 +139,7 @@ class Daemon:
         self._espeak_check = EspeakCheck(lambda: self._company.espeak_trouble, self._company.check_espeak)
         self._changed.connect(self._conductor.nudge, self._herald.nudge, self._espeak_check.nudge)
         self._events_came.connect(self._outbox.nudge, self._herald.nudge)
-        self._mixing = sound.mixing(config.audio, self._player)
+        self._mixing = hardware_volume(config.audio, self._player)
         if self._mixing is not None:
             self._changed.connect(self._mixing.nudge)
         loops = (self._intake, self._outbox, self._herald, self._espeak_check, self._mixing)
@@ -236,8 +237,8 @@ class Daemon:
             log.error("%s", inbox.trouble)
         return inbox
 
-    def _make_player(self, choose: Callable[[str], Chosen]) -> Player:
-        player = sound.player(self._config.audio, choose, on_change=self._changed)
+    def _make_player(self, choose: Callable[[str], ChosenSpeaker]) -> Player:
+        player = build_player(self._config.audio, choose, on_change=self._changed)
         player.set_volume(self._kept_volume())
         player.set_muted(self._inbox.recall("muted") == "1")
         return player
@@ -251,7 +252,7 @@ class Daemon:
         return self._config.audio.volume
 
     def _make_link(self) -> MqttLink:
-        handlers = Handlers(
+        handlers = MqttHandlers(
             on_arrival=self._intake.offer,
             on_session=self._intake.begin_session,
             on_command=self._controls.command,
@@ -261,10 +262,10 @@ class Daemon:
             on_settled=self._inbox.forget_deliveries,
         )
         options = replace(
-            connect.options(self._config, self._root),
+            MqttOptions.from_config(self._config, self._root),
             instance=self._instance,
-            predecessors=instance.known(self._inbox, self._instance),
-            client_secret=instance.client_secret(self._inbox),
+            predecessors=instance_ids.known(self._inbox, self._instance),
+            client_secret=instance_ids.client_secret(self._inbox),
         )
         names = self._voices.names, self._rules.chime_names
         return MqttLink(options, limits.of_lines(self._config, *names, options.reply_prefix), handlers)
@@ -284,7 +285,7 @@ class Daemon:
             self._link.deaf,
             *self._company.troubles,
             sheet.put_back_for,
-            sound.trouble(self._player.status()),
+            self._player.status().problem,
             self._mixing.trouble if self._mixing else None,
             *self._archives.troubles,
             *self._rules.troubles,

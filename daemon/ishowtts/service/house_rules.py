@@ -11,20 +11,20 @@ from ishowtts.config import Config
 from ishowtts.errors import OperatorFileError
 from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Line, Priority, Rejection, Samples
-from ishowtts.playback.chime import DEFAULT as DEFAULT_CHIME
-from ishowtts.playback.chime import Chimes
-from ishowtts.policies import Policies, Quiet, merged_text
+from ishowtts.playback.chime_files import DEFAULT as DEFAULT_CHIME
+from ishowtts.playback.chime_files import ChimeFiles
+from ishowtts.policies import Policies, QuietHours, merged_text
 from ishowtts.text import TextReader
 from ishowtts.util.logs import Untrusted
 
 log = logging.getLogger(__name__)
 
 
-def chimes(config: Config) -> Chimes:
+def chimes(config: Config) -> ChimeFiles:
     """The chimes of a configuration."""
     audio = config.audio
     wanted = DEFAULT_CHIME if audio.chime is True else audio.chime or None
-    return Chimes(audio.chimes_dir or config.data_folder / "chimes", wanted)
+    return ChimeFiles(audio.chimes_dir or config.data_folder / "chimes", wanted)
 
 
 class HouseRules:
@@ -111,5 +111,5 @@ class HouseRules:
         self._reader.warm()
         self.chime(Line("", ""))
 
-    def _quiet(self) -> Quiet | None:
+    def _quiet(self) -> QuietHours | None:
         return self._policies.quiet(self._wall())

@@ -1,0 +1,232 @@
+"""Two mixers of ALSA's own: a sound server's, which tells no decibels, and a card's (card.c), which does.
+
+What was set is asked of the server, and read in the card's file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ishowtts.playback.alsa.card_mixer import level_cdb, level_steps, mixer_of
+from support.waiting import eventually
+
+PROGRAM = """
+import json, sys
+from ishowtts.errors import SpeakerError
+from ishowtts.playback.alsa.card_mixer import CardMixer
+try:
+    mixer = CardMixer(sys.argv[1], sys.argv[2])
+    found = mixer.check()
+    for volume, muted in json.loads(sys.argv[3]):
+        mixer.apply(volume, muted=muted)
+    print(json.dumps({"found": found}))
+except SpeakerError as error:
+    print(json.dumps({"error": str(error)}))
+"""
+
+
+def mixer(environment: dict[str, str], device: str, control: str, *applied: tuple[int, bool]) -> dict[str, Any]:
+    """What `CardMixer` says in a process of its own, so that no other test's ALSA knows of this one's."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, device, control, json.dumps(applied)],
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+@dataclass(frozen=True)
+class Server:
+    """A PulseAudio with one null sink; ALSA knows its mixer as `speaker`."""
+
+    environment: dict[str, str]
+
+    def tell(self, *words: str) -> str:
+        command = ["pactl", *words]
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True).stdout
+
+    @property
+    def volume(self) -> int:
+        """Of the sink, in per cent."""
+        found = re.search(r"(\d+)%", self.tell("get-sink-volume", "speaker"))
+        assert found is not None
+        return int(found[1])
+
+    @property
+    def muted(self) -> bool:
+        return self.tell("get-sink-mute", "speaker").strip() == "Mute: yes"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if shutil.which("pulseaudio") is None or shutil.which("pactl") is None:
+        pytest.skip("pulseaudio or pulseaudio-utils is not installed")
+    folder = tmp_path_factory.mktemp("pulse")
+    address = f"unix:{folder / 'native'}"
+    asoundrc = folder / "asoundrc"
+    asoundrc.write_text(
+        "</usr/share/alsa/alsa.conf>\n"
+        f'ctl.speaker {{ type pulse server "{address}" sink speaker }}\n'
+        f'ctl.gone {{ type pulse server "unix:{folder / "nobody"}" }}\n',
+        encoding="utf-8",
+    )
+    environment = {
+        **os.environ,
+        "HOME": str(folder),
+        "XDG_RUNTIME_DIR": str(folder),
+        "PULSE_SERVER": address,
+        "ALSA_CONFIG_PATH": str(asoundrc),
+    }
+    command = ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1"]
+    modules = ("module-null-sink sink_name=speaker", f"module-native-protocol-unix socket={folder / 'native'}")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, *(part for module in modules for part in ("-L", module))],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        server = Server(environment)
+        info = ["pactl", "info"]
+        eventually(
+            lambda: subprocess.run(info, env=environment, capture_output=True, check=False).returncode == 0,
+            "PulseAudio",
+            20,
+        )
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(("volume", "muted"), [(30, False), (100, False), (55, True), (1, False)])
+def test_volume_and_mute_arrive_at_the_card(server: Server, volume: int, muted: bool) -> None:
+    said = mixer(server.environment, "speaker", "Master", (80, not muted), (volume, muted))
+    assert said == {"found": "Master of speaker, without decibels, with a mute switch"}
+    assert (server.volume, server.muted) == (volume, muted)
+
+
+def test_a_volume_of_nothing_is_silence(server: Server) -> None:
+    mixer(server.environment, "speaker", "Master", (40, False), (0, False))
+    assert server.muted
+    mixer(server.environment, "speaker", "Master", (40, False))
+    assert (server.volume, server.muted) == (40, False)
+
+
+@pytest.mark.parametrize("control", ["PCM", "Capture", "Mästér", ""])
+def test_a_control_that_does_not_play_is_told_with_those_that_do(server: Server, control: str) -> None:
+    assert mixer(server.environment, "speaker", control, (50, False)) == {
+        "error": f"speaker has no control {control} with a playback volume; audio.mixer can be: Master"
+    }
+
+
+@dataclass(frozen=True)
+class Card:
+    """The mixer `card` of card.c, and `dead`, which is the same card unplugged."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "ALSA_CONFIG_PATH": str(self.folder / "asoundrc")}
+
+    @property
+    def values(self) -> list[int]:
+        """PCM's two channels and switch, and Amp, in steps of their own."""
+        return [int(value) for value in (self.folder / "values").read_text().split()]
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
+    if shutil.which("gcc") is None or not Path("/usr/include/alsa/control_external.h").exists():
+        pytest.skip("gcc or libasound2-dev is not installed")
+    folder = tmp_path_factory.mktemp("card")
+    source, plugin = Path(__file__).with_name("card.c"), folder / "card.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-DPIC", "-o", str(plugin), str(source), "-lasound"], check=True)
+    (folder / "asoundrc").write_text(
+        "</usr/share/alsa/alsa.conf>\n"
+        f'ctl_type.testcard {{ lib "{plugin}" }}\n'
+        f'ctl.card {{ type testcard keeps "{folder / "values"}" }}\n'
+        "ctl.dead { type testcard }\n",
+        encoding="utf-8",
+    )
+    return Card(folder)
+
+
+@pytest.mark.parametrize(
+    ("volume", "muted", "values"),
+    [(100, False, [120, 120, 1]), (50, False, [70, 70, 1]), (80, True, [100, 100, 0]), (0, False, [0, 0, 0])],
+)
+def test_a_card_is_set_in_decibels_on_all_its_channels(card: Card, volume: int, muted: bool, values: list[int]) -> None:
+    said = mixer(card.environment, "card", "PCM", (30, not muted), (volume, muted))
+    assert said == {"found": "PCM of card, -60 to 0 dB, with a mute switch"}
+    assert card.values[:3] == values
+
+
+@pytest.mark.parametrize(
+    ("volume", "muted", "decibels"), [(100, False, 6), (80, False, -4), (100, True, None), (0, False, None)]
+)
+def test_a_card_without_a_switch_is_turned_to_its_bottom(
+    card: Card, volume: int, muted: bool, decibels: int | None
+) -> None:
+    said = mixer(card.environment, "card", "Amp", (50, False), (volume, muted))
+    assert said == {"found": "Amp of card, silence to 6 dB, without a mute switch"}
+    assert card.values[3] == (0 if decibels is None else decibels + 25)
+
+
+def test_a_card_that_is_unplugged_while_it_is_set_is_told(card: Card) -> None:
+    said = mixer(card.environment, "dead", "PCM", (50, False))
+    assert said["error"].startswith("the mixer dead cannot be used: No such device")
+
+
+@pytest.mark.parametrize("device", ["gone", "nosuch", "plughw:CARD=UAC2,DEV=0"])
+def test_a_mixer_that_is_away_is_told_in_one_sentence(server: Server, device: str) -> None:
+    said = mixer(server.environment, device, "Master", (50, False))
+    assert said["error"].startswith(f"the mixer {mixer_of(device)} cannot be used: ")
+    assert "\n" not in said["error"]
+
+
+@pytest.mark.parametrize(
+    ("device", "mixer"),
+    [
+        ("plughw:CARD=UAC2,DEV=0", "hw:CARD=UAC2"),
+        ("hw:CARD=UAC2", "hw:CARD=UAC2"),
+        ("sysdefault:CARD=UAC2", "hw:CARD=UAC2"),
+        ("plug:'dmix:CARD=UAC2,DEV=0'", "hw:CARD=UAC2"),
+        ("plughw:1,0", "hw:1"),
+        ("hw:UAC2,0", "hw:UAC2"),
+        ("pulse", "pulse"),
+        ("default", "default"),
+        ("kitchen", "kitchen"),
+    ],
+)
+def test_every_device_has_its_mixer(device: str, mixer: str) -> None:
+    assert mixer_of(device) == mixer
+
+
+def test_a_card_in_decibels_follows_the_curve_of_the_volume() -> None:
+    assert [level_cdb(volume, -6_000, 0) for volume in (100, 50, 1, 0)] == [0, -2_500, -4_950, -6_000]
+    # Between +6 and -20 dB, and with silence at the bottom.
+    assert [level_cdb(volume, -2_000, 600) for volume in (100, 80, 10)] == [600, -400, -2_000]
+    assert level_cdb(0, -9_999_999, 0) == -9_999_999
+
+
+def test_a_card_without_decibels_is_set_evenly() -> None:
+    assert [level_steps(volume, 0, 65_536) for volume in (100, 50, 0)] == [65_536, 32_768, 0]
+    assert [level_steps(volume, -10, 10) for volume in (120, 75, -5)] == [10, 5, -10]

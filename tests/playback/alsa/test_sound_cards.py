@@ -1,0 +1,107 @@
+"""What /proc/asound says of the cards."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from ishowtts.playback.alsa.sound_cards import holder, is_gone, list_devices
+from support.alsa import Alsa
+
+
+def test_a_usb_card_comes_first_and_what_nobody_hears_last(alsa: Alsa) -> None:
+    alsa.plug_in(0, "HDA", screen=True)
+    alsa.plug_in(1, "APE")
+    alsa.plug_in(2, "Codec")
+    alsa.plug_in(3, "UAC2", usb=True)
+    names = [device.pcm for device in list_devices(alsa.asound)]
+    assert names == [f"plughw:CARD={card},DEV=0" for card in ("UAC2", "Codec", "HDA", "APE")]
+
+
+def test_a_screen_is_told_with_the_doubt_which_device_it_hangs_on(alsa: Alsa) -> None:
+    alsa.plug_in(0, "HDA", screen=True)
+    (device,) = list_devices(alsa.asound)
+    assert "one of this card's devices" in (device.note or "")
+
+
+def test_a_card_that_was_pulled_is_seen_under_each_of_its_names(alsa: Alsa) -> None:
+    alsa.plug_in(3, "UAC2", usb=True)
+    names = ("plughw:CARD=UAC2,DEV=0", "hw:UAC2", "hw:3", "hw:03", "plughw:3,0")
+    assert not any(is_gone(name, alsa.asound) for name in names)
+    alsa.pull(3)
+    assert all(is_gone(name, alsa.asound) for name in names)
+    assert not is_gone("default", alsa.asound), "of other names nothing is known"
+    assert not is_gone("hw:0", alsa.asound / "nowhere"), "nor without ALSA in the kernel"
+
+
+CLOSED = """
+import sys
+from pathlib import Path
+from ishowtts.playback.alsa.sound_cards import is_closed
+asound, dev = map(Path, sys.argv[1:])
+print([is_closed(name, asound, dev) for name in ("hw:3", "plughw:CARD=UAC2,DEV=0", "hw:0", "default")])
+"""
+
+
+def test_a_card_that_this_user_may_not_use_is_known_from_one_that_is_absent(alsa: Alsa, tmp_path: Path) -> None:
+    alsa.plug_in(3, "UAC2", usb=True)
+    control = tmp_path / "snd/controlC3"
+    control.parent.mkdir()
+    # Root may use everything by its capabilities.
+    stranger = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+
+    def closed() -> str:
+        command = [*stranger, sys.executable, "-c", CLOSED, str(alsa.asound), str(control.parent)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert closed() == "[False, False, False, False]"
+    control.touch(mode=0)
+    assert closed() == "[True, True, False, False]"
+    control.chmod(0o600)
+    assert closed() == "[False, False, False, False]"
+
+
+def test_a_name_that_a_device_gave_itself_does_nothing_to_a_terminal(alsa: Alsa) -> None:
+    alsa.plug_in(3, "UAC2", usb=True)
+    (alsa.asound / "pcm").write_text("03-00: USB \x1b]0;x\x07 : Lautsprecher für alle : playback 1\n")
+    (device,) = list_devices(alsa.asound)
+    assert device.description == "USB ?]0;x?"
+
+
+def test_a_card_that_goes_while_it_is_looked_at_is_no_error(alsa: Alsa) -> None:
+    """As `/proc/asound` does where ALSA's modules are unloaded: the player's thread must live on."""
+    alsa.plug_in(0, "HDA", screen=True)
+    alsa.plug_in(3, "UAC2", usb=True)
+    there, away = alsa.asound, alsa.asound.with_name("away")
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            there.rename(away)
+            away.rename(there)
+
+    modules = threading.Thread(target=come_and_go, name="modules")
+    modules.start()
+    try:
+        for _ in range(3000):
+            list_devices(there)
+            is_gone("hw:UAC2", there)
+            holder("hw:3", there)
+    finally:
+        done.set()
+        modules.join()
+
+
+def test_who_holds_a_card_is_named(alsa: Alsa) -> None:
+    alsa.plug_in(3, "UAC2", usb=True)
+    assert holder("plughw:CARD=UAC2,DEV=0", alsa.asound) is None
+    status = alsa.asound / "card3" / "pcm0p" / "sub0" / "status"
+    status.parent.mkdir(parents=True)
+    status.write_text("closed\n")
+    assert holder("hw:3", alsa.asound) is None
+    status.write_text(f"state: RUNNING\nowner_pid   : {os.getpid()}\n")
+    assert (holder("hw:3", alsa.asound) or "").endswith(f"(process {os.getpid()})")
+    assert holder("hw:3,1", alsa.asound) is None

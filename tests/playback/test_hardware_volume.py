@@ -1,0 +1,134 @@
+"""Volume and mute through a card's mixer, and in software while the card does not take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from ishowtts.config.audio_section import AudioSection
+from ishowtts.errors import SpeakerError
+from ishowtts.model import Samples
+from ishowtts.playback.hardware_volume import HardwareVolume
+from ishowtts.playback.player import Player
+from ishowtts.playback.silent_speaker import SilentSpeaker
+from ishowtts.playback.volume_gain import gain_of
+from support.waiting import eventually
+
+HEIGHT = 10_000
+
+
+class Card(SilentSpeaker):
+    """A card with a mixer of its own. What comes out of it is what is written, at the level that its mixer has."""
+
+    name = "card"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.volume = 100
+        self.muted = False
+        self.broken = self.pulled = False
+        self.peaks: list[int] = []
+
+    def open(self, rate_hz: int) -> None:
+        if self.pulled:
+            raise SpeakerError("the card is not there")
+        super().open(rate_hz)
+
+    def write(self, block: Samples) -> None:
+        if self.pulled:
+            raise SpeakerError("the card was pulled out")
+        self.peaks.append(0 if self.muted else round(int(np.abs(block).max()) * gain_of(self.volume)))
+        super().write(block)
+
+    def apply(self, volume: int, *, muted: bool) -> None:
+        if self.broken:
+            raise SpeakerError("the mixer card cannot be used; mend audio.mixer")
+        self.volume, self.muted = volume, muted
+
+
+class House:
+    def __init__(self, audio: AudioSection) -> None:
+        self.card = Card()
+        self.player = Player(self.card, on_change=self._nudge)
+        self.asked: list[tuple[str, str]] = []
+        self.mixing = HardwareVolume(audio, self.player, self._mixer)
+
+    def set_volume(self, volume: int, muted: bool = False) -> None:
+        self.player.set_volume(volume)
+        self.player.set_muted(muted)
+        self._nudge()
+
+    def loudest(self, volume: int | None = None) -> int:
+        """Of a clip that is played now."""
+        self.card.peaks.clear()
+        assert self.player.play(np.full(2400, HEIGHT, np.int16), 24_000, volume=volume).wait(10) == "finished"
+        return max(self.card.peaks)
+
+    def _nudge(self) -> None:
+        self.mixing.nudge()
+
+    def _mixer(self, device: str, control: str) -> Card:
+        self.asked.append((device, control))
+        return self.card
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    house = House(AudioSection(mixer="PCM"))
+    house.player.start()
+    house.mixing.start()
+    yield house
+    house.mixing.close(5)
+    house.player.close(5)
+
+
+def test_the_card_sets_the_volume_once_and_software_only_what_is_a_lines_own(house: House) -> None:
+    house.set_volume(60)
+    eventually(lambda: house.card.volume == 60)
+    assert house.asked[-1] == ("card", "PCM")
+    assert house.loudest() == pytest.approx(HEIGHT * gain_of(60), abs=2)
+    assert house.loudest(volume=40) == pytest.approx(HEIGHT * gain_of(40), abs=2)
+    assert house.loudest(volume=90) == pytest.approx(HEIGHT * gain_of(60), abs=2), "no louder than the card"
+    house.set_volume(60, muted=True)
+    eventually(lambda: house.card.muted)
+    assert house.loudest() == 0
+
+
+def test_while_the_mixer_cannot_be_set_the_volume_holds_in_software(house: House) -> None:
+    house.card.broken = True
+    house.set_volume(50)
+    eventually(lambda: house.mixing.trouble)
+    assert house.loudest() == pytest.approx(HEIGHT * gain_of(50), abs=2)
+    house.card.broken = False
+    house.set_volume(40)
+    eventually(lambda: house.card.volume == 40)
+    eventually(lambda: house.mixing.trouble is None)
+    assert house.loudest() == pytest.approx(HEIGHT * gain_of(40), abs=2)
+
+
+def test_a_card_that_comes_back_at_full_level_is_turned_down_in_software_until_it_is_set(house: House) -> None:
+    house.set_volume(30)
+    eventually(lambda: house.card.volume == 30)
+    house.card.pulled = True
+    house.player.play(np.full(2400, HEIGHT, np.int16), 24_000)
+    eventually(lambda: house.player.status().lost)
+    eventually(lambda: not house.player._by_card)
+    house.card.volume, house.card.broken, house.card.pulled = 100, True, False
+    eventually(lambda: house.player.status().lost is None)
+    assert house.loudest() == pytest.approx(HEIGHT * gain_of(30), abs=2)
+    house.card.broken = False
+    house.mixing.nudge()
+    eventually(lambda: house.card.volume == 30)
+
+
+def test_a_device_without_a_control_of_its_own_is_left_to_software() -> None:
+    house = House(AudioSection(mixer="PCM", devices={"card": {"mixer": None}}))
+    house.player.start()
+    house.mixing.start()
+    house.set_volume(30)
+    assert house.loudest() == pytest.approx(HEIGHT * gain_of(30), abs=2)
+    house.mixing.close(5)
+    house.player.close(5)
+    assert house.asked == []

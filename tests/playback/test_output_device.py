@@ -1,0 +1,266 @@
+"""The device's coming and going, and what it needs, with the player that feeds it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ishowtts.errors import SpeakerError
+from ishowtts.playback.alsa.alsa_speaker import AlsaSpeaker
+from ishowtts.playback.output_device import DeviceTiming, OutputDevice
+from ishowtts.playback.player import Player
+from ishowtts.playback.silent_speaker import SilentSpeaker
+from support.alsa import Alsa
+from support.waiting import eventually
+
+RATE_HZ = 24_000
+
+
+class Card(SilentSpeaker):
+    """Fails as a card does that is pulled or held by somebody else, and remembers what it was given."""
+
+    def __init__(self, name: str = "card") -> None:
+        super().__init__()
+        self.name = name
+        self.fault: str | None = None
+        self.seen_away: str | None = None
+        self.held = False
+        self.openings = 0
+        self.blocks: list[Any] = []
+
+    @property
+    def heard(self) -> Any:
+        return np.concatenate(self.blocks) if self.blocks else np.zeros(0, np.int16)
+
+    def open(self, rate_hz: int) -> None:
+        if self.fault:
+            raise SpeakerError(self.fault)
+        super().open(rate_hz)
+        self.openings += 1
+        self.held = True
+
+    def write(self, block: Any) -> None:
+        if self.fault:
+            raise SpeakerError(self.fault)
+        self.blocks.append(block.copy())
+        super().write(block)
+
+    def away(self) -> str | None:
+        return self.seen_away
+
+    def close(self) -> None:
+        self.held = False
+
+
+@pytest.fixture
+def start(request: pytest.FixtureRequest) -> Callable[..., Player]:
+    def started(speaker: Any, habits: DeviceTiming | None = None, **options: Any) -> Player:
+        player = Player(speaker, habits=lambda _: habits or DeviceTiming(), **options)
+        request.addfinalizer(lambda: player.close(5))
+        player.start()
+        return player
+
+    return started
+
+
+def tone(duration_s: float, height: int = 10_000) -> Any:
+    return np.full(int(RATE_HZ * duration_s), height, np.int16)
+
+
+def finish(player: Player, duration_s: float = 0.05, height: int = 10_000) -> None:
+    assert player.play(tone(duration_s, height), RATE_HZ).wait(10) == "finished"
+
+
+def silence_before_sound(heard: Any) -> int:
+    return int(np.flatnonzero(heard)[0])
+
+
+def test_a_device_is_woken_before_the_first_sound_and_not_again_before_the_next(start: Callable[..., Player]) -> None:
+    card = Card()
+    player = start(card, DeviceTiming(wake_s=0.2, idle_s=600))
+    clip = player.play(tone(0.05), RATE_HZ)
+    eventually(lambda: card.blocks)
+    assert clip.started_at is None, "the silence is not the clip"
+    assert clip.wait(10) == "finished"
+    assert silence_before_sound(card.heard) == 0.2 * RATE_HZ
+    written = len(card.heard)
+    finish(player)
+    assert silence_before_sound(card.heard[written:]) == 0
+
+
+def test_a_device_is_woken_again_after_quiet(start: Callable[..., Player]) -> None:
+    card = Card()
+    player = start(card, DeviceTiming(wake_s=0.1, idle_s=0.2))
+    finish(player)
+    written = len(card.heard)
+    threading.Event().wait(0.3)
+    finish(player)
+    assert silence_before_sound(card.heard[written:]) == 0.1 * RATE_HZ
+
+
+def test_a_stop_while_the_device_is_woken_takes_hold_at_once(start: Callable[..., Player]) -> None:
+    card = Card()
+    player = start(card, DeviceTiming(wake_s=10))
+    clip = player.play(tone(1), RATE_HZ)
+    eventually(lambda: len(card.blocks) > 3)
+    player.stop()
+    assert clip.wait(5) == "stopped"
+    assert clip.started_at is None
+    assert not card.heard.any()
+
+
+def test_a_device_is_let_go_of_when_idle_and_opened_for_the_next_sound(start: Callable[..., Player]) -> None:
+    card = Card()
+    player = start(card, DeviceTiming(wake_s=0.1, idle_s=600, release_s=0.1))
+    finish(player)
+    eventually(lambda: not card.held)
+    assert player.status().lost is None, "a device that was let go of is no loss"
+    written = len(card.heard)
+    finish(player)
+    assert card.openings == 2
+    assert silence_before_sound(card.heard[written:]) == 0.1 * RATE_HZ, "what was opened anew is woken"
+    assert player.status().device_losses == 0
+
+
+def test_a_device_that_is_busy_when_it_is_needed_again_is_lost_until_it_is_free(start: Callable[..., Player]) -> None:
+    card = Card()
+    player = start(card, DeviceTiming(release_s=0.1))
+    finish(player)
+    eventually(lambda: not card.held)
+    card.fault = "the card is busy"
+    assert player.play(tone(0.05), RATE_HZ).wait(10) == "lost"
+    assert player.status().lost == "the card is busy"
+    card.fault = None
+    eventually(lambda: player.status().lost is None)
+    finish(player)
+
+
+def test_a_device_that_goes_while_it_is_let_go_of_is_lost_at_once(start: Callable[..., Player]) -> None:
+    card = Card()
+    player = start(card, DeviceTiming(release_s=0.1))
+    eventually(lambda: card.openings and not card.held)
+    card.fault = card.seen_away = "the card is away"
+    eventually(lambda: player.status().lost == "the card is away")
+    card.fault = card.seen_away = None
+    eventually(lambda: player.status().lost is None)
+    assert player.status().device_losses == 1
+
+
+def test_another_device_speaks_until_the_first_is_back(start: Callable[..., Player]) -> None:
+    rings = threading.Semaphore(0)
+    card, spare = Card(), Card("spare")
+    player = start(card, spare=spare, on_change=rings.release)
+    clip = player.play(tone(60), RATE_HZ)
+    eventually(lambda: card.blocks)
+    card.fault = "the card was pulled"
+    assert clip.wait(10) == "lost"
+    eventually(lambda: spare.held)
+    finish(player, height=7)
+    assert 7 in spare.heard
+    status = player.status()
+    assert (status.device, status.lost, status.device_losses) == ("spare", None, 1)
+    assert status.trouble == "the card was pulled; spare speaks meanwhile"
+    card.fault = None
+    eventually(lambda: player.status().device == "card")
+    assert (player.status().trouble, spare.held) == (None, False)
+    assert rings.acquire(timeout=0), "somebody was told"
+    finish(player, height=9)
+    assert 9 in card.heard
+    assert 9 not in spare.heard
+
+
+def test_the_first_device_is_not_taken_back_in_the_middle_of_a_sound(start: Callable[..., Player]) -> None:
+    card, spare = Card(), Card("spare")
+    card.fault = "the card is away"
+    player = start(card, spare=spare)
+    eventually(lambda: spare.held)
+    clip = player.play(tone(3, 7), RATE_HZ)
+    eventually(lambda: 7 in spare.heard)
+    card.fault = None
+    assert clip.wait(10) == "finished"
+    assert np.count_nonzero(spare.heard == 7) == 3 * RATE_HZ
+    eventually(lambda: player.status().device == "card")
+
+
+def test_with_both_away_nothing_speaks_and_both_are_named(start: Callable[..., Player]) -> None:
+    card, spare = Card(), Card("spare")
+    card.fault, spare.fault = "the card is away", "the spare is away"
+    player = start(card, spare=spare)
+    eventually(lambda: player.status().lost == "the card is away; the spare is away")
+    assert player.play(tone(0.05), RATE_HZ).wait(10) == "lost"
+    spare.fault = None
+    eventually(lambda: player.status().trouble)
+    assert player.status().lost is None
+    finish(player)
+
+
+class Mute(Card):
+    """Can be opened, and takes no sound: as a card whose firmware hangs."""
+
+    def write(self, block: Any) -> None:
+        raise SpeakerError("the card takes no sound")
+
+
+def test_a_device_that_takes_no_sound_is_tried_less_and_less_and_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    outlet = OutputDevice(Mute())
+    rests_s = []
+    for _ in range(9):
+        outlet.open(RATE_HZ)
+        with pytest.raises(SpeakerError, match="takes no sound"):
+            outlet.write(tone(0.01))
+        rests_s.append(outlet.lose("the card takes no sound"))
+        outlet.release()
+    assert rests_s == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert outlet.losses == 9
+    assert caplog.messages == ["the card takes no sound"]
+
+
+def test_a_device_that_worked_is_tried_again_at_once_and_one_that_is_absent_every_second() -> None:
+    card = Card()
+    outlet = OutputDevice(card)
+    for _ in range(3):
+        outlet.open(RATE_HZ)
+        for _ in range(20):
+            outlet.write(tone(0.01))
+        card.fault = "pulled"
+        rests_s = [outlet.lose("pulled")]
+        outlet.release()
+        for _ in range(4):
+            with pytest.raises(SpeakerError):
+                outlet.open(RATE_HZ)
+            rests_s.append(outlet.lose("pulled"))
+        assert rests_s == [0.25, 0.5, 1, 1, 1]
+        card.fault = None
+
+
+def test_another_device_speaks_for_one_that_takes_no_sound(start: Callable[..., Player]) -> None:
+    card, spare = Mute(), Card("spare")
+    player = start(card, spare=spare)
+    eventually(lambda: player.status().lost is None)
+    assert player.play(tone(0.05), RATE_HZ).wait(10) == "lost"
+    eventually(lambda: spare.held)
+    finish(player, height=7)
+    assert 7 in spare.heard
+    assert player.status().trouble == "the card takes no sound; spare speaks meanwhile"
+
+
+def test_a_device_that_is_absent_at_the_start_is_taken_when_it_comes(
+    start: Callable[..., Player], alsa: Alsa, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    player = start(AlsaSpeaker("late"))
+    eventually(lambda: player.status().lost)
+    assert "late is not there" in (player.status().lost or "")
+    assert player.play(tone(0.05), RATE_HZ).wait(10) == "lost"
+    alsa.define(alsa.into_file("late"))
+    eventually(lambda: player.status().lost is None)
+    assert player.status().device_losses == 0
+    assert "the sound device late is there" in caplog.text
+    finish(player)
+    player.close(5)
+    assert (alsa.played("late")[:1200] == 10_000).all()

@@ -1,0 +1,103 @@
+"""What holds for the reel whatever is asked of it, in any order."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ishowtts.playback.playback_buffer import PlaybackBuffer, PlaybackClip
+
+BLOCK = 24
+HEIGHT = 10_000
+STEP = HEIGHT / (BLOCK // 2 - 1) + 1
+"""No fade is steeper than from full level to silence over half a block."""
+LEVELS = {None: 1.0, 0: 0.0, 30: 0.25, 100: 1.0}
+
+
+def asked_of(chance: random.Random) -> Iterator[tuple[Any, ...]]:
+    """One reel's life, in which each thing happens beside each other."""
+    for _ in range(40):
+        what = chance.choices(["add", "stop", "pause", "mute", "block"], [4, 1, 2, 2, 8])[0]
+        if what == "add":
+            yield (
+                "add",
+                chance.choice([0, 1, BLOCK, chance.randint(0, 5 * BLOCK)]),
+                chance.choice([*LEVELS]),
+                chance.randint(0, 60),
+            )
+        else:
+            yield (what,)
+
+
+class Told(PlaybackClip):
+    """Flat, so that what is not flat in the sound is the reel's doing; it counts how often its end is told."""
+
+    def __init__(self, count: int, volume: int | None) -> None:
+        super().__init__(np.full(count, HEIGHT, np.float32), volume)
+        self.endings: list[str] = []
+        self.playing.end = self.endings.append  # type: ignore[method-assign, assignment]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_sample_is_cut_once_nothing_clicks_and_each_end_is_told_once(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(60):
+        live(asked_of(chance))
+
+
+def live(asked: Iterator[tuple[Any, ...]]) -> None:
+    reel, now_s = PlaybackBuffer(BLOCK), 0.0
+    paused = muted = False
+    clips: list[Told] = []
+    waiting: deque[Told] = deque()
+    last = 0
+    for what, *how in asked:
+        now_s += 1
+        if what == "add":
+            clip = Told(how[0], how[1])
+            mixed = reel.add(clip, how[2])
+            assert 0 <= mixed <= min(how[2], how[0] // 2)
+            assert clip.left == how[0] - mixed
+            clips.append(clip)
+            waiting.append(clip)
+        elif what == "stop":
+            reel.stop()
+            waiting.clear()
+        elif what == "pause":
+            paused = not paused
+        elif what == "mute":
+            muted = not muted
+        else:
+            fresh = not waiting or waiting[0].at == 0
+            left = sum(clip.left for clip in waiting)
+            idle, stopping = reel.idle(paused), reel.stopping
+            block = reel.next_block((lambda _: 0.0) if muted else LEVELS.__getitem__, paused, now_s)
+            reel.end_heard(now_s, now_s + 2)
+            assert not (idle and block is not None)
+            assert not reel.stopping
+            if block is None:
+                assert last == 0, "what sounded fades"
+                continue
+            assert not (paused or muted) or block[-1] == 0
+            assert len(block) == BLOCK
+            cut = left - sum(clip.left for clip in waiting)
+            if stopping and cut == 0:
+                assert block[-1] == 0, "the fade of what was stopped"
+                jumps = np.abs(np.diff(block[: np.count_nonzero(block)].astype(int), prepend=last))
+            else:
+                assert cut == min(BLOCK, left), "as much as there is"
+                assert not block[cut:].any()
+                jumps = np.abs(np.diff(block[:cut].astype(int), prepend=block[0] if fresh and cut else last))
+            assert not len(jumps) or jumps.max() <= STEP
+            while waiting and waiting[0].taken:
+                waiting.popleft()
+            last = int(block[-1]) if waiting else 0
+    reel.end_all("lost")
+    for clip in clips:
+        assert len(clip.endings) == 1
+        assert clip.endings != ["finished"] or clip.taken
