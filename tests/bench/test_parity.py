@@ -10,7 +10,7 @@ import torch
 from ishowtts.bench import parity
 from ishowtts.bench.original import Original
 from ishowtts.bench.setting import Setting
-from ishowtts.engines.f5 import dit, fast
+from ishowtts.engines.f5 import dit, fast_model
 from support.tape import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
@@ -52,7 +52,7 @@ class Noticed(Exception):
 
 def test_faults_are_found_in_what_was_recorded_before_them(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     tape = TapeRecorder()
-    monkeypatch.setattr(fast, "make_recorder", lambda _: tape)
+    monkeypatch.setattr(fast_model, "make_recorder", lambda _: tape)
     english = Original(setting.folder, "cpu").speak(setting.clip(), parity.ENGLISH, nfe_step=7, seed=parity.SEED)
     rows = list(parity.at_fixed_addresses(setting, english))
     assert [row for row in rows if not row.passed] == []

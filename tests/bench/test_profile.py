@@ -6,8 +6,8 @@ import pytest
 
 from ishowtts.bench import profile
 from ishowtts.bench.setting import Setting
-from ishowtts.engines.f5 import fast, policy
-from ishowtts.engines.f5.options import Optimisations
+from ishowtts.engines.f5 import duration, fast_model
+from ishowtts.engines.f5.f5_options import Optimisations
 from support.tape import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
@@ -15,13 +15,13 @@ pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
 def test_replayed_evaluations_are_counted(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     tape = TapeRecorder()
-    monkeypatch.setattr(fast, "make_recorder", lambda _: tape)
-    monkeypatch.setattr(policy, "BUCKETS", (576, 640, 704))
+    monkeypatch.setattr(fast_model, "make_recorder", lambda _: tape)
+    monkeypatch.setattr(duration, "BUCKETS", (576, 640, 704))
     monkeypatch.setattr(profile, "Optimisations", lambda: Optimisations(graphs=True, exact_padding=True))
     found = profile.run(setting, 0.5, 4)
     assert tape.replayed == 3 * 4  # once to see what is run, once by stage, once by kernel
     stages = {stage.name: stage for stage in found.stages}
     assert stages["evaluations"].calls == 4
     assert max(found.stages, key=lambda stage: stage.share).name == "evaluations"
-    assert found.run.padded in policy.BUCKETS
+    assert found.run.padded in duration.BUCKETS
     assert found.run.frames[0] < found.run.padded

@@ -11,22 +11,22 @@ from typing import Any
 
 import pytest
 
-from ishowtts.engines.remote import Backoff, Deadlines, Grace, RemoteEngine
+from ishowtts.engines.worker.remote_engine import Deadlines, RemoteEngine, RestartBackoff, ShutdownTimeouts
 from ishowtts.model import Segment
 
 # Without torch (the suite on Python 3.10) the folder f5 cannot even be read.
 collect_ignore = [] if importlib.util.find_spec("torch") else ["f5"]
 
 DAEMON = str(Path(__file__).parents[2] / "daemon")
-QUICK = Backoff(first_s=0.01, longest_s=0.05)
-SHORT = Grace(leave_s=1.0, abort_s=0.5, reap_s=2.0)
+QUICK = RestartBackoff(first_s=0.01, longest_s=0.05)
+SHORT = ShutdownTimeouts(leave_s=1.0, abort_s=0.5, reap_s=2.0)
 
 # Python runs this first in every worker that a test with `faulty` starts. The engine behind it is real.
 FAULTS = """
 import os, signal, subprocess, sys, time
 import numpy as np
 from dataclasses import replace
-from ishowtts.engines import catalogue
+from ishowtts.engines.worker import registry
 from ishowtts.errors import Cancelled, EngineError, SynthesisError, VoiceError, WeightsError
 
 at_start = os.environ.get("WORKER_FAULT")
@@ -99,8 +99,8 @@ class Faulty:
     def synthesize_batch(self, segments, cancelled):
         return [self.synthesize(segment, cancelled) for segment in segments]
 
-make = catalogue.make
-catalogue.make = lambda kind, options: Faulty(make(kind, options))
+make = registry.make
+registry.make = lambda kind, options: Faulty(make(kind, options))
 """
 
 
@@ -158,7 +158,7 @@ def f5_tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def options_of(request: pytest.FixtureRequest) -> Callable[[str], dict[str, Any]]:
-    """Options of an engine of the catalogue, by kind."""
+    """Options of an engine of the registry, by kind."""
 
     def find(kind: str) -> dict[str, Any]:
         return request.getfixturevalue("f5_tiny") if kind == "f5" else {}

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ishowtts.engines import Engine, Progress, catalogue
-from ishowtts.engines.remote import RemoteEngine
+from ishowtts.engines import Engine, Progress
+from ishowtts.engines.worker import registry
+from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.errors import Cancelled, SynthesisError
 from ishowtts.model import Segment
 
@@ -39,7 +40,7 @@ def loaded(
     kind, _, where = request.param.partition("-")
     steps: list[Progress] = []
     engine: Engine
-    make = catalogue.make if where == "in-process" else RemoteEngine
+    make = registry.make if where == "in-process" else RemoteEngine
     engine = make(kind, options_of(kind))
     try:
         engine.load(steps.append)

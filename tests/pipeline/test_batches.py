@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ishowtts.engines import VoiceCard
+from ishowtts.engines import VoiceInfo
 from ishowtts.pipeline import batches
 
-CARD = VoiceCard("anna", 160, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15, batch_s=120.0)
+CARD = VoiceInfo("anna", 160, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15, batch_s=120.0)
 TENS = [10.0] * 20
 
 
@@ -38,7 +38,7 @@ TENS = [10.0] * 20
     ],
 )
 def test_as_many_as_are_covered_and_allowed(
-    lengths_s: list[float], card: VoiceCard, cost: float | None, waiting_s: float, count: int
+    lengths_s: list[float], card: VoiceInfo, cost: float | None, waiting_s: float, count: int
 ) -> None:
     assert batches.together(lengths_s, card, cost, waiting_s) == count
 
@@ -49,7 +49,7 @@ SECONDS = st.floats(0.1, 30.0)
 @given(
     st.lists(SECONDS, min_size=1, max_size=20),
     st.builds(
-        VoiceCard,
+        VoiceInfo,
         st.just("any"),
         st.just(160),
         reference_s=st.none() | SECONDS,
@@ -61,7 +61,7 @@ SECONDS = st.floats(0.1, 30.0)
     st.floats(-10.0, 200.0),
 )
 def test_no_rule_is_ever_broken_and_one_more_would_break_one(
-    lengths_s: list[float], card: VoiceCard, cost: float | None, waiting_s: float
+    lengths_s: list[float], card: VoiceInfo, cost: float | None, waiting_s: float
 ) -> None:
     def allowed(n: int) -> bool:
         if n > min(8, len(lengths_s)) or cost is None or card.reference_s is None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ishowtts.engines import VoiceCard
+from ishowtts.engines import VoiceInfo
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError, WorkerDied
 from ishowtts.model import IsCancelled, Line, Segment, Utterance
@@ -68,14 +68,14 @@ class Cloned:
 
     name = "lead"
 
-    def __init__(self, espeak: EspeakEngine, card: VoiceCard) -> None:
+    def __init__(self, espeak: EspeakEngine, card: VoiceInfo) -> None:
         self._espeak = espeak
         self._card = card
         self.fault: Exception | None = None
         self.bad: str | None = None
         self.runs: list[list[str]] = []
 
-    def prepare(self, voice: str | None) -> VoiceCard:
+    def prepare(self, voice: str | None) -> VoiceInfo:
         return self._card
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
@@ -94,7 +94,7 @@ class Cloned:
 def test_the_first_segment_is_short_once_the_cost_was_measured_and_only_where_streaming_is_on(
     espeak: EspeakEngine,
 ) -> None:
-    card = VoiceCard("any", 200, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15)
+    card = VoiceInfo("any", 200, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15)
     for streaming, segments in [(True, 2), (False, 1)]:
         cast = Cast(Cloned(espeak, card), None, streaming=streaming)
         assert cast.part().cut(Line("line", WHOLE), WHOLE) == [WHOLE]
@@ -107,7 +107,7 @@ def test_the_first_segment_is_short_once_the_cost_was_measured_and_only_where_st
 
 
 def test_what_was_cancelled_or_failed_is_not_measured(espeak: EspeakEngine) -> None:
-    card = VoiceCard("any", 200, reference_s=5.0, bytes_per_s=15.0)
+    card = VoiceInfo("any", 200, reference_s=5.0, bytes_per_s=15.0)
     cast = Cast(Cloned(espeak, card), None)
     part = cast.part()
     part.cut(Line("line", "hello"), "hello")
@@ -117,7 +117,7 @@ def test_what_was_cancelled_or_failed_is_not_measured(espeak: EspeakEngine) -> N
 
 
 def test_the_seam_is_the_spare_voices_once_it_speaks(espeak: EspeakEngine) -> None:
-    lead = Cloned(espeak, VoiceCard("any", 200, seam_s=0.15, reference_s=5.0))
+    lead = Cloned(espeak, VoiceInfo("any", 200, seam_s=0.15, reference_s=5.0))
     cast = Cast(lead, espeak)
     part = cast.part()
     part.cut(Line("line", "hello"), "hello")
@@ -125,12 +125,12 @@ def test_the_seam_is_the_spare_voices_once_it_speaks(espeak: EspeakEngine) -> No
     lead.fault = SynthesisError("this text cannot be spoken")
     assert part.speak(SEGMENT, lambda: False).engine == "espeak"
     assert part.seam_s == 0.0
-    known = [cast.costs.of(engine, None, VoiceCard("any", 200)) for engine in ("lead", "espeak")]
+    known = [cast.costs.of(engine, None, VoiceInfo("any", 200)) for engine in ("lead", "espeak")]
     assert known == [None, None], "the spare voice's time is not the lead's"
 
 
 def test_a_voice_that_takes_no_word_is_named_and_the_spare_voice_speaks(espeak: EspeakEngine) -> None:
-    tiny = Cloned(espeak, VoiceCard("tiny", 7))
+    tiny = Cloned(espeak, VoiceInfo("tiny", 7))
     with pytest.raises(VoiceError, match="'tiny' takes only 7 bytes"):
         Cast(tiny, None).part().cut(Line("line", WHOLE, voice="tiny"), WHOLE)
     with pytest.raises(EngineUnavailable, match=r"the default voice cannot be used: .*'tiny' takes only 7 bytes"):
@@ -141,7 +141,7 @@ def test_a_voice_that_takes_no_word_is_named_and_the_spare_voice_speaks(espeak: 
 
 
 def test_a_lines_speed_and_evaluations_win_over_its_voices(espeak: EspeakEngine) -> None:
-    card = VoiceCard("any", 120, reference_s=5.0, bytes_per_s=15.0, speed=0.5, nfe_step=16)
+    card = VoiceInfo("any", 120, reference_s=5.0, bytes_per_s=15.0, speed=0.5, nfe_step=16)
     cast = Cast(Cloned(espeak, card), None)
     part = cast.part()
     as_the_voice, as_told = part.cut(Line("line", WHOLE), WHOLE), part.cut(Line("line", WHOLE, speed=1.0), WHOLE)
@@ -152,7 +152,7 @@ def test_a_lines_speed_and_evaluations_win_over_its_voices(espeak: EspeakEngine)
 
 
 FOUR = ["This is one.", "And this is two.", "Here comes three.", "And four."]
-BATCHES = VoiceCard("any", 120, reference_s=5.0, bytes_per_s=15.0, cost=0.05, batch_s=60.0)
+BATCHES = VoiceInfo("any", 120, reference_s=5.0, bytes_per_s=15.0, cost=0.05, batch_s=60.0)
 
 
 def never() -> bool:
@@ -195,7 +195,7 @@ def test_several_segments_go_into_one_run_as_far_as_what_is_heard_covers_it(espe
         (BATCHES, True, 0.0),
     ],
 )
-def test_else_each_is_spoken_alone(espeak: EspeakEngine, card: VoiceCard, batching: bool, waiting_s: float) -> None:
+def test_else_each_is_spoken_alone(espeak: EspeakEngine, card: VoiceInfo, batching: bool, waiting_s: float) -> None:
     lead = Cloned(espeak, card)
     spoken_by(Cast(lead, None, batching=batching), FOUR, waiting_s)
     assert lead.runs[0] == FOUR[:1]

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from pyloudnorm import Meter
 
-from ishowtts.engines import VoiceCard
+from ishowtts.engines import VoiceInfo
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import (
     Cancelled,
@@ -51,11 +51,11 @@ class Lead:
         self.runs: list[list[str]] = []
         self.batch_faults: list[Exception] = []
         self.holds_batches = False
-        self.card = VoiceCard("any", 60)
+        self.card = VoiceInfo("any", 60)
         self._espeak = EspeakEngine()
         self._espeak.load(lambda _: None)
 
-    def prepare(self, voice: str | None) -> VoiceCard:
+    def prepare(self, voice: str | None) -> VoiceInfo:
         return self.card
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
@@ -212,7 +212,7 @@ class Dumb(Lead):
         self.fault: Exception | None = fault
         self.tries_s: list[float] = []
 
-    def prepare(self, voice: str | None) -> VoiceCard:
+    def prepare(self, voice: str | None) -> VoiceInfo:
         if self.fault is not None:
             self.tries_s.append(time.monotonic())
             raise self.fault
@@ -280,7 +280,7 @@ def test_a_device_pulled_out_makes_the_line_wait_and_go_on_from_its_segment(stag
 def test_what_was_made_before_an_engine_went_is_heard_to_its_end_and_once(tmp_path: Path, fault: Exception) -> None:
     with ExitStack() as stack:
         stage = Stage(tmp_path, stack, paced=True)
-        stage.lead.card = VoiceCard("any", 20)
+        stage.lead.card = VoiceInfo("any", 20)
         parts = ["Here it begins.", "There it ends."]
         stage.lead.before = {parts[1]: fault}
         stage.say(Line("a", " ".join(parts)))
@@ -302,7 +302,7 @@ def test_closing_puts_the_line_back_and_counts_no_attempt(tmp_path: Path) -> Non
 
 
 SENTENCES = [f"This is sentence number {n}, a segment of its own." for n in range(4)]
-SEAMED = VoiceCard("any", 60, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15)
+SEAMED = VoiceInfo("any", 60, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15)
 
 
 def pieces(stage: Stage, texts: list[str]) -> list[int]:
@@ -591,7 +591,7 @@ def test_every_line_is_finished_as_the_house_has_it(tmp_path: Path) -> None:
 
 
 NUMBERED = [f"Here you hear number {name}, as it is." for name in ("one", "two", "three", "four", "five")]
-BATCHED = VoiceCard("any", 50, reference_s=1.0, bytes_per_s=15.0, seam_s=0.15, cost=0.001, batch_s=600.0)
+BATCHED = VoiceInfo("any", 50, reference_s=1.0, bytes_per_s=15.0, seam_s=0.15, cost=0.001, batch_s=600.0)
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ishowtts.engines import VoiceCard
+from ishowtts.engines import VoiceInfo
 from ishowtts.model import Utterance
 from ishowtts.pipeline.costs import Costs
 
-CARD = VoiceCard("any", 140, reference_s=6.0)
+CARD = VoiceInfo("any", 140, reference_s=6.0)
 
 
 def sound(synth_s: float, audio_s: float = 4.0) -> Utterance:
@@ -42,7 +42,7 @@ def test_a_line_of_more_evaluations_has_a_cost_of_its_own() -> None:
 
 def test_the_cards_cost_is_where_it_starts() -> None:
     costs = Costs()
-    card = VoiceCard("any", 140, reference_s=6.0, cost=0.05)
+    card = VoiceInfo("any", 140, reference_s=6.0, cost=0.05)
     assert costs.of("f5", None, card) == 0.05
     assert costs.of("f5", 32, card) is None, "the card tells of the engine's own number of evaluations"
     for _ in range(2):
@@ -52,5 +52,5 @@ def test_the_cards_cost_is_where_it_starts() -> None:
 
 def test_an_engine_without_a_reference_is_not_measured() -> None:
     costs = Costs()
-    costs.note("espeak", None, sound(0.5), VoiceCard("en-us", 400))
-    assert costs.of("espeak", None, VoiceCard("en-us", 400)) is None
+    costs.note("espeak", None, sound(0.5), VoiceInfo("en-us", 400))
+    assert costs.of("espeak", None, VoiceInfo("en-us", 400)) is None

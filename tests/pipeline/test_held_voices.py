@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.engines import VoiceCard
+from ishowtts.engines import VoiceInfo
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import EngineUnavailable, VoiceError
 from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
@@ -37,12 +37,12 @@ class Picky:
         self._espeak = EspeakEngine()
         self._espeak.load(lambda _: None)
 
-    def prepare(self, voice: str | None) -> VoiceCard:
+    def prepare(self, voice: str | None) -> VoiceInfo:
         self.tried.append(voice)
         self.tried_s.append(time.monotonic())
         if voice in self.broken:
             raise VoiceError(f"the voice {voice!r} holds nothing")
-        return VoiceCard("any", 60)
+        return VoiceInfo("any", 60)
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         return replace(self._espeak.synthesize(segment, cancelled), engine=self.name)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ishowtts.archive import ArchiveWriter, SpeechCache
-from ishowtts.engines import VoiceCard
+from ishowtts.engines import VoiceInfo
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import EngineUnavailable
 from ishowtts.model import IsCancelled, Line, Segment, Utterance
@@ -20,7 +20,7 @@ from ishowtts.pipeline.cast import Cast
 from ishowtts.pipeline.memory import Memory
 
 WHOLE = "Well, here it begins at last. And it goes on, for it has a lot to say. Then it ends. Or not yet, who knows?"
-CARD = VoiceCard("anna", 60, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15)
+CARD = VoiceInfo("anna", 60, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15)
 
 
 class Lead:
@@ -35,7 +35,7 @@ class Lead:
         self.spoke: list[str] = []
         self.meanwhile: Callable[[], None] = lambda: None
 
-    def prepare(self, voice: str | None) -> VoiceCard:
+    def prepare(self, voice: str | None) -> VoiceInfo:
         if self.away:
             raise EngineUnavailable("the engine is warming")
         return self.card

@@ -20,7 +20,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from ishowtts.engines import VoiceCard
+from ishowtts.engines import VoiceInfo
 from ishowtts.errors import Cancelled, EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
 from ishowtts.inbox import DequeuedLine, Inbox, InboxLimits, PendingTake, settled
 from ishowtts.model import Arrival, Event, IsCancelled, Line, Outcome, Priority, Samples, Segment, Utterance
@@ -35,8 +35,8 @@ RATE_HZ, BLOCK, BLOCKS = 24_000, 240, 8
 LEVELS = range(8_000, 32_000, 400)
 FINAL = {outcome.value for outcome in Outcome}
 AFTER_A_STOP = 2  # blocks: one that was on its way, and the fade
-ALONE = VoiceCard("any", 20)
-BATCHED = VoiceCard("any", 20, reference_s=0.01, bytes_per_s=20 / 0.08, cost=0.01, batch_s=10.0)
+ALONE = VoiceInfo("any", 20)
+BATCHED = VoiceInfo("any", 20, reference_s=0.01, bytes_per_s=20 / 0.08, cost=0.01, batch_s=10.0)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class World:
     slow_s: float = 0.0
     deaf: bool = False
     unplugged: bool = False
-    card: VoiceCard = ALONE
+    card: VoiceInfo = ALONE
     batches: int = 0
     made: list[Heard] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
@@ -90,7 +90,7 @@ class Singer:
         self._world = world
         self._leads = leads
 
-    def prepare(self, voice: str | None) -> VoiceCard:
+    def prepare(self, voice: str | None) -> VoiceInfo:
         self._fail_if_away()
         return self._world.card if self._leads else ALONE
 
@@ -199,7 +199,7 @@ class Run:
 class Storm:
     """Random lines, commands and faults; what was promised is checked at its end."""
 
-    def __init__(self, seed: int, folder: Path, stack: ExitStack, card: VoiceCard) -> None:
+    def __init__(self, seed: int, folder: Path, stack: ExitStack, card: VoiceInfo) -> None:
         self.random = Random(seed)
         self.world = World(Random(seed + 1), card=card)
         self.folder = folder
@@ -358,7 +358,7 @@ class Storm:
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "card"), [(0, ALONE), (1, ALONE), (2, ALONE), (3, BATCHED), (4, BATCHED)])
 def test_a_storm_of_lines_commands_and_faults_loses_and_doubles_nothing(
-    seed: int, card: VoiceCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seed: int, card: VoiceInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stride, "_SLACK_S", 0.0)  # a part sounds for 0.08 s here
     with ExitStack() as stack:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ishowtts.engines import catalogue
+from ishowtts.engines.worker import registry
 from ishowtts.inbox import DequeuedLine
 from ishowtts.model import IsCancelled, Line, Report, Segment, Utterance
 from ishowtts.pipeline.cast import Cast
@@ -65,7 +65,7 @@ def perform(cast: Cast, folder: Path, text: str, notes: Notes | None = None, **f
 @pytest.mark.slow
 def test_what_a_line_costs_is_learnt_and_its_seams_are_taken_off(tiny_checkpoint: Path, tmp_path: Path) -> None:
     options = {"weights": str(tiny_checkpoint), "device": "cpu", "precision": "fp32", "nfe_step": 5}
-    engine = catalogue.make("f5", options)
+    engine = registry.make("f5", options)
     with ExitStack() as stack:
         engine.load(lambda _: None)
         stack.callback(engine.close)
@@ -95,9 +95,7 @@ def test_a_long_line_sounds_the_same_however_many_segments_go_into_one_run(
     runs: list[int] = []
     # As on a fast machine: a busy one may not let what is heard cover a second segment.
     monkeypatch.setattr(Costs, "of", lambda *_: 0.01)
-    engine = catalogue.make(
-        "f5", {"weights": str(tiny_checkpoint), "device": "cpu", "precision": "fp32", "nfe_step": 5}
-    )
+    engine = registry.make("f5", {"weights": str(tiny_checkpoint), "device": "cpu", "precision": "fp32", "nfe_step": 5})
     synthesize_batch = engine.synthesize_batch
 
     def counted(segments: list[Segment], cancelled: IsCancelled) -> list[Utterance]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ishowtts import text
-from ishowtts.engines import VoiceCard
+from ishowtts.engines import VoiceInfo
 from ishowtts.pipeline import stride
 
 BYTES_PER_S = 15.0
@@ -23,10 +23,10 @@ REFERENCES_S = st.floats(1.5, 15)
 STORY = "Once there was a king, and he had a board. It spoke to him all day long, of tea and of stoves. " * 4
 
 
-def voice(reference_s: float) -> VoiceCard:
+def voice(reference_s: float) -> VoiceInfo:
     """As F5 makes its cards: reference and sound together are 22 s at most."""
     max_bytes = int(BYTES_PER_S * (22 - reference_s))
-    return VoiceCard("any", max_bytes, reference_s=reference_s, bytes_per_s=BYTES_PER_S, seam_s=SEAM_S)
+    return VoiceInfo("any", max_bytes, reference_s=reference_s, bytes_per_s=BYTES_PER_S, seam_s=SEAM_S)
 
 
 def play(lengths_s: list[float], reference_s: float, cost: float) -> tuple[float, float]:
@@ -49,7 +49,7 @@ def play(lengths_s: list[float], reference_s: float, cost: float) -> tuple[float
     return first_s, silent_s
 
 
-def simulate(segments: list[str], card: VoiceCard, cost: float, speed: float = 1.0) -> tuple[float, float]:
+def simulate(segments: list[str], card: VoiceInfo, cost: float, speed: float = 1.0) -> tuple[float, float]:
     return play(stride.sound_s(segments, card, speed), card.reference_s or 0.0, cost)
 
 
@@ -141,4 +141,4 @@ def test_an_engine_without_reference_or_rate_is_not_cut_early(missing: str) -> N
 def test_slow_speech_gets_shorter_segments_and_fast_speech_no_longer_ones() -> None:
     card = voice(8.0)
     assert [stride.longest_bytes(card, speed) for speed in (0.5, 1.0, 2.0)] == [105, 210, 210]
-    assert stride.longest_bytes(VoiceCard("en-us", 400), 0.5) == 400
+    assert stride.longest_bytes(VoiceInfo("en-us", 400), 0.5) == 400

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ishowtts.config import Config
-from ishowtts.engines.process import Grace, WorkerProcess
-from ishowtts.engines.wire import Kind
+from ishowtts.engines.worker.wire import FrameKind
+from ishowtts.engines.worker.worker_process import ShutdownTimeouts, WorkerProcess
 from ishowtts.errors import EngineError
 from ishowtts.util import child_process
 
@@ -76,8 +76,8 @@ def test_no_command_does(hostile: HostileFolder, words: tuple[str, ...], tmp_pat
 def test_the_worker_does_not(hostile: HostileFolder) -> None:
     worker = WorkerProcess()
     hello = worker.channel.receive(60)
-    assert worker.end(False, Grace())
-    assert (hello and hello.kind, hostile.imported) == (Kind.HELLO, [])
+    assert worker.end(False, ShutdownTimeouts())
+    assert (hello and hello.kind, hostile.imported) == (FrameKind.HELLO, [])
 
 
 @pytest.mark.f5

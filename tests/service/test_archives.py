@@ -27,16 +27,16 @@ pytestmark = pytest.mark.slow
 # Python runs this first in the worker: it is not there while a file is.
 HELD = """
 import os, time
-from ishowtts.engines import catalogue
+from ishowtts.engines.worker import registry
 
-make = catalogue.make
+make = registry.make
 
 def held(kind, options):
     while os.path.exists(os.environ["HOLD"]):
         time.sleep(0.05)
     return make(kind, options)
 
-catalogue.make = held
+registry.make = held
 """
 
 

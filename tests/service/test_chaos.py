@@ -29,7 +29,7 @@ LONG = "This is a sentence that goes on for a while, so that the line has a seco
 SHORT = "This one is short."
 # Python runs this first in the worker: the real engine raises where a line's seed asks for it.
 RAISES = """
-from ishowtts.engines import catalogue
+from ishowtts.engines.worker import registry
 
 class Faulty:
     def __init__(self, engine):
@@ -46,8 +46,8 @@ class Faulty:
     def synthesize_batch(self, segments, cancelled):
         return [self.synthesize(segment, cancelled) for segment in segments]
 
-make = catalogue.make
-catalogue.make = lambda kind, options: Faulty(make(kind, options))
+make = registry.make
+registry.make = lambda kind, options: Faulty(make(kind, options))
 """
 
 
@@ -116,7 +116,7 @@ def test_twenty_faults_lose_no_line(f5_appliance: Appliance, mqtt_client: Client
 # The worker writes down what it is asked for, and is killed in the middle of its first batch.
 DIES_IN_A_BATCH = """
 import json, os, signal
-from ishowtts.engines import catalogue
+from ishowtts.engines.worker import registry
 from ishowtts.pipeline.costs import Costs
 
 Costs.of = lambda *_: 0.01  # the daemon reads this file too: a busy machine might never make a batch
@@ -142,8 +142,8 @@ class Mortal:
             return cancelled()
         return self._engine.synthesize_batch(segments, struck)
 
-make = catalogue.make
-catalogue.make = lambda kind, options: Mortal(make(kind, options))
+make = registry.make
+registry.make = lambda kind, options: Mortal(make(kind, options))
 """
 SENTENCES = [
     f"This is sentence number {name} of a long line, and it goes on for about as long as the voice of the clip takes."

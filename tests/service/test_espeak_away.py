@@ -163,7 +163,7 @@ def test_a_queue_outlives_both_engines(
     """F5 is away (its worker cannot start) and espeak-ng fails; then espeak-ng works again."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(
-        "import sys\nif 'ishowtts.engines.worker' in ' '.join(sys.orig_argv): sys.exit(3)\n"
+        "import sys\nif 'ishowtts.engines.worker.worker_main' in ' '.join(sys.orig_argv): sys.exit(3)\n"
     )
     fake.behave("exit", 1)
     appliance = make_appliance(

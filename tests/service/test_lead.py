@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ishowtts.config import Config
-from ishowtts.engines.f5.options import Optimisations
+from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.service import lead
 
 

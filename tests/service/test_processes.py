@@ -18,7 +18,7 @@ from support.waiting import eventually
 # Python runs this first in the worker: after each segment it writes down what is loaded.
 TELLS = """
 import json, os, sys
-from ishowtts.engines import catalogue
+from ishowtts.engines.worker import registry
 
 class Telling:
     def __init__(self, engine):
@@ -36,8 +36,8 @@ class Telling:
     def synthesize_batch(self, segments, cancelled):
         return [self.synthesize(segment, cancelled) for segment in segments]
 
-make = catalogue.make
-catalogue.make = lambda kind, options: Telling(make(kind, options))
+make = registry.make
+registry.make = lambda kind, options: Telling(make(kind, options))
 """
 UNWANTED = {
     "gradio",

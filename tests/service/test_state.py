@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from ishowtts.engines import Progress
-from ishowtts.engines.supervisor import EngineStatus, State
+from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.model import Line
 from ishowtts.pipeline import Sheet
 from ishowtts.service.state import FOUND_PAUSED, Facts, compose
 
-IDLE = Facts(Sheet(None, False, None), EngineStatus("f5", State.READY, 24000), "f5", 0, False, 80)
+IDLE = Facts(Sheet(None, False, None), EngineStatus("f5", EngineState.READY, 24000), "f5", 0, False, 80)
 SPEAKING = Sheet(Line("a", "hello"), False, None)
 
 
@@ -22,14 +22,14 @@ SPEAKING = Sheet(Line("a", "hello"), False, None)
         (IDLE, "ready", None),
         (replace(IDLE, engine=None, engine_name="espeak"), "ready", None),
         (replace(IDLE, sheet=SPEAKING), "speaking", None),
-        (replace(IDLE, engine=EngineStatus("f5", State.LOADING, 24000)), "starting", "loading"),
+        (replace(IDLE, engine=EngineStatus("f5", EngineState.LOADING, 24000)), "starting", "loading"),
         (
-            replace(IDLE, engine=EngineStatus("f5", State.WARMING, 24000, progress=Progress("warm", 1, 3))),
+            replace(IDLE, engine=EngineStatus("f5", EngineState.WARMING, 24000, progress=Progress("warm", 1, 3))),
             "warming",
             "warm 1 of 3",
         ),
         (
-            replace(IDLE, engine=EngineStatus("f5", State.PARKED, 24000, detail="it died five times")),
+            replace(IDLE, engine=EngineStatus("f5", EngineState.PARKED, 24000, detail="it died five times")),
             "degraded",
             "the f5 engine is parked: it died five times",
         ),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ishowtts.engines import VoiceCard
+from ishowtts.engines import VoiceInfo
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.errors import EngineUnavailable, InboxError, VoiceError
 from ishowtts.service.librarian import Librarian
@@ -113,12 +113,12 @@ class Desk:
     def look(self) -> None:
         self.librarian.look(last=False)
 
-    def _prepare(self, name: str) -> VoiceCard:
+    def _prepare(self, name: str) -> VoiceInfo:
         if self.fault is not None:
             raise self.fault
         self.shelf.find(name)
         self.prepared.append(name)
-        return VoiceCard(name, 100)
+        return VoiceInfo(name, 100)
 
     def _tell(self) -> None:
         self.told += 1

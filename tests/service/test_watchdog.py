@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.engines.remote import RemoteEngine
+from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.pipeline import Cast, Conductor
 from ishowtts.playback.player import Player
@@ -52,7 +52,10 @@ def held(call):
         return call(self, *arguments, **options)
     return wrapper
 
-for owner, name in ((EspeakEngine, "synthesize"), (WriterThread, "_has_work"), (OutputDevice, "tend"), (Connection, "_has_turn")):
+held_methods = (
+    (EspeakEngine, "synthesize"), (WriterThread, "_has_work"), (OutputDevice, "tend"), (Connection, "_has_turn")
+)
+for owner, name in held_methods:
     setattr(owner, name, held(getattr(owner, name)))
 
 start = LoopThread.start

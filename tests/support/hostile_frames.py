@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ishowtts.engines import Progress, VoiceCard, cards
-from ishowtts.engines.conversation import Conversation
-from ishowtts.engines.exchange import Deadlines, Ending, Request, longest_s
-from ishowtts.engines.waker import Waker
-from ishowtts.engines.wire import MAX_TEXT_CHARS, VERSION, Channel, Frame, Kind, encode
+from ishowtts.engines import Progress, VoiceInfo
+from ishowtts.engines.worker import card_header
+from ishowtts.engines.worker.requests import Deadlines, Request, WorkerExit, longest_s
+from ishowtts.engines.worker.waker import Waker
+from ishowtts.engines.worker.wire import MAX_TEXT_CHARS, VERSION, Channel, Frame, FrameKind, encode
+from ishowtts.engines.worker.worker_connection import WorkerConnection
 from ishowtts.errors import Cancelled, EngineError, SynthesisError
 from ishowtts.model import Segment, Utterance
 
@@ -23,10 +24,12 @@ RATE_HZ = 24_000
 MOST_BYTES = 100_000
 """What fits into a socket without a reader; more is cut off."""
 SEGMENTS = [Segment("line", 0, 2, "One."), Segment("line", 1, 2, "Number two.")]
-CARD = VoiceCard("anna", 140, reference_s=5.0, bytes_per_s=15.0, batch_s=60.0)
+CARD = VoiceInfo("anna", 140, reference_s=5.0, bytes_per_s=15.0, batch_s=60.0)
 VITALS: dict[str, Any] = {"gpu_mb": 900.5, "unbucketed": 0}
-HELLO = Frame(Kind.HELLO, {"version": VERSION})
-READY = Frame(Kind.READY, {"name": "f5", "rate_hz": RATE_HZ, "warm_s": 1.0, **VITALS, **cards.to_header(CARD)})
+HELLO = Frame(FrameKind.HELLO, {"version": VERSION})
+READY = Frame(
+    FrameKind.READY, {"name": "f5", "rate_hz": RATE_HZ, "warm_s": 1.0, **VITALS, **card_header.to_header(CARD)}
+)
 _SOON = Deadlines(hello_s=5.0, load_s=5.0, warm_step_s=5.0, segment_s=5.0)
 _PRELUDES = (b"", encode(HELLO), encode(HELLO) + encode(READY))
 
@@ -34,13 +37,13 @@ _PRELUDES = (b"", encode(HELLO), encode(HELLO) + encode(READY))
 def audio(index: int, seq: int = 1, samples: int = 100) -> Frame:
     """The sound of a segment, as it should be."""
     header = {"seq": seq, "index": index, "rate_hz": RATE_HZ, "engine": "f5", "voice": "anna", "nfe_step": 7}
-    return Frame(Kind.AUDIO, header, np.zeros(samples, np.int16).tobytes())
+    return Frame(FrameKind.AUDIO, header, np.zeros(samples, np.int16).tobytes())
 
 
-DONE = Frame(Kind.DONE, {"seq": 1, "stages": {}, **VITALS})
-PREPARED = Frame(Kind.PREPARED, {"seq": 2, "cost_s": 0.1, **cards.to_header(CARD)})
-ERROR = Frame(Kind.ERROR, {"seq": 1, "class": "SynthesisError", "message": "no", "sticky": False})
-PROGRESS = Frame(Kind.PROGRESS, {"phase": "load", "i": 1, "n": 3})
+DONE = Frame(FrameKind.DONE, {"seq": 1, "stages": {}, **VITALS})
+PREPARED = Frame(FrameKind.PREPARED, {"seq": 2, "cost_s": 0.1, **card_header.to_header(CARD)})
+ERROR = Frame(FrameKind.ERROR, {"seq": 1, "class": "SynthesisError", "message": "no", "sticky": False})
+PROGRESS = Frame(FrameKind.PROGRESS, {"phase": "load", "i": 1, "n": 3})
 
 
 def seeds() -> list[bytes]:
@@ -79,7 +82,7 @@ def check_frames(data: bytes) -> None:
             if phase == "ready":
                 asked.extend([conversation.render(SEGMENTS), conversation.prepare("anna")])
 
-        conversation = Conversation(Channel(ours), "f5", {}, _SOON, waker=waker, on_phase=on_phase)
+        conversation = WorkerConnection(Channel(ours), "f5", {}, _SOON, waker=waker, on_phase=on_phase)
         ending = conversation.hear()
     finally:
         theirs.close()
@@ -92,7 +95,7 @@ def check_frames(data: bytes) -> None:
         _check_answer(request)
 
 
-def _check_ending(ending: Ending) -> None:
+def _check_ending(ending: WorkerExit) -> None:
     assert ending.reason
     _check_text(ending.reason)
     assert "no progress in time" not in ending.reason, "it waited for a worker that had closed its end"
@@ -104,7 +107,7 @@ def _check_answer(request: Request[Any]) -> None:
     if error is not None:
         assert isinstance(error, (SynthesisError, EngineError, Cancelled)), repr(error)
         _check_text(str(error))
-    elif request.kind is Kind.PREPARE:
+    elif request.kind is FrameKind.PREPARE:
         _check_text(request.future.result().name)
     else:
         for segment, sound in zip(SEGMENTS, request.future.result(), strict=True):

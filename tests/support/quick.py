@@ -23,7 +23,7 @@ import numpy as np
 
 from ishowtts import config
 from ishowtts.config import Config
-from ishowtts.engines import Progress, ReportProgress, VoiceCard
+from ishowtts.engines import Progress, ReportProgress, VoiceInfo
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.pipeline import Cast
 from ishowtts.playback.choose_speaker import ChosenSpeaker
@@ -70,7 +70,7 @@ class QuickEngine:
     name = "quick"
     rate_hz = RATE_HZ
 
-    def __init__(self, sound_s: float, notes: Notes, card: VoiceCard) -> None:
+    def __init__(self, sound_s: float, notes: Notes, card: VoiceInfo) -> None:
         self._sound_s = sound_s
         self._notes = notes
         self._card = card
@@ -79,7 +79,7 @@ class QuickEngine:
         """Nothing."""
         progress(Progress("load", 1, 1))
 
-    def prepare(self, voice: str | None) -> VoiceCard:
+    def prepare(self, voice: str | None) -> VoiceInfo:
         """Every voice is this one."""
         return self._card
 
@@ -152,7 +152,7 @@ def main() -> int:
     notes = Notes(arguments.notes)
 
     def company(settings: Config, _lead: Lead, _on_change: Callable[[], None]) -> Company:
-        card = VoiceCard("quick", arguments.segment_bytes, seam_s=arguments.seam_s)
+        card = VoiceInfo("quick", arguments.segment_bytes, seam_s=arguments.seam_s)
         engine = QuickEngine(arguments.sound_s, notes, card)
         lead = Lead("quick", "it costs nothing")
         return Company(lead, Cast(engine, None), None, engine, voices(settings), settings.engine.f5.default_voice)

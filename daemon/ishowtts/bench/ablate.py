@@ -12,7 +12,7 @@ from ishowtts.bench.clock import now_s
 from ishowtts.bench.fidelity import deviation, distance
 from ishowtts.bench.setting import Setting, settle, text_of
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.options import Optimisations
+from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples
 

@@ -16,7 +16,7 @@ from ishowtts.bench.setting import Setting, settle, text_of
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.options import Optimisations
+from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.model import Segment
 
 SIZES = (1, 2, 4, 8)

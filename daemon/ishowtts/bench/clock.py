@@ -11,12 +11,12 @@ from unittest.mock import patch
 
 import torch
 
-from ishowtts.engines.f5 import dit, fast
+from ishowtts.engines.f5 import dit, fast_model
 
 Owner = tuple[Any, str]
 """A module or a class, and the name of its function."""
 
-LOOP: Owner = (fast, "integrate")
+LOOP: Owner = (fast_model, "integrate")
 """All evaluations of a run."""
 
 

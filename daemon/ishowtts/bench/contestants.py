@@ -13,9 +13,9 @@ from ishowtts.bench.original import Original, utils_infer
 from ishowtts.bench.setting import Clip, Setting, settle
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import multiplies_bf16
-from ishowtts.engines.f5.options import Optimisations
+from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.engines.f5.reference import prepare
-from ishowtts.engines.f5.stock import compile_modules
+from ishowtts.engines.f5.upstream_model import compile_modules
 from ishowtts.model import Segment
 from ishowtts.pipeline import stride
 from ishowtts.util.crossfade import FloatSamples, join

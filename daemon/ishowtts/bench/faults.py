@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import torch
 
-from ishowtts.engines.f5 import attention, dit, policy, schedule, text_encoder, tokens
+from ishowtts.engines.f5 import attention, dit, duration, schedule, text_encoder, tokens
 from ishowtts.engines.f5.attention import Attention, Lengths
 
 _LOUD = 1000.0  # values that attention sees are about one
@@ -52,7 +52,7 @@ def text_at_bucket_length() -> Iterator[None]:
     encode = text_encoder.encode
 
     def at_bucket(weights: text_encoder.TextEncoder, ids: torch.Tensor, frames: int) -> torch.Tensor:
-        return encode(weights, ids, policy.BUCKETS[-1])[:, :frames]
+        return encode(weights, ids, duration.BUCKETS[-1])[:, :frames]
 
     with patch.object(text_encoder, "encode", at_bucket):
         yield

@@ -14,7 +14,7 @@ from typing import Any, Final
 from ishowtts.bench.boards import BOARDS, Board
 from ishowtts.bench.predict import Assumptions, filling
 from ishowtts.bench.workload import OURS, Kind, Work, kernels
-from ishowtts.engines.f5.architecture import HOP, RATE_HZ, Dit
+from ishowtts.engines.f5.architecture import HOP, RATE_HZ, DitConfig
 from ishowtts.errors import ConfigError
 
 _MOST_CHARS = 4 << 20
@@ -98,7 +98,7 @@ def read(path: Path) -> Profile:
     )  # fmt: skip
 
 
-def learn(profile: Profile, dit: Dit, given: Assumptions, reference_s: float) -> Learned:
+def learn(profile: Profile, dit: DitConfig, given: Assumptions, reference_s: float) -> Learned:
     """Efficiencies of our recipe on the profile's GPU.
 
     Raises:

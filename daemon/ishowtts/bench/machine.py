@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ishowtts.engines.f5 import rates
-from ishowtts.engines.f5.architecture import MELS, Dit
+from ishowtts.engines.f5 import throughput
+from ishowtts.engines.f5.architecture import MELS, DitConfig
 
 _CONV_TAPS, _CONV_GROUPS = 31, 16
 
@@ -28,7 +28,7 @@ class Machine:
     dtype: str
     threads: int
 
-    def floor_s(self, dit: Dit, frames: int, nfe_step: int, weight_bytes: int) -> float:
+    def floor_s(self, dit: DitConfig, frames: int, nfe_step: int, weight_bytes: int) -> float:
         """The least time for one guided run: arithmetic at the full rate, or the weights read once an evaluation."""
         return max(flop(dit, frames, nfe_step) / self.flop_per_s, nfe_step * weight_bytes / self.bytes_per_s)
 
@@ -37,7 +37,7 @@ class Machine:
 class Rate:
     """What a model's evaluations are held against: the measured rate of a product."""
 
-    dit: Dit
+    dit: DitConfig
     nfe_step: int
     flop_per_s: float
 
@@ -46,7 +46,7 @@ class Rate:
         return sum(flop(self.dit, count, self.nfe_step) for count in frames) / spent_s / self.flop_per_s
 
 
-def flop(dit: Dit, frames: int, nfe_step: int) -> float:
+def flop(dit: DitConfig, frames: int, nfe_step: int) -> float:
     """Floating point operations of the step loop, both branches: products, attention, positional convolutions."""
     inner = dit.heads * dit.dim_head
     block = 2 * frames * dit.dim * (4 * inner + 2 * dit.ff_mult * dit.dim) + 4 * frames**2 * inner
@@ -55,7 +55,7 @@ def flop(dit: Dit, frames: int, nfe_step: int) -> float:
     return 2.0 * nfe_step * (dit.depth * block + convs + ends)
 
 
-def loop_bytes(dit: Dit, dtype: torch.dtype) -> int:
+def loop_bytes(dit: DitConfig, dtype: torch.dtype) -> int:
     """Weights that every evaluation reads."""
     inner = dit.heads * dit.dim_head
     return dit.depth * dit.dim * (4 * inner + 2 * dit.ff_mult * dit.dim) * dtype.itemsize
@@ -63,5 +63,5 @@ def loop_bytes(dit: Dit, dtype: torch.dtype) -> int:
 
 def measure(device: str, dtype: torch.dtype) -> Machine:
     """Best of a few rounds: about a second."""
-    found = rates.measure(device, dtype)
+    found = throughput.measure(device, dtype)
     return Machine(found.flop_per_s, found.bytes_per_s, str(dtype).split(".")[1], torch.get_num_threads())

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ishowtts.bench.setting import Clip
 from ishowtts.engines.f5 import checkpoint
-from ishowtts.engines.f5.stock import CFM, Vocos, load_cfm, load_vocos
+from ishowtts.engines.f5.upstream_model import CFM, Vocos, load_cfm, load_vocos
 from ishowtts.engines.weights import examine
 
 # What upstream's inference module imports, and never calls on the way that is measured; the appliance leaves it out.

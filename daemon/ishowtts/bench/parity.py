@@ -18,7 +18,7 @@ from ishowtts.bench.original import Original
 from ishowtts.bench.setting import Setting, settle
 from ishowtts.engines.f5 import random
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.options import Optimisations
+from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples
 

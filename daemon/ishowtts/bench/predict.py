@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from ishowtts.bench.boards import Board
 from ishowtts.bench.workload import Kernel, Recipe, Work, kernels
-from ishowtts.engines.f5.architecture import Dit
+from ishowtts.engines.f5.architecture import DitConfig
 
 Bound = Literal["arithmetic", "memory", "launches"]
 
@@ -80,7 +80,7 @@ class Estimate:
         return self.total_s / self.speech_s
 
 
-def segment(dit: Dit, work: Work, recipe: Recipe, board: Board, given: Assumptions) -> Estimate:
+def segment(dit: DitConfig, work: Work, recipe: Recipe, board: Board, given: Assumptions) -> Estimate:
     """One run of the model; the speech of all lines of a batch counts."""
     stages: dict[str, list[tuple[Kernel, _Parts]]] = {}
     for kernel in kernels(dit, work, recipe):
@@ -92,7 +92,7 @@ def segment(dit: Dit, work: Work, recipe: Recipe, board: Board, given: Assumptio
     return Estimate(work.speech_s * work.batch, total_s, tuple(rows))
 
 
-def line(dit: Dit, work: Work, recipe: Recipe, board: Board, given: Assumptions) -> Estimate:
+def line(dit: DitConfig, work: Work, recipe: Recipe, board: Board, given: Assumptions) -> Estimate:
     """A line of any length: as many segments of one length as the window asks for, one after another."""
     count = chunks(work)
     one = segment(dit, replace(work, speech_s=work.speech_s / count), recipe, board, given)
@@ -100,7 +100,7 @@ def line(dit: Dit, work: Work, recipe: Recipe, board: Board, given: Assumptions)
     return Estimate(count * one.speech_s, count * one.total_s, stages)
 
 
-def arithmetic_rtf(dit: Dit, work: Work, recipe: Recipe, board: Board) -> float:
+def arithmetic_rtf(dit: DitConfig, work: Work, recipe: Recipe, board: Board) -> float:
     """RTF were every operation of the step loop done at the full rate, and nothing else."""
     count = chunks(work)
     one = replace(work, speech_s=work.speech_s / count)
@@ -114,7 +114,7 @@ def chunks(work: Work) -> int:
 
 
 def implied_products(
-    dit: Dit, work: Work, recipe: Recipe, board: Board, given: Assumptions, *, rtf: float
+    dit: DitConfig, work: Work, recipe: Recipe, board: Board, given: Assumptions, *, rtf: float
 ) -> float | None:
     """The efficiency of products (fp32 ones for a recipe without fp16) at which a published RTF is met.
 

@@ -12,10 +12,10 @@ from torch.profiler import ProfilerActivity, profile
 from ishowtts.bench import machine
 from ishowtts.bench.clock import Owner, Run, now_s, timed, watched
 from ishowtts.bench.setting import Setting, settle, text_of
-from ishowtts.engines.f5 import dit, fast, text_encoder
+from ishowtts.engines.f5 import dit, fast_model, text_encoder
 from ishowtts.engines.f5.device import choose_dtype
-from ishowtts.engines.f5.options import Optimisations
-from ishowtts.engines.f5.stages import Stages
+from ishowtts.engines.f5.f5_options import Optimisations
+from ishowtts.engines.f5.graph_runner import GraphRunner
 from ishowtts.engines.f5.tokens import Tokenizer
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.model import Segment
@@ -25,7 +25,7 @@ _STAGES: dict[str, tuple[Owner, ...]] = {
     "text encoder": ((text_encoder, "encode"),),
     "condition": ((dit, "condition"),),
     # On a stage, recorded or not, or anywhere; the model's functions are not called where a graph is replayed.
-    "evaluations": ((Stages, "advance"), (fast, "step")),
+    "evaluations": ((GraphRunner, "advance"), (fast_model, "step")),
     "vocoder": ((FastVocoder, "decode"),),
 }
 _KERNELS = {"cpu": 12, "cuda": 40}

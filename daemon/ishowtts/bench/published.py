@@ -9,7 +9,7 @@ from ishowtts.bench import predict
 from ishowtts.bench.boards import Board, find
 from ishowtts.bench.predict import LIKELY, Assumptions
 from ishowtts.bench.workload import EARLIER, STOCK, STOCK_FP32, Recipe, Work
-from ishowtts.engines.f5.architecture import Dit
+from ishowtts.engines.f5.architecture import DitConfig
 
 REFERENCES_S: Final = (3.0, 5.3, 8.0, 12.0)
 """The reference behind the published figures is not known; 5.3 s is upstream's own clip, and what is assumed."""
@@ -74,7 +74,7 @@ class Check:
     implied_halved: float | None
 
 
-def check(dit: Dit, figure: Figure, reference_s: float = ASSUMED_S, given: Assumptions = LIKELY) -> Check:
+def check(dit: DitConfig, figure: Figure, reference_s: float = ASSUMED_S, given: Assumptions = LIKELY) -> Check:
     """One figure, for one length of the reference."""
     board = find(figure.board)
     work = Work(reference_s, figure.speech_s, figure.nfe_step)

@@ -9,9 +9,9 @@ import soundfile
 import torch
 from torch import Tensor
 
-from ishowtts.engines.f5.architecture import BASE, Dit, read_model
+from ishowtts.engines.f5.architecture import BASE, DitConfig, read_model
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.options import F5Options, Optimisations, Precision
+from ishowtts.engines.f5.f5_options import F5Options, Optimisations, Precision
 from ishowtts.engines.f5.reference import end_sentence
 from ishowtts.engines.voices.shelf import DEFAULT, VoiceShelf
 from ishowtts.engines.weights import examine
@@ -68,7 +68,7 @@ class Setting:
         engine.load(lambda _: None)
         return engine
 
-    def dit(self) -> Dit:
+    def dit(self) -> DitConfig:
         """The transformer of these weights."""
         weights = examine(self.folder)
         return (read_model(weights.architecture) if weights.architecture else BASE).arch

@@ -18,7 +18,7 @@ from ishowtts.bench.setting import Setting, text_of
 from ishowtts.bench.starts import Start
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
-from ishowtts.engines.f5.options import Optimisations
+from ishowtts.engines.f5.f5_options import Optimisations
 
 _STOCK_NFE = 32
 _INT8 = "ours, int8"

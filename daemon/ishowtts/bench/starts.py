@@ -120,7 +120,7 @@ def _stock(folder: Path, device: str, nfe_step: int) -> Callable[[], object]:
 
 def _ours(folder: Path, device: str, nfe_step: int, cache_dir: str | None) -> tuple[Callable[[], object], float | None]:
     from ishowtts.bench.setting import Setting
-    from ishowtts.engines.f5.options import Optimisations
+    from ishowtts.engines.f5.f5_options import Optimisations
     from ishowtts.model import Segment
 
     started = time.perf_counter()

@@ -20,7 +20,7 @@ from ishowtts.engines.f5 import schedule
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.engine import F5Engine, to_int16
-from ishowtts.engines.f5.options import Optimisations, Precision
+from ishowtts.engines.f5.f5_options import Optimisations, Precision
 from ishowtts.errors import EngineError
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples, join

@@ -14,9 +14,9 @@ from ishowtts.bench.fidelity import deviation
 from ishowtts.bench.setting import Setting, settle, text_of
 from ishowtts.engines.f5 import checkpoint
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
-from ishowtts.engines.f5.options import Optimisations
+from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.engines.f5.reference import prepare
-from ishowtts.engines.f5.stock import load_vocos
+from ishowtts.engines.f5.upstream_model import load_vocos
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.engines.weights import examine
 from ishowtts.model import Segment

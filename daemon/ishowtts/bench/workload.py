@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final, Literal
 
-from ishowtts.engines.f5.architecture import HOP, MELS, RATE_HZ, Dit
+from ishowtts.engines.f5.architecture import HOP, MELS, RATE_HZ, DitConfig
 
 Kind = Literal["products", "attention", "convolution", "elementwise"]
 Fusion = Literal["fused", "compiled", "eager"]
@@ -111,7 +111,7 @@ class Kernel:
     in_loop: bool
 
 
-def kernels(dit: Dit, work: Work, recipe: Recipe) -> list[Kernel]:
+def kernels(dit: DitConfig, work: Work, recipe: Recipe) -> list[Kernel]:
     """Everything that one segment launches, an entry for each shape."""
     size = _Size(dit, work, recipe)
     return [*_blocks(size), *_adaln(size), *_ends(size), *_text(size), *_condition(size), *_vocoder(size)]
@@ -121,7 +121,7 @@ def kernels(dit: Dit, work: Work, recipe: Recipe) -> list[Kernel]:
 class _Size:
     """Rows and bytes that several kernels share, and how kernels of an evaluation are made."""
 
-    dit: Dit
+    dit: DitConfig
     work: Work
     recipe: Recipe
 
@@ -276,7 +276,7 @@ def _product(rows: int, k: int, n: int, item: int) -> tuple[float, float]:
     return 2.0 * rows * k * n, float(item * (rows * k + k * n + rows * n))
 
 
-def _positional(dit: Dit, rows: int, item: int) -> tuple[float, float]:
+def _positional(dit: DitConfig, rows: int, item: int) -> tuple[float, float]:
     """Operations and bytes of one grouped convolution over `rows` frames."""
     weights = dit.dim * (dit.dim // _CONV_GROUPS) * _CONV_TAPS
     return 2.0 * rows * weights, float(item * (2 * rows * dit.dim + weights))

@@ -113,7 +113,7 @@ def _board(settings: Config) -> Iterator[Finding]:
 
 
 def _torch(_: Config) -> Iterator[Finding]:
-    command = child_process.command("ishowtts.engines.f5.probe")
+    command = child_process.command("ishowtts.engines.f5.device_probe")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)
     except subprocess.TimeoutExpired:

@@ -19,7 +19,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class VoiceCard:
+class VoiceInfo:
     """A voice that is ready.
 
     Attributes:
@@ -46,7 +46,7 @@ class VoiceCard:
 
 
 @dataclass(frozen=True)
-class Vitals:
+class EngineStats:
     """How an engine does beyond its speech.
 
     Attributes:
@@ -80,7 +80,7 @@ class Engine(Protocol):
             WeightsError, VoiceError: they cannot be used; the sentence says what to mend.
         """
 
-    def prepare(self, voice: str | None) -> VoiceCard:
+    def prepare(self, voice: str | None) -> VoiceInfo:
         """Make a voice ready (`None`: the default one). Raises VoiceError."""
 
     def warm(self, progress: ReportProgress) -> None:
@@ -117,5 +117,5 @@ class ImprovingEngine(Engine, Protocol):
     def idle(self) -> bool:
         """Use a moment, less than a short segment takes; whether there is more to do."""
 
-    def vitals(self) -> Vitals:
+    def vitals(self) -> EngineStats:
         """How it does now."""

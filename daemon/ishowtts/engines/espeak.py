@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ishowtts.engines import Progress, ReportProgress, VoiceCard
-from ishowtts.engines.exchange import longest_s
+from ishowtts.engines import Progress, ReportProgress, VoiceInfo
+from ishowtts.engines.worker.requests import longest_s
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.util import program
@@ -120,9 +120,9 @@ class EspeakEngine:
             raise EngineError(f"espeak-ng does not tell its version ({error})") from error
         return said.decode("utf-8", "replace").strip()[:200]
 
-    def prepare(self, voice: str | None) -> VoiceCard:
+    def prepare(self, voice: str | None) -> VoiceInfo:
         """There is nothing to prepare: every voice is answered by this one."""
-        return VoiceCard(self._voice, _MAX_SEGMENT_BYTES)
+        return VoiceInfo(self._voice, _MAX_SEGMENT_BYTES)
 
     def warm(self, progress: ReportProgress) -> None:
         """There is nothing to warm."""

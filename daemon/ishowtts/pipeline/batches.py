@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ishowtts.engines import VoiceCard
+from ishowtts.engines import VoiceInfo
 from ishowtts.pipeline import stride
 
 MOST = 8
 _MOST_WAITING_S = 120.0  # of sound that is made and not heard: with what the player makes of it 240 KB a second
 
 
-def together(lengths_s: Sequence[float], card: VoiceCard, cost: float | None, waiting_s: float) -> int:
+def together(lengths_s: Sequence[float], card: VoiceInfo, cost: float | None, waiting_s: float) -> int:
     """How many of the next segments go into one run: 1 to `MOST`.
 
     Where nothing is heard there is nothing to cover a run of several: the first of a line is made alone.

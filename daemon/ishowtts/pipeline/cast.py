@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import Protocol
 
 from ishowtts import text
-from ishowtts.engines import Engine, VoiceCard
+from ishowtts.engines import Engine, VoiceInfo
 from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.model import IsCancelled, Line, Segment, Utterance
 from ishowtts.pipeline import batches, stride
@@ -25,7 +25,7 @@ class Speaks(Protocol):
     def name(self) -> str:
         """As events show it."""
 
-    def prepare(self, voice: str | None) -> VoiceCard:
+    def prepare(self, voice: str | None) -> VoiceInfo:
         """Make a voice ready."""
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
@@ -87,7 +87,7 @@ class Part:
     def __init__(self, cast: Cast) -> None:
         self._cast = cast
         self._speaks: Speaks = cast.lead
-        self._card: VoiceCard | None = None
+        self._card: VoiceInfo | None = None
         self._seam_s = 0.0
         self._lead_was_away = False
         self._batches_failed = False
@@ -217,7 +217,7 @@ class Part:
     def _leads(self) -> bool:
         return self._speaks is self._cast.lead
 
-    def _prepare(self, voice: str | None) -> VoiceCard:
+    def _prepare(self, voice: str | None) -> VoiceInfo:
         """The card of whoever speaks."""
         try:
             card = self._speaks.prepare(voice)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from statistics import median_high
 
-from ishowtts.engines import VoiceCard
+from ishowtts.engines import VoiceInfo
 from ishowtts.model import Utterance
 
 _LAST = 9
@@ -21,14 +21,14 @@ class Costs:
     def __init__(self) -> None:
         self._seen: dict[tuple[str, int | None], deque[float]] = {}
 
-    def note(self, engine: str, nfe_step: int | None, utterance: Utterance, card: VoiceCard) -> None:
+    def note(self, engine: str, nfe_step: int | None, utterance: Utterance, card: VoiceInfo) -> None:
         """Count a segment that was made whole; `nfe_step` is what the line asked for."""
         if card.reference_s is None:
             return
         seen = self._seen.setdefault((engine, nfe_step), deque(maxlen=_LAST))
         seen.append(utterance.synth_s / (card.reference_s + utterance.audio_s))
 
-    def of(self, engine: str, nfe_step: int | None, card: VoiceCard) -> float | None:
+    def of(self, engine: str, nfe_step: int | None, card: VoiceInfo) -> float | None:
         """What the next segment will cost; `None` while nothing is known.
 
         Args:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from ishowtts import text
-from ishowtts.engines import VoiceCard
+from ishowtts.engines import VoiceInfo
 
 _MARGIN = 1.3  # a segment may take so much longer than the last ones did
 _SLACK_S = 0.2  # and this much, for what does not grow with it: the socket, resampling, the device's buffer
@@ -21,7 +21,7 @@ _LEAST_BYTES = 12
 _WORTH_S = 0.25  # a seam within a sentence is heard; an earlier sound by less than this is not
 
 
-def cut(whole: str, card: VoiceCard, cost: float | None, speed: float = 1.0) -> list[str]:
+def cut(whole: str, card: VoiceInfo, cost: float | None, speed: float = 1.0) -> list[str]:
     """Cut a text into segments: as long as the voice takes, and a short first one where that gives an earlier sound.
 
     Args:
@@ -45,7 +45,7 @@ def cut(whole: str, card: VoiceCard, cost: float | None, speed: float = 1.0) -> 
     return early if gain_s >= _WORTH_S and keeps_ahead(lengths_s, card, cost) else fewest
 
 
-def longest_bytes(card: VoiceCard, speed: float) -> int:
+def longest_bytes(card: VoiceInfo, speed: float) -> int:
     """The longest segment of a line of this speed: slow speech fills the model's window with less text.
 
     Fast speech is given no more than the voice takes at speed 1.
@@ -55,7 +55,7 @@ def longest_bytes(card: VoiceCard, speed: float) -> int:
     return max(text.MIN_SEGMENT_BYTES, int(card.max_segment_bytes * min(speed, 1.0)))
 
 
-def first_min_bytes(card: VoiceCard, cost: float, speed: float, text_bytes: int) -> int | None:
+def first_min_bytes(card: VoiceInfo, cost: float, speed: float, text_bytes: int) -> int | None:
     """The shortest first segment that covers the making of the second, in bytes; `None`: nothing is to be cut early.
 
     None is also the answer where no cut keeps ahead (each second of sound takes about a second or more to be made), or
@@ -75,7 +75,7 @@ def first_min_bytes(card: VoiceCard, cost: float, speed: float, text_bytes: int)
     return first_bytes if first_bytes < text_bytes else None
 
 
-def keeps_ahead(lengths_s: Sequence[float], card: VoiceCard, cost: float) -> bool:
+def keeps_ahead(lengths_s: Sequence[float], card: VoiceInfo, cost: float) -> bool:
     """Whether each segment sounds at least as long as the next one takes to be made, with a margin.
 
     Args:
@@ -85,7 +85,7 @@ def keeps_ahead(lengths_s: Sequence[float], card: VoiceCard, cost: float) -> boo
     return all(covers(now_s, cost * (reference_s + next_s), card) for now_s, next_s in pairwise(lengths_s))
 
 
-def covers(sound_s: float, work_s: float, card: VoiceCard, segments: int = 1) -> bool:
+def covers(sound_s: float, work_s: float, card: VoiceInfo, segments: int = 1) -> bool:
     """Whether so much sound lasts, with a margin, until what takes `work_s` to be made is there.
 
     Args:
@@ -94,13 +94,13 @@ def covers(sound_s: float, work_s: float, card: VoiceCard, segments: int = 1) ->
     return sound_s >= _spent_s(card) + (segments - 1) * _SLACK_S + _MARGIN * work_s
 
 
-def sound_s(segments: Sequence[str], card: VoiceCard, speed: float) -> list[float]:
+def sound_s(segments: Sequence[str], card: VoiceInfo, speed: float) -> list[float]:
     """How long segments sound, in seconds; the card must know its rate."""
     if card.bytes_per_s is None:
         raise ValueError(f"the voice {card.name!r} has no even rate")
     return [len(segment.encode()) / (card.bytes_per_s * speed) for segment in segments]
 
 
-def _spent_s(card: VoiceCard) -> float:
+def _spent_s(card: VoiceInfo) -> float:
     """What of a segment's sound does not cover the making of the next: slack, and a seam at either end."""
     return _SLACK_S + 2 * card.seam_s

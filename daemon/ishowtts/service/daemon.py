@@ -16,6 +16,7 @@ from typing import Any
 from ishowtts.board import Board
 from ishowtts.board.detect import detect_board
 from ishowtts.config import Config
+from ishowtts.engines.espeak_check import EspeakCheck
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox
 from ishowtts.mqtt import instance_ids
@@ -28,7 +29,6 @@ from ishowtts.playback.choose_speaker import ChosenSpeaker, choose_speaker
 from ishowtts.playback.player import Player
 from ishowtts.service import info, lead, limits, watchdog
 from ishowtts.service.archives import Archives
-from ishowtts.service.espeak_check import EspeakCheck
 from ishowtts.service.herald import Herald
 from ishowtts.service.house_rules import HouseRules
 from ishowtts.service.journal import Journal

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.config import Config
-from ishowtts.engines import Engine, Vitals, VoiceCard
+from ishowtts.engines import Engine, EngineStats, VoiceInfo
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.engines.exchange import Deadlines
-from ishowtts.engines.f5.options import F5Options, Optimisations
-from ishowtts.engines.remote import RemoteEngine
-from ishowtts.engines.supervisor import Backoff, EngineStatus, State
+from ishowtts.engines.f5.f5_options import F5Options, Optimisations
+from ishowtts.engines.speech_cache_key import EspeakCacheKey, F5CacheKey
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.engines.weights import Weights, locate
+from ishowtts.engines.worker.remote_engine import RemoteEngine
+from ishowtts.engines.worker.requests import Deadlines
+from ishowtts.engines.worker.supervisor import EngineState, EngineStatus, RestartBackoff
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, FatalError, VoiceError, WeightsError
 from ishowtts.model import IsCancelled, Segment, Utterance
 from ishowtts.pipeline import Cast
 from ishowtts.pipeline.memory import Fingerprint
-from ishowtts.service.fingerprint import EspeakFingerprint, F5Fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Absent:
     why: str
     name: str = "f5"
 
-    def prepare(self, voice: str | None) -> VoiceCard:
+    def prepare(self, voice: str | None) -> VoiceInfo:
         """Never."""
         raise EngineUnavailable(self.why)
 
@@ -94,7 +94,7 @@ class Company:
     default_voice: str
     fingerprint: Fingerprint | None = None
 
-    def prepare_voice(self, name: str) -> VoiceCard | None:
+    def prepare_voice(self, name: str) -> VoiceInfo | None:
         """Make a changed voice ready anew; `None` where no engine prepares one.
 
         Raises:
@@ -115,14 +115,14 @@ class Company:
         self.remote.forget(name)
         if name == self.default_voice:
             self.remote.forget(None)
-            if self.remote.status().state is State.PARKED:
+            if self.remote.status().state is EngineState.PARKED:
                 self.remote.retry_now()  # it may be what the worker could not load
 
     def available(self) -> bool:
         """Whether anyone can speak now."""
         if self._espeak_speaks and self.espeak_trouble is None:
             return True
-        return self.remote is not None and self.remote.status().state is State.READY
+        return self.remote is not None and self.remote.status().state is EngineState.READY
 
     @property
     def espeak_trouble(self) -> str | None:
@@ -149,9 +149,9 @@ class Company:
         """How the worker does; `None` where espeak leads, or f5 has nothing to load."""
         return self.remote.status() if self.remote else None
 
-    def vitals(self) -> Vitals:
+    def vitals(self) -> EngineStats:
         """What the worker said of itself last."""
-        return self.remote.vitals() if self.remote else Vitals()
+        return self.remote.vitals() if self.remote else EngineStats()
 
     def start(self) -> None:
         """Have the spare voice found and the worker started. An espeak-ng that does not work yet may later.
@@ -182,7 +182,7 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
     shelf, default = voices(config), section.f5.default_voice
     spare = EspeakEngine(section.espeak_voice, lambda voice: shelf.language(voice, default), on_change)
     if lead.kind == "espeak":
-        return Company(lead, Cast(spare, None), None, spare, shelf, default, EspeakFingerprint(config, spare, shelf))
+        return Company(lead, Cast(spare, None), None, spare, shelf, default, EspeakCacheKey(config, spare, shelf))
     if lead.weights is None:
         absent = Absent(lead.trouble or lead.why)
         cast = Cast(absent, spare if section.fallback else None, lead_ready=lambda: False)
@@ -199,17 +199,17 @@ def engage(config: Config, lead: Lead, on_change: Callable[[], None]) -> Company
         optimisations=Optimisations(**section.f5.optimisations.model_dump(exclude={"streaming", "batching"})),
     )
     deadlines = Deadlines(**section.deadlines.model_dump())
-    backoff = Backoff(**section.restart.model_dump())
+    backoff = RestartBackoff(**section.restart.model_dump())
     remote = RemoteEngine("f5", options.to_dict(), deadlines, backoff=backoff, on_change=on_change)
     cast = Cast(
         remote,
         spare if section.fallback else None,
         streaming=section.f5.optimisations.streaming,
         batching=section.f5.optimisations.batching,
-        lead_ready=lambda: remote.status().state is State.READY,
+        lead_ready=lambda: remote.status().state is EngineState.READY,
         spare_trouble=lambda: spare.trouble,
     )
-    fingerprint = F5Fingerprint(config, lead.weights, shelf)
+    fingerprint = F5CacheKey(config, lead.weights, shelf)
     return Company(lead, cast, remote, spare, shelf, default, fingerprint)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ishowtts.engines import VoiceCard
+from ishowtts.engines import VoiceInfo
 from ishowtts.errors import EngineError, EngineUnavailable, InboxError
 from ishowtts.util.loop_thread import LoopThread
 
@@ -35,7 +35,7 @@ class Librarian(LoopThread):
         versions: Versions,
         *,
         forget: Callable[[str], None],
-        prepare: Callable[[str], VoiceCard | None],
+        prepare: Callable[[str], VoiceInfo | None],
         idle: Callable[[], bool],
         on_change: Callable[[], None],
     ) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ishowtts.engines.supervisor import EngineStatus, State
+from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.pipeline import Sheet
 
 FOUND_PAUSED = "paused since before the daemon was started; the command resume lets it speak"
-_COMING = {State.STARTING: "starting", State.LOADING: "starting", State.WARMING: "warming"}
-_AWAY = {State.RESTARTING, State.PARKED, State.STOPPED}
+_COMING = {EngineState.STARTING: "starting", EngineState.LOADING: "starting", EngineState.WARMING: "warming"}
+_AWAY = {EngineState.RESTARTING, EngineState.PARKED, EngineState.STOPPED}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ishowtts.engines.remote import RemoteEngine
+from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.inbox import Inbox
 from ishowtts.pipeline import Conductor
 from ishowtts.playback.player import Player

@@ -13,7 +13,7 @@ def command(module: str, *arguments: str) -> list[str]:
     """Builds the command line that runs `module` as `python -m` would.
 
     Args:
-        module: full name of a module that the parent could import, such as `ishowtts.engines.worker`.
+        module: full name of a module that the parent could import, such as `ishowtts.engines.worker.worker_main`.
         arguments: what it finds in `sys.argv[1:]`.
     """
     return [sys.executable, __file__, module, *arguments]

@@ -10,7 +10,7 @@ import yaml
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ishowtts.engines.f5.architecture import Model
+from ishowtts.engines.f5.architecture import ModelConfig
 from ishowtts.engines.f5.checkpoint import read_vocab
 from ishowtts.engines.voices.shelf import f5_tts_data
 from voicebox.errors import TrainingError
@@ -42,7 +42,7 @@ def export(recipe: Recipe, flow_state: Path, vocoder_state: Path, folder: Path) 
     _save(folder / "model.safetensors", transformer)
     _save(folder / "vocos" / "model.safetensors", vocos)
     _describe(folder / "vocos" / "config.yaml", description)
-    model = Model(name=recipe.name, arch=recipe.flow.arch)
+    model = ModelConfig(name=recipe.name, arch=recipe.flow.arch)
     _describe(folder / "model.yaml", model.model_dump())  # last: where it stands, the folder is whole
 
 

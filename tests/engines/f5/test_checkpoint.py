@@ -18,7 +18,7 @@ from ishowtts.engines.f5 import checkpoint as checkpoints
 from ishowtts.engines.f5 import random
 from ishowtts.engines.f5.engine import F5Engine, F5Options
 from ishowtts.engines.f5.shapes import dit_shapes, vocoder_shapes
-from ishowtts.engines.f5.stock import build_cfm, build_vocos
+from ishowtts.engines.f5.upstream_model import build_cfm, build_vocos
 from ishowtts.engines.weights import locate
 from ishowtts.errors import WeightsError
 
@@ -115,7 +115,7 @@ def official(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     torch.save(load_file(checkpoint / "vocos" / "model.safetensors"), folder / "vocos" / "pytorch_model.bin")
     shutil.copy(checkpoint / "vocos" / "config.yaml", folder / "vocos")
     shutil.copy(checkpoint / "vocab.txt", folder)
-    monkeypatch.setattr(checkpoints, "BASE", random.Model(arch=random._DITS["tiny"]))
+    monkeypatch.setattr(checkpoints, "BASE", random.ModelConfig(arch=random._DITS["tiny"]))
     return folder
 
 
@@ -131,7 +131,7 @@ def test_the_official_layout_gives_the_same_model(checkpoint: Path, official: Pa
 def test_the_expected_tensors_are_those_of_upstreams_modules(size: random.Size) -> None:
     dim, layers = random._VOCODERS[size]
     model, vocoder = random._DITS[size], random.vocoder_of(dim, 3 * dim, layers)
-    cfm = build_cfm(random.Model(arch=model), {str(i): i for i in range(40)})
+    cfm = build_cfm(random.ModelConfig(arch=model), {str(i): i for i in range(40)})
     vocos = build_vocos(vocoder)
     assert dit_shapes(model, 40) == {name: tuple(tensor.shape) for name, tensor in cfm.state_dict().items()}
     assert vocoder_shapes(vocoder) == {name: tuple(tensor.shape) for name, tensor in vocos.state_dict().items()}

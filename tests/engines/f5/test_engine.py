@@ -17,8 +17,8 @@ import yaml
 
 from ishowtts.engines.f5 import dit
 from ishowtts.engines.f5.engine import F5Engine, F5Options, to_int16
-from ishowtts.engines.f5.job import Job
-from ishowtts.engines.f5.options import Optimisations
+from ishowtts.engines.f5.f5_options import Optimisations
+from ishowtts.engines.f5.model_job import SegmentJob
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.model import IsCancelled, Segment
 from ishowtts.text import segments
@@ -181,7 +181,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_spoken_one_by_one_and_in_parts
     wanted = [say(), say(LONG), say("Another short one.")]
     render = engine._runner.model.render
 
-    def allocating(jobs: Sequence[Job], cancelled: IsCancelled) -> list[torch.Tensor]:
+    def allocating(jobs: Sequence[SegmentJob], cancelled: IsCancelled) -> list[torch.Tensor]:
         if len(jobs) > 1:
             torch.empty(1 << 60)
         return render(jobs, cancelled)
@@ -200,7 +200,7 @@ def test_those_of_one_nfe_step_go_into_one_run_and_share_its_time(
     runs: list[list[int]] = []
     render = engine._runner.model.render
 
-    def noting(jobs: Sequence[Job], cancelled: IsCancelled) -> list[torch.Tensor]:
+    def noting(jobs: Sequence[SegmentJob], cancelled: IsCancelled) -> list[torch.Tensor]:
         runs.append([job.nfe_step for job in jobs])
         return render(jobs, cancelled)
 
@@ -224,7 +224,7 @@ def test_one_segment_without_finite_sound_fails_the_batch_and_no_other_alone(
     wanted = [say(), say("Another one.")]
     render = engine._runner.model.render
 
-    def poisoned(jobs: Sequence[Job], cancelled: IsCancelled) -> list[torch.Tensor]:
+    def poisoned(jobs: Sequence[SegmentJob], cancelled: IsCancelled) -> list[torch.Tensor]:
         sounds = zip(render(jobs, cancelled), jobs, strict=True)
         return [sound * (float("nan") if "Another" in job.text else 1.0) for sound, job in sounds]
 

@@ -6,9 +6,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ishowtts.engines.f5 import tuning
+from ishowtts.engines.f5 import tuning_cpu
 from ishowtts.engines.f5.attention import ATTENTIONS, Lengths
-from ishowtts.engines.f5.kernels import Int8Linear, PackedConv, PackedLinear, PlainConv, PlainLinear, Side
+from ishowtts.engines.f5.kernels import (
+    ConcatLinear,
+    Int8Linear,
+    PackedConv,
+    PackedLinear,
+    PlainConv,
+    PlainLinear,
+)
 
 pytestmark = pytest.mark.f5
 
@@ -47,7 +54,7 @@ def test_parts_side_by_side_are_one_product() -> None:
     weights = [torch.randn(8, 16) for _ in range(3)]
     biases = [torch.randn(8) for _ in range(3)]
     x = torch.randn(2, 5, 16)
-    parts = Side([PlainLinear(weight, bias) for weight, bias in zip(weights, biases, strict=True)])
+    parts = ConcatLinear([PlainLinear(weight, bias) for weight, bias in zip(weights, biases, strict=True)])
     assert torch.allclose(parts(x), F.linear(x, torch.cat(weights), torch.cat(biases)), atol=1e-5)
 
 
@@ -75,18 +82,18 @@ def test_attention_never_sees_the_padding(name: str) -> None:
 
 def test_the_fastest_of_those_that_there_are_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     weight, bias, conv = torch.randn(128, 64), torch.randn(128), torch.randn(64, 4, 31)
-    assert tuning.choose(weight, bias, conv, 2, int8=True, fixed=False).linear == "int8"
+    assert tuning_cpu.choose(weight, bias, conv, 2, int8=True, fixed=False).linear == "int8"
 
     def refused(*_: object, **__: object) -> PlainLinear:
         raise RuntimeError("this processor has no such product")
 
-    monkeypatch.setitem(tuning.LINEARS, "packed", refused)
-    assert tuning.choose(weight, bias, conv, 2, int8=False, fixed=False).linear == "plain"
+    monkeypatch.setitem(tuning_cpu.LINEARS, "packed", refused)
+    assert tuning_cpu.choose(weight, bias, conv, 2, int8=False, fixed=False).linear == "plain"
     slow = ATTENTIONS["explicit"]
-    monkeypatch.setitem(tuning.ATTENTIONS, "fused", lambda *given: [slow(*given) for _ in range(20)][-1])
-    assert tuning.choose(weight, bias, conv, 2, int8=False, fixed=False).attention == "explicit"
+    monkeypatch.setitem(tuning_cpu.ATTENTIONS, "fused", lambda *given: [slow(*given) for _ in range(20)][-1])
+    assert tuning_cpu.choose(weight, bias, conv, 2, int8=False, fixed=False).attention == "explicit"
     # On a stage nobody but the device knows how long a line is.
-    assert tuning.choose(weight, bias, conv, 2, int8=False, fixed=True).attention == "fused"
+    assert tuning_cpu.choose(weight, bias, conv, 2, int8=False, fixed=True).attention == "fused"
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ishowtts.engines.f5 import dit, sampler, stages, text_encoder
+from ishowtts.engines.f5 import dit, graph_runner, sampler, text_encoder
 from ishowtts.engines.f5.attention import ATTENTIONS
 from ishowtts.engines.f5.elementwise import EagerElementwise
+from ishowtts.engines.f5.graph_runner import RunShape
+from ishowtts.engines.f5.kernel_registry import LINEARS
 from ishowtts.engines.f5.kernels import PlainConv
-from ishowtts.engines.f5.kit import LINEARS
 from ishowtts.engines.f5.schedule import Guidance
-from ishowtts.engines.f5.stages import Shape
 from ishowtts.engines.f5.text_encoder import TextBlock, TextEncoder
 
 pytestmark = pytest.mark.f5
@@ -60,9 +60,11 @@ def model(linear: str, attention: str, dtype: torch.dtype) -> dit.Dit:
 def test_a_step_on_a_stage_has_every_operator_it_asks_for(linear: str, attention: str) -> None:
     with FakeTensorMode(), torch.inference_mode():
         fake = model(linear, attention, torch.float16)
-        held = stages.Stages(fake, most_rows=512, most_lines=2, cfg_strength=2.0, kinds=[Guidance.FULL], recorder=None)
+        held = graph_runner.GraphRunner(
+            fake, most_rows=512, most_lines=2, cfg_strength=2.0, kinds=[Guidance.FULL], recorder=None
+        )
         for lines in (1, 2):
-            stage = held._stage(Shape(lines, 64))
+            stage = held._stage(RunShape(lines, 64))
             flow = dit.velocity(fake, stage.y, stage.given, stage.at)
             assert (flow.shape, flow.dtype, flow.device.type) == ((2 * lines, 64, 100), torch.float16, "cuda")
             for guidance in Guidance:

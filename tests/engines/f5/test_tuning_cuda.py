@@ -14,8 +14,8 @@ import torch
 from ishowtts.engines.f5 import tuning_cuda
 from ishowtts.engines.f5.attention import ATTENTIONS, Attention
 from ishowtts.engines.f5.elementwise import EagerElementwise
+from ishowtts.engines.f5.kernel_registry import CONVS, ELEMENTWISE, LINEARS, KernelChoice
 from ishowtts.engines.f5.kernels import PlainConv, PlainLinear
-from ishowtts.engines.f5.kit import CONVS, ELEMENTWISE, LINEARS, Choice
 from support.tape import TapeRecorder
 
 pytestmark = pytest.mark.f5
@@ -31,7 +31,7 @@ def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning_cuda, "_REPEATS", 1)
 
 
-def choose(linear: str | None = None, *, fused: bool = True) -> Choice:
+def choose(linear: str | None = None, *, fused: bool = True) -> KernelChoice:
     generator = torch.Generator().manual_seed(0)
     weight, bias = torch.randn(2 * WIDTH, WIDTH, generator=generator), torch.randn(2 * WIDTH, generator=generator)
     conv = torch.randn(WIDTH, WIDTH // 16, 31, generator=generator)
@@ -72,11 +72,11 @@ class Dawdling(EagerElementwise):
 
 
 def test_the_fastest_of_what_is_right_is_taken(all_there: pytest.MonkeyPatch) -> None:
-    assert choose() == Choice("cublasLt", "triton", "flash", "triton")
+    assert choose() == KernelChoice("cublasLt", "triton", "flash", "triton")
 
 
 def test_our_own_kernels_can_be_left_out(all_there: pytest.MonkeyPatch) -> None:
-    assert choose(fused=False) == Choice("cublasLt", "plain", "flash", "eager")
+    assert choose(fused=False) == KernelChoice("cublasLt", "plain", "flash", "eager")
 
 
 def test_what_is_wrong_is_not_taken_however_fast(
@@ -93,7 +93,7 @@ def test_what_is_wrong_is_not_taken_however_fast(
     all_there.setitem(CONVS, "triton", lambda weight: PlainConv(weight * 1.1))
     all_there.setitem(ELEMENTWISE, "triton", Shifted)
     all_there.setitem(LINEARS, "cublasLt", lambda weight, bias, gelu: PlainLinear(weight, bias * float("nan"), gelu))
-    assert choose() == Choice("plain", "plain", "efficient", "eager")
+    assert choose() == KernelChoice("plain", "plain", "efficient", "eager")
     for name in ("flash", "triton", "cublasLt"):
         assert f"the kernel {name} computes wrong" in caplog.text
 
@@ -149,7 +149,7 @@ def test_where_triton_is_of_no_use_one_sentence_says_so(
     all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, elementwise: type[EagerElementwise], why: str
 ) -> None:
     all_there.setitem(ELEMENTWISE, "triton", elementwise)
-    assert choose() == Choice("cublasLt", "plain", "flash", "eager")
+    assert choose() == KernelChoice("cublasLt", "plain", "flash", "eager")
     told = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == 1
     assert "synthesis is slower without our own kernels" in told[0]
@@ -171,5 +171,5 @@ def test_kernels_that_are_wrong_only_without_padding_are_not_taken(
                 y.add_(1.0)
 
     all_there.setitem(ELEMENTWISE, "triton", Careless)
-    assert choose() == Choice("cublasLt", "triton", "flash", "eager")
+    assert choose() == KernelChoice("cublasLt", "triton", "flash", "eager")
     assert "the kernel triton computes wrong" in caplog.text

@@ -16,10 +16,10 @@ from ishowtts.bench.fidelity import distance
 from ishowtts.bench.original import Original
 from ishowtts.bench.parity import CANARY, TOLERANCE
 from ishowtts.bench.setting import Setting
-from ishowtts.engines.f5 import fast, policy
+from ishowtts.engines.f5 import duration, fast_model
 from ishowtts.engines.f5.architecture import read_model
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.fast import FastModel
+from ishowtts.engines.f5.fast_model import FastModel
 from ishowtts.errors import WeightsError
 from ishowtts.model import Segment
 from support.tape import TapeRecorder
@@ -93,9 +93,9 @@ def test_lines_of_other_lengths_in_one_batch_sound_as_each_alone(
 def test_recorded_runs_have_the_text_of_their_own_line(
     make: Make, right: dict[Segment, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policy, "BUCKETS", (544, 640, 768, 1088, 2112))
+    monkeypatch.setattr(duration, "BUCKETS", (544, 640, 768, 1088, 2112))
     tape = TapeRecorder()
-    monkeypatch.setattr(fast, "make_recorder", lambda _: tape)
+    monkeypatch.setattr(fast_model, "make_recorder", lambda _: tape)
     ours = make(exact_padding=True, graphs=True)
     for _ in range(2):
         for line in LINES:

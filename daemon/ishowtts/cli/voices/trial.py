@@ -19,7 +19,7 @@ from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.cli.words import new_file
 from ishowtts.config import Config
 from ishowtts.engines import Progress
-from ishowtts.engines.remote import RemoteEngine
+from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.errors import EngineError, SynthesisError
 from ishowtts.model import Line, Samples, Segment
 from ishowtts.pipeline import Cast

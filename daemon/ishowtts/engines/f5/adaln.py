@@ -20,7 +20,7 @@ from ishowtts.engines.f5.dit import Modulation
 _REMEMBERED = 8
 
 
-class Modulator:
+class AdaLayerNorm:
     """Modulations of the evaluations of a schedule, computed in fp32.
 
     Args:

@@ -18,11 +18,11 @@ MELS: Final = 100
 N_FFT: Final = 1024
 
 
-class _Part(BaseModel):
+class _ConfigPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Dit(_Part):
+class DitConfig(_ConfigPart):
     """Upstream's `model.arch`; the defaults are those of upstream's class for F5TTS_v1_Base."""
 
     dim: int = Field(multiple_of=16, ge=16, le=8192)  # 16 groups in the positional convolutions
@@ -42,13 +42,13 @@ class Dit(_Part):
     checkpoint_activations: Literal[False] = False
 
     @model_validator(mode="after")
-    def _upsamples_text_alone(self) -> Dit:
+    def _upsamples_text_alone(self) -> DitConfig:
         if self.text_embedding_average_upsampling and not self.text_mask_padding:
             raise ValueError("text_embedding_average_upsampling needs text_mask_padding")
         return self
 
 
-class Mel(_Part):
+class MelConfig(_ConfigPart):
     """The only spectrogram that F5-TTS with this Vocos speaks."""
 
     target_sample_rate: Literal[24_000] = RATE_HZ
@@ -59,16 +59,16 @@ class Mel(_Part):
     mel_spec_type: Literal["vocos"] = "vocos"
 
 
-class Model(_Part):
+class ModelConfig(_ConfigPart):
     """`model.yaml`."""
 
     name: str = "unnamed"
     backbone: Literal["DiT"] = "DiT"
-    arch: Dit
-    mel_spec: Mel = Mel()
+    arch: DitConfig
+    mel_spec: MelConfig = MelConfig()
 
 
-class _Features(_Part):
+class _Features(_ConfigPart):
     sample_rate: Literal[24_000] = RATE_HZ
     n_fft: Literal[1024] = N_FFT
     hop_length: Literal[256] = HOP
@@ -76,37 +76,37 @@ class _Features(_Part):
     padding: Literal["center", "same"] = "center"
 
 
-class _Backbone(_Part):
+class _Backbone(_ConfigPart):
     input_channels: Literal[100]
     dim: int = Field(ge=1, le=8192)
     intermediate_dim: int = Field(ge=1, le=32768)
     num_layers: int = Field(ge=1, le=128)
 
 
-class _Head(_Part):
+class _Head(_ConfigPart):
     dim: int = Field(ge=1, le=8192)
     n_fft: Literal[1024]
     hop_length: Literal[256]
     padding: Literal["center", "same"] = "same"
 
 
-class _FeaturesClass(_Part):
+class _FeaturesClass(_ConfigPart):
     # A class path is compared, never imported: a file must not choose what runs.
     class_path: Literal["vocos.feature_extractors.MelSpectrogramFeatures"]
     init_args: _Features = _Features()
 
 
-class _BackboneClass(_Part):
+class _BackboneClass(_ConfigPart):
     class_path: Literal["vocos.models.VocosBackbone"]
     init_args: _Backbone
 
 
-class _HeadClass(_Part):
+class _HeadClass(_ConfigPart):
     class_path: Literal["vocos.heads.ISTFTHead"]
     init_args: _Head
 
 
-class Vocoder(_Part):
+class VocoderConfig(_ConfigPart):
     """`config.yaml` of Vocos."""
 
     feature_extractor: _FeaturesClass
@@ -114,9 +114,9 @@ class Vocoder(_Part):
     head: _HeadClass
 
 
-def vocoder_of(dim: int, intermediate_dim: int, layers: int) -> Vocoder:
+def vocoder_of(dim: int, intermediate_dim: int, layers: int) -> VocoderConfig:
     """A Vocos of another size than the official one."""
-    return Vocoder.model_validate(
+    return VocoderConfig.model_validate(
         {
             "feature_extractor": {"class_path": "vocos.feature_extractors.MelSpectrogramFeatures"},
             "backbone": {
@@ -133,20 +133,22 @@ def vocoder_of(dim: int, intermediate_dim: int, layers: int) -> Vocoder:
     )  # fmt: skip
 
 
-BASE = Model(name="F5TTS_v1_Base", arch=Dit(dim=1024, depth=22, heads=16, ff_mult=2, text_dim=512, conv_layers=4))
+BASE = ModelConfig(
+    name="F5TTS_v1_Base", arch=DitConfig(dim=1024, depth=22, heads=16, ff_mult=2, text_dim=512, conv_layers=4)
+)
 """What the official weights are."""
 
-_Kind = TypeVar("_Kind", bound=_Part)
+_Kind = TypeVar("_Kind", bound=_ConfigPart)
 
 
-def read_model(path: Path) -> Model:
+def read_model(path: Path) -> ModelConfig:
     """Read `model.yaml`. Raises WeightsError with the first thing that is wrong."""
-    return _read(path, Model)
+    return _read(path, ModelConfig)
 
 
-def read_vocoder(path: Path) -> Vocoder:
+def read_vocoder(path: Path) -> VocoderConfig:
     """Read Vocos' `config.yaml`. Raises WeightsError with the first thing that is wrong."""
-    return _read(path, Vocoder)
+    return _read(path, VocoderConfig)
 
 
 def _read(path: Path, kind: type[_Kind]) -> _Kind:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from ishowtts.engines.f5.architecture import MELS
-from ishowtts.engines.f5.architecture import Dit as Description
+from ishowtts.engines.f5.architecture import DitConfig as Description
 from ishowtts.engines.f5.dit import Block, Dit
-from ishowtts.engines.f5.kernels import Conv, Linear, Side
-from ishowtts.engines.f5.kit import ATTENTIONS, CONVS, ELEMENTWISE, LINEARS, Choice
+from ishowtts.engines.f5.kernel_registry import ATTENTIONS, CONVS, ELEMENTWISE, LINEARS, KernelChoice
+from ishowtts.engines.f5.kernels import ConcatLinear, Conv, Linear
 from ishowtts.engines.f5.text_encoder import TextBlock, TextEncoder
 
 
@@ -20,7 +20,7 @@ def assemble_dit(
     description: Description,
     device: torch.device,
     dtype: torch.dtype,
-    kernels: Choice,
+    kernels: KernelChoice,
     *,
     merge_qkv: bool,
 ) -> Dit:
@@ -45,7 +45,7 @@ def assemble_dit(
     def block(i: int) -> Block:
         name = f"transformer_blocks.{i}"
         parts = [f"{name}.attn.{part}" for part in ("to_q", "to_k", "to_v")]
-        qkv: Linear = make(*pair(*parts)) if merge_qkv else Side([make(*pair(part)) for part in parts])
+        qkv: Linear = make(*pair(*parts)) if merge_qkv else ConcatLinear([make(*pair(part)) for part in parts])
         return Block(
             qkv=qkv,
             out=make(*pair(f"{name}.attn.to_out.0")),

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ishowtts.engines.f5.architecture import BASE, Model, Vocoder, read_model, read_vocoder
+from ishowtts.engines.f5.architecture import BASE, ModelConfig, VocoderConfig, read_model, read_vocoder
 from ishowtts.engines.f5.shapes import Shapes, dit_shapes, vocoder_shapes
 from ishowtts.engines.weights import Weights
 from ishowtts.errors import WeightsError
@@ -41,8 +41,8 @@ class Checkpoint:
         vocos: `Vocos`, by its names.
     """
 
-    model: Model
-    vocoder: Vocoder
+    model: ModelConfig
+    vocoder: VocoderConfig
     vocab: dict[str, int]
     cfm: Tensors
     vocos: Tensors

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ishowtts.engines.f5.options import Device, Precision
+from ishowtts.engines.f5.f5_options import DeviceName, Precision
 from ishowtts.errors import EngineError, first_line
 from ishowtts.model import Samples
 
@@ -25,7 +25,7 @@ _MOST_FFT_PLANS = 64
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def choose_device(wanted: Device) -> torch.device:
+def choose_device(wanted: DeviceName) -> torch.device:
     """CUDA where it was asked for or works, else the CPU. Raises EngineError where asked for in vain."""
     if wanted == "cpu":
         return torch.device("cpu")

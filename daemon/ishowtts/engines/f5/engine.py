@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 
 from ishowtts import text as texts
-from ishowtts.engines import Progress, ReportProgress, Vitals, VoiceCard
-from ishowtts.engines.f5 import checkpoint, fast, policy, reference
+from ishowtts.engines import EngineStats, Progress, ReportProgress, VoiceInfo
+from ishowtts.engines.f5 import checkpoint, duration, fast_model, reference
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.cuda.caches import choose_assembler, keep_compiled
 from ishowtts.engines.f5.device import choose_device, choose_dtype
-from ishowtts.engines.f5.job import Job, Model
-from ishowtts.engines.f5.options import F5Options
+from ishowtts.engines.f5.f5_options import F5Options
+from ishowtts.engines.f5.model_job import F5Model, SegmentJob
 from ishowtts.engines.f5.reference import Reference
-from ishowtts.engines.f5.runs import OutOfMemory, Runner, as_engine_error
+from ishowtts.engines.f5.runner import OutOfMemory, Runner, as_engine_error
 from ishowtts.engines.shares import shared
 from ishowtts.engines.voices.shelf import Voice, VoiceShelf
 from ishowtts.engines.weights import examine
@@ -85,12 +85,12 @@ class F5Engine:
         progress(Progress("load", 3, 3))
         _log.info("F5 is loaded from %s: %s on %s", weights.folder, dtype, self._device)
 
-    def prepare(self, voice: str | None) -> VoiceCard:
+    def prepare(self, voice: str | None) -> VoiceInfo:
         """Read a voice's clip (`None`: the default one), once for each version of it. Raises VoiceError."""
         found = self._find(voice)
         prepared = self._reference(found)
         reference_s = prepared.frames * HOP / RATE_HZ
-        return VoiceCard(
+        return VoiceInfo(
             prepared.name,
             prepared.max_segment_bytes,
             reference_s=reference_s,
@@ -109,7 +109,7 @@ class F5Engine:
             EngineError: that fails; the sentence says what to mend.
         """
         voice = self._reference(self._find(None))
-        usual, later = policy.usual(voice.frames, self._buckets())
+        usual, later = duration.usual(voice.frames, self._buckets())
         jobs = [self._warm_job(voice, speech_s) for speech_s in _WARM_SPEECH_S]
         count = len(usual) + len(jobs)
         progress(Progress("warm", 0, count))
@@ -119,17 +119,17 @@ class F5Engine:
                 progress(Progress("warm", i + 1, count))
             for i, job in enumerate(jobs, len(usual)):
                 # The last and longest is the one that counts: by then the path is warm.
-                self._cost = self._loaded().time_s([job]) / (job.frames / policy.FRAMES_PER_S)
+                self._cost = self._loaded().time_s([job]) / (job.frames / duration.FRAMES_PER_S)
                 progress(Progress("warm", i + 1, count))
             if self._device.type == "cuda":
-                self._batch_s = policy.WINDOW_S if self._batches_pay(jobs[0]) else 0.0
+                self._batch_s = duration.WINDOW_S if self._batches_pay(jobs[0]) else 0.0
             self._loaded().model.record_later(later)
 
-    def vitals(self) -> Vitals:
+    def vitals(self) -> EngineStats:
         """What torch's allocator holds on the GPU, and the runs that were too long for every bucket."""
         cuda = self._device.type == "cuda"
         unbucketed = 0 if self._runner is None else self._runner.model.unbucketed
-        return Vitals(torch.cuda.memory_reserved() / 1e6 if cuda else None, unbucketed)
+        return EngineStats(torch.cuda.memory_reserved() / 1e6 if cuda else None, unbucketed)
 
     def idle(self) -> bool:
         """Record one more length, where there is one; whether there may be more."""
@@ -191,36 +191,36 @@ class F5Engine:
         self._runner = None
         self._references.clear()
 
-    def _make_model(self, loaded: checkpoint.Checkpoint, dtype: torch.dtype) -> Model:
+    def _make_model(self, loaded: checkpoint.Checkpoint, dtype: torch.dtype) -> F5Model:
         switches = self._options.optimisations
         cfg_strength = self._options.cfg_strength
-        odd = fast.unsupported(loaded.model, loaded.vocoder)
+        odd = fast_model.unsupported(loaded.model, loaded.vocoder)
         if switches.tensorrt_vocoder:
             _log.warning("there is no TensorRT vocoder in this version: Vocos runs in PyTorch (docs/performance.md)")
         if odd is None and switches.need_fast_model:
             graphs = self._device.type == "cuda" if switches.graphs is None else switches.graphs
-            return fast.FastModel(
+            return fast_model.FastModel(
                 loaded, self._device, dtype, switches,
                 cfg_strength=cfg_strength, buckets=self._buckets(), graphs=graphs,
             )  # fmt: skip
         if odd is not None:
             _log.warning("upstream's modules run, slower: the fast model does not know %s of these weights", odd)
-        from ishowtts.engines.f5.stock import StockModel
+        from ishowtts.engines.f5.upstream_model import UpstreamModel
 
-        return StockModel(loaded, self._device, dtype, cfg_strength, switches.compile or None)
+        return UpstreamModel(loaded, self._device, dtype, cfg_strength, switches.compile or None)
 
     def _buckets(self) -> tuple[int, ...]:
         """Lengths that runs are padded to: none where every run has its own, as is fastest on CPUs."""
         wanted = self._options.optimisations.exact_padding
-        return policy.BUCKETS if (self._device.type == "cuda" if wanted is None else wanted) else ()
+        return duration.BUCKETS if (self._device.type == "cuda" if wanted is None else wanted) else ()
 
-    def _warm_job(self, voice: Reference, speech_s: float) -> Job:
-        frames = voice.frames + round(speech_s * policy.FRAMES_PER_S)
-        return Job(voice, voice.text + _WARM_TEXT, frames, self._options.nfe_step, seed=0)
+    def _warm_job(self, voice: Reference, speech_s: float) -> SegmentJob:
+        frames = voice.frames + round(speech_s * duration.FRAMES_PER_S)
+        return SegmentJob(voice, voice.text + _WARM_TEXT, frames, self._options.nfe_step, seed=0)
 
-    def _batches_pay(self, job: Job) -> bool:
+    def _batches_pay(self, job: SegmentJob) -> bool:
         """Whether two short lines in one run take clearly less time than one after the other."""
-        frames = policy.bucket(job.frames, self._buckets())
+        frames = duration.bucket(job.frames, self._buckets())
         if frames is not None:
             for lines in (1, 2):
                 self._loaded().model.record(frames, lines)
@@ -233,7 +233,7 @@ class F5Engine:
             raise EngineUnavailable("the F5 engine is not loaded")
         return self._runner
 
-    def _spoken(self, segments: Sequence[Segment], jobs: Sequence[Job], cancelled: IsCancelled) -> list[Samples]:
+    def _spoken(self, segments: Sequence[Segment], jobs: Sequence[SegmentJob], cancelled: IsCancelled) -> list[Samples]:
         """In one run; one by one, and at last in halves, where that does not fit into memory."""
         try:
             return self._loaded().samples(jobs, cancelled)
@@ -258,7 +258,7 @@ class F5Engine:
         except OutOfMemory:
             return self._in_halves(segment, cancelled)
 
-    def _job(self, segment: Segment) -> Job:
+    def _job(self, segment: Segment) -> SegmentJob:
         found = self._find(segment.voice)
         voice = self._reference(found)
         said = segment.text.strip()
@@ -267,16 +267,16 @@ class F5Engine:
         joined = voice.text + said
         switches = self._options.optimisations
         speed = segment.speed or found.speed or 1.0
-        speech = policy.speech_frames(voice.frames, voice.text, said, speed, short_text=switches.short_text)
-        frames = policy.total_frames(voice.frames, speech, self._loaded().model.tokens(joined))
-        if frames > policy.MOST_FRAMES:
+        speech = duration.speech_frames(voice.frames, voice.text, said, speed, short_text=switches.short_text)
+        frames = duration.total_frames(voice.frames, speech, self._loaded().model.tokens(joined))
+        if frames > duration.MOST_FRAMES:
             raise SynthesisError(
                 f"a segment of {len(said.encode())} bytes is too long for the voice {voice.name!r}, "
                 f"which takes {voice.max_segment_bytes}"
             )
-        usual = policy.nfe_for(speech) if switches.nfe_policy else self._options.nfe_step
+        usual = duration.nfe_for(speech) if switches.nfe_policy else self._options.nfe_step
         nfe_step = segment.nfe_step or found.nfe_step or usual
-        return Job(voice, joined, frames, nfe_step, segment.seed, voice.gain * found.gain)
+        return SegmentJob(voice, joined, frames, nfe_step, segment.seed, voice.gain * found.gain)
 
     def _find(self, name: str | None) -> Voice:
         return self._shelf.find(name or self._options.default_voice)

@@ -104,7 +104,7 @@ def largest_u8() -> int:
     return 255 if bool((y == 255 * 127 * width).all()) else 127
 
 
-class Side:
+class ConcatLinear:
     """Several linears of one input, their outputs side by side."""
 
     def __init__(self, parts: Sequence[Linear]) -> None:

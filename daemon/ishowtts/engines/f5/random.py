@@ -11,17 +11,17 @@ import yaml
 from safetensors.torch import save_file
 from torch import nn
 
-from ishowtts.engines.f5.architecture import BASE, Dit, Model, vocoder_of
+from ishowtts.engines.f5.architecture import BASE, DitConfig, ModelConfig, vocoder_of
 from ishowtts.engines.f5.checkpoint import read_vocab
-from ishowtts.engines.f5.stock import build_cfm, build_vocos
+from ishowtts.engines.f5.upstream_model import build_cfm, build_vocos
 from ishowtts.engines.voices.shelf import f5_tts_data
 
 Size = Literal["tiny", "small", "base"]
 SIZES: tuple[Size, ...] = ("tiny", "small", "base")
 
-_DITS: dict[Size, Dit] = {
-    "tiny": Dit(dim=128, depth=3, heads=2, ff_mult=2, text_dim=64, conv_layers=4),
-    "small": Dit(dim=384, depth=6, heads=6, ff_mult=2, text_dim=192, conv_layers=4),
+_DITS: dict[Size, DitConfig] = {
+    "tiny": DitConfig(dim=128, depth=3, heads=2, ff_mult=2, text_dim=64, conv_layers=4),
+    "small": DitConfig(dim=384, depth=6, heads=6, ff_mult=2, text_dim=192, conv_layers=4),
     "base": BASE.arch,
 }
 _VOCODERS: dict[Size, tuple[int, int]] = {"tiny": (64, 2), "small": (192, 4), "base": (512, 8)}  # dim, layers
@@ -40,7 +40,7 @@ def make(path: Path, size: Size = "tiny", seed: int = 0, *, average_upsampling: 
         average_upsampling: whether the text is spread evenly over the frames; the weights are the same.
     """
     arch = _DITS[size].model_copy(update={"text_embedding_average_upsampling": average_upsampling})
-    model = Model(name=f"random-{size}", arch=arch)
+    model = ModelConfig(name=f"random-{size}", arch=arch)
     dim, layers = _VOCODERS[size]
     vocoder = vocoder_of(dim, 3 * dim, layers)
     (path / "vocos").mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from ishowtts.model import IsCancelled
 
 
 @dataclass(frozen=True)
-class Stage:
+class StaticBuffers:
     """What one evaluation reads and writes, for B lines.
 
     Attributes:
@@ -34,7 +34,7 @@ class Stage:
     dt: Tensor
 
 
-def step(model: Dit, stage: Stage, guidance: Guidance, cfg_strength: float) -> None:
+def step(model: Dit, stage: StaticBuffers, guidance: Guidance, cfg_strength: float) -> None:
     """One evaluation and one step of Euler's method: `stage.y` moves on."""
     guided = guidance is Guidance.FULL
     lines = len(stage.y)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ishowtts.engines.f5.architecture import MELS, Dit, Vocoder
+from ishowtts.engines.f5.architecture import MELS, DitConfig, VocoderConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -14,7 +14,7 @@ _TEXT_KERNEL = _VOCODER_KERNEL = 7
 _TEXT_MULT = 2
 
 
-def dit_shapes(dit: Dit, tokens: int) -> Shapes:
+def dit_shapes(dit: DitConfig, tokens: int) -> Shapes:
     """Name to shape of upstream's `CFM` with a `DiT` of this description and a vocabulary of `tokens`."""
     dim, inner = dit.dim, dit.heads * dit.dim_head
     shapes = dict(_linear("time_embed.time_mlp.0", _TIME_FREQUENCIES, dim))
@@ -44,7 +44,7 @@ def dit_shapes(dit: Dit, tokens: int) -> Shapes:
     return {f"transformer.{name}": shape for name, shape in shapes.items()}
 
 
-def vocoder_shapes(vocoder: Vocoder) -> Shapes:
+def vocoder_shapes(vocoder: VocoderConfig) -> Shapes:
     """Name to shape of `Vocos` of this description."""
     backbone, head = vocoder.backbone.init_args, vocoder.head.init_args
     features = vocoder.feature_extractor.init_args

@@ -13,15 +13,15 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ishowtts.engines.f5 import rates
+from ishowtts.engines.f5 import throughput
 from ishowtts.engines.f5.attention import Lengths
-from ishowtts.engines.f5.cuda.graphs import GraphRecorder
-from ishowtts.engines.f5.kit import ATTENTIONS, CONVS, ELEMENTWISE, LINEARS, Choice
+from ishowtts.engines.f5.cuda.cuda_graphs import GraphRecorder
+from ishowtts.engines.f5.kernel_registry import ATTENTIONS, CONVS, ELEMENTWISE, LINEARS, KernelChoice
 from ishowtts.errors import first_line
 
 _log = logging.getLogger(__name__)
 
-Run = Callable[[], Tensor]
+TimedRun = Callable[[], Tensor]
 
 _FRAMES = 1216  # 5 s of reference and 8 s of speech
 _ODD = 37  # frames less of the second line, so that padding is tried too
@@ -29,7 +29,7 @@ _ROUNDS, _REPEATS = 4, 8
 _TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
-def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, linear: str | None, fused: bool) -> Choice:
+def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, linear: str | None, fused: bool) -> KernelChoice:
     """The fastest of those that are right.
 
     Args:
@@ -49,7 +49,7 @@ def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, linear: st
     attention = _attention([draw(2, heads, _FRAMES, 64) for _ in range(3)])
     if attention == "math":
         _log.warning("this GPU has no fused attention for %s: synthesis will be slow", weight.dtype)
-    choice = Choice(
+    choice = KernelChoice(
         linear=_linear(weight, bias, x, linear),
         conv=_fastest({name: _made(CONVS[name], conv, x) for name in convs}, "plain", x.dtype),
         attention=attention,
@@ -62,7 +62,7 @@ def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, linear: st
 
 def _ours_run(device: torch.device) -> bool:
     """Whether Triton compiles and runs here; it needs more than its own package, and not every machine has that."""
-    fault = rates.fused_fault(device.type)
+    fault = throughput.fused_fault(device.type)
     if fault is not None:
         _log.warning(
             "synthesis is slower without our own kernels, which need Triton, gcc and this Python's headers: %s", fault
@@ -90,7 +90,7 @@ def _attention(qkv: list[Tensor]) -> str:
     q32, k32, v32 = (part.float() for part in qkv)
     exact = ATTENTIONS["explicit"](q32, k32, v32, lengths)
 
-    def run(name: str) -> Run:
+    def run(name: str) -> TimedRun:
         def attend() -> Tensor:
             out = ATTENTIONS[name](q, k, v, lengths)
             return torch.where(lengths.keep[..., None], out, 0.0)
@@ -109,7 +109,7 @@ def _elementwise(draw: Callable[..., Tensor], width: int, heads: int) -> str:
     keep = Lengths.of((_FRAMES, _FRAMES - _ODD), _FRAMES, x.device).keep
     dt = torch.tensor(0.3, device=x.device)  # here: nothing comes from the host in a recording
 
-    def run(name: str) -> Run:
+    def run(name: str) -> TimedRun:
         steps = ELEMENTWISE[name]()
 
         def everything() -> Tensor:
@@ -135,7 +135,7 @@ def _elementwise(draw: Callable[..., Tensor], width: int, heads: int) -> str:
     return _fastest({name: run(name) for name in ("eager", "triton")}, "eager", x.dtype)
 
 
-def _made(make: Callable[..., Callable[[Tensor], Tensor]], *inputs: Tensor, **options: bool) -> Run:
+def _made(make: Callable[..., Callable[[Tensor], Tensor]], *inputs: Tensor, **options: bool) -> TimedRun:
     """A kernel over its weights, made when it is first called, on the last of the inputs."""
     *weights, x = inputs
     made: list[Callable[[Tensor], Tensor]] = []
@@ -148,11 +148,11 @@ def _made(make: Callable[..., Callable[[Tensor], Tensor]], *inputs: Tensor, **op
     return run
 
 
-def _fastest(candidates: dict[str, Run], otherwise: str, dtype: torch.dtype, exact: Tensor | None = None) -> str:
+def _fastest(candidates: dict[str, TimedRun], otherwise: str, dtype: torch.dtype, exact: Tensor | None = None) -> str:
     """The fastest of the candidates that agree with `exact`, else with what `otherwise` computes."""
     if exact is None:
         exact = candidates[otherwise]()
-    working: dict[str, Run] = {}
+    working: dict[str, TimedRun] = {}
     for name, run in candidates.items():
         found = _works(name, run)
         if found is None:
@@ -173,7 +173,7 @@ def _error(found: Tensor, exact: Tensor) -> float:
     return error if math.isfinite(error) else math.inf
 
 
-def _works(name: str, run: Run) -> Tensor | None:
+def _works(name: str, run: TimedRun) -> Tensor | None:
     """What it computes; `None` where it cannot."""
     try:
         found = run()
@@ -184,12 +184,12 @@ def _works(name: str, run: Run) -> Tensor | None:
     return found
 
 
-def _repeat(run: Run) -> None:
+def _repeat(run: TimedRun) -> None:
     for _ in range(_REPEATS):
         run()
 
 
-def _times_s(candidates: dict[str, Run]) -> dict[str, float]:
+def _times_s(candidates: dict[str, TimedRun]) -> dict[str, float]:
     """Side by side, the best of a few rounds; what cannot be recorded is not there."""
     recorder = GraphRecorder()
     replays: dict[str, Callable[[], None]] = {}

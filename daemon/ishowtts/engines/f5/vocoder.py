@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ishowtts.engines.f5 import spectrum
-from ishowtts.engines.f5.architecture import Vocoder
+from ishowtts.engines.f5 import mel_spectrogram
+from ishowtts.engines.f5.architecture import VocoderConfig
 
 _REACH = 3
 _LOUDEST = 1e2
@@ -27,7 +27,11 @@ class FastVocoder:
     """
 
     def __init__(
-        self, description: Vocoder, tensors: dict[str, Tensor], device: torch.device, dtype: torch.dtype = torch.float32
+        self,
+        description: VocoderConfig,
+        tensors: dict[str, Tensor],
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self._layers = description.backbone.init_args.num_layers
         self._dtype = dtype
@@ -75,4 +79,4 @@ class FastVocoder:
 def _sound(coefficients: Tensor) -> Tensor:
     """[frames, 1026] of log magnitudes and phases to sound."""
     log_magnitude, phase = coefficients.t().chunk(2)
-    return spectrum.inverse(log_magnitude.exp().clamp(max=_LOUDEST), phase)
+    return mel_spectrogram.inverse(log_magnitude.exp().clamp(max=_LOUDEST), phase)

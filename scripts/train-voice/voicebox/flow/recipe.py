@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ishowtts.engines.f5.architecture import Dit
+from ishowtts.engines.f5.architecture import DitConfig
 
 
 class FlowRecipe(BaseModel):
@@ -23,7 +23,7 @@ class FlowRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    arch: Dit
+    arch: DitConfig
     steps: int = Field(ge=1)
     batch_s: float = Field(gt=0)
     short_s: float = Field(gt=0)

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ishowtts.engines.f5.architecture import HOP, RATE_HZ, Model
-from ishowtts.engines.f5.stock import build_cfm
+from ishowtts.engines.f5.architecture import HOP, RATE_HZ, ModelConfig
+from ishowtts.engines.f5.upstream_model import build_cfm
 from voicebox.flow import schedule
 from voicebox.flow.recipe import FlowRecipe
 from voicebox.flow.upsampling import upsample
@@ -44,7 +44,7 @@ class FlowTraining:
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the memory that masks take
             torch.manual_seed(seed)
-            self._cfm = build_cfm(Model(arch=masked), vocab)
+            self._cfm = build_cfm(ModelConfig(arch=masked), vocab)
         transformer = self._cfm.transformer
         if recipe.arch.text_embedding_average_upsampling:
             transformer.text_embed.average_upsample_text_by_mask = upsample
@@ -141,5 +141,5 @@ def exported(recipe: FlowRecipe, vocab: dict[str, int], state: Mapping[str, Tens
     Raises:
         ValueError: the state was made by another recipe.
     """
-    transformer = build_cfm(Model(arch=recipe.arch), vocab).transformer
+    transformer = build_cfm(ModelConfig(arch=recipe.arch), vocab).transformer
     return under("transformer.", averaged(transformer, within(_AVERAGE, state)))

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ishowtts.engines.f5.architecture import HOP, MELS, RATE_HZ
+from ishowtts.engines.f5.mel_spectrogram import log_mel
 from ishowtts.engines.f5.reference import end_sentence
-from ishowtts.engines.f5.spectrum import log_mel
 from ishowtts.engines.f5.tokens import Tokenizer
 from voicebox.errors import TrainingError
 from voicebox.speech.corpus import Clip, Corpus

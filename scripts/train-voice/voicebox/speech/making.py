@@ -17,7 +17,7 @@ from random import Random
 
 from ishowtts.bench.judges.words import Listener
 from ishowtts.engines.f5.architecture import RATE_HZ
-from ishowtts.engines.worker import end_with_parent
+from ishowtts.engines.worker.worker_main import end_with_parent
 from ishowtts.errors import SynthesisError
 from voicebox.errors import TrainingError
 from voicebox.speech.corpus import Take, pack_path, pack_seconds, packs, write_pack

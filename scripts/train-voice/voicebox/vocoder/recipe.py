@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
-from ishowtts.engines.f5.architecture import HOP, Vocoder, vocoder_of
+from ishowtts.engines.f5.architecture import HOP, VocoderConfig, vocoder_of
 
 _Weight = Annotated[float, Field(ge=0)]
 _Width = Annotated[int, Field(ge=1, le=4096)]
@@ -96,7 +96,7 @@ class VocoderRecipe(_Part):
             )
         return self
 
-    def description(self) -> Vocoder:
+    def description(self) -> VocoderConfig:
         """The model, as a checkpoint's `config.yaml` describes it."""
         return vocoder_of(self.dim, self.intermediate_dim, self.num_layers)
 

@@ -17,7 +17,7 @@ _QUIETEST = 1e-3
 
 
 class LogMel(nn.Module):
-    """The log mel spectrogram of `ishowtts.engines.f5.spectrum`, to the bit, of many sounds, with gradients."""
+    """The log mel spectrogram of `ishowtts.engines.f5.mel_spectrogram`, to the bit, of many sounds, with gradients."""
 
     window: Tensor
     filters: Tensor

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ishowtts.engines.f5.architecture import HOP
-from ishowtts.engines.f5.stock import build_vocos
+from ishowtts.engines.f5.upstream_model import build_vocos
 from voicebox.learning.optimiser import Average, Optimiser, averaged, under, within
 from voicebox.vocoder.adversary import Adversary
 from voicebox.vocoder.crops import Crops

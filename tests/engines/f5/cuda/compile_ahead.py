@@ -18,7 +18,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime.driver import driver
 
-from ishowtts.engines.f5.cuda import convolution, elementwise, rows
+from ishowtts.engines.f5.cuda import convolution, fused_elementwise, fused_rows
 
 LEAST_SHARED_BYTES = 99 * 1024
 SIZES = [(1, 1), (1, 416), (3, 37), (2, 64)]
@@ -61,7 +61,7 @@ def compiled(architecture: int) -> list[dict[str, Any]]:
     """What was compiled for it until now."""
     functions = [
         value
-        for module in (elementwise, convolution, rows)
+        for module in (fused_elementwise, convolution, fused_rows)
         for value in vars(module).values()
         if isinstance(value, triton.JITFunction)
     ]
@@ -82,7 +82,7 @@ def compiled(architecture: int) -> list[dict[str, Any]]:
 
 def launch_all(dtype: torch.dtype, width: int, lines: int, frames: int, fp8: bool) -> None:
     """Every kernel as it is used."""
-    fused = elementwise.TritonElementwise()
+    fused = fused_elementwise.TritonElementwise()
     row, times = torch.zeros(width, dtype=dtype), torch.zeros(8)
     x = torch.zeros(2 * lines, frames, width, dtype=dtype)
     keep = torch.ones(2 * lines, frames, dtype=torch.bool)
@@ -96,11 +96,11 @@ def launch_all(dtype: torch.dtype, width: int, lines: int, frames: int, fp8: boo
     fused.advance(y, flow, times[lines], y, strength=2.0, guided=True, keep=keep[lines:])
     convolution.TritonConv(torch.zeros(width, width // 16, 31, dtype=dtype))(x, row)
     flat = x.flatten(0, 1)
-    rows.quantise_rows(flat, torch.int8, len(flat))
+    fused_rows.quantise_rows(flat, torch.int8, len(flat))
     if fp8:
-        rows.quantise_rows(flat, torch.float8_e4m3fn, len(flat))
+        fused_rows.quantise_rows(flat, torch.float8_e4m3fn, len(flat))
     product, scales, columns = torch.zeros(len(flat), 2 * width, dtype=torch.int32), flat[:, 0].float(), row.float()
-    rows.finish_rows(product[:, :width], len(flat), dtype, row_scales=scales, column_scales=columns,
+    fused_rows.finish_rows(product[:, :width], len(flat), dtype, row_scales=scales, column_scales=columns,
                      bias=row, gelu=True)  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def main() -> None:
     half = [kernel for architecture in architectures for kernel in compiled(architecture)]
     driver.set_active(Described(architectures[0]))
     convolution.TritonConv(torch.zeros(1024, 64, 31))(torch.zeros(1, 40, 1024))
-    elementwise.TritonElementwise().norm(torch.zeros(1, 3, 4096), torch.zeros(4096), torch.zeros(4096))
+    fused_elementwise.TritonElementwise().norm(torch.zeros(1, 3, 4096), torch.zeros(4096), torch.zeros(4096))
     single = [kernel for kernel in compiled(architectures[0]) if kernel not in half]
     print(json.dumps({"half": half, "single": single}))
 

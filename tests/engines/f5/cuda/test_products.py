@@ -91,7 +91,7 @@ def test_silence_stays_the_bias(eight_bits: tuple[Callable[..., Linear], float],
 @pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn], ids=str)
 @pytest.mark.parametrize("width", [96, 1024])
 def test_rows_are_narrowed_as_in_plain_torch(device: torch.device, dtype: torch.dtype, width: int) -> None:
-    fused = pytest.importorskip("ishowtts.engines.f5.cuda.rows")
+    fused = pytest.importorskip("ishowtts.engines.f5.cuda.fused_rows")
     if dtype is not torch.int8 and device.type == "cuda" and not Fp8Linear.supported(device):
         pytest.skip("this GPU does not know e4m3")
     x = torch.randn(5, width, dtype=torch.float16).to(device)
@@ -120,7 +120,7 @@ def test_rows_are_narrowed_as_in_plain_torch(device: torch.device, dtype: torch.
 def test_products_are_finished_as_in_plain_torch(
     device: torch.device, dtype: torch.dtype, gelu: bool, width: int
 ) -> None:
-    fused = pytest.importorskip("ishowtts.engines.f5.cuda.rows")
+    fused = pytest.importorskip("ishowtts.engines.f5.cuda.fused_rows")
     whole = torch.randint(-9000, 9000, (32, width), dtype=torch.int32, device=device)
     row_scales, column_scales = torch.rand(32).to(device) / 100, torch.rand(width).to(device) / 10
     row_scales[1] = float("nan")
@@ -185,7 +185,7 @@ def test_a_gpu_takes_these_shapes() -> None:
 
 def test_without_triton_products_are_surrounded_by_plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "triton", None)
-    for name in ("rows", "elementwise", "convolution"):
+    for name in ("fused_rows", "fused_elementwise", "convolution"):
         monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
         monkeypatch.delattr(package, name, raising=False)
         with pytest.raises(ImportError):

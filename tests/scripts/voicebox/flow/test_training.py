@@ -7,9 +7,9 @@ import torch
 pytest.importorskip("f5_tts")
 pytestmark = pytest.mark.f5
 
-from ishowtts.engines.f5.architecture import Model  # noqa: E402
+from ishowtts.engines.f5.architecture import ModelConfig  # noqa: E402
 from ishowtts.engines.f5.checkpoint import read_vocab  # noqa: E402
-from ishowtts.engines.f5.stock import build_cfm  # noqa: E402
+from ishowtts.engines.f5.upstream_model import build_cfm  # noqa: E402
 from ishowtts.engines.voices.shelf import f5_tts_data  # noqa: E402
 from voicebox.flow import training as flow  # noqa: E402
 from voicebox.flow.recipe import FlowRecipe  # noqa: E402
@@ -122,7 +122,7 @@ def test_what_is_exported_loads_into_upstreams_model(utterances):
     one = training(utterances)
     losses(one, 3)
     tensors = flow.exported(RECIPE, VOCAB, one.state())
-    cfm = build_cfm(Model(arch=RECIPE.arch), VOCAB)
+    cfm = build_cfm(ModelConfig(arch=RECIPE.arch), VOCAB)
     cfm.load_state_dict(tensors)
     assert tensors["transformer.rotary_embed.inv_freq"].dtype is torch.float32
     assert tensors["transformer.proj_out.weight"].dtype is torch.float16

@@ -6,7 +6,7 @@ import torch
 pytest.importorskip("f5_tts")
 pytestmark = pytest.mark.f5
 
-from ishowtts.engines.f5.stock import DiT  # noqa: E402
+from ishowtts.engines.f5.upstream_model import DiT  # noqa: E402
 from voicebox.flow.upsampling import upsample  # noqa: E402
 
 LINES = [(3, 10), (4, 8), (7, 9), (5, 5), (1, 12), (0, 6), (11, 23)]

@@ -8,7 +8,7 @@ pytest.importorskip("f5_tts")
 pytestmark = pytest.mark.f5
 
 from ishowtts.engines.f5.checkpoint import read_vocab  # noqa: E402
-from ishowtts.engines.f5.spectrum import log_mel  # noqa: E402
+from ishowtts.engines.f5.mel_spectrogram import log_mel  # noqa: E402
 from ishowtts.engines.f5.tokens import Tokenizer  # noqa: E402
 from ishowtts.engines.voices.shelf import f5_tts_data  # noqa: E402
 from voicebox.errors import TrainingError  # noqa: E402

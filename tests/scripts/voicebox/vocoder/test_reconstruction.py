@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ishowtts.engines.f5.spectrum import log_mel
+from ishowtts.engines.f5.mel_spectrogram import log_mel
 from voicebox.vocoder.reconstruction import LogMel, SpectralLoss
 
 

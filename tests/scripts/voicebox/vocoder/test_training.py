@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from ishowtts.engines.f5 import checkpoint, random
-from ishowtts.engines.f5.spectrum import log_mel
+from ishowtts.engines.f5.mel_spectrogram import log_mel
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.engines.weights import locate
 from voicebox.vocoder.training import VocoderRecipe, VocoderTraining, exported

@@ -16,7 +16,7 @@ from torch import Tensor
 from ishowtts.engines.f5.cuda import eager_rows
 
 try:
-    from ishowtts.engines.f5.cuda import rows as fused_rows
+    from ishowtts.engines.f5.cuda import fused_rows
 except ImportError:  # no Triton
     fused_rows = None  # type: ignore[assignment]
 

@@ -1,0 +1,101 @@
+"""What this processor or GPU reaches in one large product and in copying memory, and whether its special kernels work.
+
+The only place that measures rates and tries Triton: the doctor's probe, the benches and the engine ask here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from ishowtts.engines.f5 import attention
+from ishowtts.engines.f5.attention import Lengths
+from ishowtts.engines.f5.elementwise import EagerElementwise
+from ishowtts.engines.f5.kernel_registry import ELEMENTWISE
+from ishowtts.errors import first_line
+
+_LEAST_ROUNDS, _MOST_ROUNDS = 6, 1000
+_LEAST_S = 0.4  # on a GPU: until its clocks are up
+_LARGE_SMS = 40
+_FLASH_FRAMES, _FLASH_HEADS, _FLASH_WIDTH = 192, 4, 64
+_FLASH_KEYS = (192, 131)
+_FLASH_TOLERANCE = _FUSED_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """The best of several rounds.
+
+    Args:
+        flop_per_s: of a product of square matrices; fp16 accumulates in fp32.
+        bytes_per_s: of reading one large block of memory and writing another, both counted.
+    """
+
+    flop_per_s: float
+    bytes_per_s: float
+
+
+def measure(device: str, dtype: torch.dtype) -> Throughput:
+    """About a second. A GPU with many processors gets larger matrices, else its launches are what is measured."""
+    large = device == "cuda" and torch.cuda.get_device_properties(0).multi_processor_count >= _LARGE_SMS
+    side = 2048 if device == "cpu" else 8192 if large else 4096
+    copied = 1 << 30 if large else 256 << 20
+    a, b = torch.randn(side, side, device=device).to(dtype), torch.randn(side, side, device=device).to(dtype)
+    product_s = _best_s(lambda: torch.nn.functional.linear(a, b), device)
+    source = torch.empty(copied, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    copy_s = _best_s(lambda: target.copy_(source), device)
+    return Throughput(2.0 * side**3 / product_s, 2.0 * copied / copy_s)
+
+
+def flash_fault(device: str) -> str | None:
+    """Why flash attention with lengths of its own cannot be used; `None` where it came out right."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (3, len(_FLASH_KEYS), _FLASH_HEADS, _FLASH_FRAMES, _FLASH_WIDTH)
+    try:
+        q, k, v = torch.randn(shape, generator=generator).to(device, torch.float16)
+        lengths = Lengths.of(_FLASH_KEYS, _FLASH_FRAMES, torch.device(device))
+        found = attention.flash(q, k, v, lengths).float()
+        exact = attention.unfused(q.float(), k.float(), v.float(), lengths)
+        difference = (found - exact).abs().max().item()
+    except NotImplementedError:
+        return f"this torch has no flash attention for {device}"
+    except (RuntimeError, TypeError) as error:  # built without it, or with another signature
+        return f"flash attention with lengths failed ({first_line(error)})"
+    if difference < _FLASH_TOLERANCE:
+        return None
+    return f"flash attention with lengths is off by {difference:.1g}"
+
+
+def fused_fault(device: str) -> str | None:
+    """Why our own Triton kernels cannot be used; `None` where one was compiled, ran and came out right."""
+    try:
+        ours = ELEMENTWISE["triton"]()
+    except ImportError:
+        return "Triton is not installed"
+    x = torch.randn(4, 8, 128, generator=torch.Generator().manual_seed(0)).to(device, torch.float16)
+    scale, shift = x[0, :2].unbind()
+    exact = EagerElementwise().norm(x, scale, shift).float()
+    try:
+        difference = (ours.norm(x, scale, shift).float() - exact).abs().max().item()
+    except Exception as error:  # Triton's errors have no common parent; most of the time no C compiler is there
+        return f"a Triton kernel could not be started ({first_line(error)})"
+    return None if difference < _FUSED_TOLERANCE else f"a Triton kernel is off by {difference:.1g}"
+
+
+def _best_s(run: Callable[[], object], device: str) -> float:
+    best_s, rounds = float("inf"), 0
+    begun = time.perf_counter()
+    while rounds < _LEAST_ROUNDS or (
+        device == "cuda" and rounds < _MOST_ROUNDS and time.perf_counter() - begun < _LEAST_S
+    ):
+        started = time.perf_counter()
+        run()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best_s = min(best_s, time.perf_counter() - started)
+        rounds += 1
+    return best_s

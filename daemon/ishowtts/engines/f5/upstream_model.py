@@ -1,0 +1,162 @@
+"""Upstream's own modules, run as upstream runs them: what every optimisation is held against.
+
+Their imports cost seconds more than torch, so that nothing imports this module unless it is asked for.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ishowtts.engines.f5 import schedule
+from ishowtts.engines.f5.architecture import ModelConfig, VocoderConfig
+from ishowtts.engines.f5.checkpoint import Checkpoint
+from ishowtts.engines.f5.model_job import SegmentJob
+from ishowtts.engines.f5.upstream import convert_char_to_pinyin
+from ishowtts.errors import Cancelled
+from ishowtts.model import IsCancelled
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from f5_tts.model.backbones.dit import DiT
+    from f5_tts.model.cfm import CFM
+    from vocos import Vocos
+    from vocos.feature_extractors import MelSpectrogramFeatures
+    from vocos.heads import ISTFTHead
+    from vocos.models import VocosBackbone
+
+__all__ = ["CFM", "UpstreamModel", "Vocos", "build_cfm", "build_vocos", "load_cfm", "load_vocos"]
+
+
+class UpstreamModel:
+    """F5 and Vocos from the f5-tts and vocos packages.
+
+    Args:
+        dtype: of the transformer; Vocos runs in fp32.
+        compile_mode: of `torch.compile`, as the system before this one ran: weights in fp32, products in `dtype` by
+            autocast, and the vocoder's backbone compiled too.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        dtype: torch.dtype,
+        cfg_strength: float,
+        compile_mode: str | None = None,
+    ) -> None:
+        self.unbucketed = 0
+        self._cfg_strength = cfg_strength
+        self._device = device
+        half = compile_mode is not None and dtype is not torch.float32
+        self._autocast = partial(torch.autocast, device.type, dtype if half else torch.bfloat16, enabled=half)
+        dtype = torch.float32 if half else dtype
+        cfm = load_cfm(checkpoint)
+        rotary = cfm.transformer.rotary_embed
+        angles = rotary.inv_freq.clone()
+        self.cfm = cfm.to(device, dtype)
+        # In half precision these would be off by up to half a radian at the end of a line.
+        rotary.inv_freq = angles.to(device)
+        self.vocos = load_vocos(checkpoint).to(device)
+        if compile_mode is not None:
+            compile_modules(self.cfm, self.vocos, compile_mode)
+
+    def tokens(self, text: str) -> int:
+        """How many tokens a text has."""
+        return len(convert_char_to_pinyin([text])[0])
+
+    def render(self, jobs: Sequence[SegmentJob], cancelled: IsCancelled) -> list[Tensor]:
+        """One after the other: upstream's own batches are inexact."""
+        return [self._render(job, cancelled) for job in jobs]
+
+    def record(self, frames: int, lines: int = 1) -> None:
+        """Nothing is recorded."""
+
+    def record_later(self, frames: Sequence[int]) -> None:
+        """Nothing is recorded."""
+
+    def idle(self) -> bool:
+        """There is nothing to do."""
+        return False
+
+    def _render(self, job: SegmentJob, cancelled: IsCancelled) -> Tensor:
+        with _polled(self.cfm, cancelled), self._autocast():
+            mel, _ = self.cfm.sample(
+                cond=job.reference.audio.to(self._device),
+                text=convert_char_to_pinyin([job.text]),
+                duration=job.frames,
+                steps=job.nfe_step,
+                cfg_strength=self._cfg_strength,
+                sway_sampling_coef=schedule.SWAY,
+                seed=job.seed,
+            )
+            wave: Tensor = self.vocos.decode(mel.float()[:, job.reference.frames :, :].permute(0, 2, 1))
+        return wave.squeeze(0) * job.gain
+
+
+def load_cfm(checkpoint: Checkpoint) -> CFM:
+    """The model with the checkpoint's weights, in eval mode, on the CPU."""
+    cfm = build_cfm(checkpoint.model, checkpoint.vocab)
+    cfm.load_state_dict(checkpoint.cfm)
+    return cfm.eval()
+
+
+def load_vocos(checkpoint: Checkpoint) -> Vocos:
+    """The vocoder with the checkpoint's weights, in eval mode, on the CPU."""
+    vocos = build_vocos(checkpoint.vocoder)
+    vocos.load_state_dict(checkpoint.vocos)
+    return vocos.eval()
+
+
+def compile_modules(cfm: CFM, vocos: Vocos, mode: str | None) -> None:
+    """`torch.compile` on transformer and vocoder; they are compiled when they first run.
+
+    The text encoder stays as it is: the transformer keeps its result from one evaluation to the next, and what a
+    compiled graph gives with CUDA graphs inside is overwritten by the next run.
+    """
+    encoder = cfm.transformer.text_embed
+    encoder.forward = torch.compiler.disable(encoder.forward)  # type: ignore[no-untyped-call]
+    cfm.transformer = torch.compile(cfm.transformer, mode=mode)
+    vocos.backbone = torch.compile(vocos.backbone, mode=mode)
+
+
+def build_cfm(model: ModelConfig, vocab: dict[str, int]) -> CFM:
+    """An untrained model of this shape."""
+    transformer = DiT(**model.arch.model_dump(), mel_dim=model.mel_spec.n_mel_channels, text_num_embeds=len(vocab))
+    return CFM(
+        transformer=transformer,
+        mel_spec_kwargs=model.mel_spec.model_dump(),
+        odeint_kwargs={"method": "euler"},
+        vocab_char_map=vocab,
+    )
+
+
+def build_vocos(vocoder: VocoderConfig) -> Vocos:
+    """An untrained vocoder of this shape."""
+    return Vocos(
+        feature_extractor=MelSpectrogramFeatures(**vocoder.feature_extractor.init_args.model_dump()),
+        backbone=VocosBackbone(**vocoder.backbone.init_args.model_dump()),
+        head=ISTFTHead(**vocoder.head.init_args.model_dump()),
+    )
+
+
+@contextmanager
+def _polled(cfm: CFM, cancelled: IsCancelled) -> Iterator[None]:
+    """Ask `cancelled` before each evaluation, and leave no text of a broken run behind for the next one."""
+
+    def poll(*_: Any) -> None:
+        if cancelled():
+            raise Cancelled
+
+    hook = cfm.transformer.register_forward_pre_hook(poll)
+    try:
+        yield
+    finally:
+        hook.remove()
+        cfm.transformer.clear_cache()

@@ -1,0 +1,115 @@
+"""What makes the sound of the leading engine, but for the line: by this name finished speech is kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ishowtts import __version__
+from ishowtts.config import Config
+from ishowtts.engines.espeak import EspeakEngine
+from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.weights import Weights
+from ishowtts.errors import EngineError, VoiceError
+
+log = logging.getLogger(__name__)
+
+_VERSIONS = {"ishowtts": __version__}
+
+
+class F5CacheKey:
+    """Of F5: weights, voice and settings. `device` and `precision` are as configured: `auto` stays `auto`.
+
+    Once the weights are other files than at the start there is none: the worker may have either loaded.
+    """
+
+    def __init__(self, config: Config, weights: Weights, shelf: VoiceShelf) -> None:
+        f5 = config.engine.f5
+        switches = f5.optimisations
+        self._shelf = shelf
+        self._default_voice = f5.default_voice
+        self._files = [
+            path
+            for path in (weights.model, weights.vocab, weights.vocoder, weights.vocoder_config, weights.architecture)
+            if path is not None
+        ]
+        self._weights = _versions_of(self._files)
+        self._fixed: dict[str, Any] = {
+            "engine": "f5",
+            **_VERSIONS,
+            "f5-tts": _version_of("f5-tts"),
+            "weights": self._weights,
+            "nfe_step": f5.nfe_step,
+            "cfg_strength": f5.cfg_strength,
+            "precision": f5.precision,
+            "device": f5.device,
+            # All others change no sound that could be heard: docs/f5.md.
+            **switches.model_dump(include={"short_text", "int8", "fp8", "guidance_skip", "nfe_policy"}),
+        }
+        self._told = False
+
+    def __call__(self, voice: str | None) -> Mapping[str, Any] | None:
+        """With this voice (`None`: the default one); `None` where that cannot be used."""
+        if self._weights is None or _versions_of(self._files) != self._weights:
+            if not self._told:
+                self._told = True
+                log.warning("the weights have changed: speech is kept again after a restart of the daemon")
+            return None
+        try:
+            found = self._shelf.find(voice, self._default_voice)
+        except VoiceError:
+            return None
+        return {**self._fixed, "voice": found.name, "voice_files": f"{found.audio_path}: {found.version}"}
+
+
+class EspeakCacheKey:
+    """Of espeak-ng: its version, its voice, and the language of the voice that a line names."""
+
+    def __init__(self, config: Config, engine: EspeakEngine, shelf: VoiceShelf) -> None:
+        self._voice = config.engine.espeak_voice
+        self._default_voice = config.engine.f5.default_voice
+        self._engine = engine
+        self._shelf = shelf
+        self._version: str | None = None
+
+    def __call__(self, voice: str | None) -> Mapping[str, Any] | None:
+        """With this voice (`None`: the default one); `None` where espeak-ng does not say what it is."""
+        program = self._program
+        if program is None:
+            return None
+        return {
+            "engine": "espeak",
+            **_VERSIONS,
+            "program": program,
+            "voice": self._voice,
+            "language": self._shelf.language(voice, self._default_voice),
+        }
+
+    @property
+    def _program(self) -> str | None:
+        """What espeak-ng says of itself; asked again after it did not work."""
+        if self._version is None and self._engine.trouble is None:
+            try:
+                self._version = self._engine.version()
+            except EngineError as error:
+                log.warning("speech is not kept: %s", error)
+        return self._version
+
+
+def _versions_of(files: list[Path]) -> list[str] | None:
+    """Places, sizes and times: nobody reads gigabytes for a key."""
+    try:
+        found = [(path, path.stat()) for path in files]
+    except OSError:
+        return None
+    return [f"{path} {it.st_size} {it.st_mtime_ns} {it.st_ino}" for path, it in found]
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,135 @@
+"""What a recording that fails leaves behind: on torch's own terms, with a stand-in for CUDA."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from ishowtts.engines.f5.cuda.cuda_graphs import GraphRecorder
+
+pytestmark = pytest.mark.f5
+
+Pool = tuple[int, int]
+
+
+class Allocator:
+    """Pools as torch's allocator counts them: `CUDACachingAllocator.cpp`."""
+
+    def __init__(self) -> None:
+        self.underway: list[Pool] = []
+        self.used: dict[Pool, int] = {}
+        self.handed_out = 0
+
+    def handle(self) -> Pool:
+        self.handed_out += 1
+        return 0, self.handed_out
+
+    def begin(self, pool: Pool) -> None:
+        if pool in self.underway:
+            raise RuntimeError("beginAllocateToPool: already recording to mempool_id")
+        assert self.used.get(pool) != 0, "a pool that nobody uses any more"
+        self.used[pool] = self.used.get(pool, 0) + 1
+        self.underway.append(pool)
+
+    def end(self, device: int, pool: Pool) -> None:
+        if pool not in self.underway:
+            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
+        self.underway.remove(pool)
+
+    def release(self, device: int, pool: Pool) -> None:
+        self.used[pool] -= 1
+
+
+class Stream:
+    def wait_stream(self, other: Stream) -> None:
+        """In order."""
+
+
+@pytest.fixture
+def allocator(monkeypatch: pytest.MonkeyPatch) -> Allocator:
+    made, stream = Allocator(), Stream()
+
+    class Graph:
+        """As `CUDAGraph.cpp`: `capture_end` asks CUDA first, and tells the allocator only where that went well."""
+
+        broken, capturing, ended = False, False, False
+        now: Graph | None = None
+
+        def capture_begin(self, pool: Pool, capture_error_mode: str) -> None:
+            self.pool = pool
+            made.begin(pool)
+            self.capturing, Graph.now = True, self
+
+        def capture_end(self) -> None:
+            capturing, self.capturing, Graph.now = self.capturing, False, None
+            if self.broken or not capturing:
+                raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+            made.end(0, self.pool)
+            self.ended = True
+
+        def replay(self) -> None:
+            """Nothing was launched."""
+
+        def __del__(self) -> None:
+            if self.ended:
+                made.release(0, self.pool)
+
+    stand_in: dict[str, Callable[..., Any]] = {
+        "CUDAGraph": Graph, "Stream": lambda: stream, "current_stream": lambda: stream,
+        "stream": lambda _: contextlib.nullcontext(), "synchronize": lambda: None,
+        "graph_pool_handle": made.handle, "current_device": lambda: 0,
+    }  # fmt: skip
+    for name, value in stand_in.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", made.end)
+    monkeypatch.setattr(torch._C, "_cuda_releasePool", made.release)
+    return made
+
+
+def breaking() -> None:
+    """Waits for the device, which breaks a capture off."""
+    graph: Any = torch.cuda.CUDAGraph.now  # type: ignore[attr-defined]
+    if graph is not None:
+        graph.broken = True
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+
+def failing() -> None:
+    """Fails in a capture that CUDA goes on with, as an allocation does."""
+    if torch.cuda.CUDAGraph.now is not None:  # type: ignore[attr-defined]
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def full() -> None:
+    """Fails before anything is recorded, in another way than torch does."""
+    raise OSError("No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("run", "reason"), [(breaking, "not permitted"), (failing, "out of memory"), (full, "No space left")]
+)
+def test_a_recording_that_fails_says_why_and_leaves_the_allocator_as_it_was(
+    allocator: Allocator, run: Callable[[], None], reason: str
+) -> None:
+    recorder = GraphRecorder()
+    with pytest.raises(RuntimeError, match=reason):
+        recorder.record(run)
+    gc.collect()
+    assert allocator.underway == []
+    assert set(allocator.used.values()) <= {0}
+    kept = recorder.record(lambda: None)  # another one still can be recorded
+    assert allocator.underway == []
+    assert sum(allocator.used.values()) == 1
+    del kept
+
+
+def test_no_garbage_is_collected_while_something_is_recorded(allocator: Allocator) -> None:
+    collecting: list[bool] = []
+    GraphRecorder().record(lambda: collecting.append(gc.isenabled()))
+    assert collecting == [True, False]
+    assert gc.isenabled()

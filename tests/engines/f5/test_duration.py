@@ -1,0 +1,51 @@
+"""How long, in how many evaluations, padded to what."""
+
+from __future__ import annotations
+
+import pytest
+
+from ishowtts.engines.f5 import duration
+
+REFERENCE_FRAMES, REFERENCE_TEXT = 500, "x" * 50  # ten frames a byte
+
+
+def frames(text: str, speed: float = 1.0, *, short_text: bool = True) -> int:
+    return duration.speech_frames(REFERENCE_FRAMES, REFERENCE_TEXT, text, speed, short_text=short_text)
+
+
+def test_a_text_takes_its_share_by_bytes_and_speed() -> None:
+    assert frames("a" * 20) == 200
+    assert frames("好" * 10) == 300
+    assert frames("a" * 20, 2.0) == 100
+
+
+def test_a_very_short_text_takes_the_time_of_a_word_at_the_speed_asked_for() -> None:
+    assert {frames(text) for text in ("a", "Hi.", "a" * 9)} == {140}
+    assert frames("Hi.", 2.0) == 70
+
+
+def test_with_the_switch_off_it_is_as_slow_as_upstream_has_it() -> None:
+    assert frames("a" * 9, short_text=False) == 300
+    assert frames("a" * 9, 2.0, short_text=False) == 300
+    assert frames("a" * 10, short_text=False) == 100
+
+
+def test_there_is_a_frame_for_every_token_and_one_of_speech_at_least() -> None:
+    assert duration.total_frames(500, 200, 80) == 700
+    assert duration.total_frames(500, 0, 80) == 502
+    assert duration.total_frames(500, 0, 900) == 901
+
+
+@pytest.mark.parametrize(("speech_s", "nfe_step"), [(1.0, 8), (4.9, 8), (5.1, 7), (14.9, 7), (15.1, 6)])
+def test_evaluations_by_length(speech_s: float, nfe_step: int) -> None:
+    assert duration.nfe_for(round(speech_s * duration.FRAMES_PER_S)) == nfe_step
+
+
+def test_a_bucket_holds_the_run_and_wastes_little() -> None:
+    for length in range(1, duration.BUCKETS[-1] + 1):
+        found = duration.bucket(length, duration.BUCKETS)
+        assert found is not None
+        assert found >= length
+        if length > 512:
+            assert found - length < length / 8 + 1
+    assert duration.bucket(duration.BUCKETS[-1] + 1, duration.BUCKETS) is None

@@ -1,0 +1,73 @@
+"""Mel, Vocos and AdaLN are upstream's; what stands behind a line's end never reaches it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ishowtts.bench.original import Original
+from ishowtts.engines.f5 import checkpoint as checkpoints
+from ishowtts.engines.f5 import schedule
+from ishowtts.engines.f5.adaln import AdaLayerNorm
+from ishowtts.engines.f5.mel_spectrogram import log_mel
+from ishowtts.engines.f5.vocoder import FastVocoder
+from ishowtts.engines.weights import locate
+
+pytestmark = [pytest.mark.f5, pytest.mark.slow]
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="session")
+def loaded(checkpoint: Path) -> checkpoints.Checkpoint:
+    weights = locate(checkpoint)
+    assert weights is not None
+    return checkpoints.load(weights)
+
+
+@pytest.mark.parametrize("samples", [24_000, 24_001, 61_439, 61_440])
+def test_the_spectrogram_is_upstreams(upstream: Original, samples: int) -> None:
+    audio = torch.randn(samples, generator=torch.Generator().manual_seed(samples)) * 0.1
+    theirs = upstream.cfm.mel_spec(audio[None])[0].t()
+    ours = log_mel(audio)
+    assert ours.shape == (samples // 256 + 1, 100)
+    assert torch.allclose(ours, theirs, atol=2e-4)
+
+
+def test_a_batch_of_spectrograms_sounds_as_each_alone_whatever_stands_behind_them(
+    upstream: Original, loaded: checkpoints.Checkpoint
+) -> None:
+    vocoder = FastVocoder(loaded.vocoder, loaded.vocos, CPU)
+    frames = (60, 23, 41)
+    mel = torch.full((3, 64, 100), float("nan"))
+    for i, count in enumerate(frames):
+        mel[i, :count] = torch.randn(count, 100, generator=torch.Generator().manual_seed(i)) - 4
+    with torch.inference_mode():
+        sounds = vocoder.decode(mel, frames)
+        for i, count in enumerate(frames):
+            alone = upstream.vocos.decode(mel[i : i + 1, :count].transpose(1, 2))[0]
+            assert sounds[i].shape == ((count - 1) * 256,)
+            assert (sounds[i] - alone).abs().max() <= 1e-5 * alone.abs().max()
+
+
+@pytest.mark.parametrize("fold", [True, False])
+@pytest.mark.parametrize("nfe_step", [5, 7, 9])
+def test_the_table_is_what_each_evaluation_would_compute(
+    upstream: Original, loaded: checkpoints.Checkpoint, nfe_step: int, fold: bool
+) -> None:
+    transformer = upstream.cfm.transformer
+    tensors = {name.removeprefix("transformer."): tensor for name, tensor in loaded.cfm.items()}
+    modulator = AdaLayerNorm(tensors, 3, CPU, torch.float32, fold=fold)
+    with torch.inference_mode():
+        for i, t in enumerate(schedule.times(nfe_step)[:-1]):
+            source = transformer.time_embed(t[None])
+            ours = modulator.at(nfe_step, i)
+            for block, table in zip(transformer.transformer_blocks, ours.blocks, strict=True):
+                theirs = block.attn_norm.linear(block.attn_norm.silu(source)).view(6, -1)
+                theirs[[1, 4]] += 1
+                assert torch.allclose(table, theirs, atol=1e-5)
+            final = transformer.norm_out.linear(transformer.norm_out.silu(source)).view(2, -1)
+            final[0] += 1
+            assert torch.allclose(ours.final, final, atol=1e-5)

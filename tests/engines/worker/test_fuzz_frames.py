@@ -1,0 +1,109 @@
+"""Random and mutated frames of a hostile worker: no exception that is not foreseen, no wait, no growth."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ishowtts.engines.worker.requests import Deadlines, WorkerExit
+from ishowtts.engines.worker.waker import Waker
+from ishowtts.engines.worker.wire import Channel, Frame, FrameKind, encode
+from ishowtts.engines.worker.worker_connection import WorkerConnection
+from support import hostile_frames
+from support.hostile_frames import DONE, ERROR, HELLO, PREPARED, PROGRESS, READY, audio, check_frames
+
+FRAMES = [HELLO, PROGRESS, READY, audio(0), audio(1), DONE, PREPARED, ERROR]
+ODD: st.SearchStrategy[Any] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([10**400, -1, 0, 2**63, 1e308]),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=5),
+    st.sampled_from(["\ud800", "x" * 5000, "SynthesisError", "WeightsError", "Cancelled", "warm"]),
+    st.lists(st.none(), max_size=2),
+)
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> bytes:
+    """A frame with up to two fields that are odd, missing or of another frame."""
+    frame = draw(st.sampled_from(FRAMES))
+    header = dict(frame.header)
+    names = sorted(header)
+    for name in draw(st.lists(st.sampled_from(names), max_size=2)):
+        if draw(st.booleans()):
+            header[name] = draw(ODD)
+        else:
+            header.pop(name, None)
+    payload = draw(st.one_of(st.just(frame.payload), st.binary(max_size=5)))
+    return encode(Frame(draw(st.sampled_from([frame.kind, *FrameKind])), header, payload))
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> bytes:
+    """Frames, of which some bytes are others or gone."""
+    data = bytearray(b"".join(draw(st.lists(frames(), min_size=1, max_size=6))))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(data) - 1))
+        data[at : at + draw(st.integers(0, 4))] = draw(st.binary(max_size=4))
+        if not data:
+            break
+    return bytes(data)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2), st.one_of(st.lists(frames(), max_size=6).map(b"".join), spoilt(), st.binary(max_size=200)))
+@example(2, encode(Frame(FrameKind.ERROR, {**ERROR.header, "message": "\ud800"})))
+@example(2, encode(Frame(FrameKind.ERROR, {**ERROR.header, "message": "x" * 50_000})))
+@example(1, encode(Frame(FrameKind.PROGRESS, {**PROGRESS.header, "phase": "x" * 50_000})))
+@example(
+    2, encode(Frame(FrameKind.AUDIO, {**audio(0).header, "voice": "\udcff"}, b"\0\0")) + encode(audio(1)) + encode(DONE)
+)
+def test_no_bytes_of_a_worker_do_harm(stage: int, data: bytes) -> None:
+    check_frames(bytes([stage]) + data)
+
+
+@pytest.mark.parametrize("data", hostile_frames.seeds())
+def test_the_fuzzers_begin_with_inputs_that_are_well(data: bytes) -> None:
+    check_frames(data)
+
+
+def test_a_worker_that_reports_progress_without_end_can_be_stopped() -> None:
+    waker = Waker()
+    ours, theirs = socket.socketpair()
+    endings: list[WorkerExit] = []
+    heard = threading.Event()
+    conversation = WorkerConnection(
+        Channel(ours), "f5", {}, Deadlines(), waker=waker, on_phase=lambda _phase, progress: progress and heard.set()
+    )
+    hears = threading.Thread(target=lambda: endings.append(conversation.hear()), name="hears")
+
+    def floods() -> None:
+        theirs.sendall(encode(HELLO))
+        try:
+            while True:
+                theirs.sendall(encode(PROGRESS) * 1000)
+        except OSError:
+            return
+
+    flood = threading.Thread(target=floods, name="floods")
+    hears.start()
+    flood.start()
+    try:
+        assert heard.wait(10)
+        waker.stop()
+        hears.join(5)
+        assert [ending.reason for ending in endings] == ["the engine is stopped"]
+    finally:
+        ours.shutdown(socket.SHUT_RDWR)
+        hears.join(5)
+        flood.join(5)
+        ours.close()
+        theirs.close()
+        waker.close()

@@ -1,0 +1,427 @@
+"""Faults of the worker, and what the daemon makes of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import soundfile
+
+from ishowtts.engines.worker.remote_engine import EngineState, EngineStatus, RemoteEngine, RestartBackoff
+from ishowtts.engines.worker.worker_process import WorkerProcess
+from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError, WeightsError, WorkerDied
+from ishowtts.model import Segment
+from support.waiting import eventually
+
+MakeRemote = Callable[..., RemoteEngine]
+Say = Callable[..., Segment]
+
+pytestmark = pytest.mark.usefixtures("faulty")
+
+
+def never() -> bool:
+    return False
+
+
+def load(engine: RemoteEngine) -> RemoteEngine:
+    engine.load(lambda _: None)
+    return engine
+
+
+def await_state(engine: RemoteEngine, state: EngineState, after_restarts: int = 0, timeout_s: float = 60) -> None:
+    def reached() -> bool:
+        status = engine.status()
+        return status.state is state and status.restarts >= after_restarts
+
+    eventually(reached, f"the state {state.value}", timeout_s)
+
+
+def speaks(engine: RemoteEngine, say: Say) -> bool:
+    return engine.synthesize(say("It speaks again."), never).audio_s > 0.3
+
+
+# The same faults strike F5 in tests/service/test_chaos.py, through the whole appliance.
+@pytest.mark.parametrize("fault", ["hang", "kill", "stop"])
+def test_a_fault_in_the_middle_ends_the_segment_and_the_next_worker_speaks(
+    fault: str, make_remote: MakeRemote, say: Say
+) -> None:
+    # A death must be told by the socket, a hang by the deadline.
+    engine = load(make_remote(segment_s=3600.0 if fault == "kill" else 2.0))
+    with pytest.raises(WorkerDied):
+        engine.synthesize(say(fault), never)
+    assert engine.status().state is not EngineState.READY
+    await_state(engine, EngineState.READY, after_restarts=1)
+    assert speaks(engine, say)
+    assert engine.status().last_death
+
+
+@pytest.mark.parametrize("fault", ["refuse", "raise"])
+def test_an_error_of_one_text_ends_the_segment_and_not_the_worker(
+    fault: str, make_remote: MakeRemote, say: Say
+) -> None:
+    engine = load(make_remote())
+    with pytest.raises(SynthesisError, match=r"raised in the middle|this text cannot be spoken"):
+        engine.synthesize(say(fault), never)
+    assert speaks(engine, say)
+    assert engine.status().restarts == 0
+
+
+def test_a_second_unforeseen_error_in_a_row_renews_the_worker(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    with pytest.raises(SynthesisError):
+        engine.synthesize(say("raise"), never)
+    with pytest.raises(WorkerDied, match="raised in the middle"):
+        engine.synthesize(say("raise"), never)
+    await_state(engine, EngineState.READY, after_restarts=1)
+    assert speaks(engine, say)
+
+
+def test_unforeseen_errors_with_speech_between_them_cost_no_worker(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    for _ in range(2):
+        with pytest.raises(SynthesisError):
+            engine.synthesize(say("raise"), never)
+        assert speaks(engine, say)
+    assert engine.status().restarts == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("garbage", "speaks nonsense"),
+        ("other rate", "not asked for"),
+        ("poisoned", "the device is lost"),
+    ],
+)
+def test_a_worker_that_cannot_be_trusted_any_more_is_replaced(
+    fault: str, sentence: str, make_remote: MakeRemote, say: Say
+) -> None:
+    engine = load(make_remote(segment_s=3600))
+    with pytest.raises(WorkerDied, match=sentence):
+        engine.synthesize(say(fault), never)
+    await_state(engine, EngineState.READY, after_restarts=1)
+    assert speaks(engine, say)
+
+
+def test_a_voice_whose_sound_is_too_long_for_its_text_is_set_aside_and_the_worker_lives(
+    make_remote: MakeRemote, say: Say
+) -> None:
+    """Its words do not fit its clip. Five deaths by it would park the engine for an hour."""
+    changes: list[list[str]] = []
+    engine = make_remote(on_change=lambda: changes.append(engine.voices_set_aside()))
+    load(engine)
+    for _ in range(6):
+        with pytest.raises(VoiceError, match="60 s of sound; 17 s is plausible"):
+            engine.synthesize(say("endless", voice="misfit"), never)
+    assert (engine.status().state, engine.status().restarts) == (EngineState.READY, 0)
+    assert "the voice 'misfit' is set aside" in changes[-1][0], "whoever tells the state is told"
+    assert speaks(engine, say), "the other voices are used"
+    engine.forget("misfit")
+    assert engine.voices_set_aside() == []
+    assert engine.synthesize(say("Its words are right now.", voice="misfit"), never).audio_s > 0.3
+
+
+def test_a_worker_killed_while_idle_is_missed_at_once(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    pid = engine.status().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await_state(engine, EngineState.READY, after_restarts=1)
+    assert engine.status().pid != pid
+    assert "killed by SIGKILL, perhaps for want of memory" in str(engine.status().last_death)
+    assert speaks(engine, say)
+
+
+@pytest.mark.parametrize(
+    ("fault", "deadline", "sentence"),
+    [("silent", "hello_s", "while starting"), ("hangs", "load_s", "while loading or warming")],
+)
+def test_a_worker_that_does_not_start_is_ended_and_after_five_parked_until_asked(
+    fault: str,
+    deadline: str,
+    sentence: str,
+    *,
+    make_remote: MakeRemote,
+    say: Say,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORKER_FAULT", fault)
+    engine = make_remote(**{deadline: 0.4})
+    with pytest.raises(EngineUnavailable, match="the worker ended 5 times of late"):
+        load(engine)
+    assert engine.status().state is EngineState.PARKED
+    assert sentence in str(engine.status().detail)
+    with pytest.raises(EngineUnavailable, match="is parked"):
+        engine.synthesize(say("hello"), never)
+    engine.close()
+
+
+def test_a_parked_engine_comes_back_when_asked(
+    make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_FAULT", "dies")
+    engine = make_remote()
+    with pytest.raises(EngineUnavailable):
+        load(engine)
+    assert engine.status().restarts == 4
+    monkeypatch.delenv("WORKER_FAULT")
+    engine.retry_now()
+    await_state(engine, EngineState.READY)
+    assert speaks(engine, say)
+
+
+def test_deaths_of_long_ago_park_nothing(make_remote: MakeRemote, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_FAULT", "dies")
+    seen: list[EngineState] = []
+    engine = make_remote(
+        backoff=RestartBackoff(first_s=0.01, longest_s=0.02, park_deaths=2, park_window_s=0.0),
+        on_change=lambda: seen.append(engine.status().state),
+    )
+    engine.start()
+    eventually(lambda: engine.status().restarts >= 2, "two restarts")
+    assert EngineState.PARKED not in seen
+
+
+def test_a_parked_engine_is_tried_again_by_itself_and_one_death_parks_it_again(
+    make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_FAULT", "no-weights")
+    rests: list[EngineState] = []
+
+    def note() -> None:
+        status = engine.status()
+        if status.state in (EngineState.RESTARTING, EngineState.PARKED) and status.pid is None:
+            rests.append(status.state)
+
+    engine = make_remote(backoff=RestartBackoff(park_deaths=100, park_s=0.3), on_change=note)
+    with pytest.raises(WeightsError):
+        load(engine)
+    monkeypatch.setenv("WORKER_FAULT", "dies")
+    eventually(lambda: engine.status().restarts >= 2, "two trials out of the parking place")
+    assert set(rests) == {EngineState.PARKED}
+    monkeypatch.delenv("WORKER_FAULT")
+    await_state(engine, EngineState.READY)
+    assert speaks(engine, say)
+    rests.clear()
+    status = engine.status()
+    assert status.pid is not None
+    os.kill(status.pid, signal.SIGKILL)
+    await_state(engine, EngineState.READY, after_restarts=status.restarts + 1)
+    assert set(rests) == {EngineState.RESTARTING}, "what it spoke ended the trial"
+
+
+def test_weights_that_cannot_be_used_park_the_engine_at_once_with_the_sentence(
+    make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_FAULT", "no-weights")
+    engine = make_remote()
+    with pytest.raises(WeightsError, match="there are no weights; fetch them"):
+        load(engine)
+    assert engine.status().state is EngineState.PARKED
+    assert engine.status().restarts == 0
+    assert "there are no weights; fetch them" in str(engine.status().detail)
+    monkeypatch.delenv("WORKER_FAULT")
+    engine.retry_now()
+    await_state(engine, EngineState.READY)
+    assert speaks(engine, say)
+
+
+def test_a_voice_whose_preparing_ends_the_worker_is_set_aside_by_name(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    with pytest.raises(WorkerDied, match="while preparing a voice"):
+        engine.synthesize(say("hello", voice="deadly"), never)
+    await_state(engine, EngineState.READY, after_restarts=1)
+    for _ in range(2):
+        with pytest.raises(VoiceError, match="'deadly' is set aside: preparing it ended the worker"):
+            engine.synthesize(say("hello", voice="deadly"), never)
+    assert speaks(engine, say)
+    assert engine.synthesize(say("hello", voice="another"), never).audio_s > 0.1
+    assert engine.status().restarts == 1
+
+
+def test_voices_whose_preparing_ends_workers_do_not_park_the_engine(make_remote: MakeRemote, say: Say) -> None:
+    """Each is set aside, so each costs one worker; a stranger's folder of such voices must not cost the engine."""
+    engine = load(make_remote(backoff=RestartBackoff(first_s=0.01, longest_s=0.01, park_deaths=2)))
+    for i in range(3):
+        with pytest.raises(WorkerDied):
+            engine.prepare(f"deadly-{i}")
+        await_state(engine, EngineState.READY, after_restarts=i + 1, timeout_s=20)
+    assert speaks(engine, say)
+    assert len(engine.voices_set_aside()) == 3
+
+
+def test_a_voice_that_changed_is_prepared_anew_and_has_another_chance(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    with pytest.raises(WorkerDied):
+        engine.prepare("deadly")
+    await_state(engine, EngineState.READY, after_restarts=1)
+    engine.forget("another")
+    with pytest.raises(VoiceError, match="set aside"):
+        engine.prepare("deadly")
+    engine.forget("deadly")
+    with pytest.raises(WorkerDied):
+        engine.prepare("deadly")
+
+
+@pytest.mark.f5
+@pytest.mark.slow
+@pytest.mark.parametrize("named", ["default", None])
+def test_a_forgotten_card_is_asked_for_again(
+    make_remote: MakeRemote, f5_tiny: dict[str, Any], tmp_path: Path, named: str | None
+) -> None:
+    def put(seconds: int) -> None:
+        (tmp_path / "default").mkdir(exist_ok=True)
+        samples = np.random.default_rng(3).normal(0, 0.12, seconds * 24_000)
+        soundfile.write(tmp_path / "default" / "reference.wav", samples, 24_000)
+        (tmp_path / "default" / "reference.txt").write_text("These are the words of the clip.")
+
+    put(3)
+    engine = load(make_remote("f5", {**f5_tiny, "voices_dir": str(tmp_path)}))
+    before = engine.prepare(named)
+    put(6)
+    assert engine.prepare(named) == before
+    engine.forget("default")
+    assert engine.prepare(named).max_segment_bytes < before.max_segment_bytes
+
+
+def test_a_text_that_ends_the_worker_sets_no_voice_aside(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    with pytest.raises(WorkerDied, match="while speaking"):
+        engine.synthesize(say("kill", voice="another"), never)
+    await_state(engine, EngineState.READY, after_restarts=1)
+    assert engine.synthesize(say("hello", voice="another"), never).audio_s > 0.1
+
+
+def test_a_voice_that_cannot_be_read_is_told_and_costs_nothing(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    with pytest.raises(VoiceError, match="cannot be read"):
+        engine.prepare("unreadable")
+    assert speaks(engine, say)
+    assert engine.status().restarts == 0
+
+
+@pytest.mark.parametrize("word", ["await cancel", "ignore cancel"])
+def test_a_cancelled_segment_is_left_at_once_and_never_heard(word: str, make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    polls = iter(range(20))
+    with pytest.raises(Cancelled):
+        engine.synthesize(say(word), lambda: next(polls, None) is None)
+    text = "What comes now is the next segment and no other."
+    after = engine.synthesize(say(text), never)
+    assert after.samples.tolist() == engine.synthesize(say(text), never).samples.tolist()
+    assert engine.status().restarts == 0
+
+
+@pytest.mark.parametrize("fault", ["hang", "kill"])
+def test_a_fault_in_a_batch_ends_all_of_it_and_the_next_worker_speaks(
+    fault: str, make_remote: MakeRemote, say: Say
+) -> None:
+    engine = load(make_remote(segment_s=3600.0 if fault == "kill" else 2.0))
+    with pytest.raises(WorkerDied, match="while speaking"):
+        engine.synthesize_batch([say("first"), say(fault), say("last")], never)
+    await_state(engine, EngineState.READY, after_restarts=1)
+    assert len(engine.synthesize_batch([say("first"), say("last")], never)) == 2
+
+
+def test_what_nobody_foresaw_in_a_batch_does_not_count_against_the_worker(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    for _ in range(2):
+        with pytest.raises(SynthesisError, match="raised in the middle"):
+            engine.synthesize_batch([say("raise"), say("last")], never)
+    with pytest.raises(SynthesisError, match="raised in the middle"):
+        engine.synthesize(say("raise"), never)
+    assert speaks(engine, say)
+    assert engine.status().restarts == 0
+
+
+@pytest.mark.parametrize("word", ["await cancel", "ignore cancel"])
+def test_a_cancelled_batch_is_left_at_once_and_never_heard(word: str, make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    polls = iter(range(20))
+    with pytest.raises(Cancelled):
+        engine.synthesize_batch([say("first"), say(word), say("last")], lambda: next(polls, None) is None)
+    after = engine.synthesize_batch([say("What comes now."), say("And no other.")], never)
+    alone = [engine.synthesize(say(text), never) for text in ("What comes now.", "And no other.")]
+    assert [one.samples.tolist() for one in after] == [one.samples.tolist() for one in alone]
+    assert engine.status().restarts == 0
+
+
+def test_a_batch_that_is_too_long_to_send_is_refused_whole(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote())
+    with pytest.raises(SynthesisError, match="the sound of one segment is 200 s; send shorter ones"):
+        engine.synthesize_batch([say("first"), say("beyond the frame")], never)
+    assert speaks(engine, say)
+    assert engine.status().restarts == 0
+
+
+def test_ten_deaths_leave_no_zombie_no_descriptor_and_no_thread(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote(backoff=RestartBackoff(first_s=0.01, longest_s=0.01, park_deaths=100)))
+    me = psutil.Process()
+    before = (me.num_fds(), threading.active_count())
+    for death in range(10):
+        with pytest.raises(WorkerDied):
+            engine.synthesize(say("kill"), never)
+        await_state(engine, EngineState.READY, after_restarts=death + 1)
+    assert (me.num_fds(), threading.active_count()) == before
+    assert [child.pid for child in me.children()] == [engine.status().pid]
+
+
+def test_no_second_worker_is_started_while_the_first_cannot_be_ended(
+    make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = load(make_remote(segment_s=0.5))
+    pid = engine.status().pid
+    assert pid is not None
+    with monkeypatch.context() as patch:
+        # As a process in an uninterruptible sleep takes a signal: not at all.
+        patch.setattr(WorkerProcess, "_signal", lambda *_: None)
+        with pytest.raises(WorkerDied):
+            engine.synthesize(say("hang"), never)
+        await_state(engine, EngineState.PARKED)
+        assert f"worker {pid} cannot be ended, so no new one is started" in str(engine.status().detail)
+        assert [child.pid for child in psutil.Process().children()] == [pid]
+    os.kill(pid, signal.SIGKILL)
+    await_state(engine, EngineState.READY)
+    assert speaks(engine, say)
+
+
+def test_closing_answers_a_segment_under_way(make_remote: MakeRemote, say: Say) -> None:
+    engine = load(make_remote(segment_s=3600))
+    raised: list[BaseException] = []
+
+    def speak() -> None:
+        try:
+            engine.synthesize(say("hang"), never)
+        except (WorkerDied, EngineUnavailable) as error:
+            raised.append(error)
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    engine.close()
+    speaker.join(30)
+    assert len(raised) == 1
+    with pytest.raises(EngineUnavailable, match="is stopped"):
+        engine.synthesize(say("hello"), never)
+
+
+def test_every_change_of_the_status_is_announced(make_remote: MakeRemote, say: Say, tmp_path: Path) -> None:
+    seen: list[EngineStatus] = []
+    engine = make_remote(on_change=lambda: seen.append(engine.status()))
+    load(engine)
+    with pytest.raises(WorkerDied):
+        engine.synthesize(say("kill"), never)
+    await_state(engine, EngineState.READY, after_restarts=1)
+    engine.close()
+    order = [EngineState.STARTING, EngineState.LOADING, EngineState.WARMING, EngineState.READY, EngineState.RESTARTING]
+    firsts = list(dict.fromkeys(status.state for status in seen))
+    assert firsts == [*order, EngineState.STOPPED]
+    warm = next(status for status in seen if status.state is EngineState.READY)
+    assert warm.warm_s is not None
+    assert warm.pid is not None
