@@ -1,4 +1,4 @@
-"""The long form of tests/service/test_durability.py: 500 lines, 50 kills of the daemon, 20 of the broker, then both.
+"""The long form of tests/appliance/test_durability.py: 500 lines, 50 kills of the daemon, 20 of the broker, then both.
 
 Then 1,000 short lines on a real ALSA device, with a table of what the daemon holds after every hundredth.
 Then a minute of fuzzing for each thing that strangers can feed (tests/support/fuzz_targets.py), guided by coverage if

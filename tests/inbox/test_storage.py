@@ -14,7 +14,7 @@ import pytest
 
 from ishowtts.inbox import storage
 from ishowtts.model import Arrival, Delivery, Line, Outcome, Priority
-from ishowtts.pipeline import Outbox
+from ishowtts.speech import Outbox
 from support.disk import fill
 from support.waiting import eventually
 

@@ -7,12 +7,12 @@
 | so does a PUBACK whose code paho does not know (mosquitto's `message_size_limit`) | here: `test_a_publish_that_the_broker_finds_too_large_…` |
 | a callback that blocks breaks the keepalive | here: `test_a_disk_that_stands_still_…` |
 | a broker that is not there yet ends the start | `test_link_connection`: `test_a_link_that_starts_before_its_broker_…` |
-| a line that was taken is delivered again, with DUP, after a kill of either side | `tests/inbox` and `tests/service`: the tests of redelivery |
+| a line that was taken is delivered again, with DUP, after a kill of either side | `tests/inbox` and `tests/appliance`: the tests of redelivery |
 | an acknowledgement of an old connection acknowledges another message | `test_link_lines`: `test_an_acknowledgement_for_an_older_connection_…` |
 | 2.0.11 ignores the receive maximum | `tests/pipeline/test_intake`: its bound; here: `test_more_lines_than_the_receive_maximum_…` |
 | a command waits behind lines, or is obeyed long after it was sent | `test_link_commands`: `test_a_command_overtakes_…`, `test_a_command_from_before_we_came_…` |
 | what was retained is taken for new, or what is live for old | `test_link_lines`: `test_what_was_retained_…`, `test_a_live_line_with_the_retain_flag_…` |
-| two clients of one id take each other over for ever, and paho says "Unspecified error" | `test_neighbours`, `tests/service/test_neighbours`; here: `test_a_takeover_…` |
+| two clients of one id take each other over for ever, and paho says "Unspecified error" | `test_neighbours`, `tests/appliance/test_neighbours`; here: `test_a_takeover_…` |
 | a huge payload costs its size several times; past Maximum Packet Size it is dropped in silence | `test_shipped_broker`: `test_a_payload_that_the_broker_takes_…`; here: `test_a_huge_payload_…` |
 | a broker that is killed has lost sessions and queued lines | `test_shipped_broker`: `test_a_line_for_an_absent_appliance_…`; `test_link_out`: `test_a_broker_that_lost_everything_…` |
 | a forbidden subscription is granted | `test_shipped_broker`: its tables of what arrives |

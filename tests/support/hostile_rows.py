@@ -21,7 +21,7 @@ from ishowtts.cli.history import table_of
 from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
 from ishowtts.model import Arrival, Delivery, Event, Line, Outcome, Priority, Reason, Rejection, ReplyTo
 from ishowtts.mqtt import strict_json
-from ishowtts.pipeline import Intake, Outbox
+from ishowtts.speech import Intake, Outbox
 from support.waiting import eventually
 
 TABLES = ("lines", "outbox", "deliveries", "settings", "sqlite_sequence")

@@ -21,15 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from ishowtts import config
+from ishowtts import app, config
 from ishowtts.config import Config
 from ishowtts.engines import Progress, ReportProgress, VoiceInfo
+from ishowtts.engines.build import EngineChoice, Engines, voices
+from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
-from ishowtts.pipeline import Cast
 from ishowtts.playback.choose_speaker import ChosenSpeaker
 from ishowtts.playback.silent_speaker import SilentSpeaker
-from ishowtts.service import daemon
-from ishowtts.service.lead import Company, Lead, voices
 from ishowtts.util import logs
 
 RATE_HZ = 24_000
@@ -151,17 +150,24 @@ def main() -> int:
     arguments = parser.parse_args()
     notes = Notes(arguments.notes)
 
-    def company(settings: Config, _lead: Lead, _on_change: Callable[[], None]) -> Company:
+    def company(settings: Config, _lead: EngineChoice, _on_change: Callable[[], None]) -> Engines:
         card = VoiceInfo("quick", arguments.segment_bytes, seam_s=arguments.seam_s)
         engine = QuickEngine(arguments.sound_s, notes, card)
-        lead = Lead("quick", "it costs nothing")
-        return Company(lead, Cast(engine, None), None, engine, voices(settings), settings.engine.f5.default_voice)
+        return Engines(
+            EngineChoice("quick", "it costs nothing"),
+            primary=engine,
+            fallback=None,
+            remote=None,
+            espeak=EspeakEngine("en-us"),
+            shelf=voices(settings),
+            default_voice=settings.engine.f5.default_voice,
+        )
 
     settings = config.load(arguments.config)
     logs.set_up(settings.log.level, private=settings.log.private)
     if arguments.aloud:
-        return daemon.run(settings, daemon.Makers(company))
-    return daemon.run(settings, daemon.Makers(company, lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes")))
+        return app.run(settings, app.Makers(company))
+    return app.run(settings, app.Makers(company, lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes")))
 
 
 if __name__ == "__main__":

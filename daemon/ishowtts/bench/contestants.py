@@ -17,7 +17,7 @@ from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.engines.f5.reference import prepare
 from ishowtts.engines.f5.upstream_model import compile_modules
 from ishowtts.model import Segment
-from ishowtts.pipeline import stride
+from ishowtts.speech import segment_planner
 from ishowtts.util.crossfade import FloatSamples, join
 
 
@@ -73,7 +73,7 @@ def ours(setting: Setting, nfe_step: int, switches: Optimisations, name: str = "
         segments = [Segment("bench", i, len(parts), part, seed=0) for i, part in enumerate(parts)]
         return join([engine.render(segment, lambda: False) for segment in segments], RATE_HZ)
 
-    return Contestant(title(name, nfe_step), whole, lambda text: stride.cut(text, card, card.cost)[0], warm_s)
+    return Contestant(title(name, nfe_step), whole, lambda text: segment_planner.cut(text, card, card.cost)[0], warm_s)
 
 
 def title(name: str, nfe_step: int) -> str:

@@ -7,8 +7,8 @@ import argparse
 import yaml
 
 from ishowtts.cli.common import Commands, faults_of_files, print_json, read_config, root_topic
+from ishowtts.engines import build
 from ishowtts.errors import ConfigError
-from ishowtts.service import lead
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_config(arguments)
     in_force = settings.model_dump(mode="json")
     # A URL-like user name apart, the only secret is in the password file, which is named and never read here.
-    chosen = lead.choose(settings)
+    chosen = build.choose_engine(settings)
     derived = {"root_topic": root_topic(settings), "engine": chosen.kind, "engine_why": chosen.why}
     if arguments.json:
         print_json({"config": in_force, "derived": derived})

@@ -43,10 +43,10 @@ def root_topic(settings: Config) -> str:
 def faults_of_files(settings: Config) -> tuple[str, ...]:
     """What is wrong with the files of blocked words and of pronunciations, a sentence for each."""
     # A command that needs no rules shall not wait for what they import.
-    from ishowtts.service.house_rules import HouseRules
+    from ishowtts.speech.speech_policy import SpeechPolicy
 
     logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the caller tells them, once
-    return HouseRules(settings, voices=tuple, language_of=lambda _: None).file_faults
+    return SpeechPolicy(settings, voices=tuple, language_of=lambda _: None).file_faults
 
 
 def print_json(data: Any) -> None:

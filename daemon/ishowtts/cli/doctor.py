@@ -20,13 +20,14 @@ from rich.table import Table
 from ishowtts.board.detect import detect_board
 from ishowtts.cli.common import Commands, faults_of_files, print_json, read_config
 from ishowtts.config import DEFAULT_PATH, Config
+from ishowtts.engines import build
 from ishowtts.errors import IShowError, SpeakerError
 from ishowtts.mqtt.client import ShortLivedClient
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.playback import chime_files
 from ishowtts.playback.alsa import sound_cards
 from ishowtts.playback.choose_speaker import choose_speaker
-from ishowtts.service import house_rules, lead
+from ishowtts.speech import speech_policy
 from ishowtts.util import child_process, files
 
 Verdict = Literal["ok", "note", "fault"]
@@ -159,7 +160,7 @@ def gpu_finding(found: dict[str, Any]) -> Finding:
 
 
 def _engine(settings: Config) -> Iterator[Finding]:
-    chosen = lead.choose(settings)
+    chosen = build.choose_engine(settings)
     if chosen.trouble:
         yield Finding("engine", "fault", chosen.trouble, "ishowtts fetch")
     elif chosen.kind == "espeak" and settings.engine.kind == "auto":
@@ -178,7 +179,7 @@ def _spare(settings: Config) -> Iterator[Finding]:
 
 
 def _voices(settings: Config) -> Iterator[Finding]:
-    shelf = lead.voices(settings)
+    shelf = build.voices(settings)
     wanted = settings.engine.f5.default_voice
     shelf.find(wanted)
     yield Finding("voices", "ok", f"{', '.join(shelf.names())}; default {wanted}")
@@ -210,7 +211,7 @@ def _device(part: str, device: str) -> Finding:
 
 
 def _chime(settings: Config) -> Iterator[Finding]:
-    chimes = house_rules.chimes(settings)
+    chimes = speech_policy.chimes(settings)
     wanted = settings.audio.chime
     name = chime_files.DEFAULT if isinstance(wanted, bool) else wanted
     chimes.find(name)

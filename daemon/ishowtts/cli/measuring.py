@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ishowtts.cli.common import read_config, told_if_unwritable
 from ishowtts.config import Config
-from ishowtts.service import lead
+from ishowtts.engines import build
 
 if TYPE_CHECKING:
     from ishowtts.bench.setting import Setting
@@ -29,7 +29,7 @@ def setting_of(arguments: argparse.Namespace) -> Setting:
     say(arguments, f"weights: {model}")
     folder = find_weights(model, _cache_dir())
     device = choose_device(arguments.device or "auto").type
-    voices_dir = lead.voices_dir(settings) if arguments.config is not None else None
+    voices_dir = build.voices_dir(settings) if arguments.config is not None else None
     return Setting(folder, device, arguments.precision, voices_dir, settings.engine.f5.default_voice)
 
 

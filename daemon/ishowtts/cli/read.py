@@ -7,8 +7,8 @@ import logging
 import sys
 
 from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.engines import build
 from ishowtts.errors import SynthesisError
-from ishowtts.service import lead
 from ishowtts.text import TextReader, is_speakable
 
 
@@ -25,12 +25,12 @@ def run(arguments: argparse.Namespace) -> int:
     """0 where there is something to say; 1 where there is not, or the file of pronunciations is at fault."""
     logging.getLogger("ishowtts.text").addHandler(logging.NullHandler())  # a fault is told below, once
     settings = read_config(arguments)
-    shelf, default = lead.voices(settings), settings.engine.f5.default_voice
+    shelf, default = build.voices(settings), settings.engine.f5.default_voice
     if arguments.voice is not None:
         shelf.find(arguments.voice, default)
     reader = TextReader(
         settings.text.pronunciations,
-        lead.languages(settings, lead.choose(settings).kind, shelf),
+        build.languages(settings, build.choose_engine(settings).kind, shelf),
         settings.text.normalise,
         default_voice=default,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 
+from ishowtts import app
 from ishowtts.cli.common import Commands, read_config
 from ishowtts.config import Config
 from ishowtts.errors import FatalError
-from ishowtts.service import daemon
 from ishowtts.util import files, logs
 
 
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     logs.set_up(settings.log.level, private=settings.log.private)
     try:
         _refuse_state_of_another(settings)
-        return daemon.run(settings)
+        return app.run(settings)
     except FatalError as error:
         logging.getLogger("ishowtts").critical("%s", error)
         return 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from ishowtts.engines.weights import Weights
 from ishowtts.errors import EngineError, VoiceError
 
 log = logging.getLogger(__name__)
+
+CacheKey = Callable[[str | None], Mapping[str, Any] | None]
+"""Everything but the line that makes the sound of a voice, as JSON; `None`: not known, so nothing is cached."""
 
 _VERSIONS = {"ishowtts": __version__}
 

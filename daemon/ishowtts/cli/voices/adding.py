@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.cli.words import old_file
+from ishowtts.engines import build
 from ishowtts.engines.voices import clips, folders
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.clips import Clip
 from ishowtts.engines.voices.shelf import MOST_TEXT_BYTES, check_name
 from ishowtts.errors import VoiceError
-from ishowtts.service import lead
 from ishowtts.util.files import read_bounded
 
 _SETTINGS = ("speed", "nfe_step", "gain_db", "language")
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.force:
             raise VoiceError(f"{doubt}; --force takes them as they are")
         warnings.append(doubt)
-    voices_dir = lead.voices_dir(read_config(arguments))
+    voices_dir = build.voices_dir(read_config(arguments))
     folder = folders.add(voices_dir, arguments.name, clip, words, settings, replace=arguments.replace)
     _tell(arguments, folder, clip, warnings)
     return 0

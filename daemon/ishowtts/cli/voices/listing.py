@@ -11,10 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.engines import build
 from ishowtts.engines.voices import clips
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.errors import VoiceError
-from ishowtts.service import lead
 from ishowtts.util.logs import visible
 
 _SETTINGS = ("speed", "nfe_step", "gain_db", "language")
@@ -28,7 +28,7 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Each voice with its clip, words and settings; 1 where one of them cannot be used."""
-    shelf = lead.voices(read_config(arguments))
+    shelf = build.voices(read_config(arguments))
     voices = [_voice(shelf, name) for name in shelf.names()]
     if arguments.json:
         print_json(voices)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.engines import build
 from ishowtts.engines.voices import folders
 from ishowtts.engines.voices.shelf import DEFAULT
-from ishowtts.service import lead
 
 
 def add(actions: Commands, common: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 once its folder is gone."""
     settings = read_config(arguments)
-    folders.remove(lead.voices_dir(settings), arguments.name)
+    folders.remove(build.voices_dir(settings), arguments.name)
     if arguments.json:
         print_json({"name": arguments.name, "removed": True})
         return 0

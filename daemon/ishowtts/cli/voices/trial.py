@@ -18,12 +18,11 @@ from ishowtts import text
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.cli.words import new_file
 from ishowtts.config import Config
-from ishowtts.engines import Progress
+from ishowtts.engines import Progress, build
 from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.errors import EngineError, SynthesisError
 from ishowtts.model import Line, Samples, Segment
-from ishowtts.pipeline import Cast
-from ishowtts.service import lead
+from ishowtts.speech import FallbackSynthesizer
 from ishowtts.util.crossfade import join
 
 _TEXT = "This is how I sound when I read a line that nobody has written for me."
@@ -58,7 +57,7 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 once the sound is in the file."""
     settings = read_config(arguments)
-    lead.voices(settings).find(arguments.name)
+    build.voices(settings).find(arguments.name)
     with _cache_of_ones_own(settings) as settings:
         take = _speak(settings, arguments.name, arguments.text)
     try:
@@ -100,13 +99,13 @@ def _speak(settings: Config, voice: str, line: str) -> Take:
         EngineError: no F5 here, or it cannot speak in this voice.
         SynthesisError: there is nothing to speak in the line.
     """
-    chosen = lead.choose(settings)
+    chosen = build.choose_engine(settings)
     cleaned = text.clean(line)
     if len(cleaned) > settings.limits.max_chars:
         raise SynthesisError(f"the text is longer than limits.max_chars, {settings.limits.max_chars}; give less of it")
     if not text.is_speakable(cleaned):
         raise SynthesisError("there is nothing to speak in this text; give it a word")
-    company = lead.engage(settings, chosen, lambda: None)
+    company = build.build_engines(settings, chosen, lambda: None)
     if company.remote is None:
         raise EngineError(f"only F5 speaks in a voice of yours, and it does not lead here: {chosen.why}")
     try:
@@ -117,7 +116,9 @@ def _speak(settings: Config, voice: str, line: str) -> Take:
 
 
 def _take(engine: RemoteEngine, voice: str, line: str) -> Take:
-    part = Cast(engine, None, streaming=False).part()  # cut as for a line of the daemon; nobody waits for the first
+    part = FallbackSynthesizer(
+        engine, None, streaming=False
+    ).part()  # cut as for a line of the daemon; nobody waits for the first
     parts = part.cut(Line("test", line, voice), line)
     segments = [Segment("test", i, len(parts), said, voice) for i, said in enumerate(parts)]
     spoken = [part.speak(segment, lambda: False) for segment in segments]

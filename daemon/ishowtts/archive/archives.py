@@ -1,0 +1,58 @@
+"""The sounds on disk of a running daemon: finished speech, recordings, and the thread that writes both."""
+
+from __future__ import annotations
+
+from ishowtts.archive import ArchiveWriter, Recorder, SpeechCache
+from ishowtts.archive.bounded_folder import BoundedFolder
+from ishowtts.config import Config
+from ishowtts.util.disk_space import DiskSpace
+
+_MB = 1_000_000
+
+
+class Archives:
+    """What `audio.cache_mb` and `audio.record_dir` ask for; a short disk stops both (`limits.min_free_mb`).
+
+    Attributes:
+        cache, recorder: `None` where they are not wanted.
+    """
+
+    def __init__(self, config: Config) -> None:
+        audio, floor_mb = config.audio, config.limits.min_free_mb
+        self.cache: SpeechCache | None = None
+        self.recorder: Recorder | None = None
+        self._folders: list[BoundedFolder] = []
+        self._writer = ArchiveWriter(self._open, self._tend)
+        if audio.cache_mb > 0:
+            place = config.cache_dir / "speech"
+            disk = DiskSpace(place, floor_mb)
+            self.cache = SpeechCache(place, audio.cache_mb * _MB, self._writer, lambda: disk.shortage() is None)
+            self._folders.append(self.cache.folder)
+        if audio.record_dir is not None:
+            other = DiskSpace(audio.record_dir, floor_mb)
+            self.recorder = Recorder(
+                audio.record_dir, audio.record_mb * _MB, self._writer, lambda: other.shortage() is None
+            )
+            self._folders.append(self.recorder.folder)
+
+    @property
+    def troubles(self) -> tuple[str | None, ...]:
+        """Why something is not kept; `None` where all is well."""
+        return tuple(folder.trouble for folder in self._folders)
+
+    def start(self) -> None:
+        """Start the thread, if anything is to be written."""
+        if self._folders:
+            self._writer.start()
+
+    def close(self, timeout_s: float) -> None:
+        """Write what waits, for at most so long."""
+        self._writer.close(timeout_s)
+
+    def _open(self) -> None:
+        for folder in self._folders:
+            folder.open()
+
+    def _tend(self) -> None:
+        for folder in self._folders:
+            folder.tend()

@@ -1,0 +1,8 @@
+"""From a line that arrived to a line that was heard: intake, conductor, outbox."""
+
+from ishowtts.speech.fallback import FallbackSynthesizer
+from ishowtts.speech.intake import Intake
+from ishowtts.speech.outbox import Outbox
+from ishowtts.speech.scheduler import Scheduler, SchedulerStatus
+
+__all__ = ["FallbackSynthesizer", "Intake", "Outbox", "Scheduler", "SchedulerStatus"]

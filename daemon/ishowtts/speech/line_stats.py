@@ -1,0 +1,70 @@
+"""What the report of a line is made of."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from ishowtts.inbox import DequeuedLine
+from ishowtts.model import Report, Utterance
+from ishowtts.playback.playback_buffer import Playing
+
+
+@dataclass
+class LineStats:
+    """Counts from the moment that a line begins."""
+
+    taken_at: float = field(default_factory=time.monotonic)
+    synth_s: float = 0.0
+    audio_s: float = 0.0
+    first_sample_at: float | None = None
+    last: Utterance | None = None
+    all_cached: bool = True
+
+    def made(self, utterance: Utterance) -> None:
+        """A segment went to the player."""
+        self.synth_s += utterance.synth_s
+        self.last = utterance
+        self.all_cached &= utterance.cached
+
+    def begun(self, playing: Playing) -> None:
+        """A segment sounds, or will."""
+        if self.first_sample_at is None:
+            self.first_sample_at = playing.started_at
+
+    def ended(self, utterance: Utterance, playing: Playing) -> None:
+        """A segment was heard to its end."""
+        self.audio_s += utterance.audio_s - playing.overlap_s
+
+    def report(self, taken: DequeuedLine, engine: str) -> Report:
+        """How it went.
+
+        Args:
+            engine: who speaks, where nothing was.
+        """
+        last = self.last
+        return Report(
+            queue_s=taken.queue_s,
+            synth_s=self.synth_s,
+            audio_s=self.audio_s,
+            ttfa_s=None if self.first_sample_at is None else self.first_sample_at - self.taken_at,
+            engine=last.engine if last else engine,
+            voice=last.voice if last else taken.line.voice or "",
+            nfe_step=last.nfe_step if last else None,
+            cached=last is not None and self.all_cached,
+        )
+
+
+def as_event(report: Report) -> dict[str, object]:
+    """A report as the `finished` event shows it; seconds to the millisecond."""
+    return {
+        "queue_s": round(report.queue_s, 3),
+        "synth_s": round(report.synth_s, 3),
+        "audio_s": round(report.audio_s, 3),
+        "rtf": None if report.rtf is None else round(report.rtf, 4),
+        "ttfa_s": None if report.ttfa_s is None else round(report.ttfa_s, 3),
+        "engine": report.engine,
+        "voice": report.voice,
+        "nfe_step": report.nfe_step,
+        "cached": report.cached,
+    }

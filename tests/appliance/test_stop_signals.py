@@ -1,0 +1,59 @@
+"""Signals that mean nothing to the daemon do not end it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ishowtts import app
+from ishowtts.config import Config
+from ishowtts.engines import build
+from support.appliance import Appliance
+from support.broker import Broker
+from support.client import Client
+from support.waiting import eventually
+
+IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+
+
+def test_the_daemon_ignores_them_with_a_sentence_and_speaks_on(tmp_path: Path, broker: Broker) -> None:
+    # A session of its own: started from a terminal, SIGHUP says that the terminal is gone.
+    with (
+        Appliance(tmp_path, broker, quick_s=0.1, wrap=["setsid"]) as appliance,
+        Client(broker.host, broker.port) as client,
+    ):
+        appliance.wait_ready(client)
+        for number in IGNORED:
+            assert appliance.process is not None
+            appliance.process.send_signal(number)
+            eventually(lambda number=number: f"{number.name} is ignored" in appliance.log, f"a word on {number.name}")
+        assert appliance.final(client, appliance.say(client, "I am still here."))["event"] == "finished"
+        assert appliance.process.poll() is None
+        assert [message.json["state"] for message in client.on(f"{appliance.root}/state")][-1] in ("ready", "speaking")
+        assert appliance.stop() == 0
+
+
+def test_a_daemon_that_is_told_to_stop_during_its_start_starts_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening a large queue, or a damaged one, can take seconds."""
+
+    def company(config: Config, chosen: build.EngineChoice, on_change: Callable[[], None]) -> build.Engines:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return build.build_engines(config, chosen, on_change)
+
+    def start(_: app.Daemon) -> None:
+        pytest.fail("it was to stop")
+
+    monkeypatch.setattr(app.Daemon, "start", start)
+    settings = {
+        "state_dir": tmp_path,
+        "cache_dir": tmp_path,
+        "engine": {"kind": "espeak"},
+        "audio": {"device": "silent"},
+    }
+    assert app.run(Config.model_validate(settings), app.Makers(company)) == 0

@@ -1,0 +1,182 @@
+"""Voices come, change and go while the daemon runs."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ishowtts.engines import VoiceInfo
+from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.errors import EngineUnavailable, InboxError, VoiceError
+from ishowtts.status.voice_watcher import VoiceWatcher
+from support.appliance import Appliance
+from support.client import Client
+from support.waiting import eventually
+
+
+def put(folder: Path, name: str, length_s: float) -> None:
+    """Make or change a voice, as `ishowtts voices add` does: whole, by a rename."""
+    new = folder / f".{name}.new"
+    new.mkdir(parents=True)
+    samples = np.random.default_rng(3).normal(0, 0.12, round(length_s * 24_000))
+    soundfile.write(new / "reference.wav", samples, 24_000)
+    (new / "reference.txt").write_text("These are the words of the clip.")
+    shutil.rmtree(folder / name, ignore_errors=True)
+    new.rename(folder / name)
+
+
+@pytest.mark.f5
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_voice_is_spoken_as_soon_as_it_is_there_and_rejected_once_it_is_gone(
+    make_appliance: Callable[..., Appliance], tiny_checkpoint: Path, mqtt_client: Client, tmp_path: Path
+) -> None:
+    f5 = {"weights": str(tiny_checkpoint), "device": "cpu", "nfe_step": 5}
+    appliance = make_appliance(settings={"engine": {"kind": "f5", "fallback": False, "f5": f5}})
+    appliance.wait_ready(mqtt_client, timeout_s=200)
+    voices = tmp_path / "state" / "voices"
+
+    put(voices, "anna", 3)
+    final = appliance.final(mqtt_client, appliance.say(mqtt_client, "This one is short.", voice="anna"))
+    assert (final["event"], final["voice"], final["engine"]) == ("finished", "anna", "f5")
+    mqtt_client.wait_for(f"{appliance.root}/info", lambda message: message.json["voices"] == ["anna", "default"])
+    eventually(lambda: "voice anna is ready: takes " in appliance.log, "the voice")
+    takes = appliance.log.count("voice anna is ready")
+
+    (voices / "anna" / "reference.wav").write_bytes(b"half a file")
+    eventually(lambda: "voice anna cannot be used until its files change" in appliance.log, "the fault")
+    failed = appliance.final(mqtt_client, appliance.say(mqtt_client, "This one is short.", voice="anna"))
+    assert "anna" in failed["error"]
+    put(voices, "anna", 6)
+    eventually(lambda: appliance.log.count("voice anna is ready") > takes, "the mended voice")
+    assert appliance.final(mqtt_client, appliance.say(mqtt_client, "Short again.", voice="anna"))["voice"] == "anna"
+
+    shutil.rmtree(voices / "anna")
+    gone = appliance.final(mqtt_client, appliance.say(mqtt_client, "This one is short.", voice="anna"))
+    assert (gone["event"], gone["reason"]) == ("rejected", "unknown_voice")
+    mqtt_client.wait_for(f"{appliance.root}/info", lambda message: message.json["voices"] == ["default"], count=2)
+    assert "Traceback" not in appliance.log
+
+
+@pytest.mark.f5
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_broken_default_voice_parks_the_engine_until_it_is_mended(
+    make_appliance: Callable[..., Appliance], tiny_checkpoint: Path, mqtt_client: Client, tmp_path: Path
+) -> None:
+    voices = tmp_path / "state" / "voices"
+    put(voices, "default", 3)
+    (voices / "default" / "reference.wav").write_bytes(b"no sound")
+    f5 = {"weights": str(tiny_checkpoint), "device": "cpu", "nfe_step": 5}
+    appliance = make_appliance(settings={"engine": {"kind": "f5", "f5": f5}})
+    appliance.wait_ready(mqtt_client, "degraded", timeout_s=200)
+    eventually(lambda: "parked" in appliance.log, "the fault", 100)
+    put(voices, "default", 3)
+    appliance.wait_ready(mqtt_client, timeout_s=200)
+    assert appliance.final(mqtt_client, appliance.say(mqtt_client, "This one is short."))["engine"] == "f5"
+
+
+def test_without_f5_the_voices_are_known_all_the_same(
+    appliance: Appliance, mqtt_client: Client, tmp_path: Path
+) -> None:
+    appliance.wait_ready(mqtt_client)
+    put(tmp_path / "state" / "voices", "anna", 3)
+    assert appliance.final(mqtt_client, appliance.say(mqtt_client, "one", voice="anna"))["event"] == "finished"
+    mqtt_client.wait_for(f"{appliance.root}/info", lambda message: message.json["voices"] == ["anna", "default"])
+    eventually(lambda: "voice anna is ready" in appliance.log, "the voice")
+
+
+class Desk:
+    """What a librarian asks, over a real shelf; `look` runs on the caller's thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shelf = VoiceShelf(folder)
+        self.forgotten: list[str] = []
+        self.prepared: list[str] = []
+        self.told = 0
+        self.idle = True
+        self.fault: Exception | None = None
+        self.librarian = VoiceWatcher(
+            self.shelf.versions,
+            forget=self.forgotten.append,
+            prepare=self._prepare,
+            idle=lambda: self.idle,
+            on_change=self._tell,
+        )
+
+    def look(self) -> None:
+        self.librarian.look(last=False)
+
+    def _prepare(self, name: str) -> VoiceInfo:
+        if self.fault is not None:
+            raise self.fault
+        self.shelf.find(name)
+        self.prepared.append(name)
+        return VoiceInfo(name, 100)
+
+    def _tell(self) -> None:
+        self.told += 1
+
+
+def test_a_voice_is_prepared_once_its_files_stand_still_and_nothing_is_spoken(tmp_path: Path) -> None:
+    put(tmp_path, "old", 1)
+    desk = Desk(tmp_path)
+    desk.look()
+    assert (desk.forgotten, desk.prepared, desk.told) == ([], [], 0)
+    put(tmp_path, "anna", 1)
+    desk.look()
+    put(tmp_path, "anna", 2)  # it is still being copied
+    desk.look()
+    assert (desk.forgotten, desk.prepared, desk.told) == (["anna", "anna"], [], 2)
+    desk.idle = False
+    desk.look()
+    assert desk.prepared == []
+    desk.idle = True
+    desk.look()
+    desk.look()
+    assert (desk.prepared, desk.told) == (["anna"], 2)
+    shutil.rmtree(tmp_path / "anna")
+    desk.look()
+    desk.look()
+    assert (desk.forgotten[2:], desk.prepared, desk.told) == (["anna"], ["anna"], 3)
+
+
+@pytest.mark.parametrize("fault", [EngineUnavailable("the engine is warming"), InboxError("the disk is full")])
+def test_what_passes_by_itself_is_waited_for(tmp_path: Path, fault: Exception) -> None:
+    desk = Desk(tmp_path)
+    put(tmp_path, "anna", 1)
+    desk.fault = fault
+    for _ in range(3):
+        desk.look()
+    desk.fault = None
+    desk.look()
+    assert desk.prepared == ["anna"]
+
+
+def test_a_faulty_voice_is_told_once_and_tried_again_when_it_changes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(tmp_path)
+    put(tmp_path, "anna", 1)
+    desk.fault = VoiceError("the clip is silent; record it again")
+    for _ in range(4):
+        desk.look()
+    assert len([record for record in caplog.records if "record it again" in record.message]) == 1
+    desk.fault = None
+    put(tmp_path, "anna", 2)
+    desk.look()
+    desk.look()
+    assert desk.prepared == ["anna"]
+
+
+def test_the_thread_ends_when_it_is_closed(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.librarian.start()
+    desk.librarian.close(5)
+    assert not [thread for thread in threading.enumerate() if thread.name == "librarian"]

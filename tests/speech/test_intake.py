@@ -1,0 +1,214 @@
+"""What is acknowledged is on disk, in the order of arrival."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ishowtts.errors import InboxError
+from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
+from ishowtts.inbox import inbox as inbox_module
+from ishowtts.model import Arrival, Delivery, Line, Priority, Reason, Rejection, ReplyTo
+from ishowtts.speech import Intake
+from ishowtts.speech import intake as intake_module
+from support.waiting import eventually
+
+
+def as_it_is(line: Line) -> Line:
+    return line
+
+
+def line(line_id: str, delivery: Delivery | None = None) -> Arrival:
+    return Arrival(Line(line_id, "hello"), delivery)
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Iterator[Inbox]:
+    made = Inbox(tmp_path / "inbox.sqlite", InboxLimits())
+    yield made
+    made.close()
+
+
+def test_arrivals_are_stored_before_they_are_acknowledged_in_order(inbox: Inbox) -> None:
+    intake, acknowledged = Intake(inbox, as_it_is), []
+
+    def ack(number: int) -> None:
+        acknowledged.append((number, inbox.depth() > number))
+
+    for number in range(250):
+        intake.offer(line(str(number)), lambda number=number: ack(number))
+    intake.start()
+    intake.close(20)
+    assert acknowledged == [(number, True) for number in range(250)]
+
+
+def test_what_cannot_be_stored_is_tried_again_and_not_acknowledged_before(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept, refused = inbox.accept, []
+
+    def refuse_once(arrivals: list[Arrival]) -> Future[None]:
+        if not refused:
+            refused.append(len(arrivals))
+            raise InboxError("the disk is full")
+        return accept(arrivals)
+
+    monkeypatch.setattr(inbox, "accept", refuse_once)
+    intake, acknowledged = Intake(inbox, as_it_is), []
+    intake.start()
+    intake.offer(line("a"), lambda: acknowledged.append("a"))
+    eventually(lambda: acknowledged == ["a"], "the second try")
+    intake.close(20)
+    assert refused == [1]
+    assert inbox.depth() == 1
+
+
+def test_what_a_slow_disk_takes_late_is_kept_once(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(inbox_module, "_WAIT_S", 0.2)
+    intake, acknowledged = Intake(inbox, as_it_is), []
+    with closing(sqlite3.connect(tmp_path / "inbox.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        intake.start()
+        intake.offer(line("a"), lambda: acknowledged.append("a"))
+        time.sleep(2.0)  # it has tried twice by then
+        intake.offer(line("b"), lambda: acknowledged.append("b"))
+        assert acknowledged == []
+        other.execute("ROLLBACK")
+    eventually(lambda: acknowledged == ["a", "b"], "the acknowledgements")
+    intake.close(20)
+    assert [(event.id, event.event) for _, event in settled(inbox.unsent())] == [("a", "accepted"), ("b", "accepted")]
+
+
+def test_past_its_bound_a_line_becomes_a_rejection(inbox: Inbox, tmp_path: Path) -> None:
+    intake = Intake(inbox, as_it_is)
+    for number in range(34):
+        intake.offer(Arrival(Line(str(number), "x" * 1_000_000)), lambda: None)
+    intake.start()
+    eventually(lambda: inbox.depth() == 33, "the lines that were taken")
+    intake.offer(line("later"), lambda: None)
+    eventually(lambda: inbox.depth() == 34, "room again")
+    intake.close(60)
+    [rejected] = [entry for entry in read_history(tmp_path / "inbox.sqlite", 50) if entry.outcome == "rejected"]
+    assert rejected.id == "33"
+    assert rejected.data == {"reason": Reason.QUEUE_FULL.value, "detail": rejected.data["detail"]}
+
+
+def test_a_flood_of_others_keeps_no_urgent_line_out(inbox: Inbox, tmp_path: Path) -> None:
+    intake = Intake(inbox, as_it_is)
+    for number in range(60):  # 48 MiB of lines, taken or refused
+        intake.offer(Arrival(Line(str(number), "x" * 1_000_000)), lambda: None)
+    intake.offer(Arrival(Line("fire", "fire", priority=Priority.URGENT)), lambda: None)
+    intake.start()
+    eventually(lambda: inbox.depth() == 34, "33 of the flood, and the urgent one")
+    intake.close(60)
+    [fire] = [entry for entry in read_history(tmp_path / "inbox.sqlite", 100) if entry.id == "fire"]
+    assert fire.outcome is None
+
+
+def test_policies_are_asked_once_a_line_also_where_the_disk_refuses_at_first(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    accept, asked, refusals = inbox.accept, [], [InboxError("the disk is full")]
+
+    def refuse_once(arrivals: list[Arrival]) -> Future[None]:
+        if refusals:
+            raise refusals.pop()
+        return accept(arrivals)
+
+    def admit(line: Line) -> Line | Rejection:
+        asked.append(line.id)
+        return Rejection(line.id, Reason.FILTERED, "a word of it is blocked") if line.id == "b" else line
+
+    monkeypatch.setattr(inbox, "accept", refuse_once)
+    intake = Intake(inbox, admit)
+    for line_id in "abc":
+        intake.offer(line(line_id), lambda: None)
+    intake.start()
+    eventually(lambda: inbox.depth() == 2, "the lines")
+    intake.close(20)
+    assert asked == ["a", "b", "c"]
+    assert [entry.outcome for entry in read_history(tmp_path / "inbox.sqlite", 9)] == [None, "rejected", None]
+
+
+def test_a_session_begins_between_the_arrivals_before_and_after_it(inbox: Inbox) -> None:
+    """A message of a new session may have the number and the words of one of the session before."""
+    intake, done = Intake(inbox, as_it_is), []
+    first, again = Delivery(1, b"words", again=False), Delivery(1, b"words", again=True)
+    intake.begin_session("s", False, lambda: done.append("open"))
+    intake.offer(line("a", first), lambda: done.append("a"))
+    intake.offer(line("b", again), lambda: done.append("b"))
+    intake.begin_session("s", True, lambda: done.append("resumed"))
+    intake.offer(line("c", again), lambda: done.append("c"))
+    intake.begin_session("s", False, lambda: done.append("new"))
+    intake.offer(line("d", again), lambda: done.append("d"))
+    intake.start()
+    intake.close(20)
+    assert done == ["open", "a", "b", "resumed", "c", "new", "d"]
+    assert inbox.depth() == 2
+
+
+def test_what_the_inbox_fails_at_is_refused_alone(inbox: Inbox, tmp_path: Path) -> None:
+    intake, acknowledged = Intake(inbox, as_it_is), []
+    broken = Arrival(Line("broken", "hello", seed=object()))  # type: ignore[arg-type]
+    for arrival in (line("a"), broken, line("b")):
+        intake.offer(arrival, lambda name=arrival.what.id: acknowledged.append(name))
+    intake.start()
+    eventually(lambda: len(acknowledged) == 3, "the acknowledgements")
+    intake.offer(line("c"), lambda: acknowledged.append("c"))
+    intake.close(20)
+    assert acknowledged == ["a", "broken", "b", "c"]
+    outcomes = {entry.id: entry.outcome for entry in read_history(tmp_path / "inbox.sqlite", 9)}
+    assert outcomes == {"a": None, "broken": "rejected", "b": None, "c": None}
+
+
+def test_everything_that_is_held_counts_and_past_all_bounds_refusals_are_summed_up(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "_MOST_HELD", 100_000)
+    monkeypatch.setattr(intake_module, "_MOST_WITH_REFUSALS", 200_000)
+    intake, acknowledged = Intake(inbox, as_it_is), []
+    reply_to = ReplyTo("ishowtts/reply/somebody", b"x" * 4000)
+    for number in range(1000):
+        arrival = Arrival(Line(str(number), "hello", author="a" * 100, reply_to=reply_to))
+        intake.offer(arrival, lambda: acknowledged.append(1))
+    for number in range(1000):
+        refused = Arrival(Rejection(f"r{number}", Reason.EMPTY, "empty", reply_to))
+        intake.offer(refused, lambda: acknowledged.append(1))
+    assert intake._held < 200_000
+    intake.start()
+    eventually(lambda: len(acknowledged) == 2000, "the acknowledgements")
+    intake.offer(line("later"), lambda: acknowledged.append(1))
+    intake.close(20)
+    events = [event for _, event in settled(inbox.unsent(500))]
+    accepted = [event.id for event in events if event.event == "accepted"]
+    assert accepted == [*(str(n) for n in range(len(accepted) - 1)), "later"]
+    assert 10 < len(accepted) < 25
+    [summed] = [event for event in events if "more lines" in event.data.get("detail", "")]
+    assert summed.data["count"] + len(events) - 2 == 2000
+
+
+def test_lines_past_all_bounds_are_told_of_although_refused_lines_have_no_event_of_their_own_any_more(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "_MOST_WITH_REFUSALS", 10_000)
+    refused = Arrival(Rejection("r", Reason.EMPTY, "empty"))
+    settled(inbox.accept([refused] * 150))
+    intake = Intake(inbox, as_it_is)
+    for _ in range(50):
+        intake.offer(refused, lambda: None)
+    intake.start()
+    intake.close(20)
+    inbox.sum_up()
+    counts = {
+        event.data["reason"]: event.data["count"] for _, event in settled(inbox.unsent(500)) if "count" in event.data
+    }
+    assert counts.keys() == {"empty", "queue_full"}
+    assert sum(counts.values()) == 150 + 50 - 100

@@ -1,0 +1,146 @@
+"""The length of the first segment, held against a simulated loudspeaker."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ishowtts import text
+from ishowtts.engines import VoiceInfo
+from ishowtts.speech import segment_planner
+
+BYTES_PER_S = 15.0
+SEAM_S = 0.15
+WORDS = st.lists(st.sampled_from(["so", "the", "people", "found", "water", "why", "3.14"]), min_size=1, max_size=14)
+CLAUSES = st.builds(lambda words, end: " ".join(words) + end, WORDS, st.sampled_from([",", ".", "!", ""]))
+TEXTS = st.lists(CLAUSES, min_size=1, max_size=30).map(" ".join)
+COSTS = st.floats(0.005, 1.5)
+REFERENCES_S = st.floats(1.5, 15)
+STORY = "Once there was a king, and he had a board. It spoke to him all day long, of tea and of stoves. " * 4
+
+
+def voice(reference_s: float) -> VoiceInfo:
+    """As F5 makes its cards: reference and sound together are 22 s at most."""
+    max_bytes = int(BYTES_PER_S * (22 - reference_s))
+    return VoiceInfo("any", max_bytes, reference_s=reference_s, bytes_per_s=BYTES_PER_S, seam_s=SEAM_S)
+
+
+def play(lengths_s: list[float], reference_s: float, cost: float) -> tuple[float, float]:
+    """Seconds to the first sound, and of silence between segments, as the performance works.
+
+    One segment is made while at most one other waits behind the one that is heard.
+    """
+    ends_s: list[float] = []
+    made_s = first_s = silent_s = 0.0
+    for i, length_s in enumerate(lengths_s):
+        begins_s = max(made_s, ends_s[i - 2] if i > 1 else 0.0)
+        made_s = begins_s + cost * (reference_s + length_s)
+        if i == 0:
+            first_s = starts_s = made_s
+        else:
+            left_s = ends_s[-1] - made_s
+            silent_s += max(0.0, -left_s)
+            starts_s = max(made_s, ends_s[-1]) - min(SEAM_S, max(0.0, left_s))
+        ends_s.append(starts_s + length_s)
+    return first_s, silent_s
+
+
+def simulate(segments: list[str], card: VoiceInfo, cost: float, speed: float = 1.0) -> tuple[float, float]:
+    return play(segment_planner.sound_s(segments, card, speed), card.reference_s or 0.0, cost)
+
+
+@settings(max_examples=300)
+@given(TEXTS, REFERENCES_S, COSTS, st.sampled_from([0.5, 1.0, 1.0, 2.0]), st.floats(0.3, 1.25))
+def test_an_early_first_segment_is_heard_sooner_and_never_runs_dry(
+    line: str, reference_s: float, cost: float, speed: float, luck: float
+) -> None:
+    card, whole = voice(reference_s), text.clean(line)
+    plain = segment_planner.cut(whole, card, None, speed)
+    early = segment_planner.cut(whole, card, cost, speed)
+    if early == plain:
+        return
+    # A machine that is slower than it was measured, within the margin, keeps ahead all the same.
+    first_s, silent_s = simulate(early, card, luck * cost, speed)
+    assert silent_s == 0.0
+    assert first_s < simulate(plain, card, luck * cost, speed)[0]
+    assert len(early[0].encode()) >= 12
+    assert segment_planner.sound_s(early, card, speed)[0] >= 1.0
+    assert " ".join(early).split() == " ".join(plain).split()
+
+
+def test_it_keeps_its_promise_over_every_machine_voice_and_length() -> None:
+    """The same, over a grid: most of what is drawn by chance is not cut early, and would prove nothing."""
+    rng = random.Random(7)
+    promised = 0
+    for clauses in (2, 3, 4, 6, 9, 14, 25):
+        for reference_s in (2.0, 4.0, 6.0, 8.0, 11.0):
+            for cost in (0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
+                words = [" ".join(rng.choices(["so", "people", "water"], k=rng.randint(2, 16))) for _ in range(clauses)]
+                whole = ", ".join(words) + "."
+                card = voice(reference_s)
+                plain, early = segment_planner.cut(whole, card, None), segment_planner.cut(whole, card, cost)
+                if early != plain:
+                    promised += 1
+                    assert simulate(early, card, 1.25 * cost)[1] == 0.0, (reference_s, cost, early)
+                    assert simulate(plain, card, cost)[0] - simulate(early, card, cost)[0] >= 0.2
+    assert promised > 50
+
+
+@given(TEXTS, REFERENCES_S, st.none() | COSTS)
+def test_every_segment_fits_the_voice(line: str, reference_s: float, cost: float | None) -> None:
+    card = voice(reference_s)
+    assert all(
+        len(part.encode()) <= card.max_segment_bytes for part in segment_planner.cut(text.clean(line), card, cost)
+    )
+
+
+def test_the_slower_the_machine_the_longer_the_first_segment() -> None:
+    card = voice(5.0)
+    plain_s = segment_planner.sound_s(segment_planner.cut(STORY.strip(), card, None), card, 1.0)[0]
+    firsts = [segment_planner.cut(STORY.strip(), card, cost)[0] for cost in (0.03, 0.06, 0.2, 0.4)]
+    firsts_s = segment_planner.sound_s(firsts, card, 1.0)
+    assert firsts_s == sorted(firsts_s)
+    assert firsts_s[0] < 3.2 < firsts_s[-1] < plain_s
+    assert all(first.endswith((",", ".")) for first in firsts)
+
+
+def test_the_bound_is_the_least_that_keeps_ahead() -> None:
+    card, cost = voice(5.0), 0.2
+    bound = segment_planner.first_min_bytes(card, cost, 1.0, 10_000)
+    assert bound is not None
+    longest_s = card.max_segment_bytes / BYTES_PER_S
+    assert segment_planner.keeps_ahead([bound / BYTES_PER_S, longest_s], card, cost)
+    assert not segment_planner.keeps_ahead([(bound - 2) / BYTES_PER_S, longest_s], card, cost)
+
+
+def test_the_first_segment_is_never_shorter_than_a_phrase_however_fast_the_machine() -> None:
+    assert segment_planner.first_min_bytes(voice(2.0), 0.001, 1.0, 10_000) == 15, "a second of sound"
+    assert segment_planner.first_min_bytes(replace(voice(2.0), bytes_per_s=5.0), 0.001, 1.0, 10_000) == 12
+
+
+@pytest.mark.parametrize("cost", [None, 0.77, 0.95, 1.0, 4.0])
+def test_what_is_unknown_or_cannot_keep_ahead_is_not_cut_early(cost: float | None) -> None:
+    card = voice(8.0)
+    assert segment_planner.cut(STORY.strip(), card, cost) == text.segments(STORY, card.max_segment_bytes)
+
+
+def test_a_short_line_is_not_cut_for_a_gain_that_nobody_notices() -> None:
+    assert segment_planner.cut("Hello there, everybody. How are you today?", voice(5.0), 0.03) == [
+        "Hello there, everybody. How are you today?"
+    ]
+
+
+@pytest.mark.parametrize("missing", ["reference_s", "bytes_per_s"])
+def test_an_engine_without_reference_or_rate_is_not_cut_early(missing: str) -> None:
+    card = replace(voice(5.0), **{missing: None})
+    assert segment_planner.cut(STORY.strip(), card, 0.06) == text.segments(STORY, card.max_segment_bytes)
+
+
+def test_slow_speech_gets_shorter_segments_and_fast_speech_no_longer_ones() -> None:
+    card = voice(8.0)
+    assert [segment_planner.longest_bytes(card, speed) for speed in (0.5, 1.0, 2.0)] == [105, 210, 210]
+    assert segment_planner.longest_bytes(VoiceInfo("en-us", 400), 0.5) == 400

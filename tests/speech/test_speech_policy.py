@@ -1,0 +1,185 @@
+"""From the arrival of a line to its sound: what the configuration says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from ishowtts.config import Config
+from ishowtts.inbox import DequeuedLine
+from ishowtts.model import Line, Priority, Rejection
+from ishowtts.speech.speech_policy import SpeechPolicy
+from support.appliance import DAEMON, TESTS, Appliance
+from support.client import Client
+
+NIGHT, DAY = datetime(2026, 11, 21, 23, 30), datetime(2026, 11, 21, 12, 0)
+LONG = "This one waits. This one is far too long to be said as a whole."
+HOURS = {"from": "22:00", "to": "07:00"}
+
+
+def rules(wall: datetime = DAY, **policies: Any) -> SpeechPolicy:
+    config = Config.model_validate({"policies": policies})
+    return SpeechPolicy(config, lambda: ["anna"], lambda voice: None, wall=lambda: wall)
+
+
+def with_chime(folder: Path, chime: bool | str) -> SpeechPolicy:
+    config = Config.model_validate({"audio": {"chime": chime}, "state_dir": folder})
+    return SpeechPolicy(config, list, lambda voice: None)
+
+
+@pytest.mark.parametrize(
+    ("priority", "waits"),
+    [(Priority.LOW, True), (Priority.NORMAL, True), (Priority.HIGH, False), (Priority.URGENT, False)],
+)
+def test_in_quiet_hours_low_and_normal_lines_wait_and_are_told_so(priority: Priority, waits: bool) -> None:
+    house = rules(NIGHT, quiet=HOURS)
+    admitted = house.admit(Line("a", "hello", priority=priority))
+    assert isinstance(admitted, Line)
+    assert (priority < house.minimum()) == waits
+    assert admitted.done == (("quiet",) if waits else ())
+    assert house.quiet_until() == "07:00"
+
+
+def test_outside_quiet_hours_nothing_waits() -> None:
+    house = rules(DAY, quiet=HOURS)
+    assert house.minimum() is Priority.LOW
+    assert house.quiet_until() is None
+    assert house.admit(Line("a", "hello")) == Line("a", "hello")
+
+
+def test_where_they_are_quieter_lines_are_no_louder_than_that() -> None:
+    house = rules(NIGHT, quiet={**HOURS, "action": "quieter", "volume": 30})
+    assert house.minimum() is Priority.LOW
+    line = Line("a", "hello")
+    assert house.volume(line, 80) == 30
+    assert house.volume(line, 20) == 20, "no louder than it was"
+    assert house.volume(replace(line, volume=80), 80) == 30
+    assert house.volume(replace(line, volume=10), 80) == 10
+    assert house.volume(replace(line, volume=80, priority=Priority.HIGH), 80) == 80
+    assert rules(DAY, quiet={**HOURS, "action": "quieter"}).volume(line, 80) is None
+
+
+@pytest.mark.parametrize(
+    ("configured", "of_the_line", "heard"),
+    [
+        (False, None, None),
+        (False, True, "default"),
+        (False, "bell", "bell"),
+        (True, None, "default"),
+        (True, False, None),
+        ("bell", None, "bell"),
+        ("bell", True, "default"),
+        ("bell", False, None),
+        ("bell", "default", "default"),
+        (True, "gone", None),
+    ],
+)
+def test_a_line_has_the_chime_that_it_asks_for_else_the_configured_one(
+    tmp_path: Path, configured: bool | str, of_the_line: bool | str | None, heard: str | None
+) -> None:
+    (tmp_path / "chimes").mkdir()
+    soundfile.write(tmp_path / "chimes/bell.wav", np.zeros(7, np.int16), 48_000)
+    house = with_chime(tmp_path, configured)
+    assert house.chime_names() == ["bell", "default"]
+    found = house.chime(Line("a", "hello", chime=of_the_line))
+    assert (found and found[1]) == {None: None, "default": 24_000, "bell": 48_000}[heard]
+    assert house.troubles == ()
+
+
+def test_a_broken_chime_costs_the_chime_and_is_a_trouble_once_it_was_wanted(tmp_path: Path) -> None:
+    (tmp_path / "chimes").mkdir()
+    broken = tmp_path / "chimes/bell.wav"
+    broken.write_text("no sound")
+    house = with_chime(tmp_path, "bell")
+    house.warm()
+    assert house.chime(Line("a", "hello")) is None
+    [trouble] = house.troubles
+    assert trouble.startswith(f"{broken}: is no sound")
+    assert house.file_faults == (), "the configuration names no file that is wrong"
+    broken.unlink()
+    [trouble] = house.troubles
+    assert trouble.startswith("audio.chime: there is no chime 'bell'")
+
+
+@pytest.mark.parametrize(("wanted", "told"), [(False, 0), (True, 1), ("default", 1)])
+def test_a_folder_of_chimes_that_is_none_is_a_trouble_where_one_is_wanted(
+    tmp_path: Path, wanted: bool | str, told: int
+) -> None:
+    (tmp_path / "chimes").write_text("no folder")
+    troubles = with_chime(tmp_path, wanted).troubles
+    assert len(troubles) == told
+    assert all("the chimes cannot be read" in trouble for trouble in troubles)
+
+
+def test_what_chimes_and_grammars_lack_is_in_the_state_and_lines_are_spoken(
+    make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/wetext.py").write_text("raise OSError('no grammar')")
+    appliance = make_appliance(
+        settings={"audio": {"device": "silent", "chime": "bell"}},
+        environment={"PYTHONPATH": f"{tmp_path}/broken:{DAEMON}:{TESTS}"},
+    )
+    appliance.wait_ready(mqtt_client, "degraded")
+    degraded = mqtt_client.wait_for(f"{appliance.root}/state", lambda m: "wetext" in (m.json["detail"] or "")).json
+    assert "numbers are not read out: wetext cannot be loaded (no grammar)" in degraded["detail"]
+    assert "audio.chime: there is no chime 'bell'" in degraded["detail"]
+    refused = appliance.final(mqtt_client, appliance.say(mqtt_client, "one", chime="gong"))
+    assert (refused["reason"], "there are: default" in refused["detail"]) == ("bad_field", True)
+    spoken = appliance.final(mqtt_client, appliance.say(mqtt_client, "two", chime=True))
+    assert spoken["event"] == "finished"
+
+
+def test_a_merged_line_is_said_with_its_count() -> None:
+    taken = DequeuedLine(1, Line("a", "Hello!"), 0.0, 0, None, 1, times=4)
+    assert rules().read(taken) == "Hello, four times"
+    assert rules().read(replace(taken, times=1)) == "Hello!"
+
+
+def test_a_refused_line_is_a_rejection_that_holds_it() -> None:
+    refused = rules(blocked={"words": ["darn"]}).admit(Line("a", "Darn it"))
+    assert isinstance(refused, Rejection)
+    assert (refused.reason, refused.line) == ("filtered", Line("a", "Darn it"))
+
+
+def test_policies_are_kept_by_a_whole_appliance(make_appliance: Callable[..., Appliance], mqtt_client: Client) -> None:
+    policies = {
+        "author_lines_per_min": 2,
+        "merge_s": 60,
+        "blocked": {"words": ["darn"]},
+        "template": "{author} says: {text}",
+    }
+    appliance = make_appliance(settings={"policies": policies, "limits": {"max_chars": 40, "too_long": "cut"}})
+    appliance.wait_ready(mqtt_client)
+
+    def reason(line_id: str) -> str | None:
+        return appliance.final(mqtt_client, line_id).get("reason")
+
+    first = appliance.say(mqtt_client, "Look: https://example.com/cat 😀", author="anna")
+    assert appliance.final(mqtt_client, first)["event"] == "finished"
+    [accepted] = [event for event in appliance.events(mqtt_client, first) if event["event"] == "accepted"]
+    assert accepted["done"] == ["links", "emoji", "template"]
+    assert reason(appliance.say(mqtt_client, "D A R N")) == "filtered"
+
+    mqtt_client.publish(f"{appliance.root}/command", "pause")
+    mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "paused")
+    host = appliance.say(mqtt_client, LONG, author="bert")
+    repeat = appliance.say(mqtt_client, LONG, author="bert")
+    assert appliance.final(mqtt_client, repeat)["into"] == host
+    assert reason(appliance.say(mqtt_client, "one more", author="bert")) == "rate_limited"
+
+    # A publisher that repeats an accepted line, for want of an answer, is never told that it was rejected.
+    appliance.say(mqtt_client, LONG, author="bert", id=host)
+    told = mqtt_client.wait_for(
+        f"{appliance.root}/event", lambda message: message.json["id"] == host and message.json["event"] == "duplicate"
+    ).json
+    assert told["of"] == host
+    mqtt_client.publish(f"{appliance.root}/command", "resume")
+    assert appliance.final(mqtt_client, host)["event"] == "finished"

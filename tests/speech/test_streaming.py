@@ -1,0 +1,124 @@
+"""A long line in a cloned voice, from its text to the file: the F5 engine on tiny random weights."""
+
+from __future__ import annotations
+
+import queue
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from ishowtts.engines.worker import registry
+from ishowtts.inbox import DequeuedLine
+from ishowtts.model import IsCancelled, Line, Report, Segment, Utterance
+from ishowtts.playback.player import Player
+from ishowtts.playback.post_processing import PostProcessor
+from ishowtts.playback.wav_speaker import WavSpeaker
+from ishowtts.speech.cost_model import CostModel
+from ishowtts.speech.fallback import FallbackSynthesizer
+from ishowtts.speech.speech_task import SpeechResources, SpeechTask
+from support.house import House
+
+SENTENCE = "This is a sentence that goes on for a while, so that the line has more than one segment. "
+
+
+class Notes:
+    """A recording that keeps the sound of each segment as it goes to the player."""
+
+    def __init__(self) -> None:
+        self.sounds: list[Utterance] = []
+
+    def add(self, utterance: Utterance, overlap_s: float) -> None:
+        self.sounds.append(utterance)
+
+    def end(self, outcome: str) -> None: ...
+
+
+def perform(
+    cast: FallbackSynthesizer, folder: Path, text: str, notes: Notes | None = None, **fields: Any
+) -> tuple[Report, int]:
+    """What the performance of a line reports, and how many samples were heard."""
+    bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def ring() -> None:
+        bell.put(None)
+
+    with ExitStack() as stack:
+        player = Player(WavSpeaker(folder / "sound.wav"), on_change=ring)
+        player.start()
+        stack.callback(player.close, 10)
+        synthesis = stack.enter_context(ThreadPoolExecutor(1))
+        line = Line("line", text, seed=1, **fields)
+        taken = DequeuedLine(seq=1, line=line, queue_s=0.0, position=0, spoken=None, attempts=1, times=1)
+        record = None if notes is None else lambda _: notes
+        as_it_comes = PostProcessor(rate_hz=player.rate_hz, loudness_lufs=None, peak_dbtp=None)
+        performance = SpeechTask(taken, SpeechResources(cast, player, House(), as_it_comes, synthesis, ring, record))
+        performance.begin(taken)
+        while not performance.step():
+            bell.get(timeout=60)
+        return performance.report(), soundfile.info(folder / "sound.wav").frames
+
+
+@pytest.mark.f5
+@pytest.mark.slow
+def test_what_a_line_costs_is_learnt_and_its_seams_are_taken_off(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    options = {"weights": str(tiny_checkpoint), "device": "cpu", "precision": "fp32", "nfe_step": 5}
+    engine = registry.make("f5", options)
+    with ExitStack() as stack:
+        engine.load(lambda _: None)
+        stack.callback(engine.close)
+        cast = FallbackSynthesizer(engine, None)
+        card = engine.prepare(None)
+        whole = (SENTENCE * (card.max_segment_bytes // len(SENTENCE) + 1)).strip()
+        assert cast.costs.of("f5", None, card) is None
+        report, heard = perform(cast, tmp_path, whole)
+        assert cast.costs.of("f5", None, card) is not None
+        assert card.bytes_per_s is not None
+        butted_s = len(whole) / card.bytes_per_s
+        assert report.audio_s == pytest.approx(heard / 24_000, abs=0.03)
+        assert butted_s - 0.4 < report.audio_s < butted_s
+
+
+LONG_SENTENCES = [
+    f"This is sentence number {name} of a long line, and it goes on for about as long as the voice of the clip takes."
+    for name in ("one", "two", "three", "four")
+]
+
+
+@pytest.mark.f5
+@pytest.mark.slow
+def test_a_long_line_sounds_the_same_however_many_segments_go_into_one_run(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+    # As on a fast machine: a busy one may not let what is heard cover a second segment.
+    monkeypatch.setattr(CostModel, "of", lambda *_: 0.01)
+    engine = registry.make("f5", {"weights": str(tiny_checkpoint), "device": "cpu", "precision": "fp32", "nfe_step": 5})
+    synthesize_batch = engine.synthesize_batch
+
+    def counted(segments: list[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        runs.append(len(segments))
+        return synthesize_batch(segments, cancelled)
+
+    monkeypatch.setattr(engine, "synthesize_batch", counted)
+    with ExitStack() as stack:
+        engine.load(lambda _: None)
+        stack.callback(engine.close)
+        sounds = []
+        for batch_s in (0.0, 25.0):
+            engine._batch_s = batch_s
+            folder = tmp_path / f"{batch_s:g}"
+            folder.mkdir()
+            notes = Notes()
+            cast = FallbackSynthesizer(engine, None, streaming=False)
+            report, heard = perform(cast, folder, " ".join(LONG_SENTENCES), notes, speed=2.0)
+            assert report.audio_s == pytest.approx(heard / 24_000, abs=0.03)
+            assert report.synth_s == pytest.approx(sum(one.synth_s for one in notes.sounds))
+            sounds.append([one.samples.astype(int) for one in notes.sounds])
+        assert runs == [2], "the first is made alone, and the last is what is left"
+        assert [len(one) for one in sounds[0]] == [len(one) for one in sounds[1]]
+        assert all(np.abs(one - other).max() <= 1 for one, other in zip(*sounds, strict=True))
