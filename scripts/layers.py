@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 PACKAGE = "ishowtts"
+BENCH = "ishowtts_bench"
 ORDER = (
     "errors",
     "model",
@@ -27,7 +28,6 @@ ORDER = (
     "speech",
     "status",
     "app",
-    "bench",
     "cli",
     "__main__",
 )
@@ -48,7 +48,11 @@ class Import:
 def main() -> int:
     """0 where every rule holds."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent / "daemon"
-    files = {module_name(path, folder): path for path in sorted((folder / PACKAGE).rglob("*.py"))}
+    files = {
+        module_name(path, folder): path
+        for package in (PACKAGE, BENCH)
+        for path in sorted((folder / package).rglob("*.py"))
+    }
     if not files:
         print(f"layers: there is no package {PACKAGE} in {folder}", file=sys.stderr)
         return 2
@@ -57,6 +61,7 @@ def main() -> int:
         *(f"{found.where}: {why}" for found in imports if (why := breach(found))),
         *unplaced(files),
         *cycles(imports, set(files)),
+        *repeated_names(files),
     ]
     print("\n".join(breaches) if breaches else f"layers: {len(files)} modules, {len(imports)} imports, all in order")
     return 1 if breaches else 0
@@ -100,13 +105,22 @@ def breach(found: Import) -> str | None:
     """The rule that an import breaks, in words."""
     top = found.target.split(".")[0]
     if top in TORCH and (
-        not f"{found.module}.".startswith(("ishowtts.engines.f5.", "ishowtts.bench."))
+        not f"{found.module}.".startswith(("ishowtts.engines.f5.", "ishowtts_bench."))
         or (found.module == "ishowtts.engines.f5" and found.at_load)
     ):
-        return f"{found.module} imports {top}; only the modules of engines/f5 and bench may"
+        return f"{found.module} imports {top}; only the modules of engines/f5 and ishowtts_bench may"
+    if top == BENCH and not own_bench(found):
+        return f"{found.module} imports {BENCH}; only a function of the command line may"
     if top == "paho" and not f"{found.module}.".startswith("ishowtts.mqtt."):
         return f"{found.module} imports paho; only mqtt may"
-    return out_of_order(room(found.module), room(found.target)) if top == PACKAGE else None
+    if top != PACKAGE or found.module.split(".")[0] == BENCH:
+        return None
+    return out_of_order(room(found.module), room(found.target))
+
+
+def own_bench(found: Import) -> bool:
+    """Whether this import of the bench may stand: its own, or one that the appliance does without."""
+    return found.module.split(".")[0] == BENCH or (found.module.startswith("ishowtts.cli.") and not found.at_load)
 
 
 def out_of_order(own: str, other: str) -> str | None:
@@ -123,8 +137,21 @@ def room(module: str) -> str:
 
 def unplaced(files: dict[str, Path]) -> list[str]:
     """Modules that ORDER does not name."""
-    unknown = sorted({room(module) for module in files} - {""} - set(ORDER))
+    own = {room(module) for module in files if module.split(".")[0] == PACKAGE}
+    unknown = sorted(own - {""} - set(ORDER))
     return [f"{name}: has no layer; give it one in scripts/layers.py and in docs/architecture.md" for name in unknown]
+
+
+def repeated_names(files: dict[str, Path]) -> list[str]:
+    """Module and class names that stand more than once: a search for one would find the other."""
+    places: dict[str, list[str]] = {}
+    for path in files.values():
+        if not path.stem.startswith("__"):
+            places.setdefault(f"the module name {path.stem}", []).append(str(path))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(f"the class name {node.name}", []).append(f"{path}:{node.lineno}")
+    return [f"{name} stands more than once: {', '.join(where)}" for name, where in places.items() if len(where) > 1]
 
 
 def cycles(imports: list[Import], modules: set[str]) -> list[str]:

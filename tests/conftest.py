@@ -17,7 +17,7 @@ from support.broker import Broker
 from support.client import Client
 
 if TYPE_CHECKING:
-    from ishowtts.bench.judges.words import Listener
+    from ishowtts_bench.metrics.asr import Asr
 
 # Tests run side by side: two torches that each take every core wait for one another, in daemons and workers too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -90,18 +90,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of the real architecture, the smallest size."""
-    from ishowtts.engines.f5 import random
+    from ishowtts_bench import random_checkpoint
 
     folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
-    random.make(folder, size="tiny", seed=0)
+    random_checkpoint.make_checkpoint(folder, size="tiny", seed=0)
     return folder
 
 
 @pytest.fixture(scope="session")
-def listener() -> Listener:
+def listener() -> Asr:
     """Whisper, which takes two seconds to load; tests that share it are of the group `judges`."""
-    from ishowtts.bench.judges import packages, words
+    from ishowtts_bench.metrics import asr, metric_packages
 
-    if absent := packages.missing(packages.WHISPER):
+    if absent := metric_packages.missing(metric_packages.WHISPER):
         pytest.skip(f"nobody hears words here: {absent[0]} is not installed (scripts/setup test)")
-    return words.Listener()
+    return asr.Asr()

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import soundfile
 
-from ishowtts.bench.judges.spelling import tokens
-from ishowtts.bench.judges.words import Listener, judge
+from ishowtts_bench.metrics.asr import Asr, judge
+from ishowtts_bench.metrics.spelling import tokens
 from support.appliance import Appliance
 from support.client import Client
 
@@ -56,7 +56,7 @@ VOICES = {
 
 @pytest.mark.parametrize("name", VOICES)
 def test_what_is_published_is_understood(
-    name: str, make_appliance: Callable[..., Appliance], mqtt_client: Client, listener: Listener
+    name: str, make_appliance: Callable[..., Appliance], mqtt_client: Client, listener: Asr
 ) -> None:
     voice = VOICES[name]
     lines = _LINES[voice.language]

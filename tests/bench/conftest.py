@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.bench.setting import Setting
+from ishowtts_bench.bench_env import BenchEnv
 
 
 @pytest.fixture
-def setting(tiny_checkpoint: Path) -> Setting:
+def setting(tiny_checkpoint: Path) -> BenchEnv:
     """fp32 on the CPU, the default voice."""
-    return Setting(tiny_checkpoint, "cpu", "fp32")
+    return BenchEnv(tiny_checkpoint, "cpu", "fp32")

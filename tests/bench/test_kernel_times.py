@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from ishowtts.bench import kernel_times
-from ishowtts.bench.boards import find
-from ishowtts.bench.predict import LIKELY, filling, segment
-from ishowtts.bench.workload import OURS, Work, kernels
 from ishowtts.engines.f5.architecture import BASE
 from ishowtts.errors import ConfigError
+from ishowtts_bench import kernel_times
+from ishowtts_bench.gpu_specs import find
+from ishowtts_bench.roofline import LIKELY, filling, segment
+from ishowtts_bench.workload import OURS, Work, kernels
 
 DIT = BASE.arch
 H200 = find("h200")

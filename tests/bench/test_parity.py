@@ -7,17 +7,17 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from ishowtts.bench import parity
-from ishowtts.bench.original import Original
-from ishowtts.bench.setting import Setting
 from ishowtts.engines.f5 import dit, fast_model
+from ishowtts_bench import parity
+from ishowtts_bench.bench_env import BenchEnv
+from ishowtts_bench.upstream_infer import UpstreamInfer
 from support.tape import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
 
-def test_all_is_as_upstream_has_it_and_every_canary_sings(setting: Setting) -> None:
-    rows: list[parity.Row] = []
+def test_all_is_as_upstream_has_it_and_every_canary_sings(setting: BenchEnv) -> None:
+    rows: list[parity.ParityRow] = []
     passed = parity.run(setting, rows.append)
     assert [row for row in rows if not row.passed] == []
     assert passed
@@ -28,15 +28,15 @@ def test_all_is_as_upstream_has_it_and_every_canary_sings(setting: Setting) -> N
     }  # fmt: skip
 
 
-def test_a_broken_engine_does_not_pass(setting: Setting) -> None:
+def test_a_broken_engine_does_not_pass(setting: BenchEnv) -> None:
     angles = dit.rotary_angles
 
     def late(frames: int, device: torch.device) -> torch.Tensor:
         return torch.view_as_real(torch.view_as_complex(angles(frames + 1, device)[1:]) ** 1.001)
 
-    rows: list[parity.Row] = []
+    rows: list[parity.ParityRow] = []
 
-    def report(row: parity.Row) -> None:
+    def report(row: parity.ParityRow) -> None:
         rows.append(row)
         if not row.passed:
             raise Noticed
@@ -50,10 +50,10 @@ class Noticed(Exception):
     """One row is enough: the others take a minute."""
 
 
-def test_faults_are_found_in_what_was_recorded_before_them(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_are_found_in_what_was_recorded_before_them(setting: BenchEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     tape = TapeRecorder()
     monkeypatch.setattr(fast_model, "make_recorder", lambda _: tape)
-    english = Original(setting.folder, "cpu").speak(setting.clip(), parity.ENGLISH, nfe_step=7, seed=parity.SEED)
+    english = UpstreamInfer(setting.folder, "cpu").speak(setting.clip(), parity.ENGLISH, nfe_step=7, seed=parity.SEED)
     rows = list(parity.at_fixed_addresses(setting, english))
     assert [row for row in rows if not row.passed] == []
     assert tape.replayed == 3 * 7  # after other lines, and with each fault
@@ -61,9 +61,9 @@ def test_faults_are_found_in_what_was_recorded_before_them(setting: Setting, mon
 
 
 @pytest.mark.parametrize("error", [2e-4, float("inf"), float("nan")])
-def test_one_row_that_fails_is_enough(setting: Setting, monkeypatch: pytest.MonkeyPatch, error: float) -> None:
-    good, bad = parity.Row("good", 1e-6, 1e-4), parity.Row("bad", error, 1e-4)
-    told: list[parity.Row] = []
+def test_one_row_that_fails_is_enough(setting: BenchEnv, monkeypatch: pytest.MonkeyPatch, error: float) -> None:
+    good, bad = parity.ParityRow("good", 1e-6, 1e-4), parity.ParityRow("bad", error, 1e-4)
+    told: list[parity.ParityRow] = []
     monkeypatch.setattr(parity, "_rows", lambda _: iter([good, bad, good]))
     assert not parity.run(setting, told.append)
     assert told == [good, bad, good]
@@ -75,4 +75,4 @@ def test_one_row_that_fails_is_enough(setting: Setting, monkeypatch: pytest.Monk
     ("canary", "error", "passed"), [(False, 2e-4, False), (False, 9e-5, True), (True, 2e-4, False)]
 )
 def test_a_row_is_judged_by_its_kind(canary: bool, error: float, passed: bool) -> None:
-    assert parity.Row("", error, 1e-3 if canary else 1e-4, canary).passed is passed
+    assert parity.ParityRow("", error, 1e-3 if canary else 1e-4, canary).passed is passed

@@ -8,26 +8,26 @@ from pathlib import Path
 import pytest
 import torch
 
-from ishowtts.bench import machine, regress, speed
-from ishowtts.bench.setting import Setting, text_of
-from ishowtts.bench.speed import Contest, Result, Take
 from ishowtts.engines.f5.architecture import BASE
 from ishowtts.errors import ConfigError
+from ishowtts_bench import machine, regression, speed
+from ishowtts_bench.bench_env import BenchEnv, text_of
+from ishowtts_bench.speed import Comparison, SpeedResult, TimedTake
 
 pytestmark = pytest.mark.f5
 
 MACHINE = machine.Machine(1e11, 1e10, "float32", 2)
 
 
-def take(contestant: str, synth_s: float, length_s: float = 3.0) -> Take:
-    return Take(contestant, length_s, synth_s, 2.0, synth_s / 2)
+def take(contestant: str, synth_s: float, length_s: float = 3.0) -> TimedTake:
+    return TimedTake(contestant, length_s, synth_s, 2.0, synth_s / 2)
 
 
 @pytest.mark.slow
-def test_everyone_is_timed_over_every_text(setting: Setting) -> None:
-    takes: list[Take] = []
+def test_everyone_is_timed_over_every_text(setting: BenchEnv) -> None:
+    takes: list[TimedTake] = []
     result = speed.run(
-        setting, (1.0, 2.0), 1, nfe_step=5, contest=Contest(int8=True, default=True), report=takes.append
+        setting, (1.0, 2.0), 1, nfe_step=5, contest=Comparison(int8=True, default=True), report=takes.append
     )
     everyone = {"stock, NFE 5", "ours, NFE 5", "ours, int8, NFE 5"}
     assert {(one.contestant, one.length_s) for one in result.takes} == {
@@ -47,7 +47,7 @@ def test_everyone_is_timed_over_every_text(setting: Setting) -> None:
 
 
 def test_the_ratio_is_that_of_each_round_and_the_median_of_all() -> None:
-    result = Result(MACHINE, 7)
+    result = SpeedResult(MACHINE, 7)
     for slow, fast in ((4.0, 2.0), (30.0, 10.0), (5.0, 1.0)):  # the machine was busy in the second round
         result.takes += [take("stock", slow), take("ours", fast)]
     assert result.ratio("stock", "ours") == 3.0
@@ -81,14 +81,14 @@ SUMMARY = {"model": "tiny", "precision": "float32", "nfe_step": 7, "threads": 2,
 
 
 def test_a_fall_of_more_than_a_tenth_is_a_regression() -> None:
-    fell = regress.compare(SUMMARY, SUMMARY | {"ratio_equal_nfe": 2.69})
+    fell = regression.compare(SUMMARY, SUMMARY | {"ratio_equal_nfe": 2.69})
     assert [(one.name, one.worse) for one in fell] == [("ratio_equal_nfe", True), ("fraction_of_floor", False)]
-    assert not any(one.worse for one in regress.compare(SUMMARY, SUMMARY | {"ratio_equal_nfe": 2.71}))
+    assert not any(one.worse for one in regression.compare(SUMMARY, SUMMARY | {"ratio_equal_nfe": 2.71}))
 
 
 def test_only_the_same_bench_is_compared() -> None:
     with pytest.raises(ConfigError, match="made with nfe_step 7, this run with 16"):
-        regress.compare(SUMMARY, SUMMARY | {"nfe_step": 16})
+        regression.compare(SUMMARY, SUMMARY | {"nfe_step": 16})
 
 
 @pytest.mark.parametrize("content", [None, "not json", "[]", '{"ratio_equal_nfe": 1.0}'])
@@ -96,4 +96,4 @@ def test_a_baseline_that_is_none_is_told(tmp_path: Path, content: str | None) ->
     if content is not None:
         (tmp_path / "baseline.json").write_text(content)
     with pytest.raises(ConfigError, match=r"baseline\.json"):
-        regress.read(tmp_path / "baseline.json")
+        regression.read(tmp_path / "baseline.json")

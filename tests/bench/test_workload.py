@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from ishowtts.bench.workload import EARLIER, OURS, RECIPES, STOCK, Kernel, Recipe, Work, kernels
 from ishowtts.engines.f5.architecture import BASE
+from ishowtts_bench.workload import EARLIER, OURS, RECIPES, STOCK, KernelWork, Recipe, Work, kernels
 
 DIT = BASE.arch
 WORK = Work(5, 8, 7)
 N = 1219  # of 5 and 8 s, 93.75 frames each
 
 
-def listed(recipe: Recipe, work: Work = WORK) -> list[Kernel]:
+def listed(recipe: Recipe, work: Work = WORK) -> list[KernelWork]:
     return kernels(DIT, work, recipe)
 
 
@@ -22,7 +22,7 @@ def loop_flop(recipe: Recipe, work: Work = WORK) -> float:
     return sum(kernel.calls * kernel.flop for kernel in listed(recipe, work) if kernel.in_loop)
 
 
-def named(recipe: Recipe, name: str) -> Kernel:
+def named(recipe: Recipe, name: str) -> KernelWork:
     (found,) = (kernel for kernel in listed(recipe) if kernel.name == name)
     return found
 
@@ -48,7 +48,7 @@ def test_kernels_of_a_block_by_hand() -> None:
 
 @pytest.mark.f5
 def test_the_list_adds_up_to_the_floor_that_speed_reports() -> None:
-    from ishowtts.bench import machine
+    from ishowtts_bench import machine
 
     # Ours projects and convolves once what both branches share of the noisy mel; the floor counts it for each.
     shared = 7 * (2 * N * 100 * 1024 + 2 * N * 1024 * 64 * 31)

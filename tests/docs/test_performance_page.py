@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.bench import predict, published
-from ishowtts.bench.boards import BOARDS
-from ishowtts.bench.predict import ASSUMPTIONS
-from ishowtts.bench.workload import OURS, Work
 from ishowtts.engines.f5.architecture import BASE
+from ishowtts_bench import published_figures, roofline
+from ishowtts_bench.gpu_specs import BOARDS
+from ishowtts_bench.roofline import ASSUMPTIONS
+from ishowtts_bench.workload import OURS, Work
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "performance.md").read_text(encoding="utf-8")
 PREDICTED = PAGE.split("## Measured")[0]
@@ -30,7 +30,7 @@ def numbers(cell: str) -> list[float]:
 def test_every_board_stands_there_as_it_is_predicted() -> None:
     for board in BOARDS:
         row = cells(board.title)
-        rtfs = [predict.line(BASE.arch, Work(5, 8, 7), OURS, board, given).rtf for given in reversed(ASSUMPTIONS)]
+        rtfs = [roofline.line(BASE.arch, Work(5, 8, 7), OURS, board, given).rtf for given in reversed(ASSUMPTIONS)]
         assert numbers(row[1]) == pytest.approx(rtfs, abs=6e-4), board.name
 
 
@@ -55,7 +55,7 @@ def test_the_assumptions_are_those_that_were_chosen_first(first: str, name: str)
 def test_every_published_figure_stands_there_beside_its_prediction() -> None:
     table = PREDICTED.split("### Held against")[1].split("###")[0]
     rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("| ")][1:]
-    assert len(rows) == len(published.FIGURES)
-    for row, figure in zip(rows, published.FIGURES, strict=True):
+    assert len(rows) == len(published_figures.FIGURES)
+    for row, figure in zip(rows, published_figures.FIGURES, strict=True):
         assert float(row[2]) == figure.rtf
-        assert float(row[3]) == pytest.approx(published.check(BASE.arch, figure).predicted, abs=6e-4)
+        assert float(row[3]) == pytest.approx(published_figures.check(BASE.arch, figure).predicted, abs=6e-4)

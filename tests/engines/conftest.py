@@ -149,10 +149,10 @@ def make_remote() -> Iterator[Callable[..., RemoteEngine]]:
 @pytest.fixture(scope="session")
 def f5_tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Options of the F5 engine over random weights of the tiny size."""
-    from ishowtts.engines.f5 import random
+    from ishowtts_bench import random_checkpoint
 
     folder = tmp_path_factory.mktemp("f5") / "tiny"
-    random.make(folder, size="tiny", seed=0)
+    random_checkpoint.make_checkpoint(folder, size="tiny", seed=0)
     return {"weights": str(folder), "device": "cpu", "precision": "fp32", "nfe_step": 5}
 
 

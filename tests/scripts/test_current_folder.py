@@ -90,10 +90,10 @@ def test_the_probe_of_the_doctor_does_not(hostile: HostileFolder) -> None:
 
 @pytest.mark.f5
 def test_a_measured_start_does_not(hostile: HostileFolder, tmp_path: Path) -> None:
-    from ishowtts.bench import starts
+    from ishowtts_bench import startup
 
     with pytest.raises(EngineError, match="the start of ours failed"):
-        starts.measure(tmp_path, "ours", cold=False, device="cpu", nfe_step=4)
+        startup.measure(tmp_path, "ours", cold=False, device="cpu", nfe_step=4)
     assert hostile.imported == []
 
 

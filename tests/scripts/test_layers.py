@@ -38,6 +38,10 @@ def test_the_package_keeps_its_layers() -> None:
         ("pipeline/breach.py", "from paho.mqtt import client", "imports paho; only mqtt may"),
         ("inbox/breach.py", "from ishowtts.inbox import breach_too\n", "cycle: "),
         ("attic.py", "", "attic: has no layer"),
+        ("mqtt/scheduler.py", "", "the module name scheduler stands more than once"),
+        ("mqtt/breach.py", "class Scheduler:\n    pass", "the class name Scheduler stands more than once"),
+        ("speech/breach.py", "def f():\n    import ishowtts_bench", "imports ishowtts_bench; only"),
+        ("cli/breach.py", "import ishowtts_bench", "imports ishowtts_bench; only"),
     ],
 )
 def test_each_rule_fires(copy: Path, module: str, line: str, told: str) -> None:

@@ -30,7 +30,7 @@ from ishowtts.playback.choose_speaker import choose_speaker
 from ishowtts.speech import speech_policy
 from ishowtts.util import child_process, files
 
-Verdict = Literal["ok", "note", "fault"]
+FindingVerdict = Literal["ok", "note", "fault"]
 _FREE_MB = 500
 _PROBE_S = 120
 
@@ -40,7 +40,7 @@ class Finding:
     """What was found of one part; `mend` says what to do about it."""
 
     part: str
-    verdict: Verdict
+    verdict: FindingVerdict
     detail: str
     mend: str | None = None
 
@@ -144,7 +144,7 @@ def gpu_finding(found: dict[str, Any]) -> Finding:
     if rates["fault"] is not None:
         return Finding("GPU", "note", f"its rates could not be measured: {rates['fault']}", "stop the daemon meanwhile")
     # Only a machine with a GPU needs the tables of boards.
-    from ishowtts.cli.predict import falls_short, on_this_gpu
+    from ishowtts_bench.commands.predict_command import falls_short, on_this_gpu
 
     detail = on_this_gpu(rates, found["gpu"])
     if rates["flash_fault"] is not None:
@@ -174,7 +174,7 @@ def _spare(settings: Config) -> Iterator[Finding]:
     if program:
         yield Finding("spare voice", "ok", f"{program}, voice {settings.engine.espeak_voice}")
     else:
-        verdict: Verdict = "fault" if settings.engine.fallback or settings.engine.kind == "espeak" else "note"
+        verdict: FindingVerdict = "fault" if settings.engine.fallback or settings.engine.kind == "espeak" else "note"
         yield Finding("spare voice", verdict, "espeak-ng is not installed", "apt-get install espeak-ng")
 
 
@@ -278,7 +278,7 @@ def _folders(settings: Config) -> Iterator[Finding]:
             )
             continue
         free_mb = shutil.disk_usage(there).free / 1e6
-        verdict: Verdict = "ok" if free_mb > _FREE_MB else "fault"
+        verdict: FindingVerdict = "ok" if free_mb > _FREE_MB else "fault"
         yield Finding(
             name,
             verdict,

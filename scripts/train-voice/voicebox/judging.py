@@ -16,7 +16,6 @@ import numpy as np
 import soundfile
 import soxr
 
-from ishowtts.bench.judges.panel import Panel
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.engine import F5Engine
@@ -24,6 +23,7 @@ from ishowtts.engines.f5.f5_options import F5Options
 from ishowtts.engines.voices.shelf import CLIPS, TEXT
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples
+from ishowtts_bench.metrics.all_metrics import AllMetrics
 from voicebox.speech.kokoro import Kokoro
 from voicebox.speech.phonemes import phonemes
 from voicebox.speech.speakers import Speaker
@@ -99,7 +99,7 @@ def judge(exam: Exam, report: Callable[[Row], None], threads: int = 2) -> list[R
             sets += [("kokoro", _by_kokoro(kokoro, speaker, exam.texts), None)]
             sets += [("espeak", _by_espeak(exam.language, exam.texts), None)]
             reference, rate_hz = soundfile.read(exam.voices_dir / speaker.name / CLIPS[0], dtype="float32")
-            panel = Panel(reference, rate_hz, exam.language, threads)
+            panel = AllMetrics(reference, rate_hz, exam.language, threads)
             marks = panel.marks([(exam.texts, sounds) for _, sounds, _ in sets])
             for (source, _, rtf), one in zip(sets, marks, strict=True):
                 rows.append(Row(exam.language, speaker.name, source, one.error_rate, one.similarity, one.mos, rtf))

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from ishowtts.bench.original import Original
-from ishowtts.bench.setting import Clip
-from ishowtts.engines.f5 import random
 from ishowtts.engines.f5.engine import F5Engine, F5Options
+from ishowtts_bench import random_checkpoint
+from ishowtts_bench.bench_env import ReferenceClip
+from ishowtts_bench.upstream_infer import UpstreamInfer
 
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random checkpoint folder; nobody writes into it."""
     folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
-    random.make(folder, "tiny", seed=0)
+    random_checkpoint.make_checkpoint(folder, "tiny", seed=0)
     return folder
 
 
@@ -28,7 +28,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def upsampling_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same weights, described as a model that spreads the text over the frames; nobody writes into it."""
     folder = tmp_path_factory.mktemp("checkpoint") / "upsampling"
-    random.make(folder, "tiny", seed=0, average_upsampling=True)
+    random_checkpoint.make_checkpoint(folder, "tiny", seed=0, average_upsampling=True)
     return folder
 
 
@@ -50,17 +50,17 @@ def make_engine(checkpoint: Path) -> Iterator[Callable[..., F5Engine]]:
 
 
 @pytest.fixture(scope="session")
-def upstream(checkpoint: Path) -> Original:
+def upstream(checkpoint: Path) -> UpstreamInfer:
     """Upstream itself over the tiny checkpoint, fp32 on the CPU."""
-    return Original(checkpoint, "cpu")
+    return UpstreamInfer(checkpoint, "cpu")
 
 
 @pytest.fixture(scope="session")
-def upstream_sound(upstream: Original) -> Callable[..., np.ndarray]:
+def upstream_sound(upstream: UpstreamInfer) -> Callable[..., np.ndarray]:
     """`upstream_sound(audio, rate_hz, ref_text, text, seed, **settings)`: the wave of one chunk."""
 
     def speak(audio: torch.Tensor, rate_hz: int, ref_text: str, text: str, seed: int, **settings: Any) -> np.ndarray:
         settings = {"nfe_step": 7} | settings
-        return upstream.speak(Clip(audio, rate_hz, ref_text), text, seed=seed, **settings)
+        return upstream.speak(ReferenceClip(audio, rate_hz, ref_text), text, seed=seed, **settings)
 
     return speak

@@ -15,12 +15,12 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from ishowtts.engines.f5 import checkpoint as checkpoints
-from ishowtts.engines.f5 import random
 from ishowtts.engines.f5.engine import F5Engine, F5Options
 from ishowtts.engines.f5.shapes import dit_shapes, vocoder_shapes
 from ishowtts.engines.f5.upstream_model import build_cfm, build_vocos
 from ishowtts.engines.weights import locate
 from ishowtts.errors import WeightsError
+from ishowtts_bench import random_checkpoint
 
 pytestmark = pytest.mark.f5
 
@@ -115,7 +115,7 @@ def official(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     torch.save(load_file(checkpoint / "vocos" / "model.safetensors"), folder / "vocos" / "pytorch_model.bin")
     shutil.copy(checkpoint / "vocos" / "config.yaml", folder / "vocos")
     shutil.copy(checkpoint / "vocab.txt", folder)
-    monkeypatch.setattr(checkpoints, "BASE", random.ModelConfig(arch=random._DITS["tiny"]))
+    monkeypatch.setattr(checkpoints, "BASE", random_checkpoint.ModelConfig(arch=random_checkpoint._DITS["tiny"]))
     return folder
 
 
@@ -128,10 +128,10 @@ def test_the_official_layout_gives_the_same_model(checkpoint: Path, official: Pa
 
 
 @pytest.mark.parametrize("size", ["tiny", "small"])
-def test_the_expected_tensors_are_those_of_upstreams_modules(size: random.Size) -> None:
-    dim, layers = random._VOCODERS[size]
-    model, vocoder = random._DITS[size], random.vocoder_of(dim, 3 * dim, layers)
-    cfm = build_cfm(random.ModelConfig(arch=model), {str(i): i for i in range(40)})
+def test_the_expected_tensors_are_those_of_upstreams_modules(size: random_checkpoint.Size) -> None:
+    dim, layers = random_checkpoint._VOCODERS[size]
+    model, vocoder = random_checkpoint._DITS[size], random_checkpoint.vocoder_of(dim, 3 * dim, layers)
+    cfm = build_cfm(random_checkpoint.ModelConfig(arch=model), {str(i): i for i in range(40)})
     vocos = build_vocos(vocoder)
     assert dit_shapes(model, 40) == {name: tuple(tensor.shape) for name, tensor in cfm.state_dict().items()}
     assert vocoder_shapes(vocoder) == {name: tuple(tensor.shape) for name, tensor in vocos.state_dict().items()}
@@ -158,8 +158,8 @@ def test_a_truncated_pickle_is_told(official: Path) -> None:
 
 
 def test_the_same_seed_makes_the_same_checkpoint_and_nothing_in_it_is_zero(checkpoint: Path, tmp_path: Path) -> None:
-    random.make(tmp_path / "again", "tiny", seed=0)
-    random.make(tmp_path / "other", "tiny", seed=1)
+    random_checkpoint.make_checkpoint(tmp_path / "again", "tiny", seed=0)
+    random_checkpoint.make_checkpoint(tmp_path / "other", "tiny", seed=1)
     first, again, other = (
         load_file(folder / "model.safetensors") for folder in (checkpoint, tmp_path / "again", tmp_path / "other")
     )

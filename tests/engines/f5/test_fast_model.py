@@ -12,9 +12,6 @@ import pytest
 import soundfile
 import torch
 
-from ishowtts.bench.fidelity import distance
-from ishowtts.bench.original import Original
-from ishowtts.bench.parity import TOLERANCE
 from ishowtts.engines.f5 import assembly, dit, duration, kernel_registry, sampler
 from ishowtts.engines.f5.architecture import DitConfig
 from ishowtts.engines.f5.elementwise import EagerElementwise
@@ -22,6 +19,9 @@ from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.model import Segment
+from ishowtts_bench.fidelity import distance
+from ishowtts_bench.parity import TOLERANCE
+from ishowtts_bench.upstream_infer import UpstreamInfer
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
@@ -133,7 +133,7 @@ def test_what_guides_a_skipped_step_is_what_was_asked_for(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("amplitude", [1.0, 1e-3])
-def test_a_block_is_upstreams_also_where_the_sound_is_faint(upstream: Original, amplitude: float) -> None:
+def test_a_block_is_upstreams_also_where_the_sound_is_faint(upstream: UpstreamInfer, amplitude: float) -> None:
     """Faint input shows the epsilon of the norms."""
     transformer = upstream.cfm.transformer
     description = DitConfig(dim=128, depth=3, heads=2, ff_mult=2, text_dim=64, conv_layers=4)
@@ -168,7 +168,7 @@ def test_sounds_that_are_no_numbers_are_told_before_the_first_line(make_engine: 
             engine.warm(lambda _: None)
 
 
-def test_silence_in_a_clip_has_upstreams_floor(upstream: Original) -> None:
+def test_silence_in_a_clip_has_upstreams_floor(upstream: UpstreamInfer) -> None:
     from ishowtts.engines.f5.mel_spectrogram import log_mel
 
     audio = torch.cat((torch.zeros(4096), 0.1 * torch.randn(4096, generator=torch.Generator().manual_seed(0))))

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from ishowtts.bench.fidelity import distance
-from ishowtts.bench.parity import TOLERANCE
 from ishowtts.engines import Progress
 from ishowtts.engines.f5 import dit, duration, fast_model, graph_runner
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.graph_runner import RunShape
 from ishowtts.model import Segment
+from ishowtts_bench.fidelity import distance
+from ishowtts_bench.parity import TOLERANCE
 from support.tape import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from ishowtts.bench.original import Original
 from ishowtts.engines.f5 import checkpoint as checkpoints
 from ishowtts.engines.f5 import schedule
 from ishowtts.engines.f5.adaln import AdaLayerNorm
 from ishowtts.engines.f5.mel_spectrogram import log_mel
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.engines.weights import locate
+from ishowtts_bench.upstream_infer import UpstreamInfer
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
@@ -28,7 +28,7 @@ def loaded(checkpoint: Path) -> checkpoints.Checkpoint:
 
 
 @pytest.mark.parametrize("samples", [24_000, 24_001, 61_439, 61_440])
-def test_the_spectrogram_is_upstreams(upstream: Original, samples: int) -> None:
+def test_the_spectrogram_is_upstreams(upstream: UpstreamInfer, samples: int) -> None:
     audio = torch.randn(samples, generator=torch.Generator().manual_seed(samples)) * 0.1
     theirs = upstream.cfm.mel_spec(audio[None])[0].t()
     ours = log_mel(audio)
@@ -37,7 +37,7 @@ def test_the_spectrogram_is_upstreams(upstream: Original, samples: int) -> None:
 
 
 def test_a_batch_of_spectrograms_sounds_as_each_alone_whatever_stands_behind_them(
-    upstream: Original, loaded: checkpoints.Checkpoint
+    upstream: UpstreamInfer, loaded: checkpoints.Checkpoint
 ) -> None:
     vocoder = FastVocoder(loaded.vocoder, loaded.vocos, CPU)
     frames = (60, 23, 41)
@@ -55,7 +55,7 @@ def test_a_batch_of_spectrograms_sounds_as_each_alone_whatever_stands_behind_the
 @pytest.mark.parametrize("fold", [True, False])
 @pytest.mark.parametrize("nfe_step", [5, 7, 9])
 def test_the_table_is_what_each_evaluation_would_compute(
-    upstream: Original, loaded: checkpoints.Checkpoint, nfe_step: int, fold: bool
+    upstream: UpstreamInfer, loaded: checkpoints.Checkpoint, nfe_step: int, fold: bool
 ) -> None:
     transformer = upstream.cfm.transformer
     tensors = {name.removeprefix("transformer."): tensor for name, tensor in loaded.cfm.items()}

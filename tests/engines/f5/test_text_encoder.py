@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ishowtts.bench.original import Original
 from ishowtts.engines.f5 import text_encoder
 from ishowtts.engines.f5.architecture import read_model
 from ishowtts.engines.f5.assembly import assemble_text_encoder
+from ishowtts_bench.upstream_infer import UpstreamInfer
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.f5, pytest.mark.slow]
 def pair(request: pytest.FixtureRequest) -> tuple[text_encoder.TextEncoder, Callable[..., Any]]:
     """Ours, and upstream's `TextEmbedding` over the same weights."""
     folder = request.getfixturevalue(request.param)
-    transformer = Original(folder, "cpu").cfm.transformer
+    transformer = UpstreamInfer(folder, "cpu").cfm.transformer
     description = read_model(folder / "model.yaml").arch
     return assemble_text_encoder(transformer.state_dict(), description, torch.device("cpu")), transformer.text_embed
 

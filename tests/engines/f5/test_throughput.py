@@ -10,8 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 
-from ishowtts.bench import machine  # noqa: E402
 from ishowtts.engines.f5 import attention, device_probe, throughput  # noqa: E402
+from ishowtts_bench import machine  # noqa: E402
 
 pytestmark = pytest.mark.f5
 

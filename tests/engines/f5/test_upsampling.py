@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import yaml
 
-from ishowtts.bench import faults
-from ishowtts.bench.fidelity import distance
-from ishowtts.bench.original import Original
-from ishowtts.bench.parity import CANARY, TOLERANCE
-from ishowtts.bench.setting import Setting
 from ishowtts.engines.f5 import duration, fast_model
 from ishowtts.engines.f5.architecture import read_model
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.fast_model import FastModel
 from ishowtts.errors import WeightsError
 from ishowtts.model import Segment
+from ishowtts_bench import mutations
+from ishowtts_bench.bench_env import BenchEnv
+from ishowtts_bench.fidelity import distance
+from ishowtts_bench.parity import CANARY, TOLERANCE
+from ishowtts_bench.upstream_infer import UpstreamInfer
 from support.tape import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
@@ -43,7 +43,7 @@ def never() -> bool:
 @pytest.fixture(scope="module")
 def right(upsampling_checkpoint: Path) -> dict[Segment, np.ndarray]:
     """Each line alone, by upstream's own function."""
-    original, clip = Original(upsampling_checkpoint, "cpu"), Setting(upsampling_checkpoint, "cpu").clip()
+    original, clip = UpstreamInfer(upsampling_checkpoint, "cpu"), BenchEnv(upsampling_checkpoint, "cpu").clip()
     assert original.cfm.transformer.text_embed.average_upsampling
     return {
         line: original.speak(clip, line.text, nfe_step=line.nfe_step, seed=line.seed, speed=line.speed or 1.0)
@@ -109,7 +109,7 @@ def test_recorded_runs_have_the_text_of_their_own_line(
 
 def test_a_text_that_is_spread_over_a_bucket_would_be_heard(make: Make, right: dict[Segment, np.ndarray]) -> None:
     ours = make(exact_padding=True)
-    with faults.text_at_bucket_length():
+    with mutations.text_at_bucket_length():
         assert distance(ours.render(LINES[0], never), right[LINES[0]]) >= CANARY
 
 

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from ishowtts.engines.voices import folders
-from ishowtts.engines.voices.clips import Clip
+from ishowtts.engines.voices.clips import VoiceClip
 from ishowtts.engines.voices.settings import VoiceSettings
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.errors import VoiceError
@@ -22,9 +22,9 @@ WORDS = "These are the words of the clip."
 NONE = VoiceSettings()
 
 
-def clip(level: float = 0.3) -> Clip:
+def clip(level: float = 0.3) -> VoiceClip:
     samples = level * np.sin(np.arange(72_000) / 20)
-    return Clip(samples, 3.0, 0.0, 0.0, 24_000, 1, 0.0, None)
+    return VoiceClip(samples, 3.0, 0.0, 0.0, 24_000, 1, 0.0, None)
 
 
 def test_what_is_added_is_a_voice_that_anybody_may_read(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ import random
 from pathlib import Path
 import numpy as np
 from ishowtts.engines.voices import folders
-from ishowtts.engines.voices.clips import Clip
+from ishowtts.engines.voices.clips import VoiceClip
 from ishowtts.engines.voices.settings import VoiceSettings
 from ishowtts.errors import VoiceError
 clip = Clip(0.3 * np.sin(np.arange(30_000) / 20), 1.25, 0.0, 0.0, 24_000, 1, 0.0, None)

@@ -6,12 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from ishowtts.cli.argument_types import old_file
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.cli.words import old_file
 from ishowtts.engines import build
 from ishowtts.engines.voices import clips, folders
 from ishowtts.engines.voices import settings as voice_settings
-from ishowtts.engines.voices.clips import Clip
+from ishowtts.engines.voices.clips import VoiceClip
 from ishowtts.engines.voices.shelf import MOST_TEXT_BYTES, check_name
 from ishowtts.errors import VoiceError
 from ishowtts.util.files import read_bounded
@@ -63,7 +63,7 @@ def _read(path: Path) -> str:
         raise VoiceError(f"{path} is not UTF-8; save it as UTF-8") from error
 
 
-def _tell(arguments: argparse.Namespace, folder: Path, clip: Clip, warnings: list[str]) -> None:
+def _tell(arguments: argparse.Namespace, folder: Path, clip: VoiceClip, warnings: list[str]) -> None:
     ratio = clips.cost_ratio(clip.length_s)
     if arguments.json:
         measures = {
@@ -89,7 +89,7 @@ def _tell(arguments: argparse.Namespace, folder: Path, clip: Clip, warnings: lis
     print("a running daemon takes it up within seconds; `ishowtts voices test` lets you hear it")
 
 
-def _mended(clip: Clip) -> str:
+def _mended(clip: VoiceClip) -> str:
     done = []
     if clip.trimmed_s >= 0.01:
         done.append(f"{clip.trimmed_s:.1f} s of silence cut off its ends")

@@ -15,8 +15,8 @@ import numpy as np
 import soundfile
 
 from ishowtts import text
+from ishowtts.cli.argument_types import new_file
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.cli.words import new_file
 from ishowtts.config import Config
 from ishowtts.engines import Progress, build
 from ishowtts.engines.worker.remote_engine import RemoteEngine
@@ -29,7 +29,7 @@ _TEXT = "This is how I sound when I read a line that nobody has written for me."
 
 
 @dataclass(frozen=True)
-class Take:
+class VoiceTrial:
     """The sound of one line."""
 
     samples: Samples
@@ -92,7 +92,7 @@ def _cache_of_ones_own(settings: Config) -> Iterator[Config]:
         yield settings.model_copy(update={"cache_dir": Path(own)})
 
 
-def _speak(settings: Config, voice: str, line: str) -> Take:
+def _speak(settings: Config, voice: str, line: str) -> VoiceTrial:
     """One line through a worker of its own, loaded and warmed as the daemon's is.
 
     Raises:
@@ -115,7 +115,7 @@ def _speak(settings: Config, voice: str, line: str) -> Take:
         company.close()
 
 
-def _take(engine: RemoteEngine, voice: str, line: str) -> Take:
+def _take(engine: RemoteEngine, voice: str, line: str) -> VoiceTrial:
     part = FallbackSynthesizer(
         engine, None, streaming=False
     ).part()  # cut as for a line of the daemon; nobody waits for the first
@@ -124,7 +124,7 @@ def _take(engine: RemoteEngine, voice: str, line: str) -> Take:
     spoken = [part.speak(segment, lambda: False) for segment in segments]
     sound = join([utterance.samples.astype(np.float32) for utterance in spoken], spoken[0].rate_hz)
     synth_s = sum(utterance.synth_s for utterance in spoken)
-    return Take(np.rint(sound).astype(np.int16), spoken[0].rate_hz, synth_s, spoken[0].nfe_step)
+    return VoiceTrial(np.rint(sound).astype(np.int16), spoken[0].rate_hz, synth_s, spoken[0].nfe_step)
 
 
 def _show(progress: Progress) -> None:

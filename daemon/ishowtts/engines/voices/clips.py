@@ -33,7 +33,7 @@ _POOR_SNR_DB = 20.0
 
 
 @dataclass(frozen=True)
-class Clip:
+class VoiceClip:
     """A recording made fit to be a voice's.
 
     Attributes:
@@ -81,7 +81,7 @@ class Clip:
         return found
 
 
-def mend(path: Path) -> Clip:
+def mend(path: Path) -> VoiceClip:
     """Read a recording (WAV, FLAC, OGG or MP3): one channel, no silence at the ends, short pauses, 24 kHz.
 
     Too long a recording is refused and not cut, since its words would no longer be those that are said in it.
@@ -106,7 +106,7 @@ def mend(path: Path) -> Clip:
                 else "record a whole sentence or two"
             )
         )
-    return Clip(
+    return VoiceClip(
         samples=_resample(speech, rate_hz),
         recorded_s=len(mono) / rate_hz,
         trimmed_s=(len(mono) - len(edges)) / rate_hz,

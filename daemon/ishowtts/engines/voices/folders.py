@@ -15,7 +15,7 @@ import soundfile
 
 from ishowtts import text
 from ishowtts.engines.voices import settings as voice_settings
-from ishowtts.engines.voices.clips import RATE_HZ, Clip
+from ishowtts.engines.voices.clips import RATE_HZ, VoiceClip
 from ishowtts.engines.voices.settings import VoiceSettings
 from ishowtts.engines.voices.shelf import CLIPS, MOST_TEXT_BYTES, SETTINGS, TEXT, check_name
 from ishowtts.errors import VoiceError
@@ -36,7 +36,9 @@ def check_words(words: str) -> str:
     return cleaned
 
 
-def add(voices_dir: Path, name: str, clip: Clip, words: str, settings: VoiceSettings, *, replace: bool = False) -> Path:
+def add(
+    voices_dir: Path, name: str, clip: VoiceClip, words: str, settings: VoiceSettings, *, replace: bool = False
+) -> Path:
     """Put a voice on the shelf: written beside it and renamed into place, on disk when this returns.
 
     With `replace` the former one is away for the moment between two renames.
@@ -86,7 +88,7 @@ def remove(voices_dir: Path, name: str) -> None:
         _sync(voices_dir)
 
 
-def _fill(new: Path, clip: Clip, words: str, settings: VoiceSettings) -> None:
+def _fill(new: Path, clip: VoiceClip, words: str, settings: VoiceSettings) -> None:
     # FLAC at 24 bits: nothing is lost when the engine raises a quiet clip, at half of the size.
     soundfile.write(new / "reference.flac", clip.samples, RATE_HZ, subtype="PCM_24")
     (new / TEXT).write_text(words + "\n", encoding="utf-8")

@@ -15,10 +15,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
-from ishowtts.bench.judges.words import Listener
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.worker.worker_main import end_with_parent
 from ishowtts.errors import SynthesisError
+from ishowtts_bench.metrics.asr import Asr
 from voicebox.errors import TrainingError
 from voicebox.speech.corpus import Take, pack_path, pack_seconds, packs, write_pack
 from voicebox.speech.kokoro import Kokoro
@@ -75,7 +75,7 @@ class _Maker:
         self._recipe, self._seed, self._folder = recipe, seed, folder
         self._kokoro = Kokoro(threads=1)
         self._cast = cast(seed, recipe.speakers)
-        self._listener = None if recipe.worst is None else Listener(threads=1)
+        self._listener = None if recipe.worst is None else Asr(threads=1)
 
     def make(self, number: int) -> float:
         """Make this pack. Returns the seconds of speech in it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from ishowtts.bench.sentences import HELD_OUT
+from ishowtts_bench.sentences import HELD_OUT
 from voicebox.texts import english, mandarin
 from voicebox.texts.chance import chance
 from voicebox.texts.grammar import lines

@@ -13,10 +13,11 @@ import yaml
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from ishowtts.engines.f5 import checkpoint, random
+from ishowtts.engines.f5 import checkpoint
 from ishowtts.engines.f5.mel_spectrogram import log_mel
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.engines.weights import locate
+from ishowtts_bench import random_checkpoint
 from voicebox.vocoder.training import VocoderRecipe, VocoderTraining, exported
 
 CPU = torch.device("cpu")
@@ -103,7 +104,7 @@ def test_what_is_exported_sounds_the_same_in_the_engine(
 ) -> None:
     training = begin()
     losses(training, 10)
-    random.make(tmp_path, "tiny")
+    random_checkpoint.make_checkpoint(tmp_path, "tiny")
     config, tensors = exported(VocoderRecipe(**tiny), training.state())
     save_file(tensors, tmp_path / "vocos" / "model.safetensors")
     (tmp_path / "vocos" / "config.yaml").write_text(yaml.safe_dump(config))

@@ -1,0 +1,1 @@
+"""`ishowtts bench …`: the commands of the bench."""

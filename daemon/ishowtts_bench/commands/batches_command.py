@@ -1,0 +1,43 @@
+"""`ishowtts bench batches`: several lines in one run of the model."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.table import Table
+
+from ishowtts.cli import argument_types
+from ishowtts.cli.common import told_if_unwritable
+from ishowtts_bench.commands.measuring import say, setting_of, show
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What `bench batches` takes."""
+    parser.add_argument("--length", type=argument_types.length, default=2.0, metavar="S", help="of each line")
+    parser.add_argument("--rounds", type=argument_types.positive, default=3, metavar="N")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """A table of 1, 2, 4 and 8 lines."""
+    from ishowtts_bench import batch_bench, plots
+
+    found, best = batch_bench.run(
+        setting_of(arguments), arguments.length, arguments.rounds, arguments.nfe, lambda text: say(arguments, text)
+    )
+    table = Table("lines", "RTF", "sound a second", "times single lines", "of the products", "frames", "peak", box=None)
+    for one in found:
+        table.add_row(
+            str(one.lines),
+            f"{one.rtf:.3f}",
+            f"{one.throughput:.2f} s",
+            f"{one.ratio:.2f}",
+            "" if one.share is None else f"{one.share:.0%}",
+            "" if one.padded is None else str(one.padded),
+            "" if one.peak_mb is None else f"{one.peak_mb:.0f} MB",
+        )
+    rows = [vars(one) | {"rtf": one.rtf, "throughput": one.throughput} for one in found]
+    show(arguments, table, {"batches": rows, "flop_per_s": best.flop_per_s})
+    if arguments.plot is not None:
+        with told_if_unwritable(arguments.plot):
+            plots.batches(found, arguments.plot)
+    return 0

@@ -1,0 +1,43 @@
+"""`ishowtts bench vocoder`: Vocos alone."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from rich.table import Table
+
+from ishowtts.cli import argument_types
+from ishowtts_bench.commands.measuring import say, setting_of, show
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What `bench vocoder` takes."""
+    parser.add_argument("--rounds", type=argument_types.positive, default=3, metavar="N")
+    parser.add_argument("--compile", action="store_true", help="upstream's backbone through torch.compile, too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """A table of every way and length."""
+    from ishowtts_bench import vocoder_bench
+
+    found = vocoder_bench.run(
+        setting_of(arguments), arguments.rounds, arguments.nfe,
+        compiled=arguments.compile, report=lambda text: say(arguments, text),
+    )  # fmt: skip
+    table = Table("vocoder", "sound", "milliseconds", "times as long", "deviation", box=None)
+    for one in found.decoders:
+        length = f"{one.length_s:g} s"
+        table.add_row(one.name, length, f"{1000 * one.synth_s:.2f}", f"{one.ratio:.2f}", f"{one.deviation:.1e}")
+    table.add_section()
+    for part in found.parts:
+        name = f"of a whole segment, NFE {arguments.nfe}: {part.share:.1%}"
+        table.add_row(name, f"{part.length_s:g} s", f"{1000 * part.synth_s:.2f}", "", "")
+    table.caption = vocoder_bench.NO_TENSORRT
+    data = {"decoders": [asdict(one) for one in found.decoders], "parts": [asdict(part) for part in found.parts]}
+    show(
+        arguments,
+        table,
+        {**data, "nfe_step": arguments.nfe, "tensorrt": None, "tensorrt_why": vocoder_bench.NO_TENSORRT},
+    )
+    return 0

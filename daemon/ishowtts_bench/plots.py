@@ -1,0 +1,65 @@
+"""Pictures beside the tables, drawn by matplotlib: f5-tts brings it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ishowtts_bench.batch_bench import Batch
+from ishowtts_bench.quality_sweep import Point
+from ishowtts_bench.speed import SpeedResult
+
+
+def speed(result: SpeedResult, path: Path) -> None:
+    """RTF of each contestant over the length of the text; every round is a point."""
+    figure, axes = _figure()
+    for name in dict.fromkeys(take.contestant for take in result.takes):
+        takes = [take for take in result.takes if take.contestant == name]
+        axes.plot([take.audio_s for take in takes], [take.rtf for take in takes], "o", label=name)
+    axes.axhline(1.0, color="grey", linewidth=0.8, label="real time")
+    axes.set(xlabel="seconds of sound", ylabel="RTF (less is faster)", yscale="log")
+    axes.legend()
+    figure.savefig(path)
+
+
+def sweep(points: Sequence[Point], path: Path) -> None:
+    """Distance to NFE 32 over RTF; each point is an NFE, or what is unlike the default there."""
+    figure, axes = _figure()
+    points = [point for point in points if point.deviation is not None]
+    for kind, mark in (("EPSS", "o"), ("uniform", "x")):
+        of_kind = [point for point in points if point.steps == kind]
+        axes.plot([point.rtf for point in of_kind], [point.deviation for point in of_kind], mark, label=kind)
+    for point in points:
+        axes.annotate(
+            point.name or str(point.nfe_step), (point.rtf, point.deviation), textcoords="offset points", xytext=(5, 5)
+        )
+    axes.set(xlabel="RTF", ylabel="deviation from NFE 32")
+    axes.legend()
+    figure.savefig(path)
+
+
+def batches(found: Sequence[Batch], path: Path) -> None:
+    """Throughput over lines in a run."""
+    figure, axes = _figure()
+    lines = [batch.lines for batch in found]
+    axes.plot(lines, [batch.throughput for batch in found], "o-", label="measured")
+    axes.plot(lines, [count * found[0].throughput for count in lines], "--", color="grey", label="in proportion")
+    axes.set(xlabel="lines in one run", ylabel="seconds of sound made in a second")
+    axes.legend()
+    figure.savefig(path)
+
+
+def shares(names: Sequence[str], values: Sequence[float], label: str, path: Path) -> None:
+    """Bars, the first at the top."""
+    figure, axes = _figure()
+    axes.barh(list(names)[::-1], list(values)[::-1])
+    axes.set(xlabel=label)
+    figure.savefig(path)
+
+
+def _figure() -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    return figure, figure.add_subplot()

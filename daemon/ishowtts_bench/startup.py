@@ -1,0 +1,137 @@
+"""Measures one start in a process of its own: its time and its peak memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ishowtts.errors import EngineError
+from ishowtts.util import child_process
+
+_LONGEST_S = 900.0
+_TEXT = "This is the first thing that I say."
+
+
+@dataclass(frozen=True)
+class Start:
+    """From nothing to the first sound.
+
+    Args:
+        cold: whether the weights had to come from the disk; else they were in the page cache.
+        ready_s: imports, weights and the warm-up where there is one, until the model could speak.
+        first_s: the first sound after that.
+        peak_mb: the most memory of the process, in 10^6 bytes; it counts the mapped weights.
+        compiled: whether what is compiled was there from an earlier start; `None`: nothing is compiled.
+        warm_s: of `ready_s`, what loading and warming ours up took, imports left out; `None`: not warmed.
+    """
+
+    who: str
+    cold: bool
+    ready_s: float
+    first_s: float
+    peak_mb: float
+    compiled: bool | None = None
+    warm_s: float | None = None
+
+
+def measure_all(folder: Path, device: str, nfe_step: int) -> Iterator[Start]:
+    """Stock and ours, from the disk and from memory; on a GPU ours with and without what an earlier start compiled."""
+    for cold in (True, False):
+        yield measure(folder, "stock", cold=cold, device=device, nfe_step=nfe_step)
+    if device != "cuda":
+        for cold in (True, False):
+            yield measure(folder, "ours", cold=cold, device=device, nfe_step=nfe_step)
+        return
+    with tempfile.TemporaryDirectory(prefix="ishowtts-bench-") as cache_dir:
+        for cold, compiled in ((True, False), (True, True), (False, True)):
+            start = measure(folder, "ours", cold=cold, device=device, nfe_step=nfe_step, cache_dir=cache_dir)
+            yield replace(start, compiled=compiled)
+
+
+def measure(folder: Path, who: str, *, cold: bool, device: str, nfe_step: int, cache_dir: str | None = None) -> Start:
+    """Start once. Raises EngineError where that fails."""
+    if cold:
+        _evict(folder)
+    asked = {"folder": str(folder), "who": who, "device": device, "nfe_step": nfe_step, "cache_dir": cache_dir}
+    command = child_process.command("ishowtts_bench.startup", json.dumps(asked))
+    started = time.perf_counter()
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"the start of {who} took longer than {_LONGEST_S:.0f} s; is the device busy?") from None
+    whole_s = time.perf_counter() - started
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise EngineError(f"the start of {who} failed: {last}")
+    said = json.loads(done.stdout.splitlines()[-1])
+    return Start(
+        who,
+        cold,
+        round(whole_s - said["first_s"], 2),
+        round(said["first_s"], 2),
+        said["peak_mb"],
+        warm_s=said["warm_s"],
+    )
+
+
+def _evict(folder: Path) -> None:
+    """Have the kernel forget the weights' pages, so that they are read from the disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)
+
+
+def _start(folder: Path, who: str, device: str, nfe_step: int, cache_dir: str | None) -> dict[str, float | None]:
+    warm_s = None
+    if who == "stock":
+        speak = _stock(folder, device, nfe_step)
+    else:
+        speak, warm_s = _ours(folder, device, nfe_step, cache_dir)
+    started = time.perf_counter()
+    speak()
+    first_s = time.perf_counter() - started
+    status = Path("/proc/self/status").read_text()
+    peak_kb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    return {"first_s": first_s, "peak_mb": round(peak_kb * 1024 / 1e6, 1), "warm_s": warm_s}
+
+
+# Each imports only what it needs: imports are most of a start.
+
+
+def _stock(folder: Path, device: str, nfe_step: int) -> Callable[[], object]:
+    from ishowtts_bench import systems
+    from ishowtts_bench.bench_env import BenchEnv
+
+    speaker = systems.stock(BenchEnv(folder, device), nfe_step)
+    return lambda: speaker.whole(_TEXT)
+
+
+def _ours(folder: Path, device: str, nfe_step: int, cache_dir: str | None) -> tuple[Callable[[], object], float | None]:
+    from ishowtts.engines.f5.f5_options import Optimisations
+    from ishowtts.model import Segment
+    from ishowtts_bench.bench_env import BenchEnv
+
+    started = time.perf_counter()
+    engine = BenchEnv(folder, device).engine(Optimisations(), nfe_step=nfe_step, cache_dir=cache_dir)
+    warm_s = None
+    if device == "cuda":  # there the warm-up is most of a start
+        engine.warm(lambda _: None)
+        warm_s = round(time.perf_counter() - started, 2)
+    return lambda: engine.render(Segment("bench", 0, 1, _TEXT, seed=0), lambda: False), warm_s
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.argv[1])
+    print(json.dumps(_start(**given | {"folder": Path(given["folder"])})))

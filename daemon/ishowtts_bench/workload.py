@@ -1,0 +1,290 @@
+"""What one segment asks of a GPU, kernel by kernel, from the architecture alone. Imports no torch.
+
+Operations are those of products, attention and convolutions (a multiplication and an addition are two); what is
+elementwise counts by the bytes that it moves. Bytes are each operand once: what a kernel reads twice is in its
+efficiency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import Final, Literal
+
+from ishowtts.engines.f5.architecture import HOP, MELS, RATE_HZ, DitConfig
+
+KernelKind = Literal["products", "attention", "convolution", "elementwise"]
+Fusion = Literal["fused", "compiled", "eager"]
+
+_TILE = 128  # rows and columns of a product that one block of threads computes
+_CONV_TAPS, _CONV_GROUPS = 31, 16
+_VOCOS_DIM, _VOCOS_MLP, _VOCOS_LAYERS, _VOCOS_TAPS, _VOCOS_OUT = 512, 1536, 8, 7, 1026
+_TOKENS_PER_S = 15.0  # of English; the text encoder is a thousandth of the work
+_SINGLE, _HALF = 4, 2
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run of the model.
+
+    Args:
+        batch: lines of this length at once.
+    """
+
+    reference_s: float
+    speech_s: float
+    nfe_step: int
+    batch: int = 1
+
+    @property
+    def speech_frames(self) -> int:
+        """Of one line."""
+        return round(self.speech_s * RATE_HZ / HOP)
+
+    @property
+    def reference_frames(self) -> int:
+        """Of one line."""
+        return round(self.reference_s * RATE_HZ / HOP)
+
+    @property
+    def frames(self) -> int:
+        """Reference and speech: N."""
+        return self.reference_frames + self.speech_frames
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the model is run.
+
+    Args:
+        half: products in fp16 with fp32 accumulation; else in fp32 without tensor cores.
+        casts: weights are kept in fp32 and cast in every evaluation, as autocast inside a compiled graph does.
+        residual_bytes: of one value of the residual stream.
+        fusion: of what is elementwise.
+        folded: AdaLN is a table, queries, keys and values are one product, and voice, text and what both branches
+            share of the noisy mel are projected once.
+        captured: an evaluation is a CUDA graph.
+        vocoder_half: the vocoder's backbone in fp16.
+    """
+
+    name: str
+    half: bool
+    casts: bool
+    residual_bytes: int
+    fusion: Fusion
+    folded: bool
+    captured: bool
+    vocoder_half: bool
+
+
+OURS: Final = Recipe("ours", True, False, _HALF, "fused", folded=True, captured=True, vocoder_half=True)
+EARLIER: Final = Recipe("earlier", True, True, _SINGLE, "compiled", folded=False, captured=True, vocoder_half=False)
+"""torch.compile with max-autotune (and so CUDA graphs) under fp16 autocast; both branches as one batch."""
+STOCK: Final = Recipe("stock", True, False, _HALF, "eager", folded=False, captured=False, vocoder_half=False)
+STOCK_FP32: Final = Recipe("stock fp32", False, False, _SINGLE, "eager", folded=False, captured=False,
+                           vocoder_half=False)  # fmt: skip
+RECIPES: Final = (OURS, EARLIER, STOCK)
+
+
+@dataclass(frozen=True)
+class KernelWork:
+    """Launches of one shape.
+
+    Args:
+        calls: in the whole segment.
+        flop, bytes: of one call.
+        tiles: blocks of threads of one call; `None`: enough of them for any GPU.
+        half: on tensor cores; else in fp32.
+        captured: in a CUDA graph.
+        in_loop: in an evaluation; else once a line.
+    """
+
+    name: str
+    kind: KernelKind
+    calls: int
+    flop: float
+    bytes: float
+    tiles: int | None
+    half: bool
+    captured: bool
+    in_loop: bool
+
+
+def kernels(dit: DitConfig, work: Work, recipe: Recipe) -> list[KernelWork]:
+    """Everything that one segment launches, an entry for each shape."""
+    size = _Size(dit, work, recipe)
+    return [*_blocks(size), *_adaln(size), *_ends(size), *_text(size), *_condition(size), *_vocoder(size)]
+
+
+@dataclass(frozen=True)
+class _Size:
+    """Rows and bytes that several kernels share, and how kernels of an evaluation are made."""
+
+    dit: DitConfig
+    work: Work
+    recipe: Recipe
+
+    @property
+    def inner(self) -> int:
+        return self.dit.heads * self.dit.dim_head
+
+    @property
+    def lines(self) -> int:
+        """Rows of one branch: [B, N]."""
+        return self.work.batch * self.work.frames
+
+    @property
+    def rows(self) -> int:
+        """Rows of both branches: [2B, N]."""
+        return 2 * self.lines
+
+    @property
+    def item(self) -> int:
+        """Bytes of an activation."""
+        return _HALF if self.recipe.half else _SINGLE
+
+    @property
+    def values(self) -> int:
+        """Of one activation of full width: [2B, N, D]."""
+        return self.rows * self.dit.dim
+
+    def kernel(
+        self, name: str, kind: KernelKind, times: int, work: tuple[float, float], tiles: int | None = None
+    ) -> KernelWork:
+        """One of the step loop: `times` in an evaluation; `work` is operations and bytes."""
+        return KernelWork(name, kind, times * self.work.nfe_step, *work, tiles, self.recipe.half,
+                      self.recipe.captured, in_loop=True)  # fmt: skip
+
+    def moved(self, name: str, times: int, size: float) -> KernelWork:
+        """An elementwise one of the step loop."""
+        return self.kernel(name, "elementwise", times, (0.0, size))
+
+    def product(self, name: str, times: int, rows: int, k: int, n: int) -> KernelWork:
+        """[rows, k] by [k, n] in the step loop."""
+        return self.kernel(name, "products", times, _product(rows, k, n, self.item), _tiles(rows, n))
+
+    def once(
+        self, name: str, kind: KernelKind, times: int, work: tuple[float, float], *, half: bool = False
+    ) -> KernelWork:
+        """One that runs `times` times a line, never captured."""
+        return KernelWork(name, kind, times * self.work.batch, *work, None, half, captured=False, in_loop=False)
+
+
+def _blocks(size: _Size) -> Iterator[KernelWork]:
+    """The transformer."""
+    dit, depth, rows, item = size.dit, size.dit.depth, size.rows, size.item
+    dim, inner, wide = dit.dim, size.inner, dit.ff_mult * dit.dim
+    pieces = 1 if size.recipe.folded else 3
+    yield size.product("queries, keys, values", pieces * depth, rows, dim, 3 * inner // pieces)
+    branches, frames = 2 * size.work.batch, size.work.frames
+    arithmetic = 4.0 * branches * frames**2 * inner
+    yield size.kernel("attention", "attention", depth, (arithmetic, 4.0 * rows * inner * item),
+                      branches * dit.heads * ceil(frames / _TILE))  # fmt: skip
+    yield size.product("attention's output", depth, rows, inner, dim)
+    yield size.product("up", depth, rows, dim, wide)
+    yield size.product("down", depth, rows, wide, dim)
+    yield from _between(size, depth, rows * inner, rows * wide)
+
+
+def _between(size: _Size, depth: int, heads: int, wide: int) -> Iterator[KernelWork]:
+    """What is elementwise between the products; `heads` and `wide` are values of the attention and the feed-forward."""
+    values, item, residual = size.values, size.item, size.recipe.residual_bytes
+    if size.recipe.fusion == "eager":
+        yield size.moved("norm", 2 * depth + 1, values * 2 * residual)
+        yield size.moved("scale, shift", 2 * (2 * depth + 1), values * 2 * residual)
+        yield size.moved("rotary", 2 * 7 * depth, heads * 2 * _SINGLE)  # in fp32: queries and keys, seven kernels each
+        yield size.moved("heads together", depth, heads * 2 * item)
+        yield size.moved("GELU", depth, wide * 2 * item)
+        yield size.moved("gate", 2 * depth, values * 2 * item)
+        yield size.moved("residual", 2 * depth, values * 3 * residual)
+        return
+    yield size.moved("norm, modulation", 1, values * (residual + item))
+    yield size.moved("rotary", depth, heads * 4 * item)
+    if size.recipe.fusion == "compiled":
+        yield size.moved("GELU", depth, wide * 2 * item)
+    yield size.moved("gate, residual, norm", 2 * depth, values * (2 * residual + 2 * item))
+
+
+def _adaln(size: _Size) -> Iterator[KernelWork]:
+    """Projections of the time, where they are no table; and the cast of all weights, where autocast does it."""
+    if size.recipe.folded:
+        return
+    dit, branches = size.dit, 2 * size.work.batch
+    yield size.product("AdaLN's projections", dit.depth, branches, dit.dim, 6 * dit.dim)
+    yield size.product("AdaLN's last", 1, branches, dit.dim, 2 * dit.dim)
+    if size.recipe.casts:
+        block = dit.dim * (4 * size.inner + 2 * dit.ff_mult * dit.dim + 6 * dit.dim)
+        yield size.moved("weights to fp16", 7 * dit.depth, block * (_SINGLE + _HALF) / 7)
+
+
+def _ends(size: _Size) -> Iterator[KernelWork]:
+    """From the noisy mel into the blocks, and from them to the next state."""
+    dit, item = size.dit, size.item
+    shared = size.recipe.folded
+    first = size.lines if shared else size.rows
+    yield size.product("input projection", 1, first, MELS if shared else 2 * MELS + dit.text_dim, dit.dim)
+    for rows in (first, size.rows):
+        yield size.kernel("positional convolutions", "convolution", 1, _positional(dit, rows, item),
+                          ceil(rows / _TILE) * _CONV_GROUPS)  # fmt: skip
+    yield size.moved("Mish and sums", 4 if size.recipe.fusion == "eager" else 2, size.values * 4 * item)
+    yield size.product("output projection", 1, size.rows, dit.dim, MELS)
+    state = size.lines * MELS
+    # Both flows and the state are read, the state is written, in fp32; eagerly each of five operations by itself.
+    calls, passes = (5, 3) if size.recipe.fusion == "eager" else (1, 4)
+    yield size.moved("guidance, Euler", calls, state * passes * _SINGLE)
+
+
+def _text(size: _Size) -> Iterator[KernelWork]:
+    """The text encoder, fp32: over the text alone where it is in closed form, else over every frame."""
+    dit, work = size.dit, size.work
+    tokens = ceil(_TOKENS_PER_S * (work.reference_s + work.speech_s))
+    rows = min(tokens + 4, work.frames) if size.recipe.folded else work.frames
+    wide = 2 * dit.text_dim
+    yield size.once("text encoder, products", "products", 4 * dit.conv_layers,
+                    _product(rows, dit.text_dim, wide, _SINGLE))  # fmt: skip
+    yield size.once("text encoder, the rest", "elementwise", 16 * dit.conv_layers, (0.0, 3 * rows * wide * _SINGLE))
+
+
+def _condition(size: _Size) -> Iterator[KernelWork]:
+    """Voice and text through the input projection and the first convolution, where that is done once a line."""
+    if not size.recipe.folded:
+        return
+    dit, work = size.dit, size.work
+    tokens = ceil(_TOKENS_PER_S * (work.reference_s + work.speech_s))
+    yield size.once("condition", "products", 1, _product(work.reference_frames, MELS, dit.dim, _SINGLE))
+    yield size.once("condition", "products", 2, _product(tokens, dit.text_dim, dit.dim, _SINGLE))
+    yield size.once("condition", "convolution", 1, _positional(dit, 2 * work.frames, size.item), half=size.recipe.half)
+    yield size.once("condition", "elementwise", 6, (0.0, 2 * work.frames * dit.dim * 2 * _SINGLE))
+
+
+def _vocoder(size: _Size) -> Iterator[KernelWork]:
+    """Vocos: its products are nearly all of it; the inverse transform is fp32 in every recipe."""
+    frames, half = size.work.speech_frames + 1, size.recipe.vocoder_half
+    item = _HALF if half else _SINGLE
+    for calls, k, n in (
+        (2 * _VOCOS_LAYERS, _VOCOS_DIM, _VOCOS_MLP),
+        (1, MELS * _VOCOS_TAPS, _VOCOS_DIM),
+        (1, _VOCOS_DIM, _VOCOS_OUT),
+    ):
+        yield size.once("vocoder, products", "products", calls, _product(frames, k, n, item), half=half)
+    # Depthwise convolution, norm, GELU, scale with residual: bound by what they move.
+    moved = frames * (7 * _VOCOS_DIM + 2 * _VOCOS_MLP) * item
+    calls = 4 if size.recipe.fusion != "eager" else 7
+    yield size.once("vocoder, the rest", "elementwise", calls * _VOCOS_LAYERS, (0.0, moved / calls))
+    yield size.once("inverse transform", "elementwise", 8, (0.0, frames * 2 * _VOCOS_OUT * _SINGLE))
+
+
+def _product(rows: int, k: int, n: int, item: int) -> tuple[float, float]:
+    """Operations and bytes of [rows, k] by [k, n]."""
+    return 2.0 * rows * k * n, float(item * (rows * k + k * n + rows * n))
+
+
+def _positional(dit: DitConfig, rows: int, item: int) -> tuple[float, float]:
+    """Operations and bytes of one grouped convolution over `rows` frames."""
+    weights = dit.dim * (dit.dim // _CONV_GROUPS) * _CONV_TAPS
+    return 2.0 * rows * weights, float(item * (2 * rows * dit.dim + weights))
+
+
+def _tiles(rows: int, n: int) -> int:
+    return ceil(rows / _TILE) * ceil(n / _TILE)

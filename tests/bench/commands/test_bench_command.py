@@ -1,0 +1,198 @@
+"""`ishowtts bench …` as a user types it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from ishowtts.cli import main
+from ishowtts_bench.metrics import metric_packages
+
+F5 = pytest.mark.f5
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path) -> Run:
+    """`run("sweep", …)`: exit status and standard output, over the tiny checkpoint on the CPU."""
+
+    def bench(*words: str) -> tuple[int, str]:
+        status = main(["bench", *words, "--model", str(tiny_checkpoint), "--device", "cpu"])
+        return status, capsys.readouterr().out
+
+    return bench
+
+
+@F5
+def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path) -> None:
+    options = ["--lengths", "1", "--rounds", "1", "--precision", "fp32"]
+    picture = tmp_path / "speed.svg"
+    status, out = run("speed", *options, "--save", str(tmp_path / "baseline.json"), "--plot", str(picture))
+    assert "stock, NFE 7" in picture.read_text()
+    summary = json.loads(out.splitlines()[-1])
+    assert status == 0
+    assert json.loads((tmp_path / "baseline.json").read_text()) == summary
+    (tmp_path / "baseline.json").write_text(json.dumps(summary | {"ratio_equal_nfe": 1000.0}))
+    status, out = run("regress", str(tmp_path / "baseline.json"), *options, "--json")
+    assert status == 1
+    assert json.loads(out)["changes"][0]["worse"] is True
+
+
+@F5
+def test_sweep_writes_a_sample_of_each(run: Run, tmp_path: Path) -> None:
+    picture = tmp_path / "sweep.svg"
+    options = ["--length", "1", "--sentences", "0", "--wav", str(tmp_path / "samples"), "--json"]
+    status, out = run("sweep", *options, "--plot", str(picture))
+    assert "<svg" in picture.read_text()
+    points = json.loads(out)["points"]
+    assert status == 0
+    plain = {(point["nfe_step"], point["steps"]): point for point in points if not point["name"]}
+    assert plain[32, "uniform"]["deviation"] == 0.0
+    assert {nfe for nfe, steps in plain if steps == "EPSS"} == {5, 6, 7, 10, 12, 16}
+    assert {nfe for nfe, steps in plain if steps == "uniform"} == {5, 6, 7, 8, 10, 12, 16, 24, 32}
+    assert plain[7, "EPSS"]["deviation"] != plain[7, "uniform"]["deviation"]
+    assert all(point["deviation"] > 0 for point in points if point["nfe_step"] != 32)
+    assert {"int8", "guidance_skip: plain", "guidance_skip: reuse"} <= {point["name"] for point in points}
+    assert not any("mos" in point for point in points)  # nobody judged
+    files = {path.name for path in (tmp_path / "samples").iterdir()}
+    assert len(files) == len(points)
+    assert {
+        "nfe-07-EPSS.wav",
+        "nfe-07-uniform.wav",
+        "nfe-07-EPSS-int8.wav",
+        "nfe-07-EPSS-guidance-skip-plain.wav",
+    } <= files
+    assert soundfile.info(tmp_path / "samples" / "nfe-07-EPSS.wav").samplerate == 24_000
+
+
+@F5
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("judges")
+@pytest.mark.skipif(bool(metric_packages.missing()), reason=f"nobody judges here without {metric_packages.missing()}")
+def test_judges_hear_no_words_in_the_hum_of_random_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ishowtts_bench import quality_sweep
+
+    monkeypatch.setattr(quality_sweep, "_SWITCHES", {})  # each is a sound more to listen to
+    monkeypatch.setattr(quality_sweep, "_FIRST_S", (1.0,))
+    status, out = run("sweep", "--length", "1", "--steps", "7", "--sentences", "1", "--json")
+    assert status == 0
+    points = json.loads(out)["points"]
+    for point in points:
+        assert point["word_error"] > 0.8
+        assert point["similarity"] is None or point["similarity"] < 0.75
+        assert point["mos"] is None or point["mos"] < 2.5
+    names = [point["name"] for point in points]
+    assert names.count("") == 3
+    assert names[-1] == "lines, first segment from 1 s"
+
+
+@F5
+def test_a_sweep_without_judges_says_what_to_install(
+    tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "speechmos" else find(name))
+    status = main(
+        ["bench", "sweep", "--model", str(tiny_checkpoint), "--device", "cpu", "--length", "1", "--steps", "7"]
+    )
+    printed = capsys.readouterr()
+    assert status == 0
+    assert "nobody judges the sound: speechmos not installed (scripts/setup test in a checkout)" in printed.err
+    assert "DNSMOS" not in printed.out
+
+
+@F5
+def test_profile_accounts_for_the_whole_time(run: Run, tmp_path: Path) -> None:
+    picture = tmp_path / "profile.png"
+    status, out = run("profile", "--length", "1", "--json", "--plot", str(picture))
+    assert status == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    found = json.loads(out)
+    stages = found["stages"]
+    assert sum(stage["share"] for stage in stages) == pytest.approx(1.0)
+    assert {stage["name"]: stage["calls"] for stage in stages}["evaluations"] == 7
+    assert max(stages, key=lambda stage: stage["share"])["name"] == "evaluations"
+    # What `bench predict --kernels` reads.
+    assert found["device"] == "cpu"
+    assert found["nfe_step"] == 7
+    assert found["frames"] > 500
+    assert found["flop_per_s"] > 0
+    assert found["bytes_per_s"] > 0
+
+
+@F5
+def test_batches_are_held_against_single_lines(run: Run, tmp_path: Path) -> None:
+    picture, figures = tmp_path / "batches.svg", tmp_path / "batches.json"
+    options = ["--length", "0.5", "--rounds", "1", "--nfe", "4", "--plot", str(picture), "--figures", str(figures)]
+    status, out = run("batches", *options)
+    assert status == 0
+    assert "times single" in out
+    assert "in proportion" in picture.read_text()
+    found = json.loads(figures.read_text())["batches"]
+    assert [one["lines"] for one in found] == [1, 2, 4, 8]
+    assert found[0]["ratio"] == 1.0
+    for one in found:
+        assert one["audio_s"] == pytest.approx(one["lines"] * found[0]["audio_s"], rel=0.35)
+        assert one["ratio"] == pytest.approx(one["throughput"] / found[0]["throughput"])
+        assert 0 < one["share"] < 1.2
+        assert one["peak_mb"] is None
+
+
+@F5
+def test_ablate_shows_what_costs_fidelity_and_what_does_not(run: Run) -> None:
+    status, out = run("ablate", "--length", "1", "--rounds", "1", "--precision", "fp32", "--json")
+    assert status == 0
+    deviation = {one["name"]: one["deviation"] for one in json.loads(out)["variants"]}
+    for name in ("without folds", "without text_once", "padded to buckets", "all off"):
+        assert deviation[name] < 1e-4
+    for name in ("with int8", "with guidance_skip: plain", "with guidance_skip: reuse"):
+        assert deviation[name] > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["speed", "--lengths", "0"], "0.5 to 120 seconds"),
+        (["speed", "--nfe", "99"], "4 to 64"),
+        (["speed", "--nfe", "seven"], "no whole number"),
+        (["speed", "--save", "/nowhere/at/all.json"], "is no folder"),
+        (["speed", "--save", "/tmp"], "no ordinary file"),
+        (["regress", "/tmp/there-is-no-such-baseline"], "not there"),
+        (["sweep", "--length", "x"], "no number of seconds"),
+        (["sweep", "--length", "nan"], "0.5 to 120"),
+        (["ablate", "--length", "1e9"], "0.5 to 120"),
+        (["sweep", "--steps", "7,99"], "4 to 64"),
+        (["sweep", "--sentences", "-1"], "0 or more"),
+        (["sweep", "--plot", "sweep.gif"], ".png or .svg"),
+        (["sweep", "--wav", "/dev/null"], "is no folder"),
+    ],
+)
+def test_wrong_usage_is_told(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", *words])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@F5
+def test_weights_that_are_not_there_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["bench", "parity", "--model", str(tmp_path / "none")]) == 1
+    assert "neither a folder of weights nor one of tiny, small, base" in capsys.readouterr().err
+
+
+def test_an_installation_without_the_engine_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "vocos" else find(name))
+    assert main(["bench", "speed"]) == 1
+    assert capsys.readouterr().err in {
+        f"ishowtts: a bench needs the package {package}, which is not installed; run install.sh again\n"
+        for package in ("torch", "f5_tts", "vocos")
+    }

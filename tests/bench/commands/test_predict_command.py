@@ -1,0 +1,151 @@
+"""`ishowtts bench predict` as a user types it, and the doctor's row of the GPU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ishowtts.cli import main
+from ishowtts.cli.doctor import gpu_finding
+from ishowtts_bench.gpu_specs import BOARDS, find
+from ishowtts_bench.roofline import LIKELY
+
+ORIN = find("agx-orin")
+
+
+def predicted(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert main(["bench", "predict", "--json", *words]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_the_tables_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "predict"]) == 0
+    out = capsys.readouterr().out
+    assert "Predicted, not measured" in out
+    for board in BOARDS:
+        assert board.title in out
+    for words in ("Where the time of AGX Orin 64 GB goes", "Efficiencies", "Held against what others published"):
+        assert words in out
+
+
+def test_json_has_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    found = predicted(capsys)
+    assert [row["board"] for row in found["boards"]] == [board.name for board in BOARDS]
+    assert [one["name"] for one in found["assumptions"]] == ["low", "likely", "high"]
+    for row in found["boards"]:
+        low, likely, high = row["rtf"]
+        assert row["arithmetic_rtf"] < high < likely < low
+        assert (row["rtf_if_half_rate"] is None) == (not row["board"].startswith(("agx-orin", "orin")))
+        assert len(row["first_audio_s"]) == 3
+    assert sum(stage["share"] for stage in found["stages"]) == pytest.approx(1.0)
+    assert {stage["bound"] for stage in found["stages"]} == {"arithmetic", "memory", "launches"}
+    assert [check["figure"]["rtf"] for check in found["published"]] == [
+        1.32, 1.32, 0.266, 0.212, 0.168, 0.030, 0.0402, 0.1467,
+    ]  # fmt: skip
+    assert len(found["other_references"]) == 4 * len(found["published"])
+
+
+def test_one_board_is_the_same_alone_as_among_all(capsys: pytest.CaptureFixture[str]) -> None:
+    everyone = {row["board"]: row for row in predicted(capsys)["boards"]}
+    alone = predicted(capsys, "--board", "thor")
+    assert alone["boards"] == [everyone["thor"]]
+    assert alone["explained"] == "thor"
+    longer = predicted(capsys, "--board", "thor", "--speech", "60", "--nfe", "16", "--reference", "10")
+    assert longer["boards"][0]["rtf"][1] > everyone["thor"]["rtf"][1]
+
+
+def test_a_measured_list_replaces_the_assumptions(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    profile = tmp_path / "profile.json"
+    kernels = [{"name": "nvjet_hsh_128x256", "spent_s": 0.02, "share": 0.6, "calls": 600}]
+    content = {"kernels": kernels, "frames": 1219, "nfe_step": 7, "device": "NVIDIA H200"}
+    profile.write_text(json.dumps(content | {"flop_per_s": 7e14, "bytes_per_s": 4e12}))
+    found = predicted(capsys, "--kernels", str(profile))
+    assert found["measured"] == ["products"]
+    assert [one["name"] for one in found["assumptions"]] == ["measured"]
+    assert found["assumptions"][0]["attention"] == LIKELY.attention
+    assert main(["bench", "predict", "--kernels", str(profile)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert (
+        "Measured on NVIDIA H200, as shares of the data sheet of H200 SXM: products (a list of 60% of the time)" in out
+    )
+    profile.write_text(json.dumps(content))
+    assert main(["bench", "predict", "--kernels", str(profile)]) != 0
+    assert "does not say flop_per_s, bytes_per_s" in capsys.readouterr().err
+
+
+def test_an_unknown_board_gets_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "predict", "--board", "nano"]) != 0
+    err = capsys.readouterr().err
+    assert "no board is called 'nano'; name one of agx-orin" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--reference", "0"], "1 to 15 seconds"),
+        (["--reference", "nan"], "1 to 15 seconds"),
+        (["--reference", "five"], "no number of seconds"),
+        (["--speech", "1e9"], "0.5 to 120"),
+        (["--nfe", "1"], "4 to 64"),
+        (["--kernels", "/tmp/there-is-no-such-profile"], "not there"),
+    ],
+)
+def test_wrong_usage_is_told(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "predict", *words])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def probed(products: float, memory: float, **changes: Any) -> dict[str, Any]:
+    """What the probe prints on an AGX Orin that reaches these shares of its data sheet."""
+    rates = {
+        "flop_per_s": products * ORIN.half_flop_per_s, "bytes_per_s": memory * ORIN.bytes_per_s, "fault": None,
+        "flash_fault": None, "fused_fault": None, "sms": 16, "memory_mb": 65_800.0, "clock_mhz": 1300.0,
+    }  # fmt: skip
+    return {"gpu": "Orin", "rates": rates | changes}
+
+
+def test_the_doctor_holds_a_board_against_its_data_sheet() -> None:
+    found = gpu_finding(probed(0.85, 0.80))
+    assert (found.part, found.verdict, found.mend) == ("GPU", "ok", None)
+    assert "products 36.2 TFLOPS (85% of the data sheet's 42.6, AGX Orin 64 GB)" in found.detail
+    assert "memory 164 GB/s (80% of 205)" in found.detail
+    assert "0% slower" in found.detail
+    assert found.detail.endswith("flash attention works")
+
+
+def test_the_doctor_says_how_far_a_slow_board_is_off() -> None:
+    found = gpu_finding(probed(0.425, 0.80))
+    assert found.verdict == "note"
+    assert "as if accumulation in fp32 ran at half rate" in found.detail
+    assert "% slower" in found.detail
+    assert found.mend is not None
+    assert "MAXN" in found.mend
+    assert "% faster" in gpu_finding(probed(0.95, 0.9)).detail
+    assert gpu_finding(probed(0.85, 0.3)).verdict == "note"
+
+
+def test_the_doctor_gives_rates_alone_of_a_gpu_that_is_not_known() -> None:
+    found = gpu_finding(probed(0.85, 0.80, sms=14) | {"gpu": "Orin"})
+    assert found.verdict == "ok"
+    assert "RTF" not in found.detail
+    assert "no board whose data sheet we have" in found.detail
+
+
+def test_the_doctor_names_what_could_not_be_measured() -> None:
+    broken = gpu_finding(probed(0.85, 0.80, flash_fault="flash attention with lengths is off by 0.3"))
+    assert broken.verdict == "note"
+    assert "off by 0.3" in broken.detail
+    slower = gpu_finding(probed(0.85, 0.80, fused_fault="Triton is not installed"))
+    assert slower.verdict == "note"
+    assert "Triton is not installed: synthesis is slower" in slower.detail
+    assert "gcc" in (slower.mend or "")
+    full = gpu_finding(probed(0.85, 0.80, flop_per_s=None, bytes_per_s=None, fault="CUDA out of memory."))
+    assert full.verdict == "note"
+    assert "could not be measured: CUDA out of memory." in full.detail

@@ -1,0 +1,27 @@
+"""The time of recorded runs is found, where the model's own functions are not called any more."""
+
+from __future__ import annotations
+
+import pytest
+
+from ishowtts.engines.f5 import duration, fast_model
+from ishowtts.engines.f5.f5_options import Optimisations
+from ishowtts_bench import profiling
+from ishowtts_bench.bench_env import BenchEnv
+from support.tape import TapeRecorder
+
+pytestmark = [pytest.mark.f5, pytest.mark.slow]
+
+
+def test_replayed_evaluations_are_counted(setting: BenchEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    tape = TapeRecorder()
+    monkeypatch.setattr(fast_model, "make_recorder", lambda _: tape)
+    monkeypatch.setattr(duration, "BUCKETS", (576, 640, 704))
+    monkeypatch.setattr(profiling, "Optimisations", lambda: Optimisations(graphs=True, exact_padding=True))
+    found = profiling.run(setting, 0.5, 4)
+    assert tape.replayed == 3 * 4  # once to see what is run, once by stage, once by kernel
+    stages = {stage.name: stage for stage in found.stages}
+    assert stages["evaluations"].calls == 4
+    assert max(found.stages, key=lambda stage: stage.share).name == "evaluations"
+    assert found.run.padded in duration.BUCKETS
+    assert found.run.frames[0] < found.run.padded
