@@ -30,12 +30,12 @@ def test_the_package_keeps_its_layers() -> None:
 @pytest.mark.parametrize(
     ("module", "line", "told"),
     [
-        ("errors.py", "from ishowtts.speech import anything", "errors imports pipeline, which comes after it"),
+        ("errors.py", "from ishowtts.speech import anything", "errors imports speech, which comes after it"),
         ("text/breach.py", "def f():\n    import ishowtts.cli", "text imports cli, which comes after it"),
         ("engines/breach.py", "from ..playback import player", "engines imports playback, which comes after it"),
         ("status/breach.py", "def f():\n    import torch.nn", "imports torch; only"),
         ("engines/f5/__init__.py", "import vocos", "imports vocos; only"),
-        ("pipeline/breach.py", "from paho.mqtt import client", "imports paho; only mqtt may"),
+        ("speech/breach.py", "from paho.mqtt import client", "imports paho; only mqtt may"),
         ("inbox/breach.py", "from ishowtts.inbox import breach_too\n", "cycle: "),
         ("attic.py", "", "attic: has no layer"),
         ("mqtt/scheduler.py", "", "the module name scheduler stands more than once"),

@@ -23,7 +23,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 where there is something to say; 1 where there is not, or the file of pronunciations is at fault."""
-    logging.getLogger("ishowtts.text").addHandler(logging.NullHandler())  # a fault is told below, once
+    logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # a fault is printed below, once
     settings = read_config(arguments)
     shelf, default = build.voices(settings), settings.engine.f5.default_voice
     if arguments.voice is not None:
