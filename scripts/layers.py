@@ -14,6 +14,7 @@ BENCH = "ishowtts_bench"
 ORDER = (
     "errors",
     "model",
+    "limits",
     "util",
     "config",
     "board",

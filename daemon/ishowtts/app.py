@@ -21,6 +21,7 @@ from ishowtts.engines import build
 from ishowtts.engines.espeak_check import EspeakCheck
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox
+from ishowtts.limits import VOLUME
 from ishowtts.mqtt import instance_ids
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
@@ -48,7 +49,6 @@ log = logging.getLogger(__name__)
 _STOP_S = 5.0
 _BROKER_GRACE_S = 5.0
 _PRUNE_S = 3600.0
-_LOUDEST = 100
 # How long a busy thread may keep the player's waiting for the interpreter, at each of its calls into ALSA.
 _SWITCH_S = 0.0005
 
@@ -255,7 +255,7 @@ class Daemon:
 
     def _kept_volume(self) -> int:
         kept = self._inbox.recall("volume") or ""
-        if re.fullmatch("[0-9]{1,3}", kept) and int(kept) <= _LOUDEST:
+        if re.fullmatch("[0-9]{1,3}", kept) and int(kept) <= VOLUME[1]:
             return int(kept)
         if kept:
             log.warning("the volume that was kept cannot be read (%r): audio.volume holds", kept[:40])

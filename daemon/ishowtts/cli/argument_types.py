@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from ishowtts.limits import NFE_STEP
+
 
 def new_file(word: str) -> Path:
     """A file to be written; what is wrong with it is told before the work is done that goes into it."""
@@ -43,15 +45,16 @@ def folder(word: str) -> Path:
 
 
 def evaluations(word: str) -> int:
-    """4 to 64."""
+    """A number of evaluations (NFE) that the engine takes."""
     value = whole(word)
-    if not 4 <= value <= 64:
-        raise argparse.ArgumentTypeError("must be 4 to 64")
+    low, high = NFE_STEP
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"must be {low} to {high}")
     return value
 
 
 def several_evaluations(words: str) -> tuple[int, ...]:
-    """4 to 64 each, with commas between."""
+    """Numbers of evaluations, separated by commas."""
     return tuple(evaluations(word) for word in words.split(","))
 
 

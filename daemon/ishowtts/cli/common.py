@@ -18,6 +18,7 @@ from ishowtts import config
 from ishowtts.board.detect import detect_board
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.errors import EngineError
+from ishowtts.limits import VOLUME
 from ishowtts.util.logs import visible
 
 _MOST = 1e12
@@ -61,8 +62,8 @@ def _escaped(char: str) -> str:
 
 def volume(written: str) -> int:
     """An option that says how loud. Raises ArgumentTypeError."""
-    if not re.fullmatch("[0-9]{1,3}", written) or int(written) > 100:
-        raise argparse.ArgumentTypeError(f"{written!r} is no volume from 0 to 100")
+    if not re.fullmatch("[0-9]{1,3}", written) or int(written) > VOLUME[1]:
+        raise argparse.ArgumentTypeError(f"{written!r} is not a volume from {VOLUME[0]} to {VOLUME[1]}")
     return int(written)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from ishowtts.config.section import Section as _Section
+from ishowtts.limits import NAME, VOLUME
 
 _LONGEST_DEVICE = 1000
 _NO_WAV = (".wav", ".wave", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".aiff")
@@ -62,7 +62,7 @@ def _by_name(devices: dict[str, AudioDeviceSection]) -> dict[str, AudioDeviceSec
 
 
 def _chime(chime: object) -> object:
-    if not isinstance(chime, bool) and not (isinstance(chime, str) and re.fullmatch(r"[a-z0-9_-]{1,64}", chime)):
+    if not isinstance(chime, bool) and not (isinstance(chime, str) and NAME.fullmatch(chime)):
         raise ValueError("must be true, false or the name of a chime: 1 to 64 characters of a-z, 0-9, _ and -")
     if chime in ("true", "false"):
         raise ValueError(f"must be written {chime}, without quotes")
@@ -85,7 +85,7 @@ class AudioSection(_Section):
     """Where the sound goes, and how loud. `chime`: for lines that do not say."""
 
     device: Annotated[str, AfterValidator(audio_device)] = "auto"
-    volume: int = Field(80, ge=0, le=100)
+    volume: int = Field(80, ge=VOLUME[0], le=VOLUME[1])
     mixer: Annotated[str | None, Field(min_length=1)] = None
     pause_s: float = Field(0.3, ge=0, le=60)
     wake_s: float = Field(0, ge=0, le=10)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ishowtts.config.section import Section
+from ishowtts.limits import NAME, VOLUME
 
 
 def _only(template: str, *names: str) -> str:
@@ -42,7 +43,7 @@ def _pronounceable(text: str) -> str:
 
 
 def _voice_name(name: str) -> str:
-    if not re.fullmatch(r"[a-z0-9_-]{1,64}", name):
+    if not NAME.fullmatch(name):
         raise ValueError("must be the name of a voice: 1 to 64 characters of a-z, 0-9, _ and -")
     return name
 
@@ -69,7 +70,7 @@ class QuietHoursSection(Section):
     from_: Annotated[str | None, BeforeValidator(_time_of_day)] = Field(None, alias="from")
     to: Annotated[str | None, BeforeValidator(_time_of_day)] = None
     action: Literal["wait", "quieter"] = "wait"
-    volume: int = Field(30, ge=0, le=100)
+    volume: int = Field(30, ge=VOLUME[0], le=VOLUME[1])
 
     @model_validator(mode="after")
     def _both_or_none(self) -> QuietHoursSection:

@@ -13,6 +13,7 @@ from ishowtts.config.audio_section import AudioSection
 from ishowtts.config.policy_section import PolicySection
 from ishowtts.config.section import Section as _Section
 from ishowtts.errors import ConfigError
+from ishowtts.limits import NAME, NFE_STEP
 
 DEFAULT_PATH = Path("/etc/ishowtts/config.yaml")
 SERVICE_DIR = Path("/var/lib/ishowtts")
@@ -29,7 +30,7 @@ def _no_wildcard(topic: str) -> str:
 
 
 def _device_name(name: str | None) -> str | None:
-    if name is not None and not re.fullmatch(r"[a-z0-9_-]{1,64}", name):
+    if name is not None and not NAME.fullmatch(name):
         raise ValueError("must be 1 to 64 characters of a-z, 0-9, _ and -")
     if name == "reply":
         raise ValueError("must not be reply: answers to publishers are published under <prefix>/reply/")
@@ -110,7 +111,7 @@ class F5Section(_Section):
     weights: Path | None = None
     voices_dir: Path | None = None
     default_voice: str = "default"
-    nfe_step: int = Field(7, ge=4, le=64)
+    nfe_step: int = Field(7, ge=NFE_STEP[0], le=NFE_STEP[1])
     cfg_strength: float = Field(2.0, ge=0, le=10)
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"

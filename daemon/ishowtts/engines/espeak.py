@@ -13,6 +13,7 @@ import numpy as np
 from ishowtts.engines import Progress, ReportProgress, VoiceInfo
 from ishowtts.engines.worker.requests import longest_s
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, SynthesisError, VoiceError
+from ishowtts.limits import HAN
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.util import program
 
@@ -31,7 +32,7 @@ _KNOWN_VOICE = "en-us"
 _CHINESE_VOICE = "cmn"
 _WRITTEN_IN_HAN = ("cmn", "hak", "ja", "yue", "zh")
 _VOICE_NAME = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}")
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_HAN = re.compile(f"[{HAN}]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ishowtts.inbox.queue_types import HistoryEntry
+from ishowtts.limits import NFE_STEP, SEED, SPEED, VOLUME
 from ishowtts.model import Event, Line, Outcome, Priority, ReplyTo
 
 WAITING = "waiting"
@@ -35,12 +36,12 @@ def _whole(low: int, high: int) -> Callable[[Any], bool]:
 
 # All of a line that has no column of its own, and what it may be: an engine shall get nothing else.
 _DETAILS: Mapping[str, Callable[[Any], bool]] = {
-    "speed": _number(0.5, 2.0),
-    "nfe_step": _whole(4, 64),
-    "volume": _whole(0, 100),
+    "speed": _number(*SPEED),
+    "nfe_step": _whole(*NFE_STEP),
+    "volume": _whole(*VOLUME),
     "chime": lambda value: isinstance(value, (bool, str)),
     "author": lambda value: isinstance(value, str),
-    "seed": _whole(0, 2**63 - 1),
+    "seed": _whole(*SEED),
     "ttl_s": _number(0.0),
 }
 

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from ishowtts.limits import NFE_STEP, SEED, SPEED, VOLUME
 from ishowtts.model import Priority
 from ishowtts.mqtt.strict_json import clip
 
@@ -110,12 +111,12 @@ LINE_FIELDS: Mapping[str, FieldCheck] = {
     "voice": name_of("the name of a voice"),
     "priority": _priority,
     "ttl_s": _number(0, _MAX_TTL_S, above=True),
-    "speed": _number(0.5, 2.0),
-    "nfe_step": _whole(4, 64),
-    "volume": _whole(0, 100),
+    "speed": _number(*SPEED),
+    "nfe_step": _whole(*NFE_STEP),
+    "volume": _whole(*VOLUME),
     "chime": _chime,
     "author": name_of("a text", _IN_NAMES_OF_PEOPLE),
-    "seed": _whole(0, 2**63 - 1),
+    "seed": _whole(*SEED),
 }
 
 COMMAND_FIELDS: Mapping[str, FieldCheck] = {

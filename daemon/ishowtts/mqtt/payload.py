@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ishowtts.errors import CommandError
+from ishowtts.limits import VOLUME
 from ishowtts.model import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS, check_fields, joined
@@ -124,8 +125,8 @@ def parse_volume(payload: bytes) -> int:
     """
     text = _small_text(payload, "a volume")
     number = re.fullmatch(r"([0-9]{1,3})(?:\.0+)?", text)
-    if number is None or int(number[1]) > 100:
-        raise BadCommand(f"volume/set takes a whole number from 0 to 100 (got {clip(text)})")
+    if number is None or int(number[1]) > VOLUME[1]:
+        raise BadCommand(f"volume/set takes a whole number from {VOLUME[0]} to {VOLUME[1]} (got {clip(text)})")
     return int(number[1])
 
 

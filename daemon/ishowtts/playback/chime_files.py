@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import re
 import stat
 import threading
 from collections import OrderedDict
@@ -17,6 +16,7 @@ import numpy as np
 import soundfile
 
 from ishowtts.errors import OperatorFileError
+from ishowtts.limits import NAME
 from ishowtts.model import Samples
 from ishowtts.playback.tones import ring
 from ishowtts.util.files import make_folder
@@ -31,7 +31,6 @@ MOST_S = 10.0
 _SUFFIXES = (".wav", ".flac", ".ogg")
 _FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG")
 _LEAST_HZ, _MOST_HZ = 8_000, 192_000
-_NAME = re.compile(r"[a-z0-9_-]{1,64}")
 _KEPT = 8  # sounds in memory, at most 4 MB each
 
 ChimeSound = tuple[Samples, int]
@@ -132,7 +131,7 @@ class ChimeFiles:
         for suffix in _SUFFIXES:
             for file in there:
                 name = file.removesuffix(suffix)
-                if name != file and _NAME.fullmatch(name):
+                if name != file and NAME.fullmatch(name):
                     found.setdefault(name, file)
         return found
 

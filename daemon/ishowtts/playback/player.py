@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ishowtts.errors import SpeakerError
+from ishowtts.limits import VOLUME
 from ishowtts.model import Samples
 from ishowtts.playback import Speaker, volume_gain
 from ishowtts.playback.output_device import DeviceTiming, OutputDevice, plain
@@ -163,7 +164,7 @@ class Player:
     def set_volume(self, volume: int) -> None:
         """0 to 100, on the curve of `volume_gain.gain_of`."""
         with self._changed:
-            self._volume = max(0, min(100, volume))
+            self._volume = max(VOLUME[0], min(VOLUME[1], volume))
 
     def leave_volume_to_card(self, card: bool) -> None:
         """Play at full level, for the card sets the volume; or set it here."""

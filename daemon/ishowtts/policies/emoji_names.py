@@ -8,13 +8,14 @@ from functools import lru_cache
 
 import emoji
 
+from ishowtts.limits import HAN, KANA
 from ishowtts.policies.text_edits import TextEdit
 
 _TINTS = re.compile("[\U0001f3fb-\U0001f3ff]")
 _SIGNS_END = "\u2190"  # ©, ® and ™ are signs of writing, unless an emoji is asked for
 _KEYCAP = "\u20e3"
-_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
-_KANA = re.compile("[\u3040-\u30ff]")
+_HAN = re.compile(f"[{HAN}]")
+_KANA = re.compile(f"[{KANA}]")
 
 
 def emoji_cuts(text: str, action: str, fold: bool, language: str) -> Iterator[TextEdit]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ishowtts.limits import WEB_START
 from ishowtts.policies.text_edits import TextEdit
 
 # Ends that stand for an address alone, and those that do only before a slash: `look.at` may be a forgotten blank.
@@ -11,7 +12,7 @@ _ENDS = "com|net|org|edu|gov|io|tv|gg|dev|info|biz|xyz|eu|de|fr|uk|nl|pl|ch|ru|c
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\."
 _REST = r"[!-~]*[0-9a-z/=&#_~%+$-]"
 LINK = re.compile(
-    rf"(?<![a-z0-9])(?:(?:https?|ftp)://|www\.){_REST}"
+    rf"(?<![a-z0-9])(?:{WEB_START}|ftp://){_REST}"
     rf"|(?<![a-z0-9_@.-])(?:{_LABEL})+"
     rf"(?:[a-z]{{2,18}}(?::[0-9]{{1,5}})?/{_REST}|(?:{_ENDS})(?![a-z0-9_@-]|\.[a-z0-9])(?::[0-9]{{1,5}})?(?:/(?:{_REST})?)?)",
     re.IGNORECASE | re.ASCII,

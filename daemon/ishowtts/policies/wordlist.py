@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from ishowtts.limits import HAN, KANA
 from ishowtts.policies.deobfuscation import (
     PossibleText,
     Word,
@@ -19,9 +20,7 @@ from ishowtts.policies.deobfuscation import (
 )
 
 # Scripts without blanks between words: Thai, Lao, Burmese, Khmer, kana, Han.
-_NO_BLANKS = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f]"
-)
+_NO_BLANKS = re.compile(rf"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff{KANA}{HAN}]")
 _LONG = 4
 """From so many letters on a doubled one, an accent and an apostrophe are taken for a disguise: `god` is not `good`."""
 

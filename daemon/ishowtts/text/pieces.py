@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ishowtts.limits import HAN
+
 MOST_CHARS = 400
 _ENDS = (
     re.compile(r"(?<=[.!?…])\s+|(?<=[。！？；])"),
     re.compile(r"(?<=[,;:])\s+|(?<=[，、：])"),
     re.compile(r"\s+"),
-    re.compile(r"(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])"),
+    re.compile(f"(?<=[{HAN}])(?=[{HAN}])"),
 )
 
 

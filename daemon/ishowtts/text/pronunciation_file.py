@@ -10,6 +10,7 @@ import re2
 import yaml
 
 from ishowtts.errors import OperatorFileError
+from ishowtts.limits import NAME
 from ishowtts.text.cleaning import clean
 from ishowtts.text.pronunciations import Pronunciation, Pronunciations, fold
 from ishowtts.text.scripts import base
@@ -23,7 +24,6 @@ MOST_PATTERNS = 100
 _MOST_CHARS = {"say": 100, "pattern": 200, "as": 200, "language": 35, "voice": 64}
 _EXAMPLE = 'write `- {say: "SQL", as: "sequel"}`, one a line'
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
-_VOICE = re.compile(r"[a-z0-9_-]{1,64}")
 
 
 def read(path: Path) -> Pronunciations:
@@ -84,7 +84,7 @@ def _entry(values: dict[str, str], where: str) -> Pronunciation:
     language, voice = values.get("language"), values.get("voice")
     if language is not None and not _LANGUAGE.fullmatch(language):
         raise OperatorFileError(f"{where}: language must be a tag such as en or zh, and is {language!r}")
-    if voice is not None and not _VOICE.fullmatch(voice):
+    if voice is not None and not NAME.fullmatch(voice):
         raise OperatorFileError(f"{where}: voice must be the name of one (a-z, 0-9, _ and -), and is {voice!r}")
     written = fold(clean(values.get("say", "")))
     if "say" in values and not written:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ishowtts.limits import MAIL, WEB_END, WEB_START
+
 Read: TypeAlias = Callable[[str], str]
 """A number, date or time in figures to its words; the same again where it cannot be read."""
 
@@ -18,10 +20,10 @@ NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,5}(?!\d)|\d{1,15})(?:\.\d{1,15}(?!\.?\d))?"
 """1234, 1,234 or 1,234.5."""
 
 ADDRESS = re.compile(
-    r"(?:https?://|www\.)[!-~]{1,300}(?<=[0-9A-Za-z/=&#_~-])"
-    r"|[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"
+    rf"{WEB_START}[!-~]{{1,300}}(?<=[{WEB_END}])"
+    rf"|{MAIL}"
     r"|(?<![A-Za-z0-9@./-])[A-Za-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,4}\.(?:com|org|net|edu|gov|info|io|ai|dev|app|cn|de|uk|jp|eu)"
-    r"(?![A-Za-z0-9.-]?[A-Za-z0-9])(?:/[!-~]{0,300}(?<=[0-9A-Za-z/=&#_~-]))?",
+    rf"(?![A-Za-z0-9.-]?[A-Za-z0-9])(?:/[!-~]{{0,300}}(?<=[{WEB_END}]))?",
     re.ASCII,
 )
 """Of the web or of mail, without the full stop behind it."""

@@ -6,12 +6,13 @@ import re
 from itertools import groupby
 from typing import NamedTuple
 
+from ishowtts.limits import HAN, KANA
 from ishowtts.text.reading_rules import ADDRESS
 
 _CHINESE = ("zh", "cmn", "yue", "hak", "wuu", "nan")
 _WRITE_HAN = ("ja", "ko", "vi")
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
-_KANA = re.compile(r"[\u3041-\u30ff\u31f0-\u31ff]")
+_HAN = re.compile(f"[{HAN}]")
+_KANA = re.compile(f"[{KANA}]")
 # With figures in them or behind them, letters go where the figures go: A4, 5G, 16GB, 5 km.
 _WITH_FIGURES = re.compile(
     r"(?:US|HK|NT|NZ|A|C)\$|°[CF](?![A-Za-z])"

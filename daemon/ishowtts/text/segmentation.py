@@ -7,6 +7,7 @@ import unicodedata
 from bisect import bisect_left
 from itertools import accumulate, pairwise
 
+from ishowtts.limits import HAN, KANA, MAIL, WEB_END, WEB_START
 from ishowtts.text.cleaning import JOINERS, clean, is_speakable
 
 MIN_SEGMENT_BYTES = 16
@@ -18,7 +19,7 @@ _FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
 _SENTENCE, _CLAUSE, _PHRASE, _WORD, _LETTER, _PART, _TOKEN, _NEVER = 4, 3, 2, 1, 0, -1, -2, -3
 
 _CLOSERS = "\"'”’»)\\]）】》」』〉"
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+_CJK = KANA + HAN
 _SENTENCE_END = re.compile(rf"[.!?…]+[{_CLOSERS}]*(?=\s)|[。！？｡…][。！？｡…!?]*[{_CLOSERS}]*")
 _CLAUSE_END = re.compile(
     rf"[,;:—–][{_CLOSERS}]*(?=\s)|(?<=\s)[-–—](?=\s)|[，、；：､][{_CLOSERS}]*|—+"
@@ -36,8 +37,8 @@ _NOT_AN_END = re.compile(
     re.IGNORECASE,
 )
 _ADDRESS = (
-    r"(?:https?://|www\.)[!-~]*[0-9A-Za-z/=&#_~-]"  # of the web, without the full stop behind it
-    r"|(?<![A-Za-z0-9_.+-])[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"  # of mail
+    rf"{WEB_START}[!-~]*[{WEB_END}]"
+    rf"|(?<![A-Za-z0-9_.+-]){MAIL}"
 )
 _TOKENS = re.compile(
     rf"(?P<address>{_ADDRESS})"

@@ -8,14 +8,14 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
+from ishowtts.limits import HAN
 from ishowtts.text.reader import TextReader
 from ishowtts.text.scripts import base
 from ishowtts_bench.metrics.number_words import in_figures
 
 _log = logging.getLogger(__name__)
 
-_HAN = r"\u3400-\u4dbf\u4e00-\u9fff"
-_TOKEN = re.compile(rf"[{_HAN}]|[^\W\d_{_HAN}]+|\d")
+_TOKEN = re.compile(rf"[{HAN}]|[^\W\d_{HAN}]+|\d")
 _HAN_ALIKE = str.maketrans("两〇幺她它地得", "二零一他他的的")  # said alike, or for one another
 _HAN_FIGURES = str.maketrans("0123456789", "零一二三四五六七八九")
 

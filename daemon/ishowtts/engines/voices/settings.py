@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ishowtts.errors import VoiceError
+from ishowtts.limits import NFE_STEP, SPEED
 from ishowtts.util import strict_yaml
 from ishowtts.util.files import read_bounded
 from ishowtts.util.strict_yaml import StrictYamlError
@@ -17,7 +18,7 @@ from ishowtts.util.strict_yaml import StrictYamlError
 _MOST_BYTES = 4096
 _RULES = {
     "speed": "a number from 0.5 to 2.0",
-    "nfe_step": "a whole number from 4 to 64",
+    "nfe_step": f"a whole number from {NFE_STEP[0]} to {NFE_STEP[1]}",
     "gain_db": "a number from -24 to 12",
     "language": "a tag such as en, de or en-us (in quotes where YAML takes it for something else, as `no`)",
 }
@@ -35,8 +36,8 @@ class VoiceSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    speed: float | None = Field(None, ge=0.5, le=2.0)
-    nfe_step: int | None = Field(None, ge=4, le=64)
+    speed: float | None = Field(None, ge=SPEED[0], le=SPEED[1])
+    nfe_step: int | None = Field(None, ge=NFE_STEP[0], le=NFE_STEP[1])
     # A gain, not a loudness: measuring one needs seconds of speech, and a segment may be a single word.
     gain_db: float | None = Field(None, ge=-24.0, le=12.0)
     language: str | None = Field(None, pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import importlib.util
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.recordings import MOST_BYTES
 from ishowtts.errors import VoiceError
+from ishowtts.limits import NAME
 from ishowtts.util.files import read_bounded
 
 DEFAULT = "default"
@@ -21,7 +21,6 @@ TEXT = "reference.txt"
 SETTINGS = "voice.yaml"
 MOST_TEXT_BYTES = 4096
 _TRIES = 5
-_NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -127,13 +126,13 @@ class VoiceShelf:
         except OSError:
             return  # a missing folder is a shelf without voices of its own
         for entry in entries:
-            if _NAME.fullmatch(entry.name) and _clip(entry) is not None:
+            if NAME.fullmatch(entry.name) and _clip(entry) is not None:
                 yield entry
 
 
 def check_name(name: str) -> None:
     """Raises VoiceError for what cannot be a voice's name, and so never leads to another folder."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise VoiceError(f"{name[:64]!r} is no name of a voice: use a-z, 0-9, _ and -, 64 at most")
 
 

@@ -1,0 +1,32 @@
+"""Ranges and patterns that several packages check. Each of them is written here once.
+
+A range is the lowest and the highest value that is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+
+VOLUME = (0, 100)
+"""In percent of full scale, on the curve of `playback.volume_gain`."""
+SPEED = (0.5, 2.0)
+"""Speech rate; 1 is that of the reference clip. Outside of it F5 skips or repeats words."""
+NFE_STEP = (4, 64)
+"""Evaluations of the model for each segment."""
+SEED = (0, 2**63 - 1)
+"""What torch takes as a seed without a sign."""
+
+NAME = re.compile(r"[a-z0-9_-]{1,64}")
+"""Name of a voice, of a chime or of a device: it is part of paths and topics."""
+
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""For a character class: Chinese characters. Unicode reserves planes 2 and 3 for them."""
+KANA = "\u3040-\u30ff\u31f0-\u31ff"
+"""For a character class: Japanese syllables."""
+
+WEB_START = r"(?:https?://|www\.)"
+"""How an address of the web begins."""
+WEB_END = r"0-9A-Za-z/=&#_~-"
+"""For a character class: what an address may end with. A full stop or a bracket after it belongs to the sentence."""
+MAIL = r"[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"
+"""An address of mail. No part is unbounded, since the text may be hostile."""
