@@ -66,7 +66,7 @@ def starts(self):
 seen = set()
 LoopThread.start = starts
 """
-STOPS = ("playback", "inbox", "conductor", "intake", "outbox", "herald", "librarian", "espeak-check", "synthesis")
+STOPS = ("playback", "inbox", "scheduler", "intake", "outbox", "herald", "librarian", "espeak-check", "synthesis")
 
 
 class Systemd:
@@ -133,7 +133,7 @@ def test_a_thread_that_is_stuck_is_named_and_the_watchdog_is_not_fed_until_it_re
         assert appliance.final(mqtt_client, line_id)["event"] == "finished"
 
 
-@pytest.mark.parametrize("name", ["conductor", "intake"])
+@pytest.mark.parametrize("name", ["scheduler", "intake"])
 def test_a_thread_that_has_ended_is_named_and_the_watchdog_is_not_fed(
     name: str, make_appliance: Callable[..., Appliance], mqtt_client: Client, systemd: Systemd, tmp_path: Path
 ) -> None:

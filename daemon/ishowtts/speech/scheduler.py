@@ -57,7 +57,7 @@ class SchedulerStatus:
 
 
 class Scheduler(LoopThread):
-    """The thread `conductor`: the only one that moves a line along. It waits for no disk, engine or device.
+    """The thread `scheduler`: the only one that moves a line along. It waits for no disk, engine or device.
 
     Args:
         rules: of the house, about what is spoken now, how loud and in which words.
@@ -86,7 +86,7 @@ class Scheduler(LoopThread):
         on_report: Callable[[Report], None],
         record: Callable[[Recording], RecordingInProgress] | None = None,
     ) -> None:
-        super().__init__("conductor")
+        super().__init__("scheduler")
         self._inbox = inbox
         self._player = player
         self._rules = rules
