@@ -145,11 +145,11 @@ class Daemon:
             on_change=lambda: self._link.publish_retained("info", self._info()),
         )
         self._espeak_check = EspeakCheck(lambda: self._company.espeak_trouble, self._company.check_espeak)
-        self._changed.connect(self._conductor.nudge, self._herald.nudge, self._espeak_check.nudge)
-        self._events_came.connect(self._outbox.nudge, self._herald.nudge)
+        self._changed.connect(self._conductor.wake, self._herald.wake, self._espeak_check.wake)
+        self._events_came.connect(self._outbox.wake, self._herald.wake)
         self._mixing = hardware_volume(config.audio, self._player)
         if self._mixing is not None:
-            self._changed.connect(self._mixing.nudge)
+            self._changed.connect(self._mixing.wake)
         loops = (self._intake, self._outbox, self._herald, self._espeak_check, self._mixing)
         self._watched = watchdog.threads(
             inbox=self._inbox,

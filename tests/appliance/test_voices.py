@@ -111,7 +111,7 @@ class Desk:
         )
 
     def look(self) -> None:
-        self.librarian.look(last=False)
+        self.librarian.run_once(last=False)
 
     def _prepare(self, name: str) -> VoiceInfo:
         if self.fault is not None:

@@ -231,7 +231,7 @@ def test_every_event_is_told_once_though_the_numbers_begin_anew(
         eventually(lambda: not house.inbox.unsent(), "the events of the memory")
         lock.rmdir()
         eventually(lambda: house.inbox.durable, "the return to the disk")
-        outbox.nudge()
+        outbox.wake()
         eventually(lambda: len(told) == 4, "the event of the file")
     finally:
         outbox.close(20)

@@ -51,14 +51,14 @@ class Card(SilentSpeaker):
 class House:
     def __init__(self, audio: AudioSection) -> None:
         self.card = Card()
-        self.player = Player(self.card, on_change=self._nudge)
+        self.player = Player(self.card, on_change=self._wake)
         self.asked: list[tuple[str, str]] = []
         self.mixing = HardwareVolume(audio, self.player, self._mixer)
 
     def set_volume(self, volume: int, muted: bool = False) -> None:
         self.player.set_volume(volume)
         self.player.set_muted(muted)
-        self._nudge()
+        self._wake()
 
     def loudest(self, volume: int | None = None) -> int:
         """Of a clip that is played now."""
@@ -66,8 +66,8 @@ class House:
         assert self.player.play(np.full(2400, HEIGHT, np.int16), 24_000, volume=volume).wait(10) == "finished"
         return max(self.card.peaks)
 
-    def _nudge(self) -> None:
-        self.mixing.nudge()
+    def _wake(self) -> None:
+        self.mixing.wake()
 
     def _mixer(self, device: str, control: str) -> Card:
         self.asked.append((device, control))
@@ -119,7 +119,7 @@ def test_a_card_that_comes_back_at_full_level_is_turned_down_in_software_until_i
     eventually(lambda: house.player.status().lost is None)
     assert house.loudest() == pytest.approx(HEIGHT * gain_of(30), abs=2)
     house.card.broken = False
-    house.mixing.nudge()
+    house.mixing.wake()
     eventually(lambda: house.card.volume == 30)
 
 

@@ -74,9 +74,9 @@ class Stage:
     def __init__(self, folder: Path, stack: ExitStack, spare: Spare | None) -> None:
         self.lead = Picky()
         self.path = folder / "inbox.sqlite"
-        self.inbox = Inbox(self.path, InboxLimits(), on_lines=self._nudge)
+        self.inbox = Inbox(self.path, InboxLimits(), on_lines=self._wake)
         stack.callback(self.inbox.close)
-        self.player = Player(WavSpeaker(folder / "sound.wav", paced=False), on_change=self._nudge)
+        self.player = Player(WavSpeaker(folder / "sound.wav", paced=False), on_change=self._wake)
         trouble: Callable[[], str | None] = (lambda: None) if spare is None else (lambda: spare.trouble)
         self.conductor = Scheduler(
             self.inbox,
@@ -94,8 +94,8 @@ class Stage:
         self.conductor.start()
         stack.callback(self.conductor.close, 10)
 
-    def _nudge(self) -> None:
-        self.conductor.nudge()
+    def _wake(self) -> None:
+        self.conductor.wake()
 
     def say(self, *lines: Line) -> None:
         settled(self.inbox.accept([Arrival(line) for line in lines]))
@@ -135,7 +135,7 @@ def test_lines_in_a_voice_that_cannot_be_used_wait_for_the_fallback_voice_and_th
     why = "the voice 'broken' holds nothing; espeak-ng does not work"
     eventually(lambda: why.endswith(str(stage.conductor.sheet.put_back_for)), "the reason in the state")
     spare.repaired, spare.trouble = True, None
-    stage.conductor.nudge()
+    stage.conductor.wake()
     assert [stage.await_outcome(name) for name in ("urgent", *bad)] == ["finished"] * 5
     eventually(lambda: stage.conductor.sheet.put_back_for is None, "no reason")
     order = [entry.id for entry in reversed(read_history(stage.path, 50)) if entry.id in bad]

@@ -118,9 +118,9 @@ class Stage:
         self.reports: list[Report] = []
         self.rules = House()
         self.path = folder / "inbox.sqlite"
-        self.inbox = Inbox(self.path, limits or InboxLimits(), on_lines=self._nudge)
+        self.inbox = Inbox(self.path, limits or InboxLimits(), on_lines=self._wake)
         stack.callback(self.inbox.close)
-        self.player = Player(self.plug, on_change=self._nudge)
+        self.player = Player(self.plug, on_change=self._wake)
         self.conductor = Scheduler(
             self.inbox,
             FallbackSynthesizer(self.lead, spare, lead_ready=lambda: self.lead.ready),
@@ -139,8 +139,8 @@ class Stage:
         self.conductor.start()
         stack.callback(self.conductor.close, 10)
 
-    def _nudge(self) -> None:
-        self.conductor.nudge()
+    def _wake(self) -> None:
+        self.conductor.wake()
 
     def say(self, *lines: Line) -> None:
         settled(self.inbox.accept([Arrival(line) for line in lines]))
@@ -367,7 +367,7 @@ def test_an_order_is_placed_anew_when_the_least_priority_rises(stage: Stage) -> 
     stage.say(Line("a", "one"))
     assert stage.await_outcome("a") == "finished"
     stage.rules.least = Priority.HIGH
-    stage.conductor.nudge()
+    stage.conductor.wake()
     eventually(lambda: stage.conductor._turns._ordered[0] is Priority.HIGH, "the new order")
     stage.say(Line("b", "two"), Line("c", "three", priority=Priority.HIGH))
     assert stage.await_outcome("c") == "finished"

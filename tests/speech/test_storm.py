@@ -162,10 +162,10 @@ class Run:
         self.first_heard = len(world.heard)
         limits = InboxLimits(merge_s=60, max_lines=200)
         self.conductor: Scheduler | None = None
-        self.inbox = Watched(path, limits, on_lines=self._nudge)
+        self.inbox = Watched(path, limits, on_lines=self._wake)
         self.inbox.taken = []
         lead = Singer("lead", world, leads=True)
-        self.player = Player(Card(world), on_change=self._nudge)
+        self.player = Player(Card(world), on_change=self._wake)
         self.conductor = Scheduler(
             self.inbox,
             FallbackSynthesizer(lead, Singer("spare", world, leads=False) if spare else None),
@@ -183,9 +183,9 @@ class Run:
         self.conductor.start()
         stack.callback(self.close)
 
-    def _nudge(self) -> None:
+    def _wake(self) -> None:
         if self.conductor is not None:
-            self.conductor.nudge()
+            self.conductor.wake()
 
     def close(self) -> None:
         self.conductor.close(10)

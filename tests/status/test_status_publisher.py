@@ -31,7 +31,7 @@ class Ears:
 
     def change(self, **what: Any) -> None:
         self.state.update(what)
-        self.herald.nudge()
+        self.herald.wake()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def test_many_new_voices_are_not_taken_for_one_that_hangs() -> None:
         lambda: dict(voices), forget=lambda _: None, prepare=prepare, idle=lambda: True, on_change=lambda: None
     )
     voices.update({f"voice-{number}": "1" for number in range(5)})
-    librarian.look(last=False)
-    librarian.look(last=False)
+    librarian.run_once(last=False)
+    librarian.run_once(last=False)
     assert len(overdue_s) == 5
     assert max(overdue_s) < 0.1

@@ -60,13 +60,13 @@ for owner, name in held_methods:
 
 start = LoopThread.start
 def starts(self):
-    type(self).look = held(type(self).look) if type(self) not in seen else type(self).look
+    type(self).run_once = held(type(self).run_once) if type(self) not in seen else type(self).run_once
     seen.add(type(self))
     start(self)
 seen = set()
 LoopThread.start = starts
 """
-STOPS = ("playback", "inbox", "conductor", "intake", "outbox", "herald", "librarian", "espeak-check", "synthesis")
+STOPS = ("playback", "inbox", "scheduler", "intake", "outbox", "herald", "librarian", "espeak-check", "synthesis")
 
 
 class Systemd:
@@ -133,7 +133,7 @@ def test_a_thread_that_is_stuck_is_named_and_the_watchdog_is_not_fed_until_it_re
         assert appliance.final(mqtt_client, line_id)["event"] == "finished"
 
 
-@pytest.mark.parametrize("name", ["conductor", "intake"])
+@pytest.mark.parametrize("name", ["scheduler", "intake"])
 def test_a_thread_that_has_ended_is_named_and_the_watchdog_is_not_fed(
     name: str, make_appliance: Callable[..., Appliance], mqtt_client: Client, systemd: Systemd, tmp_path: Path
 ) -> None:
@@ -156,7 +156,7 @@ def test_an_mqtt_thread_that_has_ended_is_started_again(
 
 
 class Loop(LoopThread):
-    """Looks when it is nudged, for as long as it is held."""
+    """Looks when it is woken, for as long as it is held."""
 
     def __init__(self, wait_s: float) -> None:
         super().__init__("loop")
@@ -165,7 +165,7 @@ class Loop(LoopThread):
         self.may_go.set()
         self._wait_s = wait_s
 
-    def look(self, last: bool) -> float:
+    def run_once(self, last: bool) -> float:
         self.looks += 1
         self.may_go.wait(20)
         return self._wait_s
@@ -177,7 +177,7 @@ def test_a_loop_is_overdue_by_its_look_and_not_by_its_rest() -> None:
     try:
         eventually(lambda: loop.overdue_s() < -50, "its rest")
         loop.may_go.clear()
-        loop.nudge()
+        loop.wake()
         eventually(lambda: 0.2 < loop.overdue_s() < 10, "a look that takes long")
         loop.progressed()
         assert loop.overdue_s() < 0.2, "a look may say that it is not stuck"

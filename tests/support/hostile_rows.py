@@ -131,7 +131,7 @@ def check(path: Path, waiting: Sequence[str] = ()) -> None:
         _speak_all(inbox)
         inbox.expire()
         inbox.prune()
-        outbox.nudge()
+        outbox.wake()
         eventually(lambda: not settled(inbox.unsent(1)), "the end of the outbox")
         assert ("new", "finished") in {(event.id, event.event) for event in heard}
         for key in ("volume", "muted", "paused", "instances"):

@@ -14,7 +14,7 @@ _IDLE_S = 60.0
 
 
 class EspeakCheck(LoopThread):
-    """The thread `espeak-check`. While espeak-ng works it does nothing; `nudge` it when that may have changed.
+    """The thread `espeak-check`. While espeak-ng works it does nothing; `wake` it when that may have changed.
 
     Args:
         trouble: why espeak-ng cannot speak; `None`: it can. It must not block.
@@ -28,7 +28,7 @@ class EspeakCheck(LoopThread):
         self._rest_s = _FIRST_REST_S
         self._check_at_s: float | None = None
 
-    def look(self, last: bool) -> float:
+    def run_once(self, last: bool) -> float:
         """Test it, if it does not work and its rest is over; each rest is twice as long as the one before."""
         if last:
             return _IDLE_S

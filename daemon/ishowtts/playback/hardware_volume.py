@@ -65,7 +65,7 @@ class HardwareVolume(LoopThread):
         self._make = make
         self._set: _Wanted | None = None
 
-    def look(self, last: bool) -> float:
+    def run_once(self, last: bool) -> float:
         """Set what has changed since the last look."""
         if last:
             return _LOOK_S

@@ -85,14 +85,14 @@ class Intake(LoopThread):
             ack()
             return
         self._waiting.append((arrival, ack))
-        self.nudge()
+        self.wake()
 
     def begin_session(self, name: str, resumed: bool, then: Then) -> None:
         """A connection stands; `then` is called once the inbox knows which session its deliveries belong to."""
         self._waiting.append((_Session(name, resumed), then))
-        self.nudge()
+        self.wake()
 
-    def look(self, last: bool) -> float:
+    def run_once(self, last: bool) -> float:
         """Commit what has arrived."""
         try:
             while self._group or self._singly or self._waiting:

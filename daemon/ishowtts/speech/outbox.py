@@ -60,7 +60,7 @@ class Outbox(LoopThread):
             return None
         return f"the broker has confirmed no event for {self._late_s:.0f} s: events wait; look at the broker's log"
 
-    def look(self, last: bool) -> float:
+    def run_once(self, last: bool) -> float:
         """Send what can be sent; what cannot leaves later, after the next start at the latest."""
         try:
             done = self._flush()

@@ -57,7 +57,7 @@ class SchedulerStatus:
 
 
 class Scheduler(LoopThread):
-    """The thread `conductor`: the only one that moves a line along. It waits for no disk, engine or device.
+    """The thread `scheduler`: the only one that moves a line along. It waits for no disk, engine or device.
 
     Args:
         rules: of the house, about what is spoken now, how loud and in which words.
@@ -86,7 +86,7 @@ class Scheduler(LoopThread):
         on_report: Callable[[Report], None],
         record: Callable[[Recording], RecordingInProgress] | None = None,
     ) -> None:
-        super().__init__("conductor")
+        super().__init__("scheduler")
         self._inbox = inbox
         self._player = player
         self._rules = rules
@@ -106,13 +106,13 @@ class Scheduler(LoopThread):
         self._sheet = SchedulerStatus(None, paused, None)
         self._synthesis = TimedExecutor("synthesis")
         self._held = HeldVoices(lambda: cast.spare_trouble() is None)
-        studio = SpeechResources(cast, player, rules, finish, self._synthesis, self.nudge, record)
+        studio = SpeechResources(cast, player, rules, finish, self._synthesis, self.wake, record)
         self._turns = Prefetcher(
             inbox,
             minimum=rules.minimum,
             held=self._held.now,
             make=lambda taken: SpeechTask(taken, studio),
-            ring=self.nudge,
+            ring=self.wake,
         )
 
     @property
@@ -133,7 +133,7 @@ class Scheduler(LoopThread):
             same: equal for two orders that mean the same, of which one is enough while it waits; `None`: none is.
         """
         taken = self._orders.add(kind, object() if same is None else same, order)
-        self.nudge()
+        self.wake()
         return taken
 
     def start(self) -> None:
@@ -147,7 +147,7 @@ class Scheduler(LoopThread):
         super().close(timeout_s)
         self._synthesis.shutdown(wait=False, cancel_futures=True)
 
-    def look(self, last: bool) -> float:
+    def run_once(self, last: bool) -> float:
         """Obey, move the line on the air along, take the next."""
         if last:
             self._leave()
@@ -223,7 +223,7 @@ class Scheduler(LoopThread):
             self._finish(performance, Outcome.FAILED, {"error": lost})
         else:
             self._now = performance
-            self.nudge()
+            self.wake()
 
     def _leave(self) -> None:
         """The last look: what is on the air, or on its way there, goes back."""
@@ -318,7 +318,7 @@ class Scheduler(LoopThread):
         if self._held.hold(line.voice, str(error)):
             log.warning("line %r waits, and others in its voice: %s", Untrusted(line.id), error)
         self._put_back(performance)
-        self.nudge()
+        self.wake()
 
     def _put_back(self, performance: SpeechTask) -> None:
         """The line waits at its place; what was heard of it is known."""
@@ -350,7 +350,7 @@ class Scheduler(LoopThread):
             else:
                 self._note(self._inbox.postpone(performance.taken.seq))
             self._now = None
-            self.nudge()
+            self.wake()
 
     def _reached(self, performance: SpeechTask) -> None:
         if performance.spoken is not None:
@@ -367,7 +367,7 @@ class Scheduler(LoopThread):
         self._now = None
         if performance.sounds:
             self._pauses_until = time.monotonic() + self._pause_s
-        self.nudge()
+        self.wake()
 
     def _note(self, change: Future[Any]) -> None:
         """A change that nobody waits for; should it not be kept, the log says so."""

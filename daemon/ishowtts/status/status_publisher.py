@@ -51,7 +51,7 @@ class StatusPublisher(LoopThread):
         self._said_at = -math.inf
         self._since = timestamp(time.time())
 
-    def look(self, last: bool) -> float:
+    def run_once(self, last: bool) -> float:
         """Tell the state where it changed, and the telemetry where it is due."""
         rest_s = self._tell_state(last)
         now = time.monotonic()

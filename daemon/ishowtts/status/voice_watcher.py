@@ -48,7 +48,7 @@ class VoiceWatcher(LoopThread):
         self._known = versions()  # those of the start are prepared by the lines that name them
         self._waiting: set[str] = set()
 
-    def look(self, last: bool) -> float:
+    def run_once(self, last: bool) -> float:
         """Compare with the last look; prepare what has stood still since."""
         if not last:
             still = self._compare()

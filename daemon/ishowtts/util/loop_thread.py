@@ -1,4 +1,4 @@
-"""The one way a thread of the pipeline lives: it looks at the world, waits for a nudge or a deadline, looks again."""
+"""Base class of loop threads: run once, then sleep until woken or until the deadline."""
 
 from __future__ import annotations
 
@@ -8,69 +8,69 @@ from abc import ABC, abstractmethod
 
 
 class LoopThread(ABC):
-    """A named thread that goes round until it is closed. Nudging is allowed from any thread and is never lost.
+    """A named thread that calls `run_once` again and again until it is closed. Any thread may wake it.
 
     Args:
-        name: of the thread.
+        name: Name of the thread.
     """
 
     def __init__(self, name: str) -> None:
-        self._look_due_s = time.monotonic()
-        self._nudged = threading.Event()
+        self._due_at_s = time.monotonic()
+        self._woken = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=name)
 
     @abstractmethod
-    def look(self, last: bool) -> float:
-        """Do what there is to do now.
+    def run_once(self, last: bool) -> float:
+        """Do what can be done now.
 
         Args:
-            last: the part is being closed; there is no further look.
+            last: The thread is being closed; this is its last call.
 
         Returns:
-            Seconds until the next look where nobody nudges.
+            Seconds until the next call if nobody wakes the thread.
         """
 
     @property
     def name(self) -> str:
-        """The thread's name."""
+        """Name of the thread."""
         return self._thread.name
 
     def start(self) -> None:
-        """Begin to go round."""
+        """Start the thread."""
         self._thread.start()
 
-    def nudge(self) -> None:
-        """Something changed: look again."""
-        self._nudged.set()
+    def wake(self) -> None:
+        """Have `run_once` called now, or once more if it is running. A wake-up is never lost."""
+        self._woken.set()
 
     def alive(self) -> bool:
         """Whether the thread still runs."""
         return self._thread.is_alive()
 
     def progressed(self) -> None:
-        """For a look that goes on for long: it is not stuck."""
-        self._look_due_s = time.monotonic()
+        """Report progress during a long `run_once`, so that the watchdog does not take it for stuck."""
+        self._due_at_s = time.monotonic()
 
     def overdue_s(self) -> float:
-        """How long the present look has taken so far, or how late the next one is; negative while it is not due."""
-        return time.monotonic() - self._look_due_s
+        """Seconds that the current call has taken so far, or that the next call is late; negative until it is due."""
+        return time.monotonic() - self._due_at_s
 
     def close(self, timeout_s: float) -> None:
-        """Look a last time, then end."""
+        """Have `run_once` called a last time, then end the thread."""
         self._closing = True
-        self._nudged.set()
+        self._woken.set()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while True:
-            # Lowered before the look: what changes after it nudges again, and the wait ends.
-            self._nudged.clear()
+            # Cleared before the call: a change during the call wakes the thread again.
+            self._woken.clear()
             self.progressed()
             last = self._closing
-            wait_s = self.look(last)
+            wait_s = self.run_once(last)
             if last:
                 return
-            self._look_due_s = time.monotonic() + wait_s
-            self._nudged.wait(wait_s)
+            self._due_at_s = time.monotonic() + wait_s
+            self._woken.wait(wait_s)
