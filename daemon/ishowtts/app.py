@@ -1,4 +1,4 @@
-"""`ishowtts run`: start in order, keep watch, stop in reverse."""
+"""Composition root of `ishowtts run`: builds every part, starts them in order, and stops them in reverse."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from ishowtts.archive.archives import Archives
 from ishowtts.board import Board
 from ishowtts.board.detect import detect_board
 from ishowtts.config import Config
 from ishowtts.engines import build
+from ishowtts.engines.build import EngineChoice, Engines, build_engines
 from ishowtts.engines.espeak_check import EspeakCheck
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox
@@ -32,12 +33,11 @@ from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, limi
 from ishowtts.speech.cached_speech import CachedSpeech
 from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.speech_policy import SpeechPolicy
-from ishowtts.status import info_payload, watchdog
+from ishowtts.status import watchdog
 from ishowtts.status.event_log import EventLog
-from ishowtts.status.state_payload import FOUND_PAUSED, StateFacts, compose
+from ishowtts.status.payloads import FOUND_PAUSED, StateFacts, TelemetryPayload, info_payload, state_payload
 from ishowtts.status.status_publisher import StatusPublisher
 from ishowtts.status.telemetry import Telemetry
-from ishowtts.status.telemetry_payload import TelemetryPayload
 from ishowtts.status.voice_watcher import VoiceWatcher
 from ishowtts.systemd import Notifier
 from ishowtts.util import stop_signals
@@ -47,198 +47,179 @@ from ishowtts.util.disk_space import DiskSpace
 log = logging.getLogger(__name__)
 
 _STOP_S = 5.0
-_BROKER_GRACE_S = 5.0
-_PRUNE_S = 3600.0
-# How long a busy thread may keep the player's waiting for the interpreter, at each of its calls into ALSA.
-_SWITCH_S = 0.0005
+_WAIT_FOR_BROKER_S = 5.0
+_PRUNE_INTERVAL_S = 3600.0
+# How long a busy thread may keep the playback thread from the interpreter, at each of its calls into ALSA.
+_SWITCH_INTERVAL_S = 0.0005
 
 
 @dataclass(frozen=True)
-class Makers:
-    """What makes the parts that cost time or money; a bench brings its own."""
+class Factories:
+    """Makes the parts that cost time or money; a benchmark brings its own."""
 
-    company: Callable[[Config, build.EngineChoice, Callable[[], None]], build.Engines] = build.build_engines
+    engines: Callable[[Config, EngineChoice, Callable[[], None]], Engines] = build_engines
     speaker: Callable[[str], ChosenSpeaker] = choose_speaker
 
 
-def run(config: Config, makers: Makers = Makers()) -> int:
-    """Be the daemon until SIGTERM or SIGINT; the exit status.
+def run(config: Config, factories: Factories = Factories()) -> int:
+    """Run the daemon until SIGTERM or SIGINT; return the exit status.
 
     Raises:
         FatalError: it could not start; the sentence is for the operator.
     """
-    with stop_signals.stop_asked() as asked_to_stop, ExitStack() as stack:
-        daemon = Daemon(config, stack, makers)
-        if not asked_to_stop.is_set():
+    with stop_signals.stop_asked() as stop_requested, ExitStack() as stack:
+        daemon = Daemon(config, stack, factories)
+        if not stop_requested.is_set():
             daemon.start()
-            daemon.watch(asked_to_stop)
-        daemon.stopping()
+            daemon.watch(stop_requested)
+        daemon.report_stopping()
     log.info("stopped")
     return 0
 
 
 class Daemon:
-    """Every part of the appliance, and what ties them. What `stack` holds is stopped in reverse."""
+    """Builds every part of the appliance and connects them. `stack` stops them in reverse order."""
 
-    def __init__(self, config: Config, stack: ExitStack, makers: Makers = Makers()) -> None:
+    def __init__(self, config: Config, stack: ExitStack, factories: Factories = Factories()) -> None:
         self._stack = stack
         self._config = config
         self._instance = uuid.uuid4().hex
         self._changed = ChangeSignal()  # a line, an engine, the device or a level
-        self._events_came = ChangeSignal()
+        self._events_stored = ChangeSignal()
         self._notifier = Notifier()
         self._board: Board = detect_board(config.board.source, config.board.sysfs_root)
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
         self._inbox = self._open_inbox()
         self._disk = DiskSpace(config.state_dir, config.limits.min_free_mb)
-        self._found_paused = self._inbox.recall("paused") == "1"
-        if self._found_paused:
+        self._paused_at_start = self._inbox.recall("paused") == "1"
+        if self._paused_at_start:
             log.warning("the appliance is %s", FOUND_PAUSED)
-        self._player = self._make_player(makers.speaker)
-        self._lead = build.choose_engine(config)
-        self._company = makers.company(config, self._lead, self._changed)
+        self._player = self._make_player(factories.speaker)
+        self._choice = build.choose_engine(config)
+        self._engines = factories.engines(config, self._choice, self._changed)
+        self._voices = self._engines.shelf
         self._archives = Archives(config)
-        self._voices = self._company.shelf
         self._telemetry = Telemetry(self._board)
-        self._rules = SpeechPolicy(config, self._voices.names, build.languages(config, self._lead.kind, self._voices))
-        switches = config.engine.f5.optimisations
-        synthesizer = FallbackSynthesizer.from_engines(
-            self._company, streaming=switches.streaming, batching=switches.batching
+        self._policy = SpeechPolicy(
+            config, self._voices.names, build.languages(config, self._choice.kind, self._voices)
         )
-        if self._archives.cache is not None and self._company.cache_key is not None:
-            synthesizer.remember(CachedSpeech(self._archives.cache, self._company.cache_key))
-        self._conductor = Scheduler(
-            self._inbox,
-            synthesizer,
-            self._player,
-            self._rules,
-            post_processor(config.audio, self._player.rate_hz),
-            available=self._company.available,
-            paused=self._found_paused,
-            pause_s=config.audio.pause_s,
-            drops=config.audio.when_lost == "drop",
-            on_change=self._changed,
-            on_report=self._telemetry.record,
-            record=self._archives.recorder.begin if self._archives.recorder else None,
-        )
-        self._controls = CommandHandler(self._inbox, self._conductor, self._player, self._changed)
-        self._intake = Intake(self._inbox, self._rules.admit)
+        self._scheduler = self._make_scheduler()
+        self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._changed)
+        self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()
-        self._journal = EventLog(self._telemetry)
+        self._event_log = EventLog(self._telemetry)
         self._outbox = Outbox(
-            self._inbox, self._link.send_events, self._journal.tell, connected=lambda: self._link.connected
+            self._inbox, self._link.send_events, self._event_log.record, connected=lambda: self._link.connected
         )
-        snapshots = TelemetryPayload(self._telemetry, self._inbox, self._player, self._company, self._link)
-        self._herald = StatusPublisher(
+        telemetry = TelemetryPayload(self._telemetry, self._inbox, self._player, self._engines, self._link)
+        self._status = StatusPublisher(
             self._link.publish_retained,
             self._state,
-            snapshots.compose,
-            self._state_told,
+            telemetry.compose,
+            self._on_state,
             config.telemetry.interval_s,
         )
-        self._librarian = VoiceWatcher(
+        self._voice_watcher = VoiceWatcher(
             self._voices.versions,
             forget=self._forget_voice,
-            prepare=self._company.prepare_voice,
+            prepare=self._engines.prepare_voice,
             idle=self._idle,
-            on_change=lambda: self._link.publish_retained("info", self._info()),
+            on_change=self._publish_info,
         )
-        self._espeak_check = EspeakCheck(lambda: self._company.espeak_trouble, self._company.check_espeak)
-        self._changed.connect(self._conductor.wake, self._herald.wake, self._espeak_check.wake)
-        self._events_came.connect(self._outbox.wake, self._herald.wake)
-        self._mixing = hardware_volume(config.audio, self._player)
-        if self._mixing is not None:
-            self._changed.connect(self._mixing.wake)
-        loops = (self._intake, self._outbox, self._herald, self._espeak_check, self._mixing)
+        self._espeak_check = EspeakCheck(lambda: self._engines.espeak_trouble, self._engines.check_espeak)
+        self._hardware_volume = hardware_volume(config.audio, self._player)
+        self._changed.connect(self._scheduler.wake, self._status.wake, self._espeak_check.wake)
+        if self._hardware_volume is not None:
+            self._changed.connect(self._hardware_volume.wake)
+        self._events_stored.connect(self._outbox.wake, self._status.wake)
+        loops = (self._intake, self._outbox, self._status, self._espeak_check, self._hardware_volume)
         self._watched = watchdog.threads(
             inbox=self._inbox,
             player=self._player,
-            conductor=self._conductor,
-            remote=self._company.remote,
-            librarian=self._librarian,
+            scheduler=self._scheduler,
+            remote=self._engines.remote,
+            voice_watcher=self._voice_watcher,
             loops=[loop for loop in loops if loop is not None],
             segment_s=config.engine.deadlines.segment_s,
         )
 
     def start(self) -> None:
-        """From the loudspeaker backwards to the broker: what arrives finds everything ready."""
+        """Start the parts from the sound device back to the broker, so that a line finds everything ready."""
         self._notifier.status("starting")
-        log.info("engine: %s (%s)", self._lead.kind, self._lead.why)
-        if self._lead.trouble:
-            log.error("%s", self._lead.trouble)
-        sys.setswitchinterval(_SWITCH_S)
-        self._player.start()
-        self._stack.callback(self._player.close, _STOP_S)
-        if self._mixing is not None:
-            self._mixing.start()
-            self._stack.callback(self._mixing.close, _STOP_S)
-        self._company.start()
-        self._stack.callback(self._company.close)
-        self._espeak_check.start()
-        self._stack.callback(self._espeak_check.close, _STOP_S)
-        self._archives.start()
-        self._stack.callback(self._archives.close, _STOP_S)
-        self._conductor.start()
-        self._stack.callback(self._conductor.close, _STOP_S)
+        log.info("engine: %s (%s)", self._choice.kind, self._choice.why)
+        if self._choice.trouble:
+            log.error("%s", self._choice.trouble)
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        self._start(self._player)
+        if self._hardware_volume is not None:
+            self._start(self._hardware_volume)
+        self._engines.start()
+        self._stack.callback(self._engines.close)
+        self._start(self._espeak_check)
+        self._start(self._archives)
+        self._start(self._scheduler)
         self._link.start()
         self._stack.callback(self._link.stop, _STOP_S)
-        self._stack.callback(self._journal.sum_up, last=True)
-        self._stack.callback(self._controls.sum_up, last=True)
-        self._outbox.start()
-        self._stack.callback(self._outbox.close, _STOP_S)
-        self._intake.start()
-        self._stack.callback(self._intake.close, _STOP_S)
-        self._herald.start()
-        self._stack.callback(self._herald.close, _STOP_S)
-        self._librarian.start()
-        self._stack.callback(self._librarian.close, _STOP_S)
-        self._link.publish_retained("info", self._info())
+        self._stack.callback(self._event_log.sum_up, last=True)
+        self._stack.callback(self._commands.sum_up, last=True)
+        self._start(self._outbox)
+        self._start(self._intake)
+        self._start(self._status)
+        self._start(self._voice_watcher)
+        self._publish_info()
 
-    def watch(self, asked_to_stop: threading.Event) -> None:
-        """READY once the broker has us, or after a grace while it is not there; then feed the watchdog."""
-        deadline = time.monotonic() + _BROKER_GRACE_S
-        while not self._link.connected and time.monotonic() < deadline and not asked_to_stop.wait(0.05):
+    def watch(self, stop_requested: threading.Event) -> None:
+        """Report READY once the broker is connected, or after 5 s without it; then feed the watchdog."""
+        deadline = time.monotonic() + _WAIT_FOR_BROKER_S
+        while not self._link.connected and time.monotonic() < deadline and not stop_requested.wait(0.05):
             pass
         self._notifier.ready(self._status_line())
-        log.info("ready: lines on %s/say%s", self._root, self._away())
-        interval_s = self._notifier.watchdog_interval_s() or 5.0
+        log.info("ready: lines on %s/say%s", self._root, self._why_offline())
+        interval_s = min(self._notifier.watchdog_interval_s() or 5.0, 5.0)
         prune_at = time.monotonic()
-        while not asked_to_stop.wait(min(interval_s, 5.0)):
+        while not stop_requested.wait(interval_s):
             self._link.revive_if_dead()
             self._notifier.status(self._status_line())
-            self._journal.sum_up()
-            self._controls.sum_up()
+            self._event_log.sum_up()
+            self._commands.sum_up()
             self._inbox.sum_up()
             short = self._disk.shortage() is not None
             if time.monotonic() >= prune_at or short:
-                # About a second of it in each round: the watchdog is fed in between.
-                prune_at = time.monotonic() + (0.0 if self._prune(short) else _PRUNE_S)
-            if fault := self._fault():
+                # Each call takes about a second at most: the watchdog is fed in between.
+                prune_at = time.monotonic() + (0.0 if self._prune(short) else _PRUNE_INTERVAL_S)
+            if fault := watchdog.fault(self._watched):
                 log.critical("the watchdog is not fed: %s", fault)
             else:
                 self._notifier.watchdog()
 
+    def report_stopping(self) -> None:
+        """Tell systemd and the log. The stack stops the parts."""
+        self._notifier.stopping()
+        log.info("stopping: the current line continues at the next start")
+
+    def _start(self, part: _Part) -> None:
+        part.start()
+        self._stack.callback(part.close, _STOP_S)
+
     def _prune(self, short: bool) -> bool:
-        """Prune the history; whether there is more to prune."""
+        """Prune the history; return whether there is more to prune."""
         try:
             return self._inbox.prune(short=short)
         except InboxError as error:
             log.error("the history was not pruned: %s", error)
             return False
 
-    def stopping(self) -> None:
-        """Say so; the stack does it."""
-        self._notifier.stopping()
-        log.info("stopping: a line on the air goes on at the next start")
-
     def _open_inbox(self) -> Inbox:
         path = self._config.state_dir / "inbox.sqlite"
-        with suppress(OSError):  # the inbox says what is wrong with the folder, and goes on in memory
+        with suppress(OSError):  # the inbox reports what is wrong with the folder, and works in memory
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)  # spoken text is private
         try:
             inbox = Inbox(
-                path, limits_from_config.of_inbox(self._config), on_lines=self._changed, on_events=self._events_came
+                path,
+                limits_from_config.of_inbox(self._config),
+                on_lines=self._changed,
+                on_events=self._events_stored,
             )
         except InboxError as error:
             raise FatalError(str(error)) from error
@@ -249,26 +230,50 @@ class Daemon:
 
     def _make_player(self, choose: Callable[[str], ChosenSpeaker]) -> Player:
         player = build_player(self._config.audio, choose, on_change=self._changed)
-        player.set_volume(self._kept_volume())
+        player.set_volume(self._start_volume())
         player.set_muted(self._inbox.recall("muted") == "1")
         return player
 
-    def _kept_volume(self) -> int:
-        kept = self._inbox.recall("volume") or ""
-        if re.fullmatch("[0-9]{1,3}", kept) and int(kept) <= VOLUME[1]:
-            return int(kept)
-        if kept:
-            log.warning("the volume that was kept cannot be read (%r): audio.volume holds", kept[:40])
-        return self._config.audio.volume
+    def _start_volume(self) -> int:
+        """The volume that was set last over MQTT, else `audio.volume`."""
+        configured = self._config.audio.volume
+        stored = stored_volume(self._inbox.recall("volume"))
+        if stored is None:
+            return configured
+        if stored != configured:
+            log.info("volume %d, set over MQTT; audio.volume is %d", stored, configured)
+        return stored
+
+    def _make_scheduler(self) -> Scheduler:
+        config, switches = self._config, self._config.engine.f5.optimisations
+        synthesizer = FallbackSynthesizer.from_engines(
+            self._engines, streaming=switches.streaming, batching=switches.batching
+        )
+        if self._archives.cache is not None and self._engines.cache_key is not None:
+            synthesizer.remember(CachedSpeech(self._archives.cache, self._engines.cache_key))
+        return Scheduler(
+            self._inbox,
+            synthesizer,
+            self._player,
+            self._policy,
+            post_processor(config.audio, self._player.rate_hz),
+            available=self._engines.available,
+            paused=self._paused_at_start,
+            pause_s=config.audio.pause_s,
+            drops=config.audio.when_lost == "drop",
+            on_change=self._changed,
+            on_report=self._telemetry.record,
+            record=self._archives.recorder.begin if self._archives.recorder else None,
+        )
 
     def _make_link(self) -> MqttLink:
         handlers = MqttHandlers(
             on_arrival=self._intake.offer,
             on_session=self._intake.begin_session,
-            on_command=self._controls.command,
-            on_command_fault=self._controls.refused,
-            on_volume=self._controls.volume,
-            on_connection=lambda _connected, _reason: self._events_came(),
+            on_command=self._commands.command,
+            on_command_fault=self._commands.refused,
+            on_volume=self._commands.volume,
+            on_connection=lambda _connected, _reason: self._events_stored(),
             on_settled=self._inbox.forget_deliveries,
         )
         options = replace(
@@ -277,44 +282,54 @@ class Daemon:
             predecessors=instance_ids.known(self._inbox, self._instance),
             client_secret=instance_ids.client_secret(self._inbox),
         )
-        names = self._voices.names, self._rules.chime_names
+        names = self._voices.names, self._policy.chime_names
         return MqttLink(options, limits_from_config.of_lines(self._config, *names, options.reply_prefix), handlers)
 
     def _forget_voice(self, name: str) -> None:
-        self._company.forget_voice(name)
-        self._conductor.voices_changed()
+        self._engines.forget_voice(name)
+        self._scheduler.voices_changed()
+
+    def _publish_info(self) -> None:
+        info = info_payload(
+            self._config,
+            instance=self._instance,
+            identity=self._identity,
+            choice=self._choice,
+            voices=self._voices.names(),
+        )
+        self._link.publish_retained("info", info)
 
     def _state(self) -> dict[str, Any]:
-        sheet = self._conductor.sheet
-        self._found_paused = self._found_paused and sheet.paused
-        troubles = (
+        scheduler = self._scheduler.sheet
+        self._paused_at_start = self._paused_at_start and scheduler.paused
+        problems = (
             self._inbox.trouble,
             self._outbox.trouble,
             self._disk.shortage(),
-            self._lead.trouble,
+            self._choice.trouble,
             self._link.deaf,
-            *self._company.troubles,
-            sheet.put_back_for,
+            *self._engines.troubles,
+            scheduler.put_back_for,
             self._player.status().problem,
-            self._mixing.trouble if self._mixing else None,
+            self._hardware_volume.trouble if self._hardware_volume else None,
             *self._archives.troubles,
-            *self._rules.troubles,
+            *self._policy.troubles,
         )
-        return compose(
+        return state_payload(
             StateFacts(
-                sheet=sheet,
-                engine=self._company.status(),
-                engine_name=self._lead.kind,
+                scheduler=scheduler,
+                engine=self._engines.status(),
+                engine_name=self._choice.kind,
                 queue_depth=self._inbox.depth(),
                 muted=self._player.muted,
                 volume=self._player.volume,
-                troubles=tuple(dict.fromkeys(trouble for trouble in troubles if trouble)),
-                found_paused=self._found_paused,
-                quiet_until=self._rules.quiet_until(),
+                problems=tuple(dict.fromkeys(problem for problem in problems if problem)),
+                paused_at_start=self._paused_at_start,
+                quiet_until=self._policy.quiet_until(),
             )
         )
 
-    def _state_told(self, state: dict[str, Any], is_news: bool) -> None:
+    def _on_state(self, state: dict[str, Any], is_news: bool) -> None:
         self._notifier.status(self._status_line())
         if is_news:
             log.info("state: %s%s", state["state"], f" ({state['detail']})" if state["detail"] else "")
@@ -322,24 +337,29 @@ class Daemon:
     def _status_line(self) -> str:
         state = self._state()
         why = f" ({state['detail']})" if state["detail"] else ""
-        return f"{state['state']}{why}, lines waiting: {state['queue_depth']}{self._away()}"
+        return f"{state['state']}{why}, lines waiting: {state['queue_depth']}{self._why_offline()}"
 
-    def _away(self) -> str:
+    def _why_offline(self) -> str:
         return "" if self._link.connected else f"; {self._link.neighbour or 'the broker is away'}"
 
     def _idle(self) -> bool:
-        sheet = self._conductor.sheet
-        return sheet.speaking is None and (sheet.paused or self._inbox.depth() == 0)
+        status = self._scheduler.sheet
+        return status.speaking is None and (status.paused or self._inbox.depth() == 0)
 
-    def _info(self) -> dict[str, Any]:
-        return info_payload.compose(
-            self._config,
-            instance=self._instance,
-            identity=self._identity,
-            lead=self._lead,
-            voices=self._voices.names(),
-        )
 
-    def _fault(self) -> str | None:
-        """What keeps the appliance from doing its job and only a restart mends; `None` while all is well."""
-        return watchdog.fault(self._watched)
+def stored_volume(stored: str | None) -> int | None:
+    """The volume that the inbox keeps, in percent; `None` if none was set or the value is damaged."""
+    if not stored:
+        return None
+    if re.fullmatch("[0-9]{1,3}", stored) and int(stored) <= VOLUME[1]:
+        return int(stored)
+    log.warning("the stored volume cannot be read (%r): audio.volume applies", stored[:40])
+    return None
+
+
+class _Part(Protocol):
+    """A part with a thread of its own."""
+
+    def start(self) -> None: ...
+
+    def close(self, timeout_s: float, /) -> None: ...

@@ -56,4 +56,4 @@ def test_a_daemon_that_is_told_to_stop_during_its_start_starts_nothing_more(
         "engine": {"kind": "espeak"},
         "audio": {"device": "silent"},
     }
-    assert app.run(Config.model_validate(settings), app.Makers(company)) == 0
+    assert app.run(Config.model_validate(settings), app.Factories(company)) == 0

@@ -93,7 +93,7 @@ def test_without_f5_the_voices_are_known_all_the_same(
 
 
 class Desk:
-    """What a librarian asks, over a real shelf; `look` runs on the caller's thread."""
+    """What the voice watcher asks, over a real shelf; `run_once` runs on the caller's thread."""
 
     def __init__(self, folder: Path) -> None:
         self.shelf = VoiceShelf(folder)
@@ -102,7 +102,7 @@ class Desk:
         self.told = 0
         self.idle = True
         self.fault: Exception | None = None
-        self.librarian = VoiceWatcher(
+        self.watcher = VoiceWatcher(
             self.shelf.versions,
             forget=self.forgotten.append,
             prepare=self._prepare,
@@ -111,7 +111,7 @@ class Desk:
         )
 
     def look(self) -> None:
-        self.librarian.run_once(last=False)
+        self.watcher.run_once(last=False)
 
     def _prepare(self, name: str) -> VoiceInfo:
         if self.fault is not None:
@@ -177,6 +177,6 @@ def test_a_faulty_voice_is_told_once_and_tried_again_when_it_changes(
 
 def test_the_thread_ends_when_it_is_closed(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
-    desk.librarian.start()
-    desk.librarian.close(5)
-    assert not [thread for thread in threading.enumerate() if thread.name == "librarian"]
+    desk.watcher.start()
+    desk.watcher.close(5)
+    assert not [thread for thread in threading.enumerate() if thread.name == "voice-watcher"]

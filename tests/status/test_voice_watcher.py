@@ -1,4 +1,4 @@
-"""The thread that has new voices prepared: for the watchdog each voice is a step of its own."""
+"""The voice watcher reports progress to the watchdog with each voice that it prepares."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import time
 from ishowtts.status.voice_watcher import VoiceWatcher
 
 
-def test_many_new_voices_are_not_taken_for_one_that_hangs() -> None:
+def test_many_new_voices_are_not_taken_for_a_stuck_thread() -> None:
     voices: dict[str, str] = {}
     overdue_s: list[float] = []
 
     def prepare(_name: str) -> None:
-        overdue_s.append(librarian.overdue_s())
+        overdue_s.append(watcher.overdue_s())
         time.sleep(0.1)
 
-    librarian = VoiceWatcher(
+    watcher = VoiceWatcher(
         lambda: dict(voices), forget=lambda _: None, prepare=prepare, idle=lambda: True, on_change=lambda: None
     )
     voices.update({f"voice-{number}": "1" for number in range(5)})
-    librarian.run_once(last=False)
-    librarian.run_once(last=False)
+    watcher.run_once(last=False)
+    watcher.run_once(last=False)
     assert len(overdue_s) == 5
     assert max(overdue_s) < 0.1

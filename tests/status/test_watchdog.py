@@ -38,7 +38,7 @@ from ishowtts.util.loop_thread import LoopThread
 from ishowtts.playback.output_device import OutputDevice
 from ishowtts.status import watchdog
 
-watchdog.THREAD_S = watchdog.INBOX_S = watchdog.CONDUCTOR_S = watchdog._SYNTHESIS_S = 1.0
+watchdog.THREAD_S = watchdog.INBOX_S = watchdog.SCHEDULER_S = watchdog._SYNTHESIS_S = 1.0
 folder = Path(os.environ["HOLDS"])
 
 def held(call):
@@ -66,7 +66,7 @@ def starts(self):
 seen = set()
 LoopThread.start = starts
 """
-STOPS = ("playback", "inbox", "scheduler", "intake", "outbox", "herald", "librarian", "espeak-check", "synthesis")
+STOPS = ("playback", "inbox", "scheduler", "intake", "outbox", "status", "voice-watcher", "espeak-check", "synthesis")
 
 
 class Systemd:
@@ -207,7 +207,7 @@ def test_a_job_is_timed_while_it_runs_and_also_when_it_raises() -> None:
 def watched() -> Iterator[dict[str, Watched]]:
     """The parts that are watched where F5 leads, none of them started."""
     inbox, player = Inbox(None, InboxLimits()), Player(SilentSpeaker())
-    conductor = Scheduler(
+    scheduler = Scheduler(
         inbox,
         FallbackSynthesizer(EspeakEngine(), None),
         player,
@@ -221,9 +221,9 @@ def watched() -> Iterator[dict[str, Watched]]:
     parts = watchdog.threads(
         inbox=inbox,
         player=player,
-        conductor=conductor,
+        scheduler=scheduler,
         remote=RemoteEngine("espeak", {}),
-        librarian=Loop(1.0),
+        voice_watcher=Loop(1.0),
         loops=[],
         segment_s=500.0,
     )
@@ -235,7 +235,7 @@ def test_limits_are_beyond_what_a_slow_disk_and_a_cold_gpu_take(watched: dict[st
     """A slow disk answers within 30 s or the wait for it ends; the worker may take `segment_s` for each answer."""
     assert min(watchdog.THREAD_S, watched["inbox"].limit_s) > 2 * 30 + 5
     assert watched["synthesis"].limit_s > 4 * 500 + 30
-    assert watched["loop"].limit_s > 2 * 500, "the librarian's"
+    assert watched["loop"].limit_s > 2 * 500, "that of the voice watcher"
 
 
 def test_the_supervisor_of_the_worker_is_watched(watched: dict[str, Watched]) -> None:

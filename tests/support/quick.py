@@ -166,8 +166,8 @@ def main() -> int:
     settings = config.load(arguments.config)
     logs.set_up(settings.log.level, private=settings.log.private)
     if arguments.aloud:
-        return app.run(settings, app.Makers(company))
-    return app.run(settings, app.Makers(company, lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes")))
+        return app.run(settings, app.Factories(company))
+    return app.run(settings, app.Factories(company, lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes")))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Status of the appliance: what it publishes and logs about itself."""
+"""Status of the appliance: what it publishes, logs and reports to systemd about itself."""

@@ -1,4 +1,4 @@
-"""Publishes `state`, `volume` and `muted` when they change, and `telemetry` at its interval."""
+"""Publishes `state`, `volume` and `muted` when they change, and `telemetry` periodically."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Literal
 from ishowtts.model import timestamp
 from ishowtts.util.loop_thread import LoopThread
 
-_DEPTH_S = 0.25
-_CHANGE_S = 0.05  # a flood of `mute` and `unmute` must not fill the connection that events share
+_DEPTH_INTERVAL_S = 0.25
+_CHANGE_INTERVAL_S = 0.05  # a flood of `mute` and `unmute` must not fill the connection that events share
 
 Level = Literal["volume", "muted"]
 Compose = Callable[[], dict[str, Any]]
@@ -21,62 +21,63 @@ _LEVELS: tuple[Level, ...] = ("volume", "muted")
 
 
 class StatusPublisher(LoopThread):
-    """The thread `herald`.
+    """The thread `status`.
 
-    A change is published at once if the one before is 50 ms ago; if only the queue's depth changed, 250 ms.
+    A change is published at once, but at most every 50 ms, and at most every 250 ms if only the queue depth changed.
 
     Args:
-        publish: takes a retained topic's name and its payload.
-        state: composes the state payload, without `since`; it holds the volume and whether the appliance is muted.
-        snapshot: composes the telemetry payload.
-        on_state: told of each new state payload, and whether its word or its reason is new.
+        publish: Publishes a payload on a retained topic, given by its name.
+        state: Composes the state payload without `since`. It includes `volume` and `muted`.
+        telemetry: Composes the telemetry payload.
+        on_state: Called with each new state payload, and whether its `state` or `detail` differ from the last one.
+        interval_s: Interval of telemetry, in seconds.
     """
 
     def __init__(
         self,
         publish: Publish,
         state: Compose,
-        snapshot: Compose,
+        telemetry: Compose,
         on_state: Callable[[dict[str, Any], bool], None],
         interval_s: float,
     ) -> None:
-        super().__init__("herald")
+        super().__init__("status")
         self._publish = publish
         self._state = state
-        self._snapshot = snapshot
+        self._telemetry = telemetry
         self._on_state = on_state
         self._interval_s = interval_s
-        self._due = time.monotonic()
-        self._said: dict[str, Any] = {}
-        self._said_at = -math.inf
+        self._telemetry_at = time.monotonic()
+        self._published: dict[str, Any] = {}
+        self._published_at = -math.inf
         self._since = timestamp(time.time())
 
     def run_once(self, last: bool) -> float:
-        """Tell the state where it changed, and the telemetry where it is due."""
-        rest_s = self._tell_state(last)
+        """Publish the state if it changed, and telemetry if it is due."""
+        wait_s = self._publish_state(last)
         now = time.monotonic()
-        if now >= self._due:
-            self._publish("telemetry", self._snapshot())
-            self._due = max(self._due + self._interval_s, now)
-        return max(0.0, min(rest_s, self._due - time.monotonic()))
+        if now >= self._telemetry_at:
+            self._publish("telemetry", self._telemetry())
+            self._telemetry_at = max(self._telemetry_at + self._interval_s, now)
+        return max(0.0, min(wait_s, self._telemetry_at - time.monotonic()))
 
-    def _tell_state(self, last: bool) -> float:
-        """Seconds until there may be more to tell."""
-        rest_s = self._said_at + _CHANGE_S - time.monotonic()
-        if rest_s > 0 and not last:
-            return rest_s
+    def _publish_state(self, last: bool) -> float:
+        """Publish the state if it may be published now; return the seconds until the next try."""
+        wait_s = self._published_at + _CHANGE_INTERVAL_S - time.monotonic()
+        if wait_s > 0 and not last:
+            return wait_s
         state = self._state()
-        if state == self._said:
+        if state == self._published:
             return math.inf
-        deeper = {**self._said, "queue_depth": state["queue_depth"]} == state
-        rest_s = self._said_at + _DEPTH_S - time.monotonic()
-        if deeper and rest_s > 0:
-            return rest_s
-        if state["state"] != self._said.get("state"):
+        only_depth = {**self._published, "queue_depth": state["queue_depth"]} == state
+        wait_s = self._published_at + _DEPTH_INTERVAL_S - time.monotonic()
+        if only_depth and wait_s > 0:
+            return wait_s
+        if state["state"] != self._published.get("state"):
             self._since = timestamp(time.time())
-        is_news = any(state[name] != self._said.get(name, "") for name in ("state", "detail"))
-        changed = [name for name in _LEVELS if state[name] != self._said.get(name)]
-        self._said, self._said_at = state, time.monotonic()
+        is_news = any(state[name] != self._published.get(name, "") for name in ("state", "detail"))
+        changed = [name for name in _LEVELS if state[name] != self._published.get(name)]
+        self._published, self._published_at = state, time.monotonic()
         self._publish("state", {**state, "since": self._since})
         for name in changed:
             self._publish(name, state[name])

@@ -1,4 +1,4 @@
-"""Readings and reports to one snapshot. Knows no transport."""
+"""Collects board readings and line reports into the telemetry payload. It does not publish anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WINDOW = 100
 
 
 class Telemetry:
-    """Counts since the start, and percentiles over the last 100 lines. Any thread may call any method."""
+    """Counts lines since the start, and computes percentiles over the last 100. Any thread may call any method."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -33,7 +33,7 @@ class Telemetry:
         self._cache_hits = 0
 
     def record(self, report: Report) -> None:
-        """A line was spoken."""
+        """Add the report of a line that was spoken."""
         with self._lock:
             if report.rtf is not None and not report.cached:
                 self._rtf.append(report.rtf)
@@ -43,7 +43,7 @@ class Telemetry:
             self._cache_hits += report.cached
 
     def count(self, outcome: Outcome, lines: int = 1) -> None:
-        """So many lines came to their end."""
+        """Count lines that ended with this outcome."""
         with self._lock:
             self._outcomes[outcome] += lines
 
@@ -57,7 +57,7 @@ class Telemetry:
         worker_pid: int | None,
         gpu_mb: float | None = None,
     ) -> dict[str, Any]:
-        """The telemetry payload of the contract; `None` for what nobody knows."""
+        """Compose the telemetry payload of the contract. `None` stands for what is unknown."""
         reading = self._board.read()
         return {
             "ts": timestamp(time.time()),
@@ -107,7 +107,7 @@ class Telemetry:
 
 
 def percentile(values: Sequence[float] | deque[float], percent: float) -> float | None:
-    """By nearest rank: a value that was measured, never one between; `None` of nothing."""
+    """Percentile by nearest rank, so that it is a value that was measured; `None` without values."""
     ordered = sorted(values)
     if not ordered:
         return None
@@ -120,7 +120,7 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 def _rss_mb(process: psutil.Process) -> float | None:
     try:
-        # None of it: a process that has ended and was not reaped yet.
+        # 0 is the size of a process that has ended and was not reaped yet.
         return round(process.memory_info().rss / 1e6, 1) or None
     except psutil.Error:
         return None

@@ -1,4 +1,4 @@
-"""Notices voices that were added, changed or removed, and has them prepared while nobody waits."""
+"""Notices voices that were added, changed or removed, and prepares them while no line waits."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from ishowtts.util.loop_thread import LoopThread
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 2.0
+_POLL_INTERVAL_S = 2.0
 
 Versions = Callable[[], dict[str, str]]
 
 
 class VoiceWatcher(LoopThread):
-    """The thread `librarian`. A poll and no inotify: that misses what happens on a network disk.
+    """The thread `voice-watcher`. It polls, because inotify does not report changes on a network disk.
 
-    A voice is prepared once its files have stood still from one look to the next, so one that is being copied is
-    left alone, and once nothing is spoken; a line that names it before has it prepared itself.
+    A voice is prepared once its files did not change from one poll to the next, so that a voice is not read while it
+    is being copied, and once no line is spoken. A line that names the voice earlier prepares it itself.
 
     Args:
-        versions: of the voices that there are, by name.
-        forget: drops what is known of a voice that changed or went. It must not raise.
-        prepare: makes a voice ready: its card, `None` where the engine prepares nothing. Raises EngineError.
-        idle: whether nothing is being spoken, nor waits to be.
-        on_change: told when the names of the voices, or one of them, are others than before.
+        versions: Returns the version of each voice, by name.
+        forget: Drops what is known of a voice that changed or was removed. It must not raise.
+        prepare: Prepares a voice; `None` if the engine prepares nothing. Raises EngineError.
+        idle: Whether no line is spoken or waits.
+        on_change: Called when voices were added, changed or removed.
     """
 
     def __init__(
@@ -39,36 +39,36 @@ class VoiceWatcher(LoopThread):
         idle: Callable[[], bool],
         on_change: Callable[[], None],
     ) -> None:
-        super().__init__("librarian")
+        super().__init__("voice-watcher")
         self._versions = versions
         self._forget = forget
         self._prepare = prepare
         self._idle = idle
         self._on_change = on_change
-        self._known = versions()  # those of the start are prepared by the lines that name them
-        self._waiting: set[str] = set()
+        self._known = versions()  # voices that are there at the start are prepared by the lines that name them
+        self._not_prepared: set[str] = set()
 
     def run_once(self, last: bool) -> float:
-        """Compare with the last look; prepare what has stood still since."""
+        """Compare with the last poll; prepare the voices that did not change since."""
         if not last:
-            still = self._compare()
-            for name in sorted(still & self._waiting):
+            unchanged = self._compare()
+            for name in sorted(unchanged & self._not_prepared):
                 self.progressed()
                 self._make_ready(name)
-        return _LOOK_S
+        return _POLL_INTERVAL_S
 
     def _compare(self) -> set[str]:
-        """Take note of what changed; the names of the voices that did not."""
+        """Note what changed; return the names of the voices that did not."""
         known, now = self._known, self._versions()
         self._known = now
-        gone = known.keys() - now.keys()
+        removed = known.keys() - now.keys()
         changed = {name for name, version in now.items() if known.get(name) != version}
-        for name in sorted(gone | changed):
+        for name in sorted(removed | changed):
             self._forget(name)
-        for name in sorted(gone):
-            log.info("voice %s is gone", name)
-        self._waiting = (self._waiting - gone) | changed
-        if gone or changed:
+        for name in sorted(removed):
+            log.info("voice %s was removed", name)
+        self._not_prepared = (self._not_prepared - removed) | changed
+        if removed or changed:
             self._on_change()
         return now.keys() - changed
 
@@ -76,14 +76,14 @@ class VoiceWatcher(LoopThread):
         try:
             if not self._idle():
                 return
-            card = self._prepare(name)
+            info = self._prepare(name)
         except EngineUnavailable:
-            return  # tried again at the next look
+            return  # the next poll tries again
         except EngineError as error:
             log.warning("voice %s cannot be used until its files change: %s", name, error)
         except InboxError as error:
-            log.error("voice %s waits: %s", name, error)
+            log.error("voice %s is not prepared yet: %s", name, error)
             return
         else:
-            log.info("voice %s is ready%s", name, f": takes {card.max_segment_bytes} bytes a segment" if card else "")
-        self._waiting.discard(name)
+            log.info("voice %s is ready%s", name, f": takes {info.max_segment_bytes} bytes a segment" if info else "")
+        self._not_prepared.discard(name)

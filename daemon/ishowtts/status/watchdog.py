@@ -1,6 +1,6 @@
-"""What only a restart repairs: a thread that has ended, or that has been at one thing for longer than it can take.
+"""Finds what only a restart repairs: a thread that has ended, or one that has not responded for too long.
 
-The limits are far above what a slow disk or a cold GPU takes: a restart without need cuts off the line that is spoken.
+The limits are far above what a slow disk or a cold GPU takes: a needless restart interrupts the current line.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from ishowtts.playback.player import Player
 from ishowtts.speech import Scheduler
 from ishowtts.util.loop_thread import LoopThread
 
-CONDUCTOR_S = 20.0
-"""The conductor waits for no disk, engine or device."""
+SCHEDULER_S = 20.0
+"""The scheduler never waits for a disk, an engine or a device."""
 THREAD_S = 120.0
-"""A change of the inbox is waited for 30 s at most, a broker 5 s."""
+"""Other threads wait at most 30 s for the inbox, and 5 s for the broker."""
 INBOX_S = 300.0
-"""The thread `inbox` itself: a slow disk, or a large queue that is moved to another file."""
+"""The thread `inbox` itself may wait for a slow disk, or copy a large queue to another file."""
 _SYNTHESIS_S = 120.0
 _WORKER_WAITS = 5
 
 
 @dataclass(frozen=True)
 class Watched:
-    """One thread.
+    """One thread that the watchdog looks at.
 
     Args:
-        alive: whether it runs, or is not to run.
-        overdue_s: how long it has been at one thing, or has been late, in seconds.
-        limit_s: how long that may be.
+        alive: Whether the thread runs, or is not meant to run.
+        overdue_s: Seconds that the current step has taken, or that the next one is late.
+        limit_s: Highest allowed value of `overdue_s`.
     """
 
     name: str
@@ -40,14 +40,14 @@ class Watched:
     limit_s: float
 
 
-def fault(parts: Sequence[Watched]) -> str | None:
-    """What is wrong with the first part with which something is; `None` while all is well."""
-    for part in parts:
-        if not part.alive():
-            return f"the thread {part.name} has ended"
-        overdue_s = part.overdue_s()
-        if overdue_s > part.limit_s:
-            return f"the thread {part.name} has not responded for {overdue_s:.0f} s"
+def fault(watched: Sequence[Watched]) -> str | None:
+    """Describe the first fault; `None` if there is none."""
+    for thread in watched:
+        if not thread.alive():
+            return f"the thread {thread.name} has ended"
+        overdue_s = thread.overdue_s()
+        if overdue_s > thread.limit_s:
+            return f"the thread {thread.name} has not responded for {overdue_s:.0f} s"
     return None
 
 
@@ -55,31 +55,32 @@ def threads(
     *,
     inbox: Inbox,
     player: Player,
-    conductor: Scheduler,
+    scheduler: Scheduler,
     remote: RemoteEngine | None,
-    librarian: LoopThread,
+    voice_watcher: LoopThread,
     loops: Sequence[LoopThread],
     segment_s: float,
 ) -> list[Watched]:
-    """The threads that a line waits for, or that tell of it.
+    """List the threads that a line depends on, or that report on lines.
 
-    Not `mqtt-lines` and `mqtt-commands`, which the daemon starts again itself, nor `archive`, which no line waits for.
+    `mqtt-lines` and `mqtt-commands` are not in the list, since the daemon restarts them itself. Neither is `archive`,
+    since no line waits for it.
 
     Args:
-        loops: all others that go round.
-        segment_s: how long the worker may take to prepare a voice, or for one run.
+        loops: All other loop threads.
+        segment_s: Deadline of the worker for preparing a voice, and for one run, in seconds.
     """
     synthesis_s = _SYNTHESIS_S
     if remote is not None:
-        # A line may wait for the worker so often before the fallback voice speaks it: until a voice that is prepared
-        # for others is ready, then for its own voice and a run of several segments, then for both again, alone.
+        # A line may wait for the worker this often before the fallback voice speaks it: until a voice that another
+        # line needs is prepared, then for its own voice and a run of several segments, then for both again, alone.
         synthesis_s += _WORKER_WAITS * segment_s
     return [
         Watched("playback", player.alive, player.overdue_s, THREAD_S),
         Watched("inbox", inbox.alive, inbox.overdue_s, INBOX_S),
-        Watched("synthesis", lambda: True, conductor.synthesis_s, synthesis_s),
-        _loop(conductor, CONDUCTOR_S),
-        _loop(librarian, synthesis_s),  # it has voices prepared, and waits for the worker like a line
+        Watched("synthesis", lambda: True, scheduler.synthesis_s, synthesis_s),
+        _loop(scheduler, SCHEDULER_S),
+        _loop(voice_watcher, synthesis_s),  # it prepares voices, and waits for the worker like a line
         *(_loop(loop, THREAD_S) for loop in loops),
         *([Watched("engine-supervisor", remote.alive, lambda: 0.0, 0.0)] if remote is not None else []),
     ]

@@ -1,0 +1,145 @@
+"""The retained payloads `info`, `state` and `telemetry`, composed from what the parts of the appliance report."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ishowtts import __version__
+from ishowtts.board import BoardIdentity
+from ishowtts.config import Config
+from ishowtts.engines.build import EngineChoice, Engines
+from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
+from ishowtts.inbox import Inbox
+from ishowtts.mqtt.link import MqttLink
+from ishowtts.playback.player import Player
+from ishowtts.speech import SchedulerStatus
+from ishowtts.status.telemetry import Telemetry
+
+FOUND_PAUSED = "paused since before the daemon was started; the command resume lets it speak"
+_STARTING = {EngineState.STARTING: "starting", EngineState.LOADING: "starting", EngineState.WARMING: "warming"}
+_UNAVAILABLE = {EngineState.RESTARTING, EngineState.PARKED, EngineState.STOPPED}
+
+
+def info_payload(
+    config: Config,
+    *,
+    instance: str,
+    identity: BoardIdentity,
+    choice: EngineChoice,
+    voices: Sequence[str],
+) -> dict[str, Any]:
+    """Compose `info`: what does not change from one line to the next."""
+    return {
+        "version": __version__,
+        "instance": instance,
+        "host": socket.gethostname(),
+        "board": identity.model,
+        "jetpack": identity.jetpack,
+        "engine": choice.kind,
+        "engine_why": choice.why,
+        "telemetry_s": config.telemetry.interval_s,
+        "weights_licence": choice.weights.licence if choice.weights else None,
+        "voices": voices,
+        "limits": {"max_chars": config.limits.max_chars, "max_lines": config.queue.max_lines},
+    }
+
+
+@dataclass(frozen=True)
+class StateFacts:
+    """What the state is composed from.
+
+    Args:
+        engine: The worker's engine; `None` if espeak-ng is the configured engine.
+        problems: Sentences about parts that do not work as configured.
+        quiet_until: Local time until which low and normal lines wait; `None`: they do not wait.
+        paused_at_start: It was paused already when the daemon started, which looks like a broken appliance.
+    """
+
+    scheduler: SchedulerStatus
+    engine: EngineStatus | None
+    engine_name: str
+    queue_depth: int
+    muted: bool
+    volume: int
+    problems: tuple[str, ...] = ()
+    paused_at_start: bool = False
+    quiet_until: str | None = None
+
+
+def state_payload(facts: StateFacts) -> dict[str, Any]:
+    """Compose `state`, without `since`, which the publisher adds."""
+    state, detail = _state_and_detail(facts)
+    line = facts.scheduler.speaking
+    return {
+        "state": state,
+        "engine": facts.engine_name,
+        "queue_depth": facts.queue_depth,
+        "speaking": None if line is None else {"id": line.id, "text": line.text},
+        "paused": facts.scheduler.paused,
+        "muted": facts.muted,
+        "volume": facts.volume,
+        "detail": detail,
+    }
+
+
+def _state_and_detail(facts: StateFacts) -> tuple[str, str | None]:
+    engine, problems = facts.engine, facts.problems
+    if engine is not None and engine.state in _UNAVAILABLE:
+        problems += (f"the {engine.name} engine is {engine.state.value}: {engine.detail or 'no reason known'}",)
+    if facts.scheduler.paused:
+        return "paused", "; ".join((*((FOUND_PAUSED,) if facts.paused_at_start else ()), *problems)) or None
+    if problems:
+        return "degraded", "; ".join(problems)
+    if engine is not None and engine.state in _STARTING:
+        return _STARTING[engine.state], _progress(engine)
+    waiting = facts.quiet_until is not None and facts.queue_depth > 0
+    detail = f"quiet hours: low and normal lines wait until {facts.quiet_until}" if waiting else None
+    return ("speaking" if facts.scheduler.speaking else "ready"), detail
+
+
+def _progress(engine: EngineStatus) -> str:
+    if engine.progress is None:
+        return engine.state.value
+    return f"{engine.progress.phase} {engine.progress.i} of {engine.progress.n}"
+
+
+@dataclass(frozen=True)
+class TelemetryPayload:
+    """Composes `telemetry` from the parts."""
+
+    telemetry: Telemetry
+    inbox: Inbox
+    player: Player
+    engines: Engines
+    link: MqttLink
+
+    def compose(self) -> dict[str, Any]:
+        """Take the readings and return the payload of the contract."""
+        status, sound, stats = self.engines.status(), self.player.status(), self.engines.vitals()
+        engine = {
+            "name": self.engines.choice.kind,
+            "state": status.state.value if status else ("absent" if self.engines.choice.trouble else "ready"),
+            "pid": status.pid if status else None,
+            "restarts": status.restarts if status else 0,
+            "last_death": status.last_death if status else None,
+            "warm_s": status.warm_s if status else None,
+            "unbucketed": stats.unbucketed,
+        }
+        audio = {
+            "device": sound.device,
+            "underruns": sound.underruns,
+            "device_losses": sound.device_losses,
+            "lateness_max_s": round(sound.lateness_max_s, 4),
+        }
+        mqtt = {"connected": self.link.connected, "reconnects": self.link.reconnects}
+        return self.telemetry.snapshot(
+            engine=engine,
+            audio=audio,
+            mqtt=mqtt,
+            queue_depth=self.inbox.depth(),
+            worker_pid=status.pid if status else None,
+            gpu_mb=stats.gpu_mb,
+        )
