@@ -31,8 +31,7 @@ def board(tmp_path: Path, broker: Broker) -> Iterator[Boards]:
                 "host": broker.host,
                 "port": broker.port,
                 "protocol": protocol,
-                "neighbour_silence_s": silence_s,
-                "neighbour_away_s": away_s,
+                "duplicate_guard": {"silence_s": silence_s, "retry_s": away_s},
             }
             return stack.enter_context(Appliance(tmp_path / folder, broker, {"mqtt": mqtt}))
 

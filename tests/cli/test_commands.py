@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ishowtts.cli.main import main
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
@@ -126,6 +127,14 @@ def test_check_prints_what_is_in_force_and_no_secret(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "root_topic: ishowtts/kitchen" in done.stdout
     assert "s3cret" not in done.stdout
+
+
+def test_check_warns_of_a_renamed_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--json", "--config", str(config(tmp_path, mqtt={"neighbour_away_s": 70}))]) == 0
+    shown, warning = capsys.readouterr()
+    assert json.loads(shown)["config"]["mqtt"]["duplicate_guard"]["retry_s"] == 70
+    assert "mqtt.neighbour_away_s: is now called mqtt.duplicate_guard.retry_s" in warning
+    assert len(warning.splitlines()) == 1
 
 
 def test_check_tells_every_fault_and_exits_with_2(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from ishowtts import config
+from ishowtts.config import loader
 from ishowtts.errors import ConfigError
 
 
@@ -148,6 +149,52 @@ def test_the_example_holds_every_key_at_its_default() -> None:
     example = Path(__file__).resolve().parents[2] / "config/ishowtts.yaml"
     assert config.load(example) == config.Config()
     assert yaml.safe_load(example.read_text()) == config.Config().model_dump(mode="json")
+
+
+def test_an_old_key_works_and_one_warning_names_the_new_key() -> None:
+    old = config.parse("device: {}\nmqtt:\n  neighbour_silence_s: 5\n  neighbour_away_s: 50\n", "c.yaml")
+    new = config.parse("mqtt: {duplicate_guard: {silence_s: 5, retry_s: 50}}", "c.yaml")
+    assert old.mqtt == new.mqtt
+    assert new.warnings == ()
+    silence, retry = old.warnings
+    assert silence == (
+        "c.yaml:3: mqtt.neighbour_silence_s: is now called mqtt.duplicate_guard.silence_s; "
+        "rename it, the next version refuses the old name"
+    )
+    assert retry.startswith("c.yaml:4: mqtt.neighbour_away_s: is now called mqtt.duplicate_guard.retry_s;")
+
+
+def test_an_old_and_a_new_key_may_stand_in_one_section() -> None:
+    for section in ("{silence_s: 5}", "null"):
+        parsed = config.parse(f"mqtt: {{neighbour_away_s: 50, duplicate_guard: {section}}}", "c.yaml")
+        assert parsed.mqtt.duplicate_guard.retry_s == 50
+
+
+def test_a_key_under_its_old_and_its_new_name_is_a_fault_among_the_others() -> None:
+    assert problems("mqtt: {neighbour_away_s: 50, duplicate_guard: {retry_s: 60}, port: 0}") == [
+        "c.yaml:1: mqtt.neighbour_away_s: is the old name of mqtt.duplicate_guard.retry_s, which is given too; "
+        "remove the old one",
+        "c.yaml:1: mqtt.port: must be greater than or equal to 1 (got 0)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("\nmqtt: {neighbour_away_s: soon}", "c.yaml:2: mqtt.duplicate_guard.retry_s: must be a number (got 'soon')"),
+        ("mqtt: {neighbour_away_s: 9, duplicate_guard: 5}", "mqtt.duplicate_guard: must be a section"),
+        ("mqtt: 5", "mqtt: must be a section"),
+    ],
+)
+def test_a_fault_in_a_renamed_key_has_its_line(text: str, says: str) -> None:
+    assert any(says in line for line in problems(text)), problems(text)
+
+
+def test_a_whole_section_can_be_renamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "RENAMED_KEYS", {"broker.encryption": "mqtt.tls"})
+    parsed = config.parse("broker:\n  encryption:\n    ca: /ca.pem\n", "c.yaml")
+    assert parsed.mqtt.tls.ca == Path("/ca.pem")
+    assert problems("broker:\n  encryption:\n    cx: /ca.pem\n")[0].startswith("c.yaml:3: mqtt.tls.cx: unknown key")
 
 
 def test_the_presets_of_the_documentation_are_configurations() -> None:

@@ -28,12 +28,14 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def read_config(arguments: argparse.Namespace) -> Config:
     """The configuration that `--config` names; the defaults where there is no file at the default place."""
-    if arguments.config is not None:
-        return config.load(arguments.config)
-    if DEFAULT_PATH.exists():
-        return config.load(DEFAULT_PATH)
-    print(f"there is no {DEFAULT_PATH}: the defaults are in force; name a file with --config", file=sys.stderr)
-    return Config()
+    path: Path = arguments.config or DEFAULT_PATH
+    if arguments.config is None and not path.exists():
+        print(f"there is no {DEFAULT_PATH}: the defaults are in force; name a file with --config", file=sys.stderr)
+        return Config()
+    settings = config.load(path)
+    for warning in settings.warnings:
+        print(visible(warning), file=sys.stderr)
+    return settings
 
 
 def root_topic(settings: Config) -> str:

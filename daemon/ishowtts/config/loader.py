@@ -23,6 +23,11 @@ _KINDS = {
     "list_type": "must be a list, as in [one, two]", "dict_type": "must be names with values, as in {name: value}",
     "model_type": _SECTION, "model_attributes_type": _SECTION,
 }  # fmt: skip
+RENAMED_KEYS = {
+    "mqtt.neighbour_silence_s": "mqtt.duplicate_guard.silence_s",
+    "mqtt.neighbour_away_s": "mqtt.duplicate_guard.retry_s",
+}
+"""Old names of keys and sections, with the new ones. An old name works for one version, with a warning."""
 _NEVER_SHOWN = {("mqtt", "host")}  # a URL with a password may have been put there
 _MEND_YAML = "indent with blanks, alike in a section, and put text with : or , or # into quotes"
 _PYDANTIC = re.compile(r"^(?:Input|String|List|Dictionary) should (be|have)")
@@ -82,13 +87,54 @@ def parse(text: str, source: str) -> Config:
         data = {}
     if not isinstance(data, dict):
         raise ConfigError([f"{source}:1: must be a mapping of sections such as `mqtt:` and `audio:`"])
+    warnings, problems = _apply_renames(data, source, lines)
     try:
-        return Config.model_validate(data)
+        config = Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_sentences(error, source, lines)) from error
+        raise ConfigError(problems + _sentences(error, source, lines)) from error
+    if problems:
+        raise ConfigError(problems)
+    return config.with_warnings(warnings)
 
 
 Lines = dict[tuple[str | int, ...], int]
+
+
+def _apply_renames(data: dict[Any, Any], source: str, lines: Lines) -> tuple[list[str], list[str]]:
+    """Move the values of renamed keys to their new names. Returns a warning for each, and the faults."""
+    warnings: list[str] = []
+    problems: list[str] = []
+    for old, new in RENAMED_KEYS.items():
+        old_path, new_path = tuple(old.split(".")), tuple(new.split("."))
+        if old_path not in lines or (section := _section_at(data, old_path[:-1])) is None:
+            continue
+        value = section.pop(old_path[-1])
+        if not section and len(old_path) > 1 and (parent := _section_at(data, old_path[:-2])):
+            del parent[old_path[-2]]  # the section may be unknown by now
+        place = f"{source}:{lines[old_path]}: {old}"
+        if new_path in lines:
+            problems.append(f"{place}: is the old name of {new}, which is given too; remove the old one")
+            continue
+        warnings.append(f"{place}: is now called {new}; rename it, the next version refuses the old name")
+        if (target := _section_at(data, new_path[:-1], create=True)) is not None:
+            target[new_path[-1]] = value
+        for path, line in list(lines.items()):
+            if path[: len(old_path)] == old_path:
+                lines[new_path + path[len(old_path) :]] = line
+    return warnings, problems
+
+
+def _section_at(data: dict[Any, Any], path: tuple[str, ...], *, create: bool = False) -> dict[Any, Any] | None:
+    """The section at a path; `None` if it is absent or not a section. `create` adds an absent or empty one."""
+    section = data
+    for name in path:
+        if create and section.get(name) is None:
+            section[name] = {}
+        found = section.get(name)
+        if not isinstance(found, dict):
+            return None
+        section = found
+    return section
 
 
 def _walk(node: yaml.Node | None, source: str) -> tuple[list[str], Lines]:

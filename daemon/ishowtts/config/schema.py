@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, model_validator
 
 from ishowtts.config.audio_section import AudioSection
 from ishowtts.config.policy_section import PolicySection
@@ -63,6 +64,13 @@ class TlsSection(_Section):
         return any((self.ca, self.cert, self.key))
 
 
+class DuplicateGuardSection(_Section):
+    """How long another appliance of our name must be silent before we take its place."""
+
+    silence_s: float = Field(12, gt=0, le=3600)
+    retry_s: float = Field(60, gt=0, le=86_400)
+
+
 class MqttSection(_Section):
     """The broker and how to reach it."""
 
@@ -73,8 +81,7 @@ class MqttSection(_Section):
     username: str | None = None
     password_file: Path | None = None
     keepalive_s: int = Field(30, ge=5, le=3600)
-    neighbour_silence_s: float = Field(12, gt=0, le=3600)
-    neighbour_away_s: float = Field(60, gt=0, le=86_400)
+    duplicate_guard: DuplicateGuardSection = DuplicateGuardSection()
     tls: TlsSection = TlsSection()
 
 
@@ -211,6 +218,18 @@ class Config(_Section):
     state_dir: Path = SERVICE_DIR / "state"
     data_dir: Path | None = None
     cache_dir: Path = Path("/var/cache/ishowtts")
+    _warnings: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about the file that the operator should read; not a fault."""
+        return self._warnings
+
+    def with_warnings(self, warnings: Sequence[str]) -> Config:
+        """A copy that carries these warnings."""
+        copy = self.model_copy()
+        copy._warnings = tuple(warnings)
+        return copy
 
     @property
     def data_folder(self) -> Path:

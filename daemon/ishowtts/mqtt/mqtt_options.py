@@ -90,7 +90,9 @@ class MqttOptions:
             tls_cert=mqtt.tls.cert,
             tls_key=config.mqtt_tls_key(credentials),
             keepalive_s=mqtt.keepalive_s,
-            patience=GuardTimeouts(config.telemetry.interval_s, mqtt.neighbour_silence_s, mqtt.neighbour_away_s),
+            patience=GuardTimeouts(
+                config.telemetry.interval_s, mqtt.duplicate_guard.silence_s, mqtt.duplicate_guard.retry_s
+            ),
             session_expiry_s=max(1, min(int(config.queue.max_age_s), 2**32 - 2)),
         )
 
