@@ -76,7 +76,7 @@ def main() -> int:
     return 0
 
 
-def disk(folder: Path, seconds: float = 2.0) -> int:
+def disk(folder: Path, seconds: float = 1.0) -> int:
     """How often a second 4 kB can be appended and synced."""
     with (folder / "probe").open("wb", buffering=0) as probe:
         count, ends_s = 0, time.monotonic() + seconds

@@ -64,7 +64,7 @@ def test_a_step_that_takes_too_long_is_ended_with_all_that_it_started(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     endless = "sleep 600 & echo $!; sleep 600"
-    assert not script.run(script.Step("endless", ("sh", "-c", endless), 1.0), tmp_path, 60.0)
+    assert not script.run(script.Step("endless", ("sh", "-c", endless), 0.5), tmp_path, 60.0)
     assert "which is its limit" in capsys.readouterr().out
     child = int((tmp_path / "endless.txt").read_text())
     eventually(lambda: not _lives(child))
