@@ -19,7 +19,7 @@ Reasons = dict[str, dict[str, str]]
 
 SERVICE: Reasons = {
     "Unit": {
-        "Description=iShowTTS: MQTT lines in, a cloned voice out": "`systemctl status` shows it",
+        "Description=iShowTTS: speaks lines from MQTT in a cloned voice": "`systemctl status` shows it",
         f"Documentation=file:{CONFIG}": "`systemctl help` leads to the configuration",
         "Wants=network-online.target ishowtts-clocks.service":
             "a start also fixes the clocks; not Requires=: the service runs without a network and without a Jetson",
@@ -88,7 +88,7 @@ SERVICE: Reasons = {
 
 CLOCKS: Reasons = {
     "Unit": {
-        "Description=iShowTTS: hold the Jetson's clocks at their maximum": "`systemctl status` shows it",
+        "Description=iShowTTS: keeps the Jetson's clocks at their maximum": "`systemctl status` shows it",
         "ConditionPathExists=/etc/nv_tegra_release": "the unit fails on a machine without jetson_clocks",
         "After=nvpmodel.service": "nvpmodel sets the limits: the clocks would be raised to the old ones",
         "PartOf=ishowtts.service": "a stop of the service restores the clocks",
