@@ -74,8 +74,11 @@ remove() {
     if [ -d /run/systemd/system ]; then
         step systemctl disable --now ishowtts.service ishowtts-clocks.service || true
     fi
-    local secret ours=("$UNITS/ishowtts.service" "$UNITS/ishowtts-clocks.service")
-    for secret in "${SECRETS[@]}"; do ours+=("$DROP_INS/$secret.conf"); done
+    local secret ours=("$UNITS/ishowtts.service" "$UNITS/ishowtts-clocks.service") others=(-mindepth 1)
+    for secret in "${SECRETS[@]}"; do
+        ours+=("$DROP_INS/$secret.conf")
+        others+=(! -name "$secret.conf")
+    done
     step rm -rf "${ours[@]}" /opt/ishowtts
     if is_our_link; then step rm "$COMMAND"; fi
     systemd_step daemon-reload
@@ -83,9 +86,9 @@ remove() {
         step userdel ishowtts || echo "the user ishowtts stays, because one of its processes still runs"
     fi
     local kept=(/etc/ishowtts "$DATA" "$CACHE")
-    # Other files there are the operator's: `systemctl edit` makes them.
+    # Other drop-ins are the operator's: `systemctl edit` makes them.
     if [ -d "$DROP_INS" ]; then
-        if [ -n "$(ls -A "$DROP_INS")" ]; then kept+=("$DROP_INS"); else step rmdir "$DROP_INS"; fi
+        if [ -n "$(find "$DROP_INS" "${others[@]}")" ]; then kept+=("$DROP_INS"); else step rmdir "$DROP_INS"; fi
     fi
     if [ "$purge" = yes ]; then
         step rm -rf "${kept[@]}"

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,15 @@ case $name in
     userdel) rm "$MACHINE/users/$1" ;;
     # As ExecStop of the clocks does, which runs before the program goes.
     systemctl) if [ "$1" = disable ]; then "$MACHINE/opt/ishowtts/venv/bin/ishowtts" clocks restore; fi ;;
-    python3) if [ "$1 $2" = "-m venv" ]; then place "$3/bin/python"; fi ;;
+    python3)
+        case "$1 $2" in
+            "-m venv") place "$3/bin/python" ;;
+            "-c import sys;"*)
+                "$PYTHON_HERE" -ISc "import sys; sys.version_info = $(cat "$MACHINE/version"); exec(sys.argv[1])" "$2"
+                exit
+                ;;
+        esac
+        ;;
     python) if [ "$1 $2" = "-m pip" ]; then place "${0%/*}/uv"; fi ;;
     uv) if [[ $* == *"--reinstall-package ishowtts"* ]]; then place "${0%/*}/ishowtts"; fi ;;
     install)
@@ -78,6 +87,7 @@ class Machine:
             (root / "programs" / name).symlink_to("stand-in")
         self._calls.touch()
         (root / "uid").write_text("0\n")
+        (root / "version").write_text("(3, 10, 12)")
         (root / "groups").write_text("audio\nvideo\nrender\n")
         (root / "packages").write_text("".join(f"{name}\n" for name in self._needed_packages()))
         self.command = self.path("/usr/local/bin/ishowtts")
@@ -110,7 +120,7 @@ class Machine:
             [self._checkout / "install.sh", *arguments],
             env={
                 "PATH": f"{self.root}/programs:/usr/bin:/bin", "MACHINE": str(self.root),
-                "PYTHON": str(self.root / "programs/python3"), **environment,
+                "PYTHON": str(self.root / "programs/python3"), "PYTHON_HERE": sys.executable, **environment,
             },
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
@@ -205,6 +215,8 @@ def test_a_fresh_installation_leaves_command_configuration_units_and_folders(mac
 def test_a_dry_run_prints_the_steps_of_the_real_run_and_changes_nothing(
     machine: Machine, arguments: tuple[str, ...]
 ) -> None:
+    machine.config.parent.mkdir()
+    (machine.config.parent / "mqtt-password").write_text("s3cret")
     if "--uninstall" in arguments:
         machine.install()
     (machine.root / "uid").write_text("1000\n")
@@ -393,14 +405,20 @@ def test_another_jetpack_takes_the_stock_torch(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "message"), [("python3", "Python 3.10 to 3.13"), ("runuser", "the user ishowtts cannot run")]
+    ("version", "supported"),
+    [("(3, 9, 18)", False), ("(3, 10, 0)", True), ("(3, 13, 9)", True), ("(3, 14, 0)", False)],
 )
-def test_a_python_that_does_not_do_is_refused_before_the_program_is_installed(
-    machine: Machine, broken: str, message: str
-) -> None:
-    machine.fail(broken)
+def test_python_3_10_to_3_13_is_supported(machine: Machine, version: str, supported: bool) -> None:
+    (machine.root / "version").write_text(version)
+    done = machine.run("--dry-run")
+    assert (done.returncode == 0, "is not Python 3.10 to 3.13" in done.stderr) == (supported, not supported)
+    assert ("+ " in done.stdout) == supported
+
+
+def test_a_python_that_the_service_cannot_run_is_refused_before_the_program_is_installed(machine: Machine) -> None:
+    machine.fail("runuser")
     done = machine.run()
-    assert (done.returncode, message in done.stderr) == (1, True)
+    assert (done.returncode, "the user ishowtts cannot run" in done.stderr) == (1, True)
     assert not machine.path("/opt/ishowtts").exists()
 
 
