@@ -115,21 +115,21 @@ def main() -> int:
     )
     parser.add_argument("--only", metavar="STEP,STEP,…", help="run only these steps")
     arguments = parser.parse_args()
-    todo = list(steps(arguments.model, arguments.device, quick=arguments.quick))
+    selected = list(steps(arguments.model, arguments.device, quick=arguments.quick))
     if arguments.only:
         wanted = arguments.only.split(",")
-        unknown = sorted(set(wanted) - {step.name for step in todo})
+        unknown = sorted(set(wanted) - {step.name for step in selected})
         if unknown:
-            parser.error(f"unknown step {unknown[0]}; the steps are {', '.join(step.name for step in todo)}")
-        todo = [step for step in todo if step.name in wanted]
+            parser.error(f"unknown step {unknown[0]}; the steps are {', '.join(step.name for step in selected)}")
+        selected = [step for step in selected if step.name in wanted]
     try:
         arguments.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         parser.error(f"cannot make {arguments.out} ({error.strerror}); name another folder with --out")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no step outlives this process
     ended = time.monotonic() + WHOLE_S
-    failed = [step.name for step in todo if not run(step, arguments.out, ended - time.monotonic())]
-    figures = read(arguments.out, [step.name for step in todo])
+    failed = [step.name for step in selected if not run(step, arguments.out, ended - time.monotonic())]
+    figures = read(arguments.out, [step.name for step in selected])
     comparable = arguments.device == "cuda" and arguments.model == "base" and not arguments.quick
     table = "\n".join(goals(figures, comparable=comparable))
     print(f"\n{table}")
@@ -144,12 +144,12 @@ def run(step: Step, folder: Path, left_s: float) -> bool:
     if left_s < LEAST_S:
         print(f"{step.name}: not started, because no time is left", flush=True)
         return False
-    said, figures = folder / f"{step.name}.{step.printed}", folder / f"{step.name}.json"
+    output, figures = folder / f"{step.name}.{step.printed}", folder / f"{step.name}.json"
     figures.unlink(missing_ok=True)  # from an earlier call
     command = [word.replace("{folder}", str(folder)) for word in step.command]
     command += [step.figures, str(figures)] if step.figures else []
     started = time.monotonic()
-    with said.open("w", encoding="utf-8") as file:
+    with output.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                    start_new_session=True)  # fmt: skip
         try:
@@ -159,11 +159,11 @@ def run(step: Step, folder: Path, left_s: float) -> bool:
         finally:
             _end(process)
     spent_s = time.monotonic() - started
-    words = said.read_text(encoding="utf-8", errors="replace")
+    printed = output.read_text(encoding="utf-8", errors="replace")
     if status is None:
         print(f"{step.name}: killed after {spent_s:.0f} s, its time limit", flush=True)
     elif status != 0 and step.judged:
-        last = next((line for line in reversed(words.splitlines()) if line.strip()), "no output")
+        last = next((line for line in reversed(printed.splitlines()) if line.strip()), "no output")
         print(f"{step.name}: failed after {spent_s:.0f} s: {last.strip()}", flush=True)
     else:
         print(f"{step.name}: {spent_s:.0f} s", flush=True)

@@ -98,23 +98,23 @@ def broker(folder: Path, extra: Sequence[str]) -> Iterator[Broker]:
 @contextmanager
 def appliance(folder: Path, extra: Sequence[str] = ()) -> Iterator[tuple[Appliance, Client]]:
     """Starts a daemon; yields it when it is ready, with a client."""
-    with broker(folder / "broker", extra) as its:
+    with broker(folder / "broker", extra) as mosquitto:
         settings = {
             "queue": {"max_lines": 100_000, "max_age_s": 3600},
             "telemetry": {"interval_s": 5},
-            "mqtt": {"host": its.host, "port": its.port},
+            "mqtt": {"host": mosquitto.host, "port": mosquitto.port},
         }
-        with Appliance(folder, its, settings, quick_s=SOUND_S) as started:
-            with Client(its.host, its.port) as client:
+        with Appliance(folder, mosquitto, settings, quick_s=SOUND_S) as started:
+            with Client(mosquitto.host, mosquitto.port) as client:
                 started.wait_ready(client)
-            with Client(its.host, its.port) as client:
+            with Client(mosquitto.host, mosquitto.port) as client:
                 yield started, client
 
 
-def round_trips(its: Broker, count: int) -> dict[str, float]:
+def round_trips(mosquitto: Broker, count: int) -> dict[str, float]:
     """Measures the time from a PUBLISH at QoS 1 to its delivery, one message after the other."""
-    publisher = Publisher(its.host, its.port, "echo")
-    with closing(publisher), Listener(its.host, its.port, "echo") as listener:
+    publisher = Publisher(mosquitto.host, mosquitto.port, "echo")
+    with closing(publisher), Listener(mosquitto.host, mosquitto.port, "echo") as listener:
         sent = []
         for number in range(count):
             sent.append(time.monotonic())
@@ -143,13 +143,14 @@ def floods(folder: Path, lines: int, repeat: int) -> Figures:
 
 def broker_limit(folder: Path, lines: int, extra: Sequence[str]) -> int:
     """Returns how many lines a second mosquitto_sub receives in a persistent session: the limit of the broker."""
-    with broker(folder, extra) as its, (folder / "heard").open("wb") as out:
-        words = ["-h", its.host, "-p", str(its.port), "-i", "ceiling", "-c", "-q", "1", "-t", "ceiling", "-d"]
+    with broker(folder, extra) as mosquitto, (folder / "heard").open("wb") as out:
+        address = ["-h", mosquitto.host, "-p", str(mosquitto.port)]
+        words = [*address, "-i", "ceiling", "-c", "-q", "1", "-t", "ceiling", "-d"]
         subscriber = subprocess.Popen(["stdbuf", "-oL", "mosquitto_sub", *words], stdout=out, stderr=out)
         heard = folder / "heard"
         try:
             eventually(lambda: b"Subscribed" in heard.read_bytes(), "the subscription of mosquitto_sub")
-            publisher = Publisher(its.host, its.port, "ceiling")
+            publisher = Publisher(mosquitto.host, mosquitto.port, "ceiling")
             began_s = time.monotonic()
             with closing(publisher):
                 send(publisher, lines, math.inf)
