@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings the appliance onto a Debian, Ubuntu or JetPack machine, from this checkout; again to upgrade.
+# Installs the appliance from this checkout on Debian, Ubuntu or JetPack. Run it again to upgrade.
 set -euo pipefail
 
 usage() {
@@ -7,11 +7,11 @@ usage() {
 Usage: install.sh [--dry-run] [--no-start] [--torch WHEELS]
        install.sh --uninstall [--purge] [--dry-run]
 
-  --dry-run       print every step, change nothing (needs no root)
-  --no-start      install, but neither enable nor start the services
-  --torch WHEELS  JetPack 6: a folder or an index with NVIDIA's torch and torchaudio
-  --uninstall     remove program, units and user; configuration and state stay
-  --purge         with --uninstall: remove configuration, state and caches too
+  --dry-run       print every step and change nothing (does not need root)
+  --no-start      install, but do not enable or start the services
+  --torch WHEELS  required on JetPack 6: a folder or an index with NVIDIA's torch and torchaudio
+  --uninstall     remove the program, the units and the user; keep configuration and state
+  --purge         with --uninstall: also remove configuration, state and caches
 TEXT
 }
 
@@ -40,7 +40,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ "$purge" = no ] || [ "$uninstall" = yes ] || refuse "--purge goes with --uninstall"
+[ "$purge" = no ] || [ "$uninstall" = yes ] || refuse "--purge needs --uninstall"
 
 cd "$(dirname "$0")"
 # shellcheck source=scripts/common.sh
@@ -54,19 +54,19 @@ UNITS=/etc/systemd/system
 DROP_INS=$UNITS/ishowtts.service.d
 SECRETS=(mqtt-username mqtt-password mqtt-tls-key)
 COMMAND=/usr/local/bin/ishowtts
-# The system's own: one in somebody's home is out of reach for the user of the service.
+# The system's Python. The service cannot read one in a user's home.
 python=${PYTHON:-/usr/bin/python3}
 
-step() {  # step COMMAND...: print it, and run it unless this is a dry run
+step() {  # step COMMAND...: prints the command, and runs it unless this is a dry run
     echo "+ $*"
     [ "$dry_run" = yes ] || "$@"
 }
 
-systemd_step() {  # in a chroot or a container there is no manager to talk to
+systemd_step() {  # systemd_step ARGUMENT...: calls systemctl if systemd runs, which it does not in a chroot
     if [ "$dry_run" = yes ] || [ -d /run/systemd/system ]; then step systemctl "$@"; fi
 }
 
-is_ours() {  # whether the command is the link that this script makes
+is_our_link() {  # whether $COMMAND is the link that this script makes
     [ "$(readlink "$COMMAND")" = "$VENV/bin/ishowtts" ]
 }
 
@@ -74,18 +74,21 @@ remove() {
     if [ -d /run/systemd/system ]; then
         step systemctl disable --now ishowtts.service ishowtts-clocks.service || true
     fi
-    local secret ours=("$UNITS/ishowtts.service" "$UNITS/ishowtts-clocks.service")
-    for secret in "${SECRETS[@]}"; do ours+=("$DROP_INS/$secret.conf"); done
+    local secret ours=("$UNITS/ishowtts.service" "$UNITS/ishowtts-clocks.service") others=(-mindepth 1)
+    for secret in "${SECRETS[@]}"; do
+        ours+=("$DROP_INS/$secret.conf")
+        others+=(! -name "$secret.conf")
+    done
     step rm -rf "${ours[@]}" /opt/ishowtts
-    if is_ours; then step rm "$COMMAND"; fi
+    if is_our_link; then step rm "$COMMAND"; fi
     systemd_step daemon-reload
     if id ishowtts >/dev/null 2>&1; then
-        step userdel ishowtts || echo "the user ishowtts stays: a process of its own still runs"
+        step userdel ishowtts || echo "the user ishowtts stays, because one of its processes still runs"
     fi
     local kept=(/etc/ishowtts "$DATA" "$CACHE")
-    # What `systemctl edit` made is the operator's.
+    # Other drop-ins are the operator's: `systemctl edit` makes them.
     if [ -d "$DROP_INS" ]; then
-        if [ -n "$(ls -A "$DROP_INS")" ]; then kept+=("$DROP_INS"); else step rmdir "$DROP_INS"; fi
+        if [ -n "$(find "$DROP_INS" "${others[@]}")" ]; then kept+=("$DROP_INS"); else step rmdir "$DROP_INS"; fi
     fi
     if [ "$purge" = yes ]; then
         step rm -rf "${kept[@]}"
@@ -117,25 +120,25 @@ install_program() {
 }
 
 install_files() {
-    if is_ours || [ ! -e "$COMMAND" ]; then
+    if is_our_link || [ ! -e "$COMMAND" ]; then
         step ln -sfn "$VENV/bin/ishowtts" "$COMMAND"
     else
-        echo "kept: $COMMAND, which is not ours; ours is $VENV/bin/ishowtts"
+        echo "kept: $COMMAND, which this script did not make; run $VENV/bin/ishowtts instead"
     fi
     step install -d -m 0755 /etc/ishowtts
-    if is_former_layout "$DATA" && [ -e "$UNITS/ishowtts.service" ]; then systemd_step stop ishowtts.service; fi
+    if is_old_layout "$DATA" && [ -e "$UNITS/ishowtts.service" ]; then systemd_step stop ishowtts.service; fi
     make_folders "$DATA" "$CACHE" ishowtts ishowtts
     if [ -e /etc/ishowtts/config.yaml ]; then
         echo "kept: /etc/ishowtts/config.yaml"
-        adapt_config /etc/ishowtts/config.yaml "$DATA"
+        update_state_dir /etc/ishowtts/config.yaml "$DATA"
     else
         step install -m 0644 config/ishowtts.yaml /etc/ishowtts/config.yaml
     fi
-    # A fault in an old configuration must not end an upgrade.
+    # An error in an old configuration must not stop an upgrade.
     step "$VENV/bin/ishowtts" chimes --make --config /etc/ishowtts/config.yaml ||
-        echo "the chime was not made; mend what is said above, then run: sudo ishowtts chimes --make"
+        echo "the chimes were not made; fix the error above, then run: sudo ishowtts chimes --make"
     step install -m 0644 systemd/ishowtts.service systemd/ishowtts-clocks.service "$UNITS/"
-    # Secrets of root's that systemd hands to the service: it never reads the files itself.
+    # Only root can read the secrets. systemd passes them to the service, which cannot open the files.
     local secret
     for secret in "${SECRETS[@]}"; do
         if [ -e "/etc/ishowtts/$secret" ]; then
@@ -147,16 +150,16 @@ install_files() {
 }
 
 if [ "$dry_run" = no ] && [ "$(id -u)" != 0 ]; then
-    die "must run as root, as in sudo ./install.sh; --dry-run shows the steps without it"
+    die "this needs root: run sudo ./install.sh; --dry-run shows the steps without root"
 fi
 if [ "$uninstall" = yes ]; then
     remove
     exit 0
 fi
 if is_jetpack6 && [ -z "$torch" ]; then
-    refuse "JetPack 6 needs NVIDIA's torch: give its folder or index with --torch"
+    refuse "JetPack 6 needs NVIDIA's torch: name its folder or index with --torch"
 fi
-supported_python "$python" || die "$python is no Python 3.10 to 3.13; name one with PYTHON=/path/to/python3"
+supported_python "$python" || die "$python is not Python 3.10 to 3.13; name one with PYTHON=/path/to/python3"
 add_user
 step runuser -u ishowtts -- "$python" -c "" || die "the user ishowtts cannot run $python; name another with PYTHON="
 install_program
@@ -169,5 +172,5 @@ fi
 if [ "$dry_run" = yes ]; then
     echo "dry run: nothing was changed"
 else
-    echo "installed; 'systemctl status ishowtts' shows the service, 'sudo ishowtts doctor' what is missing"
+    echo "installed; 'systemctl status ishowtts' shows the service, 'sudo ishowtts doctor' lists what is missing"
 fi

@@ -1,9 +1,9 @@
-"""All that is to be measured on a GPU, in one call under ten minutes: each bench of `ishowtts bench` in turn.
+"""Runs every GPU benchmark of `ishowtts bench` in one call of less than ten minutes.
 
-Every step has a time limit of its own; one that fails or takes too long is told, and the next one begins. What a step
-says goes to FOLDER/STEP.txt, its figures to FOLDER/STEP.json. Ends with a table of the goals.
+Each step has a time limit. If a step fails or takes too long, the script reports it and starts the next one. The output
+of a step goes to FOLDER/STEP.txt, its figures to FOLDER/STEP.json. A table of the goals comes last.
 
-Any Python with torch, f5-tts and vocos will do: PYTHON=python3 scripts/bench-gpu. Exit 1 where a step failed.
+Any Python with torch, f5-tts and vocos works: PYTHON=python3 scripts/bench-gpu. The exit status is 1 if a step failed.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from pathlib import Path
 from typing import Any
 
 WHOLE_S = 570.0
-"""What all steps have together."""
-LEAST_S = 10.0  # with less left, a step is not begun
+"""Time limit of all steps together."""
+LEAST_S = 10.0  # with less time left, no step starts
 KILL_S = 10.0
 DEFAULT_VOICE_S = "5.3"
-"""How long the clip is that every bench speaks with."""
+"""Length of the reference clip of every benchmark."""
 
 ISHOWTTS = (
     sys.executable, str(Path(__file__).resolve().parent.parent / "daemon/ishowtts/child_process.py"), "ishowtts"
 )  # fmt: skip
-"""Not `python -m`, which would look for modules in the current folder first."""
+"""Not `python -m`, which looks for modules in the current folder first."""
 Figures = dict[str, Any]
-"""By step, what its JSON says."""
+"""The JSON of each step, by its name."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One program.
+    """One program to run.
 
     Args:
-        printed: the ending of the file that takes what it prints.
-        figures: the option that has it write its JSON beside that; `None`: it has none.
-        judged: whether it fails where it does not end with 0.
+        printed: suffix of the file for its output.
+        figures: the option that names the file for its JSON; `None` if it has no such option.
+        judged: whether an exit status other than 0 is a failure.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure of the whole, and what it must be; `read` raises KeyError or TypeError where there is none."""
+    """A figure and the value it should reach; `read` raises KeyError or TypeError if the figure is missing."""
 
     name: str
     wanted: str
@@ -68,7 +68,7 @@ class Goal:
 
 
 def steps(model: str, device: str, *, quick: bool) -> Iterator[Step]:
-    """The most telling first, since time may run out."""
+    """Yields the steps, the most important ones first, because the time may run out."""
 
     def bench(name: str, *options: str, limit_s: float, over: str = model, what: str | None = None) -> Step:
         words = (*ISHOWTTS, "bench", what or name, "--model", over, "--device", device)
@@ -86,11 +86,11 @@ def steps(model: str, device: str, *, quick: bool) -> Iterator[Step]:
     yield bench("profile", "--length", length, limit_s=70)
     yield bench("batches", *rounds, limit_s=90)
     predict: tuple[str, ...] = (*ISHOWTTS, "bench", "predict", "--reference", DEFAULT_VOICE_S)
-    if device == "cuda" and model == "base":  # what predictions are of; a profile of anything else tells nothing
+    if device == "cuda" and model == "base":  # the predictions are for this model on a GPU
         predict += ("--kernels", "{folder}/profile.json")
     yield Step("predict", predict, 60)
     yield Step("predict-figures", (*predict, "--json"), 60, printed="json")
-    # That this is no appliance is no fault here; what its GPU reaches is told among the rest.
+    # The doctor reports what the GPU reaches. It may fail, because this machine need not be an appliance.
     yield Step("doctor", (*ISHOWTTS, "doctor"), 60, judged=False)
     if not quick:
         yield bench("recipe", "--lengths", length, *rounds, "--recipe", limit_s=170, what="speed")
@@ -105,49 +105,51 @@ def steps(model: str, device: str, *, quick: bool) -> Iterator[Step]:
 
 
 def main() -> int:
-    """0 where every step did what it should."""
+    """Returns the exit status: 1 if a step failed."""
     parser = argparse.ArgumentParser(prog="scripts/bench-gpu", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("bench-gpu"), metavar="FOLDER", help="default: bench-gpu")
     parser.add_argument("--model", default="base", help="tiny, small or base (random weights), or a folder of weights")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
-    parser.add_argument("--quick", action="store_true", help="one round of short lines; no recipe, starts and sweep")
-    parser.add_argument("--only", metavar="STEP,STEP,…", help="no other steps")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round of short lines, without recipe, starts and sweep"
+    )
+    parser.add_argument("--only", metavar="STEP,STEP,…", help="run only these steps")
     arguments = parser.parse_args()
-    todo = list(steps(arguments.model, arguments.device, quick=arguments.quick))
+    selected = list(steps(arguments.model, arguments.device, quick=arguments.quick))
     if arguments.only:
         wanted = arguments.only.split(",")
-        unknown = sorted(set(wanted) - {step.name for step in todo})
+        unknown = sorted(set(wanted) - {step.name for step in selected})
         if unknown:
-            parser.error(f"there is no step {unknown[0]} here; there are {', '.join(step.name for step in todo)}")
-        todo = [step for step in todo if step.name in wanted]
+            parser.error(f"unknown step {unknown[0]}; the steps are {', '.join(step.name for step in selected)}")
+        selected = [step for step in selected if step.name in wanted]
     try:
         arguments.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        parser.error(f"{arguments.out} cannot be made ({error.strerror}); name another folder with --out")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a step does not outlive this
+        parser.error(f"cannot make {arguments.out} ({error.strerror}); name another folder with --out")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no step outlives this process
     ended = time.monotonic() + WHOLE_S
-    failed = [step.name for step in todo if not run(step, arguments.out, ended - time.monotonic())]
-    figures = read(arguments.out, [step.name for step in todo])
+    failed = [step.name for step in selected if not run(step, arguments.out, ended - time.monotonic())]
+    figures = read(arguments.out, [step.name for step in selected])
     comparable = arguments.device == "cuda" and arguments.model == "base" and not arguments.quick
     table = "\n".join(goals(figures, comparable=comparable))
     print(f"\n{table}")
     (arguments.out / "goals.txt").write_text(table + "\n", encoding="utf-8")
     if failed:
-        print(f"\nthese steps failed: {', '.join(failed)}; what they said is in {arguments.out}", file=sys.stderr)
+        print(f"\nthese steps failed: {', '.join(failed)}; their output is in {arguments.out}", file=sys.stderr)
     return 1 if failed else 0
 
 
 def run(step: Step, folder: Path, left_s: float) -> bool:
-    """Whether it ended well; its last words where it did not."""
+    """Runs a step and prints how it ended, with its last line if it failed. Returns whether it succeeded."""
     if left_s < LEAST_S:
-        print(f"{step.name}: not begun, no time is left", flush=True)
+        print(f"{step.name}: not started, because no time is left", flush=True)
         return False
-    said, figures = folder / f"{step.name}.{step.printed}", folder / f"{step.name}.json"
-    figures.unlink(missing_ok=True)  # of an earlier call
+    output, figures = folder / f"{step.name}.{step.printed}", folder / f"{step.name}.json"
+    figures.unlink(missing_ok=True)  # from an earlier call
     command = [word.replace("{folder}", str(folder)) for word in step.command]
     command += [step.figures, str(figures)] if step.figures else []
     started = time.monotonic()
-    with said.open("w", encoding="utf-8") as file:
+    with output.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                    start_new_session=True)  # fmt: skip
         try:
@@ -157,11 +159,11 @@ def run(step: Step, folder: Path, left_s: float) -> bool:
         finally:
             _end(process)
     spent_s = time.monotonic() - started
-    words = said.read_text(encoding="utf-8", errors="replace")
+    printed = output.read_text(encoding="utf-8", errors="replace")
     if status is None:
-        print(f"{step.name}: ended after {spent_s:.0f} s, which is its limit", flush=True)
+        print(f"{step.name}: killed after {spent_s:.0f} s, its time limit", flush=True)
     elif status != 0 and step.judged:
-        last = next((line for line in reversed(words.splitlines()) if line.strip()), "it said nothing")
+        last = next((line for line in reversed(printed.splitlines()) if line.strip()), "no output")
         print(f"{step.name}: failed after {spent_s:.0f} s: {last.strip()}", flush=True)
     else:
         print(f"{step.name}: {spent_s:.0f} s", flush=True)
@@ -169,7 +171,7 @@ def run(step: Step, folder: Path, left_s: float) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """The step and all that it started."""
+    """Ends the step and every process that it started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
@@ -181,11 +183,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def read(folder: Path, names: Iterable[str]) -> Figures:
-    """What this call's steps measured."""
+    """Reads the figures that the steps of this call measured."""
     found: Figures = {}
     for name in names:
         path = folder / f"{name}.json"
-        with suppress(OSError, ValueError):  # it failed, and that was told
+        with suppress(OSError, ValueError):  # the step failed and was reported
             found[name] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
@@ -195,7 +197,7 @@ def _batch(figures: Figures, lines: int) -> dict[str, Any]:
 
 
 def _best_share(figures: Figures) -> dict[str, Any]:
-    """The fewest lines that reach half of the rate, else the best."""
+    """Returns the smallest batch that reaches half of the product rate, or else the best one."""
     found = figures["batches"]["batches"]
     enough = [one for one in found if one["share"] >= 0.5]
     return enough[0] if enough else max(found, key=lambda one: one["share"])
@@ -210,8 +212,8 @@ def _parity(name: str) -> Callable[[Figures], float]:
 
 
 GOALS = (
-    Goal("rows of parity that fail, tiny", "0", _parity("parity-tiny"), lambda found: found == 0, "{:.0f}"),
-    Goal("rows of parity that fail, base", "0", _parity("parity"), lambda found: found == 0, "{:.0f}"),
+    Goal("failed rows of parity, tiny", "0", _parity("parity-tiny"), lambda found: found == 0, "{:.0f}"),
+    Goal("failed rows of parity, base", "0", _parity("parity"), lambda found: found == 0, "{:.0f}"),
     Goal("stock at equal NFE over ours", "2 or more", lambda all_: all_["speed"]["ratio_equal_nfe"],
          lambda found: found >= 2),
     Goal("the earlier recipe over ours", "1.5 or more", lambda all_: all_["recipe"]["ratio_recipe"],
@@ -230,9 +232,9 @@ GOALS = (
 
 
 def goals(figures: Figures, *, comparable: bool) -> Iterator[str]:
-    """A line for each; nothing is reached where it was not measured with the base model on a GPU."""
+    """Yields a line for each goal. Only the base model on a GPU can reach one."""
     if not comparable:
-        yield "the goals are for the base model on a GPU, without --quick: nothing below is a verdict"
+        yield "the goals hold for the base model on a GPU, without --quick: the figures below are not judged"
     for goal in GOALS:
         try:
             found = goal.read(figures)

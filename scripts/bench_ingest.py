@@ -1,7 +1,7 @@
-"""The daemon's own speed, from PUBLISH to the sound device, beside that of the disk and of the broker.
+"""Measures the daemon's speed from PUBLISH to the sound device, and the speed of disk and broker to compare with.
 
-Run through `scripts/bench-ingest`. The engine costs nothing and each line sounds for 20 ms; all else is the daemon as
-it is, with a real broker whose persistence is that of the tests. Prints a table and ends with one line of JSON.
+`scripts/bench-ingest` runs this. The engine takes no time and each line sounds for 20 ms. Everything else is the real
+daemon and a real broker, which saves as in the tests. Prints a table, then one line of JSON.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ LONG = f"an endless line, {code(29_000)}"
 MANY = b"one of many"
 COMMANDS = ("skip", "stop", "pause", "mute", "volume")
 GOALS = {"accepted_per_s": 1000, "first_sample_ms_p50": 10, "first_sample_ms_p99": 30, "command_ms": 50}
-# A broker that saves writes all of its state anew after every round of its loop: that bounds it, whoever listens.
-# As the fixture's, but for a log of each packet, and with room for what a daemon has not taken yet.
+# A broker that saves writes its whole state again after each round of its loop. That limits every subscriber.
+# The options are those of the test fixture, except that packets are not logged and more messages can wait.
 BROKERS: dict[str, tuple[str, ...]] = {"broker_saves": (), "broker_in_memory": ("persistence false",)}
 BROKER = ("max_queued_messages 100000", "log_type none", "log_type information")
 
@@ -47,18 +47,18 @@ Figures = dict[str, Any]
 
 
 def main() -> int:
-    """0; whether the goals are met is for the reader."""
+    """Returns the exit status, always 0. The reader judges whether the goals are met."""
     parser = argparse.ArgumentParser(prog="scripts/bench-ingest", description=__doc__)
-    parser.add_argument("--lines", type=int, default=5000, help="of a flood")
-    parser.add_argument("--slow-lines", type=int, default=400, help="lines at 20 a second, for the latencies")
-    parser.add_argument("--repeat", type=int, default=3, help="floods of each kind")
+    parser.add_argument("--lines", type=int, default=5000, help="number of lines in a flood")
+    parser.add_argument("--slow-lines", type=int, default=400, help="number of lines for the latencies, at 20 a second")
+    parser.add_argument("--repeat", type=int, default=3, help="number of floods of each kind")
     parser.add_argument("--only", nargs="+", choices=("floods", "latency", "commands"))
-    parser.add_argument("--dir", type=Path, help="where the inbox lies; default: a temporary folder")
+    parser.add_argument("--dir", type=Path, help="folder for the inbox; default: a temporary folder")
     arguments = parser.parse_args()
     parts = arguments.only or ("floods", "latency", "commands")
     with tempfile.TemporaryDirectory(prefix="ishowtts-bench-", dir=arguments.dir) as name:
         folder = Path(name)
-        figures: Figures = {"cores": os.cpu_count(), "disk_syncs_per_s": disk(folder)}
+        figures: Figures = {"cores": os.cpu_count(), "disk_syncs_per_s": sync_rate(folder)}
         with broker(folder / "alone", ()) as alone:
             figures["broker_round_trip_ms"] = round_trips(alone, 500)
         if "floods" in parts:
@@ -70,14 +70,14 @@ def main() -> int:
             }
         if "commands" in parts:
             figures["commands_ms"] = commands(folder / "commands")
-    for key, value in flat(figures):
+    for key, value in flatten(figures):
         print(f"{key:48} {value}")
     print(json.dumps({**figures, "goals": GOALS}))
     return 0
 
 
-def disk(folder: Path, seconds: float = 2.0) -> int:
-    """How often a second 4 kB can be appended and synced."""
+def sync_rate(folder: Path, seconds: float = 1.0) -> int:
+    """Returns how many times a second the disk can append and sync 4 kB."""
     with (folder / "probe").open("wb", buffering=0) as probe:
         count, ends_s = 0, time.monotonic() + seconds
         while time.monotonic() < ends_s:
@@ -89,7 +89,7 @@ def disk(folder: Path, seconds: float = 2.0) -> int:
 
 @contextmanager
 def broker(folder: Path, extra: Sequence[str]) -> Iterator[Broker]:
-    """A broker in a folder of its own."""
+    """Starts a broker in a folder of its own."""
     folder.mkdir(parents=True)
     with Broker(folder, extra=(*BROKER, *extra)) as started:
         yield started
@@ -97,24 +97,24 @@ def broker(folder: Path, extra: Sequence[str]) -> Iterator[Broker]:
 
 @contextmanager
 def appliance(folder: Path, extra: Sequence[str] = ()) -> Iterator[tuple[Appliance, Client]]:
-    """A daemon that is ready, and a client."""
-    with broker(folder / "broker", extra) as its:
+    """Starts a daemon; yields it when it is ready, with a client."""
+    with broker(folder / "broker", extra) as mosquitto:
         settings = {
             "queue": {"max_lines": 100_000, "max_age_s": 3600},
             "telemetry": {"interval_s": 5},
-            "mqtt": {"host": its.host, "port": its.port},
+            "mqtt": {"host": mosquitto.host, "port": mosquitto.port},
         }
-        with Appliance(folder, its, settings, quick_s=SOUND_S) as started:
-            with Client(its.host, its.port) as client:
+        with Appliance(folder, mosquitto, settings, quick_s=SOUND_S) as started:
+            with Client(mosquitto.host, mosquitto.port) as client:
                 started.wait_ready(client)
-            with Client(its.host, its.port) as client:
+            with Client(mosquitto.host, mosquitto.port) as client:
                 yield started, client
 
 
-def round_trips(its: Broker, count: int) -> dict[str, float]:
-    """PUBLISH at QoS 1 to its echo, one after the other."""
-    publisher = Publisher(its.host, its.port, "echo")
-    with closing(publisher), Listener(its.host, its.port, "echo") as listener:
+def round_trips(mosquitto: Broker, count: int) -> dict[str, float]:
+    """Measures the time from a PUBLISH at QoS 1 to its delivery, one message after the other."""
+    publisher = Publisher(mosquitto.host, mosquitto.port, "echo")
+    with closing(publisher), Listener(mosquitto.host, mosquitto.port, "echo") as listener:
         sent = []
         for number in range(count):
             sent.append(time.monotonic())
@@ -122,17 +122,17 @@ def round_trips(its: Broker, count: int) -> dict[str, float]:
             while len(listener.heard) <= number:
                 publisher.step(0.0005)
         publisher.finish(5)
-        return spread([at - began for (at, _), began in zip(listener.heard, sent, strict=True)])
+        return percentiles([at - began for (at, _), began in zip(listener.heard, sent, strict=True)])
 
 
 def floods(folder: Path, lines: int, repeat: int) -> Figures:
-    """Lines as fast as they go, and at 1,000 a second for 10 s; beside what a client in C gets from the broker."""
+    """Measures floods at full speed and at 1,000 lines a second for 10 s, and a client in C in place of the daemon."""
     found: Figures = {}
     for kind, extra in BROKERS.items():
         for turn in range(repeat):
             one: Figures = {
                 **flood(folder / f"{kind}-{turn}", lines, extra, math.inf),
-                "mosquitto_sub_per_s": ceiling(folder / f"{kind}-{turn}-ceiling", lines, extra),
+                "mosquitto_sub_per_s": broker_limit(folder / f"{kind}-{turn}-ceiling", lines, extra),
             }
             if kind == "broker_in_memory":
                 one["at_1000_per_s"] = flood(folder / f"{kind}-{turn}-steady", 10_000, extra, 1000)
@@ -141,15 +141,16 @@ def floods(folder: Path, lines: int, repeat: int) -> Figures:
     return found
 
 
-def ceiling(folder: Path, lines: int, extra: Sequence[str]) -> int:
-    """Lines a second from one publisher to mosquitto_sub on a persistent session: the broker's own bound."""
-    with broker(folder, extra) as its, (folder / "heard").open("wb") as out:
-        words = ["-h", its.host, "-p", str(its.port), "-i", "ceiling", "-c", "-q", "1", "-t", "ceiling", "-d"]
+def broker_limit(folder: Path, lines: int, extra: Sequence[str]) -> int:
+    """Returns how many lines a second mosquitto_sub receives in a persistent session: the limit of the broker."""
+    with broker(folder, extra) as mosquitto, (folder / "heard").open("wb") as out:
+        address = ["-h", mosquitto.host, "-p", str(mosquitto.port)]
+        words = [*address, "-i", "ceiling", "-c", "-q", "1", "-t", "ceiling", "-d"]
         subscriber = subprocess.Popen(["stdbuf", "-oL", "mosquitto_sub", *words], stdout=out, stderr=out)
         heard = folder / "heard"
         try:
             eventually(lambda: b"Subscribed" in heard.read_bytes(), "the subscription of mosquitto_sub")
-            publisher = Publisher(its.host, its.port, "ceiling")
+            publisher = Publisher(mosquitto.host, mosquitto.port, "ceiling")
             began_s = time.monotonic()
             with closing(publisher):
                 send(publisher, lines, math.inf)
@@ -161,7 +162,7 @@ def ceiling(folder: Path, lines: int, extra: Sequence[str]) -> int:
 
 
 def send(publisher: Publisher, lines: int, rate_per_s: float) -> None:
-    """Publish numbered lines, and wait until the broker has them."""
+    """Publishes numbered lines and waits until the broker has confirmed them."""
     began_s = time.monotonic()
     for number in range(lines):
         while publisher.pending > 500 or time.monotonic() < began_s + number / rate_per_s:
@@ -171,7 +172,7 @@ def send(publisher: Publisher, lines: int, rate_per_s: float) -> None:
 
 
 def flood(folder: Path, lines: int, extra: Sequence[str], rate_per_s: float) -> Figures:
-    """One flood, while lines are being spoken."""
+    """Measures one flood while the daemon speaks."""
     with appliance(folder, extra) as (daemon, client):
         host, port = client.address
         publisher = Publisher(host, port, f"{daemon.root}/say")
@@ -187,22 +188,22 @@ def flood(folder: Path, lines: int, extra: Sequence[str], rate_per_s: float) -> 
             stored_s = time.monotonic()
             eventually(lambda: sum(b'"accepted"' in body for _, body in listener.heard) >= lines, "the events", 120)
             spent = psutil.Process(daemon.pid).cpu_times()
-            told_s = max(at for at, body in listener.heard if b'"accepted"' in body)
+            confirmed_s = max(at for at, body in listener.heard if b'"accepted"' in body)
         return {
             "published_per_s": round(lines / (published_s - began_s)),
             "accepted_per_s": round(lines / (stored_s - began_s)),
-            "behind_ms": round(1000 * (stored_s - published_s)),
-            "told_per_s": round(lines / (told_s - began_s)),
+            "backlog_ms": round(1000 * (stored_s - published_s)),
+            "events_per_s": round(lines / (confirmed_s - began_s)),
             "cpu_us_per_line": round(1e6 * (spent.user + spent.system - idle.user - idle.system) / lines),
         }
 
 
 def latency(folder: Path, lines: int, extra: Sequence[str]) -> Figures:
-    """Lines at 20 a second, each finished before the next comes."""
+    """Measures the latencies of lines at 20 a second, each of which is finished before the next arrives."""
     with appliance(folder, extra) as (daemon, client):
         host, port = client.address
         publisher = Publisher(host, port, f"{daemon.root}/say")
-        publisher.publish(-1, b"the first line of all, which makes ready what the others need")
+        publisher.publish(-1, b"the first line, which loads what the others need")
         eventually(lambda: first_samples(daemon.notes), "the first line")
         sent: dict[int, float] = {}
         with closing(publisher), Listener(host, port, f"{daemon.root}/event") as listener:
@@ -220,18 +221,18 @@ def latency(folder: Path, lines: int, extra: Sequence[str]) -> Figures:
         found: Figures = {}
         for name in ("accepted", "started"):
             came = {int(event["id"]): at for at, event in events if event["event"] == name and event["id"].isdecimal()}
-            found[f"{name}_ms"] = spread([came[number] - sent[number] for number in sent])
-        found["first_sample_ms"] = spread([heard_at[height(line_text(number))] - sent[number] for number in sent])
+            found[f"{name}_ms"] = percentiles([came[number] - sent[number] for number in sent])
+        found["first_sample_ms"] = percentiles([heard_at[height(line_text(number))] - sent[number] for number in sent])
         return found
 
 
 def line_text(number: int) -> str:
-    """Its number is the height of its sound."""
+    """Returns the text of a line. Its number sets the level of its sound."""
     return f"this is the line {code(number)} of the bench"
 
 
 def first_samples(notes: Path) -> dict[int, float]:
-    """When each height of sound was given to the device for the first time."""
+    """Returns the time at which each level was first written to the device."""
     first: dict[int, float] = {}
     for note in read_notes(notes):
         if "wrote" in note:
@@ -240,23 +241,25 @@ def first_samples(notes: Path) -> dict[int, float]:
 
 
 def commands(folder: Path) -> Figures:
-    """Each command's time to its effect at the device: while 3,000 lines wait, and while they are arriving."""
+    """Measures the time of each command to its effect at the device, while 3,000 lines wait and while they arrive."""
     found: Figures = {}
     for state in ("waiting", "arriving"):
         for command in COMMANDS:
-            times = [obeyed(folder / f"{state}-{command}-{turn}", command, state == "arriving") for turn in range(2)]
+            times = [
+                command_ms(folder / f"{state}-{command}-{turn}", command, state == "arriving") for turn in range(2)
+            ]
             found[f"{command}_{state}"] = times
     return found
 
 
-def obeyed(folder: Path, command: str, arriving: bool) -> float:
-    """Milliseconds from PUBLISH of a command to the first block that shows it."""
+def command_ms(folder: Path, command: str, arriving: bool) -> float:
+    """Returns the milliseconds from the PUBLISH of a command to the first audio block that shows its effect."""
     with appliance(folder) as (daemon, client):
         host, port = client.address
         publisher = Publisher(host, port, f"{daemon.root}/say")
         with closing(publisher):
             publisher.publish(WAITING, LONG.encode())
-            eventually(lambda: first_samples(daemon.notes), "the line on the air")
+            eventually(lambda: first_samples(daemon.notes), "the long line at the device")
             for number in range(WAITING):
                 publisher.publish(number, b"%d is %s lines" % (number, MANY))
             if arriving:
@@ -271,28 +274,30 @@ def obeyed(folder: Path, command: str, arriving: bool) -> float:
             sent_s = time.monotonic()
             client.publish(f"{daemon.root}/{topic}", payload, qos=0)
             effects: list[float] = []
-            eventually(lambda: effects.extend(shown(daemon.notes, sent_s)) or effects, f"the effect of {command}")
+            eventually(
+                lambda: effects.extend(changed_blocks(daemon.notes, sent_s)) or effects, f"the effect of {command}"
+            )
             publisher.finish(60)
         return round(1000 * (effects[0] - sent_s), 1)
 
 
-def shown(notes: Path, since_s: float) -> list[float]:
-    """When blocks went to the device since then in which the long line's sound was not as before."""
+def changed_blocks(notes: Path, since_s: float) -> list[float]:
+    """Returns the times of the blocks written since then in which the sound of the long line has changed."""
     blocks = [note for note in read_notes(notes) if note["at"] >= since_s and "wrote" in note]
     return [block["at"] for block in blocks if block["wrote"][1] != height(LONG)]
 
 
-def spread(times_s: Sequence[float]) -> dict[str, float]:
-    """Milliseconds."""
+def percentiles(times_s: Sequence[float]) -> dict[str, float]:
+    """Returns median, 99th percentile and maximum, in milliseconds."""
     found = {"p50": percentile(times_s, 50), "p99": percentile(times_s, 99), "max": max(times_s)}
     return {name: round(1000 * value, 2) for name, value in found.items() if value is not None}
 
 
-def flat(figures: Figures, before: str = "") -> Iterator[tuple[str, Any]]:
-    """Every figure with its whole name."""
+def flatten(figures: Figures, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields every figure with its full name."""
     for key, value in figures.items():
         if isinstance(value, dict):
-            yield from flat(value, f"{before}{key}.")
+            yield from flatten(value, f"{before}{key}.")
         else:
             yield re.sub(r"_", " ", before + key), value
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What scripts/setup and install.sh share; sourced, never run.
+# Functions for scripts/setup and install.sh, which source this file.
 
 REQUIREMENTS=daemon/requirements
 
@@ -12,25 +12,25 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-missing_packages() {  # missing_packages NAME...: those that dpkg does not have installed
+missing_packages() {  # missing_packages NAME...: prints the names that dpkg does not list as installed
     local name
     for name in "$@"; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || echo "$name"
     done
 }
 
-apt_install() {  # apt_install NAME...: asks apt only when something is missing
+apt_install() {  # apt_install NAME...: calls apt only if a package is missing
     local missing
     mapfile -t missing < <(missing_packages "$@")
     [ "${#missing[@]}" -gt 0 ] || return 0
-    command -v apt-get >/dev/null || die "needs ${missing[*]}, and there is no apt-get here; install them by hand"
+    command -v apt-get >/dev/null || die "${missing[*]} are missing, and so is apt-get; install them by hand"
     echo "installing ${missing[*]}" >&2
     as_root apt-get update -qq >&2 || die "apt-get update failed: is the network up?"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
-        die "apt could not install ${missing[*]}; its message stands above"
+        die "apt could not install ${missing[*]}; see its message above"
 }
 
-supported_python() {  # supported_python PROGRAM: whether it is CPython 3.10 to 3.13
+supported_python() {  # supported_python PROGRAM: whether it is Python 3.10 to 3.13
     "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
 }
 
@@ -38,36 +38,36 @@ is_jetpack6() {
     grep -qs '^# R36' /etc/nv_tegra_release
 }
 
-make_venv() {  # make_venv DIR PYTHON: the environment with the pinned uv and what builds source packages
+make_venv() {  # make_venv DIR PYTHON: makes a virtual environment with the locked uv and build tools
     local venv=$1 python=$2 try
     [ -x "$venv/bin/python" ] || "$python" -m venv "$venv" ||
         die "$python cannot make $venv; install its venv module (python3-venv) or name another with PYTHON="
     for try in 1 2; do
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
             -r "$REQUIREMENTS/uv.txt" >&2 && return 0
-        echo "that did not work (try $try of 2)" >&2
+        echo "attempt $try of 2 failed" >&2
     done
     die "uv could not be installed into $venv: is the network up?"
 }
 
-install_lock() {  # install_lock VENV LOCK...: exactly what the locks pin; the registry may hiccup once
+install_lock() {  # install_lock VENV LOCK...: installs exactly the locked packages; an index may fail once
     local venv=$1 lock try arguments=()
     shift
     for lock in "$@"; do arguments+=(-r "$REQUIREMENTS/$lock.txt"); done
     for try in 1 2; do
         VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --require-hashes \
             "${arguments[@]}" >&2 && return 0
-        echo "that did not work (try $try of 2)" >&2
+        echo "attempt $try of 2 failed" >&2
     done
-    die "the locks ($*) could not be installed: is the network up, and is there room on the disk?"
+    die "the locks ($*) could not be installed: is the network up, and is there space on the disk?"
 }
 
-install_nvidia_torch() {  # install_nvidia_torch VENV WHEELS: JetPack 6's own torch, from a folder or an index
+install_nvidia_torch() {  # install_nvidia_torch VENV WHEELS: installs JetPack 6's torch from a folder or an index
     local venv=$1 wheels=$2 source=(--index-url "$2")
     if [ -d "$wheels" ]; then source=(--no-index --find-links "$wheels"); fi
     "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps "${source[@]}" torch torchaudio >&2 ||
         die "torch and torchaudio could not be installed from $wheels"
-    # Its own step: the fused kernels want it, and everything else runs without.
+    # A step of its own: only the fused kernels need it.
     "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps "${source[@]}" triton 2>/dev/null >&2 ||
-        echo "there is no triton in $wheels: speech works, and is slower on the GPU" >&2
+        echo "$wheels has no triton: speech works, but is slower on the GPU" >&2
 }

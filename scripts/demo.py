@@ -1,6 +1,6 @@
-"""The whole appliance on one machine: a private broker, the daemon, a line published, the sound heard.
+"""Runs the whole appliance on one machine: starts a private broker and the daemon, publishes a line, plays the sound.
 
-Run through `scripts/demo`, which sets the machine up first.
+`scripts/demo` sets up the machine and runs this.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LINE_S = 600.0
 
 
 def main() -> int:
-    """0 where the line was finished."""
+    """Returns the exit status: 0 if every line was finished."""
     arguments = parse()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ishowtts-demo-")))
@@ -49,44 +49,44 @@ def main() -> int:
         settings_file = configure(arguments, folder, port, wav)
         process = stack.enter_context(daemon(settings_file, folder / "daemon.log"))
         try:
-            return perform(arguments, settings_file, process)
+            return run_lines(arguments, settings_file, process)
         except IShowError as error:
-            say(f"error: {error}")
+            show(f"error: {error}")
             return 1
         finally:
-            report_sound(settings_file)
+            show_sound(settings_file)
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
+    """Parses and checks the command line."""
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
-    parser.add_argument("text", nargs="?", help="say this and end; without it, stay and read lines from the keyboard")
-    parser.add_argument("--wav", type=Path, help="leave the sound in this file")
+    parser.add_argument("text", nargs="?", help="speak this text and exit; without it, read lines from the keyboard")
+    parser.add_argument("--wav", type=Path, help="write the sound to this file")
     parser.add_argument("--engine", choices=["auto", "f5", "espeak"], default="auto")
     parser.add_argument("--model", metavar="tiny|DIR", help="with f5: a random tiny checkpoint, or a checkpoint folder")
     arguments = parser.parse_args()
     if arguments.model and arguments.engine == "espeak":
-        parser.error("--model goes with --engine f5")
+        parser.error("--model does not work with --engine espeak")
     if arguments.wav and arguments.wav.suffix != ".wav":
-        parser.error(f"--wav takes the name of a .wav file, not {arguments.wav}")
+        parser.error(f"--wav needs the name of a .wav file, not {arguments.wav}")
     if arguments.wav and not arguments.wav.resolve().parent.is_dir():
-        parser.error(f"--wav: there is no folder {arguments.wav.resolve().parent}")
+        parser.error(f"--wav: the folder {arguments.wav.resolve().parent} does not exist")
     if arguments.text is not None and not arguments.text.strip():
         parser.error("the text is empty")
     return arguments
 
 
 def configure(arguments: argparse.Namespace, folder: Path, port: int, wav: Path) -> Path:
-    """A configuration for this run."""
+    """Writes the configuration of this run; returns its path."""
     chosen = choose_speaker("auto")
-    heard = not arguments.wav and chosen.speaker.name != "auto"
-    device = "auto" if heard else f"wav:{wav.resolve()}"
+    audible = not arguments.wav and chosen.speaker.name != "auto"
+    device = "auto" if audible else f"wav:{wav.resolve()}"
     if arguments.wav:
-        say(f"sound: into {wav}, as --wav asks")
-    elif heard:
-        say(f"sound: {chosen.speaker.name} ({chosen.why})")
+        show(f"sound: into {wav}, as --wav asks")
+    elif audible:
+        show(f"sound: {chosen.speaker.name} ({chosen.why})")
     else:
-        say(f"sound: into {wav}, since {chosen.why}")
+        show(f"sound: into {wav}, because {chosen.why}")
     engine: dict[str, Any] = {"kind": arguments.engine}
     if arguments.model:
         engine = {"kind": "f5", "f5": {"weights": str(weights(arguments.model))}}
@@ -94,7 +94,7 @@ def configure(arguments: argparse.Namespace, folder: Path, port: int, wav: Path)
         "device": {"name": "demo"},
         "mqtt": {"host": "127.0.0.1", "port": port},
         "engine": engine,
-        "audio": {"device": device, "volume": 80 if heard else 100},  # a file has no knob to turn it up
+        "audio": {"device": device, "volume": 80 if audible else 100},  # the volume of a file cannot be turned up later
         "telemetry": {"interval_s": 1},
         "state_dir": str(folder / "state"),
         "cache_dir": str(folder / "cache"),
@@ -105,24 +105,24 @@ def configure(arguments: argparse.Namespace, folder: Path, port: int, wav: Path)
 
 
 def weights(model: str) -> Path:
-    """The checkpoint folder; a tiny random one is made once and kept beside the other build results."""
+    """Returns the checkpoint folder. Makes the tiny one once, in the build folder."""
     if model != "tiny":
         return Path(model).resolve()
     folder = CHECKOUT / "build" / "tiny"
     if not (folder / "model.yaml").exists():
-        say("model: making a tiny random checkpoint, once")
+        show("model: making a tiny random checkpoint (only the first time)")
         made = subprocess.run(
             [sys.executable, str(CHECKOUT / "scripts" / "make-checkpoint"), str(folder), "--size", "tiny"], check=False
         )
         if made.returncode != 0:
-            raise SystemExit("the tiny checkpoint could not be made; the reason stands above")
-    say("model: tiny, with random weights: it hums instead of speaking, since nobody has trained it")
+            raise SystemExit("the tiny checkpoint could not be made; see the error above")
+    show("model: tiny, with random weights: it hums instead of speaking, because it is not trained")
     return folder
 
 
 @contextlib.contextmanager
 def broker(folder: Path) -> Iterator[int]:
-    """A mosquitto of our own on a free loopback port."""
+    """Starts a private mosquitto on a free loopback port; yields the port."""
     program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
     if program is None:
         raise SystemExit("mosquitto is not installed: apt-get install mosquitto")
@@ -134,14 +134,14 @@ def broker(folder: Path) -> Iterator[int]:
     process = subprocess.Popen([program, "-c", str(settings)], stdin=subprocess.DEVNULL)
     try:
         wait_for_port(port, process)
-        say(f"broker: mosquitto on 127.0.0.1:{port}")
+        show(f"broker: mosquitto on 127.0.0.1:{port}")
         yield port
     finally:
-        end(process)
+        stop(process)
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Until the broker listens."""
+    """Waits until the broker listens."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -152,7 +152,7 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def daemon(settings_file: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The real daemon; its log is shown where it fails."""
+    """Starts the daemon; prints its log if it ends by itself."""
     with log.open("wb") as out:
         process = subprocess.Popen(
             child_process.command("ishowtts", "run", "--config", str(settings_file)),
@@ -162,14 +162,14 @@ def daemon(settings_file: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         failed = process.poll() is not None
-        end(process)
+        stop(process)
         if failed:
             sys.stderr.write(log.read_text(encoding="utf-8", errors="replace"))
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, and SIGKILL where that is not enough."""
-    process.send_signal(signal.SIGTERM)  # does nothing to one that has ended
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Stops a process with SIGTERM, and after 20 s with SIGKILL."""
+    process.send_signal(signal.SIGTERM)  # has no effect if the process has ended
     try:
         process.wait(20)
     except subprocess.TimeoutExpired:
@@ -178,7 +178,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 class Appliance:
-    """The daemon as a publisher sees it: over MQTT alone."""
+    """Controls the daemon as a publisher does, only over MQTT."""
 
     def __init__(self, client: ShortLivedClient, root: str, process: subprocess.Popen[bytes]) -> None:
         self._client = client
@@ -187,11 +187,11 @@ class Appliance:
         client.subscribe(f"{root}/#")
 
     def wait_until_ready(self) -> None:
-        """Until the voice that was asked for is there, or cannot be."""
+        """Waits until the daemon is ready, or reports why it cannot be."""
         for message in self._watch(READY_S):
             state = message.data() if message.topic == f"{self._root}/state" else None
             if isinstance(state, dict):
-                say(
+                show(
                     f"state: {state['state']} ({state['engine']})" + (f": {state['detail']}" if state["detail"] else "")
                 )
                 if state["state"] not in ("starting", "warming"):
@@ -199,36 +199,36 @@ class Appliance:
         raise SystemExit(f"the daemon is not ready after {READY_S:.0f} s")
 
     def speak(self, text: str) -> bool:
-        """Publish one line, print what happens to it, and say whether it was finished."""
+        """Publishes one line, prints its events, and returns whether it was finished."""
         line_id = uuid.uuid4().hex[:8]
         topic = f"{self._root}/say"
-        say(f"publish: {topic} {text!r}")
+        show(f"publish: {topic} {text!r}")
         self._client.publish(topic, {"id": line_id, "text": text})
         for message in self._watch(LINE_S):
             event = message.data() if message.topic == f"{self._root}/event" else None
             if not isinstance(event, dict) or event.get("id") != line_id:
                 continue
             if event["event"] in FINAL:
-                say(f"event: {sentence(event)}")
+                show(f"event: {sentence(event)}")
                 return bool(event["event"] == Outcome.FINISHED.value)
-            say(f"event: {event['event']}")
-        say(f"no outcome came within {LINE_S:.0f} s")
+            show(f"event: {event['event']}")
+        show(f"no final event came within {LINE_S:.0f} s")
         return False
 
     def show_telemetry(self) -> None:
-        """The next snapshot, in short."""
+        """Prints the next telemetry snapshot in one line."""
         for message in self._watch(15):
             snapshot = message.data() if message.topic == f"{self._root}/telemetry" else None
             if isinstance(snapshot, dict) and snapshot["speech"]["lines_total"]:
                 gpu, speech = snapshot["gpu"], snapshot["speech"]
                 clock = "none here" if gpu["clock_mhz"] is None else f"{gpu['clock_mhz']} MHz"
                 heat = "none here" if gpu["temp_c"] is None else f"{gpu['temp_c']} °C"
-                say(
+                show(
                     f"telemetry: RTF {speech['rtf']}, lines {speech['lines_total']}, GPU clock {clock}, "
                     f"GPU temperature {heat}, memory of the daemon {snapshot['memory']['process_mb']} MB"
                 )
                 return
-        say("no telemetry came within 15 s")
+        show("no telemetry came within 15 s")
 
     def _watch(self, timeout_s: float) -> Iterator[Message]:
         deadline = time.monotonic() + timeout_s
@@ -238,8 +238,8 @@ class Appliance:
             yield from self._client.messages(0.5)
 
 
-def perform(arguments: argparse.Namespace, settings_file: Path, process: subprocess.Popen[bytes]) -> int:
-    """Say the line; then, without a text, one line of the keyboard after another."""
+def run_lines(arguments: argparse.Namespace, settings_file: Path, process: subprocess.Popen[bytes]) -> int:
+    """Speaks the line. Without a text, then speaks each line from the keyboard. Returns the exit status."""
     settings = config.load(settings_file)
     root = settings.root_topic()
     with ShortLivedClient(MqttOptions.from_config(settings, root)) as client:
@@ -248,13 +248,13 @@ def perform(arguments: argparse.Namespace, settings_file: Path, process: subproc
         finished = appliance.speak(arguments.text or DEFAULT_TEXT)
         appliance.show_telemetry()
         if arguments.text is None:
-            finished = converse(appliance) and finished
+            finished = speak_keyboard(appliance) and finished
     return 0 if finished else 1
 
 
-def converse(appliance: Appliance) -> bool:
-    """Lines from the keyboard until it ends; whether all were finished."""
-    say("type a line and press Enter; Ctrl-D ends")
+def speak_keyboard(appliance: Appliance) -> bool:
+    """Speaks lines from the keyboard until end of file; returns whether all were finished."""
+    show("type a line and press Enter; Ctrl-D ends")
     finished = True
     with contextlib.suppress(KeyboardInterrupt):
         for line in sys.stdin:
@@ -263,18 +263,18 @@ def converse(appliance: Appliance) -> bool:
     return finished
 
 
-def report_sound(settings_file: Path) -> None:
-    """Where the sound is, and how much of it."""
+def show_sound(settings_file: Path) -> None:
+    """Prints the file of the sound and its length."""
     device = str(yaml.safe_load(settings_file.read_text(encoding="utf-8"))["audio"]["device"])
     wav = Path(device.removeprefix("wav:"))
     if device.startswith("wav:") and wav.exists():
         info = soundfile.info(str(wav))
-        say(f"sound: {info.duration:.2f} s at {info.samplerate} Hz in {wav}")
+        show(f"sound: {info.duration:.2f} s at {info.samplerate} Hz in {wav}")
 
 
-def say(sentence: str) -> None:
-    """A line of the demo's own."""
-    print(f"demo | {sentence}", flush=True)
+def show(message: str) -> None:
+    """Prints a message of the demo, marked as such."""
+    print(f"demo | {message}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """The long form of tests/appliance/test_durability.py: 500 lines, 50 kills of the daemon, 20 of the broker, then both.
 
-Then 1,000 short lines on a real ALSA device, with a table of what the daemon holds after every hundredth.
-Then a minute of fuzzing for each thing that strangers can feed (tests/support/fuzz_targets.py), guided by coverage if
+Then speaks 1,000 short lines on a real ALSA device and prints a table of the daemon's resources after every 100 lines.
+Then fuzzes each parser of untrusted input for a minute (tests/support/fuzz_targets.py), guided by coverage if
 atheris is installed.
 
-Run through `scripts/endure`. Prints one line of JSON for each run; exit 1 where a line was lost or doubled, what the
-daemon holds grows, or an input failed. The folder of such a run is kept.
+`scripts/endure` runs this. It prints one line of JSON for each run. The exit status is 1 if a line was lost or doubled,
+the daemon's resources grow, or an input failed. The folder of a failed run is kept.
 """
 
 from __future__ import annotations
@@ -31,26 +31,27 @@ RUNS = {
     "both-3.1.1": lambda lines: Plan(lines, daemon_kills=50, broker_kills=20, protocol="3.1.1"),
 }
 
-
 SOUND, FUZZ = "sound", "fuzz"
 
 
 def main() -> int:
-    """0 where every line had one row, one outcome and one voice."""
+    """Returns the exit status: 0 if every run passed."""
     parser = argparse.ArgumentParser(prog="scripts/endure", description=__doc__)
     parser.add_argument("--runs", nargs="+", choices=[*RUNS, SOUND, FUZZ], default=[*RUNS, SOUND, FUZZ])
     parser.add_argument("--lines", type=int, default=500)
-    parser.add_argument("--sound-lines", type=int, default=1000, help="of the run on a sound device; at least 300")
-    parser.add_argument("--sound-s", type=float, default=0.1, help="how long a line sounds")
-    parser.add_argument("--fuzz-s", type=float, default=60.0, help="how long each target is fuzzed")
-    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=[*TARGETS], help="what is fuzzed")
-    parser.add_argument("--seed", type=int, help="of the moments of the kills; default: another one each time")
+    parser.add_argument(
+        "--sound-lines", type=int, default=1000, help="number of lines on the sound device; at least 300"
+    )
+    parser.add_argument("--sound-s", type=float, default=0.1, help="length of each line's sound, in seconds")
+    parser.add_argument("--fuzz-s", type=float, default=60.0, help="fuzzing time of each target, in seconds")
+    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=[*TARGETS], help="targets to fuzz")
+    parser.add_argument("--seed", type=int, help="seed for the times of the kills; default: a new one for each run")
     arguments = parser.parse_args()
-    good = True
+    passed = True
     if SOUND in arguments.runs:
-        good = _sound(max(300, arguments.sound_lines))
+        passed = _sound(max(300, arguments.sound_lines))
     if FUZZ in arguments.runs:
-        good = _fuzz(arguments.targets, arguments.fuzz_s) and good
+        passed = _fuzz(arguments.targets, arguments.fuzz_s) and passed
     for name in [name for name in arguments.runs if name in RUNS]:
         seed = random.randrange(10**6) if arguments.seed is None else arguments.seed  # noqa: S311  no secret
         folder = Path(tempfile.mkdtemp(prefix="ishowtts-endure-"))
@@ -58,10 +59,10 @@ def main() -> int:
         print(json.dumps({"run": name, **asdict(figures)}), flush=True)
         if figures.faults:
             print(f"{name}: {', '.join(figures.faults)}; see {folder}", file=sys.stderr)
-            good = False
+            passed = False
         else:
             shutil.rmtree(folder)
-    return 0 if good else 1
+    return 0 if passed else 1
 
 
 def _sound(lines: int) -> bool:

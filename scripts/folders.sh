@@ -1,64 +1,64 @@
 # shellcheck shell=bash
-# Who owns which folder of the appliance; sourced by install.sh, which has `step` and `die`.
+# Makes the folders of the appliance with their owners. install.sh sources it, and defines `step` and `die`.
 #
-#   DATA        root's own, readable for the service: weights, voices, chimes. Nothing of the service's lies there, so that
-#               no link of its making waits for root.
-#   DATA/state  the service's own: the queue with the history, recordings, its home.
+#   DATA        belongs to root; the service can read it: weights, voices, chimes. The service cannot write here, so it
+#               cannot leave a link that root would follow.
+#   DATA/state  belongs to the service: the queue with the history, recordings, its home.
 #
-# Formerly DATA itself was the service's. What it holds is then moved to DATA/state, and never followed.
+# In the old layout DATA itself belonged to the service. Its content is moved to DATA/state; links are never followed.
 
-owned_by_root() {  # owned_by_root PATH: a link counts by its own owner
+owned_by_root() {  # owned_by_root PATH: of a link, the link itself counts
     [ "$(stat -c %u "$1" 2>/dev/null)" = 0 ]
 }
 
-is_former_layout() {  # is_former_layout DATA: or one that was being left when something went wrong
+is_old_layout() {  # is_old_layout DATA: also true if an upgrade was interrupted while it moved the files
     [ -d "$1" ] && { ! owned_by_root "$1" || [ ! -e "$1/state" ] || owned_by_root "$1/state"; }
 }
 
-# make_folders DATA CACHE USER GROUP: nobody may be at work in DATA where it has the former layout.
+# make_folders DATA CACHE USER GROUP: if DATA has the old layout, no process may use it during the call.
 make_folders() {
     local data=$1 cache=$2 user=$3 group=$4 name
-    if is_former_layout "$data"; then leave_former_layout "$data" "$user" "$group"; fi
+    if is_old_layout "$data"; then move_old_layout "$data" "$user" "$group"; fi
     step install -d -m 0750 -o root -g "$group" "$data"
     step install -d -m 0750 -o "$user" -g "$group" "$data/state" "$cache"
-    # `ishowtts voices add` and `chimes --make` write there. A link of root's own is an operator's choice.
+    # `ishowtts voices add` and `chimes --make` write here. A link that root owns is the operator's choice.
     for name in voices chimes; do
-        if is_roots_folder_or_link "$data/$name"; then
+        if is_root_folder_or_link "$data/$name"; then
             if [ -L "$data/$name" ]; then continue; fi
         elif [ -e "$data/$name" ] || [ -L "$data/$name" ]; then
-            die "$data/$name is not a folder of root's; move it away, and run this again"
+            die "$data/$name is not a folder that root owns; move it away and run this again"
         fi
         step install -d -m 0755 -o root -g root "$data/$name"
     done
 }
 
-is_roots_folder_or_link() {  # is_roots_folder_or_link PATH
+is_root_folder_or_link() {  # is_root_folder_or_link PATH
     owned_by_root "$1" && { [ -L "$1" ] || [ -d "$1" ]; }
 }
 
-leave_former_layout() {  # leave_former_layout DATA USER GROUP
+move_old_layout() {  # move_old_layout DATA USER GROUP
     local data=$1 user=$2 group=$3 state=$1/state entry name target number=0 queue=inbox.sqlite
     local LC_ALL=C  # a name is bytes
-    # From here on only root changes what DATA holds, and what it holds can be looked at without haste.
+    # From here on only root can change the entries of DATA, so the checks below stay true.
     step install -d -m 0750 -o root -g "$group" "$data"
     if [ -L "$state" ] || { [ -e "$state" ] && [ ! -d "$state" ]; }; then
-        die "$state is a link or no folder; look at it, take it away, and run this again"
+        die "$state is a link or not a folder; inspect it, move it away and run this again"
     fi
-    # Root's too until everything is in it.
+    # It belongs to root until everything is in it.
     step install -d -m 0700 -o root -g root "$state"
     for entry in "$data"/* "$data"/.[!.]* "$data"/..?*; do
         name=${entry##*/}
         if [ "$name" = state ] || { [ ! -e "$entry" ] && [ ! -L "$entry" ]; }; then continue; fi
-        # The service's is what it owns, and its queue: a command of root's may have left files beside that.
+        # Only the service's files move. The queue's files always do: a command that root ran may own some of them.
         case $name in
             inbox.sqlite*) ;;
-            voices | chimes) if is_roots_folder_or_link "$entry"; then continue; fi ;;
+            voices | chimes) if is_root_folder_or_link "$entry"; then continue; fi ;;
             *) if owned_by_root "$entry"; then continue; fi ;;
         esac
-        # Nothing that lies there is overwritten, and nothing of the service's stays in root's folder.
+        # Existing files are never overwritten, and no file of the service stays in root's folder.
         target=$state/$name
         case $name in
-            # What belongs to a queue that gets another name goes with it, and never beside the queue that is there.
+            # A renamed queue keeps its -wal and -shm files; beside another queue SQLite would read them into that one.
             inbox.sqlite*) target=$queue${name#inbox.sqlite} && target=$state/${target:0:255} ;;
         esac
         while [ -e "$target" ] || [ -L "$target" ]; do
@@ -66,31 +66,31 @@ leave_former_layout() {  # leave_former_layout DATA USER GROUP
             target=$state/${name:0:230}.$number
         done
         case $name in
-            weights | voices | chimes) echo "$entry is not root's, as it must be; it is kept as $target" ;;
+            weights | voices | chimes) echo "root does not own $entry, as it must; it is kept as $target" ;;
             *) if [ "$target" != "$state/$name" ]; then echo "$entry is kept as $target"; fi ;;
         esac
         if [ "$name" = inbox.sqlite ]; then queue=${target##*/}; fi
-        # A rename: a link is moved, and not followed.
+        # A rename moves a link and does not follow it.
         if ! step mv -n -T "$entry" "$target" || [ -e "$entry" ] || [ -L "$entry" ]; then
-            die "$entry cannot be moved to $target; move it away yourself, and run this again"
+            die "$entry cannot be moved to $target; move it away yourself and run this again"
         fi
     done
     for entry in "$state"/inbox.sqlite*; do
-        # With a second name it could be any file of root's.
+        # A file with a second hard link could be any file of root.
         if [ -f "$entry" ] && [ ! -L "$entry" ] && owned_by_root "$entry" && [ "$(stat -c %h "$entry")" = 1 ]; then
             step chown "$user:$group" "$entry"
         fi
     done
 }
 
-# adapt_config FILE DATA: the state_dir that FILE was installed with becomes the new one; other paths are told.
-adapt_config() {
-    local file=$1 data=$2 former
-    former="^state_dir:[[:space:]]*[\"']?$data/?[\"']?[[:space:]]*(#.*)?\$"
-    if grep -Eq "$former" "$file"; then
-        step sed -E -i "s|$former|state_dir: $data/state|" "$file"
+# update_state_dir FILE DATA: changes the old default of state_dir to DATA/state, and warns of other paths in DATA.
+update_state_dir() {
+    local file=$1 data=$2 old
+    old="^state_dir:[[:space:]]*[\"']?$data/?[\"']?[[:space:]]*(#.*)?\$"
+    if grep -Eq "$old" "$file"; then
+        step sed -E -i "s|$old|state_dir: $data/state|" "$file"
     fi
     if grep -E "^[^#]*$data/" "$file" | grep -Evq "$data/(state|weights|voices|chimes)"; then
-        echo "note: $file names a path in $data where the service may not write any more; it may in $data/state"
+        echo "note: $file names a path in $data, where the service can no longer write; it can write in $data/state"
     fi
 }

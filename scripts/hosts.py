@@ -1,4 +1,4 @@
-"""Finds names of package index hosts in the checkout: a lock or a script that names one works in one place only."""
+"""Finds names of package index hosts in the checkout. A lock or a script that names one works only on some networks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# The brackets keep this file from finding itself.
+# The brackets keep the pattern from matching this file.
 HOSTS = re.compile(
     r"pypi[.]org|pythonhosted[.]org|download[.]pytorch[.]org|pypi[.]jetson|pypi[.]nvidia[.]com|piwheels[.]org"
     r"|jetson-ai-lab[.](?:dev|io)|(?:index-url|find-links|index_url|INDEX_URL)[= ]+[\"']?https?[:]//"
@@ -15,7 +15,7 @@ HOSTS = re.compile(
 
 
 def main() -> int:
-    """0 where no file names one."""
+    """Returns the exit status: 1 if a file names a host."""
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],

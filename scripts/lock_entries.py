@@ -1,6 +1,7 @@
-"""Takes entries out of a lock in requirements format: standard input to standard output.
+"""Removes entries from a lock file in requirements format; reads standard input, writes standard output.
 
-`without-entries-of LOCK` drops what LOCK pins too; `without-names PATTERN…` drops by name, as in `nvidia-cu*`.
+`without-entries-of LOCK` removes the entries that LOCK pins at the same version.
+`without-names PATTERN…` removes entries by name, as in `nvidia-cu*`.
 """
 
 from __future__ import annotations
@@ -12,22 +13,22 @@ from pathlib import Path
 
 
 def entries(lock: str) -> list[str]:
-    """Every entry of a lock: its requirement line with the hash lines under it."""
+    """Returns each entry of a lock file: the requirement line with its hash lines."""
     return re.findall(r"^[A-Za-z0-9][^\n]*\n(?:[ \t]+[^\n]*\n)*", lock, flags=re.MULTILINE)
 
 
 def name_of(entry: str) -> str:
-    """The package that an entry pins."""
+    """Returns the name of the package that an entry pins."""
     return re.split(r"[=\s;\[]", entry, maxsplit=1)[0].lower()
 
 
 def pin_of(entry: str) -> str:
-    """Name and version: `numpy==2.4.6`."""
+    """Returns name and version of an entry, such as `numpy==2.4.6`."""
     return entry.split(maxsplit=1)[0].lower()
 
 
 def main() -> int:
-    """0 when done, 2 on wrong usage."""
+    """Returns the exit status: 0, or 2 for wrong usage."""
     lock = sys.stdin.read()
     match sys.argv[1:]:
         case ["without-entries-of", other]:

@@ -1,4 +1,4 @@
-"""The bench of the inbox runs, and ends with one line of JSON."""
+"""scripts/bench-ingest runs, and its last line is JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who owns which folder of the appliance, with real owners: the service's user is hostile."""
+"""The folders of the appliance with real owners, and with a service whose user is hostile."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ die() { echo "$*" >&2; exit 1; }
 
 
 class Machine:
-    """A tree with the folders of an appliance; `nobody` is the service's user."""
+    """A tree with the folders of an appliance. `nobody` stands for the user of the service."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -58,12 +58,12 @@ class Machine:
         return done.stdout
 
     def service(self, program: str) -> subprocess.CompletedProcess[str]:
-        """What the service's user tries, in the data folder."""
+        """Runs a program as the service's user in the data folder."""
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", program]
         return subprocess.run(command, cwd=self.data, capture_output=True, text=True, timeout=60, check=False)
 
-    def former(self) -> None:
-        """As the version before left it: the data folder is the service's, with root's folders in it."""
+    def make_old_layout(self) -> None:
+        """Makes the folders of the previous version: the service owns the data folder, root owns the folders in it."""
         self.data.mkdir(mode=0o750)
         os.chown(self.data, NOBODY, NOBODY)
         for name in ("voices", "chimes"):
@@ -87,7 +87,7 @@ def machine() -> Iterator[Machine]:
     shutil.rmtree(root)
 
 
-def test_the_service_may_write_in_its_state_and_cache_alone(machine: Machine) -> None:
+def test_the_service_can_write_only_in_its_state_and_cache(machine: Machine) -> None:
     machine.install()
     assert machine.owner(".") == (0, NOBODY, "0o750")
     assert machine.owner("state") == (NOBODY, NOBODY, "0o750")
@@ -102,15 +102,15 @@ def test_installing_again_changes_nothing_while_the_service_runs(machine: Machin
     machine.install()
     machine.service("echo line > state/inbox.sqlite")
     before = (machine.state.stat(), (machine.state / "inbox.sqlite").stat().st_ctime_ns)
-    said = machine.install()
-    assert "mv " not in said
-    assert "root -g root " + str(machine.state) not in said, "the state never belongs to root meanwhile"
+    output = machine.install()
+    assert "mv " not in output
+    assert "root -g root " + str(machine.state) not in output, "the state never belongs to root, not even for a moment"
     after = (machine.state.stat(), (machine.state / "inbox.sqlite").stat().st_ctime_ns)
     assert (before[0].st_uid, before[0].st_mode, before[1]) == (after[0].st_uid, after[0].st_mode, after[1])
 
 
-def test_the_queue_of_the_former_layout_moves_with_every_line(machine: Machine) -> None:
-    machine.former()
+def test_the_queue_of_the_old_layout_moves_with_every_line(machine: Machine) -> None:
+    machine.make_old_layout()
     queue = machine.data / "inbox.sqlite"
     connection = sqlite3.connect(queue)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -119,7 +119,7 @@ def test_the_queue_of_the_former_layout_moves_with_every_line(machine: Machine) 
     connection.commit()
     files = {name: Path(f"{queue}{name}").read_bytes() for name in ("", "-wal")}
     connection.close()
-    for name, content in files.items():  # as a process leaves it that was killed: the lines are in the -wal alone
+    for name, content in files.items():  # as a killed process leaves it: the lines are only in the -wal file
         Path(f"{queue}{name}").write_bytes(content)
         os.chown(f"{queue}{name}", NOBODY, NOBODY)
     Path(f"{queue}-shm").write_bytes(b"")  # root's, as `sudo ishowtts history` left it
@@ -137,8 +137,8 @@ def test_the_queue_of_the_former_layout_moves_with_every_line(machine: Machine) 
     connection.close()
 
 
-def test_nothing_that_the_service_has_prepared_is_followed(machine: Machine) -> None:
-    machine.former()
+def test_links_that_the_service_made_are_not_followed(machine: Machine) -> None:
+    machine.make_old_layout()
     secret = machine.secret
     prepared = machine.service(
         f"rm -rf voices chimes; ln -s {secret.parent} voices; mkdir -p weights/.arriving;"
@@ -146,12 +146,12 @@ def test_nothing_that_the_service_has_prepared_is_followed(machine: Machine) -> 
         f"ln -s {secret} -- '-rf'; ln -s {secret} chimes; touch 'a b' '$(reboot)'"
     )
     assert prepared.returncode == 0, prepared.stderr
-    os.link(secret, machine.data / "inbox.sqlite-shm")  # as a kernel without protected_hardlinks lets it do
+    os.link(secret, machine.data / "inbox.sqlite-shm")  # a kernel without protected_hardlinks allows this
     mode = machine.root.stat().st_mode
-    said = machine.install()
+    output = machine.install()
     assert machine.is_untouched()
-    assert machine.root.stat().st_mode == mode, "what voices led to"
-    assert "voices is not root's, as it must be" in said
+    assert machine.root.stat().st_mode == mode, "the target of voices"
+    assert f"root does not own {machine.data}/voices, as it must" in output
     assert machine.owner("voices") == machine.owner("chimes") == (0, 0, "0o755")
     assert not (machine.data / "weights").exists()
     assert (machine.state / "voices").is_symlink()
@@ -159,17 +159,17 @@ def test_nothing_that_the_service_has_prepared_is_followed(machine: Machine) -> 
 
 
 @pytest.mark.parametrize("prepared", ["ln -s {secret_folder} state", "touch state"])
-def test_a_state_that_is_no_folder_is_refused(machine: Machine, prepared: str) -> None:
-    machine.former()
+def test_a_state_that_is_not_a_folder_is_refused(machine: Machine, prepared: str) -> None:
+    machine.make_old_layout()
     machine.service(prepared.format(secret_folder=machine.secret.parent))
     done = machine.shell(f"make_folders {machine.data} {machine.cache} nobody nogroup")
-    assert (done.returncode, "is a link or no folder" in done.stderr) == (1, True)
+    assert (done.returncode, "is a link or not a folder" in done.stderr) == (1, True)
     assert machine.is_untouched()
-    assert machine.service("mv state s").returncode != 0, "it is frozen meanwhile"
+    assert machine.service("mv state s").returncode != 0, "root has taken the data folder before it refused"
 
 
-def test_an_interrupted_move_is_taken_up_again(machine: Machine) -> None:
-    machine.former()
+def test_an_interrupted_move_continues_at_the_next_installation(machine: Machine) -> None:
+    machine.make_old_layout()
     machine.service("echo queue > inbox.sqlite; echo wal > inbox.sqlite-wal")
     stopped = 'mv() { command mv "$@"; kill -9 $$; }\n'  # after the first file
     machine.shell(f"{stopped} make_folders {machine.data} {machine.cache} nobody nogroup")
@@ -180,8 +180,8 @@ def test_an_interrupted_move_is_taken_up_again(machine: Machine) -> None:
     assert machine.owner("state") == (NOBODY, NOBODY, "0o750")
 
 
-def test_a_queue_that_is_there_already_is_never_overwritten(machine: Machine) -> None:
-    machine.former()
+def test_an_existing_queue_is_never_overwritten(machine: Machine) -> None:
+    machine.make_old_layout()
     machine.service("mkdir state; echo new > state/inbox.sqlite; echo old > inbox.sqlite; echo wal > inbox.sqlite-wal")
     assert "inbox.sqlite is kept as " in machine.install()
     assert (machine.state / "inbox.sqlite").read_text() == "new\n"
@@ -196,8 +196,8 @@ TAKEN = ["voices", "chimes", "weights", *QUEUES, "..x", ".hidden", "a b", "-rf",
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "file", "fifo", "folder", "hard link"])
-def test_nothing_of_the_services_stays_where_its_name_is_taken(machine: Machine, kind: str) -> None:
-    machine.former()
+def test_every_file_of_the_service_moves_even_if_its_name_is_taken(machine: Machine, kind: str) -> None:
+    machine.make_old_layout()
     for name in ("voices", "chimes"):
         (machine.data / name).rmdir()
     machine.state.mkdir()
@@ -213,7 +213,7 @@ def test_nothing_of_the_services_stays_where_its_name_is_taken(machine: Machine,
     machine.install()
     assert machine.is_untouched()
     left = {path.name for path in machine.data.iterdir() if path.lstat().st_uid != 0 or path.name in TAKEN}
-    if kind == "hard link":  # root's own by its owner; what must be a folder, and the queue, are moved
+    if kind == "hard link":  # root owns it, so only the queue moves, and what must be a folder
         assert left == {"state", "voices", "chimes", *set(TAKEN) - set(QUEUES)}
         assert len(list(machine.state.iterdir())) == moved_before + 2 + len(QUEUES)
     else:
@@ -237,7 +237,7 @@ def make(path: Path, kind: str, secret: Path) -> None:
 
 
 @pytest.mark.parametrize("left", ["link", "file", "folder"])
-def test_what_an_earlier_upgrade_left_is_told_in_one_sentence(machine: Machine, left: str) -> None:
+def test_what_an_earlier_upgrade_left_is_refused_in_one_sentence(machine: Machine, left: str) -> None:
     machine.install()
     voices = machine.data / "voices"
     voices.rmdir()
@@ -245,11 +245,11 @@ def test_what_an_earlier_upgrade_left_is_told_in_one_sentence(machine: Machine, 
     os.chown(voices, NOBODY, NOBODY, follow_symlinks=False)
     done = machine.shell(f"make_folders {machine.data} {machine.cache} nobody nogroup")
     assert done.returncode == 1
-    assert done.stderr == f"{voices} is not a folder of root's; move it away, and run this again\n"
+    assert done.stderr == f"{voices} is not a folder that root owns; move it away and run this again\n"
 
 
-def test_a_link_of_roots_own_to_the_voices_stays(machine: Machine) -> None:
-    machine.former()
+def test_a_link_that_root_made_to_the_voices_stays(machine: Machine) -> None:
+    machine.make_old_layout()
     (machine.data / "voices").rmdir()
     (machine.data / "voices").symlink_to(machine.root)
     mode = machine.root.stat().st_mode
@@ -259,13 +259,13 @@ def test_a_link_of_roots_own_to_the_voices_stays(machine: Machine) -> None:
     assert machine.root.stat().st_mode == mode
 
 
-def test_what_cannot_be_moved_is_told_in_one_sentence(machine: Machine) -> None:
-    machine.former()
+def test_a_file_that_cannot_be_moved_is_refused_in_one_sentence(machine: Machine) -> None:
+    machine.make_old_layout()
     machine.service("touch recordings")
     done = machine.shell(f"mv() {{ :; }}; make_folders {machine.data} {machine.cache} nobody nogroup")
     entry, target = machine.data / "recordings", machine.state / "recordings"
     assert done.returncode == 1
-    assert done.stderr == f"{entry} cannot be moved to {target}; move it away yourself, and run this again\n"
+    assert done.stderr == f"{entry} cannot be moved to {target}; move it away yourself and run this again\n"
 
 
 @pytest.mark.parametrize(
@@ -281,10 +281,10 @@ def test_what_cannot_be_moved_is_told_in_one_sentence(machine: Machine) -> None:
         ("# state_dir: {data}/x\n", "# state_dir: {data}/x\n", False),
     ],
 )
-def test_the_configuration_follows_the_move(machine: Machine, before: str, after: str, noted: bool) -> None:
+def test_the_configuration_gets_the_new_state_dir(machine: Machine, before: str, after: str, noted: bool) -> None:
     file = machine.root / "config.yaml"
     file.write_text(before.format(data=machine.data))
-    done = machine.shell(f"adapt_config {file} {machine.data}")
+    done = machine.shell(f"update_state_dir {file} {machine.data}")
     assert (done.returncode, "note: " in done.stdout) == (0, noted)
     assert file.read_text() == after.format(data=machine.data)
 
@@ -297,7 +297,7 @@ def stick(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("part", [".", "weights", "weights/.arriving"])
-def test_root_fetches_into_nothing_that_another_could_lead_elsewhere(machine: Machine, part: str) -> None:
+def test_root_does_not_fetch_into_a_folder_of_another_user(machine: Machine, part: str) -> None:
     machine.install()
     (machine.data / "weights/.arriving").mkdir(parents=True)
     os.chown(machine.data / part, NOBODY, NOBODY)
@@ -305,21 +305,21 @@ def test_root_fetches_into_nothing_that_another_could_lead_elsewhere(machine: Ma
         weights.fetch(machine.data / "weights", stick(machine.root / "stick"))
 
 
-def test_what_lies_where_a_file_arrives_is_not_written_to(machine: Machine) -> None:
+def test_a_link_in_the_folder_for_arriving_files_is_not_followed(machine: Machine) -> None:
     machine.install()
     arriving = machine.data / "weights/.arriving"
     arriving.mkdir(parents=True)
     (arriving / "vocab.txt").symlink_to(machine.secret)
     source = stick(machine.root / "stick")
     size = next(file.size for file in weights.FILES if file.place == "vocab.txt")
-    (source / "vocab.txt").write_bytes(b"x" * size)  # what is of another size is not even copied
+    (source / "vocab.txt").write_bytes(b"x" * size)  # a file of another size is not even copied
     with pytest.raises(WeightsError):
         weights.fetch(machine.data / "weights", source)
     assert machine.is_untouched()
 
 
-def test_root_adds_no_voice_and_makes_no_chime_in_a_folder_of_the_services(machine: Machine) -> None:
-    machine.former()
+def test_root_does_not_add_voices_or_chimes_in_a_folder_of_the_service(machine: Machine) -> None:
+    machine.make_old_layout()
     machine.service(f"rm -rf voices chimes; ln -s {machine.root} voices; ln -s {machine.root} chimes")
     with pytest.raises(VoiceError, match="belongs to nobody"):
         folders.remove(machine.data / "voices", "anna")
@@ -330,7 +330,7 @@ def test_root_adds_no_voice_and_makes_no_chime_in_a_folder_of_the_services(machi
     assert {path.name for path in machine.root.iterdir()} == {"lib", "cache", "secret"}
 
 
-def test_a_path_is_roots_own_in_each_of_its_parts(machine: Machine) -> None:
+def test_root_must_own_each_part_of_a_path(machine: Machine) -> None:
     own = machine.root / "own"
     make_folder(own / "a/b")
     refuse_foreign(own / "a/b/not yet")
@@ -359,7 +359,7 @@ def config(machine: Machine) -> Path:
     return path
 
 
-def test_history_writes_nothing_where_the_service_points(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_history_does_not_follow_links_of_the_service(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.install()
     queue = machine.state / "inbox.sqlite"
     connection = sqlite3.connect(queue)
@@ -378,7 +378,7 @@ def test_history_writes_nothing_where_the_service_points(machine: Machine, capsy
 def test_history_is_read_as_the_owner_of_the_state(
     machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite opens the -wal for writing, and makes one where a link leads: what root must not do."""
+    """SQLite opens the -wal file for writing and follows a link there, which root must not do."""
     machine.install()
     me: list[tuple[int, int, list[int]]] = []
 
@@ -394,18 +394,18 @@ def test_history_is_read_as_the_owner_of_the_state(
     assert "nothing has been said yet" in capsys.readouterr().out
 
 
-def test_the_doctor_notes_the_former_layout(machine: Machine) -> None:
+def test_the_doctor_notes_the_old_layout(machine: Machine) -> None:
     def notes() -> list[str]:
         found = doctor._folders(Config(state_dir=machine.state, data_dir=machine.data, cache_dir=machine.cache))
         return [finding.detail for finding in found if finding.part == "data_dir"]
 
-    machine.former()
+    machine.make_old_layout()
     assert notes() == [f"{machine.data} belongs to nobody, who could lead root anywhere"]
     machine.install()
     assert notes() == []
 
 
-def test_root_does_not_run_on_the_state_of_the_service(
+def test_root_does_not_run_with_the_state_of_the_service(
     machine: Machine, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     machine.install()
@@ -413,7 +413,7 @@ def test_root_does_not_run_on_the_state_of_the_service(
     assert "belongs to nobody" in caplog.text + capsys.readouterr().err
 
 
-def test_root_tries_a_voice_without_what_the_service_has_compiled(machine: Machine) -> None:
+def test_root_does_not_use_compiled_files_of_the_service_to_try_a_voice(machine: Machine) -> None:
     from ishowtts.cli.voices.trial import _cache_of_ones_own
 
     machine.install()

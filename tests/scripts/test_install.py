@@ -1,0 +1,440 @@
+"""install.sh from its first to its last line, on a machine that is a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NOBODY = 65534
+SECRETS = ["mqtt-username", "mqtt-password", "mqtt-tls-key"]
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+
+SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
+UNCHANGED = ("/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
+
+# One file under many names. It notes each call in $MACHINE/calls, and changes nothing except in $MACHINE.
+STAND_IN = r"""#!/bin/bash
+name=${0##*/}
+place() { mkdir -p "${1%/*}" && cp "$MACHINE/programs/stand-in" "$1"; }
+case "$name $1" in
+    # These only ask, or act on files that the tests look at.
+    "id "* | "getent "* | "dpkg-query "* | "install "* | "chown "* | "python3 -c") ;;
+    *) echo "$name $*" >>"$MACHINE/calls" ;;
+esac
+[ ! -e "$MACHINE/fails/$name" ] && [ ! -e "$MACHINE/fails/$name $1" ] || exit 1
+case $name in
+    id) if [ "$1" = -u ]; then cat "$MACHINE/uid"; else [ -e "$MACHINE/users/$1" ]; fi ;;
+    getent) grep -qx "$2" "$MACHINE/groups" ;;
+    dpkg-query) if grep -qx "${!#}" "$MACHINE/packages"; then echo -n installed; else exit 1; fi ;;
+    useradd) touch "$MACHINE/users/${!#}" ;;
+    userdel) rm "$MACHINE/users/$1" ;;
+    # As ExecStop of the clocks does, which runs before the program goes.
+    systemctl) if [ "$1" = disable ]; then "$MACHINE/opt/ishowtts/venv/bin/ishowtts" clocks restore; fi ;;
+    python3)
+        case "$1 $2" in
+            "-m venv") place "$3/bin/python" ;;
+            "-c import sys;"*)
+                "$PYTHON_HERE" -ISc "import sys; sys.version_info = $(cat "$MACHINE/version"); exec(sys.argv[1])" "$2"
+                exit
+                ;;
+        esac
+        ;;
+    python) if [ "$1 $2" = "-m pip" ]; then place "${0%/*}/uv"; fi ;;
+    uv) if [[ $* == *"--reinstall-package ishowtts"* ]]; then place "${0%/*}/ishowtts"; fi ;;
+    install)
+        words=()
+        for word in "$@"; do
+            case $before in -o) word=${word/ishowtts/nobody} ;; -g) word=${word/ishowtts/nogroup} ;; esac
+            words+=("$word")
+            before=$word
+        done
+        exec /usr/bin/install "${words[@]}"
+        ;;
+    chown) exec /usr/bin/chown "${1/ishowtts:ishowtts/nobody:nogroup}" "${@:2}" ;;
+esac
+"""
+PROGRAMS = [
+    "apt-get", "chown", "dpkg-query", "getent", "id", "install", "python3", "runuser", "sudo", "systemctl", "useradd",
+    "userdel", "usermod",
+]  # fmt: skip
+
+
+class Machine:
+    """A root folder. install.sh finds its paths below it, and a stand-in for each program that changes a system."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._checkout = root / "checkout"
+        self._calls = root / "calls"
+        for folder in ("checkout/scripts", "programs", "users", "fails", "etc/systemd/system", "run/systemd/system",
+                       "usr/local/bin", "opt", "var/lib", "var/cache"):  # fmt: skip
+            (root / folder).mkdir(parents=True)
+        for name in ("install.sh", "scripts/common.sh", "scripts/folders.sh"):
+            self._copy(name)
+        for name in ("systemd", "config", "daemon"):
+            (self._checkout / name).symlink_to(ROOT / name)
+        stand_in = root / "programs/stand-in"
+        stand_in.write_text(STAND_IN)
+        stand_in.chmod(0o755)
+        for name in PROGRAMS:
+            (root / "programs" / name).symlink_to("stand-in")
+        self._calls.touch()
+        (root / "uid").write_text("0\n")
+        (root / "version").write_text("(3, 10, 12)")
+        (root / "groups").write_text("audio\nvideo\nrender\n")
+        (root / "packages").write_text("".join(f"{name}\n" for name in self._needed_packages()))
+        self.command = self.path("/usr/local/bin/ishowtts")
+        self.config = self.path("/etc/ishowtts/config.yaml")
+        self.units = self.path("/etc/systemd/system")
+        self.drop_ins = self.units / "ishowtts.service.d"
+        self.data = self.path("/var/lib/ishowtts")
+
+    def path(self, path: str) -> Path:
+        return self.root / path.lstrip("/")
+
+    def _copy(self, name: str) -> None:
+        text = (ROOT / name).read_text()
+        moved = SYSTEM_PATH.sub(lambda found: f"{self.root}{found.group()}", text)
+        for path in UNCHANGED:
+            moved = moved.replace(f"{self.root}{path}", path)
+        copy = self._checkout / name
+        copy.write_text(moved)
+        copy.chmod(0o755)
+
+    def _needed_packages(self) -> list[str]:
+        found = re.search(r"apt_install (.*?[^\\])\n", (ROOT / "install.sh").read_text(), re.DOTALL)
+        assert found
+        return found.group(1).replace("\\\n", " ").split()
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run install.sh; its output names the paths as if the root folder were /."""
+        self._calls.write_text("")
+        done = subprocess.run(
+            [self._checkout / "install.sh", *arguments],
+            env={
+                "PATH": f"{self.root}/programs:/usr/bin:/bin", "MACHINE": str(self.root),
+                "PYTHON": str(self.root / "programs/python3"), "PYTHON_HERE": sys.executable, **environment,
+            },
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        done.stdout, done.stderr = (text.replace(str(self.root), "") for text in (done.stdout, done.stderr))
+        return done
+
+    def install(self, *arguments: str, **environment: str) -> str:
+        done = self.run(*arguments, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def fail(self, program: str) -> None:
+        """From now on PROGRAM ends with 1; it may name the first argument too, as in `systemctl disable`."""
+        (self.root / "fails" / program).touch()
+
+    @property
+    def calls(self) -> list[str]:
+        """What the last run asked of the system, in order."""
+        return self._calls.read_text().replace(str(self.root), "").splitlines()
+
+    def called(self, program: str) -> list[str]:
+        return [call for call in self.calls if call.startswith(f"{program} ")]
+
+    def tree(self) -> dict[str, tuple[object, ...]]:
+        """Everything below the root folder except the notes of calls, with owner, mode and content."""
+        found: dict[str, tuple[object, ...]] = {}
+        for path in set(self.root.rglob("*")) - {self._calls, self.root / "uid"}:
+            state = path.lstat()
+            content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
+            found[str(path)] = (state.st_uid, state.st_gid, state.st_mode, content)
+        return found
+
+    def owner(self, path: str) -> tuple[int, int, str]:
+        found = self.path(path).lstat()
+        return found.st_uid, found.st_gid, oct(found.st_mode & 0o7777)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_the_copy_that_is_run_names_no_path_outside_the_root_folder(machine: Machine) -> None:
+    for name in ("install.sh", "scripts/common.sh", "scripts/folders.sh"):
+        text = (machine.root / "checkout" / name).read_text().replace(str(machine.root), "ROOT")
+        for path in UNCHANGED:
+            text = text.replace(path, "")
+        assert SYSTEM_PATH.findall(text) == [], name
+        assert "ROOT/etc/" in text or name == "scripts/folders.sh"
+
+
+def test_a_fresh_installation_takes_these_steps_in_this_order(machine: Machine) -> None:
+    machine.install()
+    venv = "/opt/ishowtts/venv"
+    uv = f"uv pip install --quiet --python {venv}/bin/python --no-deps"
+    assert machine.calls == [
+        "useradd --system --user-group --home-dir /var/lib/ishowtts/state --no-create-home "
+        "--shell /usr/sbin/nologin ishowtts",
+        "usermod -aG audio ishowtts",
+        "usermod -aG video ishowtts",
+        "usermod -aG render ishowtts",
+        "runuser -u ishowtts -- /programs/python3 -c ",
+        f"python3 -m venv {venv}",
+        "python -m pip install --quiet --disable-pip-version-check --require-hashes -r daemon/requirements/uv.txt",
+        f"{uv} --require-hashes -r daemon/requirements/linux.txt",
+        f"{uv} --no-build-isolation --reinstall-package ishowtts .",
+        "ishowtts chimes --make --config /etc/ishowtts/config.yaml",
+        "systemctl daemon-reload",
+        "systemctl enable ishowtts.service ishowtts-clocks.service",
+        "systemctl restart ishowtts.service",
+    ]
+
+
+def test_a_fresh_installation_leaves_command_configuration_units_and_folders(machine: Machine) -> None:
+    machine.install()
+    assert machine.command.readlink() == machine.path("/opt/ishowtts/venv/bin/ishowtts")
+    assert machine.config.read_bytes() == (ROOT / "config/ishowtts.yaml").read_bytes()
+    assert machine.owner("/etc/ishowtts/config.yaml") == (0, 0, "0o644")
+    assert {path.name for path in machine.units.iterdir()} == {"ishowtts.service", "ishowtts-clocks.service"}
+    for unit in machine.units.iterdir():
+        assert unit.read_bytes() == (ROOT / "systemd" / unit.name).read_bytes()
+        programs = re.findall(r"^Exec\w+=(\S+)", unit.read_text(), re.MULTILINE)
+        assert programs
+        assert all(os.access(machine.path(program), os.X_OK) for program in programs)
+    assert machine.owner("/var/lib/ishowtts") == (0, NOBODY, "0o750")
+    assert machine.owner("/var/lib/ishowtts/state") == (NOBODY, NOBODY, "0o750")
+    assert machine.owner("/var/cache/ishowtts") == (NOBODY, NOBODY, "0o750")
+    assert machine.owner("/var/lib/ishowtts/voices") == machine.owner("/var/lib/ishowtts/chimes") == (0, 0, "0o755")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--no-start",), ("--uninstall",), ("--uninstall", "--purge")])
+def test_a_dry_run_prints_the_steps_of_the_real_run_and_changes_nothing(
+    machine: Machine, arguments: tuple[str, ...]
+) -> None:
+    machine.config.parent.mkdir()
+    (machine.config.parent / "mqtt-password").write_text("s3cret")
+    if "--uninstall" in arguments:
+        machine.install()
+    (machine.root / "uid").write_text("1000\n")
+    before = machine.tree()
+    dry = machine.install("--dry-run", *arguments)
+    assert machine.calls == []
+    assert machine.tree() == before
+    (machine.root / "uid").write_text("0\n")
+    real = machine.install(*arguments)
+    assert steps(dry) == steps(real) != []
+    assert "dry run" not in real
+
+
+def steps(output: str) -> list[str]:
+    return [line for line in output.splitlines() if line.startswith("+ ")]
+
+
+def test_an_upgrade_keeps_configuration_and_user_and_restarts_the_service(machine: Machine) -> None:
+    machine.install()
+    machine.config.write_text("device: {name: kitchen}\n")
+    (machine.data / "state/inbox.sqlite").write_text("lines")
+    (machine.units / "ishowtts.service").write_text("of the version before")
+    assert "kept: /etc/ishowtts/config.yaml" in machine.install()
+    assert machine.config.read_text() == "device: {name: kitchen}\n"
+    assert (machine.data / "state/inbox.sqlite").read_text() == "lines"
+    assert (machine.units / "ishowtts.service").read_bytes() == (ROOT / "systemd/ishowtts.service").read_bytes()
+    assert machine.called("useradd") == machine.called("python3 -m") == []
+    assert machine.called("systemctl")[-1] == "systemctl restart ishowtts.service"
+    assert "systemctl stop ishowtts.service" not in machine.calls, "the service speaks until the new version is there"
+
+
+def test_an_upgrade_from_the_old_layout_stops_the_service_before_its_queue_moves(machine: Machine) -> None:
+    machine.install()
+    machine.config.write_text(f"state_dir: {machine.data}\n")
+    (machine.data / "state").rmdir()
+    os.chown(machine.data, NOBODY, NOBODY)
+    (machine.data / "inbox.sqlite").write_text("lines")
+    output = machine.install()
+    assert machine.config.read_text() == f"state_dir: {machine.data}/state\n"
+    assert (machine.data / "state/inbox.sqlite").read_text() == "lines"
+    assert output.index("systemctl stop ishowtts.service") < output.index("mv -n -T")
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_foreign_command_outlives_installation_and_removal(machine: Machine, kind: str) -> None:
+    if kind == "file":
+        machine.command.write_text("#!/bin/sh\n")
+    else:
+        machine.command.symlink_to("/usr/bin/true")
+    before = machine.tree()[str(machine.command)]
+    assert "kept: /usr/local/bin/ishowtts" in machine.install()
+    machine.install("--uninstall")
+    assert machine.tree()[str(machine.command)] == before
+
+
+def test_the_command_of_an_earlier_installation_is_made_again(machine: Machine) -> None:
+    machine.install()
+    shutil.rmtree(machine.path("/opt/ishowtts"))
+    machine.install()
+    assert machine.command.exists()
+
+
+def test_the_service_gets_each_secret_that_exists_and_no_other(machine: Machine) -> None:
+    folder = machine.config.parent
+    folder.mkdir()
+    for present in (SECRETS, SECRETS[1:2], SECRETS[:1], []):
+        for name in SECRETS:
+            (folder / name).unlink(missing_ok=True)
+        for name in present:
+            (folder / name).write_text("s3cret")
+        machine.install("--no-start")
+        assert {path.name for path in machine.drop_ins.iterdir()} == {f"{name}.conf" for name in present}
+        for drop_in in machine.drop_ins.iterdir():
+            assert drop_in.read_bytes() == (ROOT / "systemd" / drop_in.name).read_bytes()
+
+
+def test_the_user_joins_the_groups_that_exist(machine: Machine) -> None:
+    (machine.root / "groups").write_text("video\naudio\n")
+    machine.install()
+    assert machine.called("usermod") == ["usermod -aG audio ishowtts", "usermod -aG video ishowtts"]
+
+
+def test_only_packages_that_are_missing_are_asked_of_apt(machine: Machine) -> None:
+    machine.install()
+    assert machine.called("apt-get") == []
+    packages = (machine.root / "packages").read_text().splitlines()
+    (machine.root / "packages").write_text("".join(f"{name}\n" for name in packages if name != "espeak-ng"))
+    machine.install()
+    assert machine.called("apt-get") == [
+        "apt-get update -qq", "apt-get install -y -qq --no-install-recommends espeak-ng"
+    ]  # fmt: skip
+
+
+def test_without_a_start_the_units_are_there_and_nothing_runs(machine: Machine) -> None:
+    machine.install("--no-start")
+    assert machine.called("systemctl") == ["systemctl daemon-reload"]
+    assert (machine.units / "ishowtts.service").exists()
+
+
+def test_without_a_running_systemd_files_are_installed_and_removed(machine: Machine) -> None:
+    machine.path("/run/systemd/system").rmdir()
+    machine.install()
+    assert (machine.units / "ishowtts.service").exists()
+    machine.install("--uninstall")
+    assert list(machine.units.iterdir()) == []
+    assert machine.called("systemctl") == []
+
+
+def test_a_removal_restores_the_clocks_and_keeps_what_is_the_operators(machine: Machine) -> None:
+    before = machine.tree()
+    machine.install()
+    (machine.data / "state/inbox.sqlite").write_text("lines")
+    output = machine.install("--uninstall")
+    assert machine.calls == [
+        "systemctl disable --now ishowtts.service ishowtts-clocks.service",
+        "ishowtts clocks restore",
+        "systemctl daemon-reload",
+        "userdel ishowtts",
+    ]
+    assert {path.removeprefix(str(machine.root)) for path in machine.tree().keys() - before.keys()} == {
+        "/etc/ishowtts", "/etc/ishowtts/config.yaml", "/var/cache/ishowtts", "/var/lib/ishowtts",
+        "/var/lib/ishowtts/chimes", "/var/lib/ishowtts/state", "/var/lib/ishowtts/state/inbox.sqlite",
+        "/var/lib/ishowtts/voices",
+    }  # fmt: skip
+    assert "kept: /etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts" in output
+
+
+def test_a_purge_leaves_nothing_except_the_packages(machine: Machine) -> None:
+    before = machine.tree()
+    machine.install()
+    machine.drop_ins.mkdir()
+    (machine.drop_ins / "override.conf").write_text("[Service]\n")
+    machine.install("--uninstall", "--purge")
+    assert machine.tree() == before
+
+
+def test_a_removal_keeps_the_drop_ins_of_systemctl_edit_alone(machine: Machine) -> None:
+    machine.config.parent.mkdir()
+    (machine.config.parent / "mqtt-password").write_text("s3cret")
+    machine.install()
+    machine.install("--uninstall")
+    assert not machine.drop_ins.exists()
+    machine.install()
+    (machine.drop_ins / "override.conf").write_text("[Service]\n")
+    assert str(machine.drop_ins).removeprefix(str(machine.root)) in machine.install("--uninstall")
+    assert [path.name for path in machine.drop_ins.iterdir()] == ["override.conf"]
+
+
+def test_a_user_that_cannot_be_removed_does_not_stop_the_removal(machine: Machine) -> None:
+    machine.install()
+    machine.fail("userdel")
+    machine.fail("systemctl disable")
+    assert "the user ishowtts stays" in machine.install("--uninstall", "--purge")
+    assert not machine.data.exists()
+
+
+def test_a_chime_that_cannot_be_made_does_not_stop_an_upgrade(machine: Machine) -> None:
+    machine.install()
+    machine.fail("ishowtts")
+    assert "sudo ishowtts chimes --make" in machine.install()
+    assert machine.called("systemctl")[-1] == "systemctl restart ishowtts.service"
+
+
+@pytest.mark.parametrize("source", ["a folder", "https://wheels.example/jp6"])
+def test_jetpack_6_takes_torch_from_nvidia(machine: Machine, source: str, tmp_path: Path) -> None:
+    machine.path("/etc/nv_tegra_release").write_text("# R36 (release), REVISION: 4.3\n")
+    done = machine.run()
+    assert (done.returncode, machine.calls) == (2, [])
+    assert "--torch" in done.stderr
+    options = f"--index-url {source}"
+    if source == "a folder":
+        (tmp_path / "wheels").mkdir()
+        source, options = str(tmp_path / "wheels"), "--no-index --find-links /wheels"
+    machine.install("--torch", source)
+    lock, torch, triton, _ = machine.called("uv")
+    assert lock.endswith("-r daemon/requirements/jetpack6.txt")
+    assert torch.endswith(f"--no-deps {options} torch torchaudio")
+    assert triton.endswith(f"--no-deps {options} triton")
+
+
+def test_another_jetpack_takes_the_stock_torch(machine: Machine) -> None:
+    machine.path("/etc/nv_tegra_release").write_text("# R38 (release), REVISION: 2.0\n")
+    machine.install()
+    assert machine.called("uv")[0].endswith("-r daemon/requirements/linux.txt")
+    assert len(machine.called("uv")) == 2
+
+
+@pytest.mark.parametrize(
+    ("version", "supported"),
+    [("(3, 9, 18)", False), ("(3, 10, 0)", True), ("(3, 13, 9)", True), ("(3, 14, 0)", False)],
+)
+def test_python_3_10_to_3_13_is_supported(machine: Machine, version: str, supported: bool) -> None:
+    (machine.root / "version").write_text(version)
+    done = machine.run("--dry-run")
+    assert (done.returncode == 0, "is not Python 3.10 to 3.13" in done.stderr) == (supported, not supported)
+    assert ("+ " in done.stdout) == supported
+
+
+def test_a_python_that_the_service_cannot_run_is_refused_before_the_program_is_installed(machine: Machine) -> None:
+    machine.fail("runuser")
+    done = machine.run()
+    assert (done.returncode, "the user ishowtts cannot run" in done.stderr) == (1, True)
+    assert not machine.path("/opt/ishowtts").exists()
+
+
+def test_other_users_than_root_are_refused(machine: Machine) -> None:
+    (machine.root / "uid").write_text("1000\n")
+    done = machine.run()
+    assert (done.returncode, "root" in done.stderr, machine.calls) == (1, True, [])
+
+
+@pytest.mark.parametrize("arguments", [["--bad"], ["--torch"], ["--purge"]])
+def test_a_wrong_option_gets_one_sentence_and_exit_2(machine: Machine, arguments: list[str]) -> None:
+    done = machine.run(*arguments)
+    assert (done.returncode, len(done.stderr.splitlines()), done.stdout, machine.calls) == (2, 1, "", [])
+
+
+def test_the_help_names_every_option(machine: Machine) -> None:
+    usage = machine.install("--help")
+    for option in re.findall(r"^ +(--[a-z-]+)\)", (ROOT / "install.sh").read_text(), re.MULTILINE):
+        assert option in usage
