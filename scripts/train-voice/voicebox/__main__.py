@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     listening.add_argument("--speakers", type=_positive, default=3, metavar="N", help="of those that it learnt from")
     listening.add_argument("--unseen", type=int, default=0, metavar="N", help="of those that it never heard, up to 4")
     listening.add_argument("--nfe", type=_steps, default=(32, 16, 7, 6, 5), metavar="N,N,…", help="evaluations")
+    listening.add_argument("--threads", type=_positive, default=2, metavar="N", help="for Kokoro and the judges")
     listening.set_defaults(command=commands.judge_voice)
 
     parts.add_parser("plot", parents=[common], help="draw what the logs hold to FOLDER/training.png").set_defaults(

@@ -114,7 +114,7 @@ def judge_voice(arguments: argparse.Namespace, recipe: Recipe) -> None:
             people=people,
             steps=arguments.nfe,
         )
-        rows += judging.judge(exam, report=lambda row: _say(str(row)))
+        rows += judging.judge(exam, report=lambda row: _say(str(row)), threads=arguments.threads)
     _write(arguments.out / "judged.json", json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=1))
 
 

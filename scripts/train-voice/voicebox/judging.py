@@ -78,7 +78,7 @@ class Row:
         return f"{self.language}  {self.speaker:12}  {self.source:8}  {told}"
 
 
-def judge(exam: Exam, report: Callable[[Row], None], threads: int = 2) -> list[Row]:
+def judge(exam: Exam, report: Callable[[Row], None], threads: int) -> list[Row]:
     """Have every sentence said by every speaker at every number of evaluations, and judged.
 
     Raises:

@@ -17,6 +17,17 @@ from numpy.typing import NDArray
 collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["*"]
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """CTranslate2, under Whisper, sets the threads of torch in its process too.
+
+    Two of them on two busy cores wait for one another: a test of a second then takes a minute.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def speech() -> list[NDArray[np.float32]]:
     """Three sentences of espeak-ng, fp32 at 24 kHz; nobody writes into them."""

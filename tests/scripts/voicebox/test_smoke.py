@@ -43,7 +43,7 @@ def spoken(voice):
 def test_from_words_to_a_voice(tmp_path, capsys):
     assert train_voice("speech", tmp_path, "--workers", "1") == 0
     corpus = Corpus(tmp_path / "speech")
-    assert sum(clip.seconds for clip in corpus.clips) >= 0.003 * 3600
+    assert sum(clip.seconds for clip in corpus.clips) >= 0.001 * 3600
     assert all(0.01 < np.abs(corpus.wave(clip)).max() <= 1.0 for clip in corpus.clips)
     before = sorted(path.name for path in (tmp_path / "speech").iterdir())
     assert train_voice("speech", tmp_path, "--workers", "1") == 0  # it is all there
@@ -68,7 +68,7 @@ def test_from_words_to_a_voice(tmp_path, capsys):
     assert np.isfinite(sound).all()
     assert np.abs(sound).max() > 0
 
-    assert train_voice("judge", tmp_path, "--sentences", "2", "--speakers", "1", "--nfe", "4") == 0
+    assert train_voice("judge", tmp_path, "--sentences", "1", "--speakers", "1", "--nfe", "4", "--threads", "1") == 0
     rows = json.loads((tmp_path / "judged.json").read_text())
     assert [row["source"] for row in rows] == ["f5 at 4", "kokoro", "espeak"]
     assert rows[0]["rtf"] > 0

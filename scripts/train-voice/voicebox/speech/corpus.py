@@ -105,7 +105,8 @@ def pack_seconds(path: Path) -> float:
 
 def write_pack(path: Path, takes: Sequence[Take]) -> None:
     """Write one pack: its sound, then its list; what is there already is replaced."""
-    clips, parts, start = [], [], 0
+    clips: list[Clip] = []
+    parts, start = [np.zeros(_GAP, np.float32)], _GAP  # the gap also serves a pack without any clip
     for i, take in enumerate(takes):
         clips.append(Clip(f"{path.stem}-{i:03}", take.text, take.language, take.voice, start, len(take.sound)))
         parts += [take.sound, np.zeros(_GAP, np.float32)]

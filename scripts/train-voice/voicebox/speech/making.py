@@ -49,16 +49,21 @@ def make(recipe: SpeechRecipe, seed: int, folder: Path, workers: int, report: Ca
     if spoken_s >= wanted_s:
         return
     make_pack = partial(_make_pack, recipe.model_dump_json(), seed, folder)
-    with ProcessPoolExecutor(workers, get_context("spawn"), _end_quietly) as pool:
+    with _pool(workers) as pool:
         under_way = {pool.submit(make_pack, number): number for number in islice(numbers, workers)}
         while spoken_s < wanted_s:
             done, _ = wait(under_way, return_when=FIRST_COMPLETED)
             for future in done:
                 spoken_s += _result(future)
                 report(under_way.pop(future), spoken_s)
-                number = next(numbers)
-                under_way[pool.submit(make_pack, number)] = number
+                if spoken_s < wanted_s:
+                    number = next(numbers)
+                    under_way[pool.submit(make_pack, number)] = number
         pool.shutdown(cancel_futures=True)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, get_context("spawn"), _end_quietly)
 
 
 def _result(future: Future[float]) -> float:

@@ -50,9 +50,14 @@ def samples(utterances):
             yield mel, tokens[tokens >= 0].tolist(), int(length), int(first)
 
 
-def clips_of(corpus, mel, length):
+@pytest.fixture(scope="module")
+def mels(corpus):
+    """Each clip with its mel as the samples hold it."""
+    return [(clip, log_mel(torch.from_numpy(corpus.wave(clip))).half().float()) for clip in corpus.clips]
+
+
+def clips_of(known, mel, length):
     """Which clips stand in a row there, found by their mels."""
-    known = [(clip, log_mel(torch.from_numpy(corpus.wave(clip))).half().float()) for clip in corpus.clips]
     found, at = [], 0
     while at < length:
         clip, rows = next((c, rows) for c, rows in known if torch.equal(mel[at : at + len(rows)], rows))
@@ -63,13 +68,13 @@ def clips_of(corpus, mel, length):
     return found
 
 
-def test_a_sample_is_whole_clips_of_one_voice_with_their_words(corpus, utterances):
+def test_a_sample_is_whole_clips_of_one_voice_with_their_words(mels, utterances):
     tokenize = Tokenizer(VOCAB, remember=False)
     seen = set()
     for mel, tokens, length, first in samples(utterances):
-        clips = clips_of(corpus, mel, length)
+        clips = clips_of(mels, mel, length)
         assert len({clip.voice for clip in clips}) == 1
-        assert first == len(log_mel(torch.from_numpy(corpus.wave(clips[0]))))
+        assert first == next(len(rows) for clip, rows in mels if clip == clips[0])
         texts = [clip.text for clip in clips]
         begin = SPACES.get(texts[0], texts[0]) if len(texts) > 1 else ""
         middle = [text + (" " if text[-1].isascii() else "") for text in texts[1:-1]]

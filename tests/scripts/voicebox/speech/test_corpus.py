@@ -60,6 +60,13 @@ def test_a_pack_without_its_list_is_none(folder):
     assert len(Corpus(folder).clips) == 2
 
 
+def test_a_pack_of_which_nothing_was_understood_is_whole_and_empty(folder):
+    write_pack(pack_path(folder, 8), [])
+    assert len(packs(folder)) == 3
+    assert pack_seconds(pack_path(folder, 8)) == 0
+    assert len(Corpus(folder).clips) == 3
+
+
 def test_an_empty_folder_says_what_to_do(tmp_path):
     with pytest.raises(TrainingError, match="holds no speech; make some with `train-voice speech`"):
         Corpus(tmp_path)

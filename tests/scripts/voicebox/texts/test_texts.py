@@ -93,15 +93,20 @@ def level_one() -> set[str]:
     }
 
 
-def test_mandarin_characters_are_the_usual_ones() -> None:
-    met = {character for sentence in made("zh", 6000) for character in sentence}
+@pytest.fixture(scope="module")
+def mandarin_sentences() -> list[str]:
+    return made("zh", 6000)
+
+
+def test_mandarin_characters_are_the_usual_ones(mandarin_sentences: list[str]) -> None:
+    met = {character for sentence in mandarin_sentences for character in sentence}
     assert len(level_one() & met) > 2800
 
 
-def test_mandarin_syllables_are_met_in_every_tone_that_they_have() -> None:
+def test_mandarin_syllables_are_met_in_every_tone_that_they_have(mandarin_sentences: list[str]) -> None:
     """Of those that the standard's usual characters have, alone; some stand only in words that nobody says."""
     of_characters = {lazy_pinyin(character, style=Style.TONE3)[0] for character in level_one()}
-    met = {syllable for sentence in made("zh", 6000) for word in syllables(sentence) for syllable in word}
+    met = {syllable for sentence in mandarin_sentences for word in syllables(sentence) for syllable in word}
     assert len(of_characters) > 1000
     assert len(of_characters & met) > 0.96 * len(of_characters)
 
