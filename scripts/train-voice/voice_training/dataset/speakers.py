@@ -1,0 +1,74 @@
+"""Who speaks: voices of Kokoro as they are, mixed with one another, and shifted in pitch."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from voice_training.texts.seeded_random import seeded_random
+
+VOICES = ("jf_alpha", "jm_kumo", "jf_tebukuro", "jf_gongitsune", "jf_nezumi")
+MAX_SHIFT_SEMITONES = 3.0
+_MIN_DISTANCE = 0.35  # a quarter of a mix, or one semitone, is heard as somebody else
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """Somebody who speaks.
+
+    Args:
+        name: of letters, figures and dashes.
+        mix: voices of Kokoro and how much of each; the sum is one.
+        shift_semitones: semitones by which pitch and formants are raised.
+    """
+
+    name: str
+    mix: tuple[tuple[str, float], ...]
+    shift_semitones: float = 0.0
+
+    def style(self, voices: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """The weighted mean of the voices' tables, float32 [rows, 256]."""
+        mean: npt.NDArray[np.float32] = sum(
+            (np.float32(weight) * voices[voice] for voice, weight in self.mix), start=np.float32(0)
+        )
+        return mean
+
+
+HELD_OUT_SPEAKERS = (
+    Speaker("unseen-1", (("jf_nezumi", 0.5), ("jm_kumo", 0.5)), -1.0),
+    Speaker("unseen-2", (("jf_alpha", 0.6), ("jf_tebukuro", 0.4)), 1.5),
+    Speaker("unseen-3", (("jf_gongitsune", 0.6), ("jm_kumo", 0.4)), 0.5),
+    Speaker("unseen-4", (("jm_kumo", 1.0),), -2.5),
+)
+"""Reserved for judging: `cast` gives nobody who is near one of them."""
+
+
+def training_speakers(seed: int, count: int) -> tuple[Speaker, ...]:
+    """`count` speakers to learn from: the five voices as they are first, then mixes of two or three, shifted."""
+    rng = seeded_random(f"cast {seed}")
+    speakers = [Speaker(voice.replace("_", "-"), ((voice, 1.0),)) for voice in VOICES][:count]
+    while len(speakers) < count:
+        drawn = _random_speaker(rng, f"mixed-{seed}-{len(speakers) + 1}")
+        if min(_distance(drawn, reserved) for reserved in HELD_OUT_SPEAKERS) >= _MIN_DISTANCE:
+            speakers.append(drawn)
+    return tuple(speakers)
+
+
+def _random_speaker(rng: random.Random, name: str) -> Speaker:
+    voices = rng.sample(VOICES, rng.choice((1, 2, 2, 3)))
+    shares = [rng.uniform(0.2, 1.0) for _ in voices]
+    weights = [round(share / sum(shares), 3) for share in shares]
+    weights[0] = round(1.0 - sum(weights[1:]), 3)
+    shift = round(rng.uniform(-MAX_SHIFT_SEMITONES, MAX_SHIFT_SEMITONES), 1)
+    return Speaker(name, tuple(zip(voices, weights, strict=True)), shift)
+
+
+def _distance(one: Speaker, other: Speaker) -> float:
+    """How much of the mix is another voice, and a share for each semitone between them."""
+    first, second = dict(one.mix), dict(other.mix)
+    mix = sum(abs(first.get(voice, 0.0) - second.get(voice, 0.0)) for voice in VOICES) / 2
+    return mix + _MIN_DISTANCE * abs(one.shift_semitones - other.shift_semitones)
