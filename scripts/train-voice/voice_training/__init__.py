@@ -1,1 +1,1 @@
-"""Trains the voice in the box: a small F5 and a small Vocos on speech that may be freely made."""
+"""Trains the default voice: a small F5 and a small Vocos, on synthetic speech that anyone may make."""

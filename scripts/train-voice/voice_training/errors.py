@@ -1,4 +1,4 @@
-"""What can go wrong in a training, in one sentence that names the mend."""
+"""Errors of a training. Each message is one sentence that names the fix."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from ishowtts.errors import IShowError
 
 
 class TrainingError(IShowError):
-    """A training cannot go on: its speech, its recipe or its state."""
+    """A training cannot continue because of its speech, its recipe or its state."""

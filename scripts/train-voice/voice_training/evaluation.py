@@ -1,7 +1,7 @@
-"""Whether the voice speaks: sentences that no training saw, through the engine, heard by machines.
+"""Evaluates the voice: the engine speaks held-out sentences, and models of the bench measure the result.
 
-Beside it the same sentences by those it learnt from, Kokoro in the same voices, and by espeak-ng: what the judges
-themselves mishear shows there.
+Kokoro, in the same voices, and espeak-ng speak the same sentences. Their results show how much the metrics themselves
+mishear.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _ESPEAK: dict[Language, str] = {"en": "en-us", "zh": "cmn"}
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """What is asked of a voice.
+    """The conditions of an evaluation.
 
-    Args:
+    Attributes:
         weights: the checkpoint folder.
-        voices_dir: where each speaker's reference clip is put, spoken by Kokoro.
-        reference: what the clips say.
-        texts: sentences that training never saw.
-        speakers: who is to be imitated.
-        nfe_steps: numbers of evaluations.
+        voices_dir: folder for the reference clip of each speaker, spoken by Kokoro.
+        reference: the text of the reference clips.
+        texts: sentences that the training never used.
+        speakers: the speakers that the voice imitates.
+        nfe_steps: numbers of function evaluations to try.
     """
 
     weights: Path
@@ -56,12 +56,12 @@ class EvaluationPlan:
 
 @dataclass(frozen=True)
 class EvaluationRow:
-    """What was heard of one speaker; as text, a line of a table.
+    """The result for one speaker and one engine. As text, a line of a table.
 
-    Args:
+    Attributes:
         source: `f5 at 7`, `kokoro` or `espeak`.
         error_rate, similarity, mos: `judges.panel.Marks`.
-        rtf: synthesis seconds by audio seconds; `None` of the others.
+        rtf: real-time factor of F5, synthesis time by audio duration; `None` for the others.
     """
 
     language: Language
@@ -79,10 +79,14 @@ class EvaluationRow:
 
 
 def evaluate(plan: EvaluationPlan, report: Callable[[EvaluationRow], None], threads: int) -> list[EvaluationRow]:
-    """Have every sentence said by every speaker at every number of evaluations, and judged.
+    """Synthesize every sentence for every speaker and every number of evaluations, and measure it.
+
+    Args:
+        report: called with each row.
+        threads: number of threads of Kokoro and of the metrics.
 
     Raises:
-        EngineError: the judges or the weights are not there.
+        EngineError: the packages of the metrics or the weights are missing.
     """
     kokoro = Kokoro(threads)
     for speaker in plan.speakers:
@@ -116,10 +120,10 @@ def _write_reference(folder: Path, sound: Sound, text: str) -> None:
 
 
 def _f5_sounds(engine: F5Engine, voice: str, texts: Sequence[str], steps: int) -> tuple[list[Sound], float]:
-    engine.render(Segment("judge", 0, 1, texts[0], voice=voice, seed=0, nfe_step=steps), lambda: False)  # only warms
+    engine.render(Segment("evaluation", 0, 1, texts[0], voice=voice, seed=0, nfe_step=steps), lambda: False)  # warm-up
     started = time.perf_counter()
     sounds = [
-        engine.render(Segment("judge", 0, 1, text, voice=voice, seed=i, nfe_step=steps), lambda: False)
+        engine.render(Segment("evaluation", 0, 1, text, voice=voice, seed=i, nfe_step=steps), lambda: False)
         for i, text in enumerate(texts)
     ]
     spoken_s = sum(len(sound) for sound in sounds) / RATE_HZ
@@ -133,5 +137,5 @@ def _kokoro_sounds(kokoro: Kokoro, speaker: Speaker, texts: Sequence[str]) -> li
 def _espeak_sounds(language: Language, texts: Sequence[str]) -> list[Sound]:
     engine = EspeakEngine(_ESPEAK[language])
     engine.load(lambda _: None)
-    spoken = [engine.synthesize(Segment("judge", 0, 1, text), lambda: False) for text in texts]
+    spoken = [engine.synthesize(Segment("evaluation", 0, 1, text), lambda: False) for text in texts]
     return [soxr.resample(one.samples.astype(np.float32) / 32768, one.rate_hz, RATE_HZ) for one in spoken]

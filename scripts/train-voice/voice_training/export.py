@@ -1,4 +1,4 @@
-"""From the states of both trainings to the checkpoint folder that the engine loads."""
+"""Exports the states of both trainers to the checkpoint folder that the engine loads."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from voice_training.vocoder import vocoder_trainer
 
 
 def vocabulary() -> Path:
-    """The tokens that F5-TTS knows, as f5-tts brings them: English letters, pinyin with tones, and more."""
+    """Path of the vocabulary in the package f5-tts: English letters, pinyin with tones, and more."""
     return f5_tts_data("infer/examples/vocab.txt")
 
 
 def export(recipe: Recipe, flow_state: Path, vocoder_state: Path, folder: Path) -> None:
-    """Write the averaged weights of both, fp16, with their descriptions and the vocabulary.
+    """Write the averaged weights of both models in fp16, their descriptions and the vocabulary.
 
     Raises:
-        TrainingError: a state is missing, broken or another recipe's.
+        TrainingError: a state is missing, broken or of another recipe.
     """
     vocab = read_vocab(vocabulary())
     try:
@@ -41,15 +41,15 @@ def export(recipe: Recipe, flow_state: Path, vocoder_state: Path, folder: Path) 
     copyfile(vocabulary(), folder / "vocab.txt")
     _save(folder / "model.safetensors", transformer)
     _save(folder / "vocos" / "model.safetensors", vocos)
-    _describe(folder / "vocos" / "config.yaml", description)
+    _write_yaml(folder / "vocos" / "config.yaml", description)
     model = Model(name=recipe.name, arch=recipe.flow.arch)
-    _describe(folder / "model.yaml", model.model_dump())  # last: where it stands, the folder is whole
+    _write_yaml(folder / "model.yaml", model.model_dump())  # last: if this file exists, the folder is complete
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
-    path.chmod(0o644)  # safetensors gives it to its owner alone; the service is another user
+    path.chmod(0o644)  # safetensors allows only the owner to read; the service is another user
 
 
-def _describe(path: Path, content: Mapping[str, object]) -> None:
+def _write_yaml(path: Path, content: Mapping[str, object]) -> None:
     path.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")

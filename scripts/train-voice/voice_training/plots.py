@@ -1,4 +1,4 @@
-"""Pictures of a training's log."""
+"""Plots the logs of a training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOT_PLOTTED = {"step", "step_s"}
 
 
 def plot(logs: Sequence[Path], to: Path, title: str) -> None:
-    """One row of curves for each log, one curve for each figure, over the steps."""
+    """Draw one row of plots for each log: each logged value over the steps."""
     tables = [_columns(path) for path in logs]
     figure = Figure(figsize=(3.2 * max(len(table) for table in tables), 2.6 * len(logs)), layout="constrained")
     FigureCanvasAgg(figure)
@@ -30,7 +30,7 @@ def plot(logs: Sequence[Path], to: Path, title: str) -> None:
 
 
 def _columns(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """Each figure with the steps that it was logged at."""
+    """The points (step, value) of each logged value, by name."""
     table: dict[str, list[tuple[float, float]]] = {}
     for text in path.read_text(encoding="utf-8").splitlines():
         line = json.loads(text)

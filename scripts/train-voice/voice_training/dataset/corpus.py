@@ -1,4 +1,4 @@
-"""Speech to learn from, on disk: packs of Opus, each with a list of its clips. Whole packs only, in any number."""
+"""The training speech on disk: packs (shards), each an Opus file and a JSON list of its clips."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from voice_training.texts import Language
 Sound = NDArray[np.float32]
 
 _BITRATE_BPS: Final = 32_000
-# What libsndfile makes of a compression level between 0 and 1.
-_MOST_BPS, _LEAST_BPS = 256_000, 6_000
-_LEVEL = (_MOST_BPS - _BITRATE_BPS) / (_MOST_BPS - _LEAST_BPS)
-_GAP = RATE_HZ // 10  # between two clips: Opus lets each ring into the next
+# The bit rates that libsndfile maps compression levels 1 and 0 to.
+_MAX_BPS, _MIN_BPS = 256_000, 6_000
+_LEVEL = (_MAX_BPS - _BITRATE_BPS) / (_MAX_BPS - _MIN_BPS)
+_REMEDY = "delete both files of this pack, and run `train-voice speech` again"
+_GAP = RATE_HZ // 10  # silence between clips, because Opus lets the end of one leak into the next
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One recorded sentence.
+    """One sentence in a pack.
 
-    Args:
-        name: unique in its corpus.
-        voice: who speaks.
-        start: first sample in its pack.
-        samples: of sound, at 24 kHz.
+    Attributes:
+        name: unique in the corpus.
+        voice: name of the speaker.
+        start: index of the first sample in the pack.
+        samples: number of samples, at 24 kHz.
     """
 
     name: str
@@ -46,13 +47,13 @@ class Clip:
 
     @property
     def seconds(self) -> float:
-        """How long it sounds."""
+        """The duration."""
         return self.samples / RATE_HZ
 
 
 @dataclass(frozen=True)
 class NewClip:
-    """A sentence that was just spoken: fp32 [samples] at 24 kHz, between -1 and 1."""
+    """A clip that is not on disk yet. The sound is fp32 [samples] at 24 kHz, between -1 and 1."""
 
     text: str
     language: Language
@@ -64,13 +65,13 @@ class Corpus:
     """All packs of a folder, in memory as int16.
 
     Raises:
-        TrainingError: where the folder holds no pack, or a broken one.
+        TrainingError: the folder has no clips, or a pack is broken.
     """
 
     def __init__(self, folder: Path) -> None:
         self._sounds: dict[str, NDArray[np.int16]] = {}
         clips: list[Clip] = []
-        with ThreadPoolExecutor(thread_name_prefix="packs") as pool:  # libsndfile lets the other threads run
+        with ThreadPoolExecutor(thread_name_prefix="packs") as pool:  # libsndfile releases the GIL
             for pack in pool.map(_read, packs(folder)):
                 clips += [clip for clip, _ in pack]
                 self._sounds |= {clip.name: sound for clip, sound in pack}
@@ -79,27 +80,27 @@ class Corpus:
         self.clips = tuple(clips)
 
     def wave(self, clip: Clip) -> Sound:
-        """Its sound: fp32 [samples] at 24 kHz."""
+        """The sound of a clip: fp32 [samples] at 24 kHz."""
         sound: Sound = self._sounds[clip.name].astype(np.float32) / np.float32(32768)
         return sound
 
     def voices(self) -> tuple[str, ...]:
-        """Everyone who speaks."""
+        """The names of all speakers."""
         return tuple(sorted({clip.voice for clip in self.clips}))
 
 
 def packs(folder: Path) -> list[Path]:
-    """The lists of whole packs: the list is written after the sound."""
+    """The lists of all complete packs. A pack is complete if its list exists, because the list is written last."""
     return sorted(folder.glob("pack-*.json"))
 
 
 def pack_path(folder: Path, number: int) -> Path:
-    """Where the list of this pack stands."""
+    """The path of the list of a pack."""
     return folder / f"pack-{number:05}.json"
 
 
 def pack_seconds(path: Path) -> float:
-    """How long a pack's clips sound, without reading them."""
+    """The total duration of the clips of a pack. Does not read the sound."""
     return sum(clip.seconds for clip in _clips(path))
 
 
@@ -124,7 +125,7 @@ def _clips(path: Path) -> list[Clip]:
     try:
         return [Clip(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError) as error:
-        raise TrainingError(f"{path} cannot be read; delete it and its sound, and make it again") from error
+        raise TrainingError(f"{path} cannot be read; {_REMEDY}") from error
 
 
 def _read(path: Path) -> list[tuple[Clip, NDArray[np.int16]]]:
@@ -132,9 +133,9 @@ def _read(path: Path) -> list[tuple[Clip, NDArray[np.int16]]]:
     try:
         sound, rate_hz = soundfile.read(path.with_suffix(".opus"), dtype="int16")
     except (OSError, soundfile.SoundFileError) as error:
-        raise TrainingError(f"the sound of {path} cannot be read; delete both, and make them again") from error
+        raise TrainingError(f"the .opus file of {path} cannot be read; {_REMEDY}") from error
     if rate_hz != RATE_HZ or sound.ndim != 1 or (clips and _end(clips[-1]) > len(sound)):
-        raise TrainingError(f"{path} and its sound do not belong together; delete both, and make them again")
+        raise TrainingError(f"{path} does not match its .opus file; {_REMEDY}")
     return [(clip, sound[clip.start : _end(clip)]) for clip in clips]
 
 

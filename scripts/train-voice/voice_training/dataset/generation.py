@@ -1,6 +1,6 @@
-"""Makes speech to learn from: packs of sentences, each in one process on one thread, heard again before it is kept.
+"""Generates the training speech: Kokoro speaks sentences in parallel processes, and Whisper checks each clip.
 
-A pack is a pure function of the recipe, the seed and its number, so that making goes on where it ended, on any machine.
+A pack depends only on the recipe, the seed and its number, so generation can continue later and on any machine.
 """
 
 from __future__ import annotations
@@ -22,29 +22,30 @@ from ishowtts.errors import SynthesisError
 from voice_training.dataset.corpus import NewClip, pack_path, pack_seconds, packs, write_pack
 from voice_training.dataset.kokoro import Kokoro
 from voice_training.dataset.phonemes import phonemes
-from voice_training.dataset.recipe import SpeechRecipe
 from voice_training.dataset.speakers import training_speakers
 from voice_training.errors import TrainingError
+from voice_training.recipe import SpeechRecipe
 from voice_training.texts import Language, sentences
 from voice_training.texts.closed_vocabulary import closed_sentences
 from voice_training.texts.seeded_random import seeded_random
 
-_MOST_PACKS = 100_000
+_MAX_PACKS = 100_000
 
 
 def generate(recipe: SpeechRecipe, seed: int, folder: Path, workers: int, report: Callable[[int, float], None]) -> None:
-    """Make packs until `recipe.hours` are there.
+    """Generate packs until the folder has `recipe.hours` of speech.
 
     Args:
-        report: told the number of each pack that was made, and the seconds of speech there are.
+        workers: number of processes.
+        report: called with the number of each new pack and the total seconds of speech.
 
     Raises:
         TrainingError: a process was killed.
-        EngineError: Kokoro or the judge is not installed.
+        EngineError: Kokoro or Whisper is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     spoken_s = sum(pack_seconds(path) for path in packs(folder))
-    numbers = (number for number in range(_MOST_PACKS) if not pack_path(folder, number).exists())
+    numbers = (number for number in range(_MAX_PACKS) if not pack_path(folder, number).exists())
     wanted_s = recipe.hours * 3600
     if spoken_s >= wanted_s:
         return
@@ -74,7 +75,7 @@ def _result(future: Future[float]) -> float:
 
 
 class _PackGenerator:
-    """One process' models."""
+    """The models of one process."""
 
     def __init__(self, recipe: SpeechRecipe, seed: int, folder: Path) -> None:
         self._recipe, self._seed, self._folder = recipe, seed, folder
@@ -83,7 +84,7 @@ class _PackGenerator:
         self._listener = None if recipe.worst is None else Listener(threads=1)
 
     def generate(self, number: int) -> float:
-        """Make this pack. Returns the seconds of speech in it."""
+        """Generate one pack. Returns the seconds of speech in it."""
         rng = seeded_random(f"pack {self._seed} {number}")
         languages = self._recipe.languages
         language = rng.choices(list(languages), list(languages.values()))[0]
@@ -98,14 +99,14 @@ class _PackGenerator:
             try:
                 yield NewClip(text, language, speaker.name, self._kokoro.synthesize(phoneme_text, speaker, speed))
             except SynthesisError:
-                continue  # Kokoro breaks now and then; another sentence comes
+                continue  # Kokoro fails occasionally; the other sentences suffice
 
     def _texts(self, seed: int, language: Language) -> list[str]:
         source = closed_sentences(seed) if self._recipe.texts == "closed" else sentences(language, seed)
         return list(islice(source, self._recipe.pack_clips))
 
     def _intelligible(self, clips: list[NewClip], language: Language) -> list[NewClip]:
-        """Those that are heard as they were meant."""
+        """The clips in which Whisper hears the intended text."""
         worst = self._recipe.worst
         if self._listener is None or worst is None:
             return clips
@@ -115,7 +116,7 @@ class _PackGenerator:
 
 @lru_cache(1)
 def _pack_generator(recipe_json: str, seed: int, folder: Path) -> _PackGenerator:
-    """The process' own: models clip seconds to load."""
+    """The generator of this process. It is cached because models take seconds to load."""
     return _PackGenerator(SpeechRecipe.model_validate_json(recipe_json), seed, folder)
 
 
@@ -124,6 +125,9 @@ def _generate_pack(recipe_json: str, seed: int, folder: Path, number: int) -> fl
 
 
 def _init_worker() -> None:
-    """Ctrl-C reaches every process of a terminal, and one of them speaks; another signal reaches only that one."""
+    """Let a worker end silently on Ctrl-C, which every process of the terminal gets, and end with its parent.
+
+    Only the main process prints a message. Other signals reach only the main process.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     end_with_parent()

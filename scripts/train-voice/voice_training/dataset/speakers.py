@@ -1,4 +1,4 @@
-"""Who speaks: voices of Kokoro as they are, mixed with one another, and shifted in pitch."""
+"""The speakers: voices of Kokoro, unchanged or mixed and shifted in pitch."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from voice_training.texts.seeded_random import seeded_random
 
 VOICES = ("jf_alpha", "jm_kumo", "jf_tebukuro", "jf_gongitsune", "jf_nezumi")
 MAX_SHIFT_SEMITONES = 3.0
-_MIN_DISTANCE = 0.35  # a quarter of a mix, or one semitone, is heard as somebody else
+_MIN_DISTANCE = 0.35  # a quarter of the mix, or one semitone, sounds like another person
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """Somebody who speaks.
+    """One speaker.
 
-    Args:
-        name: of letters, figures and dashes.
-        mix: voices of Kokoro and how much of each; the sum is one.
-        shift_semitones: semitones by which pitch and formants are raised.
+    Attributes:
+        name: letters, digits and dashes.
+        mix: voices of Kokoro and their weights, which add up to one.
+        shift_semitones: shift of pitch and formants.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Speaker:
     shift_semitones: float = 0.0
 
     def style(self, voices: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-        """The weighted mean of the voices' tables, float32 [rows, 256]."""
+        """The weighted mean of the style tables of the voices, float32 [rows, 256]."""
         mean: npt.NDArray[np.float32] = sum(
             (np.float32(weight) * voices[voice] for voice, weight in self.mix), start=np.float32(0)
         )
@@ -44,17 +44,17 @@ HELD_OUT_SPEAKERS = (
     Speaker("unseen-3", (("jf_gongitsune", 0.6), ("jm_kumo", 0.4)), 0.5),
     Speaker("unseen-4", (("jm_kumo", 1.0),), -2.5),
 )
-"""Reserved for judging: `cast` gives nobody who is near one of them."""
+"""Reserved for evaluation: `training_speakers` returns no speaker that is close to one of them."""
 
 
 def training_speakers(seed: int, count: int) -> tuple[Speaker, ...]:
-    """`count` speakers to learn from: the five voices as they are first, then mixes of two or three, shifted."""
+    """Speakers of the training: first the five voices unchanged, then shifted mixes of up to three voices."""
     rng = seeded_random(f"cast {seed}")
     speakers = [Speaker(voice.replace("_", "-"), ((voice, 1.0),)) for voice in VOICES][:count]
     while len(speakers) < count:
-        drawn = _random_speaker(rng, f"mixed-{seed}-{len(speakers) + 1}")
-        if min(_distance(drawn, reserved) for reserved in HELD_OUT_SPEAKERS) >= _MIN_DISTANCE:
-            speakers.append(drawn)
+        candidate = _random_speaker(rng, f"mixed-{seed}-{len(speakers) + 1}")
+        if min(_distance(candidate, reserved) for reserved in HELD_OUT_SPEAKERS) >= _MIN_DISTANCE:
+            speakers.append(candidate)
     return tuple(speakers)
 
 
@@ -68,7 +68,7 @@ def _random_speaker(rng: random.Random, name: str) -> Speaker:
 
 
 def _distance(one: Speaker, other: Speaker) -> float:
-    """How much of the mix is another voice, and a share for each semitone between them."""
+    """The share of the mix that differs, plus an equivalent for each semitone of difference."""
     first, second = dict(one.mix), dict(other.mix)
     mix = sum(abs(first.get(voice, 0.0) - second.get(voice, 0.0)) for voice in VOICES) / 2
     return mix + _MIN_DISTANCE * abs(one.shift_semitones - other.shift_semitones)

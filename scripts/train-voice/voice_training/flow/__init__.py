@@ -1,1 +1,1 @@
-"""The transformer and its training."""
+"""Training of the transformer."""

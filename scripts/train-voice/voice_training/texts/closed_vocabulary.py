@@ -1,4 +1,4 @@
-"""A closed list of twenty words: what a very small model learns first, and what shows that it learns."""
+"""Sentences of a closed vocabulary of twenty words, from which a very small model can learn."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ WORDS = (
     *("yes", "no", "stop", "start", "left", "right", "open", "close", "hello", "goodbye"),
 )
 MAX_WORDS = 5
-_HELD_OUT_ONE_IN = 8  # of the sequences of two words and more, so many are kept for judging
+_HELD_OUT_ONE_IN = 8  # one in this many sequences of two or more words is held out for evaluation
 
 
 def closed_sentences(seed: int) -> Iterator[str]:
-    """Without end: one to five words in any order, such as "three, left open." Never a sequence kept for evaluation."""
+    """Generate sentences endlessly: one to five words, such as "three, left open." None of them is held out."""
     return _endless_sentences(seeded_random(f"closed {seed}"), held_out=False)
 
 
 def closed_held_out(count: int) -> tuple[str, ...]:
-    """`count` different sentences of two to five of the words; `closed_sentences` makes none of their sequences."""
+    """`count` different held-out sentences of two to five words. `closed_sentences` never generates them."""
     found = dict.fromkeys(
         islice(_endless_sentences(seeded_random("closed, to judge by"), held_out=True), 2 * count + 100)
     )
@@ -31,7 +31,7 @@ def closed_held_out(count: int) -> tuple[str, ...]:
 
 
 def is_held_out(words: tuple[str, ...]) -> bool:
-    """Whether this order of words is kept for evaluation. A word alone never is: there are only twenty."""
+    """Whether this sequence of words is held out. A single word never is, because there are only twenty."""
     return len(words) > 1 and zlib.crc32(" ".join(words).encode()) % _HELD_OUT_ONE_IN == 0
 
 
@@ -44,7 +44,7 @@ def _endless_sentences(rng: random.Random, held_out: bool) -> Iterator[str]:
 
 
 def _groups(rng: random.Random, words: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The words in groups of one to three, as one says a row of digits: a listener needs the pauses, a model too."""
+    """Split the words into groups of one to three, as people say digits. Listeners and models need the pauses."""
     groups: list[tuple[str, ...]] = []
     while words:
         size = rng.randint(1, 3)

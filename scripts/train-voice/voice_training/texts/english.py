@@ -1,4 +1,4 @@
-"""English sentences to learn from."""
+"""Generates English sentences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LIKE_YOU = ("uni", "ura", "use", "usu", "ute", "uto", "uku", "eu", "one")
 
 
 def sentence(rng: random.Random) -> str:
-    """One sentence of any kind."""
+    """Generate one sentence."""
     if rng.random() < _SHARE_OF_WORD_LISTS:
         return _capitalized(_word_list(rng))
     topic = rng.choices(tuple(_TOPICS), tuple(_TOPICS.values()))[0]
@@ -29,7 +29,7 @@ def sentence(rng: random.Random) -> str:
 
 
 def _word_list(rng: random.Random) -> str:
-    """Words of any kind in any order: sounds meet that no grammar brings together."""
+    """Random words in any order, for sequences of sounds that no template has."""
     said = []
     for _ in range(rng.randint(1, 9)):
         entry = rng.choice(_EVERY_WORD)
@@ -38,7 +38,7 @@ def _word_list(rng: random.Random) -> str:
 
 
 def _capitalized(text: str) -> str:
-    """Single blanks, and a capital at the start of each sentence."""
+    """Use single spaces, and capitalize each sentence."""
     text = " ".join(text.split()).replace(" ,", ",")
     ends = [0, *(i + 2 for i, mark in enumerate(text[:-2]) if mark in ".!?" and text[i + 1] == " ")]
     return "".join(letter.upper() if i in ends else letter for i, letter in enumerate(text))
@@ -50,7 +50,7 @@ def _form(entry: str, index: int) -> str:
 
 
 def _third(entry: str) -> str:
-    """She goes."""
+    """The third person, such as `goes`."""
     return _form(entry, 1) or _with_s(entry)
 
 
@@ -61,7 +61,7 @@ def _with_s(word: str) -> str:
 
 
 def _ing(entry: str) -> str:
-    """Going."""
+    """The present participle, such as `going`."""
     if entry.endswith("ie"):
         return f"{entry[:-2]}ying"
     stem = entry[:-1] if entry.endswith("e") and not entry.endswith(("ee", "ye", "oe")) else entry
@@ -69,7 +69,7 @@ def _ing(entry: str) -> str:
 
 
 def _past(entry: str) -> str:
-    """Went."""
+    """The past tense, such as `went`."""
     if found := _form(entry, _PAST):
         return found
     if entry.endswith("e"):
@@ -78,7 +78,7 @@ def _past(entry: str) -> str:
 
 
 def _plural(entry: str) -> str:
-    """Mice."""
+    """The plural, such as `mice`."""
     one, _, more = entry.partition("/")
     return more or _with_s(one)
 
@@ -88,7 +88,7 @@ def _plain(entry: str) -> str:
 
 
 def _with_article(entry: str) -> str:
-    """An apple."""
+    """The word with its indefinite article, such as `an apple`."""
     word = _plain(entry)
     sounds_open = word[0] in _VOWELS and not word.startswith(_LIKE_YOU)
     return f"{'an' if sounds_open or word.startswith(('hour', 'honest', 'honor')) else 'a'} {word}"
@@ -107,7 +107,7 @@ _WORDS |= {
 _EVERY_WORD = tuple(_spoken(word) for name in _LISTS for word in _WORDS[name])
 _GRAMMAR = Grammar(
     _WORDS,
-    makers={
+    generators={
         "number": numbers.any_number,
         "several": numbers.several,
         "percent": numbers.below_hundred,

@@ -1,4 +1,4 @@
-"""Numbers, times and days of English in words, in the form in which the appliance's text layer reads them out."""
+"""English numbers, times and dates in words, in the same form as the text normalisation of `ishowtts.text`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def cardinal(number: int) -> str:
-    """`one hundred ten thousand two hundred and thirty four` for 110234; up to 999,999,999."""
+    """Convert a number up to 999,999,999, such as 110234 to `one hundred ten thousand two hundred and thirty four`."""
     for size, name in ((1_000_000, "million"), (1_000, "thousand")):
         if number >= size:
             above, rest = divmod(number, size)
@@ -35,46 +35,46 @@ def cardinal(number: int) -> str:
 
 
 def ordinal(number: int) -> str:
-    """`twenty second` for 22."""
+    """Convert a number to its ordinal, such as 22 to `twenty second`."""
     before, blank, last = cardinal(number).rpartition(" ")
     said = _ORDINALS.get(last) or (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th")
     return before + blank + said
 
 
 def any_number(rng: random.Random) -> str:
-    """Small ones mostly."""
+    """A random number, more often a small one."""
     return cardinal(rng.randrange(rng.choice((10, 20, 100, 100, 1000, 10_000, 1_000_000))))
 
 
 def several(rng: random.Random) -> str:
-    """A number of things, two or more."""
+    """A random number of two or more things."""
     return cardinal(rng.randint(2, rng.choice((12, 12, 20, 99, 500))))
 
 
 def below_hundred(rng: random.Random) -> str:
-    """One to ninety nine."""
+    """A random number from one to ninety nine."""
     return cardinal(rng.randint(1, 99))
 
 
 def digit(rng: random.Random) -> str:
-    """Zero to nine."""
+    """A random digit."""
     return rng.choice(DIGITS)
 
 
 def digits(rng: random.Random) -> str:
-    """Three to eight figures one by one, in groups as a number of a telephone."""
+    """Random digits in groups, as in a telephone number."""
     groups = [[rng.choice(DIGITS) for _ in range(rng.randint(2, 4))] for _ in range(rng.randint(1, 3))]
     return ", ".join(" ".join(group) for group in groups)
 
 
 def decimal(rng: random.Random) -> str:
-    """`three point one four`."""
+    """A random decimal, such as `three point one four`."""
     rest = " ".join(rng.choice(DIGITS) for _ in range(rng.randint(1, 3)))
     return f"{cardinal(rng.randint(0, 99))} point {rest}"
 
 
 def clock(rng: random.Random) -> str:
-    """A time of day."""
+    """A random time of day."""
     hour, minute = rng.randint(1, 12), rng.choice((0, 5, 10, 15, 20, 30, 40, 45, 50, 55, rng.randint(1, 59)))
     shown = cardinal(hour) + (f" {'oh ' if minute < 10 else ''}{cardinal(minute)}" if minute else "")
     named = cardinal(hour)
@@ -90,14 +90,14 @@ def clock(rng: random.Random) -> str:
 
 
 def date(rng: random.Random) -> str:
-    """A day of the year, sometimes with the year."""
+    """A random date, sometimes with the year."""
     month, day = rng.choice(MONTHS), ordinal(rng.randint(1, 31))
     said = rng.choice((f"{month} {day}", f"the {day} of {month}"))
     return said + rng.choice(("", "", f", {year(rng)}" if said.startswith(month) else f" {year(rng)}"))
 
 
 def year(rng: random.Random) -> str:
-    """`nineteen ninety nine`, `two thousand and five`, `twenty twenty six`."""
+    """A random year, such as `nineteen ninety nine`, `two thousand and five` or `twenty twenty six`."""
     number = rng.randint(1800, 2049)
     century, rest = divmod(number, 100)
     if number // 10 == 200:
@@ -106,7 +106,7 @@ def year(rng: random.Random) -> str:
 
 
 def money(rng: random.Random) -> str:
-    """An amount in dollars, pounds or euros."""
+    """A random amount in dollars, pounds or euros."""
     amount = rng.randint(1, rng.choice((20, 100, 2000)))
     one, more, cent = rng.choice(
         (("dollar", "dollars", "cents"), ("pound", "pounds", "pence"), ("euro", "euros", "cents"))
@@ -116,15 +116,15 @@ def money(rng: random.Random) -> str:
 
 
 def ordinal_number(rng: random.Random) -> str:
-    """First to ninety ninth."""
+    """A random ordinal up to ninety ninth."""
     return ordinal(rng.randint(1, rng.choice((10, 31, 99))))
 
 
 def letters(rng: random.Random) -> str:
-    """Two to four letters, spelled."""
+    """Two to four random letters, spelled."""
     return " ".join(rng.choice(_LETTERS) for _ in range(rng.randint(2, 4)))
 
 
 def letter(rng: random.Random) -> str:
-    """One letter."""
+    """A random letter."""
     return rng.choice(_LETTERS)

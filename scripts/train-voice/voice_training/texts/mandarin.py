@@ -1,4 +1,4 @@
-"""Mandarin sentences to learn from."""
+"""Generates Mandarin sentences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHARE_OF_WORD_LISTS = 0.25
 
 
 def sentence(rng: random.Random) -> str:
-    """One sentence of any kind."""
+    """Generate one sentence."""
     if rng.random() < _SHARE_OF_WORD_LISTS:
         return _word_list(rng)
     topic = rng.choices(tuple(_TOPICS), tuple(_TOPICS.values()))[0]
@@ -27,7 +27,7 @@ def sentence(rng: random.Random) -> str:
 
 
 def _word_list(rng: random.Random) -> str:
-    """Words in any order, each for a syllable: rare syllables come as often as usual ones."""
+    """Random words in any order, chosen by syllable, so that rare syllables come as often as common ones."""
     said = [rng.choice(rng.choice(_by_syllable())) for _ in range(rng.randint(1, 6))]
     return "，".join("".join(group) for group in _groups(rng, said)) + "。"
 
@@ -43,7 +43,7 @@ def _groups(rng: random.Random, said: list[str]) -> list[list[str]]:
 
 @lru_cache
 def _by_syllable() -> tuple[tuple[str, ...], ...]:
-    """For each syllable with its tone, the words in which it is met."""
+    """For each syllable with its tone, the words that contain it."""
     found: dict[str, list[str]] = {}
     for word in dict.fromkeys(word for name in (*_OWN, *_USUAL) for word in _WORDS[name]):
         for syllable in lazy_pinyin(word, style=Style.TONE3, tone_sandhi=True, neutral_tone_with_five=True):
@@ -55,7 +55,7 @@ _WORDS = {name: words("zh", name) for name in _OWN}
 _WORDS |= {slot: words("zh", f"usual-{name}") for slot, name in _USUAL.items()}
 _GRAMMAR = Grammar(
     _WORDS,
-    makers={
+    generators={
         "number": numbers.any_number,
         "several": numbers.several,
         "num": numbers.few,

@@ -1,1 +1,1 @@
-"""What both trainings share: steps, averages, small states, and the loop that runs them."""
+"""What both trainers share: optimizer, moving average, compressed state, and the loop that runs them."""

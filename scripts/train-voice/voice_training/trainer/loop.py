@@ -1,4 +1,4 @@
-"""Runs a trainer: goes on from its state, logs, saves, and ends at its last step, at a time or when told to."""
+"""Runs a trainer: resumes its state, logs, saves, and stops at the last step, at a time limit or on a signal."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _SAVE_EVERY_S = 300.0
 
 
 class Trainer(Protocol):
-    """The flow's and the vocoder's."""
+    """The trainer of a model. `step` is the number of steps done."""
 
     step: int
 
     def train_step(self) -> Mapping[str, float]:
-        """Do a step; every so many steps tell the mean losses since the last time, otherwise nothing."""
+        """Do one step. Once in a number of steps, return the mean losses since the last time, otherwise nothing."""
 
     def state(self) -> dict[str, Tensor]:
         """What `resume` needs."""
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from there. Raises ValueError."""
+        """Continue from a state. Raises ValueError."""
 
 
 def run(
@@ -39,19 +39,21 @@ def run(
     minutes: float | None,
     report: Callable[[str], None],
 ) -> None:
-    """Train on until `steps`; state goes to `path` every five minutes and at the end, the log beside it.
-
-    SIGTERM and Ctrl-C end it after the step under way, saved.
+    """Train until step `steps`. SIGTERM and Ctrl-C stop the training after the current step and save it.
 
     Args:
-        minutes: end then, whatever step it is.
+        path: file of the state, written every five minutes and at the end. The log is written beside it.
+        minutes: time limit.
+
+    Raises:
+        TrainingError: the state at `path` is broken or belongs to another recipe.
     """
     if path.exists():
         try:
             trainer.resume(state_file.load(path))
         except ValueError as error:
             raise TrainingError(f"{path}: {error}") from error
-        report(f"goes on at step {trainer.step} of {steps}")
+        report(f"continues at step {trainer.step} of {steps}")
     started = saved = time.monotonic()
     with _Log(path.with_suffix(".jsonl"), trainer) as log, stop_asked() as stop_requested:
         while trainer.step < steps and not stop_requested.is_set() and not _time_is_up(started, minutes):
@@ -66,13 +68,13 @@ def run(
 
 
 class _Log:
-    """One line of JSON for each time that there is something to tell."""
+    """Appends one line of JSON for each set of losses."""
 
     def __init__(self, path: Path, trainer: Trainer) -> None:
         self._trainer = trainer
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a", encoding="utf-8")
-        self._since, self._at = time.monotonic(), trainer.step
+        self._last_time, self._last_step = time.monotonic(), trainer.step
 
     def __enter__(self) -> _Log:
         return self
@@ -81,12 +83,12 @@ class _Log:
         self._file.close()
 
     def write(self, figures: Mapping[str, float]) -> str:
-        """Returns the line for people."""
+        """Write a line. Returns it in a form for people."""
         now, step = time.monotonic(), self._trainer.step
         line: dict[str, float] = {"step": step, **figures}
-        if step > self._at:
-            line["step_s"] = (now - self._since) / (step - self._at)
-        self._since, self._at = now, step
+        if step > self._last_step:
+            line["step_s"] = (now - self._last_time) / (step - self._last_step)
+        self._last_time, self._last_step = now, step
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
         return "  ".join(f"{name} {value:.4g}" for name, value in line.items())

@@ -1,4 +1,4 @@
-"""AdamW on one module, and the moving average of a module's weights; each with a small state."""
+"""AdamW for one module, and the moving average of a module's weights. Both have a small state."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from voice_training.trainer import state_compression
 
 
 class ClippedAdamW:
-    """Steps of AdamW (Loshchilov & Hutter 2019).
+    """AdamW (Loshchilov & Hutter 2019) with clipped gradients.
 
     Args:
-        max_norm: gradients above it are scaled down to it.
+        max_norm: gradients with a larger norm are scaled down to it.
     """
 
     def __init__(self, module: nn.Module, *, weight_decay: float, betas: tuple[float, float], max_norm: float) -> None:
@@ -24,7 +24,7 @@ class ClippedAdamW:
         self._adam = torch.optim.AdamW(module.parameters(), betas=betas, weight_decay=weight_decay, fused=fused)
 
     def step(self, loss: Tensor, learning_rate: float) -> Tensor:
-        """Go one step of this size down `loss`. Returns the norm of its gradient before it was scaled."""
+        """Do one step that lowers `loss`. Returns the norm of the gradient before clipping."""
         for group in self._adam.param_groups:
             group["lr"] = learning_rate
         self._adam.zero_grad(set_to_none=True)
@@ -38,12 +38,12 @@ class ClippedAdamW:
         return state_compression.compress_training(self._module, self._adam)
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
-        """Go on where `state` was taken. Raises ValueError where the module is another one."""
+        """Continue from a state. Raises ValueError if it belongs to another module."""
         state_compression.decompress_training(state, self._module, self._adam)
 
 
 class MovingAverage:
-    """A copy of a module whose weights follow it slowly.
+    """A copy of a module whose weights follow the module slowly (exponential moving average).
 
     Attributes:
         module: the copy.
@@ -55,35 +55,38 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Move a little towards the module; more in the first steps, whose weights it would hold for long."""
+        """Move a little towards the module. The first steps move more, so that initial weights do not stay long."""
         decay = min(self._decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - decay)
 
     def state(self) -> dict[str, Tensor]:
-        """On the CPU: two bytes a weight."""
+        """The averaged weights, on the CPU: two bytes a weight."""
         return state_compression.compress_weights(self.module)
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
-        """Go on where `state` was taken. Raises ValueError where the module is another one."""
+        """Continue from a state. Raises ValueError if it belongs to another module."""
         state_compression.decompress_weights(state, self.module)
 
 
 def add_prefix(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A part of a larger state."""
+    """Rename the tensors of a state, to make it a part of a larger one."""
     return {prefix + name: tensor for name, tensor in state.items()}
 
 
 def select_prefix(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """That part again."""
+    """The inverse of `add_prefix`: the part of a larger state that has this prefix."""
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
 @torch.no_grad()
 def average_weights(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What an average's state makes of the module: weights in fp16, windows and the like, which are none, in fp32.
+    """Load the state of a `MovingAverage` into the module and return its tensors for export.
+
+    Returns:
+        Weights in fp16. Buffers, such as windows, in fp32.
 
     Raises:
-        ValueError: the module is another one.
+        ValueError: the state belongs to another module.
     """
     state_compression.decompress_weights(state, module)
     weights = {name for name, _ in module.named_parameters()}

@@ -1,6 +1,6 @@
-"""A training's state in few bytes: weights in fp16, Adam's second moments in eight bits, its first moments not at all.
+"""Compresses the state of a training: weights in fp16, Adam's second moments in eight bits, no first moments.
 
-First moments are an average over few steps: they are there again after as many.
+First moments are an average over few steps, so they recover after as many steps.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TOP = 255
 
 
 def compress_training(module: nn.Module, optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
-    """Weights and moments of a module, all of whose parameters the optimizer has, by name, on the CPU."""
+    """Weights and moments of a module by name, on the CPU. The optimizer must hold all parameters of the module."""
     compressed = compress_weights(module)
     for name, parameter in module.named_parameters():
         moments = optimizer.state.get(parameter)
@@ -28,7 +28,7 @@ def compress_training(module: nn.Module, optimizer: torch.optim.AdamW) -> dict[s
 
 
 def decompress_training(compressed: Mapping[str, Tensor], module: nn.Module, optimizer: torch.optim.AdamW) -> None:
-    """Put back what `compress_training` compressed. Raises ValueError where the module is another one."""
+    """Restore what `compress_training` returned. Raises ValueError if it belongs to another module."""
     decompress_weights(compressed, module)
     content = optimizer.state_dict()
     content["state"] = {}
@@ -44,7 +44,7 @@ def decompress_training(compressed: Mapping[str, Tensor], module: nn.Module, opt
 
 
 def compress_weights(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters by name, on the CPU: matrices and kernels in fp16, the few others in fp32."""
+    """Parameters by name, on the CPU: matrices and kernels in fp16, vectors and scalars in fp32."""
     return {
         f"weights.{name}": weight.detach().to("cpu", torch.float16 if weight.ndim > 1 else torch.float32, copy=True)
         for name, weight in module.named_parameters()
@@ -53,7 +53,7 @@ def compress_weights(module: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def decompress_weights(compressed: Mapping[str, Tensor], module: nn.Module) -> None:
-    """Put back what `compress_weights` compressed. Raises ValueError where the module is another one."""
+    """Restore what `compress_weights` returned. Raises ValueError if it belongs to another module."""
     for name, parameter in module.named_parameters():
         weight = _of(compressed, f"weights.{name}")
         if weight.shape != parameter.shape:
@@ -65,10 +65,10 @@ def decompress_weights(compressed: Mapping[str, Tensor], module: nn.Module) -> N
 
 
 def quantize_moment(moment: Tensor) -> tuple[Tensor, Tensor]:
-    """Second moments, not negative and of any shape, to codes and scales.
+    """Quantize second moments (not negative, any shape) to codes and scales.
 
-    A code counts eighths of an octave below the largest of its block of 128, so that values are kept within 5 % (and
-    what Adam divides by within 2.5 %) over 31 octaves; what is smaller becomes zero.
+    A code counts eighths of an octave below the largest value of its block of 128. So values keep within 5 % over 31
+    octaves, and their square roots, by which Adam divides, within 2.5 %. Smaller values become zero.
 
     Returns:
         Codes, uint8 [numbers], and scales, fp32 [numbers / 128, rounded up]; on the CPU.
@@ -82,7 +82,7 @@ def quantize_moment(moment: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def dequantize_moment(codes: Tensor, scales: Tensor, shape: torch.Size) -> Tensor:
-    """What `quantize_moment` compressed, fp32 of that shape. Raises ValueError where the sizes do not fit."""
+    """The inverse of `quantize_moment`, fp32 of that shape. Raises ValueError if the sizes do not fit."""
     if len(codes) != shape.numel() or len(scales) != -(-len(codes) // _BLOCK):
         raise ValueError(
             f"The saved state holds {len(codes)} moments in {len(scales)} blocks for a tensor of the shape "

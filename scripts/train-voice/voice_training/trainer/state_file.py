@@ -1,4 +1,4 @@
-"""A training's state in a file of tensors, nothing else: safetensors, so that reading one runs no code."""
+"""Saves and loads the state of a trainer as safetensors: a file of tensors only, so reading it runs no code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voice_training.errors import TrainingError
 
 
 def save(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Write the whole file or leave the one that is there."""
+    """Replace the file at `path`. If that fails, the old file stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     save_file(dict(state), partial)
@@ -21,8 +21,10 @@ def save(path: Path, state: Mapping[str, Tensor]) -> None:
 
 
 def load(path: Path) -> dict[str, Tensor]:
-    """Read it to the CPU. Raises TrainingError where it is broken."""
+    """Read the file, to the CPU. Raises TrainingError if it is missing or broken."""
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise TrainingError(f"{path} is no state of a training, or truncated; copy it again or delete it") from error
+        raise TrainingError(
+            f"{path} is missing, truncated or not the state of a training; copy it again or delete it"
+        ) from error

@@ -1,1 +1,1 @@
-"""The vocoder, its adversary and their training."""
+"""Training of the vocoder: losses, discriminators, crops, trainer."""

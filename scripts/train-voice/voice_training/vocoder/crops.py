@@ -1,4 +1,4 @@
-"""Crops of speech, all of it on the device, so that no loader starves the GPU."""
+"""Random crops of speech. All speech is on the device, so that no data loader slows the GPU down."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_FULL = 32767.0
-_CEILING = 0.99
+_FULL_SCALE = 32767.0
+_MAX_PEAK = 0.99
 
 
 class Crops:
-    """Batches that are a pure function of seed and step: a training that was interrupted sees what it would have seen.
+    """Draws batches of crops that depend only on seed and step, so a resumed training sees the same ones.
 
     Args:
-        waves: fp32 [samples] at 24 kHz, each; kept as int16 (20 hours are 3.5 GB).
-        samples: length of a crop; a shorter wave is followed by silence.
-        gain_db: the least and the highest random gain.
+        waves: each fp32 [samples] at 24 kHz; kept as int16 (20 hours are 3.5 GB).
+        samples: length of a crop. A shorter wave is followed by silence.
+        gain_db: the lowest and the highest random gain.
+
+    Raises:
+        ValueError: there are no waves.
     """
 
     def __init__(
@@ -35,27 +38,27 @@ class Crops:
         if not waves:
             raise ValueError("There is no speech to learn from: the corpus is empty; make it first")
         self._batch, self._gain_db, self._seed = batch, gain_db, seed
-        whole = [_int16(wave, samples) for wave in waves]
-        lengths = np.array([len(wave) for wave in whole])
+        padded = [_int16(wave, samples) for wave in waves]
+        lengths = np.array([len(wave) for wave in padded])
         begins = np.cumsum(lengths) - lengths
-        # Every place at which a crop may begin counts once, so that long waves are heard more often.
-        self._places = np.cumsum(lengths - samples + 1)
-        self._begins = begins - (self._places - (lengths - samples + 1))
-        self._sound = torch.from_numpy(np.concatenate(whole)).to(device)
-        self._reach = torch.arange(samples, device=device)
+        # Every possible start of a crop has the same chance, so long waves are drawn more often.
+        self._starts = np.cumsum(lengths - samples + 1)
+        self._offsets = begins - (self._starts - (lengths - samples + 1))
+        self._sound = torch.from_numpy(np.concatenate(padded)).to(device)
+        self._range = torch.arange(samples, device=device)
 
     def at(self, step: int) -> Tensor:
         """The crops of a step, fp32 [batch, samples]."""
         rng = np.random.default_rng((self._seed, step))
-        places = rng.integers(self._places[-1], size=self._batch)
-        begins = places + self._begins[np.searchsorted(self._places, places, side="right")]
+        starts = rng.integers(self._starts[-1], size=self._batch)
+        begins = starts + self._offsets[np.searchsorted(self._starts, starts, side="right")]
         gains = 10 ** (rng.uniform(*self._gain_db, size=(self._batch, 1)) / 20)
         device = self._sound.device
-        crops = self._sound[torch.from_numpy(begins).to(device).unsqueeze(1) + self._reach].float() / _FULL
+        crops = self._sound[torch.from_numpy(begins).to(device).unsqueeze(1) + self._range].float() / _FULL_SCALE
         crops = crops * torch.from_numpy(gains).to(device, torch.float32)
-        return crops * (_CEILING / crops.abs().amax(1, keepdim=True).clamp(min=_CEILING))
+        return crops * (_MAX_PEAK / crops.abs().amax(1, keepdim=True).clamp(min=_MAX_PEAK))
 
 
 def _int16(wave: NDArray[np.float32], samples: int) -> NDArray[np.int16]:
-    whole = np.clip(np.rint(wave * _FULL), -_FULL, _FULL).astype(np.int16)
-    return np.pad(whole, (0, max(0, samples - len(whole))))
+    rounded = np.clip(np.rint(wave * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE).astype(np.int16)
+    return np.pad(rounded, (0, max(0, samples - len(rounded))))

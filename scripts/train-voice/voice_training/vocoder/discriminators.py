@@ -1,4 +1,4 @@
-"""Who tells real speech from made speech while Vocos learns: by periods (HiFi-GAN) and by spectra (as Vocos has it)."""
+"""The discriminators of the vocoder: of periods (HiFi-GAN) and of spectra at several resolutions (as in Vocos)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 from vocos.discriminators import DiscriminatorR
 
-from voice_training.vocoder.recipe import DiscriminatorSizes
+from voice_training.recipe import DiscriminatorSizes
 
 _KERNEL, _STRIDE, _LAST_KERNEL = 5, 3, 3
 _SLOPE = 0.1
@@ -20,11 +20,11 @@ _SLOPE = 0.1
 
 @dataclass(frozen=True)
 class DiscriminatorOutput:
-    """What one discriminator says of a batch.
+    """What one discriminator returns for a batch.
 
     Attributes:
-        score: high for real, low for made, at many places.
-        features: what it saw on the way.
+        score: high for real speech, low for generated speech, at many places.
+        features: activations of the layers.
     """
 
     score: Tensor
@@ -32,54 +32,58 @@ class DiscriminatorOutput:
 
 
 class Discriminators(nn.Module):
-    """All discriminators.
+    """All discriminators and their losses.
 
     Args:
-        resolutions: what those that look at spectra count, against those that look at periods.
+        resolutions: weight of the discriminators of spectra relative to the discriminators of periods.
     """
 
-    def __init__(self, shape: DiscriminatorSizes, resolutions: float) -> None:
+    def __init__(self, sizes: DiscriminatorSizes, resolutions: float) -> None:
         super().__init__()
-        self.periods = nn.ModuleList(_PeriodDiscriminator(period, shape.period_widths) for period in shape.periods)
+        self.periods = nn.ModuleList(_PeriodDiscriminator(period, sizes.period_widths) for period in sizes.periods)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # vocos' way to normalise weights is old, and does the same
+            warnings.simplefilter("ignore")  # vocos uses torch's old weight norm, which computes the same
             self.windows = nn.ModuleList(
-                DiscriminatorR(length, channels=shape.window_width) for length in shape.windows
+                DiscriminatorR(length, channels=sizes.window_width) for length in sizes.windows
             )
-        self._shares = [1 / len(self.periods)] * len(self.periods)
-        self._shares += [resolutions / len(self.windows)] * len(self.windows)
+        self._weights = [1 / len(self.periods)] * len(self.periods)
+        self._weights += [resolutions / len(self.windows)] * len(self.windows)
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """Judge sounds, fp32 [batch, samples]."""
+        """Rate sounds, fp32 [batch, samples]. One output for each discriminator."""
         return [DiscriminatorOutput(*discriminator(audio)) for discriminator in (*self.periods, *self.windows)]
 
-    def discriminator_loss(self, real: Sequence[DiscriminatorOutput], made: Sequence[DiscriminatorOutput]) -> Tensor:
-        """The hinge loss that teaches the discriminators, a scalar."""
+    def discriminator_loss(
+        self, real: Sequence[DiscriminatorOutput], generated: Sequence[DiscriminatorOutput]
+    ) -> Tensor:
+        """The hinge loss of the discriminators, a scalar."""
         losses = (
-            F.relu(1 - r.score.float()).mean() + F.relu(1 + m.score.float()).mean()
-            for r, m in zip(real, made, strict=True)
+            F.relu(1 - r.score.float()).mean() + F.relu(1 + g.score.float()).mean()
+            for r, g in zip(real, generated, strict=True)
         )
-        return self._total(losses)
+        return self._weighted_sum(losses)
 
-    def adversarial_loss(self, made: Sequence[DiscriminatorOutput]) -> Tensor:
-        """The hinge loss that teaches the vocoder, a scalar."""
-        return self._total(F.relu(1 - m.score.float()).mean() for m in made)
+    def adversarial_loss(self, generated: Sequence[DiscriminatorOutput]) -> Tensor:
+        """The hinge loss of the vocoder, a scalar."""
+        return self._weighted_sum(F.relu(1 - g.score.float()).mean() for g in generated)
 
-    def feature_matching_loss(self, real: Sequence[DiscriminatorOutput], made: Sequence[DiscriminatorOutput]) -> Tensor:
-        """How far the features of made speech are from those of the real one, a scalar."""
-        return self._total(
+    def feature_matching_loss(
+        self, real: Sequence[DiscriminatorOutput], generated: Sequence[DiscriminatorOutput]
+    ) -> Tensor:
+        """L1 between the features of generated and real speech, a scalar."""
+        return self._weighted_sum(
             torch.stack(
-                [F.l1_loss(ours.float(), theirs.float()) for ours, theirs in zip(m.features, r.features, strict=True)]
+                [F.l1_loss(ours.float(), theirs.float()) for ours, theirs in zip(g.features, r.features, strict=True)]
             ).sum()
-            for r, m in zip(real, made, strict=True)
+            for r, g in zip(real, generated, strict=True)
         )
 
-    def _total(self, losses: Iterable[Tensor]) -> Tensor:
-        return torch.stack([share * loss for share, loss in zip(self._shares, losses, strict=True)]).sum()
+    def _weighted_sum(self, losses: Iterable[Tensor]) -> Tensor:
+        return torch.stack([weight * loss for weight, loss in zip(self._weights, losses, strict=True)]).sum()
 
 
 class _PeriodDiscriminator(nn.Module):
-    """Looks at every `period`-th sample; vocos' own has no widths to choose."""
+    """Looks at every `period`-th sample. The widths can be chosen, unlike those of vocos' own."""
 
     def __init__(self, period: int, widths: Sequence[int]) -> None:
         super().__init__()

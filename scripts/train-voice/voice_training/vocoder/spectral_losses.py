@@ -1,4 +1,4 @@
-"""How far a sound is from the one that it should be: by its log mel, and by spectra of several resolutions."""
+"""The distance between two sounds: by log mel spectrogram, and by spectra at several resolutions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from ishowtts.engines.f5.architecture import HOP, MELS, N_FFT, RATE_HZ
 
 _MEL_FLOOR = 1e-5
-_QUIETEST = 1e-3
-"""Below the rounding of 16 bits a spectrum says nothing."""
+_FLOOR = 1e-3  # below the rounding of 16-bit sound a magnitude carries no information
 
 
 class LogMel(nn.Module):
-    """The log mel spectrogram of `ishowtts.engines.f5.spectrum`, to the bit, of many sounds, with gradients."""
+    """Log mel spectrograms of a batch, with gradients. Equals `ishowtts.engines.f5.spectrum` bit for bit."""
 
     window: Tensor
     filters: Tensor
@@ -29,7 +28,7 @@ class LogMel(nn.Module):
         self.register_buffer("filters", filters)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """fp32 [batch, samples] at 24 kHz to [batch, 100, samples // 256 + 1]."""
+        """Convert fp32 [batch, samples] at 24 kHz to [batch, 100, samples // 256 + 1]."""
         spectrum = torch.stft(audio, N_FFT, HOP, window=self.window, pad_mode="reflect", return_complex=True)
         return torch.matmul(self.filters.t(), spectrum.abs()).clamp(min=_MEL_FLOOR).log()
 
@@ -37,11 +36,11 @@ class LogMel(nn.Module):
 class MultiResolutionStftLoss(nn.Module):
     """The multi-resolution STFT loss of Parallel WaveGAN: spectral convergence and L1 of log magnitudes.
 
-    Mel spectrograms say nothing of phase. Magnitudes at several window lengths do, where windows overlap: the short
-    ones see single pulses of the voice, the long ones its harmonics.
+    A mel spectrogram does not constrain the phase. Magnitudes at several window lengths do, because windows overlap:
+    short windows see single pulses of the voice, long windows its harmonics.
 
     Args:
-        windows: lengths in samples; hops are a quarter.
+        windows: lengths in samples. The hop is a quarter of the length.
     """
 
     def __init__(self, windows: Sequence[int]) -> None:
@@ -50,13 +49,13 @@ class MultiResolutionStftLoss(nn.Module):
         for length in self._windows:
             self.register_buffer(f"window_{length}", torch.hann_window(length))
 
-    def forward(self, made: Tensor, real: Tensor) -> Tensor:
-        """The loss of sounds, fp32 [batch, samples], as a scalar."""
+    def forward(self, generated: Tensor, real: Tensor) -> Tensor:
+        """The loss of a batch, fp32 [batch, samples] each; a scalar."""
         losses = []
         for length in self._windows:
-            ours, theirs = self._magnitudes(made, length), self._magnitudes(real, length)
-            convergence = (theirs - ours).norm() / theirs.norm().clamp(min=_QUIETEST)
-            logs = F.l1_loss(ours.clamp(min=_QUIETEST).log(), theirs.clamp(min=_QUIETEST).log())
+            ours, theirs = self._magnitudes(generated, length), self._magnitudes(real, length)
+            convergence = (theirs - ours).norm() / theirs.norm().clamp(min=_FLOOR)
+            logs = F.l1_loss(ours.clamp(min=_FLOOR).log(), theirs.clamp(min=_FLOOR).log())
             losses.append(convergence + logs)
         return torch.stack(losses).mean()
 

@@ -1,4 +1,4 @@
-"""Trains a small Vocos: first on reconstruction alone, then against an adversary (Siuzdak 2023)."""
+"""Trains a small Vocos: first by reconstruction losses only, then with discriminators (Siuzdak 2023)."""
 
 from __future__ import annotations
 
@@ -13,27 +13,25 @@ from torch import Tensor, nn
 
 from ishowtts.engines.f5.architecture import HOP
 from ishowtts.engines.f5.stock import build_vocos
+from voice_training.recipe import VocoderRecipe
 from voice_training.trainer.optimizer import ClippedAdamW, MovingAverage, add_prefix, average_weights, select_prefix
 from voice_training.vocoder.crops import Crops
 from voice_training.vocoder.discriminators import Discriminators
-from voice_training.vocoder.recipe import VocoderRecipe
 from voice_training.vocoder.spectral_losses import LogMel, MultiResolutionStftLoss
 
-__all__ = ["VocoderRecipe", "VocoderTrainer"]
-
 _STEP, _VOCODER, _AVERAGE, _DISCRIMINATORS = "step", "vocoder.", "average.", "adversary."
-_BLUR = 3
+_BLUR_SIZE = 3
 
 
 class VocoderTrainer:
-    """A training under way.
+    """The vocoder, its moving average, the discriminators and their optimizers.
 
     Args:
-        waves: fp32 [samples] at 24 kHz, each.
-        seed: of the first weights, the crops and the noise.
+        waves: each fp32 [samples] at 24 kHz.
+        seed: the seed of initial weights, crops and noise.
 
     Attributes:
-        step: steps done.
+        step: number of steps done.
     """
 
     def __init__(
@@ -60,18 +58,17 @@ class VocoderTrainer:
         self._spectral = MultiResolutionStftLoss(recipe.stft_windows).to(device)
         self._average = MovingAverage(self._vocos, recipe.ema_decay)
         self._averaged: Any = self._average.module
-        self._vocoder_optimizer, self._discriminator_optimizer = (
-            self._optimizer(self._vocos),
-            self._optimizer(self._discriminators),
-        )
+        self._vocoder_optimizer = self._optimizer(self._vocos)
+        self._discriminator_optimizer = self._optimizer(self._discriminators)
         self._losses: dict[str, list[Tensor]] = {}
 
     def train_step(self) -> dict[str, float]:
         """Do one step.
 
         Returns:
-            After every `log_every` steps the means of the losses since then, by name: `mel` and `stft`, and beside an
-            adversary `adversarial`, `matching` and `adversary`, its own. Otherwise nothing: to read them halts a GPU.
+            Once in `log_every` steps: the mean losses since the last time, by name. Without discriminators they are
+            `mel` and `stft`; with them `adversarial`, `matching` and `discriminators` are added. Otherwise nothing,
+            because reading a loss makes the GPU wait.
         """
         recipe = self._recipe
         real = self._crops.at(self.step)
@@ -80,17 +77,17 @@ class VocoderTrainer:
             vocoder_input = self._vocoder_input(mel)
         with self._autocast():
             hidden = self._backbone(vocoder_input)
-        made = self._vocos.head(hidden.float())
-        terms = {"mel": (recipe.loss.mel, F.l1_loss(self._log_mel(made), mel))}
+        generated = self._vocos.head(hidden.float())
+        terms = {"mel": (recipe.loss.mel, F.l1_loss(self._log_mel(generated), mel))}
         adversarial_phase = self.step >= recipe.pretrain_steps
         stft_weight = recipe.loss.stft_beside_adversary if adversarial_phase else recipe.loss.stft
         if stft_weight:
-            terms["stft"] = (stft_weight, self._spectral(made, real))
+            terms["stft"] = (stft_weight, self._spectral(generated, real))
         if adversarial_phase:
-            self._train_discriminators(real, made.detach())
-            terms |= self._adversarial_terms(real, made)
+            self._train_discriminators(real, generated.detach())
+            terms |= self._adversarial_terms(real, generated)
         total = torch.stack([weight * loss for weight, loss in terms.values()]).sum()
-        self._vocoder_optimizer.step(total, recipe.rate(self.step))
+        self._vocoder_optimizer.step(total, recipe.learning_rate_at(self.step))
         self._average.update(self._vocos, self.step)
         for name, (_, loss) in terms.items():
             self._log_loss(name, loss)
@@ -98,57 +95,55 @@ class VocoderTrainer:
         return self._mean_losses() if self.step % recipe.log_every == 0 else {}
 
     def state(self) -> dict[str, Tensor]:
-        """What `resume` needs, on the CPU: five bytes a weight of the vocoder and three of the adversary's."""
+        """What `resume` needs, on the CPU: five bytes a weight of the vocoder, three a weight of the discriminators."""
         state = add_prefix(_VOCODER, self._vocoder_optimizer.state()) | add_prefix(_AVERAGE, self._average.state())
         if self.step > self._recipe.pretrain_steps:
             state |= add_prefix(_DISCRIMINATORS, self._discriminator_optimizer.state())
         return state | {_STEP: torch.tensor(self.step)}
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
-        """Go on where `state` was taken. Raises ValueError where it was made by another recipe."""
+        """Continue from a state. Raises ValueError if it belongs to another recipe."""
         if _STEP not in state:
-            raise ValueError("The saved state holds no training of a vocoder; resume from another file")
+            raise ValueError("The saved state is not one of a vocoder; resume from another file")
         self._vocoder_optimizer.resume(select_prefix(_VOCODER, state))
         self._average.resume(select_prefix(_AVERAGE, state))
-        adversary = select_prefix(_DISCRIMINATORS, state)
-        if adversary:
-            self._discriminator_optimizer.resume(adversary)
+        discriminators = select_prefix(_DISCRIMINATORS, state)
+        if discriminators:
+            self._discriminator_optimizer.resume(discriminators)
         self.step = int(state[_STEP])
         self._losses.clear()
 
     def sample(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Sound of 513 samples or more to its mel and back, with the averaged weights: [samples // 256 * 256]."""
+        """Convert 513 samples or more to a mel and back, with the averaged weights: [samples // 256 * 256]."""
         with torch.inference_mode():
             mel = self._log_mel(torch.from_numpy(wave).to(self._device).unsqueeze(0))
             sound: NDArray[np.float32] = self._averaged.decode(mel).squeeze(0).cpu().numpy()
         return sound
 
     def _vocoder_input(self, mel: Tensor) -> Tensor:
-        """The mel as a vocoder behind F5 hears it: less sharp."""
+        """The mel with noise and blur, because F5's mels are less sharp than real ones."""
         noise, blur = self._recipe.mel_noise, self._recipe.mel_blur
         generator = torch.Generator(mel.device).manual_seed(_step_seed(self._seed, self.step))
         if blur:
             share = blur * torch.rand(len(mel), 1, 1, generator=generator, device=mel.device)
-            blurred = F.avg_pool2d(mel.unsqueeze(1), _BLUR, 1, _BLUR // 2, count_include_pad=False).squeeze(1)
+            blurred = F.avg_pool2d(mel.unsqueeze(1), _BLUR_SIZE, 1, _BLUR_SIZE // 2, count_include_pad=False).squeeze(1)
             mel = torch.lerp(mel, blurred, share)
         if noise:
             mel = mel + noise * torch.randn(mel.shape, generator=generator, device=mel.device)
         return mel
 
-    def _train_discriminators(self, real: Tensor, made: Tensor) -> None:
+    def _train_discriminators(self, real: Tensor, generated: Tensor) -> None:
         with self._autocast():
-            loss = self._discriminators.discriminator_loss(self._discriminators(real), self._discriminators(made))
-        self._discriminator_optimizer.step(loss, self._recipe.rate(self.step, self._recipe.pretrain_steps))
-        self._log_loss("adversary", loss)
+            loss = self._discriminators.discriminator_loss(self._discriminators(real), self._discriminators(generated))
+        self._discriminator_optimizer.step(loss, self._recipe.learning_rate_at(self.step, self._recipe.pretrain_steps))
+        self._log_loss("discriminators", loss)
 
-    def _adversarial_terms(self, real: Tensor, made: Tensor) -> dict[str, tuple[float, Tensor]]:
+    def _adversarial_terms(self, real: Tensor, generated: Tensor) -> dict[str, tuple[float, Tensor]]:
         self._discriminators.requires_grad_(False)
         with self._autocast():
-            theirs, ours = self._discriminators(real), self._discriminators(made)
-            adversarial, matching = (
-                self._discriminators.adversarial_loss(ours),
-                self._discriminators.feature_matching_loss(theirs, ours),
-            )
+            theirs, ours = self._discriminators(real), self._discriminators(generated)
+            adversarial = self._discriminators.adversarial_loss(ours)
+            matching = self._discriminators.feature_matching_loss(theirs, ours)
         self._discriminators.requires_grad_(True)
         return {
             "adversarial": (self._recipe.loss.adversarial, adversarial),
@@ -172,10 +167,10 @@ class VocoderTrainer:
 
 
 def export_weights(recipe: VocoderRecipe, state: Mapping[str, Tensor]) -> tuple[dict[str, object], dict[str, Tensor]]:
-    """Of a training's state: what `vocos/config.yaml` says, and the averaged weights by upstream's names.
+    """The content of `vocos/config.yaml`, and the averaged weights of a trainer's state with upstream's names.
 
     Raises:
-        ValueError: the state was made by another recipe.
+        ValueError: the state belongs to another recipe.
     """
     description = recipe.description()
     return description.model_dump(), average_weights(build_vocos(description), select_prefix(_AVERAGE, state))

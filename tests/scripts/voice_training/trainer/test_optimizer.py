@@ -1,4 +1,4 @@
-"""Steps and the average that follows them."""
+"""Optimizer steps and the moving average of the weights."""
 
 import pytest
 import torch
@@ -21,16 +21,16 @@ def optimizer_of(module):
     return ClippedAdamW(module, weight_decay=0.0, betas=(0.9, 0.98), max_norm=1.0)
 
 
-def test_loss_falls_and_large_gradients_are_scaled_down():
+def test_the_loss_falls_and_large_gradients_are_clipped():
     module = regression()
     optimizer = optimizer_of(module)
     first = loss_of(module, 0).item()
     norms = [float(optimizer.step(100 * loss_of(module, step), 0.02)) for step in range(200)]
-    assert norms[0] > 1.0  # told as it was, not as it was used
+    assert norms[0] > 1.0  # the norm before clipping
     assert loss_of(module, 999).item() < first / 20
 
 
-def test_a_resumed_training_goes_on_where_it_was():
+def test_a_resumed_training_continues():
     unbroken = regression()
     optimizer = optimizer_of(unbroken)
     for step in range(60):
@@ -44,12 +44,12 @@ def test_a_resumed_training_goes_on_where_it_was():
     for step in range(60, 90):
         second.step(loss_of(resumed, step), 0.01)
         losses.append(loss_of(resumed, 999).item())
-    # Steps that are too large for want of second moments would throw it back.
+    # Without second moments, the first steps would be too large and raise the loss.
     assert max(losses) == losses[0]
     assert losses[-1] < 0.9 * losses[0]
 
 
-def test_the_average_follows_slowly_and_at_first_quickly():
+def test_the_average_follows_slowly_but_quickly_at_first():
     module = regression()
     average = MovingAverage(module, decay=0.99)
     before = average.module.weight.clone()
@@ -62,7 +62,7 @@ def test_the_average_follows_slowly_and_at_first_quickly():
     assert not average.module.weight.requires_grad
 
 
-def test_what_is_exported_is_the_average_in_half_precision():
+def test_the_average_is_exported_in_half_precision():
     module = nn.BatchNorm1d(4)
     with torch.no_grad():
         module.weight.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
@@ -72,11 +72,11 @@ def test_what_is_exported_is_the_average_in_half_precision():
     assert exported["running_mean"].dtype is torch.float32
 
 
-def test_parts_of_a_state_come_back():
+def test_parts_of_a_state_are_selected_by_prefix():
     state = add_prefix("a.", {"x": torch.ones(1)}) | add_prefix("b.", {"x": torch.zeros(1)})
     assert select_prefix("b.", state) == {"x": torch.zeros(1)}
 
 
-def test_another_module_is_refused():
+def test_the_state_of_another_module_is_refused():
     with pytest.raises(ValueError, match="resume with the recipe that it was made with"):
         optimizer_of(nn.Linear(4, 4)).resume(optimizer_of(regression()).state())

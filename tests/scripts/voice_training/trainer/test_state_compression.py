@@ -1,4 +1,4 @@
-"""What a training's state loses on its way through few bytes."""
+"""What the state of a training loses by compression."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from voice_training.trainer.state_compression import (
 
 
 def moments(*shape: int) -> Tensor:
-    """Numbers over 24 octaves."""
+    """Values over 24 octaves."""
     draw = torch.Generator().manual_seed(0)
     return torch.exp2(-24 * torch.rand(shape, generator=draw)) * 1e-6
 
 
 @pytest.mark.parametrize("shape", [(1,), (127,), (128,), (129,), (3, 5, 7)])
-def test_moments_come_back_within_five_percent(shape: tuple[int, ...]) -> None:
+def test_moments_keep_within_five_percent(shape: tuple[int, ...]) -> None:
     sent = moments(*shape)
     codes, scales = quantize_moment(sent)
     assert codes.dtype == torch.uint8
@@ -31,7 +31,7 @@ def test_moments_come_back_within_five_percent(shape: tuple[int, ...]) -> None:
     assert torch.allclose(back, sent, rtol=0.05, atol=0)
 
 
-def test_zeros_stay_zeros_and_what_is_too_small_becomes_one() -> None:
+def test_zeros_stay_zero_and_tiny_values_become_zero() -> None:
     sent = torch.zeros(300)
     sent[5], sent[6] = 1.0, 1e-30
     back = dequantize_moment(*quantize_moment(sent), sent.shape)
@@ -59,7 +59,7 @@ def steps(module: nn.Linear, optimizer: torch.optim.AdamW, count: int) -> None:
         optimizer.step()
 
 
-def test_an_optimizer_goes_on_with_the_moments_that_it_had() -> None:
+def test_an_optimizer_continues_with_its_moments() -> None:
     module, optimizer = training(0)
     steps(module, optimizer, 50)
     compressed = compress_training(module, optimizer)
@@ -74,7 +74,7 @@ def test_an_optimizer_goes_on_with_the_moments_that_it_had() -> None:
     assert (other.weight - module.weight).norm() < 0.05 * module.weight.norm()
 
 
-def test_a_training_without_a_step_can_be_packed() -> None:
+def test_a_training_without_a_step_can_be_compressed() -> None:
     compressed = compress_training(*training(0))
     assert set(compressed) == {"weights.weight", "weights.bias"}
     module, optimizer = training(1)
@@ -82,7 +82,7 @@ def test_a_training_without_a_step_can_be_packed() -> None:
     assert not optimizer.state
 
 
-def test_another_module_is_refused_and_told() -> None:
+def test_the_error_for_another_module_names_the_difference() -> None:
     compressed = compress_training(*training(0))
     with pytest.raises(ValueError, match=r"weight with the shape \[10, 40\].*asks for \[10, 41\].*recipe"):
         decompress_training(compressed, module := nn.Linear(41, 10), torch.optim.AdamW(module.parameters()))
