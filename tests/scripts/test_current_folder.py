@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONSOLE_SCRIPT = Path(sys.executable).with_name("ishowtts")
 # What our programs import first, what Python itself imports for -m and -c, and common names.
 NAMES = [
-    "ishowtts/__init__", "torch/__init__", "systemd/__init__", "voicebox/__init__", "encodings/__init__", "yaml",
+    "ishowtts/__init__", "torch/__init__", "systemd/__init__", "voice_training/__init__", "encodings/__init__", "yaml",
     "json", "os", "re", "runpy", "linecache", "sitecustomize", "usercustomize", "numpy", "soundfile",
     "subprocess", "random",
 ]  # fmt: skip

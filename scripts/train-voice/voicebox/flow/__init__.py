@@ -1,1 +1,0 @@
-"""The transformer and its training."""

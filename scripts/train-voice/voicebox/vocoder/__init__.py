@@ -1,1 +1,0 @@
-"""The vocoder, its adversary and their training."""
