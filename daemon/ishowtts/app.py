@@ -103,11 +103,12 @@ class Daemon:
         self._telemetry = Telemetry(self._board)
         self._rules = SpeechPolicy(config, self._voices.names, build.languages(config, self._lead.kind, self._voices))
         switches = config.engine.f5.optimisations
-        synthesizer = FallbackSynthesizer.from_engines(
-            self._company, streaming=switches.streaming, batching=switches.batching
-        )
+        cached_speech = None
         if self._archives.cache is not None and self._company.cache_key is not None:
-            synthesizer.remember(CachedSpeech(self._archives.cache, self._company.cache_key))
+            cached_speech = CachedSpeech(self._archives.cache, self._company.cache_key)
+        synthesizer = FallbackSynthesizer.from_engines(
+            self._company, streaming=switches.streaming, batching=switches.batching, cached_speech=cached_speech
+        )
         self._conductor = Scheduler(
             self._inbox,
             synthesizer,

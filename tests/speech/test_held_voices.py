@@ -80,7 +80,7 @@ class Stage:
         trouble: Callable[[], str | None] = (lambda: None) if spare is None else (lambda: spare.trouble)
         self.conductor = Scheduler(
             self.inbox,
-            FallbackSynthesizer(self.lead, spare, spare_trouble=trouble),
+            FallbackSynthesizer(self.lead, spare, fallback_trouble=trouble),
             self.player,
             House(),
             PostProcessor(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None),

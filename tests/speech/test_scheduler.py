@@ -123,7 +123,7 @@ class Stage:
         self.player = Player(self.plug, on_change=self._wake)
         self.conductor = Scheduler(
             self.inbox,
-            FallbackSynthesizer(self.lead, spare, lead_ready=lambda: self.lead.ready),
+            FallbackSynthesizer(self.lead, spare, primary_ready=lambda: self.lead.ready),
             self.player,
             self.rules,
             finish,

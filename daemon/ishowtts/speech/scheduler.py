@@ -105,7 +105,7 @@ class Scheduler(LoopThread):
         self._suspect: int | None = None  # the line at which an engine failed last; it has one more try
         self._sheet = SchedulerStatus(None, paused, None)
         self._synthesis = TimedExecutor("synthesis")
-        self._held = HeldVoices(lambda: cast.spare_trouble() is None)
+        self._held = HeldVoices(lambda: cast.fallback_trouble() is None)
         studio = SpeechResources(cast, player, rules, finish, self._synthesis, self.wake, record)
         self._turns = Prefetcher(
             inbox,
