@@ -20,14 +20,15 @@ from ishowtts.config import Config
 from ishowtts.engines import build
 from ishowtts.engines.espeak_check import EspeakCheck
 from ishowtts.errors import FatalError, InboxError
-from ishowtts.inbox import Inbox
+from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.mqtt import instance_ids
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
+from ishowtts.mqtt.payload import LineLimits
 from ishowtts.playback.build_player import build_player, hardware_volume, post_processor
 from ishowtts.playback.choose_speaker import ChosenSpeaker, choose_speaker
 from ishowtts.playback.player import Player
-from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, limits_from_config
+from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler
 from ishowtts.speech.cached_speech import CachedSpeech
 from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.speech_policy import SpeechPolicy
@@ -101,7 +102,8 @@ class Daemon:
         self._archives = Archives(config)
         self._voices = self._company.shelf
         self._telemetry = Telemetry(self._board)
-        self._rules = SpeechPolicy(config, self._voices.names, build.languages(config, self._lead.kind, self._voices))
+        language_of = build.languages(config, self._lead.kind, self._voices)
+        self._policy = SpeechPolicy.from_config(config, self._voices.names, language_of)
         switches = config.engine.f5.optimisations
         cached_speech = None
         if self._archives.cache is not None and self._company.cache_key is not None:
@@ -113,7 +115,7 @@ class Daemon:
             self._inbox,
             synthesizer,
             self._player,
-            self._rules,
+            self._policy,
             post_processor(config.audio, self._player.rate_hz),
             available=self._company.available,
             paused=self._found_paused,
@@ -124,7 +126,7 @@ class Daemon:
             record=self._archives.recorder.begin if self._archives.recorder else None,
         )
         self._controls = CommandHandler(self._inbox, self._conductor, self._player, self._changed)
-        self._intake = Intake(self._inbox, self._rules.admit)
+        self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()
         self._journal = EventLog(self._telemetry)
         self._outbox = Outbox(
@@ -239,7 +241,7 @@ class Daemon:
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)  # spoken text is private
         try:
             inbox = Inbox(
-                path, limits_from_config.of_inbox(self._config), on_lines=self._changed, on_events=self._events_came
+                path, InboxLimits.from_config(self._config), on_lines=self._changed, on_events=self._events_came
             )
         except InboxError as error:
             raise FatalError(str(error)) from error
@@ -278,8 +280,8 @@ class Daemon:
             predecessors=instance_ids.known(self._inbox, self._instance),
             client_secret=instance_ids.client_secret(self._inbox),
         )
-        names = self._voices.names, self._rules.chime_names
-        return MqttLink(options, limits_from_config.of_lines(self._config, *names, options.reply_prefix), handlers)
+        names = self._voices.names, self._policy.chime_names
+        return MqttLink(options, LineLimits.from_config(self._config, *names, options.reply_prefix), handlers)
 
     def _forget_voice(self, name: str) -> None:
         self._company.forget_voice(name)
@@ -299,7 +301,7 @@ class Daemon:
             self._player.status().problem,
             self._mixing.trouble if self._mixing else None,
             *self._archives.troubles,
-            *self._rules.troubles,
+            *self._policy.troubles,
         )
         return compose(
             StateFacts(
@@ -311,7 +313,7 @@ class Daemon:
                 volume=self._player.volume,
                 troubles=tuple(dict.fromkeys(trouble for trouble in troubles if trouble)),
                 found_paused=self._found_paused,
-                quiet_until=self._rules.quiet_until(),
+                quiet_until=self._policy.quiet_until(),
             )
         )
 

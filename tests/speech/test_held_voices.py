@@ -21,7 +21,7 @@ from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.playback.wav_speaker import WavSpeaker
 from ishowtts.speech import FallbackSynthesizer, Scheduler, held_voices
 from ishowtts.speech.held_voices import HeldVoices
-from support.house import House
+from support.fake_policy import FakePolicy
 from support.waiting import eventually
 
 
@@ -82,7 +82,7 @@ class Stage:
             self.inbox,
             FallbackSynthesizer(self.lead, spare, fallback_trouble=trouble),
             self.player,
-            House(),
+            FakePolicy(),
             PostProcessor(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None),
             available=lambda: True,
             paused=False,

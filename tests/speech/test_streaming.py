@@ -21,7 +21,7 @@ from ishowtts.playback.wav_speaker import WavSpeaker
 from ishowtts.speech.fallback import FallbackSynthesizer
 from ishowtts.speech.segment_planner import CostModel
 from ishowtts.speech.speech_task import SpeechResources, SpeechTask
-from support.house import House
+from support.fake_policy import FakePolicy
 
 SENTENCE = "This is a sentence that goes on for a while, so that the line has more than one segment. "
 
@@ -57,7 +57,7 @@ def perform(
         record = None if notes is None else lambda _: notes
         as_it_comes = PostProcessor(rate_hz=player.rate_hz, loudness_lufs=None, peak_dbtp=None)
         performance = SpeechTask(
-            taken, SpeechResources(synthesizer, player, House(), as_it_comes, synthesis, ring, record)
+            taken, SpeechResources(synthesizer, player, FakePolicy(), as_it_comes, synthesis, ring, record)
         )
         performance.begin(taken)
         while not performance.step():

@@ -23,7 +23,7 @@ from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.speech.fallback import FallbackSynthesizer
 from ishowtts.speech.line_stats import LineStats
 from ishowtts.speech.segment_planner import MAX_BATCH
-from ishowtts.speech.speech_rules import SpeechRules
+from ishowtts.speech.speech_policy import SpeechPolicy
 from ishowtts.util.samples import FloatPcm, converted
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class SpeechResources:
 
     cast: FallbackSynthesizer
     player: Player
-    rules: SpeechRules
+    rules: SpeechPolicy
     finish: PostProcessor
     synthesis: Executor
     ring: Callable[[], None]
@@ -203,7 +203,7 @@ class SpeechTask:
     def _cut_into_segments(self) -> list[_Planned]:
         line, position = self.taken.line, self.taken.position
         if self.spoken is None:
-            self.spoken = self._studio.rules.read(self.taken)
+            self.spoken = self._studio.rules.spoken_text(self.taken)
         whole = self.spoken
         parts = self._part.split(line, whole[position:])
         plan = []
