@@ -21,15 +21,16 @@ from ishowtts.engines import build
 from ishowtts.engines.build import EngineChoice, Engines, build_engines
 from ishowtts.engines.espeak_check import EspeakCheck
 from ishowtts.errors import FatalError, InboxError
-from ishowtts.inbox import Inbox
+from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.limits import VOLUME
 from ishowtts.mqtt import instance_ids
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
+from ishowtts.mqtt.payload import LineLimits
 from ishowtts.playback.build_player import build_player, hardware_volume, post_processor
 from ishowtts.playback.choose_speaker import ChosenSpeaker, choose_speaker
 from ishowtts.playback.player import Player
-from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, limits_from_config
+from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler
 from ishowtts.speech.cached_speech import CachedSpeech
 from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.speech_policy import SpeechPolicy
@@ -101,7 +102,7 @@ class Daemon:
         self._voices = self._engines.shelf
         self._archives = Archives(config)
         self._telemetry = Telemetry(self._board)
-        self._policy = SpeechPolicy(
+        self._policy = SpeechPolicy.from_config(
             config, self._voices.names, build.languages(config, self._choice.kind, self._voices)
         )
         self._scheduler = self._make_scheduler()
@@ -217,7 +218,7 @@ class Daemon:
         try:
             inbox = Inbox(
                 path,
-                limits_from_config.of_inbox(self._config),
+                InboxLimits.from_config(self._config),
                 on_lines=self._changed,
                 on_events=self._events_stored,
             )
@@ -246,11 +247,12 @@ class Daemon:
 
     def _make_scheduler(self) -> Scheduler:
         config, switches = self._config, self._config.engine.f5.optimisations
-        synthesizer = FallbackSynthesizer.from_engines(
-            self._engines, streaming=switches.streaming, batching=switches.batching
-        )
+        cached_speech = None
         if self._archives.cache is not None and self._engines.cache_key is not None:
-            synthesizer.remember(CachedSpeech(self._archives.cache, self._engines.cache_key))
+            cached_speech = CachedSpeech(self._archives.cache, self._engines.cache_key)
+        synthesizer = FallbackSynthesizer.from_engines(
+            self._engines, streaming=switches.streaming, batching=switches.batching, cached_speech=cached_speech
+        )
         return Scheduler(
             self._inbox,
             synthesizer,
@@ -283,7 +285,7 @@ class Daemon:
             client_secret=instance_ids.client_secret(self._inbox),
         )
         names = self._voices.names, self._policy.chime_names
-        return MqttLink(options, limits_from_config.of_lines(self._config, *names, options.reply_prefix), handlers)
+        return MqttLink(options, LineLimits.from_config(self._config, *names, options.reply_prefix), handlers)
 
     def _forget_voice(self, name: str) -> None:
         self._engines.forget_voice(name)

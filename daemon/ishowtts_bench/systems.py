@@ -73,7 +73,7 @@ def ours(setting: BenchEnv, nfe_step: int, switches: Optimisations, name: str = 
         segments = [Segment("bench", i, len(parts), part, seed=0) for i, part in enumerate(parts)]
         return join([engine.render(segment, lambda: False) for segment in segments], RATE_HZ)
 
-    return System(title(name, nfe_step), whole, lambda text: segment_planner.cut(text, card, card.cost)[0], warm_s)
+    return System(title(name, nfe_step), whole, lambda text: segment_planner.split(text, card, card.cost)[0], warm_s)
 
 
 def title(name: str, nfe_step: int) -> str:

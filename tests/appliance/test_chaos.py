@@ -117,9 +117,9 @@ def test_twenty_faults_lose_no_line(f5_appliance: Appliance, mqtt_client: Client
 DIES_IN_A_BATCH = """
 import json, os, signal
 from ishowtts.engines.worker import registry
-from ishowtts.speech.cost_model import CostModel
+from ishowtts.speech.segment_planner import CostModel
 
-CostModel.of = lambda *_: 0.01  # the daemon reads this file too: a busy machine might never make a batch
+CostModel.estimate = lambda *_: 0.01  # the daemon reads this file too: a busy machine might never make a batch
 
 class Mortal:
     def __init__(self, engine):

@@ -51,7 +51,7 @@ class Lead:
 
 
 class House:
-    """A cast that remembers."""
+    """A synthesizer that remembers."""
 
     def __init__(self, folder: Path) -> None:
         self.espeak = EspeakEngine()
@@ -61,18 +61,18 @@ class House:
         self.lead = Lead(self.espeak)
         self.writer = ArchiveWriter(lambda: None, lambda: None)
         self.writer.start()
-        self.cast = FallbackSynthesizer(self.lead, self.espeak)
-        self.cast.remember(
-            CachedSpeech(SpeechCache(folder, 100_000_000, self.writer, lambda: True), lambda voice: self.made_by)
+        cache = SpeechCache(folder, 100_000_000, self.writer, lambda: True)
+        self.synthesizer = FallbackSynthesizer(
+            self.lead, self.espeak, cached_speech=CachedSpeech(cache, lambda voice: self.made_by)
         )
 
     def say(self, whole: str = WHOLE, **fields: Any) -> list[Utterance]:
         """Each segment's sound, as a line's performance asks for it; all of it is on disk then."""
         line = Line("line", whole, **fields)
-        self.part = self.cast.part()
-        parts = self.part.cut(line, whole)
+        self.part = self.synthesizer.begin_line()
+        parts = self.part.split(line, whole)
         spoken = [
-            self.part.speak(
+            self.part.synthesize(
                 Segment(line.id, i, len(parts), part, line.voice, line.nfe_step, line.seed, line.speed), lambda: False
             )
             for i, part in enumerate(parts)
@@ -109,7 +109,7 @@ def test_while_the_lead_is_away_its_own_sound_is_heard_and_not_the_spare_voice(h
     house.lead.away = True
     again = house.say()
     assert {one.engine for one in again} == {"lead"}
-    assert house.part.fell_back is None
+    assert house.part.fallback_reason is None
     assert house.part.seam_s == 0.15
     assert {one.engine for one in house.say("Something else.")} == {"espeak"}
 
@@ -204,38 +204,38 @@ def test_a_damaged_sound_is_made_again(house: House) -> None:
 
 def test_costs_learn_nothing_from_what_cost_nothing(house: House) -> None:
     house.say()
-    costs = [list(seen) for seen in house.cast.costs._seen.values()]
+    costs = [list(seen) for seen in house.synthesizer.cost_model._costs.values()]
     house.say()
-    assert [list(seen) for seen in house.cast.costs._seen.values()] == costs
+    assert [list(seen) for seen in house.synthesizer.cost_model._costs.values()] == costs
 
 
 def test_of_a_batch_only_what_is_not_kept_is_made_and_all_of_it_is_kept(house: House) -> None:
     house.lead.card = replace(CARD, cost=0.01, batch_s=100.0)
     texts = [f"This is number {name}." for name in ("one", "two", "three", "four", "five")]
     segments = [Segment("line", i + 1, 6, one) for i, one in enumerate(texts)]
-    part = house.cast.part()
-    part.cut(Line("line", "hello"), "hello")
-    kept = [part.speak(segments[i], lambda: False) for i in (0, 3)]
+    part = house.synthesizer.begin_line()
+    part.split(Line("line", "hello"), "hello")
+    kept = [part.synthesize(segments[i], lambda: False) for i in (0, 3)]
     house.settle()
     house.lead.spoke.clear()
-    first = part.speak_next(segments, 60.0, lambda: False)
+    first = part.synthesize_next(segments, 60.0, lambda: False)
     assert [one.cached for one in first] == [True]
     assert np.array_equal(first[0].samples, kept[0].samples)
-    rest = part.speak_next(segments[1:], 60.0, lambda: False)
+    rest = part.synthesize_next(segments[1:], 60.0, lambda: False)
     assert [one.cached for one in rest] == [False, False, True, False]
     assert np.array_equal(rest[2].samples, kept[1].samples)
     assert house.lead.spoke == [texts[1], texts[2], texts[4]]
     house.settle()
-    again = part.speak_next(segments, 60.0, lambda: False)
+    again = part.synthesize_next(segments, 60.0, lambda: False)
     assert [one.cached for one in again] == [True] * 5
 
 
 def test_of_a_batch_nothing_is_kept_whose_making_changed_meanwhile(house: House) -> None:
     house.lead.card = replace(CARD, cost=0.01, batch_s=100.0)
-    part = house.cast.part()
-    part.cut(Line("line", "hello"), "hello")
+    part = house.synthesizer.begin_line()
+    part.split(Line("line", "hello"), "hello")
     house.lead.meanwhile = lambda: setattr(house, "made_by", {"weights": 2})
     segments = [Segment("line", i + 1, 3, one) for i, one in enumerate(["This is one.", "And this is two."])]
-    assert len(part.speak_next(segments, 60.0, lambda: False)) == 2
+    assert len(part.synthesize_next(segments, 60.0, lambda: False)) == 2
     house.settle()
     assert not any(house.folder.glob("*.speech"))

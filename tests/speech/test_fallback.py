@@ -25,41 +25,41 @@ def espeak() -> EspeakEngine:
 
 
 def test_the_lead_speaks_where_it_can(espeak: EspeakEngine) -> None:
-    part = FallbackSynthesizer(espeak, None).part()
-    assert part.speak(SEGMENT, lambda: False).engine == "espeak"
-    assert part.fell_back is None
+    part = FallbackSynthesizer(espeak, None).begin_line()
+    assert part.synthesize(SEGMENT, lambda: False).engine == "espeak"
+    assert part.fallback_reason is None
 
 
 def test_the_spare_voice_speaks_while_the_lead_is_away(espeak: EspeakEngine) -> None:
-    part = FallbackSynthesizer(UnavailableEngine("no weights"), espeak).part()
-    assert part.cut(Line("line", "hello"), "hello") == ["hello"]
+    part = FallbackSynthesizer(UnavailableEngine("no weights"), espeak).begin_line()
+    assert part.split(Line("line", "hello"), "hello") == ["hello"]
     assert part.engine == "espeak"
-    assert part.speak(SEGMENT, lambda: False).engine == "espeak"
-    assert part.fell_back == "no weights"
+    assert part.synthesize(SEGMENT, lambda: False).engine == "espeak"
+    assert part.fallback_reason == "no weights"
 
 
 def test_a_line_that_fell_back_stays_with_the_spare_voice(espeak: EspeakEngine) -> None:
-    part = FallbackSynthesizer(UnavailableEngine("no weights"), espeak).part()
-    part.speak(SEGMENT, lambda: False)
+    part = FallbackSynthesizer(UnavailableEngine("no weights"), espeak).begin_line()
+    part.synthesize(SEGMENT, lambda: False)
     assert part.engine == "espeak"
-    assert FallbackSynthesizer(UnavailableEngine("no weights"), espeak).part().engine == "f5", (
+    assert FallbackSynthesizer(UnavailableEngine("no weights"), espeak).begin_line().engine == "f5", (
         "the next line asks the lead again"
     )
 
 
 def test_without_a_spare_voice_the_line_waits() -> None:
-    part = FallbackSynthesizer(UnavailableEngine("no weights"), None).part()
+    part = FallbackSynthesizer(UnavailableEngine("no weights"), None).begin_line()
     with pytest.raises(EngineUnavailable, match="no weights"):
-        part.cut(Line("line", "hello"), "hello")
+        part.split(Line("line", "hello"), "hello")
 
 
 def test_what_the_spare_voice_cannot_speak_fails_the_line(
     espeak: EspeakEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    part = FallbackSynthesizer(UnavailableEngine("no weights"), espeak).part()
+    part = FallbackSynthesizer(UnavailableEngine("no weights"), espeak).begin_line()
     with pytest.raises((SynthesisError, Exception), match="espeak-ng"):
-        part.speak(SEGMENT, lambda: False)
+        part.synthesize(SEGMENT, lambda: False)
 
 
 WHOLE = "Well, here it begins at last. And it goes on, for it has a lot to say. Then it ends. Or not yet, who knows?"
@@ -98,59 +98,59 @@ def test_the_first_segment_is_short_once_the_cost_was_measured_and_only_where_st
 ) -> None:
     card = VoiceInfo("any", 200, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15)
     for streaming, segments in [(True, 2), (False, 1)]:
-        cast = FallbackSynthesizer(Cloned(espeak, card), None, streaming=streaming)
-        assert cast.part().cut(Line("line", WHOLE), WHOLE) == [WHOLE]
-        part = cast.part()
-        part.cut(Line("line", "hello"), "hello")
-        part.speak(SEGMENT, lambda: False)
-        part = cast.part()
-        assert len(part.cut(Line("line", WHOLE), WHOLE)) == segments
+        synthesizer = FallbackSynthesizer(Cloned(espeak, card), None, streaming=streaming)
+        assert synthesizer.begin_line().split(Line("line", WHOLE), WHOLE) == [WHOLE]
+        part = synthesizer.begin_line()
+        part.split(Line("line", "hello"), "hello")
+        part.synthesize(SEGMENT, lambda: False)
+        part = synthesizer.begin_line()
+        assert len(part.split(Line("line", WHOLE), WHOLE)) == segments
         assert part.seam_s == 0.15, "off is as upstream does it, which always cross-fades"
 
 
 def test_what_was_cancelled_or_failed_is_not_measured(espeak: EspeakEngine) -> None:
     card = VoiceInfo("any", 200, reference_s=5.0, bytes_per_s=15.0)
-    cast = FallbackSynthesizer(Cloned(espeak, card), None)
-    part = cast.part()
-    part.cut(Line("line", "hello"), "hello")
+    synthesizer = FallbackSynthesizer(Cloned(espeak, card), None)
+    part = synthesizer.begin_line()
+    part.split(Line("line", "hello"), "hello")
     with pytest.raises(Cancelled):
-        part.speak(SEGMENT, lambda: True)
-    assert cast.costs.of("lead", None, card) is None
+        part.synthesize(SEGMENT, lambda: True)
+    assert synthesizer.cost_model.estimate("lead", None, card) is None
 
 
 def test_the_seam_is_the_spare_voices_once_it_speaks(espeak: EspeakEngine) -> None:
     lead = Cloned(espeak, VoiceInfo("any", 200, seam_s=0.15, reference_s=5.0))
-    cast = FallbackSynthesizer(lead, espeak)
-    part = cast.part()
-    part.cut(Line("line", "hello"), "hello")
+    synthesizer = FallbackSynthesizer(lead, espeak)
+    part = synthesizer.begin_line()
+    part.split(Line("line", "hello"), "hello")
     assert part.seam_s == 0.15
     lead.fault = SynthesisError("this text cannot be spoken")
-    assert part.speak(SEGMENT, lambda: False).engine == "espeak"
+    assert part.synthesize(SEGMENT, lambda: False).engine == "espeak"
     assert part.seam_s == 0.0
-    known = [cast.costs.of(engine, None, VoiceInfo("any", 200)) for engine in ("lead", "espeak")]
+    known = [synthesizer.cost_model.estimate(engine, None, VoiceInfo("any", 200)) for engine in ("lead", "espeak")]
     assert known == [None, None], "the spare voice's time is not the lead's"
 
 
 def test_a_voice_that_takes_no_word_is_named_and_the_spare_voice_speaks(espeak: EspeakEngine) -> None:
     tiny = Cloned(espeak, VoiceInfo("tiny", 7))
     with pytest.raises(VoiceError, match="'tiny' takes only 7 bytes"):
-        FallbackSynthesizer(tiny, None).part().cut(Line("line", WHOLE, voice="tiny"), WHOLE)
+        FallbackSynthesizer(tiny, None).begin_line().split(Line("line", WHOLE, voice="tiny"), WHOLE)
     with pytest.raises(EngineUnavailable, match=r"the default voice cannot be used: .*'tiny' takes only 7 bytes"):
-        FallbackSynthesizer(tiny, None).part().cut(Line("line", WHOLE), WHOLE)
-    part = FallbackSynthesizer(tiny, espeak).part()
-    assert part.cut(Line("line", WHOLE), WHOLE) == [WHOLE]
+        FallbackSynthesizer(tiny, None).begin_line().split(Line("line", WHOLE), WHOLE)
+    part = FallbackSynthesizer(tiny, espeak).begin_line()
+    assert part.split(Line("line", WHOLE), WHOLE) == [WHOLE]
     assert part.engine == "espeak"
 
 
 def test_a_lines_speed_and_evaluations_win_over_its_voices(espeak: EspeakEngine) -> None:
     card = VoiceInfo("any", 120, reference_s=5.0, bytes_per_s=15.0, speed=0.5, nfe_step=16)
-    cast = FallbackSynthesizer(Cloned(espeak, card), None)
-    part = cast.part()
-    as_the_voice, as_told = part.cut(Line("line", WHOLE), WHOLE), part.cut(Line("line", WHOLE, speed=1.0), WHOLE)
+    synthesizer = FallbackSynthesizer(Cloned(espeak, card), None)
+    part = synthesizer.begin_line()
+    as_the_voice, as_told = part.split(Line("line", WHOLE), WHOLE), part.split(Line("line", WHOLE, speed=1.0), WHOLE)
     assert max(len(segment) for segment in as_the_voice) <= 60 < max(len(segment) for segment in as_told)
-    part.speak(SEGMENT, lambda: False)
-    assert cast.costs.of("lead", 16, card) is not None
-    assert cast.costs.of("lead", None, card) is None
+    part.synthesize(SEGMENT, lambda: False)
+    assert synthesizer.cost_model.estimate("lead", 16, card) is not None
+    assert synthesizer.cost_model.estimate("lead", None, card) is None
 
 
 FOUR = ["This is one.", "And this is two.", "Here comes three.", "And four."]
@@ -165,13 +165,13 @@ def coming(texts: list[str]) -> list[Segment]:
     return [Segment("line", i + 1, len(texts) + 1, one) for i, one in enumerate(texts)]
 
 
-def spoken_by(cast: FallbackSynthesizer, texts: list[str], waiting_s: float = 60.0) -> list[str]:
+def spoken_by(synthesizer: FallbackSynthesizer, texts: list[str], waiting_s: float = 60.0) -> list[str]:
     """Who spoke each of these segments, asked for as a performance does."""
-    part, speakers = cast.part(), []
-    part.cut(Line("line", "hello"), "hello")
+    part, speakers = synthesizer.begin_line(), []
+    part.split(Line("line", "hello"), "hello")
     left = coming(texts)
     while left:
-        sounds = part.speak_next(left, waiting_s, never)
+        sounds = part.synthesize_next(left, waiting_s, never)
         assert 0 < len(sounds) <= len(left)
         speakers += [sound.engine for sound in sounds]
         left = left[len(sounds) :]
@@ -205,9 +205,9 @@ def test_else_each_is_spoken_alone(espeak: EspeakEngine, card: VoiceInfo, batchi
 
 
 def test_a_batch_teaches_nothing_of_what_a_segment_costs_alone(espeak: EspeakEngine) -> None:
-    cast = FallbackSynthesizer(Cloned(espeak, BATCHES), None)
-    spoken_by(cast, FOUR)
-    assert cast.costs.of("lead", None, BATCHES) == BATCHES.cost
+    synthesizer = FallbackSynthesizer(Cloned(espeak, BATCHES), None)
+    spoken_by(synthesizer, FOUR)
+    assert synthesizer.cost_model.estimate("lead", None, BATCHES) == BATCHES.cost
 
 
 def test_one_bad_text_in_a_batch_goes_to_the_spare_voice_and_none_before_it(espeak: EspeakEngine) -> None:
@@ -227,9 +227,9 @@ def test_a_worker_that_dies_in_a_batch_leaves_all_of_it_to_the_spare_voice(espea
 
 def test_a_cancelled_batch_is_neither_taken_apart_nor_given_to_the_spare_voice(espeak: EspeakEngine) -> None:
     lead = Cloned(espeak, BATCHES)
-    part = FallbackSynthesizer(lead, espeak).part()
-    part.cut(Line("line", "hello"), "hello")
+    part = FallbackSynthesizer(lead, espeak).begin_line()
+    part.split(Line("line", "hello"), "hello")
     with pytest.raises(Cancelled):
-        part.speak_next(coming(FOUR), 60.0, lambda: True)
+        part.synthesize_next(coming(FOUR), 60.0, lambda: True)
     assert lead.runs == [FOUR]
-    assert part.fell_back is None
+    assert part.fallback_reason is None

@@ -21,7 +21,7 @@ from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.playback.wav_speaker import WavSpeaker
 from ishowtts.speech import FallbackSynthesizer, Scheduler, held_voices
 from ishowtts.speech.held_voices import HeldVoices
-from support.house import House
+from support.fake_policy import FakePolicy
 from support.waiting import eventually
 
 
@@ -80,9 +80,9 @@ class Stage:
         trouble: Callable[[], str | None] = (lambda: None) if spare is None else (lambda: spare.trouble)
         self.conductor = Scheduler(
             self.inbox,
-            FallbackSynthesizer(self.lead, spare, spare_trouble=trouble),
+            FallbackSynthesizer(self.lead, spare, fallback_trouble=trouble),
             self.player,
-            House(),
+            FakePolicy(),
             PostProcessor(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None),
             available=lambda: True,
             paused=False,

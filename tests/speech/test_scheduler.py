@@ -32,7 +32,7 @@ from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.playback.wav_speaker import WavSpeaker
 from ishowtts.speech import FallbackSynthesizer, Scheduler
 from ishowtts.util.samples import converted
-from support.house import House
+from support.fake_policy import FakePolicy
 from support.waiting import eventually
 
 AS_IT_COMES = PostProcessor(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None)
@@ -116,16 +116,16 @@ class Stage:
         self.lead = lead or Lead()
         self.plug = Plug(folder / "sound.wav", paced=paced)
         self.reports: list[Report] = []
-        self.rules = House()
+        self.policy = FakePolicy()
         self.path = folder / "inbox.sqlite"
         self.inbox = Inbox(self.path, limits or InboxLimits(), on_lines=self._wake)
         stack.callback(self.inbox.close)
         self.player = Player(self.plug, on_change=self._wake)
         self.conductor = Scheduler(
             self.inbox,
-            FallbackSynthesizer(self.lead, spare, lead_ready=lambda: self.lead.ready),
+            FallbackSynthesizer(self.lead, spare, primary_ready=lambda: self.lead.ready),
             self.player,
-            self.rules,
+            self.policy,
             finish,
             available=lambda: True,
             paused=False,
@@ -355,18 +355,18 @@ def test_a_line_begins_with_a_short_segment_once_its_engines_cost_is_known(stage
 
 
 def test_below_the_least_priority_lines_wait_until_it_falls(stage: Stage) -> None:
-    stage.rules.least = Priority.HIGH
+    stage.policy.lowest = Priority.HIGH
     stage.say(Line("a", "one"), Line("b", "two", priority=Priority.HIGH))
     assert stage.await_outcome("b") == "finished"
     assert stage.outcome("a") is None
-    stage.rules.least = Priority.LOW
+    stage.policy.lowest = Priority.LOW
     assert stage.await_outcome("a") == "finished"
 
 
 def test_an_order_is_placed_anew_when_the_least_priority_rises(stage: Stage) -> None:
     stage.say(Line("a", "one"))
     assert stage.await_outcome("a") == "finished"
-    stage.rules.least = Priority.HIGH
+    stage.policy.lowest = Priority.HIGH
     stage.conductor.wake()
     eventually(lambda: stage.conductor._turns._ordered[0] is Priority.HIGH, "the new order")
     stage.say(Line("b", "two"), Line("c", "three", priority=Priority.HIGH))
@@ -375,7 +375,7 @@ def test_an_order_is_placed_anew_when_the_least_priority_rises(stage: Stage) -> 
 
 
 def test_a_quieter_house_is_told_in_the_event(stage: Stage) -> None:
-    stage.rules.most = 30
+    stage.policy.quiet_volume = 30
     stage.say(Line("a", "one", volume=80))
     assert stage.await_outcome("a") == "finished"
     [started] = [event for _, event in settled(stage.inbox.unsent()) if event.event == "started"]
@@ -385,10 +385,10 @@ def test_a_quieter_house_is_told_in_the_event(stage: Stage) -> None:
 def test_a_line_that_goes_on_keeps_the_words_that_it_was_read_in(tmp_path: Path) -> None:
     with ExitStack() as stack:
         stage = Stage(tmp_path, stack, paced=True)
-        stage.rules.words = lambda text: text.replace("a segment", "one segment")
+        stage.policy.read_aloud = lambda text: text.replace("a segment", "one segment")
         stage.say(Line("a", " ".join(SENTENCES[:3])))
         eventually(lambda: len(stage.lead.spoken) == 3, "the third segment")
-        stage.rules.words = lambda text: text.upper()
+        stage.policy.read_aloud = lambda text: text.upper()
         stage.say(Line("u", "four", priority=Priority.URGENT))
         assert stage.await_outcome("a") == "finished"
         assert stage.lead.spoken.count("FOUR") == 1
@@ -469,7 +469,7 @@ def test_a_rehearsed_line_can_be_cancelled_and_the_next_one_is_spoken(paced: Sta
 def test_a_line_that_was_merged_since_its_rehearsal_is_made_anew(tmp_path: Path) -> None:
     with ExitStack() as stack:
         stage = Stage(tmp_path, stack, paced=True, limits=InboxLimits(merge_s=60))
-        stage.rules.words = lambda text: text
+        stage.policy.read_aloud = lambda text: text
         stage.say(Line("a", LONG), Line("b", "two"))
         rehearsed(stage, "two")
         stage.say(Line("c", "two"))
@@ -553,7 +553,7 @@ def test_where_a_lost_device_drops_lines_each_fails_in_words_until_it_is_back(tm
 
 def test_a_chime_is_heard_before_a_line_and_is_no_part_of_its_speech(stage: Stage, tmp_path: Path) -> None:
     bell = np.arange(2000, 2480, dtype=np.int16)
-    stage.rules.bell = (bell, 24_000)
+    stage.policy.chime_sound = (bell, 24_000)
     stage.say(Line("a", " ".join(SENTENCES[:2])))
     assert stage.await_outcome("a") == "finished"
     heard, _ = soundfile.read(tmp_path / "sound.wav", dtype="int16")
@@ -567,14 +567,14 @@ def test_a_line_that_goes_on_after_an_interruption_is_not_announced_again(tmp_pa
     with ExitStack() as stack:
         stage = Stage(tmp_path, stack, paced=True)
         bell = np.arange(2000, 2480, dtype=np.int16)
-        stage.rules.bell = (bell, 24_000)
+        stage.policy.chime_sound = (bell, 24_000)
         stage.say(Line("a", LONG))
         eventually(lambda: ("a", "started") in stage.events(), "the first sound")
         eventually(lambda: soundfile.info(tmp_path / "sound.wav").frames > len(bell), "the bell")
-        stage.rules.bell = None
+        stage.policy.chime_sound = None
         stage.say(Line("u", "four", priority=Priority.URGENT))
         assert stage.await_outcome("u") == "finished"
-        stage.rules.bell = (bell, 24_000)
+        stage.policy.chime_sound = (bell, 24_000)
         assert stage.await_outcome("a") == "finished"
         heard, _ = soundfile.read(tmp_path / "sound.wav", dtype="int16")
         rung = [at for at in np.flatnonzero(heard == bell[0]) if np.array_equal(heard[at : at + 400], bell[:400])]

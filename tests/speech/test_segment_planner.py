@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ishowtts import text
 from ishowtts.engines import VoiceInfo
+from ishowtts.model import Utterance
 from ishowtts.speech import segment_planner
+from ishowtts.speech.segment_planner import CostModel
 
 BYTES_PER_S = 15.0
 SEAM_S = 0.15
@@ -59,8 +62,8 @@ def test_an_early_first_segment_is_heard_sooner_and_never_runs_dry(
     line: str, reference_s: float, cost: float, speed: float, luck: float
 ) -> None:
     card, whole = voice(reference_s), text.clean(line)
-    plain = segment_planner.cut(whole, card, None, speed)
-    early = segment_planner.cut(whole, card, cost, speed)
+    plain = segment_planner.split(whole, card, None, speed)
+    early = segment_planner.split(whole, card, cost, speed)
     if early == plain:
         return
     # A machine that is slower than it was measured, within the margin, keeps ahead all the same.
@@ -82,7 +85,7 @@ def test_it_keeps_its_promise_over_every_machine_voice_and_length() -> None:
                 words = [" ".join(rng.choices(["so", "people", "water"], k=rng.randint(2, 16))) for _ in range(clauses)]
                 whole = ", ".join(words) + "."
                 card = voice(reference_s)
-                plain, early = segment_planner.cut(whole, card, None), segment_planner.cut(whole, card, cost)
+                plain, early = segment_planner.split(whole, card, None), segment_planner.split(whole, card, cost)
                 if early != plain:
                     promised += 1
                     assert simulate(early, card, 1.25 * cost)[1] == 0.0, (reference_s, cost, early)
@@ -94,14 +97,14 @@ def test_it_keeps_its_promise_over_every_machine_voice_and_length() -> None:
 def test_every_segment_fits_the_voice(line: str, reference_s: float, cost: float | None) -> None:
     card = voice(reference_s)
     assert all(
-        len(part.encode()) <= card.max_segment_bytes for part in segment_planner.cut(text.clean(line), card, cost)
+        len(part.encode()) <= card.max_segment_bytes for part in segment_planner.split(text.clean(line), card, cost)
     )
 
 
 def test_the_slower_the_machine_the_longer_the_first_segment() -> None:
     card = voice(5.0)
-    plain_s = segment_planner.sound_s(segment_planner.cut(STORY.strip(), card, None), card, 1.0)[0]
-    firsts = [segment_planner.cut(STORY.strip(), card, cost)[0] for cost in (0.03, 0.06, 0.2, 0.4)]
+    plain_s = segment_planner.sound_s(segment_planner.split(STORY.strip(), card, None), card, 1.0)[0]
+    firsts = [segment_planner.split(STORY.strip(), card, cost)[0] for cost in (0.03, 0.06, 0.2, 0.4)]
     firsts_s = segment_planner.sound_s(firsts, card, 1.0)
     assert firsts_s == sorted(firsts_s)
     assert firsts_s[0] < 3.2 < firsts_s[-1] < plain_s
@@ -125,11 +128,11 @@ def test_the_first_segment_is_never_shorter_than_a_phrase_however_fast_the_machi
 @pytest.mark.parametrize("cost", [None, 0.77, 0.95, 1.0, 4.0])
 def test_what_is_unknown_or_cannot_keep_ahead_is_not_cut_early(cost: float | None) -> None:
     card = voice(8.0)
-    assert segment_planner.cut(STORY.strip(), card, cost) == text.segments(STORY, card.max_segment_bytes)
+    assert segment_planner.split(STORY.strip(), card, cost) == text.segments(STORY, card.max_segment_bytes)
 
 
 def test_a_short_line_is_not_cut_for_a_gain_that_nobody_notices() -> None:
-    assert segment_planner.cut("Hello there, everybody. How are you today?", voice(5.0), 0.03) == [
+    assert segment_planner.split("Hello there, everybody. How are you today?", voice(5.0), 0.03) == [
         "Hello there, everybody. How are you today?"
     ]
 
@@ -137,10 +140,122 @@ def test_a_short_line_is_not_cut_for_a_gain_that_nobody_notices() -> None:
 @pytest.mark.parametrize("missing", ["reference_s", "bytes_per_s"])
 def test_an_engine_without_reference_or_rate_is_not_cut_early(missing: str) -> None:
     card = replace(voice(5.0), **{missing: None})
-    assert segment_planner.cut(STORY.strip(), card, 0.06) == text.segments(STORY, card.max_segment_bytes)
+    assert segment_planner.split(STORY.strip(), card, 0.06) == text.segments(STORY, card.max_segment_bytes)
 
 
 def test_slow_speech_gets_shorter_segments_and_fast_speech_no_longer_ones() -> None:
     card = voice(8.0)
     assert [segment_planner.longest_bytes(card, speed) for speed in (0.5, 1.0, 2.0)] == [105, 210, 210]
     assert segment_planner.longest_bytes(VoiceInfo("en-us", 400), 0.5) == 400
+
+
+BATCHED = VoiceInfo("anna", 160, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15, batch_s=120.0)
+TENS = [10.0] * 20
+
+
+@pytest.mark.parametrize(
+    ("lengths_s", "card", "cost", "waiting_s", "count"),
+    [
+        (TENS, BATCHED, 0.01, 60.0, 6),  # 6 of 10 s and what waits are 120 s
+        (TENS, BATCHED, 0.01, 40.0, 8),
+        (TENS, BATCHED, 0.06, 11.3, 8),  # 0.3 s of seams, 8 times 0.2 s, and 1.3 times 7.2 s are a little less
+        (TENS, BATCHED, 0.06, 11.2, 7),
+        (TENS, BATCHED, 0.06, 3.0, 1),  # 0.3 s, twice 0.2 s, and 1.3 times 1.8 s are a little more
+        (TENS, BATCHED, 0.06, 3.1, 2),
+        (TENS, BATCHED, 0.06, 0.0, 1),
+        (TENS, BATCHED, 0.06, -3.0, 1),
+        (TENS[:3], BATCHED, 0.06, 11.3, 3),
+        (TENS[:1], BATCHED, 0.06, 11.3, 1),
+        (TENS, replace(BATCHED, batch_s=45.0), 0.01, 40.0, 3),
+        ([2.0, 2.0, 10.0, 2.0], replace(BATCHED, batch_s=44.0), 0.01, 40.0, 2),  # all are as long as the longest
+        (TENS, replace(BATCHED, batch_s=29.0), 0.01, 40.0, 1),
+        (TENS, replace(BATCHED, batch_s=0.0), 0.01, 40.0, 1),
+        (TENS, BATCHED, None, 40.0, 1),
+        (TENS, replace(BATCHED, reference_s=None), 0.01, 40.0, 1),
+        (TENS, BATCHED, 3.0, 100.0, 1),
+    ],
+)
+def test_as_many_as_are_covered_and_allowed(
+    lengths_s: list[float], card: VoiceInfo, cost: float | None, waiting_s: float, count: int
+) -> None:
+    assert segment_planner.batch_size(lengths_s, card, cost, waiting_s) == count
+
+
+SECONDS = st.floats(0.1, 30.0)
+
+
+@given(
+    st.lists(SECONDS, min_size=1, max_size=20),
+    st.builds(
+        VoiceInfo,
+        st.just("any"),
+        st.just(160),
+        reference_s=st.none() | SECONDS,
+        bytes_per_s=st.just(15.0),
+        seam_s=st.sampled_from([0.0, 0.15]),
+        batch_s=st.floats(0.0, 1000.0),
+    ),
+    st.none() | st.floats(0.001, 2.0),
+    st.floats(-10.0, 200.0),
+)
+def test_no_rule_is_ever_broken_and_one_more_would_break_one(
+    lengths_s: list[float], card: VoiceInfo, cost: float | None, waiting_s: float
+) -> None:
+    def allowed(n: int) -> bool:
+        if n > min(8, len(lengths_s)) or cost is None or card.reference_s is None:
+            return False
+        run_s = n * (card.reference_s + max(lengths_s[:n]))
+        runs_dry = waiting_s < n * 0.2 + 2 * card.seam_s + 1.3 * cost * run_s
+        return run_s <= card.batch_s and not runs_dry and waiting_s + sum(lengths_s[:n]) <= 120.0
+
+    count = segment_planner.batch_size(lengths_s, card, cost, waiting_s)
+    assert 1 <= count <= 8
+    assert count == 1 or allowed(count)
+    assert not allowed(count + 1)
+
+
+MEASURED = VoiceInfo("any", 140, reference_s=6.0)
+
+
+def sound(synth_s: float, audio_s: float = 4.0) -> Utterance:
+    return Utterance(np.zeros(int(100 * audio_s), np.int16), 100, synth_s, "f5", "any")
+
+
+def test_it_is_the_time_for_a_second_of_reference_and_sound() -> None:
+    costs = CostModel()
+    assert costs.estimate("f5", None, MEASURED) is None
+    costs.learn("f5", None, sound(0.5), MEASURED)
+    assert costs.estimate("f5", None, MEASURED) == pytest.approx(0.05)
+
+
+def test_one_slow_segment_does_not_count_and_a_slower_machine_does() -> None:
+    costs = CostModel()
+    for synth_s in [0.5, 0.5, 9.0, 0.5, 0.5]:
+        costs.learn("f5", None, sound(synth_s), MEASURED)
+    assert costs.estimate("f5", None, MEASURED) == pytest.approx(0.05)
+    for _ in range(9):
+        costs.learn("f5", None, sound(1.0), MEASURED)
+    assert costs.estimate("f5", None, MEASURED) == pytest.approx(0.1)
+
+
+def test_a_line_of_more_evaluations_has_a_cost_of_its_own() -> None:
+    costs = CostModel()
+    costs.learn("f5", 32, sound(2.0), MEASURED)
+    assert costs.estimate("f5", None, MEASURED) is None
+    assert costs.estimate("f5", 32, MEASURED) == pytest.approx(0.2)
+
+
+def test_the_cards_cost_is_where_it_starts() -> None:
+    costs = CostModel()
+    card = VoiceInfo("any", 140, reference_s=6.0, cost=0.05)
+    assert costs.estimate("f5", None, card) == 0.05
+    assert costs.estimate("f5", 32, card) is None, "the card tells of the engine's own number of evaluations"
+    for _ in range(2):
+        costs.learn("f5", None, sound(1.0), card)
+    assert costs.estimate("f5", None, card) == pytest.approx(0.1)
+
+
+def test_an_engine_without_a_reference_is_not_measured() -> None:
+    costs = CostModel()
+    costs.learn("espeak", None, sound(0.5), VoiceInfo("en-us", 400))
+    assert costs.estimate("espeak", None, VoiceInfo("en-us", 400)) is None

@@ -24,14 +24,14 @@ LONG = "This one waits. This one is far too long to be said as a whole."
 HOURS = {"from": "22:00", "to": "07:00"}
 
 
-def rules(wall: datetime = DAY, **policies: Any) -> SpeechPolicy:
+def policy_at(local_time: datetime = DAY, **policies: Any) -> SpeechPolicy:
     config = Config.model_validate({"policies": policies})
-    return SpeechPolicy(config, lambda: ["anna"], lambda voice: None, wall=lambda: wall)
+    return SpeechPolicy.from_config(config, lambda: ["anna"], lambda voice: None, local_time=lambda: local_time)
 
 
 def with_chime(folder: Path, chime: bool | str) -> SpeechPolicy:
     config = Config.model_validate({"audio": {"chime": chime}, "state_dir": folder})
-    return SpeechPolicy(config, list, lambda voice: None)
+    return SpeechPolicy.from_config(config, list, lambda voice: None)
 
 
 @pytest.mark.parametrize(
@@ -39,31 +39,31 @@ def with_chime(folder: Path, chime: bool | str) -> SpeechPolicy:
     [(Priority.LOW, True), (Priority.NORMAL, True), (Priority.HIGH, False), (Priority.URGENT, False)],
 )
 def test_in_quiet_hours_low_and_normal_lines_wait_and_are_told_so(priority: Priority, waits: bool) -> None:
-    house = rules(NIGHT, quiet=HOURS)
-    admitted = house.admit(Line("a", "hello", priority=priority))
+    policy = policy_at(NIGHT, quiet=HOURS)
+    admitted = policy.admit(Line("a", "hello", priority=priority))
     assert isinstance(admitted, Line)
-    assert (priority < house.minimum()) == waits
+    assert (priority < policy.min_priority()) == waits
     assert admitted.done == (("quiet",) if waits else ())
-    assert house.quiet_until() == "07:00"
+    assert policy.quiet_until() == "07:00"
 
 
 def test_outside_quiet_hours_nothing_waits() -> None:
-    house = rules(DAY, quiet=HOURS)
-    assert house.minimum() is Priority.LOW
-    assert house.quiet_until() is None
-    assert house.admit(Line("a", "hello")) == Line("a", "hello")
+    policy = policy_at(DAY, quiet=HOURS)
+    assert policy.min_priority() is Priority.LOW
+    assert policy.quiet_until() is None
+    assert policy.admit(Line("a", "hello")) == Line("a", "hello")
 
 
 def test_where_they_are_quieter_lines_are_no_louder_than_that() -> None:
-    house = rules(NIGHT, quiet={**HOURS, "action": "quieter", "volume": 30})
-    assert house.minimum() is Priority.LOW
+    policy = policy_at(NIGHT, quiet={**HOURS, "action": "quieter", "volume": 30})
+    assert policy.min_priority() is Priority.LOW
     line = Line("a", "hello")
-    assert house.volume(line, 80) == 30
-    assert house.volume(line, 20) == 20, "no louder than it was"
-    assert house.volume(replace(line, volume=80), 80) == 30
-    assert house.volume(replace(line, volume=10), 80) == 10
-    assert house.volume(replace(line, volume=80, priority=Priority.HIGH), 80) == 80
-    assert rules(DAY, quiet={**HOURS, "action": "quieter"}).volume(line, 80) is None
+    assert policy.volume(line, 80) == 30
+    assert policy.volume(line, 20) == 20, "no louder than it was"
+    assert policy.volume(replace(line, volume=80), 80) == 30
+    assert policy.volume(replace(line, volume=10), 80) == 10
+    assert policy.volume(replace(line, volume=80, priority=Priority.HIGH), 80) == 80
+    assert policy_at(DAY, quiet={**HOURS, "action": "quieter"}).volume(line, 80) is None
 
 
 @pytest.mark.parametrize(
@@ -86,25 +86,25 @@ def test_a_line_has_the_chime_that_it_asks_for_else_the_configured_one(
 ) -> None:
     (tmp_path / "chimes").mkdir()
     soundfile.write(tmp_path / "chimes/bell.wav", np.zeros(7, np.int16), 48_000)
-    house = with_chime(tmp_path, configured)
-    assert house.chime_names() == ["bell", "default"]
-    found = house.chime(Line("a", "hello", chime=of_the_line))
+    policy = with_chime(tmp_path, configured)
+    assert policy.chime_names() == ["bell", "default"]
+    found = policy.chime(Line("a", "hello", chime=of_the_line))
     assert (found and found[1]) == {None: None, "default": 24_000, "bell": 48_000}[heard]
-    assert house.troubles == ()
+    assert policy.troubles == ()
 
 
 def test_a_broken_chime_costs_the_chime_and_is_a_trouble_once_it_was_wanted(tmp_path: Path) -> None:
     (tmp_path / "chimes").mkdir()
     broken = tmp_path / "chimes/bell.wav"
     broken.write_text("no sound")
-    house = with_chime(tmp_path, "bell")
-    house.warm()
-    assert house.chime(Line("a", "hello")) is None
-    [trouble] = house.troubles
+    policy = with_chime(tmp_path, "bell")
+    policy.prepare()
+    assert policy.chime(Line("a", "hello")) is None
+    [trouble] = policy.troubles
     assert trouble.startswith(f"{broken}: is no sound")
-    assert house.file_faults == (), "the configuration names no file that is wrong"
+    assert policy.file_faults == (), "the configuration names no file that is wrong"
     broken.unlink()
-    [trouble] = house.troubles
+    [trouble] = policy.troubles
     assert trouble.startswith("audio.chime: there is no chime 'bell'")
 
 
@@ -139,12 +139,12 @@ def test_what_chimes_and_grammars_lack_is_in_the_state_and_lines_are_spoken(
 
 def test_a_merged_line_is_said_with_its_count() -> None:
     taken = DequeuedLine(1, Line("a", "Hello!"), 0.0, 0, None, 1, times=4)
-    assert rules().read(taken) == "Hello, four times"
-    assert rules().read(replace(taken, times=1)) == "Hello!"
+    assert policy_at().spoken_text(taken) == "Hello, four times"
+    assert policy_at().spoken_text(replace(taken, times=1)) == "Hello!"
 
 
 def test_a_refused_line_is_a_rejection_that_holds_it() -> None:
-    refused = rules(blocked={"words": ["darn"]}).admit(Line("a", "Darn it"))
+    refused = policy_at(blocked={"words": ["darn"]}).admit(Line("a", "Darn it"))
     assert isinstance(refused, Rejection)
     assert (refused.reason, refused.line) == ("filtered", Line("a", "Darn it"))
 

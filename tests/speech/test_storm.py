@@ -28,7 +28,7 @@ from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.playback.silent_speaker import SilentSpeaker
 from ishowtts.speech import FallbackSynthesizer, Scheduler, segment_planner
-from support.house import House
+from support.fake_policy import FakePolicy
 from support.waiting import eventually
 
 RATE_HZ, BLOCK, BLOCKS = 24_000, 240, 8
@@ -170,7 +170,7 @@ class Run:
             self.inbox,
             FallbackSynthesizer(lead, Singer("spare", world, leads=False) if spare else None),
             self.player,
-            House(),
+            FakePolicy(),
             PostProcessor(rate_hz=RATE_HZ, loudness_lufs=None, peak_dbtp=None),
             available=lambda: spare or not world.engine_away,
             paused=False,

@@ -18,10 +18,10 @@ from ishowtts.model import IsCancelled, Line, Report, Segment, Utterance
 from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.playback.wav_speaker import WavSpeaker
-from ishowtts.speech.cost_model import CostModel
 from ishowtts.speech.fallback import FallbackSynthesizer
+from ishowtts.speech.segment_planner import CostModel
 from ishowtts.speech.speech_task import SpeechResources, SpeechTask
-from support.house import House
+from support.fake_policy import FakePolicy
 
 SENTENCE = "This is a sentence that goes on for a while, so that the line has more than one segment. "
 
@@ -39,7 +39,7 @@ class Notes:
 
 
 def perform(
-    cast: FallbackSynthesizer, folder: Path, text: str, notes: Notes | None = None, **fields: Any
+    synthesizer: FallbackSynthesizer, folder: Path, text: str, notes: Notes | None = None, **fields: Any
 ) -> tuple[Report, int]:
     """What the performance of a line reports, and how many samples were heard."""
     bell: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -56,7 +56,9 @@ def perform(
         taken = DequeuedLine(seq=1, line=line, queue_s=0.0, position=0, spoken=None, attempts=1, times=1)
         record = None if notes is None else lambda _: notes
         as_it_comes = PostProcessor(rate_hz=player.rate_hz, loudness_lufs=None, peak_dbtp=None)
-        performance = SpeechTask(taken, SpeechResources(cast, player, House(), as_it_comes, synthesis, ring, record))
+        performance = SpeechTask(
+            taken, SpeechResources(synthesizer, player, FakePolicy(), as_it_comes, synthesis, ring, record)
+        )
         performance.begin(taken)
         while not performance.step():
             bell.get(timeout=60)
@@ -71,12 +73,12 @@ def test_what_a_line_costs_is_learnt_and_its_seams_are_taken_off(tiny_checkpoint
     with ExitStack() as stack:
         engine.load(lambda _: None)
         stack.callback(engine.close)
-        cast = FallbackSynthesizer(engine, None)
+        synthesizer = FallbackSynthesizer(engine, None)
         card = engine.prepare(None)
         whole = (SENTENCE * (card.max_segment_bytes // len(SENTENCE) + 1)).strip()
-        assert cast.costs.of("f5", None, card) is None
-        report, heard = perform(cast, tmp_path, whole)
-        assert cast.costs.of("f5", None, card) is not None
+        assert synthesizer.cost_model.estimate("f5", None, card) is None
+        report, heard = perform(synthesizer, tmp_path, whole)
+        assert synthesizer.cost_model.estimate("f5", None, card) is not None
         assert card.bytes_per_s is not None
         butted_s = len(whole) / card.bytes_per_s
         assert report.audio_s == pytest.approx(heard / 24_000, abs=0.03)
@@ -96,7 +98,7 @@ def test_a_long_line_sounds_the_same_however_many_segments_go_into_one_run(
 ) -> None:
     runs: list[int] = []
     # As on a fast machine: a busy one may not let what is heard cover a second segment.
-    monkeypatch.setattr(CostModel, "of", lambda *_: 0.01)
+    monkeypatch.setattr(CostModel, "estimate", lambda *_: 0.01)
     engine = registry.make("f5", {"weights": str(tiny_checkpoint), "device": "cpu", "precision": "fp32", "nfe_step": 5})
     synthesize_batch = engine.synthesize_batch
 
@@ -114,8 +116,8 @@ def test_a_long_line_sounds_the_same_however_many_segments_go_into_one_run(
             folder = tmp_path / f"{batch_s:g}"
             folder.mkdir()
             notes = Notes()
-            cast = FallbackSynthesizer(engine, None, streaming=False)
-            report, heard = perform(cast, folder, " ".join(LONG_SENTENCES), notes, speed=2.0)
+            synthesizer = FallbackSynthesizer(engine, None, streaming=False)
+            report, heard = perform(synthesizer, folder, " ".join(LONG_SENTENCES), notes, speed=2.0)
             assert report.audio_s == pytest.approx(heard / 24_000, abs=0.03)
             assert report.synth_s == pytest.approx(sum(one.synth_s for one in notes.sounds))
             sounds.append([one.samples.astype(int) for one in notes.sounds])

@@ -24,7 +24,7 @@ from ishowtts.util.loop_thread import LoopThread
 from ishowtts.util.timed_executor import TimedExecutor
 from support.appliance import DAEMON, TESTS, Appliance
 from support.client import Client
-from support.house import House
+from support.fake_policy import FakePolicy
 from support.waiting import eventually
 
 # In the daemon's process: a file `hold-NAME` blocks the thread NAME until it is gone, `end-NAME` ends it.
@@ -211,7 +211,7 @@ def watched() -> Iterator[dict[str, Watched]]:
         inbox,
         FallbackSynthesizer(EspeakEngine(), None),
         player,
-        House(),
+        FakePolicy(),
         PostProcessor(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None),
         available=lambda: True,
         paused=False,

@@ -30,7 +30,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """List each chime with its file and length, 1 where one of them cannot be used; or make ours."""
     logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the table tells the faults, once
-    chimes = speech_policy.chimes(read_config(arguments))
+    chimes = speech_policy.chime_files(read_config(arguments))
     if arguments.make:
         made = chimes.make()
         print(f"made: {made}" if made else f"kept: {chimes.path(DEFAULT)}")

@@ -49,7 +49,7 @@ def faults_of_files(settings: Config) -> tuple[str, ...]:
     from ishowtts.speech.speech_policy import SpeechPolicy
 
     logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the caller tells them, once
-    return SpeechPolicy(settings, voices=tuple, language_of=lambda _: None).file_faults
+    return SpeechPolicy.from_config(settings, voices=tuple, language_of=lambda _: None).file_faults
 
 
 def print_json(data: Any) -> None:

@@ -211,7 +211,7 @@ def _device(part: str, device: str) -> Finding:
 
 
 def _chime(settings: Config) -> Iterator[Finding]:
-    chimes = speech_policy.chimes(settings)
+    chimes = speech_policy.chime_files(settings)
     wanted = settings.audio.chime
     name = chime_files.DEFAULT if isinstance(wanted, bool) else wanted
     chimes.find(name)

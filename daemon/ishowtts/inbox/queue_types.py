@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ishowtts.config import Config
 from ishowtts.model import Line, Outcome, Priority
 
 AfterCrash = Literal["resume", "repeat", "skip"]
@@ -34,6 +35,21 @@ class InboxLimits:
     history_mb: int = 256
     after_crash: AfterCrash = "resume"
     max_attempts: int = 2
+
+    @classmethod
+    def from_config(cls, config: Config) -> InboxLimits:
+        """The limits that a configuration sets."""
+        queue = config.queue
+        return cls(
+            max_lines=queue.max_lines,
+            max_age_s=queue.max_age_s,
+            dedup_s=queue.dedup_s,
+            merge_s=config.policies.merge_s,
+            history_days=queue.history_days,
+            history_lines=queue.history_lines,
+            history_mb=queue.history_mb,
+            after_crash=queue.after_crash,
+        )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from ishowtts.config import Config
 from ishowtts.errors import CommandError
 from ishowtts.limits import VOLUME
 from ishowtts.model import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
@@ -59,6 +60,23 @@ class LineLimits:
     chimes: Callable[[], Collection[str] | None] = lambda: None
     signs: bool = False
     warnings: RateLimit = field(default_factory=lambda: RateLimit(_MOST_WARNINGS), compare=False)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Config,
+        voices: Callable[[], Collection[str]],
+        chimes: Callable[[], Collection[str]],
+        reply_prefix: str,
+    ) -> LineLimits:
+        """The limits that a configuration sets. Lines within them still have to pass the policies."""
+        return cls(
+            None if config.limits.too_long == "cut" else config.limits.max_chars,
+            voices,
+            reply_prefix,
+            chimes=chimes,
+            signs=config.policies.emoji == "name",
+        )
 
     @property
     def max_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""What the lead has spoken before, under the name of all that makes its sound."""
+"""Finds speech that the primary engine made before, under a key of everything that determines its sound."""
 
 from __future__ import annotations
 
@@ -13,55 +13,61 @@ from ishowtts.model import Line, Segment, Utterance
 
 
 @dataclass(frozen=True)
-class Kept:
-    """How a text was cut, and whether the sound of every segment is there."""
+class CachedSegments:
+    """How a text was split.
 
-    cut: CachedSegment
+    Attributes:
+        complete: Whether the sound of every segment is cached.
+    """
+
+    segments: CachedSegment
     complete: bool
 
 
 class CachedSpeech:
-    """The cache as a line asks it. A key is asked for again after the work: who changed meanwhile is not kept.
+    """The cache of speech as one line asks it.
+
+    Callers ask for the key again after the work: if it changed during the work, the result is not kept.
 
     Args:
-        cache_key: of the primary engine as it is now. It must not raise.
+        cache_key: Key of the primary engine with a voice as it is now. It must not raise.
     """
 
     def __init__(self, cache: SpeechCache, cache_key: CacheKey) -> None:
         self._cache = cache
         self._cache_key = cache_key
 
-    def cut_key(self, line: Line, whole: str, streaming: bool) -> str | None:
-        """Of a text and of all that decides where it is cut, but for what synthesis costs at the moment."""
+    def segments_key(self, line: Line, whole: str, streaming: bool) -> str | None:
+        """Key of a text and of all that decides how it is split, except the current cost of synthesis."""
         return self._key(line, text=whole, streaming=streaming)
 
     def speech_key(self, segment: Segment) -> str | None:
-        """Of a segment and of all that makes its sound."""
+        """Key of a segment and of all that determines its sound."""
         return self._key(segment, text=segment.text, seed=segment.seed)
 
-    def cut(self, key: str, line: Line) -> Kept | None:
-        """How a text was cut; `None` where that is not known, or where nothing of its sound is left."""
-        cut = self._cache.cut(key)
-        if cut is None:
+    def find_segments(self, key: str, line: Line) -> CachedSegments | None:
+        """How a text was split; `None` if that is not cached, or none of its sound is."""
+        found = self._cache.cut(key)
+        if found is None:
             return None
-        there = [self._cache.has(name) for name in self._segment_keys(line, cut) if name]
-        return Kept(cut, len(there) == len(cut.segments) and all(there)) if any(there) else None
+        there = [self._cache.has(name) for name in self._segment_keys(line, found) if name]
+        return CachedSegments(found, len(there) == len(found.segments) and all(there)) if any(there) else None
 
-    def speech(self, key: str) -> Utterance | None:
-        """A segment's sound."""
+    def find_speech(self, key: str) -> Utterance | None:
+        """Sound of a segment; `None` if it is not cached."""
         return self._cache.speech(key)
 
-    def keep_cut(self, key: str, segments: Sequence[str], seam_s: float) -> None:
-        """Keep how a text was cut."""
+    def keep_segments(self, key: str, segments: Sequence[str], seam_s: float) -> None:
+        """Keep how a text was split."""
         if segments:
             self._cache.keep_cut(key, CachedSegment(tuple(segments), seam_s))
 
     def keep_speech(self, key: str, utterance: Utterance) -> None:
-        """Keep a segment's sound."""
+        """Keep the sound of a segment."""
         self._cache.keep_speech(key, utterance)
 
-    def _segment_keys(self, line: Line, cut: CachedSegment) -> list[str | None]:
-        return [self._key(line, text=text, seed=line.seed) for text in cut.segments]
+    def _segment_keys(self, line: Line, found: CachedSegment) -> list[str | None]:
+        return [self._key(line, text=text, seed=line.seed) for text in found.segments]
 
     def _key(self, of: Line | Segment, **more: Any) -> str | None:
         made_by = self._cache_key(of.voice)

@@ -1,4 +1,4 @@
-"""Who speaks: the fallback rule, and the cutting of a line for whoever speaks."""
+"""Synthesises a line with the primary engine, and with the fallback engine from the first segment that fails."""
 
 from __future__ import annotations
 
@@ -12,263 +12,272 @@ from ishowtts.engines import Engine, VoiceInfo
 from ishowtts.engines.build import Engines
 from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.model import IsCancelled, Line, Segment, Utterance
-from ishowtts.speech import batch_size, segment_planner
+from ishowtts.speech import segment_planner
 from ishowtts.speech.cached_speech import CachedSpeech
-from ishowtts.speech.cost_model import CostModel
+from ishowtts.speech.segment_planner import CostModel
 
 log = logging.getLogger(__name__)
 
 
 class Synthesizer(Protocol):
-    """What the cast needs of its engines: a part of `Engine`, which the remote engine keeps as well."""
+    """The part of `Engine` that synthesis needs. The remote engine has it too."""
 
     @property
     def name(self) -> str:
-        """As events show it."""
+        """Name of the engine, as events show it."""
 
     def prepare(self, voice: str | None) -> VoiceInfo:
         """Make a voice ready."""
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
-        """Speak one segment."""
+        """Synthesise one segment."""
 
     def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
-        """Speak several segments of one voice in one run, all or none."""
+        """Synthesise several segments of one voice in one run, all or none."""
 
 
 class FallbackSynthesizer:
-    """The leading engine and the spare voice.
+    """The primary engine, the fallback engine, and what all lines share: measured costs and the cache.
 
     Args:
-        lead: the configured engine.
-        spare: speaks where the lead cannot; `None` where `engine.fallback` is off or the lead is espeak itself.
-        streaming: whether a line may begin with a short segment, so that it is heard sooner.
-        batching: whether several segments of a line may be made in one run.
-        lead_ready: whether the lead is there now. It must not block.
-        spare_trouble: why the spare voice cannot speak now, if that is known. It must not block.
+        primary: The configured engine.
+        fallback: Speaks if the primary engine cannot. `None` if `engine.fallback` is off or espeak-ng is the primary.
+        streaming: Whether a line may begin with a short segment, so that it is heard sooner.
+        batching: Whether several segments of a line may be made in one run.
+        primary_ready: Whether the primary engine is ready now. It must not block.
+        fallback_trouble: Why the fallback engine cannot speak now, if that is known. It must not block.
+        cached_speech: Speech that the primary engine made before; `None` if it is not kept.
     """
 
     def __init__(
         self,
-        lead: Synthesizer,
-        spare: Engine | None,
+        primary: Synthesizer,
+        fallback: Engine | None,
         *,
         streaming: bool = True,
         batching: bool = True,
-        lead_ready: Callable[[], bool] = lambda: True,
-        spare_trouble: Callable[[], str | None] = lambda: None,
+        primary_ready: Callable[[], bool] = lambda: True,
+        fallback_trouble: Callable[[], str | None] = lambda: None,
+        cached_speech: CachedSpeech | None = None,
     ) -> None:
-        self.lead = lead
-        self.spare = spare
+        self.primary = primary
+        self.fallback = fallback
         self.streaming = streaming
         self.batching = batching
-        self.lead_ready = lead_ready
-        self.spare_trouble = spare_trouble
-        self.costs = CostModel()
-        self.memory: CachedSpeech | None = None
+        self.primary_ready = primary_ready
+        self.fallback_trouble = fallback_trouble
+        self.cached_speech = cached_speech
+        self.cost_model = CostModel()
 
     @classmethod
-    def from_engines(cls, engines: Engines, *, streaming: bool, batching: bool) -> FallbackSynthesizer:
-        """Over the engines of the daemon."""
+    def from_engines(
+        cls, engines: Engines, *, streaming: bool, batching: bool, cached_speech: CachedSpeech | None = None
+    ) -> FallbackSynthesizer:
+        """Build it from the engines of the daemon."""
         return cls(
             engines.primary,
             engines.fallback,
             streaming=streaming,
             batching=batching,
-            lead_ready=engines.primary_ready,
-            spare_trouble=lambda: engines.espeak_trouble,
+            primary_ready=engines.primary_ready,
+            fallback_trouble=lambda: engines.espeak_trouble,
+            cached_speech=cached_speech,
         )
 
-    def remember(self, memory: CachedSpeech) -> None:
-        """Have what the lead speaks kept, and spoken again from there."""
-        self.memory = memory
-
-    def part(self) -> LineSynthesis:
-        """The voice of one line."""
+    def begin_line(self) -> LineSynthesis:
+        """The synthesis of one line. It begins with the primary engine."""
         return LineSynthesis(self)
 
 
 class LineSynthesis:
-    """Speaks one line: the lead as long as it can, the spare voice from the first failed segment on.
+    """Synthesises one line: the primary engine as long as it can, then the fallback engine for the rest.
 
     Attributes:
-        fell_back: why the spare voice speaks, if it does.
-        lead_fault: how the lead failed at this line, if it did; `None` also while it was away.
-        voice_fault: whether the lead cannot use the voice of this line; it can speak others.
+        fallback_reason: Why the fallback engine speaks; `None` if it does not.
+        primary_error: How the primary engine failed at this line; `None` if it did not, or was only unavailable.
+        voice_unusable: Whether the primary engine cannot use the voice of this line. It can speak in other voices.
     """
 
-    def __init__(self, cast: FallbackSynthesizer) -> None:
-        self._cast = cast
-        self._speaks: Synthesizer = cast.lead
-        self._card: VoiceInfo | None = None
+    def __init__(self, synthesizer: FallbackSynthesizer) -> None:
+        self._synthesizer = synthesizer
+        self._engine: Synthesizer = synthesizer.primary
+        self._voice: VoiceInfo | None = None
         self._seam_s = 0.0
-        self._lead_was_away = False
-        self._batches_failed = False
-        self.fell_back: str | None = None
-        self.lead_fault: str | None = None
-        self.voice_fault = False
+        self._primary_was_unavailable = False
+        self._batch_failed = False
+        self.fallback_reason: str | None = None
+        self.primary_error: str | None = None
+        self.voice_unusable = False
 
     @property
     def outdated(self) -> bool:
-        """Whether the spare voice speaks only because the lead was away, which it is no more."""
-        return self._lead_was_away and self._cast.lead_ready()
+        """Whether the fallback engine speaks only because the primary was unavailable, and the primary is back."""
+        return self._primary_was_unavailable and self._synthesizer.primary_ready()
 
     @property
     def engine(self) -> str:
-        """Who speaks now."""
-        return self._speaks.name
+        """Name of the engine that speaks now."""
+        return self._engine.name
 
     @property
     def seam_s(self) -> float:
-        """The cross-fade between two segments of whoever speaks now."""
+        """Length of the cross-fade between two segments of the current engine, in seconds."""
         return self._seam_s
 
-    def cut(self, line: Line, whole: str) -> list[str]:
-        """Cut the line's clean text, or the rest of it, into segments that whoever speaks takes in its voice.
+    def split(self, line: Line, whole: str) -> list[str]:
+        """Split the line's clean text, or the rest of it, into segments that suit the engine and the voice.
 
-        A text that was spoken before is cut as it was then; where all of its sound is kept, nobody need be ready.
+        A text that was spoken before is split as it was then. If all of its sound is cached, no engine need be ready.
 
         Raises:
-            EngineUnavailable: the lead is away, or cannot use its own default voice, and there is no spare voice: the
-                line waits.
-            EngineError: the voice that the line names cannot be used and there is no spare voice.
+            EngineUnavailable: The line must wait: the primary engine is unavailable, or cannot use its own default
+                voice, and there is no fallback engine.
+            EngineError: The voice that the line names cannot be used and there is no fallback engine.
         """
-        memory, streaming = self._cast.memory, self._cast.streaming
-        key = memory.cut_key(line, whole, streaming) if memory else None
-        kept = memory.cut(key, line) if memory and key else None
-        if kept is not None and kept.complete:
-            self._seam_s = kept.cut.seam_s
-            return list(kept.cut.segments)
-        card = self._prepare(line.voice)
-        if kept is not None and self._leads:
-            return list(kept.cut.segments)
-        nfe_step = line.nfe_step or card.nfe_step
-        cost = self._cast.costs.of(self._speaks.name, nfe_step, card) if streaming else None
-        segments = segment_planner.cut(whole, card, cost, line.speed or card.speed)
-        # Of a voice that has changed meanwhile nobody knows which of the two it was cut for.
-        if memory and key and self._leads and key == memory.cut_key(line, whole, streaming):
-            memory.keep_cut(key, segments, card.seam_s)
+        cache, streaming = self._synthesizer.cached_speech, self._synthesizer.streaming
+        key = cache.segments_key(line, whole, streaming) if cache else None
+        cached = cache.find_segments(key, line) if cache and key else None
+        if cached is not None and cached.complete:
+            self._seam_s = cached.segments.seam_s
+            return list(cached.segments.segments)
+        voice = self._prepare(line.voice)
+        if cached is not None and self._is_primary:
+            return list(cached.segments.segments)
+        nfe_step = line.nfe_step or voice.nfe_step
+        cost = self._synthesizer.cost_model.estimate(self._engine.name, nfe_step, voice) if streaming else None
+        segments = segment_planner.split(whole, voice, cost, line.speed or voice.speed)
+        # If the voice changed during the split, it is unknown for which of the two the text was split.
+        if cache and key and self._is_primary and key == cache.segments_key(line, whole, streaming):
+            cache.keep_segments(key, segments, voice.seam_s)
         return segments
 
-    def speak_next(self, coming: Sequence[Segment], waiting_s: float, cancelled: IsCancelled) -> list[Utterance]:
-        """The sounds of the first of the coming segments: of one, or of as many as are made in one run.
+    def synthesize_next(self, coming: Sequence[Segment], unplayed_s: float, cancelled: IsCancelled) -> list[Utterance]:
+        """Synthesise the first of the coming segments: one, or as many as go into one run.
 
-        Where a run of several fails over a text, this line's segments are made one by one from there on: so the spare
-        voice begins with the one that cannot be spoken, as it always does.
+        If a run of several fails at a text, the segments of this line are made one by one from then on. So the fallback
+        engine begins with the one that cannot be spoken, as it does without batches.
 
         Args:
-            coming: not heard yet, in order; at least one.
-            waiting_s: how much sound is made and not yet heard.
+            coming: Segments that are not synthesised yet, in order; at least one.
+            unplayed_s: Seconds of sound that is made and not yet heard.
 
         Raises:
-            EngineUnavailable, SynthesisError, EngineError, Cancelled: as from `speak`.
+            EngineUnavailable, SynthesisError, EngineError, Cancelled: As from `synthesize`.
         """
-        run = coming[: self._together(coming, waiting_s)]
+        run = coming[: self._batch_size(coming, unplayed_s)]
         if len(run) > 1:
             try:
-                return self._speak_together(run, cancelled)
+                return self._synthesize_batch(run, cancelled)
             except SynthesisError as error:
                 log.warning("%d segments could not be spoken in one run, each is spoken alone: %s", len(run), error)
-                self._batches_failed = True
+                self._batch_failed = True
             except EngineError as error:
                 self._fall_back(error, coming[0].voice)
                 self._prepare(coming[0].voice)
-        return [self.speak(coming[0], cancelled)]
+        return [self.synthesize(coming[0], cancelled)]
 
-    def speak(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
-        """One segment's sound.
+    def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
+        """Synthesise one segment.
 
         Raises:
-            EngineUnavailable: nobody can speak now: the line waits.
-            SynthesisError, EngineError: nobody could speak it.
-            Cancelled: it was told to stop.
+            EngineUnavailable: No engine can speak now; the line must wait.
+            SynthesisError, EngineError: No engine could speak the segment.
+            Cancelled: The synthesis was cancelled.
         """
-        memory = self._cast.memory if self._leads else None
-        key = memory.speech_key(segment) if memory else None
-        if memory and key and (kept := memory.speech(key)) is not None:
-            return kept
+        cache = self._cache_of_primary()
+        key = cache.speech_key(segment) if cache else None
+        if cache and key and (cached := cache.find_speech(key)) is not None:
+            return cached
         try:
-            utterance = self._speaks.synthesize(segment, cancelled)
+            utterance = self._engine.synthesize(segment, cancelled)
         except (SynthesisError, EngineError) as error:
             self._fall_back(error, segment.voice)
             self._prepare(segment.voice)
-            utterance = self._speaks.synthesize(segment, cancelled)
-        if self._card is not None:
-            nfe_step = segment.nfe_step or self._card.nfe_step
-            self._cast.costs.note(self._speaks.name, nfe_step, utterance, self._card)
-        if memory and key and self._leads and key == memory.speech_key(segment):
-            memory.keep_speech(key, utterance)
+            utterance = self._engine.synthesize(segment, cancelled)
+        if self._voice is not None:
+            nfe_step = segment.nfe_step or self._voice.nfe_step
+            self._synthesizer.cost_model.learn(self._engine.name, nfe_step, utterance, self._voice)
+        if cache and key and self._is_primary and key == cache.speech_key(segment):
+            cache.keep_speech(key, utterance)
         return utterance
 
-    def _together(self, coming: Sequence[Segment], waiting_s: float) -> int:
-        """How many of the coming segments are made in one run."""
-        card, first = self._card, coming[0]
-        if not self._cast.batching or self._batches_failed or card is None or card.bytes_per_s is None:
+    def _batch_size(self, coming: Sequence[Segment], unplayed_s: float) -> int:
+        """How many of the coming segments go into one run."""
+        voice, first = self._voice, coming[0]
+        if not self._synthesizer.batching or self._batch_failed or voice is None or voice.bytes_per_s is None:
             return 1
-        cost = self._cast.costs.of(self._speaks.name, first.nfe_step or card.nfe_step, card)
-        lengths_s = segment_planner.sound_s([one.text for one in coming], card, first.speed or card.speed)
-        return batch_size.together(lengths_s, card, cost, waiting_s)
+        nfe_step = first.nfe_step or voice.nfe_step
+        cost = self._synthesizer.cost_model.estimate(self._engine.name, nfe_step, voice)
+        lengths_s = segment_planner.sound_s([one.text for one in coming], voice, first.speed or voice.speed)
+        return segment_planner.batch_size(lengths_s, voice, cost, unplayed_s)
 
-    def _speak_together(self, run: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
-        """Those that are kept from there, all others in one run; what a segment costs alone is not learnt from it."""
-        memory = self._cast.memory if self._leads else None
-        keys = [memory.speech_key(segment) if memory else None for segment in run]
-        sounds = [memory.speech(key) if memory and key else None for key in keys]
-        if kept := list(takewhile(lambda sound: sound is not None, sounds)):
-            return [sound for sound in kept if sound is not None]
+    def _synthesize_batch(self, run: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        """Cached segments at the head come from the cache. Else all that are missing are made in one run.
+
+        The run teaches the cost model nothing, since it does not show what one segment costs alone.
+        """
+        cache = self._cache_of_primary()
+        keys = [cache.speech_key(segment) if cache else None for segment in run]
+        sounds = [cache.find_speech(key) if cache and key else None for key in keys]
+        if head := list(takewhile(lambda sound: sound is not None, sounds)):
+            return [sound for sound in head if sound is not None]
         missing = [i for i, sound in enumerate(sounds) if sound is None]
         if len(missing) < 2:
-            return [self.speak(run[0], cancelled)]
-        made = self._speaks.synthesize_batch([run[i] for i in missing], cancelled)
+            return [self.synthesize(run[0], cancelled)]
+        made = self._engine.synthesize_batch([run[i] for i in missing], cancelled)
         for i, utterance in zip(missing, made, strict=True):
             sounds[i], key = utterance, keys[i]
-            if memory and key and key == memory.speech_key(run[i]):
-                memory.keep_speech(key, utterance)
+            if cache and key and key == cache.speech_key(run[i]):
+                cache.keep_speech(key, utterance)
         return [sound for sound in sounds if sound is not None]
 
     @property
-    def _leads(self) -> bool:
-        return self._speaks is self._cast.lead
+    def _is_primary(self) -> bool:
+        return self._engine is self._synthesizer.primary
 
-    def _prepare(self, voice: str | None) -> VoiceInfo:
-        """The card of whoever speaks."""
+    def _cache_of_primary(self) -> CachedSpeech | None:
+        """The cache while the primary engine speaks: only its speech is kept."""
+        return self._synthesizer.cached_speech if self._is_primary else None
+
+    def _prepare(self, name: str | None) -> VoiceInfo:
+        """Make the voice ready in the current engine, or in the fallback engine if that fails."""
         try:
-            card = self._speaks.prepare(voice)
-            if card.max_segment_bytes < text.MIN_SEGMENT_BYTES:
+            voice = self._engine.prepare(name)
+            if voice.max_segment_bytes < text.MIN_SEGMENT_BYTES:
                 raise VoiceError(
-                    f"the voice {card.name!r} takes only {card.max_segment_bytes} bytes of text at a time; "
+                    f"the voice {voice.name!r} takes only {voice.max_segment_bytes} bytes of text at a time; "
                     f"give it a shorter clip, with all of its words"
                 )
         except EngineError as error:
-            self._fall_back(error, voice)
-            card = self._speaks.prepare(voice)
-        self._card, self._seam_s = card, card.seam_s
-        return card
+            self._fall_back(error, name)
+            voice = self._engine.prepare(name)
+        self._voice, self._seam_s = voice, voice.seam_s
+        return voice
 
     def _fall_back(self, error: SynthesisError | EngineError, voice: str | None) -> None:
-        """Hand the rest of the line to the spare voice.
+        """Give the rest of the line to the fallback engine.
 
         Raises:
-            EngineUnavailable: the lead cannot use the voice, and the spare voice does not work; or there is none, and
-                the voice is the lead's own default: that is no fault of a line which names none.
-            SynthesisError, EngineError: `error` itself, where the spare voice speaks already or is not there.
+            EngineUnavailable: The primary engine cannot use the voice, and the fallback engine does not work. Or there
+                is no fallback engine, and the voice is the default one: a line that names no voice is not at fault.
+            SynthesisError, EngineError: `error` itself, if the fallback engine speaks already or does not exist.
         """
-        of_the_lead = voice is None and isinstance(error, VoiceError)
-        spare = self._cast.spare
-        if self._leads:
-            self.voice_fault = isinstance(error, VoiceError)
-        if spare is None or self._speaks is spare:
-            if of_the_lead:
+        default_voice_unusable = voice is None and isinstance(error, VoiceError)
+        fallback = self._synthesizer.fallback
+        if self._is_primary:
+            self.voice_unusable = isinstance(error, VoiceError)
+        if fallback is None or self._engine is fallback:
+            if default_voice_unusable:
                 raise EngineUnavailable(f"the default voice cannot be used: {error}") from error
             raise error
-        # A test of an espeak-ng that hangs would keep the lines waiting that the lead can speak.
-        if self.voice_fault and (trouble := self._cast.spare_trouble()) is not None:
+        # Running an espeak-ng that hangs would delay the lines that the primary engine can speak.
+        if self.voice_unusable and (trouble := self._synthesizer.fallback_trouble()) is not None:
             raise EngineUnavailable(f"{error}; {trouble}") from error
-        # While the lead is away every line comes here: its own state has told why, once.
+        # While the primary engine is unavailable every line comes here: its own state has told why, once.
         level = logging.DEBUG if isinstance(error, EngineUnavailable) else logging.WARNING
-        log.log(level, "the spare voice speaks: %s", error)
-        self._speaks = spare
-        self._lead_was_away = isinstance(error, EngineUnavailable)
-        self.fell_back = str(error)
-        if not (self._lead_was_away or of_the_lead):
-            self.lead_fault = str(error)
+        log.log(level, "the fallback voice speaks: %s", error)
+        self._engine = fallback
+        self._primary_was_unavailable = isinstance(error, EngineUnavailable)
+        self.fallback_reason = str(error)
+        if not (self._primary_was_unavailable or default_voice_unusable):
+            self.primary_error = str(error)

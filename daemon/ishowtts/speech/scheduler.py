@@ -29,7 +29,7 @@ from ishowtts.speech.held_voices import HeldVoices
 from ishowtts.speech.line_stats import as_event
 from ishowtts.speech.pending_commands import Do, PendingCommands
 from ishowtts.speech.prefetch import Prefetcher
-from ishowtts.speech.speech_rules import SpeechRules
+from ishowtts.speech.speech_policy import SpeechPolicy
 from ishowtts.speech.speech_task import SpeechResources, SpeechTask
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.loop_thread import LoopThread
@@ -75,7 +75,7 @@ class Scheduler(LoopThread):
         inbox: Inbox,
         cast: FallbackSynthesizer,
         player: Player,
-        rules: SpeechRules,
+        rules: SpeechPolicy,
         finish: PostProcessor,
         *,
         available: Callable[[], bool],
@@ -105,11 +105,11 @@ class Scheduler(LoopThread):
         self._suspect: int | None = None  # the line at which an engine failed last; it has one more try
         self._sheet = SchedulerStatus(None, paused, None)
         self._synthesis = TimedExecutor("synthesis")
-        self._held = HeldVoices(lambda: cast.spare_trouble() is None)
+        self._held = HeldVoices(lambda: cast.fallback_trouble() is None)
         studio = SpeechResources(cast, player, rules, finish, self._synthesis, self.wake, record)
         self._turns = Prefetcher(
             inbox,
-            minimum=rules.minimum,
+            minimum=rules.min_priority,
             held=self._held.now,
             make=lambda taken: SpeechTask(taken, studio),
             ring=self.wake,
@@ -139,7 +139,7 @@ class Scheduler(LoopThread):
     def start(self) -> None:
         """Begin to go round."""
         self._synthesis.submit(self._polish.prepare)
-        self._synthesis.submit(self._rules.warm)
+        self._synthesis.submit(self._rules.prepare)
         super().start()
 
     def close(self, timeout_s: float) -> None:

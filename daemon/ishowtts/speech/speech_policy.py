@@ -1,4 +1,4 @@
-"""The rules of this house: its policies, and how it reads text."""
+"""Applies the configuration to a line: whether it is accepted, when, how loud, in which words and after which chime."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ishowtts.util.logs import Untrusted
 log = logging.getLogger(__name__)
 
 
-def chimes(config: Config) -> ChimeFiles:
+def chime_files(config: Config) -> ChimeFiles:
     """The chimes of a configuration."""
     audio = config.audio
     wanted = DEFAULT_CHIME if audio.chime is True else audio.chime or None
@@ -28,64 +28,106 @@ def chimes(config: Config) -> ChimeFiles:
 
 
 class SpeechPolicy:
-    """What the configuration says about lines, from their arrival to their sound.
+    """Answers what the configuration says about a line. Any thread may ask.
 
     Args:
-        voices: names of the voices there are now.
-        language_of: of a voice by name; `None` from it is English.
-        wall: local wall time.
+        policies: Admission of lines, and quiet hours.
+        reader: Turns a text into the words that are read aloud.
+        chimes: The chimes that there are.
+        chime: `audio.chime`: the chime of a line that names none.
+        merge_say: `policies.merge_say`: how a line that was merged says its count.
+        local_time: Returns the local time, for quiet hours.
     """
 
     def __init__(
         self,
+        policies: Policies,
+        reader: TextReader,
+        chimes: ChimeFiles,
+        *,
+        chime: bool | str,
+        merge_say: str,
+        local_time: Callable[[], datetime] = datetime.now,
+    ) -> None:
+        self._policies = policies
+        self._reader = reader
+        self._chimes = chimes
+        self._chime = chime
+        self._merge_say = merge_say
+        self._local_time = local_time
+
+    @classmethod
+    def from_config(
+        cls,
         config: Config,
         voices: Callable[[], Collection[str]],
         language_of: Callable[[str | None], str | None],
-        wall: Callable[[], datetime] = datetime.now,
-    ) -> None:
-        self._merge_say = config.policies.merge_say
-        self._policies = Policies(config.policies, config.limits, config.engine.f5.nfe_step, voices=voices)
-        default_voice = config.engine.f5.default_voice
-        self._reader = TextReader(config.text.pronunciations, language_of, config.text.normalise, default_voice)
-        self._wall = wall
-        self._chime = config.audio.chime
-        self._chimes = chimes(config)
+        local_time: Callable[[], datetime] = datetime.now,
+    ) -> SpeechPolicy:
+        """Build it from a configuration.
+
+        Args:
+            voices: Returns the names of the voices that there are now.
+            language_of: Language of a voice by its name; `None` from it means English.
+            local_time: Returns the local time, for quiet hours.
+        """
+        f5, reading = config.engine.f5, config.text
+        return cls(
+            Policies(config.policies, config.limits, f5.nfe_step, voices=voices),
+            TextReader(reading.pronunciations, language_of, reading.normalise, f5.default_voice),
+            chime_files(config),
+            chime=config.audio.chime,
+            merge_say=config.policies.merge_say,
+            local_time=local_time,
+        )
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """Sentences about what the rules need and cannot use as it is."""
+        """Sentences for the operator about files that cannot be used as they are."""
         return self.file_faults + ((self._chimes.fault,) if self._chimes.fault else ())
 
     @property
     def file_faults(self) -> tuple[str, ...]:
-        """Of these, what is wrong with files that the configuration names."""
+        """The part of `troubles` about files that the configuration names."""
         return tuple(fault for fault in (self._policies.fault, self._reader.fault) if fault)
 
-    def quiet_until(self) -> str | None:
-        """The local time until which low and normal lines wait; `None`: they do not."""
-        quiet = self._quiet()
-        return None if quiet is None or quiet.volume is not None else quiet.until
+    def prepare(self) -> None:
+        """Load what the first line would otherwise wait for."""
+        self._reader.warm()
+        self.chime(Line("", ""))
 
     def admit(self, line: Line) -> Line | Rejection:
-        """The line as it is to be spoken, or why it is not."""
+        """The line as it is to be spoken, or why it is rejected."""
         admitted = self._policies.admit(line)
-        if isinstance(admitted, Line) and admitted.priority < self.minimum():
+        if isinstance(admitted, Line) and admitted.priority < self.min_priority():
             return replace(admitted, done=(*admitted.done, "quiet"))
         return admitted
 
-    def minimum(self) -> Priority:
-        """The lowest priority that is spoken now."""
+    def quiet_until(self) -> str | None:
+        """Local time until which low and normal lines wait; `None` if they do not wait."""
+        quiet = self._quiet_hours()
+        return None if quiet is None or quiet.volume is not None else quiet.until
+
+    def min_priority(self) -> Priority:
+        """Lowest priority that is spoken now."""
         return Priority.LOW if self.quiet_until() is None else Priority.HIGH
 
-    def volume(self, line: Line, appliance: int) -> int | None:
-        """The volume of a line; `None`: that of the appliance."""
-        quiet = self._quiet()
+    def volume(self, line: Line, appliance_volume: int) -> int | None:
+        """Volume of a line, 0 to 100; `None` if it is spoken at the volume of the appliance."""
+        quiet = self._quiet_hours()
         if quiet is None or quiet.volume is None or line.priority >= Priority.HIGH:
             return line.volume
-        return min(quiet.volume, appliance if line.volume is None else line.volume)
+        return min(quiet.volume, appliance_volume if line.volume is None else line.volume)
+
+    def spoken_text(self, dequeued: DequeuedLine) -> str:
+        """The text of a line as it is read aloud. May take long: called on the thread `synthesis`."""
+        text = dequeued.line.text
+        if dequeued.times > 1:
+            text = merged_text(self._merge_say, text, dequeued.times)
+        return self._reader.read(text, dequeued.line.voice)
 
     def chime(self, line: Line) -> tuple[Samples, int] | None:
-        """What is heard before a line, and its rate in Hz; `None`: nothing, or a file that cannot be used."""
+        """The chime before a line and its rate in Hz; `None` if there is none or its file cannot be used."""
         name = self._chime if line.chime is None else line.chime
         if name is False:
             return None
@@ -96,20 +138,8 @@ class SpeechPolicy:
             return None
 
     def chime_names(self) -> list[str]:
-        """The chimes that a line may name."""
+        """Names of the chimes that a line may ask for."""
         return self._chimes.names()
 
-    def read(self, taken: DequeuedLine) -> str:
-        """The text as it is read aloud."""
-        said = taken.line.text
-        if taken.times > 1:
-            said = merged_text(self._merge_say, said, taken.times)
-        return self._reader.read(said, taken.line.voice)
-
-    def warm(self) -> None:
-        """Make ready what the first line would wait for."""
-        self._reader.warm()
-        self.chime(Line("", ""))
-
-    def _quiet(self) -> QuietHours | None:
-        return self._policies.quiet(self._wall())
+    def _quiet_hours(self) -> QuietHours | None:
+        return self._policies.quiet(self._local_time())

@@ -20,10 +20,10 @@ from ishowtts.model import Report, Samples, Segment, Utterance
 from ishowtts.playback.playback_buffer import Playing
 from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
-from ishowtts.speech import batch_size
 from ishowtts.speech.fallback import FallbackSynthesizer
 from ishowtts.speech.line_stats import LineStats
-from ishowtts.speech.speech_rules import SpeechRules
+from ishowtts.speech.segment_planner import MAX_BATCH
+from ishowtts.speech.speech_policy import SpeechPolicy
 from ishowtts.util.samples import FloatPcm, converted
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class SpeechResources:
 
     cast: FallbackSynthesizer
     player: Player
-    rules: SpeechRules
+    rules: SpeechPolicy
     finish: PostProcessor
     synthesis: Executor
     ring: Callable[[], None]
@@ -92,7 +92,7 @@ class SpeechTask:
         self.spoken = taken.spoken
         self.volume: int | None = None
         self._studio = studio
-        self._part = studio.cast.part()
+        self._part = studio.cast.begin_line()
         self._take: RecordingInProgress | None = None
         self._cut = threading.Event()
         self._plan: list[_Planned] = []  # empty: not planned yet
@@ -150,12 +150,12 @@ class SpeechTask:
     @property
     def lead_fault(self) -> str | None:
         """How the leading engine failed at this line, if it did: the line may be what it fails at."""
-        return self._part.lead_fault
+        return self._part.primary_error
 
     @property
     def voice_fault(self) -> bool:
         """Whether the leading engine cannot use the voice of this line; it can speak others."""
-        return self._part.voice_fault
+        return self._part.voice_unusable
 
     def step(self) -> bool:
         """Do what can be done now; True once all has been heard.
@@ -203,9 +203,9 @@ class SpeechTask:
     def _cut_into_segments(self) -> list[_Planned]:
         line, position = self.taken.line, self.taken.position
         if self.spoken is None:
-            self.spoken = self._studio.rules.read(self.taken)
+            self.spoken = self._studio.rules.spoken_text(self.taken)
         whole = self.spoken
-        parts = self._part.cut(line, whole[position:])
+        parts = self._part.split(line, whole[position:])
         plan = []
         for i, part in enumerate(parts):
             # Not found where a run of punctuation was shortened: then it begins about here.
@@ -249,7 +249,7 @@ class SpeechTask:
         if self._rendering is not None:
             return
         if self._next < len(self._plan) and len(self._on_air) < 2:
-            coming = [planned.segment for planned in self._plan[self._next : self._next + batch_size.MOST]]
+            coming = [planned.segment for planned in self._plan[self._next : self._next + MAX_BATCH]]
             ends_at = time.monotonic()
             for one in self._on_air:
                 ends_at = one.ends_at(ends_at)
@@ -261,7 +261,7 @@ class SpeechTask:
         Args:
             ends_at: when all that is on the air will have been heard.
         """
-        utterances = self._part.speak_next(coming, ends_at - time.monotonic(), self._cut.is_set)
+        utterances = self._part.synthesize_next(coming, ends_at - time.monotonic(), self._cut.is_set)
         return [self._finished(segment, utterance) for segment, utterance in zip(coming, utterances, strict=False)]
 
     def _finished(self, segment: Segment, utterance: Utterance) -> _Made:

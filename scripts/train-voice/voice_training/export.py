@@ -10,6 +10,7 @@ import yaml
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ishowtts.engines.f5.architecture import ModelConfig
 from ishowtts.engines.f5.checkpoint import read_vocab
 from ishowtts.engines.voices.shelf import f5_tts_data
 from voice_training.errors import TrainingError

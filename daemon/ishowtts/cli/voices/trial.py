@@ -116,12 +116,11 @@ def _speak(settings: Config, voice: str, line: str) -> VoiceTrial:
 
 
 def _take(engine: RemoteEngine, voice: str, line: str) -> VoiceTrial:
-    part = FallbackSynthesizer(
-        engine, None, streaming=False
-    ).part()  # cut as for a line of the daemon; nobody waits for the first
-    parts = part.cut(Line("test", line, voice), line)
+    # Split as for a line of the daemon; nobody waits for the first segment.
+    synthesis = FallbackSynthesizer(engine, None, streaming=False).begin_line()
+    parts = synthesis.split(Line("test", line, voice), line)
     segments = [Segment("test", i, len(parts), said, voice) for i, said in enumerate(parts)]
-    spoken = [part.speak(segment, lambda: False) for segment in segments]
+    spoken = [synthesis.synthesize(segment, lambda: False) for segment in segments]
     sound = join([utterance.samples.astype(np.float32) for utterance in spoken], spoken[0].rate_hz)
     synth_s = sum(utterance.synth_s for utterance in spoken)
     return VoiceTrial(np.rint(sound).astype(np.int16), spoken[0].rate_hz, synth_s, spoken[0].nfe_step)

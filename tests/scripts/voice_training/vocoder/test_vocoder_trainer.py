@@ -16,6 +16,7 @@ from ishowtts.engines.f5 import checkpoint
 from ishowtts.engines.f5.mel_spectrogram import log_mel
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.engines.weights import locate
+from ishowtts_bench import random_checkpoint
 from voice_training.vocoder.vocoder_trainer import VocoderRecipe, VocoderTrainer, export_weights
 
 CPU = torch.device("cpu")
