@@ -102,7 +102,7 @@ class Daemon:
         self._voices = self._company.shelf
         self._telemetry = Telemetry(self._board)
         self._rules = SpeechPolicy(config, self._voices.names, build.languages(config, self._lead.kind, self._voices))
-        switches = config.engine.f5.optimisations
+        switches = config.engine.f5.switches
         synthesizer = FallbackSynthesizer.from_engines(
             self._company, streaming=switches.streaming, batching=switches.batching
         )
