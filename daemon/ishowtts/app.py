@@ -246,7 +246,7 @@ class Daemon:
         return stored
 
     def _make_scheduler(self) -> Scheduler:
-        config, switches = self._config, self._config.engine.f5.optimisations
+        config, switches = self._config, self._config.engine.f5.switches
         cached_speech = None
         if self._archives.cache is not None and self._engines.cache_key is not None:
             cached_speech = CachedSpeech(self._archives.cache, self._engines.cache_key)

@@ -5,38 +5,26 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.f5_options import Optimisations
+from ishowtts.engines.f5.switches import TABLE, Switch, Switches
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples
 from ishowtts_bench.bench_env import BenchEnv, settle, text_of
 from ishowtts_bench.fidelity import deviation, distance
 from ishowtts_bench.timers import now_s
 
-_USUAL = Optimisations()
+_USUAL = Switches()
 _NAME = "as configured by default"
-_EVERYWHERE: dict[str, Optimisations] = {
-    "without folds": replace(_USUAL, folds=False),
-    "without text_once": replace(_USUAL, text_once=False),
-    "without reference_cache": replace(_USUAL, reference_cache=False),
-    "with guidance_skip: plain": replace(_USUAL, guidance_skip="plain"),
-    "with guidance_skip: reuse": replace(_USUAL, guidance_skip="reuse"),
-    "with int8": replace(_USUAL, int8=True),
-    "all off": Optimisations.off(),
-}
-_ON_CPU: dict[str, Optimisations] = {
-    "without cpu_kernels": replace(_USUAL, cpu_kernels=False),
+_ON_CPU: dict[str, Switches] = {
     "padded to buckets": replace(_USUAL, exact_padding=True),
     "padded, at fixed addresses": replace(_USUAL, exact_padding=True, graphs=True),
 }
-_ON_CUDA: dict[str, Optimisations] = {
-    "without graphs": replace(_USUAL, graphs=False),
-    "without fused_kernels": replace(_USUAL, fused_kernels=False),
+_ON_CUDA: dict[str, Switches] = {
     "without graphs and fused_kernels": replace(_USUAL, graphs=False, fused_kernels=False),
-    "without exact_padding, so without graphs": replace(_USUAL, exact_padding=False),
 }
 
 
@@ -56,17 +44,41 @@ class Variant:
     deviation: float
 
 
-def variants(device: str, report: Callable[[str], None]) -> dict[str, Optimisations]:
-    """Those that mean something on this device, the default one first."""
-    usual = {_NAME: _USUAL, **_EVERYWHERE}
-    if device != "cuda":
-        return usual | _ON_CPU
+def variants(device: str, report: Callable[[str], None]) -> dict[str, Switches]:
+    """The variants that make a difference on this device, the default one first."""
+    found = {_NAME: _USUAL}
+    for switch in TABLE:
+        if switch.scheduler or switch.device not in (None, device):
+            continue
+        if switch.costs_fidelity:
+            if switch.name == "fp8" and not _multiplies_fp8(device):
+                report("left out: with fp8, since this GPU has no such products")
+                continue
+            found |= _with(switch)
+        elif not switch.changes_sound and (switch.default or (switch.default is None and device == "cuda")):
+            found |= _without(switch)
+    return found | (_ON_CUDA if device == "cuda" else _ON_CPU) | {"all off": Switches.off()}
+
+
+def _with(switch: Switch) -> dict[str, Switches]:
+    values: dict[str, Any] = {
+        f"with {switch.name}" + ("" if value is True else f": {value}"): value for value in switch.choices if value
+    }
+    return {name: replace(_USUAL, **{switch.name: value}) for name, value in values.items()}
+
+
+def _without(switch: Switch) -> dict[str, Switches]:
+    """The switch and those that need it are off."""
+    needing = [other.name for other in TABLE if switch.name in other.needs]
+    name = f"without {switch.name}" + (f", so without {' and '.join(needing)}" if needing else "")
+    off: dict[str, Any] = dict.fromkeys((switch.name, *needing), False)
+    return {name: replace(_USUAL, **off)}
+
+
+def _multiplies_fp8(device: str) -> bool:
     from ishowtts.engines.f5.cuda.products import Fp8Linear  # imports Triton, which is not everywhere
 
-    if not Fp8Linear.supported(torch.device(device)):
-        report("left out: with fp8, since this GPU has no such products")
-        return usual | _ON_CUDA
-    return usual | _ON_CUDA | {"with fp8": replace(_USUAL, fp8=True)}
+    return Fp8Linear.supported(torch.device(device))
 
 
 def run(setting: BenchEnv, length_s: float, rounds: int, nfe_step: int, report: Callable[[str], None]) -> list[Variant]:

@@ -11,7 +11,7 @@ import torch
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.f5_options import Optimisations
+from ishowtts.engines.f5.switches import Switches
 from ishowtts.model import Segment
 from ishowtts_bench import machine
 from ishowtts_bench.bench_env import BenchEnv, settle, text_of
@@ -72,7 +72,7 @@ def run(
     """Every size, round by round; the first round only warms, and what it lacked is recorded then."""
     best = machine.measure(setting.device, choose_dtype(setting.precision, torch.device(setting.device)))
     watch = Watch(setting.device)
-    engine = setting.engine(Optimisations(), nfe_step=nfe_step)
+    engine = setting.engine(Switches(), nfe_step=nfe_step)
     segments = [Segment("bench", i, max(SIZES), text_of(length_s, i), seed=i) for i in range(max(SIZES))]
     taken = {lines: _Taken() for lines in SIZES}
     for turn in range(rounds + 1):

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ishowtts.engines.f5.architecture import BASE, DitConfig, read_model
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.f5_options import F5Options, Optimisations, Precision
+from ishowtts.engines.f5.f5_options import F5Options, Precision
 from ishowtts.engines.f5.reference import end_sentence
+from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.voices.shelf import DEFAULT, VoiceShelf
 from ishowtts.engines.weights import examine
 from ishowtts.errors import WeightsError
@@ -51,7 +52,7 @@ class BenchEnv:
     voices_dir: Path | None = None
     voice: str = DEFAULT
 
-    def options(self, switches: Optimisations, **changes: object) -> F5Options:
+    def options(self, switches: Switches, **changes: object) -> F5Options:
         """Of an engine with these switches."""
         given: dict[str, object] = {
             "weights": str(self.folder),
@@ -60,9 +61,9 @@ class BenchEnv:
             "precision": self.precision,
             "device": self.device,
         } | changes
-        return F5Options(**given, optimisations=switches)  # type: ignore[arg-type]
+        return F5Options(**given, switches=switches)  # type: ignore[arg-type]
 
-    def engine(self, switches: Optimisations, **changes: object) -> F5Engine:
+    def engine(self, switches: Switches, **changes: object) -> F5Engine:
         """A loaded engine with these switches; close it."""
         engine = F5Engine(self.options(switches, **changes))
         engine.load(lambda _: None)

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import torch
 
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.f5_options import Optimisations
+from ishowtts.engines.f5.switches import TABLE, Switches
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples
 from ishowtts_bench import mutations, random_checkpoint
@@ -42,7 +42,12 @@ _BATCH_NFE = 5
 _MISSING = 100  # frames: about a second of the line's end
 _REPEATED = 1e-6
 _CLEARLY = 2.0  # as far as what rounding may do, a fault in half precision must be
-_ALONE = ("folds", "text_once", "reference_cache", "exact_padding", "cpu_kernels", "fused_kernels")
+_ALONE = tuple(
+    switch.name
+    for switch in TABLE
+    if not (switch.changes_sound or switch.scheduler or switch.needs or switch.default is False)
+)
+_FIXED_ADDRESSES = tuple(name for switch in TABLE if switch.name == "graphs" for name in (switch.name, *switch.needs))
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def _rows(setting: BenchEnv) -> Iterator[ParityRow]:
         name: original.speak(clip, text, nfe_step=nfe_step, seed=SEED) for name, (text, nfe_step) in _TEXTS.items()
     }
     english = right["English"]
-    with _engine(setting, Optimisations(exact_padding=False)) as ours:
+    with _engine(setting, Switches(exact_padding=False, graphs=False)) as ours:
         for name, (text, nfe_step) in _TEXTS.items():
             yield ParityRow(f"fast, {name}", distance(_speak(ours, text, nfe_step), right[name]), TOLERANCE)
         yield from _batch("a batch of mixed lengths", ours, (ENGLISH, _SHORT, f"{_OTHER} {ENGLISH}"))
@@ -93,11 +98,11 @@ def _rows(setting: BenchEnv) -> Iterator[ParityRow]:
             yield _canary("guidance swapped", ours, english)
         with mutations.text_of_another_line(ENGLISH, _OTHER):
             yield _canary("the text of another line", ours, english)
-    with _engine(setting, Optimisations(exact_padding=True, graphs=False)) as ours:
+    with _engine(setting, Switches(exact_padding=True, graphs=False)) as ours:
         yield ParityRow("padded to a bucket", distance(_speak(ours, ENGLISH), english), TOLERANCE)
         with mutations.text_at_bucket_length():
             yield _canary("text at a bucket's length", ours, english)
-    with _engine(setting, Optimisations(reference_cache=False, exact_padding=False)) as ours:
+    with _engine(setting, Switches(reference_cache=False, exact_padding=False, graphs=False)) as ours:
         with mutations.uniform_steps():
             yield _canary("uniform steps", ours, english)
         # Another number of evaluations: the engine keeps the wrong schedule of the first.
@@ -107,7 +112,7 @@ def _rows(setting: BenchEnv) -> Iterator[ParityRow]:
     for switch in _ALONE:
         with _engine(setting, _alone(switch)) as ours:
             yield ParityRow(f"{switch} alone", distance(_speak(ours, ENGLISH), english), TOLERANCE)
-    with _engine(setting, Optimisations.off()) as ours:
+    with _engine(setting, Switches.off()) as ours:
         yield ParityRow("all off", distance(_speak(ours, ENGLISH), english), TOLERANCE)
     yield from _upsampled(setting)
     yield from _half(setting, right[_BRIEF])
@@ -115,7 +120,7 @@ def _rows(setting: BenchEnv) -> Iterator[ParityRow]:
 
 def at_fixed_addresses(setting: BenchEnv, right: FloatSamples) -> Iterator[ParityRow]:
     """Recorded where the device can; else the same addresses, step by step."""
-    with mutations.loud_behind_the_end() as see, _engine(setting, _alone("folds", "exact_padding", "graphs")) as ours:
+    with mutations.loud_behind_the_end() as see, _engine(setting, _alone(*_FIXED_ADDRESSES)) as ours:
         yield ParityRow("graphs, with folds and exact_padding alone", distance(_speak(ours, ENGLISH), right), TOLERANCE)
         yield from _batch("a batch at fixed addresses", ours, (_OTHER, _SHORT))
         settle(ours)
@@ -138,7 +143,7 @@ def _upsampled(setting: BenchEnv) -> Iterator[ParityRow]:
         right = UpstreamInfer(tiny.folder, tiny.device, torch.float32).speak(
             tiny.clip(), text, nfe_step=nfe_step, seed=SEED
         )
-        with _engine(tiny, Optimisations(exact_padding=True, graphs=False)) as ours:
+        with _engine(tiny, Switches(exact_padding=True, graphs=False)) as ours:
             found = _speak(ours, text, nfe_step)
             yield ParityRow("average upsampling, padded to a bucket", distance(found, right), TOLERANCE)
             with mutations.text_at_bucket_length():
@@ -155,10 +160,10 @@ def _half(setting: BenchEnv, exact: FloatSamples) -> Iterator[ParityRow]:
         rounded = stock.speak(setting.clip(), text, nfe_step=nfe_step, seed=SEED)
     del stock
     limit = deviation(rounded, exact)
-    with _engine(setting, Optimisations(), precision=precision) as ours:
+    with _engine(setting, Switches(), precision=precision) as ours:
         error = deviation(_speak(ours, text, nfe_step), exact)
     yield ParityRow(f"{precision}, no farther from fp32 than stock {precision}", error, limit)
-    fixed = Optimisations(exact_padding=True, graphs=True)
+    fixed = Switches(exact_padding=True, graphs=True)
     with mutations.loud_behind_the_end() as see, _engine(setting, fixed, precision=precision) as ours:
         first = _speak(ours, text, nfe_step)
         yield ParityRow(f"{precision}, padded, at fixed addresses", deviation(first, exact), limit)
@@ -211,12 +216,12 @@ def _noise_in_fp32() -> Iterator[None]:
         yield
 
 
-def _alone(*switches: str) -> Optimisations:
+def _alone(*switches: str) -> Switches:
     changes: dict[str, Any] = dict.fromkeys(switches, True)
-    return replace(Optimisations.off(), **changes)
+    return Switches.off(**changes)
 
 
-def _engine(setting: BenchEnv, switches: Optimisations, **changes: object) -> closing[F5Engine]:
+def _engine(setting: BenchEnv, switches: Switches, **changes: object) -> closing[F5Engine]:
     return closing(setting.engine(switches, **changes))
 
 

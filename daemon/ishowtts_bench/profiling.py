@@ -11,8 +11,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from ishowtts.engines.f5 import dit, fast_model, text_encoder
 from ishowtts.engines.f5.device import choose_dtype
-from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.engines.f5.graph_runner import GraphRunner
+from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.f5.tokens import Tokenizer
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.model import Segment
@@ -62,7 +62,7 @@ class SegmentProfile:
 def run(setting: BenchEnv, length_s: float, nfe_step: int) -> SegmentProfile:
     """Each after a run that warms, and with every length recorded where there are graphs."""
     dtype = choose_dtype(setting.precision, torch.device(setting.device))
-    engine = setting.engine(Optimisations(), nfe_step=nfe_step)
+    engine = setting.engine(Switches(), nfe_step=nfe_step)
     segment = Segment("bench", 0, 1, text_of(length_s), seed=0)
 
     def speak() -> None:

@@ -16,7 +16,8 @@ from ishowtts.engines.f5 import schedule
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.engine import F5Engine, to_int16
-from ishowtts.engines.f5.f5_options import Optimisations, Precision
+from ishowtts.engines.f5.f5_options import Precision
+from ishowtts.engines.f5.switches import Switches
 from ishowtts.errors import EngineError
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples, join
@@ -29,9 +30,9 @@ STEPS = (5, 6, 7, 8, 10, 12, 16, 24, 32)
 _FINEST = 32
 _EPSS, _UNIFORM = "EPSS", "uniform"
 _SWITCHES = {
-    "int8": Optimisations(int8=True),
-    "guidance_skip: plain": Optimisations(guidance_skip="plain"),
-    "guidance_skip: reuse": Optimisations(guidance_skip="reuse"),
+    "int8": Switches(int8=True),
+    "guidance_skip: plain": Switches(guidance_skip="plain"),
+    "guidance_skip: reuse": Switches(guidance_skip="reuse"),
 }
 _FIRST_S = (None, 1.0, 2.0, 4.0)
 
@@ -107,7 +108,7 @@ def run(setting: BenchEnv, plan: Plan, panel: AllMetrics | None, report: Callabl
 
 def _rows(setting: BenchEnv, plan: Plan) -> Iterator[_Row]:
     """The finest first, from which the others deviate."""
-    usual, finest = Optimisations(), None
+    usual, finest = Switches(), None
     steps = sorted({*plan.steps, _FINEST}, reverse=True)
     kinds = {nfe_step: _EPSS if schedule.is_pruned(nfe_step) else _UNIFORM for nfe_step in {*steps, plan.nfe_step}}
     with _engine(setting, usual, plan) as engine:
@@ -128,20 +129,20 @@ def _rows(setting: BenchEnv, plan: Plan) -> Iterator[_Row]:
                 yield _cut_early(engine, plan, first_s, kinds[plan.nfe_step])
 
 
-def _variants(setting: BenchEnv) -> Iterator[tuple[str, BenchEnv, Optimisations]]:
+def _variants(setting: BenchEnv) -> Iterator[tuple[str, BenchEnv, Switches]]:
     """What is unlike the default: precisions that this machine multiplies, then switches."""
     device = torch.device(setting.device)
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "bf16") if setting.device == "cuda" else ("fp32", "auto")
     others = {choose_dtype(one, device): one for one in precisions}
     others.pop(choose_dtype(setting.precision, device), None)
     for dtype, precision in others.items():
-        yield str(dtype).removeprefix("torch."), replace(setting, precision=precision), Optimisations()
+        yield str(dtype).removeprefix("torch."), replace(setting, precision=precision), Switches()
     for name, switches in _SWITCHES.items():
         yield name, setting, switches
 
 
 @contextmanager
-def _engine(setting: BenchEnv, switches: Optimisations, plan: Plan) -> Iterator[F5Engine]:
+def _engine(setting: BenchEnv, switches: Switches, plan: Plan) -> Iterator[F5Engine]:
     """A loaded and warm engine."""
     engine = setting.engine(switches, nfe_step=plan.nfe_step)
     try:

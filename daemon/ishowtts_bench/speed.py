@@ -12,7 +12,7 @@ import torch
 
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
-from ishowtts.engines.f5.f5_options import Optimisations
+from ishowtts.engines.f5.switches import Switches
 from ishowtts_bench import machine, systems
 from ishowtts_bench.bench_env import BenchEnv, text_of
 from ishowtts_bench.peak_memory import Peak, Watch
@@ -124,7 +124,7 @@ def run(
     everyone = [systems.stock(setting, nfe_step)]
     everyone += [systems.recipe(setting, nfe_step)] if contest.recipe else []
     everyone += [ours]
-    everyone += [systems.ours(setting, nfe_step, Optimisations(int8=True), _INT8)] if contest.int8 else []
+    everyone += [systems.ours(setting, nfe_step, Switches(int8=True), _INT8)] if contest.int8 else []
     for length_s in lengths_s:
         text = text_of(length_s)
         for turn in range(rounds + 1):
@@ -151,7 +151,7 @@ def run(
 def _ours_alone(setting: BenchEnv, lengths_s: Sequence[float], result: SpeedResult) -> System:
     """Ours, made before the others are there, so that what it holds on a GPU can be told."""
     watch = Watch(setting.device)
-    ours = systems.ours(setting, result.nfe_step, Optimisations())
+    ours = systems.ours(setting, result.nfe_step, Switches())
     if setting.device == "cuda":
         for length_s in lengths_s:
             ours.whole(text_of(length_s))

@@ -119,12 +119,12 @@ def _stock(folder: Path, device: str, nfe_step: int) -> Callable[[], object]:
 
 
 def _ours(folder: Path, device: str, nfe_step: int, cache_dir: str | None) -> tuple[Callable[[], object], float | None]:
-    from ishowtts.engines.f5.f5_options import Optimisations
+    from ishowtts.engines.f5.switches import Switches
     from ishowtts.model import Segment
     from ishowtts_bench.bench_env import BenchEnv
 
     started = time.perf_counter()
-    engine = BenchEnv(folder, device).engine(Optimisations(), nfe_step=nfe_step, cache_dir=cache_dir)
+    engine = BenchEnv(folder, device).engine(Switches(), nfe_step=nfe_step, cache_dir=cache_dir)
     warm_s = None
     if device == "cuda":  # there the warm-up is most of a start
         engine.warm(lambda _: None)

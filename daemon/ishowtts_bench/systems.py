@@ -10,8 +10,8 @@ import torch
 from ishowtts import text as texts
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import multiplies_bf16
-from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.engines.f5.reference import prepare
+from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.f5.upstream_model import compile_modules
 from ishowtts.model import Segment
 from ishowtts.speech import segment_planner
@@ -59,7 +59,7 @@ def recipe(setting: BenchEnv, nfe_step: int) -> System:
     return replace(speak, whole=whole)
 
 
-def ours(setting: BenchEnv, nfe_step: int, switches: Optimisations, name: str = "ours") -> System:
+def ours(setting: BenchEnv, nfe_step: int, switches: Switches, name: str = "ours") -> System:
     """This engine, cut into segments as the pipeline does, with everything recorded that lines may lack."""
     started = now_s(setting.device)
     engine = setting.engine(switches, nfe_step=nfe_step)

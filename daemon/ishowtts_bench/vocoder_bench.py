@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ishowtts.engines.f5 import checkpoint
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
-from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.engines.f5.reference import prepare
+from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.f5.upstream_model import load_vocos
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.engines.weights import examine
@@ -124,7 +124,7 @@ def _race(ways: dict[str, Decode], mel: Tensor, length_s: float, rounds: int, de
 
 
 def _parts(setting: BenchEnv, nfe_step: int, report: Callable[[str], None]) -> list[VocoderPart]:
-    engine = setting.engine(Optimisations(), nfe_step=nfe_step)
+    engine = setting.engine(Switches(), nfe_step=nfe_step)
     most_bytes = engine.prepare(None).max_segment_bytes
     parts = []
     for length_s in LENGTHS_S:

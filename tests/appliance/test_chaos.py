@@ -158,7 +158,7 @@ def test_a_worker_killed_in_a_batch_costs_the_line_nothing(
 ) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(DIES_IN_A_BATCH)
-    f5 = {"weights": str(tiny_checkpoint), "device": "cpu", "nfe_step": 5, "optimisations": {"streaming": False}}
+    f5 = {"weights": str(tiny_checkpoint), "device": "cpu", "nfe_step": 5, "disable": ["streaming"]}
     appliance = make_appliance(
         settings={"engine": {"kind": "f5", "fallback": fallback, "f5": f5, "restart": {"first_s": 0.1}}},
         environment={

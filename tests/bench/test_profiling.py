@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ishowtts.engines.f5 import duration, fast_model
-from ishowtts.engines.f5.f5_options import Optimisations
+from ishowtts.engines.f5.switches import Switches
 from ishowtts_bench import profiling
 from ishowtts_bench.bench_env import BenchEnv
 from support.tape import TapeRecorder
@@ -17,7 +17,7 @@ def test_replayed_evaluations_are_counted(setting: BenchEnv, monkeypatch: pytest
     tape = TapeRecorder()
     monkeypatch.setattr(fast_model, "make_recorder", lambda _: tape)
     monkeypatch.setattr(duration, "BUCKETS", (576, 640, 704))
-    monkeypatch.setattr(profiling, "Optimisations", lambda: Optimisations(graphs=True, exact_padding=True))
+    monkeypatch.setattr(profiling, "Switches", lambda: Switches(graphs=True, exact_padding=True))
     found = profiling.run(setting, 0.5, 4)
     assert tape.replayed == 3 * 4  # once to see what is run, once by stage, once by kernel
     stages = {stage.name: stage for stage in found.stages}

@@ -1,35 +1,23 @@
-"""What the configuration says reaches the engine, and both mean the same when nothing is said."""
+"""The engines are built as the configuration says."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from ishowtts.config import Config
 from ishowtts.engines import build
-from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.speech import FallbackSynthesizer
-
-
-def test_the_switches_of_configuration_and_engine_are_one_set_with_one_default() -> None:
-    """`streaming` and `batching` are the pipeline's; the engine knows all the others."""
-    configured = Config().engine.f5.optimisations.model_dump()
-    assert configured.pop("streaming") is True
-    assert configured.pop("batching") is True
-    assert configured == asdict(Optimisations())
 
 
 @pytest.mark.f5
 @pytest.mark.parametrize(("streaming", "batching"), [(True, False), (False, True)])
-def test_the_pipelines_switches_reach_the_pipeline(tiny_checkpoint: Path, streaming: bool, batching: bool) -> None:
-    switches = {"streaming": streaming, "batching": batching}
-    config = Config.model_validate({"engine": {"f5": {"weights": tiny_checkpoint, "optimisations": switches}}})
+def test_the_switches_of_the_scheduler_reach_it(tiny_checkpoint: Path, streaming: bool, batching: bool) -> None:
+    disabled = [name for name, on in (("streaming", streaming), ("batching", batching)) if not on]
+    config = Config.model_validate({"engine": {"f5": {"weights": tiny_checkpoint, "disable": disabled}}})
     engines = build.build_engines(config, build.choose_engine(config), lambda: None)
-    optimisations = config.engine.f5.optimisations
-    synthesizer = FallbackSynthesizer.from_engines(
-        engines, streaming=optimisations.streaming, batching=optimisations.batching
-    )
+    switches = config.engine.f5.switches
+    synthesizer = FallbackSynthesizer.from_engines(engines, streaming=switches.streaming, batching=switches.batching)
     assert (synthesizer.streaming, synthesizer.batching) == (streaming, batching)
     engines.close()

@@ -63,8 +63,10 @@ def test_a_voice_that_cannot_be_used_has_none(f5: Callable[..., F5CacheKey]) -> 
         {"cfg_strength": 1.5},
         {"precision": "fp16"},
         {"device": "cpu"},
-        {"optimisations": {"short_text": False}},
-        {"optimisations": {"int8": True}},
+        {"disable": ["short_text"]},
+        {"precision": "int8"},
+        {"precision": "fp8"},
+        {"quality": "fast"},
         {"optimisations": {"guidance_skip": "reuse"}},
         {"optimisations": {"nfe_policy": True}},
     ],
@@ -74,7 +76,7 @@ def test_every_setting_that_is_heard_counts(f5: Callable[..., F5CacheKey], setti
 
 
 def test_a_switch_that_is_not_heard_does_not(f5: Callable[..., F5CacheKey]) -> None:
-    assert f5(optimisations={"folds": False})("anna") == f5()("anna")
+    assert f5(disable=["folds", "graphs"])("anna") == f5()("anna")
 
 
 @pytest.mark.parametrize("name", ["reference.wav", "reference.txt", "voice.yaml"])

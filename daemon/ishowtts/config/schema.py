@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
+import logging
 import re
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from ishowtts.config.audio_section import AudioSection
+from ishowtts.config.old_switches import OptimisationsSection
 from ishowtts.config.policy_section import PolicySection
 from ishowtts.config.section import Section as _Section
+from ishowtts.engines.f5.switches import EIGHT_BITS, TABLE, Compile, Switches, device_faults
 from ishowtts.errors import ConfigError
 from ishowtts.limits import NAME, NFE_STEP
+
+log = logging.getLogger(__name__)
 
 DEFAULT_PATH = Path("/etc/ishowtts/config.yaml")
 SERVICE_DIR = Path("/var/lib/ishowtts")
@@ -42,6 +48,15 @@ def _host(name: str) -> str:
     # The message shows nothing of it: what has these characters may be a URL with a password.
     if not re.fullmatch(r"[^\s@/]+", name) or not name.isprintable():
         raise ValueError("must be a host name or an address alone; the port, username and password_file have their own")
+    return name
+
+
+def _switch_to_disable(name: str) -> str:
+    known = [switch.name for switch in TABLE if switch.can_be_disabled]
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(sorted(known))}"
+        raise ValueError(f"is not a switch that can be disabled; {hint}")
     return name
 
 
@@ -85,33 +100,6 @@ class MqttSection(_Section):
     tls: TlsSection = TlsSection()
 
 
-class OptimisationsSection(_Section):
-    """Switches of the F5 engine; `docs/f5.md` says what each is worth. `null`: where it pays."""
-
-    folds: bool = True
-    text_once: bool = True
-    reference_cache: bool = True
-    exact_padding: bool | None = None
-    graphs: bool | None = None
-    fused_kernels: bool = True
-    cpu_kernels: bool = True
-    streaming: bool = True
-    batching: bool = True
-    short_text: bool = True
-    int8: bool = False
-    fp8: bool = False
-    guidance_skip: Literal[False, "plain", "reuse"] = False
-    nfe_policy: bool = False
-    compile: Literal[False, "max-autotune"] = False
-    tensorrt_vocoder: bool = False
-
-    @model_validator(mode="after")
-    def _one_kind_of_product(self) -> OptimisationsSection:
-        if self.int8 and self.fp8:
-            raise ValueError("int8 and fp8 are two kinds of the same product; set one of them to false")
-        return self
-
-
 class F5Section(_Section):
     """The F5-TTS engine."""
 
@@ -120,9 +108,45 @@ class F5Section(_Section):
     default_voice: str = "default"
     nfe_step: int = Field(7, ge=NFE_STEP[0], le=NFE_STEP[1])
     cfg_strength: float = Field(2.0, ge=0, le=10)
-    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "fp16", "bf16", "int8", "fp8"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    optimisations: OptimisationsSection = OptimisationsSection()
+    quality: Literal["faithful", "fast"] = "faithful"
+    disable: list[Annotated[str, AfterValidator(_switch_to_disable)]] = Field([])
+    compile: Compile = False
+    optimisations: OptimisationsSection = Field(OptimisationsSection(), exclude=True)
+
+    @field_validator("disable")
+    @classmethod
+    def _needs_are_met(cls, names: list[str]) -> list[str]:
+        off: dict[str, Any] = dict.fromkeys(names, False)
+        Switches(**off)  # raises ValueError if another switch needs one of them
+        return names
+
+    @model_validator(mode="after")
+    def _combination_is_possible(self) -> F5Section:
+        if "optimisations" in self.model_fields_set:
+            new = self.model_fields_set & {"quality", "disable", "compile"}
+            if new:
+                raise ValueError(f"use either optimisations, the old key, or {', '.join(sorted(new))}; not both")
+            log.warning("%s", self.optimisations.deprecation())
+        for fault in device_faults(self.switches, self.device):
+            raise ValueError(fault)
+        return self
+
+    @property
+    def switches(self) -> Switches:
+        """The switches of the engine and of the scheduler, from all keys that set them."""
+        changes: dict[str, Any] = {**Switches.quality(self.quality), "compile": self.compile}
+        if self.precision in EIGHT_BITS:
+            changes[self.precision] = True
+        return Switches(**{**changes, **dict.fromkeys(self.disable, False), **self.optimisations.values()})
+
+    @property
+    def tensor_precision(self) -> Literal["auto", "fp32", "fp16", "bf16"]:
+        """What the tensors between the products have: `auto` if the products themselves have eight bits."""
+        if self.precision == "int8" or self.precision == "fp8":  # noqa: PLR1714 - mypy does not narrow by `in`
+            return "auto"
+        return self.precision
 
 
 class DeadlinesSection(_Section):

@@ -11,7 +11,7 @@ from pathlib import Path
 from ishowtts.config import Config
 from ishowtts.engines import Engine, EngineStats, VoiceInfo
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.engines.f5.f5_options import F5Options, Optimisations
+from ishowtts.engines.f5.f5_options import F5Options
 from ishowtts.engines.speech_cache_key import CacheKey, EspeakCacheKey, F5CacheKey
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.engines.weights import Weights, locate
@@ -206,10 +206,10 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
         default_voice=section.f5.default_voice,
         nfe_step=section.f5.nfe_step,
         cfg_strength=section.f5.cfg_strength,
-        precision=section.f5.precision,
+        precision=section.f5.tensor_precision,
         device=section.f5.device,
         cache_dir=str(config.cache_dir),
-        optimisations=Optimisations(**section.f5.optimisations.model_dump(exclude={"streaming", "batching"})),
+        switches=section.f5.switches,
     )
     deadlines = Deadlines(**section.deadlines.model_dump())
     backoff = RestartBackoff(**section.restart.model_dump())

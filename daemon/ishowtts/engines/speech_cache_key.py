@@ -31,7 +31,6 @@ class F5CacheKey:
 
     def __init__(self, config: Config, weights: Weights, shelf: VoiceShelf) -> None:
         f5 = config.engine.f5
-        switches = f5.optimisations
         self._shelf = shelf
         self._default_voice = f5.default_voice
         self._files = [
@@ -47,10 +46,9 @@ class F5CacheKey:
             "weights": self._weights,
             "nfe_step": f5.nfe_step,
             "cfg_strength": f5.cfg_strength,
-            "precision": f5.precision,
+            "precision": f5.tensor_precision,
             "device": f5.device,
-            # All others change no sound that could be heard: docs/f5.md.
-            **switches.model_dump(include={"short_text", "int8", "fp8", "guidance_skip", "nfe_policy"}),
+            **f5.switches.heard,
         }
         self._told = False
 

@@ -17,8 +17,8 @@ import yaml
 
 from ishowtts.engines.f5 import dit
 from ishowtts.engines.f5.engine import F5Engine, F5Options, to_int16
-from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.engines.f5.model_job import SegmentJob
+from ishowtts.engines.f5.switches import Switches
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.model import IsCancelled, Segment
 from ishowtts.text import segments
@@ -77,12 +77,12 @@ def test_bf16_speaks(make_engine: Make) -> None:
 
 
 def test_options_cross_as_json_and_unknown_ones_are_named() -> None:
-    options = F5Options("/weights", nfe_step=9, optimisations=Optimisations(int8=True, guidance_skip="reuse"))
+    options = F5Options("/weights", nfe_step=9, switches=Switches(int8=True, guidance_skip="reuse"))
     assert F5Options.from_dict(json.loads(json.dumps(options.to_dict()))) == options
     with pytest.raises(EngineError, match="no option 'nfe'"):
         F5Options.from_dict({"weights": "/weights", "nfe": 9})
-    with pytest.raises(EngineError, match="no optimisation 'turbo'"):
-        F5Options.from_dict({"weights": "/weights", "optimisations": {"turbo": True}})
+    with pytest.raises(EngineError, match="no switch 'turbo'"):
+        F5Options.from_dict({"weights": "/weights", "switches": {"turbo": True}})
 
 
 def test_an_engine_that_is_not_loaded_says_so(checkpoint: Path) -> None:
@@ -238,7 +238,7 @@ def test_one_segment_without_finite_sound_fails_the_batch_and_no_other_alone(
 
 def test_each_line_may_have_its_own_evaluations_and_the_policy_has_the_rest(make_engine: Make) -> None:
     usual = make_engine(nfe_step=6)
-    by_length = make_engine(nfe_step=6, optimisations={"nfe_policy": True})
+    by_length = make_engine(nfe_step=6, switches={"nfe_policy": True})
     texts = [("A short line.", 8), ("word " * 16, 7)]
     for text, nfe_step in texts:
         segment = Segment("line", 0, 1, text, seed=1)

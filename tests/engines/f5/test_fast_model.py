@@ -55,8 +55,8 @@ def voices(tmp_path: Path) -> Path:
 def test_two_voices_in_one_batch_sound_as_upstream_has_each(
     make_engine: Make, voices: Path, exact_padding: bool
 ) -> None:
-    ours = make_engine(voices_dir=str(voices), optimisations={"exact_padding": exact_padding})
-    stock = make_engine(voices_dir=str(voices), optimisations=OFF)
+    ours = make_engine(voices_dir=str(voices), switches={"exact_padding": exact_padding, "graphs": False})
+    stock = make_engine(voices_dir=str(voices), switches=OFF)
     segments = [
         segment("A line in the long voice, 你好.", voice="long", seed=5),
         segment("And one in the short voice, with more words in it.", voice="short", seed=6),
@@ -69,7 +69,7 @@ def test_two_voices_in_one_batch_sound_as_upstream_has_each(
 def test_a_run_longer_than_every_bucket_is_spoken_as_it_is(make_engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duration, "BUCKETS", (512, 544))
     text = "This is a run that is longer than every bucket."
-    ours, stock = (make_engine(optimisations=switches) for switches in ({"exact_padding": True}, OFF))
+    ours, stock = (make_engine(switches=switches) for switches in ({"exact_padding": True}, OFF))
     assert ours._job(segment(text)).frames > duration.BUCKETS[-1]
     sound = ours.render(segment(text), never)
     assert ours._runner.model.unbucketed == 1
@@ -78,9 +78,8 @@ def test_a_run_longer_than_every_bucket_is_spoken_as_it_is(make_engine: Make, mo
 
 @pytest.mark.parametrize("cfg_strength", [0.0, 0.5, 10.0])
 def test_guidance_is_as_strong_as_asked_for(make_engine: Make, cfg_strength: float) -> None:
-    ours, stock = (
-        make_engine(cfg_strength=cfg_strength, optimisations=switches) for switches in ({"exact_padding": False}, OFF)
-    )
+    unpadded = {"exact_padding": False, "graphs": False}
+    ours, stock = (make_engine(cfg_strength=cfg_strength, switches=switches) for switches in (unpadded, OFF))
     one = segment("The strength of guidance.")
     assert distance(ours.render(one, never), stock.render(one, never)) <= TOLERANCE
 
@@ -88,7 +87,8 @@ def test_guidance_is_as_strong_as_asked_for(make_engine: Make, cfg_strength: flo
 @pytest.mark.parametrize("skip", ["plain", "reuse"])
 def test_skipped_guidance_sounds_the_same_padded_and_not(make_engine: Make, skip: str) -> None:
     exact, padded = (
-        make_engine(optimisations={"guidance_skip": skip, "exact_padding": padding}) for padding in (False, True)
+        make_engine(switches={"guidance_skip": skip, "exact_padding": padding, "graphs": False})
+        for padding in (False, True)
     )
     one = segment("Guided only where it counts.", nfe_step=7)
     assert distance(padded.render(one, never), exact.render(one, never)) <= TOLERANCE
@@ -161,7 +161,7 @@ def test_sounds_that_are_no_numbers_are_told_before_the_first_line(make_engine: 
     from ishowtts.errors import EngineError
 
     for switches in ({}, {"int8": True}):
-        engine = make_engine(optimisations=switches)
+        engine = make_engine(switches=switches)
         with torch.inference_mode():
             engine._runner.model._dit.to_mel[1].fill_(float("nan"))
         with pytest.raises(EngineError, match="makes no finite sound"):

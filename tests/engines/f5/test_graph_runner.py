@@ -54,8 +54,8 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> TapeRecorder:
 def test_a_recorded_step_serves_every_line_and_every_number_of_evaluations(
     make_engine: Make, recorder: TapeRecorder, switches: dict[str, Any]
 ) -> None:
-    plain = make_engine(optimisations={"exact_padding": False, **switches})
-    ours = make_engine(optimisations={**STAGED, **switches})
+    plain = make_engine(switches={"exact_padding": False, "graphs": False, **switches})
+    ours = make_engine(switches={**STAGED, **switches})
     for line in LINES:
         exact = plain.render(line, never)
         assert distance(ours.render(line, never), exact) <= TOLERANCE
@@ -72,7 +72,7 @@ def test_a_recorded_step_serves_every_line_and_every_number_of_evaluations(
 def test_a_shape_that_was_not_recorded_runs_step_by_step_and_is_recorded_in_idle_time(
     make_engine: Make, recorder: TapeRecorder
 ) -> None:
-    ours = make_engine(optimisations=STAGED)
+    ours = make_engine(switches=STAGED)
     first = ours.render(LINES[0], never)
     assert recorder.recorded == recorder.replayed == 0
     assert ours.idle()
@@ -84,7 +84,7 @@ def test_a_shape_that_was_not_recorded_runs_step_by_step_and_is_recorded_in_idle
 
 def test_a_line_waits_for_one_recording_at_most(make_engine: Make, recorder: TapeRecorder) -> None:
     """Where guidance is left out on some evaluations, a shape is two recordings."""
-    ours = make_engine(optimisations={**STAGED, "guidance_skip": "reuse"})
+    ours = make_engine(switches={**STAGED, "guidance_skip": "reuse"})
     ours.render(LINES[0], never)
     for done in (1, 2):
         assert ours.idle()
@@ -93,7 +93,7 @@ def test_a_line_waits_for_one_recording_at_most(make_engine: Make, recorder: Tap
 
 
 def test_a_batch_on_a_stage_sounds_as_its_lines_alone(make_engine: Make, recorder: TapeRecorder) -> None:
-    ours = make_engine(optimisations=STAGED)
+    ours = make_engine(switches=STAGED)
     lines = [LINES[1], LINES[3], segment("And a third.", seed=9)]
     for turn in range(2):
         together = ours.render_batch(lines, never)
@@ -108,7 +108,7 @@ def test_a_run_too_large_for_a_stage_runs_without_one(
     make_engine: Make, recorder: TapeRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(duration, "BUCKETS", (544, 576))
-    ours, plain = (make_engine(optimisations=switches) for switches in (STAGED, {"exact_padding": False}))
+    ours, plain = (make_engine(switches=switches) for switches in (STAGED, {"exact_padding": False, "graphs": False}))
     assert distance(ours.render(LINES[0], never), plain.render(LINES[0], never)) <= TOLERANCE
     assert ours._runner.model.unbucketed == 1
     assert not ours.idle()
@@ -116,7 +116,7 @@ def test_a_run_too_large_for_a_stage_runs_without_one(
 
 def test_what_has_no_stage_is_not_recorded_and_does_no_harm(make_engine: Make, recorder: TapeRecorder) -> None:
     """Two lines of a long reference are such a run, and warm-up asks for two of each."""
-    model = make_engine(optimisations=STAGED)._runner.model
+    model = make_engine(switches=STAGED)._runner.model
     with torch.inference_mode():
         model.record(1216, 2)
         model.record(64, duration.MOST_LINES + 1)
@@ -134,7 +134,7 @@ def _poison(engine: F5Engine) -> None:
 
 def test_numbers_that_are_none_leave_nothing_behind(make_engine: Make, recorder: TapeRecorder) -> None:
     """A line that overflowed must not be heard in the next one."""
-    ours = make_engine(optimisations=STAGED)
+    ours = make_engine(switches=STAGED)
     right = ours.render(LINES[1], never)
     _poison(ours)
     assert distance(ours.render(LINES[1], never), right) <= TOLERANCE
@@ -147,7 +147,7 @@ def test_numbers_that_are_none_leave_nothing_behind(make_engine: Make, recorder:
 def test_what_cannot_be_recorded_runs_step_by_step(
     make_engine: Make, recorder: TapeRecorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ours = make_engine(optimisations=STAGED)
+    ours = make_engine(switches=STAGED)
     right = ours.render(LINES[1], never)
     velocity = dit.velocity
 
@@ -167,7 +167,7 @@ def test_what_cannot_be_recorded_runs_step_by_step(
 def test_a_length_without_memory_is_left_and_shorter_ones_are_recorded(
     make_engine: Make, recorder: TapeRecorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ours = make_engine(optimisations=STAGED)
+    ours = make_engine(switches=STAGED)
     record = recorder.record
 
     def short_of_memory(run: Callable[[], None]) -> Callable[[], None]:
@@ -186,7 +186,7 @@ def test_a_length_without_memory_is_left_and_shorter_ones_are_recorded(
 
 
 def test_warm_up_records_what_most_lines_take_and_idle_time_the_rest(make_engine: Make, recorder: TapeRecorder) -> None:
-    ours = make_engine(optimisations=STAGED)
+    ours = make_engine(switches=STAGED)
     told: list[Progress] = []
     ours.warm(told.append)
     assert [progress.i for progress in told] == list(range(told[-1].n + 1))
@@ -203,7 +203,7 @@ def test_warm_up_records_what_most_lines_take_and_idle_time_the_rest(make_engine
 
 
 def test_a_stage_is_laid_out_within_what_was_allocated(make_engine: Make) -> None:
-    ours = make_engine(optimisations=STAGED)
+    ours = make_engine(switches=STAGED)
     held: graph_runner.GraphRunner = ours._runner.model._stages
     for lines in range(1, duration.MOST_LINES + 1):
         frames = max(frames for frames in duration.BUCKETS if lines * frames <= duration.BUCKETS[-1])
@@ -216,7 +216,7 @@ def test_a_stage_is_laid_out_within_what_was_allocated(make_engine: Make) -> Non
 
 def test_the_device_knows_how_long_each_line_of_this_run_is(make_engine: Make) -> None:
     """Flash attention reads it there; on the CPU nothing does."""
-    ours = make_engine(optimisations=STAGED)
+    ours = make_engine(switches=STAGED)
     held: graph_runner.GraphRunner = ours._runner.model._stages
     for lines in ([LINES[0]], [LINES[1], LINES[3]], [LINES[1]]):
         frames = [ours._job(line).frames for line in lines]

@@ -82,18 +82,18 @@ def test_attention_never_sees_the_padding(name: str) -> None:
 
 def test_the_fastest_of_those_that_there_are_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     weight, bias, conv = torch.randn(128, 64), torch.randn(128), torch.randn(64, 4, 31)
-    assert tuning_cpu.choose(weight, bias, conv, 2, int8=True, fixed=False).linear == "int8"
+    assert tuning_cpu.choose(weight, bias, conv, 2, linear="int8", fixed=False).linear == "int8"
 
     def refused(*_: object, **__: object) -> PlainLinear:
         raise RuntimeError("this processor has no such product")
 
     monkeypatch.setitem(tuning_cpu.LINEARS, "packed", refused)
-    assert tuning_cpu.choose(weight, bias, conv, 2, int8=False, fixed=False).linear == "plain"
+    assert tuning_cpu.choose(weight, bias, conv, 2, linear=None, fixed=False).linear == "plain"
     slow = ATTENTIONS["explicit"]
     monkeypatch.setitem(tuning_cpu.ATTENTIONS, "fused", lambda *given: [slow(*given) for _ in range(20)][-1])
-    assert tuning_cpu.choose(weight, bias, conv, 2, int8=False, fixed=False).attention == "explicit"
+    assert tuning_cpu.choose(weight, bias, conv, 2, linear=None, fixed=False).attention == "explicit"
     # On a stage nobody but the device knows how long a line is.
-    assert tuning_cpu.choose(weight, bias, conv, 2, int8=False, fixed=True).attention == "fused"
+    assert tuning_cpu.choose(weight, bias, conv, 2, linear=None, fixed=True).attention == "fused"
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -70,7 +70,7 @@ def test_any_text_sounds_as_upstream_has_it(
 def test_a_very_short_text_is_upstreams_where_the_switch_is_off(
     make_engine: Make, upstream_sound: Upstream, speed: float
 ) -> None:
-    engine = make_engine(optimisations={"short_text": False})
+    engine = make_engine(switches={"short_text": False})
     ours = engine.render(segment("Hi.", speed=speed, nfe_step=5), never)
     voice = (*clip(DEFAULT.audio_path), end_sentence(DEFAULT.text))
     assert distance(ours, upstream_sound(*voice, "Hi.", 3, speed=speed, nfe_step=5)) <= TOLERANCE

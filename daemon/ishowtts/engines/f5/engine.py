@@ -192,11 +192,9 @@ class F5Engine:
         self._references.clear()
 
     def _make_model(self, loaded: checkpoint.Checkpoint, dtype: torch.dtype) -> F5Model:
-        switches = self._options.optimisations
+        switches = self._options.switches
         cfg_strength = self._options.cfg_strength
         odd = fast_model.unsupported(loaded.model, loaded.vocoder)
-        if switches.tensorrt_vocoder:
-            _log.warning("there is no TensorRT vocoder in this version: Vocos runs in PyTorch (docs/performance.md)")
         if odd is None and switches.need_fast_model:
             graphs = self._device.type == "cuda" if switches.graphs is None else switches.graphs
             return fast_model.FastModel(
@@ -211,7 +209,7 @@ class F5Engine:
 
     def _buckets(self) -> tuple[int, ...]:
         """Lengths that runs are padded to: none where every run has its own, as is fastest on CPUs."""
-        wanted = self._options.optimisations.exact_padding
+        wanted = self._options.switches.exact_padding
         return duration.BUCKETS if (self._device.type == "cuda" if wanted is None else wanted) else ()
 
     def _warm_job(self, voice: Reference, speech_s: float) -> SegmentJob:
@@ -265,7 +263,7 @@ class F5Engine:
         if not said:
             raise SynthesisError("there is nothing to say in this text")
         joined = voice.text + said
-        switches = self._options.optimisations
+        switches = self._options.switches
         speed = segment.speed or found.speed or 1.0
         speech = duration.speech_frames(voice.frames, voice.text, said, speed, short_text=switches.short_text)
         frames = duration.total_frames(voice.frames, speech, self._loaded().model.tokens(joined))
@@ -284,7 +282,7 @@ class F5Engine:
     def _reference(self, voice: Voice) -> Reference:
         """The voice's clip, read again where the voice has changed."""
         version, kept = self._references.get(voice.name, (None, None))
-        if kept is None or version != voice.version or not self._options.optimisations.reference_cache:
+        if kept is None or version != voice.version or not self._options.switches.reference_cache:
             self._references.pop(voice.name, None)
             kept = reference.read(voice, self._device)
             self._references[voice.name] = (voice.version, kept)

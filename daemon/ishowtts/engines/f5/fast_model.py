@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 
 import torch
@@ -16,12 +17,12 @@ from ishowtts.engines.f5.architecture import MELS, ModelConfig, VocoderConfig
 from ishowtts.engines.f5.assembly import assemble_dit, assemble_text_encoder
 from ishowtts.engines.f5.checkpoint import Checkpoint
 from ishowtts.engines.f5.dit import Condition
-from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.engines.f5.graph_runner import GraphRunner, RunShape, StepRecorder
 from ishowtts.engines.f5.kernel_registry import PLAIN, KernelChoice
 from ishowtts.engines.f5.model_job import SegmentJob
 from ishowtts.engines.f5.sampler import StaticBuffers, integrate, new_state, step
 from ishowtts.engines.f5.schedule import Guidance
+from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.f5.tokens import Tokenizer
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.model import IsCancelled
@@ -70,7 +71,7 @@ class FastModel:
         checkpoint: Checkpoint,
         device: torch.device,
         dtype: torch.dtype,
-        switches: Optimisations,
+        switches: Switches,
         *,
         cfg_strength: float,
         buckets: Sequence[int] = (),
@@ -131,10 +132,14 @@ class FastModel:
         if self._device.type == "cuda":
             linear = "fp8" if switches.fp8 else "int8-cuda" if switches.int8 else None
             choice = tuning_cuda.choose(weight, bias, conv, heads, linear=linear, fused=switches.fused_kernels)
-        elif switches.cpu_kernels or switches.int8:
-            choice = tuning_cpu.choose(weight, bias, conv, heads, int8=switches.int8, fixed=fixed)
         else:
-            return PLAIN
+            if switches.fp8:
+                _log.warning("this machine has no fp8 products, which need CUDA; they stay in %s", dtype)
+            linear = "int8" if switches.int8 else None
+            if switches.cpu_kernels:
+                choice = tuning_cpu.choose(weight, bias, conv, heads, linear=linear, fixed=fixed)
+            else:
+                choice = PLAIN if linear is None else replace(PLAIN, linear=linear)
         _log.info("kernels on this machine: %s", choice)
         return choice
 

@@ -27,13 +27,13 @@ _CPU_CONVS = ("plain", "packed")
 _CPU_ATTENTIONS = ("fused", "explicit")
 
 
-def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, int8: bool, fixed: bool) -> KernelChoice:
+def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, linear: str | None, fixed: bool) -> KernelChoice:
     """Measure with weights of the model, of the type that it will run with.
 
     Args:
         weight: [outputs, D] of a feed-forward's first product.
         conv: [D, D / 16, 31] of a positional convolution.
-        int8: take whole numbers for the products, whatever is fastest.
+        linear: the kernel of the products, whichever is the fastest; `None`: the fastest.
         fixed: runs stand on stages, where the explicit attention cannot see how long they are.
     """
     x = torch.randn(2, _ROWS // 2, weight.shape[1]).to(weight.dtype)
@@ -42,7 +42,7 @@ def choose(weight: Tensor, bias: Tensor, conv: Tensor, heads: int, *, int8: bool
     attentions = _CPU_ATTENTIONS[:1] if fixed else _CPU_ATTENTIONS
     q, k, v = (torch.randn(2, heads, _ROWS, 64).to(weight.dtype) for _ in range(3))
     return KernelChoice(
-        linear="int8" if int8 else _fastest({name: partial(run, x) for name, run in linears.items()}),
+        linear=linear or _fastest({name: partial(run, x) for name, run in linears.items()}),
         conv=_fastest({name: partial(run, x) for name, run in convs.items()}),
         attention=_fastest({name: partial(ATTENTIONS[name], q, k, v, None) for name in attentions}),
     )
