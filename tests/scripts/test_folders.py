@@ -339,7 +339,7 @@ def test_a_path_is_roots_own_in_each_of_its_parts(machine: Machine) -> None:
     shared = machine.root / "shared"
     shared.mkdir()
     shared.chmod(0o777)
-    with pytest.raises(OSError, match="others than root may write in"):
+    with pytest.raises(OSError, match="users other than root may write in"):
         refuse_foreign(shared / "a")
     shared.chmod(0o1777)
     refuse_foreign(shared / "a")
@@ -400,7 +400,7 @@ def test_the_doctor_notes_the_former_layout(machine: Machine) -> None:
         return [finding.detail for finding in found if finding.part == "data_dir"]
 
     machine.former()
-    assert notes() == [f"{machine.data} belongs to nobody, who could lead root anywhere"]
+    assert notes() == [f"{machine.data} belongs to nobody, who could redirect root's writes"]
     machine.install()
     assert notes() == []
 

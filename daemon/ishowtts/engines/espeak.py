@@ -15,6 +15,7 @@ from ishowtts.engines.worker.requests import longest_s
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.util import program
+from ishowtts.util.callbacks import no_op
 
 _log = logging.getLogger(__name__)
 
@@ -33,10 +34,6 @@ _WRITTEN_IN_HAN = ("cmn", "hak", "ja", "yue", "zh")
 _VOICE_NAME = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}")
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-
-
-def _nobody() -> None:
-    """Nobody listens."""
 
 
 def _never() -> bool:
@@ -62,7 +59,7 @@ class EspeakEngine:
         self,
         voice: str = "en-us",
         language_of: Callable[[str | None], str | None] = lambda _: None,
-        on_change: Callable[[], None] = _nobody,
+        on_change: Callable[[], None] = no_op,
     ) -> None:
         if not _VOICE_NAME.fullmatch(voice):
             raise VoiceError(f"{voice!r} is no name of an espeak-ng voice; `espeak-ng --voices` lists them")
