@@ -30,7 +30,7 @@ DEFAULT_VOICE_S = "5.3"
 """Length of the reference clip of every benchmark."""
 
 ISHOWTTS = (
-    sys.executable, str(Path(__file__).resolve().parent.parent / "daemon/ishowtts/child_process.py"), "ishowtts"
+    sys.executable, str(Path(__file__).resolve().parent.parent / "daemon/ishowtts/util/child_process.py"), "ishowtts"
 )  # fmt: skip
 """Not `python -m`, which looks for modules in the current folder first."""
 Figures = dict[str, Any]

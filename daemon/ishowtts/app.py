@@ -42,7 +42,7 @@ from ishowtts.status.telemetry import Telemetry
 from ishowtts.status.voice_watcher import VoiceWatcher
 from ishowtts.systemd import Notifier
 from ishowtts.util import stop_signals
-from ishowtts.util.change_signal import ChangeSignal
+from ishowtts.util.callbacks import ChangeSignal
 from ishowtts.util.disk_space import DiskSpace
 
 log = logging.getLogger(__name__)

@@ -15,12 +15,13 @@ from ishowtts import text as texts
 from ishowtts.engines.f5 import schedule
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
-from ishowtts.engines.f5.engine import F5Engine, to_int16
+from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.f5_options import Precision
 from ishowtts.engines.f5.switches import Switches
 from ishowtts.errors import EngineError
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples, join
+from ishowtts.util.samples import unit_to_int16
 from ishowtts_bench.bench_env import BYTES_PER_S, BenchEnv, settle, text_of
 from ishowtts_bench.fidelity import deviation
 from ishowtts_bench.metrics.all_metrics import AllMetrics, Marks
@@ -192,6 +193,6 @@ def _file_of(point: Point) -> str:
 def _keep(path: Path, sound: FloatSamples) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, to_int16(sound), RATE_HZ)
+        soundfile.write(path, unit_to_int16(sound), RATE_HZ)
     except (OSError, soundfile.SoundFileError) as error:
         raise EngineError(f"{path} cannot be written; name a folder where you may write, with room") from error

@@ -25,7 +25,7 @@ from ishowtts.engines.weights import promised_bytes
 from ishowtts.errors import OperatorFileError, VoiceError, WeightsError
 from ishowtts.text import pronunciation_file
 from ishowtts.util import strict_yaml
-from ishowtts.util.files import open_ordinary, read_bounded
+from ishowtts.util.files import open_regular, read_bounded
 from ishowtts.util.strict_yaml import StrictYamlError
 from support.hostile_files import check_clip, check_weights_head, check_yaml
 
@@ -250,7 +250,7 @@ def strange(folder: Path) -> dict[str, Path]:
 
 def test_what_is_no_ordinary_file_is_refused_by_every_reader(tmp_path: Path) -> None:
     for path in strange(tmp_path).values():
-        with pytest.raises(OSError, match=r"ordinary|larger|Is a directory|symbolic"):
+        with pytest.raises(OSError, match=r"regular|larger|symbolic"):
             read_bounded(path, 100)
         with pytest.raises(VoiceError), open_recording(path):
             pass
@@ -266,7 +266,7 @@ def test_what_is_no_ordinary_file_is_refused_by_every_reader(tmp_path: Path) -> 
 
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
     # /proc says that this one has no bytes, as a file may that is written meanwhile.
-    with open_ordinary(Path("/proc/self/maps"), 10):
+    with open_regular(Path("/proc/self/maps"), 10):
         pass
     with pytest.raises(OSError, match="larger than 10 bytes"):
         read_bounded(Path("/proc/self/maps"), 10)

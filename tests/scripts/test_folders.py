@@ -339,7 +339,7 @@ def test_root_must_own_each_part_of_a_path(machine: Machine) -> None:
     shared = machine.root / "shared"
     shared.mkdir()
     shared.chmod(0o777)
-    with pytest.raises(OSError, match="others than root may write in"):
+    with pytest.raises(OSError, match="users other than root may write in"):
         refuse_foreign(shared / "a")
     shared.chmod(0o1777)
     refuse_foreign(shared / "a")
@@ -400,7 +400,7 @@ def test_the_doctor_notes_the_old_layout(machine: Machine) -> None:
         return [finding.detail for finding in found if finding.part == "data_dir"]
 
     machine.make_old_layout()
-    assert notes() == [f"{machine.data} belongs to nobody, who could lead root anywhere"]
+    assert notes() == [f"{machine.data} belongs to nobody, who could redirect root's writes"]
     machine.install()
     assert notes() == []
 

@@ -31,7 +31,7 @@ from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.playback.wav_speaker import WavSpeaker
 from ishowtts.speech import FallbackSynthesizer, Scheduler
-from ishowtts.util.samples import converted
+from ishowtts.util.samples import resample
 from support.fake_policy import FakePolicy
 from support.waiting import eventually
 
@@ -308,7 +308,7 @@ SEAMED = VoiceInfo("any", 60, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15)
 def pieces(stage: Stage, texts: list[str]) -> list[int]:
     """How many samples each of these texts takes at the device's rate, as it is played."""
     rates = [stage.lead.synthesize(Segment("line", 0, 1, one), lambda: False) for one in texts]
-    return [len(converted(one.samples, one.rate_hz, stage.player.rate_hz)) for one in rates]
+    return [len(resample(one.samples, one.rate_hz, stage.player.rate_hz)) for one in rates]
 
 
 def test_segments_are_cross_faded_and_the_report_tells_what_was_heard(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_each_fault_names_the_file_the_line_and_the_mend(path: Path, content: st
 
 def test_a_pipe_is_refused_and_not_waited_for(path: Path) -> None:
     os.mkfifo(path)
-    with pytest.raises(OperatorFileError, match="no ordinary file"):
+    with pytest.raises(OperatorFileError, match="not a regular file"):
         pronunciation_file.read(path)
 
 

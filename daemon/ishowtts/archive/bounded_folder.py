@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ishowtts.util.files import read_bounded
+
 log = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 4096  # what the smallest file takes of a disk
@@ -196,12 +198,7 @@ class BoundedFolder:
     def read(self, name: str, most_bytes: int) -> bytes | None:
         """A file's content; `None` where there is none, or none that can be read and is at most so large."""
         try:
-            descriptor = os.open(self._path(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-                found = os.fstat(descriptor)
-                if not stat.S_ISREG(found.st_mode) or found.st_size > most_bytes:
-                    return None
-                return file.read(most_bytes)
+            return read_bounded(self._path(name), most_bytes, follow_links=False)
         except OSError:
             return None
 

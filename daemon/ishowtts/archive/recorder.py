@@ -21,7 +21,7 @@ from ishowtts.archive.bounded_folder import BoundedFolder, FileKind
 from ishowtts.model import Line, Samples, Utterance, timestamp
 from ishowtts.util.crossfade import cross_fade
 from ishowtts.util.logs import Untrusted
-from ishowtts.util.samples import converted, whole
+from ishowtts.util.samples import resample, to_int16
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class _RecordedAudio:
         with self._failing():
             rate_hz = self._open(utterance.rate_hz)
             # The spare voice need not have the lead's rate.
-            samples = whole(converted(utterance.samples, utterance.rate_hz, rate_hz))
+            samples = to_int16(resample(utterance.samples, utterance.rate_hz, rate_hz))
             if self._held is not None:
                 before, samples = _seam(self._held, samples, round(overlap_s * rate_hz))
                 self._write(before)
@@ -241,4 +241,4 @@ def _seam(before: Samples, after: Samples, overlap: int) -> tuple[Samples, Sampl
     if overlap <= 0:
         return before, after
     mixed = cross_fade(before[-overlap:].astype(np.float32), after[:overlap].astype(np.float32))
-    return np.concatenate([before[:-overlap], whole(mixed)]), after[overlap:]
+    return np.concatenate([before[:-overlap], to_int16(mixed)]), after[overlap:]

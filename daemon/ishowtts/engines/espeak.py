@@ -16,6 +16,7 @@ from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, Synthesis
 from ishowtts.limits import HAN
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.util import program
+from ishowtts.util.callbacks import no_op
 
 _log = logging.getLogger(__name__)
 
@@ -34,10 +35,6 @@ _WRITTEN_IN_HAN = ("cmn", "hak", "ja", "yue", "zh")
 _VOICE_NAME = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}")
 _HAN = re.compile(f"[{HAN}]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-
-
-def _nobody() -> None:
-    """Nobody listens."""
 
 
 def _never() -> bool:
@@ -63,7 +60,7 @@ class EspeakEngine:
         self,
         voice: str = "en-us",
         language_of: Callable[[str | None], str | None] = lambda _: None,
-        on_change: Callable[[], None] = _nobody,
+        on_change: Callable[[], None] = no_op,
     ) -> None:
         if not _VOICE_NAME.fullmatch(voice):
             raise VoiceError(f"{voice!r} is no name of an espeak-ng voice; `espeak-ng --voices` lists them")

@@ -14,6 +14,7 @@ from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.engines.weights import Weights
 from ishowtts.errors import EngineError, VoiceError
+from ishowtts.util.files import file_version
 
 log = logging.getLogger(__name__)
 
@@ -103,10 +104,9 @@ class EspeakCacheKey:
 def _versions_of(files: list[Path]) -> list[str] | None:
     """Places, sizes and times: nobody reads gigabytes for a key."""
     try:
-        found = [(path, path.stat()) for path in files]
+        return [f"{path} {file_version(path, with_ctime=False)}" for path in files]
     except OSError:
         return None
-    return [f"{path} {it.st_size} {it.st_mtime_ns} {it.st_ino}" for path, it in found]
 
 
 def _version_of(package: str) -> str | None:

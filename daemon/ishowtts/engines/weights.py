@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.errors import WeightsError, first_line
-from ishowtts.util.files import make_folder, open_ordinary
+from ishowtts.util.files import make_folder, open_regular
 
 LICENCE = "CC-BY-NC-4.0"
 LICENCE_NOTE = (
@@ -162,7 +162,7 @@ def _copy(file: _Remote, from_dir: Path, arriving: Path, report: ReportBytes) ->
         raise WeightsError(f"{from_dir} lacks {name} of {file.repo}; put it there, in {' or '.join(folders)}")
     copy = arriving / name
     copy.unlink(missing_ok=True)
-    with open_ordinary(source) as giving:
+    with open_regular(source) as giving:
         # Before a byte is written: a full disk would cost the daemon its history.
         if (size := os.fstat(giving.fileno()).st_size) != file.size:
             raise WeightsError(f"{source} has {size} bytes instead of {file.size}; copy it again from {file.repo}")
@@ -235,7 +235,7 @@ def _present(path: Path) -> None:
     try:
         if not path.is_file():
             raise WeightsError(f"{path} is missing; {_MEND}")
-        with open_ordinary(path) as stream:
+        with open_regular(path) as stream:
             if not stream.read(1):
                 raise WeightsError(f"{path} is empty; {_MEND}")
     except OSError as error:
@@ -245,7 +245,7 @@ def _present(path: Path) -> None:
 def _whole(path: Path) -> None:
     """Compare what the head of a safetensors file promises with the file."""
     try:
-        with open_ordinary(path) as stream:
+        with open_regular(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             promised = promised_bytes(stream.read(8 + _MOST_HEAD_BYTES))
     except OSError as error:

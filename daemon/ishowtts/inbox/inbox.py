@@ -23,6 +23,7 @@ from ishowtts.inbox.storage import Storage
 from ishowtts.inbox.transaction import Transaction
 from ishowtts.inbox.writer_thread import PendingTake, SettingWrites, WriterThread
 from ishowtts.model import Arrival, Delivery, Event, Line, Outcome, Priority
+from ishowtts.util.callbacks import no_op
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +35,6 @@ _PRUNE_AT_ONCE = 500
 _PRUNE_FOR_S = 1.0
 _PRUNE_WAIT_S = 5.0
 _PRUNE_MOST = 2  # ended lines removed for each that comes: a flood shrinks a history that is too large
-
-
-def _nobody() -> None:
-    """Nobody listens."""
 
 
 def settled(change: Future[T]) -> T:
@@ -78,8 +75,8 @@ class Inbox:
         path: Path | None,
         limits: InboxLimits,
         *,
-        on_lines: Callable[[], None] = _nobody,
-        on_events: Callable[[], None] = _nobody,
+        on_lines: Callable[[], None] = no_op,
+        on_events: Callable[[], None] = no_op,
         clock: BootClock | None = None,
     ) -> None:
         self._limits = limits

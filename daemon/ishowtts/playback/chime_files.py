@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
-import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ from ishowtts.errors import OperatorFileError
 from ishowtts.limits import NAME
 from ishowtts.model import Samples
 from ishowtts.playback.tones import ring
-from ishowtts.util.files import make_folder
-from ishowtts.util.samples import whole
+from ishowtts.util.files import file_version, make_folder, open_regular
+from ishowtts.util.samples import INT16_FULL_SCALE, to_int16
 
 log = logging.getLogger(__name__)
 
@@ -138,10 +138,9 @@ class ChimeFiles:
     def _version(self, file: str) -> str:
         """Another one whenever the file is; a link has its own, not that of what it leads to."""
         try:
-            found = os.lstat(self.folder / file)
+            return f"{file} {file_version(self.folder / file, follow_links=False)}"
         except OSError as error:
             return str(error)
-        return f"{file} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 
     def _sound(self, name: str, file: str) -> ChimeSound:
         version = self._version(file)
@@ -196,19 +195,14 @@ def _read(folder: Path, file: str) -> ChimeSound:
         raise OperatorFileError(f"{path}: is a link, and links are not followed; copy the file there")
     try:
         with (
-            _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as inside,
-            # Not blocking: a pipe without a writer would keep every line waiting.
-            _opened(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, inside) as opened,
+            _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as folder_fd,
+            open_regular(file, MOST_BYTES, follow_links=False, dir_fd=folder_fd) as opened,
+            soundfile.SoundFile(opened.fileno(), closefd=False) as sound,
         ):
-            found = os.fstat(opened)
-            if not stat.S_ISREG(found.st_mode):
-                raise OperatorFileError(f"{path}: is no ordinary file; put one in its place")
-            if found.st_size > MOST_BYTES:
-                raise OperatorFileError(f"{path}: is larger than {MOST_BYTES // 1_000_000} MB; take a shorter sound")
-            with soundfile.SoundFile(opened, closefd=False) as sound:
-                return _decoded(path, sound)
+            return _decoded(path, sound)
     except OSError as error:
-        raise OperatorFileError(f"{path}: cannot be read ({error.strerror}); mend its permissions") from error
+        fix = "use a shorter sound" if error.errno == errno.EFBIG else "replace it, or fix its permissions"
+        raise OperatorFileError(f"{path}: cannot be used ({error.strerror}); {fix}") from error
     except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
         said = str(error).rpartition(": ")[2].rstrip(".") or type(error).__name__
         raise OperatorFileError(f"{path}: is no sound ({said}); save it as WAV, FLAC or OGG") from error
@@ -229,4 +223,4 @@ def _decoded(path: Path, sound: soundfile.SoundFile) -> ChimeSound:
         raise OperatorFileError(f"{path}: is longer than {MOST_S:g} s; cut it")
     if not len(mono) or not np.isfinite(mono).all():
         raise OperatorFileError(f"{path}: holds no sound; put another one in its place")
-    return whole(mono * 32768), rate_hz
+    return to_int16(mono * INT16_FULL_SCALE), rate_hz

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ishowtts.util.samples import FloatPcm
+from ishowtts.util.samples import INT16_FULL_SCALE, FloatPcm
 
 LOOK_AHEAD_S = 0.005
 RELEASE_DB_PER_S = 60.0
@@ -19,7 +19,6 @@ RELEASE_DB_PER_S = 60.0
 # them. What another measurement finds is 0.2 dB above the aim at worst.
 _MARGIN_DB = 0.3
 
-_FULL_SCALE = 32768.0
 _STEP = 8
 _PHASES = 8
 _TAPS = 128
@@ -42,7 +41,7 @@ def limited(sound: FloatPcm, rate_hz: int, peak_dbtp: float) -> FloatPcm:
     Returns:
         [n]; the very array that went in where nothing is over the ceiling.
     """
-    ceiling = _FULL_SCALE * _factor(peak_dbtp)
+    ceiling = INT16_FULL_SCALE * _factor(peak_dbtp)
     peaks = true_peaks(sound, ceiling)
     if not (peaks > ceiling).any():
         return sound

@@ -13,6 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ishowtts.util.samples import INT16_FULL_SCALE
+
 MEMORY_S = 30.0
 MOST_GAIN_DB, LEAST_GAIN_DB = 24.0, -30.0
 _VOICES = 64
@@ -22,7 +24,6 @@ _BLOCK_S, _HOP_S, _LEAST_S = 0.4, 0.1, 0.01
 _HOPS_AT_ONCE = 40
 _SILENCE_LUFS = -70.0
 _GATE_LU = -10.0
-_FULL_SCALE = 32768.0
 
 _Key = TypeVar("_Key")
 _Kept = TypeVar("_Kept")
@@ -126,5 +127,5 @@ def _measured(sound: NDArray[np.int16] | NDArray[np.float32], rate_hz: int, bloc
     from pyloudnorm import Meter
 
     meter = Meter(rate_hz, block_size=block_s)
-    meter.integrated_loudness(sound.astype(np.float64) / _FULL_SCALE)
+    meter.integrated_loudness(sound.astype(np.float64) / INT16_FULL_SCALE)
     return [float(level) for level in meter.blockwise_loudness]

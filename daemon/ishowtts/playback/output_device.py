@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from ishowtts.errors import SpeakerError
 from ishowtts.model import Samples
 from ishowtts.playback import Speaker
+from ishowtts.util.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
 _LOOK_S = 2.0
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.25, 1.0
-# A device that can be opened and plays nothing is tried less and less often.
-_LONGEST_RETRY_S = 30.0
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 0.25, 1.0
+# The limit for a device that opens and then plays nothing: it is tried less and less often.
+_LONGEST_RETRY_BROKEN_S = 30.0
 # It works if it took more than its buffer holds, or stayed for so long.
 _WORKS_S, _STAYS_S = 0.1, 5.0
 
@@ -61,7 +62,7 @@ class OutputDevice:
         self._lost: str | None = None
         self._came_once = False
         self._trouble: str | None = None
-        self._retry_s = 0.0
+        self._retry = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
         self._in_vain: Speaker | None = None  # what was opened last and did not work
         self._look_at = 0.0
         self._opened_at = self._written_s = 0.0
@@ -124,12 +125,11 @@ class OutputDevice:
         if self._lost is None:
             log.log(logging.DEBUG if again and self._in_vain else logging.ERROR, "%s", why)
             self.losses += self._came_once
-        if self._in_vain:
-            self._retry_s = min(max(2 * self._retry_s, _FIRST_RETRY_S), _LONGEST_RETRY_S)
-        else:
-            self._retry_s = _FIRST_RETRY_S if self._lost is None else min(2 * self._retry_s, _LAST_RETRY_S)
+        if not self._in_vain and self._lost is None:
+            self._retry.reset()
+        retry_s = self._retry.next_s(_LONGEST_RETRY_BROKEN_S if self._in_vain else None)
         self._lost, self._trouble = why, None
-        return _FIRST_RETRY_S if self._in_vain and self._spare else self._retry_s
+        return _FIRST_RETRY_S if self._in_vain and self._spare else retry_s
 
     def release(self) -> None:
         """Let go of the device."""
@@ -213,7 +213,7 @@ class OutputDevice:
         if self._speaker is not spare:
             log.warning("%s", self._trouble)
         self._speaker = spare
-        self._look_at = time.monotonic() + max(_LOOK_S, self._retry_s)
+        self._look_at = time.monotonic() + max(_LOOK_S, self._retry.last_s)
 
     def _look_for_main(self) -> bool:
         self._look_at = time.monotonic() + _LOOK_S

@@ -16,15 +16,12 @@ from ishowtts.model import Samples
 from ishowtts.playback import Speaker, volume_gain
 from ishowtts.playback.output_device import DeviceTiming, OutputDevice, plain
 from ishowtts.playback.playback_buffer import ClipEnding, PlaybackBuffer, PlaybackClip, Playing
-from ishowtts.util.samples import FloatPcm, converted
+from ishowtts.util.callbacks import no_op
+from ishowtts.util.samples import FloatPcm, resample
 
 log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
-
-
-def _nobody() -> None:
-    """Nobody listens."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Player:
         habits: Callable[[str], DeviceTiming] = plain,
         rate_hz: int = 24_000,
         block_s: float = 0.01,
-        on_change: Callable[[], None] = _nobody,
+        on_change: Callable[[], None] = no_op,
     ) -> None:
         self._outlet = OutputDevice(speaker, spare, habits)
         self.rate_hz = rate_hz
@@ -132,7 +129,7 @@ class Player:
             volume: of this clip, 0 to 100; `None`: that of the player. A player at 0 is silent for all.
             seam_s: length of the cross-fade with the clip before, as far as that one has not gone to the device.
         """
-        clip = PlaybackClip(converted(samples, rate_hz, self.rate_hz).astype(np.float32), volume)
+        clip = PlaybackClip(resample(samples, rate_hz, self.rate_hz).astype(np.float32), volume)
         with self._changed:
             if self._closing:
                 clip.playing.end("stopped")

@@ -10,7 +10,7 @@ from ishowtts.model import Samples, Utterance
 from ishowtts.playback import loudness
 from ishowtts.playback.limiter import limited
 from ishowtts.playback.loudness import SpeakingLevel, VoiceLevels, block_levels
-from ishowtts.util.samples import FloatPcm, converted
+from ishowtts.util.samples import FloatPcm, resample
 
 
 class PostProcessor:
@@ -43,7 +43,7 @@ class PostProcessor:
             [n] in int16's scale; the very samples where nothing is to be done.
         """
         rate_hz = self._rate_hz or utterance.rate_hz
-        samples = converted(utterance.samples, utterance.rate_hz, rate_hz)
+        samples = resample(utterance.samples, utterance.rate_hz, rate_hz)
         if self._levels is None:
             return samples if self._peak_dbtp is None else self._at(samples, rate_hz, 0.0)[0]
         # The meter changes the process's filter of warnings for a moment: one at a time.

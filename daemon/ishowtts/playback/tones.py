@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ishowtts.model import Samples
 from ishowtts.playback.volume_gain import gain_of, ramp
+from ishowtts.util.samples import unit_to_int16
 
 _NOTES_HZ = (523.25, 659.26)
 _NOTE_S = 0.75
@@ -27,7 +28,7 @@ def two_notes(rate_hz: int) -> Samples:
     time_s = np.arange(int(_NOTE_S * rate_hz)) / rate_hz
     swell = np.minimum(1.0, np.minimum(time_s, _NOTE_S - time_s) / _ATTACK_S) * np.exp(-3 * time_s)
     notes = [swell * np.sin(2 * np.pi * note_hz * time_s) for note_hz in _NOTES_HZ]
-    return np.rint(np.concatenate(notes) * _PEAK * 32767).astype(np.int16)
+    return unit_to_int16(np.concatenate(notes) * _PEAK)
 
 
 def ring(rate_hz: int) -> Samples:
@@ -43,7 +44,7 @@ def ring(rate_hz: int) -> Samples:
     fading = round(_RING_RELEASE_S * rate_hz)
     samples[-fading:] *= 0.5 + 0.5 * np.cos(np.linspace(0, np.pi, fading))
     loudest = float(np.abs(samples).max())
-    return np.rint(samples * (_RING_PEAK * 32767 / loudest)).astype(np.int16)
+    return unit_to_int16(samples * (_RING_PEAK / loudest))
 
 
 def _struck(count: int, rate_hz: int, pitch_hz: float, decay_s: float) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ishowtts.model import Samples
-from ishowtts.util.samples import whole
+from ishowtts.util.samples import to_int16
 
 RANGE_DB = 50.0
 
@@ -41,4 +41,4 @@ def ramp(block: NDArray[np.float32], start: float, end: float) -> Samples:
         scaled = block if start == 1.0 else block * np.float32(start)
     else:
         scaled = block * np.linspace(start, end, len(block), endpoint=True, dtype=np.float32)
-    return whole(scaled)
+    return to_int16(scaled)

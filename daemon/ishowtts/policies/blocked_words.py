@@ -27,7 +27,7 @@ class BlockedWords:
                 return WordList([*section.words, *read_words(path)])
 
             key = "policies.blocked.file"
-            self._file = LiveFile(section.file, read, self._own, key=key, clock=clock, look_every_s=_LOOK_S)
+            self._file = LiveFile(section.file, read, self._own, key=key, clock=clock, check_every_s=_LOOK_S)
 
     @property
     def fault(self) -> str | None:

@@ -24,7 +24,7 @@ from ishowtts.speech.fallback import FallbackSynthesizer
 from ishowtts.speech.line_stats import LineStats
 from ishowtts.speech.segment_planner import MAX_BATCH
 from ishowtts.speech.speech_policy import SpeechPolicy
-from ishowtts.util.samples import FloatPcm, converted
+from ishowtts.util.samples import FloatPcm, resample
 
 log = logging.getLogger(__name__)
 
@@ -271,7 +271,7 @@ class SpeechTask:
             chime = self._studio.rules.chime(self.taken.line)
             if chime is not None:
                 samples, rate_hz = chime
-                sound = np.concatenate([converted(samples, rate_hz, self._studio.player.rate_hz), sound])
+                sound = np.concatenate([resample(samples, rate_hz, self._studio.player.rate_hz), sound])
         return _Made(utterance, sound)
 
     def _listen(self) -> None:

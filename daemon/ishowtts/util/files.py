@@ -1,6 +1,7 @@
-"""Files and folders that somebody else may have put there.
+"""Safe access to files and folders that another user may have put there.
 
-They are opened without waiting and read without growing; root writes only where nobody else could lead it elsewhere.
+Reading never waits for a pipe and never reads more than the limit. Root writes only into folders that no other user
+can redirect with a link.
 """
 
 from __future__ import annotations
@@ -16,50 +17,76 @@ from typing import BinaryIO
 
 
 @contextmanager
-def open_ordinary(path: Path, most_bytes: int | None = None) -> Iterator[BinaryIO]:
-    """Opens an ordinary file for reading. Links are followed.
+def open_regular(
+    path: str | Path, max_bytes: int | None = None, *, follow_links: bool = True, dir_fd: int | None = None
+) -> Iterator[BinaryIO]:
+    """Opens a regular file for reading. A pipe or a device is refused without waiting for it.
 
     Args:
-        path: a pipe or a device is refused and never waited for.
-        most_bytes: a larger file is refused. `None`: any size.
+        path: The file.
+        max_bytes: A larger file is refused; `None` means no limit.
+        follow_links: False refuses a link in the last part of `path` (ELOOP).
+        dir_fd: Descriptor of the folder that a relative `path` starts from.
 
     Raises:
-        OSError: it cannot be opened, is not an ordinary file, or is too large; `strerror` says which.
+        OSError: The file cannot be opened, is not a regular file, or is too large; `strerror` says which.
     """
-    # O_NONBLOCK: to open a pipe without a writer would wait for ever.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
-        if most_bytes is not None and found.st_size > most_bytes:
-            raise OSError(errno.EFBIG, _too_large(most_bytes), str(path))
-        yield file
+    # O_NONBLOCK: opening a pipe that has no writer would block for ever.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow_links else os.O_NOFOLLOW)
+    descriptor = os.open(path, flags, dir_fd=dir_fd)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if max_bytes is not None and status.st_size > max_bytes:
+            raise OSError(errno.EFBIG, _too_large(max_bytes), str(path))
+        # Only now: `fdopen` raises for a folder, and without the path.
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
 
 
-def _too_large(most_bytes: int) -> str:
-    limit = f"{most_bytes // 1_000_000} MB" if most_bytes % 1_000_000 == 0 else f"{most_bytes} bytes"
+def _too_large(max_bytes: int) -> str:
+    limit = f"{max_bytes // 1_000_000} MB" if max_bytes % 1_000_000 == 0 else f"{max_bytes} bytes"
     return f"it is larger than {limit}"
 
 
-def read_bounded(path: Path, most_bytes: int) -> bytes:
-    """Reads a whole ordinary file.
+def read_bounded(path: Path, max_bytes: int, *, follow_links: bool = True) -> bytes:
+    """Reads a whole regular file.
 
     Raises:
-        OSError: as `open_ordinary`, also where the file has grown beyond `most_bytes` meanwhile.
+        OSError: As `open_regular`, and if the file grows beyond `max_bytes` during the reading.
     """
-    with open_ordinary(path, most_bytes) as file:
-        content = file.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise OSError(errno.EFBIG, _too_large(most_bytes), str(path))
+    with open_regular(path, max_bytes, follow_links=follow_links) as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, _too_large(max_bytes), str(path))
     return content
 
 
-def make_folder(folder: Path) -> None:
-    """Makes a folder that all may read, with those above it, and refuses one that `refuse_foreign` refuses.
+def file_version(path: Path, *, follow_links: bool = True, with_ctime: bool = True) -> str:
+    """Returns a string that differs after each change of the file: size, mtime, inode and ctime.
+
+    Args:
+        path: The file.
+        follow_links: False returns the version of the link itself.
+        with_ctime: Include the time that nobody can set back: a copy may keep its mtime. Leave it out for versions that
+            are stored, because `chmod` and `chown` change it too.
 
     Raises:
-        OSError: with a clause in `strerror`.
+        OSError: The file does not exist or cannot be read.
+    """
+    status = path.stat(follow_symlinks=follow_links)
+    version = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+    return f"{version} {status.st_ctime_ns}" if with_ctime else version
+
+
+def make_folder(folder: Path) -> None:
+    """Creates a folder that everybody may read, with its parents. Refuses what `refuse_foreign` refuses.
+
+    Raises:
+        OSError: `strerror` holds a clause that says why.
     """
     refuse_foreign(folder)
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -70,10 +97,11 @@ def make_folder(folder: Path) -> None:
 
 
 def refuse_foreign(folder: Path) -> None:
-    """For root: refuses a folder in whose path another user could put a link, now or later.
+    """Refuses, for root, a folder whose path another user could redirect with a link, now or later.
 
-    Each part of the path, and of the path that its links lead to, must be root's own, and writable for root alone or
-    sticky as /tmp is. What does not exist yet is passed over. Others than root may write where they may.
+    Each part of the path, and of the path that its links lead to, must belong to root. It must be writable for root
+    only, or sticky like /tmp. Parts that do not exist yet are skipped. Users other than root may write wherever the
+    system lets them.
 
     Raises:
         OSError: `strerror` names the part of the path and its owner.
@@ -83,16 +111,18 @@ def refuse_foreign(folder: Path) -> None:
     for path in (folder.absolute(), folder.resolve()):
         for part in (*reversed(path.parents), path):
             try:
-                found = part.lstat()
+                status = part.lstat()
             except FileNotFoundError:
                 break
-            if found.st_uid != 0:
+            if status.st_uid != 0:
                 raise OSError(
-                    errno.EINVAL, f"{part} belongs to {_user(found.st_uid)}, who could lead root anywhere", str(folder)
+                    errno.EINVAL,
+                    f"{part} belongs to {_user(status.st_uid)}, who could redirect root's writes",
+                    str(folder),
                 )
-            shared = found.st_mode & 0o002 or (found.st_mode & 0o020 and found.st_gid != 0)
-            if shared and not found.st_mode & stat.S_ISVTX and not stat.S_ISLNK(found.st_mode):
-                raise OSError(errno.EINVAL, f"others than root may write in {part}", str(folder))
+            shared = status.st_mode & 0o002 or (status.st_mode & 0o020 and status.st_gid != 0)
+            if shared and not status.st_mode & stat.S_ISVTX and not stat.S_ISLNK(status.st_mode):
+                raise OSError(errno.EINVAL, f"users other than root may write in {part}", str(folder))
 
 
 def _user(uid: int) -> str:

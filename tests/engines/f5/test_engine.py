@@ -16,13 +16,14 @@ import torch
 import yaml
 
 from ishowtts.engines.f5 import dit
-from ishowtts.engines.f5.engine import F5Engine, F5Options, to_int16
+from ishowtts.engines.f5.engine import F5Engine, F5Options
 from ishowtts.engines.f5.model_job import SegmentJob
 from ishowtts.engines.f5.switches import Switches
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.model import IsCancelled, Segment
 from ishowtts.text import segments
 from ishowtts.util.crossfade import join
+from ishowtts.util.samples import unit_to_int16
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
@@ -61,10 +62,6 @@ def test_a_model_that_makes_no_numbers_ends_the_segment(make_engine: Make) -> No
     with pytest.raises(SynthesisError, match="no finite sound") as told:
         engine.synthesize(say(), never)
     assert TEXT[:10] not in str(told.value), "the log may be private"
-
-
-def test_too_loud_is_clipped_not_wrapped() -> None:
-    assert to_int16(np.array([-2.0, -1.0, 0.0, 0.5, 1.5], np.float32)).tolist() == [-32767, -32767, 0, 16384, 32767]
 
 
 def test_an_endless_text_is_refused_with_the_voices_measure(make_engine: Make) -> None:
@@ -157,7 +154,9 @@ def test_what_does_not_fit_into_memory_is_spoken_in_parts(
     spoken = engine.synthesize(say(LONG), never)
     halves = segments(LONG, len(LONG) // 2 + 8)
     assert len(halves) > 1
-    assert np.array_equal(spoken.samples, to_int16(join([engine.render(say(half), never) for half in halves], 24_000)))
+    assert np.array_equal(
+        spoken.samples, unit_to_int16(join([engine.render(say(half), never) for half in halves], 24_000))
+    )
 
 
 def test_what_fits_in_no_part_ends_the_segment_and_not_the_engine(

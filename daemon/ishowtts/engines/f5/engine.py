@@ -28,6 +28,7 @@ from ishowtts.engines.weights import examine
 from ishowtts.errors import EngineUnavailable, SynthesisError, first_line
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.util.crossfade import FADE_S, join
+from ishowtts.util.samples import unit_to_int16
 
 __all__ = ["F5Engine", "F5Options"]
 
@@ -237,7 +238,7 @@ class F5Engine:
             return self._loaded().samples(jobs, cancelled)
         except OutOfMemory:
             if len(jobs) == 1:
-                return [to_int16(self._in_halves(segments[0], cancelled))]
+                return [unit_to_int16(self._in_halves(segments[0], cancelled))]
         _log.warning("%d segments did not fit into memory together; they are spoken one by one", len(jobs))
         return [self._spoken([segment], [job], cancelled)[0] for segment, job in zip(segments, jobs, strict=True)]
 
@@ -287,9 +288,3 @@ class F5Engine:
             kept = reference.read(voice, self._device)
             self._references[voice.name] = (voice.version, kept)
         return kept
-
-
-def to_int16(sound: NDArray[np.float32]) -> Samples:
-    """[-1, 1] to S16; what is louder is clipped."""
-    samples: Samples = np.rint(np.clip(sound, -1.0, 1.0) * 32767).astype(np.int16)
-    return samples

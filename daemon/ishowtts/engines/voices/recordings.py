@@ -13,7 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ishowtts.errors import VoiceError
-from ishowtts.util.files import open_ordinary
+from ishowtts.util.files import open_regular
 
 MOST_BYTES = 50_000_000
 LOWEST_HZ, HIGHEST_HZ = 8_000, 192_000
@@ -34,7 +34,7 @@ def open_recording(path: Path) -> Iterator[soundfile.SoundFile]:
             is out of bounds. Also where what the caller does with it fails.
     """
     try:
-        with open_ordinary(path, MOST_BYTES) as file, open_sound(file) as sound:
+        with open_regular(path, MOST_BYTES) as file, open_sound(file) as sound:
             yield sound
     except OSError as error:
         raise VoiceError(f"{path} cannot be read ({error.strerror or error}); {_GIVE}") from error

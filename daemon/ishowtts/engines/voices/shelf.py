@@ -13,7 +13,7 @@ from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.recordings import MOST_BYTES
 from ishowtts.errors import VoiceError
 from ishowtts.limits import NAME
-from ishowtts.util.files import read_bounded
+from ishowtts.util.files import file_version, read_bounded
 
 DEFAULT = "default"
 CLIPS = ("reference.wav", "reference.flac")
@@ -168,11 +168,9 @@ def _version(folder: Path) -> str:
     parts = []
     for name in (*CLIPS, TEXT, SETTINGS):
         try:
-            found = (folder / name).stat()
+            parts.append(f"{name} {file_version(folder / name)}")
         except OSError:
             continue
-        # The last one nobody can set back: not every copy has a time of its own.
-        parts.append(f"{name} {found.st_size} {found.st_mtime_ns} {found.st_ino} {found.st_ctime_ns}")
     return "; ".join(parts)
 
 

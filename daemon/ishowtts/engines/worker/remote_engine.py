@@ -14,14 +14,11 @@ from ishowtts.engines.worker.worker_connection import WorkerConnection
 from ishowtts.engines.worker.worker_process import ShutdownTimeouts
 from ishowtts.errors import Cancelled, EngineUnavailable, VoiceError
 from ishowtts.model import IsCancelled, Segment, Utterance
+from ishowtts.util.callbacks import no_op
 
 __all__ = ["Deadlines", "EngineState", "EngineStatus", "RemoteEngine", "RestartBackoff", "ShutdownTimeouts"]
 
 _CANCEL_POLL_S = 0.01
-
-
-def _nobody() -> None:
-    """Nobody listens."""
 
 
 class RemoteEngine:
@@ -44,7 +41,7 @@ class RemoteEngine:
         *,
         backoff: RestartBackoff = RestartBackoff(),  # noqa: B008 - frozen
         grace: ShutdownTimeouts = ShutdownTimeouts(),  # noqa: B008 - frozen
-        on_change: Callable[[], None] = _nobody,
+        on_change: Callable[[], None] = no_op,
     ) -> None:
         rate_hz = registry.find(kind).rate_hz
         self._supervisor = Supervisor(

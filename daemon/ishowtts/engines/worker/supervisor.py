@@ -17,6 +17,7 @@ from ishowtts.engines.worker.waker import Waker
 from ishowtts.engines.worker.worker_connection import WorkerConnection
 from ishowtts.engines.worker.worker_process import ShutdownTimeouts, WorkerProcess
 from ishowtts.errors import EngineUnavailable, IShowError, VoiceError, WorkerDied
+from ishowtts.util.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Supervisor:
         self._hopeless: IShowError | None = None
         self._set_aside: dict[str | None, str] = {}
         self._deaths_s: deque[float] = deque()
-        self._rest_s = backoff.first_s
+        self._pauses = Backoff(backoff.first_s, backoff.longest_s)
         self._on_trial = False
         self._retry_asked = False
         self._waker: Waker | None = None
@@ -202,7 +203,7 @@ class Supervisor:
     def succeeded(self) -> None:
         """A segment was spoken: what went before does not count against the worker any more."""
         with self._lock:
-            self._rest_s = self._backoff.first_s
+            self._pauses.reset()
             self._on_trial = False
 
     def _run(self, waker: Waker) -> None:
@@ -307,8 +308,7 @@ class Supervisor:
                     return EngineState.PARKED, ending.reason, self._backoff.park_s
                 detail = f"the worker ended {deaths} times of late, lastly: {ending.reason}"
                 return EngineState.PARKED, detail, self._backoff.park_s
-            rest_s = self._rest_s
-            self._rest_s = min(2 * rest_s, self._backoff.longest_s)
+            rest_s = self._pauses.next_s()
         return EngineState.RESTARTING, ending.reason, rest_s
 
     def _take_retry(self) -> bool:
@@ -316,7 +316,7 @@ class Supervisor:
             asked, self._retry_asked = self._retry_asked, False
             if asked:
                 self._deaths_s.clear()
-                self._rest_s = self._backoff.first_s
+                self._pauses.reset()
                 self._on_trial = False
         return asked
 

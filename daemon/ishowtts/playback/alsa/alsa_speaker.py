@@ -13,7 +13,7 @@ from ishowtts.model import Samples
 from ishowtts.playback.alsa import sound_cards
 from ishowtts.playback.alsa.libasound import Pcm
 from ishowtts.playback.resampler import StreamResampler
-from ishowtts.util.samples import whole
+from ishowtts.util.samples import to_int16
 
 _PERIODS = 3
 _PERIOD_S = 0.01
@@ -58,12 +58,12 @@ class AlsaSpeaker:
 
     def write(self, block: Samples) -> None:
         """Write one block; after an underrun the device is made ready again, and gets what it did not take."""
-        self._put(block if self._converter is None else whole(self._converter.convert(block.astype(np.float32))))
+        self._put(block if self._converter is None else to_int16(self._converter.convert(block.astype(np.float32))))
 
     def flush(self) -> None:
         """Have the converter give what it holds."""
         if self._converter is not None and self._converter.held_s:
-            self._put(whole(self._converter.flush()))
+            self._put(to_int16(self._converter.flush()))
 
     def delay_s(self) -> float:
         """What stands in the converter, in the device's buffer and, where it tells, behind that, in seconds.
