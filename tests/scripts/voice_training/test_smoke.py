@@ -96,6 +96,20 @@ def test_a_command_out_of_order_prints_one_sentence(tmp_path, capsys, command, m
     assert error.count("\n") == 1
 
 
+def test_cuda_is_refused_if_pytorch_has_none(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert train_voice("flow", tmp_path, "--device", "cuda") == 1
+    assert "leave --device out to train on the CPU" in capsys.readouterr().err
+
+
+def test_the_old_name_of_evaluate_still_works(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr("voice_training.commands.evaluate_voice", lambda *_: calls.append(True))
+    for name in ("evaluate", "judge"):
+        assert train_voice(name, tmp_path) == 0
+    assert len(calls) == 2
+
+
 def test_a_path_that_is_not_a_folder_is_refused(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert train_voice("speech", tmp_path / "file") == 1

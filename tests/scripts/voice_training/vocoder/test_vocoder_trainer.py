@@ -17,7 +17,8 @@ from ishowtts.engines.f5.mel_spectrogram import log_mel
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.engines.weights import locate
 from ishowtts_bench import random_checkpoint
-from voice_training.vocoder.vocoder_trainer import VocoderRecipe, VocoderTrainer, export_weights
+from voice_training.recipe import VocoderRecipe
+from voice_training.vocoder.vocoder_trainer import VocoderTrainer, export_weights
 
 CPU = torch.device("cpu")
 
