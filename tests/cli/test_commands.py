@@ -74,12 +74,12 @@ def test_say_without_an_appliance_names_it(tmp_path: Path, broker: Broker) -> No
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (("say", "hello", "--wait", "nan"), 2, "'nan' is no number of seconds"),
-        (("say", "hello", "--wait", "inf"), 2, "'inf' is no number of seconds"),
+        (("say", "hello", "--wait", "nan"), 2, "'nan' is not a number of seconds"),
+        (("say", "hello", "--wait", "inf"), 2, "'inf' is not a number of seconds"),
         (("say", "--wait", "hello"), 2, "the text goes before --wait"),
         (("say", "caf\udce9"), 1, "the text is not UTF-8"),
-        (("history", "-n", "9" * 30), 2, "is no whole number from 1"),
-        (("history", "-n", "0"), 2, "is no whole number from 1"),
+        (("history", "-n", "9" * 30), 2, "is not a whole number from 1"),
+        (("history", "-n", "0"), 2, "is not a whole number from 1"),
     ],
 )
 def test_arguments_that_cannot_be_are_one_sentence(
@@ -116,7 +116,7 @@ def test_a_user_who_may_not_see_the_state_is_told_to_use_sudo(tmp_path: Path) ->
             [*command, *arguments, "--config", settings], capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 1
-        assert "is closed to this user" in done.stdout + done.stderr
+        assert "cannot be opened by this user" in done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -221,7 +221,7 @@ def test_the_doctor_finds_a_working_machine_well(tmp_path: Path, broker: Broker)
     )
     done = ishowtts("doctor", "--json", "--config", settings)
     findings = {finding["part"]: finding for finding in json.loads(done.stdout)}
-    assert {"board", "torch", "engine", "spare voice", "voices", "sound", "broker", "state_dir"} <= set(findings)
+    assert {"board", "torch", "engine", "fallback voice", "voices", "sound", "broker", "state_dir"} <= set(findings)
     assert [part for part, finding in findings.items() if finding["verdict"] == "fault"] == []
     assert done.returncode == 0
 
@@ -267,8 +267,8 @@ def test_the_doctor_notes_a_password_that_others_can_read_and_prints_none(tmp_pa
         {
             "part": "secrets",
             "verdict": "note",
-            "detail": f"{password} is open to every user of this machine",
-            "mend": f"chmod o= {password}",
+            "detail": f"{password} is readable by every user of this machine",
+            "fix": f"chmod o= {password}",
         }
     ]
     assert "s3cret" not in done.stdout + done.stderr

@@ -56,7 +56,7 @@ def test_it_leaves_figures_where_reading_out_is_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(("hello", "--voice", "nobody"), "there is no voice 'nobody'"), (("?!",), "nothing to speak")],
+    [(("hello", "--voice", "nobody"), "there is no voice 'nobody'"), (("?!",), "nothing that can be spoken")],
 )
 def test_what_cannot_be_read_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
     done = read(tmp_path, *arguments)

@@ -51,7 +51,7 @@ def test_any_event_is_json_that_can_be_printed(event: dict[str, Any]) -> None:
 def test_sentences_for_people() -> None:
     finished = {"event": "finished", "audio_s": 1.5, "queue_s": 0.25, "rtf": 0.1234, "engine": "f5"}
     assert say.sentence(finished) == "finished: 1.50 s of speech by f5, RTF 0.123, waited 0.25 s"
-    assert say.sentence(finished | {"cached": True}).endswith("kept from before, waited 0.25 s")
+    assert say.sentence(finished | {"cached": True}).endswith("from the cache, waited 0.25 s")
     assert say.sentence({"event": "finished", "audio_s": 10**400, "rtf": [1]}) == (
         "finished: ? s of speech by None, RTF unknown, waited ? s"
     )

@@ -55,7 +55,7 @@ def voices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
 def test_a_voice_is_added_listed_replaced_and_removed(voices: Shell, recording: Path) -> None:
     status, out, err = voices("add", "anna", recording, "--text", WORDS, "--speed", 0.9, "--language", "en-us")
     assert (status, "22050 samples a second" in err) == (0, True)
-    assert "of silence cut off its ends, 22050 Hz made 24000" in out
+    assert "of silence removed at the ends, 22050 Hz resampled to 24000" in out
     assert "5 s of speech are 1." in out
     assert "times as much work as with a clip of 3 s" in out
     anna = voices.listed()["anna"]
@@ -82,7 +82,7 @@ def test_a_voice_is_added_listed_replaced_and_removed(voices: Shell, recording: 
 def test_default_can_be_ones_own_and_the_packaged_one_comes_back(voices: Shell, recording: Path) -> None:
     assert voices("add", "default", recording, "--text", WORDS)[0] == 0
     assert voices.listed()["default"]["text"] == WORDS
-    assert "f5-tts brings is the default one again" in voices("remove", "default")[1]
+    assert "f5-tts includes is the default again" in voices("remove", "default")[1]
     assert voices.listed()["default"]["text"].startswith("Some call me nature")
 
 
@@ -191,8 +191,8 @@ def test_files_are_looked_at_before_any_work_is_done(
     pipe, none = tmp_path / "pipe", tmp_path / "none" / "file"
     os.mkfifo(pipe)
     cases = {
-        "no ordinary file": (["add", "anna", recording, "--text-file", pipe], ["test", "default", "--wav", pipe]),
-        "is not there": (["add", "anna", recording, "--text-file", none],),
+        "not a regular file": (["add", "anna", recording, "--text-file", pipe], ["test", "default", "--wav", pipe]),
+        "is missing": (["add", "anna", recording, "--text-file", none],),
         "is no folder": (["test", "default", "--wav", none],),
     }
     for said, commands in cases.items():

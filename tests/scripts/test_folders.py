@@ -391,7 +391,7 @@ def test_history_is_read_as_the_owner_of_the_state(
     assert main(["history", "--config", str(config(machine))]) == 0
     assert me == [(NOBODY, NOBODY, [NOBODY])]
     assert (os.geteuid(), os.getegid(), os.getgroups()) == before
-    assert "nothing has been said yet" in capsys.readouterr().out
+    assert "no line has been spoken yet" in capsys.readouterr().out
 
 
 def test_the_doctor_notes_the_old_layout(machine: Machine) -> None:
@@ -414,12 +414,12 @@ def test_root_does_not_run_with_the_state_of_the_service(
 
 
 def test_root_does_not_use_compiled_files_of_the_service_to_try_a_voice(machine: Machine) -> None:
-    from ishowtts.cli.voices.trial import _cache_of_ones_own
+    from ishowtts.cli.voices.trial import _private_cache
 
     machine.install()
-    with _cache_of_ones_own(Config(cache_dir=machine.cache)) as settings:
+    with _private_cache(Config(cache_dir=machine.cache)) as settings:
         assert settings.cache_dir != machine.cache
         assert settings.cache_dir.stat().st_uid == 0
     assert not settings.cache_dir.exists()
-    with _cache_of_ones_own(Config(cache_dir=machine.root)) as settings:
+    with _private_cache(Config(cache_dir=machine.root)) as settings:
         assert settings.cache_dir == machine.root

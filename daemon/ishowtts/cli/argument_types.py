@@ -1,4 +1,4 @@
-"""What options of commands may be, for argparse: each word to a value, or to one sentence that says what is wrong."""
+"""Argument types for argparse: each converts a word to a value, or raises one sentence that says what is wrong."""
 
 from __future__ import annotations
 
@@ -10,37 +10,39 @@ from ishowtts.limits import NFE_STEP
 
 
 def new_file(word: str) -> Path:
-    """A file to be written; what is wrong with it is told before the work is done that goes into it."""
+    """A file that will be written. It is checked before the work starts."""
     path = Path(word)
     if path.exists() and not path.is_file():
-        raise argparse.ArgumentTypeError(f"{path} is no ordinary file; name another one")
+        raise argparse.ArgumentTypeError(f"{path} is not a regular file; name another one")
     if not path.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{path.absolute().parent} is no folder; name a file in one that is there")
+        raise argparse.ArgumentTypeError(f"{path.absolute().parent} is not a folder; name a file in an existing folder")
     if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{path} may not be written by this user; name another file")
+        raise argparse.ArgumentTypeError(f"{path} cannot be written by this user; name another file")
     return path
 
 
 def old_file(word: str) -> Path:
-    """An ordinary file that is there; a pipe would be waited for without end."""
+    """An existing regular file. A pipe is refused, since reading it might never end."""
     path = Path(word)
     if not path.is_file():
-        raise argparse.ArgumentTypeError(f"{path} is {'no ordinary file' if path.exists() else 'not there'}; name one")
+        raise argparse.ArgumentTypeError(
+            f"{path} is {'not a regular file' if path.exists() else 'missing'}; name an existing file"
+        )
     return path
 
 
 def picture(word: str) -> Path:
-    """A picture to be drawn."""
+    """A picture file that will be written."""
     if Path(word).suffix not in (".png", ".svg"):
         raise argparse.ArgumentTypeError("must be a .png or .svg file")
     return new_file(word)
 
 
 def folder(word: str) -> Path:
-    """A folder that is there or may be made."""
+    """A folder that exists or can be created."""
     path = Path(word)
     if path.exists() and not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{path} is no folder; name another one")
+        raise argparse.ArgumentTypeError(f"{path} is not a folder; name another one")
     return path
 
 
@@ -79,7 +81,7 @@ def whole(word: str) -> int:
     try:
         return int(word)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{word!r} is no whole number") from None
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number") from None
 
 
 def length(word: str) -> float:
@@ -87,7 +89,7 @@ def length(word: str) -> float:
     try:
         value = float(word)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{word!r} is no number of seconds") from None
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of seconds") from None
     if not 0.5 <= value <= 120:
         raise argparse.ArgumentTypeError("must be 0.5 to 120 seconds")
     return value
@@ -98,7 +100,7 @@ def reference(word: str) -> float:
     try:
         value = float(word)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{word!r} is no number of seconds") from None
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of seconds") from None
     if not 1 <= value <= 15:
         raise argparse.ArgumentTypeError("must be 1 to 15 seconds")
     return value

@@ -1,4 +1,4 @@
-"""`ishowtts check`: is the configuration right, and what is in force?"""
+"""`ishowtts check`: checks the configuration and shows the values that are in use."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import argparse
 
 import yaml
 
-from ishowtts.cli.common import Commands, faults_of_files, print_json, read_config, root_topic
+from ishowtts.cli.common import Commands, file_faults, print_json, read_config, root_topic
 from ishowtts.engines import build
 from ishowtts.errors import ConfigError
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("check", parents=[common], help="check the configuration and show what is in force")
+    parser = commands.add_parser("check", parents=[common], help="check the configuration and show the values in use")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 where it is right, with the files that it names; a ConfigError ends in 2."""
+    """Return 0 if the configuration and the files that it names are valid. A ConfigError ends with status 2."""
     settings = read_config(arguments)
-    in_force = settings.model_dump(mode="json")
-    # A URL-like user name apart, the only secret is in the password file, which is named and never read here.
+    in_use = settings.model_dump(mode="json")
+    # Nothing secret is printed: the password is in a file, which is named here and never read.
     chosen = build.choose_engine(settings)
     derived = {"root_topic": root_topic(settings), "engine": chosen.kind, "engine_why": chosen.why}
     if arguments.json:
-        print_json({"config": in_force, "derived": derived})
+        print_json({"config": in_use, "derived": derived})
     else:
-        print(yaml.safe_dump(in_force, sort_keys=False, allow_unicode=True), end="")
+        print(yaml.safe_dump(in_use, sort_keys=False, allow_unicode=True), end="")
         for name, value in derived.items():
             print(f"# {name}: {value}")
-    if faults := faults_of_files(settings):
+    if faults := file_faults(settings):
         raise ConfigError(list(faults))
     return 0

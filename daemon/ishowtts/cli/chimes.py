@@ -1,4 +1,4 @@
-"""`ishowtts chimes`: what may be heard before a line."""
+"""`ishowtts chimes`: lists the chimes that can be played before a line."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from ishowtts.speech import speech_policy
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("chimes", parents=[common], help="the chimes that lines may ask for")
+    parser = commands.add_parser("chimes", parents=[common], help="list the chimes that lines can name")
     parser.add_argument(
-        "--make", action="store_true", help="only put ours into the folder, where no default.* is there"
+        "--make", action="store_true", help="write the built-in chime into the folder, unless it has a default.*"
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List each chime with its file and length, 1 where one of them cannot be used; or make ours."""
-    logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the table tells the faults, once
+    """List each chime with its file and length, and return 1 if one cannot be used; or write the built-in chime."""
+    logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the table shows the faults, once
     chimes = speech_policy.chime_files(read_config(arguments))
     if arguments.make:
         made = chimes.make()
-        print(f"made: {made}" if made else f"kept: {chimes.path(DEFAULT)}")
+        print(f"written: {made}" if made else f"kept: {chimes.path(DEFAULT)}")
         return 0
-    known = [_chime(chimes, name) for name in chimes.names()]
+    known = [_describe(chimes, name) for name in chimes.names()]
     if arguments.json:
         print_json(known)
     else:
         Console().print(_table(known))
-        print(f"they lie in {chimes.folder} (audio.chimes_dir): WAV, FLAC or OGG files")
+        print(f"folder: {chimes.folder} (audio.chimes_dir), with WAV, FLAC or OGG files")
     return 1 if any(chime["fault"] for chime in known) else 0
 
 
-def _chime(chimes: ChimeFiles, name: str) -> dict[str, Any]:
+def _describe(chimes: ChimeFiles, name: str) -> dict[str, Any]:
     about: dict[str, Any] = {"name": name, "file": None, "length_s": None, "rate_hz": None, "fault": None}
     try:
         path = chimes.path(name)
@@ -61,6 +61,6 @@ def _table(chimes: list[dict[str, Any]]) -> Table:
         if chime["fault"]:
             table.add_row(chime["name"], "", "", f"cannot be used: {escape(chime['fault'])}")
         else:
-            file = Path(chime["file"]).name if chime["file"] else "ours, made anew each time"
+            file = Path(chime["file"]).name if chime["file"] else "built in"
             table.add_row(chime["name"], f"{chime['length_s']} s", f"{chime['rate_hz']} Hz", file)
     return table

@@ -1,4 +1,4 @@
-"""`ishowtts clocks`: lock the board's clocks, let them go, or show them."""
+"""`ishowtts clocks`: locks the clocks of the board, restores them, or shows them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from ishowtts.board.jetson_clocks import JetsonClocks
 from ishowtts.cli.common import Commands, print_json, read_config
 
-# Root's own folder, gone with a reboot, as the locked clocks are.
+# A folder of root's that a reboot empties, as a reboot also unlocks the clocks.
 STORE = Path("/run/ishowtts-clocks/store")
 
 
@@ -22,14 +22,14 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         type=Path,
         default=STORE,
         metavar="FILE",
-        help=f"where the clocks from before are kept until `restore` (default: {STORE})",
+        help=f"file that keeps the former clocks for `restore` (default: {STORE})",
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 where the clocks are, by reading them back, as asked for."""
+    """Return 0 if the clocks, read back, are as they were asked to be."""
     settings = read_config(arguments)
     clocks = JetsonClocks(store=arguments.store, sysfs_root=settings.board.sysfs_root)
     if arguments.action == "apply":

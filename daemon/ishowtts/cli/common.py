@@ -1,4 +1,4 @@
-"""What several commands share."""
+"""Helpers that several commands use: configuration, JSON output, tables, file owners."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from ishowtts.errors import EngineError
 from ishowtts.limits import VOLUME
 from ishowtts.util.logs import visible
 
-_MOST = 1e12
+_MAX_NUMBER = 1e12
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def read_config(arguments: argparse.Namespace) -> Config:
-    """The configuration that `--config` names; the defaults where there is no file at the default place."""
+    """Load the configuration that `--config` names; the defaults if there is no file at the default path."""
     path: Path = arguments.config or DEFAULT_PATH
     if arguments.config is None and not path.exists():
-        print(f"there is no {DEFAULT_PATH}: the defaults are in force; name a file with --config", file=sys.stderr)
+        print(f"there is no {DEFAULT_PATH}: using the defaults; name a file with --config", file=sys.stderr)
         return Config()
     settings = config.load(path)
     for warning in settings.warnings:
@@ -39,21 +39,21 @@ def read_config(arguments: argparse.Namespace) -> Config:
 
 
 def root_topic(settings: Config) -> str:
-    """Where the appliance of this configuration lives."""
+    """The root topic of the appliance that this configuration describes."""
     return settings.root_topic(detect_board(settings.board.source, settings.board.sysfs_root).identity().serial)
 
 
-def faults_of_files(settings: Config) -> tuple[str, ...]:
-    """What is wrong with the files of blocked words and of pronunciations, a sentence for each."""
-    # A command that needs no rules shall not wait for what they import.
+def file_faults(settings: Config) -> tuple[str, ...]:
+    """List what is wrong with the files of blocked words and pronunciations, one sentence each."""
+    # Imported here, since it takes long and most commands do not need it.
     from ishowtts.speech.speech_policy import SpeechPolicy
 
-    logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the caller tells them, once
+    logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the caller prints them, once
     return SpeechPolicy.from_config(settings, voices=tuple, language_of=lambda _: None).file_faults
 
 
 def print_json(data: Any) -> None:
-    """Prints JSON for programs. What a terminal would obey is escaped, and so are halves of surrogate pairs."""
+    """Print JSON for programs. Control characters and lone surrogates are escaped."""
     text = json.dumps(data, ensure_ascii=False, indent=2)
     print("".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text))
 
@@ -63,20 +63,20 @@ def _escaped(char: str) -> str:
 
 
 def volume(written: str) -> int:
-    """An option that says how loud. Raises ArgumentTypeError."""
+    """Parse an option that is a volume in percent. Raises ArgumentTypeError."""
     if not re.fullmatch("[0-9]{1,3}", written) or int(written) > VOLUME[1]:
         raise argparse.ArgumentTypeError(f"{written!r} is not a volume from {VOLUME[0]} to {VOLUME[1]}")
     return int(written)
 
 
 def number(value: object, digits: int) -> str:
-    """A number of an event or a row with so many digits after the point; empty if it is not a sensible number."""
-    sensible = isinstance(value, (int, float)) and not isinstance(value, bool) and -_MOST < value < _MOST
-    return f"{value:.{digits}f}" if sensible else ""
+    """Format a number of an event or a row with `digits` decimals; empty if the value is not a plausible number."""
+    plausible = isinstance(value, (int, float)) and not isinstance(value, bool) and -_MAX_NUMBER < value < _MAX_NUMBER
+    return f"{value:.{digits}f}" if plausible else ""
 
 
 def why(data: Mapping[str, Any]) -> str:
-    """What a final event gives as its reason, for a terminal; empty if it needs none."""
+    """Format the reason that a final event gives, for a terminal; empty if there is none."""
     for name in ("detail", "error", "by", "into", "of"):
         if data.get(name):
             return visible(f"into {data[name]}" if name == "into" else str(data[name]))
@@ -85,10 +85,10 @@ def why(data: Mapping[str, Any]) -> str:
 
 @contextmanager
 def as_owner_of(folder: Path) -> Iterator[None]:
-    """For root: do as the user who owns a folder may.
+    """If run by root, take the rights of the user who owns a folder.
 
-    SQLite opens the files beside a queue for writing, also to read it, and follows links: root would write through one
-    that the service's user had put there.
+    SQLite opens the -wal and -shm files of a queue for writing even to read it, and follows links: root would write
+    through a link that the user of the service had placed there.
     """
     owner = folder.stat() if os.geteuid() == 0 and folder.exists() else None
     if owner is None or owner.st_uid == 0:
@@ -107,8 +107,8 @@ def as_owner_of(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def told_if_unwritable(path: Path) -> Iterator[None]:
-    """A disk may fill up meanwhile. Raises EngineError where it did."""
+def report_write_errors(path: Path) -> Iterator[None]:
+    """Turn a write error (for example, a full disk) into an EngineError."""
     try:
         yield
     except OSError as error:

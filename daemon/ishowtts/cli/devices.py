@@ -1,4 +1,4 @@
-"""`ishowtts devices`: the sound devices of this machine, and a tone to try them with."""
+"""`ishowtts devices`: lists the sound devices of this machine, and plays a test tone."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from ishowtts.playback.choose_speaker import choose_speaker
 from ishowtts.playback.tones import blocks, two_notes
 
 _RATE_HZ = 24_000
-_BLOCK = 240
+_BLOCK_SAMPLES = 240
 _CONFIGURED = ""
-_SHOWN = 60  # characters of a name that is none
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "devices", parents=[common], help="the sound devices of this machine; --test tries one"
+        "devices", parents=[common], help="list the sound devices of this machine; --test plays a tone"
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument(
@@ -34,31 +33,33 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         nargs="?",
         const=_CONFIGURED,
         metavar="NAME",
-        help="play two notes on this device (auto, silent, wav:PATH or an ALSA name), else on the configured one",
+        help="play two notes on this device (auto, silent, wav:PATH or an ALSA name; default: the configured one)",
     )
-    parser.add_argument("--volume", type=volume, metavar="N", help="of the notes, 0 to 100; else the configured volume")
+    parser.add_argument(
+        "--volume", type=volume, metavar="N", help="volume of the notes, 0 to 100 (default: the configured volume)"
+    )
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The cards, and the names that `audio.device` takes for them; or the notes.
+    """List the cards by the names that `audio.device` takes, or play the notes.
 
     Raises:
-        SpeakerError: the device cannot play them.
-        ConfigError: a volume without notes.
+        SpeakerError: the device cannot play the notes.
+        ConfigError: --volume without --test.
     """
     if arguments.test is not None:
         audio = read_config(arguments).audio
-        loud = audio.volume if arguments.volume is None else arguments.volume
-        return _play(audio, arguments.test or audio.device, loud)
+        level = audio.volume if arguments.volume is None else arguments.volume
+        return _play(audio, arguments.test or audio.device, level)
     if arguments.volume is not None:
-        raise ConfigError(["ishowtts devices: --volume goes with --test"])
+        raise ConfigError(["ishowtts devices: --volume needs --test"])
     devices = list_devices()
     if arguments.json:
         print_json([asdict(device) for device in devices])
         return 0
     if not devices:
-        print("there is no sound card; audio.device takes `silent` and `wav:PATH` as well")
+        print("there is no sound card; audio.device also takes `silent` and `wav:PATH`")
         return 0
     table = Table(*(["audio.device", "card", ""]), box=None)
     for device in devices:
@@ -69,21 +70,21 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _play(audio: AudioSection, device: str, loud: int) -> int:
-    """Two notes, through what the daemon plays through."""
+def _play(audio: AudioSection, device: str, level: int) -> int:
+    """Play two notes through the same speaker code as the daemon."""
     try:
         audio_device(device)
     except ValueError as error:
-        raise SpeakerError(f"{device[:80]!r} is no sound device: {error}; see `ishowtts devices`") from error
+        raise SpeakerError(f"{device[:80]!r} is not a sound device: {error}; see `ishowtts devices`") from error
     speaker = choose_speaker(device).speaker
     try:
         speaker.open(_RATE_HZ)
-        print(f"two notes on {speaker.name}, at volume {loud}", flush=True)
+        print(f"two notes on {speaker.name}, at volume {level}", flush=True)
         silence = np.zeros(int(audio.of(speaker.name).wake_s * _RATE_HZ), np.int16)
-        for block in blocks(np.concatenate([silence, two_notes(_RATE_HZ)]), loud, _BLOCK):
+        for block in blocks(np.concatenate([silence, two_notes(_RATE_HZ)]), level, _BLOCK_SAMPLES):
             speaker.write(block)
         speaker.drain()
     finally:
         speaker.close()
-    print("played; nothing is ever heard on silent" if device == "silent" else "played to the end")
+    print("played; the device silent makes no sound" if device == "silent" else "played to the end")
     return 0

@@ -1,4 +1,4 @@
-"""`ishowtts doctor`: every part that can be ill, and the mend for each."""
+"""`ishowtts doctor`: examines every part of the installation and names a fix for each fault."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ishowtts.board.detect import detect_board
-from ishowtts.cli.common import Commands, faults_of_files, print_json, read_config
+from ishowtts.cli.common import Commands, file_faults, print_json, read_config
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.engines import build
 from ishowtts.errors import IShowError, SpeakerError
@@ -37,46 +37,46 @@ _PROBE_S = 120
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one part; `mend` says what to do about it."""
+    """Result for one part; `fix` says what to do about it."""
 
     part: str
     verdict: FindingVerdict
     detail: str
-    mend: str | None = None
+    fix: str | None = None
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "doctor", parents=[common], help="examine board, CUDA, weights, sound, broker, permissions"
+        "doctor", parents=[common], help="examine board, CUDA, weights, sound, broker and permissions"
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 where nothing is broken."""
+    """Return 0 if nothing is faulty."""
     settings = read_config(arguments)
     findings = list(examine(settings))
     if arguments.json:
         print_json([asdict(finding) for finding in findings])
     else:
-        table = Table("part", "", "found", "mend", box=None)
+        table = Table("part", "", "found", "fix", box=None)
         colours = {"ok": "green", "note": "yellow", "fault": "red"}
         for finding in findings:
             verdict = f"[{colours[finding.verdict]}]{finding.verdict}[/]"
-            table.add_row(finding.part, verdict, escape(finding.detail), escape(finding.mend or ""))
+            table.add_row(finding.part, verdict, escape(finding.detail), escape(finding.fix or ""))
         Console().print(table)
     return 1 if any(finding.verdict == "fault" for finding in findings) else 0
 
 
 def examine(settings: Config) -> Iterator[Finding]:
-    """Every part in turn; one that fails in a way of its own is a fault of that part, and the next is examined."""
+    """Examine every part. An error in one part is reported as its fault, and the next part is examined."""
     parts: dict[str, Callable[[Config], Iterator[Finding]]] = {
         "board": _board,
         "torch": _torch,
         "engine": _engine,
-        "spare voice": _spare,
+        "fallback voice": _fallback,
         "voices": _voices,
         "sound": _sound,
         "chime": _chime,
@@ -86,13 +86,13 @@ def examine(settings: Config) -> Iterator[Finding]:
         "broker": _broker,
         "folders": _folders,
     }
-    for name, look in parts.items():
+    for name, check in parts.items():
         try:
-            yield from look(settings)
+            yield from check(settings)
         except IShowError as error:
             yield Finding(name, "fault", str(error))
         except PermissionError as error:
-            yield Finding(name, "fault", f"{error.filename} is closed to this user", "run this with sudo")
+            yield Finding(name, "fault", f"{error.filename} cannot be opened by this user", "run this with sudo")
 
 
 def _board(settings: Config) -> Iterator[Finding]:
@@ -102,7 +102,7 @@ def _board(settings: Config) -> Iterator[Finding]:
         yield Finding(
             "board",
             "note",
-            f"{identity.model or 'no Jetson'}; telemetry shows null for what it does not have",
+            f"{identity.model or 'no Jetson'}; telemetry shows null for sensors that it lacks",
         )
         return
     yield Finding("board", "ok", f"{identity.model}, {identity.jetpack}, power mode {reading.power_mode or 'unknown'}")
@@ -127,7 +127,7 @@ def _torch(_: Config) -> Iterator[Finding]:
     found = json.loads(done.stdout.splitlines()[-1])
     versions = f"torch {found['torch']}, built for CUDA {found['cuda_build'] or 'none'}"
     if found["cuda_fault"] is None:
-        yield Finding("torch", "ok", f"{versions}, a product on {found['gpu']} came out right")
+        yield Finding("torch", "ok", f"{versions}, a matrix product on {found['gpu']} is correct")
         yield gpu_finding(found)
     elif found["gpu"]:
         yield Finding(
@@ -139,23 +139,25 @@ def _torch(_: Config) -> Iterator[Finding]:
 
 
 def gpu_finding(found: dict[str, Any]) -> Finding:
-    """How fast the GPU that the probe `found` is, beside what its data sheet promises."""
+    """Compare the measured speed of the GPU with its data sheet."""
     rates = found["rates"]
     if rates["fault"] is not None:
-        return Finding("GPU", "note", f"its rates could not be measured: {rates['fault']}", "stop the daemon meanwhile")
+        return Finding(
+            "GPU", "note", f"its speed could not be measured: {rates['fault']}", "stop the daemon and try again"
+        )
     # Only a machine with a GPU needs the tables of boards.
     from ishowtts_bench.commands.predict_command import falls_short, on_this_gpu
 
     detail = on_this_gpu(rates, found["gpu"])
     if rates["flash_fault"] is not None:
-        mend = "install the torch wheel of this JetPack: install.sh --torch"
-        return Finding("GPU", "note", f"{detail}; {rates['flash_fault']}, a slower one is used", mend)
+        fix = "install the torch wheel of this JetPack: install.sh --torch"
+        return Finding("GPU", "note", f"{detail}; {rates['flash_fault']}, a slower one is used", fix)
     if rates["fused_fault"] is not None:
-        mend = "apt-get install gcc python3-dev; on JetPack 6 install.sh --torch with triton beside the torch wheels"
-        return Finding("GPU", "note", f"{detail}; {rates['fused_fault']}: synthesis is slower", mend)
+        fix = "apt-get install gcc python3-dev; on JetPack 6 install.sh --torch with triton beside the torch wheels"
+        return Finding("GPU", "note", f"{detail}; {rates['fused_fault']}: synthesis is slower", fix)
     if falls_short(rates, found["gpu"]):
-        mend = "choose power mode MAXN and systemctl start ishowtts-clocks; look whether something else computes"
-        return Finding("GPU", "note", f"{detail}; flash attention works", mend)
+        fix = "choose power mode MAXN and systemctl start ishowtts-clocks; check whether another program uses the GPU"
+        return Finding("GPU", "note", f"{detail}; flash attention works", fix)
     return Finding("GPU", "ok", f"{detail}; flash attention works")
 
 
@@ -169,13 +171,13 @@ def _engine(settings: Config) -> Iterator[Finding]:
         yield Finding("engine", "ok", f"{chosen.kind}: {chosen.why}")
 
 
-def _spare(settings: Config) -> Iterator[Finding]:
+def _fallback(settings: Config) -> Iterator[Finding]:
     program = shutil.which("espeak-ng")
     if program:
-        yield Finding("spare voice", "ok", f"{program}, voice {settings.engine.espeak_voice}")
+        yield Finding("fallback voice", "ok", f"{program}, voice {settings.engine.espeak_voice}")
     else:
         verdict: FindingVerdict = "fault" if settings.engine.fallback or settings.engine.kind == "espeak" else "note"
-        yield Finding("spare voice", verdict, "espeak-ng is not installed", "apt-get install espeak-ng")
+        yield Finding("fallback voice", verdict, "espeak-ng is not installed", "apt-get install espeak-ng")
 
 
 def _voices(settings: Config) -> Iterator[Finding]:
@@ -188,14 +190,14 @@ def _voices(settings: Config) -> Iterator[Finding]:
 def _sound(settings: Config) -> Iterator[Finding]:
     yield _device("sound", settings.audio.device)
     if settings.audio.when_lost not in ("wait", "drop"):
-        yield _device("spare sound", settings.audio.when_lost)
+        yield _device("substitute device", settings.audio.when_lost)
 
 
 def _device(part: str, device: str) -> Finding:
     chosen = choose_speaker(device)
     found = f"{chosen.speaker.name}: {chosen.why}"
     if device == "silent":
-        return Finding(part, "note", f"{found}; nothing is heard", "name a sound card, or auto in audio.device")
+        return Finding(part, "note", f"{found}; nothing can be heard", "name a sound card, or auto, in audio.device")
     if device.startswith("wav:"):
         return Finding(part, "ok", found)
     try:
@@ -225,7 +227,7 @@ def _mixer(settings: Config) -> Iterator[Finding]:
     if control is None:
         return
     if device.startswith(("silent", "wav:")):
-        yield Finding("mixer", "note", f"audio.mixer has no card to act on: the sound goes to {device}")
+        yield Finding("mixer", "note", f"audio.mixer has no effect: the sound goes to {device}, which is not a card")
         return
     # ALSA's library is loaded only where there is a card.
     from ishowtts.playback.alsa.card_mixer import CardMixer
@@ -234,9 +236,9 @@ def _mixer(settings: Config) -> Iterator[Finding]:
 
 
 def _text(settings: Config) -> Iterator[Finding]:
-    faults = faults_of_files(settings)
+    faults = file_faults(settings)
     for fault in faults:
-        yield Finding("text", "fault", fault, "mend that file; the daemon takes it up by itself")
+        yield Finding("text", "fault", fault, "fix that file; the daemon reloads it by itself")
     named = [str(path) for path in (settings.text.pronunciations, settings.policies.blocked.file) if path]
     if named and not faults:
         yield Finding("text", "ok", ", ".join(named))
@@ -247,13 +249,13 @@ def _secrets(settings: Config) -> Iterator[Finding]:
     handed_over = (DEFAULT_PATH.with_name(name) for name in ("mqtt-password", "mqtt-tls-key"))
     for path in filter(None, (*named, *handed_over)):
         if path.exists() and path.stat().st_mode & stat.S_IRWXO:
-            yield Finding("secrets", "note", f"{path} is open to every user of this machine", f"chmod o= {path}")
+            yield Finding("secrets", "note", f"{path} is readable by every user of this machine", f"chmod o= {path}")
 
 
 def _broker(settings: Config) -> Iterator[Finding]:
     root = settings.root_topic(detect_board(settings.board.source, settings.board.sysfs_root).identity().serial)
     with ShortLivedClient(MqttOptions.from_config(settings, root)):
-        yield Finding("broker", "ok", f"{settings.mqtt.host}:{settings.mqtt.port} lets us in; our topics are {root}/…")
+        yield Finding("broker", "ok", f"{settings.mqtt.host}:{settings.mqtt.port} accepts us; our topics are {root}/…")
 
 
 def _folders(settings: Config) -> Iterator[Finding]:
@@ -265,11 +267,11 @@ def _folders(settings: Config) -> Iterator[Finding]:
     except OSError as error:
         yield Finding("data_dir", "note", str(error.strerror), "run install.sh again, or give that folder to root")
     for name, path in folders.items():
-        there = _first_that_exists(path)
-        if not there.is_dir():
-            yield Finding(name, "fault", f"{there} is no folder", f"name a folder in {name}")
+        existing = _first_existing(path)
+        if not existing.is_dir():
+            yield Finding(name, "fault", f"{existing} is not a folder", f"name a folder in {name}")
             continue
-        if not os.access(there, os.W_OK):
+        if not os.access(existing, os.W_OK):
             yield Finding(
                 name,
                 "fault",
@@ -277,7 +279,7 @@ def _folders(settings: Config) -> Iterator[Finding]:
                 f"run this with sudo, or chown {path} to the user of the daemon",
             )
             continue
-        free_mb = shutil.disk_usage(there).free / 1e6
+        free_mb = shutil.disk_usage(existing).free / 1e6
         verdict: FindingVerdict = "ok" if free_mb > _FREE_MB else "fault"
         yield Finding(
             name,
@@ -287,7 +289,7 @@ def _folders(settings: Config) -> Iterator[Finding]:
         )
 
 
-def _first_that_exists(path: Path) -> Path:
+def _first_existing(path: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path

@@ -1,4 +1,4 @@
-"""`ishowtts fetch`: the official F5-TTS and Vocos weights, from the hub or from a folder."""
+"""`ishowtts fetch`: gets the official F5-TTS and Vocos weights, from the hub or from a folder."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         dest="from_dir",
         type=Path,
         metavar="DIR",
-        help="offline: take them from a folder or a USB stick",
+        help="offline: copy them from this folder, for example on a USB stick",
     )
     parser.add_argument(
-        "--to", dest="to_dir", type=Path, metavar="DIR", help="put them here instead of the data directory"
+        "--to", dest="to_dir", type=Path, metavar="DIR", help="folder for the weights (default: in the data directory)"
     )
-    parser.add_argument("--accept-licence", action="store_true", help="do not ask")
+    parser.add_argument("--accept-licence", action="store_true", help="accept the licence without a question")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 once every file is there and has the right checksum."""
+    """Return 0 once every file is there and has the right checksum."""
     settings = read_config(arguments)
     target = arguments.to_dir or fetched_folder(settings.data_folder)
     print(LICENCE_NOTE)
-    if not arguments.accept_licence and not _agreed():
+    if not arguments.accept_licence and not _licence_accepted():
         print(
-            "nothing was fetched; the licence was not accepted (--accept-licence does so without a question)",
+            "nothing was fetched, since the licence was not accepted; --accept-licence accepts it without a question",
             file=sys.stderr,
         )
         return 1
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _agreed() -> bool:
+def _licence_accepted() -> bool:
     if not sys.stdin.isatty():
         return False
     return input("Accept this licence? [y/N] ").strip().lower() in ("y", "yes")

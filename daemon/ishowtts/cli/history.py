@@ -1,4 +1,4 @@
-"""`ishowtts history`: what was said, when, how fast, with which outcome."""
+"""`ishowtts history`: shows the last lines with time, speed and outcome."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ishowtts.util.logs import visible
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("history", parents=[common], help="the last lines and their outcomes")
+    parser = commands.add_parser("history", parents=[common], help="show the last lines and their outcomes")
     parser.add_argument("-n", "--lines", type=_lines, default=20, metavar="N", help="how many (default: 20)")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=run)
@@ -26,24 +26,24 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def _lines(written: str) -> int:
     if not re.fullmatch("[0-9]{1,9}", written) or int(written) == 0:
-        raise argparse.ArgumentTypeError(f"{written!r} is no whole number from 1 to 999999999")
+        raise argparse.ArgumentTypeError(f"{written!r} is not a whole number from 1 to 999999999")
     return int(written)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Newest last, as in a log."""
+    """Print the lines, the newest last, as in a log."""
     settings = read_config(arguments)
     with as_owner_of(settings.state_dir):
         entries = read_history(settings.state_dir / "inbox.sqlite", arguments.lines)[::-1]
     if arguments.json:
         print_json([asdict(entry) for entry in entries])
         return 0
-    Console().print(table_of(entries) if entries else "nothing has been said yet")
+    Console().print(table_of(entries) if entries else "no line has been spoken yet")
     return 0
 
 
 def table_of(entries: Sequence[HistoryEntry]) -> Table:
-    """The entries for a terminal."""
+    """Build the table of entries for a terminal."""
     table = Table(box=None)
     for title in ("when (UTC)", "outcome", "audio s", "RTF", "engine"):
         table.add_column(title, no_wrap=True)
@@ -53,7 +53,7 @@ def table_of(entries: Sequence[HistoryEntry]) -> Table:
         data = entry.data if isinstance(entry.data, dict) else {}
         table.add_row(
             Text(visible(entry.ts[:19].replace("T", " "))),
-            entry.outcome.value if entry.outcome else "waits",
+            entry.outcome.value if entry.outcome else "waiting",
             number(data.get("audio_s"), 2),
             number(data.get("rtf"), 3),
             Text(visible(str(data.get("engine") or ""))),

@@ -1,4 +1,4 @@
-"""The commands and their options. Exit: 0 done, 1 the thing asked for failed, 2 wrong usage or configuration."""
+"""Parses the command line and runs one command. Exit status: 0 done, 1 failed, 2 wrong usage or configuration."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COMMANDS = [
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit status."""
+    """Run one command and return its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
     arguments = parser(words[:1]).parse_args(words)
     try:
@@ -39,32 +39,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except ConfigError as error:
         for problem in error.problems:
-            _complain(problem)
+            _print_error(problem)
         return 2
     except IShowError as error:
-        _complain(f"ishowtts: {error}")
+        _print_error(f"ishowtts: {error}")
         return 1
     except PermissionError as error:
-        # Whose home is the daemon's state is no fault of any one command.
-        print(f"ishowtts: {error.filename} is closed to this user; run this with sudo", file=sys.stderr)
+        # Any command may meet the daemon's private files.
+        print(f"ishowtts: {error.filename} cannot be opened by this user; run this command with sudo", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of our output has left; Python would complain once more when it flushes at exit.
+        # The reader of our output is gone. Without this, Python would report it again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
 
 
-def _complain(text: str) -> None:
-    """A message may quote a file or a broker: a terminal shows what is in it, and does not obey it."""
+def _print_error(text: str) -> None:
+    """Print a message to stderr. It may quote a file or a broker, so control characters are shown and not obeyed."""
     print("\n".join(map(visible, text.split("\n"))), file=sys.stderr)
 
 
 def parser(wanted: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """The parser of the command that is wanted, without what the others import; of every command, where none is."""
-    top = argparse.ArgumentParser(prog="ishowtts", description="Speaks the lines that arrive over MQTT.")
+    """Build the parser of the wanted command, without importing the others; of every command if none is named."""
+    top = argparse.ArgumentParser(prog="ishowtts", description="Speaks text lines that arrive over MQTT.")
     top.add_argument("--version", action="version", version=f"ishowtts {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND", title="commands")
     common = argparse.ArgumentParser(add_help=False)
@@ -73,7 +73,7 @@ def parser(wanted: Sequence[str] = ()) -> argparse.ArgumentParser:
         type=Path,
         default=None,
         metavar="FILE",
-        help=f"the configuration (default: {DEFAULT_PATH})",
+        help=f"configuration file (default: {DEFAULT_PATH})",
     )
     for name in [word for word in wanted if word in _COMMANDS] or _COMMANDS:
         import_module(f"ishowtts.cli.{name}").add(commands, common)

@@ -1,4 +1,4 @@
-"""`ishowtts read`: what an engine would be given to speak."""
+"""`ishowtts read`: shows the text that an engine would be given to speak."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from ishowtts.text import TextReader, is_speakable
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("read", parents=[common], help="show how a text is read out; nothing is spoken")
+    parser = commands.add_parser(
+        "read", parents=[common], help="show how a text would be read out, without speaking it"
+    )
     parser.add_argument("text", metavar="TEXT")
-    parser.add_argument("--voice", metavar="VOICE", help="the voice that would speak it (default: the configured one)")
+    parser.add_argument("--voice", metavar="VOICE", help="voice that would speak it (default: the configured one)")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 where there is something to say; 1 where there is not, or the file of pronunciations is at fault."""
+    """Return 0; 1 if there is nothing to speak, or if the pronunciation file has a fault."""
     logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # a fault is printed below, once
     settings = read_config(arguments)
     shelf, default = build.voices(settings), settings.engine.f5.default_voice
@@ -34,14 +36,14 @@ def run(arguments: argparse.Namespace) -> int:
         settings.text.normalise,
         default_voice=default,
     )
-    said = reader.read(arguments.text, arguments.voice)
+    read_out = reader.read(arguments.text, arguments.voice)
     if arguments.json:
-        print_json({"text": arguments.text, "voice": arguments.voice, "read": said, "fault": reader.fault})
+        print_json({"text": arguments.text, "voice": arguments.voice, "read": read_out, "fault": reader.fault})
     else:
-        print(said)
+        print(read_out)
     if reader.fault:
         print(f"ishowtts: {reader.fault}", file=sys.stderr)
         return 1
-    if not is_speakable(said):
-        raise SynthesisError("the text has nothing to speak in it")
+    if not is_speakable(read_out):
+        raise SynthesisError("the text contains nothing that can be spoken")
     return 0

@@ -1,4 +1,4 @@
-"""`ishowtts run`: the daemon."""
+"""`ishowtts run`: runs the daemon."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ishowtts.util import files, logs
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("run", parents=[common], help="be the daemon (systemd starts this)")
+    parser = commands.add_parser("run", parents=[common], help="run the daemon (systemd starts this)")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT."""
     settings = read_config(arguments)
     logs.set_up(settings.log.level, private=settings.log.private)
     try:
-        _refuse_state_of_another(settings)
+        _refuse_foreign_state(settings)
         return app.run(settings)
     except FatalError as error:
         logging.getLogger("ishowtts").critical("%s", error)
         return 1
 
 
-def _refuse_state_of_another(settings: Config) -> None:
-    """Root must not run on the state of the service: what lies there could lead it to any file."""
+def _refuse_foreign_state(settings: Config) -> None:
+    """Refuse to run as root on the state of the service: a link there could lead root to any file."""
     try:
         files.refuse_foreign(settings.state_dir)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The configuration: `schema` says what there is, `reader` turns YAML into it."""
+"""The configuration: `schema` defines the keys, `loader` validates YAML against it."""
 
 from ishowtts.config.loader import load, parse
 from ishowtts.config.policy_section import PolicySection

@@ -1,4 +1,4 @@
-"""What an operator can say of the sound: `audio:`."""
+"""The section `audio:` of the configuration."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from ishowtts.config.section import Section as _Section
 from ishowtts.limits import NAME, VOLUME
 
-_LONGEST_DEVICE = 1000
+_MAX_DEVICE_CHARS = 1000
 _NO_WAV = (".wav", ".wave", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".aiff")
 
 
 def audio_device(device: str) -> str:
-    """The name of a sound device as it is. Raises ValueError where it can be none."""
+    """Check the name of a sound device and return it. Raises ValueError if no device can have it."""
     if not device.strip():
         raise ValueError("must be auto, silent, wav:PATH or the name of an ALSA PCM")
     if device != device.strip() or not device.isprintable():
-        # Of control characters, ALSA would read up to a NUL, and play on something else than what is shown.
+        # ALSA reads a name up to its first NUL, and would open another device than the one that is shown.
         raise ValueError("must not begin or end with a blank, nor hold line breaks or other control characters")
     if device.startswith(("file:", "tee:")):
-        raise ValueError("would write over any file that it names; take wav:PATH")
-    if len(device) > _LONGEST_DEVICE:
-        raise ValueError(f"must be {_LONGEST_DEVICE} characters at most")
-    if (said := device.lower()) != device and said in ("auto", "silent"):
-        raise ValueError(f"must be written {said}, in small letters")
-    if said.startswith("wav:"):
+        raise ValueError("could overwrite any file that it names; use wav:PATH")
+    if len(device) > _MAX_DEVICE_CHARS:
+        raise ValueError(f"must be {_MAX_DEVICE_CHARS} characters at most")
+    if (lower := device.lower()) != device and lower in ("auto", "silent"):
+        raise ValueError(f"must be written {lower}, in small letters")
+    if lower.startswith("wav:"):
         _wav(device)
     return device
 
@@ -39,15 +39,15 @@ def _wav(device: str) -> None:
     if not path:
         raise ValueError("wav: needs a path, as in wav:/var/lib/ishowtts/speech.wav")
     if (suffix := Path(path).suffix) != ".wav" and suffix.lower() in _NO_WAV:
-        raise ValueError(f"wav: makes a .wav file, or files in a folder; it makes no {suffix}")
+        raise ValueError(f"wav: writes a .wav file, or files in a folder; it cannot write {suffix}")
 
 
 def _when_lost(what: str, others: ValidationInfo) -> str:
     if what == "auto":
-        raise ValueError("must be wait, drop or a device by its name: auto is no other device")
-    if (said := what.strip().lower()) in ("wait", "drop"):
-        if said != what:
-            raise ValueError(f"must be written {said}, in small letters")
+        raise ValueError("must be wait, drop or a device by its name: auto may be the same device")
+    if (lower := what.strip().lower()) in ("wait", "drop"):
+        if lower != what:
+            raise ValueError(f"must be written {lower}, in small letters")
         return what
     if what == others.data.get("device"):
         raise ValueError("must be wait, drop or another device than audio.device")
@@ -57,7 +57,7 @@ def _when_lost(what: str, others: ValidationInfo) -> str:
 def _by_name(devices: dict[str, AudioDeviceSection]) -> dict[str, AudioDeviceSection]:
     for name in devices:
         if name == "auto" or not name.strip():
-            raise ValueError(f"must have the names of devices, as `ishowtts devices` shows them; {name!r} is none")
+            raise ValueError(f"must have device names as keys, as `ishowtts devices` shows them; {name!r} is not one")
     return devices
 
 
@@ -73,7 +73,7 @@ _Release = Annotated[float | None, Field(gt=0, le=86_400)]
 
 
 class AudioDeviceSection(_Section):
-    """What differs for one device; what is not set is as for all."""
+    """Settings of one device. Keys that are not set have the value for all devices."""
 
     mixer: str | None = None
     wake_s: Annotated[float | None, Field(ge=0, le=10)] = None
@@ -82,7 +82,7 @@ class AudioDeviceSection(_Section):
 
 
 class AudioSection(_Section):
-    """Where the sound goes, and how loud. `chime`: for lines that do not say."""
+    """Sound device, volume and processing. `chime` applies to lines that do not set it."""
 
     device: Annotated[str, AfterValidator(audio_device)] = "auto"
     volume: int = Field(80, ge=VOLUME[0], le=VOLUME[1])
@@ -102,10 +102,12 @@ class AudioSection(_Section):
     record_mb: int = Field(1000, ge=1, le=10_000_000)
 
     def of(self, device: str) -> AudioSection:
-        """What holds for a device, by the name that `ishowtts devices` and the telemetry show."""
-        other = self.devices.get(device, AudioDeviceSection())
-        said = {name: getattr(other, name) for name in other.model_fields_set}
-        # Where null means something for all devices, it does for one.
+        """The settings of one device, by the name that `ishowtts devices` and telemetry show."""
+        own = self.devices.get(device, AudioDeviceSection())
+        changed = {name: getattr(own, name) for name in own.model_fields_set}
+        # null has a meaning only for keys that can be null for all devices.
         return self.model_copy(
-            update={name: value for name, value in said.items() if value is not None or name in ("mixer", "release_s")}
+            update={
+                name: value for name, value in changed.items() if value is not None or name in ("mixer", "release_s")
+            }
         )

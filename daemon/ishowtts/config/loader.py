@@ -1,4 +1,4 @@
-"""YAML to a validated configuration: every fault at once, each with its file, line and key."""
+"""Loads YAML into a validated configuration. Reports every fault at once, with file, line and key."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ RENAMED_KEYS = {
     "mqtt.neighbour_away_s": "mqtt.duplicate_guard.retry_s",
 }
 """Old names of keys and sections, with the new ones. An old name works for one version, with a warning."""
-_NEVER_SHOWN = {("mqtt", "host")}  # a URL with a password may have been put there
-_MEND_YAML = "indent with blanks, alike in a section, and put text with : or , or # into quotes"
+_NEVER_SHOWN = {("mqtt", "host")}  # it may be a URL with a password by mistake
+_YAML_FIX = "indent with spaces, equally within a section, and put text with : or , or # into quotes"
 _PYDANTIC = re.compile(r"^(?:Input|String|List|Dictionary) should (be|have)")
 
 
 class _ConfigLoader(yaml.SafeLoader):
-    """YAML in which `22:00` is the text that it looks like: YAML 1.1 takes it for 1320, a number to the base of 60."""
+    """YAML in which `22:00` is text. YAML 1.1 reads it as 1320, a number to the base of 60."""
 
 
 _ConfigLoader.yaml_implicit_resolvers = {
@@ -52,14 +52,14 @@ def load(path: Path) -> Config:
     """Read and validate a configuration file.
 
     Raises:
-        ConfigError: with every fault that was found.
+        ConfigError: lists every fault that was found.
     """
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read ({why(error)}); name another file with --config"]) from error
     if len(raw) > _MAX_CONFIG_BYTES:
-        raise ConfigError([f"{path}: is larger than 1 MiB; this is no configuration of iShowTTS"])
+        raise ConfigError([f"{path}: is larger than 1 MiB; this is not a configuration of iShowTTS"])
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -76,11 +76,9 @@ def parse(text: str, source: str) -> Config:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{source}:{mark.line + 1}" if mark else source
-        raise ConfigError(
-            [f"{where}: is not YAML: {getattr(error, 'problem', None) or error}; {_MEND_YAML}"]
-        ) from error
+        raise ConfigError([f"{where}: is not YAML: {getattr(error, 'problem', None) or error}; {_YAML_FIX}"]) from error
     except RecursionError as error:
-        raise ConfigError([f"{source}: is nested too deeply; no configuration of iShowTTS is"]) from error
+        raise ConfigError([f"{source}: is nested too deeply for a configuration of iShowTTS"]) from error
     if problems:
         raise ConfigError(problems)
     if data is None:
@@ -138,7 +136,7 @@ def _section_at(data: dict[Any, Any], path: tuple[str, ...], *, create: bool = F
 
 
 def _walk(node: yaml.Node | None, source: str) -> tuple[list[str], Lines]:
-    """Line numbers of every key; a key given twice and a null section are told as problems."""
+    """Find the line number of every key; report keys that are given twice."""
     problems: list[str] = []
     lines: Lines = {}
 
@@ -177,7 +175,7 @@ def _sentences(error: ValidationError, source: str, lines: Lines) -> list[str]:
         else:
             what = _KINDS.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
             what = _PYDANTIC.sub(lambda match: f"must {match[1]}", what)
-            if what in (_WHOLE, _NUMBER) and type(None) in get_args(_said_of(path)):
+            if what in (_WHOLE, _NUMBER) and type(None) in get_args(_type_at(path)):
                 what += " or null"
             what = what.removesuffix(" after validation, not more")
             if fault["input"] is None:
@@ -191,14 +189,14 @@ def _sentences(error: ValidationError, source: str, lines: Lines) -> list[str]:
 
 
 def _as_written(value: Any) -> str:
-    """As YAML has it, in short."""
+    """Format a value as YAML writes it, shortened."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     return repr(value[:80]) if isinstance(value, str) else str(value)[:80]
 
 
 def _did_you_mean(path: tuple[str | int, ...]) -> str:
-    section = _said_of(path[:-1])
+    section = _type_at(path[:-1])
     if not _is_section(section):
         return ""
     known = [field.alias or name for name, field in section.model_fields.items()]
@@ -206,13 +204,13 @@ def _did_you_mean(path: tuple[str | int, ...]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(sorted(known))}"
 
 
-def _said_of(path: tuple[str | int, ...]) -> Any:
-    """The type of what stands there; `None` where nothing may."""
+def _type_at(path: tuple[str | int, ...]) -> Any:
+    """The type of the key at a path; `None` if there is no such key."""
     found: Any = Config
     for part in path:
         if get_origin(found) is dict:
             found = get_args(found)[1]
-        elif _is_section(found) and part in found.model_fields:  # an alias holds nothing that is asked for
+        elif _is_section(found) and part in found.model_fields:  # a key that has an alias is a plain value
             found = found.model_fields[str(part)].annotation
         else:
             return None

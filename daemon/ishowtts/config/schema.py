@@ -1,4 +1,4 @@
-"""What an operator can say, section by section, with defaults and bounds."""
+"""The keys of the configuration, section by section, with defaults and bounds."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PATH = Path("/etc/ishowtts/config.yaml")
 SERVICE_DIR = Path("/var/lib/ishowtts")
-"""Root's own folder; the service writes in `state` below it and nowhere else in it."""
+"""Belongs to root. The service writes only in its subfolder `state`."""
 
 
 def _no_wildcard(topic: str) -> str:
     if not re.fullmatch(r"[^+#\x00/\s]+(/[^+#\x00/\s]+)*", topic) or topic.startswith("$"):
-        # $SYS is the broker's own, and $share/… would take every second line away.
+        # $SYS belongs to the broker, and a shared subscription ($share/…) would deliver every second line elsewhere.
         raise ValueError(
             "must be one or more topic levels without +, #, spaces or empty levels, and must not begin with $"
         )
@@ -45,9 +45,11 @@ def _device_name(name: str | None) -> str | None:
 
 
 def _host(name: str) -> str:
-    # The message shows nothing of it: what has these characters may be a URL with a password.
+    # The message does not quote the value: with these characters it may be a URL with a password.
     if not re.fullmatch(r"[^\s@/]+", name) or not name.isprintable():
-        raise ValueError("must be a host name or an address alone; the port, username and password_file have their own")
+        raise ValueError(
+            "must be only a host name or an address; port, username and password_file are keys of their own"
+        )
     return name
 
 
@@ -61,13 +63,13 @@ def _switch_to_disable(name: str) -> str:
 
 
 class DeviceSection(_Section):
-    """Who this appliance is."""
+    """Identity of this appliance."""
 
     name: Annotated[str | None, AfterValidator(_device_name)] = None
 
 
 class TlsSection(_Section):
-    """TLS towards the broker: on where any of these is set."""
+    """TLS to the broker. It is on if any of these keys is set."""
 
     ca: Path | None = None
     cert: Path | None = None
@@ -80,14 +82,14 @@ class TlsSection(_Section):
 
 
 class DuplicateGuardSection(_Section):
-    """How long another appliance of our name must be silent before we take its place."""
+    """How long another appliance with the same name must be silent before this one takes its place."""
 
     silence_s: float = Field(12, gt=0, le=3600)
     retry_s: float = Field(60, gt=0, le=86_400)
 
 
 class MqttSection(_Section):
-    """The broker and how to reach it."""
+    """Connection to the broker."""
 
     host: Annotated[str, AfterValidator(_host)] = "localhost"
     port: int = Field(1883, ge=1, le=65535)
@@ -150,7 +152,7 @@ class F5Section(_Section):
 
 
 class DeadlinesSection(_Section):
-    """How long the worker may take without progress before it is ended."""
+    """How long the worker may take without progress before it is killed."""
 
     hello_s: float = Field(60, gt=0)
     load_s: float = Field(300, gt=0)
@@ -159,7 +161,7 @@ class DeadlinesSection(_Section):
 
 
 class RestartSection(_Section):
-    """How a worker that died is started again, and when it is left alone for an hour."""
+    """How a worker that died is restarted, and when it is parked for an hour."""
 
     first_s: float = Field(0.5, gt=0)
     longest_s: float = Field(30, gt=0)
@@ -179,7 +181,7 @@ class EngineSection(_Section):
 
 
 class LimitsSection(_Section):
-    """What one line may be."""
+    """Limits of one line, and of the disk."""
 
     max_chars: int = Field(1000, ge=1, le=100_000)
     too_long: Literal["reject", "cut"] = "reject"
@@ -187,7 +189,7 @@ class LimitsSection(_Section):
 
 
 class QueueSection(_Section):
-    """How many lines wait, and for how long."""
+    """How many lines can wait, and for how long."""
 
     max_lines: int = Field(1000, ge=1, le=100_000)
     max_age_s: float = Field(900, gt=0)
@@ -199,34 +201,34 @@ class QueueSection(_Section):
 
 
 class TelemetrySection(_Section):
-    """How often a snapshot is published."""
+    """How often telemetry is published."""
 
     interval_s: float = Field(5, ge=0.2, le=3600)
 
 
 class BoardSection(_Section):
-    """Where readings of the board come from."""
+    """Source of the board readings."""
 
     source: Literal["auto", "sysfs", "simulated", "none"] = "auto"
     sysfs_root: Path = Path("/sys")
 
 
 class TextSection(_Section):
-    """How text is read aloud."""
+    """How text is read out."""
 
     normalise: bool = True
     pronunciations: Path | None = None
 
 
 class LogSection(_Section):
-    """What goes to the journal."""
+    """What the log contains."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     private: bool = False
 
 
 class Config(_Section):
-    """Everything that an operator can say."""
+    """The whole configuration."""
 
     device: DeviceSection = DeviceSection()
     mqtt: MqttSection = MqttSection()
@@ -246,28 +248,28 @@ class Config(_Section):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences about the file that the operator should read; not a fault."""
+        """Sentences about the file that an operator should read, such as renamed keys. They are not faults."""
         return self._warnings
 
     def with_warnings(self, warnings: Sequence[str]) -> Config:
-        """A copy that carries these warnings."""
+        """Return a copy that has these warnings."""
         copy = self.model_copy()
         copy._warnings = tuple(warnings)
         return copy
 
     @property
     def data_folder(self) -> Path:
-        """Where `weights`, `voices` and `chimes` are: root's own as a service, in `state_dir` by hand."""
+        """Folder of `weights`, `voices` and `chimes`: root's own for the service, `state_dir` for a run by hand."""
         if self.data_dir is not None:
             return self.data_dir
         return SERVICE_DIR if self.state_dir.is_relative_to(SERVICE_DIR) else self.state_dir
 
     def root_topic(self, serial: str | None = None) -> str:
-        """`<prefix>/<device>`; the device is named after host and serial number where no name is set."""
+        """`<prefix>/<device>`. Without `device.name`, the device is named after host and serial number."""
         return f"{self.mqtt.prefix}/{self.device.name or default_device_name(serial)}"
 
     def mqtt_username(self, credentials_dir: Path | None = None) -> str | None:
-        """Our name at the broker: a systemd credential `mqtt-username`, else `mqtt.username`.
+        """User name at the broker: a systemd credential `mqtt-username`, else `mqtt.username`.
 
         Raises:
             ConfigError: the credential cannot be read.
@@ -276,7 +278,7 @@ class Config(_Section):
         return self.mqtt.username if path is None else _secret("the credential mqtt-username", path)
 
     def mqtt_password(self, credentials_dir: Path | None = None) -> SecretStr | None:
-        """The broker's password: a systemd credential `mqtt-password`, else `mqtt.password_file`.
+        """Password for the broker: a systemd credential `mqtt-password`, else `mqtt.password_file`.
 
         Raises:
             ConfigError: a file that is named cannot be read.
@@ -285,7 +287,7 @@ class Config(_Section):
         return None if path is None else SecretStr(_secret("mqtt.password_file", path))
 
     def mqtt_tls_key(self, credentials_dir: Path | None = None) -> Path | None:
-        """The key of our certificate: a systemd credential `mqtt-tls-key`, else `mqtt.tls.key`."""
+        """Private key of the client certificate: a systemd credential `mqtt-tls-key`, else `mqtt.tls.key`."""
         return _credential(credentials_dir, "mqtt-tls-key") or self.mqtt.tls.key
 
 
@@ -298,15 +300,15 @@ def _secret(name: str, path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{name}: {path} cannot be read ({why(error)}); mend its path or permissions"]) from error
+        raise ConfigError([f"{name}: {path} cannot be read ({why(error)}); fix its path or permissions"]) from error
 
 
 def default_device_name(serial: str | None) -> str:
-    """Host name and the end of the board's serial number, folded to `[a-z0-9_-]`."""
+    """Host name and last four characters of the serial number, reduced to `[a-z0-9_-]`."""
     name = socket.gethostname().split(".")[0] + (f"-{serial[-4:]}" if serial else "")
     return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-")[:64] or "ishowtts"
 
 
 def why(error: OSError | UnicodeDecodeError) -> str:
-    """The system's own reason, short."""
+    """The reason that the system gives, short."""
     return error.strerror or str(error) if isinstance(error, OSError) else "not UTF-8"

@@ -1,4 +1,4 @@
-"""What every section of the configuration keeps to."""
+"""Base class of the sections of the configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PATHS = (Path, Path | None)
 
 
 class Section(BaseModel):
-    """Frozen; an unknown key is a fault."""
+    """A frozen section. An unknown key is a fault."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True, serialize_by_alias=True
@@ -26,7 +26,8 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _what_only_looks_right(cls, value: Any, info: ValidationInfo) -> Any:
+    def _refuse_lookalikes(cls, value: Any, info: ValidationInfo) -> Any:
+        # YAML `true` would count as 1, and an empty path as the current folder.
         annotation = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and annotation in _NUMBERS:
             raise ValueError(f"must be a number{_or_null(annotation)}, not true or false")

@@ -7,7 +7,7 @@ import argparse
 from rich.table import Table
 
 from ishowtts.cli import argument_types
-from ishowtts.cli.common import told_if_unwritable
+from ishowtts.cli.common import report_write_errors
 from ishowtts_bench.commands.measuring import say, setting_of, show
 
 
@@ -38,6 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
     rows = [vars(one) | {"rtf": one.rtf, "throughput": one.throughput} for one in found]
     show(arguments, table, {"batches": rows, "flop_per_s": best.flop_per_s})
     if arguments.plot is not None:
-        with told_if_unwritable(arguments.plot):
+        with report_write_errors(arguments.plot):
             plots.batches(found, arguments.plot)
     return 0

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ishowtts.cli import argument_types
-from ishowtts.cli.common import Commands, told_if_unwritable
+from ishowtts.cli.common import Commands, report_write_errors
 from ishowtts.errors import EngineError
 from ishowtts_bench.commands import batches_command, predict_command, sweep_command, vocoder_command
 from ishowtts_bench.commands.measuring import say, setting_of, show, verdict
@@ -132,7 +132,7 @@ def run_speed(arguments: argparse.Namespace) -> int:
     print(json.dumps(summary))
     for path in (arguments.save, arguments.figures):
         if path is not None:
-            with told_if_unwritable(path):
+            with report_write_errors(path):
                 path.write_text(json.dumps(summary) + "\n", encoding="utf-8")
     return 0
 
@@ -163,7 +163,7 @@ def run_ablate(arguments: argparse.Namespace) -> int:
         table.add_row(one.name, f"{one.synth_s:.3f}", f"{one.ratio:.2f}", f"{one.error:.1e}", f"{one.deviation:.1e}")
     show(arguments, table, {"variants": [vars(one) for one in variants]})
     if arguments.plot is not None:
-        with told_if_unwritable(arguments.plot):
+        with report_write_errors(arguments.plot):
             plots.shares(
                 [one.name for one in variants], [one.ratio for one in variants], "times as long", arguments.plot
             )
@@ -182,7 +182,7 @@ def run_profile(arguments: argparse.Namespace) -> int:
         table.add_section()
     show(arguments, table, profiling.as_dict(found))
     if arguments.plot is not None:
-        with told_if_unwritable(arguments.plot):
+        with report_write_errors(arguments.plot):
             plots.shares(
                 [one.name for one in found.kernels], [one.share for one in found.kernels], "share", arguments.plot
             )
@@ -215,7 +215,7 @@ def _speed(arguments: argparse.Namespace) -> dict[str, object]:
             "the least time that its arithmetic needs at that rate"
         )
     if arguments.plot is not None:
-        with told_if_unwritable(arguments.plot):
+        with report_write_errors(arguments.plot):
             plots.speed(result, arguments.plot)
     return speed.summary(result, arguments.model or arguments.model_default)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from ishowtts.cli.common import read_config, told_if_unwritable
+from ishowtts.cli.common import read_config, report_write_errors
 from ishowtts.config import Config
 from ishowtts.engines import build
 
@@ -49,7 +49,7 @@ def say(arguments: argparse.Namespace, text: str) -> None:
 def show(arguments: argparse.Namespace, table: Table, data: dict[str, Any]) -> None:
     """The table, or its JSON; the JSON into a file, too, where one was named."""
     if arguments.figures is not None:
-        with told_if_unwritable(arguments.figures):
+        with report_write_errors(arguments.figures):
             arguments.figures.write_text(json.dumps(data) + "\n", encoding="utf-8")
     if arguments.json:
         print(json.dumps(data))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from ishowtts.cli import argument_types
-from ishowtts.cli.common import told_if_unwritable
+from ishowtts.cli.common import report_write_errors
 from ishowtts.errors import EngineError
 from ishowtts_bench.commands.measuring import say, setting_of, show
 
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     unit = f"{_UNITS.get(language, 'word')} error"
     show(arguments, _table(points, unit), {"points": [_row(one, unit.replace(" ", "_")) for one in points]})
     if arguments.plot is not None:
-        with told_if_unwritable(arguments.plot):
+        with report_write_errors(arguments.plot):
             plots.sweep(points, arguments.plot)
     return 0
 

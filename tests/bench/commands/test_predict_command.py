@@ -89,10 +89,10 @@ def test_an_unknown_board_gets_one_sentence(capsys: pytest.CaptureFixture[str]) 
     [
         (["--reference", "0"], "1 to 15 seconds"),
         (["--reference", "nan"], "1 to 15 seconds"),
-        (["--reference", "five"], "no number of seconds"),
+        (["--reference", "five"], "not a number of seconds"),
         (["--speech", "1e9"], "0.5 to 120"),
         (["--nfe", "1"], "4 to 64"),
-        (["--kernels", "/tmp/there-is-no-such-profile"], "not there"),
+        (["--kernels", "/tmp/there-is-no-such-profile"], "is missing"),
     ],
 )
 def test_wrong_usage_is_told(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,7 +113,7 @@ def probed(products: float, memory: float, **changes: Any) -> dict[str, Any]:
 
 def test_the_doctor_holds_a_board_against_its_data_sheet() -> None:
     found = gpu_finding(probed(0.85, 0.80))
-    assert (found.part, found.verdict, found.mend) == ("GPU", "ok", None)
+    assert (found.part, found.verdict, found.fix) == ("GPU", "ok", None)
     assert "products 36.2 TFLOPS (85% of the data sheet's 42.6, AGX Orin 64 GB)" in found.detail
     assert "memory 164 GB/s (80% of 205)" in found.detail
     assert "0% slower" in found.detail
@@ -125,8 +125,8 @@ def test_the_doctor_says_how_far_a_slow_board_is_off() -> None:
     assert found.verdict == "note"
     assert "as if accumulation in fp32 ran at half rate" in found.detail
     assert "% slower" in found.detail
-    assert found.mend is not None
-    assert "MAXN" in found.mend
+    assert found.fix is not None
+    assert "MAXN" in found.fix
     assert "% faster" in gpu_finding(probed(0.95, 0.9)).detail
     assert gpu_finding(probed(0.85, 0.3)).verdict == "note"
 
@@ -145,7 +145,7 @@ def test_the_doctor_names_what_could_not_be_measured() -> None:
     slower = gpu_finding(probed(0.85, 0.80, fused_fault="Triton is not installed"))
     assert slower.verdict == "note"
     assert "Triton is not installed: synthesis is slower" in slower.detail
-    assert "gcc" in (slower.mend or "")
+    assert "gcc" in (slower.fix or "")
     full = gpu_finding(probed(0.85, 0.80, flop_per_s=None, bytes_per_s=None, fault="CUDA out of memory."))
     assert full.verdict == "note"
     assert "could not be measured: CUDA out of memory." in full.detail

@@ -1,4 +1,4 @@
-"""`ishowtts voices add`: a recording and its words become a voice."""
+"""`ishowtts voices add`: makes a voice from a recording and its transcript."""
 
 from __future__ import annotations
 
@@ -21,36 +21,40 @@ _SETTINGS = ("speed", "nfe_step", "gain_db", "language")
 
 def add(actions: Commands, common: argparse.ArgumentParser) -> None:
     """Add the action."""
-    parser = actions.add_parser("add", parents=[common], help="make a voice of a recording, checked and mended")
-    parser.add_argument("name", metavar="NAME", help="what lines call it: a-z, 0-9, _ and -")
+    parser = actions.add_parser(
+        "add", parents=[common], help="make a voice from a recording; it is checked and cleaned up"
+    )
+    parser.add_argument("name", metavar="NAME", help="name of the voice in lines: a-z, 0-9, _ and -")
     parser.add_argument("clip", type=Path, metavar="CLIP", help="2 to 12 s of speech in WAV, FLAC, OGG or MP3")
     words = parser.add_mutually_exclusive_group(required=True)
-    words.add_argument("--text", help="what is said in it, word by word")
-    words.add_argument("--text-file", type=old_file, metavar="FILE", help="a UTF-8 file that holds it")
-    parser.add_argument("--speed", type=float, help="of its speech, 0.5 to 2.0")
-    parser.add_argument("--nfe-step", type=int, help="4 to 64: more is slower and finer")
-    parser.add_argument("--gain-db", type=float, help="how much louder its sound is made, -24 to 12")
-    parser.add_argument("--language", help="a tag such as en or de, for the spare voice that stands in for it")
-    parser.add_argument("--replace", action="store_true", help="take the place of a voice of this name")
-    parser.add_argument("--force", action="store_true", help="take words that do not fit the length of the clip")
+    words.add_argument("--text", help="transcript of the clip, word by word")
+    words.add_argument("--text-file", type=old_file, metavar="FILE", help="UTF-8 file with the transcript")
+    parser.add_argument("--speed", type=float, help="speed of its speech, 0.5 to 2.0")
+    parser.add_argument("--nfe-step", type=int, help="evaluations of the model, 4 to 64: more is slower and finer")
+    parser.add_argument("--gain-db", type=float, help="gain applied to its sound in dB, -24 to 12")
+    parser.add_argument("--language", help="language tag such as en or de, for the fallback voice")
+    parser.add_argument("--replace", action="store_true", help="replace an existing voice of this name")
+    parser.add_argument(
+        "--force", action="store_true", help="accept a transcript that does not fit the length of the clip"
+    )
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 once the voice is on the shelf."""
+    """Return 0 once the voice is stored."""
     check_name(arguments.name)
     given = {key: value for key in _SETTINGS if (value := getattr(arguments, key)) is not None}
     settings = voice_settings.check(given, "the command line")
     words = folders.check_words(arguments.text if arguments.text is not None else _read(arguments.text_file))
     clip = clips.mend(arguments.clip)
     warnings = clip.warnings()
-    if doubt := clips.compare(words, clip.length_s):
+    if mismatch := clips.compare(words, clip.length_s):
         if not arguments.force:
-            raise VoiceError(f"{doubt}; --force takes them as they are")
-        warnings.append(doubt)
+            raise VoiceError(f"{mismatch}; --force accepts it")
+        warnings.append(mismatch)
     voices_dir = build.voices_dir(read_config(arguments))
     folder = folders.add(voices_dir, arguments.name, clip, words, settings, replace=arguments.replace)
-    _tell(arguments, folder, clip, warnings)
+    _report(arguments, folder, clip, warnings)
     return 0
 
 
@@ -63,7 +67,7 @@ def _read(path: Path) -> str:
         raise VoiceError(f"{path} is not UTF-8; save it as UTF-8") from error
 
 
-def _tell(arguments: argparse.Namespace, folder: Path, clip: VoiceClip, warnings: list[str]) -> None:
+def _report(arguments: argparse.Namespace, folder: Path, clip: VoiceClip, warnings: list[str]) -> None:
     ratio = clips.cost_ratio(clip.length_s)
     if arguments.json:
         measures = {
@@ -82,29 +86,29 @@ def _tell(arguments: argparse.Namespace, folder: Path, clip: VoiceClip, warnings
         return
     for warning in warnings:
         print(f"note: {warning}", file=sys.stderr)
-    print(f"{arguments.name} is in {folder}: {clip.length_s:.1f} s of {clip.recorded_s:.1f} s{_mended(clip)}")
-    noise = "no noise to measure" if clip.snr_db is None else f"speech is {clip.snr_db:.0f} dB above the noise"
+    print(f"{arguments.name} is in {folder}: {clip.length_s:.1f} s of {clip.recorded_s:.1f} s{_changes(clip)}")
+    noise = "the noise cannot be measured" if clip.snr_db is None else f"speech is {clip.snr_db:.0f} dB above the noise"
     print(f"{noise}; {clip.clipped_share:.2%} of the samples are clipped")
     print(cost(clip.length_s))
-    print("a running daemon takes it up within seconds; `ishowtts voices test` lets you hear it")
+    print("a running daemon loads it within seconds; `ishowtts voices test` lets you hear it")
 
 
-def _mended(clip: VoiceClip) -> str:
+def _changes(clip: VoiceClip) -> str:
     done = []
     if clip.trimmed_s >= 0.01:
-        done.append(f"{clip.trimmed_s:.1f} s of silence cut off its ends")
+        done.append(f"{clip.trimmed_s:.1f} s of silence removed at the ends")
     if clip.pauses_s >= 0.01:
-        done.append(f"{clip.pauses_s:.1f} s cut out of long pauses")
+        done.append(f"{clip.pauses_s:.1f} s removed from long pauses")
     if clip.channels > 1:
-        done.append(f"{clip.channels} channels made one")
+        done.append(f"{clip.channels} channels mixed to one")
     if clip.rate_hz != clips.RATE_HZ:
-        done.append(f"{clip.rate_hz} Hz made {clips.RATE_HZ}")
+        done.append(f"{clip.rate_hz} Hz resampled to {clips.RATE_HZ}")
     return ", " + ", ".join(done) if done else ""
 
 
 def cost(length_s: float) -> str:
-    """What a clip of this length costs, in words."""
+    """Describe what a clip of this length costs in synthesis time."""
     ratio = clips.cost_ratio(length_s)
     more = f"{ratio:.2f} times as much work as with a clip of 3 s"
     advice = "; a shorter clip is faster" if ratio > 1.05 else ""
-    return f"every segment goes over these {length_s:.1f} s again: 5 s of speech are {more}{advice}"
+    return f"every segment processes these {length_s:.1f} s again: 5 s of speech are {more}{advice}"

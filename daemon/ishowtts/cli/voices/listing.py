@@ -1,4 +1,4 @@
-"""`ishowtts voices list`: what there is, and what is wrong with it."""
+"""`ishowtts voices list`: lists the voices, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _SETTINGS = ("speed", "nfe_step", "gain_db", "language")
 
 def add(actions: Commands, common: argparse.ArgumentParser) -> None:
     """Add the action."""
-    parser = actions.add_parser("list", parents=[common], help="the voices that lines may ask for")
+    parser = actions.add_parser("list", parents=[common], help="list the voices that lines can name")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Each voice with its clip, words and settings; 1 where one of them cannot be used."""
+    """Print each voice with its clip, transcript and settings; return 1 if one cannot be used."""
     shelf = build.voices(read_config(arguments))
-    voices = [_voice(shelf, name) for name in shelf.names()]
+    voices = [_describe(shelf, name) for name in shelf.names()]
     if arguments.json:
         print_json(voices)
     else:
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if fault or any(voice["fault"] for voice in voices) else 0
 
 
-def _voice(shelf: VoiceShelf, name: str) -> dict[str, Any]:
+def _describe(shelf: VoiceShelf, name: str) -> dict[str, Any]:
     about: dict[str, Any] = dict.fromkeys(("name", "audio", "length_s", *_SETTINGS, "text", "fault"))
     about["name"] = name
     try:
@@ -53,20 +53,20 @@ def _voice(shelf: VoiceShelf, name: str) -> dict[str, Any]:
 
 
 def _table(voices: list[dict[str, Any]]) -> Table:
-    table = Table("voice", "length", "speed", "NFE", "gain", "language", "clip", "its words", box=None)
+    table = Table("voice", "length", "speed", "NFE", "gain", "language", "clip", "transcript", box=None)
     for voice in voices:
         table.add_row(
             voice["name"],
-            _shown(voice["length_s"], " s"),
-            _shown(voice["speed"]),
-            _shown(voice["nfe_step"]),
-            _shown(voice["gain_db"], " dB"),
-            _shown(voice["language"]),
+            _cell(voice["length_s"], " s"),
+            _cell(voice["speed"]),
+            _cell(voice["nfe_step"]),
+            _cell(voice["gain_db"], " dB"),
+            _cell(voice["language"]),
             escape(voice["audio"] or ""),
             f"cannot be used: {escape(visible(voice['fault']))}" if voice["fault"] else escape(visible(voice["text"])),
         )
     return table
 
 
-def _shown(value: object, unit: str = "") -> str:
+def _cell(value: object, unit: str = "") -> str:
     return "" if value is None else f"{value}{unit}"

@@ -1,4 +1,4 @@
-"""`ishowtts voices remove`: take a voice off the shelf."""
+"""`ishowtts voices remove`: deletes a voice."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 once its folder is gone."""
+    """Return 0 once its folder is deleted."""
     settings = read_config(arguments)
     folders.remove(build.voices_dir(settings), arguments.name)
     if arguments.json:
         print_json({"name": arguments.name, "removed": True})
         return 0
-    print(f"{arguments.name} is removed")
+    print(f"{arguments.name} was removed")
     if arguments.name == DEFAULT:
-        print("the voice that f5-tts brings is the default one again")
+        print("the voice that f5-tts includes is the default again")
     elif arguments.name == settings.engine.f5.default_voice:
         print("engine.f5.default_voice still names it; name another voice there, else F5 does not start")
     return 0

@@ -1,4 +1,4 @@
-"""`ishowtts voices test`: hear a voice, without the daemon."""
+"""`ishowtts voices test`: speaks one line in a voice, without the daemon."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TEXT = "This is how I sound when I read a line that nobody has written for me."
 
 @dataclass(frozen=True)
 class VoiceTrial:
-    """The sound of one line."""
+    """The speech of one line."""
 
     samples: Samples
     rate_hz: int
@@ -39,7 +39,7 @@ class VoiceTrial:
 
     @property
     def audio_s(self) -> float:
-        """Its length in seconds."""
+        """Length of the speech, in seconds."""
         return len(self.samples) / self.rate_hz
 
 
@@ -50,18 +50,18 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("text", metavar="TEXT", nargs="?", default=_TEXT)
-    parser.add_argument("--wav", type=new_file, required=True, metavar="FILE", help="where the sound goes")
+    parser.add_argument("--wav", type=new_file, required=True, metavar="FILE", help="file for the sound")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 once the sound is in the file."""
+    """Return 0 once the sound is in the file."""
     settings = read_config(arguments)
     build.voices(settings).find(arguments.name)
-    with _cache_of_ones_own(settings) as settings:
-        take = _speak(settings, arguments.name, arguments.text)
+    with _private_cache(settings) as settings:
+        trial = _speak(settings, arguments.name, arguments.text)
     try:
-        soundfile.write(arguments.wav, take.samples, take.rate_hz, format="WAV")
+        soundfile.write(arguments.wav, trial.samples, trial.rate_hz, format="WAV")
     except (OSError, soundfile.SoundFileError) as error:
         raise EngineError(f"{arguments.wav} cannot be written; name a file where you may write") from error
     if arguments.json:
@@ -69,21 +69,21 @@ def run(arguments: argparse.Namespace) -> int:
             {
                 "voice": arguments.name,
                 "wav": str(arguments.wav),
-                "audio_s": round(take.audio_s, 3),
-                "synth_s": round(take.synth_s, 3),
-                "rtf": round(take.synth_s / take.audio_s, 4),
-                "nfe_step": take.nfe_step,
+                "audio_s": round(trial.audio_s, 3),
+                "synth_s": round(trial.synth_s, 3),
+                "rtf": round(trial.synth_s / trial.audio_s, 4),
+                "nfe_step": trial.nfe_step,
             }
         )
     else:
-        rtf = take.synth_s / take.audio_s
-        print(f"{arguments.wav}: {take.audio_s:.2f} s of speech in {take.synth_s:.2f} s, RTF {rtf:.3f}")
+        rtf = trial.synth_s / trial.audio_s
+        print(f"{arguments.wav}: {trial.audio_s:.2f} s of speech in {trial.synth_s:.2f} s, RTF {rtf:.3f}")
     return 0
 
 
 @contextmanager
-def _cache_of_ones_own(settings: Config) -> Iterator[Config]:
-    """Root gets an empty cache where the configured one is the service's: what was compiled there would run as root."""
+def _private_cache(settings: Config) -> Iterator[Config]:
+    """Give root an empty cache if the configured one belongs to the service: code compiled there would run as root."""
     cache_dir = settings.cache_dir
     if os.geteuid() != 0 or not cache_dir.exists() or cache_dir.stat().st_uid == 0:
         yield settings
@@ -93,29 +93,29 @@ def _cache_of_ones_own(settings: Config) -> Iterator[Config]:
 
 
 def _speak(settings: Config, voice: str, line: str) -> VoiceTrial:
-    """One line through a worker of its own, loaded and warmed as the daemon's is.
+    """Speak one line with a worker of its own, loaded and warmed as that of the daemon.
 
     Raises:
-        EngineError: no F5 here, or it cannot speak in this voice.
-        SynthesisError: there is nothing to speak in the line.
+        EngineError: there is no F5, or it cannot speak in this voice.
+        SynthesisError: the line contains nothing that can be spoken.
     """
     chosen = build.choose_engine(settings)
     cleaned = text.clean(line)
     if len(cleaned) > settings.limits.max_chars:
-        raise SynthesisError(f"the text is longer than limits.max_chars, {settings.limits.max_chars}; give less of it")
+        raise SynthesisError(f"the text is longer than limits.max_chars, {settings.limits.max_chars}; shorten it")
     if not text.is_speakable(cleaned):
-        raise SynthesisError("there is nothing to speak in this text; give it a word")
-    company = build.build_engines(settings, chosen, lambda: None)
-    if company.remote is None:
-        raise EngineError(f"only F5 speaks in a voice of yours, and it does not lead here: {chosen.why}")
+        raise SynthesisError("this text contains nothing that can be spoken; add a word")
+    engines = build.build_engines(settings, chosen, lambda: None)
+    if engines.remote is None:
+        raise EngineError(f"only F5 speaks in cloned voices, and it is not the engine here: {chosen.why}")
     try:
-        company.remote.load(_show)
-        return _take(company.remote, voice, cleaned)
+        engines.remote.load(_show_progress)
+        return _synthesize(engines.remote, voice, cleaned)
     finally:
-        company.close()
+        engines.close()
 
 
-def _take(engine: RemoteEngine, voice: str, line: str) -> VoiceTrial:
+def _synthesize(engine: RemoteEngine, voice: str, line: str) -> VoiceTrial:
     # Split as for a line of the daemon; nobody waits for the first segment.
     synthesis = FallbackSynthesizer(engine, None, streaming=False).begin_line()
     parts = synthesis.split(Line("test", line, voice), line)
@@ -126,6 +126,6 @@ def _take(engine: RemoteEngine, voice: str, line: str) -> VoiceTrial:
     return VoiceTrial(np.rint(sound).astype(np.int16), spoken[0].rate_hz, synth_s, spoken[0].nfe_step)
 
 
-def _show(progress: Progress) -> None:
+def _show_progress(progress: Progress) -> None:
     if sys.stderr.isatty():
         print(f"{progress.phase} {progress.i} of {progress.n}", file=sys.stderr)
