@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ishowtts.archive.archives import Archives
@@ -21,7 +21,6 @@ from ishowtts.engines import build
 from ishowtts.engines.espeak_check import EspeakCheck
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox
-from ishowtts.mqtt import instance_ids
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
 from ishowtts.playback.build_player import build_player, hardware_volume, post_processor
@@ -271,12 +270,7 @@ class Daemon:
             on_connection=lambda _connected, _reason: self._events_came(),
             on_settled=self._inbox.forget_deliveries,
         )
-        options = replace(
-            MqttOptions.from_config(self._config, self._root),
-            instance=self._instance,
-            predecessors=instance_ids.known(self._inbox, self._instance),
-            client_secret=instance_ids.client_secret(self._inbox),
-        )
+        options = MqttOptions.from_config(self._config, self._root).for_instance(self._inbox, self._instance)
         names = self._voices.names, self._rules.chime_names
         return MqttLink(options, limits_from_config.of_lines(self._config, *names, options.reply_prefix), handlers)
 
@@ -325,7 +319,7 @@ class Daemon:
         return f"{state['state']}{why}, lines waiting: {state['queue_depth']}{self._away()}"
 
     def _away(self) -> str:
-        return "" if self._link.connected else f"; {self._link.neighbour or 'the broker is away'}"
+        return "" if self._link.connected else f"; {self._link.other_instance or 'the broker is away'}"
 
     def _idle(self) -> bool:
         sheet = self._conductor.sheet

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 from ishowtts.config import Config
 from ishowtts.inbox import InboxLimits
-from ishowtts.mqtt.payload import LineLimits
+from ishowtts.mqtt.line_payload import LineLimits
 
 
 def of_lines(
