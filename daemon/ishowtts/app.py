@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ishowtts.archive.archives import Archives
@@ -23,10 +23,9 @@ from ishowtts.engines.espeak_check import EspeakCheck
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.limits import VOLUME
-from ishowtts.mqtt import instance_ids
+from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
-from ishowtts.mqtt.payload import LineLimits
 from ishowtts.playback.build_player import build_player, hardware_volume, post_processor
 from ishowtts.playback.choose_speaker import ChosenSpeaker, choose_speaker
 from ishowtts.playback.player import Player
@@ -278,12 +277,7 @@ class Daemon:
             on_connection=lambda _connected, _reason: self._events_stored(),
             on_settled=self._inbox.forget_deliveries,
         )
-        options = replace(
-            MqttOptions.from_config(self._config, self._root),
-            instance=self._instance,
-            predecessors=instance_ids.known(self._inbox, self._instance),
-            client_secret=instance_ids.client_secret(self._inbox),
-        )
+        options = MqttOptions.from_config(self._config, self._root).for_instance(self._inbox, self._instance)
         names = self._voices.names, self._policy.chime_names
         return MqttLink(options, LineLimits.from_config(self._config, *names, options.reply_prefix), handlers)
 
@@ -342,7 +336,7 @@ class Daemon:
         return f"{state['state']}{why}, lines waiting: {state['queue_depth']}{self._why_offline()}"
 
     def _why_offline(self) -> str:
-        return "" if self._link.connected else f"; {self._link.neighbour or 'the broker is away'}"
+        return "" if self._link.connected else f"; {self._link.other_instance or 'the broker is away'}"
 
     def _idle(self) -> bool:
         status = self._scheduler.sheet

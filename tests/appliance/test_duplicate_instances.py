@@ -104,6 +104,6 @@ def test_a_board_in_the_place_of_a_dead_one_waits_and_takes_it(board: Boards, mq
     was = mqtt_client.wait_for("ishowtts/test/info").json["instance"]
     left.stop(signal.SIGKILL)
     right = board("right")
-    eventually(lambda: "is given time to show it lives" in right.log, "its sentence", 60)
+    eventually(lambda: "waits for a sign that it is live" in right.log, "its sentence", 60)
     mqtt_client.wait_for("ishowtts/test/info", lambda m: m.json["instance"] != was, timeout_s=60)
     assert right.final(mqtt_client, right.say(mqtt_client, "one"))["event"] == "finished"

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from ishowtts.model import Outcome, Reason
+from ishowtts.mqtt.command_payload import COMMANDS
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS
-from ishowtts.mqtt.payload import COMMANDS
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from ishowtts.model import Arrival, Command, Delivery, Line, Rejection
-from ishowtts.mqtt.link import MqttHandlers, MqttLink, MqttOptions
-from ishowtts.mqtt.payload import LineLimits
+from ishowtts.mqtt.line_payload import LineLimits
+from ishowtts.mqtt.link import MqttLink
+from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
 from support.broker import Broker
 from support.hostile_broker import HostileBroker
 from support.waiting import eventually

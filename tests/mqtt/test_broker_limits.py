@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ishowtts.model import Event
-from ishowtts.mqtt.link import MqttOptions
+from ishowtts.mqtt.mqtt_options import MqttOptions
 from support import broker_scripts as scripts
 from support import mqtt_packets as mqtt
 from support.broker import Broker

@@ -15,7 +15,7 @@ from support.waiting import eventually
 
 OURS, FORMER = "5" * 32, "f" * 32
 SMALLER, GREATER = "1" * 32, "9" * 32
-PATIENCE = GuardTimeouts(interval_s=5, silence_s=10, away_s=60)
+TIMEOUTS = GuardTimeouts(interval_s=5, silence_s=10, retry_s=60)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def root(clock: Clock) -> DuplicateInstanceGuard:
-    return DuplicateInstanceGuard("ishowtts/unit", OURS, [FORMER], PATIENCE, clock)
+    return DuplicateInstanceGuard("ishowtts/unit", OURS, [FORMER], TIMEOUTS, clock)
 
 
 def info(instance: object, **more: object) -> bytes:
@@ -34,8 +34,8 @@ def info(instance: object, **more: object) -> bytes:
 
 def found(root: DuplicateInstanceGuard, payload: bytes | None, holding: bool = False) -> GuardAction:
     if payload is not None:
-        assert root.heard("info", payload, retained=True) is GuardAction.NOTHING
-    return root.looked(holding)
+        assert root.message("info", payload, retained=True) is GuardAction.NOTHING
+    return root.subscribed(holding)
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,16 @@ def found(root: DuplicateInstanceGuard, payload: bytes | None, holding: bool = F
 def test_a_root_without_a_stranger_is_ours_at_once(root: DuplicateInstanceGuard, payload: bytes | None) -> None:
     assert root.wait_s() > 0  # before anybody has looked
     assert found(root, payload) is GuardAction.NOTHING
-    assert (root.wait_s(), root.trouble) == (0, None)
+    assert (root.wait_s(), root.problem) == (0, None)
 
 
 def test_a_stranger_that_stays_silent_is_dead(root: DuplicateInstanceGuard, clock: Clock) -> None:
     found(root, info(GREATER))
     assert root.wait_s() == 12.5  # 2.5 intervals of 5 s
-    assert "9999" in root.trouble
-    root.heard("state", b"{}", retained=True)  # no sign of life: the broker had it
+    assert "9999" in root.problem
+    root.message("state", b"{}", retained=True)  # no sign of life: the broker had it
     clock.now_s += 12.5
-    assert (root.wait_s(), root.trouble) == (0, None)
+    assert (root.wait_s(), root.problem) == (0, None)
 
 
 @pytest.mark.parametrize("sign", ["state", "telemetry", "info"])
@@ -67,10 +67,10 @@ def test_a_stranger_that_lives_keeps_us_away_until_it_falls_silent(
     found(root, info(SMALLER))
     for _ in range(3):
         clock.now_s += 10
-        root.heard(sign, info(SMALLER), retained=False)
+        root.message(sign, info(SMALLER), retained=False)
         assert root.wait_s() == 60
     for word in ("ishowtts/unit", "11111111", "hall", "Jetson", "55555555", "device.name"):
-        assert word in root.trouble
+        assert word in root.problem
     clock.now_s += 60
     assert root.wait_s() == 0
 
@@ -78,14 +78,14 @@ def test_a_stranger_that_lives_keeps_us_away_until_it_falls_silent(
 def test_a_stranger_with_a_longer_interval_is_given_longer(root: DuplicateInstanceGuard) -> None:
     found(root, info(SMALLER, telemetry_s=10))
     assert root.wait_s() == 25
-    root.heard("telemetry", b"{}", retained=False)
+    root.message("telemetry", b"{}", retained=False)
     assert root.wait_s() == 60
 
 
 def test_a_stranger_is_not_waited_for_longer_than_its_probe_takes(root: DuplicateInstanceGuard) -> None:
     found(root, info(SMALLER, telemetry_s=3600))
     assert root.wait_s() == 75
-    root.heard("probe", b"probe", retained=False)
+    root.message("probe", b"probe", retained=False)
     assert root.wait_s() == 75
 
 
@@ -94,64 +94,64 @@ def test_what_a_stranger_says_of_its_interval_is_not_believed_blindly(
     root: DuplicateInstanceGuard, interval: object
 ) -> None:
     found(root, json.dumps({"instance": SMALLER, "telemetry_s": interval}).encode())
-    root.heard("telemetry", b"{}", retained=False)
+    root.message("telemetry", b"{}", retained=False)
     assert root.wait_s() in (0, 60)  # 0: Infinity is no JSON, so it named nobody
 
 
 def test_of_two_that_came_together_the_greater_leaves(root: DuplicateInstanceGuard, clock: Clock) -> None:
     found(root, None)
-    assert root.heard("info", info(OURS), retained=False) is GuardAction.NOTHING
-    assert root.heard("state", b"{}", retained=False) is GuardAction.NOTHING
-    assert root.heard("info", info(GREATER), retained=False) is GuardAction.ANSWER
+    assert root.message("info", info(OURS), retained=False) is GuardAction.NOTHING
+    assert root.message("state", b"{}", retained=False) is GuardAction.NOTHING
+    assert root.message("info", info(GREATER), retained=False) is GuardAction.REPUBLISH_INFO
     assert root.wait_s() == 0
-    assert root.heard("info", info(SMALLER), retained=False) is GuardAction.ANSWER
+    assert root.message("info", info(SMALLER), retained=False) is GuardAction.REPUBLISH_INFO
     assert root.wait_s() == 0
-    assert root.heard("info", info(SMALLER), retained=False) is GuardAction.YIELD
+    assert root.message("info", info(SMALLER), retained=False) is GuardAction.YIELD
     assert root.wait_s() == 60
-    assert "keeps away" in root.trouble
+    assert "keeps away" in root.problem
 
 
 def test_whoever_holds_the_lines_contends_after_a_blind_time(root: DuplicateInstanceGuard) -> None:
     found(root, None)
-    root.lost()
-    assert found(root, info(GREATER), holding=True) is GuardAction.ANSWER
-    root.lost()
-    assert found(root, info(SMALLER), holding=True) is GuardAction.ANSWER
-    assert root.heard("info", info(SMALLER), retained=False) is GuardAction.YIELD
+    root.disconnected()
+    assert found(root, info(GREATER), holding=True) is GuardAction.REPUBLISH_INFO
+    root.disconnected()
+    assert found(root, info(SMALLER), holding=True) is GuardAction.REPUBLISH_INFO
+    assert root.message("info", info(SMALLER), retained=False) is GuardAction.YIELD
 
 
 def test_one_message_on_info_silences_nobody(root: DuplicateInstanceGuard) -> None:
     found(root, None)
     for instance in ("0", "00", "000"):
-        assert root.heard("info", info(instance), retained=False) is GuardAction.ANSWER
-        assert (root.wait_s(), root.trouble) == (0, None)
+        assert root.message("info", info(instance), retained=False) is GuardAction.REPUBLISH_INFO
+        assert (root.wait_s(), root.problem) == (0, None)
 
 
 def test_lines_that_another_appliance_has_taken_are_not_taken_again(root: DuplicateInstanceGuard, clock: Clock) -> None:
     found(root, info(GREATER))
-    assert not root.take_stale()  # it has shown no life: perhaps nobody took them
-    root.heard("telemetry", b"{}", retained=False)
+    assert not root.take_session_stale()  # it has shown no life: perhaps nobody took them
+    root.message("telemetry", b"{}", retained=False)
     clock.now_s += 60
     assert root.wait_s() == 0
-    assert root.take_stale()
-    assert not root.take_stale()
+    assert root.take_session_stale()
+    assert not root.take_session_stale()
 
 
 def test_info_alone_costs_no_line_that_waits(root: DuplicateInstanceGuard, clock: Clock) -> None:
     found(root, None)
     for _ in range(2):
-        root.heard("info", info(SMALLER), retained=False)
-    root.heard("telemetry", b"{}", retained=False)  # our own, which comes back after we left
+        root.message("info", info(SMALLER), retained=False)
+    root.message("telemetry", b"{}", retained=False)  # our own, which comes back after we left
     clock.now_s += 60
-    assert (root.wait_s(), root.take_stale()) == (0, False)
+    assert (root.wait_s(), root.take_session_stale()) == (0, False)
 
 
 def test_who_was_away_stays_away_when_the_broker_comes_back(root: DuplicateInstanceGuard, clock: Clock) -> None:
     found(root, info(GREATER))
-    root.heard("state", b"{}", retained=False)
-    root.lost()
+    root.message("state", b"{}", retained=False)
+    root.disconnected()
     assert root.wait_s() > 60
-    assert root.trouble is None  # it is the broker that is missing
+    assert root.problem is None  # it is the broker that is missing
     found(root, None)  # the broker has lost what was retained
     assert root.wait_s() == 60
     clock.now_s += 60
@@ -162,8 +162,8 @@ def test_a_broker_that_comes_back_is_no_sign_of_life_of_a_stranger(root: Duplica
     for _ in range(3):
         found(root, info(GREATER))
         assert root.wait_s() == 12.5
-        assert "it is given time" in root.trouble
-        root.lost()
+        assert "waits for a sign that it is live" in root.problem
+        root.disconnected()
 
 
 @pytest.mark.parametrize("protocol", [5, 4])
@@ -172,8 +172,8 @@ def test_a_link_waits_for_a_silent_stranger_and_then_goes_ahead(
 ) -> None:
     for topic in ("info", "state", "telemetry"):
         mqtt_client.publish(f"ishowtts/unit/{topic}", info(SMALLER), retain=True)
-    link = make_link(protocol=protocol, instance=OURS, patience=GuardTimeouts(0.1, 1.0, 2.0)).start()
-    assert "is given time to show it lives" in caplog.text
+    link = make_link(protocol=protocol, instance=OURS, guard_timeouts=GuardTimeouts(0.1, 1.0, 2.0)).start()
+    assert "waits for a sign that it is live" in caplog.text
     mqtt_client.publish("ishowtts/unit/say", "hello")
     eventually(lambda: link.told.texts == ["hello"])
     assert [connected for connected, _ in link.told.connection] == [False, True]
@@ -184,11 +184,11 @@ def test_a_link_keeps_away_from_a_stranger_that_lives(
     make_link, broker: Broker, mqtt_client: Client, protocol: int
 ) -> None:
     mqtt_client.publish("ishowtts/unit/info", info(SMALLER), retain=True)
-    link = make_link(protocol=protocol, instance=OURS, patience=GuardTimeouts(0.1, 60, 60))
+    link = make_link(protocol=protocol, instance=OURS, guard_timeouts=GuardTimeouts(0.1, 60, 60))
     link.link.start()
-    eventually(lambda: link.link.neighbour, "the look at the root")
+    eventually(lambda: link.link.other_instance, "the look at the root")
     mqtt_client.publish("ishowtts/unit/telemetry", "{}", retain=True)
-    eventually(lambda: "keeps away" in (link.link.neighbour or ""), "the sign of life")
+    eventually(lambda: "keeps away" in (link.link.other_instance or ""), "the sign of life")
     link.link.publish_retained("state", {"state": "ready"})
     link.link.stop(10)
     mqtt_client.subscribe("ishowtts/unit/#").publish("ishowtts/unit/fence", "x")
@@ -204,7 +204,7 @@ def test_what_waits_is_dropped_after_one_that_spoke_it_and_kept_after_one_that_w
     make_link, mqtt_client: Client, monkeypatch: pytest.MonkeyPatch, protocol: int, lives: bool
 ) -> None:
     monkeypatch.setattr("ishowtts.mqtt.duplicate_guard._ECHO_S", 0.2)
-    link = make_link(protocol=protocol, instance=OURS, patience=GuardTimeouts(0.1, 0.5, 1.0)).start()
+    link = make_link(protocol=protocol, instance=OURS, guard_timeouts=GuardTimeouts(0.1, 0.5, 1.0)).start()
     mqtt_client.subscribe("ishowtts/unit/availability").wait_for("ishowtts/unit/availability")
     for _ in range(2):
         mqtt_client.publish("ishowtts/unit/info", info(SMALLER))
@@ -225,7 +225,7 @@ def test_what_waits_is_dropped_after_one_that_spoke_it_and_kept_after_one_that_w
 def test_a_link_whose_root_is_claimed_later_leaves_it_to_the_smaller(
     make_link, broker: Broker, mqtt_client: Client, protocol: int
 ) -> None:
-    link = make_link(protocol=protocol, instance=OURS, patience=GuardTimeouts(0.1, 60, 60)).start()
+    link = make_link(protocol=protocol, instance=OURS, guard_timeouts=GuardTimeouts(0.1, 60, 60)).start()
     link.link.publish_retained("info", {"instance": OURS})
     mqtt_client.subscribe("ishowtts/unit/#").wait_for("ishowtts/unit/info")
     mqtt_client.publish("ishowtts/unit/info", info(GREATER), retain=True)
@@ -236,7 +236,7 @@ def test_a_link_whose_root_is_claimed_later_leaves_it_to_the_smaller(
     assert link.link.connected
     mqtt_client.publish("ishowtts/unit/info", info(SMALLER), retain=True)
     eventually(lambda: not link.link.connected)
-    assert "keeps away" in (link.link.neighbour or "")
+    assert "keeps away" in (link.link.other_instance or "")
     times = broker.connections("-lines")
     link.link.publish_retained("volume", 7)
     mqtt_client.publish("ishowtts/unit/say", "not for us")
@@ -262,7 +262,7 @@ def test_a_flood_of_other_appliances_is_answered_a_few_times(make_link, mqtt_cli
 
 
 def test_two_links_that_find_the_root_free_at_the_same_time_settle_who_stays(make_link, broker: Broker) -> None:
-    stays, leaves = (make_link(instance=each, patience=GuardTimeouts(0.1, 60, 60)) for each in (SMALLER, GREATER))
+    stays, leaves = (make_link(instance=each, guard_timeouts=GuardTimeouts(0.1, 60, 60)) for each in (SMALLER, GREATER))
     broker.pause()  # both knock before anybody is let in
     for link in (stays, leaves):
         link.link.publish_retained("info", {"instance": SMALLER if link is stays else GREATER})
@@ -270,10 +270,10 @@ def test_two_links_that_find_the_root_free_at_the_same_time_settle_who_stays(mak
     time.sleep(0.5)
     broker.resume()
     # Where one was let in before the other knocked, that one finds its info, and waits for a sign of life.
-    eventually(lambda: leaves.link.neighbour, "the one that leaves")
+    eventually(lambda: leaves.link.other_instance, "the one that leaves")
     eventually(lambda: stays.link.connected, "the one that stays")
     assert not leaves.link.connected
     times = broker.connections("-lines")
     time.sleep(1)
     assert broker.connections("-lines") == times
-    assert (stays.link.connected, stays.link.neighbour) == (True, None)
+    assert (stays.link.connected, stays.link.other_instance) == (True, None)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from ishowtts.config import parse
-from ishowtts.mqtt.link import MqttOptions
+from ishowtts.mqtt.mqtt_options import MqttOptions
 from support.broker import Broker
 from support.client import Client
 from support.waiting import eventually

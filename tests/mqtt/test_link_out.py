@@ -43,8 +43,9 @@ def test_a_stop_ends_the_threads_also_without_a_broker(make_link, broker: Broker
 def test_the_will_says_offline_when_the_process_is_killed(broker: Broker, mqtt_client: Client, protocol: int) -> None:
     program = f"""
         import time
-        from ishowtts.mqtt.link import MqttHandlers, MqttLink, MqttOptions
-        from ishowtts.mqtt.payload import LineLimits
+        from ishowtts.mqtt.line_payload import LineLimits
+        from ishowtts.mqtt.link import MqttLink
+        from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
         nobody = lambda *_: None
         options = MqttOptions(host="127.0.0.1", port={broker.port}, root="ishowtts/unit", prefix="ishowtts",
                               protocol={protocol}, will_delay_s=1)

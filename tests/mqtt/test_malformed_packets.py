@@ -12,7 +12,7 @@ import pytest
 
 from ishowtts.model import Line, Reason, Rejection
 from ishowtts.mqtt.client import ShortLivedClient as CommandLineClient
-from ishowtts.mqtt.link import MqttOptions
+from ishowtts.mqtt.mqtt_options import MqttOptions
 from support import mqtt_packets as mqtt
 from support.broker import Broker
 from support.broker_session import Message

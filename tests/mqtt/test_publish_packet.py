@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ishowtts.mqtt.payload import MessageProperties
-from ishowtts.mqtt.publish_packet import MalformedPacket, PublishPacket, read_publish
+from ishowtts.mqtt.publish_packet import MalformedPacket, MessageProperties, PublishPacket, read_publish
 
 QOS1 = 0b0010
 

@@ -57,16 +57,16 @@ def show(authority: Authority, name: str, folder: Path) -> None:
 
 
 CASES = {
-    "an authority we do not know": ("broker", False, "other", None, "of no authority that we trust"),
+    "an authority we do not know": ("broker", False, "other", None, "is not signed by an authority that we trust"),
     "an expired certificate": ("late", False, "ours", None, "has expired; renew it, or set the clock"),
     "another host's certificate": ("elsewhere", False, "ours", None, "mqtt.host must be a name"),
-    "no certificate of ours": ("broker", True, "ours", None, "wants a certificate of ours; set mqtt.tls.cert"),
+    "no certificate of ours": ("broker", True, "ours", None, "wants a client certificate; set mqtt.tls.cert"),
     "our certificate of another authority": (
         "broker",
         True,
         "ours",
         ("other", "board"),
-        "who signed our certificate; mqtt.tls.cert",
+        "who signed our certificate; an authority that it trusts must sign mqtt.tls.cert",
     ),
     "our certificate has expired": (
         "broker",
@@ -148,7 +148,7 @@ def test_a_broker_without_tls_is_told_apart(broker: Broker, make_link: Any, ours
 def test_commands_say_the_same(secure: Any, other: Authority) -> None:
     broker = secure("broker")
     options = MqttOptions(broker.host, broker.port, "a/b", "a", tls_ca=other.ca)
-    with pytest.raises(BrokerError, match="no authority that we trust"), Caller(options):
+    with pytest.raises(BrokerError, match="not signed by an authority that we trust"), Caller(options):
         pass
 
 

@@ -21,17 +21,10 @@ from ishowtts.cli.common import visible, why
 from ishowtts.cli.say import sentence
 from ishowtts.model import Event, Line, Rejection
 from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.incoming import delivery_of, message_of
-from ishowtts.mqtt.payload import (
-    BadCommand,
-    LineLimits,
-    MessageProperties,
-    event_payload,
-    parse_command,
-    parse_line,
-    parse_volume,
-)
-from ishowtts.mqtt.publish_packet import MalformedPacket, read_publish
+from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_volume
+from ishowtts.mqtt.event_sender import event_payload
+from ishowtts.mqtt.line_payload import LineLimits, parse_line
+from ishowtts.mqtt.publish_packet import MalformedPacket, MessageProperties, read_publish
 from ishowtts.policies import Policies
 from ishowtts.policies.wordlist import WordList
 from ishowtts.text import TextReader, clean, is_speakable, segments
@@ -75,7 +68,7 @@ def check_packet(data: bytes) -> None:
         )
     except MalformedPacket:
         return
-    message = message_of(packet, packet.topic or "", delivery_of(packet))
+    message = packet.message(packet.topic or "", packet.delivery())
     if message.fault is None:
         tail = message.topic.removeprefix(ROOT)
         _check_arrival(parse_line(tail, message.payload, message.properties, LIMITS))

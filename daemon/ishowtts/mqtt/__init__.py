@@ -1,1 +1,1 @@
-"""MQTT: bytes to values and back. The only package that imports paho, and there only `session` does."""
+"""The link to the MQTT broker. The only package that imports paho."""

@@ -1,4 +1,4 @@
-"""The acknowledgements (PUBACK) of one connection: sent in order, and known to be processed by the broker."""
+"""Acknowledges the messages of one connection (PUBACK), in order, and knows which the broker has processed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ishowtts.model import Delivery
 
-Ack = Callable[[], None]
+Acknowledge = Callable[[], None]
 
 
 @dataclass
@@ -20,16 +20,19 @@ class _Pending:
 
 
 class Acknowledgements:
-    """MQTT asks for acknowledgements in the order of arrival, whenever each becomes possible. Any thread may call.
+    """Acknowledges messages in the order of arrival, as MQTT requires. Any thread may call any method.
 
-    A broker reads our packets in order. Its answer to what we sent after an acknowledgement shows that it has processed
-    that one too, and some seconds later it has saved that: from then on the packet id means another message, also one
-    with the DUP flag and the same content. Before that, a broker that is killed delivers the message again.
+    The owner of a message calls the function that `expect` returned as soon as the message is safe. An acknowledgement
+    waits here until all earlier ones are sent.
+
+    A broker reads our packets in order. Its answer to a later packet of ours shows that it has processed the
+    acknowledgements before it. Some seconds later it has saved that. From then on the packet id means another message,
+    even with the DUP flag and the same content. Before that, a broker that is killed delivers the message again.
 
     Args:
-        send: sends the acknowledgement of a packet id.
-        saved_s: a broker has saved within this time what it has processed.
-        clock: monotonic seconds.
+        send: Sends the acknowledgement of a packet id.
+        saved_s: A broker saves within this time what it has processed.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -43,11 +46,11 @@ class Acknowledgements:
         self._sent: dict[int, tuple[int, Delivery]] = {}  # by packet id, in the order of their numbers
         self._processed: dict[int, tuple[float, Delivery]] = {}  # by packet id, in the order of their times
         self._count = 0
-        self.counts_up = False  # whether the broker gave a new packet id though a lower one was free
+        self.ascending_ids = False  # whether the broker gave a new packet id although a lower one was free
 
     @property
     def count(self) -> int:
-        """How many acknowledgements were sent so far."""
+        """How many acknowledgements we have sent."""
         return self._count
 
     @property
@@ -55,26 +58,26 @@ class Acknowledgements:
         """Whether a message waits for its acknowledgement."""
         return bool(self._pending)
 
-    def expect(self, delivery: Delivery) -> Ack:
-        """A message arrived; what is returned acknowledges it, in its turn. After `close` it does nothing."""
+    def expect(self, delivery: Delivery) -> Acknowledge:
+        """Register a message that arrived. Returns the function that acknowledges it; after `close` it does nothing."""
         pending = _Pending(delivery)
         with self._lock:
             free = next(iter(self._processed), None)
-            self.counts_up = self.counts_up or (free is not None and free < delivery.packet_id)
-            # The broker has given the packet id to another message.
+            self.ascending_ids = self.ascending_ids or (free is not None and free < delivery.packet_id)
+            # The broker has given this packet id to another message.
             self._sent.pop(delivery.packet_id, None)
             self._processed.pop(delivery.packet_id, None)
             self._pending.append(pending)
 
-        def ack() -> None:
+        def acknowledge() -> None:
             with self._lock:
                 pending.ready = True
                 self._send_ready()
 
-        return ack
+        return acknowledge
 
     def processed(self, count: int) -> None:
-        """The broker has processed the first `count` acknowledgements."""
+        """Note that the broker has processed the first `count` acknowledgements."""
         with self._lock:
             while self._sent:
                 number, delivery = next(iter(self._sent.values()))
@@ -84,7 +87,7 @@ class Acknowledgements:
                 self._processed[delivery.packet_id] = (self._clock(), delivery)
 
     def settled(self) -> list[Delivery]:
-        """The deliveries that the broker will not repeat, whatever happens to it; each is given once."""
+        """The deliveries that the broker will not repeat, whatever happens to it. Returns each once."""
         settled = []
         with self._lock:
             while self._processed:
@@ -96,7 +99,7 @@ class Acknowledgements:
         return settled
 
     def close(self) -> None:
-        """The connection has ended: nothing is sent any more."""
+        """The connection has ended: send nothing any more."""
         with self._lock:
             self._send = None
             self._pending.clear()

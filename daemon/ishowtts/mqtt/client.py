@@ -1,4 +1,4 @@
-"""A short-lived client for people and scripts: publish, and watch what comes back."""
+"""A short-lived MQTT client for commands and scripts: publish, and read what comes back."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _CONNECT_S = 10.0
 
 @dataclass(frozen=True)
 class Message:
-    """What arrived on a topic."""
+    """A message that arrived on a topic."""
 
     topic: str
     payload: bytes
 
     def data(self) -> Any:
-        """The JSON in it; `None` where there is none."""
+        """The JSON value of the payload; `None` if it is not JSON."""
         try:
             return json.loads(self.payload)
         except (ValueError, RecursionError):
@@ -38,10 +38,10 @@ class Message:
 
 
 class ShortLivedClient:
-    """`with Client(options) as client:` is a live connection.
+    """A connection for the length of a `with` block: `with ShortLivedClient(options) as client:`.
 
     Raises:
-        BrokerError: the broker is not there, or refuses us.
+        BrokerError: the broker does not answer, or refuses us.
     """
 
     def __init__(self, options: MqttOptions) -> None:
@@ -54,7 +54,7 @@ class ShortLivedClient:
             self._paho.username_pw_set(
                 options.username, options.password.get_secret_value() if options.password else None
             )
-        self._paho.on_packet = self._arrived
+        self._paho.on_packet = self._message_arrived
         self._paho.on_connect = lambda _client, _userdata, _flags, code, _properties: self._answers.put(
             str(code) if code.is_failure else None
         )
@@ -68,30 +68,30 @@ class ShortLivedClient:
             self._paho.connect(self._options.host, self._options.port, self._options.keepalive_s)
         except (OSError, ValueError) as error:
             if self._options.tls and isinstance(error, (ssl.SSLError, ConnectionResetError)):
-                raise BrokerError(tls.distrust(error, self._options.broker)) from error
+                raise BrokerError(tls.untrusted_broker(error, self._options.broker)) from error
             if not isinstance(error, OSError):
                 raise BrokerError(f"the files of mqtt.tls cannot be used ({error})") from error
             raise BrokerError(f"no broker answers at {where} ({error}); is mosquitto running there?") from error
         self._paho.loop_start()
         if refusal := self._answer():
-            self._leave()
-            raise BrokerError(f"the broker at {where} refuses us: {refusal}; look at mqtt.username and its password")
+            self._close()
+            raise BrokerError(f"the broker at {where} refuses us: {refusal}; check mqtt.username and its password")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._paho.disconnect()
-        self._leave()
+        self._close()
 
     def subscribe(self, *topics: str) -> None:
-        """Listen to topics at QoS 1; returns when the broker has granted it."""
+        """Subscribe to topics at QoS 1. Returns when the broker has granted it."""
         self._paho.subscribe([(topic, 1) for topic in topics])
         if refusal := self._answer():
             raise BrokerError(refusal)
 
     def publish(self, topic: str, payload: str | dict[str, Any]) -> None:
-        """Publish at QoS 1; returns when the broker has it."""
+        """Publish at QoS 1. Returns when the broker has the message."""
         body = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
         info = self._paho.publish(topic, body, qos=1)
         info.wait_for_publish(_CONNECT_S)
@@ -101,7 +101,7 @@ class ShortLivedClient:
             )
 
     def messages(self, timeout_s: float | None) -> Iterator[Message]:
-        """What arrives, until `timeout_s` from now has passed (`None`: for ever)."""
+        """Yield what arrives within `timeout_s` from now (`None`: forever)."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             left_s = 1.0 if deadline is None else deadline - time.monotonic()
@@ -118,13 +118,13 @@ class ShortLivedClient:
         except queue.Empty:
             return f"no answer within {_CONNECT_S:.0f} s"
 
-    def _arrived(self, packet: PublishPacket) -> None:
+    def _message_arrived(self, packet: PublishPacket) -> None:
         if packet.packet_id is not None:
             self._paho.ack(packet.packet_id, packet.qos)
         if packet.topic is not None and packet.fault is None:
             self._messages.put(Message(packet.topic, packet.payload))
 
-    def _leave(self) -> None:
+    def _close(self) -> None:
         self._paho.loop_stop()
-        # Without callbacks there is no cycle: paho closes its sockets as soon as it is let go.
+        # Without callbacks there is no reference cycle: paho closes its sockets at once.
         self._paho.on_packet = self._paho.on_connect = self._paho.on_subscribe = None

@@ -1,4 +1,4 @@
-"""Whether somebody else lives on our root: two appliances of one name would take each other's session for ever."""
+"""Detects another appliance that uses our root topic: two of one name would take each other's session forever."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 
 _MAX_INFO_BYTES = 1 << 18
-_INTERVALS = 2.5  # of its signs of life, which somebody who lives lets pass at most
+_INTERVALS = 2.5  # an appliance that is live publishes telemetry at least once in so many intervals
 _MAX_INTERVAL_S = 3600.0
-_PROBE_S = 30.0  # an appliance publishes a probe this often at least, or its state changes
-_ECHO_S = 2.0  # what is heard so soon after we left may be our own
+_PROBE_S = 30.0  # an appliance publishes a probe at least this often, or its state changes
+_ECHO_S = 2.0  # a message that comes so soon after we yielded may be our own
 
 
-class GuardView(Enum):
-    """What we know of the root."""
+class GuardState(Enum):
+    """What we know about the root topic."""
 
-    BLIND = "no subscription stands"
-    WATCHING = "a stranger was here last"
-    AWAY = "a stranger lives here"
-    CLEAR = "the root is ours"
+    UNKNOWN = "we are not subscribed"
+    CHECKING = "another instance was here last, and may be live"
+    YIELDED = "another instance is live"
+    OURS = "the root is ours"
 
 
 class GuardAction(Enum):
-    """What to do about what was heard."""
+    """What the link must do after a message."""
 
     NOTHING = "nothing"
-    YIELD = "leave the root to the other"
-    ANSWER = "publish our info again: the other is to leave, or to show that it lives"
+    YIELD = "leave the root to the other instance"
+    REPUBLISH_INFO = "publish our info again: the other instance must leave, or show that it is live"
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class OtherInstance:
     """Another appliance, from its `info`.
 
     Args:
-        place: its host and board, as they may stand in a sentence.
-        interval_s: how often it publishes telemetry, where it says so.
+        place: Its host and board, safe for use in a sentence.
+        interval_s: How often it publishes telemetry, if it says so.
     """
 
     instance: str
@@ -54,38 +54,39 @@ class OtherInstance:
 
 @dataclass(frozen=True)
 class GuardTimeouts:
-    """How long silence must last.
+    """How long another instance must be silent.
 
     Args:
-        interval_s: our own telemetry interval; a stranger's counts where it is longer, up to that of the probe.
-        silence_s: at least so long after we found its retained `info`, before we take it for dead.
-        away_s: at least so long after a sign of life.
+        interval_s: Our telemetry interval. A longer one of the other instance counts instead, up to that of the probe.
+        silence_s: Minimum silence after we found its retained `info`, before we assume that it is dead.
+        retry_s: Minimum silence after its last live message.
     """
 
     interval_s: float = 5.0
     silence_s: float = 12.0
-    away_s: float = 60.0
+    retry_s: float = 60.0
 
-    def after_info(self, stranger: OtherInstance) -> float:
-        """Seconds to wait for a sign of life."""
-        return max(self.silence_s, _INTERVALS * min(_PROBE_S, max(self.interval_s, stranger.interval_s or 0.0)))
+    def after_info(self, other: OtherInstance) -> float:
+        """Seconds to wait for a live message of an instance that left its `info`."""
+        return max(self.silence_s, _INTERVALS * min(_PROBE_S, max(self.interval_s, other.interval_s or 0.0)))
 
-    def after_life(self, stranger: OtherInstance) -> float:
-        """Seconds of silence after which somebody who lived has gone."""
-        return max(self.away_s, self.after_info(stranger))
+    def after_live_message(self, other: OtherInstance) -> float:
+        """Seconds of silence after which an instance that was live is gone."""
+        return max(self.retry_s, self.after_info(other))
 
 
 class DuplicateInstanceGuard:
-    """Decides from what is published on our root whether it is ours. Any thread may call any method.
+    """Decides whether the root topic is ours, from what is published on it. Any thread may call any method.
 
-    A stranger's `info` that was there before us is watched for a sign of life. Where two find the root free at
-    the same time, each hears the other's `info`, and the one with the greater instance id leaves. It answers first with
-    its own, and leaves once the other's has come again: a single message must not silence an appliance.
+    If the `info` of another instance was there before us, the guard waits for a live message of it. If two instances
+    find the root free at the same time, each receives the other's `info`, and the one with the greater instance id
+    leaves. First it republishes its own `info`. It leaves only when the other's comes again, because a single forged
+    message must not silence an appliance.
 
     Args:
-        own: our instance id.
-        predecessors: those of earlier runs on our state directory: they have ended.
-        clock: seconds that only grow.
+        own: Our instance id.
+        predecessors: The ids of earlier runs on our state directory. They have ended.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -93,109 +94,112 @@ class DuplicateInstanceGuard:
         root: str,
         own: str,
         predecessors: Collection[str],
-        patience: GuardTimeouts,
+        timeouts: GuardTimeouts,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._root = root
         self._own = own
         self._ours = frozenset(predecessors) | {own}
-        self._patience = patience
+        self._timeouts = timeouts
         self._clock = clock
         self._lock = threading.Lock()
-        self._view = GuardView.BLIND
-        self._found: OtherInstance | None = None  # in the retained info, before the subscription stood
-        self._stranger: OtherInstance | None = None  # whom we watch, or keep away from
-        self._lived = False  # that stranger has shown it
+        self._state = GuardState.UNKNOWN
+        self._retained_other: OtherInstance | None = None  # from the retained info, before the subscription was granted
+        self._other: OtherInstance | None = None  # whom we wait for or yielded to
+        self._other_was_live = False
         self._challenged: str | None = None  # the instance whose `info` we have answered with our own
-        self._stale = False  # somebody else has taken the lines of this root since our last session
-        self._left_s = -math.inf  # when we left the root
+        self._session_stale = False  # another instance has taken the lines of this root since our last session
+        self._yielded_s = -math.inf  # when we left the root
         self._until_s = 0.0
 
-    def lost(self) -> None:
-        """We hear nothing any more."""
+    def disconnected(self) -> None:
+        """The subscriptions are gone."""
         with self._lock:
-            self._view, self._found = GuardView.BLIND, None
+            self._state, self._retained_other = GuardState.UNKNOWN, None
 
-    def looked(self, holding: bool) -> GuardAction:
-        """The subscriptions stand, and what was retained has been heard.
+    def subscribed(self, lines_connected: bool) -> GuardAction:
+        """The subscriptions are granted, and the retained values have come.
 
         Args:
-            holding: our lines connection works.
+            lines_connected: Whether our lines connection works.
         """
         with self._lock:
-            known, found = self._stranger, self._found
-            if holding:
-                self._view = GuardView.CLEAR
-                return GuardAction.NOTHING if found is None else self._contend(found)
-            if (stranger := found or known) is None:
-                self._view = GuardView.CLEAR
+            known, found = self._other, self._retained_other
+            if lines_connected:
+                self._state = GuardState.OURS
+                return GuardAction.NOTHING if found is None else self._resolve_conflict(found)
+            if (other := found or known) is None:
+                self._state = GuardState.OURS
                 return GuardAction.NOTHING
-            # Whoever lived when we lost the broker may be slower to find it again than we are.
-            lived = self._lived and known is not None and known.instance == stranger.instance
-            patience = self._patience.after_life if lived else self._patience.after_info
-            self._watch(GuardView.AWAY if lived else GuardView.WATCHING, stranger, patience(stranger))
+            # An instance that was live when we lost the broker may reconnect later than we do.
+            live = self._other_was_live and known is not None and known.instance == other.instance
+            timeout = self._timeouts.after_live_message if live else self._timeouts.after_info
+            self._wait_for(GuardState.YIELDED if live else GuardState.CHECKING, other, timeout(other))
             return GuardAction.NOTHING
 
-    def heard(self, name: str, payload: bytes, retained: bool) -> GuardAction:
-        """Something was published on our root: `info`, `state`, `telemetry` or `probe`."""
-        stranger = self._stranger_in(payload) if name == "info" else None
+    def message(self, name: str, payload: bytes, retained: bool) -> GuardAction:
+        """A message came on a watched topic of our root: `info`, `state`, `telemetry` or `probe`."""
+        other = self._other_in(payload) if name == "info" else None
         with self._lock:
-            if self._view is GuardView.BLIND:
-                self._found = stranger or self._found
-            elif self._view is GuardView.CLEAR:
-                # State and telemetry are our own, or of somebody whose info we hear as well.
-                return GuardAction.NOTHING if stranger is None else self._contend(stranger)
-            elif not retained and (name != "info" or stranger is not None):
-                alive = stranger or self._stranger
-                assert alive is not None  # noqa: S101  both views have one
-                # `info` alone is no proof: what waits in our session would be dropped for two forged messages.
-                self._stale |= name in ("state", "telemetry") and self._clock() > self._left_s + _ECHO_S
-                self._watch(GuardView.AWAY, alive, self._patience.after_life(alive))
+            if self._state is GuardState.UNKNOWN:
+                self._retained_other = other or self._retained_other
+            elif self._state is GuardState.OURS:
+                # State and telemetry are our own, or come from an instance whose info we receive as well.
+                return GuardAction.NOTHING if other is None else self._resolve_conflict(other)
+            elif not retained and (name != "info" or other is not None):
+                live = other or self._other
+                assert live is not None  # noqa: S101  both states have one
+                # `info` alone is no proof: two forged messages would make us drop what waits in our session.
+                self._session_stale |= name in ("state", "telemetry") and self._clock() > self._yielded_s + _ECHO_S
+                self._wait_for(GuardState.YIELDED, live, self._timeouts.after_live_message(live))
             return GuardAction.NOTHING
 
     def wait_s(self) -> float:
-        """Seconds until the root may be ours, from what we know now; 0: it is."""
+        """Seconds until the root may be ours, as far as we know now. 0 if it is ours."""
         with self._lock:
-            if self._view in (GuardView.WATCHING, GuardView.AWAY) and self._clock() >= self._until_s:
-                self._view, self._stranger = GuardView.CLEAR, None
-            if self._view is GuardView.CLEAR:
+            if self._state in (GuardState.CHECKING, GuardState.YIELDED) and self._clock() >= self._until_s:
+                self._state, self._other = GuardState.OURS, None
+            if self._state is GuardState.OURS:
                 return 0.0
-            return _MAX_INTERVAL_S if self._view is GuardView.BLIND else self._until_s - self._clock()
+            return _MAX_INTERVAL_S if self._state is GuardState.UNKNOWN else self._until_s - self._clock()
 
     @property
-    def trouble(self) -> str | None:
-        """The sentence for the operator while we keep away."""
+    def problem(self) -> str | None:
+        """The sentence for the operator while we do not use the root."""
         with self._lock:
-            if self._stranger is None or self._view in (GuardView.BLIND, GuardView.CLEAR):
+            if self._other is None or self._state in (GuardState.UNKNOWN, GuardState.OURS):
                 return None
-            who = f"instance {self._stranger.instance[:8]} on {self._stranger.place}"
-            if self._view is GuardView.WATCHING:
-                return f"the last appliance on {self._root} was another one ({who}); it is given time to show it lives"
+            who = f"instance {self._other.instance[:8]} on {self._other.place}"
+            if self._state is GuardState.CHECKING:
+                return (
+                    f"the last appliance on {self._root} was another one ({who}); "
+                    "this one waits for a sign that it is live"
+                )
             return (
                 f"another appliance is live on {self._root} ({who}), so this one (instance {self._own[:8]}) "
                 "keeps away; give one of the two another device.name"
             )
 
-    def take_stale(self) -> bool:
-        """Whether another appliance took the lines of this root since this was last asked."""
+    def take_session_stale(self) -> bool:
+        """Whether another instance took the lines of this root since the last call."""
         with self._lock:
-            stale, self._stale = self._stale, False
+            stale, self._session_stale = self._session_stale, False
             return stale
 
-    def _watch(self, view: GuardView, stranger: OtherInstance, wait_s: float) -> None:
-        self._view, self._stranger, self._lived = view, stranger, view is GuardView.AWAY
+    def _wait_for(self, state: GuardState, other: OtherInstance, wait_s: float) -> None:
+        self._state, self._other, self._other_was_live = state, other, state is GuardState.YIELDED
         self._until_s = self._clock() + wait_s
 
-    def _contend(self, stranger: OtherInstance) -> GuardAction:
-        if stranger.instance > self._own or stranger.instance != self._challenged:
-            self._challenged = stranger.instance
-            return GuardAction.ANSWER
-        self._challenged, self._left_s = None, self._clock()
-        self._watch(GuardView.AWAY, stranger, self._patience.after_life(stranger))
+    def _resolve_conflict(self, other: OtherInstance) -> GuardAction:
+        if other.instance > self._own or other.instance != self._challenged:
+            self._challenged = other.instance
+            return GuardAction.REPUBLISH_INFO
+        self._challenged, self._yielded_s = None, self._clock()
+        self._wait_for(GuardState.YIELDED, other, self._timeouts.after_live_message(other))
         return GuardAction.YIELD
 
-    def _stranger_in(self, payload: bytes) -> OtherInstance | None:
-        """Who published an `info`; `None` for ourselves, a predecessor, and what names nobody."""
+    def _other_in(self, payload: bytes) -> OtherInstance | None:
+        """The instance that published an `info`. `None` for ourselves, a predecessor, or if it names no instance."""
         if len(payload) > _MAX_INFO_BYTES:
             return None
         try:

@@ -1,4 +1,4 @@
-"""Publishes events and their answers, and knows which of them the broker has."""
+"""Publishes events and their answers, and knows which of them the broker has confirmed."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from ishowtts.model import Event, Outcome, ReplyTo
 from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.payload import answer_payload, event_payload
-from ishowtts.mqtt.pending_publish import PendingPublish
+from ishowtts.mqtt.publisher import PendingPublish
 from ishowtts.mqtt.session import Session
 from ishowtts.util.logs import Untrusted
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-# A duplicate has no other final event, and whoever waits for an answer waits for this one.
+# A duplicate has no other final event. Its publisher waits for this one.
 _ANSWERED = frozenset(outcome.value for outcome in Outcome) | {"duplicate"}
 _ANSWER_TRIES = 3
 
@@ -24,15 +24,15 @@ _Key = tuple[int, str, str, str]
 
 
 class EventSender:
-    """Publishes events in order on whatever session there is. One thread calls `send`.
+    """Publishes events in order on the session that is given. One thread calls `send`.
 
-    A final event goes to its publisher's response topic as well. If a broker does not take that topic, nobody else must
-    wait for it: a refusal counts as an answer, and an answer at which the connection ended each time is left out.
-    mosquitto ends the connection at a topic of 200 levels.
+    It also publishes a final event at the response topic of the line. If the broker does not take that topic, other
+    events must not wait for it. So a refusal counts as confirmed. An answer is left out if the connection ended at each
+    try: mosquitto ends the connection at a topic of 200 levels.
 
     Args:
-        topic: of events.
-        answers: whether response topics exist (MQTT 5).
+        topic: The topic of events.
+        answers: Whether response topics exist (MQTT 5).
     """
 
     def __init__(self, topic: str, *, answers: bool) -> None:
@@ -40,65 +40,79 @@ class EventSender:
         self._answers = answers
         self._lock = threading.Lock()
         self._session: Session | None = None
-        self._under_way: dict[_Key, list[PendingPublish]] = {}  # on that session
+        self._in_flight: dict[_Key, list[PendingPublish]] = {}  # on that session
         self._answer_tries: dict[_Key, int] = {}
 
     def send(self, session: Session, numbered: Sequence[tuple[int, Event]], timeout_s: float) -> int:
-        """Publish events, and wait until the broker has them.
+        """Publish events, and wait until the broker has confirmed them.
 
-        One that was not confirmed in time is known by its number when it comes again: two refused commands may look
-        alike.
+        An event that was not confirmed in time comes again. Its number identifies it, because two refused commands may
+        look alike.
 
-        Returns: how many, from the first one on, are confirmed.
+        Returns: how many events, counted from the first one, are confirmed without a gap.
         """
         deadline_s = time.monotonic() + timeout_s
         with self._lock:
             if self._session is not session:
-                self._session, self._under_way = session, {}
-            under_way = [self._publish(session, number, event) for number, event in numbered]
+                self._session, self._in_flight = session, {}
+            in_flight = [self._publish(session, number, event) for number, event in numbered]
         confirmed = 0
-        for deliveries in under_way:
-            if not deliveries or not all(delivery.wait(deadline_s) for delivery in deliveries):
+        for publishes in in_flight:
+            if not publishes or not all(publish.wait(deadline_s) for publish in publishes):
                 break
             confirmed += 1
         with self._lock:
-            # What the broker refused is published again; what it has behind that waits here for its turn to count.
+            # A refused event is published again. Later events that the broker has wait here until they count.
             waiting = {_key(number, event) for number, event in numbered[confirmed:]}
             self._answer_tries = {key: tries for key, tries in self._answer_tries.items() if key in waiting}
-            self._under_way = {
-                key: deliveries
-                for key, deliveries in self._under_way.items()
-                if key in waiting and not deliveries[0].refused
+            self._in_flight = {
+                key: publishes
+                for key, publishes in self._in_flight.items()
+                if key in waiting and not publishes[0].refused
             }
         return confirmed
 
     def _publish(self, session: Session, number: int, event: Event) -> list[PendingPublish]:
-        """The deliveries of an event. One that timed out before is waited for again, not published again."""
+        """The publishes of an event. One that timed out before is waited for again, not published again."""
         key = _key(number, event)
-        if key not in self._under_way:
+        if key not in self._in_flight:
             body = strict_json.dumps(event_payload(event))
             sent = [session.publish(self._topic, body, qos=1, retain=False)]
             if (reply_to := self._answer_to(key, event)) is not None:
                 topic, correlation = reply_to.topic, reply_to.correlation
                 body = strict_json.dumps(answer_payload(event))
-                sent.append(session.publish(topic, body, qos=1, retain=False, correlation=correlation, insists=False))
-            deliveries = [delivery for delivery in sent if delivery is not None]
-            if len(deliveries) < len(sent):
+                sent.append(session.publish(topic, body, qos=1, retain=False, correlation=correlation, retry=False))
+            publishes = [publish for publish in sent if publish is not None]
+            if len(publishes) < len(sent):
                 return []
-            self._under_way[key] = deliveries
-        return self._under_way[key]
+            self._in_flight[key] = publishes
+        return self._in_flight[key]
 
     def _answer_to(self, key: _Key, event: Event) -> ReplyTo | None:
-        """Where the event is to be published besides; `None`: nowhere."""
+        """The response topic at which to publish the event too; `None` if there is none."""
         if event.reply_to is None or not self._answers or event.event not in _ANSWERED:
             return None
         tries = self._answer_tries[key] = self._answer_tries.get(key, 0) + 1
         if tries <= _ANSWER_TRIES:
             return event.reply_to
-        logger.warning("the answer to line %s is left out: the connection ended each time", Untrusted(repr(event.id)))
+        log.warning("the answer to line %s is left out: the connection ended each time", Untrusted(repr(event.id)))
         return None
 
 
 def _key(number: int, event: Event) -> _Key:
-    """What an event is known by; an inbox that had to begin a fresh file may give a number again."""
+    """Identifies an event. The number alone does not: an inbox that started a new file may give it again."""
     return number, event.ts, event.id, event.event
+
+
+def event_payload(event: Event) -> dict[str, Any]:
+    """The payload of an event."""
+    return {"ts": event.ts, "id": event.id, "event": event.event} | {
+        key: value for key, value in event.data.items() if key not in ("ts", "id", "event")
+    }
+
+
+def answer_payload(event: Event) -> dict[str, Any]:
+    """The payload of a final event at a response topic. It omits the id of another publisher's line."""
+    payload = event_payload(event)
+    payload.pop("into", None)
+    return payload

@@ -1,4 +1,4 @@
-"""The fields of a line object: what each may be, and the sentence for what it is not."""
+"""Checks the fields of line and command objects. Each fault is a sentence."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ FieldCheck = Callable[[Any], Any]
 
 
 class BadField(ValueError):
-    """What a field must be; its name is put before it by `check_fields`."""
+    """A value of a field is not allowed. The text says what it must be; `check_fields` prepends the name."""
 
 
-# They show nothing and can forge a line of a log or turn its words around.
+# These characters are invisible. They can forge a log line or reverse its words.
 _REFUSED_CATEGORIES = ("Cc", "Cs", "Cf", "Zl", "Zp")
-# Names of people need some of them: joiners (Persian, Hindi, emoji), marks of direction, the tags of flags.
+# Names of people need some of them: joiners (Persian, Hindi, emoji), direction marks, the tags of flags.
 _IN_NAMES_OF_PEOPLE = frozenset("\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u2060\ufeff") | set(
     map(chr, range(0xE0020, 0xE0080))
 )
 
 
 def name_of(what: str, allowed: Collection[str] = ()) -> FieldCheck:
-    """A check for a short name without invisible characters: an id, a voice, a transaction.
+    """Make a check for a short name without invisible characters: an id, a voice, a transaction.
 
     Args:
-        what: what the value must be, for the sentence.
-        allowed: invisible characters that may be in it all the same.
+        what: What the value must be, for the sentence.
+        allowed: Invisible characters that are allowed in it.
     """
 
     def check(value: Any) -> str:
@@ -48,7 +48,7 @@ def name_of(what: str, allowed: Collection[str] = ()) -> FieldCheck:
         for char in value:
             if unicodedata.category(char) in _REFUSED_CATEGORIES and char not in allowed:
                 raise BadField(
-                    f"must not hold the character U+{ord(char):04X}; "
+                    f"must not contain the character U+{ord(char):04X}; "
                     "leave out control and format characters, line separators and halves of surrogate pairs"
                 )
         return value
@@ -84,7 +84,7 @@ def _number(low: float, high: float, above: bool = False) -> FieldCheck:
 
 def _priority(value: Any) -> Priority:
     if value == "urgent":
-        raise BadField("must be low, normal or high; publish to the topic urgent for what cuts in")
+        raise BadField("must be low, normal or high; publish an urgent line to the topic urgent")
     if not isinstance(value, str) or value not in _PRIORITIES:
         raise BadField(f"must be low, normal or high (got {clip(value)})")
     return _PRIORITIES[value]
@@ -127,27 +127,27 @@ COMMAND_FIELDS: Mapping[str, FieldCheck] = {
 
 
 def check_fields(found: Mapping[str, Any], known: Mapping[str, FieldCheck]) -> tuple[dict[str, Any], list[str]]:
-    """Check every field that is there; null stands for a field left out.
+    """Check every field of an object. A field that is null counts as absent.
 
-    Returns: the values of the good ones, and one sentence for each bad one; see `joined`.
+    Returns: the values of the valid fields, and one sentence for each fault; see `joined`.
     """
-    good: dict[str, Any] = {}
+    valid: dict[str, Any] = {}
     problems: list[str] = []
     for key, value in found.items():
         if key not in known:
-            # To look for what was meant takes a tenth of a millisecond, and an object may hold 100,000 fields.
+            # The search for a similar name takes 0.1 ms, and an object may have 100,000 fields.
             guess = _did_you_mean(key, known) if len(problems) < _MAX_PROBLEMS else ""
             problems.append(f"{clip(key)}: unknown field{guess}")
         elif value is not None:
             try:
-                good[key] = known[key](value)
+                valid[key] = known[key](value)
             except BadField as error:
                 problems.append(f"{key}: {error}")
-    return good, problems
+    return valid, problems
 
 
 def joined(problems: list[str]) -> str:
-    """The first few problems as one sentence, with the number of the others."""
+    """Join the first few problems to one sentence, with the number of the others."""
     more = len(problems) - _MAX_PROBLEMS
     return "; ".join(problems[:_MAX_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
 

@@ -1,44 +1,50 @@
-"""How to reach the broker, and who hears of what comes from it."""
+"""The settings of the link to the broker, and its callbacks."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import SecretStr
 
 from ishowtts.config import Config
+from ishowtts.inbox import Inbox, settled
 from ishowtts.model import Arrival, Command, Delivery
 from ishowtts.mqtt.duplicate_guard import GuardTimeouts
+
+_INSTANCES_KEY = "instances"
+_SECRET_KEY = "client_secret"  # noqa: S105  the name of a setting
+_MAX_PREDECESSORS = 20  # starts in a row that may fail to reach the broker
 
 
 @dataclass(frozen=True)
 class MqttOptions:
-    """The broker, and the appliance's place on it.
+    """How to reach the broker, and how the appliance uses it.
 
     Args:
         root: `<prefix>/<device>`.
         protocol: 5, or 4 for MQTT 3.1.1.
-        session_expiry_s: how long the broker keeps lines for an appliance that is away.
-        max_packet_bytes: what the broker may send us in one packet (MQTT 5); it drops larger ones in silence, so
+        session_expiry_s: How long the broker keeps lines for an appliance that is away.
+        max_packet_bytes: The largest packet that the broker may send us (MQTT 5). It drops larger ones silently. So
             this is the 1 MiB that the shipped broker takes for a payload, and room for topic and properties.
-        instance: tells this run of the daemon from every other.
-        predecessors: the instances of earlier runs on the same state directory.
-        patience: when another appliance of our name counts as gone.
-        client_secret: of the state directory, in our client ids. Whoever knows a client id can connect with it, and so
-            end our session at the broker with all lines that wait there.
-        probe_interval_s, probe_timeout_s: after so long without a message on the lines connection a probe is published,
-            and must have come back within this time.
-        confirm_timeout_s: a broker that confirms nothing of what we publish for so long is connected to anew.
-        broker_saves_s: a broker has saved within this time what it has processed; the shipped one does so every 2 s.
-        receive_maximum: unacknowledged lines that the broker may have under way (MQTT 5). mosquitto 2.0.11 gets stuck
-            behind more expired ones than that, until the next publish.
+        instance: Id of this run of the daemon.
+        predecessors: The ids of earlier runs on the same state directory.
+        guard_timeouts: When another appliance of our name counts as gone.
+        client_secret: Secret of the state directory, a part of our client ids. Whoever knows a client id can connect
+            with it, and so end our session at the broker with all lines that wait there.
+        probe_interval_s, probe_timeout_s: After the interval without a message on a connection we publish a probe. It
+            must come back within the timeout.
+        confirm_timeout_s: If the broker confirms no publish for this time, we connect again.
+        broker_saves_s: A broker saves within this time what it has processed. The shipped one saves every 2 s.
+        receive_maximum: Maximum number of unacknowledged lines that the broker may send (MQTT 5). If more expired ones
+            than that wait, mosquitto 2.0.11 hangs until the next publish.
     """
 
     host: str
@@ -66,14 +72,14 @@ class MqttOptions:
     instance: str = field(default_factory=lambda: uuid.uuid4().hex)
     predecessors: frozenset[str] = frozenset()
     client_secret: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
-    patience: GuardTimeouts = field(default_factory=GuardTimeouts)
+    guard_timeouts: GuardTimeouts = field(default_factory=GuardTimeouts)
 
     @classmethod
     def from_config(cls, config: Config, root: str) -> MqttOptions:
-        """Takes the options from the configuration, and secrets from its files or from systemd's credentials.
+        """Build the options from the configuration, and secrets from its files or from systemd's credentials.
 
         Raises:
-            ConfigError: the password file, or a credential, cannot be read.
+            ConfigError: the password file or a credential cannot be read.
         """
         mqtt = config.mqtt
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
@@ -90,10 +96,26 @@ class MqttOptions:
             tls_cert=mqtt.tls.cert,
             tls_key=config.mqtt_tls_key(credentials),
             keepalive_s=mqtt.keepalive_s,
-            patience=GuardTimeouts(
+            guard_timeouts=GuardTimeouts(
                 config.telemetry.interval_s, mqtt.duplicate_guard.silence_s, mqtt.duplicate_guard.retry_s
             ),
             session_expiry_s=max(1, min(int(config.queue.max_age_s), 2**32 - 2)),
+        )
+
+    def for_instance(self, inbox: Inbox, instance: str) -> MqttOptions:
+        """The options of one run of the daemon, with what the state directory knows of earlier runs.
+
+        Args:
+            instance: Id of this run. It is stored for later runs.
+
+        Raises:
+            InboxError: the disk does not answer.
+        """
+        earlier = [each for each in (inbox.recall(_INSTANCES_KEY) or "").split() if each != instance]
+        # We do not wait for the disk. If it fails, the next start takes this run for another appliance and waits.
+        inbox.remember(_INSTANCES_KEY, " ".join([instance, *earlier][:_MAX_PREDECESSORS]))
+        return replace(
+            self, instance=instance, predecessors=frozenset(earlier), client_secret=_stored_client_secret(inbox)
         )
 
     @property
@@ -102,42 +124,45 @@ class MqttOptions:
         return any((self.tls_ca, self.tls_cert, self.tls_key))
 
     def tls_files(self) -> tuple[str | None, str | None, str | None]:
-        """The authority's, our own certificate and its key, as paho and ssl take them."""
+        """The files of the authority, of our certificate and of its key."""
         ca, cert, key = (str(path) if path else None for path in (self.tls_ca, self.tls_cert, self.tls_key))
         return ca, cert, key
 
     @property
     def reply_prefix(self) -> str:
-        """Where answers may go."""
+        """Prefix of the topics to which answers may be published."""
         return f"{self.prefix}/reply/"
 
     @property
     def broker(self) -> str:
-        """The broker as sentences name it."""
+        """The name of the broker in sentences."""
         return f"the broker at {self.host}:{self.port}"
 
     def client_id(self, role: str) -> str:
-        """The same after every start, or the broker would not know our session again; it is a credential."""
+        """The client id of a role.
+
+        It is the same after every start, because the broker finds our session by it. It is a credential.
+        """
         digest = hashlib.sha256(f"{self.root}\0{self.client_secret}".encode()).hexdigest()[:24]
         return f"{self.root.replace('/', '-')}-{digest}-{role}"
 
 
 @dataclass(frozen=True)
 class MqttHandlers:
-    """Who hears of what. All are called on the link's threads and must not block.
+    """The callbacks of the link. All are called on the link's threads and must not block.
 
     Args:
-        on_arrival: a line or a rejection, and what to call once it is safe. Every arrival needs its `ack()`:
-            acknowledgements leave in the order of arrival, so a missing one holds back those after it.
-            It may be called on any thread, and does nothing where the connection is gone.
-        on_session: a connection for lines stands: the name of its session, whether the broker knows it still, and what
-            to call, on any thread, before a new session brings anything. What a session that is known brings, comes
-            after this call.
-        on_command: a command that was understood.
-        on_command_fault: the sentence for one that was not, and its transaction where that could be read.
-        on_volume: a volume from 0 to 100.
-        on_connection: whether the link works now, and why (not); called when either changes.
-        on_settled: deliveries that the broker will not make again, since it has processed their acknowledgements.
+        on_arrival: A line or a rejection, and the function that acknowledges it. Call that function once the arrival is
+            safe, on any thread; it does nothing if the connection is gone. Every arrival needs it: acknowledgements are
+            sent in the order of arrival, so a missing one holds back all later ones.
+        on_session: The lines connection is made. Takes the name of its session, whether the broker still knew it, and
+            the function that subscribes. Call that function, on any thread: nothing of a new session arrives before.
+            Messages of a known session arrive after this callback.
+        on_command: A valid command.
+        on_command_fault: The sentence about an invalid command, and its transaction if that could be parsed.
+        on_volume: A volume from 0 to 100.
+        on_connection: Whether the link works now, and the reason. Called when either changes.
+        on_settled: Deliveries that the broker will not repeat, because it has processed their acknowledgements.
     """
 
     on_arrival: Callable[[Arrival, Callable[[], None]], None]
@@ -147,3 +172,13 @@ class MqttHandlers:
     on_volume: Callable[[int], None]
     on_connection: Callable[[bool, str], None]
     on_settled: Callable[[Sequence[Delivery]], object] = lambda _: None
+
+
+def _stored_client_secret(inbox: Inbox) -> str:
+    """The client secret of the state directory. It is made at the first start."""
+    stored = inbox.recall(_SECRET_KEY)
+    if stored is not None and re.fullmatch(r"[0-9a-f]{32}", stored):
+        return stored
+    secret = secrets.token_hex(16)
+    settled(inbox.remember(_SECRET_KEY, secret))
+    return secret

@@ -1,4 +1,4 @@
-"""A paho client made for one connection, that survives what a broker may forward, and how it introduces itself."""
+"""Builds a configured paho client (client id, TLS, last will, credentials), and a client that survives bad packets."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from ishowtts.mqtt import tls
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.publish_packet import MalformedPacket, PublishPacket, read_publish
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-_MOST_IN_FLIGHT = 20  # as paho has it by itself
+_MAX_INFLIGHT = 20  # paho's default
 _PAYLOAD_INVALID = 0x99
 _PUBACK_CODES = {0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, _PAYLOAD_INVALID}
-_LEAVE_S = 0.5
+_DISCONNECT_S = 0.5
 _READ_BYTES = 1 << 16
 _PUBLISH = 0x30
-# What paho's readers raise at a packet that is malformed, or has a reason code that the standard does not know.
+# What paho's readers raise for a malformed packet or a reason code that the standard does not know.
 _MALFORMED = (
     MalformedPacket,
     PahoMalformedPacket,
@@ -44,13 +44,13 @@ _MALFORMED = (
 
 @dataclass(frozen=True)
 class ConnectionRole:
-    """What a connection is for.
+    """The purpose of a connection.
 
     Args:
-        persistent: the broker keeps our subscriptions, and what arrives at QoS 1, while we are away.
-        probe_topic: where the connection proves to itself that messages reach it.
-        will_topic: where the broker says `offline` for us, retained.
-        watched: topics that are subscribed to first, and of which what is retained is wanted too.
+        persistent: The broker keeps our subscriptions, and the messages at QoS 1, while we are away.
+        probe_topic: Topic of the probe, which proves that messages reach the connection.
+        will_topic: Topic on which the broker publishes `offline` for us, retained.
+        watched: Topics that are subscribed first. Their retained values are wanted too.
     """
 
     name: str
@@ -63,21 +63,21 @@ class ConnectionRole:
     watched: tuple[str, ...] = ()
 
 
-def make_client(options: MqttOptions, role: ConnectionRole, refused: tls.Heard) -> TolerantClient:
-    """A client that is not connected yet.
+def make_client(options: MqttOptions, role: ConnectionRole, on_tls_refusal: tls.OnRefusal) -> TolerantClient:
+    """Build a client that is not connected yet.
 
     Args:
-        refused: told of what the broker says against us over TLS.
+        on_tls_refusal: Called if the broker refuses us over TLS.
 
     Raises:
         ValueError: the TLS files cannot be used.
     """
-    five = options.protocol == 5
+    mqtt5 = options.protocol == 5
     client = TolerantClient(
         options.max_packet_bytes,
         client_id=role.client_id,
-        clean_session=None if five else not role.persistent,
-        protocol=paho.MQTTv5 if five else paho.MQTTv311,
+        clean_session=None if mqtt5 else not role.persistent,
+        protocol=paho.MQTTv5 if mqtt5 else paho.MQTTv311,
         reconnect_on_failure=False,
         manual_ack=True,
     )
@@ -86,23 +86,23 @@ def make_client(options: MqttOptions, role: ConnectionRole, refused: tls.Heard) 
         password = options.password.get_secret_value() if options.password else None
         client.username_pw_set(options.username, password)
     if options.tls:
-        client.tls_set_context(tls.make_context(options, refused))
+        client.tls_set_context(tls.make_context(options, on_tls_refusal))
     if role.will_topic is not None:
         delay = None
-        if five:
+        if mqtt5:
             delay = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
             delay.WillDelayInterval = options.will_delay_s
         client.will_set(role.will_topic, b"offline", qos=1, retain=True, properties=delay)
-    # With this set paho leaves all writing to the thread that runs the loop.
-    client.on_socket_register_write = _leave_it_to_the_loop
+    # If this is set, paho leaves all writing to the thread that runs the loop.
+    client.on_socket_register_write = _write_in_the_loop
     return client
 
 
 def connect(client: paho.Client, options: MqttOptions, role: ConnectionRole) -> None:
-    """Reach the broker and ask for the session that the role wants.
+    """Connect to the broker and ask for the session that the role needs.
 
     Raises:
-        OSError: it cannot be reached.
+        OSError: the broker cannot be reached.
     """
     if options.protocol != 5:
         client.connect(options.host, options.port, options.keepalive_s)
@@ -122,41 +122,43 @@ def connect(client: paho.Client, options: MqttOptions, role: ConnectionRole) -> 
 
 
 def disconnect(client: paho.Client, timeout_s: float) -> None:
-    """Send what waits to be sent, and end the connection cleanly."""
+    """Send what is queued, then end the connection cleanly."""
     client.disconnect()
     until_s = time.monotonic() + timeout_s
     while client.want_write() and time.monotonic() < until_s and client.loop(timeout_s / 10) == paho.MQTT_ERR_SUCCESS:
         pass
 
 
-def send_at_once(client: paho.Client) -> None:
-    """Small packets do not wait for the one before to be confirmed."""
+def disable_nagle(client: paho.Client) -> None:
+    """Send small packets at once, without waiting until the previous one is confirmed."""
     sock = client.socket()
     if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def confirm_at_once(client: paho.Client) -> None:
-    """Confirm what was read. A broker without `set_tcp_nodelay` holds the next message back until then, which Linux
-    would delay by 40 ms; it forgets this wish with each packet.
+def disable_delayed_ack(client: paho.Client) -> None:
+    """Confirm at once over TCP what was read.
+
+    Linux would delay the confirmation by 40 ms, and a broker without `set_tcp_nodelay` holds the next message back
+    until then. Linux resets this option after each packet, so call this each time.
     """
     sock = client.socket()
     if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-def end_session(options: MqttOptions, role: ConnectionRole) -> None:
-    """Have the broker forget the session that it keeps for the role, with what waits in it, where it answers."""
-    anew = replace(role, persistent=False, will_topic=None)
-    client = make_client(options, anew, lambda _: None)
+def discard_session(options: MqttOptions, role: ConnectionRole) -> None:
+    """Make the broker discard the stored session of the role with all queued messages. Does nothing if it is away."""
+    clean_role = replace(role, persistent=False, will_topic=None)
+    client = make_client(options, clean_role, lambda _: None)
     connected = threading.Event()
     client.on_connect = lambda *_: connected.set()
     until_s = time.monotonic() + options.connect_timeout_s
     try:
-        connect(client, options, anew)
+        connect(client, options, clean_role)
         while not connected.is_set() and time.monotonic() < until_s and client.loop(0.1) == paho.MQTT_ERR_SUCCESS:
             pass
-        disconnect(client, _LEAVE_S)
+        disconnect(client, _DISCONNECT_S)
     except OSError:
         return
     finally:
@@ -164,15 +166,15 @@ def end_session(options: MqttOptions, role: ConnectionRole) -> None:
 
 
 class TolerantClient(paho.Client):
-    """A paho client whose connection no packet ends that a broker may forward.
+    """A paho client whose connection survives every packet that a broker may forward.
 
-    PUBLISH packets are read by `publish_packet` and given to `on_packet`, on the thread that runs the loop. Nothing is
-    acknowledged by the client itself. Of a packet above `max_packet_bytes` only the beginning is kept: over MQTT 3.1.1,
-    and from a broker that ignores our Maximum Packet Size, it would be delivered again after each reconnect.
+    `publish_packet` reads PUBLISH packets; the thread that runs the loop passes them to `on_packet`. The client itself
+    acknowledges nothing. It keeps only the beginning of a packet above `max_packet_bytes`. Over MQTT 3.1.1, and from a
+    broker that ignores our Maximum Packet Size, such a packet would be delivered again after each reconnect.
 
     Attributes:
-        fault: why a packet of the broker's own ended the connection.
-        broker_max_packet_bytes: the largest packet that the broker takes, where it says so.
+        fault: Why a packet of the broker itself ended the connection.
+        broker_max_packet_bytes: The largest packet that the broker takes, if it says so.
     """
 
     def __init__(self, max_packet_bytes: int, **arguments: Any) -> None:
@@ -182,9 +184,9 @@ class TolerantClient(paho.Client):
         self.broker_max_packet_bytes: int | None = None
         self._max_packet_bytes = max_packet_bytes
 
-    def keep_to(self, limits: Properties | None) -> None:
-        """Keep to what the broker's CONNACK says; paho ignores it, and a broker ends the connection for that."""
-        self._max_inflight_messages = min(_MOST_IN_FLIGHT, getattr(limits, "ReceiveMaximum", _MOST_IN_FLIGHT))
+    def apply_limits(self, limits: Properties | None) -> None:
+        """Apply the limits in the broker's CONNACK. paho ignores them, and a broker ends the connection for that."""
+        self._max_inflight_messages = min(_MAX_INFLIGHT, getattr(limits, "ReceiveMaximum", _MAX_INFLIGHT))
         self.broker_max_packet_bytes = getattr(limits, "MaximumPacketSize", None)
         self._keepalive = getattr(limits, "ServerKeepAlive", self._keepalive)
 
@@ -194,7 +196,7 @@ class TolerantClient(paho.Client):
         return super()._packet_read()
 
     def _sock_recv(self, bufsize: int) -> bytes:
-        # paho asks for all of the rest at once, and the buffer is allocated before a byte of it has come.
+        # paho asks for the whole rest at once. Its buffer is allocated before a byte of it has come.
         return super()._sock_recv(min(bufsize, _READ_BYTES))
 
     def _packet_handle(self) -> MQTTErrorCode:
@@ -202,11 +204,11 @@ class TolerantClient(paho.Client):
             if self._in_packet["command"] & 0xF0 == _PUBLISH:
                 packet = self._read_publish()
             elif self._in_packet["remaining_length"] > self._max_packet_bytes:
-                raise MalformedPacket(f"a packet of {self._in_packet['remaining_length']} bytes that is no PUBLISH")
+                raise MalformedPacket(f"a packet of {self._in_packet['remaining_length']} bytes that is not a PUBLISH")
             else:
                 return super()._packet_handle()
         except _MALFORMED as error:
-            logger.debug("a packet of the broker cannot be read", exc_info=True)
+            log.debug("a packet of the broker cannot be parsed", exc_info=True)
             self.fault = f"{type(error).__name__}: {error}"
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
         if self.on_packet is not None:
@@ -222,8 +224,8 @@ class TolerantClient(paho.Client):
         )
 
     def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
-        # paho ends its loop at a code that the standard does not allow here. mosquitto answers so to a publish above
-        # its `message_size_limit`, and would at each try again: it must count as a final refusal.
+        # paho ends its loop at a code that the standard does not allow here. mosquitto sends such a code for a publish
+        # above its `message_size_limit`, at each try: it must count as a final refusal.
         packet = self._in_packet["packet"]
         if self._protocol == paho.MQTTv5 and len(packet) > 2 and packet[2] not in _PUBACK_CODES:
             packet[2] = _PAYLOAD_INVALID
@@ -231,7 +233,7 @@ class TolerantClient(paho.Client):
 
 
 class _BoundedPacket(bytearray):
-    """What paho appends the bytes of a packet to; it keeps the first ones."""
+    """The buffer to which paho appends the bytes of a packet. It keeps only the first ones."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__()
@@ -242,5 +244,5 @@ class _BoundedPacket(bytearray):
         return self
 
 
-def _leave_it_to_the_loop(_client: paho.Client, _data: Any, _socket: Any) -> None:
+def _write_in_the_loop(_client: paho.Client, _data: Any, _socket: Any) -> None:
     return None

@@ -1,34 +1,67 @@
-"""Reads a PUBLISH packet, as MQTT 3.1.1 and 5 define it.
+"""Reads PUBLISH packets, as MQTT 3.1.1 and 5 define them.
 
-paho's own reader ends the connection at a property that it cannot read. A broker keeps the message that was not
-acknowledged, and delivers it again after each reconnect: one publish would make the appliance deaf for good. paho also
-copies the rest of the packet for each property, which is quadratic: 1 MB of empty user properties takes minutes.
+paho's own reader ends the connection at a property that it cannot read. The broker keeps the unacknowledged message and
+delivers it again after each reconnect: one publish would make the appliance deaf forever. paho also copies the rest of
+the packet for each property, which is quadratic: 1 MB of empty user properties takes minutes.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
-from ishowtts.mqtt.payload import MessageProperties
+from ishowtts.model import Delivery, Reason
 
 _CONTENT_TYPE, _RESPONSE_TOPIC, _CORRELATION, _EXPIRY, _USER = 0x03, 0x08, 0x09, 0x02, 0x26
 _FIXED_BYTES = {0x01: 1, _EXPIRY: 4, 0x23: 2}  # payload format, message expiry, topic alias
 _STRINGS = (_CONTENT_TYPE, _RESPONSE_TOPIC)
 _SUBSCRIPTION_ID = 0x0B
 _REPEATABLE = (_USER, _SUBSCRIPTION_ID)
+
+
+@dataclass(frozen=True)
+class MessageProperties:
+    """The MQTT 5 properties of a message. All are `None` over MQTT 3.1.1."""
+
+    content_type: str | None = None
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    expiry_s: int | None = None
+
+
 _NONE = MessageProperties()
 
 
 @dataclass(frozen=True)
+class MessageFault:
+    """Why a received message cannot be used. The sentence is for its publisher."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True)
+class ReceivedMessage:
+    """A message as it arrived. `delivery` is `None` at QoS 0."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    properties: MessageProperties
+    delivery: Delivery | None
+    fault: MessageFault | None = None
+
+
+@dataclass(frozen=True)
 class PublishPacket:
-    """A received PUBLISH.
+    """A received PUBLISH packet.
 
     Attributes:
-        topic: `None`: it is not UTF-8.
+        topic: `None` if it is not UTF-8.
         packet_id: `None` at QoS 0.
-        payload: if `fault` is set, what follows the packet id, as far as it was kept.
-        fault: why the message cannot be used: malformed properties, or more bytes than are taken; `None`: it can.
-        oversized: whether `fault` is its size.
+        payload: If `fault` is set: what follows the packet id, as far as it was kept.
+        fault: Why the message cannot be used: malformed properties, or more bytes than we take. `None` if it can.
+        oversized: Whether `fault` is its size.
     """
 
     topic: str | None
@@ -41,25 +74,39 @@ class PublishPacket:
     fault: str | None = None
     oversized: bool = False
 
+    def delivery(self) -> Delivery | None:
+        """What tells a redelivery of this message from a repetition; `None` at QoS 0."""
+        if self.packet_id is None:
+            return None
+        digest = hashlib.blake2b((self.topic or "").encode() + b"\0" + self.payload, digest_size=16).digest()
+        return Delivery(self.packet_id, digest, self.duplicate)
+
+    def message(self, topic: str, delivery: Delivery | None) -> ReceivedMessage:
+        """The message in the packet."""
+        fault = None
+        if self.fault is not None:
+            fault = MessageFault(Reason.TOO_BIG if self.oversized else Reason.BAD_FIELD, self.fault)
+        return ReceivedMessage(topic, self.payload, self.retained, self.properties, delivery, fault)
+
 
 class MalformedPacket(ValueError):
-    """A packet that cannot be taken apart; the text says what is wrong with it."""
+    """A packet cannot be parsed. The text says why."""
 
 
 def read_publish(flags: int, body: bytes, *, mqtt5: bool, size_bytes: int) -> PublishPacket:
-    """Take a PUBLISH apart.
+    """Parse a PUBLISH packet.
 
     Args:
-        flags: the lower half of its first byte: DUP, QoS, RETAIN.
-        body: what follows the remaining length; may be cut short if the packet is larger than is taken.
-        size_bytes: the remaining length that the packet claims.
+        flags: The lower half of its first byte: DUP, QoS, RETAIN.
+        body: The bytes after the remaining length. May be truncated if the packet is larger than we take.
+        size_bytes: The remaining length that the packet claims.
 
     Raises:
-        MalformedPacket: topic or packet id cannot be found, so it cannot be acknowledged either.
+        MalformedPacket: topic or packet id cannot be found. So the packet cannot be acknowledged either.
     """
     qos = (flags >> 1) & 3
     if qos > 1:
-        raise MalformedPacket(f"a PUBLISH of QoS {qos}, and we subscribe at 1 at most")
+        raise MalformedPacket(f"a PUBLISH of QoS {qos}, but we subscribe at 1 at most")
     topic_end = 2 + int.from_bytes(body[:2], "big")
     rest = topic_end + 2 * qos
     if len(body) < max(2, rest):
@@ -74,7 +121,7 @@ def read_publish(flags: int, body: bytes, *, mqtt5: bool, size_bytes: int) -> Pu
     properties, payload_at, fault = _NONE, rest, None
     oversized = size_bytes > len(body)
     if oversized:
-        fault = f"the packet has {size_bytes} bytes; at most {len(body)} are taken"
+        fault = f"the packet has {size_bytes} bytes; at most {len(body)} are allowed"
     elif mqtt5:
         try:
             properties, payload_at = _read_properties(body, rest)
@@ -94,7 +141,7 @@ def read_publish(flags: int, body: bytes, *, mqtt5: bool, size_bytes: int) -> Pu
 
 
 def _read_properties(body: bytes, at: int) -> tuple[MessageProperties, int]:
-    """The properties that begin at `at`, and where the payload begins. Each byte is looked at once."""
+    """Parse the properties at `at`. Returns them and the start of the payload. Reads each byte once."""
     length, at = _variable_integer(body, at, len(body))
     end = at + length
     if end > len(body):
@@ -116,7 +163,7 @@ def _read_properties(body: bytes, at: int) -> tuple[MessageProperties, int]:
 
 
 def _read_value(identifier: int, body: bytes, at: int, end: int) -> tuple[bytes, int]:
-    """The value of one property, and where the next one begins."""
+    """The value of one property, and the start of the next one."""
     if identifier in _FIXED_BYTES:
         stop = at + _FIXED_BYTES[identifier]
         start = at
@@ -124,26 +171,26 @@ def _read_value(identifier: int, body: bytes, at: int, end: int) -> tuple[bytes,
         start, stop = at, _variable_integer(body, at, end)[1]
     elif identifier in _STRINGS or identifier == _CORRELATION:
         start, stop = _string(body, at, end)
-    elif identifier == _USER:  # a name and a value, which nobody asks for
+    elif identifier == _USER:  # a name and a value, which nobody reads
         start, stop = _string(body, _string(body, at, end)[1], end)
     else:
-        raise MalformedPacket(f"there is no property {identifier} of a PUBLISH")
+        raise MalformedPacket(f"a PUBLISH has no property {identifier}")
     if stop > end:
-        raise MalformedPacket(f"property {identifier} is cut short")
+        raise MalformedPacket(f"property {identifier} is truncated")
     return bytes(body[start:stop]), stop
 
 
 def _string(body: bytes, at: int, end: int) -> tuple[int, int]:
-    """Where the bytes behind a two-byte length begin and end."""
+    """The start and end of the bytes after a two-byte length."""
     start = at + 2
     stop = start + int.from_bytes(body[at:start], "big")
     if stop > end:
-        raise MalformedPacket("a text in them is cut short")
+        raise MalformedPacket("a text in them is truncated")
     return start, stop
 
 
 def _variable_integer(body: bytes, at: int, end: int) -> tuple[int, int]:
-    """A variable byte integer of at most four bytes, and where what follows begins."""
+    """A variable byte integer of at most four bytes, and the position after it."""
     value = 0
     for i, byte in enumerate(body[at : min(at + 4, end)]):
         value |= (byte & 0x7F) << (7 * i)

@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 has it: no NaN, no key twice, no depth without end."""
+"""Strict JSON as in RFC 8259: no NaN, no duplicate keys, no unlimited depth."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 
 class NotJson(ValueError):
-    """The text is not JSON at all."""
+    """The text is not JSON."""
 
 
 class BadJson(ValueError):
-    """It reads like JSON and cannot be taken: a key given twice, NaN, no end of depth or digits."""
+    """The text looks like JSON but is refused: a duplicate key, NaN, too much depth or too many digits."""
 
 
 def loads(text: str) -> Any:
     """Parse JSON strictly.
 
     Raises:
-        NotJson, BadJson: with the rest of a sentence that starts with the thing's name.
+        NotJson, BadJson: the text ends a sentence that the caller begins.
     """
     try:
         return json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
@@ -28,12 +28,12 @@ def loads(text: str) -> Any:
         raise BadJson("nested too deeply") from error
     except BadJson:
         raise
-    except ValueError as error:  # an integer of thousands of digits, which Python refuses to convert
+    except ValueError as error:  # Python refuses to convert an integer of thousands of digits
         raise BadJson("a number in it has too many digits") from error
 
 
 def dumps(value: Any) -> bytes:
-    """JSON in UTF-8. Raises ValueError for NaN and infinity, which are no JSON."""
+    """Serialise to JSON in UTF-8. Raises ValueError for NaN and infinity, which JSON does not have."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8", errors="replace")
 
@@ -48,11 +48,11 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise BadJson(f"{name} is not a number of JSON")
+    raise BadJson(f"{name} is not a JSON number")
 
 
 def clip(value: object, width: int = 40) -> str:
-    """A foreign value as it may stand in a sentence: quoted, printable, short."""
+    """An untrusted value for use in a sentence: quoted, printable and short."""
     if isinstance(value, (dict, list)):
         return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, str):

@@ -26,7 +26,7 @@ class Topics:
 
     @property
     def watched(self) -> tuple[str, ...]:
-        """Where another appliance of our name shows itself."""
+        """Topics on which another appliance of our name publishes."""
         return (
             self.retained("info"),
             self.retained("state"),
@@ -37,32 +37,32 @@ class Topics:
 
     @property
     def command(self) -> str:
-        """Where commands arrive."""
+        """Topic of commands to the appliance."""
         return f"{self.root}/command"
 
     @property
     def volume_set(self) -> str:
-        """Where a wish for another volume arrives."""
+        """Topic of requests for another volume."""
         return f"{self.root}/volume/set"
 
     @property
     def availability(self) -> str:
-        """`online` or `offline`, retained; the will."""
+        """Topic of `online` or `offline`, retained. Also the topic of the last will."""
         return f"{self.root}/availability"
 
     @property
     def event(self) -> str:
-        """Where events leave."""
+        """Topic of events."""
         return f"{self.root}/event"
 
     @property
     def probe(self) -> str:
-        """Where the lines connection proves to itself that messages reach it."""
+        """Topic of the probe by which the lines connection proves that messages reach it."""
         return f"{self.root}/probe"
 
     @property
     def commands_probe(self) -> str:
-        """The same for the commands connection."""
+        """Topic of the probe of the commands connection."""
         return f"{self.root}/probe/commands"
 
     def retained(self, name: RetainedName) -> str:
@@ -70,5 +70,5 @@ class Topics:
         return f"{self.root}/{name}"
 
     def tail(self, topic: str) -> str:
-        """What follows the root: `say`, `say/anna`, `urgent`."""
+        """The part of a topic after the root: `say`, `say/anna`, `urgent`."""
         return topic.removeprefix(f"{self.root}/")

@@ -1,4 +1,4 @@
-"""Bytes to values and back. Nothing that a publisher sends can raise here, but for commands, which say so."""
+"""Parses the payload of a line. Nothing that a publisher sends can raise here."""
 
 from __future__ import annotations
 
@@ -10,48 +10,35 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ishowtts.config import Config
-from ishowtts.errors import CommandError
-from ishowtts.limits import VOLUME
-from ishowtts.model import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
+from ishowtts.model import Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS, check_fields, joined
+from ishowtts.mqtt.fields import LINE_FIELDS, check_fields, joined
 from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.mqtt.publish_packet import MessageProperties
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 from ishowtts.text import is_speakable
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.rate_limit import RateLimit
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-COMMANDS = ("skip", "stop", "pause", "resume", "mute", "unmute", "replay", "cancel")
-_MAX_COMMAND_BYTES = 4096
 _MAX_RESPONSE_TOPIC_CHARS = 512
-_MAX_RESPONSE_TOPIC_LEVELS = 20  # mosquitto ends the connection of whoever publishes to 200
-_MAX_CORRELATION_BYTES = 4096  # each line that waits, and its row, keeps them
-_MOST_WARNINGS = 5
-
-
-@dataclass(frozen=True)
-class MessageProperties:
-    """What came beside a payload (MQTT 5); all `None` over MQTT 3.1.1."""
-
-    content_type: str | None = None
-    response_topic: str | None = None
-    correlation: bytes | None = None
-    expiry_s: int | None = None
+_MAX_RESPONSE_TOPIC_LEVELS = 20  # mosquitto ends the connection of a client that publishes to 200
+_MAX_CORRELATION_BYTES = 4096  # each waiting line and its row keep them
+_MAX_WARNINGS = 5  # in 10 s
 
 
 @dataclass(frozen=True)
 class LineLimits:
-    """What one line may be.
+    """The limits of one line.
 
     Args:
-        max_chars: characters of a text; `None`: as many as a packet holds, since somebody else cuts them.
-        voices: names of the voices there are now; returns `None` while nobody knows them (any name passes).
-        reply_prefix: response topics are kept only under it, as in `ishowtts/reply/`.
-        chimes: names of the chimes there are now; returns `None` while nobody knows them (any name passes).
-        signs: a text without letter or digit passes, since somebody else says the names of emoji.
-        warnings: bounds the log lines about response topics that are ignored.
+        max_chars: Maximum length of the text in characters. `None`: as many as a packet holds; a later step cuts them.
+        voices: Returns the names of the current voices; `None` while they are unknown (then any name is accepted).
+        reply_prefix: Response topics are used only under this prefix, as in `ishowtts/reply/`.
+        chimes: Returns the names of the current chimes; `None` while they are unknown (then any name is accepted).
+        signs: Whether a text without letters and digits is accepted. A later step reads out the names of emoji.
+        warnings: Limits the log lines about ignored response topics.
     """
 
     max_chars: int | None
@@ -59,7 +46,7 @@ class LineLimits:
     reply_prefix: str
     chimes: Callable[[], Collection[str] | None] = lambda: None
     signs: bool = False
-    warnings: RateLimit = field(default_factory=lambda: RateLimit(_MOST_WARNINGS), compare=False)
+    warnings: RateLimit = field(default_factory=lambda: RateLimit(_MAX_WARNINGS), compare=False)
 
     @classmethod
     def from_config(
@@ -80,16 +67,8 @@ class LineLimits:
 
     @property
     def max_bytes(self) -> int:
-        """Payloads above this are not even parsed: no text within `max_chars` needs more, however escaped."""
+        """Larger payloads are not even parsed: no text within `max_chars` needs more, even if all of it is escaped."""
         return MqttOptions.max_packet_bytes if self.max_chars is None else 16_384 + 12 * self.max_chars
-
-
-class BadCommand(CommandError):
-    """A command that cannot be understood; carries the transaction where that could be read."""
-
-    def __init__(self, sentence: str, transaction: str | None = None) -> None:
-        super().__init__(sentence)
-        self.transaction = transaction
 
 
 class _LineRejection(Exception):
@@ -101,7 +80,7 @@ class _LineRejection(Exception):
 
 
 def parse_line(topic_tail: str, payload: bytes, properties: MessageProperties, limits: LineLimits) -> Line | Rejection:
-    """What a publisher wants said, or why it is not accepted. Never raises.
+    """Parse a line. Returns a rejection if it is not accepted. Never raises.
 
     Args:
         topic_tail: `say`, `say/<voice>` or `urgent`.
@@ -109,61 +88,12 @@ def parse_line(topic_tail: str, payload: bytes, properties: MessageProperties, l
     reply_to = _reply_to(properties, limits)
     try:
         return _line(topic_tail, payload, properties, limits, reply_to)
-    except _LineRejection as refused:
-        return Rejection(refused.line_id or new_id(), refused.reason, refused.detail, reply_to)
-
-
-def parse_command(payload: bytes) -> Command:
-    """A command word or object.
-
-    Raises:
-        BadCommand: it cannot be understood; the sentence says why.
-    """
-    text = _small_text(payload, "a command")
-    if not text.startswith("{"):
-        return _known_command(text, None, None)
-    try:
-        found = strict_json.loads(text)
-    except (NotJson, BadJson) as error:
-        raise BadCommand(f"the command object is not valid JSON: {error}") from error
-    good, problems = check_fields(found, COMMAND_FIELDS)
-    transaction = good.get("transaction")
-    if problems:
-        raise BadCommand(joined(problems), transaction)
-    if "command" not in good:
-        raise BadCommand(f"command: is missing; one of {', '.join(COMMANDS)}", transaction)
-    return _known_command(good["command"], good.get("id"), transaction)
-
-
-def parse_volume(payload: bytes) -> int:
-    """A volume from 0 to 100.
-
-    Raises:
-        BadCommand: it is none.
-    """
-    text = _small_text(payload, "a volume")
-    number = re.fullmatch(r"([0-9]{1,3})(?:\.0+)?", text)
-    if number is None or int(number[1]) > VOLUME[1]:
-        raise BadCommand(f"volume/set takes a whole number from {VOLUME[0]} to {VOLUME[1]} (got {clip(text)})")
-    return int(number[1])
-
-
-def event_payload(event: Event) -> dict[str, Any]:
-    """An event as it is published."""
-    return {"ts": event.ts, "id": event.id, "event": event.event} | {
-        key: value for key, value in event.data.items() if key not in ("ts", "id", "event")
-    }
-
-
-def answer_payload(event: Event) -> dict[str, Any]:
-    """A final event as it is published at a response topic: without the id of another publisher's line."""
-    payload = event_payload(event)
-    payload.pop("into", None)
-    return payload
+    except _LineRejection as rejection:
+        return Rejection(rejection.line_id or new_id(), rejection.reason, rejection.detail, reply_to)
 
 
 def new_id() -> str:
-    """An id for a line that came without one."""
+    """Make an id for a line that has none."""
     return uuid.uuid4().hex
 
 
@@ -176,7 +106,7 @@ def _line(
 ) -> Line:
     if len(payload) > limits.max_bytes:
         raise _LineRejection(
-            Reason.TOO_BIG, f"the payload has {len(payload)} bytes; at most {limits.max_bytes} are taken"
+            Reason.TOO_BIG, f"the payload has {len(payload)} bytes; at most {limits.max_bytes} are allowed"
         )
     try:
         body = payload.decode("utf-8-sig")
@@ -196,7 +126,7 @@ def _line(
         raise _LineRejection(Reason.BAD_FIELD, joined(problems), line_id)
 
     text = _spoken_text(fields["text"], limits, line_id)
-    if voice is not None:  # only then: to look for voices means to look at the disk
+    if voice is not None:  # only then, because the names of voices are read from the disk
         _known_voice(voice, limits.voices(), line_id)
     if isinstance(fields.get("chime"), str):
         _known_chime(fields["chime"], limits.chimes(), line_id)
@@ -218,7 +148,7 @@ def _line(
 
 
 def _object(body: str, content_type: str | None) -> dict[str, Any] | None:
-    """The line object that `body` is; `None` where it is plain text."""
+    """The line object in `body`; `None` if it is plain text."""
     declared = content_type is not None and content_type.split(";")[0].strip().lower() == "application/json"
     stripped = body.strip()
     if not declared and not stripped.startswith("{"):
@@ -241,7 +171,7 @@ def _voice(topic_tail: str, named: str | None) -> tuple[str | None, list[str]]:
         return named, []
     voice = topic_tail.removeprefix("say/")
     if named is not None and named != voice:
-        return None, [f"voice: says {clip(named)} where the topic says {clip(voice)}; keep one"]
+        return None, [f"voice: is {clip(named)} but the topic names {clip(voice)}; keep one"]
     return voice, []
 
 
@@ -257,10 +187,12 @@ def _spoken_text(text: str, limits: LineLimits, line_id: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise _LineRejection(Reason.BAD_UTF8, "the text holds half of a surrogate pair; send both", line_id) from error
+        raise _LineRejection(
+            Reason.BAD_UTF8, "the text contains half of a surrogate pair; send both halves", line_id
+        ) from error
     if not is_speakable(text) and not (limits.signs and text):
         raise _LineRejection(
-            Reason.EMPTY, "the text is empty: it has no letter and no digit; send what is to be said", line_id
+            Reason.EMPTY, "the text is empty: it has no letter and no digit; send a text to speak", line_id
         )
     return text
 
@@ -285,7 +217,7 @@ def _reply_to(properties: MessageProperties, limits: LineLimits) -> ReplyTo | No
         return None
     inside = topic.startswith(prefix) and len(topic) > len(prefix)
     if not inside or len(topic) > _MAX_RESPONSE_TOPIC_CHARS or not _is_topic(topic):
-        _warn_ignored(limits.warnings, topic, f"answers go only under {prefix}")
+        _warn_ignored(limits.warnings, topic, f"answers are published only under {prefix}")
         return None
     if topic.count("/") >= _MAX_RESPONSE_TOPIC_LEVELS:
         _warn_ignored(limits.warnings, topic, f"it has more than {_MAX_RESPONSE_TOPIC_LEVELS} levels")
@@ -299,32 +231,15 @@ def _reply_to(properties: MessageProperties, limits: LineLimits) -> ReplyTo | No
 
 
 def _is_topic(text: str) -> bool:
-    """Whether every broker takes it as the topic of a message: no control, no surrogate, no noncharacter."""
+    """Whether every broker takes it as a topic: it has no wildcard, control character, surrogate or noncharacter."""
     if re.search("[+#\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff]", text):
         return False
     return not any(ord(char) & 0xFFFE == 0xFFFE for char in text)
 
 
 def _warn_ignored(warnings: RateLimit, topic: str, why: str) -> None:
-    """Warn of the first few in 10 s; the next warning after those tells how many more there were."""
+    """Log the first few in 10 s. The next log line after those says how many more there were."""
     if count := warnings.held_back().total():
-        logger.warning("%d more response topics were ignored", count)
+        log.warning("%d more response topics were ignored", count)
     if warnings.allows():
-        logger.warning("response topic %s is ignored: %s", Untrusted(clip(topic)), why)
-
-
-def _small_text(payload: bytes, what: str) -> str:
-    if len(payload) > _MAX_COMMAND_BYTES:
-        raise BadCommand(f"{what} has at most {_MAX_COMMAND_BYTES} bytes (got {len(payload)})")
-    try:
-        return payload.decode("utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise BadCommand(f"{what} must be UTF-8 (byte {error.start} is not)") from error
-
-
-def _known_command(word: str, line_id: str | None, transaction: str | None) -> Command:
-    if word not in COMMANDS:
-        raise BadCommand(f"unknown command {clip(word)}; one of {', '.join(COMMANDS)}", transaction)
-    if word == "cancel" and line_id is None:
-        raise BadCommand('cancel needs a line: {"command": "cancel", "id": "…"}', transaction)
-    return Command(word, line_id, transaction)
+        log.warning("response topic %s is ignored: %s", Untrusted(clip(topic)), why)

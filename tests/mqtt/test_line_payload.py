@@ -1,8 +1,7 @@
-"""Bytes to values: what the contract accepts, and one clear reason for everything else."""
+"""Line payloads: what the contract accepts, and one clear reason for everything else."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import time
@@ -12,19 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ishowtts.errors import CommandError
-from ishowtts.model import Command, Event, Line, Priority, Reason, Rejection, ReplyTo
-from ishowtts.mqtt.payload import (
-    COMMANDS,
-    BadCommand,
-    LineLimits,
-    MessageProperties,
-    event_payload,
-    parse_command,
-    parse_line,
-    parse_volume,
-)
-from ishowtts.mqtt.strict_json import dumps
+from ishowtts.model import Line, Priority, Reason, Rejection, ReplyTo
+from ishowtts.mqtt.line_payload import LineLimits, parse_line
+from ishowtts.mqtt.publish_packet import MessageProperties
 from ishowtts.util.rate_limit import RateLimit
 from support.clock import Clock
 
@@ -63,17 +52,17 @@ def refused(payload: object, tail: str = "say", properties: MessageProperties | 
         (b'"quoted"', '"quoted"'),
     ],
 )
-def test_what_is_no_object_is_text(payload: bytes, text: str) -> None:
+def test_a_payload_that_is_not_an_object_is_text(payload: bytes, text: str) -> None:
     line = accepted(payload)
     assert line == Line(line.id, text)
     assert len(line.id) == 32
 
 
-def test_two_lines_without_an_id_get_two() -> None:
+def test_lines_without_an_id_get_different_ids() -> None:
     assert accepted(b"a").id != accepted(b"a").id
 
 
-def test_every_field_of_an_object_arrives() -> None:
+def test_every_field_of_an_object_is_parsed() -> None:
     line = accepted(
         {
             "text": "Hello.",
@@ -93,17 +82,17 @@ def test_every_field_of_an_object_arrives() -> None:
     assert accepted({"text": "a", "chime": False}).chime is False
 
 
-def test_null_is_a_field_left_out() -> None:
+def test_a_null_field_counts_as_absent() -> None:
     line = accepted({"text": "a", "id": None, "speed": None, "voice": None})
     assert line == Line(line.id, "a")
     assert line.id
 
 
-def test_an_object_may_stand_behind_white_space() -> None:
+def test_an_object_may_follow_white_space() -> None:
     assert accepted(b' \n{"text": "a"}').text == "a"
 
 
-def test_the_topic_names_the_voice_and_the_urgency() -> None:
+def test_the_topic_sets_the_voice_and_the_priority() -> None:
     assert accepted(b"a", "say/anna").voice == "anna"
     assert accepted({"text": "a", "voice": "anna"}, "say/anna").voice == "anna"
     assert accepted({"text": "a", "priority": "low"}, "urgent").priority is Priority.URGENT
@@ -113,7 +102,7 @@ def test_the_topic_names_the_voice_and_the_urgency() -> None:
     assert "'anna'" in clash.detail
 
 
-def test_the_expiry_of_the_message_counts_where_the_line_says_nothing() -> None:
+def test_the_message_expiry_counts_if_the_line_has_no_ttl() -> None:
     expiring = MessageProperties(expiry_s=30)
     assert accepted(b"a", properties=expiring).ttl_s == 30.0
     assert accepted({"text": "a", "ttl_s": 5}, properties=expiring).ttl_s == 5.0
@@ -150,7 +139,7 @@ def test_the_expiry_of_the_message_counts_where_the_line_says_nothing() -> None:
         ({"text": "a", "voice": "carl"}, Reason.UNKNOWN_VOICE, "'carl'; there are: anna, bob"),
     ],
 )  # fmt: skip
-def test_a_bad_payload_has_its_reason_and_a_sentence(payload: object, reason: Reason, words: str) -> None:
+def test_a_bad_payload_gets_a_reason_and_a_sentence(payload: object, reason: Reason, words: str) -> None:
     rejection = refused(payload)
     assert rejection.reason is reason, rejection
     assert words in rejection.detail
@@ -173,19 +162,19 @@ def test_a_bad_payload_has_its_reason_and_a_sentence(payload: object, reason: Re
         ("voice", 5), ("voice", ""), ("voice", "a" * 129),
     ],
 )  # fmt: skip
-def test_an_ill_typed_field_is_named(field: str, value: object) -> None:
+def test_a_field_of_a_wrong_type_or_range_is_named(field: str, value: object) -> None:
     rejection = refused({"text": "a", field: value})
     assert rejection.reason is Reason.BAD_FIELD
     assert rejection.detail.startswith(f"{field}: ")
 
 
-def test_no_depth_of_nesting_raises() -> None:
+def test_deep_nesting_does_not_raise() -> None:
     # Python releases differ in how deep they follow; then it is the field that is wrong.
     nested = refused(b'{"text":' + b"[" * 4000 + b"]" * 4000 + b"}")
     assert (nested.reason, nested.detail[:5]) in [(Reason.BAD_JSON, "the l"), (Reason.BAD_FIELD, "text:")]
 
 
-def test_every_bad_field_is_told_at_once_and_the_id_is_kept() -> None:
+def test_all_bad_fields_are_reported_together_and_the_id_is_kept() -> None:
     rejection = refused({"text": "a", "id": "mine", "speed": 9, "volume": "loud"})
     assert rejection.id == "mine"
     assert "speed: " in rejection.detail
@@ -202,14 +191,14 @@ def test_an_empty_voice_in_the_topic_is_unknown() -> None:
     assert refused(b"a", "say/").reason is Reason.UNKNOWN_VOICE
 
 
-def test_any_voice_passes_while_nobody_knows_them() -> None:
+def test_any_voice_is_accepted_while_the_voices_are_unknown() -> None:
     limits = LineLimits(50, lambda: None, "r/")
     line = parse_line("say/someone", b"a", MessageProperties(), limits)
     assert isinstance(line, Line)
     assert line.voice == "someone"
 
 
-def test_a_chime_is_one_of_those_that_there_are() -> None:
+def test_an_unknown_chime_is_rejected() -> None:
     limits = LineLimits(50, lambda: None, "r/", chimes=lambda: ["default", "bell"])
 
     def asked(chime: object) -> Line | Rejection:
@@ -226,7 +215,7 @@ def test_a_chime_is_one_of_those_that_there_are() -> None:
         assert refusal.detail == f"chime: there is no chime {chime!r}; there are: bell, default"
 
 
-def test_a_text_of_any_length_passes_where_somebody_else_cuts_it() -> None:
+def test_a_text_of_any_length_is_accepted_without_max_chars() -> None:
     limits = LineLimits(None, lambda: None, "r/")
     line = parse_line("say", json.dumps({"text": "x" * 500_000}).encode(), MessageProperties(), limits)
     assert isinstance(line, Line)
@@ -236,7 +225,7 @@ def test_a_text_of_any_length_passes_where_somebody_else_cuts_it() -> None:
     assert refusal.reason is Reason.TOO_BIG
 
 
-def test_signs_alone_pass_where_somebody_else_names_them() -> None:
+def test_signs_alone_are_accepted_if_a_later_step_names_them() -> None:
     limits = LineLimits(50, lambda: None, "r/", signs=True)
     line = parse_line("say", "🎉".encode(), MessageProperties(), limits)
     assert isinstance(line, Line)
@@ -246,7 +235,7 @@ def test_signs_alone_pass_where_somebody_else_names_them() -> None:
     assert refusal.reason is Reason.EMPTY
 
 
-def test_answers_go_only_under_the_reply_prefix(caplog: pytest.LogCaptureFixture) -> None:
+def test_response_topics_outside_the_reply_prefix_are_ignored(caplog: pytest.LogCaptureFixture) -> None:
     good = MessageProperties(response_topic="ishowtts/reply/x", correlation=b"1")
     assert accepted(b"a", properties=good).reply_to == ReplyTo("ishowtts/reply/x", b"1")
     assert refused(b"", properties=good).reply_to == ReplyTo("ishowtts/reply/x", b"1")
@@ -268,11 +257,11 @@ def test_answers_go_only_under_the_reply_prefix(caplog: pytest.LogCaptureFixture
         ("ishowtts/reply/\U0001f600", True),
     ],
 )
-def test_a_response_topic_is_one_that_every_broker_takes(topic: str, kept: bool) -> None:
+def test_a_response_topic_that_a_broker_may_refuse_is_ignored(topic: str, kept: bool) -> None:
     assert (accepted(b"a", properties=MessageProperties(response_topic=topic)).reply_to is not None) == kept
 
 
-def test_correlation_data_is_bounded() -> None:
+def test_correlation_data_has_a_maximum_size() -> None:
     """Each line that waits and each row of the history keeps it."""
     for size, kept in ((4096, True), (4097, False)):
         properties = MessageProperties(response_topic="ishowtts/reply/x", correlation=bytes(size))
@@ -280,7 +269,7 @@ def test_correlation_data_is_bounded() -> None:
         assert (refused(b"", properties=properties).reply_to is not None) == kept
 
 
-def test_a_flood_of_response_topics_costs_a_few_log_lines(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_flood_of_bad_response_topics_logs_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     limits = replace(LIMITS, warnings=RateLimit(5, clock))
     for number in range(1000):
@@ -288,7 +277,9 @@ def test_a_flood_of_response_topics_costs_a_few_log_lines(caplog: pytest.LogCapt
         parse_line("say", b"a", elsewhere, limits)
         parse_line("say", b"a", MessageProperties(response_topic="ishowtts/reply/x", correlation=bytes(5000)), limits)
     assert len(caplog.records) == 5
-    assert "'elsewhere/0' is ignored: answers go only under ishowtts/reply/" in caplog.records[0].getMessage()
+    assert (
+        "'elsewhere/0' is ignored: answers are published only under ishowtts/reply/" in caplog.records[0].getMessage()
+    )
     assert "its Correlation Data has 5000 bytes; at most 4096 are kept" in caplog.records[1].getMessage()
     clock.now_s += 10
     parse_line("say", b"a", elsewhere, limits)
@@ -298,24 +289,22 @@ def test_a_flood_of_response_topics_costs_a_few_log_lines(caplog: pytest.LogCapt
 
 @pytest.mark.parametrize("char", ["\u2028", "\u2029", "\u202e", "\u2066", "\u200b", "\u200d", "\x1b", "\x9b", "\udc80"])
 @pytest.mark.parametrize("key", ["id", "voice", "author", "chime"])
-def test_a_name_holds_nothing_that_forges_a_line_of_a_log(key: str, char: str) -> None:
+def test_a_name_with_characters_that_forge_a_log_line_is_rejected(key: str, char: str) -> None:
     body = json.dumps({"text": "a", key: f"anna{char}"}).encode()
     if (key, char) in (("author", "\u200b"), ("author", "\u200d")):
         assert accepted(body).author == f"anna{char}"
         return
     refusal = refused(body)
     assert refusal.reason is Reason.BAD_FIELD
-    assert refusal.detail.startswith(f"{key}: must not hold the character U+{ord(char):04X}; ")
-    with pytest.raises(BadCommand):
-        parse_command(json.dumps({"command": "skip", "transaction": f"t{char}"}).encode())
+    assert refusal.detail.startswith(f"{key}: must not contain the character U+{ord(char):04X}; ")
 
 
 @pytest.mark.parametrize("author", ["نیم\u200cفاصله", "क्\u200dष", "👩\u200d🚀", "דנה\u200f", "🏴\U000e0067\U000e007f"])
-def test_names_of_people_keep_the_invisible_characters_they_need(author: str) -> None:
+def test_names_of_people_keep_the_invisible_characters_that_they_need(author: str) -> None:
     assert accepted({"text": "a", "author": author}).author == author
 
 
-def test_a_hundred_thousand_unknown_fields_are_refused_at_once() -> None:
+def test_a_hundred_thousand_unknown_fields_are_rejected_quickly() -> None:
     body = json.dumps({"text": "a"} | {f"x{number}": 0 for number in range(100_000)}).encode()
     began_s = time.process_time()
     refusal = parse_line("say", body, MessageProperties(), replace(LIMITS, max_chars=None))
@@ -365,7 +354,7 @@ payloads = st.one_of(
         expiry_s=st.none() | st.integers(0, 2**32 - 1),
     ),
 )
-def test_whatever_arrives_is_a_line_or_a_rejection(payload, tail, properties) -> None:
+def test_any_payload_is_a_line_or_a_rejection(payload, tail, properties) -> None:
     arrival = parse_line(tail, payload, properties, LIMITS)
     assert 1 <= len(arrival.id) <= 128
     if isinstance(arrival, Line):
@@ -375,57 +364,3 @@ def test_whatever_arrives_is_a_line_or_a_rejection(payload, tail, properties) ->
     else:
         assert arrival.detail
         arrival.detail.encode()
-
-
-@settings(max_examples=200, deadline=None)
-@given(payload=payloads)
-def test_whatever_arrives_as_a_command_is_one_or_a_command_error(payload: bytes) -> None:
-    for parse_it in (parse_command, parse_volume):
-        with contextlib.suppress(CommandError):
-            parse_it(payload)
-
-
-def test_commands_are_words_or_objects() -> None:
-    for word in COMMANDS:
-        if word != "cancel":
-            assert parse_command(f" {word}\n".encode()) == Command(word)
-    assert parse_command(b'{"command": "skip"}') == Command("skip")
-    assert parse_command(b'{"command": "cancel", "id": "a", "transaction": "t"}') == Command("cancel", "a", "t")
-
-
-@pytest.mark.parametrize(
-    ("payload", "words", "transaction"),
-    [
-        (b"", "unknown command", None),
-        (b"SKIP", "'SKIP'", None),
-        (b"\xff", "UTF-8", None),
-        (b"x" * 5000, "4096", None),
-        (b"cancel", "needs a line", None),
-        (b"{skip}", "valid JSON", None),
-        (b'{"id": "a"}', "command: is missing", None),
-        (b'{"command": 5, "transaction": "t"}', "command: must be", "t"),
-        (b'{"command": "skip", "transaction": "t", "ids": 1}', "did you mean 'id'", "t"),
-        (b'{"command": "explode", "transaction": "t"}', "'explode'", "t"),
-    ],
-)
-def test_a_bad_command_says_why(payload: bytes, words: str, transaction: str | None) -> None:
-    with pytest.raises(BadCommand) as caught:
-        parse_command(payload)
-    assert words in str(caught.value)
-    assert caught.value.transaction == transaction
-
-
-def test_a_volume_is_a_whole_number_up_to_100() -> None:
-    assert [parse_volume(p) for p in (b"0", b" 80\n", b"100", b"35.0")] == [0, 80, 100, 35]
-    for payload in (b"", b"-1", b"101", b"1e1", b"50.5", b"nan", b"\xff", "٣".encode(), b"{}", b"9" * 50):
-        with pytest.raises(BadCommand, match="volume"):
-            parse_volume(payload)
-
-
-def test_data_of_an_event_cannot_cover_its_name() -> None:
-    event = Event("t", "a", "finished", {"rtf": 0.1, "event": "x", "id": "x", "ts": "x"})
-    assert event_payload(event) == {"ts": "t", "id": "a", "event": "finished", "rtf": 0.1}
-
-
-def test_half_a_surrogate_pair_does_not_stop_an_event() -> None:
-    assert dumps({"detail": "a\ud800é"}) == '{"detail":"a?é"}'.encode()

@@ -1,0 +1,199 @@
+"""Publishes on one connection, and follows each publish at QoS 1 until the broker confirms it (PUBACK)."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+import paho.mqtt.client as paho
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from ishowtts.mqtt.acknowledgements import Acknowledgements
+from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.mqtt.paho_client import TolerantClient
+
+log = logging.getLogger(__name__)
+
+# PUBACK reason codes that may pass: unspecified error, implementation specific error, quota exceeded.
+_RETRY_CODES = (0x80, 0x83, 0x97)
+_RETAINED_RETRY_S = 5.0
+_WAIT_SLICE_S = 0.2
+_PUBLISH_HEAD_BYTES = 16
+
+
+class Publisher:
+    """Publishes, and knows which publishes at QoS 1 wait for their PUBACK.
+
+    A retained value that the broker does not take now is published again after a pause, unless a newer one replaced it.
+
+    Args:
+        acknowledgements: Those of the same connection. A PUBACK proves that the broker has processed the ones before.
+        lock: The lock of the session. Who calls `publish` holds it, so that no answer is taken before it is expected.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        options: MqttOptions,
+        acknowledgements: Acknowledgements,
+        lock: threading.Lock,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._options = options
+        self._acknowledgements = acknowledgements
+        self._lock = lock
+        self._clock = clock
+        self._acks_before: dict[int, int] = {}  # by mid of a publish: acknowledgements that were sent before it
+        self._progress_s = math.inf  # when the broker last confirmed a publish, or a first one began to wait
+        self._answers: deque[tuple[int, ReasonCode]] = deque()
+        self._to_retry: set[int] = set()  # mids of publishes that the broker does not take now
+        self._retained: dict[int, tuple[str, bytes]] = {}  # by mid: retained values that wait for their answer
+        self._refused_retained: dict[str, tuple[float, bytes]] = {}  # by topic: when to publish again, and what
+        self._warned: set[str] = set()  # refusals that were logged
+        self.closed = False
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many publishes wait for their PUBACK."""
+        return len(self._acks_before)
+
+    def publish(
+        self,
+        client: TolerantClient,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool = False,
+        correlation: bytes | None = None,
+        retry: bool = True,
+    ) -> PendingPublish:
+        """Hand a message to the network. The caller holds the lock.
+
+        Args:
+            retry: See `PendingPublish`.
+        """
+        properties = None
+        if correlation is not None and self._options.protocol == 5:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.CorrelationData = correlation
+        max_bytes = client.broker_max_packet_bytes
+        if max_bytes is not None and _packet_bytes(topic, payload, correlation) > max_bytes:
+            self.warn(f"more than {max_bytes} bytes, and this has {len(payload)}")
+            return PendingPublish(self, None, retry=retry)
+        acks_before = self._acknowledgements.count  # read first: one that is sent meanwhile does not count
+        info = client.publish(topic, payload, qos, retain, properties)
+        if qos > 0:
+            self._expect(info.mid, acks_before)
+            if retain:
+                self._refused_retained.pop(topic, None)
+                self._retained = {mid: value for mid, value in self._retained.items() if value[0] != topic}
+                self._retained[info.mid] = (topic, payload)
+        return PendingPublish(self, info, retry=retry)
+
+    def answered(self, mid: int, code: ReasonCode) -> None:
+        """The broker answered a publish. Takes no lock: paho holds one here that `publish` waits for."""
+        if code.value in _RETRY_CODES:
+            self._to_retry.add(mid)
+        self._answers.append((mid, code))
+
+    def take_answers(self) -> list[tuple[int, ReasonCode]]:
+        """The answers since the last call. The broker has processed the acknowledgements that we sent before them."""
+        answers: list[tuple[int, ReasonCode]] = []
+        processed = None
+        while self._answers:
+            mid, code = self._answers.popleft()
+            answers.append((mid, code))
+            with self._lock:
+                if mid in self._acks_before:  # paho also reports publishes at QoS 0
+                    processed = max(processed or 0, self._acks_before.pop(mid))
+                    self._progress_s = self._clock()
+                if (value := self._retained.pop(mid, None)) and self.must_retry(mid):
+                    topic, payload = value
+                    self._refused_retained[topic] = (self._clock() + _RETAINED_RETRY_S, payload)
+        if processed is not None:
+            self._acknowledgements.processed(processed)
+        return answers
+
+    def retry_retained(self, client: TolerantClient) -> None:
+        """Publish the retained values again that the broker refused some time ago. The caller holds the lock."""
+        for topic, (due_s, payload) in list(self._refused_retained.items()):
+            if due_s <= self._clock():
+                self.publish(client, topic, payload, qos=1, retain=True)
+
+    def must_retry(self, mid: int) -> bool:
+        """Whether the broker answered that it does not take this publish now."""
+        return mid in self._to_retry
+
+    def overdue(self, timeout_s: float) -> bool:
+        """Whether publishes wait and the broker has confirmed none for this time."""
+        return bool(self._acks_before) and self._clock() - self._progress_s > timeout_s
+
+    def warn(self, reason: str) -> None:
+        """Log a refused publish once a connection: the broker may refuse a hundred events a second."""
+        if reason not in self._warned:
+            self._warned.add(reason)
+            log.warning("%s does not take what we publish (%s); change its ACL or limits", self._options.broker, reason)
+
+    def _expect(self, mid: int, acks_before: int) -> None:
+        if not self._acks_before:
+            self._progress_s = self._clock()
+        self._acks_before[mid] = acks_before
+        self._to_retry.discard(mid)
+
+
+class PendingPublish:
+    """One publish that waits for its confirmation.
+
+    Args:
+        info: `None` if the message is larger than the broker takes. It was not sent then.
+        retry: Whether the caller publishes again if the broker answers that it does not take the message now. If not,
+            every answer is final.
+    """
+
+    def __init__(self, publisher: Publisher, info: paho.MQTTMessageInfo | None, *, retry: bool) -> None:
+        self._publisher = publisher
+        self._info = info
+        self._retry = retry
+
+    def wait(self, deadline_s: float) -> bool:
+        """Whether the broker has it by `deadline_s` (monotonic). False soon after the connection ends."""
+        while not self.done():
+            left_s = deadline_s - time.monotonic()
+            if self._info is None or left_s <= 0 or self._publisher.closed or self.refused:
+                return self.done()
+            try:
+                self._info.wait_for_publish(min(left_s, _WAIT_SLICE_S))
+            except (RuntimeError, ValueError):  # paho could not even queue it
+                return False
+        return True
+
+    @property
+    def mid(self) -> int | None:
+        """The packet id of the publish; `None` if it was not sent."""
+        return None if self._info is None else self._info.mid
+
+    @property
+    def refused(self) -> bool:
+        """Whether the caller must publish it again."""
+        return self._retry and self._info is not None and self._publisher.must_retry(self._info.mid)
+
+    def done(self) -> bool:
+        """Whether the broker has it, or has refused it for good."""
+        if self._info is None:
+            return True
+        try:
+            return self._info.is_published() and not self.refused
+        except (RuntimeError, ValueError):
+            return False
+
+
+def _packet_bytes(topic: str, payload: bytes, correlation: bytes | None) -> int:
+    """The size of this PUBLISH, give or take a few bytes."""
+    return len(topic.encode()) + len(payload) + len(correlation or b"") + _PUBLISH_HEAD_BYTES

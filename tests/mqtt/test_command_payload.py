@@ -1,0 +1,75 @@
+"""Command payloads: the commands and volumes that the contract accepts, and a sentence for everything else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ishowtts.errors import CommandError
+from ishowtts.model import Command
+from ishowtts.mqtt.command_payload import COMMANDS, BadCommand, parse_command, parse_volume
+
+_VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text(), max_size=3)
+_FIELDS = st.sampled_from(["command", "id", "transaction", "x"])
+_PAYLOADS = st.one_of(
+    st.binary(max_size=200),
+    st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    st.dictionaries(_FIELDS, _VALUES | st.sampled_from(COMMANDS)).map(lambda found: json.dumps(found).encode()),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(payload=_PAYLOADS)
+def test_any_payload_is_a_command_or_a_command_error(payload: bytes) -> None:
+    for parse_it in (parse_command, parse_volume):
+        with contextlib.suppress(CommandError):
+            parse_it(payload)
+
+
+def test_a_command_is_a_word_or_an_object() -> None:
+    for word in COMMANDS:
+        if word != "cancel":
+            assert parse_command(f" {word}\n".encode()) == Command(word)
+    assert parse_command(b'{"command": "skip"}') == Command("skip")
+    assert parse_command(b'{"command": "cancel", "id": "a", "transaction": "t"}') == Command("cancel", "a", "t")
+
+
+@pytest.mark.parametrize(
+    ("payload", "words", "transaction"),
+    [
+        (b"", "unknown command", None),
+        (b"SKIP", "'SKIP'", None),
+        (b"\xff", "UTF-8", None),
+        (b"x" * 5000, "4096", None),
+        (b"cancel", "needs a line", None),
+        (b"{skip}", "valid JSON", None),
+        (b'{"id": "a"}', "command: is missing", None),
+        (b'{"command": 5, "transaction": "t"}', "command: must be", "t"),
+        (b'{"command": "skip", "transaction": "t", "ids": 1}', "did you mean 'id'", "t"),
+        (b'{"command": "explode", "transaction": "t"}', "'explode'", "t"),
+    ],
+)
+def test_a_bad_command_gets_a_sentence_and_keeps_its_transaction(
+    payload: bytes, words: str, transaction: str | None
+) -> None:
+    with pytest.raises(BadCommand) as caught:
+        parse_command(payload)
+    assert words in str(caught.value)
+    assert caught.value.transaction == transaction
+
+
+@pytest.mark.parametrize("char", ["\u2028", "\u202e", "\u200b", "\x1b", "\x9b", "\udc80"])
+def test_a_transaction_with_characters_that_forge_a_log_line_is_refused(char: str) -> None:
+    with pytest.raises(BadCommand, match=r"transaction: must not contain the character U\+"):
+        parse_command(json.dumps({"command": "skip", "transaction": f"t{char}"}).encode())
+
+
+def test_a_volume_is_a_whole_number_up_to_100() -> None:
+    assert [parse_volume(p) for p in (b"0", b" 80\n", b"100", b"35.0")] == [0, 80, 100, 35]
+    for payload in (b"", b"-1", b"101", b"1e1", b"50.5", b"nan", b"\xff", "٣".encode(), b"{}", b"9" * 50):
+        with pytest.raises(BadCommand, match="volume"):
+            parse_volume(payload)
