@@ -98,7 +98,7 @@ def test_a_rescue_that_takes_too_long_goes_on_in_small_pieces(house: House, monk
     last.result(30)
     inbox.close()
     with closing(sqlite3.connect(house.path)) as connection:
-        connection.executescript("PRAGMA user_version = 99")
+        connection.executescript("PRAGMA user_version = 1")
     inbox = Inbox(house.path, limits)
     assert inbox.depth() == 500
     inbox.close()

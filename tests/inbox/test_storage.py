@@ -334,9 +334,10 @@ def test_lines_of_the_file_come_before_those_that_waited_in_memory(
 
 def test_a_value_that_sqlite_refuses_is_no_fault_of_the_file(make_house: Callable[..., House]) -> None:
     house = make_house()
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(sqlite3.IntegrityError, match="NOT NULL constraint failed"):
         house.inbox.remember("volume", None)
-    with pytest.raises((sqlite3.ProgrammingError, sqlite3.InterfaceError)):  # the latter on Python 3.10
+    kinds = (sqlite3.ProgrammingError, sqlite3.InterfaceError)  # the latter on Python 3.10
+    with pytest.raises(kinds, match=r"[Ee]rror binding parameter"):
         house.inbox.remember("volume", object())
     assert house.inbox.durable
     assert house.inbox.trouble is None

@@ -45,6 +45,7 @@ WAITING = tuple(f"wait-{n}" for n in range(1, 21))
 FIRST_WAITING = 3  # its place among the lines
 BROKEN_TEXT = "CAST(x'c3ff28' AS TEXT)"  # not UTF-8
 _KEY = {"lines": "seq", "outbox": "number", "deliveries": "packet_id", "settings": "key", "sqlite_sequence": "name"}
+_VERSION = slice(60, 64)  # where SQLite keeps `user_version`
 _LIMITS = InboxLimits(max_lines=100)
 
 
@@ -178,6 +179,7 @@ def _change_bytes(path: Path, random_: random.Random) -> None:
         start = random_.randrange(len(raw))
         length = random_.choice((1, 1, 1, 4, 100))
         raw[start : start + length] = random_.randbytes(len(raw[start : start + length]))
+    raw[_VERSION] = path.read_bytes()[_VERSION]  # a file that says that a later version wrote it is refused
     path.write_bytes(raw)
 
 

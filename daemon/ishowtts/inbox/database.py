@@ -3,59 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from functools import cache
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ishowtts.errors import InboxError
+from ishowtts.inbox import migrations
 
-_VERSION = 3
-_TABLES = """
-CREATE TABLE lines (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of arrival
-    id TEXT NOT NULL, text TEXT NOT NULL, voice TEXT, priority INTEGER NOT NULL, details TEXT NOT NULL,
-    reply_topic TEXT, reply_correlation BLOB,
-    ts TEXT NOT NULL,                       -- wall time of arrival, to print
-    born_s REAL NOT NULL,                   -- since boot; the boot is in `settings`
-    deadline_s REAL NOT NULL,
-    state TEXT NOT NULL,                    -- waiting, speaking, or the final outcome
-    position INTEGER NOT NULL DEFAULT 0,    -- in `spoken`
-    spoken TEXT,                            -- as it is read aloud, once a part of it was heard
-    attempts INTEGER NOT NULL DEFAULT 0,
-    times INTEGER NOT NULL DEFAULT 1,       -- 1, and the repeats that were merged into it
-    started INTEGER NOT NULL DEFAULT 0,
-    ended_n INTEGER,                        -- order of the final events
-    ended_wall_s REAL,
-    data TEXT NOT NULL DEFAULT '{}'         -- of the final event
-);
--- SQLite takes a partial index only where a query repeats its condition word for word.
-CREATE INDEX lines_waiting ON lines (priority DESC, seq) WHERE state = 'waiting';
-CREATE INDEX lines_speaking ON lines (seq) WHERE state = 'speaking';
-CREATE INDEX lines_expiry ON lines (deadline_s) WHERE state = 'waiting' AND NOT started;
-CREATE INDEX lines_begun ON lines (seq) WHERE state = 'waiting' AND started;
-CREATE INDEX lines_same ON lines (text) WHERE state = 'waiting' AND NOT started;
-CREATE INDEX lines_id ON lines (id, born_s);
-CREATE INDEX lines_ended ON lines (ended_n);
-CREATE TABLE outbox (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    ts TEXT NOT NULL, id TEXT NOT NULL, event TEXT NOT NULL, data TEXT NOT NULL,
-    reply_topic TEXT, reply_correlation BLOB
-);
--- The last message of each packet id in this session with the broker; `seq` is the newest line of then.
-CREATE TABLE deliveries (packet_id INTEGER PRIMARY KEY, digest BLOB NOT NULL, seq INTEGER NOT NULL);
-CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
-# Came later; a file without it is given it.
-_LATER_INDEXES = {
-    "lines_rejected": "lines (ended_n) WHERE state = 'rejected'",
-    "lines_sounded": "lines (ended_n) WHERE started AND ended_n > 0",
-}
-_LATER = " ".join(f"CREATE INDEX IF NOT EXISTS {name} ON {on};" for name, on in _LATER_INDEXES.items())
-_SCHEMA = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+log = logging.getLogger(__name__)
+
 _BESIDE = ("-wal", "-shm")
 _FILE_MODE = 0o640  # spoken text is private, whatever the umask is
 _MOST_WAL_BYTES = 4 << 20  # what is left of the log after one large transaction
@@ -68,6 +28,10 @@ SqliteError = (sqlite3.Error, UnicodeDecodeError)
 
 class FileInUse(InboxError):
     """Another daemon holds this inbox: there is nothing wrong with the file."""
+
+
+class FileTooNew(InboxError):
+    """A later version of this program wrote the file: there is nothing wrong with it."""
 
 
 class FileDamaged(InboxError):
@@ -114,23 +78,17 @@ def open_file(path: Path) -> sqlite3.Connection:
         _make_private(path)
         connection = connect(str(path))
         try:
+            refuse_newer(connection, path)
             if path.stat().st_size == 0:  # later it cannot be changed
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA journal_size_limit = {_MOST_WAL_BYTES}")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                _make_tables(connection)
-            elif version != _VERSION:
-                raise FileDamaged(
-                    f"{path} was written by another version of ishowtts: install that one, or move it away"
-                )
-            else:
-                # First: a file with other tables may have SQLite run for ever.
-                _check_tables(connection, path)
-                if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                    raise FileDamaged(f"{path} is damaged ({found}): move it away")
-                connection.executescript(_LATER)
+            # First: a file with other tables may have SQLite run for ever.
+            if not migrations.is_known(connection):
+                raise FileDamaged(f"{path} has other tables than this version of ishowtts: move it away")
+            if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise FileDamaged(f"{path} is damaged ({found}): move it away")
+            _upgrade(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -159,27 +117,27 @@ def _make_private(path: Path) -> None:
                 each.chmod(mode & _FILE_MODE)
 
 
-def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
-    found, known = _schema(connection), _schema_of_this_version()
-    needed = {each for each in known if each[1] not in _LATER_INDEXES}
-    if not needed <= found <= known:
-        raise FileDamaged(f"{path} has other tables than this version of ishowtts: move it away")
+def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise FileTooNew if a later version of this program wrote the file."""
+    version = migrations.version_of(connection)
+    if migrations.is_newer(version):
+        raise FileTooNew(
+            f"{path} has version {version} of the queue's file, and this ishowtts reads versions up to"
+            f" {migrations.VERSION}: install the newer ishowtts again, or move it away and begin with an empty queue"
+        )
 
 
-def _schema(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
-    return {tuple(row) for row in connection.execute(_SCHEMA)}
-
-
-@cache
-def _schema_of_this_version() -> set[tuple[str, ...]]:
-    with closing(open_memory()) as connection:
-        return _schema(connection)
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    version = migrations.version_of(connection)
+    migrations.upgrade(connection)
+    if 0 < version < migrations.VERSION:
+        log.info("%s was upgraded from version %d to version %d of the queue's file", path, version, migrations.VERSION)
 
 
 def open_memory() -> sqlite3.Connection:
     """The same tables in memory."""
     connection = connect(":memory:")
-    _make_tables(connection)
+    migrations.upgrade(connection)
     return connection
 
 
@@ -206,10 +164,6 @@ def remember(db: sqlite3.Connection, key: str, value: str) -> None:
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value IS NOT excluded.value",
         (key, value),
     )
-
-
-def _make_tables(connection: sqlite3.Connection) -> None:
-    connection.executescript(f"BEGIN; {_TABLES} {_LATER} PRAGMA user_version = {_VERSION}; COMMIT;")
 
 
 def lock(path: Path) -> int:

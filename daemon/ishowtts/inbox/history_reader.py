@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox.columns import row_history
-from ishowtts.inbox.database import SqliteError
+from ishowtts.inbox.database import SqliteError, refuse_newer
 from ishowtts.inbox.queue_types import HistoryEntry
 from ishowtts.inbox.safe_open import has_ordinary_table, open_to_read
 
@@ -26,6 +26,7 @@ def read_history(path: Path, limit: int) -> list[HistoryEntry]:
         with closing(open_to_read(path)) as connection:
             connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # raises if nothing can be read
             if not has_ordinary_table(connection, "lines"):
+                refuse_newer(connection, path)
                 raise InboxError(f"{path} has other tables than this version of ishowtts: move it away")
             return [row_history(row) for row in connection.execute(NEWEST_FIRST, (limit,))]
     except SqliteError as error:

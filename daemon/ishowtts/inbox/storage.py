@@ -18,6 +18,7 @@ from ishowtts.inbox.database import (
     FileDamaged,
     FileInUse,
     FileRemoved,
+    FileTooNew,
     SqliteError,
     file_id,
     ids_beside,
@@ -211,7 +212,8 @@ class Storage:
     def _open(self, path: Path) -> None:
         try:
             self._open_file(path)
-        except FileInUse:
+        except (FileInUse, FileTooNew):
+            self._let_go()
             raise
         except InboxError as error:
             self._go_to_memory(error, copied=False)

@@ -41,6 +41,7 @@ from ishowtts.model import Delivery, Event, Line, Outcome, Priority, Rejection, 
 log = logging.getLogger(__name__)
 
 _UNTOLD = ".untold"  # the setting that counts refused lines without an event of their own
+_MOST_OF_ONE_ID = 1000  # lines that a new one is compared with, if a publisher uses one id for all of its lines
 _IN_FLIGHT = 10_000
 """No broker has so many messages under way; packet ids come round after 65,535."""
 
@@ -176,7 +177,10 @@ class Transaction:
         """The lines that wait, or those of one id, in the order in which they came."""
         if line_id is None:
             return self.rows("SELECT * FROM lines INDEXED BY lines_waiting WHERE state = 'waiting' ORDER BY seq")
-        of_id = "SELECT * FROM lines INDEXED BY lines_id WHERE id = ? AND state = 'waiting' ORDER BY seq"
+        of_id = (
+            "SELECT * FROM lines INDEXED BY lines_open WHERE id = ? AND state IN ('waiting', 'speaking')"
+            " AND state = 'waiting' ORDER BY seq"
+        )
         return self.rows(of_id, storable(line_id))
 
     def twin(self, line: Line, dedup_s: float) -> sqlite3.Row | None:
@@ -185,12 +189,16 @@ class Transaction:
         The life of a line is no part of its content: a broker shortens it while it keeps the message.
         """
         columns = line_columns(line)
+        known = "lines INDEXED BY lines_known WHERE id = ? AND state NOT IN ('rejected', 'expired')"
+        since = f"SELECT born_s FROM {known} ORDER BY born_s DESC LIMIT 1 OFFSET ?"  # noqa: S608  ours
         rows = self.rows(
-            "SELECT * FROM lines INDEXED BY lines_id WHERE id = ? AND text = ? AND priority = ? AND voice IS ?"
+            f"SELECT * FROM {known} AND born_s >= max(?, coalesce(({since}), -1e300))"  # noqa: S608  ours
+            " AND text = ? AND priority = ? AND voice IS ?"
             " AND CASE WHEN json_valid(details) THEN json_remove(details, '$.ttl_s') END = json_remove(?, '$.ttl_s')"
-            " AND born_s > ? AND state NOT IN ('rejected', 'expired') ORDER BY seq LIMIT 1",
-            *(columns[name] for name in ("id", "text", "priority", "voice", "details")),
-            self.now_s - dedup_s,
+            " ORDER BY seq LIMIT 1",
+            *(columns["id"], math.nextafter(self.now_s - dedup_s, math.inf)),
+            *(columns["id"], _MOST_OF_ONE_ID),
+            *(columns[name] for name in ("text", "priority", "voice", "details")),
         )
         return rows[0] if rows else None
 
@@ -234,7 +242,7 @@ class Transaction:
 
     def _is_open(self, line_id: str) -> bool:
         """Whether a line with this id waits or is spoken."""
-        found = "SELECT 1 FROM lines INDEXED BY lines_id WHERE id = ? AND state IN ('waiting', 'speaking') LIMIT 1"
+        found = "SELECT 1 FROM lines INDEXED BY lines_open WHERE id = ? AND state IN ('waiting', 'speaking') LIMIT 1"
         return bool(self.rows(found, storable(line_id)))
 
     def _newest(self) -> int:

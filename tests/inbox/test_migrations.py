@@ -1,0 +1,335 @@
+"""Files of other versions: an older one is upgraded as a whole or not at all, a newer one is refused and left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ishowtts.errors import InboxError
+from ishowtts.inbox import Inbox, InboxLimits, database, migrations, read_history
+from ishowtts.inbox.database import FileTooNew
+from ishowtts.model import Line, Outcome
+from support.appliance import DAEMON
+from support.disk import fill
+from support.waiting import eventually
+
+# The tables as those versions of the program wrote them. They are not made from the steps that they test.
+TABLES = {
+    2: """
+CREATE TABLE lines (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of arrival
+    id TEXT NOT NULL, text TEXT NOT NULL, voice TEXT, priority INTEGER NOT NULL, details TEXT NOT NULL,
+    reply_topic TEXT, reply_correlation BLOB,
+    ts TEXT NOT NULL,                       -- wall time of arrival, to print
+    born_s REAL NOT NULL,                   -- since boot; the boot is in `settings`
+    deadline_s REAL NOT NULL,
+    state TEXT NOT NULL,                    -- waiting, speaking, or the final outcome
+    position INTEGER NOT NULL DEFAULT 0,    -- in `spoken`
+    spoken TEXT,                            -- as it is read aloud, once a part of it was heard
+    attempts INTEGER NOT NULL DEFAULT 0,
+    times INTEGER NOT NULL DEFAULT 1,       -- 1, and the repeats that were merged into it
+    started INTEGER NOT NULL DEFAULT 0,
+    ended_n INTEGER,                        -- order of the final events
+    ended_wall_s REAL,
+    data TEXT NOT NULL DEFAULT '{}'         -- of the final event
+);
+CREATE INDEX lines_open ON lines (state, priority DESC, seq) WHERE state IN ('waiting', 'speaking');
+CREATE INDEX lines_expiry ON lines (deadline_s) WHERE state = 'waiting' AND NOT started;
+CREATE INDEX lines_id ON lines (id);
+CREATE INDEX lines_ended ON lines (ended_n);
+CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    ts TEXT NOT NULL, id TEXT NOT NULL, event TEXT NOT NULL, data TEXT NOT NULL,
+    reply_topic TEXT, reply_correlation BLOB
+);
+-- The last message of each packet id in this session with the broker; `seq` is the newest line of then.
+CREATE TABLE deliveries (packet_id INTEGER PRIMARY KEY, digest BLOB NOT NULL, seq INTEGER NOT NULL);
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+""",
+    3: """
+CREATE TABLE lines (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of arrival
+    id TEXT NOT NULL, text TEXT NOT NULL, voice TEXT, priority INTEGER NOT NULL, details TEXT NOT NULL,
+    reply_topic TEXT, reply_correlation BLOB,
+    ts TEXT NOT NULL,                       -- wall time of arrival, to print
+    born_s REAL NOT NULL,                   -- since boot; the boot is in `settings`
+    deadline_s REAL NOT NULL,
+    state TEXT NOT NULL,                    -- waiting, speaking, or the final outcome
+    position INTEGER NOT NULL DEFAULT 0,    -- in `spoken`
+    spoken TEXT,                            -- as it is read aloud, once a part of it was heard
+    attempts INTEGER NOT NULL DEFAULT 0,
+    times INTEGER NOT NULL DEFAULT 1,       -- 1, and the repeats that were merged into it
+    started INTEGER NOT NULL DEFAULT 0,
+    ended_n INTEGER,                        -- order of the final events
+    ended_wall_s REAL,
+    data TEXT NOT NULL DEFAULT '{}'         -- of the final event
+);
+-- SQLite takes a partial index only where a query repeats its condition word for word.
+CREATE INDEX lines_waiting ON lines (priority DESC, seq) WHERE state = 'waiting';
+CREATE INDEX lines_speaking ON lines (seq) WHERE state = 'speaking';
+CREATE INDEX lines_expiry ON lines (deadline_s) WHERE state = 'waiting' AND NOT started;
+CREATE INDEX lines_begun ON lines (seq) WHERE state = 'waiting' AND started;
+CREATE INDEX lines_same ON lines (text) WHERE state = 'waiting' AND NOT started;
+CREATE INDEX lines_id ON lines (id, born_s);
+CREATE INDEX lines_ended ON lines (ended_n);
+CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    ts TEXT NOT NULL, id TEXT NOT NULL, event TEXT NOT NULL, data TEXT NOT NULL,
+    reply_topic TEXT, reply_correlation BLOB
+);
+-- The last message of each packet id in this session with the broker; `seq` is the newest line of then.
+CREATE TABLE deliveries (packet_id INTEGER PRIMARY KEY, digest BLOB NOT NULL, seq INTEGER NOT NULL);
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+""",
+}
+# Later programs of version 3 added these.
+LATER_INDEXES = """
+CREATE INDEX lines_rejected ON lines (ended_n) WHERE state = 'rejected';
+CREATE INDEX lines_sounded ON lines (ended_n) WHERE started AND ended_n > 0;
+"""
+# Rows as a daemon left them: a finished line, one that was being spoken, two that wait.
+ROWS = """
+INSERT INTO lines (id, text, priority, details, ts, born_s, deadline_s, state, position, spoken, attempts, started,
+    ended_n, ended_wall_s, data) VALUES
+('done', 'over', 1, '{}', '2026-11-20T10:15:00Z', 50.0, 950.0, 'finished', 0, NULL, 1, 1, 1, 1.8e9, '{"rtf": 0.1}'),
+('spoken', 'half of it', 2, '{"speed": 1.5}', '2026-11-20T10:15:01Z', 51.0, 951.0, 'speaking', 5, 'half of it', 1, 1,
+    NULL, NULL, '{}'),
+('a', 'first', 1, '{}', '2026-11-20T10:15:02Z', 52.0, 952.0, 'waiting', 0, NULL, 0, 0, NULL, NULL, '{}'),
+('b', 'second', 1, '{}', '2026-11-20T10:15:03Z', 53.0, 953.0, 'waiting', 0, NULL, 0, 0, NULL, NULL, '{}');
+INSERT INTO outbox (ts, id, event, data) VALUES ('2026-11-20T10:15:04.000Z', 'b', 'accepted', '{"queue_depth": 2}');
+INSERT INTO settings VALUES ('volume', '30'), ('.boot_id', 'boot-1'), ('.seen_s', '60.0');
+"""
+KINDS = [(2, ""), (3, ""), (3, LATER_INDEXES)]
+OLDER = pytest.mark.parametrize(("version", "more"), KINDS, ids=["2", "3", "3 with later indexes"])
+
+House = Any  # of conftest.py
+
+
+def write_file(path: Path, version: int, more: str = "", waiting: int = 0) -> None:
+    """Write a file as a program of this version left it."""
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(f"BEGIN; {TABLES[version]} {more} PRAGMA user_version = {version}; COMMIT;")
+        connection.executescript(f"BEGIN; {ROWS} COMMIT;")
+        for number in range(waiting):
+            connection.execute(
+                "INSERT INTO lines (id, text, priority, details, ts, born_s, deadline_s, state)"
+                " VALUES (?, ?, 1, '{}', '', 54.0, 954.0, 'waiting')",
+                (f"w{number}-{'i' * 50}", "x" * 200),
+            )
+        connection.commit()
+
+
+def version_in(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def contents(path: Path) -> list[Any]:
+    """Version, schema and rows of a file."""
+    with closing(sqlite3.connect(path)) as connection:
+        tables = ("sqlite_master", "lines", "outbox", "deliveries", "settings")
+        rows = [connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables]
+    return [version_in(path), *rows]
+
+
+def tables_of(path: Path) -> set[tuple[str, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return set(connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+@OLDER
+def test_an_older_file_is_upgraded_and_keeps_every_line(house: House, version: int, more: str) -> None:
+    fresh = tables_of(house.path)
+    house.inbox.close()
+    write_file(house.path, version, more)
+    house.open()
+    assert house.inbox.durable
+    assert house.inbox.trouble is None
+    assert list(house.path.parent.glob("*corrupt*")) == []
+    assert version_in(house.path) == migrations.VERSION
+    assert tables_of(house.path) == fresh, "an upgraded file is equal to a fresh one"
+    assert house.inbox.recall("volume") == "30"
+    assert house.events() == [("b", "accepted")]
+    taken = [house.inbox.take() for _ in range(3)]
+    assert [(one.line.id, one.position) for one in taken] == [("spoken", 5), ("a", 0), ("b", 0)]
+    assert house.history(9)[-1].outcome is Outcome.FINISHED
+
+
+@OLDER
+def test_the_history_of_an_older_file_is_read_without_an_upgrade(tmp_path: Path, version: int, more: str) -> None:
+    path = tmp_path / "inbox.sqlite"
+    write_file(path, version, more)
+    assert [entry.id for entry in read_history(path, 9)] == ["b", "a", "spoken", "done"]
+    assert version_in(path) == version
+
+
+def test_an_upgrade_that_fails_leaves_the_file_as_it_was(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.inbox.close()
+    write_file(house.path, 3)
+    before = contents(house.path)
+    steps = {**migrations.STEPS, 4: migrations.STEPS[4] + "CREATE INDEX broken ON missing (seq);"}
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "STEPS", steps)
+        patch.setattr(migrations, "is_known", lambda _: True)
+        with pytest.raises(InboxError, match=r"cannot be used \(no such table: main.missing\)"):
+            database.open_file(house.path)
+    assert contents(house.path) == before
+    house.open()
+    assert house.inbox.depth() == 3
+
+
+def test_a_process_killed_in_the_middle_of_an_upgrade_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "inbox.sqlite"
+    write_file(path, 3, waiting=2000)
+    before = contents(path)
+    program = f"""
+import os, signal, sqlite3
+from pathlib import Path
+from ishowtts.inbox import database, migrations
+path = Path({str(path)!r})
+connect = database.connect
+def connect_and_die(name, **options):
+    connection = connect(name, **options)
+    connection.execute("PRAGMA cache_size = 5")  # pages of the upgrade are in the file's log before the commit
+    def look(statement):
+        written = path.with_name("inbox.sqlite-wal").stat().st_size
+        if statement.endswith("PRAGMA user_version = {migrations.VERSION};") and written > 100_000:
+            os.kill(os.getpid(), signal.SIGKILL)
+    connection.set_trace_callback(look)
+    return connection
+database.connect = connect_and_die
+database.open_file(path)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(DAEMON)},
+        timeout=60,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert contents(path) == before
+    inbox = Inbox(path, InboxLimits(max_lines=5000))
+    assert inbox.trouble is None
+    assert inbox.depth() == 2003
+    inbox.close()
+    assert version_in(path) == migrations.VERSION
+
+
+def test_on_a_full_disk_an_older_file_waits_and_is_upgraded_when_there_is_room(
+    build_house: Callable[..., House], small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ishowtts.inbox.storage._RETURN_S", 0.1)
+    house = build_house(small_disk, max_lines=5000)
+    house.inbox.close()
+    write_file(house.path, 3, waiting=300)
+    filler = fill(small_disk)
+    os.truncate(filler, filler.stat().st_size - 60_000)  # the upgrade begins, and cannot end
+    house.open()
+    assert "memory only" in house.inbox.trouble
+    house.inbox.accept([Line("late", "hello")])
+    assert version_in(house.path) == 3
+    filler.unlink()
+    eventually(lambda: house.inbox.depth() == 304, "the return to the disk")
+    assert house.inbox.durable
+    assert house.inbox.trouble is None
+    house.inbox.close()
+    assert version_in(house.path) == migrations.VERSION
+    assert list(house.path.parent.glob("*corrupt*")) == []
+
+
+@pytest.mark.parametrize("hurt", ["", "DROP TABLE lines", "CREATE VIEW more AS SELECT 1"])
+def test_a_newer_file_is_refused_in_a_sentence_and_left_alone(house: House, hurt: str) -> None:
+    house.inbox.accept([Line("a", "hello")])
+    house.inbox.close()
+    newer = migrations.VERSION + 1
+    with closing(sqlite3.connect(house.path)) as connection:
+        connection.executescript(f"{hurt}; PRAGMA user_version = {newer}")
+    before = house.path.read_bytes()
+    with pytest.raises(FileTooNew) as refused:
+        Inbox(house.path, InboxLimits())
+    assert str(refused.value) == (
+        f"{house.path} has version {newer} of the queue's file, and this ishowtts reads versions up to"
+        f" {migrations.VERSION}: install the newer ishowtts again, or move it away and begin with an empty queue"
+    )
+    assert house.path.read_bytes() == before
+    assert {path.name for path in house.path.parent.iterdir()} == {"inbox.sqlite", "inbox.sqlite.lock"}
+    with closing(sqlite3.connect(house.path)) as connection:
+        connection.execute(f"PRAGMA user_version = {migrations.VERSION}")
+    house.open()
+
+
+def test_the_history_of_a_newer_file_with_other_tables_is_refused_in_the_same_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "inbox.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE queue (seq INTEGER); PRAGMA user_version = 9")
+    with pytest.raises(FileTooNew, match="has version 9 of the queue's file"):
+        read_history(path, 9)
+
+
+def test_a_newer_file_that_appears_while_lines_are_in_memory_is_left_alone(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ishowtts.inbox.storage._RETURN_S", 0.0)
+    house.inbox.accept([Line("a", "hello")])
+    house.path.unlink()
+    with closing(sqlite3.connect(house.path)) as connection:
+        connection.execute(f"PRAGMA user_version = {migrations.VERSION + 1}")
+    before = house.path.read_bytes()
+    for number in range(3):
+        house.inbox.accept([Line(f"b{number}", "hello")])
+    assert not house.inbox.durable
+    assert house.inbox.depth() == 4
+    assert house.path.read_bytes() == before
+    assert list(house.path.parent.glob("*corrupt*")) == []
+
+
+@pytest.mark.parametrize("version", [1, -5, 1_000_000])
+def test_a_file_with_a_version_that_no_program_wrote_is_set_aside_and_its_lines_are_kept(
+    house: House, version: int
+) -> None:
+    house.inbox.accept([Line("a", "hello")])
+    house.inbox.close()
+    with closing(sqlite3.connect(house.path)) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
+    house.open()
+    assert "corrupt-" in house.inbox.trouble
+    assert house.inbox.take().line.id == "a"
+
+
+def test_the_cost_of_a_line_does_not_grow_with_the_lines_of_its_id(make_house: Callable[..., House]) -> None:
+    """Some publishers use the same id for each of their lines."""
+    house = make_house(max_lines=10_000)
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    def cost() -> int:
+        nonlocal steps
+        steps = 0
+        house.inbox.plain._keeper.connection.set_progress_handler(count, 100)
+        house.inbox.accept([Line("same", f"new {n}") for n in range(10)])
+        house.inbox.plain._keeper.connection.set_progress_handler(None, 0)
+        return steps
+
+    costs = []
+    for start in range(0, 6000, 1500):
+        house.inbox.accept([Line("same", f"{n}") for n in range(start, start + 1500)])
+        house.clock.pass_s(1)
+        house.inbox.finish(house.inbox.take().seq, Outcome.FINISHED, {})
+        costs.append(cost())
+    assert costs[-1] < 1.5 * costs[0]
