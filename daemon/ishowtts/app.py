@@ -19,6 +19,7 @@ from ishowtts.board.detect import detect_board
 from ishowtts.config import Config
 from ishowtts.engines import build
 from ishowtts.engines.espeak_check import EspeakCheck
+from ishowtts.engines.voices.shelf import language_lookup
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox
 from ishowtts.mqtt import instance_ids
@@ -101,7 +102,7 @@ class Daemon:
         self._archives = Archives(config)
         self._voices = self._company.shelf
         self._telemetry = Telemetry(self._board)
-        self._rules = SpeechPolicy(config, self._voices.names, build.languages(config, self._lead.kind, self._voices))
+        self._rules = SpeechPolicy(config, self._voices.names, language_lookup(config, self._lead.kind, self._voices))
         switches = config.engine.f5.optimisations
         synthesizer = FallbackSynthesizer.from_engines(
             self._company, streaming=switches.streaming, batching=switches.batching

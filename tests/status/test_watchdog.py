@@ -222,7 +222,7 @@ def watched() -> Iterator[dict[str, Watched]]:
         inbox=inbox,
         player=player,
         conductor=conductor,
-        remote=RemoteEngine("espeak", {}),
+        remote=RemoteEngine("f5", {}),
         librarian=Loop(1.0),
         loops=[],
         segment_s=500.0,

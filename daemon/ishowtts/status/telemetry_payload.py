@@ -24,7 +24,7 @@ class TelemetryPayload:
 
     def compose(self) -> dict[str, Any]:
         """One snapshot, as the contract has it."""
-        status, sound, vitals = self.company.status(), self.player.status(), self.company.vitals()
+        status, sound, stats = self.company.status(), self.player.status(), self.company.stats()
         engine = {
             "name": self.company.choice.kind,
             "state": status.state.value if status else ("absent" if self.company.choice.trouble else "ready"),
@@ -32,7 +32,7 @@ class TelemetryPayload:
             "restarts": status.restarts if status else 0,
             "last_death": status.last_death if status else None,
             "warm_s": status.warm_s if status else None,
-            "unbucketed": vitals.unbucketed,
+            "unbucketed": stats.unbucketed,
         }
         audio = {
             "device": sound.device,
@@ -47,5 +47,5 @@ class TelemetryPayload:
             mqtt=mqtt,
             queue_depth=self.inbox.depth(),
             worker_pid=status.pid if status else None,
-            gpu_mb=vitals.gpu_mb,
+            gpu_mb=stats.gpu_mb,
         )

@@ -11,9 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.engines import build
 from ishowtts.engines.voices import clips
-from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.voices.shelf import VoiceShelf, open_shelf
 from ishowtts.errors import VoiceError
 from ishowtts.util.logs import visible
 
@@ -28,7 +27,7 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Each voice with its clip, words and settings; 1 where one of them cannot be used."""
-    shelf = build.voices(read_config(arguments))
+    shelf = open_shelf(read_config(arguments))
     voices = [_voice(shelf, name) for name in shelf.names()]
     if arguments.json:
         print_json(voices)
