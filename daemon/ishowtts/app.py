@@ -20,6 +20,7 @@ from ishowtts.config import Config
 from ishowtts.engines import build
 from ishowtts.engines.build import EngineChoice, Engines, build_engines
 from ishowtts.engines.espeak_check import EspeakCheck
+from ishowtts.engines.voices.shelf import language_lookup
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.limits import VOLUME
@@ -102,7 +103,7 @@ class Daemon:
         self._archives = Archives(config)
         self._telemetry = Telemetry(self._board)
         self._policy = SpeechPolicy.from_config(
-            config, self._voices.names, build.languages(config, self._choice.kind, self._voices)
+            config, self._voices.names, language_lookup(config, self._choice.kind, self._voices)
         )
         self._scheduler = self._make_scheduler()
         self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._changed)

@@ -111,8 +111,8 @@ def test_words_that_do_not_fit_are_refused_unless_forced(voices: Shell, recordin
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["Anna", "CLIP", "--text", WORDS], "no name of a voice"),
-        (["../anna", "CLIP", "--text", WORDS], "no name of a voice"),
+        (["Anna", "CLIP", "--text", WORDS], "not a valid name of a voice"),
+        (["../anna", "CLIP", "--text", WORDS], "not a valid name of a voice"),
         (["anna", "none.wav", "--text", WORDS], "none.wav cannot be read"),
         (["anna", "CLIP", "--text", " "], "--text"),
         (["anna", "CLIP", "--text", WORDS, "--speed", "3"], "speed must be a number from 0.5 to 2.0"),

@@ -1,4 +1,4 @@
-"""Engines in process and behind a worker, and a way to break the worker from within."""
+"""Engines in process and in a worker, and faults that a test can cause inside the worker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from typing import Any
 
 import pytest
 
-from ishowtts.engines.worker.remote_engine import Deadlines, RemoteEngine, RestartBackoff, ShutdownTimeouts
+from ishowtts.engines.espeak import EspeakEngine
+from ishowtts.engines.worker import registry
+from ishowtts.engines.worker.remote_engine import RemoteEngine
+from ishowtts.engines.worker.restart_policy import RestartBackoff
+from ishowtts.engines.worker.worker_connection import Deadlines
+from ishowtts.engines.worker.worker_process import ShutdownTimeouts
 from ishowtts.model import Segment
 
 # Without torch (the suite on Python 3.10) the folder f5 cannot even be read.
@@ -21,12 +26,19 @@ DAEMON = str(Path(__file__).parents[2] / "daemon")
 QUICK = RestartBackoff(first_s=0.01, longest_s=0.05)
 SHORT = ShutdownTimeouts(leave_s=1.0, abort_s=0.5, reap_s=2.0)
 
-# Python runs this first in every worker that a test with `faulty` starts. The engine behind it is real.
+# Python runs this first in every worker: espeak needs no torch, and starts in a fraction of a second.
+ESPEAK = """
+from ishowtts.engines.espeak import EspeakEngine
+from ishowtts.engines.worker import registry
+
+registry.ENGINES["espeak"] = registry.RegisteredEngine(lambda options: EspeakEngine(**options), 22_050)
+"""
+
+# And this as well, in every worker that a test with `faulty` starts. It wraps a real engine.
 FAULTS = """
 import os, signal, subprocess, sys, time
 import numpy as np
 from dataclasses import replace
-from ishowtts.engines.worker import registry
 from ishowtts.errors import Cancelled, EngineError, SynthesisError, VoiceError, WeightsError
 
 at_start = os.environ.get("WORKER_FAULT")
@@ -58,41 +70,41 @@ class Faulty:
 
     def synthesize(self, segment, cancelled):
         segment = replace(segment, voice=None)
-        match_ = segment.text
-        if match_ == "kill":
+        text = segment.text
+        if text == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        if match_ == "stop":
+        if text == "stop":
             os.kill(os.getpid(), signal.SIGSTOP)
-        if match_ == "hang":
+        if text == "hang":
             time.sleep(3600)
-        if match_ == "raise":
+        if text == "raise":
             raise ValueError("raised in the middle")
-        if match_ == "refuse":
+        if text == "refuse":
             raise SynthesisError("this text cannot be spoken")
-        if match_ == "poisoned":
+        if text == "poisoned":
             raise EngineError("the device is lost")
-        if match_ == "garbage":
+        if text == "garbage":
             os.write(int(sys.argv[1]), b"\\xff" * 64)
             time.sleep(3600)
-        if match_ == "await cancel":
+        if text == "await cancel":
             while not cancelled():
                 time.sleep(0.01)
             raise Cancelled
-        if match_ == "ignore cancel":
+        if text == "ignore cancel":
             while not cancelled():
                 time.sleep(0.01)
             return self._engine.synthesize(replace(segment, text="ignored"), lambda: False)
-        if match_ == "orphan":
+        if text == "orphan":
             child = subprocess.Popen(["sleep", "3600"], close_fds=False)
             open(os.environ["ORPHAN"], "w").write(str(child.pid))
             os.kill(os.getpid(), signal.SIGKILL)
-        if match_ == "endless":
+        if text == "endless":
             spoken = self._engine.synthesize(segment, cancelled)
             return replace(spoken, samples=np.zeros(60 * spoken.rate_hz, np.int16))
-        if match_ == "beyond the frame":
+        if text == "beyond the frame":
             spoken = self._engine.synthesize(segment, cancelled)
             return replace(spoken, samples=np.zeros(200 * spoken.rate_hz, np.int16))
-        if match_ == "other rate":
+        if text == "other rate":
             return replace(self._engine.synthesize(segment, cancelled), rate_hz=8000)
         return self._engine.synthesize(segment, cancelled)
 
@@ -105,7 +117,7 @@ registry.make = lambda kind, options: Faulty(make(kind, options))
 
 
 def say(text: str, **fields: Any) -> Segment:
-    """A line of one segment."""
+    """Returns a segment: a line of one segment."""
     return Segment("line", 0, 1, text, **fields)
 
 
@@ -115,30 +127,35 @@ def _say() -> Callable[..., Segment]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _workers_find_the_package() -> Iterator[None]:
-    """Workers import the checkout, as the tests do."""
+def _workers_know_espeak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Workers import the checkout, as the tests do, and can run espeak."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "sitecustomize.py").write_text(ESPEAK)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", DAEMON)
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), DAEMON]))
+        patch.setitem(
+            registry.ENGINES, "espeak", registry.RegisteredEngine(lambda options: EspeakEngine(**options), 22_050)
+        )
         yield
 
 
 @pytest.fixture
 def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers obey words such as `kill`, `hang` and `raise`, and the variable WORKER_FAULT at their start."""
-    (tmp_path / "sitecustomize.py").write_text(FAULTS)
+    """Workers obey texts such as `kill`, `hang` and `raise`, and the variable WORKER_FAULT at their start."""
+    (tmp_path / "sitecustomize.py").write_text(ESPEAK + FAULTS)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), DAEMON]))
 
 
 @pytest.fixture
 def make_remote() -> Iterator[Callable[..., RemoteEngine]]:
-    """`make_remote(segment_s=…)`: an engine behind a worker, quick to restart, closed after the test."""
+    """`make_remote(segment_s=…)` returns an engine in a worker that restarts quickly; it is closed after the test."""
     with ExitStack() as stack:
 
         def make(kind: str = "espeak", options: dict[str, Any] | None = None, **changes: Any) -> RemoteEngine:
             backoff = changes.pop("backoff", QUICK)
             on_change = changes.pop("on_change", lambda: None)
             engine = RemoteEngine(
-                kind, options or {}, Deadlines(**changes), backoff=backoff, grace=SHORT, on_change=on_change
+                kind, options or {}, Deadlines(**changes), backoff=backoff, shutdown_timeouts=SHORT, on_change=on_change
             )
             stack.callback(engine.close)
             return engine
@@ -147,18 +164,14 @@ def make_remote() -> Iterator[Callable[..., RemoteEngine]]:
 
 
 @pytest.fixture(scope="session")
-def f5_tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Options of the F5 engine over random weights of the tiny size."""
-    from ishowtts_bench import random_checkpoint
-
-    folder = tmp_path_factory.mktemp("f5") / "tiny"
-    random_checkpoint.make_checkpoint(folder, size="tiny", seed=0)
-    return {"weights": str(folder), "device": "cpu", "precision": "fp32", "nfe_step": 5}
+def f5_tiny(tiny_checkpoint: Path) -> dict[str, Any]:
+    """Options of the F5 engine with random weights of the tiny size."""
+    return {"weights": str(tiny_checkpoint), "device": "cpu", "precision": "fp32", "nfe_step": 4}
 
 
 @pytest.fixture(scope="session")
 def options_of(request: pytest.FixtureRequest) -> Callable[[str], dict[str, Any]]:
-    """Options of an engine of the registry, by kind."""
+    """Returns the options of an engine of the registry, by kind."""
 
     def find(kind: str) -> dict[str, Any]:
         return request.getfixturevalue("f5_tiny") if kind == "f5" else {}

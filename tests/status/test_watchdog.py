@@ -222,7 +222,7 @@ def watched() -> Iterator[dict[str, Watched]]:
         inbox=inbox,
         player=player,
         scheduler=scheduler,
-        remote=RemoteEngine("espeak", {}),
+        remote=RemoteEngine("f5", {}),
         voice_watcher=Loop(1.0),
         loops=[],
         segment_s=500.0,

@@ -24,8 +24,9 @@ import numpy as np
 from ishowtts import app, config
 from ishowtts.config import Config
 from ishowtts.engines import Progress, ReportProgress, VoiceInfo
-from ishowtts.engines.build import EngineChoice, Engines, voices
+from ishowtts.engines.build import EngineChoice, Engines
 from ishowtts.engines.espeak import EspeakEngine
+from ishowtts.engines.voices.shelf import open_shelf
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.playback.choose_speaker import ChosenSpeaker
 from ishowtts.playback.silent_speaker import SilentSpeaker
@@ -159,7 +160,7 @@ def main() -> int:
             fallback=None,
             remote=None,
             espeak=EspeakEngine("en-us"),
-            shelf=voices(settings),
+            shelf=open_shelf(settings),
             default_voice=settings.engine.f5.default_voice,
         )
 

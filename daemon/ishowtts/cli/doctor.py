@@ -21,6 +21,7 @@ from ishowtts.board.detect import detect_board
 from ishowtts.cli.common import Commands, file_faults, print_json, read_config
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.engines import build
+from ishowtts.engines.voices.shelf import open_shelf
 from ishowtts.errors import IShowError, SpeakerError
 from ishowtts.mqtt.client import ShortLivedClient
 from ishowtts.mqtt.mqtt_options import MqttOptions
@@ -181,7 +182,7 @@ def _fallback(settings: Config) -> Iterator[Finding]:
 
 
 def _voices(settings: Config) -> Iterator[Finding]:
-    shelf = build.voices(settings)
+    shelf = open_shelf(settings)
     wanted = settings.engine.f5.default_voice
     shelf.find(wanted)
     yield Finding("voices", "ok", f"{', '.join(shelf.names())}; default {wanted}")

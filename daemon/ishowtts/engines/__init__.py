@@ -1,4 +1,4 @@
-"""Engines turn segments into sound. This package's face holds the contract that every engine keeps."""
+"""Engines turn segments into sound. This module holds the contract of every engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ishowtts.model import IsCancelled, Segment, Utterance
 
 @dataclass(frozen=True)
 class Progress:
-    """Step `i` of `n` of a phase such as `load` or `warm`."""
+    """Step `i` of `n` of a phase, `load` or `warm`."""
 
     phase: str
     i: int
@@ -20,18 +20,19 @@ class Progress:
 
 @dataclass(frozen=True)
 class VoiceInfo:
-    """A voice that is ready.
+    """Limits and costs of a voice that is ready.
 
     Attributes:
-        max_segment_bytes: the longest segment that it takes, in UTF-8 bytes.
-        reference_s: length of the clip that every segment pays for; `None` where there is none.
-        bytes_per_s: speech rate, UTF-8 bytes of text per second of sound at speed 1; `None` where it is not even.
-        seam_s: length of the cross-fade between two segments; 0: they stand one behind the other.
-        cost: synthesis seconds per second of reference and sound, as the engine measured it; `None`: not known.
-        speed: of a segment that names none.
-        nfe_step: evaluations for a segment that names none; `None`: the engine's own.
-        batch_s: seconds of reference and sound that one run of several segments may hold in all, each as long as the
-            longest of them; 0: one at a time.
+        name: name of the voice.
+        max_segment_bytes: longest text of a segment, in UTF-8 bytes.
+        reference_s: duration of the reference clip, which every segment pays for; `None` if there is no clip.
+        bytes_per_s: speech rate, in UTF-8 bytes of text per second of sound at speed 1; `None` if it is not constant.
+        seam_s: duration of the cross-fade between two segments; 0 if they follow each other without one.
+        cost: synthesis seconds per second of reference and sound, as the engine measured it; `None` if not known.
+        speed: speed of a segment that names none.
+        nfe_step: model evaluations of a segment that names none; `None` for the engine's own number.
+        batch_s: seconds of reference and sound that one batch may hold, with each segment as long as the longest of
+            them; 0 if the engine speaks one segment at a time.
     """
 
     name: str
@@ -47,11 +48,11 @@ class VoiceInfo:
 
 @dataclass(frozen=True)
 class EngineStats:
-    """How an engine does beyond its speech.
+    """Statistics of an engine, for telemetry.
 
     Attributes:
-        gpu_mb: memory that it holds on the GPU for tensors, in use or kept for use; `None`: there is none.
-        unbucketed: runs so far that were longer than every length it is prepared for.
+        gpu_mb: GPU memory that is reserved for tensors, used or cached; `None` without a GPU.
+        unbucketed: number of runs so far that were longer than every prepared length (bucket).
     """
 
     gpu_mb: float | None = None
@@ -61,61 +62,60 @@ class EngineStats:
 ReportProgress = Callable[[Progress], None]
 
 
-@runtime_checkable
 class Engine(Protocol):
-    """Turns segments into sound. One thread calls it."""
+    """Turns segments into sound. Only one thread calls it."""
 
     @property
     def name(self) -> str:
-        """`f5`, `espeak`: as events and telemetry show it."""
+        """Name of the engine in events and telemetry: `f5` or `espeak`."""
 
     @property
     def rate_hz(self) -> int:
-        """Sample rate of what `synthesize` returns."""
+        """Sample rate of the sound that `synthesize` returns, in Hz."""
 
     def load(self, progress: ReportProgress) -> None:
-        """Read weights and voices.
+        """Loads weights and voices.
 
         Raises:
-            WeightsError, VoiceError: they cannot be used; the sentence says what to mend.
+            WeightsError, VoiceError: they cannot be used; the message says how to fix it.
         """
 
     def prepare(self, voice: str | None) -> VoiceInfo:
-        """Make a voice ready (`None`: the default one). Raises VoiceError."""
+        """Makes a voice ready (`None`: the default one). Raises VoiceError."""
 
     def warm(self, progress: ReportProgress) -> None:
-        """Run the real path until it is as fast as it will be."""
+        """Runs the real synthesis path until it has reached its full speed."""
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
-        """Speak one segment.
+        """Speaks one segment.
 
         Raises:
             SynthesisError: this text cannot be spoken.
-            EngineError: the engine cannot speak at all now.
+            EngineError: the engine cannot speak any text now.
             Cancelled: `cancelled()` turned true.
         """
 
     def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
-        """Speak one or more segments of one voice in one run; each sounds as it does alone. All of them, or none.
+        """Speaks one or more segments of one voice in one run, either all or none. Each sounds as it does alone.
 
         Returns:
-            Their sounds, in their order; `synth_s` of each is its share of the run.
+            Their sounds, in the same order; `synth_s` of each is its share of the run.
 
         Raises:
-            SynthesisError: one of these texts cannot be spoken, or not together with the others.
+            SynthesisError: one of the texts cannot be spoken, or cannot be spoken together with the others.
             EngineError, Cancelled: as from `synthesize`.
         """
 
     def close(self) -> None:
-        """Let go of everything. Idempotent."""
+        """Releases all resources. Idempotent."""
 
 
 @runtime_checkable
 class ImprovingEngine(Engine, Protocol):
-    """An engine that becomes faster in time that nobody needs, and knows how it does."""
+    """An engine that tunes itself in idle time, and that has statistics."""
 
     def idle(self) -> bool:
-        """Use a moment, less than a short segment takes; whether there is more to do."""
+        """Tunes for less time than a short segment takes. Returns whether there is more to do."""
 
-    def vitals(self) -> EngineStats:
-        """How it does now."""
+    def stats(self) -> EngineStats:
+        """Returns the present statistics."""

@@ -1,4 +1,4 @@
-"""Which engine leads, and why: `engine.kind` and what is there decide."""
+"""Chooses the primary engine by `engine.kind` and the weights that are there, and builds all engines."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from ishowtts.config import Config
 from ishowtts.engines import Engine, EngineStats, VoiceInfo
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.f5.f5_options import F5Options
 from ishowtts.engines.speech_cache_key import CacheKey, EspeakCacheKey, F5CacheKey
-from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.voices.shelf import VoiceShelf, open_shelf, voices_folder
 from ishowtts.engines.weights import Weights, locate
 from ishowtts.engines.worker.remote_engine import RemoteEngine
-from ishowtts.engines.worker.requests import Deadlines
-from ishowtts.engines.worker.supervisor import EngineState, EngineStatus, RestartBackoff
+from ishowtts.engines.worker.restart_policy import RestartBackoff
+from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
+from ishowtts.engines.worker.worker_connection import Deadlines
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, FatalError, VoiceError, WeightsError
 from ishowtts.model import IsCancelled, Segment, Utterance
 
@@ -26,13 +26,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """The engine that leads.
+    """The choice of the primary engine.
 
-    Args:
+    Attributes:
         kind: `f5` or `espeak`.
-        why: one sentence for the operator.
-        weights: what f5 loads; `None` for espeak, and where f5 was asked for but cannot be.
-        trouble: why the engine that was asked for does not speak.
+        why: reason of the choice, in one sentence for the operator.
+        weights: what F5 loads; `None` for espeak, and if F5 is configured but cannot be used.
+        trouble: why the configured engine cannot speak; `None` if it can.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class EngineChoice:
 
 
 def choose_engine(config: Config) -> EngineChoice:
-    """Take f5 where weights are, else espeak, unless the configuration says which."""
+    """Chooses the configured engine; without one, F5 if there are weights, else espeak."""
     kind = config.engine.kind
     if kind == "espeak":
         return EngineChoice("espeak", "engine.kind is espeak")
@@ -54,29 +54,29 @@ def choose_engine(config: Config) -> EngineChoice:
         return EngineChoice("espeak", f"weights were found, but cannot be used: {error}", trouble=str(error))
     if weights is not None:
         return EngineChoice("f5", f"weights were found in {weights.folder}", weights)
-    none = "no F5-TTS weights were found; `ishowtts fetch` gets them"
+    no_weights = "no F5-TTS weights were found; `ishowtts fetch` gets them"
     if kind == "f5":
-        return EngineChoice("f5", none, trouble=none)
-    return EngineChoice("espeak", none)
+        return EngineChoice("f5", no_weights, trouble=no_weights)
+    return EngineChoice("espeak", no_weights)
 
 
 @dataclass(frozen=True)
 class UnavailableEngine:
-    """The engine that was asked for and cannot be: every call says why."""
+    """Stands for a configured engine that cannot be used: every call raises EngineUnavailable with the reason."""
 
     why: str
     name: str = "f5"
 
     def prepare(self, voice: str | None) -> VoiceInfo:
-        """Never."""
+        """Raises EngineUnavailable."""
         raise EngineUnavailable(self.why)
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
-        """Never."""
+        """Raises EngineUnavailable."""
         raise EngineUnavailable(self.why)
 
     def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
-        """Never."""
+        """Raises EngineUnavailable."""
         raise EngineUnavailable(self.why)
 
 
@@ -86,11 +86,13 @@ class Engines:
 
     Args:
         choice: which engine is the primary one, and why.
-        primary: speaks every line as long as it can.
+        primary: speaks every line that it can speak.
         fallback: speaks what the primary cannot; `None` if `engine.fallback` is off, or if espeak is the primary.
         remote: the primary, if it runs in a worker.
         espeak: the espeak-ng engine, whether it is used or not.
-        cache_key: of the primary's speech; `None`: its speech is not cached.
+        shelf: the voices that lines may ask for.
+        default_voice: name of the voice of a line that names none.
+        cache_key: cache key of the primary's speech; `None` if its speech is not cached.
     """
 
     choice: EngineChoice
@@ -103,12 +105,12 @@ class Engines:
     cache_key: CacheKey | None = None
 
     def prepare_voice(self, name: str) -> VoiceInfo | None:
-        """Make a changed voice ready anew; `None` where no engine prepares one.
+        """Makes a changed voice ready again. Returns `None` if no engine prepares voices.
 
         Raises:
             VoiceError: it cannot be used.
             EngineUnavailable: the worker is not warm now.
-            EngineError: it ended the worker.
+            EngineError: preparing it ended the worker.
         """
         if self.remote is None:
             self.shelf.find(name)
@@ -117,40 +119,40 @@ class Engines:
         return self.remote.prepare(name)
 
     def forget_voice(self, name: str) -> None:
-        """A voice has changed, or has gone: whatever is known of it holds no more."""
+        """Discards what is known of a voice, because it has changed or was removed."""
         if self.remote is None:
             return
         self.remote.forget(name)
         if name == self.default_voice:
             self.remote.forget(None)
             if self.remote.status().state is EngineState.PARKED:
-                self.remote.retry_now()  # it may be what the worker could not load
+                self.remote.retry_now()  # the default voice may be what the worker could not load
 
     def available(self) -> bool:
-        """Whether any engine can speak now."""
+        """Returns whether any engine can speak now."""
         if self._espeak_is_used and self.espeak_trouble is None:
             return True
         return self.primary is not self.espeak and self.primary_ready()
 
     def primary_ready(self) -> bool:
-        """Whether the primary engine can speak now, as far as is known without asking it."""
+        """Returns whether the primary engine can speak now, as far as is known without a request to it."""
         if self.remote is not None:
             return self.remote.status().state is EngineState.READY
         return not isinstance(self.primary, UnavailableEngine)
 
     @property
     def espeak_trouble(self) -> str | None:
-        """Why espeak-ng cannot speak, where it is to; `None`: it can."""
+        """Why espeak-ng cannot speak; `None` if it can, or if it is not used."""
         return self.espeak.trouble if self._espeak_is_used else None
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """Sentences about engines and voices that cannot speak, besides those of `status`."""
+        """Sentences about engines and voices that cannot speak, in addition to those of `status`."""
         espeak = () if self.espeak_trouble is None else (self.espeak_trouble,)
-        return (*espeak, *(self.remote.voices_set_aside() if self.remote else ()))
+        return (*espeak, *(self.remote.quarantined_voices() if self.remote else ()))
 
     def check_espeak(self, cancelled: IsCancelled) -> None:
-        """Find out whether espeak-ng works now; `espeak_trouble` tells."""
+        """Tests whether espeak-ng works now, and sets `espeak_trouble` accordingly."""
         with suppress(EngineError, Cancelled):
             self.espeak.check(cancelled)
 
@@ -159,18 +161,18 @@ class Engines:
         return self.fallback is not None or self.primary is self.espeak
 
     def status(self) -> EngineStatus | None:
-        """How the worker does; `None` where espeak leads, or f5 has nothing to load."""
+        """Returns the status of the worker; `None` if there is no worker."""
         return self.remote.status() if self.remote else None
 
-    def vitals(self) -> EngineStats:
-        """What the worker said of itself last."""
-        return self.remote.vitals() if self.remote else EngineStats()
+    def stats(self) -> EngineStats:
+        """Returns the stats that the worker reported last."""
+        return self.remote.stats() if self.remote else EngineStats()
 
     def start(self) -> None:
-        """Have the spare voice found and the worker started. An espeak-ng that does not work yet may later.
+        """Tests espeak-ng and starts the worker. An espeak-ng that does not work yet may work later.
 
         Raises:
-            FatalError: espeak-ng works, and has no voice of the configured name.
+            FatalError: espeak-ng works, but has no voice of the configured name.
         """
         if self._espeak_is_used:
             try:
@@ -183,16 +185,16 @@ class Engines:
             self.remote.start()
 
     def close(self) -> None:
-        """End the worker and the spare voice."""
+        """Ends the worker and closes espeak."""
         if self.remote is not None:
             self.remote.close()
         self.espeak.close()
 
 
 def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], None]) -> Engines:
-    """Make the engines; nothing is started yet."""
+    """Builds the engines. Nothing is started yet."""
     section = config.engine
-    shelf, default = voices(config), section.f5.default_voice
+    shelf, default = open_shelf(config), section.f5.default_voice
     espeak = EspeakEngine(section.espeak_voice, lambda voice: shelf.language(voice, default), on_change)
     if choice.kind == "espeak":
         return Engines(choice, espeak, None, None, espeak, shelf, default, EspeakCacheKey(config, espeak, shelf))
@@ -202,7 +204,7 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
         return Engines(choice, unavailable, fallback, None, espeak, shelf, default)
     options = F5Options(
         weights=str(choice.weights.folder),
-        voices_dir=str(voices_dir(config)),
+        voices_dir=str(voices_folder(config)),
         default_voice=section.f5.default_voice,
         nfe_step=section.f5.nfe_step,
         cfg_strength=section.f5.cfg_strength,
@@ -215,19 +217,3 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
     backoff = RestartBackoff(**section.restart.model_dump())
     remote = RemoteEngine("f5", options.to_dict(), deadlines, backoff=backoff, on_change=on_change)
     return Engines(choice, remote, fallback, remote, espeak, shelf, default, F5CacheKey(config, choice.weights, shelf))
-
-
-def languages(config: Config, kind: str, shelf: VoiceShelf) -> Callable[[str | None], str | None]:
-    """What language a voice speaks, by its name; `None` from it: English, as far as anybody knows."""
-    of_itself = config.engine.espeak_voice if kind == "espeak" else None
-    return lambda voice: shelf.language(voice, config.engine.f5.default_voice) or of_itself
-
-
-def voices(config: Config) -> VoiceShelf:
-    """The voices that lines may ask for."""
-    return VoiceShelf(voices_dir(config))
-
-
-def voices_dir(config: Config) -> Path:
-    """Where the folders of the voices are: `engine.f5.voices_dir`, else beside the weights."""
-    return config.engine.f5.voices_dir or config.data_folder / "voices"

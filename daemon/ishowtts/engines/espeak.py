@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ishowtts.engines import Progress, ReportProgress, VoiceInfo
-from ishowtts.engines.worker.requests import longest_s
+from ishowtts.engines.durations import longest_plausible_s
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.limits import HAN
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
@@ -214,7 +214,7 @@ def _speak(text: str, voice: str, speed: float, cancelled: IsCancelled) -> tuple
     words_per_minute = str(round(_WORDS_PER_MINUTE * speed))
     command = [_PROGRAM, "-b", "1", "-v", voice, "-s", words_per_minute, "--stdin", "--stdout"]
     read = plain(text).encode("utf-8", "replace")
-    audio_s = longest_s(text, speed)
+    audio_s = longest_plausible_s(text, speed)
     limits = program.ProgramLimits(_DEADLINE_S, _MAX_HEADER_BYTES + round(audio_s * _MAX_BYTES_PER_S))
     if cancelled():
         raise Cancelled

@@ -118,7 +118,7 @@ class TelemetryPayload:
 
     def compose(self) -> dict[str, Any]:
         """Take the readings and return the payload of the contract."""
-        status, sound, stats = self.engines.status(), self.player.status(), self.engines.vitals()
+        status, sound, stats = self.engines.status(), self.player.status(), self.engines.stats()
         engine = {
             "name": self.engines.choice.kind,
             "state": status.state.value if status else ("absent" if self.engines.choice.trouble else "ready"),

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ishowtts.cli.common import read_config, report_write_errors
 from ishowtts.config import Config
-from ishowtts.engines import build
+from ishowtts.engines.voices.shelf import voices_folder
 
 if TYPE_CHECKING:
     from ishowtts_bench.bench_env import BenchEnv
@@ -29,7 +29,7 @@ def setting_of(arguments: argparse.Namespace) -> BenchEnv:
     say(arguments, f"weights: {model}")
     folder = find_weights(model, _cache_dir())
     device = choose_device(arguments.device or "auto").type
-    voices_dir = build.voices_dir(settings) if arguments.config is not None else None
+    voices_dir = voices_folder(settings) if arguments.config is not None else None
     return BenchEnv(folder, device, arguments.precision, voices_dir, settings.engine.f5.default_voice)
 
 

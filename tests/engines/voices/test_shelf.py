@@ -46,7 +46,7 @@ def test_a_folder_default_takes_the_packages_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [(None, "is missing"), (b"\xff\xfe", "UTF-8"), (b" \n", "holds nothing"), (b"a" * 5000, "holds too much")],
+    [(None, "is missing"), (b"\xff\xfe", "UTF-8"), (b" \n", "is empty"), (b"a" * 5000, "larger than 4096 bytes")],
 )
 def test_words_that_cannot_be_read_are_told(tmp_path: Path, text: bytes | None, words: str) -> None:
     put(tmp_path, "ann", text)
@@ -57,13 +57,13 @@ def test_words_that_cannot_be_read_are_told(tmp_path: Path, text: bytes | None, 
 @pytest.mark.parametrize("name", ["", "../ann", "Ann", "a" * 65, "ann/..", "a\nb"])
 def test_a_name_never_leads_out_of_the_shelf(tmp_path: Path, name: str) -> None:
     put(tmp_path, "ann")
-    with pytest.raises(VoiceError, match="no name of a voice"):
+    with pytest.raises(VoiceError, match="not a valid name of a voice"):
         VoiceShelf(tmp_path / "ann").find(name)
 
 
 def test_an_unknown_voice_is_told_with_those_that_there_are(tmp_path: Path) -> None:
     put(tmp_path, "ann")
-    with pytest.raises(VoiceError, match="no voice 'bob'; there are ann, default"):
+    with pytest.raises(VoiceError, match="no voice 'bob'; the voices are ann, default"):
         VoiceShelf(tmp_path).find("bob")
     with pytest.raises(VoiceError, match="no voice 'bob'"):
         VoiceShelf(tmp_path / "missing").find("bob")
@@ -180,7 +180,7 @@ def test_a_pipe_keeps_nobody_waiting(tmp_path: Path, what: str) -> None:
     put(tmp_path, "ann")
     (tmp_path / "ann" / what).unlink(missing_ok=True)
     os.mkfifo(tmp_path / "ann" / what)
-    with pytest.raises(VoiceError, match="no ordinary file"):
+    with pytest.raises(VoiceError, match="not a regular file"):
         VoiceShelf(tmp_path).find("ann")
 
 

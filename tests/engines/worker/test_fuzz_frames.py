@@ -1,4 +1,4 @@
-"""Random and mutated frames of a hostile worker: no exception that is not foreseen, no wait, no growth."""
+"""Random and mutated frames of a hostile worker cause no unexpected exception, no endless wait and no growth."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ishowtts.engines.worker.requests import Deadlines, WorkerExit
 from ishowtts.engines.worker.waker import Waker
 from ishowtts.engines.worker.wire import Channel, Frame, FrameKind, encode
-from ishowtts.engines.worker.worker_connection import WorkerConnection
+from ishowtts.engines.worker.worker_connection import Deadlines, WorkerConnection, WorkerExit
 from support import hostile_frames
 from support.hostile_frames import DONE, ERROR, HELLO, PREPARED, PROGRESS, READY, audio, check_frames
 
@@ -32,7 +31,7 @@ ODD: st.SearchStrategy[Any] = st.one_of(
 
 @st.composite
 def frames(draw: st.DrawFn) -> bytes:
-    """A frame with up to two fields that are odd, missing or of another frame."""
+    """Draws a frame with up to two fields that are odd or missing, perhaps of another kind."""
     frame = draw(st.sampled_from(FRAMES))
     header = dict(frame.header)
     names = sorted(header)
@@ -46,8 +45,8 @@ def frames(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
-def spoilt(draw: st.DrawFn) -> bytes:
-    """Frames, of which some bytes are others or gone."""
+def corrupted(draw: st.DrawFn) -> bytes:
+    """Draws frames in which some bytes are changed or removed."""
     data = bytearray(b"".join(draw(st.lists(frames(), min_size=1, max_size=6))))
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(data) - 1))
@@ -58,7 +57,7 @@ def spoilt(draw: st.DrawFn) -> bytes:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.integers(0, 2), st.one_of(st.lists(frames(), max_size=6).map(b"".join), spoilt(), st.binary(max_size=200)))
+@given(st.integers(0, 2), st.one_of(st.lists(frames(), max_size=6).map(b"".join), corrupted(), st.binary(max_size=200)))
 @example(2, encode(Frame(FrameKind.ERROR, {**ERROR.header, "message": "\ud800"})))
 @example(2, encode(Frame(FrameKind.ERROR, {**ERROR.header, "message": "x" * 50_000})))
 @example(1, encode(Frame(FrameKind.PROGRESS, {**PROGRESS.header, "phase": "x" * 50_000})))
@@ -70,19 +69,24 @@ def test_no_bytes_of_a_worker_do_harm(stage: int, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", hostile_frames.seeds())
-def test_the_fuzzers_begin_with_inputs_that_are_well(data: bytes) -> None:
+def test_the_first_inputs_of_the_fuzzers_pass(data: bytes) -> None:
     check_frames(data)
 
 
-def test_a_worker_that_reports_progress_without_end_can_be_stopped() -> None:
+def test_a_worker_that_reports_progress_endlessly_can_be_stopped() -> None:
     waker = Waker()
     ours, theirs = socket.socketpair()
-    endings: list[WorkerExit] = []
-    heard = threading.Event()
-    conversation = WorkerConnection(
-        Channel(ours), "f5", {}, Deadlines(), waker=waker, on_phase=lambda _phase, progress: progress and heard.set()
+    exits: list[WorkerExit] = []
+    progress_received = threading.Event()
+    connection = WorkerConnection(
+        Channel(ours),
+        "f5",
+        {},
+        Deadlines(),
+        waker=waker,
+        on_phase=lambda _phase, progress: progress and progress_received.set(),
     )
-    hears = threading.Thread(target=lambda: endings.append(conversation.hear()), name="hears")
+    receiver = threading.Thread(target=lambda: exits.append(connection.run()), name="runs")
 
     def floods() -> None:
         theirs.sendall(encode(HELLO))
@@ -93,16 +97,16 @@ def test_a_worker_that_reports_progress_without_end_can_be_stopped() -> None:
             return
 
     flood = threading.Thread(target=floods, name="floods")
-    hears.start()
+    receiver.start()
     flood.start()
     try:
-        assert heard.wait(10)
+        assert progress_received.wait(10)
         waker.stop()
-        hears.join(5)
-        assert [ending.reason for ending in endings] == ["the engine is stopped"]
+        receiver.join(5)
+        assert [exit_.reason for exit_ in exits] == ["the engine is stopped"]
     finally:
         ours.shutdown(socket.SHUT_RDWR)
-        hears.join(5)
+        receiver.join(5)
         flood.join(5)
         ours.close()
         theirs.close()

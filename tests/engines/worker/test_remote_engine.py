@@ -1,4 +1,4 @@
-"""Faults of the worker, and what the daemon makes of them."""
+"""Faults of the worker, and how the daemon handles them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import psutil
 import pytest
 import soundfile
 
-from ishowtts.engines.worker.remote_engine import EngineState, EngineStatus, RemoteEngine, RestartBackoff
+from ishowtts.engines.worker.remote_engine import RemoteEngine
+from ishowtts.engines.worker.restart_policy import RestartBackoff
+from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.engines.worker.worker_process import WorkerProcess
 from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError, WeightsError, WorkerDied
 from ishowtts.model import Segment
@@ -24,6 +26,9 @@ MakeRemote = Callable[..., RemoteEngine]
 Say = Callable[..., Segment]
 
 pytestmark = pytest.mark.usefixtures("faulty")
+
+
+TWO_DEATHS = RestartBackoff(first_s=0.01, longest_s=0.01, park_deaths=2)
 
 
 def never() -> bool:
@@ -49,10 +54,10 @@ def speaks(engine: RemoteEngine, say: Say) -> bool:
 
 # The same faults strike F5 in tests/appliance/test_chaos.py, through the whole appliance.
 @pytest.mark.parametrize("fault", ["hang", "kill", "stop"])
-def test_a_fault_in_the_middle_ends_the_segment_and_the_next_worker_speaks(
+def test_a_fault_while_speaking_fails_the_segment_and_the_next_worker_speaks(
     fault: str, make_remote: MakeRemote, say: Say
 ) -> None:
-    # A death must be told by the socket, a hang by the deadline.
+    # The socket must show a death; the deadline must show a hang.
     engine = load(make_remote(segment_s=3600.0 if fault == "kill" else 2.0))
     with pytest.raises(WorkerDied):
         engine.synthesize(say(fault), never)
@@ -63,7 +68,7 @@ def test_a_fault_in_the_middle_ends_the_segment_and_the_next_worker_speaks(
 
 
 @pytest.mark.parametrize("fault", ["refuse", "raise"])
-def test_an_error_of_one_text_ends_the_segment_and_not_the_worker(
+def test_an_error_of_one_text_fails_the_segment_and_not_the_worker(
     fault: str, make_remote: MakeRemote, say: Say
 ) -> None:
     engine = load(make_remote())
@@ -73,7 +78,7 @@ def test_an_error_of_one_text_ends_the_segment_and_not_the_worker(
     assert engine.status().restarts == 0
 
 
-def test_a_second_unforeseen_error_in_a_row_renews_the_worker(make_remote: MakeRemote, say: Say) -> None:
+def test_a_second_unexpected_error_in_a_row_replaces_the_worker(make_remote: MakeRemote, say: Say) -> None:
     engine = load(make_remote())
     with pytest.raises(SynthesisError):
         engine.synthesize(say("raise"), never)
@@ -83,7 +88,9 @@ def test_a_second_unforeseen_error_in_a_row_renews_the_worker(make_remote: MakeR
     assert speaks(engine, say)
 
 
-def test_unforeseen_errors_with_speech_between_them_cost_no_worker(make_remote: MakeRemote, say: Say) -> None:
+def test_unexpected_errors_with_speech_between_them_do_not_replace_the_worker(
+    make_remote: MakeRemote, say: Say
+) -> None:
     engine = load(make_remote())
     for _ in range(2):
         with pytest.raises(SynthesisError):
@@ -95,12 +102,12 @@ def test_unforeseen_errors_with_speech_between_them_cost_no_worker(make_remote: 
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ("garbage", "speaks nonsense"),
+        ("garbage", "broke the protocol"),
         ("other rate", "not asked for"),
         ("poisoned", "the device is lost"),
     ],
 )
-def test_a_worker_that_cannot_be_trusted_any_more_is_replaced(
+def test_a_worker_that_breaks_the_protocol_or_lost_its_device_is_replaced(
     fault: str, sentence: str, make_remote: MakeRemote, say: Say
 ) -> None:
     engine = load(make_remote(segment_s=3600))
@@ -110,32 +117,32 @@ def test_a_worker_that_cannot_be_trusted_any_more_is_replaced(
     assert speaks(engine, say)
 
 
-def test_a_voice_whose_sound_is_too_long_for_its_text_is_set_aside_and_the_worker_lives(
+def test_a_voice_whose_sound_is_too_long_for_its_text_is_quarantined_and_the_worker_lives(
     make_remote: MakeRemote, say: Say
 ) -> None:
     """Its words do not fit its clip. Five deaths by it would park the engine for an hour."""
     changes: list[list[str]] = []
-    engine = make_remote(on_change=lambda: changes.append(engine.voices_set_aside()))
+    engine = make_remote(on_change=lambda: changes.append(engine.quarantined_voices()))
     load(engine)
     for _ in range(6):
         with pytest.raises(VoiceError, match="60 s of sound; 17 s is plausible"):
             engine.synthesize(say("endless", voice="misfit"), never)
     assert (engine.status().state, engine.status().restarts) == (EngineState.READY, 0)
-    assert "the voice 'misfit' is set aside" in changes[-1][0], "whoever tells the state is told"
-    assert speaks(engine, say), "the other voices are used"
+    assert "the voice 'misfit' is quarantined" in changes[-1][0], "the listener is called"
+    assert speaks(engine, say), "other voices are still used"
     engine.forget("misfit")
-    assert engine.voices_set_aside() == []
+    assert engine.quarantined_voices() == []
     assert engine.synthesize(say("Its words are right now.", voice="misfit"), never).audio_s > 0.3
 
 
-def test_a_worker_killed_while_idle_is_missed_at_once(make_remote: MakeRemote, say: Say) -> None:
+def test_the_death_of_an_idle_worker_is_noticed_at_once(make_remote: MakeRemote, say: Say) -> None:
     engine = load(make_remote())
     pid = engine.status().pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     await_state(engine, EngineState.READY, after_restarts=1)
     assert engine.status().pid != pid
-    assert "killed by SIGKILL, perhaps for want of memory" in str(engine.status().last_death)
+    assert "killed by SIGKILL, perhaps because memory ran out" in str(engine.status().last_death)
     assert speaks(engine, say)
 
 
@@ -143,7 +150,7 @@ def test_a_worker_killed_while_idle_is_missed_at_once(make_remote: MakeRemote, s
     ("fault", "deadline", "sentence"),
     [("silent", "hello_s", "while starting"), ("hangs", "load_s", "while loading or warming")],
 )
-def test_a_worker_that_does_not_start_is_ended_and_after_five_parked_until_asked(
+def test_a_worker_that_does_not_start_is_killed_and_the_engine_is_parked_in_the_end(
     fault: str,
     deadline: str,
     sentence: str,
@@ -153,8 +160,8 @@ def test_a_worker_that_does_not_start_is_ended_and_after_five_parked_until_asked
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("WORKER_FAULT", fault)
-    engine = make_remote(**{deadline: 0.4})
-    with pytest.raises(EngineUnavailable, match="the worker ended 5 times of late"):
+    engine = make_remote(backoff=TWO_DEATHS, **{deadline: 0.4})
+    with pytest.raises(EngineUnavailable, match="the worker ended 2 times recently"):
         load(engine)
     assert engine.status().state is EngineState.PARKED
     assert sentence in str(engine.status().detail)
@@ -163,21 +170,23 @@ def test_a_worker_that_does_not_start_is_ended_and_after_five_parked_until_asked
     engine.close()
 
 
-def test_a_parked_engine_comes_back_when_asked(
+def test_a_parked_engine_starts_again_on_request(
     make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKER_FAULT", "dies")
-    engine = make_remote()
+    engine = make_remote(backoff=TWO_DEATHS)
     with pytest.raises(EngineUnavailable):
         load(engine)
-    assert engine.status().restarts == 4
+    assert engine.status().restarts == 1
     monkeypatch.delenv("WORKER_FAULT")
     engine.retry_now()
     await_state(engine, EngineState.READY)
     assert speaks(engine, say)
 
 
-def test_deaths_of_long_ago_park_nothing(make_remote: MakeRemote, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deaths_before_the_window_do_not_park_the_engine(
+    make_remote: MakeRemote, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WORKER_FAULT", "dies")
     seen: list[EngineState] = []
     engine = make_remote(
@@ -189,35 +198,33 @@ def test_deaths_of_long_ago_park_nothing(make_remote: MakeRemote, monkeypatch: p
     assert EngineState.PARKED not in seen
 
 
-def test_a_parked_engine_is_tried_again_by_itself_and_one_death_parks_it_again(
+def test_a_parked_engine_starts_again_by_itself_and_speech_ends_its_probation(
     make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKER_FAULT", "no-weights")
-    rests: list[EngineState] = []
+    waits: list[EngineState] = []
 
     def note() -> None:
         status = engine.status()
         if status.state in (EngineState.RESTARTING, EngineState.PARKED) and status.pid is None:
-            rests.append(status.state)
+            waits.append(status.state)
 
     engine = make_remote(backoff=RestartBackoff(park_deaths=100, park_s=0.3), on_change=note)
     with pytest.raises(WeightsError):
         load(engine)
-    monkeypatch.setenv("WORKER_FAULT", "dies")
-    eventually(lambda: engine.status().restarts >= 2, "two trials out of the parking place")
-    assert set(rests) == {EngineState.PARKED}
+    assert set(waits) == {EngineState.PARKED}
     monkeypatch.delenv("WORKER_FAULT")
     await_state(engine, EngineState.READY)
     assert speaks(engine, say)
-    rests.clear()
+    waits.clear()
     status = engine.status()
     assert status.pid is not None
     os.kill(status.pid, signal.SIGKILL)
     await_state(engine, EngineState.READY, after_restarts=status.restarts + 1)
-    assert set(rests) == {EngineState.RESTARTING}, "what it spoke ended the trial"
+    assert set(waits) == {EngineState.RESTARTING}, "the spoken segment ended the probation"
 
 
-def test_weights_that_cannot_be_used_park_the_engine_at_once_with_the_sentence(
+def test_unusable_weights_park_the_engine_at_once_with_their_message(
     make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKER_FAULT", "no-weights")
@@ -233,37 +240,37 @@ def test_weights_that_cannot_be_used_park_the_engine_at_once_with_the_sentence(
     assert speaks(engine, say)
 
 
-def test_a_voice_whose_preparing_ends_the_worker_is_set_aside_by_name(make_remote: MakeRemote, say: Say) -> None:
+def test_a_voice_whose_preparation_ends_the_worker_is_quarantined_by_name(make_remote: MakeRemote, say: Say) -> None:
     engine = load(make_remote())
     with pytest.raises(WorkerDied, match="while preparing a voice"):
         engine.synthesize(say("hello", voice="deadly"), never)
     await_state(engine, EngineState.READY, after_restarts=1)
     for _ in range(2):
-        with pytest.raises(VoiceError, match="'deadly' is set aside: preparing it ended the worker"):
+        with pytest.raises(VoiceError, match="'deadly' is quarantined: preparing it ended the worker"):
             engine.synthesize(say("hello", voice="deadly"), never)
     assert speaks(engine, say)
     assert engine.synthesize(say("hello", voice="another"), never).audio_s > 0.1
     assert engine.status().restarts == 1
 
 
-def test_voices_whose_preparing_ends_workers_do_not_park_the_engine(make_remote: MakeRemote, say: Say) -> None:
-    """Each is set aside, so each costs one worker; a stranger's folder of such voices must not cost the engine."""
-    engine = load(make_remote(backoff=RestartBackoff(first_s=0.01, longest_s=0.01, park_deaths=2)))
-    for i in range(3):
+def test_voices_whose_preparation_ends_workers_do_not_park_the_engine(make_remote: MakeRemote, say: Say) -> None:
+    """Each one is quarantined, so each costs one worker. A folder full of such voices must not stop the engine."""
+    engine = load(make_remote(backoff=TWO_DEATHS))
+    for i in range(2):
         with pytest.raises(WorkerDied):
             engine.prepare(f"deadly-{i}")
         await_state(engine, EngineState.READY, after_restarts=i + 1, timeout_s=20)
     assert speaks(engine, say)
-    assert len(engine.voices_set_aside()) == 3
+    assert len(engine.quarantined_voices()) == 2
 
 
-def test_a_voice_that_changed_is_prepared_anew_and_has_another_chance(make_remote: MakeRemote, say: Say) -> None:
+def test_a_changed_voice_is_prepared_again_and_leaves_the_quarantine(make_remote: MakeRemote, say: Say) -> None:
     engine = load(make_remote())
     with pytest.raises(WorkerDied):
         engine.prepare("deadly")
     await_state(engine, EngineState.READY, after_restarts=1)
     engine.forget("another")
-    with pytest.raises(VoiceError, match="set aside"):
+    with pytest.raises(VoiceError, match="quarantined"):
         engine.prepare("deadly")
     engine.forget("deadly")
     with pytest.raises(WorkerDied):
@@ -272,26 +279,24 @@ def test_a_voice_that_changed_is_prepared_anew_and_has_another_chance(make_remot
 
 @pytest.mark.f5
 @pytest.mark.slow
-@pytest.mark.parametrize("named", ["default", None])
-def test_a_forgotten_card_is_asked_for_again(
-    make_remote: MakeRemote, f5_tiny: dict[str, Any], tmp_path: Path, named: str | None
-) -> None:
-    def put(seconds: int) -> None:
+def test_a_forgotten_voice_is_prepared_again(make_remote: MakeRemote, f5_tiny: dict[str, Any], tmp_path: Path) -> None:
+    def write_voice(seconds: int) -> None:
         (tmp_path / "default").mkdir(exist_ok=True)
         samples = np.random.default_rng(3).normal(0, 0.12, seconds * 24_000)
         soundfile.write(tmp_path / "default" / "reference.wav", samples, 24_000)
         (tmp_path / "default" / "reference.txt").write_text("These are the words of the clip.")
 
-    put(3)
+    write_voice(3)
     engine = load(make_remote("f5", {**f5_tiny, "voices_dir": str(tmp_path)}))
-    before = engine.prepare(named)
-    put(6)
-    assert engine.prepare(named) == before
-    engine.forget("default")
-    assert engine.prepare(named).max_segment_bytes < before.max_segment_bytes
+    for seconds, name in ((6, "default"), (9, None)):
+        before = engine.prepare(name)
+        write_voice(seconds)
+        assert engine.prepare(name) == before
+        engine.forget("default")
+        assert engine.prepare(name).max_segment_bytes < before.max_segment_bytes
 
 
-def test_a_text_that_ends_the_worker_sets_no_voice_aside(make_remote: MakeRemote, say: Say) -> None:
+def test_a_text_that_ends_the_worker_quarantines_no_voice(make_remote: MakeRemote, say: Say) -> None:
     engine = load(make_remote())
     with pytest.raises(WorkerDied, match="while speaking"):
         engine.synthesize(say("kill", voice="another"), never)
@@ -299,7 +304,7 @@ def test_a_text_that_ends_the_worker_sets_no_voice_aside(make_remote: MakeRemote
     assert engine.synthesize(say("hello", voice="another"), never).audio_s > 0.1
 
 
-def test_a_voice_that_cannot_be_read_is_told_and_costs_nothing(make_remote: MakeRemote, say: Say) -> None:
+def test_a_voice_that_cannot_be_read_raises_and_the_worker_lives(make_remote: MakeRemote, say: Say) -> None:
     engine = load(make_remote())
     with pytest.raises(VoiceError, match="cannot be read"):
         engine.prepare("unreadable")
@@ -308,7 +313,9 @@ def test_a_voice_that_cannot_be_read_is_told_and_costs_nothing(make_remote: Make
 
 
 @pytest.mark.parametrize("word", ["await cancel", "ignore cancel"])
-def test_a_cancelled_segment_is_left_at_once_and_never_heard(word: str, make_remote: MakeRemote, say: Say) -> None:
+def test_a_cancelled_segment_returns_at_once_and_its_sound_is_discarded(
+    word: str, make_remote: MakeRemote, say: Say
+) -> None:
     engine = load(make_remote())
     polls = iter(range(20))
     with pytest.raises(Cancelled):
@@ -320,7 +327,7 @@ def test_a_cancelled_segment_is_left_at_once_and_never_heard(word: str, make_rem
 
 
 @pytest.mark.parametrize("fault", ["hang", "kill"])
-def test_a_fault_in_a_batch_ends_all_of_it_and_the_next_worker_speaks(
+def test_a_fault_in_a_batch_fails_all_of_it_and_the_next_worker_speaks(
     fault: str, make_remote: MakeRemote, say: Say
 ) -> None:
     engine = load(make_remote(segment_s=3600.0 if fault == "kill" else 2.0))
@@ -330,7 +337,7 @@ def test_a_fault_in_a_batch_ends_all_of_it_and_the_next_worker_speaks(
     assert len(engine.synthesize_batch([say("first"), say("last")], never)) == 2
 
 
-def test_what_nobody_foresaw_in_a_batch_does_not_count_against_the_worker(make_remote: MakeRemote, say: Say) -> None:
+def test_an_unexpected_error_in_a_batch_does_not_count_against_the_worker(make_remote: MakeRemote, say: Say) -> None:
     engine = load(make_remote())
     for _ in range(2):
         with pytest.raises(SynthesisError, match="raised in the middle"):
@@ -342,7 +349,9 @@ def test_what_nobody_foresaw_in_a_batch_does_not_count_against_the_worker(make_r
 
 
 @pytest.mark.parametrize("word", ["await cancel", "ignore cancel"])
-def test_a_cancelled_batch_is_left_at_once_and_never_heard(word: str, make_remote: MakeRemote, say: Say) -> None:
+def test_a_cancelled_batch_returns_at_once_and_its_sound_is_discarded(
+    word: str, make_remote: MakeRemote, say: Say
+) -> None:
     engine = load(make_remote())
     polls = iter(range(20))
     with pytest.raises(Cancelled):
@@ -353,7 +362,7 @@ def test_a_cancelled_batch_is_left_at_once_and_never_heard(word: str, make_remot
     assert engine.status().restarts == 0
 
 
-def test_a_batch_that_is_too_long_to_send_is_refused_whole(make_remote: MakeRemote, say: Say) -> None:
+def test_a_batch_that_is_too_long_to_send_is_refused_as_a_whole(make_remote: MakeRemote, say: Say) -> None:
     engine = load(make_remote())
     with pytest.raises(SynthesisError, match="the sound of one segment is 200 s; send shorter ones"):
         engine.synthesize_batch([say("first"), say("beyond the frame")], never)
@@ -361,11 +370,11 @@ def test_a_batch_that_is_too_long_to_send_is_refused_whole(make_remote: MakeRemo
     assert engine.status().restarts == 0
 
 
-def test_ten_deaths_leave_no_zombie_no_descriptor_and_no_thread(make_remote: MakeRemote, say: Say) -> None:
+def test_deaths_leave_no_zombie_no_descriptor_and_no_thread(make_remote: MakeRemote, say: Say) -> None:
     engine = load(make_remote(backoff=RestartBackoff(first_s=0.01, longest_s=0.01, park_deaths=100)))
     me = psutil.Process()
     before = (me.num_fds(), threading.active_count())
-    for death in range(10):
+    for death in range(3):
         with pytest.raises(WorkerDied):
             engine.synthesize(say("kill"), never)
         await_state(engine, EngineState.READY, after_restarts=death + 1)
@@ -373,26 +382,26 @@ def test_ten_deaths_leave_no_zombie_no_descriptor_and_no_thread(make_remote: Mak
     assert [child.pid for child in me.children()] == [engine.status().pid]
 
 
-def test_no_second_worker_is_started_while_the_first_cannot_be_ended(
+def test_no_second_worker_is_started_while_the_first_cannot_be_killed(
     make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = load(make_remote(segment_s=0.5))
     pid = engine.status().pid
     assert pid is not None
     with monkeypatch.context() as patch:
-        # As a process in an uninterruptible sleep takes a signal: not at all.
+        # A process in an uninterruptible sleep does not react to signals.
         patch.setattr(WorkerProcess, "_signal", lambda *_: None)
         with pytest.raises(WorkerDied):
             engine.synthesize(say("hang"), never)
         await_state(engine, EngineState.PARKED)
-        assert f"worker {pid} cannot be ended, so no new one is started" in str(engine.status().detail)
+        assert f"worker {pid} cannot be killed, so no new worker is started" in str(engine.status().detail)
         assert [child.pid for child in psutil.Process().children()] == [pid]
     os.kill(pid, signal.SIGKILL)
     await_state(engine, EngineState.READY)
     assert speaks(engine, say)
 
 
-def test_closing_answers_a_segment_under_way(make_remote: MakeRemote, say: Say) -> None:
+def test_closing_fails_a_segment_that_is_being_spoken(make_remote: MakeRemote, say: Say) -> None:
     engine = load(make_remote(segment_s=3600))
     raised: list[BaseException] = []
 
@@ -411,7 +420,7 @@ def test_closing_answers_a_segment_under_way(make_remote: MakeRemote, say: Say) 
         engine.synthesize(say("hello"), never)
 
 
-def test_every_change_of_the_status_is_announced(make_remote: MakeRemote, say: Say, tmp_path: Path) -> None:
+def test_every_change_of_the_status_is_reported(make_remote: MakeRemote, say: Say, tmp_path: Path) -> None:
     seen: list[EngineStatus] = []
     engine = make_remote(on_change=lambda: seen.append(engine.status()))
     load(engine)

@@ -1,4 +1,4 @@
-"""The worker as the operating system sees it."""
+"""The worker process: its protocol, its signals, and its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import pytest
 
 from ishowtts.engines import EngineStats
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.engines.worker import stats_header, worker_main
+from ishowtts.engines.worker import worker_main
+from ishowtts.engines.worker.frame_headers import read_engine_stats
 from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.wire import VERSION, Channel, Frame, FrameKind
 from ishowtts.errors import EngineError, WorkerDied
@@ -40,7 +41,7 @@ def worker_of(engine: RemoteEngine) -> int:
     return pid
 
 
-def test_signals_that_mean_nothing_do_not_end_it(make_remote: MakeRemote, say: Say) -> None:
+def test_signals_without_a_meaning_do_not_end_the_worker(make_remote: MakeRemote, say: Say) -> None:
     engine = make_remote()
     engine.load(lambda _: None)
     pid = worker_of(engine)
@@ -56,7 +57,7 @@ def test_the_daemons_side_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_worker_is_kept_from_systemd_and_is_the_first_to_go(
+def test_the_worker_gets_no_systemd_variables_and_is_the_first_victim_of_the_oom_killer(
     make_remote: MakeRemote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/none")
@@ -92,7 +93,7 @@ time.sleep(3600)
 
 
 @pytest.mark.usefixtures("faulty")
-def test_what_the_worker_started_ends_with_it_and_hides_its_death_from_nobody(
+def test_a_child_of_the_worker_ends_with_it_and_does_not_hide_its_death(
     make_remote: MakeRemote, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORPHAN", str(tmp_path / "orphan"))
@@ -105,11 +106,11 @@ def test_what_the_worker_started_ends_with_it_and_hides_its_death_from_nobody(
 
 
 @pytest.mark.usefixtures("faulty")
-def test_a_worker_that_hangs_leaves_its_stacks_in_the_log(
+def test_a_worker_that_hangs_writes_its_stacks_to_the_log(
     make_remote: MakeRemote, say: Say, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    # Python walks stacks of threads that run on meanwhile: now and then it crashes over them (faulthandler does not
-    # hold the GIL), which costs the log its stacks, not the daemon its worker's end.
+    # Python reads the stacks of running threads without the GIL, and sometimes crashes (faulthandler). Then the log
+    # lacks the stacks, but the worker ends all the same.
     for _ in range(3):
         engine = make_remote(segment_s=0.5)
         engine.load(lambda _: None)
@@ -135,15 +136,13 @@ def test_closing_ends_the_worker_and_the_thread(make_remote: MakeRemote) -> None
     assert not any(thread.name == "engine-supervisor" for thread in threading.enumerate())
 
 
-def test_an_engine_that_does_not_exist_is_refused_before_anything_starts() -> None:
-    with pytest.raises(EngineError, match=r"there is no engine 'os\.system'; there are espeak, f5"):
+def test_an_unknown_engine_is_refused_before_a_worker_starts() -> None:
+    with pytest.raises(EngineError, match=r"there is no engine 'os\.system'; the engines are espeak, f5"):
         RemoteEngine("os.system", {})
 
 
 def start_bare_worker() -> tuple[subprocess.Popen[bytes], Channel]:
-    """A worker with the test in the daemon's place."""
-    import socket
-
+    """Starts a worker with the test in the daemon's place."""
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
@@ -153,16 +152,12 @@ def start_bare_worker() -> tuple[subprocess.Popen[bytes], Channel]:
     return process, Channel(ours)
 
 
-def test_the_worker_greets_and_leaves_when_the_connection_closes() -> None:
+def test_the_worker_sends_hello_and_ends_when_the_connection_closes() -> None:
     process, channel = start_bare_worker()
     with process:
         hello = channel.receive(30)
         assert hello is not None
-        assert (hello.kind, hello.integer("version"), hello.integer("pid")) == (
-            FrameKind.HELLO,
-            VERSION,
-            process.pid,
-        )
+        assert (hello.kind, hello.integer("version")) == (FrameKind.HELLO, VERSION)
         channel.close()
         assert process.wait(30) == 0
 
@@ -175,23 +170,23 @@ def test_a_name_from_the_wire_is_never_imported() -> None:
         answer = channel.receive(30)
         assert answer is not None
         assert answer.kind is FrameKind.ERROR
-        assert answer.header["sticky"] is True
+        assert answer.header["fatal"] is True
         assert "there is no engine 'antigravity:fly'" in answer.text("message")
         assert process.wait(30) == 0
         channel.close()
 
 
-@pytest.mark.parametrize("nonsense", [Frame(FrameKind.RENDER, {"seq": 1}), Frame(FrameKind.HELLO, {})])
-def test_a_daemon_that_speaks_out_of_turn_ends_the_worker(nonsense: Frame) -> None:
+@pytest.mark.parametrize("frame", [Frame(FrameKind.RENDER, {"seq": 1}), Frame(FrameKind.HELLO, {})])
+def test_a_frame_out_of_turn_ends_the_worker(frame: Frame) -> None:
     process, channel = start_bare_worker()
     with process:
         assert channel.receive(30)
-        channel.send(nonsense, 5)
+        channel.send(frame, 5)
         assert process.wait(30) == 1
         channel.close()
 
 
-def test_a_signal_to_the_terminal_group_leaves_the_worker_alone(make_remote: MakeRemote, say: Say) -> None:
+def test_an_interrupt_from_the_terminal_does_not_end_the_worker(make_remote: MakeRemote, say: Say) -> None:
     engine = make_remote()
     engine.load(lambda _: None)
     os.kill(worker_of(engine), signal.SIGINT)
@@ -200,7 +195,7 @@ def test_a_signal_to_the_terminal_group_leaves_the_worker_alone(make_remote: Mak
 
 
 class Improving(EspeakEngine):
-    """Has three things to do in idle time."""
+    """Has three idle steps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,34 +208,34 @@ class Improving(EspeakEngine):
             self.improved.set()
         return self.left > 0
 
-    def vitals(self) -> EngineStats:
+    def stats(self) -> EngineStats:
         return EngineStats(100.0, 3 - self.left)
 
 
-def test_idle_time_is_the_engines_and_a_line_never_waits_for_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_engine_tunes_itself_and_then_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Improving()
-    monkeypatch.setattr(worker_main, "_QUIET_S", 0.02)
+    monkeypatch.setattr(worker_main, "_IDLE_AFTER_S", 0.02)
     monkeypatch.setattr(worker_main.registry, "make", lambda kind, options: engine)
     ours, theirs = socket.socketpair()
     daemon, other = Channel(ours), Channel(theirs)
     thread = threading.Thread(target=worker_main.Worker(other).run, name="worker", daemon=True)
     thread.start()
 
-    def heard(kind: FrameKind) -> Frame:
+    def receive(kind: FrameKind) -> Frame:
         while (frame := daemon.receive(20)) is not None and frame.kind is not kind:
             pass
         assert frame is not None
         return frame
 
-    heard(FrameKind.HELLO)
+    receive(FrameKind.HELLO)
     daemon.send(Frame(FrameKind.CONFIGURE, {"kind": "improving", "options": {}}), 5)
-    assert stats_header.of(heard(FrameKind.READY)) == EngineStats(100.0, 0)
+    assert read_engine_stats(receive(FrameKind.READY)) == EngineStats(100.0, 0)
     assert engine.improved.wait(20)
     segment = {"line_id": "line", "index": 0, "count": 1, "text": "one"}
     for seq in (1, 2):
         daemon.send(Frame(FrameKind.RENDER, {"seq": seq, "segments": [segment]}), 5)
-        assert heard(FrameKind.AUDIO).payload
-        assert stats_header.of(heard(FrameKind.DONE)).unbucketed >= 3
+        assert receive(FrameKind.AUDIO).payload
+        assert read_engine_stats(receive(FrameKind.DONE)).unbucketed >= 3
     daemon.close()
     thread.join(10)
     assert not thread.is_alive()

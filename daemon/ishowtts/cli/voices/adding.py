@@ -8,11 +8,10 @@ from pathlib import Path
 
 from ishowtts.cli.argument_types import old_file
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.engines import build
 from ishowtts.engines.voices import clips, folders
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.clips import VoiceClip
-from ishowtts.engines.voices.shelf import MOST_TEXT_BYTES, check_name
+from ishowtts.engines.voices.shelf import MOST_TEXT_BYTES, check_name, voices_folder
 from ishowtts.errors import VoiceError
 from ishowtts.util.files import read_bounded
 
@@ -52,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.force:
             raise VoiceError(f"{mismatch}; --force accepts it")
         warnings.append(mismatch)
-    voices_dir = build.voices_dir(read_config(arguments))
+    voices_dir = voices_folder(read_config(arguments))
     folder = folders.add(voices_dir, arguments.name, clip, words, settings, replace=arguments.replace)
     _report(arguments, folder, clip, warnings)
     return 0

@@ -11,9 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.engines import build
 from ishowtts.engines.voices import clips
-from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.voices.shelf import VoiceShelf, open_shelf
 from ishowtts.errors import VoiceError
 from ishowtts.util.logs import visible
 
@@ -28,7 +27,7 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print each voice with its clip, transcript and settings; return 1 if one cannot be used."""
-    shelf = build.voices(read_config(arguments))
+    shelf = open_shelf(read_config(arguments))
     voices = [_describe(shelf, name) for name in shelf.names()]
     if arguments.json:
         print_json(voices)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.engines import build
 from ishowtts.engines.voices import folders
-from ishowtts.engines.voices.shelf import DEFAULT
+from ishowtts.engines.voices.shelf import DEFAULT, voices_folder
 
 
 def add(actions: Commands, common: argparse.ArgumentParser) -> None:
@@ -20,7 +19,7 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 once its folder is deleted."""
     settings = read_config(arguments)
-    folders.remove(build.voices_dir(settings), arguments.name)
+    folders.remove(voices_folder(settings), arguments.name)
     if arguments.json:
         print_json({"name": arguments.name, "removed": True})
         return 0

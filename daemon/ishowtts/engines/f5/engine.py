@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ishowtts import text as texts
 from ishowtts.engines import EngineStats, Progress, ReportProgress, VoiceInfo
+from ishowtts.engines.durations import split_run_time
 from ishowtts.engines.f5 import checkpoint, duration, fast_model, reference
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.cuda.caches import choose_assembler, keep_compiled
@@ -22,7 +23,6 @@ from ishowtts.engines.f5.f5_options import F5Options
 from ishowtts.engines.f5.model_job import F5Model, SegmentJob
 from ishowtts.engines.f5.reference import Reference
 from ishowtts.engines.f5.runner import OutOfMemory, Runner, as_engine_error
-from ishowtts.engines.shares import shared
 from ishowtts.engines.voices.shelf import Voice, VoiceShelf
 from ishowtts.engines.weights import examine
 from ishowtts.errors import EngineUnavailable, SynthesisError, first_line
@@ -126,7 +126,7 @@ class F5Engine:
                 self._batch_s = duration.WINDOW_S if self._batches_pay(jobs[0]) else 0.0
             self._loaded().model.record_later(later)
 
-    def vitals(self) -> EngineStats:
+    def stats(self) -> EngineStats:
         """What torch's allocator holds on the GPU, and the runs that were too long for every bucket."""
         cuda = self._device.type == "cuda"
         unbucketed = 0 if self._runner is None else self._runner.model.unbucketed
@@ -169,7 +169,7 @@ class F5Engine:
             started = time.monotonic()
             run = [i for i, job in enumerate(jobs) if job.nfe_step == nfe_step]
             sounds = self._spoken([segments[i] for i in run], [jobs[i] for i in run], cancelled)
-            shares = shared(time.monotonic() - started, [jobs[i].frames for i in run])
+            shares = split_run_time(time.monotonic() - started, [jobs[i].frames for i in run])
             for i, sound, synth_s in zip(run, sounds, shares, strict=True):
                 voice = jobs[i].reference.name
                 spoken[i] = Utterance(sound, RATE_HZ, synth_s, self.name, voice, nfe_step)

@@ -1,14 +1,15 @@
-"""The voices that there are: a clip, its words, its settings. Imports no torch, and no f5_tts."""
+"""Finds voices on disk: a clip, its words and its settings. Imports neither torch nor f5_tts."""
 
 from __future__ import annotations
 
 import errno
 import importlib.util
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ishowtts.config import Config
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.recordings import MOST_BYTES
 from ishowtts.errors import VoiceError
@@ -20,17 +21,20 @@ CLIPS = ("reference.wav", "reference.flac")
 TEXT = "reference.txt"
 SETTINGS = "voice.yaml"
 MOST_TEXT_BYTES = 4096
-_TRIES = 5
+_READ_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
 class Voice:
-    """A clip of someone speaking, and what is said in it.
+    """A reference clip and the words that are spoken in it.
 
     Attributes:
-        speed, nfe_step, language: as its `voice.yaml` has them; a line's own win.
-        gain_db: what its sound is made louder by.
-        version: another one whenever one of its files is.
+        name: name of the voice.
+        audio_path: the clip.
+        text: the words of the clip.
+        speed, nfe_step, language: defaults from its `voice.yaml`; the fields of a line override them.
+        gain_db: gain that is applied to its sound.
+        version: changes whenever one of its files changes.
     """
 
     name: str
@@ -44,37 +48,37 @@ class Voice:
 
     @property
     def gain(self) -> float:
-        """`gain_db` as a factor."""
+        """`gain_db` as a linear factor."""
         return 1.0 if self.gain_db is None else float(10 ** (self.gain_db / 20))
 
 
 class VoiceShelf:
-    """The voices by name, looked up anew each time, so that a folder put there is a voice at once.
+    """Finds voices by name. It reads the disk on each call, so that a new folder is a voice at once.
 
     Args:
-        voices_dir: holds one folder a voice, with `reference.wav` or `.flac`, `reference.txt` and perhaps `voice.yaml`.
-            `None`: only the clip that f5-tts brings, as `default`. A folder `default` takes that one's place. Links
-            are followed within this folder only: one that leads out would let whoever may write here have the
+        voices_dir: holds one folder per voice, with `reference.wav` or `.flac`, `reference.txt` and optionally
+            `voice.yaml`. `None`: only the clip of the package f5-tts, as `default`. A folder `default` overrides it.
+            Links are followed only within `voices_dir`: otherwise everybody who may write there could make the
             service read any file.
     """
 
     def __init__(self, voices_dir: Path | None) -> None:
         self._voices_dir = voices_dir
-        self._read: dict[str, Voice] = {}
+        self._voices: dict[str, Voice] = {}
 
     def names(self) -> list[str]:
-        """Names of the voices that `find` would look for, sorted; a folder without a clip is no voice."""
+        """Returns the sorted names of all voices. A folder without a clip is not a voice."""
         return sorted({DEFAULT, *(folder.name for folder in self._folders())})
 
     def versions(self) -> dict[str, str]:
-        """The version of each folder's voice, by name, also of those that `find` refuses."""
+        """Returns the version of each folder's voice, by name, including voices that `find` refuses."""
         return {folder.name: _version(folder) for folder in self._folders()}
 
     def find(self, name: str | None, default: str = DEFAULT) -> Voice:
-        """The voice of this name (`None`: the default one).
+        """Returns the voice of this name (`None`: the default one).
 
         Raises:
-            VoiceError: there is none, or its words or settings cannot be read.
+            VoiceError: there is no such voice, or its words or settings cannot be read.
         """
         wanted = default if name is None else name
         check_name(wanted)
@@ -83,30 +87,30 @@ class VoiceShelf:
             return self._look_up(wanted, folder)
         if wanted == DEFAULT:
             return _packaged()
-        raise VoiceError(f"there is no voice {wanted!r}; there are {', '.join(self.names())}")
+        raise VoiceError(f"there is no voice {wanted!r}; the voices are {', '.join(self.names())}")
 
     def language(self, name: str | None, default: str = DEFAULT) -> str | None:
-        """The language of a voice; `None` where it does not say, or cannot be read."""
+        """Returns the language of a voice; `None` if its settings name none or cannot be read."""
         try:
             return self.find(name, default).language
         except VoiceError:
             return None
 
     def _look_up(self, name: str, folder: Path) -> Voice:
-        for _ in range(_TRIES):
+        for _ in range(_READ_ATTEMPTS):
             version = _version(folder)
-            voice = self._read.get(name)
+            voice = self._voices.get(name)
             if voice is not None and voice.version == version:
                 return voice
             try:
-                self._read[name] = _read(name, folder, version)
+                self._voices[name] = _read_voice(name, folder, version)
             except VoiceError:
                 if _version(folder) == version:
-                    raise  # else the files changed meanwhile, and are read again
-        raise VoiceError(f"the files of the voice {name!r} change while they are read; wait until they are copied")
+                    raise  # otherwise the files changed during the read, and are read again
+        raise VoiceError(f"the files of the voice {name!r} changed while they were read; wait until they are copied")
 
     def fault(self) -> str | None:
-        """Why the folder of the voices cannot be read; `None` where it can, or is not there yet."""
+        """Returns why the folder of the voices cannot be read; `None` if it can be read or does not exist yet."""
         try:
             if self._voices_dir is not None:
                 next(self._voices_dir.iterdir(), None)
@@ -124,30 +128,52 @@ class VoiceShelf:
         try:
             entries = list(self._voices_dir.iterdir())
         except OSError:
-            return  # a missing folder is a shelf without voices of its own
+            return  # without this folder, only the voice of the package exists
         for entry in entries:
             if NAME.fullmatch(entry.name) and _clip(entry) is not None:
                 yield entry
 
 
+def voices_folder(config: Config) -> Path:
+    """Returns the folder that holds the voices: `engine.f5.voices_dir`, or `voices` in the data folder."""
+    return config.engine.f5.voices_dir or config.data_folder / "voices"
+
+
+def open_shelf(config: Config) -> VoiceShelf:
+    """Returns the voices that lines may ask for."""
+    return VoiceShelf(voices_folder(config))
+
+
+def language_lookup(config: Config, kind: str, shelf: VoiceShelf) -> Callable[[str | None], str | None]:
+    """Returns a function from a voice's name to its language; that returns `None` if no language is configured.
+
+    Args:
+        config: names the default voice, and the voice of espeak-ng.
+        kind: kind of the primary engine, `f5` or `espeak`.
+        shelf: the voices.
+    """
+    default = config.engine.espeak_voice if kind == "espeak" else None
+    return lambda voice: shelf.language(voice, config.engine.f5.default_voice) or default
+
+
 def check_name(name: str) -> None:
-    """Raises VoiceError for what cannot be a voice's name, and so never leads to another folder."""
+    """Raises VoiceError if this is not a valid name of a voice. A valid name cannot lead to another folder."""
     if not NAME.fullmatch(name):
-        raise VoiceError(f"{name[:64]!r} is no name of a voice: use a-z, 0-9, _ and -, 64 at most")
+        raise VoiceError(f"{name[:64]!r} is not a valid name of a voice: use at most 64 of a-z, 0-9, _ and -")
 
 
 def f5_tts_data(name: str) -> Path:
-    """A file inside the f5-tts package, found without importing it. Raises VoiceError where it is not installed."""
+    """Returns a file of the package f5-tts without importing it. Raises VoiceError if it is not installed."""
     spec = importlib.util.find_spec("f5_tts")
     if spec is None or not spec.submodule_search_locations:
-        raise VoiceError("the package f5-tts, which brings the default voice, is not installed; run install.sh again")
+        raise VoiceError("the package f5-tts, which contains the default voice, is not installed; run install.sh again")
     return Path(spec.submodule_search_locations[0]) / name
 
 
 def _packaged() -> Voice:
     clip = f5_tts_data("infer/examples/basic/basic_ref_en.wav")
     if not clip.is_file():
-        raise VoiceError(f"{clip} is missing, the clip of the default voice; run install.sh again")
+        raise VoiceError(f"{clip}, the clip of the default voice, is missing; run install.sh again")
     text = "Some call me nature, others call me mother nature."
     return Voice(DEFAULT, clip, text, version="packaged")
 
@@ -160,11 +186,11 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:
-        return False  # a folder that this user may not enter is no voice for it
+        return False  # a folder that this user may not enter counts as no voice
 
 
 def _version(folder: Path) -> str:
-    """Names, sizes, times and inodes of the files: no sound is read for it."""
+    """Returns names, sizes, times and inodes of the files. It reads no sound."""
     parts = []
     for name in (*CLIPS, TEXT, SETTINGS):
         try:
@@ -174,44 +200,46 @@ def _version(folder: Path) -> str:
     return "; ".join(parts)
 
 
-def _read(name: str, folder: Path, version: str) -> Voice:
+def _read_voice(name: str, folder: Path, version: str) -> Voice:
     clip = _clip(folder)
     if clip is None:
-        raise VoiceError(f"the voice {name!r} has just lost its clip; put {CLIPS[0]} back into {folder}")
-    words, settings_file = folder / TEXT, folder / SETTINGS
-    for path in (clip, words, settings_file):
-        _refuse_strange(path, folder.parent)
-    text = _words(words, clip.name)
+        raise VoiceError(f"the clip of the voice {name!r} was removed; put {CLIPS[0]} back into {folder}")
+    words_file, settings_file = folder / TEXT, folder / SETTINGS
+    for path in (clip, words_file, settings_file):
+        _check_file(path, folder.parent)
+    text = _read_words(words_file, clip.name)
     settings = voice_settings.read(settings_file) if settings_file.exists() else voice_settings.VoiceSettings()
     return Voice(
         name, clip, text, settings.speed, settings.nfe_step, settings.gain_db, settings.language, version
     )  # fmt: skip
 
 
-def _refuse_strange(path: Path, voices_dir: Path) -> None:
-    """Nothing outside the folder of the voices is read, nor what could keep a reader waiting, such as a pipe."""
+def _check_file(path: Path, voices_dir: Path) -> None:
+    """Raises VoiceError for a file outside the folder of the voices, and for what could block a reader (a pipe)."""
     try:
         real = path.resolve(strict=True)
         found = real.stat()
-    except (OSError, RuntimeError):  # missing, or a link in a circle: reading it tells so
+    except (OSError, RuntimeError):  # missing, or a link to itself: reading it reports that
         return
     if not real.is_relative_to(voices_dir.resolve()):
         raise VoiceError(f"{path} is a link that leads out of {voices_dir}; copy the file there")
     if not stat.S_ISREG(found.st_mode):
-        raise VoiceError(f"{path} is no ordinary file; put one in its place")
+        raise VoiceError(f"{path} is not a regular file; replace it with one")
     if found.st_size > MOST_BYTES:
         raise VoiceError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB; a clip is 2 to 12 s long")
 
 
-def _words(path: Path, clip: str) -> str:
+def _read_words(path: Path, clip: str) -> str:
     try:
         text = " ".join(read_bounded(path, MOST_TEXT_BYTES).decode("utf-8-sig").split())
     except FileNotFoundError:
-        raise VoiceError(f"{path} is missing: write into it what is said in {clip}") from None
+        raise VoiceError(f"{path} is missing; write the words of {clip} into it") from None
     except (OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno == errno.EFBIG:
-            raise VoiceError(f"{path} must hold what is said in {clip}, and holds too much") from error
+            raise VoiceError(
+                f"{path} must hold the words of {clip}, but is larger than {MOST_TEXT_BYTES} bytes"
+            ) from error
         raise VoiceError(f"{path} cannot be read as UTF-8 text; save it as UTF-8, readable for the service") from error
     if not text:
-        raise VoiceError(f"{path} must hold what is said in {clip}, and holds nothing")
+        raise VoiceError(f"{path} must hold the words of {clip}, but is empty")
     return text

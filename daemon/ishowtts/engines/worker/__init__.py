@@ -1,1 +1,1 @@
-"""The worker process of an engine, and the daemon's side of it."""
+"""The worker process that runs an engine, and the daemon's side of it."""

@@ -1,4 +1,4 @@
-"""The engines that exist, by name. The wire carries such a name, never one to import."""
+"""Engines that a worker can run, by name. A name from the wire is looked up here and never imported."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from ishowtts.errors import EngineError
 
 @dataclass(frozen=True)
 class RegisteredEngine:
-    """How an engine is made of JSON options, and the rate to expect before it is loaded."""
+    """An engine that a worker can run.
+
+    Attributes:
+        make: builds the engine from JSON options.
+        rate_hz: sample rate to expect before the engine is loaded.
+    """
 
     make: Callable[[dict[str, Any]], Engine]
     rate_hz: int
-
-
-def _espeak(options: dict[str, Any]) -> Engine:
-    from ishowtts.engines.espeak import EspeakEngine
-
-    return EspeakEngine(**options)
 
 
 def _f5(options: dict[str, Any]) -> Engine:
@@ -30,17 +29,17 @@ def _f5(options: dict[str, Any]) -> Engine:
     return F5Engine(F5Options.from_dict(options))
 
 
-_ENTRIES = {"espeak": RegisteredEngine(_espeak, 22050), "f5": RegisteredEngine(_f5, 24000)}
+ENGINES = {"f5": RegisteredEngine(_f5, 24_000)}
 
 
 def find(kind: str) -> RegisteredEngine:
-    """The entry of an engine. Raises EngineError for one that does not exist."""
+    """Returns the entry of an engine. Raises EngineError if there is none of this name."""
     try:
-        return _ENTRIES[kind]
+        return ENGINES[kind]
     except KeyError:
-        raise EngineError(f"there is no engine {kind!r}; there are {', '.join(sorted(_ENTRIES))}") from None
+        raise EngineError(f"there is no engine {kind!r}; the engines are {', '.join(sorted(ENGINES))}") from None
 
 
 def make(kind: str, options: dict[str, Any]) -> Engine:
-    """An engine, not loaded yet. Options that it does not know raise TypeError or its own error."""
+    """Builds an engine, not loaded yet. Unknown options raise TypeError or the engine's own error."""
     return find(kind).make(options)

@@ -1,4 +1,4 @@
-"""The daemon's side of an engine behind a worker: keeps the contract of `Engine` and outlives the worker."""
+"""An engine that runs in a worker process. It keeps the contract of `Engine` and survives the worker's death."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Any
 
 from ishowtts.engines import EngineStats, Progress, ReportProgress, VoiceInfo
 from ishowtts.engines.worker import registry
-from ishowtts.engines.worker.requests import Deadlines, Request
-from ishowtts.engines.worker.supervisor import EngineState, EngineStatus, RestartBackoff, Supervisor
-from ishowtts.engines.worker.worker_connection import WorkerConnection
+from ishowtts.engines.worker.restart_policy import RestartBackoff
+from ishowtts.engines.worker.supervisor import EngineState, EngineStatus, Supervisor
+from ishowtts.engines.worker.worker_connection import Deadlines, WorkerConnection
 from ishowtts.engines.worker.worker_process import ShutdownTimeouts
+from ishowtts.engines.worker.worker_request import WorkerRequest
 from ishowtts.errors import Cancelled, EngineUnavailable, VoiceError
 from ishowtts.model import IsCancelled, Segment, Utterance
-from ishowtts.util.callbacks import no_op
-
-__all__ = ["Deadlines", "EngineState", "EngineStatus", "RemoteEngine", "RestartBackoff", "ShutdownTimeouts"]
 
 _CANCEL_POLL_S = 0.01
 
@@ -25,11 +23,11 @@ class RemoteEngine:
     """Speaks through a worker that may die, hang or be slow at any time.
 
     Args:
-        kind: name of an engine of the registry: `f5`, `espeak`.
-        options: its options, JSON-able.
+        kind: name of an engine of the registry.
+        options: options of the engine, JSON-able.
         deadlines: how long the worker may take without progress.
-        backoff: how it is started again.
-        grace: how it is ended.
+        backoff: when the worker is started again.
+        shutdown_timeouts: how the worker is ended.
         on_change: called after each change of `status()`, from the supervisor's thread; it must not raise.
     """
 
@@ -40,129 +38,134 @@ class RemoteEngine:
         deadlines: Deadlines = Deadlines(),  # noqa: B008 - frozen
         *,
         backoff: RestartBackoff = RestartBackoff(),  # noqa: B008 - frozen
-        grace: ShutdownTimeouts = ShutdownTimeouts(),  # noqa: B008 - frozen
-        on_change: Callable[[], None] = no_op,
+        shutdown_timeouts: ShutdownTimeouts = ShutdownTimeouts(),  # noqa: B008 - frozen
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        rate_hz = registry.find(kind).rate_hz
         self._supervisor = Supervisor(
-            kind, options, rate_hz, deadlines=deadlines, backoff=backoff, grace=grace, on_change=on_change
+            kind,
+            options,
+            registry.find(kind).rate_hz,
+            deadlines=deadlines,
+            backoff=backoff,
+            shutdown_timeouts=shutdown_timeouts,
+            on_change=on_change,
         )
 
     @property
     def name(self) -> str:
-        """As the worker says; until then the engine's kind."""
+        """Name of the engine, as the worker reports it; before that the kind."""
         return self._supervisor.status().name
 
     @property
     def rate_hz(self) -> int:
-        """As the worker says; until then what is usual for this kind."""
+        """Sample rate of the sound, as the worker reports it; before that the usual one of this kind."""
         return self._supervisor.status().rate_hz
 
     def start(self) -> None:
-        """Start the worker and return at once; `status()` tells how it goes. Idempotent."""
+        """Starts the worker and returns at once; `status()` shows the progress. Idempotent."""
         self._supervisor.start()
 
     def status(self) -> EngineStatus:
-        """How the engine is now."""
+        """Returns the status of the engine."""
         return self._supervisor.status()
 
     def alive(self) -> bool:
-        """Whether the thread that keeps the worker runs, or is not to run."""
+        """Returns whether the supervisor's thread runs, or need not run."""
         return self._supervisor.alive()
 
-    def vitals(self) -> EngineStats:
-        """What the worker said of itself when it was ready, or behind the last segment."""
-        return self._supervisor.vitals()
+    def stats(self) -> EngineStats:
+        """Returns the stats that the worker reported when it was ready, or after the last segment."""
+        return self._supervisor.stats()
 
-    def voices_set_aside(self) -> list[str]:
-        """A sentence for each voice that is not used until its files change, with the reason."""
-        return self._supervisor.voices_set_aside()
+    def quarantined_voices(self) -> list[str]:
+        """Returns a sentence, with the reason, for each voice that is not used until its files change."""
+        return self._supervisor.quarantined_voices()
 
     def retry_now(self) -> None:
-        """Start a parked or resting worker at once; voices that were set aside get another chance."""
+        """Starts a parked or waiting worker at once. Quarantined voices are tried again."""
         self._supervisor.retry_now()
 
     def forget(self, voice: str | None) -> None:
-        """A voice has changed: it is prepared anew before it speaks again, and is not set aside any more."""
+        """Notes that a voice has changed: it is prepared again before it speaks, and leaves the quarantine."""
         self._supervisor.forget(voice)
 
     def load(self, progress: ReportProgress) -> None:
-        """Start, and wait until the worker is warm.
+        """Starts the worker, and waits until it is warm.
 
         Raises:
-            WeightsError, VoiceError: as the worker found.
+            WeightsError, VoiceError: the worker cannot use its weights or its default voice.
             EngineUnavailable: the engine was parked or closed.
         """
         self._supervisor.start()
         status = self._supervisor.status()
-        told: Progress | None = None
+        reported: Progress | None = None
         while status.state is not EngineState.READY:
-            if status.progress is not None and status.progress != told:
-                told = status.progress
-                progress(told)
+            if status.progress is not None and status.progress != reported:
+                reported = status.progress
+                progress(reported)
             if status.state in (EngineState.PARKED, EngineState.STOPPED):
-                raise self._supervisor.hopeless() or EngineUnavailable(status.detail or "the engine is stopped")
+                raise self._supervisor.permanent_error() or EngineUnavailable(status.detail or "the engine is stopped")
             status = self._supervisor.await_change(status)
 
     def warm(self, progress: ReportProgress) -> None:
-        """The worker is warm when `load` returns."""
+        """Does nothing: the worker is warm when `load` returns."""
         progress(Progress("warm", 1, 1))
 
     def prepare(self, voice: str | None) -> VoiceInfo:
-        """Make a voice ready (`None`: the default one).
+        """Makes a voice ready (`None`: the default one).
 
         Raises:
-            VoiceError: it cannot be read, or preparing it ended a worker before.
+            VoiceError: it cannot be read, or preparing it ended an earlier worker.
             EngineUnavailable: there is no warm worker now.
-            WorkerDied: the worker ended by it, or had to be ended.
+            WorkerDied: preparing it ended the worker.
         """
-        return self._prepare(self._supervisor.conversation(voice), voice, lambda: False)
+        return self._prepare(self._supervisor.connection(voice), voice, lambda: False)
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
-        """Speak one segment. The time it took is measured here, not believed.
+        """Speaks one segment. The daemon measures the time; it does not trust the worker's figures.
 
         Raises:
             SynthesisError: this text cannot be spoken.
-            VoiceError: the voice cannot be prepared, or its sound is longer than any text of this length: it is then
-                set aside.
+            VoiceError: the voice cannot be prepared, or its sound is longer than any text of this length can be. In
+                the second case the voice is quarantined.
             EngineUnavailable: there is no warm worker now.
-            WorkerDied: the worker ended meanwhile, or had to be ended.
-            Cancelled: `cancelled()` turned true; the worker may go on for a while, unheard.
+            WorkerDied: the worker ended, or had to be ended.
+            Cancelled: `cancelled()` turned true; the worker may go on for a while, and its sound is discarded.
         """
         return self.synthesize_batch([segment], cancelled)[0]
 
     def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
-        """Speak several segments of one voice in one run. Raises as `synthesize` does."""
+        """Speaks several segments of one voice in one run. Raises as `synthesize` does."""
         voice = segments[0].voice
-        conversation = self._supervisor.conversation(voice)
-        # On its own, so that a voice that ends the worker can be told from a text that does.
-        self._prepare(conversation, voice, cancelled)
-        request = conversation.render(segments)
+        connection = self._supervisor.connection(voice)
+        # A request of its own, so that a voice that ends the worker can be told from a text that does.
+        self._prepare(connection, voice, cancelled)
+        request = connection.render(segments)
         try:
-            utterances: list[Utterance] = _await(conversation, request, cancelled)
+            utterances: list[Utterance] = _await(connection, request, cancelled)
         except VoiceError:
-            if request.misfit is not None:
-                self._supervisor.set_aside(voice, request.misfit)
+            if request.implausible is not None:
+                self._supervisor.quarantine(voice, request.implausible)
             raise
-        self._supervisor.succeeded()
+        self._supervisor.segment_spoken()
         return utterances
 
     def close(self) -> None:
-        """End the worker. Idempotent."""
+        """Ends the worker. Idempotent."""
         self._supervisor.stop()
 
-    def _prepare(self, conversation: WorkerConnection, voice: str | None, cancelled: IsCancelled) -> VoiceInfo:
-        card = conversation.card(voice)
-        if card is None:
-            card = _await(conversation, conversation.prepare(voice), cancelled)
-        return card
+    def _prepare(self, connection: WorkerConnection, voice: str | None, cancelled: IsCancelled) -> VoiceInfo:
+        info = connection.voice_info(voice)
+        if info is None:
+            info = _await(connection, connection.prepare(voice), cancelled)
+        return info
 
 
-def _await(conversation: WorkerConnection, request: Request[Any], cancelled: IsCancelled) -> Any:
-    """The answer to a request. It ends: the supervisor bounds every request by a deadline."""
+def _await(connection: WorkerConnection, request: WorkerRequest[Any], cancelled: IsCancelled) -> Any:
+    """Waits for the answer to a request. This ends: every request has a deadline."""
     while True:
         if cancelled():
-            conversation.cancel(request)
+            connection.cancel(request)
             raise Cancelled
         try:
             return request.future.result(timeout=_CANCEL_POLL_S)

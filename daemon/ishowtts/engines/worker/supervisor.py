@@ -1,29 +1,27 @@
-"""The thread that keeps a worker alive: starts it, listens, ends it, and starts it again after a rest."""
+"""The thread that keeps a worker alive: starts it, receives from it, ends it, and starts it again after a wait."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 from ishowtts.engines import EngineStats, Progress
-from ishowtts.engines.worker.requests import Deadlines, WorkerExit
+from ishowtts.engines.worker.restart_policy import RestartBackoff, RestartPolicy
 from ishowtts.engines.worker.waker import Waker
-from ishowtts.engines.worker.worker_connection import WorkerConnection
+from ishowtts.engines.worker.worker_connection import Deadlines, WorkerConnection, WorkerExit
 from ishowtts.engines.worker.worker_process import ShutdownTimeouts, WorkerProcess
 from ishowtts.errors import EngineUnavailable, IShowError, VoiceError, WorkerDied
-from ishowtts.util.backoff import Backoff
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class EngineState(str, Enum):
-    """Where an engine behind a worker is."""
+    """State of an engine that runs in a worker."""
 
     STARTING = "starting"
     LOADING = "loading"
@@ -35,19 +33,20 @@ class EngineState(str, Enum):
 
 
 @dataclass(frozen=True)
-class RestartBackoff:
-    """How long to rest between workers, and when to give up for a while."""
-
-    first_s: float = 0.5
-    longest_s: float = 30.0
-    park_deaths: int = 5
-    park_window_s: float = 600.0
-    park_s: float = 3600.0
-
-
-@dataclass(frozen=True)
 class EngineStatus:
-    """How an engine is: `detail` says what is wrong, `last_death` why the last worker ended."""
+    """Status of an engine that runs in a worker.
+
+    Attributes:
+        name: name of the engine.
+        state: what it does now.
+        rate_hz: sample rate of its sound.
+        detail: what is wrong, in one sentence; `None` if nothing is.
+        pid: process id of the worker.
+        restarts: how many workers were started again.
+        last_death: why the last worker ended.
+        warm_s: seconds that loading and warming took.
+        progress: step of the present phase.
+    """
 
     name: str
     state: EngineState
@@ -64,14 +63,14 @@ class Supervisor:
     """Keeps one worker at a time.
 
     Args:
-        kind: name of an engine.
-        options: its options, JSON-able.
-        rate_hz: to expect until the worker says.
-        deadlines: what the worker may take.
-        backoff: when it is started again.
-        grace: how it is ended.
-        on_change: called after each change of the status, from the supervisor's thread, and after a voice was set
-            aside; it must not raise.
+        kind: name of an engine of the registry.
+        options: options of the engine, JSON-able.
+        rate_hz: sample rate to expect until the worker reports it.
+        deadlines: how long the worker may take.
+        backoff: when the worker is started again.
+        shutdown_timeouts: how the worker is ended.
+        on_change: called after each change of the status, from the supervisor's thread, and after a voice was
+            quarantined; it must not raise.
     """
 
     def __init__(
@@ -82,29 +81,26 @@ class Supervisor:
         *,
         deadlines: Deadlines,
         backoff: RestartBackoff,
-        grace: ShutdownTimeouts,
+        shutdown_timeouts: ShutdownTimeouts,
         on_change: Callable[[], None],
     ) -> None:
         self._kind = kind
         self._options = options
         self._deadlines = deadlines
-        self._backoff = backoff
-        self._grace = grace
+        self._shutdown_timeouts = shutdown_timeouts
         self._on_change = on_change
         self._lock = threading.Condition()
         self._status = EngineStatus(kind, EngineState.STOPPED, rate_hz)
-        self._conversation: WorkerConnection | None = None
-        self._hopeless: IShowError | None = None
-        self._set_aside: dict[str | None, str] = {}
-        self._deaths_s: deque[float] = deque()
-        self._pauses = Backoff(backoff.first_s, backoff.longest_s)
-        self._on_trial = False
-        self._retry_asked = False
+        self._restart_policy = RestartPolicy(backoff)
+        self._connection: WorkerConnection | None = None
+        self._permanent_error: IShowError | None = None
+        self._quarantined: dict[str | None, str] = {}
+        self._retry_requested = False
         self._waker: Waker | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread, and with it the first worker. Idempotent until `stop`."""
+        """Starts the thread, which starts the first worker. Idempotent until `stop`."""
         with self._lock:
             if self._thread is not None:
                 return
@@ -116,113 +112,112 @@ class Supervisor:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the worker and the thread. Idempotent."""
+        """Ends the worker and the thread. Idempotent."""
         with self._lock:
             thread, waker = self._thread, self._waker
             if thread is None or waker is None:
                 return
             waker.stop()
-        grace = self._grace
-        thread.join(grace.leave_s + grace.abort_s + 2 * grace.reap_s + 5)
+        timeouts = self._shutdown_timeouts
+        thread.join(timeouts.leave_s + timeouts.abort_s + 2 * timeouts.reap_s + 5)
         with self._lock:
             if thread.is_alive():
-                _log.error("the engine's thread does not end; it is left behind with its worker")
+                log.error("the thread engine-supervisor does not stop; it is left running with its worker")
                 return
             if self._thread is thread:
                 waker.close()
                 self._thread = self._waker = None
 
     def retry_now(self) -> None:
-        """Start a parked or resting engine at once; voices that were set aside get another chance."""
+        """Starts a parked or waiting engine at once. Quarantined voices are tried again."""
         with self._lock:
-            self._set_aside.clear()
-            self._retry_asked = self._status.state is not EngineState.READY
+            self._quarantined.clear()
+            self._retry_requested = self._status.state is not EngineState.READY
             if self._waker is not None:
                 self._waker.wake()
 
     def status(self) -> EngineStatus:
-        """How it is now."""
+        """Returns the status of the engine."""
         with self._lock:
             return self._status
 
-    def vitals(self) -> EngineStats:
-        """What the worker said of itself last; where there is none, nothing."""
+    def stats(self) -> EngineStats:
+        """Returns the stats that the worker reported last; empty ones if there is no worker."""
         with self._lock:
-            return EngineStats() if self._conversation is None else self._conversation.vitals
+            return EngineStats() if self._connection is None else self._connection.stats
 
-    def hopeless(self) -> IShowError | None:
-        """The fault that only an operator can mend, where there is one."""
+    def permanent_error(self) -> IShowError | None:
+        """Returns the error that only an operator can fix, if there is one."""
         with self._lock:
-            return self._hopeless
+            return self._permanent_error
 
     def await_change(self, since: EngineStatus) -> EngineStatus:
-        """The first status other than `since`. It ends: a started engine becomes ready, parked or stopped."""
+        """Waits for a status other than `since`. This ends: a started engine becomes ready, parked or stopped."""
         with self._lock:
             while self._status == since and self._thread is not None:
                 self._lock.wait(1.0)
             return self._status
 
-    def conversation(self, voice: str | None) -> WorkerConnection:
-        """The way to the warm worker, for a voice.
+    def connection(self, voice: str | None) -> WorkerConnection:
+        """Returns the connection to the warm worker.
 
         Raises:
-            VoiceError: the voice is set aside, because it ended a worker or made implausible sound.
+            VoiceError: the voice is quarantined, because it ended a worker or made implausible sound.
             EngineUnavailable: there is no warm worker now.
         """
         with self._lock:
-            if (reason := self._set_aside.get(voice)) is not None:
-                raise VoiceError(_set_aside_sentence(voice, reason))
-            if self._conversation is None or self._status.state is not EngineState.READY:
+            if (reason := self._quarantined.get(voice)) is not None:
+                raise VoiceError(_quarantine_sentence(voice, reason))
+            if self._connection is None or self._status.state is not EngineState.READY:
                 detail = f": {self._status.detail}" if self._status.detail else ""
                 raise EngineUnavailable(f"the engine {self._kind} is {self._status.state.value}{detail}")
-            return self._conversation
+            return self._connection
 
-    def set_aside(self, voice: str | None, reason: str) -> None:
-        """Use a voice no more until its files change."""
+    def quarantine(self, voice: str | None, reason: str) -> None:
+        """Stops the use of a voice until its files change."""
         with self._lock:
-            self._set_aside[voice] = reason
+            self._quarantined[voice] = reason
         self._on_change()
 
-    def voices_set_aside(self) -> list[str]:
-        """A sentence for each voice that is set aside."""
+    def quarantined_voices(self) -> list[str]:
+        """Returns a sentence for each quarantined voice."""
         with self._lock:
-            return [_set_aside_sentence(voice, reason) for voice, reason in self._set_aside.items()]
+            return [_quarantine_sentence(voice, reason) for voice, reason in self._quarantined.items()]
 
     def alive(self) -> bool:
-        """Whether the thread runs, or is not to run."""
+        """Returns whether the thread runs, or need not run."""
         with self._lock:
             return self._thread is None or self._thread.is_alive()
 
     def forget(self, voice: str | None) -> None:
-        """A voice has changed: it is prepared anew, and gets another chance where it was set aside."""
+        """Notes that a voice has changed: it is prepared again, and leaves the quarantine."""
         with self._lock:
-            self._set_aside.pop(voice, None)
-            if self._conversation is not None:
-                self._conversation.forget(voice)
+            self._quarantined.pop(voice, None)
+            if self._connection is not None:
+                self._connection.forget(voice)
 
-    def succeeded(self) -> None:
-        """A segment was spoken: what went before does not count against the worker any more."""
+    def segment_spoken(self) -> None:
+        """Notes that the worker spoke a segment: earlier deaths lead to no longer waits and no parking."""
         with self._lock:
-            self._pauses.reset()
-            self._on_trial = False
+            self._restart_policy.spoke()
 
     def _run(self, waker: Waker) -> None:
         try:
             while not waker.stopping:
-                ending = self._live(waker)
+                exit_ = self._run_worker(waker)
                 if not waker.stopping:
-                    self._rest(ending, waker)
+                    self._wait_before_restart(exit_, waker)
         finally:
-            self._publish(state=EngineState.STOPPED, pid=None, progress=None)
+            self._update_status(state=EngineState.STOPPED, pid=None, progress=None)
 
-    def _live(self, waker: Waker) -> WorkerExit:
-        """One worker, from its start to its end."""
-        self._publish(state=EngineState.STARTING, detail=None, progress=None, warm_s=None)
+    def _run_worker(self, waker: Waker) -> WorkerExit:
+        """Runs one worker from its start to its end."""
+        self._update_status(state=EngineState.STARTING, detail=None, progress=None, warm_s=None)
         try:
             process = WorkerProcess()
         except WorkerDied as error:
             return WorkerExit(str(error))
-        conversation = WorkerConnection(
+        connection = WorkerConnection(
             process.channel,
             self._kind,
             self._options,
@@ -231,34 +226,34 @@ class Supervisor:
             on_phase=self._enter_phase,
         )
         with self._lock:
-            self._conversation = conversation
-        self._publish(pid=process.pid)
-        ending = WorkerExit("the engine's thread failed", hung=True)
+            self._connection = connection
+        self._update_status(pid=process.pid)
+        exit_ = WorkerExit("the thread engine-supervisor failed", hung=True)
         try:
-            ending = conversation.hear()
+            exit_ = connection.run()
         finally:
             with self._lock:
-                self._conversation = None
+                self._connection = None
             if not waker.stopping:
-                self._publish(state=EngineState.RESTARTING, detail=ending.reason)
-            reaped = process.end(abort=ending.hung, grace=self._grace)
+                self._update_status(state=EngineState.RESTARTING, detail=exit_.reason)
+            reaped = process.end(abort=exit_.hung, timeouts=self._shutdown_timeouts)
         if not reaped:
-            self._await_unendable(process, ending, waker)
-        reason = f"{ending.reason} ({process.how_it_ended()})"
+            self._wait_for_unkillable(process, exit_, waker)
+        reason = f"{exit_.reason} ({process.exit_cause()})"
         if not waker.stopping:
-            _log.error("worker %d: %s", process.pid, reason)
-        return replace(ending, reason=reason)
+            log.error("worker %d: %s", process.pid, reason)
+        return replace(exit_, reason=reason)
 
     def _enter_phase(self, phase: str, progress: Progress | None) -> None:
         with self._lock:
-            ready = self._conversation.ready if self._conversation else None
+            ready = self._connection.ready if self._connection else None
             if ready is not None:
-                self._hopeless = None
+                self._permanent_error = None
         if ready is None:
-            self._publish(state=EngineState(phase), progress=progress)
+            self._update_status(state=EngineState(phase), progress=progress)
         else:
-            _log.info("the engine %s is ready after %.1f s", ready.name, ready.warm_s)
-            self._publish(
+            log.info("the engine %s is ready after %.1f s", ready.name, ready.warm_s)
+            self._update_status(
                 state=EngineState.READY,
                 name=ready.name,
                 rate_hz=ready.rate_hz,
@@ -266,61 +261,46 @@ class Supervisor:
                 progress=None,
             )
 
-    def _await_unendable(self, process: WorkerProcess, ending: WorkerExit, waker: Waker) -> None:
-        """Two workers would fight for one GPU: none is started while the last one cannot be ended."""
+    def _wait_for_unkillable(self, process: WorkerProcess, exit_: WorkerExit, waker: Waker) -> None:
+        """Waits while the worker cannot be killed: a second worker would compete with it for the GPU."""
         detail = (
-            f"worker {process.pid} cannot be ended, so no new one is started; "
-            f"a restart of the board mends it ({ending.reason})"
+            f"worker {process.pid} cannot be killed, so no new worker is started; "
+            f"restart the board to fix it ({exit_.reason})"
         )
-        _log.critical("%s", detail)
-        self._publish(state=EngineState.PARKED, detail=detail, last_death=ending.reason, progress=None)
-        while not waker.stopping and not process.reap(self._grace.reap_s):
+        log.critical("%s", detail)
+        self._update_status(state=EngineState.PARKED, detail=detail, last_death=exit_.reason, progress=None)
+        while not waker.stopping and not process.reap(self._shutdown_timeouts.reap_s):
             pass
 
-    def _rest(self, ending: WorkerExit, waker: Waker) -> None:
-        """Count a death, and wait as long as it earns."""
+    def _wait_before_restart(self, exit_: WorkerExit, waker: Waker) -> None:
+        """Counts a death, and waits as long as the restart policy says."""
         with self._lock:
-            if ending.preparing:
-                self._set_aside[ending.voice] = f"preparing it ended the worker: {ending.reason}"
-            self._hopeless = ending.hopeless
-        state, detail, rest_s = self._judge(ending)
-        self._publish(state=state, detail=detail, pid=None, last_death=ending.reason, progress=None, warm_s=None)
-        until_s = time.monotonic() + rest_s
-        while not waker.stopping and not self._take_retry() and (left_s := until_s - time.monotonic()) > 0:
+            if exit_.preparing:
+                self._quarantined[exit_.voice] = f"preparing it ended the worker: {exit_.reason}"
+            self._permanent_error = exit_.permanent_error
+            decision = self._restart_policy.worker_ended(exit_, time.monotonic())
+        self._update_status(
+            state=EngineState.PARKED if decision.parked else EngineState.RESTARTING,
+            detail=decision.detail,
+            pid=None,
+            last_death=exit_.reason,
+            progress=None,
+            warm_s=None,
+        )
+        until_s = time.monotonic() + decision.wait_s
+        while not waker.stopping and not self._take_retry_request() and (left_s := until_s - time.monotonic()) > 0:
             waker.wait(left_s)
             waker.clear()
-        self._publish(restarts=self.status().restarts + 1)
+        self._update_status(restarts=self.status().restarts + 1)
 
-    def _judge(self, ending: WorkerExit) -> tuple[EngineState, str, float]:
-        now_s = time.monotonic()
+    def _take_retry_request(self) -> bool:
         with self._lock:
-            # A voice that ended a worker is set aside: that cause is gone, and says nothing of the engine.
-            if not ending.preparing:
-                self._deaths_s.append(now_s)
-            while self._deaths_s and self._deaths_s[0] < now_s - self._backoff.park_window_s:
-                self._deaths_s.popleft()
-            deaths = len(self._deaths_s)
-            too_often = not ending.preparing and (deaths >= self._backoff.park_deaths or self._on_trial)
-            park = ending.hopeless is not None or too_often
-            if park:
-                self._on_trial = True  # until it speaks, one death parks it again
-                if ending.hopeless is not None:
-                    return EngineState.PARKED, ending.reason, self._backoff.park_s
-                detail = f"the worker ended {deaths} times of late, lastly: {ending.reason}"
-                return EngineState.PARKED, detail, self._backoff.park_s
-            rest_s = self._pauses.next_s()
-        return EngineState.RESTARTING, ending.reason, rest_s
+            requested, self._retry_requested = self._retry_requested, False
+            if requested:
+                self._restart_policy.reset()
+        return requested
 
-    def _take_retry(self) -> bool:
-        with self._lock:
-            asked, self._retry_asked = self._retry_asked, False
-            if asked:
-                self._deaths_s.clear()
-                self._pauses.reset()
-                self._on_trial = False
-        return asked
-
-    def _publish(self, **changes: Any) -> None:
+    def _update_status(self, **changes: Any) -> None:
         with self._lock:
             before = self._status
             self._status = replace(before, **changes)
@@ -330,5 +310,5 @@ class Supervisor:
             self._on_change()
 
 
-def _set_aside_sentence(voice: str | None, reason: str) -> str:
-    return f"the voice {voice or 'default'!r} is set aside: {reason}"
+def _quarantine_sentence(voice: str | None, reason: str) -> str:
+    return f"the voice {voice or 'default'!r} is quarantined: {reason}"

@@ -1,10 +1,10 @@
 """Frames between the daemon and its worker, and the channel that carries them.
 
-A frame, numbers in network order:
+Layout of a frame, with numbers in network byte order:
 
     u32 length | u8 kind | u32 header length | header: a JSON object | payload: the rest
 
-`length` counts what follows it, at most 8 MiB; the header has at most 1 MiB. Nothing is ever unpickled.
+`length` counts the bytes after it, at most 8 MiB. The header has at most 1 MiB. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HEAD = struct.Struct("!BI")
 
 
 class WireError(EngineError):
-    """Bytes that are no frame, a frame out of turn, or a peer that does not read."""
+    """The peer sent bytes that are not a frame, or a frame out of turn; or the peer does not read."""
 
 
 class WireClosed(WireError):
@@ -40,97 +40,97 @@ class WireClosed(WireError):
 
 
 class FrameKind(IntEnum):
-    """What a frame says, and who says it: `>` the daemon, `<` the worker."""
+    """Kind of a frame. Its docstring lists the header's fields; the daemon sends `>`, the worker sends `<`."""
 
     HELLO = 1
-    """< version, build, pid."""
+    """< version."""
     CONFIGURE = 2
-    """> kind, options: which engine to make."""
+    """> kind, options: which engine to build."""
     PROGRESS = 3
     """< phase, i, n."""
     READY = 4
-    """< name, rate_hz, warm_s, the card of the default voice (`cards`) and `vitals`: loaded and warm."""
+    """< name, rate_hz, warm_s, voice info of the default voice and engine stats: the engine is loaded and warm."""
     PREPARE = 5
     """> seq, voice."""
     PREPARED = 6
-    """< seq, cost_s, and the card of the voice (`cards`)."""
+    """< seq, and the voice info."""
     RENDER = 7
-    """> seq, segments: one, or several as one batch."""
+    """> seq, segments: one, or several that are spoken as one batch."""
     AUDIO = 8
-    """< seq, index, rate_hz, engine, voice, nfe_step; payload: S16 mono in the machine's byte order."""
+    """< seq, index, rate_hz, engine, voice, nfe_step; payload: S16 mono samples in native byte order."""
     DONE = 9
-    """< seq, stages: seconds by name, and `vitals`."""
+    """< seq, and the engine stats."""
     CANCEL = 10
     """> seq."""
     ERROR = 11
-    """< seq or null, class, message, sticky: whether the worker ends by it."""
+    """< seq or null, class, message, fatal: whether the worker ends after it."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One message. The getters check what came over the wire."""
+    """One message. The getters check the fields that the peer sent."""
 
     kind: FrameKind
     header: dict[str, Any] = field(default_factory=dict)
     payload: bytes = b""
 
     def integer(self, key: str) -> int:
-        """A whole number of the header. Raises WireError."""
+        """Returns an integer field of the header. Raises WireError if it is not one."""
         value = self.header.get(key)
         if isinstance(value, bool) or not isinstance(value, int):
-            self._refuse(key, "a whole number")
+            self._raise_wrong_type(key, "an integer")
         return value
 
     def number(self, key: str) -> float:
-        """A finite number of the header. Raises WireError."""
+        """Returns a number of the header. Raises WireError if it is not a finite number."""
         value = self.header.get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
-            self._refuse(key, "a finite number")
+            self._raise_wrong_type(key, "a finite number")
         return float(value)
 
     def text(self, key: str) -> str:
-        """A string of the header, cut at 1,000 characters, without lone surrogates. Raises WireError."""
+        """Returns a string of the header, cut at 1,000 characters, without lone surrogates. Raises WireError."""
         value = self.header.get(key)
         if not isinstance(value, str):
-            self._refuse(key, "text")
-        # It is logged, published and stored, where half a character is an error.
+            self._raise_wrong_type(key, "a string")
+        # It is logged, published and stored, and there a lone surrogate is an error.
         return value[:MAX_TEXT_CHARS].encode("utf-8", "replace").decode()
 
-    def _refuse(self, key: str, wanted: str) -> NoReturn:
-        raise WireError(f"the {self.kind.name.lower()} frame has no {key} that is {wanted}")
+    def _raise_wrong_type(self, key: str, wanted: str) -> NoReturn:
+        raise WireError(f"in the {self.kind.name.lower()} frame, {key} is not {wanted}")
 
 
 def encode(frame: Frame) -> bytes:
-    """A frame as bytes.
+    """Encodes a frame.
 
     Raises:
-        WireError: it is larger than 8 MiB, or its header is not JSON.
+        WireError: the frame is larger than 8 MiB, or its header cannot be written as JSON.
     """
     try:
         header = json.dumps(frame.header, allow_nan=False, separators=(",", ":")).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
-        raise WireError(f"the {frame.kind.name.lower()} frame cannot be written: {error}") from error
+        raise WireError(f"the {frame.kind.name.lower()} frame cannot be encoded: {error}") from error
     length = _HEAD.size + len(header) + len(frame.payload)
     if length > MAX_FRAME_BYTES:
-        raise WireError(f"the {frame.kind.name.lower()} frame has {length} bytes; 8 MiB is the most")
+        raise WireError(f"the {frame.kind.name.lower()} frame has {length} bytes; the limit is 8 MiB")
     return _LENGTH.pack(length) + _HEAD.pack(frame.kind, len(header)) + header + frame.payload
 
 
 class FrameDecoder:
-    """Bytes in, frames out."""
+    """Decodes a stream of bytes into frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> None:
-        """Take what arrived."""
+        """Appends received bytes."""
         self._buffer += data
 
     def next(self) -> Frame | None:
-        """The next whole frame, or `None` until more is fed.
+        """Returns the next whole frame, or `None` if more bytes are needed.
 
         Raises:
-            WireError: these bytes are no frame. The stream cannot be read any further.
+            WireError: the bytes are not a frame. The stream cannot be read any further.
         """
         if len(self._buffer) < _LENGTH.size:
             return None
@@ -149,51 +149,51 @@ def _decode_body(body: bytes) -> Frame:
     kind, header_bytes = _HEAD.unpack_from(body)
     header_end = _HEAD.size + header_bytes
     if header_bytes > MAX_HEADER_BYTES:
-        # 8 MiB of empty lists take 200 MB once they are read.
+        # 8 MiB of empty lists take 200 MB once they are parsed.
         raise WireError(f"a frame's header cannot have {header_bytes} bytes")
     if header_end > len(body):
         raise WireError("a frame's header is longer than the frame")
     try:
-        header = json.loads(body[_HEAD.size : header_end], parse_constant=_no_constant)
-        known = FrameKind(kind)
+        header = json.loads(body[_HEAD.size : header_end], parse_constant=_refuse_constant)
+        frame_kind = FrameKind(kind)
     except (ValueError, RecursionError) as error:
-        raise WireError(f"a frame cannot be read: {error}") from error
+        raise WireError(f"a frame cannot be decoded: {error}") from error
     if not isinstance(header, dict):
-        raise WireError("a frame's header is no JSON object")
-    return Frame(known, header, body[header_end:])
+        raise WireError("a frame's header is not a JSON object")
+    return Frame(frame_kind, header, body[header_end:])
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number")
 
 
 class Channel:
-    """Frames over a connected stream socket.
+    """Sends and receives frames over a connected stream socket.
 
-    Any thread may send; one thread receives, and the same one closes.
+    Any thread may send. One thread receives, and the same thread closes.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._socket.setblocking(False)
-        self._sending = threading.Lock()
+        self._send_lock = threading.Lock()
         self._decoder = FrameDecoder()
         self._closed = False
 
     def fileno(self) -> int:
-        """To wait on, for reading."""
+        """Returns the descriptor to wait on for reading."""
         return self._socket.fileno()
 
     def send(self, frame: Frame, timeout_s: float) -> None:
-        """Send one whole frame.
+        """Sends one whole frame.
 
         Raises:
             WireClosed: the peer is gone, or this end is closed.
-            WireError: too large, or the peer did not take it in time; the stream is then broken.
+            WireError: the frame is too large, or the peer did not read it in time; the stream is then broken.
         """
         data = memoryview(encode(frame))
         deadline = time.monotonic() + timeout_s
-        with self._sending:
+        with self._send_lock:
             while data:
                 if self._closed:
                     raise WireClosed("the connection to the worker is closed")
@@ -207,16 +207,16 @@ class Channel:
                     raise WireClosed("the other end of the connection is gone") from error
 
     def receive(self, timeout_s: float | None) -> Frame | None:
-        """The next frame; `None` when none was complete in time (what came of it is kept).
+        """Returns the next frame, or `None` on timeout. A part of a frame that has arrived is kept.
 
         Raises:
             WireClosed: the peer is gone.
-            WireError: what came is no frame.
+            WireError: the received bytes are not a frame.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while (frame := self._decoder.next()) is None:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not _wait(self._socket, select.POLLIN, left):
+            left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not _wait(self._socket, select.POLLIN, left_s):
                 return None
             try:
                 data = self._socket.recv(_CHUNK_BYTES)
@@ -230,9 +230,9 @@ class Channel:
         return frame
 
     def close(self) -> None:
-        """Close this end; a send under way ends at once with WireClosed. Idempotent."""
+        """Closes this end. A `send` of another thread fails at once with WireClosed. Idempotent."""
         self._shut_down()
-        with self._sending:
+        with self._send_lock:
             self._socket.close()
 
     def _shut_down(self) -> None:
@@ -240,7 +240,7 @@ class Channel:
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
-            return  # already gone: nothing is left to shut down
+            return  # the peer is gone: nothing is left to shut down
 
 
 def _wait(sock: socket.socket, event: int, timeout_s: float | None) -> bool:

@@ -1,4 +1,4 @@
-"""The worker as a process: started with one end of a socket, ended without fail or told to be unendable."""
+"""Starts the worker process with one end of a socketpair. `end` returns whether the process is gone."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from ishowtts.engines.worker.wire import Channel
 from ishowtts.errors import WorkerDied
 from ishowtts.util import child_process
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-_NOT_FOR_THE_WORKER = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+_SYSTEMD_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 _POLL_S = 0.01
 
 
 @dataclass(frozen=True)
 class ShutdownTimeouts:
-    """How long each way of ending a worker may take before the next, harder one."""
+    """How long each step of ending a worker may take before the next, harder one.
+
+    Attributes:
+        leave_s: the worker leaves by itself after the connection was closed.
+        abort_s: the worker ends after SIGABRT.
+        reap_s: the worker ends after SIGKILL.
+    """
 
     leave_s: float = 5.0
     abort_s: float = 2.0
@@ -32,12 +38,12 @@ class ShutdownTimeouts:
 class WorkerProcess:
     """One worker process and the daemon's end of its channel.
 
-    The kernel ends the worker when the *thread* that made it ends: make it from one that lives on.
+    The kernel kills the worker when the *thread* that started it ends: start it from a thread that lives on.
     """
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        environment = {k: v for k, v in os.environ.items() if k not in _NOT_FOR_THE_WORKER}
+        environment = {name: value for name, value in os.environ.items() if name not in _SYSTEMD_VARIABLES}
         command = child_process.command("ishowtts.engines.worker.worker_main", str(theirs.fileno()))
         try:
             self._popen = subprocess.Popen(
@@ -45,7 +51,7 @@ class WorkerProcess:
                 pass_fds=[theirs.fileno()],
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,  # a group of its own, so that what it starts ends with it
+                start_new_session=True,  # a process group of its own, so that its children end with it
             )
         except OSError as error:
             ours.close()
@@ -56,50 +62,53 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Process id of the worker, and of its group."""
+        """Process id of the worker, and id of its process group."""
         return self._popen.pid
 
-    def end(self, abort: bool, grace: ShutdownTimeouts) -> bool:
-        """End the worker and all that it started, harder at each step; whether it is gone and reaped.
+    def end(self, abort: bool, timeouts: ShutdownTimeouts) -> bool:
+        """Ends the worker and its children, harder at each step.
 
         Args:
-            abort: it does not answer: have it put its stacks into the log instead of waiting for it to leave.
-            grace: how long each step may take.
+            abort: send SIGABRT first, because the worker hangs; it then writes its stacks to the log.
+            timeouts: how long each step may take.
+
+        Returns:
+            Whether the worker is gone and reaped.
         """
         self.channel.close()
         if abort:
             self._signal(signal.SIGABRT)
-        if not self._ends_within(grace.abort_s if abort else grace.leave_s):
-            _log.warning("worker %d does not end; killing it", self.pid)
-        # Also when the worker has ended: its children are of its group, which stays ours until it is reaped.
+        if not self._ends_within(timeouts.abort_s if abort else timeouts.leave_s):
+            log.warning("worker %d does not end in time; it is killed", self.pid)
+        # Also if the worker has ended: its children are in its group, whose id is not reused until it is reaped.
         self._signal(signal.SIGKILL)
-        return self.reap(grace.reap_s)
+        return self.reap(timeouts.reap_s)
 
     def reap(self, within_s: float) -> bool:
-        """Collect the ended process; whether there was one to collect in time."""
+        """Reaps the process. Returns False if it has not ended in time."""
         if not self._ends_within(within_s):
             return False
         self._popen.wait()
         return True
 
-    def how_it_ended(self) -> str:
-        """One clause about the exit of a reaped worker."""
+    def exit_cause(self) -> str:
+        """Returns one clause about the exit of the worker."""
         status = self._popen.returncode
         if status is None:
-            return "it cannot be ended"
+            return "it cannot be killed"
         if status < 0:
             name = signal.Signals(-status).name
-            return f"killed by {name}" + (", perhaps for want of memory" if name == "SIGKILL" else "")
+            return f"killed by {name}" + (", perhaps because memory ran out" if name == "SIGKILL" else "")
         return f"exit status {status}"
 
     def _signal(self, number: signal.Signals) -> None:
         try:
             os.killpg(self.pid, number)
         except ProcessLookupError:
-            _log.debug("worker %d is gone already", self.pid)
+            log.debug("worker %d is already gone", self.pid)
 
     def _ends_within(self, within_s: float) -> bool:
-        """Whether the process ends in time. It is left unreaped, so that its group cannot be another's."""
+        """Waits for the end of the process. It stays unreaped, so that no other process can get the id of its group."""
         deadline = time.monotonic() + within_s
         while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
             if time.monotonic() >= deadline:
