@@ -24,8 +24,13 @@ from ishowtts.inbox import Inbox
 from ishowtts.mqtt import instance_ids
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
-from ishowtts.playback.build_player import build_player, hardware_volume, post_processor
-from ishowtts.playback.choose_speaker import ChosenSpeaker, choose_speaker
+from ishowtts.playback.build_player import (
+    ChosenSpeaker,
+    build_hardware_volume,
+    build_player,
+    build_post_processor,
+    choose_speaker,
+)
 from ishowtts.playback.player import Player
 from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, limits_from_config
 from ishowtts.speech.cached_speech import CachedSpeech
@@ -113,7 +118,7 @@ class Daemon:
             synthesizer,
             self._player,
             self._rules,
-            post_processor(config.audio, self._player.rate_hz),
+            build_post_processor(config.audio, self._player.rate_hz),
             available=self._company.available,
             paused=self._found_paused,
             pause_s=config.audio.pause_s,
@@ -147,7 +152,7 @@ class Daemon:
         self._espeak_check = EspeakCheck(lambda: self._company.espeak_trouble, self._company.check_espeak)
         self._changed.connect(self._conductor.nudge, self._herald.nudge, self._espeak_check.nudge)
         self._events_came.connect(self._outbox.nudge, self._herald.nudge)
-        self._mixing = hardware_volume(config.audio, self._player)
+        self._mixing = build_hardware_volume(config.audio, self._player)
         if self._mixing is not None:
             self._changed.connect(self._mixing.nudge)
         loops = (self._intake, self._outbox, self._herald, self._espeak_check, self._mixing)

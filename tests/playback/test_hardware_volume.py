@@ -114,7 +114,7 @@ def test_a_card_that_comes_back_at_full_level_is_turned_down_in_software_until_i
     house.card.pulled = True
     house.player.play(np.full(2400, HEIGHT, np.int16), 24_000)
     eventually(lambda: house.player.status().lost)
-    eventually(lambda: not house.player._by_card)
+    eventually(lambda: not house.player._hardware_volume)
     house.card.volume, house.card.broken, house.card.pulled = 100, True, False
     eventually(lambda: house.player.status().lost is None)
     assert house.loudest() == pytest.approx(HEIGHT * gain_of(30), abs=2)

@@ -101,7 +101,7 @@ def test_a_broken_chime_costs_the_chime_and_is_a_trouble_once_it_was_wanted(tmp_
     house.warm()
     assert house.chime(Line("a", "hello")) is None
     [trouble] = house.troubles
-    assert trouble.startswith(f"{broken}: is no sound")
+    assert trouble.startswith(f"{broken}: is not a sound")
     assert house.file_faults == (), "the configuration names no file that is wrong"
     broken.unlink()
     [trouble] = house.troubles

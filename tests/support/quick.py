@@ -27,7 +27,7 @@ from ishowtts.engines import Progress, ReportProgress, VoiceInfo
 from ishowtts.engines.build import EngineChoice, Engines, voices
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
-from ishowtts.playback.choose_speaker import ChosenSpeaker
+from ishowtts.playback.build_player import ChosenSpeaker
 from ishowtts.playback.silent_speaker import SilentSpeaker
 from ishowtts.util import logs
 
