@@ -126,6 +126,26 @@ def test_a_device_is_let_go_of_when_idle_and_opened_for_the_next_sound(start: Ca
     assert player.status().device_losses == 0
 
 
+def test_a_device_is_drained_once_when_it_is_quiet_and_before_it_is_released(start: Callable[..., Player]) -> None:
+    """Without the drain, ALSA would count an underrun for each line."""
+    calls: list[str] = []
+
+    class NotingCard(Card):
+        def drain(self) -> None:
+            calls.append("drain")
+            super().drain()
+
+        def close(self) -> None:
+            calls.append("close")
+            super().close()
+
+    player = start(NotingCard(), DeviceTiming(release_s=0.1))
+    clips = [player.play(tone(0.05), RATE_HZ) for _ in range(3)]
+    assert [clip.wait(10) for clip in clips] == ["finished"] * 3
+    eventually(lambda: "close" in calls)
+    assert calls == ["drain", "close"]
+
+
 def test_a_device_that_is_busy_when_it_is_needed_again_is_lost_until_it_is_free(start: Callable[..., Player]) -> None:
     card = Card()
     player = start(card, DeviceTiming(release_s=0.1))
