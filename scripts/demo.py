@@ -29,7 +29,7 @@ from ishowtts.errors import IShowError
 from ishowtts.model import Outcome
 from ishowtts.mqtt.client import Message, ShortLivedClient
 from ishowtts.mqtt.mqtt_options import MqttOptions
-from ishowtts.playback.choose_speaker import choose_speaker
+from ishowtts.playback.build_player import choose_speaker
 from ishowtts.util import child_process
 
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -27,8 +27,13 @@ from ishowtts.limits import VOLUME
 from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
-from ishowtts.playback.build_player import build_player, hardware_volume, post_processor
-from ishowtts.playback.choose_speaker import ChosenSpeaker, choose_speaker
+from ishowtts.playback.build_player import (
+    ChosenSpeaker,
+    build_hardware_volume,
+    build_player,
+    build_post_processor,
+    choose_speaker,
+)
 from ishowtts.playback.player import Player
 from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler
 from ishowtts.speech.cached_speech import CachedSpeech
@@ -129,7 +134,7 @@ class Daemon:
             on_change=self._publish_info,
         )
         self._espeak_check = EspeakCheck(lambda: self._engines.espeak_trouble, self._engines.check_espeak)
-        self._hardware_volume = hardware_volume(config.audio, self._player)
+        self._hardware_volume = build_hardware_volume(config.audio, self._player)
         self._changed.connect(self._scheduler.wake, self._status.wake, self._espeak_check.wake)
         if self._hardware_volume is not None:
             self._changed.connect(self._hardware_volume.wake)
@@ -258,7 +263,7 @@ class Daemon:
             synthesizer,
             self._player,
             self._policy,
-            post_processor(config.audio, self._player.rate_hz),
+            build_post_processor(config.audio, self._player.rate_hz),
             available=self._engines.available,
             paused=self._paused_at_start,
             pause_s=config.audio.pause_s,

@@ -2,64 +2,50 @@
 
 IShowError
 ├── LineError                  ends one line; the daemon goes on
-│   ├── LineRejected           never accepted: carries a reason of the contract and a sentence
-│   └── SynthesisError         this text could not be spoken by this engine
-├── EngineError                ends an engine's service; the spare voice takes over
+│   └── SynthesisError         this engine cannot speak this text
+├── EngineError                ends the service of an engine; the fallback takes over
 │   ├── WeightsError           missing, truncated or mismatched weights
 │   ├── VoiceError             a voice that cannot be read or prepared
 │   ├── EngineUnavailable      not ready, restarting or parked
-│   └── WorkerDied             the worker ended or had to be ended
-├── OperatorFileError          a file of words or pronunciations cannot be used; the last good one stays
+│   └── WorkerDied             the worker ended or had to be killed
+├── OperatorFileError          an operator's file cannot be used; the last good content stays in force
 ├── SpeakerError               the sound device is absent, busy or lost
-├── BoardError                 the board's clocks or sensors refused
-├── BrokerError                the broker is not there, or refuses us
-├── InboxError                 the inbox cannot keep its promise
-├── CommandError               a command that the contract does not know or that cannot be obeyed
+├── BoardError                 the board's clocks or sensors cannot be used
+├── BrokerError                the broker is absent or refuses the connection
+├── InboxError                 the line queue cannot store lines durably
+├── CommandError               a command that is unknown or cannot be executed
 └── FatalError                 ends the daemon, with one sentence for the operator
-    └── ConfigError            every fault of a configuration, collected
+    └── ConfigError            every error of a configuration, collected
 
-Foreign exceptions are translated into these once, where they enter.
+Exceptions of other libraries are translated into these once, where they enter. `mqtt/payload` and `policies/admission`
+reject a line with a private exception, which they turn into a `Rejection` themselves.
 """
 
 from __future__ import annotations
 
 
 class IShowError(Exception):
-    """Root of the tree; its text is one sentence for a person.
+    """Root of the tree. Its text is one sentence for a person.
 
     Attributes:
-        quotes_publisher: the text may hold words of a publisher, which a private log does not show.
+        quotes_publisher: Whether the text may quote a publisher. A private log does not show such a text.
     """
 
     quotes_publisher = False
 
 
 class LineError(IShowError):
-    """Ends one line."""
+    """Ends one line; the daemon goes on."""
 
     quotes_publisher = True
 
 
-class LineRejected(LineError):
-    """A line that was never accepted.
-
-    Args:
-        reason: one of the contract's reasons (`speech.Reason`).
-        detail: one sentence that names the thing and the mend.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
 class SynthesisError(LineError):
-    """This text could not be spoken by this engine."""
+    """This engine cannot speak this text."""
 
 
 class EngineError(IShowError):
-    """Ends an engine's service."""
+    """Ends the service of an engine; the fallback takes over."""
 
 
 class WeightsError(EngineError):
@@ -75,11 +61,11 @@ class EngineUnavailable(EngineError):
 
 
 class WorkerDied(EngineError):
-    """The worker ended, or had to be ended, while it was needed."""
+    """The worker ended, or had to be killed, while it was needed."""
 
 
 class OperatorFileError(IShowError):
-    """A file of words or pronunciations cannot be used."""
+    """An operator's file of words, pronunciations or chimes cannot be used."""
 
 
 class SpeakerError(IShowError):
@@ -87,26 +73,26 @@ class SpeakerError(IShowError):
 
 
 class BoardError(IShowError):
-    """The board's clocks or sensors refused."""
+    """The board's clocks or sensors cannot be used."""
 
 
 class BrokerError(IShowError):
-    """The broker is not there, or refuses us."""
+    """The broker is absent or refuses the connection."""
 
 
 class InboxError(IShowError):
-    """The inbox cannot keep its promise."""
+    """The line queue cannot store lines durably."""
 
 
 class Cancelled(Exception):
     """Work was stopped because its caller asked for it.
 
-    Not an `IShowError`: a handler of errors must not catch it.
+    Not an `IShowError`, so that a handler of errors does not catch it.
     """
 
 
 class CommandError(IShowError):
-    """A command that the contract does not know, or that cannot be obeyed now."""
+    """A command that the contract does not know, or that cannot be executed now."""
 
     quotes_publisher = True
 
@@ -116,10 +102,10 @@ class FatalError(IShowError):
 
 
 class ConfigError(FatalError):
-    """Every fault of a configuration.
+    """Every error of a configuration.
 
     Args:
-        problems: one sentence a fault, with file, line and key.
+        problems: One sentence for each error, with file, line and key.
     """
 
     def __init__(self, problems: list[str]) -> None:
@@ -128,5 +114,5 @@ class ConfigError(FatalError):
 
 
 def first_line(error: Exception) -> str:
-    """What somebody else's error says, without the stack that it may append; its name where it says nothing."""
+    """Returns the first line of another library's error, without an appended stack. Its type's name if it is empty."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,4 +1,4 @@
-"""The values that travel from a publisher to the loudspeaker. Frozen; units stand in names."""
+"""The values that travel from a publisher to the loudspeaker. All are frozen, and their names hold the units."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 IsCancelled = Callable[[], bool]
-"""Asked between steps of long work; true if it must stop and raise `Cancelled`."""
+"""Long work calls this between its steps. If it returns True, the work stops and raises `Cancelled`."""
 Samples = NDArray[np.int16]
-"""Mono sound, S16."""
+"""Mono samples, int16."""
 
 
 class Priority(IntEnum):
-    """Who goes first; equal priority goes by age."""
+    """Order in which lines are spoken. Lines of equal priority are spoken by age."""
 
     LOW = 0
     NORMAL = 1
@@ -27,7 +27,7 @@ class Priority(IntEnum):
 
 
 class Outcome(str, Enum):
-    """The one final event of a line."""
+    """The final event of a line; each line has exactly one."""
 
     FINISHED = "finished"
     REJECTED = "rejected"
@@ -55,7 +55,7 @@ class Reason(str, Enum):
 
 @dataclass(frozen=True)
 class ReplyTo:
-    """Where a publisher wants the final event as well (MQTT 5 Response Topic and Correlation Data)."""
+    """Where the final event is published in addition (MQTT 5 Response Topic and Correlation Data)."""
 
     topic: str
     correlation: bytes | None = None
@@ -63,9 +63,10 @@ class ReplyTo:
 
 @dataclass(frozen=True)
 class Line:
-    """What a publisher asked to be said. `None` means: as the voice or the configuration has it.
+    """A line of text that a publisher wants spoken. `None` uses the value of the voice or of the configuration.
 
-    `done`: what the policies did to it, in the words of docs/policies.md.
+    Attributes:
+        done: What the policies changed, in the terms of docs/policies.md.
     """
 
     id: str
@@ -85,7 +86,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a line that is synthesised in one go: number `index` of `count`."""
+    """A part of a line that is synthesised in one piece: number `index` of `count`."""
 
     line_id: str
     index: int
@@ -99,7 +100,12 @@ class Segment:
 
 @dataclass(frozen=True)
 class Utterance:
-    """The sound of one segment, as an engine made it. `cached`: it was made before, and `synth_s` is 0."""
+    """The samples of one segment, as an engine returned them.
+
+    Attributes:
+        synth_s: Seconds that the synthesis took.
+        cached: Whether the samples come from the cache; `synth_s` is 0 then.
+    """
 
     samples: Samples
     rate_hz: int
@@ -111,13 +117,18 @@ class Utterance:
 
     @property
     def audio_s(self) -> float:
-        """Length of the sound in seconds."""
+        """Length of the sound, in seconds."""
         return len(self.samples) / self.rate_hz
 
 
 @dataclass(frozen=True)
 class Report:
-    """How one line went. RTF is synthesis seconds divided by audio seconds."""
+    """Statistics of one line.
+
+    Attributes:
+        queue_s: Seconds that the line waited in the queue.
+        ttfa_s: Time to first audio: seconds from the arrival to the first sample that was heard.
+    """
 
     queue_s: float
     synth_s: float
@@ -130,7 +141,7 @@ class Report:
 
     @property
     def rtf(self) -> float | None:
-        """Synthesis seconds per audio second; `None` where nothing sounded."""
+        """Real-time factor: synthesis seconds per audio second; `None` if nothing was heard."""
         return self.synth_s / self.audio_s if self.audio_s > 0 else None
 
 
@@ -138,7 +149,9 @@ class Report:
 class Event:
     """Something that happened to a line or a command, as it is published.
 
-    `ts` is UTC in ISO 8601 with milliseconds; `data` holds the fields that the contract names for `event`.
+    Attributes:
+        ts: Time of the event: UTC, ISO 8601, milliseconds.
+        data: The fields that the contract names for `event`.
     """
 
     ts: str
@@ -150,7 +163,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Rejection:
-    """A payload that was not accepted as a line: it still gets its one final event. `line`: where it was one."""
+    """A payload that was not accepted as a line. It still gets its final event.
+
+    Attributes:
+        line: The line, if the payload could be parsed as one.
+    """
 
     id: str
     reason: Reason
@@ -161,12 +178,12 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How the broker delivered a message at QoS 1: what tells a redelivery from a repetition.
+    """How the broker delivered a message at QoS 1. This distinguishes a redelivery from a repeated message.
 
     Attributes:
-        packet_id: 1 to 65535; the broker gives it again once we have acknowledged it.
-        digest: of topic and payload.
-        again: the broker may have sent it before (DUP).
+        packet_id: 1 to 65535. The broker uses it again after the acknowledgement.
+        digest: Digest of topic and payload.
+        again: Whether the broker may have sent the message before (DUP).
     """
 
     packet_id: int
@@ -176,7 +193,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Arrival:
-    """What came from the broker: a line, or why it is none. `delivery` is `None` at QoS 0."""
+    """A message from the broker: a line, or the reason why it is not one. `delivery` is `None` at QoS 0."""
 
     what: Line | Rejection
     delivery: Delivery | None = None
@@ -184,7 +201,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Command:
-    """What a controller asked for: a word of the contract, and the line that it is about, if any."""
+    """A command from a controller: a word of the contract, and the line that it is about, if any."""
 
     command: str
     line_id: str | None = None
@@ -192,5 +209,5 @@ class Command:
 
 
 def timestamp(wall_s: float) -> str:
-    """Seconds since the epoch as the contract writes times: UTC, ISO 8601, milliseconds."""
+    """Formats seconds since the epoch as the contract does: UTC, ISO 8601, milliseconds."""
     return datetime.fromtimestamp(wall_s, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

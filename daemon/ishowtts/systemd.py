@@ -1,4 +1,4 @@
-"""What the daemon tells systemd; nothing to do where systemd does not listen."""
+"""Notifies systemd of the daemon's state (sd_notify). Does nothing without a notify socket."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 
 def _sd_notify() -> Callable[..., Any] | None:
-    """systemd-python's `notify`; `None` without the package.
+    """Returns systemd-python's `notify`; `None` without the package.
 
-    In a checkout the folder systemd/ can be found in its place: it has no module `daemon`.
+    In a checkout, Python may find the folder systemd/ instead, which has no module `daemon`.
     """
     try:
         notify: Callable[..., Any] = importlib.import_module("systemd.daemon").notify
@@ -26,33 +26,29 @@ def _sd_notify() -> Callable[..., Any] | None:
 
 
 class Notifier:
-    """READY, STATUS, WATCHDOG, RELOADING, STOPPING over NOTIFY_SOCKET."""
+    """Sends READY, STATUS, WATCHDOG and STOPPING to NOTIFY_SOCKET."""
 
     def __init__(self) -> None:
         self._notify = _sd_notify() if os.environ.get("NOTIFY_SOCKET") else None
 
     def ready(self, status: str) -> None:
-        """The appliance works."""
+        """Reports that the appliance is ready, with a line for `systemctl status`."""
         self._send(f"READY=1\nSTATUS={_line(status)}")
 
     def status(self, status: str) -> None:
-        """One line for `systemctl status`."""
+        """Sets the line that `systemctl status` shows."""
         self._send(f"STATUS={_line(status)}")
 
     def watchdog(self) -> None:
-        """Still well."""
+        """Feeds the watchdog."""
         self._send("WATCHDOG=1")
 
-    def reloading(self) -> None:
-        """The configuration is read again; `ready` ends it."""
-        self._send("RELOADING=1")
-
     def stopping(self) -> None:
-        """On the way down."""
+        """Reports that the daemon is stopping."""
         self._send("STOPPING=1")
 
     def watchdog_interval_s(self) -> float | None:
-        """How often to say `watchdog`: half of what systemd allows; `None` where it does not ask for it."""
+        """Seconds between two calls of `watchdog`: half of systemd's limit; `None` if systemd has no limit."""
         usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID")
         if self._notify is None or not usec.isdecimal() or (pid is not None and pid != str(os.getpid())):
             return None
@@ -64,8 +60,8 @@ class Notifier:
         try:
             self._notify(state)
         except OSError as error:
-            # Speech goes on where systemd does not listen; it ends us itself if it misses the watchdog.
-            log.warning("systemd did not hear %s (%s)", state.splitlines()[0], error.strerror)
+            # Speech goes on without systemd. If systemd misses the watchdog, it restarts the daemon itself.
+            log.warning("systemd did not receive %s (%s)", state.splitlines()[0], error.strerror)
 
 
 def _line(text: str) -> str:

@@ -97,7 +97,7 @@ def test_a_program_that_hangs_is_ended_with_its_children(
 ) -> None:
     monkeypatch.setenv("STANDIN_FAULT", "hang")
     hasty = JetsonClocks(store=tmp_path / "store", sysfs_root=orin.root / "sys", program=str(PROGRAM), deadline_s=0.5)
-    with pytest.raises(BoardError, match=r"not done after 0\.5 s and was ended"):
+    with pytest.raises(BoardError, match=r"did not finish within 0\.5 s and was killed"):
         hasty.apply()
     until = time.monotonic() + 20
     while ours := [child for child in psutil.process_iter(["environ"]) if _is_of(child, orin)]:
@@ -116,7 +116,7 @@ def test_a_home_is_given_where_systemd_gives_none(clocks: JetsonClocks, monkeypa
 
 
 def test_a_machine_without_the_program_is_told_so(tmp_path: Path) -> None:
-    with pytest.raises(BoardError, match="there is no jetson_clocks here: this is no Jetson"):
+    with pytest.raises(BoardError, match="there is no jetson_clocks here: this is not a Jetson"):
         JetsonClocks(store=tmp_path / "store", sysfs_root=tmp_path).apply()
 
 

@@ -38,7 +38,7 @@ def test_chimes_are_listed_with_what_is_wrong_with_them(tmp_path: Path, capfd: p
     assert told.err == ""
     assert (bell["name"], bell["length_s"], bell["rate_hz"]) == ("bell", 0.1, 48_000)
     assert default["file"] == str(tmp_path / "chimes/default.wav")
-    assert "gong.ogg: is no sound" in gong["fault"]
+    assert "gong.ogg: is not a sound" in gong["fault"]
 
 
 def test_ours_is_made_where_the_configuration_says_and_a_fault_is_one_sentence(
@@ -49,4 +49,4 @@ def test_ours_is_made_where_the_configuration_says_and_a_fault_is_one_sentence(
     (tmp_path / "file").write_text("")
     assert chimes(tmp_path, "--make", chimes_dir=str(tmp_path / "file")) == 1
     [sentence] = capfd.readouterr().err.splitlines()
-    assert "cannot be read (Not a directory); mend audio.chimes_dir" in sentence
+    assert "cannot be read (Not a directory); fix audio.chimes_dir" in sentence

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ishowtts.errors import OperatorFileError
 from ishowtts.playback import chime_files
 from ishowtts.playback.chime_files import ChimeFiles
-from ishowtts.playback.tones import ring
+from ishowtts.playback.tones import bell_chime
 
 RATE_HZ = 44_100
 
@@ -46,7 +46,7 @@ def pitch_hz(samples: NDArray[np.int16], rate_hz: int) -> float:
 
 @pytest.mark.parametrize("rate_hz", [8_000, 24_000, 44_100, 48_000])
 def test_ours_is_two_falling_notes_that_die_away_without_a_click(rate_hz: int) -> None:
-    rung = ring(rate_hz)
+    rung = bell_chime(rate_hz)
     assert len(rung) == round(0.7 * rate_hz)
     assert 20 * np.log10(np.abs(rung).max() / 32767) == pytest.approx(-6, abs=0.01)
     first, second = rung[: rate_hz // 5], rung[rate_hz // 5 :]
@@ -78,7 +78,7 @@ def test_default_is_ours_until_a_file_takes_its_place(tmp_path: Path) -> None:
     chimes = ChimeFiles(tmp_path / "chimes")
     assert chimes.names() == ["default"]
     ours, rate_hz = chimes.find("default")
-    assert np.array_equal(ours, ring(rate_hz))
+    assert np.array_equal(ours, bell_chime(rate_hz))
     chimes.folder.mkdir()
     write(chimes.folder, "default.flac")
     assert chimes.find("default")[1] == RATE_HZ
@@ -97,7 +97,7 @@ def test_the_folder_is_taken_up_live_and_read_once_a_change(tmp_path: Path) -> N
     assert len(chimes.find("bell")[0]) == len(tone(0.2)), "of two files WAV comes first"
     path.unlink()
     (tmp_path / "bell.wav").unlink()
-    assert "there are default" in refused(chimes, "bell")
+    assert "the chimes are default" in refused(chimes, "bell")
 
 
 def test_only_so_many_sounds_are_kept_in_memory(tmp_path: Path) -> None:
@@ -140,8 +140,8 @@ def a_link(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda path: path.write_text("no sound"), "is no sound"),
-        (lambda path: path.write_bytes(b""), "is no sound"),
+        (lambda path: path.write_text("no sound"), "is not a sound"),
+        (lambda path: path.write_bytes(b""), "is not a sound"),
         (lambda path: path.write_bytes(b"RIFF" + bytes(11_000_000)), "it is larger than 10 MB"),
         (lambda path: soundfile.write(path, tone(10.1, 8_000), 8_000), "is longer than 10 s"),
         (lambda path: soundfile.write(path, tone()[:0], RATE_HZ), "holds no sound"),
@@ -221,7 +221,7 @@ def test_whatever_is_in_a_file_it_is_a_sound_or_one_sentence(
             assert len(chimes.fault.splitlines()) == 1
         else:
             assert samples.dtype == np.int16
-            assert 0 < len(samples) <= chime_files.MOST_S * rate_hz
+            assert 0 < len(samples) <= chime_files.MAX_S * rate_hz
 
     check()
 
@@ -232,7 +232,7 @@ def test_ours_is_made_once_and_for_all_to_read(tmp_path: Path) -> None:
     assert made == tmp_path / "state/chimes/default.wav"
     assert stat.S_IMODE(made.stat().st_mode) == 0o644
     samples, rate_hz = chimes.find("default")
-    assert np.array_equal(samples, ring(rate_hz))
+    assert np.array_equal(samples, bell_chime(rate_hz))
     written = made.stat().st_mtime_ns
     assert chimes.make() is None
     assert made.stat().st_mtime_ns == written

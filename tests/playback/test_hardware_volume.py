@@ -10,8 +10,9 @@ import pytest
 from ishowtts.config.audio_section import AudioSection
 from ishowtts.errors import SpeakerError
 from ishowtts.model import Samples
+from ishowtts.playback import hardware_volume
 from ishowtts.playback.hardware_volume import HardwareVolume
-from ishowtts.playback.player import Player
+from ishowtts.playback.player import Player, SoundStatus
 from ishowtts.playback.silent_speaker import SilentSpeaker
 from ishowtts.playback.volume_gain import gain_of
 from support.waiting import eventually
@@ -114,7 +115,7 @@ def test_a_card_that_comes_back_at_full_level_is_turned_down_in_software_until_i
     house.card.pulled = True
     house.player.play(np.full(2400, HEIGHT, np.int16), 24_000)
     eventually(lambda: house.player.status().lost)
-    eventually(lambda: not house.player._by_card)
+    eventually(lambda: not house.player._hardware_volume)
     house.card.volume, house.card.broken, house.card.pulled = 100, True, False
     eventually(lambda: house.player.status().lost is None)
     assert house.loudest() == pytest.approx(HEIGHT * gain_of(30), abs=2)
@@ -132,3 +133,38 @@ def test_a_device_without_a_control_of_its_own_is_left_to_software() -> None:
     house.mixing.close(5)
     house.player.close(5)
     assert house.asked == []
+
+
+class FakePlayer:
+    """A player without a device: a test chooses the device that is in use."""
+
+    def __init__(self) -> None:
+        self.volume = 30
+        self.muted = False
+        self.device = "first"
+        self.hardware_volume = False
+
+    def status(self) -> SoundStatus:
+        return SoundStatus(self.device, 0, 0, None, 0.0)
+
+    def set_hardware_volume(self, active: bool) -> None:
+        self.hardware_volume = active
+
+
+def test_software_applies_the_volume_until_the_mixer_of_another_card_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware_volume, "_RETRY_S", 0.01)
+    player = FakePlayer()
+    seen: list[tuple[str, bool]] = []
+
+    class NotingMixer:
+        def apply(self, volume: int, *, muted: bool) -> None:
+            seen.append((player.device, player.hardware_volume))
+
+    thread = HardwareVolume(AudioSection(mixer="PCM"), player, lambda _device, _control: NotingMixer())
+    thread.start()
+    eventually(lambda: player.hardware_volume)
+    player.device = "second"
+    eventually(lambda: len(seen) == 2)
+    eventually(lambda: player.hardware_volume)
+    thread.close(5)
+    assert seen == [("first", False), ("second", False)], "else the second card plays at full level for a moment"

@@ -18,7 +18,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ishowtts.model import Utterance
-from ishowtts.playback.loudness import SpeakingLevel, VoiceLevels, block_levels, gated_level
+from ishowtts.playback.loudness import EngineVoice, VoiceLevels, block_levels, gated_level
 from ishowtts.playback.post_processing import PostProcessor
 
 RATE_HZ = 22_050
@@ -81,7 +81,7 @@ def test_very_different_voices_come_out_equally_loud_from_their_first_line_on(
     assert max(before) - min(before) > 20
     finish = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=peak_dbtp)
     heard = [
-        lufs(finish.finished(said(voice, line), f"{line} {voice}")) for line in range(len(LINES)) for voice in order
+        lufs(finish.process(said(voice, line), f"{line} {voice}")) for line in range(len(LINES)) for voice in order
     ]
     assert max(heard) - min(heard) < 1
     assert np.mean(heard) == pytest.approx(TARGET_LUFS, abs=0.5)
@@ -91,14 +91,14 @@ def test_very_different_voices_come_out_equally_loud_from_their_first_line_on(
 def test_a_human_comes_out_as_loud_as_a_machine() -> None:
     finish = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
     clip = human()
-    heard = [lufs(finish.finished(clip, "a"), clip.rate_hz), *(lufs(finish.finished(said(v, 0), v)) for v in VOICES)]
+    heard = [lufs(finish.process(clip, "a"), clip.rate_hz), *(lufs(finish.process(said(v, 0), v)) for v in VOICES)]
     assert max(heard) - min(heard) < 1
 
 
 @pytest.mark.parametrize("voice", VOICES)
 def test_no_true_peak_of_what_was_turned_up_is_above_the_ceiling(voice: str) -> None:
-    free = PostProcessor(loudness_lufs=-12.0, peak_dbtp=None).finished(said(voice, 0), "a")
-    held = PostProcessor(loudness_lufs=-12.0, peak_dbtp=CEILING_DBTP).finished(said(voice, 0), "a")
+    free = PostProcessor(loudness_lufs=-12.0, peak_dbtp=None).process(said(voice, 0), "a")
+    held = PostProcessor(loudness_lufs=-12.0, peak_dbtp=CEILING_DBTP).process(said(voice, 0), "a")
     assert true_peak_dbtp(free) > CEILING_DBTP
     assert true_peak_dbtp(held) <= CEILING_DBTP
 
@@ -111,21 +111,21 @@ def test_within_a_line_a_voice_keeps_the_gain_of_its_first_segment() -> None:
     gains = []
     for segment in segments:
         loudest = np.argmax(np.abs(segment.samples.astype(int)))
-        gains.append(finish.finished(segment, "one")[loudest] / segment.samples[loudest])
+        gains.append(finish.process(segment, "one")[loudest] / segment.samples[loudest])
     assert gains == pytest.approx([gains[0]] * 3, rel=1e-6)
-    later = finish.finished(said("shrill", 1), "another")
+    later = finish.process(said("shrill", 1), "another")
     assert lufs(later) == pytest.approx(TARGET_LUFS, abs=1)
 
 
 def test_a_soft_line_stays_softer_than_a_loud_one_of_the_same_voice() -> None:
-    levels, who = VoiceLevels(TARGET_LUFS), SpeakingLevel("f5", "anna")
+    levels, who = VoiceLevels(TARGET_LUFS), EngineVoice("f5", "anna")
     for line in range(5):
         levels.learn(who, str(line), [-20.0] * 50, levels.gain_db(who, str(line), [-20.0] * 50))
     assert levels.gain_db(who, "soft", [-26.0] * 50) == pytest.approx(4, abs=1)
 
 
 def test_a_voice_is_what_it_was_in_the_last_thirty_seconds() -> None:
-    levels, who = VoiceLevels(TARGET_LUFS), SpeakingLevel("f5", "anna")
+    levels, who = VoiceLevels(TARGET_LUFS), EngineVoice("f5", "anna")
     levels.learn(who, "old", [-40.0] * 1_000, 20.0)
     levels.learn(who, "new", [-20.0] * 300, 4.0)
     assert levels.gain_db(who, "next", [-20.0]) == pytest.approx(4)
@@ -133,25 +133,25 @@ def test_a_voice_is_what_it_was_in_the_last_thirty_seconds() -> None:
 
 def test_two_engines_may_call_two_voices_the_same() -> None:
     levels = VoiceLevels(TARGET_LUFS)
-    levels.learn(SpeakingLevel("f5", "anna"), "a", [-30.0] * 50, 14.0)
-    assert levels.gain_db(SpeakingLevel("espeak", "anna"), "a", [-20.0] * 50) == pytest.approx(4)
+    levels.learn(EngineVoice("f5", "anna"), "a", [-30.0] * 50, 14.0)
+    assert levels.gain_db(EngineVoice("espeak", "anna"), "a", [-20.0] * 50) == pytest.approx(4)
 
 
 def test_what_was_not_heard_for_long_is_forgotten() -> None:
-    levels, old = VoiceLevels(TARGET_LUFS), SpeakingLevel("f5", "old")
+    levels, old = VoiceLevels(TARGET_LUFS), EngineVoice("f5", "old")
     levels.learn(old, "first", [-20.0] * 50, 4.0)
     for i in range(100):
-        levels.learn(SpeakingLevel("f5", f"voice {i}"), f"line {i}", [-20.0], 4.0)
+        levels.learn(EngineVoice("f5", f"voice {i}"), f"line {i}", [-20.0], 4.0)
     assert levels.gain_db(old, "first", [-10.0]) == pytest.approx(-6)
 
 
 def test_the_gain_has_bounds_and_silence_none() -> None:
     finish = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
     silence = Utterance(np.zeros(RATE_HZ, np.int16), RATE_HZ, 0.0, "espeak", "nobody")
-    assert not finish.finished(silence, "a").any()
+    assert not finish.process(silence, "a").any()
     faint = said("soft", 0).samples // 20
     whisper = Utterance(faint.astype(np.int16), RATE_HZ, 0.0, "espeak", "faint")
-    assert np.max(finish.finished(whisper, "a")) == pytest.approx(np.max(faint) * 10 ** (24 / 20), rel=1e-3)
+    assert np.max(finish.process(whisper, "a")) == pytest.approx(np.max(faint) * 10 ** (24 / 20), rel=1e-3)
 
 
 @pytest.mark.parametrize("duration_s", [0.0, 0.00005, 0.005, 0.02, 0.1, 0.399, 0.4, 0.41])
@@ -159,7 +159,7 @@ def test_sounds_shorter_than_a_block_are_evened_too(duration_s: float) -> None:
     n = round(duration_s * RATE_HZ)
     tone = (1_000 * np.sin(0.3 * np.arange(n))).astype(np.int16)
     finish = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
-    result = finish.finished(Utterance(tone, RATE_HZ, 0.0, "espeak", "short"), "a")
+    result = finish.process(Utterance(tone, RATE_HZ, 0.0, "espeak", "short"), "a")
     assert len(result) == n
     if duration_s >= 0.02:
         # -30.3 dBFS of level, and what the weighting makes of 1 kHz.
@@ -178,7 +178,7 @@ def test_a_long_sound_measured_in_pieces_is_as_loud_as_measured_whole() -> None:
 
 def test_threads_do_not_disturb_one_another() -> None:
     def heard(finish: PostProcessor, voice: str) -> list[float]:
-        return [lufs(finish.finished(said(voice, line), f"{line} {voice}")) for line in range(len(LINES))]
+        return [lufs(finish.process(said(voice, line), f"{line} {voice}")) for line in range(len(LINES))]
 
     alone = [heard(PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP), voice) for voice in VOICES]
     shared = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
@@ -188,10 +188,10 @@ def test_threads_do_not_disturb_one_another() -> None:
 
 def test_with_both_off_the_very_samples_are_played() -> None:
     utterance = said("whisper", 0)
-    assert PostProcessor(loudness_lufs=None, peak_dbtp=None).finished(utterance, "a") is utterance.samples
+    assert PostProcessor(loudness_lufs=None, peak_dbtp=None).process(utterance, "a") is utterance.samples
 
 
 def test_the_ceiling_alone_leaves_what_is_under_it() -> None:
     finish = PostProcessor(loudness_lufs=None, peak_dbtp=CEILING_DBTP)
-    assert finish.finished(said("whisper", 0), "a").tolist() == said("whisper", 0).samples.tolist()
-    assert true_peak_dbtp(finish.finished(said("shrill", 0), "a")) <= CEILING_DBTP
+    assert finish.process(said("whisper", 0), "a").tolist() == said("whisper", 0).samples.tolist()
+    assert true_peak_dbtp(finish.process(said("shrill", 0), "a")) <= CEILING_DBTP

@@ -59,7 +59,7 @@ class Card(SilentSpeaker):
 @pytest.fixture
 def start(request: pytest.FixtureRequest) -> Callable[..., Player]:
     def started(speaker: Any, habits: DeviceTiming | None = None, **options: Any) -> Player:
-        player = Player(speaker, habits=lambda _: habits or DeviceTiming(), **options)
+        player = Player(speaker, timing_of=lambda _: habits or DeviceTiming(), **options)
         request.addfinalizer(lambda: player.close(5))
         player.start()
         return player
@@ -126,6 +126,26 @@ def test_a_device_is_let_go_of_when_idle_and_opened_for_the_next_sound(start: Ca
     assert player.status().device_losses == 0
 
 
+def test_a_device_is_drained_once_when_it_is_quiet_and_before_it_is_released(start: Callable[..., Player]) -> None:
+    """Without the drain, ALSA would count an underrun for each line."""
+    calls: list[str] = []
+
+    class NotingCard(Card):
+        def drain(self) -> None:
+            calls.append("drain")
+            super().drain()
+
+        def close(self) -> None:
+            calls.append("close")
+            super().close()
+
+    player = start(NotingCard(), DeviceTiming(release_s=0.1))
+    clips = [player.play(tone(0.05), RATE_HZ) for _ in range(3)]
+    assert [clip.wait(10) for clip in clips] == ["finished"] * 3
+    eventually(lambda: "close" in calls)
+    assert calls == ["drain", "close"]
+
+
 def test_a_device_that_is_busy_when_it_is_needed_again_is_lost_until_it_is_free(start: Callable[..., Player]) -> None:
     card = Card()
     player = start(card, DeviceTiming(release_s=0.1))
@@ -153,7 +173,7 @@ def test_a_device_that_goes_while_it_is_let_go_of_is_lost_at_once(start: Callabl
 def test_another_device_speaks_until_the_first_is_back(start: Callable[..., Player]) -> None:
     rings = threading.Semaphore(0)
     card, spare = Card(), Card("spare")
-    player = start(card, spare=spare, on_change=rings.release)
+    player = start(card, fallback=spare, on_change=rings.release)
     clip = player.play(tone(60), RATE_HZ)
     eventually(lambda: card.blocks)
     card.fault = "the card was pulled"
@@ -163,7 +183,7 @@ def test_another_device_speaks_until_the_first_is_back(start: Callable[..., Play
     assert 7 in spare.heard
     status = player.status()
     assert (status.device, status.lost, status.device_losses) == ("spare", None, 1)
-    assert status.trouble == "the card was pulled; spare speaks meanwhile"
+    assert status.trouble == "the card was pulled; spare is used until it is back"
     card.fault = None
     eventually(lambda: player.status().device == "card")
     assert (player.status().trouble, spare.held) == (None, False)
@@ -176,7 +196,7 @@ def test_another_device_speaks_until_the_first_is_back(start: Callable[..., Play
 def test_the_first_device_is_not_taken_back_in_the_middle_of_a_sound(start: Callable[..., Player]) -> None:
     card, spare = Card(), Card("spare")
     card.fault = "the card is away"
-    player = start(card, spare=spare)
+    player = start(card, fallback=spare)
     eventually(lambda: spare.held)
     clip = player.play(tone(3, 7), RATE_HZ)
     eventually(lambda: 7 in spare.heard)
@@ -189,7 +209,7 @@ def test_the_first_device_is_not_taken_back_in_the_middle_of_a_sound(start: Call
 def test_with_both_away_nothing_speaks_and_both_are_named(start: Callable[..., Player]) -> None:
     card, spare = Card(), Card("spare")
     card.fault, spare.fault = "the card is away", "the spare is away"
-    player = start(card, spare=spare)
+    player = start(card, fallback=spare)
     eventually(lambda: player.status().lost == "the card is away; the spare is away")
     assert player.play(tone(0.05), RATE_HZ).wait(10) == "lost"
     spare.fault = None
@@ -207,46 +227,46 @@ class Mute(Card):
 
 def test_a_device_that_takes_no_sound_is_tried_less_and_less_and_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    outlet = OutputDevice(Mute())
+    output = OutputDevice(Mute())
     rests_s = []
     for _ in range(9):
-        outlet.open(RATE_HZ)
+        output.open(RATE_HZ)
         with pytest.raises(SpeakerError, match="takes no sound"):
-            outlet.write(tone(0.01))
-        rests_s.append(outlet.lose("the card takes no sound"))
-        outlet.release()
+            output.write(tone(0.01))
+        rests_s.append(output.mark_failed("the card takes no sound"))
+        output.release()
     assert rests_s == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
-    assert outlet.losses == 9
+    assert output.losses == 9
     assert caplog.messages == ["the card takes no sound"]
 
 
 def test_a_device_that_worked_is_tried_again_at_once_and_one_that_is_absent_every_second() -> None:
     card = Card()
-    outlet = OutputDevice(card)
+    output = OutputDevice(card)
     for _ in range(3):
-        outlet.open(RATE_HZ)
+        output.open(RATE_HZ)
         for _ in range(20):
-            outlet.write(tone(0.01))
+            output.write(tone(0.01))
         card.fault = "pulled"
-        rests_s = [outlet.lose("pulled")]
-        outlet.release()
+        rests_s = [output.mark_failed("pulled")]
+        output.release()
         for _ in range(4):
             with pytest.raises(SpeakerError):
-                outlet.open(RATE_HZ)
-            rests_s.append(outlet.lose("pulled"))
+                output.open(RATE_HZ)
+            rests_s.append(output.mark_failed("pulled"))
         assert rests_s == [0.25, 0.5, 1, 1, 1]
         card.fault = None
 
 
 def test_another_device_speaks_for_one_that_takes_no_sound(start: Callable[..., Player]) -> None:
     card, spare = Mute(), Card("spare")
-    player = start(card, spare=spare)
+    player = start(card, fallback=spare)
     eventually(lambda: player.status().lost is None)
     assert player.play(tone(0.05), RATE_HZ).wait(10) == "lost"
     eventually(lambda: spare.held)
     finish(player, height=7)
     assert 7 in spare.heard
-    assert player.status().trouble == "the card takes no sound; spare speaks meanwhile"
+    assert player.status().trouble == "the card takes no sound; spare is used until it is back"
 
 
 def test_a_device_that_is_absent_at_the_start_is_taken_when_it_comes(

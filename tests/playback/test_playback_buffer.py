@@ -17,40 +17,40 @@ def tone(blocks: float, height: int = 10_000) -> PlaybackClip:
     return PlaybackClip(np.full(int(BLOCK * blocks), height, np.float32))
 
 
-def reel_of(*clips: PlaybackClip) -> PlaybackBuffer:
-    reel = PlaybackBuffer(BLOCK)
+def buffer_of(*clips: PlaybackClip) -> PlaybackBuffer:
+    buffer = PlaybackBuffer(BLOCK)
     for clip in clips:
-        reel.add(clip)
-    return reel
+        buffer.add(clip)
+    return buffer
 
 
 def test_two_clips_join_without_a_gap_and_untouched() -> None:
-    reel = reel_of(tone(1.5, 100), tone(1.5, 200))
-    blocks = [reel.next_block(unity, False, 0.0) for _ in range(3)]
+    buffer = buffer_of(tone(1.5, 100), tone(1.5, 200))
+    blocks = [buffer.next_block(unity, False, 0.0) for _ in range(3)]
     heard = np.concatenate([block for block in blocks if block is not None])
     assert heard.tolist() == [100] * 360 + [200] * 360
-    assert reel.next_block(unity, False, 0.0) is None
+    assert buffer.next_block(unity, False, 0.0) is None
 
 
 def test_every_block_is_full_with_zeros_behind_the_end() -> None:
-    block = reel_of(tone(0.5)).next_block(unity, False, 0.0)
+    block = buffer_of(tone(0.5)).next_block(unity, False, 0.0)
     assert block is not None
     assert block.tolist() == [10_000] * 120 + [0] * 120
 
 
 def test_a_stop_fades_over_half_a_block_and_spares_what_comes_after() -> None:
     stopped, waiting, later = tone(9), tone(9), tone(2, 500)
-    reel = reel_of(stopped, waiting)
-    reel.next_block(unity, False, 0.0)
-    reel.stop()
-    reel.add(later)
-    fade = reel.next_block(unity, False, 0.0)
+    buffer = buffer_of(stopped, waiting)
+    buffer.next_block(unity, False, 0.0)
+    buffer.stop()
+    buffer.add(later)
+    fade = buffer.next_block(unity, False, 0.0)
     assert fade is not None
     assert (fade[0], fade[BLOCK // 2 - 1]) == (10_000, 0)
     assert not fade[BLOCK // 2 :].any(), "silence comes soon"
     assert int(np.abs(np.diff(fade.astype(int))).max()) <= 10_000 // (BLOCK // 2 - 1) + 1
     assert stopped.playing.wait(0) == waiting.playing.wait(0) == "stopped"
-    after = reel.next_block(unity, False, 0.0)
+    after = buffer.next_block(unity, False, 0.0)
     assert after is not None
     assert after.tolist() == [500] * BLOCK
     assert later.playing.wait(0) == "playing"
@@ -58,32 +58,32 @@ def test_a_stop_fades_over_half_a_block_and_spares_what_comes_after() -> None:
 
 def test_a_stop_ends_what_is_written_and_not_heard_yet() -> None:
     clip = tone(1)
-    reel = reel_of(clip)
-    reel.next_block(unity, False, 0.0)
-    reel.stop()
-    assert reel.next_block(unity, False, 0.0) is None
+    buffer = buffer_of(clip)
+    buffer.next_block(unity, False, 0.0)
+    buffer.stop()
+    assert buffer.next_block(unity, False, 0.0) is None
     assert clip.playing.wait(0) == "stopped"
-    assert reel.end_heard(0.0, 1.0)
-    assert not reel.end_heard(0.0, 1.0)
+    assert buffer.end_heard(0.0, 1.0)
+    assert not buffer.end_heard(0.0, 1.0)
 
 
 def test_nothing_is_cut_in_a_pause_after_a_clip_has_ended() -> None:
-    reel = reel_of(tone(1))
-    reel.next_block(unity, False, 0.0)
+    buffer = buffer_of(tone(1))
+    buffer.next_block(unity, False, 0.0)
     held = tone(1)
-    reel.add(held)
-    assert reel.next_block(unity, True, 0.0) is None
+    buffer.add(held)
+    assert buffer.next_block(unity, True, 0.0) is None
     assert held.playing.started_at is None
-    assert reel.next_block(unity, False, 0.0) is not None
+    assert buffer.next_block(unity, False, 0.0) is not None
 
 
 def test_a_pause_fades_and_its_end_fades_in_without_losing_a_sample() -> None:
     clip = tone(3)
-    reel = reel_of(clip)
-    reel.next_block(unity, False, 0.0)
-    fade = reel.next_block(unity, True, 0.0)
-    assert reel.next_block(unity, True, 0.0) is None
-    back = reel.next_block(unity, False, 0.0)
+    buffer = buffer_of(clip)
+    buffer.next_block(unity, False, 0.0)
+    fade = buffer.next_block(unity, True, 0.0)
+    assert buffer.next_block(unity, True, 0.0) is None
+    back = buffer.next_block(unity, False, 0.0)
     assert fade is not None
     assert back is not None
     assert (fade[0], fade[-1], back[0], back[-1]) == (10_000, 0, 0, 10_000)
@@ -92,11 +92,11 @@ def test_a_pause_fades_and_its_end_fades_in_without_losing_a_sample() -> None:
 
 def test_a_clip_is_finished_when_its_last_sample_has_been_heard() -> None:
     clip = tone(1)
-    reel = reel_of(clip)
-    reel.next_block(unity, False, 5.0)
-    assert not reel.end_heard(5.0, 5.03)
+    buffer = buffer_of(clip)
+    buffer.next_block(unity, False, 5.0)
+    assert not buffer.end_heard(5.0, 5.03)
     assert clip.playing.wait(0) == "playing"
-    assert reel.end_heard(5.03, 9.0)
+    assert buffer.end_heard(5.03, 9.0)
     assert clip.playing.wait(0) == "finished"
     assert clip.playing.started_at == 5.0
 
@@ -121,9 +121,9 @@ def wave(blocks: float, phase: float) -> np.ndarray:
     return (9_000 * np.sin(phase + 0.02 * np.arange(int(BLOCK * blocks)))).astype(np.float32)
 
 
-def heard_from(reel: PlaybackBuffer) -> np.ndarray:
+def heard_from(buffer: PlaybackBuffer) -> np.ndarray:
     blocks = []
-    while (block := reel.next_block(unity, False, 0.0)) is not None:
+    while (block := buffer.next_block(unity, False, 0.0)) is not None:
         blocks.append(block)
     return np.concatenate(blocks)
 
@@ -136,44 +136,44 @@ def test_a_seam_is_upstreams_cross_fade_wherever_the_first_clip_stands() -> None
     before, after = speech(10, 1), speech(8, 2)
     expected = seam_of_upstream(before, after, 3 * BLOCK + 7)
     for written in range(7):
-        reel = reel_of(PlaybackClip(before.copy()))
-        blocks = [reel.next_block(unity, False, 0.0) for _ in range(written)]
-        assert reel.add(PlaybackClip(after.copy()), 3 * BLOCK + 7) == 3 * BLOCK + 7
-        heard = np.concatenate([*(block for block in blocks if block is not None), heard_from(reel)])
+        buffer = buffer_of(PlaybackClip(before.copy()))
+        blocks = [buffer.next_block(unity, False, 0.0) for _ in range(written)]
+        assert buffer.add(PlaybackClip(after.copy()), 3 * BLOCK + 7) == 3 * BLOCK + 7
+        heard = np.concatenate([*(block for block in blocks if block is not None), heard_from(buffer)])
         assert np.array_equal(heard[: len(expected)], expected)
         assert not heard[len(expected) :].any()
 
 
 def test_three_clips_keep_two_seams() -> None:
     parts = [speech(6, seed) for seed in range(3)]
-    reel = reel_of(PlaybackClip(parts[0].copy()))
-    assert [reel.add(PlaybackClip(part.copy()), BLOCK) for part in parts[1:]] == [BLOCK, BLOCK]
+    buffer = buffer_of(PlaybackClip(parts[0].copy()))
+    assert [buffer.add(PlaybackClip(part.copy()), BLOCK) for part in parts[1:]] == [BLOCK, BLOCK]
     first_two = seam_of_upstream(parts[0], parts[1], BLOCK).astype(np.float32)
     expected = seam_of_upstream(first_two, parts[2], BLOCK)
-    assert np.array_equal(heard_from(reel)[: len(expected)], expected)
+    assert np.array_equal(heard_from(buffer)[: len(expected)], expected)
 
 
 def test_a_late_clip_is_mixed_with_what_is_left_and_a_later_one_not_at_all() -> None:
     before, after = wave(5, 0), wave(5, 1.0)
-    reel = reel_of(PlaybackClip(before.copy()))
-    blocks = [reel.next_block(unity, False, 0.0) for _ in range(4)]
-    assert reel.add(PlaybackClip(after.copy()), 3 * BLOCK) == BLOCK
-    heard = np.concatenate([*(block for block in blocks if block is not None), heard_from(reel)])
+    buffer = buffer_of(PlaybackClip(before.copy()))
+    blocks = [buffer.next_block(unity, False, 0.0) for _ in range(4)]
+    assert buffer.add(PlaybackClip(after.copy()), 3 * BLOCK) == BLOCK
+    heard = np.concatenate([*(block for block in blocks if block is not None), heard_from(buffer)])
     assert np.array_equal(heard, seam_of_upstream(before, after, BLOCK))
-    assert reel.add(PlaybackClip(after.copy()), 3 * BLOCK) == 0, "the one before has gone to the device"
-    assert np.array_equal(heard_from(reel), np.rint(after).astype(np.int16))
+    assert buffer.add(PlaybackClip(after.copy()), 3 * BLOCK) == 0, "the one before has gone to the device"
+    assert np.array_equal(heard_from(buffer), np.rint(after).astype(np.int16))
 
 
 def test_a_seam_takes_at_most_half_of_either_clip() -> None:
-    reel = reel_of(tone(10))
-    assert reel.add(tone(2), 9 * BLOCK) == BLOCK
-    assert reel.add(tone(10), 9 * BLOCK) == BLOCK // 2
+    buffer = buffer_of(tone(10))
+    assert buffer.add(tone(2), 9 * BLOCK) == BLOCK
+    assert buffer.add(tone(10), 9 * BLOCK) == BLOCK // 2
 
 
 def test_a_seam_jumps_no_more_than_its_material() -> None:
     before, after = wave(5, 0), wave(5, 2.5)
-    butted = reel_of(PlaybackClip(before.copy()), PlaybackClip(after.copy()))
-    seamed = reel_of(PlaybackClip(before.copy()))
+    butted = buffer_of(PlaybackClip(before.copy()), PlaybackClip(after.copy()))
+    seamed = buffer_of(PlaybackClip(before.copy()))
     seamed.add(PlaybackClip(after.copy()), 2 * BLOCK)
     material = max(jump(before), jump(after))
     assert jump(heard_from(butted)) > 5 * material
@@ -184,27 +184,27 @@ def test_a_seam_jumps_no_more_than_its_material() -> None:
 def test_a_stop_in_the_middle_of_a_seam_fades_and_ends_both() -> None:
     first, second = PlaybackClip(wave(4, 0)), PlaybackClip(wave(4, 2.5))
     material = jump(first.samples)
-    reel = reel_of(first)
-    reel.add(second, 2 * BLOCK)
-    blocks = [reel.next_block(unity, False, 0.0) for _ in range(3)]  # the third is the first half of the seam
-    reel.stop()
-    blocks.append(reel.next_block(unity, False, 0.0))
+    buffer = buffer_of(first)
+    buffer.add(second, 2 * BLOCK)
+    blocks = [buffer.next_block(unity, False, 0.0) for _ in range(3)]  # the third is the first half of the seam
+    buffer.stop()
+    blocks.append(buffer.next_block(unity, False, 0.0))
     heard = np.concatenate([block for block in blocks if block is not None])
     assert len(heard) == 4 * BLOCK
     assert heard[-1] == 0
     assert jump(heard) <= material + 2 * 9_000 / (2 * BLOCK) + 9_000 / (BLOCK // 2 - 1) + 1
     assert first.playing.wait(0) == second.playing.wait(0) == "stopped"
-    assert reel.next_block(unity, False, 0.0) is None
+    assert buffer.next_block(unity, False, 0.0) is None
 
 
 def test_a_pause_in_the_middle_of_a_seam_loses_no_sample() -> None:
     before, after = wave(4, 0), wave(4, 2.5)
-    reel = reel_of(PlaybackClip(before.copy()))
-    reel.add(PlaybackClip(after.copy()), 2 * BLOCK)
-    blocks = [reel.next_block(unity, False, 0.0) for _ in range(2)]
-    blocks.append(reel.next_block(unity, True, 0.0))
-    assert reel.next_block(unity, True, 0.0) is None
-    rest = heard_from(reel)
+    buffer = buffer_of(PlaybackClip(before.copy()))
+    buffer.add(PlaybackClip(after.copy()), 2 * BLOCK)
+    blocks = [buffer.next_block(unity, False, 0.0) for _ in range(2)]
+    blocks.append(buffer.next_block(unity, True, 0.0))
+    assert buffer.next_block(unity, True, 0.0) is None
+    rest = heard_from(buffer)
     expected = seam_of_upstream(before, after, 2 * BLOCK)
     heard = np.concatenate([*(block for block in blocks if block is not None), rest])
     untouched = np.r_[0 : 2 * BLOCK, 4 * BLOCK : len(expected)]  # between them one block fades out and one in
@@ -214,13 +214,13 @@ def test_a_pause_in_the_middle_of_a_seam_loses_no_sample() -> None:
 
 
 def test_a_clip_with_a_volume_of_its_own_has_its_own_level() -> None:
-    reel = PlaybackBuffer(BLOCK)
-    reel.add(PlaybackClip(np.full(BLOCK, 1000, np.float32), volume=30))
+    buffer = PlaybackBuffer(BLOCK)
+    buffer.add(PlaybackClip(np.full(BLOCK, 1000, np.float32), volume=30))
     levels: list[int | None] = []
 
     def level_of(volume: int | None) -> float:
         levels.append(volume)
         return 0.5
 
-    block = reel.next_block(level_of, False, 0.0)
+    block = buffer.next_block(level_of, False, 0.0)
     assert (levels, block.tolist()) == ([30], [500] * BLOCK)

@@ -1,4 +1,4 @@
-"""What holds for the reel whatever is asked of it, in any order."""
+"""What holds for the buffer whatever is asked of it, in any order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LEVELS = {None: 1.0, 0: 0.0, 30: 0.25, 100: 1.0}
 
 
 def asked_of(chance: random.Random) -> Iterator[tuple[Any, ...]]:
-    """One reel's life, in which each thing happens beside each other."""
+    """One buffer's life, in which each thing happens beside each other."""
     for _ in range(40):
         what = chance.choices(["add", "stop", "pause", "mute", "block"], [4, 1, 2, 2, 8])[0]
         if what == "add":
@@ -35,7 +35,7 @@ def asked_of(chance: random.Random) -> Iterator[tuple[Any, ...]]:
 
 
 class Told(PlaybackClip):
-    """Flat, so that what is not flat in the sound is the reel's doing; it counts how often its end is told."""
+    """Flat, so that what is not flat in the sound is the buffer's doing; it counts how often its end is told."""
 
     def __init__(self, count: int, volume: int | None) -> None:
         super().__init__(np.full(count, HEIGHT, np.float32), volume)
@@ -51,7 +51,7 @@ def test_every_sample_is_cut_once_nothing_clicks_and_each_end_is_told_once(seed:
 
 
 def live(asked: Iterator[tuple[Any, ...]]) -> None:
-    reel, now_s = PlaybackBuffer(BLOCK), 0.0
+    buffer, now_s = PlaybackBuffer(BLOCK), 0.0
     paused = muted = False
     clips: list[Told] = []
     waiting: deque[Told] = deque()
@@ -60,32 +60,32 @@ def live(asked: Iterator[tuple[Any, ...]]) -> None:
         now_s += 1
         if what == "add":
             clip = Told(how[0], how[1])
-            mixed = reel.add(clip, how[2])
+            mixed = buffer.add(clip, how[2])
             assert 0 <= mixed <= min(how[2], how[0] // 2)
-            assert clip.left == how[0] - mixed
+            assert clip.remaining == how[0] - mixed
             clips.append(clip)
             waiting.append(clip)
         elif what == "stop":
-            reel.stop()
+            buffer.stop()
             waiting.clear()
         elif what == "pause":
             paused = not paused
         elif what == "mute":
             muted = not muted
         else:
-            fresh = not waiting or waiting[0].at == 0
-            left = sum(clip.left for clip in waiting)
-            idle, stopping = reel.idle(paused), reel.stopping
-            block = reel.next_block((lambda _: 0.0) if muted else LEVELS.__getitem__, paused, now_s)
-            reel.end_heard(now_s, now_s + 2)
+            fresh = not waiting or waiting[0].position == 0
+            left = sum(clip.remaining for clip in waiting)
+            idle, stopping = buffer.idle(paused), buffer.stopping
+            block = buffer.next_block((lambda _: 0.0) if muted else LEVELS.__getitem__, paused, now_s)
+            buffer.end_heard(now_s, now_s + 2)
             assert not (idle and block is not None)
-            assert not reel.stopping
+            assert not buffer.stopping
             if block is None:
                 assert last == 0, "what sounded fades"
                 continue
             assert not (paused or muted) or block[-1] == 0
             assert len(block) == BLOCK
-            cut = left - sum(clip.left for clip in waiting)
+            cut = left - sum(clip.remaining for clip in waiting)
             if stopping and cut == 0:
                 assert block[-1] == 0, "the fade of what was stopped"
                 jumps = np.abs(np.diff(block[: np.count_nonzero(block)].astype(int), prepend=last))
@@ -97,7 +97,7 @@ def live(asked: Iterator[tuple[Any, ...]]) -> None:
             while waiting and waiting[0].taken:
                 waiting.popleft()
             last = int(block[-1]) if waiting else 0
-    reel.end_all("lost")
+    buffer.end_all("lost")
     for clip in clips:
         assert len(clip.endings) == 1
         assert clip.endings != ["finished"] or clip.taken

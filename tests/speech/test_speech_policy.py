@@ -101,7 +101,7 @@ def test_a_broken_chime_costs_the_chime_and_is_a_trouble_once_it_was_wanted(tmp_
     policy.prepare()
     assert policy.chime(Line("a", "hello")) is None
     [trouble] = policy.troubles
-    assert trouble.startswith(f"{broken}: is no sound")
+    assert trouble.startswith(f"{broken}: is not a sound")
     assert policy.file_faults == (), "the configuration names no file that is wrong"
     broken.unlink()
     [trouble] = policy.troubles

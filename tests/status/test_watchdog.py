@@ -53,7 +53,7 @@ def held(call):
     return wrapper
 
 held_methods = (
-    (EspeakEngine, "synthesize"), (WriterThread, "_has_work"), (OutputDevice, "tend"), (Connection, "_may_connect")
+    (EspeakEngine, "synthesize"), (WriterThread, "_has_work"), (OutputDevice, "maintain"), (Connection, "_may_connect")
 )
 for owner, name in held_methods:
     setattr(owner, name, held(getattr(owner, name)))

@@ -28,7 +28,7 @@ from ishowtts.engines.build import EngineChoice, Engines
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.voices.shelf import open_shelf
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
-from ishowtts.playback.choose_speaker import ChosenSpeaker
+from ishowtts.playback.build_player import ChosenSpeaker
 from ishowtts.playback.silent_speaker import SilentSpeaker
 from ishowtts.util import logs
 

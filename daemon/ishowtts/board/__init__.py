@@ -1,4 +1,4 @@
-"""The Jetson under the daemon. This package's face holds what a board reading is."""
+"""Sensors and clocks of the Jetson. This module holds the types of a reading, and the interface of a board."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class BoardReading:
-    """What the board's sensors say now; `None` for what it does not have or does not tell."""
+    """Values of the board's sensors at one moment; `None` for a sensor that is absent or does not answer."""
 
     gpu_clock_mhz: float | None = None
     gpu_clock_max_mhz: float | None = None
@@ -27,7 +27,7 @@ class BoardReading:
 
 @dataclass(frozen=True)
 class BoardIdentity:
-    """What the board is; `None` where it does not say."""
+    """Model and serial number of the board; `None` for what it does not report."""
 
     model: str | None = None
     jetpack: str | None = None
@@ -38,7 +38,7 @@ class Board(Protocol):
     """A source of readings."""
 
     def identity(self) -> BoardIdentity:
-        """What this board is; read once."""
+        """Returns model, JetPack and serial number. Called once."""
 
     def read(self) -> BoardReading:
-        """A reading now. Never raises: what cannot be read is `None`."""
+        """Reads the sensors now. Never raises: what cannot be read is `None`."""

@@ -1,4 +1,4 @@
-"""The board that `board.source` asks for."""
+"""Chooses the board for `board.source`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ishowtts.board.sysfs import SysfsBoard
 
 
 class UnknownBoard:
-    """Tells nothing."""
+    """A board without any reading, for `board.source: none`."""
 
     def identity(self) -> BoardIdentity:
-        """Unknown."""
+        """Returns an identity without values."""
         return BoardIdentity()
 
     def read(self) -> BoardReading:
-        """Nothing."""
+        """Returns a reading without values."""
         return BoardReading()
 
 
 def detect_board(source: str, sysfs_root: Path) -> Board:
-    """`auto` and `sysfs` read what is there; `simulated` makes it up and says so; `none` tells nothing."""
+    """Returns the board: `auto` and `sysfs` read sysfs, `simulated` invents values, `none` has no values."""
     if source == "simulated":
         return SimulatedBoard()
     return UnknownBoard() if source == "none" else SysfsBoard(sysfs_root)

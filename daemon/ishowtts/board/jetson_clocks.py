@@ -1,4 +1,4 @@
-"""NVIDIA's `jetson_clocks`, believed only after reading back: it exits 0 whatever happened."""
+"""Runs NVIDIA's `jetson_clocks` and verifies the result in sysfs, because the program exits 0 whatever happens."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 from ishowtts.board.sysfs import SysfsBoard
 from ishowtts.errors import BoardError
 
-# Shorter than the unit's own limit, so that its log shows our sentence.
+# Shorter than the time limit of the systemd unit, so that its log shows our sentence.
 _DEADLINE_S = 25.0
 
 
 @dataclass(frozen=True)
 class ClocksState:
-    """The GPU's clock, as sysfs tells it; `None` where it does not."""
+    """The GPU's clock from sysfs; `None` for what sysfs does not show."""
 
     gpu_clock_mhz: float | None
     gpu_clock_max_mhz: float | None
@@ -35,13 +35,13 @@ class ClocksState:
 
 
 class JetsonClocks:
-    """Lock, restore and show the clocks.
+    """Locks, restores and shows the clocks.
 
     Args:
-        store: where the clocks from before are kept.
-        sysfs_root: /sys, or what stands for it.
-        program: a name on PATH, or a path.
-        deadline_s: how long one run of the program may take.
+        store: File that keeps the clocks from before the lock.
+        sysfs_root: /sys, or a copy for tests.
+        program: A name on PATH, or a path.
+        deadline_s: Time limit of one run of the program.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class JetsonClocks:
         self._deadline_s = deadline_s
 
     def apply(self) -> ClocksState:
-        """Keep the clocks as they are, lock them at their maximum, and read back.
+        """Stores the present clocks, locks them at their maximum, and verifies the lock.
 
         Raises:
-            BoardError: there is no jetson_clocks, it failed, or the GPU is not locked afterwards.
+            BoardError: There is no jetson_clocks, it failed, or the GPU is not locked afterwards.
         """
-        # A second apply must not store locked clocks as those from before; and --store asks where FILE exists.
+        # A second apply must not store locked clocks as those from before. And --store asks a question if FILE exists.
         if not self._stored():
-            self._keep()
+            self._store_clocks()
         self._run()
         state = self.show()
         if state.locked is None:
@@ -75,10 +75,10 @@ class JetsonClocks:
         return state
 
     def restore(self) -> ClocksState:
-        """Put back the clocks from before, and read back.
+        """Restores the stored clocks, and verifies that the GPU is not locked.
 
         Raises:
-            BoardError: nothing was stored, the program failed, or the GPU is still locked; what was stored is kept.
+            BoardError: Nothing was stored, the program failed, or the GPU is still locked. The stored clocks are kept.
         """
         stored = self._stored()
         if not stored:
@@ -87,16 +87,16 @@ class JetsonClocks:
         state = self.show()
         if state.locked and not _was_locked(stored):
             raise BoardError(f"{self._program} --restore ran, but the GPU is still locked ({state}); run as root")
-        self._forget()
+        self._delete_store()
         return state
 
     def show(self) -> ClocksState:
-        """As sysfs tells."""
+        """Returns the present state of the GPU's clock, from sysfs."""
         reading = self._board.read()
         return ClocksState(reading.gpu_clock_mhz, reading.gpu_clock_max_mhz, reading.gpu_clock_locked)
 
     def _stored(self) -> str:
-        """What was stored; empty where there is nothing, or where a storing was cut short before its first line."""
+        """Returns the stored clocks; empty if there are none, or if the program died before it wrote a line."""
         try:
             return self._store.read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
@@ -104,31 +104,31 @@ class JetsonClocks:
         except OSError as error:
             raise BoardError(f"{self._store} cannot be read ({error.strerror}); run as root") from error
 
-    def _keep(self) -> None:
-        self._forget()
+    def _store_clocks(self) -> None:
+        self._delete_store()
         try:
             self._store.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BoardError(f"{self._store.parent} cannot be made ({error.strerror}); run as root") from error
+            raise BoardError(f"{self._store.parent} cannot be created ({error.strerror}); run as root") from error
         self._run("--store", str(self._store))
         if not self._stored():
             raise BoardError(f"{self._program} --store wrote nothing to {self._store}: without it there is no way back")
 
-    def _forget(self) -> None:
+    def _delete_store(self) -> None:
         try:
             self._store.unlink(missing_ok=True)
         except OSError as error:
             raise BoardError(f"{self._store} cannot be removed ({error.strerror}); run as root") from error
 
     def _run(self, *arguments: str) -> None:
-        """Run the program to its end.
+        """Runs the program until it ends.
 
         Raises:
-            BoardError: it is not there, cannot be started, is not done in time, or says that it failed.
+            BoardError: The program is missing, cannot be started, exceeds the time limit, or reports a failure.
         """
         program = shutil.which(self._program)
         if program is None:
-            raise BoardError(f"there is no {self._program} here: this is no Jetson, or nvidia-l4t-tools is missing")
+            raise BoardError(f"there is no {self._program} here: this is not a Jetson, or nvidia-l4t-tools is missing")
         what = " ".join([self._program, *arguments])
         try:
             process = subprocess.Popen(
@@ -136,7 +136,7 @@ class JetsonClocks:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                # The program needs a home: under systemd there is none.
+                # The program needs HOME, which systemd does not set.
                 env={**os.environ, "HOME": os.environ.get("HOME") or "/root"},
                 start_new_session=True,
             )
@@ -144,19 +144,19 @@ class JetsonClocks:
             raise BoardError(f"{what} cannot be started ({error.strerror})") from error
         with process:
             try:
-                said, _ = process.communicate(timeout=self._deadline_s)
+                output, _ = process.communicate(timeout=self._deadline_s)
             except subprocess.TimeoutExpired as error:
-                # With its children: it is a shell script, and what it started would hold our pipe open.
+                # The whole group: the program is a shell script, and its children would keep the pipe open.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                raise BoardError(f"{what} was not done after {self._deadline_s:g} s and was ended") from error
+                raise BoardError(f"{what} did not finish within {self._deadline_s:g} s and was killed") from error
         if process.returncode != 0:
-            last = said.decode("utf-8", "replace").strip().splitlines()[-1:]
-            raise BoardError(f"{what} failed: {last[0] if last else 'without a word'}")
+            last = output.decode("utf-8", "replace").strip().splitlines()[-1:]
+            raise BoardError(f"{what} failed: {last[0] if last else 'without a message'}")
 
 
 def _was_locked(stored: str) -> bool:
-    """Whether the GPU's clock was locked already when it was stored: the file holds lines of `path:value`."""
+    """Whether the GPU's clock was already locked when it was stored. The file holds lines of `path:value`."""
     bounds = re.findall(r"^(\S*(?:gpu|ga10b|gv11b|gp10b)\S*)/(min|max)_freq:(\d+)$", stored, re.MULTILINE)
     low, high = ({folder: value for folder, which, value in bounds if which == name} for name in ("min", "max"))
     return any(high.get(folder) == value for folder, value in low.items())

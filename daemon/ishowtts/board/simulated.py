@@ -1,4 +1,4 @@
-"""A board for machines that are none: for dashboards in the making. It says of itself that it is simulated."""
+"""A simulated board, for developing dashboards on other machines. Its identity says that it is simulated."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ishowtts.board import BoardIdentity, BoardReading
 
 
 class SimulatedBoard:
-    """Readings that move as a board's would, slowly and within its bounds."""
+    """Readings that change slowly, within the bounds of a real board."""
 
     def __init__(self) -> None:
         self._began_at = time.monotonic()
 
     def identity(self) -> BoardIdentity:
-        """Clearly no board."""
+        """Returns an identity that says `simulated`."""
         return BoardIdentity("simulated", "simulated", None)
 
     def read(self) -> BoardReading:
-        """A reading now."""
+        """Returns the simulated values of this moment."""
         wave = math.sin((time.monotonic() - self._began_at) / 20)
         return BoardReading(
             gpu_clock_mhz=1300.5,

@@ -1,4 +1,4 @@
-"""The Jetson's sensors, read from sysfs, procfs and /etc. What is not there is `None`."""
+"""Reads the Jetson's sensors from sysfs, procfs, /etc and /var. A value that is not there is `None`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _GPU_FOLDERS = ("17000000.gpu", "*.ga10b", "gpu-gpc-0", "*.gv11b", "*.gp10b", "*
 _GPU_LOADS = ("devices/platform/gpu.0/load", "devices/platform/17000000.gpu/load")
 _GPU_ZONES = ("gpu-thermal", "gpu-therm")
 _CPU_ZONES = ("cpu-thermal", "cpu-therm")
-_OFF_C = -200.0  # NVIDIA's kernels say -256 °C of a sensor that is powered off
+_OFF_C = -200.0  # NVIDIA's kernels report -256 °C for a sensor that is powered off
 _WHOLE_BOARD_RAILS = ("VDD_IN", "VIN", "POM_5V_IN")
-_MOST_BYTES = 256 * 1024  # no sensor says more; nvpmodel.conf is the longest file here
+_MAX_BYTES = 256 * 1024  # no sensor writes more; nvpmodel.conf is the longest file here
 _JETPACKS = {35: 5, 36: 6, 38: 7, 39: 7}
 
 
@@ -24,20 +24,20 @@ class SysfsBoard:
 
     Args:
         sysfs: /sys, or a recorded tree.
-        proc: /proc.
-        etc: /etc.
-        var: /var.
+        proc: /proc, or a recorded tree.
+        etc: /etc, or a recorded tree.
+        var: /var, or a recorded tree.
     """
 
     def __init__(
         self, sysfs: Path = Path("/sys"), proc: Path = Path("/proc"), etc: Path = Path("/etc"), var: Path = Path("/var")
     ) -> None:
         self._sysfs, self._proc, self._etc, self._var = sysfs, proc, etc, var
-        # The load is what passed between two readings: this is the earlier one.
+        # The load is computed between two readings. This is the earlier one.
         self._cpu_ticks = self._read_cpu_ticks()
 
     def identity(self) -> BoardIdentity:
-        """Model, JetPack and serial number, where the board says them."""
+        """Returns model, JetPack and serial number, as far as the board reports them."""
         tree = self._proc / "device-tree"
         release = _text(self._etc / "nv_tegra_release") or ""
         found = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", release)
@@ -48,7 +48,7 @@ class SysfsBoard:
         return BoardIdentity(_text(tree / "model"), jetpack, _text(tree / "serial-number"))
 
     def read(self) -> BoardReading:
-        """A reading now."""
+        """Reads all sensors now."""
         gpu = self._gpu_folder()
         low, high = (_scaled(gpu / name, 1e-6) if gpu else None for name in ("min_freq", "max_freq"))
         used_mb, total_mb = self._memory_mb()
@@ -69,24 +69,24 @@ class SysfsBoard:
         )
 
     def _read_cpu_ticks(self) -> tuple[int, int] | None:
-        """All ticks of all cores since the start, and the idle ones among them."""
+        """Returns the ticks of all cores since the boot, and how many of them were idle."""
         first = (_text(self._proc / "stat") or "").split("\n", 1)[0].split()
         if len(first) < 9 or first[0] != "cpu" or not all(ticks.isdecimal() for ticks in first[1:9]):
             return None
-        ticks = [int(value) for value in first[1:9]]  # what follows is counted in these already
+        ticks = [int(value) for value in first[1:9]]  # the fields after these are included in them
         return sum(ticks), ticks[3] + ticks[4]
 
     def _cpu_load_pct(self) -> float | None:
-        """Since the reading before this one."""
+        """Returns the CPU load since the previous reading."""
         before, now = self._cpu_ticks, self._read_cpu_ticks()
         self._cpu_ticks = now
         if before is None or now is None or now[0] <= before[0]:
             return None
         idle = (now[1] - before[1]) / (now[0] - before[0])
-        return 100 * (1 - min(max(idle, 0.0), 1.0))  # the kernel's idle counters may step back
+        return 100 * (1 - min(max(idle, 0.0), 1.0))  # the kernel's idle counters may decrease
 
     def _memory_mb(self) -> tuple[float | None, float | None]:
-        """Used and total."""
+        """Returns used and total memory."""
         found = re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB$", _text(self._proc / "meminfo") or "", re.MULTILINE)
         size_mb = {name: int(kibibytes) * 1024 / 1e6 for name, kibibytes in found}
         total, available = size_mb.get("MemTotal"), size_mb.get("MemAvailable")
@@ -116,17 +116,17 @@ class SysfsBoard:
                 yield folder
 
     def _power_w(self) -> float | None:
-        """The rail that feeds the whole board, or else the sum of all rails."""
-        for folder in self._hwmons("ina238"):  # Thor's input has a meter of its own, without a label
+        """Returns the power of the rail that feeds the whole board, or else the sum of all rails."""
+        for folder in self._hwmons("ina238"):  # Thor has a separate meter for its input, without a label
             watts = _scaled(folder / "power1_input", 1e-6)
             if watts is not None:
                 return watts
         rails = dict(rail for folder in self._hwmons("ina3221") for rail in _rails_w(folder))
-        whole = next((rails[name] for name in _WHOLE_BOARD_RAILS if rails.get(name) is not None), None)
-        if whole is not None:
-            return whole
+        total = next((rails[name] for name in _WHOLE_BOARD_RAILS if rails.get(name) is not None), None)
+        if total is not None:
+            return total
         known = [watts for watts in rails.values() if watts is not None]
-        # A sum that lacks a rail would be a made-up number.
+        # A sum without one of the rails would be wrong.
         return sum(known) if known and len(known) == len(rails) else None
 
     def _fan_pct(self) -> float | None:
@@ -134,13 +134,13 @@ class SysfsBoard:
         return next((pwm for pwm in pwms if pwm is not None), None)
 
     def _throttle_events(self) -> int | None:
-        """How often the board slowed itself down because of current or heat, since it was started."""
+        """Returns how often the board has throttled itself, because of current or heat, since the boot."""
         counts = [_number(path) for path in (self._sysfs / "class" / "hwmon").glob("hwmon*/oc*_event_cnt")]
         known = [int(count) for count in counts if count is not None]
         return sum(known) if known else None
 
     def _power_mode(self) -> str | None:
-        """The name of the mode: its number means another one on each board."""
+        """Returns the name of the power mode: its number means a different mode on each board."""
         mode = re.search(r"pmode:(\d+)", _text(self._var / "lib" / "nvpmodel" / "status") or "")
         if mode is None:
             return None
@@ -152,7 +152,7 @@ class SysfsBoard:
 
 
 def _rails_w(folder: Path) -> Iterator[tuple[str, float | None]]:
-    """Each labelled rail of an INA3221 with its power; NC is not connected, and one label is a sum of the others."""
+    """Yields each labelled rail of an INA3221 with its power, except unconnected ones (NC) and sums of others."""
     for label in sorted(folder.glob("in*_label")):
         name = _text(label)
         if name is None or name == "NC" or "sum" in name.lower():
@@ -164,10 +164,10 @@ def _rails_w(folder: Path) -> Iterator[tuple[str, float | None]]:
 
 
 def _text(path: Path) -> str | None:
-    """A small file's text without NULs and white space around; a sensor that is off answers with an error.
+    """Reads a small file, without NULs and surrounding white space. Returns `None` on an error or an empty file.
 
-    Not `Path.read_text`: where the kernel answers EAGAIN, as it does for a thermal zone that is powered off, Python's
-    buffered files raise TypeError. Without blocking: no sensor may hold up the daemon.
+    This does not use `Path.read_text` or `util.files`: if the kernel answers EAGAIN, as it does for a thermal zone that
+    is powered off, Python's buffered files raise TypeError. O_NONBLOCK: no sensor may block the daemon.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -175,7 +175,7 @@ def _text(path: Path) -> str | None:
         return None
     found = b""
     try:
-        while len(found) < _MOST_BYTES and (more := os.read(handle, 65536)):
+        while len(found) < _MAX_BYTES and (more := os.read(handle, 65536)):
             found += more
     except OSError:
         return None

@@ -14,7 +14,7 @@ from ishowtts.cli.common import Commands, print_json, read_config, volume
 from ishowtts.config.audio_section import AudioSection, audio_device
 from ishowtts.errors import ConfigError, SpeakerError
 from ishowtts.playback.alsa.sound_cards import list_devices
-from ishowtts.playback.choose_speaker import choose_speaker
+from ishowtts.playback.build_player import choose_speaker
 from ishowtts.playback.tones import blocks, two_notes
 
 _RATE_HZ = 24_000

@@ -27,7 +27,7 @@ from ishowtts.mqtt.client import ShortLivedClient
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.playback import chime_files
 from ishowtts.playback.alsa import sound_cards
-from ishowtts.playback.choose_speaker import choose_speaker
+from ishowtts.playback.build_player import choose_speaker
 from ishowtts.speech import speech_policy
 from ishowtts.util import child_process, files
 
@@ -205,7 +205,7 @@ def _device(part: str, device: str) -> Finding:
         chosen.speaker.open(24_000)
     except SpeakerError as error:
         holder = sound_cards.holder(chosen.speaker.name)
-        if holder is None or not holder.startswith(sound_cards.OURS):
+        if holder is None or not holder.startswith(sound_cards.OWN_DAEMON):
             return Finding(part, "fault", str(error))
         return Finding(part, "ok", f"{found}; {holder} has it open")
     finally:

@@ -10,8 +10,8 @@ from typing import Any
 
 from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic, volume, why
 from ishowtts.config import Config
-from ishowtts.errors import BrokerError, LineRejected
-from ishowtts.model import Outcome, Reason
+from ishowtts.errors import BrokerError, LineError
+from ishowtts.model import Outcome
 from ishowtts.mqtt.client import ShortLivedClient
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.util.logs import visible
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_config(arguments)
     text = sys.stdin.read() if arguments.text == "-" else arguments.text  # bytes that are not UTF-8 become surrogates
     if re.search("[\ud800-\udfff]", text):
-        raise LineRejected(Reason.BAD_UTF8, "the text is not UTF-8; save or type it as UTF-8")
+        raise LineError("the text is not UTF-8; save or type it as UTF-8")
     line: dict[str, Any] = {"id": uuid.uuid4().hex, "text": text}
     if arguments.voice:
         line["voice"] = arguments.voice

@@ -1,4 +1,8 @@
-"""From samples to the sound device. This package's face holds the contract that every speaker keeps."""
+"""Audio playback, from samples to the sound device. This module holds the interface that every speaker implements.
+
+Where to look: `player` is the thread, `playback_buffer` cuts clips into blocks, `volume_gain` applies the volume in
+software, `hardware_volume` applies it through the card's mixer, `output_device` opens the device and handles its loss.
+"""
 
 from __future__ import annotations
 
@@ -9,36 +13,36 @@ from ishowtts.model import Samples
 
 @runtime_checkable
 class Speaker(Protocol):
-    """A sound device, or what stands for one. One thread, the player's, calls it."""
+    """A sound device, or a replacement for one. Only the player's thread calls it."""
 
     @property
     def name(self) -> str:
-        """What telemetry shows as `audio.device`."""
+        """Name of the device, as telemetry shows it in `audio.device`."""
 
     @property
     def underruns(self) -> int:
-        """How often the device ran out of sound in the middle of some."""
+        """How often the device ran out of samples while it was playing."""
 
     def open(self, rate_hz: int) -> None:
-        """Make ready for mono S16 at this rate. Raises SpeakerError."""
+        """Opens the device for mono int16 samples at this rate. Raises SpeakerError."""
 
     def write(self, block: Samples) -> None:
-        """Hand over one short block; returns when the device has room for the next. Raises SpeakerError."""
+        """Hands over one short block. Returns when the device has room for the next one. Raises SpeakerError."""
 
     def flush(self) -> None:
-        """Nothing follows for now: hand the device what a converter still holds. Raises SpeakerError."""
+        """Hands over the samples that a converter still holds, because nothing follows for now. Raises SpeakerError."""
 
     def delay_s(self) -> float:
-        """Seconds of sound that were written and are not yet heard, in a converter as well."""
+        """Seconds of sound that were written and not heard yet, including those in a converter."""
 
     def drain(self) -> None:
-        """Wait until all that was written has been heard. Raises SpeakerError."""
+        """Waits until everything that was written has been heard. Raises SpeakerError."""
 
     def drop(self) -> None:
-        """Forget what was written and not yet heard."""
+        """Discards the samples that were written and not heard yet."""
 
     def close(self) -> None:
-        """Let go of the device. Idempotent."""
+        """Closes the device. Idempotent."""
 
     def away(self) -> str | None:
-        """A sentence where the device is seen at a glance to have gone, open or closed; else None."""
+        """A sentence if the device is known to be gone, whether it is open or closed; else `None`. Fast."""

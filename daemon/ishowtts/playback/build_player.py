@@ -1,50 +1,86 @@
-"""The parts that make sound, as they are configured."""
+"""Builds the parts that make sound from the configuration: speakers, player, post-processing and hardware volume."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from ishowtts.config.audio_section import AudioSection
-from ishowtts.playback.choose_speaker import ChosenSpeaker
+from ishowtts.playback import Speaker
+from ishowtts.playback.alsa.auto_speaker import AutoSpeaker
+from ishowtts.playback.alsa.sound_cards import ASOUND
 from ishowtts.playback.hardware_volume import HardwareVolume
 from ishowtts.playback.output_device import DeviceTiming
 from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
+from ishowtts.playback.silent_speaker import SilentSpeaker
+from ishowtts.playback.wav_speaker import WavSpeaker
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ChosenSpeaker:
+    """A speaker that is not open yet, and one sentence that says why it was chosen."""
+
+    speaker: Speaker
+    why: str
+
+
+def choose_speaker(device: str, asound: Path = ASOUND) -> ChosenSpeaker:
+    """Returns the speaker for `audio.device`: auto, silent, wav:PATH, or the name of an ALSA PCM.
+
+    `auto` looks for a card each time it is opened; `why` says which card it would take now.
+
+    Args:
+        device: The value of `audio.device`.
+        asound: ALSA's folder in /proc.
+    """
+    if device == "silent":
+        return ChosenSpeaker(SilentSpeaker(), "the configuration says so")
+    if device.startswith("wav:"):
+        return ChosenSpeaker(WavSpeaker(Path(device.removeprefix("wav:"))), "the configuration says so")
+    if device == "auto":
+        auto = AutoSpeaker(asound)
+        return ChosenSpeaker(auto, auto.why)
+    # Imported here: the ALSA library is loaded only if there is a card to play on.
+    from ishowtts.playback.alsa.alsa_speaker import AlsaSpeaker
+
+    return ChosenSpeaker(AlsaSpeaker(device), "the configuration says so")
 
 
 def build_player(
     audio: AudioSection, choose: Callable[[str], ChosenSpeaker], *, on_change: Callable[[], None]
 ) -> Player:
-    """A player on the device that is configured, with another in its place where one is named; not started."""
+    """Builds the player for the configured device, with the fallback device of `when_lost`. Does not start it."""
     chosen = choose(audio.device)
     log.info("sound: %s (%s)", chosen.speaker.name, chosen.why)
     return Player(
         chosen.speaker,
-        spare=None if audio.when_lost in ("wait", "drop") else choose(audio.when_lost).speaker,
-        habits=lambda name: _device_timing(audio, name),
+        fallback=None if audio.when_lost in ("wait", "drop") else choose(audio.when_lost).speaker,
+        timing_of=lambda name: _device_timing(audio, name),
         on_change=on_change,
     )
 
 
-def post_processor(audio: AudioSection, rate_hz: int) -> PostProcessor:
-    """What is made of what an engine gave, at the player's rate."""
+def build_post_processor(audio: AudioSection, rate_hz: int) -> PostProcessor:
+    """Builds the post-processing of engine output. `rate_hz` is the sample rate of the player."""
     return PostProcessor(rate_hz=rate_hz, loudness_lufs=audio.loudness_lufs, peak_dbtp=audio.peak_dbtp)
 
 
-def hardware_volume(audio: AudioSection, player: Player) -> HardwareVolume | None:
-    """What has cards set the volume; `None` where no device is to. Not started."""
+def build_hardware_volume(audio: AudioSection, player: Player) -> HardwareVolume | None:
+    """Builds the thread that sets the volume in a card's mixer; `None` if no device has one. Does not start it."""
     if audio.mixer is None and not any(other.mixer for other in audio.devices.values()):
         return None
-    # ALSA's library is loaded only where there is a card.
+    # Imported here: the ALSA library is loaded only if there is a card.
     from ishowtts.playback.alsa.card_mixer import CardMixer
 
     return HardwareVolume(audio, player, CardMixer)
 
 
 def _device_timing(audio: AudioSection, device: str) -> DeviceTiming:
-    """What a device needs, by its name."""
+    """Returns the timing that is configured for a device name."""
     own = audio.of(device)
     return DeviceTiming(own.wake_s, own.idle_s, own.release_s)

@@ -1,4 +1,4 @@
-"""Volume and mute through the card's own mixer, where the configuration names one of its controls."""
+"""Applies volume and mute through the card's mixer, if `audio.mixer` names one of its controls."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from ishowtts.util.loop_thread import LoopThread
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 5.0  # a mixer that could not be set is tried again
+_RETRY_S = 5.0  # after this time a mixer that could not be set is tried again
 
 
-class Sounds(Protocol):
-    """What is needed of the player."""
+class VolumeSource(Protocol):
+    """The part of the player that this module uses."""
 
     @property
     def volume(self) -> int:
-        """0 to 100."""
+        """Volume of the appliance, 0 to 100."""
 
     @property
     def muted(self) -> bool:
-        """Whether nothing is to be heard."""
+        """Whether clips are played silently."""
 
     def status(self) -> SoundStatus:
-        """How the sound is."""
+        """Returns the present state of the sound output."""
 
-    def leave_volume_to_card(self, card: bool) -> None:
-        """Play at full level, for the card sets the volume, or set it in software."""
+    def set_hardware_volume(self, active: bool) -> None:
+        """Tells whether the card's mixer applies the volume."""
 
 
 class Mixer(Protocol):
-    """A card's mixer."""
+    """A control of a card's mixer."""
 
     def apply(self, volume: int, *, muted: bool) -> None:
-        """Set both. Raises SpeakerError."""
+        """Sets volume and mute. Raises SpeakerError."""
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _MixerState:
     device: str
     losses: int
     volume: int
@@ -51,48 +51,50 @@ class _Wanted:
 
 
 class HardwareVolume(LoopThread):
-    """The thread `mixer`. Until the card has taken a volume it is set in software: nobody is ever deafened.
+    """The thread `mixer`. Software applies the volume until the card has taken it, so that nothing is ever too loud.
 
     Args:
-        make: the mixer of a device, by its name and that of a control.
+        audio: The configuration.
+        player: The player, whose volume is applied.
+        make: Returns the mixer control of a device. Takes the names of the device and of the control.
     """
 
-    def __init__(self, audio: AudioSection, player: Sounds, make: Callable[[str, str], Mixer]) -> None:
+    def __init__(self, audio: AudioSection, player: VolumeSource, make: Callable[[str, str], Mixer]) -> None:
         super().__init__("mixer")
         self.trouble: str | None = None
         self._audio = audio
         self._player = player
         self._make = make
-        self._set: _Wanted | None = None
+        self._applied: _MixerState | None = None
 
     def run_once(self, last: bool) -> float:
         """Set what has changed since the last look."""
         if last:
-            return _LOOK_S
+            return _RETRY_S
         status = self._player.status()
-        wanted = _Wanted(status.device, status.device_losses, self._player.volume, self._player.muted)
+        wanted = _MixerState(status.device, status.device_losses, self._player.volume, self._player.muted)
         control = self._audio.of(status.device).mixer
         if control is None or status.lost is not None:
-            self._leave()
-        elif wanted != self._set:
+            self._use_software()
+        elif wanted != self._applied:
             self._apply(control, wanted)
-        return _LOOK_S
+        return _RETRY_S
 
-    def _leave(self) -> None:
-        self._player.leave_volume_to_card(False)
-        self._set = self.trouble = None
+    def _use_software(self) -> None:
+        self._player.set_hardware_volume(False)
+        self._applied = self.trouble = None
 
-    def _apply(self, control: str, wanted: _Wanted) -> None:
-        if self._set is None or (self._set.device, self._set.losses) != (wanted.device, wanted.losses):
-            self._player.leave_volume_to_card(False)
+    def _apply(self, control: str, wanted: _MixerState) -> None:
+        if self._applied is None or (self._applied.device, self._applied.losses) != (wanted.device, wanted.losses):
+            self._player.set_hardware_volume(False)
         try:
             self._make(wanted.device, control).apply(wanted.volume, muted=wanted.muted)
         except SpeakerError as error:
-            self._player.leave_volume_to_card(False)
-            self._set = None
+            self._player.set_hardware_volume(False)
+            self._applied = None
             if str(error) != self.trouble:
-                log.error("%s; the volume is set in software meanwhile", error)
+                log.error("%s; software applies the volume for now", error)
             self.trouble = str(error)
         else:
-            self._set, self.trouble = wanted, None
-            self._player.leave_volume_to_card(True)
+            self._applied, self.trouble = wanted, None
+            self._player.set_hardware_volume(True)

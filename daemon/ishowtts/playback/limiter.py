@@ -1,7 +1,8 @@
-"""A true-peak limiter: between its samples, too, a sound stays under the ceiling (ITU-R BS.1770-4, annex 2).
+"""A true-peak limiter: it keeps a sound below the ceiling between the samples too (ITU-R BS.1770-4, annex 2).
 
-Gain moves in steps of 8 samples, evenly within each: at 24 kHz a step is a third of a millisecond. What lies between
-samples depends on the filter that looks, in the last few per cent below half the rate: speech has nothing there.
+The gain is computed for steps of 8 samples and changes linearly within a step: at 24 kHz a step lasts a third of a
+millisecond. Peaks between samples depend on the interpolation filter only in the last few per cent below half the
+sample rate, where speech has no energy.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from ishowtts.util.samples import INT16_FULL_SCALE, FloatPcm
 
 LOOK_AHEAD_S = 0.005
 RELEASE_DB_PER_S = 60.0
-# So much under the ceiling is aimed at: a gain that moves shifts the peaks a little, and no two filters quite agree on
-# them. What another measurement finds is 0.2 dB above the aim at worst.
+# The limiter aims this far below the ceiling: a gain that changes shifts the peaks a little, and two interpolation
+# filters never quite agree. Another meter finds peaks at most 0.2 dB above the aim.
 _MARGIN_DB = 0.3
 
 _STEP = 8
 _PHASES = 8
 _TAPS = 128
 _KAISER_BETA = 3.0
-# Peaks are sought in chunks, each a window of samples times one matrix.
+# Peaks are computed in chunks: each is one window of samples times one matrix.
 _CHUNK = 4 * _STEP
 _WINDOW = _CHUNK + _TAPS - 1
 _BEFORE = _TAPS // 2 - 1
@@ -32,14 +33,15 @@ _CHUNKS_AT_ONCE = 512
 
 
 def limited(sound: FloatPcm, rate_hz: int, peak_dbtp: float) -> FloatPcm:
-    """Turn down what would exceed the ceiling, beginning 5 ms before it; the rest comes back bit by bit.
+    """Turns down what would exceed the ceiling, from 5 ms before it on, and then releases the gain slowly.
 
     Args:
-        sound: [n] in int16's scale.
-        peak_dbtp: the ceiling, in dB of full scale.
+        sound: [n] on the scale of int16.
+        rate_hz: Sample rate of `sound`, in Hz.
+        peak_dbtp: The ceiling, in dB of full scale.
 
     Returns:
-        [n]; the very array that went in where nothing is over the ceiling.
+        [n]; `sound` itself if nothing exceeds the ceiling.
     """
     ceiling = INT16_FULL_SCALE * _factor(peak_dbtp)
     peaks = true_peaks(sound, ceiling)
@@ -50,14 +52,14 @@ def limited(sound: FloatPcm, rate_hz: int, peak_dbtp: float) -> FloatPcm:
 
 
 def true_peaks(sound: FloatPcm, threshold: float) -> FloatPcm:
-    """The greatest magnitude in each step and on the way to the next, 8 times oversampled.
+    """Returns the greatest magnitude in each step and up to the next one, with 8-fold oversampling.
 
     Args:
         sound: [n].
-        threshold: it is enough to know what exceeds this.
+        threshold: Only peaks above this must be exact.
 
     Returns:
-        [steps], whole chunks of them; 0 where nothing can exceed the threshold.
+        [steps], rounded up to whole chunks; 0 for chunks in which nothing can exceed the threshold.
     """
     kernel, most = _interpolation()
     n, chunks = len(sound), -(-len(sound) // _CHUNK)
@@ -76,7 +78,7 @@ def true_peaks(sound: FloatPcm, threshold: float) -> FloatPcm:
 
 
 def _greatest_near(padded: FloatPcm, chunks: int) -> FloatPcm:
-    """For each chunk, the greatest value that its window holds, or a little beyond: [chunks]."""
+    """Returns, for each chunk, the greatest value in its window or slightly beyond: [chunks]."""
     blocks = padded.reshape(-1, _CHUNK).max(axis=1)
     greatest: FloatPcm = np.max([blocks[step : step + chunks] for step in range(_REACH)], axis=0)
     return greatest
@@ -84,10 +86,10 @@ def _greatest_near(padded: FloatPcm, chunks: int) -> FloatPcm:
 
 @lru_cache(maxsize=1)
 def _interpolation() -> tuple[FloatPcm, float]:
-    """What a window of samples is multiplied by to give what lies between them, and the most that it can gain.
+    """Computes the interpolation matrix, which maps a window of samples to the values between them.
 
     Returns:
-        [window, (phases - 1) x chunk], and a factor.
+        The matrix, [window, (phases - 1) x chunk], and the greatest factor by which it can raise a peak.
     """
     at = np.arange(1, _PHASES)[:, None] / _PHASES - (np.arange(_TAPS) - _BEFORE)
     kaiser = np.i0(_KAISER_BETA * np.sqrt(np.clip(1 - (at / (_TAPS / 2)) ** 2, 0, None))) / np.i0(_KAISER_BETA)
@@ -99,18 +101,19 @@ def _interpolation() -> tuple[FloatPcm, float]:
 
 
 def _smoothed(needed: NDArray[np.float64], rate_hz: int) -> NDArray[np.float64]:
-    """The least steady reduction: reached evenly over the look-ahead, let go at the speed of the release.
+    """Smooths the gain reduction: it rises evenly over the look-ahead and falls at the speed of the release.
 
     Args:
         needed: [steps] nepers that each step needs.
+        rate_hz: Sample rate, in Hz.
 
     Returns:
-        [steps + 1] nepers at the bounds of the steps, on both sides of a step no less than it needs.
+        [steps + 1] nepers at the bounds of the steps. Both bounds of a step have at least what it needs.
     """
     steps, ahead = len(needed), max(2, round(LOOK_AHEAD_S * rate_hz / _STEP))
     fall = np.arange(steps) * (RELEASE_DB_PER_S * _STEP / rate_hz * np.log(10) / 20)
     held = np.maximum.accumulate(needed + fall) - fall
-    # Rounding must leave no trace where the release has ended.
+    # After the end of the release, rounding errors must not change a sample.
     held[held < 1e-9] = 0
     bounds = np.maximum(np.append(held, 0), np.insert(held, 0, 0))
     half = ahead // 2
@@ -118,21 +121,21 @@ def _smoothed(needed: NDArray[np.float64], rate_hz: int) -> NDArray[np.float64]:
 
 
 def _greatest_ahead(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """The greatest of each value and the `width - 1` that follow: [n]."""
+    """Returns the greatest of each value and the `width - 1` values after it: [n]."""
     padded = np.pad(values, (0, width - 1))
     greatest: NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(padded, width).max(axis=1)
     return greatest
 
 
 def _mean_before(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """The mean of each value and the `width - 1` before it; the first stands for what lies before it: [n]."""
+    """Returns the mean of each value and the `width - 1` before it: [n]. The first value is repeated before it."""
     sums = np.cumsum(np.concatenate([np.full(width, values[0]), values]))
     means: NDArray[np.float64] = (sums[width:] - sums[:-width]) / width
     return means
 
 
 def _gains(knots: NDArray[np.float64]) -> FloatPcm:
-    """The factor of each sample: [steps x step]."""
+    """Returns the gain factor of each sample: [steps x step]."""
     nepers, ways = knots.astype(np.float32), np.arange(_STEP, dtype=np.float32) / _STEP
     return np.exp(-nepers[:-1, None] - np.diff(nepers)[:, None] * ways).reshape(-1)
 

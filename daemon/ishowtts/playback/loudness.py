@@ -1,6 +1,6 @@
-"""How loud a voice is (ITU-R BS.1770-4), and the gain that brings it to the target.
+"""Measures the loudness of a voice (ITU-R BS.1770-4), and computes the gain that brings it to the target.
 
-A voice has one gain, not each line: what it says softly stays softer than what it says loudly.
+The gain belongs to the voice and not to the line, so that a soft line stays softer than a loud one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ishowtts.util.samples import INT16_FULL_SCALE
 
 MEMORY_S = 30.0
 MOST_GAIN_DB, LEAST_GAIN_DB = 24.0, -30.0
-_VOICES = 64
-_LINES = 64
+_MAX_VOICES = 64
+_MAX_LINES = 64
 
 _BLOCK_S, _HOP_S, _LEAST_S = 0.4, 0.1, 0.01
 _HOPS_AT_ONCE = 40
@@ -26,81 +26,84 @@ _SILENCE_LUFS = -70.0
 _GATE_LU = -10.0
 
 _Key = TypeVar("_Key")
-_Kept = TypeVar("_Kept")
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
-class SpeakingLevel:
-    """Whose voice: engines may give the same name to different ones."""
+class EngineVoice:
+    """A voice of an engine. Two engines may use the same name for different voices."""
 
     engine: str
     voice: str
 
 
 class VoiceLevels:
-    """The gain of each voice, from what it said in the last 30 s that were not silent.
+    """The gain of each voice, from its last 30 s of speech without the silence.
 
-    Within a line a voice keeps the gain that it began with, so that no seam between two segments steps.
+    Within a line a voice keeps the gain that it began with, so that the level does not jump between two segments.
 
     Args:
-        target_lufs: what every voice is brought to.
+        target_lufs: Target loudness of every voice.
     """
 
     def __init__(self, target_lufs: float) -> None:
         self._target_lufs = target_lufs
-        self._heard: OrderedDict[SpeakingLevel, deque[float]] = OrderedDict()
-        self._gains_db: OrderedDict[tuple[str, SpeakingLevel], float] = OrderedDict()
+        self._heard: OrderedDict[EngineVoice, deque[float]] = OrderedDict()
+        self._gains_db: OrderedDict[tuple[str, EngineVoice], float] = OrderedDict()
 
-    def gain_db(self, who: SpeakingLevel, line_id: str, blocks: list[float]) -> float:
-        """What the next segment of a line is to be turned up by, in dB; 0 where the voice was never heard.
+    def gain_db(self, voice: EngineVoice, line_id: str, blocks: list[float]) -> float:
+        """Returns the gain for the next segment of a line, in dB; 0 if nothing is known of the voice.
 
         Args:
-            blocks: of this segment, as `block_levels` gives them.
+            voice: The voice.
+            line_id: The line of the segment.
+            blocks: Levels of this segment, from `block_levels`.
         """
-        begun = self._gains_db.get((line_id, who))
+        begun = self._gains_db.get((line_id, voice))
         if begun is not None:
             return begun
-        level = gated_level([*self._heard.get(who, ()), *blocks])
+        level = gated_level([*self._heard.get(voice, ()), *blocks])
         return 0.0 if level is None else min(max(self._target_lufs - level, LEAST_GAIN_DB), MOST_GAIN_DB)
 
-    def learn(self, who: SpeakingLevel, line_id: str, blocks: list[float], gain_db: float) -> None:
-        """Remember how loud a segment was before its gain, and that gain for the rest of the line."""
-        heard = _kept(self._heard, who, deque(maxlen=round(MEMORY_S / _HOP_S)), _VOICES)
+    def learn(self, voice: EngineVoice, line_id: str, blocks: list[float], gain_db: float) -> None:
+        """Stores the levels of a segment before its gain, and keeps the gain for the rest of the line."""
+        heard = _get_or_add(self._heard, voice, deque(maxlen=round(MEMORY_S / _HOP_S)), _MAX_VOICES)
         heard.extend(level for level in blocks if level > _SILENCE_LUFS)
         if heard:
-            _kept(self._gains_db, (line_id, who), gain_db, _LINES)
+            _get_or_add(self._gains_db, (line_id, voice), gain_db, _MAX_LINES)
 
 
-def _kept(kept: OrderedDict[_Key, _Kept], key: _Key, fresh: _Kept, most: int) -> _Kept:
-    """What is kept under `key`, or else `fresh`; what was not asked for longest makes room."""
-    value = kept.setdefault(key, fresh)
-    kept.move_to_end(key)
-    if len(kept) > most:
-        kept.popitem(last=False)
+def _get_or_add(entries: OrderedDict[_Key, _Value], key: _Key, default: _Value, max_entries: int) -> _Value:
+    """Returns the value of `key`, or stores `default`. Removes the entry that was not used for the longest time."""
+    value = entries.setdefault(key, default)
+    entries.move_to_end(key)
+    if len(entries) > max_entries:
+        entries.popitem(last=False)
     return value
 
 
 def prepare() -> None:
-    """Load the meter: seconds, in which other threads are held up. Later it is there."""
+    """Loads the meter. The first call takes seconds and blocks other threads."""
     import pyloudnorm  # noqa: F401
 
 
 def block_levels(sound: NDArray[np.int16] | NDArray[np.float32], rate_hz: int) -> list[float]:
-    """The loudness of every 0.4 s, each 0.1 s after the one before, in LUFS; a shorter sound is one block.
+    """Returns the loudness of blocks of 0.4 s, one every 0.1 s, in LUFS. A shorter sound is one block.
 
-    The meter is given some seconds at a time: it holds up other threads for no longer than these take.
+    The meter gets a few seconds at a time, so that it blocks other threads only for so long.
 
     Args:
-        sound: [n] in int16's scale.
+        sound: [n] on the scale of int16.
+        rate_hz: Sample rate of `sound`, in Hz.
 
     Returns:
-        -inf for digital silence; empty for less than 10 ms.
+        A level for each block: -inf for digital silence. Empty for less than 10 ms.
     """
     hop, duration_s = rate_hz * _HOP_S, len(sound) / rate_hz
     if duration_s < _LEAST_S:
         return []
     if duration_s < _BLOCK_S:
-        # Half a sample less, lest rounding makes the block longer than the sound.
+        # Half a sample less, so that rounding never makes the block longer than the sound.
         return _measured(sound, rate_hz, duration_s - 0.5 / rate_hz)
     hops = int(len(sound) / hop) - round(_BLOCK_S / _HOP_S) + 1
     levels = []
@@ -112,9 +115,9 @@ def block_levels(sound: NDArray[np.int16] | NDArray[np.float32], rate_hz: int) -
 
 
 def gated_level(levels: list[float]) -> float | None:
-    """The loudness of all blocks but silence and pauses, in LUFS; `None` where nothing else is left.
+    """Returns the loudness of all blocks except silence and pauses, in LUFS; `None` if no block is left.
 
-    Pauses are blocks 10 LU under what is not silence.
+    A block is a pause if it is 10 LU below the mean of the blocks that are not silent.
     """
     power = np.array([10 ** (level / 10) for level in levels if level > _SILENCE_LUFS])
     if not len(power):

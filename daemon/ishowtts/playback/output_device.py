@@ -1,4 +1,4 @@
-"""The device in use: opened, lost, found again, with another in its place meanwhile. The player's thread owns it."""
+"""The device in use: opened, lost and found again, with a fallback in between. Only the player's thread uses it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ishowtts.util.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 2.0
+_CHECK_PRIMARY_S = 2.0
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.25, 1.0
 # The limit for a device that opens and then plays nothing: it is tried less and less often.
 _LONGEST_RETRY_BROKEN_S = 30.0
-# It works if it took more than its buffer holds, or stayed for so long.
-_WORKS_S, _STAYS_S = 0.1, 5.0
+# A device works if it took more than its buffer holds, or stayed open for so long.
+_WORKS_AFTER_WRITTEN_S, _WORKS_AFTER_OPEN_S = 0.1, 5.0
 
 
 @dataclass(frozen=True)
 class DeviceTiming:
-    """What a device needs.
+    """What a device needs before and after sound.
 
     Args:
-        wake_s: silence before the first sound after quiet, for an amplifier that takes time to switch on.
-        idle_s: how long nothing is written until that holds.
-        release_s: how long nothing is written until the device is let go of; `None`: never.
+        wake_s: Seconds of silence before the first sound after quiet, for an amplifier that takes time to switch on.
+        idle_s: Seconds without sound after which the device counts as quiet.
+        release_s: Seconds without sound after which the device is closed; `None` keeps it open.
     """
 
     wake_s: float = 0.0
@@ -37,192 +37,206 @@ class DeviceTiming:
     release_s: float | None = None
 
 
-def plain(_name: str) -> DeviceTiming:
-    """No device needs anything."""
+def default_timing(_name: str) -> DeviceTiming:
+    """Returns the timing of a device that needs nothing special."""
     return DeviceTiming()
 
 
 class OutputDevice:
-    """One speaker, or the spare while that one is away.
+    """The primary speaker, or the fallback while the primary is away.
 
     Args:
-        spare: speaks while `main` is away; `None`: nobody does.
-        habits: of a device, by its name.
+        primary: The configured device.
+        fallback: The device in use while `primary` is away; `None` means that nothing is heard then.
+        timing_of: Returns the timing of a device from its name.
     """
 
     def __init__(
-        self, main: Speaker, spare: Speaker | None = None, habits: Callable[[str], DeviceTiming] = plain
+        self,
+        primary: Speaker,
+        fallback: Speaker | None = None,
+        timing_of: Callable[[str], DeviceTiming] = default_timing,
     ) -> None:
         self.losses = 0
-        self._main, self._spare = main, spare
-        self._habits_of = habits
-        self._speaker = main
+        self._primary, self._fallback = primary, fallback
+        self._timing_of = timing_of
+        self._speaker = primary
         self._is_open = False
         self._rate_hz = 0
         self._lost: str | None = None
-        self._came_once = False
+        self._was_ever_open = False
         self._trouble: str | None = None
         self._retry = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
-        self._in_vain: Speaker | None = None  # what was opened last and did not work
-        self._look_at = 0.0
+        self._last_failed: Speaker | None = None  # the speaker that was opened last, if it then played nothing
+        self._check_primary_at = 0.0
         self._opened_at = self._written_s = 0.0
         self._quiet_since = 0.0
-        self._awake = self._undrained = False
-        self._wake_left = 0
+        self._lead_in_started = self._undrained = False
+        self._lead_in_left = 0
 
     @property
     def name(self) -> str:
-        """Of the device that speaks, or would."""
+        """Name of the device in use, or of the one that is to be opened next."""
         return self._speaker.name
 
     @property
     def underruns(self) -> int:
-        """Of both speakers."""
-        return self._main.underruns + (self._spare.underruns if self._spare else 0)
+        """Underruns of both speakers."""
+        return self._primary.underruns + (self._fallback.underruns if self._fallback else 0)
 
     @property
     def lost(self) -> str | None:
-        """Why nothing can be heard."""
+        """Why nothing can be heard; `None` while a device is available."""
         return self._lost
 
     @property
     def trouble(self) -> str | None:
-        """Why the spare speaks."""
+        """Why the fallback is in use; `None` while it is not."""
         return self._trouble
 
     @property
     def released(self) -> bool:
-        """Whether the device was let go of, and is opened for the next sound."""
+        """Whether the device is closed, and must be opened for the next sound."""
         return not self._is_open
 
     def open(self, rate_hz: int) -> None:
-        """Open the speaker, else the spare. Raises SpeakerError, of both, where neither can be opened.
+        """Opens the primary speaker, or else the fallback.
 
-        Where the speaker was opened in vain the spare comes first; `tend` looks for the speaker.
+        If the primary opened last time and then played nothing, only the fallback is tried; `maintain` checks the
+        primary.
+
+        Raises:
+            SpeakerError: Neither can be opened. The text names both.
         """
         self._rate_hz = rate_hz
         try:
-            if self._in_vain is self._main and self._spare is not None:
-                raise SpeakerError(self._lost or f"the sound device {self._main.name} does not work")
-            self._main.open(rate_hz)
+            if self._last_failed is self._primary and self._fallback is not None:
+                raise SpeakerError(self._lost or f"the sound device {self._primary.name} does not work")
+            self._primary.open(rate_hz)
         except SpeakerError as error:
-            self._main.close()
-            if self._spare is None:
+            self._primary.close()
+            if self._fallback is None:
                 raise
-            self._open_spare(self._spare, error)
+            self._open_fallback(self._fallback, error)
         else:
-            self._use_main()
-        self._opened()
+            self._use_primary()
+        self._mark_open()
 
-    def lose(self, why: str) -> float:
-        """It failed, and is to be let go of until it can be opened again.
+    def mark_failed(self, why: str) -> float:
+        """Records that the device failed. Call `release` next; the device stays closed until `open` succeeds.
 
         Returns:
-            Seconds until that is to be tried.
+            Seconds to wait before the next `open`.
         """
-        again = self._in_vain is self._speaker
-        self._in_vain = self._speaker if self._is_open and not self._works() else None
+        failed_before = self._last_failed is self._speaker
+        self._last_failed = self._speaker if self._is_open and not self._works() else None
         if self._lost is None:
-            log.log(logging.DEBUG if again and self._in_vain else logging.ERROR, "%s", why)
-            self.losses += self._came_once
-        if not self._in_vain and self._lost is None:
-            self._retry.reset()
-        retry_s = self._retry.next_s(_LONGEST_RETRY_BROKEN_S if self._in_vain else None)
+            log.log(logging.DEBUG if failed_before and self._last_failed else logging.ERROR, "%s", why)
+            self.losses += self._was_ever_open
+            if self._last_failed is None:
+                self._retry.reset()
+        retry_s = self._retry.next_s(_LONGEST_RETRY_BROKEN_S if self._last_failed else None)
         self._lost, self._trouble = why, None
-        return _FIRST_RETRY_S if self._in_vain and self._spare else retry_s
+        return _FIRST_RETRY_S if self._last_failed and self._fallback else retry_s
 
     def release(self) -> None:
-        """Let go of the device."""
+        """Closes the device."""
         self._is_open = self._undrained = False
         self._speaker.close()
 
-    def tend(self) -> bool:
-        """What is to be done while nothing is under way; whether the speaker was taken back from the spare.
+    def maintain(self) -> bool:
+        """Does what is due while nothing is playing: drain, check the devices, release an idle device.
+
+        Returns:
+            Whether the primary speaker has replaced the fallback again.
 
         Raises:
-            SpeakerError: the device is seen to be away.
+            SpeakerError: The device is known to be gone.
         """
         if self._undrained:
+            # Once per quiet period: without it, ALSA would count an underrun for each line.
             self._speaker.drain()
             self._undrained = False
-        if self._speaker is not self._main and time.monotonic() >= self._look_at:
-            return self._look_for_main()
+        if self._speaker is not self._primary and time.monotonic() >= self._check_primary_at:
+            return self._try_primary()
         if (away := self._speaker.away()) is not None:
             raise SpeakerError(away)
-        release_s = self._habits.release_s
+        release_s = self._timing.release_s
         if self._is_open and release_s is not None and self._quiet_s() >= release_s:
             log.debug("the sound device %s is released", self.name)
             self.release()
         return False
 
-    def waking(self) -> bool:
-        """Whether silence is to be written before a sound, and more of it than was written so far."""
-        if not self._awake or self._quiet_s() >= self._habits.idle_s:
-            self._wake_left = int(self._habits.wake_s * self._rate_hz)
-            self._awake = True
+    def needs_lead_in(self) -> bool:
+        """Whether more silence is to be written before the sound, for a device that must wake up."""
+        if not self._lead_in_started or self._quiet_s() >= self._timing.idle_s:
+            self._lead_in_left = int(self._timing.wake_s * self._rate_hz)
+            self._lead_in_started = True
             self._quiet_since = time.monotonic()
-        return self._wake_left > 0
+        return self._lead_in_left > 0
 
     def write(self, block: Samples) -> None:
-        """Hand over one block. Raises SpeakerError."""
+        """Writes one block. Raises SpeakerError."""
         self._speaker.write(block)
-        self._wake_left = max(0, self._wake_left - len(block))
+        self._lead_in_left = max(0, self._lead_in_left - len(block))
         self._written_s += len(block) / self._rate_hz
         self._undrained = True
         self._quiet_since = time.monotonic()
 
     def flush(self) -> None:
-        """Hand over what a converter holds. Raises SpeakerError."""
+        """Writes what a converter holds. Raises SpeakerError."""
         self._speaker.flush()
 
     def delay_s(self) -> float:
-        """Seconds of sound that are not yet heard."""
+        """Seconds of sound that were written and not heard yet."""
         return self._speaker.delay_s()
 
     @property
-    def _habits(self) -> DeviceTiming:
-        return self._habits_of(self.name)
+    def _timing(self) -> DeviceTiming:
+        return self._timing_of(self.name)
 
     def _quiet_s(self) -> float:
         return time.monotonic() - self._quiet_since
 
     def _works(self) -> bool:
-        return self._written_s >= _WORKS_S or time.monotonic() - self._opened_at >= _STAYS_S
+        open_s = time.monotonic() - self._opened_at
+        return self._written_s >= _WORKS_AFTER_WRITTEN_S or open_s >= _WORKS_AFTER_OPEN_S
 
-    def _opened(self) -> None:
-        self._is_open = self._came_once = True
+    def _mark_open(self) -> None:
+        self._is_open = self._was_ever_open = True
         self._lost = None
-        self._awake = False
+        self._lead_in_started = False
         self._written_s = 0.0
         self._opened_at = self._quiet_since = time.monotonic()
 
-    def _use_main(self) -> None:
-        if self._speaker is not self._main or self._lost is not None:
-            level = logging.DEBUG if self._in_vain is self._main else logging.INFO
-            log.log(level, "the sound device %s is %s", self._main.name, "back" if self.losses else "there")
-        self._speaker, self._trouble = self._main, None
+    def _use_primary(self) -> None:
+        if self._speaker is not self._primary or self._lost is not None:
+            level = logging.DEBUG if self._last_failed is self._primary else logging.INFO
+            log.log(level, "the sound device %s is %s", self._primary.name, "back" if self.losses else "there")
+        self._speaker, self._trouble = self._primary, None
 
-    def _open_spare(self, spare: Speaker, error: SpeakerError) -> None:
+    def _open_fallback(self, fallback: Speaker, error: SpeakerError) -> None:
         try:
-            spare.open(self._rate_hz)
+            fallback.open(self._rate_hz)
         except SpeakerError as other:
-            spare.close()
-            self._speaker, self._trouble = self._main, None
+            fallback.close()
+            self._speaker, self._trouble = self._primary, None
             raise SpeakerError(f"{error}; {other}") from other
-        self._trouble = f"{error}; {spare.name} speaks meanwhile"
-        if self._speaker is not spare:
+        self._trouble = f"{error}; {fallback.name} is used until it is back"
+        if self._speaker is not fallback:
             log.warning("%s", self._trouble)
-        self._speaker = spare
-        self._look_at = time.monotonic() + max(_LOOK_S, self._retry.last_s)
+        self._speaker = fallback
+        self._check_primary_at = time.monotonic() + max(_CHECK_PRIMARY_S, self._retry.last_s)
 
-    def _look_for_main(self) -> bool:
-        self._look_at = time.monotonic() + _LOOK_S
+    def _try_primary(self) -> bool:
+        """Opens the primary speaker and closes the fallback. Returns whether that worked."""
+        self._check_primary_at = time.monotonic() + _CHECK_PRIMARY_S
         try:
-            self._main.open(self._rate_hz)
+            self._primary.open(self._rate_hz)
         except SpeakerError:
-            self._main.close()
+            self._primary.close()
             return False
         self._speaker.close()
-        self._use_main()
-        self._opened()
+        self._use_primary()
+        self._mark_open()
         return True

@@ -1,4 +1,4 @@
-"""What is to be played, in order, and at which level: arithmetic without a thread or a device."""
+"""The playback buffer: clips in order, cut into blocks for the device, each at its gain. No thread and no device."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ishowtts.model import Samples
-from ishowtts.playback.volume_gain import ramp
+from ishowtts.playback.volume_gain import apply_gain_ramp
 from ishowtts.util.crossfade import cross_fade
 
 ClipEnding = Literal["finished", "stopped", "lost"]
 
 
 class Playing:
-    """A sound on its way; any thread may look at it."""
+    """Handle of a clip that was given to the player. Any thread may use it."""
 
     def __init__(self) -> None:
         self.started_at: float | None = None
         """When its first sample was or will be heard, in monotonic seconds; `None` before it went to the device."""
         self.overlap_s = 0.0
-        """How much of its beginning is mixed into the end of the clip before."""
+        """How many seconds of its beginning are mixed into the end of the clip before."""
         self._ended = threading.Event()
         self._ending: ClipEnding | None = None
 
     def wait(self, timeout_s: float) -> Literal["playing", "finished", "stopped", "lost"]:
-        """How it stands after at most `timeout_s`."""
+        """Waits for the end of the clip for at most `timeout_s`, and returns its state."""
         if timeout_s > 0:
             self._ended.wait(timeout_s)
         return self._ending or "playing"
 
     def end(self, ending: ClipEnding) -> None:
-        """The player's word: it is over."""
+        """Sets the ending. Only the player calls this; the first call wins."""
         if self._ending is None:
             self._ending = ending
             self._ended.set()
@@ -44,41 +44,46 @@ class Playing:
 
 @dataclass
 class PlaybackClip:
-    """Samples at the device's rate, which a seam may change, and how far they have gone to the device.
+    """Samples to play, and how many of them have gone to the device.
 
-    `volume`: of its own, 0 to 100.
+    Attributes:
+        samples: Float samples at the device's rate, on the scale of int16. A seam may change them.
+        volume: Volume of this clip, 0 to 100; `None` plays it at the player's volume.
+        playing: The handle that the caller got.
+        position: How many samples have gone to the device.
+        ends_at: When the last sample will have been heard, in monotonic seconds; `None` until that is known.
     """
 
     samples: NDArray[np.float32]
     volume: int | None = None
     playing: Playing = field(default_factory=Playing)
-    at: int = 0
+    position: int = 0
     ends_at: float | None = None
 
     def take(self, count: int) -> NDArray[np.float32]:
-        """The next samples, at most `count`."""
-        part = self.samples[self.at : self.at + count]
-        self.at += len(part)
+        """Returns the next samples, at most `count`, and advances the position."""
+        part = self.samples[self.position : self.position + count]
+        self.position += len(part)
         return part
 
     @property
-    def left(self) -> int:
-        """Samples that have not gone to the device."""
-        return len(self.samples) - self.at
+    def remaining(self) -> int:
+        """How many samples have not gone to the device."""
+        return len(self.samples) - self.position
 
     @property
     def taken(self) -> bool:
-        """Whether all of it has gone to the device."""
-        return self.left <= 0
+        """Whether all samples have gone to the device."""
+        return self.remaining <= 0
 
 
 class PlaybackBuffer:
-    """Clips one behind the other, cut into full blocks across their seams. Its owner sees to the threads.
+    """A queue of clips, cut into full blocks without a gap between the clips. Not thread-safe: the player locks.
 
-    A clip waits, then is unheard (written, and still in the device), then finished; `stop` takes it out of either.
+    A clip is first waiting, then unheard (all of it is in the device), then finished. `stop` removes it from both.
 
     Args:
-        block: samples a block; a level changes over one block.
+        block: Samples of a block. The gain changes over one block.
     """
 
     def __init__(self, block: int) -> None:
@@ -86,26 +91,28 @@ class PlaybackBuffer:
         self._waiting: deque[PlaybackClip] = deque()
         self._unheard: deque[PlaybackClip] = deque()
         self._stopping: deque[PlaybackClip] = deque()
-        # Of the last sample that was cut; 0 when nothing is under way, so that nothing needs to fade.
-        self._level = 0.0
+        # Gain of the last sample that was cut. 0 if nothing is playing, so that nothing needs to fade.
+        self._gain = 0.0
         self._ended = False
 
     def add(self, clip: PlaybackClip, overlap: int = 0) -> int:
-        """Queue a clip; where one waits before it, cross-fade their seam.
+        """Appends a clip. If another clip waits before it, their seam is cross-faded.
 
-        The mixed sound belongs to the clip before: what is cut off in a seam goes on from there, and nothing is lost.
+        The mixed samples belong to the clip before: a line that is interrupted in a seam goes on from there, and loses
+        nothing.
 
         Args:
-            overlap: samples of the cross-fade.
+            clip: The clip.
+            overlap: Samples of the cross-fade.
 
         Returns:
-            How many were mixed: at most half of either clip, and what has not gone to the device; 0 where nothing is
-            left of the clip before, so that they stand one behind the other.
+            How many samples were mixed: at most half of either clip, and at most what has not gone to the device. 0 if
+            nothing is left of the clip before; then the new clip follows without a cross-fade.
         """
         mixed = 0
         if self._waiting:
             before = self._waiting[-1]
-            mixed = min(overlap, before.left, len(before.samples) // 2, len(clip.samples) // 2)
+            mixed = min(overlap, before.remaining, len(before.samples) // 2, len(clip.samples) // 2)
             if mixed > 0:
                 before.samples[-mixed:] = cross_fade(before.samples[-mixed:], clip.samples[:mixed])
                 clip.samples = clip.samples[mixed:]
@@ -113,55 +120,57 @@ class PlaybackBuffer:
         return mixed
 
     def stop(self) -> None:
-        """Let what is here now end, and nothing that comes later."""
+        """Stops the clips that are here now, with a fade. Clips that are added later are not affected."""
         for clips in (self._unheard, self._waiting):
             self._stopping.extend(clips)
             clips.clear()
 
     @property
     def stopping(self) -> bool:
-        """Whether something was stopped and has not been ended yet."""
+        """Whether clips were stopped whose fade has not been cut yet."""
         return bool(self._stopping)
 
     @property
     def unheard(self) -> bool:
-        """Whether a clip stands in the device to its end."""
+        """Whether a clip is in the device to its end and has not been heard to its end."""
         return bool(self._unheard)
 
     def idle(self, paused: bool) -> bool:
-        """Whether there is nothing to cut: all has been cut, or a pause holds and its fade is over."""
-        return not self._stopping and (not self._waiting or (paused and self._level == 0.0))
+        """Whether there is nothing to cut: no clip waits, or a pause holds and its fade is over."""
+        return not self._stopping and (not self._waiting or (paused and self._gain == 0.0))
 
-    def next_block(self, level_of: Callable[[int | None], float], paused: bool, heard_at: float) -> Samples | None:
-        """The next block, its level on the way to that of its clip, or to silence for a pause or a stop.
+    def next_block(self, gain_for: Callable[[int | None], float], paused: bool, heard_at: float) -> Samples | None:
+        """Cuts the next block and applies the volume. Its gain ramps to that of its clip, or to 0 for a pause or stop.
 
         Args:
-            level_of: the level of a clip with this volume of its own.
-            heard_at: when a sample that is written now will be heard, in monotonic seconds.
+            gain_for: Returns the gain of a clip from its own volume.
+            paused: Whether the player is paused.
+            heard_at: When a sample that is written now will be heard, in monotonic seconds.
 
         Returns:
-            A full block, zeros behind the last sample: a device repeats what it holds past the end of its data.
-            None when nothing is to be written.
+            A full block, with zeros after the last sample: a device repeats old samples past the end of its data.
+            `None` if there is nothing to write.
         """
-        if self._stopping and (fade := self._fade(heard_at)) is not None:
+        if self._stopping and (fade := self._fade_out(heard_at)) is not None:
             return fade
         if self.idle(paused):
             return None
-        target = level_of(self._waiting[0].volume)
-        if self._waiting[0].at == 0 and self._level == 0.0:
-            self._level = target  # the beginning of a clip is its own: only what was cut fades in
-        block = self._joined(self._cut(self._waiting, heard_at), 0.0 if paused else target)
+        target = gain_for(self._waiting[0].volume)
+        if self._waiting[0].position == 0 and self._gain == 0.0:
+            self._gain = target  # a clip begins at its own gain; only a clip that was interrupted fades in
+        block = self._ramped(self._take(self._waiting, heard_at), 0.0 if paused else target)
         while self._waiting and self._waiting[0].taken:
             self._unheard.append(self._waiting.popleft())
         if not self._waiting:
-            self._level = 0.0
+            self._gain = 0.0
         return block
 
     def end_heard(self, now: float, heard_at: float) -> bool:
-        """End the clips whose last sample has left the device; whether any clip ended since it was last asked.
+        """Ends the clips whose last sample has left the device. Returns whether any clip ended since the last call.
 
         Args:
-            heard_at: when what was written last will have been heard.
+            now: The time, in monotonic seconds.
+            heard_at: When the sample that was written last will have been heard.
         """
         for clip in self._unheard:
             clip.ends_at = heard_at if clip.ends_at is None else clip.ends_at
@@ -171,30 +180,30 @@ class PlaybackBuffer:
         return ended
 
     def last_ends_at(self) -> float | None:
-        """When all that was written will have been heard; None when it has been."""
+        """When everything that was written will have been heard; `None` if it has been."""
         return self._unheard[-1].ends_at if self._unheard else None
 
     def end_all(self, ending: ClipEnding) -> None:
-        """End every clip at once."""
+        """Ends every clip at once, without a fade."""
         self.stop()
         self._end_stopping(ending)
 
-    def _fade(self, heard_at: float) -> Samples | None:
-        """The last block of what was stopped, and its end; None when it was not sounding.
+    def _fade_out(self, heard_at: float) -> Samples | None:
+        """Returns the last block of the stopped clips and ends them; `None` if none of them was playing.
 
-        Silence stands in its second half: it has waited behind the device's buffer, and is to come soon.
+        The second half of the block is silence: the fade waits behind the device's buffer, and must end soon.
         """
         block = None
-        if self._level > 0:
+        if self._gain > 0:
             half = self._block // 2
-            sound = np.concatenate(self._cut(self._stopping, heard_at))[:half]
+            sound = np.concatenate(self._take(self._stopping, heard_at))[:half]
             block = np.zeros(self._block, np.int16)
-            block[:half] = ramp(np.pad(sound, (0, half - len(sound))), self._level, 0.0)
+            block[:half] = apply_gain_ramp(np.pad(sound, (0, half - len(sound))), self._gain, 0.0)
         self._end_stopping("stopped")
         return block
 
     def _end_stopping(self, ending: ClipEnding) -> None:
-        self._level = 0.0
+        self._gain = 0.0
         while self._stopping:
             self._end(self._stopping.popleft(), ending)
 
@@ -202,7 +211,8 @@ class PlaybackBuffer:
         clip.playing.end(ending)
         self._ended = True
 
-    def _cut(self, clips: deque[PlaybackClip], heard_at: float) -> list[NDArray[np.float32]]:
+    def _take(self, clips: deque[PlaybackClip], heard_at: float) -> list[NDArray[np.float32]]:
+        """Takes up to one block of samples from the clips, and notes when each clip starts."""
         parts = []
         room = self._block
         for clip in clips:
@@ -214,7 +224,8 @@ class PlaybackBuffer:
             room -= len(parts[-1])
         return parts
 
-    def _joined(self, parts: list[NDArray[np.float32]], level: float) -> Samples:
-        start, self._level = self._level, level
+    def _ramped(self, parts: list[NDArray[np.float32]], gain: float) -> Samples:
+        """Joins the parts to a full block whose gain ramps from the present one to `gain`."""
+        start, self._gain = self._gain, gain
         sound = np.concatenate(parts)
-        return ramp(np.pad(sound, (0, self._block - len(sound))), start, level)
+        return apply_gain_ramp(np.pad(sound, (0, self._block - len(sound))), start, gain)

@@ -1,4 +1,4 @@
-"""From one rate to another, block by block, for devices that refuse the engine's."""
+"""Streaming resampler, block by block, for devices that refuse the engine's sample rate."""
 
 from __future__ import annotations
 
@@ -8,58 +8,59 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-_MARGIN = 80
+_CONTEXT = 80
 _LONGEST_UNIT = 2400
 
 
 class StreamResampler:
-    """soxr at its high quality, a block with some samples of what stands on either side of it at a time.
+    """Converts blocks with soxr at high quality, each with some samples of context on either side.
 
-    soxr's own stream holds up to 38 ms back, and a stop would be heard that much later. Here 80 samples are held back
-    (3 ms at 24 kHz); the sound differs from one that is converted whole by one step of 16 bits at most.
+    soxr's own stream holds up to 38 ms back, which would delay a stop by so much. This class holds 80 samples back
+    (3 ms at 24 kHz). Its output differs from a conversion in one piece by at most one step of 16 bits.
 
     Args:
-        rate_hz, to_hz: in and out.
+        rate_hz: Sample rate of the input, in Hz.
+        to_hz: Sample rate of the output, in Hz.
 
     Raises:
-        ValueError: no whole numbers of samples of the two last as long as each other, nearly.
+        ValueError: The two rates have no common period that is short enough.
     """
 
     def __init__(self, rate_hz: int, to_hz: int) -> None:
-        # So many samples last as long as a whole number of the others: a window begins and ends there.
+        # This many input samples last as long as a whole number of output samples, so windows begin and end there.
         self._unit = rate_hz // math.gcd(rate_hz, to_hz)
         if self._unit > _LONGEST_UNIT:
             raise ValueError(f"{rate_hz} and {to_hz} Hz have too little in common")
-        self._margin = -(-_MARGIN // self._unit) * self._unit
+        self._context = -(-_CONTEXT // self._unit) * self._unit
         self._rate_hz, self._to_hz = rate_hz, to_hz
         self.clear()
 
     def clear(self) -> None:
-        """Forget what is held, and what it follows."""
-        self._before = np.zeros(self._margin, np.float32)
+        """Discards the samples that are held back, and the context before them."""
+        self._before = np.zeros(self._context, np.float32)
         self._held = np.zeros(0, np.float32)
 
     @property
     def held_s(self) -> float:
-        """Sound that was taken and not yet given, in seconds."""
+        """Seconds of input that are held back."""
         return len(self._held) / self._rate_hz
 
     def convert(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What can be given of this block and of what was held."""
+        """Converts this block and what was held back, as far as the context after it is known."""
         self._held = np.concatenate([self._held, block])
-        ready = max(0, len(self._held) - self._margin) // self._unit * self._unit
+        ready = max(0, len(self._held) - self._context) // self._unit * self._unit
         if not ready:
             return np.zeros(0, np.float32)
-        window = np.concatenate([self._before, self._held[: ready + self._margin]])
-        self._before, self._held = window[ready : ready + self._margin], self._held[ready:]
+        window = np.concatenate([self._before, self._held[: ready + self._context]])
+        self._before, self._held = window[ready : ready + self._context], self._held[ready:]
         converted = soxr.resample(window, self._rate_hz, self._to_hz, quality="HQ")
-        given: NDArray[np.float32] = converted[self._converted(self._margin) : self._converted(self._margin + ready)]
-        return given
+        output: NDArray[np.float32] = converted[self._converted(self._context) : self._converted(self._context + ready)]
+        return output
 
     def flush(self) -> NDArray[np.float32]:
-        """What is still held: nothing follows it."""
+        """Converts the samples that are held back, as if silence followed, and clears the resampler."""
         count = self._converted(len(self._held))
-        rest = self.convert(np.zeros(self._margin + self._unit, np.float32))[:count]
+        rest = self.convert(np.zeros(self._context + self._unit, np.float32))[:count]
         self.clear()
         return rest
 

@@ -1,4 +1,8 @@
-"""Volume and the ramps between levels: arithmetic on samples, no device."""
+"""Applies the volume in software: the curve from 0..100 to a gain, and gain ramps on blocks of samples.
+
+The player asks `clip_gain` for each block, and `PlaybackBuffer.next_block` applies it with `apply_gain_ramp`. With a
+hardware mixer (`hardware_volume`) only the difference to the card's volume is applied here.
+"""
 
 from __future__ import annotations
 
@@ -12,30 +16,33 @@ RANGE_DB = 50.0
 
 
 def gain_of(volume: int) -> float:
-    """The factor for a volume of 0 to 100: 50 dB in equal steps, as loudness is heard; 0 is silence, 100 unity."""
+    """Returns the gain factor of a volume of 0 to 100.
+
+    The volume covers 50 dB in equal steps, as loudness is perceived. 0 is silence, 100 is unity.
+    """
     if volume <= 0:
         return 0.0
     return float(10 ** (RANGE_DB * (min(volume, 100) / 100 - 1) / 20))
 
 
-def level(volume: int, own: int | None, *, by_card: bool) -> float:
-    """The factor in software for a sound.
+def clip_gain(volume: int, clip_volume: int | None, *, hardware_volume: bool) -> float:
+    """Returns the gain factor that software applies to a clip.
 
     Args:
-        volume: of the appliance, 0 to 100; at 0 all is silent.
-        own: of the sound itself, which takes its place; `None`: it has none.
-        by_card: whether the card plays at `volume` already; then a sound cannot be louder than that.
+        volume: Volume of the appliance, 0 to 100. At 0 every clip is silent.
+        clip_volume: Volume of the clip, which replaces that of the appliance; `None` if the clip has none.
+        hardware_volume: Whether the card already plays at `volume`. A clip cannot be louder than that.
     """
     if volume <= 0:
         return 0.0
-    wanted = gain_of(volume if own is None else own)
-    return min(1.0, wanted / gain_of(volume)) if by_card else wanted
+    wanted = gain_of(volume if clip_volume is None else clip_volume)
+    return min(1.0, wanted / gain_of(volume)) if hardware_volume else wanted
 
 
-def ramp(block: NDArray[np.float32], start: float, end: float) -> Samples:
-    """Scale a block by a factor that goes evenly from `start` to `end`; a jump would be heard as a click.
+def apply_gain_ramp(block: NDArray[np.float32], start: float, end: float) -> Samples:
+    """Scales a block by a factor that changes linearly from `start` to `end`; a jump would be heard as a click.
 
-    Unity from start to end gives the very samples that went in.
+    A factor of 1 from start to end returns the same sample values.
     """
     if start == end:
         scaled = block if start == 1.0 else block * np.float32(start)

@@ -266,7 +266,7 @@ class SpeechTask:
 
     def _finished(self, segment: Segment, utterance: Utterance) -> _Made:
         """A segment as it is played, the first one behind its chime."""
-        sound = self._studio.finish.finished(utterance, segment.line_id)
+        sound = self._studio.finish.process(utterance, segment.line_id)
         if segment.index == 0 and self.taken.spoken is None:  # a line that goes on was announced
             chime = self._studio.rules.chime(self.taken.line)
             if chime is not None:

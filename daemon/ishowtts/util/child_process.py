@@ -1,9 +1,9 @@
-"""Runs a module of ours as a program of its own, without looking for modules in the current folder.
+"""Runs a module of this package in a child process, without searching the current folder for modules.
 
-`python -m NAME` and `python -c CODE` put the current folder first on `sys.path`: who can write there, as all can in
-/tmp, chooses what runs. Python 3.13 looks there for `linecache` before CODE can do anything about it. `-P` exists since
-3.11 only, and `-I` would ignore the PYTHON variables that the parent was started with. With a script named by its path,
-the script's folder stands there instead; this file takes that off before it imports anything (`sys` is built in).
+`python -m NAME` and `python -c CODE` put the current folder first on `sys.path`. Whoever can write there, as anybody
+can in /tmp, then chooses what runs. Python 3.13 looks there for `linecache` before CODE can prevent it. `-P` exists
+only since 3.11, and `-I` would ignore the PYTHON variables of the parent. If a script is run by its path, the script's
+folder comes first instead. This file removes it before it imports anything (`sys` is built in).
 """
 
 import sys
@@ -13,8 +13,8 @@ def command(module: str, *arguments: str) -> list[str]:
     """Builds the command line that runs `module` as `python -m` would.
 
     Args:
-        module: full name of a module that the parent could import, such as `ishowtts.engines.worker.worker_main`.
-        arguments: what it finds in `sys.argv[1:]`.
+        module: Full name of a module that the parent could import, such as `ishowtts.engines.worker.worker_main`.
+        arguments: The `sys.argv[1:]` of the module.
     """
     return [sys.executable, __file__, module, *arguments]
 

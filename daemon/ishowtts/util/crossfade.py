@@ -1,4 +1,4 @@
-"""Sounds one behind the other: the cross-fade of upstream's `infer_batch_process`."""
+"""Joins sounds with a cross-fade, as F5-TTS does in `infer_batch_process`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ FloatSamples = NDArray[np.float32]
 
 
 def cross_fade(before: FloatSamples, after: FloatSamples) -> FloatSamples:
-    """Mix two stretches of one length, [samples]: one fades out evenly while the other fades in."""
+    """Mixes two sounds of equal length, [samples]: `before` fades out linearly while `after` fades in."""
     mixed = before * np.linspace(1, 0, len(before)) + after * np.linspace(0, 1, len(after))
     return mixed.astype(np.float32)
 
 
 def join(sounds: Sequence[FloatSamples], rate_hz: int) -> FloatSamples:
-    """[samples] each to one; their seams are faded over 0.15 s, or over the shorter sound."""
+    """Joins sounds, [samples] each, to one. Each seam is cross-faded over 0.15 s, or over the shorter sound."""
     joined = sounds[0]
     for sound in sounds[1:]:
         overlap = min(int(FADE_S * rate_hz), len(joined), len(sound))

@@ -1,4 +1,4 @@
-"""How much room there is for what the appliance writes."""
+"""Checks the free disk space for what the appliance writes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class DiskSpace:
-    """Watches the file system of the state.
+    """The free space of the file system that holds a folder.
 
     Args:
-        place: a folder, which need not be there yet.
-        min_free_mb: below this there is a shortage; 0: never.
+        place: The folder. It does not need to exist yet.
+        min_free_mb: Less free space than this is a shortage; 0 never is.
     """
 
     place: Path
     min_free_mb: int
 
     def shortage(self) -> str | None:
-        """A sentence where there is too little room; lines are the last to give way. `None`: enough, or unknown."""
+        """Returns a sentence if too little space is free; `None` if there is enough or the space is unknown."""
         place = next((folder for folder in (self.place, *self.place.parents) if folder.is_dir()), None)
         if place is None:
             return None
@@ -30,5 +30,5 @@ class DiskSpace:
             return None
         if free_mb >= self.min_free_mb:
             return None
-        # Without the figure, which would make another state of each megabyte.
+        # Without the present figure: it would change, and publish, the state with each megabyte.
         return f"less than {self.min_free_mb} MB are free in {place} (limits.min_free_mb): make room"

@@ -1,4 +1,4 @@
-"""The log's format: one line for each record, whatever a publisher wrote, and nothing of it if `log.private` is set."""
+"""The format of the log: one line for each record. If `log.private` is set, it hides what publishers wrote."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from collections.abc import Iterator
 
 _SYSLOG = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 _PRIVATE = "ISHOWTTS_LOG_PRIVATE"  # for the worker process, which reads no configuration
-# journald cuts lines at 48 KiB, and would look for a priority in what follows the cut.
+# journald splits lines at 48 KiB, and would look for a priority at the start of the rest.
 _MAX_CHARS = 8000
 _MAX_CAUSES = 8
 
 
 class Untrusted:
-    """Wraps an argument of a log call that a publisher wrote. It is not shown if `log.private` is set."""
+    """Wraps an argument of a log call that a publisher wrote. It is hidden if `log.private` is set."""
 
     def __init__(self, value: object) -> None:
         self._value = value
@@ -31,26 +31,26 @@ class Untrusted:
 
 
 class _Hidden:
-    """Stands for what a private log does not show."""
+    """Replaces what a private log hides."""
 
     def __repr__(self) -> str:
         return "(private)"
 
 
 def visible(text: str) -> str:
-    """Foreign text for a terminal or a log: control, format and bidi characters and line separators are escaped."""
+    """Makes foreign text safe for a terminal or a log: escapes control, format, bidi and line separator characters."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 class LogFormatter(logging.Formatter):
-    """Formats records so that nothing in them can begin a line of its own.
+    """Formats records so that no text in them can start a new line of the log.
 
     Args:
-        layout: as the format of `logging.Formatter`.
-        private: hide `Untrusted` arguments and the messages of exceptions that may quote a line.
-        priorities: begin each line with its syslog priority, as in `<4>message` (sd-daemon(3)).
+        layout: The format of `logging.Formatter`.
+        private: Hide `Untrusted` arguments, and the messages of exceptions that may quote a line.
+        priorities: Begin each line with its syslog priority, as in `<4>message` (sd-daemon(3)).
     """
 
     def __init__(self, layout: str, *, private: bool = False, priorities: bool = False) -> None:
@@ -59,7 +59,7 @@ class LogFormatter(logging.Formatter):
         self._priorities = priorities
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record in one line; each line of a traceback follows, indented."""
+        """Formats the record as one line. The lines of a traceback follow, indented."""
         bare = copy.copy(record)
         bare.exc_info = bare.exc_text = bare.stack_info = None
         if self._private:
@@ -83,9 +83,9 @@ class LogFormatter(logging.Formatter):
 
 
 def set_up(level: str, *, private: bool) -> None:
-    """Send the package's log to standard error: with priorities for the journal, with times for a terminal.
+    """Sends the package's log to standard error: with priorities for the journal, with times for a terminal.
 
-    Threads that end by an exception are logged too. The worker process inherits `private`.
+    Also logs threads that end with an exception. The worker process inherits `private`.
     """
     os.environ[_PRIVATE] = str(int(private))
     journal = "JOURNAL_STREAM" in os.environ
@@ -97,7 +97,7 @@ def set_up(level: str, *, private: bool) -> None:
 
 
 def set_up_worker() -> None:
-    """Send all logs of the worker process to standard error, as private as the daemon's."""
+    """Sends all logs of the worker process to standard error, as private as those of the daemon."""
     text = "worker: %(levelname)s: %(name)s: %(message)s"
     formatter = LogFormatter(text, private=is_private(), priorities="JOURNAL_STREAM" in os.environ)
     logging.basicConfig(level=logging.INFO, handlers=[_handler(formatter)])
@@ -115,7 +115,7 @@ def _handler(formatter: logging.Formatter) -> logging.Handler:
 
 
 def _shown(value: object) -> object:
-    """An argument of a log call as a private log shows it."""
+    """Returns an argument of a log call as a private log shows it."""
     if isinstance(value, Untrusted):
         return _Hidden()
     if isinstance(value, BaseException) and getattr(value, "quotes_publisher", not isinstance(value, OSError)):
@@ -134,4 +134,4 @@ def _clipped(line: str) -> str:
 def _log_thread(ended: threading.ExceptHookArgs) -> None:
     name = ended.thread.name if ended.thread is not None else "?"
     error = ended.exc_value
-    logging.getLogger("ishowtts").critical("the thread %s ended by an exception", name, exc_info=error)
+    logging.getLogger("ishowtts").critical("the thread %s ended with an exception", name, exc_info=error)

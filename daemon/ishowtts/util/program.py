@@ -1,4 +1,4 @@
-"""Runs a short-lived program for its output, within bounds of time and bytes, and ends all that it started."""
+"""Runs a short-lived program for its output, with limits of time and bytes, and kills everything it started."""
 
 from __future__ import annotations
 
@@ -20,42 +20,44 @@ _EXIT_POLL_S = 0.001
 _READ_BYTES = 1 << 16
 _MAX_MESSAGE_BYTES = 1 << 20
 _KEPT_MESSAGE_BYTES = 4096
-# The kernel then ends the program with us, also after a SIGKILL. A `preexec_fn` is unsafe beside other threads; this
-# costs 1.2 ms. In the system's folders only: PATH may be anything.
+# With setpriv, the kernel kills the program when this process dies, even by SIGKILL. A `preexec_fn` is unsafe with
+# other threads; setpriv costs 1.2 ms. It is searched in the system's folders only, because PATH may be anything.
 _SETPRIV = shutil.which("setpriv", path=os.defpath)
 _NOT_EXECUTED = (126, 127)  # how setpriv, like a shell, reports a program that it cannot execute
 
 
 class ProgramMissing(Exception):
-    """The program cannot be started; the text says why."""
+    """The program cannot be started. The text says why."""
 
 
 class ProgramFailed(Exception):
-    """The program failed, wrote too much or was too slow; the text says which, as the end of a sentence."""
+    """The program failed, wrote too much or was too slow. The text says which, as the end of a sentence."""
 
 
 @dataclass(frozen=True)
 class ProgramLimits:
-    """Attributes: `deadline_s` for the whole run, `max_output_bytes` on its standard output."""
+    """Limits of a run: `deadline_s` for the whole run, `max_output_bytes` for its standard output."""
 
     deadline_s: float
     max_output_bytes: int
 
 
 def run(command: Sequence[str], text: bytes, limits: ProgramLimits, cancelled: IsCancelled) -> bytes:
-    """Run a program and return what it wrote to its standard output.
+    """Runs a program and returns its standard output.
 
-    The program has a process group of its own. The whole group is killed before this returns, so that nothing is left
-    of a wrapper that does not `exec`.
+    The program gets its own process group. The whole group is killed before this returns, so that nothing is left of a
+    wrapper that does not `exec`.
 
     Args:
-        command: the program, looked up in PATH, and its arguments.
-        text: its standard input.
+        command: The program, searched in PATH, and its arguments.
+        text: The standard input of the program.
+        limits: Limits of the run.
+        cancelled: Asked every 20 ms. If it returns True, the program is killed.
 
     Raises:
-        ProgramMissing: it cannot be started.
-        ProgramFailed: it failed, or exceeded a limit.
-        Cancelled: `cancelled()` turned true.
+        ProgramMissing: The program cannot be started.
+        ProgramFailed: The program failed, or exceeded a limit.
+        Cancelled: `cancelled()` returned True.
     """
     program = shutil.which(command[0])
     if program is None:
@@ -85,15 +87,15 @@ def run(command: Sequence[str], text: bytes, limits: ProgramLimits, cancelled: I
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill what still runs. The program is not reaped yet, so its group cannot be another's."""
+    """Kills what still runs. The program is not reaped yet, so no other group can have its number."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
-        return  # nothing of it is left
+        return  # no process of the group is left
 
 
 class _Exchange:
-    """Feeds a process its input and collects its output, until it ends or exceeds a limit."""
+    """Writes the input of a process and collects its output, until it ends or exceeds a limit."""
 
     def __init__(self, process: subprocess.Popen[bytes], text: bytes, limits: ProgramLimits) -> None:
         self._process = process
@@ -105,7 +107,7 @@ class _Exchange:
         self._selector = selectors.DefaultSelector()
 
     def run(self, cancelled: IsCancelled) -> tuple[bytes, bytes]:
-        """Its output and the beginning of its messages. Raises ProgramFailed, Cancelled."""
+        """Returns the output and the beginning of the messages. Raises ProgramFailed, Cancelled."""
         deadline = time.monotonic() + self._limits.deadline_s
         with self._selector:
             self._register()
@@ -123,13 +125,13 @@ class _Exchange:
             (process.stdout, selectors.EVENT_READ, self._read_output),
             (process.stderr, selectors.EVENT_READ, self._read_messages),
         ):
-            assert pipe is not None  # noqa: S101  Popen was asked for it
+            assert pipe is not None  # noqa: S101  Popen was called with PIPE
             os.set_blocking(pipe.fileno(), False)
             self._selector.register(pipe, events, move)
 
     def _finished(self) -> bool:
-        """Move what can be moved now; whether the process has ended and all that it wrote is here."""
-        # Before the look: what the process wrote before its end is then read after it.
+        """Transfers what is ready. Returns whether the process has ended and all of its output was read."""
+        # Checked before reading: then what the process wrote before its end is still read below.
         ended = self._ended()
         pipes_open = len(self._selector.get_map()) > 0
         timeout_s = 0.0 if ended else _CANCEL_POLL_S
@@ -137,7 +139,7 @@ class _Exchange:
         for key, _ in ready:
             key.data(key.fileobj)
         if ended:
-            # A process that it left behind may hold the pipes open: what is not here now is not its own.
+            # A process that it left behind may hold the pipes open. What is not here by now comes from that process.
             return not any(key.events & selectors.EVENT_READ for key, _ in ready)
         if not pipes_open:
             time.sleep(_EXIT_POLL_S)
@@ -152,7 +154,7 @@ class _Exchange:
         except BlockingIOError:
             return
         except BrokenPipeError:
-            self._unwritten = self._unwritten[:0]  # it reads no further; its exit status says whether that is well
+            self._unwritten = self._unwritten[:0]  # it stopped reading; its exit status says whether that is an error
         if not self._unwritten:
             self._close(pipe)
 

@@ -1,4 +1,4 @@
-"""Limits how many things of one kind are told one by one; the others are counted."""
+"""Limits how many things of one kind are reported one by one; the others are counted."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ FLOOD_S = 10.0
 
 
 class RateLimit:
-    """Lets the first few in 10 s through and counts the others. Any thread may call any method.
+    """Lets the first few in 10 s through and counts the others. Thread-safe.
 
     Args:
-        first: how many are let through in each 10 s.
-        now_s: the time, in seconds that never jump.
+        first: How many are let through in each 10 s.
+        now_s: Returns monotonic seconds.
     """
 
     def __init__(self, first: int, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -27,7 +27,7 @@ class RateLimit:
         self._held_back: Counter[str] = Counter()
 
     def allows(self, kind: str = "") -> bool:
-        """Whether one more is let through. If not, it is counted under `kind` until `held_back` returns it."""
+        """Returns whether one more is let through. If not, it is counted under `kind` until `held_back` returns it."""
         with self._lock:
             if self._now_s() >= self._ends_s:
                 self._ends_s = self._now_s() + FLOOD_S
@@ -38,10 +38,10 @@ class RateLimit:
             return self._seen <= self._first
 
     def held_back(self, *, last: bool = False) -> Counter[str]:
-        """Takes the counts of what was not let through, once its 10 s are over; empty before that.
+        """Returns and clears the counts of what was not let through. Empty until the 10 s are over.
 
         Args:
-            last: take them now.
+            last: Return the counts now.
         """
         with self._lock:
             if not last and self._now_s() < self._ends_s:

@@ -1,4 +1,4 @@
-"""What signals do to the daemon: two stop it in order, the others that would end it are ignored."""
+"""Signal handlers of the daemon: two signals stop it in order, others that would kill it are ignored."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _IGNORED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 
 @contextmanager
 def stop_asked() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set; the former handlers are put back at the end.
+    """Yields an event that SIGTERM and SIGINT set. Restores the former handlers at the end.
 
-    SIGHUP, SIGUSR1, SIGUSR2 and SIGALRM would end the process and cost the line on the air an attempt, so they are
-    ignored. Started from a terminal, SIGHUP says that the terminal is gone, and stops the daemon.
+    SIGHUP, SIGUSR1, SIGUSR2 and SIGALRM are ignored: they would kill the process, which costs the current line an
+    attempt. With a controlling terminal, SIGHUP means that the terminal is gone, and stops the daemon.
     """
     asked = threading.Event()
 

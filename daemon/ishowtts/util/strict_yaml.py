@@ -1,7 +1,7 @@
-"""Reads YAML that a stranger may have written: plain values, lists and mappings in time proportional to the text.
+"""Reads untrusted YAML: plain values, lists and mappings only, in time proportional to the length of the text.
 
-Aliases, merge keys and tags are refused: with nine of them in nine levels, 400 bytes grow into 9^9 pairs. Nesting is
-bounded, keys are text, and each key is given once.
+Aliases, merge keys and tags are refused: nine aliases in each of nine levels grow 400 bytes into 9^9 pairs. Nesting is
+bounded, keys are text, and no key may occur twice.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class StrictYamlError(ValueError):
     """What is wrong with the text.
 
     Args:
-        problem: a clause such as `it has an alias`.
-        line: where, counted from 1; `None` where the parser does not say.
+        problem: A clause such as `it has an alias`.
+        line: Line number, from 1; `None` if the parser does not report it.
     """
 
     def __init__(self, problem: str, line: int | None = None) -> None:
@@ -32,18 +32,18 @@ class StrictYamlError(ValueError):
 
 
 def load(text: str) -> Any:
-    """The values of a document; `None` where it is empty. Raises StrictYamlError."""
+    """Returns the values of a document; `None` if it is empty. Raises StrictYamlError."""
     return _run(text, construct=True)
 
 
 def compose(text: str) -> yaml.Node | None:
-    """The nodes of a document, with their lines; `None` where it is empty. Raises StrictYamlError."""
+    """Returns the nodes of a document, with their lines; `None` if it is empty. Raises StrictYamlError."""
     node: yaml.Node | None = _run(text, construct=False)
     return node
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses while it composes, so that nothing is built of what is refused. It calls itself once a level."""
+    """Refuses during composition, before any value is built. Recurses once for each level."""
 
     _depth = 0
 
@@ -53,7 +53,7 @@ class _StrictLoader(yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise StrictYamlError("it has an anchor or an alias; write the value out", line)
         if event.tag is not None:
-            raise StrictYamlError("it has a tag; leave it away", line)
+            raise StrictYamlError("it has a tag; remove it", line)
         if self._depth == MOST_DEPTH:
             raise StrictYamlError(f"it is nested deeper than {MOST_DEPTH} levels", line)
         self._depth += 1
@@ -95,5 +95,5 @@ def _run(text: str, *, construct: bool) -> Any:
         mark = error.problem_mark or error.context_mark
         raise StrictYamlError(error.problem or "it is not YAML", mark.line + 1 if mark else None) from error
     except (yaml.YAMLError, ValueError, ArithmeticError) as error:
-        # Characters that YAML has not, and values that look like a number or a date and are none, such as 2026-99-99.
-        raise StrictYamlError("it is not YAML, or holds a value that cannot be") from error
+        # Characters that YAML forbids, and values that look like a number or a date, such as 2026-99-99.
+        raise StrictYamlError("it is not YAML, or holds an impossible value") from error

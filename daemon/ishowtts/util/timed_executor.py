@@ -1,4 +1,4 @@
-"""An executor of one thread that tells how long its present job has been running."""
+"""An executor with one thread that reports how long its present job has been running."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class TimedExecutor(Executor):
-    """Runs one job at a time, in the order in which they came.
+    """Runs one job at a time, in the order of submission.
 
     Args:
-        name: of its thread.
+        name: Name of the thread.
     """
 
     def __init__(self, name: str) -> None:
@@ -20,16 +20,16 @@ class TimedExecutor(Executor):
         self._began_s: float | None = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have `fn` called; never blocks."""
+        """Queues a call of `fn`. Never blocks."""
         return self._pool.submit(self._timed, fn, *args, **kwargs)
 
     def busy_s(self) -> float:
-        """How long the present job has been running; 0 while there is none."""
+        """Seconds that the present job has been running; 0 if there is none."""
         began_s = self._began_s
         return 0.0 if began_s is None else time.monotonic() - began_s
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more jobs."""
+        """Accepts no more jobs."""
         self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
     def _timed(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

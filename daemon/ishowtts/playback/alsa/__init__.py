@@ -1,5 +1,5 @@
-"""ALSA sound cards, through ALSA's own library by ctypes.
+"""ALSA sound cards, through ALSA's own library (ctypes).
 
-pyalsaaudio waits without end for a busy card, plays at the wrong speed if a device refuses the rate, and does not offer
+pyalsaaudio waits for ever for a busy card, plays at the wrong speed if a device refuses the rate, and does not offer
 `snd_pcm_delay`. A system service cannot reach a user's PipeWire.
 """

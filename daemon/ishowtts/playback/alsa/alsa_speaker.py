@@ -1,4 +1,4 @@
-"""A sound card, through ALSA itself: a system service cannot reach a user's PipeWire."""
+"""A sound card as a speaker, through ALSA itself: a system service cannot reach a user's PipeWire."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ishowtts.util.samples import to_int16
 
 _PERIODS = 3
 _PERIOD_S = 0.01
-_TRIES = 3
-# PulseAudio's idle null sink renders 2 s ahead, and takes the second block only then. Cards begin at once.
-_PATIENCE_S = 5.0
+_MAX_FAILURES = 3
+# PulseAudio's idle null sink renders 2 s ahead and accepts the second block only after that. Cards accept it at once.
+_WRITE_TIMEOUT_S = 5.0
 
 
 class AlsaSpeaker:
-    """Any ALSA PCM by name. What it refuses is converted here: the rate with soxr, the channels by doubling.
+    """Any ALSA PCM by name. Converts what the device refuses: the rate with soxr, the channels by copying.
 
-    `plughw:` and `plug` are not left to change the rate either: ALSA's own way is a straight line between samples.
+    `plughw:` and `plug` never change the rate: ALSA's own converter interpolates linearly.
 
-    Measured behind PulseAudio's null sink: what `delay_s` says and what the sink's monitor heard differ by 1 ms at
-    most. There `snd_pcm_delay` says 0, and the buffer tells the truth; a USB card's delay counts transfers that have
-    left the buffer and are not heard yet. So the larger one counts.
+    Measured with PulseAudio's null sink: `delay_s` and what the sink's monitor heard differ by at most 1 ms. There
+    `snd_pcm_delay` returns 0, and the fill level of the buffer is right. A USB card's delay includes transfers that
+    have left the buffer and are not heard yet. So the larger of the two is used.
 
     Args:
-        pcm: as `aplay -L` names it.
+        pcm: Name of the PCM, as in `aplay -L`.
     """
 
     def __init__(self, pcm: str) -> None:
@@ -42,13 +42,13 @@ class AlsaSpeaker:
         self._converter: StreamResampler | None = None
 
     def open(self, rate_hz: int) -> None:
-        """Open the device with a buffer of about 30 ms. Raises SpeakerError where it is absent or busy."""
+        """Opens the device with a buffer of about 30 ms. Raises SpeakerError if it is absent or busy."""
         self.close()
         try:
             self._pcm = Pcm(self.name, rate_hz, _PERIOD_S, _PERIODS)
         except OSError as error:
             raise SpeakerError(self._refused(error)) from error
-        device_hz = self._pcm.shape.rate_hz
+        device_hz = self._pcm.format.rate_hz
         if device_hz != rate_hz:
             try:
                 self._converter = StreamResampler(rate_hz, device_hz)
@@ -57,99 +57,99 @@ class AlsaSpeaker:
                 raise SpeakerError(f"the sound device {self.name}: {error}; see `ishowtts devices`") from error
 
     def write(self, block: Samples) -> None:
-        """Write one block; after an underrun the device is made ready again, and gets what it did not take."""
+        """Writes one block. After an underrun, prepares the device again and writes what it did not take."""
         self._put(block if self._converter is None else to_int16(self._converter.convert(block.astype(np.float32))))
 
     def flush(self) -> None:
-        """Have the converter give what it holds."""
+        """Writes what the converter holds back."""
         if self._converter is not None and self._converter.held_s:
             self._put(to_int16(self._converter.flush()))
 
     def delay_s(self) -> float:
-        """What stands in the converter, in the device's buffer and, where it tells, behind that, in seconds.
+        """Seconds of sound in the converter, in the device's buffer and, if the device reports it, beyond the buffer.
 
         Raises:
-            SpeakerError: the device does not answer: what it held was not heard.
+            SpeakerError: The device does not answer, so what it held was not heard.
         """
         if self._pcm is None:
             return 0.0
         held_s = self._converter.held_s if self._converter else 0.0
-        return held_s + self._asked(self._pcm.delay) / self._pcm.shape.rate_hz
+        return held_s + self._ask(self._pcm.delay) / self._pcm.format.rate_hz
 
     def drain(self) -> None:
-        """Wait until all has been heard; the next write starts the device again."""
+        """Waits until everything has been heard. The next write starts the device again."""
         self.flush()
-        pcm = self._opened()
+        pcm = self._open_pcm()
         try:
             pcm.drain()
         except OSError as error:
             raise self._lost(error) from error
 
     def drop(self) -> None:
-        """Forget what was not heard yet."""
+        """Discards what was not heard yet."""
         if self._converter is not None:
             self._converter.clear()
-        pcm = self._opened()
+        pcm = self._open_pcm()
         try:
             pcm.drop()
         except OSError as error:
             raise self._lost(error) from error
 
     def close(self) -> None:
-        """Release the card."""
+        """Closes the card."""
         pcm, self._pcm, self._converter = self._pcm, None, None
         if pcm is not None:
             pcm.close()
 
     def away(self) -> str | None:
-        """Whether the card was unplugged while nothing was written, as the library or /proc tells."""
+        """Returns a sentence if the library or /proc shows that the card was unplugged while nothing was written."""
         if sound_cards.is_gone(self.name) or (self._pcm is not None and self._pcm.disconnected()):
             return f"the sound device {self.name} is away"
         return None
 
     def _put(self, samples: Samples) -> None:
-        pcm = self._opened()
-        data = np.repeat(samples.astype("<i2"), pcm.shape.channels).tobytes()
+        pcm = self._open_pcm()
+        data = np.repeat(samples.astype("<i2"), pcm.format.channels).tobytes()
         failures = 0
-        self._let_pass(pcm, len(samples))
-        if pcm.ran_dry:
+        self._wait_for_room(pcm, len(samples))
+        if pcm.underrun:
             self.underruns += 1
-            pcm.ran_dry = False
+            pcm.underrun = False
         while data:
             try:
                 taken = pcm.write(data)
-                if taken == 0 and not pcm.wait(_PATIENCE_S):
+                if taken == 0 and not pcm.wait(_WRITE_TIMEOUT_S):
                     raise SpeakerError(f"the sound device {self.name} takes no sound")
-                data = data[2 * pcm.shape.channels * taken :]
+                data = data[2 * pcm.format.channels * taken :]
             except OSError as error:
                 failures += 1
-                if error.errno not in (errno.EPIPE, errno.ESTRPIPE) or failures == _TRIES:
+                if error.errno not in (errno.EPIPE, errno.ESTRPIPE) or failures == _MAX_FAILURES:
                     raise self._lost(error) from error
                 self._recover(pcm)
 
-    def _let_pass(self, pcm: Pcm, coming: int) -> None:
-        """Some devices take no buffer as short as was asked for: no more of it is filled than a stop may wait for."""
-        shape = pcm.shape
-        most = max(int(_PERIODS * _PERIOD_S * shape.rate_hz), 2 * shape.period)
-        if shape.buffer > most and (ahead := self._asked(pcm.queued) + coming - most) > 0:
-            time.sleep(ahead / shape.rate_hz)
+    def _wait_for_room(self, pcm: Pcm, new_frames: int) -> None:
+        """Limits the fill level of a device whose buffer is longer than requested, so that a stop takes hold soon."""
+        form = pcm.format
+        max_frames = max(int(_PERIODS * _PERIOD_S * form.rate_hz), 2 * form.period)
+        if form.buffer > max_frames and (ahead := self._ask(pcm.queued) + new_frames - max_frames) > 0:
+            time.sleep(ahead / form.rate_hz)
 
-    def _asked(self, count: Callable[[], int]) -> int:
-        """Frames. Raises SpeakerError where the device does not answer."""
+    def _ask(self, count: Callable[[], int]) -> int:
+        """Calls `count` and returns its frames. Raises SpeakerError if the device does not answer."""
         try:
             return count()
         except OSError as error:
             raise self._lost(error) from error
 
     def _recover(self, pcm: Pcm) -> None:
-        """After an underrun, or a sleep of the machine: ALSA did not take what was to be written."""
+        """Prepares the device again after an underrun or a suspend. ALSA did not take what was to be written."""
         self.underruns += 1
         try:
             pcm.prepare()
         except OSError as error:
             raise self._lost(error) from error
 
-    def _opened(self) -> Pcm:
+    def _open_pcm(self) -> Pcm:
         if self._pcm is None:
             raise SpeakerError(f"the sound device {self.name} is not open")
         return self._pcm
@@ -160,8 +160,8 @@ class AlsaSpeaker:
     def _refused(self, error: OSError) -> str:
         if error.errno == errno.EBUSY:
             holder = sound_cards.holder(self.name) or "another program"
-            mend = "systemctl stop ishowtts" if holder.startswith(sound_cards.OURS) else "end that program"
-            return f"the sound device {self.name} is busy, {holder} holds it; {mend} first"
+            fix = "systemctl stop ishowtts" if holder.startswith(sound_cards.OWN_DAEMON) else "end that program"
+            return f"the sound device {self.name} is busy, {holder} holds it; {fix} first"
         if error.errno == errno.EACCES or sound_cards.is_closed(self.name):
             return f"the sound device {self.name} is closed to this user; use sudo, or join the group audio"
         if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):

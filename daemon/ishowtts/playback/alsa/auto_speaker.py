@@ -1,4 +1,4 @@
-"""`audio.device: auto`: the best card that is there, looked for whenever the device is opened."""
+"""The speaker for `audio.device: auto`: it looks for the best card each time it is opened."""
 
 from __future__ import annotations
 
@@ -20,98 +20,98 @@ NO_CARD = "there is no sound card with something attached; plug one in, or set a
 
 @dataclass(frozen=True)
 class BestCard:
-    """A card, and why it was taken."""
+    """A card, and why it was chosen."""
 
     device: SoundDevice
     why: str
 
 
 class AutoSpeaker:
-    """Stands for the card that it opened last; `auto` by name until there was one."""
+    """Delegates to the card that it opened last. Its name is `auto` until a card was found."""
 
     def __init__(self, asound: Path = ASOUND) -> None:
         self._asound = asound
         self._speaker: Speaker | None = None
         self._former_underruns = 0
         self._was_lost = False
-        self._picked: SoundDevice | None = None
-        pick = best(list_devices(asound))
-        self.why = pick.why if pick else NO_CARD
-        self._named = pick.device.pcm if pick else "auto"
+        self._chosen: SoundDevice | None = None
+        chosen = best(list_devices(asound))
+        self.why = chosen.why if chosen else NO_CARD
+        self._initial_name = chosen.device.pcm if chosen else "auto"
 
     @property
     def name(self) -> str:
-        """Of the card; one that would be taken now, before any was."""
-        return self._picked.pcm if self._picked else self._named
+        """Name of the card that was opened last, or of the one that would be chosen now."""
+        return self._chosen.pcm if self._chosen else self._initial_name
 
     @property
     def underruns(self) -> int:
-        """Of all cards that were taken."""
+        """Underruns of all cards that were opened."""
         return self._former_underruns + (self._speaker.underruns if self._speaker else 0)
 
     def open(self, rate_hz: int) -> None:
-        """Look for the best card, and open it. Raises SpeakerError where there is none."""
-        pick = best(list_devices(self._asound), self._picked, self._was_lost)
-        if pick is None:
-            raise SpeakerError(self._none_there())
-        self._take(pick).open(rate_hz)
+        """Looks for the best card and opens it. Raises SpeakerError if there is none."""
+        chosen = best(list_devices(self._asound), self._chosen, self._was_lost)
+        if chosen is None:
+            raise SpeakerError(self._no_card())
+        self._speaker_for(chosen).open(rate_hz)
         self._was_lost = False
 
     def write(self, block: Samples) -> None:
-        """As the card does."""
-        with self._watched() as card:
+        """Delegates to the card."""
+        with self._noting_loss() as card:
             card.write(block)
 
     def flush(self) -> None:
-        """As the card does."""
-        with self._watched() as card:
+        """Delegates to the card."""
+        with self._noting_loss() as card:
             card.flush()
 
     def delay_s(self) -> float:
-        """As the card says."""
+        """Delegates to the card; 0 before a card was opened."""
         if self._speaker is None:
             return 0.0
-        with self._watched() as card:
+        with self._noting_loss() as card:
             return card.delay_s()
 
     def drain(self) -> None:
-        """As the card does."""
-        with self._watched() as card:
+        """Delegates to the card."""
+        with self._noting_loss() as card:
             card.drain()
 
     def drop(self) -> None:
-        """As the card does."""
-        with self._watched() as card:
+        """Delegates to the card."""
+        with self._noting_loss() as card:
             card.drop()
 
     def close(self) -> None:
-        """Let go of the card."""
+        """Closes the card."""
         if self._speaker is not None:
             self._speaker.close()
 
     def away(self) -> str | None:
-        """A sentence where the card has gone and none may take its place: also one that was unplugged in quiet."""
+        """Returns a sentence if the card is gone and no other may replace it, even if nothing was playing."""
         if self._speaker is not None and (away := self._speaker.away()) is not None:
             self._was_lost = True
             return away
         devices = list_devices(self._asound)
-        self._was_lost |= self._picked is not None and self._picked.pcm not in {found.pcm for found in devices}
-        return None if best(devices, self._picked, self._was_lost) else self._none_there()
+        self._was_lost |= self._chosen is not None and self._chosen.pcm not in {found.pcm for found in devices}
+        return None if best(devices, self._chosen, self._was_lost) else self._no_card()
 
-    def _take(self, pick: BestCard) -> Speaker:
-        if self._speaker is not None and self._speaker.name == pick.device.pcm:
+    def _speaker_for(self, chosen: BestCard) -> Speaker:
+        if self._speaker is not None and self._speaker.name == chosen.device.pcm:
             return self._speaker
-        # The library is loaded only where there is a card to play on.
+        # Imported here: the ALSA library is loaded only if there is a card to play on.
         from ishowtts.playback.alsa.alsa_speaker import AlsaSpeaker
 
-        if pick.why != self.why:
-            log.info("sound: %s (%s)", pick.device.pcm, pick.why)
+        if chosen.why != self.why:
+            log.info("sound: %s (%s)", chosen.device.pcm, chosen.why)
         self._former_underruns = self.underruns
-        self._speaker, self._picked, self.why = AlsaSpeaker(pick.device.pcm), pick.device, pick.why
+        self._speaker, self._chosen, self.why = AlsaSpeaker(chosen.device.pcm), chosen.device, chosen.why
         return self._speaker
 
     @contextmanager
-    def _watched(self) -> Iterator[Speaker]:
+    def _noting_loss(self) -> Iterator[Speaker]:
         if self._speaker is None:
             raise SpeakerError(NO_CARD)
         try:
@@ -120,18 +120,18 @@ class AutoSpeaker:
             self._was_lost = True
             raise
 
-    def _none_there(self) -> str:
-        return NO_CARD if self._picked is None else f"the sound device {self._picked.pcm} is away"
+    def _no_card(self) -> str:
+        return NO_CARD if self._chosen is None else f"the sound device {self._chosen.pcm} is away"
 
 
 def best(devices: list[SoundDevice], former: SoundDevice | None = None, was_lost: bool = False) -> BestCard | None:
-    """The card to take.
+    """Chooses the card to open.
 
     Args:
-        devices: the best first, as `list_devices` gives them.
-        former: the card that was taken last; it comes before its equals.
-        was_lost: `former` was lost while it played: then it comes before all, and no worse one is taken in its place,
-            since what was heard on a loudspeaker shall not go on where nobody listens.
+        devices: The devices, best first, from `list_devices`.
+        former: The card that was opened last. It is preferred to cards of the same rank.
+        was_lost: Whether `former` was lost while it played. Then it is preferred to all, and no card of a lower rank
+            replaces it: speech must not move from a loudspeaker to an output where nobody listens.
     """
     usable = [found for found in devices if found.rank != DeviceRank.NEVER]
     if former is not None:

@@ -1,7 +1,7 @@
-"""A card's own mixer, as `audio.mixer` names one of its controls.
+"""Sets volume and mute in a card's mixer, through the control that `audio.mixer` names.
 
-Through libasound itself: pyalsaaudio 0.11 gives whatever stood in memory for the decibels of a control that tells
-none, says nothing where a change fails, and holds every other thread up meanwhile.
+It uses libasound directly. pyalsaaudio 0.11 returns uninitialised memory for the decibels of a control that has none,
+does not report a change that failed, and blocks every other thread during a call.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ishowtts.errors import SpeakerError
 from ishowtts.playback.alsa.libasound import library
 from ishowtts.playback.volume_gain import RANGE_DB
 
-# ALSA's word for a control that reaches down to silence.
+# ALSA's value for a control that reaches down to silence.
 _SILENCE_CDB = -9_999_999
 _HANDLES = ("snd_mixer_first_elem", "snd_mixer_elem_next")
 _TEXTS = ("snd_mixer_selem_get_name", "snd_strerror")
@@ -25,23 +25,23 @@ _TEXTS = ("snd_mixer_selem_get_name", "snd_strerror")
 
 @dataclass(frozen=True)
 class _MixerControl:
-    """One of an open mixer, with its ends in steps of its own and, where it tells them, in hundredths of a decibel."""
+    """A control of an open mixer: its range in steps and, if it has decibels, in hundredths of a decibel."""
 
     element: ctypes.c_void_p
     steps: tuple[int, int]
     cdb: tuple[int, int] | None
-    switches: bool
+    has_switch: bool
 
 
 class CardMixer:
-    """Volume and mute of a card. Each call takes some milliseconds, more behind a sound server: not for `playback`.
+    """Volume and mute of a card. A call takes milliseconds, or more with a sound server: never call it in `playback`.
 
-    The mixer is opened for each change and closed at once: one that is held open never tells that its card is gone, nor
-    does it work again when the card is back.
+    The mixer is opened for each change and closed at once. A mixer that stays open never reports that its card is gone,
+    and does not work again when the card is back.
 
     Args:
-        device: the PCM that is played on.
-        control: as `amixer scontrols` names it.
+        device: The PCM that plays the sound.
+        control: Name of the control, as in `amixer scontrols`.
     """
 
     def __init__(self, device: str, control: str) -> None:
@@ -49,42 +49,44 @@ class CardMixer:
         self.control = control
 
     def check(self) -> str:
-        """What the control can do, in words. Raises SpeakerError where it cannot be used."""
+        """Returns a description of the control. Raises SpeakerError if it cannot be used."""
         with self._opened() as control:
             scale = _scale(*control.cdb) if control.cdb else "without decibels"
-            return f"{self.control} of {self.name}, {scale}, {'with' if control.switches else 'without'} a mute switch"
+            return (
+                f"{self.control} of {self.name}, {scale}, {'with' if control.has_switch else 'without'} a mute switch"
+            )
 
     def apply(self, volume: int, *, muted: bool) -> None:
-        """Set the volume, 0 to 100 on the curve of `levels.gain_of`, and the switch.
+        """Sets the volume, 0 to 100 on the curve of `volume_gain.gain_of`, and the mute switch.
 
-        A control that does not tell decibels is set in per cent of its own steps. One without a switch goes to its
-        lowest position instead, where some cards can still be heard.
+        A control without decibels is set in per cent of its steps. A control without a switch goes to its lowest
+        position when muted; some cards are still audible there.
 
         Raises:
-            SpeakerError: the card or the control is not there.
+            SpeakerError: The card or the control does not exist.
         """
         alsa = _alsa()
         with self._opened() as control:
             silent = muted or volume <= 0
-            if control.switches:
-                self._done(alsa.snd_mixer_selem_set_playback_switch_all(control.element, int(not silent)))
+            if control.has_switch:
+                self._check(alsa.snd_mixer_selem_set_playback_switch_all(control.element, int(not silent)))
             elif silent:
                 volume = 0
             if control.cdb is not None:
                 level = ctypes.c_long(level_cdb(volume, *control.cdb))
-                self._done(alsa.snd_mixer_selem_set_playback_dB_all(control.element, level, -1))
+                self._check(alsa.snd_mixer_selem_set_playback_dB_all(control.element, level, -1))
             else:
                 step = ctypes.c_long(level_steps(volume, *control.steps))
-                self._done(alsa.snd_mixer_selem_set_playback_volume_all(control.element, step))
+                self._check(alsa.snd_mixer_selem_set_playback_volume_all(control.element, step))
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[_MixerControl]:
         alsa, mixer = _alsa(), ctypes.c_void_p()
-        self._done(alsa.snd_mixer_open(ctypes.byref(mixer), 0))
+        self._check(alsa.snd_mixer_open(ctypes.byref(mixer), 0))
         try:
-            self._done(alsa.snd_mixer_attach(mixer, self.name.encode()))
-            self._done(alsa.snd_mixer_selem_register(mixer, None, None))
-            self._done(alsa.snd_mixer_load(mixer))
+            self._check(alsa.snd_mixer_attach(mixer, self.name.encode()))
+            self._check(alsa.snd_mixer_selem_register(mixer, None, None))
+            self._check(alsa.snd_mixer_load(mixer))
             controls = dict(_controls(alsa, mixer))
             if self.control not in controls:
                 raise SpeakerError(
@@ -95,14 +97,14 @@ class CardMixer:
         finally:
             alsa.snd_mixer_close(mixer)
 
-    def _done(self, status: int) -> None:
+    def _check(self, status: int) -> None:
         if status < 0:
             why = _alsa().snd_strerror(status).decode(errors="replace")
-            raise SpeakerError(f"the mixer {self.name} cannot be used: {why}; mend audio.mixer or audio.device")
+            raise SpeakerError(f"the mixer {self.name} cannot be used: {why}; fix audio.mixer or audio.device")
 
 
 def mixer_of(device: str) -> str:
-    """The mixer that belongs to a PCM: that of its card, or else of the same name."""
+    """Returns the name of the mixer of a PCM: that of its card, or else the name of the PCM."""
     named = re.search(r"\bCARD=([^,'\"]+)", device)
     if named:
         return f"hw:CARD={named[1]}"
@@ -111,9 +113,9 @@ def mixer_of(device: str) -> str:
 
 
 def level_cdb(volume: int, least: int, most: int) -> int:
-    """Where a volume of 0 to 100 stands between a control's ends, in hundredths of a decibel.
+    """Converts a volume of 0 to 100 to hundredths of a decibel within a control's range.
 
-    100 is the control's top, each step 0.5 dB less, as far down as the control reaches; 0 is its bottom.
+    100 is the control's maximum. Each step below is 0.5 dB less, down to the control's minimum; 0 is the minimum.
     """
     if volume <= 0:
         return least
@@ -121,7 +123,7 @@ def level_cdb(volume: int, least: int, most: int) -> int:
 
 
 def level_steps(volume: int, least: int, most: int) -> int:
-    """The same in the steps of a control that tells no decibels, evenly from end to end."""
+    """Converts a volume of 0 to 100 to the steps of a control without decibels, linearly over its range."""
     return least + round((most - least) * max(0, min(volume, 100)) / 100)
 
 
@@ -130,7 +132,7 @@ def _scale(least: int, most: int) -> str:
 
 
 def _controls(alsa: ctypes.CDLL, mixer: ctypes.c_void_p) -> Iterator[tuple[str, ctypes.c_void_p]]:
-    """The controls of an open mixer that have a playback volume; of two with one name the first stays."""
+    """Yields the controls of an open mixer that have a playback volume. If two have one name, only the first."""
     seen = set()
     element = alsa.snd_mixer_first_elem(mixer)
     while element:
@@ -147,14 +149,14 @@ def _control(alsa: ctypes.CDLL, element: ctypes.c_void_p) -> _MixerControl:
     ends = ctypes.byref(least), ctypes.byref(most)
     alsa.snd_mixer_selem_get_playback_volume_range(element, *ends)
     steps = least.value, most.value
-    tells = alsa.snd_mixer_selem_get_playback_dB_range(element, *ends) >= 0 and least.value < most.value
-    switches = bool(alsa.snd_mixer_selem_has_playback_switch(element))
-    return _MixerControl(element, steps, (least.value, most.value) if tells else None, switches)
+    has_decibels = alsa.snd_mixer_selem_get_playback_dB_range(element, *ends) >= 0 and least.value < most.value
+    has_switch = bool(alsa.snd_mixer_selem_has_playback_switch(element))
+    return _MixerControl(element, steps, (least.value, most.value) if has_decibels else None, has_switch)
 
 
 @lru_cache(maxsize=1)
 def _alsa() -> ctypes.CDLL:
-    """Raises SpeakerError where ALSA's library is not installed."""
+    """Returns ALSA's library with the types of the mixer calls. Raises SpeakerError if it is not installed."""
     alsa = library()
     for name in _HANDLES:
         getattr(alsa, name).restype = ctypes.c_void_p

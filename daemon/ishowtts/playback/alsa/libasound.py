@@ -1,7 +1,7 @@
-"""The few calls of ALSA's library that playback needs, by ctypes.
+"""Bindings (ctypes) for the few calls of ALSA's library that playback needs.
 
-pyalsaaudio 0.11 opens a card that is busy by waiting for it without end, takes the nearest rate for the one that was
-asked for, and has no `snd_pcm_delay`.
+pyalsaaudio 0.11 waits for ever when it opens a busy card, silently uses the nearest rate instead of the requested one,
+and has no `snd_pcm_delay`.
 """
 
 from __future__ import annotations
@@ -21,117 +21,118 @@ _DISCONNECTED = 8
 _S16_LE = 2
 _RATES_HZ = (48_000, 44_100, 96_000, 88_200, 192_000, 32_000)
 _Quiet = ctypes.CFUNCTYPE(None, c_char_p, c_int, c_char_p, c_int, c_char_p)
-# What went wrong is told by each call; the library would print it once more, at each try.
+# Each call reports its error. Without this handler the library would also print it, at each attempt.
 _quiet = _Quiet(lambda *_: None)
 
 
 @dataclass(frozen=True)
 class PcmFormat:
-    """What a device takes."""
+    """The format and the buffer of an open device."""
 
     rate_hz: int
     channels: int
     period: int
-    """In frames: a device takes sound, and plays it, by whole periods."""
+    """Frames per period. A device takes and plays sound in whole periods."""
     buffer: int
-    """In frames."""
+    """Size of the buffer, in frames."""
 
 
 class Pcm:
-    """An open playback device. Its calls return at once but for `wait` and `drain`; OSError tells what went wrong.
+    """An open playback device. All calls except `wait` and `drain` return at once. They raise OSError.
 
     Args:
-        name: as `aplay -L` shows it.
-        rate_hz: what it is opened at where it takes that, else the nearest of the usual rates.
-        period_s, periods: of its buffer, about.
+        name: Name of the PCM, as in `aplay -L`.
+        rate_hz: The wanted sample rate. If the device refuses it, the first accepted one of `_RATES_HZ` is used.
+        period_s: Approximate length of a period.
+        periods: Approximate number of periods in the buffer.
     """
 
     def __init__(self, name: str, rate_hz: int, period_s: float, periods: int) -> None:
-        self.ran_dry = False  # whether the buffer was found empty since this was lowered
+        self.underrun = False  # whether the buffer was found empty since this was cleared
         self._handle = c_void_p()
-        # Blocking, the open of a card that is busy would wait until it is free.
+        # Without _NONBLOCK, opening a busy card would wait until it is free.
         _check(_lib().snd_pcm_open(byref(self._handle), name.encode(), _PLAYBACK, _NONBLOCK | _NO_AUTO_RESAMPLE))
         try:
-            self.shape = self._shaped(rate_hz, period_s, periods)
+            self.format = self._configure(rate_hz, period_s, periods)
         except BaseException:
             self.close()
             raise
 
     def write(self, frames: bytes) -> int:
-        """Hand over whole frames, as many as there is room for; how many were taken."""
-        taken = _lib().snd_pcm_writei(self._opened(), frames, len(frames) // (2 * self.shape.channels))
+        """Writes as many whole frames as there is room for. Returns how many were taken."""
+        taken = _lib().snd_pcm_writei(self._open_handle(), frames, len(frames) // (2 * self.format.channels))
         return 0 if taken == -errno.EAGAIN else _check(taken)
 
     def wait(self, timeout_s: float) -> bool:
-        """Until there is room for a period; False where there was none in time."""
-        return bool(_check(_lib().snd_pcm_wait(self._opened(), int(timeout_s * 1000))))
+        """Waits until there is room for a period. Returns False after the timeout."""
+        return bool(_check(_lib().snd_pcm_wait(self._open_handle(), int(timeout_s * 1000))))
 
     def delay(self) -> int:
-        """Frames that were written and are not yet heard, as far as the device knows; 0 after an underrun.
+        """Returns the frames that were written and not heard yet, as far as the device knows; 0 after an underrun.
 
-        The larger of two counts: what stands in the buffer, and what the device says of itself, which may count what
-        lies behind the buffer (a USB card's transfers, a server's own) and may know nothing.
+        This is the larger of two values: the fill level of the buffer, and the device's own delay. The latter may
+        include what is beyond the buffer (a USB card's transfers, a server's buffer), or may be unknown.
         """
-        said = c_long()
-        result = _lib().snd_pcm_delay(self._opened(), byref(said))
-        return max(self.queued(), 0 if result < 0 else said.value)
+        reported = c_long()
+        result = _lib().snd_pcm_delay(self._open_handle(), byref(reported))
+        return max(self.queued(), 0 if result < 0 else reported.value)
 
     def queued(self) -> int:
-        """Frames that stand in the buffer; 0 where it has run dry."""
-        room = _lib().snd_pcm_avail(self._opened())
+        """Returns the frames in the buffer; 0 after an underrun."""
+        room = _lib().snd_pcm_avail(self._open_handle())
         if room in (-errno.EPIPE, -errno.ESTRPIPE):
-            # All was heard; or nothing answers, which looks the same until the device is made ready.
+            # Everything was heard. Or nothing answers, which looks the same until the device is prepared.
             self.prepare()
-            self.ran_dry = True
+            self.underrun = True
             return 0
-        return max(0, self.shape.buffer - _check(room))
+        return max(0, self.format.buffer - _check(room))
 
     def prepare(self) -> None:
-        """Ready again, after an underrun, `drain` or `drop`."""
-        _check(_lib().snd_pcm_prepare(self._opened()))
+        """Makes the device ready again after an underrun, `drain` or `drop`."""
+        _check(_lib().snd_pcm_prepare(self._open_handle()))
 
     def disconnected(self) -> bool:
-        """Whether the device is known to have gone."""
-        return bool(_lib().snd_pcm_state(self._opened()) == _DISCONNECTED)
+        """Whether the device is known to be gone."""
+        return bool(_lib().snd_pcm_state(self._open_handle()) == _DISCONNECTED)
 
     def drain(self) -> None:
-        """Return once all has been heard."""
-        handle = self._opened()
+        """Waits until everything has been heard."""
+        handle = self._open_handle()
         _check(_lib().snd_pcm_nonblock(handle, 0))
         drained = _lib().snd_pcm_drain(handle)
         _check(_lib().snd_pcm_nonblock(handle, 1))
         _check(drained)
         self.prepare()
-        self.ran_dry = False
+        self.underrun = False
 
     def drop(self) -> None:
-        """Forget what has not been heard."""
-        _check(_lib().snd_pcm_drop(self._opened()))
+        """Discards what has not been heard."""
+        _check(_lib().snd_pcm_drop(self._open_handle()))
         self.prepare()
-        self.ran_dry = False
+        self.underrun = False
 
     def close(self) -> None:
-        """Release it. Idempotent."""
+        """Closes the device. Idempotent."""
         handle, self._handle = self._handle, c_void_p()
         if handle:
             _lib().snd_pcm_close(handle)
 
-    def _opened(self) -> c_void_p:
+    def _open_handle(self) -> c_void_p:
         if not self._handle:
             raise OSError(errno.EBADF, "it is not open")
         return self._handle
 
-    def _shaped(self, rate_hz: int, period_s: float, periods: int) -> PcmFormat:
+    def _configure(self, rate_hz: int, period_s: float, periods: int) -> PcmFormat:
         lib, pcm, params = _lib(), self._handle, c_void_p()
         _check(lib.snd_pcm_hw_params_malloc(byref(params)))
         try:
             _check(lib.snd_pcm_hw_params_any(pcm, params))
             _check(lib.snd_pcm_hw_params_set_access(pcm, params, _INTERLEAVED))
             if lib.snd_pcm_hw_params_set_format(pcm, params, _S16_LE) < 0:
-                raise OSError(errno.EINVAL, "it takes no samples of 16 bits, as its plughw: name does")
+                raise OSError(errno.EINVAL, "it takes no 16-bit samples; use its plughw: name, which does")
             channels = c_uint(1)
             _check(lib.snd_pcm_hw_params_set_channels_near(pcm, params, byref(channels)))
-            rate = c_uint(next((r for r in (rate_hz, *_RATES_HZ) if self._takes(params, r)), rate_hz))
+            rate = c_uint(next((r for r in (rate_hz, *_RATES_HZ) if self._accepts(params, r)), rate_hz))
             _check(lib.snd_pcm_hw_params_set_rate_near(pcm, params, byref(rate), None))
             period, buffer = c_ulong(int(rate.value * period_s)), c_ulong(int(rate.value * period_s) * periods)
             _check(lib.snd_pcm_hw_params_set_period_size_near(pcm, params, byref(period), None))
@@ -141,7 +142,7 @@ class Pcm:
             lib.snd_pcm_hw_params_free(params)
         return PcmFormat(rate.value, channels.value, period.value, buffer.value)
 
-    def _takes(self, params: c_void_p, rate_hz: int) -> bool:
+    def _accepts(self, params: c_void_p, rate_hz: int) -> bool:
         return bool(_lib().snd_pcm_hw_params_test_rate(self._handle, params, rate_hz, 0) == 0)
 
 
@@ -152,17 +153,17 @@ def _check(result: int) -> int:
 
 
 def library() -> ctypes.CDLL:
-    """ALSA's library, anew for each caller, who says the types. Raises SpeakerError where it is not installed."""
+    """Loads ALSA's library, as a new object on which the caller sets types. Raises SpeakerError if it is absent."""
     try:
         return ctypes.CDLL(_LIBRARY)
     except OSError as error:
-        # Its package has one name or another; what needs it has one.
+        # The name of the library's own package differs between releases; that of alsa-utils does not.
         raise SpeakerError(f"{_LIBRARY} is not installed; apt-get install alsa-utils") from error
 
 
 @lru_cache(maxsize=1)
 def _lib() -> ctypes.CDLL:
-    """The library, with the types of what is called."""
+    """Returns the library with the types of the PCM calls."""
     lib = library()
     uints, ulongs = POINTER(c_uint), POINTER(c_ulong)
     calls: dict[str, tuple[object, ...]] = {

@@ -1,4 +1,4 @@
-"""The sound cards of this machine, as /proc/asound shows them."""
+"""Lists the sound cards of this machine, from /proc/asound."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from enum import IntEnum
 from pathlib import Path
 
 ASOUND = Path("/proc/asound")
-OURS = "ishowtts "
-"""How the holder of a device begins where it is a daemon of ours."""
+OWN_DAEMON = "ishowtts "
+"""The text of `holder` begins with this if the process is a daemon of this project."""
 DEV = Path("/dev/snd")
 _PROC = Path("/proc")
 
 
 class DeviceRank(IntEnum):
-    """Which card `auto` takes: the lower, the better."""
+    """Order in which `auto` prefers cards; the lowest value comes first."""
 
     USB, OTHER, HDMI, NEVER = range(4)
 
 
 @dataclass(frozen=True)
 class SoundDevice:
-    """A playback device of a card: `pcm` is what `audio.device` takes, the same after a reboot."""
+    """A playback device of a card. `pcm` is its name for `audio.device`, which is the same after a reboot."""
 
     pcm: str
     description: str
@@ -32,7 +32,7 @@ class SoundDevice:
 
 
 def list_devices(asound: Path = ASOUND) -> list[SoundDevice]:
-    """Every playback device, the best first: USB, then others, then HDMI with a screen; the rest are never chosen."""
+    """Returns every playback device, best first: USB, others, HDMI with a screen. `auto` never chooses the rest."""
     devices = []
     for line in _lines(asound / "pcm"):
         match = re.fullmatch(r"(\d+)-(\d+): (.*?) : (.*?) : .*playback.*", line)
@@ -46,26 +46,26 @@ def list_devices(asound: Path = ASOUND) -> list[SoundDevice]:
 
 
 def is_gone(pcm: str, asound: Path = ASOUND) -> bool:
-    """Whether a card that is named outright is not among those of this machine; of other names nothing is known."""
-    named = _named(pcm)
-    return named is not None and asound.is_dir() and _card(named[0], asound) is None
+    """Whether the PCM names a card that this machine does not have. False if the PCM names no card."""
+    card_device = _card_and_device(pcm)
+    return card_device is not None and asound.is_dir() and _card(card_device[0], asound) is None
 
 
 def is_closed(pcm: str, asound: Path = ASOUND, dev: Path = DEV) -> bool:
-    """Whether a card is there and this user may not use it: ALSA then says the same as of one that is absent."""
-    named = _named(pcm)
-    card = _card(named[0], asound) if named else None
+    """Whether the card exists and this user may not use it. ALSA reports this like an absent card."""
+    card_device = _card_and_device(pcm)
+    card = _card(card_device[0], asound) if card_device else None
     control = dev / f"controlC{card.name.removeprefix('card')}" if card else None
     return control is not None and control.exists() and not os.access(control, os.R_OK | os.W_OK)
 
 
 def holder(pcm: str, asound: Path = ASOUND) -> str | None:
-    """Which process has a card's device open, as "NAME (process 12)"; None where /proc does not tell."""
-    named = _named(pcm)
-    card = _card(named[0], asound) if named else None
-    if named is None or card is None:
+    """Returns the process that has a card's device open, as "NAME (process 12)"; `None` if /proc does not show it."""
+    card_device = _card_and_device(pcm)
+    card = _card(card_device[0], asound) if card_device else None
+    if card_device is None or card is None:
         return None
-    for status in sorted(_found(card / f"pcm{named[1]}p", "sub*/status")):
+    for status in sorted(_glob(card / f"pcm{card_device[1]}p", "sub*/status")):
         for line in _lines(status):
             if match := re.fullmatch(r"owner_pid\s*: (\d+)", line):
                 return _process(match[1])
@@ -73,18 +73,18 @@ def holder(pcm: str, asound: Path = ASOUND) -> str | None:
 
 
 def _process(thread: str) -> str:
-    """The kernel remembers the thread that opened it."""
-    told = dict(line.split(":\t", 1) for line in _lines(_PROC / thread / "status") if ":\t" in line)
-    process = told.get("Tgid", thread)
+    """Describes the process of a thread: the kernel stores the thread that opened the device."""
+    fields = dict(line.split(":\t", 1) for line in _lines(_PROC / thread / "status") if ":\t" in line)
+    process = fields.get("Tgid", thread)
     name = next(iter(_lines(_PROC / process / "comm")), "a program")
-    words = "\n".join(_lines(_PROC / process / "cmdline")).split("\0")
-    if "ishowtts" in (Path(word).name for word in words):
-        name = OURS.strip()
+    arguments = "\n".join(_lines(_PROC / process / "cmdline")).split("\0")
+    if "ishowtts" in (Path(argument).name for argument in arguments):
+        name = OWN_DAEMON.strip()
     return f"{name} (process {process})"
 
 
-def _named(pcm: str) -> tuple[str, int] | None:
-    """The card and the device in `hw:…` or `plughw:…`."""
+def _card_and_device(pcm: str) -> tuple[str, int] | None:
+    """Returns the card and the device number in `hw:…` or `plughw:…`."""
     match = re.fullmatch(r"(?:plug)?hw:(?:CARD=)?([A-Za-z0-9_-]+)(?:,(?:DEV=)?(\d+))?(?:,.*)?", pcm)
     return (match[1], int(match[2] or 0)) if match else None
 
@@ -93,7 +93,7 @@ def _card(name: str, asound: Path) -> Path | None:
     if name.isdigit():
         card = asound / f"card{int(name)}"  # to ALSA, hw:03 is hw:3
         return card if card.is_dir() else None
-    return next((path.parent for path in _found(asound, "card*/id") if _lines(path)[:1] == [name]), None)
+    return next((path.parent for path in _glob(asound, "card*/id") if _lines(path)[:1] == [name]), None)
 
 
 def _device(card: Path, card_id: str, number: int, name: str) -> SoundDevice:
@@ -114,20 +114,20 @@ def _device(card: Path, card_id: str, number: int, name: str) -> SoundDevice:
 
 
 def _screen_attached(card: Path) -> bool:
-    """A screen tells what it can play (ELD); without one the card takes sound that nobody hears.
+    """Whether a screen is attached. A screen reports what it can play (ELD); without one nothing is heard.
 
-    Which of the card's devices it hangs on, /proc does not tell for all drivers: the note says so.
+    /proc does not show for all drivers which of the card's devices has the screen, so the note does not name it.
     """
-    return any(re.match(r"monitor_present\s+1", line) for eld in _found(card, "eld#*") for line in _lines(eld))
+    return any(re.match(r"monitor_present\s+1", line) for eld in _glob(card, "eld#*") for line in _lines(eld))
 
 
 def _printable(name: str) -> str:
-    """A name that a device gave itself, safe for a terminal and a log."""
+    """Makes a device's own name safe for a terminal and a log."""
     return "".join(character if character.isprintable() else "?" for character in name)
 
 
-def _found(folder: Path, pattern: str) -> list[Path]:
-    """What matches; nothing where the folder goes away meanwhile, as that of a card does that is pulled."""
+def _glob(folder: Path, pattern: str) -> list[Path]:
+    """Returns the paths that match; an empty list if the folder disappears, as when a card is unplugged."""
     try:
         return list(folder.glob(pattern))
     except OSError:

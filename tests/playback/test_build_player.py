@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ishowtts.playback.choose_speaker import choose_speaker
+from ishowtts.playback.build_player import choose_speaker
 from support.alsa import Alsa
 
 
