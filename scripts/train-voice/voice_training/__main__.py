@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
 
     speech = subparsers.add_parser("speech", parents=[common], help="make the training speech, or continue to")
     speech.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes")
-    speech.set_defaults(command=commands.make_speech)
+    speech.set_defaults(command=commands.generate_speech)
 
     for name, text, command in (
         ("train", "train both models, or continue to, and write the checkpoint folder", commands.train_both),

@@ -27,7 +27,7 @@ _REFERENCE_TEXTS = {
 }
 
 
-def make_speech(arguments: argparse.Namespace, recipe: Recipe) -> None:
+def generate_speech(arguments: argparse.Namespace, recipe: Recipe) -> None:
     """Generate the training speech."""
     from voice_training.dataset.generation import generate
 

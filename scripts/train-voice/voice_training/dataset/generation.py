@@ -55,7 +55,7 @@ def generate(recipe: SpeechRecipe, seed: int, folder: Path, workers: int, report
         while spoken_s < wanted_s:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                spoken_s += _result(future)
+                spoken_s += _seconds_of(future)
                 report(running.pop(future), spoken_s)
                 if spoken_s < wanted_s:
                     number = next(numbers)
@@ -67,7 +67,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, get_context("spawn"), _init_worker)
 
 
-def _result(future: Future[float]) -> float:
+def _seconds_of(future: Future[float]) -> float:
     try:
         return future.result()
     except BrokenProcessPool as error:

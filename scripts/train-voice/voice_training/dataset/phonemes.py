@@ -81,7 +81,7 @@ def _parts(text: str) -> list[_Part]:
             part = " ".join(_UNSPOKEN.sub(" ", part).split())
             if len(part) > _MAX_CLAUSE_CHARS:
                 raise SynthesisError(
-                    f"more than {_MAX_CLAUSE_CHARS} characters stand without punctuation behind {part[:40]!r}"
+                    f"more than {_MAX_CLAUSE_CHARS} characters without punctuation start at {part[:40]!r}"
                 )
         if kind == "marks" or any(character.isalnum() for character in part):
             found.append(_Part(kind, part))
@@ -91,15 +91,15 @@ def _parts(text: str) -> list[_Part]:
 
 
 def _join(parts: Sequence[_Part], english: Iterator[str]) -> str:
-    said = ""
+    symbols = ""
     for part in parts:
         if part.kind == "marks":
-            said = said.rstrip() + _strongest_mark(part.text) + " "
+            symbols = symbols.rstrip() + _strongest_mark(part.text) + " "
         elif part.kind == "english":
-            said += next(english) + " "
+            symbols += next(english) + " "
         else:
-            said += " ".join("".join(map(syllable_phonemes, word)) for word in syllables(part.text)) + " "
-    return said.strip()
+            symbols += " ".join("".join(map(syllable_phonemes, word)) for word in syllables(part.text)) + " "
+    return symbols.strip()
 
 
 def _strongest_mark(marks: str) -> str:

@@ -30,11 +30,11 @@ def sentence(rng: random.Random) -> str:
 
 def _word_list(rng: random.Random) -> str:
     """Random words in any order, for sequences of sounds that no template has."""
-    said = []
+    chosen = []
     for _ in range(rng.randint(1, 9)):
         entry = rng.choice(_EVERY_WORD)
-        said.append(rng.choice(entry.split("/")) + rng.choice(("", "", "", ",")))
-    return " ".join(said).rstrip(",") + "."
+        chosen.append(rng.choice(entry.split("/")) + rng.choice(("", "", "", ",")))
+    return " ".join(chosen).rstrip(",") + "."
 
 
 def _capitalized(text: str) -> str:

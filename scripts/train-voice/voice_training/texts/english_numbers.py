@@ -36,9 +36,9 @@ def cardinal(number: int) -> str:
 
 def ordinal(number: int) -> str:
     """Convert a number to its ordinal, such as 22 to `twenty second`."""
-    before, blank, last = cardinal(number).rpartition(" ")
-    said = _ORDINALS.get(last) or (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th")
-    return before + blank + said
+    before, space, last = cardinal(number).rpartition(" ")
+    ordinal_word = _ORDINALS.get(last) or (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th")
+    return before + space + ordinal_word
 
 
 def any_number(rng: random.Random) -> str:
@@ -92,8 +92,8 @@ def clock(rng: random.Random) -> str:
 def date(rng: random.Random) -> str:
     """A random date, sometimes with the year."""
     month, day = rng.choice(MONTHS), ordinal(rng.randint(1, 31))
-    said = rng.choice((f"{month} {day}", f"the {day} of {month}"))
-    return said + rng.choice(("", "", f", {year(rng)}" if said.startswith(month) else f" {year(rng)}"))
+    text = rng.choice((f"{month} {day}", f"the {day} of {month}"))
+    return text + rng.choice(("", "", f", {year(rng)}" if text.startswith(month) else f" {year(rng)}"))
 
 
 def year(rng: random.Random) -> str:

@@ -28,16 +28,16 @@ def sentence(rng: random.Random) -> str:
 
 def _word_list(rng: random.Random) -> str:
     """Random words in any order, chosen by syllable, so that rare syllables come as often as common ones."""
-    said = [rng.choice(rng.choice(_by_syllable())) for _ in range(rng.randint(1, 6))]
-    return "，".join("".join(group) for group in _groups(rng, said)) + "。"
+    words_left = [rng.choice(rng.choice(_by_syllable())) for _ in range(rng.randint(1, 6))]
+    return "，".join("".join(group) for group in _groups(rng, words_left)) + "。"
 
 
-def _groups(rng: random.Random, said: list[str]) -> list[list[str]]:
+def _groups(rng: random.Random, words_left: list[str]) -> list[list[str]]:
     groups = []
-    while said:
+    while words_left:
         size = rng.randint(1, 3)
-        groups.append(said[:size])
-        said = said[size:]
+        groups.append(words_left[:size])
+        words_left = words_left[size:]
     return groups
 
 

@@ -15,19 +15,19 @@ def cardinal(number: int) -> str:
     if number >= 10_000:
         above, rest = divmod(number, 10_000)
         return f"{cardinal(above)}万" + (f"{'零' if rest < 1000 else ''}{_below_ten_thousand(rest)}" if rest else "")
-    said = _below_ten_thousand(number)
-    return said.removeprefix("一") if 10 <= number < 20 else said or DIGITS[0]
+    text = _below_ten_thousand(number)
+    return text.removeprefix("一") if 10 <= number < 20 else text or DIGITS[0]
 
 
 def _below_ten_thousand(number: int) -> str:
     """Convert a number below 10,000. Gives nothing for 0. Several zeros inside are read as one."""
-    said, gap = "", False
+    text, gap = "", False
     for place in (3, 2, 1, 0):
-        figure = number // 10**place % 10
-        if figure:
-            said += ("零" if gap and said else "") + DIGITS[figure] + _UNITS[place]
-        gap = not figure
-    return said
+        digit_value = number // 10**place % 10
+        if digit_value:
+            text += ("零" if gap and text else "") + DIGITS[digit_value] + _UNITS[place]
+        gap = not digit_value
+    return text
 
 
 def quantity(number: int) -> str:
@@ -83,7 +83,7 @@ def date(rng: random.Random) -> str:
 
 def year(rng: random.Random) -> str:
     """A random year, such as `一九九九年`."""
-    return "".join(DIGITS[int(figure)] for figure in str(rng.randint(1850, 2049))) + "年"
+    return "".join(DIGITS[int(digit_value)] for digit_value in str(rng.randint(1850, 2049))) + "年"
 
 
 def weekday(rng: random.Random) -> str:

@@ -36,7 +36,7 @@ class Crops:
         seed: int,
     ) -> None:
         if not waves:
-            raise ValueError("There is no speech to learn from: the corpus is empty; make it first")
+            raise ValueError("the corpus is empty; make speech with `train-voice speech`")
         self._batch, self._gain_db, self._seed = batch, gain_db, seed
         padded = [_int16(wave, samples) for wave in waves]
         lengths = np.array([len(wave) for wave in padded])
