@@ -33,7 +33,7 @@ from ishowtts.mqtt.payload import (
 )
 from ishowtts.mqtt.publish_packet import MalformedPacket, read_publish
 from ishowtts.policies import Policies
-from ishowtts.policies.wordlist import WordList
+from ishowtts.policies.blocked_words import WordList
 from ishowtts.text import TextReader, clean, is_speakable, segments
 from ishowtts.util.rate_limit import RateLimit
 from support import hostile_files, hostile_frames, hostile_rows
