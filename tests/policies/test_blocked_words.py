@@ -1,4 +1,4 @@
-"""Blocked words are found however somebody hides them, and nothing else is."""
+"""Blocked words are found in spite of disguises, and ordinary words are not."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ishowtts.config.policy_section import BlockedSection
-from ishowtts.policies import deobfuscation, wordlist
-from ishowtts.policies.blocked_words import BlockedWords
-from ishowtts.policies.deobfuscation import Letter, PossibleText
-from ishowtts.policies.wordlist import WordList
+from ishowtts.policies import blocked_words, deobfuscation
+from ishowtts.policies.blocked_words import BlockedWords, WordList
+from ishowtts.policies.deobfuscation import Interpretation, Letter
 
 LIST = WordList(["fool", "god", "ass", "hell", "Straße", "go away", "傻逼", "🖕", "โง่"])
 
@@ -74,12 +73,12 @@ def test_a_blocked_word_is_found(text, entry) -> None:
     ["fools", "tomfool", "foo l", "fol", "good morning", "gd", "class as pass", "he'll go", "hello", "shell",
      "goes away", "go far away", "away go", "傻瓜", "逼傻", "", " ", "🔥", "as s", "10 000 a b c", "$5"],
 )  # fmt: skip
-def test_nothing_else_is(text) -> None:
+def test_another_word_is_not_found(text) -> None:
     assert found(text) == set()
 
 
 def accented(word: str) -> list[str]:
-    """The word with each Latin letter that has marks in place of the letter without them."""
+    """The word with one letter replaced, by every accented form of each of its letters."""
     written = []
     for char in map(chr, range(0x80, 0x20000)):
         parts = unicodedata.normalize("NFD", char)
@@ -90,7 +89,7 @@ def accented(word: str) -> list[str]:
     return written
 
 
-def test_every_accent_on_one_letter_is_seen_through() -> None:
+def test_a_word_is_found_with_any_accent_on_one_letter() -> None:
     badger = WordList(["badger"])
     assert len(accented("badger")) >= 159
     assert [text for text in accented("badger") if not list(badger.find(text))] == []
@@ -101,20 +100,20 @@ def test_every_accent_on_one_letter_is_seen_through() -> None:
     ["ba'dger", "b'adger", "badge'r", "ba’dger", "ba´dger", "ba`dger", "ba¨dger", "baːdger", "baʼdger", "baˈdger",
      "bá'dger", "ba'd'ger", "bađger", "bádgér", "BÁDGER", "b á d g e r", "ba\"dger", "ba-dger", "the bádger's"],
 )  # fmt: skip
-def test_accents_and_apostrophes_in_a_word_are_seen_through(text) -> None:
+def test_a_word_is_found_with_accents_and_apostrophes_in_it(text) -> None:
     (hit, *_) = WordList(["badger", "go away"]).find(text)
     assert hit.entry == "badger"
 
 
 @pytest.mark.parametrize("text", ["gó awáy", "g'o a'way", "go awa´y"])
-def test_they_are_in_a_phrase_too(text) -> None:
+def test_a_phrase_is_found_with_accents_and_apostrophes_in_it(text) -> None:
     assert found(text) == {"go away"}
 
 
 @pytest.mark.parametrize(
     ("entry", "text"),
     [
-        ("ano", "dos años, un año"),  # too short to overlook an accent
+        ("ano", "dos años, un año"),  # too short: its accent counts
         ("hell", "he'll, he’ll and he´ll go; she'll as well"),
         ("whore", "Who're you?"),
         ("cant", "I can't"),
@@ -126,26 +125,26 @@ def test_ordinary_words_with_accents_and_apostrophes_are_not_found(entry, text) 
     assert list(WordList([entry]).find(text)) == []
 
 
-def test_a_list_with_accents_finds_itself_and_takes_its_accents_for_letters() -> None:
+def test_accented_letters_of_a_list_are_letters_of_their_own() -> None:
     french = WordList(["enculé", "sale", "rape", "cote"])
     assert {hit.entry for hit in french.find("ENCULÉ")} == {"enculé"}
     assert {hit.entry for hit in french.find("l'enculé")} == {"enculé"}
     ordinary = "Le fromage salé est râpé, la cotée, déjà, été, à côté: « il l'a salé ». Encule, enculer."
     assert {hit.entry for hit in french.find(ordinary)} == set()
-    assert {hit.entry for hit in french.find("sàle")} == {"sale"}, "à is no letter of this list"
+    assert {hit.entry for hit in french.find("sàle")} == {"sale"}, "no entry of this list has à"
     german = WordList(["schwul", "Hürensohn"])
     assert list(german.find("Ein schwüler Abend, schwül.")) == []
     assert {hit.entry for hit in WordList(["coño", "cono"]).find("un coño")} == {"coño"}
 
 
 @given(st.text())
-def test_a_hit_is_a_part_of_the_text(text) -> None:
+def test_the_place_of_a_hit_is_within_the_text(text) -> None:
     for hit in WordList(["a", "bb", "傻", "!", "a b"]).find(text):
         assert 0 <= hit.start < hit.end <= len(text)
 
 
 @given(st.text(alphabet="abc xyz", max_size=8), st.text(alphabet="abc xyz", max_size=8))
-def test_a_whole_word_is_found_in_any_text(before, after) -> None:
+def test_a_whole_word_is_found_between_any_words(before, after) -> None:
     assert any(hit.entry == "fool" for hit in LIST.find(f"{before} fool {after}"))
 
 
@@ -153,29 +152,29 @@ PARTS = ["b", "a", "d", "bad", "badger", "go", "away", " ", " ", "'", "’", "."
          "\u200b", "傻", "逼", "aaaaa", "🇫", "ᴀ", "а", "´", "fool", "f00l", "he'll", "ﷺ", "ß", "\n"]  # fmt: skip
 
 
-def every_reading(letters: list[Letter], kept: Collection[str]) -> Iterator[PossibleText]:
-    """All of them, those too that are the same as one before."""
-    undisguised = list(deobfuscation._undisguised(letters))
-    bare = list(deobfuscation._undisguised(list(deobfuscation._without_accents(letters, kept))))
-    for seen, loose in ((letters, False), (undisguised, False), (bare, True)):
-        yield PossibleText(deobfuscation.words(seen), loose)
-        yield PossibleText(deobfuscation._glued(seen), loose)
-    yield PossibleText(list(deobfuscation._joined(bare)), True)
+def every_interpretation(letters: list[Letter], accented: Collection[str]) -> Iterator[Interpretation]:
+    """All interpretations, also those that equal an earlier one."""
+    replaced = list(deobfuscation._replace_lookalikes(letters))
+    plain = list(deobfuscation._replace_lookalikes(list(deobfuscation._strip_accents(letters, accented))))
+    for read, loose in ((letters, False), (replaced, False), (plain, True)):
+        yield Interpretation(deobfuscation.split_words(read), loose)
+        yield Interpretation(deobfuscation._ignore_symbols(read), loose)
+    yield Interpretation(list(deobfuscation._ignore_apostrophes(plain)), True)
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=40).map("".join))
-def test_a_reading_that_is_left_out_would_have_found_nothing_more(text) -> None:
+def test_an_interpretation_that_is_left_out_finds_nothing_more(text) -> None:
     words = WordList(["badger", "bad", "fool", "hell", "go away", "傻逼", "b a"])
     found = set(words.find(text))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wordlist, "readings", every_reading)
+        patch.setattr(blocked_words, "interpretations", every_interpretation)
         assert set(words.find(text)) == found
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=40).map("".join))
-def test_runs_of_letters_are_squeezed(text) -> None:
-    letters = deobfuscation.read(text)
-    word = deobfuscation.squeezed(letters)
+def test_a_run_of_one_letter_collapses_to_one_with_its_count(text) -> None:
+    letters = deobfuscation.to_letters(text)
+    word = deobfuscation.collapse_runs(letters)
     assert "".join(char * count for char, count in zip(word.chars, word.counts, strict=True)) == "".join(
         letter.char for letter in letters
     )
@@ -190,7 +189,7 @@ def blocked(clock, **section) -> BlockedWords:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "masked"),
     [
         ("You fool, you f o o l!", "You beep, you beep!"),
         ("f🔥o🔥ol ok", "beep ok"),
@@ -199,36 +198,41 @@ def blocked(clock, **section) -> BlockedWords:
         ("nothing", "nothing"),
     ],
 )
-def test_a_mask_covers_what_was_found_and_no_more(clock, text, said) -> None:
-    assert blocked(clock, words=["fool", "傻逼"], action="mask").masked(text) == said
+def test_a_mask_replaces_the_hit_and_nothing_more(clock, text, masked) -> None:
+    assert blocked(clock, words=["fool", "傻逼"], action="mask").masked(text) == masked
 
 
-def test_an_empty_mask_leaves_the_word_out(clock) -> None:
+def test_an_empty_mask_drops_the_word(clock) -> None:
     assert blocked(clock, words=["fool"], action="mask", mask="").masked("You fool!") == "You!"
 
 
-def test_a_file_is_taken_up_while_lines_come(clock, tmp_path: Path) -> None:
+def test_a_changed_file_is_read_again_after_two_seconds(clock, tmp_path: Path) -> None:
     path = tmp_path / "words.txt"
     path.write_text("\ufeff# fruit\n\n  apple \npear\n", encoding="utf-8")
     words = blocked(clock, words=["fool"], file=path)
-    assert [words.first(text) for text in ("an apple", "a fool", "# fruit", "fruit")] == ["apple", "fool", None, None]
+    assert [words.first_entry(text) for text in ("an apple", "a fool", "# fruit", "fruit")] == [
+        "apple",
+        "fool",
+        None,
+        None,
+    ]
     path.write_text("plum\n")
-    assert words.first("a plum") is None, "looked too soon"
+    assert words.first_entry("a plum") is None, "read again too soon"
     clock.now_s += 2
-    assert [words.first(text) for text in ("a plum", "an apple", "a fool")] == ["plum", None, "fool"]
+    assert [words.first_entry(text) for text in ("a plum", "an apple", "a fool")] == ["plum", None, "fool"]
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         (b"\xff\n", "is not UTF-8 (byte 0); save it as UTF-8"),
-        (b"ok\n" + b"x" * 65, "words.txt:2: has 65 characters; write one word a line, 64 at most"),
+        (b"ok\n" + b"x" * 65, "words.txt:2: has 65 characters; write one word on each line, 64 at most"),
         (b"x\n" * 200_000, "is larger than 256 KiB"),
-        (b"x\n" * 10_001, "holds 10001 words; 10000 at most"),
+        (b"x\n" * 10_001, "holds 10001 words; 10000 at most are allowed"),
         (None, "cannot be read (No such file or directory)"),
     ],
 )
-def test_a_faulty_file_is_one_sentence_and_keeps_the_last_good_list(clock, tmp_path, caplog, content, says) -> None:
+def test_a_faulty_file_is_logged_once_and_keeps_the_last_good_list(clock, tmp_path, caplog, content, says) -> None:
     path = tmp_path / "words.txt"
     path.write_text("apple\n")
     words = blocked(clock, file=path)
@@ -239,7 +243,7 @@ def test_a_faulty_file_is_one_sentence_and_keeps_the_last_good_list(clock, tmp_p
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             clock.now_s += 2
-            assert words.first("an apple") == "apple"
+            assert words.first_entry("an apple") == "apple"
     (record,) = caplog.records
     assert "policies.blocked.file: " in record.message
     assert says in record.message
@@ -247,13 +251,13 @@ def test_a_faulty_file_is_one_sentence_and_keeps_the_last_good_list(clock, tmp_p
     assert says in words.fault
     path.write_text("plum\n")
     clock.now_s += 2
-    assert words.first("a plum") == "plum"
+    assert words.first_entry("a plum") == "plum"
     assert words.fault is None
 
 
-def test_a_file_that_is_none_hangs_nothing(clock, tmp_path: Path) -> None:
+def test_a_pipe_a_folder_or_a_device_does_not_block(clock, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero"), Path("a\0b")):
         words = blocked(clock, words=["fool"], file=path)
         assert words.fault is not None
-        assert words.first("fool") == "fool"
+        assert words.first_entry("fool") == "fool"

@@ -26,7 +26,7 @@ from ishowtts.mqtt.event_sender import event_payload
 from ishowtts.mqtt.line_payload import LineLimits, parse_line
 from ishowtts.mqtt.publish_packet import MalformedPacket, MessageProperties, read_publish
 from ishowtts.policies import Policies
-from ishowtts.policies.wordlist import WordList
+from ishowtts.policies.blocked_words import WordList
 from ishowtts.text import TextReader, clean, is_speakable, segments
 from ishowtts.util.rate_limit import RateLimit
 from support import hostile_files, hostile_frames, hostile_rows

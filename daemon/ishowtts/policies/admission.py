@@ -1,33 +1,37 @@
-"""What becomes of a line before it is stored: each policy in its turn."""
+"""Applies the policies to a line before it is stored, one after the other."""
 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 
 from ishowtts import config
+from ishowtts.errors import LineRejected
 from ishowtts.model import Line, Priority, Reason, Rejection
-from ishowtts.policies.authors import author_key, spoken_author
 from ishowtts.policies.blocked_words import BlockedWords
-from ishowtts.policies.emoji_names import emoji_cuts
-from ishowtts.policies.length import cut
-from ishowtts.policies.links import link_cuts
-from ishowtts.policies.quiet_hours import QuietHours, quiet_at
-from ishowtts.policies.rate_limits import RateLimits
-from ishowtts.policies.repeats import without_repeats
-from ishowtts.policies.templates import filled
-from ishowtts.policies.text_edits import spliced, visible
+from ishowtts.policies.emoji_names import emoji_edits
+from ishowtts.policies.quiet_hours import QuietHours, active_quiet_hours
+from ishowtts.policies.rate_limits import RateLimits, author_key
+from ishowtts.policies.text_edits import (
+    apply_edits,
+    link_edits,
+    shorten_repeats,
+    spoken_author,
+    truncate,
+    visible_text,
+)
 from ishowtts.text import is_speakable
 
 log = logging.getLogger(__name__)
 
-_MOST_AUTHOR_CHARS = 256
-_MOST_MASKINGS = 4
-# Links, emoji and repeats shrink a text: so much more than `max_chars` is read of it. Each character costs time on the
-# one thread that takes lines, so a text that is cut anyway gets less than one that is refused for its length.
+_MAX_AUTHOR_CHARS = 256
+_MAX_MASK_PASSES = 4
+# Links, emoji and repeats shrink a text, so more than `max_chars` of it is read. Each character costs time on the one
+# thread that accepts lines, so a text that is cut anyway gets less than one that is rejected for its length.
 _EXTRA_CHARS = 4096
 _EXTRA_CUT_CHARS = 512
 _LONGEST_WORD_CHARS = 64
@@ -41,28 +45,24 @@ BLOCKED, LINKS, EMOJI, REPEATS, CUT, VOICE, TEMPLATE = (
     "voice",
     "template",
 )
-"""The words of `Line.done`, in the order in which things are done."""
+"""The words of `Line.done`, in the order in which the policies are applied."""
 
+_PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
+_SENTENCE_ENDS = ".,;:!?…。，、；：！？ "
 
-_Bounded = Callable[[str, list[str]], str]
-"""Shortens a text and notes that in the list."""
-
-
-class _PolicyRejection(Exception):
-    def __init__(self, reason: Reason, detail: str, line: Line | None = None) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-        self.line = line
+_Bound = Callable[[str, list[str]], str]
+"""Bounds the length of a text, and adds to `done` if it cut something."""
 
 
 class Policies:
-    """Every line goes through `admit` once, in the order of arrival, on one thread; `quiet` may be asked on another.
+    """Every line goes through `admit` once, in the order of arrival, on one thread. `quiet_hours` may run on another.
 
     Args:
-        nfe_step: of lines that name none: the work of a line is its characters times NFE.
-        clock: seconds, monotonic.
-        voices: names of the voices there are now; `None` while nobody knows them (any name passes).
+        policies: The section `policies` of the configuration.
+        limits: The section `limits` of the configuration.
+        nfe_step: NFE of lines that name none. The work of a line is its characters times NFE.
+        clock: Monotonic time in seconds.
+        voices: Names of the voices that exist now; `None` while nobody knows them (any name passes).
     """
 
     def __init__(
@@ -81,117 +81,125 @@ class Policies:
         self._blocked = BlockedWords(policies.blocked, clock)
         self._rates = RateLimits(policies)
         self._author_voices = {author_key(name): voice for name, voice in policies.author_voices.items()}
-        self._told_of: set[str] = set()
+        self._warned_voices: set[str] = set()
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with the file of blocked words, in a sentence; `None`: nothing."""
+        """What is wrong with the file of blocked words, in a sentence; `None` if nothing is."""
         return self._blocked.fault
 
     def admit(self, line: Line) -> Line | Rejection:
-        """The line as it is to be spoken, with what was done to it, or why it is not. Never raises.
+        """The line as it is to be spoken, with what was done to it, or why it is rejected. Never raises.
 
-        A line to which nothing was done is given back as it is.
+        A line that no policy changes is returned as it is.
         """
         try:
-            return self._admit(line)
-        except _PolicyRejection as refused:
-            return Rejection(line.id, refused.reason, refused.detail, line.reply_to, refused.line or line)
+            admitted = self._apply(line)
+        except LineRejected as rejected:
+            return Rejection(line.id, Reason(rejected.reason), rejected.detail, line.reply_to, line)
+        excess = self._rate_excess(admitted)
+        if excess is not None:
+            return Rejection(line.id, Reason.RATE_LIMITED, excess, line.reply_to, admitted)
+        return admitted
 
-    def quiet(self, wall: datetime) -> QuietHours | None:
-        """The quiet hours that hold at this local time; `None`: none do. `high` and `urgent` do not ask."""
-        return quiet_at(self._policies.quiet, wall)
+    def quiet_hours(self, local_time: datetime) -> QuietHours | None:
+        """The quiet hours in force at a local time; `None` if there are none. They do not hold for `high`, `urgent`."""
+        return active_quiet_hours(self._policies.quiet, local_time)
 
-    def _admit(self, line: Line) -> Line:
+    def _apply(self, line: Line) -> Line:
         done: list[str] = []
-        text = self._worded(self._bounded(line.text, done), done)
-        self._refuse_empty(text, done)
-        text = self._fitting(text, done)
+        text = self._filtered(self._bounded(line.text, done), done)
+        self._reject_if_empty(text, done)
+        text = self._within_limit(text, done)
         voice = self._voice_of(line, done)
         text = self._in_template(line.author, text, done)
-        if done or len(line.text) > self._limits.max_chars:  # of what cannot be seen there may be any amount
-            line = replace(line, text=text, voice=voice, done=(*line.done, *dict.fromkeys(done)))
-        self._count(line)
+        # Without a word in `done`, invisible characters may have made the text longer than the limit.
+        if done or len(line.text) > self._limits.max_chars:
+            return replace(line, text=text, voice=voice, done=(*line.done, *dict.fromkeys(done)))
         return line
 
     def _bounded(self, text: str, done: list[str]) -> str:
         """The visible text, or the head of it that can still be spoken: a megabyte costs no more than a page."""
-        most = self._limits.max_chars + _EXTRA_CHARS
-        if self._limits.too_long == "reject" and len(text) > most:
+        max_chars = self._limits.max_chars + _EXTRA_CHARS
+        if self._limits.too_long == "reject" and len(text) > max_chars:
             raise self._too_long(text)
-        seen = visible(text[:most])
+        visible = visible_text(text[:max_chars])
         if self._limits.too_long == "reject":
-            return seen
-        head = _head(seen, self._limits.max_chars + _EXTRA_CUT_CHARS)
-        if len(text) > most or head != seen:
+            return visible
+        head = _head(visible, self._limits.max_chars + _EXTRA_CUT_CHARS)
+        if len(text) > max_chars or head != visible:
             done.append(CUT)
         return head
 
-    def _worded(self, text: str, done: list[str]) -> str:
-        """Blocked words are looked for before anything could hide one, and again after something could make one."""
-        policies = self._policies
-        text = sent = self._without_blocked(text, "the text", done, self._bounded)
-        if policies.links != "keep":
-            word = policies.link_word if policies.links == "word" else ""
-            text = _noted(LINKS, text, spliced(text, link_cuts(text, word)), done)
-        cuts = emoji_cuts(text, policies.emoji, policies.repeats is not None, policies.emoji_language)
-        text = self._bounded(_noted(EMOJI, text, spliced(text, cuts), done), done)  # names are longer than emoji
-        if policies.repeats is not None:
-            text = _noted(REPEATS, text, without_repeats(text, policies.repeats), done)
-        return text if text == sent else self._without_blocked(text, "the text", done, self._bounded)
+    def _filtered(self, text: str, done: list[str]) -> str:
+        """Apply blocked words, links, emoji and repeats.
 
-    def _without_blocked(self, text: str, what: str, done: list[str], bounded: _Bounded) -> str:
+        Blocked words are searched before an edit can hide one, and again after the edits, which can make one.
+        """
+        policies = self._policies
+        text = before = self._without_blocked(text, "the text", done, self._bounded)
+        if policies.links != "keep":
+            replacement = policies.link_word if policies.links == "word" else ""
+            text = _record(LINKS, text, apply_edits(text, link_edits(text, replacement)), done)
+        edits = emoji_edits(text, policies.emoji, policies.emoji_language, collapse_runs=policies.repeats is not None)
+        text = self._bounded(_record(EMOJI, text, apply_edits(text, edits), done), done)  # names are longer than emoji
+        if policies.repeats is not None:
+            text = _record(REPEATS, text, shorten_repeats(text, policies.repeats), done)
+        return text if text == before else self._without_blocked(text, "the text", done, self._bounded)
+
+    def _without_blocked(self, text: str, subject: str, done: list[str], bound: _Bound) -> str:
         if self._policies.blocked.action == "mask":
-            return self._masked(text, what, done, bounded)
-        entry = self._blocked.first(text)
+            return self._masked(text, subject, done, bound)
+        entry = self._blocked.first_entry(text)
         if entry is not None:
-            raise _PolicyRejection(
-                Reason.FILTERED, f"{what} holds {entry!r}, which is blocked (policies.blocked); leave it out"
+            raise LineRejected(
+                Reason.FILTERED, f"{subject} holds {entry!r}, which is blocked (policies.blocked); leave it out"
             )
         return text
 
     def _author_without_blocked(self, name: str, done: list[str]) -> str:
-        return self._without_blocked(name, "the author's name", done, lambda name, _: name[:_MOST_AUTHOR_CHARS])
+        return self._without_blocked(name, "the author's name", done, lambda name, _: name[:_MAX_AUTHOR_CHARS])
 
-    def _masked(self, text: str, what: str, done: list[str], bounded: _Bounded) -> str:
-        """A word that is taken out can bring another one together, so it is looked again until there is none.
+    def _masked(self, text: str, subject: str, done: list[str], bound: _Bound) -> str:
+        """The text with its blocked words masked.
 
-        A mask may be longer than its word, so the text is bounded again each time.
+        A removed word can bring another one together, so the search is repeated until it finds none. A mask may be
+        longer than its word, so the text is bounded each time.
         """
-        for _ in range(_MOST_MASKINGS):
+        for _ in range(_MAX_MASK_PASSES):
             masked = self._blocked.masked(text)
             if masked == text:
                 return text
-            text = bounded(_noted(BLOCKED, text, masked, done), done)
-        raise _PolicyRejection(
-            Reason.FILTERED, f"{what} holds blocked words in blocked words (policies.blocked); leave them out"
+            text = bound(_record(BLOCKED, text, masked, done), done)
+        raise LineRejected(
+            Reason.FILTERED, f"{subject} holds blocked words in blocked words (policies.blocked); leave them out"
         )
 
-    def _refuse_empty(self, text: str, done: list[str]) -> None:
+    def _reject_if_empty(self, text: str, done: list[str]) -> None:
         if is_speakable(text):
             return
         keys = " and ".join(f"policies.{word}" for word in dict.fromkeys(done) if word != CUT)
         why = f"nothing is left of the text after {keys}" if keys else "the text has no letter and no digit"
-        raise _PolicyRejection(Reason.EMPTY, f"{why}; send words")
+        raise LineRejected(Reason.EMPTY, f"{why}; send words")
 
-    def _fitting(self, text: str, done: list[str]) -> str:
+    def _within_limit(self, text: str, done: list[str]) -> str:
         if len(text) <= self._limits.max_chars:
             return text
         if self._limits.too_long == "reject":
             raise self._too_long(text)
-        text = _noted(CUT, text, cut(text, self._limits.max_chars), done)
-        self._refuse_empty(text, done)
+        text = _record(CUT, text, truncate(text, self._limits.max_chars), done)
+        self._reject_if_empty(text, done)
         return text
 
-    def _too_long(self, text: str) -> _PolicyRejection:
-        most = self._limits.max_chars
-        return _PolicyRejection(
+    def _too_long(self, text: str) -> LineRejected:
+        max_chars = self._limits.max_chars
+        return LineRejected(
             Reason.TOO_LONG,
-            f"the text has {len(text)} characters; at most {most} are spoken (limits.max_chars); send less",
+            f"the text has {len(text)} characters; at most {max_chars} are spoken (limits.max_chars); send less",
         )
 
     def _voice_of(self, line: Line, done: list[str]) -> str | None:
-        """The line's own voice, else its author's. One that is not there costs a warning, not the line."""
+        """The line's own voice, else its author's. If that one does not exist, a warning says so once."""
         if line.voice is not None or line.author is None:
             return line.voice
         voice = self._author_voices.get(author_key(line.author))
@@ -199,8 +207,8 @@ class Policies:
             return None
         known = self._voices()
         if known is not None and voice not in known:
-            if voice not in self._told_of:
-                self._told_of.add(voice)
+            if voice not in self._warned_voices:
+                self._warned_voices.add(voice)
                 log.warning("policies.author_voices: there is no voice %r; the default voice speaks instead", voice)
             return None
         done.append(VOICE)
@@ -212,34 +220,51 @@ class Policies:
             return text
         name: str | None = author
         if "{author}" in template:
-            # As it was sent and as it is said: a sign that is left out could hide a word, or make one.
-            sent = self._author_without_blocked(visible(author[:_MOST_AUTHOR_CHARS]), done)
-            name = spoken_author(sent, links_go=self._policies.links != "keep")
+            # The name is searched as it was sent and as it is spoken: a dropped character could hide or make a word.
+            visible = self._author_without_blocked(visible_text(author[:_MAX_AUTHOR_CHARS]), done)
+            name = spoken_author(visible, drop_links=self._policies.links != "keep")
             name = None if name is None else self._author_without_blocked(name, done)
         if name is None:
             return text
         done.append(TEMPLATE)
-        return filled(template, {"author": name, "text": text})
+        return _fill(template, {"author": name, "text": text})
 
-    def _count(self, line: Line) -> None:
+    def _rate_excess(self, line: Line) -> str | None:
+        """Which limit of the minute rejects a line; `None` if it was counted, or is urgent."""
         if line.priority is Priority.URGENT:
-            return
-        author = None if line.author is None else author_key(line.author)
+            return None
         work = len(line.text) * (self._nfe_step if line.nfe_step is None else line.nfe_step)
-        sentence = self._rates.refusal(author, work, self._clock())
-        if sentence is not None:
-            raise _PolicyRejection(Reason.RATE_LIMITED, sentence, line)
+        return self._rates.try_acquire(line.author, work, self._clock())
 
 
-def _head(text: str, most_chars: int) -> str:
+def merged_text(template: str, text: str, count: int) -> str:
+    """What is spoken for the same text `count` times, such as `Hello, 4 times`.
+
+    The text's own full stop is dropped if the template continues after the text.
+    """
+    continues = not template.rstrip().endswith("{text}")
+    bare = text.rstrip(_SENTENCE_ENDS) if continues else text
+    return _fill(template, {"text": bare or text, "count": str(count)})
+
+
+def _fill(template: str, values: dict[str, str]) -> str:
+    """The template with its placeholders filled; the configuration has checked their names.
+
+    A value is inserted as it is: a chatter may write `{author}` too.
+    """
+    return _PLACEHOLDER.sub(lambda placeholder: values[placeholder[1]], template)
+
+
+def _head(text: str, max_chars: int) -> str:
     """The first characters of a text, without half a word at the end."""
-    if len(text) <= most_chars:
+    if len(text) <= max_chars:
         return text
-    blank = text.rfind(" ", most_chars - _LONGEST_WORD_CHARS, most_chars + 1)
-    return text[: most_chars if blank < 0 else blank]
+    blank = text.rfind(" ", max_chars - _LONGEST_WORD_CHARS, max_chars + 1)
+    return text[: max_chars if blank < 0 else blank]
 
 
-def _noted(word: str, before: str, after: str, done: list[str]) -> str:
+def _record(policy: str, before: str, after: str, done: list[str]) -> str:
+    """Add `policy` to `done` if it changed the text. Returns the changed text."""
     if after != before:
-        done.append(word)
+        done.append(policy)
     return after

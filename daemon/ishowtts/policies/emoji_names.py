@@ -1,4 +1,4 @@
-"""Emoji: named, dropped, or one where somebody sent twenty."""
+"""Names emoji, drops them, or leaves one of a run of the same."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ import emoji
 from ishowtts.limits import HAN, KANA
 from ishowtts.policies.text_edits import TextEdit
 
-_TINTS = re.compile("[\U0001f3fb-\U0001f3ff]")
-_SIGNS_END = "\u2190"  # ©, ® and ™ are signs of writing, unless an emoji is asked for
+_SKIN_TONES = re.compile("[\U0001f3fb-\U0001f3ff]")
+_FIRST_EMOJI = "\u2190"  # ©, ® and ™ are signs of writing, unless an emoji is asked for
 _KEYCAP = "\u20e3"
 _HAN = re.compile(f"[{HAN}]")
 _KANA = re.compile(f"[{KANA}]")
 
 
-def emoji_cuts(text: str, action: str, fold: bool, language: str) -> Iterator[TextEdit]:
-    """A cut for each emoji that does not stay as it is.
+def emoji_edits(text: str, action: str, language: str, *, collapse_runs: bool) -> Iterator[TextEdit]:
+    """An edit for each emoji that does not stay as it is.
 
     Args:
         action: `keep`, `drop` or `name`.
-        fold: leave one of a run of the same.
-        language: of the names, or `auto`: Chinese in a text of Chinese characters, else English.
+        language: Language of the names. `auto` is Chinese if the text has Chinese characters, else English.
+        collapse_runs: Leave one of a run of the same emoji.
     """
     if text.isascii():
         return
     if language == "auto":
         language = "zh" if _HAN.search(text) and not _KANA.search(text) else "en"
     last, last_end = "", 0
-    for start, end, sign in _found(text):
-        repeated = fold and sign == last and not text[last_end:start].strip()
-        last, last_end = sign, end
-        if sign[-1] == _KEYCAP and action != "keep":
-            yield start, end, sign[0]  # never a digit less: 1 in a box is 1
+    for start, end, found in _find_emoji(text):
+        repeated = collapse_runs and found == last and not text[last_end:start].strip()
+        last, last_end = found, end
+        if found[-1] == _KEYCAP and action != "keep":
+            yield TextEdit(start, end, found[0])  # a digit is never dropped: 1 in a box is 1
         elif action == "drop" or repeated:
-            yield start, end, ""
+            yield TextEdit(start, end, "")
         elif action == "name":
-            yield start, end, _name(sign, language)
+            yield TextEdit(start, end, _name(found, language))
 
 
-def _found(text: str) -> Iterator[tuple[int, int, str]]:
-    for found in emoji.emoji_list(text):
-        sign = str(found["emoji"])
-        if len(sign) > 1 or sign >= _SIGNS_END:
-            yield int(found["match_start"]), int(found["match_end"]), sign
+def _find_emoji(text: str) -> Iterator[tuple[int, int, str]]:
+    for match in emoji.emoji_list(text):
+        found = str(match["emoji"])
+        if len(found) > 1 or found >= _FIRST_EMOJI:
+            yield int(match["match_start"]), int(match["match_end"]), found
 
 
 @lru_cache(maxsize=4096)
-def _name(sign: str, language: str) -> str:
-    """What an emoji is called, without the tint of a skin; in English where the language has no name for it."""
-    bare = _TINTS.sub("", sign) or sign
+def _name(found: str, language: str) -> str:
+    """The name of an emoji, without its skin tone; in English if the language has no name for it."""
+    untoned = _SKIN_TONES.sub("", found) or found
     for chosen in (language, "en"):
         emoji.config.load_language(chosen)
-        name = emoji.demojize(bare, delimiters=("", ""), language=chosen)
-        if name != bare:
+        name = emoji.demojize(untoned, delimiters=("", ""), language=chosen)
+        if name != untoned:
             return name.replace("_", " ")
     return ""

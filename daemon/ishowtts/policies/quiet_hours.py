@@ -1,4 +1,4 @@
-"""Quiet hours, by the clock on the wall."""
+"""Quiet hours, by local time."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ _EARLIEST_YEAR = 2025
 
 @dataclass(frozen=True)
 class QuietHours:
-    """Quiet hours hold for `low` and `normal` lines.
+    """Quiet hours that are in force, for `low` and `normal` lines.
 
     Attributes:
-        until: the local time at which they end, as in `07:00`.
-        volume: speak no louder than this; `None`: these lines wait.
+        until: Local time at which they end, such as `07:00`.
+        volume: Lines are spoken no louder than this; `None` if they wait.
     """
 
     until: str
     volume: int | None
 
 
-def quiet_at(hours: QuietHoursSection, wall: datetime) -> QuietHours | None:
-    """What holds at this local time. A board without a battery wakes up in 1970: such a clock makes nothing quiet."""
-    start, end = hours.from_, hours.to
-    if start is None or end is None or wall.year < _EARLIEST_YEAR:
+def active_quiet_hours(section: QuietHoursSection, local_time: datetime) -> QuietHours | None:
+    """The quiet hours in force at a local time; `None` if there are none.
+
+    A board without a battery starts in 1970: a clock before 2025 is wrong and makes nothing quiet.
+    """
+    start, end = section.from_, section.to
+    if start is None or end is None or local_time.year < _EARLIEST_YEAR:
         return None
-    now = f"{wall.hour:02}:{wall.minute:02}"
+    now = f"{local_time.hour:02}:{local_time.minute:02}"
     inside = start <= now < end if start < end else now >= start or now < end
-    return QuietHours(end, hours.volume if hours.action == "quieter" else None) if inside else None
+    return QuietHours(end, section.volume if section.action == "quieter" else None) if inside else None

@@ -142,4 +142,4 @@ class SpeechPolicy:
         return self._chimes.names()
 
     def _quiet_hours(self) -> QuietHours | None:
-        return self._policies.quiet(self._local_time())
+        return self._policies.quiet_hours(self._local_time())

@@ -1,4 +1,4 @@
-"""The sliding minute against a plain model: everything that was ever taken, in a list."""
+"""The sliding window against a plain model: a list of everything that was ever accepted."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ishowtts.policies.windows import SPAN_S, AuthorWindows, Window
+from ishowtts.policies.rate_limits import WINDOW_S, AuthorWindows, SlidingWindow
 
 steps = st.lists(st.tuples(st.floats(0, 40), st.integers(1, 12)), max_size=60)
 
 
 @given(limit=st.integers(1, 20), steps=steps)
-def test_a_window_takes_what_a_list_of_everything_would(limit, steps) -> None:
-    window, taken, now_s = Window(limit), [], 0.0
+def test_a_window_accepts_what_a_list_of_everything_would(limit, steps) -> None:
+    window, accepted, now_s = SlidingWindow(limit), [], 0.0
     for pause_s, amount in steps:
         now_s += pause_s
 
         def total(at_s: float) -> int:
-            return sum(size for when_s, size in taken if at_s - when_s < SPAN_S)
+            return sum(size for accepted_s, size in accepted if at_s - accepted_s < WINDOW_S)
 
         wait_s = window.wait_s(amount, now_s)
         assert window.total == total(now_s)
@@ -27,30 +27,30 @@ def test_a_window_takes_what_a_list_of_everything_would(limit, steps) -> None:
             assert math.isinf(wait_s)
         elif total(now_s) + amount <= limit:
             assert wait_s == 0
-            window.take(amount, now_s)
-            taken.append((now_s, amount))
+            window.add(amount, now_s)
+            accepted.append((now_s, amount))
         else:
-            assert 0 < wait_s <= SPAN_S
+            assert 0 < wait_s <= WINDOW_S
             assert total(now_s + wait_s * 0.999) + amount > limit
             assert total(now_s + wait_s + 1e-6) + amount <= limit
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.sampled_from("abc")), max_size=60))
-def test_each_author_has_a_window_of_its_own(steps) -> None:
-    windows, plain, now_s = AuthorWindows(3), {name: Window(3) for name in "abc"}, 0.0
+def test_each_author_has_a_separate_window(steps) -> None:
+    windows, plain, now_s = AuthorWindows(3), {name: SlidingWindow(3) for name in "abc"}, 0.0
     for pause_s, author in steps:
         now_s += pause_s
         wait_s = plain[author].wait_s(1, now_s)
         assert windows.wait_s(author, now_s) == wait_s
         if wait_s == 0:
-            windows.take(author, now_s)
-            plain[author].take(1, now_s)
+            windows.add(author, now_s)
+            plain[author].add(1, now_s)
 
 
-def test_a_flood_of_invented_authors_is_forgotten() -> None:
+def test_in_a_flood_of_invented_authors_only_the_latest_are_remembered() -> None:
     windows = AuthorWindows(1)
     for i in range(20_000):
-        windows.take(f"author {i}", i / 1000)
+        windows.add(f"author {i}", i / 1000)
         assert len(windows) <= 4096
-    windows.take("one more", 100.0)
+    windows.add("one more", 100.0)
     assert len(windows) == 1

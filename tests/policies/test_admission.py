@@ -1,4 +1,4 @@
-"""A line goes in; the line to speak, or why it is not spoken, comes out."""
+"""Policies.admit: the line to speak, or why it is rejected."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ishowtts import config
 from ishowtts.model import Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.policies import Policies, admission, merged_text
-from ishowtts.policies.wordlist import Hit, WordList
+from ishowtts.policies.blocked_words import Hit, WordList
 
-SAYS = "template: '{author} says: {text}'"
+TEMPLATE = "template: '{author} says: {text}'"
 
 
 def admitted(policies: Policies, text: str, **fields: object) -> Line:
@@ -23,26 +23,26 @@ def admitted(policies: Policies, text: str, **fields: object) -> Line:
     return line
 
 
-def refused(policies: Policies, text: str, **fields: object) -> Rejection:
+def rejected(policies: Policies, text: str, **fields: object) -> Rejection:
     rejection = policies.admit(Line("a", text, **fields))
     assert isinstance(rejection, Rejection), rejection
     return rejection
 
 
-def test_a_line_to_which_nothing_is_done_stays_what_it_is(make) -> None:
+def test_a_line_that_no_policy_changes_is_returned_as_it_is(make) -> None:
     line = Line("a", "Good  morning,\neverybody. It is 10:00.", "anna", Priority.HIGH, author="bob")
     assert make().admit(line) is line
 
 
-def test_a_mask_leaves_no_blocked_word_that_it_brought_together(make) -> None:
+def test_a_mask_leaves_no_blocked_word_that_masking_created(make) -> None:
     masking = make("{blocked: {words: [badger, 傻逼, 甲乙丙丁], action: mask, mask: ''}}")
     assert admitted(masking, "a b a d g e r傻逼 b").text == "a b"
     assert admitted(masking, "ok 甲乙甲乙甲乙丙丁丙丁丙丁").text == "ok"
-    assert refused(masking, "ok " + "甲乙" * 50 + "丙丁" * 50).reason is Reason.FILTERED
+    assert rejected(masking, "ok " + "甲乙" * 50 + "丙丁" * 50).reason is Reason.FILTERED
 
 
-def test_what_was_done_is_told_in_its_order(make) -> None:
-    policies = make(f"{{blocked: {{words: [bad], action: mask}}, {SAYS}, author_voices: {{bob: anna}}}}")
+def test_done_lists_the_policies_in_the_order_of_their_use(make) -> None:
+    policies = make(f"{{blocked: {{words: [bad], action: mask}}, {TEMPLATE}, author_voices: {{bob: anna}}}}")
     line = admitted(policies, "bad https://x.com/a 🎉 nooooo!", author="Bob", nfe_step=9)
     assert line.text == "Bob says: beep link nooo!"
     assert line.voice == "anna"
@@ -64,27 +64,27 @@ def test_what_was_done_is_told_in_its_order(make) -> None:
         ("{work_per_min: 20}", "abc", Reason.RATE_LIMITED, ["takes 21", "work_per_min, 20", "send less"]),
     ],
 )
-def test_a_rejection_names_the_thing_and_the_mend(make, policies, text, reason, words) -> None:
+def test_a_rejection_names_the_cause_and_the_fix(make, policies, text, reason, words) -> None:
     reply_to = ReplyTo("ishowtts/reply/x")
-    rejection = refused(make(policies), text, reply_to=reply_to)
+    rejection = rejected(make(policies), text, reply_to=reply_to)
     assert (rejection.id, rejection.reason, rejection.reply_to) == ("a", reason, reply_to)
     for word in words:
         assert word in rejection.detail
     assert len(rejection.detail) < 300
 
 
-def test_length_is_measured_after_folding(make) -> None:
+def test_length_is_measured_after_links_and_repeats_are_shortened(make) -> None:
     assert admitted(make("{}", "{max_chars: 20}"), "no" + "o" * 500 + "!" * 100).text == "nooo!!!"
     assert admitted(make("{}", "{max_chars: 20}"), "see https://example.com/" + "a" * 500).text == "see link"
 
 
-def test_a_long_line_is_cut_where_that_is_configured(make) -> None:
+def test_a_long_line_is_cut_at_the_end_of_a_sentence(make) -> None:
     policies = make("{}", "{max_chars: 40, too_long: cut}")
     line = admitted(policies, "One sentence here. Two sentences here. Three sentences here.")
     assert (line.text, line.done) == ("One sentence here. Two sentences here.", ("cut",))
 
 
-def test_a_megabyte_is_cut_before_anything_looks_at_it(make) -> None:
+def test_a_megabyte_is_cut_before_the_policies_search_it(make) -> None:
     line = admitted(make("{}", "{max_chars: 40, too_long: cut}"), "a" * 1_000_000)
     assert (line.text, line.done) == ("aaa", ("cut", "repeats"))
 
@@ -110,7 +110,7 @@ def test_a_long_text_that_is_cut_anyway_is_not_searched_to_its_end(make, monkeyp
     assert len(searched) <= 4
 
 
-def test_what_shrinks_a_text_leaves_room_for_what_is_behind_it(make) -> None:
+def test_a_shortened_link_leaves_room_for_the_text_after_it(make) -> None:
     policies = make("{}", "{max_chars: 40, too_long: cut}")
     line = admitted(policies, "look https://example.com/" + "a" * 400 + " here and " + "\u200b" * 2000 + "there")
     assert (line.text, line.done) == ("look link here and there", ("links",))
@@ -124,7 +124,7 @@ def test_the_head_of_a_long_text_ends_between_words(make) -> None:
     assert "cut" in line.done
 
 
-# Of words that grow by their mask or name, or shrink by less than a head has room for.
+# Words that a mask or a name makes longer, or that shrink by less than the head has room for.
 long_texts = st.lists(
     st.sampled_from(["otter ", "bad ", "b4d, ", "bád. ", "badger! ", "stoat pie ", "🎉 ", "傻逼", "水獺，", "b a d ",
                      "so... "]),
@@ -134,7 +134,7 @@ long_texts = st.lists(
 
 @settings(max_examples=30, deadline=None)
 @given(text=long_texts, max_chars=st.integers(30, 1000), mask=st.sampled_from(["beep", "***", "otter"]))
-def test_a_long_text_is_cut_as_if_all_of_it_had_been_searched(text, max_chars, mask) -> None:
+def test_a_long_text_is_cut_as_if_the_whole_text_had_been_searched(text, max_chars, mask) -> None:
     section = config.PolicySection.model_validate(
         {"blocked": {"words": ["badger", "stoat pie", "bad", "傻逼"], "action": "mask", "mask": mask},
          "emoji": "name", "repeats": None}
@@ -150,18 +150,18 @@ def test_a_long_text_is_cut_as_if_all_of_it_had_been_searched(text, max_chars, m
         assert ("cut" in found.done) == ("cut" in whole.done)
 
 
-def test_a_line_too_long_for_what_cannot_be_seen_is_not_stored_with_it(make) -> None:
+def test_invisible_characters_above_the_limit_are_not_stored(make) -> None:
     line = admitted(make("{}", "{max_chars: 5}"), "hello" + "\u200b" * 100)
     assert (line.text, line.done) == ("hello", ())
 
 
-def test_a_word_that_only_appears_by_dropping_is_found_too(make) -> None:
+def test_a_blocked_word_in_the_name_of_an_emoji_is_found(make) -> None:
     policies = make("{blocked: {words: [eggplant]}, emoji: name}")
-    assert refused(policies, "look 🍆").reason is Reason.FILTERED
+    assert rejected(policies, "look 🍆").reason is Reason.FILTERED
 
 
-def test_the_template_needs_an_author_and_looks_into_nothing(make) -> None:
-    policies = make(f"{{{SAYS}}}")
+def test_the_template_needs_an_author_and_inserts_values_as_they_are(make) -> None:
+    policies = make(f"{{{TEMPLATE}}}")
     assert admitted(policies, "hi").text == "hi"
     assert admitted(policies, "hi {author} {text.__class__}", author="bob").text == (
         "bob says: hi {author} {text.__class__}"
@@ -185,22 +185,22 @@ def test_the_template_needs_an_author_and_looks_into_nothing(make) -> None:
         ("\u3164", "hi"),
     ],
 )
-def test_an_author_is_cleaned_and_bounded_before_it_is_spoken(make, author, spoken) -> None:
-    assert admitted(make(f"{{{SAYS}}}"), "hi", author=author).text == spoken
+def test_the_name_of_an_author_is_cleaned_and_shortened_before_it_is_spoken(make, author, spoken) -> None:
+    assert admitted(make(f"{{{TEMPLATE}}}"), "hi", author=author).text == spoken
 
 
-def test_a_blocked_word_in_a_name_is_not_spoken_either(make) -> None:
-    words = f"{{blocked: {{words: [bad], action: %s}}, {SAYS}}}"
-    rejection = refused(make(words % "reject"), "hi", author="b.a.d")
+def test_a_blocked_word_in_the_name_of_an_author_is_not_spoken(make) -> None:
+    words = f"{{blocked: {{words: [bad], action: %s}}, {TEMPLATE}}}"
+    rejection = rejected(make(words % "reject"), "hi", author="b.a.d")
     assert rejection.reason is Reason.FILTERED
     assert "the author's name holds 'bad'" in rejection.detail
     assert admitted(make(words % "mask"), "hi", author="ba🔥d guy").text == "beep guy says: hi"
     assert admitted(make("{blocked: {words: [bad]}}"), "hi", author="bad").text == "hi", "a name that is not spoken"
-    made_by_cleaning = refused(make(f"{{blocked: {{words: [hahaha]}}, {SAYS}}}"), "hi", author="ha" * 8)
-    assert made_by_cleaning.reason is Reason.FILTERED
+    created_by_cleaning = rejected(make(f"{{blocked: {{words: [hahaha]}}, {TEMPLATE}}}"), "hi", author="ha" * 8)
+    assert created_by_cleaning.reason is Reason.FILTERED
 
 
-def test_a_voice_of_the_line_wins_over_that_of_its_author(make) -> None:
+def test_the_voice_of_the_line_wins_over_the_voice_of_its_author(make) -> None:
     policies = make("{author_voices: {Bob: anna}}")
     assert admitted(policies, "hi", author="ｂｏｂ").voice == "anna"
     assert admitted(policies, "hi", author="bob", voice="carl").voice == "carl"
@@ -208,54 +208,54 @@ def test_a_voice_of_the_line_wins_over_that_of_its_author(make) -> None:
     assert admitted(policies, "hi").voice is None
 
 
-def test_an_author_s_voice_that_is_not_there_costs_one_warning_and_no_line(make, caplog) -> None:
-    there: set[str] = set()
-    policies = make("{author_voices: {bob: anna}}", voices=lambda: there)
+def test_a_missing_voice_of_an_author_is_logged_once_and_the_line_is_spoken(make, caplog) -> None:
+    existing: set[str] = set()
+    policies = make("{author_voices: {bob: anna}}", voices=lambda: existing)
     with caplog.at_level(logging.WARNING):
         assert [admitted(policies, "hi", author="bob").done for _ in range(3)] == [()] * 3
     assert [record.message for record in caplog.records] == [
         "policies.author_voices: there is no voice 'anna'; the default voice speaks instead"
     ]
-    there.add("anna")
+    existing.add("anna")
     assert admitted(policies, "hi", author="bob").voice == "anna"
 
 
-def test_lines_are_counted_for_all_and_for_each_author(make, clock) -> None:
+def test_lines_are_counted_in_all_and_for_each_author(make, clock) -> None:
     policies = make("{lines_per_min: 3, author_lines_per_min: 2}")
     assert [isinstance(policies.admit(Line("a", "hi", author="bob")), Line) for _ in range(3)] == [True, True, False]
     clock.now_s += 10
-    rejection = refused(policies, "hi", author="B\u200bOB")
+    rejection = rejected(policies, "hi", author="B\u200bOB")
     assert rejection.reason is Reason.RATE_LIMITED
     assert rejection.detail == (
         "this author has had 2 lines within a minute (policies.author_lines_per_min); send it again in 50 s"
     )
     admitted(policies, "hi", author="eve")
-    assert refused(policies, "hi").detail == (
+    assert rejected(policies, "hi").detail == (
         "3 lines came within a minute (policies.lines_per_min); send it again in 50 s"
     )
     clock.now_s += 50
     assert admitted(policies, "hi", author="bob")
 
 
-def test_urgent_lines_are_neither_counted_nor_refused(make) -> None:
+def test_urgent_lines_are_neither_counted_nor_rejected(make) -> None:
     policies = make("{lines_per_min: 1, author_lines_per_min: 1, work_per_min: 20}")
     for _ in range(5):
         admitted(policies, "evacuate the building", author="bob", priority=Priority.URGENT)
     admitted(policies, "hi", author="bob")
-    assert refused(policies, "hi", author="bob", priority=Priority.HIGH).reason is Reason.RATE_LIMITED
+    assert rejected(policies, "hi", author="bob", priority=Priority.HIGH).reason is Reason.RATE_LIMITED
 
 
-def test_what_is_refused_takes_nobody_s_turn(make) -> None:
+def test_rejected_lines_do_not_count_against_a_limit(make) -> None:
     policies = make("{lines_per_min: 1, author_lines_per_min: 1, blocked: {words: [bad]}}")
     for _ in range(5):
-        assert refused(policies, "bad", author="eve").reason is Reason.FILTERED
+        assert rejected(policies, "bad", author="eve").reason is Reason.FILTERED
     assert admitted(policies, "hi", author="eve")
 
 
 def test_work_is_characters_times_nfe(make, clock) -> None:
     policies = make("{work_per_min: 100}")
     admitted(policies, "0123456789")
-    rejection = refused(policies, "01234")
+    rejection = rejected(policies, "01234")
     assert rejection.detail == (
         "the line takes 35 of work (characters times NFE), and 30 are left of policies.work_per_min; "
         "send it again in 60 s"
@@ -263,7 +263,7 @@ def test_work_is_characters_times_nfe(make, clock) -> None:
     assert admitted(policies, "01234", nfe_step=6)
 
 
-def test_a_repeated_text_is_said_with_its_count() -> None:
+def test_a_merged_text_is_spoken_with_its_count() -> None:
     assert merged_text("{text}, {count} times", "GG!", 4) == "GG, 4 times"
     assert merged_text("{count} times {text}", "GG!", 4) == "4 times GG!"
     assert merged_text("{text} x{count}", "{count}", 2) == "{count} x2"
@@ -314,7 +314,7 @@ some_policies = st.fixed_dictionaries(
 @settings(max_examples=300, deadline=None)
 @given(policies=some_policies, max_chars=st.integers(1, 60), too_long=st.sampled_from(["reject", "cut"]),
        arrivals=st.lists(lines, min_size=1, max_size=4))  # fmt: skip
-def test_whatever_comes_is_a_line_within_bounds_or_a_rejection(policies, max_chars, too_long, arrivals) -> None:
+def test_any_line_becomes_a_line_within_bounds_or_a_rejection(policies, max_chars, too_long, arrivals) -> None:
     section = config.PolicySection.model_validate(policies)
     limits = config.LimitsSection(max_chars=max_chars, too_long=too_long)
     made = Policies(section, limits, 7, lambda: 0.0)

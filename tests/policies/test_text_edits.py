@@ -1,4 +1,4 @@
-"""Links, emoji, repeats and length."""
+"""Links, repeats and length."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ishowtts.policies.emoji_names import emoji_cuts
-from ishowtts.policies.length import cut
-from ishowtts.policies.links import link_cuts
-from ishowtts.policies.repeats import without_repeats
-from ishowtts.policies.text_edits import spliced, visible
+from ishowtts.policies.text_edits import apply_edits, link_edits, shorten_repeats, truncate, visible_text
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "edited"),
     [
         ("see https://example.com/a?b=c#d.", "see link."),
         ("see HTTP://EXAMPLE.COM, please", "see link, please"),
@@ -31,53 +27,24 @@ from ishowtts.policies.text_edits import spliced, visible
         ("http:// and www. alone", "http:// and www. alone"),
     ],
 )
-def test_an_address_of_the_web_is_a_word(text, said) -> None:
-    assert spliced(text, link_cuts(text, "link")) == said
+def test_a_web_address_is_replaced_and_a_mail_address_stays(text, edited) -> None:
+    assert apply_edits(text, link_edits(text, "link")) == edited
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "edited"),
     [
         ("Hello https://x.com/y!", "Hello!"),
         ("a (https://x.com/y) b", "a b"),
         ("a, https://x.com/y, b", "a,, b"),
     ],
 )
-def test_what_is_dropped_leaves_no_hole(text, said) -> None:
-    assert spliced(text, link_cuts(text, "")) == said
-
-
-def emojied(text: str, action: str, fold: bool = True, language: str = "auto") -> str:
-    return spliced(text, emoji_cuts(text, action, fold, language))
+def test_a_dropped_link_leaves_no_extra_blanks_or_brackets(text, edited) -> None:
+    assert apply_edits(text, link_edits(text, "")) == edited
 
 
 @pytest.mark.parametrize(
-    ("text", "dropped", "named"),
-    [
-        ("I ❤️ NY 🎉!", "I NY!", "I red heart NY party popper!"),
-        ("😂😂 😂😂 yes 😂", "yes", "face with tears of joy yes face with tears of joy"),
-        ("👍🏽👍🏽", "", "thumbs up"),
-        ("go 1️⃣2️⃣", "go 1 2", "go 1 2"),
-        ("🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f🇬🇧", "", "England United Kingdom"),
-        ("👨\u200d👩\u200d👧", "", "family man woman girl"),
-        ("你好😂", "你好", "你好 笑哭了"),
-        ("50 € ™ © # * 1", "50 € ™ © # * 1", "50 € ™ © # * 1"),
-        ("plain", "plain", "plain"),
-    ],
-)
-def test_emoji_are_dropped_or_named(text, dropped, named) -> None:
-    assert emojied(text, "drop") == dropped
-    assert emojied(text, "name") == named
-
-
-def test_a_run_of_one_emoji_is_one() -> None:
-    assert emojied("🔥🔥 🔥 x 🔥", "keep") == "🔥 x 🔥"
-    assert emojied("🔥🔥", "keep", fold=False) == "🔥🔥"
-    assert emojied("🎉", "name", language="de") == "konfettibombe"
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "edited"),
     [
         ("Noooooo!!!!!", "Nooo!!!"),
         ("AaAaAaAaA", "AaA"),
@@ -95,19 +62,19 @@ def test_a_run_of_one_emoji_is_one() -> None:
         ("see www.aaaaaa.com aaaaaa", "see www.aaaaaa.com aaa"),
     ],
 )
-def test_what_repeats_is_cut_and_numbers_are_not(text, said) -> None:
-    assert without_repeats(text, 3) == said
+def test_repeats_are_shortened_and_numbers_are_not(text, edited) -> None:
+    assert shorten_repeats(text, 3) == edited
 
 
-@given(text=st.text(), most=st.integers(2, 5))
-def test_a_cut_repeat_is_never_longer_and_keeps_every_digit(text, most) -> None:
-    cut_text = without_repeats(text, most)
-    assert len(cut_text) <= len(text)
-    assert [char for char in cut_text if char.isdigit()] == [char for char in text if char.isdigit()]
+@given(text=st.text(), max_run=st.integers(2, 5))
+def test_shortening_repeats_never_adds_text_and_keeps_every_digit(text, max_run) -> None:
+    shortened = shorten_repeats(text, max_run)
+    assert len(shortened) <= len(text)
+    assert [char for char in shortened if char.isdigit()] == [char for char in text if char.isdigit()]
 
 
 @pytest.mark.parametrize(
-    ("text", "max_chars", "said"),
+    ("text", "max_chars", "head"),
     [
         ("One sentence here. Two sentences here. Three.", 44, "One sentence here. Two sentences here."),
         ("It has one clause, and this is another, and it goes on", 45, "It has one clause, and this is another,"),
@@ -121,26 +88,26 @@ def test_a_cut_repeat_is_never_longer_and_keeps_every_digit(text, most) -> None:
         ("fits", 4, "fits"),
     ],
 )  # fmt: skip
-def test_a_long_text_ends_where_a_listener_would_not_mind(text, max_chars, said) -> None:
-    assert cut(text, max_chars) == said
+def test_a_long_text_is_truncated_at_the_best_end_that_fits(text, max_chars, head) -> None:
+    assert truncate(text, max_chars) == head
 
 
 words = st.sampled_from(["word", "a.", "Well, so:", "好。", "好", "ö", "https://example.com/abc", "3.5"])
 
 
 @given(text=st.lists(words, min_size=1).map(" ".join), max_chars=st.integers(1, 100))
-def test_a_cut_text_is_the_head_of_it_within_the_limit(text, max_chars) -> None:
-    head = cut(text, max_chars)
+def test_a_truncated_text_is_its_own_head_within_the_limit(text, max_chars) -> None:
+    head = truncate(text, max_chars)
     assert len(head) <= max_chars
     assert text.startswith(head)
     assert head == text or len(text) > max_chars
 
 
-@given(text=st.text(max_size=300).map(visible), max_chars=st.integers(1, 100))
-def test_any_text_is_cut_to_the_limit(text, max_chars) -> None:
-    assert len(cut(text, max_chars)) <= max_chars
+@given(text=st.text(max_size=300).map(visible_text), max_chars=st.integers(1, 100))
+def test_any_text_is_truncated_to_the_limit(text, max_chars) -> None:
+    assert len(truncate(text, max_chars)) <= max_chars
 
 
 @given(st.text())
-def test_what_is_visible_is_seen_the_same_twice(text) -> None:
-    assert visible(visible(text)) == visible(text)
+def test_the_visible_text_of_a_visible_text_is_the_same(text) -> None:
+    assert visible_text(visible_text(text)) == visible_text(text)
