@@ -40,6 +40,20 @@ class LineError(IShowError):
     quotes_publisher = True
 
 
+class LineRejected(LineError):
+    """A line is not accepted.
+
+    Args:
+        reason: One of the contract's reasons (`model.Reason`).
+        detail: One sentence that names the problem and the fix.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
 class SynthesisError(LineError):
     """This engine cannot speak this text."""
 
