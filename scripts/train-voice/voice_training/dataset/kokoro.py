@@ -82,17 +82,17 @@ class Kokoro:
         ratio = 2.0 ** (shift_semitones / 12)
         if not _MIN_SPEED <= speed / ratio <= _MAX_SPEED:
             raise SynthesisError(f"a speed of {speed} at a shift of {shift_semitones} semitones is out of bounds")
-        tokens = [self._vocab[letter] for letter in phonemes if letter in self._vocab]
+        tokens = [self._vocab[symbol] for symbol in phonemes if symbol in self._vocab]
         if not 0 < len(tokens) <= MAX_PHONEMES:
             raise SynthesisError(f"{len(tokens)} phonemes cannot be spoken at once; 1 to {MAX_PHONEMES} can")
         # A shift up is speech that is synthesized slower and then resampled to play faster.
         row = style[min(len(tokens), len(style)) - 1]
-        given = {
+        inputs = {
             "tokens": np.array([[0, *tokens, 0]], np.int64),
             "style": row.reshape(1, 256).astype(np.float32),
             "speed": np.array([speed / ratio], np.float32),
         }
-        wave = np.asarray(self._model.run(None, given)[0], np.float32).ravel()
+        wave = np.asarray(self._model.run(None, inputs)[0], np.float32).ravel()
         _check_output(wave)
         if shift_semitones:
             wave = soxr.resample(wave, SAMPLE_RATE_HZ * ratio, SAMPLE_RATE_HZ).astype(np.float32)
