@@ -28,7 +28,7 @@ from ishowtts.mqtt.payload import LineLimits
 from ishowtts.playback.build_player import build_player, hardware_volume, post_processor
 from ishowtts.playback.choose_speaker import ChosenSpeaker, choose_speaker
 from ishowtts.playback.player import Player
-from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler
+from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, SpeechResources
 from ishowtts.speech.cached_speech import CachedSpeech
 from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.speech_policy import SpeechPolicy
@@ -111,21 +111,24 @@ class Daemon:
         synthesizer = FallbackSynthesizer.from_engines(
             self._company, streaming=switches.streaming, batching=switches.batching, cached_speech=cached_speech
         )
-        self._conductor = Scheduler(
-            self._inbox,
+        resources = SpeechResources(
             synthesizer,
             self._player,
             self._policy,
             post_processor(config.audio, self._player.rate_hz),
+            self._archives.recorder,
+        )
+        self._scheduler = Scheduler(
+            self._inbox,
+            resources,
             available=self._company.available,
             paused=self._found_paused,
             pause_s=config.audio.pause_s,
-            drops=config.audio.when_lost == "drop",
+            drop_when_lost=config.audio.when_lost == "drop",
             on_change=self._changed,
             on_report=self._telemetry.record,
-            record=self._archives.recorder.begin if self._archives.recorder else None,
         )
-        self._controls = CommandHandler(self._inbox, self._conductor, self._player, self._changed)
+        self._controls = CommandHandler(self._inbox, self._scheduler, self._player, self._changed)
         self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()
         self._journal = EventLog(self._telemetry)
@@ -148,7 +151,7 @@ class Daemon:
             on_change=lambda: self._link.publish_retained("info", self._info()),
         )
         self._espeak_check = EspeakCheck(lambda: self._company.espeak_trouble, self._company.check_espeak)
-        self._changed.connect(self._conductor.wake, self._herald.wake, self._espeak_check.wake)
+        self._changed.connect(self._scheduler.wake, self._herald.wake, self._espeak_check.wake)
         self._events_came.connect(self._outbox.wake, self._herald.wake)
         self._mixing = hardware_volume(config.audio, self._player)
         if self._mixing is not None:
@@ -157,7 +160,7 @@ class Daemon:
         self._watched = watchdog.threads(
             inbox=self._inbox,
             player=self._player,
-            conductor=self._conductor,
+            conductor=self._scheduler,
             remote=self._company.remote,
             librarian=self._librarian,
             loops=[loop for loop in loops if loop is not None],
@@ -182,8 +185,8 @@ class Daemon:
         self._stack.callback(self._espeak_check.close, _STOP_S)
         self._archives.start()
         self._stack.callback(self._archives.close, _STOP_S)
-        self._conductor.start()
-        self._stack.callback(self._conductor.close, _STOP_S)
+        self._scheduler.start()
+        self._stack.callback(self._scheduler.close, _STOP_S)
         self._link.start()
         self._stack.callback(self._link.stop, _STOP_S)
         self._stack.callback(self._journal.sum_up, last=True)
@@ -285,11 +288,11 @@ class Daemon:
 
     def _forget_voice(self, name: str) -> None:
         self._company.forget_voice(name)
-        self._conductor.voices_changed()
+        self._scheduler.voices_changed()
 
     def _state(self) -> dict[str, Any]:
-        sheet = self._conductor.sheet
-        self._found_paused = self._found_paused and sheet.paused
+        status = self._scheduler.status
+        self._found_paused = self._found_paused and status.paused
         troubles = (
             self._inbox.trouble,
             self._outbox.trouble,
@@ -297,7 +300,7 @@ class Daemon:
             self._lead.trouble,
             self._link.deaf,
             *self._company.troubles,
-            sheet.put_back_for,
+            status.retry_reason,
             self._player.status().problem,
             self._mixing.trouble if self._mixing else None,
             *self._archives.troubles,
@@ -305,7 +308,7 @@ class Daemon:
         )
         return compose(
             StateFacts(
-                sheet=sheet,
+                sheet=status,
                 engine=self._company.status(),
                 engine_name=self._lead.kind,
                 queue_depth=self._inbox.depth(),
@@ -331,8 +334,8 @@ class Daemon:
         return "" if self._link.connected else f"; {self._link.neighbour or 'the broker is away'}"
 
     def _idle(self) -> bool:
-        sheet = self._conductor.sheet
-        return sheet.speaking is None and (sheet.paused or self._inbox.depth() == 0)
+        status = self._scheduler.status
+        return status.speaking is None and (status.paused or self._inbox.depth() == 0)
 
     def _info(self) -> dict[str, Any]:
         return info_payload.compose(

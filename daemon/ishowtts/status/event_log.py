@@ -1,4 +1,4 @@
-"""Logs and counts each event of a line; floods of rejections are summed up. Commands have `speech/command_answers`."""
+"""Logs and counts each event of a line; floods of rejections are summed up. Commands have `speech/commands`."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def threads(
     return [
         Watched("playback", player.alive, player.overdue_s, THREAD_S),
         Watched("inbox", inbox.alive, inbox.overdue_s, INBOX_S),
-        Watched("synthesis", lambda: True, conductor.synthesis_s, synthesis_s),
+        Watched("synthesis", lambda: True, conductor.synthesis_busy_s, synthesis_s),
         _loop(conductor, CONDUCTOR_S),
         _loop(librarian, synthesis_s),  # it has voices prepared, and waits for the worker like a line
         *(_loop(loop, THREAD_S) for loop in loops),
