@@ -35,7 +35,7 @@ from ishowtts.playback.build_player import (
     choose_speaker,
 )
 from ishowtts.playback.player import Player
-from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler
+from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, SpeechResources
 from ishowtts.speech.cached_speech import CachedSpeech
 from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.speech_policy import SpeechPolicy
@@ -258,19 +258,22 @@ class Daemon:
         synthesizer = FallbackSynthesizer.from_engines(
             self._engines, streaming=switches.streaming, batching=switches.batching, cached_speech=cached_speech
         )
-        return Scheduler(
-            self._inbox,
+        resources = SpeechResources(
             synthesizer,
             self._player,
             self._policy,
             build_post_processor(config.audio, self._player.rate_hz),
+            self._archives.recorder,
+        )
+        return Scheduler(
+            self._inbox,
+            resources,
             available=self._engines.available,
             paused=self._paused_at_start,
             pause_s=config.audio.pause_s,
-            drops=config.audio.when_lost == "drop",
+            drop_when_lost=config.audio.when_lost == "drop",
             on_change=self._changed,
             on_report=self._telemetry.record,
-            record=self._archives.recorder.begin if self._archives.recorder else None,
         )
 
     def _make_link(self) -> MqttLink:
@@ -302,7 +305,7 @@ class Daemon:
         self._link.publish_retained("info", info)
 
     def _state(self) -> dict[str, Any]:
-        scheduler = self._scheduler.sheet
+        scheduler = self._scheduler.status
         self._paused_at_start = self._paused_at_start and scheduler.paused
         problems = (
             self._inbox.trouble,
@@ -311,7 +314,7 @@ class Daemon:
             self._choice.trouble,
             self._link.deaf,
             *self._engines.troubles,
-            scheduler.put_back_for,
+            scheduler.retry_reason,
             self._player.status().problem,
             self._hardware_volume.trouble if self._hardware_volume else None,
             *self._archives.troubles,
@@ -345,7 +348,7 @@ class Daemon:
         return "" if self._link.connected else f"; {self._link.other_instance or 'the broker is away'}"
 
     def _idle(self) -> bool:
-        status = self._scheduler.sheet
+        status = self._scheduler.status
         return status.speaking is None and (status.paused or self._inbox.depth() == 0)
 
 

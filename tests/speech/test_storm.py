@@ -1,7 +1,7 @@
-"""Whatever comes together, and in whatever order: a line ends once, is heard whole once, and never after its end.
+"""Under random lines, commands and faults a line ends once, is heard whole once, and is not heard after its end.
 
-Inbox, player and conductor are real, in real time. The engines and the device do at random what real ones do at their
-worst. A failure names its seed; threads make no two runs of it quite alike.
+Inbox, player and scheduler are real, in real time. The engines and the device fail at random as real ones do. A failure
+names its seed, but threads make each run a little different.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from ishowtts.model import Arrival, Event, IsCancelled, Line, Outcome, Priority,
 from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.playback.silent_speaker import SilentSpeaker
-from ishowtts.speech import FallbackSynthesizer, Scheduler, segment_planner
+from ishowtts.speech import FallbackSynthesizer, Scheduler, SpeechResources, segment_planner
 from support.fake_policy import FakePolicy
 from support.waiting import eventually
 
 RATE_HZ, BLOCK, BLOCKS = 24_000, 240, 8
 LEVELS = range(8_000, 32_000, 400)
 FINAL = {outcome.value for outcome in Outcome}
-AFTER_A_STOP = 2  # blocks: one that was on its way, and the fade
+AFTER_A_STOP = 2  # blocks: the one that is being written, and the fade
 ALONE = VoiceInfo("any", 20)
 BATCHED = VoiceInfo("any", 20, reference_s=0.01, bytes_per_s=20 / 0.08, cost=0.01, batch_s=10.0)
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A block that went to the device: of which line and part, and the how manieth synthesis made it."""
+    """A block that went to the device: its line, its part of the text, and the number of its synthesis."""
 
     line_id: str
     part: str
@@ -50,13 +50,13 @@ class Heard:
 
 @dataclass
 class World:
-    """What goes wrong, and what was made and heard. Each synthesis has a level of its own, by which it is known."""
+    """What goes wrong, and what was made and heard. Each synthesis has its own level, which identifies it."""
 
     random: Random
     engine_away: bool = False
     faults: float = 0.0
     slow_s: float = 0.0
-    deaf: bool = False
+    ignores_cancel: bool = False
     unplugged: bool = False
     card: VoiceInfo = ALONE
     batches: int = 0
@@ -80,29 +80,29 @@ class World:
             self.heard.append(self.made[newest - (newest - nearest) % len(LEVELS)])
 
 
-class Singer:
-    """An engine of one tone for each segment."""
+class LevelEngine:
+    """Speaks each segment at one constant level."""
 
     rate_hz = RATE_HZ
 
-    def __init__(self, name: str, world: World, *, leads: bool) -> None:
+    def __init__(self, name: str, world: World, *, is_primary: bool) -> None:
         self.name = name
         self._world = world
-        self._leads = leads
+        self._is_primary = is_primary
 
     def prepare(self, voice: str | None) -> VoiceInfo:
         self._fail_if_away()
-        return self._world.card if self._leads else ALONE
+        return self._world.card if self._is_primary else ALONE
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         self._fail_if_away()
         world = self._world
         ends_at = time.monotonic() + world.slow_s * world.random.random()
         while time.monotonic() < ends_at:
-            if cancelled() and not world.deaf:
+            if cancelled() and not world.ignores_cancel:
                 raise Cancelled
             time.sleep(0.002)
-        if self._leads and world.random.random() < world.faults:
+        if self._is_primary and world.random.random() < world.faults:
             raise world.random.choice([SynthesisError("no"), WorkerDied("dead"), EngineUnavailable("away"), OSError()])
         return Utterance(world.make(segment), RATE_HZ, 0.001, self.name, "any")
 
@@ -111,7 +111,7 @@ class Singer:
         return [self.synthesize(segment, cancelled) for segment in segments]
 
     def _fail_if_away(self) -> None:
-        if self._leads and self._world.engine_away:
+        if self._is_primary and self._world.engine_away:
             raise EngineUnavailable("it is away")
 
     def load(self, progress: object) -> None: ...
@@ -143,8 +143,8 @@ class Card(SilentSpeaker):
             raise SpeakerError("it is not there")
 
 
-class Watched(Inbox):
-    """Says which lines were taken, in order."""
+class RecordingInbox(Inbox):
+    """Notes which lines were taken, in order."""
 
     taken: list[str]
 
@@ -155,40 +155,39 @@ class Watched(Inbox):
 
 
 class Run:
-    """The pipeline from one start to its end or its crash."""
+    """Inbox, player and scheduler from one start to their end or crash."""
 
-    def __init__(self, path: Path, world: World, stack: ExitStack, *, spare: bool, drops: bool) -> None:
+    def __init__(self, path: Path, world: World, stack: ExitStack, *, has_fallback: bool, drop_when_lost: bool) -> None:
         self.path = path
         self.first_heard = len(world.heard)
         limits = InboxLimits(merge_s=60, max_lines=200)
-        self.conductor: Scheduler | None = None
-        self.inbox = Watched(path, limits, on_lines=self._wake)
+        self.scheduler: Scheduler | None = None
+        self.inbox = RecordingInbox(path, limits, on_lines=self._wake)
         self.inbox.taken = []
-        lead = Singer("lead", world, leads=True)
+        primary = LevelEngine("primary", world, is_primary=True)
+        fallback = LevelEngine("fallback", world, is_primary=False) if has_fallback else None
         self.player = Player(Card(world), on_change=self._wake)
-        self.conductor = Scheduler(
+        unchanged = PostProcessor(rate_hz=RATE_HZ, loudness_lufs=None, peak_dbtp=None)
+        self.scheduler = Scheduler(
             self.inbox,
-            FallbackSynthesizer(lead, Singer("spare", world, leads=False) if spare else None),
-            self.player,
-            FakePolicy(),
-            PostProcessor(rate_hz=RATE_HZ, loudness_lufs=None, peak_dbtp=None),
-            available=lambda: spare or not world.engine_away,
+            SpeechResources(FallbackSynthesizer(primary, fallback), self.player, FakePolicy(), unchanged),
+            available=lambda: has_fallback or not world.engine_away,
             paused=False,
             pause_s=0.02,
-            drops=drops,
+            drop_when_lost=drop_when_lost,
             on_change=lambda: None,
             on_report=lambda _: None,
         )
         self.player.start()
-        self.conductor.start()
+        self.scheduler.start()
         stack.callback(self.close)
 
     def _wake(self) -> None:
-        if self.conductor is not None:
-            self.conductor.wake()
+        if self.scheduler is not None:
+            self.scheduler.wake()
 
     def close(self) -> None:
-        self.conductor.close(10)
+        self.scheduler.close(10)
         self.player.close(10)
         self.inbox.close()
 
@@ -197,15 +196,15 @@ class Run:
 
 
 class Storm:
-    """Random lines, commands and faults; what was promised is checked at its end."""
+    """Random lines, commands and faults; the guarantees are checked at the end."""
 
     def __init__(self, seed: int, folder: Path, stack: ExitStack, card: VoiceInfo) -> None:
         self.random = Random(seed)
         self.world = World(Random(seed + 1), card=card)
         self.folder = folder
         self.stack = stack
-        self.spare = self.random.random() < 0.5
-        self.drops = self.random.random() < 0.3
+        self.has_fallback = self.random.random() < 0.5
+        self.drop_when_lost = self.random.random() < 0.3
         self.lines: dict[str, Line] = {}
         self.crashed: set[str] = set()  # lines that were open in a crash
         self.stops: list[tuple[int, set[str]]] = []
@@ -213,21 +212,31 @@ class Storm:
         self.start(folder / "0.sqlite")
 
     def start(self, path: Path) -> None:
-        self.runs.append(Run(path, self.world, self.stack, spare=self.spare, drops=self.drops))
+        self.runs.append(
+            Run(path, self.world, self.stack, has_fallback=self.has_fallback, drop_when_lost=self.drop_when_lost)
+        )
 
     @property
     def run(self) -> Run:
         return self.runs[-1]
 
-    def blow(self, steps: int) -> None:
+    def run_steps(self, steps: int) -> None:
         acts = [self.say] * 12 + [self.urgent] * 2 + [self.skip, self.stop, self.cancel, self.cancel]
         acts += [self.pause, self.resume, self.resume, self.resume, self.unplug, self.plug, self.plug, self.plug]
-        acts += [self.engine, self.mend, self.mend, self.mood, self.mood, self.crash, self.reopen]
+        acts += [
+            self.engine_leaves,
+            self.engine_returns,
+            self.engine_returns,
+            self.change_faults,
+            self.change_faults,
+            self.crash,
+            self.reopen,
+        ]
         for _ in range(steps):
             self.random.choice(acts)()
             time.sleep(self.random.choice([0, 0.01, 0.05, 0.15]))
 
-    def calm(self) -> None:
+    def end_faults(self) -> None:
         self.plug()
         self.resume()
         self.world.engine_away, self.world.faults, self.world.slow_s = False, 0.0, 0.0
@@ -253,42 +262,42 @@ class Storm:
         self.say(Priority.URGENT)
 
     def skip(self) -> None:
-        self.obey(lambda run: run.conductor.cancel_current("skip"))
+        self.submit(lambda run: run.scheduler.cancel_current("skip"))
 
     def stop(self) -> None:
         known = set(self.lines)
 
         def stop(run: Run) -> None:
-            run.conductor.cancel_current("stop")
+            run.scheduler.cancel_current("stop")
             self.stops.append((len(self.world.heard), known))
             run.inbox.cancel_waiting("stop")
 
-        self.obey(stop)
+        self.submit(stop)
 
     def cancel(self) -> None:
         line_id = self.random.choice([*self.lines, "nobody"])
 
         def cancel(run: Run) -> None:
-            speaking = run.conductor.on_the_air()
-            if speaking is not None and speaking.id == line_id:
-                run.conductor.cancel_current("cancel")
+            current = run.scheduler.current_line
+            if current is not None and current.id == line_id:
+                run.scheduler.cancel_current("cancel")
             run.inbox.cancel_waiting("cancel", line_id)
 
-        self.obey(cancel)
+        self.submit(cancel)
 
     def pause(self) -> None:
-        self.obey(lambda run: run.conductor.set_paused(True))
+        self.submit(lambda run: run.scheduler.set_paused(True))
 
     def resume(self) -> None:
-        self.obey(lambda run: run.conductor.set_paused(False))
+        self.submit(lambda run: run.scheduler.set_paused(False))
 
-    def obey(self, order: Callable[[Run], object]) -> None:
+    def submit(self, command: Callable[[Run], object]) -> None:
         run = self.run
 
-        def do() -> None:
-            order(run)
+        def execute() -> None:
+            command(run)
 
-        run.conductor.order(do)
+        run.scheduler.submit(execute)
 
     def unplug(self) -> None:
         self.world.unplugged = True
@@ -296,19 +305,19 @@ class Storm:
     def plug(self) -> None:
         self.world.unplugged = False
 
-    def engine(self) -> None:
+    def engine_leaves(self) -> None:
         self.world.engine_away = True
 
-    def mend(self) -> None:
+    def engine_returns(self) -> None:
         self.world.engine_away = False
 
-    def mood(self) -> None:
+    def change_faults(self) -> None:
         self.world.faults = self.random.choice([0.0, 0.2, 0.4])
         self.world.slow_s = self.random.choice([0.0, 0.05, 0.2])
-        self.world.deaf = self.random.random() < 0.5
+        self.world.ignores_cancel = self.random.random() < 0.5
 
     def crash(self) -> None:
-        """What is in the file at one moment is all that the next run knows."""
+        """The next run knows only what is in the file at this moment."""
         former, path = self.run, self.folder / f"{len(self.runs)}.sqlite"
         with sqlite3.connect(former.path) as db, sqlite3.connect(path) as copy:
             db.backup(copy)
@@ -324,7 +333,7 @@ class Storm:
         former.close()
         self.start(former.path)
 
-    # What was promised
+    # The guarantees
 
     def check(self) -> None:
         events = self.run.events()
@@ -332,7 +341,7 @@ class Storm:
         assert outcomes == Counter(list(self.lines)), "each line has one outcome"
         ends = [*(run.first_heard for run in self.runs[1:]), None]
         for run, end in zip(self.runs, ends, strict=True):
-            self.check_turns(run, self.world.heard[run.first_heard : end])
+            self.check_order(run, self.world.heard[run.first_heard : end])
         for at, known in self.stops:
             late = [one for one in self.world.heard[at + AFTER_A_STOP :] if one.line_id in known]
             assert not late, "nothing is heard after a stop"
@@ -341,8 +350,8 @@ class Storm:
             if event.event == "finished":
                 self.check_whole(event.id, once=event.id not in interrupted)
 
-    def check_turns(self, run: Run, heard: list[Heard]) -> None:
-        """Nothing is heard but lines that were taken, in that order."""
+    def check_order(self, run: Run, heard: list[Heard]) -> None:
+        """Only lines that were taken are heard, in that order."""
         spoken = [line_id for line_id, _ in groupby(heard, lambda one: one.line_id)]
         taken: Iterator[str] = iter(run.inbox.taken)
         assert all(line_id in taken for line_id in spoken), (spoken, run.inbox.taken)
@@ -357,13 +366,13 @@ class Storm:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "card"), [(0, ALONE), (1, ALONE), (2, ALONE), (3, BATCHED), (4, BATCHED)])
-def test_a_storm_of_lines_commands_and_faults_loses_and_doubles_nothing(
+def test_no_line_is_lost_or_heard_twice_under_random_lines_commands_and_faults(
     seed: int, card: VoiceInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segment_planner, "_SLACK_S", 0.0)  # a part sounds for 0.08 s here
     with ExitStack() as stack:
         storm = Storm(seed, tmp_path, stack, card)
-        storm.blow(50)
-        storm.calm()
+        storm.run_steps(50)
+        storm.end_faults()
         storm.check()
         assert (storm.world.batches > 0) is (card is BATCHED)

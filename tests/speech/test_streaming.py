@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from ishowtts.archive import Recording
 from ishowtts.engines.worker import registry
 from ishowtts.inbox import DequeuedLine
 from ishowtts.model import IsCancelled, Line, Report, Segment, Utterance
@@ -20,17 +21,21 @@ from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.playback.wav_speaker import WavSpeaker
 from ishowtts.speech.fallback import FallbackSynthesizer
 from ishowtts.speech.segment_planner import CostModel
-from ishowtts.speech.speech_task import SpeechResources, SpeechTask
+from ishowtts.speech.segment_renderer import SpeechResources
+from ishowtts.speech.speech_task import SpeechTask
 from support.fake_policy import FakePolicy
 
 SENTENCE = "This is a sentence that goes on for a while, so that the line has more than one segment. "
 
 
 class Notes:
-    """A recording that keeps the sound of each segment as it goes to the player."""
+    """A recorder, and its recording, that keeps the sound of each segment."""
 
     def __init__(self) -> None:
         self.sounds: list[Utterance] = []
+
+    def begin(self, start: Recording) -> Notes:
+        return self
 
     def add(self, utterance: Utterance, overlap_s: float) -> None:
         self.sounds.append(utterance)
@@ -38,31 +43,29 @@ class Notes:
     def end(self, outcome: str) -> None: ...
 
 
-def perform(
+def speak(
     synthesizer: FallbackSynthesizer, folder: Path, text: str, notes: Notes | None = None, **fields: Any
 ) -> tuple[Report, int]:
-    """What the performance of a line reports, and how many samples were heard."""
-    bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+    """Speak a line; return its report and how many samples were heard."""
+    wake_ups: queue.SimpleQueue[None] = queue.SimpleQueue()
 
-    def ring() -> None:
-        bell.put(None)
+    def wake() -> None:
+        wake_ups.put(None)
 
     with ExitStack() as stack:
-        player = Player(WavSpeaker(folder / "sound.wav"), on_change=ring)
+        player = Player(WavSpeaker(folder / "sound.wav"), on_change=wake)
         player.start()
         stack.callback(player.close, 10)
         synthesis = stack.enter_context(ThreadPoolExecutor(1))
         line = Line("line", text, seed=1, **fields)
-        taken = DequeuedLine(seq=1, line=line, queue_s=0.0, position=0, spoken=None, attempts=1, times=1)
-        record = None if notes is None else lambda _: notes
-        as_it_comes = PostProcessor(rate_hz=player.rate_hz, loudness_lufs=None, peak_dbtp=None)
-        performance = SpeechTask(
-            taken, SpeechResources(synthesizer, player, FakePolicy(), as_it_comes, synthesis, ring, record)
-        )
-        performance.begin(taken)
-        while not performance.step():
-            bell.get(timeout=60)
-        return performance.report(), soundfile.info(folder / "sound.wav").frames
+        dequeued = DequeuedLine(seq=1, line=line, queue_s=0.0, position=0, spoken=None, attempts=1, times=1)
+        unchanged = PostProcessor(rate_hz=player.rate_hz, loudness_lufs=None, peak_dbtp=None)
+        resources = SpeechResources(synthesizer, player, FakePolicy(), unchanged, notes)
+        task = SpeechTask(dequeued, resources, synthesis, wake)
+        task.begin(dequeued)
+        while not task.step():
+            wake_ups.get(timeout=60)
+        return task.report(), soundfile.info(folder / "sound.wav").frames
 
 
 @pytest.mark.f5
@@ -77,7 +80,7 @@ def test_what_a_line_costs_is_learnt_and_its_seams_are_taken_off(tiny_checkpoint
         card = engine.prepare(None)
         whole = (SENTENCE * (card.max_segment_bytes // len(SENTENCE) + 1)).strip()
         assert synthesizer.cost_model.estimate("f5", None, card) is None
-        report, heard = perform(synthesizer, tmp_path, whole)
+        report, heard = speak(synthesizer, tmp_path, whole)
         assert synthesizer.cost_model.estimate("f5", None, card) is not None
         assert card.bytes_per_s is not None
         butted_s = len(whole) / card.bytes_per_s
@@ -117,7 +120,7 @@ def test_a_long_line_sounds_the_same_however_many_segments_go_into_one_run(
             folder.mkdir()
             notes = Notes()
             synthesizer = FallbackSynthesizer(engine, None, streaming=False)
-            report, heard = perform(synthesizer, folder, " ".join(LONG_SENTENCES), notes, speed=2.0)
+            report, heard = speak(synthesizer, folder, " ".join(LONG_SENTENCES), notes, speed=2.0)
             assert report.audio_s == pytest.approx(heard / 24_000, abs=0.03)
             assert report.synth_s == pytest.approx(sum(one.synth_s for one in notes.sounds))
             sounds.append([one.samples.astype(int) for one in notes.sounds])

@@ -17,7 +17,7 @@ from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.playback.silent_speaker import SilentSpeaker
-from ishowtts.speech import FallbackSynthesizer, Scheduler
+from ishowtts.speech import FallbackSynthesizer, Scheduler, SpeechResources
 from ishowtts.status import watchdog
 from ishowtts.status.watchdog import Watched
 from ishowtts.util.loop_thread import LoopThread
@@ -207,12 +207,10 @@ def test_a_job_is_timed_while_it_runs_and_also_when_it_raises() -> None:
 def watched() -> Iterator[dict[str, Watched]]:
     """The parts that are watched where F5 leads, none of them started."""
     inbox, player = Inbox(None, InboxLimits()), Player(SilentSpeaker())
+    unchanged = PostProcessor(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None)
     scheduler = Scheduler(
         inbox,
-        FallbackSynthesizer(EspeakEngine(), None),
-        player,
-        FakePolicy(),
-        PostProcessor(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None),
+        SpeechResources(FallbackSynthesizer(EspeakEngine(), None), player, FakePolicy(), unchanged),
         available=lambda: True,
         paused=False,
         on_change=lambda: None,

@@ -1,7 +1,10 @@
-"""Commands of the contract, obeyed on the conductor's thread and answered with a `command` event."""
+"""Carries out the commands of the contract on the scheduler thread, and answers each with a `command` event."""
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -9,28 +12,34 @@ from typing import TypeVar
 
 from ishowtts.errors import CommandError
 from ishowtts.inbox import Inbox
-from ishowtts.model import Command, Line
+from ishowtts.model import Command, Event, Line, timestamp
 from ishowtts.playback.player import Player
-from ishowtts.speech.command_answers import CommandAnswers
 from ishowtts.speech.scheduler import Scheduler
+from ishowtts.util.logs import Untrusted
+from ishowtts.util.rate_limit import FLOOD_S, RateLimit
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_MAX_ANSWERS = 100  # to one command, within FLOOD_S
+_MAX_UNREADABLE_ANSWERS = 10
+
 
 class CommandHandler:
-    """What a controller may ask for. Volume, mute and pause are kept over a restart.
+    """Carries out commands. Volume, mute and pause are kept over a restart.
 
     Args:
-        on_change: told when volume or mute may have changed.
+        on_change: Called when volume or mute may have changed.
     """
 
-    def __init__(self, inbox: Inbox, conductor: Scheduler, player: Player, on_change: Callable[[], None]) -> None:
+    def __init__(self, inbox: Inbox, scheduler: Scheduler, player: Player, on_change: Callable[[], None]) -> None:
         self._inbox = inbox
-        self._conductor = conductor
+        self._scheduler = scheduler
         self._player = player
         self._on_change = on_change
         self._answers = CommandAnswers(inbox)
-        self._words: dict[str, Callable[[Command], str | Future[str]]] = {
+        self._handlers: dict[str, Callable[[Command], str | Future[str]]] = {
             "skip": self._skip,
             "stop": self._stop,
             "pause": lambda _: self._set_paused(True),
@@ -42,74 +51,74 @@ class CommandHandler:
         }
 
     def command(self, command: Command) -> None:
-        """Obey at the conductor's next step, or refuse at once if too many of its word are unfinished; never blocks."""
-        if not self._conductor.order(lambda: self._obey(command), kind=command.command, same=command):
-            self._answer_to(command, False, _too_many(command.command))
+        """Carry out a command at the scheduler's next step; refuse it if too many are unfinished. Never blocks."""
+        if not self._scheduler.submit(lambda: self._execute(command), kind=command.command, same=command):
+            self._answer(command, False, _too_many(command.command))
 
     def volume(self, volume: int) -> None:
-        """Set the volume, 0 to 100; never blocks."""
-        if not self._conductor.order(lambda: self._set_volume(volume), kind="volume", same=volume):
-            self._answers.tell("volume", None, False, _too_many("volume"), None)
+        """Set the volume, 0 to 100. Never blocks."""
+        if not self._scheduler.submit(lambda: self._set_volume(volume), kind="volume", same=volume):
+            self._answers.send("volume", None, False, _too_many("volume"), None)
 
     def refused(self, sentence: str, transaction: str | None) -> None:
-        """Answer a command that could not be read. The conductor has nothing to do with it; never blocks."""
-        self._answers.tell("", None, False, sentence, transaction)
+        """Answer a command that could not be read. Never blocks."""
+        self._answers.send("", None, False, sentence, transaction)
 
     def sum_up(self, *, last: bool = False) -> None:
-        """Tell of the answers that a flood left untold; see `Answers.sum_up`."""
+        """Send the summaries of floods; see `CommandAnswers.sum_up`."""
         self._answers.sum_up(last=last)
 
-    def _obey(self, command: Command) -> Future[str] | None:
-        """Carry out a command and answer it; the future tells when the inbox has done its part."""
+    def _execute(self, command: Command) -> Future[str] | None:
+        """Carry out a command and answer it; the future is done when the inbox has done its part."""
         try:
-            done = self._words[command.command](command)
+            result = self._handlers[command.command](command)
         except CommandError as error:
-            self._answer_to(command, False, str(error))
+            self._answer(command, False, str(error))
             return None
-        if isinstance(done, str):
-            self._answer_to(command, True, done)
+        if isinstance(result, str):
+            self._answer(command, True, result)
             return None
-        done.add_done_callback(lambda told: self._answer_with(command, told))
-        return done
+        result.add_done_callback(lambda sentence: self._answer_result(command, sentence))
+        return result
 
     def _skip(self, _: Command) -> str:
-        line = self._conductor.cancel_current("skip")
+        line = self._scheduler.cancel_current("skip")
         if line is None:
             raise CommandError("nothing is being spoken")
         return f"line {line.id} was skipped"
 
     def _stop(self, _: Command) -> Future[str]:
-        current = self._conductor.cancel_current("stop")
+        current = self._scheduler.cancel_current("stop")
         waiting = self._inbox.cancel_waiting("stop")
         return _then(waiting, lambda count: _cancelled(count + (current is not None)))
 
     def _cancel(self, command: Command) -> Future[str]:
         if command.line_id is None:
             raise CommandError('cancel needs the id of a line, as in {"command": "cancel", "id": "…"}')
-        speaking = self._conductor.on_the_air()
-        ours = speaking is not None and speaking.id == command.line_id
-        if ours:
-            self._conductor.cancel_current("cancel")
+        current = self._scheduler.current_line
+        is_current = current is not None and current.id == command.line_id
+        if is_current:
+            self._scheduler.cancel_current("cancel")
 
-        def tell(waiting: int) -> str:
-            if not waiting + ours:
+        def sentence(waiting: int) -> str:
+            if not waiting + is_current:
                 raise CommandError(f"no line with the id {command.line_id!r} is waiting or being spoken")
-            return _cancelled(waiting + ours)
+            return _cancelled(waiting + is_current)
 
-        return _then(self._inbox.cancel_waiting("cancel", command.line_id), tell)
+        return _then(self._inbox.cancel_waiting("cancel", command.line_id), sentence)
 
     def _replay(self, _: Command) -> Future[str]:
         new_id = uuid.uuid4().hex
 
-        def tell(last: Line | None) -> str:
+        def sentence(last: Line | None) -> str:
             if last is None:
                 raise CommandError("nothing has been spoken yet")
             return f"line {last.id} is said again as {new_id}"
 
-        return _then(self._inbox.replay(new_id), tell)
+        return _then(self._inbox.replay(new_id), sentence)
 
     def _set_paused(self, paused: bool) -> str:
-        self._conductor.set_paused(paused)
+        self._scheduler.set_paused(paused)
         self._inbox.remember("paused", str(int(paused)))
         return "paused" if paused else "resumed"
 
@@ -123,34 +132,89 @@ class CommandHandler:
         self._player.set_volume(volume)
         self._inbox.remember("volume", str(volume))
         self._on_change()
-        self._answers.tell("volume", None, True, f"the volume is {volume}", None)
+        self._answers.send("volume", None, True, f"the volume is {volume}", None)
 
-    def _answer_with(self, command: Command, told: Future[str]) -> None:
-        error = told.exception()
-        self._answer_to(command, error is None, told.result() if error is None else str(error))
+    def _answer_result(self, command: Command, sentence: Future[str]) -> None:
+        error = sentence.exception()
+        self._answer(command, error is None, sentence.result() if error is None else str(error))
 
-    def _answer_to(self, command: Command, ok: bool, detail: str) -> None:
-        self._answers.tell(command.command, command.line_id, ok, detail, command.transaction)
+    def _answer(self, command: Command, ok: bool, detail: str) -> None:
+        self._answers.send(command.command, command.line_id, ok, detail, command.transaction)
 
 
-def _too_many(word: str) -> str:
-    return f"too many {word} commands are not finished; send fewer at once"
+class CommandAnswers:
+    """Answers each command with one event and one log line. Any thread may call; no method blocks.
+
+    Within 10 s the first 100 answers to each command are sent, and 10 to messages that are not a command. The others
+    are counted and summed up in one event once the 10 s are over.
+
+    Args:
+        now_s: Monotonic clock, in seconds.
+    """
+
+    def __init__(self, inbox: Inbox, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._inbox = inbox
+        self._now_s = now_s
+        self._lock = threading.Lock()
+        self._limits: dict[str, RateLimit] = {}
+
+    def send(self, command: str, line_id: str | None, ok: bool, detail: str, transaction: str | None) -> None:
+        """Answer one command.
+
+        Args:
+            command: The name of the command; empty if it could not be read.
+        """
+        if self._limit(command).allows("obeyed" if ok else "refused"):
+            self._record(command, line_id, ok, detail, transaction)
+
+    def sum_up(self, *, last: bool = False) -> None:
+        """Send a summary of the answers that were only counted, once their 10 s are over. Call it every few seconds.
+
+        Args:
+            last: Send it now.
+        """
+        with self._lock:
+            limits = list(self._limits.items())
+        for command, limit in limits:
+            if counts := limit.held_back(last=last):
+                each = " and ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+                detail = f"of more such commands within {FLOOD_S:.0f} s, {each}; send fewer"
+                self._record(command, None, "refused" not in counts, detail, None)
+
+    def _limit(self, command: str) -> RateLimit:
+        with self._lock:
+            if command not in self._limits:
+                self._limits[command] = RateLimit(_MAX_ANSWERS if command else _MAX_UNREADABLE_ANSWERS, self._now_s)
+            return self._limits[command]
+
+    def _record(self, command: str, line_id: str | None, ok: bool, detail: str, transaction: str | None) -> None:
+        log.info("command %s %s: %s", command or "?", "obeyed" if ok else "refused", Untrusted(detail))
+        data = {"command": command, "ok": ok, "detail": detail, "transaction": transaction}
+        self._inbox.record(Event(timestamp(time.time()), line_id or "", "command", data))
+
+
+def _too_many(command: str) -> str:
+    return f"too many {command} commands are not finished; send fewer at once"
 
 
 def _cancelled(count: int) -> str:
     return "1 line was cancelled" if count == 1 else f"{count or 'no'} lines were cancelled"
 
 
-def _then(change: Future[T], tell: Callable[[T], str]) -> Future[str]:
-    """The sentence that tells what a change of the inbox gave, once it is kept; CommandError: it gave nothing."""
-    told: Future[str] = Future()
+def _then(change: Future[T], sentence: Callable[[T], str]) -> Future[str]:
+    """The answer to a command, once the inbox has made the change.
+
+    Args:
+        sentence: Turns the result of the change into the answer. It raises CommandError if the command failed.
+    """
+    answer: Future[str] = Future()
 
     def done(change: Future[T]) -> None:
         try:
-            told.set_result(tell(change.result()))
+            answer.set_result(sentence(change.result()))
         except Exception as error:
-            # Whatever it is: a future that is never done would count as an unfinished command for ever.
-            told.set_exception(error)
+            # Every exception: a future that is never done would count as an unfinished command for ever.
+            answer.set_exception(error)
 
     change.add_done_callback(done)
-    return told
+    return answer

@@ -1,4 +1,4 @@
-"""What the report of a line is made of."""
+"""Measures how a line was spoken: waiting, synthesis, sound and the time to the first sample."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from ishowtts.playback.playback_buffer import Playing
 
 @dataclass
 class LineStats:
-    """Counts from the moment that a line begins."""
+    """Figures of one line, counted from its beginning."""
 
-    taken_at: float = field(default_factory=time.monotonic)
+    began_s: float = field(default_factory=time.monotonic)
     synth_s: float = 0.0
     audio_s: float = 0.0
-    first_sample_at: float | None = None
+    first_sample_s: float | None = None
     last: Utterance | None = None
     all_cached: bool = True
 
-    def made(self, utterance: Utterance) -> None:
+    def segment_queued(self, utterance: Utterance) -> None:
         """A segment went to the player."""
         self.synth_s += utterance.synth_s
         self.last = utterance
         self.all_cached &= utterance.cached
 
-    def begun(self, playing: Playing) -> None:
-        """A segment sounds, or will."""
-        if self.first_sample_at is None:
-            self.first_sample_at = playing.started_at
+    def segment_started(self, playing: Playing) -> None:
+        """A segment may have started to play."""
+        if self.first_sample_s is None:
+            self.first_sample_s = playing.started_at
 
-    def ended(self, utterance: Utterance, playing: Playing) -> None:
+    def segment_heard(self, utterance: Utterance, playing: Playing) -> None:
         """A segment was heard to its end."""
         self.audio_s += utterance.audio_s - playing.overlap_s
 
-    def report(self, taken: DequeuedLine, engine: str) -> Report:
-        """How it went.
+    def report(self, dequeued: DequeuedLine, engine: str) -> Report:
+        """The report of the line.
 
         Args:
-            engine: who speaks, where nothing was.
+            engine: The engine to name if no segment was spoken.
         """
         last = self.last
         return Report(
-            queue_s=taken.queue_s,
+            queue_s=dequeued.queue_s,
             synth_s=self.synth_s,
             audio_s=self.audio_s,
-            ttfa_s=None if self.first_sample_at is None else self.first_sample_at - self.taken_at,
+            ttfa_s=None if self.first_sample_s is None else self.first_sample_s - self.began_s,
             engine=last.engine if last else engine,
-            voice=last.voice if last else taken.line.voice or "",
+            voice=last.voice if last else dequeued.line.voice or "",
             nfe_step=last.nfe_step if last else None,
             cached=last is not None and self.all_cached,
         )
 
 
-def as_event(report: Report) -> dict[str, object]:
+def event_data(report: Report) -> dict[str, object]:
     """A report as the `finished` event shows it; seconds to the millisecond."""
     return {
         "queue_s": round(report.queue_s, 3),

@@ -1,4 +1,4 @@
-"""Whose turn it is: the order that stands with the inbox, and the rehearsal of the line that goes next."""
+"""Takes the next line from the queue and, while one is playing, prepares the following one."""
 
 from __future__ import annotations
 
@@ -10,121 +10,131 @@ from ishowtts.speech.speech_task import SpeechTask
 
 
 class Prefetcher:
-    """One order stands at a time: for the next line, or for a look at it. One thread calls, the conductor's.
+    """Has at most one take pending with the inbox: of the next line, or only a look at it, to prefetch it.
 
-    A line that is rehearsed waits in the queue as if nobody had looked: it may expire, be cancelled, or be overtaken.
-    Then what was made ready is dropped.
+    A prefetched line waits in the queue as before: it may expire, be cancelled or be overtaken. Then what was prepared
+    is dropped. Only the scheduler thread may call.
 
     Args:
-        minimum: the lowest priority that is spoken now.
-        held: the voices whose lines wait now and let others pass.
-        make: a performance of a line, not begun.
-        ring: wakes the caller.
+        min_priority: Returns the lowest priority that is spoken now.
+        held_voices: Returns the voices whose lines wait now and let others pass.
+        make_task: Makes the task of a line, not begun.
+        wake: Called when a pending take is done.
     """
 
     def __init__(
         self,
         inbox: Inbox,
         *,
-        minimum: Callable[[], Priority],
-        held: Callable[[], frozenset[str | None]],
-        make: Callable[[DequeuedLine], SpeechTask],
-        ring: Callable[[], None],
+        min_priority: Callable[[], Priority],
+        held_voices: Callable[[], frozenset[str | None]],
+        make_task: Callable[[DequeuedLine], SpeechTask],
+        wake: Callable[[], None],
     ) -> None:
         self._inbox = inbox
-        self._minimum = minimum
-        self._held = held
-        self._make = make
-        self._ring = ring
-        self._order: PendingTake[DequeuedLine] | None = None
-        self._looks = False  # whether the order is for a look
-        self._ordered = self._wanted()
-        self._rehearsal: SpeechTask | None = None
-
-    def next(self, wanted: bool) -> SpeechTask | None:
-        """The next line, begun, once it is ours; it is on order as long as one is wanted."""
-        if self._order is not None and (self._looks or not wanted or self._ordered != self._wanted()):
-            self._order.withdraw()
-        given = self._given()
-        if given is None and self._order is None and wanted:
-            self._place(self._inbox.take, looks=False)
-        self._rehearse()
-        return given
-
-    def look_ahead(self, wanted: bool) -> None:
-        """While a line is on the air: have the next one made ready."""
-        if self._order is not None and (not wanted or self._ordered != self._wanted()):
-            self._order.withdraw()
-        self._given()
-        if self._order is None and wanted and self._rehearsal is None:
-            self._place(self._inbox.rehearse, looks=True)
-        self._rehearse()
-
-    def recall(self) -> SpeechTask | None:
-        """Order nothing any more; a line that was ours already, begun."""
-        if self._order is not None:
-            self._order.withdraw()
-        return self._given()
+        self._min_priority = min_priority
+        self._held_voices = held_voices
+        self._make_task = make_task
+        self._wake = wake
+        self._pending: PendingTake[DequeuedLine] | None = None
+        self._is_prefetch = False  # whether the pending take is only a look
+        self._pending_filter = self._filter()
+        self._prefetched: SpeechTask | None = None
 
     @property
-    def recalled(self) -> bool:
-        """Whether no line is between the queue and the air."""
-        return self._order is None
+    def take_pending(self) -> bool:
+        """Whether a line may be on its way from the queue to the scheduler."""
+        return self._pending is not None
 
-    def leave(self) -> DequeuedLine | None:
-        """The end: drop the rehearsal, and wait for an order that is being carried out; its line is the caller's.
+    def next(self, wanted: bool) -> SpeechTask | None:
+        """The task of the next line, begun, once the inbox gives the line; else `None`.
+
+        Args:
+            wanted: Whether a line can be spoken now. The take stays pending only as long as this is true.
+        """
+        if self._pending is not None and (self._is_prefetch or not wanted or self._pending_filter != self._filter()):
+            self._pending.withdraw()
+        task = self._receive()
+        if task is None and self._pending is None and wanted:
+            self._request(self._inbox.take, is_prefetch=False)
+        self._continue_prefetch()
+        return task
+
+    def prefetch(self, wanted: bool) -> None:
+        """While a line is being spoken: prepare the next one.
+
+        Args:
+            wanted: Whether the engine has time for it.
+        """
+        if self._pending is not None and (not wanted or self._pending_filter != self._filter()):
+            self._pending.withdraw()
+        self._receive()
+        if self._pending is None and wanted and self._prefetched is None:
+            self._request(self._inbox.rehearse, is_prefetch=True)
+        self._continue_prefetch()
+
+    def withdraw(self) -> SpeechTask | None:
+        """Withdraw the pending take. If a line was taken already, return its task, begun."""
+        if self._pending is not None:
+            self._pending.withdraw()
+        return self._receive()
+
+    def drop(self) -> None:
+        """Drop the prefetched line, so that it does not keep the engine from what is wanted now."""
+        if self._prefetched is not None:
+            self._prefetched.stop()
+            self._prefetched = None
+
+    def close(self) -> DequeuedLine | None:
+        """Drop the prefetched line and wait for the pending take; return the line if one was taken.
 
         Raises:
-            InboxError: the disk does not answer; the line stays where it is.
+            InboxError: The disk does not answer; the line stays where it is.
         """
-        self.drop_rehearsal()
-        order, self._order = self._order, None
-        if order is None:
+        self.drop()
+        pending, self._pending = self._pending, None
+        if pending is None:
             return None
-        order.withdraw()
-        taken = settled(order.future)
-        return None if self._looks else taken
+        pending.withdraw()
+        dequeued = settled(pending.future)
+        return None if self._is_prefetch else dequeued
 
-    def drop_rehearsal(self) -> None:
-        """Nobody waits for an engine that makes ready what is not wanted now."""
-        if self._rehearsal is not None:
-            self._rehearsal.stop()
-            self._rehearsal = None
+    def _filter(self) -> tuple[Priority, frozenset[str | None]]:
+        """The lines that may be taken now."""
+        return self._min_priority(), self._held_voices()
 
-    def _wanted(self) -> tuple[Priority, frozenset[str | None]]:
-        return self._minimum(), self._held()
-
-    def _place(
-        self, ask: Callable[[Priority, frozenset[str | None]], PendingTake[DequeuedLine]], *, looks: bool
+    def _request(
+        self, take: Callable[[Priority, frozenset[str | None]], PendingTake[DequeuedLine]], *, is_prefetch: bool
     ) -> None:
-        self._looks, self._ordered = looks, self._wanted()
-        self._order = ask(*self._ordered)
-        self._order.future.add_done_callback(lambda _: self._ring())
+        self._is_prefetch, self._pending_filter = is_prefetch, self._filter()
+        self._pending = take(*self._pending_filter)
+        self._pending.future.add_done_callback(lambda _: self._wake())
 
-    def _given(self) -> SpeechTask | None:
-        """What the order gave, if it was for a line; a look begins its rehearsal."""
-        if self._order is None or not self._order.future.done():
+    def _receive(self) -> SpeechTask | None:
+        """Handle a take that is done: return the task of a line that was taken, or begin to prefetch."""
+        if self._pending is None or not self._pending.future.done():
             return None
-        order, self._order = self._order, None
-        taken = settled(order.future)
-        if taken is None:
+        pending, self._pending = self._pending, None
+        dequeued = settled(pending.future)
+        if dequeued is None:
             return None
-        if self._looks:
-            self._rehearsal = self._make(taken)
+        if self._is_prefetch:
+            self._prefetched = self._make_task(dequeued)
             return None
-        return self._begun(taken)
+        return self._begin(dequeued)
 
-    def _begun(self, taken: DequeuedLine) -> SpeechTask:
-        rehearsed, self._rehearsal = self._rehearsal, None
-        if rehearsed is not None and rehearsed.suits(taken):
-            rehearsed.begin(taken)
-            return rehearsed
-        if rehearsed is not None:
-            rehearsed.stop()
-        performance = self._make(taken)
-        performance.begin(taken)
-        return performance
+    def _begin(self, dequeued: DequeuedLine) -> SpeechTask:
+        """Begin the prefetched task if it is still valid, else a new one."""
+        prefetched, self._prefetched = self._prefetched, None
+        if prefetched is not None and prefetched.is_valid_for(dequeued):
+            prefetched.begin(dequeued)
+            return prefetched
+        if prefetched is not None:
+            prefetched.stop()
+        task = self._make_task(dequeued)
+        task.begin(dequeued)
+        return task
 
-    def _rehearse(self) -> None:
-        if self._rehearsal is not None:
-            self._rehearsal.rehearse()
+    def _continue_prefetch(self) -> None:
+        if self._prefetched is not None:
+            self._prefetched.prefetch()

@@ -1,48 +1,42 @@
-"""One line on the air: its segments are synthesised ahead, alone or several in one run, and played without a gap."""
+"""Speaks one line: its segments are synthesised ahead, alone or several in one run, and played without a gap."""
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
-import numpy as np
-
 from ishowtts.archive import Recording, RecordingInProgress
-from ishowtts.errors import Cancelled, EngineError, IShowError, LineError, SpeakerError, SynthesisError
+from ishowtts.errors import Cancelled, EngineError, LineError, SpeakerError, SynthesisError
 from ishowtts.inbox import DequeuedLine
-from ishowtts.model import Report, Samples, Segment, Utterance
+from ishowtts.model import Report, Utterance
 from ishowtts.playback.playback_buffer import Playing
-from ishowtts.playback.player import Player
-from ishowtts.playback.post_processing import PostProcessor
-from ishowtts.speech.fallback import FallbackSynthesizer
 from ishowtts.speech.line_stats import LineStats
 from ishowtts.speech.segment_planner import MAX_BATCH
-from ishowtts.speech.speech_policy import SpeechPolicy
-from ishowtts.util.samples import FloatPcm, resample
+from ishowtts.speech.segment_renderer import PlannedSegment, RenderedSegment, SegmentRenderer, SpeechResources
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Planned:
-    """A segment, and where it begins in the text that is read aloud, in characters."""
-
-    segment: Segment
-    position: int
+_MAX_PLAYING = 2  # segments with the player: the one that is heard and one that waits
 
 
-@dataclass(frozen=True)
-class _Made:
-    """An engine's sound, and as it is played, at the player's rate."""
+class TaskState(Enum):
+    """How far a line is. The states follow each other in this order; `stop` leads to `STOPPED` from any of them."""
 
-    utterance: Utterance
-    sound: Samples | FloatPcm
+    NEW = auto()
+    """Nothing was done yet."""
+    PLANNING = auto()
+    """The text is read and split into segments."""
+    SYNTHESIZING = auto()
+    """Segments are synthesised, and played as they come."""
+    DRAINING = auto()
+    """All segments are with the player; the rest of them is heard."""
+    FINISHED = auto()
+    """All of the line was heard."""
+    STOPPED = auto()
+    """The line was stopped; nothing more of it is heard."""
 
 
 @dataclass(frozen=True)
@@ -51,262 +45,203 @@ class _PlayingSegment:
     utterance: Utterance
     playing: Playing
 
-    def ends_at(self, now: float) -> float:
-        """When it will have been heard, in monotonic seconds, or before that; `now`: when it begins, if it has not."""
-        began_at = now if self.playing.started_at is None else self.playing.started_at
-        return began_at + self.utterance.audio_s - self.playing.overlap_s
-
-
-@dataclass(frozen=True)
-class SpeechResources:
-    """What every line is spoken with.
-
-    Args:
-        finish: makes of what an engine gave what is played.
-        synthesis: runs one job at a time, off the conductor's thread.
-        ring: wakes the conductor.
-        record: begins a recording; `None`: nobody wants one.
-    """
-
-    cast: FallbackSynthesizer
-    player: Player
-    rules: SpeechPolicy
-    finish: PostProcessor
-    synthesis: Executor
-    ring: Callable[[], None]
-    record: Callable[[Recording], RecordingInProgress] | None = None
+    def ends_s(self, now_s: float) -> float:
+        """When it ends, at the earliest, in monotonic seconds; `now_s` is when it begins if it has not begun."""
+        began_s = now_s if self.playing.started_at is None else self.playing.started_at
+        return began_s + self.utterance.audio_s - self.playing.overlap_s
 
 
 class SpeechTask:
-    """Never waits: `step` does what can be done now, and the studio's `ring` is called whenever there is more to do.
+    """One line that is spoken. Its methods never wait: `step` does what can be done now.
 
-    Nothing is heard before `begin`; until then it can be rehearsed.
+    A task can be prefetched: until `begin` nothing of it is heard.
 
     Args:
-        taken: the line, and how much of it was heard before.
+        dequeued: The line, and how much of it was heard before.
+        synthesis: Runs one job at a time, on a thread other than the scheduler's.
+        wake: Called whenever `step` has more to do.
     """
 
-    def __init__(self, taken: DequeuedLine, studio: SpeechResources) -> None:
-        self.taken = taken
-        self.told = False  # whether `started` was said; the caller's to set
-        self.spoken = taken.spoken
+    def __init__(
+        self, dequeued: DequeuedLine, resources: SpeechResources, synthesis: Executor, wake: Callable[[], None]
+    ) -> None:
+        self.dequeued = dequeued
+        self.start_reported = False  # set by the caller once it has told the inbox
         self.volume: int | None = None
-        self._studio = studio
-        self._part = studio.cast.begin_line()
-        self._take: RecordingInProgress | None = None
-        self._cut = threading.Event()
-        self._plan: list[_Planned] = []  # empty: not planned yet
-        self._planning: Future[list[_Planned]] | None = None
-        self._rendering: Future[list[_Made]] | None = None
-        self._next = 0
-        self._on_air: list[_PlayingSegment] = []
-        self._heard = LineStats()
+        self._resources = resources
+        self._wake = wake
+        self._renderer = SegmentRenderer(dequeued, resources, synthesis, wake)
+        self._state = TaskState.NEW
+        self._job: Future[Any] | None = None  # the plan, later one run after another; `None` between them
+        self._segments: list[PlannedSegment] = []
+        self._next = 0  # the first segment that is not with the player yet
+        self._playing: list[_PlayingSegment] = []
+        self._recording: RecordingInProgress | None = None
+        self._stats = LineStats()
 
-    def begin(self, taken: DequeuedLine) -> None:
-        """Let it be heard from now on.
-
-        Args:
-            taken: the line, as it was taken; `suits` said that what was rehearsed is good for it.
-        """
-        self.taken = taken
-        self.volume = self._studio.rules.volume(taken.line, self._studio.player.volume)
-        self._heard = LineStats()
-
-    def suits(self, taken: DequeuedLine) -> bool:
-        """Whether what was rehearsed is what is to be said now."""
-        mine = self.taken
-        same = (mine.seq, mine.position, mine.times) == (taken.seq, taken.position, taken.times)
-        jobs = [job for job in (self._planning, self._rendering) if job is not None and job.done()]
-        return same and not self._part.outdated and not any(_failed(job) for job in jobs)
-
-    def rehearse(self) -> None:
-        """Have the first segment made; what goes wrong shows once the line is spoken."""
-        with suppress(LineError, EngineError, Cancelled, CancelledError):
-            if self._plan or self._planned():
-                self._render()
+    @property
+    def spoken_text(self) -> str | None:
+        """The text as it is read aloud; `None` before it was read."""
+        return self._renderer.spoken_text
 
     @property
     def position(self) -> int:
-        """Where in `spoken` the segment begins that is being heard, or is the next to be heard.
+        """Where the segment begins that is heard now or next, in characters of `spoken_text`.
 
-        Segments are no measure of that: another engine, or the next start, may cut the text elsewhere.
+        A segment's number would not do: another engine, or the next start, may split the text elsewhere.
         """
-        if self._on_air:
-            return self._on_air[0].position
-        if self._next < len(self._plan):
-            return self._plan[self._next].position
-        return self.taken.position
+        if self._playing:
+            return self._playing[0].position
+        if self._next < len(self._segments):
+            return self._segments[self._next].position
+        return self.dequeued.position
 
     @property
     def needs_engine(self) -> bool:
-        """Whether there is more to be synthesised."""
-        return not self._plan or self._rendering is not None or self._next < len(self._plan)
+        """Whether there is more to synthesise."""
+        return self._state in (TaskState.NEW, TaskState.PLANNING, TaskState.SYNTHESIZING)
 
     @property
-    def sounds(self) -> bool:
+    def audible(self) -> bool:
         """Whether anything of this line has gone to the player."""
-        return self._heard.last is not None
+        return self._stats.last is not None
 
     @property
-    def lead_fault(self) -> str | None:
-        """How the leading engine failed at this line, if it did: the line may be what it fails at."""
-        return self._part.primary_error
+    def primary_error(self) -> str | None:
+        """How the primary engine failed at this line, if it did. The line itself may be the cause."""
+        return self._renderer.line_synthesis.primary_error
 
     @property
-    def voice_fault(self) -> bool:
-        """Whether the leading engine cannot use the voice of this line; it can speak others."""
-        return self._part.voice_unusable
+    def voice_unusable(self) -> bool:
+        """Whether the primary engine cannot use the voice of this line. It can speak in other voices."""
+        return self._renderer.line_synthesis.voice_unusable
 
-    def step(self) -> bool:
-        """Do what can be done now; True once all has been heard.
+    def prefetch(self) -> None:
+        """Prepare the first segment. Errors do not matter here: they show once the line is spoken."""
+        with suppress(LineError, EngineError, Cancelled, CancelledError):
+            self._plan()
+            self._synthesize_next()
 
-        Raises:
-            LineError, EngineError: the line cannot be spoken.
-            SpeakerError: the device was lost; `position` says where to go on.
-        """
-        if not self._plan and not self._planned():
-            return False
-        self._collect()
-        self._render()
-        self._listen()
-        return self._next >= len(self._plan) and not self._on_air
+    def is_valid_for(self, dequeued: DequeuedLine) -> bool:
+        """Whether what was prefetched is what must be spoken now."""
+        mine = self.dequeued
+        same = (mine.seq, mine.position, mine.times) == (dequeued.seq, dequeued.position, dequeued.times)
+        failed = self._job is not None and self._job.done() and _failed(self._job)
+        return same and not failed and not self._renderer.line_synthesis.outdated
 
-    def stop(self) -> None:
-        """End sound and synthesis; what was synthesised is dropped."""
-        self._cut.set()
-        for job in (self._planning, self._rendering):
-            if job is not None:
-                job.cancel()
-        if self._on_air:
-            self._studio.player.stop()
-
-    def recorded(self, outcome: str) -> None:
-        """End the recording, if there is one."""
-        if self._take is not None:
-            self._take.end(outcome)
-
-    def report(self) -> Report:
-        """How it went, once `step` returned True."""
-        return self._heard.report(self.taken, self._part.engine)
-
-    def _planned(self) -> bool:
-        """Cut the line into segments; preparing its voice can take seconds, so it is a job of its own."""
-        if self._planning is None:
-            self._planning = self._submit(self._cut_into_segments)
-        if not self._planning.done():
-            return False
-        self._plan = self._planning.result()
-        if not self._plan:
-            raise SynthesisError("the text has nothing to speak in it")
-        return True
-
-    def _cut_into_segments(self) -> list[_Planned]:
-        line, position = self.taken.line, self.taken.position
-        if self.spoken is None:
-            self.spoken = self._studio.rules.spoken_text(self.taken)
-        whole = self.spoken
-        parts = self._part.split(line, whole[position:])
-        plan = []
-        for i, part in enumerate(parts):
-            # Not found where a run of punctuation was shortened: then it begins about here.
-            position = max(position, whole.find(part, position))
-            segment = Segment(line.id, i, len(parts), part, line.voice, line.nfe_step, line.seed, line.speed)
-            plan.append(_Planned(segment, position))
-            position += len(part)
-        return plan
-
-    def _collect(self) -> None:
-        """A finished synthesis goes to the player, behind what plays."""
-        if self._rendering is None or not self._rendering.done():
-            return
-        if self._on_air and _failed(self._rendering):
-            return  # what was made before is heard to its end, and only then the line stops or waits
-        job, self._rendering = self._rendering, None
-        for made in job.result():
-            self._play(made)
-
-    def _play(self, made: _Made) -> None:
-        """The next segment goes on the air."""
-        utterance, before = made.utterance, self._heard.last
-        # Between two engines nothing matches: their segments stand one behind the other.
-        seam_s = self._part.seam_s if before is not None and before.engine == utterance.engine else 0.0
-        playing = self._studio.player.play(made.sound, self._studio.player.rate_hz, volume=self.volume, seam_s=seam_s)
-        self._record(utterance, playing.overlap_s)
-        self._on_air.append(_PlayingSegment(self._plan[self._next].position, utterance, playing))
-        self._heard.made(utterance)
-        self._next += 1
-
-    def _record(self, utterance: Utterance, overlap_s: float) -> None:
-        if self._studio.record is None:
-            return
-        if self._take is None:
-            position = self._plan[self._next].position
-            self._take = self._studio.record(Recording(self.taken.line, self.spoken or "", position, time.time()))
-        self._take.add(utterance, overlap_s)
-
-    def _render(self) -> None:
-        """A run begins once nothing waits behind what is heard; how many are in it, what is heard decides."""
-        if self._rendering is not None:
-            return
-        if self._next < len(self._plan) and len(self._on_air) < 2:
-            coming = [planned.segment for planned in self._plan[self._next : self._next + MAX_BATCH]]
-            ends_at = time.monotonic()
-            for one in self._on_air:
-                ends_at = one.ends_at(ends_at)
-            self._rendering = self._submit(lambda: self._make(coming, ends_at))
-
-    def _make(self, coming: Sequence[Segment], ends_at: float) -> list[_Made]:
-        """On the thread `synthesis`: the sounds of the first of these segments.
+    def begin(self, dequeued: DequeuedLine) -> None:
+        """Let the line be heard from now on.
 
         Args:
-            ends_at: when all that is on the air will have been heard.
+            dequeued: The line as it was taken. `is_valid_for` must hold for it if the task was prefetched.
         """
-        utterances = self._part.synthesize_next(coming, ends_at - time.monotonic(), self._cut.is_set)
-        return [self._finished(segment, utterance) for segment, utterance in zip(coming, utterances, strict=False)]
+        self.dequeued = dequeued
+        self.volume = self._resources.policy.volume(dequeued.line, self._resources.player.volume)
+        self._stats = LineStats()
 
-    def _finished(self, segment: Segment, utterance: Utterance) -> _Made:
-        """A segment as it is played, the first one behind its chime."""
-        sound = self._studio.finish.process(utterance, segment.line_id)
-        if segment.index == 0 and self.taken.spoken is None:  # a line that goes on was announced
-            chime = self._studio.rules.chime(self.taken.line)
-            if chime is not None:
-                samples, rate_hz = chime
-                sound = np.concatenate([resample(samples, rate_hz, self._studio.player.rate_hz), sound])
-        return _Made(utterance, sound)
+    def step(self) -> bool:
+        """Do what can be done now; `True` once all of the line was heard.
 
-    def _listen(self) -> None:
-        """Take off the air what was heard to its end."""
-        while self._on_air:
-            first = self._on_air[0]
-            state = first.playing.wait(0)
-            self._heard.begun(first.playing)
-            if state == "playing":
+        Raises:
+            LineError, EngineError: The line cannot be spoken.
+            SpeakerError: The device was lost; `position` says where to go on.
+        """
+        self._plan()
+        self._play_rendered()
+        self._synthesize_next()
+        self._follow_playback()
+        return self._state is TaskState.FINISHED
+
+    def stop(self) -> None:
+        """End sound and synthesis; drop what was synthesised."""
+        self._state = TaskState.STOPPED
+        self._renderer.cancel()
+        if self._job is not None:
+            self._job.cancel()
+        if self._playing:
+            self._resources.player.stop()
+
+    def end_recording(self, outcome: str) -> None:
+        """End the recording, if there is one."""
+        if self._recording is not None:
+            self._recording.end(outcome)
+
+    def report(self) -> Report:
+        """How it went, once `step` returned `True`."""
+        return self._stats.report(self.dequeued, self._renderer.line_synthesis.engine)
+
+    def _plan(self) -> None:
+        """NEW, PLANNING: split the line into segments."""
+        if self._state is TaskState.NEW:
+            self._job = self._renderer.plan()
+            self._state = TaskState.PLANNING
+        if self._state is TaskState.PLANNING and self._job is not None and self._job.done():
+            segments = self._job.result()
+            if not segments:
+                raise SynthesisError("the text has nothing to speak in it")
+            self._segments, self._job = segments, None
+            self._state = TaskState.SYNTHESIZING
+
+    def _play_rendered(self) -> None:
+        """SYNTHESIZING: give the segments of a finished run to the player, behind those that it plays."""
+        if self._state is not TaskState.SYNTHESIZING or self._job is None or not self._job.done():
+            return
+        if self._playing and _failed(self._job):
+            return  # what was made before is heard to its end; only then the line stops or waits
+        job, self._job = self._job, None
+        for rendered in job.result():
+            self._play(rendered)
+        if self._next == len(self._segments):
+            self._state = TaskState.DRAINING
+
+    def _synthesize_next(self) -> None:
+        """SYNTHESIZING: start the next run once no segment waits behind the one that is heard."""
+        if self._state is not TaskState.SYNTHESIZING or self._job is not None or len(self._playing) >= _MAX_PLAYING:
+            return
+        coming = [planned.segment for planned in self._segments[self._next : self._next + MAX_BATCH]]
+        played_until_s = time.monotonic()
+        for segment in self._playing:
+            played_until_s = segment.ends_s(played_until_s)
+        self._job = self._renderer.render(coming, played_until_s)
+
+    def _follow_playback(self) -> None:
+        """SYNTHESIZING, DRAINING: forget the segments that were heard to their end; finish after the last one."""
+        while self._playing:
+            first = self._playing[0]
+            playback = first.playing.wait(0)
+            self._stats.segment_started(first.playing)
+            if playback == "playing":
                 return
-            if state != "finished":
-                raise SpeakerError(self._studio.player.status().lost or "the sound was stopped")
-            self._heard.ended(first.utterance, first.playing)
-            self._on_air.pop(0)
-            self._studio.ring()
+            if playback != "finished":
+                raise SpeakerError(self._resources.player.status().lost or "the sound was stopped")
+            self._stats.segment_heard(first.utterance, first.playing)
+            self._playing.pop(0)
+            self._wake()  # the next segment can be synthesised
+        if self._state is TaskState.DRAINING:
+            self._state = TaskState.FINISHED
 
-    def _submit(self, job: Callable[[], object]) -> Future:  # type: ignore[type-arg]
-        future = self._studio.synthesis.submit(_guarded, job)
-        future.add_done_callback(lambda _: self._studio.ring())
-        return future
+    def _play(self, rendered: RenderedSegment) -> None:
+        """Give the next segment to the player."""
+        utterance, before = rendered.utterance, self._stats.last
+        # The sounds of two engines do not match: there is no cross-fade between them.
+        same_engine = before is not None and before.engine == utterance.engine
+        seam_s = self._renderer.line_synthesis.seam_s if same_engine else 0.0
+        player, position = self._resources.player, self._segments[self._next].position
+        playing = player.play(rendered.sound, player.rate_hz, volume=self.volume, seam_s=seam_s)
+        self._record(utterance, position, playing.overlap_s)
+        self._playing.append(_PlayingSegment(position, utterance, playing))
+        self._stats.segment_queued(utterance)
+        self._next += 1
+
+    def _record(self, utterance: Utterance, position: int, overlap_s: float) -> None:
+        if self._resources.recorder is None:
+            return
+        if self._recording is None:
+            start = Recording(self.dequeued.line, self.spoken_text or "", position, time.time())
+            self._recording = self._resources.recorder.begin(start)
+        self._recording.add(utterance, overlap_s)
 
 
 def _failed(job: Future[Any]) -> bool:
-    """Whether a job that is done has given nothing."""
+    """Whether a finished job has no result."""
     return job.cancelled() or job.exception() is not None
-
-
-def _guarded(job: Callable[[], object]) -> object:
-    """Whatever a text makes of reader or engine costs that text, and not the thread that moves lines along."""
-    try:
-        return job()
-    except (IShowError, Cancelled):
-        raise
-    except Exception as error:
-        log.exception("a text could not be spoken")
-        raise SynthesisError(
-            f"the text cannot be spoken ({type(error).__name__}); the daemon's log says more"
-        ) from error

@@ -1,4 +1,4 @@
-"""Logs and counts the events of lines. Commands are logged by `speech/command_answers`."""
+"""Logs and counts the events of lines. Commands are logged by `speech/commands`."""
 
 from __future__ import annotations
 

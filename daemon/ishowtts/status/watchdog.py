@@ -78,7 +78,7 @@ def threads(
     return [
         Watched("playback", player.alive, player.overdue_s, THREAD_S),
         Watched("inbox", inbox.alive, inbox.overdue_s, INBOX_S),
-        Watched("synthesis", lambda: True, scheduler.synthesis_s, synthesis_s),
+        Watched("synthesis", lambda: True, scheduler.synthesis_busy_s, synthesis_s),
         _loop(scheduler, SCHEDULER_S),
         _loop(voice_watcher, synthesis_s),  # it prepares voices, and waits for the worker like a line
         *(_loop(loop, THREAD_S) for loop in loops),

@@ -1,0 +1,205 @@
+"""The line that is being spoken, and what becomes of it in the inbox: finished, failed, cancelled or put back."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from typing import Any
+
+from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, LineError, VoiceError, WorkerDied
+from ishowtts.inbox import Inbox
+from ishowtts.model import Line, Outcome, Report
+from ishowtts.playback.player import Player
+from ishowtts.speech.line_stats import event_data
+from ishowtts.speech.retry import EngineBackoff, HeldVoices
+from ishowtts.speech.speech_task import SpeechTask
+from ishowtts.util.logs import Untrusted
+
+log = logging.getLogger(__name__)
+
+
+class CurrentLine:
+    """Holds at most one task. Only the scheduler thread may call; no method waits.
+
+    Args:
+        backoff: Told when no engine can speak.
+        held_voices: Told when nobody can speak in the voice of a line.
+        on_report: Told of each line that was spoken to its end.
+        wake: Called when the next line can be taken.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        player: Player,
+        backoff: EngineBackoff,
+        held_voices: HeldVoices,
+        *,
+        on_report: Callable[[Report], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._inbox = inbox
+        self._player = player
+        self._backoff = backoff
+        self._held_voices = held_voices
+        self._on_report = on_report
+        self._wake = wake
+        self._task: SpeechTask | None = None
+        self._suspect: int | None = None  # number of the line at which an engine failed last; it has one more try
+        self._heard_until_s = -math.inf
+
+    @property
+    def task(self) -> SpeechTask | None:
+        """The task of the line; `None` if no line is being spoken."""
+        return self._task
+
+    @property
+    def heard_until_s(self) -> float:
+        """When the last line that was audible ended, in monotonic seconds."""
+        return self._heard_until_s
+
+    def begin(self, task: SpeechTask) -> None:
+        """Make this the current line."""
+        self._task = task
+
+    def step(self) -> None:
+        """Move the line along. If it is over, or cannot be spoken, end it or put it back.
+
+        Raises:
+            SpeakerError: The sound device was lost; the line is still the current one.
+        """
+        task = self._task
+        if task is None:
+            return
+        position = task.position
+        try:
+            finished = task.step()
+        except EngineUnavailable as error:
+            self._engine_unavailable(task, error)
+        except WorkerDied as error:
+            self._retry_once(task, error)
+        except (LineError, VoiceError, Cancelled, CancelledError) as error:
+            self.fail(str(error) or "cancelled")
+        except EngineError as error:
+            self._postpone(task, error)
+        else:
+            if task.audible and not task.start_reported:
+                self._report_start(task)
+            if finished:
+                report = task.report()
+                self._on_report(report)
+                self._end(task, Outcome.FINISHED, event_data(report))
+            elif task.position > position:
+                self._save_position(task)
+
+    def cancel(self, by: str) -> Line | None:
+        """Stop the line, with the outcome `cancelled`; return it.
+
+        Args:
+            by: The command that cancels it.
+        """
+        task = self._task
+        if task is None:
+            return None
+        task.stop()
+        self._end(task, Outcome.CANCELLED, {"by": by})
+        return task.dequeued.line
+
+    def fail(self, error: str) -> None:
+        """Stop the line, with the outcome `failed`."""
+        if self._task is not None:
+            self._task.stop()
+            self._end(self._task, Outcome.FAILED, {"error": error})
+
+    def interrupt(self) -> None:
+        """Put the line back into the queue. It will go on from the start of the segment that was cut off."""
+        task = self._task
+        if task is None:
+            return
+        if not task.start_reported:
+            self.put_back()
+        else:
+            task.stop()
+            task.end_recording("interrupted")
+            self._save_position(task)
+            log_failure(self._inbox.interrupt(task.dequeued.seq))
+            self._task = None
+        self._wake()
+
+    def put_back(self) -> None:
+        """Put the line back into the queue, at its place, without an event."""
+        if self._task is not None:
+            self._task.stop()
+            self._task.end_recording("interrupted")
+            log_failure(self._inbox.postpone(self._task.dequeued.seq))
+            self._task = None
+
+    def _engine_unavailable(self, task: SpeechTask, error: EngineUnavailable) -> None:
+        if task.voice_unusable:
+            self._hold_voice(task, error)
+        elif task.primary_error:
+            # The line may be what the primary engine fails at: without the limit it would hold up all others.
+            self._retry_once(task, error)
+        else:
+            self._postpone(task, error)
+
+    def _hold_voice(self, task: SpeechTask, error: EngineError) -> None:
+        """Nobody can speak in the voice of this line: its lines wait, and all others pass them."""
+        line = task.dequeued.line
+        if self._held_voices.hold(line.voice, str(error)):
+            log.warning("line %r waits, and others in its voice: %s", Untrusted(line.id), error)
+        self.put_back()
+        self._wake()
+
+    def _retry_once(self, task: SpeechTask, error: EngineError) -> None:
+        """An engine failed at this line and no other could go on: the line has one more try, no third."""
+        seq = task.dequeued.seq
+        if self._suspect == seq:
+            self.fail("; ".join(dict.fromkeys(fault for fault in (task.primary_error, str(error)) if fault)))
+        else:
+            self._suspect = seq
+            self._postpone(task, error)
+            self._backoff.shorten()  # several such lines in a row must not delay the others more and more
+
+    def _postpone(self, task: SpeechTask, error: EngineError) -> None:
+        """No engine can speak now: the line waits at its place for the next try."""
+        if self._backoff.reason is None:
+            log.warning("line %r waits: %s", Untrusted(task.dequeued.line.id), error)
+        self.put_back()
+        self._backoff.start(str(error))
+
+    def _report_start(self, task: SpeechTask) -> None:
+        """The line is audible: record `started`. Its data name the volume only if a policy changed the line's own."""
+        task.start_reported = True
+        line = task.dequeued.line
+        self._held_voices.spoke(line.voice)
+        self._backoff.reset()
+        data: dict[str, object] = {"muted": self._player.muted}
+        if task.volume != line.volume:
+            data["volume"] = task.volume
+        log_failure(self._inbox.started(task.dequeued.seq, data))
+
+    def _save_position(self, task: SpeechTask) -> None:
+        if task.spoken_text is not None:
+            log_failure(self._inbox.reached(task.dequeued.seq, task.spoken_text, task.position))
+
+    def _end(self, task: SpeechTask, outcome: Outcome, data: dict[str, object]) -> None:
+        task.end_recording(outcome.value)
+        log_failure(self._inbox.finish(task.dequeued.seq, outcome, data))
+        self._task = None
+        if task.audible:
+            self._heard_until_s = time.monotonic()
+        self._wake()
+
+
+def log_failure(change: Future[Any]) -> None:
+    """Log an error if the inbox does not keep a change. Nobody waits for the change."""
+
+    def done(change: Future[Any]) -> None:
+        if (error := change.exception()) is not None:
+            log.error("the inbox did not keep what became of a line: %s", error)
+
+    change.add_done_callback(done)

@@ -1,0 +1,146 @@
+"""Renders one line on the thread `synthesis`: splits its text into segments, synthesises and post-processes them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ishowtts.archive import Recorder
+from ishowtts.errors import Cancelled, IShowError, SynthesisError
+from ishowtts.inbox import DequeuedLine
+from ishowtts.model import Samples, Segment, Utterance
+from ishowtts.playback.player import Player
+from ishowtts.playback.post_processing import PostProcessor
+from ishowtts.speech.fallback import FallbackSynthesizer
+from ishowtts.speech.speech_policy import SpeechPolicy
+from ishowtts.util.samples import FloatPcm, resample
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SpeechResources:
+    """Everything that lines are spoken with.
+
+    Args:
+        post_processor: Turns the sound of an engine into what is played.
+        recorder: Records what is spoken; `None` if recordings are off.
+    """
+
+    synthesizer: FallbackSynthesizer
+    player: Player
+    policy: SpeechPolicy
+    post_processor: PostProcessor
+    recorder: Recorder | None = None
+
+
+@dataclass(frozen=True)
+class PlannedSegment:
+    """A segment, and where it begins in the spoken text, in characters."""
+
+    segment: Segment
+    position: int
+
+
+@dataclass(frozen=True)
+class RenderedSegment:
+    """The sound of an engine, and that sound as it is played, at the player's rate."""
+
+    utterance: Utterance
+    sound: Samples | FloatPcm
+
+
+class SegmentRenderer:
+    """Renders the segments of one line. `plan` and `render` return at once; their futures give the results.
+
+    Args:
+        dequeued: The line, and how much of it was heard before.
+        synthesis: Runs one job at a time, on a thread other than the scheduler's.
+        wake: Called when a future is done.
+
+    Attributes:
+        spoken_text: The text as it is read aloud; `None` before it was read.
+        line_synthesis: The engine that speaks the line.
+    """
+
+    def __init__(
+        self, dequeued: DequeuedLine, resources: SpeechResources, synthesis: Executor, wake: Callable[[], None]
+    ) -> None:
+        self.spoken_text = dequeued.spoken
+        self.line_synthesis = resources.synthesizer.begin_line()
+        self._dequeued = dequeued
+        self._resources = resources
+        self._synthesis = synthesis
+        self._wake = wake
+        self._cancelled = threading.Event()
+
+    def plan(self) -> Future[list[PlannedSegment]]:
+        """Read the text and split it, or the rest of it, into segments. Preparing the voice can take seconds."""
+        return self._submit(self._plan)
+
+    def render(self, coming: Sequence[Segment], played_until_s: float) -> Future[list[RenderedSegment]]:
+        """Synthesise the first of these segments: one, or as many as go into one run.
+
+        Args:
+            played_until_s: When everything that is with the player will have been heard, in monotonic seconds.
+        """
+        return self._submit(lambda: self._render(coming, played_until_s))
+
+    def cancel(self) -> None:
+        """Make the running job end early."""
+        self._cancelled.set()
+
+    def _submit(self, job: Callable[[], object]) -> Future[Any]:
+        future = self._synthesis.submit(_guarded, job)
+        future.add_done_callback(lambda _: self._wake())
+        return future
+
+    def _plan(self) -> list[PlannedSegment]:
+        line, position = self._dequeued.line, self._dequeued.position
+        if self.spoken_text is None:
+            self.spoken_text = self._resources.policy.spoken_text(self._dequeued)
+        whole = self.spoken_text
+        parts = self.line_synthesis.split(line, whole[position:])
+        planned = []
+        for i, part in enumerate(parts):
+            # A part is not found if a run of punctuation in it was shortened: then it begins about here.
+            position = max(position, whole.find(part, position))
+            segment = Segment(line.id, i, len(parts), part, line.voice, line.nfe_step, line.seed, line.speed)
+            planned.append(PlannedSegment(segment, position))
+            position += len(part)
+        return planned
+
+    def _render(self, coming: Sequence[Segment], played_until_s: float) -> list[RenderedSegment]:
+        unplayed_s = played_until_s - time.monotonic()
+        utterances = self.line_synthesis.synthesize_next(coming, unplayed_s, self._cancelled.is_set)
+        return [self._post_process(segment, utterance) for segment, utterance in zip(coming, utterances, strict=False)]
+
+    def _post_process(self, segment: Segment, utterance: Utterance) -> RenderedSegment:
+        """The sound of a segment as it is played. The first segment of a line follows its chime."""
+        sound = self._resources.post_processor.process(utterance, segment.line_id)
+        if segment.index == 0 and self._dequeued.spoken is None:  # a line that goes on has had its chime
+            chime = self._resources.policy.chime(self._dequeued.line)
+            if chime is not None:
+                samples, rate_hz = chime
+                sound = np.concatenate([resample(samples, rate_hz, self._resources.player.rate_hz), sound])
+        return RenderedSegment(utterance, sound)
+
+
+def _guarded(job: Callable[[], object]) -> object:
+    """Turn unexpected exceptions into the failure of this line, so that they do not end the scheduler thread."""
+    try:
+        return job()
+    except (IShowError, Cancelled):
+        raise
+    except Exception as error:
+        log.exception("a text could not be spoken")
+        raise SynthesisError(
+            f"the text cannot be spoken ({type(error).__name__}); the daemon's log says more"
+        ) from error
