@@ -56,7 +56,7 @@ def variants(device: str, report: Callable[[str], None]) -> dict[str, Switches]:
                 continue
             found |= _with(switch)
         elif not switch.changes_sound and (switch.default or (switch.default is None and device == "cuda")):
-            found |= _without(switch)
+            found |= _without(switch, device)
     return found | (_ON_CUDA if device == "cuda" else _ON_CPU) | {"all off": Switches.off()}
 
 
@@ -67,10 +67,10 @@ def _with(switch: Switch) -> dict[str, Switches]:
     return {name: replace(_USUAL, **{switch.name: value}) for name, value in values.items()}
 
 
-def _without(switch: Switch) -> dict[str, Switches]:
+def _without(switch: Switch, device: str) -> dict[str, Switches]:
     """The switch and those that need it are off."""
     needing = [other.name for other in TABLE if switch.name in other.needs]
-    name = f"without {switch.name}" + (f", so without {' and '.join(needing)}" if needing else "")
+    name = f"without {switch.name}" + (f", so without {' and '.join(needing)}" if needing and device == "cuda" else "")
     off: dict[str, Any] = dict.fromkeys((switch.name, *needing), False)
     return {name: replace(_USUAL, **off)}
 

@@ -10,8 +10,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from ishowtts.engines.f5 import dit, fast_model, text_encoder
+from ishowtts.engines.f5.cuda_graphs import GraphRunner
 from ishowtts.engines.f5.device import choose_dtype
-from ishowtts.engines.f5.graph_runner import GraphRunner
 from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.f5.tokens import Tokenizer
 from ishowtts.engines.f5.vocoder import FastVocoder

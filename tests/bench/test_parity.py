@@ -52,7 +52,7 @@ class Noticed(Exception):
 
 def test_faults_are_found_in_what_was_recorded_before_them(setting: BenchEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     tape = TapeRecorder()
-    monkeypatch.setattr(fast_model, "make_recorder", lambda _: tape)
+    monkeypatch.setattr(fast_model, "make_capturer", lambda _: tape)
     english = UpstreamInfer(setting.folder, "cpu").speak(setting.clip(), parity.ENGLISH, nfe_step=7, seed=parity.SEED)
     rows = list(parity.at_fixed_addresses(setting, english))
     assert [row for row in rows if not row.passed] == []

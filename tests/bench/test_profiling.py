@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
 def test_replayed_evaluations_are_counted(setting: BenchEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     tape = TapeRecorder()
-    monkeypatch.setattr(fast_model, "make_recorder", lambda _: tape)
+    monkeypatch.setattr(fast_model, "make_capturer", lambda _: tape)
     monkeypatch.setattr(duration, "BUCKETS", (576, 640, 704))
     monkeypatch.setattr(profiling, "Switches", lambda: Switches(graphs=True, exact_padding=True))
     found = profiling.run(setting, 0.5, 4)

@@ -31,18 +31,18 @@ class _Tape(TorchDispatchMode):
 
 
 class TapeRecorder:
-    """Records; `recorded` counts."""
+    """Records; `captured` counts."""
 
     def __init__(self) -> None:
-        self.recorded = 0
+        self.captured = 0
         self.replayed = 0
 
-    def record(self, run: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, run: Callable[[], None]) -> Callable[[], None]:
         """As `Recorder` says."""
         run()
         with _Tape() as tape:
             run()
-        self.recorded += 1
+        self.captured += 1
 
         def replay() -> None:
             self.replayed += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 import soundfile
 import torch
 
-from ishowtts.engines.f5 import assembly, dit, duration, kernel_registry, sampler
+from ishowtts.engines.f5 import assembly, dit, duration, kernels, sampler
 from ishowtts.engines.f5.architecture import DitConfig
 from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.schedule import Guidance
+from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.model import Segment
 from ishowtts_bench.fidelity import distance
@@ -26,10 +28,7 @@ from ishowtts_bench.upstream_infer import UpstreamInfer
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
 Make = Callable[..., F5Engine]
-OFF: dict[str, Any] = {
-    "folds": False, "text_once": False, "reference_cache": False, "exact_padding": False, "cpu_kernels": False,
-    "short_text": False,
-}  # fmt: skip
+OFF: dict[str, Any] = asdict(Switches.off())
 
 
 def never() -> bool:
@@ -141,7 +140,7 @@ def test_a_block_is_upstreams_also_where_the_sound_is_faint(upstream: UpstreamIn
     x = torch.randn(2, 50, 128, generator=torch.Generator().manual_seed(0)) * amplitude
     with torch.inference_mode():
         ours = assembly.assemble_dit(
-            transformer.state_dict(), description, cpu, torch.float32, kernel_registry.PLAIN, merge_qkv=True
+            transformer.state_dict(), description, cpu, torch.float32, kernels.PLAIN, merge_qkv=True
         )
         block = transformer.transformer_blocks[1]
         time = transformer.time_embed(torch.tensor([0.3]))

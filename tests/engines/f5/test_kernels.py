@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ishowtts.engines.f5 import tuning_cpu
+from ishowtts.engines.f5 import kernel_choice
 from ishowtts.engines.f5.attention import ATTENTIONS, Lengths
 from ishowtts.engines.f5.kernels import (
     ConcatLinear,
@@ -82,18 +82,18 @@ def test_attention_never_sees_the_padding(name: str) -> None:
 
 def test_the_fastest_of_those_that_there_are_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     weight, bias, conv = torch.randn(128, 64), torch.randn(128), torch.randn(64, 4, 31)
-    assert tuning_cpu.choose(weight, bias, conv, 2, linear="int8", fixed=False).linear == "int8"
+    assert kernel_choice.choose_on_cpu(weight, bias, conv, 2, linear="int8", fixed=False).linear == "int8"
 
     def refused(*_: object, **__: object) -> PlainLinear:
         raise RuntimeError("this processor has no such product")
 
-    monkeypatch.setitem(tuning_cpu.LINEARS, "packed", refused)
-    assert tuning_cpu.choose(weight, bias, conv, 2, linear=None, fixed=False).linear == "plain"
+    monkeypatch.setitem(kernel_choice.LINEARS, "packed", refused)
+    assert kernel_choice.choose_on_cpu(weight, bias, conv, 2, linear=None, fixed=False).linear == "plain"
     slow = ATTENTIONS["explicit"]
-    monkeypatch.setitem(tuning_cpu.ATTENTIONS, "fused", lambda *given: [slow(*given) for _ in range(20)][-1])
-    assert tuning_cpu.choose(weight, bias, conv, 2, linear=None, fixed=False).attention == "explicit"
+    monkeypatch.setitem(kernel_choice.ATTENTIONS, "fused", lambda *given: [slow(*given) for _ in range(20)][-1])
+    assert kernel_choice.choose_on_cpu(weight, bias, conv, 2, linear=None, fixed=False).attention == "explicit"
     # On a stage nobody but the device knows how long a line is.
-    assert tuning_cpu.choose(weight, bias, conv, 2, linear=None, fixed=True).attention == "fused"
+    assert kernel_choice.choose_on_cpu(weight, bias, conv, 2, linear=None, fixed=True).attention == "fused"
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

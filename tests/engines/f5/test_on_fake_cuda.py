@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ishowtts.engines.f5 import dit, graph_runner, sampler, text_encoder
+from ishowtts.engines.f5 import cuda_graphs, dit, sampler, text_encoder
 from ishowtts.engines.f5.attention import ATTENTIONS
+from ishowtts.engines.f5.cuda_graphs import RunShape
 from ishowtts.engines.f5.elementwise import EagerElementwise
-from ishowtts.engines.f5.graph_runner import RunShape
-from ishowtts.engines.f5.kernel_registry import LINEARS
-from ishowtts.engines.f5.kernels import PlainConv
+from ishowtts.engines.f5.kernels import LINEARS, PlainConv
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.engines.f5.text_encoder import TextBlock, TextEncoder
 
@@ -60,12 +59,12 @@ def model(linear: str, attention: str, dtype: torch.dtype) -> dit.Dit:
 def test_a_step_on_a_stage_has_every_operator_it_asks_for(linear: str, attention: str) -> None:
     with FakeTensorMode(), torch.inference_mode():
         fake = model(linear, attention, torch.float16)
-        held = graph_runner.GraphRunner(
-            fake, most_rows=512, most_lines=2, cfg_strength=2.0, kinds=[Guidance.FULL], recorder=None
+        held = cuda_graphs.GraphRunner(
+            fake, most_rows=512, most_lines=2, cfg_strength=2.0, kinds=[Guidance.FULL], capturer=None
         )
         for lines in (1, 2):
-            stage = held._stage(RunShape(lines, 64))
-            flow = dit.velocity(fake, stage.y, stage.given, stage.at)
+            stage = held._buffers_of(RunShape(lines, 64))
+            flow = dit.velocity(fake, stage.y, stage.condition, stage.at)
             assert (flow.shape, flow.dtype, flow.device.type) == ((2 * lines, 64, 100), torch.float16, "cuda")
             for guidance in Guidance:
                 # A value that the host asks for raises here, as it would in a recording.

@@ -129,6 +129,20 @@ def test_everything_off_leaves_nothing_for_the_fast_model() -> None:
     assert not Switches(compile="max-autotune").need_fast_model
 
 
+@pytest.mark.parametrize(
+    ("given", "device", "decided"),
+    [
+        ({}, "cpu", {"exact_padding": False, "graphs": False}),
+        ({}, "cuda", {"exact_padding": True, "graphs": True}),
+        ({"graphs": False}, "cuda", {"exact_padding": True, "graphs": False}),
+        ({"graphs": True}, "cpu", {"exact_padding": True, "graphs": True}),
+        ({"exact_padding": True}, "cpu", {"exact_padding": True, "graphs": False}),
+    ],
+)
+def test_the_device_decides_what_nobody_decided(given: dict[str, Any], device: str, decided: dict[str, Any]) -> None:
+    assert Switches(**given).on_device(device) == replace(Switches(), **decided)
+
+
 def test_the_table_imports_no_torch() -> None:
     program = "import sys; import ishowtts.engines.f5.switches; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

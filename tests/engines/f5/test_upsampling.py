@@ -95,7 +95,7 @@ def test_recorded_runs_have_the_text_of_their_own_line(
 ) -> None:
     monkeypatch.setattr(duration, "BUCKETS", (544, 640, 768, 1088, 2112))
     tape = TapeRecorder()
-    monkeypatch.setattr(fast_model, "make_recorder", lambda _: tape)
+    monkeypatch.setattr(fast_model, "make_capturer", lambda _: tape)
     ours = make(exact_padding=True, graphs=True)
     for _ in range(2):
         for line in LINES:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ishowtts.engines.f5.architecture import MELS
 from ishowtts.engines.f5.architecture import DitConfig as Description
+from ishowtts.engines.f5.attention import ATTENTIONS
 from ishowtts.engines.f5.dit import Block, Dit
-from ishowtts.engines.f5.kernel_registry import ATTENTIONS, CONVS, ELEMENTWISE, LINEARS, KernelChoice
-from ishowtts.engines.f5.kernels import ConcatLinear, Conv, Linear
+from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE, LINEARS, ConcatLinear, Conv, KernelChoice, Linear
 from ishowtts.engines.f5.text_encoder import TextBlock, TextEncoder
 
 

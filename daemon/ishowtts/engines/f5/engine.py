@@ -32,7 +32,7 @@ from ishowtts.util.samples import unit_to_int16
 
 __all__ = ["F5Engine", "F5Options"]
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _WARM_TEXT = "This is how I sound when I am warm."
 _WARM_SPEECH_S = (1.0, 3.0)
@@ -49,6 +49,7 @@ class F5Engine:
         self._references: dict[str, tuple[str, Reference]] = {}  # by name, with the version that was read
         self._runner: Runner | None = None
         self._device = torch.device("cpu")
+        self._switches = options.switches
         self._cost: float | None = None
         self._batch_s = 0.0
 
@@ -71,6 +72,7 @@ class F5Engine:
         """
         progress(Progress("load", 0, 3))
         self._device = choose_device(self._options.device)
+        self._switches = self._options.switches.on_device(self._device.type)
         if self._device.type == "cuda":
             choose_assembler(torch.cuda.get_device_capability())
             if self._options.cache_dir is not None:
@@ -84,7 +86,7 @@ class F5Engine:
         progress(Progress("load", 2, 3))
         self.prepare(None)
         progress(Progress("load", 3, 3))
-        _log.info("F5 is loaded from %s: %s on %s", weights.folder, dtype, self._device)
+        log.info("F5 is loaded from %s: %s on %s", weights.folder, dtype, self._device)
 
     def prepare(self, voice: str | None) -> VoiceInfo:
         """Read a voice's clip (`None`: the default one), once for each version of it. Raises VoiceError."""
@@ -116,7 +118,7 @@ class F5Engine:
         progress(Progress("warm", 0, count))
         with as_engine_error("speak its first words"), torch.inference_mode():
             for i, frames in enumerate(usual):
-                self._loaded().model.record(frames)
+                self._loaded().model.capture(frames)
                 progress(Progress("warm", i + 1, count))
             for i, job in enumerate(jobs, len(usual)):
                 # The last and longest is the one that counts: by then the path is warm.
@@ -124,7 +126,7 @@ class F5Engine:
                 progress(Progress("warm", i + 1, count))
             if self._device.type == "cuda":
                 self._batch_s = duration.WINDOW_S if self._batches_pay(jobs[0]) else 0.0
-            self._loaded().model.record_later(later)
+            self._loaded().model.enqueue_captures(later)
 
     def stats(self) -> EngineStats:
         """What torch's allocator holds on the GPU, and the runs that were too long for every bucket."""
@@ -138,7 +140,7 @@ class F5Engine:
             with torch.inference_mode():
                 return self._loaded().model.idle()
         except RuntimeError as error:
-            _log.warning("what was to be recorded in idle time failed: %s", first_line(error))
+            log.warning("what was to be recorded in idle time failed: %s", first_line(error))
             return False
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
@@ -193,25 +195,22 @@ class F5Engine:
         self._references.clear()
 
     def _make_model(self, loaded: checkpoint.Checkpoint, dtype: torch.dtype) -> F5Model:
-        switches = self._options.switches
+        switches = self._switches
         cfg_strength = self._options.cfg_strength
         odd = fast_model.unsupported(loaded.model, loaded.vocoder)
         if odd is None and switches.need_fast_model:
-            graphs = self._device.type == "cuda" if switches.graphs is None else switches.graphs
             return fast_model.FastModel(
-                loaded, self._device, dtype, switches,
-                cfg_strength=cfg_strength, buckets=self._buckets(), graphs=graphs,
-            )  # fmt: skip
+                loaded, self._device, dtype, switches, cfg_strength=cfg_strength, buckets=self._buckets()
+            )
         if odd is not None:
-            _log.warning("upstream's modules run, slower: the fast model does not know %s of these weights", odd)
+            log.warning("upstream's modules run, slower: the fast model does not know %s of these weights", odd)
         from ishowtts.engines.f5.upstream_model import UpstreamModel
 
         return UpstreamModel(loaded, self._device, dtype, cfg_strength, switches.compile or None)
 
     def _buckets(self) -> tuple[int, ...]:
-        """Lengths that runs are padded to: none where every run has its own, as is fastest on CPUs."""
-        wanted = self._options.switches.exact_padding
-        return duration.BUCKETS if (self._device.type == "cuda" if wanted is None else wanted) else ()
+        """Lengths that runs are padded to; empty if every run has its own length, which is the fastest on CPUs."""
+        return duration.BUCKETS if self._switches.exact_padding else ()
 
     def _warm_job(self, voice: Reference, speech_s: float) -> SegmentJob:
         frames = voice.frames + round(speech_s * duration.FRAMES_PER_S)
@@ -222,9 +221,9 @@ class F5Engine:
         frames = duration.bucket(job.frames, self._buckets())
         if frames is not None:
             for lines in (1, 2):
-                self._loaded().model.record(frames, lines)
+                self._loaded().model.capture(frames, lines)
         alone_s, together_s = (min(self._loaded().time_s(jobs) for _ in range(2)) for jobs in ([job], [job, job]))
-        _log.info("two lines in one run take %.2f times as long as one", together_s / alone_s)
+        log.info("two lines in one run take %.2f times as long as one", together_s / alone_s)
         return together_s < 2 * _WORTH * alone_s
 
     def _loaded(self) -> Runner:
@@ -239,7 +238,7 @@ class F5Engine:
         except OutOfMemory:
             if len(jobs) == 1:
                 return [unit_to_int16(self._in_halves(segments[0], cancelled))]
-        _log.warning("%d segments did not fit into memory together; they are spoken one by one", len(jobs))
+        log.warning("%d segments did not fit into memory together; they are spoken one by one", len(jobs))
         return [self._spoken([segment], [job], cancelled)[0] for segment, job in zip(segments, jobs, strict=True)]
 
     def _in_halves(self, segment: Segment, cancelled: IsCancelled) -> NDArray[np.float32]:
@@ -248,7 +247,7 @@ class F5Engine:
         halves = texts.segments(segment.text, max(_SMALLEST_BYTES, size // 2 + 8))
         if len(halves) < 2:
             raise OutOfMemory("there is not enough memory for this segment")
-        _log.warning("a segment of %d bytes did not fit into memory; it is spoken in parts", size)
+        log.warning("a segment of %d bytes did not fit into memory; it is spoken in parts", size)
         return join([self._part(replace(segment, text=half), cancelled) for half in halves], RATE_HZ)
 
     def _part(self, segment: Segment, cancelled: IsCancelled) -> NDArray[np.float32]:
@@ -264,7 +263,7 @@ class F5Engine:
         if not said:
             raise SynthesisError("there is nothing to say in this text")
         joined = voice.text + said
-        switches = self._options.switches
+        switches = self._switches
         speed = segment.speed or found.speed or 1.0
         speech = duration.speech_frames(voice.frames, voice.text, said, speed, short_text=switches.short_text)
         frames = duration.total_frames(voice.frames, speech, self._loaded().model.tokens(joined))
@@ -283,7 +282,7 @@ class F5Engine:
     def _reference(self, voice: Voice) -> Reference:
         """The voice's clip, read again where the voice has changed."""
         version, kept = self._references.get(voice.name, (None, None))
-        if kept is None or version != voice.version or not self._options.switches.reference_cache:
+        if kept is None or version != voice.version or not self._switches.reference_cache:
             self._references.pop(voice.name, None)
             kept = reference.read(voice, self._device)
             self._references[voice.name] = (voice.version, kept)

@@ -1,24 +1,23 @@
-"""The fast model: our functional transformer and vocoder over the checkpoint's tensors, each saving a switch."""
+"""The fast model: our transformer and vocoder as functions over the checkpoint's tensors, with the switches applied."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ishowtts.engines.f5 import dit, duration, schedule, text_encoder, tuning_cpu, tuning_cuda
+from ishowtts.engines.f5 import dit, duration, schedule, text_encoder
 from ishowtts.engines.f5.adaln import AdaLayerNorm
 from ishowtts.engines.f5.architecture import MELS, ModelConfig, VocoderConfig
 from ishowtts.engines.f5.assembly import assemble_dit, assemble_text_encoder
 from ishowtts.engines.f5.checkpoint import Checkpoint
+from ishowtts.engines.f5.cuda_graphs import GraphRunner, LaunchLimiter, RunShape, make_capturer
 from ishowtts.engines.f5.dit import Condition
-from ishowtts.engines.f5.graph_runner import GraphRunner, RunShape, StepRecorder
-from ishowtts.engines.f5.kernel_registry import PLAIN, KernelChoice
+from ishowtts.engines.f5.kernel_choice import choose_kernels
+from ishowtts.engines.f5.kernels import KernelChoice
 from ishowtts.engines.f5.model_job import SegmentJob
 from ishowtts.engines.f5.sampler import StaticBuffers, integrate, new_state, step
 from ishowtts.engines.f5.schedule import Guidance
@@ -27,14 +26,12 @@ from ishowtts.engines.f5.tokens import Tokenizer
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.model import IsCancelled
 
-_log = logging.getLogger(__name__)
-
-_LEAST_GUIDANCE = 1e-5  # under it upstream evaluates one branch only
-_PLANNED = (7, 32)  # between them these plans hold every kind of guidance that a line can meet
+_LEAST_GUIDANCE = 1e-5  # below it, upstream evaluates only one branch
+_PLANNED = (7, 32)  # the plans for these NFE contain every kind of guidance that a line can need
 
 
 def unsupported(model: ModelConfig, vocoder: VocoderConfig) -> str | None:
-    """What of a checkpoint's description this model does not compute; `None`: nothing."""
+    """The part of a checkpoint's description that this model does not compute; `None`: it computes all of it."""
     arch = model.arch
     odd = {
         "qk_norm": arch.qk_norm is not None,
@@ -48,22 +45,13 @@ def unsupported(model: ModelConfig, vocoder: VocoderConfig) -> str | None:
     return next((name for name, present in odd.items() if present), None)
 
 
-def make_recorder(device: torch.device) -> StepRecorder | None:
-    """What records runs on this device; `None`: it cannot."""
-    if device.type != "cuda":
-        return None
-    from ishowtts.engines.f5.cuda.cuda_graphs import GraphRecorder
-
-    return GraphRecorder()
-
-
 class FastModel:
-    """Renders one segment, or several as one padded batch: each sounds as it does alone.
+    """Renders one segment, or several as one padded batch. Each sounds as it does alone.
 
     Args:
-        dtype: of the transformer's products; everything that decides the result's precision stays fp32.
-        buckets: lengths in frames that runs are padded to, rising; none: every run has its own length.
-        graphs: whether runs stand at fixed addresses, and are recorded where the device can; needs buckets.
+        dtype: type of the transformer's products. Everything that decides the result's precision stays fp32.
+        switches: with every `None` decided (`Switches.on_device`).
+        buckets: lengths in frames that runs are padded to, ascending; empty: every run has its own length.
     """
 
     def __init__(
@@ -75,7 +63,6 @@ class FastModel:
         *,
         cfg_strength: float,
         buckets: Sequence[int] = (),
-        graphs: bool = False,
     ) -> None:
         self._device = device
         self._cfg_strength = cfg_strength
@@ -83,8 +70,7 @@ class FastModel:
         self._buckets = buckets
         tensors = {name.removeprefix("transformer."): tensor for name, tensor in checkpoint.cfm.items()}
         arch = checkpoint.model.arch
-        graphs = graphs and bool(buckets) and switches.folds
-        self.kernels = self._choose_kernels(tensors, arch.heads, dtype, graphs)
+        self.kernels = self._choose_kernels(tensors, arch.heads, dtype)
         self._dit = assemble_dit(tensors, arch, device, dtype, self.kernels, merge_qkv=switches.folds)
         self._text = assemble_text_encoder(tensors, arch, device)
         self._modulator = AdaLayerNorm(tensors, arch.depth, device, dtype, fold=switches.folds)
@@ -92,58 +78,45 @@ class FastModel:
         self._vocoder = FastVocoder(checkpoint.vocoder, checkpoint.vocos, device, half)
         self._tokenize = Tokenizer(checkpoint.vocab, remember=switches.text_once)
         self._steps = lru_cache(8)(lambda nfe_step: schedule.times(nfe_step).diff().to(device))
-        self._stages = self._make_stages() if graphs else None
-        self._tick = self._make_pace()
+        self._graphs = self._make_graphs() if switches.graphs else None
+        self._launched = self._make_limiter()
         self.unbucketed = 0
 
     def tokens(self, text: str) -> int:
-        """How many tokens a text has."""
+        """The number of tokens of a text."""
         return len(self._tokenize(text))
 
     def render(self, jobs: Sequence[SegmentJob], cancelled: IsCancelled) -> list[Tensor]:
-        """Sounds of jobs of one `nfe_step`, fp32 [samples] each."""
+        """The sounds of jobs that share one `nfe_step`, fp32 [samples] each."""
         nfe_step = jobs[0].nfe_step
         if any(job.nfe_step != nfe_step for job in jobs):
-            raise ValueError("the jobs of a batch share their evaluations")
+            raise ValueError("the jobs of a batch must have the same nfe_step")
         mels = self._sample(jobs, nfe_step, cancelled)
         sounds = self._vocoder.decode(pad_sequence(mels, batch_first=True), [len(mel) for mel in mels])
         return [sound * job.gain for sound, job in zip(sounds, jobs, strict=True)]
 
-    def record(self, frames: int, lines: int = 1) -> None:
-        """Make runs of so many lines of this length as fast as they will be, where runs are recorded."""
-        if self._stages is not None:
-            self._stages.record(RunShape(lines, frames))
+    def capture(self, frames: int, lines: int = 1) -> None:
+        """Capture the graphs of runs of this shape, if the switches and the device allow graphs."""
+        if self._graphs is not None:
+            self._graphs.capture(RunShape(lines, frames))
 
-    def record_later(self, frames: Sequence[int]) -> None:
-        """Have single lines of these lengths recorded in idle time."""
-        if self._stages is not None:
+    def enqueue_captures(self, frames: Sequence[int]) -> None:
+        """Have single lines of these lengths captured in idle time."""
+        if self._graphs is not None:
             for one in frames:
-                self._stages.wish(RunShape(1, one))
+                self._graphs.enqueue_capture(RunShape(1, one))
 
     def idle(self) -> bool:
-        """Use a moment that nobody needs; whether there is more to do."""
-        return self._stages is not None and self._stages.record_a_wish()
+        """Capture one graph in idle time. Returns whether there may be more to capture."""
+        return self._graphs is not None and self._graphs.capture_next()
 
-    def _choose_kernels(self, tensors: dict[str, Tensor], heads: int, dtype: torch.dtype, fixed: bool) -> KernelChoice:
-        switches = self._switches
+    def _choose_kernels(self, tensors: dict[str, Tensor], heads: int, dtype: torch.dtype) -> KernelChoice:
         names = ("transformer_blocks.0.ff.ff.0.0.weight", "transformer_blocks.0.ff.ff.0.0.bias",
                  "input_embed.conv_pos_embed.conv1d.0.weight")  # fmt: skip
         weight, bias, conv = (tensors[name].to(self._device, dtype) for name in names)
-        if self._device.type == "cuda":
-            linear = "fp8" if switches.fp8 else "int8-cuda" if switches.int8 else None
-            choice = tuning_cuda.choose(weight, bias, conv, heads, linear=linear, fused=switches.fused_kernels)
-        else:
-            if switches.fp8:
-                _log.warning("this machine has no fp8 products, which need CUDA; they stay in %s", dtype)
-            linear = "int8" if switches.int8 else None
-            if switches.cpu_kernels:
-                choice = tuning_cpu.choose(weight, bias, conv, heads, linear=linear, fixed=fixed)
-            else:
-                choice = PLAIN if linear is None else replace(PLAIN, linear=linear)
-        _log.info("kernels on this machine: %s", choice)
-        return choice
+        return choose_kernels(weight, bias, conv, heads, self._switches)
 
-    def _make_stages(self) -> GraphRunner:
+    def _make_graphs(self) -> GraphRunner:
         kinds = {kind for nfe_step in _PLANNED for kind in self._plan(nfe_step)}
         return GraphRunner(
             self._dit,
@@ -151,15 +124,13 @@ class FastModel:
             most_lines=duration.MOST_LINES,
             cfg_strength=self._cfg_strength,
             kinds=sorted(kinds, key=lambda kind: kind.name),
-            recorder=make_recorder(self._device),
+            capturer=make_capturer(self._device),
         )
 
-    def _make_pace(self) -> Callable[[], None]:
+    def _make_limiter(self) -> Callable[[], None]:
         if self._device.type != "cuda":
             return lambda: None
-        from ishowtts.engines.f5.cuda.cuda_graphs import RecordingPace
-
-        return RecordingPace().tick
+        return LaunchLimiter().launched
 
     def _padded(self, frames: int) -> int:
         if not self._buckets:
@@ -174,7 +145,7 @@ class FastModel:
         return schedule.guidance(nfe_step, self._switches.guidance_skip or None)
 
     def _sample(self, jobs: Sequence[SegmentJob], nfe_step: int, cancelled: IsCancelled) -> list[Tensor]:
-        """Mel of the speech alone, fp32 [frames, 100] each; the first frame is the reference's last, as upstream's."""
+        """The mel of the speech, fp32 [frames, 100] each. Its first frame is the reference's last, as in upstream."""
         voices = [job.reference.mel for job in jobs]
         texts = [self._encode(job) for job in jobs]
         frames = [job.frames for job in jobs]
@@ -192,37 +163,33 @@ class FastModel:
     def _begin(
         self, condition: Callable[[], Condition], noise: Sequence[Tensor], padded: int, nfe_step: int
     ) -> tuple[Tensor, Callable[[int, Guidance], None]]:
-        """The state of a run, fp32 [B, N, 100], and what moves it on."""
+        """The state of a run, fp32 [B, N, 100], and the function that does its evaluations."""
         steps, at = self._steps(nfe_step), partial(self._modulator.at, nfe_step)
         fixed = condition() if self._switches.folds else None
-        stages, tick = self._stages, self._tick
-        if stages is not None and fixed is not None and (shape := stages.load(fixed, noise)) is not None:
+        graphs, launched = self._graphs, self._launched
+        if graphs is not None and fixed is not None and (shape := graphs.load(fixed, noise)) is not None:
 
             def replay(i: int, guidance: Guidance) -> None:
-                stages.advance(shape, at(i), steps[i], guidance)
-                tick()
+                graphs.advance(shape, at(i), steps[i], guidance)
+                launched()
 
-            return stages.state(shape), replay
+            return graphs.state(shape), replay
         y, difference = new_state(noise, padded)
 
         def advance(i: int, guidance: Guidance) -> None:
-            step(
-                self._dit,
-                StaticBuffers(y, difference, fixed or condition(), at(i), steps[i]),
-                guidance,
-                self._cfg_strength,
-            )
-            tick()
+            buffers = StaticBuffers(y, difference, fixed or condition(), at(i), steps[i])
+            step(self._dit, buffers, guidance, self._cfg_strength)
+            launched()
 
         return y, advance
 
     def _encode(self, job: SegmentJob) -> tuple[Tensor, Tensor]:
         encode = text_encoder.encode if self._switches.text_once else text_encoder.encode_in_full
-        said, unsaid = encode(self._text, self._tokenize(job.text).to(self._device), job.frames)
-        return said, unsaid
+        cond, uncond = encode(self._text, self._tokenize(job.text).to(self._device), job.frames)
+        return cond, uncond
 
     def _noise(self, job: SegmentJob) -> Tensor:
-        """Drawn at the exact length and in fp32, so that a seed gives the same speech whatever it is padded to."""
+        """The noise, drawn at the exact length and in fp32: a seed gives the same speech, whatever it is padded to."""
         generator = torch.Generator(self._device)
         if job.seed is None:
             generator.seed()

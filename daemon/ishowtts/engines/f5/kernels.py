@@ -1,13 +1,15 @@
-"""How products and convolutions are computed on this machine. The mathematics (`dit`) says what; which of these runs,
-`tuning` decides; `kit` has their names.
+"""The kernels of products, convolutions and elementwise steps, by their names.
 
-Packed and int8 linears are oneDNN's, through the operators that torch's own compiler emits for CPUs.
+`dit` says what is computed, and a kernel says how. `kernel_choice` chooses one of each for this machine, and `assembly`
+lays out the weights for them. `attention` has the attention kernels. Packed and int8 linears are oneDNN's, through the
+operators that torch's own compiler emits for CPUs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
@@ -15,27 +17,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ishowtts.engines.f5.elementwise import EagerElementwise, Elementwise
+
 _CONV_GROUPS = 16
 _GELU: tuple[str, list[float], str] = ("gelu", [], "tanh")
 _NOTHING: tuple[str, list[float], str] = ("none", [], "")
 
 
 class Linear(Protocol):
-    """`x @ weight.T + bias`, [..., inputs] to [..., outputs], and GELU (tanh) behind it where it was made so."""
+    """Computes `x @ weight.T + bias`, [..., inputs] to [..., outputs], then GELU (tanh) if it was made with GELU."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Apply it."""
 
 
 class Conv(Protocol):
-    """A positional convolution, 31 taps in 16 groups: [batch, frames, D] to the same."""
+    """Computes a positional convolution, 31 taps in 16 groups: [batch, frames, D] to the same shape."""
 
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Apply it, with a bias [D] or without."""
+        """Apply it, with a bias [D] or without one."""
 
 
 class PlainLinear:
-    """Torch's own."""
+    """PyTorch's product."""
 
     def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False) -> None:
         self._weight, self._bias, self._gelu = weight, bias, gelu
@@ -47,7 +51,7 @@ class PlainLinear:
 
 
 class PackedLinear:
-    """oneDNN with the weight laid out beforehand for `rows` rows, and GELU fused."""
+    """oneDNN's product, with the weight laid out in advance for `rows` rows, and with a fused GELU."""
 
     def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False, rows: int = 2048) -> None:
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
@@ -61,7 +65,10 @@ class PackedLinear:
 
 
 class Int8Linear:
-    """oneDNN in whole numbers: weights s8 for each output, activations u8 for the tensor, measured as it comes."""
+    """oneDNN's product of integers: s8 weights with a scale per output, u8 activations with one scale per tensor.
+
+    The scale of the activations is measured in each call.
+    """
 
     def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False, rows: int = 2048) -> None:
         scale = (weight.float().abs().amax(1) / 127).clamp(min=1e-12)
@@ -86,12 +93,12 @@ class Int8Linear:
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
             whole, step, zero, self._weight, self._scale, self._zero, self._bias, 1.0, 0, torch.float32, *self._after
         )
-        return y.to(x.dtype)  # where a processor has no half precision, oneDNN takes a thousand times as long for it
+        return y.to(x.dtype)  # oneDNN takes a thousand times as long for half precision on a processor without it
 
 
 @cache
 def largest_u8() -> int:
-    """The largest activation whose products this processor adds up right: 255, or 127.
+    """The largest activation whose products this processor adds up correctly: 255, or 127.
 
     Without VNNI two products of u8 and s8 are added in 16 bits, which overflow past 2 * 127 * 127.
     """
@@ -105,18 +112,18 @@ def largest_u8() -> int:
 
 
 class ConcatLinear:
-    """Several linears of one input, their outputs side by side."""
+    """Several linears of one input. Their outputs are concatenated."""
 
     def __init__(self, parts: Sequence[Linear]) -> None:
         self._parts = parts
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Apply each."""
+        """Apply each of them."""
         return torch.cat([part(x) for part in self._parts], dim=-1)
 
 
 class PlainConv:
-    """Torch's own."""
+    """PyTorch's convolution."""
 
     def __init__(self, weight: Tensor) -> None:
         self._weight = weight
@@ -129,7 +136,7 @@ class PlainConv:
 
 
 class PackedConv:
-    """oneDNN with the weight laid out beforehand; frames stay in front of channels, so that nothing is copied."""
+    """oneDNN's convolution, with the weight laid out in advance. Frames stay before channels, so nothing is copied."""
 
     def __init__(self, weight: Tensor, frames: int = 1024) -> None:
         self._padding = [0, weight.shape[2] // 2]
@@ -145,3 +152,62 @@ class PackedConv:
             image, self._weight, bias, self._padding, [1, 1], [1, 1], _CONV_GROUPS, *_NOTHING
         )
         return y.squeeze(2).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class KernelChoice:
+    """Names of kernels, from `LINEARS`, `CONVS`, `ATTENTIONS` and `ELEMENTWISE`."""
+
+    linear: str = "plain"
+    conv: str = "plain"
+    attention: str = "fused"
+    elementwise: str = "eager"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.linear} products, {self.conv} convolutions, {self.attention} attention, "
+            f"{self.elementwise} steps between them"
+        )
+
+
+PLAIN = KernelChoice()
+"""PyTorch's kernels: the default without a measurement."""
+
+
+# Imported when they are asked for: Triton is not installed everywhere, and its import takes a second.
+def _cublas_lt(weight: Tensor, bias: Tensor, gelu: bool = False) -> Linear:
+    from ishowtts.engines.f5.cuda.products import GeluLinear
+
+    return GeluLinear(weight, bias, gelu)
+
+
+def _int8_cuda(weight: Tensor, bias: Tensor, gelu: bool = False) -> Linear:
+    from ishowtts.engines.f5.cuda.products import Int8CudaLinear
+
+    return Int8CudaLinear(weight, bias, gelu)
+
+
+def _fp8(weight: Tensor, bias: Tensor, gelu: bool = False) -> Linear:
+    from ishowtts.engines.f5.cuda.products import Fp8Linear
+
+    return Fp8Linear(weight, bias, gelu)
+
+
+def _triton_conv(weight: Tensor) -> Conv:
+    from ishowtts.engines.f5.cuda.convolution import TritonConv
+
+    return TritonConv(weight)
+
+
+def _triton_elementwise() -> Elementwise:
+    from ishowtts.engines.f5.cuda.fused_elementwise import TritonElementwise
+
+    return TritonElementwise()
+
+
+LINEARS: dict[str, Callable[..., Linear]] = {
+    "plain": PlainLinear, "packed": PackedLinear, "int8": Int8Linear,
+    "cublasLt": _cublas_lt, "int8-cuda": _int8_cuda, "fp8": _fp8,
+}  # fmt: skip
+CONVS: dict[str, Callable[[Tensor], Conv]] = {"plain": PlainConv, "packed": PackedConv, "triton": _triton_conv}
+ELEMENTWISE: dict[str, Callable[[], Elementwise]] = {"eager": EagerElementwise, "triton": _triton_elementwise}

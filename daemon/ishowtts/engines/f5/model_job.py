@@ -50,10 +50,10 @@ class F5Model(Protocol):
             Cancelled: `cancelled()` turned true; it is asked before every evaluation.
         """
 
-    def record(self, frames: int, lines: int = 1) -> None:
+    def capture(self, frames: int, lines: int = 1) -> None:
         """Make runs of so many lines of this length as fast as they will be."""
 
-    def record_later(self, frames: Sequence[int]) -> None:
+    def enqueue_captures(self, frames: Sequence[int]) -> None:
         """Have single lines of these lengths recorded in idle time."""
 
     def idle(self) -> bool:

@@ -1,4 +1,4 @@
-"""Euler's method through the flow, with classifier-free guidance: everything here is fp32 except inside the model."""
+"""Euler's method along the flow, with classifier-free guidance. Everything is fp32 except inside the model."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from ishowtts.model import IsCancelled
 
 @dataclass(frozen=True)
 class StaticBuffers:
-    """What one evaluation reads and writes, for B lines.
+    """The tensors that one evaluation reads and writes, for B lines.
 
     Attributes:
-        y: the state, fp32 [B, N, 100]; zero behind the end of a line.
-        difference: between the branches at the last guided evaluation, fp32 [B, N, 100].
-        given: of both branches.
-        at: AdaLN at the evaluation's time.
-        dt: to the next time, fp32 scalar.
+        y: the state, fp32 [B, N, 100]; zero after the end of a line.
+        difference: conditional minus unconditional flow of the last guided evaluation, fp32 [B, N, 100].
+        condition: the condition of both branches.
+        at: AdaLN at the time of the evaluation.
+        dt: the time step to the next evaluation, fp32 scalar.
     """
 
     y: Tensor
     difference: Tensor
-    given: Condition
+    condition: Condition
     at: Modulation
     dt: Tensor
 
 
-def step(model: Dit, stage: StaticBuffers, guidance: Guidance, cfg_strength: float) -> None:
-    """One evaluation and one step of Euler's method: `stage.y` moves on."""
+def step(model: Dit, buffers: StaticBuffers, guidance: Guidance, cfg_strength: float) -> None:
+    """Do one evaluation and one step of Euler's method on `buffers.y`, in place."""
     guided = guidance is Guidance.FULL
-    lines = len(stage.y)
-    flow = dit.velocity(model, stage.y, stage.given.branches(2 * lines if guided else lines), stage.at)
-    lengths = stage.given.lengths
+    lines = len(buffers.y)
+    flow = dit.velocity(model, buffers.y, buffers.condition.branches(2 * lines if guided else lines), buffers.at)
+    lengths = buffers.condition.lengths
     model.elementwise.advance(
-        stage.y, flow, stage.dt, stage.difference,
+        buffers.y, flow, buffers.dt, buffers.difference,
         strength=0.0 if guidance is Guidance.NONE else cfg_strength,
         guided=guided,
         keep=None if lengths is None else lengths.keep[:lines],
@@ -49,10 +49,10 @@ def step(model: Dit, stage: StaticBuffers, guidance: Guidance, cfg_strength: flo
 
 
 def integrate(plan: Sequence[Guidance], advance: Callable[[int, Guidance], None], cancelled: IsCancelled) -> None:
-    """Every evaluation in turn.
+    """Do every evaluation of a plan.
 
     Args:
-        advance: does evaluation `i`.
+        advance: does evaluation `i` with this guidance.
 
     Raises:
         Cancelled: `cancelled()` turned true; it is asked before every evaluation.
@@ -64,14 +64,14 @@ def integrate(plan: Sequence[Guidance], advance: Callable[[int, Guidance], None]
 
 
 def new_state(noise: Sequence[Tensor], padded: int) -> tuple[Tensor, Tensor]:
-    """`y` and `difference` at the beginning, from noise [frames, mels] for each line."""
+    """The first `y` and `difference`, from the noise [frames, mels] of each line."""
     y = torch.empty(len(noise), padded, noise[0].shape[1], device=noise[0].device)
     start(y, noise)
     return y, torch.zeros_like(y)
 
 
 def start(y: Tensor, noise: Sequence[Tensor]) -> None:
-    """Overwrite a state, fp32 [B, N, mels], with noise [frames, mels] for each line, and zeros behind it."""
+    """Overwrite a state, fp32 [B, N, mels], with the noise [frames, mels] of each line and zeros after it."""
     y.zero_()
     for row, drawn in zip(y, noise, strict=True):
         row[: len(drawn)] = drawn

@@ -8,7 +8,7 @@ its configuration read this module too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
 GuidanceSkip = Literal[False, "plain", "reuse"]
@@ -189,6 +189,13 @@ class Switches:
     def quality(cls, quality: Literal["faithful", "fast"]) -> dict[str, bool | str]:
         """The values that `engine.f5.quality` sets."""
         return {switch.name: switch.fast for switch in TABLE if quality == "fast" and switch.fast is not None}
+
+    def on_device(self, device: str) -> Switches:
+        """The same switches with every `None` decided: on if the device is CUDA, or if a switch that is on needs it."""
+        needed = {name for switch in TABLE if vars(self)[switch.name] is True for name in switch.needs}
+        open_ones = [switch.name for switch in TABLE if vars(self)[switch.name] is None]
+        decided: dict[str, Any] = {name: device == "cuda" or name in needed for name in open_ones}
+        return replace(self, **decided)
 
     @property
     def heard(self) -> dict[str, bool | str | None]:

@@ -14,7 +14,7 @@ import torch
 from ishowtts.engines.f5 import attention
 from ishowtts.engines.f5.attention import Lengths
 from ishowtts.engines.f5.elementwise import EagerElementwise
-from ishowtts.engines.f5.kernel_registry import ELEMENTWISE
+from ishowtts.engines.f5.kernels import ELEMENTWISE
 from ishowtts.errors import first_line
 
 _LEAST_ROUNDS, _MOST_ROUNDS = 6, 1000

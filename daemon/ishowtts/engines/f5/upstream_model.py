@@ -75,11 +75,11 @@ class UpstreamModel:
         """One after the other: upstream's own batches are inexact."""
         return [self._render(job, cancelled) for job in jobs]
 
-    def record(self, frames: int, lines: int = 1) -> None:
-        """Nothing is recorded."""
+    def capture(self, frames: int, lines: int = 1) -> None:
+        """Nothing is captured."""
 
-    def record_later(self, frames: Sequence[int]) -> None:
-        """Nothing is recorded."""
+    def enqueue_captures(self, frames: Sequence[int]) -> None:
+        """Nothing is captured."""
 
     def idle(self) -> bool:
         """There is nothing to do."""

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from ishowtts.engines.f5 import tuning_cuda
+from ishowtts.engines.f5 import kernel_choice
 from ishowtts.engines.f5.attention import ATTENTIONS, Attention
 from ishowtts.engines.f5.elementwise import EagerElementwise
-from ishowtts.engines.f5.kernel_registry import CONVS, ELEMENTWISE, LINEARS, KernelChoice
-from ishowtts.engines.f5.kernels import PlainConv, PlainLinear
+from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE, LINEARS, KernelChoice, PlainConv, PlainLinear
 from support.tape import TapeRecorder
 
 pytestmark = pytest.mark.f5
@@ -26,9 +25,9 @@ WIDTH, HEADS = 128, 2
 @pytest.fixture(autouse=True)
 def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    monkeypatch.setattr(tuning_cuda, "GraphRecorder", TapeRecorder)
-    monkeypatch.setattr(tuning_cuda, "_FRAMES", 96)
-    monkeypatch.setattr(tuning_cuda, "_REPEATS", 1)
+    monkeypatch.setattr(kernel_choice, "CudaCapture", TapeRecorder)
+    monkeypatch.setattr(kernel_choice, "_CUDA_FRAMES", 96)
+    monkeypatch.setattr(kernel_choice, "_CUDA_REPEATS", 1)
 
 
 def choose(linear: str | None = None, *, fused: bool = True) -> KernelChoice:
@@ -36,7 +35,7 @@ def choose(linear: str | None = None, *, fused: bool = True) -> KernelChoice:
     weight, bias = torch.randn(2 * WIDTH, WIDTH, generator=generator), torch.randn(2 * WIDTH, generator=generator)
     conv = torch.randn(WIDTH, WIDTH // 16, 31, generator=generator)
     with torch.inference_mode():
-        return tuning_cuda.choose(weight, bias, conv, HEADS, linear=linear, fused=fused)
+        return kernel_choice.choose_on_cuda(weight, bias, conv, HEADS, linear=linear, fused=fused)
 
 
 def slower(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,7 +106,7 @@ def test_what_cannot_be_recorded_is_not_taken(all_there: pytest.MonkeyPatch, cap
 
     all_there.setitem(ATTENTIONS, "flash", waiting)
     assert choose().attention == "efficient"
-    assert "the kernel flash cannot be recorded" in caplog.text
+    assert "the kernel flash cannot be captured" in caplog.text
 
 
 def test_a_gpu_that_has_nothing_special_runs_what_is_plain(caplog: pytest.LogCaptureFixture) -> None:

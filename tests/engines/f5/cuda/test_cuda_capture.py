@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from ishowtts.engines.f5.cuda.cuda_graphs import GraphRecorder
+from ishowtts.engines.f5.cuda_graphs import CudaCapture
 
 pytestmark = pytest.mark.f5
 
@@ -116,13 +116,13 @@ def full() -> None:
 def test_a_recording_that_fails_says_why_and_leaves_the_allocator_as_it_was(
     allocator: Allocator, run: Callable[[], None], reason: str
 ) -> None:
-    recorder = GraphRecorder()
+    recorder = CudaCapture()
     with pytest.raises(RuntimeError, match=reason):
-        recorder.record(run)
+        recorder.capture(run)
     gc.collect()
     assert allocator.underway == []
     assert set(allocator.used.values()) <= {0}
-    kept = recorder.record(lambda: None)  # another one still can be recorded
+    kept = recorder.capture(lambda: None)  # another one still can be recorded
     assert allocator.underway == []
     assert sum(allocator.used.values()) == 1
     del kept
@@ -130,6 +130,6 @@ def test_a_recording_that_fails_says_why_and_leaves_the_allocator_as_it_was(
 
 def test_no_garbage_is_collected_while_something_is_recorded(allocator: Allocator) -> None:
     collecting: list[bool] = []
-    GraphRecorder().record(lambda: collecting.append(gc.isenabled()))
+    CudaCapture().capture(lambda: collecting.append(gc.isenabled()))
     assert collecting == [True, False]
     assert gc.isenabled()

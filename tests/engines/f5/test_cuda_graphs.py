@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from ishowtts.engines import Progress
-from ishowtts.engines.f5 import dit, duration, fast_model, graph_runner
+from ishowtts.engines.f5 import cuda_graphs, dit, duration, fast_model
+from ishowtts.engines.f5.cuda_graphs import RunShape
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.graph_runner import RunShape
 from ishowtts.model import Segment
 from ishowtts_bench.fidelity import distance
 from ishowtts_bench.parity import TOLERANCE
@@ -46,7 +46,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> TapeRecorder:
     """In place of CUDA graphs; few and short buckets, for the sake of time."""
     monkeypatch.setattr(duration, "BUCKETS", (544, 576, 640, 704, 832, 960, 1088, 1216, 2112))
     tape = TapeRecorder()
-    monkeypatch.setattr(fast_model, "make_recorder", lambda _: tape)
+    monkeypatch.setattr(fast_model, "make_capturer", lambda _: tape)
     return tape
 
 
@@ -74,9 +74,9 @@ def test_a_shape_that_was_not_recorded_runs_step_by_step_and_is_recorded_in_idle
 ) -> None:
     ours = make_engine(switches=STAGED)
     first = ours.render(LINES[0], never)
-    assert recorder.recorded == recorder.replayed == 0
+    assert recorder.captured == recorder.replayed == 0
     assert ours.idle()
-    assert recorder.recorded == 1
+    assert recorder.captured == 1
     assert distance(ours.render(LINES[0], never), first) <= TOLERANCE
     assert recorder.replayed == 5
     assert not ours.idle()
@@ -88,7 +88,7 @@ def test_a_line_waits_for_one_recording_at_most(make_engine: Make, recorder: Tap
     ours.render(LINES[0], never)
     for done in (1, 2):
         assert ours.idle()
-        assert recorder.recorded == done
+        assert recorder.captured == done
     assert not ours.idle()
 
 
@@ -118,15 +118,15 @@ def test_what_has_no_stage_is_not_recorded_and_does_no_harm(make_engine: Make, r
     """Two lines of a long reference are such a run, and warm-up asks for two of each."""
     model = make_engine(switches=STAGED)._runner.model
     with torch.inference_mode():
-        model.record(1216, 2)
-        model.record(64, duration.MOST_LINES + 1)
-        assert recorder.recorded == 0
-        model.record(544, 2)
-    assert recorder.recorded == 1
+        model.capture(1216, 2)
+        model.capture(64, duration.MOST_LINES + 1)
+        assert recorder.captured == 0
+        model.capture(544, 2)
+    assert recorder.captured == 1
 
 
 def _poison(engine: F5Engine) -> None:
-    memory = engine._runner.model._stages._memory
+    memory = engine._runner.model._graphs._memory
     with torch.inference_mode():
         for block in (memory.y, memory.difference, memory.rows, memory.first_conv):
             block.fill_(float("nan"))
@@ -158,8 +158,8 @@ def test_what_cannot_be_recorded_runs_step_by_step(
 
     monkeypatch.setattr(dit, "velocity", waiting)
     ours.warm(lambda _: None)
-    assert "cannot be recorded" in caplog.text
-    assert recorder.recorded == 0
+    assert "cannot be captured" in caplog.text
+    assert recorder.captured == 0
     assert distance(ours.render(LINES[1], never), right) <= TOLERANCE
     assert not ours.idle()
 
@@ -168,21 +168,21 @@ def test_a_length_without_memory_is_left_and_shorter_ones_are_recorded(
     make_engine: Make, recorder: TapeRecorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ours = make_engine(switches=STAGED)
-    record = recorder.record
+    record = recorder.capture
 
     def short_of_memory(run: Callable[[], None]) -> Callable[[], None]:
         if not caplog.records:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return record(run)
 
-    monkeypatch.setattr(recorder, "record", short_of_memory)
+    monkeypatch.setattr(recorder, "capture", short_of_memory)
     with torch.inference_mode():
-        ours._runner.model.record(1216)
-        assert recorder.recorded == 0
-        assert "no memory to record 1 times 1216 frames" in caplog.text
+        ours._runner.model.capture(1216)
+        assert recorder.captured == 0
+        assert "no memory to capture 1 times 1216 frames" in caplog.text
         for frames in (544, 1216):
-            ours._runner.model.record(frames)
-    assert recorder.recorded == 1
+            ours._runner.model.capture(frames)
+    assert recorder.captured == 1
 
 
 def test_warm_up_records_what_most_lines_take_and_idle_time_the_rest(make_engine: Make, recorder: TapeRecorder) -> None:
@@ -192,37 +192,37 @@ def test_warm_up_records_what_most_lines_take_and_idle_time_the_rest(make_engine
     assert [progress.i for progress in told] == list(range(told[-1].n + 1))
     reference = ours._reference(ours._find(None)).frames
     usual, later = duration.usual(reference, duration.BUCKETS)
-    assert recorder.recorded == len(usual)
+    assert recorder.captured == len(usual)
     assert usual[0] == duration.BUCKETS[-1]
     while ours.idle():
         pass
-    assert recorder.recorded == len(usual) + len(later)
-    assert {shape.frames for shape, _ in ours._runner.model._stages._recorded} == {
+    assert recorder.captured == len(usual) + len(later)
+    assert {shape.frames for shape, _ in ours._runner.model._graphs._graphs} == {
         frames for frames in duration.BUCKETS if frames > reference + 1
     }
 
 
 def test_a_stage_is_laid_out_within_what_was_allocated(make_engine: Make) -> None:
     ours = make_engine(switches=STAGED)
-    held: graph_runner.GraphRunner = ours._runner.model._stages
+    held: cuda_graphs.GraphRunner = ours._runner.model._graphs
     for lines in range(1, duration.MOST_LINES + 1):
         frames = max(frames for frames in duration.BUCKETS if lines * frames <= duration.BUCKETS[-1])
-        stage = held._stage(RunShape(lines, frames))
+        stage = held._buffers_of(RunShape(lines, frames))
         assert stage.y.shape == (lines, frames, 100)
-        assert stage.given.rows.shape == (2 * lines, frames, 128)
-        assert stage.given.lengths is not None
-        assert stage.given.lengths.starts.tolist() == [i * frames for i in range(2 * lines + 1)]
+        assert stage.condition.rows.shape == (2 * lines, frames, 128)
+        assert stage.condition.lengths is not None
+        assert stage.condition.lengths.starts.tolist() == [i * frames for i in range(2 * lines + 1)]
 
 
 def test_the_device_knows_how_long_each_line_of_this_run_is(make_engine: Make) -> None:
     """Flash attention reads it there; on the CPU nothing does."""
     ours = make_engine(switches=STAGED)
-    held: graph_runner.GraphRunner = ours._runner.model._stages
+    held: cuda_graphs.GraphRunner = ours._runner.model._graphs
     for lines in ([LINES[0]], [LINES[1], LINES[3]], [LINES[1]]):
         frames = [ours._job(line).frames for line in lines]
         ours.render_batch([replace(line, nfe_step=4) for line in lines], never)
-        shape = next(shape for shape in reversed(held._wishes) if shape.lines == len(lines))
-        lengths = held._stages[shape].given.lengths
+        shape = next(shape for shape in reversed(held._queued) if shape.lines == len(lines))
+        lengths = held._buffers[shape].condition.lengths
         assert lengths is not None
         assert lengths.counts.tolist() == frames * 2
         assert lengths.keep.sum(1).tolist() == frames * 2
