@@ -93,8 +93,10 @@ def hostile() -> Iterator[HostileBroker]:
 
 
 @pytest.fixture
-def hostile_options(hostile: HostileBroker) -> MqttOptions:
+def hostile_options(hostile: HostileBroker, monkeypatch: pytest.MonkeyPatch) -> MqttOptions:
     """For modules whose links connect to the hostile broker: their fixture `options` returns these."""
+    # The link checks its deadlines after each turn of the loop. A short turn lets tests use short deadlines.
+    monkeypatch.setattr("ishowtts.mqtt.session._LOOP_S", 0.05)
     return MqttOptions(
         host=hostile.host, port=hostile.port, root=ROOT, prefix="ishowtts", retry_min_s=0.02, retry_max_s=0.05
     )

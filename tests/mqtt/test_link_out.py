@@ -20,11 +20,20 @@ TS = "2026-11-20T10:15:00.000Z"
 AVAILABILITY = "ishowtts/unit/availability"
 
 
-def test_online_while_connected_and_offline_after_a_clean_stop(link, mqtt_client: Client) -> None:
+def retained_availability(broker: Broker) -> str:
+    """What a client that subscribes now is told."""
+    with Client(broker.host, broker.port) as late:
+        message = late.subscribe(AVAILABILITY).wait_for(AVAILABILITY)
+        assert message.retain
+        return message.text
+
+
+def test_online_while_connected_and_offline_after_a_clean_stop(link, broker: Broker, mqtt_client: Client) -> None:
     mqtt_client.subscribe(AVAILABILITY)
     mqtt_client.wait_for(AVAILABILITY, lambda m: m.text == "online")
     link.link.stop(10)
     mqtt_client.wait_for(AVAILABILITY, lambda m: m.text == "offline")
+    assert retained_availability(broker) == "offline"
     assert not link.link.connected
     assert link.told.connection[-1][0] is False
 
@@ -62,6 +71,7 @@ def test_the_will_says_offline_when_the_process_is_killed(broker: Broker, mqtt_c
         finally:
             process.kill()
     mqtt_client.wait_for(AVAILABILITY, lambda m: m.text == "offline")
+    assert retained_availability(broker) == "offline"
 
 
 def test_retained_values_are_kept_at_the_broker_as_json(link, broker: Broker, mqtt_client: Client) -> None:
