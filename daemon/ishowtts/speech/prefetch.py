@@ -57,7 +57,7 @@ class Prefetcher:
             self._order.withdraw()
         self._given()
         if self._order is None and wanted and self._rehearsal is None:
-            self._place(self._inbox.rehearse, looks=True)
+            self._place(self._inbox.prefetch, looks=True)
         self._rehearse()
 
     def recall(self) -> SpeechTask | None:
