@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ishowtts.archive import CachedSegment, SpeechCache
+from ishowtts.archive import CachedSegmentation, SpeechCache
 from ishowtts.archive.speech_cache import key_of
 from ishowtts.engines.speech_cache_key import CacheKey
 from ishowtts.model import Line, Segment, Utterance
@@ -16,7 +16,7 @@ from ishowtts.model import Line, Segment, Utterance
 class Kept:
     """How a text was cut, and whether the sound of every segment is there."""
 
-    cut: CachedSegment
+    cut: CachedSegmentation
     complete: bool
 
 
@@ -41,7 +41,7 @@ class CachedSpeech:
 
     def cut(self, key: str, line: Line) -> Kept | None:
         """How a text was cut; `None` where that is not known, or where nothing of its sound is left."""
-        cut = self._cache.cut(key)
+        cut = self._cache.segmentation(key)
         if cut is None:
             return None
         there = [self._cache.has(name) for name in self._segment_keys(line, cut) if name]
@@ -54,13 +54,13 @@ class CachedSpeech:
     def keep_cut(self, key: str, segments: Sequence[str], seam_s: float) -> None:
         """Keep how a text was cut."""
         if segments:
-            self._cache.keep_cut(key, CachedSegment(tuple(segments), seam_s))
+            self._cache.store_segmentation(key, CachedSegmentation(tuple(segments), seam_s))
 
     def keep_speech(self, key: str, utterance: Utterance) -> None:
         """Keep a segment's sound."""
-        self._cache.keep_speech(key, utterance)
+        self._cache.store_speech(key, utterance)
 
-    def _segment_keys(self, line: Line, cut: CachedSegment) -> list[str | None]:
+    def _segment_keys(self, line: Line, cut: CachedSegmentation) -> list[str | None]:
         return [self._key(line, text=text, seed=line.seed) for text in cut.segments]
 
     def _key(self, of: Line | Segment, **more: Any) -> str | None:
