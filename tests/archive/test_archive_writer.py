@@ -22,7 +22,7 @@ def test_jobs_are_done_in_order_and_one_that_raises_costs_itself(caplog: pytest.
         assert writer.offer(job)
     writer.close(5)
     assert done == ["open", "one", "two"]
-    assert [record.getMessage() for record in caplog.records] == ["the archive failed at one of its jobs"]
+    assert [record.getMessage() for record in caplog.records] == ["a job of the archive failed"]
     assert not writer.offer(nothing)
 
 

@@ -22,7 +22,7 @@ from support.appliance import DAEMON
 from support.disk import fill
 from support.waiting import eventually
 
-KIND = FileKind("things are", "mend it", re.compile(r"[a-z]{1,8}"), (".a", ".b"), 0o640, gives_back=True)
+KIND = FileKind("things are", "mend it", re.compile(r"[a-z]{1,8}"), (".a", ".b"), 0o640, evict_when_short=True)
 KB = 1024
 MOST = 40 * KB
 
@@ -61,17 +61,17 @@ def test_it_never_grows_beyond_its_bound_and_what_was_used_last_stays(actions: l
         recent: list[str] = []  # the last used comes last
         for action, stem, count in actions:
             if action == "keep":
-                kept = folder.keep(stem, {".a": b"a" * count, ".b": b"b"})
+                kept = folder.store(stem, {".a": b"a" * count, ".b": b"b"})
                 assert kept == (count <= MOST - 4 * KB)
                 if kept:
                     recent = [*(one for one in recent if one != stem), stem]
                     assert {f"{stem}.a", f"{stem}.b"} <= names(place), "what was kept is there"
             elif action == "use" and stem in recent:
-                folder.use(stem)
+                folder.touch(stem)
                 recent = [*(one for one in recent if one != stem), stem]
             elif action in ("drop", "vanish"):
                 if action == "drop":
-                    folder.drop(stem)
+                    folder.remove(stem)
                 else:
                     for path in place.glob(f"{stem}.?"):
                         path.unlink()
@@ -93,7 +93,7 @@ def test_files_of_others_with_a_name_that_begins_like_ours_are_not_removed(tmp_p
         (tmp_path / name).write_bytes(b"x" * 20 * KB)
     folder = opened(tmp_path)
     for stem in "abcdef":
-        assert folder.keep(stem, {".a": b"a" * 15 * KB})
+        assert folder.store(stem, {".a": b"a" * 15 * KB})
     assert names(tmp_path) - others == {"e.a", "f.a"}, "those of others do not count"
     assert others <= names(tmp_path)
 
@@ -116,7 +116,7 @@ folder.open()
 print("open", flush=True)
 while True:
     for stem in "abcdefgh":
-        folder.keep(stem, {{".a": stem.encode() * 1_000_000, ".b": b"b"}})
+        folder.store(stem, {{".a": stem.encode() * 1_000_000, ".b": b"b"}})
 """
     halves = 0
     until_s = time.monotonic() + 60
@@ -142,20 +142,20 @@ def test_a_full_disk_is_told_once_and_what_comes_after_it_is_kept(
     small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = opened(small_disk)
-    assert folder.keep("before", {".a": b"a"})
+    assert folder.store("before", {".a": b"a"})
     filler = fill(small_disk)
     for _ in range(3):
-        assert not folder.keep("word", {".a": b"a" * 20 * KB})
-        folder.tend()
+        assert not folder.store("word", {".a": b"a" * 20 * KB})
+        folder.maintain()
     assert folder.trouble is not None
     assert "No space left" in folder.trouble
     assert str(small_disk) in folder.trouble
     assert len(caplog.records) == 1
     assert names(small_disk) == {"before.a", "filler"}
     filler.unlink()
-    folder.tend()
+    folder.maintain()
     assert folder.trouble is None
-    assert folder.keep("word", {".a": b"a" * 20 * KB})
+    assert folder.store("word", {".a": b"a" * 20 * KB})
     assert names(small_disk) == {"before.a", "word.a"}
 
 
@@ -163,14 +163,14 @@ def test_a_read_only_disk_is_told_once_and_read_all_the_same(
     small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = opened(small_disk)
-    folder.keep("before", {".a": b"a"})
+    folder.store("before", {".a": b"a"})
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     again = opened(small_disk)
     for _ in range(3):
-        assert not again.keep("word", {".a": b"a"})
-        again.use("before")
-        again.drop("before")
-        again.tend()
+        assert not again.store("word", {".a": b"a"})
+        again.touch("before")
+        again.remove("before")
+        again.maintain()
     assert again.read("before.a", KB) == b"a"
     assert again.trouble is not None
     assert "Read-only" in again.trouble
@@ -181,7 +181,7 @@ def test_a_folder_that_cannot_be_made_is_a_trouble(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     folder = opened(tmp_path / "file" / "folder")
     assert folder.trouble is not None
-    assert not folder.keep("word", {".a": b"a"})
+    assert not folder.store("word", {".a": b"a"})
     assert folder.read("word.a", KB) is None
     assert not folder.has("word.a")
 
@@ -189,11 +189,11 @@ def test_a_folder_that_cannot_be_made_is_a_trouble(tmp_path: Path) -> None:
 def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
     place = tmp_path / "folder"
     folder = opened(place)
-    folder.keep("one", {".a": b"a"})
+    folder.store("one", {".a": b"a"})
     (place / "one.a").unlink()
     place.rmdir()
-    folder.tend()
-    assert folder.keep("two", {".a": b"a"})
+    folder.maintain()
+    assert folder.store("two", {".a": b"a"})
     assert names(place) == {"two.a"}
     assert folder.trouble is None
 
@@ -201,31 +201,31 @@ def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
 def test_a_short_disk_gets_nothing_and_is_given_the_oldest_back(tmp_path: Path) -> None:
     folder = opened(tmp_path, most_bytes=8 * 64 * KB)
     for stem in "abcdefgh":
-        folder.keep(stem, {".a": b"a" * 64 * KB})
+        folder.store(stem, {".a": b"a" * 64 * KB})
     floor = 6
     short = opened(tmp_path, lambda: len(names(tmp_path)) < floor, most_bytes=8 * 64 * KB)
     assert names(tmp_path) == {f"{stem}.a" for stem in "bcdefgh"}, "an eighth at once: freed room may show late"
-    assert not short.keep("word", {".a": b"a"})
+    assert not short.store("word", {".a": b"a"})
     assert short.trouble is not None
     assert "limits.min_free_mb" in short.trouble
-    short.tend()
+    short.maintain()
     assert names(tmp_path) == {f"{stem}.a" for stem in "cdefgh"}
-    short.tend()
-    short.tend()
+    short.maintain()
+    short.maintain()
     assert names(tmp_path) == {f"{stem}.a" for stem in "defgh"}, "no more than is needed"
     assert short.trouble is None
-    assert short.keep("word", {".a": b"a"})
+    assert short.store("word", {".a": b"a"})
 
 
 def test_a_short_disk_takes_no_file_that_cannot_be_made_again(tmp_path: Path) -> None:
     """Recordings stay; only what can be made again is removed for the sake of the disk."""
     folder = opened(tmp_path, most_bytes=8 * 64 * KB)
     for stem in "abcdefgh":
-        folder.keep(stem, {".a": b"a" * 64 * KB})
-    recordings = replace(KIND, gives_back=False)
+        folder.store(stem, {".a": b"a" * 64 * KB})
+    recordings = replace(KIND, evict_when_short=False)
     short = BoundedFolder(tmp_path, 8 * 64 * KB, recordings, lambda: False)
     short.open()
-    short.tend()
+    short.maintain()
     assert names(tmp_path) == {f"{stem}.a" for stem in "abcdefgh"}
     assert short.trouble is not None
     assert "limits.min_free_mb" in short.trouble
@@ -235,11 +235,11 @@ def test_a_clock_that_was_set_back_does_not_make_the_newest_the_oldest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = opened(tmp_path)
-    folder.keep("old", {".a": b"a" * 16 * KB})
+    folder.store("old", {".a": b"a" * 16 * KB})
     monkeypatch.setattr("ishowtts.archive.bounded_folder.time.time_ns", lambda: 1)
     again = opened(tmp_path)
-    again.keep("new", {".a": b"a" * 16 * KB})
-    again.keep("last", {".a": b"a" * 16 * KB})
+    again.store("new", {".a": b"a" * 16 * KB})
+    again.store("last", {".a": b"a" * 16 * KB})
     assert names(tmp_path) == {"new.a", "last.a"}
 
 
@@ -251,7 +251,7 @@ def test_only_ordinary_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "folder" / "pipe.a")
     (tmp_path / "folder" / "large.a").write_bytes(b"x" * KB)
     assert [folder.read(f"{name}.a", KB - 1) for name in ("link", "pipe", "large")] == [None] * 3
-    folder.keep("link", {".a": b"ours"})
+    folder.store("link", {".a": b"ours"})
     assert secret.read_bytes() == b"secret"
     assert folder.read("link.a", KB) == b"ours"
 
@@ -260,9 +260,9 @@ def test_what_lies_where_a_draft_is_to_be_is_not_written_into(tmp_path: Path) ->
     """Such as a pipe, which would stand there as an entry, or the draft of another daemon on the same folder."""
     folder, other = opened(tmp_path), opened(tmp_path)
     os.mkfifo(tmp_path / ".pipe.a.part")
-    assert folder.keep("pipe", {".a": b"sound"})
+    assert folder.store("pipe", {".a": b"sound"})
     assert folder.read("pipe.a", KB) == b"sound"
-    first, second = folder.draft("both", ".a"), other.draft("both", ".a")
+    first, second = folder.create_draft("both", ".a"), other.create_draft("both", ".a")
     os.write(second, b"second")
     os.write(first, b"first")
     os.close(first)
@@ -274,7 +274,7 @@ def test_what_lies_where_a_draft_is_to_be_is_not_written_into(tmp_path: Path) ->
 def test_files_have_their_mode_whatever_the_umask_is(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        opened(tmp_path).keep("word", {".a": b"a"})
+        opened(tmp_path).store("word", {".a": b"a"})
     finally:
         os.umask(before)
     assert (tmp_path / "word.a").stat().st_mode & 0o777 == 0o640

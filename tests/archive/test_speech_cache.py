@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ishowtts.archive import ArchiveWriter, CachedSegment, SpeechCache
+from ishowtts.archive import ArchiveWriter, CachedSegmentation, SpeechCache
 from ishowtts.archive.speech_cache import key_of, pack
 from ishowtts.model import Utterance
 
@@ -29,7 +29,7 @@ def same(one: Utterance | None, other: Utterance) -> bool:
 
 def test_a_sound_comes_back_with_all_that_was_known_of_it_and_cost_nothing(cache: SpeechCache, settle: Settle) -> None:
     assert cache.speech(KEY) is None
-    cache.keep_speech(KEY, SOUND)
+    cache.store_speech(KEY, SOUND)
     settle()
     found = cache.speech(KEY)
     assert same(found, SOUND)
@@ -39,17 +39,17 @@ def test_a_sound_comes_back_with_all_that_was_known_of_it_and_cost_nothing(cache
 
 
 def test_a_cut_comes_back(cache: SpeechCache, settle: Settle) -> None:
-    cut = CachedSegment(("Hello there.", "你好。", "\N{SPEAKER}"), 0.15)
-    cache.keep_cut(KEY, cut)
+    cut = CachedSegmentation(("Hello there.", "你好。", "\N{SPEAKER}"), 0.15)
+    cache.store_segmentation(KEY, cut)
     settle()
-    assert cache.cut(KEY) == cut
+    assert cache.segmentation(KEY) == cut
     assert cache.speech(KEY) is None
 
 
 def test_no_byte_of_an_entry_can_be_changed_unnoticed(
     cache: SpeechCache, settle: Settle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache.keep_speech(KEY, SOUND)
+    cache.store_speech(KEY, SOUND)
     settle()
     path = tmp_path / f"{KEY}.speech"
     whole = path.read_bytes()
@@ -64,7 +64,7 @@ def test_no_byte_of_an_entry_can_be_changed_unnoticed(
         settle()
         assert not path.exists()
         assert len(caplog.records) == 1
-    cache.keep_speech(KEY, SOUND)
+    cache.store_speech(KEY, SOUND)
     settle()
     assert same(cache.speech(KEY), SOUND)
 
@@ -101,7 +101,7 @@ def test_what_is_whole_but_not_ours_is_dropped(
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'[""]', b"[1]", b"[" * 100_000, b'"a"'])
 def test_a_cut_that_is_none_is_dropped(cache: SpeechCache, settle: Settle, tmp_path: Path, body: bytes) -> None:
     (tmp_path / f"{KEY}.cut").write_bytes(pack({"key": KEY, "seam_s": 0.1}, body))
-    assert cache.cut(KEY) is None
+    assert cache.segmentation(KEY) is None
     settle()
     assert not (tmp_path / f"{KEY}.cut").exists()
 
@@ -110,7 +110,7 @@ def test_what_is_used_outlives_what_is_not(tmp_path: Path, writer: ArchiveWriter
     cache = SpeechCache(tmp_path, 12_288, writer, lambda: True)  # three entries
     keys = [key_of({"text": str(number)}) for number in range(6)]
     for key in keys:
-        cache.keep_speech(key, SOUND)
+        cache.store_speech(key, SOUND)
         settle()
         assert cache.speech(keys[0]) is not None
         settle()
@@ -122,7 +122,7 @@ def test_a_slow_disk_costs_the_sound_and_not_the_speaker(tmp_path: Path) -> None
     writer = ArchiveWriter(lambda: None, lambda: None, most_bytes=2000)  # not started: it hangs
     cache = SpeechCache(tmp_path, 1_000_000, writer, lambda: True)
     for number in range(3):
-        cache.keep_speech(key_of({"text": str(number)}), SOUND)
+        cache.store_speech(key_of({"text": str(number)}), SOUND)
     writer.start()
     writer.close(5)
     assert [cache.has(key_of({"text": str(number)})) for number in range(3)] == [True, False, False]

@@ -70,9 +70,9 @@ class Settled:
         """What the order gives at once."""
         return self._at_once(self.plain.take(minimum, held))
 
-    def rehearse(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> DequeuedLine | None:
+    def prefetch(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> DequeuedLine | None:
         """What the order gives at once."""
-        return self._at_once(self.plain.rehearse(minimum, held))
+        return self._at_once(self.plain.prefetch(minimum, held))
 
     def _at_once(self, order: PendingTake[DequeuedLine]) -> DequeuedLine | None:
         settled(self.plain.unsent(0))  # behind the first try of the order

@@ -141,7 +141,7 @@ def test_a_full_outbox_keeps_the_final_events_of_accepted_lines(
 ) -> None:
     monkeypatch.setattr(pruning, "MOST_EVENTS", 40)
     monkeypatch.setattr(pruning, "_MINOR_EVENTS", 20)
-    monkeypatch.setattr(pruning, "_REFUSALS", 10)
+    monkeypatch.setattr(pruning, "_REJECTIONS", 10)
     monkeypatch.setattr(pruning, "_AT_ONCE", 4)
     house = make_house(max_lines=100)
     house.inbox.accept([Rejection("r", Reason.EMPTY, "empty")] * 30)

@@ -293,7 +293,7 @@ def test_lines_in_a_held_voice_wait_and_the_others_pass(house: House) -> None:
     ])  # fmt: skip
     assert house.inbox.urgent_waiting()
     assert not house.inbox.urgent_waiting(["anna"]), "what may not be taken interrupts nobody"
-    assert house.inbox.rehearse(held=["anna"]).line.id == "b"
+    assert house.inbox.prefetch(held=["anna"]).line.id == "b"
     assert house.inbox.take(held=["anna", None]).line.id == "c"
     assert house.inbox.take(held=["anna"]).line.id == "b"
     assert house.inbox.take(held=["anna"]) is None
@@ -546,23 +546,23 @@ def test_a_line_that_was_rehearsed_waits_on_and_no_other_is_rehearsed_after_a_cr
 ) -> None:
     house.inbox.accept([Line("a", "one"), Line("b", "two"), Line("c", "three")])
     spoken = house.inbox.take()
-    rehearsed = house.inbox.rehearse()
+    rehearsed = house.inbox.prefetch()
     assert (rehearsed.line.id, rehearsed.attempts, house.inbox.depth()) == ("b", 0, 2)
     house.crash()
-    assert house.inbox.rehearse() is None
+    assert house.inbox.prefetch() is None
     house.inbox.finish(spoken.seq, Outcome.FINISHED, {})
-    assert house.inbox.rehearse() is None
+    assert house.inbox.prefetch() is None
     assert house.inbox.take().line.id == "b"
-    assert house.inbox.rehearse() is None
+    assert house.inbox.prefetch() is None
     house.inbox.finish(rehearsed.seq, Outcome.FINISHED, {})
-    assert house.inbox.rehearse().line.id == "c"
+    assert house.inbox.prefetch().line.id == "c"
 
 
 def test_an_orderly_end_casts_no_suspicion_on_a_line_that_was_rehearsed(house: House) -> None:
     house.inbox.accept([Line("a", "one")])
-    house.inbox.rehearse()
+    house.inbox.prefetch()
     house.restart()
-    assert house.inbox.rehearse().line.id == "a"
+    assert house.inbox.prefetch().line.id == "a"
 
 
 def test_of_settings_that_come_faster_than_the_disk_the_newest_is_written(house: House) -> None:
@@ -583,12 +583,12 @@ def test_of_settings_that_come_faster_than_the_disk_the_newest_is_written(house:
 
 
 def test_a_setting_that_is_kept_already_changes_nothing(house: House) -> None:
-    changes = house.inbox.plain._keeper.connection.total_changes
+    changes = house.inbox.plain._storage.connection.total_changes
     for volume in ("30", "30", "30"):
         house.inbox.remember("volume", volume)
     with closing(sqlite3.connect(house.path)) as other:
         assert other.execute("SELECT value FROM settings WHERE key = 'volume'").fetchall() == [("30",)]
-    assert house.inbox.plain._keeper.connection.total_changes == changes + 1
+    assert house.inbox.plain._storage.connection.total_changes == changes + 1
 
 
 def test_a_cancel_reads_the_lines_of_its_id_alone(make_house: Callable[..., House]) -> None:
@@ -600,10 +600,10 @@ def test_a_cancel_reads_the_lines_of_its_id_alone(make_house: Callable[..., Hous
         nonlocal reads
         reads += 1
 
-    house.inbox.plain._keeper.connection.set_progress_handler(count, 10)  # called each 10 steps of SQLite
+    house.inbox.plain._storage.connection.set_progress_handler(count, 10)  # called each 10 steps of SQLite
     assert house.inbox.cancel_waiting("cancel", "unknown") == 0
     assert reads < 1000, "each transaction counts the lines that wait, 3 steps a line; to read them takes 50"
-    house.inbox.plain._keeper.connection.set_progress_handler(None, 0)
+    house.inbox.plain._storage.connection.set_progress_handler(None, 0)
     assert house.inbox.cancel_waiting("cancel", "line 7") == 1
     assert house.inbox.cancel_waiting("cancel", "odd \ud800") == 1
 
@@ -619,7 +619,7 @@ def test_a_replay_finds_what_sounded_behind_any_number_of_lines_that_did_not(hou
         nonlocal steps
         steps += 10
 
-    connection = house.inbox.plain._keeper.connection
+    connection = house.inbox.plain._storage.connection
     connection.set_progress_handler(count, 10)
     assert house.inbox.replay("again").id == "heard"
     connection.set_progress_handler(None, 0)

@@ -166,8 +166,8 @@ class InboxMachine(RuleBasedStateMachine):
         self.speaking = (taken.seq, best)
 
     @rule(minimum=st.sampled_from([Priority.LOW, Priority.LOW, Priority.HIGH]))
-    def rehearse(self, minimum: Priority) -> None:
-        taken = self.house.inbox.rehearse(minimum)
+    def prefetch(self, minimum: Priority) -> None:
+        taken = self.house.inbox.prefetch(minimum)
         if self.suspect is not None and self.suspect.state in ("waiting", "speaking"):
             assert taken is None
             return

@@ -16,7 +16,7 @@ import pytest
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, InboxLimits, database, migrations, read_history
-from ishowtts.inbox.database import FileTooNew
+from ishowtts.inbox.database_file import FileTooNew
 from ishowtts.model import Line, Outcome
 from support.appliance import DAEMON
 from support.disk import fill
@@ -106,7 +106,8 @@ INSERT INTO lines (id, text, priority, details, ts, born_s, deadline_s, state, p
 ('a', 'first', 1, '{}', '2026-11-20T10:15:02Z', 52.0, 952.0, 'waiting', 0, NULL, 0, 0, NULL, NULL, '{}'),
 ('b', 'second', 1, '{}', '2026-11-20T10:15:03Z', 53.0, 953.0, 'waiting', 0, NULL, 0, 0, NULL, NULL, '{}');
 INSERT INTO outbox (ts, id, event, data) VALUES ('2026-11-20T10:15:04.000Z', 'b', 'accepted', '{"queue_depth": 2}');
-INSERT INTO settings VALUES ('volume', '30'), ('.boot_id', 'boot-1'), ('.seen_s', '60.0');
+INSERT INTO settings VALUES ('volume', '30'), ('.boot_id', 'boot-1'), ('.seen_s', '60.0'),
+    ('.untold', '{"empty": 7}'), ('.rehearsed', 'run 3');
 """
 KINDS = [(2, ""), (3, ""), (3, LATER_INDEXES)]
 OLDER = pytest.mark.parametrize(("version", "more"), KINDS, ids=["2", "3", "3 with later indexes"])
@@ -161,6 +162,9 @@ def test_an_older_file_is_upgraded_and_keeps_every_line(house: House, version: i
     assert tables_of(house.path) == fresh, "an upgraded file is equal to a fresh one"
     assert house.inbox.recall("volume") == "30"
     assert house.events() == [("b", "accepted")]
+    house.inbox.sum_up()
+    assert [event.data["count"] for _, event in house.inbox.unsent()] == [7], "counted by the older version"
+    assert house.inbox.prefetch() is None, "line 3 was prefetched when the older version crashed"
     taken = [house.inbox.take() for _ in range(3)]
     assert [(one.line.id, one.position) for one in taken] == [("spoken", 5), ("a", 0), ("b", 0)]
     assert house.history(9)[-1].outcome is Outcome.FINISHED
@@ -231,7 +235,7 @@ database.open_file(path)
 def test_on_a_full_disk_an_older_file_waits_and_is_upgraded_when_there_is_room(
     build_house: Callable[..., House], small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ishowtts.inbox.storage._RETURN_S", 0.1)
+    monkeypatch.setattr("ishowtts.inbox.storage._RETRY_S", 0.1)
     house = build_house(small_disk, max_lines=5000)
     house.inbox.close()
     write_file(house.path, 3, waiting=300)
@@ -282,7 +286,7 @@ def test_the_history_of_a_newer_file_with_other_tables_is_refused_in_the_same_se
 def test_a_newer_file_that_appears_while_lines_are_in_memory_is_left_alone(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ishowtts.inbox.storage._RETURN_S", 0.0)
+    monkeypatch.setattr("ishowtts.inbox.storage._RETRY_S", 0.0)
     house.inbox.accept([Line("a", "hello")])
     house.path.unlink()
     with closing(sqlite3.connect(house.path)) as connection:
@@ -321,9 +325,9 @@ def test_the_cost_of_a_line_does_not_grow_with_the_lines_of_its_id(make_house: C
     def cost() -> int:
         nonlocal steps
         steps = 0
-        house.inbox.plain._keeper.connection.set_progress_handler(count, 100)
+        house.inbox.plain._storage.connection.set_progress_handler(count, 100)
         house.inbox.accept([Line("same", f"new {n}") for n in range(10)])
-        house.inbox.plain._keeper.connection.set_progress_handler(None, 0)
+        house.inbox.plain._storage.connection.set_progress_handler(None, 0)
         return steps
 
     costs = []

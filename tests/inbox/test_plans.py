@@ -17,7 +17,7 @@ def live_through_all(house: House) -> None:
     house.inbox.accept([Arrival(Line("a", "hello"), Delivery(1, b"x", again=True))])
     house.inbox.accept([Line("b", "hello"), Line("a", "hello")])
     house.inbox.accept([Line(str(n), f"line {n}", priority=Priority.LOW, ttl_s=5) for n in range(5)])
-    house.inbox.rehearse()
+    house.inbox.prefetch()
     first = house.inbox.take(Priority.HIGH) or house.inbox.take(held=["anna", None]) or house.inbox.take()
     house.inbox.started(first.seq, muted=False)
     house.inbox.interrupt(first.seq, 1)
@@ -34,7 +34,7 @@ def live_through_all(house: House) -> None:
 
 def test_no_statement_of_a_lines_life_reads_every_line(make_house: Callable[..., House]) -> None:
     house = make_house(max_lines=3, merge_s=10)
-    connection = house.inbox.plain._keeper.connection
+    connection = house.inbox.plain._storage.connection
     statements: set[str] = set()
     connection.set_trace_callback(statements.add)
     live_through_all(house)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import settled
+from ishowtts.inbox import arrivals, settled
 from ishowtts.inbox.transaction import Transaction
 from ishowtts.model import Arrival, Event, Line, Outcome, Reason, Rejection, ReplyTo
 
@@ -94,8 +94,8 @@ def test_a_change_that_was_undone_is_not_counted(house: House) -> None:
     flood(house, 100)
     unsent(house)
 
-    def fail(ledger: Transaction) -> None:
-        ledger.reject(Line("a", "hello"), "empty", "no")
+    def fail(transaction: Transaction) -> None:
+        arrivals.reject(transaction, Line("a", "hello"), "empty", "no")
         raise InboxError("undone")
 
     with pytest.raises(InboxError, match="undone"):
@@ -105,7 +105,7 @@ def test_a_change_that_was_undone_is_not_counted(house: House) -> None:
 
 @pytest.mark.parametrize("stored", ["", "[", "[1]", '{"empty": "x", "filtered": -1}', "[" * 5000])
 def test_a_count_that_is_damaged_counts_as_none(house: House, stored: str) -> None:
-    house.inbox.remember(".untold", stored)
+    house.inbox.remember(".rejected_counts", stored)
     assert told_together(house) == []
     house.inbox.plain.accept([Arrival(Rejection("r", Reason.EMPTY, "no"))] * 103)
     unsent(house)

@@ -22,7 +22,7 @@ House = Any  # of conftest.py
 
 @pytest.fixture
 def quick_return(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "_RETURN_S", 0.1)
+    monkeypatch.setattr(storage, "_RETRY_S", 0.1)
 
 
 def beside(house: House, *tails: str) -> list[Path]:

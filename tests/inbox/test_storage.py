@@ -23,7 +23,7 @@ House = Any  # of conftest.py
 
 @pytest.fixture
 def quick_return(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "_RETURN_S", 0.1)
+    monkeypatch.setattr(storage, "_RETRY_S", 0.1)
 
 
 def reopen_in_memory(house: House) -> Path:
@@ -172,7 +172,7 @@ def test_lines_that_cannot_be_read_for_a_while_wait_in_the_file(
     house.inbox.accept([Line(f"a{n}", "hello") for n in range(5)])
     house.inbox.take()
     # SQLite itself breaks off each statement on this connection, as it does when the disk cannot be read.
-    house.inbox.plain._keeper.connection.set_progress_handler(lambda: 1, 1)
+    house.inbox.plain._storage.connection.set_progress_handler(lambda: 1, 1)
     house.inbox.accept([Line("b", "hello")])
     assert not house.inbox.durable
     eventually(lambda: house.inbox.durable, "the return to the disk")

@@ -8,9 +8,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from ishowtts.config import parse
-from ishowtts.inbox import Inbox
+from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.mqtt.mqtt_options import MqttOptions
-from ishowtts.speech import limits_from_config
 
 
 def test_options_come_from_the_configuration() -> None:
@@ -46,7 +45,7 @@ def test_client_ids_differ_by_root_role_and_state_directory_and_not_by_run() -> 
 
 def test_a_run_knows_the_latest_runs_on_its_state_directory(tmp_path: Path) -> None:
     base = MqttOptions("h", 1, "a/b", "a")
-    inbox = Inbox(tmp_path / "inbox.sqlite", limits_from_config.of_inbox(parse("", "test")))
+    inbox = Inbox(tmp_path / "inbox.sqlite", InboxLimits.from_config(parse("", "test")))
     try:
         first = base.for_instance(inbox, "run-0")
         assert (first.instance, first.predecessors) == ("run-0", frozenset())

@@ -70,7 +70,7 @@ def test_a_link_that_fails_does_not_end_the_thread(inbox: Inbox) -> None:
 
 def test_an_event_that_cannot_be_read_is_dropped_and_the_others_are_sent(inbox: Inbox) -> None:
     def hurt(ledger: object) -> None:
-        inbox._keeper.connection.execute("UPDATE outbox SET data = '[]'")
+        inbox._storage.connection.execute("UPDATE outbox SET data = '[]'")
 
     settled(inbox._writer.submit(hurt))
     settled(inbox.accept([Arrival(Line("b", "hello"))]))

@@ -237,7 +237,7 @@ def _template() -> Path:
     assert taken is not None
     settled(inbox.started(taken.seq, {}))
     settled(inbox.reached(taken.seq, "text of spoken", 5))
-    settled(inbox.rehearse().future)
+    settled(inbox.prefetch().future)
     for key, value in (("volume", "80"), ("muted", "0"), ("paused", "0"), ("instances", "a b c")):
         settled(inbox.remember(key, value))
     inbox.close()

@@ -1,7 +1,7 @@
-"""Sounds on disk: finished speech that need not be made again, and recordings of what was said."""
+"""Sounds on disk: the cache of finished speech, and recordings of what was spoken."""
 
 from ishowtts.archive.archive_writer import ArchiveWriter
 from ishowtts.archive.recorder import Recorder, Recording, RecordingInProgress
-from ishowtts.archive.speech_cache import CachedSegment, SpeechCache
+from ishowtts.archive.speech_cache import CachedSegmentation, SpeechCache
 
-__all__ = ["ArchiveWriter", "CachedSegment", "Recorder", "Recording", "RecordingInProgress", "SpeechCache"]
+__all__ = ["ArchiveWriter", "CachedSegmentation", "Recorder", "Recording", "RecordingInProgress", "SpeechCache"]

@@ -1,4 +1,4 @@
-"""The sounds on disk of a running daemon: finished speech, recordings, and the thread that writes both."""
+"""Builds the speech cache and the recorder of a daemon, and the thread that writes both."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ _MB = 1_000_000
 
 
 class Archives:
-    """What `audio.cache_mb` and `audio.record_dir` ask for; a short disk stops both (`limits.min_free_mb`).
+    """What `audio.cache_mb` and `audio.record_dir` ask for. A short disk stops both (`limits.min_free_mb`).
 
     Attributes:
-        cache, recorder: `None` where they are not wanted.
+        cache, recorder: `None` if they are not wanted.
     """
 
     def __init__(self, config: Config) -> None:
-        audio, floor_mb = config.audio, config.limits.min_free_mb
+        audio, min_free_mb = config.audio, config.limits.min_free_mb
         self.cache: SpeechCache | None = None
         self.recorder: Recorder | None = None
         self._folders: list[BoundedFolder] = []
-        self._writer = ArchiveWriter(self._open, self._tend)
+        self._writer = ArchiveWriter(self._open, self._maintain)
         if audio.cache_mb > 0:
-            place = config.cache_dir / "speech"
-            disk = DiskSpace(place, floor_mb)
-            self.cache = SpeechCache(place, audio.cache_mb * _MB, self._writer, lambda: disk.shortage() is None)
+            folder = config.cache_dir / "speech"
+            cache_disk = DiskSpace(folder, min_free_mb)
+            self.cache = SpeechCache(folder, audio.cache_mb * _MB, self._writer, lambda: cache_disk.shortage() is None)
             self._folders.append(self.cache.folder)
         if audio.record_dir is not None:
-            other = DiskSpace(audio.record_dir, floor_mb)
+            record_disk = DiskSpace(audio.record_dir, min_free_mb)
             self.recorder = Recorder(
-                audio.record_dir, audio.record_mb * _MB, self._writer, lambda: other.shortage() is None
+                audio.record_dir, audio.record_mb * _MB, self._writer, lambda: record_disk.shortage() is None
             )
             self._folders.append(self.recorder.folder)
 
     @property
     def troubles(self) -> tuple[str | None, ...]:
-        """Why something is not kept; `None` where all is well."""
+        """Why something is not stored, for each folder; `None` if all is well."""
         return tuple(folder.trouble for folder in self._folders)
 
     def start(self) -> None:
@@ -53,6 +53,6 @@ class Archives:
         for folder in self._folders:
             folder.open()
 
-    def _tend(self) -> None:
+    def _maintain(self) -> None:
         for folder in self._folders:
-            folder.tend()
+            folder.maintain()

@@ -1,4 +1,4 @@
-"""A folder of files that we name ourselves, bounded in size. Strangers' files in it are neither touched nor counted."""
+"""A folder of files with names of our own, bounded in size. Other files in it are neither touched nor counted."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ishowtts.util.files import read_bounded
 
 log = logging.getLogger(__name__)
 
-_BLOCK_BYTES = 4096  # what the smallest file takes of a disk
-_LEFT_AFTER_EVICTION = 0.9  # of the bound: not every new file is to look through the folder
-_GIVEN_BACK_AT_ONCE = 0.125  # of the bound: some file systems tell of freed room late
+_BLOCK_BYTES = 4096  # what the smallest file takes on a disk
+_LEFT_AFTER_EVICTION = 0.9  # of the bound, so that not every new file needs a look through the folder
+_EVICTED_AT_ONCE = 0.125  # of the bound, because some file systems report free space late
 _SHORT = "the disk is short of room (limits.min_free_mb)"
 _TRIAL = ".ishowtts.part"
 _TRIAL_BYTES = 262_144
@@ -26,113 +26,115 @@ _DRAFT = re.compile(r"\.(.+)\.part")
 
 @dataclass(frozen=True)
 class FileKind:
-    """What a folder holds.
+    """Describes the files of a folder.
 
     Args:
-        what: begins its sentences, as in `finished speech is`.
-        mend: ends them: what the operator can do.
-        stem: of the names; the files of one stem come and go together.
-        suffixes: of the names.
-        mode: of the files.
-        gives_back: whether files are removed while the disk is short of room.
+        what: Begins the sentences about them, as in `finished speech is`.
+        fix: Ends these sentences with what the operator can do.
+        stem: Pattern of the stem of their names. The files of one stem come and go together.
+        suffixes: Suffixes of their names.
+        mode: Mode of the files.
+        evict_when_short: Whether files are removed while the disk is short of room.
     """
 
     what: str
-    mend: str
+    fix: str
     stem: re.Pattern[str]
     suffixes: tuple[str, ...]
     mode: int
-    gives_back: bool
+    evict_when_short: bool
 
 
 @dataclass
 class _Unit:
-    """The files of one stem: their size on disk, and when the last of them was used or made."""
+    """The files of one stem: their size on disk, and when the latest was used or written."""
 
     size: int = 0
     stamp_ns: int = 0
 
 
 class BoundedFolder:
-    """Keeps at most `most_bytes`; what was not used for longest goes first. What fails is a `trouble`, no exception.
+    """Keeps at most `most_bytes`, and evicts the least recently used files first. Faults are a `trouble`, not raised.
 
-    One thread calls all of it; `read`, `has` and `trouble` are for any. A file is written under the name of a draft
-    and renamed: one that has its name is whole, but for a power cut.
+    One thread calls the methods; any thread may call `read`, `has` and `trouble`. A file is written as a draft and then
+    renamed. So a file with its final name is complete, except after a power cut.
 
     Args:
-        place: made where it is missing.
-        room: whether the disk has room for what can be done without.
+        folder: Created if it is absent.
+        has_space: Whether the disk has room for files that are not essential.
     """
 
-    def __init__(self, place: Path, most_bytes: int, kind: FileKind, room: Callable[[], bool] = lambda: True) -> None:
-        self._place = place
+    def __init__(
+        self, folder: Path, most_bytes: int, kind: FileKind, has_space: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._folder = folder
         self._most_bytes = most_bytes
         self._kind = kind
-        self._room = room
-        self._bytes: int | None = None  # at least what is there, drafts left out; None: not counted yet
+        self._has_space = has_space
+        self._counted_bytes: int | None = None  # an upper bound, without drafts; `None`: not counted yet
         self._stamped_ns = 0
         self._trouble: str | None = None
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing is kept; `None` while all is well."""
+        """Why nothing is stored; `None` while all is well."""
         return self._trouble
 
     def open(self) -> None:
-        """Make the folder, remove what a killed process left half written, and count what is there."""
+        """Create the folder, remove the drafts that a killed process left, and count the files."""
         try:
-            self._make()
-            with os.scandir(self._place) as entries:
+            self._create_folder()
+            with os.scandir(self._folder) as entries:
                 for entry in entries:
                     if self._is_draft(entry.name) and entry.is_file(follow_symlinks=False):
                         self._path(entry.name).unlink(missing_ok=True)
             self._count()
         except OSError as error:
-            self._complain(_why(error))
+            self._report(_reason(error))
             return
-        self.tend()
+        self.maintain()
 
-    def keep(self, stem: str, files: Mapping[str, bytes]) -> bool:
-        """Keep files by their suffixes, in place of those that the stem has; whether they are kept."""
-        if not self.grant(sum(_on_disk(len(content)) for content in files.values())):
+    def store(self, stem: str, files: Mapping[str, bytes]) -> bool:
+        """Store files by their suffixes, in place of those that the stem has. Returns whether they are stored."""
+        if not self.reserve(sum(_on_disk(len(content)) for content in files.values())):
             return False
         try:
             for suffix, content in files.items():
-                with open(self.draft(stem, suffix), "wb") as file:  # noqa: PTH123 - a descriptor
+                with open(self.create_draft(stem, suffix), "wb") as file:  # noqa: PTH123 - a descriptor
                     file.write(content)
         except OSError as error:
-            self.failed(stem, error)
+            self.fail(stem, error)
             return False
         return self.publish(stem, tuple(files))
 
-    def grant(self, size: int) -> bool:
-        """Whether there may be so many bytes more; the oldest files make room for them.
+    def reserve(self, size: int) -> bool:
+        """Make room for drafts, and evict the oldest files if necessary. Returns whether there is room.
 
         Args:
-            size: of all drafts together.
+            size: Of all drafts together, in bytes.
         """
         if size > self._most_bytes:
             return False
-        if not self._room():
-            self._complain(_SHORT)
+        if not self._has_space():
+            self._report(_SHORT)
             return False
         try:
-            if self._bytes is None:
+            if self._counted_bytes is None:
                 self._count()
-            if self._there + size > self._most_bytes:
+            if self._bytes + size > self._most_bytes:
                 left = max(0, int(self._most_bytes * _LEFT_AFTER_EVICTION) - size)
-                self._remove_oldest(lambda: self._there <= left)
+                self._evict(lambda: self._bytes <= left)
         except OSError as error:
-            self._complain(_why(error))
+            self._report(_reason(error))
             return False
-        return self._there + size <= self._most_bytes
+        return self._bytes + size <= self._most_bytes
 
-    def draft(self, stem: str, suffix: str) -> int:
-        """A descriptor of a new file that has no name of its own yet; the caller closes it. Raises OSError."""
+    def create_draft(self, stem: str, suffix: str) -> int:
+        """Create a draft. Returns its descriptor, which the caller closes. Raises OSError."""
         return self._create(self._path(_draft_name(stem + suffix)))
 
     def publish(self, stem: str, suffixes: tuple[str, ...]) -> bool:
-        """Give the drafts of a stem their names, in this order; whether it could be done."""
+        """Give the drafts of a stem their final names, in this order. Returns whether that succeeded."""
         try:
             stamp_ns = self._stamp_ns()
             for suffix in suffixes:
@@ -141,119 +143,119 @@ class BoundedFolder:
                 os.utime(draft, ns=(stamp_ns, stamp_ns))
                 before = _on_disk(path.stat().st_size) if path.exists() else 0
                 draft.replace(path)
-                self._bytes = self._there + size - before
+                self._counted_bytes = self._bytes + size - before
         except OSError as error:
-            self.failed(stem, error)
+            self.fail(stem, error)
             return False
-        self._mended()
+        self._report_success()
         return True
 
-    def failed(self, stem: str, error: Exception) -> None:
-        """Remove the drafts of a stem, and say why."""
-        self.discard(stem)
-        self._complain(_why(error))
+    def fail(self, stem: str, error: Exception) -> None:
+        """Remove the drafts of a stem, and report the error."""
+        self.discard_drafts(stem)
+        self._report(_reason(error))
 
-    def discard(self, stem: str) -> None:
+    def discard_drafts(self, stem: str) -> None:
         """Remove the drafts of a stem."""
         for suffix in self._kind.suffixes:
             self._remove(_draft_name(stem + suffix))
 
-    def drop(self, stem: str) -> None:
+    def remove(self, stem: str) -> None:
         """Remove the files of a stem."""
         for suffix in self._kind.suffixes:
             self._remove(stem + suffix)
 
-    def use(self, stem: str) -> None:
-        """Note that the files of a stem are used: they go later."""
+    def touch(self, stem: str) -> None:
+        """Note that the files of a stem are used, so that they are evicted later."""
         stamp_ns = self._stamp_ns()
         for suffix in self._kind.suffixes:
             try:
                 os.utime(self._path(stem + suffix), ns=(stamp_ns, stamp_ns), follow_symlinks=False)
             except OSError:
-                continue  # it has gone, or the disk is read-only: nothing is lost by it
+                continue  # the file is gone, or the disk is read-only: both do no harm
 
-    def tend(self) -> None:
-        """See to the disk: while it is short of room nothing is kept, and the oldest files are given back."""
-        if self._room():
+    def maintain(self) -> None:
+        """Check the disk. While it is short of room, nothing is stored and the oldest files may be evicted."""
+        if self._has_space():
             if self._trouble is not None:
-                self._try()
+                self._try_to_write()
             return
-        self._complain(_SHORT)
-        if not self._kind.gives_back:
+        self._report(_SHORT)
+        if not self._kind.evict_when_short:
             return
         try:
-            least = self._most_bytes * _GIVEN_BACK_AT_ONCE
+            least = self._most_bytes * _EVICTED_AT_ONCE
             before = sum(unit.size for unit in self._count().values())
-            self._remove_oldest(lambda: before - self._there >= least or self._room())
+            self._evict(lambda: before - self._bytes >= least or self._has_space())
         except OSError as error:
-            self._complain(_why(error))
+            self._report(_reason(error))
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of this name."""
+        """Whether there is a file with this name."""
         try:
             return self._path(name).is_file()
         except OSError:
             return False
 
     def read(self, name: str, most_bytes: int) -> bytes | None:
-        """A file's content; `None` where there is none, or none that can be read and is at most so large."""
+        """Content of an ordinary file; `None` if there is none, if it cannot be read, or if it is larger than that."""
         try:
             return read_bounded(self._path(name), most_bytes, follow_links=False)
         except OSError:
             return None
 
-    def _try(self) -> None:
-        """Whether a file can be written again."""
+    def _try_to_write(self) -> None:
+        """Check whether a file can be written again."""
         descriptor = None
         try:
             descriptor = self._create(self._path(_TRIAL))
             os.posix_fallocate(descriptor, 0, _TRIAL_BYTES)
         except OSError as error:
-            self._complain(_why(error))
+            self._report(_reason(error))
         else:
-            self._mended()
+            self._report_success()
         if descriptor is not None:
             os.close(descriptor)
             self._remove(_TRIAL)
 
     def _create(self, path: Path) -> int:
-        # Never into what is there: it may be a pipe, or the draft of another daemon.
+        # Never write into a file that is there: it may be a pipe, or the draft of another daemon.
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
             path.unlink(missing_ok=True)
             descriptor = os.open(path, flags, self._kind.mode)
         except FileNotFoundError:
-            self._make()  # somebody has removed it
+            self._create_folder()  # somebody has removed it
             descriptor = os.open(path, flags, self._kind.mode)
         os.fchmod(descriptor, self._kind.mode)  # whatever the umask is
         return descriptor
 
-    def _remove_oldest(self, enough: Callable[[], bool]) -> None:
-        """Look through the folder anew, and remove from it what was not used for longest. Raises OSError."""
+    def _evict(self, enough: Callable[[], bool]) -> None:
+        """Count the folder again, and remove the least recently used files until it is enough. Raises OSError."""
         units = self._count()
         for stem in sorted(units, key=lambda stem: units[stem].stamp_ns):
             if enough():
                 return
             for suffix in self._kind.suffixes:
                 self._path(stem + suffix).unlink(missing_ok=True)
-            self._bytes = self._there - units[stem].size
+            self._counted_bytes = self._bytes - units[stem].size
 
     @property
-    def _there(self) -> int:
-        return self._bytes or 0
+    def _bytes(self) -> int:
+        return self._counted_bytes or 0
 
     def _count(self) -> dict[str, _Unit]:
-        """What is there, counted. Raises OSError."""
+        """Scan the folder, and count its bytes. Raises OSError."""
         units = self._scan()
-        self._bytes = sum(unit.size for unit in units.values())
+        self._counted_bytes = sum(unit.size for unit in units.values())
         self._stamped_ns = max([self._stamped_ns, *(unit.stamp_ns for unit in units.values())])
         return units
 
     def _scan(self) -> dict[str, _Unit]:
-        """What is there, by its stem. Raises OSError."""
+        """Our files in the folder, by their stem. Raises OSError."""
         units: dict[str, _Unit] = {}
         try:
-            entries = os.scandir(self._place)
+            entries = os.scandir(self._folder)
         except FileNotFoundError:
             return units
         with entries:
@@ -272,7 +274,7 @@ class BoundedFolder:
         return units
 
     def _stem(self, name: str) -> str | None:
-        """The stem of one of our names."""
+        """The stem of a name, if it is one of ours."""
         for suffix in self._kind.suffixes:
             stem = name.removesuffix(suffix)
             if stem != name and self._kind.stem.fullmatch(stem):
@@ -286,7 +288,7 @@ class BoundedFolder:
         return found is not None and self._stem(found[1]) is not None
 
     def _stamp_ns(self) -> int:
-        """Now, and later than any stamp before: a board without a battery begins each day in 1970."""
+        """The time, and later than any stamp before: a board without a battery begins each day in 1970."""
         self._stamped_ns = max(time.time_ns(), self._stamped_ns + 1)
         return self._stamped_ns
 
@@ -294,24 +296,24 @@ class BoundedFolder:
         try:
             self._path(name).unlink(missing_ok=True)
         except OSError as error:
-            self._complain(_why(error))
+            self._report(_reason(error))
 
-    def _make(self) -> None:
-        self._place.mkdir(mode=0o750, parents=True, exist_ok=True)
+    def _create_folder(self) -> None:
+        self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
 
     def _path(self, name: str) -> Path:
-        return self._place / name
+        return self._folder / name
 
-    def _complain(self, reason: str) -> None:
-        trouble = f"{self._kind.what} not kept in {self._place}: {reason}; {self._kind.mend}"
+    def _report(self, reason: str) -> None:
+        trouble = f"{self._kind.what} not kept in {self._folder}: {reason}; {self._kind.fix}"
         if trouble != self._trouble:
             self._trouble = trouble
             log.warning("%s", trouble)
 
-    def _mended(self) -> None:
+    def _report_success(self) -> None:
         if self._trouble is not None:
             self._trouble = None
-            log.info("%s kept in %s again", self._kind.what, self._place)
+            log.info("%s kept in %s again", self._kind.what, self._folder)
 
 
 def _draft_name(name: str) -> str:
@@ -322,5 +324,5 @@ def _on_disk(size: int) -> int:
     return max(1, -(-size // _BLOCK_BYTES)) * _BLOCK_BYTES
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

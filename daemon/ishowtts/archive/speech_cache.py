@@ -1,4 +1,4 @@
-"""Finished speech by what made it: the same text in the same voice and settings is synthesised once."""
+"""Cache of finished speech on disk: the same text in the same voice and settings is synthesised once."""
 
 from __future__ import annotations
 
@@ -19,61 +19,61 @@ from ishowtts.model import Utterance
 
 log = logging.getLogger(__name__)
 
-_Found = TypeVar("_Found")
+_Entry = TypeVar("_Entry")
 
 FORMAT = 1
 _MAGIC = f"ishowtts speech {FORMAT}\n".encode()
-_SPEECH, _CUT = ".speech", ".cut"
+_SPEECH, _SEGMENTATION = ".speech", ".cut"
 _MOST_SPEECH_BYTES = 16_000_000  # five minutes: far more than any segment
-_MOST_CUT_BYTES = 1_000_000
+_MOST_SEGMENTATION_BYTES = 1_000_000
 _MOST_HEADER_BYTES = 4096
 _RATES_HZ = range(8_000, 192_001)
 _NFE_STEPS = range(1, 1001)
 _KIND = FileKind(
     what="finished speech is",
-    mend="make room and let this user write there, or set audio.cache_mb to 0",
+    fix="make room and let this user write there, or set audio.cache_mb to 0",
     stem=re.compile(r"[0-9a-f]{64}"),
-    suffixes=(_SPEECH, _CUT),
+    suffixes=(_SPEECH, _SEGMENTATION),
     mode=0o600,
-    gives_back=True,
+    evict_when_short=True,
 )
 
 
 @dataclass(frozen=True)
-class CachedSegment:
-    """How a text was cut, and how long the cross-fade between two segments is."""
+class CachedSegmentation:
+    """The segments of a text, and the length of the cross-fade between two of them."""
 
     segments: tuple[str, ...]
     seam_s: float
 
 
 class SpeechCache:
-    """Looked into by the thread that synthesises; written on the archive's.
+    """Reads entries on the thread that synthesises, and writes them on the thread `archive`.
 
     Args:
-        place: its folder, for nothing else.
-        most_bytes: on disk.
-        room: whether the disk has room for what can be done without.
+        folder: For nothing else.
+        most_bytes: Its largest size on disk.
+        has_space: Whether the disk has room for files that are not essential.
     """
 
-    def __init__(self, place: Path, most_bytes: int, writer: ArchiveWriter, room: Callable[[], bool]) -> None:
-        self.folder = BoundedFolder(place, most_bytes, _KIND, room)
+    def __init__(self, folder: Path, most_bytes: int, writer: ArchiveWriter, has_space: Callable[[], bool]) -> None:
+        self.folder = BoundedFolder(folder, most_bytes, _KIND, has_space)
         self._writer = writer
 
     def has(self, key: str) -> bool:
-        """Whether there is speech under this key; it may yet turn out to be damaged."""
+        """Whether there is speech with this key. It may be damaged."""
         return self.folder.has(key + _SPEECH)
 
     def speech(self, key: str) -> Utterance | None:
-        """The sound under this key, as it was synthesised, in no time."""
-        return self._look_up(key, _SPEECH, _MOST_SPEECH_BYTES, _as_utterance)
+        """The sound with this key, as it was synthesised; `None` if there is none."""
+        return self._look_up(key, _SPEECH, _MOST_SPEECH_BYTES, _to_utterance)
 
-    def cut(self, key: str) -> CachedSegment | None:
-        """How the text under this key was cut."""
-        return self._look_up(key, _CUT, _MOST_CUT_BYTES, _as_cut)
+    def segmentation(self, key: str) -> CachedSegmentation | None:
+        """The segments of the text with this key; `None` if they are not known."""
+        return self._look_up(key, _SEGMENTATION, _MOST_SEGMENTATION_BYTES, _to_segmentation)
 
-    def keep_speech(self, key: str, utterance: Utterance) -> None:
-        """Keep a sound, or do not where the disk is too slow."""
+    def store_speech(self, key: str, utterance: Utterance) -> None:
+        """Store a sound. If the disk is too slow, it is not stored."""
         header = {
             "rate_hz": utterance.rate_hz,
             "engine": utterance.engine,
@@ -83,54 +83,54 @@ class SpeechCache:
         }
         size = utterance.samples.nbytes
         if 0 < size <= _MOST_SPEECH_BYTES - _MOST_HEADER_BYTES:
-            self._keep(key, _SPEECH, header, lambda: utterance.samples.astype("<i2").tobytes(), size)
+            self._store(key, _SPEECH, header, lambda: utterance.samples.astype("<i2").tobytes(), size)
 
-    def keep_cut(self, key: str, cut: CachedSegment) -> None:
-        """Keep how a text was cut."""
-        body = json.dumps(cut.segments).encode()
-        if len(body) + _MOST_HEADER_BYTES <= _MOST_CUT_BYTES:
-            self._keep(key, _CUT, {"seam_s": cut.seam_s}, lambda: body, len(body))
+    def store_segmentation(self, key: str, segmentation: CachedSegmentation) -> None:
+        """Store the segments of a text."""
+        body = json.dumps(segmentation.segments).encode()
+        if len(body) + _MOST_HEADER_BYTES <= _MOST_SEGMENTATION_BYTES:
+            self._store(key, _SEGMENTATION, {"seam_s": segmentation.seam_s}, lambda: body, len(body))
 
-    def _keep(self, key: str, suffix: str, header: dict[str, Any], body: Callable[[], bytes], size: int) -> None:
-        """The work is the archive's too: whoever speaks has its next segment to think of."""
-        self._writer.offer(lambda: self.folder.keep(key, {suffix: pack({"key": key, **header}, body())}), size)
+    def _store(self, key: str, suffix: str, header: dict[str, Any], body: Callable[[], bytes], size: int) -> None:
+        """Pack and write an entry on the thread `archive`, because this thread has to synthesise the next segment."""
+        self._writer.offer(lambda: self.folder.store(key, {suffix: pack({"key": key, **header}, body())}), size)
 
     def _look_up(
-        self, key: str, suffix: str, most_bytes: int, read: Callable[[dict[str, Any], bytes], _Found]
-    ) -> _Found | None:
+        self, key: str, suffix: str, most_bytes: int, read: Callable[[dict[str, Any], bytes], _Entry]
+    ) -> _Entry | None:
         entry = self.folder.read(key + suffix, most_bytes)
         if entry is None:
             return None
         try:
             header, body = unpack(entry)
             if header["key"] != key:
-                raise ValueError("it belongs elsewhere")
+                raise ValueError("it has another key")
             found = read(header, body)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            log.warning("a damaged entry of the speech cache is dropped, and made again: %s", error)
-            self._writer.offer(lambda: self.folder.drop(key))
+            log.warning("a damaged entry of the speech cache is removed, and made again: %s", error)
+            self._writer.offer(lambda: self.folder.remove(key))
             return None
-        self._writer.offer(lambda: self.folder.use(key))
+        self._writer.offer(lambda: self.folder.touch(key))
         return found
 
 
 def key_of(recipe: Mapping[str, Any]) -> str:
-    """The name of what is made by a recipe, of values that JSON knows."""
+    """The key of what is made by a recipe. Its values must be values of JSON."""
     canonical = json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
 def pack(header: Mapping[str, Any], body: bytes) -> bytes:
-    """An entry: a line that says what it is, a line with the digest of what follows, a line of JSON, the body."""
+    """Make an entry: a line with the format, a line with the digest of the rest, a line of JSON, and the body."""
     rest = json.dumps(header, sort_keys=True).encode("ascii") + b"\n" + body
     return _MAGIC + hashlib.sha256(rest).hexdigest().encode("ascii") + b"\n" + rest
 
 
 def unpack(entry: bytes) -> tuple[dict[str, Any], bytes]:
-    """Header and body of an entry. Raises ValueError where it is not as it was written."""
+    """Header and body of an entry. Raises ValueError if it is not as it was written."""
     digest_end = len(_MAGIC) + 64
     if not entry.startswith(_MAGIC) or entry[digest_end : digest_end + 1] != b"\n":
-        raise ValueError("it is no entry of this version")
+        raise ValueError("it is not an entry of this version")
     rest = entry[digest_end + 1 :]
     if hashlib.sha256(rest).hexdigest().encode("ascii") != entry[len(_MAGIC) : digest_end]:
         raise ValueError("its checksum is wrong")
@@ -141,7 +141,7 @@ def unpack(entry: bytes) -> tuple[dict[str, Any], bytes]:
     return header, rest[end + 1 :]
 
 
-def _as_utterance(header: dict[str, Any], body: bytes) -> Utterance:
+def _to_utterance(header: dict[str, Any], body: bytes) -> Utterance:
     rate_hz, engine, voice, nfe_step = (header[name] for name in ("rate_hz", "engine", "voice", "nfe_step"))
     samples = np.frombuffer(body, dtype="<i2").astype(np.int16)
     if (
@@ -151,14 +151,14 @@ def _as_utterance(header: dict[str, Any], body: bytes) -> Utterance:
         or not (nfe_step is None or (type(nfe_step) is int and nfe_step in _NFE_STEPS))
         or header["samples"] != len(samples)
     ):
-        raise ValueError("its header is not ours")
+        raise ValueError("its header is not one of ours")
     return Utterance(samples, rate_hz, 0.0, engine, voice, nfe_step, cached=True)
 
 
-def _as_cut(header: dict[str, Any], body: bytes) -> CachedSegment:
+def _to_segmentation(header: dict[str, Any], body: bytes) -> CachedSegmentation:
     segments, seam_s = json.loads(body), header["seam_s"]
     if not (isinstance(segments, list) and segments and all(isinstance(one, str) and one for one in segments)):
         raise ValueError("it holds no segments")
     if not (isinstance(seam_s, float | int) and 0 <= seam_s <= 1):
-        raise ValueError("its header is not ours")
-    return CachedSegment(tuple(segments), float(seam_s))
+        raise ValueError("its header is not one of ours")
+    return CachedSegmentation(tuple(segments), float(seam_s))

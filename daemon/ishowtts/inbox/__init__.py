@@ -1,4 +1,4 @@
-"""The only owner of a line's life: waiting, speaking, then exactly one final outcome, all of it on disk."""
+"""The durable queue: each line waits, is spoken, and has exactly one final outcome, all of it on disk."""
 
 from ishowtts.inbox.boot_clock import BootClock
 from ishowtts.inbox.history_reader import read_history

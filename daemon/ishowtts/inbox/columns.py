@@ -1,4 +1,4 @@
-"""Values to columns and back."""
+"""Converts lines and events to the columns of the tables and back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ishowtts.inbox.queue_types import HistoryEntry
 from ishowtts.limits import NFE_STEP, SEED, SPEED, VOLUME
 from ishowtts.model import Event, Line, Outcome, Priority, ReplyTo
 
@@ -19,11 +18,11 @@ SPEAKING = "speaking"
 UNREADABLE = "what is stored of it cannot be read"
 _CUT_AT = 200
 _TOPIC = r"[^+#\x00-\x1f\x7f]{1,512}"
-_MOST_CORRELATION_BYTES = 65_535  # of any binary data in MQTT
+_MOST_CORRELATION_BYTES = 65_535  # the longest binary data in MQTT
 
 
 class UnreadableRow(ValueError):
-    """A stored row does not hold what it should: another version wrote it, or bits of it have changed."""
+    """A stored row does not hold what it should, for example because bits of it have changed."""
 
 
 def _number(low: float, high: float = math.inf) -> Callable[[Any], bool]:
@@ -34,7 +33,7 @@ def _whole(low: int, high: int) -> Callable[[Any], bool]:
     return lambda value: type(value) is int and low <= value <= high
 
 
-# All of a line that has no column of its own, and what it may be: an engine shall get nothing else.
+# The fields of a line that have no column of their own, and their allowed values. An engine must get nothing else.
 _DETAILS: Mapping[str, Callable[[Any], bool]] = {
     "speed": _number(*SPEED),
     "nfe_step": _whole(*NFE_STEP),
@@ -52,7 +51,7 @@ def storable(text: str) -> str:
 
 
 def cut(text: str) -> str:
-    """The head of a text that was refused: enough to know it by."""
+    """The head of a rejected text: enough to recognise it."""
     return text if len(text) <= _CUT_AT else f"{text[:_CUT_AT]}… (cut; it has {len(text)} characters)"
 
 
@@ -77,7 +76,7 @@ def reply_columns(reply_to: ReplyTo | None) -> dict[str, Any]:
 
 
 def row_reply(row: sqlite3.Row) -> ReplyTo | None:
-    """The reply topic of a row; `None` where it has none that could be published to."""
+    """The reply topic of a row; `None` if it has none that could be published to."""
     topic, correlation = row["reply_topic"], row["reply_correlation"]
     if not isinstance(topic, str) or not re.fullmatch(_TOPIC, topic):
         return None
@@ -89,9 +88,9 @@ def row_line(row: sqlite3.Row) -> Line:
     """The line of a row of `lines`.
 
     Raises:
-        UnreadableRow: it holds none.
+        UnreadableRow: It does not hold a line.
     """
-    details = _object(row["details"])
+    details = json_object(row["details"])
     for name, value in details.items():
         if name not in _DETAILS or not _DETAILS[name](value):
             raise UnreadableRow(f"its {name} is {str(value)[:40]!r}")
@@ -101,14 +100,14 @@ def row_line(row: sqlite3.Row) -> Line:
         raise UnreadableRow(str(error)) from error
     for name in ("id", "text"):
         if not isinstance(row[name], str):
-            raise UnreadableRow(f"its {name} is no text")
+            raise UnreadableRow(f"its {name} is not a text")
     if not isinstance(row["voice"], (str, type(None))):
-        raise UnreadableRow("its voice is no text")
+        raise UnreadableRow("its voice is not a text")
     return Line(row["id"], row["text"], row["voice"], priority, reply_to=row_reply(row), **details)
 
 
 def row_outcome(row: sqlite3.Row) -> Outcome | None:
-    """The final outcome of a row of `lines`, or `None` where it is still to come. An unknown one counts as failed."""
+    """The final outcome of a row of `lines`; `None` if the line is open. An unknown outcome counts as failed."""
     if row["state"] in (WAITING, SPEAKING):
         return None
     try:
@@ -121,34 +120,25 @@ def row_event(row: sqlite3.Row) -> Event:
     """The event of a row of `outbox`.
 
     Raises:
-        UnreadableRow: it holds none that could be published.
+        UnreadableRow: It does not hold an event that could be published.
     """
     for name in ("ts", "id", "event"):
         if not isinstance(row[name], str):
-            raise UnreadableRow(f"its {name} is no text")
-    return Event(row["ts"], row["id"], row["event"], _object(row["data"]), row_reply(row))
+            raise UnreadableRow(f"its {name} is not a text")
+    return Event(row["ts"], row["id"], row["event"], json_object(row["data"]), row_reply(row))
 
 
-def row_history(row: sqlite3.Row) -> HistoryEntry:
-    """The history entry of a row of `lines`; of one that cannot be read, as much as can."""
-    outcome, priority = row_outcome(row), Priority.NORMAL
+def json_object(stored: Any) -> dict[str, Any]:
+    """The JSON object in a column, if it can be written as JSON again.
+
+    Raises:
+        UnreadableRow: It cannot be read.
+    """
     try:
-        data = _object(row["data"])
-        priority = Priority(row["priority"])
-    except ValueError:
-        outcome, data = Outcome.FAILED, {"error": UNREADABLE}
-    written = {name: "" if row[name] is None else str(row[name]) for name in ("id", "text", "ts")}
-    voice = None if row["voice"] is None else str(row["voice"])
-    return HistoryEntry(**written, outcome=outcome, data=data, priority=priority, voice=voice)
-
-
-def _object(written: Any) -> dict[str, Any]:
-    """The JSON object that a column holds, if it can be written again."""
-    try:
-        found = json.loads(written)
+        found = json.loads(stored)
         json.dumps(found, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnreadableRow(f"its JSON is broken: {error}") from error
     if not isinstance(found, dict):
-        raise UnreadableRow("its JSON is no object")
+        raise UnreadableRow("its JSON is not an object")
     return found

@@ -1,81 +1,35 @@
-"""The SQLite file of the inbox: its tables, opening it, its lock, and SQLite's errors in our words."""
+"""Opens the SQLite database of the queue: to use it, in memory, to read it beside a daemon, or to salvage it."""
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import sqlite3
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 
-from ishowtts.errors import InboxError
 from ishowtts.inbox import migrations
+from ishowtts.inbox.database_file import FileDamaged, FileTooNew, SqliteError, make_private, refuse_special, translated
 
 log = logging.getLogger(__name__)
 
-_BESIDE = ("-wal", "-shm")
-_FILE_MODE = 0o640  # spoken text is private, whatever the umask is
-_MOST_WAL_BYTES = 4 << 20  # what is left of the log after one large transaction
-
-FileId = tuple[int, int]
-
-SqliteError = (sqlite3.Error, UnicodeDecodeError)
-"""What SQLite's calls raise: the latter if the error's own words hold a damaged name."""
-
-
-class FileInUse(InboxError):
-    """Another daemon holds this inbox: there is nothing wrong with the file."""
-
-
-class FileTooNew(InboxError):
-    """A later version of this program wrote the file: there is nothing wrong with it."""
-
-
-class FileDamaged(InboxError):
-    """What the file holds is of no use to this version of the program."""
-
-
-class FileRemoved(InboxError):
-    """The file was taken away under the daemon, which SQLite does not notice: it writes where nobody can read."""
-
-
-def file_id(path: Path) -> FileId:
-    """What tells the file at `path` from any other, earlier or later.
-
-    Raises:
-        Removed: there is none.
-    """
-    try:
-        found = path.stat()
-    except OSError as error:
-        mend = "make its folder again, or start the daemon anew"
-        raise FileRemoved(f"the inbox {path} was removed under the daemon ({error.strerror}): {mend}") from error
-    return found.st_dev, found.st_ino
-
-
-def ids_beside(path: Path) -> tuple[FileId | None, ...]:
-    """What tells the log of an open file, and its index, from any others; `None`: there is no such file."""
-    return tuple(_id_or_none(path.with_name(path.name + tail)) for tail in _BESIDE)
-
-
-def _id_or_none(path: Path) -> FileId | None:
-    try:
-        return file_id(path)
-    except FileRemoved:
-        return None
+_MOST_WAL_BYTES = 4 << 20  # what stays of the log after one large transaction
+_READ_S = 10.0
+_SALVAGE_S = 30.0  # after that, the rest is read in small pieces
+_STEPS = 10_000  # of SQLite's virtual machine, between two checks of the deadline
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """A connection to a file that is there or is made. Only its owner and group can read the file.
+    """Open or create a file for use, and upgrade an older one. Only its owner and group can read it.
 
     Raises:
-        InboxError: it cannot be used, with the mend; `Damaged` where a fresh file would do.
+        FileTooNew: A later version of this program wrote it.
+        FileDamaged: A fresh file would do.
+        InboxError: It cannot be used for another reason; the sentence names the fix.
     """
     with translated(path):
-        _make_private(path)
+        make_private(path)
         connection = connect(str(path))
         try:
             refuse_newer(connection, path)
@@ -83,7 +37,7 @@ def open_file(path: Path) -> sqlite3.Connection:
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA journal_size_limit = {_MOST_WAL_BYTES}")
-            # First: a file with other tables may have SQLite run for ever.
+            # First, because SQLite may run forever on a file with other tables.
             if not migrations.is_known(connection):
                 raise FileDamaged(f"{path} has other tables than this version of ishowtts: move it away")
             if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
@@ -95,26 +49,54 @@ def open_file(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def refuse_special(path: Path) -> None:
-    """Raise InboxError if the database, or a file beside it, is there and no regular file: a pipe may never answer."""
-    for each in (path, *(path.with_name(path.name + tail) for tail in _BESIDE)):
-        with suppress(FileNotFoundError):
-            if not stat.S_ISREG(each.stat().st_mode):
-                raise InboxError(f"{each} is no regular file: move it away")
+def open_memory() -> sqlite3.Connection:
+    """Create the same tables in memory."""
+    connection = connect(":memory:")
+    migrations.upgrade(connection)
+    return connection
 
 
-def _make_private(path: Path) -> None:
-    """Make the file, and take the rights of others from it and from what is beside it.
-
-    SQLite gives a log the mode of its database.
-    """
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a file without changing it, also while a daemon writes it. Raises InboxError, sqlite3.Error."""
     refuse_special(path)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE))
-    for each in (path, *(path.with_name(path.name + tail) for tail in (*_BESIDE, ".lock"))):
-        with suppress(FileNotFoundError):
-            mode = each.stat().st_mode & 0o777
-            if mode & ~_FILE_MODE:
-                each.chmod(mode & _FILE_MODE)
+    # A reader needs the files beside a WAL database. After an orderly end there are none, and nobody writes.
+    at_rest = not path.with_name(f"{path.name}-wal").exists()
+    uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if at_rest else ''}"
+    return _with_deadline(connect(uri, uri=True), _READ_S)
+
+
+def open_to_salvage(path: Path) -> sqlite3.Connection:
+    """Open a file that may be damaged. Raises InboxError, sqlite3.Error."""
+    refuse_special(path)
+    # Not read-only: the rows in its log are wanted too.
+    return _with_deadline(connect(str(path)), _SALVAGE_S)
+
+
+def connect(database: str, *, uri: bool = False) -> sqlite3.Connection:
+    """Open a connection with the settings of this package. Raises sqlite3.Error."""
+    # One thread uses it at a time: the one that opens the inbox, then the writer.
+    connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False, uri=uri)
+    connection.row_factory = sqlite3.Row
+    # A text that is not UTF-8 is damage to one value; Python would raise for the whole query.
+    connection.text_factory = _text
+    # The functions that a file's own views and columns call are not trusted.
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def has_ordinary_table(connection: sqlite3.Connection, table: str) -> bool:
+    """Whether a file has a table of this name with at least our columns, each of them stored.
+
+    A view, a virtual table or a computed column runs what somebody has written into the file, perhaps without end.
+    """
+    try:
+        found = connection.execute("SELECT sql FROM sqlite_master WHERE lower(name) = ?", (table,)).fetchall()
+        if len(found) != 1 or not str(found[0]["sql"]).startswith("CREATE TABLE "):
+            return False
+        columns = {row["name"]: row["hidden"] for row in connection.execute(f"PRAGMA table_xinfo({table})")}
+    except SqliteError:
+        return False
+    return columns.keys() >= _columns(table) and not any(columns.values())
 
 
 def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
@@ -127,38 +109,8 @@ def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
-    version = migrations.version_of(connection)
-    migrations.upgrade(connection)
-    if 0 < version < migrations.VERSION:
-        log.info("%s was upgraded from version %d to version %d of the queue's file", path, version, migrations.VERSION)
-
-
-def open_memory() -> sqlite3.Connection:
-    """The same tables in memory."""
-    connection = connect(":memory:")
-    migrations.upgrade(connection)
-    return connection
-
-
-def connect(database: str, *, uri: bool = False) -> sqlite3.Connection:
-    """A connection as this package uses it. Raises sqlite3.Error."""
-    # One thread uses it at a time: the one that opens the inbox, then the writer.
-    connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False, uri=uri)
-    connection.row_factory = sqlite3.Row
-    # A text that is not UTF-8 is damage to one value; Python would raise for the whole query.
-    connection.text_factory = _text
-    # What a file's own views and columns call is not trusted.
-    connection.execute("PRAGMA trusted_schema = OFF")
-    return connection
-
-
-def _text(stored: bytes) -> str:
-    return stored.decode("utf-8", "replace")
-
-
 def remember(db: sqlite3.Connection, key: str, value: str) -> None:
-    """Keep one setting; the same value again changes nothing. The caller commits."""
+    """Store one setting; the same value again changes nothing. The caller commits."""
     db.execute(
         "INSERT INTO settings (key, value) VALUES (?, ?)"
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value IS NOT excluded.value",
@@ -166,55 +118,31 @@ def remember(db: sqlite3.Connection, key: str, value: str) -> None:
     )
 
 
-def lock(path: Path) -> int:
-    """Hold `path`.lock until the descriptor is closed: two daemons would speak each other's lines.
-
-    Raises:
-        InUse: another one holds it.
-        InboxError: it cannot be made.
-    """
-    with translated(path):
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            mend = "stop it, or give this one its own state_dir"
-            raise FileInUse(f"{path} is in use by another ishowtts: {mend}") from error
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
+def recall(db: sqlite3.Connection, key: str) -> str | None:
+    """A stored setting, or `None`."""
+    row = db.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+    return row["value"] if row is not None and isinstance(row["value"], str) else None
 
 
-def set_aside(path: Path, suffix: str) -> Path:
-    """Rename the file, and what SQLite keeps beside it, out of the way; returns the new name.
-
-    Raises:
-        InboxError: it cannot be renamed.
-    """
-    aside = path.with_name(f"{path.name}.{suffix}")
-    with translated(path):
-        path.rename(aside)
-        for tail in _BESIDE:
-            with suppress(FileNotFoundError):
-                path.with_name(path.name + tail).rename(f"{aside}{tail}")
-    return aside
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    version = migrations.version_of(connection)
+    migrations.upgrade(connection)
+    if 0 < version < migrations.VERSION:
+        log.info("%s was upgraded from version %d to version %d", path, version, migrations.VERSION)
 
 
-@contextmanager
-def translated(path: Path | None) -> Iterator[None]:
-    """SQLite's and the system's errors as `InboxError`."""
-    name = f"the inbox {path}" if path else "the inbox in memory"
-    try:
-        yield
-    except OSError as error:
-        mend = "state_dir must be a folder that this user may write"
-        raise InboxError(f"{name} cannot be opened ({error.strerror}): {mend}") from error
-    except sqlite3.OperationalError as error:
-        mend = "see that its folder can be written by this user and that the disk has room"
-        raise InboxError(f"{name} cannot be used ({error}): {mend}") from error
-    except (sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
-        raise InboxError(f"{name} cannot be used any more: {error}") from error
-    except SqliteError as error:
-        raise FileDamaged(f"{name} is damaged ({error}): move it away") from error
+@cache
+def _columns(table: str) -> frozenset[str]:
+    with closing(open_memory()) as connection:
+        return frozenset(row["name"] for row in connection.execute(f"PRAGMA table_info({table})"))
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "replace")
+
+
+def _with_deadline(connection: sqlite3.Connection, most_s: float) -> sqlite3.Connection:
+    """Let every statement after the deadline raise sqlite3.OperationalError."""
+    until_s = time.monotonic() + most_s
+    connection.set_progress_handler(lambda: time.monotonic() > until_s, _STEPS)
+    return connection

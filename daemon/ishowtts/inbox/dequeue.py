@@ -1,45 +1,110 @@
-"""Whose turn it is: what one transaction does to the line that goes next."""
+"""Chooses the line that goes next, for speaking or prefetching, and decides what happens to lines after a crash."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection
 from dataclasses import replace
 
-from ishowtts.inbox.columns import SPEAKING, UNREADABLE, UnreadableRow, row_line
-from ishowtts.inbox.queue_types import DequeuedLine
+from ishowtts.inbox.columns import SPEAKING, UNREADABLE, WAITING, UnreadableRow, row_line
+from ishowtts.inbox.queue_types import DequeuedLine, InboxLimits
 from ishowtts.inbox.transaction import Transaction
 from ishowtts.model import Outcome, Priority
 
+_PREFETCHED = ".prefetched"  # the setting that names the line that an engine was shown, and the run of the daemon
+_SUSPECT = ".suspect"  # the setting that names the line whose prefetch a crash may have come from
 
-def take(ledger: Transaction, minimum: Priority, held: Collection[str | None]) -> DequeuedLine | None:
-    """Have the next line spoken; `None`: there is none."""
-    taken = _first(ledger, minimum, held)
-    if taken is None:
+
+def take(transaction: Transaction, minimum: Priority, held: Collection[str | None]) -> DequeuedLine | None:
+    """Mark the next line as being spoken. `None`: there is none."""
+    line = _next_line(transaction, minimum, held)
+    if line is None:
         return None
-    ledger.update(taken.seq, state=SPEAKING, attempts=taken.attempts + 1)
-    return replace(taken, attempts=taken.attempts + 1)
+    transaction.update(line.seq, state=SPEAKING, attempts=line.attempts + 1)
+    return replace(line, attempts=line.attempts + 1)
 
 
-def rehearse(ledger: Transaction, minimum: Priority, held: Collection[str | None], run: str) -> DequeuedLine | None:
-    """Look at the next line, and note that this run of the daemon did; `None`: there is none, or it would be risky."""
-    if ledger.rehearsal_ended_badly():
+def prefetch(
+    transaction: Transaction, minimum: Priority, held: Collection[str | None], run: str
+) -> DequeuedLine | None:
+    """Show the next line, and note that this run of the daemon hands it to an engine.
+
+    Args:
+        run: Names this run of the daemon.
+
+    Returns:
+        `None` if there is none, or if the last prefetch may have crashed the daemon.
+    """
+    if _has_open_suspect(transaction):
         return None
-    taken = _first(ledger, minimum, held)
-    if taken is not None:
-        ledger.rehearses(taken.seq, run)
-    return taken
+    line = _next_line(transaction, minimum, held)
+    if line is not None:
+        transaction.remember(_PREFETCHED, f"{run} {line.seq}")
+    return line
 
 
-def _first(ledger: Transaction, minimum: Priority, held: Collection[str | None]) -> DequeuedLine | None:
-    """The line whose turn it is, as it waits; `None`: there is none."""
-    ledger.expire()
-    while (row := ledger.first(minimum, held)) is not None:
+def end_in_order(transaction: Transaction) -> None:
+    """Note an orderly end: no later crash comes from a prefetch of this run."""
+    transaction.mark_alive()
+    transaction.remember(_PREFETCHED, "")
+
+
+def recover(transaction: Transaction, limits: InboxLimits, run: str) -> None:
+    """After a crash, let the lines that were being spoken wait again, unless that has happened too often.
+
+    Args:
+        run: Names this run of the daemon. Its own prefetch has not crashed.
+    """
+    prefetched_by, _, seq = (transaction.recall(_PREFETCHED) or "").partition(" ")
+    if seq and prefetched_by != run:
+        transaction.remember(_SUSPECT, seq)
+        transaction.remember(_PREFETCHED, "")
+    for row in transaction.rows("SELECT * FROM lines WHERE state = 'speaking' ORDER BY seq"):
+        if row["attempts"] >= limits.max_attempts:
+            error = f"the daemon ended {row['attempts']} times while speaking it"
+            transaction.end(row, Outcome.FAILED, {"error": error})
+        elif limits.after_crash == "skip":
+            error = "the daemon ended while speaking it, and does not speak such lines again (queue.after_crash)"
+            transaction.end(row, Outcome.FAILED, {"error": error})
+        elif limits.after_crash == "repeat":
+            transaction.update(row["seq"], state=WAITING, position=0, spoken=None)
+        else:
+            transaction.update(row["seq"], state=WAITING)
+
+
+def _has_open_suspect(transaction: Transaction) -> bool:
+    """Whether a line is still open that was prefetched when the daemon crashed."""
+    suspect = transaction.recall(_SUSPECT)
+    open_line = "SELECT 1 FROM lines WHERE seq = ? AND state IN ('waiting', 'speaking')"
+    return bool(suspect) and bool(transaction.rows(open_line, suspect))
+
+
+def _next_line(transaction: Transaction, minimum: Priority, held: Collection[str | None]) -> DequeuedLine | None:
+    """The line that goes next; it waits on. `None`: there is none."""
+    transaction.expire()
+    while (row := _next_row(transaction, minimum, held)) is not None:
         try:
             line = row_line(row)
         except UnreadableRow as error:
-            # Written by another version, or hurt where SQLite cannot see it: it must not stop the others.
-            ledger.end(row, Outcome.FAILED, {"error": f"{UNREADABLE} ({error})"})
+            # The row is damaged where SQLite cannot see it. It must not stop the others.
+            transaction.end(row, Outcome.FAILED, {"error": f"{UNREADABLE} ({error})"})
             continue
-        queue_s = max(0.0, ledger.now_s - row["born_s"])
+        queue_s = max(0.0, transaction.now_s - row["born_s"])
         return DequeuedLine(row["seq"], line, queue_s, row["position"], row["spoken"], row["attempts"], row["times"])
     return None
+
+
+def _next_row(transaction: Transaction, minimum: Priority, held: Collection[str | None]) -> sqlite3.Row | None:
+    """The next line of at least this priority. A line that was started goes on whatever its priority is.
+
+    Args:
+        held: Voices whose lines are skipped; `None`: those of lines that name no voice.
+    """
+    names = [voice or "" for voice in held]
+    others = f"coalesce(voice, '') NOT IN ({', '.join('?' * len(names))})"
+    normal = f"SELECT * FROM lines WHERE state = 'waiting' AND priority >= ? AND {others}"  # noqa: S608  marks
+    rows = transaction.rows(f"{normal} ORDER BY priority DESC, seq LIMIT 1", int(minimum), *names)
+    if not rows:
+        started = f"SELECT * FROM lines INDEXED BY lines_begun WHERE state = 'waiting' AND started AND {others}"  # noqa: S608  marks
+        rows = transaction.rows(f"{started} ORDER BY priority DESC, seq LIMIT 1", *names)
+    return rows[0] if rows else None

@@ -59,6 +59,8 @@ CREATE INDEX IF NOT EXISTS lines_rejected ON lines (ended_n) WHERE state = 'reje
 CREATE INDEX IF NOT EXISTS lines_sounded ON lines (ended_n) WHERE started AND ended_n > 0;
 CREATE INDEX lines_open ON lines (id) WHERE state IN ('waiting', 'speaking');
 CREATE INDEX lines_known ON lines (id, born_s) WHERE state NOT IN ('rejected', 'expired');
+UPDATE OR REPLACE settings SET key = '.rejected_counts' WHERE key = '.untold';
+UPDATE OR REPLACE settings SET key = '.prefetched' WHERE key = '.rehearsed';
 """,
 }
 VERSION = max(STEPS)

@@ -1,4 +1,4 @@
-"""What is removed so that neither the history nor the outbox grows without end."""
+"""Removes old rows, so that neither the history nor the outbox grows without end."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ishowtts.inbox.queue_types import InboxLimits
 from ishowtts.model import Outcome
 
 MOST_EVENTS = 20_000
-"""Rows of the outbox. At most 6 kB each: half a kilobyte of topic, 4 kB of Correlation Data, an id, a reason."""
+"""Bound of the outbox. A row has at most 6 kB: half a kilobyte of topic, 4 kB of Correlation Data, an id, a reason."""
 
-_MINOR_EVENTS = 10_000  # from so many on, no event is taken that tells of no accepted line
-_REFUSALS = 5_000  # from so many on, no event of a line that is not accepted, so that answers to commands have room
+_MINOR_EVENTS = 10_000  # from so many events on, none is stored that does not belong to an accepted line
+_REJECTIONS = 5_000  # from so many events on, none of a line that is not accepted: answers to commands need room
 _AT_ONCE = 100  # events removed together, so that a full outbox is not searched for each new one
 _NEVER_ACCEPTED = {"command", "duplicate", Outcome.REJECTED.value}
 _FINAL = {outcome.value for outcome in Outcome} - _NEVER_ACCEPTED
@@ -24,14 +24,14 @@ def _listed(names: set[str]) -> str:
     return ", ".join(f"'{name}'" for name in sorted(names))
 
 
-# All of them look at the oldest rows alone, however many there are. Every name in them is ours.
+# Each of these statements reads the oldest rows only, however many there are. Every name in them is ours.
 # ruff: noqa: S608
 _TOO_MANY = "ended_n <= (SELECT max(ended_n) FROM lines) - :keep"
 _YOUNG = "(state != 'rejected' AND born_s >= :young_s)"  # an id that must still be known
 _COLUMNS = "seq, state, born_s, ended_n, ended_wall_s"
 _OLDEST = f"SELECT {_COLUMNS} FROM lines INDEXED BY lines_ended WHERE ended_n > 0 ORDER BY ended_n LIMIT :most"
 _BEYOND = f"SELECT seq FROM ({_OLDEST}) WHERE NOT {_YOUNG} AND ({_TOO_MANY} OR ended_wall_s < :old_s)"
-_REFUSED = (
+_REJECTED = (
     "SELECT seq FROM lines INDEXED BY lines_rejected WHERE state = 'rejected' AND ended_n > 0"
     " ORDER BY ended_n LIMIT :most"
 )
@@ -42,7 +42,7 @@ _MINOR = f"SELECT number FROM outbox WHERE event IN ({_listed(_NEVER_ACCEPTED)})
 
 @dataclass(frozen=True)
 class PruneResult:
-    """How many ended lines, and how many unsent events, were removed."""
+    """Number of ended lines, and of unsent events, that were removed."""
 
     lines: int
     events: int
@@ -50,7 +50,7 @@ class PruneResult:
 
 @dataclass(frozen=True)
 class Now:
-    """The two times: seconds since the boot, and since 1970."""
+    """The time on both clocks: seconds since the boot, and since 1970."""
 
     since_boot_s: float
     wall_s: float
@@ -59,13 +59,13 @@ class Now:
 def prune(db: sqlite3.Connection, limits: InboxLimits, now: Now, most: int, *, short: bool = False) -> PruneResult:
     """Remove up to `most` ended lines, the oldest first. The caller commits.
 
-    First those older than `history_days` or beyond `history_lines`; one whose id must still be known for
-    `dedup_s` stays. If the file is then larger than `history_mb`: the oldest refused lines and the events of such lines
-    that wait in the outbox; without any, the oldest lines of all. This bound holds also if a flood is younger than
-    `dedup_s`.
+    First go lines older than `history_days` or beyond `history_lines`. A line whose id must still be known for
+    `dedup_s` stays. If the file is then larger than `history_mb`, the oldest rejected lines go, with the events of such
+    lines in the outbox. If there are none, the oldest lines of all go. This bound holds even if a flood is younger
+    than `dedup_s`.
 
     Args:
-        short: the disk is short of room: treat the file as too large, but keep what `dedup_s` needs, and give free
+        short: The disk is short of room. Treat the file as too large, but keep what `dedup_s` needs, and give free
             pages back to the disk.
 
     Returns:
@@ -80,7 +80,7 @@ def prune(db: sqlite3.Connection, limits: InboxLimits, now: Now, most: int, *, s
     lines, events = _remove(db, "lines", _BEYOND, values), 0
     large = used_bytes(db) > limits.history_mb * 1_000_000
     if not lines and (large or short):
-        lines = _remove(db, "lines", _REFUSED, values)
+        lines = _remove(db, "lines", _REJECTED, values)
         events = _remove(db, "outbox", _MINOR, values) if large else 0
         if not lines and not events:
             lines = _remove(db, "lines", _ANY if large else _NOT_YOUNG, values)
@@ -90,26 +90,26 @@ def prune(db: sqlite3.Connection, limits: InboxLimits, now: Now, most: int, *, s
 
 
 def used_bytes(db: sqlite3.Connection) -> int:
-    """What the file's tables and indexes take; its free pages do not count."""
+    """Size of the file's tables and indexes, without its free pages."""
     count, free, size = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGES)
     return int((count - free) * size)
 
 
 def make_room(db: sqlite3.Connection, event: str, count: int) -> int | None:
-    """See that the outbox has room for one more event, since a broker may take none for days. The caller commits.
+    """Make room in the outbox for one more event: a broker may take none for days. The caller commits.
 
-    When it is a quarter full, events of lines that are not accepted (`rejected`, `duplicate`) are not taken any more,
-    and when it is half full, no `command`: their publisher has lost nothing that it was promised. When it is full, the
-    oldest events that are not final are removed, then the oldest final ones.
+    From a quarter full on, events of lines that are not accepted (`rejected`, `duplicate`) are not stored. From half
+    full on, `command` events are not stored: no publisher was promised them. If it is full, the oldest events that are
+    not final go, then the oldest final ones.
 
     Args:
-        event: its name.
-        count: how many events the outbox holds.
+        event: Its name.
+        count: Number of events in the outbox.
 
     Returns:
-        How many events were removed, or `None`: this event has no place.
+        How many events were removed, or `None` if this event must not be stored.
     """
-    if event in _NEVER_ACCEPTED and count >= (_MINOR_EVENTS if event == "command" else _REFUSALS):
+    if event in _NEVER_ACCEPTED and count >= (_MINOR_EVENTS if event == "command" else _REJECTIONS):
         return None
     if count < MOST_EVENTS:
         return 0

@@ -1,4 +1,4 @@
-"""What goes into the inbox besides lines, and what comes out."""
+"""Types of the queue: its limits, a line to speak, and an entry of the history."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class InboxLimits:
     """How much the inbox keeps, and for how long.
 
     Attributes:
-        max_lines: waiting at once.
-        max_age_s: a line that has waited longer is not spoken; a line's own `ttl_s` can only be shorter.
-        dedup_s: how long an id with the same content is known.
-        merge_s: a line that repeats one that waits, and came within this time, is merged into it; 0: never.
-        history_days, history_lines: how long, and how many, ended lines are kept.
-        history_mb: above this size of the file the oldest ended lines are removed; refused ones first.
-        after_crash: whether a line that was being spoken goes on from its segment, begins anew, or is not spoken.
-        max_attempts: so many crashes while a line was spoken fail it.
+        max_lines: Waiting lines at once.
+        max_age_s: A line that has waited longer is not spoken. The `ttl_s` of a line can only be shorter.
+        dedup_s: How long an id with the same content is known.
+        merge_s: A line that repeats a waiting one within this time is merged into it; 0: never.
+        history_days, history_lines: How long, and how many, ended lines are kept.
+        history_mb: Above this size of the file, the oldest ended lines are removed; rejected ones first.
+        after_crash: Whether a line that was being spoken goes on from its segment, begins again, or is not spoken.
+        max_attempts: After so many crashes while it was spoken, a line fails.
     """
 
     max_lines: int = 1000
@@ -57,12 +57,12 @@ class DequeuedLine:
     """A line to speak now.
 
     Attributes:
-        seq: its number in the inbox: ids need not be unique.
-        queue_s: how long it has waited.
-        position: how much was heard before, in characters of `spoken`.
-        spoken: the text as it was read aloud when it was heard before; `None` where nothing was.
-        attempts: how often it was begun without an orderly end, this time included.
-        times: how often it was said, the repeats that were merged into it included.
+        seq: Its number in the queue. Ids need not be unique.
+        queue_s: How long it has waited.
+        position: How much was heard before, in characters of `spoken`.
+        spoken: The text as it was read aloud when it was heard before; `None` if nothing was heard.
+        attempts: How often it was begun without an orderly end, this time included.
+        times: How often it was published, with the repeats that were merged into it.
     """
 
     seq: int
@@ -76,7 +76,7 @@ class DequeuedLine:
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """A line of the past, or one still waiting (`outcome` is `None`). A rejected payload has no text."""
+    """A line that has ended, or an open one (`outcome` is `None`). A rejected payload has no text."""
 
     id: str
     text: str

@@ -1,4 +1,4 @@
-"""Limits how many lines that are not accepted have an event of their own; the others are counted and told together."""
+"""Limits how many lines that are not accepted have an event of their own. The others are counted for one event."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _MOST_AWAITED = 1000
 
 
 class RejectionLimit:
-    """Lets the first lines that are rejected, or duplicates, in 10 s have an event of their own.
+    """Allows an event of its own to the first lines that are rejected, or duplicates, in each 10 s.
 
-    Lines with a response topic have a larger limit of their own: somebody waits for each of those answers, and a flood
-    of lines without one does not use it up.
+    Lines with a response topic have a larger limit of their own. Somebody waits for each of those answers, and a flood
+    of lines without one must not use it up.
 
     Args:
-        now_s: the time, in seconds that never jump.
+        now_s: Gives the time, in seconds that never jump.
     """
 
     def __init__(self, now_s: Callable[[], float]) -> None:
@@ -34,18 +34,18 @@ class RejectionLimit:
         """Whether one more has an event of its own.
 
         Args:
-            awaited: the line has a response topic.
+            awaited: Whether the line has a response topic.
         """
         return (self._awaited if awaited else self._limit).allows()
 
 
 def kind_of(event: str, data: dict[str, Any]) -> str:
-    """What lines without an event of their own are counted under: the reason of a rejection, or `duplicate`."""
+    """The kind under which lines without an event of their own are counted: the reason, or `duplicate`."""
     return str(data["reason"]) if event == Outcome.REJECTED.value else event
 
 
 def sum_event(kind: str, count: int) -> tuple[str, dict[str, Any]]:
-    """Name and data of the one event that tells of `count` lines of a kind."""
+    """Name and data of the event that reports `count` lines of one kind."""
     if kind == "duplicate":
         detail = f"{count} more lines were duplicates; send fewer at once"
         return kind, {"of": None, "outcome": None, "detail": detail, "count": count}
@@ -54,12 +54,12 @@ def sum_event(kind: str, count: int) -> tuple[str, dict[str, Any]]:
 
 
 def counts_to_text(counts: Counter[str]) -> str:
-    """Counts as they are kept in the settings."""
+    """Counts as the settings store them."""
     return json.dumps(counts)
 
 
 def counts_from_text(stored: str | None) -> Counter[str]:
-    """Counts from the settings; what cannot be read counts as none."""
+    """Counts from the settings. A value that cannot be read counts as none."""
     try:
         found = json.loads(stored or "{}")
     except (ValueError, RecursionError):

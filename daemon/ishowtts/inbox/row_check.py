@@ -1,7 +1,7 @@
-"""Finds stored rows that cannot be what this program wrote, so that each of them costs only itself.
+"""Removes stored rows that this program cannot have written, so that a damaged row costs only itself.
 
-SQLite's own check looks at pages, not at what they hold: a changed bit, or another program, leaves a text where a
-number must be.
+SQLite's own check looks at pages, not at values. A changed bit, or another program, can leave a text where a number
+must be.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ishowtts.model import Outcome, Priority
 
 log = logging.getLogger(__name__)
 
-_MOST_NUMBER = 1 << 50  # far from where SQLite has no further number to give
+_MOST_NUMBER = 1 << 50  # far below the number after which SQLite has no other
 _MOST_S = 1e12
 _ENDED = ", ".join(f"'{outcome.value}'" for outcome in Outcome)
 _GOOD_LINE = f"""
@@ -36,7 +36,7 @@ _GOOD_LINE = f"""
         OR (state IN ({_ENDED}) AND typeof(ended_n) = 'integer' AND ended_n BETWEEN 1 AND {_MOST_NUMBER}
             AND typeof(ended_wall_s) = 'real')
     )"""
-# Every name in them is ours.
+# Every name in these statements is ours.
 # ruff: noqa: S608
 _BAD_LINES = f"SELECT * FROM lines WHERE ({_GOOD_LINE}) IS NOT 1"
 _BAD_EVENTS = f"""DELETE FROM outbox WHERE (number BETWEEN 1 AND {_MOST_NUMBER} AND typeof(ts) = 'text'
@@ -46,30 +46,30 @@ _BAD_SETTINGS = "DELETE FROM settings WHERE (typeof(key) = 'text' AND typeof(val
 
 
 def remove_unreadable(db: sqlite3.Connection, clock: BootClock) -> None:
-    """Remove each row that no later statement could use. The caller commits.
+    """Remove each row that later statements could not use. Runs once, when a file is opened. The caller commits.
 
-    A line that was open gets its final event, `failed`, if its id can be read. JSON is not looked at: whoever reads it
-    deals with it. One look at each row, at the start.
+    A line that was open gets its final event, `failed`, if its id can be read. JSON is not checked here: its readers
+    check it.
     """
     others = sum(db.execute(sql).rowcount for sql in (_BAD_EVENTS, _BAD_DELIVERIES, _BAD_SETTINGS))
     lines = db.execute(_BAD_LINES).fetchall()
     db.executemany("DELETE FROM lines WHERE seq = ?", [(row["seq"],) for row in lines])
-    _mend_counter(db, "lines", "seq")
-    _mend_counter(db, "outbox", "number")
-    ledger = Transaction(db, clock)
+    _fix_counter(db, "lines", "seq")
+    _fix_counter(db, "outbox", "number")
+    outbox = Transaction(db, clock).outbox
     for row in lines:
         if row["ended_n"] is None and isinstance(row["id"], str):
-            ledger.event(row["id"], Outcome.FAILED.value, {"error": UNREADABLE}, row_reply(row))
+            outbox.add(row["id"], Outcome.FAILED.value, {"error": UNREADABLE}, row_reply(row))
     if lines or others:
         log.error(
-            "%d lines and %d other rows of the inbox could not be read and were removed: look at the disk's health",
+            "%d lines and %d other rows of the inbox could not be read and were removed: check the health of the disk",
             len(lines),
             others,
         )
 
 
-def _mend_counter(db: sqlite3.Connection, table: str, key: str) -> None:
-    """See that SQLite has a number for the next row: without one it says for ever that the disk is full."""
+def _fix_counter(db: sqlite3.Connection, table: str, key: str) -> None:
+    """Make sure that SQLite has a number for the next row. Without one it says forever that the disk is full."""
     [(top,)] = db.execute(f"SELECT coalesce(max({key}), 0) FROM {table}").fetchall()
     counters = [row["seq"] for row in db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))]
     good = [counter for counter in counters if isinstance(counter, int) and top <= counter <= _MOST_NUMBER]

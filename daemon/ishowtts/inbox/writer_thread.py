@@ -1,4 +1,4 @@
-"""The one thread that writes: whatever was asked for meanwhile goes to disk in one transaction."""
+"""The only thread that writes: it commits everything that was requested in the meantime in one transaction."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ishowtts.inbox.transaction import QueueFacts, Transaction
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_GROUP = 200
-_LOOK_S = 1.0
-# What SQLite thinks of values and statements; nothing is wrong with the file.
-_OF_THE_CALLER = (
+_MOST_CHANGES = 200  # in one transaction
+_CHECK_S = 1.0
+# Errors caused by our own SQL. The file is healthy, so do not fail over.
+_CALLER_ERRORS = (
     sqlite3.IntegrityError,
     sqlite3.DataError,
     sqlite3.ProgrammingError,
@@ -39,10 +39,10 @@ class _Change:
 
 
 class PendingTake(Generic[T]):
-    """A standing order: carried out in the first transaction in which it gives something.
+    """A request that runs in the first transaction in which it gives something.
 
     Attributes:
-        future: what it gave, once that is on disk; `None` where it was withdrawn before.
+        future: The result, once it is on disk; `None` if the request was withdrawn before.
     """
 
     def __init__(self, work: Callable[[Transaction], T | None], withdraw: Callable[[PendingTake[T]], None]) -> None:
@@ -51,159 +51,161 @@ class PendingTake(Generic[T]):
         self._withdraw = withdraw
 
     def withdraw(self) -> None:
-        """Not wanted any more: `future` is done now, or with the transaction that runs."""
+        """Withdraw the request. `future` is done now, or with the transaction that runs."""
         self._withdraw(self)
 
 
 class WriterThread:
-    """Owns the thread `inbox`, and with it the use of the keeper's connection.
+    """Owns the thread `inbox`, which alone uses the connection of the storage.
 
-    A job is done once its transaction is committed: on disk where it is durable, else in the system's hands, which
-    only a power cut can take it from. Jobs are carried out in the order in which they came.
+    A change is done once its transaction is committed. A durable change is then on disk; another one is in the hands
+    of the system, and only a power cut can lose it. Changes run in the order in which they came.
 
     Args:
-        books: opens the ledger of one transaction.
-        recover: sees to the lines that a crash cut off, in the transaction that is open.
-        on_commit: told of each transaction, on this thread, before those who wait for it.
+        begin: Makes the `Transaction` of one transaction.
+        recover: Handles the lines that a crash interrupted, in the transaction that is open.
+        on_commit: Called after each transaction on this thread, before its futures are done.
     """
 
     def __init__(
         self,
-        keeper: Storage,
-        books: Callable[[Storage], Transaction],
+        storage: Storage,
+        begin: Callable[[Storage], Transaction],
         recover: Callable[[], None],
         on_commit: Callable[[Transaction], None],
     ) -> None:
-        self._keeper = keeper
-        self._books = books
+        self._storage = storage
+        self._begin = begin
         self._recover = recover
         self._on_commit = on_commit
         self._wake = threading.Condition()
-        self._jobs: deque[_Change] = deque()
-        self._order: PendingTake[Any] | None = None
-        self._untried = False  # whether something came since the order was tried
-        self._in_hand = False  # whether the transaction that runs may carry it out
+        self._changes: deque[_Change] = deque()
+        self._pending: PendingTake[Any] | None = None
+        self._untried = False  # whether something came since the pending take was last tried
+        self._running = False  # whether the current transaction may run the pending take
         self._withdrawn = False
         self._closing = False
-        self._looked_s = time.monotonic()
-        self.facts: QueueFacts = keeper.insist(lambda: books(keeper).facts())
+        self._tick_s = time.monotonic()
+        self.facts: QueueFacts = storage.run_with_failover(lambda: begin(storage).facts())
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
         self._thread.start()
 
     def submit(self, work: Callable[[Transaction], T], *, durable: bool = False) -> Future[T]:
-        """Have `work` carried out; never blocks. Where it raises, it has changed nothing, and the future tells."""
-        job = _Change(work, durable)
+        """Run `work` in a transaction; never blocks. If it raises, it has changed nothing, and the future raises."""
+        change = _Change(work, durable)
         with self._wake:
             if self._closing:
-                job.future.set_exception(InboxError("the inbox cannot be used any more: it is closed"))
+                change.future.set_exception(InboxError("the inbox cannot be used any more: it is closed"))
             else:
-                self._jobs.append(job)
+                self._changes.append(change)
                 self._wake.notify()
-        return job.future
+        return change.future
 
-    def stand(self, work: Callable[[Transaction], T | None]) -> PendingTake[T]:
-        """Place the standing order; it takes the place of none that stands."""
-        order: PendingTake[T] = PendingTake(work, self._withdraw)
+    def take_later(self, work: Callable[[Transaction], T | None]) -> PendingTake[T]:
+        """Register a take that runs as soon as it gives something. Only one may be pending; a second is refused."""
+        take: PendingTake[T] = PendingTake(work, self._withdraw)
         with self._wake:
-            if self._closing or self._order is not None:
-                order.future.set_result(None)
+            if self._closing or self._pending is not None:
+                take.future.set_result(None)
             else:
-                self._order, self._untried, self._withdrawn = order, True, False
+                self._pending, self._untried, self._withdrawn = take, True, False
                 self._wake.notify()
-        return order
+        return take
 
     def alive(self) -> bool:
-        """Whether the thread still runs."""
+        """Whether the thread runs."""
         return self._thread.is_alive()
 
     def overdue_s(self) -> float:
-        """How long the thread has been at one group of changes."""
-        return time.monotonic() - self._looked_s
+        """How long the thread has worked on one group of changes, in seconds."""
+        return time.monotonic() - self._tick_s
 
     def close(self, timeout_s: float) -> None:
-        """Carry out what was asked for, then end."""
+        """Run what was requested, then end the thread."""
         with self._wake:
-            order, self._closing = self._order, True
+            take, self._closing = self._pending, True
             self._wake.notify()
-        if order is not None:
-            order.withdraw()
+        if take is not None:
+            take.withdraw()
         self._thread.join(timeout_s)
 
-    def _withdraw(self, order: PendingTake[Any]) -> None:
+    def _withdraw(self, take: PendingTake[Any]) -> None:
         with self._wake:
-            if self._order is not order:
+            if self._pending is not take:
                 return
-            if self._in_hand:
+            if self._running:
                 self._withdrawn = True
                 return
-            self._order = None
-        order.future.set_result(None)
+            self._pending = None
+        take.future.set_result(None)
 
     def _run(self) -> None:
         while True:
-            self._looked_s = time.monotonic()
+            self._tick_s = time.monotonic()
             with self._wake:
-                self._wake.wait_for(self._has_work, _LOOK_S)
-                if self._closing and not self._jobs:
+                self._wake.wait_for(self._has_work, _CHECK_S)
+                if self._closing and not self._changes:
                     break
-                group = [self._jobs.popleft() for _ in range(min(_GROUP, len(self._jobs)))]
-                # What makes a line wait is durable, so an order is in hand whenever it may give one. It overtakes
-                # nobody: what is cancelled by a job that still waits must not be given.
-                due = self._order is not None and (self._untried or any(job.durable for job in group))
-                wanted = due and not self._jobs
-                order = self._order if wanted else None
-                self._in_hand, self._untried = wanted, due and not wanted
-            back = self._keeper.due_back() and not self.facts.speaking and self._keeper.come_back(self._recover)
-            if back:
+                group = [self._changes.popleft() for _ in range(min(_MOST_CHANGES, len(self._changes)))]
+                # Every change that makes a line wait is durable, so the take is tried whenever it may give one. It
+                # runs after all changes: a line that a waiting change cancels must not be given.
+                due = self._pending is not None and (self._untried or any(change.durable for change in group))
+                wanted = due and not self._changes
+                take = self._pending if wanted else None
+                self._running, self._untried = wanted, due and not wanted
+            restored = (
+                self._storage.restore_is_due() and not self.facts.speaking and self._storage.restore(self._recover)
+            )
+            if restored:
                 self._untried = True
-            if group or order is not None or back:
-                self._carry_out(group, order)
+            if group or take is not None or restored:
+                self._run_group(group, take)
             else:
-                self._keeper.look()
-        # The last chance of what is only in memory, though it is not yet time to try the file again.
-        self._keeper.come_back(self._recover)
+                self._storage.check_file()
+        # The last chance for rows that are only in memory, even if the next try is not due yet.
+        self._storage.restore(self._recover)
 
     def _has_work(self) -> bool:
-        return bool(self._jobs) or self._closing or (self._untried and self._order is not None)
+        return bool(self._changes) or self._closing or (self._untried and self._pending is not None)
 
-    def _carry_out(self, group: list[_Change], order: PendingTake[Any] | None) -> None:
-        given, tell = None, list[Callable[[], None]]()
+    def _run_group(self, group: list[_Change], take: PendingTake[Any] | None) -> None:
+        taken, answers = None, list[Callable[[], None]]()
         try:
             try:
-                given, tell = self._transact(group, order)
+                taken, answers = self._transact(group, take)
             except InboxError as error:
-                self._keeper.flee(error)
-                given, tell = self._transact(group, order)
+                self._storage.fail_over(error)
+                taken, answers = self._transact(group, take)
         except InboxError as error:
-            log.error("what was to be kept is lost: %s", error)
-            tell = [partial(job.future.set_exception, error) for job in group]
+            log.error("changes of the queue are lost: %s", error)
+            answers = [partial(change.future.set_exception, error) for change in group]
         with self._wake:
-            self._in_hand = False
-            done = given is not None or (order is not None and self._withdrawn)
+            self._running = False
+            done = taken is not None or (take is not None and self._withdrawn)
             if done:
-                self._order = None
-        if order is not None and done:
-            order.future.set_result(given)
-        for answer in tell:
+                self._pending = None
+        if take is not None and done:
+            take.future.set_result(taken)
+        for answer in answers:
             answer()
 
-    def _transact(self, group: list[_Change], order: PendingTake[Any] | None) -> tuple[Any, list[Callable[[], None]]]:
-        durable = order is not None or any(job.durable for job in group)
-        with self._keeper.transaction(durable=durable):
-            ledger = self._books(self._keeper)
-            tell = [_do(job, ledger) for job in group]
-            given = None if order is None else order.work(ledger)
-            ledger.close()
-            facts = ledger.facts()
+    def _transact(self, group: list[_Change], take: PendingTake[Any] | None) -> tuple[Any, list[Callable[[], None]]]:
+        durable = take is not None or any(change.durable for change in group)
+        with self._storage.transaction(durable=durable):
+            transaction = self._begin(self._storage)
+            answers = [_run_change(change, transaction) for change in group]
+            taken = None if take is None else take.work(transaction)
+            transaction.close()
+            facts = transaction.facts()
         self.facts = facts
-        if ledger.has_lines and order is None:
+        if transaction.added_lines and take is None:
             self._untried = True
-        self._on_commit(ledger)
-        return given, tell
+        self._on_commit(transaction)
+        return taken, answers
 
 
 class SettingWrites:
-    """Writes settings through a writer; at most one write of each key waits. Any thread may call."""
+    """Writes settings through a writer thread; at most one write of each key waits. Any thread may call."""
 
     def __init__(self, writer: WriterThread) -> None:
         self._writer = writer
@@ -212,29 +214,29 @@ class SettingWrites:
         self._waiting: dict[str, Future[None]] = {}
 
     def remember(self, key: str, value: str) -> Future[None]:
-        """Have `value` kept, if it is not kept already. Done when it, or a newer one of this key, is kept."""
+        """Store `value`, if it is not stored already. Done when it, or a newer value of this key, is stored."""
 
-        def enter(ledger: Transaction) -> None:
-            # Not waiting from here on: a value that comes later needs a write of its own.
+        def write(transaction: Transaction) -> None:
+            # This write no longer waits: a value that comes later needs a write of its own.
             with self._lock:
                 self._waiting.pop(key, None)
                 newest = self._newest[key]
-            ledger.remember(key, newest)
+            transaction.remember(key, newest)
 
         with self._lock:
             self._newest[key] = value
             if key not in self._waiting:
-                self._waiting[key] = self._writer.submit(enter)
+                self._waiting[key] = self._writer.submit(write)
             return self._waiting[key]
 
 
-def _do(job: _Change, ledger: Transaction) -> Callable[[], None]:
-    """Carry out one job, and give what tells its end."""
+def _run_change(change: _Change, transaction: Transaction) -> Callable[[], None]:
+    """Run one change. Returns the call that completes its future."""
     try:
-        with ledger.undone_where_it_raises():
-            return partial(job.future.set_result, job.work(ledger))
+        with transaction.savepoint():
+            return partial(change.future.set_result, change.work(transaction))
     except Exception as error:
-        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, _OF_THE_CALLER):
-            raise  # the file's fault: the whole transaction is made again elsewhere
-        # As with any executor: whatever is wrong with a job is told to who asked for it, and the thread lives on.
-        return partial(job.future.set_exception, error)
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, _CALLER_ERRORS):
+            raise  # a fault of the file: the whole transaction runs again after the failover
+        # As with any executor, the future raises the error to the caller, and the thread goes on.
+        return partial(change.future.set_exception, error)

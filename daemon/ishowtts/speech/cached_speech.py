@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ishowtts.archive import CachedSegment, SpeechCache
+from ishowtts.archive import CachedSegmentation, SpeechCache
 from ishowtts.archive.speech_cache import key_of
 from ishowtts.engines.speech_cache_key import CacheKey
 from ishowtts.model import Line, Segment, Utterance
@@ -20,7 +20,7 @@ class CachedSegments:
         complete: Whether the sound of every segment is cached.
     """
 
-    segments: CachedSegment
+    segments: CachedSegmentation
     complete: bool
 
 
@@ -47,7 +47,7 @@ class CachedSpeech:
 
     def find_segments(self, key: str, line: Line) -> CachedSegments | None:
         """How a text was split; `None` if that is not cached, or none of its sound is."""
-        found = self._cache.cut(key)
+        found = self._cache.segmentation(key)
         if found is None:
             return None
         there = [self._cache.has(name) for name in self._segment_keys(line, found) if name]
@@ -60,13 +60,13 @@ class CachedSpeech:
     def keep_segments(self, key: str, segments: Sequence[str], seam_s: float) -> None:
         """Keep how a text was split."""
         if segments:
-            self._cache.keep_cut(key, CachedSegment(tuple(segments), seam_s))
+            self._cache.store_segmentation(key, CachedSegmentation(tuple(segments), seam_s))
 
     def keep_speech(self, key: str, utterance: Utterance) -> None:
         """Keep the sound of a segment."""
-        self._cache.keep_speech(key, utterance)
+        self._cache.store_speech(key, utterance)
 
-    def _segment_keys(self, line: Line, found: CachedSegment) -> list[str | None]:
+    def _segment_keys(self, line: Line, found: CachedSegmentation) -> list[str | None]:
         return [self._key(line, text=text, seed=line.seed) for text in found.segments]
 
     def _key(self, of: Line | Segment, **more: Any) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import Inbox, InboxLimits, read_history, safe_open
+from ishowtts.inbox import Inbox, InboxLimits, database, read_history
 from ishowtts.model import Arrival, Line
 
 House = Any  # of conftest.py
@@ -38,8 +38,8 @@ def test_a_pipe_is_not_waited_for(house: House, name: str) -> None:
     path = house.path
     path.with_name(name).unlink(missing_ok=True)
     os.mkfifo(path.with_name(name))
-    assert f"{name} is no regular file: move it away" in in_time(path, _READ)
-    assert f"{name} is no regular file: move it away. Until then lines wait in memory only" in in_time(path, _START)
+    assert f"{name} is not a regular file: move it away" in in_time(path, _READ)
+    assert f"{name} is not a regular file: move it away. Until then lines wait in memory only" in in_time(path, _START)
     path.with_name(name).unlink()
     house.open()
 
@@ -80,8 +80,8 @@ def test_a_table_with_one_more_column_is_rescued(house: House) -> None:
 
 def test_reading_has_a_deadline(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.inbox.accept([Line("a", "hello")])
-    monkeypatch.setattr(safe_open, "_READ_S", 0.0)
-    monkeypatch.setattr(safe_open, "_STEPS", 1)
+    monkeypatch.setattr(database, "_READ_S", 0.0)
+    monkeypatch.setattr(database, "_STEPS", 1)
     with pytest.raises(InboxError, match="interrupted"):
         read_history(house.path, 9)
 
@@ -89,8 +89,8 @@ def test_reading_has_a_deadline(house: House, monkeypatch: pytest.MonkeyPatch) -
 def test_a_rescue_that_takes_too_long_goes_on_in_small_pieces(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow disk loses no line: only what never ends is left out."""
     house.inbox.close()
-    monkeypatch.setattr(safe_open, "_RESCUE_S", 0.0)
-    monkeypatch.setattr(safe_open, "_STEPS", 1000)
+    monkeypatch.setattr(database, "_SALVAGE_S", 0.0)
+    monkeypatch.setattr(database, "_STEPS", 1000)
     limits = InboxLimits(max_lines=1000)
     inbox = Inbox(house.path, limits)
     for n in range(500):

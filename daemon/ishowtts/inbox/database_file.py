@@ -1,0 +1,139 @@
+"""The queue's file in the file system: its lock, rights, identity and new name, and SQLite's errors in our words."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ishowtts.errors import InboxError
+
+FileId = tuple[int, int]
+
+_BESIDE = ("-wal", "-shm")
+_FILE_MODE = 0o640  # spoken text is private, whatever the umask is
+
+SqliteError = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite's calls raise; the latter if the text of an error holds a damaged name."""
+
+
+class FileInUse(InboxError):
+    """Another daemon uses this file. There is nothing wrong with it."""
+
+
+class FileTooNew(InboxError):
+    """A later version of this program wrote the file. There is nothing wrong with it."""
+
+
+class FileDamaged(InboxError):
+    """This version of the program cannot use the file. A fresh one would do."""
+
+
+class FileRemoved(InboxError):
+    """The file was removed while the daemon used it. SQLite does not notice, and writes where nobody can read."""
+
+
+def file_id(path: Path) -> FileId:
+    """What distinguishes the file at `path` from any earlier or later one.
+
+    Raises:
+        FileRemoved: There is none.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        fix = "make its folder again, or restart the daemon"
+        raise FileRemoved(f"the inbox {path} was removed under the daemon ({error.strerror}): {fix}") from error
+    return found.st_dev, found.st_ino
+
+
+def ids_beside(path: Path) -> tuple[FileId | None, ...]:
+    """The same for the log of a database and the log's index; `None`: there is no such file."""
+    return tuple(_id_or_none(path.with_name(path.name + tail)) for tail in _BESIDE)
+
+
+def _id_or_none(path: Path) -> FileId | None:
+    try:
+        return file_id(path)
+    except FileRemoved:
+        return None
+
+
+def refuse_special(path: Path) -> None:
+    """Raise InboxError if the database, or a file beside it, is not a regular file: a pipe may never answer."""
+    for each in (path, *(path.with_name(path.name + tail) for tail in _BESIDE)):
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(each.stat().st_mode):
+                raise InboxError(f"{each} is not a regular file: move it away")
+
+
+def make_private(path: Path) -> None:
+    """Create the file if it is absent, and take the rights of others from it and from the files beside it.
+
+    SQLite gives a log the mode of its database.
+    """
+    refuse_special(path)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE))
+    for each in (path, *(path.with_name(path.name + tail) for tail in (*_BESIDE, ".lock"))):
+        with suppress(FileNotFoundError):
+            mode = each.stat().st_mode & 0o777
+            if mode & ~_FILE_MODE:
+                each.chmod(mode & _FILE_MODE)
+
+
+def lock(path: Path) -> int:
+    """Lock `path`.lock until the descriptor is closed: two daemons would speak each other's lines.
+
+    Raises:
+        FileInUse: Another daemon holds the lock.
+        InboxError: The lock cannot be made.
+    """
+    with translated(path):
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            fix = "stop it, or give this one its own state_dir"
+            raise FileInUse(f"{path} is in use by another ishowtts: {fix}") from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+
+def set_aside(path: Path, suffix: str) -> Path:
+    """Rename the file, and the files that SQLite keeps beside it. Returns the new name.
+
+    Raises:
+        InboxError: It cannot be renamed.
+    """
+    aside = path.with_name(f"{path.name}.{suffix}")
+    with translated(path):
+        path.rename(aside)
+        for tail in _BESIDE:
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + tail).rename(f"{aside}{tail}")
+    return aside
+
+
+@contextmanager
+def translated(path: Path | None) -> Iterator[None]:
+    """Raise errors of SQLite and of the system as `InboxError`."""
+    name = f"the inbox {path}" if path else "the inbox in memory"
+    try:
+        yield
+    except OSError as error:
+        fix = "state_dir must be a folder that this user may write"
+        raise InboxError(f"{name} cannot be opened ({error.strerror}): {fix}") from error
+    except sqlite3.OperationalError as error:
+        fix = "check that this user can write its folder and that the disk has room"
+        raise InboxError(f"{name} cannot be used ({error}): {fix}") from error
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
+        raise InboxError(f"{name} cannot be used any more: {error}") from error
+    except SqliteError as error:
+        raise FileDamaged(f"{name} is damaged ({error}): move it away") from error

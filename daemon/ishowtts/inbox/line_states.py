@@ -1,0 +1,73 @@
+"""Changes the state of a line after its arrival: started, interrupted, ended, cancelled, replayed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ishowtts.errors import CommandError
+from ishowtts.inbox.arrivals import accept
+from ishowtts.inbox.columns import SPEAKING, WAITING, row_line
+from ishowtts.inbox.queue_types import InboxLimits
+from ishowtts.inbox.transaction import Transaction
+from ishowtts.model import Line, Outcome
+
+
+def start(transaction: Transaction, seq: int, data: dict[str, Any]) -> None:
+    """Note that a line is heard. Its event comes once, even if the line is interrupted and goes on."""
+    row = transaction.row(seq, SPEAKING)
+    if not row["started"]:
+        transaction.update(seq, started=1)
+        queue_s = round(max(0.0, transaction.now_s - row["born_s"]), 3)
+        transaction.outbox.add(row["id"], "started", {"queue_s": queue_s, **data})
+
+
+def reach(transaction: Transaction, seq: int, spoken: str, position: int) -> None:
+    """Note where a line goes on if it is interrupted now."""
+    transaction.row(seq, SPEAKING)
+    transaction.update(seq, spoken=spoken, position=position)
+
+
+def interrupt(transaction: Transaction, seq: int) -> None:
+    """Put a line back, with an event."""
+    row = transaction.row(seq, SPEAKING)
+    transaction.put_back(row)
+    transaction.outbox.add(row["id"], "interrupted", {})
+
+
+def postpone(transaction: Transaction, seq: int) -> None:
+    """Put a line back without an event."""
+    transaction.put_back(transaction.row(seq, SPEAKING))
+
+
+def finish(transaction: Transaction, seq: int, outcome: Outcome, data: dict[str, Any]) -> None:
+    """End a line that is being spoken or waits."""
+    transaction.end(transaction.row(seq, SPEAKING, WAITING), outcome, data)
+
+
+def cancel_waiting(transaction: Transaction, by: str, line_id: str | None) -> int:
+    """Cancel all waiting lines, or those with one id. Returns how many there were."""
+    rows = transaction.waiting(line_id)
+    for row in rows:
+        transaction.end(row, Outcome.CANCELLED, {"by": by})
+    return len(rows)
+
+
+def replay(transaction: Transaction, new_id: str, limits: InboxLimits, *, durable: bool) -> Line | None:
+    """Queue the last line that was heard and has ended again, with a new id.
+
+    Returns:
+        The old line, or `None` if there is none.
+
+    Raises:
+        CommandError: The queue is full.
+    """
+    heard = "lines INDEXED BY lines_sounded WHERE started AND ended_n > 0"
+    for row in transaction.rows(f"SELECT * FROM {heard} ORDER BY ended_n DESC LIMIT 1"):  # noqa: S608  ours
+        depth = transaction.depth()
+        if depth >= limits.max_lines:
+            raise CommandError("the queue is full (queue.max_lines); ask again when it is shorter")
+        line = row_line(row)
+        accept(transaction, replace(line, id=new_id, reply_to=None, ttl_s=None), limits, depth, durable=durable)
+        return line
+    return None
