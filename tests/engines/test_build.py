@@ -1,4 +1,4 @@
-"""What the configuration says reaches the engine, and both mean the same when nothing is said."""
+"""The configuration reaches the engine, and both have the same defaults."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ishowtts.engines.f5.f5_options import Optimisations
 from ishowtts.speech import FallbackSynthesizer
 
 
-def test_the_switches_of_configuration_and_engine_are_one_set_with_one_default() -> None:
-    """`streaming` and `batching` are the pipeline's; the engine knows all the others."""
+def test_configuration_and_engine_have_the_same_switches_and_defaults() -> None:
+    """`streaming` and `batching` belong to the synthesizer; the engine knows all the others."""
     configured = Config().engine.f5.optimisations.model_dump()
     assert configured.pop("streaming") is True
     assert configured.pop("batching") is True
@@ -23,7 +23,7 @@ def test_the_switches_of_configuration_and_engine_are_one_set_with_one_default()
 
 @pytest.mark.f5
 @pytest.mark.parametrize(("streaming", "batching"), [(True, False), (False, True)])
-def test_the_pipelines_switches_reach_the_pipeline(tiny_checkpoint: Path, streaming: bool, batching: bool) -> None:
+def test_streaming_and_batching_reach_the_synthesizer(tiny_checkpoint: Path, streaming: bool, batching: bool) -> None:
     switches = {"streaming": streaming, "batching": batching}
     config = Config.model_validate({"engine": {"f5": {"weights": tiny_checkpoint, "optimisations": switches}}})
     engines = build.build_engines(config, build.choose_engine(config), lambda: None)
