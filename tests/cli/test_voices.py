@@ -54,7 +54,7 @@ def voices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
 @pytest.mark.f5
 def test_a_voice_is_added_listed_replaced_and_removed(voices: Shell, recording: Path) -> None:
     status, out, err = voices("add", "anna", recording, "--text", WORDS, "--speed", 0.9, "--language", "en-us")
-    assert (status, "22050 samples a second" in err) == (0, True)
+    assert (status, "22050 samples per second" in err) == (0, True)
     assert "of silence removed at the ends, 22050 Hz resampled to 24000" in out
     assert "5 s of speech are 1." in out
     assert "times as much work as with a clip of 3 s" in out

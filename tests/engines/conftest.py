@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ishowtts.engines import ReportProgress
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.worker import registry
 from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.restart_policy import RestartBackoff
+from ishowtts.engines.worker.supervisor import EngineState
 from ishowtts.engines.worker.worker_connection import Deadlines
 from ishowtts.engines.worker.worker_process import ShutdownTimeouts
-from ishowtts.model import Segment
+from ishowtts.model import IsCancelled, Segment, Utterance
+from support.waiting import eventually
 
 # Without torch (the suite on Python 3.10) the folder f5 cannot even be read.
 collect_ignore = [] if importlib.util.find_spec("torch") else ["f5"]
@@ -116,6 +120,28 @@ registry.make = lambda kind, options: Faulty(make(kind, options))
 """
 
 
+class BoundedEngine(RemoteEngine):
+    """Fails a test that would wait too long: the time limit of pytest ends the whole run."""
+
+    LOAD_LIMIT_S = 60.0
+    SPEAK_LIMIT_S = 30.0
+
+    def load(self, progress: ReportProgress) -> None:
+        self.start()
+        done = (EngineState.READY, EngineState.PARKED, EngineState.STOPPED)
+        eventually(lambda: self.status().state in done, "the end of loading", self.LOAD_LIMIT_S)
+        super().load(progress)
+
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        ends_at_s = time.monotonic() + self.SPEAK_LIMIT_S
+
+        def cancelled_in_time() -> bool:
+            assert time.monotonic() < ends_at_s, f"no answer within {self.SPEAK_LIMIT_S:g} s"
+            return cancelled()
+
+        return super().synthesize_batch(segments, cancelled_in_time)
+
+
 def say(text: str, **fields: Any) -> Segment:
     """Returns a segment: a line of one segment."""
     return Segment("line", 0, 1, text, **fields)
@@ -146,6 +172,21 @@ def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), DAEMON]))
 
 
+@pytest.fixture(scope="module")
+def faulty_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteEngine]:
+    """An engine in a worker as with `faulty`, loaded once, for all tests of a module that do not end the worker."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "sitecustomize.py").write_text(ESPEAK + FAULTS)
+    engine = BoundedEngine("espeak", {}, Deadlines(), backoff=QUICK, shutdown_timeouts=SHORT)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), DAEMON]))
+            engine.load(lambda _: None)
+        yield engine
+    finally:
+        engine.close()
+
+
 @pytest.fixture
 def make_remote() -> Iterator[Callable[..., RemoteEngine]]:
     """`make_remote(segment_s=…)` returns an engine in a worker that restarts quickly; it is closed after the test."""
@@ -154,7 +195,7 @@ def make_remote() -> Iterator[Callable[..., RemoteEngine]]:
         def make(kind: str = "espeak", options: dict[str, Any] | None = None, **changes: Any) -> RemoteEngine:
             backoff = changes.pop("backoff", QUICK)
             on_change = changes.pop("on_change", lambda: None)
-            engine = RemoteEngine(
+            engine = BoundedEngine(
                 kind, options or {}, Deadlines(**changes), backoff=backoff, shutdown_timeouts=SHORT, on_change=on_change
             )
             stack.callback(engine.close)

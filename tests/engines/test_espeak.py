@@ -1,3 +1,5 @@
+"""espeak-ng speaks any text, as words and in the right language."""
+
 from __future__ import annotations
 
 import os
@@ -26,14 +28,14 @@ def never() -> bool:
     return False
 
 
-def test_a_text_that_looks_like_an_option_is_spoken_and_reads_no_file(say: Say, tmp_path: Path) -> None:
+def test_a_text_that_polls_like_an_option_is_spoken_and_reads_no_file(say: Say, tmp_path: Path) -> None:
     secret = tmp_path / "s"
     secret.write_text("one two three four five six seven eight nine ten " * 20)
     spoken = EspeakEngine().synthesize(say(f"-f{secret}"), never)
     assert 0.3 < spoken.audio_s < 30
 
 
-def test_a_form_of_phonemes_is_read_as_text(say: Say) -> None:
+def test_phoneme_markup_is_read_as_text(say: Say) -> None:
     engine = EspeakEngine()
     as_text = engine.synthesize(say("h@loU"), never)
     in_brackets = engine.synthesize(say("[[h@loU]]"), never)
@@ -41,12 +43,12 @@ def test_a_form_of_phonemes_is_read_as_text(say: Say) -> None:
 
 
 @given(st.text(alphabet="[]\x01 \n\x85a") | st.text())
-def test_no_text_leaves_phonemes_or_control_characters(text: str) -> None:
+def test_phoneme_markup_and_control_characters_are_removed_from_any_text(text: str) -> None:
     assert "[[" not in plain(text)
     assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in plain(text))
 
 
-def test_the_length_in_the_header_is_not_believed() -> None:
+def test_the_length_in_the_header_is_ignored() -> None:
     header = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 0x7FFFF024, b"WAVEfmt ", 16, 1, 1, 22050, 44100, 2, 16,
                          b"data", 0x7FFFF000)  # fmt: skip
     samples, rate_hz = parse_wav(header + b"\x01\x00\x02\x00\x03")
@@ -55,7 +57,7 @@ def test_the_length_in_the_header_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize("wav", [b"", b"RIFF", bytes(60), b"RIFF\0\0\0\0WAVEfmt " + bytes(60)])
-def test_what_is_no_wav_is_a_synthesis_error(wav: bytes) -> None:
+def test_output_that_is_not_a_wav_is_a_synthesis_error(wav: bytes) -> None:
     with pytest.raises(SynthesisError):
         parse_wav(wav)
 
@@ -65,7 +67,7 @@ def test_an_empty_text_is_a_synthesis_error(say: Say) -> None:
         EspeakEngine().synthesize(say(""), never)
 
 
-def test_lone_surrogates_do_not_end_the_voice(say: Say) -> None:
+def test_lone_surrogates_are_spoken(say: Say) -> None:
     assert EspeakEngine().synthesize(say("hello \udcff world"), never).audio_s > 0.3
 
 
@@ -75,18 +77,18 @@ def test_chinese_is_spoken_in_mandarin_and_english_with_a_chinese_name_is_not(sa
     assert engine.synthesize(say("The city of 北京 is large"), never).voice == "en-us"
 
 
-def test_a_voice_that_espeak_lacks_is_told_at_load() -> None:
+def test_an_unknown_voice_raises_at_load() -> None:
     with pytest.raises(VoiceError, match=r"'klingon9' .*does not exist.*`espeak-ng --voices`"):
         EspeakEngine("klingon9").load(lambda _: None)
 
 
 @pytest.mark.parametrize("name", ["", "-f/etc/passwd", "../x", "a" * 33])
-def test_a_name_that_is_no_voice_is_refused(name: str) -> None:
+def test_an_invalid_name_of_a_voice_is_refused(name: str) -> None:
     with pytest.raises(VoiceError):
         EspeakEngine(name)
 
 
-def test_a_missing_program_is_told_with_its_mend(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_raises_with_the_fix(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineUnavailable, match=r"not installed.*apt install --reinstall espeak-ng"):
         EspeakEngine().synthesize(say("hello"), never)
@@ -101,14 +103,14 @@ def frozen_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("frozen_program")
-def test_a_cancel_ends_the_program(say: Say) -> None:
-    begun = threading.Event()
+def test_a_cancel_kills_the_program(say: Say) -> None:
+    cancel = threading.Event()
     since = time.monotonic()
 
     def cancelled() -> bool:
         if time.monotonic() - since > 0.2:
-            begun.set()
-        return begun.is_set()
+            cancel.set()
+        return cancel.is_set()
 
     with pytest.raises(Cancelled):
         EspeakEngine().synthesize(say("hello"), cancelled)
@@ -116,37 +118,39 @@ def test_a_cancel_ends_the_program(say: Say) -> None:
 
 
 @pytest.mark.usefixtures("frozen_program")
-def test_a_program_that_hangs_is_ended_at_its_deadline(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_hangs_is_killed_at_its_deadline(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(espeak_module, "_DEADLINE_S", 0.2)
     with pytest.raises(EngineUnavailable, match=r"within 0\.2 s"):
         EspeakEngine().synthesize(say("hello"), never)
     assert psutil.Process().children() == []
 
 
-def test_a_text_arrives_however_late_the_program_is_looked_at(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine the first look can be over before anything was written: the program waited for its text."""
+def test_the_text_reaches_the_program_even_if_the_first_poll_times_out(
+    say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the first poll can end before anything was written; the program then waited for its text."""
     monkeypatch.setattr(program, "_CANCEL_POLL_S", 1e-9)
     monkeypatch.setattr(espeak_module, "_DEADLINE_S", 5.0)
-    looks = []
+    polls = []
 
     def cancelled() -> bool:
-        looks.append(program._CANCEL_POLL_S)
-        if len(looks) == 2:  # before the program is started, and after the first look
+        polls.append(program._CANCEL_POLL_S)
+        if len(polls) == 2:  # before the program is started, and after the first poll
             monkeypatch.setattr(program, "_CANCEL_POLL_S", 0.02)
         return False
 
     assert EspeakEngine().synthesize(say("one two three"), cancelled).audio_s > 0.5
-    assert looks[:2] == [1e-9, 1e-9]
+    assert polls[:2] == [1e-9, 1e-9]
 
 
-def test_speed_is_kept_within_what_the_program_takes(say: Say) -> None:
+def test_speed_is_limited_to_the_range_of_the_program(say: Say) -> None:
     engine = EspeakEngine()
     slow, fast = (engine.synthesize(say("one two three four five", speed=s), never) for s in (0.5, 2.0))
     assert slow.audio_s > 2 * fast.audio_s
     assert np.array_equal(engine.synthesize(say("one two three four five", speed=9), never).samples, fast.samples)
 
 
-def test_a_voice_that_names_its_language_is_spoken_in_it_where_espeak_has_it(say: Say) -> None:
+def test_a_voice_with_a_language_is_spoken_in_it_if_espeak_has_it(say: Say) -> None:
     languages = {"hans": "de", "elf": "zz", "yuki": "ja"}
     engine = EspeakEngine(language_of=lambda voice: languages.get(voice or ""))
     engine.load(lambda _: None)

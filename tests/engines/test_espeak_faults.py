@@ -1,4 +1,4 @@
-"""An espeak-ng that fails in every way: what is the text's fault, what the program's, and what is left of it."""
+"""espeak-ng fails in many ways: the engine tells a faulty text from a faulty program, and leaves no process."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEspeak:
     return fake
 
 
-def spoken(say: Say, text: str = "hello there") -> Utterance:
+def speak_once(say: Say, text: str = "hello there") -> Utterance:
     return EspeakEngine().synthesize(say(text), never)
 
 
 @pytest.mark.parametrize("mode", ["real", "wrapper", "slow", "leaves-child"])
-def test_what_works_in_an_unusual_way_is_heard_in_full(mode: str, fake: FakeEspeak, say: Say) -> None:
-    expected = spoken(say).samples
+def test_a_slow_or_wrapped_program_is_heard_in_full(mode: str, fake: FakeEspeak, say: Say) -> None:
+    expected = speak_once(say).samples
     fake.behave(mode)
-    assert spoken(say).samples.tolist() == expected.tolist()
-    eventually(lambda: not fake.children(), "the end of what it left behind")
+    assert speak_once(say).samples.tolist() == expected.tolist()
+    eventually(lambda: not fake.children(), "the end of its children")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_what_works_in_an_unusual_way_is_heard_in_full(mode: str, fake: FakeEspe
         ("endless-messages", "", "bytes of messages"),
     ],
 )
-def test_a_program_that_fails_at_a_known_word_is_at_fault_and_not_the_text(
+def test_if_the_program_cannot_speak_the_test_word_the_fault_is_in_the_program(
     mode: str, argument: object, sentence: str, fake: FakeEspeak, say: Say
 ) -> None:
     changes: list[str | None] = []
@@ -73,40 +73,40 @@ def test_a_program_that_fails_at_a_known_word_is_at_fault_and_not_the_text(
     fake.behave("real")
     assert engine.synthesize(say("hello there"), never).audio_s > 0.3
     assert engine.trouble is None
-    assert [change is None for change in changes] == [False, True], "each change is told once"
+    assert [change is None for change in changes] == [False, True], "each change is reported once"
 
 
 @pytest.mark.parametrize(
     "form", [{"rate_hz": 0}, {"rate_hz": 1}, {"rate_hz": 7999}, {"rate_hz": 192_001}, {"channels": 2}, {"bits": 8}]
 )
-def test_sound_of_another_form_is_refused(form: dict[str, int], fake: FakeEspeak, say: Say) -> None:
+def test_sound_in_an_unexpected_format_is_refused(form: dict[str, int], fake: FakeEspeak, say: Say) -> None:
     fake.give_wav(**form)
-    with pytest.raises(EngineUnavailable, match="another form"):
-        spoken(say)
+    with pytest.raises(EngineUnavailable, match="unexpected format"):
+        speak_once(say)
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 16_000, 48_000])
-def test_every_plausible_rate_is_taken(rate_hz: int, fake: FakeEspeak, say: Say) -> None:
+def test_every_plausible_rate_is_accepted(rate_hz: int, fake: FakeEspeak, say: Say) -> None:
     fake.give_wav(rate_hz=rate_hz)
-    assert spoken(say).rate_hz == rate_hz
+    assert speak_once(say).rate_hz == rate_hz
 
 
-def test_sound_that_is_longer_than_its_text_can_be_is_refused(fake: FakeEspeak, say: Say) -> None:
+def test_sound_that_is_implausibly_long_for_its_text_is_refused(fake: FakeEspeak, say: Say) -> None:
     fake.give_wav(rate_hz=8000, samples=8000 * 60)
-    with pytest.raises(EngineUnavailable, match="60 s of sound of 5 bytes; 15 s is plausible"):
-        spoken(say)
+    with pytest.raises(EngineUnavailable, match="60 s of sound from 5 bytes; 15 s is plausible"):
+        speak_once(say)
 
 
-def test_output_without_end_takes_little_memory(fake: FakeEspeak, say: Say) -> None:
+def test_endless_output_takes_little_memory(fake: FakeEspeak, say: Say) -> None:
     fake.behave("endless")
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(EngineUnavailable):
-        spoken(say)
+        speak_once(say)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 20_000
 
 
 @pytest.mark.parametrize("mode", ["refuse", "hang-on"])
-def test_a_text_that_the_program_cannot_speak_is_at_fault_alone(
+def test_a_text_that_the_program_cannot_speak_fails_alone(
     mode: str, fake: FakeEspeak, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(espeak_module, "_DEADLINE_S", 0.5)
@@ -114,12 +114,12 @@ def test_a_text_that_the_program_cannot_speak_is_at_fault_alone(
     fake.behave(mode, "badger")
     with pytest.raises(SynthesisError, match=r"the fake refuses|within 0\.5 s"):
         engine.synthesize(say("a badger"), never)
-    assert fake.starts() == 3, "the text, the known word, and the text once more"
+    assert fake.starts() == 3, "the text, the test word, and the text again"
     assert engine.trouble is None
     assert engine.synthesize(say("a stoat"), never).audio_s > 0.3
 
 
-def test_a_program_that_is_repaired_between_the_failure_and_the_test_costs_no_text(
+def test_a_program_that_is_repaired_right_after_a_failure_speaks_the_text(
     fake: FakeEspeak, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.behave("exit", 1)
@@ -132,10 +132,12 @@ def test_a_program_that_is_repaired_between_the_failure_and_the_test_costs_no_te
             fake.behave("real")
 
     monkeypatch.setattr(espeak_module, "_speak", repaired_after_the_first)
-    assert spoken(say).audio_s > 0.3
+    assert speak_once(say).audio_s > 0.3
 
 
-def test_a_missing_program_is_told_until_it_comes(fake: FakeEspeak, say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_raises_until_it_is_installed(
+    fake: FakeEspeak, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(fake.folder))
     fake.program.unlink()
     engine = EspeakEngine()
@@ -147,13 +149,13 @@ def test_a_missing_program_is_told_until_it_comes(fake: FakeEspeak, say: Say, mo
     assert engine.trouble is None
 
 
-def test_what_cannot_be_executed_is_the_programs_fault(fake: FakeEspeak, say: Say) -> None:
+def test_a_program_that_cannot_be_executed_is_at_fault(fake: FakeEspeak, say: Say) -> None:
     fake.program.write_text("#!/nowhere/interpreter\n")
     with pytest.raises(EngineUnavailable, match="No such file"):
-        spoken(say)
+        speak_once(say)
 
 
-def test_an_unknown_voice_is_told_apart_from_a_program_that_does_not_work(fake: FakeEspeak) -> None:
+def test_an_unknown_voice_is_distinguished_from_a_program_that_does_not_work(fake: FakeEspeak) -> None:
     fake.behave("exit", 1)
     with pytest.raises(EngineUnavailable):
         EspeakEngine("klingon9").load(lambda _: None)
@@ -164,24 +166,24 @@ def test_an_unknown_voice_is_told_apart_from_a_program_that_does_not_work(fake: 
 
 
 @pytest.mark.parametrize("mode", ["hang", "wrapper-hang"])
-def test_a_skip_ends_all_that_the_program_started(mode: str, fake: FakeEspeak, say: Say) -> None:
+def test_a_cancel_kills_the_program_and_its_children(mode: str, fake: FakeEspeak, say: Say) -> None:
     fake.behave(mode)
-    skipped = threading.Event()
-    threading.Timer(0.3, skipped.set).start()
+    cancel = threading.Event()
+    threading.Timer(0.3, cancel.set).start()
     with pytest.raises(Cancelled):
-        EspeakEngine().synthesize(say("hello"), skipped.is_set)
-    eventually(lambda: not fake.children(), "the end of what it started")
+        EspeakEngine().synthesize(say("hello"), cancel.is_set)
+    eventually(lambda: not fake.children(), "the end of its children")
     assert psutil.Process().children() == []
 
 
-def test_a_deadline_ends_all_that_the_program_started(
+def test_a_deadline_kills_the_program_and_its_children(
     fake: FakeEspeak, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(espeak_module, "_DEADLINE_S", 0.2)
     fake.behave("wrapper-hang")
     with pytest.raises(EngineUnavailable, match=r"within 0\.2 s"):
-        spoken(say)
-    eventually(lambda: not fake.children(), "the end of what it started")
+        speak_once(say)
+    eventually(lambda: not fake.children(), "the end of its children")
     assert psutil.Process().children() == []
 
 
@@ -193,11 +195,11 @@ EspeakEngine().synthesize(Segment("line", 0, 1, "hello"), lambda: False)
 """
 
 
-def test_the_program_ends_with_a_daemon_that_is_killed(fake: FakeEspeak) -> None:
+def test_the_program_dies_with_a_daemon_that_is_killed(fake: FakeEspeak) -> None:
     fake.behave("hang")
     daemon = subprocess.Popen([sys.executable, "-c", SPEAKS], env={**os.environ, "PATH": fake.path})
     try:
-        eventually(lambda: _is_sleep(fake), "the program's start")
+        eventually(lambda: _hangs(fake), "the program's start")
         program = psutil.Process(fake._pids("starts")[0])
     finally:
         daemon.kill()
@@ -205,13 +207,13 @@ def test_the_program_ends_with_a_daemon_that_is_killed(fake: FakeEspeak) -> None
     assert program.wait(5) is None or not program.is_running()
 
 
-def _is_sleep(fake: FakeEspeak) -> bool:
+def _hangs(fake: FakeEspeak) -> bool:
     pids = fake._pids("starts")
     return bool(pids) and "sleep" in Path(f"/proc/{pids[0]}/cmdline").read_text()
 
 
-def test_a_program_that_does_not_read_its_text_holds_nobody_up(fake: FakeEspeak, say: Say) -> None:
+def test_a_program_that_does_not_read_its_text_does_not_block(fake: FakeEspeak, say: Say) -> None:
     fake.behave("deaf")
     started = time.monotonic()
-    assert spoken(say, "word " * 20_000).audio_s > 0.3
+    assert speak_once(say, "word " * 20_000).audio_s > 0.3
     assert time.monotonic() - started < 5

@@ -1,4 +1,4 @@
-"""Files of strangers, random and made: read or refused, never more. Each found input is a case here."""
+"""Untrusted files, random and crafted, are read or refused. Every input that broke a reader is a case here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ishowtts.engines.voices import clips
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.recordings import open_recording
 from ishowtts.engines.voices.shelf import VoiceShelf
-from ishowtts.engines.weights import promised_bytes
+from ishowtts.engines.weights import expected_bytes
 from ishowtts.errors import OperatorFileError, VoiceError, WeightsError
 from ishowtts.text import pronunciation_file
 from ishowtts.util import strict_yaml
@@ -47,7 +47,7 @@ SOUNDS = [
 
 @st.composite
 def damaged(draw: st.DrawFn, originals: list[bytes]) -> bytes:
-    """A good file with some bytes changed, cut out or put in."""
+    """Draws a good file with some bytes changed, removed or inserted."""
     data = bytearray(draw(st.sampled_from(originals)))
     for _ in range(draw(st.integers(1, 6))):
         at = draw(st.integers(0, min(len(data), 200)))
@@ -58,7 +58,7 @@ def damaged(draw: st.DrawFn, originals: list[bytes]) -> bytes:
 
 @SHORT
 @given(st.one_of(st.binary(max_size=200), damaged(SOUNDS)))
-def test_any_bytes_for_a_clip(data: bytes) -> None:
+def test_any_bytes_as_a_clip_are_read_or_refused(data: bytes) -> None:
     check_clip(data)
 
 
@@ -74,7 +74,7 @@ YAML = st.lists(YAML_PIECES, max_size=40).map(lambda parts: "".join(parts).encod
 @given(
     st.one_of(st.binary(max_size=100), st.lists(YAML_PIECES, max_size=40).map(lambda parts: "".join(parts).encode()))
 )
-def test_any_bytes_for_yaml(data: bytes) -> None:
+def test_any_bytes_as_yaml_are_read_or_refused(data: bytes) -> None:
     check_yaml(data)
 
 
@@ -95,58 +95,58 @@ HEADS = st.dictionaries(
 
 @SHORT
 @given(st.one_of(st.binary(max_size=100), (JSON_VALUES | HEADS).map(lambda value: head(json.dumps(value)))))
-def test_any_bytes_for_a_head_of_weights(data: bytes) -> None:
+def test_any_bytes_as_a_header_of_weights_are_read_or_refused(data: bytes) -> None:
     check_weights_head(data)
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "impossible length"),
-        (struct.pack("<Q", 1 << 63) + b"{}", "impossible length"),
-        (head(b" " * 1_000_001), "impossible length"),
+        (b"", "its length is impossible"),
+        (struct.pack("<Q", 1 << 63) + b"{}", "its length is impossible"),
+        (head(b" " * 1_000_001), "its length is impossible"),
         (head("[" * 200_000), "not JSON"),
         (head('{"a":' * 100_000), "not JSON"),
-        (head('{"a":{"data_offsets":[0,' + "9" * 5000 + "]}}"), "not JSON|impossible place"),
+        (head('{"a":{"data_offsets":[0,' + "9" * 5000 + "]}}"), "not JSON|impossible offsets"),
         (head(b"\xff{}"), "not JSON"),
-        (head('{"a":{"data_offsets":[0,1e999]}}'), "without its place"),
-        (head('{"a":{"data_offsets":[0,NaN]}}'), "without its place"),
-        (head('{"a":{"data_offsets":[0,1.5]}}'), "without its place"),
-        (head('{"a":{"data_offsets":[false,true]}}'), "without its place"),
-        (head('{"a":{"data_offsets":{"0":0,"1":1}}}'), "without its place"),
-        (head('{"a":[0,1]}'), "without its place"),
-        (head('{"a":{"data_offsets":[-1,1]}}'), "impossible place"),
-        (head('{"a":{"data_offsets":[2,1]}}'), "impossible place"),
-        (head('{"a":{"data_offsets":[0,4398046511104]}}'), "impossible place"),
-        (head('{"a":{"data_offsets":[1,2]}}'), "holes"),
-        (head('{"a":{"data_offsets":[0,2]},"b":{"data_offsets":[1,3]}}'), "overlap"),
+        (head('{"a":{"data_offsets":[0,1e999]}}'), "no valid offsets"),
+        (head('{"a":{"data_offsets":[0,NaN]}}'), "no valid offsets"),
+        (head('{"a":{"data_offsets":[0,1.5]}}'), "no valid offsets"),
+        (head('{"a":{"data_offsets":[false,true]}}'), "no valid offsets"),
+        (head('{"a":{"data_offsets":{"0":0,"1":1}}}'), "no valid offsets"),
+        (head('{"a":[0,1]}'), "no valid offsets"),
+        (head('{"a":{"data_offsets":[-1,1]}}'), "impossible offsets"),
+        (head('{"a":{"data_offsets":[2,1]}}'), "impossible offsets"),
+        (head('{"a":{"data_offsets":[0,4398046511104]}}'), "impossible offsets"),
+        (head('{"a":{"data_offsets":[1,2]}}'), "overlap or have gaps"),
+        (head('{"a":{"data_offsets":[0,2]},"b":{"data_offsets":[1,3]}}'), "overlap or have gaps"),
         (head('{"__metadata__":{"format":"pt"}}'), "no tensors"),
-        (head("[]"), "no table"),
+        (head("[]"), "not a table"),
     ],
 )
-def test_a_head_that_lies_is_a_damaged_file(tmp_path: Path, content: bytes, says: str) -> None:
+def test_a_false_header_is_reported_as_damage(tmp_path: Path, content: bytes, says: str) -> None:
     for name in ("vocab.txt", "vocos/config.yaml", "model.yaml", "vocos/model.safetensors", "model.safetensors"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content or b"-")
-    with pytest.raises(WeightsError, match=f"head is damaged .*({says})"):
+    with pytest.raises(WeightsError, match=f"header is damaged .*({says})"):
         weights.locate(tmp_path)
 
 
-def test_a_true_head_says_the_size_of_the_file() -> None:
+def test_a_correct_header_gives_the_size_of_the_file() -> None:
     true = head(
         '{"__metadata__":{"a":"b"},"b":{"data_offsets":[4,9]},"a":{"data_offsets":[0,4]},"c":{"data_offsets":[4,4]}}'
     )
-    assert promised_bytes(true) == len(true) + 9
+    assert expected_bytes(true) == len(true) + 9
 
 
 NINE = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 10))
-"""382 bytes that a loader of merge keys makes 9^9 pairs of."""
+"""382 bytes that become 9^9 pairs in a loader that follows merge keys."""
 
 
 @pytest.mark.parametrize(
     "content", [NINE, "[" * 4000, "{" * 4000, "- " * 2000, "speed: 0x" + "f" * 4000, "1:1:" * 1000]
 )
-def test_yaml_that_grows_is_refused_at_once(tmp_path: Path, content: str) -> None:
+def test_yaml_that_would_grow_is_refused_at_once(tmp_path: Path, content: str) -> None:
     path = tmp_path / "voice.yaml"
     path.write_text(content)
     started = time.process_time()
@@ -166,7 +166,7 @@ def test_yaml_is_bounded_in_size() -> None:
 
 @pytest.mark.f5
 @pytest.mark.parametrize("content", [NINE, "x" * 70_000, "[" * 60_000, "name: \udcff"])
-def test_a_description_of_a_model_is_read_as_carefully(tmp_path: Path, content: str) -> None:
+def test_the_configuration_of_a_model_is_read_as_carefully(tmp_path: Path, content: str) -> None:
     from ishowtts.engines.f5 import architecture
 
     path = tmp_path / "model.yaml"
@@ -188,7 +188,7 @@ def test_a_vocabulary_is_bounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.f5
-def test_packed_tensors_are_refused(tmp_path: Path) -> None:
+def test_compressed_tensors_are_refused(tmp_path: Path) -> None:
     import zipfile
 
     import torch
@@ -207,7 +207,7 @@ def test_packed_tensors_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.f5
-def test_what_only_ends_as_a_zip_is_not_read_by_torchs_oldest_reader(tmp_path: Path) -> None:
+def test_a_file_that_only_ends_like_a_zip_does_not_reach_the_legacy_reader_of_torch(tmp_path: Path) -> None:
     import io
     import tarfile
     import zipfile
@@ -225,7 +225,7 @@ def test_what_only_ends_as_a_zip_is_not_read_by_torchs_oldest_reader(tmp_path: P
 
 
 @pytest.mark.f5
-def test_a_tensor_that_repeats_one_number_is_refused(tmp_path: Path) -> None:
+def test_an_expanded_tensor_is_refused(tmp_path: Path) -> None:
     import torch
 
     from ishowtts.engines.f5.checkpoint import _expect, _read_pickle
@@ -236,8 +236,8 @@ def test_a_tensor_that_repeats_one_number_is_refused(tmp_path: Path) -> None:
         _expect({"a": (100_000_000,)}, _read_pickle(tmp_path / "view.bin"), tmp_path / "view.bin")
 
 
-def strange(folder: Path) -> dict[str, Path]:
-    """What is no ordinary file, and would keep a reader waiting or fed for ever."""
+def irregular_files(folder: Path) -> dict[str, Path]:
+    """Creates files that are not regular: a reader would block on them or never reach their end."""
     os.mkfifo(folder / "pipe")
     (folder / "zero").symlink_to("/dev/zero")
     (folder / "terminal").symlink_to("/dev/ptmx")
@@ -248,24 +248,24 @@ def strange(folder: Path) -> dict[str, Path]:
     return {name: folder / name for name in ("pipe", "zero", "terminal", "folder", "loop", "sparse")}
 
 
-def test_what_is_no_ordinary_file_is_refused_by_every_reader(tmp_path: Path) -> None:
-    for path in strange(tmp_path).values():
+def test_every_reader_refuses_a_file_that_is_not_regular(tmp_path: Path) -> None:
+    for path in irregular_files(tmp_path).values():
         with pytest.raises(OSError, match=r"regular|larger|symbolic"):
             read_bounded(path, 100)
         with pytest.raises(VoiceError), open_recording(path):
             pass
         with pytest.raises(VoiceError):
-            clips.mend(path)
+            clips.make_clip(path)
         with pytest.raises(VoiceError):
             voice_settings.read(path)
         with pytest.raises(OperatorFileError):
             pronunciation_file.read(path)
         with pytest.raises(WeightsError):
-            weights._whole(path)
+            weights._check_size(path)
 
 
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
-    # /proc says that this one has no bytes, as a file may that is written meanwhile.
+    # /proc reports 0 bytes for this file, as for a file that is being written.
     with open_regular(Path("/proc/self/maps"), 10):
         pass
     with pytest.raises(OSError, match="larger than 10 bytes"):
@@ -282,15 +282,15 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
         ({"seconds": 130}, "longer than 120 s"),
     ],
 )
-def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path: Path, how: dict[str, Any], says: str) -> None:
+def test_a_small_file_that_decodes_to_a_large_sound_is_refused(tmp_path: Path, how: dict[str, Any], says: str) -> None:
     path = tmp_path / "bomb.wav"
     flac = how.get("channels", 1) <= 8 and how.get("rate_hz", 0) <= 192_000
     path.write_bytes(sound("FLAC" if flac else "WAV", "PCM_16", **how))
     with pytest.raises(VoiceError, match=says):
-        clips.mend(path)
+        clips.make_clip(path)
 
 
-def test_the_voice_of_such_a_file_is_refused_and_read_no_further(tmp_path: Path) -> None:
+def test_a_voice_with_hostile_settings_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "anna"
     folder.mkdir()
     (folder / "reference.wav").write_bytes(SOUNDS[0])

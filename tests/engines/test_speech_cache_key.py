@@ -1,4 +1,4 @@
-"""Whatever changes the sound changes the name under which it is kept."""
+"""Whatever changes the sound changes its cache key."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def f5(weights: Weights, voices: Path) -> Callable[..., F5CacheKey]:
     return make
 
 
-def test_the_default_voice_by_its_name_is_the_same(f5: Callable[..., F5CacheKey]) -> None:
+def test_the_default_voice_has_the_same_key_with_and_without_its_name(f5: Callable[..., F5CacheKey]) -> None:
     assert f5()(None) == f5()("anna") != f5()("bob")
 
 
-def test_a_voice_that_cannot_be_used_has_none(f5: Callable[..., F5CacheKey]) -> None:
+def test_a_voice_that_cannot_be_used_has_no_key(f5: Callable[..., F5CacheKey]) -> None:
     assert f5()("nobody") is None
 
 
@@ -71,71 +71,73 @@ def test_a_voice_that_cannot_be_used_has_none(f5: Callable[..., F5CacheKey]) -> 
         {"optimisations": {"nfe_policy": True}},
     ],
 )
-def test_every_setting_that_is_heard_counts(f5: Callable[..., F5CacheKey], settings: dict[str, Any]) -> None:
+def test_every_audible_setting_changes_the_key(f5: Callable[..., F5CacheKey], settings: dict[str, Any]) -> None:
     assert f5(**settings)("anna") != f5()("anna")
 
 
-def test_a_switch_that_is_not_heard_does_not(f5: Callable[..., F5CacheKey]) -> None:
+def test_an_inaudible_switch_does_not_change_the_key(f5: Callable[..., F5CacheKey]) -> None:
     assert f5(disable=["folds", "graphs"])("anna") == f5()("anna")
 
 
 @pytest.mark.parametrize("name", ["reference.wav", "reference.txt", "voice.yaml"])
-def test_every_file_of_the_voice_counts_at_once(f5: Callable[..., F5CacheKey], voices: Path, name: str) -> None:
-    fingerprint = f5()
-    before, other = fingerprint("anna"), fingerprint("bob")
+def test_a_change_of_any_file_of_the_voice_changes_the_key_at_once(
+    f5: Callable[..., F5CacheKey], voices: Path, name: str
+) -> None:
+    key = f5()
+    before, other = key("anna"), key("bob")
     if name == "voice.yaml":
         (voices / "anna" / name).write_text("speed: 1.1\n")
     else:
         os.utime(voices / "anna" / name, ns=(1, 1))
-    assert fingerprint("anna") != before
-    assert fingerprint("bob") == other
+    assert key("anna") != before
+    assert key("bob") == other
 
 
-def test_a_clip_that_was_written_over_counts_though_size_and_time_are_as_before(
+def test_an_overwritten_clip_changes_the_key_even_with_the_same_size_and_time(
     f5: Callable[..., F5CacheKey], voices: Path
 ) -> None:
-    """As an archive whose times are all alike is unpacked over the voice."""
-    clip, fingerprint = voices / "anna" / "reference.wav", f5()
+    """This happens when an archive with equal times is unpacked over the voice."""
+    clip, key = voices / "anna" / "reference.wav", f5()
     os.utime(clip, ns=(1, 1))
-    before = fingerprint("anna")
+    before = key("anna")
     clip.write_bytes(bytes(reversed(clip.read_bytes())))
     os.utime(clip, ns=(1, 1))
-    assert fingerprint("anna") != before
+    assert key("anna") != before
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_file_of_the_weights_counts_and_while_it_runs_there_is_none(
+def test_changed_weights_give_no_key_until_a_restart_and_then_another_one(
     f5: Callable[..., F5CacheKey], weights: Weights, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fingerprint = f5()
-    before = fingerprint("anna")
+    key = f5()
+    before = key("anna")
     kept = weights.folder / f"{name}.before"
     shutil.copy2(weights.folder / name, kept)
     (weights.folder / name).write_bytes(b"others")
-    assert fingerprint("anna") is None, "the worker may have loaded either"
-    assert fingerprint("anna") is None
+    assert key("anna") is None, "the worker may have loaded either"
+    assert key("anna") is None
     assert len(caplog.records) == 1
-    assert f5()("anna") not in (None, before), "the next start knows which"
+    assert f5()("anna") not in (None, before), "the next start knows which ones were loaded"
     (weights.folder / name).unlink()
     assert f5()("anna") is None
 
 
-def test_espeak_is_its_version_its_voice_and_the_language_of_the_voice(voices: Path) -> None:
-    def fingerprint(voice: str | None = None, **settings: Any) -> Any:
+def test_the_key_of_espeak_holds_its_version_its_voice_and_the_language_of_the_voice(voices: Path) -> None:
+    def key(voice: str | None = None, **settings: Any) -> Any:
         config = Config.model_validate({"engine": {"kind": "espeak", **settings}})
         return EspeakCacheKey(config, EspeakEngine(), VoiceShelf(voices))(voice)
 
-    assert "eSpeak NG" in fingerprint()["program"]
-    assert fingerprint() == fingerprint("bob")
-    assert fingerprint(espeak_voice="de") != fingerprint()
+    assert "eSpeak NG" in key()["program"]
+    assert key() == key("bob")
+    assert key(espeak_voice="de") != key()
     (voices / "bob" / "voice.yaml").write_text("language: fr\n")
-    assert fingerprint("bob") != fingerprint("anna")
+    assert key("bob") != key("anna")
 
 
-def test_without_espeak_there_is_none(voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_espeak_there_is_no_key(voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    fingerprint = EspeakCacheKey(Config(), EspeakEngine(), VoiceShelf(voices))
-    assert fingerprint(None) is None
-    assert fingerprint(None) is None
+    key = EspeakCacheKey(Config(), EspeakEngine(), VoiceShelf(voices))
+    assert key(None) is None
+    assert key(None) is None
     monkeypatch.undo()
-    assert fingerprint(None) is not None, "it came later"
+    assert key(None) is not None, "it was installed later"

@@ -1,4 +1,4 @@
-"""Weights are found, looked at, and fetched only as what they must be. No torch here."""
+"""Weights are found, checked, and fetched only if they are correct. No torch here."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OFFICIAL = {
 
 @pytest.fixture
 def stick(tmp_path: Path) -> Path:
-    """A folder with files of the official names."""
+    """Returns a folder with files of the official names, as on a USB stick."""
     for name, content in OFFICIAL.items():
         path = tmp_path / "stick" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def files_in(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def pinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pins of the small files above in place of the real ones."""
+    """Replaces the pinned sizes and checksums by those of the small files above."""
     contents = {Path(name).name: content for name, content in OFFICIAL.items()}
     monkeypatch.setattr(
         weights,
@@ -60,7 +60,7 @@ def pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_nothing_named_and_nothing_fetched_is_none(tmp_path: Path) -> None:
+def test_without_a_folder_and_a_fetch_there_are_no_weights(tmp_path: Path) -> None:
     assert locate(None) is None
     assert locate(None, tmp_path) is None
 
@@ -93,33 +93,33 @@ def test_a_missing_or_empty_file_is_named(stick: Path, name: str) -> None:
         struct.pack("<Q", 2) + b"{}",
     ],
 )
-def test_a_truncated_or_damaged_file_is_told(stick: Path, content: bytes) -> None:
+def test_a_truncated_or_damaged_file_raises(stick: Path, content: bytes) -> None:
     (stick / "F5TTS_v1_Base" / "model_1250000.safetensors").write_bytes(content)
     with pytest.raises(WeightsError, match=r"truncated|damaged"):
         locate(stick)
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="no folder"):
+def test_a_missing_folder_raises(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="not a folder"):
         locate(tmp_path / "nowhere")
     with pytest.raises(WeightsError, match="ishowtts fetch"):
         locate(tmp_path)
 
 
 @pytest.mark.usefixtures("pinned")
-def test_fetching_from_a_stick_is_verified_whole_and_found(stick: Path, tmp_path: Path) -> None:
-    told: list[tuple[str, int, int]] = []
+def test_a_fetch_from_a_stick_is_verified_and_found(stick: Path, tmp_path: Path) -> None:
+    reports: list[tuple[str, int, int]] = []
     state = tmp_path / "state"
-    fetched = fetch(weights.fetched_folder(state), stick, lambda *step: told.append(step))
+    fetched = fetch(weights.fetched_folder(state), stick, lambda *step: reports.append(step))
     assert fetched == locate(None, state)
-    assert any(name.startswith("copy") and done == total for name, done, total in told)
+    assert any(name.startswith("copy") and done == total for name, done, total in reports)
     assert not list((state / "weights").glob(".*"))
     (stick / "vocos" / "config.yaml").unlink()
-    fetch(weights.fetched_folder(state), stick)  # what is there and right is not asked for again
+    fetch(weights.fetched_folder(state), stick)  # a file that is there and correct is not read again
 
 
 @pytest.mark.usefixtures("pinned")
-def test_a_wrong_checksum_is_refused_and_nothing_half_is_found(stick: Path, tmp_path: Path) -> None:
+def test_a_wrong_checksum_is_refused_and_no_weights_are_found(stick: Path, tmp_path: Path) -> None:
     path = stick / "F5TTS_v1_Base" / "model_1250000.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(WeightsError, match="wrong size or checksum"):
@@ -131,10 +131,10 @@ def test_a_wrong_checksum_is_refused_and_nothing_half_is_found(stick: Path, tmp_
 def test_a_file_of_a_wrong_size_is_refused_before_a_byte_is_written(stick: Path, tmp_path: Path) -> None:
     with (stick / "F5TTS_v1_Base" / "vocab.txt").open("wb") as sparse:
         sparse.truncate(64 << 20)
-    told: list[tuple[str, int, int]] = []
+    reports: list[tuple[str, int, int]] = []
     with pytest.raises(WeightsError, match="has 67108864 bytes instead of 4"):
-        fetch(tmp_path / "weights", stick, lambda *step: told.append(step))
-    assert told == []
+        fetch(tmp_path / "weights", stick, lambda *step: reports.append(step))
+    assert reports == []
     assert files_in(tmp_path / "weights") == []
 
 
@@ -154,7 +154,7 @@ def test_a_file_that_grows_while_it_is_copied_is_copied_to_its_size(stick: Path,
 
 @pytest.mark.usefixtures("pinned")
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_of_a_copy_that_fails_nothing_stays(stick: Path, tmp_path: Path, error: BaseException) -> None:
+def test_a_failed_copy_leaves_nothing(stick: Path, tmp_path: Path, error: BaseException) -> None:
     def fail(*_: object) -> None:
         raise error
 
@@ -163,26 +163,26 @@ def test_of_a_copy_that_fails_nothing_stays(stick: Path, tmp_path: Path, error: 
     assert files_in(tmp_path / "weights") == []
 
 
-def test_a_file_that_has_no_room_is_refused_before_a_byte_is_written(
+def test_a_file_that_does_not_fit_is_refused_before_a_byte_is_written(
     stick: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = shutil.disk_usage(small_disk).free + 1
     monkeypatch.setattr(weights, "FILES", (replace(weights.FILES[0], size=size),))
     with (stick / "F5TTS_v1_Base" / "vocab.txt").open("wb") as sparse:
         sparse.truncate(size)
-    with pytest.raises(WeightsError, match="make room"):
+    with pytest.raises(WeightsError, match="free some space"):
         fetch(small_disk / "weights", stick)
     assert files_in(small_disk) == []
 
 
 @pytest.mark.usefixtures("pinned")
-def test_a_stick_without_a_file_is_told(stick: Path, tmp_path: Path) -> None:
+def test_a_stick_that_lacks_a_file_raises(stick: Path, tmp_path: Path) -> None:
     (stick / "F5TTS_v1_Base" / "vocab.txt").unlink()
     with pytest.raises(WeightsError, match=r"lacks vocab\.txt of SWivid/F5-TTS"):
         fetch(tmp_path / "weights", stick)
 
 
-def test_without_a_network_the_stick_is_named(tmp_path: Path) -> None:
+def test_without_a_network_the_message_suggests_a_stick(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from ishowtts.engines.weights import fetch\n"
         "from ishowtts.errors import WeightsError\n"

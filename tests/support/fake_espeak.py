@@ -1,6 +1,6 @@
-"""An espeak-ng that misbehaves as it is told, as a program of its own that stands first on PATH.
+"""A fake espeak-ng, first on PATH, that fails in the way a test chooses.
 
-What it does is read from a file at each start, so that a test can change it while a daemon runs.
+It reads its behaviour from a file at each start, so that a test can change it while a daemon runs.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ esac
 
 
 class FakeEspeak:
-    """Behaves as espeak-ng until `behave` says otherwise.
+    """Behaves like espeak-ng until `behave` changes that.
 
     Args:
-        folder: gets the program; it is made.
+        folder: the folder of the program; it is created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,36 +58,36 @@ class FakeEspeak:
 
     @property
     def path(self) -> str:
-        """A value for PATH with the fake first."""
+        """Value for PATH with the fake first."""
         return f"{self.folder}{os.pathsep}{os.environ['PATH']}"
 
     def install(self, real: str = "/usr/bin/espeak-ng") -> None:
-        """Put the program there, also after `remove`."""
+        """Installs the program, also after a test has removed it."""
         draft = self.folder / "draft"
         draft.write_text(_SCRIPT.format(real=shlex.quote(real), folder=shlex.quote(str(self.folder))))
         draft.chmod(0o755)
         draft.rename(self.program)
 
     def behave(self, mode: str, argument: object = "") -> None:
-        """From its next start on: one of the modes of the script."""
+        """Sets the mode of the script from its next start on."""
         draft = self.folder / "next"
         draft.write_text(f"{mode} {argument}\n")
         draft.rename(self.folder / "behaviour")
 
     def give_wav(self, *, rate_hz: int = 22_050, channels: int = 1, bits: int = 16, samples: int = 10_000) -> None:
-        """From its next start on: this sound for any text."""
-        head = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 0x7FFFF024, b"WAVEfmt ", 16, 1, channels, rate_hz,
+        """Makes it answer every text with this sound, from its next start on."""
+        header = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 0x7FFFF024, b"WAVEfmt ", 16, 1, channels, rate_hz,
                            rate_hz * channels * bits // 8, channels * bits // 8, bits, b"data", 0x7FFFF000)  # fmt: skip
         wav = self.folder / f"{rate_hz}-{channels}-{bits}-{samples}.wav"
-        wav.write_bytes(head + b"\x01\x10" * (samples * channels * bits // 16))
+        wav.write_bytes(header + b"\x01\x10" * (samples * channels * bits // 16))
         self.behave("file", wav)
 
     def starts(self) -> int:
-        """How often it was started."""
+        """Returns how often it was started."""
         return len(self._pids("starts"))
 
     def children(self) -> list[int]:
-        """Process ids of what it has left running."""
+        """Returns the process ids of children that still run."""
         return [pid for pid in self._pids("children") if _runs(pid)]
 
     def _pids(self, name: str) -> list[int]:

@@ -1,7 +1,6 @@
-"""What any bytes at all may do where a stranger hands a file over: be read, or be refused in one sentence.
+"""Checks that the readers of untrusted files read or refuse any bytes, and never do anything else.
 
-Each check returns for bytes that hold that promise, and raises for those that break it. They run no longer than the
-bytes are long, so that a fuzzer can call them as they are.
+Each check returns if a reader does, and raises if it does not. A check is fast enough for a fuzzer.
 """
 
 from __future__ import annotations
@@ -11,16 +10,16 @@ import os
 import numpy as np
 import soundfile
 
-from ishowtts.engines.voices.recordings import MOST_CHANNELS, MOST_SAMPLES, open_sound, read_samples
-from ishowtts.engines.weights import promised_bytes
+from ishowtts.engines.voices.recordings import MAX_CHANNELS, MAX_SAMPLES, open_sound, read_samples
+from ishowtts.engines.weights import expected_bytes
 from ishowtts.util import strict_yaml
 from ishowtts.util.strict_yaml import StrictYamlError
 
-LONGEST_S = 15.0
+MAX_S = 15.0
 
 
 def check_clip(data: bytes) -> None:
-    """A recording is decoded within its bounds, or refused."""
+    """Checks that a recording is decoded within its limits, or refused."""
     handle = os.memfd_create("clip")
     with os.fdopen(handle, "w+b") as file:
         file.write(data)
@@ -28,22 +27,22 @@ def check_clip(data: bytes) -> None:
         os.lseek(handle, 0, os.SEEK_SET)
         try:
             with open_sound(file) as sound:
-                samples = read_samples(sound, LONGEST_S, "float32")
+                samples = read_samples(sound, MAX_S, "float32")
         except (soundfile.SoundFileError, OSError, RuntimeError, ValueError):
             return
-    assert samples.shape[1] <= MOST_CHANNELS
-    assert samples.size <= MOST_SAMPLES
+    assert samples.shape[1] <= MAX_CHANNELS
+    assert samples.size <= MAX_SAMPLES
     assert np.isfinite(samples).all()
 
 
 def check_yaml(data: bytes) -> None:
-    """A document becomes plain values that are no larger than itself, or is refused."""
+    """Checks that a YAML document becomes plain values that are no larger than the document, or is refused."""
     try:
         content = strict_yaml.load(data.decode("utf-8"))
     except (UnicodeDecodeError, StrictYamlError):
         return
     assert _size(content, 0) <= 2 * len(data) + 2
-    repr(content)  # as messages do with values that they refuse
+    repr(content)  # error messages quote refused values
 
 
 def _size(content: object, depth: int) -> int:
@@ -57,10 +56,10 @@ def _size(content: object, depth: int) -> int:
 
 
 def check_weights_head(data: bytes) -> None:
-    """The head of a safetensors file promises a size, or is refused: as it is, and behind a length that is right."""
+    """Checks that a safetensors header gives a size or is refused, also with a correct length in front of it."""
     for head in (data, len(data).to_bytes(8, "little") + data):
         try:
-            promised = promised_bytes(head)
+            expected = expected_bytes(head)
         except ValueError:
             continue
-        assert promised >= 8 + int.from_bytes(head[:8], "little")
+        assert expected >= 8 + int.from_bytes(head[:8], "little")

@@ -71,11 +71,11 @@ def check_frames(data: bytes) -> None:
     requests: list[WorkerRequest[Any]] = []
     reports: list[Progress] = []
     waker = Waker()
-    ours, theirs = socket.socketpair()
+    daemon_end, worker_end = socket.socketpair()
     try:
-        theirs.setblocking(False)
-        theirs.sendall(prelude + data[1 : MOST_BYTES + 1])
-        theirs.shutdown(socket.SHUT_WR)
+        worker_end.setblocking(False)
+        worker_end.sendall(prelude + data[1 : MOST_BYTES + 1])
+        worker_end.shutdown(socket.SHUT_WR)
 
         def on_phase(phase: str, progress: Progress | None) -> None:
             if progress is not None:
@@ -83,11 +83,11 @@ def check_frames(data: bytes) -> None:
             if phase == "ready":
                 requests.extend([connection.render(SEGMENTS), connection.prepare("anna")])
 
-        connection = WorkerConnection(Channel(ours), "f5", {}, _SOON, waker=waker, on_phase=on_phase)
+        connection = WorkerConnection(Channel(daemon_end), "f5", {}, _SOON, waker=waker, on_phase=on_phase)
         exit_ = connection.run()
     finally:
-        theirs.close()
-        ours.close()
+        worker_end.close()
+        daemon_end.close()
         waker.close()
     _check_exit(exit_)
     for progress in reports:

@@ -111,7 +111,7 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class ImprovingEngine(Engine, Protocol):
+class SelfTuningEngine(Engine, Protocol):
     """An engine that tunes itself in idle time, and that has statistics."""
 
     def idle(self) -> bool:

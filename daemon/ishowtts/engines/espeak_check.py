@@ -1,4 +1,4 @@
-"""Tests an espeak-ng that does not work again and again, until it does: nobody need restart the daemon for it."""
+"""Tests an espeak-ng that does not work until it works again, so that nobody has to restart the daemon."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from ishowtts.model import IsCancelled
 from ishowtts.util.loop_thread import LoopThread
 
-_FIRST_REST_S = 0.5
-_LONGEST_REST_S = 30.0
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 30.0
 _IDLE_S = 60.0
 
 
@@ -17,28 +17,28 @@ class EspeakCheck(LoopThread):
     """The thread `espeak-check`. While espeak-ng works it does nothing; `wake` it when that may have changed.
 
     Args:
-        trouble: why espeak-ng cannot speak; `None`: it can. It must not block.
-        check: finds out anew, given what tells it to stop. It must not raise.
+        trouble: returns why espeak-ng cannot speak, `None` if it can. It must not block.
+        check: tests it again; its argument returns true when it must stop. It must not raise.
     """
 
     def __init__(self, trouble: Callable[[], str | None], check: Callable[[IsCancelled], None]) -> None:
         super().__init__("espeak-check")
         self._trouble = trouble
         self._check = check
-        self._rest_s = _FIRST_REST_S
+        self._wait_s = _FIRST_WAIT_S
         self._check_at_s: float | None = None
 
     def run_once(self, last: bool) -> float:
-        """Test it, if it does not work and its rest is over; each rest is twice as long as the one before."""
+        """Tests espeak-ng if it does not work and the wait is over. Each wait is twice as long as the one before."""
         if last:
             return _IDLE_S
         if self._check_at_s is not None and time.monotonic() >= self._check_at_s:
             self._check(lambda: self._closing)
-            self._rest_s = min(2 * self._rest_s, _LONGEST_REST_S)
+            self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
             self._check_at_s = None
         if self._trouble() is None:
-            self._rest_s, self._check_at_s = _FIRST_REST_S, None
+            self._wait_s, self._check_at_s = _FIRST_WAIT_S, None
             return _IDLE_S
         if self._check_at_s is None:
-            self._check_at_s = time.monotonic() + self._rest_s
+            self._check_at_s = time.monotonic() + self._wait_s
         return max(0.0, self._check_at_s - time.monotonic())

@@ -1,4 +1,4 @@
-"""What makes the sound of the leading engine, but for the line: by this name finished speech is kept."""
+"""Cache key of finished speech: everything that determines the sound, except the line itself."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ishowtts.util.files import file_version
 log = logging.getLogger(__name__)
 
 CacheKey = Callable[[str | None], Mapping[str, Any] | None]
-"""Everything but the line that makes the sound of a voice, as JSON; `None`: not known, so nothing is cached."""
+"""Returns everything that determines the sound of a voice, as JSON; `None` if unknown: then nothing is cached."""
 
 _VERSIONS = {"ishowtts": __version__}
 
 
 class F5CacheKey:
-    """Of F5: weights, voice and settings. `device` and `precision` are as configured: `auto` stays `auto`.
+    """Cache key of F5: weights, voice and settings. `device` and `precision` are as configured: `auto` stays `auto`.
 
-    Once the weights are other files than at the start there is none: the worker may have either loaded.
+    If the weights' files change while the daemon runs, there is no key: the worker may have loaded old or new ones.
     """
 
     def __init__(self, config: Config, weights: Weights, shelf: VoiceShelf) -> None:
@@ -51,14 +51,14 @@ class F5CacheKey:
             "device": f5.device,
             **f5.switches.heard,
         }
-        self._told = False
+        self._warned = False
 
     def __call__(self, voice: str | None) -> Mapping[str, Any] | None:
-        """With this voice (`None`: the default one); `None` where that cannot be used."""
+        """Returns the key of this voice (`None`: the default one); `None` if the voice cannot be used."""
         if self._weights is None or _versions_of(self._files) != self._weights:
-            if not self._told:
-                self._told = True
-                log.warning("the weights have changed: speech is kept again after a restart of the daemon")
+            if not self._warned:
+                self._warned = True
+                log.warning("the weights have changed: speech is cached again after a restart of the daemon")
             return None
         try:
             found = self._shelf.find(voice, self._default_voice)
@@ -68,7 +68,7 @@ class F5CacheKey:
 
 
 class EspeakCacheKey:
-    """Of espeak-ng: its version, its voice, and the language of the voice that a line names."""
+    """Cache key of espeak-ng: its version, its voice, and the language of the voice that a line names."""
 
     def __init__(self, config: Config, engine: EspeakEngine, shelf: VoiceShelf) -> None:
         self._voice = config.engine.espeak_voice
@@ -78,7 +78,7 @@ class EspeakCacheKey:
         self._version: str | None = None
 
     def __call__(self, voice: str | None) -> Mapping[str, Any] | None:
-        """With this voice (`None`: the default one); `None` where espeak-ng does not say what it is."""
+        """Returns the key of this voice (`None`: the default one); `None` if the version of espeak-ng is unknown."""
         program = self._program
         if program is None:
             return None
@@ -92,17 +92,17 @@ class EspeakCacheKey:
 
     @property
     def _program(self) -> str | None:
-        """What espeak-ng says of itself; asked again after it did not work."""
+        """Version line of espeak-ng. It is asked for again after espeak-ng did not work."""
         if self._version is None and self._engine.trouble is None:
             try:
                 self._version = self._engine.version()
             except EngineError as error:
-                log.warning("speech is not kept: %s", error)
+                log.warning("speech is not cached: %s", error)
         return self._version
 
 
 def _versions_of(files: list[Path]) -> list[str] | None:
-    """Places, sizes and times: nobody reads gigabytes for a key."""
+    """Returns paths, sizes and times of the files. Reading gigabytes for a key would take too long."""
     try:
         return [f"{path} {file_version(path, with_ctime=False)}" for path in files]
     except OSError:

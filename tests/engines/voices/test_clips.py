@@ -1,4 +1,4 @@
-"""Recordings are mended and measured: real speech by espeak-ng and from the f5-tts package."""
+"""Recordings become clips and are measured: speech of espeak-ng, and the clip of the package f5-tts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from ishowtts.engines.voices import clips
-from ishowtts.engines.voices.recordings import MOST_BYTES
+from ishowtts.engines.voices.recordings import MAX_BYTES
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.errors import VoiceError
 
@@ -20,10 +20,10 @@ RATE_HZ = 24_000
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
-    """4 s of real speech without silence at its ends, float [samples] at 24 kHz."""
+    """Returns 4 s of speech without silence at its ends, float [samples] at 24 kHz."""
     path = tmp_path_factory.mktemp("speech") / "speech.wav"
     subprocess.run(["espeak-ng", "-w", str(path), WORDS], check=True)
-    samples = clips.mend(path).samples
+    samples = clips.make_clip(path).samples
     return samples[: -round(0.05 * RATE_HZ)]
 
 
@@ -37,17 +37,17 @@ def write(folder: Path, samples: np.ndarray, rate_hz: int = RATE_HZ, name: str =
 
 
 @pytest.mark.f5
-def test_the_packaged_clip_is_a_good_one() -> None:
+def test_the_clip_of_the_package_has_no_defects() -> None:
     voice = VoiceShelf(None).find(None)
-    clip = clips.mend(voice.audio_path)
+    clip = clips.make_clip(voice.audio_path)
     assert clip.warnings() == []
     assert 4.5 < clip.length_s < 5.3
     assert clips.compare(voice.text, clip.length_s) is None
     assert clips.length_s(voice.audio_path) == pytest.approx(5.333, abs=1e-3)
 
 
-def test_silence_at_the_ends_goes_and_a_little_is_left_at_the_last(tmp_path: Path, speech: np.ndarray) -> None:
-    clip = clips.mend(write(tmp_path, np.concatenate([silence(1.5), speech, silence(0.7)])))
+def test_silence_at_the_ends_is_trimmed_except_a_little_at_the_end(tmp_path: Path, speech: np.ndarray) -> None:
+    clip = clips.make_clip(write(tmp_path, np.concatenate([silence(1.5), speech, silence(0.7)])))
     assert clip.trimmed_s == pytest.approx(2.2, abs=0.03)
     assert clip.length_s == pytest.approx(len(speech) / RATE_HZ + 0.05, abs=0.03)
     assert np.abs(clip.samples[-1200:]).max() == 0
@@ -55,27 +55,27 @@ def test_silence_at_the_ends_goes_and_a_little_is_left_at_the_last(tmp_path: Pat
     assert np.abs(clip.samples[-1800:-1200]).max() > 1e-3
 
 
-def test_quiet_noise_at_the_ends_is_silence_too(tmp_path: Path, speech: np.ndarray) -> None:
+def test_quiet_noise_at_the_ends_counts_as_silence(tmp_path: Path, speech: np.ndarray) -> None:
     room = np.random.default_rng(0).normal(0, 10 ** (-55 / 20), RATE_HZ)
-    clip = clips.mend(write(tmp_path, np.concatenate([room, speech, room])))
+    clip = clips.make_clip(write(tmp_path, np.concatenate([room, speech, room])))
     assert clip.trimmed_s == pytest.approx(2.0, abs=0.03)
 
 
-def test_long_pauses_are_shortened_to_a_second_and_short_ones_left(tmp_path: Path, speech: np.ndarray) -> None:
-    short = clips.mend(write(tmp_path, np.concatenate([speech, silence(0.9), speech])))
+def test_long_pauses_are_shortened_to_a_second_and_short_ones_stay(tmp_path: Path, speech: np.ndarray) -> None:
+    short = clips.make_clip(write(tmp_path, np.concatenate([speech, silence(0.9), speech])))
     assert short.pauses_s == 0
-    long = clips.mend(write(tmp_path, np.concatenate([speech, silence(3), speech])))
+    long = clips.make_clip(write(tmp_path, np.concatenate([speech, silence(3), speech])))
     assert long.pauses_s == pytest.approx(2, abs=0.1)
     assert long.length_s == pytest.approx(2 * len(speech) / RATE_HZ + 1.05, abs=0.1)
     middle = long.samples[len(speech) + 1200 : len(speech) + 20_000]
     assert np.abs(middle).max() < 1e-3
 
 
-def test_channels_become_their_mean_and_any_rate_24_khz(tmp_path: Path, speech: np.ndarray) -> None:
+def test_channels_are_mixed_to_mono_and_resampled_to_24_khz(tmp_path: Path, speech: np.ndarray) -> None:
     rate_hz = 48_000
     time_s = np.arange(3 * rate_hz) / rate_hz
     tone = 0.5 * np.sin(2 * np.pi * 440 * time_s)
-    clip = clips.mend(write(tmp_path, np.stack([tone, 0.5 * tone], axis=1), rate_hz))
+    clip = clips.make_clip(write(tmp_path, np.stack([tone, 0.5 * tone], axis=1), rate_hz))
     assert (clip.channels, clip.rate_hz, clip.length_s) == (2, rate_hz, pytest.approx(3.05, abs=1e-3))
     inside = clip.samples[RATE_HZ : 2 * RATE_HZ]
     spectrum = np.abs(np.fft.rfft(inside)) / len(inside) * 2
@@ -84,8 +84,8 @@ def test_channels_become_their_mean_and_any_rate_24_khz(tmp_path: Path, speech: 
 
 
 @pytest.mark.parametrize(("name", "how"), [("a.flac", {}), ("a.ogg", {}), ("a.mp3", {}), ("a.aiff", {})])
-def test_what_libsndfile_reads_is_read(tmp_path: Path, speech: np.ndarray, name: str, how: dict[str, str]) -> None:
-    assert clips.mend(write(tmp_path, speech, name=name, **how)).length_s == pytest.approx(
+def test_other_formats_are_read(tmp_path: Path, speech: np.ndarray, name: str, how: dict[str, str]) -> None:
+    assert clips.make_clip(write(tmp_path, speech, name=name, **how)).length_s == pytest.approx(
         len(speech) / RATE_HZ + 0.05, abs=0.15
     )
 
@@ -94,53 +94,53 @@ def test_what_libsndfile_reads_is_read(tmp_path: Path, speech: np.ndarray, name:
     ("length_s", "words"),
     [(1.5, "1.6 s of speech .* record a whole sentence"), (13, "cut it at the end of a sentence")],
 )
-def test_a_clip_of_the_wrong_length_is_refused_with_what_to_do(tmp_path: Path, length_s: float, words: str) -> None:
+def test_a_clip_of_the_wrong_length_is_refused_with_a_remedy(tmp_path: Path, length_s: float, words: str) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, round(length_s * RATE_HZ))
     with pytest.raises(VoiceError, match=words):
-        clips.mend(write(tmp_path, noise))
+        clips.make_clip(write(tmp_path, noise))
 
 
-def test_what_is_no_speech_is_refused_in_words(tmp_path: Path, speech: np.ndarray) -> None:
+def test_a_recording_without_speech_is_refused(tmp_path: Path, speech: np.ndarray) -> None:
     with pytest.raises(VoiceError, match="silent or far too quiet"):
-        clips.mend(write(tmp_path, silence(3)))
+        clips.make_clip(write(tmp_path, silence(3)))
     with pytest.raises(VoiceError, match="silent or far too quiet"):
-        clips.mend(write(tmp_path, speech * 0.01))
+        clips.make_clip(write(tmp_path, speech * 0.01))
     with pytest.raises(VoiceError, match="silent or far too quiet"):
-        clips.mend(write(tmp_path, np.zeros(0)))
+        clips.make_clip(write(tmp_path, np.zeros(0)))
     broken = speech.copy()
     broken[100] = np.nan
-    with pytest.raises(VoiceError, match="no numbers"):
-        clips.mend(write(tmp_path, broken, subtype="FLOAT"))
+    with pytest.raises(VoiceError, match="not numbers"):
+        clips.make_clip(write(tmp_path, broken, subtype="FLOAT"))
     with pytest.raises(VoiceError, match="4000 Hz"):
-        clips.mend(write(tmp_path, speech, 4000))
+        clips.make_clip(write(tmp_path, speech, 4000))
     (tmp_path / "text.wav").write_text("no sound at all")
     for path in (tmp_path / "text.wav", tmp_path / "missing.wav", tmp_path):
         with pytest.raises(VoiceError, match=r"give a recording in WAV|name a recording in WAV"):
-            clips.mend(path)
+            clips.make_clip(path)
 
 
-def test_a_huge_recording_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+def test_a_huge_recording_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     path = write(tmp_path, np.zeros(8_000 * 700, np.int16), 8_000, name="hours.flac")
     assert path.stat().st_size < 200_000
     with pytest.raises(VoiceError, match="longer than 120 s"):
-        clips.mend(path)
+        clips.make_clip(path)
     with (tmp_path / "big.wav").open("wb") as file:
-        file.truncate(MOST_BYTES + 1)
+        file.truncate(MAX_BYTES + 1)
     with pytest.raises(VoiceError, match="larger than 50 MB"):
-        clips.mend(tmp_path / "big.wav")
+        clips.make_clip(tmp_path / "big.wav")
 
 
-def test_clipping_is_measured_and_told(tmp_path: Path, speech: np.ndarray) -> None:
-    clean = clips.mend(write(tmp_path, speech))
+def test_clipping_is_measured_and_reported(tmp_path: Path, speech: np.ndarray) -> None:
+    clean = clips.make_clip(write(tmp_path, speech))
     assert clean.clipped_share == 0
     assert not [warning for warning in clean.warnings() if "clipped" in warning]
     loud = np.clip(speech * 8, -1, 1)
-    clip = clips.mend(write(tmp_path, loud))
+    clip = clips.make_clip(write(tmp_path, loud))
     assert 0.01 < clip.clipped_share < 0.5
     assert "record it again with less gain" in "".join(clip.warnings())
 
 
-def test_a_single_peak_at_full_scale_is_no_clipping() -> None:
+def test_a_single_peak_at_full_scale_is_not_clipping() -> None:
     recorded = np.zeros((1000, 1))
     recorded[[10, 50, 51]] = 1.0
     assert clips.clipped_share(recorded) == 0
@@ -149,16 +149,16 @@ def test_a_single_peak_at_full_scale_is_no_clipping() -> None:
     assert clips.clipped_share(recorded) == pytest.approx(8 / 1000)
 
 
-def test_noise_is_measured_and_told(tmp_path: Path, speech: np.ndarray) -> None:
+def test_noise_is_measured_and_reported(tmp_path: Path, speech: np.ndarray) -> None:
     rms = float(np.sqrt(np.mean(speech**2)))
     noise = np.random.default_rng(0).normal(0, rms, len(speech))
     for wanted_db in (5, 15, 30):
         noisy = speech + noise * 10 ** (-wanted_db / 20)
         # The louder half of the frames is about 3 dB above the mean of all.
         assert clips.snr_db(noisy, RATE_HZ) == pytest.approx(wanted_db + 3, abs=1.5)
-    poor = clips.mend(write(tmp_path, 0.5 * (speech + noise * 10 ** (-10 / 20))))
+    poor = clips.make_clip(write(tmp_path, 0.5 * (speech + noise * 10 ** (-10 / 20))))
     assert "record it in a quieter place" in "".join(poor.warnings())
-    good = clips.mend(write(tmp_path, 0.5 * (speech + noise * 10 ** (-30 / 20))))
+    good = clips.make_clip(write(tmp_path, 0.5 * (speech + noise * 10 ** (-30 / 20))))
     assert good.warnings() == []
     assert clips.snr_db(silence(3), RATE_HZ) is None
 
@@ -179,7 +179,9 @@ def test_noise_is_measured_and_told(tmp_path: Path, speech: np.ndarray) -> None:
         ("Привет, как у тебя дела сегодня утром?", 10.0, "too few"),
     ],
 )
-def test_words_are_compared_with_the_length_by_their_script(words: str, length_s: float, verdict: str | None) -> None:
+def test_words_are_compared_with_the_length_of_the_clip_by_their_script(
+    words: str, length_s: float, verdict: str | None
+) -> None:
     found = clips.compare(words, length_s)
     assert (found is None) == (verdict is None)
     assert (verdict or "") in (found or "")
@@ -189,7 +191,7 @@ def test_the_words_of_real_speech_are_plausible(speech: np.ndarray) -> None:
     assert clips.compare(WORDS, len(speech) / RATE_HZ) is None
 
 
-def test_the_cost_follows_the_models_arithmetic() -> None:
+def test_the_cost_follows_the_formula() -> None:
     assert clips.cost_ratio(3) == 1
     assert clips.cost_ratio(5.2) == pytest.approx((35.5 * 10.2 + 0.79 * 10.2**2) / (35.5 * 8 + 0.79 * 64))
     assert clips.cost_ratio(2) < 1 < clips.cost_ratio(12)

@@ -1,4 +1,4 @@
-"""Voices on disk: whole or not there, and nothing deleted that is not a voice's."""
+"""Voices are added and removed atomically, and only files of voices are deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.errors import VoiceError
 
 WORDS = "These are the words of the clip."
-NONE = VoiceSettings()
+NO_SETTINGS = VoiceSettings()
 
 
 def clip(level: float = 0.3) -> VoiceClip:
@@ -27,7 +27,7 @@ def clip(level: float = 0.3) -> VoiceClip:
     return VoiceClip(samples, 3.0, 0.0, 0.0, 24_000, 1, 0.0, None)
 
 
-def test_what_is_added_is_a_voice_that_anybody_may_read(tmp_path: Path) -> None:
+def test_an_added_voice_is_found_and_readable_for_all_users(tmp_path: Path) -> None:
     umask = os.umask(0o077)
     try:
         folder = folders.add(tmp_path / "voices", "anna", clip(), WORDS, VoiceSettings(speed=0.9, language="de"))
@@ -43,17 +43,17 @@ def test_what_is_added_is_a_voice_that_anybody_may_read(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in (folder, folder.parent)} == {0o755}
 
 
-def test_no_settings_make_no_file(tmp_path: Path) -> None:
-    assert not (folders.add(tmp_path, "anna", clip(), WORDS, NONE) / "voice.yaml").exists()
+def test_without_settings_there_is_no_settings_file(tmp_path: Path) -> None:
+    assert not (folders.add(tmp_path, "anna", clip(), WORDS, NO_SETTINGS) / "voice.yaml").exists()
 
 
 def test_a_voice_is_replaced_only_when_asked(tmp_path: Path) -> None:
     folders.add(tmp_path, "anna", clip(), WORDS, VoiceSettings(speed=0.9))
-    with pytest.raises(VoiceError, match="there already; add --replace"):
-        folders.add(tmp_path, "anna", clip(), "Other words.", NONE)
+    with pytest.raises(VoiceError, match="already exists; add --replace"):
+        folders.add(tmp_path, "anna", clip(), "Other words.", NO_SETTINGS)
     assert VoiceShelf(tmp_path).find("anna").text == WORDS
-    folders.add(tmp_path, "anna", clip(), "Other words.", NONE, replace=True)
-    folders.add(tmp_path, "bob", clip(), WORDS, NONE, replace=True)
+    folders.add(tmp_path, "anna", clip(), "Other words.", NO_SETTINGS, replace=True)
+    folders.add(tmp_path, "bob", clip(), WORDS, NO_SETTINGS, replace=True)
     anna = VoiceShelf(tmp_path).find("anna")
     assert (anna.text, anna.speed) == ("Other words.", None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["anna", "bob"]
@@ -64,8 +64,8 @@ def test_a_reader_never_finds_half_a_voice(tmp_path: Path) -> None:
 
     def read() -> None:
         while not done.is_set():
-            if strange := set(shelf.names()) - {"anna", "default"}:
-                faults.append(str(strange))
+            if unexpected := set(shelf.names()) - {"anna", "default"}:
+                faults.append(str(unexpected))
             try:
                 voice = shelf.find("anna")
             except VoiceError as error:
@@ -87,8 +87,8 @@ def test_a_reader_never_finds_half_a_voice(tmp_path: Path) -> None:
     assert faults == []
 
 
-def test_default_takes_the_packaged_place_and_gives_it_back(tmp_path: Path) -> None:
-    folders.add(tmp_path, "default", clip(), WORDS, NONE)
+def test_a_voice_default_overrides_the_one_of_the_package_until_it_is_removed(tmp_path: Path) -> None:
+    folders.add(tmp_path, "default", clip(), WORDS, NO_SETTINGS)
     assert VoiceShelf(tmp_path).find(None).text == WORDS
     folders.remove(tmp_path, "default")
     assert VoiceShelf(tmp_path).names() == ["default"]
@@ -96,13 +96,13 @@ def test_default_takes_the_packaged_place_and_gives_it_back(tmp_path: Path) -> N
 
 
 def test_only_a_voices_own_files_are_ever_deleted(tmp_path: Path) -> None:
-    folder = folders.add(tmp_path / "voices", "anna", clip(), WORDS, NONE)
+    folder = folders.add(tmp_path / "voices", "anna", clip(), WORDS, NO_SETTINGS)
     (folder / "notes.txt").write_text("mine")
     for replace_or_remove in (
-        lambda: folders.add(tmp_path / "voices", "anna", clip(), WORDS, NONE, replace=True),
+        lambda: folders.add(tmp_path / "voices", "anna", clip(), WORDS, NO_SETTINGS, replace=True),
         lambda: folders.remove(tmp_path / "voices", "anna"),
     ):
-        with pytest.raises(VoiceError, match=r"holds 'notes\.txt', which is no part of a voice"):
+        with pytest.raises(VoiceError, match=r"holds 'notes\.txt', which does not belong to a voice"):
             replace_or_remove()
     assert len(list(folder.iterdir())) == 3
     (tmp_path / "elsewhere").mkdir()
@@ -113,37 +113,59 @@ def test_only_a_voices_own_files_are_ever_deleted(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere" / "reference.wav").exists()
 
 
+def test_files_and_folder_are_on_disk_before_the_voice_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut there is a complete voice or none, never one with empty files."""
+    steps: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def note_fsync(handle: int) -> None:
+        steps.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    def note_rename(self: Path, target: Path) -> Path:
+        steps.append(f"rename to {target.name}")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "rename", note_rename)
+    folders.add(tmp_path / "voices", "anna", clip(), WORDS, VoiceSettings(speed=0.9))
+    appears = steps.index("rename to anna")
+    assert sorted(steps[: appears - 1]) == ["reference.flac", "reference.txt", "voice.yaml"]
+    assert steps[appears - 1].startswith(".anna."), "the folder, after its files"
+    assert steps[appears + 1 :] == ["voices"], "the rename itself"
+
+
 @pytest.mark.parametrize("name", ["../anna", "", ".", "Anna", "a/b"])
-def test_a_name_never_leads_elsewhere(tmp_path: Path, name: str) -> None:
+def test_a_name_cannot_lead_to_another_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(VoiceError, match="not a valid name of a voice"):
-        folders.add(tmp_path, name, clip(), WORDS, NONE)
+        folders.add(tmp_path, name, clip(), WORDS, NO_SETTINGS)
     with pytest.raises(VoiceError, match="not a valid name of a voice"):
         folders.remove(tmp_path, name)
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_nothing_stays(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_raises_and_nothing_stays(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(VoiceError, match="cannot be written"):
-        folders.add(tmp_path / "file", "anna", clip(), WORDS, NONE)
+        folders.add(tmp_path / "file", "anna", clip(), WORDS, NO_SETTINGS)
     (tmp_path / "voices").mkdir()
     (tmp_path / "voices" / "anna").write_text("in the way")
-    with pytest.raises(VoiceError, match="there already"):
-        folders.add(tmp_path / "voices", "anna", clip(), WORDS, NONE)
+    with pytest.raises(VoiceError, match="already exists"):
+        folders.add(tmp_path / "voices", "anna", clip(), WORDS, NO_SETTINGS)
     assert [path.name for path in (tmp_path / "voices").iterdir()] == ["anna"]
     with pytest.raises(VoiceError, match="there is no folder"):
         folders.remove(tmp_path / "voices", "bob")
 
 
 @pytest.mark.parametrize(("words", "fault"), [("", "missing"), (" \n ...", "missing"), ("word " * 1000, "longer than")])
-def test_words_are_needed(words: str, fault: str) -> None:
+def test_words_are_required(words: str, fault: str) -> None:
     with pytest.raises(VoiceError, match=fault):
         folders.check_words(words)
     assert folders.check_words(" Some\n words.\udcff\x00 ") == "Some words."
 
 
 @pytest.mark.parametrize("at", [1, 2])
-def test_an_interrupt_brings_the_former_voice_back(tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    folders.add(tmp_path, "anna", clip(), WORDS, NONE)
+def test_an_interrupt_restores_the_old_voice(tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders.add(tmp_path, "anna", clip(), WORDS, NO_SETTINGS)
     rename, count = Path.rename, 0
 
     def interrupted(self: Path, target: Path) -> Path:
@@ -155,7 +177,7 @@ def test_an_interrupt_brings_the_former_voice_back(tmp_path: Path, at: int, monk
 
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        folders.add(tmp_path, "anna", clip(), "Other words.", NONE, replace=True)
+        folders.add(tmp_path, "anna", clip(), "Other words.", NO_SETTINGS, replace=True)
     assert VoiceShelf(tmp_path).find("anna").text == WORDS
     assert [path.name for path in tmp_path.iterdir()] == ["anna"]
 
@@ -169,8 +191,8 @@ from ishowtts.engines.voices import folders
 from ishowtts.engines.voices.clips import VoiceClip
 from ishowtts.engines.voices.settings import VoiceSettings
 from ishowtts.errors import VoiceError
-clip = Clip(0.3 * np.sin(np.arange(30_000) / 20), 1.25, 0.0, 0.0, 24_000, 1, 0.0, None)
-for i in range(25):
+clip = VoiceClip(0.3 * np.sin(np.arange(30_000) / 20), 1.25, 0.0, 0.0, 24_000, 1, 0.0, None)
+for i in range(12):
     try:
         if i % 3:
             folders.add(Path({str(tmp_path)!r}), "anna", clip, "Some words here.", VoiceSettings(), replace=True)
@@ -180,14 +202,15 @@ for i in range(25):
         print(error)
 """
     writers = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = "".join(writer.communicate(timeout=120)[0] for writer in writers).splitlines()
+    printed = "".join(writer.communicate(timeout=120)[0] for writer in writers).splitlines()
+    assert [writer.returncode for writer in writers] == [0, 0]
     assert [path.name for path in tmp_path.iterdir() if path.name != "anna"] == []
-    assert {line for line in said if "there is no folder" not in line} == set()
+    assert {line for line in printed if "there is no folder" not in line} == set()
 
 
-def test_a_folder_in_the_place_of_a_file_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_the_name_of_a_voice_file_is_not_deleted(tmp_path: Path) -> None:
     (tmp_path / "odd" / "reference.wav").mkdir(parents=True)
-    with pytest.raises(VoiceError, match=r"holds 'reference\.wav', which is no part of a voice"):
+    with pytest.raises(VoiceError, match=r"holds 'reference\.wav', which does not belong to a voice"):
         folders.remove(tmp_path, "odd")
     assert (tmp_path / "odd" / "reference.wav").is_dir()
     assert [path.name for path in tmp_path.iterdir()] == ["odd"]

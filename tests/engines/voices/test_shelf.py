@@ -1,4 +1,4 @@
-"""Voices are found by name, and what is wrong with one is told."""
+"""Voices are found by name, and a faulty voice raises an error that names the fault."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.engines.voices.recordings import MOST_BYTES
+from ishowtts.engines.voices.recordings import MAX_BYTES
 from ishowtts.engines.voices.shelf import VoiceShelf
 from ishowtts.errors import VoiceError
 
@@ -39,7 +39,7 @@ def test_folders_are_voices_at_once(tmp_path: Path) -> None:
     assert shelf.find(None, "bob").audio_path.name == "reference.flac"
 
 
-def test_a_folder_default_takes_the_packages_place(tmp_path: Path) -> None:
+def test_a_folder_default_overrides_the_voice_of_the_package(tmp_path: Path) -> None:
     put(tmp_path, "default")
     assert VoiceShelf(tmp_path).find(None).text == "Some words."
 
@@ -48,7 +48,7 @@ def test_a_folder_default_takes_the_packages_place(tmp_path: Path) -> None:
     ("text", "words"),
     [(None, "is missing"), (b"\xff\xfe", "UTF-8"), (b" \n", "is empty"), (b"a" * 5000, "larger than 4096 bytes")],
 )
-def test_words_that_cannot_be_read_are_told(tmp_path: Path, text: bytes | None, words: str) -> None:
+def test_words_that_cannot_be_read_raise(tmp_path: Path, text: bytes | None, words: str) -> None:
     put(tmp_path, "ann", text)
     with pytest.raises(VoiceError, match=words):
         VoiceShelf(tmp_path).find("ann")
@@ -61,7 +61,7 @@ def test_a_name_never_leads_out_of_the_shelf(tmp_path: Path, name: str) -> None:
         VoiceShelf(tmp_path / "ann").find(name)
 
 
-def test_an_unknown_voice_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+def test_an_unknown_voice_raises_with_the_known_ones(tmp_path: Path) -> None:
     put(tmp_path, "ann")
     with pytest.raises(VoiceError, match="no voice 'bob'; the voices are ann, default"):
         VoiceShelf(tmp_path).find("bob")
@@ -84,7 +84,7 @@ def test_settings_are_part_of_a_voice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("speed: 3", r"voice\.yaml: speed must be a number from 0\.5 to 2\.0, and is 3"),
+        ("speed: 3", r"voice\.yaml: speed must be a number from 0\.5 to 2\.0, but is 3"),
         ("speed: .nan", "speed must be"),
         ("speed: true", "speed must be a number"),
         ("nfe_step: 2", "nfe_step must be a whole number from 4 to 64"),
@@ -92,7 +92,7 @@ def test_settings_are_part_of_a_voice(tmp_path: Path) -> None:
         ("gain_db: 90", "gain_db must be a number from -24 to 12"),
         ("language: no", "language must be .*in quotes"),
         ("language: ../../etc", "language must be"),
-        ("language: [en]", "and is a list"),
+        ("language: [en]", "but is a list"),
         ("sped: 1", "unknown key 'sped'; known here: speed, nfe_step"),
         ("- speed", "keys and values"),
         ("speed: [", "line 1, is not plain YAML"),
@@ -107,7 +107,7 @@ def test_settings_are_part_of_a_voice(tmp_path: Path) -> None:
         ("!!python/object/apply:os.system ['true']", "it has a tag"),
     ],
 )
-def test_a_fault_of_the_settings_names_file_key_and_mend(tmp_path: Path, content: str, words: str) -> None:
+def test_a_fault_of_the_settings_names_the_file_the_key_and_the_fix(tmp_path: Path, content: str, words: str) -> None:
     put(tmp_path, "ann")
     (tmp_path / "ann" / "voice.yaml").write_text(content)
     with pytest.raises(VoiceError, match=words) as caught:
@@ -176,7 +176,7 @@ def test_a_folder_of_voices_that_is_a_link_itself_is_fine(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("what", ["reference.txt", "voice.yaml"])
-def test_a_pipe_keeps_nobody_waiting(tmp_path: Path, what: str) -> None:
+def test_a_pipe_does_not_block(tmp_path: Path, what: str) -> None:
     put(tmp_path, "ann")
     (tmp_path / "ann" / what).unlink(missing_ok=True)
     os.mkfifo(tmp_path / "ann" / what)
@@ -187,6 +187,6 @@ def test_a_pipe_keeps_nobody_waiting(tmp_path: Path, what: str) -> None:
 def test_a_huge_clip_is_refused_before_it_is_read(tmp_path: Path) -> None:
     put(tmp_path, "ann")
     with (tmp_path / "ann" / "reference.wav").open("r+b") as file:
-        file.truncate(MOST_BYTES + 1)
+        file.truncate(MAX_BYTES + 1)
     with pytest.raises(VoiceError, match="larger than 50 MB"):
         VoiceShelf(tmp_path).find("ann")

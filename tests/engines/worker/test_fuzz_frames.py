@@ -75,11 +75,11 @@ def test_the_first_inputs_of_the_fuzzers_pass(data: bytes) -> None:
 
 def test_a_worker_that_reports_progress_endlessly_can_be_stopped() -> None:
     waker = Waker()
-    ours, theirs = socket.socketpair()
+    daemon_end, worker_end = socket.socketpair()
     exits: list[WorkerExit] = []
     progress_received = threading.Event()
     connection = WorkerConnection(
-        Channel(ours),
+        Channel(daemon_end),
         "f5",
         {},
         Deadlines(),
@@ -89,10 +89,10 @@ def test_a_worker_that_reports_progress_endlessly_can_be_stopped() -> None:
     receiver = threading.Thread(target=lambda: exits.append(connection.run()), name="runs")
 
     def floods() -> None:
-        theirs.sendall(encode(HELLO))
+        worker_end.sendall(encode(HELLO))
         try:
             while True:
-                theirs.sendall(encode(PROGRESS) * 1000)
+                worker_end.sendall(encode(PROGRESS) * 1000)
         except OSError:
             return
 
@@ -105,9 +105,9 @@ def test_a_worker_that_reports_progress_endlessly_can_be_stopped() -> None:
         receiver.join(5)
         assert [exit_.reason for exit_ in exits] == ["the engine is stopped"]
     finally:
-        ours.shutdown(socket.SHUT_RDWR)
+        daemon_end.shutdown(socket.SHUT_RDWR)
         receiver.join(5)
         flood.join(5)
-        ours.close()
-        theirs.close()
+        daemon_end.close()
+        worker_end.close()
         waker.close()

@@ -36,11 +36,11 @@ _frames = st.builds(
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Channel, socket.socket]]:
-    ours, theirs = socket.socketpair()
-    channel = Channel(ours)
-    yield channel, theirs
+    this_end, peer_end = socket.socketpair()
+    channel = Channel(this_end)
+    yield channel, peer_end
     channel.close()
-    theirs.close()
+    peer_end.close()
 
 
 def _drain(decoder: FrameDecoder) -> list[Frame]:

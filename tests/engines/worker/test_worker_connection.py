@@ -33,13 +33,13 @@ class Connected:
     """A connection that is ready, with the test in the worker's place."""
 
     def __init__(
-        self, waker: Waker, ours: socket.socket, theirs: socket.socket, deadlines: Deadlines, *, warms: bool
+        self, waker: Waker, daemon_end: socket.socket, worker_end: socket.socket, deadlines: Deadlines, *, warms: bool
     ) -> None:
-        self.worker = Channel(theirs)
+        self.worker = Channel(worker_end)
         self.exits: list[WorkerExit] = []
         ready = threading.Event()
         self.daemon = WorkerConnection(
-            Channel(ours),
+            Channel(daemon_end),
             "f5",
             {},
             deadlines,
@@ -68,15 +68,15 @@ class Connected:
 def connect(deadlines: Deadlines = Deadlines(), *, warms: bool = False) -> Iterator[Connected]:  # noqa: B008 - frozen
     """Yields a connection that is ready, or whose worker is warming."""
     waker = Waker()
-    ours, theirs = socket.socketpair()
-    connected = Connected(waker, ours, theirs, deadlines, warms=warms)
+    daemon_end, worker_end = socket.socketpair()
+    connected = Connected(waker, daemon_end, worker_end, deadlines, warms=warms)
     try:
         yield connected
     finally:
         waker.stop()
         connected.thread.join(10)
         connected.worker.close()
-        ours.close()
+        daemon_end.close()
         waker.close()
 
 

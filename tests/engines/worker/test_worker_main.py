@@ -143,13 +143,13 @@ def test_an_unknown_engine_is_refused_before_a_worker_starts() -> None:
 
 def start_bare_worker() -> tuple[subprocess.Popen[bytes], Channel]:
     """Starts a worker with the test in the daemon's place."""
-    ours, theirs = socket.socketpair()
-    with theirs:
+    daemon_end, worker_end = socket.socketpair()
+    with worker_end:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ishowtts.engines.worker.worker_main", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
+            [sys.executable, "-m", "ishowtts.engines.worker.worker_main", str(worker_end.fileno())],
+            pass_fds=[worker_end.fileno()],
         )
-    return process, Channel(ours)
+    return process, Channel(daemon_end)
 
 
 def test_the_worker_sends_hello_and_ends_when_the_connection_closes() -> None:
@@ -216,8 +216,8 @@ def test_an_idle_engine_tunes_itself_and_then_speaks(monkeypatch: pytest.MonkeyP
     engine = Improving()
     monkeypatch.setattr(worker_main, "_IDLE_AFTER_S", 0.02)
     monkeypatch.setattr(worker_main.registry, "make", lambda kind, options: engine)
-    ours, theirs = socket.socketpair()
-    daemon, other = Channel(ours), Channel(theirs)
+    daemon_end, worker_end = socket.socketpair()
+    daemon, other = Channel(daemon_end), Channel(worker_end)
     thread = threading.Thread(target=worker_main.Worker(other).run, name="worker", daemon=True)
     thread.start()
 

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = {key: value for key in _SETTINGS if (value := getattr(arguments, key)) is not None}
     settings = voice_settings.check(given, "the command line")
     words = folders.check_words(arguments.text if arguments.text is not None else _read(arguments.text_file))
-    clip = clips.mend(arguments.clip)
+    clip = clips.make_clip(arguments.clip)
     warnings = clip.warnings()
     if mismatch := clips.compare(words, clip.length_s):
         if not arguments.force:

@@ -1,4 +1,4 @@
-"""Voices on disk: `shelf` finds them, `clips` mends recordings, `folders` puts voices there and takes them off.
+"""Voices on disk: `shelf` finds them, `clips` turns recordings into clips, `folders` adds and removes voices.
 
-Imports no torch, and no f5_tts.
+Imports neither torch nor f5_tts.
 """

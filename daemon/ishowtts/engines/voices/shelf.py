@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ishowtts.config import Config
 from ishowtts.engines.voices import settings as voice_settings
-from ishowtts.engines.voices.recordings import MOST_BYTES
+from ishowtts.engines.voices.recordings import MAX_BYTES
 from ishowtts.errors import VoiceError
 from ishowtts.limits import NAME
 from ishowtts.util.files import file_version, read_bounded
@@ -225,8 +225,8 @@ def _check_file(path: Path, voices_dir: Path) -> None:
         raise VoiceError(f"{path} is a link that leads out of {voices_dir}; copy the file there")
     if not stat.S_ISREG(found.st_mode):
         raise VoiceError(f"{path} is not a regular file; replace it with one")
-    if found.st_size > MOST_BYTES:
-        raise VoiceError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB; a clip is 2 to 12 s long")
+    if found.st_size > MAX_BYTES:
+        raise VoiceError(f"{path} is larger than {MAX_BYTES // 1_000_000} MB; a clip is 2 to 12 s long")
 
 
 def _read_words(path: Path, clip: str) -> str:

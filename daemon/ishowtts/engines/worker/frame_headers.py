@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ishowtts.engines import Engine, EngineStats, ImprovingEngine, VoiceInfo
+from ishowtts.engines import Engine, EngineStats, SelfTuningEngine, VoiceInfo
 from ishowtts.engines.worker.wire import Frame, WireError
 
 _MAX_SEGMENT_BYTES = 1_000_000
@@ -55,7 +55,7 @@ def read_voice_info(frame: Frame) -> VoiceInfo:
 
 def write_engine_stats(engine: Engine) -> dict[str, Any]:
     """Returns the engine's fields of a `ready` or `done` frame."""
-    stats = engine.stats() if isinstance(engine, ImprovingEngine) else EngineStats()
+    stats = engine.stats() if isinstance(engine, SelfTuningEngine) else EngineStats()
     return {"gpu_mb": stats.gpu_mb, "unbucketed": stats.unbucketed}
 
 

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ishowtts.engines import Engine, ImprovingEngine, Progress
+from ishowtts.engines import Engine, Progress, SelfTuningEngine
 from ishowtts.engines.worker import registry
 from ishowtts.engines.worker.frame_headers import write_engine_stats, write_voice_info
 from ishowtts.engines.worker.wire import (
@@ -100,7 +100,7 @@ class Worker:
     def _next_job(self, engine: Engine) -> Frame | None:
         """Returns the next job, or `None` if the daemon is gone. While there is none, the engine tunes itself."""
         more = True
-        while more and isinstance(engine, ImprovingEngine):
+        while more and isinstance(engine, SelfTuningEngine):
             try:
                 return self._jobs.get(timeout=_IDLE_AFTER_S)
             except queue.Empty:

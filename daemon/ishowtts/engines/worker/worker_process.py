@@ -42,23 +42,23 @@ class WorkerProcess:
     """
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
+        daemon_end, worker_end = socket.socketpair()
         environment = {name: value for name, value in os.environ.items() if name not in _SYSTEMD_VARIABLES}
-        command = child_process.command("ishowtts.engines.worker.worker_main", str(theirs.fileno()))
+        command = child_process.command("ishowtts.engines.worker.worker_main", str(worker_end.fileno()))
         try:
             self._popen = subprocess.Popen(
                 command,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[worker_end.fileno()],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # a process group of its own, so that its children end with it
             )
         except OSError as error:
-            ours.close()
+            daemon_end.close()
             raise WorkerDied(f"the worker cannot be started: {error.strerror}") from error
         finally:
-            theirs.close()
-        self.channel = Channel(ours)
+            worker_end.close()
+        self.channel = Channel(daemon_end)
 
     @property
     def pid(self) -> int:
