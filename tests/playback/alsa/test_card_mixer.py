@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -25,28 +26,47 @@ PROGRAM = """
 import json, sys
 from ishowtts.errors import SpeakerError
 from ishowtts.playback.alsa.card_mixer import CardMixer
-try:
-    mixer = CardMixer(sys.argv[1], sys.argv[2])
-    found = mixer.check()
-    for volume, muted in json.loads(sys.argv[3]):
-        mixer.apply(volume, muted=muted)
-    print(json.dumps({"found": found}))
-except SpeakerError as error:
-    print(json.dumps({"error": str(error)}))
+for request in sys.stdin:
+    device, control, applied = json.loads(request)
+    try:
+        mixer = CardMixer(device, control)
+        result = {"found": mixer.check()}
+        for volume, muted in applied:
+            mixer.apply(volume, muted=muted)
+    except SpeakerError as error:
+        result = {"error": str(error)}
+    print(json.dumps(result), flush=True)
 """
 
 
-def mixer(environment: dict[str, str], device: str, control: str, *applied: tuple[int, bool]) -> dict[str, Any]:
-    """Runs `CardMixer` in a child process, so that no test sees the ALSA configuration of another one."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, device, control, json.dumps(applied)],
-        env=environment,
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+class MixerProcess:
+    """Runs `CardMixer` in a child process: ALSA reads its configuration once per process.
+
+    All tests of one configuration share the process, since each start costs a second.
+    """
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __call__(self, device: str, control: str, *applied: tuple[int, bool]) -> dict[str, Any]:
+        """Checks a mixer control, then applies each volume and mute. Returns `found` or `error`."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([device, control, applied]) + "\n")
+        self._process.stdin.flush()
+        result: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return result
+
+    def __enter__(self) -> MixerProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
 
 
 @dataclass(frozen=True)
@@ -54,6 +74,7 @@ class Server:
     """A PulseAudio with one null sink. Its mixer is `speaker` in ALSA."""
 
     environment: dict[str, str]
+    mixer: MixerProcess
 
     def tell(self, *words: str) -> str:
         command = ["pactl", *words]
@@ -102,14 +123,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             stderr=log,
         )
     try:
-        server = Server(environment)
         info = ["pactl", "info"]
         eventually(
             lambda: subprocess.run(info, env=environment, capture_output=True, check=False).returncode == 0,
             "PulseAudio",
             20,
         )
-        yield server
+        with MixerProcess(environment) as mixer:
+            yield Server(environment, mixer)
     finally:
         process.kill()
         process.wait()
@@ -117,21 +138,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.mark.parametrize(("volume", "muted"), [(30, False), (100, False), (55, True), (1, False)])
 def test_volume_and_mute_are_set_in_the_mixer(server: Server, volume: int, muted: bool) -> None:
-    result = mixer(server.environment, "speaker", "Master", (80, not muted), (volume, muted))
+    result = server.mixer("speaker", "Master", (80, not muted), (volume, muted))
     assert result == {"found": "Master of speaker, without decibels, with a mute switch"}
     assert (server.volume, server.muted) == (volume, muted)
 
 
 def test_volume_0_mutes(server: Server) -> None:
-    mixer(server.environment, "speaker", "Master", (40, False), (0, False))
+    server.mixer("speaker", "Master", (40, False), (0, False))
     assert server.muted
-    mixer(server.environment, "speaker", "Master", (40, False))
+    server.mixer("speaker", "Master", (40, False))
     assert (server.volume, server.muted) == (40, False)
 
 
 @pytest.mark.parametrize("control", ["PCM", "Capture", "Mästér", ""])
 def test_an_unknown_control_is_reported_with_the_known_ones(server: Server, control: str) -> None:
-    assert mixer(server.environment, "speaker", control, (50, False)) == {
+    assert server.mixer("speaker", control, (50, False)) == {
         "error": f"speaker has no control {control} with a playback volume; audio.mixer can be: Master"
     }
 
@@ -141,10 +162,7 @@ class Card:
     """The mixer `card` of card.c, and `dead`, which is the same card after unplugging."""
 
     folder: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, "ALSA_CONFIG_PATH": str(self.folder / "asoundrc")}
+    mixer: MixerProcess
 
     @property
     def values(self) -> list[int]:
@@ -153,7 +171,7 @@ class Card:
 
 
 @pytest.fixture(scope="module")
-def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
+def card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Card]:
     if shutil.which("gcc") is None or not Path("/usr/include/alsa/control_external.h").exists():
         pytest.skip("gcc or libasound2-dev is not installed")
     folder = tmp_path_factory.mktemp("card")
@@ -166,7 +184,8 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
         "ctl.dead { type testcard }\n",
         encoding="utf-8",
     )
-    return Card(folder)
+    with MixerProcess({**os.environ, "ALSA_CONFIG_PATH": str(folder / "asoundrc")}) as mixer:
+        yield Card(folder, mixer)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +193,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
     [(100, False, [120, 120, 1]), (50, False, [70, 70, 1]), (80, True, [100, 100, 0]), (0, False, [0, 0, 0])],
 )
 def test_a_card_is_set_in_decibels_on_all_its_channels(card: Card, volume: int, muted: bool, values: list[int]) -> None:
-    result = mixer(card.environment, "card", "PCM", (30, not muted), (volume, muted))
+    result = card.mixer("card", "PCM", (30, not muted), (volume, muted))
     assert result == {"found": "PCM of card, -60 to 0 dB, with a mute switch"}
     assert card.values[:3] == values
 
@@ -185,19 +204,19 @@ def test_a_card_is_set_in_decibels_on_all_its_channels(card: Card, volume: int, 
 def test_a_card_without_a_switch_is_muted_at_its_minimum(
     card: Card, volume: int, muted: bool, decibels: int | None
 ) -> None:
-    result = mixer(card.environment, "card", "Amp", (50, False), (volume, muted))
+    result = card.mixer("card", "Amp", (50, False), (volume, muted))
     assert result == {"found": "Amp of card, silence to 6 dB, without a mute switch"}
     assert card.values[3] == (0 if decibels is None else decibels + 25)
 
 
 def test_a_card_that_is_unplugged_during_a_change_is_reported(card: Card) -> None:
-    result = mixer(card.environment, "dead", "PCM", (50, False))
+    result = card.mixer("dead", "PCM", (50, False))
     assert result["error"].startswith("the mixer dead cannot be used: No such device")
 
 
 @pytest.mark.parametrize("device", ["gone", "nosuch", "plughw:CARD=UAC2,DEV=0"])
 def test_a_missing_mixer_is_reported_in_one_sentence(server: Server, device: str) -> None:
-    result = mixer(server.environment, device, "Master", (50, False))
+    result = server.mixer(device, "Master", (50, False))
     assert result["error"].startswith(f"the mixer {mixer_of(device)} cannot be used: ")
     assert "\n" not in result["error"]
 
