@@ -1,4 +1,4 @@
-"""What systemd hears, on real sockets."""
+"""The messages that systemd receives, on real sockets."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(params=["path", "abstract"])
-def ears(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """systemd's end of the notify socket, in both of the kinds it uses."""
+def receiver(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[socket.socket]:
+    """systemd's end of the notify socket, in both kinds that it uses."""
     name = str(tmp_path / "notify") if request.param == "path" else f"@ishowtts-{os.getpid()}-{tmp_path.name}"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ears:
-        ears.bind(name.replace("@", "\0", 1))
-        ears.settimeout(10)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(name.replace("@", "\0", 1))
+        receiver.settimeout(10)
         monkeypatch.setenv("NOTIFY_SOCKET", name)
-        yield ears
+        yield receiver
 
 
-def test_systemd_hears_every_word(ears: socket.socket) -> None:
+def test_systemd_receives_every_message(receiver: socket.socket) -> None:
     notifier = Notifier()
     notifier.status("starting")
     notifier.ready("espeak\nspeaks\x1b[2J\u2028MAINPID=1\u202e")
     notifier.watchdog()
     notifier.stopping()
-    assert [ears.recv(4096).decode() for _ in range(4)] == [
+    assert [receiver.recv(4096).decode() for _ in range(4)] == [
         "STATUS=starting",
         "READY=1\nSTATUS=espeak speaks\\x1b[2J MAINPID=1\\u202e",
         "WATCHDOG=1",
@@ -49,8 +51,8 @@ def test_systemd_hears_every_word(ears: socket.socket) -> None:
     ("0", "ours", None),
     ("soon", "ours", None),
 ])  # fmt: skip
-def test_the_watchdog_is_fed_twice_as_often_as_asked(
-    ears: socket.socket, monkeypatch: pytest.MonkeyPatch, usec: str, pid: str | None, interval_s: float | None
+def test_the_watchdog_is_fed_twice_per_interval(
+    receiver: socket.socket, monkeypatch: pytest.MonkeyPatch, usec: str, pid: str | None, interval_s: float | None
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", usec)
     if pid is None:
@@ -60,7 +62,7 @@ def test_the_watchdog_is_fed_twice_as_often_as_asked(
     assert Notifier().watchdog_interval_s() == interval_s
 
 
-def test_off_systemd_nothing_is_said_and_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_systemd_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.setenv("WATCHDOG_USEC", "10000000")
     notifier = Notifier()
@@ -69,7 +71,7 @@ def test_off_systemd_nothing_is_said_and_nothing_is_asked(monkeypatch: pytest.Mo
     assert notifier.watchdog_interval_s() is None
 
 
-def test_a_socket_that_went_away_ends_nobody(
+def test_a_missing_socket_is_only_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
@@ -77,19 +79,23 @@ def test_a_socket_that_went_away_ends_nobody(
     assert "systemd did not receive WATCHDOG=1" in caplog.text
 
 
-SAY = "import sys; sys.path.append('daemon'); from ishowtts.systemd import Notifier; Notifier().ready('from here')"
+SEND_READY = (
+    "import sys; sys.path.append('daemon'); from ishowtts.systemd import Notifier; Notifier().ready('from here')"
+)
 
 
-def test_the_checkouts_own_systemd_folder_does_not_stand_in_the_way(ears: socket.socket) -> None:
+def test_the_systemd_folder_of_the_checkout_does_not_hide_the_package(receiver: socket.socket) -> None:
     assert (ROOT / "systemd").is_dir()
-    subprocess.run([sys.executable, "-c", SAY], cwd=ROOT, check=True, timeout=60)
-    assert ears.recv(4096) == b"READY=1\nSTATUS=from here"
+    subprocess.run([sys.executable, "-c", SEND_READY], cwd=ROOT, check=True, timeout=60)
+    assert receiver.recv(4096) == b"READY=1\nSTATUS=from here"
 
 
-def test_without_the_package_the_checkouts_folder_is_not_taken_for_it(ears: socket.socket) -> None:
-    # -S: no site-packages, so that the only `systemd` to be found is the folder.
-    done = subprocess.run([sys.executable, "-S", "-c", SAY], cwd=ROOT, check=False, timeout=60, capture_output=True)
+def test_without_the_package_the_systemd_folder_is_not_used(receiver: socket.socket) -> None:
+    # -S: without site-packages, the folder is the only `systemd` that Python finds.
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", SEND_READY], cwd=ROOT, check=False, timeout=60, capture_output=True
+    )
     assert (done.returncode, done.stderr) == (0, b"")
-    ears.setblocking(False)
+    receiver.setblocking(False)
     with pytest.raises(BlockingIOError):
-        ears.recv(4096)
+        receiver.recv(4096)

@@ -2,6 +2,7 @@
 
 IShowError
 ├── LineError                  ends one line; the daemon goes on
+│   ├── LineRejected           a line is not accepted: a reason of the contract, and a sentence
 │   └── SynthesisError         this engine cannot speak this text
 ├── EngineError                ends the service of an engine; the fallback takes over
 │   ├── WeightsError           missing, truncated or mismatched weights
@@ -17,8 +18,7 @@ IShowError
 └── FatalError                 ends the daemon, with one sentence for the operator
     └── ConfigError            every error of a configuration, collected
 
-Exceptions of other libraries are translated into these once, where they enter. `mqtt/payload` and `policies/admission`
-reject a line with a private exception, which they turn into a `Rejection` themselves.
+Exceptions of other libraries are translated into these once, where they enter.
 """
 
 from __future__ import annotations

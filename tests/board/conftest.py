@@ -1,4 +1,4 @@
-"""Boards on paper."""
+"""Fixtures: boards as trees of files."""
 
 from __future__ import annotations
 

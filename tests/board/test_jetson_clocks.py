@@ -1,4 +1,4 @@
-"""jetson_clocks, against a stand-in with the real one's habits."""
+"""JetsonClocks, with a stand-in for the program that behaves like the real one."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ def clocks(orin: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jetso
     return JetsonClocks(store=tmp_path / "run" / "store", sysfs_root=orin.root / "sys", program=str(PROGRAM))
 
 
-def test_applying_locks_restoring_frees_and_both_are_read_back(
-    clocks: JetsonClocks, orin: Tree, tmp_path: Path
-) -> None:
+def test_apply_locks_restore_unlocks_and_both_are_verified(clocks: JetsonClocks, orin: Tree, tmp_path: Path) -> None:
     assert clocks.show() == FREE
     assert clocks.apply() == LOCKED
     assert clocks.show() == LOCKED
@@ -36,28 +34,26 @@ def test_applying_locks_restoring_frees_and_both_are_read_back(
     assert not (tmp_path / "run" / "store").exists()
 
 
-def test_a_second_apply_does_not_take_the_locked_clocks_for_those_from_before(clocks: JetsonClocks) -> None:
+def test_a_second_apply_does_not_store_the_locked_clocks(clocks: JetsonClocks) -> None:
     clocks.apply()
     assert clocks.apply() == LOCKED
     assert clocks.restore().locked is False
 
 
-def test_a_storing_that_was_cut_short_is_done_again(clocks: JetsonClocks, tmp_path: Path) -> None:
+def test_an_empty_store_is_written_again(clocks: JetsonClocks, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "store").touch()
     clocks.apply()
     assert clocks.restore().locked is False
 
 
-def test_a_program_that_locks_nothing_and_exits_0_is_not_believed(
-    clocks: JetsonClocks, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_exit_status_of_0_without_a_lock_is_an_error(clocks: JetsonClocks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANDIN_FAULT", "nothing")
     with pytest.raises(BoardError, match=r"not locked \(GPU at 612 of 1300\.5 MHz, not locked\); run as root"):
         clocks.apply()
 
 
-def test_a_restore_that_frees_nothing_is_not_believed_and_keeps_the_way_back(
+def test_a_restore_that_does_not_unlock_is_an_error_and_keeps_the_store(
     clocks: JetsonClocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clocks.apply()
@@ -68,31 +64,33 @@ def test_a_restore_that_frees_nothing_is_not_believed_and_keeps_the_way_back(
     assert clocks.restore().locked is False
 
 
-def test_clocks_that_were_locked_before_us_stay_locked(clocks: JetsonClocks, orin: Tree) -> None:
+def test_clocks_that_were_locked_before_apply_stay_locked_after_restore(clocks: JetsonClocks, orin: Tree) -> None:
     orin.write(f"{GPU}/min_freq", "1300500000\n")
     clocks.apply()
     assert clocks.restore().locked is True
 
 
-def test_nothing_is_locked_without_a_way_back(clocks: JetsonClocks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_locked_if_the_clocks_cannot_be_stored(
+    clocks: JetsonClocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STANDIN_FAULT", "store")
     with pytest.raises(BoardError, match=r"wrote nothing to .*no way back"):
         clocks.apply()
     assert clocks.show() == FREE
 
 
-def test_restoring_what_was_never_stored_is_refused(clocks: JetsonClocks) -> None:
+def test_a_restore_without_stored_clocks_is_refused(clocks: JetsonClocks) -> None:
     with pytest.raises(BoardError, match=r"there is no .*store: the clocks were not locked by `ishowtts clocks apply`"):
         clocks.restore()
 
 
-def test_what_the_program_complains_of_is_passed_on(clocks: JetsonClocks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_message_of_the_program_is_passed_on(clocks: JetsonClocks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANDIN_FAULT", "words")
     with pytest.raises(BoardError, match="failed: Error: Unknown GPU Type!"):
         clocks.apply()
 
 
-def test_a_program_that_hangs_is_ended_with_its_children(
+def test_a_program_that_hangs_is_killed_with_its_children(
     orin: Tree, tmp_path: Path, clocks: JetsonClocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STANDIN_FAULT", "hang")
@@ -110,24 +108,22 @@ def _is_of(process: psutil.Process, tree: Tree) -> bool:
     return environment.get("STANDIN_FAULT") == "hang" and environment.get("STANDIN_SYS") == str(tree.root / "sys")
 
 
-def test_a_home_is_given_where_systemd_gives_none(clocks: JetsonClocks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_is_set_if_systemd_does_not_set_it(clocks: JetsonClocks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")
     assert clocks.apply() == LOCKED
 
 
-def test_a_machine_without_the_program_is_told_so(tmp_path: Path) -> None:
+def test_a_missing_program_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BoardError, match="there is no jetson_clocks here: this is not a Jetson"):
         JetsonClocks(store=tmp_path / "store", sysfs_root=tmp_path).apply()
 
 
-def test_a_machine_without_a_gpu_clock_is_not_said_to_be_locked(
-    tmp_path: Path, clocks: JetsonClocks, orin: Tree
-) -> None:
+def test_a_lock_that_cannot_be_verified_is_an_error(tmp_path: Path, clocks: JetsonClocks, orin: Tree) -> None:
     blind = JetsonClocks(store=tmp_path / "store", sysfs_root=tmp_path / "nothing", program=str(PROGRAM))
     with pytest.raises(BoardError, match="no GPU clock to verify it by"):
         blind.apply()
 
 
-def test_a_gpu_that_sleeps_still_says_whether_it_is_locked(clocks: JetsonClocks, orin: Tree) -> None:
+def test_a_sleeping_gpu_still_shows_whether_it_is_locked(clocks: JetsonClocks, orin: Tree) -> None:
     orin.switch_off(f"{GPU}/cur_freq")
     assert str(clocks.show()) == "GPU at an unknown clock of 1300.5 MHz, not locked"

@@ -1,4 +1,4 @@
-"""The reader of sensors, on boards on paper."""
+"""The sensor reader, on boards as trees of files."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_orin_is_read_in_the_units_of_the_contract(orin: Tree) -> None:
     )
 
 
-def test_a_thor_has_no_load_its_sensor_may_be_off_and_its_input_is_metered_alone(thor: Tree) -> None:
+def test_a_thor_has_no_load_and_a_meter_for_its_input_and_a_sensor_may_be_off(thor: Tree) -> None:
     board = thor.board()
     assert board.identity().jetpack == "JetPack 7 (L4T 38.2.0)"
     reading = board.read()
@@ -53,20 +53,20 @@ def test_a_thor_has_no_load_its_sensor_may_be_off_and_its_input_is_metered_alone
     assert (reading.cpu_temp_c, reading.power_w, reading.power_mode) == (41.5, 34.1, "MAXN")
 
 
-def test_the_cpu_load_is_what_passed_between_two_readings(orin: Tree) -> None:
+def test_the_cpu_load_is_computed_between_two_readings(orin: Tree) -> None:
     board = orin.board()
     orin.write("proc/stat", "cpu  1200 0 550 8600 650 0 0 0 0 0\n")  # 250 of 1000 ticks busy
     assert board.read().cpu_load_pct == pytest.approx(25.0)
-    assert board.read().cpu_load_pct is None, "no tick passed: nothing is known"
+    assert board.read().cpu_load_pct is None, "no tick passed, so the load is unknown"
 
 
-def test_older_kernels_spell_their_zones_in_capitals(orin: Tree) -> None:
+def test_zones_of_older_kernels_in_capitals_are_read(orin: Tree) -> None:
     orin.write("sys/class/thermal/thermal_zone0/type", "CPU-therm\n")
     orin.write("sys/class/thermal/thermal_zone1/type", "GPU-therm\n")
     assert (orin.board().read().cpu_temp_c, orin.board().read().gpu_temp_c) == (49.062, 46.531)
 
 
-def test_a_sensor_that_says_it_is_off_has_no_temperature(orin: Tree) -> None:
+def test_a_sensor_that_is_off_has_no_temperature(orin: Tree) -> None:
     orin.write("sys/class/thermal/thermal_zone1/temp", "-256000\n")
     assert orin.board().read().gpu_temp_c is None
 
@@ -83,7 +83,7 @@ def test_the_rail_of_the_whole_board_is_not_added_to_its_parts(orin: Tree) -> No
     assert orin.board().read().power_w == pytest.approx(20.0)
 
 
-def test_a_sum_that_lacks_a_rail_is_not_told(orin: Tree) -> None:
+def test_a_sum_without_one_of_the_rails_is_not_reported(orin: Tree) -> None:
     orin.switch_off("sys/class/hwmon/hwmon1/curr2_input")
     assert orin.board().read().power_w is None
 
@@ -94,19 +94,19 @@ def test_a_channel_that_is_not_connected_does_not_hide_the_sum(orin: Tree) -> No
     assert orin.board().read().power_w == pytest.approx(16.4)
 
 
-def test_the_gpus_load_is_found_beside_its_clock_too(orin: Tree) -> None:
+def test_the_gpu_load_is_also_found_in_the_folder_of_its_clock(orin: Tree) -> None:
     (orin.root / "sys/devices/platform/gpu.0/load").unlink()
     orin.write(f"{GPU}/device/load", "125\n")
     assert orin.board().read().gpu_load_pct == 12.5
 
 
-def test_a_power_mode_without_its_table_keeps_its_number(orin: Tree) -> None:
+def test_a_power_mode_without_a_name_is_reported_by_number(orin: Tree) -> None:
     (orin.root / "etc/nvpmodel.conf").unlink()
     assert orin.board().read().power_mode == "mode 2"
 
 
 @pytest.mark.parametrize("content", ["", "\n", "abc", "nan", "inf", "1e99", "12 34", "\0\0", "\x7fELF\udcff"])
-def test_nonsense_in_any_file_is_unknown_never_an_error(orin: Tree, content: str) -> None:
+def test_invalid_content_of_any_file_is_unknown_and_not_an_error(orin: Tree, content: str) -> None:
     for file in orin.root.rglob("*"):
         if file.is_file():
             file.write_bytes(content.encode("utf-8", "surrogateescape"))
@@ -114,34 +114,34 @@ def test_nonsense_in_any_file_is_unknown_never_an_error(orin: Tree, content: str
     assert set(astuple(reading)) == {None}
 
 
-def test_what_cannot_be_read_is_unknown_never_an_error(orin: Tree) -> None:
+def test_an_unreadable_file_is_unknown_and_not_an_error(orin: Tree) -> None:
     for file in [file for file in orin.root.rglob("*") if file.is_file()]:
         file.unlink()
-        file.mkdir()  # EISDIR: an OSError like any other, also for root
+        file.mkdir()  # EISDIR is an OSError that root gets too
     assert orin.board().read() == BoardReading()
     assert orin.board().identity() == BoardIdentity()
 
 
-def test_what_is_switched_off_is_unknown_and_holds_nobody_up(orin: Tree) -> None:
+def test_a_sensor_that_is_off_is_unknown_and_does_not_block(orin: Tree) -> None:
     for file in [file for file in orin.root.rglob("*") if file.is_file()]:
         orin.switch_off(str(file.relative_to(orin.root)))
     assert orin.board().read() == BoardReading()
 
 
-def test_a_board_that_goes_away_between_two_readings_is_unknown(orin: Tree) -> None:
+def test_a_board_that_disappears_between_two_readings_is_unknown(orin: Tree) -> None:
     board = orin.board()
     orin.root.rename(orin.root.with_name("gone"))
     assert board.read() == BoardReading()
 
 
-def test_a_machine_that_is_no_jetson_tells_what_it_has(tmp_path: Path) -> None:
+def test_a_machine_that_is_not_a_jetson_reports_what_it_has(tmp_path: Path) -> None:
     reading = SysfsBoard(tmp_path, Path("/proc"), tmp_path, tmp_path).read()
     assert reading.memory_total_mb is not None
     assert reading.gpu_clock_mhz is None
     assert reading.gpu_clock_locked is None
 
 
-def test_a_simulated_board_says_so_and_nothing_else_does(tmp_path: Path) -> None:
+def test_only_a_simulated_board_says_that_it_is_simulated(tmp_path: Path) -> None:
     assert detect_board("simulated", tmp_path).identity().model == "simulated"
     assert None not in astuple(detect_board("simulated", tmp_path).read())
     assert detect_board("none", tmp_path).read() == BoardReading()

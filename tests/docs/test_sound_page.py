@@ -1,4 +1,4 @@
-"""docs/sound.md: its examples are run, or parsed, as they stand there."""
+"""The examples in docs/sound.md are run or parsed, exactly as they are printed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def blocks(language: str) -> list[str]:
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of the table with this first heading."""
+    """Returns the cells of the table whose first column has this heading."""
     table = re.search(rf"^\| {re.escape(heading)} \|.*?\n\n", PAGE, flags=re.M | re.S)
     assert table is not None, heading
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table[0].splitlines()[2:] if line]
@@ -50,16 +50,16 @@ def rows(heading: str) -> list[list[str]]:
 
 def test_the_table_has_every_key_with_its_default() -> None:
     defaults = AudioSection().model_dump(mode="json")
-    told = {key.strip("`"): yaml.safe_load(default.strip("`")) for key, default, _ in rows("key")}
-    assert told == defaults
+    documented = {key.strip("`"): yaml.safe_load(default.strip("`")) for key, default, _ in rows("key")}
+    assert documented == defaults
 
 
 @pytest.mark.parametrize("block", blocks("yaml"))
-def test_its_configurations_are_right(block: str) -> None:
+def test_its_configurations_are_valid(block: str) -> None:
     assert config.parse(block, "sound.md").audio != AudioSection()
 
 
-def test_its_configuration_of_alsa_takes_sound(tmp_path: Path) -> None:
+def test_its_alsa_configuration_plays_sound(tmp_path: Path) -> None:
     [asound] = [block for block in blocks("text") if "pcm.shared" in block]
     heard = tmp_path / "heard.wav"
     assert asound.count("/var/lib/ishowtts/state/heard.wav") == 1
@@ -78,7 +78,7 @@ def test_its_configuration_of_alsa_takes_sound(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("drop_in", blocks("ini"))
-def test_systemd_finds_no_fault_in_its_drop_ins(tmp_path: Path, drop_in: str) -> None:
+def test_systemd_accepts_its_drop_ins(tmp_path: Path, drop_in: str) -> None:
     program = shutil.which("true")
     unit = (ROOT / "systemd/ishowtts.service").read_text()
     (tmp_path / "ishowtts.service").write_text(unit.replace("/opt/ishowtts/venv/bin/ishowtts", str(program)))
@@ -97,7 +97,7 @@ def test_systemd_finds_no_fault_in_its_drop_ins(tmp_path: Path, drop_in: str) ->
     assert faults() != [], "the drop-in was read"
 
 
-def test_its_commands_and_fields_are_there() -> None:
+def test_its_commands_and_fields_exist() -> None:
     commands = re.findall(r"^(?:sudo )?ishowtts (.*)$", "".join(blocks("sh")), flags=re.M)
     assert len(commands) > 4
     for command in commands:
@@ -106,6 +106,6 @@ def test_its_commands_and_fields_are_there() -> None:
     assert set(json.loads(line)) <= set(LINE_FIELDS)
 
 
-def test_its_links_lead_somewhere() -> None:
+def test_its_links_lead_to_existing_files() -> None:
     links = set(re.findall(r"\]\(([^)#]+)\)", PAGE))
     assert not [link for link in links if not (ROOT / "docs" / link).exists()]

@@ -1,4 +1,4 @@
-"""Speakers and their ears."""
+"""Fixtures: a speaker that records what it gets, and an ALSA configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.alsa import Alsa
 
 
 class Ear(SilentSpeaker):
-    """Paced silence that remembers what it was given, and when each block will have been heard."""
+    """A silent speaker, paced in real time, that records the blocks it gets."""
 
     name = "ear"
 

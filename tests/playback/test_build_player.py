@@ -1,4 +1,4 @@
-"""What `audio.device` stands for."""
+"""The speaker for each value of `audio.device`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from ishowtts.playback.build_player import choose_speaker
 from support.alsa import Alsa
 
 
-def test_what_is_asked_for_is_taken(tmp_path: Path) -> None:
+def test_a_named_device_is_used(tmp_path: Path) -> None:
     for device in ("silent", f"wav:{tmp_path}/a.wav", "plughw:CARD=Mine,DEV=1"):
         assert choose_speaker(device, tmp_path).speaker.name == device
 
 
-def test_auto_says_what_it_takes_and_why(alsa: Alsa) -> None:
+def test_auto_says_which_card_it_chooses_and_why(alsa: Alsa) -> None:
     none = choose_speaker("auto", alsa.asound)
     assert none.speaker.name == "auto"
     assert "no sound card" in none.why

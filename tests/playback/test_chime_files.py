@@ -1,4 +1,4 @@
-"""The chime before a line: ours, and sound files that may be anything."""
+"""The chime before a line: the built-in one, and sound files with any content."""
 
 from __future__ import annotations
 
@@ -39,52 +39,52 @@ def refused(chimes: ChimeFiles, name: str) -> str:
 
 
 def pitch_hz(samples: NDArray[np.int16], rate_hz: int) -> float:
-    """The strongest tone, to the Hz."""
+    """Returns the frequency of the strongest tone, to 1 Hz."""
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), rate_hz))
     return float(np.argmax(spectrum))
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 24_000, 44_100, 48_000])
-def test_ours_is_two_falling_notes_that_die_away_without_a_click(rate_hz: int) -> None:
-    rung = bell_chime(rate_hz)
-    assert len(rung) == round(0.7 * rate_hz)
-    assert 20 * np.log10(np.abs(rung).max() / 32767) == pytest.approx(-6, abs=0.01)
-    first, second = rung[: rate_hz // 5], rung[rate_hz // 5 :]
+def test_the_built_in_chime_is_two_falling_notes_that_decay_without_a_click(rate_hz: int) -> None:
+    chime = bell_chime(rate_hz)
+    assert len(chime) == round(0.7 * rate_hz)
+    assert 20 * np.log10(np.abs(chime).max() / 32767) == pytest.approx(-6, abs=0.01)
+    first, second = chime[: rate_hz // 5], chime[rate_hz // 5 :]
     assert pitch_hz(first, rate_hz) == pytest.approx(659, abs=5)
     assert pitch_hz(second, rate_hz) == pytest.approx(523, abs=5)
-    assert rung[0] == rung[-1] == 0
+    assert chime[0] == chime[-1] == 0
     edge = rate_hz // 2000
-    assert np.abs(rung[:edge]).max() < 1600, "half a millisecond is no jump"
-    assert np.abs(rung[-edge:]).max() < 30
+    assert np.abs(chime[:edge]).max() < 1600, "no jump within half a millisecond"
+    assert np.abs(chime[-edge:]).max() < 30
     loudness = [np.sqrt(np.mean(np.square(part, dtype=float))) for part in np.array_split(second[rate_hz // 100 :], 8)]
-    assert loudness == sorted(loudness, reverse=True), "a bell only dies away"
+    assert loudness == sorted(loudness, reverse=True), "the level only falls"
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "ogg"])
-def test_a_file_is_heard_as_it_is_and_stereo_mixed_down(tmp_path: Path, kind: str) -> None:
+def test_a_file_is_read_as_it_is_and_stereo_is_mixed_to_mono(tmp_path: Path, kind: str) -> None:
     write(tmp_path, f"bell.{kind}", np.stack([tone(), 0 * tone()], axis=1))
     samples, rate_hz = ChimeFiles(tmp_path).find("bell")
     assert (samples.dtype, rate_hz, samples.shape) == (np.int16, RATE_HZ, tone().shape)
     assert np.abs(samples / 32768 - tone() / 2)[200:-200].max() < 0.02  # Vorbis loses a little
 
 
-def test_a_file_in_s16_is_heard_to_the_bit(tmp_path: Path) -> None:
+def test_an_int16_file_is_read_bit_by_bit(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(-32768, 32768, 4000).astype(np.int16)
     soundfile.write(tmp_path / "bell.wav", noise, RATE_HZ)
     assert np.array_equal(ChimeFiles(tmp_path).find("bell")[0], noise)
 
 
-def test_default_is_ours_until_a_file_takes_its_place(tmp_path: Path) -> None:
+def test_default_is_the_built_in_chime_until_a_file_replaces_it(tmp_path: Path) -> None:
     chimes = ChimeFiles(tmp_path / "chimes")
     assert chimes.names() == ["default"]
-    ours, rate_hz = chimes.find("default")
-    assert np.array_equal(ours, bell_chime(rate_hz))
+    built_in, rate_hz = chimes.find("default")
+    assert np.array_equal(built_in, bell_chime(rate_hz))
     chimes.folder.mkdir()
     write(chimes.folder, "default.flac")
     assert chimes.find("default")[1] == RATE_HZ
 
 
-def test_the_folder_is_taken_up_live_and_read_once_a_change(tmp_path: Path) -> None:
+def test_a_change_of_the_folder_takes_effect_at_once_and_is_read_once(tmp_path: Path) -> None:
     chimes = ChimeFiles(tmp_path)
     assert "there is no chime 'bell'" in refused(chimes, "bell")
     path = write(tmp_path, "bell.ogg")
@@ -94,19 +94,19 @@ def test_the_folder_is_taken_up_live_and_read_once_a_change(tmp_path: Path) -> N
     write(tmp_path, "bell.ogg", tone(0.1))
     assert len(chimes.find("bell")[0]) < len(first)
     write(tmp_path, "bell.wav", tone(0.2))
-    assert len(chimes.find("bell")[0]) == len(tone(0.2)), "of two files WAV comes first"
+    assert len(chimes.find("bell")[0]) == len(tone(0.2)), "of two files the WAV is preferred"
     path.unlink()
     (tmp_path / "bell.wav").unlink()
     assert "the chimes are default" in refused(chimes, "bell")
 
 
-def test_only_so_many_sounds_are_kept_in_memory(tmp_path: Path) -> None:
+def test_only_a_few_sounds_stay_in_memory(tmp_path: Path) -> None:
     chimes = ChimeFiles(tmp_path)
     for number in range(20):
         write(tmp_path, f"bell-{number}.wav")
-    kept = [chimes.find(f"bell-{number}")[0] for number in range(20)]
-    assert chimes.find("bell-19")[0] is kept[19]
-    assert chimes.find("bell-0")[0] is not kept[0]
+    sounds = [chimes.find(f"bell-{number}")[0] for number in range(20)]
+    assert chimes.find("bell-19")[0] is sounds[19]
+    assert chimes.find("bell-0")[0] is not sounds[0]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def a_link(path: Path) -> None:
         (lambda path: path.symlink_to(path), "is a link"),
     ],
 )  # fmt: skip
-def test_a_file_that_cannot_be_used_is_one_sentence_until_it_is_mended(
+def test_an_unusable_file_is_reported_in_one_sentence_until_it_is_fixed(
     tmp_path: Path, spoil: Callable[[Path], object], says: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "chimes"
@@ -164,7 +164,7 @@ def test_a_file_that_cannot_be_used_is_one_sentence_until_it_is_mended(
     spoil(path)
     chimes = ChimeFiles(folder)
     assert chimes.names() == ["bell", "default"]
-    assert chimes.fault is None, "nobody asked for it"
+    assert chimes.fault is None, "nobody has asked for it yet"
     with caplog.at_level(logging.WARNING):
         sentence = refused(chimes, "bell")
         assert refused(chimes, "bell") == sentence
@@ -183,17 +183,17 @@ def test_a_file_that_cannot_be_used_is_one_sentence_until_it_is_mended(
     assert chimes.fault is None
 
 
-def test_a_chime_that_is_wanted_and_not_there_is_a_fault(tmp_path: Path) -> None:
+def test_a_configured_chime_that_does_not_exist_is_a_fault(tmp_path: Path) -> None:
     chimes = ChimeFiles(tmp_path, wanted="bell")
     assert chimes.fault is not None
     assert chimes.fault.startswith("audio.chime: there is no chime 'bell'")
     refused(chimes, "gong")
-    assert "gong" not in chimes.fault, "a line that came too late is no trouble of the appliance's"
+    assert "gong" not in chimes.fault, "a line with an unknown chime is not a fault of the appliance"
     write(tmp_path, "bell.wav")
     assert chimes.fault is None
 
 
-def test_a_folder_that_cannot_be_read_leaves_ours_and_says_so(tmp_path: Path) -> None:
+def test_an_unreadable_folder_is_reported_and_leaves_the_default_name(tmp_path: Path) -> None:
     (tmp_path / "chimes").write_text("a file")
     chimes = ChimeFiles(tmp_path / "chimes", wanted="bell")
     assert chimes.names() == ["default"]
@@ -202,17 +202,17 @@ def test_a_folder_that_cannot_be_read_leaves_ours_and_says_so(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "ogg"])
-def test_whatever_is_in_a_file_it_is_a_sound_or_one_sentence(
+def test_any_content_of_a_file_gives_a_sound_or_one_sentence(
     tmp_path_factory: pytest.TempPathFactory, kind: str
 ) -> None:
     folder = tmp_path_factory.mktemp("chimes")
     path = write(folder, f"bell.{kind}", tone(0.05))
-    whole = path.read_bytes()
+    intact = path.read_bytes()
 
     @settings(max_examples=60, deadline=None)
-    @given(at=st.integers(0, len(whole) - 1), spoilt=st.binary(max_size=12), ends=st.booleans())
-    def check(at: int, spoilt: bytes, ends: bool) -> None:
-        path.write_bytes(whole[:at] + spoilt + (b"" if ends else whole[at + len(spoilt) :]))
+    @given(at=st.integers(0, len(intact) - 1), damage=st.binary(max_size=12), ends=st.booleans())
+    def check(at: int, damage: bytes, ends: bool) -> None:
+        path.write_bytes(intact[:at] + damage + (b"" if ends else intact[at + len(damage) :]))
         chimes = ChimeFiles(folder)
         try:
             samples, rate_hz = chimes.find("bell")
@@ -226,7 +226,7 @@ def test_whatever_is_in_a_file_it_is_a_sound_or_one_sentence(
     check()
 
 
-def test_ours_is_made_once_and_for_all_to_read(tmp_path: Path) -> None:
+def test_make_writes_the_default_once_and_readable_for_everybody(tmp_path: Path) -> None:
     chimes = ChimeFiles(tmp_path / "state/chimes")
     made = chimes.make()
     assert made == tmp_path / "state/chimes/default.wav"
@@ -238,7 +238,7 @@ def test_ours_is_made_once_and_for_all_to_read(tmp_path: Path) -> None:
     assert made.stat().st_mtime_ns == written
 
 
-def test_no_link_leads_what_is_made_elsewhere(tmp_path: Path) -> None:
+def test_make_follows_no_link(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (tmp_path / "chimes").symlink_to(outside)

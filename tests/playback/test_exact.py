@@ -1,7 +1,7 @@
-"""What arrives at the device is what was synthesised, to the bit: through the player, the ALSA speaker and ALSA itself.
+"""The device gets exactly the synthesised samples, through the player, the ALSA speaker and ALSA itself.
 
-ALSA's `file` plugin writes down what a program plays. Each child plays many lines into it, since the library reads its
-configuration once a process; over `null` it takes them at once.
+ALSA's `file` plugin writes what a program plays to a file. Each child process plays many lines, because the library
+reads its configuration once per process. On top of `null` the plugin accepts them at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 RATE_HZ = 24_000
 LONGEST = {1: 400, 7: 4000, 240: 2 * RATE_HZ, 1000: 2 * RATE_HZ, 4096: 2 * RATE_HZ}
-"""Samples of a segment, by the size of a block: each block is a round of the player, which tiny ones make many."""
+"""Longest segment in samples, by the size of a block. Tiny blocks need many steps of the player."""
 LINES = 200
 
 PLAYED = """
@@ -52,13 +52,13 @@ assert not player.alive()
 
 @dataclass(frozen=True)
 class Line:
-    """Segments, [samples] each, and how many samples of a seam are mixed."""
+    """Segments, [samples] each, and the length of their cross-fades in samples."""
 
     segments: list[NDArray[np.int16]]
     seam: int
 
     def expected(self) -> NDArray[np.float64]:
-        """The whole line before it is rounded, mixed by the schoolbook: one sample after the other."""
+        """Returns the whole line before rounding, mixed sample by sample."""
         sound = [float(sample) for sample in self.segments[0]]
         length_before = len(sound)
         for segment in self.segments[1:]:
@@ -73,12 +73,12 @@ class Line:
 
 
 def random_line(chance: np.random.Generator, longest: int) -> Line:
-    """One to four segments of any length; half of them are very short. Loud, over the whole range of S16."""
+    """Returns one to four segments of any length, half of them very short, over the whole range of int16."""
     segments = []
     for _ in range(chance.integers(1, 5)):
         count = chance.integers(1, 51 if chance.random() < 0.5 else longest + 1)
         samples = chance.integers(-32768, 32768, count).astype(np.int16)
-        samples[0] = samples[0] or 1  # neither end is silence, so that none can be lost unseen
+        samples[0] = samples[0] or 1  # neither end is silent, so that no lost sample goes unnoticed
         samples[-1] = samples[-1] or 1
         segments.append(samples)
     seam = int(chance.choice([0, 0, 1, 2, 100, 3600]))
@@ -86,7 +86,7 @@ def random_line(chance: np.random.Generator, longest: int) -> Line:
 
 
 @pytest.mark.parametrize("block", LONGEST)
-def test_what_arrives_is_what_was_synthesised(block: int, tmp_path: Path) -> None:
+def test_the_device_gets_exactly_the_synthesised_samples(block: int, tmp_path: Path) -> None:
     chance = np.random.default_rng(block)
     lines = [random_line(chance, LONGEST[block]) for _ in range(LINES // len(LONGEST))]
     names = []
@@ -112,10 +112,10 @@ def test_what_arrives_is_what_was_synthesised(block: int, tmp_path: Path) -> Non
     for line in lines:
         expected = line.expected()
         got = arrived[at : at + len(expected)]
-        # Outside of the seams that is equality; within, the nearest whole number, whichever way a half goes.
+        # Outside the seams the samples are equal. Within them they are rounded, and a half may go either way.
         assert np.abs(got - expected).max() < 0.51, f"a line that begins at sample {at}"
         padding = -len(expected) % block
         at += len(expected)
-        assert not arrived[at : at + padding].any(), "behind a line comes the silence that fills its last block"
+        assert not arrived[at : at + padding].any(), "silence after a line fills its last block"
         at += padding
-    assert not arrived[at:].any(), "nothing was played that nobody synthesised"
+    assert not arrived[at:].any(), "nothing else was played"

@@ -1,4 +1,4 @@
-"""Volume and mute through a card's mixer, and in software while the card does not take them."""
+"""Volume and mute through a card's mixer, and in software while the mixer cannot be used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEIGHT = 10_000
 
 
 class Card(SilentSpeaker):
-    """A card with a mixer of its own. What comes out of it is what is written, at the level that its mixer has."""
+    """A card with a mixer. `peaks` are those of the written samples at the volume of the mixer."""
 
     name = "card"
 
@@ -62,7 +62,7 @@ class House:
         self._wake()
 
     def loudest(self, volume: int | None = None) -> int:
-        """Of a clip that is played now."""
+        """Plays a clip and returns its peak."""
         self.card.peaks.clear()
         assert self.player.play(np.full(2400, HEIGHT, np.int16), 24_000, volume=volume).wait(10) == "finished"
         return max(self.card.peaks)
@@ -85,7 +85,7 @@ def house() -> Iterator[House]:
     house.player.close(5)
 
 
-def test_the_card_sets_the_volume_once_and_software_only_what_is_a_lines_own(house: House) -> None:
+def test_the_card_applies_the_volume_and_software_only_that_of_a_line(house: House) -> None:
     house.set_volume(60)
     eventually(lambda: house.card.volume == 60)
     assert house.asked[-1] == ("card", "PCM")
@@ -97,7 +97,7 @@ def test_the_card_sets_the_volume_once_and_software_only_what_is_a_lines_own(hou
     assert house.loudest() == 0
 
 
-def test_while_the_mixer_cannot_be_set_the_volume_holds_in_software(house: House) -> None:
+def test_software_applies_the_volume_while_the_mixer_cannot_be_set(house: House) -> None:
     house.card.broken = True
     house.set_volume(50)
     eventually(lambda: house.mixing.trouble)
@@ -109,7 +109,7 @@ def test_while_the_mixer_cannot_be_set_the_volume_holds_in_software(house: House
     assert house.loudest() == pytest.approx(HEIGHT * gain_of(40), abs=2)
 
 
-def test_a_card_that_comes_back_at_full_level_is_turned_down_in_software_until_it_is_set(house: House) -> None:
+def test_software_turns_down_a_card_that_returns_at_full_level_until_its_mixer_is_set(house: House) -> None:
     house.set_volume(30)
     eventually(lambda: house.card.volume == 30)
     house.card.pulled = True
@@ -124,7 +124,7 @@ def test_a_card_that_comes_back_at_full_level_is_turned_down_in_software_until_i
     eventually(lambda: house.card.volume == 30)
 
 
-def test_a_device_without_a_control_of_its_own_is_left_to_software() -> None:
+def test_software_applies_the_volume_of_a_device_without_a_mixer() -> None:
     house = House(AudioSection(mixer="PCM", devices={"card": {"mixer": None}}))
     house.player.start()
     house.mixing.start()

@@ -1,4 +1,4 @@
-"""The ceiling holds between the samples too, as measured by other filters than the limiter's own."""
+"""The ceiling holds between the samples too, measured with other filters than that of the limiter."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TOO_LOUD = {
 
 
 def true_peaks_dbtp(sound: NDArray[np.float32]) -> list[float]:
-    """8 and 16 times oversampled, by filters longer and shorter than the limiter's, both open up to half the rate."""
+    """Measures with 8-fold and 16-fold oversampling, by a longer and a shorter filter, both up to half the rate."""
     exact = np.pad(sound.astype(np.float64), 1_000)
     shapes = [
         scipy.signal.resample_poly(exact, up, 1, window=scipy.signal.firwin(2 * up * taps + 1, 1 / up, window=window))
@@ -52,19 +52,19 @@ def test_no_true_peak_is_above_the_ceiling(name: str) -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 31, 33, 200])
-def test_sounds_of_any_length_are_held_under_it(n: int) -> None:
+def test_sounds_of_any_length_stay_below_the_ceiling(n: int) -> None:
     sound = np.full(n, 32_767, np.float32)
     result = limited(sound, RATE_HZ, CEILING_DBTP)
     assert len(result) == n
     assert n == 0 or max(true_peaks_dbtp(result)) <= CEILING_DBTP
 
 
-def test_what_stays_under_the_ceiling_comes_back_itself() -> None:
+def test_a_sound_below_the_ceiling_is_returned_itself() -> None:
     quiet = (25_000 * np.sin(0.3 * T)).astype(np.float32)
     assert limited(quiet, RATE_HZ, CEILING_DBTP) is quiet
 
 
-def test_away_from_a_peak_no_bit_changes() -> None:
+def test_samples_far_from_a_peak_do_not_change() -> None:
     sound = np.rint(10_000 * np.sin(0.3 * T)).astype(np.float32)
     sound[3_000:3_020] = 32_767
     result = limited(sound, RATE_HZ, CEILING_DBTP)
@@ -73,13 +73,13 @@ def test_away_from_a_peak_no_bit_changes() -> None:
     assert changed[-1] <= 3_020 + 0.1 * RATE_HZ
 
 
-def test_the_gain_moves_smoothly_and_is_not_lower_than_it_must() -> None:
+def test_the_gain_changes_smoothly_and_is_no_lower_than_necessary() -> None:
     loud = np.full(RATE_HZ, 8_000, np.float32)
-    # One short burst, 6 dB over the ceiling.
+    # One short burst, 6 dB above the ceiling.
     loud[12_000:12_240] = 58_409
     gain_db = 20 * np.log10(limited(loud, RATE_HZ, CEILING_DBTP) / loud)
     assert np.abs(np.diff(gain_db)).max() < 0.3
     assert gain_db.min() > -8.5
-    # 60 dB a second: a wave of a low voice is over before the gain is back.
+    # 60 dB per second: one wave of a low voice ends before the gain has recovered.
     assert gain_db[12_240 + RATE_HZ // 50] < -4
     assert gain_db[-1] == 0

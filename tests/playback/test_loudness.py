@@ -1,4 +1,4 @@
-"""Voices as they come from espeak-ng and from a human, brought to one loudness; measured on what would be played."""
+"""Voices of espeak-ng and of a human are normalised to one loudness, measured on the samples that are played."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ VOICES = {"soft": ("en-us", 20), "whisper": ("en+whisper", 100), "shrill": ("en+
 
 
 @cache
-def said(voice: str, line: int) -> Utterance:
-    """A line by espeak-ng."""
+def spoken(voice: str, line: int) -> Utterance:
+    """Returns a line by espeak-ng."""
     name, amplitude = VOICES[voice]
     command = ["espeak-ng", "--stdout", "-v", name, "-a", str(amplitude), LINES[line]]
     sound = subprocess.run(command, capture_output=True, check=True).stdout[44:]
@@ -42,7 +42,7 @@ def said(voice: str, line: int) -> Utterance:
 
 @cache
 def human() -> Utterance:
-    """The clip that f5-tts ships."""
+    """Returns the clip that f5-tts ships."""
     found = importlib.util.find_spec("f5_tts")
     if found is None or found.submodule_search_locations is None:
         pytest.skip("f5-tts is not installed")
@@ -52,7 +52,7 @@ def human() -> Utterance:
 
 
 def played(sound: NDArray[np.int16] | NDArray[np.float32]) -> NDArray[np.float64]:
-    """As the device gets it: 16 bits; in full scale."""
+    """Returns the samples as the device gets them, rounded to 16 bits, in [-1, 1]."""
     return np.clip(np.rint(sound), -32_768, 32_767) / 32_768
 
 
@@ -65,7 +65,7 @@ def true_peak_dbtp(sound: NDArray[np.int16] | NDArray[np.float32]) -> float:
 
 
 def cut(utterance: Utterance, *at_s: float) -> list[Utterance]:
-    """An utterance in pieces, as if they were segments."""
+    """Splits an utterance into pieces, as if they were segments."""
     parts = np.split(utterance.samples, [round(second * utterance.rate_hz) for second in at_s])
     return [Utterance(part, utterance.rate_hz, 0.0, utterance.engine, utterance.voice) for part in parts]
 
@@ -74,70 +74,73 @@ def cut(utterance: Utterance, *at_s: float) -> list[Utterance]:
     ("order", "peak_dbtp"),
     [*((order, CEILING_DBTP) for order in itertools.permutations(VOICES)), (tuple(VOICES), None)],
 )
-def test_very_different_voices_come_out_equally_loud_from_their_first_line_on(
+def test_very_different_voices_are_equally_loud_from_their_first_line_on(
     order: Sequence[str], peak_dbtp: float | None
 ) -> None:
-    before = [lufs(said(voice, 0).samples) for voice in VOICES]
+    before = [lufs(spoken(voice, 0).samples) for voice in VOICES]
     assert max(before) - min(before) > 20
-    finish = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=peak_dbtp)
+    processor = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=peak_dbtp)
     heard = [
-        lufs(finish.process(said(voice, line), f"{line} {voice}")) for line in range(len(LINES)) for voice in order
+        lufs(processor.process(spoken(voice, line), f"{line} {voice}")) for line in range(len(LINES)) for voice in order
     ]
     assert max(heard) - min(heard) < 1
     assert np.mean(heard) == pytest.approx(TARGET_LUFS, abs=0.5)
 
 
 @pytest.mark.f5
-def test_a_human_comes_out_as_loud_as_a_machine() -> None:
-    finish = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
+def test_a_human_voice_is_as_loud_as_a_synthetic_one() -> None:
+    processor = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
     clip = human()
-    heard = [lufs(finish.process(clip, "a"), clip.rate_hz), *(lufs(finish.process(said(v, 0), v)) for v in VOICES)]
+    heard = [
+        lufs(processor.process(clip, "a"), clip.rate_hz),
+        *(lufs(processor.process(spoken(v, 0), v)) for v in VOICES),
+    ]
     assert max(heard) - min(heard) < 1
 
 
 @pytest.mark.parametrize("voice", VOICES)
-def test_no_true_peak_of_what_was_turned_up_is_above_the_ceiling(voice: str) -> None:
-    free = PostProcessor(loudness_lufs=-12.0, peak_dbtp=None).process(said(voice, 0), "a")
-    held = PostProcessor(loudness_lufs=-12.0, peak_dbtp=CEILING_DBTP).process(said(voice, 0), "a")
+def test_no_true_peak_of_an_amplified_voice_is_above_the_ceiling(voice: str) -> None:
+    free = PostProcessor(loudness_lufs=-12.0, peak_dbtp=None).process(spoken(voice, 0), "a")
+    held = PostProcessor(loudness_lufs=-12.0, peak_dbtp=CEILING_DBTP).process(spoken(voice, 0), "a")
     assert true_peak_dbtp(free) > CEILING_DBTP
     assert true_peak_dbtp(held) <= CEILING_DBTP
 
 
 def test_within_a_line_a_voice_keeps_the_gain_of_its_first_segment() -> None:
-    finish = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=None)
-    segments = cut(said("shrill", 0), 0.9, 2.2)
-    # The second is spoken softly.
+    processor = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=None)
+    segments = cut(spoken("shrill", 0), 0.9, 2.2)
+    # The second segment is soft.
     segments[1] = Utterance((segments[1].samples // 8).astype(np.int16), RATE_HZ, 0.0, "espeak", "shrill")
     gains = []
     for segment in segments:
         loudest = np.argmax(np.abs(segment.samples.astype(int)))
-        gains.append(finish.process(segment, "one")[loudest] / segment.samples[loudest])
+        gains.append(processor.process(segment, "one")[loudest] / segment.samples[loudest])
     assert gains == pytest.approx([gains[0]] * 3, rel=1e-6)
-    later = finish.process(said("shrill", 1), "another")
+    later = processor.process(spoken("shrill", 1), "another")
     assert lufs(later) == pytest.approx(TARGET_LUFS, abs=1)
 
 
 def test_a_soft_line_stays_softer_than_a_loud_one_of_the_same_voice() -> None:
-    levels, who = VoiceLevels(TARGET_LUFS), EngineVoice("f5", "anna")
+    levels, voice = VoiceLevels(TARGET_LUFS), EngineVoice("f5", "anna")
     for line in range(5):
-        levels.learn(who, str(line), [-20.0] * 50, levels.gain_db(who, str(line), [-20.0] * 50))
-    assert levels.gain_db(who, "soft", [-26.0] * 50) == pytest.approx(4, abs=1)
+        levels.learn(voice, str(line), [-20.0] * 50, levels.gain_db(voice, str(line), [-20.0] * 50))
+    assert levels.gain_db(voice, "soft", [-26.0] * 50) == pytest.approx(4, abs=1)
 
 
-def test_a_voice_is_what_it_was_in_the_last_thirty_seconds() -> None:
-    levels, who = VoiceLevels(TARGET_LUFS), EngineVoice("f5", "anna")
-    levels.learn(who, "old", [-40.0] * 1_000, 20.0)
-    levels.learn(who, "new", [-20.0] * 300, 4.0)
-    assert levels.gain_db(who, "next", [-20.0]) == pytest.approx(4)
+def test_the_loudness_of_a_voice_is_that_of_its_last_thirty_seconds() -> None:
+    levels, voice = VoiceLevels(TARGET_LUFS), EngineVoice("f5", "anna")
+    levels.learn(voice, "old", [-40.0] * 1_000, 20.0)
+    levels.learn(voice, "new", [-20.0] * 300, 4.0)
+    assert levels.gain_db(voice, "next", [-20.0]) == pytest.approx(4)
 
 
-def test_two_engines_may_call_two_voices_the_same() -> None:
+def test_two_engines_may_use_one_name_for_two_voices() -> None:
     levels = VoiceLevels(TARGET_LUFS)
     levels.learn(EngineVoice("f5", "anna"), "a", [-30.0] * 50, 14.0)
     assert levels.gain_db(EngineVoice("espeak", "anna"), "a", [-20.0] * 50) == pytest.approx(4)
 
 
-def test_what_was_not_heard_for_long_is_forgotten() -> None:
+def test_a_voice_that_was_not_used_for_long_is_forgotten() -> None:
     levels, old = VoiceLevels(TARGET_LUFS), EngineVoice("f5", "old")
     levels.learn(old, "first", [-20.0] * 50, 4.0)
     for i in range(100):
@@ -145,30 +148,30 @@ def test_what_was_not_heard_for_long_is_forgotten() -> None:
     assert levels.gain_db(old, "first", [-10.0]) == pytest.approx(-6)
 
 
-def test_the_gain_has_bounds_and_silence_none() -> None:
-    finish = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
+def test_the_gain_is_limited_and_silence_gets_no_gain() -> None:
+    processor = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
     silence = Utterance(np.zeros(RATE_HZ, np.int16), RATE_HZ, 0.0, "espeak", "nobody")
-    assert not finish.process(silence, "a").any()
-    faint = said("soft", 0).samples // 20
+    assert not processor.process(silence, "a").any()
+    faint = spoken("soft", 0).samples // 20
     whisper = Utterance(faint.astype(np.int16), RATE_HZ, 0.0, "espeak", "faint")
-    assert np.max(finish.process(whisper, "a")) == pytest.approx(np.max(faint) * 10 ** (24 / 20), rel=1e-3)
+    assert np.max(processor.process(whisper, "a")) == pytest.approx(np.max(faint) * 10 ** (24 / 20), rel=1e-3)
 
 
 @pytest.mark.parametrize("duration_s", [0.0, 0.00005, 0.005, 0.02, 0.1, 0.399, 0.4, 0.41])
-def test_sounds_shorter_than_a_block_are_evened_too(duration_s: float) -> None:
+def test_sounds_shorter_than_a_block_are_normalised_too(duration_s: float) -> None:
     n = round(duration_s * RATE_HZ)
     tone = (1_000 * np.sin(0.3 * np.arange(n))).astype(np.int16)
-    finish = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
-    result = finish.process(Utterance(tone, RATE_HZ, 0.0, "espeak", "short"), "a")
+    processor = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
+    result = processor.process(Utterance(tone, RATE_HZ, 0.0, "espeak", "short"), "a")
     assert len(result) == n
     if duration_s >= 0.02:
-        # -30.3 dBFS of level, and what the weighting makes of 1 kHz.
+        # The level is -30.3 dBFS; the rest is the frequency weighting at this pitch.
         assert np.abs(result).max() == pytest.approx(1_000 * 10 ** ((TARGET_LUFS + 33.3) / 20), rel=0.15)
 
 
-def test_a_long_sound_measured_in_pieces_is_as_loud_as_measured_whole() -> None:
+def test_a_long_sound_measured_in_pieces_has_the_loudness_of_the_whole() -> None:
     rate_hz = 24_000
-    speech = np.concatenate([said(voice, line).samples for line in range(3) for voice in ("shrill", "whisper")])
+    speech = np.concatenate([spoken(voice, line).samples for line in range(3) for voice in ("shrill", "whisper")])
     assert len(speech) > 25 * rate_hz
     whole = pyloudnorm.Meter(rate_hz).integrated_loudness(speech / 32_768)
     blocks = block_levels(speech, rate_hz)
@@ -176,9 +179,9 @@ def test_a_long_sound_measured_in_pieces_is_as_loud_as_measured_whole() -> None:
     assert gated_level(blocks) == pytest.approx(whole, abs=0.02)
 
 
-def test_threads_do_not_disturb_one_another() -> None:
-    def heard(finish: PostProcessor, voice: str) -> list[float]:
-        return [lufs(finish.process(said(voice, line), f"{line} {voice}")) for line in range(len(LINES))]
+def test_several_threads_get_the_results_of_one() -> None:
+    def heard(processor: PostProcessor, voice: str) -> list[float]:
+        return [lufs(processor.process(spoken(voice, line), f"{line} {voice}")) for line in range(len(LINES))]
 
     alone = [heard(PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP), voice) for voice in VOICES]
     shared = PostProcessor(loudness_lufs=TARGET_LUFS, peak_dbtp=CEILING_DBTP)
@@ -186,12 +189,12 @@ def test_threads_do_not_disturb_one_another() -> None:
         assert list(pool.map(heard, [shared] * len(VOICES), VOICES)) == alone
 
 
-def test_with_both_off_the_very_samples_are_played() -> None:
-    utterance = said("whisper", 0)
+def test_without_loudness_and_ceiling_the_samples_are_returned_themselves() -> None:
+    utterance = spoken("whisper", 0)
     assert PostProcessor(loudness_lufs=None, peak_dbtp=None).process(utterance, "a") is utterance.samples
 
 
-def test_the_ceiling_alone_leaves_what_is_under_it() -> None:
-    finish = PostProcessor(loudness_lufs=None, peak_dbtp=CEILING_DBTP)
-    assert finish.process(said("whisper", 0), "a").tolist() == said("whisper", 0).samples.tolist()
-    assert true_peak_dbtp(finish.process(said("shrill", 0), "a")) <= CEILING_DBTP
+def test_the_limiter_alone_changes_only_what_exceeds_the_ceiling() -> None:
+    processor = PostProcessor(loudness_lufs=None, peak_dbtp=CEILING_DBTP)
+    assert processor.process(spoken("whisper", 0), "a").tolist() == spoken("whisper", 0).samples.tolist()
+    assert true_peak_dbtp(processor.process(spoken("shrill", 0), "a")) <= CEILING_DBTP

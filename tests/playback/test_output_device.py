@@ -1,4 +1,4 @@
-"""The device's coming and going, and what it needs, with the player that feeds it."""
+"""The loss and the return of the device, and its timing, with the player that writes to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATE_HZ = 24_000
 
 
 class Card(SilentSpeaker):
-    """Fails as a card does that is pulled or held by somebody else, and remembers what it was given."""
+    """A silent speaker that can fail like an unplugged or busy card, and records the blocks it gets."""
 
     def __init__(self, name: str = "card") -> None:
         super().__init__()
@@ -58,8 +58,8 @@ class Card(SilentSpeaker):
 
 @pytest.fixture
 def start(request: pytest.FixtureRequest) -> Callable[..., Player]:
-    def started(speaker: Any, habits: DeviceTiming | None = None, **options: Any) -> Player:
-        player = Player(speaker, timing_of=lambda _: habits or DeviceTiming(), **options)
+    def started(speaker: Any, timing: DeviceTiming | None = None, **options: Any) -> Player:
+        player = Player(speaker, timing_of=lambda _: timing or DeviceTiming(), **options)
         request.addfinalizer(lambda: player.close(5))
         player.start()
         return player
@@ -79,12 +79,12 @@ def silence_before_sound(heard: Any) -> int:
     return int(np.flatnonzero(heard)[0])
 
 
-def test_a_device_is_woken_before_the_first_sound_and_not_again_before_the_next(start: Callable[..., Player]) -> None:
+def test_the_lead_in_is_played_before_the_first_sound_and_not_before_the_next(start: Callable[..., Player]) -> None:
     card = Card()
     player = start(card, DeviceTiming(wake_s=0.2, idle_s=600))
     clip = player.play(tone(0.05), RATE_HZ)
     eventually(lambda: card.blocks)
-    assert clip.started_at is None, "the silence is not the clip"
+    assert clip.started_at is None, "the lead-in is not part of the clip"
     assert clip.wait(10) == "finished"
     assert silence_before_sound(card.heard) == 0.2 * RATE_HZ
     written = len(card.heard)
@@ -92,7 +92,7 @@ def test_a_device_is_woken_before_the_first_sound_and_not_again_before_the_next(
     assert silence_before_sound(card.heard[written:]) == 0
 
 
-def test_a_device_is_woken_again_after_quiet(start: Callable[..., Player]) -> None:
+def test_the_lead_in_is_played_again_after_quiet(start: Callable[..., Player]) -> None:
     card = Card()
     player = start(card, DeviceTiming(wake_s=0.1, idle_s=0.2))
     finish(player)
@@ -102,7 +102,7 @@ def test_a_device_is_woken_again_after_quiet(start: Callable[..., Player]) -> No
     assert silence_before_sound(card.heard[written:]) == 0.1 * RATE_HZ
 
 
-def test_a_stop_while_the_device_is_woken_takes_hold_at_once(start: Callable[..., Player]) -> None:
+def test_a_stop_during_the_lead_in_takes_effect_at_once(start: Callable[..., Player]) -> None:
     card = Card()
     player = start(card, DeviceTiming(wake_s=10))
     clip = player.play(tone(1), RATE_HZ)
@@ -113,16 +113,18 @@ def test_a_stop_while_the_device_is_woken_takes_hold_at_once(start: Callable[...
     assert not card.heard.any()
 
 
-def test_a_device_is_let_go_of_when_idle_and_opened_for_the_next_sound(start: Callable[..., Player]) -> None:
+def test_an_idle_device_is_released_and_opened_for_the_next_sound(start: Callable[..., Player]) -> None:
     card = Card()
     player = start(card, DeviceTiming(wake_s=0.1, idle_s=600, release_s=0.1))
     finish(player)
     eventually(lambda: not card.held)
-    assert player.status().lost is None, "a device that was let go of is no loss"
+    assert player.status().lost is None, "a released device is not a loss"
     written = len(card.heard)
     finish(player)
     assert card.openings == 2
-    assert silence_before_sound(card.heard[written:]) == 0.1 * RATE_HZ, "what was opened anew is woken"
+    assert silence_before_sound(card.heard[written:]) == 0.1 * RATE_HZ, (
+        "a device that is opened again needs the lead-in"
+    )
     assert player.status().device_losses == 0
 
 
@@ -159,7 +161,7 @@ def test_a_device_that_is_busy_when_it_is_needed_again_is_lost_until_it_is_free(
     finish(player)
 
 
-def test_a_device_that_goes_while_it_is_let_go_of_is_lost_at_once(start: Callable[..., Player]) -> None:
+def test_a_released_device_that_is_unplugged_is_lost_at_once(start: Callable[..., Player]) -> None:
     card = Card()
     player = start(card, DeviceTiming(release_s=0.1))
     eventually(lambda: card.openings and not card.held)
@@ -170,77 +172,79 @@ def test_a_device_that_goes_while_it_is_let_go_of_is_lost_at_once(start: Callabl
     assert player.status().device_losses == 1
 
 
-def test_another_device_speaks_until_the_first_is_back(start: Callable[..., Player]) -> None:
+def test_the_fallback_is_used_until_the_primary_is_back(start: Callable[..., Player]) -> None:
     rings = threading.Semaphore(0)
-    card, spare = Card(), Card("spare")
-    player = start(card, fallback=spare, on_change=rings.release)
+    card, fallback = Card(), Card("fallback")
+    player = start(card, fallback=fallback, on_change=rings.release)
     clip = player.play(tone(60), RATE_HZ)
     eventually(lambda: card.blocks)
     card.fault = "the card was pulled"
     assert clip.wait(10) == "lost"
-    eventually(lambda: spare.held)
+    eventually(lambda: fallback.held)
     finish(player, height=7)
-    assert 7 in spare.heard
+    assert 7 in fallback.heard
     status = player.status()
-    assert (status.device, status.lost, status.device_losses) == ("spare", None, 1)
-    assert status.trouble == "the card was pulled; spare is used until it is back"
+    assert (status.device, status.lost, status.device_losses) == ("fallback", None, 1)
+    assert status.trouble == "the card was pulled; fallback is used until it is back"
     card.fault = None
     eventually(lambda: player.status().device == "card")
-    assert (player.status().trouble, spare.held) == (None, False)
-    assert rings.acquire(timeout=0), "somebody was told"
+    assert (player.status().trouble, fallback.held) == (None, False)
+    assert rings.acquire(timeout=0), "on_change was called"
     finish(player, height=9)
     assert 9 in card.heard
-    assert 9 not in spare.heard
+    assert 9 not in fallback.heard
 
 
-def test_the_first_device_is_not_taken_back_in_the_middle_of_a_sound(start: Callable[..., Player]) -> None:
-    card, spare = Card(), Card("spare")
+def test_the_primary_does_not_replace_the_fallback_during_a_sound(start: Callable[..., Player]) -> None:
+    card, fallback = Card(), Card("fallback")
     card.fault = "the card is away"
-    player = start(card, fallback=spare)
-    eventually(lambda: spare.held)
+    player = start(card, fallback=fallback)
+    eventually(lambda: fallback.held)
     clip = player.play(tone(3, 7), RATE_HZ)
-    eventually(lambda: 7 in spare.heard)
+    eventually(lambda: 7 in fallback.heard)
     card.fault = None
     assert clip.wait(10) == "finished"
-    assert np.count_nonzero(spare.heard == 7) == 3 * RATE_HZ
+    assert np.count_nonzero(fallback.heard == 7) == 3 * RATE_HZ
     eventually(lambda: player.status().device == "card")
 
 
-def test_with_both_away_nothing_speaks_and_both_are_named(start: Callable[..., Player]) -> None:
-    card, spare = Card(), Card("spare")
-    card.fault, spare.fault = "the card is away", "the spare is away"
-    player = start(card, fallback=spare)
-    eventually(lambda: player.status().lost == "the card is away; the spare is away")
+def test_if_both_are_away_nothing_is_heard_and_both_are_named(start: Callable[..., Player]) -> None:
+    card, fallback = Card(), Card("fallback")
+    card.fault, fallback.fault = "the card is away", "the fallback is away"
+    player = start(card, fallback=fallback)
+    eventually(lambda: player.status().lost == "the card is away; the fallback is away")
     assert player.play(tone(0.05), RATE_HZ).wait(10) == "lost"
-    spare.fault = None
+    fallback.fault = None
     eventually(lambda: player.status().trouble)
     assert player.status().lost is None
     finish(player)
 
 
 class Mute(Card):
-    """Can be opened, and takes no sound: as a card whose firmware hangs."""
+    """Can be opened and takes no sound, like a card whose firmware hangs."""
 
     def write(self, block: Any) -> None:
         raise SpeakerError("the card takes no sound")
 
 
-def test_a_device_that_takes_no_sound_is_tried_less_and_less_and_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_device_that_takes_no_sound_is_retried_less_and_less_often_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level("INFO")
     output = OutputDevice(Mute())
-    rests_s = []
+    retries_s = []
     for _ in range(9):
         output.open(RATE_HZ)
         with pytest.raises(SpeakerError, match="takes no sound"):
             output.write(tone(0.01))
-        rests_s.append(output.mark_failed("the card takes no sound"))
+        retries_s.append(output.mark_failed("the card takes no sound"))
         output.release()
-    assert rests_s == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert retries_s == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
     assert output.losses == 9
     assert caplog.messages == ["the card takes no sound"]
 
 
-def test_a_device_that_worked_is_tried_again_at_once_and_one_that_is_absent_every_second() -> None:
+def test_a_device_that_worked_is_retried_soon_and_an_absent_one_every_second() -> None:
     card = Card()
     output = OutputDevice(card)
     for _ in range(3):
@@ -248,28 +252,28 @@ def test_a_device_that_worked_is_tried_again_at_once_and_one_that_is_absent_ever
         for _ in range(20):
             output.write(tone(0.01))
         card.fault = "pulled"
-        rests_s = [output.mark_failed("pulled")]
+        retries_s = [output.mark_failed("pulled")]
         output.release()
         for _ in range(4):
             with pytest.raises(SpeakerError):
                 output.open(RATE_HZ)
-            rests_s.append(output.mark_failed("pulled"))
-        assert rests_s == [0.25, 0.5, 1, 1, 1]
+            retries_s.append(output.mark_failed("pulled"))
+        assert retries_s == [0.25, 0.5, 1, 1, 1]
         card.fault = None
 
 
-def test_another_device_speaks_for_one_that_takes_no_sound(start: Callable[..., Player]) -> None:
-    card, spare = Mute(), Card("spare")
-    player = start(card, fallback=spare)
+def test_the_fallback_replaces_a_device_that_takes_no_sound(start: Callable[..., Player]) -> None:
+    card, fallback = Mute(), Card("fallback")
+    player = start(card, fallback=fallback)
     eventually(lambda: player.status().lost is None)
     assert player.play(tone(0.05), RATE_HZ).wait(10) == "lost"
-    eventually(lambda: spare.held)
+    eventually(lambda: fallback.held)
     finish(player, height=7)
-    assert 7 in spare.heard
-    assert player.status().trouble == "the card takes no sound; spare is used until it is back"
+    assert 7 in fallback.heard
+    assert player.status().trouble == "the card takes no sound; fallback is used until it is back"
 
 
-def test_a_device_that_is_absent_at_the_start_is_taken_when_it_comes(
+def test_a_device_that_is_absent_at_the_start_is_used_once_it_appears(
     start: Callable[..., Player], alsa: Alsa, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")

@@ -1,4 +1,4 @@
-"""What is cut for the device, sample by sample."""
+"""The blocks that the buffer cuts for the device, sample by sample."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def buffer_of(*clips: PlaybackClip) -> PlaybackBuffer:
     return buffer
 
 
-def test_two_clips_join_without_a_gap_and_untouched() -> None:
+def test_two_clips_join_without_a_gap_or_a_change() -> None:
     buffer = buffer_of(tone(1.5, 100), tone(1.5, 200))
     blocks = [buffer.next_block(unity, False, 0.0) for _ in range(3)]
     heard = np.concatenate([block for block in blocks if block is not None])
@@ -32,13 +32,13 @@ def test_two_clips_join_without_a_gap_and_untouched() -> None:
     assert buffer.next_block(unity, False, 0.0) is None
 
 
-def test_every_block_is_full_with_zeros_behind_the_end() -> None:
+def test_every_block_is_full_with_zeros_after_the_end() -> None:
     block = buffer_of(tone(0.5)).next_block(unity, False, 0.0)
     assert block is not None
     assert block.tolist() == [10_000] * 120 + [0] * 120
 
 
-def test_a_stop_fades_over_half_a_block_and_spares_what_comes_after() -> None:
+def test_a_stop_fades_over_half_a_block_and_does_not_affect_later_clips() -> None:
     stopped, waiting, later = tone(9), tone(9), tone(2, 500)
     buffer = buffer_of(stopped, waiting)
     buffer.next_block(unity, False, 0.0)
@@ -47,7 +47,7 @@ def test_a_stop_fades_over_half_a_block_and_spares_what_comes_after() -> None:
     fade = buffer.next_block(unity, False, 0.0)
     assert fade is not None
     assert (fade[0], fade[BLOCK // 2 - 1]) == (10_000, 0)
-    assert not fade[BLOCK // 2 :].any(), "silence comes soon"
+    assert not fade[BLOCK // 2 :].any(), "the fade is followed by silence"
     assert int(np.abs(np.diff(fade.astype(int))).max()) <= 10_000 // (BLOCK // 2 - 1) + 1
     assert stopped.playing.wait(0) == waiting.playing.wait(0) == "stopped"
     after = buffer.next_block(unity, False, 0.0)
@@ -56,7 +56,7 @@ def test_a_stop_fades_over_half_a_block_and_spares_what_comes_after() -> None:
     assert later.playing.wait(0) == "playing"
 
 
-def test_a_stop_ends_what_is_written_and_not_heard_yet() -> None:
+def test_a_stop_ends_clips_that_are_written_and_not_heard_yet() -> None:
     clip = tone(1)
     buffer = buffer_of(clip)
     buffer.next_block(unity, False, 0.0)
@@ -102,7 +102,7 @@ def test_a_clip_is_finished_when_its_last_sample_has_been_heard() -> None:
 
 
 def seam_of_upstream(before: np.ndarray, after: np.ndarray, count: int) -> np.ndarray:
-    """f5_tts/infer/utils_infer.py, infer_batch_process: the cross-fade, in its own words; S16 at the end."""
+    """The cross-fade of F5-TTS (f5_tts/infer/utils_infer.py, infer_batch_process), rounded to int16."""
     prev_overlap, next_overlap = before[-count:], after[:count]
     fade_out = np.linspace(1, 0, count)
     fade_in = np.linspace(0, 1, count)
@@ -112,12 +112,12 @@ def seam_of_upstream(before: np.ndarray, after: np.ndarray, count: int) -> np.nd
 
 
 def speech(blocks: float, seed: int) -> np.ndarray:
-    """Sound without two equal samples in a row, so that a fade at the wrong place shows."""
+    """Returns noise: a fade at the wrong place changes its samples."""
     return np.random.default_rng(seed).integers(-20_000, 20_000, int(BLOCK * blocks)).astype(np.float32)
 
 
 def wave(blocks: float, phase: float) -> np.ndarray:
-    """A tone that goes evenly, so that a jump shows."""
+    """Returns a smooth tone: any jump in it comes from the buffer."""
     return (9_000 * np.sin(phase + 0.02 * np.arange(int(BLOCK * blocks)))).astype(np.float32)
 
 
@@ -132,7 +132,7 @@ def jump(sound: np.ndarray) -> int:
     return int(np.abs(np.diff(sound.astype(int))).max())
 
 
-def test_a_seam_is_upstreams_cross_fade_wherever_the_first_clip_stands() -> None:
+def test_a_seam_is_the_cross_fade_of_f5_tts_at_any_position_of_the_first_clip() -> None:
     before, after = speech(10, 1), speech(8, 2)
     expected = seam_of_upstream(before, after, 3 * BLOCK + 7)
     for written in range(7):
@@ -153,14 +153,14 @@ def test_three_clips_keep_two_seams() -> None:
     assert np.array_equal(heard_from(buffer)[: len(expected)], expected)
 
 
-def test_a_late_clip_is_mixed_with_what_is_left_and_a_later_one_not_at_all() -> None:
+def test_a_late_clip_is_mixed_with_the_rest_and_a_later_one_not_at_all() -> None:
     before, after = wave(5, 0), wave(5, 1.0)
     buffer = buffer_of(PlaybackClip(before.copy()))
     blocks = [buffer.next_block(unity, False, 0.0) for _ in range(4)]
     assert buffer.add(PlaybackClip(after.copy()), 3 * BLOCK) == BLOCK
     heard = np.concatenate([*(block for block in blocks if block is not None), heard_from(buffer)])
     assert np.array_equal(heard, seam_of_upstream(before, after, BLOCK))
-    assert buffer.add(PlaybackClip(after.copy()), 3 * BLOCK) == 0, "the one before has gone to the device"
+    assert buffer.add(PlaybackClip(after.copy()), 3 * BLOCK) == 0, "the clip before has gone to the device"
     assert np.array_equal(heard_from(buffer), np.rint(after).astype(np.int16))
 
 
@@ -170,14 +170,14 @@ def test_a_seam_takes_at_most_half_of_either_clip() -> None:
     assert buffer.add(tone(10), 9 * BLOCK) == BLOCK // 2
 
 
-def test_a_seam_jumps_no_more_than_its_material() -> None:
+def test_a_seam_has_no_larger_jumps_than_its_clips() -> None:
     before, after = wave(5, 0), wave(5, 2.5)
     butted = buffer_of(PlaybackClip(before.copy()), PlaybackClip(after.copy()))
     seamed = buffer_of(PlaybackClip(before.copy()))
     seamed.add(PlaybackClip(after.copy()), 2 * BLOCK)
     material = max(jump(before), jump(after))
     assert jump(heard_from(butted)) > 5 * material
-    # The fade itself adds the height of both over its length, a sample at a time.
+    # The fade adds the amplitude of both clips, spread over its length.
     assert jump(heard_from(seamed)) <= material + 2 * 9_000 / (2 * BLOCK) + 1
 
 
@@ -213,7 +213,7 @@ def test_a_pause_in_the_middle_of_a_seam_loses_no_sample() -> None:
     assert heard[3 * BLOCK - 1] == heard[3 * BLOCK] == 0
 
 
-def test_a_clip_with_a_volume_of_its_own_has_its_own_level() -> None:
+def test_a_clip_with_its_own_volume_has_its_own_gain() -> None:
     buffer = PlaybackBuffer(BLOCK)
     buffer.add(PlaybackClip(np.full(BLOCK, 1000, np.float32), volume=30))
     levels: list[int | None] = []

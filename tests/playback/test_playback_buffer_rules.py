@@ -1,4 +1,4 @@
-"""What holds for the buffer whatever is asked of it, in any order."""
+"""Rules that hold for the buffer after any sequence of calls."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ STEP = HEIGHT / (BLOCK // 2 - 1) + 1
 LEVELS = {None: 1.0, 0: 0.0, 30: 0.25, 100: 1.0}
 
 
-def asked_of(chance: random.Random) -> Iterator[tuple[Any, ...]]:
-    """One buffer's life, in which each thing happens beside each other."""
+def calls(chance: random.Random) -> Iterator[tuple[Any, ...]]:
+    """Yields a random sequence of calls."""
     for _ in range(40):
         what = chance.choices(["add", "stop", "pause", "mute", "block"], [4, 1, 2, 2, 8])[0]
         if what == "add":
@@ -34,8 +34,8 @@ def asked_of(chance: random.Random) -> Iterator[tuple[Any, ...]]:
             yield (what,)
 
 
-class Told(PlaybackClip):
-    """Flat, so that what is not flat in the sound is the buffer's doing; it counts how often its end is told."""
+class NotingClip(PlaybackClip):
+    """A constant clip, so that every change of level comes from the buffer. It records its endings."""
 
     def __init__(self, count: int, volume: int | None) -> None:
         super().__init__(np.full(count, HEIGHT, np.float32), volume)
@@ -44,22 +44,22 @@ class Told(PlaybackClip):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_every_sample_is_cut_once_nothing_clicks_and_each_end_is_told_once(seed: int) -> None:
+def test_every_sample_is_cut_once_without_clicks_and_each_clip_ends_once(seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(60):
-        live(asked_of(chance))
+        run(calls(chance))
 
 
-def live(asked: Iterator[tuple[Any, ...]]) -> None:
+def run(sequence: Iterator[tuple[Any, ...]]) -> None:
     buffer, now_s = PlaybackBuffer(BLOCK), 0.0
     paused = muted = False
-    clips: list[Told] = []
-    waiting: deque[Told] = deque()
+    clips: list[NotingClip] = []
+    waiting: deque[NotingClip] = deque()
     last = 0
-    for what, *how in asked:
+    for what, *how in sequence:
         now_s += 1
         if what == "add":
-            clip = Told(how[0], how[1])
+            clip = NotingClip(how[0], how[1])
             mixed = buffer.add(clip, how[2])
             assert 0 <= mixed <= min(how[2], how[0] // 2)
             assert clip.remaining == how[0] - mixed
@@ -81,16 +81,16 @@ def live(asked: Iterator[tuple[Any, ...]]) -> None:
             assert not (idle and block is not None)
             assert not buffer.stopping
             if block is None:
-                assert last == 0, "what sounded fades"
+                assert last == 0, "a sound that was heard is faded out"
                 continue
             assert not (paused or muted) or block[-1] == 0
             assert len(block) == BLOCK
             cut = left - sum(clip.remaining for clip in waiting)
             if stopping and cut == 0:
-                assert block[-1] == 0, "the fade of what was stopped"
+                assert block[-1] == 0, "the fade of the stopped clips"
                 jumps = np.abs(np.diff(block[: np.count_nonzero(block)].astype(int), prepend=last))
             else:
-                assert cut == min(BLOCK, left), "as much as there is"
+                assert cut == min(BLOCK, left), "as many samples as there are"
                 assert not block[cut:].any()
                 jumps = np.abs(np.diff(block[:cut].astype(int), prepend=block[0] if fresh and cut else last))
             assert not len(jumps) or jumps.max() <= STEP

@@ -1,4 +1,4 @@
-"""The player with its thread."""
+"""The player and its thread."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def start(request: pytest.FixtureRequest) -> Callable[..., Player]:
 
 
 def test_a_clip_played_after_a_stop_is_heard(start: Callable[..., Player], ear: Any) -> None:
-    rings = threading.Semaphore(0)
-    player = start(ear, on_change=rings.release)
+    changes = threading.Semaphore(0)
+    player = start(ear, on_change=changes.release)
     stopped = player.play(tone(60), RATE_HZ)
     eventually(lambda: ear.blocks)
     player.stop()
     later = player.play(tone(0.05), RATE_HZ)
     assert stopped.wait(10) == "stopped"
-    assert rings.acquire(timeout=10)
+    assert changes.acquire(timeout=10)
     assert later.wait(10) == "finished"
-    assert rings.acquire(timeout=10)
+    assert changes.acquire(timeout=10)
 
 
-def test_a_stop_is_silence_within_50_ms_of_samples(start: Callable[..., Player], ear: Any) -> None:
+def test_after_a_stop_at_most_50_ms_of_samples_are_heard(start: Callable[..., Player], ear: Any) -> None:
     player = start(ear)
     clip = player.play(tone(60), RATE_HZ)
     eventually(lambda: len(ear.blocks) > 10)
@@ -75,7 +75,7 @@ def test_a_paused_player_writes_nothing(start: Callable[..., Player], ear: Any) 
     assert held.wait(10) == "finished"
 
 
-def test_muted_is_paced_zeros(start: Callable[..., Player], ear: Any) -> None:
+def test_a_muted_player_writes_zeros_in_real_time(start: Callable[..., Player], ear: Any) -> None:
     player = start(ear)
     player.set_muted(True)
     assert player.play(tone(0.05), RATE_HZ).wait(10) == "finished"
@@ -94,7 +94,7 @@ def test_two_clips_are_one_sound_bit_for_bit(start: Callable[..., Player], ear: 
     assert not ear.heard[10_000:].any()
 
 
-def test_a_device_that_was_never_there_is_no_loss_until_it_came_and_went(
+def test_a_device_that_was_never_there_is_not_a_loss(
     start: Callable[..., Player], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -131,12 +131,12 @@ def test_a_device_lost_in_the_middle_comes_back(start: Callable[..., Player]) ->
     assert player.play(tone(0.02), RATE_HZ).wait(10) == "finished"
 
 
-def test_close_returns_though_the_device_hangs() -> None:
-    let_go = threading.Event()
+def test_close_returns_even_if_the_device_hangs() -> None:
+    released = threading.Event()
 
     class Frozen(SilentSpeaker):
         def write(self, block: Any) -> None:
-            let_go.wait(60)
+            released.wait(60)
 
     player = Player(Frozen())
     player.start()
@@ -147,12 +147,12 @@ def test_close_returns_though_the_device_hangs() -> None:
     player.close(0.2)
     assert time.monotonic() - began < 30
     assert player.alive()
-    let_go.set()
+    released.set()
     player.close(10)
     assert not player.alive()
 
 
-def test_what_a_closed_player_is_given_has_ended(start: Callable[..., Player], ear: Any) -> None:
+def test_clips_given_to_a_closed_player_are_stopped(start: Callable[..., Player], ear: Any) -> None:
     never_started = Player(ear)
     waiting = never_started.play(tone(1), RATE_HZ)
     never_started.close(1)
@@ -165,13 +165,13 @@ def noise(duration_s: float, seed: int) -> Any:
     return np.random.default_rng(seed).integers(-20_000, 20_000, int(RATE_HZ * duration_s)).astype(np.int16)
 
 
-def mixed_as_upstream(before: Any, after: Any, count: int) -> Any:
-    """f5_tts/infer/utils_infer.py, infer_batch_process, in the precision and the form of what is played."""
+def cross_fade_of_f5_tts(before: Any, after: Any, count: int) -> Any:
+    """The cross-fade of F5-TTS (f5_tts/infer/utils_infer.py, infer_batch_process), rounded to int16."""
     seam = before[-count:] * np.linspace(1, 0, count) + after[:count] * np.linspace(0, 1, count)
     return np.rint(np.concatenate([before[:-count], seam, after[count:]]).astype(np.float32)).astype(np.int16)
 
 
-def test_the_seam_in_the_file_is_upstreams(start: Callable[..., Player], tmp_path: Path) -> None:
+def test_the_seam_in_the_file_is_the_cross_fade_of_f5_tts(start: Callable[..., Player], tmp_path: Path) -> None:
     player = start(WavSpeaker(tmp_path / "out.wav", paced=False))
     player.pause()
     before, after = noise(0.5, 1), noise(0.4, 2)
@@ -181,7 +181,7 @@ def test_the_seam_in_the_file_is_upstreams(start: Callable[..., Player], tmp_pat
     assert last.wait(10) == "finished"
     assert last.overlap_s == 0.15
     heard, _ = soundfile.read(tmp_path / "out.wav", dtype="int16")
-    expected = mixed_as_upstream(before, after, 3600)
+    expected = cross_fade_of_f5_tts(before, after, 3600)
     assert np.array_equal(heard[: len(expected)], expected)
     assert not heard[len(expected) :].any()
 
@@ -195,11 +195,11 @@ def test_a_seam_is_mixed_at_the_devices_rate(start: Callable[..., Player], ear: 
     assert last.wait(10) == "finished"
     assert last.overlap_s == 0.15
     seam = ear.heard[int(0.35 * 48_000) : int(0.5 * 48_000)][480:-480].astype(int)
-    assert (np.diff(seam) <= 0).all(), "from the one level evenly to the other"
+    assert (np.diff(seam) <= 0).all(), "linearly from one level to the other"
     assert (seam[0] - seam[-1]) == pytest.approx(5000 * 13 / 15, abs=20)
 
 
-def test_the_device_is_asked_for_its_delay_at_the_ends_of_clips_alone(start: Callable[..., Player], ear: Any) -> None:
+def test_the_device_is_asked_for_its_delay_only_at_the_ends_of_clips(start: Callable[..., Player], ear: Any) -> None:
     asked = []
     delay_s = ear.delay_s
     ear.delay_s = lambda: asked.append(delay_s()) or asked[-1]
@@ -209,12 +209,12 @@ def test_the_device_is_asked_for_its_delay_at_the_ends_of_clips_alone(start: Cal
     player.resume()
     assert [clip.wait(10) for clip in clips] == ["finished", "finished"]
     assert len(ear.blocks) == 200
-    assert len(asked) < 50, "each time hands the interpreter to a thread that is busy"
+    assert len(asked) < 50, "each call gives the interpreter's lock to a busy thread"
     begins = [clip.started_at for clip in clips]
-    assert begins[1] - begins[0] > 0.95, "one behind the other; more, where the machine was busy elsewhere"
+    assert begins[1] - begins[0] > 0.95, "one after the other; later if the machine is busy"
 
 
-def test_a_clip_that_comes_after_quiet_begins_when_it_is_heard(start: Callable[..., Player], ear: Any) -> None:
+def test_a_clip_after_quiet_starts_when_it_is_heard(start: Callable[..., Player], ear: Any) -> None:
     player = start(ear)
     for _ in range(2):
         came_at = time.monotonic()
@@ -226,14 +226,14 @@ def test_a_clip_that_comes_after_quiet_begins_when_it_is_heard(start: Callable[.
         threading.Event().wait(0.1)
 
 
-def test_a_second_clip_that_comes_late_is_mixed_with_what_is_left(start: Callable[..., Player], ear: Any) -> None:
+def test_a_late_second_clip_is_mixed_with_the_rest_of_the_first(start: Callable[..., Player], ear: Any) -> None:
     player = start(ear)
     before, after = noise(0.5, 1), noise(1.0, 2)
     player.play(before, RATE_HZ)
-    eventually(lambda: len(ear.blocks) > 27)  # more than half is gone, and what is left is shorter than the seam
+    eventually(lambda: len(ear.blocks) > 27)  # more than half was written, and the rest is shorter than the seam
     last = player.play(after, RATE_HZ, seam_s=0.4)
     assert last.wait(10) == "finished"
     mixed = round(last.overlap_s * RATE_HZ)
     assert mixed < 0.24 * RATE_HZ
-    expected = mixed_as_upstream(before, after, mixed) if mixed else np.concatenate([before, after])
+    expected = cross_fade_of_f5_tts(before, after, mixed) if mixed else np.concatenate([before, after])
     assert np.array_equal(ear.heard[: len(expected)], expected)

@@ -1,4 +1,4 @@
-"""One contract for the three speakers."""
+"""One interface for the three speakers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ speaker.close()
 
 
 @pytest.mark.parametrize("kind", ["alsa", "wav", "silent"])
-def test_every_speaker_keeps_the_contract(kind: str, tmp_path: Path) -> None:
+def test_every_speaker_implements_the_interface(kind: str, tmp_path: Path) -> None:
     sound = tmp_path / "sound.wav"
     asoundrc = tmp_path / "asoundrc"
     asoundrc.write_text(
@@ -75,7 +75,7 @@ def test_every_speaker_keeps_the_contract(kind: str, tmp_path: Path) -> None:
         assert np.array_equal(frames(sound)[:4800], noise)
 
 
-def test_a_recording_goes_on_when_it_is_opened_again_and_begins_anew_at_a_start(tmp_path: Path) -> None:
+def test_a_file_is_continued_when_it_is_opened_again_and_overwritten_at_a_start(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     speaker = WavSpeaker(path, paced=False)
     for height in (1, 2):
@@ -89,7 +89,7 @@ def test_a_recording_goes_on_when_it_is_opened_again_and_begins_anew_at_a_start(
     assert len(frames(path)) == 0
 
 
-def test_each_start_makes_a_file_of_its_own_in_a_folder(tmp_path: Path) -> None:
+def test_each_start_creates_a_new_file_in_a_folder(tmp_path: Path) -> None:
     speakers = [WavSpeaker(tmp_path / "said", paced=False) for _ in range(3)]
     for speaker in speakers:
         speaker.open(RATE_HZ)
@@ -97,7 +97,7 @@ def test_each_start_makes_a_file_of_its_own_in_a_folder(tmp_path: Path) -> None:
     assert len(list((tmp_path / "said").iterdir())) == 3
 
 
-def test_the_file_is_whole_after_a_sudden_death(tmp_path: Path) -> None:
+def test_the_file_is_valid_after_the_process_was_killed(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     endless = (
         "import sys, numpy as np; from pathlib import Path; from ishowtts.playback.wav_speaker import WavSpeaker\n"
@@ -112,7 +112,7 @@ def test_the_file_is_whole_after_a_sudden_death(tmp_path: Path) -> None:
     assert (frames(path) == 7).all()
 
 
-def test_what_cannot_be_written_is_a_speaker_error(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_a_speaker_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     speaker: Speaker = WavSpeaker(tmp_path / "file" / "sound.wav")
     with pytest.raises(SpeakerError, match=r"audio\.device"):

@@ -1,4 +1,4 @@
-"""ALSA without a card: PCMs and cards of a test's own."""
+"""ALSA without a card: PCMs and cards that a test defines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 class Alsa:
-    """ALSA's configuration in a file of the test's own. The library reads it again whenever its time has changed."""
+    """An ALSA configuration in a file of the test. The library reads it again when its mtime changes."""
 
     _times = itertools.count(1)
 
@@ -25,16 +25,16 @@ class Alsa:
         self.define("")
 
     def define(self, text: str) -> None:
-        """Have these PCMs, and no others."""
+        """Defines these PCMs and no others."""
         self.path.write_text(f"</usr/share/alsa/alsa.conf>\n{text}\n")
         os.utime(self.path, (next(self._times),) * 2)
 
     def into_file(self, name: str) -> str:
-        """A PCM that writes what it plays, at once, to NAME.wav."""
+        """Returns a PCM that writes what it plays to NAME.wav, without waiting."""
         return f'pcm.{name} {{ type file file "{self.folder / name}.wav" format wav slave.pcm null }}\n'
 
     def plug_in(self, number: int, card_id: str, *, usb: bool = False, screen: bool | None = None) -> None:
-        """A card in /proc; see `open_cards` for the ones that can be opened."""
+        """Adds a card to /proc. `open_cards` lets it be opened."""
         folder = self.asound / f"card{number}"
         folder.mkdir()
         (folder / "id").write_text(f"{card_id}\n")
@@ -46,13 +46,13 @@ class Alsa:
             pcm.write(f"{number:02}-00: {card_id} Audio : {card_id} Audio : playback 1 : capture 1\n")
 
     def pull(self, number: int) -> None:
-        """It is not there any more."""
+        """Removes a card from /proc."""
         shutil.rmtree(self.asound / f"card{number}")
         lines = (self.asound / "pcm").read_text().splitlines(keepends=True)
         (self.asound / "pcm").write_text("".join(line for line in lines if not line.startswith(f"{number:02}-")))
 
     def open_cards(self) -> None:
-        """Let `plughw:CARD=…` of any name be opened: a file for each."""
+        """Lets `plughw:CARD=…` of any name be opened. Each writes to its own file."""
         files = f'file {{ @func concat strings [ "{self.folder}/" $CARD ".wav" ] }}'
         self.define(
             "pcm.!plughw { @args [ CARD DEV ] @args.CARD { type string } @args.DEV { type integer default 0 }\n"
@@ -60,6 +60,6 @@ class Alsa:
         )
 
     def played(self, name: str) -> NDArray[np.int16]:
-        """What NAME.wav holds, a column for each channel; its header is right once the PCM is closed."""
+        """Returns the samples of NAME.wav, a column for each channel. Its header is valid once the PCM is closed."""
         samples, _ = soundfile.read(self.folder / f"{name}.wav", dtype="int16", always_2d=True)
         return np.asarray(samples, np.int16)

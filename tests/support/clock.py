@@ -1,10 +1,10 @@
-"""A time that a test moves."""
+"""A clock that a test sets."""
 
 from __future__ import annotations
 
 
 class Clock:
-    """Stands until it is moved."""
+    """Returns `now_s`, which only the test changes."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0

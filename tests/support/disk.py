@@ -1,4 +1,4 @@
-"""Disks without room."""
+"""Fills disks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def fill(disk: Path) -> Path:
-    """Leave no room at all."""
+    """Fills a disk to the last byte. Returns the file that does it."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
         for size in (65_536, 4096, 512, 1):

@@ -1,17 +1,18 @@
-"""A PulseAudio of a test's own: a sound device that plays in real time, dies when told to, and is heard at its sink.
+"""A PulseAudio server for tests: a sound device that plays in real time, can be killed, and is recorded at its sink.
 
-What makes its null sink keep true time (PulseAudio 16.1, measured):
+Three settings make its null sink keep exact time (PulseAudio 16.1, measured):
 
-- `norewinds=1`. As it comes, an idle null sink has rendered 2 s of silence ahead: behind ALSA's plugin the fourth block
-  of a stream is taken 410 ms later, up to 2 s just after the server's start, and a recorder of the sink loses what is
-  rendered twice. Without rewinds it is never more than 50 ms ahead, and no more than its fastest client asks for.
-- A recorder that asks for 5 ms. The sink renders in the shortest blocks that any client wants, and the recorder is one
-  from the server's start on: a stream's blocks are taken at 0, 0, 0, 6, 16, 26 ms and then every 10 ms.
-- One rate, 24 kHz, from the daemon to the recorder: what is recorded is what was written, sample for sample.
-  PulseAudio's resampler otherwise smears every edge over 1 ms.
+- `norewinds=1`. By default, an idle null sink has rendered 2 s of silence ahead. Through ALSA's plugin the fourth block
+  of a stream is then taken 410 ms later, or up to 2 s later just after the server's start, and a recorder of the sink
+  loses what is rendered twice. Without rewinds the sink is at most 50 ms ahead, and no more than its fastest client
+  asks for.
+- A recorder that asks for 5 ms. The sink renders in the shortest blocks that any client wants, and the recorder is a
+  client from the server's start on. Then a stream's blocks are taken at 0, 0, 0, 6, 16, 26 ms and then every 10 ms.
+- One rate, 24 kHz, from the daemon to the recorder, so that the recording has exactly the written samples. PulseAudio's
+  resampler otherwise smears every edge over 1 ms.
 
-A sample is dated by when it reached the recorder. What that adds is found by muting the sink itself, which the server
-does between two blocks: see `Pulse.recorder_adds_s`.
+The time of a sample is when it reached the recorder. `Pulse.recorder_adds_s` measures that delay by muting the sink
+itself, which the server does between two blocks.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _SETTLES_S = 0.3  # after its start, when the sink has come down to the recorder
 
 
 def missing() -> str | None:
-    """Why there can be no such server here; `None` where there can."""
+    """Returns why this machine cannot run such a server; `None` if it can."""
     for program, package in (("pulseaudio", "pulseaudio"), ("parec", "pulseaudio-utils")):
         if shutil.which(program) is None:
             return f"{program} is not installed ({package})"
@@ -49,12 +50,12 @@ def missing() -> str | None:
 
 
 class Recording:
-    """What the sink played in one life of the server, mono S16, each block with the time of its arrival."""
+    """What the sink played during one run of the server, mono int16, each block with the time of its arrival."""
 
     def __init__(self, command: list[str], environment: dict[str, str], rate_hz: int) -> None:
         self.rate_hz = rate_hz
         self._blocks: list[bytes] = []
-        self._arrivals: list[tuple[float, int]] = []  # when, and how many samples had come by then
+        self._arrivals: list[tuple[float, int]] = []  # the time, and how many samples had arrived by then
         self._parec = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
@@ -63,15 +64,15 @@ class Recording:
 
     @property
     def samples(self) -> NDArray[np.int16]:
-        """All that has come so far."""
+        """All samples that have arrived so far."""
         sound = b"".join(list(self._blocks))
         return np.frombuffer(sound[: len(sound) // 2 * 2], "<i2")
 
     def at(self, index: int) -> float:
-        """When a sample reached the recorder, in seconds of CLOCK_MONOTONIC.
+        """Returns when a sample reached the recorder, in seconds of CLOCK_MONOTONIC.
 
-        The sink's clock is the kernel's: of all blocks the promptest says when the first sample was due, and what a
-        busy machine was late with any other block is no part of it.
+        The sink uses the kernel's clock. So the most punctual block shows when the first sample was due, and the
+        lateness of other blocks on a busy machine does not matter.
         """
         arrivals = np.array(self._arrivals)
         settled = arrivals[arrivals[:, 0] > min(arrivals[0, 0] + _SETTLES_S, arrivals[-1, 0] - 0.05)]
@@ -79,15 +80,15 @@ class Recording:
         return began_at + index / self.rate_hz
 
     def after(self, moment_s: float) -> int:
-        """The index of the first sample that came after a moment."""
+        """Returns the index of the first sample that arrived after a moment."""
         return int(np.ceil((moment_s - self.at(0)) * self.rate_hz))
 
     def wait_until(self, moment_s: float, timeout_s: float = 20.0) -> None:
-        """Until what the sink played by then has come."""
+        """Waits until what the sink played by then has arrived."""
         eventually(lambda: bool(self._arrivals) and self._arrivals[-1][0] > moment_s, "the sink's sound", timeout_s)
 
     def close(self) -> None:
-        """End it; what it heard stays."""
+        """Ends the recording and keeps its samples."""
         with contextlib.suppress(ProcessLookupError):
             self._parec.kill()
         self._parec.wait()
@@ -108,8 +109,8 @@ class Pulse:
     """`with Pulse(folder) as pulse: …`: the PCM `pulse` of `environment` plays on its null sink `ns`.
 
     Args:
-        folder: an empty one, with a short path: sockets live in it.
-        rate_hz: of the sink and of the recordings.
+        folder: An empty folder with a short path, because it holds sockets.
+        rate_hz: Sample rate of the sink and of the recordings.
     """
 
     pcm = "pulse"
@@ -120,7 +121,7 @@ class Pulse:
         self.up_at = 0.0
         self._folder = folder
         self._socket, self._control = folder / "native", folder / "cli"
-        self._door = folder / "door"  # the way that players take to the socket
+        self._door = folder / "door"  # the link through which players reach the socket
         self._server: subprocess.Popen[bytes] | None = None
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PULSE_")},
@@ -131,16 +132,16 @@ class Pulse:
 
     @property
     def recording(self) -> Recording:
-        """Of the server that runs, or ran last."""
+        """The recording of the server that runs, or ran last."""
         return self.recordings[-1]
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables with which ALSA knows the PCM."""
+        """Environment variables with which ALSA finds the PCM."""
         return {"ALSA_CONFIG_PATH": str(self.asoundrc(self._folder / "asoundrc"))}
 
     def asoundrc(self, path: Path) -> Path:
-        """Write a configuration of ALSA with the PCM and its mixer."""
+        """Writes an ALSA configuration with the PCM and its mixer."""
         where = f'type pulse server "unix:{self._door}"'
         path.write_text(
             "</usr/share/alsa/alsa.conf>\n"
@@ -151,7 +152,7 @@ class Pulse:
         return path
 
     def start(self) -> Pulse:
-        """Start it, and a recorder; then let players in, which `up_at` dates: nothing of theirs is missed."""
+        """Starts the server and a recorder, then lets players connect (`up_at`): nothing of theirs is missed."""
         for path in (self._socket, self._control, self._door):
             path.unlink(missing_ok=True)
         modules = (
@@ -178,7 +179,7 @@ class Pulse:
         return self
 
     def kill(self) -> None:
-        """End it with SIGKILL, as a card is pulled: what it held is lost, and its recording ends."""
+        """Kills the server with SIGKILL, like unplugging a card. Loses buffered samples and ends the recording."""
         if self._server is not None:
             self._server.send_signal(signal.SIGKILL)
             self._server.wait()
@@ -187,20 +188,20 @@ class Pulse:
             self._door.unlink()
 
     def recorder_adds_s(self, tries: int = 10) -> float:
-        """How much later the recorder has a change than the sink makes it: the median of some.
+        """Measures how much later the recorder gets a change than the sink makes it. Returns the median.
 
-        While something steady plays the sink is muted, over a connection that stands. The server mutes what it renders
-        next, up to one block of the recorder's 5 ms ahead of its time.
+        Call it while a constant sound plays. The sink is muted over an open connection. The server mutes what it
+        renders next, up to one block of the recorder's 5 ms ahead of time.
         """
         found = []
         with socket.socket(socket.AF_UNIX) as control:
             control.connect(str(self._control))
 
             def mute(on: bool) -> float:
-                told_at = time.monotonic()
+                sent_at = time.monotonic()
                 control.sendall(f"set-sink-mute ns {on:d}\n".encode())
-                self.recording.wait_until(told_at + 0.1)
-                return told_at
+                self.recording.wait_until(sent_at + 0.1)
+                return sent_at
 
             for _ in range(tries):
                 muted_at = mute(True)

@@ -1,7 +1,7 @@
-"""A recorder that behaves as a CUDA graph does, on the CPU: what was launched is launched again, on the same addresses.
+"""Imitates a CUDA graph on the CPU: a replay runs the recorded operations again, on the same addresses.
 
-Python is not run again, so that its values are those of the recording; and what would wait for the device, or bring
-something from the host, cannot be recorded.
+A replay does not run Python again, so Python values are those of the recording. Operations that would wait for the
+device, or copy from the host, cannot be recorded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A board on paper, written into a folder."""
+"""A board as a tree of files, written into a folder."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ishowtts.board.sysfs import SysfsBoard
 
 
 class Tree:
-    """The files of a listing under `root`; a context, since files that answer EAGAIN need somebody who holds them.
+    """The files of a listing under `root`. A context manager, because files that answer EAGAIN must be kept open.
 
     Args:
-        root: where `sys`, `proc`, `etc` and `var` go.
-        listing: JSON of path to content.
+        root: The folder for `sys`, `proc`, `etc` and `var`.
+        listing: JSON from path to content.
     """
 
     def __init__(self, root: Path, listing: Path) -> None:
@@ -28,13 +28,13 @@ class Tree:
                 self.write(path, content)
 
     def write(self, path: str, content: str) -> None:
-        """Make or replace a file."""
+        """Creates or replaces a file."""
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content, encoding="utf-8")
 
     def switch_off(self, path: str) -> None:
-        """Make reading this file fail with EAGAIN: it is a pipe that is held open and never written to."""
+        """Makes reading this file fail with EAGAIN: it becomes a pipe that is kept open and never written to."""
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.unlink(missing_ok=True)
@@ -42,7 +42,7 @@ class Tree:
         self._held.append(os.open(file, os.O_RDWR))
 
     def board(self) -> SysfsBoard:
-        """The reader, on this tree."""
+        """Returns the sensor reader on this tree."""
         return SysfsBoard(self.root / "sys", self.root / "proc", self.root / "etc", self.root / "var")
 
     def __enter__(self) -> Tree:

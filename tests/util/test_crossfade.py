@@ -1,4 +1,4 @@
-"""Sounds one behind the other."""
+"""Sounds that are joined with a cross-fade."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def level(value: float, samples: int) -> np.ndarray:
     return np.full(samples, value, np.float32)
 
 
-def test_one_sound_fades_evenly_into_the_next() -> None:
+def test_one_sound_fades_linearly_into_the_next() -> None:
     joined = join([level(1.0, 500), level(-1.0, 400)], RATE_HZ)
     assert len(joined) == 900 - FADE
     assert joined.dtype == np.float32
@@ -28,7 +28,7 @@ def test_equal_sounds_keep_their_level_through_the_seam() -> None:
     assert join([level(0.5, 300)] * 3, RATE_HZ) == pytest.approx(level(0.5, 900 - 2 * FADE), abs=1e-6)
 
 
-def test_a_short_sound_is_faded_over_its_length_and_one_alone_is_itself() -> None:
+def test_a_short_sound_fades_over_its_length_and_a_single_sound_is_returned_itself() -> None:
     assert len(join([level(1.0, 500), level(1.0, 20)], RATE_HZ)) == 500
     alone = level(0.3, 10)
     assert join([alone], RATE_HZ) is alone

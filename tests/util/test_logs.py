@@ -1,4 +1,4 @@
-"""Whatever is logged is one line, and a private log shows nothing that a publisher wrote."""
+"""Every log record is one line, and a private log hides what publishers wrote."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def formatted(
     "char",
     ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\x1b", "\x9b", "\u202e", "\u2066", "\u200f"],
 )
-def test_no_character_begins_a_line_or_reaches_a_terminal(char: str) -> None:
+def test_no_character_starts_a_line_or_controls_a_terminal(char: str) -> None:
     line = formatted("line %s was skipped", f"a{char}<2>CRITICAL: forged")
     assert line == f"<4>line a{repr(char)[1:-1]}<2>CRITICAL: forged was skipped"
 
@@ -58,24 +58,24 @@ def test_a_traceback_is_indented_and_its_message_cannot_forge_a_line() -> None:
     assert any("in raised" in line for line in lines)
 
 
-def test_a_line_is_shorter_than_where_journald_would_cut_it() -> None:
+def test_a_line_is_shorter_than_the_limit_of_journald() -> None:
     line = formatted("%s", "\u2028" * 100_000)
     assert len(line.encode()) < 48 * 1024
     assert line.endswith("…")
 
 
-def test_a_private_log_hides_what_is_untrusted_and_errors_that_may_quote_it() -> None:
-    told = [
+def test_a_private_log_hides_untrusted_text_and_errors_that_may_quote_it() -> None:
+    lines = [
         formatted("line %r %s volume=%r", Untrusted("secret"), "rejected", 30, private=True),
-        formatted("the spare voice speaks: %s", SynthesisError("secret"), private=True),
+        formatted("the fallback voice speaks: %s", SynthesisError("secret"), private=True),
         formatted("%s", ValueError("secret"), private=True),
         formatted(ValueError("secret"), private=True),
         formatted("failed", error=raised(ValueError("secret"), raised(SynthesisError("secret"))), private=True),
     ]
-    assert not any("secret" in line for line in told)
-    assert told[0] == "<4>line (private) rejected volume=30"
-    assert told[1] == "<4>the spare voice speaks: SynthesisError"
-    assert told[-1].split("\n")[-1] == "<4>    ValueError"
+    assert not any("secret" in line for line in lines)
+    assert lines[0] == "<4>line (private) rejected volume=30"
+    assert lines[1] == "<4>the fallback voice speaks: SynthesisError"
+    assert lines[-1].split("\n")[-1] == "<4>    ValueError"
 
 
 def test_a_private_log_still_says_what_is_wrong_with_the_appliance() -> None:
@@ -84,10 +84,10 @@ def test_a_private_log_still_says_what_is_wrong_with_the_appliance() -> None:
     assert formatted("worker %d: %s", 7, "killed", private=True) == "<4>worker 7: killed"
 
 
-def test_a_log_that_is_not_private_shows_it() -> None:
+def test_a_log_that_is_not_private_shows_untrusted_text() -> None:
     assert formatted("line %r %s", Untrusted("a"), Untrusted("b")) == "<4>line 'a' b"
 
 
-def test_visible_keeps_what_can_be_printed() -> None:
+def test_visible_keeps_printable_text() -> None:
     assert visible("Grüße, 你好 🙂") == "Grüße, 你好 🙂"
     assert visible("a\x1b[31m\udc80") == r"a\x1b[31m\udc80"

@@ -1,7 +1,7 @@
-/* A card for ALSA's mixer: an external control plugin that tells decibels and keeps its values in a file.
+/* A card for ALSA's mixer: an external control plugin that has decibels and stores its values in a file.
 
    PCM: 0 to 120 in steps of 0.5 dB, -60 to 0 dB, two channels, with a switch. Amp: 0 to 31 in steps of 1 dB from silence
-   up to +6 dB, without one. `dead` in place of the file's name stands for a card that was unplugged: changes fail. */
+   to +6 dB, without a switch. Without a file name it acts like an unplugged card: changes fail. */
 
 #include <errno.h>
 #include <stdio.h>

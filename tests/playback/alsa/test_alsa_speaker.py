@@ -1,4 +1,4 @@
-"""ALSA itself, on devices of its own that need no card."""
+"""The ALSA speaker, on ALSA devices that need no card."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RATE_HZ = 24_000
 
 
 def stubborn(alsa: Alsa, rate_hz: int) -> str:
-    """Takes this rate and two channels, and nothing else, as a card's `hw:` does."""
+    """Defines a device that accepts only this rate and two channels, like a card's `hw:` device."""
     return (
         alsa.into_file("sound")
         + f"pcm.rate {{ type plug slave {{ pcm sound rate {rate_hz} channels 2 format S16_LE }} }}\n"
@@ -24,7 +24,7 @@ def stubborn(alsa: Alsa, rate_hz: int) -> str:
 
 
 @pytest.mark.parametrize("rate_hz", [48_000, 44_100])
-def test_a_device_that_takes_neither_the_rate_nor_mono_plays_the_same_sound(alsa: Alsa, rate_hz: int) -> None:
+def test_a_device_that_refuses_the_rate_and_mono_plays_the_same_sound(alsa: Alsa, rate_hz: int) -> None:
     alsa.define(stubborn(alsa, rate_hz))
     time_s = np.arange(RATE_HZ) / RATE_HZ
     sine = np.rint(20_000 * np.sin(2 * np.pi * 997 * time_s)).astype(np.int16)
@@ -33,19 +33,19 @@ def test_a_device_that_takes_neither_the_rate_nor_mono_plays_the_same_sound(alsa
     for block in sine.reshape(-1, 240):
         speaker.write(block)
         assert speaker.delay_s() <= 0.045
-    assert speaker.delay_s() >= 80 / RATE_HZ, "what stands in the converter is not heard yet"
+    assert speaker.delay_s() >= 80 / RATE_HZ, "the samples in the converter are not heard yet"
     speaker.drain()
     assert speaker.delay_s() == 0
     speaker.close()
     left, right = alsa.played("sound").T
     assert np.array_equal(left, right)
     expected = 20_000 * np.sin(2 * np.pi * 997 * np.arange(len(left)) / rate_hz)
-    assert abs(len(left) - rate_hz) <= rate_hz // 100, "nothing is lost, and a period is filled up at most"
+    assert abs(len(left) - rate_hz) <= rate_hz // 100, "nothing is lost, and at most one period is padded"
     middle = slice(rate_hz // 20, -rate_hz // 20)
-    assert np.abs(left - expected)[middle].max() < 2, "no click at the blocks' borders"
+    assert np.abs(left - expected)[middle].max() < 2, "no click between two blocks"
 
 
-def test_a_device_that_takes_the_rate_gets_the_very_samples(alsa: Alsa) -> None:
+def test_a_device_that_accepts_the_rate_gets_the_samples_unchanged(alsa: Alsa) -> None:
     alsa.define(alsa.into_file("sound"))
     noise = np.random.default_rng(0).integers(-32768, 32767, 4800).astype(np.int16)
     speaker = AlsaSpeaker("sound")
@@ -57,7 +57,7 @@ def test_a_device_that_takes_the_rate_gets_the_very_samples(alsa: Alsa) -> None:
     assert np.array_equal(alsa.played("sound")[:4800, 0], noise)
 
 
-def test_a_device_that_comes_later_is_found(alsa: Alsa, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_device_that_appears_later_is_found(alsa: Alsa, capfd: pytest.CaptureFixture[str]) -> None:
     speaker = AlsaSpeaker("sound")
     with pytest.raises(SpeakerError, match="sound is not there; see `ishowtts devices`"):
         speaker.open(RATE_HZ)
@@ -67,10 +67,10 @@ def test_a_device_that_comes_later_is_found(alsa: Alsa, capfd: pytest.CaptureFix
     alsa.define("")
     with pytest.raises(SpeakerError, match="is not there"):
         speaker.open(RATE_HZ)
-    assert capfd.readouterr().err == "", "the library adds nothing of its own at each try"
+    assert capfd.readouterr().err == "", "the library prints nothing itself"
 
 
-def test_what_is_closed_says_so_and_is_closed_twice(alsa: Alsa) -> None:
+def test_a_closed_speaker_says_so_and_can_be_closed_twice(alsa: Alsa) -> None:
     alsa.define(alsa.into_file("sound"))
     speaker = AlsaSpeaker("sound")
     speaker.open(RATE_HZ)
@@ -83,7 +83,7 @@ def test_what_is_closed_says_so_and_is_closed_twice(alsa: Alsa) -> None:
             use()
 
 
-def test_a_machine_without_the_library_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libasound, "_LIBRARY", "libasound.so.0")
     with pytest.raises(SpeakerError, match=r"libasound\.so\.0 is not installed; apt-get install alsa-utils"):
         libasound.library()

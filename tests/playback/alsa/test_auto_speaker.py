@@ -1,4 +1,4 @@
-"""`auto`: a card is looked for at each opening."""
+"""`audio.device: auto` looks for a card each time it is opened."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def reopened(auto: AutoSpeaker) -> str:
 
 
 def lose(auto: AutoSpeaker, alsa: Alsa) -> None:
-    """As a card that is pulled while it plays."""
+    """Fails like a card that is unplugged while it plays."""
     alsa.define("")
     auto.close()
     with pytest.raises(SpeakerError):
@@ -34,7 +34,7 @@ def lose(auto: AutoSpeaker, alsa: Alsa) -> None:
     alsa.open_cards()
 
 
-def test_without_a_card_that_anybody_hears_it_is_a_loss_until_one_is_plugged_in(
+def test_without_an_audible_card_the_device_is_away_until_one_is_plugged_in(
     auto: AutoSpeaker, alsa: Alsa, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -53,7 +53,7 @@ def test_without_a_card_that_anybody_hears_it_is_a_loss_until_one_is_plugged_in(
     assert (alsa.played("UAC2")[:240] == 7).all()
 
 
-def test_at_an_opening_a_better_card_is_taken_and_an_equal_one_is_not(auto: AutoSpeaker, alsa: Alsa) -> None:
+def test_open_switches_to_a_better_card_and_not_to_an_equal_one(auto: AutoSpeaker, alsa: Alsa) -> None:
     alsa.plug_in(1, "Codec")
     assert reopened(auto) == CODEC
     alsa.plug_in(0, "Another")
@@ -62,7 +62,7 @@ def test_at_an_opening_a_better_card_is_taken_and_an_equal_one_is_not(auto: Auto
     assert reopened(auto) == USB
 
 
-def test_after_a_loss_the_same_card_is_taken_again_wherever_it_is(auto: AutoSpeaker, alsa: Alsa) -> None:
+def test_after_a_loss_the_same_card_is_used_again_under_any_number(auto: AutoSpeaker, alsa: Alsa) -> None:
     alsa.plug_in(1, "Codec")
     assert reopened(auto) == CODEC
     lose(auto, alsa)
@@ -72,7 +72,7 @@ def test_after_a_loss_the_same_card_is_taken_again_wherever_it_is(auto: AutoSpea
     assert reopened(auto) == CODEC, "renumbered, and before a better one: the line goes on where it was heard"
 
 
-def test_after_a_loss_no_worse_card_takes_its_place(auto: AutoSpeaker, alsa: Alsa) -> None:
+def test_after_a_loss_no_worse_card_replaces_it(auto: AutoSpeaker, alsa: Alsa) -> None:
     alsa.plug_in(0, "HDA", screen=True)
     alsa.plug_in(3, "UAC2", usb=True)
     assert reopened(auto) == USB
@@ -85,7 +85,7 @@ def test_after_a_loss_no_worse_card_takes_its_place(auto: AutoSpeaker, alsa: Als
     assert reopened(auto) == "plughw:CARD=Other,DEV=0"
 
 
-def test_a_card_that_is_pulled_in_quiet_is_a_loss_too(auto: AutoSpeaker, alsa: Alsa) -> None:
+def test_a_card_that_is_unplugged_while_quiet_is_a_loss_too(auto: AutoSpeaker, alsa: Alsa) -> None:
     alsa.plug_in(0, "HDA", screen=True)
     alsa.plug_in(3, "UAC2", usb=True)
     assert reopened(auto) == USB

@@ -1,6 +1,6 @@
-"""Two mixers of ALSA's own: a sound server's, which tells no decibels, and a card's (card.c), which does.
+"""Two ALSA mixers: that of a sound server, which has no decibels, and that of a card (card.c), which has.
 
-What was set is asked of the server, and read in the card's file.
+The values that were set are queried from the server, and read from the card's file.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -25,35 +26,55 @@ PROGRAM = """
 import json, sys
 from ishowtts.errors import SpeakerError
 from ishowtts.playback.alsa.card_mixer import CardMixer
-try:
-    mixer = CardMixer(sys.argv[1], sys.argv[2])
-    found = mixer.check()
-    for volume, muted in json.loads(sys.argv[3]):
-        mixer.apply(volume, muted=muted)
-    print(json.dumps({"found": found}))
-except SpeakerError as error:
-    print(json.dumps({"error": str(error)}))
+for request in sys.stdin:
+    device, control, applied = json.loads(request)
+    try:
+        mixer = CardMixer(device, control)
+        result = {"found": mixer.check()}
+        for volume, muted in applied:
+            mixer.apply(volume, muted=muted)
+    except SpeakerError as error:
+        result = {"error": str(error)}
+    print(json.dumps(result), flush=True)
 """
 
 
-def mixer(environment: dict[str, str], device: str, control: str, *applied: tuple[int, bool]) -> dict[str, Any]:
-    """What `CardMixer` says in a process of its own, so that no other test's ALSA knows of this one's."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, device, control, json.dumps(applied)],
-        env=environment,
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+class MixerProcess:
+    """Runs `CardMixer` in a child process: ALSA reads its configuration once per process.
+
+    All tests of one configuration share the process, since each start costs a second.
+    """
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __call__(self, device: str, control: str, *applied: tuple[int, bool]) -> dict[str, Any]:
+        """Checks a mixer control, then applies each volume and mute. Returns `found` or `error`."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([device, control, applied]) + "\n")
+        self._process.stdin.flush()
+        result: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return result
+
+    def __enter__(self) -> MixerProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
 
 
 @dataclass(frozen=True)
 class Server:
-    """A PulseAudio with one null sink; ALSA knows its mixer as `speaker`."""
+    """A PulseAudio with one null sink. Its mixer is `speaker` in ALSA."""
 
     environment: dict[str, str]
+    mixer: MixerProcess
 
     def tell(self, *words: str) -> str:
         command = ["pactl", *words]
@@ -61,7 +82,7 @@ class Server:
 
     @property
     def volume(self) -> int:
-        """Of the sink, in per cent."""
+        """Volume of the sink, in per cent."""
         found = re.search(r"(\d+)%", self.tell("get-sink-volume", "speaker"))
         assert found is not None
         return int(found[1])
@@ -102,58 +123,55 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             stderr=log,
         )
     try:
-        server = Server(environment)
         info = ["pactl", "info"]
         eventually(
             lambda: subprocess.run(info, env=environment, capture_output=True, check=False).returncode == 0,
             "PulseAudio",
             20,
         )
-        yield server
+        with MixerProcess(environment) as mixer:
+            yield Server(environment, mixer)
     finally:
         process.kill()
         process.wait()
 
 
 @pytest.mark.parametrize(("volume", "muted"), [(30, False), (100, False), (55, True), (1, False)])
-def test_volume_and_mute_arrive_at_the_card(server: Server, volume: int, muted: bool) -> None:
-    said = mixer(server.environment, "speaker", "Master", (80, not muted), (volume, muted))
-    assert said == {"found": "Master of speaker, without decibels, with a mute switch"}
+def test_volume_and_mute_are_set_in_the_mixer(server: Server, volume: int, muted: bool) -> None:
+    result = server.mixer("speaker", "Master", (80, not muted), (volume, muted))
+    assert result == {"found": "Master of speaker, without decibels, with a mute switch"}
     assert (server.volume, server.muted) == (volume, muted)
 
 
-def test_a_volume_of_nothing_is_silence(server: Server) -> None:
-    mixer(server.environment, "speaker", "Master", (40, False), (0, False))
+def test_volume_0_mutes(server: Server) -> None:
+    server.mixer("speaker", "Master", (40, False), (0, False))
     assert server.muted
-    mixer(server.environment, "speaker", "Master", (40, False))
+    server.mixer("speaker", "Master", (40, False))
     assert (server.volume, server.muted) == (40, False)
 
 
 @pytest.mark.parametrize("control", ["PCM", "Capture", "Mästér", ""])
-def test_a_control_that_does_not_play_is_told_with_those_that_do(server: Server, control: str) -> None:
-    assert mixer(server.environment, "speaker", control, (50, False)) == {
+def test_an_unknown_control_is_reported_with_the_known_ones(server: Server, control: str) -> None:
+    assert server.mixer("speaker", control, (50, False)) == {
         "error": f"speaker has no control {control} with a playback volume; audio.mixer can be: Master"
     }
 
 
 @dataclass(frozen=True)
 class Card:
-    """The mixer `card` of card.c, and `dead`, which is the same card unplugged."""
+    """The mixer `card` of card.c, and `dead`, which is the same card after unplugging."""
 
     folder: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, "ALSA_CONFIG_PATH": str(self.folder / "asoundrc")}
+    mixer: MixerProcess
 
     @property
     def values(self) -> list[int]:
-        """PCM's two channels and switch, and Amp, in steps of their own."""
+        """The two channels and the switch of PCM, and Amp, in steps."""
         return [int(value) for value in (self.folder / "values").read_text().split()]
 
 
 @pytest.fixture(scope="module")
-def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
+def card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Card]:
     if shutil.which("gcc") is None or not Path("/usr/include/alsa/control_external.h").exists():
         pytest.skip("gcc or libasound2-dev is not installed")
     folder = tmp_path_factory.mktemp("card")
@@ -166,7 +184,8 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
         "ctl.dead { type testcard }\n",
         encoding="utf-8",
     )
-    return Card(folder)
+    with MixerProcess({**os.environ, "ALSA_CONFIG_PATH": str(folder / "asoundrc")}) as mixer:
+        yield Card(folder, mixer)
 
 
 @pytest.mark.parametrize(
@@ -174,32 +193,32 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
     [(100, False, [120, 120, 1]), (50, False, [70, 70, 1]), (80, True, [100, 100, 0]), (0, False, [0, 0, 0])],
 )
 def test_a_card_is_set_in_decibels_on_all_its_channels(card: Card, volume: int, muted: bool, values: list[int]) -> None:
-    said = mixer(card.environment, "card", "PCM", (30, not muted), (volume, muted))
-    assert said == {"found": "PCM of card, -60 to 0 dB, with a mute switch"}
+    result = card.mixer("card", "PCM", (30, not muted), (volume, muted))
+    assert result == {"found": "PCM of card, -60 to 0 dB, with a mute switch"}
     assert card.values[:3] == values
 
 
 @pytest.mark.parametrize(
     ("volume", "muted", "decibels"), [(100, False, 6), (80, False, -4), (100, True, None), (0, False, None)]
 )
-def test_a_card_without_a_switch_is_turned_to_its_bottom(
+def test_a_card_without_a_switch_is_muted_at_its_minimum(
     card: Card, volume: int, muted: bool, decibels: int | None
 ) -> None:
-    said = mixer(card.environment, "card", "Amp", (50, False), (volume, muted))
-    assert said == {"found": "Amp of card, silence to 6 dB, without a mute switch"}
+    result = card.mixer("card", "Amp", (50, False), (volume, muted))
+    assert result == {"found": "Amp of card, silence to 6 dB, without a mute switch"}
     assert card.values[3] == (0 if decibels is None else decibels + 25)
 
 
-def test_a_card_that_is_unplugged_while_it_is_set_is_told(card: Card) -> None:
-    said = mixer(card.environment, "dead", "PCM", (50, False))
-    assert said["error"].startswith("the mixer dead cannot be used: No such device")
+def test_a_card_that_is_unplugged_during_a_change_is_reported(card: Card) -> None:
+    result = card.mixer("dead", "PCM", (50, False))
+    assert result["error"].startswith("the mixer dead cannot be used: No such device")
 
 
 @pytest.mark.parametrize("device", ["gone", "nosuch", "plughw:CARD=UAC2,DEV=0"])
-def test_a_mixer_that_is_away_is_told_in_one_sentence(server: Server, device: str) -> None:
-    said = mixer(server.environment, device, "Master", (50, False))
-    assert said["error"].startswith(f"the mixer {mixer_of(device)} cannot be used: ")
-    assert "\n" not in said["error"]
+def test_a_missing_mixer_is_reported_in_one_sentence(server: Server, device: str) -> None:
+    result = server.mixer(device, "Master", (50, False))
+    assert result["error"].startswith(f"the mixer {mixer_of(device)} cannot be used: ")
+    assert "\n" not in result["error"]
 
 
 @pytest.mark.parametrize(
@@ -227,6 +246,6 @@ def test_a_card_in_decibels_follows_the_curve_of_the_volume() -> None:
     assert level_cdb(0, -9_999_999, 0) == -9_999_999
 
 
-def test_a_card_without_decibels_is_set_evenly() -> None:
+def test_a_card_without_decibels_is_set_linearly() -> None:
     assert [level_steps(volume, 0, 65_536) for volume in (100, 50, 0)] == [65_536, 32_768, 0]
     assert [level_steps(volume, -10, 10) for volume in (120, 75, -5)] == [10, 5, -10]

@@ -1,4 +1,4 @@
-"""What /proc/asound says of the cards."""
+"""The list of cards from /proc/asound."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ishowtts.playback.alsa.sound_cards import holder, is_gone, list_devices
 from support.alsa import Alsa
 
 
-def test_a_usb_card_comes_first_and_what_nobody_hears_last(alsa: Alsa) -> None:
+def test_a_usb_card_comes_first_and_an_inaudible_output_last(alsa: Alsa) -> None:
     alsa.plug_in(0, "HDA", screen=True)
     alsa.plug_in(1, "APE")
     alsa.plug_in(2, "Codec")
@@ -21,20 +21,20 @@ def test_a_usb_card_comes_first_and_what_nobody_hears_last(alsa: Alsa) -> None:
     assert names == [f"plughw:CARD={card},DEV=0" for card in ("UAC2", "Codec", "HDA", "APE")]
 
 
-def test_a_screen_is_told_with_the_doubt_which_device_it_hangs_on(alsa: Alsa) -> None:
+def test_the_note_on_a_screen_says_that_its_device_is_unknown(alsa: Alsa) -> None:
     alsa.plug_in(0, "HDA", screen=True)
     (device,) = list_devices(alsa.asound)
     assert "one of this card's devices" in (device.note or "")
 
 
-def test_a_card_that_was_pulled_is_seen_under_each_of_its_names(alsa: Alsa) -> None:
+def test_an_unplugged_card_is_noticed_under_each_of_its_names(alsa: Alsa) -> None:
     alsa.plug_in(3, "UAC2", usb=True)
     names = ("plughw:CARD=UAC2,DEV=0", "hw:UAC2", "hw:3", "hw:03", "plughw:3,0")
     assert not any(is_gone(name, alsa.asound) for name in names)
     alsa.pull(3)
     assert all(is_gone(name, alsa.asound) for name in names)
-    assert not is_gone("default", alsa.asound), "of other names nothing is known"
-    assert not is_gone("hw:0", alsa.asound / "nowhere"), "nor without ALSA in the kernel"
+    assert not is_gone("default", alsa.asound), "nothing is known of other names"
+    assert not is_gone("hw:0", alsa.asound / "nowhere"), "nor if the kernel has no ALSA"
 
 
 CLOSED = """
@@ -46,15 +46,15 @@ print([is_closed(name, asound, dev) for name in ("hw:3", "plughw:CARD=UAC2,DEV=0
 """
 
 
-def test_a_card_that_this_user_may_not_use_is_known_from_one_that_is_absent(alsa: Alsa, tmp_path: Path) -> None:
+def test_a_card_that_this_user_may_not_use_differs_from_an_absent_one(alsa: Alsa, tmp_path: Path) -> None:
     alsa.plug_in(3, "UAC2", usb=True)
     control = tmp_path / "snd/controlC3"
     control.parent.mkdir()
-    # Root may use everything by its capabilities.
-    stranger = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    # Capabilities let root use everything, so they are dropped.
+    unprivileged = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
 
     def closed() -> str:
-        command = [*stranger, sys.executable, "-c", CLOSED, str(alsa.asound), str(control.parent)]
+        command = [*unprivileged, sys.executable, "-c", CLOSED, str(alsa.asound), str(control.parent)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     assert closed() == "[False, False, False, False]"
@@ -64,15 +64,15 @@ def test_a_card_that_this_user_may_not_use_is_known_from_one_that_is_absent(alsa
     assert closed() == "[False, False, False, False]"
 
 
-def test_a_name_that_a_device_gave_itself_does_nothing_to_a_terminal(alsa: Alsa) -> None:
+def test_the_own_name_of_a_device_is_safe_for_a_terminal(alsa: Alsa) -> None:
     alsa.plug_in(3, "UAC2", usb=True)
     (alsa.asound / "pcm").write_text("03-00: USB \x1b]0;x\x07 : Lautsprecher für alle : playback 1\n")
     (device,) = list_devices(alsa.asound)
     assert device.description == "USB ?]0;x?"
 
 
-def test_a_card_that_goes_while_it_is_looked_at_is_no_error(alsa: Alsa) -> None:
-    """As `/proc/asound` does where ALSA's modules are unloaded: the player's thread must live on."""
+def test_a_card_that_disappears_during_a_listing_is_not_an_error(alsa: Alsa) -> None:
+    """`/proc/asound` disappears when ALSA's modules are unloaded. The player's thread must survive that."""
     alsa.plug_in(0, "HDA", screen=True)
     alsa.plug_in(3, "UAC2", usb=True)
     there, away = alsa.asound, alsa.asound.with_name("away")
@@ -95,7 +95,7 @@ def test_a_card_that_goes_while_it_is_looked_at_is_no_error(alsa: Alsa) -> None:
         modules.join()
 
 
-def test_who_holds_a_card_is_named(alsa: Alsa) -> None:
+def test_the_process_that_holds_a_card_is_named(alsa: Alsa) -> None:
     alsa.plug_in(3, "UAC2", usb=True)
     assert holder("plughw:CARD=UAC2,DEV=0", alsa.asound) is None
     status = alsa.asound / "card3" / "pcm0p" / "sub0" / "status"
