@@ -17,7 +17,7 @@ from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.voices.shelf import DEFAULT, VoiceShelf
 from ishowtts.engines.weights import examine
 from ishowtts.errors import WeightsError
-from ishowtts.text.scripts import base
+from ishowtts.text.scripts import base_language
 
 _WORDS = (
     "The quick brown fox jumps over the lazy dog, and then it sits down by the river to rest. "
@@ -77,7 +77,7 @@ class BenchEnv:
     @property
     def language(self) -> str:
         """What the voice speaks: `zh`, else `en`, which sentences for judges are in."""
-        return "zh" if base(VoiceShelf(self.voices_dir).find(self.voice).language) == "zh" else "en"
+        return "zh" if base_language(VoiceShelf(self.voices_dir).find(self.voice).language) == "zh" else "en"
 
     def clip(self) -> ReferenceClip:
         """The voice, as upstream's function takes it."""

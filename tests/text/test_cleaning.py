@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ishowtts.text import clean
 
 
-def test_control_characters_and_white_space_are_cleaned() -> None:
+def test_control_characters_are_dropped_and_white_space_is_folded() -> None:
     assert clean("\ufeff  One\r\n\ttwo\x00\x07 three\u00a0\u200b ") == "One two three"
 
 
@@ -17,7 +17,7 @@ def test_a_decomposed_letter_is_composed() -> None:
     assert clean("cafe\u0301") == "café"
 
 
-def test_a_lone_surrogate_goes_and_a_pair_becomes_its_character() -> None:
+def test_a_lone_surrogate_is_dropped_and_a_pair_becomes_its_character() -> None:
     assert clean("a\ud800b \ud83d\ude00 c\udc00") == "ab 😀 c"
 
 
@@ -27,20 +27,21 @@ TRICKY = st.text(
 
 
 @given(st.text(st.characters(), max_size=60) | TRICKY)
-def test_clean_text_can_be_encoded_and_is_clean_already(text: str) -> None:
+def test_clean_text_can_be_encoded_and_does_not_change_if_cleaned_again(text: str) -> None:
     cleaned = clean(text)
     cleaned.encode()
     assert clean(cleaned) == cleaned
     assert unicodedata.is_normalized("NFC", cleaned)
 
 
-def kept(text: str) -> str:
+def letters_and_digits(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKC", text) if c.isalnum())
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf", "Co", "Mn", "Me"]), max_size=60))
-def test_cleaning_keeps_every_letter_that_can_be_seen(text: str) -> None:
-    assert kept(clean(text)) == kept(text.translate(dict.fromkeys(map(ord, "\u115f\u1160\u3164\uffa0"), None)))
+def test_cleaning_keeps_every_visible_letter(text: str) -> None:
+    invisible = dict.fromkeys(map(ord, "\u115f\u1160\u3164\uffa0"), None)
+    assert letters_and_digits(clean(text)) == letters_and_digits(text.translate(invisible))
 
 
 @pytest.mark.parametrize(
@@ -61,11 +62,11 @@ def test_cleaning_keeps_every_letter_that_can_be_seen(text: str) -> None:
         ("z" + "\u0335" * 50, "z" + "\u0335" * 4),
     ],
 )
-def test_what_cannot_be_seen_goes_and_one_way_of_writing_stays(text: str, expected: str) -> None:
+def test_invisible_characters_are_dropped_and_variants_are_folded(text: str, expected: str) -> None:
     assert clean(text) == expected
 
 
 @pytest.mark.parametrize("text", ["[[h@loU]]", "［［h@loU]]", "[\u200b[h@loU]]", "[[[[h@loU]]]]", "[\u034f[h]]"])
-def test_nothing_is_left_that_espeak_takes_for_phonemes(text: str) -> None:
+def test_nothing_is_left_that_espeak_reads_as_phonemes(text: str) -> None:
     assert "[[" not in clean(text)
     assert "h" in clean(text)

@@ -1,10 +1,19 @@
-"""How Chinese is read out: written forms, in the order in which they are looked for; the library reads the rest."""
+"""Reading rules of Chinese, in the order in which they are applied. The grammars of wetext read the rest."""
 
 from __future__ import annotations
 
 import re
 
-from ishowtts.text.reading_rules import ADDRESS, MOST_DIGITS, NUMBER, Read, ReadingRule, apply, is_day, rule
+from ishowtts.text.reading_rules import (
+    ADDRESS,
+    MAX_DIGITS,
+    NUMBER,
+    ReadingRule,
+    ToWords,
+    apply_rules,
+    is_month_and_day,
+    rule,
+)
 
 _DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _CURRENCIES = {"¥": "元", "￥": "元", "$": "美元", "US$": "美元", "HK$": "港元", "NT$": "新台币", "€": "欧元",
@@ -23,75 +32,75 @@ _UNITS = {
 }  # fmt: skip
 _UNIT = "|".join(re.escape(unit) for unit in sorted(_UNITS, key=len, reverse=True) if unit != "‰")
 _PER = {"h": "每小时", "s": "每秒", "min": "每分钟", "m³": "每立方米", "L": "每升"}
-_SIGNS = {".": "点", "/": "斜杠", "-": "横杠", "_": "下划线", "@": "艾特", "?": "问号", "=": "等于", "&": "和",
+_SYMBOLS = {".": "点", "/": "斜杠", "-": "横杠", "_": "下划线", "@": "艾特", "?": "问号", "=": "等于", "&": "和",
           "#": "井号", "%": "百分号", ":": "冒号", "+": "加", "~": "波浪号"}  # fmt: skip
 _FRACTIONS = {"½": "二分之一", "⅓": "三分之一", "⅔": "三分之二", "¼": "四分之一", "¾": "四分之三", "⅛": "八分之一"}
 _POWERS = {"²": "的平方", "³": "的立方"}
-# Numbers behind these are names, not quantities: each figure is said, and a one is yāo.
-_NAMED = (
+# Numbers after these are identifiers, not quantities: each digit is read, and a one is yāo.
+_IDENTIFIER = (
     "验证码|密码|尾号|卡号|账号|房间|房号|教室|会议室|航班|邮编|学号|工号|单号|订单号|QQ号?|电话|手机号?|座机|热线|客服"
 )
-_PLAIN = re.compile(r"""[^A-Za-z"\\\s{}，。！？；…、]{1,60}""")
-_MATHEMATICS = {"÷": "除以", "×": "乘", "±": "正负", "≈": "约等于", "≠": "不等于", "≤": "小于等于", "≥": "大于等于",
+_WITHOUT_LETTERS = re.compile(r"""[^A-Za-z"\\\s{}，。！？；…、]{1,60}""")
+_MATH_SYMBOLS = {"÷": "除以", "×": "乘", "±": "正负", "≈": "约等于", "≠": "不等于", "≤": "小于等于", "≥": "大于等于",
                 "√": "根号", "∞": "无穷大"}  # fmt: skip
 
 
-def chinese(text: str, read: Read) -> str:
-    """Chinese with numbers, units, times, money and signs in characters; what no rule knows stays."""
-    plainer = apply(_RULES, text, read)
-    # The grammar would take letters behind a number for a unit, the `m` of `3 more` for meters: it gets none.
-    return _PLAIN.sub(lambda match: _said(match[0], read), plainer)
+def chinese(text: str, to_words: ToWords) -> str:
+    """Chinese text with numbers, units, times, money and symbols in characters. What no rule knows stays."""
+    text = apply_rules(_RULES, text, to_words)
+    # The grammar would take letters after a number for a unit, the `m` of `3 more` for meters. So it gets no letters.
+    return _WITHOUT_LETTERS.sub(lambda match: _remaining_numbers(match[0], to_words), text)
 
 
-def _said(part: str, read: Read) -> str:
+def _remaining_numbers(part: str, to_words: ToWords) -> str:
     if not re.search("[0-9]", part):
         return part
-    return read(part).replace('\\"', '"')
+    return to_words(part).replace('\\"', '"')
 
 
-def _one_by_one(figures: str, one: str = "一") -> str:
+def _digit_by_digit(figures: str, one: str = "一") -> str:
     return "".join(one if figure == "1" else _DIGITS[figure] for figure in figures if figure in _DIGITS)
 
 
-def _address(match: re.Match[str], _: Read) -> str:
+def _address(match: re.Match[str], _: ToWords) -> str:
     bare = re.sub(r"^https?://", "", match[0]).rstrip("/")
-    spelled = re.sub(r"[^A-Za-z0-9]", lambda sign: f" {_SIGNS.get(sign[0], '')} ", bare)
-    return re.sub(r"\d+", lambda figures: _one_by_one(figures[0]), spelled)
+    spelled = re.sub(r"[^A-Za-z0-9]", lambda symbol: f" {_SYMBOLS.get(symbol[0], '')} ", bare)
+    return re.sub(r"\d+", lambda figures: _digit_by_digit(figures[0]), spelled)
 
 
-def _phone(match: re.Match[str], _: Read) -> str:
+def _phone(match: re.Match[str], _: ToWords) -> str:
     plus = "加" if match[0].startswith("+") else ""
     groups = re.findall(r"\d+", match[0])
     if len(groups) > 1 and not plus:
-        return "，".join(_one_by_one(group, "幺") for group in groups)
-    country = _one_by_one(groups[0], "幺") if len(groups) > 1 else ""
-    rest = _one_by_one("".join(groups[1:] or groups), "幺")
+        return "，".join(_digit_by_digit(group, "幺") for group in groups)
+    country = _digit_by_digit(groups[0], "幺") if len(groups) > 1 else ""
+    rest = _digit_by_digit("".join(groups[1:] or groups), "幺")
     return f"{plus}{country}，{rest}" if country else plus + rest
 
 
-def _named(match: re.Match[str], _: Read) -> str:
-    return match[1] + _one_by_one(match[2], "幺")
+def _identifier(match: re.Match[str], _: ToWords) -> str:
+    return match[1] + _digit_by_digit(match[2], "幺")
 
 
-def _money(match: re.Match[str], _: Read) -> str:
-    return f"{_short(match['number'])}{match['multiple'] or ''}{_CURRENCIES[match['currency']]}"
+def _money(match: re.Match[str], _: ToWords) -> str:
+    return f"{_without_zeros(match['number'])}{match['multiple'] or ''}{_CURRENCIES[match['currency']]}"
 
 
-def _short(number: str) -> str:
-    """Nobody says the zeros of 4.80 or 1,299.00."""
+def _without_zeros(number: str) -> str:
+    """The number without the last zeros of 4.80 or 1,299.00, which nobody speaks."""
     whole, _, rest = number.replace(",", "").partition(".")
     return f"{whole}.{rest.rstrip('0')}" if rest.rstrip("0") else whole
 
 
-def _measure(match: re.Match[str], _: Read) -> str:
+def _measure(match: re.Match[str], _: ToWords) -> str:
     return f"{_PER[match['per']] if match['per'] else ''}{match['number']}{_UNITS[match['unit']]}"
 
 
-def _decimal(match: re.Match[str], read: Read) -> str:
-    """The grammar takes 11.11 for a day in November."""
-    if not is_day(match[1], match[2]):
+def _decimal(match: re.Match[str], to_words: ToWords) -> str:
+    """A decimal number that the grammar would take for a date, such as 11.11."""
+    if not is_month_and_day(match[1], match[2]):
         return match[0]
-    return f"{read(match[1])}点{_one_by_one(match[2])}"
+    return f"{to_words(match[1])}点{_digit_by_digit(match[2])}"
 
 
 _RULES: tuple[ReadingRule, ...] = (
@@ -103,10 +112,10 @@ _RULES: tuple[ReadingRule, ...] = (
         r"(?<![\w.-])1\d{2}[ -]\d{4}[ -]\d{4}(?![\w-])|(?<![\w.-])(?:0\d{2,3}|400|800)-\d{3,8}(?:-\d{3,4})?(?![\w-])",
         _phone,
     ),
-    rule(rf"((?:{_NAMED})[^\d，。！？；\n]{{0,3}})(\d{{3,20}})(?![\d.:-])", _named),
-    rule(rf"(?<!\d)\d{{12,{MOST_DIGITS}}}(?!\d)", lambda match, _: _one_by_one(match[0])),
+    rule(rf"((?:{_IDENTIFIER})[^\d，。！？；\n]{{0,3}})(\d{{3,20}})(?![\d.:-])", _identifier),
+    rule(rf"(?<!\d)\d{{12,{MAX_DIGITS}}}(?!\d)", lambda match, _: _digit_by_digit(match[0])),
     rule(r"(?<![\w.])[vV](?=\d)", "版本"),
-    rule(r"(?<![\w.])\d{1,6}(?:\.\d{1,6}){2,5}(?!\.?\d)", lambda match, read: _dotted(match[0], read)),
+    rule(r"(?<![\w.])\d{1,6}(?:\.\d{1,6}){2,5}(?!\.?\d)", lambda match, to_words: _dotted(match[0], to_words)),
     rule(r"(?<![\d.,])\d{1,3}(?:,\d{3}){1,5}(?![\d,])", lambda match, _: match[0].replace(",", "")),
     rule(r"(?<!\w)[Nn][Oo]\. ?(?=\d)|(?<!\w)#(?=\d)", "第"),
     rule(r"(?<=[A-Za-z])-(?=\d)", " "),
@@ -120,28 +129,28 @@ _RULES: tuple[ReadingRule, ...] = (
     rule(rf"(?<![\d.])(?P<number>{NUMBER})(?P<multiple>) ?(?P<currency>{_CURRENCY})", _money),
     rule(rf"(?P<number>{NUMBER}) ?(?P<unit>{_UNIT})(?:/(?P<per>{'|'.join(_PER)}))?(?![A-Za-z0-9])", _measure),
     rule(rf"({NUMBER})‰", r"千分之\1"),
-    rule(rf"({NUMBER})(?=元)", lambda match, _: _short(match[1])),
+    rule(rf"({NUMBER})(?=元)", lambda match, _: _without_zeros(match[1])),
     rule(rf"({NUMBER})元/(公斤|千克|平方米|小时|分钟|[一-鿿])", r"每\2\1元"),
     rule(r"(?<!\d)2(?=[点倍](?!\d))", "两"),
-    rule(r"第2(?![\d.])", "第二"),  # the grammar has 第两名, and 二台
+    rule(r"第2(?![\d.])", "第二"),  # the grammar would give 第两名 and 二台
     rule(r"(?<![\d.])2(?=[台份包间部项晚栋次](?!方))", "两"),
     rule(r"(?<![\d.:/-])(\d{1,2})\.(\d{1,2})(?![\d.%])", _decimal),
-    # Signs
+    # Symbols
     rule(r"(?<=\d) ?[x×*] ?(?=\d)", "乘"),
     rule(r"(\d{1,15})\^(\d{1,15})", r"\1的\2次方"),
     rule(r"(?<=\d) ?= ?(?=[\d-])", "等于"),
     rule(r"(?<=\d)\+(?!\w)", "加"),
     rule(r"(?<![\w)])~(?=\d)", "约"),
-    *(rule(f"(?<=\\d){sign}", said) for sign, said in _POWERS.items()),
-    *(rule(sign, said) for sign, said in (_MATHEMATICS | _FRACTIONS).items()),
+    *(rule(f"(?<=\\d){symbol}", words) for symbol, words in _POWERS.items()),
+    *(rule(symbol, words) for symbol, words in (_MATH_SYMBOLS | _FRACTIONS).items()),
 )
 
 
-def _dotted(figures: str, read: Read) -> str:
-    """A day, an address of the Internet, or a version."""
+def _dotted(figures: str, to_words: ToWords) -> str:
+    """A date, an IP address or a version."""
     parts = figures.split(".")
-    if len(parts[0]) == 4 and len(parts) == 3 and is_day(parts[1], parts[2]):
-        return read(figures)
+    if len(parts[0]) == 4 and len(parts) == 3 and is_month_and_day(parts[1], parts[2]):
+        return to_words(figures)
     if len(parts) == 4:
-        return "点".join(_one_by_one(part) for part in parts)
-    return "点".join(_one_by_one(part) if part[0] == "0" else read(part) for part in parts)
+        return "点".join(_digit_by_digit(part) for part in parts)
+    return "点".join(_digit_by_digit(part) if part[0] == "0" else to_words(part) for part in parts)

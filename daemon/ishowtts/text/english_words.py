@@ -1,21 +1,15 @@
-"""The words behind the signs of English: figures, months, currencies, units, abbreviations."""
+"""English words for digits, currencies, units, symbols and abbreviations."""
 
 from __future__ import annotations
 
 import re
 
-_FIGURES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-DIGITS = {str(figure): word for figure, word in enumerate(_FIGURES)}
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-           "November", "December")  # fmt: skip
-MONTHS = {name: name for name in _MONTHS}
-MONTHS |= {name[:3] + dot: name for name in _MONTHS if name != "May" for dot in ("", ".")}
-MONTHS |= {"Sept": "September", "Sept.": "September"}
-MONTH = "|".join(re.escape(name) for name in sorted(MONTHS, key=len, reverse=True))
+_DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+DIGITS = {str(figure): word for figure, word in enumerate(_DIGIT_WORDS)}
 ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X",
          "XI", "XII", "XIII", "XIV", "XV", "XVI", "XVII", "XVIII", "XIX", "XX")  # fmt: skip
 
-# Currency: one, several, and the hundredth part.
+# Singular and plural of each currency and of its hundredth part.
 CURRENCIES = {
     "$": ("dollar", "dollars", "cent", "cents"),
     "US$": ("US dollar", "US dollars", "cent", "cents"),
@@ -39,7 +33,7 @@ CURRENCIES = {
 CURRENCY = "|".join(re.escape(sign) for sign in sorted(CURRENCIES, key=len, reverse=True))
 MULTIPLES = {"K": "thousand", "k": "thousand", "M": "million", "mn": "million", "B": "billion", "bn": "billion"}
 
-# Units: one, several. `/` and a unit of time behind one is said as "per".
+# Singular and plural of each unit. `/` and a unit of time after one is read as "per".
 UNITS = {
     "mm": ("millimeter", "millimeters"), "cm": ("centimeter", "centimeters"), "m": ("meter", "meters"),
     "km": ("kilometer", "kilometers"), "µm": ("micrometer", "micrometers"), "nm": ("nanometer", "nanometers"),
@@ -76,17 +70,17 @@ UNITS = {
     "℉": ("degree Fahrenheit", "degrees Fahrenheit"), "°": ("degree", "degrees"),
     "%": ("percent", "percent"), "‰": ("per mille", "per mille"),
 }  # fmt: skip
-GLUED_ONLY = ("A",)  # "team 3 A" is no current, "3A" is
+_ATTACHED_ONLY = ("A",)  # "3A" is a current, "team 3 A" is not
 UNITS |= {"μ" + unit[1:]: words for unit, words in UNITS.items() if unit[0] == "µ"}
 UNITS |= {unit[:-1] + power: UNITS[unit] for unit in list(UNITS) for mark, power in (("²", "2"), ("³", "3"))
            if unit[-1] == mark}  # fmt: skip
-SPACED = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True) if unit not in GLUED_ONLY)
-GLUED = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True))
+SPACED_UNITS = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True) if unit not in _ATTACHED_ONLY)
+ATTACHED_UNITS = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True))
 PER = {"s": "second", "sec": "second", "min": "minute", "h": "hour", "hr": "hour", "day": "day", "kg": "kilogram",
        "m³": "cubic meter", "m3": "cubic meter", "L": "liter", "l": "liter"}  # fmt: skip
 
-SIGNS = {".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", "?": "question mark", "=": "equals",
-          "&": "and", "#": "hash", "%": "percent", ":": "colon", "+": "plus", "~": "tilde", ",": "comma"}  # fmt: skip
+SYMBOLS = {".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", "?": "question mark", "=": "equals",
+           "&": "and", "#": "hash", "%": "percent", ":": "colon", "+": "plus", "~": "tilde", ",": "comma"}  # fmt: skip
 ABBREVIATIONS = {
     r"e\.g\.,?": "for example,", r"i\.e\.,?": "that is,", r"etc\.(?=$|\s+[A-Z])": "et cetera.", r"etc\.": "et cetera",
     r"vs\.?": "versus", r"approx\.": "approximately", r"a\.k\.a\.": "also known as", r"w/o": "without", r"w/": "with",
@@ -97,5 +91,10 @@ TITLES = {"Dr.": "Doctor", "Mr.": "Mister", "Mrs.": "Missus", "Prof.": "Professo
 BEFORE_NUMBERS = {"No.": "number", "no.": "number", "Nos.": "numbers", "Fig.": "figure", "fig.": "figure",
                    "Vol.": "volume", "vol.": "volume", "Ch.": "chapter", "p.": "page", "pp.": "pages"}  # fmt: skip
 FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅛": "1/8"}
-MATHEMATICS = {"÷": "divided by", "×": "times", "±": "plus or minus", "≈": "is about", "≠": "is not equal to",
-                "≤": "is at most", "≥": "is at least", "√": "the square root of", "∞": "infinity"}  # fmt: skip
+MATH_SYMBOLS = {"÷": "divided by", "×": "times", "±": "plus or minus", "≈": "is about", "≠": "is not equal to",
+                 "≤": "is at most", "≥": "is at least", "√": "the square root of", "∞": "infinity"}  # fmt: skip
+
+
+def digit_by_digit(figures: str) -> str:
+    """Each digit as a word, such as `one two three`."""
+    return " ".join(DIGITS[figure] for figure in figures if figure in DIGITS)

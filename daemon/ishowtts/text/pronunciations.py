@@ -1,4 +1,4 @@
-"""An operator's own pronunciations, found in a text."""
+"""Finds the operator's own pronunciations in a text."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
-from ishowtts.text.pieces import MOST_CHARS, pieces
 from ishowtts.text.scripts import ScriptRun
+from ishowtts.text.segmentation import MAX_CHUNK_CHARS, chunks
 
-MOST_SPANS = 10_000  # of patterns, in one text
+MAX_PATTERN_SPANS = 10_000  # in one text
 _GROUP = re.compile(r"\\([0-9])")
 
 
 @dataclass(frozen=True)
 class Pronunciation:
-    """One pronunciation.
+    """How one word, or the matches of one pattern, are spoken.
 
     Attributes:
-        written: the word as it is written, in small letters; empty where `pattern` says what is meant.
-        pattern: a compiled pattern of RE2.
-        spoken: what is said in its place; with a pattern, `\\1` to `\\9` are its groups.
-        language: of the text that it holds for, without a region; `None`: all.
-        voice: that it holds for; `None`: all.
+        written: The word as it is written, in lower case; empty if there is a pattern.
+        pattern: A compiled pattern of RE2; `None` if there is a word.
+        spoken: The text that replaces it. With a pattern, `\\1` to `\\9` are its groups.
+        language: Language of the texts that it is for, without a region; `None` means all.
+        voice: Name of the voice that it is for; `None` means all.
     """
 
     written: str
@@ -35,18 +35,18 @@ class Pronunciation:
     language: str | None = None
     voice: str | None = None
 
-    def holds(self, language: str, voice: str) -> bool:
-        """Whether it is meant for such text in this voice."""
+    def applies(self, language: str, voice: str) -> bool:
+        """Whether it is for text in this language and voice."""
         return self.language in (None, language) and self.voice in (None, voice)
 
     @property
-    def closeness(self) -> tuple[bool, bool]:
-        """The greater, the more it is meant for this one voice and language."""
+    def specificity(self) -> tuple[bool, bool]:
+        """Greater if it is for one voice, and then if it is for one language."""
         return (self.voice is not None, self.language is not None)
 
 
 class Span(NamedTuple):
-    """What is said in place of `start` to `end`."""
+    """Replaces the text from `start` to `end` by `spoken`."""
 
     start: int
     end: int
@@ -55,7 +55,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Pronunciations:
-    """Entries, ready to be looked for."""
+    """All pronunciations of a file, with an index of their words."""
 
     entries: tuple[Pronunciation, ...] = ()
     _words: dict[str, list[Pronunciation]] = field(init=False, repr=False, compare=False)
@@ -66,54 +66,54 @@ class Pronunciations:
             if entry.written:
                 words[entry.written[0]].append(entry)
         for same in words.values():
-            same.sort(key=lambda entry: (len(entry.written), entry.closeness), reverse=True)
+            same.sort(key=lambda entry: (len(entry.written), entry.specificity), reverse=True)
         object.__setattr__(self, "_words", dict(words))
 
     def spans(self, text: str, runs: Sequence[ScriptRun], voice: str) -> list[Span]:
-        """What is to be said otherwise, in order; no two of them overlap, and none is looked at again.
+        """The spans to replace, in order; they do not overlap. What they insert is not searched again.
 
-        Words go first, the longest of those that start at a place; then patterns, in the order of the file.
+        Words come first, at each place the longest. Then come patterns, in the order of the file.
         """
-        found = self._find_words(text, runs, voice) if self._words else []
-        left = MOST_SPANS
+        spans = self._find_words(text, runs, voice) if self._words else []
+        left = MAX_PATTERN_SPANS
         for entry in self.entries:
             if entry.pattern is not None and entry.voice in (None, voice):
                 more = list(islice(_find_pattern(entry, text, runs), left))
                 left -= len(more)
-                found = _joined(found, more)
-        return found
+                spans = _add_without_overlap(spans, more)
+        return spans
 
     def _find_words(self, text: str, runs: Sequence[ScriptRun], voice: str) -> list[Span]:
-        folded, found, reached = fold(text), [], 0
+        lower, spans, last_end = lower_case(text), [], 0
         for run in runs:
             for at in range(run.start, run.end):
-                if at < reached or folded[at] not in self._words:
+                if at < last_end or lower[at] not in self._words:
                     continue
-                for entry in self._words[folded[at]]:
+                for entry in self._words[lower[at]]:
                     end = at + len(entry.written)
                     if (
-                        entry.holds(run.language, voice)
-                        and folded.startswith(entry.written, at)
-                        and _whole(text, at, end)
+                        entry.applies(run.language, voice)
+                        and lower.startswith(entry.written, at)
+                        and _is_whole_word(text, at, end)
                     ):
-                        found.append(Span(at, end, entry.spoken))
-                        reached = end
+                        spans.append(Span(at, end, entry.spoken))
+                        last_end = end
                         break
-        return found
+        return spans
 
 
-def fold(text: str) -> str:
-    """The text in small letters, each at its own place."""
+def lower_case(text: str) -> str:
+    """The text in lower case, with each letter at its own place."""
     return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
 
 
 def _find_pattern(entry: Pronunciation, text: str, runs: Sequence[ScriptRun]) -> Iterator[Span]:
-    # A search takes time in proportion to what it looks at, and may look at all of it for each thing that it finds.
-    for first, last in pieces(text):
-        for start in range(first, last, MOST_CHARS):
-            for match in entry.pattern.finditer(text[start : min(last, start + MOST_CHARS)]):
+    # A search takes time in proportion to its text, and may read all of it for each match: so it gets a part at a time.
+    for first, last in chunks(text):
+        for start in range(first, last, MAX_CHUNK_CHARS):
+            for match in entry.pattern.finditer(text[start : min(last, start + MAX_CHUNK_CHARS)]):
                 at = start + match.start()
-                if match.end() > match.start() and (entry.language is None or _language(runs, at) == entry.language):
+                if match.end() > match.start() and (entry.language is None or _language_at(runs, at) == entry.language):
                     yield Span(at, start + match.end(), _expand(entry.spoken, match))
 
 
@@ -121,26 +121,26 @@ def _expand(spoken: str, match: Any) -> str:
     return _GROUP.sub(lambda group: match.group(int(group[1])) or "", spoken)
 
 
-def _language(runs: Sequence[ScriptRun], at: int) -> str:
+def _language_at(runs: Sequence[ScriptRun], at: int) -> str:
     return runs[bisect_right(runs, at, key=lambda run: run.start) - 1].language
 
 
-def _joined(first: list[Span], second: list[Span]) -> list[Span]:
-    """All of the first, and of the second what overlaps none of them."""
-    taken = bytearray(max((span.end for span in (*first, *second)), default=0))
+def _add_without_overlap(first: list[Span], second: list[Span]) -> list[Span]:
+    """All spans of the first list, and those of the second that overlap none of them."""
+    covered = bytearray(max((span.end for span in (*first, *second)), default=0))
     for span in first:
-        taken[span.start : span.end] = b"\1" * (span.end - span.start)
-    return sorted([*first, *(span for span in second if not any(taken[span.start : span.end]))])
+        covered[span.start : span.end] = b"\1" * (span.end - span.start)
+    return sorted([*first, *(span for span in second if not any(covered[span.start : span.end]))])
 
 
-def _whole(text: str, start: int, end: int) -> bool:
-    """Whether no word goes on over an edge; Han has no edges."""
-    return not (_tied(text, start) or _tied(text, end))
+def _is_whole_word(text: str, start: int, end: int) -> bool:
+    """Whether no word continues over either end. Between Chinese characters words always end."""
+    return not (_is_inside_word(text, start) or _is_inside_word(text, end))
 
 
-def _tied(text: str, at: int) -> bool:
-    return 0 < at < len(text) and _in_word(text[at - 1]) and _in_word(text[at])
+def _is_inside_word(text: str, at: int) -> bool:
+    return 0 < at < len(text) and _is_word_char(text[at - 1]) and _is_word_char(text[at])
 
 
-def _in_word(character: str) -> bool:
+def _is_word_char(character: str) -> bool:
     return (character.isalnum() or character == "_") and not "\u2e80" <= character <= "\u9fff"

@@ -1,4 +1,4 @@
-"""From the text of a line to what an engine is given."""
+"""Turns the text of a line into the text that an engine speaks."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from ishowtts.text import number_library, pronunciation_file
+from ishowtts.text import pronunciation_file
 from ishowtts.text.cleaning import clean
-from ishowtts.text.normalisation import normalise
+from ishowtts.text.normalisation import grammar_fault, load_grammars, normalise
 from ishowtts.text.pronunciations import Pronunciations, Span
-from ishowtts.text.scripts import ScriptRun, runs
+from ishowtts.text.scripts import ScriptRun, script_runs
 from ishowtts.util.live_file import LiveFile
 
 
 class TextReader:
-    """Turns written text into text that sounds as it is meant; may be used from any thread.
+    """Turns written text into spoken text. Any thread may use it.
 
     Args:
-        pronunciations: the operator's file, taken up again whenever it changes; `None`: there is none.
-        language_of: the language of a voice by name; `None` from it is English.
-        normalise: put numbers, units, times, money and signs into words, in English and Chinese.
-        default_voice: the voice of lines that name none.
+        pronunciations: The operator's file, read again after each change; `None` if there is none.
+        language_of: Returns the language of a voice by its name; `None` from it means English.
+        normalise: Put numbers, units, times, money and symbols into words, in English and Chinese.
+        default_voice: The voice of lines that name none.
     """
 
     def __init__(
@@ -41,58 +41,58 @@ class TextReader:
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with the file of pronunciations, and with the grammars once they were asked for."""
-        of_file = None if self._file is None else self._file.fault
-        of_library = number_library.fault() if self._normalise else None
-        return "; ".join(fault for fault in (of_file, of_library) if fault) or None
+        """What is wrong with the file of pronunciations, or with the grammars once they were needed."""
+        file_fault = None if self._file is None else self._file.fault
+        library_fault = grammar_fault() if self._normalise else None
+        return "; ".join(fault for fault in (file_fault, library_fault) if fault) or None
 
     def warm(self) -> None:
-        """Load the grammars, half a second and 45 MB, that the first line would wait for."""
+        """Load the grammars, which take half a second and 45 MB, so that the first line does not wait for them."""
         if self._normalise:
-            number_library.load()
+            load_grammars()
 
     def read(self, text: str, voice: str | None) -> str:
-        """What is to be said of a text, clean: it is what an engine is given, after it was cut into segments.
+        """The clean, spoken text of a written one. An engine gets it in segments. Never raises.
 
-        The operator's pronunciations are looked for in the text as it is written, and what they put in its place is
-        not read any further, so that `5G` or `C++` can be spelled. All else is put into words. Never raises.
+        The operator's pronunciations are searched in the written text. What they insert is not normalised, so that
+        `5G` or `C++` can be spelled. Everything else is put into words.
         """
         text = clean(text)
-        in_runs = runs(text, self._language_of(voice))
-        spans = [] if self._file is None else self._file.current().spans(text, in_runs, voice or self._default_voice)
+        runs = script_runs(text, self._language_of(voice))
+        spans = [] if self._file is None else self._file.current().spans(text, runs, voice or self._default_voice)
         if not spans and not self._normalise:
             return text
-        return clean(self._said(text, in_runs, spans))
+        return clean(self._spoken(text, runs, spans))
 
-    def _said(self, text: str, in_runs: Sequence[ScriptRun], spans: Sequence[Span]) -> str:
-        """The text with each span as it says, and the rest in words."""
-        said: list[str] = []
-        for run in in_runs:
+    def _spoken(self, text: str, runs: Sequence[ScriptRun], spans: Sequence[Span]) -> str:
+        """The text with each span replaced, and the rest normalised."""
+        parts: list[str] = []
+        for run in runs:
             start = run.start
             first = bisect_right(spans, run.start, key=lambda span: span.end)
             for span in islice(spans, first, None):
                 if span.start >= run.end:
                     break
-                said.append(self._words(text[start : max(start, span.start)], run.language))
-                if span.start >= run.start:  # else it began in the run before, and was said there
-                    said.append(span.spoken)
+                parts.append(self._normalised(text[start : max(start, span.start)], run.language))
+                if span.start >= run.start:  # else it began in the run before, which has added it
+                    parts.append(span.spoken)
                 start = min(span.end, run.end)
-            said.append(self._words(text[start : run.end], run.language))
-        return "".join(_apart(said))
+            parts.append(self._normalised(text[start : run.end], run.language))
+        return "".join(_separate_words(parts))
 
-    def _words(self, text: str, language: str) -> str:
+    def _normalised(self, text: str, language: str) -> str:
         return normalise(text, language) if self._normalise else text
 
 
-def _apart(parts: Sequence[str]) -> Iterator[str]:
-    """The parts, with a blank where two would become one word."""
+def _separate_words(parts: Sequence[str]) -> Iterator[str]:
+    """The parts, with a blank between two that would become one word."""
     before = ""
     for part in parts:
-        if before and part and _in_word(before) and _in_word(part[0]):
+        if before and part and _is_ascii_word_char(before) and _is_ascii_word_char(part[0]):
             yield " "
         yield part
         before = part[-1:] or before
 
 
-def _in_word(character: str) -> bool:
+def _is_ascii_word_char(character: str) -> bool:
     return character.isascii() and character.isalnum()

@@ -1,4 +1,4 @@
-"""What a table of readings is made of: each rule turns one written form into what is said, or into a plainer form."""
+"""Reading rules: each one replaces a written form by its words, or by a form that is easier to read."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TypeAlias
 
 from ishowtts.limits import MAIL, WEB_END, WEB_START
 
-Read: TypeAlias = Callable[[str], str]
-"""A number, date or time in figures to its words; the same again where it cannot be read."""
+ToWords: TypeAlias = Callable[[str], str]
+"""Returns the words of a number, date or time in figures; returns it unchanged if it cannot be read."""
 
-MOST_DIGITS = 40
-"""No one listens to a longer number: it is left as it stands."""
+MAX_DIGITS = 40
+"""A longer number stays in figures: nobody listens to it."""
 
-# Written so that no pattern can look at more than a few characters from any place: the text may be hostile.
+# No pattern may look at more than a few characters from any place, since the text may be hostile.
 NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,5}(?!\d)|\d{1,15})(?:\.\d{1,15}(?!\.?\d))?"
-"""1234, 1,234 or 1,234.5."""
+"""A pattern: 1234, 1,234 or 1,234.5."""
 
 ADDRESS = re.compile(
     rf"{WEB_START}[!-~]{{1,300}}(?<=[{WEB_END}])"
@@ -26,41 +26,41 @@ ADDRESS = re.compile(
     rf"(?![A-Za-z0-9.-]?[A-Za-z0-9])(?:/[!-~]{{0,300}}(?<=[{WEB_END}]))?",
     re.ASCII,
 )
-"""Of the web or of mail, without the full stop behind it."""
+"""A web or mail address, without the full stop after it."""
 
 
 @dataclass(frozen=True)
 class ReadingRule:
-    """One written form.
+    """How one written form is read.
 
     Attributes:
-        pattern: of the form.
-        said: what stands in its place: a template, or a function of the match and of `Read`.
+        pattern: Matches the form.
+        replacement: A template, or a function of the match and of `ToWords`.
     """
 
     pattern: re.Pattern[str]
-    said: str | Callable[[re.Match[str], Read], str]
+    replacement: str | Callable[[re.Match[str], ToWords], str]
 
-    def apply(self, text: str, read: Read) -> str:
-        """The text with this form said."""
-        said = self.said
-        if isinstance(said, str):
-            return self.pattern.sub(said, text)
-        return self.pattern.sub(lambda match: said(match, read), text)
-
-
-def rule(pattern: str, said: str | Callable[[re.Match[str], Read], str], flags: int = 0) -> ReadingRule:
-    """A rule of a pattern in which digits, letters and blanks are those of ASCII."""
-    return ReadingRule(re.compile(pattern, flags | re.ASCII), said)
+    def apply(self, text: str, to_words: ToWords) -> str:
+        """The text with each place of this form replaced."""
+        replacement = self.replacement
+        if isinstance(replacement, str):
+            return self.pattern.sub(replacement, text)
+        return self.pattern.sub(lambda match: replacement(match, to_words), text)
 
 
-def apply(rules: Sequence[ReadingRule], text: str, read: Read) -> str:
-    """The text with every form said, in the order of the rules."""
+def rule(pattern: str, replacement: str | Callable[[re.Match[str], ToWords], str], flags: int = 0) -> ReadingRule:
+    """A rule whose pattern knows the digits, letters and blanks of ASCII only."""
+    return ReadingRule(re.compile(pattern, flags | re.ASCII), replacement)
+
+
+def apply_rules(rules: Sequence[ReadingRule], text: str, to_words: ToWords) -> str:
+    """The text after every rule, in their order."""
     for each in rules:
-        text = each.apply(text, read)
+        text = each.apply(text, to_words)
     return text
 
 
-def is_day(month: str, day: str) -> bool:
-    """Whether these could be a month and a day of it."""
+def is_month_and_day(month: str, day: str) -> bool:
+    """Whether these can be a month and a day of it."""
     return 1 <= int(month) <= 12 and 1 <= int(day) <= 31

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ishowtts.text.scripts import base
+from ishowtts.text.scripts import base_language
 from ishowtts.util.crossfade import FloatSamples
 from ishowtts_bench.metrics import edit_distance
 from ishowtts_bench.metrics.mel_16k import RATE_HZ, resampled
@@ -64,7 +64,7 @@ class Asr:
             return ""
         found, _ = self._model.transcribe(
             heard,
-            language=base(language),
+            language=base_language(language),
             beam_size=_BEAMS,
             temperature=0.0,
             condition_on_previous_text=False,

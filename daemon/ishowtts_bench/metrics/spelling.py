@@ -10,7 +10,7 @@ from typing import Any
 
 from ishowtts.limits import HAN
 from ishowtts.text.reader import TextReader
-from ishowtts.text.scripts import base
+from ishowtts.text.scripts import base_language
 from ishowtts_bench.metrics.number_words import in_figures
 
 _log = logging.getLogger(__name__)
@@ -51,11 +51,11 @@ def tokens(text: str, language: str) -> list[str]:
         text: a reference, or what Whisper wrote.
         language: `en`, `zh`, or any other, whose numbers stay as they are.
     """
-    read = _reader(base(language)).read(text, None)
+    read = _reader(base_language(language)).read(text, None)
     plain = unicodedata.normalize("NFKD", read.lower().replace("'", "").replace("’", ""))
     found = _TOKEN.findall("".join(c for c in plain if not unicodedata.combining(c)))
     said = [_spelt(token) for token in in_figures(found)]
-    return [token.translate(_HAN_FIGURES) for token in said] if base(language) == "zh" else said
+    return [token.translate(_HAN_FIGURES) for token in said] if base_language(language) == "zh" else said
 
 
 def _spelt(token: str) -> str:

@@ -1,0 +1,123 @@
+"""Reading rules of English dates and times of day."""
+
+from __future__ import annotations
+
+import re
+
+from ishowtts.text.english_words import digit_by_digit
+from ishowtts.text.reading_rules import ReadingRule, ToWords, is_month_and_day, rule
+
+_MONTH_LIST = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+               "November", "December")  # fmt: skip
+_MONTHS = {name: name for name in _MONTH_LIST}
+_MONTHS |= {name[:3] + dot: name for name in _MONTH_LIST if name != "May" for dot in ("", ".")}
+_MONTHS |= {"Sept": "September", "Sept.": "September"}
+_MONTH = "|".join(re.escape(name) for name in sorted(_MONTHS, key=len, reverse=True))
+CLOCK = r"\d{1,2}(?::\d\d)?(?: ?[ap]m\b| ?[ap]\.m\.)"
+"""A pattern: a time with am or pm, such as 3:30 pm."""
+_YEAR = r"(?:,? (?P<year>\d{4})(?!\w|[:.,]\d))?"
+_AM_PM = r"(?: ?(?P<am_pm>[ap]\.m\.|[ap]m(?!\w)))"
+
+
+def _numeric_date(match: re.Match[str], to_words: ToWords) -> str:
+    """A date in figures.
+
+    The year is first, or the month, as in America. The day is first if the date has dots, or if the first number
+    cannot be a month.
+    """
+    first, second, third = re.split(r"\D", match[0])
+    if len(first) == 4:
+        year, month, day = first, second, third
+    elif "." in match[0] or not is_month_and_day(first, second):
+        day, month, year = first, second, third
+    else:
+        month, day, year = first, second, third
+    return _with_capital_month(to_words(f"{year}-{month:0>2}-{day:0>2}")) if is_month_and_day(month, day) else match[0]
+
+
+def _year_and_month(match: re.Match[str], _: ToWords) -> str:
+    return f"{_MONTH_LIST[int(match[2]) - 1]} {match[1]}"
+
+
+def _with_capital_month(words: str) -> str:
+    return re.sub(r"(?<=of )[a-z](?=[a-z]+)", lambda letter: letter[0].upper(), words)
+
+
+def _month_and_day(match: re.Match[str], to_words: ToWords) -> str:
+    day = int(match["day"])
+    if not 1 <= day <= 31:
+        return match[0]
+    year = f", {to_words(match['year'])}" if match["year"] else ""
+    return f"{_MONTHS[match['month']]} {_ordinal(day, to_words)}{year}"
+
+
+def _day_and_month(match: re.Match[str], to_words: ToWords) -> str:
+    day = int(match["day"])
+    if not 1 <= day <= 31:
+        return match[0]
+    year = f" {to_words(match['year'])}" if match["year"] else ""
+    return f"the {_ordinal(day, to_words)} of {_MONTHS[match['month']]}{year}"
+
+
+def _ordinal(number: int, to_words: ToWords) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return to_words(f"{number}{ending}")
+
+
+def _time(match: re.Match[str], to_words: ToWords) -> str:
+    hour, minute = int(match["hour"]), int(match["minute"])
+    if hour > 24 or minute > 59:
+        return match[0]
+    am_pm = match["am_pm"]
+    if am_pm and minute == 0 and not match["second"]:
+        return f"{to_words(match['hour'])} {am_pm[0].upper()}M{_full_stop(match)}"
+    if hour == 0 and not match["second"]:
+        words = f"zero {'oh ' if minute < 10 else ''}{to_words(str(minute))}" if minute else "midnight"
+    else:
+        words = re.sub(r"\bo (?=[a-z])", "oh ", to_words(f"{hour}:{match['minute']}{match['second'] or ''}"))
+    return f"{words} {am_pm[0].upper()}M{_full_stop(match)}" if am_pm else words
+
+
+def _hour(match: re.Match[str], to_words: ToWords) -> str:
+    return f"{to_words(match['hour'])} {match['am_pm'][0].upper()}M{_full_stop(match)}"
+
+
+def _full_stop(match: re.Match[str]) -> str:
+    """A full stop, if that of `p.m.` also ends the sentence."""
+    rest = match.string[match.end() :]
+    return "." if match[0].endswith(".") and (not rest.strip() or re.match(r"\s+[A-Z]", rest)) else ""
+
+
+def _lap(match: re.Match[str], to_words: ToWords) -> str:
+    """A lap time, such as 1:23.456."""
+    minutes, (seconds, _, rest) = int(match[1]), match[2].partition(".")
+    words = f"{to_words(str(minutes))} minute{'' if minutes == 1 else 's'} "
+    return f"{words}{to_words(str(int(seconds)))} point {digit_by_digit(rest)} seconds"
+
+
+DATE_RULES: tuple[ReadingRule, ...] = (
+    rule(r"(?<![\w/.-])(?:\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4})(?![\w/-]|\.\d)", _numeric_date),
+    rule(
+        rf"(?<!\w)(?P<month>{_MONTH}) (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?!\w|[:.,/%-]\d|°){_YEAR}",
+        _month_and_day,
+    ),
+    rule(
+        rf"(?<![\w.:,/-])(?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{_MONTH})(?!\w){_YEAR}",
+        _day_and_month,
+    ),
+    rule(r"(?<![\w.:/-])([12]\d{3})-(0[1-9]|1[0-2])(?![\w:/-]|\.\d)", _year_and_month),
+)
+
+TIME_RULES: tuple[ReadingRule, ...] = (
+    rule(r"(?<![\w:.])(\d{1,2}):([0-5]\d\.\d{1,3})(?![\d:]|\.\d)", _lap),
+    rule(r"(?<![\w.,])(\d{1,3})h ?([0-5]?\d)(?:m|min)(?!\w)", r"\1 h \2 min"),
+    rule(r"(?<![\w.,])(\d{1,3})(?:m|min) ?([0-5]?\d)s(?!\w)", r"\1 min \2 s"),
+    rule(r"(?<=\d) ?(min|mins|sec|hr|hrs)\.(?=,? [a-z])", r" \1"),
+    rule(
+        r"(?<![\w:.])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<second>:\d\d)?(?! ?%|[\d:]|\.\d)" + _AM_PM + "?",
+        _time,
+        re.IGNORECASE,
+    ),
+    rule(r"(?<![\w:.,])(?P<hour>\d{1,2})" + _AM_PM, _hour, re.IGNORECASE),
+    rule(r"(?<![\w:.])(\d{1,4}):(\d{1,4})(?![\d:])", r"\1 to \2"),
+)
