@@ -1,4 +1,4 @@
-"""What is acknowledged is on disk, in the order of arrival."""
+"""Arrivals are acknowledged in order, once they are on disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ishowtts.speech import intake as intake_module
 from support.waiting import eventually
 
 
-def as_it_is(line: Line) -> Line:
+def unchanged(line: Line) -> Line:
     return line
 
 
@@ -36,7 +36,7 @@ def inbox(tmp_path: Path) -> Iterator[Inbox]:
 
 
 def test_arrivals_are_stored_before_they_are_acknowledged_in_order(inbox: Inbox) -> None:
-    intake, acknowledged = Intake(inbox, as_it_is), []
+    intake, acknowledged = Intake(inbox, unchanged), []
 
     def ack(number: int) -> None:
         acknowledged.append((number, inbox.depth() > number))
@@ -48,7 +48,7 @@ def test_arrivals_are_stored_before_they_are_acknowledged_in_order(inbox: Inbox)
     assert acknowledged == [(number, True) for number in range(250)]
 
 
-def test_what_cannot_be_stored_is_tried_again_and_not_acknowledged_before(
+def test_a_line_that_cannot_be_stored_is_retried_and_acknowledged_only_then(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept, refused = inbox.accept, []
@@ -60,7 +60,7 @@ def test_what_cannot_be_stored_is_tried_again_and_not_acknowledged_before(
         return accept(arrivals)
 
     monkeypatch.setattr(inbox, "accept", refuse_once)
-    intake, acknowledged = Intake(inbox, as_it_is), []
+    intake, acknowledged = Intake(inbox, unchanged), []
     intake.start()
     intake.offer(line("a"), lambda: acknowledged.append("a"))
     eventually(lambda: acknowledged == ["a"], "the second try")
@@ -69,11 +69,11 @@ def test_what_cannot_be_stored_is_tried_again_and_not_acknowledged_before(
     assert inbox.depth() == 1
 
 
-def test_what_a_slow_disk_takes_late_is_kept_once(
+def test_a_line_that_a_slow_disk_stores_late_is_stored_once(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(inbox_module, "_WAIT_S", 0.2)
-    intake, acknowledged = Intake(inbox, as_it_is), []
+    intake, acknowledged = Intake(inbox, unchanged), []
     with closing(sqlite3.connect(tmp_path / "inbox.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         intake.start()
@@ -87,8 +87,8 @@ def test_what_a_slow_disk_takes_late_is_kept_once(
     assert [(event.id, event.event) for _, event in settled(inbox.unsent())] == [("a", "accepted"), ("b", "accepted")]
 
 
-def test_past_its_bound_a_line_becomes_a_rejection(inbox: Inbox, tmp_path: Path) -> None:
-    intake = Intake(inbox, as_it_is)
+def test_beyond_the_limit_a_line_is_rejected_until_there_is_room_again(inbox: Inbox, tmp_path: Path) -> None:
+    intake = Intake(inbox, unchanged)
     for number in range(34):
         intake.offer(Arrival(Line(str(number), "x" * 1_000_000)), lambda: None)
     intake.start()
@@ -101,8 +101,8 @@ def test_past_its_bound_a_line_becomes_a_rejection(inbox: Inbox, tmp_path: Path)
     assert rejected.data == {"reason": Reason.QUEUE_FULL.value, "detail": rejected.data["detail"]}
 
 
-def test_a_flood_of_others_keeps_no_urgent_line_out(inbox: Inbox, tmp_path: Path) -> None:
-    intake = Intake(inbox, as_it_is)
+def test_a_flood_of_other_lines_does_not_lock_out_an_urgent_one(inbox: Inbox, tmp_path: Path) -> None:
+    intake = Intake(inbox, unchanged)
     for number in range(60):  # 48 MiB of lines, taken or refused
         intake.offer(Arrival(Line(str(number), "x" * 1_000_000)), lambda: None)
     intake.offer(Arrival(Line("fire", "fire", priority=Priority.URGENT)), lambda: None)
@@ -113,7 +113,7 @@ def test_a_flood_of_others_keeps_no_urgent_line_out(inbox: Inbox, tmp_path: Path
     assert fire.outcome is None
 
 
-def test_policies_are_asked_once_a_line_also_where_the_disk_refuses_at_first(
+def test_policies_are_asked_once_a_line_even_if_the_disk_refuses_at_first(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     accept, asked, refusals = inbox.accept, [], [InboxError("the disk is full")]
@@ -140,7 +140,7 @@ def test_policies_are_asked_once_a_line_also_where_the_disk_refuses_at_first(
 
 def test_a_session_begins_between_the_arrivals_before_and_after_it(inbox: Inbox) -> None:
     """A message of a new session may have the number and the words of one of the session before."""
-    intake, done = Intake(inbox, as_it_is), []
+    intake, done = Intake(inbox, unchanged), []
     first, again = Delivery(1, b"words", again=False), Delivery(1, b"words", again=True)
     intake.begin_session("s", False, lambda: done.append("open"))
     intake.offer(line("a", first), lambda: done.append("a"))
@@ -155,8 +155,8 @@ def test_a_session_begins_between_the_arrivals_before_and_after_it(inbox: Inbox)
     assert inbox.depth() == 2
 
 
-def test_what_the_inbox_fails_at_is_refused_alone(inbox: Inbox, tmp_path: Path) -> None:
-    intake, acknowledged = Intake(inbox, as_it_is), []
+def test_an_arrival_at_which_the_inbox_fails_is_rejected_alone(inbox: Inbox, tmp_path: Path) -> None:
+    intake, acknowledged = Intake(inbox, unchanged), []
     broken = Arrival(Line("broken", "hello", seed=object()))  # type: ignore[arg-type]
     for arrival in (line("a"), broken, line("b")):
         intake.offer(arrival, lambda name=arrival.what.id: acknowledged.append(name))
@@ -169,12 +169,12 @@ def test_what_the_inbox_fails_at_is_refused_alone(inbox: Inbox, tmp_path: Path) 
     assert outcomes == {"a": None, "broken": "rejected", "b": None, "c": None}
 
 
-def test_everything_that_is_held_counts_and_past_all_bounds_refusals_are_summed_up(
+def test_all_that_waits_is_bounded_and_rejections_beyond_all_limits_are_summed_up(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake_module, "_MOST_HELD", 100_000)
-    monkeypatch.setattr(intake_module, "_MOST_WITH_REFUSALS", 200_000)
-    intake, acknowledged = Intake(inbox, as_it_is), []
+    monkeypatch.setattr(intake_module, "_MAX_BYTES", 100_000)
+    monkeypatch.setattr(intake_module, "_MAX_BYTES_WITH_REJECTED", 200_000)
+    intake, acknowledged = Intake(inbox, unchanged), []
     reply_to = ReplyTo("ishowtts/reply/somebody", b"x" * 4000)
     for number in range(1000):
         arrival = Arrival(Line(str(number), "hello", author="a" * 100, reply_to=reply_to))
@@ -182,7 +182,7 @@ def test_everything_that_is_held_counts_and_past_all_bounds_refusals_are_summed_
     for number in range(1000):
         refused = Arrival(Rejection(f"r{number}", Reason.EMPTY, "empty", reply_to))
         intake.offer(refused, lambda: acknowledged.append(1))
-    assert intake._held < 200_000
+    assert intake._waiting_bytes < 200_000
     intake.start()
     eventually(lambda: len(acknowledged) == 2000, "the acknowledgements")
     intake.offer(line("later"), lambda: acknowledged.append(1))
@@ -195,13 +195,13 @@ def test_everything_that_is_held_counts_and_past_all_bounds_refusals_are_summed_
     assert summed.data["count"] + len(events) - 2 == 2000
 
 
-def test_lines_past_all_bounds_are_told_of_although_refused_lines_have_no_event_of_their_own_any_more(
+def test_dropped_lines_are_counted_apart_from_a_flood_of_rejected_ones(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake_module, "_MOST_WITH_REFUSALS", 10_000)
+    monkeypatch.setattr(intake_module, "_MAX_BYTES_WITH_REJECTED", 10_000)
     refused = Arrival(Rejection("r", Reason.EMPTY, "empty"))
     settled(inbox.accept([refused] * 150))
-    intake = Intake(inbox, as_it_is)
+    intake = Intake(inbox, unchanged)
     for _ in range(50):
         intake.offer(refused, lambda: None)
     intake.start()
@@ -212,3 +212,41 @@ def test_lines_past_all_bounds_are_told_of_although_refused_lines_have_no_event_
     }
     assert counts.keys() == {"empty", "queue_full"}
     assert sum(counts.values()) == 150 + 50 - 100
+
+
+def test_a_line_at_which_the_policies_fail_is_rejected_and_the_next_is_accepted(inbox: Inbox, tmp_path: Path) -> None:
+    def admit(line: Line) -> Line | Rejection:
+        if line.id == "bad":
+            raise RuntimeError("a defect of a policy")
+        return line
+
+    intake, acknowledged = Intake(inbox, admit), []
+    for line_id in ("a", "bad", "b"):
+        intake.offer(line(line_id), lambda line_id=line_id: acknowledged.append(line_id))
+    intake.start()
+    eventually(lambda: acknowledged == ["a", "bad", "b"], "the acknowledgements")
+    assert intake.alive()
+    intake.close(20)
+    entries = {entry.id: entry for entry in read_history(tmp_path / "inbox.sqlite", 9)}
+    assert {line_id: entry.outcome for line_id, entry in entries.items()} == {"a": None, "bad": "rejected", "b": None}
+    assert entries["bad"].data["reason"] == Reason.FILTERED.value
+
+
+def test_the_limit_holds_what_waits_and_not_what_was_ever_offered(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    three_lines = 3 * intake_module._size(line("at-once-0"))
+    monkeypatch.setattr(intake_module, "_MAX_BYTES", three_lines)
+    intake = Intake(inbox, unchanged)
+    intake.start()
+    for number in range(10):
+        intake.offer(line(str(number)), lambda: None)
+        eventually(lambda number=number: inbox.depth() == number + 1, "the line to be stored")
+    intake.close(20)
+    intake = Intake(inbox, unchanged)
+    for number in range(4):
+        intake.offer(line(f"at-once-{number}"), lambda: None)
+    intake.start()
+    intake.close(20)
+    rejected = [entry.id for entry in read_history(tmp_path / "inbox.sqlite", 50) if entry.outcome == "rejected"]
+    assert rejected == ["at-once-3"]

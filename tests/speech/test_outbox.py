@@ -1,4 +1,4 @@
-"""Events that cannot be sent: what is said of them, and that nothing ends the thread."""
+"""Events are sent in order; those that cannot be sent wait, are reported, and do not end the thread."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def inbox(tmp_path: Path) -> Iterator[Inbox]:
 
 
 class Link:
-    """A broker that confirms as many events as it is told to."""
+    """A link to a broker that confirms as many events as a test sets."""
 
     def __init__(self) -> None:
         self.connected = True
@@ -35,7 +35,7 @@ class Link:
         return min(self.confirms, len(numbered))
 
 
-def test_events_that_the_broker_does_not_confirm_are_a_trouble_until_it_does(inbox: Inbox) -> None:
+def test_a_broker_that_confirms_no_event_is_reported_until_it_does(inbox: Inbox) -> None:
     link = Link()
     outbox = Outbox(inbox, link.send, lambda _: None, connected=lambda: link.connected, late_s=0.1)
     assert outbox.trouble is None
@@ -54,7 +54,7 @@ def test_events_that_the_broker_does_not_confirm_are_a_trouble_until_it_does(inb
         outbox.close(20)
 
 
-def test_a_link_that_fails_does_not_end_the_thread(inbox: Inbox) -> None:
+def test_a_link_that_raises_does_not_end_the_thread(inbox: Inbox) -> None:
     link = Link()
     link.raises = True
     outbox = Outbox(inbox, link.send, lambda _: None, late_s=0.1)
@@ -68,7 +68,7 @@ def test_a_link_that_fails_does_not_end_the_thread(inbox: Inbox) -> None:
         outbox.close(20)
 
 
-def test_an_event_that_cannot_be_read_is_dropped_and_the_others_are_sent(inbox: Inbox) -> None:
+def test_an_unreadable_event_is_dropped_and_the_others_are_sent(inbox: Inbox) -> None:
     def hurt(ledger: object) -> None:
         inbox._storage.connection.execute("UPDATE outbox SET data = '[]'")
 
@@ -83,3 +83,25 @@ def test_an_event_that_cannot_be_read_is_dropped_and_the_others_are_sent(inbox: 
         eventually(lambda: sent == ["b"], "the event that can be read")
     finally:
         outbox.close(20)
+
+
+def test_an_event_is_reported_once_however_often_it_is_tried(inbox: Inbox) -> None:
+    link, reported, tries = Link(), [], []
+
+    def send(numbered: Sequence[tuple[int, Event]], timeout_s: float) -> int:
+        tries.append(len(numbered))
+        return link.send(numbered, timeout_s)
+
+    outbox = Outbox(inbox, send, lambda event: reported.append((event.id, event.event)))
+    outbox.start()
+    try:
+        for count in (1, 2, 3):
+            eventually(lambda count=count: len(tries) == count, "the next try")
+            outbox.wake()
+        settled(inbox.accept([Arrival(Line("b", "hello"))]))
+        link.confirms = 9
+        outbox.wake()
+        eventually(lambda: not settled(inbox.unsent()), "the events to be sent")
+    finally:
+        outbox.close(20)
+    assert reported == [("a", "accepted"), ("b", "accepted")]

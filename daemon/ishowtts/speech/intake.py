@@ -1,4 +1,4 @@
-"""Arrivals to the inbox in groups; acknowledged once they are on disk, in the order they came."""
+"""Stores arriving lines in the inbox in groups, and acknowledges them once they are on disk, in order of arrival."""
 
 from __future__ import annotations
 
@@ -20,149 +20,153 @@ from ishowtts.util.loop_thread import LoopThread
 
 log = logging.getLogger(__name__)
 
-_GROUP = 100
-_MOST_HELD = 32 << 20  # bytes
-_MOST_WITH_REFUSALS = 48 << 20  # bytes, lines that are refused included
-_MOST_WITH_URGENT = 52 << 20  # bytes, with lines above normal priority, which a flood of others must not shut out
-_OVERHEAD = 1000  # what a line takes besides its texts, so that a flood of short ones is bounded too
+_GROUP_SIZE = 100
+_MAX_BYTES = 32 << 20  # of lines
+_MAX_BYTES_WITH_REJECTED = 48 << 20  # of lines and rejected lines
+_MAX_BYTES_WITH_URGENT = 52 << 20  # of all, with lines above normal priority: a flood of others must not lock them out
+_OVERHEAD_BYTES = 1000  # of a line besides its texts, so that a flood of short lines is bounded too
 _RETRY_S = 1.0
 _IDLE_S = 60.0
 
-Then = Callable[[], None]
+OnStored = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class _Session:
-    """Stands between the arrivals of one session with the broker and those of the next."""
+class _SessionStart:
+    """Separates the arrivals of one session with the broker from those of the next."""
 
     name: str
     resumed: bool
 
 
 class Intake(LoopThread):
-    """The thread `intake`: a commit for each group of arrivals, then their acknowledgements.
+    """The thread `intake`: commits each group of arrivals, then acknowledges them.
 
-    What cannot be committed is not acknowledged: it is tried again, and the broker keeps it meanwhile.
+    What cannot be committed is not acknowledged. It is tried again, and until then the broker keeps it.
 
     Args:
-        admit: the policies: a line as it is to be spoken, or why it is not. Called once a line, in order.
+        admit: Applies the policies: returns the line as it is to be spoken, or why it is rejected. It is called once a
+            line, in order of arrival.
     """
 
     def __init__(self, inbox: Inbox, admit: Callable[[Line], Line | Rejection]) -> None:
         super().__init__("intake")
         self._inbox = inbox
         self._admit = admit
-        self._waiting: deque[tuple[Arrival | _Session, Then]] = deque()
-        self._counting = threading.Lock()
-        self._held = 0  # sizes of what waits
-        self._untold = 0  # lines beyond all bounds, to be told of together
-        self._group: list[tuple[Arrival, Then]] = []
-        self._singly: deque[tuple[Arrival, Then]] = deque()  # of a group in which one arrival made the inbox fail
-        self._keeping: Future[None] | None = None  # the inbox's word on the group, once it was asked
+        self._waiting: deque[tuple[Arrival | _SessionStart, OnStored]] = deque()
+        self._lock = threading.Lock()  # for the two counts
+        self._waiting_bytes = 0
+        self._dropped = 0  # lines beyond all limits; one rejection counts them
+        self._group: list[tuple[Arrival, OnStored]] = []
+        self._one_by_one: deque[tuple[Arrival, OnStored]] = deque()  # from a group in which one made the inbox fail
+        self._commit: Future[None] | None = None  # of the group, once the inbox was asked
 
-    def offer(self, arrival: Arrival, ack: Then) -> None:
+    def offer(self, arrival: Arrival, ack: OnStored) -> None:
         """Take one arrival. Never blocks.
 
-        mosquitto 2.0.11 ignores a receive maximum, so the bound is our own: past it a line becomes its rejection. Past
-        a second bound only the number of lines is kept, and one rejection tells of all of them. They are acknowledged
-        at once: nobody was told that they were accepted, and acknowledgements are sent in order, so that one held back
-        would hold back those of accepted lines.
+        mosquitto 2.0.11 ignores a receive maximum, so there is a limit here. Beyond it a line becomes its rejection.
+        Beyond a second limit lines are only counted, and one rejection tells their number. These are acknowledged at
+        once: nobody was told that they were accepted. And because acknowledgements are sent in order, one that is held
+        back would hold back those of accepted lines.
         """
         line, size = arrival.what, _size(arrival)
         goes_first = isinstance(line, Line) and line.priority > Priority.NORMAL
-        most, most_in_all = (_MOST_WITH_URGENT,) * 2 if goes_first else (_MOST_HELD, _MOST_WITH_REFUSALS)
-        if isinstance(line, Line) and self._held + size > most:
+        max_lines, max_all = (_MAX_BYTES_WITH_URGENT,) * 2 if goes_first else (_MAX_BYTES, _MAX_BYTES_WITH_REJECTED)
+        if isinstance(line, Line) and self._waiting_bytes + size > max_lines:
             detail = f"{len(self._waiting)} lines arrived faster than the disk takes them; send fewer at once"
             arrival = replace(arrival, what=Rejection(line.id, Reason.QUEUE_FULL, detail, line.reply_to, line))
             size = _size(arrival)
-        with self._counting:
-            fits = self._held + size <= most_in_all
+        with self._lock:
+            fits = self._waiting_bytes + size <= max_all
             if fits:
-                self._held += size
+                self._waiting_bytes += size
             else:
-                self._untold += 1
+                self._dropped += 1
         if not fits:
             ack()
             return
         self._waiting.append((arrival, ack))
         self.wake()
 
-    def begin_session(self, name: str, resumed: bool, then: Then) -> None:
-        """A connection stands; `then` is called once the inbox knows which session its deliveries belong to."""
-        self._waiting.append((_Session(name, resumed), then))
+    def begin_session(self, name: str, resumed: bool, on_stored: OnStored) -> None:
+        """A session with the broker begins.
+
+        Args:
+            on_stored: Called once the inbox knows to which session the next deliveries belong.
+        """
+        self._waiting.append((_SessionStart(name, resumed), on_stored))
         self.wake()
 
     def run_once(self, last: bool) -> float:
         """Commit what has arrived."""
         try:
-            while self._group or self._singly or self._waiting:
+            while self._group or self._one_by_one or self._waiting:
                 self.progressed()
-                self._commit_some()
+                self._commit_next()
         except InboxError as error:
-            log.error(
-                "%d lines wait to be stored: %s", len(self._group) + len(self._singly) + len(self._waiting), error
-            )
+            count = len(self._group) + len(self._one_by_one) + len(self._waiting)
+            log.error("%d lines wait to be stored: %s", count, error)
             return _RETRY_S
         return _IDLE_S
 
-    def _commit_some(self) -> None:
-        """The next group of arrivals, or a session's beginning."""
-        if not self._group and not self._singly and isinstance(session := self._waiting[0][0], _Session):
+    def _commit_next(self) -> None:
+        """Commit the next group of arrivals, or the start of a session."""
+        if not self._group and not self._one_by_one and isinstance(session := self._waiting[0][0], _SessionStart):
             settled(self._inbox.begin_session(session.name, session.resumed))
             self._waiting.popleft()[1]()
             return
-        if self._keeping is None:
-            self._gather()
-            self._keeping = self._inbox.accept([arrival for arrival, _ in self._group])
+        if self._commit is None:
+            self._fill_group()
+            self._commit = self._inbox.accept([arrival for arrival, _ in self._group])
         try:
-            settled(self._keeping)
+            settled(self._commit)
         except InboxError:
-            # What the disk is only slow with is not asked for again: it would be kept twice.
-            if self._keeping.done():
-                self._keeping = None
+            # A commit that the disk is only slow with is not repeated: the lines would be stored twice.
+            if self._commit.done():
+                self._commit = None
             raise
         except Exception:
-            self._keeping = None
+            self._commit = None
             log.exception("%d arrivals could not be stored", len(self._group))
-            self._part()
+            self._split_group()
             return
-        self._keeping = None
+        self._commit = None
         group, self._group = self._group, []
         for _, ack in group:
             ack()
 
-    def _part(self) -> None:
-        """Have the arrivals of the group stored one by one; what fails alone is refused, so that it holds up nobody."""
+    def _split_group(self) -> None:
+        """Have the arrivals of the group stored one by one. One that fails alone is rejected, so that others go on."""
         group, self._group = self._group, []
         if len(group) > 1:
-            self._singly.extend(group)
+            self._one_by_one.extend(group)
             return
         [(arrival, ack)] = group
         what = arrival.what
         if isinstance(what, Rejection) and what.line is None:
-            ack()  # even its refusal cannot be stored
+            ack()  # even its rejection cannot be stored
             return
         detail = "it cannot be stored; the daemon's log says more"
-        refused = Rejection(what.id, Reason.BAD_FIELD, detail, what.reply_to)
-        self._singly.appendleft((replace(arrival, what=refused), ack))
+        rejection = Rejection(what.id, Reason.BAD_FIELD, detail, what.reply_to)
+        self._one_by_one.appendleft((replace(arrival, what=rejection), ack))
 
-    def _gather(self) -> None:
-        """Arrivals of one session to commit together, with those that the inbox refused before."""
-        if self._singly:
-            self._group.append(self._singly.popleft())
+    def _fill_group(self) -> None:
+        """Collect arrivals of one session to commit together; those of a split group come first, one at a time."""
+        if self._one_by_one:
+            self._group.append(self._one_by_one.popleft())
             return
-        while self._waiting and len(self._group) < _GROUP and isinstance(arrival := self._waiting[0][0], Arrival):
+        while self._waiting and len(self._group) < _GROUP_SIZE and isinstance(arrival := self._waiting[0][0], Arrival):
             self.progressed()
             self._group.append((self._admitted(arrival), self._waiting.popleft()[1]))
-            with self._counting:
-                self._held -= _size(arrival)
-        with self._counting:
-            untold, self._untold = self._untold, 0
-        if untold:
-            detail = f"{untold} more lines arrived faster than the disk takes them; send fewer at once"
-            told = {"reason": Reason.QUEUE_FULL.value, "detail": detail, "count": untold}
-            # Not as an arrival: it tells of many lines, and must not be counted as one of a flood of refused ones.
-            self._inbox.record(Event(timestamp(time.time()), uuid.uuid4().hex, Outcome.REJECTED.value, told))
+            with self._lock:
+                self._waiting_bytes -= _size(arrival)
+        with self._lock:
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            detail = f"{dropped} more lines arrived faster than the disk takes them; send fewer at once"
+            data = {"reason": Reason.QUEUE_FULL.value, "detail": detail, "count": dropped}
+            # Not as an arrival: it tells of many lines, and must not be counted as one of a flood of rejected ones.
+            self._inbox.record(Event(timestamp(time.time()), uuid.uuid4().hex, Outcome.REJECTED.value, data))
 
     def _admitted(self, arrival: Arrival) -> Arrival:
         line = arrival.what
@@ -171,21 +175,21 @@ class Intake(LoopThread):
         try:
             return replace(arrival, what=self._admit(line))
         except Exception:
-            # A text that the policies trip over would be delivered again and again, were the thread to end by it.
+            # If the exception ended the thread, the broker would deliver the same text again after each start.
             log.exception("the policies could make nothing of line %r", Untrusted(line.id))
             detail = "the policies could make nothing of this text; the daemon's log says more"
             return replace(arrival, what=Rejection(line.id, Reason.FILTERED, detail, line.reply_to, line))
 
 
 def _size(arrival: Arrival) -> int:
-    """About how many bytes an arrival holds in memory."""
+    """About how many bytes an arrival takes in memory."""
     what = arrival.what
     line = what.line if isinstance(what, Rejection) else what
-    held: list[str | bytes | None] = [what.id]
+    parts: list[str | bytes | None] = [what.id]
     if isinstance(what, Rejection):
-        held.append(what.detail)
+        parts.append(what.detail)
     if line is not None:
-        held += [line.text, line.voice, line.author, line.chime if isinstance(line.chime, str) else None]
+        parts += [line.text, line.voice, line.author, line.chime if isinstance(line.chime, str) else None]
     if what.reply_to is not None:
-        held += [what.reply_to.topic, what.reply_to.correlation]
-    return _OVERHEAD + sum(sys.getsizeof(each) for each in held if each is not None)
+        parts += [what.reply_to.topic, what.reply_to.correlation]
+    return _OVERHEAD_BYTES + sum(sys.getsizeof(part) for part in parts if part is not None)

@@ -1,4 +1,4 @@
-"""Events leave the inbox's outbox in order, and are forgotten there only once the broker has them."""
+"""Sends the events of the inbox in order, and removes each only once the broker has confirmed it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ishowtts.util.loop_thread import LoopThread
 log = logging.getLogger(__name__)
 
 SendEvents = Callable[[Sequence[tuple[int, Event]], float], int]
-_GROUP = 100
+_GROUP_SIZE = 100
 _CONFIRM_S = 5.0
 _RETRY_S = 1.0
 _IDLE_S = 30.0
@@ -25,10 +25,10 @@ class Outbox(LoopThread):
     """The thread `outbox`.
 
     Args:
-        send: sends numbered events in order and returns how many leading ones the broker has confirmed.
-        on_event: told of each event once, whether or not the broker is there.
-        connected: whether the broker is there.
-        late_s: after so many seconds in which the broker confirms nothing, `trouble` says so.
+        send: Sends numbered events in order; returns how many of the first ones the broker has confirmed.
+        on_event: Told of each event once, whether or not the broker is connected.
+        connected: Whether the broker is connected.
+        late_s: After so many seconds in which the broker confirms nothing, `trouble` says so.
     """
 
     def __init__(
@@ -46,67 +46,72 @@ class Outbox(LoopThread):
         self._on_event = on_event
         self._connected = connected
         self._late_s = late_s
-        self._unconfirmed_since: float | None = None  # while events wait and the broker is there
-        self._told_late = False
-        self._told_dropped = 0
-        # Of the latest round: what it left comes first in the next. An inbox back in its file has other numbers.
-        self._told: set[tuple[int, str, str, str]] = set()
+        self._unconfirmed_since_s: float | None = None  # while events wait and the broker is connected
+        self._logged_late = False
+        self._logged_dropped = 0
+        # The events of the last group: those that were left come first in the next. Numbers alone would not do, since
+        # an inbox that is back in its file has other ones.
+        self._reported: set[tuple[int, str, str, str]] = set()
 
     @property
     def trouble(self) -> str | None:
-        """A sentence for the operator while the broker is there and confirms none of our events; else `None`."""
-        since = self._unconfirmed_since
-        if since is None or time.monotonic() - since < self._late_s:
+        """A sentence for the operator if the connected broker confirms none of our events; else `None`."""
+        since_s = self._unconfirmed_since_s
+        if since_s is None or time.monotonic() - since_s < self._late_s:
             return None
         return f"the broker has confirmed no event for {self._late_s:.0f} s: events wait; look at the broker's log"
 
     def run_once(self, last: bool) -> float:
-        """Send what can be sent; what cannot leaves later, after the next start at the latest."""
+        """Send what can be sent now. The rest leaves later, at the latest after the next start."""
         try:
-            done = self._flush()
+            all_sent = self._send_all()
         except Exception:
-            # What one event does to the code that sends it must not end the thread: nobody would hear of any other.
+            # An event that makes the sending code fail must not end the thread: no other would be sent any more.
             log.exception("the events could not be sent; they are tried again")
-            self._confirmed(0)
-            done = False
-        self._tell_trouble()
-        return _IDLE_S if done else _RETRY_S
+            self._note_confirmed(0)
+            all_sent = False
+        self._log_trouble()
+        return _IDLE_S if all_sent else _RETRY_S
 
-    def _tell_trouble(self) -> None:
-        """Log what happens to events that cannot be sent: once when it begins, and what was dropped meanwhile."""
-        trouble, dropped = self.trouble, self._inbox.events_dropped
-        if trouble and not self._told_late:
-            log.error("%s", trouble)
-        self._told_late = trouble is not None
-        if self._unconfirmed_since is None and dropped > self._told_dropped:
-            log.warning("%d events had no room in the outbox and were dropped", dropped - self._told_dropped)
-            self._told_dropped = dropped
-
-    def _flush(self) -> bool:
-        """Send until nothing is left; False where the broker did not take all."""
+    def _send_all(self) -> bool:
+        """Send until no event is left; `False` if the broker did not confirm all."""
         try:
-            while numbered := settled(self._inbox.unsent(_GROUP)):
+            while numbered := settled(self._inbox.unsent(_GROUP_SIZE)):
                 self.progressed()
-                self._tell(numbered)
+                self._report(numbered)
                 confirmed = self._send(numbered, _CONFIRM_S)
-                self._confirmed(confirmed)
+                self._note_confirmed(confirmed)
                 self._inbox.sent(numbered[:confirmed])
                 if confirmed < len(numbered):
                     return False
         except InboxError as error:
             log.error("events wait in the outbox: %s", error)
             return False
-        self._unconfirmed_since = None
+        self._unconfirmed_since_s = None
         return True
 
-    def _confirmed(self, count: int) -> None:
-        if count or not self._connected():
-            self._unconfirmed_since = None
-        elif self._unconfirmed_since is None:
-            self._unconfirmed_since = time.monotonic()
-
-    def _tell(self, numbered: Sequence[tuple[int, Event]]) -> None:
-        earlier, self._told = self._told, {(number, event.ts, event.id, event.event) for number, event in numbered}
+    def _report(self, numbered: Sequence[tuple[int, Event]]) -> None:
+        """Tell `on_event` of the events that were not in the group before."""
+        before, self._reported = (
+            self._reported,
+            {(number, event.ts, event.id, event.event) for number, event in numbered},
+        )
         for number, event in numbered:
-            if (number, event.ts, event.id, event.event) not in earlier:
+            if (number, event.ts, event.id, event.event) not in before:
                 self._on_event(event)
+
+    def _note_confirmed(self, count: int) -> None:
+        if count or not self._connected():
+            self._unconfirmed_since_s = None
+        elif self._unconfirmed_since_s is None:
+            self._unconfirmed_since_s = time.monotonic()
+
+    def _log_trouble(self) -> None:
+        """Log once that events are not confirmed; once they are again, log how many were dropped."""
+        trouble, dropped = self.trouble, self._inbox.events_dropped
+        if trouble and not self._logged_late:
+            log.error("%s", trouble)
+        self._logged_late = trouble is not None
+        if self._unconfirmed_since_s is None and dropped > self._logged_dropped:
+            log.warning("%d events had no room in the outbox and were dropped", dropped - self._logged_dropped)
+            self._logged_dropped = dropped
