@@ -1,4 +1,4 @@
-"""Runs at fixed addresses sound as runs anywhere, recorded or not, whatever was spoken before them."""
+"""Runs on static buffers sound like all other runs, captured or not, whatever was spoken before them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from support.tape import TapeRecorder
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
 Make = Callable[..., F5Engine]
-STAGED = {"graphs": True, "exact_padding": True}
+# Without the measurement of kernels, which takes up to a second for each engine.
+PLAIN = {"exact_padding": False, "graphs": False, "cpu_kernels": False}
+GRAPHS = {"exact_padding": True, "graphs": True, "cpu_kernels": False}
+BUCKETS = (160, 192, 256, 320, 640)
 
 
 def never() -> bool:
@@ -36,64 +39,74 @@ def segment(text: str, **fields: Any) -> Segment:
 LINES = [
     segment("A first line, longer than the second."),
     segment("A short one, 你好."),
-    segment("Another number of evaluations.", nfe_step=8),
+    segment("Another number of evaluations.", nfe_step=4),
     segment("A third line.", seed=4, speed=1.3),
 ]
 
 
+@pytest.fixture(autouse=True)
+def _short_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duration, "BUCKETS", BUCKETS)
+
+
 @pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> TapeRecorder:
-    """In place of CUDA graphs; few and short buckets, for the sake of time."""
-    monkeypatch.setattr(duration, "BUCKETS", (544, 576, 640, 704, 832, 960, 1088, 1216, 2112))
+def make(make_engine: Make, short_voice: dict[str, str]) -> Make:
+    """An engine with a short voice and these switches."""
+    return lambda **switches: make_engine(switches=switches, **short_voice)
+
+
+@pytest.fixture
+def tape(monkeypatch: pytest.MonkeyPatch) -> TapeRecorder:
+    """Takes the place of CUDA graphs."""
     tape = TapeRecorder()
     monkeypatch.setattr(fast_model, "make_capturer", lambda _: tape)
     return tape
 
 
 @pytest.mark.parametrize("switches", [{}, {"guidance_skip": "reuse"}])
-def test_a_recorded_step_serves_every_line_and_every_number_of_evaluations(
-    make_engine: Make, recorder: TapeRecorder, switches: dict[str, Any]
+def test_a_captured_step_serves_every_line_and_every_number_of_evaluations(
+    make: Make, tape: TapeRecorder, switches: dict[str, Any]
 ) -> None:
-    plain = make_engine(switches={"exact_padding": False, "graphs": False, **switches})
-    ours = make_engine(switches={**STAGED, **switches})
+    plain = make(**{**PLAIN, **switches})
+    ours = make(**{**GRAPHS, **switches})
     for line in LINES:
         exact = plain.render(line, never)
         assert distance(ours.render(line, never), exact) <= TOLERANCE
         while ours.idle():
             pass
-        before = recorder.replayed
+        before = tape.replayed
         assert distance(ours.render(line, never), exact) <= TOLERANCE
-        assert recorder.replayed - before == line.nfe_step
-    before = recorder.replayed
+        assert tape.replayed - before == line.nfe_step
+    before = tape.replayed
     assert np.isfinite(ours.render(replace(LINES[0], seed=7, nfe_step=4), never)).all()
-    assert recorder.replayed - before == 4
+    assert tape.replayed - before == 4
 
 
-def test_a_shape_that_was_not_recorded_runs_step_by_step_and_is_recorded_in_idle_time(
-    make_engine: Make, recorder: TapeRecorder
+def test_a_shape_that_was_not_captured_runs_step_by_step_and_is_captured_in_idle_time(
+    make: Make, tape: TapeRecorder
 ) -> None:
-    ours = make_engine(switches=STAGED)
+    ours = make(**GRAPHS)
     first = ours.render(LINES[0], never)
-    assert recorder.captured == recorder.replayed == 0
+    assert tape.captured == tape.replayed == 0
     assert ours.idle()
-    assert recorder.captured == 1
+    assert tape.captured == 1
     assert distance(ours.render(LINES[0], never), first) <= TOLERANCE
-    assert recorder.replayed == 5
+    assert tape.replayed == 5
     assert not ours.idle()
 
 
-def test_a_line_waits_for_one_recording_at_most(make_engine: Make, recorder: TapeRecorder) -> None:
-    """Where guidance is left out on some evaluations, a shape is two recordings."""
-    ours = make_engine(switches={**STAGED, "guidance_skip": "reuse"})
+def test_a_line_waits_for_one_capture_at_most(make: Make, tape: TapeRecorder) -> None:
+    """If some evaluations have no guidance, a shape has two graphs."""
+    ours = make(**GRAPHS, guidance_skip="reuse")
     ours.render(LINES[0], never)
     for done in (1, 2):
         assert ours.idle()
-        assert recorder.captured == done
+        assert tape.captured == done
     assert not ours.idle()
 
 
-def test_a_batch_on_a_stage_sounds_as_its_lines_alone(make_engine: Make, recorder: TapeRecorder) -> None:
-    ours = make_engine(switches=STAGED)
+def test_a_batch_sounds_like_its_lines_alone(make: Make, tape: TapeRecorder) -> None:
+    ours = make(**GRAPHS)
     lines = [LINES[1], LINES[3], segment("And a third.", seed=9)]
     for turn in range(2):
         together = ours.render_batch(lines, never)
@@ -101,28 +114,28 @@ def test_a_batch_on_a_stage_sounds_as_its_lines_alone(make_engine: Make, recorde
             assert distance(sound, ours.render(line, never)) <= TOLERANCE
         while turn == 0 and ours.idle():
             pass
-    assert recorder.replayed >= 5 * 4
+    assert tape.replayed >= 5 * 4
 
 
-def test_a_run_too_large_for_a_stage_runs_without_one(
-    make_engine: Make, recorder: TapeRecorder, monkeypatch: pytest.MonkeyPatch
+def test_a_run_too_large_for_the_buffers_runs_without_them(
+    make: Make, tape: TapeRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(duration, "BUCKETS", (544, 576))
-    ours, plain = (make_engine(switches=switches) for switches in (STAGED, {"exact_padding": False, "graphs": False}))
+    monkeypatch.setattr(duration, "BUCKETS", (160, 192))
+    ours, plain = (make(**switches) for switches in (GRAPHS, PLAIN))
     assert distance(ours.render(LINES[0], never), plain.render(LINES[0], never)) <= TOLERANCE
     assert ours._runner.model.unbucketed == 1
     assert not ours.idle()
 
 
-def test_what_has_no_stage_is_not_recorded_and_does_no_harm(make_engine: Make, recorder: TapeRecorder) -> None:
-    """Two lines of a long reference are such a run, and warm-up asks for two of each."""
-    model = make_engine(switches=STAGED)._runner.model
+def test_a_shape_that_does_not_fit_is_not_captured(make: Make, tape: TapeRecorder) -> None:
+    """Two lines with a long reference are such a run, and the warm-up asks for two lines of each length."""
+    model = make(**GRAPHS)._runner.model
     with torch.inference_mode():
-        model.capture(1216, 2)
+        model.capture(640, 2)
         model.capture(64, duration.MOST_LINES + 1)
-        assert recorder.captured == 0
-        model.capture(544, 2)
-    assert recorder.captured == 1
+        assert tape.captured == 0
+        model.capture(160, 2)
+    assert tape.captured == 1
 
 
 def _poison(engine: F5Engine) -> None:
@@ -132,9 +145,9 @@ def _poison(engine: F5Engine) -> None:
             block.fill_(float("nan"))
 
 
-def test_numbers_that_are_none_leave_nothing_behind(make_engine: Make, recorder: TapeRecorder) -> None:
+def test_nan_in_one_line_does_not_reach_the_next_one(make: Make, tape: TapeRecorder) -> None:
     """A line that overflowed must not be heard in the next one."""
-    ours = make_engine(switches=STAGED)
+    ours = make(**GRAPHS)
     right = ours.render(LINES[1], never)
     _poison(ours)
     assert distance(ours.render(LINES[1], never), right) <= TOLERANCE
@@ -144,10 +157,10 @@ def test_numbers_that_are_none_leave_nothing_behind(make_engine: Make, recorder:
     assert distance(ours.render(LINES[1], never), right) <= TOLERANCE
 
 
-def test_what_cannot_be_recorded_runs_step_by_step(
-    make_engine: Make, recorder: TapeRecorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_step_that_cannot_be_captured_runs_as_it_is(
+    make: Make, tape: TapeRecorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ours = make_engine(switches=STAGED)
+    ours = make(**GRAPHS)
     right = ours.render(LINES[1], never)
     velocity = dit.velocity
 
@@ -159,64 +172,69 @@ def test_what_cannot_be_recorded_runs_step_by_step(
     monkeypatch.setattr(dit, "velocity", waiting)
     ours.warm(lambda _: None)
     assert "cannot be captured" in caplog.text
-    assert recorder.captured == 0
+    assert tape.captured == 0
     assert distance(ours.render(LINES[1], never), right) <= TOLERANCE
     assert not ours.idle()
 
 
-def test_a_length_without_memory_is_left_and_shorter_ones_are_recorded(
-    make_engine: Make, recorder: TapeRecorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_length_without_memory_is_skipped_and_shorter_ones_are_captured(
+    make: Make, tape: TapeRecorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ours = make_engine(switches=STAGED)
-    record = recorder.capture
+    ours = make(**GRAPHS)
+    record = tape.capture
 
     def short_of_memory(run: Callable[[], None]) -> Callable[[], None]:
         if not caplog.records:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return record(run)
 
-    monkeypatch.setattr(recorder, "capture", short_of_memory)
+    monkeypatch.setattr(tape, "capture", short_of_memory)
     with torch.inference_mode():
-        ours._runner.model.capture(1216)
-        assert recorder.captured == 0
-        assert "no memory to capture 1 times 1216 frames" in caplog.text
-        for frames in (544, 1216):
+        ours._runner.model.capture(320)
+        assert tape.captured == 0
+        assert "no memory to capture 1 times 320 frames" in caplog.text
+        for frames in (160, 320):
             ours._runner.model.capture(frames)
-    assert recorder.captured == 1
+    assert tape.captured == 1
 
 
-def test_warm_up_records_what_most_lines_take_and_idle_time_the_rest(make_engine: Make, recorder: TapeRecorder) -> None:
-    ours = make_engine(switches=STAGED)
-    told: list[Progress] = []
-    ours.warm(told.append)
-    assert [progress.i for progress in told] == list(range(told[-1].n + 1))
+def test_warm_up_captures_the_usual_lengths_and_idle_time_the_others(
+    make: Make, tape: TapeRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = make(**GRAPHS)
+    monkeypatch.setattr(duration, "_USUAL_SPEECH_S", (0.5, 1.5))
+    progress: list[Progress] = []
+    ours.warm(progress.append)
+    assert [one.i for one in progress] == list(range(progress[-1].n + 1))
     reference = ours._reference(ours._find(None)).frames
     usual, later = duration.usual(reference, duration.BUCKETS)
-    assert recorder.captured == len(usual)
+    assert usual
+    assert later
+    assert tape.captured == len(usual)
     assert usual[0] == duration.BUCKETS[-1]
     while ours.idle():
         pass
-    assert recorder.captured == len(usual) + len(later)
+    assert tape.captured == len(usual) + len(later)
     assert {shape.frames for shape, _ in ours._runner.model._graphs._graphs} == {
         frames for frames in duration.BUCKETS if frames > reference + 1
     }
 
 
-def test_a_stage_is_laid_out_within_what_was_allocated(make_engine: Make) -> None:
-    ours = make_engine(switches=STAGED)
+def test_the_buffers_of_every_shape_fit_into_the_memory(make: Make) -> None:
+    ours = make(**GRAPHS)
     held: cuda_graphs.GraphRunner = ours._runner.model._graphs
-    for lines in range(1, duration.MOST_LINES + 1):
+    for lines in (1, 2, 4):
         frames = max(frames for frames in duration.BUCKETS if lines * frames <= duration.BUCKETS[-1])
-        stage = held._buffers_of(RunShape(lines, frames))
-        assert stage.y.shape == (lines, frames, 100)
-        assert stage.condition.rows.shape == (2 * lines, frames, 128)
-        assert stage.condition.lengths is not None
-        assert stage.condition.lengths.starts.tolist() == [i * frames for i in range(2 * lines + 1)]
+        buffers = held._buffers_of(RunShape(lines, frames))
+        assert buffers.y.shape == (lines, frames, 100)
+        assert buffers.condition.rows.shape == (2 * lines, frames, 128)
+        assert buffers.condition.lengths is not None
+        assert buffers.condition.lengths.starts.tolist() == [i * frames for i in range(2 * lines + 1)]
 
 
-def test_the_device_knows_how_long_each_line_of_this_run_is(make_engine: Make) -> None:
-    """Flash attention reads it there; on the CPU nothing does."""
-    ours = make_engine(switches=STAGED)
+def test_the_lengths_of_the_lines_of_this_run_are_on_the_device(make: Make) -> None:
+    """Flash attention reads them there; nothing reads them on the CPU."""
+    ours = make(**GRAPHS)
     held: cuda_graphs.GraphRunner = ours._runner.model._graphs
     for lines in ([LINES[0]], [LINES[1], LINES[3]], [LINES[1]]):
         frames = [ours._job(line).frames for line in lines]

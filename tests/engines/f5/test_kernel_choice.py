@@ -6,6 +6,7 @@ Here on the CPU, with a tape in place of CUDA graphs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from ishowtts.engines.f5 import kernel_choice
 from ishowtts.engines.f5.attention import ATTENTIONS, Attention
 from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE, LINEARS, KernelChoice, PlainConv, PlainLinear
+from ishowtts.engines.f5.switches import Switches
 from support.tape import TapeRecorder
 
 pytestmark = pytest.mark.f5
@@ -172,3 +174,24 @@ def test_kernels_that_are_wrong_only_without_padding_are_not_taken(
     all_there.setitem(ELEMENTWISE, "triton", Careless)
     assert choose() == KernelChoice("cublasLt", "triton", "flash", "eager")
     assert "the kernel triton computes wrong" in caplog.text
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_runs_on_static_buffers_get_an_attention_that_reads_lengths_there(
+    monkeypatch: pytest.MonkeyPatch, graphs: bool
+) -> None:
+    chosen: list[bool] = []
+    monkeypatch.setattr(kernel_choice, "choose_on_cpu", lambda *_, fixed, **__: chosen.append(fixed) or KernelChoice())
+    weights = torch.randn(128, 64), torch.randn(128), torch.randn(64, 4, 31)
+    kernel_choice.choose_kernels(*weights, 2, Switches(exact_padding=graphs, graphs=graphs))
+    assert chosen == [graphs]
+
+
+def test_switches_of_the_cpu_are_followed_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+    weights = torch.randn(128, 64), torch.randn(128), torch.randn(64, 4, 31)
+    off = Switches.off()
+    assert kernel_choice.choose_kernels(*weights, 2, off) == KernelChoice()
+    assert kernel_choice.choose_kernels(*weights, 2, replace(off, int8=True)) == KernelChoice(linear="int8")
+    assert not caplog.records
+    assert kernel_choice.choose_kernels(*weights, 2, replace(off, fp8=True)) == KernelChoice()
+    assert "this machine has no fp8 products" in caplog.text
