@@ -30,7 +30,7 @@ def test_a_retained_value_that_is_refused_for_now_is_published_again(
 ) -> None:
     monkeypatch.setattr("ishowtts.mqtt.publisher._RETAINED_RETRY_S", 0.1)
     link = make_link().start()
-    hostile.on_publish = scripts.times(2, scripts.confirm_with(code, VOLUME))
+    hostile.on_publish = scripts.on_topic(VOLUME, scripts.times(2, scripts.confirm_with(code)))
     link.link.publish_retained("volume", 7)
     eventually(lambda: VOLUME in hostile.retained, "the value at the broker", 10)
     assert published(hostile) == [b"7"] * 3
