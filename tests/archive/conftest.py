@@ -1,4 +1,4 @@
-"""A writer that has done all that it was given once `settle` returns."""
+"""A writer, and `settle`, which waits until it has run all its jobs."""
 
 from __future__ import annotations
 

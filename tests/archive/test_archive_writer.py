@@ -1,4 +1,4 @@
-"""One thread for the disk: in order, bounded, and with an end."""
+"""One thread for the disk: it runs jobs in order, bounds them, and ends."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from support.waiting import eventually
 
 
 def nothing() -> None:
-    """There is nothing to do."""
+    """Do nothing."""
 
 
-def test_jobs_are_done_in_order_and_one_that_raises_costs_itself(caplog: pytest.LogCaptureFixture) -> None:
+def test_jobs_run_in_order_and_one_that_raises_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
     done: list[str] = []
     writer = ArchiveWriter(lambda: done.append("open"), nothing)
     writer.start()
@@ -26,7 +26,7 @@ def test_jobs_are_done_in_order_and_one_that_raises_costs_itself(caplog: pytest.
     assert not writer.offer(nothing)
 
 
-def test_while_the_disk_hangs_no_more_than_so_much_waits_and_nobody_waits_for_it() -> None:
+def test_while_the_disk_hangs_jobs_are_bounded_and_the_caller_does_not_wait() -> None:
     hangs, done = threading.Event(), []
     writer = ArchiveWriter(hangs.wait, nothing, most_bytes=100_000)
     writer.start()
@@ -36,10 +36,10 @@ def test_while_the_disk_hangs_no_more_than_so_much_waits_and_nobody_waits_for_it
     writer.close(0.05)
     hangs.set()
     eventually(lambda: not any(thread.name == "archive" for thread in threading.enumerate()), "the end")
-    assert done == [], "what waits at the deadline is left"
+    assert done == [], "jobs that wait at the deadline do not run"
 
 
-def test_room_is_made_for_more_as_jobs_are_done() -> None:
+def test_more_jobs_fit_when_others_are_done() -> None:
     writer = ArchiveWriter(nothing, nothing, most_bytes=2000)
     writer.start()
     for _ in range(10):
@@ -47,9 +47,9 @@ def test_room_is_made_for_more_as_jobs_are_done() -> None:
     writer.close(5)
 
 
-def test_it_tends_again_and_again() -> None:
-    tended: list[int] = []
-    writer = ArchiveWriter(nothing, lambda: tended.append(1), tick_s=0.01)
+def test_it_maintains_again_and_again() -> None:
+    maintained: list[int] = []
+    writer = ArchiveWriter(nothing, lambda: maintained.append(1), tick_s=0.01)
     writer.start()
-    eventually(lambda: len(tended) > 3, "tending")
+    eventually(lambda: len(maintained) > 3, "maintenance")
     writer.close(5)

@@ -1,4 +1,4 @@
-"""A folder of our files: bounded, oldest first, and harmless whatever the disk and strangers do."""
+"""The folder is bounded, evicts the oldest first, and does no harm whatever the disk and other users do."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ ACTIONS = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(ACTIONS)
-def test_it_never_grows_beyond_its_bound_and_what_was_used_last_stays(actions: list[tuple[str, str, int]]) -> None:
+def test_it_never_exceeds_its_bound_and_keeps_the_most_recently_used_files(actions: list[tuple[str, str, int]]) -> None:
     with tempfile.TemporaryDirectory() as place_name:
         place = Path(place_name)
-        (place / "stranger.txt").write_bytes(b"x" * 50 * KB)
+        (place / "other.txt").write_bytes(b"x" * 50 * KB)
         (place / "UPPER.a").write_bytes(b"x" * 50 * KB)
         folder = opened(place)
         recent: list[str] = []  # the last used comes last
@@ -65,7 +65,7 @@ def test_it_never_grows_beyond_its_bound_and_what_was_used_last_stays(actions: l
                 assert kept == (count <= MOST - 4 * KB)
                 if kept:
                     recent = [*(one for one in recent if one != stem), stem]
-                    assert {f"{stem}.a", f"{stem}.b"} <= names(place), "what was kept is there"
+                    assert {f"{stem}.a", f"{stem}.b"} <= names(place), "stored files are there"
             elif action == "use" and stem in recent:
                 folder.touch(stem)
                 recent = [*(one for one in recent if one != stem), stem]
@@ -83,7 +83,7 @@ def test_it_never_grows_beyond_its_bound_and_what_was_used_last_stays(actions: l
             recent = there
             assert size(place) <= MOST
             assert folder.trouble is None
-        assert {"stranger.txt", "UPPER.a"} <= names(place)
+        assert {"other.txt", "UPPER.a"} <= names(place)
         assert not [name for name in names(place) if name.endswith(".part")]
 
 
@@ -94,18 +94,18 @@ def test_files_of_others_with_a_name_that_begins_like_ours_are_not_removed(tmp_p
     folder = opened(tmp_path)
     for stem in "abcdef":
         assert folder.store(stem, {".a": b"a" * 15 * KB})
-    assert names(tmp_path) - others == {"e.a", "f.a"}, "those of others do not count"
+    assert names(tmp_path) - others == {"e.a", "f.a"}, "files of others do not count"
     assert others <= names(tmp_path)
 
 
-def test_leftovers_of_a_killed_process_are_swept_and_drafts_of_strangers_are_not(tmp_path: Path) -> None:
+def test_drafts_of_a_killed_process_are_removed_and_those_of_others_are_not(tmp_path: Path) -> None:
     for name in (".word.a.part", ".ishowtts.part", ".word.c.part", "film.part", ".UPPER.a.part"):
         (tmp_path / name).write_bytes(b"half")
     opened(tmp_path)
     assert names(tmp_path) == {".word.c.part", "film.part", ".UPPER.a.part"}
 
 
-def test_a_process_killed_while_it_writes_leaves_whole_files(tmp_path: Path) -> None:
+def test_a_process_killed_while_it_writes_leaves_complete_files(tmp_path: Path) -> None:
     writes = f"""
 import re
 from pathlib import Path
@@ -118,27 +118,27 @@ while True:
     for stem in "abcdefgh":
         folder.store(stem, {{".a": stem.encode() * 1_000_000, ".b": b"b"}})
 """
-    halves = 0
+    drafts = 0
     until_s = time.monotonic() + 60
-    while halves < 3:  # a kill does not always fall into a write
+    while drafts < 3:  # a kill does not always fall into a write
         assert time.monotonic() < until_s, "no kill fell into a write"
         process = subprocess.Popen(
             [sys.executable, "-c", writes], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(DAEMON)}
         )
         assert process.stdout is not None
         assert process.stdout.readline() == b"open\n"
-        eventually(lambda: list(tmp_path.glob(".*.part")), "a half of a file")
+        eventually(lambda: list(tmp_path.glob(".*.part")), "a draft")
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
-        halves += len(list(tmp_path.glob(".*.part")))
+        drafts += len(list(tmp_path.glob(".*.part")))
         for path in tmp_path.glob("*.a"):
             assert path.read_bytes() == path.stem.encode() * 1_000_000
     opened(tmp_path)
     assert not list(tmp_path.glob(".*.part"))
 
 
-def test_a_full_disk_is_told_once_and_what_comes_after_it_is_kept(
+def test_a_full_disk_is_reported_once_and_later_files_are_stored(
     small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = opened(small_disk)
@@ -159,9 +159,7 @@ def test_a_full_disk_is_told_once_and_what_comes_after_it_is_kept(
     assert names(small_disk) == {"before.a", "word.a"}
 
 
-def test_a_read_only_disk_is_told_once_and_read_all_the_same(
-    small_disk: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_read_only_disk_is_reported_once_and_still_read(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = opened(small_disk)
     folder.store("before", {".a": b"a"})
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
@@ -198,13 +196,13 @@ def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
     assert folder.trouble is None
 
 
-def test_a_short_disk_gets_nothing_and_is_given_the_oldest_back(tmp_path: Path) -> None:
+def test_a_short_disk_gets_no_file_and_loses_the_oldest(tmp_path: Path) -> None:
     folder = opened(tmp_path, most_bytes=8 * 64 * KB)
     for stem in "abcdefgh":
         folder.store(stem, {".a": b"a" * 64 * KB})
     floor = 6
     short = opened(tmp_path, lambda: len(names(tmp_path)) < floor, most_bytes=8 * 64 * KB)
-    assert names(tmp_path) == {f"{stem}.a" for stem in "bcdefgh"}, "an eighth at once: freed room may show late"
+    assert names(tmp_path) == {f"{stem}.a" for stem in "bcdefgh"}, "an eighth at once: free space may be reported late"
     assert not short.store("word", {".a": b"a"})
     assert short.trouble is not None
     assert "limits.min_free_mb" in short.trouble
@@ -217,8 +215,8 @@ def test_a_short_disk_gets_nothing_and_is_given_the_oldest_back(tmp_path: Path) 
     assert short.store("word", {".a": b"a"})
 
 
-def test_a_short_disk_takes_no_file_that_cannot_be_made_again(tmp_path: Path) -> None:
-    """Recordings stay; only what can be made again is removed for the sake of the disk."""
+def test_a_short_disk_loses_no_recording(tmp_path: Path) -> None:
+    """Only files that can be made again are evicted to get free space."""
     folder = opened(tmp_path, most_bytes=8 * 64 * KB)
     for stem in "abcdefgh":
         folder.store(stem, {".a": b"a" * 64 * KB})
@@ -256,8 +254,8 @@ def test_only_ordinary_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
     assert folder.read("link.a", KB) == b"ours"
 
 
-def test_what_lies_where_a_draft_is_to_be_is_not_written_into(tmp_path: Path) -> None:
-    """Such as a pipe, which would stand there as an entry, or the draft of another daemon on the same folder."""
+def test_a_file_in_the_place_of_a_draft_is_not_written_into(tmp_path: Path) -> None:
+    """It may be a pipe, or the draft of another daemon on the same folder."""
     folder, other = opened(tmp_path), opened(tmp_path)
     os.mkfifo(tmp_path / ".pipe.a.part")
     assert folder.store("pipe", {".a": b"sound"})

@@ -1,4 +1,4 @@
-"""What was said is on disk: one FLAC a line, as it was heard, and what it is beside it."""
+"""Each spoken line is on disk: one FLAC as it was heard, and a description beside it."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ def begin(recorder: Recorder, line: Line = LINE, position: int = 0) -> Any:
 
 
 def recordings(place: Path) -> list[tuple[dict[str, Any], Samples]]:
-    """What is told, and the sound, by name."""
+    """Descriptions and sounds, by name."""
     found = []
     for path in sorted(place.glob("*.flac")):
         assert NAME.fullmatch(path.stem)
         assert path.stat().st_mode & 0o777 == 0o640
         samples, rate_hz = soundfile.read(path, dtype="int16")
-        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        assert told["audio_s"] == round(len(samples) / rate_hz, 3)
-        found.append((told, samples))
+        description = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        assert description["audio_s"] == round(len(samples) / rate_hz, 3)
+        found.append((description, samples))
     return found
 
 
-def test_a_line_is_kept_as_it_was_said(recorder: Recorder, settle: Settle, tmp_path: Path) -> None:
+def test_a_line_is_recorded_as_it_was_heard(recorder: Recorder, settle: Settle, tmp_path: Path) -> None:
     take = begin(recorder)
     take.add(noise(1.0))
     take.end("finished")
     settle()
-    [(told, samples)] = recordings(tmp_path)
+    [(description, samples)] = recordings(tmp_path)
     assert np.array_equal(samples, noise(1.0).samples)
-    assert told == {
+    assert description == {
         "id": "../../etc/passwd",
         "text": "Hello.",
         "read": "Hello as it is read.",
@@ -76,12 +76,12 @@ def test_a_line_is_kept_as_it_was_said(recorder: Recorder, settle: Settle, tmp_p
     }
 
 
-def test_seams_are_those_of_the_player(recorder: Recorder, settle: Settle, tmp_path: Path) -> None:
+def test_cross_fades_are_those_of_the_player(recorder: Recorder, settle: Settle, tmp_path: Path) -> None:
     parts = [noise(seconds, seed) for seed, seconds in enumerate([1.0, 0.2, 0.05, 1.0, 0.5])]
     reel, take, clips = PlaybackBuffer(240), begin(recorder), []
     for at, part in enumerate(parts):
         clips.append(PlaybackClip(part.samples.astype(np.float32)))
-        # Before the last one the player had run dry: they stand one behind the other.
+        # Before the last one the player was empty: it follows without an overlap.
         overlap = reel.add(clips[-1], 3600) if 0 < at < 4 else 0
         if overlap == 0 and at:
             clips[-1].samples = part.samples.astype(np.float32)
@@ -92,7 +92,7 @@ def test_seams_are_those_of_the_player(recorder: Recorder, settle: Settle, tmp_p
     assert np.array_equal(samples, np.rint(np.concatenate([clip.samples for clip in clips])).astype(np.int16))
 
 
-def test_a_line_that_was_cut_is_kept_as_far_as_it_went_and_goes_on_in_another(
+def test_an_interrupted_line_has_one_recording_up_to_there_and_another_after_that(
     recorder: Recorder, settle: Settle, tmp_path: Path
 ) -> None:
     first = begin(recorder)
@@ -102,14 +102,14 @@ def test_a_line_that_was_cut_is_kept_as_far_as_it_went_and_goes_on_in_another(
     second.add(replace(noise(0.5, 2), cached=True))
     second.end("finished")
     settle()
-    told = [told for told, _ in recordings(tmp_path)]
-    assert [(one["outcome"], one["position"], one["cached"]) for one in told] == [
+    description = [description for description, _ in recordings(tmp_path)]
+    assert [(one["outcome"], one["position"], one["cached"]) for one in description] == [
         ("interrupted", 0, False),
         ("finished", 9, True),
     ]
 
 
-def test_a_line_without_sound_leaves_nothing_and_a_second_end_is_none(
+def test_a_line_without_sound_leaves_nothing_and_a_second_end_does_nothing(
     recorder: Recorder, settle: Settle, tmp_path: Path
 ) -> None:
     begin(recorder).end("failed")
@@ -119,22 +119,22 @@ def test_a_line_without_sound_leaves_nothing_and_a_second_end_is_none(
     take.end("cancelled")
     take.add(noise(0.1))
     settle()
-    assert [told["outcome"] for told, _ in recordings(tmp_path)] == ["finished"]
+    assert [description["outcome"] for description, _ in recordings(tmp_path)] == ["finished"]
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_the_spare_voices_rate_becomes_that_of_the_line(recorder: Recorder, settle: Settle, tmp_path: Path) -> None:
+def test_the_fallback_is_resampled_to_the_rate_of_the_line(recorder: Recorder, settle: Settle, tmp_path: Path) -> None:
     take = begin(recorder)
     take.add(noise(1.0))
     take.add(replace(noise(1.0, rate_hz=22_050), engine="espeak", voice="en-us", nfe_step=None))
     take.end("finished")
     settle()
-    [(told, samples)] = recordings(tmp_path)
+    [(description, samples)] = recordings(tmp_path)
     assert abs(len(samples) - 48_000) < 10
-    assert (told["engine"], told["voice"], told["nfe_step"]) == ("espeak", "en-us", None)
+    assert (description["engine"], description["voice"], description["nfe_step"]) == ("espeak", "en-us", None)
 
 
-def test_the_oldest_recordings_go_first_with_what_is_told_of_them(
+def test_the_oldest_recordings_are_evicted_first_with_their_descriptions(
     recorder: Recorder, settle: Settle, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.json").write_text("{}")
@@ -145,14 +145,14 @@ def test_the_oldest_recordings_go_first_with_what_is_told_of_them(
         take.end("finished")
         settle()
     (tmp_path / "song.flac").unlink()
-    kept = [told["id"] for told, _ in recordings(tmp_path)]
+    kept = [description["id"] for description, _ in recordings(tmp_path)]
     assert kept
     assert kept == [str(number) for number in range(8)][-len(kept) :]
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2_000_000
     assert len(list(tmp_path.iterdir())) == 2 * len(kept) + 1
 
 
-def test_a_line_longer_than_all_the_room_is_not_kept_and_its_next_is(
+def test_a_line_that_is_longer_than_the_bound_is_not_recorded_and_the_next_one_is(
     recorder: Recorder, settle: Settle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     take = begin(recorder)
@@ -169,7 +169,7 @@ def test_a_line_longer_than_all_the_room_is_not_kept_and_its_next_is(
     assert len(recordings(tmp_path)) == 1
 
 
-def test_a_full_disk_costs_the_recording_with_one_sentence(
+def test_a_full_disk_costs_the_recording_and_is_reported_in_one_sentence(
     small_disk: Path, writer: ArchiveWriter, settle: Settle, caplog: pytest.LogCaptureFixture, capfd: Any
 ) -> None:
     recorder = Recorder(small_disk, 100_000_000, writer, lambda: True)
@@ -188,10 +188,10 @@ def test_a_full_disk_costs_the_recording_with_one_sentence(
     take.end("finished")
     settle()
     assert len(caplog.records) <= 2
-    assert capfd.readouterr().err == "", "nothing but the log tells it"
+    assert capfd.readouterr().err == "", "only the log reports it"
 
 
-def test_without_room_nothing_is_written_and_nothing_given_back(
+def test_a_short_disk_stops_recording_and_evicts_no_recording(
     tmp_path: Path, writer: ArchiveWriter, settle: Settle
 ) -> None:
     free = [True]
@@ -207,10 +207,10 @@ def test_without_room_nothing_is_written_and_nothing_given_back(
     assert "limits.min_free_mb" in recorder.folder.trouble
 
 
-def test_a_slow_disk_costs_the_whole_recording_since_a_hole_would_be_a_lie(
+def test_a_slow_disk_costs_the_whole_recording_because_a_gap_would_be_wrong(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    writer = ArchiveWriter(lambda: None, lambda: None, most_bytes=100_000)  # not started: it hangs
+    writer = ArchiveWriter(lambda: None, lambda: None, most_bytes=100_000)  # not started, as if the disk hangs
     take = begin(Recorder(tmp_path, 2_000_000, writer, lambda: True))
     for number in range(4):
         take.add(noise(1.0, number))
@@ -221,8 +221,8 @@ def test_a_slow_disk_costs_the_whole_recording_since_a_hole_would_be_a_lie(
     assert len(caplog.records) == 1
 
 
-def test_a_name_that_is_taken_is_not_taken_twice(tmp_path: Path, writer: ArchiveWriter, settle: Settle) -> None:
-    for _ in range(3):  # three starts whose clock says the same
+def test_no_name_is_used_twice(tmp_path: Path, writer: ArchiveWriter, settle: Settle) -> None:
+    for _ in range(3):  # three starts at the same time of the clock
         take = begin(Recorder(tmp_path, 2_000_000, writer, lambda: True))
         take.add(noise(0.1))
         take.end("finished")
@@ -230,7 +230,7 @@ def test_a_name_that_is_taken_is_not_taken_twice(tmp_path: Path, writer: Archive
     assert len(recordings(tmp_path)) == 3
 
 
-def test_what_a_killed_daemon_left_half_recorded_is_swept(recorder: Recorder, settle: Settle, tmp_path: Path) -> None:
+def test_the_draft_of_a_killed_daemon_is_removed(recorder: Recorder, settle: Settle, tmp_path: Path) -> None:
     take = begin(recorder)
     take.add(noise(1.0))
     take.add(noise(1.0, 1))

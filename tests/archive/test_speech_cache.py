@@ -1,4 +1,4 @@
-"""Finished speech comes back as it was synthesised, or not at all."""
+"""Cached speech is as it was synthesised, or absent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def same(one: Utterance | None, other: Utterance) -> bool:
     return one is not None and np.array_equal(one.samples, other.samples) and one.samples.dtype == np.int16
 
 
-def test_a_sound_comes_back_with_all_that_was_known_of_it_and_cost_nothing(cache: SpeechCache, settle: Settle) -> None:
+def test_a_sound_is_read_back_with_its_header(cache: SpeechCache, settle: Settle) -> None:
     assert cache.speech(KEY) is None
     cache.store_speech(KEY, SOUND)
     settle()
@@ -38,15 +38,15 @@ def test_a_sound_comes_back_with_all_that_was_known_of_it_and_cost_nothing(cache
     assert told == replace(SOUND, synth_s=0.0, cached=True)
 
 
-def test_a_cut_comes_back(cache: SpeechCache, settle: Settle) -> None:
-    cut = CachedSegmentation(("Hello there.", "你好。", "\N{SPEAKER}"), 0.15)
-    cache.store_segmentation(KEY, cut)
+def test_a_segmentation_is_read_back(cache: SpeechCache, settle: Settle) -> None:
+    segmentation = CachedSegmentation(("Hello there.", "你好。", "\N{SPEAKER}"), 0.15)
+    cache.store_segmentation(KEY, segmentation)
     settle()
-    assert cache.segmentation(KEY) == cut
+    assert cache.segmentation(KEY) == segmentation
     assert cache.speech(KEY) is None
 
 
-def test_no_byte_of_an_entry_can_be_changed_unnoticed(
+def test_every_changed_byte_of_an_entry_is_noticed(
     cache: SpeechCache, settle: Settle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache.store_speech(KEY, SOUND)
@@ -89,7 +89,7 @@ HEADER = {"key": KEY, "rate_hz": 24_000, "engine": "f5", "voice": "a", "nfe_step
         b"\n" * 500,
     ],
 )
-def test_what_is_whole_but_not_ours_is_dropped(
+def test_a_complete_entry_with_a_wrong_header_is_removed(
     cache: SpeechCache, settle: Settle, tmp_path: Path, foreign: bytes
 ) -> None:
     (tmp_path / f"{KEY}.speech").write_bytes(foreign)
@@ -99,14 +99,14 @@ def test_what_is_whole_but_not_ours_is_dropped(
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'[""]', b"[1]", b"[" * 100_000, b'"a"'])
-def test_a_cut_that_is_none_is_dropped(cache: SpeechCache, settle: Settle, tmp_path: Path, body: bytes) -> None:
+def test_an_invalid_segmentation_is_removed(cache: SpeechCache, settle: Settle, tmp_path: Path, body: bytes) -> None:
     (tmp_path / f"{KEY}.cut").write_bytes(pack({"key": KEY, "seam_s": 0.1}, body))
     assert cache.segmentation(KEY) is None
     settle()
     assert not (tmp_path / f"{KEY}.cut").exists()
 
 
-def test_what_is_used_outlives_what_is_not(tmp_path: Path, writer: ArchiveWriter, settle: Settle) -> None:
+def test_entries_that_are_used_are_evicted_last(tmp_path: Path, writer: ArchiveWriter, settle: Settle) -> None:
     cache = SpeechCache(tmp_path, 12_288, writer, lambda: True)  # three entries
     keys = [key_of({"text": str(number)}) for number in range(6)]
     for key in keys:
@@ -118,8 +118,8 @@ def test_what_is_used_outlives_what_is_not(tmp_path: Path, writer: ArchiveWriter
     assert not cache.has(keys[1])
 
 
-def test_a_slow_disk_costs_the_sound_and_not_the_speaker(tmp_path: Path) -> None:
-    writer = ArchiveWriter(lambda: None, lambda: None, most_bytes=2000)  # not started: it hangs
+def test_a_slow_disk_costs_the_entry_and_no_time(tmp_path: Path) -> None:
+    writer = ArchiveWriter(lambda: None, lambda: None, most_bytes=2000)  # not started, as if the disk hangs
     cache = SpeechCache(tmp_path, 1_000_000, writer, lambda: True)
     for number in range(3):
         cache.store_speech(key_of({"text": str(number)}), SOUND)
@@ -129,7 +129,7 @@ def test_a_slow_disk_costs_the_sound_and_not_the_speaker(tmp_path: Path) -> None
     assert (tmp_path / f"{key_of({'text': '0'})}.speech").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_key_tells_every_recipe_from_every_other() -> None:
+def test_each_recipe_has_its_own_key() -> None:
     recipes = [{"a": 1, "b": 2}, {"a": 1, "b": "2"}, {"a": 12}, {"a": 1}, {"a": None}, {"a": 1.5}, {"a": "é"}]
     assert len({key_of(recipe) for recipe in recipes}) == len(recipes)
     assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})

@@ -21,8 +21,8 @@ from ishowtts.inbox import (
 from ishowtts.model import Arrival, Line, Priority, Rejection
 
 
-class HandClock(BootClock):
-    """A clock that a test turns by hand."""
+class ManualClock(BootClock):
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.boot_id = "boot-1"
@@ -40,14 +40,14 @@ class HandClock(BootClock):
         self.since_boot += seconds
 
     def reboot(self) -> None:
-        """Off for a while, with a battery-less clock that starts anew."""
+        """Switch off for a while. Without a battery, the wall clock starts in 1970 again."""
         self.boot_id += "+"
         self.wall = 0.0
         self.since_boot = 5.0
 
 
-class Settled:
-    """An inbox whose every change is waited for."""
+class SettledInbox:
+    """An inbox that waits for each change. `plain` is the inbox itself."""
 
     def __init__(self, inbox: Inbox) -> None:
         self.plain = inbox
@@ -67,17 +67,17 @@ class Settled:
         settled(self.plain.accept([one if isinstance(one, Arrival) else Arrival(one) for one in arrivals]))
 
     def take(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> DequeuedLine | None:
-        """What the order gives at once."""
+        """The result of a take that is tried once."""
         return self._at_once(self.plain.take(minimum, held))
 
     def prefetch(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> DequeuedLine | None:
-        """What the order gives at once."""
+        """The result of a take that is tried once."""
         return self._at_once(self.plain.prefetch(minimum, held))
 
-    def _at_once(self, order: PendingTake[DequeuedLine]) -> DequeuedLine | None:
-        settled(self.plain.unsent(0))  # behind the first try of the order
-        order.withdraw()
-        return settled(order.future)
+    def _at_once(self, pending: PendingTake[DequeuedLine]) -> DequeuedLine | None:
+        settled(self.plain.unsent(0))  # after the first try of the take
+        pending.withdraw()
+        return settled(pending.future)
 
     def started(self, seq: int, *, muted: bool) -> None:
         settled(self.plain.started(seq, {"muted": muted}))
@@ -90,15 +90,15 @@ class Settled:
         settled(self.plain.interrupt(seq))
 
 
-class House:
-    """A state folder, and the one inbox open in it."""
+class Queue:
+    """A state folder with its open inbox."""
 
     def __init__(self, folder: Path, **limits: Any) -> None:
         self.folder = folder
-        self.clock = HandClock()
+        self.clock = ManualClock()
         self.limits = InboxLimits(**{"max_lines": 4, "max_age_s": 900, "dedup_s": 600, "history_days": 30, **limits})
-        self.lines_rung = 0
-        self.events_rung = 0
+        self.lines_calls = 0
+        self.events_calls = 0
         self._lives = 0
         self.open()
 
@@ -110,9 +110,9 @@ class House:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.inbox = self.make_inbox()
 
-    def make_inbox(self) -> Settled:
-        return Settled(
-            Inbox(self.path, self.limits, on_lines=self._ring_lines, on_events=self._ring_events, clock=self.clock)
+    def make_inbox(self) -> SettledInbox:
+        return SettledInbox(
+            Inbox(self.path, self.limits, on_lines=self._count_lines, on_events=self._count_events, clock=self.clock)
         )
 
     def history(self, limit: int) -> list[HistoryEntry]:
@@ -123,7 +123,7 @@ class House:
         self.open()
 
     def crash(self) -> None:
-        """Go on from what the files hold at this moment, as after a power cut."""
+        """Continue from the files as they are now, as after a power cut."""
         before = self.path.parent
         self._lives += 1
         shutil.copytree(before, self.path.parent)
@@ -131,39 +131,39 @@ class House:
         self.open()
 
     def events(self) -> list[tuple[str, str]]:
-        """What waits in the outbox; it is sent by that."""
+        """The events in the outbox, which are sent now."""
         unsent = self.inbox.unsent(1000)
         self.inbox.sent(unsent)
         return [(event.id, event.event) for _, event in unsent]
 
-    def _ring_lines(self) -> None:
-        self.lines_rung += 1
+    def _count_lines(self) -> None:
+        self.lines_calls += 1
 
-    def _ring_events(self) -> None:
-        self.events_rung += 1
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path)
-    yield house
-    house.inbox.close()
+    def _count_events(self) -> None:
+        self.events_calls += 1
 
 
 @pytest.fixture
-def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
-    """`make_house(merge_s=10)`: with limits of its own."""
-    made: list[House] = []
+def queue(tmp_path: Path) -> Iterator[Queue]:
+    queue = Queue(tmp_path)
+    yield queue
+    queue.inbox.close()
 
-    def make(**limits: Any) -> House:
-        made.append(House(tmp_path / str(len(made)), **limits))
+
+@pytest.fixture
+def make_queue(tmp_path: Path) -> Iterator[Callable[..., Queue]]:
+    """`make_queue(merge_s=10)`: a queue with other limits."""
+    made: list[Queue] = []
+
+    def make(**limits: Any) -> Queue:
+        made.append(Queue(tmp_path / str(len(made)), **limits))
         return made[-1]
 
     yield make
-    for house in made:
-        house.inbox.close()
+    for queue in made:
+        queue.inbox.close()
 
 
 @pytest.fixture(scope="session")
-def build_house() -> Callable[[Path], House]:
-    return House
+def build_queue() -> Callable[[Path], Queue]:
+    return Queue

@@ -1,4 +1,4 @@
-"""Whatever a column of a row holds: the inbox starts, gives and ends all other lines, and its threads live."""
+"""Whatever value a column has, the inbox starts, gives and ends all other lines, and its threads go on."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def named(cells: list[tuple[str, str]]) -> list[str]:
     return [".".join(cell) for cell in cells]
 
 
-# Each bad value has a row of its own. NULL has a file of its own: SQLite's check sees it, and the rows are rescued.
+# Each bad value is in its own row. NULL is in its own file: SQLite's check finds it, and the rows are salvaged.
 @pytest.mark.parametrize("values", [(None,), (*BAD_VALUES[1:], BROKEN_TEXT)], ids=["null", "others"])
 @pytest.mark.parametrize(("table", "column"), CELLS, ids=named(CELLS))
-def test_a_value_that_nobody_wrote_costs_its_own_row(
+def test_an_impossible_value_costs_only_its_own_row(
     table: str, column: str, values: tuple[object, ...], tmp_path: Path
 ) -> None:
     path = make_file(tmp_path)
     done = put(path, table, column, {FIRST_WAITING + place: value for place, value in enumerate(values)})
-    assert done or column in ("seq", "number", "packet_id"), "SQLite itself refuses what is no number there"
+    assert done or column in ("seq", "number", "packet_id"), "SQLite itself refuses a value that is not a number there"
     check(path, WAITING[len(values) :] if table == "lines" else WAITING)
 
 
 @pytest.mark.parametrize("value", [None, "8p", b"\xff", 2**63 - 1, -1, 1e300, "9" * 5000, BROKEN_TEXT], ids=range(8))
 @pytest.mark.parametrize(("table", "column"), FEW, ids=named(FEW))
-def test_settings_that_nobody_wrote_cost_no_line(table: str, column: str, value: object, tmp_path: Path) -> None:
+def test_impossible_settings_cost_no_line(table: str, column: str, value: object, tmp_path: Path) -> None:
     path = make_file(tmp_path)
     done = put(path, table, column, dict.fromkeys(range(rows_of(path, table)), value))
     assert done or (column == "key" and value is None), "SQLite itself refuses a key without a value"
@@ -54,11 +54,11 @@ BOUNDS: dict[str, tuple[object, ...]] = {
 
 
 @pytest.mark.parametrize(("field", "value"), [(name, value) for name, values in BOUNDS.items() for value in values])
-def test_what_a_publisher_may_ask_for_can_be_read_back(
-    field: str, value: object, make_house: Callable[..., Any]
+def test_every_value_that_a_publisher_may_send_can_be_read_back(
+    field: str, value: object, make_queue: Callable[..., Any]
 ) -> None:
     assert LINE_FIELDS[field](value) == value
-    house = make_house()
+    queue = make_queue()
     line = Line("a", "hello", **{field: value})  # type: ignore[arg-type]
-    house.inbox.accept([line])
-    assert house.inbox.take().line == line
+    queue.inbox.accept([line])
+    assert queue.inbox.take().line == line

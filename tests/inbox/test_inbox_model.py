@@ -1,4 +1,4 @@
-"""The inbox against a plain model of it: lists and dicts, no file."""
+"""Compares the inbox with a simple model of it that has lists and dicts, and no file."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ class Known:
 
 
 class InboxMachine(RuleBasedStateMachine):
-    build_house: Callable[..., Any]
+    build_queue: Callable[..., Any]
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="inbox-model-"))
-        self.house = type(self).build_house(self.folder, merge_s=MERGE_S)
+        self.queue = type(self).build_queue(self.folder, merge_s=MERGE_S)
         self.known: list[Known] = []
         self.expected: list[tuple[str, str]] = []
         self.received: list[tuple[str, str]] = []
         self.speaking: tuple[int, Known] | None = None
         self.delivered: dict[int, bytes] = {}
-        self.rehearsed: Known | None = None
+        self.prefetched: Known | None = None
         self.suspect: Known | None = None
 
     def teardown(self) -> None:
-        self.house.inbox.close()
+        self.queue.inbox.close()
         shutil.rmtree(self.folder)
 
     # The model
@@ -87,7 +87,7 @@ class InboxMachine(RuleBasedStateMachine):
             alike = replace(one.line, id=line.id) == line
             if alike and not one.started and one.age_s < MERGE_S:
                 one.times += 1
-                # It is a line of its own all the same, known by its id.
+                # It is still a separate line, known by its id.
                 self.known.append(Known(line, 0.0, state="merged"))
                 self.expected.append((line.id, "merged"))
                 return
@@ -141,19 +141,19 @@ class InboxMachine(RuleBasedStateMachine):
                 self.arrive(arrival)
             else:
                 self.expected.append((arrival.id, "rejected"))
-        self.house.inbox.accept([Arrival(*both) for both in zip(arrivals, deliveries, strict=False)])
+        self.queue.inbox.accept([Arrival(*both) for both in zip(arrivals, deliveries, strict=False)])
 
     @rule(resumed=st.booleans())
     def session(self, resumed: bool) -> None:
-        if not (resumed and self.house.inbox.recall(".session") == "s"):
+        if not (resumed and self.queue.inbox.recall(".session") == "s"):
             self.delivered.clear()
-        self.house.inbox.begin_session("s", resumed)
+        self.queue.inbox.begin_session("s", resumed)
 
     @precondition(lambda self: self.speaking is None)
     @rule(minimum=st.sampled_from([Priority.LOW, Priority.LOW, Priority.HIGH]))
     def take(self, minimum: Priority) -> None:
         self.expire()
-        taken = self.house.inbox.take(minimum)
+        taken = self.queue.inbox.take(minimum)
         best = self.first(minimum)
         if best is None:
             assert taken is None
@@ -167,14 +167,14 @@ class InboxMachine(RuleBasedStateMachine):
 
     @rule(minimum=st.sampled_from([Priority.LOW, Priority.LOW, Priority.HIGH]))
     def prefetch(self, minimum: Priority) -> None:
-        taken = self.house.inbox.prefetch(minimum)
+        taken = self.queue.inbox.prefetch(minimum)
         if self.suspect is not None and self.suspect.state in ("waiting", "speaking"):
             assert taken is None
             return
         self.expire()
         best = self.first(minimum)
         assert (None if taken is None else taken.line) == (None if best is None else best.line)
-        self.rehearsed = best or self.rehearsed
+        self.prefetched = best or self.prefetched
 
     @precondition(lambda self: self.speaking is not None)
     @rule(muted=st.booleans())
@@ -183,21 +183,21 @@ class InboxMachine(RuleBasedStateMachine):
         if not one.started:
             self.expected.append((one.line.id, "started"))
         one.started = True
-        self.house.inbox.started(seq, muted=muted)
+        self.queue.inbox.started(seq, muted=muted)
 
     @precondition(lambda self: self.speaking is not None)
     @rule(position=st.integers(0, 5))
     def reach(self, position: int) -> None:
         seq, one = self.speaking
         one.position = position
-        self.house.inbox.reached(seq, position)
+        self.queue.inbox.reached(seq, position)
 
     @precondition(lambda self: self.speaking is not None)
     @rule(outcome=st.sampled_from([Outcome.FINISHED, Outcome.FAILED, Outcome.CANCELLED]))
     def finish(self, outcome: Outcome) -> None:
         seq, one = self.speaking
         self.end(one, outcome.value)
-        self.house.inbox.finish(seq, outcome, {})
+        self.queue.inbox.finish(seq, outcome, {})
         self.speaking = None
 
     @precondition(lambda self: self.speaking is not None)
@@ -207,11 +207,11 @@ class InboxMachine(RuleBasedStateMachine):
         one.state = "waiting"
         one.attempts -= 1
         if position is None:
-            self.house.inbox.postpone(seq)
+            self.queue.inbox.postpone(seq)
         else:
             one.position = position
             self.expected.append((one.line.id, "interrupted"))
-            self.house.inbox.interrupt(seq, position)
+            self.queue.inbox.interrupt(seq, position)
         self.speaking = None
 
     @rule(line_id=st.none() | st.sampled_from("abcdef"))
@@ -219,27 +219,27 @@ class InboxMachine(RuleBasedStateMachine):
         waiting = [one for one in self.waiting() if line_id in (None, one.line.id)]
         for one in waiting:
             self.end(one, "cancelled")
-        assert self.house.inbox.cancel_waiting("command", line_id) == len(waiting)
+        assert self.queue.inbox.cancel_waiting("command", line_id) == len(waiting)
 
     @rule(seconds=st.sampled_from([0.5, 10.0, 300.0, 1000.0]))
     def time_passes(self, seconds: float) -> None:
-        self.house.clock.pass_s(seconds)
+        self.queue.clock.pass_s(seconds)
         for one in self.known:
             one.age_s += seconds
         self.expire()
-        self.house.inbox.expire()
+        self.queue.inbox.expire()
 
     @rule(seconds=st.sampled_from([-1e9, -60.0, 60.0, 1e9]))
     def wall_clock_jumps(self, seconds: float) -> None:
-        self.house.clock.wall = max(0.0, self.house.clock.wall + seconds)
+        self.queue.clock.wall = max(0.0, self.queue.clock.wall + seconds)
 
     @rule(boots=st.booleans())
     def crash(self, boots: bool) -> None:
         if boots:
-            self.house.inbox.remember("seen", "now")
-            self.house.clock.reboot()
-        self.house.crash()
-        self.suspect, self.rehearsed = self.rehearsed or self.suspect, None
+            self.queue.inbox.remember("seen", "now")
+            self.queue.clock.reboot()
+        self.queue.crash()
+        self.suspect, self.prefetched = self.prefetched or self.suspect, None
         if self.speaking:
             one = self.speaking[1]
             one.state = "waiting"
@@ -249,20 +249,20 @@ class InboxMachine(RuleBasedStateMachine):
 
     @rule()
     def publish(self) -> None:
-        self.received += [(line_id if len(line_id) < 10 else ANOTHER, name) for line_id, name in self.house.events()]
+        self.received += [(line_id if len(line_id) < 10 else ANOTHER, name) for line_id, name in self.queue.events()]
 
     # What always holds
 
     @invariant()
     def the_queue_is_the_models(self) -> None:
-        assert self.house.inbox.depth() == len(self.waiting())
+        assert self.queue.inbox.depth() == len(self.waiting())
         speakable = [one for one in self.waiting() if one.started or one.age_s < one.life_s]
         urgent = any(one.line.priority is Priority.URGENT for one in speakable)
-        assert self.house.inbox.urgent_waiting() == urgent
+        assert self.queue.inbox.urgent_waiting() == urgent
 
     @invariant()
     def every_event_comes_once_and_in_order(self) -> None:
-        events = [event for _, event in self.house.inbox.unsent(10_000)]
+        events = [event for _, event in self.queue.inbox.unsent(10_000)]
         unsent = [(event.id if len(event.id) < 10 else ANOTHER, event.event) for event in events]
         assert self.received + unsent == self.expected
 
@@ -274,8 +274,8 @@ class InboxMachine(RuleBasedStateMachine):
         assert names.count("accepted") == final + still_open
 
 
-def test_any_course_of_events_is_the_models(build_house: Callable[..., Any]) -> None:
-    machine = type("Machine", (InboxMachine,), {"build_house": staticmethod(build_house)})
+def test_the_inbox_does_what_the_model_does(build_queue: Callable[..., Any]) -> None:
+    machine = type("Machine", (InboxMachine,), {"build_queue": staticmethod(build_queue)})
     run_state_machine_as_test(
         machine, settings=settings(max_examples=100, stateful_step_count=40, deadline=None, database=None)
     )

@@ -1,4 +1,4 @@
-"""Files of other versions: an older one is upgraded as a whole or not at all, a newer one is refused and left alone."""
+"""An older file is upgraded as a whole or not at all. A newer one is refused and not changed."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ INSERT INTO settings VALUES ('volume', '30'), ('.boot_id', 'boot-1'), ('.seen_s'
 KINDS = [(2, ""), (3, ""), (3, LATER_INDEXES)]
 OLDER = pytest.mark.parametrize(("version", "more"), KINDS, ids=["2", "3", "3 with later indexes"])
 
-House = Any  # of conftest.py
+Queue = Any  # of conftest.py
 
 
 def write_file(path: Path, version: int, more: str = "", waiting: int = 0) -> None:
@@ -150,24 +150,24 @@ def tables_of(path: Path) -> set[tuple[str, ...]]:
 
 
 @OLDER
-def test_an_older_file_is_upgraded_and_keeps_every_line(house: House, version: int, more: str) -> None:
-    fresh = tables_of(house.path)
-    house.inbox.close()
-    write_file(house.path, version, more)
-    house.open()
-    assert house.inbox.durable
-    assert house.inbox.trouble is None
-    assert list(house.path.parent.glob("*corrupt*")) == []
-    assert version_in(house.path) == migrations.VERSION
-    assert tables_of(house.path) == fresh, "an upgraded file is equal to a fresh one"
-    assert house.inbox.recall("volume") == "30"
-    assert house.events() == [("b", "accepted")]
-    house.inbox.sum_up()
-    assert [event.data["count"] for _, event in house.inbox.unsent()] == [7], "counted by the older version"
-    assert house.inbox.prefetch() is None, "line 3 was prefetched when the older version crashed"
-    taken = [house.inbox.take() for _ in range(3)]
+def test_an_older_file_is_upgraded_and_keeps_every_line(queue: Queue, version: int, more: str) -> None:
+    fresh = tables_of(queue.path)
+    queue.inbox.close()
+    write_file(queue.path, version, more)
+    queue.open()
+    assert queue.inbox.durable
+    assert queue.inbox.trouble is None
+    assert list(queue.path.parent.glob("*corrupt*")) == []
+    assert version_in(queue.path) == migrations.VERSION
+    assert tables_of(queue.path) == fresh, "an upgraded file is equal to a fresh one"
+    assert queue.inbox.recall("volume") == "30"
+    assert queue.events() == [("b", "accepted")]
+    queue.inbox.sum_up()
+    assert [event.data["count"] for _, event in queue.inbox.unsent()] == [7], "counted by the older version"
+    assert queue.inbox.prefetch() is None, "line 3 was prefetched when the older version crashed"
+    taken = [queue.inbox.take() for _ in range(3)]
     assert [(one.line.id, one.position) for one in taken] == [("spoken", 5), ("a", 0), ("b", 0)]
-    assert house.history(9)[-1].outcome is Outcome.FINISHED
+    assert queue.history(9)[-1].outcome is Outcome.FINISHED
 
 
 @OLDER
@@ -178,19 +178,19 @@ def test_the_history_of_an_older_file_is_read_without_an_upgrade(tmp_path: Path,
     assert version_in(path) == version
 
 
-def test_an_upgrade_that_fails_leaves_the_file_as_it_was(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    house.inbox.close()
-    write_file(house.path, 3)
-    before = contents(house.path)
+def test_an_upgrade_that_fails_leaves_the_file_as_it_was(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue.inbox.close()
+    write_file(queue.path, 3)
+    before = contents(queue.path)
     steps = {**migrations.STEPS, 4: migrations.STEPS[4] + "CREATE INDEX broken ON missing (seq);"}
     with monkeypatch.context() as patch:
         patch.setattr(migrations, "STEPS", steps)
         patch.setattr(migrations, "is_known", lambda _: True)
         with pytest.raises(InboxError, match=r"cannot be used \(no such table: main.missing\)"):
-            database.open_file(house.path)
-    assert contents(house.path) == before
-    house.open()
-    assert house.inbox.depth() == 3
+            database.open_file(queue.path)
+    assert contents(queue.path) == before
+    queue.open()
+    assert queue.inbox.depth() == 3
 
 
 def test_a_process_killed_in_the_middle_of_an_upgrade_leaves_the_file_as_it_was(tmp_path: Path) -> None:
@@ -233,46 +233,46 @@ database.open_file(path)
 
 
 def test_on_a_full_disk_an_older_file_waits_and_is_upgraded_when_there_is_room(
-    build_house: Callable[..., House], small_disk: Path, monkeypatch: pytest.MonkeyPatch
+    build_queue: Callable[..., Queue], small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ishowtts.inbox.storage._RETRY_S", 0.1)
-    house = build_house(small_disk, max_lines=5000)
-    house.inbox.close()
-    write_file(house.path, 3, waiting=300)
+    queue = build_queue(small_disk, max_lines=5000)
+    queue.inbox.close()
+    write_file(queue.path, 3, waiting=300)
     filler = fill(small_disk)
     os.truncate(filler, filler.stat().st_size - 60_000)  # the upgrade begins, and cannot end
-    house.open()
-    assert "memory only" in house.inbox.trouble
-    house.inbox.accept([Line("late", "hello")])
-    assert version_in(house.path) == 3
+    queue.open()
+    assert "memory only" in queue.inbox.trouble
+    queue.inbox.accept([Line("late", "hello")])
+    assert version_in(queue.path) == 3
     filler.unlink()
-    eventually(lambda: house.inbox.depth() == 304, "the return to the disk")
-    assert house.inbox.durable
-    assert house.inbox.trouble is None
-    house.inbox.close()
-    assert version_in(house.path) == migrations.VERSION
-    assert list(house.path.parent.glob("*corrupt*")) == []
+    eventually(lambda: queue.inbox.depth() == 304, "the return to the file")
+    assert queue.inbox.durable
+    assert queue.inbox.trouble is None
+    queue.inbox.close()
+    assert version_in(queue.path) == migrations.VERSION
+    assert list(queue.path.parent.glob("*corrupt*")) == []
 
 
 @pytest.mark.parametrize("hurt", ["", "DROP TABLE lines", "CREATE VIEW more AS SELECT 1"])
-def test_a_newer_file_is_refused_in_a_sentence_and_left_alone(house: House, hurt: str) -> None:
-    house.inbox.accept([Line("a", "hello")])
-    house.inbox.close()
+def test_a_newer_file_is_refused_in_a_sentence_and_left_alone(queue: Queue, hurt: str) -> None:
+    queue.inbox.accept([Line("a", "hello")])
+    queue.inbox.close()
     newer = migrations.VERSION + 1
-    with closing(sqlite3.connect(house.path)) as connection:
+    with closing(sqlite3.connect(queue.path)) as connection:
         connection.executescript(f"{hurt}; PRAGMA user_version = {newer}")
-    before = house.path.read_bytes()
+    before = queue.path.read_bytes()
     with pytest.raises(FileTooNew) as refused:
-        Inbox(house.path, InboxLimits())
+        Inbox(queue.path, InboxLimits())
     assert str(refused.value) == (
-        f"{house.path} has version {newer} of the queue's file, and this ishowtts reads versions up to"
+        f"{queue.path} has version {newer} of the queue's file, and this ishowtts reads versions up to"
         f" {migrations.VERSION}: install the newer ishowtts again, or move it away and begin with an empty queue"
     )
-    assert house.path.read_bytes() == before
-    assert {path.name for path in house.path.parent.iterdir()} == {"inbox.sqlite", "inbox.sqlite.lock"}
-    with closing(sqlite3.connect(house.path)) as connection:
+    assert queue.path.read_bytes() == before
+    assert {path.name for path in queue.path.parent.iterdir()} == {"inbox.sqlite", "inbox.sqlite.lock"}
+    with closing(sqlite3.connect(queue.path)) as connection:
         connection.execute(f"PRAGMA user_version = {migrations.VERSION}")
-    house.open()
+    queue.open()
 
 
 def test_the_history_of_a_newer_file_with_other_tables_is_refused_in_the_same_sentence(tmp_path: Path) -> None:
@@ -284,38 +284,38 @@ def test_the_history_of_a_newer_file_with_other_tables_is_refused_in_the_same_se
 
 
 def test_a_newer_file_that_appears_while_lines_are_in_memory_is_left_alone(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ishowtts.inbox.storage._RETRY_S", 0.0)
-    house.inbox.accept([Line("a", "hello")])
-    house.path.unlink()
-    with closing(sqlite3.connect(house.path)) as connection:
+    queue.inbox.accept([Line("a", "hello")])
+    queue.path.unlink()
+    with closing(sqlite3.connect(queue.path)) as connection:
         connection.execute(f"PRAGMA user_version = {migrations.VERSION + 1}")
-    before = house.path.read_bytes()
+    before = queue.path.read_bytes()
     for number in range(3):
-        house.inbox.accept([Line(f"b{number}", "hello")])
-    assert not house.inbox.durable
-    assert house.inbox.depth() == 4
-    assert house.path.read_bytes() == before
-    assert list(house.path.parent.glob("*corrupt*")) == []
+        queue.inbox.accept([Line(f"b{number}", "hello")])
+    assert not queue.inbox.durable
+    assert queue.inbox.depth() == 4
+    assert queue.path.read_bytes() == before
+    assert list(queue.path.parent.glob("*corrupt*")) == []
 
 
 @pytest.mark.parametrize("version", [1, -5, 1_000_000])
 def test_a_file_with_a_version_that_no_program_wrote_is_set_aside_and_its_lines_are_kept(
-    house: House, version: int
+    queue: Queue, version: int
 ) -> None:
-    house.inbox.accept([Line("a", "hello")])
-    house.inbox.close()
-    with closing(sqlite3.connect(house.path)) as connection:
+    queue.inbox.accept([Line("a", "hello")])
+    queue.inbox.close()
+    with closing(sqlite3.connect(queue.path)) as connection:
         connection.execute(f"PRAGMA user_version = {version}")
-    house.open()
-    assert "corrupt-" in house.inbox.trouble
-    assert house.inbox.take().line.id == "a"
+    queue.open()
+    assert "corrupt-" in queue.inbox.trouble
+    assert queue.inbox.take().line.id == "a"
 
 
-def test_the_cost_of_a_line_does_not_grow_with_the_lines_of_its_id(make_house: Callable[..., House]) -> None:
+def test_the_cost_of_a_line_does_not_grow_with_the_lines_of_its_id(make_queue: Callable[..., Queue]) -> None:
     """Some publishers use the same id for each of their lines."""
-    house = make_house(max_lines=10_000)
+    queue = make_queue(max_lines=10_000)
     steps = 0
 
     def count() -> None:
@@ -325,15 +325,15 @@ def test_the_cost_of_a_line_does_not_grow_with_the_lines_of_its_id(make_house: C
     def cost() -> int:
         nonlocal steps
         steps = 0
-        house.inbox.plain._storage.connection.set_progress_handler(count, 100)
-        house.inbox.accept([Line("same", f"new {n}") for n in range(10)])
-        house.inbox.plain._storage.connection.set_progress_handler(None, 0)
+        queue.inbox.plain._storage.connection.set_progress_handler(count, 100)
+        queue.inbox.accept([Line("same", f"new {n}") for n in range(10)])
+        queue.inbox.plain._storage.connection.set_progress_handler(None, 0)
         return steps
 
     costs = []
     for start in range(0, 6000, 1500):
-        house.inbox.accept([Line("same", f"{n}") for n in range(start, start + 1500)])
-        house.clock.pass_s(1)
-        house.inbox.finish(house.inbox.take().seq, Outcome.FINISHED, {})
+        queue.inbox.accept([Line("same", f"{n}") for n in range(start, start + 1500)])
+        queue.clock.pass_s(1)
+        queue.inbox.finish(queue.inbox.take().seq, Outcome.FINISHED, {})
         costs.append(cost())
     assert costs[-1] < 1.5 * costs[0]

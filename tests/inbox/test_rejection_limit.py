@@ -1,4 +1,4 @@
-"""Of a flood of lines that are not accepted, the first have an event each and the others one together."""
+"""In a flood of lines that are not accepted, the first have an event each. The others are counted for one event."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from ishowtts.inbox import arrivals, settled
 from ishowtts.inbox.transaction import Transaction
 from ishowtts.model import Arrival, Event, Line, Outcome, Reason, Rejection, ReplyTo
 
-House = Any  # of conftest.py
+Queue = Any  # of conftest.py
 
 
-def flood(house: House, count: int, reason: Reason = Reason.EMPTY, reply_to: ReplyTo | None = None) -> None:
+def flood(queue: Queue, count: int, reason: Reason = Reason.EMPTY, reply_to: ReplyTo | None = None) -> None:
     for _ in range(0, count, 100):
-        house.inbox.accept([Rejection("r", reason, "no", reply_to)] * 100)
+        queue.inbox.accept([Rejection("r", reason, "no", reply_to)] * 100)
 
 
-def unsent(house: House) -> list[Event]:
-    numbered = house.inbox.unsent(100_000)
-    house.inbox.sent(numbered)
+def unsent(queue: Queue) -> list[Event]:
+    numbered = queue.inbox.unsent(100_000)
+    queue.inbox.sent(numbered)
     return [event for _, event in numbered]
 
 
-def told_together(house: House) -> list[dict[str, Any]]:
-    house.inbox.sum_up()
-    return [{"event": event.event, **event.data} for event in unsent(house)]
+def summed_up(queue: Queue) -> list[dict[str, Any]]:
+    queue.inbox.sum_up()
+    return [{"event": event.event, **event.data} for event in unsent(queue)]
 
 
-def test_of_a_flood_of_refused_lines_a_hundred_have_an_event_and_the_others_one_for_each_reason(house: House) -> None:
-    flood(house, 5000)
-    flood(house, 200, Reason.BAD_JSON)
-    house.inbox.accept([Rejection("mine", Reason.TOO_LONG, "no", ReplyTo("r"))])
-    house.inbox.record(Event("now", "", "command", {"command": "mute"}))
-    events = unsent(house)
+def test_in_a_flood_of_rejected_lines_a_hundred_have_an_event_and_the_others_one_for_each_reason(queue: Queue) -> None:
+    flood(queue, 5000)
+    flood(queue, 200, Reason.BAD_JSON)
+    queue.inbox.accept([Rejection("mine", Reason.TOO_LONG, "no", ReplyTo("r"))])
+    queue.inbox.record(Event("now", "", "command", {"command": "mute"}))
+    events = unsent(queue)
     assert [event.event for event in events] == ["rejected"] * 101 + ["command"]
-    assert events[100].id == "mine", "somebody waits for this one"
-    assert told_together(house) == [
+    assert events[100].id == "mine", "a publisher waits for this one"
+    assert summed_up(queue) == [
         {
             "event": "rejected",
             "reason": reason,
@@ -48,65 +48,65 @@ def test_of_a_flood_of_refused_lines_a_hundred_have_an_event_and_the_others_one_
         }
         for reason, count in (("bad_json", 200), ("empty", 4900))
     ]
-    assert told_together(house) == []
-    assert len(house.history(10_000)) == 5201, "each is in the history"
+    assert summed_up(queue) == []
+    assert len(queue.history(10_000)) == 5201, "each is in the history"
 
 
-def test_after_ten_seconds_refused_lines_have_an_event_each_again(house: House) -> None:
-    flood(house, 200)
-    unsent(house)
-    house.clock.pass_s(10)
-    house.inbox.accept([Rejection("r", Reason.EMPTY, "no")])
-    assert len(unsent(house)) == 1
+def test_after_ten_seconds_rejected_lines_have_an_event_each_again(queue: Queue) -> None:
+    flood(queue, 200)
+    unsent(queue)
+    queue.clock.pass_s(10)
+    queue.inbox.accept([Rejection("r", Reason.EMPTY, "no")])
+    assert len(unsent(queue)) == 1
 
 
-def test_lines_with_a_response_topic_have_a_limit_of_their_own(house: House) -> None:
-    flood(house, 200)
-    flood(house, 1200, reply_to=ReplyTo("r"))
-    assert Counter(event.reply_to is not None for event in unsent(house)) == {False: 100, True: 1000}
-    assert [each["count"] for each in told_together(house)] == [300]
+def test_lines_with_a_response_topic_have_a_limit_of_their_own(queue: Queue) -> None:
+    flood(queue, 200)
+    flood(queue, 1200, reply_to=ReplyTo("r"))
+    assert Counter(event.reply_to is not None for event in unsent(queue)) == {False: 100, True: 1000}
+    assert [each["count"] for each in summed_up(queue)] == [300]
 
 
-def test_a_flood_of_duplicates_is_told_together_too(house: House) -> None:
-    house.inbox.accept([Line("a", "hello")] * 301)
-    assert Counter(event.event for event in unsent(house)) == {"accepted": 1, "duplicate": 100}
+def test_a_flood_of_duplicates_is_summed_up_too(queue: Queue) -> None:
+    queue.inbox.accept([Line("a", "hello")] * 301)
+    assert Counter(event.event for event in unsent(queue)) == {"accepted": 1, "duplicate": 100}
     detail = "200 more lines were duplicates; send fewer at once"
-    assert told_together(house) == [{"event": "duplicate", "of": None, "outcome": None, "detail": detail, "count": 200}]
+    assert summed_up(queue) == [{"event": "duplicate", "of": None, "outcome": None, "detail": detail, "count": 200}]
 
 
-def test_accepted_lines_have_all_their_events_during_a_flood(house: House) -> None:
-    flood(house, 1000)
-    house.inbox.accept([Line("a", "hello")])
-    house.inbox.finish(house.inbox.take().seq, Outcome.FINISHED, {})
-    assert [event.event for event in unsent(house)][-2:] == ["accepted", "finished"]
+def test_accepted_lines_have_all_their_events_during_a_flood(queue: Queue) -> None:
+    flood(queue, 1000)
+    queue.inbox.accept([Line("a", "hello")])
+    queue.inbox.finish(queue.inbox.take().seq, Outcome.FINISHED, {})
+    assert [event.event for event in unsent(queue)][-2:] == ["accepted", "finished"]
 
 
-def test_lines_that_were_only_counted_are_told_of_after_a_crash(house: House) -> None:
-    flood(house, 300)
-    unsent(house)
-    house.crash()
-    flood(house, 300)
-    unsent(house)
-    assert [each["count"] for each in told_together(house)] == [400]
+def test_lines_that_were_only_counted_are_summed_up_after_a_crash(queue: Queue) -> None:
+    flood(queue, 300)
+    unsent(queue)
+    queue.crash()
+    flood(queue, 300)
+    unsent(queue)
+    assert [each["count"] for each in summed_up(queue)] == [400]
 
 
-def test_a_change_that_was_undone_is_not_counted(house: House) -> None:
-    flood(house, 100)
-    unsent(house)
+def test_a_change_that_was_rolled_back_is_not_counted(queue: Queue) -> None:
+    flood(queue, 100)
+    unsent(queue)
 
     def fail(transaction: Transaction) -> None:
         arrivals.reject(transaction, Line("a", "hello"), "empty", "no")
-        raise InboxError("undone")
+        raise InboxError("rolled back")
 
-    with pytest.raises(InboxError, match="undone"):
-        settled(house.inbox.plain._writer.submit(fail))
-    assert told_together(house) == []
+    with pytest.raises(InboxError, match="rolled back"):
+        settled(queue.inbox.plain._writer.submit(fail))
+    assert summed_up(queue) == []
 
 
 @pytest.mark.parametrize("stored", ["", "[", "[1]", '{"empty": "x", "filtered": -1}', "[" * 5000])
-def test_a_count_that_is_damaged_counts_as_none(house: House, stored: str) -> None:
-    house.inbox.remember(".rejected_counts", stored)
-    assert told_together(house) == []
-    house.inbox.plain.accept([Arrival(Rejection("r", Reason.EMPTY, "no"))] * 103)
-    unsent(house)
-    assert [each["count"] for each in told_together(house)] == [3]
+def test_a_count_that_is_damaged_counts_as_none(queue: Queue, stored: str) -> None:
+    queue.inbox.remember(".rejected_counts", stored)
+    assert summed_up(queue) == []
+    queue.inbox.plain.accept([Arrival(Rejection("r", Reason.EMPTY, "no"))] * 103)
+    unsent(queue)
+    assert [each["count"] for each in summed_up(queue)] == [3]
