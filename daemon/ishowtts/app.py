@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import threading
 import time
@@ -23,7 +22,6 @@ from ishowtts.engines.espeak_check import EspeakCheck
 from ishowtts.engines.voices.shelf import language_lookup
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox, InboxLimits
-from ishowtts.limits import VOLUME
 from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
@@ -35,6 +33,7 @@ from ishowtts.playback.build_player import (
     choose_speaker,
 )
 from ishowtts.playback.player import Player
+from ishowtts.playback.volume_gain import stored_volume
 from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, SpeechResources
 from ishowtts.speech.cached_speech import CachedSpeech
 from ishowtts.speech.commands import CommandHandler
@@ -350,16 +349,6 @@ class Daemon:
     def _idle(self) -> bool:
         status = self._scheduler.status
         return status.speaking is None and (status.paused or self._inbox.depth() == 0)
-
-
-def stored_volume(stored: str | None) -> int | None:
-    """The volume that the inbox keeps, in percent; `None` if none was set or the value is damaged."""
-    if not stored:
-        return None
-    if re.fullmatch("[0-9]{1,3}", stored) and int(stored) <= VOLUME[1]:
-        return int(stored)
-    log.warning("the stored volume cannot be read (%r): audio.volume applies", stored[:40])
-    return None
 
 
 class _Part(Protocol):

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ishowtts.cli.main import main
+from ishowtts.inbox import Inbox, InboxLimits, settled
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
@@ -276,3 +277,16 @@ def test_the_doctor_notes_a_password_that_others_can_read_and_prints_none(tmp_pa
 
 def test_a_word_that_is_no_command_is_wrong_usage() -> None:
     assert ishowtts("sing").returncode == 2
+
+
+def test_check_names_a_volume_that_was_set_over_mqtt(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"state_dir: {tmp_path}\naudio: {{volume: 80, device: silent}}\nengine: {{kind: espeak}}\n")
+    inbox = Inbox(tmp_path / "inbox.sqlite", InboxLimits())
+    shown = ishowtts("check", "--config", str(file)).stdout
+    assert "# volume: 80\n" in shown
+    settled(inbox.remember("volume", "55"))
+    shown = ishowtts("check", "--config", str(file)).stdout  # while the daemon has the file open
+    assert "# volume: 55\n" in shown
+    assert "# volume_why: set over MQTT, which wins over audio.volume" in shown
+    inbox.close()

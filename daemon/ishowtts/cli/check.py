@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import yaml
 
-from ishowtts.cli.common import Commands, file_faults, print_json, read_config, root_topic
+from ishowtts.cli.common import Commands, as_owner_of, file_faults, print_json, read_config, root_topic
 from ishowtts.engines import build
 from ishowtts.errors import ConfigError
+from ishowtts.inbox import read_setting
+from ishowtts.playback.volume_gain import stored_volume
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -24,7 +27,16 @@ def run(arguments: argparse.Namespace) -> int:
     in_use = settings.model_dump(mode="json")
     # Nothing secret is printed: the password is in a file, which is named here and never read.
     chosen = build.choose_engine(settings)
-    derived = {"root_topic": root_topic(settings), "engine": chosen.kind, "engine_why": chosen.why}
+    derived: dict[str, Any] = {
+        "root_topic": root_topic(settings),
+        "engine": chosen.kind,
+        "engine_why": chosen.why,
+        "volume": settings.audio.volume,
+    }
+    with as_owner_of(settings.state_dir):
+        stored = stored_volume(read_setting(settings.state_dir / "inbox.sqlite", "volume"))
+    if stored is not None:
+        derived |= {"volume": stored, "volume_why": "set over MQTT, which wins over audio.volume"}
     if arguments.json:
         print_json({"config": in_use, "derived": derived})
     else:

@@ -1,7 +1,7 @@
 """The durable queue: each line waits, is spoken, and has exactly one final outcome, all of it on disk."""
 
 from ishowtts.inbox.boot_clock import BootClock
-from ishowtts.inbox.history_reader import read_history
+from ishowtts.inbox.history_reader import read_history, read_setting
 from ishowtts.inbox.inbox import Inbox, settled
 from ishowtts.inbox.queue_types import DequeuedLine, HistoryEntry, InboxLimits
 from ishowtts.inbox.writer_thread import PendingTake
@@ -14,5 +14,6 @@ __all__ = [
     "InboxLimits",
     "PendingTake",
     "read_history",
+    "read_setting",
     "settled",
 ]

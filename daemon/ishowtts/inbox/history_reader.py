@@ -1,4 +1,4 @@
-"""Reads the history from the queue's file, also while the daemon runs."""
+"""Reads history and settings from the queue's file, also while the daemon runs."""
 
 from __future__ import annotations
 
@@ -33,6 +33,23 @@ def read_history(path: Path, limit: int) -> list[HistoryEntry]:
             return [_entry(row) for row in connection.execute(_NEWEST_FIRST, (limit,))]
     except SqliteError as error:
         raise InboxError(f"{path} cannot be read ({error}): run this as root or as the daemon's user") from error
+
+
+def read_setting(path: Path, key: str) -> str | None:
+    """A stored setting; `None` if it is not stored, or if the file cannot be read now.
+
+    Changes nothing in a file that a daemon may be writing.
+    """
+    if not path.exists():
+        return None
+    try:
+        with closing(open_to_read(path)) as connection:
+            if not has_ordinary_table(connection, "settings"):
+                return None
+            row = connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+            return row[0] if row is not None and isinstance(row[0], str) else None
+    except SqliteError:
+        return None
 
 
 def _entry(row: sqlite3.Row) -> HistoryEntry:

@@ -6,11 +6,17 @@ hardware mixer (`hardware_volume`) only the difference to the card's volume is a
 
 from __future__ import annotations
 
+import logging
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ishowtts.limits import VOLUME
 from ishowtts.model import Samples
 from ishowtts.util.samples import to_int16
+
+log = logging.getLogger(__name__)
 
 RANGE_DB = 50.0
 
@@ -49,3 +55,13 @@ def apply_gain_ramp(block: NDArray[np.float32], start: float, end: float) -> Sam
     else:
         scaled = block * np.linspace(start, end, len(block), endpoint=True, dtype=np.float32)
     return to_int16(scaled)
+
+
+def stored_volume(stored: str | None) -> int | None:
+    """The volume that the inbox keeps, in percent; `None` if none was set or the value is damaged."""
+    if not stored:
+        return None
+    if re.fullmatch("[0-9]{1,3}", stored) and int(stored) <= VOLUME[1]:
+        return int(stored)
+    log.warning("the stored volume cannot be read (%r): audio.volume applies", stored[:40])
+    return None
