@@ -27,6 +27,31 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 collect_ignore = [] if importlib.util.find_spec("torch") else ["bench"]
 
 
+# Folders whose tests mostly wait (for brokers, devices, deadlines) or mostly compute; the rest is short.
+_WAITING = ("appliance", "mqtt", "speech", "playback")
+_COMPUTING = ("engines", "bench", "scripts", "cli")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the long tests first, those that wait mixed with those that compute, so that no core idles at the end."""
+    root = Path(__file__).parent
+
+    def folder(item: pytest.Item) -> str:
+        return item.path.relative_to(root).parts[0]
+
+    def is_long(item: pytest.Item) -> bool:
+        return item.get_closest_marker("slow") is not None
+
+    waiting = sorted((item for item in items if folder(item) in _WAITING), key=is_long, reverse=True)
+    computing = sorted((item for item in items if folder(item) in _COMPUTING), key=is_long, reverse=True)
+    rest = [item for item in items if folder(item) not in (*_WAITING, *_COMPUTING)]
+    share = len(waiting) / max(1, len(computing))
+    position = {id(item): i / max(share, 1e-9) for i, item in enumerate(waiting)}
+    position |= {id(item): float(i) for i, item in enumerate(computing)}
+    mixed = sorted((*waiting, *computing), key=lambda item: position[id(item)])
+    items[:] = [*mixed, *rest]
+
+
 @pytest.fixture
 def make_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
     """`make_broker(users=…, extra=…)`: a started mosquitto that is ended after the test."""
