@@ -1,4 +1,4 @@
-"""The real daemon keeps what it said, and says it again from there."""
+"""The daemon caches its speech on disk, and plays repeated lines from there."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from support.appliance import DAEMON, Appliance
 from support.client import Client
 from support.waiting import eventually
 
-# In place of espeak-ng: the real one, and a note of each text that it was given.
+# A wrapper of espeak-ng that notes each text that it is given.
 NOTING = """#!/bin/sh
 case "$*" in *--stdin*) echo spoke >> "{notes}";; esac
 exec "{program}" "$@"
 """
 pytestmark = pytest.mark.slow
 
-# Python runs this first in the worker: it is not there while a file is.
+# Python runs this first in the worker: it waits while a file exists.
 HELD = """
 import os, time
 from ishowtts.engines.worker import registry
@@ -71,11 +71,11 @@ def make(make_appliance: Callable[..., Appliance], tmp_path: Path, notes: Path) 
 
 
 def heard(tmp_path: Path) -> list[Any]:
-    """The sound of each start."""
+    """The sound of each run of the daemon."""
     return [soundfile.read(path, dtype="int16")[0] for path in sorted((tmp_path / "sound").glob("*.wav"))]
 
 
-def test_what_is_said_again_comes_from_the_disk_sample_for_sample_and_over_a_restart(
+def test_a_repeated_line_comes_from_the_cache_sample_for_sample_also_after_a_restart(
     make: Callable[..., Appliance], mqtt_client: Client, notes: Path, tmp_path: Path
 ) -> None:
     appliance = make()
@@ -106,7 +106,7 @@ def test_what_is_said_again_comes_from_the_disk_sample_for_sample_and_over_a_res
     assert np.array_equal(heard(tmp_path)[1], sound[:half])
 
 
-def test_a_cache_that_cannot_be_written_is_told_and_lines_are_spoken(
+def test_a_cache_that_cannot_be_written_is_reported_and_lines_are_spoken(
     make: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
 ) -> None:
     (tmp_path / "cache").write_text("no folder")
@@ -121,7 +121,7 @@ def test_a_cache_that_cannot_be_written_is_told_and_lines_are_spoken(
     assert sum("WARNING" in line and "speech is not cached" in line for line in appliance.log.splitlines()) == 1
 
 
-def test_what_was_said_is_recorded_with_how_it_ended(
+def test_speech_is_recorded_with_its_outcome(
     make: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
 ) -> None:
     appliance = make(record_dir=tmp_path / "recordings")
@@ -155,7 +155,7 @@ def test_what_was_said_is_recorded_with_how_it_ended(
 @pytest.mark.f5
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_an_announcement_that_was_made_is_heard_in_the_leads_voice_before_the_worker_is_there(
+def test_a_cached_line_is_heard_in_the_cloned_voice_before_the_worker_is_ready(
     make: Callable[..., Appliance], mqtt_client: Client, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     engine = {"kind": "f5", "f5": {"weights": str(tiny_checkpoint), "device": "cpu", "nfe_step": 5}}

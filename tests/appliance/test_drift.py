@@ -11,8 +11,8 @@ from support.drift import drift
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sound")]
 
 
-def test_what_the_daemon_holds_does_not_grow_with_the_lines(tmp_path: Path) -> None:
-    """Memory needs the long form: over so few lines its caches still fill."""
+def test_files_threads_and_processes_do_not_grow_with_the_lines(tmp_path: Path) -> None:
+    """Memory is checked by the long form: after so few lines the caches still grow."""
     found = drift(tmp_path, 90, sound_s=0.02, every=30)
     print(found.table())
     assert not found.unfinished

@@ -1,4 +1,4 @@
-"""Two daemons of one name on one broker: one speaks, the other says so and waits."""
+"""Two daemons with one name at one broker: one speaks, the other reports it and waits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Boards = Callable[..., Appliance]
 
 @pytest.fixture
 def board(tmp_path: Path, broker: Broker) -> Iterator[Boards]:
-    """`board("left", away_s=…)`: a daemon with the name and the broker of all others, in a folder of its own."""
+    """`board("left", away_s=…)`: a daemon with the same name and broker as the others, in a folder of its own."""
     with ExitStack() as stack:
 
         def make(folder: str, silence_s: float = 2, away_s: float = 4, protocol: object = 5) -> Appliance:
@@ -39,7 +39,7 @@ def board(tmp_path: Path, broker: Broker) -> Iterator[Boards]:
 
 
 @pytest.mark.parametrize("protocol", [5, "3.1.1"])
-def test_the_second_one_keeps_away_and_takes_over_after_the_first(
+def test_the_second_instance_stays_away_and_takes_over_after_the_first(
     board: Boards, broker: Broker, mqtt_client: Client, protocol: object
 ) -> None:
     left = board("left", protocol=protocol)
@@ -61,7 +61,7 @@ def test_the_second_one_keeps_away_and_takes_over_after_the_first(
     assert broker.connections("-lines") == 3  # one of the two of `right` drops what the other has spoken
 
 
-def test_two_that_come_together_settle_who_stays(board: Boards, broker: Broker) -> None:
+def test_of_two_that_start_together_one_gives_way(board: Boards, broker: Broker) -> None:
     broker.stop()
     both = board("left", away_s=30), board("right", away_s=30)
     for each in both:
@@ -77,7 +77,7 @@ def test_two_that_come_together_settle_who_stays(board: Boards, broker: Broker) 
         line_ids = [stays.say(client, word) for word in ("one", "two", "three")]
         for line_id in line_ids:
             assert stays.final(client, line_id)["event"] == "finished"
-        time.sleep(3)  # as many rounds as a trade of takeovers would have had by now
+        time.sleep(3)  # in this time two clients of one id would have taken over the session several times
         assert broker.connections("-lines") == settled
         assert settled - before < 8
         finished = [m.json["id"] for m in client.on("ishowtts/test/event") if m.json["event"] == "finished"]
@@ -86,7 +86,7 @@ def test_two_that_come_together_settle_who_stays(board: Boards, broker: Broker) 
         assert sum("keeps away" in each.log for each in both) == 1
 
 
-def test_a_killed_daemon_comes_back_to_its_own_root_at_once(board: Boards, mqtt_client: Client) -> None:
+def test_a_killed_daemon_returns_to_its_own_root_topic_at_once(board: Boards, mqtt_client: Client) -> None:
     left = board("left", silence_s=3600, away_s=3600)
     left.wait_ready(mqtt_client)
     for how in (signal.SIGKILL, signal.SIGTERM):
@@ -98,7 +98,7 @@ def test_a_killed_daemon_comes_back_to_its_own_root_at_once(board: Boards, mqtt_
     assert "another" not in left.log
 
 
-def test_a_board_in_the_place_of_a_dead_one_waits_and_takes_it(board: Boards, mqtt_client: Client) -> None:
+def test_a_board_that_replaces_a_dead_one_waits_and_takes_over(board: Boards, mqtt_client: Client) -> None:
     left = board("left")
     left.wait_ready(mqtt_client)
     was = mqtt_client.wait_for("ishowtts/test/info").json["instance"]

@@ -1,4 +1,4 @@
-"""Nothing is lost and nothing doubled while daemon and broker are killed. `scripts/endure` runs the same for longer."""
+"""No line is lost or doubled while daemon and broker are killed. `scripts/endure` runs the same for longer."""
 
 from __future__ import annotations
 

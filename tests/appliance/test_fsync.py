@@ -1,4 +1,4 @@
-"""No acknowledgement leaves before the disk has the line: the daemon's own system calls, in their order."""
+"""No acknowledgement is sent before the line is on disk, as the order of the daemon's system calls shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A thousand payloads that nobody should send: each gets its one answer, and the daemon goes on."""
+"""A thousand hostile payloads: each gets exactly one answer, and the daemon continues."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def hostile_lines(chance: random.Random) -> Iterator[tuple[str, bytes]]:
 
 
 def hostile_commands(chance: random.Random) -> Iterator[tuple[str, bytes]]:
-    """The same towards the commands; none of them is one."""
+    """The same for the command topics; none of them is a valid command."""
     small = [raw for raw in RAW if len(raw) < 100_000]
     while True:
         kind = chance.randrange(4)
@@ -114,7 +114,7 @@ def test_each_of_a_thousand_hostile_payloads_gets_one_answer(
     assert len(rejections) + sum(int(line.split(" more ")[0].split()[-1]) for line in summed) == finals["rejected"]
 
 
-def test_a_flood_of_refused_lines_is_told_together_and_leaves_room_for_others(
+def test_a_flood_of_rejected_lines_is_summed_up_and_leaves_room_for_others(
     make_appliance: Callable[..., Appliance], mqtt_client: Client
 ) -> None:
     client, appliance = mqtt_client, make_appliance(quick_s=0.01)
@@ -125,7 +125,7 @@ def test_a_flood_of_refused_lines_is_told_together_and_leaves_room_for_others(
     assert appliance.final(client, good)["event"] == "finished"
 
     def rejected() -> list[int]:
-        """How many lines each event tells of."""
+        """How many lines each event counts."""
         events = [event for event in appliance.events(client) if event["event"] == "rejected"]
         return [event.get("count", 1) for event in events if event["reason"] == "empty"]
 

@@ -1,4 +1,4 @@
-"""What is published is what is heard: from MQTT to the sink, and into the ear of a judge."""
+"""Published text is understood: from MQTT to the sink, and through speech recognition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A line on its whole way: published over MQTT, heard at the sink."""
+"""A line from end to end: published over MQTT, heard at the sink."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_published_line_is_heard(appliance: Appliance, mqtt_client: Client) ->
     assert digits(appliance.sound) == "one two three four five"
 
 
-def test_telemetry_counts_the_line_and_makes_nothing_up(appliance: Appliance, mqtt_client: Client) -> None:
+def test_telemetry_counts_the_line_and_invents_nothing(appliance: Appliance, mqtt_client: Client) -> None:
     appliance.wait_ready(mqtt_client)
     final = appliance.final(mqtt_client, appliance.say(mqtt_client, "one"))
     snapshot = mqtt_client.wait_for(
@@ -53,7 +53,7 @@ def test_the_daemon_starts_before_its_broker(tmp_path: Path, broker: Broker) -> 
             assert appliance.final(client, appliance.say(client, "one"))["event"] == "finished"
 
 
-def test_a_wrong_password_is_said_in_one_sentence(make_broker: Callable[..., Broker], tmp_path: Path) -> None:
+def test_a_wrong_password_is_reported_in_one_sentence(make_broker: Callable[..., Broker], tmp_path: Path) -> None:
     broker = make_broker(users={"anna": "right"})
     password = tmp_path / "password"
     password.write_text("s3cret-of-anna\n")
@@ -90,7 +90,7 @@ def test_bad_input_is_rejected_in_words_and_the_next_line_is_spoken(
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_line_on_the_air_goes_on_after_a_restart(
+def test_the_current_line_continues_after_a_restart(
     appliance: Appliance, mqtt_client: Client, how: signal.Signals
 ) -> None:
     appliance.wait_ready(mqtt_client)
@@ -108,7 +108,7 @@ def test_a_line_on_the_air_goes_on_after_a_restart(
 def test_orderly_stops_do_not_count_against_a_line(appliance: Appliance, mqtt_client: Client) -> None:
     appliance.wait_ready(mqtt_client)
     line_id = appliance.say(mqtt_client, LONG)
-    for _ in range(3):  # a line that is cut off by two crashes fails
+    for _ in range(3):  # a line that two crashes interrupt fails
         mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "speaking")
         appliance.stop()
         mqtt_client.forget()
@@ -116,7 +116,7 @@ def test_orderly_stops_do_not_count_against_a_line(appliance: Appliance, mqtt_cl
     assert appliance.final(mqtt_client, line_id)["event"] == "finished"
 
 
-def test_an_urgent_line_cuts_in_and_the_other_goes_on(appliance: Appliance, mqtt_client: Client) -> None:
+def test_an_urgent_line_interrupts_and_the_other_continues(appliance: Appliance, mqtt_client: Client) -> None:
     appliance.wait_ready(mqtt_client)
     long = appliance.say(mqtt_client, LONG)
     mqtt_client.wait_for(f"{appliance.root}/event", lambda message: message.json["event"] == "started")
@@ -127,7 +127,7 @@ def test_an_urgent_line_cuts_in_and_the_other_goes_on(appliance: Appliance, mqtt
     assert order.index((long, "interrupted")) < order.index((urgent, "finished")) < order.index((long, "finished"))
 
 
-def test_commands_act_and_are_answered(appliance: Appliance, mqtt_client: Client) -> None:
+def test_commands_work_and_are_answered(appliance: Appliance, mqtt_client: Client) -> None:
     appliance.wait_ready(mqtt_client)
     event_topic, command = f"{appliance.root}/event", f"{appliance.root}/command"
 
@@ -166,7 +166,9 @@ def test_commands_act_and_are_answered(appliance: Appliance, mqtt_client: Client
     assert frames > 0
 
 
-def test_volume_mute_and_pause_survive_a_restart_and_a_pause_is_told(appliance: Appliance, mqtt_client: Client) -> None:
+def test_volume_mute_and_pause_survive_a_restart_and_a_pause_is_reported(
+    appliance: Appliance, mqtt_client: Client
+) -> None:
     appliance.wait_ready(mqtt_client)
     mqtt_client.publish(f"{appliance.root}/volume/set", "30")
     mqtt_client.publish(f"{appliance.root}/command", "mute")
@@ -193,9 +195,7 @@ def test_volume_mute_and_pause_survive_a_restart_and_a_pause_is_told(appliance: 
 
 
 @pytest.mark.slow
-def test_commands_are_obeyed_in_front_of_three_thousand_lines(
-    make_broker: Callable[..., Broker], tmp_path: Path
-) -> None:
+def test_commands_work_while_three_thousand_lines_wait(make_broker: Callable[..., Broker], tmp_path: Path) -> None:
     # Saving itself at each change, as the other tests want it, the broker would take half a minute for them.
     broker = make_broker(extra=["autosave_on_changes false", "max_queued_messages 10000"])
     settings = {"queue": {"max_lines": 5000}, "audio": {"device": "silent"}}

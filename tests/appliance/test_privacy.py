@@ -1,4 +1,4 @@
-"""With `log.private` nothing that a publisher wrote is in the log, wherever it wrote it."""
+"""With `log.private` the log contains nothing that a publisher wrote, in any field."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def publish_marks(client: Client, root: str, mark: Callable[[], str]) -> None:
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_what_publishers_write_is_in_the_log_only_where_it_is_not_private(
+def test_text_of_publishers_is_in_the_log_only_if_it_is_not_private(
     tmp_path: Path, broker: Broker, path: str, private: bool
 ) -> None:
     made: list[str] = []

@@ -1,4 +1,4 @@
-"""What runs where: torch in the worker alone, and no training package anywhere; what systemd hears."""
+"""torch is loaded only in the worker, and no training package anywhere; systemd gets its notifications."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TELLS = """
 import json, os, sys
 from ishowtts.engines.worker import registry
 
-class Telling:
+class NotingModules:
     def __init__(self, engine):
         self._engine = engine
 
@@ -37,7 +37,7 @@ class Telling:
         return [self.synthesize(segment, cancelled) for segment in segments]
 
 make = registry.make
-registry.make = lambda kind, options: Telling(make(kind, options))
+registry.make = lambda kind, options: NotingModules(make(kind, options))
 """
 UNWANTED = {
     "gradio",
@@ -55,7 +55,7 @@ UNWANTED = {
 
 @pytest.mark.f5
 @pytest.mark.timeout(300)
-def test_torch_is_in_the_worker_alone_and_training_packages_nowhere(
+def test_torch_is_only_in_the_worker_and_training_packages_are_nowhere(
     make_appliance: Callable[..., Appliance], tiny_checkpoint: Path, mqtt_client: Client, tmp_path: Path
 ) -> None:
     (tmp_path / "site").mkdir()
@@ -79,7 +79,7 @@ def test_torch_is_in_the_worker_alone_and_training_packages_nowhere(
     assert "libtorch" not in Path(f"/proc/{appliance.pid}/maps").read_text()
 
 
-def test_systemd_hears_ready_watchdog_and_stopping(
+def test_systemd_gets_ready_watchdog_and_stopping(
     make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
@@ -103,7 +103,7 @@ def test_systemd_hears_ready_watchdog_and_stopping(
     assert heard.index("READY=1") < heard.index("WATCHDOG=1") < heard.index("STOPPING=1")
 
 
-def test_weights_that_cannot_be_used_leave_the_spare_voice_speaking(
+def test_the_fallback_speaks_if_the_weights_cannot_be_used(
     make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
 ) -> None:
     (tmp_path / "weights").mkdir()

@@ -34,11 +34,11 @@ pytestmark = [
 
 SEGMENT_S, SEAM_S = 0.4, 0.05
 BLOCK_S = 0.01  # of the player: a fade takes half of one
-LAST_GASP_S = 0.01  # a dying server takes along a block that the sink, and one that the recorder was about to get
+LOST_AT_END_S = 0.01  # a dying server takes along a block that the sink, and one that the recorder was about to get
 TRIALS = 7
 
 
-class Stage:
+class SoundSetup:
     """A daemon on a sound server, and a client that talks to it."""
 
     def __init__(self, pulse: Pulse, appliance: Appliance, client: Client) -> None:
@@ -68,7 +68,7 @@ class Stage:
         return recording.at(int(np.flatnonzero(recording.samples == height(text))[-1]))
 
 
-def on_stage(stack: ExitStack, folder: Path, *, quick: list[str], segment_s: float = SEGMENT_S) -> Stage:
+def start_setup(stack: ExitStack, folder: Path, *, quick: list[str], segment_s: float = SEGMENT_S) -> SoundSetup:
     """Start everything."""
     home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pulse-")))  # sockets want short paths
     pulse = stack.enter_context(Pulse(home))
@@ -83,26 +83,26 @@ def on_stage(stack: ExitStack, folder: Path, *, quick: list[str], segment_s: flo
     )
     client = stack.enter_context(Client(broker.host, broker.port))
     appliance.wait_ready(client)
-    return Stage(pulse, appliance, client)
+    return SoundSetup(pulse, appliance, client)
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One daemon for all that leaves it as it was."""
+def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoundSetup]:
+    """One daemon for all tests that leave it unchanged."""
     with ExitStack() as stack:
-        folder = tmp_path_factory.mktemp("stage")
-        yield on_stage(stack, folder, quick=["--segment-bytes", "24", "--seam-s", str(SEAM_S)])
+        folder = tmp_path_factory.mktemp("sound")
+        yield start_setup(stack, folder, quick=["--segment-bytes", "24", "--seam-s", str(SEAM_S)])
 
 
 @pytest.fixture(scope="module")
-def adds_s(stage: Stage) -> float:
-    """What the recorder adds to a moment."""
-    line = stage.appliance.say(stage.client, stage.words(extra=" endless"))
-    stage.client.wait_for(f"{stage.appliance.root}/event", lambda m: m.json["event"] == "started")
+def adds_s(setup: SoundSetup) -> float:
+    """Latency that the recorder adds, in seconds."""
+    line = setup.appliance.say(setup.client, setup.words(extra=" endless"))
+    setup.client.wait_for(f"{setup.appliance.root}/event", lambda m: m.json["event"] == "started")
     time.sleep(0.3)
-    added_s = stage.pulse.recorder_adds_s()
-    stage.client.publish(f"{stage.appliance.root}/command", "skip", qos=0)
-    stage.appliance.final(stage.client, line)
+    added_s = setup.pulse.recorder_adds_s()
+    setup.client.publish(f"{setup.appliance.root}/command", "skip", qos=0)
+    setup.appliance.final(setup.client, line)
     print(f"the recorder adds {1000 * added_s:.1f} ms")
     assert abs(added_s) < 0.02
     return added_s
@@ -114,17 +114,17 @@ def shown(name: str, times_s: list[float]) -> float:
     return statistics.median(times_s)
 
 
-def test_a_skip_takes_hold_within_50_ms_and_fades(stage: Stage, adds_s: float) -> None:
+def test_a_skip_takes_effect_within_50_ms_and_fades_out(setup: SoundSetup, adds_s: float) -> None:
     fades_s, silences_s, steps = [], [], []
     for _ in range(TRIALS):
-        text = stage.words(extra=" endless")
-        line = stage.appliance.say(stage.client, text)
-        eventually(stage.heard(text, 0.02), "the hum")
+        text = setup.words(extra=" endless")
+        line = setup.appliance.say(setup.client, text)
+        eventually(setup.heard(text, 0.02), "the hum")
         time.sleep(random.uniform(0.1, 0.2))
         told_at = time.monotonic()
-        stage.client.publish(f"{stage.appliance.root}/command", "skip", qos=0)
-        assert stage.appliance.final(stage.client, line)["by"] == "skip"
-        recording = stage.pulse.recording
+        setup.client.publish(f"{setup.appliance.root}/command", "skip", qos=0)
+        assert setup.appliance.final(setup.client, line)["by"] == "skip"
+        recording = setup.pulse.recording
         recording.wait_until(told_at + 0.2)
         began = recording.after(told_at - 0.02)
         end = recording.samples[began:].astype(int)
@@ -140,32 +140,32 @@ def test_a_skip_takes_hold_within_50_ms_and_fades(stage: Stage, adds_s: float) -
     assert shown("from the PUBLISH of a skip to silence", silences_s) < 0.050 + BLOCK_S / 2
 
 
-def test_an_urgent_line_is_heard_within_150_ms(stage: Stage, adds_s: float) -> None:
+def test_an_urgent_line_is_heard_within_150_ms(setup: SoundSetup, adds_s: float) -> None:
     times_s = []
-    long = stage.words(extra=" endless")
-    line = stage.appliance.say(stage.client, long)
+    long = setup.words(extra=" endless")
+    line = setup.appliance.say(setup.client, long)
     for _ in range(TRIALS):
-        eventually(stage.heard(long, 0.05), "the hum of the long line")
-        urgent = stage.words()
+        eventually(setup.heard(long, 0.05), "the hum of the long line")
+        urgent = setup.words()
         told_at = time.monotonic()
-        cuts_in = stage.appliance.say(stage.client, urgent, topic="urgent")
-        assert stage.appliance.final(stage.client, cuts_in)["event"] == "finished"
-        times_s.append(stage.first(urgent) - adds_s - told_at)
-    stage.client.publish(f"{stage.appliance.root}/command", "skip", qos=0)
-    stage.appliance.final(stage.client, line)
+        cuts_in = setup.appliance.say(setup.client, urgent, topic="urgent")
+        assert setup.appliance.final(setup.client, cuts_in)["event"] == "finished"
+        times_s.append(setup.first(urgent) - adds_s - told_at)
+    setup.client.publish(f"{setup.appliance.root}/command", "skip", qos=0)
+    setup.appliance.final(setup.client, line)
     assert shown("from the PUBLISH of an urgent line to its first sample", times_s) < 0.150
 
 
-def test_the_segments_of_a_line_join_without_a_gap_or_a_step(stage: Stage) -> None:
+def test_the_segments_of_a_line_join_without_a_gap_or_a_step(setup: SoundSetup) -> None:
     whole = tone(round((3 * SEGMENT_S - 2 * SEAM_S) * RATE_HZ)).astype(int)
     differences = []
     for _ in range(TRIALS):
         time.sleep(0.2)  # what was played before is over
         began_at = time.monotonic()
-        line = stage.appliance.say(stage.client, "This is the tone one. This is the tone two. This is the tone three.")
-        assert stage.appliance.final(stage.client, line)["event"] == "finished"
+        line = setup.appliance.say(setup.client, "This is the tone one. This is the tone two. This is the tone three.")
+        assert setup.appliance.final(setup.client, line)["event"] == "finished"
         ended_at = time.monotonic()
-        recording = stage.pulse.recording
+        recording = setup.pulse.recording
         recording.wait_until(ended_at + 0.1)
         sound = recording.samples[recording.after(began_at) :].astype(int)
         heard = sound[int(np.flatnonzero(sound)[0]) - 1 :]  # a sine begins with a zero
@@ -176,37 +176,37 @@ def test_the_segments_of_a_line_join_without_a_gap_or_a_step(stage: Stage) -> No
     assert statistics.median(differences) <= 1
 
 
-def test_finished_is_said_when_the_last_sample_was_heard(stage: Stage, adds_s: float) -> None:
+def test_finished_is_published_when_the_last_sample_was_heard(setup: SoundSetup, adds_s: float) -> None:
     after_s, before_s = [], []
     for _ in range(TRIALS):
-        text = stage.words()
-        line = stage.appliance.say(stage.client, text)
-        event = stage.client.wait_for(
-            f"{stage.appliance.root}/event", lambda m, line=line: m.json["id"] == line and m.json["event"] == "finished"
+        text = setup.words()
+        line = setup.appliance.say(setup.client, text)
+        event = setup.client.wait_for(
+            f"{setup.appliance.root}/event", lambda m, line=line: m.json["id"] == line and m.json["event"] == "finished"
         )
-        stage.pulse.recording.wait_until(event.at + 0.1)
-        after_s.append(event.at - stage.last(text) + adds_s)
-        spoke_at = next(note["at"] for note in read_notes(stage.appliance.notes) if note.get("spoke") == text)
-        before_s.append(stage.first(text) - adds_s - spoke_at)
+        setup.pulse.recording.wait_until(event.at + 0.1)
+        after_s.append(event.at - setup.last(text) + adds_s)
+        spoke_at = next(note["at"] for note in read_notes(setup.appliance.notes) if note.get("spoke") == text)
+        before_s.append(setup.first(text) - adds_s - spoke_at)
     shown("from the first sample that was synthesised to the sink", before_s)
     shown("from the last sample at the sink to the event `finished`", after_s)
     assert min(after_s) >= 0
 
 
-def test_what_an_underrun_interrupts_is_heard_all_the_same(stage: Stage) -> None:
-    text = stage.words()
-    line = stage.appliance.say(stage.client, text)
-    eventually(stage.heard(text), "the hum")
+def test_speech_after_an_underrun_is_complete(setup: SoundSetup) -> None:
+    text = setup.words()
+    line = setup.appliance.say(setup.client, text)
+    eventually(setup.heard(text), "the hum")
     for _ in range(3):
-        os.kill(stage.appliance.pid, signal.SIGSTOP)
+        os.kill(setup.appliance.pid, signal.SIGSTOP)
         time.sleep(0.15)
-        os.kill(stage.appliance.pid, signal.SIGCONT)
+        os.kill(setup.appliance.pid, signal.SIGCONT)
         time.sleep(0.05)
-    assert stage.appliance.final(stage.client, line)["event"] == "finished"
-    stage.pulse.recording.wait_until(time.monotonic() + 0.1)
-    samples = stage.pulse.recording.samples
+    assert setup.appliance.final(setup.client, line)["event"] == "finished"
+    setup.pulse.recording.wait_until(time.monotonic() + 0.1)
+    samples = setup.pulse.recording.samples
     assert int((samples == height(text)).sum()) == round(SEGMENT_S * RATE_HZ)
-    stage.client.wait_for(f"{stage.appliance.root}/telemetry", lambda m: m.json["audio"]["underruns"] > 0)
+    setup.client.wait_for(f"{setup.appliance.root}/telemetry", lambda m: m.json["audio"]["underruns"] > 0)
 
 
 def test_no_line_is_lost_over_twenty_losses_of_the_device(tmp_path: Path) -> None:
@@ -217,8 +217,8 @@ def test_no_line_is_lost_over_twenty_losses_of_the_device(tmp_path: Path) -> Non
     up_at = []
     segment_s = 0.2
     with ExitStack() as stack:
-        stage = on_stage(stack, tmp_path, quick=["--segment-bytes", "24"], segment_s=segment_s)
-        appliance, client, pulse = stage.appliance, stage.client, stage.pulse
+        setup = start_setup(stack, tmp_path, quick=["--segment-bytes", "24"], segment_s=segment_s)
+        appliance, client, pulse = setup.appliance, setup.client, setup.pulse
 
         def finals(line: str) -> list[str]:
             return [event["event"] for event in appliance.events(client, line) if event["event"] in FINAL]
@@ -229,7 +229,7 @@ def test_no_line_is_lost_over_twenty_losses_of_the_device(tmp_path: Path) -> Non
 
         for outage_s in outages_s:
             while sum(not finals(line) for line in texts) < 3:
-                text = stage.words(3)
+                text = setup.words(3)
                 texts[appliance.say(client, text)] = text
             eventually(lambda: bool(pulse.recording.samples.any()), "the speech")
             samples = pulse.recording.samples
@@ -256,7 +256,7 @@ def test_no_line_is_lost_over_twenty_losses_of_the_device(tmp_path: Path) -> Non
     fullest = {hum: max(int((each.samples == hum).sum()) for each in pulse.recordings) for hum in hums}
     print(f"{len(hums)} segments of {whole} samples; not whole: {[n for n in fullest.values() if n < whole]}")
     assert max(fullest.values()) == whole, "nothing was repeated in one life of the device"
-    assert min(fullest.values()) >= whole - LAST_GASP_S * RATE_HZ
+    assert min(fullest.values()) >= whole - LOST_AT_END_S * RATE_HZ
     firsts = [each.at(int(np.flatnonzero(each.samples)[0])) for each in pulse.recordings[1:]]
     returns_s = [first_at - back_at for first_at, back_at in zip(firsts, up_at, strict=True)]
     assert shown("from the return of the device to speech", returns_s) < 2.0

@@ -1,4 +1,4 @@
-"""Signals that mean nothing to the daemon do not end it."""
+"""Signals without a meaning for the daemon do not end it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.waiting import eventually
 IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 
 
-def test_the_daemon_ignores_them_with_a_sentence_and_speaks_on(tmp_path: Path, broker: Broker) -> None:
+def test_the_daemon_logs_and_ignores_them_and_continues_to_speak(tmp_path: Path, broker: Broker) -> None:
     # A session of its own: started from a terminal, SIGHUP says that the terminal is gone.
     with (
         Appliance(tmp_path, broker, quick_s=0.1, wrap=["setsid"]) as appliance,
@@ -37,12 +37,10 @@ def test_the_daemon_ignores_them_with_a_sentence_and_speaks_on(tmp_path: Path, b
         assert appliance.stop() == 0
 
 
-def test_a_daemon_that_is_told_to_stop_during_its_start_starts_nothing_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_during_the_start_starts_no_more_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opening a large queue, or a damaged one, can take seconds."""
 
-    def company(config: Config, chosen: build.EngineChoice, on_change: Callable[[], None]) -> build.Engines:
+    def engines(config: Config, chosen: build.EngineChoice, on_change: Callable[[], None]) -> build.Engines:
         os.kill(os.getpid(), signal.SIGTERM)
         return build.build_engines(config, chosen, on_change)
 
@@ -56,4 +54,4 @@ def test_a_daemon_that_is_told_to_stop_during_its_start_starts_nothing_more(
         "engine": {"kind": "espeak"},
         "audio": {"device": "silent"},
     }
-    assert app.run(Config.model_validate(settings), app.Factories(company)) == 0
+    assert app.run(Config.model_validate(settings), app.Factories(engines)) == 0

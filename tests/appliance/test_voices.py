@@ -1,4 +1,4 @@
-"""Voices come, change and go while the daemon runs."""
+"""Voices are added, changed and removed while the daemon runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def put(folder: Path, name: str, length_s: float) -> None:
 @pytest.mark.f5
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_voice_is_spoken_as_soon_as_it_is_there_and_rejected_once_it_is_gone(
+def test_a_voice_can_be_used_once_it_exists_and_is_rejected_once_it_is_removed(
     make_appliance: Callable[..., Appliance], tiny_checkpoint: Path, mqtt_client: Client, tmp_path: Path
 ) -> None:
     f5 = {"weights": str(tiny_checkpoint), "device": "cpu", "nfe_step": 5}
@@ -67,7 +67,7 @@ def test_a_voice_is_spoken_as_soon_as_it_is_there_and_rejected_once_it_is_gone(
 @pytest.mark.f5
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_broken_default_voice_parks_the_engine_until_it_is_mended(
+def test_a_broken_default_voice_parks_the_engine_until_it_is_fixed(
     make_appliance: Callable[..., Appliance], tiny_checkpoint: Path, mqtt_client: Client, tmp_path: Path
 ) -> None:
     voices = tmp_path / "state" / "voices"
@@ -82,9 +82,7 @@ def test_a_broken_default_voice_parks_the_engine_until_it_is_mended(
     assert appliance.final(mqtt_client, appliance.say(mqtt_client, "This one is short."))["engine"] == "f5"
 
 
-def test_without_f5_the_voices_are_known_all_the_same(
-    appliance: Appliance, mqtt_client: Client, tmp_path: Path
-) -> None:
+def test_the_voices_are_known_without_f5(appliance: Appliance, mqtt_client: Client, tmp_path: Path) -> None:
     appliance.wait_ready(mqtt_client)
     put(tmp_path / "state" / "voices", "anna", 3)
     assert appliance.final(mqtt_client, appliance.say(mqtt_client, "one", voice="anna"))["event"] == "finished"
@@ -92,8 +90,8 @@ def test_without_f5_the_voices_are_known_all_the_same(
     eventually(lambda: "voice anna is ready" in appliance.log, "the voice")
 
 
-class Desk:
-    """What the voice watcher asks, over a real shelf; `run_once` runs on the caller's thread."""
+class WatcherHarness:
+    """A voice watcher over real voices; the caller runs its rounds."""
 
     def __init__(self, folder: Path) -> None:
         self.shelf = VoiceShelf(folder)
@@ -110,7 +108,7 @@ class Desk:
             on_change=self._tell,
         )
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         self.watcher.run_once(last=False)
 
     def _prepare(self, name: str) -> VoiceInfo:
@@ -124,59 +122,59 @@ class Desk:
         self.told += 1
 
 
-def test_a_voice_is_prepared_once_its_files_stand_still_and_nothing_is_spoken(tmp_path: Path) -> None:
+def test_a_voice_is_prepared_once_its_files_stay_unchanged_and_no_line_is_spoken(tmp_path: Path) -> None:
     put(tmp_path, "old", 1)
-    desk = Desk(tmp_path)
-    desk.look()
-    assert (desk.forgotten, desk.prepared, desk.told) == ([], [], 0)
+    harness = WatcherHarness(tmp_path)
+    harness.run_once()
+    assert (harness.forgotten, harness.prepared, harness.told) == ([], [], 0)
     put(tmp_path, "anna", 1)
-    desk.look()
+    harness.run_once()
     put(tmp_path, "anna", 2)  # it is still being copied
-    desk.look()
-    assert (desk.forgotten, desk.prepared, desk.told) == (["anna", "anna"], [], 2)
-    desk.idle = False
-    desk.look()
-    assert desk.prepared == []
-    desk.idle = True
-    desk.look()
-    desk.look()
-    assert (desk.prepared, desk.told) == (["anna"], 2)
+    harness.run_once()
+    assert (harness.forgotten, harness.prepared, harness.told) == (["anna", "anna"], [], 2)
+    harness.idle = False
+    harness.run_once()
+    assert harness.prepared == []
+    harness.idle = True
+    harness.run_once()
+    harness.run_once()
+    assert (harness.prepared, harness.told) == (["anna"], 2)
     shutil.rmtree(tmp_path / "anna")
-    desk.look()
-    desk.look()
-    assert (desk.forgotten[2:], desk.prepared, desk.told) == (["anna"], ["anna"], 3)
+    harness.run_once()
+    harness.run_once()
+    assert (harness.forgotten[2:], harness.prepared, harness.told) == (["anna"], ["anna"], 3)
 
 
 @pytest.mark.parametrize("fault", [EngineUnavailable("the engine is warming"), InboxError("the disk is full")])
-def test_what_passes_by_itself_is_waited_for(tmp_path: Path, fault: Exception) -> None:
-    desk = Desk(tmp_path)
+def test_a_temporary_error_is_tried_again(tmp_path: Path, fault: Exception) -> None:
+    harness = WatcherHarness(tmp_path)
     put(tmp_path, "anna", 1)
-    desk.fault = fault
+    harness.fault = fault
     for _ in range(3):
-        desk.look()
-    desk.fault = None
-    desk.look()
-    assert desk.prepared == ["anna"]
+        harness.run_once()
+    harness.fault = None
+    harness.run_once()
+    assert harness.prepared == ["anna"]
 
 
-def test_a_faulty_voice_is_told_once_and_tried_again_when_it_changes(
+def test_a_faulty_voice_is_logged_once_and_tried_again_when_it_changes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk = Desk(tmp_path)
+    harness = WatcherHarness(tmp_path)
     put(tmp_path, "anna", 1)
-    desk.fault = VoiceError("the clip is silent; record it again")
+    harness.fault = VoiceError("the clip is silent; record it again")
     for _ in range(4):
-        desk.look()
+        harness.run_once()
     assert len([record for record in caplog.records if "record it again" in record.message]) == 1
-    desk.fault = None
+    harness.fault = None
     put(tmp_path, "anna", 2)
-    desk.look()
-    desk.look()
-    assert desk.prepared == ["anna"]
+    harness.run_once()
+    harness.run_once()
+    assert harness.prepared == ["anna"]
 
 
 def test_the_thread_ends_when_it_is_closed(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.watcher.start()
-    desk.watcher.close(5)
+    harness = WatcherHarness(tmp_path)
+    harness.watcher.start()
+    harness.watcher.close(5)
     assert not [thread for thread in threading.enumerate() if thread.name == "voice-watcher"]

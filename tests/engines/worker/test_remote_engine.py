@@ -52,7 +52,7 @@ def speaks(engine: RemoteEngine, say: Say) -> bool:
     return engine.synthesize(say("It speaks again."), never).audio_s > 0.3
 
 
-# The same faults strike F5 in tests/appliance/test_chaos.py, through the whole appliance.
+# The same faults strike F5 in tests/appliance/test_worker_faults.py, through the whole appliance.
 @pytest.mark.parametrize("fault", ["hang", "kill", "stop"])
 def test_a_fault_while_speaking_fails_the_segment_and_the_next_worker_speaks(
     fault: str, make_remote: MakeRemote, say: Say

@@ -1,4 +1,4 @@
-"""The daemon on a state folder with rows that nobody wrote, and what its folder lets others read."""
+"""The daemon with damaged rows in its queue, and the access rights of its folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.client import Client
 from support.hostile_rows import FIRST_WAITING, WAITING, make_file, put
 
 
-def test_the_daemon_speaks_every_line_but_those_of_hurt_rows(
+def test_the_daemon_speaks_every_line_except_those_of_damaged_rows(
     make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
 ) -> None:
     state = tmp_path / "state"
@@ -44,7 +44,7 @@ def test_the_daemon_speaks_every_line_but_those_of_hurt_rows(
     assert WAITING[-1] in told.getvalue()
 
 
-def test_a_daemon_started_by_hand_keeps_what_was_said_private(
+def test_a_daemon_started_by_hand_keeps_spoken_text_private(
     make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
 ) -> None:
     before = os.umask(0o022)

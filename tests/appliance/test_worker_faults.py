@@ -1,4 +1,4 @@
-"""The worker dies, hangs and raises in the middle of lines; no line is lost and the daemon never waits for it."""
+"""The worker dies, hangs and raises in the middle of lines. No line is lost, and the daemon never blocks."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from support.client import Client
 
 pytestmark = [pytest.mark.f5, pytest.mark.timeout(600), pytest.mark.xdist_group("chaos")]
 
-# What happens to the worker in the middle of which line: twenty times in all. The long lines have two segments,
-# and are struck while the first is heard; the short ones while they are synthesised.
+# The faults of the worker in the middle of lines, twenty in all. The long lines have two segments, and the fault comes
+# while the first is playing; in the short ones it comes during synthesis.
 FAULTS = (
     [("kill", True), ("stop", True), ("raise", True)]
     + [("raise", False)] * 13
@@ -53,7 +53,7 @@ registry.make = lambda kind, options: Faulty(make(kind, options))
 
 @pytest.fixture
 def f5_appliance(make_appliance: Callable[..., Appliance], tiny_checkpoint: Path, tmp_path: Path) -> Appliance:
-    """A daemon that leads with tiny F5, restarts it at once, and gives a segment five seconds."""
+    """A daemon with the tiny F5 as primary, immediate restarts, and five seconds for a segment."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(RAISES)
     engine: dict[str, Any] = {
@@ -75,8 +75,8 @@ def worker_pid(appliance: Appliance, client: Client) -> int:
     return int(telemetry.json["engine"]["pid"])
 
 
-def strike(appliance: Appliance, client: Client, fault: str, worker: int, long: bool) -> str:
-    """Publish a line, let the fault happen in its middle, and give its id."""
+def cause_fault(appliance: Appliance, client: Client, fault: str, worker: int, long: bool) -> str:
+    """Publish a line, cause the fault in its middle, and return its id."""
     line_id = appliance.say(client, LONG if long else SHORT, seed=666 if fault == "raise" else 1, speed=2)
     if fault != "raise":
         moment = "started" if long else "accepted"
@@ -92,7 +92,7 @@ def test_twenty_faults_lose_no_line(f5_appliance: Appliance, mqtt_client: Client
     appliance.wait_ready(client, timeout_s=180)
     pid, spoken = appliance.pid, 0
     for fault, long in FAULTS:
-        line_id = strike(appliance, client, fault, worker_pid(appliance, client), long)
+        line_id = cause_fault(appliance, client, fault, worker_pid(appliance, client), long)
         final = appliance.final(client, line_id, 120)
         assert final["event"] == "finished", (fault, final)
         assert final["engine"] == "espeak", "the spare voice goes on from the segment that failed"
@@ -113,7 +113,7 @@ def test_twenty_faults_lose_no_line(f5_appliance: Appliance, mqtt_client: Client
     assert "Traceback" not in re.sub(r"Traceback(?s:.*?)raised in the middle of a line", "", appliance.log)
 
 
-# The worker writes down what it is asked for, and is killed in the middle of its first batch.
+# The worker notes its requests, and is killed in the middle of its first batch.
 DIES_IN_A_BATCH = """
 import json, os, signal
 from ishowtts.engines.worker import registry
@@ -153,7 +153,7 @@ SENTENCES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fallback", [False, True])
-def test_a_worker_killed_in_a_batch_costs_the_line_nothing(
+def test_a_line_is_complete_if_the_worker_is_killed_during_a_batch(
     fallback: bool, make_appliance: Callable[..., Appliance], tiny_checkpoint: Path, mqtt_client: Client, tmp_path: Path
 ) -> None:
     (tmp_path / "site").mkdir()

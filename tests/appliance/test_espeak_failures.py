@@ -1,4 +1,4 @@
-"""While no engine can speak, lines wait: nothing is failed wholesale, and nobody need restart the daemon."""
+"""While no engine can speak, lines wait. They do not fail, and the daemon need not be restarted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def await_state(appliance: Appliance, client: Client, word: str, detail: str = "
     eventually(reached, f"the state {word} ({detail})", 30)
 
 
-def test_a_queue_outlives_an_engine_that_fails_for_a_while(
+def test_lines_wait_while_the_only_engine_fails(
     make_appliance: MakeAppliance, mqtt_client: Client, fake: FakeEspeak
 ) -> None:
     appliance = make_appliance(environment={"PATH": fake.path})
@@ -74,7 +74,7 @@ def test_one_text_that_cannot_be_spoken_fails_alone(
 
 
 @pytest.mark.parametrize("fault", ["missing", "hang"])
-def test_a_daemon_without_a_working_espeak_goes_on_and_speaks_once_it_works(
+def test_a_daemon_without_a_working_espeak_speaks_once_it_works(
     fault: str, make_appliance: MakeAppliance, mqtt_client: Client, fake: FakeEspeak, tmp_path: Path
 ) -> None:
     settings: dict[str, Any] = {"engine": {"kind": "espeak"}}
@@ -136,7 +136,7 @@ def test_a_voice_that_espeak_does_not_have_is_an_error_at_the_start(
 
 
 @pytest.mark.f5
-def test_lines_in_a_voice_that_f5_cannot_use_wait_for_espeak_and_the_others_pass(
+def test_lines_in_an_unusable_voice_wait_for_espeak_and_others_overtake_them(
     make_appliance: MakeAppliance, mqtt_client: Client, fake: FakeEspeak, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     voice = tmp_path / "voices" / "empty"
@@ -157,10 +157,10 @@ def test_lines_in_a_voice_that_f5_cannot_use_wait_for_espeak_and_the_others_pass
 
 
 @pytest.mark.f5
-def test_a_queue_outlives_both_engines(
+def test_lines_wait_while_both_engines_fail(
     make_appliance: MakeAppliance, mqtt_client: Client, fake: FakeEspeak, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    """F5 is away (its worker cannot start) and espeak-ng fails; then espeak-ng works again."""
+    """The worker of F5 cannot start and espeak-ng fails; then espeak-ng works again."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(
         "import sys\nif 'ishowtts.engines.worker.worker_main' in ' '.join(sys.orig_argv): sys.exit(3)\n"

@@ -1,4 +1,4 @@
-"""The daemon where its sound device is away, and another is named for that."""
+"""The daemon plays on a substitute device while its sound device is away."""
 
 from __future__ import annotations
 
