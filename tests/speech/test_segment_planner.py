@@ -1,4 +1,4 @@
-"""The length of the first segment, held against a simulated loudspeaker."""
+"""Segment lengths, tried on a simulated loudspeaker; the size of runs; and measured costs."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ STORY = "Once there was a king, and he had a board. It spoke to him all day long
 
 
 def voice(reference_s: float) -> VoiceInfo:
-    """As F5 makes its cards: reference and sound together are 22 s at most."""
+    """A voice of F5: reference and sound together are 22 s at most."""
     max_bytes = int(BYTES_PER_S * (22 - reference_s))
     return VoiceInfo("any", max_bytes, reference_s=reference_s, bytes_per_s=BYTES_PER_S, seam_s=SEAM_S)
 
 
 def play(lengths_s: list[float], reference_s: float, cost: float) -> tuple[float, float]:
-    """Seconds to the first sound, and of silence between segments, as the performance works.
+    """Seconds to the first sound, and of silence between segments, as the speech task works.
 
     One segment is made while at most one other waits behind the one that is heard.
     """
@@ -52,100 +52,104 @@ def play(lengths_s: list[float], reference_s: float, cost: float) -> tuple[float
     return first_s, silent_s
 
 
-def simulate(segments: list[str], card: VoiceInfo, cost: float, speed: float = 1.0) -> tuple[float, float]:
-    return play(segment_planner.sound_s(segments, card, speed), card.reference_s or 0.0, cost)
+def simulate(segments: list[str], voice_info: VoiceInfo, cost: float, speed: float = 1.0) -> tuple[float, float]:
+    return play(segment_planner.sound_s(segments, voice_info, speed), voice_info.reference_s or 0.0, cost)
 
 
 @settings(max_examples=300)
 @given(TEXTS, REFERENCES_S, COSTS, st.sampled_from([0.5, 1.0, 1.0, 2.0]), st.floats(0.3, 1.25))
-def test_an_early_first_segment_is_heard_sooner_and_never_runs_dry(
+def test_a_short_first_segment_is_heard_sooner_and_sound_never_runs_dry(
     line: str, reference_s: float, cost: float, speed: float, luck: float
 ) -> None:
-    card, whole = voice(reference_s), text.clean(line)
-    plain = segment_planner.split(whole, card, None, speed)
-    early = segment_planner.split(whole, card, cost, speed)
+    voice_info, whole = voice(reference_s), text.clean(line)
+    plain = segment_planner.split(whole, voice_info, None, speed)
+    early = segment_planner.split(whole, voice_info, cost, speed)
     if early == plain:
         return
     # A machine that is slower than it was measured, within the margin, keeps ahead all the same.
-    first_s, silent_s = simulate(early, card, luck * cost, speed)
+    first_s, silent_s = simulate(early, voice_info, luck * cost, speed)
     assert silent_s == 0.0
-    assert first_s < simulate(plain, card, luck * cost, speed)[0]
+    assert first_s < simulate(plain, voice_info, luck * cost, speed)[0]
     assert len(early[0].encode()) >= 12
-    assert segment_planner.sound_s(early, card, speed)[0] >= 1.0
+    assert segment_planner.sound_s(early, voice_info, speed)[0] >= 1.0
     assert " ".join(early).split() == " ".join(plain).split()
 
 
-def test_it_keeps_its_promise_over_every_machine_voice_and_length() -> None:
-    """The same, over a grid: most of what is drawn by chance is not cut early, and would prove nothing."""
+def test_sound_never_runs_dry_over_a_grid_of_costs_voices_and_lengths() -> None:
+    """Most random texts get no short first segment, and would prove nothing."""
     rng = random.Random(7)
-    promised = 0
+    shortened = 0
     for clauses in (2, 3, 4, 6, 9, 14, 25):
         for reference_s in (2.0, 4.0, 6.0, 8.0, 11.0):
             for cost in (0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
                 words = [" ".join(rng.choices(["so", "people", "water"], k=rng.randint(2, 16))) for _ in range(clauses)]
                 whole = ", ".join(words) + "."
-                card = voice(reference_s)
-                plain, early = segment_planner.split(whole, card, None), segment_planner.split(whole, card, cost)
+                voice_info = voice(reference_s)
+                plain, early = (
+                    segment_planner.split(whole, voice_info, None),
+                    segment_planner.split(whole, voice_info, cost),
+                )
                 if early != plain:
-                    promised += 1
-                    assert simulate(early, card, 1.25 * cost)[1] == 0.0, (reference_s, cost, early)
-                    assert simulate(plain, card, cost)[0] - simulate(early, card, cost)[0] >= 0.2
-    assert promised > 50
+                    shortened += 1
+                    assert simulate(early, voice_info, 1.25 * cost)[1] == 0.0, (reference_s, cost, early)
+                    assert simulate(plain, voice_info, cost)[0] - simulate(early, voice_info, cost)[0] >= 0.2
+    assert shortened > 50
 
 
 @given(TEXTS, REFERENCES_S, st.none() | COSTS)
 def test_every_segment_fits_the_voice(line: str, reference_s: float, cost: float | None) -> None:
-    card = voice(reference_s)
+    voice_info = voice(reference_s)
     assert all(
-        len(part.encode()) <= card.max_segment_bytes for part in segment_planner.split(text.clean(line), card, cost)
+        len(part.encode()) <= voice_info.max_segment_bytes
+        for part in segment_planner.split(text.clean(line), voice_info, cost)
     )
 
 
 def test_the_slower_the_machine_the_longer_the_first_segment() -> None:
-    card = voice(5.0)
-    plain_s = segment_planner.sound_s(segment_planner.split(STORY.strip(), card, None), card, 1.0)[0]
-    firsts = [segment_planner.split(STORY.strip(), card, cost)[0] for cost in (0.03, 0.06, 0.2, 0.4)]
-    firsts_s = segment_planner.sound_s(firsts, card, 1.0)
+    voice_info = voice(5.0)
+    plain_s = segment_planner.sound_s(segment_planner.split(STORY.strip(), voice_info, None), voice_info, 1.0)[0]
+    firsts = [segment_planner.split(STORY.strip(), voice_info, cost)[0] for cost in (0.03, 0.06, 0.2, 0.4)]
+    firsts_s = segment_planner.sound_s(firsts, voice_info, 1.0)
     assert firsts_s == sorted(firsts_s)
     assert firsts_s[0] < 3.2 < firsts_s[-1] < plain_s
     assert all(first.endswith((",", ".")) for first in firsts)
 
 
-def test_the_bound_is_the_least_that_keeps_ahead() -> None:
-    card, cost = voice(5.0), 0.2
-    bound = segment_planner.first_min_bytes(card, cost, 1.0, 10_000)
+def test_the_first_segment_is_the_shortest_that_keeps_ahead() -> None:
+    voice_info, cost = voice(5.0), 0.2
+    bound = segment_planner.first_min_bytes(voice_info, cost, 1.0, 10_000)
     assert bound is not None
-    longest_s = card.max_segment_bytes / BYTES_PER_S
-    assert segment_planner.keeps_ahead([bound / BYTES_PER_S, longest_s], card, cost)
-    assert not segment_planner.keeps_ahead([(bound - 2) / BYTES_PER_S, longest_s], card, cost)
+    longest_s = voice_info.max_segment_bytes / BYTES_PER_S
+    assert segment_planner.keeps_ahead([bound / BYTES_PER_S, longest_s], voice_info, cost)
+    assert not segment_planner.keeps_ahead([(bound - 2) / BYTES_PER_S, longest_s], voice_info, cost)
 
 
-def test_the_first_segment_is_never_shorter_than_a_phrase_however_fast_the_machine() -> None:
+def test_the_first_segment_is_never_shorter_than_a_phrase() -> None:
     assert segment_planner.first_min_bytes(voice(2.0), 0.001, 1.0, 10_000) == 15, "a second of sound"
     assert segment_planner.first_min_bytes(replace(voice(2.0), bytes_per_s=5.0), 0.001, 1.0, 10_000) == 12
 
 
 @pytest.mark.parametrize("cost", [None, 0.77, 0.95, 1.0, 4.0])
-def test_what_is_unknown_or_cannot_keep_ahead_is_not_cut_early(cost: float | None) -> None:
-    card = voice(8.0)
-    assert segment_planner.split(STORY.strip(), card, cost) == text.segments(STORY, card.max_segment_bytes)
+def test_with_an_unknown_or_high_cost_the_first_segment_is_not_short(cost: float | None) -> None:
+    voice_info = voice(8.0)
+    assert segment_planner.split(STORY.strip(), voice_info, cost) == text.segments(STORY, voice_info.max_segment_bytes)
 
 
-def test_a_short_line_is_not_cut_for_a_gain_that_nobody_notices() -> None:
+def test_a_short_line_is_not_split_for_a_gain_that_nobody_notices() -> None:
     assert segment_planner.split("Hello there, everybody. How are you today?", voice(5.0), 0.03) == [
         "Hello there, everybody. How are you today?"
     ]
 
 
 @pytest.mark.parametrize("missing", ["reference_s", "bytes_per_s"])
-def test_an_engine_without_reference_or_rate_is_not_cut_early(missing: str) -> None:
-    card = replace(voice(5.0), **{missing: None})
-    assert segment_planner.split(STORY.strip(), card, 0.06) == text.segments(STORY, card.max_segment_bytes)
+def test_without_reference_or_speech_rate_the_first_segment_is_not_short(missing: str) -> None:
+    voice_info = replace(voice(5.0), **{missing: None})
+    assert segment_planner.split(STORY.strip(), voice_info, 0.06) == text.segments(STORY, voice_info.max_segment_bytes)
 
 
 def test_slow_speech_gets_shorter_segments_and_fast_speech_no_longer_ones() -> None:
-    card = voice(8.0)
-    assert [segment_planner.longest_bytes(card, speed) for speed in (0.5, 1.0, 2.0)] == [105, 210, 210]
+    voice_info = voice(8.0)
+    assert [segment_planner.longest_bytes(voice_info, speed) for speed in (0.5, 1.0, 2.0)] == [105, 210, 210]
     assert segment_planner.longest_bytes(VoiceInfo("en-us", 400), 0.5) == 400
 
 
@@ -154,9 +158,9 @@ TENS = [10.0] * 20
 
 
 @pytest.mark.parametrize(
-    ("lengths_s", "card", "cost", "waiting_s", "count"),
+    ("lengths_s", "voice_info", "cost", "unplayed_s", "count"),
     [
-        (TENS, BATCHED, 0.01, 60.0, 6),  # 6 of 10 s and what waits are 120 s
+        (TENS, BATCHED, 0.01, 60.0, 6),  # 6 of 10 s and the unplayed sound are 120 s
         (TENS, BATCHED, 0.01, 40.0, 8),
         (TENS, BATCHED, 0.06, 11.3, 8),  # 0.3 s of seams, 8 times 0.2 s, and 1.3 times 7.2 s are a little less
         (TENS, BATCHED, 0.06, 11.2, 7),
@@ -175,10 +179,10 @@ TENS = [10.0] * 20
         (TENS, BATCHED, 3.0, 100.0, 1),
     ],
 )
-def test_as_many_as_are_covered_and_allowed(
-    lengths_s: list[float], card: VoiceInfo, cost: float | None, waiting_s: float, count: int
+def test_a_run_has_as_many_segments_as_are_covered_and_allowed(
+    lengths_s: list[float], voice_info: VoiceInfo, cost: float | None, unplayed_s: float, count: int
 ) -> None:
-    assert segment_planner.batch_size(lengths_s, card, cost, waiting_s) == count
+    assert segment_planner.batch_size(lengths_s, voice_info, cost, unplayed_s) == count
 
 
 SECONDS = st.floats(0.1, 30.0)
@@ -198,17 +202,17 @@ SECONDS = st.floats(0.1, 30.0)
     st.none() | st.floats(0.001, 2.0),
     st.floats(-10.0, 200.0),
 )
-def test_no_rule_is_ever_broken_and_one_more_would_break_one(
-    lengths_s: list[float], card: VoiceInfo, cost: float | None, waiting_s: float
+def test_the_batch_size_keeps_every_limit_and_one_more_would_break_one(
+    lengths_s: list[float], voice_info: VoiceInfo, cost: float | None, unplayed_s: float
 ) -> None:
     def allowed(n: int) -> bool:
-        if n > min(8, len(lengths_s)) or cost is None or card.reference_s is None:
+        if n > min(8, len(lengths_s)) or cost is None or voice_info.reference_s is None:
             return False
-        run_s = n * (card.reference_s + max(lengths_s[:n]))
-        runs_dry = waiting_s < n * 0.2 + 2 * card.seam_s + 1.3 * cost * run_s
-        return run_s <= card.batch_s and not runs_dry and waiting_s + sum(lengths_s[:n]) <= 120.0
+        run_s = n * (voice_info.reference_s + max(lengths_s[:n]))
+        runs_dry = unplayed_s < n * 0.2 + 2 * voice_info.seam_s + 1.3 * cost * run_s
+        return run_s <= voice_info.batch_s and not runs_dry and unplayed_s + sum(lengths_s[:n]) <= 120.0
 
-    count = segment_planner.batch_size(lengths_s, card, cost, waiting_s)
+    count = segment_planner.batch_size(lengths_s, voice_info, cost, unplayed_s)
     assert 1 <= count <= 8
     assert count == 1 or allowed(count)
     assert not allowed(count + 1)
@@ -221,7 +225,7 @@ def sound(synth_s: float, audio_s: float = 4.0) -> Utterance:
     return Utterance(np.zeros(int(100 * audio_s), np.int16), 100, synth_s, "f5", "any")
 
 
-def test_it_is_the_time_for_a_second_of_reference_and_sound() -> None:
+def test_the_cost_is_the_time_for_a_second_of_reference_and_sound() -> None:
     costs = CostModel()
     assert costs.estimate("f5", None, MEASURED) is None
     costs.learn("f5", None, sound(0.5), MEASURED)
@@ -245,14 +249,16 @@ def test_a_line_of_more_evaluations_has_a_cost_of_its_own() -> None:
     assert costs.estimate("f5", 32, MEASURED) == pytest.approx(0.2)
 
 
-def test_the_cards_cost_is_where_it_starts() -> None:
+def test_the_cost_starts_from_what_the_voice_brings() -> None:
     costs = CostModel()
-    card = VoiceInfo("any", 140, reference_s=6.0, cost=0.05)
-    assert costs.estimate("f5", None, card) == 0.05
-    assert costs.estimate("f5", 32, card) is None, "the card tells of the engine's own number of evaluations"
+    voice_info = VoiceInfo("any", 140, reference_s=6.0, cost=0.05)
+    assert costs.estimate("f5", None, voice_info) == 0.05
+    assert costs.estimate("f5", 32, voice_info) is None, (
+        "the voice brings it for the engine's own number of evaluations"
+    )
     for _ in range(2):
-        costs.learn("f5", None, sound(1.0), card)
-    assert costs.estimate("f5", None, card) == pytest.approx(0.1)
+        costs.learn("f5", None, sound(1.0), voice_info)
+    assert costs.estimate("f5", None, voice_info) == pytest.approx(0.1)
 
 
 def test_an_engine_without_a_reference_is_not_measured() -> None:

@@ -1,4 +1,4 @@
-"""From the arrival of a line to its sound: what the configuration says of it."""
+"""What the configuration says about a line, from its arrival to its sound."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_outside_quiet_hours_nothing_waits() -> None:
     assert policy.admit(Line("a", "hello")) == Line("a", "hello")
 
 
-def test_where_they_are_quieter_lines_are_no_louder_than_that() -> None:
+def test_in_quieter_hours_lines_are_not_louder_than_their_volume() -> None:
     policy = policy_at(NIGHT, quiet={**HOURS, "action": "quieter", "volume": 30})
     assert policy.min_priority() is Priority.LOW
     line = Line("a", "hello")
@@ -81,7 +81,7 @@ def test_where_they_are_quieter_lines_are_no_louder_than_that() -> None:
         (True, "gone", None),
     ],
 )
-def test_a_line_has_the_chime_that_it_asks_for_else_the_configured_one(
+def test_a_line_gets_the_chime_that_it_asks_for_or_else_the_configured_one(
     tmp_path: Path, configured: bool | str, of_the_line: bool | str | None, heard: str | None
 ) -> None:
     (tmp_path / "chimes").mkdir()
@@ -93,7 +93,7 @@ def test_a_line_has_the_chime_that_it_asks_for_else_the_configured_one(
     assert policy.troubles == ()
 
 
-def test_a_broken_chime_costs_the_chime_and_is_a_trouble_once_it_was_wanted(tmp_path: Path) -> None:
+def test_a_broken_chime_is_left_out_and_reported_once_it_was_wanted(tmp_path: Path) -> None:
     (tmp_path / "chimes").mkdir()
     broken = tmp_path / "chimes/bell.wav"
     broken.write_text("no sound")
@@ -109,7 +109,7 @@ def test_a_broken_chime_costs_the_chime_and_is_a_trouble_once_it_was_wanted(tmp_
 
 
 @pytest.mark.parametrize(("wanted", "told"), [(False, 0), (True, 1), ("default", 1)])
-def test_a_folder_of_chimes_that_is_none_is_a_trouble_where_one_is_wanted(
+def test_a_chimes_folder_that_is_a_file_is_reported_if_a_chime_is_wanted(
     tmp_path: Path, wanted: bool | str, told: int
 ) -> None:
     (tmp_path / "chimes").write_text("no folder")
@@ -118,7 +118,7 @@ def test_a_folder_of_chimes_that_is_none_is_a_trouble_where_one_is_wanted(
     assert all("the chimes cannot be read" in trouble for trouble in troubles)
 
 
-def test_what_chimes_and_grammars_lack_is_in_the_state_and_lines_are_spoken(
+def test_missing_chimes_and_grammars_are_in_the_state_and_lines_are_spoken(
     make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
 ) -> None:
     (tmp_path / "broken").mkdir()
@@ -143,13 +143,13 @@ def test_a_merged_line_is_said_with_its_count() -> None:
     assert policy_at().spoken_text(replace(taken, times=1)) == "Hello!"
 
 
-def test_a_refused_line_is_a_rejection_that_holds_it() -> None:
+def test_a_rejection_holds_the_line() -> None:
     refused = policy_at(blocked={"words": ["darn"]}).admit(Line("a", "Darn it"))
     assert isinstance(refused, Rejection)
     assert (refused.reason, refused.line) == ("filtered", Line("a", "Darn it"))
 
 
-def test_policies_are_kept_by_a_whole_appliance(make_appliance: Callable[..., Appliance], mqtt_client: Client) -> None:
+def test_a_whole_appliance_applies_the_policies(make_appliance: Callable[..., Appliance], mqtt_client: Client) -> None:
     policies = {
         "author_lines_per_min": 2,
         "merge_s": 60,
