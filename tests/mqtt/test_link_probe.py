@@ -1,4 +1,4 @@
-"""When a probe is sent and when it is overdue, on paper."""
+"""When a probe is sent and when it is overdue, without a broker."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def probe(clock: Clock) -> LinkProbe:
     return LinkProbe(30, 10, clock)
 
 
-def test_a_new_connection_is_probed_at_once_and_once(probe: LinkProbe, clock: Clock) -> None:
+def test_a_new_connection_is_probed_once_at_once(probe: LinkProbe, clock: Clock) -> None:
     assert probe.due()
     clock.now_s += 9
     assert (probe.due(), probe.overdue()) == (False, False)
 
 
-def test_one_that_does_not_come_back_is_overdue_once_and_tried_again_later(probe: LinkProbe, clock: Clock) -> None:
+def test_a_lost_probe_is_overdue_once_and_sent_again_later(probe: LinkProbe, clock: Clock) -> None:
     assert probe.due()
     clock.now_s += 10
     assert (probe.overdue(), probe.overdue(), probe.due()) == (True, False, False)
@@ -32,7 +32,7 @@ def test_one_that_does_not_come_back_is_overdue_once_and_tried_again_later(probe
     assert probe.due()
 
 
-def test_whatever_arrives_is_a_proof(probe: LinkProbe, clock: Clock) -> None:
+def test_any_message_counts_as_the_probe(probe: LinkProbe, clock: Clock) -> None:
     assert probe.due()
     for _ in range(10):
         clock.now_s += 9
@@ -42,7 +42,7 @@ def test_whatever_arrives_is_a_proof(probe: LinkProbe, clock: Clock) -> None:
     assert probe.due()
 
 
-def test_one_that_is_held_back_is_sent_again_as_soon_as_that_ends(probe: LinkProbe, clock: Clock) -> None:
+def test_a_held_probe_is_sent_again_at_once(probe: LinkProbe, clock: Clock) -> None:
     probe.hold()
     assert probe.due()
     clock.now_s += 60
