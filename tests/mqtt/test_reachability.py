@@ -11,8 +11,10 @@ import pytest
 
 from ishowtts.model import Event
 from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.mqtt.reachability import LinkProbe
 from support import broker_scripts as scripts
 from support import mqtt_packets as mqtt
+from support.clock import Clock
 from support.hostile_broker import HostileBroker
 from support.waiting import eventually
 
@@ -403,3 +405,51 @@ def test_a_flood_of_refusals_is_logged_once(
         assert link.link.send_events([(number, event(f"e{number}")) for number in range(20)], 2.0) == 0
     hostile.wait_for(lambda p: p.topic == EVENT, 5, count=40)
     assert len(warnings(caplog)) <= 5
+
+
+# The clock of the probe
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def probe(clock: Clock) -> LinkProbe:
+    return LinkProbe(30, 10, clock)
+
+
+def test_a_new_connection_is_probed_once_at_once(probe: LinkProbe, clock: Clock) -> None:
+    assert probe.due()
+    clock.now_s += 9
+    assert (probe.due(), probe.overdue()) == (False, False)
+
+
+def test_a_lost_probe_is_overdue_once_and_sent_again_later(probe: LinkProbe, clock: Clock) -> None:
+    assert probe.due()
+    clock.now_s += 10
+    assert (probe.overdue(), probe.overdue(), probe.due()) == (True, False, False)
+    clock.now_s += 30
+    assert probe.due()
+
+
+def test_any_message_counts_as_the_probe(probe: LinkProbe, clock: Clock) -> None:
+    assert probe.due()
+    for _ in range(10):
+        clock.now_s += 9
+        probe.arrived()
+        assert (probe.overdue(), probe.due()) == (False, False)
+    clock.now_s += 30
+    assert probe.due()
+
+
+def test_a_held_probe_is_sent_again_at_once(probe: LinkProbe, clock: Clock) -> None:
+    probe.hold()
+    assert probe.due()
+    clock.now_s += 60
+    probe.hold()
+    assert (probe.overdue(), probe.due()) == (False, True)
+    probe.arrived()
+    probe.hold()
+    assert not probe.due()
