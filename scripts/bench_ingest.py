@@ -119,10 +119,10 @@ def round_trips(mosquitto: Broker, count: int) -> dict[str, float]:
         for number in range(count):
             sent.append(time.monotonic())
             publisher.publish(number, str(number).encode())
-            while len(listener.heard) <= number:
+            while len(listener.received) <= number:
                 publisher.step(0.0005)
         publisher.finish(5)
-        return percentiles([at - began for (at, _), began in zip(listener.heard, sent, strict=True)])
+        return percentiles([at - began for (at, _), began in zip(listener.received, sent, strict=True)])
 
 
 def floods(folder: Path, lines: int, repeat: int) -> Figures:
@@ -186,9 +186,9 @@ def flood(folder: Path, lines: int, extra: Sequence[str], rate_per_s: float) -> 
                 stored = "SELECT coalesce(max(seq), 0) FROM lines"
                 eventually(lambda: reader.execute(stored).fetchone()[0] >= lines, "the lines", 120)
             stored_s = time.monotonic()
-            eventually(lambda: sum(b'"accepted"' in body for _, body in listener.heard) >= lines, "the events", 120)
+            eventually(lambda: sum(b'"accepted"' in body for _, body in listener.received) >= lines, "the events", 120)
             spent = psutil.Process(daemon.pid).cpu_times()
-            confirmed_s = max(at for at, body in listener.heard if b'"accepted"' in body)
+            confirmed_s = max(at for at, body in listener.received if b'"accepted"' in body)
         return {
             "published_per_s": round(lines / (published_s - began_s)),
             "accepted_per_s": round(lines / (stored_s - began_s)),
@@ -215,8 +215,8 @@ def latency(folder: Path, lines: int, extra: Sequence[str]) -> Figures:
                 sent[number] = time.monotonic()
                 publisher.publish(number, json.dumps({"id": str(number), "text": line_text(number)}).encode())
             publisher.finish(10)
-            eventually(lambda: sum(b'"finished"' in body for _, body in listener.heard) > lines, "the lines", 60)
-            events = [(at, json.loads(body)) for at, body in listener.heard]
+            eventually(lambda: sum(b'"finished"' in body for _, body in listener.received) > lines, "the lines", 60)
+            events = [(at, json.loads(body)) for at, body in listener.received]
         heard_at = first_samples(daemon.notes)
         found: Figures = {}
         for name in ("accepted", "started"):

@@ -1,4 +1,4 @@
-"""docs/mqtt.md: its examples are run, or parsed, as they stand there."""
+"""docs/mqtt.md: its examples are run, or parsed, without changes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def blocks(language: str) -> list[str]:
 
 
 def cells(heading: str) -> set[str]:
-    """The words in code type in the first column of the table with this first heading."""
+    """The words in code style in the first column of the table with this first heading."""
     table = re.search(rf"^\| {re.escape(heading)} \|.*?\n\n", PAGE + "\n\n", flags=re.M | re.S)
     assert table is not None, heading
     first = [line.split("|")[1] for line in table[0].splitlines()[2:] if line.startswith("|")]
@@ -58,7 +58,7 @@ def kitchen(make_appliance: Callable[..., Appliance], mqtt_client: Client) -> Ap
 
 @pytest.fixture
 def shell(tmp_path: Path, broker: Broker) -> Callable[[str], str]:
-    """Run a block as it stands; the commands find the broker by their own configuration files."""
+    """Run a block without changes. The commands find the broker through their own configuration files."""
     for program in ("pub", "sub", "rr"):
         path = tmp_path / f"home/.config/mosquitto_{program}"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,31 +79,31 @@ def events(client: Client, name: str) -> list[dict[str, Any]]:
     return [m.json for m in client.on(f"{ROOT}/event") if m.json["event"] == name]
 
 
-def heard(client: Client, count: int) -> list[dict[str, Any]]:
-    """Wait until so many lines have been finished since the last `forget`."""
+def finished_lines(client: Client, count: int) -> list[dict[str, Any]]:
+    """Wait until so many lines are finished since the last `forget`."""
     client.wait_for(f"{ROOT}/event", lambda m: m.json["event"] == "finished", count=count, timeout_s=60)
     assert not events(client, "rejected")
     return events(client, "finished")
 
 
 def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell: Callable[[str], str]) -> None:
-    lines, commands, now, told, asked = blocks("sh")
+    lines, commands, retained, watched, requested = blocks("sh")
     shell(lines)
-    assert "tea-2" in [event["id"] for event in heard(mqtt_client, 4)]
+    assert "tea-2" in [event["id"] for event in finished_lines(mqtt_client, 4)]
     mqtt_client.forget()
     shell(commands)
     mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("transaction") == "t-17")
     mqtt_client.wait_for(f"{ROOT}/volume", lambda m: m.text == "60")
     mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("command") == "volume")
     assert sorted(event["command"] for event in events(mqtt_client, "command")) == ["cancel", "skip", "volume"]
-    availability, state = shell(now).splitlines()
+    availability, state = shell(retained).splitlines()
     assert availability == "online"
     assert json.loads(state)["volume"] == 60
-    assert [json.loads(each)["event"] for each in shell(told).splitlines()] == ["accepted", "started", "finished"]
+    assert [json.loads(each)["event"] for each in shell(watched).splitlines()] == ["accepted", "started", "finished"]
     mqtt_client.forget()
-    answer = json.loads(shell(asked))
+    answer = json.loads(shell(requested))
     assert answer["event"] == "finished"
-    heard(mqtt_client, 2)
+    finished_lines(mqtt_client, 2)
     assert kitchen.root == ROOT
 
 
@@ -115,7 +115,7 @@ def test_the_python_example_works(kitchen: Appliance, broker: Broker) -> None:
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "finished", ""), kitchen.log
 
 
-def test_the_flow_for_node_red_hangs_together() -> None:
+def test_the_node_red_flow_is_consistent() -> None:
     (flow,) = (json.loads(block) for block in blocks("json"))
     nodes = {node["id"]: node for node in flow}
     assert len(nodes) == len(flow)
@@ -129,8 +129,8 @@ def test_the_flow_for_node_red_hangs_together() -> None:
     assert set(line) <= set(LINE_FIELDS)
 
 
-def test_home_assistant_finds_our_topics_and_its_notification_any_text(kitchen: Appliance, mqtt_client: Client) -> None:
-    jinja2 = pytest.importorskip("jinja2", reason="what Home Assistant renders templates with is not installed")
+def test_the_home_assistant_example_uses_our_topics_and_takes_any_text(kitchen: Appliance, mqtt_client: Client) -> None:
+    jinja2 = pytest.importorskip("jinja2", reason="jinja2, which renders templates of Home Assistant, is not installed")
     (page,) = (yaml.safe_load(block) for block in blocks("yaml"))
     entities = [entity for platform in page["mqtt"] for kind in platform.values() for entity in kind]
     assert len({entity["unique_id"] for entity in entities}) == len(entities)
@@ -150,12 +150,12 @@ def test_home_assistant_finds_our_topics_and_its_notification_any_text(kitchen: 
         payload = jinja2.Environment().from_string(entity["command_template"]).render(value=text)
         mqtt_client.forget()
         mqtt_client.publish(entity["command_topic"], payload)
-        heard(mqtt_client, 1)
+        finished_lines(mqtt_client, 1)
         spoken = [m.json["speaking"]["text"] for m in mqtt_client.on(f"{ROOT}/state") if m.json["speaking"]]
         assert text in spoken
 
 
-def test_the_tables_name_everything_that_there_is() -> None:
+def test_the_tables_are_complete() -> None:
     assert cells("field") == set(LINE_FIELDS)
     assert cells("reason of `rejected`") == {reason.value for reason in Reason}
     assert cells("final event") == {outcome.value for outcome in Outcome} | {"duplicate"}
@@ -165,7 +165,7 @@ def test_the_tables_name_everything_that_there_is() -> None:
     assert set(cancel) <= set(COMMAND_FIELDS)
 
 
-def test_its_links_lead_somewhere() -> None:
+def test_its_links_exist() -> None:
     folder = Path(__file__).resolve().parents[2] / "docs"
     links = set(re.findall(r"\]\(([^)#]+)\)", PAGE))
     assert not [link for link in links if not (folder / link).exists()]

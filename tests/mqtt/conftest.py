@@ -1,4 +1,4 @@
-"""A link to a real broker, whose handlers write down what they are told."""
+"""A link to a real broker, with handlers that record their calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = "ishowtts/unit"
 
 
 class Recorder:
-    """Handlers that write down; acknowledges at once unless `acknowledge` is false."""
+    """Handlers that record their calls. They acknowledge at once unless `acknowledge` is false."""
 
     def __init__(self) -> None:
         self.acknowledge = True
@@ -66,15 +66,15 @@ class Recorder:
 
 
 class LinkUnderTest:
-    """A link, what its handlers were told, and a way to lose it as a killed process would."""
+    """A link and the recorder of its handlers."""
 
     def __init__(self, link: MqttLink, recorder: Recorder) -> None:
         self.link = link
-        self.told = recorder
+        self.recorder = recorder
 
     def start(self) -> LinkUnderTest:
         self.link.start()
-        eventually(lambda: self.told.connection and self.told.connection[-1][0], "the connection")
+        eventually(lambda: self.recorder.connection and self.recorder.connection[-1][0], "the connection")
         return self
 
 
@@ -87,7 +87,7 @@ def options(broker: Broker) -> MqttOptions:
 
 @pytest.fixture
 def hostile() -> Iterator[HostileBroker]:
-    """A broker that does what the test tells it to; well-behaved until then."""
+    """A broker that breaks the standard by script, and keeps to it without one."""
     with HostileBroker() as broker:
         yield broker
 
@@ -120,5 +120,5 @@ def make_link(options: MqttOptions) -> Iterator[Callable[..., LinkUnderTest]]:
 
 @pytest.fixture(params=[5, 4], ids=["mqtt5", "mqtt311"])
 def link(request: pytest.FixtureRequest, make_link: Callable[..., LinkUnderTest]) -> LinkUnderTest:
-    """A connected link, over each protocol in turn."""
+    """A connected link, over each of the two protocols."""
     return make_link(protocol=request.param).start()

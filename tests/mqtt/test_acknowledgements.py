@@ -1,4 +1,4 @@
-"""Acknowledgements leave in the order of arrival, and are settled once the broker has processed them."""
+"""Acknowledgements are sent in the order of arrival. They are settled after the broker has processed and saved them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def delivery(packet_id: int, content: bytes = b"ding") -> Delivery:
     return Delivery(packet_id, content, again=False)
 
 
-def test_they_leave_in_the_order_of_arrival(acks: Acknowledgements, sent: list[int]) -> None:
+def test_acknowledgements_are_sent_in_the_order_of_arrival(acks: Acknowledgements, sent: list[int]) -> None:
     first, second, third = (acks.expect(delivery(number)) for number in (1, 2, 3))
     third()
     second()
@@ -38,9 +38,7 @@ def test_they_leave_in_the_order_of_arrival(acks: Acknowledgements, sent: list[i
     assert (sent, acks.owed, acks.count) == ([1, 2, 3], False, 3)
 
 
-def test_those_sent_before_what_the_broker_answered_are_settled_once_it_has_saved_them(
-    acks: Acknowledgements, clock: Clock
-) -> None:
+def test_deliveries_are_settled_when_the_broker_has_answered_and_saved(acks: Acknowledgements, clock: Clock) -> None:
     for number in (1, 2, 3):
         acks.expect(delivery(number))()
     acks.processed(2)
@@ -53,9 +51,7 @@ def test_those_sent_before_what_the_broker_answered_are_settled_once_it_has_save
     assert (acks.settled(), acks.settled()) == ([delivery(3)], [])
 
 
-def test_a_packet_id_that_is_in_use_again_is_not_settled_by_an_older_answer(
-    acks: Acknowledgements, clock: Clock
-) -> None:
+def test_an_older_answer_does_not_settle_a_packet_id_that_is_in_use_again(acks: Acknowledgements, clock: Clock) -> None:
     acks.expect(delivery(1))()
     acks.processed(1)
     second = acks.expect(delivery(1))
@@ -70,7 +66,9 @@ def test_a_packet_id_that_is_in_use_again_is_not_settled_by_an_older_answer(
     assert acks.settled() == [delivery(1)]
 
 
-def test_nothing_is_sent_after_the_connection(acks: Acknowledgements, sent: list[int], clock: Clock) -> None:
+def test_nothing_is_acknowledged_after_the_connection_ended(
+    acks: Acknowledgements, sent: list[int], clock: Clock
+) -> None:
     late = acks.expect(delivery(1))
     acks.close()
     late()
@@ -79,7 +77,7 @@ def test_nothing_is_sent_after_the_connection(acks: Acknowledgements, sent: list
     assert (sent, acks.settled()) == ([], [])
 
 
-def test_a_broker_that_passes_over_a_free_packet_id_counts_up(acks: Acknowledgements) -> None:
+def test_a_broker_that_skips_a_free_packet_id_has_ascending_ids(acks: Acknowledgements) -> None:
     acks.expect(delivery(1))()
     acks.expect(delivery(2))()
     assert not acks.ascending_ids  # the first one may not have been free

@@ -1,4 +1,4 @@
-"""The limits that a broker states in its CONNACK, which MQTT 5 binds a client to, are kept."""
+"""The link respects the limits that a broker states in its CONNACK, as MQTT 5 requires."""
 
 from __future__ import annotations
 
@@ -28,19 +28,22 @@ def event(number: int, size: int = 0) -> Event:
     return Event("2026-11-20T10:15:00.000Z", f"e{number}", "finished", {"error": "x" * size} if size else {})
 
 
-def test_no_more_publishes_are_under_way_than_the_receive_maximum(hostile: HostileBroker, make_link: Any) -> None:
-    """HiveMQ's is 10, and it ends a connection that exceeds it; paho sends 20 at once."""
+def test_the_receive_maximum_of_the_broker_limits_the_publishes_in_flight(
+    hostile: HostileBroker, make_link: Any
+) -> None:
+    """HiveMQ allows 10 and ends a connection that exceeds that. paho sends 20 at once."""
     limit = 3
     hostile.connack_properties = mqtt.properties(mqtt.number_property(mqtt.RECEIVE_MAXIMUM, limit, 2))
     link = make_link().start()
     hostile.on_publish = scripts.confirm_with(None, EVENT)
-    link.link.send_events([(number, event(number)) for number in range(10)], 1.0)
+    link.link.send_events([(number, event(number)) for number in range(10)], 0.5)
     hostile.wait_for(lambda p: p.topic == EVENT, 5, count=limit)
     assert len(hostile.received_of(mqtt.PUBLISH, EVENT)) == limit
+    link.link.stop(0.5)  # its `offline` waits for the events, which are never confirmed
 
 
 @pytest.mark.parametrize("kind", ["a hostile broker", "mosquitto"])
-def test_what_exceeds_the_maximum_packet_size_of_the_broker_costs_itself_alone(
+def test_a_publish_above_the_maximum_packet_size_of_the_broker_is_dropped_alone(
     hostile: HostileBroker, make_broker: Callable[..., Broker], make_link: Any, kind: str
 ) -> None:
     port = hostile.port if kind == "a hostile broker" else make_broker(extra=["max_packet_size 1000"]).port
@@ -48,13 +51,13 @@ def test_what_exceeds_the_maximum_packet_size_of_the_broker_costs_itself_alone(
     link = make_link(port=port)
     link.link.publish_retained("info", {"voices": ["v" * 3000]})
     link.start()
-    eventually(lambda: link.link.send_events([(1, event(1, size=3000))], 1.0) == 1, "that the event is done with", 5)
+    eventually(lambda: link.link.send_events([(1, event(1, size=3000))], 1.0) == 1, "the end of the large event", 5)
     eventually(lambda: link.link.send_events([(2, event(2))], 1.0) == 1, "the small event", 5)
     assert link.link.reconnects == 0
     assert not hostile.received_of(mqtt.PUBLISH, INFO)
 
 
-def test_the_keepalive_that_the_broker_demands_is_kept(hostile: HostileBroker, make_link: Any) -> None:
+def test_the_server_keep_alive_is_used(hostile: HostileBroker, make_link: Any) -> None:
     hostile.connack_properties = mqtt.properties(mqtt.number_property(mqtt.SERVER_KEEP_ALIVE, 1, 2))
     make_link(keepalive_s=30).start()
     began_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""The hostile broker itself, against paho: well-behaved without a script, and hostile as a script says."""
+"""The hostile broker itself, with paho: it keeps to the standard without a script, and breaks it by script."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.waiting import eventually
 
 
 class Subscriber:
-    """A paho client with a persistent session, which acknowledges only when told to."""
+    """A paho client with a persistent session, which acknowledges only on request."""
 
     def __init__(self, port: int, protocol: int) -> None:
         five = protocol == 5
@@ -69,7 +69,7 @@ def make_subscriber(hostile: HostileBroker) -> Iterator[Callable[[int], Subscrib
 
 
 @pytest.mark.parametrize("protocol", [5, 4])
-def test_it_passes_on_retains_and_confirms(hostile: HostileBroker, protocol: int) -> None:
+def test_it_forwards_retains_and_confirms(hostile: HostileBroker, protocol: int) -> None:
     with Client(hostile.host, hostile.port, protocol=protocol) as client:
         client.publish("a/info", "kept", retain=True)
         client.subscribe("a/#").subscribe("b/+/c")
@@ -87,7 +87,7 @@ def test_it_passes_on_retains_and_confirms(hostile: HostileBroker, protocol: int
 
 
 @pytest.mark.parametrize("protocol", [5, 4])
-def test_what_was_not_acknowledged_comes_again_with_dup(
+def test_an_unacknowledged_message_is_redelivered_with_dup(
     hostile: HostileBroker, make_subscriber: Callable[[int], Subscriber], protocol: int
 ) -> None:
     subscriber = make_subscriber(protocol)
@@ -105,7 +105,7 @@ def test_what_was_not_acknowledged_comes_again_with_dup(
 
 
 @pytest.mark.parametrize(("reuse", "second"), [(False, 2), (True, 1)])
-def test_packet_ids_count_up_or_are_reused_at_once(
+def test_packet_ids_ascend_or_are_reused_at_once(
     hostile: HostileBroker, make_subscriber: Callable[[int], Subscriber], reuse: bool, second: int
 ) -> None:
     hostile.reuse_ids = reuse
@@ -148,7 +148,7 @@ def test_it_refuses_subscriptions_and_publishes(hostile: HostileBroker, code: in
         client.on_subscribe = client.on_publish = None
 
 
-def test_it_drops_withholds_and_never_confirms(hostile: HostileBroker) -> None:
+def test_it_drops_messages_and_never_confirms_them(hostile: HostileBroker) -> None:
     hostile.on_publish = scripts.drop("a/probe")
     hostile.forwards = lambda _role, topic: topic != "a/deaf"
     with Client(hostile.host, hostile.port) as client:
@@ -172,7 +172,7 @@ def test_scripts_can_be_limited_to_times_and_roles(hostile: HostileBroker) -> No
     assert hostile.connections("other") >= 2
 
 
-def test_it_sends_a_byte_at_a_time_and_malformed_and_cut_packets(
+def test_it_sends_single_bytes_and_malformed_and_truncated_packets(
     hostile: HostileBroker, make_subscriber: Callable[[int], Subscriber]
 ) -> None:
     hostile.byte_every_s = 0.002
@@ -188,7 +188,7 @@ def test_it_sends_a_byte_at_a_time_and_malformed_and_cut_packets(
     assert [(dup, payload) for dup, _, payload in subscriber.came[2:]] == [(True, b"slow"), (True, b"cut off")]
 
 
-def test_a_script_can_act_before_the_client_says_anything(hostile: HostileBroker) -> None:
+def test_a_script_can_act_before_the_first_packet_of_the_client(hostile: HostileBroker) -> None:
     hostile.on_accept = Peer.close
     client = paho.Client(CallbackAPIVersion.VERSION2)
     client.connect(hostile.host, hostile.port)

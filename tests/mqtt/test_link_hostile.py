@@ -1,4 +1,4 @@
-"""Whatever a broker does to the connection, the link comes back, and neither threads nor descriptors pile up."""
+"""The link survives every misbehaviour of a broker, and leaks neither threads nor file descriptors."""
 
 from __future__ import annotations
 
@@ -36,8 +36,12 @@ def open_files() -> int:
 
 @pytest.fixture
 def hostile_link(request: pytest.FixtureRequest, hostile: HostileBroker, make_link: Any) -> Iterator[Any]:
-    """A link that works, in which nothing may have grown after the test, and which must work again then."""
-    link = make_link(protocol=request.getfixturevalue("protocol"), retry_min_s=0.005, retry_max_s=0.01, keepalive_s=2)
+    """A working link. After the test it must work again, without additional threads or open files.
+
+    A test may change its options by indirect parametrisation.
+    """
+    options = {"retry_min_s": 0.005, "retry_max_s": 0.01, "keepalive_s": 2} | getattr(request, "param", {})
+    link = make_link(protocol=request.getfixturevalue("protocol"), **options)
     link.start()
     eventually(lambda: hostile.connections() == 2, "both connections")
     threads, files = threading.active_count(), open_files()
@@ -46,13 +50,13 @@ def hostile_link(request: pytest.FixtureRequest, hostile: HostileBroker, make_li
     hostile.byte_every_s = 0
     eventually(lambda: link.link.connected, "the connection, again", 30)
     hostile.publish(SAY, "at the end")
-    eventually(lambda: "at the end" in link.told.texts, "a line")
+    eventually(lambda: "at the end" in link.recorder.texts, "a line")
     eventually(lambda: not hostile.unacknowledged("lines"), "its acknowledgement")
 
-    def commanded() -> bool:  # at QoS 0: a connection that is just being made does not hear it
+    def commanded() -> bool:  # at QoS 0: a connection that is not subscribed yet does not receive it
         hostile.publish("ishowtts/unit/command", "skip")
         time.sleep(0.05)
-        return bool(link.told.commands)
+        return bool(link.recorder.commands)
 
     eventually(commanded, "a command")
     assert link.link.alive()
@@ -61,7 +65,7 @@ def hostile_link(request: pytest.FixtureRequest, hostile: HostileBroker, make_li
 
 
 def disturb(hostile: HostileBroker, link: Any, script: Script, times: int) -> None:
-    """Run the script at the next connections of one role, then of the other, so many times."""
+    """Run the script at the next `times` connections of one role, then of the other."""
     for role in ("lines", "commands"):
         before = hostile.connections(role)
         hostile.on_connect = scripts.of_role(role, script)
@@ -87,7 +91,7 @@ def test_random_bytes(hostile: HostileBroker, hostile_link: Any, when: str, prot
 
 @OF_EACH_PROTOCOL
 def test_random_packets(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
-    """The frame is intact, its content is not."""
+    """The frame is valid, its content is not."""
     rng = random.Random(protocol)
 
     def garbage(peer: Peer, packet: Packet) -> None:
@@ -100,7 +104,7 @@ def test_random_packets(hostile: HostileBroker, hostile_link: Any, protocol: int
 
 
 @OF_EACH_PROTOCOL
-def test_one_bit_of_a_good_packet_is_wrong(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+def test_a_packet_with_one_wrong_bit(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
     good = mqtt.publish(
         protocol,
         SAY,
@@ -123,7 +127,7 @@ def test_one_bit_of_a_good_packet_is_wrong(hostile: HostileBroker, hostile_link:
 
 
 @OF_EACH_PROTOCOL
-def test_each_failure_of_a_connack(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+def test_each_failure_code_of_a_connack(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
     codes = _CONNACK_CODES[protocol]
 
     def refused(peer: Peer, packet: Packet) -> None:
@@ -132,12 +136,14 @@ def test_each_failure_of_a_connack(hostile: HostileBroker, hostile_link: Any, pr
         peer.close()
 
     disturb(hostile, hostile_link, refused, len(codes))
-    sentences = [why for connected, why in hostile_link.told.connection if not connected]
+    sentences = [why for connected, why in hostile_link.recorder.connection if not connected]
     assert all(str(hostile.port) in why for why in sentences)
 
 
 @OF_EACH_PROTOCOL
-def test_a_disconnect_at_once_with_each_code(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+def test_a_disconnect_with_each_code_right_after_the_connect(
+    hostile: HostileBroker, hostile_link: Any, protocol: int
+) -> None:
     def thrown_out(peer: Peer, packet: Packet) -> None:
         number = hostile.connections(packet.role)
         peer.serve(packet)
@@ -163,7 +169,7 @@ def test_a_broker_that_closes_at_once(hostile: HostileBroker, hostile_link: Any,
 
 
 @OF_EACH_PROTOCOL
-def test_a_broker_that_talks_before_the_client_does(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+def test_a_broker_that_sends_before_the_client_does(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
     def banner(peer: Peer) -> None:
         peer.send(b"220 mail.example.org ESMTP\r\n")
         peer.close()
@@ -176,11 +182,13 @@ def test_a_broker_that_talks_before_the_client_does(hostile: HostileBroker, host
 
 
 @pytest.mark.parametrize("protocol", [5])
+@pytest.mark.parametrize("hostile_link", [{"connect_timeout_s": 1.0}], indirect=True)
 def test_a_broker_that_never_answers_connect(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
     disturb(hostile, hostile_link, scripts.silence, 1)
 
 
 @pytest.mark.parametrize("protocol", [4])
+@pytest.mark.parametrize("hostile_link", [{"keepalive_s": 1}], indirect=True)
 def test_a_broker_that_does_not_answer_pings(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
     before = hostile.connections()
     hostile.on_ping = scripts.silence
@@ -189,18 +197,20 @@ def test_a_broker_that_does_not_answer_pings(hostile: HostileBroker, hostile_lin
 
 
 @OF_EACH_PROTOCOL
-def test_a_publish_before_the_connack_is_taken_once(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+def test_a_publish_before_the_connack_is_accepted_at_most_once(
+    hostile: HostileBroker, hostile_link: Any, protocol: int
+) -> None:
     early = mqtt.publish(protocol, SAY, b"early", qos=1, packet_id=77)
     hostile.on_connect = scripts.of_role("lines", scripts.send_before(early))
     hostile.peer("lines").close()
     hostile.wait_for(lambda p: p.kind == mqtt.CONNECT and p.role == "lines", count=2)
     hostile.publish(SAY, "later")
-    eventually(lambda: "later" in hostile_link.told.texts, "the line after it")
-    assert hostile_link.told.texts.count("early") <= 1
+    eventually(lambda: "later" in hostile_link.recorder.texts, "the line after it")
+    assert hostile_link.recorder.texts.count("early") <= 1
 
 
 @OF_EACH_PROTOCOL
-def test_a_line_cut_off_at_any_byte_arrives_once(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+def test_a_line_truncated_at_any_byte_arrives_once(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
     whole = len(mqtt.publish(protocol, SAY, b"line 10", qos=1))
     texts = [f"line {number}" for number in range(10, 10 + whole)]
     for count, text in enumerate(texts):
@@ -208,79 +218,81 @@ def test_a_line_cut_off_at_any_byte_arrives_once(hostile: HostileBroker, hostile
         hostile.cut_after_bytes["lines"] = count
         hostile.publish(SAY, text)
         eventually(lambda before=before: hostile.connections("lines") > before, "another connection")
-        eventually(lambda count=count: len(hostile_link.told.texts) > count, "the line")
+        eventually(lambda count=count: len(hostile_link.recorder.texts) > count, "the line")
         eventually(lambda: not hostile.unacknowledged("lines"), "its acknowledgement")
-    assert hostile_link.told.texts == texts
-    again = [delivery.again for delivery in hostile_link.told.deliveries]
+    assert hostile_link.recorder.texts == texts
+    again = [delivery.again for delivery in hostile_link.recorder.deliveries]
     assert again == [True] * whole
 
 
 @OF_EACH_PROTOCOL
-def test_a_storm_of_repetitions(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+def test_a_storm_of_redeliveries(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
     repeated = b"".join(
         mqtt.publish(protocol, SAY, f"line {i}".encode(), qos=1, packet_id=900 + i, dup=True) for i in range(5)
     )
     for count in range(1, 5):
         lines = hostile.peer("lines")
         lines.send(repeated * 100)
-        eventually(lambda count=count: len(hostile_link.told.texts) == count * 500, "all of them")
+        eventually(lambda count=count: len(hostile_link.recorder.texts) == count * 500, "all of them")
         lines.close()
         hostile.wait_for(lambda p: p.kind == mqtt.CONNECT and p.role == "lines", count=count + 1)
-    assert set(hostile_link.told.texts) == {f"line {i}" for i in range(5)}
-    assert all(delivery.again for delivery in hostile_link.told.deliveries)
+    assert set(hostile_link.recorder.texts) == {f"line {i}" for i in range(5)}
+    assert all(delivery.again for delivery in hostile_link.recorder.deliveries)
 
 
 @OF_EACH_PROTOCOL
-def test_a_byte_at_a_time(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+def test_a_broker_that_sends_a_byte_at_a_time(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
     before = hostile.connections()
     hostile.byte_every_s = 0.03
     hostile.publish(SAY, "slow", qos=0)
     hostile.publish("ishowtts/unit/command", "skip", qos=0)
-    eventually(lambda: "slow" in hostile_link.told.texts, "the slow line")
-    eventually(lambda: hostile_link.told.commands, "the slow command")
+    eventually(lambda: "slow" in hostile_link.recorder.texts, "the slow line")
+    eventually(lambda: hostile_link.recorder.commands, "the slow command")
     assert hostile.connections() == before
 
 
 @OF_EACH_PROTOCOL
-def test_a_session_that_the_broker_lost_is_made_again(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+def test_a_session_that_the_broker_lost_is_created_again(
+    hostile: HostileBroker, hostile_link: Any, protocol: int
+) -> None:
     for number in range(10):
         before = hostile.connections("lines")
         hostile.forget_sessions()
         eventually(lambda before=before: hostile.connections("lines") > before, "another connection")
         hostile.peer("lines")
         hostile.publish(SAY, f"line {number}")
-        eventually(lambda number=number: f"line {number}" in hostile_link.told.texts, "a line")
-    assert len(hostile_link.told.texts) == 10
+        eventually(lambda number=number: f"line {number}" in hostile_link.recorder.texts, "a line")
+    assert len(hostile_link.recorder.texts) == 10
 
 
 @pytest.mark.parametrize("lowest_free", [False, True])
-def test_what_waited_at_a_broker_that_was_killed_is_known_without_dup(
+def test_a_redelivery_by_a_killed_broker_is_recognised_without_dup(
     hostile: HostileBroker, make_link: Any, lowest_free: bool
 ) -> None:
-    """mosquitto gives it the same packet id after its restart; another broker may mean another message by that."""
+    """mosquitto gives it the same packet id after its restart. With another broker it may be another message."""
     hostile.reuse_ids = lowest_free
     link = make_link().start()
     for number in range(3):
         hostile.publish(SAY, f"line {number}")
-        eventually(lambda number=number: len(link.told.texts) == number + 1, "the line")
+        eventually(lambda number=number: len(link.recorder.texts) == number + 1, "the line")
         eventually(lambda: not hostile.unacknowledged("lines"), "its acknowledgement")
         assert link.link.send_events([(number, Event("2026-11-29T00:00:00.000Z", "a", "accepted"))], 10) == 1
-    packet_id = link.told.deliveries[0].packet_id
+    packet_id = link.recorder.deliveries[0].packet_id
     again = mqtt.publish(5, SAY, b"line 0", qos=1, packet_id=packet_id)
     hostile.on_connect = scripts.of_role("lines", scripts.times(1, scripts.send_after(again)))
     hostile.peer("lines").close()
-    eventually(lambda: len(link.told.deliveries) == 4, "the line, again")
-    assert link.told.deliveries[-1].again is not lowest_free
-    assert link.told.deliveries[-1].digest == link.told.deliveries[0].digest
+    eventually(lambda: len(link.recorder.deliveries) == 4, "the line, again")
+    assert link.recorder.deliveries[-1].again is not lowest_free
+    assert link.recorder.deliveries[-1].digest == link.recorder.deliveries[0].digest
 
 
 def test_a_backlog_that_waits_for_the_disk_leaves_the_appliance_online(hostile: HostileBroker, make_link: Any) -> None:
     backlog = mqtt.publish(5, SAY, b"waited", qos=1, packet_id=7)
     hostile.on_connect = scripts.of_role("lines", scripts.send_after(backlog))
     link = make_link()
-    link.told.acknowledge = False
+    link.recorder.acknowledge = False
     link.start()
-    eventually(lambda: link.told.texts == ["waited"], "the line that waited")
-    time.sleep(1.5)  # the connection has looked at its probe meanwhile
-    link.told.acks[0]()
+    eventually(lambda: link.recorder.texts == ["waited"], "the line that waited")
+    time.sleep(0.5)  # the connection has checked its probe meanwhile
+    link.recorder.acks[0]()
     hostile.wait_for(lambda p: p.topic.endswith("/availability") and p.payload == b"online")

@@ -1,4 +1,4 @@
-"""What the link says to the world: availability, retained values, events, answers."""
+"""What the link publishes: availability, retained values, events, answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AVAILABILITY = "ishowtts/unit/availability"
 
 
 def retained_availability(broker: Broker) -> str:
-    """What a client that subscribes now is told."""
+    """The value that a client receives if it subscribes now."""
     with Client(broker.host, broker.port) as late:
         message = late.subscribe(AVAILABILITY).wait_for(AVAILABILITY)
         assert message.retain
@@ -35,17 +35,17 @@ def test_online_while_connected_and_offline_after_a_clean_stop(link, broker: Bro
     mqtt_client.wait_for(AVAILABILITY, lambda m: m.text == "offline")
     assert retained_availability(broker) == "offline"
     assert not link.link.connected
-    assert link.told.connection[-1][0] is False
+    assert link.recorder.connection[-1][0] is False
 
 
-def test_a_stop_ends_the_threads_also_without_a_broker(make_link, broker: Broker) -> None:
+def test_a_stop_ends_the_threads_even_without_a_broker(make_link, broker: Broker) -> None:
     connected, never = make_link().start(), make_link(root="ishowtts/other")
     broker.kill()
     never.link.start()
     for link in (connected.link, never.link):
         link.stop(10)
         link.stop(10)
-        assert link.alive()  # they ended because they were told to
+        assert link.alive()  # they ended because of `stop`
 
 
 @pytest.mark.parametrize("protocol", [5, 4])
@@ -74,7 +74,7 @@ def test_the_will_says_offline_when_the_process_is_killed(broker: Broker, mqtt_c
     assert retained_availability(broker) == "offline"
 
 
-def test_retained_values_are_kept_at_the_broker_as_json(link, broker: Broker, mqtt_client: Client) -> None:
+def test_retained_values_are_json_at_the_broker(link, broker: Broker, mqtt_client: Client) -> None:
     mqtt_client.subscribe("ishowtts/unit/#")
     link.link.publish_retained("state", {"state": "ready", "detail": "café"})
     link.link.publish_retained("volume", 80)
@@ -90,7 +90,7 @@ def test_retained_values_are_kept_at_the_broker_as_json(link, broker: Broker, mq
             assert (message.text, message.retain) == (text, True)
 
 
-def test_nan_is_refused_before_it_leaves(make_link) -> None:
+def test_nan_is_refused_before_it_is_sent(make_link) -> None:
     with pytest.raises(ValueError, match="JSON"):
         make_link().link.publish_retained("telemetry", {"rtf": float("nan")})
 
@@ -111,7 +111,7 @@ def test_a_broker_that_lost_everything_gets_the_last_values_again(link, broker: 
         assert [m.json for m in client.on("ishowtts/unit/state")] == [{"state": "ready"}]
         assert link.link.reconnects == 1
         client.publish("ishowtts/unit/say", "still here")
-        eventually(lambda: link.told.texts == ["still here"])
+        eventually(lambda: link.recorder.texts == ["still here"])
 
 
 def test_events_arrive_in_order_and_are_confirmed(link, mqtt_client: Client) -> None:
@@ -119,19 +119,19 @@ def test_events_arrive_in_order_and_are_confirmed(link, mqtt_client: Client) -> 
     events = [Event(TS, f"l{i}", "finished", {"rtf": 0.1, "id": "not this"}) for i in range(200)]
     assert link.link.send_events(list(enumerate(events)), 20) == 200
     mqtt_client.wait_for("ishowtts/unit/event", count=200)
-    heard = [m.json for m in mqtt_client.on("ishowtts/unit/event")]
-    assert [e["id"] for e in heard] == [f"l{i}" for i in range(200)]
-    assert heard[0] == {"ts": TS, "id": "l0", "event": "finished", "rtf": 0.1}
+    received = [m.json for m in mqtt_client.on("ishowtts/unit/event")]
+    assert [e["id"] for e in received] == [f"l{i}" for i in range(200)]
+    assert received[0] == {"ts": TS, "id": "l0", "event": "finished", "rtf": 0.1}
 
 
-def test_no_event_is_confirmed_without_a_broker(make_link, broker: Broker) -> None:
+def test_no_event_counts_as_confirmed_without_a_broker(make_link, broker: Broker) -> None:
     link = make_link().start()
     broker.kill()
     eventually(lambda: not link.link.connected)
     assert link.link.send_events([(1, Event(TS, "a", "finished"))], 5) == 0
 
 
-def test_two_events_that_look_alike_are_both_sent(make_link, mqtt_client: Client) -> None:
+def test_two_equal_events_with_different_numbers_are_both_sent(make_link, mqtt_client: Client) -> None:
     link = make_link().start()
     mqtt_client.subscribe("ishowtts/unit/event")
     refused = Event(TS, "", "command", {"command": "", "ok": False, "detail": "no", "transaction": None})
@@ -139,7 +139,7 @@ def test_two_events_that_look_alike_are_both_sent(make_link, mqtt_client: Client
     mqtt_client.wait_for("ishowtts/unit/event", count=2)
 
 
-def test_an_event_the_broker_is_slow_to_confirm_is_not_published_again(
+def test_an_event_that_the_broker_confirms_late_is_not_published_again(
     make_link, broker: Broker, mqtt_client: Client
 ) -> None:
     link = make_link().start()
@@ -157,7 +157,7 @@ def test_an_event_the_broker_is_slow_to_confirm_is_not_published_again(
     assert [m.json["id"] for m in mqtt_client.on("ishowtts/unit/event")] == ["a", "b"]
 
 
-def test_a_connection_lost_while_waiting_ends_the_wait(make_link, broker: Broker) -> None:
+def test_a_lost_connection_ends_the_wait_for_confirmations(make_link, broker: Broker) -> None:
     link = make_link().start()
     broker.pause()
     try:
@@ -182,7 +182,7 @@ def test_the_final_event_goes_to_the_response_topic_too(make_link, mqtt_client: 
     assert len(mqtt_client.on("ishowtts/reply/me")) == 1
 
 
-def test_an_answer_does_not_tell_the_id_of_the_line_that_a_line_was_merged_into(make_link, mqtt_client: Client) -> None:
+def test_an_answer_does_not_contain_the_id_of_the_line_that_it_was_merged_into(make_link, mqtt_client: Client) -> None:
     link = make_link().start()
     mqtt_client.subscribe("ishowtts/reply/#").subscribe("ishowtts/unit/event")
     merged = Event(TS, "b", "merged", {"into": "secret"}, ReplyTo("ishowtts/reply/me", b"c"))
@@ -191,7 +191,7 @@ def test_an_answer_does_not_tell_the_id_of_the_line_that_a_line_was_merged_into(
     assert mqtt_client.wait_for("ishowtts/unit/event").json["into"] == "secret"
 
 
-def test_an_answer_at_which_the_broker_ends_the_connection_holds_up_no_event(make_link, mqtt_client: Client) -> None:
+def test_an_answer_at_which_the_broker_ends_the_connection_delays_no_event(make_link, mqtt_client: Client) -> None:
     link = make_link().start()
     mqtt_client.subscribe("ishowtts/unit/event")
     too_deep = ReplyTo("ishowtts/reply/" + "a/" * 240)  # mosquitto ends the connection at 200 levels
@@ -202,7 +202,7 @@ def test_an_answer_at_which_the_broker_ends_the_connection_holds_up_no_event(mak
     assert 1 <= link.link.reconnects <= 3
 
 
-def test_what_somebody_else_says_of_our_availability_is_corrected(make_link, mqtt_client: Client) -> None:
+def test_a_forged_availability_is_corrected(make_link, mqtt_client: Client) -> None:
     make_link().start()
     mqtt_client.subscribe(AVAILABILITY).wait_for(AVAILABILITY, lambda m: m.text == "online")
     mqtt_client.publish(AVAILABILITY, "offline", retain=True)

@@ -1,4 +1,4 @@
-"""PUBLISH packets taken apart: what paho cannot read, what nobody can, and how long that takes."""
+"""Parsing of PUBLISH packets: those that paho cannot read, malformed ones, and the time it takes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(body: bytes, flags: int = QOS1, *, mqtt5: bool = True, size_bytes: int 
     return read_publish(flags, body, mqtt5=mqtt5, size_bytes=len(body) if size_bytes is None else size_bytes)
 
 
-def test_all_that_is_asked_for_is_read() -> None:
+def test_all_properties_that_we_use_are_parsed() -> None:
     properties = (
         b"\x01\x01" + b"\x02\x00\x00\x00\x3c" + b"\x23\x00\x01" + b"\x03" + text("application/json") + b"\x08"
         + text("r/x") + b"\x09" + text(b"\x00\xff") + b"\x0b\x80\x01" + b"\x0b\x02" + b"\x26" + text("k") + text("v")
@@ -59,12 +59,12 @@ def test_mqtt_3_has_no_properties_and_qos_0_no_packet_id() -> None:
         b"\x26\x00\x00\x00\x00" * 2,
     ],
 )
-def test_what_nobody_asks_for_costs_no_message(properties: bytes) -> None:
+def test_properties_that_we_do_not_use_do_no_harm(properties: bytes) -> None:
     found = read(packet(properties))
     assert (found.payload, found.fault) == (b"hello", None)
 
 
-def test_a_byte_order_mark_is_a_character_like_another() -> None:
+def test_a_byte_order_mark_is_an_ordinary_character() -> None:
     found = read(packet(b"\x03" + text("\ufefftext/plain") + b"\x08" + text("\ufeffr")))
     assert found.properties == MessageProperties("\ufefftext/plain", "\ufeffr")
 
@@ -78,7 +78,7 @@ def test_a_byte_order_mark_is_a_character_like_another() -> None:
         b"\x80\x80\x80\x80\x01", b"\x26" + text("a"),
     ],
 )  # fmt: skip
-def test_what_is_malformed_can_still_be_acknowledged(properties: bytes) -> None:
+def test_a_packet_with_malformed_properties_can_still_be_acknowledged(properties: bytes) -> None:
     found = read(packet(properties))
     assert (found.topic, found.packet_id) == ("a/say", 7)
     assert "malformed" in (found.fault or "")
@@ -86,11 +86,11 @@ def test_what_is_malformed_can_still_be_acknowledged(properties: bytes) -> None:
 
 
 @pytest.mark.parametrize("length", [b"\xff\xff\xff\x7f", b"\x80\x80\x80\x80\x01", b"\x7f", b""])
-def test_a_length_of_the_properties_that_is_a_lie_is_told(length: bytes) -> None:
+def test_a_wrong_length_of_the_properties_is_a_fault(length: bytes) -> None:
     assert "malformed" in (read(text("a") + b"\x00\x07" + length).fault or "")
 
 
-def test_a_packet_of_which_only_the_beginning_was_kept_is_told_by_its_size() -> None:
+def test_a_truncated_packet_is_oversized() -> None:
     found = read(packet(), size_bytes=200_000_000)
     assert (found.topic, found.packet_id, found.oversized) == ("a/say", 7, True)
     assert "200000000 bytes" in (found.fault or "")
@@ -107,12 +107,12 @@ def test_a_topic_that_is_not_utf_8_is_none() -> None:
         (packet(), 4), (packet(), 6),
     ],
 )  # fmt: skip
-def test_what_cannot_be_acknowledged_is_no_packet(body: bytes, flags: int) -> None:
+def test_a_packet_that_cannot_be_acknowledged_is_malformed(body: bytes, flags: int) -> None:
     with pytest.raises(MalformedPacket):
         read(body, flags)
 
 
-def test_the_largest_packet_of_the_smallest_properties_is_read() -> None:
-    """paho copies the rest of the packet for each property, and would hold up the connection for that long."""
+def test_the_largest_packet_of_the_smallest_properties_is_parsed() -> None:
+    """paho copies the rest of the packet for each property, and would block the connection for that long."""
     count = 250_000
     assert read(packet(b"\x26\x00\x00\x00\x00" * count)).payload == b"hello"

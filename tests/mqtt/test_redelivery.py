@@ -1,4 +1,4 @@
-"""A message that comes again is taken once; another one that only looks like it is taken too."""
+"""A redelivered message is accepted once. Another message that looks the same is accepted too."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SAY, EVENT = f"{Appliance.root}/say", f"{Appliance.root}/event"
 
 @pytest.fixture
 def appliance(tmp_path: Path, hostile: HostileBroker) -> Iterator[Appliance]:
-    """A daemon that is online and has acknowledged all that came so far."""
+    """A daemon that is online and has acknowledged everything so far."""
     with Appliance(tmp_path, cast(Broker, hostile), quick_s=0.01) as appliance:
         hostile.wait_for(lambda p: p.topic.endswith("/availability") and p.payload == b"online", 60)
         all_acknowledged(hostile)
@@ -35,7 +35,7 @@ def all_acknowledged(hostile: HostileBroker) -> None:
 
 
 def remembered(appliance: Appliance) -> int:
-    """How many deliveries the daemon would know again."""
+    """How many deliveries the daemon would recognise."""
     with closing(sqlite3.connect(f"file:{appliance.folder}/state/inbox.sqlite?mode=ro", uri=True)) as inbox:
         [(count,)] = inbox.execute("SELECT count(*) FROM deliveries").fetchall()
     return int(count)
@@ -47,10 +47,8 @@ def outcomes(hostile: HostileBroker, name: str) -> set[str]:
     return {event["id"] for event in events if event["event"] == name}
 
 
-def test_the_same_text_on_a_packet_id_that_is_free_again_is_another_line(
-    hostile: HostileBroker, appliance: Appliance
-) -> None:
-    """HiveMQ, for one, gives each message the lowest packet id that is free."""
+def test_the_same_text_with_a_reused_packet_id_is_another_line(hostile: HostileBroker, appliance: Appliance) -> None:
+    """HiveMQ, for example, gives each message the lowest free packet id."""
     hostile.reuse_ids = True
     hostile.publish(SAY, "ding")
     eventually(lambda: len(outcomes(hostile, "finished")) == 1, "the first line")
@@ -68,7 +66,7 @@ def test_the_same_text_on_a_packet_id_that_is_free_again_is_another_line(
     assert len(outcomes(hostile, "accepted")) == 2
 
 
-def test_a_line_whose_acknowledgement_was_lost_is_taken_once(hostile: HostileBroker, appliance: Appliance) -> None:
+def test_a_line_whose_acknowledgement_was_lost_is_accepted_once(hostile: HostileBroker, appliance: Appliance) -> None:
     hostile.reuse_ids = True
     for number in range(2):
         hostile.on_puback = scripts.of_role("lines", scripts.times(1, scripts.then_close(scripts.silence)))

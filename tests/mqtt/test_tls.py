@@ -80,7 +80,7 @@ CASES = {
 
 @pytest.mark.parametrize("protocol", [5, 4])
 @pytest.mark.parametrize("case", CASES)
-def test_a_fault_of_certificates_is_one_sentence_and_is_mended_without_a_restart(
+def test_a_certificate_error_is_one_sentence_and_needs_no_restart_to_fix(
     *, secure: Any, make_link: Any, ours: Authority, other: Authority, tmp_path: Path,
     caplog: pytest.LogCaptureFixture, case: str, protocol: int,
 ) -> None:  # fmt: skip
@@ -95,21 +95,21 @@ def test_a_fault_of_certificates_is_one_sentence_and_is_mended_without_a_restart
     tls = {"tls_ca": files["ca"]} | ({} if mine is None else {"tls_cert": files["cert"], "tls_key": files["key"]})
     link = make_link(port=broker.port, protocol=protocol, **tls)
     link.link.start()
-    eventually(lambda: any(words in why for _, why in link.told.connection), "the sentence")
+    eventually(lambda: any(words in why for _, why in link.recorder.connection), "the sentence")
     assert not link.link.connected
-    assert all(f"{broker.host}:{broker.port}" in why for _, why in link.told.connection)
+    assert all(f"{broker.host}:{broker.port}" in why for _, why in link.recorder.connection)
     eventually(lambda: broker.log.count("rotocol error") >= 3, "that it keeps trying")
     warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert len(set(warned)) <= 2  # the broker's closing may be faster than its reason
+    assert len(set(warned)) <= 2  # the connection may close before the alert arrives
     assert "Traceback" not in caplog.text
-    # The operator mends it; the daemon goes on by itself.
+    # The operator fixes it. The daemon connects without a restart.
     broker.stop()
     show(ours, "broker", tmp_path)
     shutil.copy(ours.ca, files["ca"])
     shutil.copy(ours.cert("board"), files["cert"])
     shutil.copy(ours.key("board"), files["key"])
     if mine is None and require:
-        return  # it needs a setting
+        return  # this needs another setting
     broker.start()
     eventually(lambda: link.link.connected, "the connection")
 
@@ -133,19 +133,19 @@ def test_files_that_cannot_be_used_are_named(
         root = f"ishowtts/bad{number}"
         link = make_link(port=broker.port, root=root, tls_ca=ca, tls_cert=cert, tls_key=key)
         link.link.start()
-        eventually(lambda link=link: link.told.connection, "the sentence")
-        assert words in link.told.connection[0][1]
-        assert "mqtt.tls" in link.told.connection[0][1]
+        eventually(lambda link=link: link.recorder.connection, "the sentence")
+        assert words in link.recorder.connection[0][1]
+        assert "mqtt.tls" in link.recorder.connection[0][1]
 
 
-def test_a_broker_without_tls_is_told_apart(broker: Broker, make_link: Any, ours: Authority) -> None:
+def test_a_broker_without_tls_is_named_as_such(broker: Broker, make_link: Any, ours: Authority) -> None:
     link = make_link(tls_ca=ours.ca)
     link.link.start()
-    eventually(lambda: link.told.connection, "the sentence")
-    assert "mqtt.port" in link.told.connection[0][1]
+    eventually(lambda: link.recorder.connection, "the sentence")
+    assert "mqtt.port" in link.recorder.connection[0][1]
 
 
-def test_commands_say_the_same(secure: Any, other: Authority) -> None:
+def test_the_short_lived_client_reports_the_same(secure: Any, other: Authority) -> None:
     broker = secure("broker")
     options = MqttOptions(broker.host, broker.port, "a/b", "a", tls_ca=other.ca)
     with pytest.raises(BrokerError, match="not signed by an authority that we trust"), Caller(options):

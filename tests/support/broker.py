@@ -1,4 +1,4 @@
-"""A real mosquitto of its own for a test, on a free loopback port."""
+"""Starts a real mosquitto for a test, on a free loopback port."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Broker:
     """mosquitto with persistence that survives a kill.
 
     Args:
-        directory: an empty folder for its configuration, log and persistence.
-        users: name to password; `None` lets anybody in.
-        extra: further lines of its configuration.
-        listener_extra: further lines for its one listener, such as TLS files.
+        directory: An empty folder for its configuration, log and persistence.
+        users: Name to password. `None` accepts everybody.
+        extra: Further lines of its configuration.
+        listener_extra: Further lines for its one listener, such as TLS files.
     """
 
     host = "127.0.0.1"
@@ -46,26 +46,26 @@ class Broker:
 
     @property
     def log(self) -> str:
-        """All that it has logged so far."""
+        """Everything that it has logged so far."""
         path = self._directory / "mosquitto.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     def connections(self, id_ends: str) -> int:
-        """How often a client was let in whose id ends so."""
+        """How often the broker accepted a client whose id ends with this text."""
         return len(re.findall(rf"New client connected from \S+ as \S+{re.escape(id_ends)} \(", self.log))
 
     @property
     def database(self) -> Path:
-        """Where it saves sessions and messages."""
+        """The file with its sessions and messages."""
         return self._directory / "mosquitto.db"
 
     def start(self) -> Broker:
-        """Start it, again on the same port after a stop; returns when it listens."""
+        """Start it, after a stop on the same port. Returns when it listens."""
         deadline = time.monotonic() + _START_S
         keep_port = self.port != 0
         while True:
             if not keep_port:
-                # Below the range from which the kernel deals ports to clients: nobody takes it in a restart.
+                # Below the range of ports that the kernel gives to clients: nobody takes it during a restart.
                 self.port = random.randint(15_000, 32_000)
             if self._try_start(deadline):
                 return self
@@ -73,11 +73,11 @@ class Broker:
                 raise RuntimeError(f"mosquitto does not start:\n{self.log}")
 
     def stop(self) -> None:
-        """End it cleanly; sessions and retained messages stay on disk."""
+        """End it cleanly. Sessions and retained messages stay on disk."""
         self._end(signal.SIGTERM)
 
     def save(self) -> None:
-        """Have it write sessions and retained messages to disk; returns when it has."""
+        """Make it write sessions and retained messages to disk. Returns when it has done so."""
         assert self._process is not None
         database = self.database
         before = database.stat().st_mtime_ns if database.exists() else 0
@@ -88,16 +88,16 @@ class Broker:
             time.sleep(0.01)
 
     def kill(self) -> None:
-        """End it as a power cut would; what it has not saved is lost (see `save`)."""
+        """End it as a power cut would. What it has not saved is lost (see `save`)."""
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Stop it from answering, without closing a connection."""
+        """Stop its process. Connections stay open, but it does not answer."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it answer again."""
+        """Continue its process."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
@@ -119,7 +119,7 @@ class Broker:
     def _try_start(self, deadline: float) -> bool:
         config = self._write_config()
         before = self.log.count(" running")
-        name = os.environ.get("ISHOWTTS_MOSQUITTO", "mosquitto")  # another release than the system's
+        name = os.environ.get("ISHOWTTS_MOSQUITTO", "mosquitto")  # for tests of another release
         program = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
         if program is None:
             raise RuntimeError(f"{name} is not installed; apt-get install mosquitto")
@@ -157,11 +157,11 @@ class Broker:
 
 
 class ShippedBroker(Broker):
-    """mosquitto with config/mosquitto/ beside Debian's own configuration; only ports and paths are replaced.
+    """mosquitto with config/mosquitto/ added to Debian's own configuration. Only ports and paths are replaced.
 
     Args:
-        users: name to password.
-        tls: a folder with broker.crt, broker.key and ca.crt: the listener with TLS is switched on too, at `tls_port`.
+        users: Name to password.
+        tls: A folder with broker.crt, broker.key and ca.crt. It enables the listener with TLS too, at `tls_port`.
     """
 
     def __init__(self, directory: Path, users: Mapping[str, str], tls: Path | None = None) -> None:
@@ -182,7 +182,7 @@ class ShippedBroker(Broker):
         (here / "conf.d/ishowtts.conf").write_text(shipped, encoding="utf-8")
         shutil.copy(_SHIPPED / "ishowtts.acl", here)
         _write_passwords(here / "ishowtts.passwd", self._users or {})
-        # As Debian's own has it; as root it would go on as the user mosquitto, who cannot read a test's folder.
+        # As in Debian's own. As root it would run as the user mosquitto, who cannot read the folder of a test.
         lines = ["persistence true", f"persistence_location {here}/", "log_dest stderr", f"include_dir {here}/conf.d"]
         config = here / "mosquitto.conf"
         config.write_text("\n".join([*lines, *_AS_ROOT]) + "\n")

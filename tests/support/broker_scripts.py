@@ -1,4 +1,4 @@
-"""Scripts for a `HostileBroker`: what it does in place of its usual answer to a packet."""
+"""Scripts for a `HostileBroker`. Each replaces its usual answer to a packet."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def refuse(code: int, *filters: str) -> Script:
 def confirm_with(code: int | None, *topics: str) -> Script:
     """Answer PUBLISH on the topics (on all if none is named) with this reason code; `None` never answers.
 
-    Codes below 0x80 pass the message on. MQTT 3.1.1 has no reason codes: there all but `None` confirm.
+    With codes below 0x80 it forwards the message. MQTT 3.1.1 has no reason codes: there every code confirms.
     """
 
     def script(peer: Peer, packet: Packet) -> None:
@@ -43,7 +43,7 @@ def confirm_with(code: int | None, *topics: str) -> Script:
 
 
 def drop(*topics: str) -> Script:
-    """Confirm what is published on the topics (on all if none is named), and pass it on to nobody."""
+    """Confirm what is published on the topics (on all if none is named), and forward it to nobody."""
 
     def script(peer: Peer, packet: Packet) -> None:
         if topics and packet.topic not in topics:
@@ -75,7 +75,7 @@ def send_after(raw: bytes) -> Script:
 
 
 def then_close(script: Script | None = None) -> Script:
-    """Run the script (the usual answer if none is given), then cut the connection."""
+    """Run the script (the usual answer if none is given), then close the connection."""
 
     def closing(peer: Peer, packet: Packet) -> None:
         if script is None:
@@ -88,7 +88,7 @@ def then_close(script: Script | None = None) -> Script:
 
 
 def times(count: int, script: Script) -> Script:
-    """Run the script for the first `count` packets, and give the usual answer to those after."""
+    """Run the script for the first `count` packets, and give the usual answer to later ones."""
     left = count
 
     def counted(peer: Peer, packet: Packet) -> None:

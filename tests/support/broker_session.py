@@ -1,4 +1,4 @@
-"""What the `HostileBroker` keeps of a client: its session, and the messages for it."""
+"""The state that the `HostileBroker` keeps for a client: its session, and the messages for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Message:
-    """A message on its way to clients; `properties` is the whole field, sent as it is."""
+    """A message for clients. `properties` is the whole encoded field, sent without changes."""
 
     topic: str | bytes
     payload: bytes
@@ -26,12 +26,12 @@ class Message:
 
 @dataclass
 class Session:
-    """What the broker knows of one client id.
+    """The session of one client id.
 
     Args:
-        subscriptions: topic filter to its options byte.
-        in_flight: packet id to the message that the client has not acknowledged, in the order of sending.
-        waiting: messages for a client that is away.
+        subscriptions: Topic filter to its options byte.
+        in_flight: Packet id to the message that the client has not acknowledged, in the order of sending.
+        waiting: Messages for a client that is away.
     """
 
     client_id: str
@@ -44,7 +44,7 @@ class Session:
 
     @property
     def role(self) -> str:
-        """`lines`, `commands` or `other`: by its client id, or else by its subscriptions."""
+        """`lines`, `commands` or `other`, from its client id or its subscriptions."""
         for role, last_level in (("lines", "say"), ("commands", "command")):
             if re.search(rf"(^|[^a-z]){role}([^a-z]|$)", self.client_id) or any(
                 subscribed.endswith(f"/{last_level}") for subscribed in self.subscriptions
@@ -63,7 +63,7 @@ def matches(topic_filter: str, topic: str) -> bool:
 
 
 def forwarded_properties(packet: Packet) -> bytes:
-    """The properties that a broker passes on, encoded again."""
+    """The properties that a broker forwards, encoded again."""
     found: dict[int, list[Any]] = dict(packet.properties)
     encoded = [mqtt.user_property(key, value) for key, value in found.get(mqtt.USER_PROPERTY, [])]
     for identifier in (mqtt.CONTENT_TYPE, mqtt.RESPONSE_TOPIC, mqtt.CORRELATION):

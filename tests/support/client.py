@@ -1,4 +1,4 @@
-"""A publisher and listener for tests: paho, with waits that have a deadline."""
+"""An MQTT client for tests: paho, with waits that have a timeout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEADLINE_S = 20.0
 
 @dataclass(frozen=True)
 class Message:
-    """What arrived."""
+    """A message that arrived."""
 
     topic: str
     payload: bytes
@@ -28,7 +28,7 @@ class Message:
     qos: int
     correlation: bytes | None = None
     at: float = field(default_factory=time.monotonic)
-    """When it came, in monotonic seconds."""
+    """Time of arrival, in monotonic seconds."""
 
     @property
     def text(self) -> str:
@@ -98,7 +98,7 @@ class Client:
     ) -> None:
         self._paho.disconnect()
         self._paho.loop_stop()
-        # Without callbacks there is no cycle: paho closes its socket pair as soon as it is let go.
+        # Without callbacks there is no reference cycle: paho closes its socket pair at once.
         self._paho.on_connect = self._paho.on_subscribe = self._paho.on_message = None
 
     def subscribe(self, topic: str, qos: int = 1) -> Client:
@@ -117,7 +117,7 @@ class Client:
         retain: bool = False,
         **properties: Any,
     ) -> None:
-        """Publish and wait until it went out (QoS 1: until it was acknowledged).
+        """Publish, and wait until the message was sent (QoS 1: until it was acknowledged).
 
         `properties` are MQTT 5 names, such as `ResponseTopic="…"`, `CorrelationData=b"…"`, `ContentType="…"`.
         """
@@ -139,7 +139,7 @@ class Client:
         count: int = 1,
         timeout_s: float = _DEADLINE_S,
     ) -> Message:
-        """The `count`-th message on `topic` (`None`: any) that `where` holds for; fails past the deadline."""
+        """Wait for the `count`-th message on `topic` (`None`: any) that meets `where`. Fails after the timeout."""
         found: list[Message] = []
 
         def enough() -> bool:
@@ -150,12 +150,12 @@ class Client:
         return found[count - 1]
 
     def on(self, topic: str) -> list[Message]:
-        """What has arrived on `topic` so far."""
+        """The messages that arrived on `topic` so far."""
         with self._changed:
             return [m for m in self.messages if m.topic == topic]
 
     def forget(self) -> None:
-        """Forget what has arrived so far."""
+        """Forget the messages that arrived so far."""
         with self._changed:
             self.messages.clear()
 
@@ -165,7 +165,7 @@ class Client:
             while not done():
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
-                    told = [m for m in self.messages if not m.topic.endswith("/telemetry")][-30:]
-                    seen = "\n".join(f"  {m.topic} {m.payload[:200]!r}" for m in told)
+                    recent = [m for m in self.messages if not m.topic.endswith("/telemetry")][-30:]
+                    seen = "\n".join(f"  {m.topic} {m.payload[:200]!r}" for m in recent)
                     raise AssertionError(f"{what} did not come within {timeout_s:.0f} s; came:\n{seen}")
                 self._changed.wait(left_s)

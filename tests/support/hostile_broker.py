@@ -1,6 +1,6 @@
-"""A small MQTT 3.1.1 and 5 broker for tests that breaks the standard as the test tells it to.
+"""A small MQTT 3.1.1 and 5 broker for tests, which breaks the standard by script.
 
-Without a script it is a well-behaved broker: sessions with queued and redelivered QoS 1 messages, retained messages,
+Without a script it keeps to the standard: sessions with queued and redelivered QoS 1 messages, retained messages,
 filters with + and #. It has no wills, no QoS 2, no expiry, and no limits. Each script replaces its answer to one kind
 of packet:
 
@@ -41,24 +41,24 @@ class Peer:
         self._sock = sock
         self._closed = False
         self._sending = threading.Lock()
-        # Not `settimeout`: that holds for the thread that reads as well.
+        # Not `settimeout`: that would apply to the thread that reads as well.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_S, 0))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
     def role(self) -> str:
-        """What the connection is for."""
+        """The role of the connection."""
         return self.session.role if self.session is not None else "other"
 
     def send(self, raw: bytes) -> bool:
-        """Send bytes at the broker's pace; false if the client is gone."""
+        """Send bytes at the configured speed. False if the client is gone."""
         with self._sending:
             if self.broker.byte_every_s:
                 return all(self._send(raw[i : i + 1], self.broker.byte_every_s) for i in range(len(raw)))
             return self._send(raw)
 
     def send_huge(self, topic: str, size: int) -> int:
-        """Send a PUBLISH at QoS 0 whose remaining length is `size`; returns how many bytes the client let us send."""
+        """Send a PUBLISH at QoS 0 whose remaining length is `size`. Returns how many bytes the client accepted."""
         head = mqtt.text(topic) + (b"\0" if self.protocol == 5 else b"")
         sent, block = len(head), b"x" * (1 << 16)
         with self._sending:
@@ -69,11 +69,11 @@ class Peer:
         return sent
 
     def serve(self, packet: Packet) -> None:
-        """Answer as a well-behaved broker does."""
+        """Answer as the standard requires."""
         self.broker.serve(self, packet)
 
     def close(self) -> None:
-        """Cut the connection."""
+        """Close the connection."""
         self._closed = True
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
@@ -99,26 +99,26 @@ class Peer:
 
 
 Script = Callable[[Peer, Packet], None]
-"""Replaces the answer to one packet; `peer.serve(packet)` gives the usual one."""
+"""Replaces the answer to one packet. `peer.serve(packet)` gives the usual one."""
 
 
 class HostileBroker:
     """`with HostileBroker(on_connect=…) as broker:` listens on `broker.host`, `broker.port`.
 
-    All attributes that are named as arguments may be changed while it runs.
+    Tests may change all attributes that are arguments here while it runs.
 
     Args:
-        on_accept: called with each new connection before anything is read from it.
-        on_connect, on_subscribe, on_publish, on_puback, on_ping: scripts; `support.broker_scripts` has some.
-        forwards: asked with the role of a client and a topic whether the client gets the message.
-        reuse_ids: give each message the lowest packet id that is free, instead of counting up.
-        connack_properties: the properties field of each CONNACK, such as the broker's own Receive Maximum.
-        byte_every_s: send one byte at a time with this pause after it; 0 sends at once.
+        on_accept: Called with each new connection before anything is read from it.
+        on_connect, on_subscribe, on_publish, on_puback, on_ping: Scripts; `support.broker_scripts` has some.
+        forwards: Called with the role of a client and a topic. Returns whether the client gets the message.
+        reuse_ids: Give each message the lowest free packet id, instead of ascending ones.
+        connack_properties: The properties field of each CONNACK, such as the broker's own Receive Maximum.
+        byte_every_s: Send one byte at a time with this pause after it. 0 sends at once.
 
     Attributes:
-        cut_after_bytes: send only so many bytes of the next PUBLISH to a role, then cut its connection; by role.
-        packets: all that clients sent, in order.
-        retained: what is retained, by topic.
+        cut_after_bytes: By role: send only so many bytes of the next PUBLISH, then close the connection.
+        packets: All packets of clients, in order.
+        retained: Retained messages, by topic.
     """
 
     host = "127.0.0.1"
@@ -178,16 +178,16 @@ class HostileBroker:
     # For tests
 
     def connections(self, role: str | None = None) -> int:
-        """How many connections asked for a session (CONNECT), of one role or of all."""
+        """How many CONNECT packets came, of one role or of all."""
         return len(self.received_of(mqtt.CONNECT, role=role))
 
     def received_of(self, kind: int, topic: str | None = None, role: str | None = None) -> list[Packet]:
-        """What clients have sent of one kind, on one topic, by one role."""
+        """Packets of clients of one kind, on one topic, by one role."""
         with self._lock:
             return [p for p in self.packets if p.kind == kind and topic in (None, p.topic) and role in (None, p.role)]
 
     def wait_for(self, holds: Callable[[Packet], object], timeout_s: float = 20.0, *, count: int = 1) -> Packet:
-        """The `count`-th packet for which `holds`; fails past the deadline.
+        """Wait for the `count`-th packet for which `holds` is true.
 
         Raises:
             AssertionError: it did not come in time.
@@ -203,7 +203,7 @@ class HostileBroker:
             return found[count - 1]
 
     def peer(self, role: str, timeout_s: float = 20.0) -> Peer:
-        """The connection of a role, as soon as it has subscribed; fails past the deadline."""
+        """Wait for the connection of a role, until it has subscribed. Fails after the timeout."""
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
             while True:
@@ -217,25 +217,25 @@ class HostileBroker:
     def publish(
         self, topic: str, payload: bytes | str, *, qos: int = 1, retain: bool = False, properties: bytes = b"\0"
     ) -> None:
-        """Publish as if a client had: to all sessions that subscribe to the topic."""
+        """Publish as a client would, to all sessions that subscribe to the topic."""
         raw = payload.encode() if isinstance(payload, str) else payload
         self._route(Message(topic, raw, qos, retain, properties), None)
 
     def plant(self, role: str, message: Message) -> None:
-        """Put a message into the session of a role, whatever it subscribes to."""
+        """Put a message into the session of a role, even without a matching subscription."""
         session = self.peer(role).session
         assert session is not None
         with self._lock:
             self._deliver(session, message)
 
     def unacknowledged(self, role: str) -> list[Message]:
-        """Messages that the client of a role has not acknowledged, or that wait for it."""
+        """Messages that the client of a role has not acknowledged, and messages that wait for it."""
         with self._lock:
             found = [session for session in self._sessions.values() if session.role == role]
             return [message for session in found for message in (*session.in_flight.values(), *session.waiting)]
 
     def forget_sessions(self) -> None:
-        """Lose all sessions, as a broker that is killed; connections end."""
+        """Lose all sessions, as a killed broker does. Connections end."""
         with self._lock:
             sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
@@ -273,7 +273,7 @@ class HostileBroker:
             self._changed.notify_all()
 
     def serve(self, peer: Peer, packet: Packet) -> None:
-        """Answer as a well-behaved broker does."""
+        """Answer as the standard requires."""
         if packet.kind == mqtt.CONNECT:
             self._open(peer, packet)
         elif packet.kind == mqtt.SUBSCRIBE:
@@ -299,7 +299,7 @@ class HostileBroker:
             peer.close()
 
     def grant(self, peer: Peer, packet: Packet, codes: list[int]) -> None:
-        """Answer a SUBSCRIBE with a code per filter; those of 0x80 and above are not subscribed to."""
+        """Answer a SUBSCRIBE with one code for each filter. Codes of 0x80 and above do not subscribe."""
         with self._lock:
             session = peer.session
             assert session is not None
@@ -317,13 +317,13 @@ class HostileBroker:
             self._changed.notify_all()
 
     def route(self, peer: Peer, packet: Packet) -> None:
-        """Pass a client's message on to all that subscribe to it."""
+        """Forward a message of a client to all sessions that subscribe to it."""
         self._route(
             Message(packet.topic, packet.payload, packet.qos, packet.retain, forwarded_properties(packet)), peer
         )
 
     def lost(self, peer: Peer) -> None:
-        """A connection has ended."""
+        """Note that a connection has ended."""
         with self._changed:
             session = peer.session
             if session is not None and session.peer is peer:

@@ -1,4 +1,4 @@
-"""A subscriber on a bare socket that notes when each message came, and looks at none before it is asked."""
+"""A subscriber on a plain socket that records when each message came, and does not decode it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from support.publisher import connect_packet, packet, split, string
 
 
 class Listener:
-    """`with Listener(host, port, topic) as listener: …`; QoS 0, so that it costs broker and listener little.
+    """`with Listener(host, port, topic) as listener: …`. It uses QoS 0, so that broker and listener have little work.
 
     Attributes:
-        heard: when each message came (CLOCK_MONOTONIC), and its payload.
+        received: When each message came (CLOCK_MONOTONIC), and its payload.
     """
 
     def __init__(self, host: str, port: int, topic: str) -> None:
-        self.heard: list[tuple[float, bytes]] = []
+        self.received: list[tuple[float, bytes]] = []
         self._subscribed = threading.Event()
         self._socket = socket.create_connection((host, port), 5)
         self._socket.settimeout(None)
@@ -46,7 +46,7 @@ class Listener:
     def _receive(self) -> bytes:
         try:
             return self._socket.recv(1 << 18)
-        except ConnectionResetError:  # the broker ended before we did
+        except ConnectionResetError:  # the broker ended first
             return b""
 
     def _run(self) -> None:
@@ -59,4 +59,4 @@ class Listener:
                 if kind == 0x90:
                     self._subscribed.set()
                 elif kind & 0xF0 == 0x30:
-                    self.heard.append((at, body[2 + struct.unpack(">H", body[:2])[0] :]))
+                    self.received.append((at, body[2 + struct.unpack(">H", body[:2])[0] :]))

@@ -29,11 +29,11 @@ class Packet:
     """A packet that a client sent.
 
     Args:
-        connection: number of the connection that it came on, from 1 on.
-        role: `lines`, `commands` or `other`: what that connection is for.
-        properties: MQTT 5 properties by identifier; each has all its values in order.
-        subscriptions: topic filters and their options byte (its two low bits are the QoS).
-        reason: reason code of a PUBACK or DISCONNECT; 0 where none was sent.
+        connection: Number of its connection, from 1.
+        role: The role of that connection: `lines`, `commands` or `other`.
+        properties: MQTT 5 properties by identifier, each with all its values in order.
+        subscriptions: Topic filters and their options byte (its two low bits are the QoS).
+        reason: Reason code of a PUBACK or DISCONNECT; 0 if none was sent.
     """
 
     kind: int
@@ -81,7 +81,7 @@ def frame(first_byte: int, body: bytes) -> bytes:
 
 
 def properties(*encoded: bytes) -> bytes:
-    """The properties field: the length of all, then all."""
+    """The properties field: the total length, then the properties."""
     joined = b"".join(encoded)
     return varint(len(joined)) + joined
 
@@ -157,7 +157,7 @@ BROKEN_PROPERTIES: Mapping[str, bytes] = {
     "length of five bytes": b"\x80\x80\x80\x80\x01",
     "identifier of five bytes": properties(b"\x83\x80\x80\x80\x01"),
 }
-"""Properties fields of a PUBLISH that cannot be taken apart, by what is wrong; the packet's frame is intact."""
+"""Malformed properties fields of a PUBLISH, by fault. The frame of the packet is valid."""
 
 STRANGE_PROPERTIES: Mapping[str, bytes] = {
     "U+FEFF in a user property's value": properties(user_property("a", BOM)),
@@ -179,7 +179,7 @@ STRANGE_PROPERTIES: Mapping[str, bytes] = {
     "message expiry of two bytes": varint(3) + bytes([MESSAGE_EXPIRY]) + b"\0\0",
     "message expiry 0": properties(number_property(MESSAGE_EXPIRY, 0, 4)),
 }
-"""Properties fields that a client may take or refuse; the standard forbids most of them."""
+"""Properties fields that a client may accept or refuse. The standard forbids most of them."""
 
 
 # Decoding

@@ -1,4 +1,4 @@
-"""A publisher of QoS 1 lines on a bare socket: fast enough to flood a daemon, and it knows what it published twice."""
+"""A publisher of QoS 1 lines on a plain socket. It can flood a daemon, and knows what it published twice."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _CONNECT_S = 5.0
 
 
 class Publisher:
-    """Publishes payloads to one topic, and again after each reconnection what was not acknowledged.
+    """Publishes payloads on one topic. After a reconnect it publishes unacknowledged ones again.
 
-    One thread uses it. `step` and `publish` never wait; a broker that is away is tried again every 50 ms.
+    One thread uses it. `step` and `publish` never wait. It tries to connect every 50 ms if the broker is away.
 
     Args:
         protocol: 5 or 4 (MQTT 3.1.1).
-        on_acknowledged: told of each number that the broker acknowledged.
+        on_acknowledged: Called with each number that the broker acknowledged.
 
     Attributes:
-        published: how often each number went out. `published_at`: when it did last, in monotonic seconds.
-        acknowledged: numbers that the broker has confirmed.
+        published: How often each number was sent. `published_at`: when it was last sent, in monotonic seconds.
+        acknowledged: Numbers that the broker has acknowledged.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class Publisher:
 
     @property
     def pending(self) -> int:
-        """How many are not acknowledged."""
+        """How many payloads are not acknowledged."""
         return len(self._open) + len(self._unsent)
 
     def publish(self, number: int, payload: bytes) -> None:
-        """Send now, or as soon as there is a broker."""
+        """Send now, or when the broker is back."""
         self._unsent.append((number, payload))
         self.step()
 
     def step(self, wait_s: float = 0.0) -> None:
-        """Take acknowledgements, for `wait_s` at most; reconnect where need be; send what waits."""
+        """Reconnect if needed, send what waits, and read acknowledgements for at most `wait_s`."""
         try:
             if self._socket is None and not self._connect():
                 time.sleep(min(wait_s, 0.05))
@@ -73,14 +73,14 @@ class Publisher:
             self.close()
 
     def finish(self, timeout_s: float) -> None:
-        """Until all is acknowledged."""
+        """Wait until everything is acknowledged."""
         deadline = time.monotonic() + timeout_s
         while self.pending:
             assert time.monotonic() < deadline, f"{self.pending} lines were not acknowledged within {timeout_s:.0f} s"
             self.step(0.05)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -97,7 +97,7 @@ class Publisher:
         kind, body = self._packet()
         if kind != _CONNACK or body[1] != 0:
             raise ConnectionRefusedError(f"the broker answers {kind:#x} {body!r}")
-        # What the broker may or may not have: published once more, as any careful publisher does.
+        # The broker may or may not have these: publish them again, as any careful publisher does.
         self._unsent = [*self._open.values(), *self._unsent]
         self._open.clear()
         return True
@@ -137,7 +137,7 @@ class Publisher:
         assert self._socket is not None
         data = self._socket.recv(65_536)
         if not data:
-            raise ConnectionResetError("the broker hung up")
+            raise ConnectionResetError("the broker closed the connection")
         self._incoming += data
 
     def _take(self) -> tuple[int, bytes] | None:
@@ -149,7 +149,7 @@ class Publisher:
 
 
 def split(stream: bytes) -> tuple[int, bytes, bytes] | None:
-    """The first MQTT packet of a stream: its first byte, its body, and what follows; `None`: it is not all there."""
+    """The first MQTT packet of a stream: first byte, body, and the rest. `None` if it is incomplete."""
     length, shift, at = 0, 0, 1
     while True:
         if at >= len(stream):
@@ -172,7 +172,7 @@ def connect_packet(name: str, protocol: int) -> bytes:
 
 
 def packet(kind: int, body: bytes) -> bytes:
-    """A whole MQTT packet."""
+    """A complete MQTT packet."""
     length, left = b"", len(body)
     while True:
         left, digit = left >> 7, left & 0x7F
@@ -182,5 +182,5 @@ def packet(kind: int, body: bytes) -> bytes:
 
 
 def string(text: bytes) -> bytes:
-    """A string as MQTT packets hold it."""
+    """A string in the encoding of MQTT packets."""
     return struct.pack(">H", len(text)) + text

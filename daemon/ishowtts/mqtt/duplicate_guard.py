@@ -149,7 +149,7 @@ class DuplicateInstanceGuard:
             elif not retained and (name != "info" or other is not None):
                 live = other or self._other
                 assert live is not None  # noqa: S101  both states have one
-                # `info` alone is no proof: two forged messages would make us drop what waits in our session.
+                # `info` alone proves nothing: two forged messages would make us drop the lines in our session.
                 self._session_stale |= name in ("state", "telemetry") and self._clock() > self._yielded_s + _ECHO_S
                 self._wait_for(GuardState.YIELDED, live, self._timeouts.after_live_message(live))
             return GuardAction.NOTHING

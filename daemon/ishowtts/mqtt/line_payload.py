@@ -119,7 +119,7 @@ def _line(
     fields, problems = check_fields(found, LINE_FIELDS) if found is not None else ({"text": body}, [])
     line_id = fields.get("id") or new_id()
     if found is not None and found.get("text") is None:
-        problems.append("text: is missing; it holds what is to be said")
+        problems.append("text: is missing; put the text to speak there")
     voice, clash = _voice(topic_tail, fields.get("voice"))
     problems += clash
     if problems:

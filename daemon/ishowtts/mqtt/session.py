@@ -22,7 +22,6 @@ from paho.mqtt.reasoncodes import ReasonCode
 from ishowtts.model import Delivery
 from ishowtts.mqtt import tls
 from ishowtts.mqtt.acknowledgements import Acknowledge, Acknowledgements
-from ishowtts.mqtt.link_probe import LinkProbe
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import (
     ConnectionRole,
@@ -35,7 +34,7 @@ from ishowtts.mqtt.paho_client import (
 )
 from ishowtts.mqtt.publish_packet import PublishPacket, ReceivedMessage
 from ishowtts.mqtt.publisher import PendingPublish, Publisher
-from ishowtts.mqtt.subscriptions import Subscriptions
+from ishowtts.mqtt.reachability import Reachability
 
 log = logging.getLogger(__name__)
 
@@ -79,15 +78,13 @@ class Session:
         self._client: TolerantClient | None = None
         self._acknowledgements = Acknowledgements(self._send_ack, options.broker_saves_s)
         self._publisher = Publisher(options, self._acknowledgements, self._lock)
-        self._subscriptions = Subscriptions(options, role)
-        self._probe = LinkProbe(options.probe_interval_s, options.probe_timeout_s)
+        self._reachability = Reachability(options, role, handlers.on_reachable)
         self._ascending_ids = ascending_ids
         self._resumed = False
         self._reason: str | None = None  # why the connection ends, if the broker said so
         self._connack_received = False
         self._tls_refusal: ssl.SSLError | None = None
         self._progress_s = math.inf  # when the broker last did what we wait for
-        self._reachable: tuple[str | None] | None = None  # the last argument of `on_reachable`
         self._open = False
         self._ending = False
         self.ready = False
@@ -138,7 +135,7 @@ class Session:
     @property
     def ended_without_message(self) -> bool:
         """Whether the connection was accepted and ended before any message came, and we did not end it."""
-        return self._open and not self._ending and self._reachable != (None,)
+        return self._open and not self._ending and not self._reachability.proven
 
     @property
     def ascending_ids(self) -> bool:
@@ -194,11 +191,11 @@ class Session:
         waited = time.monotonic() - self._progress_s > timeout_s
         if not self._connack_received:
             return f"{self._options.broker} has not answered our CONNECT for {timeout_s:g} s" if waited else None
-        if topics := self._subscriptions.asked:
+        if topics := self._reachability.subscriptions.asked:
             if not waited:
                 return None
             reason = f"{self._options.broker} has not answered our subscription to {topics} for {timeout_s:g} s"
-            self._report_reachable(reason)
+            self._reachability.report(reason)
             return reason
         if self.ready and (probe_fault := self._check_probe()):
             return probe_fault
@@ -209,41 +206,23 @@ class Session:
 
     def _check_probe(self) -> str | None:
         """Send the probe if it is due. Returns why it did not come back, if a new connection may help."""
-        topic = self._role.probe_topic
         # Either we hold back the next message, or the broker confirms nothing: the probe cannot leave then.
         client = self._client
         if self._acknowledgements.owed or (
             client is not None and self._publisher.unconfirmed >= client.max_inflight_messages
         ):
-            self._probe.hold()
+            self._reachability.probe.hold()
             return None
-        if self._probe.due():
-            if self._subscriptions.refused:
+        if self._reachability.probe.due():
+            if self._reachability.subscriptions.refused:
                 self._subscribe()
-            self._send_probe(topic)
-        if not self._probe.overdue() or self._subscriptions.refused:
-            return None
-        refusal = self._probe.refusal
-        answer = "" if refusal is None else f" ({self._options.broker} refuses it: {refusal})"
-        user = self._options.username or "this appliance"
-        reason = (
-            f"the probe on {topic} did not come back within {self._options.probe_timeout_s:g} s{answer}: "
-            f"{self._role.name} may not reach us; let {user} read and write {topic} in the broker's ACL, "
-            "and see that its queue is not full"
-        )
-        self._report_reachable(reason)
-        # On another connection the broker would only refuse it again.
-        return reason if refusal is None else None
+            self._send_probe(self._role.probe_topic)
+        return self._reachability.report_lost_probe()
 
     def _send_probe(self, topic: str) -> None:
         with self._lock:
             if self._client is not None:
-                self._probe.sent(self._publisher.publish(self._client, topic, b"probe", qos=1).mid)
-
-    def _report_reachable(self, reason: str | None) -> None:
-        if self._reachable != (reason,):
-            self._reachable = (reason,)
-            self._handlers.on_reachable(reason)
+                self._reachability.probe.sent(self._publisher.publish(self._client, topic, b"probe", qos=1).mid)
 
     def _tls_refused(self, error: ssl.SSLError) -> None:
         self._tls_refusal = error
@@ -264,19 +243,16 @@ class Session:
     def _subscribe(self) -> None:
         with self._lock:
             if self._client is not None:
-                self._subscriptions.ask(self._client)
+                self._reachability.subscriptions.ask(self._client)
             self._progress_s = time.monotonic()
 
     def _subscribed(self, _c: paho.Client, _data: Any, mid: int, codes: list[ReasonCode], _p: Any) -> None:
         with self._lock:
-            self._subscriptions.answered(mid, codes)
-            if self._subscriptions.asked:
+            self._reachability.subscriptions.answered(mid, codes)
+            if self._reachability.subscriptions.asked:
                 return
             first, self.ready = not self.ready, self._client is not None
-        if refused := self._subscriptions.refused:
-            self._report_reachable(
-                f"{self._options.broker} does not let us subscribe to {refused}; allow it in its ACL"
-            )
+        self._reachability.report_refused_subscriptions()
         if first:
             self._handlers.on_ready()
 
@@ -289,9 +265,7 @@ class Session:
             delivery = replace(delivery, again=True)
         acknowledge = _nothing_to_acknowledge if delivery is None else self._acknowledgements.expect(delivery)
         if self.ready:  # before that the probe is still to come
-            self._probe.arrived()
-            if not self._subscriptions.refused:
-                self._report_reachable(None)
+            self._reachability.message_arrived()
         if packet.topic is None:
             log.warning("a message is dropped: its topic is not UTF-8")
             acknowledge()
@@ -311,7 +285,7 @@ class Session:
         """Process what the broker answered to our publishes, which also proves that it processed acknowledgements."""
         for mid, code in self._publisher.take_answers():
             refusal = str(code) if code.is_failure else None
-            if not self._probe.answered(mid, refusal) and refusal is not None:
+            if not self._reachability.probe.answered(mid, refusal) and refusal is not None:
                 self._publisher.warn(refusal)
         if settled := self._acknowledgements.settled():
             self._handlers.on_settled(settled)
