@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from ishowtts.inbox import (
     settled,
 )
 from ishowtts.model import Arrival, Line, Priority, Rejection
+
+_MEMORY = Path("/dev/shm")
 
 
 class ManualClock(BootClock):
@@ -143,20 +148,37 @@ class Queue:
         self.events_calls += 1
 
 
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
+    """A folder in memory, if there is room: these tests would spend most of their time in syncs of the disk.
+
+    Whether a commit is synced is tested with the pragma and with strace, and never with the time that it takes.
+    """
+    usable = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 100_000_000
+    with tempfile.TemporaryDirectory(prefix="ishowtts-inbox-", dir=_MEMORY if usable else None) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture
-def queue(tmp_path: Path) -> Iterator[Queue]:
-    queue = Queue(tmp_path)
+def state_dir() -> Iterator[Path]:
+    with folder_in_memory() as folder:
+        yield folder
+
+
+@pytest.fixture
+def queue(state_dir: Path) -> Iterator[Queue]:
+    queue = Queue(state_dir)
     yield queue
     queue.inbox.close()
 
 
 @pytest.fixture
-def make_queue(tmp_path: Path) -> Iterator[Callable[..., Queue]]:
+def make_queue(state_dir: Path) -> Iterator[Callable[..., Queue]]:
     """`make_queue(merge_s=10)`: a queue with other limits."""
     made: list[Queue] = []
 
     def make(**limits: Any) -> Queue:
-        made.append(Queue(tmp_path / str(len(made)), **limits))
+        made.append(Queue(state_dir / str(len(made)), **limits))
         return made[-1]
 
     yield make
@@ -167,3 +189,9 @@ def make_queue(tmp_path: Path) -> Iterator[Callable[..., Queue]]:
 @pytest.fixture(scope="session")
 def build_queue() -> Callable[[Path], Queue]:
     return Queue
+
+
+@pytest.fixture(scope="session")
+def make_folder() -> Callable[[], AbstractContextManager[Path]]:
+    """`with make_folder() as folder`: for tests that need one for each example."""
+    return folder_in_memory

@@ -18,17 +18,28 @@ from ishowtts.model import Arrival, Line
 
 Queue = Any  # of conftest.py
 _ENDLESS = "(WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT max(n) FROM r)"
-_OPEN = "from pathlib import Path; from ishowtts.inbox import {0}; path = Path({1!r}); {2}"
-_READ = "read_history(path, 9)"
-_START = "inbox = Inbox(path, InboxLimits()); print(inbox.trouble, inbox.recall('volume')); inbox.close()"
+_READ_AND_START = """
+import sys
+from pathlib import Path
+from ishowtts.errors import InboxError
+from ishowtts.inbox import Inbox, InboxLimits, read_history
+path = Path(sys.argv[1])
+try:
+    print(read_history(path, 9))
+except InboxError as error:
+    print(error)
+inbox = Inbox(path, InboxLimits())
+print(inbox.trouble)
+print(inbox.recall("volume"))
+inbox.close()
+"""
 
 
-def in_time(path: Path, work: str) -> str:
-    """The output of a separate process, so that a hang fails only this test."""
-    names = "Inbox, InboxLimits, read_history"
-    command = [sys.executable, "-c", _OPEN.format(names, str(path), work)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    return done.stdout + done.stderr
+def read_and_start(path: Path) -> list[str]:
+    """What a reader, a start and the stored volume give, in a separate process: a hang fails only this test."""
+    command = [sys.executable, "-c", _READ_AND_START, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("name", ["inbox.sqlite", "inbox.sqlite-wal"])
@@ -38,8 +49,9 @@ def test_a_pipe_is_refused_at_once(queue: Queue, name: str) -> None:
     path = queue.path
     path.with_name(name).unlink(missing_ok=True)
     os.mkfifo(path.with_name(name))
-    assert f"{name} is not a regular file: move it away" in in_time(path, _READ)
-    assert f"{name} is not a regular file: move it away. Until then lines wait in memory only" in in_time(path, _START)
+    read, trouble, _ = read_and_start(path)
+    assert read.endswith(f"{name} is not a regular file: move it away")
+    assert f"{name} is not a regular file: move it away. Until then lines wait in memory only" in trouble
     path.with_name(name).unlink()
     queue.open()
 
@@ -60,10 +72,10 @@ def test_only_ordinary_tables_are_read(queue: Queue, statements: str) -> None:
     queue.inbox.close()
     with closing(sqlite3.connect(queue.path)) as connection:
         connection.executescript(statements)
-    assert "has other tables than this version of ishowtts" in in_time(queue.path, _READ)
-    started = in_time(queue.path, _START)
-    assert "has other tables than this version of ishowtts: move it away. It is now" in started
-    assert started.endswith(" 30\n")
+    read, trouble, volume = read_and_start(queue.path)
+    assert "has other tables than this version of ishowtts" in read
+    assert "has other tables than this version of ishowtts: move it away. It is now" in trouble
+    assert volume == "30"
     queue.open()
 
 

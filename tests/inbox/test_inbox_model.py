@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,11 +42,13 @@ class Known:
 
 class InboxMachine(RuleBasedStateMachine):
     build_queue: Callable[..., Any]
+    make_folder: Callable[[], AbstractContextManager[Path]]
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="inbox-model-"))
-        self.queue = type(self).build_queue(self.folder, merge_s=MERGE_S)
+        self.folders = ExitStack()
+        folder = self.folders.enter_context(type(self).make_folder())
+        self.queue = type(self).build_queue(folder, merge_s=MERGE_S)
         self.known: list[Known] = []
         self.expected: list[tuple[str, str]] = []
         self.received: list[tuple[str, str]] = []
@@ -58,7 +59,7 @@ class InboxMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.queue.inbox.close()
-        shutil.rmtree(self.folder)
+        self.folders.close()
 
     # The model
 
@@ -274,8 +275,11 @@ class InboxMachine(RuleBasedStateMachine):
         assert names.count("accepted") == final + still_open
 
 
-def test_the_inbox_does_what_the_model_does(build_queue: Callable[..., Any]) -> None:
-    machine = type("Machine", (InboxMachine,), {"build_queue": staticmethod(build_queue)})
+def test_the_inbox_does_what_the_model_does(
+    build_queue: Callable[..., Any], make_folder: Callable[[], AbstractContextManager[Path]]
+) -> None:
+    parts = {"build_queue": staticmethod(build_queue), "make_folder": staticmethod(make_folder)}
+    machine = type("Machine", (InboxMachine,), parts)
     run_state_machine_as_test(
         machine, settings=settings(max_examples=100, stateful_step_count=40, deadline=None, database=None)
     )

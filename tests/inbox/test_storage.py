@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ishowtts.inbox import storage
+from ishowtts.inbox import database, storage
 from ishowtts.model import Arrival, Delivery, Line, Outcome, Priority
 from ishowtts.speech import Outbox
 from support.disk import fill
@@ -102,8 +102,9 @@ def test_lines_in_memory_are_stored_when_the_folder_can_be_used(
 
 
 def test_a_file_that_can_be_opened_but_not_written_does_not_prevent_the_start(
-    build_queue: Callable[..., Queue], tmp_path: Path, quick_retry: None
+    build_queue: Callable[..., Queue], tmp_path: Path, quick_retry: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(database, "_BUSY_S", 0.2)
     queue = build_queue(tmp_path)
     queue.inbox.accept([Line("a", "hello")])
     queue.inbox.close()

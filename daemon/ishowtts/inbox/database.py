@@ -15,6 +15,7 @@ from ishowtts.inbox.database_file import FileDamaged, FileTooNew, SqliteError, m
 log = logging.getLogger(__name__)
 
 _MOST_WAL_BYTES = 4 << 20  # what stays of the log after one large transaction
+_BUSY_S = 5.0  # how long a statement waits for another program's lock
 _READ_S = 10.0
 _SALVAGE_S = 30.0  # after that, the rest is read in small pieces
 _STEPS = 10_000  # of SQLite's virtual machine, between two checks of the deadline
@@ -75,7 +76,7 @@ def open_to_salvage(path: Path) -> sqlite3.Connection:
 def connect(database: str, *, uri: bool = False) -> sqlite3.Connection:
     """Open a connection with the settings of this package. Raises sqlite3.Error."""
     # One thread uses it at a time: the one that opens the inbox, then the writer.
-    connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False, uri=uri)
+    connection = sqlite3.connect(database, _BUSY_S, isolation_level=None, check_same_thread=False, uri=uri)
     connection.row_factory = sqlite3.Row
     # A text that is not UTF-8 is damage to one value; Python would raise for the whole query.
     connection.text_factory = _text
