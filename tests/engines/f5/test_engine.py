@@ -93,9 +93,9 @@ def test_an_engine_that_is_not_loaded_says_so(checkpoint: Path) -> None:
         (np.zeros(48_000), "silent"),
         (np.full(4_000, 0.1), r"0\.2 s long"),
         (np.full(24_000 * 16, 0.1), r"16\.0 s long"),
-        (np.full(48_000, np.nan), "no numbers"),
+        (np.full(48_000, np.nan), "not numbers"),
         (44_101, "44101 samples a second"),
-        (None, "no sound that we know"),
+        (None, "its format is unknown"),
     ],
 )
 def test_a_voice_that_cannot_be_used_is_told_and_the_others_speak_on(
@@ -324,7 +324,7 @@ def test_a_changed_voice_is_read_again_and_one_that_went_is_told(make_engine: Ma
     put(tmp_path, "mine", 6)
     assert engine.prepare("mine").max_segment_bytes < before
     (tmp_path / "mine" / "reference.wav").write_bytes(b"half of it")
-    with pytest.raises(VoiceError, match="no sound that we know"):
+    with pytest.raises(VoiceError, match="its format is unknown"):
         engine.synthesize(say(voice="mine"), never)
     put(tmp_path, "mine", 3)
     assert engine.synthesize(say(voice="mine"), never).voice == "mine"
