@@ -61,10 +61,10 @@ def true_peaks(sound: FloatPcm, threshold: float) -> FloatPcm:
     Returns:
         [steps], rounded up to whole chunks; 0 for chunks in which nothing can exceed the threshold.
     """
-    kernel, most = _interpolation()
+    kernel, max_factor = _interpolation()
     n, chunks = len(sound), -(-len(sound) // _CHUNK)
     padded = np.pad(sound, (_BEFORE, (chunks + _REACH) * _CHUNK - _BEFORE - n))
-    suspects = np.flatnonzero(_greatest_near(np.abs(padded), chunks) * most > threshold)
+    suspects = np.flatnonzero(_greatest_near(np.abs(padded), chunks) * max_factor > threshold)
     windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_CHUNK]
     peaks = np.zeros((chunks, _CHUNK // _STEP), np.float32)
     for first in range(0, len(suspects), _CHUNKS_AT_ONCE):

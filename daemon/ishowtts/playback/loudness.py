@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from ishowtts.util.samples import INT16_FULL_SCALE
 
-MEMORY_S = 30.0
-MOST_GAIN_DB, LEAST_GAIN_DB = 24.0, -30.0
+HISTORY_S = 30.0
+MAX_GAIN_DB, MIN_GAIN_DB = 24.0, -30.0
 _MAX_VOICES = 64
 _MAX_LINES = 64
 
-_BLOCK_S, _HOP_S, _LEAST_S = 0.4, 0.1, 0.01
+_BLOCK_S, _HOP_S, _MIN_S = 0.4, 0.1, 0.01
 _HOPS_AT_ONCE = 40
 _SILENCE_LUFS = -70.0
 _GATE_LU = -10.0
@@ -63,11 +63,11 @@ class VoiceLevels:
         if begun is not None:
             return begun
         level = gated_level([*self._heard.get(voice, ()), *blocks])
-        return 0.0 if level is None else min(max(self._target_lufs - level, LEAST_GAIN_DB), MOST_GAIN_DB)
+        return 0.0 if level is None else min(max(self._target_lufs - level, MIN_GAIN_DB), MAX_GAIN_DB)
 
     def learn(self, voice: EngineVoice, line_id: str, blocks: list[float], gain_db: float) -> None:
         """Stores the levels of a segment before its gain, and keeps the gain for the rest of the line."""
-        heard = _get_or_add(self._heard, voice, deque(maxlen=round(MEMORY_S / _HOP_S)), _MAX_VOICES)
+        heard = _get_or_add(self._heard, voice, deque(maxlen=round(HISTORY_S / _HOP_S)), _MAX_VOICES)
         heard.extend(level for level in blocks if level > _SILENCE_LUFS)
         if heard:
             _get_or_add(self._gains_db, (line_id, voice), gain_db, _MAX_LINES)
@@ -100,7 +100,7 @@ def block_levels(sound: NDArray[np.int16] | NDArray[np.float32], rate_hz: int) -
         A level for each block: -inf for digital silence. Empty for less than 10 ms.
     """
     hop, duration_s = rate_hz * _HOP_S, len(sound) / rate_hz
-    if duration_s < _LEAST_S:
+    if duration_s < _MIN_S:
         return []
     if duration_s < _BLOCK_S:
         # Half a sample less, so that rounding never makes the block longer than the sound.

@@ -15,7 +15,7 @@ from ishowtts.model import Samples
 from ishowtts.playback.silent_speaker import RealtimeClock
 
 _HEADER_BYTES = 44
-_MOST_BYTES = 2**32 - 1 - _HEADER_BYTES
+_MAX_BYTES = 2**32 - 1 - _HEADER_BYTES
 
 
 class WavSpeaker:
@@ -111,7 +111,7 @@ class WavSpeaker:
     def _write_header(self, file: BinaryIO) -> None:
         """Writes the header after the samples, so that it never announces more than the file holds."""
         data_bytes = file.seek(0, os.SEEK_END) - _HEADER_BYTES
-        data_bytes = min(max(data_bytes - data_bytes % 2, 0), _MOST_BYTES)
+        data_bytes = min(max(data_bytes - data_bytes % 2, 0), _MAX_BYTES)
         form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, self._rate_hz, 2 * self._rate_hz, 2, 16)
         riff = struct.pack("<4sI4s", b"RIFF", 36 + data_bytes, b"WAVE")
         header = riff + form + struct.pack("<4sI", b"data", data_bytes)

@@ -12,7 +12,7 @@ import yaml
 
 MOST_BYTES = 65_536
 MOST_DEPTH = 16
-_MOST_NUMBER_CHARS = 64
+_MAX_NUMBER_CHARS = 64
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
 
@@ -59,8 +59,8 @@ class _StrictLoader(yaml.SafeLoader):
         self._depth += 1
         node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
-        if isinstance(node, yaml.ScalarNode) and node.tag != _TEXT and len(node.value) > _MOST_NUMBER_CHARS:
-            raise StrictYamlError(f"it has a number of more than {_MOST_NUMBER_CHARS} characters", line)
+        if isinstance(node, yaml.ScalarNode) and node.tag != _TEXT and len(node.value) > _MAX_NUMBER_CHARS:
+            raise StrictYamlError(f"it has a number of more than {_MAX_NUMBER_CHARS} characters", line)
         if isinstance(node, yaml.MappingNode):
             _check_keys(node)
         return node

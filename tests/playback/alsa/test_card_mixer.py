@@ -22,6 +22,8 @@ import pytest
 from ishowtts.playback.alsa.card_mixer import level_cdb, level_steps, mixer_of
 from support.waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("card-mixer")
+
 PROGRAM = """
 import json, sys
 from ishowtts.errors import SpeakerError

@@ -42,26 +42,26 @@ import sys
 from pathlib import Path
 from ishowtts.playback.alsa.sound_cards import is_closed
 asound, dev = map(Path, sys.argv[1:])
-print([is_closed(name, asound, dev) for name in ("hw:3", "plughw:CARD=UAC2,DEV=0", "hw:0", "default")])
+control = dev / "controlC3"
+for change in (lambda: None, lambda: control.touch(mode=0), lambda: control.chmod(0o600)):
+    change()
+    print([is_closed(name, asound, dev) for name in ("hw:3", "plughw:CARD=UAC2,DEV=0", "hw:0", "default")])
 """
 
 
 def test_a_card_that_this_user_may_not_use_differs_from_an_absent_one(alsa: Alsa, tmp_path: Path) -> None:
     alsa.plug_in(3, "UAC2", usb=True)
-    control = tmp_path / "snd/controlC3"
-    control.parent.mkdir()
+    dev = tmp_path / "snd"
+    dev.mkdir()
     # Capabilities let root use everything, so they are dropped.
     unprivileged = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
-
-    def closed() -> str:
-        command = [*unprivileged, sys.executable, "-c", CLOSED, str(alsa.asound), str(control.parent)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    assert closed() == "[False, False, False, False]"
-    control.touch(mode=0)
-    assert closed() == "[True, True, False, False]"
-    control.chmod(0o600)
-    assert closed() == "[False, False, False, False]"
+    command = [*unprivileged, sys.executable, "-c", CLOSED, str(alsa.asound), str(dev)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "[False, False, False, False]",
+        "[True, True, False, False]",
+        "[False, False, False, False]",
+    ]
 
 
 def test_the_own_name_of_a_device_is_safe_for_a_terminal(alsa: Alsa) -> None:

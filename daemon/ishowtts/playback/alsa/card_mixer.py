@@ -112,23 +112,23 @@ def mixer_of(device: str) -> str:
     return f"hw:{hardware[1]}" if hardware else device
 
 
-def level_cdb(volume: int, least: int, most: int) -> int:
+def level_cdb(volume: int, minimum: int, maximum: int) -> int:
     """Converts a volume of 0 to 100 to hundredths of a decibel within a control's range.
 
     100 is the control's maximum. Each step below is 0.5 dB less, down to the control's minimum; 0 is the minimum.
     """
     if volume <= 0:
-        return least
-    return max(least, most + round(100 * RANGE_DB * (min(volume, 100) / 100 - 1)))
+        return minimum
+    return max(minimum, maximum + round(100 * RANGE_DB * (min(volume, 100) / 100 - 1)))
 
 
-def level_steps(volume: int, least: int, most: int) -> int:
+def level_steps(volume: int, minimum: int, maximum: int) -> int:
     """Converts a volume of 0 to 100 to the steps of a control without decibels, linearly over its range."""
-    return least + round((most - least) * max(0, min(volume, 100)) / 100)
+    return minimum + round((maximum - minimum) * max(0, min(volume, 100)) / 100)
 
 
-def _scale(least: int, most: int) -> str:
-    return f"{'silence' if least <= _SILENCE_CDB else f'{least / 100:g}'} to {most / 100:g} dB"
+def _scale(minimum: int, maximum: int) -> str:
+    return f"{'silence' if minimum <= _SILENCE_CDB else f'{minimum / 100:g}'} to {maximum / 100:g} dB"
 
 
 def _controls(alsa: ctypes.CDLL, mixer: ctypes.c_void_p) -> Iterator[tuple[str, ctypes.c_void_p]]:
@@ -145,13 +145,13 @@ def _controls(alsa: ctypes.CDLL, mixer: ctypes.c_void_p) -> Iterator[tuple[str, 
 
 
 def _control(alsa: ctypes.CDLL, element: ctypes.c_void_p) -> _MixerControl:
-    least, most = ctypes.c_long(), ctypes.c_long()
-    ends = ctypes.byref(least), ctypes.byref(most)
+    minimum, maximum = ctypes.c_long(), ctypes.c_long()
+    ends = ctypes.byref(minimum), ctypes.byref(maximum)
     alsa.snd_mixer_selem_get_playback_volume_range(element, *ends)
-    steps = least.value, most.value
-    has_decibels = alsa.snd_mixer_selem_get_playback_dB_range(element, *ends) >= 0 and least.value < most.value
+    steps = minimum.value, maximum.value
+    has_decibels = alsa.snd_mixer_selem_get_playback_dB_range(element, *ends) >= 0 and minimum.value < maximum.value
     has_switch = bool(alsa.snd_mixer_selem_has_playback_switch(element))
-    return _MixerControl(element, steps, (least.value, most.value) if has_decibels else None, has_switch)
+    return _MixerControl(element, steps, (minimum.value, maximum.value) if has_decibels else None, has_switch)
 
 
 @lru_cache(maxsize=1)
