@@ -89,7 +89,7 @@ def test_a_megabyte_is_cut_before_the_policies_search_it(make) -> None:
     assert (line.text, line.done) == ("aaa", ("cut", "repeats"))
 
 
-SEARCHING = "{blocked: {words: [badger, stoat pie, bad], action: mask}}"
+SEARCHING = "{blocked: {words: [badger, stoat pie, bad], action: mask}, emoji: name}"
 
 
 @pytest.mark.parametrize(
@@ -250,6 +250,17 @@ def test_rejected_lines_do_not_count_against_a_limit(make) -> None:
     for _ in range(5):
         assert rejected(policies, "bad", author="eve").reason is Reason.FILTERED
     assert admitted(policies, "hi", author="eve")
+
+
+def test_a_rejection_holds_the_sent_line_or_above_a_rate_limit_the_line_that_would_be_spoken(make) -> None:
+    policies = make("{lines_per_min: 1, blocked: {words: [bad]}}")
+    sent = rejected(policies, "noooooo, bad").line
+    assert sent is not None
+    assert (sent.text, sent.done) == ("noooooo, bad", ())
+    admitted(policies, "hi")
+    changed = rejected(policies, "noooooo").line
+    assert changed is not None
+    assert (changed.text, changed.done) == ("nooo", ("repeats",))
 
 
 def test_work_is_characters_times_nfe(make, clock) -> None:

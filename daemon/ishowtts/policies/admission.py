@@ -55,14 +55,16 @@ _Bound = Callable[[str, list[str]], str]
 
 
 class Policies:
-    """Every line goes through `admit` once, in the order of arrival, on one thread. `quiet_hours` may run on another.
+    """Decides whether a line is spoken, with which text, voice and author's name.
+
+    Each line is admitted once, in the order of arrival, on one thread. `quiet_hours` may be called on another thread.
 
     Args:
         policies: The section `policies` of the configuration.
         limits: The section `limits` of the configuration.
         nfe_step: NFE of lines that name none. The work of a line is its characters times NFE.
         clock: Monotonic time in seconds.
-        voices: Names of the voices that exist now; `None` while nobody knows them (any name passes).
+        voices: Returns the names of the voices that exist now; `None` while they are unknown (any name is accepted).
     """
 
     def __init__(
@@ -103,7 +105,7 @@ class Policies:
         return admitted
 
     def quiet_hours(self, local_time: datetime) -> QuietHours | None:
-        """The quiet hours in force at a local time; `None` if there are none. They do not hold for `high`, `urgent`."""
+        """The quiet hours in force at a local time, for `low` and `normal` lines; `None` if there are none."""
         return active_quiet_hours(self._policies.quiet, local_time)
 
     def _apply(self, line: Line) -> Line:

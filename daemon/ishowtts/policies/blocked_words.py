@@ -35,7 +35,10 @@ _LONG_WORD_CHARS = 4
 
 
 class BlockedWords:
-    """Checks its file at most every 2 s, while lines come. A faulty file leaves the last good list in force."""
+    """Finds and masks the operator's blocked words.
+
+    The file is checked when a line comes, at most every 2 s. A faulty file leaves the last good list in force.
+    """
 
     def __init__(self, section: BlockedSection, clock: Callable[[], float]) -> None:
         self._mask = section.mask
@@ -71,7 +74,7 @@ class BlockedWords:
 
 
 class Hit(NamedTuple):
-    """A part of a text, and the entry of the list that stands there."""
+    """A part of a text, and the entry of the list that was found there."""
 
     start: int
     end: int
@@ -152,7 +155,7 @@ class _SubstringIndex:
         self._lengths.add(len(word.chars))
 
     def find(self, word: CollapsedWord, min_chars: int = 0) -> Iterator[Hit]:
-        """Every entry of at least `min_chars` letters that stands anywhere in the word."""
+        """Every place of every entry of at least `min_chars` letters in the word."""
         for length in self._lengths:
             for i in range(len(word.chars) - length + 1):
                 for entry, wanted in self._entries.get(word.chars[i : i + length], ()):
@@ -161,7 +164,7 @@ class _SubstringIndex:
 
 
 def _counts_match(word: CollapsedWord, offset: int, wanted: CollapsedWord, *, inside_word: bool = False) -> bool:
-    """Whether each letter stands as often as it should, or so often that it is a disguise.
+    """Whether each letter occurs as often as in the entry, or so often that it is a disguise.
 
     Args:
         offset: Where `wanted` begins in `word`.

@@ -25,7 +25,7 @@ _APOSTROPHES = "'’`´ʼ"
 _SPACING_MARKS = re.compile(
     "[\u00a8\u00af\u00b4\u00b8\u02b9-\u02df\u02e5-\u02ff\u0384\u0385\u1fbd-\u1fc1\u1fcd-\u1fcf\u1fdd-\u1fdf\u1fed-\u1fef\u1ffd\u1ffe]"
 )
-# English contractions: what stands before the apostrophe and after it. he'll is not hell.
+# English contractions: the part before the apostrophe, and the part after it. he'll is not hell.
 _CONTRACTION = re.compile(
     "(?:i|you|he|she|it|we|they|that|this|there|here|who|what|how|where|when|why)[']+(?:d|ll|m|re|s|ve)"
     "|(?:ai|are|ca|could|did|does|do|had|has|have|is|might|must|need|ought|sha|should|was|were|wo|would)n[']+t"
@@ -84,7 +84,7 @@ class Interpretation(NamedTuple):
 
     Attributes:
         words: The words, in order.
-        loose: Accents or apostrophes were ignored, so that only longer entries are looked for: `ano` is not `año`.
+        loose: Accents or apostrophes were ignored. Only longer entries are searched in it: `ano` is not `año`.
     """
 
     words: Words
@@ -92,7 +92,7 @@ class Interpretation(NamedTuple):
 
 
 def to_letters(text: str) -> list[Letter]:
-    """The text in NFKC and lower case, without what cannot be seen."""
+    """The text in NFKC and lower case, without invisible characters and combining marks."""
     letters = []
     for cluster in _CLUSTER.finditer(text):
         letters += [Letter(char, *cluster.span()) for char in _fold_cluster(cluster[0])]
@@ -102,7 +102,8 @@ def to_letters(text: str) -> list[Letter]:
 def interpretations(letters: list[Letter], accented: Collection[str]) -> Iterator[Interpretation]:
     """The words as they are, and with marks and emoji between letters ignored.
 
-    Both again with look-alikes replaced, and then without accents. One that equals an earlier one is left out.
+    Both come again with look-alikes replaced, and then without accents. An interpretation that equals an earlier one
+    is left out.
 
     Args:
         accented: Letters with accents that are letters of their own.
@@ -127,7 +128,7 @@ def _with_and_without_symbols(letters: list[Letter], *, loose: bool) -> Iterator
 
 
 def split_words(letters: Iterable[Letter]) -> Words:
-    """Letters and digits that stand side by side."""
+    """The runs of letters and digits."""
     return [list(group) for inside, group in groupby(letters, lambda letter: is_word_char(letter.char)) if inside]
 
 
@@ -209,7 +210,7 @@ def _strip_accent(char: str) -> str:
 
 
 def _replace_lookalikes(letters: list[Letter]) -> Iterator[Letter]:
-    """Plain letters for those in flags and small capitals; beside Latin letters also for their look-alikes."""
+    """Replace letters in flags and small capitals by plain ones; beside Latin letters also their look-alikes."""
     for _, group in groupby(letters, lambda letter: letter.char.isspace()):
         chunk = list(group)
         if not _REPLACEABLE.isdisjoint(letter.char for letter in chunk):

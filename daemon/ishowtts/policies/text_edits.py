@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ishowtts.limits import WEB_START
 from ishowtts.text import MIN_SEGMENT_BYTES, is_speakable, segments
 
-# What a reader does not see: controls, directions, zero-width characters, fillers that count as letters, halves of
+# Invisible characters: controls, directions, zero-width characters, fillers that count as letters, halves of
 # surrogate pairs, and variation selectors except the one that makes an emoji. Joiners and the tags of flags stay.
 INVISIBLE = (
     "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
@@ -43,7 +43,7 @@ _WORD_SEPARATOR = re.compile(r"([\s,]+)")
 _KEPT_REPEATS = 3
 
 _LOOKAHEAD_CHARS = 200
-# What follows a truncated text is long. With this after it, no worse end is chosen for the sake of a short rest.
+# The rest after a truncated text is long. This stands for it: for a short rest `segments` would choose another end.
 _LONG_REST = " and the rest of the line"
 
 MAX_AUTHOR_CHARS = 40
@@ -118,8 +118,8 @@ def truncate(text: str, max_chars: int) -> str:
 def spoken_author(name: str, *, drop_links: bool) -> str | None:
     """An author's name as it is spoken; `None` if nothing is left of it.
 
-    A name is the one thing that every chatter may choose. Letters, digits and what stands between them stay, 40
-    characters at most.
+    Every chatter may choose a name, so it is cleaned: letters, digits and what is between them stay, 40 characters
+    at most.
     """
     text = visible_text(unicodedata.normalize("NFKC", visible_text(name)))
     if drop_links:

@@ -1,4 +1,4 @@
-"""Text for speech: cleaned, read out, and cut into parts that an engine takes in one go."""
+"""Prepares text for speech: cleans it, puts it into words, and splits it into segments."""
 
 from ishowtts.text.cleaning import clean, is_speakable
 from ishowtts.text.reader import TextReader
