@@ -4,11 +4,12 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-Usage: install.sh [--dry-run] [--no-start] [--torch WHEELS]
+Usage: install.sh [--dry-run] [--no-start] [--bench] [--torch WHEELS]
        install.sh --uninstall [--purge] [--dry-run]
 
   --dry-run       print every step and change nothing (does not need root)
   --no-start      install, but do not enable or start the services
+  --bench         also install the benchmarks (ishowtts bench); without this, an upgrade removes them
   --torch WHEELS  required on JetPack 6: a folder or an index with NVIDIA's torch and torchaudio
   --uninstall     remove the program, the units and the user; keep configuration and state
   --purge         with --uninstall: also remove configuration, state and caches
@@ -20,11 +21,12 @@ refuse() {
     exit 2
 }
 
-dry_run=no start=yes uninstall=no purge=no torch=
+dry_run=no start=yes bench=no uninstall=no purge=no torch=
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) dry_run=yes ;;
         --no-start) start=no ;;
+        --bench) bench=yes ;;
         --uninstall) uninstall=yes ;;
         --purge) purge=yes ;;
         --torch)
@@ -115,8 +117,16 @@ install_program() {
     step make_venv "$VENV" "$python"
     step install_lock "$VENV" "$lock"
     if [ "$lock" = jetpack6 ]; then step install_nvidia_torch "$VENV" "$torch"; fi
+    # setuptools would install the files that an earlier version left in these folders.
+    step rm -rf build daemon/ishowtts_bench/build
     step "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --no-deps --no-build-isolation \
         --reinstall-package ishowtts .
+    if [ "$bench" = yes ]; then
+        step "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --no-deps --no-build-isolation \
+            --reinstall-package ishowtts-bench ./daemon/ishowtts_bench
+    else
+        step "$VENV/bin/uv" pip uninstall --quiet --python "$VENV/bin/python" ishowtts-bench
+    fi
 }
 
 install_files() {

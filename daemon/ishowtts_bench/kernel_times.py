@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from ishowtts.board.gpu_specs import BOARDS, GpuSpec
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ, DitConfig
 from ishowtts.errors import ConfigError
-from ishowtts_bench.gpu_specs import BOARDS, GpuSpec
 from ishowtts_bench.roofline import Assumptions, filling
 from ishowtts_bench.workload import OURS, KernelKind, Work, kernels
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from ishowtts.board.gpu_specs import GpuSpec, find
 from ishowtts.engines.f5.architecture import DitConfig
 from ishowtts_bench import roofline
-from ishowtts_bench.gpu_specs import GpuSpec, find
 from ishowtts_bench.roofline import LIKELY, Assumptions
 from ishowtts_bench.workload import EARLIER, STOCK, STOCK_FP32, Recipe, Work
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final, Literal
 
+from ishowtts.board.gpu_specs import LARGE_COPY_SHARE, LARGE_PRODUCT_SHARE, GpuSpec
 from ishowtts.engines.f5.architecture import DitConfig
-from ishowtts_bench.gpu_specs import GpuSpec
 from ishowtts_bench.workload import KernelWork, Recipe, Work, kernels
 
 Bound = Literal["arithmetic", "memory", "launches"]
@@ -47,7 +47,7 @@ class Assumptions:
 
 
 LOW: Final = Assumptions("low", 0.50, 0.30, 0.05, 0.50, 0.60, 0.75, 0.70, 2000)
-LIKELY: Final = Assumptions("likely", 0.70, 0.45, 0.20, 0.65, 0.75, 0.85, 0.80, 700)
+LIKELY: Final = Assumptions("likely", 0.70, 0.45, 0.20, 0.65, 0.75, LARGE_PRODUCT_SHARE, LARGE_COPY_SHARE, 700)
 HIGH: Final = Assumptions("high", 0.85, 0.65, 0.50, 0.80, 0.85, 0.92, 0.90, 250)
 ASSUMPTIONS: Final = (LOW, LIKELY, HIGH)
 """Chosen before they were held against any published figure, and not touched since; `docs/performance.md` says why."""
@@ -126,14 +126,6 @@ def implied_products(
         return line(dit, work, recipe, board, changed).rtf
 
     return _root(at, rtf)
-
-
-def measured(board: GpuSpec, flop_per_s: float, bytes_per_s: float, given: Assumptions) -> GpuSpec:
-    """The board with rates that its measured ones stand for."""
-    return replace(
-        board, half_flop_per_s=flop_per_s / given.large_product, bytes_per_s=bytes_per_s / given.large_copy,
-        half_rate_uncertain=False,
-    )  # fmt: skip
 
 
 def efficiency(kernel: KernelWork, given: Assumptions) -> float:

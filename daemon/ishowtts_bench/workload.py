@@ -84,7 +84,6 @@ EARLIER: Final = Recipe("earlier", True, True, _SINGLE, "compiled", folded=False
 STOCK: Final = Recipe("stock", True, False, _HALF, "eager", folded=False, captured=False, vocoder_half=False)
 STOCK_FP32: Final = Recipe("stock fp32", False, False, _SINGLE, "eager", folded=False, captured=False,
                            vocoder_half=False)  # fmt: skip
-RECIPES: Final = (OURS, EARLIER, STOCK)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from ishowtts.board.gpu_specs import find
 from ishowtts.engines.f5.architecture import BASE
 from ishowtts.errors import ConfigError
 from ishowtts_bench import kernel_times
-from ishowtts_bench.gpu_specs import find
 from ishowtts_bench.roofline import LIKELY, filling, segment
 from ishowtts_bench.workload import OURS, Work, kernels
 

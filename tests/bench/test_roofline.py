@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from ishowtts.board.gpu_specs import BOARDS, GpuSpec, find
 from ishowtts.engines.f5.architecture import BASE
 from ishowtts_bench import published_figures, roofline
-from ishowtts_bench.gpu_specs import BOARDS, GpuSpec, find
 from ishowtts_bench.roofline import ASSUMPTIONS, HIGH, LIKELY, LOW
 from ishowtts_bench.workload import EARLIER, OURS, STOCK, KernelWork, Recipe, Work
 
@@ -95,12 +95,6 @@ def test_a_long_line_is_several_runs_of_one_window() -> None:
 
 def test_arithmetic_alone_is_the_figure_of_the_laboratory() -> None:
     assert roofline.arithmetic_rtf(DIT, WORK, OURS, ORIN) == pytest.approx(0.0245, rel=0.02)
-
-
-def test_a_measured_board_that_reaches_what_was_assumed_is_the_data_sheet() -> None:
-    same = roofline.measured(ORIN, 0.85 * ORIN.half_flop_per_s, 0.80 * ORIN.bytes_per_s, LIKELY)
-    assert total_s(board=same) == pytest.approx(total_s())
-    assert total_s(board=roofline.measured(ORIN, 0.4 * ORIN.half_flop_per_s, 1.6e11, LIKELY)) > 1.5 * total_s()
 
 
 def test_the_implied_efficiency_gives_the_published_figure_back() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ishowtts.board.gpu_specs import BOARDS
 from ishowtts.engines.f5.architecture import BASE
 from ishowtts_bench import published_figures, roofline
-from ishowtts_bench.gpu_specs import BOARDS
 from ishowtts_bench.roofline import ASSUMPTIONS
 from ishowtts_bench.workload import OURS, Work
 

@@ -187,11 +187,24 @@ def test_a_fresh_installation_takes_these_steps_in_this_order(machine: Machine) 
         "python -m pip install --quiet --disable-pip-version-check --require-hashes -r daemon/requirements/uv.txt",
         f"{uv} --require-hashes -r daemon/requirements/linux.txt",
         f"{uv} --no-build-isolation --reinstall-package ishowtts .",
+        f"uv pip uninstall --quiet --python {venv}/bin/python ishowtts-bench",
         "ishowtts chimes --make --config /etc/ishowtts/config.yaml",
         "systemctl daemon-reload",
         "systemctl enable ishowtts.service ishowtts-clocks.service",
         "systemctl restart ishowtts.service",
     ]
+
+
+def test_the_benches_are_installed_only_if_asked_for(machine: Machine) -> None:
+    left_over = machine.root / "checkout/build/lib/removed.py"
+    left_over.parent.mkdir(parents=True)
+    left_over.touch()
+    machine.install("--bench")
+    assert not left_over.exists()
+    assert machine.called("uv")[-1].endswith("--reinstall-package ishowtts-bench ./daemon/ishowtts_bench")
+    machine.install()
+    assert machine.called("uv")[-1].endswith(" ishowtts-bench")
+    assert machine.called("uv pip uninstall") == machine.called("uv")[-1:]
 
 
 def test_a_fresh_installation_leaves_command_configuration_units_and_folders(machine: Machine) -> None:
@@ -391,7 +404,7 @@ def test_jetpack_6_takes_torch_from_nvidia(machine: Machine, source: str, tmp_pa
         (tmp_path / "wheels").mkdir()
         source, options = str(tmp_path / "wheels"), "--no-index --find-links /wheels"
     machine.install("--torch", source)
-    lock, torch, triton, _ = machine.called("uv")
+    lock, torch, triton, *_ = machine.called("uv")
     assert lock.endswith("-r daemon/requirements/jetpack6.txt")
     assert torch.endswith(f"--no-deps {options} torch torchaudio")
     assert triton.endswith(f"--no-deps {options} triton")
@@ -401,7 +414,7 @@ def test_another_jetpack_takes_the_stock_torch(machine: Machine) -> None:
     machine.path("/etc/nv_tegra_release").write_text("# R38 (release), REVISION: 2.0\n")
     machine.install()
     assert machine.called("uv")[0].endswith("-r daemon/requirements/linux.txt")
-    assert len(machine.called("uv")) == 2
+    assert len(machine.called("uv")) == 3
 
 
 @pytest.mark.parametrize(

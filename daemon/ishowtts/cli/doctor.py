@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ishowtts.board import gpu_specs
 from ishowtts.board.detect import detect_board
 from ishowtts.cli.common import Commands, file_faults, print_json, read_config
 from ishowtts.config import DEFAULT_PATH, Config
@@ -146,20 +147,18 @@ def gpu_finding(found: dict[str, Any]) -> Finding:
         return Finding(
             "GPU", "note", f"its speed could not be measured: {rates['fault']}", "stop the daemon and try again"
         )
-    # Only a machine with a GPU needs the tables of boards.
-    from ishowtts_bench.commands.predict_command import falls_short, on_this_gpu
-
-    detail = on_this_gpu(rates, found["gpu"])
+    board = gpu_specs.identify(found["gpu"], rates["sms"], rates["memory_mb"], rates["clock_mhz"])
+    measured = gpu_specs.MeasuredRates(rates["flop_per_s"], rates["bytes_per_s"], board)
     if rates["flash_fault"] is not None:
         fix = "install the torch wheel of this JetPack: install.sh --torch"
-        return Finding("GPU", "note", f"{detail}; {rates['flash_fault']}, a slower one is used", fix)
+        return Finding("GPU", "note", f"{measured}; {rates['flash_fault']}, a slower one is used", fix)
     if rates["fused_fault"] is not None:
         fix = "apt-get install gcc python3-dev; on JetPack 6 install.sh --torch with triton beside the torch wheels"
-        return Finding("GPU", "note", f"{detail}; {rates['fused_fault']}: synthesis is slower", fix)
-    if falls_short(rates, found["gpu"]):
+        return Finding("GPU", "note", f"{measured}; {rates['fused_fault']}: synthesis is slower", fix)
+    if measured.slow:
         fix = "choose power mode MAXN and systemctl start ishowtts-clocks; check whether another program uses the GPU"
-        return Finding("GPU", "note", f"{detail}; flash attention works", fix)
-    return Finding("GPU", "ok", f"{detail}; flash attention works")
+        return Finding("GPU", "note", f"{measured}; flash attention works", fix)
+    return Finding("GPU", "ok", f"{measured}; flash attention works")
 
 
 def _engine(settings: Config) -> Iterator[Finding]:

@@ -6,15 +6,15 @@ import argparse
 
 from rich.table import Table
 
-from ishowtts.cli import argument_types
 from ishowtts.cli.common import report_write_errors
+from ishowtts_bench.commands import bench_arguments
 from ishowtts_bench.commands.measuring import say, setting_of, show
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """What `bench batches` takes."""
-    parser.add_argument("--length", type=argument_types.length, default=2.0, metavar="S", help="of each line")
-    parser.add_argument("--rounds", type=argument_types.positive, default=3, metavar="N")
+    parser.add_argument("--length", type=bench_arguments.length, default=2.0, metavar="S", help="of each line")
+    parser.add_argument("--rounds", type=bench_arguments.positive, default=3, metavar="N")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from rich.table import Table
 from ishowtts.cli import argument_types
 from ishowtts.cli.common import Commands, report_write_errors
 from ishowtts.errors import EngineError
-from ishowtts_bench.commands import batches_command, predict_command, sweep_command, vocoder_command
+from ishowtts_bench.commands import batches_command, bench_arguments, predict_command, sweep_command, vocoder_command
 from ishowtts_bench.commands.measuring import say, setting_of, show, verdict
 
 _NFE = 7
@@ -31,7 +31,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     where.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
     where.add_argument(
         "--nfe",
-        type=argument_types.evaluations,
+        type=bench_arguments.evaluations,
         default=_NFE,
         metavar="N",
         help=f"evaluations, 4 to 64 (default: {_NFE})",
@@ -42,7 +42,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     drawn = argparse.ArgumentParser(add_help=False)
     drawn.add_argument(
-        "--plot", type=argument_types.picture, metavar="FILE", help="a picture beside the table, .png or .svg"
+        "--plot", type=bench_arguments.picture, metavar="FILE", help="a picture beside the table, .png or .svg"
     )
     both = [common, where, drawn]
 
@@ -56,9 +56,9 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     ):
         speed = parts.add_parser(name, parents=both, help=text)
         speed.add_argument(
-            "--lengths", type=argument_types.lengths, default=(1.0, 3.0, 10.0), metavar="S,S,…", help="of the texts"
+            "--lengths", type=bench_arguments.lengths, default=(1.0, 3.0, 10.0), metavar="S,S,…", help="of the texts"
         )
-        speed.add_argument("--rounds", type=argument_types.positive, default=3, metavar="N")
+        speed.add_argument("--rounds", type=bench_arguments.positive, default=3, metavar="N")
         speed.add_argument("--recipe", action="store_true", help="torch.compile as the earlier system had it, too")
         speed.add_argument("--int8", action="store_true", help="ours in whole numbers, too")
         speed.add_argument("--default", action="store_true", help="stock at its default of 32 evaluations, once")
@@ -71,8 +71,8 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         else:
             speed.add_argument("baseline", type=argument_types.old_file, metavar="BASELINE", help="of `speed --save`")
     ablation = parts.add_parser("ablate", parents=both, help="each switch the other way, in turn")
-    ablation.add_argument("--length", type=argument_types.length, default=3.0, metavar="S")
-    ablation.add_argument("--rounds", type=argument_types.positive, default=3, metavar="N")
+    ablation.add_argument("--length", type=bench_arguments.length, default=3.0, metavar="S")
+    ablation.add_argument("--rounds", type=bench_arguments.positive, default=3, metavar="N")
     ablation.set_defaults(command=_with_torch(run_ablate), model_default="small")
     evaluations = parts.add_parser(
         "sweep", parents=both, help="NFE 5 to 32 and switches: speed, distance to NFE 32, and what judges hear"
@@ -80,7 +80,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     sweep_command.options(evaluations)
     evaluations.set_defaults(command=_with_torch(sweep_command.run), model_default="small")
     profiling = parts.add_parser("profile", parents=both, help="where the time goes, by stage and by kernel")
-    profiling.add_argument("--length", type=argument_types.length, default=3.0, metavar="S")
+    profiling.add_argument("--length", type=bench_arguments.length, default=3.0, metavar="S")
     profiling.set_defaults(command=_with_torch(run_profile), model_default="small")
     expected = parts.add_parser("predict", parents=[common], help="what boards should reach, from their data sheets")
     predict_command.options(expected)

@@ -10,11 +10,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ishowtts.board.gpu_specs import BOARDS, GpuSpec, find
 from ishowtts.cli import argument_types
 from ishowtts.cli.common import print_json
 from ishowtts.engines.f5.architecture import BASE
 from ishowtts_bench import kernel_times, published_figures, roofline
-from ishowtts_bench.gpu_specs import BOARDS, GpuSpec, find, of_gpu
+from ishowtts_bench.commands import bench_arguments
 from ishowtts_bench.roofline import ASSUMPTIONS, LIKELY, Assumptions
 from ishowtts_bench.workload import EARLIER, OURS, STOCK, Work
 
@@ -22,8 +23,6 @@ _NFE = 7
 _REFERENCE_S, _SPEECH_S, _FIRST_S = 5.0, 8.0, 2.0
 _EXPLAINED = "agx-orin"
 _SMALLEST_SHARE = 0.005
-_SHORT = 0.7
-_HALF_RATE = (0.35, 0.5)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +30,11 @@ def options(parser: argparse.ArgumentParser) -> None:
     names = ", ".join(board.name for board in BOARDS)
     parser.add_argument("--board", default="all", metavar="NAME", help=f"{names}, or all (default)")
     parser.add_argument(
-        "--reference", type=argument_types.reference, default=_REFERENCE_S, metavar="S", help="of the voice"
+        "--reference", type=bench_arguments.reference, default=_REFERENCE_S, metavar="S", help="of the voice"
     )
-    parser.add_argument("--speech", type=argument_types.length, default=_SPEECH_S, metavar="S", help="that are spoken")
+    parser.add_argument("--speech", type=bench_arguments.length, default=_SPEECH_S, metavar="S", help="that are spoken")
     parser.add_argument(
-        "--nfe", type=argument_types.evaluations, default=_NFE, metavar="N", help="evaluations, 4 to 64"
+        "--nfe", type=bench_arguments.evaluations, default=_NFE, metavar="N", help="evaluations, 4 to 64"
     )
     parser.add_argument(
         "--kernels", type=argument_types.old_file, metavar="FILE", help="of `bench profile --json` on a GPU"
@@ -91,39 +90,6 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(_checks_table(checks))
     console.print(_references_table(others))
     return 0
-
-
-def on_this_gpu(rates: dict[str, Any], gpu: str) -> str:
-    """What the doctor's probe measured, beside the data sheet of the board, and what either predicts."""
-    flop_per_s, bytes_per_s = rates["flop_per_s"], rates["bytes_per_s"]
-    board = of_gpu(gpu, rates["sms"], rates["memory_mb"], rates["clock_mhz"])
-    products, memory = f"products {flop_per_s / 1e12:.1f} TFLOPS", f"memory {bytes_per_s / 1e9:.0f} GB/s"
-    if board is None:
-        return f"{products}, {memory}; no board whose data sheet we have"
-    work = Work(_REFERENCE_S, _SPEECH_S, _NFE)
-    sheet = roofline.line(BASE.arch, work, OURS, board, LIKELY).rtf
-    real = roofline.measured(board, flop_per_s, bytes_per_s, LIKELY)
-    here = roofline.line(BASE.arch, work, OURS, real, LIKELY).rtf
-    share = flop_per_s / board.half_flop_per_s
-    low, high = _HALF_RATE
-    doubt = ", as if accumulation in fp32 ran at half rate" if board.half_rate_uncertain and low < share < high else ""
-    slower = f"{abs(here / sheet - 1):.0%} {'slower' if here >= sheet else 'faster'}"
-    return (
-        f"{products} ({share:.0%} of the data sheet's {board.half_flop_per_s / 1e12:.1f}, "
-        f"{board.title}{doubt}), {memory} ({bytes_per_s / board.bytes_per_s:.0%} of {board.bytes_per_s / 1e9:.0f}); "
-        f"RTF {sheet:.3f} predicted from the data sheet, {here:.3f} from these rates, {slower}"
-    )
-
-
-def falls_short(rates: dict[str, Any], gpu: str) -> bool:
-    """Whether a known board reaches much less than its data sheet lets expect."""
-    board = of_gpu(gpu, rates["sms"], rates["memory_mb"], rates["clock_mhz"])
-    if board is None:
-        return False
-    return bool(
-        rates["flop_per_s"] < _SHORT * LIKELY.large_product * board.half_flop_per_s
-        or rates["bytes_per_s"] < _SHORT * LIKELY.large_copy * board.bytes_per_s
-    )
 
 
 def _row(board: GpuSpec, work: Work, given: Sequence[Assumptions]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from ishowtts.cli import argument_types
 from ishowtts.cli.common import report_write_errors
 from ishowtts.errors import EngineError
+from ishowtts_bench.commands import bench_arguments
 from ishowtts_bench.commands.measuring import say, setting_of, show
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ _UNITS = {"zh": "character"}
 
 def options(parser: argparse.ArgumentParser) -> None:
     """What `bench sweep` takes."""
-    parser.add_argument("--length", type=argument_types.length, default=3.0, metavar="S")
-    parser.add_argument("--wav", type=argument_types.folder, metavar="FOLDER", help="a sample of each")
+    parser.add_argument("--length", type=bench_arguments.length, default=3.0, metavar="S")
+    parser.add_argument("--wav", type=bench_arguments.folder, metavar="FOLDER", help="a sample of each")
     parser.add_argument(
-        "--steps", type=argument_types.several_evaluations, metavar="N,N,…", help="which NFE (default: nine)"
+        "--steps", type=bench_arguments.several_evaluations, metavar="N,N,…", help="which NFE (default: nine)"
     )
     parser.add_argument(
-        "--sentences", type=argument_types.none_or_more, default=_SENTENCES, metavar="N",
+        "--sentences", type=bench_arguments.none_or_more, default=_SENTENCES, metavar="N",
         help=f"for the judges, in each setting; 0: nobody judges (default: {_SENTENCES})",
     )  # fmt: skip
     parser.add_argument("--language", choices=("en", "zh"), help="of the sentences (default: that of the voice)")

@@ -7,13 +7,13 @@ from dataclasses import asdict
 
 from rich.table import Table
 
-from ishowtts.cli import argument_types
+from ishowtts_bench.commands import bench_arguments
 from ishowtts_bench.commands.measuring import say, setting_of, show
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """What `bench vocoder` takes."""
-    parser.add_argument("--rounds", type=argument_types.positive, default=3, metavar="N")
+    parser.add_argument("--rounds", type=bench_arguments.positive, default=3, metavar="N")
     parser.add_argument("--compile", action="store_true", help="upstream's backbone through torch.compile, too")
 
 

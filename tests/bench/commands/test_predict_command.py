@@ -1,4 +1,4 @@
-"""`ishowtts bench predict` as a user types it, and the doctor's row of the GPU."""
+"""`ishowtts bench predict` as a user types it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from typing import Any
 
 import pytest
 
+from ishowtts.board.gpu_specs import BOARDS
 from ishowtts.cli import main
-from ishowtts.cli.doctor import gpu_finding
-from ishowtts_bench.gpu_specs import BOARDS, find
 from ishowtts_bench.roofline import LIKELY
-
-ORIN = find("agx-orin")
 
 
 def predicted(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
@@ -100,52 +97,3 @@ def test_wrong_usage_is_told(words: list[str], said: str, capsys: pytest.Capture
         main(["bench", "predict", *words])
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
-
-
-def probed(products: float, memory: float, **changes: Any) -> dict[str, Any]:
-    """What the probe prints on an AGX Orin that reaches these shares of its data sheet."""
-    rates = {
-        "flop_per_s": products * ORIN.half_flop_per_s, "bytes_per_s": memory * ORIN.bytes_per_s, "fault": None,
-        "flash_fault": None, "fused_fault": None, "sms": 16, "memory_mb": 65_800.0, "clock_mhz": 1300.0,
-    }  # fmt: skip
-    return {"gpu": "Orin", "rates": rates | changes}
-
-
-def test_the_doctor_holds_a_board_against_its_data_sheet() -> None:
-    found = gpu_finding(probed(0.85, 0.80))
-    assert (found.part, found.verdict, found.fix) == ("GPU", "ok", None)
-    assert "products 36.2 TFLOPS (85% of the data sheet's 42.6, AGX Orin 64 GB)" in found.detail
-    assert "memory 164 GB/s (80% of 205)" in found.detail
-    assert "0% slower" in found.detail
-    assert found.detail.endswith("flash attention works")
-
-
-def test_the_doctor_says_how_far_a_slow_board_is_off() -> None:
-    found = gpu_finding(probed(0.425, 0.80))
-    assert found.verdict == "note"
-    assert "as if accumulation in fp32 ran at half rate" in found.detail
-    assert "% slower" in found.detail
-    assert found.fix is not None
-    assert "MAXN" in found.fix
-    assert "% faster" in gpu_finding(probed(0.95, 0.9)).detail
-    assert gpu_finding(probed(0.85, 0.3)).verdict == "note"
-
-
-def test_the_doctor_gives_rates_alone_of_a_gpu_that_is_not_known() -> None:
-    found = gpu_finding(probed(0.85, 0.80, sms=14) | {"gpu": "Orin"})
-    assert found.verdict == "ok"
-    assert "RTF" not in found.detail
-    assert "no board whose data sheet we have" in found.detail
-
-
-def test_the_doctor_names_what_could_not_be_measured() -> None:
-    broken = gpu_finding(probed(0.85, 0.80, flash_fault="flash attention with lengths is off by 0.3"))
-    assert broken.verdict == "note"
-    assert "off by 0.3" in broken.detail
-    slower = gpu_finding(probed(0.85, 0.80, fused_fault="Triton is not installed"))
-    assert slower.verdict == "note"
-    assert "Triton is not installed: synthesis is slower" in slower.detail
-    assert "gcc" in (slower.fix or "")
-    full = gpu_finding(probed(0.85, 0.80, flop_per_s=None, bytes_per_s=None, fault="CUDA out of memory."))
-    assert full.verdict == "note"
-    assert "could not be measured: CUDA out of memory." in full.detail

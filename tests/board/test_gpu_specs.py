@@ -1,11 +1,11 @@
-"""Data sheets, and which board a GPU is."""
+"""Rates of data sheets, the board that a GPU is, and measured rates."""
 
 from __future__ import annotations
 
 import pytest
 
+from ishowtts.board import gpu_specs
 from ishowtts.errors import ConfigError
-from ishowtts_bench import gpu_specs
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_only_orin_may_accumulate_at_half_rate() -> None:
         ("Orin", 16, 65_800.0, None, "agx-orin"),
         ("Orin", 8, 16_400.0, 1173.0, "orin-nx-super"),
         ("Orin", 8, 16_400.0, 918.0, "orin-nx"),
-        ("Orin", 8, 16_400.0, None, None),  # plain or Super is not to be told
+        ("Orin", 8, 16_400.0, None, None),  # without the clock, plain and Super look alike
         ("Orin", 8, 8_000.0, 1020.0, "orin-nano-super"),
         ("Orin", 14, 32_800.0, 930.0, None),  # AGX Orin 32 GB
         ("NVIDIA Thor", 20, 131_900.0, 1575.0, "thor"),
@@ -54,13 +54,13 @@ def test_only_orin_may_accumulate_at_half_rate() -> None:
         ("NVIDIA GeForce RTX 4090", 128, 25_300.0, 2520.0, None),
     ],
 )
-def test_a_gpu_is_known_by_what_its_driver_says(
+def test_a_gpu_is_identified_by_what_its_driver_reports(
     gpu: str, sms: int, memory_mb: float, clock_mhz: float | None, name: str | None
 ) -> None:
-    found = gpu_specs.of_gpu(gpu, sms, memory_mb, clock_mhz)
+    found = gpu_specs.identify(gpu, sms, memory_mb, clock_mhz)
     assert (found.name if found else None) == name
 
 
-def test_an_unknown_board_is_told_in_one_sentence() -> None:
+def test_an_unknown_board_gives_one_sentence() -> None:
     with pytest.raises(ConfigError, match=r"no board is called 'nano'; name one of agx-orin, .* or all"):
         gpu_specs.find("nano")
