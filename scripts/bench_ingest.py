@@ -29,7 +29,7 @@ from support.broker import Broker
 from support.client import Client
 from support.listener import Listener
 from support.publisher import Publisher
-from support.quick import code, height, read_notes
+from support.quick_daemon import code, height, read_notes
 from support.waiting import eventually
 
 SOUND_S = 0.02

@@ -11,7 +11,7 @@ from pathlib import Path
 from ishowtts.cli import main
 from support.appliance import Appliance
 from support.client import Client
-from support.hostile_rows import FIRST_WAITING, WAITING, make_file, put
+from support.damaged_rows import FIRST_WAITING, WAITING, make_file, put
 
 
 def test_the_daemon_speaks_every_line_except_those_of_damaged_rows(

@@ -14,7 +14,7 @@ import soundfile
 from support.appliance import FINAL, Appliance
 from support.broker import Broker
 from support.client import Client
-from support.ears import digits
+from support.digit_recognizer import digits
 from support.waiting import eventually
 
 LONG = "One two three four five. " * 4

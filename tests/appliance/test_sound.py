@@ -23,7 +23,7 @@ from support.appliance import FINAL, Appliance
 from support.broker import Broker
 from support.client import Client
 from support.pulse import Pulse, missing
-from support.quick import RATE_HZ, code, height, read_notes, tone
+from support.quick_daemon import RATE_HZ, code, height, read_notes, tone
 from support.waiting import eventually
 
 pytestmark = [

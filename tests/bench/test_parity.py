@@ -11,7 +11,7 @@ from ishowtts.engines.f5 import dit, fast_model
 from ishowtts_bench import parity
 from ishowtts_bench.bench_env import BenchEnv
 from ishowtts_bench.upstream_infer import UpstreamInfer
-from support.tape import TapeRecorder
+from support.fake_cuda_graph import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 

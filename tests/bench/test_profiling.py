@@ -8,7 +8,7 @@ from ishowtts.engines.f5 import duration, fast_model
 from ishowtts.engines.f5.switches import Switches
 from ishowtts_bench import profiling
 from ishowtts_bench.bench_env import BenchEnv
-from support.tape import TapeRecorder
+from support.fake_cuda_graph import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.tree import Tree
+from support.sysfs_tree import Tree
 
 _TREES = Path(__file__).parent / "trees"
 

@@ -10,7 +10,7 @@ import pytest
 
 from ishowtts.board.jetson_clocks import ClocksState, JetsonClocks
 from ishowtts.errors import BoardError
-from support.tree import Tree
+from support.sysfs_tree import Tree
 
 PROGRAM = Path(__file__).parents[1] / "support" / "jetson_clocks"
 GPU = "sys/class/devfreq/17000000.gpu"

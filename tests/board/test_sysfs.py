@@ -12,7 +12,7 @@ import pytest
 from ishowtts.board import BoardIdentity, BoardReading
 from ishowtts.board.detect import detect_board
 from ishowtts.board.sysfs import SysfsBoard
-from support.tree import Tree
+from support.sysfs_tree import Tree
 
 GPU = "sys/class/devfreq/17000000.gpu"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.tree import Tree
+from support.sysfs_tree import Tree
 
 TESTS = Path(__file__).parents[1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from support.hostile_rows import check_hostile_rows
+from support.damaged_rows import check_hostile_rows
 
 
 @settings(max_examples=10, deadline=None, derandomize=True, database=None)

@@ -11,7 +11,7 @@ import pytest
 from ishowtts.model import Line
 from ishowtts.mqtt.fields import LINE_FIELDS
 from support import hostile_rows
-from support.hostile_rows import BAD_VALUES, BROKEN_TEXT, FIRST_WAITING, WAITING, check, make_file, put, rows_of
+from support.damaged_rows import BAD_VALUES, BROKEN_TEXT, FIRST_WAITING, WAITING, check, make_file, put, rows_of
 
 CELLS = [(table, column) for table in ("lines", "outbox", "deliveries") for column in hostile_rows.columns(table)]
 FEW = [("settings", "key"), ("settings", "value"), ("sqlite_sequence", "name"), ("sqlite_sequence", "seq")]

@@ -29,7 +29,7 @@ class Appliance:
     Args:
         settings: sections laid over the configuration of the tests.
         environment: further variables of the daemon's process.
-        quick_s: speak with the engine that costs nothing, so long a line (see `support.quick`); `None`: as configured.
+        quick_s: speak with the engine that costs nothing, so long a line (see `support.quick_daemon`); `None`: as configured.
         quick: further arguments of that program.
         wrap: a program and its arguments that the daemon is run under, such as strace.
     """
@@ -101,7 +101,7 @@ class Appliance:
     def _program(self) -> list[str]:
         if self._quick_s is None:
             return ["-m", "ishowtts", "run"]
-        return ["-m", "support.quick", "--notes", str(self.notes), "--sound-s", str(self._quick_s), *self._quick]
+        return ["-m", "support.quick_daemon", "--notes", str(self.notes), "--sound-s", str(self._quick_s), *self._quick]
 
     def stop(self, how: signal.Signals = signal.SIGTERM, timeout_s: float = 30) -> int:
         """End it and give its exit status."""

@@ -1,4 +1,4 @@
-"""Many short lines on a real ALSA device: what the daemon holds afterwards is what it held before."""
+"""Speaks many short lines on a real ALSA device, and checks that files, threads and memory do not grow."""
 
 from __future__ import annotations
 

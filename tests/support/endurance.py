@@ -1,4 +1,4 @@
-"""Lines arrive at a steady rate while the daemon, the broker or both are killed; then the books are looked through."""
+"""Publishes lines at a steady rate while daemon, broker or both are killed; then checks that every line has one outcome."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from support.appliance import FINAL, Appliance
 from support.broker import Broker
 from support.client import Client
 from support.publisher import Publisher
-from support.quick import code, height, read_notes
+from support.quick_daemon import code, height, read_notes
 from support.waiting import eventually
 
 _START_S = 1.5  # about what a daemon takes to be connected

@@ -1,4 +1,4 @@
-"""What strangers can feed to the appliance: a function of bytes for each, which raises if something is wrong.
+"""Functions that feed untrusted bytes to a part of the appliance, and raise if it misbehaves.
 
 What a function expects to be refused it catches itself. Seeds are good inputs, from which fuzzers make bad ones.
 """

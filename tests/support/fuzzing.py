@@ -1,4 +1,4 @@
-"""Fuzzes one target: guided by coverage where atheris is installed, else with random changes of the seeds.
+"""Fuzzes one target: guided by coverage if atheris is installed, else with random changes of the seeds.
 
     python -m support.fuzzing NAME --seconds 60 --folder DIR
 

@@ -17,7 +17,7 @@ from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.model import Segment
 from ishowtts_bench.fidelity import distance
 from ishowtts_bench.parity import TOLERANCE
-from support.tape import TapeRecorder
+from support.fake_cuda_graph import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 

@@ -22,7 +22,7 @@ from ishowtts_bench.bench_env import BenchEnv
 from ishowtts_bench.fidelity import distance
 from ishowtts_bench.parity import CANARY, TOLERANCE
 from ishowtts_bench.upstream_infer import UpstreamInfer
-from support.tape import TapeRecorder
+from support.fake_cuda_graph import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 

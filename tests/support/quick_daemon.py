@@ -1,6 +1,6 @@
-"""The daemon with an engine that costs nothing and a speaker that takes notes, in a process of its own.
+"""The daemon in its own process, with an engine that makes tones at once and a speaker that notes what it plays.
 
-`python -m support.quick --config FILE --notes FILE [--sound-s SECONDS]`: all else is what `ishowtts run` starts.
+`python -m support.quick_daemon --config FILE --notes FILE [--sound-s SECONDS]`: all else is what `ishowtts run` starts.
 With `--aloud` it plays on `audio.device` as that does, and only what the engine does is noted.
 
 A note is an object on a line, written at once, with `at` (CLOCK_MONOTONIC) and `pid`: `spoke` is a text given to the

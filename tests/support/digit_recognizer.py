@@ -1,4 +1,4 @@
-"""Hears digits: pocketsphinx with a grammar, offline."""
+"""Recognises spoken digits offline, with pocketsphinx and a grammar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file of the inbox with values that nobody wrote, and what must hold on it all the same."""
+"""A queue file with damaged values, and what must still hold with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A board as a tree of files, written into a folder."""
+"""Writes the sysfs files of a board into a folder."""
 
 from __future__ import annotations
 
