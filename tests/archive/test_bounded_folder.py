@@ -22,7 +22,7 @@ from support.appliance import DAEMON
 from support.disk import fill
 from support.waiting import eventually
 
-KIND = FileKind("things are", "mend it", re.compile(r"[a-z]{1,8}"), (".a", ".b"), 0o640, evict_when_short=True)
+KIND = FileKind("things are", "fix it", re.compile(r"[a-z]{1,8}"), (".a", ".b"), 0o640, evict_when_short=True)
 KB = 1024
 MOST = 40 * KB
 

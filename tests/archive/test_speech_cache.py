@@ -34,8 +34,8 @@ def test_a_sound_is_read_back_with_its_header(cache: SpeechCache, settle: Settle
     found = cache.speech(KEY)
     assert same(found, SOUND)
     assert found is not None
-    told = replace(found, samples=SOUND.samples)
-    assert told == replace(SOUND, synth_s=0.0, cached=True)
+    expected = replace(found, samples=SOUND.samples)
+    assert expected == replace(SOUND, synth_s=0.0, cached=True)
 
 
 def test_a_segmentation_is_read_back(cache: SpeechCache, settle: Settle) -> None:

@@ -466,8 +466,8 @@ def test_a_text_that_utf8_cannot_hold_is_stored_with_replacements(queue: Queue) 
 
 
 def test_each_commit_reaches_the_disk_before_it_returns(queue: Queue) -> None:
-    def look(ledger: Any) -> list[int | str]:
-        return [ledger.rows(f"PRAGMA {name}")[0][0] for name in ("synchronous", "journal_mode")]
+    def look(transaction: Any) -> list[int | str]:
+        return [transaction.rows(f"PRAGMA {name}")[0][0] for name in ("synchronous", "journal_mode")]
 
     writer = queue.inbox.plain._writer
     assert settled(writer.submit(look, durable=True)) == [2, "wal"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -273,6 +274,35 @@ def test_a_newer_file_is_refused_in_a_sentence_and_left_alone(queue: Queue, hurt
     with closing(sqlite3.connect(queue.path)) as connection:
         connection.execute(f"PRAGMA user_version = {migrations.VERSION}")
     queue.open()
+
+
+def test_the_daemon_does_not_start_on_a_newer_file(tmp_path: Path) -> None:
+    """In memory it would lose acknowledged lines at the next restart, and know nothing of `muted`."""
+    path = tmp_path / "state" / "inbox.sqlite"
+    path.parent.mkdir()
+    write_file(path, 3)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 9")
+    before = path.read_bytes()
+    config = {
+        "mqtt": {"host": "127.0.0.1", "port": 1},
+        "engine": {"kind": "espeak"},
+        "audio": {"device": f"wav:{tmp_path}/sound.wav"},
+        "state_dir": str(path.parent),
+        "cache_dir": str(tmp_path / "cache"),
+    }
+    (tmp_path / "config.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
+    done = subprocess.run(
+        [sys.executable, "-m", "ishowtts", "run", "--config", str(tmp_path / "config.yaml")],
+        env={**os.environ, "PYTHONPATH": str(DAEMON)},
+        timeout=100,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert f"{path} has version 9 of the queue's file" in done.stderr
+    assert path.read_bytes() == before
 
 
 def test_the_history_of_a_newer_file_with_other_tables_is_refused_in_the_same_sentence(tmp_path: Path) -> None:

@@ -225,18 +225,18 @@ def test_every_event_is_sent_once_even_if_the_numbers_start_again(
 ) -> None:
     queue, lock = queue_in_memory("a")
     queue.inbox.accept([Line(f"b{n}", "hello") for n in range(3)])
-    told: list[str] = []
-    outbox = Outbox(queue.inbox.plain, lambda numbered, _: len(numbered), lambda event: told.append(event.id))
+    published: list[str] = []
+    outbox = Outbox(queue.inbox.plain, lambda numbered, _: len(numbered), lambda event: published.append(event.id))
     outbox.start()
     try:
         eventually(lambda: not queue.inbox.unsent(), "the events of the memory")
         lock.rmdir()
         eventually(lambda: queue.inbox.durable, "the return to the file")
         outbox.nudge()
-        eventually(lambda: len(told) == 4, "the event of the file")
+        eventually(lambda: len(published) == 4, "the event of the file")
     finally:
         outbox.close(20)
-    assert told == ["b0", "b1", "b2", "a"]
+    assert published == ["b0", "b1", "b2", "a"]
 
 
 def test_a_message_that_was_delivered_into_memory_is_known_in_the_file(
