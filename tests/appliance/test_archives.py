@@ -118,7 +118,7 @@ def test_a_cache_that_cannot_be_written_is_reported_and_lines_are_spoken(
         final = appliance.final(mqtt_client, appliance.say(mqtt_client, "one"))
         assert (final["event"], final["cached"]) == ("finished", False)
     assert "Traceback" not in appliance.log
-    assert sum("WARNING" in line and "speech is not cached" in line for line in appliance.log.splitlines()) == 1
+    assert sum("WARNING" in line and "speech is not kept" in line for line in appliance.log.splitlines()) == 1
 
 
 def test_speech_is_recorded_with_its_outcome(

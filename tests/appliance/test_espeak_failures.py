@@ -150,7 +150,7 @@ def test_lines_in_an_unusable_voice_wait_for_espeak_and_others_overtake_them(
     bad = [appliance.say(mqtt_client, f"bad {n}", voice="empty") for n in range(3)]
     good = appliance.final(mqtt_client, appliance.say(mqtt_client, "good"))
     assert (good["event"], good["engine"]) == ("finished", "f5")
-    await_state(appliance, mqtt_client, "degraded", "must hold what is said in reference.wav")
+    await_state(appliance, mqtt_client, "degraded", "must hold the words of reference.wav")
     fake.behave("real")
     finals = [appliance.final(mqtt_client, line_id) for line_id in bad]
     assert {(event["event"], event["engine"]) for event in finals} == {("finished", "espeak")}

@@ -163,7 +163,7 @@ def test_a_state_that_is_not_a_folder_is_refused(machine: Machine, prepared: str
     machine.make_old_layout()
     machine.service(prepared.format(secret_folder=machine.secret.parent))
     done = machine.shell(f"make_folders {machine.data} {machine.cache} nobody nogroup")
-    assert (done.returncode, "is a link or not a folder" in done.stderr) == (1, True)
+    assert (done.returncode, "is a link or no folder" in done.stderr) == (1, True)
     assert machine.is_untouched()
     assert machine.service("mv state s").returncode != 0, "root has taken the data folder before it refused"
 
@@ -292,7 +292,7 @@ def test_the_configuration_gets_the_new_state_dir(machine: Machine, before: str,
 def stick(folder: Path) -> Path:
     (folder / "vocos").mkdir(parents=True)
     for file in weights.FILES:
-        (folder / file.place).write_bytes(b"x")
+        (folder / file.local_path).write_bytes(b"x")
     return folder
 
 
@@ -311,7 +311,7 @@ def test_a_link_in_the_folder_for_arriving_files_is_not_followed(machine: Machin
     arriving.mkdir(parents=True)
     (arriving / "vocab.txt").symlink_to(machine.secret)
     source = stick(machine.root / "stick")
-    size = next(file.size for file in weights.FILES if file.place == "vocab.txt")
+    size = next(file.size for file in weights.FILES if file.local_path == "vocab.txt")
     (source / "vocab.txt").write_bytes(b"x" * size)  # a file of another size is not even copied
     with pytest.raises(WeightsError):
         weights.fetch(machine.data / "weights", source)

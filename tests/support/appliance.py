@@ -29,7 +29,7 @@ class Appliance:
     Args:
         settings: sections laid over the configuration of the tests.
         environment: further variables of the daemon's process.
-        quick_s: speak with the engine that costs nothing, so long a line (see `support.quick_daemon`); `None`: as configured.
+        quick_s: seconds of sound of each line, from the fast engine of `support.quick_daemon`; `None`: as configured.
         quick: further arguments of that program.
         wrap: a program and its arguments that the daemon is run under, such as strace.
     """

@@ -1,4 +1,4 @@
-"""Publishes lines at a steady rate while daemon, broker or both are killed; then checks that every line has one outcome."""
+"""Publishes lines while daemon, broker or both are killed; then checks that every line has one outcome."""
 
 from __future__ import annotations
 
