@@ -25,7 +25,7 @@ def test_chimes_are_listed_with_what_is_wrong_with_them(tmp_path: Path, capfd: p
     assert json.loads(capfd.readouterr().out) == [
         {"name": "default", "file": None, "length_s": 0.7, "rate_hz": 24_000, "fault": None}
     ]
-    for says in ("made", "kept"):
+    for says in ("written", "kept"):
         assert chimes(tmp_path, "--make") == 0
         assert capfd.readouterr().out == f"{says}: {tmp_path}/chimes/default.wav\n"
     assert chimes(tmp_path) == 0

@@ -49,7 +49,7 @@ class Card(SilentSpeaker):
         self.volume, self.muted = volume, muted
 
 
-class House:
+class MixerSetup:
     def __init__(self, audio: AudioSection) -> None:
         self.card = Card()
         self.player = Player(self.card, on_change=self._wake)
@@ -76,63 +76,63 @@ class House:
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    house = House(AudioSection(mixer="PCM"))
-    house.player.start()
-    house.mixing.start()
-    yield house
-    house.mixing.close(5)
-    house.player.close(5)
+def setup() -> Iterator[MixerSetup]:
+    setup = MixerSetup(AudioSection(mixer="PCM"))
+    setup.player.start()
+    setup.mixing.start()
+    yield setup
+    setup.mixing.close(5)
+    setup.player.close(5)
 
 
-def test_the_card_applies_the_volume_and_software_only_that_of_a_line(house: House) -> None:
-    house.set_volume(60)
-    eventually(lambda: house.card.volume == 60)
-    assert house.asked[-1] == ("card", "PCM")
-    assert house.loudest() == pytest.approx(HEIGHT * gain_of(60), abs=2)
-    assert house.loudest(volume=40) == pytest.approx(HEIGHT * gain_of(40), abs=2)
-    assert house.loudest(volume=90) == pytest.approx(HEIGHT * gain_of(60), abs=2), "no louder than the card"
-    house.set_volume(60, muted=True)
-    eventually(lambda: house.card.muted)
-    assert house.loudest() == 0
+def test_the_card_applies_the_volume_and_software_only_that_of_a_line(setup: MixerSetup) -> None:
+    setup.set_volume(60)
+    eventually(lambda: setup.card.volume == 60)
+    assert setup.asked[-1] == ("card", "PCM")
+    assert setup.loudest() == pytest.approx(HEIGHT * gain_of(60), abs=2)
+    assert setup.loudest(volume=40) == pytest.approx(HEIGHT * gain_of(40), abs=2)
+    assert setup.loudest(volume=90) == pytest.approx(HEIGHT * gain_of(60), abs=2), "no louder than the card"
+    setup.set_volume(60, muted=True)
+    eventually(lambda: setup.card.muted)
+    assert setup.loudest() == 0
 
 
-def test_software_applies_the_volume_while_the_mixer_cannot_be_set(house: House) -> None:
-    house.card.broken = True
-    house.set_volume(50)
-    eventually(lambda: house.mixing.trouble)
-    assert house.loudest() == pytest.approx(HEIGHT * gain_of(50), abs=2)
-    house.card.broken = False
-    house.set_volume(40)
-    eventually(lambda: house.card.volume == 40)
-    eventually(lambda: house.mixing.trouble is None)
-    assert house.loudest() == pytest.approx(HEIGHT * gain_of(40), abs=2)
+def test_software_applies_the_volume_while_the_mixer_cannot_be_set(setup: MixerSetup) -> None:
+    setup.card.broken = True
+    setup.set_volume(50)
+    eventually(lambda: setup.mixing.trouble)
+    assert setup.loudest() == pytest.approx(HEIGHT * gain_of(50), abs=2)
+    setup.card.broken = False
+    setup.set_volume(40)
+    eventually(lambda: setup.card.volume == 40)
+    eventually(lambda: setup.mixing.trouble is None)
+    assert setup.loudest() == pytest.approx(HEIGHT * gain_of(40), abs=2)
 
 
-def test_software_turns_down_a_card_that_returns_at_full_level_until_its_mixer_is_set(house: House) -> None:
-    house.set_volume(30)
-    eventually(lambda: house.card.volume == 30)
-    house.card.pulled = True
-    house.player.play(np.full(2400, HEIGHT, np.int16), 24_000)
-    eventually(lambda: house.player.status().lost)
-    eventually(lambda: not house.player._hardware_volume)
-    house.card.volume, house.card.broken, house.card.pulled = 100, True, False
-    eventually(lambda: house.player.status().lost is None)
-    assert house.loudest() == pytest.approx(HEIGHT * gain_of(30), abs=2)
-    house.card.broken = False
-    house.mixing.wake()
-    eventually(lambda: house.card.volume == 30)
+def test_software_turns_down_a_card_that_returns_at_full_level_until_its_mixer_is_set(setup: MixerSetup) -> None:
+    setup.set_volume(30)
+    eventually(lambda: setup.card.volume == 30)
+    setup.card.pulled = True
+    setup.player.play(np.full(2400, HEIGHT, np.int16), 24_000)
+    eventually(lambda: setup.player.status().lost)
+    eventually(lambda: not setup.player._hardware_volume)
+    setup.card.volume, setup.card.broken, setup.card.pulled = 100, True, False
+    eventually(lambda: setup.player.status().lost is None)
+    assert setup.loudest() == pytest.approx(HEIGHT * gain_of(30), abs=2)
+    setup.card.broken = False
+    setup.mixing.wake()
+    eventually(lambda: setup.card.volume == 30)
 
 
 def test_software_applies_the_volume_of_a_device_without_a_mixer() -> None:
-    house = House(AudioSection(mixer="PCM", devices={"card": {"mixer": None}}))
-    house.player.start()
-    house.mixing.start()
-    house.set_volume(30)
-    assert house.loudest() == pytest.approx(HEIGHT * gain_of(30), abs=2)
-    house.mixing.close(5)
-    house.player.close(5)
-    assert house.asked == []
+    setup = MixerSetup(AudioSection(mixer="PCM", devices={"card": {"mixer": None}}))
+    setup.player.start()
+    setup.mixing.start()
+    setup.set_volume(30)
+    assert setup.loudest() == pytest.approx(HEIGHT * gain_of(30), abs=2)
+    setup.mixing.close(5)
+    setup.player.close(5)
+    assert setup.asked == []
 
 
 class FakePlayer:

@@ -68,7 +68,7 @@ class HardwareVolume(LoopThread):
         self._applied: _MixerState | None = None
 
     def run_once(self, last: bool) -> float:
-        """Set what has changed since the last look."""
+        """Set what has changed since the last call."""
         if last:
             return _RETRY_S
         status = self._player.status()
