@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from ishowtts.errors import EngineError, EngineUnavailable, VoiceError
+from ishowtts.errors import EngineError, EngineUnavailable, VoiceError, WorkerDied
 from ishowtts.inbox import read_history, settled
 from ishowtts.model import IsCancelled, Line, Priority, Segment, Utterance
 from ishowtts.speech import retry
@@ -137,6 +137,16 @@ def test_lines_wait_for_an_engine_that_fails_at_each_and_the_delay_grows(
     assert harness.await_outcome("a") == "finished"
     assert harness.await_outcome("b") == "finished"
     assert harness.scheduler.status.retry_reason is None
+
+
+def test_lines_that_kill_workers_one_after_another_do_not_make_the_delay_grow(harness: Harness) -> None:
+    harness.primary.errors = [WorkerDied("the worker died") for _ in range(6)]
+    harness.say(*(Line(line_id, line_id) for line_id in "abc"), Line("good", "good"))
+    assert harness.await_outcome("good") == "finished"
+    assert [harness.outcome(line_id) for line_id in "abc"] == ["failed"] * 3
+    tries_s = harness.primary.prepared_s
+    delays_s = [second - first for first, second in zip(tries_s[:6:2], tries_s[1:6:2], strict=True)]
+    assert all(0.4 < delay_s < 1.5 for delay_s in delays_s), delays_s
 
 
 @pytest.fixture
