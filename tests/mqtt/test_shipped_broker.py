@@ -213,7 +213,7 @@ def test_the_broker_does_not_write_its_database_for_each_line_of_a_flood(
 
 
 def test_a_huge_connect_packet_ends_the_connection(shared: ShippedBroker) -> None:
-    with socket.create_connection((shared.host, shared.port), timeout=20) as stranger:
-        stranger.sendall(b"\x10" + b"\xff\xff\xff\x7f")  # a CONNECT of 256 MB
-        stranger.settimeout(20)
-        assert stranger.recv(1) == b""
+    with socket.create_connection((shared.host, shared.port), timeout=20) as client:
+        client.sendall(b"\x10" + b"\xff\xff\xff\x7f")  # a CONNECT of 256 MB
+        client.settimeout(20)
+        assert client.recv(1) == b""
