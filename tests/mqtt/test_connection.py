@@ -53,3 +53,23 @@ def test_the_pause_is_short_again_after_a_connection_that_lasted(monkeypatch: py
     monkeypatch.setattr("ishowtts.mqtt.connection._STABLE_S", -1.0)
     drawn = pauses(monkeypatch, 4, connect_timeout_s=0.0)
     assert [high_s for _, high_s in drawn] == [0.5] * 4
+
+
+def test_a_stop_at_the_moment_when_the_thread_begins_to_wait_ends_it() -> None:
+    """The wait may last an hour: the stop must not be lost between the check and the wait."""
+
+    class StopsBeforeClear(threading.Event):
+        def clear(self) -> None:
+            connection.stop()
+            super().clear()
+
+    connection = Connection(
+        MqttOptions("h", 1, "a/b", "a"),
+        ROLE,
+        IGNORE,
+        on_down=lambda _reason, _without_message: None,
+        wait_s=lambda: 5.0,
+    )
+    connection._woken = StopsBeforeClear()
+    connection.start()
+    assert connection.join(3)

@@ -49,9 +49,17 @@ PASSWORDS = {role: f"password of {role}" for role in ROLES}
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Iterator[ShippedBroker]:
+    """A broker for one test, which may stop it or leave retained messages."""
     folder = tmp_path / "shipped"
     folder.mkdir()
     with ShippedBroker(folder, PASSWORDS) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShippedBroker]:
+    """A broker for the tests that leave nothing behind in it."""
+    with ShippedBroker(tmp_path_factory.mktemp("shared"), PASSWORDS) as broker:
         yield broker
 
 
@@ -72,12 +80,12 @@ def as_appliance(broker: ShippedBroker, folder: Path) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_can_publish_only_on_its_topics(shipped: ShippedBroker, enter: ExitStack, role: str) -> None:
-    witnesses = [connect(enter, shipped, name).subscribe("#") for name in ROLES]
-    author = connect(enter, shipped, role)
+def test_a_role_can_publish_only_on_its_topics(shared: ShippedBroker, enter: ExitStack, role: str) -> None:
+    witnesses = [connect(enter, shared, name).subscribe("#") for name in ROLES]
+    author = connect(enter, shared, role)
     for topic in EVERYTHING:
         author.publish(topic, f"from {role}")
-    appliance = connect(enter, shipped, "ishowtts")
+    appliance = connect(enter, shared, "ishowtts")
     fences = [SAY[0], SEEN[0], *REPLIES]
     for fence in fences:
         appliance.publish(fence, "fence")
@@ -88,24 +96,24 @@ def test_a_role_can_publish_only_on_its_topics(shipped: ShippedBroker, enter: Ex
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_can_read_only_its_topics(shipped: ShippedBroker, enter: ExitStack, role: str) -> None:
+def test_a_role_can_read_only_its_topics(shared: ShippedBroker, enter: ExitStack, role: str) -> None:
     # mosquitto grants a forbidden subscription too: only the messages that arrive show the rights.
-    reader = connect(enter, shipped, role).subscribe("#")
+    reader = connect(enter, shared, role).subscribe("#")
     for topic in EVERYTHING:
         reader.subscribe(topic)
     for name in ("ishowtts", "controller"):
-        author = connect(enter, shipped, name)
+        author = connect(enter, shared, name)
         for topic in MAY_PUBLISH[name]:
             author.publish(topic, "x")
-    connect(enter, shipped, "ishowtts").publish(REPLIES[ROLES.index(role)], "fence")
+    connect(enter, shared, "ishowtts").publish(REPLIES[ROLES.index(role)], "fence")
     reader.wait_for(REPLIES[ROLES.index(role)], lambda message: message.text == "fence")
     assert {message.topic for message in reader.messages} == set(MAY_READ[role])
 
 
 @pytest.mark.parametrize("arguments", [[], ["-u", "publisher", "-P", "wrong"], ["-u", "nobody", "-P", "x"]])
-def test_a_wrong_password_is_refused(shipped: ShippedBroker, arguments: list[str]) -> None:
+def test_a_wrong_password_is_refused(shared: ShippedBroker, arguments: list[str]) -> None:
     done = subprocess.run(
-        ["mosquitto_pub", "-h", shipped.host, "-p", str(shipped.port), "-t", SAY[0], "-m", "x", *arguments],
+        ["mosquitto_pub", "-h", shared.host, "-p", str(shared.port), "-t", SAY[0], "-m", "x", *arguments],
         capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
     assert done.returncode != 0
@@ -204,8 +212,8 @@ def test_the_broker_does_not_write_its_database_for_each_line_of_a_flood(
     assert shipped.log.count("Saving in-memory database") - before < 100
 
 
-def test_a_huge_connect_packet_ends_the_connection(shipped: ShippedBroker) -> None:
-    with socket.create_connection((shipped.host, shipped.port), timeout=20) as stranger:
-        stranger.sendall(b"\x10" + b"\xff\xff\xff\x7f")  # a CONNECT of 256 MB
-        stranger.settimeout(20)
-        assert stranger.recv(1) == b""
+def test_a_huge_connect_packet_ends_the_connection(shared: ShippedBroker) -> None:
+    with socket.create_connection((shared.host, shared.port), timeout=20) as client:
+        client.sendall(b"\x10" + b"\xff\xff\xff\x7f")  # a CONNECT of 256 MB
+        client.settimeout(20)
+        assert client.recv(1) == b""

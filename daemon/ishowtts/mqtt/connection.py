@@ -105,12 +105,13 @@ class Connection:
 
     def _may_connect(self) -> bool:
         """Wait until we may connect. False if we must end."""
-        while not self._stopping.is_set():
-            self._woken.clear()
+        while True:
+            self._woken.clear()  # before the checks: a call of `stop` or `wake` after them must end the wait
+            if self._stopping.is_set():
+                return False
             if (wait_s := self._wait_s()) <= 0:
                 return True
             self._woken.wait(wait_s)
-        return False
 
     def _serve(self) -> tuple[str, bool]:
         """Run one session. Returns why it ended, and whether it ended without a message."""

@@ -74,7 +74,10 @@ class Reachability:
 
 
 class Subscriptions:
-    """Subscribes to the topics of a role and stores the broker's answers. The caller holds the session's lock."""
+    """Subscribes to the topics of a role and stores the broker's answers.
+
+    The caller of a method holds the session's lock. Any thread may read the properties.
+    """
 
     def __init__(self, options: MqttOptions, role: ConnectionRole) -> None:
         self._options = options
@@ -85,12 +88,12 @@ class Subscriptions:
     @property
     def asked(self) -> str:
         """The topics that the broker has not answered yet, in one text. Empty if it has answered all."""
-        return ", ".join(topic for topics in self._asked.values() for topic in topics)
+        return ", ".join(topic for topics in list(self._asked.values()) for topic in topics)
 
     @property
     def refused(self) -> str:
         """The topics that the broker refuses, with its reasons. Empty if it refuses none."""
-        return ", ".join(f"{topic} ({reason})" for topic, reason in self._refused.items())
+        return ", ".join(f"{topic} ({reason})" for topic, reason in list(self._refused.items()))
 
     def ask(self, client: paho.Client) -> None:
         """Send two SUBSCRIBE packets. When the second is granted, all retained values have come."""
