@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ishowtts.inbox import settled
+from ishowtts.inbox import arrivals, settled
 from ishowtts.model import Arrival, Delivery, Line, Outcome, Priority, Reason, Rejection, ReplyTo
 
 Queue = Any  # of conftest.py
@@ -203,3 +203,38 @@ def test_a_line_that_a_crash_interrupted_continues_repeats_or_fails(
     assert queue.history(1)[0].outcome is outcome
     if after_crash == "resume":
         assert taken.spoken == "as it is read", "it goes on in the text that was read, even if the reading has changed"
+
+
+@pytest.mark.parametrize("rejected", [False, True], ids=["accepted", "rejected"])
+def test_the_cost_of_an_arrival_does_not_grow_with_the_lines_of_its_id(
+    make_queue: Callable[..., Queue], monkeypatch: pytest.MonkeyPatch, rejected: bool
+) -> None:
+    """Some publishers use the same id for each of their lines."""
+    monkeypatch.setattr(arrivals, "_MOST_OF_ONE_ID", 100)
+    queue = make_queue(max_lines=10_000)
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    def arrive(arriving: int) -> None:
+        nonlocal number
+        numbers, number = range(number, number + arriving), number + arriving
+        if rejected:
+            queue.inbox.accept([Rejection("same", Reason.EMPTY, "it is empty") for _ in numbers])
+        else:
+            queue.inbox.accept([Line("same", f"text {n}") for n in numbers])
+
+    number = 0
+    costs = []
+    for _ in range(4):
+        arrive(300)
+        queue.clock.pass_s(1)
+        queue.inbox.cancel_waiting("test")  # a transaction counts the waiting lines
+        steps = 0
+        queue.inbox.plain._storage.connection.set_progress_handler(count, 100)  # called every 100 steps of SQLite
+        arrive(10)
+        queue.inbox.plain._storage.connection.set_progress_handler(None, 0)
+        costs.append(steps)
+    assert costs[-1] < 1.5 * costs[0] + 5

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import Inbox, InboxLimits, arrivals, database, migrations, read_history
+from ishowtts.inbox import Inbox, InboxLimits, database, migrations, read_history
 from ishowtts.inbox.database_file import FileTooNew
 from ishowtts.model import Line, Outcome
 from support.appliance import DAEMON
@@ -341,32 +341,3 @@ def test_a_file_with_a_version_that_no_program_wrote_is_set_aside_and_its_lines_
     queue.open()
     assert "corrupt-" in queue.inbox.trouble
     assert queue.inbox.take().line.id == "a"
-
-
-def test_the_cost_of_a_line_does_not_grow_with_the_lines_of_its_id(
-    make_queue: Callable[..., Queue], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Some publishers use the same id for each of their lines."""
-    monkeypatch.setattr(arrivals, "_MOST_OF_ONE_ID", 100)
-    queue = make_queue(max_lines=10_000)
-    steps = 0
-
-    def count() -> None:
-        nonlocal steps
-        steps += 1
-
-    def cost() -> int:
-        nonlocal steps
-        steps = 0
-        queue.inbox.plain._storage.connection.set_progress_handler(count, 100)
-        queue.inbox.accept([Line("same", f"new {n}") for n in range(10)])
-        queue.inbox.plain._storage.connection.set_progress_handler(None, 0)
-        return steps
-
-    costs = []
-    for start in range(0, 1200, 300):
-        queue.inbox.accept([Line("same", f"{n}") for n in range(start, start + 300)])
-        queue.clock.pass_s(1)
-        queue.inbox.finish(queue.inbox.take().seq, Outcome.FINISHED, {})
-        costs.append(cost())
-    assert costs[-1] < 1.5 * costs[0]

@@ -76,7 +76,7 @@ def open_to_salvage(path: Path) -> sqlite3.Connection:
 def connect(database: str, *, uri: bool = False) -> sqlite3.Connection:
     """Open a connection with the settings of this package. Raises sqlite3.Error."""
     # One thread uses it at a time: the one that opens the inbox, then the writer.
-    connection = sqlite3.connect(database, _BUSY_S, isolation_level=None, check_same_thread=False, uri=uri)
+    connection = sqlite3.connect(database, timeout=_BUSY_S, isolation_level=None, check_same_thread=False, uri=uri)
     connection.row_factory = sqlite3.Row
     # A text that is not UTF-8 is damage to one value; Python would raise for the whole query.
     connection.text_factory = _text
