@@ -28,7 +28,7 @@ def never() -> bool:
     return False
 
 
-def test_a_text_that_polls_like_an_option_is_spoken_and_reads_no_file(say: Say, tmp_path: Path) -> None:
+def test_a_text_that_looks_like_an_option_is_spoken_and_reads_no_file(say: Say, tmp_path: Path) -> None:
     secret = tmp_path / "s"
     secret.write_text("one two three four five six seven eight nine ten " * 20)
     spoken = EspeakEngine().synthesize(say(f"-f{secret}"), never)

@@ -84,22 +84,22 @@ def check_frames(data: bytes) -> None:
                 requests.extend([connection.render(SEGMENTS), connection.prepare("anna")])
 
         connection = WorkerConnection(Channel(daemon_end), "f5", {}, _SOON, waker=waker, on_phase=on_phase)
-        exit_ = connection.run()
+        worker_exit = connection.run()
     finally:
         worker_end.close()
         daemon_end.close()
         waker.close()
-    _check_exit(exit_)
+    _check_exit(worker_exit)
     for progress in reports:
         _check_text(progress.phase)
     for request in requests:
         _check_answer(request)
 
 
-def _check_exit(exit_: WorkerExit) -> None:
-    assert exit_.reason
-    _check_text(exit_.reason)
-    assert "no progress in time" not in exit_.reason, "it waited for a worker that had closed its end"
+def _check_exit(worker_exit: WorkerExit) -> None:
+    assert worker_exit.reason
+    _check_text(worker_exit.reason)
+    assert "no progress in time" not in worker_exit.reason, "it waited for a worker that had closed its end"
 
 
 def _check_answer(request: WorkerRequest[Any]) -> None:

@@ -103,7 +103,7 @@ def test_a_worker_that_reports_progress_endlessly_can_be_stopped() -> None:
         assert progress_received.wait(10)
         waker.stop()
         receiver.join(5)
-        assert [exit_.reason for exit_ in exits] == ["the engine is stopped"]
+        assert [worker_exit.reason for worker_exit in exits] == ["the engine is stopped"]
     finally:
         daemon_end.shutdown(socket.SHUT_RDWR)
         receiver.join(5)

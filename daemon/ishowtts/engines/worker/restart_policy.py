@@ -58,24 +58,24 @@ class RestartPolicy:
         self._waits = Backoff(backoff.first_s, backoff.longest_s)
         self._probation = False
 
-    def worker_ended(self, exit_: WorkerExit, now_s: float) -> RestartDecision:
+    def worker_ended(self, worker_exit: WorkerExit, now_s: float) -> RestartDecision:
         """Counts a death and decides how long to wait.
 
         Args:
-            exit_: why the worker ended.
+            worker_exit: why the worker ended.
             now_s: monotonic time.
         """
         # A voice that ended a worker is quarantined: that cause is gone, and says nothing about the engine.
-        if not exit_.preparing:
+        if not worker_exit.preparing:
             self._deaths_at_s.append(now_s)
         while self._deaths_at_s and self._deaths_at_s[0] < now_s - self._backoff.park_window_s:
             self._deaths_at_s.popleft()
         deaths = len(self._deaths_at_s)
-        if exit_.permanent_error is not None:
-            return self._park(exit_.reason)
-        if not exit_.preparing and (deaths >= self._backoff.park_deaths or self._probation):
-            return self._park(f"the worker ended {deaths} times recently; the last time: {exit_.reason}")
-        return RestartDecision(False, exit_.reason, self._waits.next_s())
+        if worker_exit.permanent_error is not None:
+            return self._park(worker_exit.reason)
+        if not worker_exit.preparing and (deaths >= self._backoff.park_deaths or self._probation):
+            return self._park(f"the worker ended {deaths} times recently; the last time: {worker_exit.reason}")
+        return RestartDecision(False, worker_exit.reason, self._waits.next_s())
 
     def spoke(self) -> None:
         """Ends the backoff and the probation: the worker spoke a segment."""

@@ -204,9 +204,9 @@ class Supervisor:
     def _run(self, waker: Waker) -> None:
         try:
             while not waker.stopping:
-                exit_ = self._run_worker(waker)
+                worker_exit = self._run_worker(waker)
                 if not waker.stopping:
-                    self._wait_before_restart(exit_, waker)
+                    self._wait_before_restart(worker_exit, waker)
         finally:
             self._update_status(state=EngineState.STOPPED, pid=None, progress=None)
 
@@ -228,21 +228,21 @@ class Supervisor:
         with self._lock:
             self._connection = connection
         self._update_status(pid=process.pid)
-        exit_ = WorkerExit("the thread engine-supervisor failed", hung=True)
+        worker_exit = WorkerExit("the thread engine-supervisor failed", hung=True)
         try:
-            exit_ = connection.run()
+            worker_exit = connection.run()
         finally:
             with self._lock:
                 self._connection = None
             if not waker.stopping:
-                self._update_status(state=EngineState.RESTARTING, detail=exit_.reason)
-            reaped = process.end(abort=exit_.hung, timeouts=self._shutdown_timeouts)
+                self._update_status(state=EngineState.RESTARTING, detail=worker_exit.reason)
+            reaped = process.end(abort=worker_exit.hung, timeouts=self._shutdown_timeouts)
         if not reaped:
-            self._wait_for_unkillable(process, exit_, waker)
-        reason = f"{exit_.reason} ({process.exit_cause()})"
+            self._wait_for_unkillable(process, worker_exit, waker)
+        reason = f"{worker_exit.reason} ({process.exit_cause()})"
         if not waker.stopping:
             log.error("worker %d: %s", process.pid, reason)
-        return replace(exit_, reason=reason)
+        return replace(worker_exit, reason=reason)
 
     def _enter_phase(self, phase: str, progress: Progress | None) -> None:
         with self._lock:
@@ -261,29 +261,29 @@ class Supervisor:
                 progress=None,
             )
 
-    def _wait_for_unkillable(self, process: WorkerProcess, exit_: WorkerExit, waker: Waker) -> None:
+    def _wait_for_unkillable(self, process: WorkerProcess, worker_exit: WorkerExit, waker: Waker) -> None:
         """Waits while the worker cannot be killed: a second worker would compete with it for the GPU."""
         detail = (
             f"worker {process.pid} cannot be killed, so no new worker is started; "
-            f"restart the board to fix it ({exit_.reason})"
+            f"restart the board to fix it ({worker_exit.reason})"
         )
         log.critical("%s", detail)
-        self._update_status(state=EngineState.PARKED, detail=detail, last_death=exit_.reason, progress=None)
+        self._update_status(state=EngineState.PARKED, detail=detail, last_death=worker_exit.reason, progress=None)
         while not waker.stopping and not process.reap(self._shutdown_timeouts.reap_s):
             pass
 
-    def _wait_before_restart(self, exit_: WorkerExit, waker: Waker) -> None:
+    def _wait_before_restart(self, worker_exit: WorkerExit, waker: Waker) -> None:
         """Counts a death, and waits as long as the restart policy says."""
         with self._lock:
-            if exit_.preparing:
-                self._quarantined[exit_.voice] = f"preparing it ended the worker: {exit_.reason}"
-            self._permanent_error = exit_.permanent_error
-            decision = self._restart_policy.worker_ended(exit_, time.monotonic())
+            if worker_exit.preparing:
+                self._quarantined[worker_exit.voice] = f"preparing it ended the worker: {worker_exit.reason}"
+            self._permanent_error = worker_exit.permanent_error
+            decision = self._restart_policy.worker_ended(worker_exit, time.monotonic())
         self._update_status(
             state=EngineState.PARKED if decision.parked else EngineState.RESTARTING,
             detail=decision.detail,
             pid=None,
-            last_death=exit_.reason,
+            last_death=worker_exit.reason,
             progress=None,
             warm_s=None,
         )

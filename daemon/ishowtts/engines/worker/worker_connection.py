@@ -124,12 +124,12 @@ class WorkerConnection:
     def run(self) -> WorkerExit:
         """Receives until the connection ends. Every open request then fails with `WorkerDied`."""
         try:
-            exit_ = self._receive_frames()
+            worker_exit = self._receive_frames()
         except WireClosed:
-            exit_ = WorkerExit("the worker ended")
+            worker_exit = WorkerExit("the worker ended")
         except WireError as error:
-            exit_ = WorkerExit(f"the worker broke the protocol: {error}", hung=True)
-        return self._fail_requests(exit_)
+            worker_exit = WorkerExit(f"the worker broke the protocol: {error}", hung=True)
+        return self._fail_requests(worker_exit)
 
     def voice_info(self, voice: str | None) -> VoiceInfo | None:
         """Returns the info of a voice that this worker has prepared."""
@@ -188,9 +188,9 @@ class WorkerConnection:
         poller.register(self._waker, select.POLLIN)
         while not self._waker.stopping:
             if (frame := self._channel.receive(0)) is not None:
-                exit_ = self._handle(frame)
-                if exit_ is not None:
-                    return exit_
+                worker_exit = self._handle(frame)
+                if worker_exit is not None:
+                    return worker_exit
                 continue
             with self._lock:
                 late_s = time.monotonic() - self._deadline_at_s
@@ -200,16 +200,16 @@ class WorkerConnection:
             self._waker.clear()
         return WorkerExit("the engine is stopped")
 
-    def _fail_requests(self, exit_: WorkerExit) -> WorkerExit:
+    def _fail_requests(self, worker_exit: WorkerExit) -> WorkerExit:
         with self._lock:
-            self._exit_reason = exit_.reason
+            self._exit_reason = worker_exit.reason
             requests = list(self._requests)
             self._requests.clear()
         if requests and requests[0].kind is FrameKind.PREPARE and not self._waker.stopping:
-            exit_ = replace(exit_, preparing=True, voice=requests[0].voice)
+            worker_exit = replace(worker_exit, preparing=True, voice=requests[0].voice)
         for request in requests:
-            request.future.set_exception(WorkerDied(f"{exit_.reason} (while {self._activity(request)})"))
-        return exit_
+            request.future.set_exception(WorkerDied(f"{worker_exit.reason} (while {self._activity(request)})"))
+        return worker_exit
 
     def _activity(self, request: WorkerRequest[Any] | None = None) -> str:
         if not self._hello_received:
