@@ -20,6 +20,7 @@ def edited(text: str, action: str, language: str = "auto", *, collapse_runs: boo
         ("🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f🇬🇧", "", "England United Kingdom"),
         ("👨\u200d👩\u200d👧", "", "family man woman girl"),
         ("你好😂", "你好", "你好 笑哭了"),
+        ("これは😂一つ", "これは 一つ", "これは face with tears of joy 一つ"),
         ("50 € ™ © # * 1", "50 € ™ © # * 1", "50 € ™ © # * 1"),
         ("plain", "plain", "plain"),
     ],

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ishowtts.policies.rate_limits import WINDOW_S, AuthorWindows, SlidingWindow
+from ishowtts.policies.rate_limits import WINDOW_S, AuthorWindows, SlidingWindow, author_key
 
 steps = st.lists(st.tuples(st.floats(0, 40), st.integers(1, 12)), max_size=60)
 
@@ -54,3 +54,24 @@ def test_in_a_flood_of_invented_authors_only_the_latest_are_remembered() -> None
         assert len(windows) <= 4096
     windows.add("one more", 100.0)
     assert len(windows) == 1
+
+
+def test_in_a_flood_of_invented_authors_one_that_writes_again_is_remembered() -> None:
+    windows = AuthorWindows(2)
+    windows.add("bob", 0.0)
+    for i in range(4095):
+        windows.add(f"author {i}", 1.0)
+    windows.add("bob", 2.0)
+    windows.add("one more", 3.0)
+    assert windows.wait_s("bob", 4.0) == 56.0
+
+
+def test_an_amount_no_longer_counts_after_exactly_a_minute() -> None:
+    window = SlidingWindow(1)
+    window.add(1, 0.0)
+    assert window.wait_s(1, 60.0) == 0
+    assert window.total == 0
+
+
+def test_the_key_of_an_author_is_bounded() -> None:
+    assert len(author_key("ﷺ" * 128)) == 256
