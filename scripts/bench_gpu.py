@@ -204,7 +204,7 @@ def _best_share(figures: Figures) -> dict[str, Any]:
 
 
 def _warm_s(figures: Figures) -> float:
-    return max(one["warm_s"] for one in figures["starts"]["starts"] if one["who"] == "ours" and one["compiled"])
+    return max(one["warm_s"] for one in figures["starts"]["starts"] if one["system"] == "ours" and one["compiled"])
 
 
 def _parity(name: str) -> Callable[[Figures], float]:

@@ -123,10 +123,11 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def listener() -> Asr:
-    """Whisper, which takes two seconds to load; tests that share it are of the group `judges`."""
-    from ishowtts_bench.metrics import asr, metric_packages
+def asr() -> Asr:
+    """Whisper, which takes two seconds to load. Tests that share it are in the group `metrics`."""
+    from ishowtts_bench.metrics import metric_packages
+    from ishowtts_bench.metrics.asr import Asr
 
     if absent := metric_packages.missing(metric_packages.WHISPER):
-        pytest.skip(f"nobody hears words here: {absent[0]} is not installed (scripts/setup test)")
-    return asr.Asr()
+        pytest.skip(f"no speech recognition: {absent[0]} is not installed (scripts/setup test)")
+    return Asr()

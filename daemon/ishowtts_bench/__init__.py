@@ -1,1 +1,1 @@
-"""Holds the F5 engine against upstream and against the machine: parity, speed, and what each switch is worth."""
+"""Benchmarks of the F5 engine: parity with upstream, speed, the effect of each switch, speech metrics, predictions."""

@@ -1,4 +1,4 @@
-"""What each switch is worth: ours, and ours with one switch the other way, interleaved."""
+"""Measures the effect of each switch: our engine, and variants with one switch changed, in turns."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.switches import TABLE, Switch, Switches
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples
-from ishowtts_bench.bench_env import BenchEnv, settle, text_of
+from ishowtts_bench.bench_env import BenchEnv, finish_idle_work, make_text
 from ishowtts_bench.fidelity import deviation, distance
-from ishowtts_bench.timers import now_s
+from ishowtts_bench.timers import synchronized_s
 
-_USUAL = Switches()
-_NAME = "as configured by default"
+_DEFAULT = Switches()
+_DEFAULT_NAME = "as configured by default"
 _ON_CPU: dict[str, Switches] = {
-    "padded to buckets": replace(_USUAL, exact_padding=True),
-    "padded, at fixed addresses": replace(_USUAL, exact_padding=True, graphs=True),
+    "padded to buckets": replace(_DEFAULT, exact_padding=True),
+    "padded, at fixed addresses": replace(_DEFAULT, exact_padding=True, graphs=True),
 }
 _ON_CUDA: dict[str, Switches] = {
-    "without graphs and fused_kernels": replace(_USUAL, graphs=False, fused_kernels=False),
+    "without graphs and fused_kernels": replace(_DEFAULT, graphs=False, fused_kernels=False),
 }
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One setting of the switches against the default one.
+    """One combination of switches, compared with the default.
 
     Args:
-        ratio: how many times as long it takes, median over rounds.
-        error, deviation: of the sound from that of the default one (`fidelity`).
+        ratio: Time relative to the default, median over rounds.
+        error, deviation: Differences of the sound from that of the default (`fidelity`).
     """
 
     name: str
@@ -45,14 +45,14 @@ class Variant:
 
 
 def variants(device: str, report: Callable[[str], None]) -> dict[str, Switches]:
-    """The variants that make a difference on this device, the default one first."""
-    found = {_NAME: _USUAL}
+    """List the variants that make a difference on this device. The default comes first."""
+    found = {_DEFAULT_NAME: _DEFAULT}
     for switch in TABLE:
         if switch.scheduler or switch.device not in (None, device):
             continue
         if switch.costs_fidelity:
             if switch.name == "fp8" and not _multiplies_fp8(device):
-                report("left out: with fp8, since this GPU has no such products")
+                report("left out: with fp8, because this GPU has no fp8 products")
                 continue
             found |= _with(switch)
         elif not switch.changes_sound and (switch.default or (switch.default is None and device == "cuda")):
@@ -64,51 +64,51 @@ def _with(switch: Switch) -> dict[str, Switches]:
     values: dict[str, Any] = {
         f"with {switch.name}" + ("" if value is True else f": {value}"): value for value in switch.choices if value
     }
-    return {name: replace(_USUAL, **{switch.name: value}) for name, value in values.items()}
+    return {name: replace(_DEFAULT, **{switch.name: value}) for name, value in values.items()}
 
 
 def _without(switch: Switch, device: str) -> dict[str, Switches]:
-    """The switch and those that need it are off."""
+    """Turn the switch off, and the switches that need it."""
     needing = [other.name for other in TABLE if switch.name in other.needs]
     name = f"without {switch.name}" + (f", so without {' and '.join(needing)}" if needing and device == "cuda" else "")
     off: dict[str, Any] = dict.fromkeys((switch.name, *needing), False)
-    return {name: replace(_USUAL, **off)}
+    return {name: replace(_DEFAULT, **off)}
 
 
 def _multiplies_fp8(device: str) -> bool:
-    from ishowtts.engines.f5.cuda.products import Fp8Linear  # imports Triton, which is not everywhere
+    from ishowtts.engines.f5.cuda.products import Fp8Linear  # imports Triton, which may be missing
 
     return Fp8Linear.supported(torch.device(device))
 
 
-def run(setting: BenchEnv, length_s: float, rounds: int, nfe_step: int, report: Callable[[str], None]) -> list[Variant]:
-    """Every variant, round by round; the first round only warms."""
+def run(env: BenchEnv, length_s: float, rounds: int, nfe_step: int, report: Callable[[str], None]) -> list[Variant]:
+    """Measure every variant, round by round. The first round only warms up."""
     engines: dict[str, F5Engine] = {}
-    for name, switches in variants(setting.device, report).items():
+    for name, switches in variants(env.device, report).items():
         report(f"loading: {name}")
-        engines[name] = setting.engine(switches, nfe_step=nfe_step)
-    segment = Segment("bench", 0, 1, text_of(length_s), seed=0)
+        engines[name] = env.engine(switches, nfe_step=nfe_step)
+    segment = Segment("bench", 0, 1, make_text(length_s), seed=0)
     times_s: dict[str, list[float]] = {name: [] for name in engines}
     sounds: dict[str, FloatSamples] = {}
-    for turn in range(rounds + 1):
-        report(f"round {turn} of {rounds}")
+    for round_number in range(rounds + 1):
+        report(f"round {round_number} of {rounds}")
         for name, engine in engines.items():
-            started = now_s(setting.device)
+            started = synchronized_s(env.device)
             sounds[name] = engine.render(segment, lambda: False)
-            if turn > 0:
-                times_s[name].append(now_s(setting.device) - started)
+            if round_number > 0:
+                times_s[name].append(synchronized_s(env.device) - started)
             else:
-                settle(engine)
+                finish_idle_work(engine)
     for engine in engines.values():
         engine.close()
-    usual_s, usual = times_s[_NAME], sounds[_NAME]
+    default_s, default = times_s[_DEFAULT_NAME], sounds[_DEFAULT_NAME]
     return [
         Variant(
             name,
             statistics.median(taken_s),
-            statistics.median(one / other for one, other in zip(taken_s, usual_s, strict=True)),
-            distance(sounds[name], usual),
-            deviation(sounds[name], usual),
+            statistics.median(one / other for one, other in zip(taken_s, default_s, strict=True)),
+            distance(sounds[name], default),
+            deviation(sounds[name], default),
         )
         for name, taken_s in times_s.items()
     ]

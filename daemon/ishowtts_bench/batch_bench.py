@@ -1,4 +1,4 @@
-"""Several lines in one run of the model: what that is worth, and how near it comes to the machine's products."""
+"""Measures several lines in one run of the model: the gain, and the share of the machine's product rate."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.switches import Switches
 from ishowtts.model import Segment
 from ishowtts_bench import machine
-from ishowtts_bench.bench_env import BenchEnv, settle, text_of
-from ishowtts_bench.machine import Rate
-from ishowtts_bench.peak_memory import Watch
-from ishowtts_bench.timers import LOOP, TimedSegment, now_s, timed, watched
+from ishowtts_bench.bench_env import BenchEnv, finish_idle_work, make_text
+from ishowtts_bench.machine import ProductRate
+from ishowtts_bench.peak_memory import PeakMemoryMeter
+from ishowtts_bench.timers import LOOP, ModelRun, record_runs, synchronized_s, timed
 
 SIZES = (1, 2, 4, 8)
 _LOOP = "evaluations"
@@ -25,15 +25,15 @@ _LOOP = "evaluations"
 
 @dataclass(frozen=True)
 class Batch:
-    """Runs of so many lines.
+    """Runs with this number of lines.
 
     Args:
-        synth_s: of a run, median over rounds.
-        audio_s: of all its lines.
-        ratio: seconds of sound made in a second, as many times as with single lines; median over rounds.
-        share: of the measured product rate, that the evaluations reach, padding counted as work.
-        padded: frames of each line, reference and padding included; `None`: upstream's modules ran.
-        peak_mb, reserved_mb: of tensors and of the allocator on a GPU, from the engine's loading on; else `None`.
+        synth_s: Time of a run, median over rounds.
+        audio_s: Length of the sound of all lines.
+        ratio: Throughput relative to single lines, median over rounds.
+        share: Share of the measured product rate that the evaluations reach. Padding counts as work.
+        padded: Frames of each line, with reference and padding; `None` if upstream's modules ran.
+        peak_mb, reserved_mb: Memory of tensors and of the allocator since the engine was loaded; `None` without a GPU.
     """
 
     lines: int
@@ -52,47 +52,47 @@ class Batch:
 
     @property
     def throughput(self) -> float:
-        """Seconds of sound made in a second."""
+        """Seconds of sound per second of synthesis."""
         return self.audio_s / self.synth_s
 
 
 @dataclass
-class _Taken:
+class _Measured:
     synth_s: list[float] = field(default_factory=list)
     loop_s: list[float] = field(default_factory=list)
     audio_s: float = 0.0
-    run: TimedSegment | None = None
+    run: ModelRun | None = None
     peak_mb: float | None = None
     reserved_mb: float | None = None
 
 
 def run(
-    setting: BenchEnv, length_s: float, rounds: int, nfe_step: int, report: Callable[[str], None]
+    env: BenchEnv, length_s: float, rounds: int, nfe_step: int, report: Callable[[str], None]
 ) -> tuple[list[Batch], machine.Machine]:
-    """Every size, round by round; the first round only warms, and what it lacked is recorded then."""
-    best = machine.measure(setting.device, choose_dtype(setting.precision, torch.device(setting.device)))
-    watch = Watch(setting.device)
-    engine = setting.engine(Switches(), nfe_step=nfe_step)
-    segments = [Segment("bench", i, max(SIZES), text_of(length_s, i), seed=i) for i in range(max(SIZES))]
-    taken = {lines: _Taken() for lines in SIZES}
-    for turn in range(rounds + 1):
-        for lines, one in taken.items():
-            report(f"round {turn} of {rounds}: {lines} at once")
-            _take(engine, segments[:lines], one, setting.device, count=turn > 0)
-            if turn == 0 and (peak := watch.peak()):
+    """Measure every size, round by round. The first round only warms up, and its missing CUDA graphs are recorded."""
+    best = machine.measure(env.device, choose_dtype(env.precision, torch.device(env.device)))
+    memory = PeakMemoryMeter(env.device)
+    engine = env.engine(Switches(), nfe_step=nfe_step)
+    segments = [Segment("bench", i, max(SIZES), make_text(length_s, i), seed=i) for i in range(max(SIZES))]
+    measured = {lines: _Measured() for lines in SIZES}
+    for round_number in range(rounds + 1):
+        for lines, one in measured.items():
+            report(f"round {round_number} of {rounds}: {lines} at once")
+            _take(engine, segments[:lines], one, env.device, count=round_number > 0)
+            if round_number == 0 and (peak := memory.peak()):
                 one.peak_mb, one.reserved_mb = peak.peak_mb, peak.reserved_mb
-        if turn == 0:
-            settle(engine)
+        if round_number == 0:
+            finish_idle_work(engine)
     engine.close()
-    rate = Rate(setting.dit(), nfe_step, best.flop_per_s)
-    return [_batch(lines, one, taken[1], rate) for lines, one in taken.items()], best
+    rate = ProductRate(env.dit(), nfe_step, best.flop_per_s)
+    return [_batch(lines, one, measured[1], rate) for lines, one in measured.items()], best
 
 
-def _take(engine: F5Engine, segments: Sequence[Segment], into: _Taken, device: str, *, count: bool) -> None:
-    with watched() as runs, timed({_LOOP: (LOOP,)}, device) as spent:
-        started = now_s(device)
+def _take(engine: F5Engine, segments: Sequence[Segment], into: _Measured, device: str, *, count: bool) -> None:
+    with record_runs() as runs, timed({_LOOP: (LOOP,)}, device) as spent:
+        started = synchronized_s(device)
         sounds = engine.render_batch(segments, lambda: False)
-        synth_s = now_s(device) - started
+        synth_s = synchronized_s(device) - started
     into.audio_s = sum(len(sound) for sound in sounds) / RATE_HZ
     into.run = runs[0] if runs else None
     if count:
@@ -100,7 +100,7 @@ def _take(engine: F5Engine, segments: Sequence[Segment], into: _Taken, device: s
         into.loop_s.append(spent[_LOOP].seconds)
 
 
-def _batch(lines: int, one: _Taken, single: _Taken, rate: Rate) -> Batch:
+def _batch(lines: int, one: _Measured, single: _Measured, rate: ProductRate) -> Batch:
     alone = [single.audio_s / synth_s for synth_s in single.synth_s]
     together = [one.audio_s / synth_s for synth_s in one.synth_s]
     share = None

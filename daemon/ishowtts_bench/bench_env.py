@@ -1,4 +1,4 @@
-"""What a bench runs on: weights, a voice, texts, threads."""
+"""The environment of a bench: weights, device, voice, texts."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _WORDS = (
     "The quick brown fox jumps over the lazy dog, and then it sits down by the river to rest. "
     "A warm wind moves the grass while the evening light turns slowly from gold to a deep and quiet blue. "
 )
-_STRIDE = 5  # words from one text's beginning to that of the next
+_WORDS_APART = 5  # between the beginnings of two variants of a text
 BYTES_PER_S = 11.0
-"""About what the default voice speaks; only for choosing texts of a wanted length."""
+"""Approximate speech rate of the default voice, to choose a text of a given length."""
 
 
 @dataclass(frozen=True)
 class ReferenceClip:
-    """A reference as upstream's function takes it: float32 [channels, samples], and its words."""
+    """A reference clip as upstream's function takes it: float32 [channels, samples], and its text."""
 
     audio: Tensor
     rate_hz: int
@@ -39,10 +39,10 @@ class ReferenceClip:
 
 @dataclass(frozen=True)
 class BenchEnv:
-    """Where and with what a bench runs.
+    """Weights, device and voice of a bench.
 
     Args:
-        folder: the checkpoint.
+        folder: Folder of the checkpoint.
         device: `cpu` or `cuda`.
     """
 
@@ -53,7 +53,7 @@ class BenchEnv:
     voice: str = DEFAULT
 
     def options(self, switches: Switches, **changes: object) -> F5Options:
-        """Of an engine with these switches."""
+        """Options of an engine with these switches."""
         given: dict[str, object] = {
             "weights": str(self.folder),
             "voices_dir": str(self.voices_dir) if self.voices_dir else None,
@@ -64,48 +64,51 @@ class BenchEnv:
         return F5Options(**given, switches=switches)  # type: ignore[arg-type]
 
     def engine(self, switches: Switches, **changes: object) -> F5Engine:
-        """A loaded engine with these switches; close it."""
+        """Load an engine with these switches. The caller closes it."""
         engine = F5Engine(self.options(switches, **changes))
         engine.load(lambda _: None)
         return engine
 
     def dit(self) -> DitConfig:
-        """The transformer of these weights."""
+        """Configuration of the transformer of these weights."""
         weights = examine(self.folder)
         return (read_model(weights.architecture) if weights.architecture else BASE).arch
 
     @property
     def language(self) -> str:
-        """What the voice speaks: `zh`, else `en`, which sentences for judges are in."""
+        """Language of the sentences for the metrics: `zh` if the voice speaks it, otherwise `en`."""
         return "zh" if base_language(VoiceShelf(self.voices_dir).find(self.voice).language) == "zh" else "en"
 
-    def clip(self) -> ReferenceClip:
-        """The voice, as upstream's function takes it."""
+    def reference_clip(self) -> ReferenceClip:
+        """The reference clip of the voice, as upstream's function takes it."""
         voice = VoiceShelf(self.voices_dir).find(self.voice)
         samples, rate_hz = soundfile.read(voice.audio_path, dtype="float32", always_2d=True)
         return ReferenceClip(torch.from_numpy(samples.T.copy()), rate_hz, end_sentence(voice.text))
 
 
-def settle(engine: F5Engine) -> None:
-    """What an appliance does in its idle time: record every length that lines lacked."""
+def finish_idle_work(engine: F5Engine) -> None:
+    """Do the work of idle time, such as recording the CUDA graphs that earlier lines lacked."""
     while engine.idle():
         pass
 
 
-def text_of(length_s: float, turn: int = 0) -> str:
-    """Words that take about so long, ending as a sentence does; another `turn` gives other words."""
+def make_text(length_s: float, variant: int = 0) -> str:
+    """Make a sentence of about this length. Another `variant` has other words."""
     wanted = max(12, round(length_s * BYTES_PER_S))
-    start = _WORDS.replace(" ", "_", _STRIDE * turn % _WORDS.count(" ")).rfind("_") + 1
+    start = _WORDS.replace(" ", "_", _WORDS_APART * variant % _WORDS.count(" ")).rfind("_") + 1
     words = _WORDS[start:] + _WORDS[:start]
     text = (words * (wanted // len(words) + 1))[:wanted]
     return text.rsplit(" ", 1)[0].rstrip(" ,.") + "." if " " in text else text + "."
 
 
 def find_weights(model: str, cache_dir: Path) -> Path:
-    """A folder of weights: `tiny`, `small` or `base` are made at random once and kept; else the name of a folder.
+    """Find the folder of weights. For `tiny`, `small` and `base`, make random weights once and keep them.
+
+    Args:
+        model: One of these sizes, or a folder.
 
     Raises:
-        WeightsError: there is no such folder.
+        WeightsError: The folder does not exist.
     """
     from ishowtts_bench import random_checkpoint
 

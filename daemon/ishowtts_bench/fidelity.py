@@ -1,4 +1,4 @@
-"""How far one sound is from another."""
+"""Differences between two sounds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from ishowtts.util.crossfade import FloatSamples
 
 
 def distance(ours: FloatSamples, theirs: FloatSamples) -> float:
-    """Largest difference over the peak of `theirs`; infinite where lengths differ."""
+    """Largest difference, relative to the peak of `theirs`; infinite if the lengths differ."""
     if ours.shape != theirs.shape:
         return float("inf")
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
 
 def deviation(ours: FloatSamples, theirs: FloatSamples) -> float:
-    """The difference's energy over that of `theirs`, as a root: what is lost in fidelity."""
+    """Root of the energy of the difference relative to the energy of `theirs`: the loss of fidelity."""
     return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))

@@ -1,4 +1,4 @@
-"""What this machine could do at best: its products and its memory, measured, and the time that F5 needs on them."""
+"""Measures the best rates of this machine, products and memory, and the time that F5 needs at these rates."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Machine:
     """Best rates of this process, with its threads.
 
     Args:
-        flop_per_s: of a large product.
-        bytes_per_s: of reading one large block of memory and writing another, both counted.
-        dtype: what was multiplied.
+        flop_per_s: Rate of a large product.
+        bytes_per_s: Rate of copying a large block of memory; reading and writing both count.
+        dtype: Type of the numbers in the product.
     """
 
     flop_per_s: float
@@ -29,20 +29,20 @@ class Machine:
     threads: int
 
     def floor_s(self, dit: DitConfig, frames: int, nfe_step: int, weight_bytes: int) -> float:
-        """The least time for one guided run: arithmetic at the full rate, or the weights read once an evaluation."""
+        """Minimum time of one guided run: arithmetic at the full rate, or one read of the weights per evaluation."""
         return max(flop(dit, frames, nfe_step) / self.flop_per_s, nfe_step * weight_bytes / self.bytes_per_s)
 
 
 @dataclass(frozen=True)
-class Rate:
-    """What a model's evaluations are held against: the measured rate of a product."""
+class ProductRate:
+    """The measured rate of a product, to compare a model's evaluations with."""
 
     dit: DitConfig
     nfe_step: int
     flop_per_s: float
 
     def share(self, frames: Iterable[int], spent_s: float) -> float:
-        """Of that rate, where lines of so many frames took so long."""
+        """Share of that rate that was reached, if lines of these frames took this time."""
         return sum(flop(self.dit, count, self.nfe_step) for count in frames) / spent_s / self.flop_per_s
 
 
@@ -56,12 +56,12 @@ def flop(dit: DitConfig, frames: int, nfe_step: int) -> float:
 
 
 def loop_bytes(dit: DitConfig, dtype: torch.dtype) -> int:
-    """Weights that every evaluation reads."""
+    """Bytes of weights that every evaluation reads."""
     inner = dit.heads * dit.dim_head
     return dit.depth * dit.dim * (4 * inner + 2 * dit.ff_mult * dit.dim) * dtype.itemsize
 
 
 def measure(device: str, dtype: torch.dtype) -> Machine:
-    """Best of a few rounds: about a second."""
+    """Measure the best of a few rounds. Takes about a second."""
     found = throughput.measure(device, dtype)
     return Machine(found.flop_per_s, found.bytes_per_s, str(dtype).split(".")[1], torch.get_num_threads())

@@ -1,4 +1,4 @@
-"""Faults that a comparison must find, or it finds nothing: each breaks the engine while it is entered."""
+"""Mutations: each context manager breaks the engine on purpose. A comparison that misses one is worthless."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 from ishowtts.engines.f5 import attention, dit, duration, schedule, text_encoder, tokens
 from ishowtts.engines.f5.attention import Attention, Lengths
 
-_LOUD = 1000.0  # values that attention sees are about one
+_LOUD = 1000.0  # normal inputs of attention are about one
 
 
 @contextmanager
 def guidance_swapped() -> Iterator[None]:
-    """The branches of an evaluation change places."""
+    """Swap the two branches of an evaluation."""
     velocity = dit.velocity
 
     def swapped(*args: object) -> torch.Tensor:
@@ -29,11 +29,11 @@ def guidance_swapped() -> Iterator[None]:
 
 @contextmanager
 def text_of_another_line(text: str, other: str) -> Iterator[None]:
-    """The tokens of another text."""
+    """Use the tokens of another text."""
     tokenize = tokens.Tokenizer.__call__
 
-    def stale(self: tokens.Tokenizer, said: str) -> torch.Tensor:
-        return tokenize(self, said.replace(text, other))
+    def stale(self: tokens.Tokenizer, spoken: str) -> torch.Tensor:
+        return tokenize(self, spoken.replace(text, other))
 
     with patch.object(tokens.Tokenizer, "__call__", stale):
         yield
@@ -41,14 +41,14 @@ def text_of_another_line(text: str, other: str) -> Iterator[None]:
 
 @contextmanager
 def uniform_steps() -> Iterator[None]:
-    """No pruned steps; an engine keeps the schedules that it met inside."""
+    """Use uniform steps instead of pruned ones. An engine keeps the schedules that it computes meanwhile."""
     with patch.object(schedule, "_EPSS", {}):
         yield
 
 
 @contextmanager
 def text_at_bucket_length() -> Iterator[None]:
-    """The text encoder is told the padded length."""
+    """Give the padded length to the text encoder."""
     encode = text_encoder.encode
 
     def at_bucket(weights: text_encoder.TextEncoder, ids: torch.Tensor, frames: int) -> torch.Tensor:
@@ -60,7 +60,7 @@ def text_at_bucket_length() -> Iterator[None]:
 
 @contextmanager
 def stale_lengths(missing: int) -> Iterator[None]:
-    """A run is told the lengths of another one, which were shorter by so many frames."""
+    """Give a run the lengths of another run, which are shorter by `missing` frames."""
     lengths_of = Lengths.of
 
     def stale(frames: tuple[int, ...], padded: int, device: torch.device) -> Lengths:
@@ -73,14 +73,15 @@ def stale_lengths(missing: int) -> Iterator[None]:
 
 
 @contextmanager
-def loud_behind_the_end() -> Iterator[Callable[[int], None]]:
-    """For engines that are loaded inside: what stands behind a line's end is loud, which a right engine never hears.
+def loud_padding() -> Iterator[Callable[[int], None]]:
+    """Make the padding after each line loud, for engines that are loaded inside. A correct engine masks it.
 
     Yields:
-        What sets how many keys behind the end are seen all the same, 0 at first; in what is recorded already, too.
+        A function that sets the number of padding keys that attention sees anyway, 0 at first. It also changes graphs
+        that are already recorded.
     """
-    seen: dict[torch.device, torch.Tensor] = {}  # where a recorded graph reads it
-    known = [0]  # the same, without waiting for the device
+    seen: dict[torch.device, torch.Tensor] = {}  # a recorded graph reads the number here
+    known = [0]  # the same number on the CPU, so that nobody has to wait for the device
 
     def leaking(attend: Attention) -> Attention:
         def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:
@@ -89,13 +90,13 @@ def loud_behind_the_end() -> Iterator[Callable[[int], None]]:
             if q.device not in seen:
                 seen[q.device] = torch.zeros((), dtype=torch.int32, device=q.device)
             positions = torch.arange(lengths.keep.shape[1], device=q.device)
-            behind = positions >= lengths.counts.unsqueeze(1)
+            padding = positions >= lengths.counts.unsqueeze(1)
             padded = lengths.keep.shape[1]
             counts = (lengths.counts + seen[q.device]).clamp(max=padded)
             keep = positions < counts.unsqueeze(1)
             frames = lengths.frames and tuple(min(count + known[0], padded) for count in lengths.frames)
             return attend(
-                q, k, v.masked_fill(behind[:, None, :, None], _LOUD), Lengths(frames, keep, counts, lengths.starts)
+                q, k, v.masked_fill(padding[:, None, :, None], _LOUD), Lengths(frames, keep, counts, lengths.starts)
             )
 
         return run

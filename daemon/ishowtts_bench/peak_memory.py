@@ -1,4 +1,4 @@
-"""The most memory that torch's allocator held on the GPU."""
+"""Peak memory of torch's allocator on the GPU."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import torch
 
 
 @dataclass(frozen=True)
-class Peak:
-    """In 10^6 bytes.
+class PeakMemory:
+    """Peak memory, in 10^6 bytes.
 
     Attributes:
-        peak_mb: what tensors took at most.
-        reserved_mb: what the allocator took from the GPU for them, the memory of graphs included.
+        peak_mb: Memory of tensors.
+        reserved_mb: Memory that the allocator took from the GPU for them, with that of CUDA graphs.
     """
 
     peak_mb: float
     reserved_mb: float
 
 
-class Watch:
-    """From its making on; what was there before is left out."""
+class PeakMemoryMeter:
+    """Measures the peak since this object was made. Memory that was in use before does not count."""
 
     def __init__(self, device: str) -> None:
-        self._on = device == "cuda"
-        if self._on:
+        self._on_gpu = device == "cuda"
+        if self._on_gpu:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
             self._before = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
 
-    def peak(self) -> Peak | None:
-        """Until now; `None`: not on a GPU."""
-        if not self._on:
+    def peak(self) -> PeakMemory | None:
+        """The peak until now; `None` if this is not a GPU."""
+        if not self._on_gpu:
             return None
         allocated, reserved = self._before
-        return Peak(
+        return PeakMemory(
             (torch.cuda.max_memory_allocated() - allocated) / 1e6, (torch.cuda.max_memory_reserved() - reserved) / 1e6
         )

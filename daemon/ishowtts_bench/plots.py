@@ -1,4 +1,4 @@
-"""Pictures beside the tables, drawn by matplotlib: f5-tts brings it."""
+"""Plots of the results. matplotlib comes with f5-tts."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ishowtts_bench.batch_bench import Batch
-from ishowtts_bench.quality_sweep import Point
+from ishowtts_bench.quality_sweep import SweepPoint
 from ishowtts_bench.speed import SpeedResult
 
 
 def speed(result: SpeedResult, path: Path) -> None:
-    """RTF of each contestant over the length of the text; every round is a point."""
+    """Plot the RTF of each system over the length of the text. Every round is a point."""
     figure, axes = _figure()
-    for name in dict.fromkeys(take.contestant for take in result.takes):
-        takes = [take for take in result.takes if take.contestant == name]
+    for name in dict.fromkeys(take.system for take in result.takes):
+        takes = [take for take in result.takes if take.system == name]
         axes.plot([take.audio_s for take in takes], [take.rtf for take in takes], "o", label=name)
     axes.axhline(1.0, color="grey", linewidth=0.8, label="real time")
     axes.set(xlabel="seconds of sound", ylabel="RTF (less is faster)", yscale="log")
@@ -23,8 +23,8 @@ def speed(result: SpeedResult, path: Path) -> None:
     figure.savefig(path)
 
 
-def sweep(points: Sequence[Point], path: Path) -> None:
-    """Distance to NFE 32 over RTF; each point is an NFE, or what is unlike the default there."""
+def sweep(points: Sequence[SweepPoint], path: Path) -> None:
+    """Plot the deviation from NFE 32 over the RTF. Each point is an NFE or a variant."""
     figure, axes = _figure()
     points = [point for point in points if point.deviation is not None]
     for kind, mark in (("EPSS", "o"), ("uniform", "x")):
@@ -40,7 +40,7 @@ def sweep(points: Sequence[Point], path: Path) -> None:
 
 
 def batches(found: Sequence[Batch], path: Path) -> None:
-    """Throughput over lines in a run."""
+    """Plot the throughput over the number of lines in a run."""
     figure, axes = _figure()
     lines = [batch.lines for batch in found]
     axes.plot(lines, [batch.throughput for batch in found], "o-", label="measured")
@@ -51,7 +51,7 @@ def batches(found: Sequence[Batch], path: Path) -> None:
 
 
 def shares(names: Sequence[str], values: Sequence[float], label: str, path: Path) -> None:
-    """Bars, the first at the top."""
+    """Plot bars, with the first one at the top."""
     figure, axes = _figure()
     axes.barh(list(names)[::-1], list(values)[::-1])
     axes.set(xlabel=label)

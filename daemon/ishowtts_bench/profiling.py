@@ -1,4 +1,4 @@
-"""Where the time of one segment goes: by stage, and by kernel."""
+"""Measures the time of one segment by stage and by kernel."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ishowtts.engines.f5.tokens import Tokenizer
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.model import Segment
 from ishowtts_bench import machine
-from ishowtts_bench.bench_env import BenchEnv, settle, text_of
-from ishowtts_bench.timers import Owner, TimedSegment, now_s, timed, watched
+from ishowtts_bench.bench_env import BenchEnv, finish_idle_work, make_text
+from ishowtts_bench.timers import ModelRun, Owner, record_runs, synchronized_s, timed
 
 _STAGES: dict[str, tuple[Owner, ...]] = {
     "tokens": ((Tokenizer, "__call__"),),
     "text encoder": ((text_encoder, "encode"),),
     "condition": ((dit, "condition"),),
-    # On a stage, recorded or not, or anywhere; the model's functions are not called where a graph is replayed.
+    # A replayed graph does not call the functions of the model, so its runner is measured as well.
     "evaluations": ((GraphRunner, "advance"), (fast_model, "step")),
     "vocoder": ((FastVocoder, "decode"),),
 }
@@ -32,8 +32,8 @@ _KERNELS = {"cpu": 12, "cuda": 40}
 
 
 @dataclass(frozen=True)
-class Share:
-    """Part of a segment's time."""
+class TimeShare:
+    """Time of one stage or kernel in a segment."""
 
     name: str
     spent_s: float
@@ -43,43 +43,43 @@ class Share:
 
 @dataclass(frozen=True)
 class SegmentProfile:
-    """Stages, then kernels, longest first, of one segment.
+    """Stages and kernels of one segment, the longest first.
 
     Attributes:
-        device: the GPU's name, or `cpu`.
-        run: what the model was given.
-        machine: what the device reaches at best.
+        device: Name of the GPU, or `cpu`.
+        run: Input of the model.
+        machine: Best rates of the device.
     """
 
-    stages: list[Share]
-    kernels: list[Share]
+    stages: list[TimeShare]
+    kernels: list[TimeShare]
     device: str
-    run: TimedSegment
+    run: ModelRun
     nfe_step: int
     machine: machine.Machine
 
 
-def run(setting: BenchEnv, length_s: float, nfe_step: int) -> SegmentProfile:
-    """Each after a run that warms, and with every length recorded where there are graphs."""
-    dtype = choose_dtype(setting.precision, torch.device(setting.device))
-    engine = setting.engine(Switches(), nfe_step=nfe_step)
-    segment = Segment("bench", 0, 1, text_of(length_s), seed=0)
+def run(env: BenchEnv, length_s: float, nfe_step: int) -> SegmentProfile:
+    """Profile a segment after a warm-up, when its CUDA graphs are recorded."""
+    dtype = choose_dtype(env.precision, torch.device(env.device))
+    engine = env.engine(Switches(), nfe_step=nfe_step)
+    segment = Segment("bench", 0, 1, make_text(length_s), seed=0)
 
-    def speak() -> None:
+    def render() -> None:
         engine.render(segment, lambda: False)
 
-    speak()
-    settle(engine)
-    with watched() as runs:
-        speak()
-    stages, kernels = _stages(speak, setting.device), _kernels(speak, setting.device)
+    render()
+    finish_idle_work(engine)
+    with record_runs() as runs:
+        render()
+    stages, kernels = _stages(render, env.device), _kernels(render, env.device)
     engine.close()
-    device = torch.cuda.get_device_name() if setting.device == "cuda" else "cpu"
-    return SegmentProfile(stages, kernels, device, runs[0], nfe_step, machine.measure(setting.device, dtype))
+    device = torch.cuda.get_device_name() if env.device == "cuda" else "cpu"
+    return SegmentProfile(stages, kernels, device, runs[0], nfe_step, machine.measure(env.device, dtype))
 
 
 def as_dict(profile: SegmentProfile) -> dict[str, object]:
-    """For JSON; what `ishowtts bench predict --kernels` reads."""
+    """The profile as JSON, for `ishowtts bench predict --kernels`."""
     best = profile.machine
     return {
         "device": profile.device,
@@ -93,31 +93,31 @@ def as_dict(profile: SegmentProfile) -> dict[str, object]:
     }
 
 
-def _stages(speak: Callable[[], None], device: str) -> list[Share]:
+def _stages(render: Callable[[], None], device: str) -> list[TimeShare]:
     with timed(_STAGES, device) as spent:
-        started = now_s(device)
-        speak()
-        whole_s = now_s(device) - started
-    shares = [Share(name, part.seconds, part.seconds / whole_s, part.calls) for name, part in spent.items()]
+        started = synchronized_s(device)
+        render()
+        whole_s = synchronized_s(device) - started
+    shares = [TimeShare(name, part.seconds, part.seconds / whole_s, part.calls) for name, part in spent.items()]
     rest_s = whole_s - sum(part.seconds for part in spent.values())
-    return [*shares, Share("the rest", rest_s, rest_s / whole_s, 1)]
+    return [*shares, TimeShare("the rest", rest_s, rest_s / whole_s, 1)]
 
 
-def _kernels(speak: Callable[[], None], device: str) -> list[Share]:
+def _kernels(render: Callable[[], None], device: str) -> list[TimeShare]:
     activities = [ProfilerActivity.CUDA if device == "cuda" else ProfilerActivity.CPU]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what the profiler says about itself
+        warnings.simplefilter("ignore")  # the profiler warns about itself
         with profile(activities=activities) as profiler:
-            speak()
+            render()
     found = profiler.key_averages()
     key = "self_cpu_time_total"
     if device == "cuda":
-        # The calls of the runtime stand beside the kernels that they launched.
+        # Keep the kernels and drop the calls of the runtime that launched them.
         found = [event for event in found if event.device_type.name != "CPU"]
         key = "self_device_time_total"
     events = sorted(found, key=lambda event: getattr(event, key), reverse=True)
     whole = sum(getattr(event, key) for event in events) or 1
     return [
-        Share(event.key, getattr(event, key) / 1e6, getattr(event, key) / whole, event.count)
+        TimeShare(event.key, getattr(event, key) / 1e6, getattr(event, key) / whole, event.count)
         for event in events[: _KERNELS[device]]
     ]

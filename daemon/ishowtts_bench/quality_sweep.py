@@ -1,4 +1,4 @@
-"""Evaluations against fidelity and against judges: how fast each setting is, and what its sound is worth."""
+"""Measures speed, fidelity and speech metrics for several numbers of evaluations, precisions and switches."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ishowtts.errors import EngineError
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples, join
 from ishowtts.util.samples import unit_to_int16
-from ishowtts_bench.bench_env import BYTES_PER_S, BenchEnv, settle, text_of
+from ishowtts_bench.bench_env import BYTES_PER_S, BenchEnv, finish_idle_work, make_text
 from ishowtts_bench.fidelity import deviation
-from ishowtts_bench.metrics.all_metrics import AllMetrics, Marks
+from ishowtts_bench.metrics.all_metrics import AllMetrics, SpeechScores
 from ishowtts_bench.mutations import uniform_steps
 
 STEPS = (5, 6, 7, 8, 10, 12, 16, 24, 32)
@@ -39,14 +39,14 @@ _FIRST_S = (None, 1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True)
-class Point:
-    """One setting.
+class SweepPoint:
+    """One combination that was measured.
 
     Args:
-        name: what is unlike the default; empty for a plain NFE.
+        name: Difference from the default; empty if only the NFE differs.
         steps: `EPSS` or `uniform`.
-        deviation: of the sound from that of NFE 32 (`fidelity`); `None`: it says something else.
-        marks: of the judges; `None`: nobody judged.
+        deviation: Deviation of the sound from that of NFE 32 (`fidelity`); `None` if the text is another one.
+        scores: The metrics; `None` if they were not measured.
     """
 
     nfe_step: int
@@ -54,145 +54,147 @@ class Point:
     rtf: float
     deviation: float | None
     name: str = ""
-    marks: Marks | None = None
+    scores: SpeechScores | None = None
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to sweep.
+class SweepPlan:
+    """What to measure.
 
     Args:
-        length_s: of the text whose speed and deviation are measured.
-        steps: every NFE.
-        nfe_step: at which everything else is compared.
-        said: sentences for the judges, in words; none: nobody judges.
-        folder: where a sample of each goes, as WAV.
+        length_s: Length of the text for speed and deviation.
+        steps: The NFE values.
+        nfe_step: NFE of all other comparisons.
+        sentences: Sentences for the metrics; empty to measure no metrics.
+        folder: Folder for a WAV file of each point.
     """
 
     length_s: float
     steps: Sequence[int]
     nfe_step: int
-    said: Sequence[str] = ()
+    sentences: Sequence[str] = ()
     folder: Path | None = None
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A point, its sample, and what judges are to hear of it: a sound for each of `texts`."""
+    """A point, its sample, and the sounds for the metrics, one for each of `texts`."""
 
-    point: Point
+    point: SweepPoint
     sample: FloatSamples
     texts: Sequence[str]
     sounds: Sequence[FloatSamples]
 
 
-def run(setting: BenchEnv, plan: Plan, panel: AllMetrics | None, report: Callable[[Point], None]) -> list[Point]:
-    """Speak one text in each setting, and every sentence of the plan where there is a panel.
+def run(
+    env: BenchEnv, plan: SweepPlan, metrics: AllMetrics | None, report: Callable[[SweepPoint], None]
+) -> list[SweepPoint]:
+    """Synthesize one text in each combination and, if there are metrics, every sentence of the plan.
 
     Returns:
-        Each NFE, the fewest first, EPSS before uniform; then precisions and switches; then, where judges sit, lines of
-        two sentences in one segment and with short first ones, whose seams the judges hear.
+        Each NFE, lowest first, EPSS before uniform; then precisions and switches. With metrics, lines of two sentences
+        follow, in one segment and with short first segments, so that the metrics include the crossfades.
     """
     rows: list[_Row] = []
-    for row in _rows(setting, plan if panel is not None else replace(plan, said=())):
+    for row in _rows(env, plan if metrics is not None else replace(plan, sentences=())):
         if plan.folder is not None:
-            _keep(plan.folder / _file_of(row.point), row.sample)
+            _write(plan.folder / _file_of(row.point), row.sample)
         rows.append(row)
         report(row.point)
     points = [row.point for row in rows]
-    if panel is not None:
-        marks = panel.marks([(row.texts, row.sounds) for row in rows])
-        points = [replace(point, marks=one) for point, one in zip(points, marks, strict=True)]
+    if metrics is not None:
+        scores = metrics.measure([(row.texts, row.sounds) for row in rows])
+        points = [replace(point, scores=one) for point, one in zip(points, scores, strict=True)]
     plain = sorted((one for one in points if not one.name), key=lambda one: (one.nfe_step, one.steps))
     return plain + [one for one in points if one.name]
 
 
-def _rows(setting: BenchEnv, plan: Plan) -> Iterator[_Row]:
-    """The finest first, from which the others deviate."""
-    usual, finest = Switches(), None
+def _rows(env: BenchEnv, plan: SweepPlan) -> Iterator[_Row]:
+    """Measure NFE 32 first, because the others are compared with it."""
+    default, finest = Switches(), None
     steps = sorted({*plan.steps, _FINEST}, reverse=True)
     kinds = {nfe_step: _EPSS if schedule.is_pruned(nfe_step) else _UNIFORM for nfe_step in {*steps, plan.nfe_step}}
-    with _engine(setting, usual, plan) as engine:
+    with _engine(env, default, plan) as engine:
         for nfe_step in steps:
-            row = _spoken(engine, plan, finest, nfe_step, steps=kinds[nfe_step])
+            row = _measure(engine, plan, finest, nfe_step, steps=kinds[nfe_step])
             finest = row.sample if finest is None else finest
             yield row
-    with uniform_steps(), _engine(setting, usual, plan) as engine:
+    with uniform_steps(), _engine(env, default, plan) as engine:
         for nfe_step in steps:
             if kinds[nfe_step] == _EPSS:
-                yield _spoken(engine, plan, finest, nfe_step, steps=_UNIFORM)
-    for name, one, switches in _variants(setting):
+                yield _measure(engine, plan, finest, nfe_step, steps=_UNIFORM)
+    for name, one, switches in _variants(env):
         with _engine(one, switches, plan) as engine:
-            yield _spoken(engine, plan, finest, plan.nfe_step, steps=kinds[plan.nfe_step], name=name)
-    if plan.said:
-        with _engine(setting, usual, plan) as engine:
+            yield _measure(engine, plan, finest, plan.nfe_step, steps=kinds[plan.nfe_step], name=name)
+    if plan.sentences:
+        with _engine(env, default, plan) as engine:
             for first_s in _FIRST_S:
-                yield _cut_early(engine, plan, first_s, kinds[plan.nfe_step])
+                yield _measure_first_segment(engine, plan, first_s, kinds[plan.nfe_step])
 
 
-def _variants(setting: BenchEnv) -> Iterator[tuple[str, BenchEnv, Switches]]:
-    """What is unlike the default: precisions that this machine multiplies, then switches."""
-    device = torch.device(setting.device)
-    precisions: tuple[Precision, ...] = ("fp32", "fp16", "bf16") if setting.device == "cuda" else ("fp32", "auto")
+def _variants(env: BenchEnv) -> Iterator[tuple[str, BenchEnv, Switches]]:
+    """List the variants of the default: precisions that this machine supports, then switches."""
+    device = torch.device(env.device)
+    precisions: tuple[Precision, ...] = ("fp32", "fp16", "bf16") if env.device == "cuda" else ("fp32", "auto")
     others = {choose_dtype(one, device): one for one in precisions}
-    others.pop(choose_dtype(setting.precision, device), None)
+    others.pop(choose_dtype(env.precision, device), None)
     for dtype, precision in others.items():
-        yield str(dtype).removeprefix("torch."), replace(setting, precision=precision), Switches()
+        yield str(dtype).removeprefix("torch."), replace(env, precision=precision), Switches()
     for name, switches in _SWITCHES.items():
-        yield name, setting, switches
+        yield name, env, switches
 
 
 @contextmanager
-def _engine(setting: BenchEnv, switches: Switches, plan: Plan) -> Iterator[F5Engine]:
-    """A loaded and warm engine."""
-    engine = setting.engine(switches, nfe_step=plan.nfe_step)
+def _engine(env: BenchEnv, switches: Switches, plan: SweepPlan) -> Iterator[F5Engine]:
+    """Load an engine and warm it up."""
+    engine = env.engine(switches, nfe_step=plan.nfe_step)
     try:
-        _render(engine, text_of(plan.length_s), plan.nfe_step)
-        settle(engine)
+        _render(engine, make_text(plan.length_s), plan.nfe_step)
+        finish_idle_work(engine)
         yield engine
     finally:
         engine.close()
 
 
-def _spoken(
-    engine: F5Engine, plan: Plan, finest: FloatSamples | None, nfe_step: int, *, steps: str, name: str = ""
+def _measure(
+    engine: F5Engine, plan: SweepPlan, finest: FloatSamples | None, nfe_step: int, *, steps: str, name: str = ""
 ) -> _Row:
-    """The text, timed, and the sentences."""
+    """Synthesize the text, with its time, and the sentences."""
     started = time.perf_counter()
-    sound = _render(engine, text_of(plan.length_s), nfe_step)
+    sound = _render(engine, make_text(plan.length_s), nfe_step)
     rtf = (time.perf_counter() - started) / (len(sound) / RATE_HZ)
-    point = Point(nfe_step, steps, rtf, deviation(sound, sound if finest is None else finest), name)
-    return _Row(point, sound, plan.said, [_render(engine, one, nfe_step) for one in plan.said])
+    point = SweepPoint(nfe_step, steps, rtf, deviation(sound, sound if finest is None else finest), name)
+    return _Row(point, sound, plan.sentences, [_render(engine, one, nfe_step) for one in plan.sentences])
 
 
-def _cut_early(engine: F5Engine, plan: Plan, first_s: float | None, steps: str) -> _Row:
-    """Lines of two sentences, whose first segment ends at the first clause from `first_s` on; `None`: at the last."""
-    card = engine.prepare(None)
-    first_bytes = None if first_s is None else round(first_s * (card.bytes_per_s or BYTES_PER_S))
-    lines = [" ".join(plan.said[i : i + 2]) for i in range(0, len(plan.said), 2)]
+def _measure_first_segment(engine: F5Engine, plan: SweepPlan, first_s: float | None, steps: str) -> _Row:
+    """Synthesize lines of two sentences. If `first_s` is given, the first segment ends at the next clause after it."""
+    voice = engine.prepare(None)
+    first_bytes = None if first_s is None else round(first_s * (voice.bytes_per_s or BYTES_PER_S))
+    lines = [" ".join(plan.sentences[i : i + 2]) for i in range(0, len(plan.sentences), 2)]
     started = time.perf_counter()
     sounds = []
     for line in lines:
-        cut = texts.segments(line, card.max_segment_bytes, first_bytes)
-        sounds.append(join([_render(engine, one, plan.nfe_step) for one in cut], RATE_HZ))
+        segments = texts.segments(line, voice.max_segment_bytes, first_bytes)
+        sounds.append(join([_render(engine, one, plan.nfe_step) for one in segments], RATE_HZ))
     rtf = (time.perf_counter() - started) / (sum(len(sound) for sound in sounds) / RATE_HZ)
     name = "lines, whole" if first_s is None else f"lines, first segment from {first_s:g} s"
-    return _Row(Point(plan.nfe_step, steps, rtf, None, name), sounds[0], lines, sounds)
+    return _Row(SweepPoint(plan.nfe_step, steps, rtf, None, name), sounds[0], lines, sounds)
 
 
 def _render(engine: F5Engine, text: str, nfe_step: int) -> FloatSamples:
     return engine.render(Segment("bench", 0, 1, text, nfe_step=nfe_step, seed=0), lambda: False)
 
 
-def _file_of(point: Point) -> str:
+def _file_of(point: SweepPoint) -> str:
     """`nfe-07-EPSS.wav`, `nfe-07-EPSS-guidance-skip-plain.wav`."""
     words = "".join(c if c.isalnum() else " " for c in point.name).split()
     return "-".join([f"nfe-{point.nfe_step:02}", point.steps, *words]) + ".wav"
 
 
-def _keep(path: Path, sound: FloatSamples) -> None:
+def _write(path: Path, sound: FloatSamples) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, unit_to_int16(sound), RATE_HZ)
     except (OSError, soundfile.SoundFileError) as error:
-        raise EngineError(f"{path} cannot be written; name a folder where you may write, with room") from error
+        raise EngineError(f"{path} cannot be written; name a writable folder with enough space") from error

@@ -1,4 +1,4 @@
-"""Random weights of the real architecture: they hum. For tests and for machines without the trained ones."""
+"""Makes random weights of the real architecture, for tests and for machines without trained weights. They hum."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ _DITS: dict[Size, DitConfig] = {
 }
 _VOCODERS: dict[Size, tuple[int, int]] = {"tiny": (64, 2), "small": (192, 4), "base": (512, 8)}  # dim, layers
 
-
-_SHARPER = 4.0
+_QUERY_KEY_GAIN = 4.0
 
 
 def make_checkpoint(path: Path, size: Size = "tiny", seed: int = 0, *, average_upsampling: bool = False) -> None:
-    """Write a checkpoint folder of random weights; the same seed gives the same files.
+    """Write a checkpoint folder with random weights. The same seed gives the same files.
 
     Args:
-        path: the folder; it is made where it is missing.
-        size: `tiny` takes a second, `base` is as large as F5TTS_v1_Base.
-        seed: of the weights.
-        average_upsampling: whether the text is spread evenly over the frames; the weights are the same.
+        path: The folder, which is created if it is missing.
+        size: `tiny` takes a second; `base` is as large as F5TTS_v1_Base.
+        seed: Seed of the weights.
+        average_upsampling: Whether the text is spread evenly over the frames. The weights are the same.
     """
     arch = _DITS[size].model_copy(update={"text_embedding_average_upsampling": average_upsampling})
     model = ModelConfig(name=f"random-{size}", arch=arch)
@@ -51,33 +50,33 @@ def make_checkpoint(path: Path, size: Size = "tiny", seed: int = 0, *, average_u
         vocos = build_vocos(vocoder)
         _redraw(cfm)
         _redraw(vocos)
-        # Magnitudes and phases of about one: a hum that keeps clear of clipping.
+        # Magnitudes and phases of about one make a hum that does not clip.
         nn.init.normal_(vocos.head.out.weight, std=vocos.head.out.in_features**-0.5)
     _save(cfm, path / "model.safetensors")
     _save(vocos, path / "vocos" / "model.safetensors")
     _write_yaml(path / "vocos" / "config.yaml", vocoder.model_dump())
-    _write_yaml(path / "model.yaml", model.model_dump())  # last: where it stands, the folder is whole
+    _write_yaml(path / "model.yaml", model.model_dump())  # the last file, so that its presence means a complete folder
 
 
 def _redraw(module: nn.Module) -> None:
-    """Draw what upstream initialises to zero.
+    """Initialise randomly what upstream initialises to zero.
 
-    With zeros in AdaLN and the output projection any two runs are equal, whatever is broken; with zeros in GRN a
-    leak through it is invisible. Fresh attention weighs all frames alike, and one token among hundreds is nothing
-    to it: sharper queries and keys make the sound depend on the text.
+    With zeros in AdaLN and the output projection, any two runs are equal, even if the engine is broken. With zeros in
+    GRN, a leak through it is invisible. Untrained attention weighs all frames almost equally, and one token among
+    hundreds has no effect. Larger queries and keys make the sound depend on the text.
     """
     for name, parameter in module.named_parameters():
         if "grn" in name:
             nn.init.normal_(parameter, std=0.5)
         elif name.endswith(("to_q.weight", "to_k.weight")):
-            parameter.mul_(_SHARPER)
+            parameter.mul_(_QUERY_KEY_GAIN)
         elif not parameter.any():
             nn.init.normal_(parameter, std=0.03 if "proj_out" in name else 0.05)
 
 
 def _save(module: nn.Module, path: Path) -> None:
     save_file(module.state_dict(), path)
-    path.chmod(0o644)  # safetensors gives it to its owner alone; the service is another user
+    path.chmod(0o644)  # safetensors makes the file private, but the service runs as another user
 
 
 def _write_yaml(path: Path, content: object) -> None:

@@ -1,4 +1,4 @@
-"""Is it slower than it was? Against a saved summary of `speed`, by figures that do not depend on the machine's mood."""
+"""Finds a loss of speed, by comparing with a saved summary of `speed`. It compares ratios, which vary little."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ishowtts.errors import ConfigError
 
 WORSE_BY = 0.10
 _MOST_CHARS = 1 << 20
-_JUDGED = ("ratio_equal_nfe", "fraction_of_floor")
-_SAME = ("model", "precision", "nfe_step", "threads")
+_COMPARED = ("ratio_equal_nfe", "fraction_of_floor")
+_MUST_MATCH = ("model", "precision", "nfe_step", "threads")
 
 
 @dataclass(frozen=True)
 class Change:
-    """A figure now and then; larger is better."""
+    """A figure in the baseline and now. Larger is better."""
 
     name: str
     then: float
@@ -30,25 +30,25 @@ class Change:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A saved summary. Raises ConfigError where it is none."""
+    """Read a saved summary. Raises ConfigError if the file is not one."""
     try:
         with path.open(encoding="utf-8") as file:
             content = json.loads(file.read(_MOST_CHARS))
     except OSError as error:
         raise ConfigError([f"{path} cannot be read ({error.strerror}); name a baseline"]) from error
     except ValueError as error:
-        raise ConfigError([f"{path} is no baseline; `ishowtts bench speed --save` makes one"]) from error
-    if not isinstance(content, dict) or not all(isinstance(content.get(name), (int, float)) for name in _JUDGED):
-        raise ConfigError([f"{path} is no summary of `ishowtts bench speed`; make it anew with --save"])
+        raise ConfigError([f"{path} is not a baseline; `ishowtts bench speed --save` makes one"]) from error
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), (int, float)) for name in _COMPARED):
+        raise ConfigError([f"{path} is not a summary of `ishowtts bench speed`; make it again with --save"])
     return content
 
 
 def compare(then: dict[str, Any], now: dict[str, Any]) -> list[Change]:
-    """Each judged figure. Raises ConfigError where the two did not run the same thing."""
-    for name in _SAME:
+    """Compare the figures. Raises ConfigError if the two runs had different options."""
+    for name in _MUST_MATCH:
         if then.get(name) != now.get(name):
             raise ConfigError(
                 [f"the baseline was made with {name} {then.get(name)!r}, this run with {now.get(name)!r}: "
-                 "give the same options, or make the baseline anew"]
+                 "give the same options, or make the baseline again"]
             )  # fmt: skip
-    return [Change(name, float(then[name]), float(now[name])) for name in _JUDGED]
+    return [Change(name, float(then[name]), float(now[name])) for name in _COMPARED]

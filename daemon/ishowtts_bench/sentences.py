@@ -1,6 +1,6 @@
-"""Sentences that judges listen to; no voice of ours learns from them. Numbers stand in words, as engines get them.
+"""Sentences for the metrics. None of our voices is trained on them. Numbers are in words, as engines get them.
 
-Every one has a clause, so that two of them are a line that can be cut early.
+Every sentence has a clause, so that a line of two sentences can have a short first segment.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Stock, recipe and ours, interleaved in one run: the same weights, voice and texts, since machines are noisy."""
+"""Measures the speed of stock f5-tts, of the recipe and of our engine.
+
+The systems take turns in one run, with the same weights, voice and texts, because the speed of a machine varies.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.switches import Switches
 from ishowtts_bench import machine, systems
-from ishowtts_bench.bench_env import BenchEnv, text_of
-from ishowtts_bench.peak_memory import Peak, Watch
+from ishowtts_bench.bench_env import BenchEnv, make_text
+from ishowtts_bench.peak_memory import PeakMemory, PeakMemoryMeter
 from ishowtts_bench.startup import Start
 from ishowtts_bench.systems import System, title
-from ishowtts_bench.timers import LOOP, timed, watched
+from ishowtts_bench.timers import LOOP, record_runs, timed
 
 _STOCK_NFE = 32
 _INT8 = "ours, int8"
@@ -27,9 +30,9 @@ _LOOP = "evaluations"
 
 @dataclass(frozen=True)
 class TimedTake:
-    """One text, spoken once by one contestant."""
+    """One text, synthesized once by one system."""
 
-    contestant: str
+    system: str
     length_s: float
     synth_s: float
     audio_s: float
@@ -42,8 +45,8 @@ class TimedTake:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Who runs beside stock at equal NFE and ours: the recipe, ours in whole numbers, stock at its default NFE."""
+class ExtraSystems:
+    """Systems that run besides stock at equal NFE and ours: the recipe, ours in int8, stock at its default NFE."""
 
     recipe: bool = False
     int8: bool = False
@@ -52,9 +55,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SpeedRow:
-    """One contestant at one length, over the rounds."""
+    """One system at one length, over all rounds."""
 
-    contestant: str
+    system: str
     audio_s: float
     rtf: float
     lowest: float
@@ -64,13 +67,14 @@ class SpeedRow:
 
 @dataclass
 class SpeedResult:
-    """Everything that was timed.
+    """Everything that was measured.
 
     Args:
-        device: the GPU's name; `None`: there is none.
-        shares: of the measured product rate, that our evaluations reach, for each of our takes.
-        warm_s: what loading and warming ours took in this process, imports left out.
-        peak: of our engine alone on a GPU.
+        device: Name of the GPU; `None` if there is none.
+        shares: Share of the measured product rate that our evaluations reach, for each of our takes.
+        warm_s: Time of loading and warming up our engine in this process, without imports.
+        peak: Peak memory of our engine alone on a GPU.
+        fractions: Minimum time of the arithmetic divided by the time that we took, for each of our takes.
     """
 
     machine: machine.Machine
@@ -78,28 +82,28 @@ class SpeedResult:
     device: str | None = None
     shares: list[float] = field(default_factory=list)
     warm_s: float | None = None
-    peak: Peak | None = None
+    peak: PeakMemory | None = None
     takes: list[TimedTake] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     fractions: list[float] = field(default_factory=list)
 
-    def rtfs(self, contestant: str, length_s: float) -> list[float]:
-        """Of every round."""
-        return [take.rtf for take in self.takes if (take.contestant, take.length_s) == (contestant, length_s)]
+    def rtfs(self, system: str, length_s: float) -> list[float]:
+        """Real-time factors of every round."""
+        return [take.rtf for take in self.takes if (take.system, take.length_s) == (system, length_s)]
 
     def rows(self) -> list[SpeedRow]:
-        """For a table, by length."""
+        """Rows of a table, by length."""
         rows = []
-        for contestant, length_s in dict.fromkeys((take.contestant, take.length_s) for take in self.takes):
-            takes = [take for take in self.takes if (take.contestant, take.length_s) == (contestant, length_s)]
+        for system, length_s in dict.fromkeys((take.system, take.length_s) for take in self.takes):
+            takes = [take for take in self.takes if (take.system, take.length_s) == (system, length_s)]
             rtfs = [take.rtf for take in takes]
             waits = [take.ttfa_s for take in takes if take.ttfa_s is not None]
             ttfa_s = statistics.median(waits) if waits else None
-            rows.append(SpeedRow(contestant, takes[0].audio_s, statistics.median(rtfs), min(rtfs), max(rtfs), ttfa_s))
+            rows.append(SpeedRow(system, takes[0].audio_s, statistics.median(rtfs), min(rtfs), max(rtfs), ttfa_s))
         return rows
 
     def ratio(self, slower: str, faster: str) -> float | None:
-        """Median over rounds and lengths of how many times less `faster` took than `slower` in the same round."""
+        """How many times longer `slower` took than `faster` in the same round: the median over rounds and lengths."""
         ratios = []
         for length_s in sorted({take.length_s for take in self.takes}):
             pairs = zip(self.rtfs(slower, length_s), self.rtfs(faster, length_s), strict=False)
@@ -108,101 +112,101 @@ class SpeedResult:
 
 
 def run(
-    setting: BenchEnv,
+    env: BenchEnv,
     lengths_s: Sequence[float],
     rounds: int,
     *,
     nfe_step: int,
-    contest: Comparison,
+    extra: ExtraSystems,
     report: Callable[[TimedTake], None],
 ) -> SpeedResult:
-    """Time everyone over every length, round by round; the first round of each text only warms and is not counted."""
-    dtype = choose_dtype(setting.precision, torch.device(setting.device))
-    name = torch.cuda.get_device_name() if setting.device == "cuda" else None
-    result = SpeedResult(machine.measure(setting.device, dtype), nfe_step, name)
-    ours = _ours_alone(setting, lengths_s, result)
-    everyone = [systems.stock(setting, nfe_step)]
-    everyone += [systems.recipe(setting, nfe_step)] if contest.recipe else []
-    everyone += [ours]
-    everyone += [systems.ours(setting, nfe_step, Switches(int8=True), _INT8)] if contest.int8 else []
+    """Measure every system at every length, round by round. The first round of each text only warms up."""
+    dtype = choose_dtype(env.precision, torch.device(env.device))
+    name = torch.cuda.get_device_name() if env.device == "cuda" else None
+    result = SpeedResult(machine.measure(env.device, dtype), nfe_step, name)
+    ours = _ours_alone(env, lengths_s, result)
+    all_systems = [systems.stock(env, nfe_step)]
+    all_systems += [systems.recipe(env, nfe_step)] if extra.recipe else []
+    all_systems += [ours]
+    all_systems += [systems.ours(env, nfe_step, Switches(int8=True), _INT8)] if extra.int8 else []
     for length_s in lengths_s:
-        text = text_of(length_s)
-        for turn in range(rounds + 1):
-            for one in everyone:
-                with _products(setting, result, count=one is ours and turn > 0):
-                    take = _take(one, text, length_s, first=turn > 0)
+        text = make_text(length_s)
+        for round_number in range(rounds + 1):
+            for one in all_systems:
+                with _products(env, result, count=one is ours and round_number > 0):
+                    take = _take(one, text, length_s, first=round_number > 0)
                 report(take)
-                if turn > 0:
+                if round_number > 0:
                     result.takes.append(take)
-    if contest.default:
+    if extra.default:
         shortest = min(lengths_s)
-        finest = systems.stock(setting, _STOCK_NFE)
-        # Minutes on a CPU, where the first run is like any other; on a GPU it is not.
-        warming, counted = (1, rounds) if setting.device == "cuda" else (0, 1)
-        for turn in range(warming + counted):
-            take = _take(finest, text_of(shortest), shortest, first=False)
+        default_stock = systems.stock(env, _STOCK_NFE)
+        # Each run takes minutes on a CPU. Only a GPU needs a run that warms up.
+        warming, counted = (1, rounds) if env.device == "cuda" else (0, 1)
+        for round_number in range(warming + counted):
+            take = _take(default_stock, make_text(shortest), shortest, first=False)
             report(take)
-            if turn >= warming:
+            if round_number >= warming:
                 result.takes.append(take)
-    _compare_with_floor(setting, result)
+    _compare_with_floor(env, result)
     return result
 
 
-def _ours_alone(setting: BenchEnv, lengths_s: Sequence[float], result: SpeedResult) -> System:
-    """Ours, made before the others are there, so that what it holds on a GPU can be told."""
-    watch = Watch(setting.device)
-    ours = systems.ours(setting, result.nfe_step, Switches())
-    if setting.device == "cuda":
+def _ours_alone(env: BenchEnv, lengths_s: Sequence[float], result: SpeedResult) -> System:
+    """Make our engine before the other systems exist, so that its memory on a GPU can be measured."""
+    memory = PeakMemoryMeter(env.device)
+    ours = systems.ours(env, result.nfe_step, Switches())
+    if env.device == "cuda":
         for length_s in lengths_s:
-            ours.whole(text_of(length_s))
-    result.warm_s, result.peak = ours.warm_s, watch.peak()
+            ours.synthesize(make_text(length_s))
+    result.warm_s, result.peak = ours.warm_s, memory.peak()
     return ours
 
 
 @contextmanager
-def _products(setting: BenchEnv, result: SpeedResult, *, count: bool) -> Iterator[None]:
-    """How near the evaluations alone come to the measured rate of products, for the lines' own frames."""
+def _products(env: BenchEnv, result: SpeedResult, *, count: bool) -> Iterator[None]:
+    """Measure the share of the product rate that the evaluations reach. Only the frames of the lines count."""
     if not count:
         yield
         return
-    with watched() as runs, timed({_LOOP: (LOOP,)}, setting.device) as spent:
+    with record_runs() as runs, timed({_LOOP: (LOOP,)}, env.device) as spent:
         yield
     frames = [count for run in runs for count in run.frames]
-    if frames:  # upstream's modules tell nothing
-        rate = machine.Rate(setting.dit(), result.nfe_step, result.machine.flop_per_s)
+    if frames:  # there is no record of upstream's modules
+        rate = machine.ProductRate(env.dit(), result.nfe_step, result.machine.flop_per_s)
         result.shares.append(rate.share(frames, spent[_LOOP].seconds))
 
 
 def _take(one: System, text: str, length_s: float, *, first: bool) -> TimedTake:
     started = time.perf_counter()
-    sound = one.whole(text)
+    sound = one.synthesize(text)
     synth_s = ttfa_s = time.perf_counter() - started
-    part = one.first_part(text)
+    part = one.first_segment(text)
     if first and part != text:
         started = time.perf_counter()
-        one.whole(part)
+        one.synthesize(part)
         ttfa_s = time.perf_counter() - started
     return TimedTake(one.name, length_s, synth_s, len(sound) / RATE_HZ, ttfa_s if first else None)
 
 
-def _compare_with_floor(setting: BenchEnv, result: SpeedResult) -> None:
-    """How near each of our takes came to the time that the arithmetic alone needs."""
-    dit = setting.dit()
-    clip = setting.clip()
+def _compare_with_floor(env: BenchEnv, result: SpeedResult) -> None:
+    """Compare each of our takes with the minimum time of its arithmetic."""
+    dit = env.dit()
+    clip = env.reference_clip()
     reference_frames = clip.audio.shape[-1] * RATE_HZ // clip.rate_hz // HOP
     dtype = getattr(torch, result.machine.dtype)
     for take in result.takes:
-        if take.contestant == title("ours", result.nfe_step):
+        if take.system == title("ours", result.nfe_step):
             frames = reference_frames + round(take.audio_s * RATE_HZ / HOP)
             floor_s = result.machine.floor_s(dit, frames, result.nfe_step, machine.loop_bytes(dit, dtype))
             result.fractions.append(floor_s / take.synth_s)
 
 
 def summary(result: SpeedResult, model: str) -> dict[str, object]:
-    """The one line of JSON; `docs/f5.md` documents its keys."""
+    """The figures for the line of JSON. `docs/f5.md` documents its keys."""
     nfe = result.nfe_step
     ours = title("ours", nfe)
-    takes = [take for take in result.takes if take.contestant == ours]
+    takes = [take for take in result.takes if take.system == ours]
     waits = [take.ttfa_s for take in takes if take.ttfa_s is not None]
     return {
         "model": model,

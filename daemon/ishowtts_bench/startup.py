@@ -21,18 +21,18 @@ _TEXT = "This is the first thing that I say."
 
 @dataclass(frozen=True)
 class Start:
-    """From nothing to the first sound.
+    """One start, from a new process to the first sound.
 
     Args:
-        cold: whether the weights had to come from the disk; else they were in the page cache.
-        ready_s: imports, weights and the warm-up where there is one, until the model could speak.
-        first_s: the first sound after that.
-        peak_mb: the most memory of the process, in 10^6 bytes; it counts the mapped weights.
-        compiled: whether what is compiled was there from an earlier start; `None`: nothing is compiled.
-        warm_s: of `ready_s`, what loading and warming ours up took, imports left out; `None`: not warmed.
+        cold: Whether the weights were read from the disk. Otherwise they were in the page cache.
+        ready_s: Time of imports, weights and warm-up, until the model can speak.
+        first_s: Time of the first sound after that.
+        peak_mb: Peak memory of the process in 10^6 bytes, with the mapped weights.
+        compiled: Whether an earlier start had compiled the kernels; `None` if nothing is compiled.
+        warm_s: The part of `ready_s` that loading and warming up took, without imports; `None` without a warm-up.
     """
 
-    who: str
+    system: str
     cold: bool
     ready_s: float
     first_s: float
@@ -42,7 +42,7 @@ class Start:
 
 
 def measure_all(folder: Path, device: str, nfe_step: int) -> Iterator[Start]:
-    """Stock and ours, from the disk and from memory; on a GPU ours with and without what an earlier start compiled."""
+    """Measure stock and ours, from the disk and from memory. On a GPU, measure ours before and after compilation."""
     for cold in (True, False):
         yield measure(folder, "stock", cold=cold, device=device, nfe_step=nfe_step)
     if device != "cuda":
@@ -55,34 +55,36 @@ def measure_all(folder: Path, device: str, nfe_step: int) -> Iterator[Start]:
             yield replace(start, compiled=compiled)
 
 
-def measure(folder: Path, who: str, *, cold: bool, device: str, nfe_step: int, cache_dir: str | None = None) -> Start:
-    """Start once. Raises EngineError where that fails."""
+def measure(
+    folder: Path, system: str, *, cold: bool, device: str, nfe_step: int, cache_dir: str | None = None
+) -> Start:
+    """Measure one start. Raises EngineError if it fails."""
     if cold:
         _evict(folder)
-    asked = {"folder": str(folder), "who": who, "device": device, "nfe_step": nfe_step, "cache_dir": cache_dir}
-    command = child_process.command("ishowtts_bench.startup", json.dumps(asked))
+    request = {"folder": str(folder), "system": system, "device": device, "nfe_step": nfe_step, "cache_dir": cache_dir}
+    command = child_process.command("ishowtts_bench.startup", json.dumps(request))
     started = time.perf_counter()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_S, check=False)
     except subprocess.TimeoutExpired:
-        raise EngineError(f"the start of {who} took longer than {_LONGEST_S:.0f} s; is the device busy?") from None
+        raise EngineError(f"the start of {system} took longer than {_LONGEST_S:.0f} s; is the device busy?") from None
     whole_s = time.perf_counter() - started
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise EngineError(f"the start of {who} failed: {last}")
-    said = json.loads(done.stdout.splitlines()[-1])
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise EngineError(f"the start of {system} failed: {last}")
+    result = json.loads(done.stdout.splitlines()[-1])
     return Start(
-        who,
+        system,
         cold,
-        round(whole_s - said["first_s"], 2),
-        round(said["first_s"], 2),
-        said["peak_mb"],
-        warm_s=said["warm_s"],
+        round(whole_s - result["first_s"], 2),
+        round(result["first_s"], 2),
+        result["peak_mb"],
+        warm_s=result["warm_s"],
     )
 
 
 def _evict(folder: Path) -> None:
-    """Have the kernel forget the weights' pages, so that they are read from the disk."""
+    """Remove the weights from the page cache, so that they are read from the disk."""
     for path in folder.rglob("*"):
         if path.is_file():
             descriptor = os.open(path, os.O_RDONLY)
@@ -93,29 +95,29 @@ def _evict(folder: Path) -> None:
                 os.close(descriptor)
 
 
-def _start(folder: Path, who: str, device: str, nfe_step: int, cache_dir: str | None) -> dict[str, float | None]:
+def _start(folder: Path, system: str, device: str, nfe_step: int, cache_dir: str | None) -> dict[str, float | None]:
     warm_s = None
-    if who == "stock":
-        speak = _stock(folder, device, nfe_step)
+    if system == "stock":
+        synthesize = _stock(folder, device, nfe_step)
     else:
-        speak, warm_s = _ours(folder, device, nfe_step, cache_dir)
+        synthesize, warm_s = _ours(folder, device, nfe_step, cache_dir)
     started = time.perf_counter()
-    speak()
+    synthesize()
     first_s = time.perf_counter() - started
     status = Path("/proc/self/status").read_text()
     peak_kb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
     return {"first_s": first_s, "peak_mb": round(peak_kb * 1024 / 1e6, 1), "warm_s": warm_s}
 
 
-# Each imports only what it needs: imports are most of a start.
+# Each function imports only what it needs, because imports take most of the time of a start.
 
 
 def _stock(folder: Path, device: str, nfe_step: int) -> Callable[[], object]:
     from ishowtts_bench import systems
     from ishowtts_bench.bench_env import BenchEnv
 
-    speaker = systems.stock(BenchEnv(folder, device), nfe_step)
-    return lambda: speaker.whole(_TEXT)
+    stock = systems.stock(BenchEnv(folder, device), nfe_step)
+    return lambda: stock.synthesize(_TEXT)
 
 
 def _ours(folder: Path, device: str, nfe_step: int, cache_dir: str | None) -> tuple[Callable[[], object], float | None]:
@@ -126,12 +128,12 @@ def _ours(folder: Path, device: str, nfe_step: int, cache_dir: str | None) -> tu
     started = time.perf_counter()
     engine = BenchEnv(folder, device).engine(Switches(), nfe_step=nfe_step, cache_dir=cache_dir)
     warm_s = None
-    if device == "cuda":  # there the warm-up is most of a start
+    if device == "cuda":  # there the warm-up takes most of the time
         engine.warm(lambda _: None)
         warm_s = round(time.perf_counter() - started, 2)
     return lambda: engine.render(Segment("bench", 0, 1, _TEXT, seed=0), lambda: False), warm_s
 
 
 if __name__ == "__main__":
-    given = json.loads(sys.argv[1])
-    print(json.dumps(_start(**given | {"folder": Path(given["folder"])})))
+    request = json.loads(sys.argv[1])
+    print(json.dumps(_start(**request | {"folder": Path(request["folder"])})))

@@ -1,4 +1,4 @@
-"""Who is timed: stock f5-tts, the recipe of the system before this one, and this engine."""
+"""The systems that are compared: stock f5-tts, the recipe of the system before this one, and this engine."""
 
 from __future__ import annotations
 
@@ -16,80 +16,82 @@ from ishowtts.engines.f5.upstream_model import compile_modules
 from ishowtts.model import Segment
 from ishowtts.speech import segment_planner
 from ishowtts.util.crossfade import FloatSamples, join
-from ishowtts_bench.bench_env import BenchEnv, ReferenceClip, settle
-from ishowtts_bench.timers import now_s
+from ishowtts_bench.bench_env import BenchEnv, ReferenceClip, finish_idle_work
+from ishowtts_bench.timers import synchronized_s
 from ishowtts_bench.upstream_infer import UpstreamInfer, utils_infer
 
 
 @dataclass(frozen=True)
 class System:
-    """Someone who speaks a text.
+    """A system that speaks texts.
 
     Args:
-        whole: the whole text to sound.
-        first_part: the part of it that a listener waits for.
-        warm_s: what loading and warming up took, imports left out; `None`: nobody asked.
+        synthesize: Synthesizes a whole text.
+        first_segment: Gives the part of a text that a listener waits for.
+        warm_s: Time of loading and warming up, without imports; `None` if it was not measured.
     """
 
     name: str
-    whole: Callable[[str], FloatSamples]
-    first_part: Callable[[str], str]
+    synthesize: Callable[[str], FloatSamples]
+    first_segment: Callable[[str], str]
     warm_s: float | None = None
 
 
-def stock(setting: BenchEnv, nfe_step: int) -> System:
-    """f5-tts as it is: `chunk_text` and `infer_batch_process`; the first sound is heard when all is made."""
-    original = UpstreamInfer(setting.folder, setting.device)
-    return _of_original("stock", original, setting.clip(), nfe_step)
+def stock(env: BenchEnv, nfe_step: int) -> System:
+    """Unchanged f5-tts: `chunk_text` and `infer_batch_process`. It has no sound before the whole text is finished."""
+    upstream = UpstreamInfer(env.folder, env.device)
+    return _of_upstream("stock", upstream, env.reference_clip(), nfe_step)
 
 
-def recipe(setting: BenchEnv, nfe_step: int) -> System:
-    """torch.compile on model and vocoder, autocast, the reference converted once: as the earlier system had it."""
-    original = UpstreamInfer(setting.folder, setting.device, torch.float32)
-    mode = "max-autotune" if setting.device == "cuda" else None
-    compile_modules(original.cfm, original.vocos, mode)
-    half = torch.float16 if setting.device == "cuda" else torch.bfloat16
-    speak = _of_original("recipe", original, _at_rate(setting.clip()), nfe_step)
-    enabled = setting.device == "cuda" or multiplies_bf16()
+def recipe(env: BenchEnv, nfe_step: int) -> System:
+    """The earlier system: torch.compile on model and vocoder, autocast, and a reference that is converted once."""
+    upstream = UpstreamInfer(env.folder, env.device, torch.float32)
+    mode = "max-autotune" if env.device == "cuda" else None
+    compile_modules(upstream.cfm, upstream.vocos, mode)
+    half = torch.float16 if env.device == "cuda" else torch.bfloat16
+    compiled = _of_upstream("recipe", upstream, _at_rate(env.reference_clip()), nfe_step)
+    enabled = env.device == "cuda" or multiplies_bf16()
 
-    def whole(text: str) -> FloatSamples:
-        with torch.autocast(setting.device, half, enabled=enabled):
-            return speak.whole(text)
+    def synthesize(text: str) -> FloatSamples:
+        with torch.autocast(env.device, half, enabled=enabled):
+            return compiled.synthesize(text)
 
-    return replace(speak, whole=whole)
+    return replace(compiled, synthesize=synthesize)
 
 
-def ours(setting: BenchEnv, nfe_step: int, switches: Switches, name: str = "ours") -> System:
-    """This engine, cut into segments as the pipeline does, with everything recorded that lines may lack."""
-    started = now_s(setting.device)
-    engine = setting.engine(switches, nfe_step=nfe_step)
+def ours(env: BenchEnv, nfe_step: int, switches: Switches, name: str = "ours") -> System:
+    """This engine. It splits texts into segments as the daemon does, and its CUDA graphs are recorded."""
+    started = synchronized_s(env.device)
+    engine = env.engine(switches, nfe_step=nfe_step)
     engine.warm(lambda _: None)
-    warm_s = now_s(setting.device) - started
-    settle(engine)
-    card = engine.prepare(None)
+    warm_s = synchronized_s(env.device) - started
+    finish_idle_work(engine)
+    voice = engine.prepare(None)
 
-    def whole(text: str) -> FloatSamples:
-        parts = texts.segments(text, card.max_segment_bytes)
+    def synthesize(text: str) -> FloatSamples:
+        parts = texts.segments(text, voice.max_segment_bytes)
         segments = [Segment("bench", i, len(parts), part, seed=0) for i, part in enumerate(parts)]
         return join([engine.render(segment, lambda: False) for segment in segments], RATE_HZ)
 
-    return System(title(name, nfe_step), whole, lambda text: segment_planner.split(text, card, card.cost)[0], warm_s)
+    return System(
+        title(name, nfe_step), synthesize, lambda text: segment_planner.split(text, voice, voice.cost)[0], warm_s
+    )
 
 
 def title(name: str, nfe_step: int) -> str:
-    """What a contestant is called in tables."""
+    """The name of a system in tables."""
     return f"{name}, NFE {nfe_step}"
 
 
-def _of_original(name: str, original: UpstreamInfer, clip: ReferenceClip, nfe_step: int) -> System:
+def _of_upstream(name: str, upstream: UpstreamInfer, clip: ReferenceClip, nfe_step: int) -> System:
     max_bytes = prepare("bench", clip.audio, clip.rate_hz, clip.text).max_segment_bytes
 
-    def whole(text: str) -> FloatSamples:
-        return original.speak(clip, utils_infer().chunk_text(text, max_chars=max_bytes), nfe_step=nfe_step)
+    def synthesize(text: str) -> FloatSamples:
+        return upstream.synthesize(clip, utils_infer().chunk_text(text, max_chars=max_bytes), nfe_step=nfe_step)
 
-    return System(title(name, nfe_step), whole, lambda text: text)
+    return System(title(name, nfe_step), synthesize, lambda text: text)
 
 
 def _at_rate(clip: ReferenceClip) -> ReferenceClip:
-    """Mono, at 24 kHz, at the loudness that upstream would bring it to."""
+    """Convert the clip to mono, 24 kHz and the loudness that upstream would give it."""
     return ReferenceClip(prepare("bench", clip.audio, clip.rate_hz, clip.text).audio, RATE_HZ, clip.text)

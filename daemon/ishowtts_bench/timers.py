@@ -1,4 +1,4 @@
-"""How long parts of the engine take while it speaks: its functions, replaced by themselves with a clock around them."""
+"""Measures how long parts of the engine take, by wrapping their functions in a timer."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ import torch
 from ishowtts.engines.f5 import dit, fast_model
 
 Owner = tuple[Any, str]
-"""A module or a class, and the name of its function."""
+"""A module or class, and the name of its function."""
 
 LOOP: Owner = (fast_model, "integrate")
-"""All evaluations of a run."""
+"""The function that does all evaluations of a run."""
 
 
 @dataclass
-class Spent:
-    """In one part."""
+class TimeSpent:
+    """Time spent in one part."""
 
     seconds: float = 0.0
     calls: int = 0
 
 
 @dataclass(frozen=True)
-class TimedSegment:
-    """What the model is given in one go.
+class ModelRun:
+    """The input of one run of the model.
 
     Attributes:
-        frames: of each line, reference included.
-        padded: what each is padded to.
+        frames: Length of each line, with the reference.
+        padded: Length after padding, the same for all lines.
     """
 
     frames: tuple[int, ...]
@@ -42,15 +42,15 @@ class TimedSegment:
 
 
 @contextmanager
-def timed(parts: Mapping[str, tuple[Owner, ...]], device: str) -> Iterator[dict[str, Spent]]:
-    """Seconds and calls by name. The functions of one name must not call one another, else time is counted twice."""
-    spent = {name: Spent() for name in parts}
+def timed(parts: Mapping[str, tuple[Owner, ...]], device: str) -> Iterator[dict[str, TimeSpent]]:
+    """Measure seconds and calls by name. Functions of one name must not call each other, or time counts twice."""
+    spent = {name: TimeSpent() for name in parts}
 
-    def clocked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any, **settings: Any) -> Any:
-            started = now_s(device)
-            result = function(*arguments, **settings)
-            spent[name].seconds += now_s(device) - started
+    def with_timer(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            started = synchronized_s(device)
+            result = function(*arguments, **options)
+            spent[name].seconds += synchronized_s(device) - started
             spent[name].calls += 1
             return result
 
@@ -59,26 +59,26 @@ def timed(parts: Mapping[str, tuple[Owner, ...]], device: str) -> Iterator[dict[
     with ExitStack() as stack:
         for name, owners in parts.items():
             for owner, attribute in owners:
-                stack.enter_context(patch.object(owner, attribute, clocked(name, getattr(owner, attribute))))
+                stack.enter_context(patch.object(owner, attribute, with_timer(name, getattr(owner, attribute))))
         yield spent
 
 
 @contextmanager
-def watched() -> Iterator[list[TimedSegment]]:
-    """Every run of the fast model, as it begins."""
-    runs: list[TimedSegment] = []
+def record_runs() -> Iterator[list[ModelRun]]:
+    """Record every run of the fast model when it begins."""
+    runs: list[ModelRun] = []
     condition = dit.condition
 
-    def watch(model: Any, voices: Any, texts: Any, frames: Any, padded: int) -> Any:
-        runs.append(TimedSegment(tuple(frames), padded))
+    def recording(model: Any, voices: Any, texts: Any, frames: Any, padded: int) -> Any:
+        runs.append(ModelRun(tuple(frames), padded))
         return condition(model, voices, texts, frames, padded)
 
-    with patch.object(dit, "condition", watch):
+    with patch.object(dit, "condition", recording):
         yield runs
 
 
-def now_s(device: str) -> float:
-    """The time when everything that was asked of the device is done."""
+def synchronized_s(device: str) -> float:
+    """The time, after the device has finished all of its work."""
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()

@@ -1,4 +1,4 @@
-"""Stock f5-tts by its own function, `infer_batch_process`: what parity and speed are measured against."""
+"""Runs stock f5-tts through its own function, `infer_batch_process`, as the baseline of parity and speed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ishowtts.engines.f5.upstream_model import CFM, Vocos, load_cfm, load_vocos
 from ishowtts.engines.weights import examine
 from ishowtts_bench.bench_env import ReferenceClip
 
-# What upstream's inference module imports, and never calls on the way that is measured; the appliance leaves it out.
+# Imports of upstream's inference module that the measured code never calls. An installation may lack them.
 _UNCALLED = {
     "pydub": ("AudioSegment", "silence"),
     "transformers": ("pipeline",),
@@ -33,11 +33,11 @@ _UNCALLED = {
 
 
 class UpstreamInfer:
-    """Upstream's modules and upstream's function over a checkpoint folder.
+    """Upstream's modules and function, with the weights of a checkpoint folder.
 
     Args:
-        dtype: `None`: as upstream's `load_checkpoint` has it, fp16 on CUDA and fp32 elsewhere. Half precision is
-            `.to(dtype)` of the whole model, rotary frequencies included, as there.
+        dtype: Type of the whole model, with its rotary frequencies, as in upstream. `None` is upstream's default: fp16
+            on CUDA and fp32 elsewhere.
     """
 
     def __init__(self, folder: Path, device: str, dtype: torch.dtype | None = None) -> None:
@@ -47,10 +47,10 @@ class UpstreamInfer:
         self.cfm: CFM = load_cfm(loaded).to(self.dtype).to(device)
         self.vocos: Vocos = load_vocos(loaded).to(device)
 
-    def speak(
-        self, clip: ReferenceClip, text: str | list[str], *, nfe_step: int = 32, seed: int = 0, **settings: Any
+    def synthesize(
+        self, clip: ReferenceClip, text: str | list[str], *, nfe_step: int = 32, seed: int = 0, **options: Any
     ) -> NDArray[np.float32]:
-        """A chunk's wave, or that of several cross-faded, [samples] at 24 kHz; `settings` go to upstream's function."""
+        """Synthesize one chunk, or several with a crossfade, at 24 kHz. `options` go to upstream's function."""
         torch.manual_seed(seed)
         with contextlib.redirect_stdout(io.StringIO()):
             wave, _, _ = next(
@@ -63,7 +63,7 @@ class UpstreamInfer:
                     progress=None,
                     nfe_step=nfe_step,
                     device=self.device,
-                    **settings,
+                    **options,
                 )
             )
         sound: NDArray[np.float32] = np.asarray(wave, dtype=np.float32)
@@ -72,15 +72,15 @@ class UpstreamInfer:
 
 @cache
 def utils_infer() -> Any:
-    """`f5_tts.infer.utils_infer`, with stand-ins for what it imports and never calls here."""
-    with _stand_ins(), warnings.catch_warnings():
+    """Import `f5_tts.infer.utils_infer`, with stubs for the imports that are not called here."""
+    with _stubs(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         sys.modules["f5_tts.model"].CFM = CFM  # type: ignore[attr-defined]
         return importlib.import_module("f5_tts.infer.utils_infer")
 
 
 @contextlib.contextmanager
-def _stand_ins() -> Iterator[None]:
+def _stubs() -> Iterator[None]:
     missing = {name: members for name, members in _UNCALLED.items() if name not in sys.modules}
     path = list(sys.path)  # upstream's module appends to it
     for name, members in missing.items():

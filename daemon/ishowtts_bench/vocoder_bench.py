@@ -1,4 +1,4 @@
-"""Vocos alone, in the ways that it can run: what there is to be won, and how much of a segment it is."""
+"""Measures Vocos alone in several variants, and its share of a whole segment."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.engines.weights import examine
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples
-from ishowtts_bench.bench_env import BenchEnv, settle, text_of
+from ishowtts_bench.bench_env import BenchEnv, finish_idle_work, make_text
 from ishowtts_bench.fidelity import deviation
-from ishowtts_bench.timers import now_s, timed
+from ishowtts_bench.timers import synchronized_s, timed
 
 LENGTHS_S = (1.0, 3.0, 10.0, 30.0)
 UPSTREAM = "upstream, fp32"
@@ -36,12 +36,12 @@ Decode = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class VocoderVariant:
-    """One way over one length.
+    """One variant at one length.
 
     Args:
-        synth_s: the best of the rounds.
-        ratio: as many times as long as upstream takes.
-        deviation: of the sound from upstream's (`fidelity`).
+        synth_s: Best time of all rounds.
+        ratio: Time relative to upstream.
+        deviation: Deviation of the sound from upstream's (`fidelity`).
     """
 
     name: str
@@ -53,7 +53,7 @@ class VocoderVariant:
 
 @dataclass(frozen=True)
 class VocoderPart:
-    """What the vocoder takes of a whole segment, as the engine is configured by default."""
+    """Time of the vocoder in a whole segment, with the default configuration."""
 
     length_s: float
     synth_s: float
@@ -62,58 +62,60 @@ class VocoderPart:
 
 @dataclass(frozen=True)
 class VocoderResult:
-    """Every way over every length, and the vocoder's part of segments that are no longer than one run."""
+    """Every variant at every length, and the share of the vocoder in segments of at most one run."""
 
     decoders: list[VocoderVariant]
     parts: list[VocoderPart]
 
 
-def run(
-    setting: BenchEnv, rounds: int, nfe_step: int, *, compiled: bool, report: Callable[[str], None]
-) -> VocoderResult:
-    """Over the voice's own spectrogram, said again and again."""
+def run(env: BenchEnv, rounds: int, nfe_step: int, *, compiled: bool, report: Callable[[str], None]) -> VocoderResult:
+    """Decode the spectrogram of the voice, repeated to each length."""
     with torch.inference_mode():
-        ways = _ways(setting, compiled)
-        clip = setting.clip()
-        mel = prepare("bench", clip.audio, clip.rate_hz, clip.text).mel.to(setting.device)
+        variants = _variants(env, compiled)
+        clip = env.reference_clip()
+        mel = prepare("bench", clip.audio, clip.rate_hz, clip.text).mel.to(env.device)
         decoders: list[VocoderVariant] = []
         for length_s in LENGTHS_S:
             report(f"{length_s:g} s of sound")
             frames = round(length_s * RATE_HZ / HOP) + 1
-            decoders += _race(ways, mel.repeat(frames // len(mel) + 1, 1)[:frames], length_s, rounds, setting.device)
-    return VocoderResult(decoders, _parts(setting, nfe_step, report))
+            decoders += _time_variants(
+                variants, mel.repeat(frames // len(mel) + 1, 1)[:frames], length_s, rounds, env.device
+            )
+    return VocoderResult(decoders, _parts(env, nfe_step, report))
 
 
-def _ways(setting: BenchEnv, compiled: bool) -> dict[str, Decode]:
-    loaded = checkpoint.load(examine(setting.folder))
-    device = torch.device(setting.device)
+def _variants(env: BenchEnv, compiled: bool) -> dict[str, Decode]:
+    loaded = checkpoint.load(examine(env.folder))
+    device = torch.device(env.device)
     upstream = load_vocos(loaded).to(device)
-    ways: dict[str, Decode] = {UPSTREAM: lambda mel: upstream.decode(mel.t().unsqueeze(0)).squeeze(0)}
-    halves = {"fp32": torch.float32} | ({"fp16": torch.float16} if setting.device == "cuda" else {})
+    variants: dict[str, Decode] = {UPSTREAM: lambda mel: upstream.decode(mel.t().unsqueeze(0)).squeeze(0)}
+    halves = {"fp32": torch.float32} | ({"fp16": torch.float16} if env.device == "cuda" else {})
     for name, dtype in halves.items():
-        ways[f"ours, backbone in {name}"] = _ours(FastVocoder(loaded.vocoder, loaded.vocos, device, dtype))
+        variants[f"ours, backbone in {name}"] = _ours(FastVocoder(loaded.vocoder, loaded.vocos, device, dtype))
     if compiled:
         other = load_vocos(loaded).to(device)
-        other.backbone = torch.compile(other.backbone, mode="max-autotune" if setting.device == "cuda" else None)
-        ways["upstream, backbone compiled"] = lambda mel: other.decode(mel.t().unsqueeze(0)).squeeze(0)
-    return ways
+        other.backbone = torch.compile(other.backbone, mode="max-autotune" if env.device == "cuda" else None)
+        variants["upstream, backbone compiled"] = lambda mel: other.decode(mel.t().unsqueeze(0)).squeeze(0)
+    return variants
 
 
 def _ours(vocoder: FastVocoder) -> Decode:
     return lambda mel: vocoder.decode(mel.unsqueeze(0), [len(mel)])[0]
 
 
-def _race(ways: dict[str, Decode], mel: Tensor, length_s: float, rounds: int, device: str) -> list[VocoderVariant]:
-    """Side by side, the best of a few rounds each; the first only warms."""
-    best_s = dict.fromkeys(ways, float("inf"))
+def _time_variants(
+    variants: dict[str, Decode], mel: Tensor, length_s: float, rounds: int, device: str
+) -> list[VocoderVariant]:
+    """Measure the variants in turns, and keep the best time of each. The first round only warms up."""
+    best_s = dict.fromkeys(variants, float("inf"))
     sounds: dict[str, FloatSamples] = {}
-    for turn in range(rounds + 1):
-        for name, decode in ways.items():
-            started = now_s(device)
+    for round_number in range(rounds + 1):
+        for name, decode in variants.items():
+            started = synchronized_s(device)
             sound = decode(mel)
-            spent_s = now_s(device) - started
+            spent_s = synchronized_s(device) - started
             sounds[name] = sound.float().cpu().numpy().astype(np.float32)
-            if turn > 0:
+            if round_number > 0:
                 best_s[name] = min(best_s[name], spent_s)
     return [
         VocoderVariant(
@@ -123,22 +125,22 @@ def _race(ways: dict[str, Decode], mel: Tensor, length_s: float, rounds: int, de
     ]
 
 
-def _parts(setting: BenchEnv, nfe_step: int, report: Callable[[str], None]) -> list[VocoderPart]:
-    engine = setting.engine(Switches(), nfe_step=nfe_step)
+def _parts(env: BenchEnv, nfe_step: int, report: Callable[[str], None]) -> list[VocoderPart]:
+    engine = env.engine(Switches(), nfe_step=nfe_step)
     most_bytes = engine.prepare(None).max_segment_bytes
     parts = []
     for length_s in LENGTHS_S:
-        text = text_of(length_s)
+        text = make_text(length_s)
         if len(text.encode()) > most_bytes:
             continue
         report(f"a whole segment of {length_s:g} s")
         segment = Segment("bench", 0, 1, text, seed=0)
         engine.render(segment, lambda: False)
-        settle(engine)
-        with timed({_PART: ((FastVocoder, "decode"),)}, setting.device) as spent:
-            started = now_s(setting.device)
+        finish_idle_work(engine)
+        with timed({_PART: ((FastVocoder, "decode"),)}, env.device) as spent:
+            started = synchronized_s(env.device)
             engine.render(segment, lambda: False)
-            whole_s = now_s(setting.device) - started
+            whole_s = synchronized_s(env.device) - started
         parts.append(VocoderPart(length_s, spent[_PART].seconds, spent[_PART].seconds / whole_s))
     engine.close()
     return parts

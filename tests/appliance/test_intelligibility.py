@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import soundfile
 
-from ishowtts_bench.metrics.asr import Asr, judge
+from ishowtts_bench.metrics.asr import Asr, compare
 from ishowtts_bench.metrics.spelling import tokens
 from support.appliance import Appliance
 from support.client import Client
 
-pytestmark = pytest.mark.xdist_group("judges")
+pytestmark = pytest.mark.xdist_group("metrics")
 
 _LINES = {
     "en": (
@@ -56,7 +56,7 @@ VOICES = {
 
 @pytest.mark.parametrize("name", VOICES)
 def test_what_is_published_is_understood(
-    name: str, make_appliance: Callable[..., Appliance], mqtt_client: Client, listener: Asr
+    name: str, make_appliance: Callable[..., Appliance], mqtt_client: Client, asr: Asr
 ) -> None:
     voice = VOICES[name]
     lines = _LINES[voice.language]
@@ -66,6 +66,6 @@ def test_what_is_published_is_understood(
     assert [final["event"] for final in finals] == ["finished"] * len(lines)
     appliance.stop()
     sound, rate_hz = soundfile.read(appliance.sound, dtype="float32")
-    heard = listener.hear(sound, rate_hz, voice.language)
-    verdict = judge(tokens(" ".join(lines), voice.language), tokens(heard, voice.language))
-    assert verdict.edits / verdict.total < voice.most, heard
+    heard = asr.transcribe(sound, rate_hz, voice.language)
+    result = compare(tokens(" ".join(lines), voice.language), tokens(heard, voice.language))
+    assert result.edits / result.total < voice.most, heard

@@ -1,4 +1,4 @@
-"""A setting over the tiny checkpoint."""
+"""A bench environment with the tiny checkpoint."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from ishowtts_bench.bench_env import BenchEnv
 
 
 @pytest.fixture
-def setting(tiny_checkpoint: Path) -> BenchEnv:
-    """fp32 on the CPU, the default voice."""
+def env(tiny_checkpoint: Path) -> BenchEnv:
+    """fp32 on the CPU, with the default voice."""
     return BenchEnv(tiny_checkpoint, "cpu", "fp32")

@@ -1,4 +1,4 @@
-"""Every switch sounds as upstream does, and a fault would be found: the bench that users run, on the tiny model."""
+"""Every switch gives the sound of upstream, and mutations are noticed, with the tiny model."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from support.fake_cuda_graph import TapeRecorder
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
 
-def test_all_is_as_upstream_has_it_and_every_canary_sings(setting: BenchEnv) -> None:
+def test_every_row_passes_and_every_mutation_is_noticed(env: BenchEnv) -> None:
     rows: list[parity.ParityRow] = []
-    passed = parity.run(setting, rows.append)
+    passed = parity.run(env, rows.append)
     assert [row for row in rows if not row.passed] == []
     assert passed
-    assert {row.name for row in rows if row.canary} == {
+    assert {row.name for row in rows if row.mutation} == {
         "uniform steps", "guidance swapped", "the text of another line", "text at a bucket's length",
         "one key not masked", "lengths of another line", "average upsampling to a bucket",
         "bf16, one key not masked", "bf16, lengths of another line",
     }  # fmt: skip
 
 
-def test_a_broken_engine_does_not_pass(setting: BenchEnv) -> None:
+def test_a_broken_engine_does_not_pass(env: BenchEnv) -> None:
     angles = dit.rotary_angles
 
     def late(frames: int, device: torch.device) -> torch.Tensor:
@@ -42,37 +42,43 @@ def test_a_broken_engine_does_not_pass(setting: BenchEnv) -> None:
             raise Noticed
 
     with patch.object(dit, "rotary_angles", late), pytest.raises(Noticed):
-        parity.run(setting, report)
+        parity.run(env, report)
     assert rows[-1].name == "fast, English"
 
 
 class Noticed(Exception):
-    """One row is enough: the others take a minute."""
+    """One failed row is enough, because the others take a minute."""
 
 
-def test_faults_are_found_in_what_was_recorded_before_them(setting: BenchEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mutations_are_noticed_in_graphs_that_were_recorded_before(
+    env: BenchEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tape = TapeRecorder()
     monkeypatch.setattr(fast_model, "make_capturer", lambda _: tape)
-    english = UpstreamInfer(setting.folder, "cpu").speak(setting.clip(), parity.ENGLISH, nfe_step=7, seed=parity.SEED)
-    rows = list(parity.at_fixed_addresses(setting, english))
+    english = UpstreamInfer(env.folder, "cpu").synthesize(
+        env.reference_clip(), parity.ENGLISH, nfe_step=7, seed=parity.SEED
+    )
+    rows = list(parity.at_fixed_addresses(env, english))
     assert [row for row in rows if not row.passed] == []
-    assert tape.replayed == 3 * 7  # after other lines, and with each fault
-    assert [row.name for row in rows if row.canary] == ["one key not masked", "lengths of another line"]
+    assert tape.replayed == 3 * 7  # after other lines, and with each mutation
+    assert [row.name for row in rows if row.mutation] == ["one key not masked", "lengths of another line"]
 
 
 @pytest.mark.parametrize("error", [2e-4, float("inf"), float("nan")])
-def test_one_row_that_fails_is_enough(setting: BenchEnv, monkeypatch: pytest.MonkeyPatch, error: float) -> None:
+def test_one_failed_row_fails_the_whole_comparison(
+    env: BenchEnv, monkeypatch: pytest.MonkeyPatch, error: float
+) -> None:
     good, bad = parity.ParityRow("good", 1e-6, 1e-4), parity.ParityRow("bad", error, 1e-4)
-    told: list[parity.ParityRow] = []
+    reported: list[parity.ParityRow] = []
     monkeypatch.setattr(parity, "_rows", lambda _: iter([good, bad, good]))
-    assert not parity.run(setting, told.append)
-    assert told == [good, bad, good]
+    assert not parity.run(env, reported.append)
+    assert reported == [good, bad, good]
     monkeypatch.setattr(parity, "_rows", lambda _: iter([good, good]))
-    assert parity.run(setting, told.append)
+    assert parity.run(env, reported.append)
 
 
 @pytest.mark.parametrize(
-    ("canary", "error", "passed"), [(False, 2e-4, False), (False, 9e-5, True), (True, 2e-4, False)]
+    ("mutation", "error", "passed"), [(False, 2e-4, False), (False, 9e-5, True), (True, 2e-4, False)]
 )
-def test_a_row_is_judged_by_its_kind(canary: bool, error: float, passed: bool) -> None:
-    assert parity.ParityRow("", error, 1e-3 if canary else 1e-4, canary).passed is passed
+def test_a_mutation_must_exceed_the_limit_and_other_rows_must_not(mutation: bool, error: float, passed: bool) -> None:
+    assert parity.ParityRow("", error, 1e-3 if mutation else 1e-4, mutation).passed is passed

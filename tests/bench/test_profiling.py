@@ -1,4 +1,4 @@
-"""The time of recorded runs is found, where the model's own functions are not called any more."""
+"""The profile includes replayed graphs, which no longer call the functions of the model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from support.fake_cuda_graph import TapeRecorder
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
 
-def test_replayed_evaluations_are_counted(setting: BenchEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replayed_evaluations_are_counted(env: BenchEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     tape = TapeRecorder()
     monkeypatch.setattr(fast_model, "make_capturer", lambda _: tape)
     monkeypatch.setattr(duration, "BUCKETS", (576, 640, 704))
     monkeypatch.setattr(profiling, "Switches", lambda: Switches(graphs=True, exact_padding=True))
-    found = profiling.run(setting, 0.5, 4)
-    assert tape.replayed == 3 * 4  # once to see what is run, once by stage, once by kernel
+    found = profiling.run(env, 0.5, 4)
+    assert tape.replayed == 3 * 4  # once to record the run, once by stage, once by kernel
     stages = {stage.name: stage for stage in found.stages}
     assert stages["evaluations"].calls == 4
     assert max(found.stages, key=lambda stage: stage.share).name == "evaluations"

@@ -86,9 +86,9 @@ FIGURES: dict[str, Any] = {
     "speed": {"ratio_equal_nfe": 2.4, "ratio_default": 11.0, "peak_mb": None, "rtf": 0.01},
     "batches": {"batches": [{"lines": 1, "share": 0.3, "ratio": 1.0}, {"lines": 2, "share": 0.6, "ratio": 1.8},
                             {"lines": 8, "share": 0.8, "ratio": 3.5}]},
-    "starts": {"starts": [{"who": "stock", "compiled": None, "warm_s": None},
-                          {"who": "ours", "compiled": False, "warm_s": 40.0},
-                          {"who": "ours", "compiled": True, "warm_s": 9.0}]},
+    "starts": {"starts": [{"system": "stock", "compiled": None, "warm_s": None},
+                          {"system": "ours", "compiled": False, "warm_s": 40.0},
+                          {"system": "ours", "compiled": True, "warm_s": 9.0}]},
     "parity": {"rows": [{"passed": True}, {"passed": False}]},
 }  # fmt: skip
 

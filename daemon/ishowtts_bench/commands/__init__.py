@@ -1,1 +1,1 @@
-"""`ishowtts bench …`: the commands of the bench."""
+"""The commands of `ishowtts bench`."""

@@ -1,4 +1,4 @@
-"""Argument types of the benches, for argparse: each converts a word to a value, or raises one sentence."""
+"""Argument types of the benches, for argparse. Each converts a word to a value, or raises one sentence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def folder(word: str) -> Path:
 
 
 def evaluations(word: str) -> int:
-    """A number of evaluations (NFE) that the engine takes."""
+    """A number of evaluations (NFE) that the engine accepts."""
     value = whole(word)
     low, high = NFE_STEP
     if not low <= value <= high:
@@ -74,7 +74,7 @@ def length(word: str) -> float:
 
 
 def reference(word: str) -> float:
-    """Seconds of a voice's clip, as long as the engine takes one."""
+    """Seconds of a reference clip, at most as many as the engine accepts."""
     try:
         value = float(word)
     except ValueError:
@@ -85,5 +85,5 @@ def reference(word: str) -> float:
 
 
 def lengths(words: str) -> tuple[float, ...]:
-    """Seconds of speech, with commas between."""
+    """Seconds of speech, separated by commas."""
     return tuple(length(word) for word in words.split(","))

@@ -25,7 +25,7 @@ _EXPLAINED = "agx-orin"
 _SMALLEST_SHARE = 0.005
 
 
-def options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """What `bench predict` takes."""
     names = ", ".join(board.name for board in BOARDS)
     parser.add_argument("--board", default="all", metavar="NAME", help=f"{names}, or all (default)")

@@ -1,4 +1,4 @@
-"""`ishowtts bench vocoder`: Vocos alone."""
+"""`ishowtts bench vocoder`: measures Vocos alone."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import asdict
 from rich.table import Table
 
 from ishowtts_bench.commands import bench_arguments
-from ishowtts_bench.commands.measuring import say, setting_of, show
+from ishowtts_bench.commands.command_output import make_env, print_progress, print_result
 
 
-def options(parser: argparse.ArgumentParser) -> None:
-    """What `bench vocoder` takes."""
-    parser.add_argument("--rounds", type=bench_arguments.positive, default=3, metavar="N")
-    parser.add_argument("--compile", action="store_true", help="upstream's backbone through torch.compile, too")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("--rounds", type=bench_arguments.positive, default=3, metavar="N", help="rounds (default: 3)")
+    parser.add_argument("--compile", action="store_true", help="also measure upstream's backbone with torch.compile")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """A table of every way and length."""
+    """Print a table of every variant and length."""
     from ishowtts_bench import vocoder_bench
 
     found = vocoder_bench.run(
-        setting_of(arguments), arguments.rounds, arguments.nfe,
-        compiled=arguments.compile, report=lambda text: say(arguments, text),
+        make_env(arguments), arguments.rounds, arguments.nfe,
+        compiled=arguments.compile, report=lambda text: print_progress(arguments, text),
     )  # fmt: skip
     table = Table("vocoder", "sound", "milliseconds", "times as long", "deviation", box=None)
     for one in found.decoders:
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         table.add_row(name, f"{part.length_s:g} s", f"{1000 * part.synth_s:.2f}", "", "")
     table.caption = vocoder_bench.NO_TENSORRT
     data = {"decoders": [asdict(one) for one in found.decoders], "parts": [asdict(part) for part in found.parts]}
-    show(
+    print_result(
         arguments,
         table,
         {**data, "nfe_step": arguments.nfe, "tensorrt": None, "tensorrt_why": vocoder_bench.NO_TENSORRT},

@@ -1,1 +1,1 @@
-"""Who judges speech, each offline and by weights that packages carry: words, speaker, predicted opinion."""
+"""Metrics of speech: word errors, speaker similarity, predicted opinion. All work offline, with packaged weights."""

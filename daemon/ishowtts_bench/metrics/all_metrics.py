@@ -1,4 +1,4 @@
-"""All judges at once, over the sounds of several settings that said the same."""
+"""All metrics at once, for several sets of sounds of the same texts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ishowtts_bench.metrics.speaker_encoder import SpeakerEncoder, similarity
 
 
 @dataclass(frozen=True)
-class Marks:
-    """What the judges say of a set of sounds.
+class SpeechScores:
+    """The metrics of a set of sounds.
 
     Args:
-        error_rate: of words, or of characters where the text is Mandarin (`words.error_rate`).
-        similarity: to the reference clip, mean; `None`: a sound was silent.
-        mos: predicted overall opinion, mean; `None`: a sound was silent.
+        error_rate: Share of wrong words, or of wrong characters if the text is Mandarin (`asr.error_rate`).
+        similarity: Mean similarity to the voice of the reference clip; `None` if a sound was silent.
+        mos: Mean predicted opinion score; `None` if a sound was silent.
     """
 
     error_rate: float
@@ -29,33 +29,35 @@ class Marks:
 
 
 class AllMetrics:
-    """Listener, ear and opinion.
+    """Speech recognition, speaker encoder and DNSMOS.
 
     Args:
-        reference: the clip whose voice is to be heard, [samples] of mono sound.
-        language: of the texts.
+        reference: The clip of the wanted voice, mono samples.
+        language: Language of the texts.
     """
 
     def __init__(self, reference: FloatSamples, rate_hz: int, language: str, threads: int = 1) -> None:
-        """Raises EngineError where a package is missing."""
+        """Raises EngineError if a package is missing."""
         self._language = language
-        self._listener, self._ear, self._opinion = Asr(threads), SpeakerEncoder(), Dnsmos(threads)
-        self._reference = self._ear.embed(reference, rate_hz)
+        self._asr, self._speaker_encoder, self._dnsmos = Asr(threads), SpeakerEncoder(), Dnsmos(threads)
+        self._reference = self._speaker_encoder.embed(reference, rate_hz)
 
-    def marks(self, sets: Sequence[tuple[Sequence[str], Sequence[FloatSamples]]]) -> list[Marks]:
-        """Judge each set of sounds, [samples] at 24 kHz, by its texts, as many as there are sounds.
+    def measure(self, sets: Sequence[tuple[Sequence[str], Sequence[FloatSamples]]]) -> list[SpeechScores]:
+        """Measure each set: its texts, and as many sounds, mono samples at 24 kHz.
 
-        Words are heard in packs only: where a voice is bad, hearing each sound again would take minutes. A pack never
-        holds sounds of two sets: they say the same, and what one of them said would be taken for the other's words.
+        Whisper does not hear misheard clips again alone: with a bad voice that would take minutes. A pack never holds
+        sounds of two sets. Their texts are the same, so words of one set could count for the other.
         """
-        return [Marks(self._error_rate(texts, sounds), *self._heard(sounds)) for texts, sounds in sets]
+        return [SpeechScores(self._error_rate(texts, sounds), *self._voice_scores(sounds)) for texts, sounds in sets]
 
     def _error_rate(self, texts: Sequence[str], sounds: Sequence[FloatSamples]) -> float:
-        return error_rate(self._listener.verdicts(sounds, texts, self._language, again=False))
+        return error_rate(self._asr.recognize(sounds, texts, self._language, retry_alone=False))
 
-    def _heard(self, sounds: Sequence[FloatSamples]) -> tuple[float | None, float | None]:
+    def _voice_scores(self, sounds: Sequence[FloatSamples]) -> tuple[float | None, float | None]:
         try:
-            alike = [similarity(self._reference, self._ear.embed(sound, CLIP_RATE_HZ)) for sound in sounds]
-            return statistics.mean(alike), statistics.mean(self._opinion.of(sound, CLIP_RATE_HZ) for sound in sounds)
-        except EngineError:  # silence has no voice
+            embeddings = [self._speaker_encoder.embed(sound, CLIP_RATE_HZ) for sound in sounds]
+            similarities = [similarity(self._reference, embedding) for embedding in embeddings]
+            opinions = [self._dnsmos.overall(sound, CLIP_RATE_HZ) for sound in sounds]
+        except EngineError:  # a silent sound has no voice
             return None, None
+        return statistics.mean(similarities), statistics.mean(opinions)

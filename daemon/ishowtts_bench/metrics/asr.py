@@ -1,8 +1,8 @@
-"""What was said: Whisper base in int8 (MIT), held against what was to be said.
+"""Speech recognition: Whisper base in int8 (MIT) transcribes sounds, and the transcripts are compared with the texts.
 
-Whisper's encoder costs as much for a word as for 30 s, so that short clips are laid into one window with silence
-between, heard at once, and told apart by the references. Whatever was not heard right so is heard again alone, and the
-better of the two counts: a clip of one or two words is often misheard for want of context, in a pack or without.
+Whisper's encoder costs as much for one word as for 30 s. So several short clips are packed into one window, with
+silence between them, and the transcript is split by the reference texts. A clip that is misheard in a pack is
+transcribed again alone, and the better result counts: Whisper often mishears one or two words that lack context.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from ishowtts.text.scripts import base_language
 from ishowtts.util.crossfade import FloatSamples
@@ -26,90 +27,93 @@ _PACK_S = 28.0
 _GAP_S = 1.0
 _MODEL = WHISPER[1:]
 _BEAMS = 5
-_MOST_TOKENS = 224  # a window, as OpenAI's own decoder has it: of a hum Whisper would write without end
+_MAX_TOKENS = 224  # per window, as in OpenAI's decoder; without a limit Whisper writes endlessly about a hum
 
 
 @dataclass(frozen=True)
 class AsrResult:
-    """What was heard of one clip.
+    """The transcript of one clip, compared with its text.
 
     Args:
-        heard: in the spelling that edits are counted in (`spelling.tokens`).
-        edits: words, or Han characters, that are wrong, missing or too many.
-        total: words or characters that were to be said.
+        transcript: In the common spelling (`spelling.tokens`).
+        edits: Number of words, or Han characters, that are wrong, missing or extra.
+        total: Number of words or characters of the text.
     """
 
-    heard: str
+    transcript: str
     edits: int
     total: int
 
 
 class Asr:
-    """Whisper, on so many threads; loading takes two seconds and 200 MB."""
+    """Whisper. Loading it takes two seconds and 200 MB."""
 
     def __init__(self, threads: int = 1) -> None:
-        """Raises EngineError where a package is missing."""
+        """Raises EngineError if a package is missing."""
         need(*WHISPER)
         from faster_whisper import WhisperModel
 
         files = {name: read(_MODEL[1], f"data/{name}") for name in ("config.json", "tokenizer.json", "vocabulary.json")}
         files["model.bin"] = b"".join(read(name, f"data/model.bin.part{part}") for part, name in enumerate(_MODEL, 1))
-        files["preprocessor_config.json"] = b"{}"  # else it is looked for in the working directory
+        files["preprocessor_config.json"] = b"{}"  # otherwise it would be read from the working directory
+        torch_threads = torch.get_num_threads()
         self._model: Any = WhisperModel("base", "cpu", compute_type="int8", cpu_threads=threads, files=files)
+        # CTranslate2 sets the thread count of OpenMP, which torch uses too. The bench measures the speed of torch.
+        torch.set_num_threads(torch_threads)
 
-    def hear(self, sound: FloatSamples, rate_hz: int, language: str) -> str:
-        """Write down [samples] of mono sound of any length, said in `language` (`en`, `zh`, …); silence is empty."""
-        heard = resampled(sound, rate_hz)
-        if not np.any(heard):
+    def transcribe(self, sound: FloatSamples, rate_hz: int, language: str) -> str:
+        """Transcribe mono samples of any length. `language` is `en`, `zh`, …. Silence gives an empty text."""
+        samples = resampled(sound, rate_hz)
+        if not np.any(samples):
             return ""
         found, _ = self._model.transcribe(
-            heard,
+            samples,
             language=base_language(language),
             beam_size=_BEAMS,
             temperature=0.0,
             condition_on_previous_text=False,
-            max_new_tokens=_MOST_TOKENS,
-            without_timestamps=len(heard) <= _WINDOW_S * RATE_HZ,
+            max_new_tokens=_MAX_TOKENS,
+            without_timestamps=len(samples) <= _WINDOW_S * RATE_HZ,
         )
         return " ".join(segment.text.strip() for segment in found)
 
-    def verdicts(
-        self, sounds: Sequence[FloatSamples], texts: Sequence[str], language: str, *, again: bool = True
+    def recognize(
+        self, sounds: Sequence[FloatSamples], texts: Sequence[str], language: str, *, retry_alone: bool = True
     ) -> list[AsrResult]:
-        """Judge clips, [samples] at 24 kHz each, by the texts that they were to say, in order.
+        """Transcribe clips and compare each with its text, in order.
 
         Args:
-            sounds: as many as `texts`.
-            again: hear alone what was not heard right in a pack.
+            sounds: Mono samples at 24 kHz, one array for each text.
+            retry_alone: Whether to transcribe a clip again alone if it was misheard in a pack.
         """
         references = [tokens(text, language) for text in texts]
         found: list[AsrResult] = []
         for pack in _packs(sounds):
-            heard = tokens(self.hear(_joined([sounds[i] for i in pack]), CLIP_RATE_HZ, language), language)
-            parts = edit_distance.split([references[i] for i in pack], heard)
+            transcript = tokens(self.transcribe(_joined([sounds[i] for i in pack]), CLIP_RATE_HZ, language), language)
+            parts = edit_distance.split([references[i] for i in pack], transcript)
             for i, part in zip(pack, parts, strict=True):
-                verdict = judge(references[i], part)
-                if again and verdict.edits and len(pack) > 1:
-                    verdict = min(verdict, self._alone(sounds[i], references[i], language), key=lambda one: one.edits)
-                found.append(verdict)
+                result = compare(references[i], part)
+                if retry_alone and result.edits and len(pack) > 1:
+                    result = min(result, self._alone(sounds[i], references[i], language), key=lambda one: one.edits)
+                found.append(result)
         return found
 
     def _alone(self, sound: FloatSamples, reference: Sequence[str], language: str) -> AsrResult:
-        return judge(reference, tokens(self.hear(sound, CLIP_RATE_HZ, language), language))
+        return compare(reference, tokens(self.transcribe(sound, CLIP_RATE_HZ, language), language))
 
 
-def judge(reference: Sequence[str], heard: Sequence[str]) -> AsrResult:
-    """Hold words against words, both as `spelling.tokens` gives them."""
-    return AsrResult(" ".join(heard), edit_distance.count(reference, heard), len(reference))
+def compare(reference: Sequence[str], transcript: Sequence[str]) -> AsrResult:
+    """Compare two lists of tokens (`spelling.tokens`)."""
+    return AsrResult(" ".join(transcript), edit_distance.count(reference, transcript), len(reference))
 
 
-def error_rate(verdicts: Sequence[AsrResult]) -> float:
-    """Edits over all words (or characters) of a set; above 1 where more was heard than was to be said."""
-    return sum(one.edits for one in verdicts) / max(1, sum(one.total for one in verdicts))
+def error_rate(results: Sequence[AsrResult]) -> float:
+    """Edits divided by the words (or characters) of all texts; above 1 if the transcripts are much longer."""
+    return sum(one.edits for one in results) / max(1, sum(one.total for one in results))
 
 
 def _packs(sounds: Sequence[FloatSamples]) -> Iterator[list[int]]:
-    """Clips in order, as many as fit into a window; one that does not fit at all is alone."""
+    """Group the clips in order, as many as fit into a window. A clip that is too long gets a group of its own."""
     pack: list[int] = []
     length_s = 0.0
     for i, sound in enumerate(sounds):

@@ -1,7 +1,7 @@
-"""What listeners would say of the sound: DNSMOS (P.835), whose networks lie in the package speechmos (MIT).
+"""DNSMOS (P.835) predicts the opinion of listeners. Its network comes with the package speechmos (MIT).
 
-It finds noise and breakage, and knows little of naturalness: human speech has about 3.3, espeak-ng 2.7, noise 1.1.
-Nothing of the package is imported.
+It detects noise and distortion, but hardly naturalness: human speech scores about 3.3, espeak-ng 2.7, noise 1.1. Only
+the file of the network is used; the package is not imported.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 
 from ishowtts.util.crossfade import FloatSamples
-from ishowtts_bench.metrics.mel_16k import RATE_HZ, at_16_khz
+from ishowtts_bench.metrics.mel_16k import RATE_HZ, non_silent
 from ishowtts_bench.metrics.metric_packages import SPEECHMOS, need, read
 
-_HEARD = 144_160  # samples at once, 9.01 s
-# From what the network says to the scale of the listeners' opinions: highest power first.
+_INPUT_SAMPLES = 144_160  # 9.01 s
+# Polynomials from the output of the network to the scale of opinions; the highest power comes first.
 _SPEECH = (-0.08397278, 1.22083953, 0.0052439)
 _BACKGROUND = (-0.13166888, 1.60915514, -0.39604546)
 _OVERALL = (-0.06766283, 1.11546468, 0.04602535)
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Mean opinions from 1 to 5: of the speech itself, of what is behind it, and of both."""
+class DnsmosScores:
+    """Mean opinion scores from 1 to 5: of the speech, of the background, and overall."""
 
     speech: float
     background: float
@@ -32,37 +32,38 @@ class Scores:
 
 
 class Dnsmos:
-    """The network, on so many threads."""
+    """The network."""
 
     def __init__(self, threads: int = 1) -> None:
-        """Raises EngineError where a package is missing."""
+        """Raises EngineError if a package is missing."""
         need(*SPEECHMOS)
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        # Else its threads spin while they wait, and take the processor from who works.
+        # Otherwise its waiting threads would spin and take the CPU from threads that work.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         network = read("speechmos", "dnsmos_models/sig_bak_ovr.onnx")
         self._session: Any = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
-    def of(self, sound: FloatSamples, rate_hz: int) -> float:
-        """The overall opinion of [samples] of mono sound; EngineError where it is silent."""
+    def overall(self, sound: FloatSamples, rate_hz: int) -> float:
+        """The overall score of mono samples. Raises EngineError if they are silent."""
         return self.scores(sound, rate_hz).overall
 
-    def scores(self, sound: FloatSamples, rate_hz: int) -> Scores:
-        """Each opinion, over every 9 s that begin at a whole second; a shorter sound is heard again and again.
+    def scores(self, sound: FloatSamples, rate_hz: int) -> DnsmosScores:
+        """The mean scores of all windows of 9 s, one for each whole second. A shorter sound is repeated.
 
         Raises:
-            EngineError: it is silent.
+            EngineError: The sound is silent.
         """
-        heard = at_16_khz(sound, rate_hz)
-        heard = heard / max(1.0, float(np.abs(heard).max()))
-        while len(heard) < _HEARD:
-            heard = np.concatenate([heard, heard])
-        starts = range(0, len(heard) - _HEARD + 1, RATE_HZ)
-        raw = np.array([self._session.run(None, {"input_1": heard[None, i : i + _HEARD]})[0][0] for i in starts])
+        samples = non_silent(sound, rate_hz)
+        samples = samples / max(1.0, float(np.abs(samples).max()))
+        while len(samples) < _INPUT_SAMPLES:
+            samples = np.concatenate([samples, samples])
+        starts = range(0, len(samples) - _INPUT_SAMPLES + 1, RATE_HZ)
+        windows = [samples[None, i : i + _INPUT_SAMPLES] for i in starts]
+        raw = np.array([self._session.run(None, {"input_1": window})[0][0] for window in windows])
         speech, background, overall = (
             float(np.polyval(curve, raw[:, i]).mean()) for i, curve in enumerate((_SPEECH, _BACKGROUND, _OVERALL))
         )
-        return Scores(speech, background, overall)
+        return DnsmosScores(speech, background, overall)

@@ -1,4 +1,8 @@
-"""How far what was heard is from what was to be said: edits between two sequences of words or characters."""
+"""Edit distance between a reference and a transcript, both lists of words or characters.
+
+jiwer and rapidfuzz count edits too, but neither splits one transcript by several references, nor ignores a difference
+of blanks alone.
+"""
 
 from __future__ import annotations
 
@@ -6,43 +10,43 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 Step = tuple[int | None, int | None]
-"""One step of an alignment: a place in the reference, in what was heard, or in both."""
+"""One step of an alignment: an index in the reference, in the transcript, or in both."""
 
 
-def count(reference: Sequence[str], heard: Sequence[str]) -> int:
-    """Fewest substitutions, deletions and insertions; none where only the blanks lie elsewhere (`note book`)."""
+def count(reference: Sequence[str], transcript: Sequence[str]) -> int:
+    """Count substitutions, deletions and insertions. A difference of blanks alone (`note book`) does not count."""
     edits = 0
-    for wrong, steps in groupby(align(reference, heard), key=lambda step: not _same(step, reference, heard)):
+    for wrong, steps in groupby(align(reference, transcript), key=lambda step: not _same(step, reference, transcript)):
         run = list(steps)
-        said = "".join(reference[i] for i, _ in run if i is not None)
-        if wrong and said != "".join(heard[j] for _, j in run if j is not None):
+        expected = "".join(reference[i] for i, _ in run if i is not None)
+        if wrong and expected != "".join(transcript[j] for _, j in run if j is not None):
             edits += len(run)
     return edits
 
 
-def split(references: Sequence[Sequence[str]], heard: Sequence[str]) -> list[list[str]]:
-    """What was heard of each of several references that were said one behind the other.
+def split(references: Sequence[Sequence[str]], transcript: Sequence[str]) -> list[list[str]]:
+    """Split the transcript of several references that were spoken one after another.
 
-    A word too many between two of them goes to the one that is wrong beside it, else to the one before.
+    An extra word between two of them goes to the one with an error next to it, otherwise to the one before.
     """
     joined = [word for one in references for word in one]
     owners = [number for number, one in enumerate(references) for _ in one]
     parts: list[list[str]] = [[] for _ in references]
-    steps = align(joined, heard)
+    steps = align(joined, transcript)
     for at, (i, j) in enumerate(steps):
         if j is not None:
-            owner = owners[i] if i is not None else _owner(at, steps, joined, heard, owners)
-            parts[owner].append(heard[j])
+            owner = owners[i] if i is not None else _owner(at, steps, joined, transcript, owners)
+            parts[owner].append(transcript[j])
     return parts
 
 
-def align(reference: Sequence[str], heard: Sequence[str]) -> list[Step]:
-    """The steps of one cheapest way from `reference` to `heard`, in order."""
-    costs = _costs(reference, heard)
-    i, j = len(reference), len(heard)
+def align(reference: Sequence[str], transcript: Sequence[str]) -> list[Step]:
+    """The steps of one alignment with the fewest edits, in order."""
+    costs = _costs(reference, transcript)
+    i, j = len(reference), len(transcript)
     steps: list[Step] = []
     while i or j:
-        if i and j and costs[i][j] == costs[i - 1][j - 1] + (reference[i - 1] != heard[j - 1]):
+        if i and j and costs[i][j] == costs[i - 1][j - 1] + (reference[i - 1] != transcript[j - 1]):
             i, j = i - 1, j - 1
             steps.append((i, j))
         elif i and costs[i][j] == costs[i - 1][j] + 1:
@@ -54,34 +58,34 @@ def align(reference: Sequence[str], heard: Sequence[str]) -> list[Step]:
     return steps[::-1]
 
 
-def _costs(reference: Sequence[str], heard: Sequence[str]) -> list[list[int]]:
-    costs = [list(range(len(heard) + 1))]
+def _costs(reference: Sequence[str], transcript: Sequence[str]) -> list[list[int]]:
+    costs = [list(range(len(transcript) + 1))]
     for i, word in enumerate(reference, 1):
         above, row = costs[-1], [i]
-        for j, other in enumerate(heard, 1):
+        for j, other in enumerate(transcript, 1):
             row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (word != other)))
         costs.append(row)
     return costs
 
 
-def _same(step: Step, reference: Sequence[str], heard: Sequence[str]) -> bool:
+def _same(step: Step, reference: Sequence[str], transcript: Sequence[str]) -> bool:
     i, j = step
-    return i is not None and j is not None and reference[i] == heard[j]
+    return i is not None and j is not None and reference[i] == transcript[j]
 
 
 def _owner(
-    at: int, steps: Sequence[Step], reference: Sequence[str], heard: Sequence[str], owners: Sequence[int]
+    at: int, steps: Sequence[Step], reference: Sequence[str], transcript: Sequence[str], owners: Sequence[int]
 ) -> int:
-    """Whose an insertion is."""
-    before = next(_said(steps[:at][::-1]), None)
-    after = next(_said(steps[at:]), None)
+    """Find the reference that an inserted word belongs to."""
+    before = next(_matched(steps[:at][::-1]), None)
+    after = next(_matched(steps[at:]), None)
     if before is None or after is None:
         near = before or after
         return owners[near[0]] if near else 0
-    if _same(before, reference, heard) and not _same(after, reference, heard):
+    if _same(before, reference, transcript) and not _same(after, reference, transcript):
         return owners[after[0]]
     return owners[before[0]]
 
 
-def _said(steps: Sequence[Step]) -> Iterator[tuple[int, int | None]]:
+def _matched(steps: Sequence[Step]) -> Iterator[tuple[int, int | None]]:
     return ((i, j) for i, j in steps if i is not None)

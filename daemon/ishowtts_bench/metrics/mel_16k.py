@@ -1,4 +1,4 @@
-"""What judges hear: 16 kHz, and mel spectrograms as librosa, which takes seconds to load, makes them."""
+"""Input of the metrics: sound at 16 kHz, and mel spectrograms as librosa computes them (librosa loads for seconds)."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _LOG_STEP = np.log(6.4) / 27
 
 
 def resampled(sound: FloatSamples, rate_hz: int) -> FloatSamples:
-    """Mono sound, [samples] at any rate, at the rate that every judge hears."""
+    """Resample mono samples to the rate of every metric, 16 kHz."""
     return np.asarray(soxr.resample(sound, rate_hz, RATE_HZ), dtype=np.float32)
 
 
-def at_16_khz(sound: FloatSamples, rate_hz: int) -> FloatSamples:
-    """`resampled`, for judges of whom silence is no question.
+def non_silent(sound: FloatSamples, rate_hz: int) -> FloatSamples:
+    """Resample like `resampled`, for metrics that cannot measure silence.
 
     Raises:
-        EngineError: there is no sound in it.
+        EngineError: The sound is empty or silent.
     """
-    heard = resampled(sound, rate_hz)
-    if not np.any(heard):
-        raise EngineError("there is no sound to judge: it is empty, or silent throughout")
-    return heard
+    samples = resampled(sound, rate_hz)
+    if not np.any(samples):
+        raise EngineError("there is no sound to measure: it is empty or silent")
+    return samples
 
 
 def mel_spectrogram(sound: NDArray[np.floating], n_fft: int, hop: int, mels: int) -> NDArray[np.float64]:
-    """Energies in mel bands: [samples] at 16 kHz to [frames, mels], a frame about every `hop`-th sample."""
+    """Compute the energy in mel bands, [frames, mels], from samples at 16 kHz. `hop` is the distance of two frames."""
     padded = np.pad(sound.astype(np.float64), n_fft // 2)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop] * window
@@ -45,7 +45,7 @@ def mel_spectrogram(sound: NDArray[np.floating], n_fft: int, hop: int, mels: int
 
 @lru_cache(maxsize=4)
 def _bank(n_fft: int, mels: int) -> NDArray[np.float64]:
-    """Triangles of equal area: [frequencies, mels]."""
+    """The filters, [frequencies, mels]: triangles of equal area."""
     frequencies = np.fft.rfftfreq(n_fft, 1 / RATE_HZ)
     corners = _to_hz(np.linspace(0, _to_mel(RATE_HZ / 2), mels + 2))
     widths = np.diff(corners)

@@ -1,4 +1,4 @@
-"""The packages that the judges' weights come in: where they lie, and one sentence where they are missing."""
+"""Finds the packages that contain the weights of the metrics, and says which package is missing."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ SPEECHMOS = ("speechmos", "onnxruntime")
 
 
 def missing(packages: Iterable[str] = (*WHISPER, *RESEMBLYZER, *SPEECHMOS)) -> list[str]:
-    """Those that are not installed."""
+    """List the packages that are not installed."""
     return [name for name in packages if importlib.util.find_spec(name) is None]
 
 
 def need(*packages: str) -> None:
-    """Find all of them, and keep onnxruntime, which faster-whisper imports too, from sending telemetry.
+    """Check that all packages are installed, and disable the telemetry of onnxruntime, which faster-whisper uses too.
 
     Raises:
-        EngineError: one is not installed.
+        EngineError: A package is not installed.
     """
     if absent := missing(packages):
         raise EngineError(
-            f"judging speech needs the package {absent[0]}, which is not installed; "
+            f"the metrics of speech need the package {absent[0]}, which is not installed; "
             "run scripts/setup test in a checkout"
         )
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def read(package: str, name: str) -> bytes:
-    """A file of a package, which is not imported for it.
+    """Read a file of a package without importing the package.
 
     Raises:
-        EngineError: the package has no such file.
+        EngineError: The package has no such file.
     """
     found = importlib.util.find_spec(package)
     folders = found.submodule_search_locations if found is not None else None

@@ -1,4 +1,4 @@
-"""Number words to figures, so that `nineteen ninety-five`, `1995` and `one nine nine five` are one."""
+"""Converts number words to digits, so that `nineteen ninety-five`, `1995` and `one nine nine five` are equal."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _MANY = {"hundred", *_SCALES}
 _TH = "th"
 
 
-def in_figures(words: Sequence[str]) -> list[str]:
-    """Each number as its figures, one a word: `twenty`, `six` to `2`, `6`; ordinals have a `th` behind them.
+def in_digits(words: Sequence[str]) -> list[str]:
+    """Replace each number by its digits, one per word: `twenty`, `six` become `2`, `6`. An ordinal is followed by `th`.
 
-    A point between figures is left out: half past ten is written `10.30`, too.
+    A point between digits is removed, because half past ten is also written `10.30`.
     """
     found = _replaced(words)
-    figures = [word.isdigit() for word in found]
+    is_digit = [word.isdigit() for word in found]
     return [
         word
         for at, word in enumerate(found)
-        if word != "point" or not (0 < at < len(found) - 1 and figures[at - 1] and figures[at + 1])
+        if word != "point" or not (0 < at < len(found) - 1 and is_digit[at - 1] and is_digit[at + 1])
     ]
 
 
@@ -45,28 +45,28 @@ def _replaced(words: Sequence[str]) -> list[str]:
         if cardinal is None:
             if word == "and" and number.takes_and and following in _SMALL:
                 continue
-            found += number.figures()
+            found += number.digits()
             number = _Number()
             found.append(word)
             continue
         if not number.takes(cardinal):
-            found += number.figures()
+            found += number.digits()
             number = _Number()
         if number.empty and cardinal in _MANY and found and found[-1] == "a":
             found.pop()  # a hundred
         number.add(cardinal)
         if ordinal:
-            found += [*number.figures(), _TH]
+            found += [*number.digits(), _TH]
             number = _Number()
-    return found + number.figures()
+    return found + number.digits()
 
 
 class _Number:
-    """A number that grows word by word."""
+    """A number that is read word by word."""
 
     def __init__(self) -> None:
-        self._total = 0  # above the last scale
-        self._part: int | None = None  # below it
+        self._total = 0  # the part above the last scale
+        self._part: int | None = None  # the part below it
         self._scale = 10**12
         self._last: str | None = None
 
@@ -79,7 +79,7 @@ class _Number:
         return self._last in _MANY
 
     def takes(self, word: str) -> bool:
-        """Whether the word goes on with this number: `five` behind `twenty`, not `twenty` behind `five`."""
+        """Whether the word continues this number: `five` after `twenty`, but not `twenty` after `five`."""
         if self.empty:
             return True
         if word == "hundred":
@@ -101,18 +101,18 @@ class _Number:
             self._part = (self._part or 0) + (_UNITS.get(word) or _TENS.get(word, 0))
         self._last = word
 
-    def figures(self) -> list[str]:
+    def digits(self) -> list[str]:
         return [] if self.empty else list(str(self._total + (self._part or 0)))
 
 
 def _cardinal(word: str) -> tuple[str | None, bool]:
-    """The number word in a word, and whether it stood there as an ordinal."""
+    """Find the number word in a word, and whether the word is an ordinal."""
     if word in _SMALL or word in _MANY:
         return word, False
     if word in _ORDINALS:
         return _ORDINALS[word], True
-    for ending, put in (("ieth", "y"), ("th", "")):
-        stem = word.removesuffix(ending) + put
+    for ending, replacement in (("ieth", "y"), ("th", "")):
+        stem = word.removesuffix(ending) + replacement
         if word.endswith(ending) and (stem in _SMALL or stem in _MANY):
             return stem, True
     return None, False

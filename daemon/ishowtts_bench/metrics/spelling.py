@@ -1,4 +1,8 @@
-"""One spelling for what sounds alike, so that a judge counts errors of speech and not of writing."""
+"""Brings texts into a common spelling, so that word errors are errors of speech and not of writing.
+
+whisper-normalizer does the English part, but it does not read numbers in Mandarin, simplify characters, or use the
+project's own text reader. `tests/bench/metrics/test_spelling.py` holds the cases that matter here.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,15 @@ from typing import Any
 from ishowtts.limits import HAN
 from ishowtts.text.reader import TextReader
 from ishowtts.text.scripts import base_language
-from ishowtts_bench.metrics.number_words import in_figures
+from ishowtts_bench.metrics.number_words import in_digits
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _TOKEN = re.compile(rf"[{HAN}]|[^\W\d_{HAN}]+|\d")
-_HAN_ALIKE = str.maketrans("两〇幺她它地得", "二零一他他的的")  # said alike, or for one another
-_HAN_FIGURES = str.maketrans("0123456789", "零一二三四五六七八九")
+_HAN_ALIKE = str.maketrans("两〇幺她它地得", "二零一他他的的")  # these sound alike, or are used for each other
+_HAN_DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
 
-# British to American, by the endings that differ; a word that is changed for nothing is changed on both sides.
+# British to American endings. A word that is changed wrongly is changed in both texts, so it does no harm.
 _ENDINGS = (
     (re.compile(r"(\w{3,})our((?:ed|ing|ite|able|hood|ful|less|ly)?s?)$"), r"\1or\2"),
     (re.compile(r"(\w{3,})is(e[drs]?|es|ing|ers?|ations?)$"), r"\1iz\2"),
@@ -41,21 +45,21 @@ _WORDS = {
 
 
 def tokens(text: str, language: str) -> list[str]:
-    """What is said, in words of English or in Han characters, in one spelling.
+    """Split a text into words, or Han characters, in the common spelling.
 
-    Alike become: case, punctuation, hyphens, accents; figures, number words and signs (each figure is a word);
-    British and American spelling; traditional and simplified characters; 二 and 两; characters that are
-    said alike and mixed up in writing (他, 她, 它).
+    The result does not depend on: case, punctuation, hyphens, accents; digits, number words or signs (each digit is a
+    word); British or American spelling; traditional or simplified characters; 二 or 两; characters that sound alike and
+    are often confused (他, 她, 它).
 
     Args:
-        text: a reference, or what Whisper wrote.
-        language: `en`, `zh`, or any other, whose numbers stay as they are.
+        text: A reference text or a transcript.
+        language: `en`, `zh`, or another one. In other languages numbers stay as they are.
     """
-    read = _reader(base_language(language)).read(text, None)
-    plain = unicodedata.normalize("NFKD", read.lower().replace("'", "").replace("’", ""))
+    spoken = _reader(base_language(language)).read(text, None)
+    plain = unicodedata.normalize("NFKD", spoken.lower().replace("'", "").replace("’", ""))
     found = _TOKEN.findall("".join(c for c in plain if not unicodedata.combining(c)))
-    said = [_spelt(token) for token in in_figures(found)]
-    return [token.translate(_HAN_FIGURES) for token in said] if base_language(language) == "zh" else said
+    spelt = [_spelt(token) for token in in_digits(found)]
+    return [token.translate(_HAN_DIGITS) for token in spelt] if base_language(language) == "zh" else spelt
 
 
 def _spelt(token: str) -> str:
@@ -63,8 +67,8 @@ def _spelt(token: str) -> str:
         return _simplified(token).translate(_HAN_ALIKE)
     if token in _WORDS:
         return _WORDS[token]
-    for ending, put in _ENDINGS:
-        token, changed = ending.subn(put, token)
+    for ending, replacement in _ENDINGS:
+        token, changed = ending.subn(replacement, token)
         if changed:
             break
     return token
@@ -78,11 +82,11 @@ def _reader(language: str) -> TextReader:
 @lru_cache(maxsize=8192)
 def _simplified(character: str) -> str:
     try:
-        said: str = _converter().normalize(character)
-    except Exception as error:  # wetext asserts on what its grammars do not know, and promises no exceptions
-        _log.debug("wetext cannot simplify %r: %r", character, error)
+        simplified: str = _converter().normalize(character)
+    except Exception as error:  # wetext fails with AssertionError on unknown input, and documents no exceptions
+        log.debug("wetext cannot simplify %r: %r", character, error)
         return character
-    return said if len(said) == 1 else character
+    return simplified if len(simplified) == 1 else character
 
 
 @lru_cache(maxsize=1)

@@ -60,7 +60,7 @@ class EvaluationRow:
 
     Attributes:
         source: `f5 at 7`, `kokoro` or `espeak`.
-        error_rate, similarity, mos: `judges.panel.Marks`.
+        error_rate, similarity, mos: `metrics.all_metrics.SpeechScores`.
         rtf: real-time factor of F5, synthesis time by audio duration; `None` for the others.
     """
 
@@ -103,9 +103,9 @@ def evaluate(plan: EvaluationPlan, report: Callable[[EvaluationRow], None], thre
             sets += [("kokoro", _kokoro_sounds(kokoro, speaker, plan.texts), None)]
             sets += [("espeak", _espeak_sounds(plan.language, plan.texts), None)]
             reference, rate_hz = soundfile.read(plan.voices_dir / speaker.name / CLIPS[0], dtype="float32")
-            panel = AllMetrics(reference, rate_hz, plan.language, threads)
-            marks = panel.marks([(plan.texts, sounds) for _, sounds, _ in sets])
-            for (source, _, rtf), one in zip(sets, marks, strict=True):
+            metrics = AllMetrics(reference, rate_hz, plan.language, threads)
+            scores = metrics.measure([(plan.texts, sounds) for _, sounds, _ in sets])
+            for (source, _, rtf), one in zip(sets, scores, strict=True):
                 rows.append(
                     EvaluationRow(plan.language, speaker.name, source, one.error_rate, one.similarity, one.mos, rtf)
                 )

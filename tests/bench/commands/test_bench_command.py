@@ -1,4 +1,4 @@
-"""`ishowtts bench …` as a user types it."""
+"""`ishowtts bench` as a user types it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Run = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path) -> Run:
-    """`run("sweep", …)`: exit status and standard output, over the tiny checkpoint on the CPU."""
+    """`run("sweep", …)` returns exit status and standard output, with the tiny checkpoint on the CPU."""
 
     def bench(*words: str) -> tuple[int, str]:
         status = main(["bench", *words, "--model", str(tiny_checkpoint), "--device", "cpu"])
@@ -44,7 +44,7 @@ def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path) -> 
 
 
 @F5
-def test_sweep_writes_a_sample_of_each(run: Run, tmp_path: Path) -> None:
+def test_sweep_writes_a_sample_of_each_point(run: Run, tmp_path: Path) -> None:
     picture = tmp_path / "sweep.svg"
     options = ["--length", "1", "--sentences", "0", "--wav", str(tmp_path / "samples"), "--json"]
     status, out = run("sweep", *options, "--plot", str(picture))
@@ -58,7 +58,7 @@ def test_sweep_writes_a_sample_of_each(run: Run, tmp_path: Path) -> None:
     assert plain[7, "EPSS"]["deviation"] != plain[7, "uniform"]["deviation"]
     assert all(point["deviation"] > 0 for point in points if point["nfe_step"] != 32)
     assert {"int8", "guidance_skip: plain", "guidance_skip: reuse"} <= {point["name"] for point in points}
-    assert not any("mos" in point for point in points)  # nobody judged
+    assert not any("mos" in point for point in points)  # without metrics
     files = {path.name for path in (tmp_path / "samples").iterdir()}
     assert len(files) == len(points)
     assert {
@@ -73,12 +73,12 @@ def test_sweep_writes_a_sample_of_each(run: Run, tmp_path: Path) -> None:
 @F5
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.xdist_group("judges")
-@pytest.mark.skipif(bool(metric_packages.missing()), reason=f"nobody judges here without {metric_packages.missing()}")
-def test_judges_hear_no_words_in_the_hum_of_random_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.xdist_group("metrics")
+@pytest.mark.skipif(bool(metric_packages.missing()), reason=f"no metrics without {metric_packages.missing()}")
+def test_metrics_find_no_words_in_the_hum_of_random_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from ishowtts_bench import quality_sweep
 
-    monkeypatch.setattr(quality_sweep, "_SWITCHES", {})  # each is a sound more to listen to
+    monkeypatch.setattr(quality_sweep, "_SWITCHES", {})  # each adds a sound to transcribe
     monkeypatch.setattr(quality_sweep, "_FIRST_S", (1.0,))
     status, out = run("sweep", "--length", "1", "--steps", "7", "--sentences", "1", "--json")
     assert status == 0
@@ -93,7 +93,7 @@ def test_judges_hear_no_words_in_the_hum_of_random_weights(run: Run, monkeypatch
 
 
 @F5
-def test_a_sweep_without_judges_says_what_to_install(
+def test_a_sweep_without_the_metrics_says_what_to_install(
     tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
@@ -103,7 +103,7 @@ def test_a_sweep_without_judges_says_what_to_install(
     )
     printed = capsys.readouterr()
     assert status == 0
-    assert "nobody judges the sound: speechmos not installed (scripts/setup test in a checkout)" in printed.err
+    assert "no metrics: speechmos not installed (scripts/setup test in a checkout)" in printed.err
     assert "DNSMOS" not in printed.out
 
 
@@ -127,7 +127,7 @@ def test_profile_accounts_for_the_whole_time(run: Run, tmp_path: Path) -> None:
 
 
 @F5
-def test_batches_are_held_against_single_lines(run: Run, tmp_path: Path) -> None:
+def test_batches_are_compared_with_single_lines(run: Run, tmp_path: Path) -> None:
     picture, figures = tmp_path / "batches.svg", tmp_path / "batches.json"
     options = ["--length", "0.5", "--rounds", "1", "--nfe", "4", "--plot", str(picture), "--figures", str(figures)]
     status, out = run("batches", *options)
@@ -145,7 +145,7 @@ def test_batches_are_held_against_single_lines(run: Run, tmp_path: Path) -> None
 
 
 @F5
-def test_ablate_shows_what_costs_fidelity_and_what_does_not(run: Run) -> None:
+def test_ablate_shows_which_switches_cost_fidelity(run: Run) -> None:
     status, out = run("ablate", "--length", "1", "--rounds", "1", "--precision", "fp32", "--json")
     assert status == 0
     deviation = {one["name"]: one["deviation"] for one in json.loads(out)["variants"]}
@@ -156,12 +156,12 @@ def test_ablate_shows_what_costs_fidelity_and_what_does_not(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["speed", "--lengths", "0"], "0.5 to 120 seconds"),
         (["speed", "--nfe", "99"], "4 to 64"),
-        (["speed", "--nfe", "seven"], "no whole number"),
-        (["speed", "--save", "/nowhere/at/all.json"], "is no folder"),
+        (["speed", "--nfe", "seven"], "not a whole number"),
+        (["speed", "--save", "/nowhere/at/all.json"], "is not a folder"),
         (["speed", "--save", "/tmp"], "not a regular file"),
         (["regress", "/tmp/there-is-no-such-baseline"], "is missing"),
         (["sweep", "--length", "x"], "not a number of seconds"),
@@ -170,23 +170,23 @@ def test_ablate_shows_what_costs_fidelity_and_what_does_not(run: Run) -> None:
         (["sweep", "--steps", "7,99"], "4 to 64"),
         (["sweep", "--sentences", "-1"], "0 or more"),
         (["sweep", "--plot", "sweep.gif"], ".png or .svg"),
-        (["sweep", "--wav", "/dev/null"], "is no folder"),
+        (["sweep", "--wav", "/dev/null"], "is not a folder"),
     ],
 )
-def test_wrong_usage_is_told(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_gives_one_sentence(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["bench", *words])
     assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @F5
-def test_weights_that_are_not_there_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_missing_weights_give_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["bench", "parity", "--model", str(tmp_path / "none")]) == 1
     assert "neither a folder of weights nor one of tiny, small, base" in capsys.readouterr().err
 
 
-def test_an_installation_without_the_engine_is_told(
+def test_an_installation_without_the_engine_gives_one_sentence(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec

@@ -13,16 +13,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_speech_is_liked_better_than_noise_and_than_speech_in_noise() -> None:
-    opinion = Dnsmos()
+def test_speech_scores_higher_than_noise_and_than_speech_in_noise() -> None:
+    dnsmos = Dnsmos()
     speech = said("She bought three apples.")
-    clean, noisy = opinion.scores(speech, RATE_HZ), opinion.scores(speech + noise(len(speech) / RATE_HZ), RATE_HZ)
+    clean, noisy = dnsmos.scores(speech, RATE_HZ), dnsmos.scores(speech + noise(len(speech) / RATE_HZ), RATE_HZ)
     assert 2.2 < clean.overall < 3.5
     assert noisy.overall < clean.overall - 0.4
     assert noisy.background < clean.background - 0.8
-    assert opinion.of(noise(2), RATE_HZ) < 1.5
+    assert dnsmos.overall(noise(2), RATE_HZ) < 1.5
 
 
-def test_silence_has_no_opinion() -> None:
-    with pytest.raises(EngineError, match="no sound to judge"):
-        Dnsmos().of(np.zeros(0, dtype=np.float32), RATE_HZ)
+def test_silence_has_no_score() -> None:
+    with pytest.raises(EngineError, match="no sound to measure"):
+        Dnsmos().overall(np.zeros(0, dtype=np.float32), RATE_HZ)

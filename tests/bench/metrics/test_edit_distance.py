@@ -10,7 +10,7 @@ WORDS = st.lists(st.sampled_from(["a", "b", "c", "ab"]), max_size=8)
 
 
 @pytest.mark.parametrize(
-    ("said", "heard", "count"),
+    ("reference", "transcript", "count"),
     [
         ("the cat sat", "the cat sat", 0),
         ("the cat sat", "the cap sat", 1),
@@ -23,36 +23,38 @@ WORDS = st.lists(st.sampled_from(["a", "b", "c", "ab"]), max_size=8)
         ("a note book here", "a note brook hear", 2),
     ],
 )
-def test_edits_are_counted(said: str, heard: str, count: int) -> None:
-    assert edit_distance.count(said.split(), heard.split()) == count
+def test_edits_are_counted(reference: str, transcript: str, count: int) -> None:
+    assert edit_distance.count(reference.split(), transcript.split()) == count
 
 
 @given(WORDS, WORDS)
-def test_an_alignment_holds_every_word_of_both_in_order(said: list[str], heard: list[str]) -> None:
-    steps = edit_distance.align(said, heard)
-    assert [i for i, _ in steps if i is not None] == list(range(len(said)))
-    assert [j for _, j in steps if j is not None] == list(range(len(heard)))
-    assert abs(len(said) - len(heard)) <= sum(i is None or j is None or said[i] != heard[j] for i, j in steps)
+def test_an_alignment_holds_every_word_of_both_in_order(reference: list[str], transcript: list[str]) -> None:
+    steps = edit_distance.align(reference, transcript)
+    assert [i for i, _ in steps if i is not None] == list(range(len(reference)))
+    assert [j for _, j in steps if j is not None] == list(range(len(transcript)))
+    assert abs(len(reference) - len(transcript)) <= sum(
+        i is None or j is None or reference[i] != transcript[j] for i, j in steps
+    )
 
 
 @given(st.lists(WORDS, min_size=1, max_size=4))
-def test_what_was_heard_right_is_given_back_to_each(references: list[list[str]]) -> None:
+def test_an_exact_transcript_is_split_into_the_references(references: list[list[str]]) -> None:
     assert edit_distance.split(references, [word for one in references for word in one]) == references
 
 
-def test_a_clip_that_was_not_heard_costs_only_itself() -> None:
+def test_a_missing_clip_does_not_change_the_others() -> None:
     references = [["good", "morning"], ["yes"], ["the", "bus", "is", "late"]]
     assert edit_distance.split(references, references[0] + references[2]) == [references[0], [], references[2]]
 
 
 @pytest.mark.parametrize(
-    ("heard", "first", "second"),
+    ("transcript", "first", "second"),
     [
         ("from came bridge dinner is ready", "from came bridge", "dinner is ready"),
         ("from cambridge then we are ready", "from cambridge", "then we are ready"),
         ("from cambridge well dinner is ready", "from cambridge well", "dinner is ready"),
     ],
 )
-def test_a_word_too_many_goes_to_the_clip_that_is_wrong_beside_it(heard: str, first: str, second: str) -> None:
+def test_an_extra_word_goes_to_the_clip_with_an_error_next_to_it(transcript: str, first: str, second: str) -> None:
     references = [["from", "cambridge"], ["dinner", "is", "ready"]]
-    assert edit_distance.split(references, heard.split()) == [first.split(), second.split()]
+    assert edit_distance.split(references, transcript.split()) == [first.split(), second.split()]

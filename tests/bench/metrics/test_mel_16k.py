@@ -1,4 +1,4 @@
-"""Our spectrogram is the one that the networks were trained on: librosa's, which torchaudio can make, too."""
+"""Our mel spectrogram equals librosa's, which the networks were trained on. torchaudio computes the same one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from ishowtts.errors import EngineError
-from ishowtts_bench.metrics.mel_16k import RATE_HZ, at_16_khz, mel_spectrogram
+from ishowtts_bench.metrics.mel_16k import RATE_HZ, mel_spectrogram, non_silent
 from support.speaking import noise
 
 
-def test_it_is_librosas() -> None:
+def test_the_spectrogram_is_that_of_librosa() -> None:
     import torch
     from torchaudio.transforms import MelSpectrogram
 
@@ -21,6 +21,6 @@ def test_it_is_librosas() -> None:
     assert np.allclose(mel_spectrogram(sound, 400, 160, 40), theirs.T.numpy(), rtol=1e-3, atol=1e-6)
 
 
-def test_no_sound_is_told() -> None:
-    with pytest.raises(EngineError, match="no sound to judge"):
-        at_16_khz(np.zeros(100, dtype=np.float32), RATE_HZ)
+def test_silence_is_refused() -> None:
+    with pytest.raises(EngineError, match="no sound to measure"):
+        non_silent(np.zeros(100, dtype=np.float32), RATE_HZ)

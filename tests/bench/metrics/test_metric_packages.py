@@ -13,17 +13,17 @@ from ishowtts_bench.metrics.speaker_encoder import SpeakerEncoder
 
 
 @pytest.mark.parametrize(
-    ("judge", "package"),
+    ("metric", "package"),
     [(Asr, "faster_whisper"), (SpeakerEncoder, "resemblyzer"), (Dnsmos, "speechmos")],
 )
-def test_each_judge_names_the_package_that_it_lacks_and_the_mend(
-    judge: Callable[[], object], package: str, monkeypatch: pytest.MonkeyPatch
+def test_each_metric_names_its_missing_package_and_the_fix(
+    metric: Callable[[], object], package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find(name))
     assert package in metric_packages.missing()
     with pytest.raises(EngineError, match=rf"the package {package}, which is not installed; run scripts/setup test"):
-        judge()
+        metric()
 
 
 def test_a_package_without_its_file_is_named() -> None:

@@ -25,7 +25,7 @@ from ishowtts_bench.metrics.spelling import tokens
         ("it’s late", "It's late"),
     ],
 )
-def test_english_that_sounds_alike_is_spelt_alike(one: str, other: str) -> None:
+def test_english_texts_that_sound_alike_have_the_same_tokens(one: str, other: str) -> None:
     assert tokens(one, "en") == tokens(other, "en-gb")
 
 
@@ -38,7 +38,7 @@ def test_english_that_sounds_alike_is_spelt_alike(one: str, other: str) -> None:
         ("她说OK", "他說 ok！"),
     ],
 )
-def test_mandarin_that_sounds_alike_is_spelt_alike(one: str, other: str) -> None:
+def test_mandarin_texts_that_sound_alike_have_the_same_tokens(one: str, other: str) -> None:
     assert tokens(one, "zh") == tokens(other, "cmn")
 
 
@@ -46,9 +46,9 @@ def test_mandarin_that_sounds_alike_is_spelt_alike(one: str, other: str) -> None
     ("one", "other"),
     [("fifteen", "fifty"), ("the cat", "the cap"), ("105", "150"), ("a third", "a three"), ("hundred", "thousand")],
 )
-def test_what_sounds_different_stays_different(one: str, other: str) -> None:
+def test_texts_that_sound_different_have_different_tokens(one: str, other: str) -> None:
     assert tokens(one, "en") != tokens(other, "en")
 
 
-def test_mandarin_is_a_token_a_character() -> None:
+def test_each_mandarin_character_is_a_token() -> None:
     assert tokens("你好，Anna！", "zh") == ["你", "好", "anna"]

@@ -74,6 +74,6 @@ def upstream_sound(upstream: UpstreamInfer) -> Callable[..., np.ndarray]:
 
     def speak(audio: torch.Tensor, rate_hz: int, ref_text: str, text: str, seed: int, **settings: Any) -> np.ndarray:
         settings = {"nfe_step": 7} | settings
-        return upstream.speak(ReferenceClip(audio, rate_hz, ref_text), text, seed=seed, **settings)
+        return upstream.synthesize(ReferenceClip(audio, rate_hz, ref_text), text, seed=seed, **settings)
 
     return speak

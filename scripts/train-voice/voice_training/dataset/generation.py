@@ -110,8 +110,8 @@ class _PackGenerator:
         worst = self._recipe.worst
         if self._listener is None or worst is None:
             return clips
-        verdicts = self._listener.verdicts([clip.sound for clip in clips], [clip.text for clip in clips], language)
-        return [clip for clip, one in zip(clips, verdicts, strict=True) if one.edits <= worst * one.total]
+        results = self._listener.recognize([clip.sound for clip in clips], [clip.text for clip in clips], language)
+        return [clip for clip, one in zip(clips, results, strict=True) if one.edits <= worst * one.total]
 
 
 @lru_cache(1)

@@ -1,9 +1,10 @@
-"""What the benches share: options to a setting, progress, tables."""
+"""Shared by the commands: makes the environment of a bench, and prints progress and results."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
     from ishowtts_bench.bench_env import BenchEnv
 
 
-def setting_of(arguments: argparse.Namespace) -> BenchEnv:
-    """Weights, device and voice that the options name."""
+def make_env(arguments: argparse.Namespace) -> BenchEnv:
+    """Make the environment from the weights, device and voice of the options."""
     from ishowtts.engines.f5.device import choose_device
     from ishowtts_bench.bench_env import BenchEnv, find_weights
 
     settings = read_config(arguments) if arguments.config is not None else Config()
     model = arguments.model or arguments.model_default
-    say(arguments, f"weights: {model}")
+    print_progress(arguments, f"weights: {model}")
     folder = find_weights(model, _cache_dir())
     device = choose_device(arguments.device or "auto").type
     voices_dir = voices_folder(settings) if arguments.config is not None else None
@@ -34,20 +35,18 @@ def setting_of(arguments: argparse.Namespace) -> BenchEnv:
 
 
 def _cache_dir() -> Path:
-    """Where random weights are kept: the user's cache, since a bench is no service."""
-    import os
-
+    """Folder for random weights: the cache of the user, because a bench is not a service."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ishowtts"
 
 
-def say(arguments: argparse.Namespace, text: str) -> None:
-    """Progress, beside the result; not where a program listens."""
+def print_progress(arguments: argparse.Namespace, text: str) -> None:
+    """Print progress to stderr, unless the output is JSON for a program."""
     if not arguments.json:
         print(text, file=sys.stderr, flush=True)
 
 
-def show(arguments: argparse.Namespace, table: Table, data: dict[str, Any]) -> None:
-    """The table, or its JSON; the JSON into a file, too, where one was named."""
+def print_result(arguments: argparse.Namespace, table: Table, data: dict[str, Any]) -> None:
+    """Print the table, or its JSON with `--json`. `--figures` also writes the JSON to a file."""
     if arguments.figures is not None:
         with report_write_errors(arguments.figures):
             arguments.figures.write_text(json.dumps(data) + "\n", encoding="utf-8")
@@ -57,6 +56,6 @@ def show(arguments: argparse.Namespace, table: Table, data: dict[str, Any]) -> N
         Console().print(table)
 
 
-def verdict(passed: bool) -> str:
-    """In colour."""
+def ok_or_no(passed: bool) -> str:
+    """Format a result in colour."""
     return "[green]ok[/green]" if passed else "[red]no[/red]"
