@@ -14,6 +14,7 @@ import pytest
 
 from support.appliance import Appliance
 from support.broker import Broker
+from support.checkpoints import shared_checkpoint
 from support.client import Client
 
 if TYPE_CHECKING:
@@ -114,12 +115,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights of the real architecture, the smallest size."""
-    from ishowtts_bench import random_checkpoint
-
-    folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
-    random_checkpoint.make_checkpoint(folder, size="tiny", seed=0)
-    return folder
+    """Random weights of the real architecture, the smallest size. Tests do not write into it."""
+    return shared_checkpoint(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

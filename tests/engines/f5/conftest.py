@@ -1,4 +1,4 @@
-"""The tiny checkpoint, and upstream itself to compare with."""
+"""Fixtures: the tiny checkpoint, engines, and upstream to compare with."""
 
 from __future__ import annotations
 
@@ -13,25 +13,21 @@ import torch
 
 from ishowtts.engines.f5.engine import F5Engine, F5Options
 from ishowtts.engines.voices.shelf import VoiceShelf
-from ishowtts_bench import random_checkpoint
 from ishowtts_bench.bench_env import ReferenceClip
 from ishowtts_bench.upstream_infer import UpstreamInfer
+from support.checkpoints import shared_checkpoint
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random checkpoint folder; nobody writes into it."""
-    folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
-    random_checkpoint.make_checkpoint(folder, "tiny", seed=0)
-    return folder
+def checkpoint(tiny_checkpoint: Path) -> Path:
+    """A folder with a tiny random checkpoint. Tests do not write into it."""
+    return tiny_checkpoint
 
 
 @pytest.fixture(scope="session")
 def upsampling_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same weights, described as a model that spreads the text over the frames; nobody writes into it."""
-    folder = tmp_path_factory.mktemp("checkpoint") / "upsampling"
-    random_checkpoint.make_checkpoint(folder, "tiny", seed=0, average_upsampling=True)
-    return folder
+    """The same weights, described as a model that spreads the text over the frames. Tests do not write into it."""
+    return shared_checkpoint(tmp_path_factory, average_upsampling=True)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +43,7 @@ def short_voice(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def make_engine(checkpoint: Path) -> Iterator[Callable[..., F5Engine]]:
-    """`make_engine(nfe_step=…)`: a loaded engine over the tiny checkpoint, fp32 on the CPU."""
+    """`make_engine(nfe_step=…)`: a loaded engine with the tiny checkpoint, fp32 on the CPU."""
     made: list[F5Engine] = []
 
     def make(**options: Any) -> F5Engine:
@@ -64,7 +60,7 @@ def make_engine(checkpoint: Path) -> Iterator[Callable[..., F5Engine]]:
 
 @pytest.fixture(scope="session")
 def upstream(checkpoint: Path) -> UpstreamInfer:
-    """Upstream itself over the tiny checkpoint, fp32 on the CPU."""
+    """Upstream with the tiny checkpoint, fp32 on the CPU."""
     return UpstreamInfer(checkpoint, "cpu")
 
 

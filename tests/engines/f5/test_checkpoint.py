@@ -1,4 +1,4 @@
-"""Weights that do not fit are told in a sentence, and never run a program."""
+"""Weights that do not fit are reported in one sentence, and never run code."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def drop_tokens(folder: Path) -> None:
         (lambda folder: (folder / "vocos" / "config.yaml").unlink(), "config.yaml is missing"),
     ],
 )
-def test_weights_that_do_not_fit_are_told(checkpoint: Path, tmp_path: Path, damage: Damage, words: str) -> None:
+def test_weights_that_do_not_fit_are_reported(checkpoint: Path, tmp_path: Path, damage: Damage, words: str) -> None:
     folder = tmp_path / "damaged"
     shutil.copytree(checkpoint, folder)
     damage(folder)
@@ -93,7 +93,7 @@ def test_weights_that_do_not_fit_are_told(checkpoint: Path, tmp_path: Path, dama
 
 
 class Program:
-    """What an attacker puts into a pickle."""
+    """An object that runs code when it is unpickled."""
 
     def __init__(self, proof: Path) -> None:
         self._proof = proof
@@ -104,7 +104,7 @@ class Program:
 
 @pytest.fixture
 def official(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The official layout and the official names of tensors, tiny."""
+    """A tiny checkpoint with the official layout and the official names of tensors."""
     folder = tmp_path / "official"
     (folder / "vocos").mkdir(parents=True)
     tensors = {f"ema_model.{name}": tensor for name, tensor in load_file(checkpoint / "model.safetensors").items()}
@@ -137,7 +137,7 @@ def test_the_expected_tensors_are_those_of_upstreams_modules(size: random_checkp
     assert vocoder_shapes(vocoder) == {name: tuple(tensor.shape) for name, tensor in vocos.state_dict().items()}
 
 
-def test_a_program_in_a_pickle_does_not_run(official: Path, tmp_path: Path) -> None:
+def test_code_in_a_pickle_does_not_run(official: Path, tmp_path: Path) -> None:
     proof = tmp_path / "it-ran"
     path = official / "vocos" / "pytorch_model.bin"
     torch.save({"weight": Program(proof)}, path)
@@ -149,7 +149,7 @@ def test_a_program_in_a_pickle_does_not_run(official: Path, tmp_path: Path) -> N
     assert not proof.exists()
 
 
-def test_a_truncated_pickle_is_told(official: Path) -> None:
+def test_a_truncated_pickle_is_reported(official: Path) -> None:
     path = official / "vocos" / "pytorch_model.bin"
     assert zipfile.is_zipfile(path)
     os.truncate(path, path.stat().st_size // 2)

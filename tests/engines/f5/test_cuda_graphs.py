@@ -222,10 +222,10 @@ def test_warm_up_captures_the_usual_lengths_and_idle_time_the_others(
 
 def test_the_buffers_of_every_shape_fit_into_the_memory(make: Make) -> None:
     ours = make(**GRAPHS)
-    held: cuda_graphs.GraphRunner = ours._runner.model._graphs
+    graphs: cuda_graphs.GraphRunner = ours._runner.model._graphs
     for lines in (1, 2, 4):
         frames = max(frames for frames in duration.BUCKETS if lines * frames <= duration.BUCKETS[-1])
-        buffers = held._buffers_of(RunShape(lines, frames))
+        buffers = graphs._buffers_of(RunShape(lines, frames))
         assert buffers.y.shape == (lines, frames, 100)
         assert buffers.condition.rows.shape == (2 * lines, frames, 128)
         assert buffers.condition.lengths is not None
@@ -235,12 +235,12 @@ def test_the_buffers_of_every_shape_fit_into_the_memory(make: Make) -> None:
 def test_the_lengths_of_the_lines_of_this_run_are_on_the_device(make: Make) -> None:
     """Flash attention reads them there; nothing reads them on the CPU."""
     ours = make(**GRAPHS)
-    held: cuda_graphs.GraphRunner = ours._runner.model._graphs
+    graphs: cuda_graphs.GraphRunner = ours._runner.model._graphs
     for lines in ([LINES[0]], [LINES[1], LINES[3]], [LINES[1]]):
         frames = [ours._job(line).frames for line in lines]
         ours.render_batch([replace(line, nfe_step=4) for line in lines], never)
-        shape = next(shape for shape in reversed(held._queued) if shape.lines == len(lines))
-        lengths = held._buffers[shape].condition.lengths
+        shape = next(shape for shape in reversed(graphs._queued) if shape.lines == len(lines))
+        lengths = graphs._buffers[shape].condition.lengths
         assert lengths is not None
         assert lengths.counts.tolist() == frames * 2
         assert lengths.keep.sum(1).tolist() == frames * 2

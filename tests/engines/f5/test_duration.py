@@ -1,4 +1,4 @@
-"""How long, in how many evaluations, padded to what."""
+"""The length of the speech, its number of evaluations, and its bucket."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from ishowtts.engines.f5 import duration
 
-REFERENCE_FRAMES, REFERENCE_TEXT = 500, "x" * 50  # ten frames a byte
+REFERENCE_FRAMES, REFERENCE_TEXT = 500, "x" * 50  # ten frames per byte
 
 
 def frames(text: str, speed: float = 1.0, *, short_text: bool = True) -> int:
@@ -24,13 +24,13 @@ def test_a_very_short_text_takes_the_time_of_a_word_at_the_speed_asked_for() -> 
     assert frames("Hi.", 2.0) == 70
 
 
-def test_with_the_switch_off_it_is_as_slow_as_upstream_has_it() -> None:
+def test_without_the_switch_it_is_as_slow_as_in_upstream() -> None:
     assert frames("a" * 9, short_text=False) == 300
     assert frames("a" * 9, 2.0, short_text=False) == 300
     assert frames("a" * 10, short_text=False) == 100
 
 
-def test_there_is_a_frame_for_every_token_and_one_of_speech_at_least() -> None:
+def test_there_is_at_least_a_frame_for_every_token_and_one_of_speech() -> None:
     assert duration.total_frames(500, 200, 80) == 700
     assert duration.total_frames(500, 0, 80) == 502
     assert duration.total_frames(500, 0, 900) == 901

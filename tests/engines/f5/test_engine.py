@@ -1,8 +1,7 @@
-"""The engine's own manners: cancelling, bad sound, bad voices, precision."""
+"""The engine: cancelling, sounds that are not finite, unusable voices, memory, precision."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -18,7 +17,6 @@ import yaml
 from ishowtts.engines.f5 import dit
 from ishowtts.engines.f5.engine import F5Engine, F5Options
 from ishowtts.engines.f5.model_job import SegmentJob
-from ishowtts.engines.f5.switches import Switches
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.model import IsCancelled, Segment
 from ishowtts.text import segments
@@ -55,7 +53,7 @@ def test_cancel_is_asked_before_every_evaluation_and_leaves_no_stale_text(make_e
     assert np.array_equal(engine.render(say("Another one."), never), other)
 
 
-def test_a_model_that_makes_no_numbers_ends_the_segment(make_engine: Make) -> None:
+def test_a_sound_that_is_not_finite_fails_the_segment(make_engine: Make) -> None:
     engine = make_engine()
     with torch.inference_mode():
         engine._runner.model._dit.to_mel[1].fill_(float("nan"))
@@ -64,7 +62,7 @@ def test_a_model_that_makes_no_numbers_ends_the_segment(make_engine: Make) -> No
     assert TEXT[:10] not in str(told.value), "the log may be private"
 
 
-def test_an_endless_text_is_refused_with_the_voices_measure(make_engine: Make) -> None:
+def test_a_text_that_is_too_long_is_refused_with_the_limit_of_the_voice(make_engine: Make) -> None:
     with pytest.raises(SynthesisError, match="too long for the voice 'default', which takes 159"):
         make_engine().synthesize(say("word " * 500), never)
 
@@ -73,16 +71,7 @@ def test_bf16_speaks(make_engine: Make) -> None:
     assert make_engine(precision="bf16").synthesize(say(), never).audio_s > 0.5
 
 
-def test_options_cross_as_json_and_unknown_ones_are_named() -> None:
-    options = F5Options("/weights", nfe_step=9, switches=Switches(int8=True, guidance_skip="reuse"))
-    assert F5Options.from_dict(json.loads(json.dumps(options.to_dict()))) == options
-    with pytest.raises(EngineError, match="no option 'nfe'"):
-        F5Options.from_dict({"weights": "/weights", "nfe": 9})
-    with pytest.raises(EngineError, match="no switch 'turbo'"):
-        F5Options.from_dict({"weights": "/weights", "switches": {"turbo": True}})
-
-
-def test_an_engine_that_is_not_loaded_says_so(checkpoint: Path) -> None:
+def test_an_engine_that_is_not_loaded_is_unavailable(checkpoint: Path) -> None:
     with pytest.raises(EngineUnavailable):
         F5Engine(F5Options(str(checkpoint))).synthesize(say(), never)
 
@@ -98,7 +87,7 @@ def test_an_engine_that_is_not_loaded_says_so(checkpoint: Path) -> None:
         (None, "its format is unknown"),
     ],
 )
-def test_a_voice_that_cannot_be_used_is_told_and_the_others_speak_on(
+def test_a_voice_that_cannot_be_used_is_reported_and_the_others_still_speak(
     make_engine: Make, tmp_path: Path, samples: np.ndarray | int | None, words: str
 ) -> None:
     (tmp_path / "odd").mkdir()
@@ -116,10 +105,10 @@ def test_a_voice_that_cannot_be_used_is_told_and_the_others_speak_on(
 
 
 @pytest.mark.parametrize(("text", "length_s", "words"), [("a" * 1100, 1.0, "too many"), (".", 15.0, "too few")])
-def test_words_that_cannot_be_those_of_the_clip_are_refused_before_the_daemon_sees_their_card(
+def test_a_text_that_cannot_be_that_of_the_clip_is_refused_by_the_engine(
     make_engine: Make, tmp_path: Path, text: str, length_s: float, words: str
 ) -> None:
-    """The daemon takes an implausible card for nonsense and ends the worker."""
+    """The daemon would treat an implausible voice as a broken protocol, and end the worker."""
     put(tmp_path, "odd", length_s)
     (tmp_path / "odd" / "reference.txt").write_text(text)
     with pytest.raises(VoiceError, match=f"{words} for its clip of {length_s:.1f} s"):
@@ -128,7 +117,7 @@ def test_words_that_cannot_be_those_of_the_clip_are_refused_before_the_daemon_se
 
 @pytest.fixture
 def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """`short_of_memory(frames)`: an allocation fails for real in every run that is longer."""
+    """`short_of_memory(frames)`: a real allocation fails in every run that is longer."""
 
     def limit(most_frames: int) -> None:
         condition = dit.condition
@@ -146,7 +135,7 @@ def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 LONG = "This is the first half of it, and here it goes on for a while. This is the second half, and here it ends."
 
 
-def test_what_does_not_fit_into_memory_is_spoken_in_parts(
+def test_a_segment_that_does_not_fit_into_memory_is_spoken_in_parts(
     make_engine: Make, short_of_memory: Callable[[int], None]
 ) -> None:
     engine = make_engine()
@@ -159,7 +148,7 @@ def test_what_does_not_fit_into_memory_is_spoken_in_parts(
     )
 
 
-def test_what_fits_in_no_part_ends_the_segment_and_not_the_engine(
+def test_without_memory_for_any_part_the_segment_fails_and_the_engine_goes_on(
     make_engine: Make, short_of_memory: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = make_engine()
@@ -192,7 +181,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_spoken_one_by_one_and_in_parts
         assert np.array_equal(one.samples, engine.synthesize(segment, never).samples)
 
 
-def test_those_of_one_nfe_step_go_into_one_run_and_share_its_time(
+def test_segments_with_the_same_nfe_step_share_a_run_and_its_time(
     make_engine: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = make_engine()
@@ -216,7 +205,7 @@ def test_those_of_one_nfe_step_go_into_one_run_and_share_its_time(
     assert costs[0] > 0
 
 
-def test_one_segment_without_finite_sound_fails_the_batch_and_no_other_alone(
+def test_one_sound_that_is_not_finite_fails_the_batch_but_not_the_others_alone(
     make_engine: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = make_engine()
@@ -235,7 +224,7 @@ def test_one_segment_without_finite_sound_fails_the_batch_and_no_other_alone(
         engine.synthesize(wanted[1], never)
 
 
-def test_each_line_may_have_its_own_evaluations_and_the_policy_has_the_rest(make_engine: Make) -> None:
+def test_a_line_may_set_its_nfe_step_and_the_policy_sets_the_others(make_engine: Make) -> None:
     usual = make_engine(nfe_step=6)
     by_length = make_engine(nfe_step=6, switches={"nfe_policy": True})
     texts = [("A short line.", 8), ("word " * 16, 7)]
@@ -246,7 +235,7 @@ def test_each_line_may_have_its_own_evaluations_and_the_policy_has_the_rest(make
         assert by_length.synthesize(say(text), never).nfe_step == 5
 
 
-def test_a_seed_gives_the_same_speech_and_none_another_each_time(make_engine: Make) -> None:
+def test_a_seed_repeats_the_speech_and_no_seed_varies_it(make_engine: Make) -> None:
     engine = make_engine()
     first, second = (engine.render(say(seed=7), never) for _ in range(2))
     assert np.array_equal(first, second)
@@ -254,7 +243,7 @@ def test_a_seed_gives_the_same_speech_and_none_another_each_time(make_engine: Ma
     assert not np.allclose(other, another, atol=1e-3)
 
 
-def test_a_card_tells_what_segments_cost_once_that_was_measured(make_engine: Make) -> None:
+def test_the_voice_info_has_the_cost_after_it_was_measured(make_engine: Make) -> None:
     engine = make_engine()
     assert engine.prepare(None).cost is None
     engine.warm(lambda _: None)
@@ -263,7 +252,7 @@ def test_a_card_tells_what_segments_cost_once_that_was_measured(make_engine: Mak
     assert cost > 0
 
 
-def test_weights_that_the_fast_model_does_not_know_are_spoken_by_upstreams_modules(
+def test_weights_that_the_fast_model_does_not_support_run_in_upstreams_modules(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "older"
@@ -277,7 +266,7 @@ def test_weights_that_the_fast_model_does_not_know_are_spoken_by_upstreams_modul
     engine.close()
 
 
-def test_a_start_imports_nothing_of_upstreams_that_takes_seconds() -> None:
+def test_a_start_imports_no_slow_module_of_upstream() -> None:
     program = (
         "import sys; from ishowtts.engines.f5 import engine; "
         "print(sorted({'x_transformers', 'librosa', 'vocos', 'encodec', 'torchdiffeq'} & set(sys.modules)))"
@@ -294,7 +283,7 @@ def put(folder: Path, name: str, length_s: float, settings: str = "") -> None:
     (folder / name / "voice.yaml").write_text(settings)
 
 
-def test_a_lines_own_manner_wins_over_its_voices_and_that_over_the_configurations(
+def test_the_settings_of_a_line_win_over_those_of_its_voice_and_those_over_the_configuration(
     make_engine: Make, tmp_path: Path
 ) -> None:
     put(tmp_path, "plain", 3)
@@ -314,7 +303,7 @@ def test_a_lines_own_manner_wins_over_its_voices_and_that_over_the_configuration
     assert [(card.speed, card.nfe_step) for card in cards] == [(1.0, None), (0.5, 6)]
 
 
-def test_a_changed_voice_is_read_again_and_one_that_went_is_told(make_engine: Make, tmp_path: Path) -> None:
+def test_a_changed_voice_is_read_again_and_a_deleted_one_is_reported(make_engine: Make, tmp_path: Path) -> None:
     put(tmp_path, "mine", 3)
     engine = make_engine(voices_dir=str(tmp_path))
     before = engine.prepare("mine").max_segment_bytes

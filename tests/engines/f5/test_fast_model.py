@@ -1,4 +1,4 @@
-"""The fast model against upstream's modules where lines meet: batches, buckets, guidance."""
+"""The fast model sounds like upstream's modules in batches, in buckets and with every guidance."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def segment(text: str, **fields: Any) -> Segment:
 
 @pytest.fixture
 def voices(tmp_path: Path) -> Path:
-    """`long` and `short`: of other lengths and loudness."""
+    """Two voices, `long` and `short`, with different lengths and loudness."""
     samples, rate_hz = soundfile.read(VoiceShelf(None).find(None).audio_path, dtype="float32")
     for name, seconds, gain in (("long", 4.0, 1.0), ("short", 1.5, 0.1)):
         (tmp_path / name).mkdir()
@@ -51,9 +51,7 @@ def voices(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("exact_padding", [False, True])
-def test_two_voices_in_one_batch_sound_as_upstream_has_each(
-    make_engine: Make, voices: Path, exact_padding: bool
-) -> None:
+def test_two_voices_in_one_batch_sound_like_upstream(make_engine: Make, voices: Path, exact_padding: bool) -> None:
     ours = make_engine(voices_dir=str(voices), switches={"exact_padding": exact_padding, "graphs": False})
     stock = make_engine(voices_dir=str(voices), switches=OFF)
     segments = [
@@ -65,7 +63,7 @@ def test_two_voices_in_one_batch_sound_as_upstream_has_each(
         assert distance(sound, stock.render(one, never)) <= TOLERANCE
 
 
-def test_a_run_longer_than_every_bucket_is_spoken_as_it_is(make_engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_longer_than_every_bucket_is_not_padded(make_engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duration, "BUCKETS", (512, 544))
     text = "This is a run that is longer than every bucket."
     ours, stock = (make_engine(switches=switches) for switches in ({"exact_padding": True}, OFF))
@@ -76,7 +74,7 @@ def test_a_run_longer_than_every_bucket_is_spoken_as_it_is(make_engine: Make, mo
 
 
 @pytest.mark.parametrize("cfg_strength", [0.0, 0.5, 10.0])
-def test_guidance_is_as_strong_as_asked_for(make_engine: Make, cfg_strength: float) -> None:
+def test_guidance_has_the_configured_strength(make_engine: Make, cfg_strength: float) -> None:
     unpadded = {"exact_padding": False, "graphs": False}
     ours, stock = (make_engine(cfg_strength=cfg_strength, switches=switches) for switches in (unpadded, OFF))
     one = segment("The strength of guidance.")
@@ -84,7 +82,7 @@ def test_guidance_is_as_strong_as_asked_for(make_engine: Make, cfg_strength: flo
 
 
 @pytest.mark.parametrize("skip", ["plain", "reuse"])
-def test_skipped_guidance_sounds_the_same_padded_and_not(make_engine: Make, skip: str) -> None:
+def test_skipped_guidance_sounds_the_same_with_and_without_padding(make_engine: Make, skip: str) -> None:
     exact, padded = (
         make_engine(switches={"guidance_skip": skip, "exact_padding": padding, "graphs": False})
         for padding in (False, True)
@@ -93,8 +91,8 @@ def test_skipped_guidance_sounds_the_same_padded_and_not(make_engine: Make, skip
     assert distance(padded.render(one, never), exact.render(one, never)) <= TOLERANCE
 
 
-def test_what_guides_a_skipped_step_is_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a flow that is 3 guided by text and voice and 1 without, Euler's sum is known."""
+def test_a_skipped_step_is_guided_as_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Euler's sum is known for a conditional flow of 3 and an unconditional flow of 1."""
     steps = torch.tensor([0.1, 0.2, 0.7])
     asked: list[int] = []
 
@@ -132,8 +130,8 @@ def test_what_guides_a_skipped_step_is_what_was_asked_for(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("amplitude", [1.0, 1e-3])
-def test_a_block_is_upstreams_also_where_the_sound_is_faint(upstream: UpstreamInfer, amplitude: float) -> None:
-    """Faint input shows the epsilon of the norms."""
+def test_a_block_equals_upstreams_even_for_quiet_input(upstream: UpstreamInfer, amplitude: float) -> None:
+    """Quiet input shows the epsilon of the norms."""
     transformer = upstream.cfm.transformer
     description = DitConfig(dim=128, depth=3, heads=2, ff_mult=2, text_dim=64, conv_layers=4)
     cpu = torch.device("cpu")
@@ -156,7 +154,7 @@ def test_a_block_is_upstreams_also_where_the_sound_is_faint(upstream: UpstreamIn
     assert (found - theirs).abs().max() <= 1e-5 * theirs.abs().max()
 
 
-def test_sounds_that_are_no_numbers_are_told_before_the_first_line(make_engine: Make) -> None:
+def test_a_sound_that_is_not_finite_is_reported_by_the_warm_up(make_engine: Make) -> None:
     from ishowtts.errors import EngineError
 
     for switches in ({}, {"int8": True}):
@@ -167,7 +165,7 @@ def test_sounds_that_are_no_numbers_are_told_before_the_first_line(make_engine: 
             engine.warm(lambda _: None)
 
 
-def test_silence_in_a_clip_has_upstreams_floor(upstream: UpstreamInfer) -> None:
+def test_silence_in_a_clip_has_the_floor_of_upstream(upstream: UpstreamInfer) -> None:
     from ishowtts.engines.f5.mel_spectrogram import log_mel
 
     audio = torch.cat((torch.zeros(4096), 0.1 * torch.randn(4096, generator=torch.Generator().manual_seed(0))))
@@ -175,7 +173,7 @@ def test_silence_in_a_clip_has_upstreams_floor(upstream: UpstreamInfer) -> None:
     assert np.isclose(float(log_mel(audio).min()), np.log(1e-5), atol=1e-3)
 
 
-def test_a_character_that_nobody_knows_is_a_space_as_upstream_has_it(checkpoint: Path) -> None:
+def test_an_unknown_character_is_a_space_like_in_upstream(checkpoint: Path) -> None:
     from f5_tts.model.utils import convert_char_to_pinyin, list_str_to_idx
 
     from ishowtts.engines.f5.checkpoint import read_vocab

@@ -1,4 +1,4 @@
-"""What is chosen on a GPU: nothing that fails, nothing that is wrong, of the rest the fastest.
+"""The choice of kernels: on a GPU the fastest of those that run and are correct.
 
 Here on the CPU, with a tape in place of CUDA graphs.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_choice, "CudaCapture", TapeRecorder)
     monkeypatch.setattr(kernel_choice, "_CUDA_FRAMES", 96)
     monkeypatch.setattr(kernel_choice, "_CUDA_REPEATS", 1)
+    clock = SimpleNamespace(perf_counter=lambda: float(TapeRecorder.operators))
+    monkeypatch.setattr(kernel_choice, "time", clock)
 
 
 def choose(linear: str | None = None, *, fused: bool = True) -> KernelChoice:
@@ -41,7 +44,7 @@ def choose(linear: str | None = None, *, fused: bool = True) -> KernelChoice:
 
 
 def slower(run: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, as a kernel of a device would be: slow also when it is replayed."""
+    """The same function, but slower, in replays too."""
 
     def late(*given: Any) -> Any:
         for _ in range(20):
@@ -53,7 +56,7 @@ def slower(run: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture
 def all_there(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A GPU that has everything, and computes it as the CPU does."""
+    """A GPU that has every kernel, and computes like the CPU."""
     monkeypatch.setitem(ATTENTIONS, "flash", ATTENTIONS["fused"])
     monkeypatch.setitem(ATTENTIONS, "efficient", slower(ATTENTIONS["fused"]))
     monkeypatch.setitem(LINEARS, "cublasLt", PlainLinear)
@@ -66,21 +69,21 @@ def all_there(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 class Dawdling(EagerElementwise):
-    """Norms twenty times over."""
+    """Norms that take twenty times as long."""
 
     def norm(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         return slower(super().norm)(x, scale, shift)  # type: ignore[no-any-return]
 
 
-def test_the_fastest_of_what_is_right_is_taken(all_there: pytest.MonkeyPatch) -> None:
+def test_the_fastest_correct_kernel_is_chosen(all_there: pytest.MonkeyPatch) -> None:
     assert choose() == KernelChoice("cublasLt", "triton", "flash", "triton")
 
 
-def test_our_own_kernels_can_be_left_out(all_there: pytest.MonkeyPatch) -> None:
+def test_our_own_kernels_can_be_excluded(all_there: pytest.MonkeyPatch) -> None:
     assert choose(fused=False) == KernelChoice("cublasLt", "plain", "flash", "eager")
 
 
-def test_what_is_wrong_is_not_taken_however_fast(
+def test_a_wrong_kernel_is_not_chosen_however_fast_it_is(
     all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def deaf(attend: Attention) -> Attention:
@@ -99,7 +102,9 @@ def test_what_is_wrong_is_not_taken_however_fast(
         assert f"the kernel {name} computes wrong" in caplog.text
 
 
-def test_what_cannot_be_recorded_is_not_taken(all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_kernel_that_cannot_be_captured_is_not_chosen(
+    all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     fused = ATTENTIONS["fused"]
 
     def waiting(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: Any) -> torch.Tensor:
@@ -111,14 +116,14 @@ def test_what_cannot_be_recorded_is_not_taken(all_there: pytest.MonkeyPatch, cap
     assert "the kernel flash cannot be captured" in caplog.text
 
 
-def test_a_gpu_that_has_nothing_special_runs_what_is_plain(caplog: pytest.LogCaptureFixture) -> None:
-    """As this processor is: no flash attention, no driver for Triton."""
+def test_a_gpu_without_special_kernels_runs_the_plain_ones(caplog: pytest.LogCaptureFixture) -> None:
+    """This CPU is such a device: it has no flash attention and no driver for Triton."""
     found = choose()
     assert (found.conv, found.attention, found.elementwise) == ("plain", "math", "eager")
     assert "no fused attention" in caplog.text
 
 
-def test_products_in_eight_bits_are_what_was_asked_for_where_they_are(all_there: pytest.MonkeyPatch) -> None:
+def test_products_in_eight_bits_are_used_if_the_gpu_has_them(all_there: pytest.MonkeyPatch) -> None:
     all_there.setitem(LINEARS, "fp8", lambda weight, bias, gelu: PlainLinear(weight * 1.02, bias, gelu))
     assert choose("fp8").linear == "fp8"
 
@@ -130,14 +135,14 @@ def test_products_in_eight_bits_are_what_was_asked_for_where_they_are(all_there:
 
 
 class NoCompiler(EagerElementwise):
-    """As Triton without gcc."""
+    """Fails like Triton without gcc."""
 
     def norm(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("Failed to find C compiler")
 
 
 class Wrong(EagerElementwise):
-    """As a miscompiled kernel."""
+    """Computes wrong, like a miscompiled kernel."""
 
     def norm(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         return super().norm(x, scale, shift) + 0.1
@@ -146,7 +151,7 @@ class Wrong(EagerElementwise):
 @pytest.mark.parametrize(
     ("elementwise", "why"), [(NoCompiler, "Failed to find C compiler"), (Wrong, "a Triton kernel is off by 0.1")]
 )
-def test_where_triton_is_of_no_use_one_sentence_says_so(
+def test_one_sentence_says_that_triton_does_not_work(
     all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, elementwise: type[EagerElementwise], why: str
 ) -> None:
     all_there.setitem(ELEMENTWISE, "triton", elementwise)
@@ -158,7 +163,7 @@ def test_where_triton_is_of_no_use_one_sentence_says_so(
 
 
 @pytest.mark.parametrize("step", ["first_embedding", "advance"])
-def test_kernels_that_are_wrong_only_without_padding_are_not_taken(
+def test_kernels_that_are_wrong_only_without_padding_are_not_chosen(
     all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str
 ) -> None:
     class Careless(EagerElementwise):

@@ -1,4 +1,4 @@
-"""Every kernel computes the same product; which one runs is measured."""
+"""Every kernel computes the same result, and the fastest is measured."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def _seeded() -> None:
 
 @pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize("rows", [1, 37, 700])
-def test_a_packed_product_is_the_plain_one(gelu: bool, rows: int) -> None:
+def test_a_packed_product_equals_the_plain_one(gelu: bool, rows: int) -> None:
     weight, bias, x = torch.randn(96, 64), torch.randn(96), torch.randn(2, rows, 64)
     assert torch.allclose(PackedLinear(weight, bias, gelu)(x), PlainLinear(weight, bias, gelu)(x), atol=1e-4)
 
 
-def test_whole_numbers_come_within_a_few_hundredths() -> None:
+def test_int8_is_within_a_few_hundredths() -> None:
     weight, bias, x = torch.randn(96, 64), torch.randn(96), torch.randn(2, 100, 64) + 0.5
     exact = F.linear(x, weight, bias)
     error = (Int8Linear(weight, bias)(x) - exact).norm() / exact.norm()
@@ -40,7 +40,7 @@ def test_whole_numbers_come_within_a_few_hundredths() -> None:
 
 
 @pytest.mark.parametrize("x", [torch.zeros(1, 3, 64), torch.full((1, 3, 64), 2.5), torch.full((1, 3, 64), -2.5)])
-def test_whole_numbers_hold_for_sound_without_a_range(x: torch.Tensor) -> None:
+def test_int8_works_for_constant_input(x: torch.Tensor) -> None:
     weight, bias = torch.randn(96, 64), torch.randn(96)
     assert torch.allclose(Int8Linear(weight, bias)(x), F.linear(x, weight, bias), rtol=0.02, atol=0.5)
 
@@ -50,7 +50,7 @@ def test_the_largest_products_do_not_overflow() -> None:
     assert torch.allclose(Int8Linear(weight, bias)(x), torch.tensor(192.0), rtol=1e-3)
 
 
-def test_parts_side_by_side_are_one_product() -> None:
+def test_concatenated_products_are_one_product() -> None:
     weights = [torch.randn(8, 16) for _ in range(3)]
     biases = [torch.randn(8) for _ in range(3)]
     x = torch.randn(2, 5, 16)
@@ -60,7 +60,7 @@ def test_parts_side_by_side_are_one_product() -> None:
 
 @pytest.mark.parametrize("frames", [1, 40, 333])
 @pytest.mark.parametrize("with_bias", [False, True])
-def test_a_packed_convolution_is_the_plain_one(frames: int, with_bias: bool) -> None:
+def test_a_packed_convolution_equals_the_plain_one(frames: int, with_bias: bool) -> None:
     weight, x = torch.randn(128, 8, 31), torch.randn(2, frames, 128)
     bias = torch.randn(128) if with_bias else None
     plain, packed = (make(weight)(x, bias) for make in (PlainConv, PackedConv))
@@ -69,7 +69,7 @@ def test_a_packed_convolution_is_the_plain_one(frames: int, with_bias: bool) -> 
 
 
 @pytest.mark.parametrize("name", ["fused", "explicit", "math"])
-def test_attention_never_sees_the_padding(name: str) -> None:
+def test_attention_ignores_the_padding(name: str) -> None:
     q, k, v = (torch.randn(2, 3, 20, 64) for _ in range(3))
     frames = (20, 13)
     lengths = Lengths.of(frames, 20, q.device)
@@ -80,7 +80,7 @@ def test_attention_never_sees_the_padding(name: str) -> None:
         assert torch.allclose(padded[one, :count], alone.transpose(1, 2).flatten(2), atol=1e-5)
 
 
-def test_the_fastest_of_those_that_there_are_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fastest_supported_kernel_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     weight, bias, conv = torch.randn(128, 64), torch.randn(128), torch.randn(64, 4, 31)
     assert kernel_choice.choose_on_cpu(weight, bias, conv, 2, linear="int8", fixed=False).linear == "int8"
 
@@ -92,12 +92,12 @@ def test_the_fastest_of_those_that_there_are_is_taken(monkeypatch: pytest.Monkey
     slow = ATTENTIONS["explicit"]
     monkeypatch.setitem(kernel_choice.ATTENTIONS, "fused", lambda *given: [slow(*given) for _ in range(20)][-1])
     assert kernel_choice.choose_on_cpu(weight, bias, conv, 2, linear=None, fixed=False).attention == "explicit"
-    # On a stage nobody but the device knows how long a line is.
+    # With static buffers only the device knows how long a line is.
     assert kernel_choice.choose_on_cpu(weight, bias, conv, 2, linear=None, fixed=True).attention == "fused"
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_whole_numbers_serve_half_precision(dtype: torch.dtype) -> None:
+def test_int8_works_in_half_precision(dtype: torch.dtype) -> None:
     weight, bias, x = torch.randn(96, 64), torch.randn(96), torch.randn(2, 10, 64)
     exact = F.linear(x, weight, bias)
     y = Int8Linear(weight.to(dtype), bias.to(dtype))(x.to(dtype))
@@ -105,7 +105,7 @@ def test_whole_numbers_serve_half_precision(dtype: torch.dtype) -> None:
     assert (y.float() - exact).norm() / exact.norm() < 0.03
 
 
-def test_whole_numbers_pass_on_what_is_no_number() -> None:
+def test_int8_passes_nan_on() -> None:
     y = Int8Linear(torch.randn(96, 64), torch.randn(96))(torch.full((1, 2, 64), float("nan")))
     assert y.shape == (1, 2, 96)
     assert y.isnan().all()

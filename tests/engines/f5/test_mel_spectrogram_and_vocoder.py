@@ -1,4 +1,4 @@
-"""Mel, Vocos and AdaLN are upstream's; what stands behind a line's end never reaches it."""
+"""Mel, Vocos and AdaLN equal upstream's, and padding never reaches a line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def loaded(checkpoint: Path) -> checkpoints.Checkpoint:
 
 
 @pytest.mark.parametrize("samples", [24_000, 24_001, 61_439, 61_440])
-def test_the_spectrogram_is_upstreams(upstream: UpstreamInfer, samples: int) -> None:
+def test_the_spectrogram_equals_upstreams(upstream: UpstreamInfer, samples: int) -> None:
     audio = torch.randn(samples, generator=torch.Generator().manual_seed(samples)) * 0.1
     theirs = upstream.cfm.mel_spec(audio[None])[0].t()
     ours = log_mel(audio)
@@ -36,7 +36,7 @@ def test_the_spectrogram_is_upstreams(upstream: UpstreamInfer, samples: int) -> 
     assert torch.allclose(ours, theirs, atol=2e-4)
 
 
-def test_a_batch_of_spectrograms_sounds_as_each_alone_whatever_stands_behind_them(
+def test_a_batch_of_spectrograms_sounds_like_each_alone_whatever_the_padding_holds(
     upstream: UpstreamInfer, loaded: checkpoints.Checkpoint
 ) -> None:
     vocoder = FastVocoder(loaded.vocoder, loaded.vocos, CPU)
@@ -54,7 +54,7 @@ def test_a_batch_of_spectrograms_sounds_as_each_alone_whatever_stands_behind_the
 
 @pytest.mark.parametrize("fold", [True, False])
 @pytest.mark.parametrize("nfe_step", [5, 7, 9])
-def test_the_table_is_what_each_evaluation_would_compute(
+def test_the_table_equals_the_modulation_of_each_evaluation(
     upstream: UpstreamInfer, loaded: checkpoints.Checkpoint, nfe_step: int, fold: bool
 ) -> None:
     transformer = upstream.cfm.transformer

@@ -1,4 +1,4 @@
-"""The steps of a GPU without one: every operator's schema, types, devices and shapes, and no wait for the device."""
+"""Runs the steps of a GPU on fake tensors: checks operators, types, devices and shapes, and that nothing waits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.f5
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> Iterator[None]:
-    """A table that is remembered must not be of a GPU that is not there."""
+    """A cached table must not be on the fake GPU."""
     for table in (dit._angles, text_encoder._positions_table):
         table.cache_clear()
     yield
@@ -33,7 +33,7 @@ WIDTH, HEADS, DEPTH = 128, 2, 2
 
 
 def model(linear: str, attention: str, dtype: torch.dtype) -> dit.Dit:
-    """On the GPU that is not there."""
+    """A model on the fake GPU."""
 
     def weight(*shape: int, kind: torch.dtype = dtype) -> torch.Tensor:
         return torch.zeros(shape, dtype=kind, device="cuda")
@@ -55,20 +55,20 @@ def model(linear: str, attention: str, dtype: torch.dtype) -> dit.Dit:
 
 
 @pytest.mark.parametrize("linear", ["plain", "cublasLt"])
-@pytest.mark.parametrize("attention", ["flash", "math"])  # torch offers the efficient one only where CUDA is
-def test_a_step_on_a_stage_has_every_operator_it_asks_for(linear: str, attention: str) -> None:
+@pytest.mark.parametrize("attention", ["flash", "math"])  # torch has the efficient one only with CUDA
+def test_a_step_on_static_buffers_has_every_operator_that_it_uses(linear: str, attention: str) -> None:
     with FakeTensorMode(), torch.inference_mode():
         fake = model(linear, attention, torch.float16)
-        held = cuda_graphs.GraphRunner(
+        graphs = cuda_graphs.GraphRunner(
             fake, most_rows=512, most_lines=2, cfg_strength=2.0, kinds=[Guidance.FULL], capturer=None
         )
         for lines in (1, 2):
-            stage = held._buffers_of(RunShape(lines, 64))
-            flow = dit.velocity(fake, stage.y, stage.condition, stage.at)
+            buffers = graphs._buffers_of(RunShape(lines, 64))
+            flow = dit.velocity(fake, buffers.y, buffers.condition, buffers.at)
             assert (flow.shape, flow.dtype, flow.device.type) == ((2 * lines, 64, 100), torch.float16, "cuda")
             for guidance in Guidance:
-                # A value that the host asks for raises here, as it would in a recording.
-                sampler.step(fake, stage, guidance, 2.0)
+                # Reading a value on the host raises here, as it would in a capture.
+                sampler.step(fake, buffers, guidance, 2.0)
 
 
 @pytest.mark.parametrize("upsamples", [False, True])

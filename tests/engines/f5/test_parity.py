@@ -1,4 +1,4 @@
-"""Our sound is upstream's sound; and these tests would notice if it were not."""
+"""Our sound equals upstream's sound."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def clip(path: Path) -> tuple[torch.Tensor, int]:
 
 
 def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Largest difference over the peak of theirs; infinite where lengths differ."""
+    """The largest difference over the peak of `theirs`; infinite if the lengths differ."""
     if ours.shape != theirs.shape:
         return float("inf")
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
@@ -54,7 +54,7 @@ def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
         (TEXT, 0.7, 8),
     ],
 )
-def test_any_text_sounds_as_upstream_has_it(
+def test_any_text_sounds_like_upstream(
     make_engine: Make, upstream_sound: Upstream, text: str, speed: float, nfe_step: int
 ) -> None:
     engine = make_engine()
@@ -67,7 +67,7 @@ def test_any_text_sounds_as_upstream_has_it(
 
 
 @pytest.mark.parametrize("speed", [1.0, 1.7])
-def test_a_very_short_text_is_upstreams_where_the_switch_is_off(
+def test_a_very_short_text_sounds_like_upstream_without_the_switch(
     make_engine: Make, upstream_sound: Upstream, speed: float
 ) -> None:
     engine = make_engine(switches={"short_text": False})
@@ -79,7 +79,7 @@ def test_a_very_short_text_is_upstreams_where_the_switch_is_off(
 @pytest.mark.parametrize(
     ("gain", "rate_hz", "words"), [(0.1, 44_100, "Some call me nature"), (1.0, 16_000, "一些人叫我自然。")]
 )
-def test_a_voice_of_ones_own_sounds_as_upstream_has_it(  # noqa: PLR0917 - fixtures and parameters
+def test_a_custom_voice_sounds_like_upstream(  # noqa: PLR0917 - fixtures and parameters
     make_engine: Make, upstream_sound: Upstream, tmp_path: Path, gain: float, rate_hz: int, words: str
 ) -> None:
     samples, _ = soundfile.read(DEFAULT.audio_path, dtype="float32")
@@ -94,7 +94,7 @@ def test_a_voice_of_ones_own_sounds_as_upstream_has_it(  # noqa: PLR0917 - fixtu
     assert distance(ours, theirs) <= TOLERANCE
 
 
-def test_the_longest_segment_is_upstreams(make_engine: Make) -> None:
+def test_the_longest_segment_is_that_of_upstream(make_engine: Make) -> None:
     audio, rate_hz = clip(DEFAULT.audio_path)
     length_s = audio.shape[-1] / rate_hz
     upstreams = int(len(end_sentence(DEFAULT.text).encode()) / length_s * (22 - length_s))

@@ -1,4 +1,4 @@
-"""A run that fails lets go of what it had."""
+"""A failed run frees its memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.f5
 
 
 class Full:
-    """Takes some memory, and finds that there is no more."""
+    """Allocates some memory, then runs out of it."""
 
     unbucketed = 0
 
@@ -28,7 +28,7 @@ class Full:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def test_what_did_not_fit_into_memory_holds_none_of_it_while_its_parts_are_tried() -> None:
+def test_a_run_without_enough_memory_frees_it_before_its_parts_are_tried() -> None:
     model: Any = Full()
     runner = Runner(model, torch.device("cpu"))
     try:

@@ -1,4 +1,4 @@
-"""When the flow is evaluated and guided."""
+"""The times and the guidance of the evaluations."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ pytestmark = pytest.mark.f5
 
 
 @pytest.mark.parametrize("nfe_step", [4, 5, 6, 7, 8, 10, 12, 16, 32, 64])
-def test_times_are_upstreams(nfe_step: int) -> None:
+def test_times_equal_upstreams(nfe_step: int) -> None:
     from f5_tts.model.utils import get_epss_timesteps
 
-    from ishowtts.engines.f5 import upstream  # noqa: F401 - opens the door to f5_tts
+    from ishowtts.engines.f5 import upstream  # noqa: F401 - makes f5_tts importable
 
     t = get_epss_timesteps(nfe_step, device="cpu", dtype=torch.float32)
     upstreams = t + -1.0 * (torch.cos(torch.pi / 2 * t) - 1 + t)
@@ -28,7 +28,7 @@ def test_the_last_three_of_seven_steps_are_nine_tenths_of_the_way() -> None:
     assert steps.tolist() == pytest.approx([0.005, 0.014, 0.024, 0.033, 0.217, 0.324, 0.383], abs=1e-3)
 
 
-def test_guidance_is_left_out_on_first_steps_only() -> None:
+def test_guidance_is_left_out_only_in_the_first_steps() -> None:
     full, none, reuse = Guidance.FULL, Guidance.NONE, Guidance.REUSE
     assert schedule.guidance(7, None) == [full] * 7
     assert schedule.guidance(7, "plain") == [none] * 4 + [full] * 3

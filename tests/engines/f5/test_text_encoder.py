@@ -1,4 +1,4 @@
-"""The closed form is the encoder over every frame, and both are upstream's."""
+"""The closed form equals the encoder over every frame, and both equal upstream's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
 @pytest.fixture(scope="session", params=["checkpoint", "upsampling_checkpoint"])
 def pair(request: pytest.FixtureRequest) -> tuple[text_encoder.TextEncoder, Callable[..., Any]]:
-    """Ours, and upstream's `TextEmbedding` over the same weights."""
+    """Our encoder and upstream's `TextEmbedding` with the same weights."""
     folder = request.getfixturevalue(request.param)
     transformer = UpstreamInfer(folder, "cpu").cfm.transformer
     description = read_model(folder / "model.yaml").arch
@@ -44,7 +44,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[text_encoder.TextEncoder, Call
     ],
 )
 @pytest.mark.parametrize("drop", [False, True])
-def test_every_form_is_upstreams(
+def test_every_form_equals_upstreams(
     pair: tuple[text_encoder.TextEncoder, Callable[..., Any]], count: int, frames: int, drop: bool
 ) -> None:
     ours, upstreams = pair
@@ -63,10 +63,8 @@ def test_every_form_is_upstreams(
 
 
 @pytest.mark.parametrize("drop", [False, True])
-def test_a_row_lasts_as_long_as_any_other_and_the_last_ones_a_frame_longer(
-    upsampling_checkpoint: Path, drop: bool
-) -> None:
-    """Independent of upstream: each token's row, counted."""
+def test_every_row_is_repeated_equally_and_the_last_ones_once_more(upsampling_checkpoint: Path, drop: bool) -> None:
+    """Independent of upstream: counts the rows of each token."""
     tensors = load_file(upsampling_checkpoint / "model.safetensors")
     tensors = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
     description = read_model(upsampling_checkpoint / "model.yaml").arch
@@ -77,7 +75,7 @@ def test_a_row_lasts_as_long_as_any_other_and_the_last_ones_a_frame_longer(
     assert counts.tolist() == [4, 4, 5, 5, 5]
 
 
-def test_a_wrong_length_would_be_noticed(pair: tuple[text_encoder.TextEncoder, Callable[..., Any]]) -> None:
+def test_a_wrong_length_is_noticed(pair: tuple[text_encoder.TextEncoder, Callable[..., Any]]) -> None:
     ours, _ = pair
     tokens = torch.arange(50)
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""What is measured of a machine, and the probe that carries it."""
+"""The throughput of a device, its special kernels, and the doctor's probe."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ishowtts_bench import machine  # noqa: E402
 pytestmark = pytest.mark.f5
 
 
-def test_rates_are_of_what_was_multiplied_and_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_throughput_counts_the_work_of_product_and_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throughput, "_best_s", lambda run, device: (run(), 2.0)[1])
     found = throughput.measure("cpu", torch.float32)
     assert found.flop_per_s == 2048**3
     assert found.bytes_per_s == 256 << 20
 
 
-def test_the_benches_and_the_probe_measure_in_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_benches_and_the_probe_use_one_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throughput, "measure", lambda device, dtype: throughput.Throughput(3e12, 4e10))
     bench = machine.measure("cpu", torch.float32)
     assert (bench.flop_per_s, bench.bytes_per_s) == (3e12, 4e10)
@@ -31,7 +31,7 @@ def test_the_benches_and_the_probe_measure_in_one_way(monkeypatch: pytest.Monkey
     assert (found["flop_per_s"], found["bytes_per_s"], found["fault"]) == (3e12, 4e10, None)
 
 
-def test_a_machine_without_room_says_so_instead_of_falling(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_memory_the_probe_reports_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(device: str, dtype: torch.dtype) -> throughput.Throughput:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 128 MiB.\nmore")
 
@@ -42,11 +42,11 @@ def test_a_machine_without_room_says_so_instead_of_falling(monkeypatch: pytest.M
     assert "\n" not in found["fault"]
 
 
-def test_where_there_is_no_flash_attention_the_reason_is_told() -> None:
+def test_the_reason_for_no_flash_attention_is_reported() -> None:
     assert throughput.flash_fault("cpu") == "this torch has no flash attention for cpu"
 
 
-def test_where_no_kernel_of_ours_can_run_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_for_no_triton_kernel_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     fault = throughput.fused_fault("cpu")
     assert fault is not None
     assert "\n" not in fault
@@ -57,7 +57,7 @@ def test_where_no_kernel_of_ours_can_run_the_reason_is_told(monkeypatch: pytest.
 def test_a_wrong_result_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "flash", attention.fused)
     assert throughput.flash_fault("cpu") is None
-    # As a kernel would that ignores how many keys count.
+    # Like a kernel that ignores the number of keys.
     monkeypatch.setattr(attention, "flash", lambda q, k, v, lengths: attention.fused(q, k, v, None))
     fault = throughput.flash_fault("cpu")
     assert fault is not None
@@ -65,7 +65,7 @@ def test_a_wrong_result_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_on_a_gpu_flash_attention_and_rates_are_there() -> None:
+def test_a_gpu_has_flash_attention_and_a_throughput() -> None:
     found = device_probe.probe()
     assert found["cuda_fault"] is None
     assert found["rates"]["fault"] is None
@@ -74,7 +74,7 @@ def test_on_a_gpu_flash_attention_and_rates_are_there() -> None:
     assert found["rates"]["sms"] > 0
 
 
-def test_the_probe_is_one_line_of_json() -> None:
+def test_the_probe_prints_one_line_of_json() -> None:
     found = json.loads(json.dumps(device_probe.probe()))
     assert set(found) == {"torch", "cuda_build", "gpu", "cuda_fault", "rates"}
     assert (found["rates"] is None) == (found["cuda_fault"] is not None)

@@ -1,8 +1,9 @@
-"""AdaLN folded: what scales, shifts and gates depends on the time alone, so that a schedule is a small table.
+"""Precomputed AdaLN. Scale, shift and gate depend only on the time step, so each schedule needs one small table instead
+of the projections.
 
-In F5TTS_v1_Base the projections from time hold 140.65 of 337 million parameters; the table of seven evaluations holds
-0.96 million numbers. The projections stay in the checkpoint's file, which is mapped, and are read again where a line
-asks for another schedule.
+In F5TTS_v1_Base the projections have 140.65 of 337 million parameters; the table of seven evaluations has 0.96 million
+numbers. The projections stay in the checkpoint's file, which is mapped into memory. They are read again if a line asks
+for another schedule.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ _REMEMBERED = 8
 
 
 class AdaLayerNorm:
-    """Modulations of the evaluations of a schedule, computed in fp32.
+    """The modulations of the evaluations of a schedule, computed in fp32.
 
     Args:
-        tensors: of the transformer, by upstream's names without `transformer.`.
-        fold: remember the tables of the last schedules; else each evaluation computes its own.
+        tensors: the transformer's tensors, by upstream's names without `transformer.`.
+        fold: whether the tables of the last schedules are kept. If not, each evaluation computes its modulation.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class AdaLayerNorm:
         self._table = lru_cache(_REMEMBERED)(self._make_table) if fold else None
 
     def at(self, nfe_step: int, i: int) -> Modulation:
-        """Of evaluation `i` of `nfe_step`."""
+        """The modulation of evaluation `i` of `nfe_step`."""
         if self._table is not None:
             return self._table(nfe_step)[i]
         return self._make(schedule.times(nfe_step)[i : i + 1])[0]

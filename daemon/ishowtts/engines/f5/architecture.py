@@ -1,4 +1,4 @@
-"""What a checkpoint says of its own shape: `model.yaml` of the DiT, `config.yaml` of Vocos. Imports no torch."""
+"""Reads the shape of a checkpoint: `model.yaml` of the DiT and `config.yaml` of Vocos. Imports no torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _ConfigPart(BaseModel):
 
 
 class DitConfig(_ConfigPart):
-    """Upstream's `model.arch`; the defaults are those of upstream's class for F5TTS_v1_Base."""
+    """Upstream's `model.arch`. The defaults are those of upstream's class for F5TTS_v1_Base."""
 
     dim: int = Field(multiple_of=16, ge=16, le=8192)  # 16 groups in the positional convolutions
     depth: int = Field(ge=1, le=128)
@@ -49,7 +49,7 @@ class DitConfig(_ConfigPart):
 
 
 class MelConfig(_ConfigPart):
-    """The only spectrogram that F5-TTS with this Vocos speaks."""
+    """The only spectrogram that F5-TTS with this Vocos uses."""
 
     target_sample_rate: Literal[24_000] = RATE_HZ
     n_mel_channels: Literal[100] = MELS
@@ -91,7 +91,7 @@ class _Head(_ConfigPart):
 
 
 class _FeaturesClass(_ConfigPart):
-    # A class path is compared, never imported: a file must not choose what runs.
+    # A class path is compared, never imported: a file must not choose the code that runs.
     class_path: Literal["vocos.feature_extractors.MelSpectrogramFeatures"]
     init_args: _Features = _Features()
 
@@ -115,7 +115,7 @@ class VocoderConfig(_ConfigPart):
 
 
 def vocoder_of(dim: int, intermediate_dim: int, layers: int) -> VocoderConfig:
-    """A Vocos of another size than the official one."""
+    """The description of a Vocos with another size than the official one."""
     return VocoderConfig.model_validate(
         {
             "feature_extractor": {"class_path": "vocos.feature_extractors.MelSpectrogramFeatures"},
@@ -136,18 +136,18 @@ def vocoder_of(dim: int, intermediate_dim: int, layers: int) -> VocoderConfig:
 BASE = ModelConfig(
     name="F5TTS_v1_Base", arch=DitConfig(dim=1024, depth=22, heads=16, ff_mult=2, text_dim=512, conv_layers=4)
 )
-"""What the official weights are."""
+"""The shape of the official weights."""
 
 _Kind = TypeVar("_Kind", bound=_ConfigPart)
 
 
 def read_model(path: Path) -> ModelConfig:
-    """Read `model.yaml`. Raises WeightsError with the first thing that is wrong."""
+    """Read `model.yaml`. Raises WeightsError with the first fault."""
     return _read(path, ModelConfig)
 
 
 def read_vocoder(path: Path) -> VocoderConfig:
-    """Read Vocos' `config.yaml`. Raises WeightsError with the first thing that is wrong."""
+    """Read Vocos' `config.yaml`. Raises WeightsError with the first fault."""
     return _read(path, VocoderConfig)
 
 

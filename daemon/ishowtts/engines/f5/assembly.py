@@ -1,4 +1,4 @@
-"""From the checkpoint's tensors to the functional model's parts, laid out for the kernels that were chosen."""
+"""Lays out the checkpoint's tensors as the parts of the fast model, for the kernels that were chosen."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def assemble_dit(
     *,
     merge_qkv: bool,
 ) -> Dit:
-    """The step loop's weights.
+    """Build the transformer.
 
     Args:
-        tensors: of the transformer, by upstream's names without `transformer.`.
-        merge_qkv: queries, keys and values as one product.
+        tensors: the transformer's tensors, by upstream's names without `transformer.`.
+        merge_qkv: whether queries, keys and values are one product.
     """
     make = LINEARS[kernels.linear]
 
     def pair(*names: str) -> tuple[Tensor, Tensor]:
-        """Weights and biases of these linears, one above the other; a single one stays where it is mapped."""
+        """The concatenated weights and biases of these linears. A single one stays mapped where it is."""
         parts = [[tensors[f"{name}.{part}"] for name in names] for part in ("weight", "bias")]
         weight, bias = (torch.cat(part) if len(part) > 1 else part[0] for part in parts)
         return weight.to(device, dtype), bias.to(device, dtype)
@@ -71,7 +71,7 @@ def assemble_dit(
 
 
 def assemble_text_encoder(tensors: Mapping[str, Tensor], description: Description, device: torch.device) -> TextEncoder:
-    """The text encoder's weights, fp32."""
+    """Build the text encoder, in fp32."""
 
     def get(name: str) -> Tensor:
         return tensors[f"text_embed.{name}"].to(device, torch.float32)

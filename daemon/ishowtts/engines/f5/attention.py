@@ -1,4 +1,4 @@
-"""Attention in the ways that machines have: exact under padding, each without a word of what stands behind a line."""
+"""Attention implementations, one per kind of machine. All ignore padding frames exactly."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 @dataclass(frozen=True)
 class Lengths:
-    """Frames of each item of a padded batch that are real.
+    """The number of real frames of each item of a padded batch.
 
     Attributes:
-        frames: of each; `None` where only the device knows, as in a captured graph that serves many lines.
-        keep: bool [batch, longest].
-        counts: the same as `frames`, int32 [batch] on the device.
-        starts: where each item begins, and the end, in rows of the whole batch: int32 [batch + 1] on the device.
+        frames: the number for each item; `None` if only the device knows it, as in a graph that serves many lines.
+        keep: whether each frame is real, bool [batch, longest].
+        counts: the same numbers as `frames`, int32 [batch] on the device.
+        starts: the first row of each item in the whole batch, and the end, int32 [batch + 1] on the device.
     """
 
     frames: tuple[int, ...] | None
@@ -29,33 +29,33 @@ class Lengths:
 
     @classmethod
     def of(cls, frames: tuple[int, ...], padded: int, device: torch.device) -> Lengths:
-        """Of a batch that is padded to so many frames."""
+        """The lengths of a batch that is padded to `padded` frames."""
         counts = torch.tensor(frames, dtype=torch.int32, device=device)
         keep = torch.arange(padded, device=device) < counts.unsqueeze(1)
         starts = torch.arange(0, (len(frames) + 1) * padded, padded, dtype=torch.int32, device=device)
         return cls(frames, keep, counts, starts)
 
     def first(self, count: int) -> Lengths:
-        """Of the first `count` items."""
+        """The lengths of the first `count` items."""
         frames = None if self.frames is None else self.frames[:count]
         return Lengths(frames, self.keep[:count], self.counts[:count], self.starts[: count + 1])
 
 
 Attention = Callable[[Tensor, Tensor, Tensor, Lengths | None], Tensor]
-"""Queries, keys, values, [batch, heads, frames, 64] each, to [batch, frames, heads * 64]; padding is never seen."""
+"""Queries, keys and values, [batch, heads, frames, 64] each, to [batch, frames, heads * 64]."""
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
-    """Torch's own, whichever it takes."""
+    """PyTorch's attention, in the implementation that PyTorch chooses."""
     mask = None if lengths is None else lengths.keep[:, None, None, :]
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
 def explicit(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
-    """Two products and a softmax, head by head while it is in the cache: for bf16 products on CPUs."""
+    """Two products and a softmax for each head, which stays in the cache: for bf16 products on CPUs."""
     batch, heads, frames, width = q.shape
     if lengths is not None and lengths.frames is None:
-        raise ValueError("this attention needs lengths that the processor knows")
+        raise ValueError("this attention needs lengths on the host")
     out = q.new_zeros(batch, frames, heads, width)
     scaled = q * width**-0.5
     for b in range(batch):
@@ -67,9 +67,9 @@ def explicit(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor
 
 
 def flash(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
-    """FlashAttention-2 with the number of keys on the device: no mask, and what is padded costs nothing.
+    """FlashAttention-2 with the number of keys on the device: it needs no mask, and padding costs nothing.
 
-    The operator is the one behind torch's own attention; that takes no lengths. Half precision, CUDA.
+    PyTorch's own attention uses the same operator, but takes no lengths. Half precision on CUDA only.
     """
     if lengths is None:
         with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
@@ -83,13 +83,13 @@ def flash(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
 
 
 def efficient(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
-    """The memory-efficient one of CUDA, which takes a mask."""
+    """CUDA's memory-efficient attention, with a mask."""
     with sdpa_kernel(SDPBackend.EFFICIENT_ATTENTION):
         return fused(q, k, v, lengths)
 
 
 def unfused(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
-    """Products and a softmax with everything between them in memory: works anywhere, and is slow."""
+    """Products and a softmax, with all intermediate tensors in memory: works on every device, and is slow."""
     with sdpa_kernel(SDPBackend.MATH):
         return fused(q, k, v, lengths)
 

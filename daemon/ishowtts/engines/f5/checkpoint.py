@@ -1,4 +1,6 @@
-"""From files to tensors, with every mismatch told in one sentence. Imports nothing of upstream: that costs seconds."""
+"""Loads the files of a checkpoint, and reports every mismatch in one sentence. Upstream is not imported: that takes
+seconds.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +26,21 @@ from ishowtts.util.files import read_bounded
 Tensors = dict[str, Tensor]
 
 _EMA = "ema_model."
-# What training leaves in the official file and upstream drops as well.
+# Training leaves these in the official file; upstream drops them too.
 _DROPPED = {"initted", "step", "mel_spec.mel_stft.mel_scale.fb", "mel_spec.mel_stft.spectrogram.window"}
 _AGAIN = "fetch the weights again"
 _ZIP = b"PK\x03\x04"
-_MOST_VOCAB_BYTES = 1_000_000  # the official one has 13,800
+_MOST_VOCAB_BYTES = 1_000_000  # the official file has 13,800
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint in memory, complete and of the described shape.
+    """A checkpoint in memory. It is complete and has the shape of its description.
 
     Attributes:
-        vocab: token to index.
-        cfm: upstream's `CFM`, by upstream's names.
-        vocos: `Vocos`, by its names.
+        vocab: index of each token.
+        cfm: the tensors of upstream's `CFM`, by upstream's names.
+        vocos: the tensors of `Vocos`, by its names.
     """
 
     model: ModelConfig
@@ -49,7 +51,7 @@ class Checkpoint:
 
 
 def load(weights: Weights) -> Checkpoint:
-    """Read and check everything; fp32 (or as stored), on the CPU. Raises WeightsError."""
+    """Read and check all files. Tensors are as stored, usually fp32, on the CPU. Raises WeightsError."""
     model = read_model(weights.architecture) if weights.architecture else BASE
     vocoder = read_vocoder(weights.vocoder_config)
     vocab = read_vocab(weights.vocab)
@@ -68,15 +70,15 @@ def load(weights: Weights) -> Checkpoint:
 
 
 def read_vocab(path: Path) -> dict[str, int]:
-    """Token to index, as upstream reads it: one token a line, a space first. Raises WeightsError."""
+    """The index of each token, read like upstream: one token per line, a space first. Raises WeightsError."""
     try:
-        # Decoded as upstream opens it: any line end is one.
+        # Decoded like upstream, with universal line ends.
         lines = io.StringIO(read_bounded(path, _MOST_VOCAB_BYTES).decode("utf-8"), newline=None)
         vocab = {line[:-1]: i for i, line in enumerate(lines)}
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path} cannot be read as a list of tokens; {_AGAIN}") from error
     if vocab.get(" ") != 0:
-        raise WeightsError(f"{path} does not begin with a space, so it is no vocabulary of F5-TTS; {_AGAIN}")
+        raise WeightsError(f"{path} does not begin with a space, so it is not a vocabulary of F5-TTS; {_AGAIN}")
     return vocab
 
 
@@ -84,36 +86,37 @@ def _read_safetensors(path: Path) -> Tensors:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} is truncated or no safetensors file; {_AGAIN}") from error
+        raise WeightsError(f"{path} is truncated or not a safetensors file; {_AGAIN}") from error
 
 
 def _read_pickle(path: Path) -> Tensors:
-    """Read torch's old format with its restricted reader: tensors only, no code of the file runs."""
+    """Read torch's old format with its restricted reader: only tensors are read, and no code of the file runs."""
     try:
         _refuse_packed(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an unusual pickle; it is refused below or harmless
+            warnings.simplefilter("ignore")  # about an unusual pickle, which is refused below or harmless
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path} is truncated, or holds more than tensors; {_AGAIN}") from error
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise WeightsError(f"{path} is no table of tensors; {_AGAIN}")
+        raise WeightsError(f"{path} is not a table of tensors; {_AGAIN}")
     return content
 
 
 def _refuse_packed(path: Path) -> None:
-    """Raise ValueError where a file is larger in memory than on disk: `torch.save` packs nothing.
+    """Raise ValueError if a file is larger in memory than on disk, because `torch.save` does not compress.
 
-    It must begin as a zip too: `zipfile` looks at the end of a file, and torch at its first bytes. A tar file with an
-    empty zip behind it would go to torch's oldest reader, which ran pickled code before torch 2.6 (CVE-2025-32434).
+    The file must also begin like a zip file: `zipfile` reads the end of a file, but torch reads its first bytes. A tar
+    file with an empty zip after it would go to torch's oldest reader, which ran pickled code before torch 2.6
+    (CVE-2025-32434).
     """
     with path.open("rb") as file:
         if file.read(len(_ZIP)) != _ZIP:
-            raise ValueError("no zip")
+            raise ValueError("not a zip file")
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size for entry in entries):
-        raise ValueError("packed tensors")
+        raise ValueError("compressed tensors")
 
 
 def _without_ema(tensors: Mapping[str, Tensor]) -> Tensors:
@@ -133,7 +136,7 @@ def _expect(shapes: Shapes, tensors: Tensors, path: Path) -> None:
         if not tensors[name].is_floating_point():
             raise WeightsError(f"{path} holds {name} as {tensors[name].dtype}, not as numbers with a point; {_AGAIN}")
         if tensors[name].untyped_storage().nbytes() < tensors[name].nbytes:
-            # A view that repeats one number: a file of 5 kB could stand for gigabytes.
+            # A view can repeat one number, so a file of 5 kB could become gigabytes.
             raise WeightsError(f"{path} holds {name} without all of its numbers; {_AGAIN}")
     unknown = sorted(set(tensors) - set(shapes))
     if unknown:

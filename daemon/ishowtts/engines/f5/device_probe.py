@@ -1,6 +1,6 @@
-"""The program of `ishowtts doctor`: can torch compute here, on what, and how fast? One line of JSON.
+"""A program for `ishowtts doctor`: says as one line of JSON whether torch works here, on which device and how fast.
 
-A program of its own, so that whoever asks never holds torch, and a crash of CUDA is an answer too.
+It is a separate program so that the caller never imports torch, and so that a crash of CUDA is an answer too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ishowtts.errors import first_line
 
 
 def probe() -> dict[str, Any]:
-    """Versions, the GPU's name if there is one, what is wrong with it, and what it reaches."""
+    """The versions, the name of the GPU if there is one, its fault, and its throughput."""
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     fault = cuda_fault()
     return {
@@ -30,17 +30,17 @@ def probe() -> dict[str, Any]:
 
 
 def measured(device: str) -> dict[str, Any]:
-    """Rates of products and memory, fp16 on a GPU; the faults say why something is not there."""
+    """Throughput of products (fp16 on a GPU) and memory. The faults say why a figure or a kernel is missing."""
     try:
         dtype = torch.float16 if device == "cuda" else torch.float32
         found = asdict(throughput.measure(device, dtype)) | {"fault": None}
-    except RuntimeError as error:  # mostly: no memory left beside the daemon
+    except RuntimeError as error:  # mostly because the daemon leaves no memory
         found = {"flop_per_s": None, "bytes_per_s": None, "fault": first_line(error)}
     return found | {"flash_fault": throughput.flash_fault(device), "fused_fault": throughput.fused_fault(device)}
 
 
 def _properties() -> dict[str, Any]:
-    """By which a board is known; the clock is not told by every torch."""
+    """The properties that identify a board. Not every torch reports the clock."""
     properties = torch.cuda.get_device_properties(0)
     clock_khz = getattr(properties, "clock_rate", None)
     return {

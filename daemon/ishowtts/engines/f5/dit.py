@@ -1,7 +1,8 @@
-"""The diffusion transformer of F5-TTS (section 3.1), as functions of weights: mathematics alone.
+"""The diffusion transformer of F5-TTS (section 3.1), as functions of its weights: only the mathematics.
 
-Shapes: B lines in a batch, G = B or 2B branches (guided ones first, then those without text and voice), N frames,
-D width, H heads of 64. The residual stream is of the weights' type; what the caller prepares once a line is fp32.
+Shapes: B lines in a batch, G = B or 2B branches (first the conditional ones, then those without text and voice), N
+frames, D width, H heads of 64. The residual stream has the type of the weights. The inputs that are prepared once per
+line are fp32.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _USUAL_FRAMES = 2048
 
 @dataclass(frozen=True)
 class Block:
-    """One transformer block: its four products."""
+    """The four products of one transformer block."""
 
     qkv: Linear
     out: Linear
@@ -34,15 +35,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Dit:
-    """Weights of the step loop.
+    """The weights of the transformer.
 
     Attributes:
-        from_mel, from_voice, from_text: the input projection [D, 100 | 100 | text_dim], cut by what it reads.
-        bias: of the input projection.
-        convs: kernel and bias of both positional convolutions.
-        blocks: the transformer.
-        to_mel: weight [100, D] and bias of the output projection.
-        dtype: of the activations.
+        from_mel, from_voice, from_text: the input projection [D, 100 | 100 | text_dim], split by its inputs.
+        bias: the bias of the input projection.
+        convs: the kernel and the bias of both positional convolutions.
+        blocks: the transformer blocks.
+        to_mel: the weight [100, D] and the bias of the output projection.
+        dtype: type of the activations.
     """
 
     from_mel: Tensor
@@ -60,7 +61,7 @@ class Dit:
 
 @dataclass(frozen=True)
 class Modulation:
-    """AdaLN at one time (DiT, section 3.2): what scales, shifts and gates.
+    """The scales, shifts and gates of AdaLN at one time (DiT, section 3.2).
 
     Attributes:
         blocks: [depth, 6, D]: shift, 1 + scale, gate of the attention; the same of the feed-forward.
@@ -73,13 +74,13 @@ class Modulation:
 
 @dataclass(frozen=True)
 class Condition:
-    """What a batch of lines holds fixed through all evaluations.
+    """The inputs of a batch of lines that are the same in all evaluations.
 
     Attributes:
-        rows: [2B, N, D]: voice, text and bias through the input projection; zero where padded.
-        first_conv: [2B, N, D]: those rows through the first positional convolution, with its bias.
+        rows: voice, text and bias through the input projection, [2B, N, D]; zero in the padding.
+        first_conv: those rows through the first positional convolution with its bias, [2B, N, D].
         angles: cosines and sines of the rotary angles (RoFormer), fp32 [N, 32, 2].
-        lengths: of each branch; `None` where nothing is padded.
+        lengths: the length of each branch; `None` if nothing is padded.
     """
 
     rows: Tensor
@@ -88,7 +89,7 @@ class Condition:
     lengths: Lengths | None
 
     def branches(self, count: int) -> Condition:
-        """The first `count` branches alone."""
+        """The condition of the first `count` branches."""
         if count == len(self.rows):
             return self
         lengths = self.lengths and self.lengths.first(count)
@@ -97,18 +98,18 @@ class Condition:
 
 def condition(dit: Dit, voices: Sequence[Tensor], texts: Sequence[tuple[Tensor, Tensor]], frames: Sequence[int],
               padded: int) -> Condition:  # fmt: skip
-    """Project what does not change while a batch is spoken.
+    """Compute the inputs that do not change while a batch is synthesised.
 
     Args:
         voices: log mel of each line's reference, fp32 [reference frames, 100].
-        texts: rows of each line's text encoder, conditional and unconditional, fp32 [up to `frames`, text_dim].
-        frames: length of each line, its reference included.
-        padded: N, at least the longest of them.
+        texts: each line's rows from the text encoder, conditional and unconditional, fp32 [up to `frames`, text_dim].
+        frames: length of each line, with its reference.
+        padded: N, at least the longest of `frames`.
     """
     rows = dit.bias.new_zeros(2 * len(frames), padded, len(dit.bias))
-    for i, (voice, (said, unsaid), count) in enumerate(zip(voices, texts, frames, strict=True)):
+    for i, (voice, (cond, uncond), count) in enumerate(zip(voices, texts, frames, strict=True)):
         rows[i, : len(voice)] += F.linear(voice, dit.from_voice)
-        for branch, text in ((i, said), (len(frames) + i, unsaid)):
+        for branch, text in ((i, cond), (len(frames) + i, uncond)):
             rows[branch, : len(text)] += F.linear(text, dit.from_text)
             rows[branch, :count] += dit.bias
     padding = any(count < padded for count in frames)
@@ -118,51 +119,51 @@ def condition(dit: Dit, voices: Sequence[Tensor], texts: Sequence[tuple[Tensor, 
     return Condition(rows, conv(rows, bias), rotary_angles(padded, rows.device), lengths)
 
 
-def velocity(dit: Dit, y: Tensor, given: Condition, at: Modulation) -> Tensor:
-    """The flow at `y`: fp32 [B, N, 100] to [G, N, 100], where G is the number of branches of `given`.
+def velocity(dit: Dit, y: Tensor, condition: Condition, at: Modulation) -> Tensor:
+    """The flow at `y`: fp32 [B, N, 100] to [G, N, 100], for the G branches of `condition`.
 
-    Behind the end of a line `y` must be zero; what comes out there means nothing.
+    After the end of a line `y` must be zero, and the flow there has no meaning.
     """
     between = dit.elementwise
     scale, shift = at.final.unbind()
     blocks = [modulation.unbind() for modulation in at.blocks.unbind()]
-    # What the norm behind each block's end is: that of the next block, at last the final one.
+    # The norm after each block: that of the next block, and after the last block the final one.
     following = [(scale_, shift_) for shift_, scale_, *_ in blocks[1:]] + [(scale, shift)]
-    x = _embed(dit, y.to(dit.dtype), given)
+    x = _embed(dit, y.to(dit.dtype), condition)
     z = between.norm(x, blocks[0][1], blocks[0][0])
     for block, (_, _, gate, shift_ff, scale_ff, gate_ff), norm in zip(dit.blocks, blocks, following, strict=True):
-        x, z = between.gate_norm(x, gate, _attend(dit, block, z, given), scale_ff, shift_ff)
+        x, z = between.gate_norm(x, gate, _attend(dit, block, z, condition), scale_ff, shift_ff)
         x, z = between.gate_norm(x, gate_ff, block.down(block.up(z)), *norm)
     return F.linear(z, *dit.to_mel)
 
 
 def rotary_angles(frames: int, device: torch.device) -> Tensor:
-    """Cosines and sines of the positions' angles, fp32 [frames, 32, 2]; not to be written to."""
+    """The cosines and sines of the positions' angles, fp32 [frames, 32, 2]. The caller must not write to them."""
     return _angles(max(_USUAL_FRAMES, 2 ** (frames - 1).bit_length()), device)[:frames]
 
 
 @lru_cache(2)
 def _angles(frames: int, device: torch.device) -> Tensor:
-    # On the processor, as upstream: a GPU's powers differ in the last bit, and a thousand frames on that is an angle.
+    # On the CPU, like upstream: a GPU's powers differ in the last bit, which a thousand frames later is an angle.
     frequencies = 1.0 / (10_000.0 ** (torch.arange(0, _HEAD, 2).float() / _HEAD))
     angles = torch.outer(torch.arange(frames).float(), frequencies)
     return torch.stack((angles.cos(), angles.sin()), dim=-1).to(device)
 
 
-def _embed(dit: Dit, y: Tensor, given: Condition) -> Tensor:
-    """Input projection, then positional convolutions beside it: [B, N, 100] to [G, N, D].
+def _embed(dit: Dit, y: Tensor, condition: Condition) -> Tensor:
+    """The input projection, plus the positional convolutions of it: [B, N, 100] to [G, N, D].
 
-    A convolution is linear: both branches share that of the noisy mel, and that of the rest was done once.
+    A convolution is linear: both branches share that of the noisy mel, and that of the condition was done once.
     """
     noisy = F.linear(y, dit.from_mel)
-    keep = None if given.lengths is None else given.lengths.keep
+    keep = None if condition.lengths is None else condition.lengths.keep
     first, (second, bias) = dit.convs[0][0], dit.convs[1]
-    x = dit.elementwise.first_embedding(first(noisy), given.first_conv, keep)
-    return dit.elementwise.second_embedding(second(x, bias), noisy, given.rows)
+    x = dit.elementwise.first_embedding(first(noisy), condition.first_conv, keep)
+    return dit.elementwise.second_embedding(second(x, bias), noisy, condition.rows)
 
 
-def _attend(dit: Dit, block: Block, z: Tensor, given: Condition) -> Tensor:
-    """[G, N, D] to the same."""
+def _attend(dit: Dit, block: Block, z: Tensor, condition: Condition) -> Tensor:
+    """The attention of one block, [G, N, D] to [G, N, D]."""
     qkv = block.qkv(z)
-    q, k, v = dit.elementwise.rotate(qkv.view(*qkv.shape[:2], 3, dit.heads, _HEAD), given.angles)
-    return block.out(dit.attention(q, k, v, given.lengths))
+    q, k, v = dit.elementwise.rotate(qkv.view(*qkv.shape[:2], 3, dit.heads, _HEAD), condition.angles)
+    return block.out(dit.attention(q, k, v, condition.lengths))

@@ -1,4 +1,4 @@
-"""How long a text sounds, in how many evaluations, padded to what: decisions, no tensors. Imports no torch."""
+"""Decides the length of the speech, its number of evaluations, and the bucket it is padded to. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 
 FRAMES_PER_S = RATE_HZ / HOP
 MOST_FRAMES = 8192
-"""The text encoder has no more positions."""
+"""The text encoder has no more positions than this."""
 BUCKETS = (*range(32, 705, 32), *range(768, 2113, 64))
-"""Lengths that runs are padded to: at most a twelfth of waste above 384 frames. The longest holds what upstream gives
-the model in one go, 22 s."""
+"""Lengths that runs are padded to. Above 384 frames at most a twelfth is padding. The longest bucket has 22 s, the
+longest input that upstream gives the model."""
 
 WINDOW_S = BUCKETS[-1] / FRAMES_PER_S
-"""Of reference and speech in the longest bucket, and so in all lines of a batch together."""
+"""Length of reference and speech in the longest bucket, which is also the limit for all lines of a batch together."""
 MOST_LINES = 8
-"""In one run."""
+"""The most lines in one run."""
 
 _USUAL_SPEECH_S = (0.5, 10.0)
 
 _SHORT_BYTES = 10
 _SHORT_SPEED = 0.3
-_SHORTEST_BYTES = 14  # about a second at a calm pace: what a word and the silence around it take
+_SHORTEST_BYTES = 14  # about a second at a calm pace: the time of a word and the silence around it
 
 
 def speech_frames(reference_frames: int, reference_text: str, text: str, speed: float, *, short_text: bool) -> int:
-    """Frames that a text takes: its share of the reference's, by UTF-8 bytes, as upstream has it.
+    """The number of frames of a text: its share of the reference's frames by UTF-8 bytes, like upstream.
 
-    Upstream speaks fewer than 10 bytes at speed 0.3 whatever was asked for: 9 bytes take the time of 30 and come out
-    drawled or with noise behind them, 10 take that of 10. With `short_text` they take the time of 14 instead, at the
-    speed that was asked for: enough for a word, and the same time for every short one.
+    Upstream speaks fewer than 10 bytes at speed 0.3, whatever was asked for: 9 bytes take the time of 30, and sound
+    drawled or have noise after them, while 10 bytes take the time of 10. With `short_text` they take the time of 14
+    bytes, at the speed that was asked for. That is enough for a word, and the same for every short text.
     """
     size = len(text.encode())
     if size < _SHORT_BYTES:
@@ -43,12 +43,12 @@ def speech_frames(reference_frames: int, reference_text: str, text: str, speed: 
 
 
 def total_frames(reference_frames: int, speech: int, tokens: int) -> int:
-    """Reference and speech; at least one more than the tokens and than the reference's mel, as upstream has it."""
+    """The frames of both: at least one more than the tokens and than the reference's mel, like upstream."""
     return max(reference_frames + speech, tokens + 1, reference_frames + 2)
 
 
 def nfe_for(speech: int) -> int:
-    """Evaluations by length, as the system before this one proposed: short speech gets more, long speech less."""
+    """The number of evaluations by length, as in the earlier system: short speech gets more, long speech fewer."""
     speech_s = speech / FRAMES_PER_S
     if speech_s < 5.0:
         return 8
@@ -56,15 +56,15 @@ def nfe_for(speech: int) -> int:
 
 
 def bucket(frames: int, buckets: Sequence[int]) -> int | None:
-    """The smallest bucket that holds so many frames; `None` where none does."""
+    """The smallest bucket with at least `frames` frames; `None` if there is none."""
     i = bisect_left(buckets, frames)
     return buckets[i] if i < len(buckets) else None
 
 
 def usual(reference_frames: int, buckets: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Buckets that most lines of a voice take, and the others that it can take; the longest first in both.
+    """The buckets that most lines of a voice need, and the others that it can need; the longest first in both lists.
 
-    Graphs share memory best when the longest is recorded first, so that the longest bucket is always a usual one.
+    Graphs share memory best if the longest is captured first, so the longest bucket always belongs to the usual ones.
     """
     possible = [frames for frames in buckets if frames > reference_frames + 1]
     if not possible:

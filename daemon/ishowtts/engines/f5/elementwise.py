@@ -1,8 +1,8 @@
-"""What lies between the products of the transformer: norms, gates, angles, guidance. The reference, in plain torch.
+"""The elementwise steps between the products of the transformer: norms, gates, rotation and guidance.
 
-`Elementwise` is what `dit` and `sampler` ask for; on CUDA a few fused kernels do it (`cuda.elementwise`), since there
-it is traffic, not arithmetic, that such steps cost. Shapes as in `dit`: B lines, G = B or 2B branches, N frames, D
-width, H heads of 64.
+`Elementwise` is the protocol that `dit` and `sampler` use, and `EagerElementwise` is its reference in plain PyTorch. On
+CUDA a few fused kernels do the same (`cuda.fused_elementwise`), because such steps cost memory traffic there, not
+arithmetic. Shapes as in `dit`: B lines, G = B or 2B branches, N frames, D width, H heads of 64.
 """
 
 from __future__ import annotations
@@ -17,27 +17,30 @@ EPS = 1e-6
 
 
 class Elementwise(Protocol):
-    """Each takes and gives tensors of one type, and computes in fp32 where it is fused."""
+    """The steps. Each takes and returns tensors of one type; fused steps compute in fp32."""
 
     def norm(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """Layer norm of [G, N, D] with AdaLN's scale and shift, [D] each, as its affine part."""
 
     def gate_norm(self, x: Tensor, gate: Tensor, y: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-        """`x + gate * y`, [G, N, D], and the `norm` of that. `x` may be overwritten with the first of them."""
+        """`x + gate * y`, [G, N, D], and the `norm` of that. `x` may be overwritten with the first result."""
 
     def rotate(self, qkv: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries and keys turned by their positions' angles (RoFormer, neighbours are pairs), and values.
+        """Rotate queries and keys by the angles of their positions (RoFormer, neighbours are pairs).
 
         Args:
-            qkv: contiguous [G, N, 3, H, 64]; may be overwritten.
+            qkv: contiguous [G, N, 3, H, 64]. It may be overwritten.
             angles: cosines and sines, fp32 [N, 32, 2].
 
         Returns:
-            [G, H, N, 64] each, as views with the last dimension contiguous.
+            Queries, keys and values, [G, H, N, 64] each, as views whose last dimension is contiguous.
         """
 
-    def first_embedding(self, noisy: Tensor, given: Tensor, keep: Tensor | None) -> Tensor:
-        """`mish(noisy + given)`: [B, N, D], repeated for both branches, and [G, N, D]; zero where not `keep` [G, N]."""
+    def first_embedding(self, noisy: Tensor, condition: Tensor, keep: Tensor | None) -> Tensor:
+        """`mish(noisy + condition)`: [B, N, D] repeated for both branches, and [G, N, D].
+
+        Frames outside `keep` [G, N] are zero.
+        """
 
     def second_embedding(self, conv: Tensor, noisy: Tensor, rows: Tensor) -> Tensor:
         """`mish(conv) + noisy + rows`: [G, N, D], [B, N, D] repeated for both branches, [G, N, D]."""
@@ -46,19 +49,20 @@ class Elementwise(Protocol):
         self, y: Tensor, flow: Tensor, dt: Tensor, difference: Tensor,
         *, strength: float, guided: bool, keep: Tensor | None,
     ) -> None:  # fmt: skip
-        """One step of Euler's method in place: `y += dt * (said + strength * difference)`.
+        """Guide and do one step of Euler's method, in place: `y += dt * (cond + strength * difference)`.
 
         Args:
-            y: the state, fp32 [B, N, 100]; what is not `keep` [B, N] stays as it is.
-            flow: [2B, N, 100] where `guided`, said before unsaid; else [B, N, 100]: `said` alone.
+            y: the state, fp32 [B, N, 100]. Frames outside `keep` [B, N] do not change.
+            flow: if `guided`, [2B, N, 100] holds the conditional flow, then the unconditional one. If not, [B, N, 100]
+                holds the conditional flow.
             dt: fp32 scalar.
-            difference: `said - unsaid`, fp32 [B, N, 100]: written where `guided`, else read where there is a strength.
-            strength: of the guidance; 0: none.
+            difference: `cond - uncond`, fp32 [B, N, 100]. It is written if `guided`, else read if `strength` is not 0.
+            strength: strength of the guidance; 0: no guidance.
         """
 
 
 class EagerElementwise:
-    """One torch operator after another."""
+    """The steps as single PyTorch operators."""
 
     def norm(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """As the protocol says."""
@@ -70,17 +74,17 @@ class EagerElementwise:
         return x, self.norm(x, scale, shift)
 
     def rotate(self, qkv: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As the protocol says. fp32 is turned in place."""
+        """As the protocol says. fp32 is rotated in place."""
         qk = qkv[:, :, :2]
         pairs = torch.view_as_complex(qk.float().view(*qk.shape[:-1], -1, 2))
-        turned = torch.view_as_real(pairs.mul_(torch.view_as_complex(angles)[:, None, None, :])).flatten(-2)
-        q, k = turned.to(qkv.dtype).permute(2, 0, 3, 1, 4).unbind()
+        rotated = torch.view_as_real(pairs.mul_(torch.view_as_complex(angles)[:, None, None, :])).flatten(-2)
+        q, k = rotated.to(qkv.dtype).permute(2, 0, 3, 1, 4).unbind()
         return q, k, qkv[:, :, 2].transpose(1, 2)
 
-    def first_embedding(self, noisy: Tensor, given: Tensor, keep: Tensor | None) -> Tensor:
+    def first_embedding(self, noisy: Tensor, condition: Tensor, keep: Tensor | None) -> Tensor:
         """As the protocol says."""
-        x = F.mish(noisy.repeat(len(given) // len(noisy), 1, 1) + given)
-        # `where`, not a product: zero times what is no number is no number.
+        x = F.mish(noisy.repeat(len(condition) // len(noisy), 1, 1) + condition)
+        # `where`, not a product: zero times NaN is NaN.
         return x if keep is None else torch.where(keep[..., None], x, 0.0)
 
     def second_embedding(self, conv: Tensor, noisy: Tensor, rows: Tensor) -> Tensor:
@@ -92,9 +96,9 @@ class EagerElementwise:
         *, strength: float, guided: bool, keep: Tensor | None,
     ) -> None:  # fmt: skip
         """As the protocol says."""
-        said = flow[: len(y)].float()
+        cond = flow[: len(y)].float()
         if guided:
-            torch.sub(said, flow[len(y) :].float(), out=difference)
+            torch.sub(cond, flow[len(y) :].float(), out=difference)
         if strength != 0:
-            said = said + difference * strength
-        y.copy_(y + dt * said if keep is None else torch.where(keep[..., None], y + dt * said, y))
+            cond = cond + difference * strength
+        y.copy_(y + dt * cond if keep is None else torch.where(keep[..., None], y + dt * cond, y))

@@ -1,4 +1,4 @@
-"""The F5 engine: keeps the contract of `Engine` over one of two models, the fast one or upstream's."""
+"""The F5 engine: implements `Engine` with one of two models, the fast one or upstream's."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ log = logging.getLogger(__name__)
 
 _WARM_TEXT = "This is how I sound when I am warm."
 _WARM_SPEECH_S = (1.0, 3.0)
-_WORTH = 0.9  # of the time of one after the other: what batches must stay under
-_SMALLEST_BYTES = 16  # the smallest segment that a text without memory is cut into
+_BATCH_PAYS_BELOW = 0.9  # of the time of the same lines one after the other
+_SMALLEST_BYTES = 16  # the smallest part that a segment is cut into if memory is short
 
 
 class F5Engine:
-    """Speaks in the voice of a clip. One thread makes, loads and calls it."""
+    """Speaks in the voice of a clip. One thread makes, loads and calls the engine."""
 
     def __init__(self, options: F5Options) -> None:
         self._options = options
         self._shelf = VoiceShelf(Path(options.voices_dir) if options.voices_dir else None)
-        self._references: dict[str, tuple[str, Reference]] = {}  # by name, with the version that was read
+        self._references: dict[str, tuple[str, Reference]] = {}  # by name, with the version of the voice
         self._runner: Runner | None = None
         self._device = torch.device("cpu")
         self._switches = options.switches
@@ -55,12 +55,12 @@ class F5Engine:
 
     @property
     def name(self) -> str:
-        """`f5`."""
+        """The name, `f5`."""
         return "f5"
 
     @property
     def rate_hz(self) -> int:
-        """24,000."""
+        """The sample rate, 24,000 Hz."""
         return RATE_HZ
 
     def load(self, progress: ReportProgress) -> None:
@@ -68,7 +68,7 @@ class F5Engine:
 
         Raises:
             WeightsError, VoiceError: they cannot be used.
-            EngineError: CUDA was asked for and does not work, or there is not enough memory.
+            EngineError: CUDA is wanted and does not work, or there is not enough memory.
         """
         progress(Progress("load", 0, 3))
         self._device = choose_device(self._options.device)
@@ -89,7 +89,7 @@ class F5Engine:
         log.info("F5 is loaded from %s: %s on %s", weights.folder, dtype, self._device)
 
     def prepare(self, voice: str | None) -> VoiceInfo:
-        """Read a voice's clip (`None`: the default one), once for each version of it. Raises VoiceError."""
+        """Read the clip of a voice (`None`: the default voice), once for each version of it. Raises VoiceError."""
         found = self._find(voice)
         prepared = self._reference(found)
         reference_s = prepared.frames * HOP / RATE_HZ
@@ -106,10 +106,10 @@ class F5Engine:
         )
 
     def warm(self, progress: ReportProgress) -> None:
-        """Speak to nobody, along the path that lines take, and record the lengths that most lines have.
+        """Capture the lengths that most lines have, and synthesise two lines that nobody hears.
 
         Raises:
-            EngineError: that fails; the sentence says what to mend.
+            EngineError: it failed. The message says what to fix.
         """
         voice = self._reference(self._find(None))
         usual, later = duration.usual(voice.frames, self._buckets())
@@ -121,7 +121,7 @@ class F5Engine:
                 self._loaded().model.capture(frames)
                 progress(Progress("warm", i + 1, count))
             for i, job in enumerate(jobs, len(usual)):
-                # The last and longest is the one that counts: by then the path is warm.
+                # Only the last and longest job counts: by then everything is warm.
                 self._cost = self._loaded().time_s([job]) / (job.frames / duration.FRAMES_PER_S)
                 progress(Progress("warm", i + 1, count))
             if self._device.type == "cuda":
@@ -129,30 +129,30 @@ class F5Engine:
             self._loaded().model.enqueue_captures(later)
 
     def stats(self) -> EngineStats:
-        """What torch's allocator holds on the GPU, and the runs that were too long for every bucket."""
+        """The memory of torch's allocator on the GPU, and the number of runs that were too long for every bucket."""
         cuda = self._device.type == "cuda"
         unbucketed = 0 if self._runner is None else self._runner.model.unbucketed
         return EngineStats(torch.cuda.memory_reserved() / 1e6 if cuda else None, unbucketed)
 
     def idle(self) -> bool:
-        """Record one more length, where there is one; whether there may be more."""
+        """Capture one more graph, if there is one. Returns whether there may be more."""
         try:
             with torch.inference_mode():
                 return self._loaded().model.idle()
         except RuntimeError as error:
-            log.warning("what was to be recorded in idle time failed: %s", first_line(error))
+            log.warning("a capture in idle time failed: %s", first_line(error))
             return False
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
-        """Speak one segment: S16 mono at 24 kHz, clipped where it is too loud.
+        """Speak one segment: int16 mono at 24 kHz. Too loud samples are clipped.
 
-        What does not fit into memory is spoken in halves.
+        A segment that does not fit into memory is spoken in halves.
 
         Raises:
             SynthesisError: this text cannot be spoken.
             VoiceError: its voice cannot be read.
             EngineError: the device failed.
-            Cancelled: `cancelled()` turned true; it is asked before every evaluation.
+            Cancelled: `cancelled()` returned true. It is asked before every evaluation.
         """
         started = time.monotonic()
         job = self._job(segment)
@@ -160,7 +160,7 @@ class F5Engine:
         return Utterance(samples, RATE_HZ, time.monotonic() - started, self.name, job.reference.name, job.nfe_step)
 
     def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
-        """Speak several segments: those of one `nfe_step` in one run, where they fit into memory together.
+        """Speak several segments: those with the same `nfe_step` in one run, if they fit into memory together.
 
         Raises:
             SynthesisError, VoiceError, EngineError, Cancelled: as from `synthesize`, for any of them.
@@ -178,11 +178,11 @@ class F5Engine:
         return [spoken[i] for i in range(len(jobs))]
 
     def render(self, segment: Segment, cancelled: IsCancelled) -> NDArray[np.float32]:
-        """`synthesize` in floating point, [samples] at 24 kHz, not clipped: equal to upstream's."""
+        """Like `synthesize`, but fp32 [samples] at 24 kHz, not clipped: equal to upstream."""
         return self.render_batch([segment], cancelled)[0]
 
     def render_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[NDArray[np.float32]]:
-        """Several segments of one `nfe_step` in one go; each sounds as it does alone.
+        """Render several segments with the same `nfe_step` in one run. Each sounds as it does alone.
 
         Raises:
             OutOfMemory: they do not fit into memory together.
@@ -190,7 +190,7 @@ class F5Engine:
         return self._loaded().floats([self._job(segment) for segment in segments], cancelled)
 
     def close(self) -> None:
-        """Let go of the weights. Idempotent."""
+        """Release the weights. Idempotent."""
         self._runner = None
         self._references.clear()
 
@@ -203,7 +203,7 @@ class F5Engine:
                 loaded, self._device, dtype, switches, cfg_strength=cfg_strength, buckets=self._buckets()
             )
         if odd is not None:
-            log.warning("upstream's modules run, slower: the fast model does not know %s of these weights", odd)
+            log.warning("upstream's modules run, which are slower: the fast model does not support %s", odd)
         from ishowtts.engines.f5.upstream_model import UpstreamModel
 
         return UpstreamModel(loaded, self._device, dtype, cfg_strength, switches.compile or None)
@@ -224,7 +224,7 @@ class F5Engine:
                 self._loaded().model.capture(frames, lines)
         alone_s, together_s = (min(self._loaded().time_s(jobs) for _ in range(2)) for jobs in ([job], [job, job]))
         log.info("two lines in one run take %.2f times as long as one", together_s / alone_s)
-        return together_s < 2 * _WORTH * alone_s
+        return together_s < 2 * _BATCH_PAYS_BELOW * alone_s
 
     def _loaded(self) -> Runner:
         if self._runner is None:
@@ -232,7 +232,7 @@ class F5Engine:
         return self._runner
 
     def _spoken(self, segments: Sequence[Segment], jobs: Sequence[SegmentJob], cancelled: IsCancelled) -> list[Samples]:
-        """In one run; one by one, and at last in halves, where that does not fit into memory."""
+        """Speak in one run. If memory is short: one by one, and then in halves."""
         try:
             return self._loaded().samples(jobs, cancelled)
         except OutOfMemory:
@@ -242,7 +242,7 @@ class F5Engine:
         return [self._spoken([segment], [job], cancelled)[0] for segment, job in zip(segments, jobs, strict=True)]
 
     def _in_halves(self, segment: Segment, cancelled: IsCancelled) -> NDArray[np.float32]:
-        """Raises OutOfMemory where it cannot be cut any shorter."""
+        """Speak the halves of a segment. Raises OutOfMemory if it cannot be cut any shorter."""
         size = len(segment.text.encode())
         halves = texts.segments(segment.text, max(_SMALLEST_BYTES, size // 2 + 8))
         if len(halves) < 2:
@@ -259,17 +259,17 @@ class F5Engine:
     def _job(self, segment: Segment) -> SegmentJob:
         found = self._find(segment.voice)
         voice = self._reference(found)
-        said = segment.text.strip()
-        if not said:
+        text = segment.text.strip()
+        if not text:
             raise SynthesisError("there is nothing to say in this text")
-        joined = voice.text + said
+        joined = voice.text + text
         switches = self._switches
         speed = segment.speed or found.speed or 1.0
-        speech = duration.speech_frames(voice.frames, voice.text, said, speed, short_text=switches.short_text)
+        speech = duration.speech_frames(voice.frames, voice.text, text, speed, short_text=switches.short_text)
         frames = duration.total_frames(voice.frames, speech, self._loaded().model.tokens(joined))
         if frames > duration.MOST_FRAMES:
             raise SynthesisError(
-                f"a segment of {len(said.encode())} bytes is too long for the voice {voice.name!r}, "
+                f"a segment of {len(text.encode())} bytes is too long for the voice {voice.name!r}, "
                 f"which takes {voice.max_segment_bytes}"
             )
         usual = duration.nfe_for(speech) if switches.nfe_policy else self._options.nfe_step
@@ -280,7 +280,7 @@ class F5Engine:
         return self._shelf.find(name or self._options.default_voice)
 
     def _reference(self, voice: Voice) -> Reference:
-        """The voice's clip, read again where the voice has changed."""
+        """The reference of a voice. It is read again if the voice has changed."""
         version, kept = self._references.get(voice.name, (None, None))
         if kept is None or version != voice.version or not self._switches.reference_cache:
             self._references.pop(voice.name, None)

@@ -1,4 +1,4 @@
-"""Sound to mel spectrogram and back from Fourier coefficients, in fp32: what F5 and Vocos agree on."""
+"""Converts sound to the mel spectrogram of F5 and Vocos, and Fourier coefficients back to sound, in fp32."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _FLOOR = 1e-5
 
 
 def log_mel(audio: Tensor) -> Tensor:
-    """Sound to log mel: fp32 [samples] at 24 kHz to [samples // 256 + 1, 100].
+    """Convert sound to log mel: fp32 [samples] at 24 kHz to [samples // 256 + 1, 100].
 
-    Equals upstream's `get_vocos_mel_spectrogram` (torchaudio's MelSpectrogram with power 1, HTK scale, no norm).
+    Equal to upstream's `get_vocos_mel_spectrogram` (torchaudio's MelSpectrogram with power 1, HTK scale, no norm).
     """
     window = torch.hann_window(N_FFT, device=audio.device)
     spectrum = torch.stft(audio, N_FFT, HOP, window=window, center=True, pad_mode="reflect", return_complex=True)
@@ -21,13 +21,13 @@ def log_mel(audio: Tensor) -> Tensor:
 
 
 def inverse(magnitude: Tensor, phase: Tensor) -> Tensor:
-    """Magnitude and phase, fp32 [513, frames], to sound, [(frames - 1) * 256]: the ISTFT of Vocos' head, `center`."""
+    """Convert magnitude and phase, fp32 [513, frames], to sound [(frames - 1) * 256]: the ISTFT of Vocos' head."""
     window = torch.hann_window(N_FFT, device=magnitude.device)
     return torch.istft(torch.polar(magnitude, phase), N_FFT, HOP, N_FFT, window, center=True)
 
 
 def _mel_filters() -> Tensor:
-    """Triangles on the HTK mel scale, [513, 100], as torchaudio's `melscale_fbanks`."""
+    """Triangular filters on the HTK mel scale, [513, 100], like torchaudio's `melscale_fbanks`."""
     bins_hz = torch.linspace(0, RATE_HZ // 2, N_FFT // 2 + 1)
     top = 2595.0 * torch.log10(torch.tensor(1 + RATE_HZ / 2 / 700.0, dtype=torch.float64)).item()
     corners_hz = 700.0 * (10.0 ** (torch.linspace(0.0, top, MELS + 2) / 2595.0) - 1.0)

@@ -1,4 +1,4 @@
-"""What a model is asked for: one segment, with everything decided."""
+"""The job of a model, one segment with everything decided, and the protocol of the two models."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ishowtts.model import IsCancelled
 
 @dataclass(frozen=True)
 class SegmentJob:
-    """One segment.
+    """One segment to synthesise.
 
     Attributes:
-        text: of the reference and of the segment, joined.
-        frames: of the reference and of the speech together.
-        seed: of the noise; `None`: another one each time.
-        gain: what the sound is multiplied by: as quiet as the clip, and as loud as the voice's settings have it.
+        text: the text of the reference and of the segment, joined.
+        frames: the number of frames of reference and speech together.
+        seed: the seed of the noise; `None`: another one each time.
+        gain: the factor for the sound: as quiet as the clip, times the gain of the voice's settings.
     """
 
     reference: Reference
@@ -35,26 +35,26 @@ class F5Model(Protocol):
     """F5 with its vocoder, on a device.
 
     Attributes:
-        unbucketed: runs so far that were longer than every bucket.
+        unbucketed: the number of runs so far that were longer than every bucket.
     """
 
     unbucketed: int
 
     def tokens(self, text: str) -> int:
-        """How many tokens a text has."""
+        """The number of tokens of a text."""
 
     def render(self, jobs: Sequence[SegmentJob], cancelled: IsCancelled) -> list[Tensor]:
-        """Sounds at 24 kHz, fp32 [samples] each, on the model's device.
+        """Render jobs to sounds at 24 kHz, fp32 [samples] each, on the model's device.
 
         Raises:
             Cancelled: `cancelled()` turned true; it is asked before every evaluation.
         """
 
     def capture(self, frames: int, lines: int = 1) -> None:
-        """Make runs of so many lines of this length as fast as they will be."""
+        """Capture the graphs of runs of this shape, if the model uses graphs."""
 
     def enqueue_captures(self, frames: Sequence[int]) -> None:
-        """Have single lines of these lengths recorded in idle time."""
+        """Have single lines of these lengths captured in idle time."""
 
     def idle(self) -> bool:
-        """Use a moment that nobody needs; whether there is more to do."""
+        """Capture one graph in idle time. Returns whether there may be more to capture."""

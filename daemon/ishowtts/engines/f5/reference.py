@@ -1,4 +1,4 @@
-"""A voice as upstream prepares it: the clip as a tensor, its loudness, its words."""
+"""Prepares a voice like upstream: the clip as a tensor, its loudness and its words."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ishowtts.engines.voices.shelf import Voice
 from ishowtts.errors import VoiceError
 
 TARGET_RMS = 0.1
-_LONGEST_S = 15.0  # upstream cuts at 12 s; a cut clip would no longer match its words
+_LONGEST_S = 15.0  # upstream cuts clips at 12 s, but a cut clip would no longer match its words
 _SHORTEST_S = 1.0
-_COARSEST_HZ = 50  # a common divisor with 24,000 under it makes a resampling filter of gigabytes
+_COARSEST_HZ = 50  # a smaller common divisor with 24,000 makes a resampling filter of gigabytes
 _SILENT_RMS = 1e-4
-_WINDOW_S = 22.0  # reference and speech together: what upstream gives the model in one go
+_WINDOW_S = 22.0  # reference and speech together: the longest input that upstream gives the model
 _MOST_BYTES_PER_S = 100.0  # the fastest speech has about 30 bytes of text per second
 
 
@@ -29,11 +29,11 @@ class Reference:
     """A clip that the model continues.
 
     Attributes:
-        audio: float32 [1, samples] at 24 kHz, scaled up to RMS 0.1 where it was quieter.
-        rms: loudness of the clip as it was recorded.
-        text: its words, ending as upstream ends them.
-        max_segment_bytes: the longest text that fits beside it.
-        mel: log mel of the clip, fp32 [frames + 1, 100].
+        audio: float32 [1, samples] at 24 kHz, scaled up to RMS 0.1 if it was quieter.
+        rms: loudness of the clip before scaling.
+        text: the words of the clip, with the end that upstream gives them.
+        max_segment_bytes: the longest text that fits into one run with this reference.
+        mel: log mel spectrogram of the clip, fp32 [frames + 1, 100].
     """
 
     name: str
@@ -45,17 +45,17 @@ class Reference:
 
     @property
     def frames(self) -> int:
-        """Length in frames of the spectrogram."""
+        """Length of the clip in frames of the spectrogram."""
         return self.audio.shape[-1] // HOP
 
     @property
     def gain(self) -> float:
-        """What the generated sound is multiplied by, so that it is as quiet as the clip."""
+        """The factor that makes the generated sound as quiet as the clip."""
         return self.rms / TARGET_RMS if self.rms < TARGET_RMS else 1.0
 
 
 def read(voice: Voice, device: torch.device) -> Reference:
-    """Read a voice's clip; its spectrogram is kept on `device`.
+    """Read the clip of a voice, and put its spectrogram on `device`.
 
     Raises:
         VoiceError: it cannot be read, or is silent, too short or too long, or its words do not fit its length.
@@ -67,7 +67,7 @@ def read(voice: Voice, device: torch.device) -> Reference:
                 f"the clip of the voice {voice.name!r} has {rate_hz} samples a second; "
                 "export it at 24000, 44100 or 48000"
             )
-        # Looked at before it is read: a small file may unpack to gigabytes.
+        # Checked before it is read: a small file may unpack to gigabytes.
         if not _SHORTEST_S <= length_s <= _LONGEST_S:
             raise VoiceError(
                 f"the clip of the voice {voice.name!r} is {length_s:.1f} s long; "
@@ -81,11 +81,11 @@ def read(voice: Voice, device: torch.device) -> Reference:
 
 
 def prepare(name: str, audio: Tensor, rate_hz: int, text: str) -> Reference:
-    """Mirror the head of upstream's `infer_batch_process`: mono, then loudness, then rate, then a space.
+    """Do what upstream's `infer_batch_process` does first: mono, then loudness, then rate, then a space.
 
     Args:
         audio: float32 [channels, samples].
-        text: as upstream's preprocessing left it (`end_sentence`).
+        text: the text after upstream's preprocessing (`end_sentence`).
 
     Raises:
         VoiceError: the clip is silent.
@@ -111,7 +111,7 @@ def _max_segment_bytes(text: str, length_s: float) -> int:
 
 
 def _check_words(name: str, text: str, length_s: float) -> None:
-    """Refuse a text that nobody can have said in the clip. The daemon would take such a voice's card for nonsense."""
+    """Refuse a text that nobody can have said in the clip. The daemon would refuse such a voice as implausible."""
     count = len(text.encode())
     if count > _MOST_BYTES_PER_S * length_s:
         how = "many"
@@ -126,7 +126,7 @@ def _check_words(name: str, text: str, length_s: float) -> None:
 
 
 def end_sentence(text: str) -> str:
-    """End the words as upstream's `preprocess_ref_audio_text` does."""
+    """End the words like upstream's `preprocess_ref_audio_text`."""
     if text.endswith((". ", "。")):
         return text
     return text + (" " if text.endswith(".") else ". ")

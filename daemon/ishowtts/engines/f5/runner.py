@@ -1,4 +1,4 @@
-"""Runs of a model: its sounds on the host, and its errors as ours."""
+"""Runs a model: copies its sounds to the host and converts its errors to ours."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ RunResult = TypeVar("RunResult")
 
 
 class OutOfMemory(SynthesisError):
-    """This segment did not fit into memory; a shorter one may."""
+    """This segment did not fit into memory; a shorter one may fit."""
 
 
 class Runner:
-    """Asks a model for sounds.
+    """Runs a model for the engine.
 
     Args:
-        device: where the model is.
+        device: the device of the model.
     """
 
     def __init__(self, model: F5Model, device: torch.device) -> None:
@@ -38,22 +38,22 @@ class Runner:
         self._host = Host(device)
 
     def samples(self, jobs: Sequence[SegmentJob], cancelled: IsCancelled) -> list[Samples]:
-        """S16 mono of jobs in one run, clipped where it is too loud. Raises as `floats` does."""
+        """Render jobs in one run to int16 mono. Too loud samples are clipped. Raises the same errors as `floats`."""
         return self._run(jobs, cancelled, self._host.samples)
 
     def floats(self, jobs: Sequence[SegmentJob], cancelled: IsCancelled) -> list[NDArray[np.float32]]:
-        """fp32 [samples] of jobs in one run, not clipped.
+        """Render jobs in one run to fp32 [samples] each, not clipped.
 
         Raises:
             OutOfMemory: they do not fit into memory together.
-            SynthesisError: one of them came out as no sound.
+            SynthesisError: a sound of one of them is not finite.
             EngineError: the device failed.
             Cancelled: `cancelled()` turned true.
         """
         return self._run(jobs, cancelled, self._host.floats)
 
     def time_s(self, jobs: Sequence[SegmentJob]) -> float:
-        """How long a run takes that nobody hears. Raises EngineError where it makes no sound."""
+        """Measure the time of a run. Raises EngineError if its sound is not finite."""
         started = time.monotonic()
         sounds = self.model.render(jobs, lambda: False)
         if not all(bool(torch.isfinite(sound).all()) for sound in sounds):
@@ -63,31 +63,31 @@ class Runner:
         return time.monotonic() - started
 
     def _run(
-        self, jobs: Sequence[SegmentJob], cancelled: IsCancelled, bring: Callable[[Tensor], RunResult]
+        self, jobs: Sequence[SegmentJob], cancelled: IsCancelled, copy: Callable[[Tensor], RunResult]
     ) -> list[RunResult]:
         try:
             with _torch_errors(self._device), torch.inference_mode():
                 sounds = self.model.render(jobs, cancelled)
                 finite = [torch.isfinite(sound).all() for sound in sounds]
-                brought = [bring(sound) for sound in sounds]  # here it is waited for, asleep
-                whole = [bool(one) for one in finite]
+                copied = [copy(sound) for sound in sounds]  # waits here for the device, asleep
+                are_finite = [bool(one) for one in finite]
         except OutOfMemory:
             if self._device.type == "cuda":
-                torch.cuda.empty_cache()  # what is kept for other shapes may be what is missing
+                torch.cuda.empty_cache()  # memory that is cached for other shapes may be enough
             raise
-        for job, good in zip(jobs, whole, strict=True):
+        for job, good in zip(jobs, are_finite, strict=True):
             if not good:
-                said = job.text.removeprefix(job.reference.text)
-                # Not its words: this comes into the log, which may be private.
+                text = job.text.removeprefix(job.reference.text)
+                # The message does not contain the text: it goes into the log, which may be private.
                 raise SynthesisError(
-                    f"the model made no finite sound of {len(said)} characters; try engine.f5.precision fp32"
+                    f"the model made no finite sound of {len(text)} characters; try engine.f5.precision fp32"
                 )
-        return brought
+        return copied
 
 
 @contextmanager
 def as_engine_error(task: str) -> Iterator[None]:
-    """What torch cannot do before there is a line to blame for it, as EngineError."""
+    """Convert torch's errors outside of a segment to EngineError."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -98,12 +98,12 @@ def as_engine_error(task: str) -> Iterator[None]:
 
 @contextmanager
 def _torch_errors(device: torch.device) -> Iterator[None]:
-    """Torch's errors as ours: memory ends a segment; anything else on CUDA may have poisoned the context."""
+    """Convert torch's errors. Without memory, only the segment fails. Others may have broken the CUDA context."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            # Else the error holds what the run had taken, for as long as parts of the segment are tried.
+            # Otherwise the error keeps the memory of the run while parts of the segment are tried.
             traceback.clear_frames(error.__traceback__)
             raise OutOfMemory("there is not enough memory for this segment") from error
         problem = first_line(error)

@@ -1,4 +1,4 @@
-"""At which times the flow is evaluated, and where it is guided: policy, and a few numbers."""
+"""The times at which the flow is evaluated, and the guidance of each evaluation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 SWAY = -1.0
 
-# Empirically pruned steps (Fast F5-TTS, EPSS) in thirty-seconds of the way, as upstream's `get_epss_timesteps`.
+# Empirically pruned steps (Fast F5-TTS, EPSS) in thirty-seconds of the way, like upstream's `get_epss_timesteps`.
 _EPSS: dict[int, list[int]] = {
     5: [0, 2, 4, 8, 16, 32],
     6: [0, 2, 4, 6, 8, 16, 32],
@@ -19,11 +19,11 @@ _EPSS: dict[int, list[int]] = {
     12: [0, 2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32],
     16: [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32],
 }
-_EARLY = 0.08  # of the way: at NFE 7 the first four steps, which together are less than a twelfth of it
+_EARLY = 0.08  # of the way. At NFE 7 these are the first four steps, together less than a twelfth of the way
 
 
 class Guidance(Enum):
-    """What one evaluation does about classifier-free guidance."""
+    """The classifier-free guidance of one evaluation."""
 
     FULL = "both branches"
     REUSE = "the conditional branch, and the last difference between the two"
@@ -31,9 +31,10 @@ class Guidance(Enum):
 
 
 def times(nfe_step: int) -> Tensor:
-    """Times of the evaluations and the end: fp32 [nfe_step + 1], from 0 to 1.
+    """The times of the evaluations and the end, fp32 [nfe_step + 1], from 0 to 1.
 
-    EPSS where it is defined, else uniform, then sway sampling (F5-TTS, equation 7) as upstream's `CFM.sample`.
+    EPSS if it is defined for this number, else uniform; then sway sampling (F5-TTS, equation 7), like upstream's
+    `CFM.sample`.
     """
     pruned = _EPSS.get(nfe_step)
     t = torch.linspace(0, 1, nfe_step + 1) if pruned is None else torch.tensor(pruned) * (1 / 32)
@@ -41,12 +42,12 @@ def times(nfe_step: int) -> Tensor:
 
 
 def guidance(nfe_step: int, skip: str | None) -> list[Guidance]:
-    """What each evaluation does.
+    """The guidance of each evaluation.
 
-    The last steps are nine tenths of the way, so that guidance is left out on the first ones only.
+    The last steps are nine tenths of the way, so guidance is only left out in the first ones.
 
     Args:
-        skip: `None`: guided throughout; `plain`: none on the first steps; `reuse`: the first difference serves them.
+        skip: `None`: all are guided; `plain`: the first ones are not; `reuse`: they reuse the first difference.
     """
     if skip is None:
         return [Guidance.FULL] * nfe_step
@@ -57,7 +58,7 @@ def guidance(nfe_step: int, skip: str | None) -> list[Guidance]:
 
 
 def time_features(t: Tensor) -> Tensor:
-    """Sinusoids of the times: fp32 [steps] to [steps, 256], as upstream's `SinusPositionEmbedding(256)`."""
+    """The sinusoids of the times: fp32 [steps] to [steps, 256], like upstream's `SinusPositionEmbedding(256)`."""
     half = 128
     frequencies = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10_000) / (half - 1)))
     angles = 1000 * t.float().unsqueeze(1) * frequencies
@@ -65,5 +66,5 @@ def time_features(t: Tensor) -> Tensor:
 
 
 def is_pruned(nfe_step: int) -> bool:
-    """Whether EPSS is defined for so many evaluations."""
+    """Whether EPSS is defined for this number of evaluations."""
     return nfe_step in _EPSS

@@ -1,4 +1,7 @@
-"""What tensors a checkpoint must hold, from its description: so that a mismatch is told before anything runs."""
+"""The names and shapes of the tensors that a checkpoint must have, from its description.
+
+A mismatch is reported before anything runs.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _TEXT_MULT = 2
 
 
 def dit_shapes(dit: DitConfig, tokens: int) -> Shapes:
-    """Name to shape of upstream's `CFM` with a `DiT` of this description and a vocabulary of `tokens`."""
+    """The shapes of upstream's `CFM` with a `DiT` of this description and a vocabulary of `tokens`, by name."""
     dim, inner = dit.dim, dit.heads * dit.dim_head
     shapes = dict(_linear("time_embed.time_mlp.0", _TIME_FREQUENCIES, dim))
     shapes |= _linear("time_embed.time_mlp.2", dim, dim)
@@ -45,7 +48,7 @@ def dit_shapes(dit: DitConfig, tokens: int) -> Shapes:
 
 
 def vocoder_shapes(vocoder: VocoderConfig) -> Shapes:
-    """Name to shape of `Vocos` of this description."""
+    """The shapes of a `Vocos` of this description, by name."""
     backbone, head = vocoder.backbone.init_args, vocoder.head.init_args
     features = vocoder.feature_extractor.init_args
     dim, inner = backbone.dim, backbone.intermediate_dim

@@ -1,4 +1,4 @@
-"""The table of the F5 engine's switches: everything that the project knows about a switch stands here, once.
+"""The table of the F5 engine's switches: everything that the project knows about a switch, in one place.
 
 The configuration, the worker's options, the cache key, the parity bench, the ablation bench and the table in
 `docs/f5.md` read it. A new switch is a field of `Switches` and the code that uses it. Imports no torch: the daemon and

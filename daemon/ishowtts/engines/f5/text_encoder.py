@@ -1,4 +1,4 @@
-"""The text encoder: tokens to one row a frame, in fp32. ConvNeXt V2 blocks over characters (F5-TTS, section 3.1)."""
+"""The text encoder in fp32: tokens to one row per frame. ConvNeXt V2 blocks over characters (F5-TTS, section 3.1)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _USUAL_ROWS = 2048
-_REACH = 3  # a depthwise convolution of 7 taps looks so far to either side
+_REACH = 3  # a depthwise convolution of 7 taps reaches 3 rows to either side
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class TextEncoder:
     """Weights of upstream's `TextEmbedding`.
 
     Attributes:
-        table: row 0 is the filler behind the text.
-        upsamples: whether each token's row is repeated evenly over the frames (ZipVoice), instead of standing in one
-            frame, and all of them at the beginning.
+        table: the embedding; row 0 is the filler after the text.
+        upsamples: whether the row of each token is repeated evenly over the frames (ZipVoice). If not, each token has
+            one frame, and all of them are at the beginning.
     """
 
     table: Tensor
@@ -41,24 +41,24 @@ class TextEncoder:
 
 
 def encode(encoder: TextEncoder, tokens: Tensor, frames: int) -> Tensor:
-    """Rows of the text, fp32 [2, rows, text_dim]: said, and unsaid (filler in place of every token).
+    """The rows of the text, fp32 [2, rows, text_dim]: conditional, then unconditional (filler for every token).
 
-    Where the encoder upsamples there is one for each frame; else one for each token, and those of the frames behind
-    are zero.
+    If the encoder upsamples, there is a row for each frame. If not, there is a row for each token, and the rows of the
+    frames after the text are zero.
 
-    Only the tokens' own are computed. After each block the filler behind them is masked to zero, so that seen from the
-    text nothing but its length shows: three rows beyond the text are enough for the convolutions, and all the others
-    are equal and need only be counted in the global response normalisation (ConvNeXt V2), which sums over every frame.
+    Only the rows of the tokens are computed. After each block, the filler after the text is masked to zero, so only its
+    length has an effect on the text. Three rows after the text are enough for the convolutions. All further rows are
+    equal, so they are only counted in the global response normalisation (ConvNeXt V2), which sums over every frame.
 
     Args:
-        tokens: int64 [tokens], one to `frames`.
-        frames: length of the whole, not padded.
+        tokens: int64 [tokens], 1 to `frames` tokens.
+        frames: length of reference and speech, not padded.
     """
     count = len(tokens)
     shown = min(count + _REACH, frames)
     x = F.embedding(_both(tokens), encoder.table) + _positions(count, encoder.table)
     for block in encoder.blocks:
-        # One row more than the convolution reaches: what every farther frame holds as well.
+        # One row more than the convolution reaches: every further frame has the same values.
         padded = F.pad(x, (0, 0, _REACH, shown - count + 1 + _REACH)).transpose(1, 2)
         z = _widen(block, F.conv1d(padded, *block.conv, groups=x.shape[2]).transpose(1, 2))
         energy = z[:, :shown].square().sum(1) + (frames - shown) * z[:, shown].square()
@@ -67,7 +67,7 @@ def encode(encoder: TextEncoder, tokens: Tensor, frames: int) -> Tensor:
 
 
 def encode_in_full(encoder: TextEncoder, tokens: Tensor, frames: int) -> Tensor:
-    """The same over every frame, as upstream computes it: [2, frames, text_dim]."""
+    """The same rows, computed over every frame like upstream: [2, frames, text_dim]."""
     count = len(tokens)
     text = (torch.arange(frames, device=tokens.device) < count).unsqueeze(1)
     ids = F.pad(_both(tokens), (0, frames - count))
@@ -89,13 +89,17 @@ def _widen(block: TextBlock, x: Tensor) -> Tensor:
 
 
 def _respond(block: TextBlock, z: Tensor, energy: Tensor) -> Tensor:
-    """Global response normalisation: each channel by its share of the energy over all frames, [branches, channels]."""
+    """Global response normalisation: scale each channel by its share of the energy over all frames.
+
+    Args:
+        energy: [branches, channels].
+    """
     norm = energy.sqrt().unsqueeze(1)
     return block.gamma * (z * (norm / (norm.mean(-1, keepdim=True) + 1e-6))) + block.beta + z
 
 
 def _upsample(x: Tensor, frames: int) -> Tensor:
-    """Every token's row equally often, and the last ones once more where that does not come out even.
+    """Repeat the row of every token equally often, and the last ones once more if the frames do not divide evenly.
 
     Upstream's `average_upsample_text_by_mask`: [2, tokens, text_dim] to [2, frames, text_dim].
     """
@@ -106,13 +110,13 @@ def _upsample(x: Tensor, frames: int) -> Tensor:
 
 
 def _positions(count: int, table: Tensor) -> Tensor:
-    """Cosines, then sines, of upstream's `precompute_freqs_cis`: [count, dim]."""
+    """The cosines, then the sines, of upstream's `precompute_freqs_cis`: [count, dim]."""
     return _positions_table(max(_USUAL_ROWS, 2 ** (count - 1).bit_length()), table.shape[1], table.device)[:count]
 
 
 @lru_cache(2)
 def _positions_table(rows: int, dim: int, device: torch.device) -> Tensor:
-    # On the processor, as upstream: a GPU's powers differ in the last bit, and a thousand rows on that is an angle.
+    # On the CPU, like upstream: a GPU's powers differ in the last bit, which a thousand rows later is an angle.
     frequencies = 1.0 / (10_000.0 ** (torch.arange(0, dim, 2).float() / dim))
     angles = torch.outer(torch.arange(rows), frequencies).float()
     return torch.cat((angles.cos(), angles.sin()), dim=-1).to(device)

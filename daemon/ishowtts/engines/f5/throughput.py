@@ -1,6 +1,6 @@
-"""What this processor or GPU reaches in one large product and in copying memory, and whether its special kernels work.
+"""Measures the throughput of this device in one large product and in copying memory, and tests its special kernels.
 
-The only place that measures rates and tries Triton: the doctor's probe, the benches and the engine ask here.
+This is the only place that measures throughput and tries Triton, for the doctor's probe, the benches and the engine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ishowtts.engines.f5.kernels import ELEMENTWISE
 from ishowtts.errors import first_line
 
 _LEAST_ROUNDS, _MOST_ROUNDS = 6, 1000
-_LEAST_S = 0.4  # on a GPU: until its clocks are up
+_LEAST_S = 0.4  # on a GPU, whose clocks need time to rise
 _LARGE_SMS = 40
 _FLASH_FRAMES, _FLASH_HEADS, _FLASH_WIDTH = 192, 4, 64
 _FLASH_KEYS = (192, 131)
@@ -27,11 +27,11 @@ _FLASH_TOLERANCE = _FUSED_TOLERANCE = 1e-2
 
 @dataclass(frozen=True)
 class Throughput:
-    """The best of several rounds.
+    """The best throughput of several rounds.
 
     Args:
-        flop_per_s: of a product of square matrices; fp16 accumulates in fp32.
-        bytes_per_s: of reading one large block of memory and writing another, both counted.
+        flop_per_s: throughput of a product of square matrices. fp16 accumulates in fp32.
+        bytes_per_s: throughput of copying one large block of memory; reading and writing are both counted.
     """
 
     flop_per_s: float
@@ -39,7 +39,10 @@ class Throughput:
 
 
 def measure(device: str, dtype: torch.dtype) -> Throughput:
-    """About a second. A GPU with many processors gets larger matrices, else its launches are what is measured."""
+    """Measure the throughput, for about a second.
+
+    A GPU with many processors gets larger matrices: with small ones, its launches would be measured.
+    """
     large = device == "cuda" and torch.cuda.get_device_properties(0).multi_processor_count >= _LARGE_SMS
     side = 2048 if device == "cpu" else 8192 if large else 4096
     copied = 1 << 30 if large else 256 << 20
@@ -52,7 +55,7 @@ def measure(device: str, dtype: torch.dtype) -> Throughput:
 
 
 def flash_fault(device: str) -> str | None:
-    """Why flash attention with lengths of its own cannot be used; `None` where it came out right."""
+    """Why flash attention with a length for each line cannot be used; `None` if its result is correct."""
     generator = torch.Generator().manual_seed(0)
     shape = (3, len(_FLASH_KEYS), _FLASH_HEADS, _FLASH_FRAMES, _FLASH_WIDTH)
     try:
@@ -63,7 +66,7 @@ def flash_fault(device: str) -> str | None:
         difference = (found - exact).abs().max().item()
     except NotImplementedError:
         return f"this torch has no flash attention for {device}"
-    except (RuntimeError, TypeError) as error:  # built without it, or with another signature
+    except (RuntimeError, TypeError) as error:  # torch was built without it, or it has another signature
         return f"flash attention with lengths failed ({first_line(error)})"
     if difference < _FLASH_TOLERANCE:
         return None
@@ -71,7 +74,7 @@ def flash_fault(device: str) -> str | None:
 
 
 def fused_fault(device: str) -> str | None:
-    """Why our own Triton kernels cannot be used; `None` where one was compiled, ran and came out right."""
+    """Why our own Triton kernels cannot be used; `None` if one was compiled, ran and gave a correct result."""
     try:
         ours = ELEMENTWISE["triton"]()
     except ImportError:
@@ -81,7 +84,7 @@ def fused_fault(device: str) -> str | None:
     exact = EagerElementwise().norm(x, scale, shift).float()
     try:
         difference = (ours.norm(x, scale, shift).float() - exact).abs().max().item()
-    except Exception as error:  # Triton's errors have no common parent; most of the time no C compiler is there
+    except Exception as error:  # Triton's errors have no common parent; mostly the C compiler is missing
         return f"a Triton kernel could not be started ({first_line(error)})"
     return None if difference < _FUSED_TOLERANCE else f"a Triton kernel is off by {difference:.1g}"
 

@@ -1,4 +1,4 @@
-"""The one door to f5-tts: its modules, without the trainer that f5-tts starts on import."""
+"""Imports f5-tts without its trainer, which f5-tts loads on import. Every import of f5-tts goes through this module."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import warnings
 from pathlib import Path
 
 
-def _stand_in_for_the_package() -> None:
-    """Let `f5_tts.model.*` import alone.
+def _replace_the_package() -> None:
+    """Make the modules of `f5_tts.model` importable one by one.
 
-    `f5_tts/model/__init__.py` imports the trainer, and with it wandb and accelerate. A bare module of that name
-    with the right path makes Python find the parts and never run that file.
+    `f5_tts/model/__init__.py` imports the trainer, and with it wandb and accelerate. An empty module of that name
+    with the right path makes Python find the submodules without running that file.
     """
     if "f5_tts.model" in sys.modules:
         return
@@ -25,9 +25,9 @@ def _stand_in_for_the_package() -> None:
     sys.modules["f5_tts.model"] = bare
 
 
-_stand_in_for_the_package()
+_replace_the_package()
 with warnings.catch_warnings():
-    # What these packages say of their own dependencies helps nobody who runs an appliance.
+    # The warnings of these packages about their own dependencies do not help an operator.
     warnings.simplefilter("ignore")
     from f5_tts.model.utils import convert_char_to_pinyin
 

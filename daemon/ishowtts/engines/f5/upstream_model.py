@@ -1,6 +1,6 @@
-"""Upstream's own modules, run as upstream runs them: what every optimisation is held against.
+"""The reference model: upstream's own modules, run like upstream. Every optimisation is compared with it.
 
-Their imports cost seconds more than torch, so that nothing imports this module unless it is asked for.
+Its imports take seconds more than torch, so nothing imports this module at load.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class UpstreamModel:
     """F5 and Vocos from the f5-tts and vocos packages.
 
     Args:
-        dtype: of the transformer; Vocos runs in fp32.
-        compile_mode: of `torch.compile`, as the system before this one ran: weights in fp32, products in `dtype` by
-            autocast, and the vocoder's backbone compiled too.
+        dtype: type of the transformer. Vocos runs in fp32.
+        compile_mode: mode of `torch.compile`, as in the earlier system: weights in fp32, products in `dtype` by
+            autocast, and the vocoder's backbone compiled too. `None`: nothing is compiled.
     """
 
     def __init__(
@@ -61,28 +61,28 @@ class UpstreamModel:
         rotary = cfm.transformer.rotary_embed
         angles = rotary.inv_freq.clone()
         self.cfm = cfm.to(device, dtype)
-        # In half precision these would be off by up to half a radian at the end of a line.
+        # In half precision, these would be off by up to half a radian at the end of a line.
         rotary.inv_freq = angles.to(device)
         self.vocos = load_vocos(checkpoint).to(device)
         if compile_mode is not None:
             compile_modules(self.cfm, self.vocos, compile_mode)
 
     def tokens(self, text: str) -> int:
-        """How many tokens a text has."""
+        """The number of tokens of a text."""
         return len(convert_char_to_pinyin([text])[0])
 
     def render(self, jobs: Sequence[SegmentJob], cancelled: IsCancelled) -> list[Tensor]:
-        """One after the other: upstream's own batches are inexact."""
+        """Render one job after the other, because upstream's own batches are inexact."""
         return [self._render(job, cancelled) for job in jobs]
 
     def capture(self, frames: int, lines: int = 1) -> None:
-        """Nothing is captured."""
+        """Do nothing: this model has no graphs."""
 
     def enqueue_captures(self, frames: Sequence[int]) -> None:
-        """Nothing is captured."""
+        """Do nothing: this model has no graphs."""
 
     def idle(self) -> bool:
-        """There is nothing to do."""
+        """Return false: this model has no graphs to capture."""
         return False
 
     def _render(self, job: SegmentJob, cancelled: IsCancelled) -> Tensor:
@@ -101,24 +101,24 @@ class UpstreamModel:
 
 
 def load_cfm(checkpoint: Checkpoint) -> CFM:
-    """The model with the checkpoint's weights, in eval mode, on the CPU."""
+    """Build the model with the checkpoint's weights, in eval mode, on the CPU."""
     cfm = build_cfm(checkpoint.model, checkpoint.vocab)
     cfm.load_state_dict(checkpoint.cfm)
     return cfm.eval()
 
 
 def load_vocos(checkpoint: Checkpoint) -> Vocos:
-    """The vocoder with the checkpoint's weights, in eval mode, on the CPU."""
+    """Build the vocoder with the checkpoint's weights, in eval mode, on the CPU."""
     vocos = build_vocos(checkpoint.vocoder)
     vocos.load_state_dict(checkpoint.vocos)
     return vocos.eval()
 
 
 def compile_modules(cfm: CFM, vocos: Vocos, mode: str | None) -> None:
-    """`torch.compile` on transformer and vocoder; they are compiled when they first run.
+    """Apply `torch.compile` to transformer and vocoder. They are compiled when they first run.
 
-    The text encoder stays as it is: the transformer keeps its result from one evaluation to the next, and what a
-    compiled graph gives with CUDA graphs inside is overwritten by the next run.
+    The text encoder is not compiled: the transformer keeps its result from one evaluation to the next, but a compiled
+    graph with CUDA graphs inside overwrites its result in the next run.
     """
     encoder = cfm.transformer.text_embed
     encoder.forward = torch.compiler.disable(encoder.forward)  # type: ignore[no-untyped-call]
@@ -127,7 +127,7 @@ def compile_modules(cfm: CFM, vocos: Vocos, mode: str | None) -> None:
 
 
 def build_cfm(model: ModelConfig, vocab: dict[str, int]) -> CFM:
-    """An untrained model of this shape."""
+    """Build an untrained model of this shape."""
     transformer = DiT(**model.arch.model_dump(), mel_dim=model.mel_spec.n_mel_channels, text_num_embeds=len(vocab))
     return CFM(
         transformer=transformer,
@@ -138,7 +138,7 @@ def build_cfm(model: ModelConfig, vocab: dict[str, int]) -> CFM:
 
 
 def build_vocos(vocoder: VocoderConfig) -> Vocos:
-    """An untrained vocoder of this shape."""
+    """Build an untrained vocoder of this shape."""
     return Vocos(
         feature_extractor=MelSpectrogramFeatures(**vocoder.feature_extractor.init_args.model_dump()),
         backbone=VocosBackbone(**vocoder.backbone.init_args.model_dump()),
@@ -148,7 +148,7 @@ def build_vocos(vocoder: VocoderConfig) -> Vocos:
 
 @contextmanager
 def _polled(cfm: CFM, cancelled: IsCancelled) -> Iterator[None]:
-    """Ask `cancelled` before each evaluation, and leave no text of a broken run behind for the next one."""
+    """Ask `cancelled` before each evaluation, and clear the text cache, so that the next run starts without it."""
 
     def poll(*_: Any) -> None:
         if cancelled():

@@ -1,6 +1,6 @@
-"""Vocos: mel spectrogram to sound (Vocos, section 3). Its weights keep their names.
+"""The vocoder Vocos: mel spectrogram to sound (Vocos, section 3). Its weights keep their names.
 
-Magnitudes, phases and the inverse transform are fp32 always: an exponential leaves half precision past 11.
+Magnitudes, phases and the inverse transform are always fp32: an exponential overflows half precision above 11.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _LOUDEST = 1e2
 
 
 class FastVocoder:
-    """Decodes several spectrograms at once, each as if it were alone.
+    """Decodes several spectrograms at once. Each sounds as if it were alone.
 
     Args:
-        tensors: of Vocos, by its names; fp32.
-        dtype: of the backbone.
+        tensors: the tensors of Vocos, by its names; fp32.
+        dtype: type of the backbone.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class FastVocoder:
         }
 
     def decode(self, mel: Tensor, frames: Sequence[int]) -> list[Tensor]:
-        """Log mel, fp32 [batch, longest, 100], to sounds of [(frames[i] - 1) * 256] each.
+        """Decode log mel, fp32 [batch, longest, 100], to sounds of [(frames[i] - 1) * 256] each.
 
-        What stands behind a spectrogram's own frames never reaches it: it is zeroed before every convolution, and
-        cut before the inverse transform.
+        The padding after a spectrogram never reaches its sound: it is zeroed before every convolution, and cut off
+        before the inverse transform.
         """
         keep = None
         if any(count < mel.shape[1] for count in frames):
@@ -64,7 +64,7 @@ class FastVocoder:
         return self._linear(f"{name}.pwconv2", z) * self._weights[f"{name}.gamma"]
 
     def _conv(self, name: str, x: Tensor, keep: Tensor | None, groups: int = 1) -> Tensor:
-        # `where`, not a product: zero times what is no number is no number.
+        # `where`, not a product: zero times NaN is NaN.
         x = x if keep is None else torch.where(keep, x, 0.0)
         weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
         return F.conv1d(x, weight, bias, padding=_REACH, groups=groups)
@@ -77,6 +77,6 @@ class FastVocoder:
 
 
 def _sound(coefficients: Tensor) -> Tensor:
-    """[frames, 1026] of log magnitudes and phases to sound."""
+    """Convert log magnitudes and phases, [frames, 1026], to sound."""
     log_magnitude, phase = coefficients.t().chunk(2)
     return mel_spectrogram.inverse(log_magnitude.exp().clamp(max=_LOUDEST), phase)

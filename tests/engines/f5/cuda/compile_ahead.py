@@ -1,4 +1,4 @@
-"""Compiles every kernel for GPUs that are not here, as the wrappers launch them, and prints what came of it as JSON.
+"""Compiles every kernel for GPUs that this machine lacks, as the wrappers launch them; prints the results as JSON.
 
 Triton is given a driver whose devices are only described. All up to the launch itself is real: what is specialised on
 and the compilers. Run as a program: `compile_ahead.py 87 90 …`.
@@ -25,7 +25,7 @@ SIZES = [(1, 1), (1, 416), (3, 37), (2, 64)]
 
 
 class Described:
-    """A driver of Triton's for one device, numbered as its architecture."""
+    """A Triton driver for one device, whose number is its architecture."""
 
     def __init__(self, architecture: int) -> None:
         self._architecture = architecture
@@ -44,7 +44,7 @@ class Described:
         return {"max_shared_mem": LEAST_SHARED_BYTES}
 
     def load_binary(self, _: str, binary: bytes, *__: int) -> tuple[int, int, int, int, int]:
-        """Module, function, registers, bytes of spilled registers, most threads."""
+        """The module, function, registers, bytes of spilled registers and maximum of threads."""
         with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
             file.write(binary)
             file.flush()
@@ -58,7 +58,7 @@ class Described:
 
 
 def compiled(architecture: int) -> list[dict[str, Any]]:
-    """What was compiled for it until now."""
+    """The kernels that were compiled for it so far."""
     functions = [
         value
         for module in (fused_elementwise, convolution, fused_rows)
@@ -81,7 +81,7 @@ def compiled(architecture: int) -> list[dict[str, Any]]:
 
 
 def launch_all(dtype: torch.dtype, width: int, lines: int, frames: int, fp8: bool) -> None:
-    """Every kernel as it is used."""
+    """Launch every kernel as the model does."""
     fused = fused_elementwise.TritonElementwise()
     row, times = torch.zeros(width, dtype=dtype), torch.zeros(8)
     x = torch.zeros(2 * lines, frames, width, dtype=dtype)
@@ -105,7 +105,7 @@ def launch_all(dtype: torch.dtype, width: int, lines: int, frames: int, fp8: boo
 
 
 def main() -> None:
-    """Half precision everywhere; then fp32, which no tensor core helps, once."""
+    """Compile half precision for every GPU, then fp32, which has no tensor cores, for one."""
     architectures = [int(architecture) for architecture in sys.argv[1:]]
     for architecture in architectures:
         driver.set_active(Described(architecture))

@@ -1,4 +1,4 @@
-"""Where the kernels run in this process: on a GPU, or on the CPU under Triton's interpreter (`test_without_gpu`)."""
+"""The device of the kernels: a GPU, or the CPU under Triton's interpreter (`test_without_gpu`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @pytest.fixture
 def device() -> torch.device:
-    """Of the tensors that a kernel is given."""
+    """The device of the tensors."""
     if os.environ.get("TRITON_INTERPRET") == "1":
         return torch.device("cpu")
     if torch.cuda.is_available():

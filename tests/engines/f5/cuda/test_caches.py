@@ -1,4 +1,4 @@
-"""Compiled kernels outlive a start, and not the machine they were made for."""
+"""Compiled kernels are kept for the next start, but not for another machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "/nowhere")
 
 
-def test_what_was_compiled_here_stays_and_what_was_compiled_elsewhere_goes(tmp_path: Path) -> None:
+def test_kernels_of_this_gpu_stay_and_those_of_others_are_deleted(tmp_path: Path) -> None:
     keep_compiled(tmp_path, "Orin (nvgpu)")
     kept = Path(os.environ["TRITON_CACHE_DIR"]) / "kernel.cubin"
     kept.write_bytes(b"\0")
@@ -31,23 +31,19 @@ def test_what_was_compiled_here_stays_and_what_was_compiled_elsewhere_goes(tmp_p
     assert len(list((tmp_path / "compiled").iterdir())) == 1
 
 
-def test_a_folder_that_cannot_be_written_costs_time_and_no_more(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "compiled").write_text("a file")
     keep_compiled(tmp_path, "Orin")
     assert "are not kept" in caplog.text
     assert os.environ["TRITON_CACHE_DIR"] == "/nowhere"
 
 
-def test_a_name_of_a_gpu_is_no_path(tmp_path: Path) -> None:
+def test_the_name_of_a_gpu_is_not_a_path(tmp_path: Path) -> None:
     keep_compiled(tmp_path, "../../GPU/..")
     assert Path(os.environ["TRITON_CACHE_DIR"]).resolve().is_relative_to(tmp_path / "compiled")
 
 
-def test_thor_gets_the_assembler_of_the_system_where_there_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_thor_gets_the_assembler_of_the_system_if_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_PTXAS_BLACKWELL_PATH", "")
     monkeypatch.delenv("TRITON_PTXAS_BLACKWELL_PATH")
     assembler = tmp_path / "ptxas"

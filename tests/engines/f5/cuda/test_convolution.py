@@ -1,4 +1,4 @@
-"""The convolution as a product is torch's own."""
+"""The Triton convolution equals PyTorch's."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ TOLERANCES = {torch.float32: 1e-5, torch.float16: 3e-3, torch.bfloat16: 3e-2}
 def test_a_convolution(device: torch.device, dtype: torch.dtype, shape: tuple[int, int, int, int]) -> None:
     lines, frames, width, taps = shape
     if INTERPRETED and dtype is torch.bfloat16:
-        pytest.skip("Triton's interpreter multiplies the bits of bf16 as if they were whole numbers")
+        pytest.skip("Triton's interpreter multiplies the bits of bf16 as if they were integers")
     if INTERPRETED and width != 128 and dtype is torch.float32:
         pytest.skip("the interpreter takes long, and fp16 has shown the same")
     weight = (torch.randn(width, width // 16, taps) * (taps * width // 16) ** -0.5).to(device, dtype)
     bias = torch.randn(width).to(device, dtype)
-    # Channels first in memory: what is not contiguous is taken as well.
+    # Channels first in memory: the input may be non-contiguous.
     x = torch.randn(lines, width, frames).to(device, dtype).transpose(1, 2)
     exact = PlainConv(weight.double())(x.double(), bias.double())
     found = TritonConv(weight)(x, bias)

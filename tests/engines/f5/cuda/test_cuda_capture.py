@@ -1,4 +1,4 @@
-"""What a recording that fails leaves behind: on torch's own terms, with a stand-in for CUDA."""
+"""A failed capture leaves the allocator as it was. A fake takes the place of CUDA."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Pool = tuple[int, int]
 
 
 class Allocator:
-    """Pools as torch's allocator counts them: `CUDACachingAllocator.cpp`."""
+    """Counts pools like torch's allocator, `CUDACachingAllocator.cpp`."""
 
     def __init__(self) -> None:
         self.underway: list[Pool] = []
@@ -55,7 +55,7 @@ def allocator(monkeypatch: pytest.MonkeyPatch) -> Allocator:
     made, stream = Allocator(), Stream()
 
     class Graph:
-        """As `CUDAGraph.cpp`: `capture_end` asks CUDA first, and tells the allocator only where that went well."""
+        """Like `CUDAGraph.cpp`: `capture_end` asks CUDA first, and tells the allocator only if that succeeded."""
 
         broken, capturing, ended = False, False, False
         now: Graph | None = None
@@ -92,7 +92,7 @@ def allocator(monkeypatch: pytest.MonkeyPatch) -> Allocator:
 
 
 def breaking() -> None:
-    """Waits for the device, which breaks a capture off."""
+    """Waits for the device, which invalidates a capture."""
     graph: Any = torch.cuda.CUDAGraph.now  # type: ignore[attr-defined]
     if graph is not None:
         graph.broken = True
@@ -100,35 +100,35 @@ def breaking() -> None:
 
 
 def failing() -> None:
-    """Fails in a capture that CUDA goes on with, as an allocation does."""
+    """Fails, but leaves the capture valid, like an allocation."""
     if torch.cuda.CUDAGraph.now is not None:  # type: ignore[attr-defined]
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def full() -> None:
-    """Fails before anything is recorded, in another way than torch does."""
+    """Fails before the capture, with an error that is not torch's."""
     raise OSError("No space left on device")
 
 
 @pytest.mark.parametrize(
     ("run", "reason"), [(breaking, "not permitted"), (failing, "out of memory"), (full, "No space left")]
 )
-def test_a_recording_that_fails_says_why_and_leaves_the_allocator_as_it_was(
+def test_a_failed_capture_gives_its_reason_and_leaves_the_allocator_as_it_was(
     allocator: Allocator, run: Callable[[], None], reason: str
 ) -> None:
-    recorder = CudaCapture()
+    capturer = CudaCapture()
     with pytest.raises(RuntimeError, match=reason):
-        recorder.capture(run)
+        capturer.capture(run)
     gc.collect()
     assert allocator.underway == []
     assert set(allocator.used.values()) <= {0}
-    kept = recorder.capture(lambda: None)  # another one still can be recorded
+    kept = capturer.capture(lambda: None)  # another one can still be captured
     assert allocator.underway == []
     assert sum(allocator.used.values()) == 1
     del kept
 
 
-def test_no_garbage_is_collected_while_something_is_recorded(allocator: Allocator) -> None:
+def test_no_garbage_is_collected_during_a_capture(allocator: Allocator) -> None:
     collecting: list[bool] = []
     CudaCapture().capture(lambda: collecting.append(gc.isenabled()))
     assert collecting == [True, False]

@@ -1,4 +1,4 @@
-"""Every fused kernel computes what plain torch computes."""
+"""Every fused kernel computes the same as plain PyTorch."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_norm(random: Make, lines: int, frames: int, width: int) -> None:
     assert near(FUSED.norm(x, scale, shift), EAGER.norm(x, scale, shift))
 
 
-def test_the_norm_of_what_is_far_from_zero_keeps_its_digits(device: torch.device) -> None:
+def test_the_norm_of_values_far_from_zero_is_precise(device: torch.device) -> None:
     x, one = torch.randn(1, 3, 1024).to(device) + 1000, torch.ones(1024, device=device)
     wanted = EAGER.norm(x.double(), one.double(), one.double()).float()
     assert torch.allclose(FUSED.norm(x, one, one), wanted, atol=2e-3)
@@ -115,7 +115,7 @@ def test_advance(random: Make, strength: float, guided: bool, padded: bool) -> N
     assert torch.allclose(apart, wanted_apart, atol=1e-5, equal_nan=True)
 
 
-def test_what_is_no_number_stays_so(random: Make) -> None:
+def test_nan_stays_nan(random: Make) -> None:
     x, row = random(1, 3, 128), random(128)
     x[0, 1, 5] = float("nan")
     y = random(1, 3, 128)
@@ -129,7 +129,7 @@ def test_what_is_no_number_stays_so(random: Make) -> None:
         assert found[0, ::2].isfinite().all()
 
 
-def test_what_is_written_in_place_must_be_contiguous(random: Make) -> None:
+def test_a_tensor_written_in_place_must_be_contiguous(random: Make) -> None:
     y = random(1, 100, 7).float().transpose(1, 2)
     with pytest.raises(ValueError, match="y is written in place"):
         FUSED.advance(y, y, y[0, 0, 0], torch.zeros_like(y), strength=0.0, guided=False, keep=None)

@@ -1,4 +1,4 @@
-"""Eight-bit products come close, row by row, and nothing makes a sound of what is no number."""
+"""Eight-bit products are close to exact ones, row by row, and NaN stays NaN."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ishowtts.engines.f5.kernels import Linear, PlainLinear
 
 pytestmark = [
     pytest.mark.f5,
-    # The interpreter computes with NumPy, which remarks on what is infinite.
+    # The interpreter computes with NumPy, which warns about infinite values.
     pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning"),
 ]
 
@@ -34,7 +34,7 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 @pytest.fixture
 def place() -> torch.device:
-    """The CPU, in plain torch, where there is no GPU."""
+    """The GPU, or the CPU in plain PyTorch if there is no GPU."""
     return torch.device("cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu")
 
 
@@ -48,12 +48,12 @@ def eight_bits(request: pytest.FixtureRequest, place: torch.device) -> tuple[Cal
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize("frames", [1, 9])
-def test_eight_bits_come_near(
+def test_eight_bits_are_close(
     eight_bits: tuple[Callable[..., Linear], float], place: torch.device, dtype: torch.dtype, gelu: bool, frames: int
 ) -> None:
     make, tolerance = eight_bits
     weight, bias, x = (torch.randn(*shape) for shape in ((96, 64), (96,), (2, frames, 64)))
-    x *= torch.logspace(-3, 2, frames)[:, None]  # what one scale for all rows would not bear
+    x *= torch.logspace(-3, 2, frames)[:, None]  # too wide a range for one scale for all rows
     exact = PlainLinear(weight, bias, gelu)(x)
     y = make(weight.to(place, dtype), bias.to(place, dtype), gelu)(x.to(place, dtype))
     assert y.dtype is dtype
@@ -72,9 +72,7 @@ def test_a_row_does_not_depend_on_its_batch(
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_no_number_is_passed_on(
-    eight_bits: tuple[Callable[..., Linear], float], place: torch.device, bad: float
-) -> None:
+def test_nan_is_passed_on(eight_bits: tuple[Callable[..., Linear], float], place: torch.device, bad: float) -> None:
     x = torch.randn(1, 3, 64).to(place)
     x[0, 1, 7] = bad
     for gelu in (False, True):
@@ -83,17 +81,17 @@ def test_what_is_no_number_is_passed_on(
         assert y[0, ::2].isfinite().all()
 
 
-def test_silence_stays_the_bias(eight_bits: tuple[Callable[..., Linear], float], place: torch.device) -> None:
+def test_zeros_give_the_bias(eight_bits: tuple[Callable[..., Linear], float], place: torch.device) -> None:
     bias = torch.randn(96).to(place)
     assert torch.allclose(eight_bits[0](torch.randn(96, 64).to(place), bias)(torch.zeros(2, 3, 64).to(place)), bias)
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn], ids=str)
 @pytest.mark.parametrize("width", [96, 1024])
-def test_rows_are_narrowed_as_in_plain_torch(device: torch.device, dtype: torch.dtype, width: int) -> None:
+def test_rows_are_quantised_like_in_plain_torch(device: torch.device, dtype: torch.dtype, width: int) -> None:
     fused = pytest.importorskip("ishowtts.engines.f5.cuda.fused_rows")
     if dtype is not torch.int8 and device.type == "cuda" and not Fp8Linear.supported(device):
-        pytest.skip("this GPU does not know e4m3")
+        pytest.skip("this GPU has no e4m3")
     x = torch.randn(5, width, dtype=torch.float16).to(device)
     x[1] = 0.0
     x[2, 3] = float("nan")
@@ -108,7 +106,7 @@ def test_rows_are_narrowed_as_in_plain_torch(device: torch.device, dtype: torch.
         return  # the interpreter loses the carry when it rounds to e4m3
     fine = [0, 1, 4]
     apart = (whole[fine].float() - wanted[fine].float()).abs()
-    # A quotient may fall on the other side of a boundary.
+    # A quotient may be rounded to the other side.
     step = 1.0 if dtype is torch.int8 else wanted[fine].float().abs() / 8 + 2**-9
     assert (apart <= step).all()
     assert (apart > 0).float().mean() < 0.01
@@ -117,7 +115,7 @@ def test_rows_are_narrowed_as_in_plain_torch(device: torch.device, dtype: torch.
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize("width", [96, 1536])
-def test_products_are_finished_as_in_plain_torch(
+def test_products_are_scaled_like_in_plain_torch(
     device: torch.device, dtype: torch.dtype, gelu: bool, width: int
 ) -> None:
     fused = pytest.importorskip("ishowtts.engines.f5.cuda.fused_rows")
@@ -142,7 +140,7 @@ def test_gelu_in_the_epilogue(place: torch.device, gelu: bool, shape: tuple[int,
     weight, bias, x = torch.randn(96, 64).to(place), torch.randn(96).to(place), torch.randn(*shape).to(place)
     y = F.linear(x, weight, bias)
     if gelu:
-        # The operator's form of GELU is the device's choice; only a GPU's is the model's.
+        # The form of GELU depends on the device; only that of a GPU is the model's.
         y = F.gelu(y, approximate="tanh" if place.type == "cuda" else "none")
     assert torch.allclose(GeluLinear(weight, bias, gelu)(x), y, atol=1e-3 if place.type == "cuda" else 1e-4)
 
@@ -159,9 +157,9 @@ def test_gelu_in_the_epilogue_in_half_precision(frames: int) -> None:
         assert errors[0] < 1.2 * errors[1]
 
 
-@pytest.mark.skipif(INTERPRETED, reason="is no kernel of Triton's")
-def test_a_gpu_takes_these_shapes() -> None:
-    """What torch itself checks before it launches, for a GPU that need not be there."""
+@pytest.mark.skipif(INTERPRETED, reason="this is not a Triton kernel")
+def test_a_gpu_accepts_these_shapes() -> None:
+    """Runs the checks of torch before a launch, on a fake GPU."""
 
     def cuda(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.empty(shape, device="cuda", dtype=dtype)
@@ -183,14 +181,14 @@ def test_a_gpu_takes_these_shapes() -> None:
         assert y.shape == (37, 96)
 
 
-def test_without_triton_products_are_surrounded_by_plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_triton_the_steps_around_products_are_plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "triton", None)
     for name in ("fused_rows", "fused_elementwise", "convolution"):
         monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
         monkeypatch.delattr(package, name, raising=False)
         with pytest.raises(ImportError):
             importlib.import_module(f"{package.__name__}.{name}")
-    assert again(products)._around(torch.device("cuda")) is eager_rows
+    assert again(products)._row_module(torch.device("cuda")) is eager_rows
 
 
 def again(module: ModuleType) -> ModuleType:

@@ -1,6 +1,6 @@
-"""What a machine without a GPU can show of the kernels: that they compile, and their results when interpreted.
+"""Tests the kernels without a GPU: they compile, and their results under the interpreter are correct.
 
-Both in processes of their own: whether Triton interprets or compiles is decided when it is imported.
+Both run in child processes: Triton decides at its import whether it interprets or compiles.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ pytestmark = [
     pytest.mark.f5,
     pytest.mark.timeout(300),
     pytest.mark.xdist_group("kernels-without-gpu"),
-    pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="is what is being interpreted"),
+    pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="this is the interpreted run"),
 ]
 
 HERE = Path(__file__).parent
 ORIN, HOPPER, THOR = 87, 90, 101
-"""Thor is 11.0 to CUDA 13 and 10.1 to CUDA 12, whose assembler this Triton brings."""
+"""Thor is 11.0 in CUDA 13 and 10.1 in CUDA 12, whose assembler this Triton brings."""
 
 WIDE_LOADS = {"_norm": 3, "_gate_norm": 5, "_rotate": 3, "_first_embedding": 2, "_second_embedding": 3,
               "_advance": 2, "_convolve": 4, "_quantise": 2, "_finish": 5}  # fmt: skip
-"""Of 16 bytes, so that a row of 1024 is read with nothing narrower but scalars and masks."""
+"""Loads of 16 bytes: a row of 1024 has narrower loads only for scalars and masks."""
 
 LONGEST_S = 240
 
@@ -49,7 +49,7 @@ def child(command: list[str | Path], **environment: str) -> subprocess.Popen[str
 
 @pytest.fixture(scope="module")
 def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """Side by side, since each takes many seconds of one core."""
+    """The child processes. They run in parallel, because each takes many seconds of one core."""
     cache = str(tmp_path_factory.mktemp("triton"))
     pytest_options = ["-q", "-x", "-p", "no:cacheprovider", "--confcutdir", HERE]
     architectures = [str(architecture) for architecture in (ORIN, HOPPER, THOR)]
@@ -71,7 +71,7 @@ def compiled(children: dict[str, subprocess.Popen[str]]) -> dict[str, list[dict[
     return found
 
 
-def test_every_kernel_computes_what_plain_torch_computes(children: dict[str, subprocess.Popen[str]]) -> None:
+def test_every_kernel_computes_the_same_as_plain_torch(children: dict[str, subprocess.Popen[str]]) -> None:
     out, err = children["interpreted"].communicate(timeout=LONGEST_S)
     assert children["interpreted"].returncode == 0, out + err
 
@@ -79,20 +79,20 @@ def test_every_kernel_computes_what_plain_torch_computes(children: dict[str, sub
 def test_one_binary_serves_all_numbers_of_lines_and_frames(compiled: dict[str, list[dict[str, Any]]]) -> None:
     counts = Counter((kernel["kernel"], kernel["architecture"]) for kernel in compiled["half"])
     assert {architecture for _, architecture in counts} == {ORIN, HOPPER, THOR}
-    # Rows are narrowed to s8 everywhere, and to e4m3 where that is known.
+    # Rows are quantised to s8 everywhere, and to e4m3 on GPUs that have it.
     assert counts.pop(("_quantise", ORIN)) == 1
     assert {counts.pop(("_quantise", HOPPER)), counts.pop(("_quantise", THOR))} == {2}
     assert set(counts.values()) == {1}
     assert len(counts) == 3 * 8
 
 
-def test_no_kernel_spills_or_wants_more_shared_memory_than_the_smallest_gpu_has(
+def test_no_kernel_spills_or_needs_more_shared_memory_than_the_smallest_gpu_has(
     compiled: dict[str, list[dict[str, Any]]],
 ) -> None:
     for kernel in compiled["half"] + compiled["single"]:
         assert kernel["spilled_bytes"] == 0, kernel
         assert kernel["shared_bytes"] <= 99 * 1024, kernel
-        # Else not even half of Orin's 1536 threads of a core fit into its 65536 registers.
+        # With more, not even half of the 1536 threads of an Orin core fit into its 65536 registers.
         assert kernel["registers"] <= 85 or kernel["kernel"] == "_convolve", kernel
 
 

@@ -1,1 +1,1 @@
-"""What only a GPU has: graphs, kernels of our own, and where they are kept once compiled; `kit` names the kernels."""
+"""Kernels for CUDA, and the folder of compiled kernels. `kernels` has their names; `kernel_choice` chooses them."""

@@ -1,4 +1,4 @@
-"""What Triton compiles with, and where compiled kernels are kept, so that a warm start compiles nothing."""
+"""Chooses Triton's assembler, and the folder of compiled kernels, so that a warm start compiles nothing."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ import torch
 
 from ishowtts import __version__
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _VARIABLES = {"TRITON_CACHE_DIR": "triton", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
 
 _ASSEMBLER = Path("/usr/local/cuda/bin/ptxas")
-_OWN_ASSEMBLER_LACKS = (11, 0)
-"""Thor, to CUDA 13; Triton 3.6 brings the assembler of CUDA 12.9, in which it is 10.1."""
+_THOR = (11, 0)
+"""Thor's capability in CUDA 13. Triton 3.6 brings the assembler of CUDA 12.9, which calls it 10.1."""
 
 
 def choose_assembler(capability: tuple[int, int], assembler: Path = _ASSEMBLER) -> None:
-    """Have Triton use the system's assembler for a GPU that its own does not know.
+    """Make Triton use the system's assembler for a GPU that Triton's own does not know.
 
     Args:
-        capability: of the GPU.
+        capability: the compute capability of the GPU.
     """
-    if capability == _OWN_ASSEMBLER_LACKS and assembler.is_file():
+    if capability == _THOR and assembler.is_file():
         os.environ.setdefault("TRITON_PTXAS_BLACKWELL_PATH", str(assembler))
 
 
 def keep_compiled(cache_dir: Path, gpu: str) -> None:
-    """Have Triton and inductor keep what they compile under `cache_dir`, and forget what other machines left there.
+    """Make Triton and inductor keep compiled kernels under `cache_dir`, and delete all others.
 
-    They know their own sources; the folder's name tells the GPU, torch and this version apart, so that what can never
-    be used again goes away with the next start.
+    Both key their kernels by the sources. The name of the folder adds the GPU, torch and this version, so that kernels
+    that can never be used again are deleted at the next start.
 
     Args:
-        gpu: its name.
+        gpu: the name of the GPU.
     """
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{gpu}-torch-{torch.__version__}-ishowtts-{__version__}")
     compiled = cache_dir / "compiled"
@@ -51,4 +51,4 @@ def keep_compiled(cache_dir: Path, gpu: str) -> None:
             if other.name != name:
                 shutil.rmtree(other, ignore_errors=True)
     except OSError as error:
-        _log.warning("compiled kernels are not kept, and each start compiles them: %s", error)
+        log.warning("compiled kernels are not kept, so each start compiles them: %s", error)

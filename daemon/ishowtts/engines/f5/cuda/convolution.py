@@ -1,6 +1,6 @@
-"""The positional convolution as a product: for each tap, shifted frames times that tap's weights.
+"""The positional convolution as a Triton kernel: a product for each tap, shifted frames times that tap's weights.
 
-Channels stay last, so that nothing is transposed. Raises ImportError where there is no Triton.
+Channels stay last, so nothing is transposed. The import raises ImportError if Triton is not installed.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ class TritonConv:
     """`kernels.Conv` on tensor cores in fp16 and bf16, exact in fp32."""
 
     def __init__(self, weight: Tensor) -> None:
-        """Lay out [D, D / 16, taps], an odd number of taps, as [groups, taps, inputs, outputs], padded with zeros."""
+        """Lay out [D, D / 16, taps] as [groups, taps, inputs, outputs], padded with zeros. `taps` is odd."""
         self._width, self._channels, self._taps = weight.shape
         self._padded = max(_SMALLEST_TILE, triton.next_power_of_2(self._channels))
         grouped = weight.view(_GROUPS, self._channels, self._channels, self._taps).permute(0, 3, 2, 1)
         more = self._padded - self._channels
         self._weight = F.pad(grouped, (0, more, 0, more)).contiguous()
         self._tile = min(self._padded, _LARGEST_TILE)
-        # In fp32 there are no tensor cores to feed: small tiles, held in registers.
+        # fp32 has no tensor cores here, so its tiles are small and stay in registers.
         single = weight.dtype is torch.float32
         self._rows, self._depth, self._stages = (32, min(self._tile, 32), 2) if single else (64, self._tile, 3)
 
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Apply it: the result is contiguous."""
+        """Apply it. The result is contiguous."""
         x = x.contiguous()
         out = torch.empty_like(x)
         lines, frames, width = x.shape

@@ -1,4 +1,4 @@
-"""What surrounds a product of eight-bit numbers, in plain torch: the reference of `rows`."""
+"""The steps around a product of eight-bit numbers in plain PyTorch: the reference of `fused_rows`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LARGEST = {torch.int8: 127.0, torch.float8_e4m3fn: 448.0}
-"""What the farthest number of a row becomes."""
+"""The value that the largest magnitude of a row is scaled to."""
 
 SMALLEST_SCALE = 1e-12
 
 
 def quantise_rows(x: Tensor, dtype: torch.dtype, padded: int) -> tuple[Tensor, Tensor]:
-    """Narrow each row by its own scale.
+    """Quantise each row with its own scale.
 
     Args:
         x: [rows, width].
         dtype: int8 or float8_e4m3fn.
-        padded: at least `rows`: some products want more rows than there are.
+        padded: the number of rows of the result, at least `rows`: some products need a minimum of rows.
 
     Returns:
-        [padded, width] of that type and fp32 scales [padded]. Rows behind the last are arbitrary. The scale of a row
-        that holds an infinite number, or what is no number, is no number, and so are the products with that row.
+        The rows, [padded, width] of that type, and their scales, fp32 [padded]. Rows after the last one are arbitrary.
+        If a row contains an infinite number or NaN, its scale is NaN, and so are the products with that row.
     """
     rows, width = x.shape
     values = x.float()
@@ -40,11 +40,11 @@ def finish_rows(
     product: Tensor, rows: int, dtype: torch.dtype, *,
     row_scales: Tensor | None, column_scales: Tensor | None, bias: Tensor | None, gelu: bool,
 ) -> Tensor:  # fmt: skip
-    """The first `rows` of a product [padded, width], scaled back: `product * row * column + bias`, then GELU (tanh).
+    """Scale the first `rows` rows of a product [padded, width]: `product * row * column + bias`, then GELU (tanh).
 
     Args:
-        row_scales, column_scales: fp32 [padded] and [width]; `None`: scaled already.
-        bias: [width]; `None`: added already.
+        row_scales, column_scales: fp32 [padded] and [width]; `None`: the product is already scaled.
+        bias: [width]; `None`: it is already added.
     """
     values = product[:rows].float()
     if row_scales is not None:

@@ -1,8 +1,8 @@
-"""`Elementwise` in six fused kernels: each tensor is read once and written once.
+"""`Elementwise` as six fused Triton kernels: each tensor is read once and written once.
 
-A program does one row, with 16 bytes a load. Widths are known when a kernel is compiled; numbers of lines and frames
-are not, so that all buckets share one binary. Nothing waits for the device: all of it may be captured in a graph, once
-each kernel has run. Raises ImportError where there is no Triton.
+A program processes one row, with 16 bytes per load. Widths are constants of a compiled kernel. The numbers of lines and
+frames are not, so all buckets share one binary. Nothing waits for the device, so all of it can be captured in a graph
+after each kernel has run once. The import raises ImportError if Triton is not installed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MOST_WARPS = 8
 
 
 class TritonElementwise:
-    """As `elementwise.Elementwise` says; fp16, bf16 or fp32 in and out, fp32 inside."""
+    """The steps of `elementwise.Elementwise`: fp16, bf16 or fp32 in and out, fp32 inside."""
 
     def norm(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """As the protocol says."""
@@ -33,7 +33,7 @@ class TritonElementwise:
         return out
 
     def gate_norm(self, x: Tensor, gate: Tensor, y: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-        """As the protocol says. The first result is `x` itself, overwritten, where that was contiguous."""
+        """As the protocol says. If `x` is contiguous, it is overwritten and is the first result."""
         x, y = x.contiguous(), y.contiguous()
         out = torch.empty_like(x)
         width = x.shape[-1]
@@ -43,25 +43,25 @@ class TritonElementwise:
         return x, out
 
     def rotate(self, qkv: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As the protocol says. All three are views of `qkv`, in which queries and keys were turned in place."""
+        """As the protocol says. All three are views of `qkv`, in which queries and keys are rotated in place."""
         _in_place(qkv=qkv)
         branches, frames, _, heads, _ = qkv.shape
-        turned = 2 * heads * _HEAD
-        block = min(_LONGEST_BLOCK, triton.next_power_of_2(turned))
-        grid = (branches * frames, triton.cdiv(turned, block))
-        _rotate[grid](qkv, angles.contiguous(), frames, turned, block, num_warps=_warps(block))
+        rotated = 2 * heads * _HEAD
+        block = min(_LONGEST_BLOCK, triton.next_power_of_2(rotated))
+        grid = (branches * frames, triton.cdiv(rotated, block))
+        _rotate[grid](qkv, angles.contiguous(), frames, rotated, block, num_warps=_warps(block))
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
         return q, k, v
 
-    def first_embedding(self, noisy: Tensor, given: Tensor, keep: Tensor | None) -> Tensor:
+    def first_embedding(self, noisy: Tensor, condition: Tensor, keep: Tensor | None) -> Tensor:
         """As the protocol says."""
-        noisy, given = noisy.contiguous(), given.contiguous()
-        out = torch.empty_like(given)
-        width = given.shape[-1]
+        noisy, condition = noisy.contiguous(), condition.contiguous()
+        out = torch.empty_like(condition)
+        width = condition.shape[-1]
         block = triton.next_power_of_2(width)
         keep = keep if keep is None else keep.contiguous()
-        _first_embedding[(given.numel() // width,)](
-            noisy, given, keep, out, noisy.numel() // width, width, block, num_warps=_warps(block)
+        _first_embedding[(condition.numel() // width,)](
+            noisy, condition, keep, out, noisy.numel() // width, width, block, num_warps=_warps(block)
         )
         return out
 
@@ -91,14 +91,14 @@ class TritonElementwise:
 
 
 def _in_place(**tensors: Tensor) -> None:
-    """A copy would be written instead."""
+    """Raise ValueError for a tensor that is not contiguous: a copy of it would be written."""
     for name, tensor in tensors.items():
         if not tensor.is_contiguous():
             raise ValueError(f"{name} is written in place and must be contiguous; its strides are {tensor.stride()}")
 
 
 def _warps(block: int) -> int:
-    """One load of 16 bytes a thread in half precision."""
+    """The number of warps for one load of 16 bytes per thread in half precision."""
     return max(1, min(_MOST_WARPS, block // _PER_WARP))
 
 
@@ -152,11 +152,11 @@ def _normed(
 
 
 @triton.jit(do_not_specialize=["frames"])
-def _rotate(qkv: tl.tensor, angles: tl.tensor, frames: tl.tensor, turned: tl.constexpr, block: tl.constexpr) -> None:
+def _rotate(qkv: tl.tensor, angles: tl.tensor, frames: tl.tensor, rotated: tl.constexpr, block: tl.constexpr) -> None:
     row = tl.program_id(0)
     at = tl.program_id(1) * block + tl.arange(0, block)
-    inside = at < turned
-    places = qkv + row.to(tl.int64) * (turned // 2 * 3) + at
+    inside = at < rotated
+    places = qkv + row.to(tl.int64) * (rotated // 2 * 3) + at
     values = tl.load(places, mask=inside, other=0.0).to(tl.float32)
     first, second = tl.split(tl.reshape(values, (block // 2, 2)))
     cosine, sine = tl.split(tl.reshape(tl.load(angles + (row % frames) * 64 + at % 64), (block // 2, 2)))
@@ -166,7 +166,7 @@ def _rotate(qkv: tl.tensor, angles: tl.tensor, frames: tl.tensor, turned: tl.con
 
 @triton.jit
 def _mish(x: tl.tensor) -> tl.tensor:
-    # tanh(ln(1 + e^x)) is s / (s + 2) with s = e^x (e^x + 2); past 20 it is 1, and s would overflow.
+    # tanh(ln(1 + e^x)) is s / (s + 2) with s = e^x (e^x + 2). Above 20 it is 1, and s would overflow.
     e = tl.exp(tl.minimum(x, 20.0))
     s = e * (e + 2.0)
     return x * (s / (s + 2.0))
@@ -175,7 +175,7 @@ def _mish(x: tl.tensor) -> tl.tensor:
 @triton.jit(do_not_specialize=["keep", "lines"])
 def _first_embedding(
     noisy: tl.tensor,
-    given: tl.tensor,
+    condition: tl.tensor,
     keep: tl.tensor,
     out: tl.tensor,
     lines: tl.tensor,
@@ -189,7 +189,7 @@ def _first_embedding(
     if keep is not None:
         wanted = inside & (tl.load(keep + row) != 0)
     values = tl.load(noisy + (row % lines) * width + at, mask=wanted, other=0.0).to(tl.float32)
-    values += tl.load(given + row * width + at, mask=wanted, other=0.0).to(tl.float32)
+    values += tl.load(condition + row * width + at, mask=wanted, other=0.0).to(tl.float32)
     tl.store(out + row * width + at, _mish(values), mask=inside)
 
 
@@ -221,16 +221,16 @@ def _advance(
     at = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
     count = lines.to(tl.int64) * mels
     inside = at < count
-    said = tl.load(flow + at, mask=inside, other=0.0).to(tl.float32)
+    cond = tl.load(flow + at, mask=inside, other=0.0).to(tl.float32)
     if guided:
-        apart = said - tl.load(flow + count + at, mask=inside, other=0.0).to(tl.float32)
+        apart = cond - tl.load(flow + count + at, mask=inside, other=0.0).to(tl.float32)
         tl.store(difference + at, apart, mask=inside)
         if steered:
-            said += apart * strength
+            cond += apart * strength
     elif steered:
-        said += tl.load(difference + at, mask=inside, other=0.0) * strength
+        cond += tl.load(difference + at, mask=inside, other=0.0) * strength
     before = tl.load(y + at, mask=inside, other=0.0)
-    after = before + tl.load(dt) * said
+    after = before + tl.load(dt) * cond
     if keep is not None:
         after = tl.where(tl.load(keep + at // mels, mask=inside, other=0) != 0, after, before)
     tl.store(y + at, after, mask=inside)

@@ -1,6 +1,6 @@
-"""What surrounds a product of eight-bit numbers, fused: measure and narrow each row; scale back, add, GELU.
+"""Triton kernels around a product of eight-bit numbers: quantise each row before it; scale, bias and GELU after it.
 
-Raises ImportError where there is no Triton; `eager_rows` says the same in plain torch.
+`eager_rows` has the same functions in plain PyTorch. The import raises ImportError if Triton is not installed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 from ishowtts.engines.f5.cuda.eager_rows import LARGEST, SMALLEST_SCALE
 
 INTERPRETED = bool(triton.knobs.runtime.interpret) if hasattr(triton, "knobs") else False
-"""Whether kernels run on the CPU, one operation after another."""
+"""Whether Triton interprets the kernels on the CPU."""
 
 _LONGEST_BLOCK = 1024
 _PER_WARP = 512
@@ -21,7 +21,7 @@ _MOST_WARPS = 16
 
 
 def quantise_rows(x: Tensor, dtype: torch.dtype, padded: int) -> tuple[Tensor, Tensor]:
-    """As `eager_rows.quantise_rows`, in one pass; what lies behind the last row is left as it was."""
+    """As `eager_rows.quantise_rows`, in one pass. Rows after the last one are not written."""
     x = x.contiguous()
     rows, width = x.shape
     whole = torch.empty(padded, width, dtype=dtype, device=x.device)
@@ -55,13 +55,13 @@ def _quantise(
     at = tl.arange(0, block)
     inside = at < width
     values = tl.load(x + row * width + at, mask=inside, other=0.0).to(tl.float32)
-    # A maximum passes over what is no number; no comparison holds for it, so that it counts as infinite.
+    # A maximum ignores NaN. No comparison with NaN is true, so this counts it as infinite.
     size = tl.abs(values)
     farthest = tl.max(tl.where(size < float("inf"), size, float("inf")), 0)
     scale = tl.maximum(farthest / largest, smallest)
     values = values / scale
     if rounded:
-        # Added to 1.5 * 2^23 a float has no digits behind the point: rounded to nearest, ties to even.
+        # A float plus 1.5 * 2^23 has no fractional digits: this rounds to nearest, ties to even.
         values = (values + 12582912.0) - 12582912.0
     tl.store(whole + row * width + at, values.to(whole.dtype.element_ty), mask=inside)
     tl.store(scales + row, tl.where(farthest < float("inf"), scale, float("nan")))

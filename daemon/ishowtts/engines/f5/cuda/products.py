@@ -1,6 +1,6 @@
-"""Products on tensor cores: GELU in the epilogue, and eight-bit numbers, as `kernels.Linear`.
+"""Linear kernels for CUDA: GELU in the epilogue, and products of eight-bit numbers (`kernels.Linear`).
 
-Rows are measured as they come, each by itself, so that a line sounds the same whatever it is batched with.
+Each row of activations is quantised with its own scale, so a line sounds the same in every batch.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from ishowtts.engines.f5.cuda import eager_rows
 
 try:
     from ishowtts.engines.f5.cuda import fused_rows
-except ImportError:  # no Triton
+except ImportError:  # Triton is not installed
     fused_rows = None  # type: ignore[assignment]
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _FEWEST_ROWS = 32
-"""`_int_mm` wants more than 16."""
+"""`_int_mm` needs more than 16."""
 
 _ROWS_STEP = 16
 
 
 class GeluLinear:
-    """Torch's own, with GELU in cublasLt's epilogue. On CPUs the same operator computes GELU's other form (erf)."""
+    """PyTorch's product with GELU in cublasLt's epilogue. On CPUs the same operator computes the other GELU (erf)."""
 
     def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False) -> None:
         self._weight, self._bias, self._gelu = weight, bias, gelu
@@ -43,7 +43,7 @@ class GeluLinear:
 
 
 class Int8CudaLinear:
-    """Products of s8: weights by output, activations by row. Widths are multiples of 8."""
+    """Products of s8, with a scale per output and per row. Widths are multiples of 8."""
 
     def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False) -> None:
         self._weight, self._scales = eager_rows.quantise_rows(weight, torch.int8, len(weight))
@@ -52,7 +52,7 @@ class Int8CudaLinear:
     def __call__(self, x: Tensor) -> Tensor:
         """Apply it."""
         flat = x.flatten(0, -2)
-        around = _around(x.device)
+        around = _row_module(x.device)
         count = len(flat)
         padded = max(_FEWEST_ROWS, -(-count // _ROWS_STEP) * _ROWS_STEP)
         whole, scales = around.quantise_rows(flat, torch.int8, padded)
@@ -64,10 +64,10 @@ class Int8CudaLinear:
 
 
 class Fp8Linear:
-    """Products of e4m3 with one scale for each row and each output. Widths are multiples of 16.
+    """Products of e4m3 with a scale per output and per row. Widths are multiples of 16.
 
-    Where cuBLAS applies those scales itself, it does, and adds the bias; elsewhere it multiplies bare and fp32 sums
-    are scaled behind it.
+    If cuBLAS can apply those scales, it does, and adds the bias. If it cannot, it multiplies without scales, and the
+    fp32 sums are scaled afterwards.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False) -> None:
@@ -80,14 +80,14 @@ class Fp8Linear:
 
     @staticmethod
     def supported(device: torch.device) -> bool:
-        """Whether this device multiplies e4m3: CUDA of 8.9 and newer."""
+        """Whether this device multiplies e4m3: CUDA with capability 8.9 or higher."""
         return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Apply it."""
         flat = x.flatten(0, -2)
         count = len(flat)
-        around = _around(x.device)
+        around = _row_module(x.device)
         whole, scales = around.quantise_rows(flat, torch.float8_e4m3fn, count)
         if self._scaled_type is None:
             y = torch._scaled_mm(whole, self._weight.t(), self._one, self._one, out_dtype=torch.float32)
@@ -107,8 +107,8 @@ class Fp8Linear:
         return y.view(*x.shape[:-1], -1)
 
 
-def _around(device: torch.device) -> ModuleType:
-    """What surrounds the product on this device: fused, or in plain torch."""
+def _row_module(device: torch.device) -> ModuleType:
+    """The module with the steps around the product: fused if Triton works on this device, else plain PyTorch."""
     if fused_rows is not None and (device.type == "cuda" or fused_rows.INTERPRETED):
         return fused_rows
     return eager_rows
@@ -116,9 +116,9 @@ def _around(device: torch.device) -> ModuleType:
 
 @cache
 def _scaled_type(device: torch.device, wanted: torch.dtype) -> torch.dtype | None:
-    """What `_scaled_mm` gives here with a scale for each row: `wanted`, else bf16, else `None`, where it cannot.
+    """The type that `_scaled_mm` returns here with a scale per row: `wanted`, else bf16; `None` if it cannot.
 
-    Tried, since it depends on the GPU, on cuBLAS and on torch: some give bf16 alone.
+    It is tried, because it depends on the GPU, on cuBLAS and on torch. Some only return bf16.
     """
     if device.type != "cuda" or torch.cuda.get_device_capability(device) < (9, 0):
         return None
@@ -131,5 +131,5 @@ def _scaled_type(device: torch.device, wanted: torch.dtype) -> torch.dtype | Non
             if bool((y == 33).all()):
                 return dtype
         except (RuntimeError, ValueError) as error:
-            _log.debug("fp8 with a scale for each row does not give %s: %s", dtype, str(error).splitlines()[0])
+            log.debug("fp8 with a scale per row does not return %s: %s", dtype, str(error).splitlines()[0])
     return None
