@@ -1,4 +1,4 @@
-"""Random checkpoints that all processes of one test run share: making one imports torch and f5-tts, which takes long."""
+"""Random checkpoints that all processes of a test run share: making one imports torch and f5-tts, which is slow."""
 
 from __future__ import annotations
 
