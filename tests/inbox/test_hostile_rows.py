@@ -10,10 +10,10 @@ import pytest
 
 from ishowtts.model import Line
 from ishowtts.mqtt.fields import LINE_FIELDS
-from support import hostile_rows
+from support import damaged_rows
 from support.damaged_rows import BAD_VALUES, BROKEN_TEXT, FIRST_WAITING, WAITING, check, make_file, put, rows_of
 
-CELLS = [(table, column) for table in ("lines", "outbox", "deliveries") for column in hostile_rows.columns(table)]
+CELLS = [(table, column) for table in ("lines", "outbox", "deliveries") for column in damaged_rows.columns(table)]
 FEW = [("settings", "key"), ("settings", "value"), ("sqlite_sequence", "name"), ("sqlite_sequence", "seq")]
 
 

@@ -232,7 +232,7 @@ def test_every_event_is_sent_once_even_if_the_numbers_start_again(
         eventually(lambda: not queue.inbox.unsent(), "the events of the memory")
         lock.rmdir()
         eventually(lambda: queue.inbox.durable, "the return to the file")
-        outbox.nudge()
+        outbox.wake()
         eventually(lambda: len(published) == 4, "the event of the file")
     finally:
         outbox.close(20)

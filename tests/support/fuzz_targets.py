@@ -29,7 +29,7 @@ from ishowtts.policies import Policies
 from ishowtts.policies.blocked_words import WordList
 from ishowtts.text import TextReader, clean, is_speakable, segments
 from ishowtts.util.rate_limit import RateLimit
-from support import hostile_files, hostile_frames, hostile_rows
+from support import damaged_rows, hostile_files, hostile_frames
 
 ROOT, REPLY = "ishowtts/t/", "ishowtts/reply/"
 LIMITS = LineLimits(200, lambda: ["anna", "bob"], REPLY, lambda: ["bell"], warnings=RateLimit(0))
@@ -309,5 +309,5 @@ TARGETS: dict[str, Target] = {
         (*_JSON, b'"data_offsets"', b'"dtype"', b'"shape"', b'"F16"', b"[0,1e999]"),
     ),
     # A file of the queue is changed at random, by a seed: an input is a number.
-    "rows": Target(lambda data: hostile_rows.check_hostile_rows(int.from_bytes(data[:8], "big")), (b"\0", bytes(8))),
+    "rows": Target(lambda data: damaged_rows.check_hostile_rows(int.from_bytes(data[:8], "big")), (b"\0", bytes(8))),
 }
