@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.appliance import Appliance
 from support.broker import Broker
@@ -26,6 +27,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Without torch (the suite on Python 3.10) the folder bench cannot even be read.
 collect_ignore = [] if importlib.util.find_spec("torch") else ["bench"]
+
+
+# How fast examples are made says nothing about the code: other tests run on the same cores.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 # Folders whose tests mostly wait (for brokers, devices, deadlines) or mostly compute; the rest is short.

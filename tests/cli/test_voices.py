@@ -193,7 +193,7 @@ def test_files_are_looked_at_before_any_work_is_done(
     cases = {
         "not a regular file": (["add", "anna", recording, "--text-file", pipe], ["test", "default", "--wav", pipe]),
         "is missing": (["add", "anna", recording, "--text-file", none],),
-        "is no folder": (["test", "default", "--wav", none],),
+        "is not a folder": (["test", "default", "--wav", none],),
     }
     for said, commands in cases.items():
         for words in commands:
