@@ -93,6 +93,10 @@ def test_an_inserted_text_stays_a_separate_word(path: Path) -> None:
     assert spoken(path, entries({"say": "++", "as": "plus plus"}), "C++") == "C plus plus"
 
 
+def test_an_entry_over_two_languages_is_inserted_once(path: Path) -> None:
+    assert spoken(path, entries({"say": "x银", "as": "ok"}), "a x银行") == "a ok行"
+
+
 def test_an_inserted_text_is_cleaned_and_may_be_empty(path: Path) -> None:
     assert spoken(path, entries({"say": "x", "as": "[[h@]]"}, {"say": "um", "as": ""}), "um x um") == "[ [h@]]"
 
