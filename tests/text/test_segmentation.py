@@ -5,7 +5,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ishowtts.text import clean, is_speakable, segments
@@ -134,6 +134,7 @@ TOKENS = [
 FILLERS = ["word", "and", "我们去公园", "然后", "longestwordofall", "w", "Straße", "한국어"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(FILLERS) | st.sampled_from(TOKENS).map(lambda token: f"《{token}》"), max_size=60),
     st.integers(48, 120),
@@ -151,6 +152,7 @@ def test_no_number_and_no_address_that_fits_is_split(words: list[str], max_bytes
         at[1] = parts[at[0]].index(token, at[1]) + len(token)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(48, 120))
 def test_three_hundred_words_without_punctuation_are_split_between_words(seed: int, max_bytes: int) -> None:
     words = random.Random(seed).choices(FILLERS, k=300)  # drawing each of them by hypothesis takes 20 times as long
@@ -190,6 +192,7 @@ def test_a_limit_too_small_for_a_word_is_a_value_error() -> None:
         segments("hello", 3)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(48, 200), st.none() | st.integers(16, 60))
 def test_segments_fit_are_speakable_and_lose_nothing(text: str, max_bytes: int, first: int | None) -> None:
     assume(not has_long_run(text, max_bytes))
@@ -200,6 +203,7 @@ def test_segments_fit_are_speakable_and_lose_nothing(text: str, max_bytes: int, 
         assert without_white_space("".join(parts)) == without_white_space(clean(text))
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(48, 200), st.none() | st.integers(16, 60))
 def test_numbers_addresses_and_letters_stay_whole(text: str, max_bytes: int, first: int | None) -> None:
     assume(not has_long_run(text, max_bytes))
@@ -209,6 +213,7 @@ def test_numbers_addresses_and_letters_stay_whole(text: str, max_bytes: int, fir
     )
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(), max_size=200), st.integers(16, 60), st.none() | st.integers(1, 60))
 def test_segments_of_any_text_fit_and_are_speakable(text: str, max_bytes: int, first: int | None) -> None:
     parts = segments(text, max_bytes, first)
@@ -235,6 +240,7 @@ MORE = ["你好。", "Straße", "；", "No.", "ah"]
 PLAIN = st.lists(st.sampled_from([*ENGLISH, *NUMBERS[:5], *MORE]), max_size=30).map(" ".join)
 
 
+@settings(deadline=None)
 @given(PLAIN, st.integers(24, 90), st.none() | st.integers(10, 40))
 def test_no_segment_is_very_short_unless_words_do_not_allow_it(text: str, max_bytes: int, first: int | None) -> None:
     assume(not has_long_run(text, max_bytes))
