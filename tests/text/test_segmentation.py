@@ -113,6 +113,7 @@ def test_the_first_segment_ends_at_the_first_clause(text: str, first: int, expec
         ("there are 10 000 000 of them", 20, ["there are 10 000 000", "of them"]),
         ("it takes 2 1/2 hours or so", 16, ["it takes 2 1/2", "hours or so"]),
         ("we walked home and then we slept", 20, ["we walked home", "and then we slept"]),
+        ("we all slept and one two three four", 24, ["we all slept and one two", "three four"]),
         ("我们一起去公园玩然后回家吃饭", 36, ["我们一起去公园玩", "然后回家吃饭"]),
         ("第一句没有标点 第二句也没有", 36, ["第一句没有标点", "第二句也没有"]),
         ("aaaaaaaaaaaahttps://a.example/x", 24, ["aaaaaaaaaaaa", "https://a.example/x"]),
@@ -174,6 +175,7 @@ def test_an_early_first_segment_keeps_the_limit() -> None:
         ("This was a long way. Yes.", 24, ["This was a", "long way. Yes."]),
         ("No, nobody sees it, all of us go.", 32, ["No, nobody sees it,", "all of us go."]),
         ("Go. Antidisestablishmentarianism.", 32, ["Go.", "Antidisestablishmentarianism."]),
+        ("你好。 so you 你好。", 16, ["你好。 so", "you 你好。"]),
         ("一二三四五六七八九。十。", 30, ["一二三四五六七八", "九。十。"]),
     ],
 )
