@@ -36,7 +36,8 @@ def test_a_line_that_no_policy_changes_is_returned_as_it_is(make) -> None:
 
 def test_a_mask_leaves_no_blocked_word_that_masking_created(make) -> None:
     masking = make("{blocked: {words: [badger, 傻逼, 甲乙丙丁], action: mask, mask: ''}}")
-    assert admitted(masking, "a b a d g e r傻逼 b").text == "a b"
+    line = admitted(masking, "a b a d g e r傻逼 b")
+    assert (line.text, line.done) == ("a b", ("blocked",))
     assert admitted(masking, "ok 甲乙甲乙甲乙丙丁丙丁丙丁").text == "ok"
     assert rejected(masking, "ok " + "甲乙" * 50 + "丙丁" * 50).reason is Reason.FILTERED
 
@@ -82,6 +83,12 @@ def test_a_long_line_is_cut_at_the_end_of_a_sentence(make) -> None:
     policies = make("{}", "{max_chars: 40, too_long: cut}")
     line = admitted(policies, "One sentence here. Two sentences here. Three sentences here.")
     assert (line.text, line.done) == ("One sentence here. Two sentences here.", ("cut",))
+
+
+def test_a_cut_text_without_letters_is_rejected_as_empty(make) -> None:
+    assert rejected(make("{}", "{max_chars: 5, too_long: cut}"), "- ; , hello").reason is Reason.EMPTY
+    rejection = rejected(make("{links: drop}", "{max_chars: 5, too_long: cut}"), "https://example.com/" + "a" * 5000)
+    assert rejection.detail == "nothing is left of the text after policies.links; send words"
 
 
 def test_a_megabyte_is_cut_before_the_policies_search_it(make) -> None:

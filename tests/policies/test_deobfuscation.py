@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from itertools import accumulate, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ishowtts.policies import blocked_words, deobfuscation
@@ -25,6 +25,7 @@ def every_interpretation(letters: list[Letter], accented: Collection[str]) -> It
     yield Interpretation(list(deobfuscation._ignore_apostrophes(plain)), True)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PARTS), max_size=40).map("".join))
 def test_an_interpretation_that_is_left_out_finds_nothing_more(text) -> None:
     words = WordList(["badger", "bad", "fool", "hell", "go away", "傻逼", "b a"])
@@ -34,6 +35,7 @@ def test_an_interpretation_that_is_left_out_finds_nothing_more(text) -> None:
         assert set(words.find(text)) == found
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PARTS), max_size=40).map("".join))
 def test_a_run_of_one_letter_collapses_to_one_with_its_count(text) -> None:
     letters = deobfuscation.to_letters(text)

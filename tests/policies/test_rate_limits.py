@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ishowtts.policies.rate_limits import WINDOW_S, AuthorWindows, SlidingWindow, author_key
@@ -12,6 +12,7 @@ from ishowtts.policies.rate_limits import WINDOW_S, AuthorWindows, SlidingWindow
 steps = st.lists(st.tuples(st.floats(0, 40), st.integers(1, 12)), max_size=60)
 
 
+@settings(deadline=None)
 @given(limit=st.integers(1, 20), steps=steps)
 def test_a_window_accepts_what_a_list_of_everything_would(limit, steps) -> None:
     window, accepted, now_s = SlidingWindow(limit), [], 0.0
@@ -35,6 +36,7 @@ def test_a_window_accepts_what_a_list_of_everything_would(limit, steps) -> None:
             assert total(now_s + wait_s + 1e-6) + amount <= limit
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 30), st.sampled_from("abc")), max_size=60))
 def test_each_author_has_a_separate_window(steps) -> None:
     windows, plain, now_s = AuthorWindows(3), {name: SlidingWindow(3) for name in "abc"}, 0.0

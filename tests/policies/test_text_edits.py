@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ishowtts.policies.text_edits import apply_edits, link_edits, shorten_repeats, truncate, visible_text
@@ -66,6 +66,7 @@ def test_repeats_are_shortened_and_numbers_are_not(text, edited) -> None:
     assert shorten_repeats(text, 3) == edited
 
 
+@settings(deadline=None)
 @given(text=st.text(), max_run=st.integers(2, 5))
 def test_shortening_repeats_never_adds_text_and_keeps_every_digit(text, max_run) -> None:
     shortened = shorten_repeats(text, max_run)
@@ -95,6 +96,7 @@ def test_a_long_text_is_truncated_at_the_best_end_that_fits(text, max_chars, hea
 words = st.sampled_from(["word", "a.", "Well, so:", "好。", "好", "ö", "https://example.com/abc", "3.5"])
 
 
+@settings(deadline=None)
 @given(text=st.lists(words, min_size=1).map(" ".join), max_chars=st.integers(1, 100))
 def test_a_truncated_text_is_its_own_head_within_the_limit(text, max_chars) -> None:
     head = truncate(text, max_chars)
@@ -103,11 +105,13 @@ def test_a_truncated_text_is_its_own_head_within_the_limit(text, max_chars) -> N
     assert head == text or len(text) > max_chars
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=300).map(visible_text), max_chars=st.integers(1, 100))
 def test_any_text_is_truncated_to_the_limit(text, max_chars) -> None:
     assert len(truncate(text, max_chars)) <= max_chars
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_the_visible_text_of_a_visible_text_is_the_same(text) -> None:
     assert visible_text(visible_text(text)) == visible_text(text)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ishowtts.text import clean
@@ -26,6 +26,7 @@ TRICKY = st.text(
 )
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(), max_size=60) | TRICKY)
 def test_clean_text_can_be_encoded_and_does_not_change_if_cleaned_again(text: str) -> None:
     cleaned = clean(text)
@@ -38,6 +39,7 @@ def letters_and_digits(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKC", text) if c.isalnum())
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf", "Co", "Mn", "Me"]), max_size=60))
 def test_cleaning_keeps_every_visible_letter(text: str) -> None:
     invisible = dict.fromkeys(map(ord, "\u115f\u1160\u3164\uffa0"), None)

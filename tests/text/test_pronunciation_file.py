@@ -43,6 +43,7 @@ HUGE = entries(*({"say": f"word{i}", "as": "x"} for i in range(1001)))
         ("- {pattern: '(', as: c}", "the pattern '(' cannot be compiled (missing )"),
         ("- {pattern: '(?=a)', as: c}", "cannot be compiled"),
         ("- {pattern: 'a{99999999}', as: c}", "cannot be compiled"),
+        (r"- {pattern: '\pL{100}', as: c}", "cannot be compiled"),  # more than 1 MiB of memory
         ("- {pattern: 'a', as: 'x\\1'}", "names a group that the pattern 'a' does not have"),
         ("- {say: " + "a" * 101 + ", as: c}", "say is longer than 100 characters"),
         ("- !!python/object/apply:os.system [id]", "it has a tag"),

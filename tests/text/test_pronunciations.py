@@ -7,12 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ishowtts.text import TextReader, pronunciation_file
 from ishowtts.text import reader as text_reader
-from ishowtts.text.pronunciations import Pronunciation, Pronunciations
+from ishowtts.text.pronunciations import MAX_PATTERN_SPANS, Pronunciation, Pronunciations
 from ishowtts.text.scripts import script_runs
 from ishowtts.util.live_file import LiveFile
 from support.clock import Clock
@@ -93,6 +94,10 @@ def test_an_inserted_text_stays_a_separate_word(path: Path) -> None:
     assert spoken(path, entries({"say": "++", "as": "plus plus"}), "C++") == "C plus plus"
 
 
+def test_an_entry_over_two_languages_is_inserted_once(path: Path) -> None:
+    assert spoken(path, entries({"say": "x银", "as": "ok"}), "a x银行") == "a ok行"
+
+
 def test_an_inserted_text_is_cleaned_and_may_be_empty(path: Path) -> None:
     assert spoken(path, entries({"say": "x", "as": "[[h@]]"}, {"say": "um", "as": ""}), "um x um") == "[ [h@]]"
 
@@ -148,6 +153,11 @@ SLOW_IF_BACKTRACKING = ["(a+)+$", "(?:a|a)*b", "(a*)*", "(?:a?){100}a{100}", "(.
 def test_no_pattern_takes_long(path: Path, pattern: str) -> None:
     text = spoken(path, entries({"pattern": pattern, "as": "y"}), "a" * 100_000 + "!")
     assert text
+
+
+def test_the_matches_of_all_patterns_together_are_bounded() -> None:
+    patterns = Pronunciations(tuple(Pronunciation("", re2.compile(letter), "y") for letter in "ab"))
+    assert len(patterns.spans("ab" * 9_000, script_runs("ab" * 9_000, None), "default")) == MAX_PATTERN_SPANS
 
 
 WORDS = ["art", "ART", "C++", "C", "行", "银行", "New York", "x", "5", " ", ", ", "über", "$5"]

@@ -5,7 +5,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ishowtts.text import clean, is_speakable, segments
@@ -113,6 +113,7 @@ def test_the_first_segment_ends_at_the_first_clause(text: str, first: int, expec
         ("there are 10 000 000 of them", 20, ["there are 10 000 000", "of them"]),
         ("it takes 2 1/2 hours or so", 16, ["it takes 2 1/2", "hours or so"]),
         ("we walked home and then we slept", 20, ["we walked home", "and then we slept"]),
+        ("we all slept and one two three four", 24, ["we all slept and one two", "three four"]),
         ("我们一起去公园玩然后回家吃饭", 36, ["我们一起去公园玩", "然后回家吃饭"]),
         ("第一句没有标点 第二句也没有", 36, ["第一句没有标点", "第二句也没有"]),
         ("aaaaaaaaaaaahttps://a.example/x", 24, ["aaaaaaaaaaaa", "https://a.example/x"]),
@@ -134,6 +135,7 @@ TOKENS = [
 FILLERS = ["word", "and", "我们去公园", "然后", "longestwordofall", "w", "Straße", "한국어"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(FILLERS) | st.sampled_from(TOKENS).map(lambda token: f"《{token}》"), max_size=60),
     st.integers(48, 120),
@@ -151,6 +153,7 @@ def test_no_number_and_no_address_that_fits_is_split(words: list[str], max_bytes
         at[1] = parts[at[0]].index(token, at[1]) + len(token)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(48, 120))
 def test_three_hundred_words_without_punctuation_are_split_between_words(seed: int, max_bytes: int) -> None:
     words = random.Random(seed).choices(FILLERS, k=300)  # drawing each of them by hypothesis takes 20 times as long
@@ -172,6 +175,7 @@ def test_an_early_first_segment_keeps_the_limit() -> None:
         ("This was a long way. Yes.", 24, ["This was a", "long way. Yes."]),
         ("No, nobody sees it, all of us go.", 32, ["No, nobody sees it,", "all of us go."]),
         ("Go. Antidisestablishmentarianism.", 32, ["Go.", "Antidisestablishmentarianism."]),
+        ("你好。 so you 你好。", 16, ["你好。 so", "you 你好。"]),
         ("一二三四五六七八九。十。", 30, ["一二三四五六七八", "九。十。"]),
     ],
 )
@@ -190,6 +194,7 @@ def test_a_limit_too_small_for_a_word_is_a_value_error() -> None:
         segments("hello", 3)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(48, 200), st.none() | st.integers(16, 60))
 def test_segments_fit_are_speakable_and_lose_nothing(text: str, max_bytes: int, first: int | None) -> None:
     assume(not has_long_run(text, max_bytes))
@@ -200,6 +205,7 @@ def test_segments_fit_are_speakable_and_lose_nothing(text: str, max_bytes: int, 
         assert without_white_space("".join(parts)) == without_white_space(clean(text))
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(48, 200), st.none() | st.integers(16, 60))
 def test_numbers_addresses_and_letters_stay_whole(text: str, max_bytes: int, first: int | None) -> None:
     assume(not has_long_run(text, max_bytes))
@@ -209,6 +215,7 @@ def test_numbers_addresses_and_letters_stay_whole(text: str, max_bytes: int, fir
     )
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(), max_size=200), st.integers(16, 60), st.none() | st.integers(1, 60))
 def test_segments_of_any_text_fit_and_are_speakable(text: str, max_bytes: int, first: int | None) -> None:
     parts = segments(text, max_bytes, first)
@@ -235,6 +242,7 @@ MORE = ["你好。", "Straße", "；", "No.", "ah"]
 PLAIN = st.lists(st.sampled_from([*ENGLISH, *NUMBERS[:5], *MORE]), max_size=30).map(" ".join)
 
 
+@settings(deadline=None)
 @given(PLAIN, st.integers(24, 90), st.none() | st.integers(10, 40))
 def test_no_segment_is_very_short_unless_words_do_not_allow_it(text: str, max_bytes: int, first: int | None) -> None:
     assume(not has_long_run(text, max_bytes))
