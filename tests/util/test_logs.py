@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -91,3 +95,19 @@ def test_a_log_that_is_not_private_shows_untrusted_text() -> None:
 def test_visible_keeps_printable_text() -> None:
     assert visible("Grüße, 你好 🙂") == "Grüße, 你好 🙂"
     assert visible("a\x1b[31m\udc80") == r"a\x1b[31m\udc80"
+
+
+@pytest.mark.parametrize(
+    ("level", "priority"),
+    [("debug", 7), ("info", 6), ("warning", 4), ("error", 3), ("critical", 2)],
+)
+def test_the_journal_gets_the_priority_of_each_level_and_a_terminal_the_time(level: str, priority: int) -> None:
+    code = "import sys; from ishowtts.util import logs; import logging; logs.set_up('debug', private=False); "
+    code += f"logging.getLogger('ishowtts.part').{level}('a message')"
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]}
+    shown = {}
+    for name, more in {"journal": {"JOURNAL_STREAM": "8:1"}, "terminal": {}}.items():
+        command = [sys.executable, "-c", code]
+        shown[name] = subprocess.run(command, env=environment | more, capture_output=True, text=True, check=True).stderr
+    assert shown["journal"] == f"<{priority}>a message\n"
+    assert re.fullmatch(rf"[-0-9]+ [:,0-9]+ {level.upper()} *a message\n", shown["terminal"])
