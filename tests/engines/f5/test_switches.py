@@ -136,6 +136,11 @@ def test_everything_off_leaves_nothing_for_the_fast_model() -> None:
         ({}, "cuda", {"exact_padding": True, "graphs": True}),
         ({"graphs": False}, "cuda", {"exact_padding": True, "graphs": False}),
         ({"graphs": True}, "cpu", {"exact_padding": True, "graphs": True}),
+        (
+            {"compile": "max-autotune"},
+            "cuda",
+            {"compile": "max-autotune", "exact_padding": False, "graphs": False},
+        ),
         ({"exact_padding": True}, "cpu", {"exact_padding": True, "graphs": False}),
     ],
 )

@@ -70,8 +70,10 @@ def _switch(
     fast: bool | str | None = None,
     choices: tuple[bool | str | None, ...] = (False, True),
 ) -> Value:
-    """A field of `Switches`. `changes_sound` is true by default: a switch that nobody classified must not serve
-    speech from the cache that was made without it.
+    """Make a field of `Switches`.
+
+    `changes_sound` is true by default: with a switch that nobody classified, the daemon must not play cached speech
+    that was made without it.
     """
     about = {
         "default": default, "help": purpose, "changes_sound": changes_sound, "costs_fidelity": costs_fidelity,
@@ -182,7 +184,7 @@ class Switches:
 
     @classmethod
     def off(cls, **changes: Any) -> Switches:
-        """Upstream, module for module, except for `changes`."""
+        """Every switch off, which is upstream module for module, except for `changes`."""
         return cls(**{**{switch.name: False for switch in TABLE}, **changes})
 
     @classmethod
@@ -191,15 +193,24 @@ class Switches:
         return {switch.name: switch.fast for switch in TABLE if quality == "fast" and switch.fast is not None}
 
     def on_device(self, device: str) -> Switches:
-        """The same switches with every `None` decided: on if the device is CUDA, or if a switch that is on needs it."""
-        needed = {name for switch in TABLE if vars(self)[switch.name] is True for name in switch.needs}
-        open_ones = [switch.name for switch in TABLE if vars(self)[switch.name] is None]
-        decided: dict[str, Any] = {name: device == "cuda" or name in needed for name in open_ones}
+        """The same switches with every `None` decided.
+
+        It becomes on if the device is CUDA or if a switch that is on needs it, unless one that is on excludes it.
+        """
+        values = vars(self)
+        on = [switch for switch in TABLE if values[switch.name]]
+        needed = {name for switch in on for name in switch.needs}
+        excluded = {name for switch in on for name in switch.excludes}
+        decided: dict[str, Any] = {
+            name: name not in excluded and (device == "cuda" or name in needed)
+            for name, value in values.items()
+            if value is None
+        }
         return replace(self, **decided)
 
     @property
     def heard(self) -> dict[str, bool | str | None]:
-        """The values that change the sound: a part of the cache key."""
+        """The values that change the sound. They are a part of the cache key."""
         return {switch.name: vars(self)[switch.name] for switch in TABLE if switch.changes_sound}
 
     @property

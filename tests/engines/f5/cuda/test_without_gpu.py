@@ -52,6 +52,8 @@ def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, sub
     """The child processes. They run in parallel, because each takes many seconds of one core."""
     cache = str(tmp_path_factory.mktemp("triton"))
     pytest_options = ["-q", "-x", "-p", "no:cacheprovider", "--confcutdir", HERE]
+    for name in ("test_caches.py", "test_cuda_capture.py"):  # these have no kernels, and run in this process anyway
+        pytest_options += ["--ignore", HERE / name]
     architectures = [str(architecture) for architecture in (ORIN, HOPPER, THOR)]
     made = {
         "interpreted": child(["-m", "pytest", *pytest_options, HERE], TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES=""),
