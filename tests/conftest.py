@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,6 +26,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Without torch (the suite on Python 3.10) the folder bench cannot even be read.
 collect_ignore = [] if importlib.util.find_spec("torch") else ["bench"]
+
+
+@pytest.fixture(autouse=True)
+def single_torch_thread() -> None:
+    """Torch computes on one thread, even after another library has changed the thread count of OpenMP."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 @pytest.fixture
