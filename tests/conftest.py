@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -57,6 +58,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     position |= {id(item): float(i) for i, item in enumerate(computing)}
     mixed = sorted((*waiting, *computing), key=lambda item: position[id(item)])
     items[:] = [*mixed, *rest]
+
+
+@pytest.fixture(autouse=True)
+def single_torch_thread() -> None:
+    """Torch computes on one thread, even after another library has changed the thread count of OpenMP."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The predictions held against what others published. Imports no torch."""
+"""Compares the predictions with figures that others published. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ishowtts_bench.roofline import LIKELY, Assumptions
 from ishowtts_bench.workload import EARLIER, STOCK, STOCK_FP32, Recipe, Work
 
 REFERENCES_S: Final = (3.0, 5.3, 8.0, 12.0)
-"""The reference behind the published figures is not known; 5.3 s is upstream's own clip, and what is assumed."""
+"""The references of the published figures are unknown. We assume 5.3 s, the length of upstream's own clip."""
 ASSUMED_S: Final = 5.3
 
 
@@ -21,10 +21,10 @@ SERVED: Final = Recipe("TensorRT-LLM", True, False, 2, "compiled", folded=False,
 
 @dataclass(frozen=True)
 class Figure:
-    """A published RTF, and how we understand that it came about.
+    """A published RTF, and the conditions of its measurement as we understand them.
 
     Args:
-        speech_known: whether the length of speech was published too; else it is assumed.
+        speech_known: Whether the length of the speech was published. Otherwise we assume it.
     """
 
     name: str
@@ -37,13 +37,13 @@ class Figure:
 
     @property
     def title(self) -> str:
-        """Apart from the others of its name."""
+        """A title that differs from other figures of the same name."""
         return f"{self.name}, NFE {self.nfe_step}, {'' if self.speech_known else '~'}{self.speech_s:g} s"
 
 
 FIGURES: Final = (
     Figure("stock fp32", "agx-orin", STOCK_FP32, 8.4, 32, 1.32),
-    Figure("were it fp16", "agx-orin", STOCK, 8.4, 32, 1.32),
+    Figure("stock fp16", "agx-orin", STOCK, 8.4, 32, 1.32),
     Figure("compiled", "agx-orin", EARLIER, 8.4, 8, 0.266),
     Figure("compiled", "agx-orin", EARLIER, 8.4, 7, 0.212),
     Figure("compiled", "agx-orin", EARLIER, 27.8, 7, 0.168),
@@ -51,18 +51,18 @@ FIGURES: Final = (
     Figure("TensorRT-LLM", "l20", SERVED, 6.0, 16, 0.0402, speech_known=False),
     Figure("PyTorch", "l20", STOCK, 6.0, 16, 0.1467, speech_known=False),
 )
-"""Those on AGX Orin are of the earlier system. The first was published as fp32; upstream is fp16 on CUDA unless told
-otherwise, so that it is checked in both readings. 6 s is a sentence of the test sets that the others name."""
+"""The figures on AGX Orin are of the earlier system. The first was published as fp32, but upstream uses fp16 on CUDA by
+default, so it is compared with both. 6 s is the length of a sentence in the test sets that the others name."""
 
 
 @dataclass(frozen=True)
 class PredictionCheck:
-    """A figure beside its prediction.
+    """A published figure and its prediction.
 
     Args:
-        off: the prediction over the published figure, less one.
-        implied: the efficiency of products that would give the published figure; `None`: none does.
-        implied_halved: the same, should accumulation in fp32 run at half the rate; `None` also where that is no doubt.
+        off: Prediction divided by the published figure, minus one.
+        implied: Efficiency of products that gives the published figure; `None` if there is none.
+        implied_halved: The same with fp32 accumulation at half the rate; also `None` if the rate is certain.
     """
 
     figure: Figure
@@ -75,15 +75,15 @@ class PredictionCheck:
 
 
 def check(
-    dit: DitConfig, figure: Figure, reference_s: float = ASSUMED_S, given: Assumptions = LIKELY
+    dit: DitConfig, figure: Figure, reference_s: float = ASSUMED_S, assumptions: Assumptions = LIKELY
 ) -> PredictionCheck:
-    """One figure, for one length of the reference."""
+    """Compare one figure with its prediction, for one length of the reference."""
     board = find(figure.board)
     work = Work(reference_s, figure.speech_s, figure.nfe_step)
-    rtf = roofline.line(dit, work, figure.recipe, board, given).rtf
+    rtf = roofline.line(dit, work, figure.recipe, board, assumptions).rtf
 
     def implied(chosen: GpuSpec) -> float | None:
-        return roofline.implied_products(dit, work, figure.recipe, chosen, given, rtf=figure.rtf)
+        return roofline.implied_products(dit, work, figure.recipe, chosen, assumptions, rtf=figure.rtf)
 
     return PredictionCheck(
         figure, reference_s, roofline.chunks(work), rtf, rtf / figure.rtf - 1, implied(board),

@@ -1,8 +1,8 @@
-"""How long a segment takes on a board that is not at hand: the greater of arithmetic and memory, and the launches.
+"""Roofline model: predicts the time of a segment on a board from arithmetic, memory and kernel launches.
 
-Time of a kernel = max(operations / (efficiency x rate x filling), bytes / (share x bandwidth)) + gap, where filling is
-the part of the processors that its last wave of tiles keeps busy. A kernel outside a graph takes no less than the
-processor needs to launch it. Imports no torch.
+Time of a kernel = max(operations / (efficiency x rate x filling), bytes / (share x bandwidth)) + gap. Filling is the
+share of the SMs that the waves of its tiles keep busy. A kernel outside a CUDA graph takes at least the time of its
+launch. Imports no torch.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from ishowtts_bench.workload import KernelWork, Recipe, Work, kernels
 Bound = Literal["arithmetic", "memory", "launches"]
 
 WINDOW_S: Final = 22.0
-"""Reference and speech of one run, at most: upstream's."""
+"""Longest reference and speech of one run, as in upstream."""
 
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What share of a data sheet's rate each kind of kernel reaches.
+    """Share of the data sheet's rate that each kind of kernel reaches.
 
     Args:
-        products: in fp16 on tensor cores, where tiles fill the GPU.
-        single: products in fp32 without tensor cores.
-        memory: of the bandwidth, by whatever is elementwise.
-        large_product, large_copy: what the measurement of `engines.f5.rates` reaches, so that a measured rate can be
-            compared with a data sheet's.
-        host_launches: what the processor does for a line (tokens, calls, copies), in launches of the board.
+        products: fp16 products on tensor cores, if their tiles fill the GPU.
+        single: fp32 products without tensor cores.
+        memory: Share of the bandwidth that elementwise kernels reach.
+        large_product, large_copy: Shares that `engines.f5.throughput` measures. They convert a measured rate to the
+            rate of a data sheet.
+        host_launches: Work of the CPU for a line (tokens, calls, copies), in launches of the board.
     """
 
     name: str
@@ -50,9 +50,9 @@ LOW: Final = Assumptions("low", 0.50, 0.30, 0.05, 0.50, 0.60, 0.75, 0.70, 2000)
 LIKELY: Final = Assumptions("likely", 0.70, 0.45, 0.20, 0.65, 0.75, LARGE_PRODUCT_SHARE, LARGE_COPY_SHARE, 700)
 HIGH: Final = Assumptions("high", 0.85, 0.65, 0.50, 0.80, 0.85, 0.92, 0.90, 250)
 ASSUMPTIONS: Final = (LOW, LIKELY, HIGH)
-"""Chosen before they were held against any published figure, and not touched since; `docs/performance.md` says why."""
+"""Chosen before any comparison with published figures, and not changed since. `docs/performance.md` has the reasons."""
 
-_FINEST = 1e-4
+_ROOT_PRECISION = 1e-4
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class PredictedStage:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A whole line."""
+    """The predicted time of a whole line."""
 
     speech_s: float
     total_s: float
@@ -80,28 +80,28 @@ class Estimate:
         return self.total_s / self.speech_s
 
 
-def segment(dit: DitConfig, work: Work, recipe: Recipe, board: GpuSpec, given: Assumptions) -> Estimate:
-    """One run of the model; the speech of all lines of a batch counts."""
-    stages: dict[str, list[tuple[KernelWork, _Parts]]] = {}
+def segment(dit: DitConfig, work: Work, recipe: Recipe, board: GpuSpec, assumptions: Assumptions) -> Estimate:
+    """Predict one run of the model. The speech of all lines of a batch counts."""
+    stages: dict[str, list[tuple[KernelWork, _CallTimes]]] = {}
     for kernel in kernels(dit, work, recipe):
-        stages.setdefault(kernel.name, []).append((kernel, _parts(kernel, board, given)))
-    host_s = given.host_launches * board.dispatch_s * work.batch
+        stages.setdefault(kernel.name, []).append((kernel, _call_times(kernel, board, assumptions)))
+    host_s = assumptions.host_launches * board.dispatch_s * work.batch
     total_s = host_s + sum(kernel.calls * part.total_s for found in stages.values() for kernel, part in found)
     rows = [_stage(name, found, total_s) for name, found in stages.items()]
-    rows.append(PredictedStage("on the processor", work.batch, host_s, host_s / total_s, "launches"))
+    rows.append(PredictedStage("on the CPU", work.batch, host_s, host_s / total_s, "launches"))
     return Estimate(work.speech_s * work.batch, total_s, tuple(rows))
 
 
-def line(dit: DitConfig, work: Work, recipe: Recipe, board: GpuSpec, given: Assumptions) -> Estimate:
-    """A line of any length: as many segments of one length as the window asks for, one after another."""
+def line(dit: DitConfig, work: Work, recipe: Recipe, board: GpuSpec, assumptions: Assumptions) -> Estimate:
+    """Predict a line of any length. A line that is longer than the window is several runs of equal length."""
     count = chunks(work)
-    one = segment(dit, replace(work, speech_s=work.speech_s / count), recipe, board, given)
+    one = segment(dit, replace(work, speech_s=work.speech_s / count), recipe, board, assumptions)
     stages = tuple(replace(stage, calls=count * stage.calls, spent_s=count * stage.spent_s) for stage in one.stages)
     return Estimate(count * one.speech_s, count * one.total_s, stages)
 
 
 def arithmetic_rtf(dit: DitConfig, work: Work, recipe: Recipe, board: GpuSpec) -> float:
-    """RTF were every operation of the step loop done at the full rate, and nothing else."""
+    """RTF if the step loop ran at the full rate and everything else took no time."""
     count = chunks(work)
     one = replace(work, speech_s=work.speech_s / count)
     loop = [kernel for kernel in kernels(dit, one, recipe) if kernel.in_loop]
@@ -109,42 +109,42 @@ def arithmetic_rtf(dit: DitConfig, work: Work, recipe: Recipe, board: GpuSpec) -
 
 
 def chunks(work: Work) -> int:
-    """How many runs a line takes."""
+    """Number of runs that a line takes."""
     return max(1, ceil(work.speech_s / (WINDOW_S - work.reference_s)))
 
 
 def implied_products(
-    dit: DitConfig, work: Work, recipe: Recipe, board: GpuSpec, given: Assumptions, *, rtf: float
+    dit: DitConfig, work: Work, recipe: Recipe, board: GpuSpec, assumptions: Assumptions, *, rtf: float
 ) -> float | None:
-    """The efficiency of products (fp32 ones for a recipe without fp16) at which a published RTF is met.
+    """Find the efficiency of products that gives a published RTF; of fp32 products for a recipe without fp16.
 
-    `None`: with everything else as assumed, no efficiency up to 1 meets it.
+    `None` means that no efficiency up to 1 gives this RTF while the other assumptions stay.
     """
 
     def at(efficiency: float) -> float:
-        changed = replace(given, products=efficiency) if recipe.half else replace(given, single=efficiency)
+        changed = replace(assumptions, products=efficiency) if recipe.half else replace(assumptions, single=efficiency)
         return line(dit, work, recipe, board, changed).rtf
 
     return _root(at, rtf)
 
 
-def efficiency(kernel: KernelWork, given: Assumptions) -> float:
-    """The share of the arithmetic rate that a kernel reaches where it fills the GPU."""
+def efficiency(kernel: KernelWork, assumptions: Assumptions) -> float:
+    """Share of the arithmetic rate that a kernel reaches if it fills the GPU."""
     if kernel.kind == "products":
-        return given.products if kernel.half else given.single
+        return assumptions.products if kernel.half else assumptions.single
     if kernel.kind == "attention":
-        return given.attention
-    return given.convolution
+        return assumptions.attention
+    return assumptions.convolution
 
 
 def filling(kernel: KernelWork, sms: int) -> float:
-    """The part of a GPU's processors that the waves of a kernel's tiles keep busy."""
+    """Share of the SMs of a GPU that the waves of a kernel's tiles keep busy."""
     return 1.0 if kernel.tiles is None else kernel.tiles / (ceil(kernel.tiles / sms) * sms)
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """Of one call; the greatest of the first three hides the others."""
+class _CallTimes:
+    """Times of one call. The greatest of the first three hides the others."""
 
     arithmetic_s: float
     memory_s: float
@@ -163,18 +163,18 @@ class _Parts:
         return "arithmetic" if self.arithmetic_s == work_s else "memory"
 
 
-def _parts(kernel: KernelWork, board: GpuSpec, given: Assumptions) -> _Parts:
+def _call_times(kernel: KernelWork, board: GpuSpec, assumptions: Assumptions) -> _CallTimes:
     rate = board.half_flop_per_s if kernel.half else board.single_flop_per_s
-    return _Parts(
-        kernel.flop / (efficiency(kernel, given) * rate * filling(kernel, board.sms)),
-        kernel.bytes / (given.memory * board.bytes_per_s),
+    return _CallTimes(
+        kernel.flop / (efficiency(kernel, assumptions) * rate * filling(kernel, board.sms)),
+        kernel.bytes / (assumptions.memory * board.bytes_per_s),
         0.0 if kernel.captured else board.dispatch_s,
         board.gap_s,
     )
 
 
-def _stage(name: str, found: Sequence[tuple[KernelWork, _Parts]], total_s: float) -> PredictedStage:
-    """Bound by what most of its time is bound by."""
+def _stage(name: str, found: Sequence[tuple[KernelWork, _CallTimes]], total_s: float) -> PredictedStage:
+    """Sum up the kernels of one name. Its bound is the one of most of its time."""
     spent: dict[Bound, float] = {}
     for kernel, part in found:
         spent[part.bound] = spent.get(part.bound, 0.0) + kernel.calls * part.total_s
@@ -184,11 +184,11 @@ def _stage(name: str, found: Sequence[tuple[KernelWork, _Parts]], total_s: float
 
 
 def _root(falling: Callable[[float], float], wanted: float) -> float | None:
-    """Where a falling function meets a value, between 0 and 1."""
-    low, high = _FINEST, 1.0
+    """Find where a falling function has this value, between 0 and 1."""
+    low, high = _ROOT_PRECISION, 1.0
     if falling(high) > wanted or falling(low) < wanted:
         return None
-    while high - low > _FINEST:
+    while high - low > _ROOT_PRECISION:
         middle = (low + high) / 2
         low, high = (middle, high) if falling(middle) > wanted else (low, middle)
     return high

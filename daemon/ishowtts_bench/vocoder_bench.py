@@ -25,8 +25,7 @@ from ishowtts_bench.timers import synchronized_s, timed
 LENGTHS_S = (1.0, 3.0, 10.0, 30.0)
 UPSTREAM = "upstream, fp32"
 NO_TENSORRT = (
-    "Vocos through TensorRT is not built in this version: no machine with TensorRT was at hand, and Vocos is about "
-    "0.5 % of the work"
+    "Vocos with TensorRT is not implemented: we had no machine with TensorRT, and Vocos is about 0.5 % of the work"
 )
 _PART = "vocoder"
 

@@ -1,8 +1,8 @@
-"""What one segment asks of a GPU, kernel by kernel, from the architecture alone. Imports no torch.
+"""Lists the kernels of one segment with their operations and bytes, from the architecture alone. Imports no torch.
 
-Operations are those of products, attention and convolutions (a multiplication and an addition are two); what is
-elementwise counts by the bytes that it moves. Bytes are each operand once: what a kernel reads twice is in its
-efficiency.
+Operations count for products, attention and convolutions; a multiplication and an addition are two operations.
+Elementwise kernels count by the bytes that they move. Each operand counts once; if a kernel reads it twice, its
+efficiency is lower.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ishowtts.engines.f5.architecture import HOP, MELS, RATE_HZ, DitConfig
 KernelKind = Literal["products", "attention", "convolution", "elementwise"]
 Fusion = Literal["fused", "compiled", "eager"]
 
-_TILE = 128  # rows and columns of a product that one block of threads computes
+_TILE = 128  # rows and columns of a product per block of threads
 _CONV_TAPS, _CONV_GROUPS = 31, 16
 _VOCOS_DIM, _VOCOS_MLP, _VOCOS_LAYERS, _VOCOS_TAPS, _VOCOS_OUT = 512, 1536, 8, 7, 1026
-_TOKENS_PER_S = 15.0  # of English; the text encoder is a thousandth of the work
+_TOKENS_PER_S = 15.0  # in English; the text encoder is a thousandth of the work
 _SINGLE, _HALF = 4, 2
 
 
@@ -29,7 +29,7 @@ class Work:
     """One run of the model.
 
     Args:
-        batch: lines of this length at once.
+        batch: Number of lines of this length in the run.
     """
 
     reference_s: float
@@ -39,33 +39,33 @@ class Work:
 
     @property
     def speech_frames(self) -> int:
-        """Of one line."""
+        """Frames of the speech of one line."""
         return round(self.speech_s * RATE_HZ / HOP)
 
     @property
     def reference_frames(self) -> int:
-        """Of one line."""
+        """Frames of the reference of one line."""
         return round(self.reference_s * RATE_HZ / HOP)
 
     @property
     def frames(self) -> int:
-        """Reference and speech: N."""
+        """Frames of reference and speech of one line: N."""
         return self.reference_frames + self.speech_frames
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the model is run.
+    """A way to run the model.
 
     Args:
-        half: products in fp16 with fp32 accumulation; else in fp32 without tensor cores.
-        casts: weights are kept in fp32 and cast in every evaluation, as autocast inside a compiled graph does.
-        residual_bytes: of one value of the residual stream.
-        fusion: of what is elementwise.
-        folded: AdaLN is a table, queries, keys and values are one product, and voice, text and what both branches
-            share of the noisy mel are projected once.
-        captured: an evaluation is a CUDA graph.
-        vocoder_half: the vocoder's backbone in fp16.
+        half: fp16 products with fp32 accumulation. Otherwise fp32 products without tensor cores.
+        casts: Weights are fp32 and cast in every evaluation, as autocast does inside a compiled graph.
+        residual_bytes: Bytes of one value of the residual stream.
+        fusion: How elementwise operations are fused.
+        folded: AdaLN is a table; queries, keys and values are one product; voice, text and the part of the noisy mel
+            that both branches share are projected once.
+        captured: Whether an evaluation is a CUDA graph.
+        vocoder_half: Whether the vocoder's backbone is fp16.
     """
 
     name: str
@@ -88,15 +88,15 @@ STOCK_FP32: Final = Recipe("stock fp32", False, False, _SINGLE, "eager", folded=
 
 @dataclass(frozen=True)
 class KernelWork:
-    """Launches of one shape.
+    """Launches of one kernel with one shape.
 
     Args:
-        calls: in the whole segment.
-        flop, bytes: of one call.
-        tiles: blocks of threads of one call; `None`: enough of them for any GPU.
-        half: on tensor cores; else in fp32.
-        captured: in a CUDA graph.
-        in_loop: in an evaluation; else once a line.
+        calls: Number of calls in the whole segment.
+        flop, bytes: Operations and bytes of one call.
+        tiles: Blocks of threads of one call; `None` if they fill any GPU.
+        half: Whether it runs in fp16 on tensor cores. Otherwise it runs in fp32.
+        captured: Whether it is part of a CUDA graph.
+        in_loop: Whether it belongs to the step loop. Otherwise it runs once per line.
     """
 
     name: str
@@ -111,14 +111,14 @@ class KernelWork:
 
 
 def kernels(dit: DitConfig, work: Work, recipe: Recipe) -> list[KernelWork]:
-    """Everything that one segment launches, an entry for each shape."""
+    """List all launches of one segment, one entry for each shape."""
     size = _Size(dit, work, recipe)
     return [*_blocks(size), *_adaln(size), *_ends(size), *_text(size), *_condition(size), *_vocoder(size)]
 
 
 @dataclass(frozen=True)
 class _Size:
-    """Rows and bytes that several kernels share, and how kernels of an evaluation are made."""
+    """Sizes that several kernels share, and functions that make kernels."""
 
     dit: DitConfig
     work: Work
@@ -130,12 +130,12 @@ class _Size:
 
     @property
     def lines(self) -> int:
-        """Rows of one branch: [B, N]."""
+        """Rows of one branch: B x N."""
         return self.work.batch * self.work.frames
 
     @property
     def rows(self) -> int:
-        """Rows of both branches: [2B, N]."""
+        """Rows of both branches: 2B x N."""
         return 2 * self.lines
 
     @property
@@ -145,33 +145,33 @@ class _Size:
 
     @property
     def values(self) -> int:
-        """Of one activation of full width: [2B, N, D]."""
+        """Number of values of an activation of full width: 2B x N x D."""
         return self.rows * self.dit.dim
 
     def kernel(
         self, name: str, kind: KernelKind, times: int, work: tuple[float, float], tiles: int | None = None
     ) -> KernelWork:
-        """One of the step loop: `times` in an evaluation; `work` is operations and bytes."""
+        """Make a kernel of the step loop. It runs `times` per evaluation; `work` is operations and bytes."""
         return KernelWork(name, kind, times * self.work.nfe_step, *work, tiles, self.recipe.half,
                       self.recipe.captured, in_loop=True)  # fmt: skip
 
     def moved(self, name: str, times: int, size: float) -> KernelWork:
-        """An elementwise one of the step loop."""
+        """Make an elementwise kernel of the step loop."""
         return self.kernel(name, "elementwise", times, (0.0, size))
 
     def product(self, name: str, times: int, rows: int, k: int, n: int) -> KernelWork:
-        """[rows, k] by [k, n] in the step loop."""
+        """Make a product of the step loop: [rows, k] by [k, n]."""
         return self.kernel(name, "products", times, _product(rows, k, n, self.item), _tiles(rows, n))
 
     def once(
         self, name: str, kind: KernelKind, times: int, work: tuple[float, float], *, half: bool = False
     ) -> KernelWork:
-        """One that runs `times` times a line, never captured."""
+        """Make a kernel that runs `times` per line, outside CUDA graphs."""
         return KernelWork(name, kind, times * self.work.batch, *work, None, half, captured=False, in_loop=False)
 
 
 def _blocks(size: _Size) -> Iterator[KernelWork]:
-    """The transformer."""
+    """Kernels of the transformer blocks."""
     dit, depth, rows, item = size.dit, size.dit.depth, size.rows, size.item
     dim, inner, wide = dit.dim, size.inner, dit.ff_mult * dit.dim
     pieces = 1 if size.recipe.folded else 3
@@ -187,12 +187,12 @@ def _blocks(size: _Size) -> Iterator[KernelWork]:
 
 
 def _between(size: _Size, depth: int, heads: int, wide: int) -> Iterator[KernelWork]:
-    """What is elementwise between the products; `heads` and `wide` are values of the attention and the feed-forward."""
+    """Elementwise kernels between the products. `heads` and `wide` are values of attention and feed-forward."""
     values, item, residual = size.values, size.item, size.recipe.residual_bytes
     if size.recipe.fusion == "eager":
         yield size.moved("norm", 2 * depth + 1, values * 2 * residual)
         yield size.moved("scale, shift", 2 * (2 * depth + 1), values * 2 * residual)
-        yield size.moved("rotary", 2 * 7 * depth, heads * 2 * _SINGLE)  # in fp32: queries and keys, seven kernels each
+        yield size.moved("rotary", 2 * 7 * depth, heads * 2 * _SINGLE)  # in fp32; queries and keys, seven kernels each
         yield size.moved("heads together", depth, heads * 2 * item)
         yield size.moved("GELU", depth, wide * 2 * item)
         yield size.moved("gate", 2 * depth, values * 2 * item)
@@ -206,7 +206,7 @@ def _between(size: _Size, depth: int, heads: int, wide: int) -> Iterator[KernelW
 
 
 def _adaln(size: _Size) -> Iterator[KernelWork]:
-    """Projections of the time, where they are no table; and the cast of all weights, where autocast does it."""
+    """Projections of the time if they are not a table, and the cast of all weights if autocast does it."""
     if size.recipe.folded:
         return
     dit, branches = size.dit, 2 * size.work.batch
@@ -218,7 +218,7 @@ def _adaln(size: _Size) -> Iterator[KernelWork]:
 
 
 def _ends(size: _Size) -> Iterator[KernelWork]:
-    """From the noisy mel into the blocks, and from them to the next state."""
+    """Kernels from the noisy mel to the blocks, and from the blocks to the next state."""
     dit, item = size.dit, size.item
     shared = size.recipe.folded
     first = size.lines if shared else size.rows
@@ -229,13 +229,13 @@ def _ends(size: _Size) -> Iterator[KernelWork]:
     yield size.moved("Mish and sums", 4 if size.recipe.fusion == "eager" else 2, size.values * 4 * item)
     yield size.product("output projection", 1, size.rows, dit.dim, MELS)
     state = size.lines * MELS
-    # Both flows and the state are read, the state is written, in fp32; eagerly each of five operations by itself.
+    # Both flows and the state are read and the state is written, in fp32. Without fusion these are five kernels.
     calls, passes = (5, 3) if size.recipe.fusion == "eager" else (1, 4)
     yield size.moved("guidance, Euler", calls, state * passes * _SINGLE)
 
 
 def _text(size: _Size) -> Iterator[KernelWork]:
-    """The text encoder, fp32: over the text alone where it is in closed form, else over every frame."""
+    """Kernels of the text encoder, in fp32. In closed form it runs over the text alone, otherwise over every frame."""
     dit, work = size.dit, size.work
     tokens = ceil(_TOKENS_PER_S * (work.reference_s + work.speech_s))
     rows = min(tokens + 4, work.frames) if size.recipe.folded else work.frames
@@ -246,7 +246,7 @@ def _text(size: _Size) -> Iterator[KernelWork]:
 
 
 def _condition(size: _Size) -> Iterator[KernelWork]:
-    """Voice and text through the input projection and the first convolution, where that is done once a line."""
+    """Input projection and first convolution of voice and text, if they run once per line."""
     if not size.recipe.folded:
         return
     dit, work = size.dit, size.work
@@ -258,7 +258,7 @@ def _condition(size: _Size) -> Iterator[KernelWork]:
 
 
 def _vocoder(size: _Size) -> Iterator[KernelWork]:
-    """Vocos: its products are nearly all of it; the inverse transform is fp32 in every recipe."""
+    """Kernels of Vocos. Products are most of it. The inverse transform is fp32 in every recipe."""
     frames, half = size.work.speech_frames + 1, size.recipe.vocoder_half
     item = _HALF if half else _SINGLE
     for calls, k, n in (
@@ -267,7 +267,7 @@ def _vocoder(size: _Size) -> Iterator[KernelWork]:
         (1, _VOCOS_DIM, _VOCOS_OUT),
     ):
         yield size.once("vocoder, products", "products", calls, _product(frames, k, n, item), half=half)
-    # Depthwise convolution, norm, GELU, scale with residual: bound by what they move.
+    # Depthwise convolution, norm, GELU, scale with residual. Memory bounds them.
     moved = frames * (7 * _VOCOS_DIM + 2 * _VOCOS_MLP) * item
     calls = 4 if size.recipe.fusion != "eager" else 7
     yield size.once("vocoder, the rest", "elementwise", calls * _VOCOS_LAYERS, (0.0, moved / calls))

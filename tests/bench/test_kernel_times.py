@@ -1,4 +1,4 @@
-"""A measured kernel list in place of assumptions."""
+"""Efficiencies from a measured list of kernels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES = {
 
 
 def profile(efficiencies: dict[str, float], **changes: Any) -> dict[str, Any]:
-    """What an H200 would print that reached these efficiencies in everything of each kind."""
+    """Make the profile of an H200 on which each kind of kernel reaches this efficiency."""
     spent: dict[str, float] = {}
     for kernel in kernels(DIT, Work(5, 8, 7), OURS):
         if kernel.kind == "elementwise":
@@ -53,35 +53,35 @@ def written(tmp_path: Path, content: object) -> Path:
 REACHED = {"products": 0.61, "attention": 0.37, "convolution": 0.11, "elementwise": 0.68}
 
 
-def test_the_efficiencies_of_a_list_come_back(tmp_path: Path) -> None:
+def test_a_profile_gives_back_its_efficiencies(tmp_path: Path) -> None:
     found = kernel_times.read(written(tmp_path, profile(REACHED)))
     assert found.listed == pytest.approx(0.9)
-    learned = kernel_times.learn(found, DIT, LIKELY, 5.0)
+    learned = kernel_times.measured_efficiencies(found, DIT, LIKELY, 5.0)
     assert learned.board == H200
     assert set(learned.kinds) == set(REACHED)
-    given = learned.given
-    assert (given.products, given.attention, given.convolution, given.memory) == pytest.approx(
+    reached = learned.assumptions
+    assert (reached.products, reached.attention, reached.convolution, reached.memory) == pytest.approx(
         tuple(REACHED.values()), rel=0.01
     )
-    estimate = segment(DIT, Work(5, 8, 7), OURS, find("agx-orin"), given)
+    estimate = segment(DIT, Work(5, 8, 7), OURS, find("agx-orin"), reached)
     assert estimate.rtf > segment(DIT, Work(5, 8, 7), OURS, find("agx-orin"), LIKELY).rtf
 
 
-def test_on_a_gpu_that_we_do_not_know_its_own_rates_stand_for_its_peak(tmp_path: Path) -> None:
-    known = kernel_times.learn(kernel_times.read(written(tmp_path, profile(REACHED))), DIT, LIKELY, 5.0)
+def test_an_unknown_gpu_is_compared_with_its_measured_rates(tmp_path: Path) -> None:
+    known = kernel_times.measured_efficiencies(kernel_times.read(written(tmp_path, profile(REACHED))), DIT, LIKELY, 5.0)
     slow = profile(REACHED, device="NVIDIA L20", flop_per_s=0.85 * H200.half_flop_per_s / 2)
-    learned = kernel_times.learn(kernel_times.read(written(tmp_path, slow)), DIT, LIKELY, 5.0)
+    learned = kernel_times.measured_efficiencies(kernel_times.read(written(tmp_path, slow)), DIT, LIKELY, 5.0)
     assert learned.board is None
     # Without its number of processors, the filling is in the efficiency; at half the rate it reached twice as much.
-    assert known.given.products < learned.given.products < 4 * known.given.products
+    assert known.assumptions.products < learned.assumptions.products < 4 * known.assumptions.products
 
 
-def test_what_is_not_in_the_list_is_as_it_was_assumed(tmp_path: Path) -> None:
+def test_a_kind_that_the_list_lacks_keeps_its_assumption(tmp_path: Path) -> None:
     content = profile(REACHED)
     content["kernels"] = [one for one in content["kernels"] if "flash" not in one["name"]]
-    learned = kernel_times.learn(kernel_times.read(written(tmp_path, content)), DIT, LIKELY, 5.0)
+    learned = kernel_times.measured_efficiencies(kernel_times.read(written(tmp_path, content)), DIT, LIKELY, 5.0)
     assert "attention" not in learned.kinds
-    assert learned.given.attention == LIKELY.attention
+    assert learned.assumptions.attention == LIKELY.attention
 
 
 @pytest.mark.parametrize(
@@ -98,42 +98,44 @@ def test_what_is_not_in_the_list_is_as_it_was_assumed(tmp_path: Path) -> None:
         ("Memcpy HtoD (Pinned -> Device)", "elementwise"),
     ],
 )
-def test_kernels_are_known_by_their_names(name: str, kind: str) -> None:
+def test_the_kind_of_a_kernel_follows_from_its_name(name: str, kind: str) -> None:
     assert kernel_times.classify(name) == kind
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        ("{", "is no profile"),
-        ("[" * 100_000, "is no profile"),
-        ([1], "is no profile"),
-        ({"kernels": [], "stages": []}, "does not say frames, nfe_step, flop_per_s, bytes_per_s, device, kernels"),
-        (profile(REACHED, frames=None), "does not say frames"),
-        (profile(REACHED, frames=1e300, nfe_step=float("inf")), "does not say frames, nfe_step;"),
-        (profile(REACHED, flop_per_s=0), "does not say flop_per_s"),
-        (profile(REACHED, frames=True), "does not say frames"),
-        (profile(REACHED, kernels=[{"name": "x", "spent_s": "1", "share": 1}]), "does not say kernels"),
-        (profile(REACHED, kernels=[{"name": "x", "spent_s": float("nan"), "share": 1}]), "does not say kernels"),
+        ("{", "is not a profile"),
+        ("[" * 100_000, "is not a profile"),
+        ([1], "is not a profile"),
+        ({"kernels": [], "stages": []}, "lacks frames, nfe_step, flop_per_s, bytes_per_s, device, kernels"),
+        (profile(REACHED, frames=None), "lacks frames"),
+        (profile(REACHED, frames=1e300, nfe_step=float("inf")), "lacks frames, nfe_step;"),
+        (profile(REACHED, flop_per_s=0), "lacks flop_per_s"),
+        (profile(REACHED, frames=True), "lacks frames"),
+        (profile(REACHED, kernels=[{"name": "x", "spent_s": "1", "share": 1}]), "lacks kernels"),
+        (profile(REACHED, kernels=[{"name": "x", "spent_s": float("nan"), "share": 1}]), "lacks kernels"),
     ],
 )
-def test_what_a_file_lacks_is_told_in_one_sentence(tmp_path: Path, content: object, said: str) -> None:
+def test_one_sentence_names_what_a_file_lacks(tmp_path: Path, content: object, message: str) -> None:
     path = written(tmp_path, content)
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as error:
         kernel_times.read(path)
-    assert said in str(told.value)
-    assert str(path) in str(told.value)
+    assert message in str(error.value)
+    assert str(path) in str(error.value)
 
 
-def test_a_profile_shorter_than_the_voice_is_told(tmp_path: Path) -> None:
+def test_a_profile_shorter_than_its_reference_is_refused(tmp_path: Path) -> None:
     found = kernel_times.read(written(tmp_path, profile(REACHED, frames=400)))
-    with pytest.raises(ConfigError, match="400 frames are no longer than a reference of 5 s; say with --reference"):
-        kernel_times.learn(found, DIT, LIKELY, 5.0)
+    with pytest.raises(
+        ConfigError, match="400 frames are not longer than a reference of 5 s; give the length of its reference"
+    ):
+        kernel_times.measured_efficiencies(found, DIT, LIKELY, 5.0)
 
 
 def test_a_profile_of_another_model_is_refused(tmp_path: Path) -> None:
     found = kernel_times.read(written(tmp_path, profile({**REACHED, "attention": 1.5})))
     with pytest.raises(ConfigError, match="faster than the base model's arithmetic"):
-        kernel_times.learn(found, DIT, LIKELY, 5.0)
+        kernel_times.measured_efficiencies(found, DIT, LIKELY, 5.0)
     in_cache = kernel_times.read(written(tmp_path, profile({**REACHED, "elementwise": 2.0})))
-    assert kernel_times.learn(in_cache, DIT, LIKELY, 5.0).given.memory > 1
+    assert kernel_times.measured_efficiencies(in_cache, DIT, LIKELY, 5.0).assumptions.memory > 1

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.f5, pytest.mark.slow]
 def test_replayed_evaluations_are_counted(env: BenchEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     tape = TapeRecorder()
     monkeypatch.setattr(fast_model, "make_capturer", lambda _: tape)
-    monkeypatch.setattr(duration, "BUCKETS", (576, 640, 704))
+    monkeypatch.setattr(duration, "BUCKETS", (192, 256, 320))
     monkeypatch.setattr(profiling, "Switches", lambda: Switches(graphs=True, exact_padding=True))
     found = profiling.run(env, 0.5, 4)
     assert tape.replayed == 3 * 4  # once to record the run, once by stage, once by kernel

@@ -1,4 +1,4 @@
-"""Times from kernels and boards, and what published figures imply. Every expectation is computed by hand."""
+"""Predicted times, and the efficiencies that published figures imply. Expected values are computed by hand."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ def total_s(recipe: Recipe = OURS, board: GpuSpec = ORIN, work: Work = WORK) -> 
     return roofline.segment(DIT, work, recipe, board, LIKELY).total_s
 
 
-def test_a_product_that_fills_the_gpu_takes_its_operations_at_the_efficiency() -> None:
+def test_the_time_of_a_product_is_its_operations_at_the_efficiency() -> None:
     found = stage("queries, keys, values")
     expected_s = 154 * (2 * 2438 * 1024 * 3072 / (0.7 * 16 * 1.3e9 * 2048) + 2e-6)
     assert found.spent_s == pytest.approx(expected_s, rel=1e-9)
     assert found.bound == "arithmetic"
 
 
-def test_an_elementwise_kernel_takes_its_bytes_at_the_share_of_the_bandwidth() -> None:
+def test_the_time_of_an_elementwise_kernel_is_its_bytes_at_the_share_of_the_bandwidth() -> None:
     found = stage("gate, residual, norm")
     assert found.spent_s == pytest.approx(308 * (2438 * 1024 * 8 / (0.75 * 204.8e9) + 2e-6), rel=1e-9)
     assert found.bound == "memory"
 
 
-def test_a_wave_that_is_not_full_costs_a_whole_one() -> None:
+def test_a_partial_wave_costs_as_much_as_a_full_one() -> None:
     kernel = KernelWork("p", "products", 1, 1.0, 1.0, 160, half=True, captured=True, in_loop=True)
     assert roofline.filling(kernel, 16) == 1.0
     assert roofline.filling(kernel, 132) == pytest.approx(160 / 264)
 
 
-def test_outside_a_graph_a_small_kernel_takes_what_its_launch_takes() -> None:
+def test_outside_a_graph_a_small_kernel_takes_the_time_of_its_launch() -> None:
     captured, eager = stage("norm", replace(STOCK, captured=True), find("h200")), stage("norm", STOCK, find("h200"))
     assert eager.spent_s == pytest.approx(45 * 7 * 6e-6, rel=1e-9)
     assert eager.bound == "launches"
     assert captured.spent_s < eager.spent_s
 
 
-def test_stages_are_the_whole_time() -> None:
+def test_the_stages_add_up_to_the_whole_time() -> None:
     for recipe in (OURS, EARLIER, STOCK):
         estimate = roofline.line(DIT, WORK, recipe, ORIN, LIKELY)
         assert sum(one.spent_s for one in estimate.stages) == pytest.approx(estimate.total_s)
@@ -65,7 +65,7 @@ def test_stages_are_the_whole_time() -> None:
 
 def test_better_efficiencies_and_better_boards_are_faster() -> None:
     for board in BOARDS:
-        low, likely, high = (roofline.line(DIT, WORK, OURS, board, given).rtf for given in ASSUMPTIONS)
+        low, likely, high = (roofline.line(DIT, WORK, OURS, board, assumptions).rtf for assumptions in ASSUMPTIONS)
         assert high < likely < low
         assert total_s(OURS, board) < total_s(EARLIER, board) < total_s(STOCK, board)
         assert roofline.arithmetic_rtf(DIT, WORK, OURS, board) < high
@@ -93,21 +93,21 @@ def test_a_long_line_is_several_runs_of_one_window() -> None:
     assert whole.speech_s == pytest.approx(27.8)
 
 
-def test_arithmetic_alone_is_the_figure_of_the_laboratory() -> None:
+def test_the_rtf_of_arithmetic_alone() -> None:
     assert roofline.arithmetic_rtf(DIT, WORK, OURS, ORIN) == pytest.approx(0.0245, rel=0.02)
 
 
-def test_the_implied_efficiency_gives_the_published_figure_back() -> None:
-    for given in (LOW, LIKELY, HIGH):
-        implied = roofline.implied_products(DIT, WORK, EARLIER, ORIN, given, rtf=0.212)
+def test_the_implied_efficiency_gives_the_published_figure() -> None:
+    for assumptions in (LOW, LIKELY, HIGH):
+        implied = roofline.implied_products(DIT, WORK, EARLIER, ORIN, assumptions, rtf=0.212)
         assert implied is not None
-        met = roofline.line(DIT, WORK, EARLIER, ORIN, replace(given, products=implied)).rtf
+        met = roofline.line(DIT, WORK, EARLIER, ORIN, replace(assumptions, products=implied)).rtf
         assert met == pytest.approx(0.212, rel=2e-3)
     assert roofline.implied_products(DIT, WORK, EARLIER, ORIN, LIKELY, rtf=0.01) is None
     assert roofline.implied_products(DIT, WORK, EARLIER, ORIN, LIKELY, rtf=1e4) is None
 
 
-def test_published_figures_stand_beside_their_predictions() -> None:
+def test_published_figures_have_predictions() -> None:
     checks = {
         check.figure.title: check
         for check in (published_figures.check(DIT, figure) for figure in published_figures.FIGURES)
@@ -123,11 +123,11 @@ def test_published_figures_stand_beside_their_predictions() -> None:
     for name in (
         "stock fp32, NFE 32, 8.4 s",
         "Fast F5-TTS, NFE 7, ~6 s",
-    ):  # no tensor cores; no doubt about the rate
+    ):  # no tensor cores, or a certain rate
         assert checks[name].implied_halved is None
-    assert long.predicted < seven.predicted  # the reference is shared by more speech, as in what was published
+    assert long.predicted < seven.predicted  # more speech shares the reference, as in the published figures
 
 
-def test_no_part_of_it_loads_torch() -> None:
+def test_the_predictions_do_not_import_torch() -> None:
     program = "import sys, ishowtts_bench.commands.predict_command; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0

@@ -1,4 +1,4 @@
-"""The kernel list against arithmetic by hand and against the floor that `speed` reports."""
+"""The list of kernels, compared with arithmetic by hand and with the minimum time that `speed` reports."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_frames_are_those_of_the_engine() -> None:
     assert (WORK.reference_frames, WORK.speech_frames, WORK.frames) == (469, 750, N)
 
 
-def test_kernels_of_a_block_by_hand() -> None:
+def test_kernels_of_a_block_match_arithmetic_by_hand() -> None:
     qkv = named(OURS, "queries, keys, values")
     assert qkv.calls == 22 * 7
     assert qkv.flop == 2 * (2 * N) * 1024 * 3072
@@ -47,15 +47,15 @@ def test_kernels_of_a_block_by_hand() -> None:
 
 
 @pytest.mark.f5
-def test_the_list_adds_up_to_the_floor_that_speed_reports() -> None:
+def test_the_list_adds_up_to_the_operations_that_speed_counts() -> None:
     from ishowtts_bench import machine
 
-    # Ours projects and convolves once what both branches share of the noisy mel; the floor counts it for each.
+    # Our engine projects and convolves the shared part of the noisy mel once; the minimum counts it for each branch.
     shared = 7 * (2 * N * 100 * 1024 + 2 * N * 1024 * 64 * 31)
     assert loop_flop(OURS) + shared == pytest.approx(machine.flop(DIT, N, 7), rel=1e-12)
 
 
-def test_the_list_agrees_with_the_roofline_of_the_laboratory() -> None:
+def test_the_list_agrees_with_the_formula_of_the_whole_model() -> None:
     assert loop_flop(OURS) == pytest.approx(8.34e12, rel=0.02)
     for recipe in (OURS, EARLIER, STOCK):
         seconds = 13.0
@@ -64,14 +64,14 @@ def test_the_list_agrees_with_the_roofline_of_the_laboratory() -> None:
     assert products / loop_flop(OURS) == pytest.approx(0.755, abs=0.02)
 
 
-def test_the_vocoder_is_a_two_hundredth() -> None:
+def test_the_vocoder_is_less_than_half_a_percent() -> None:
     vocoder = [kernel for kernel in listed(OURS) if kernel.name == "vocoder, products"]
     flop = sum(kernel.calls * kernel.flop for kernel in vocoder)
     assert flop / 751 == pytest.approx(27e6, rel=0.01)
     assert flop / loop_flop(OURS) < 0.005
 
 
-def test_adaln_reads_the_parameters_that_a_table_saves() -> None:
+def test_adaln_without_a_table_reads_its_parameters() -> None:
     read = sum(k.calls * k.bytes for k in listed(EARLIER) if k.name.startswith("AdaLN")) / 7 / 2
     assert read == pytest.approx(140.65e6, rel=0.01)
     assert not [kernel for kernel in listed(OURS) if kernel.name.startswith("AdaLN")]
@@ -82,7 +82,7 @@ def test_autocast_in_a_graph_reads_every_weight_in_fp32_and_writes_it_in_fp16() 
     assert cast.calls * cast.bytes / 7 / 6 == pytest.approx(22 * 14 * 1024**2, rel=1e-9)
 
 
-def test_what_is_fused_moves_less_and_launches_less() -> None:
+def test_fusion_moves_less_and_launches_less() -> None:
     def moved(recipe: Recipe) -> float:
         return sum(k.calls * k.bytes for k in listed(recipe) if k.in_loop and k.kind == "elementwise")
 
@@ -92,7 +92,7 @@ def test_what_is_fused_moves_less_and_launches_less() -> None:
     assert calls == sorted(calls)
 
 
-def test_evaluations_and_lines_scale_what_they_should() -> None:
+def test_work_scales_with_evaluations_and_lines() -> None:
     assert loop_flop(OURS, replace(WORK, nfe_step=14)) == pytest.approx(2 * loop_flop(OURS))
     assert loop_flop(OURS, replace(WORK, batch=8)) == pytest.approx(8 * loop_flop(OURS))
     assert sum(k.calls for k in listed(OURS, replace(WORK, batch=8)) if k.in_loop) == sum(

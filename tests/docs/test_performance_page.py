@@ -1,4 +1,4 @@
-"""`docs/performance.md` says what was predicted before anything was measured; a changed assumption must show there."""
+"""`docs/performance.md` has the predictions made before any measurement. A changed assumption must show there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PREDICTED = PAGE.split("## Measured")[0]
 
 
 def cells(first: str) -> list[str]:
-    """The row of a table that begins so."""
+    """Return the cells of the table row that begins with this cell."""
     (row,) = (line for line in PREDICTED.splitlines() if line.startswith(f"| {first} |"))
     return [cell.strip() for cell in row.strip("|").split("|")]
 
@@ -27,7 +27,7 @@ def numbers(cell: str) -> list[float]:
     return [float(number) for number in re.findall(r"[0-9.]+", cell.replace("−", "-"))]
 
 
-def test_every_board_stands_there_as_it_is_predicted() -> None:
+def test_the_page_has_the_prediction_of_every_board() -> None:
     for board in BOARDS:
         row = cells(board.title)
         rtfs = [roofline.line(BASE.arch, Work(5, 8, 7), OURS, board, given).rtf for given in reversed(ASSUMPTIONS)]
@@ -42,18 +42,18 @@ def test_every_board_stands_there_as_it_is_predicted() -> None:
         ("positional convolutions", "convolution"),
         ("products in fp32", "single"),
         ("memory", "memory"),
-        ("the processor's part", "host_launches"),
+        ("work of the CPU", "host_launches"),
     ],
 )
-def test_the_assumptions_are_those_that_were_chosen_first(first: str, name: str) -> None:
+def test_the_page_has_the_assumptions(first: str, name: str) -> None:
     table = PREDICTED.split("### How it is computed")[1].split("###")[0]
     (row,) = (line for line in table.splitlines() if line.startswith(f"| {first} |"))
-    said = [float(cell) for cell in row.strip("|").split("|")[1:4]]
-    assert said == [getattr(given, name) for given in ASSUMPTIONS]
+    written = [float(cell) for cell in row.strip("|").split("|")[1:4]]
+    assert written == [getattr(given, name) for given in ASSUMPTIONS]
 
 
-def test_every_published_figure_stands_there_beside_its_prediction() -> None:
-    table = PREDICTED.split("### Held against")[1].split("###")[0]
+def test_the_page_has_every_published_figure_and_its_prediction() -> None:
+    table = PREDICTED.split("### Comparison with published")[1].split("###")[0]
     rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("| ")][1:]
     assert len(rows) == len(published_figures.FIGURES)
     for row, figure in zip(rows, published_figures.FIGURES, strict=True):

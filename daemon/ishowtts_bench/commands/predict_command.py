@@ -1,4 +1,4 @@
-"""`ishowtts bench predict`: tables of what boards are expected to reach. Neither a GPU nor torch is needed."""
+"""`ishowtts bench predict`: predicts the speed of boards. Needs neither a GPU nor torch."""
 
 from __future__ import annotations
 
@@ -21,51 +21,53 @@ from ishowtts_bench.workload import EARLIER, OURS, STOCK, Work
 
 _NFE = 7
 _REFERENCE_S, _SPEECH_S, _FIRST_S = 5.0, 8.0, 2.0
-_EXPLAINED = "agx-orin"
+_DETAILED_BOARD = "agx-orin"
 _SMALLEST_SHARE = 0.005
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What `bench predict` takes."""
+    """Add the options."""
     names = ", ".join(board.name for board in BOARDS)
     parser.add_argument("--board", default="all", metavar="NAME", help=f"{names}, or all (default)")
     parser.add_argument(
-        "--reference", type=bench_arguments.reference, default=_REFERENCE_S, metavar="S", help="of the voice"
+        "--reference", type=bench_arguments.reference, default=_REFERENCE_S, metavar="S", help="seconds of reference"
     )
-    parser.add_argument("--speech", type=bench_arguments.length, default=_SPEECH_S, metavar="S", help="that are spoken")
+    parser.add_argument(
+        "--speech", type=bench_arguments.length, default=_SPEECH_S, metavar="S", help="seconds of speech"
+    )
     parser.add_argument(
         "--nfe", type=bench_arguments.evaluations, default=_NFE, metavar="N", help="evaluations, 4 to 64"
     )
     parser.add_argument(
-        "--kernels", type=argument_types.old_file, metavar="FILE", help="of `bench profile --json` on a GPU"
+        "--kernels", type=argument_types.old_file, metavar="FILE", help="file of `bench profile --json` on a GPU"
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Boards, the stages of one of them, and the check against what was published."""
+    """Print the boards, the stages of one board, and the comparison with published figures."""
     boards = BOARDS if arguments.board == "all" else (find(arguments.board),)
     work = Work(arguments.reference, arguments.speech, arguments.nfe)
-    learned = profile = None
+    efficiencies = profile = None
     if arguments.kernels is not None:
         profile = kernel_times.read(arguments.kernels)
-        learned = kernel_times.learn(profile, BASE.arch, LIKELY, arguments.reference)
-    given = (learned.given,) if learned else ASSUMPTIONS
-    explained = find(_EXPLAINED) if arguments.board == "all" else boards[0]
-    stages = roofline.line(BASE.arch, work, OURS, explained, learned.given if learned else LIKELY)
+        efficiencies = kernel_times.measured_efficiencies(profile, BASE.arch, LIKELY, arguments.reference)
+    assumptions = (efficiencies.assumptions,) if efficiencies else ASSUMPTIONS
+    explained = find(_DETAILED_BOARD) if arguments.board == "all" else boards[0]
+    stages = roofline.line(BASE.arch, work, OURS, explained, efficiencies.assumptions if efficiencies else LIKELY)
     checks = [published_figures.check(BASE.arch, figure) for figure in published_figures.FIGURES]
     others = [
         published_figures.check(BASE.arch, figure, reference_s)
         for figure in published_figures.FIGURES
         for reference_s in published_figures.REFERENCES_S
     ]
-    rows = [_row(board, work, given) for board in boards]
+    rows = [_row(board, work, assumptions) for board in boards]
     if arguments.json:
         print_json(
             {
                 "reference_s": work.reference_s, "speech_s": work.speech_s, "nfe_step": work.nfe_step,
-                "assumptions": [asdict(one) for one in given],
-                "measured": list(learned.kinds) if learned else [],
+                "assumptions": [asdict(one) for one in assumptions],
+                "measured": list(efficiencies.kinds) if efficiencies else [],
                 "boards": [{"board": board.name} | row for board, row in zip(boards, rows, strict=True)],
                 "explained": explained.name,
                 "stages": [asdict(stage) for stage in stages.stages],
@@ -75,16 +77,16 @@ def run(arguments: argparse.Namespace) -> int:
         )  # fmt: skip
         return 0
     console = Console()
-    console.print(_boards_table(boards, rows, given, work))
-    console.print(_beside_table(boards, rows))
+    console.print(_boards_table(boards, rows, assumptions, work))
+    console.print(_comparison_table(boards, rows))
     console.print(_stages_table(explained, stages))
-    console.print(_assumptions_table(given))
-    if profile and learned:
-        of = f"the data sheet of {learned.board.title}" if learned.board else "its own measured rates"
-        kinds = ", ".join(learned.kinds)
+    console.print(_assumptions_table(assumptions))
+    if profile and efficiencies:
+        of = f"the data sheet of {efficiencies.board.title}" if efficiencies.board else "its own measured rates"
+        kinds = ", ".join(efficiencies.kinds)
         console.print(
             f"Measured on {profile.device}, as shares of {of}: {kinds} (a list of {profile.listed:.0%} of the time); "
-            "the rest is assumed.\n",
+            "the others are assumed.\n",
             markup=False,
         )
     console.print(_checks_table(checks))
@@ -92,14 +94,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _row(board: GpuSpec, work: Work, given: Sequence[Assumptions]) -> dict[str, Any]:
-    """Figures of one board, each a list along the assumptions."""
+def _row(board: GpuSpec, work: Work, assumptions: Sequence[Assumptions]) -> dict[str, Any]:
+    """Figures of one board. Lists have one value for each set of assumptions."""
     first = Work(work.reference_s, _FIRST_S, work.nfe_step)
-    middle = given[len(given) // 2]
+    middle = assumptions[len(assumptions) // 2]
     halved = roofline.line(BASE.arch, work, OURS, board.halved(), middle).rtf if board.half_rate_uncertain else None
     return {
-        "rtf": [roofline.line(BASE.arch, work, OURS, board, one).rtf for one in given],
-        "first_audio_s": [roofline.line(BASE.arch, first, OURS, board, one).total_s for one in given],
+        "rtf": [roofline.line(BASE.arch, work, OURS, board, one).rtf for one in assumptions],
+        "first_audio_s": [roofline.line(BASE.arch, first, OURS, board, one).total_s for one in assumptions],
         "rtf_if_half_rate": halved,
         "rtf_earlier": roofline.line(BASE.arch, work, EARLIER, board, middle).rtf,
         "rtf_stock": roofline.line(BASE.arch, work, STOCK, board, middle).rtf,
@@ -118,9 +120,9 @@ def _check(check: published_figures.PredictionCheck) -> dict[str, Any]:
 
 
 def _boards_table(
-    boards: Sequence[GpuSpec], rows: Sequence[dict[str, Any]], given: Sequence[Assumptions], work: Work
+    boards: Sequence[GpuSpec], rows: Sequence[dict[str, Any]], assumptions: Sequence[Assumptions], work: Work
 ) -> Table:
-    names = "measured" if len(given) == 1 else " / ".join(reversed([one.name for one in given]))
+    names = "measured" if len(assumptions) == 1 else " / ".join(reversed([one.name for one in assumptions]))
     title = (
         f"Predicted, not measured: {work.reference_s:g} s of reference, {work.speech_s:g} s of speech, "
         f"NFE {work.nfe_step}\n(efficiencies {names})"
@@ -135,11 +137,11 @@ def _boards_table(
     return table
 
 
-def _beside_table(boards: Sequence[GpuSpec], rows: Sequence[dict[str, Any]]) -> Table:
-    """What the likely RTF stands between."""
+def _comparison_table(boards: Sequence[GpuSpec], rows: Sequence[dict[str, Any]]) -> Table:
+    """Table of the likely RTF and of other recipes and assumptions."""
     table = Table(
         "board", "RTF", "arithmetic alone", "half rate", "earlier", "stock",
-        box=None, title="\nBeside it, with likely efficiencies", title_justify="left",
+        box=None, title="\nComparison, with likely efficiencies", title_justify="left",
     )  # fmt: skip
     table.columns[0].no_wrap = True
     for board, row in zip(boards, rows, strict=True):
@@ -152,7 +154,7 @@ def _beside_table(boards: Sequence[GpuSpec], rows: Sequence[dict[str, Any]]) -> 
 
 
 def _stages_table(board: GpuSpec, estimate: roofline.Estimate) -> Table:
-    title = f"\nWhere the time of {board.title} goes, {1000 * estimate.total_s:.0f} ms"
+    title = f"\nTime of each stage on {board.title}, {1000 * estimate.total_s:.0f} ms in all"
     table = Table("stage", "calls", "milliseconds", "share", "bound by", box=None, title=title, title_justify="left")
     listed = sorted(estimate.stages, key=lambda stage: -stage.spent_s)
     for stage in listed:
@@ -162,28 +164,34 @@ def _stages_table(board: GpuSpec, estimate: roofline.Estimate) -> Table:
             )
     small = [stage for stage in listed if stage.share < _SMALLEST_SHARE]
     spent_s, calls = sum(stage.spent_s for stage in small), sum(stage.calls for stage in small)
-    table.add_row("the rest", str(calls), f"{1000 * spent_s:.1f}", f"{sum(stage.share for stage in small):.1%}", "")
+    table.add_row(
+        "everything else", str(calls), f"{1000 * spent_s:.1f}", f"{sum(stage.share for stage in small):.1%}", ""
+    )
     return table
 
 
-def _assumptions_table(given: Sequence[Assumptions]) -> Table:
-    chosen = "chosen before any figure below was looked at" if len(given) > 1 else "measured where the list names them"
+def _assumptions_table(assumptions: Sequence[Assumptions]) -> Table:
+    chosen = (
+        "chosen before any comparison with the figures below"
+        if len(assumptions) > 1
+        else "measured if the list has them"
+    )
     title = f"\nEfficiencies, {chosen}"
-    table = Table("assumed", *(one.name for one in given), box=None, title=title, title_justify="left")
+    table = Table("assumed", *(one.name for one in assumptions), box=None, title=title, title_justify="left")
     shares = {
         "products in fp16": "products", "attention": "attention", "positional convolutions": "convolution",
         "products in fp32": "single", "memory": "memory",
     }  # fmt: skip
     for title, name in shares.items():
-        table.add_row(title, *(f"{getattr(one, name):.2f}" for one in given))
-    table.add_row("the processor's part, in launches", *(str(one.host_launches) for one in given))
+        table.add_row(title, *(f"{getattr(one, name):.2f}" for one in assumptions))
+    table.add_row("work of the CPU, in launches", *(str(one.host_launches) for one in assumptions))
     return table
 
 
 def _checks_table(checks: Sequence[published_figures.PredictionCheck]) -> Table:
     title = (
-        f"\nHeld against what others published (reference {published_figures.ASSUMED_S:g} s, likely efficiencies;\n"
-        "implied: efficiency of products that would give their figure,\nat the full and at half rate)"
+        f"\nComparison with published figures (reference {published_figures.ASSUMED_S:g} s, likely efficiencies;\n"
+        "implied: efficiency of products that gives the published figure,\nat the full and at half rate)"
     )
     table = Table(
         "figure", "on", "published", "predicted", "off", "implied", "half rate",
@@ -202,9 +210,9 @@ def _checks_table(checks: Sequence[published_figures.PredictionCheck]) -> Table:
 
 
 def _references_table(checks: Sequence[published_figures.PredictionCheck]) -> Table:
-    """How much the length of the reference, which is not known, changes the check."""
+    """Table of the predictions for other lengths of the reference, which is unknown."""
     columns = (f"{reference_s:g} s" for reference_s in published_figures.REFERENCES_S)
-    title = "\nThe same with other references: predicted RTF"
+    title = "\nPredicted RTF with other references"
     table = Table("figure", *columns, box=None, title=title, title_justify="left")
     table.columns[0].no_wrap = True
     for figure in published_figures.FIGURES:

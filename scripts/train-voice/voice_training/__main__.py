@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluation.add_argument("--speakers", type=_positive, default=3, metavar="N", help="speakers of the training")
     evaluation.add_argument("--unseen", type=int, default=0, metavar="N", help="speakers not of the training, up to 4")
     evaluation.add_argument("--nfe", type=_steps, default=(32, 16, 7, 6, 5), metavar="N,N,…", help="evaluations")
-    evaluation.add_argument("--threads", type=_positive, default=2, metavar="N", help="for Kokoro and the judges")
+    evaluation.add_argument("--threads", type=_positive, default=2, metavar="N", help="for Kokoro and the metrics")
     evaluation.set_defaults(command=commands.evaluate_voice)
 
     subparsers.add_parser("plot", parents=[common], help="plot the logs to FOLDER/training.png").set_defaults(

@@ -25,7 +25,7 @@ def test_the_tables_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Predicted, not measured" in out
     for board in BOARDS:
         assert board.title in out
-    for words in ("Where the time of AGX Orin 64 GB goes", "Efficiencies", "Held against what others published"):
+    for words in ("Time of each stage on AGX Orin 64 GB", "Efficiencies", "Comparison with published figures"):
         assert words in out
 
 
@@ -71,7 +71,7 @@ def test_a_measured_list_replaces_the_assumptions(capsys: pytest.CaptureFixture[
     )
     profile.write_text(json.dumps(content))
     assert main(["bench", "predict", "--kernels", str(profile)]) != 0
-    assert "does not say flop_per_s, bytes_per_s" in capsys.readouterr().err
+    assert "lacks flop_per_s, bytes_per_s" in capsys.readouterr().err
 
 
 def test_an_unknown_board_gets_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +82,7 @@ def test_an_unknown_board_gets_one_sentence(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--reference", "0"], "1 to 15 seconds"),
         (["--reference", "nan"], "1 to 15 seconds"),
@@ -92,8 +92,8 @@ def test_an_unknown_board_gets_one_sentence(capsys: pytest.CaptureFixture[str]) 
         (["--kernels", "/tmp/there-is-no-such-profile"], "is missing"),
     ],
 )
-def test_wrong_usage_is_told(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_gives_one_sentence(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["bench", "predict", *words])
     assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
