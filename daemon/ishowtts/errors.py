@@ -1,10 +1,10 @@
-"""Every exception of the appliance, in one tree.
+"""The exceptions that packages share. All of them except `Cancelled` are in one tree.
 
 IShowError
 ├── LineError                  ends one line; the daemon goes on
 │   ├── LineRejected           a line is not accepted: a reason of the contract, and a sentence
 │   └── SynthesisError         this engine cannot speak this text
-├── EngineError                ends the service of an engine; the fallback takes over
+├── EngineError                an engine cannot do what was asked; the fallback speaks
 │   ├── WeightsError           missing, truncated or mismatched weights
 │   ├── VoiceError             a voice that cannot be read or prepared
 │   ├── EngineUnavailable      not ready, restarting or parked
@@ -18,7 +18,8 @@ IShowError
 └── FatalError                 ends the daemon, with one sentence for the operator
     └── ConfigError            every error of a configuration, collected
 
-Exceptions of other libraries are translated into these once, where they enter.
+Exceptions of other libraries are translated into these once, where they enter. An exception that does not leave its
+package is defined there.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class SynthesisError(LineError):
 
 
 class EngineError(IShowError):
-    """Ends the service of an engine; the fallback takes over."""
+    """An engine cannot do what was asked; the fallback speaks."""
 
 
 class WeightsError(EngineError):

@@ -14,7 +14,7 @@ from support.broker import Broker
 from support.client import Client
 
 FLOOD = 40_000
-OBEYED = 20_000
+EXECUTED = 20_000
 WAITING = 300
 
 
@@ -72,7 +72,7 @@ def test_during_a_flood_of_valid_commands_lines_are_accepted_and_other_commands_
         client.wait_for(events, lambda message: message.json["event"] == "accepted", count=WAITING + 1)
         process = psutil.Process(appliance.pid)
         before_mb = process.memory_info().rss / 1e6
-        for number in range(OBEYED):
+        for number in range(EXECUTED):
             flooder.publish(f"{appliance.root}/command", body(number), qos=0)
         asked_s = time.monotonic()
         line = appliance.say(client, "This comes in the flood.", priority="high")

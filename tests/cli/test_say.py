@@ -87,7 +87,7 @@ NOT_FINAL = [
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
-def test_forged_events_are_shown_and_not_obeyed(
+def test_forged_events_are_shown_and_not_executed(
     tmp_path: Path,
     broker: Broker,
     capsys: pytest.CaptureFixture[str],

@@ -10,7 +10,7 @@
 | an accepted line is delivered again, with DUP, after either side was killed | `tests/inbox` and `tests/appliance`: the tests of redelivery |
 | an acknowledgement of an old connection acknowledges another message | `test_link_lines`: `test_an_acknowledgement_for_an_older_connection_…` |
 | mosquitto 2.0.11 ignores the receive maximum | `tests/speech/test_intake`: its limit; here: `test_more_lines_than_the_receive_maximum_…` |
-| a command waits behind lines, or is obeyed long after it was sent | `test_link_commands`: `test_a_command_overtakes_…`, `test_a_command_from_before_the_connection_…` |
+| a command waits behind lines, or is executed long after it was sent | `test_link_commands`: `test_a_command_overtakes_…`, `test_a_command_from_before_the_connection_…` |
 | a retained message is taken for a new one, or a live one for an old one | `test_link_lines`: `test_a_retained_line_…`, `test_a_live_line_with_the_retain_flag_…` |
 | two clients of one id disconnect each other forever, and paho says "Unspecified error" | `test_duplicate_guard`, `tests/appliance/test_duplicate_instances`; here: `test_a_takeover_…` |
 | a huge payload uses several times its size of memory; above Maximum Packet Size it is silently dropped | `test_shipped_broker`: `test_a_payload_that_the_broker_accepts_…`; here: `test_the_next_line_arrives_after_a_huge_payload` |

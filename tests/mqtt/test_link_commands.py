@@ -28,7 +28,7 @@ def test_an_invalid_command_is_reported_with_its_transaction(link, mqtt_client: 
 
 
 @pytest.mark.parametrize("protocol", [5, 4])
-def test_a_command_from_before_the_connection_is_not_obeyed(make_link, mqtt_client: Client, protocol: int) -> None:
+def test_a_command_from_before_the_connection_is_not_executed(make_link, mqtt_client: Client, protocol: int) -> None:
     make_link(protocol=protocol).start().link.stop(10)
     mqtt_client.publish("ishowtts/unit/command", "stop", qos=1)
     mqtt_client.publish("ishowtts/unit/command", "mute", retain=True)

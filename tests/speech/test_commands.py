@@ -59,12 +59,12 @@ def test_a_flood_of_one_command_does_not_cost_another_its_answers(answers: Comma
     assert sent(inbox)[-1] == ("stop", True, "1 line was cancelled", "mine")
     assert len(sent(inbox)) == 100 + 10 + 1
     answers.sum_up(last=True)
-    summary = "of more such commands within 10 s, 200 obeyed and 200 refused; send fewer"
+    summary = "of more such commands within 10 s, 200 executed and 200 refused; send fewer"
     assert ("pause", False, summary, None) in sent(inbox)
 
 
-def test_a_summary_says_how_many_commands_were_obeyed(answers: CommandAnswers, inbox: Inbox) -> None:
+def test_a_summary_says_how_many_commands_were_executed(answers: CommandAnswers, inbox: Inbox) -> None:
     for _ in range(101):
         answers.send("volume", None, True, "the volume is 30", None)
     answers.sum_up(last=True)
-    assert sent(inbox)[-1] == ("volume", True, "of more such commands within 10 s, 1 obeyed; send fewer", None)
+    assert sent(inbox)[-1] == ("volume", True, "of more such commands within 10 s, 1 executed; send fewer", None)

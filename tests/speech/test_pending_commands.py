@@ -36,7 +36,7 @@ def test_a_flood_of_one_kind_is_refused_and_another_kind_is_accepted() -> None:
     assert commands.add("stop", None, nothing)
     taken = commands.take()
     assert len(taken) == 101
-    assert not commands.add("pause", 0, nothing), "none of the others has been carried out"
+    assert not commands.add("pause", 0, nothing), "none of the others has been executed"
     for command in taken:
         command()
     assert commands.add("pause", 0, nothing)

@@ -1,4 +1,4 @@
-"""The scheduler chooses lines by priority and age, and carries out commands, whatever engines and devices do."""
+"""The scheduler takes lines by priority and age, and executes commands, whatever engines and devices do."""
 
 from __future__ import annotations
 

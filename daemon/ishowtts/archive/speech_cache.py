@@ -65,11 +65,11 @@ class SpeechCache:
         return self.folder.has(key + _SPEECH)
 
     def speech(self, key: str) -> Utterance | None:
-        """The sound with this key, as it was synthesised; `None` if there is none."""
+        """The sound with this key, marked `cached`; `None` if it is absent or damaged. A damaged one is removed."""
         return self._look_up(key, _SPEECH, _MOST_SPEECH_BYTES, _to_utterance)
 
     def segmentation(self, key: str) -> CachedSegmentation | None:
-        """The segments of the text with this key; `None` if they are not known."""
+        """The segments of the text with this key; `None` if they are absent or damaged. Damaged ones are removed."""
         return self._look_up(key, _SEGMENTATION, _MOST_SEGMENTATION_BYTES, _to_segmentation)
 
     def store_speech(self, key: str, utterance: Utterance) -> None:
@@ -114,9 +114,9 @@ class SpeechCache:
         return found
 
 
-def key_of(recipe: Mapping[str, Any]) -> str:
-    """The key of what is made by a recipe. Its values must be values of JSON."""
-    canonical = json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+def key_of(fields: Mapping[str, Any]) -> str:
+    """The key of an entry: a digest of all fields that determine it. Their values must be values of JSON."""
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 

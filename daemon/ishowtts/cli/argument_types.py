@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 
-def new_file(word: str) -> Path:
+def output_file(word: str) -> Path:
     """A file that will be written. It is checked before the work starts."""
     path = Path(word)
     if path.exists() and not path.is_file():
@@ -19,7 +19,7 @@ def new_file(word: str) -> Path:
     return path
 
 
-def old_file(word: str) -> Path:
+def existing_file(word: str) -> Path:
     """An existing regular file. A pipe is refused, since reading it might never end."""
     path = Path(word)
     if not path.is_file():

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not devices:
         print("there is no sound card; audio.device also takes `silent` and `wav:PATH`")
         return 0
-    table = Table(*(["audio.device", "card", ""]), box=None)
+    table = Table("audio.device", "card", "", box=None)
     for device in devices:
         table.add_row(device.pcm, escape(device.description), escape(device.note or ""))
     Console().print(table)

@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print_error(text: str) -> None:
-    """Print a message to stderr. It may quote a file or a broker, so control characters are shown and not obeyed."""
+    """Print a message to stderr. It may quote a file or a broker, so control characters are shown and not executed."""
     print("\n".join(map(visible, text.split("\n"))), file=sys.stderr)
 
 

@@ -119,7 +119,10 @@ class Engines:
         return self.remote.prepare(name)
 
     def forget_voice(self, name: str) -> None:
-        """Discards what is known of a voice, because it has changed or was removed."""
+        """Discards what the worker knows of a voice that has changed or was removed, and ends its quarantine.
+
+        If it is the default voice, this also starts a parked worker again.
+        """
         if self.remote is None:
             return
         self.remote.forget(name)

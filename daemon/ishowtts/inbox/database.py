@@ -143,7 +143,10 @@ def _text(stored: bytes) -> str:
 
 
 def _with_deadline(connection: sqlite3.Connection, most_s: float) -> sqlite3.Connection:
-    """Let every statement after the deadline raise sqlite3.OperationalError."""
+    """Limit the use of a connection to `most_s` seconds. The clock starts now, once for the connection.
+
+    At the deadline SQLite interrupts the running statement. That one and all later ones raise sqlite3.OperationalError.
+    """
     until_s = time.monotonic() + most_s
     connection.set_progress_handler(lambda: time.monotonic() > until_s, _STEPS)
     return connection

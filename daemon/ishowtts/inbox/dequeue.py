@@ -80,7 +80,7 @@ def _has_open_suspect(transaction: Transaction) -> bool:
 
 
 def _next_line(transaction: Transaction, minimum: Priority, held: Collection[str | None]) -> DequeuedLine | None:
-    """The line that goes next; it waits on. `None`: there is none."""
+    """The line that goes next. It stays in the queue. `None`: there is none."""
     transaction.expire()
     while (row := _next_row(transaction, minimum, held)) is not None:
         try:

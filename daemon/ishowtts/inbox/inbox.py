@@ -1,4 +1,4 @@
-"""The queue of lines as the other packages use it. A method that changes something returns a future."""
+"""The queue of lines as the other packages use it. Most methods that change something return a future."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class Inbox:
     def prefetch(
         self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()
     ) -> PendingTake[DequeuedLine]:
-        """Show the line that `take` would give, as soon as there is one. It waits on.
+        """Show the line that `take` would give, as soon as there is one. The line stays in the queue.
 
         Before the future is done, the database records that this line was handed to an engine. If the process then
         crashes, prefetching stays off until that line has ended. So it cannot crash the daemon again while other lines

@@ -16,7 +16,7 @@ from ishowtts.model import Outcome, Priority
 
 log = logging.getLogger(__name__)
 
-_MOST_NUMBER = 1 << 50  # far below the number after which SQLite has no other
+_MOST_NUMBER = 1 << 50  # far below SQLite's largest rowid
 _MOST_S = 1e12
 _ENDED = ", ".join(f"'{outcome.value}'" for outcome in Outcome)
 _GOOD_LINE = f"""

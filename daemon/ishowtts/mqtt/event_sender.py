@@ -73,7 +73,11 @@ class EventSender:
         return confirmed
 
     def _publish(self, session: Session, number: int, event: Event) -> list[PendingPublish]:
-        """The publishes of an event. One that timed out before is waited for again, not published again."""
+        """Publish an event, and its answer if it has one. Returns the publishes, to wait for the broker.
+
+        If both are in flight since an earlier call, it publishes nothing and returns those. Returns an empty list if
+        the connection is gone.
+        """
         key = _key(number, event)
         if key not in self._in_flight:
             body = strict_json.dumps(event_payload(event))

@@ -35,7 +35,7 @@ class MqttLink:
     """Two connections that are kept up until `stop`.
 
     Lines come over a persistent session at QoS 1. Whoever takes a line acknowledges it. Commands come over a clean
-    session at QoS 0: a full queue cannot delay them, and one that was sent while we were away is never obeyed.
+    session at QoS 0: a full queue cannot delay them, and one that was sent while we were away is never executed.
     The commands connection is made first: it detects whether another appliance uses our root. If so, the link does not
     subscribe to lines.
 
@@ -259,7 +259,7 @@ class MqttLink:
             self._watched_arrived(message)
             return
         if message.retained:
-            log.info("a message that was retained on %s before we subscribed is not obeyed", Untrusted(message.topic))
+            log.info("a message that was retained on %s before we subscribed is not executed", Untrusted(message.topic))
             return
         try:
             if message.fault is not None:

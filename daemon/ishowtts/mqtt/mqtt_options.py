@@ -103,10 +103,13 @@ class MqttOptions:
         )
 
     def for_instance(self, inbox: Inbox, instance: str) -> MqttOptions:
-        """The options of one run of the daemon, with what the state directory knows of earlier runs.
+        """Return these options with the id of this run, the ids of earlier runs and the client secret.
+
+        It also stores the id of this run for later runs. At the first start it makes the client secret and stores it.
 
         Args:
-            instance: Id of this run. It is stored for later runs.
+            inbox: Its settings hold the ids and the secret.
+            instance: Id of this run.
 
         Raises:
             InboxError: the disk does not answer.

@@ -51,7 +51,9 @@ class _MixerState:
 
 
 class HardwareVolume(LoopThread):
-    """The thread `mixer`. Software applies the volume until the card has taken it, so that nothing is ever too loud.
+    """The thread `hardware-volume`.
+
+    Software applies the volume until the card has taken it, so that nothing is ever too loud.
 
     Args:
         audio: The configuration.
@@ -60,7 +62,7 @@ class HardwareVolume(LoopThread):
     """
 
     def __init__(self, audio: AudioSection, player: VolumeSource, make: Callable[[str, str], Mixer]) -> None:
-        super().__init__("mixer")
+        super().__init__("hardware-volume")
         self.trouble: str | None = None
         self._audio = audio
         self._player = player

@@ -132,7 +132,7 @@ class PlaybackBuffer:
 
     @property
     def unheard(self) -> bool:
-        """Whether a clip is in the device to its end and has not been heard to its end."""
+        """Whether all of a clip has gone to the device, but its end has not been heard yet."""
         return bool(self._unheard)
 
     def idle(self, paused: bool) -> bool:

@@ -66,7 +66,7 @@ class PostProcessor:
         return sound
 
     def _at_gain(self, samples: Samples | FloatPcm, rate_hz: int, gain_db: float) -> tuple[FloatPcm, bool]:
-        """Returns the samples at a gain below the ceiling, and whether the limiter changed them."""
+        """Returns the samples with the gain applied, limited to the ceiling, and whether the limiter changed them."""
         scaled = samples.astype(np.float32) * np.float32(10 ** (gain_db / 20))
         if self._peak_dbtp is None:
             return scaled, False

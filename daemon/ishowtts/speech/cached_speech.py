@@ -25,7 +25,7 @@ class CachedSegments:
 
 
 class CachedSpeech:
-    """The cache of speech as one line asks it.
+    """The speech cache, seen from one line.
 
     Callers ask for the key again after the work: if it changed during the work, the result is not kept.
 

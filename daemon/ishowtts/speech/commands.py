@@ -164,7 +164,7 @@ class CommandAnswers:
         Args:
             command: The name of the command; empty if it could not be read.
         """
-        if self._limit(command).allows("obeyed" if ok else "refused"):
+        if self._limit(command).allows("executed" if ok else "refused"):
             self._record(command, line_id, ok, detail, transaction)
 
     def sum_up(self, *, last: bool = False) -> None:
@@ -188,7 +188,7 @@ class CommandAnswers:
             return self._limits[command]
 
     def _record(self, command: str, line_id: str | None, ok: bool, detail: str, transaction: str | None) -> None:
-        log.info("command %s %s: %s", command or "?", "obeyed" if ok else "refused", Untrusted(detail))
+        log.info("command %s %s: %s", command or "?", "executed" if ok else "refused", Untrusted(detail))
         data = {"command": command, "ok": ok, "detail": detail, "transaction": transaction}
         self._inbox.record(Event(timestamp(time.time()), line_id or "", "command", data))
 

@@ -91,7 +91,7 @@ class Outbox(LoopThread):
         return True
 
     def _report(self, numbered: Sequence[tuple[int, Event]]) -> None:
-        """Tell `on_event` of the events that were not in the group before."""
+        """Tell `on_event` of each event that the last call did not have, and remember these for the next call."""
         before, self._reported = (
             self._reported,
             {(number, event.ts, event.id, event.event) for number, event in numbered},

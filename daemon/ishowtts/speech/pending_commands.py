@@ -1,4 +1,4 @@
-"""A bounded queue of the commands that are not finished yet: a flood of one kind cannot delay another."""
+"""A bounded queue of the commands that are not finished yet: a flood of one kind cannot crowd out another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 _MAX_OF_A_KIND = 100
 
 Execute = Callable[[], "Future[Any] | None"]
-"""Carries out a command. It returns a future that is done with the last part of it, or `None` if it is finished."""
+"""Executes a command. It returns a future that is done with the last part of it, or `None` if it is finished."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PendingCommands:
         Args:
             kind: The name of the command.
             same: Equal for two commands that mean the same. If it equals that of the last one waiting, one is enough.
-            execute: Carries out the command.
+            execute: Executes the command.
         """
         with self._lock:
             if self._waiting and (self._waiting[-1].kind, self._waiting[-1].same) == (kind, same):

@@ -1,4 +1,4 @@
-"""Chooses the next line by priority and age, moves the current line along, and carries out commands at once."""
+"""Takes the next line from the inbox, moves the current line along, and executes commands at once."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Scheduler(LoopThread):
         self._synthesis.shutdown(wait=False, cancel_futures=True)
 
     def run_once(self, last: bool) -> float:
-        """Carry out commands, move the current line along, take the next one."""
+        """Execute commands, move the current line along, take the next one."""
         if last:
             self._put_back_all()
             return _POLL_S

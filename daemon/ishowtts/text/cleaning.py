@@ -29,10 +29,11 @@ _PHONEMES = re.compile(r"\[(?=\[)")  # espeak-ng reads [[…]] as phonemes
 
 
 def clean(text: str) -> str:
-    """The text as it is meant to be read. Cleaning the result again does not change it.
+    """Returns the text as it is meant to be read. Cleaning the result again does not change it.
 
-    It is in NFC, with full-width letters, digits and symbols folded, without control, private and invisible
-    characters. White space becomes single blanks, and `[[` becomes `[ [`.
+    Folds full-width and styled letters, digits and symbols, and composes the text to NFC. Limits combining marks in a
+    row to four. Removes control, format, private-use and filler characters, and variation selectors. Replaces white
+    space by single blanks, and `[[`, which opens espeak's phonemes, by `[ [`.
     """
     paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
     folded = paired.translate(_FOLDED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ishowtts.cli.argument_types import new_file
+from ishowtts.cli.argument_types import output_file
 from ishowtts.limits import NFE_STEP
 
 
@@ -13,7 +13,7 @@ def picture(word: str) -> Path:
     """A picture file that will be written."""
     if Path(word).suffix not in (".png", ".svg"):
         raise argparse.ArgumentTypeError("must be a .png or .svg file")
-    return new_file(word)
+    return output_file(word)
 
 
 def folder(word: str) -> Path:

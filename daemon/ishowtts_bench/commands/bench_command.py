@@ -40,7 +40,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     common_options.add_argument("--json", action="store_true", help="print only one line of JSON")
     common_options.add_argument(
-        "--figures", type=argument_types.new_file, metavar="FILE", help="also write that line of JSON to this file"
+        "--figures", type=argument_types.output_file, metavar="FILE", help="also write that line of JSON to this file"
     )
     plot_option = argparse.ArgumentParser(add_help=False)
     plot_option.add_argument(
@@ -78,11 +78,11 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         speed.set_defaults(command=_with_torch(command), model_default="base")
         if name == "speed":
             speed.add_argument(
-                "--save", type=argument_types.new_file, metavar="FILE", help="save the summary as a baseline"
+                "--save", type=argument_types.output_file, metavar="FILE", help="save the summary as a baseline"
             )
         else:
             speed.add_argument(
-                "baseline", type=argument_types.old_file, metavar="BASELINE", help="file of `speed --save`"
+                "baseline", type=argument_types.existing_file, metavar="BASELINE", help="file of `speed --save`"
             )
     ablation = parts.add_parser("ablate", parents=all_options, help="measure the effect of each switch")
     ablation.add_argument(

@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--nfe", type=bench_arguments.evaluations, default=_NFE, metavar="N", help="evaluations, 4 to 64"
     )
     parser.add_argument(
-        "--kernels", type=argument_types.old_file, metavar="FILE", help="file of `bench profile --json` on a GPU"
+        "--kernels", type=argument_types.existing_file, metavar="FILE", help="file of `bench profile --json` on a GPU"
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ishowtts.cli.argument_types import old_file
+from ishowtts.cli.argument_types import existing_file
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.engines.voices import clips, folders
 from ishowtts.engines.voices import settings as voice_settings
@@ -27,7 +27,7 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("clip", type=Path, metavar="CLIP", help="2 to 12 s of speech in WAV, FLAC, OGG or MP3")
     words = parser.add_mutually_exclusive_group(required=True)
     words.add_argument("--text", help="transcript of the clip, word by word")
-    words.add_argument("--text-file", type=old_file, metavar="FILE", help="UTF-8 file with the transcript")
+    words.add_argument("--text-file", type=existing_file, metavar="FILE", help="UTF-8 file with the transcript")
     parser.add_argument("--speed", type=float, help="speed of its speech, 0.5 to 2.0")
     parser.add_argument("--nfe-step", type=int, help="evaluations of the model, 4 to 64: more is slower and finer")
     parser.add_argument("--gain-db", type=float, help="gain applied to its sound in dB, -24 to 12")

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from ishowtts import text
-from ishowtts.cli.argument_types import new_file
+from ishowtts.cli.argument_types import output_file
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.config import Config
 from ishowtts.engines import Progress, build
@@ -51,7 +51,7 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("text", metavar="TEXT", nargs="?", default=_TEXT)
-    parser.add_argument("--wav", type=new_file, required=True, metavar="FILE", help="file for the sound")
+    parser.add_argument("--wav", type=output_file, required=True, metavar="FILE", help="file for the sound")
     parser.set_defaults(command=run)
 
 
