@@ -92,6 +92,10 @@ def parse(text: str, source: str) -> Config:
         raise ConfigError(problems + _sentences(error, source, lines)) from error
     if problems:
         raise ConfigError(problems)
+    f5 = config.engine.f5
+    if "optimisations" in f5.model_fields_set:
+        line = lines[("engine", "f5", "optimisations")]
+        warnings.append(f"{source}:{line}: {f5.optimisations.deprecation()}")
     return config.with_warnings(warnings)
 
 

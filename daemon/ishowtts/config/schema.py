@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import logging
 import re
 import socket
 from collections.abc import Sequence
@@ -19,8 +18,6 @@ from ishowtts.config.section import Section as _Section
 from ishowtts.engines.f5.switches import EIGHT_BITS, TABLE, Compile, Switches, device_faults
 from ishowtts.errors import ConfigError
 from ishowtts.limits import NAME, NFE_STEP
-
-log = logging.getLogger(__name__)
 
 DEFAULT_PATH = Path("/etc/ishowtts/config.yaml")
 SERVICE_DIR = Path("/var/lib/ishowtts")
@@ -130,7 +127,6 @@ class F5Section(_Section):
             new = self.model_fields_set & {"quality", "disable", "compile"}
             if new:
                 raise ValueError(f"use either optimisations, the old key, or {', '.join(sorted(new))}; not both")
-            log.warning("%s", self.optimisations.deprecation())
         for fault in device_faults(self.switches, self.device):
             raise ValueError(fault)
         return self
