@@ -78,7 +78,7 @@ def run(
     for round_number in range(rounds + 1):
         for lines, one in measured.items():
             report(f"round {round_number} of {rounds}: {lines} at once")
-            _take(engine, segments[:lines], one, env.device, count=round_number > 0)
+            _measure_batch(engine, segments[:lines], one, env.device, count=round_number > 0)
             if round_number == 0 and (peak := memory.peak()):
                 one.peak_mb, one.reserved_mb = peak.peak_mb, peak.reserved_mb
         if round_number == 0:
@@ -88,7 +88,7 @@ def run(
     return [_batch(lines, one, measured[1], rate) for lines, one in measured.items()], best
 
 
-def _take(engine: F5Engine, segments: Sequence[Segment], into: _Measured, device: str, *, count: bool) -> None:
+def _measure_batch(engine: F5Engine, segments: Sequence[Segment], into: _Measured, device: str, *, count: bool) -> None:
     with record_runs() as runs, timed({_LOOP: (LOOP,)}, device) as spent:
         started = synchronized_s(device)
         sounds = engine.render_batch(segments, lambda: False)

@@ -14,9 +14,9 @@ from ishowtts_bench.speed import SpeedResult
 def speed(result: SpeedResult, path: Path) -> None:
     """Plot the RTF of each system over the length of the text. Every round is a point."""
     figure, axes = _figure()
-    for name in dict.fromkeys(take.system for take in result.takes):
-        takes = [take for take in result.takes if take.system == name]
-        axes.plot([take.audio_s for take in takes], [take.rtf for take in takes], "o", label=name)
+    for name in dict.fromkeys(timing.system for timing in result.timings):
+        timings = [timing for timing in result.timings if timing.system == name]
+        axes.plot([timing.audio_s for timing in timings], [timing.rtf for timing in timings], "o", label=name)
     axes.axhline(1.0, color="grey", linewidth=0.8, label="real time")
     axes.set(xlabel="seconds of sound", ylabel="RTF (less is faster)", yscale="log")
     axes.legend()

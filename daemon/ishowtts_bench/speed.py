@@ -29,7 +29,7 @@ _LOOP = "evaluations"
 
 
 @dataclass(frozen=True)
-class TimedTake:
+class Timing:
     """One text, synthesized once by one system."""
 
     system: str
@@ -71,10 +71,10 @@ class SpeedResult:
 
     Args:
         device: Name of the GPU; `None` if there is none.
-        shares: Share of the measured product rate that our evaluations reach, for each of our takes.
+        shares: Share of the measured product rate that our evaluations reach, for each of our timings.
         warm_s: Time of loading and warming up our engine in this process, without imports.
         peak: Peak memory of our engine alone on a GPU.
-        fractions: Minimum time of the arithmetic divided by the time that we took, for each of our takes.
+        fractions: Minimum time of the arithmetic divided by the time that we took, for each of our timings.
     """
 
     machine: machine.Machine
@@ -83,29 +83,29 @@ class SpeedResult:
     shares: list[float] = field(default_factory=list)
     warm_s: float | None = None
     peak: PeakMemory | None = None
-    takes: list[TimedTake] = field(default_factory=list)
+    timings: list[Timing] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     fractions: list[float] = field(default_factory=list)
 
     def rtfs(self, system: str, length_s: float) -> list[float]:
         """Real-time factors of every round."""
-        return [take.rtf for take in self.takes if (take.system, take.length_s) == (system, length_s)]
+        return [timing.rtf for timing in self.timings if (timing.system, timing.length_s) == (system, length_s)]
 
     def rows(self) -> list[SpeedRow]:
         """Rows of a table, by length."""
         rows = []
-        for system, length_s in dict.fromkeys((take.system, take.length_s) for take in self.takes):
-            takes = [take for take in self.takes if (take.system, take.length_s) == (system, length_s)]
-            rtfs = [take.rtf for take in takes]
-            waits = [take.ttfa_s for take in takes if take.ttfa_s is not None]
+        for system, length_s in dict.fromkeys((timing.system, timing.length_s) for timing in self.timings):
+            timings = [timing for timing in self.timings if (timing.system, timing.length_s) == (system, length_s)]
+            rtfs = [timing.rtf for timing in timings]
+            waits = [timing.ttfa_s for timing in timings if timing.ttfa_s is not None]
             ttfa_s = statistics.median(waits) if waits else None
-            rows.append(SpeedRow(system, takes[0].audio_s, statistics.median(rtfs), min(rtfs), max(rtfs), ttfa_s))
+            rows.append(SpeedRow(system, timings[0].audio_s, statistics.median(rtfs), min(rtfs), max(rtfs), ttfa_s))
         return rows
 
     def ratio(self, slower: str, faster: str) -> float | None:
         """How many times longer `slower` took than `faster` in the same round: the median over rounds and lengths."""
         ratios = []
-        for length_s in sorted({take.length_s for take in self.takes}):
+        for length_s in sorted({timing.length_s for timing in self.timings}):
             pairs = zip(self.rtfs(slower, length_s), self.rtfs(faster, length_s), strict=False)
             ratios += [slow / fast for slow, fast in pairs]
         return statistics.median(ratios) if ratios else None
@@ -118,7 +118,7 @@ def run(
     *,
     nfe_step: int,
     extra: ExtraSystems,
-    report: Callable[[TimedTake], None],
+    report: Callable[[Timing], None],
 ) -> SpeedResult:
     """Measure every system at every length, round by round. The first round of each text only warms up."""
     dtype = choose_dtype(env.precision, torch.device(env.device))
@@ -134,20 +134,20 @@ def run(
         for round_number in range(rounds + 1):
             for one in all_systems:
                 with _products(env, result, count=one is ours and round_number > 0):
-                    take = _take(one, text, length_s, first=round_number > 0)
-                report(take)
+                    timing = _time_once(one, text, length_s, first=round_number > 0)
+                report(timing)
                 if round_number > 0:
-                    result.takes.append(take)
+                    result.timings.append(timing)
     if extra.default:
         shortest = min(lengths_s)
         default_stock = systems.stock(env, _STOCK_NFE)
         # Each run takes minutes on a CPU. Only a GPU needs a run that warms up.
         warming, counted = (1, rounds) if env.device == "cuda" else (0, 1)
         for round_number in range(warming + counted):
-            take = _take(default_stock, make_text(shortest), shortest, first=False)
-            report(take)
+            timing = _time_once(default_stock, make_text(shortest), shortest, first=False)
+            report(timing)
             if round_number >= warming:
-                result.takes.append(take)
+                result.timings.append(timing)
     _compare_with_floor(env, result)
     return result
 
@@ -177,7 +177,7 @@ def _products(env: BenchEnv, result: SpeedResult, *, count: bool) -> Iterator[No
         result.shares.append(rate.share(frames, spent[_LOOP].seconds))
 
 
-def _take(one: System, text: str, length_s: float, *, first: bool) -> TimedTake:
+def _time_once(one: System, text: str, length_s: float, *, first: bool) -> Timing:
     started = time.perf_counter()
     sound = one.synthesize(text)
     synth_s = ttfa_s = time.perf_counter() - started
@@ -186,28 +186,28 @@ def _take(one: System, text: str, length_s: float, *, first: bool) -> TimedTake:
         started = time.perf_counter()
         one.synthesize(part)
         ttfa_s = time.perf_counter() - started
-    return TimedTake(one.name, length_s, synth_s, len(sound) / RATE_HZ, ttfa_s if first else None)
+    return Timing(one.name, length_s, synth_s, len(sound) / RATE_HZ, ttfa_s if first else None)
 
 
 def _compare_with_floor(env: BenchEnv, result: SpeedResult) -> None:
-    """Compare each of our takes with the minimum time of its arithmetic."""
+    """Compare each of our timings with the minimum time of its arithmetic."""
     dit = env.dit()
     clip = env.reference_clip()
     reference_frames = clip.audio.shape[-1] * RATE_HZ // clip.rate_hz // HOP
     dtype = getattr(torch, result.machine.dtype)
-    for take in result.takes:
-        if take.system == title("ours", result.nfe_step):
-            frames = reference_frames + round(take.audio_s * RATE_HZ / HOP)
+    for timing in result.timings:
+        if timing.system == title("ours", result.nfe_step):
+            frames = reference_frames + round(timing.audio_s * RATE_HZ / HOP)
             floor_s = result.machine.floor_s(dit, frames, result.nfe_step, machine.loop_bytes(dit, dtype))
-            result.fractions.append(floor_s / take.synth_s)
+            result.fractions.append(floor_s / timing.synth_s)
 
 
 def summary(result: SpeedResult, model: str) -> dict[str, object]:
     """The figures for the line of JSON. `docs/f5.md` documents its keys."""
     nfe = result.nfe_step
     ours = title("ours", nfe)
-    takes = [take for take in result.takes if take.system == ours]
-    waits = [take.ttfa_s for take in takes if take.ttfa_s is not None]
+    timings = [timing for timing in result.timings if timing.system == ours]
+    waits = [timing.ttfa_s for timing in timings if timing.ttfa_s is not None]
     return {
         "model": model,
         "precision": result.machine.dtype,
@@ -216,7 +216,7 @@ def summary(result: SpeedResult, model: str) -> dict[str, object]:
         "ratio_default": _rounded(result.ratio(title("stock", _STOCK_NFE), ours)),
         "ratio_recipe": _rounded(result.ratio(title("recipe", nfe), ours)),
         "ratio_int8": _rounded(result.ratio(title("stock", nfe), title(_INT8, nfe))),
-        "rtf": _rounded(statistics.median(take.rtf for take in takes)),
+        "rtf": _rounded(statistics.median(timing.rtf for timing in timings)),
         "ttfa_s": _rounded(statistics.median(waits)) if waits else None,
         "fraction_of_floor": _rounded(statistics.median(result.fractions)),
         "gflop_per_s": round(result.machine.flop_per_s / 1e9, 1),

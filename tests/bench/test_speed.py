@@ -12,27 +12,29 @@ from ishowtts.engines.f5.architecture import BASE
 from ishowtts.errors import ConfigError
 from ishowtts_bench import machine, regression, speed
 from ishowtts_bench.bench_env import BenchEnv, make_text
-from ishowtts_bench.speed import ExtraSystems, SpeedResult, TimedTake
+from ishowtts_bench.speed import ExtraSystems, SpeedResult, Timing
 
 pytestmark = pytest.mark.f5
 
 MACHINE = machine.Machine(1e11, 1e10, "float32", 2)
 
 
-def take(system: str, synth_s: float, length_s: float = 3.0) -> TimedTake:
-    return TimedTake(system, length_s, synth_s, 2.0, synth_s / 2)
+def timing(system: str, synth_s: float, length_s: float = 3.0) -> Timing:
+    return Timing(system, length_s, synth_s, 2.0, synth_s / 2)
 
 
 @pytest.mark.slow
 def test_every_system_is_timed_at_every_length(env: BenchEnv) -> None:
-    takes: list[TimedTake] = []
-    result = speed.run(env, (1.0, 2.0), 1, nfe_step=5, extra=ExtraSystems(int8=True, default=True), report=takes.append)
+    timings: list[Timing] = []
+    result = speed.run(
+        env, (1.0, 2.0), 1, nfe_step=5, extra=ExtraSystems(int8=True, default=True), report=timings.append
+    )
     names = {"stock, NFE 5", "ours, NFE 5", "ours, int8, NFE 5"}
-    assert {(one.system, one.length_s) for one in result.takes} == {
+    assert {(one.system, one.length_s) for one in result.timings} == {
         *((name, length_s) for name in names for length_s in (1.0, 2.0)), ("stock, NFE 32", 1.0),
     }  # fmt: skip
-    assert len(takes) == 2 * 2 * 3 + 1  # the first round of each text only warms up
-    for one in takes:
+    assert len(timings) == 2 * 2 * 3 + 1  # the first round of each text only warms up
+    for one in timings:
         assert one.audio_s == pytest.approx(one.length_s, rel=0.35)
     summary = speed.summary(result, "tiny")
     assert json.loads(json.dumps(summary)) == summary
@@ -47,7 +49,7 @@ def test_every_system_is_timed_at_every_length(env: BenchEnv) -> None:
 def test_the_ratio_is_the_median_of_the_ratios_of_all_rounds() -> None:
     result = SpeedResult(MACHINE, 7)
     for slow, fast in ((4.0, 2.0), (30.0, 10.0), (5.0, 1.0)):  # the machine was busy in the second round
-        result.takes += [take("stock", slow), take("ours", fast)]
+        result.timings += [timing("stock", slow), timing("ours", fast)]
     assert result.ratio("stock", "ours") == 3.0
     assert result.ratio("nobody", "ours") is None
 

@@ -227,8 +227,8 @@ def _speed(arguments: argparse.Namespace) -> dict[str, object]:
         arguments.rounds,
         nfe_step=arguments.nfe,
         extra=speed.ExtraSystems(arguments.recipe, arguments.int8, arguments.default),
-        report=lambda take: print_progress(
-            arguments, f"{take.system}: {take.audio_s:.1f} s of sound in {take.synth_s:.2f} s"
+        report=lambda timing: print_progress(
+            arguments, f"{timing.system}: {timing.audio_s:.1f} s of sound in {timing.synth_s:.2f} s"
         ),
     )
     if arguments.starts:

@@ -6,7 +6,6 @@ the file of the network is used; the package is not imported.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,19 +15,9 @@ from ishowtts_bench.metrics.mel_16k import RATE_HZ, non_silent
 from ishowtts_bench.metrics.metric_packages import SPEECHMOS, need, read
 
 _INPUT_SAMPLES = 144_160  # 9.01 s
-# Polynomials from the output of the network to the scale of opinions; the highest power comes first.
-_SPEECH = (-0.08397278, 1.22083953, 0.0052439)
-_BACKGROUND = (-0.13166888, 1.60915514, -0.39604546)
+_OVERALL_COLUMN = 2  # after speech and background
 _OVERALL = (-0.06766283, 1.11546468, 0.04602535)
-
-
-@dataclass(frozen=True)
-class DnsmosScores:
-    """Mean opinion scores from 1 to 5: of the speech, of the background, and overall."""
-
-    speech: float
-    background: float
-    overall: float
+"""Polynomial from the output of the network to the scale of opinions; the highest power comes first."""
 
 
 class Dnsmos:
@@ -47,11 +36,9 @@ class Dnsmos:
         self._session: Any = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
     def overall(self, sound: FloatSamples, rate_hz: int) -> float:
-        """The overall score of mono samples. Raises EngineError if they are silent."""
-        return self.scores(sound, rate_hz).overall
+        """The overall score of mono samples, from 1 to 5: the mean of all windows of 9 s, one for each whole second.
 
-    def scores(self, sound: FloatSamples, rate_hz: int) -> DnsmosScores:
-        """The mean scores of all windows of 9 s, one for each whole second. A shorter sound is repeated.
+        A shorter sound is repeated. The network also scores speech and background, which nobody uses.
 
         Raises:
             EngineError: The sound is silent.
@@ -62,8 +49,5 @@ class Dnsmos:
             samples = np.concatenate([samples, samples])
         starts = range(0, len(samples) - _INPUT_SAMPLES + 1, RATE_HZ)
         windows = [samples[None, i : i + _INPUT_SAMPLES] for i in starts]
-        raw = np.array([self._session.run(None, {"input_1": window})[0][0] for window in windows])
-        speech, background, overall = (
-            float(np.polyval(curve, raw[:, i]).mean()) for i, curve in enumerate((_SPEECH, _BACKGROUND, _OVERALL))
-        )
-        return DnsmosScores(speech, background, overall)
+        raw = [self._session.run(None, {"input_1": window})[0][0][_OVERALL_COLUMN] for window in windows]
+        return float(np.polyval(_OVERALL, raw).mean())

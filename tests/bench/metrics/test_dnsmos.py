@@ -16,10 +16,9 @@ pytestmark = pytest.mark.skipif(
 def test_speech_scores_higher_than_noise_and_than_speech_in_noise() -> None:
     dnsmos = Dnsmos()
     speech = said("She bought three apples.")
-    clean, noisy = dnsmos.scores(speech, RATE_HZ), dnsmos.scores(speech + noise(len(speech) / RATE_HZ), RATE_HZ)
-    assert 2.2 < clean.overall < 3.5
-    assert noisy.overall < clean.overall - 0.4
-    assert noisy.background < clean.background - 0.8
+    clean, noisy = dnsmos.overall(speech, RATE_HZ), dnsmos.overall(speech + noise(len(speech) / RATE_HZ), RATE_HZ)
+    assert 2.2 < clean < 3.5
+    assert noisy < clean - 0.4
     assert dnsmos.overall(noise(2), RATE_HZ) < 1.5
 
 
