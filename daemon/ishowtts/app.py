@@ -283,7 +283,7 @@ class Daemon:
             on_command_fault=self._commands.refused,
             on_volume=self._commands.volume,
             on_connection=lambda _connected, _reason: self._events_stored(),
-            on_settled=self._inbox.forget_deliveries,
+            on_completed=self._inbox.forget_deliveries,
         )
         options = MqttOptions.from_config(self._config, self._root).for_instance(self._inbox, self._instance)
         names = self._voices.names, self._policy.chime_names
