@@ -19,7 +19,7 @@ from ishowtts.config import Config
 from ishowtts.engines import build
 from ishowtts.engines.build import EngineChoice, Engines, build_engines
 from ishowtts.engines.espeak_check import EspeakCheck
-from ishowtts.engines.voices.shelf import language_lookup
+from ishowtts.engines.voices.voice_library import language_lookup
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.mqtt.line_payload import LineLimits
@@ -103,7 +103,7 @@ class Daemon:
         self._player = self._make_player(factories.speaker)
         self._choice = build.choose_engine(config)
         self._engines = factories.engines(config, self._choice, self._changed)
-        self._voices = self._engines.shelf
+        self._voices = self._engines.voice_library
         self._archives = Archives(config)
         self._telemetry = Telemetry(self._board)
         self._policy = SpeechPolicy.from_config(
@@ -283,7 +283,7 @@ class Daemon:
             on_command_fault=self._commands.refused,
             on_volume=self._commands.volume,
             on_connection=lambda _connected, _reason: self._events_stored(),
-            on_settled=self._inbox.forget_deliveries,
+            on_completed=self._inbox.forget_deliveries,
         )
         options = MqttOptions.from_config(self._config, self._root).for_instance(self._inbox, self._instance)
         names = self._voices.names, self._policy.chime_names

@@ -14,7 +14,7 @@ from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.f5_options import F5Options, Precision
 from ishowtts.engines.f5.reference import end_sentence
 from ishowtts.engines.f5.switches import Switches
-from ishowtts.engines.voices.shelf import DEFAULT, VoiceShelf
+from ishowtts.engines.voices.voice_library import DEFAULT, VoiceLibrary
 from ishowtts.engines.weights import examine
 from ishowtts.errors import WeightsError
 from ishowtts.text.scripts import base_language
@@ -77,11 +77,11 @@ class BenchEnv:
     @property
     def language(self) -> str:
         """Language of the sentences for the metrics: `zh` if the voice speaks it, otherwise `en`."""
-        return "zh" if base_language(VoiceShelf(self.voices_dir).find(self.voice).language) == "zh" else "en"
+        return "zh" if base_language(VoiceLibrary(self.voices_dir).find(self.voice).language) == "zh" else "en"
 
     def reference_clip(self) -> ReferenceClip:
         """The reference clip of the voice, as upstream's function takes it."""
-        voice = VoiceShelf(self.voices_dir).find(self.voice)
+        voice = VoiceLibrary(self.voices_dir).find(self.voice)
         samples, rate_hz = soundfile.read(voice.audio_path, dtype="float32", always_2d=True)
         return ReferenceClip(torch.from_numpy(samples.T.copy()), rate_hz, end_sentence(voice.text))
 

@@ -14,7 +14,7 @@ from torch import nn
 from ishowtts.engines.f5.architecture import BASE, DitConfig, ModelConfig, vocoder_of
 from ishowtts.engines.f5.checkpoint import read_vocab
 from ishowtts.engines.f5.upstream_model import build_cfm, build_vocos
-from ishowtts.engines.voices.shelf import f5_tts_data
+from ishowtts.engines.voices.voice_library import f5_tts_data
 
 Size = Literal["tiny", "small", "base"]
 SIZES: tuple[Size, ...] = ("tiny", "small", "base")

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from ishowtts.engines import VoiceInfo
-from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.errors import EngineUnavailable, InboxError, VoiceError
 from ishowtts.status.voice_watcher import VoiceWatcher
 from support.appliance import Appliance
@@ -94,14 +94,14 @@ class WatcherHarness:
     """A voice watcher over real voices; the caller runs its rounds."""
 
     def __init__(self, folder: Path) -> None:
-        self.shelf = VoiceShelf(folder)
+        self.library = VoiceLibrary(folder)
         self.forgotten: list[str] = []
         self.prepared: list[str] = []
         self.told = 0
         self.idle = True
         self.fault: Exception | None = None
         self.watcher = VoiceWatcher(
-            self.shelf.versions,
+            self.library.versions,
             forget=self.forgotten.append,
             prepare=self._prepare,
             idle=lambda: self.idle,
@@ -114,7 +114,7 @@ class WatcherHarness:
     def _prepare(self, name: str) -> VoiceInfo:
         if self.fault is not None:
             raise self.fault
-        self.shelf.find(name)
+        self.library.find(name)
         self.prepared.append(name)
         return VoiceInfo(name, 100)
 

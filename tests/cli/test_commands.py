@@ -14,7 +14,7 @@ import pytest
 
 from ishowtts.cli import doctor as doctor_command
 from ishowtts.cli.main import main
-from ishowtts.inbox import Inbox, InboxLimits, settled
+from ishowtts.inbox import Inbox, InboxLimits, wait_for
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
@@ -305,7 +305,7 @@ def test_check_names_a_volume_that_was_set_over_mqtt(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "inbox.sqlite", InboxLimits())
     shown = ishowtts("check", "--config", str(file)).stdout
     assert "# volume: 80\n" in shown
-    settled(inbox.remember("volume", "55"))
+    wait_for(inbox.remember("volume", "55"))
     shown = ishowtts("check", "--config", str(file)).stdout  # while the daemon has the file open
     assert "# volume: 55\n" in shown
     assert "# volume_why: set over MQTT, which wins over audio.volume" in shown

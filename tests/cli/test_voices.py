@@ -176,7 +176,7 @@ def test_a_voice_is_tried_through_a_worker(
     assert voices("test", "anna", "...", "--wav", tmp_path / "out.wav")[0] == 1
 
 
-def test_a_shelf_that_cannot_be_read_is_no_empty_one(voices: Shell) -> None:
+def test_a_voices_folder_that_cannot_be_read_does_not_count_as_empty(voices: Shell) -> None:
     voices.voices.parent.mkdir(parents=True)
     voices.voices.write_text("a file in the place of the folder")
     status, _, err = voices("list")

@@ -20,7 +20,7 @@ from ishowtts.engines import weights
 from ishowtts.engines.voices import clips
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.recordings import open_recording
-from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.engines.weights import expected_bytes
 from ishowtts.errors import OperatorFileError, VoiceError, WeightsError
 from ishowtts.text import pronunciation_file
@@ -297,4 +297,4 @@ def test_a_voice_with_hostile_settings_is_refused(tmp_path: Path) -> None:
     (folder / "reference.txt").write_text("Hello.")
     (folder / "voice.yaml").write_text(NINE)
     with pytest.raises(VoiceError, match=r"voice\.yaml, line 1, is not plain YAML: it has an anchor"):
-        VoiceShelf(tmp_path).find("anna")
+        VoiceLibrary(tmp_path).find("anna")

@@ -15,7 +15,7 @@ import soundfile
 from ishowtts.config import Config
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.speech_cache_key import EspeakCacheKey, F5CacheKey
-from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.engines.weights import Weights
 
 FILES = ("model.safetensors", "vocab.txt", "vocoder.safetensors", "config.yaml")
@@ -43,7 +43,7 @@ def voices(tmp_path: Path) -> Path:
 def f5(weights: Weights, voices: Path) -> Callable[..., F5CacheKey]:
     def make(**settings: Any) -> F5CacheKey:
         config = Config.model_validate({"engine": {"f5": {"default_voice": "anna", **settings}}})
-        return F5CacheKey(config, weights, VoiceShelf(voices))
+        return F5CacheKey(config, weights, VoiceLibrary(voices))
 
     return make
 
@@ -125,7 +125,7 @@ def test_changed_weights_give_no_key_until_a_restart_and_then_another_one(
 def test_the_key_of_espeak_holds_its_version_its_voice_and_the_language_of_the_voice(voices: Path) -> None:
     def key(voice: str | None = None, **settings: Any) -> Any:
         config = Config.model_validate({"engine": {"kind": "espeak", **settings}})
-        return EspeakCacheKey(config, EspeakEngine(), VoiceShelf(voices))(voice)
+        return EspeakCacheKey(config, EspeakEngine(), VoiceLibrary(voices))(voice)
 
     assert "eSpeak NG" in key()["program"]
     assert key() == key("bob")
@@ -136,7 +136,7 @@ def test_the_key_of_espeak_holds_its_version_its_voice_and_the_language_of_the_v
 
 def test_without_espeak_there_is_no_key(voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    key = EspeakCacheKey(Config(), EspeakEngine(), VoiceShelf(voices))
+    key = EspeakCacheKey(Config(), EspeakEngine(), VoiceLibrary(voices))
     assert key(None) is None
     assert key(None) is None
     monkeypatch.undo()

@@ -19,7 +19,7 @@ from ishowtts.inbox import (
     InboxLimits,
     PendingTake,
     read_history,
-    settled,
+    wait_for,
 )
 from ishowtts.model import Arrival, Line, Priority, Rejection
 
@@ -64,12 +64,12 @@ class SettledInbox:
 
         def call(*arguments: Any, **named: Any) -> Any:
             given = found(*arguments, **named)
-            return settled(given) if isinstance(given, Future) else given
+            return wait_for(given) if isinstance(given, Future) else given
 
         return call
 
     def accept(self, arrivals: Sequence[Arrival | Line | Rejection]) -> None:
-        settled(self.plain.accept([one if isinstance(one, Arrival) else Arrival(one) for one in arrivals]))
+        wait_for(self.plain.accept([one if isinstance(one, Arrival) else Arrival(one) for one in arrivals]))
 
     def take(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> DequeuedLine | None:
         """The result of a take that is tried once."""
@@ -80,19 +80,19 @@ class SettledInbox:
         return self._at_once(self.plain.prefetch(minimum, held))
 
     def _at_once(self, pending: PendingTake[DequeuedLine]) -> DequeuedLine | None:
-        settled(self.plain.unsent(0))  # after the first try of the take
+        wait_for(self.plain.unsent(0))  # after the first try of the take
         pending.withdraw()
-        return settled(pending.future)
+        return wait_for(pending.future)
 
     def started(self, seq: int, *, muted: bool) -> None:
-        settled(self.plain.started(seq, {"muted": muted}))
+        wait_for(self.plain.started(seq, {"muted": muted}))
 
     def reached(self, seq: int, position: int) -> None:
-        settled(self.plain.reached(seq, "as it is read", position))
+        wait_for(self.plain.reached(seq, "as it is read", position))
 
     def interrupt(self, seq: int, position: int) -> None:
         self.reached(seq, position)
-        settled(self.plain.interrupt(seq))
+        wait_for(self.plain.interrupt(seq))
 
 
 class Queue:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ishowtts.inbox import arrivals, settled
+from ishowtts.inbox import arrivals, wait_for
 from ishowtts.model import Arrival, Delivery, Line, Outcome, Priority, Reason, Rejection, ReplyTo
 
 Queue = Any  # of conftest.py
@@ -128,7 +128,7 @@ def test_a_pending_take_gives_the_line_that_arrives(queue: Queue) -> None:
     pending = queue.inbox.plain.take()
     assert not pending.future.done()
     queue.inbox.accept([Line("a", "hello")])
-    assert settled(pending.future).line.id == "a"
+    assert wait_for(pending.future).line.id == "a"
     assert queue.inbox.depth() == 0
     queue.crash()
     assert queue.inbox.take().attempts == 2, "the attempt was on disk with the arrival"
@@ -137,7 +137,7 @@ def test_a_pending_take_gives_the_line_that_arrives(queue: Queue) -> None:
 def test_a_withdrawn_take_gives_nothing(queue: Queue) -> None:
     pending = queue.inbox.plain.take()
     pending.withdraw()
-    assert settled(pending.future) is None
+    assert wait_for(pending.future) is None
     queue.inbox.accept([Line("a", "hello")])
     assert queue.inbox.take().line.id == "a"
 
@@ -162,9 +162,9 @@ def test_a_take_runs_after_all_changes_that_were_requested_before_it(queue: Queu
         cancelled = inbox.cancel_waiting("stop")
         pending = inbox.take()
         other.execute("ROLLBACK")
-    assert settled(cancelled) == 1
+    assert wait_for(cancelled) == 1
     pending.withdraw()
-    assert settled(pending.future) is None, "a cancelled line is not spoken"
+    assert wait_for(pending.future) is None, "a cancelled line is not spoken"
 
 
 def test_takes_are_withdrawn_while_lines_arrive_and_no_line_is_lost(make_queue: Callable[..., Queue]) -> None:
@@ -181,7 +181,7 @@ def test_takes_are_withdrawn_while_lines_arrive_and_no_line_is_lost(make_queue: 
         pending = queue.inbox.plain.take()
         if len(taken) % 2:
             pending.withdraw()
-        if (line := settled(pending.future)) is not None:
+        if (line := wait_for(pending.future)) is not None:
             taken.append(line.line.id)
             queue.inbox.finish(line.seq, Outcome.FINISHED, {})
     other.join(30)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
+from ishowtts.inbox import Inbox, InboxLimits, read_history, wait_for
 from ishowtts.model import Arrival, Event, Line, Outcome, Priority, Reason, Rejection, ReplyTo
 
 Queue = Any  # of conftest.py
@@ -351,18 +351,18 @@ def test_an_accepted_line_survives_sigkill(tmp_path: Path) -> None:
     program = """
 import os, signal, sys
 from pathlib import Path
-from ishowtts.inbox import Inbox, InboxLimits, settled
+from ishowtts.inbox import Inbox, InboxLimits, wait_for
 from ishowtts.model import Arrival, Line, Outcome
 inbox = Inbox(Path(sys.argv[1]), InboxLimits())
-settled(inbox.accept([Arrival(Line(str(n), "hello")) for n in range(20)]))
-settled(inbox.finish(settled(inbox.take().future).seq, Outcome.FINISHED, {}))
+wait_for(inbox.accept([Arrival(Line(str(n), "hello")) for n in range(20)]))
+wait_for(inbox.finish(wait_for(inbox.take().future).seq, Outcome.FINISHED, {}))
 os.kill(os.getpid(), signal.SIGKILL)
 """
     path = tmp_path / "inbox.sqlite"
     assert subprocess.run([sys.executable, "-c", program, path], timeout=60, check=False).returncode == -9
     inbox = Inbox(path, InboxLimits())
     assert inbox.depth() == 19
-    assert [event.event for _, event in settled(inbox.unsent())] == ["accepted"] * 20 + ["finished"]
+    assert [event.event for _, event in wait_for(inbox.unsent())] == ["accepted"] * 20 + ["finished"]
     inbox.close()
 
 
@@ -391,7 +391,7 @@ def test_listeners_are_called_after_the_commit_and_may_use_the_inbox(queue: Queu
     seen: list[int] = []
     path = queue.folder / "second.sqlite"
     inbox = Inbox(path, InboxLimits(), on_lines=lambda: seen.append(read_history(path, 9)[0].outcome is None))
-    settled(inbox.accept([Arrival(line("a"))]))
+    wait_for(inbox.accept([Arrival(line("a"))]))
     inbox.close()
     assert seen == [True]
 
@@ -470,8 +470,8 @@ def test_each_commit_reaches_the_disk_before_it_returns(queue: Queue) -> None:
         return [transaction.rows(f"PRAGMA {name}")[0][0] for name in ("synchronous", "journal_mode")]
 
     writer = queue.inbox.plain._writer
-    assert settled(writer.submit(look, durable=True)) == [2, "wal"]
-    assert settled(writer.submit(look)) == [1, "wal"]
+    assert wait_for(writer.submit(look, durable=True)) == [2, "wal"]
+    assert wait_for(writer.submit(look)) == [1, "wal"]
 
 
 @pytest.mark.parametrize("damage", ["all", "a page", "version"])
@@ -498,7 +498,7 @@ def test_lines_wait_in_memory_if_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     inbox = Inbox(tmp_path / "file" / "inbox.sqlite", InboxLimits())
     inbox.accept([Arrival(line("a"))])
-    [(_, event)] = settled(inbox.unsent())
+    [(_, event)] = wait_for(inbox.unsent())
     inbox.close()
     assert "memory only" in inbox.trouble
     assert "state_dir" in inbox.trouble
@@ -526,11 +526,11 @@ def test_threads_take_each_line_once(queue: Queue) -> None:
 
     def work(name: int) -> None:
         for n in range(10):
-            settled(inbox.accept([Arrival(line(f"{name}-{n}"))]))
+            wait_for(inbox.accept([Arrival(line(f"{name}-{n}"))]))
             with one_takes:
-                mine = settled(inbox.take().future)
+                mine = wait_for(inbox.take().future)
             taken.append(mine.line.id)
-            settled(inbox.finish(mine.seq, Outcome.FINISHED, {}))
+            wait_for(inbox.finish(mine.seq, Outcome.FINISHED, {}))
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
     for thread in threads:
@@ -575,7 +575,7 @@ def test_the_newest_value_is_written_if_settings_come_faster_than_the_disk(queue
         assert len(set(map(id, kept + muted))) <= 4, "one write of each key, and one that runs"
         other.execute("ROLLBACK")
     for future in kept + muted:
-        settled(future)
+        wait_for(future)
     assert queue.inbox.recall("volume") == "9999"
     assert queue.inbox.recall("muted") == "1"
     queue.restart()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import arrivals, settled
+from ishowtts.inbox import arrivals, wait_for
 from ishowtts.inbox.transaction import Transaction
 from ishowtts.model import Arrival, Event, Line, Outcome, Reason, Rejection, ReplyTo
 
@@ -99,7 +99,7 @@ def test_a_change_that_was_rolled_back_is_not_counted(queue: Queue) -> None:
         raise InboxError("rolled back")
 
     with pytest.raises(InboxError, match="rolled back"):
-        settled(queue.inbox.plain._writer.submit(fail))
+        wait_for(queue.inbox.plain._writer.submit(fail))
     assert summed_up(queue) == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ishowtts.inbox import settled
+from ishowtts.inbox import wait_for
 from ishowtts.model import Arrival, Delivery, Line, Outcome, Priority
 
 Queue = Any  # of conftest.py
@@ -38,7 +38,7 @@ def test_no_statement_for_a_line_reads_every_line(make_queue: Callable[..., Queu
     statements: set[str] = set()
     connection.set_trace_callback(statements.add)
     live_through_all(queue)
-    settled(queue.inbox.plain._writer.submit(lambda _: connection.set_trace_callback(None)))
+    wait_for(queue.inbox.plain._writer.submit(lambda _: connection.set_trace_callback(None)))
 
     asked = {one for one in statements if one.split()[0] in ("SELECT", "UPDATE", "DELETE")}
     assert len(asked) > 20

@@ -1,4 +1,4 @@
-"""Acknowledgements are sent in the order of arrival. They are settled after the broker has processed and saved them."""
+"""Acknowledgements are sent in the order of arrival. A delivery is completed once the broker has saved its own."""
 
 from __future__ import annotations
 
@@ -38,32 +38,32 @@ def test_acknowledgements_are_sent_in_the_order_of_arrival(acks: Acknowledgement
     assert (sent, acks.owed, acks.count) == ([1, 2, 3], False, 3)
 
 
-def test_deliveries_are_settled_when_the_broker_has_answered_and_saved(acks: Acknowledgements, clock: Clock) -> None:
+def test_deliveries_are_completed_when_the_broker_has_answered_and_saved(acks: Acknowledgements, clock: Clock) -> None:
     for number in (1, 2, 3):
         acks.expect(delivery(number))()
     acks.processed(2)
     clock.now_s += 4
-    assert acks.settled() == []
+    assert acks.take_completed() == []
     acks.processed(3)
     clock.now_s += 1
-    assert acks.settled() == [delivery(1), delivery(2)]
+    assert acks.take_completed() == [delivery(1), delivery(2)]
     clock.now_s += 4
-    assert (acks.settled(), acks.settled()) == ([delivery(3)], [])
+    assert (acks.take_completed(), acks.take_completed()) == ([delivery(3)], [])
 
 
-def test_an_older_answer_does_not_settle_a_packet_id_that_is_in_use_again(acks: Acknowledgements, clock: Clock) -> None:
+def test_an_older_answer_does_not_complete_a_packet_id_in_use_again(acks: Acknowledgements, clock: Clock) -> None:
     acks.expect(delivery(1))()
     acks.processed(1)
     second = acks.expect(delivery(1))
     clock.now_s += 9
-    assert acks.settled() == []
+    assert acks.take_completed() == []
     second()
     acks.processed(1)
     clock.now_s += 9
-    assert acks.settled() == []
+    assert acks.take_completed() == []
     acks.processed(2)
     clock.now_s += 9
-    assert acks.settled() == [delivery(1)]
+    assert acks.take_completed() == [delivery(1)]
 
 
 def test_nothing_is_acknowledged_after_the_connection_ended(
@@ -74,7 +74,7 @@ def test_nothing_is_acknowledged_after_the_connection_ended(
     late()
     acks.processed(9)
     clock.now_s += 9
-    assert (sent, acks.settled()) == ([], [])
+    assert (sent, acks.take_completed()) == ([], [])
 
 
 def test_a_broker_that_skips_a_free_packet_id_has_ascending_ids(acks: Acknowledgements) -> None:

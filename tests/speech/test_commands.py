@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from ishowtts.inbox import Inbox, InboxLimits, settled
+from ishowtts.inbox import Inbox, InboxLimits, wait_for
 from ishowtts.speech.commands import CommandAnswers
 from support.clock import Clock
 
@@ -29,7 +29,7 @@ def answers(inbox: Inbox, clock: Clock) -> CommandAnswers:
 
 
 def sent(inbox: Inbox) -> list[tuple[str, bool, str, str | None]]:
-    events = [event for _, event in settled(inbox.unsent(10_000))]
+    events = [event for _, event in wait_for(inbox.unsent(10_000))]
     return [tuple(event.data[key] for key in ("command", "ok", "detail", "transaction")) for event in events]
 
 

@@ -10,7 +10,7 @@ import soundfile
 
 from ishowtts.engines import VoiceInfo
 from ishowtts.errors import EngineUnavailable, SynthesisError, WorkerDied
-from ishowtts.inbox import read_history, settled
+from ishowtts.inbox import read_history, wait_for
 from ishowtts.model import IsCancelled, Line, Segment, Utterance
 from support.speech_harness import Harness, ToneEngine
 from support.waiting import eventually
@@ -96,5 +96,5 @@ def test_the_started_event_names_the_volume_that_a_policy_set(harness: Harness) 
     harness.policy.quiet_volume = 30
     harness.say(Line("a", "one", volume=80))
     assert harness.await_outcome("a") == "finished"
-    [started] = [event for _, event in settled(harness.inbox.unsent()) if event.event == "started"]
+    [started] = [event for _, event in wait_for(harness.inbox.unsent()) if event.event == "started"]
     assert started.data["volume"] == 30

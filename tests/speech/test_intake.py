@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
+from ishowtts.inbox import Inbox, InboxLimits, read_history, wait_for
 from ishowtts.inbox import inbox as inbox_module
 from ishowtts.model import Arrival, Delivery, Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.speech import Intake
@@ -84,7 +84,7 @@ def test_a_line_that_a_slow_disk_stores_late_is_stored_once(
         other.execute("ROLLBACK")
     eventually(lambda: acknowledged == ["a", "b"], "the acknowledgements")
     intake.close(20)
-    assert [(event.id, event.event) for _, event in settled(inbox.unsent())] == [("a", "accepted"), ("b", "accepted")]
+    assert [(event.id, event.event) for _, event in wait_for(inbox.unsent())] == [("a", "accepted"), ("b", "accepted")]
 
 
 def test_beyond_the_limit_a_line_is_rejected_until_there_is_room_again(inbox: Inbox, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_all_that_waits_is_bounded_and_rejections_beyond_all_limits_are_summed_u
     eventually(lambda: len(acknowledged) == 2000, "the acknowledgements")
     intake.offer(line("later"), lambda: acknowledged.append(1))
     intake.close(20)
-    events = [event for _, event in settled(inbox.unsent(500))]
+    events = [event for _, event in wait_for(inbox.unsent(500))]
     accepted = [event.id for event in events if event.event == "accepted"]
     assert accepted == [*(str(n) for n in range(len(accepted) - 1)), "later"]
     assert 10 < len(accepted) < 25
@@ -200,7 +200,7 @@ def test_dropped_lines_are_counted_apart_from_a_flood_of_rejected_ones(
 ) -> None:
     monkeypatch.setattr(intake_module, "_MAX_BYTES_WITH_REJECTED", 10_000)
     refused = Arrival(Rejection("r", Reason.EMPTY, "empty"))
-    settled(inbox.accept([refused] * 150))
+    wait_for(inbox.accept([refused] * 150))
     intake = Intake(inbox, unchanged)
     for _ in range(50):
         intake.offer(refused, lambda: None)
@@ -208,7 +208,7 @@ def test_dropped_lines_are_counted_apart_from_a_flood_of_rejected_ones(
     intake.close(20)
     inbox.sum_up()
     counts = {
-        event.data["reason"]: event.data["count"] for _, event in settled(inbox.unsent(500)) if "count" in event.data
+        event.data["reason"]: event.data["count"] for _, event in wait_for(inbox.unsent(500)) if "count" in event.data
     }
     assert counts.keys() == {"empty", "queue_full"}
     assert sum(counts.values()) == 150 + 50 - 100

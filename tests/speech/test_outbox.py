@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.inbox import Inbox, InboxLimits, settled
+from ishowtts.inbox import Inbox, InboxLimits, wait_for
 from ishowtts.model import Arrival, Event, Line
 from ishowtts.speech import Outbox
 from support.waiting import eventually
@@ -16,7 +16,7 @@ from support.waiting import eventually
 @pytest.fixture
 def inbox(tmp_path: Path) -> Iterator[Inbox]:
     made = Inbox(tmp_path / "inbox.sqlite", InboxLimits())
-    settled(made.accept([Arrival(Line("a", "hello"))]))
+    wait_for(made.accept([Arrival(Line("a", "hello"))]))
     yield made
     made.close()
 
@@ -49,7 +49,7 @@ def test_a_broker_that_confirms_no_event_is_reported_until_it_does(inbox: Inbox)
         eventually(lambda: outbox.trouble, "the trouble again")
         link.confirms = 9
         eventually(lambda: outbox.trouble is None, "the end of the trouble")
-        assert settled(inbox.unsent()) == []
+        assert wait_for(inbox.unsent()) == []
     finally:
         outbox.close(20)
 
@@ -63,7 +63,7 @@ def test_a_link_that_raises_does_not_end_the_thread(inbox: Inbox) -> None:
         eventually(lambda: outbox.trouble, "the trouble")
         assert outbox.alive()
         link.raises, link.confirms = False, 9
-        eventually(lambda: not settled(inbox.unsent()), "the event to be sent")
+        eventually(lambda: not wait_for(inbox.unsent()), "the event to be sent")
     finally:
         outbox.close(20)
 
@@ -72,8 +72,8 @@ def test_an_unreadable_event_is_dropped_and_the_others_are_sent(inbox: Inbox) ->
     def hurt(ledger: object) -> None:
         inbox._storage.connection.execute("UPDATE outbox SET data = '[]'")
 
-    settled(inbox._writer.submit(hurt))
-    settled(inbox.accept([Arrival(Line("b", "hello"))]))
+    wait_for(inbox._writer.submit(hurt))
+    wait_for(inbox.accept([Arrival(Line("b", "hello"))]))
     sent: list[str] = []
     link = Link()
     link.confirms = 9
@@ -98,10 +98,10 @@ def test_an_event_is_reported_once_however_often_it_is_tried(inbox: Inbox) -> No
         for count in (1, 2, 3):
             eventually(lambda count=count: len(tries) == count, "the next try")
             outbox.wake()
-        settled(inbox.accept([Arrival(Line("b", "hello"))]))
+        wait_for(inbox.accept([Arrival(Line("b", "hello"))]))
         link.confirms = 9
         outbox.wake()
-        eventually(lambda: not settled(inbox.unsent()), "the events to be sent")
+        eventually(lambda: not wait_for(inbox.unsent()), "the events to be sent")
     finally:
         outbox.close(20)
     assert reported == [("a", "accepted"), ("b", "accepted")]

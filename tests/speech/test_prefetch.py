@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ishowtts.errors import EngineUnavailable, WorkerDied
-from ishowtts.inbox import InboxLimits, settled
+from ishowtts.inbox import InboxLimits, wait_for
 from ishowtts.model import Line, Priority
 from support.speech_harness import Harness, ToneEngine
 from support.waiting import eventually
@@ -50,7 +50,7 @@ def test_a_line_of_higher_priority_goes_before_the_prefetched_one(paced: Harness
 def test_a_prefetched_line_can_be_cancelled_and_the_next_one_is_spoken(paced: Harness) -> None:
     paced.say(Line("a", LONG), Line("b", "two"), Line("c", "three"))
     paced.await_synthesis("two")
-    assert settled(paced.inbox.cancel_waiting("cancel", "b")) == 1
+    assert wait_for(paced.inbox.cancel_waiting("cancel", "b")) == 1
     assert paced.await_outcome("c") == "finished"
     assert paced.outcome("b") == "cancelled"
     assert len(paced.reports) == 2

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from ishowtts.errors import EngineError, EngineUnavailable, VoiceError, WorkerDied
-from ishowtts.inbox import read_history, settled
+from ishowtts.inbox import read_history, wait_for
 from ishowtts.model import IsCancelled, Line, Priority, Segment, Utterance
 from ishowtts.speech import retry
 from ishowtts.speech.retry import EngineBackoff, HeldVoices
@@ -88,10 +88,10 @@ def test_a_held_voice_is_retried_by_itself_and_forgotten_once_no_line_waits(harn
     harness.primary.unusable_voices = {None}
     harness.say(Line("a", "one"), Line("b", "two"))
     eventually(lambda: len(harness.primary.prepared) >= 2, "the second try")
-    assert settled(harness.inbox.cancel_waiting("cancel", "a")) in (0, 1)
+    assert wait_for(harness.inbox.cancel_waiting("cancel", "a")) in (0, 1)
     harness.primary.unusable_voices = set()
     assert harness.await_outcome("b") == "finished"
-    settled(harness.inbox.cancel_waiting("stop"))
+    wait_for(harness.inbox.cancel_waiting("stop"))
     eventually(lambda: harness.scheduler.status.retry_reason is None, "no reason")
 
 

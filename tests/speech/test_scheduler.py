@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from ishowtts.inbox import settled
+from ishowtts.inbox import wait_for
 from ishowtts.model import Arrival, Line, Priority
 from support.speech_harness import Harness
 from support.waiting import eventually
@@ -28,7 +28,7 @@ def test_closing_puts_the_line_back_and_counts_no_attempt(paced: Harness) -> Non
     paced.say(Line("a", LONG))
     eventually(lambda: ("a", "started") in paced.events(), "the first sound")
     paced.scheduler.close(10)
-    dequeued = settled(paced.inbox.take().future)
+    dequeued = wait_for(paced.inbox.take().future)
     assert dequeued is not None
     assert (dequeued.line.id, dequeued.attempts) == ("a", 1)
 
@@ -65,7 +65,7 @@ def test_a_command_finds_a_line_that_is_on_its_way_from_the_queue(harness: Harne
 
         accepted = harness.inbox.accept([Arrival(Line(f"{n}", "one two three"))])
         if n % 2:
-            settled(accepted)
+            wait_for(accepted)
         harness.scheduler.submit(stop)
         eventually(lambda cancelled=cancelled: cancelled, "the command")
         assert harness.await_outcome(f"{n}") == "cancelled"
@@ -97,7 +97,7 @@ def test_after_the_pause_the_next_line_is_spoken(make_harness: MakeHarness) -> N
     harness = make_harness(pause_s=0.3)
     harness.say(Line("a", "one"), Line("b", "two"))
     assert harness.await_outcome("b") == "finished"
-    at = {name: event.ts for _, event in settled(harness.inbox.unsent(100)) if (name := f"{event.event} {event.id}")}
+    at = {name: event.ts for _, event in wait_for(harness.inbox.unsent(100)) if (name := f"{event.event} {event.id}")}
     gap = datetime.fromisoformat(at["started b"][:-1]) - datetime.fromisoformat(at["finished a"][:-1])
     assert gap.total_seconds() >= 0.29
 
@@ -109,7 +109,7 @@ def test_with_drop_when_lost_each_line_fails_until_the_device_is_back(make_harne
     assert harness.await_outcome("b") == "failed"
     assert harness.outcome("a") == "failed"
     errors = {
-        event.id: event.data["error"] for _, event in settled(harness.inbox.unsent(100)) if event.event == "failed"
+        event.id: event.data["error"] for _, event in wait_for(harness.inbox.unsent(100)) if event.event == "failed"
     }
     assert "pulled out" in errors["a"]
     harness.speaker.plug_in()

@@ -22,7 +22,7 @@ import pytest
 
 from ishowtts.engines import VoiceInfo
 from ishowtts.errors import Cancelled, EngineUnavailable, SpeakerError, SynthesisError, WorkerDied
-from ishowtts.inbox import DequeuedLine, Inbox, InboxLimits, PendingTake, settled
+from ishowtts.inbox import DequeuedLine, Inbox, InboxLimits, PendingTake, wait_for
 from ishowtts.model import Arrival, Event, IsCancelled, Line, Outcome, Priority, Samples, Segment, Utterance
 from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
@@ -192,7 +192,7 @@ class Run:
         self.inbox.close()
 
     def events(self) -> list[Event]:
-        return [event for _, event in settled(self.inbox.unsent(10_000))]
+        return [event for _, event in wait_for(self.inbox.unsent(10_000))]
 
 
 class Storm:
@@ -256,7 +256,7 @@ class Storm:
         ttl_s = 0.1 if self.random.random() < 0.1 else None
         line = Line(f"{number}", text, priority=priority, ttl_s=ttl_s)
         self.lines[line.id] = line
-        settled(self.run.inbox.accept([Arrival(line)]))
+        wait_for(self.run.inbox.accept([Arrival(line)]))
 
     def urgent(self) -> None:
         self.say(Priority.URGENT)

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ishowtts.cli.history import table_of
-from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
+from ishowtts.inbox import Inbox, InboxLimits, read_history, wait_for
 from ishowtts.model import Arrival, Delivery, Event, Line, Outcome, Priority, Reason, Rejection, ReplyTo
 from ishowtts.mqtt import strict_json
 from ishowtts.speech import Intake, Outbox
@@ -127,13 +127,13 @@ def check(path: Path, waiting: Sequence[str] = ()) -> None:
         given = _speak_all(inbox)
         assert "new" in given
         assert not set(waiting) - set(given), f"{set(waiting) - set(given)} were never given"
-        settled(inbox.cancel_waiting("stop"))
-        settled(inbox.replay("replayed"))
+        wait_for(inbox.cancel_waiting("stop"))
+        wait_for(inbox.replay("replayed"))
         _speak_all(inbox)
         inbox.expire()
         inbox.prune()
         outbox.wake()
-        eventually(lambda: not settled(inbox.unsent(1)), "the end of the outbox")
+        eventually(lambda: not wait_for(inbox.unsent(1)), "the end of the outbox")
         assert ("new", "finished") in {(event.id, event.event) for event in heard}
         for key in ("volume", "muted", "paused", "instances"):
             inbox.recall(key)
@@ -197,16 +197,16 @@ def _speak_all(inbox: Inbox) -> list[str]:
     given: list[str] = []
     while True:
         order = inbox.take()
-        settled(inbox.unsent(0))  # behind the first try of the order
+        wait_for(inbox.unsent(0))  # behind the first try of the order
         order.withdraw()
-        taken = settled(order.future)
+        taken = wait_for(order.future)
         if taken is None:
             return given
         assert len(given) < 100, "the same lines are given again and again"
         given.append(taken.line.id)
-        settled(inbox.started(taken.seq, {}))
-        settled(inbox.reached(taken.seq, taken.spoken or taken.line.text, taken.position))
-        settled(inbox.finish(taken.seq, Outcome.FINISHED, {"rtf": 0.1}))
+        wait_for(inbox.started(taken.seq, {}))
+        wait_for(inbox.reached(taken.seq, taken.spoken or taken.line.text, taken.position))
+        wait_for(inbox.finish(taken.seq, Outcome.FINISHED, {"rtf": 0.1}))
 
 
 def _print_history(path: Path) -> None:
@@ -223,23 +223,23 @@ def _template() -> Path:
     path = folder / "inbox.sqlite"
     inbox = Inbox(path, _LIMITS)
     reply_to = ReplyTo("ishowtts/reply/somebody", b"correlation")
-    settled(inbox.begin_session("session", True))
-    settled(inbox.accept([Arrival(Line("ended", "text of ended"), Delivery(1, b"digest", again=False))]))
+    wait_for(inbox.begin_session("session", True))
+    wait_for(inbox.accept([Arrival(Line("ended", "text of ended"), Delivery(1, b"digest", again=False))]))
     _speak_all(inbox)
-    settled(inbox.accept([Arrival(Rejection("refused", Reason.EMPTY, "the text is empty", reply_to))]))
-    settled(inbox.accept([Arrival(Line("spoken", "text of spoken", priority=Priority.HIGH, reply_to=reply_to))]))
+    wait_for(inbox.accept([Arrival(Rejection("refused", Reason.EMPTY, "the text is empty", reply_to))]))
+    wait_for(inbox.accept([Arrival(Line("spoken", "text of spoken", priority=Priority.HIGH, reply_to=reply_to))]))
     waiting = [
         Line(name, f"text of {name}", voice="anna", speed=1.5, author="bob", reply_to=reply_to) for name in WAITING
     ]
-    settled(inbox.accept([Arrival(line, Delivery(n + 2, b"digest", again=False)) for n, line in enumerate(waiting)]))
+    wait_for(inbox.accept([Arrival(line, Delivery(n + 2, b"digest", again=False)) for n, line in enumerate(waiting)]))
     order = inbox.take()
-    taken = settled(order.future)
+    taken = wait_for(order.future)
     assert taken is not None
-    settled(inbox.started(taken.seq, {}))
-    settled(inbox.reached(taken.seq, "text of spoken", 5))
-    settled(inbox.prefetch().future)
+    wait_for(inbox.started(taken.seq, {}))
+    wait_for(inbox.reached(taken.seq, "text of spoken", 5))
+    wait_for(inbox.prefetch().future)
     for key, value in (("volume", "80"), ("muted", "0"), ("paused", "0"), ("instances", "a b c")):
-        settled(inbox.remember(key, value))
+        wait_for(inbox.remember(key, value))
     inbox.close()
     path.with_name("inbox.sqlite.lock").unlink()
     return path

@@ -26,7 +26,7 @@ from ishowtts.config import Config
 from ishowtts.engines import Progress, ReportProgress, VoiceInfo
 from ishowtts.engines.build import EngineChoice, Engines
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.engines.voices.shelf import open_shelf
+from ishowtts.engines.voices.voice_library import open_voice_library
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.playback.build_player import ChosenSpeaker
 from ishowtts.playback.silent_speaker import SilentSpeaker
@@ -160,7 +160,7 @@ def main() -> int:
             fallback=None,
             remote=None,
             espeak=EspeakEngine("en-us"),
-            shelf=open_shelf(settings),
+            voice_library=open_voice_library(settings),
             default_voice=settings.engine.f5.default_voice,
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ishowtts.engines import VoiceInfo
 from ishowtts.errors import Cancelled, SpeakerError, VoiceError
-from ishowtts.inbox import Inbox, InboxLimits, read_history, settled
+from ishowtts.inbox import Inbox, InboxLimits, read_history, wait_for
 from ishowtts.model import Arrival, IsCancelled, Line, Report, Samples, Segment, Utterance
 from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
@@ -165,7 +165,7 @@ class Harness:
         self.scheduler.wake()
 
     def say(self, *lines: Line) -> None:
-        settled(self.inbox.accept([Arrival(line) for line in lines]))
+        wait_for(self.inbox.accept([Arrival(line) for line in lines]))
 
     def set_paused(self, paused: bool) -> None:
         self.scheduler.submit(lambda: self.scheduler.set_paused(paused))
@@ -182,7 +182,7 @@ class Harness:
         eventually(lambda: text in self.primary.spoken, f"the synthesis of {text!r}")
 
     def events(self) -> list[tuple[str, str]]:
-        return [(event.id, event.event) for _, event in settled(self.inbox.unsent(100))]
+        return [(event.id, event.event) for _, event in wait_for(self.inbox.unsent(100))]
 
     def frames_of(self, texts: list[str]) -> list[int]:
         """How many samples each of these texts takes as it is played."""

@@ -22,7 +22,7 @@ from ishowtts.board.detect import detect_board
 from ishowtts.cli.common import Commands, file_faults, print_json, read_config
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.engines import build
-from ishowtts.engines.voices.shelf import open_shelf
+from ishowtts.engines.voices.voice_library import open_voice_library
 from ishowtts.errors import IShowError, SpeakerError
 from ishowtts.mqtt.client import ShortLivedClient
 from ishowtts.mqtt.mqtt_options import MqttOptions
@@ -181,10 +181,10 @@ def _fallback(settings: Config) -> Iterator[Finding]:
 
 
 def _voices(settings: Config) -> Iterator[Finding]:
-    shelf = open_shelf(settings)
+    library = open_voice_library(settings)
     wanted = settings.engine.f5.default_voice
-    shelf.find(wanted)
-    yield Finding("voices", "ok", f"{', '.join(shelf.names())}; default {wanted}")
+    library.find(wanted)
+    yield Finding("voices", "ok", f"{', '.join(library.names())}; default {wanted}")
 
 
 def _sound(settings: Config) -> Iterator[Finding]:

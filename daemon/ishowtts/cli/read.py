@@ -8,7 +8,7 @@ import sys
 
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.engines import build
-from ishowtts.engines.voices.shelf import language_lookup, open_shelf
+from ishowtts.engines.voices.voice_library import language_lookup, open_voice_library
 from ishowtts.errors import SynthesisError
 from ishowtts.text import TextReader, is_speakable
 
@@ -28,12 +28,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Return 0; 1 if there is nothing to speak, or if the pronunciation file has a fault."""
     logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # a fault is printed below, once
     settings = read_config(arguments)
-    shelf, default = open_shelf(settings), settings.engine.f5.default_voice
+    library, default = open_voice_library(settings), settings.engine.f5.default_voice
     if arguments.voice is not None:
-        shelf.find(arguments.voice, default)
+        library.find(arguments.voice, default)
     reader = TextReader(
         settings.text.pronunciations,
-        language_lookup(settings, build.choose_engine(settings).kind, shelf),
+        language_lookup(settings, build.choose_engine(settings).kind, library),
         settings.text.normalise,
         default_voice=default,
     )

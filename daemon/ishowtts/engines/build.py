@@ -12,7 +12,7 @@ from ishowtts.engines import Engine, EngineStats, VoiceInfo
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.f5.f5_options import F5Options
 from ishowtts.engines.speech_cache_key import CacheKey, EspeakCacheKey, F5CacheKey
-from ishowtts.engines.voices.shelf import VoiceShelf, open_shelf, voices_folder
+from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_library, voices_folder
 from ishowtts.engines.weights import Weights, locate
 from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.restart_policy import RestartBackoff
@@ -90,7 +90,7 @@ class Engines:
         fallback: speaks what the primary cannot; `None` if `engine.fallback` is off, or if espeak is the primary.
         remote: the primary, if it runs in a worker.
         espeak: the espeak-ng engine, whether it is used or not.
-        shelf: the voices that lines may ask for.
+        voice_library: the voices that lines may ask for.
         default_voice: name of the voice of a line that names none.
         cache_key: cache key of the primary's speech; `None` if its speech is not cached.
     """
@@ -100,7 +100,7 @@ class Engines:
     fallback: EspeakEngine | None
     remote: RemoteEngine | None
     espeak: EspeakEngine
-    shelf: VoiceShelf
+    voice_library: VoiceLibrary
     default_voice: str
     cache_key: CacheKey | None = None
 
@@ -113,7 +113,7 @@ class Engines:
             EngineError: preparing it ended the worker.
         """
         if self.remote is None:
-            self.shelf.find(name)
+            self.voice_library.find(name)
             return None
         self.forget_voice(name)
         return self.remote.prepare(name)
@@ -197,14 +197,14 @@ class Engines:
 def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], None]) -> Engines:
     """Builds the engines. Nothing is started yet."""
     section = config.engine
-    shelf, default = open_shelf(config), section.f5.default_voice
-    espeak = EspeakEngine(section.espeak_voice, lambda voice: shelf.language(voice, default), on_change)
+    library, default = open_voice_library(config), section.f5.default_voice
+    espeak = EspeakEngine(section.espeak_voice, lambda voice: library.language(voice, default), on_change)
     if choice.kind == "espeak":
-        return Engines(choice, espeak, None, None, espeak, shelf, default, EspeakCacheKey(config, espeak, shelf))
+        return Engines(choice, espeak, None, None, espeak, library, default, EspeakCacheKey(config, espeak, library))
     fallback = espeak if section.fallback else None
     if choice.weights is None:
         unavailable = UnavailableEngine(choice.trouble or choice.why)
-        return Engines(choice, unavailable, fallback, None, espeak, shelf, default)
+        return Engines(choice, unavailable, fallback, None, espeak, library, default)
     options = F5Options(
         weights=str(choice.weights.folder),
         voices_dir=str(voices_folder(config)),
@@ -219,4 +219,5 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
     deadlines = Deadlines(**section.deadlines.model_dump())
     backoff = RestartBackoff(**section.restart.model_dump())
     remote = RemoteEngine("f5", options.to_dict(), deadlines, backoff=backoff, on_change=on_change)
-    return Engines(choice, remote, fallback, remote, espeak, shelf, default, F5CacheKey(config, choice.weights, shelf))
+    cache_key = F5CacheKey(config, choice.weights, library)
+    return Engines(choice, remote, fallback, remote, espeak, library, default, cache_key)

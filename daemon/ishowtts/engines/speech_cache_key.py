@@ -11,7 +11,7 @@ from typing import Any
 from ishowtts import __version__
 from ishowtts.config import Config
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.engines.weights import Weights
 from ishowtts.errors import EngineError, VoiceError
 from ishowtts.util.files import file_version
@@ -30,9 +30,9 @@ class F5CacheKey:
     If the weights' files change while the daemon runs, there is no key: the worker may have loaded old or new ones.
     """
 
-    def __init__(self, config: Config, weights: Weights, shelf: VoiceShelf) -> None:
+    def __init__(self, config: Config, weights: Weights, library: VoiceLibrary) -> None:
         f5 = config.engine.f5
-        self._shelf = shelf
+        self._library = library
         self._default_voice = f5.default_voice
         self._files = [
             path
@@ -61,7 +61,7 @@ class F5CacheKey:
                 log.warning("the weights have changed: speech is cached again after a restart of the daemon")
             return None
         try:
-            found = self._shelf.find(voice, self._default_voice)
+            found = self._library.find(voice, self._default_voice)
         except VoiceError:
             return None
         return {**self._fixed, "voice": found.name, "voice_files": f"{found.audio_path}: {found.version}"}
@@ -70,11 +70,11 @@ class F5CacheKey:
 class EspeakCacheKey:
     """Cache key of espeak-ng: its version, its voice, and the language of the voice that a line names."""
 
-    def __init__(self, config: Config, engine: EspeakEngine, shelf: VoiceShelf) -> None:
+    def __init__(self, config: Config, engine: EspeakEngine, library: VoiceLibrary) -> None:
         self._voice = config.engine.espeak_voice
         self._default_voice = config.engine.f5.default_voice
         self._engine = engine
-        self._shelf = shelf
+        self._library = library
         self._version: str | None = None
 
     def __call__(self, voice: str | None) -> Mapping[str, Any] | None:
@@ -87,7 +87,7 @@ class EspeakCacheKey:
             **_VERSIONS,
             "program": program,
             "voice": self._voice,
-            "language": self._shelf.language(voice, self._default_voice),
+            "language": self._library.language(voice, self._default_voice),
         }
 
     @property

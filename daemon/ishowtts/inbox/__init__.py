@@ -2,7 +2,7 @@
 
 from ishowtts.inbox.boot_clock import BootClock
 from ishowtts.inbox.history_reader import read_history, read_setting
-from ishowtts.inbox.inbox import Inbox, settled
+from ishowtts.inbox.inbox import Inbox, wait_for
 from ishowtts.inbox.queue_types import DequeuedLine, HistoryEntry, InboxLimits
 from ishowtts.inbox.writer_thread import PendingTake
 
@@ -15,5 +15,5 @@ __all__ = [
     "PendingTake",
     "read_history",
     "read_setting",
-    "settled",
+    "wait_for",
 ]

@@ -31,7 +31,7 @@ _PRUNE_WAIT_S = 5.0
 _PRUNE_PER_ARRIVAL = 2  # ended lines removed for each arrival, so that a flood shrinks a history that is too large
 
 
-def settled(change: Future[T]) -> T:
+def wait_for(change: Future[T]) -> T:
     """Wait for a change, and return its result.
 
     Raises:
@@ -306,7 +306,7 @@ class Inbox:
 
     def recall(self, key: str) -> str | None:
         """A stored setting, or `None`. Waits for the disk; to be called at the start."""
-        return settled(self._writer.submit(lambda transaction: transaction.recall(key)))
+        return wait_for(self._writer.submit(lambda transaction: transaction.recall(key)))
 
     def _begin(self, storage: Storage) -> Transaction:
         return Transaction(storage.connection, self._clock, self._rejections)

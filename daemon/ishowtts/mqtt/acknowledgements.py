@@ -26,8 +26,9 @@ class Acknowledgements:
     waits here until all earlier ones are sent.
 
     A broker reads our packets in order. Its answer to a later packet of ours shows that it has processed the
-    acknowledgements before it. Some seconds later it has saved that. From then on the packet id means another message,
-    even with the DUP flag and the same content. Before that, a broker that is killed delivers the message again.
+    acknowledgements before it. Some seconds later it has saved that. Then the delivery is completed: from then on the
+    packet id means another message, even with the DUP flag and the same content. Before that, a broker that is killed
+    delivers the message again.
 
     Args:
         send: Sends the acknowledgement of a packet id.
@@ -86,17 +87,17 @@ class Acknowledgements:
                 del self._sent[delivery.packet_id]
                 self._processed[delivery.packet_id] = (self._clock(), delivery)
 
-    def settled(self) -> list[Delivery]:
-        """The deliveries that the broker will not repeat, whatever happens to it. Returns each once."""
-        settled = []
+    def take_completed(self) -> list[Delivery]:
+        """Returns deliveries that the broker will not repeat, whatever happens to it. Returns each once."""
+        completed = []
         with self._lock:
             while self._processed:
                 processed_s, delivery = next(iter(self._processed.values()))
                 if processed_s + self._saved_s > self._clock():
                     break
-                settled.append(delivery)
+                completed.append(delivery)
                 del self._processed[delivery.packet_id]
-        return settled
+        return completed
 
     def close(self) -> None:
         """The connection has ended: send nothing any more."""

@@ -75,7 +75,7 @@ class MqttLink:
             on_ready=self._connected,
             on_message=self._line_arrived,
             on_reachable=lambda reason: self._set_reachable("lines", reason),
-            on_settled=self._handlers.on_settled,
+            on_completed=self._handlers.on_completed,
         )
         return Connection(
             self._options,
@@ -102,7 +102,7 @@ class MqttLink:
             on_ready=self._commands_subscribed,
             on_message=self._command_arrived,
             on_reachable=lambda reason: self._set_reachable("commands", reason),
-            on_settled=lambda _: None,
+            on_completed=lambda _: None,
         )
         return Connection(self._options, role, handlers, on_down=self._commands_down)
 

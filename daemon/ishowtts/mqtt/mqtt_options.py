@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from ishowtts.config import Config
-from ishowtts.inbox import Inbox, settled
+from ishowtts.inbox import Inbox, wait_for
 from ishowtts.model import Arrival, Command, Delivery
 from ishowtts.mqtt.duplicate_guard import GuardTimeouts
 
@@ -165,7 +165,7 @@ class MqttHandlers:
         on_command_fault: The sentence about an invalid command, and its transaction if that could be parsed.
         on_volume: A volume from 0 to 100.
         on_connection: Whether the link works now, and the reason. Called when either changes.
-        on_settled: Deliveries that the broker will not repeat, because it has processed their acknowledgements.
+        on_completed: Deliveries that the broker will not repeat, because it has saved our acknowledgements of them.
     """
 
     on_arrival: Callable[[Arrival, Callable[[], None]], None]
@@ -174,7 +174,7 @@ class MqttHandlers:
     on_command_fault: Callable[[str, str | None], None]
     on_volume: Callable[[int], None]
     on_connection: Callable[[bool, str], None]
-    on_settled: Callable[[Sequence[Delivery]], object] = lambda _: None
+    on_completed: Callable[[Sequence[Delivery]], object] = lambda _: None
 
 
 def _stored_client_secret(inbox: Inbox) -> str:
@@ -183,5 +183,5 @@ def _stored_client_secret(inbox: Inbox) -> str:
     if stored is not None and re.fullmatch(r"[0-9a-f]{32}", stored):
         return stored
     secret = secrets.token_hex(16)
-    settled(inbox.remember(_SECRET_KEY, secret))
+    wait_for(inbox.remember(_SECRET_KEY, secret))
     return secret

@@ -51,14 +51,14 @@ class SessionHandlers:
         on_ready: The broker has answered all subscriptions.
         on_message: A message, and the function that acknowledges it.
         on_reachable: `None`: messages are proven to reach us. Otherwise the sentence that says why they may not.
-        on_settled: The broker has saved our acknowledgements of these deliveries. It will not repeat them.
+        on_completed: The broker has saved our acknowledgements of these deliveries. It will not repeat them.
     """
 
     on_open: Callable[[bool, Callable[[], None]], None]
     on_ready: Callable[[], None]
     on_message: Callable[[ReceivedMessage, Acknowledge], None]
     on_reachable: Callable[[str | None], None]
-    on_settled: Callable[[Sequence[Delivery]], object]
+    on_completed: Callable[[Sequence[Delivery]], object]
 
 
 class Session:
@@ -287,8 +287,8 @@ class Session:
             refusal = str(code) if code.is_failure else None
             if not self._reachability.probe.answered(mid, refusal) and refusal is not None:
                 self._publisher.warn(refusal)
-        if settled := self._acknowledgements.settled():
-            self._handlers.on_settled(settled)
+        if completed := self._acknowledgements.take_completed():
+            self._handlers.on_completed(completed)
 
     def _disconnected(self, _c: paho.Client, _data: Any, flags: Any, code: ReasonCode, _props: Any) -> None:
         if flags.is_disconnect_packet_from_server and self._reason is None:

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import Inbox, settled
+from ishowtts.inbox import Inbox, wait_for
 from ishowtts.model import Arrival, Event, Line, Outcome, Priority, Reason, Rejection, timestamp
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.loop_thread import LoopThread
@@ -112,14 +112,14 @@ class Intake(LoopThread):
     def _commit_next(self) -> None:
         """Commit the next group of arrivals, or the start of a session."""
         if not self._group and not self._one_by_one and isinstance(session := self._waiting[0][0], _SessionStart):
-            settled(self._inbox.begin_session(session.name, session.resumed))
+            wait_for(self._inbox.begin_session(session.name, session.resumed))
             self._waiting.popleft()[1]()
             return
         if self._commit is None:
             self._fill_group()
             self._commit = self._inbox.accept([arrival for arrival, _ in self._group])
         try:
-            settled(self._commit)
+            wait_for(self._commit)
         except InboxError:
             # A commit that the disk is only slow with is not repeated: the lines would be stored twice.
             if self._commit.done():

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import Inbox, settled
+from ishowtts.inbox import Inbox, wait_for
 from ishowtts.model import Event
 from ishowtts.util.loop_thread import LoopThread
 
@@ -76,7 +76,7 @@ class Outbox(LoopThread):
     def _send_all(self) -> bool:
         """Send until no event is left; `False` if the broker did not confirm all."""
         try:
-            while numbered := settled(self._inbox.unsent(_GROUP_SIZE)):
+            while numbered := wait_for(self._inbox.unsent(_GROUP_SIZE)):
                 self.progressed()
                 self._report(numbered)
                 confirmed = self._send(numbered, _CONFIRM_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ishowtts.inbox import DequeuedLine, Inbox, PendingTake, settled
+from ishowtts.inbox import DequeuedLine, Inbox, PendingTake, wait_for
 from ishowtts.model import Priority
 from ishowtts.speech.speech_task import SpeechTask
 
@@ -96,7 +96,7 @@ class Prefetcher:
         if pending is None:
             return None
         pending.withdraw()
-        dequeued = settled(pending.future)
+        dequeued = wait_for(pending.future)
         return None if self._is_prefetch else dequeued
 
     def _filter(self) -> tuple[Priority, frozenset[str | None]]:
@@ -115,7 +115,7 @@ class Prefetcher:
         if self._pending is None or not self._pending.future.done():
             return None
         pending, self._pending = self._pending, None
-        dequeued = settled(pending.future)
+        dequeued = wait_for(pending.future)
         if dequeued is None:
             return None
         if self._is_prefetch:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ishowtts.cli.common import read_config, report_write_errors
 from ishowtts.config import Config
-from ishowtts.engines.voices.shelf import voices_folder
+from ishowtts.engines.voices.voice_library import voices_folder
 
 if TYPE_CHECKING:
     from ishowtts_bench.bench_env import BenchEnv

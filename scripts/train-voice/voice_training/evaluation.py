@@ -20,7 +20,7 @@ from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.f5_options import F5Options
-from ishowtts.engines.voices.shelf import CLIPS, TEXT
+from ishowtts.engines.voices.voice_library import CLIPS, TEXT
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples
 from ishowtts_bench.metrics.all_metrics import AllMetrics

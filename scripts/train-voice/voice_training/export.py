@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ishowtts.engines.f5.architecture import ModelConfig
 from ishowtts.engines.f5.checkpoint import read_vocab
-from ishowtts.engines.voices.shelf import f5_tts_data
+from ishowtts.engines.voices.voice_library import f5_tts_data
 from voice_training.errors import TrainingError
 from voice_training.flow import flow_trainer
 from voice_training.recipe import Recipe

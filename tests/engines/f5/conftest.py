@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from ishowtts.engines.f5.engine import F5Engine, F5Options
-from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts_bench.bench_env import ReferenceClip
 from ishowtts_bench.upstream_infer import UpstreamInfer
 from support.checkpoints import shared_checkpoint
@@ -34,7 +34,7 @@ def upsampling_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def short_voice(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Options for a default voice with a clip of 1.2 s. The clip is a part of every run, so short clips save time."""
     folder = tmp_path_factory.mktemp("voices")
-    samples, rate_hz = soundfile.read(VoiceShelf(None).find(None).audio_path, dtype="float32")
+    samples, rate_hz = soundfile.read(VoiceLibrary(None).find(None).audio_path, dtype="float32")
     (folder / "brief").mkdir()
     soundfile.write(folder / "brief" / "reference.wav", samples[: int(1.2 * rate_hz)], rate_hz)
     (folder / "brief" / "reference.txt").write_text("These are the words of a clip")

@@ -19,7 +19,7 @@ from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.engines.f5.switches import Switches
-from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.model import Segment
 from ishowtts_bench.fidelity import distance
 from ishowtts_bench.parity import TOLERANCE
@@ -42,7 +42,7 @@ def segment(text: str, **fields: Any) -> Segment:
 @pytest.fixture
 def voices(tmp_path: Path) -> Path:
     """Two voices, `long` and `short`, with different lengths and loudness."""
-    samples, rate_hz = soundfile.read(VoiceShelf(None).find(None).audio_path, dtype="float32")
+    samples, rate_hz = soundfile.read(VoiceLibrary(None).find(None).audio_path, dtype="float32")
     for name, seconds, gain in (("long", 4.0, 1.0), ("short", 1.5, 0.1)):
         (tmp_path / name).mkdir()
         soundfile.write(tmp_path / name / "reference.wav", samples[: int(seconds * rate_hz)] * gain, rate_hz)

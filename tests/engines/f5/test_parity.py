@@ -12,14 +12,14 @@ import torch
 
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.reference import end_sentence
-from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.model import Segment
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
 TOLERANCE = 1e-4  # of the waveform's peak
 TEXT = "The quick brown fox jumps."
-DEFAULT = VoiceShelf(None).find(None)
+DEFAULT = VoiceLibrary(None).find(None)
 
 Make = Callable[..., F5Engine]
 Upstream = Callable[..., np.ndarray]

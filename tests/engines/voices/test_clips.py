@@ -11,7 +11,7 @@ import soundfile
 
 from ishowtts.engines.voices import clips
 from ishowtts.engines.voices.recordings import MAX_BYTES
-from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.errors import VoiceError
 
 WORDS = "The kettle is on, and the tea will be ready in a minute or two."
@@ -38,7 +38,7 @@ def write(folder: Path, samples: np.ndarray, rate_hz: int = RATE_HZ, name: str =
 
 @pytest.mark.f5
 def test_the_clip_of_the_package_has_no_defects() -> None:
-    voice = VoiceShelf(None).find(None)
+    voice = VoiceLibrary(None).find(None)
     clip = clips.make_clip(voice.audio_path)
     assert clip.warnings() == []
     assert 4.5 < clip.length_s < 5.3

@@ -15,7 +15,7 @@ import soundfile
 from ishowtts.engines.voices import folders
 from ishowtts.engines.voices.clips import VoiceClip
 from ishowtts.engines.voices.settings import VoiceSettings
-from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.errors import VoiceError
 
 WORDS = "These are the words of the clip."
@@ -33,7 +33,7 @@ def test_an_added_voice_is_found_and_readable_for_all_users(tmp_path: Path) -> N
         folder = folders.add(tmp_path / "voices", "anna", clip(), WORDS, VoiceSettings(speed=0.9, language="de"))
     finally:
         os.umask(umask)
-    voice = VoiceShelf(tmp_path / "voices").find("anna")
+    voice = VoiceLibrary(tmp_path / "voices").find("anna")
     assert (voice.text, voice.speed, voice.nfe_step, voice.language) == (WORDS, 0.9, None, "de")
     samples, rate_hz = soundfile.read(voice.audio_path)
     assert rate_hz == 24_000
@@ -51,23 +51,23 @@ def test_a_voice_is_replaced_only_when_asked(tmp_path: Path) -> None:
     folders.add(tmp_path, "anna", clip(), WORDS, VoiceSettings(speed=0.9))
     with pytest.raises(VoiceError, match="already exists; add --replace"):
         folders.add(tmp_path, "anna", clip(), "Other words.", NO_SETTINGS)
-    assert VoiceShelf(tmp_path).find("anna").text == WORDS
+    assert VoiceLibrary(tmp_path).find("anna").text == WORDS
     folders.add(tmp_path, "anna", clip(), "Other words.", NO_SETTINGS, replace=True)
     folders.add(tmp_path, "bob", clip(), WORDS, NO_SETTINGS, replace=True)
-    anna = VoiceShelf(tmp_path).find("anna")
+    anna = VoiceLibrary(tmp_path).find("anna")
     assert (anna.text, anna.speed) == ("Other words.", None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["anna", "bob"]
 
 
 def test_a_reader_never_finds_half_a_voice(tmp_path: Path) -> None:
-    shelf, done, faults = VoiceShelf(tmp_path), threading.Event(), []
+    library, done, faults = VoiceLibrary(tmp_path), threading.Event(), []
 
     def read() -> None:
         while not done.is_set():
-            if unexpected := set(shelf.names()) - {"anna", "default"}:
+            if unexpected := set(library.names()) - {"anna", "default"}:
                 faults.append(str(unexpected))
             try:
-                voice = shelf.find("anna")
+                voice = library.find("anna")
             except VoiceError as error:
                 if "there is no voice" not in str(error) and "was removed" not in str(error):
                     faults.append(str(error))
@@ -89,9 +89,9 @@ def test_a_reader_never_finds_half_a_voice(tmp_path: Path) -> None:
 
 def test_a_voice_default_overrides_the_one_of_the_package_until_it_is_removed(tmp_path: Path) -> None:
     folders.add(tmp_path, "default", clip(), WORDS, NO_SETTINGS)
-    assert VoiceShelf(tmp_path).find(None).text == WORDS
+    assert VoiceLibrary(tmp_path).find(None).text == WORDS
     folders.remove(tmp_path, "default")
-    assert VoiceShelf(tmp_path).names() == ["default"]
+    assert VoiceLibrary(tmp_path).names() == ["default"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,7 +178,7 @@ def test_an_interrupt_restores_the_old_voice(tmp_path: Path, at: int, monkeypatc
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         folders.add(tmp_path, "anna", clip(), "Other words.", NO_SETTINGS, replace=True)
-    assert VoiceShelf(tmp_path).find("anna").text == WORDS
+    assert VoiceLibrary(tmp_path).find("anna").text == WORDS
     assert [path.name for path in tmp_path.iterdir()] == ["anna"]
 
 

@@ -11,7 +11,7 @@ from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.engines.voices import clips, folders
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.clips import VoiceClip
-from ishowtts.engines.voices.shelf import MOST_TEXT_BYTES, check_name, voices_folder
+from ishowtts.engines.voices.voice_library import MOST_TEXT_BYTES, check_name, voices_folder
 from ishowtts.errors import VoiceError
 from ishowtts.util.files import read_bounded
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.engines.voices import clips
-from ishowtts.engines.voices.shelf import VoiceShelf, open_shelf
+from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_library
 from ishowtts.errors import VoiceError
 from ishowtts.util.logs import visible
 
@@ -27,23 +27,23 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print each voice with its clip, transcript and settings; return 1 if one cannot be used."""
-    shelf = open_shelf(read_config(arguments))
-    voices = [_describe(shelf, name) for name in shelf.names()]
+    library = open_voice_library(read_config(arguments))
+    voices = [_describe(library, name) for name in library.names()]
     if arguments.json:
         print_json(voices)
     else:
         Console().print(_table(voices))
-    fault = shelf.fault()
+    fault = library.fault()
     if fault:
         print(f"ishowtts: {fault}", file=sys.stderr)
     return 1 if fault or any(voice["fault"] for voice in voices) else 0
 
 
-def _describe(shelf: VoiceShelf, name: str) -> dict[str, Any]:
+def _describe(library: VoiceLibrary, name: str) -> dict[str, Any]:
     about: dict[str, Any] = dict.fromkeys(("name", "audio", "length_s", *_SETTINGS, "text", "fault"))
     about["name"] = name
     try:
-        voice = shelf.find(name)
+        voice = library.find(name)
         about |= {"audio": str(voice.audio_path), "text": voice.text, **{key: getattr(voice, key) for key in _SETTINGS}}
         about["length_s"] = round(clips.length_s(voice.audio_path), 2)
     except VoiceError as error:

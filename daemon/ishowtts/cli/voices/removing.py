@@ -6,7 +6,7 @@ import argparse
 
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.engines.voices import folders
-from ishowtts.engines.voices.shelf import DEFAULT, voices_folder
+from ishowtts.engines.voices.voice_library import DEFAULT, voices_folder
 
 
 def add(actions: Commands, common: argparse.ArgumentParser) -> None:

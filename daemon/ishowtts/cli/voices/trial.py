@@ -19,7 +19,7 @@ from ishowtts.cli.argument_types import output_file
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.config import Config
 from ishowtts.engines import Progress, build
-from ishowtts.engines.voices.shelf import open_shelf
+from ishowtts.engines.voices.voice_library import open_voice_library
 from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.errors import EngineError, SynthesisError
 from ishowtts.model import Line, Samples, Segment
@@ -58,7 +58,7 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 once the sound is in the file."""
     settings = read_config(arguments)
-    open_shelf(settings).find(arguments.name)
+    open_voice_library(settings).find(arguments.name)
     with _private_cache(settings) as settings:
         trial = _speak(settings, arguments.name, arguments.text)
     try:

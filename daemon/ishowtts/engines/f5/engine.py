@@ -23,7 +23,7 @@ from ishowtts.engines.f5.f5_options import F5Options
 from ishowtts.engines.f5.model_job import F5Model, SegmentJob
 from ishowtts.engines.f5.reference import Reference
 from ishowtts.engines.f5.runner import OutOfMemory, Runner, as_engine_error
-from ishowtts.engines.voices.shelf import Voice, VoiceShelf
+from ishowtts.engines.voices.voice_library import Voice, VoiceLibrary
 from ishowtts.engines.weights import examine
 from ishowtts.errors import EngineUnavailable, SynthesisError, first_line
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
@@ -45,7 +45,7 @@ class F5Engine:
 
     def __init__(self, options: F5Options) -> None:
         self._options = options
-        self._shelf = VoiceShelf(Path(options.voices_dir) if options.voices_dir else None)
+        self._library = VoiceLibrary(Path(options.voices_dir) if options.voices_dir else None)
         self._references: dict[str, tuple[str, Reference]] = {}  # by name, with the version of the voice
         self._runner: Runner | None = None
         self._device = torch.device("cpu")
@@ -277,7 +277,7 @@ class F5Engine:
         return SegmentJob(voice, joined, frames, nfe_step, segment.seed, voice.gain * found.gain)
 
     def _find(self, name: str | None) -> Voice:
-        return self._shelf.find(name or self._options.default_voice)
+        return self._library.find(name or self._options.default_voice)
 
     def _reference(self, voice: Voice) -> Reference:
         """The reference of a voice. It is read again if the voice has changed."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.mel_spectrogram import log_mel
 from ishowtts.engines.voices.recordings import open_recording, read_samples
-from ishowtts.engines.voices.shelf import Voice
+from ishowtts.engines.voices.voice_library import Voice
 from ishowtts.errors import VoiceError
 
 TARGET_RMS = 0.1

@@ -1,4 +1,4 @@
-"""Voices on disk: `shelf` finds them, `clips` turns recordings into clips, `folders` adds and removes voices.
+"""Voices on disk: `voice_library` finds them, `clips` turns recordings into clips, `folders` adds and removes voices.
 
 Imports neither torch nor f5_tts.
 """

@@ -17,7 +17,7 @@ from ishowtts import text
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.clips import RATE_HZ, VoiceClip
 from ishowtts.engines.voices.settings import VoiceSettings
-from ishowtts.engines.voices.shelf import CLIPS, MOST_TEXT_BYTES, SETTINGS, TEXT, check_name
+from ishowtts.engines.voices.voice_library import CLIPS, MOST_TEXT_BYTES, SETTINGS, TEXT, check_name
 from ishowtts.errors import VoiceError
 from ishowtts.util.files import make_folder, refuse_foreign
 

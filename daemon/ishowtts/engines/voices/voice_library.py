@@ -52,7 +52,7 @@ class Voice:
         return 1.0 if self.gain_db is None else float(10 ** (self.gain_db / 20))
 
 
-class VoiceShelf:
+class VoiceLibrary:
     """Finds voices by name. It reads the disk on each call, so that a new folder is a voice at once.
 
     Args:
@@ -139,21 +139,21 @@ def voices_folder(config: Config) -> Path:
     return config.engine.f5.voices_dir or config.data_folder / "voices"
 
 
-def open_shelf(config: Config) -> VoiceShelf:
+def open_voice_library(config: Config) -> VoiceLibrary:
     """Returns the voices that lines may ask for."""
-    return VoiceShelf(voices_folder(config))
+    return VoiceLibrary(voices_folder(config))
 
 
-def language_lookup(config: Config, kind: str, shelf: VoiceShelf) -> Callable[[str | None], str | None]:
+def language_lookup(config: Config, kind: str, library: VoiceLibrary) -> Callable[[str | None], str | None]:
     """Returns a function from a voice's name to its language; that returns `None` if no language is configured.
 
     Args:
         config: names the default voice, and the voice of espeak-ng.
         kind: kind of the primary engine, `f5` or `espeak`.
-        shelf: the voices.
+        library: the voices.
     """
     default = config.engine.espeak_voice if kind == "espeak" else None
-    return lambda voice: shelf.language(voice, config.engine.f5.default_voice) or default
+    return lambda voice: library.language(voice, config.engine.f5.default_voice) or default
 
 
 def check_name(name: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ishowtts.engines.voices.recordings import MAX_BYTES
-from ishowtts.engines.voices.shelf import VoiceShelf
+from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.errors import VoiceError
 
 
@@ -21,27 +21,27 @@ def put(folder: Path, name: str, text: bytes | None = b"Some words.\n", clip: st
 
 @pytest.mark.f5
 def test_the_default_voice_comes_with_f5_tts() -> None:
-    voice = VoiceShelf(None).find(None)
+    voice = VoiceLibrary(None).find(None)
     assert voice.name == "default"
     assert voice.audio_path.is_file()
     assert voice.text == "Some call me nature, others call me mother nature."
 
 
 def test_folders_are_voices_at_once(tmp_path: Path) -> None:
-    shelf = VoiceShelf(tmp_path)
-    assert shelf.names() == ["default"]
+    library = VoiceLibrary(tmp_path)
+    assert library.names() == ["default"]
     put(tmp_path, "ann", b"\xef\xbb\xbf Hello\n there. \n")
     put(tmp_path, "bob", clip="reference.flac")
     put(tmp_path, "Not A Name")
     (tmp_path / "empty").mkdir()
-    assert shelf.names() == ["ann", "bob", "default"]
-    assert shelf.find("ann").text == "Hello there."
-    assert shelf.find(None, "bob").audio_path.name == "reference.flac"
+    assert library.names() == ["ann", "bob", "default"]
+    assert library.find("ann").text == "Hello there."
+    assert library.find(None, "bob").audio_path.name == "reference.flac"
 
 
 def test_a_folder_default_overrides_the_voice_of_the_package(tmp_path: Path) -> None:
     put(tmp_path, "default")
-    assert VoiceShelf(tmp_path).find(None).text == "Some words."
+    assert VoiceLibrary(tmp_path).find(None).text == "Some words."
 
 
 @pytest.mark.parametrize(
@@ -51,34 +51,34 @@ def test_a_folder_default_overrides_the_voice_of_the_package(tmp_path: Path) -> 
 def test_words_that_cannot_be_read_raise(tmp_path: Path, text: bytes | None, words: str) -> None:
     put(tmp_path, "ann", text)
     with pytest.raises(VoiceError, match=words):
-        VoiceShelf(tmp_path).find("ann")
+        VoiceLibrary(tmp_path).find("ann")
 
 
 @pytest.mark.parametrize("name", ["", "../ann", "Ann", "a" * 65, "ann/..", "a\nb"])
-def test_a_name_never_leads_out_of_the_shelf(tmp_path: Path, name: str) -> None:
+def test_a_name_never_leads_out_of_the_voices_folder(tmp_path: Path, name: str) -> None:
     put(tmp_path, "ann")
     with pytest.raises(VoiceError, match="not a valid name of a voice"):
-        VoiceShelf(tmp_path / "ann").find(name)
+        VoiceLibrary(tmp_path / "ann").find(name)
 
 
 def test_an_unknown_voice_raises_with_the_known_ones(tmp_path: Path) -> None:
     put(tmp_path, "ann")
     with pytest.raises(VoiceError, match="no voice 'bob'; the voices are ann, default"):
-        VoiceShelf(tmp_path).find("bob")
+        VoiceLibrary(tmp_path).find("bob")
     with pytest.raises(VoiceError, match="no voice 'bob'"):
-        VoiceShelf(tmp_path / "missing").find("bob")
+        VoiceLibrary(tmp_path / "missing").find("bob")
 
 
 def test_settings_are_part_of_a_voice(tmp_path: Path) -> None:
     put(tmp_path, "ann")
     (tmp_path / "ann" / "voice.yaml").write_text("speed: 0.9\nnfe_step: 16\ngain_db: -6\nlanguage: de\n")
-    shelf = VoiceShelf(tmp_path)
-    ann = shelf.find("ann")
+    library = VoiceLibrary(tmp_path)
+    ann = library.find("ann")
     assert (ann.speed, ann.nfe_step, ann.gain_db, ann.language) == (0.9, 16, -6, "de")
     assert ann.gain == pytest.approx(0.501, abs=1e-3)
-    assert shelf.language("ann") == "de"
+    assert library.language("ann") == "de"
     (tmp_path / "ann" / "voice.yaml").write_text("# nothing yet\n")
-    assert (shelf.find("ann").speed, shelf.find("ann").gain) == (None, 1.0)
+    assert (library.find("ann").speed, library.find("ann").gain) == (None, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -111,28 +111,28 @@ def test_a_fault_of_the_settings_names_the_file_the_key_and_the_fix(tmp_path: Pa
     put(tmp_path, "ann")
     (tmp_path / "ann" / "voice.yaml").write_text(content)
     with pytest.raises(VoiceError, match=words) as caught:
-        VoiceShelf(tmp_path).find("ann")
+        VoiceLibrary(tmp_path).find("ann")
     assert str(tmp_path / "ann" / "voice.yaml") in str(caught.value)
-    assert VoiceShelf(tmp_path).language("ann") is None
+    assert VoiceLibrary(tmp_path).language("ann") is None
 
 
 def test_a_version_changes_with_any_file_and_the_voice_with_it(tmp_path: Path) -> None:
     put(tmp_path, "ann")
-    shelf = VoiceShelf(tmp_path)
-    seen = [shelf.find("ann").version]
-    assert shelf.versions() == {"ann": seen[0]}
+    library = VoiceLibrary(tmp_path)
+    seen = [library.find("ann").version]
+    assert library.versions() == {"ann": seen[0]}
 
     def another() -> None:
-        found = shelf.find("ann")
+        found = library.find("ann")
         assert found.version not in seen
-        assert shelf.versions()["ann"] == found.version
+        assert library.versions()["ann"] == found.version
         seen.append(found.version)
 
     (tmp_path / "ann" / "reference.wav").write_bytes(b"RIFF and more")
     another()
     (tmp_path / "ann" / "reference.txt").write_text("Other words.")
     another()
-    assert shelf.find("ann").text == "Other words."
+    assert library.find("ann").text == "Other words."
     (tmp_path / "ann" / "voice.yaml").write_text("speed: 0.9")
     another()
     old = (tmp_path / "ann" / "voice.yaml").stat()
@@ -140,39 +140,39 @@ def test_a_version_changes_with_any_file_and_the_voice_with_it(tmp_path: Path) -
     os.utime(tmp_path / "new", ns=(old.st_atime_ns, old.st_mtime_ns))
     (tmp_path / "new").rename(tmp_path / "ann" / "voice.yaml")
     another()
-    assert shelf.find("ann").speed == 0.8
+    assert library.find("ann").speed == 0.8
     (tmp_path / "ann" / "voice.yaml").unlink()
-    assert shelf.find("ann").speed is None
+    assert library.find("ann").speed is None
     (tmp_path / "ann" / "reference.wav").unlink()
-    assert shelf.versions() == {}
+    assert library.versions() == {}
     with pytest.raises(VoiceError, match="no voice 'ann'"):
-        shelf.find("ann")
+        library.find("ann")
 
 
 @pytest.mark.parametrize("what", ["reference.wav", "reference.txt", "voice.yaml", "folder"])
 def test_a_link_that_leads_out_is_refused_and_one_within_is_followed(tmp_path: Path, what: str) -> None:
-    shelf_dir, outside = tmp_path / "voices", tmp_path / "outside"
-    for folder in (shelf_dir, outside):
+    voices_dir, outside = tmp_path / "voices", tmp_path / "outside"
+    for folder in (voices_dir, outside):
         folder.mkdir()
         put(folder, "ann")
         (folder / "ann" / "voice.yaml").write_text("speed: 0.9")
-    (shelf_dir / "twin").symlink_to("ann")
-    assert VoiceShelf(shelf_dir).find("twin").speed == 0.9
+    (voices_dir / "twin").symlink_to("ann")
+    assert VoiceLibrary(voices_dir).find("twin").speed == 0.9
     if what == "folder":
-        (shelf_dir / "bob").symlink_to(outside / "ann")
+        (voices_dir / "bob").symlink_to(outside / "ann")
     else:
-        (shelf_dir / "ann").rename(shelf_dir / "bob")
-        (shelf_dir / "bob" / what).unlink()
-        (shelf_dir / "bob" / what).symlink_to(outside / "ann" / what)
+        (voices_dir / "ann").rename(voices_dir / "bob")
+        (voices_dir / "bob" / what).unlink()
+        (voices_dir / "bob" / what).symlink_to(outside / "ann" / what)
     with pytest.raises(VoiceError, match=r"is a link that leads out of .*copy the file there"):
-        VoiceShelf(shelf_dir).find("bob")
+        VoiceLibrary(voices_dir).find("bob")
 
 
 def test_a_folder_of_voices_that_is_a_link_itself_is_fine(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     put(tmp_path / "disk", "ann")
     (tmp_path / "voices").symlink_to("disk")
-    assert VoiceShelf(tmp_path / "voices").find("ann").text == "Some words."
+    assert VoiceLibrary(tmp_path / "voices").find("ann").text == "Some words."
 
 
 @pytest.mark.parametrize("what", ["reference.txt", "voice.yaml"])
@@ -181,7 +181,7 @@ def test_a_pipe_does_not_block(tmp_path: Path, what: str) -> None:
     (tmp_path / "ann" / what).unlink(missing_ok=True)
     os.mkfifo(tmp_path / "ann" / what)
     with pytest.raises(VoiceError, match="not a regular file"):
-        VoiceShelf(tmp_path).find("ann")
+        VoiceLibrary(tmp_path).find("ann")
 
 
 def test_a_huge_clip_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -189,4 +189,4 @@ def test_a_huge_clip_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / "ann" / "reference.wav").open("r+b") as file:
         file.truncate(MAX_BYTES + 1)
     with pytest.raises(VoiceError, match="larger than 50 MB"):
-        VoiceShelf(tmp_path).find("ann")
+        VoiceLibrary(tmp_path).find("ann")
