@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,16 @@ def test_without_the_benches_the_command_says_how_to_install_them(appliance: lis
     assert "not installed here" in run(appliance, "--help", folder=tmp_path).stdout
     program = [*appliance[:-2], "-c", "import ishowtts.cli.doctor, sys; sys.exit('ishowtts_bench' in sys.modules)"]
     assert run(program, folder=tmp_path).returncode == 0
+
+
+def test_both_distributions_have_the_same_version() -> None:
+    versions = [
+        re.findall(r'^version = "(.+)"$|ishowtts==(.+)"', (ROOT / folder / "pyproject.toml").read_text(), re.MULTILINE)
+        for folder in (".", "daemon/ishowtts_bench")
+    ]
+    appliance, benches = ({"".join(found) for found in group} for group in versions)
+    assert len(appliance) == 1
+    assert benches == appliance
 
 
 def test_the_wheel_of_the_benches_holds_every_module(tmp_path: Path) -> None:
