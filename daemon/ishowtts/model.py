@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Acknowledge = Callable[[], None]
+"""Acknowledges one message to the broker. Without it, the broker delivers the message again."""
 IsCancelled = Callable[[], bool]
 """Long work calls this between its steps. If it returns True, the work stops and raises `Cancelled`."""
 Samples = NDArray[np.int16]

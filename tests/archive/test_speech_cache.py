@@ -28,10 +28,10 @@ def same(one: Utterance | None, other: Utterance) -> bool:
 
 
 def test_a_sound_is_read_back_with_its_header(cache: SpeechCache, settle: Settle) -> None:
-    assert cache.speech(KEY) is None
+    assert cache.find_speech(KEY) is None
     cache.store_speech(KEY, SOUND)
     settle()
-    found = cache.speech(KEY)
+    found = cache.find_speech(KEY)
     assert same(found, SOUND)
     assert found is not None
     expected = replace(found, samples=SOUND.samples)
@@ -42,8 +42,8 @@ def test_a_segmentation_is_read_back(cache: SpeechCache, settle: Settle) -> None
     segmentation = CachedSegmentation(("Hello there.", "你好。", "\N{SPEAKER}"), 0.15)
     cache.store_segmentation(KEY, segmentation)
     settle()
-    assert cache.segmentation(KEY) == segmentation
-    assert cache.speech(KEY) is None
+    assert cache.find_segmentation(KEY) == segmentation
+    assert cache.find_speech(KEY) is None
 
 
 def test_every_changed_byte_of_an_entry_is_noticed(
@@ -60,13 +60,13 @@ def test_every_changed_byte_of_an_entry_is_noticed(
     for entry in damaged:
         path.write_bytes(entry)
         caplog.clear()
-        assert cache.speech(KEY) is None
+        assert cache.find_speech(KEY) is None
         settle()
         assert not path.exists()
         assert len(caplog.records) == 1
     cache.store_speech(KEY, SOUND)
     settle()
-    assert same(cache.speech(KEY), SOUND)
+    assert same(cache.find_speech(KEY), SOUND)
 
 
 HEADER = {"key": KEY, "rate_hz": 24_000, "engine": "f5", "voice": "a", "nfe_step": None, "samples": 2}
@@ -93,7 +93,7 @@ def test_a_complete_entry_with_a_wrong_header_is_removed(
     cache: SpeechCache, settle: Settle, tmp_path: Path, foreign: bytes
 ) -> None:
     (tmp_path / f"{KEY}.speech").write_bytes(foreign)
-    assert cache.speech(KEY) is None
+    assert cache.find_speech(KEY) is None
     settle()
     assert not (tmp_path / f"{KEY}.speech").exists()
 
@@ -101,7 +101,7 @@ def test_a_complete_entry_with_a_wrong_header_is_removed(
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'[""]', b"[1]", b"[" * 100_000, b'"a"'])
 def test_an_invalid_segmentation_is_removed(cache: SpeechCache, settle: Settle, tmp_path: Path, body: bytes) -> None:
     (tmp_path / f"{KEY}.cut").write_bytes(pack({"key": KEY, "seam_s": 0.1}, body))
-    assert cache.segmentation(KEY) is None
+    assert cache.find_segmentation(KEY) is None
     settle()
     assert not (tmp_path / f"{KEY}.cut").exists()
 
@@ -112,7 +112,7 @@ def test_entries_that_are_used_are_evicted_last(tmp_path: Path, writer: ArchiveW
     for key in keys:
         cache.store_speech(key, SOUND)
         settle()
-        assert cache.speech(keys[0]) is not None
+        assert cache.find_speech(keys[0]) is not None
         settle()
     assert cache.has(keys[0])
     assert not cache.has(keys[1])

@@ -75,9 +75,11 @@ class SettledInbox:
         """The result of a take that is tried once."""
         return self._at_once(self.plain.take(minimum, held))
 
-    def prefetch(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> DequeuedLine | None:
+    def peek_for_prefetch(
+        self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()
+    ) -> DequeuedLine | None:
         """The result of a take that is tried once."""
-        return self._at_once(self.plain.prefetch(minimum, held))
+        return self._at_once(self.plain.peek_for_prefetch(minimum, held))
 
     def _at_once(self, pending: PendingTake[DequeuedLine]) -> DequeuedLine | None:
         wait_for(self.plain.unsent(0))  # after the first try of the take

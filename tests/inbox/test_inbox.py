@@ -293,7 +293,7 @@ def test_lines_in_a_held_voice_wait_and_the_others_pass(queue: Queue) -> None:
     ])  # fmt: skip
     assert queue.inbox.urgent_waiting()
     assert not queue.inbox.urgent_waiting(["anna"]), "a line that may not be taken does not interrupt"
-    assert queue.inbox.prefetch(held=["anna"]).line.id == "b"
+    assert queue.inbox.peek_for_prefetch(held=["anna"]).line.id == "b"
     assert queue.inbox.take(held=["anna", None]).line.id == "c"
     assert queue.inbox.take(held=["anna"]).line.id == "b"
     assert queue.inbox.take(held=["anna"]) is None
@@ -546,23 +546,23 @@ def test_after_a_crash_no_line_is_prefetched_until_the_one_that_was_has_ended(
 ) -> None:
     queue.inbox.accept([Line("a", "one"), Line("b", "two"), Line("c", "three")])
     spoken = queue.inbox.take()
-    prefetched = queue.inbox.prefetch()
+    prefetched = queue.inbox.peek_for_prefetch()
     assert (prefetched.line.id, prefetched.attempts, queue.inbox.depth()) == ("b", 0, 2)
     queue.crash()
-    assert queue.inbox.prefetch() is None
+    assert queue.inbox.peek_for_prefetch() is None
     queue.inbox.finish(spoken.seq, Outcome.FINISHED, {})
-    assert queue.inbox.prefetch() is None
+    assert queue.inbox.peek_for_prefetch() is None
     assert queue.inbox.take().line.id == "b"
-    assert queue.inbox.prefetch() is None
+    assert queue.inbox.peek_for_prefetch() is None
     queue.inbox.finish(prefetched.seq, Outcome.FINISHED, {})
-    assert queue.inbox.prefetch().line.id == "c"
+    assert queue.inbox.peek_for_prefetch().line.id == "c"
 
 
 def test_after_an_orderly_end_prefetching_goes_on(queue: Queue) -> None:
     queue.inbox.accept([Line("a", "one")])
-    queue.inbox.prefetch()
+    queue.inbox.peek_for_prefetch()
     queue.restart()
-    assert queue.inbox.prefetch().line.id == "a"
+    assert queue.inbox.peek_for_prefetch().line.id == "a"
 
 
 def test_the_newest_value_is_written_if_settings_come_faster_than_the_disk(queue: Queue) -> None:

@@ -168,7 +168,7 @@ class InboxMachine(RuleBasedStateMachine):
 
     @rule(minimum=st.sampled_from([Priority.LOW, Priority.LOW, Priority.HIGH]))
     def prefetch(self, minimum: Priority) -> None:
-        taken = self.queue.inbox.prefetch(minimum)
+        taken = self.queue.inbox.peek_for_prefetch(minimum)
         if self.suspect is not None and self.suspect.state in ("waiting", "speaking"):
             assert taken is None
             return

@@ -165,7 +165,7 @@ def test_an_older_file_is_upgraded_and_keeps_every_line(queue: Queue, version: i
     assert queue.events() == [("b", "accepted")]
     queue.inbox.sum_up()
     assert [event.data["count"] for _, event in queue.inbox.unsent()] == [7], "counted by the older version"
-    assert queue.inbox.prefetch() is None, "line 3 was prefetched when the older version crashed"
+    assert queue.inbox.peek_for_prefetch() is None, "line 3 was prefetched when the older version crashed"
     taken = [queue.inbox.take() for _ in range(3)]
     assert [(one.line.id, one.position) for one in taken] == [("spoken", 5), ("a", 0), ("b", 0)]
     assert queue.history(9)[-1].outcome is Outcome.FINISHED

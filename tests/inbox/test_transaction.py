@@ -17,7 +17,7 @@ def live_through_all(queue: Queue) -> None:
     queue.inbox.accept([Arrival(Line("a", "hello"), Delivery(1, b"x", again=True))])
     queue.inbox.accept([Line("b", "hello"), Line("a", "hello")])
     queue.inbox.accept([Line(str(n), f"line {n}", priority=Priority.LOW, ttl_s=5) for n in range(5)])
-    queue.inbox.prefetch()
+    queue.inbox.peek_for_prefetch()
     first = queue.inbox.take(Priority.HIGH) or queue.inbox.take(held=["anna", None]) or queue.inbox.take()
     queue.inbox.started(first.seq, muted=False)
     queue.inbox.interrupt(first.seq, 1)

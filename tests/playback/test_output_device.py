@@ -181,49 +181,49 @@ def test_a_released_device_that_is_unplugged_is_lost_at_once(start: Callable[...
     assert player.status().device_losses == 1
 
 
-def test_the_fallback_is_used_until_the_primary_is_back(start: Callable[..., Player]) -> None:
+def test_the_substitute_is_used_until_the_primary_is_back(start: Callable[..., Player]) -> None:
     rings = threading.Semaphore(0)
-    card, fallback = Card(), Card("fallback")
-    player = start(card, fallback=fallback, on_change=rings.release)
+    card, substitute = Card(), Card("substitute")
+    player = start(card, substitute=substitute, on_change=rings.release)
     clip = player.play(tone(60), RATE_HZ)
     eventually(lambda: card.blocks)
     card.fault = "the card was pulled"
     assert clip.wait(10) == "lost"
-    eventually(lambda: fallback.held)
+    eventually(lambda: substitute.held)
     finish(player, height=7)
-    assert 7 in fallback.heard
+    assert 7 in substitute.heard
     status = player.status()
-    assert (status.device, status.lost, status.device_losses) == ("fallback", None, 1)
-    assert status.trouble == "the card was pulled; fallback is used until it is back"
+    assert (status.device, status.lost, status.device_losses) == ("substitute", None, 1)
+    assert status.trouble == "the card was pulled; substitute is used until it is back"
     card.fault = None
     eventually(lambda: player.status().device == "card")
-    assert (player.status().trouble, fallback.held) == (None, False)
+    assert (player.status().trouble, substitute.held) == (None, False)
     assert rings.acquire(timeout=0), "on_change was called"
     finish(player, height=9)
     assert 9 in card.heard
-    assert 9 not in fallback.heard
+    assert 9 not in substitute.heard
 
 
-def test_the_primary_does_not_replace_the_fallback_during_a_sound(start: Callable[..., Player]) -> None:
-    card, fallback = Card(), Card("fallback")
+def test_the_primary_does_not_replace_the_substitute_during_a_sound(start: Callable[..., Player]) -> None:
+    card, substitute = Card(), Card("substitute")
     card.fault = "the card is away"
-    player = start(card, fallback=fallback)
-    eventually(lambda: fallback.held)
+    player = start(card, substitute=substitute)
+    eventually(lambda: substitute.held)
     clip = player.play(tone(1, 7), RATE_HZ)  # longer than several checks of the primary
-    eventually(lambda: 7 in fallback.heard)
+    eventually(lambda: 7 in substitute.heard)
     card.fault = None
     assert clip.wait(10) == "finished"
-    assert np.count_nonzero(fallback.heard == 7) == RATE_HZ
+    assert np.count_nonzero(substitute.heard == 7) == RATE_HZ
     eventually(lambda: player.status().device == "card")
 
 
 def test_if_both_are_away_nothing_is_heard_and_both_are_named(start: Callable[..., Player]) -> None:
-    card, fallback = Card(), Card("fallback")
-    card.fault, fallback.fault = "the card is away", "the fallback is away"
-    player = start(card, fallback=fallback)
-    eventually(lambda: player.status().lost == "the card is away; the fallback is away")
+    card, substitute = Card(), Card("substitute")
+    card.fault, substitute.fault = "the card is away", "the substitute is away"
+    player = start(card, substitute=substitute)
+    eventually(lambda: player.status().lost == "the card is away; the substitute is away")
     assert player.play(tone(0.05), RATE_HZ).wait(10) == "lost"
-    fallback.fault = None
+    substitute.fault = None
     eventually(lambda: player.status().trouble)
     assert player.status().lost is None
     finish(player)
@@ -271,15 +271,15 @@ def test_a_device_that_worked_is_retried_soon_and_an_absent_one_every_second() -
         card.fault = None
 
 
-def test_the_fallback_replaces_a_device_that_takes_no_sound(start: Callable[..., Player]) -> None:
-    card, fallback = Mute(), Card("fallback")
-    player = start(card, fallback=fallback)
+def test_the_substitute_replaces_a_device_that_takes_no_sound(start: Callable[..., Player]) -> None:
+    card, substitute = Mute(), Card("substitute")
+    player = start(card, substitute=substitute)
     eventually(lambda: player.status().lost is None)
     assert player.play(tone(0.05), RATE_HZ).wait(10) == "lost"
-    eventually(lambda: fallback.held)
+    eventually(lambda: substitute.held)
     finish(player, height=7)
-    assert 7 in fallback.heard
-    assert player.status().trouble == "the card takes no sound; fallback is used until it is back"
+    assert 7 in substitute.heard
+    assert player.status().trouble == "the card takes no sound; substitute is used until it is back"
 
 
 def test_a_device_that_is_absent_at_the_start_is_used_once_it_appears(

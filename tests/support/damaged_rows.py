@@ -237,7 +237,7 @@ def _template() -> Path:
     assert taken is not None
     wait_for(inbox.started(taken.seq, {}))
     wait_for(inbox.reached(taken.seq, "text of spoken", 5))
-    wait_for(inbox.prefetch().future)
+    wait_for(inbox.peek_for_prefetch().future)
     for key, value in (("volume", "80"), ("muted", "0"), ("paused", "0"), ("instances", "a b c")):
         wait_for(inbox.remember(key, value))
     inbox.close()

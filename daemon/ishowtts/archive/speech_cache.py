@@ -64,13 +64,13 @@ class SpeechCache:
         """Whether there is speech with this key. It may be damaged."""
         return self.folder.has(key + _SPEECH)
 
-    def speech(self, key: str) -> Utterance | None:
+    def find_speech(self, key: str) -> Utterance | None:
         """The sound with this key, marked `cached`; `None` if it is absent or damaged. A damaged one is removed."""
-        return self._look_up(key, _SPEECH, _MOST_SPEECH_BYTES, _to_utterance)
+        return self._find(key, _SPEECH, _MOST_SPEECH_BYTES, _to_utterance)
 
-    def segmentation(self, key: str) -> CachedSegmentation | None:
+    def find_segmentation(self, key: str) -> CachedSegmentation | None:
         """The segments of the text with this key; `None` if they are absent or damaged. Damaged ones are removed."""
-        return self._look_up(key, _SEGMENTATION, _MOST_SEGMENTATION_BYTES, _to_segmentation)
+        return self._find(key, _SEGMENTATION, _MOST_SEGMENTATION_BYTES, _to_segmentation)
 
     def store_speech(self, key: str, utterance: Utterance) -> None:
         """Store a sound. If the disk is too slow, it is not stored."""
@@ -95,7 +95,7 @@ class SpeechCache:
         """Pack and write an entry on the thread `archive`, because this thread has to synthesise the next segment."""
         self._writer.offer(lambda: self.folder.store(key, {suffix: pack({"key": key, **header}, body())}), size)
 
-    def _look_up(
+    def _find(
         self, key: str, suffix: str, most_bytes: int, read: Callable[[dict[str, Any], bytes], _Entry]
     ) -> _Entry | None:
         entry = self.folder.read(key + suffix, most_bytes)

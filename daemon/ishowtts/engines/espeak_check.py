@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from ishowtts.model import IsCancelled
+from ishowtts.util.backoff import Backoff
 from ishowtts.util.loop_thread import LoopThread
 
 _FIRST_WAIT_S = 0.5
@@ -25,7 +26,7 @@ class EspeakCheck(LoopThread):
         super().__init__("espeak-check")
         self._trouble = trouble
         self._check = check
-        self._wait_s = _FIRST_WAIT_S
+        self._backoff = Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S)
         self._check_at_s: float | None = None
 
     def run_once(self, last: bool) -> float:
@@ -34,11 +35,11 @@ class EspeakCheck(LoopThread):
             return _IDLE_S
         if self._check_at_s is not None and time.monotonic() >= self._check_at_s:
             self._check(lambda: self._closing)
-            self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
             self._check_at_s = None
         if self._trouble() is None:
-            self._wait_s, self._check_at_s = _FIRST_WAIT_S, None
+            self._backoff.reset()
+            self._check_at_s = None
             return _IDLE_S
         if self._check_at_s is None:
-            self._check_at_s = time.monotonic() + self._wait_s
+            self._check_at_s = time.monotonic() + self._backoff.next_s()
         return max(0.0, self._check_at_s - time.monotonic())

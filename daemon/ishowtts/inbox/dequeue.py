@@ -24,7 +24,7 @@ def take(transaction: Transaction, minimum: Priority, held: Collection[str | Non
     return replace(line, attempts=line.attempts + 1)
 
 
-def prefetch(
+def peek_for_prefetch(
     transaction: Transaction, minimum: Priority, held: Collection[str | None], run: str
 ) -> DequeuedLine | None:
     """Show the next line, and note that this run of the daemon hands it to an engine.

@@ -155,7 +155,7 @@ class Inbox:
     def take(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> PendingTake[DequeuedLine]:
         """Take the next line as soon as there is one: the highest priority first, then the oldest.
 
-        When the future is done, the line is `speaking`, and this attempt is on disk. Only one take or prefetch may be
+        When the future is done, the line is `speaking`, and this attempt is on disk. Only one take or peek may be
         pending; the future of a second one gives `None`.
 
         Args:
@@ -164,7 +164,7 @@ class Inbox:
         """
         return self._writer.take_later(lambda transaction: dequeue.take(transaction, minimum, held))
 
-    def prefetch(
+    def peek_for_prefetch(
         self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()
     ) -> PendingTake[DequeuedLine]:
         """Show the line that `take` would give, as soon as there is one. The line stays in the queue.
@@ -176,7 +176,9 @@ class Inbox:
         Args:
             minimum, held: As for `take`.
         """
-        return self._writer.take_later(lambda transaction: dequeue.prefetch(transaction, minimum, held, self._run))
+        return self._writer.take_later(
+            lambda transaction: dequeue.peek_for_prefetch(transaction, minimum, held, self._run)
+        )
 
     def started(self, seq: int, data: dict[str, Any]) -> Future[None]:
         """Note that its first sound plays. From now on the line cannot expire. Its event comes once.

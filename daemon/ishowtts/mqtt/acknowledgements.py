@@ -8,9 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ishowtts.model import Delivery
-
-Acknowledge = Callable[[], None]
+from ishowtts.model import Acknowledge, Delivery
 
 
 @dataclass

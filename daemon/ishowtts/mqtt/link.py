@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ishowtts.model import Arrival, Event, Rejection
+from ishowtts.model import Acknowledge, Arrival, Event, Rejection
 from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.acknowledgements import Acknowledge
 from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_volume
 from ishowtts.mqtt.connection import Connection
 from ishowtts.mqtt.duplicate_guard import DuplicateInstanceGuard, GuardAction

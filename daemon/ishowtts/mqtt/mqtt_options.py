@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from ishowtts.config import Config
 from ishowtts.inbox import Inbox, wait_for
-from ishowtts.model import Arrival, Command, Delivery
+from ishowtts.model import Acknowledge, Arrival, Command, Delivery
 from ishowtts.mqtt.duplicate_guard import GuardTimeouts
 
 _INSTANCES_KEY = "instances"
@@ -168,7 +168,7 @@ class MqttHandlers:
         on_completed: Deliveries that the broker will not repeat, because it has saved our acknowledgements of them.
     """
 
-    on_arrival: Callable[[Arrival, Callable[[], None]], None]
+    on_arrival: Callable[[Arrival, Acknowledge], None]
     on_session: Callable[[str, bool, Callable[[], None]], None]
     on_command: Callable[[Command], None]
     on_command_fault: Callable[[str, str | None], None]

@@ -19,9 +19,9 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
-from ishowtts.model import Delivery
+from ishowtts.model import Acknowledge, Delivery
 from ishowtts.mqtt import tls
-from ishowtts.mqtt.acknowledgements import Acknowledge, Acknowledgements
+from ishowtts.mqtt.acknowledgements import Acknowledgements
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import (
     ConnectionRole,

@@ -54,12 +54,12 @@ def choose_speaker(device: str, asound: Path = ASOUND) -> ChosenSpeaker:
 def build_player(
     audio: AudioSection, choose: Callable[[str], ChosenSpeaker], *, on_change: Callable[[], None]
 ) -> Player:
-    """Builds the player for the configured device, with the fallback device of `when_lost`. Does not start it."""
+    """Builds the player for the configured device, with the substitute device of `when_lost`. Does not start it."""
     chosen = choose(audio.device)
     log.info("sound: %s (%s)", chosen.speaker.name, chosen.why)
     return Player(
         chosen.speaker,
-        fallback=None if audio.when_lost in ("wait", "drop") else choose(audio.when_lost).speaker,
+        substitute=None if audio.when_lost in ("wait", "drop") else choose(audio.when_lost).speaker,
         timing_of=lambda name: _device_timing(audio, name),
         on_change=on_change,
     )

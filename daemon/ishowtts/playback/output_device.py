@@ -1,4 +1,4 @@
-"""The device in use: opened, lost and found again, with a fallback in between. Only the player's thread uses it."""
+"""The device in use: opened, lost and found again, with a substitute in between. Only the player's thread uses it."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ def default_timing(_name: str) -> DeviceTiming:
 
 
 class OutputDevice:
-    """The primary speaker, or the fallback while the primary is away.
+    """The primary speaker, or the substitute while the primary is away.
 
     Args:
         primary: The configured device.
-        fallback: The device in use while `primary` is away; `None` means that nothing is heard then.
+        substitute: The device in use while `primary` is away; `None` means that nothing is heard then.
         timing_of: Returns the timing of a device from its name.
     """
 
     def __init__(
         self,
         primary: Speaker,
-        fallback: Speaker | None = None,
+        substitute: Speaker | None = None,
         timing_of: Callable[[str], DeviceTiming] = default_timing,
     ) -> None:
         self.losses = 0
-        self._primary, self._fallback = primary, fallback
+        self._primary, self._substitute = primary, substitute
         self._timing_of = timing_of
         self._speaker = primary
         self._is_open = False
@@ -82,7 +82,7 @@ class OutputDevice:
     @property
     def underruns(self) -> int:
         """Underruns of both speakers."""
-        return self._primary.underruns + (self._fallback.underruns if self._fallback else 0)
+        return self._primary.underruns + (self._substitute.underruns if self._substitute else 0)
 
     @property
     def lost(self) -> str | None:
@@ -91,7 +91,7 @@ class OutputDevice:
 
     @property
     def trouble(self) -> str | None:
-        """Why the fallback is in use; `None` while it is not."""
+        """Why the substitute is in use; `None` while it is not."""
         return self._trouble
 
     @property
@@ -100,9 +100,9 @@ class OutputDevice:
         return not self._is_open
 
     def open(self, rate_hz: int) -> None:
-        """Opens the primary speaker, or else the fallback.
+        """Opens the primary speaker, or else the substitute.
 
-        If the primary opened last time and then played nothing, only the fallback is tried; `maintain` checks the
+        If the primary opened last time and then played nothing, only the substitute is tried; `maintain` checks the
         primary.
 
         Raises:
@@ -110,14 +110,14 @@ class OutputDevice:
         """
         self._rate_hz = rate_hz
         try:
-            if self._last_failed is self._primary and self._fallback is not None:
+            if self._last_failed is self._primary and self._substitute is not None:
                 raise SpeakerError(self._lost or f"the sound device {self._primary.name} does not work")
             self._primary.open(rate_hz)
         except SpeakerError as error:
             self._primary.close()
-            if self._fallback is None:
+            if self._substitute is None:
                 raise
-            self._open_fallback(self._fallback, error)
+            self._open_substitute(self._substitute, error)
         else:
             self._use_primary()
         self._mark_open()
@@ -137,7 +137,7 @@ class OutputDevice:
                 self._retry.reset()
         retry_s = self._retry.next_s(_LONGEST_RETRY_BROKEN_S if self._last_failed else None)
         self._lost, self._trouble = why, None
-        return _FIRST_RETRY_S if self._last_failed and self._fallback else retry_s
+        return _FIRST_RETRY_S if self._last_failed and self._substitute else retry_s
 
     def release(self) -> None:
         """Closes the device."""
@@ -148,7 +148,7 @@ class OutputDevice:
         """Does what is due while nothing is playing: drain, check the devices, release an idle device.
 
         Returns:
-            Whether the primary speaker has replaced the fallback again.
+            Whether the primary speaker has replaced the substitute again.
 
         Raises:
             SpeakerError: The device is known to be gone.
@@ -215,21 +215,21 @@ class OutputDevice:
             log.log(level, "the sound device %s is %s", self._primary.name, "back" if self.losses else "there")
         self._speaker, self._trouble = self._primary, None
 
-    def _open_fallback(self, fallback: Speaker, error: SpeakerError) -> None:
+    def _open_substitute(self, substitute: Speaker, error: SpeakerError) -> None:
         try:
-            fallback.open(self._rate_hz)
+            substitute.open(self._rate_hz)
         except SpeakerError as other:
-            fallback.close()
+            substitute.close()
             self._speaker, self._trouble = self._primary, None
             raise SpeakerError(f"{error}; {other}") from other
-        self._trouble = f"{error}; {fallback.name} is used until it is back"
-        if self._speaker is not fallback:
+        self._trouble = f"{error}; {substitute.name} is used until it is back"
+        if self._speaker is not substitute:
             log.warning("%s", self._trouble)
-        self._speaker = fallback
+        self._speaker = substitute
         self._check_primary_at = time.monotonic() + max(_CHECK_PRIMARY_S, self._retry.last_s)
 
     def _try_primary(self) -> bool:
-        """Opens the primary speaker and closes the fallback. Returns whether that worked."""
+        """Opens the primary speaker and closes the substitute. Returns whether that worked."""
         self._check_primary_at = time.monotonic() + _CHECK_PRIMARY_S
         try:
             self._primary.open(self._rate_hz)

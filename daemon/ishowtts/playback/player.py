@@ -34,7 +34,7 @@ class SoundStatus:
         device_losses: How often a device was lost.
         lost: Why nothing can be heard; `None` while a device is available.
         lateness_max_s: The longest time between the end of one write and the next one.
-        trouble: Why the fallback is in use instead of the configured device; `None` while it is not.
+        trouble: Why the substitute is in use instead of the configured device; `None` while it is not.
     """
 
     device: str
@@ -58,7 +58,7 @@ class Player:
 
     Args:
         speaker: The configured device.
-        fallback: The device in use while `speaker` is away; `None` means that every clip is lost then.
+        substitute: The device in use while `speaker` is away; `None` means that every clip is lost then.
         timing_of: Returns the timing of a device from its name.
         rate_hz: Sample rate of the output. Clips of other rates are resampled (soxr) in `play`.
         block_s: Length of one write. The gain changes over one block.
@@ -69,13 +69,13 @@ class Player:
         self,
         speaker: Speaker,
         *,
-        fallback: Speaker | None = None,
+        substitute: Speaker | None = None,
         timing_of: Callable[[str], DeviceTiming] = default_timing,
         rate_hz: int = 24_000,
         block_s: float = 0.01,
         on_change: Callable[[], None] = no_op,
     ) -> None:
-        self._output = OutputDevice(speaker, fallback, timing_of)
+        self._output = OutputDevice(speaker, substitute, timing_of)
         self.rate_hz = rate_hz
         self._on_change = on_change
         self._changed = threading.Condition()

@@ -13,21 +13,23 @@ from ishowtts.model import Line, Segment, Utterance
 
 
 @dataclass(frozen=True)
-class CachedSegments:
-    """How a text was split.
+class FoundSegmentation:
+    """How a text was split when it was spoken before.
 
     Attributes:
+        seam_s: Length of the cross-fade between two segments, in seconds.
         complete: Whether the sound of every segment is cached.
     """
 
-    segments: CachedSegmentation
+    segments: tuple[str, ...]
+    seam_s: float
     complete: bool
 
 
 class CachedSpeech:
     """The speech cache, seen from one line.
 
-    Callers ask for the key again after the work: if it changed during the work, the result is not kept.
+    Callers ask for the key again after the work: if it changed during the work, the result is not stored.
 
     Args:
         cache_key: Key of the primary engine with a voice as it is now. It must not raise.
@@ -37,7 +39,7 @@ class CachedSpeech:
         self._cache = cache
         self._cache_key = cache_key
 
-    def segments_key(self, line: Line, whole: str, streaming: bool) -> str | None:
+    def segmentation_key(self, line: Line, whole: str, streaming: bool) -> str | None:
         """Key of a text and of all that decides how it is split, except the current cost of synthesis."""
         return self._key(line, text=whole, streaming=streaming)
 
@@ -45,25 +47,26 @@ class CachedSpeech:
         """Key of a segment and of all that determines its sound."""
         return self._key(segment, text=segment.text, seed=segment.seed)
 
-    def find_segments(self, key: str, line: Line) -> CachedSegments | None:
+    def find_segmentation(self, key: str, line: Line) -> FoundSegmentation | None:
         """How a text was split; `None` if that is not cached, or none of its sound is."""
-        found = self._cache.segmentation(key)
+        found = self._cache.find_segmentation(key)
         if found is None:
             return None
         there = [self._cache.has(name) for name in self._segment_keys(line, found) if name]
-        return CachedSegments(found, len(there) == len(found.segments) and all(there)) if any(there) else None
+        complete = len(there) == len(found.segments) and all(there)
+        return FoundSegmentation(found.segments, found.seam_s, complete) if any(there) else None
 
     def find_speech(self, key: str) -> Utterance | None:
         """Sound of a segment; `None` if it is not cached."""
-        return self._cache.speech(key)
+        return self._cache.find_speech(key)
 
-    def keep_segments(self, key: str, segments: Sequence[str], seam_s: float) -> None:
-        """Keep how a text was split."""
+    def store_segmentation(self, key: str, segments: Sequence[str], seam_s: float) -> None:
+        """Store how a text was split."""
         if segments:
             self._cache.store_segmentation(key, CachedSegmentation(tuple(segments), seam_s))
 
-    def keep_speech(self, key: str, utterance: Utterance) -> None:
-        """Keep the sound of a segment."""
+    def store_speech(self, key: str, utterance: Utterance) -> None:
+        """Store the sound of a segment."""
         self._cache.store_speech(key, utterance)
 
     def _segment_keys(self, line: Line, found: CachedSegmentation) -> list[str | None]:

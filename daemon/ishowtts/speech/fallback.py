@@ -135,20 +135,20 @@ class LineSynthesis:
             EngineError: The voice that the line names cannot be used and there is no fallback engine.
         """
         cache, streaming = self._synthesizer.cached_speech, self._synthesizer.streaming
-        key = cache.segments_key(line, whole, streaming) if cache else None
-        cached = cache.find_segments(key, line) if cache and key else None
+        key = cache.segmentation_key(line, whole, streaming) if cache else None
+        cached = cache.find_segmentation(key, line) if cache and key else None
         if cached is not None and cached.complete:
-            self._seam_s = cached.segments.seam_s
-            return list(cached.segments.segments)
+            self._seam_s = cached.seam_s
+            return list(cached.segments)
         voice = self._prepare(line.voice)
         if cached is not None and self._is_primary:
-            return list(cached.segments.segments)
+            return list(cached.segments)
         nfe_step = line.nfe_step or voice.nfe_step
         cost = self._synthesizer.cost_model.estimate(self._engine.name, nfe_step, voice) if streaming else None
         segments = segment_planner.split(whole, voice, cost, line.speed or voice.speed)
         # If the voice changed during the split, it is unknown for which of the two the text was split.
-        if cache and key and self._is_primary and key == cache.segments_key(line, whole, streaming):
-            cache.keep_segments(key, segments, voice.seam_s)
+        if cache and key and self._is_primary and key == cache.segmentation_key(line, whole, streaming):
+            cache.store_segmentation(key, segments, voice.seam_s)
         return segments
 
     def synthesize_next(self, coming: Sequence[Segment], unplayed_s: float, cancelled: IsCancelled) -> list[Utterance]:
@@ -198,7 +198,7 @@ class LineSynthesis:
             nfe_step = segment.nfe_step or self._voice.nfe_step
             self._synthesizer.cost_model.learn(self._engine.name, nfe_step, utterance, self._voice)
         if cache and key and self._is_primary and key == cache.speech_key(segment):
-            cache.keep_speech(key, utterance)
+            cache.store_speech(key, utterance)
         return utterance
 
     def _batch_size(self, coming: Sequence[Segment], unplayed_s: float) -> int:
@@ -228,7 +228,7 @@ class LineSynthesis:
         for i, utterance in zip(missing, made, strict=True):
             sounds[i], key = utterance, keys[i]
             if cache and key and key == cache.speech_key(run[i]):
-                cache.keep_speech(key, utterance)
+                cache.store_speech(key, utterance)
         return [sound for sound in sounds if sound is not None]
 
     @property

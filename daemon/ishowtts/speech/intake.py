@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, wait_for
-from ishowtts.model import Arrival, Event, Line, Outcome, Priority, Reason, Rejection, timestamp
+from ishowtts.model import Acknowledge, Arrival, Event, Line, Outcome, Priority, Reason, Rejection, timestamp
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.loop_thread import LoopThread
 
@@ -27,8 +27,6 @@ _MAX_BYTES_WITH_URGENT = 52 << 20  # of all, with lines above normal priority: a
 _OVERHEAD_BYTES = 1000  # of a line besides its texts, so that a flood of short lines is bounded too
 _RETRY_S = 1.0
 _IDLE_S = 60.0
-
-OnStored = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -53,16 +51,16 @@ class Intake(LoopThread):
         super().__init__("intake")
         self._inbox = inbox
         self._admit = admit
-        self._waiting: deque[tuple[Arrival | _SessionStart, OnStored]] = deque()
+        self._waiting: deque[tuple[Arrival | _SessionStart, Callable[[], None]]] = deque()
         self._lock = threading.Lock()  # for the two counts
         self._waiting_bytes = 0
         self._dropped = 0  # lines beyond all limits; one rejection counts them
-        self._group: list[tuple[Arrival, OnStored]] = []
-        self._one_by_one: deque[tuple[Arrival, OnStored]] = deque()  # from a group in which one made the inbox fail
+        self._group: list[tuple[Arrival, Acknowledge]] = []
+        self._one_by_one: deque[tuple[Arrival, Acknowledge]] = deque()  # from a group in which one made the inbox fail
         self._commit: Future[None] | None = None  # of the group, once the inbox was asked
 
-    def offer(self, arrival: Arrival, ack: OnStored) -> None:
-        """Take one arrival. Never blocks.
+    def offer(self, arrival: Arrival, acknowledge: Acknowledge) -> None:
+        """Take one arrival. Never blocks. `acknowledge` is called once it is on disk, or was only counted.
 
         mosquitto 2.0.11 ignores a receive maximum, so there is a limit here. Beyond it a line becomes its rejection.
         Beyond a second limit lines are only counted, and one rejection tells their number. These are acknowledged at
@@ -83,12 +81,12 @@ class Intake(LoopThread):
             else:
                 self._dropped += 1
         if not fits:
-            ack()
+            acknowledge()
             return
-        self._waiting.append((arrival, ack))
+        self._waiting.append((arrival, acknowledge))
         self.wake()
 
-    def begin_session(self, name: str, resumed: bool, on_stored: OnStored) -> None:
+    def begin_session(self, name: str, resumed: bool, on_stored: Callable[[], None]) -> None:
         """A session with the broker begins.
 
         Args:
@@ -132,8 +130,8 @@ class Intake(LoopThread):
             return
         self._commit = None
         group, self._group = self._group, []
-        for _, ack in group:
-            ack()
+        for _, acknowledge in group:
+            acknowledge()
 
     def _split_group(self) -> None:
         """Have the arrivals of the group stored one by one. One that fails alone is rejected, so that others go on."""
@@ -141,14 +139,14 @@ class Intake(LoopThread):
         if len(group) > 1:
             self._one_by_one.extend(group)
             return
-        [(arrival, ack)] = group
+        [(arrival, acknowledge)] = group
         what = arrival.what
         if isinstance(what, Rejection) and what.line is None:
-            ack()  # even its rejection cannot be stored
+            acknowledge()  # even its rejection cannot be stored
             return
         detail = "it cannot be stored; the daemon's log says more"
         rejection = Rejection(what.id, Reason.BAD_FIELD, detail, what.reply_to)
-        self._one_by_one.appendleft((replace(arrival, what=rejection), ack))
+        self._one_by_one.appendleft((replace(arrival, what=rejection), acknowledge))
 
     def _fill_group(self) -> None:
         """Collect arrivals of one session to commit together; those of a split group come first, one at a time."""

@@ -70,7 +70,7 @@ class Prefetcher:
             self._pending.withdraw()
         self._receive()
         if self._pending is None and wanted and self._prefetched is None:
-            self._request(self._inbox.prefetch, is_prefetch=True)
+            self._request(self._inbox.peek_for_prefetch, is_prefetch=True)
         self._continue_prefetch()
 
     def withdraw(self) -> SpeechTask | None:

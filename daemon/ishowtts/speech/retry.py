@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from ishowtts.util.backoff import Backoff
+
 _MIN_DELAY_S = 0.5
 _MAX_DELAY_S = 8.0
 _SETTLE_S = 1.0  # by then the queue counts a line that was put back
@@ -21,7 +23,7 @@ class EngineBackoff:
 
     def __init__(self) -> None:
         self.reason: str | None = None
-        self._delay_s = _MIN_DELAY_S
+        self._backoff = Backoff(_MIN_DELAY_S, _MAX_DELAY_S)
         self._next_try_s = 0.0
 
     @property
@@ -35,17 +37,16 @@ class EngineBackoff:
         The engine's state may lag behind its end: without the delay the line would be taken again at once.
         """
         self.reason = reason
-        self._next_try_s = time.monotonic() + self._delay_s
-        self._delay_s = min(2 * self._delay_s, _MAX_DELAY_S)
+        self._next_try_s = time.monotonic() + self._backoff.next_s()
 
     def shorten(self) -> None:
         """Let the next delay be the shortest again."""
-        self._delay_s = _MIN_DELAY_S
+        self._backoff.reset()
 
     def reset(self) -> None:
         """An engine spoke, or is known to be unavailable: earlier failures do not count any more."""
         self.reason = None
-        self._delay_s = _MIN_DELAY_S
+        self._backoff.reset()
 
     def reset_if_old(self) -> None:
         """No line waits: reset, except shortly after a line was put back."""

@@ -43,6 +43,11 @@ class VoiceTrial:
         """Length of the speech, in seconds."""
         return len(self.samples) / self.rate_hz
 
+    @property
+    def rtf(self) -> float:
+        """Real-time factor: the time of the synthesis as a part of the length of the speech."""
+        return self.synth_s / self.audio_s
+
 
 def add(actions: Commands, common: argparse.ArgumentParser) -> None:
     """Add the action."""
@@ -72,13 +77,12 @@ def run(arguments: argparse.Namespace) -> int:
                 "wav": str(arguments.wav),
                 "audio_s": round(trial.audio_s, 3),
                 "synth_s": round(trial.synth_s, 3),
-                "rtf": round(trial.synth_s / trial.audio_s, 4),
+                "rtf": round(trial.rtf, 4),
                 "nfe_step": trial.nfe_step,
             }
         )
     else:
-        rtf = trial.synth_s / trial.audio_s
-        print(f"{arguments.wav}: {trial.audio_s:.2f} s of speech in {trial.synth_s:.2f} s, RTF {rtf:.3f}")
+        print(f"{arguments.wav}: {trial.audio_s:.2f} s of speech in {trial.synth_s:.2f} s, RTF {trial.rtf:.3f}")
     return 0
 
 
