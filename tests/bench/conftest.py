@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from ishowtts.engines.voices.shelf import CLIPS, DEFAULT, TEXT, VoiceShelf
+from ishowtts.engines.voices.voice_library import CLIPS, DEFAULT, TEXT, VoiceLibrary
 from ishowtts_bench.bench_env import BenchEnv
 
 CLIP_S = 1.2
@@ -22,7 +22,7 @@ def env(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Benc
     """fp32 on the CPU, with the voice `short`: the beginning of the default voice."""
     folder = tmp_path_factory.mktemp("voices") / "short"
     folder.mkdir()
-    samples, rate_hz = soundfile.read(VoiceShelf(None).find(DEFAULT).audio_path)
+    samples, rate_hz = soundfile.read(VoiceLibrary(None).find(DEFAULT).audio_path)
     soundfile.write(folder / CLIPS[0], samples[: round(CLIP_S * rate_hz)], rate_hz)
     (folder / TEXT).write_text("Some call me.\n", encoding="utf-8")
     return BenchEnv(tiny_checkpoint, "cpu", "fp32", folder.parent, "short")
