@@ -132,7 +132,7 @@ class Daemon:
             idle=self._idle,
             on_change=self._publish_info,
         )
-        self._espeak_check = EspeakCheck(lambda: self._engines.espeak_trouble, self._engines.check_espeak)
+        self._espeak_check = EspeakCheck(lambda: self._engines.espeak_problem, self._engines.check_espeak)
         self._hardware_volume = build_hardware_volume(config.audio, self._player)
         self._changed.connect(self._scheduler.wake, self._status.wake, self._espeak_check.wake)
         if self._hardware_volume is not None:
@@ -153,8 +153,8 @@ class Daemon:
         """Start the parts from the sound device back to the broker, so that a line finds everything ready."""
         self._notifier.status("starting")
         log.info("engine: %s (%s)", self._choice.kind, self._choice.why)
-        if self._choice.trouble:
-            log.error("%s", self._choice.trouble)
+        if self._choice.problem:
+            log.error("%s", self._choice.problem)
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         self._start(self._player)
         if self._hardware_volume is not None:
@@ -229,8 +229,8 @@ class Daemon:
         except InboxError as error:
             raise FatalError(str(error)) from error
         self._stack.callback(inbox.close)
-        if inbox.trouble:
-            log.error("%s", inbox.trouble)
+        if inbox.problem:
+            log.error("%s", inbox.problem)
         return inbox
 
     def _make_player(self, choose: Callable[[str], ChosenSpeaker]) -> Player:
@@ -307,17 +307,17 @@ class Daemon:
         scheduler = self._scheduler.status
         self._paused_at_start = self._paused_at_start and scheduler.paused
         problems = (
-            self._inbox.trouble,
-            self._outbox.trouble,
+            self._inbox.problem,
+            self._outbox.problem,
             self._disk.shortage(),
-            self._choice.trouble,
+            self._choice.problem,
             self._link.deaf,
-            *self._engines.troubles,
+            *self._engines.problems,
             scheduler.retry_reason,
             self._player.status().problem,
-            self._hardware_volume.trouble if self._hardware_volume else None,
-            *self._archives.troubles,
-            *self._policy.troubles,
+            self._hardware_volume.problem if self._hardware_volume else None,
+            *self._archives.problems,
+            *self._policy.problems,
         )
         return state_payload(
             StateFacts(

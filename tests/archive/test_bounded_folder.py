@@ -82,7 +82,7 @@ def test_it_never_exceeds_its_bound_and_keeps_the_most_recently_used_files(actio
             assert there == recent[len(recent) - len(there) :], "the oldest go first"
             recent = there
             assert size(place) <= MOST
-            assert folder.trouble is None
+            assert folder.problem is None
         assert {"other.txt", "UPPER.a"} <= names(place)
         assert not [name for name in names(place) if name.endswith(".part")]
 
@@ -147,14 +147,14 @@ def test_a_full_disk_is_reported_once_and_later_files_are_stored(
     for _ in range(3):
         assert not folder.store("word", {".a": b"a" * 20 * KB})
         folder.maintain()
-    assert folder.trouble is not None
-    assert "No space left" in folder.trouble
-    assert str(small_disk) in folder.trouble
+    assert folder.problem is not None
+    assert "No space left" in folder.problem
+    assert str(small_disk) in folder.problem
     assert len(caplog.records) == 1
     assert names(small_disk) == {"before.a", "filler"}
     filler.unlink()
     folder.maintain()
-    assert folder.trouble is None
+    assert folder.problem is None
     assert folder.store("word", {".a": b"a" * 20 * KB})
     assert names(small_disk) == {"before.a", "word.a"}
 
@@ -170,15 +170,15 @@ def test_a_read_only_disk_is_reported_once_and_still_read(small_disk: Path, capl
         again.remove("before")
         again.maintain()
     assert again.read("before.a", KB) == b"a"
-    assert again.trouble is not None
-    assert "Read-only" in again.trouble
+    assert again.problem is not None
+    assert "Read-only" in again.problem
     assert len(caplog.records) == 1
 
 
-def test_a_folder_that_cannot_be_made_is_a_trouble(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     folder = opened(tmp_path / "file" / "folder")
-    assert folder.trouble is not None
+    assert folder.problem is not None
     assert not folder.store("word", {".a": b"a"})
     assert folder.read("word.a", KB) is None
     assert not folder.has("word.a")
@@ -193,7 +193,7 @@ def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
     folder.maintain()
     assert folder.store("two", {".a": b"a"})
     assert names(place) == {"two.a"}
-    assert folder.trouble is None
+    assert folder.problem is None
 
 
 def test_a_short_disk_gets_no_file_and_loses_the_oldest(tmp_path: Path) -> None:
@@ -204,14 +204,14 @@ def test_a_short_disk_gets_no_file_and_loses_the_oldest(tmp_path: Path) -> None:
     short = opened(tmp_path, lambda: len(names(tmp_path)) < floor, most_bytes=8 * 64 * KB)
     assert names(tmp_path) == {f"{stem}.a" for stem in "bcdefgh"}, "an eighth at once: free space may be reported late"
     assert not short.store("word", {".a": b"a"})
-    assert short.trouble is not None
-    assert "limits.min_free_mb" in short.trouble
+    assert short.problem is not None
+    assert "limits.min_free_mb" in short.problem
     short.maintain()
     assert names(tmp_path) == {f"{stem}.a" for stem in "cdefgh"}
     short.maintain()
     short.maintain()
     assert names(tmp_path) == {f"{stem}.a" for stem in "defgh"}, "no more than is needed"
-    assert short.trouble is None
+    assert short.problem is None
     assert short.store("word", {".a": b"a"})
 
 
@@ -225,8 +225,8 @@ def test_a_short_disk_loses_no_recording(tmp_path: Path) -> None:
     short.open()
     short.maintain()
     assert names(tmp_path) == {f"{stem}.a" for stem in "abcdefgh"}
-    assert short.trouble is not None
-    assert "limits.min_free_mb" in short.trouble
+    assert short.problem is not None
+    assert "limits.min_free_mb" in short.problem
 
 
 def test_a_clock_that_was_set_back_does_not_make_the_newest_the_oldest(

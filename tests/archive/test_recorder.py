@@ -179,8 +179,8 @@ def test_a_full_disk_costs_the_recording_and_is_reported_in_one_sentence(
             take.add(noise(10.0, number))
         take.end("finished")
         settle()
-    assert recorder.folder.trouble is not None
-    assert "record_dir" in recorder.folder.trouble
+    assert recorder.folder.problem is not None
+    assert "record_dir" in recorder.folder.problem
     assert list(small_disk.iterdir()) == []
     fill(small_disk)
     take = begin(recorder)
@@ -203,8 +203,8 @@ def test_a_short_disk_stops_recording_and_evicts_no_recording(
         take.end("finished")
         settle()
     assert len(recordings(tmp_path)) == 1
-    assert recorder.folder.trouble is not None
-    assert "limits.min_free_mb" in recorder.folder.trouble
+    assert recorder.folder.problem is not None
+    assert "limits.min_free_mb" in recorder.folder.problem
 
 
 def test_a_slow_disk_costs_the_whole_recording_because_a_gap_would_be_wrong(

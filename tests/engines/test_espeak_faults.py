@@ -64,15 +64,15 @@ def test_if_the_program_cannot_speak_the_test_word_the_fault_is_in_the_program(
     mode: str, argument: object, sentence: str, fake: FakeEspeak, say: Say
 ) -> None:
     changes: list[str | None] = []
-    engine = EspeakEngine(on_change=lambda: changes.append(engine.trouble))
+    engine = EspeakEngine(on_change=lambda: changes.append(engine.problem))
     fake.behave(mode, argument)
     for _ in range(2):
         with pytest.raises(EngineUnavailable, match=f"espeak-ng does not work .*{sentence}"):
             engine.synthesize(say("hello there"), never)
-    assert sentence in str(engine.trouble)
+    assert sentence in str(engine.problem)
     fake.behave("real")
     assert engine.synthesize(say("hello there"), never).audio_s > 0.3
-    assert engine.trouble is None
+    assert engine.problem is None
     assert [change is None for change in changes] == [False, True], "each change is reported once"
 
 
@@ -115,7 +115,7 @@ def test_a_text_that_the_program_cannot_speak_fails_alone(
     with pytest.raises(SynthesisError, match=r"the fake refuses|within 0\.5 s"):
         engine.synthesize(say("a badger"), never)
     assert fake.starts() == 3, "the text, the test word, and the text again"
-    assert engine.trouble is None
+    assert engine.problem is None
     assert engine.synthesize(say("a stoat"), never).audio_s > 0.3
 
 
@@ -146,7 +146,7 @@ def test_a_missing_program_raises_until_it_is_installed(
     monkeypatch.setenv("PATH", fake.path)
     fake.install()
     engine.check(never)
-    assert engine.trouble is None
+    assert engine.problem is None
 
 
 def test_a_program_that_cannot_be_executed_is_at_fault(fake: FakeEspeak, say: Say) -> None:

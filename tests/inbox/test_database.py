@@ -29,7 +29,7 @@ try:
 except InboxError as error:
     print(error)
 inbox = Inbox(path, InboxLimits())
-print(inbox.trouble)
+print(inbox.problem)
 print(inbox.recall("volume"))
 inbox.close()
 """
@@ -49,9 +49,9 @@ def test_a_pipe_is_refused_at_once(queue: Queue, name: str) -> None:
     path = queue.path
     path.with_name(name).unlink(missing_ok=True)
     os.mkfifo(path.with_name(name))
-    read, trouble, _ = read_and_start(path)
+    read, problem, _ = read_and_start(path)
     assert read.endswith(f"{name} is not a regular file: move it away")
-    assert f"{name} is not a regular file: move it away. Until then lines wait in memory only" in trouble
+    assert f"{name} is not a regular file: move it away. Until then lines wait in memory only" in problem
     path.with_name(name).unlink()
     queue.open()
 
@@ -72,9 +72,9 @@ def test_only_ordinary_tables_are_read(queue: Queue, statements: str) -> None:
     queue.inbox.close()
     with closing(sqlite3.connect(queue.path)) as connection:
         connection.executescript(statements)
-    read, trouble, volume = read_and_start(queue.path)
+    read, problem, volume = read_and_start(queue.path)
     assert "has other tables than this version of ishowtts" in read
-    assert "has other tables than this version of ishowtts: move it away. It is now" in trouble
+    assert "has other tables than this version of ishowtts: move it away. It is now" in problem
     assert volume == "30"
     queue.open()
 
@@ -86,7 +86,7 @@ def test_a_table_with_one_more_column_is_salvaged(queue: Queue) -> None:
     with closing(sqlite3.connect(queue.path)) as connection:
         connection.executescript("ALTER TABLE lines ADD COLUMN more TEXT DEFAULT 'x'")
     queue.open()
-    assert "has other tables" in queue.inbox.trouble
+    assert "has other tables" in queue.inbox.problem
     assert queue.inbox.take().line.id == "a"
 
 

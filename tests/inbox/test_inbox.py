@@ -488,7 +488,7 @@ def test_a_damaged_file_is_set_aside_and_replaced_by_a_fresh_one(queue: Queue, d
         raw[0 if damage == "all" else 4096 :] = b"\xa5" * len(raw[0 if damage == "all" else 4096 :])
         path.write_bytes(raw)
     queue.open()
-    assert "corrupt-" in queue.inbox.trouble
+    assert "corrupt-" in queue.inbox.problem
     assert queue.inbox.durable
     assert queue.inbox.depth() == {"all": 0, "a page": 0, "version": 4}[damage], "rows that can be read are salvaged"
     assert len(list(path.parent.glob("*.corrupt-*"))) == 1
@@ -500,8 +500,8 @@ def test_lines_wait_in_memory_if_nothing_can_be_written(tmp_path: Path) -> None:
     inbox.accept([Arrival(line("a"))])
     [(_, event)] = wait_for(inbox.unsent())
     inbox.close()
-    assert "memory only" in inbox.trouble
-    assert "state_dir" in inbox.trouble
+    assert "memory only" in inbox.problem
+    assert "state_dir" in inbox.problem
     assert not inbox.durable
     assert event.data == {"queue_depth": 1, "durable": False}
 

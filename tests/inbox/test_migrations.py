@@ -157,7 +157,7 @@ def test_an_older_file_is_upgraded_and_keeps_every_line(queue: Queue, version: i
     write_file(queue.path, version, more)
     queue.open()
     assert queue.inbox.durable
-    assert queue.inbox.trouble is None
+    assert queue.inbox.problem is None
     assert list(queue.path.parent.glob("*corrupt*")) == []
     assert version_in(queue.path) == migrations.VERSION
     assert tables_of(queue.path) == fresh, "an upgraded file is equal to a fresh one"
@@ -227,7 +227,7 @@ database.open_file(path)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert contents(path) == before
     inbox = Inbox(path, InboxLimits(max_lines=5000))
-    assert inbox.trouble is None
+    assert inbox.problem is None
     assert inbox.depth() == 2003
     inbox.close()
     assert version_in(path) == migrations.VERSION
@@ -243,13 +243,13 @@ def test_on_a_full_disk_an_older_file_waits_and_is_upgraded_when_there_is_room(
     filler = fill(small_disk)
     os.truncate(filler, filler.stat().st_size - 60_000)  # the upgrade begins, and cannot end
     queue.open()
-    assert "memory only" in queue.inbox.trouble
+    assert "memory only" in queue.inbox.problem
     queue.inbox.accept([Line("late", "hello")])
     assert version_in(queue.path) == 3
     filler.unlink()
     eventually(lambda: queue.inbox.depth() == 304, "the return to the file")
     assert queue.inbox.durable
-    assert queue.inbox.trouble is None
+    assert queue.inbox.problem is None
     queue.inbox.close()
     assert version_in(queue.path) == migrations.VERSION
     assert list(queue.path.parent.glob("*corrupt*")) == []
@@ -339,5 +339,5 @@ def test_a_file_with_a_version_that_no_program_wrote_is_set_aside_and_its_lines_
     with closing(sqlite3.connect(queue.path)) as connection:
         connection.execute(f"PRAGMA user_version = {version}")
     queue.open()
-    assert "corrupt-" in queue.inbox.trouble
+    assert "corrupt-" in queue.inbox.problem
     assert queue.inbox.take().line.id == "a"

@@ -36,7 +36,7 @@ def test_no_line_outside_unreadable_pages_is_lost(make_queue: Callable[..., Queu
     queue.inbox.close()
     lost = damage_pages(queue.path, places)
     queue.open()
-    assert "corrupt-" in queue.inbox.trouble
+    assert "corrupt-" in queue.inbox.problem
     assert lost > 10
     assert queue.inbox.depth() == 300 - lost
 

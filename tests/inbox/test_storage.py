@@ -55,8 +55,8 @@ def test_on_a_full_disk_lines_go_on_in_memory_and_their_events_say_so(
     filler = fill(small_disk)
     late = accept_until_failover(queue)
 
-    assert "memory only" in queue.inbox.trouble
-    assert "room" in queue.inbox.trouble
+    assert "memory only" in queue.inbox.problem
+    assert "room" in queue.inbox.problem
     [*_, (_, event)] = queue.inbox.unsent(1000)
     assert (event.event, event.id, event.data["durable"]) == ("accepted", late[-1], False)
     queue.inbox.finish(spoken.seq, Outcome.FINISHED, {})
@@ -72,7 +72,7 @@ def test_on_a_full_disk_lines_go_on_in_memory_and_their_events_say_so(
         queue.inbox.finish(seq, Outcome.FINISHED, {})
     filler.unlink()
     eventually(lambda: queue.inbox.durable, "the return to the file")
-    assert queue.inbox.trouble is None
+    assert queue.inbox.problem is None
     queue.restart()
     assert queue.inbox.depth() == len(late)
     assert [queue.inbox.take().line.id for _ in late] == late
@@ -91,7 +91,7 @@ def test_lines_in_memory_are_stored_when_the_folder_can_be_used(
     queue.path.parent.rename(tmp_path / "aside")
     queue.path.parent.symlink_to(blocker)
     queue.inbox = queue.make_inbox()
-    assert "memory only" in queue.inbox.trouble
+    assert "memory only" in queue.inbox.problem
     queue.inbox.accept([Line("a", "hello")])
     queue.path.parent.unlink()
     queue.path.parent.mkdir()
@@ -111,7 +111,7 @@ def test_a_file_that_can_be_opened_but_not_written_does_not_prevent_the_start(
     with closing(sqlite3.connect(queue.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         queue.open()
-        assert "memory only" in queue.inbox.trouble
+        assert "memory only" in queue.inbox.problem
         assert queue.inbox.depth() == 1, "the lines that could be read are there"
     eventually(lambda: queue.inbox.durable, "the return to the file")
     assert queue.inbox.take().line.id == "a"
@@ -143,7 +143,7 @@ def test_a_row_with_missing_values_costs_no_other_row(queue: Queue) -> None:
         other.execute("PRAGMA writable_schema = ON")
         other.execute("UPDATE sqlite_schema SET sql = replace(sql, 'ts TEXT', 'ts TEXT NOT NULL')")
     queue.open()
-    assert "damaged" in queue.inbox.trouble
+    assert "damaged" in queue.inbox.problem
     assert [queue.inbox.take().line.id for _ in range(2)] == ["a", "b"]
     assert queue.events() == [("a", "accepted"), ("c", "accepted"), ("c", "failed")]
 
@@ -156,7 +156,7 @@ def test_a_folder_that_is_removed_under_the_daemon_is_used_again_when_it_is_back
     shutil.rmtree(queue.path.parent)
     queue.inbox.accept([Line("b", "hello")])
     assert not queue.inbox.durable
-    assert "removed under the daemon" in queue.inbox.trouble
+    assert "removed under the daemon" in queue.inbox.problem
     queue.path.parent.mkdir()
     queue.inbox.finish(spoken.seq, Outcome.FINISHED, {})
     eventually(lambda: queue.inbox.durable, "the return to the file")
@@ -341,7 +341,7 @@ def test_a_value_that_sqlite_refuses_does_not_cause_a_failover(make_queue: Calla
     with pytest.raises(kinds, match=r"[Ee]rror binding parameter"):
         queue.inbox.remember("volume", object())
     assert queue.inbox.durable
-    assert queue.inbox.trouble is None
+    assert queue.inbox.problem is None
 
 
 def test_a_file_that_is_damaged_under_the_daemon_is_replaced_by_its_live_rows(make_queue: Callable[..., Queue]) -> None:
@@ -355,7 +355,7 @@ def test_a_file_that_is_damaged_under_the_daemon_is_replaced_by_its_live_rows(ma
         file.seek(path.stat().st_size // 2)
         file.write(os.urandom(400_000))
     cancelled = queue.inbox.cancel_waiting("test")
-    assert "corrupt-" in queue.inbox.trouble
+    assert "corrupt-" in queue.inbox.problem
     assert queue.inbox.durable
     assert 500 < cancelled < 2000, "the rows before the damage"
     queue.inbox.accept([Line("new", "hello")])

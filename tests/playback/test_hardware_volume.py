@@ -100,12 +100,12 @@ def test_the_card_applies_the_volume_and_software_only_that_of_a_line(setup: Mix
 def test_software_applies_the_volume_while_the_mixer_cannot_be_set(setup: MixerSetup) -> None:
     setup.card.broken = True
     setup.set_volume(50)
-    eventually(lambda: setup.mixing.trouble)
+    eventually(lambda: setup.mixing.problem)
     assert setup.loudest() == pytest.approx(HEIGHT * gain_of(50), abs=2)
     setup.card.broken = False
     setup.set_volume(40)
     eventually(lambda: setup.card.volume == 40)
-    eventually(lambda: setup.mixing.trouble is None)
+    eventually(lambda: setup.mixing.problem is None)
     assert setup.loudest() == pytest.approx(HEIGHT * gain_of(40), abs=2)
 
 

@@ -194,10 +194,10 @@ def test_the_substitute_is_used_until_the_primary_is_back(start: Callable[..., P
     assert 7 in substitute.heard
     status = player.status()
     assert (status.device, status.lost, status.device_losses) == ("substitute", None, 1)
-    assert status.trouble == "the card was pulled; substitute is used until it is back"
+    assert status.substitute_reason == "the card was pulled; substitute is used until it is back"
     card.fault = None
     eventually(lambda: player.status().device == "card")
-    assert (player.status().trouble, substitute.held) == (None, False)
+    assert (player.status().substitute_reason, substitute.held) == (None, False)
     assert rings.acquire(timeout=0), "on_change was called"
     finish(player, height=9)
     assert 9 in card.heard
@@ -224,7 +224,7 @@ def test_if_both_are_away_nothing_is_heard_and_both_are_named(start: Callable[..
     eventually(lambda: player.status().lost == "the card is away; the substitute is away")
     assert player.play(tone(0.05), RATE_HZ).wait(10) == "lost"
     substitute.fault = None
-    eventually(lambda: player.status().trouble)
+    eventually(lambda: player.status().substitute_reason)
     assert player.status().lost is None
     finish(player)
 
@@ -279,7 +279,7 @@ def test_the_substitute_replaces_a_device_that_takes_no_sound(start: Callable[..
     eventually(lambda: substitute.held)
     finish(player, height=7)
     assert 7 in substitute.heard
-    assert player.status().trouble == "the card takes no sound; substitute is used until it is back"
+    assert player.status().substitute_reason == "the card takes no sound; substitute is used until it is back"
 
 
 def test_a_device_that_is_absent_at_the_start_is_used_once_it_appears(

@@ -38,17 +38,17 @@ class Link:
 def test_a_broker_that_confirms_no_event_is_reported_until_it_does(inbox: Inbox) -> None:
     link = Link()
     outbox = Outbox(inbox, link.send, lambda _: None, connected=lambda: link.connected, late_s=0.1)
-    assert outbox.trouble is None
+    assert outbox.problem is None
     outbox.start()
     try:
-        eventually(lambda: outbox.trouble, "the trouble")
-        assert "has confirmed no event" in (outbox.trouble or "")
+        eventually(lambda: outbox.problem, "the problem")
+        assert "has confirmed no event" in (outbox.problem or "")
         link.connected = False
-        eventually(lambda: outbox.trouble is None, "that a broker that is away is not meant")
+        eventually(lambda: outbox.problem is None, "that a broker that is away is not meant")
         link.connected = True
-        eventually(lambda: outbox.trouble, "the trouble again")
+        eventually(lambda: outbox.problem, "the problem again")
         link.confirms = 9
-        eventually(lambda: outbox.trouble is None, "the end of the trouble")
+        eventually(lambda: outbox.problem is None, "the end of the problem")
         assert wait_for(inbox.unsent()) == []
     finally:
         outbox.close(20)
@@ -60,7 +60,7 @@ def test_a_link_that_raises_does_not_end_the_thread(inbox: Inbox) -> None:
     outbox = Outbox(inbox, link.send, lambda _: None, late_s=0.1)
     outbox.start()
     try:
-        eventually(lambda: outbox.trouble, "the trouble")
+        eventually(lambda: outbox.problem, "the problem")
         assert outbox.alive()
         link.raises, link.confirms = False, 9
         eventually(lambda: not wait_for(inbox.unsent()), "the event to be sent")

@@ -29,8 +29,8 @@ class BrokenFallback(ToneEngine):
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         self.tries += 1
         if not self.repaired:
-            self.trouble = "espeak-ng does not work"
-            raise EngineUnavailable(self.trouble)
+            self.problem = "espeak-ng does not work"
+            raise EngineUnavailable(self.problem)
         return super().synthesize(segment, cancelled)
 
 
@@ -38,7 +38,8 @@ def test_lines_in_an_unusable_voice_wait_for_the_fallback_engine_and_others_pass
     make_harness: MakeHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """espeak-ng is broken for a while: no line fails, and no other line waits for those in the broken voice."""
-    monkeypatch.setattr(retry, "_MIN_DELAY_S", 60.0)  # so that no retry after a delay hides what is tested
+    for limit in ("_MIN_DELAY_S", "_MAX_DELAY_S"):  # so that no retry after a delay hides what is tested
+        monkeypatch.setattr(retry, limit, 60.0)
     fallback = BrokenFallback()
     harness = make_harness(fallback=fallback)
     harness.primary.unusable_voices = {"broken"}
@@ -52,7 +53,7 @@ def test_lines_in_an_unusable_voice_wait_for_the_fallback_engine_and_others_pass
     assert harness.primary.prepared.count("broken") == 1, "one line was tried for all"
     reason = "the voice 'broken' holds nothing; espeak-ng does not work"
     eventually(lambda: reason.endswith(str(harness.scheduler.status.retry_reason)), "the reason in the status")
-    fallback.repaired, fallback.trouble = True, None
+    fallback.repaired, fallback.problem = True, None
     harness.scheduler.wake()
     assert [harness.await_outcome(name) for name in ("urgent", *bad)] == ["finished"] * 5
     eventually(lambda: harness.scheduler.status.retry_reason is None, "no reason")
@@ -63,7 +64,7 @@ def test_lines_in_an_unusable_voice_wait_for_the_fallback_engine_and_others_pass
 def test_a_fallback_engine_that_is_known_to_be_broken_is_not_run(make_harness: MakeHarness) -> None:
     """An espeak-ng that hangs takes 10 s for each run, in which no other line could be made."""
     fallback = BrokenFallback()
-    fallback.trouble = "espeak-ng does not work (it hangs)"
+    fallback.problem = "espeak-ng does not work (it hangs)"
     harness = make_harness(fallback=fallback)
     harness.primary.unusable_voices = {"broken"}
     harness.say(Line("a", "one", voice="broken"), Line("b", "two"))

@@ -90,7 +90,7 @@ def test_a_line_gets_the_chime_that_it_asks_for_or_else_the_configured_one(
     assert policy.chime_names() == ["bell", "default"]
     found = policy.chime(Line("a", "hello", chime=of_the_line))
     assert (found and found[1]) == {None: None, "default": 24_000, "bell": 48_000}[heard]
-    assert policy.troubles == ()
+    assert policy.problems == ()
 
 
 def test_a_broken_chime_is_left_out_and_reported_once_it_was_wanted(tmp_path: Path) -> None:
@@ -100,12 +100,12 @@ def test_a_broken_chime_is_left_out_and_reported_once_it_was_wanted(tmp_path: Pa
     policy = with_chime(tmp_path, "bell")
     policy.prepare()
     assert policy.chime(Line("a", "hello")) is None
-    [trouble] = policy.troubles
-    assert trouble.startswith(f"{broken}: is not a sound")
+    [problem] = policy.problems
+    assert problem.startswith(f"{broken}: is not a sound")
     assert policy.file_faults == (), "the configuration names no file that is wrong"
     broken.unlink()
-    [trouble] = policy.troubles
-    assert trouble.startswith("audio.chime: there is no chime 'bell'")
+    [problem] = policy.problems
+    assert problem.startswith("audio.chime: there is no chime 'bell'")
 
 
 @pytest.mark.parametrize(("wanted", "told"), [(False, 0), (True, 1), ("default", 1)])
@@ -113,9 +113,9 @@ def test_a_chimes_folder_that_is_a_file_is_reported_if_a_chime_is_wanted(
     tmp_path: Path, wanted: bool | str, told: int
 ) -> None:
     (tmp_path / "chimes").write_text("no folder")
-    troubles = with_chime(tmp_path, wanted).troubles
-    assert len(troubles) == told
-    assert all("the chimes cannot be read" in trouble for trouble in troubles)
+    problems = with_chime(tmp_path, wanted).problems
+    assert len(problems) == told
+    assert all("the chimes cannot be read" in problem for problem in problems)
 
 
 def test_missing_chimes_and_grammars_are_in_the_state_and_lines_are_spoken(

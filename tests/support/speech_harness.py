@@ -30,7 +30,7 @@ class ToneEngine:
     """Speaks each text as a tone, at 40 bytes per second. A test sets what goes wrong.
 
     Attributes:
-        trouble: Why the engine does not work, if that is known.
+        problem: Why the engine does not work, if that is known.
         errors: Raised by the next calls of `synthesize`, one each.
         errors_at: Raised once, at these texts.
         batch_errors: Raised by the next calls of `synthesize_batch`.
@@ -45,7 +45,7 @@ class ToneEngine:
     def __init__(self, name: str = "primary") -> None:
         self.name = name
         self.ready = True
-        self.trouble: str | None = None
+        self.problem: str | None = None
         self.voice = VoiceInfo("any", 60)
         self.errors: list[Exception] = []
         self.errors_at: dict[str, Exception] = {}
@@ -144,7 +144,7 @@ class Harness:
             self.primary,
             fallback,
             primary_ready=lambda: self.primary.ready,
-            fallback_trouble=lambda: fallback and fallback.trouble,
+            fallback_problem=lambda: fallback and fallback.problem,
         )
         self.scheduler = Scheduler(
             self.inbox,

@@ -36,9 +36,9 @@ class Archives:
             self._folders.append(self.recorder.folder)
 
     @property
-    def troubles(self) -> tuple[str | None, ...]:
+    def problems(self) -> tuple[str | None, ...]:
         """Why something is not stored, for each folder; `None` if all is well."""
-        return tuple(folder.trouble for folder in self._folders)
+        return tuple(folder.problem for folder in self._folders)
 
     def start(self) -> None:
         """Start the thread, if anything is to be written."""

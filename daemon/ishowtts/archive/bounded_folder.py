@@ -54,9 +54,9 @@ class _Unit:
 
 
 class BoundedFolder:
-    """Keeps at most `most_bytes`, and evicts the least recently used files first. Faults are a `trouble`, not raised.
+    """Keeps at most `most_bytes`, and evicts the least recently used files first. It sets `problem` and does not raise.
 
-    One thread calls the methods; any thread may call `read`, `has` and `trouble`. A file is written as a draft and then
+    One thread calls the methods; any thread may call `read`, `has` and `problem`. A file is written as a draft and then
     renamed. So a file with its final name is complete, except after a power cut.
 
     Args:
@@ -73,12 +73,12 @@ class BoundedFolder:
         self._has_space = has_space
         self._counted_bytes: int | None = None  # an upper bound, without drafts; `None`: not counted yet
         self._stamped_ns = 0
-        self._trouble: str | None = None
+        self._problem: str | None = None
 
     @property
-    def trouble(self) -> str | None:
+    def problem(self) -> str | None:
         """Why nothing is stored; `None` while all is well."""
-        return self._trouble
+        return self._problem
 
     def open(self) -> None:
         """Create the folder, remove the drafts that a killed process left, and count the files."""
@@ -177,7 +177,7 @@ class BoundedFolder:
     def maintain(self) -> None:
         """Check the disk. While it is short of room, nothing is stored and the oldest files may be evicted."""
         if self._has_space():
-            if self._trouble is not None:
+            if self._problem is not None:
                 self._try_to_write()
             return
         self._report(_SHORT)
@@ -305,14 +305,14 @@ class BoundedFolder:
         return self._folder / name
 
     def _report(self, reason: str) -> None:
-        trouble = f"{self._kind.what} not kept in {self._folder}: {reason}; {self._kind.fix}"
-        if trouble != self._trouble:
-            self._trouble = trouble
-            log.warning("%s", trouble)
+        problem = f"{self._kind.what} not kept in {self._folder}: {reason}; {self._kind.fix}"
+        if problem != self._problem:
+            self._problem = problem
+            log.warning("%s", problem)
 
     def _report_success(self) -> None:
-        if self._trouble is not None:
-            self._trouble = None
+        if self._problem is not None:
+            self._problem = None
             log.info("%s kept in %s again", self._kind.what, self._folder)
 
 

@@ -163,8 +163,8 @@ def gpu_finding(found: dict[str, Any]) -> Finding:
 
 def _engine(settings: Config) -> Iterator[Finding]:
     chosen = build.choose_engine(settings)
-    if chosen.trouble:
-        yield Finding("engine", "fault", chosen.trouble, "ishowtts fetch")
+    if chosen.problem:
+        yield Finding("engine", "fault", chosen.problem, "ishowtts fetch")
     elif chosen.kind == "espeak" and settings.engine.kind == "auto":
         yield Finding("engine", "note", f"espeak: {chosen.why}", "ishowtts fetch")
     else:

@@ -32,13 +32,13 @@ class EngineChoice:
         kind: `f5` or `espeak`.
         why: reason of the choice, in one sentence for the operator.
         weights: what F5 loads; `None` for espeak, and if F5 is configured but cannot be used.
-        trouble: why the configured engine cannot speak; `None` if it can.
+        problem: why the configured engine cannot speak; `None` if it can.
     """
 
     kind: str
     why: str
     weights: Weights | None = None
-    trouble: str | None = None
+    problem: str | None = None
 
 
 def choose_engine(config: Config) -> EngineChoice:
@@ -50,13 +50,13 @@ def choose_engine(config: Config) -> EngineChoice:
         weights = locate(config.engine.f5.weights, config.data_folder)
     except WeightsError as error:
         if kind == "f5" or config.engine.f5.weights is not None:
-            return EngineChoice("f5", "F5 is configured, but its weights cannot be used", trouble=str(error))
-        return EngineChoice("espeak", f"weights were found, but cannot be used: {error}", trouble=str(error))
+            return EngineChoice("f5", "F5 is configured, but its weights cannot be used", problem=str(error))
+        return EngineChoice("espeak", f"weights were found, but cannot be used: {error}", problem=str(error))
     if weights is not None:
         return EngineChoice("f5", f"weights were found in {weights.folder}", weights)
     no_weights = "no F5-TTS weights were found; `ishowtts fetch` gets them"
     if kind == "f5":
-        return EngineChoice("f5", no_weights, trouble=no_weights)
+        return EngineChoice("f5", no_weights, problem=no_weights)
     return EngineChoice("espeak", no_weights)
 
 
@@ -133,7 +133,7 @@ class Engines:
 
     def available(self) -> bool:
         """Returns whether any engine can speak now."""
-        if self._espeak_is_used and self.espeak_trouble is None:
+        if self._espeak_is_used and self.espeak_problem is None:
             return True
         return self.primary is not self.espeak and self.primary_ready()
 
@@ -144,18 +144,18 @@ class Engines:
         return not isinstance(self.primary, UnavailableEngine)
 
     @property
-    def espeak_trouble(self) -> str | None:
+    def espeak_problem(self) -> str | None:
         """Why espeak-ng cannot speak; `None` if it can, or if it is not used."""
-        return self.espeak.trouble if self._espeak_is_used else None
+        return self.espeak.problem if self._espeak_is_used else None
 
     @property
-    def troubles(self) -> tuple[str, ...]:
+    def problems(self) -> tuple[str, ...]:
         """Sentences about engines and voices that cannot speak, in addition to those of `status`."""
-        espeak = () if self.espeak_trouble is None else (self.espeak_trouble,)
+        espeak = () if self.espeak_problem is None else (self.espeak_problem,)
         return (*espeak, *(self.remote.quarantined_voices() if self.remote else ()))
 
     def check_espeak(self, cancelled: IsCancelled) -> None:
-        """Tests whether espeak-ng works now, and sets `espeak_trouble` accordingly."""
+        """Tests whether espeak-ng works now, and sets `espeak_problem` accordingly."""
         with suppress(EngineError, Cancelled):
             self.espeak.check(cancelled)
 
@@ -203,7 +203,7 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
         return Engines(choice, espeak, None, None, espeak, library, default, EspeakCacheKey(config, espeak, library))
     fallback = espeak if section.fallback else None
     if choice.weights is None:
-        unavailable = UnavailableEngine(choice.trouble or choice.why)
+        unavailable = UnavailableEngine(choice.problem or choice.why)
         return Engines(choice, unavailable, fallback, None, espeak, library, default)
     options = F5Options(
         weights=str(choice.weights.folder),

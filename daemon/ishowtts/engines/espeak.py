@@ -43,16 +43,16 @@ def _never() -> bool:
 class EspeakEngine:
     """Speaks with espeak-ng, whatever voice a segment names.
 
-    After a failure, a test word shows whether the text or the program is at fault. If it is the program, `trouble`
+    After a failure, a test word shows whether the text or the program is at fault. If it is the program, `problem`
     says why until the program works again.
 
     Args:
         voice: a voice of espeak-ng. Text that is mostly Han is spoken in Mandarin.
         language_of: returns the language of the voice that a segment names; espeak-ng then speaks this language.
-        on_change: called after `trouble` changed, on the thread that called the engine; it must not raise.
+        on_change: called after `problem` changed, on the thread that called the engine; it must not raise.
 
     Attributes:
-        trouble: why the program does not work, in one sentence; `None` if it works, as far as is known.
+        problem: why the program does not work, in one sentence; `None` if it works, as far as is known.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class EspeakEngine:
         self._language_of = language_of
         self._on_change = on_change
         self._rate_hz = _RATE_HZ
-        self.trouble: str | None = None
+        self.problem: str | None = None
 
     @property
     def name(self) -> str:
@@ -91,7 +91,7 @@ class EspeakEngine:
         progress(Progress("load", 1, 1))
 
     def check(self, cancelled: IsCancelled) -> None:
-        """Speaks a test word, and sets `trouble` accordingly. Raises as `load` does, and Cancelled."""
+        """Speaks a test word, and sets `problem` accordingly. Raises as `load` does, and Cancelled."""
         fault = self._fault(self._voice, cancelled)
         if fault is not None and self._voice != _TEST_VOICE and self._fault(_TEST_VOICE, cancelled) is None:
             # The program works. Test once more: it may have been repaired since the failure.
@@ -101,11 +101,11 @@ class EspeakEngine:
                     f"espeak-ng has no voice {self._voice!r} ({fault}); set engine.espeak_voice to one of "
                     f"`espeak-ng --voices`"
                 )
-                self._set_trouble(unknown)
+                self._set_problem(unknown)
                 raise VoiceError(unknown)
         if fault is not None:
             raise self._unavailable(fault)
-        self._set_trouble(None)
+        self._set_problem(None)
 
     @staticmethod
     def version() -> str:
@@ -144,7 +144,7 @@ class EspeakEngine:
             # espeak-ng may lack the language of the named voice.
             voice = self._voice
             samples, rate_hz = self._retry(segment.text, speed, cancelled)
-        self._set_trouble(None)
+        self._set_problem(None)
         return Utterance(samples, rate_hz, time.monotonic() - started, self.name, voice)
 
     def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
@@ -172,17 +172,17 @@ class EspeakEngine:
 
     def _unavailable(self, reason: str) -> EngineUnavailable:
         sentence = f"espeak-ng does not work ({reason}); `apt install --reinstall espeak-ng` may repair it"
-        self._set_trouble(sentence)
+        self._set_problem(sentence)
         return EngineUnavailable(sentence)
 
-    def _set_trouble(self, trouble: str | None) -> None:
-        before, self.trouble = self.trouble, trouble
-        if (before is None) == (trouble is None):
+    def _set_problem(self, problem: str | None) -> None:
+        before, self.problem = self.problem, problem
+        if (before is None) == (problem is None):
             return
-        if trouble is None:
+        if problem is None:
             log.info("espeak-ng works again")
         else:
-            log.error("%s", trouble)
+            log.error("%s", problem)
         self._on_change()
 
     def _choose(self, segment: Segment) -> str:

@@ -18,13 +18,13 @@ class EspeakCheck(LoopThread):
     """The thread `espeak-check`. While espeak-ng works it does nothing; `wake` it when that may have changed.
 
     Args:
-        trouble: returns why espeak-ng cannot speak, `None` if it can. It must not block.
+        problem: returns why espeak-ng cannot speak, `None` if it can. It must not block.
         check: tests it again; its argument returns true when it must stop. It must not raise.
     """
 
-    def __init__(self, trouble: Callable[[], str | None], check: Callable[[IsCancelled], None]) -> None:
+    def __init__(self, problem: Callable[[], str | None], check: Callable[[IsCancelled], None]) -> None:
         super().__init__("espeak-check")
-        self._trouble = trouble
+        self._problem = problem
         self._check = check
         self._backoff = Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S)
         self._check_at_s: float | None = None
@@ -36,7 +36,7 @@ class EspeakCheck(LoopThread):
         if self._check_at_s is not None and time.monotonic() >= self._check_at_s:
             self._check(lambda: self._closing)
             self._check_at_s = None
-        if self._trouble() is None:
+        if self._problem() is None:
             self._backoff.reset()
             self._check_at_s = None
             return _IDLE_S

@@ -93,7 +93,7 @@ class EspeakCacheKey:
     @property
     def _program(self) -> str | None:
         """Version line of espeak-ng. It is asked for again after espeak-ng did not work."""
-        if self._version is None and self._engine.trouble is None:
+        if self._version is None and self._engine.problem is None:
             try:
                 self._version = self._engine.version()
             except EngineError as error:

@@ -48,12 +48,12 @@ class Inbox:
 
     No method blocks unless it says so. Changes go to one thread, which commits them in groups, in the order in which
     they came. Arrivals and attempts are on disk when their futures are done. Later changes of a line survive the end of
-    the daemon, and a power cut may lose them. If the disk refuses, all goes on in memory (`durable`, `trouble`).
+    the daemon, and a power cut may lose them. If the disk refuses, all goes on in memory (`durable`, `problem`).
 
     Args:
         path: The SQLite file, or `None` for memory only.
         limits: How much it keeps.
-        on_lines: Called after a commit if there is more to speak, or if `trouble` changed.
+        on_lines: Called after a commit if there is more to speak, or if `problem` changed.
         on_events: Called after a commit if there is more to publish.
         clock: For tests.
 
@@ -81,7 +81,7 @@ class Inbox:
         self._has_counts = True  # the file may have some from the last run
         self._run = uuid4().hex
         self._storage = Storage(path, self._clock)
-        self._reported_trouble = self._storage.trouble
+        self._reported_problem = self._storage.problem
         self.events_dropped = 0
         self._marked_s = self._last_arrival_s = self._clock.since_boot_s()
         try:
@@ -98,9 +98,9 @@ class Inbox:
         return self._storage.durable
 
     @property
-    def trouble(self) -> str | None:
+    def problem(self) -> str | None:
         """What is wrong with the file, in a sentence for the operator; `None` while all is well."""
-        return self._storage.trouble
+        return self._storage.problem
 
     def alive(self) -> bool:
         """Whether the thread `inbox` runs."""
@@ -322,8 +322,8 @@ class Inbox:
         self._has_counts = self._has_counts or transaction.outbox.counted
         if transaction.outbox.added:
             self._on_events()
-        if transaction.added_lines or self._reported_trouble != self._storage.trouble:
-            self._reported_trouble = self._storage.trouble
+        if transaction.added_lines or self._reported_problem != self._storage.problem:
+            self._reported_problem = self._storage.problem
             self._on_lines()
 
 

@@ -44,7 +44,7 @@ class Storage:
     Attributes:
         connection: For the next transaction; `fail_over` and `restore` replace it.
         durable: Whether a commit is on disk.
-        trouble: What is wrong with the file, for the operator; `None` while all is well.
+        problem: What is wrong with the file, for the operator; `None` while all is well.
 
     Raises:
         FileInUse: Another daemon has the file open.
@@ -61,7 +61,7 @@ class Storage:
         self._file_id = (0, 0)  # while `durable`
         self._ids_beside = ids_beside(path) if path else ()
         self.durable = False
-        self.trouble: str | None = None
+        self.problem: str | None = None
         if path is None:
             self.connection = open_memory()
         else:
@@ -131,7 +131,7 @@ class Storage:
                 begin_apart(self.connection)
         if isinstance(error, FileRemoved):
             self._unlock()  # the lock was beside it
-        log.error("%s", self.trouble)
+        log.error("%s", self.problem)
         with suppress(*SqliteError):
             old.close()
 
@@ -147,7 +147,7 @@ class Storage:
         """
         if self._path is None or not self.failed_over:
             return False
-        memory, trouble, copied = self.connection, self.trouble, self._copied
+        memory, problem, copied = self.connection, self.problem, self._copied
         try:
             self._open_file(self._path)
             with self.transaction() as file:
@@ -158,7 +158,7 @@ class Storage:
             log.debug("the inbox stays in memory: %s", error)
             if self.connection is not memory:
                 self.connection.close()
-            self.connection, self.trouble, self.durable = memory, trouble, False
+            self.connection, self.problem, self.durable = memory, problem, False
             self._retry_at_s = time.monotonic() + _RETRY_S
             return False
         memory.close()
@@ -219,7 +219,7 @@ class Storage:
         """Open the file, or a fresh one in place of a damaged one."""
         if self._lock is None:
             self._lock = lock(path)
-        self.trouble = None
+        self.problem = None
         try:
             self.connection = open_file(path)
         except FileDamaged as damage:
@@ -254,12 +254,12 @@ class Storage:
             fresh.close()
             raise
         self.connection, self._file_id, self._ids_beside = fresh, file_id(path), ids_beside(path)
-        self.trouble = f"{damage}. It is now {aside}; a fresh one holds what could be read of it"
+        self.problem = f"{damage}. It is now {aside}; a fresh one holds what could be read of it"
 
     def _go_to_memory(self, error: InboxError, *, copied: bool) -> None:
         self.connection = open_memory()
         self.durable, self._copied = False, copied
-        self.trouble = f"{error}. Until then lines wait in memory only: a restart loses them"
+        self.problem = f"{error}. Until then lines wait in memory only: a restart loses them"
         self._retry_at_s = time.monotonic() + _RETRY_S
 
 

@@ -63,7 +63,7 @@ class HardwareVolume(LoopThread):
 
     def __init__(self, audio: AudioSection, player: VolumeSource, make: Callable[[str, str], Mixer]) -> None:
         super().__init__("hardware-volume")
-        self.trouble: str | None = None
+        self.problem: str | None = None
         self._audio = audio
         self._player = player
         self._make = make
@@ -84,7 +84,7 @@ class HardwareVolume(LoopThread):
 
     def _use_software(self) -> None:
         self._player.set_hardware_volume(False)
-        self._applied = self.trouble = None
+        self._applied = self.problem = None
 
     def _apply(self, control: str, wanted: _MixerState) -> None:
         if self._applied is None or (self._applied.device, self._applied.losses) != (wanted.device, wanted.losses):
@@ -94,9 +94,9 @@ class HardwareVolume(LoopThread):
         except SpeakerError as error:
             self._player.set_hardware_volume(False)
             self._applied = None
-            if str(error) != self.trouble:
+            if str(error) != self.problem:
                 log.error("%s; software applies the volume for now", error)
-            self.trouble = str(error)
+            self.problem = str(error)
         else:
-            self._applied, self.trouble = wanted, None
+            self._applied, self.problem = wanted, None
             self._player.set_hardware_volume(True)

@@ -65,7 +65,7 @@ class OutputDevice:
         self._rate_hz = 0
         self._lost: str | None = None
         self._was_ever_open = False
-        self._trouble: str | None = None
+        self._substitute_reason: str | None = None
         self._retry = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
         self._last_failed: Speaker | None = None  # the speaker that was opened last, if it then played nothing
         self._check_primary_at = 0.0
@@ -90,9 +90,9 @@ class OutputDevice:
         return self._lost
 
     @property
-    def trouble(self) -> str | None:
+    def substitute_reason(self) -> str | None:
         """Why the substitute is in use; `None` while it is not."""
-        return self._trouble
+        return self._substitute_reason
 
     @property
     def released(self) -> bool:
@@ -136,7 +136,7 @@ class OutputDevice:
             if self._last_failed is None:
                 self._retry.reset()
         retry_s = self._retry.next_s(_LONGEST_RETRY_BROKEN_S if self._last_failed else None)
-        self._lost, self._trouble = why, None
+        self._lost, self._substitute_reason = why, None
         return _FIRST_RETRY_S if self._last_failed and self._substitute else retry_s
 
     def release(self) -> None:
@@ -213,18 +213,18 @@ class OutputDevice:
         if self._speaker is not self._primary or self._lost is not None:
             level = logging.DEBUG if self._last_failed is self._primary else logging.INFO
             log.log(level, "the sound device %s is %s", self._primary.name, "back" if self.losses else "there")
-        self._speaker, self._trouble = self._primary, None
+        self._speaker, self._substitute_reason = self._primary, None
 
     def _open_substitute(self, substitute: Speaker, error: SpeakerError) -> None:
         try:
             substitute.open(self._rate_hz)
         except SpeakerError as other:
             substitute.close()
-            self._speaker, self._trouble = self._primary, None
+            self._speaker, self._substitute_reason = self._primary, None
             raise SpeakerError(f"{error}; {other}") from other
-        self._trouble = f"{error}; {substitute.name} is used until it is back"
+        self._substitute_reason = f"{error}; {substitute.name} is used until it is back"
         if self._speaker is not substitute:
-            log.warning("%s", self._trouble)
+            log.warning("%s", self._substitute_reason)
         self._speaker = substitute
         self._check_primary_at = time.monotonic() + max(_CHECK_PRIMARY_S, self._retry.last_s)
 

@@ -34,7 +34,7 @@ class SoundStatus:
         device_losses: How often a device was lost.
         lost: Why nothing can be heard; `None` while a device is available.
         lateness_max_s: The longest time between the end of one write and the next one.
-        trouble: Why the substitute is in use instead of the configured device; `None` while it is not.
+        substitute_reason: Why the substitute is in use instead of the configured device; `None` while it is not.
     """
 
     device: str
@@ -42,12 +42,12 @@ class SoundStatus:
     device_losses: int
     lost: str | None
     lateness_max_s: float
-    trouble: str | None = None
+    substitute_reason: str | None = None
 
     @property
     def problem(self) -> str | None:
         """What is wrong with the sound; `None` if nothing is."""
-        return self.lost or self.trouble
+        return self.lost or self.substitute_reason
 
 
 class Player:
@@ -179,7 +179,7 @@ class Player:
         """Returns the present state of the sound output."""
         output = self._output
         return SoundStatus(
-            output.name, output.underruns, output.losses, output.lost, self._lateness_max_s, output.trouble
+            output.name, output.underruns, output.losses, output.lost, self._lateness_max_s, output.substitute_reason
         )
 
     def _set(self, *, paused: bool | None = None, muted: bool | None = None) -> None:
@@ -206,11 +206,11 @@ class Player:
         self._output.release()
 
     def _open(self) -> None:
-        before = self._output.lost, self._output.trouble
+        before = self._output.lost, self._output.substitute_reason
         self._output.open(self.rate_hz)
         self._heard_at = None
         self._due_at = time.monotonic()
-        if before != (self._output.lost, self._output.trouble):
+        if before != (self._output.lost, self._output.substitute_reason):
             self._on_change()
 
     def _step(self) -> None:

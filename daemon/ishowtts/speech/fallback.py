@@ -45,7 +45,7 @@ class FallbackSynthesizer:
         streaming: Whether a line may begin with a short segment, so that it is heard sooner.
         batching: Whether several segments of a line may be made in one run.
         primary_ready: Whether the primary engine is ready now. It must not block.
-        fallback_trouble: Why the fallback engine cannot speak now, if that is known. It must not block.
+        fallback_problem: Why the fallback engine cannot speak now, if that is known. It must not block.
         cached_speech: Speech that the primary engine made before; `None` if it is not kept.
     """
 
@@ -57,7 +57,7 @@ class FallbackSynthesizer:
         streaming: bool = True,
         batching: bool = True,
         primary_ready: Callable[[], bool] = lambda: True,
-        fallback_trouble: Callable[[], str | None] = lambda: None,
+        fallback_problem: Callable[[], str | None] = lambda: None,
         cached_speech: CachedSpeech | None = None,
     ) -> None:
         self.primary = primary
@@ -65,7 +65,7 @@ class FallbackSynthesizer:
         self.streaming = streaming
         self.batching = batching
         self.primary_ready = primary_ready
-        self.fallback_trouble = fallback_trouble
+        self.fallback_problem = fallback_problem
         self.cached_speech = cached_speech
         self.cost_model = CostModel()
 
@@ -80,7 +80,7 @@ class FallbackSynthesizer:
             streaming=streaming,
             batching=batching,
             primary_ready=engines.primary_ready,
-            fallback_trouble=lambda: engines.espeak_trouble,
+            fallback_problem=lambda: engines.espeak_problem,
             cached_speech=cached_speech,
         )
 
@@ -271,8 +271,8 @@ class LineSynthesis:
                 raise EngineUnavailable(f"the default voice cannot be used: {error}") from error
             raise error
         # Running an espeak-ng that hangs would delay the lines that the primary engine can speak.
-        if self.voice_unusable and (trouble := self._synthesizer.fallback_trouble()) is not None:
-            raise EngineUnavailable(f"{error}; {trouble}") from error
+        if self.voice_unusable and (problem := self._synthesizer.fallback_problem()) is not None:
+            raise EngineUnavailable(f"{error}; {problem}") from error
         # While the primary engine is unavailable every line comes here: its own state has told why, once.
         level = logging.DEBUG if isinstance(error, EngineUnavailable) else logging.WARNING
         log.log(level, "the fallback voice speaks: %s", error)

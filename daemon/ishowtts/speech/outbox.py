@@ -28,7 +28,7 @@ class Outbox(LoopThread):
         send: Sends numbered events in order; returns how many of the first ones the broker has confirmed.
         on_event: Told of each event once, whether or not the broker is connected.
         connected: Whether the broker is connected.
-        late_s: After so many seconds in which the broker confirms nothing, `trouble` says so.
+        late_s: After so many seconds in which the broker confirms nothing, `problem` says so.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Outbox(LoopThread):
         self._reported: set[tuple[int, str, str, str]] = set()
 
     @property
-    def trouble(self) -> str | None:
+    def problem(self) -> str | None:
         """A sentence for the operator if the connected broker confirms none of our events; else `None`."""
         since_s = self._unconfirmed_since_s
         if since_s is None or time.monotonic() - since_s < self._late_s:
@@ -70,7 +70,7 @@ class Outbox(LoopThread):
             log.exception("the events could not be sent; they are tried again")
             self._note_confirmed(0)
             all_sent = False
-        self._log_trouble()
+        self._log_problem()
         return _IDLE_S if all_sent else _RETRY_S
 
     def _send_all(self) -> bool:
@@ -106,12 +106,12 @@ class Outbox(LoopThread):
         elif self._unconfirmed_since_s is None:
             self._unconfirmed_since_s = time.monotonic()
 
-    def _log_trouble(self) -> None:
+    def _log_problem(self) -> None:
         """Log once that events are not confirmed; once they are again, log how many were dropped."""
-        trouble, dropped = self.trouble, self._inbox.events_dropped
-        if trouble and not self._logged_late:
-            log.error("%s", trouble)
-        self._logged_late = trouble is not None
+        problem, dropped = self.problem, self._inbox.events_dropped
+        if problem and not self._logged_late:
+            log.error("%s", problem)
+        self._logged_late = problem is not None
         if self._unconfirmed_since_s is None and dropped > self._logged_dropped:
             log.warning("%d events had no room in the outbox and were dropped", dropped - self._logged_dropped)
             self._logged_dropped = dropped

@@ -82,13 +82,13 @@ class SpeechPolicy:
         )
 
     @property
-    def troubles(self) -> tuple[str, ...]:
+    def problems(self) -> tuple[str, ...]:
         """Sentences for the operator about files that cannot be used as they are."""
         return self.file_faults + ((self._chimes.fault,) if self._chimes.fault else ())
 
     @property
     def file_faults(self) -> tuple[str, ...]:
-        """The part of `troubles` about files that the configuration names."""
+        """The part of `problems` about files that the configuration names."""
         return tuple(fault for fault in (self._policies.fault, self._reader.fault) if fault)
 
     def prepare(self) -> None:

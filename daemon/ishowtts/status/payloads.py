@@ -121,7 +121,7 @@ class TelemetryPayload:
         status, sound, stats = self.engines.status(), self.player.status(), self.engines.stats()
         engine = {
             "name": self.engines.choice.kind,
-            "state": status.state.value if status else ("absent" if self.engines.choice.trouble else "ready"),
+            "state": status.state.value if status else ("absent" if self.engines.choice.problem else "ready"),
             "pid": status.pid if status else None,
             "restarts": status.restarts if status else 0,
             "last_death": status.last_death if status else None,
