@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -65,6 +67,17 @@ def single_torch_thread() -> None:
     """Torch computes on one thread, even after another library has changed the thread count of OpenMP."""
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_log_handlers() -> Iterator[None]:
+    """Handlers that a test adds to the log of the package, as `ishowtts run` does, end with the test."""
+    logger, hook = logging.getLogger("ishowtts"), threading.excepthook
+    handlers, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+    threading.excepthook = hook
 
 
 @pytest.fixture

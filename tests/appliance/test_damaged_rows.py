@@ -36,7 +36,7 @@ def test_the_daemon_speaks_every_line_except_those_of_damaged_rows(
     mqtt_client.wait_for(
         "ishowtts/test/event", lambda message: (message.json["id"], message.json["event"]) == (again, "finished")
     )
-    assert "the volume that was kept cannot be read" in appliance.log
+    assert "the stored volume cannot be read" in appliance.log
     assert "Traceback" not in appliance.log
     told = io.StringIO()
     with contextlib.redirect_stdout(told):

@@ -163,7 +163,7 @@ def test_a_state_that_is_not_a_folder_is_refused(machine: Machine, prepared: str
     machine.make_old_layout()
     machine.service(prepared.format(secret_folder=machine.secret.parent))
     done = machine.shell(f"make_folders {machine.data} {machine.cache} nobody nogroup")
-    assert (done.returncode, "is a link or no folder" in done.stderr) == (1, True)
+    assert (done.returncode, "is a link or not a folder" in done.stderr) == (1, True)
     assert machine.is_untouched()
     assert machine.service("mv state s").returncode != 0, "root has taken the data folder before it refused"
 
