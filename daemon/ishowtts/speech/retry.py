@@ -70,6 +70,7 @@ class HeldVoices:
         self._fallback_worked = True
         self._held: dict[str | None, None] = {}  # in the order in which they were held
         self._on_trial: dict[str | None, None] = {}  # the voice that was released; it counts as held for `reason`
+        # Not a `Backoff`: `release_next` waits for the same delay again, without one more failure.
         self._delay_s = _MIN_DELAY_S
         self._next_try_s = self._held_at_s = 0.0
         self._reason: str | None = None
