@@ -8,6 +8,9 @@ from typing import Protocol, runtime_checkable
 
 from ishowtts.model import IsCancelled, Segment, Utterance
 
+MAX_BATCH = 8
+"""The most segments in one run of an engine."""
+
 
 @dataclass(frozen=True)
 class Progress:

@@ -18,11 +18,9 @@ from itertools import pairwise
 from statistics import median_high
 
 from ishowtts import text
-from ishowtts.engines import VoiceInfo
+from ishowtts.engines import MAX_BATCH, VoiceInfo
 from ishowtts.model import Utterance
 
-MAX_BATCH = 8
-"""Most segments in one run."""
 _MARGIN = 1.3  # a segment may take so much longer than the last ones did
 _SLACK_S = 0.2  # and this much, for what does not grow with it: the socket, resampling, the device's buffer
 _MIN_FIRST_S = 1.0  # what is shorter than a phrase is spoken without its melody

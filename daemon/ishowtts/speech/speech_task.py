@@ -11,12 +11,12 @@ from enum import Enum, auto
 from typing import Any
 
 from ishowtts.archive import Recording, RecordingInProgress
+from ishowtts.engines import MAX_BATCH
 from ishowtts.errors import Cancelled, EngineError, LineError, SpeakerError, SynthesisError
 from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Report, Utterance
 from ishowtts.playback.playback_buffer import Playing
 from ishowtts.speech.line_stats import LineStats
-from ishowtts.speech.segment_planner import MAX_BATCH
 from ishowtts.speech.segment_renderer import PlannedSegment, RenderedSegment, SegmentRenderer, SpeechResources
 
 _MAX_PLAYING = 2  # segments with the player: the one that is heard and one that waits

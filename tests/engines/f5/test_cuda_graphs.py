@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ishowtts.engines import Progress
+from ishowtts.engines import MAX_BATCH, Progress
 from ishowtts.engines.f5 import cuda_graphs, dit, duration, fast_model
 from ishowtts.engines.f5.cuda_graphs import RunShape
 from ishowtts.engines.f5.engine import F5Engine
@@ -132,7 +132,7 @@ def test_a_shape_that_does_not_fit_is_not_captured(make: Make, tape: TapeRecorde
     model = make(**GRAPHS)._runner.model
     with torch.inference_mode():
         model.capture(640, 2)
-        model.capture(64, duration.MOST_LINES + 1)
+        model.capture(64, MAX_BATCH + 1)
         assert tape.captured == 0
         model.capture(160, 2)
     assert tape.captured == 1
@@ -198,23 +198,23 @@ def test_a_length_without_memory_is_skipped_and_shorter_ones_are_captured(
     assert tape.captured == 1
 
 
-def test_warm_up_captures_the_usual_lengths_and_idle_time_the_others(
+def test_warm_up_captures_the_common_lengths_and_idle_time_the_others(
     make: Make, tape: TapeRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = make(**GRAPHS)
-    monkeypatch.setattr(duration, "_USUAL_SPEECH_S", (0.5, 1.5))
+    monkeypatch.setattr(duration, "_COMMON_SPEECH_S", (0.5, 1.5))
     progress: list[Progress] = []
     ours.warm(progress.append)
     assert [one.i for one in progress] == list(range(progress[-1].n + 1))
     reference = ours._reference(ours._find(None)).frames
-    usual, later = duration.usual(reference, duration.BUCKETS)
-    assert usual
+    common, later = duration.common_buckets(reference, duration.BUCKETS)
+    assert common
     assert later
-    assert tape.captured == len(usual)
-    assert usual[0] == duration.BUCKETS[-1]
+    assert tape.captured == len(common)
+    assert common[0] == duration.BUCKETS[-1]
     while ours.idle():
         pass
-    assert tape.captured == len(usual) + len(later)
+    assert tape.captured == len(common) + len(later)
     assert {shape.frames for shape, _ in ours._runner.model._graphs._graphs} == {
         frames for frames in duration.BUCKETS if frames > reference + 1
     }
@@ -239,7 +239,7 @@ def test_the_lengths_of_the_lines_of_this_run_are_on_the_device(make: Make) -> N
     for lines in ([LINES[0]], [LINES[1], LINES[3]], [LINES[1]]):
         frames = [ours._job(line).frames for line in lines]
         ours.render_batch([replace(line, nfe_step=4) for line in lines], never)
-        shape = next(shape for shape in reversed(graphs._queued) if shape.lines == len(lines))
+        shape = next(shape for shape in reversed(graphs._queued) if shape.segments == len(lines))
         lengths = graphs._buffers[shape].condition.lengths
         assert lengths is not None
         assert lengths.counts.tolist() == frames * 2

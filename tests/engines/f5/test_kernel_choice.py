@@ -90,8 +90,8 @@ def test_a_wrong_kernel_is_not_chosen_however_fast_it_is(
         return lambda q, k, v, lengths: attend(q, k, v, None)
 
     class Shifted(EagerElementwise):
-        def second_embedding(self, conv: torch.Tensor, noisy: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-            return super().second_embedding(conv, noisy, rows) + 0.1
+        def activate_second_conv(self, conv: torch.Tensor, noisy: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+            return super().activate_second_conv(conv, noisy, rows) + 0.1
 
     all_there.setitem(ATTENTIONS, "flash", deaf(ATTENTIONS["fused"]))
     all_there.setitem(CONVS, "triton", lambda weight: PlainConv(weight * 1.1))
@@ -162,14 +162,16 @@ def test_one_sentence_says_that_triton_does_not_work(
     assert why in told[0]
 
 
-@pytest.mark.parametrize("step", ["first_embedding", "advance"])
+@pytest.mark.parametrize("step", ["activate_first_conv", "advance"])
 def test_kernels_that_are_wrong_only_without_padding_are_not_chosen(
     all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str
 ) -> None:
     class Careless(EagerElementwise):
-        def first_embedding(self, noisy: torch.Tensor, rows: torch.Tensor, keep: torch.Tensor | None) -> torch.Tensor:
-            off = 1.0 if keep is None and step == "first_embedding" else 0.0
-            return super().first_embedding(noisy, rows, keep) + off
+        def activate_first_conv(
+            self, noisy: torch.Tensor, rows: torch.Tensor, keep: torch.Tensor | None
+        ) -> torch.Tensor:
+            off = 1.0 if keep is None and step == "activate_first_conv" else 0.0
+            return super().activate_first_conv(noisy, rows, keep) + off
 
         def advance(self, y: torch.Tensor, *given: Any, keep: torch.Tensor | None, **options: Any) -> None:
             super().advance(y, *given, keep=keep, **options)

@@ -60,7 +60,7 @@ def test_a_step_on_static_buffers_has_every_operator_that_it_uses(linear: str, a
     with FakeTensorMode(), torch.inference_mode():
         fake = model(linear, attention, torch.float16)
         graphs = cuda_graphs.GraphRunner(
-            fake, most_rows=512, most_lines=2, cfg_strength=2.0, kinds=[Guidance.FULL], capturer=None
+            fake, most_rows=512, max_segments=2, cfg_strength=2.0, kinds=[Guidance.FULL], capturer=None
         )
         for lines in (1, 2):
             buffers = graphs._buffers_of(RunShape(lines, 64))

@@ -16,7 +16,7 @@ class Lengths:
     """The number of real frames of each item of a padded batch.
 
     Attributes:
-        frames: the number for each item; `None` if only the device knows it, as in a graph that serves many lines.
+        frames: the number for each item; `None` if only the device knows it, as in a graph that serves many segments.
         keep: whether each frame is real, bool [batch, longest].
         counts: the same numbers as `frames`, int32 [batch] on the device.
         starts: the first row of each item in the whole batch, and the end, int32 [batch + 1] on the device.

@@ -1,8 +1,8 @@
-"""CUDA graphs: one evaluation and its step are captured once for each shape of a run, and replayed for every line.
+"""CUDA graphs: one evaluation and its step are captured once for each shape of a run, and replayed for every segment.
 
 `GraphRunner` keeps the tensors of all shapes in one block of memory at fixed addresses, so that one graph serves every
-line, every number of evaluations and every guidance. `CudaCapture` captures graphs; `LaunchLimiter` keeps the processor
-near the GPU. What is not captured yet runs step by step on the same tensors.
+segment, every number of evaluations and every guidance. `CudaCapture` captures graphs; `LaunchLimiter` keeps the
+processor near the GPU. What is not captured yet runs step by step on the same tensors.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class StepCapture(Protocol):
 
 @dataclass(frozen=True)
 class RunShape:
-    """The shape of a run: the number of lines, and the number of frames that each is padded to."""
+    """The shape of a run: the number of segments, and the number of frames that each is padded to."""
 
-    lines: int
+    segments: int
     frames: int
 
 
@@ -59,7 +59,7 @@ class _Memory:
         rows, first_conv: both branches, [2 * rows * D].
         y, difference: fp32 [rows * 100].
         keep: bool [2 * rows].
-        counts: int32 [2 * lines].
+        counts: int32 [2 * segments].
     """
 
     y: Tensor
@@ -77,9 +77,9 @@ class GraphRunner:
     """Runs evaluations on static buffers: replays a captured graph if there is one, else runs step by step.
 
     Args:
-        most_rows: lines times frames of the largest run. A larger run does not fit into the buffers.
-        most_lines: lines of the largest run.
-        kinds: every kind of guidance that a line's plan can contain.
+        most_rows: segments times frames of the largest run. A larger run does not fit into the buffers.
+        max_segments: segments of the largest run.
+        kinds: every kind of guidance that a segment's plan can contain.
         capturer: captures steps; `None`: nothing is ever captured.
     """
 
@@ -88,17 +88,17 @@ class GraphRunner:
         model: Dit,
         *,
         most_rows: int,
-        most_lines: int,
+        max_segments: int,
         cfg_strength: float,
         kinds: Sequence[Guidance],
         capturer: StepCapture | None,
     ) -> None:
         self._model = model
         self._cfg_strength = cfg_strength
-        self._most_rows, self._most_lines = most_rows, most_lines
+        self._most_rows, self._max_segments = most_rows, max_segments
         self._kinds = kinds
         self._capturer = capturer
-        self._memory = _allocate(model, most_rows, most_lines)
+        self._memory = _allocate(model, most_rows, max_segments)
         self._buffers: dict[RunShape, StaticBuffers] = {}
         self._graphs: dict[tuple[RunShape, Guidance], Callable[[], None]] = {}
         self._queued: deque[RunShape] = deque(maxlen=_MOST_QUEUED)
@@ -108,8 +108,8 @@ class GraphRunner:
         """Copy a run into its buffers; `None` if it is too large for them.
 
         Args:
-            condition: the condition of its lines, padded.
-            noise: the noise of each line, fp32 [its frames, 100].
+            condition: the condition of its segments, padded.
+            noise: the noise of each segment, fp32 [its frames, 100].
         """
         shape = RunShape(len(noise), condition.rows.shape[1])
         if not self._fits(shape):
@@ -141,7 +141,7 @@ class GraphRunner:
             self._queued.append(shape)
 
     def state(self, shape: RunShape) -> Tensor:
-        """The state of the run, fp32 [lines, frames, 100]. It is valid until the next run is loaded."""
+        """The state of the run, fp32 [segments, frames, 100]. It is valid until the next run is loaded."""
         return self._buffers[shape].y
 
     def capture(self, shape: RunShape) -> None:
@@ -173,7 +173,7 @@ class GraphRunner:
         return [kind for kind in self._kinds if (shape, kind) not in self._graphs]
 
     def _fits(self, shape: RunShape) -> bool:
-        return shape.lines <= self._most_lines and shape.lines * shape.frames <= self._most_rows
+        return shape.segments <= self._max_segments and shape.segments * shape.frames <= self._most_rows
 
     def _capture(self, shape: RunShape, kind: Guidance) -> None:
         if self._capturer is None:
@@ -183,7 +183,9 @@ class GraphRunner:
             self._graphs[shape, kind] = self._capturer.capture(lambda: self._step(buffers, kind))
         except RuntimeError as error:
             if is_out_of_memory(error):
-                log.warning("no memory to capture %d times %d frames: such runs are slower", shape.lines, shape.frames)
+                log.warning(
+                    "no memory to capture %d times %d frames: such runs are slower", shape.segments, shape.frames
+                )
                 self._without_memory.add(shape)
                 return
             # Graphs that were captured before stay good. The rest runs step by step, which is only slower.
@@ -200,7 +202,7 @@ class GraphRunner:
         return buffers
 
 
-def _allocate(model: Dit, most_rows: int, most_lines: int) -> _Memory:
+def _allocate(model: Dit, most_rows: int, max_segments: int) -> _Memory:
     width, device = len(model.bias), model.bias.device
 
     def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -212,7 +214,7 @@ def _allocate(model: Dit, most_rows: int, most_lines: int) -> _Memory:
         rows=zeros(2 * most_rows * width, dtype=model.dtype),
         first_conv=zeros(2 * most_rows * width, dtype=model.dtype),
         keep=zeros(2 * most_rows, dtype=torch.bool),
-        counts=zeros(2 * most_lines, dtype=torch.int32),
+        counts=zeros(2 * max_segments, dtype=torch.int32),
         angles=rotary_angles(most_rows, device),
         at=Modulation(zeros(len(model.blocks), 6, width, dtype=model.dtype), zeros(2, width, dtype=model.dtype)),
         dt=zeros(),
@@ -221,19 +223,22 @@ def _allocate(model: Dit, most_rows: int, most_lines: int) -> _Memory:
 
 def _lay_out(memory: _Memory, shape: RunShape) -> StaticBuffers:
     """Views of the shared memory for a run of this shape."""
-    lines, frames = shape.lines, shape.frames
+    segments, frames = shape.segments, shape.frames
 
     def view(block: Tensor, branches: int, *rest: int) -> Tensor:
         size = branches * frames * (rest[0] if rest else 1)
         return block[:size].view(branches, frames, *rest)
 
     width = memory.at.final.shape[1]
-    starts = torch.arange(0, (2 * lines + 1) * frames, frames, dtype=torch.int32, device=memory.y.device)
-    lengths = Lengths(None, view(memory.keep, 2 * lines), memory.counts[: 2 * lines], starts)
+    starts = torch.arange(0, (2 * segments + 1) * frames, frames, dtype=torch.int32, device=memory.y.device)
+    lengths = Lengths(None, view(memory.keep, 2 * segments), memory.counts[: 2 * segments], starts)
     condition = Condition(
-        view(memory.rows, 2 * lines, width), view(memory.first_conv, 2 * lines, width), memory.angles[:frames], lengths
+        view(memory.rows, 2 * segments, width),
+        view(memory.first_conv, 2 * segments, width),
+        memory.angles[:frames],
+        lengths,
     )
-    y, difference = view(memory.y, lines, MELS), view(memory.difference, lines, MELS)
+    y, difference = view(memory.y, segments, MELS), view(memory.difference, segments, MELS)
     return StaticBuffers(y, difference, condition, memory.at, memory.dt)
 
 

@@ -1,8 +1,8 @@
 """The diffusion transformer of F5-TTS (section 3.1), as functions of its weights: only the mathematics.
 
-Shapes: B lines in a batch, G = B or 2B branches (first the conditional ones, then those without text and voice), N
+Shapes: B segments in a batch, G = B or 2B branches (first the conditional ones, then those without text and voice), N
 frames, D width, H heads of 64. The residual stream has the type of the weights. The inputs that are prepared once per
-line are fp32.
+segment are fp32.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ishowtts.engines.f5.elementwise import Elementwise
 from ishowtts.engines.f5.kernels import Conv, Linear
 
 _HEAD = 64
-_USUAL_FRAMES = 2048
+_MIN_TABLE_FRAMES = 2048
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Modulation:
 
 @dataclass(frozen=True)
 class Condition:
-    """The inputs of a batch of lines that are the same in all evaluations.
+    """The inputs of a batch of segments that are the same in all evaluations.
 
     Attributes:
         rows: voice, text and bias through the input projection, [2B, N, D]; zero in the padding.
@@ -101,9 +101,10 @@ def condition(dit: Dit, voices: Sequence[Tensor], texts: Sequence[tuple[Tensor, 
     """Compute the inputs that do not change while a batch is synthesised.
 
     Args:
-        voices: log mel of each line's reference, fp32 [reference frames, 100].
-        texts: each line's rows from the text encoder, conditional and unconditional, fp32 [up to `frames`, text_dim].
-        frames: length of each line, with its reference.
+        voices: log mel of each segment's reference, fp32 [reference frames, 100].
+        texts: rows of each segment from the text encoder, conditional and unconditional, fp32 [up to `frames`,
+            text_dim].
+        frames: length of each segment, with its reference.
         padded: N, at least the longest of `frames`.
     """
     rows = dit.bias.new_zeros(2 * len(frames), padded, len(dit.bias))
@@ -122,7 +123,7 @@ def condition(dit: Dit, voices: Sequence[Tensor], texts: Sequence[tuple[Tensor, 
 def velocity(dit: Dit, y: Tensor, condition: Condition, at: Modulation) -> Tensor:
     """The flow at `y`: fp32 [B, N, 100] to [G, N, 100], for the G branches of `condition`.
 
-    After the end of a line `y` must be zero, and the flow there has no meaning.
+    After the end of a segment `y` must be zero, and the flow there has no meaning.
     """
     between = dit.elementwise
     scale, shift = at.final.unbind()
@@ -139,7 +140,7 @@ def velocity(dit: Dit, y: Tensor, condition: Condition, at: Modulation) -> Tenso
 
 def rotary_angles(frames: int, device: torch.device) -> Tensor:
     """The cosines and sines of the positions' angles, fp32 [frames, 32, 2]. The caller must not write to them."""
-    return _angles(max(_USUAL_FRAMES, 2 ** (frames - 1).bit_length()), device)[:frames]
+    return _angles(max(_MIN_TABLE_FRAMES, 2 ** (frames - 1).bit_length()), device)[:frames]
 
 
 @lru_cache(2)
@@ -158,8 +159,8 @@ def _embed(dit: Dit, y: Tensor, condition: Condition) -> Tensor:
     noisy = F.linear(y, dit.from_mel)
     keep = None if condition.lengths is None else condition.lengths.keep
     first, (second, bias) = dit.convs[0][0], dit.convs[1]
-    x = dit.elementwise.first_embedding(first(noisy), condition.first_conv, keep)
-    return dit.elementwise.second_embedding(second(x, bias), noisy, condition.rows)
+    x = dit.elementwise.activate_first_conv(first(noisy), condition.first_conv, keep)
+    return dit.elementwise.activate_second_conv(second(x, bias), noisy, condition.rows)
 
 
 def _attend(dit: Dit, block: Block, z: Tensor, condition: Condition) -> Tensor:

@@ -1,4 +1,4 @@
-"""Decides the length of the speech, its number of evaluations, and the bucket it is padded to. Imports no torch."""
+"""Chooses mel length, NFE and padding bucket of a segment. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ BUCKETS = (*range(32, 705, 32), *range(768, 2113, 64))
 longest input that upstream gives the model."""
 
 WINDOW_S = BUCKETS[-1] / FRAMES_PER_S
-"""Length of reference and speech in the longest bucket, which is also the limit for all lines of a batch together."""
-MOST_LINES = 8
-"""The most lines in one run."""
+"""Length of reference and speech in the longest bucket. It is also the limit for all segments of a batch together."""
 
-_USUAL_SPEECH_S = (0.5, 10.0)
+_COMMON_SPEECH_S = (0.5, 10.0)
 
 _SHORT_BYTES = 10
 _SHORT_SPEED = 0.3
@@ -48,7 +46,7 @@ def total_frames(reference_frames: int, speech: int, tokens: int) -> int:
 
 
 def nfe_for(speech: int) -> int:
-    """The number of evaluations by length, as in the earlier system: short speech gets more, long speech fewer."""
+    """NFE by length, as in a system before this one: short speech gets more, long speech fewer."""
     speech_s = speech / FRAMES_PER_S
     if speech_s < 5.0:
         return 8
@@ -61,15 +59,15 @@ def bucket(frames: int, buckets: Sequence[int]) -> int | None:
     return buckets[i] if i < len(buckets) else None
 
 
-def usual(reference_frames: int, buckets: Sequence[int]) -> tuple[list[int], list[int]]:
-    """The buckets that most lines of a voice need, and the others that it can need; the longest first in both lists.
+def common_buckets(reference_frames: int, buckets: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The buckets that most segments of a voice need, and the others that it can need; the longest first in both.
 
-    Graphs share memory best if the longest is captured first, so the longest bucket always belongs to the usual ones.
+    Graphs share memory best if the longest is captured first, so the longest bucket always belongs to the common ones.
     """
     possible = [frames for frames in buckets if frames > reference_frames + 1]
     if not possible:
         return [], []
-    low, high = (bucket(reference_frames + round(speech_s * FRAMES_PER_S), possible) for speech_s in _USUAL_SPEECH_S)
+    low, high = (bucket(reference_frames + round(speech_s * FRAMES_PER_S), possible) for speech_s in _COMMON_SPEECH_S)
     wanted = [frames for frames in possible if low is not None and low <= frames <= (high or frames)]
     first = sorted({*wanted, *possible[-1:]}, reverse=True)
     return first, sorted(set(possible) - set(first), reverse=True)

@@ -2,7 +2,7 @@
 
 `Elementwise` is the protocol that `dit` and `sampler` use, and `EagerElementwise` is its reference in plain PyTorch. On
 CUDA a few fused kernels do the same (`cuda.fused_elementwise`), because such steps cost memory traffic there, not
-arithmetic. Shapes as in `dit`: B lines, G = B or 2B branches, N frames, D width, H heads of 64.
+arithmetic. Shapes as in `dit`: B segments, G = B or 2B branches, N frames, D width, H heads of 64.
 """
 
 from __future__ import annotations
@@ -36,14 +36,23 @@ class Elementwise(Protocol):
             Queries, keys and values, [G, H, N, 64] each, as views whose last dimension is contiguous.
         """
 
-    def first_embedding(self, noisy: Tensor, condition: Tensor, keep: Tensor | None) -> Tensor:
-        """`mish(noisy + condition)`: [B, N, D] repeated for both branches, and [G, N, D].
+    def activate_first_conv(self, noisy: Tensor, condition: Tensor, keep: Tensor | None) -> Tensor:
+        """The activation after the first positional convolution: `mish(noisy + condition)`.
 
-        Frames outside `keep` [G, N] are zero.
+        Args:
+            noisy: the convolution of the noisy mel, [B, N, D]. Both branches share it.
+            condition: the convolution of the condition, [G, N, D].
+            keep: [G, N]. Frames outside it are zero in the result.
         """
 
-    def second_embedding(self, conv: Tensor, noisy: Tensor, rows: Tensor) -> Tensor:
-        """`mish(conv) + noisy + rows`: [G, N, D], [B, N, D] repeated for both branches, [G, N, D]."""
+    def activate_second_conv(self, conv: Tensor, noisy: Tensor, rows: Tensor) -> Tensor:
+        """The activation after the second positional convolution, plus the input: `mish(conv) + noisy + rows`.
+
+        Args:
+            conv: the output of the second convolution, [G, N, D].
+            noisy: the projection of the noisy mel, [B, N, D]. Both branches share it.
+            rows: the projection of the condition, [G, N, D].
+        """
 
     def advance(
         self, y: Tensor, flow: Tensor, dt: Tensor, difference: Tensor,
@@ -81,13 +90,13 @@ class EagerElementwise:
         q, k = rotated.to(qkv.dtype).permute(2, 0, 3, 1, 4).unbind()
         return q, k, qkv[:, :, 2].transpose(1, 2)
 
-    def first_embedding(self, noisy: Tensor, condition: Tensor, keep: Tensor | None) -> Tensor:
+    def activate_first_conv(self, noisy: Tensor, condition: Tensor, keep: Tensor | None) -> Tensor:
         """As the protocol says."""
         x = F.mish(noisy.repeat(len(condition) // len(noisy), 1, 1) + condition)
         # `where`, not a product: zero times NaN is NaN.
         return x if keep is None else torch.where(keep[..., None], x, 0.0)
 
-    def second_embedding(self, conv: Tensor, noisy: Tensor, rows: Tensor) -> Tensor:
+    def activate_second_conv(self, conv: Tensor, noisy: Tensor, rows: Tensor) -> Tensor:
         """As the protocol says."""
         return F.mish(conv) + noisy.repeat(len(rows) // len(noisy), 1, 1) + rows
 

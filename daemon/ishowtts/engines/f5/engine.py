@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 _WARM_TEXT = "This is how I sound when I am warm."
 _WARM_SPEECH_S = (1.0, 3.0)
-_BATCH_PAYS_BELOW = 0.9  # of the time of the same lines one after the other
+_BATCH_PAYS_BELOW = 0.9  # a batch pays if it takes less than this share of the time of single runs
 _SMALLEST_BYTES = 16  # the smallest part that a segment is cut into if memory is short
 
 
@@ -106,21 +106,21 @@ class F5Engine:
         )
 
     def warm(self, progress: ReportProgress) -> None:
-        """Capture the lengths that most lines have, and synthesise two lines that nobody hears.
+        """Capture graphs for the common lengths, and synthesise test texts.
 
         Raises:
             EngineError: it failed. The message says what to fix.
         """
         voice = self._reference(self._find(None))
-        usual, later = duration.usual(voice.frames, self._buckets())
+        common, later = duration.common_buckets(voice.frames, self._buckets())
         jobs = [self._warm_job(voice, speech_s) for speech_s in _WARM_SPEECH_S]
-        count = len(usual) + len(jobs)
+        count = len(common) + len(jobs)
         progress(Progress("warm", 0, count))
         with as_engine_error("speak its first words"), torch.inference_mode():
-            for i, frames in enumerate(usual):
+            for i, frames in enumerate(common):
                 self._loaded().model.capture(frames)
                 progress(Progress("warm", i + 1, count))
-            for i, job in enumerate(jobs, len(usual)):
+            for i, job in enumerate(jobs, len(common)):
                 # Only the last and longest job counts: by then everything is warm.
                 self._cost = self._loaded().time_s([job]) / (job.frames / duration.FRAMES_PER_S)
                 progress(Progress("warm", i + 1, count))
@@ -217,13 +217,13 @@ class F5Engine:
         return SegmentJob(voice, voice.text + _WARM_TEXT, frames, self._options.nfe_step, seed=0)
 
     def _batches_pay(self, job: SegmentJob) -> bool:
-        """Whether two short lines in one run take clearly less time than one after the other."""
+        """Whether two short segments in one run take clearly less time than one after the other."""
         frames = duration.bucket(job.frames, self._buckets())
         if frames is not None:
-            for lines in (1, 2):
-                self._loaded().model.capture(frames, lines)
+            for segments in (1, 2):
+                self._loaded().model.capture(frames, segments)
         alone_s, together_s = (min(self._loaded().time_s(jobs) for _ in range(2)) for jobs in ([job], [job, job]))
-        log.info("two lines in one run take %.2f times as long as one", together_s / alone_s)
+        log.info("two segments in one run take %.2f times as long as one", together_s / alone_s)
         return together_s < 2 * _BATCH_PAYS_BELOW * alone_s
 
     def _loaded(self) -> Runner:
@@ -272,8 +272,8 @@ class F5Engine:
                 f"a segment of {len(text.encode())} bytes is too long for the voice {voice.name!r}, "
                 f"which takes {voice.max_segment_bytes}"
             )
-        usual = duration.nfe_for(speech) if switches.nfe_policy else self._options.nfe_step
-        nfe_step = segment.nfe_step or found.nfe_step or usual
+        default_nfe = duration.nfe_for(speech) if switches.nfe_policy else self._options.nfe_step
+        nfe_step = segment.nfe_step or found.nfe_step or default_nfe
         return SegmentJob(voice, joined, frames, nfe_step, segment.seed, voice.gain * found.gain)
 
     def _find(self, name: str | None) -> Voice:

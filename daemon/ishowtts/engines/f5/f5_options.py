@@ -68,7 +68,7 @@ class F5Options:
 
 
 def _known(kind: type[Any], word: str, given: dict[str, Any]) -> dict[str, Any]:
-    known = {one.name for one in fields(kind)}
+    known = {item.name for item in fields(kind)}
     unknown = sorted(set(given) - known)
     if unknown:
         raise EngineError(f"the F5 engine has no {word} {unknown[0]!r}; it has {', '.join(sorted(known))}")

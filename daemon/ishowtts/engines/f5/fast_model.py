@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ishowtts.engines import MAX_BATCH
 from ishowtts.engines.f5 import dit, duration, schedule, text_encoder
 from ishowtts.engines.f5.adaln import AdaLayerNorm
 from ishowtts.engines.f5.architecture import MELS, ModelConfig, VocoderConfig
@@ -27,7 +28,7 @@ from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.model import IsCancelled
 
 _LEAST_GUIDANCE = 1e-5  # below it, upstream evaluates only one branch
-_PLANNED = (7, 32)  # the plans for these NFE contain every kind of guidance that a line can need
+_PLANNED = (7, 32)  # the plans for these NFE contain every kind of guidance that a segment can need
 
 
 def unsupported(model: ModelConfig, vocoder: VocoderConfig) -> str | None:
@@ -95,16 +96,16 @@ class FastModel:
         sounds = self._vocoder.decode(pad_sequence(mels, batch_first=True), [len(mel) for mel in mels])
         return [sound * job.gain for sound, job in zip(sounds, jobs, strict=True)]
 
-    def capture(self, frames: int, lines: int = 1) -> None:
+    def capture(self, frames: int, segments: int = 1) -> None:
         """Capture the graphs of runs of this shape, if the switches and the device allow graphs."""
         if self._graphs is not None:
-            self._graphs.capture(RunShape(lines, frames))
+            self._graphs.capture(RunShape(segments, frames))
 
     def enqueue_captures(self, frames: Sequence[int]) -> None:
-        """Have single lines of these lengths captured in idle time."""
+        """Have single segments of these lengths captured in idle time."""
         if self._graphs is not None:
-            for one in frames:
-                self._graphs.enqueue_capture(RunShape(1, one))
+            for count in frames:
+                self._graphs.enqueue_capture(RunShape(1, count))
 
     def idle(self) -> bool:
         """Capture one graph in idle time. Returns whether there may be more to capture."""
@@ -121,7 +122,7 @@ class FastModel:
         return GraphRunner(
             self._dit,
             most_rows=self._buckets[-1],
-            most_lines=duration.MOST_LINES,
+            max_segments=MAX_BATCH,
             cfg_strength=self._cfg_strength,
             kinds=sorted(kinds, key=lambda kind: kind.name),
             capturer=make_capturer(self._device),

@@ -39,7 +39,7 @@ _CPU_CONVS = ("plain", "packed")
 _CPU_ATTENTIONS = ("fused", "explicit")
 
 _CUDA_FRAMES = 1216  # 5 s of reference and 8 s of speech
-_CUDA_SHORTER = 37  # frames by which the second line is shorter, so that padding is tested too
+_CUDA_SHORTER = 37  # frames by which the second segment is shorter, so that padding is tested too
 _CUDA_ROUNDS, _CUDA_REPEATS = 4, 8
 _TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
@@ -74,7 +74,7 @@ def choose_on_cpu(
 
     Args:
         linear: the kernel of the products, even if it is not the fastest; `None`: the fastest.
-        fixed: whether runs use static buffers. The explicit attention cannot see there how long the lines are.
+        fixed: whether runs use static buffers. The explicit attention cannot see there how long the segments are.
     """
     x = torch.randn(2, _CPU_ROWS // 2, weight.shape[1]).to(weight.dtype)
     linears = _supported({name: partial(LINEARS[name], weight, bias, True) for name in _CPU_LINEARS})
@@ -201,11 +201,11 @@ def _choose_elementwise(draw: Callable[..., Tensor], width: int, heads: int) -> 
             parts = [
                 *steps.gate_norm(x.clone(), gate, y, scale, shift),
                 steps.norm(x, scale, shift),
-                steps.first_embedding(x[:1], y, keep),
+                steps.activate_first_conv(x[:1], y, keep),
                 # Only runs without padding need this variant, which are the longest and rarest. It is compiled now,
                 # not while a line waits.
-                steps.first_embedding(x[:1], y, None),
-                steps.second_embedding(y, x[:1], y),
+                steps.activate_first_conv(x[:1], y, None),
+                steps.activate_second_conv(y, x[:1], y),
                 *(part.transpose(1, 2).flatten(2) for part in (q, k, v)),
             ]
             flow = y[..., :100].contiguous()

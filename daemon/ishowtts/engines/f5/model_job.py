@@ -50,11 +50,11 @@ class F5Model(Protocol):
             Cancelled: `cancelled()` turned true; it is asked before every evaluation.
         """
 
-    def capture(self, frames: int, lines: int = 1) -> None:
+    def capture(self, frames: int, segments: int = 1) -> None:
         """Capture the graphs of runs of this shape, if the model uses graphs."""
 
     def enqueue_captures(self, frames: Sequence[int]) -> None:
-        """Have single lines of these lengths captured in idle time."""
+        """Have single segments of these lengths captured in idle time."""
 
     def idle(self) -> bool:
         """Capture one graph in idle time. Returns whether there may be more to capture."""

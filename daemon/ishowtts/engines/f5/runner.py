@@ -70,7 +70,7 @@ class Runner:
                 sounds = self.model.render(jobs, cancelled)
                 finite = [torch.isfinite(sound).all() for sound in sounds]
                 copied = [copy(sound) for sound in sounds]  # waits here for the device, asleep
-                are_finite = [bool(one) for one in finite]
+                are_finite = [bool(value) for value in finite]
         except OutOfMemory:
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()  # memory that is cached for other shapes may be enough

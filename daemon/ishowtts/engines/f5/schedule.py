@@ -53,8 +53,8 @@ def guidance(nfe_step: int, skip: str | None) -> list[Guidance]:
         return [Guidance.FULL] * nfe_step
     early = [bool(end <= _EARLY) for end in times(nfe_step)[1:]]
     if skip == "plain":
-        return [Guidance.NONE if one else Guidance.FULL for one in early]
-    return [Guidance.REUSE if one and i > 0 else Guidance.FULL for i, one in enumerate(early)]
+        return [Guidance.NONE if is_early else Guidance.FULL for is_early in early]
+    return [Guidance.REUSE if is_early and i > 0 else Guidance.FULL for i, is_early in enumerate(early)]
 
 
 def time_features(t: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ class Switches:
     folds: bool = _switch(
         True,
         "AdaLN's projections (140.65 of 337 million parameters) become a table for the schedule; voice, text and bias "
-        "are projected once a line; queries, keys and values are one product; the angles are a table",
+        "are projected once a segment; queries, keys and values are one product; the angles are a table",
         changes_sound=False,
     )
     text_once: bool = _switch(
@@ -170,8 +170,8 @@ class Switches:
     )
     compile: Compile = _switch(  # noqa: RUF009 - it is a field
         False,
-        "`max-autotune` runs upstream's modules through `torch.compile`, as the earlier system did, instead of our "
-        "model",
+        "`max-autotune` runs upstream's modules through `torch.compile`, as a system before this one did, "
+        "instead of our model",
         changes_sound=False,
         excludes=("exact_padding", "graphs", "int8", "fp8", "guidance_skip"),
         choices=(False, "max-autotune"),
@@ -222,7 +222,7 @@ class Switches:
         )  # fmt: skip
 
 
-TABLE: tuple[Switch, ...] = tuple(Switch(name=one.name, **one.metadata) for one in fields(Switches))
+TABLE: tuple[Switch, ...] = tuple(Switch(name=item.name, **item.metadata) for item in fields(Switches))
 """Every switch, in the order of the documentation."""
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_USUAL_ROWS = 2048
+_MIN_TABLE_ROWS = 2048
 _REACH = 3  # a depthwise convolution of 7 taps reaches 3 rows to either side
 
 
@@ -111,7 +111,7 @@ def _upsample(x: Tensor, frames: int) -> Tensor:
 
 def _positions(count: int, table: Tensor) -> Tensor:
     """The cosines, then the sines, of upstream's `precompute_freqs_cis`: [count, dim]."""
-    return _positions_table(max(_USUAL_ROWS, 2 ** (count - 1).bit_length()), table.shape[1], table.device)[:count]
+    return _positions_table(max(_MIN_TABLE_ROWS, 2 ** (count - 1).bit_length()), table.shape[1], table.device)[:count]
 
 
 @lru_cache(2)

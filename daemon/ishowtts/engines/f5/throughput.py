@@ -1,6 +1,6 @@
 """Measures the throughput of this device in one large product and in copying memory, and tests its special kernels.
 
-This is the only place that measures throughput and tries Triton, for the doctor's probe, the benches and the engine.
+The doctor's probe, the benches and the engine use these figures. `kernel_choice` times the single kernels.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def measure(device: str, dtype: torch.dtype) -> Throughput:
 
 
 def flash_fault(device: str) -> str | None:
-    """Why flash attention with a length for each line cannot be used; `None` if its result is correct."""
+    """Why flash attention with a length for each segment cannot be used; `None` if its result is correct."""
     generator = torch.Generator().manual_seed(0)
     shape = (3, len(_FLASH_KEYS), _FLASH_HEADS, _FLASH_FRAMES, _FLASH_WIDTH)
     try:

@@ -39,7 +39,7 @@ class UpstreamModel:
 
     Args:
         dtype: type of the transformer. Vocos runs in fp32.
-        compile_mode: mode of `torch.compile`, as in the earlier system: weights in fp32, products in `dtype` by
+        compile_mode: mode of `torch.compile`, as in a system before this one: weights in fp32, products in `dtype` by
             autocast, and the vocoder's backbone compiled too. `None`: nothing is compiled.
     """
 
@@ -61,7 +61,7 @@ class UpstreamModel:
         rotary = cfm.transformer.rotary_embed
         angles = rotary.inv_freq.clone()
         self.cfm = cfm.to(device, dtype)
-        # In half precision, these would be off by up to half a radian at the end of a line.
+        # In half precision, these would be off by up to half a radian at the end of a segment.
         rotary.inv_freq = angles.to(device)
         self.vocos = load_vocos(checkpoint).to(device)
         if compile_mode is not None:
@@ -75,7 +75,7 @@ class UpstreamModel:
         """Render one job after the other, because upstream's own batches are inexact."""
         return [self._render(job, cancelled) for job in jobs]
 
-    def capture(self, frames: int, lines: int = 1) -> None:
+    def capture(self, frames: int, segments: int = 1) -> None:
         """Do nothing: this model has no graphs."""
 
     def enqueue_captures(self, frames: Sequence[int]) -> None:

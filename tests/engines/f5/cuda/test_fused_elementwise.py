@@ -78,21 +78,21 @@ def test_rotate(random: Make, heads: int) -> None:
 
 @pytest.mark.parametrize("branches", [2, 4])
 @pytest.mark.parametrize("padded", [False, True])
-def test_the_first_embedding(random: Make, branches: int, padded: bool) -> None:
+def test_the_activate_first_conv(random: Make, branches: int, padded: bool) -> None:
     noisy, given = random(2, 5, 384) * 8, random(branches, 5, 384)
     keep = mask(noisy.device, 5, *(5, 3, 2, 1)[:branches]) if padded else None
     if padded:
         given[1, 4], noisy[1, 3] = float("nan"), float("inf")
-    found = FUSED.first_embedding(noisy, given, keep)
+    found = FUSED.activate_first_conv(noisy, given, keep)
     assert found.isfinite().all()
-    assert near(found, EAGER.first_embedding(noisy, given, keep))
+    assert near(found, EAGER.activate_first_conv(noisy, given, keep))
 
 
 @pytest.mark.parametrize("branches", [1, 2])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_second_embedding(random: Make, branches: int, width: int) -> None:
+def test_the_activate_second_conv(random: Make, branches: int, width: int) -> None:
     conv, noisy, rows = random(branches, width, 5).transpose(1, 2) * 12, random(1, 5, width), random(branches, 5, width)
-    assert near(FUSED.second_embedding(conv, noisy, rows), EAGER.second_embedding(conv, noisy, rows))
+    assert near(FUSED.activate_second_conv(conv, noisy, rows), EAGER.activate_second_conv(conv, noisy, rows))
 
 
 @pytest.mark.parametrize("strength", [0.0, 2.0])
@@ -122,8 +122,8 @@ def test_nan_stays_nan(random: Make) -> None:
     for found in (
         FUSED.norm(x, row, row),
         FUSED.gate_norm(x.clone(), row, y, row, row)[1],
-        FUSED.first_embedding(y, x, None),
-        FUSED.second_embedding(x, y, y),
+        FUSED.activate_first_conv(y, x, None),
+        FUSED.activate_second_conv(x, y, y),
     ):
         assert found[0, 1].isnan().any()
         assert found[0, ::2].isfinite().all()

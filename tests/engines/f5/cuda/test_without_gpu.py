@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 ORIN, HOPPER, THOR = 87, 90, 101
 """Thor is 11.0 in CUDA 13 and 10.1 in CUDA 12, whose assembler this Triton brings."""
 
-WIDE_LOADS = {"_norm": 3, "_gate_norm": 5, "_rotate": 3, "_first_embedding": 2, "_second_embedding": 3,
+WIDE_LOADS = {"_norm": 3, "_gate_norm": 5, "_rotate": 3, "_activate_first_conv": 2, "_activate_second_conv": 3,
               "_advance": 2, "_convolve": 4, "_quantise": 2, "_finish": 5}  # fmt: skip
 """Loads of 16 bytes: a row of 1024 has narrower loads only for scalars and masks."""
 

@@ -35,10 +35,10 @@ class TritonConv:
         """Apply it. The result is contiguous."""
         x = x.contiguous()
         out = torch.empty_like(x)
-        lines, frames, width = x.shape
+        segments, frames, width = x.shape
         if width != self._width:
             raise ValueError(f"the convolution is {self._width} wide, its input {width}")
-        grid = (triton.cdiv(frames, self._rows), _GROUPS * (self._padded // self._tile), lines)
+        grid = (triton.cdiv(frames, self._rows), _GROUPS * (self._padded // self._tile), segments)
         _convolve[grid](
             x, self._weight, bias, out, frames, width, self._channels, self._padded, self._taps,
             self._rows, self._tile, self._depth, num_stages=self._stages, num_warps=4,

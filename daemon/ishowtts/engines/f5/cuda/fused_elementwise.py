@@ -1,8 +1,8 @@
 """`Elementwise` as six fused Triton kernels: each tensor is read once and written once.
 
-A program processes one row, with 16 bytes per load. Widths are constants of a compiled kernel. The numbers of lines and
-frames are not, so all buckets share one binary. Nothing waits for the device, so all of it can be captured in a graph
-after each kernel has run once. The import raises ImportError if Triton is not installed.
+A program processes one row, with 16 bytes per load. Widths are constants of a compiled kernel. The numbers of segments
+and frames are not, so all buckets share one binary. Nothing waits for the device, so all of it can be captured in a
+graph after each kernel has run once. The import raises ImportError if Triton is not installed.
 """
 
 from __future__ import annotations
@@ -53,25 +53,25 @@ class TritonElementwise:
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
         return q, k, v
 
-    def first_embedding(self, noisy: Tensor, condition: Tensor, keep: Tensor | None) -> Tensor:
+    def activate_first_conv(self, noisy: Tensor, condition: Tensor, keep: Tensor | None) -> Tensor:
         """As the protocol says."""
         noisy, condition = noisy.contiguous(), condition.contiguous()
         out = torch.empty_like(condition)
         width = condition.shape[-1]
         block = triton.next_power_of_2(width)
         keep = keep if keep is None else keep.contiguous()
-        _first_embedding[(condition.numel() // width,)](
+        _activate_first_conv[(condition.numel() // width,)](
             noisy, condition, keep, out, noisy.numel() // width, width, block, num_warps=_warps(block)
         )
         return out
 
-    def second_embedding(self, conv: Tensor, noisy: Tensor, rows: Tensor) -> Tensor:
+    def activate_second_conv(self, conv: Tensor, noisy: Tensor, rows: Tensor) -> Tensor:
         """As the protocol says."""
         conv, noisy, rows = conv.contiguous(), noisy.contiguous(), rows.contiguous()
         out = torch.empty_like(rows)
         width = rows.shape[-1]
         block = triton.next_power_of_2(width)
-        _second_embedding[(rows.numel() // width,)](
+        _activate_second_conv[(rows.numel() // width,)](
             conv, noisy, rows, out, noisy.numel() // width, width, block, num_warps=_warps(block)
         )
         return out
@@ -172,13 +172,13 @@ def _mish(x: tl.tensor) -> tl.tensor:
     return x * (s / (s + 2.0))
 
 
-@triton.jit(do_not_specialize=["keep", "lines"])
-def _first_embedding(
+@triton.jit(do_not_specialize=["keep", "segments"])
+def _activate_first_conv(
     noisy: tl.tensor,
     condition: tl.tensor,
     keep: tl.tensor,
     out: tl.tensor,
-    lines: tl.tensor,
+    segments: tl.tensor,
     width: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
@@ -188,18 +188,18 @@ def _first_embedding(
     wanted = inside
     if keep is not None:
         wanted = inside & (tl.load(keep + row) != 0)
-    values = tl.load(noisy + (row % lines) * width + at, mask=wanted, other=0.0).to(tl.float32)
+    values = tl.load(noisy + (row % segments) * width + at, mask=wanted, other=0.0).to(tl.float32)
     values += tl.load(condition + row * width + at, mask=wanted, other=0.0).to(tl.float32)
     tl.store(out + row * width + at, _mish(values), mask=inside)
 
 
-@triton.jit(do_not_specialize=["lines"])
-def _second_embedding(
+@triton.jit(do_not_specialize=["segments"])
+def _activate_second_conv(
     conv: tl.tensor,
     noisy: tl.tensor,
     rows: tl.tensor,
     out: tl.tensor,
-    lines: tl.tensor,
+    segments: tl.tensor,
     width: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
@@ -207,19 +207,19 @@ def _second_embedding(
     at = tl.arange(0, block)
     inside = at < width
     values = _mish(tl.load(conv + row * width + at, mask=inside, other=0.0).to(tl.float32))
-    values += tl.load(noisy + (row % lines) * width + at, mask=inside, other=0.0).to(tl.float32)
+    values += tl.load(noisy + (row % segments) * width + at, mask=inside, other=0.0).to(tl.float32)
     values += tl.load(rows + row * width + at, mask=inside, other=0.0).to(tl.float32)
     tl.store(out + row * width + at, values, mask=inside)
 
 
-@triton.jit(do_not_specialize=["dt", "keep", "lines"])
+@triton.jit(do_not_specialize=["dt", "keep", "segments"])
 def _advance(
     y: tl.tensor, flow: tl.tensor, dt: tl.tensor, difference: tl.tensor, keep: tl.tensor,
-    strength: tl.tensor, lines: tl.tensor,
+    strength: tl.tensor, segments: tl.tensor,
     guided: tl.constexpr, steered: tl.constexpr, mels: tl.constexpr, block: tl.constexpr,
 ) -> None:  # fmt: skip
     at = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
-    count = lines.to(tl.int64) * mels
+    count = segments.to(tl.int64) * mels
     inside = at < count
     cond = tl.load(flow + at, mask=inside, other=0.0).to(tl.float32)
     if guided:

@@ -1,6 +1,6 @@
 """Linear kernels for CUDA: GELU in the epilogue, and products of eight-bit numbers (`kernels.Linear`).
 
-Each row of activations is quantised with its own scale, so a line sounds the same in every batch.
+Each row of activations is quantised with its own scale, so a segment sounds the same in every batch.
 """
 
 from __future__ import annotations
