@@ -93,7 +93,7 @@ def steps(model: str, device: str, *, quick: bool) -> Iterator[Step]:
     # The doctor reports what the GPU reaches. It may fail, because this machine need not be an appliance.
     yield Step("doctor", (*ISHOWTTS, "doctor"), 60, judged=False)
     if not quick:
-        yield bench("recipe", "--lengths", length, *rounds, "--recipe", limit_s=170, what="speed")
+        yield bench("compiled", "--lengths", length, *rounds, "--compiled", limit_s=170, what="speed")
     yield bench("ablate", "--length", "1" if quick else "3", *rounds, limit_s=150)
     if not quick:
         yield bench("starts", "--lengths", "2", "--rounds", "1", "--starts", limit_s=170, what="speed")
@@ -111,7 +111,7 @@ def main() -> int:
     parser.add_argument("--model", default="base", help="tiny, small or base (random weights), or a folder of weights")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument(
-        "--quick", action="store_true", help="one round of short lines, without recipe, starts and sweep"
+        "--quick", action="store_true", help="one round of short lines, without torch.compile, starts and sweep"
     )
     parser.add_argument("--only", metavar="STEP,STEP,…", help="run only these steps")
     arguments = parser.parse_args()
@@ -192,8 +192,8 @@ def read(folder: Path, names: Iterable[str]) -> Figures:
     return found
 
 
-def _batch(figures: Figures, lines: int) -> dict[str, Any]:
-    return next(one for one in figures["batches"]["batches"] if one["lines"] == lines)
+def _batch(figures: Figures, segments: int) -> dict[str, Any]:
+    return next(one for one in figures["batches"]["batches"] if one["segments"] == segments)
 
 
 def _best_share(figures: Figures) -> dict[str, Any]:
@@ -214,15 +214,15 @@ def _parity(name: str) -> Callable[[Figures], float]:
 GOALS = (
     Goal("failed rows of parity, tiny", "0", _parity("parity-tiny"), lambda found: found == 0, "{:.0f}"),
     Goal("failed rows of parity, base", "0", _parity("parity"), lambda found: found == 0, "{:.0f}"),
-    Goal("stock at equal NFE over ours", "2 or more", lambda all_: all_["speed"]["ratio_equal_nfe"],
+    Goal("upstream at equal NFE over ours", "2 or more", lambda all_: all_["speed"]["ratio_equal_nfe"],
          lambda found: found >= 2),
-    Goal("the earlier recipe over ours", "1.5 or more", lambda all_: all_["recipe"]["ratio_recipe"],
+    Goal("torch.compile of upstream over ours", "1.5 or more", lambda all_: all_["compiled"]["ratio_compiled"],
          lambda found: found >= 1.5),
-    Goal("stock at its default over ours", "12 or more", lambda all_: all_["speed"]["ratio_default"],
+    Goal("upstream at its default over ours", "12 or more", lambda all_: all_["speed"]["ratio_default"],
          lambda found: found >= 12),
     Goal("share of the product rate", "0.5 or more", lambda all_: _best_share(all_)["share"],
-         lambda found: found >= 0.5, note=lambda all_: f"with {_best_share(all_)['lines']} in a run"),
-    Goal("8 lines in one run over single lines", "3 or more", lambda all_: _batch(all_, 8)["ratio"],
+         lambda found: found >= 0.5, note=lambda all_: f"with {_best_share(all_)['segments']} in a run"),
+    Goal("8 segments in a run over single ones", "3 or more", lambda all_: _batch(all_, 8)["ratio"],
          lambda found: found >= 3),
     Goal("loaded and warm, compiled before", "under 20 s", _warm_s, lambda found: found < 20, "{:.1f} s"),
     Goal("the allocator's peak", "under 1000 MB", lambda all_: all_["speed"]["peak_mb"],

@@ -106,7 +106,7 @@ def run(env: BenchEnv, length_s: float, rounds: int, nfe_step: int, report: Call
         Variant(
             name,
             statistics.median(taken_s),
-            statistics.median(one / other for one, other in zip(taken_s, default_s, strict=True)),
+            statistics.median(variant_s / base_s for variant_s, base_s in zip(taken_s, default_s, strict=True)),
             distance(sounds[name], default),
             deviation(sounds[name], default),
         )

@@ -1,4 +1,4 @@
-"""Measures several lines in one run of the model: the gain, and the share of the machine's product rate."""
+"""Measures several segments in one run of the model: the gain, and the share of the machine's product rate."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ _LOOP = "evaluations"
 
 @dataclass(frozen=True)
 class Batch:
-    """Runs with this number of lines.
+    """Runs with this number of segments.
 
     Args:
+        segments: Number of segments in the run.
         synth_s: Time of a run, median over rounds.
-        audio_s: Length of the sound of all lines.
-        ratio: Throughput relative to single lines, median over rounds.
+        audio_s: Length of the sound of all segments.
+        ratio: Throughput relative to single segments, median over rounds.
         share: Share of the measured product rate that the evaluations reach. Padding counts as work.
-        padded: Frames of each line, with reference and padding; `None` if upstream's modules ran.
+        padded: Frames of each segment, with reference and padding; `None` if upstream's modules ran.
         peak_mb, reserved_mb: Memory of tensors and of the allocator since the engine was loaded; `None` without a GPU.
     """
 
-    lines: int
+    segments: int
     synth_s: float
     audio_s: float
     ratio: float
@@ -69,50 +70,52 @@ class _Measured:
 def run(
     env: BenchEnv, length_s: float, rounds: int, nfe_step: int, report: Callable[[str], None]
 ) -> tuple[list[Batch], machine.Machine]:
-    """Measure every size, round by round. The first round only warms up, and its missing CUDA graphs are recorded."""
+    """Measure every size, round by round. The first round only warms up, and its missing CUDA graphs are captured."""
     best = machine.measure(env.device, choose_dtype(env.precision, torch.device(env.device)))
     memory = PeakMemoryMeter(env.device)
     engine = env.engine(Switches(), nfe_step=nfe_step)
-    segments = [Segment("bench", i, max(SIZES), make_text(length_s, i), seed=i) for i in range(max(SIZES))]
-    measured = {lines: _Measured() for lines in SIZES}
+    all_segments = [Segment("bench", i, max(SIZES), make_text(length_s, i), seed=i) for i in range(max(SIZES))]
+    measured = {count: _Measured() for count in SIZES}
     for round_number in range(rounds + 1):
-        for lines, one in measured.items():
-            report(f"round {round_number} of {rounds}: {lines} at once")
-            _measure_batch(engine, segments[:lines], one, env.device, count=round_number > 0)
+        for count, result in measured.items():
+            report(f"round {round_number} of {rounds}: {count} at once")
+            _measure_batch(engine, all_segments[:count], result, env.device, counted=round_number > 0)
             if round_number == 0 and (peak := memory.peak()):
-                one.peak_mb, one.reserved_mb = peak.peak_mb, peak.reserved_mb
+                result.peak_mb, result.reserved_mb = peak.peak_mb, peak.reserved_mb
         if round_number == 0:
             finish_idle_work(engine)
     engine.close()
     rate = ProductRate(env.dit(), nfe_step, best.flop_per_s)
-    return [_batch(lines, one, measured[1], rate) for lines, one in measured.items()], best
+    return [_batch(count, result, measured[1], rate) for count, result in measured.items()], best
 
 
-def _measure_batch(engine: F5Engine, segments: Sequence[Segment], into: _Measured, device: str, *, count: bool) -> None:
+def _measure_batch(
+    engine: F5Engine, segments: Sequence[Segment], into: _Measured, device: str, *, counted: bool
+) -> None:
     with record_runs() as runs, timed({_LOOP: (LOOP,)}, device) as spent:
         started = synchronized_s(device)
         sounds = engine.render_batch(segments, lambda: False)
         synth_s = synchronized_s(device) - started
     into.audio_s = sum(len(sound) for sound in sounds) / RATE_HZ
     into.run = runs[0] if runs else None
-    if count:
+    if counted:
         into.synth_s.append(synth_s)
         into.loop_s.append(spent[_LOOP].seconds)
 
 
-def _batch(lines: int, one: _Measured, single: _Measured, rate: ProductRate) -> Batch:
+def _batch(count: int, result: _Measured, single: _Measured, rate: ProductRate) -> Batch:
     alone = [single.audio_s / synth_s for synth_s in single.synth_s]
-    together = [one.audio_s / synth_s for synth_s in one.synth_s]
+    together = [result.audio_s / synth_s for synth_s in result.synth_s]
     share = None
-    if one.run is not None:
-        share = rate.share(lines * [one.run.padded], statistics.median(one.loop_s))
+    if result.run is not None:
+        share = rate.share(count * [result.run.padded], statistics.median(result.loop_s))
     return Batch(
-        lines,
-        statistics.median(one.synth_s),
-        one.audio_s,
+        count,
+        statistics.median(result.synth_s),
+        result.audio_s,
         statistics.median(many / few for many, few in zip(together, alone, strict=True)),
         share,
-        None if one.run is None else one.run.padded,
-        one.peak_mb,
-        one.reserved_mb,
+        None if result.run is None else result.run.padded,
+        result.peak_mb,
+        result.reserved_mb,
     )

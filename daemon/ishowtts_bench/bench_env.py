@@ -1,4 +1,4 @@
-"""The environment of a bench: weights, device, voice, texts."""
+"""Gives a bench its weights, device, voice and texts."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class BenchEnv:
 
 
 def finish_idle_work(engine: F5Engine) -> None:
-    """Do the work of idle time, such as recording the CUDA graphs that earlier lines lacked."""
+    """Do the work of idle time, such as capturing the CUDA graphs that earlier segments lacked."""
     while engine.idle():
         pass
 

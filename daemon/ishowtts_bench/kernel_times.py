@@ -101,7 +101,7 @@ def read(path: Path) -> KernelProfile:
 def measured_efficiencies(
     profile: KernelProfile, dit: DitConfig, assumptions: Assumptions, reference_s: float
 ) -> MeasuredEfficiencies:
-    """Compute the efficiencies of our recipe on the GPU of the profile.
+    """Compute the efficiencies of our implementation on the GPU of the profile.
 
     Raises:
         ConfigError: The profile is not longer than the reference, or not of the base model on a GPU.
@@ -118,12 +118,12 @@ def measured_efficiencies(
     least_s: dict[KernelKind, float] = {}
     for kernel in kernels(dit, Work(reference_s, speech_s, profile.nfe_step), OURS):
         if kernel.kind == "elementwise":
-            floor_s = kernel.bytes / bytes_per_s
+            minimum_s = kernel.bytes / bytes_per_s
         elif kernel.half:
-            floor_s = kernel.flop / (flop_per_s * (filling(kernel, board.sms) if board else 1.0))
+            minimum_s = kernel.flop / (flop_per_s * (filling(kernel, board.sms) if board else 1.0))
         else:
             continue  # fp32 products of the text encoder are a thousandth
-        least_s[kernel.kind] = least_s.get(kernel.kind, 0.0) + kernel.calls * floor_s
+        least_s[kernel.kind] = least_s.get(kernel.kind, 0.0) + kernel.calls * minimum_s
     measured = {kind: least_s[kind] / spent_s for kind, spent_s in profile.spent_s.items() if spent_s > 0}
     # Elementwise kernels may find their operands in the cache. Other kernels cannot exceed the rate.
     if any(share > _MAX_SHARE for kind, share in measured.items() if kind != "elementwise"):

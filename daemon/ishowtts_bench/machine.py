@@ -28,7 +28,7 @@ class Machine:
     dtype: str
     threads: int
 
-    def floor_s(self, dit: DitConfig, frames: int, nfe_step: int, weight_bytes: int) -> float:
+    def minimum_s(self, dit: DitConfig, frames: int, nfe_step: int, weight_bytes: int) -> float:
         """Minimum time of one guided run: arithmetic at the full rate, or one read of the weights per evaluation."""
         return max(flop(dit, frames, nfe_step) / self.flop_per_s, nfe_step * weight_bytes / self.bytes_per_s)
 
@@ -42,7 +42,7 @@ class ProductRate:
     flop_per_s: float
 
     def share(self, frames: Iterable[int], spent_s: float) -> float:
-        """Share of that rate that was reached, if lines of these frames took this time."""
+        """Share of that rate that was reached, if segments of these frames took this time."""
         return sum(flop(self.dit, count, self.nfe_step) for count in frames) / spent_s / self.flop_per_s
 
 

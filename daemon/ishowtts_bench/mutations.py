@@ -74,13 +74,13 @@ def stale_lengths(missing: int) -> Iterator[None]:
 
 @contextmanager
 def loud_padding() -> Iterator[Callable[[int], None]]:
-    """Make the padding after each line loud, for engines that are loaded inside. A correct engine masks it.
+    """Make the padding after each segment loud, for engines that are loaded inside. A correct engine masks it.
 
     Yields:
         A function that sets the number of padding keys that attention sees anyway, 0 at first. It also changes graphs
-        that are already recorded.
+        that are already captured.
     """
-    seen: dict[torch.device, torch.Tensor] = {}  # a recorded graph reads the number here
+    seen: dict[torch.device, torch.Tensor] = {}  # a captured graph reads the number here
     known = [0]  # the same number on the CPU, so that nobody has to wait for the device
 
     def leaking(attend: Attention) -> Attention:

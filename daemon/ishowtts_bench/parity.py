@@ -129,7 +129,7 @@ def at_fixed_addresses(env: BenchEnv, expected: FloatSamples) -> Iterator[Parity
         finish_idle_work(ours)
         yield ParityRow("at fixed addresses, after other lines", distance(_speak(ours, ENGLISH), expected), TOLERANCE)
         if env.device == "cuda":
-            yield from _batch("a recorded batch", ours, (_OTHER_TEXT, _SHORT_TEXT))
+            yield from _batch("a captured batch", ours, (_OTHER_TEXT, _SHORT_TEXT))
         unmask(1)
         yield _mutated("one key not masked", ours, expected)
         unmask(0)
@@ -155,31 +155,34 @@ def _upsampled(env: BenchEnv) -> Iterator[ParityRow]:
 
 
 def _half(env: BenchEnv, exact: FloatSamples) -> Iterator[ParityRow]:
-    """Compare half precision. Neither our error from fp32 nor our runs may differ more than stock f5-tts from fp32."""
+    """Compare half precision. The limit is the deviation of upstream in half precision from upstream in fp32.
+
+    Our sound may not deviate more than that from fp32, and two runs of ours may not deviate more from each other.
+    """
     precision, dtype = ("fp16", torch.float16) if env.device == "cuda" else ("bf16", torch.bfloat16)
-    stock = UpstreamInfer(env.folder, env.device, dtype)
+    upstream = UpstreamInfer(env.folder, env.device, dtype)
     text, nfe_step = _TEXTS[_FEW_STEPS]
     with _noise_in_fp32():
-        rounded = stock.synthesize(env.reference_clip(), text, nfe_step=nfe_step, seed=SEED)
-    del stock
+        rounded = upstream.synthesize(env.reference_clip(), text, nfe_step=nfe_step, seed=SEED)
+    del upstream
     limit = deviation(rounded, exact)
     with _engine(env, Switches(), precision=precision) as ours:
         error = deviation(_speak(ours, text, nfe_step), exact)
-    yield ParityRow(f"{precision}, no farther from fp32 than stock {precision}", error, limit)
+    yield ParityRow(f"{precision}, no farther from fp32 than upstream in {precision}", error, limit)
     fixed = Switches(exact_padding=True, graphs=True)
     with mutations.loud_padding() as unmask, _engine(env, fixed, precision=precision) as ours:
         first = _speak(ours, text, nfe_step)
         yield ParityRow(f"{precision}, padded, at fixed addresses", deviation(first, exact), limit)
-        batch = [_segment(one, nfe_step) for one in (text, _SHORT_TEXT)]
-        recorded = env.device == "cuda"
-        if recorded:
+        batch = [_segment(text, nfe_step), _segment(_SHORT_TEXT, nfe_step)]
+        captured = env.device == "cuda"
+        if captured:
             ours.render_batch(batch, _never)
             finish_idle_work(ours)
         together = ours.render_batch(batch, _never)
         again, short = _speak(ours, text, nfe_step), _speak(ours, _SHORT_TEXT, nfe_step)
-        name = "recorded against step by step" if recorded else "a second time, after other lines"
+        name = "captured against step by step" if captured else "a second time, after other lines"
         yield ParityRow(f"{precision}, {name}", deviation(again, first), limit)
-        if recorded:
+        if captured:
             yield ParityRow(f"{precision}, a second time", deviation(_speak(ours, text, nfe_step), again), limit)
         for segment, sound, alone in zip(batch, together, (again, short), strict=True):
             name = f"a batch of mixed lengths, {len(segment.text.encode())} bytes"
@@ -195,7 +198,7 @@ def _half(env: BenchEnv, exact: FloatSamples) -> Iterator[ParityRow]:
 
 
 def _batch(name: str, ours: F5Engine, texts: Sequence[str]) -> Iterator[ParityRow]:
-    """Compare lines of several lengths in one padded batch with each line alone."""
+    """Compare segments of several lengths in one padded batch with each segment alone."""
     segments = [_segment(text, _BATCH_NFE) for text in texts]
     together = ours.render_batch(segments, _never)
     for segment, sound in zip(segments, together, strict=True):

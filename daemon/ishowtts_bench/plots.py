@@ -28,7 +28,7 @@ def sweep(points: Sequence[SweepPoint], path: Path) -> None:
     figure, axes = _figure()
     points = [point for point in points if point.deviation is not None]
     for kind, mark in (("EPSS", "o"), ("uniform", "x")):
-        of_kind = [point for point in points if point.steps == kind]
+        of_kind = [point for point in points if point.schedule == kind]
         axes.plot([point.rtf for point in of_kind], [point.deviation for point in of_kind], mark, label=kind)
     for point in points:
         axes.annotate(
@@ -40,12 +40,12 @@ def sweep(points: Sequence[SweepPoint], path: Path) -> None:
 
 
 def batches(found: Sequence[Batch], path: Path) -> None:
-    """Plot the throughput over the number of lines in a run."""
+    """Plot the throughput over the number of segments in a run."""
     figure, axes = _figure()
-    lines = [batch.lines for batch in found]
-    axes.plot(lines, [batch.throughput for batch in found], "o-", label="measured")
-    axes.plot(lines, [count * found[0].throughput for count in lines], "--", color="grey", label="in proportion")
-    axes.set(xlabel="lines in one run", ylabel="seconds of sound made in a second")
+    counts = [batch.segments for batch in found]
+    axes.plot(counts, [batch.throughput for batch in found], "o-", label="measured")
+    axes.plot(counts, [count * found[0].throughput for count in counts], "--", color="grey", label="in proportion")
+    axes.set(xlabel="segments in one run", ylabel="seconds of sound made in a second")
     axes.legend()
     figure.savefig(path)
 

@@ -60,7 +60,7 @@ class SegmentProfile:
 
 
 def run(env: BenchEnv, length_s: float, nfe_step: int) -> SegmentProfile:
-    """Profile a segment after a warm-up, when its CUDA graphs are recorded."""
+    """Profile a segment after a warm-up, when its CUDA graphs are captured."""
     dtype = choose_dtype(env.precision, torch.device(env.device))
     engine = env.engine(Switches(), nfe_step=nfe_step)
     segment = Segment("bench", 0, 1, make_text(length_s), seed=0)
@@ -88,8 +88,8 @@ def as_dict(profile: SegmentProfile) -> dict[str, object]:
         "frames": profile.run.padded,
         "flop_per_s": best.flop_per_s,
         "bytes_per_s": best.bytes_per_s,
-        "stages": [asdict(one) for one in profile.stages],
-        "kernels": [asdict(one) for one in profile.kernels],
+        "stages": [asdict(stage) for stage in profile.stages],
+        "kernels": [asdict(kernel) for kernel in profile.kernels],
     }
 
 

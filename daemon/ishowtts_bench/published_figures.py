@@ -9,14 +9,16 @@ from ishowtts.board.gpu_specs import GpuSpec, find
 from ishowtts.engines.f5.architecture import DitConfig
 from ishowtts_bench import roofline
 from ishowtts_bench.roofline import LIKELY, Assumptions
-from ishowtts_bench.workload import EARLIER, STOCK, STOCK_FP32, Recipe, Work
+from ishowtts_bench.workload import COMPILED, UPSTREAM, UPSTREAM_FP32, Implementation, Work
 
 REFERENCES_S: Final = (3.0, 5.3, 8.0, 12.0)
 """The references of the published figures are unknown. We assume 5.3 s, the length of upstream's own clip."""
 ASSUMED_S: Final = 5.3
 
 
-SERVED: Final = Recipe("TensorRT-LLM", True, False, 2, "compiled", folded=False, captured=True, vocoder_half=True)
+SERVED: Final = Implementation(
+    "TensorRT-LLM", True, False, 2, "compiled", folded=False, captured=True, vocoder_half=True
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Figure:
 
     name: str
     board: str
-    recipe: Recipe
+    implementation: Implementation
     speech_s: float
     nfe_step: int
     rtf: float
@@ -42,17 +44,18 @@ class Figure:
 
 
 FIGURES: Final = (
-    Figure("stock fp32", "agx-orin", STOCK_FP32, 8.4, 32, 1.32),
-    Figure("stock fp16", "agx-orin", STOCK, 8.4, 32, 1.32),
-    Figure("compiled", "agx-orin", EARLIER, 8.4, 8, 0.266),
-    Figure("compiled", "agx-orin", EARLIER, 8.4, 7, 0.212),
-    Figure("compiled", "agx-orin", EARLIER, 27.8, 7, 0.168),
-    Figure("Fast F5-TTS", "rtx-3090", STOCK, 6.0, 7, 0.030, speech_known=False),
+    Figure("upstream fp32", "agx-orin", UPSTREAM_FP32, 8.4, 32, 1.32),
+    Figure("upstream fp16", "agx-orin", UPSTREAM, 8.4, 32, 1.32),
+    Figure("torch.compile", "agx-orin", COMPILED, 8.4, 8, 0.266),
+    Figure("torch.compile", "agx-orin", COMPILED, 8.4, 7, 0.212),
+    Figure("torch.compile", "agx-orin", COMPILED, 27.8, 7, 0.168),
+    Figure("Fast F5-TTS", "rtx-3090", UPSTREAM, 6.0, 7, 0.030, speech_known=False),
     Figure("TensorRT-LLM", "l20", SERVED, 6.0, 16, 0.0402, speech_known=False),
-    Figure("PyTorch", "l20", STOCK, 6.0, 16, 0.1467, speech_known=False),
+    Figure("PyTorch", "l20", UPSTREAM, 6.0, 16, 0.1467, speech_known=False),
 )
-"""The figures on AGX Orin are of the earlier system. The first was published as fp32, but upstream uses fp16 on CUDA by
-default, so it is compared with both. 6 s is the length of a sentence in the test sets that the others name."""
+"""The figures on AGX Orin are those of a system before this one. The first was published as fp32, but upstream uses
+fp16 on CUDA by default, so it is compared with both. 6 s is the length of a sentence in the test sets that the others
+name."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,12 @@ def check(
     """Compare one figure with its prediction, for one length of the reference."""
     board = find(figure.board)
     work = Work(reference_s, figure.speech_s, figure.nfe_step)
-    rtf = roofline.line(dit, work, figure.recipe, board, assumptions).rtf
+    rtf = roofline.line(dit, work, figure.implementation, board, assumptions).rtf
 
     def implied(chosen: GpuSpec) -> float | None:
-        return roofline.implied_products(dit, work, figure.recipe, chosen, assumptions, rtf=figure.rtf)
+        return roofline.implied_products(dit, work, figure.implementation, chosen, assumptions, rtf=figure.rtf)
 
     return PredictionCheck(
         figure, reference_s, roofline.chunks(work), rtf, rtf / figure.rtf - 1, implied(board),
-        implied(board.halved()) if figure.recipe.half and board.half_rate_uncertain else None,
+        implied(board.halved()) if figure.implementation.half and board.half_rate_uncertain else None,
     )  # fmt: skip

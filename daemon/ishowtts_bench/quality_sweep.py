@@ -1,4 +1,7 @@
-"""Measures speed, fidelity and speech metrics for several numbers of evaluations, precisions and switches."""
+"""Measures speed, fidelity and automatic speech metrics for several NFE values, precisions and switches.
+
+NFE is the number of function evaluations: how often a run evaluates the transformer.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ import soundfile
 import torch
 
 from ishowtts import text as texts
-from ishowtts.engines.f5 import schedule
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.f5_options import Precision
+from ishowtts.engines.f5.schedule import is_pruned
 from ishowtts.engines.f5.switches import Switches
 from ishowtts.errors import EngineError
 from ishowtts.model import Segment
@@ -27,7 +30,7 @@ from ishowtts_bench.fidelity import deviation
 from ishowtts_bench.metrics.all_metrics import AllMetrics, SpeechScores
 from ishowtts_bench.mutations import uniform_steps
 
-STEPS = (5, 6, 7, 8, 10, 12, 16, 24, 32)
+NFE_VALUES = (5, 6, 7, 8, 10, 12, 16, 24, 32)
 _FINEST = 32
 _EPSS, _UNIFORM = "EPSS", "uniform"
 _SWITCHES = {
@@ -44,13 +47,13 @@ class SweepPoint:
 
     Args:
         name: Difference from the default; empty if only the NFE differs.
-        steps: `EPSS` or `uniform`.
+        schedule: `EPSS` or `uniform`.
         deviation: Deviation of the sound from that of NFE 32 (`fidelity`); `None` if the text is another one.
         scores: The metrics; `None` if they were not measured.
     """
 
     nfe_step: int
-    steps: str
+    schedule: str
     rtf: float
     deviation: float | None
     name: str = ""
@@ -63,14 +66,14 @@ class SweepPlan:
 
     Args:
         length_s: Length of the text for speed and deviation.
-        steps: The NFE values.
+        nfe_values: The NFE values to compare.
         nfe_step: NFE of all other comparisons.
         sentences: Sentences for the metrics; empty to measure no metrics.
         folder: Folder for a WAV file of each point.
     """
 
     length_s: float
-    steps: Sequence[int]
+    nfe_values: Sequence[int]
     nfe_step: int
     sentences: Sequence[str] = ()
     folder: Path | None = None
@@ -104,39 +107,39 @@ def run(
     points = [row.point for row in rows]
     if metrics is not None:
         scores = metrics.measure([(row.texts, row.sounds) for row in rows])
-        points = [replace(point, scores=one) for point, one in zip(points, scores, strict=True)]
-    plain = sorted((one for one in points if not one.name), key=lambda one: (one.nfe_step, one.steps))
-    return plain + [one for one in points if one.name]
+        points = [replace(point, scores=of_point) for point, of_point in zip(points, scores, strict=True)]
+    plain = sorted((point for point in points if not point.name), key=lambda point: (point.nfe_step, point.schedule))
+    return plain + [point for point in points if point.name]
 
 
 def _rows(env: BenchEnv, plan: SweepPlan) -> Iterator[_Row]:
     """Measure NFE 32 first, because the others are compared with it."""
     default, finest = Switches(), None
-    steps = sorted({*plan.steps, _FINEST}, reverse=True)
-    kinds = {nfe_step: _EPSS if schedule.is_pruned(nfe_step) else _UNIFORM for nfe_step in {*steps, plan.nfe_step}}
+    nfe_values = sorted({*plan.nfe_values, _FINEST}, reverse=True)
+    schedules = {nfe_step: _EPSS if is_pruned(nfe_step) else _UNIFORM for nfe_step in {*nfe_values, plan.nfe_step}}
     with _engine(env, default, plan) as engine:
-        for nfe_step in steps:
-            row = _measure(engine, plan, finest, nfe_step, steps=kinds[nfe_step])
+        for nfe_step in nfe_values:
+            row = _measure(engine, plan, finest, nfe_step, schedule=schedules[nfe_step])
             finest = row.sample if finest is None else finest
             yield row
     with uniform_steps(), _engine(env, default, plan) as engine:
-        for nfe_step in steps:
-            if kinds[nfe_step] == _EPSS:
-                yield _measure(engine, plan, finest, nfe_step, steps=_UNIFORM)
-    for name, one, switches in _variants(env):
-        with _engine(one, switches, plan) as engine:
-            yield _measure(engine, plan, finest, plan.nfe_step, steps=kinds[plan.nfe_step], name=name)
+        for nfe_step in nfe_values:
+            if schedules[nfe_step] == _EPSS:
+                yield _measure(engine, plan, finest, nfe_step, schedule=_UNIFORM)
+    for name, variant_env, switches in _variants(env):
+        with _engine(variant_env, switches, plan) as engine:
+            yield _measure(engine, plan, finest, plan.nfe_step, schedule=schedules[plan.nfe_step], name=name)
     if plan.sentences:
         with _engine(env, default, plan) as engine:
             for first_s in _FIRST_S:
-                yield _measure_first_segment(engine, plan, first_s, kinds[plan.nfe_step])
+                yield _measure_first_segment(engine, plan, first_s, schedules[plan.nfe_step])
 
 
 def _variants(env: BenchEnv) -> Iterator[tuple[str, BenchEnv, Switches]]:
     """List the variants of the default: precisions that this machine supports, then switches."""
     device = torch.device(env.device)
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "bf16") if env.device == "cuda" else ("fp32", "auto")
-    others = {choose_dtype(one, device): one for one in precisions}
+    others = {choose_dtype(precision, device): precision for precision in precisions}
     others.pop(choose_dtype(env.precision, device), None)
     for dtype, precision in others.items():
         yield str(dtype).removeprefix("torch."), replace(env, precision=precision), Switches()
@@ -157,17 +160,17 @@ def _engine(env: BenchEnv, switches: Switches, plan: SweepPlan) -> Iterator[F5En
 
 
 def _measure(
-    engine: F5Engine, plan: SweepPlan, finest: FloatSamples | None, nfe_step: int, *, steps: str, name: str = ""
+    engine: F5Engine, plan: SweepPlan, finest: FloatSamples | None, nfe_step: int, *, schedule: str, name: str = ""
 ) -> _Row:
     """Synthesize the text, with its time, and the sentences."""
     started = time.perf_counter()
     sound = _render(engine, make_text(plan.length_s), nfe_step)
     rtf = (time.perf_counter() - started) / (len(sound) / RATE_HZ)
-    point = SweepPoint(nfe_step, steps, rtf, deviation(sound, sound if finest is None else finest), name)
-    return _Row(point, sound, plan.sentences, [_render(engine, one, nfe_step) for one in plan.sentences])
+    point = SweepPoint(nfe_step, schedule, rtf, deviation(sound, sound if finest is None else finest), name)
+    return _Row(point, sound, plan.sentences, [_render(engine, sentence, nfe_step) for sentence in plan.sentences])
 
 
-def _measure_first_segment(engine: F5Engine, plan: SweepPlan, first_s: float | None, steps: str) -> _Row:
+def _measure_first_segment(engine: F5Engine, plan: SweepPlan, first_s: float | None, schedule: str) -> _Row:
     """Synthesize lines of two sentences. If `first_s` is given, the first segment ends at the next clause after it."""
     voice = engine.prepare(None)
     first_bytes = None if first_s is None else round(first_s * (voice.bytes_per_s or BYTES_PER_S))
@@ -176,10 +179,10 @@ def _measure_first_segment(engine: F5Engine, plan: SweepPlan, first_s: float | N
     sounds = []
     for line in lines:
         segments = texts.segments(line, voice.max_segment_bytes, first_bytes)
-        sounds.append(join([_render(engine, one, plan.nfe_step) for one in segments], RATE_HZ))
+        sounds.append(join([_render(engine, segment, plan.nfe_step) for segment in segments], RATE_HZ))
     rtf = (time.perf_counter() - started) / (sum(len(sound) for sound in sounds) / RATE_HZ)
     name = "lines, whole" if first_s is None else f"lines, first segment from {first_s:g} s"
-    return _Row(SweepPoint(plan.nfe_step, steps, rtf, None, name), sounds[0], lines, sounds)
+    return _Row(SweepPoint(plan.nfe_step, schedule, rtf, None, name), sounds[0], lines, sounds)
 
 
 def _render(engine: F5Engine, text: str, nfe_step: int) -> FloatSamples:
@@ -189,7 +192,7 @@ def _render(engine: F5Engine, text: str, nfe_step: int) -> FloatSamples:
 def _file_of(point: SweepPoint) -> str:
     """`nfe-07-EPSS.wav`, `nfe-07-EPSS-guidance-skip-plain.wav`."""
     words = "".join(c if c.isalnum() else " " for c in point.name).split()
-    return "-".join([f"nfe-{point.nfe_step:02}", point.steps, *words]) + ".wav"
+    return "-".join([f"nfe-{point.nfe_step:02}", point.schedule, *words]) + ".wav"
 
 
 def _write(path: Path, sound: FloatSamples) -> None:

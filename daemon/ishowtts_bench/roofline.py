@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from ishowtts.board.gpu_specs import LARGE_COPY_SHARE, LARGE_PRODUCT_SHARE, GpuSpec
 from ishowtts.engines.f5.architecture import DitConfig
-from ishowtts_bench.workload import KernelWork, Recipe, Work, kernels
+from ishowtts_bench.workload import Implementation, KernelWork, Work, kernels
 
 Bound = Literal["arithmetic", "memory", "launches"]
 
@@ -32,7 +32,7 @@ class Assumptions:
         memory: Share of the bandwidth that elementwise kernels reach.
         large_product, large_copy: Shares that `engines.f5.throughput` measures. They convert a measured rate to the
             rate of a data sheet.
-        host_launches: Work of the CPU for a line (tokens, calls, copies), in launches of the board.
+        host_launches: CPU work for one segment (tokens, calls, copies), as a number of kernel launches on the board.
     """
 
     name: str
@@ -80,10 +80,12 @@ class Estimate:
         return self.total_s / self.speech_s
 
 
-def segment(dit: DitConfig, work: Work, recipe: Recipe, board: GpuSpec, assumptions: Assumptions) -> Estimate:
-    """Predict one run of the model. The speech of all lines of a batch counts."""
+def segment(
+    dit: DitConfig, work: Work, implementation: Implementation, board: GpuSpec, assumptions: Assumptions
+) -> Estimate:
+    """Predict one run of the model. The speech of all segments of a batch counts."""
     stages: dict[str, list[tuple[KernelWork, _CallTimes]]] = {}
-    for kernel in kernels(dit, work, recipe):
+    for kernel in kernels(dit, work, implementation):
         stages.setdefault(kernel.name, []).append((kernel, _call_times(kernel, board, assumptions)))
     host_s = assumptions.host_launches * board.dispatch_s * work.batch
     total_s = host_s + sum(kernel.calls * part.total_s for found in stages.values() for kernel, part in found)
@@ -92,20 +94,22 @@ def segment(dit: DitConfig, work: Work, recipe: Recipe, board: GpuSpec, assumpti
     return Estimate(work.speech_s * work.batch, total_s, tuple(rows))
 
 
-def line(dit: DitConfig, work: Work, recipe: Recipe, board: GpuSpec, assumptions: Assumptions) -> Estimate:
+def line(
+    dit: DitConfig, work: Work, implementation: Implementation, board: GpuSpec, assumptions: Assumptions
+) -> Estimate:
     """Predict a line of any length. A line that is longer than the window is several runs of equal length."""
     count = chunks(work)
-    one = segment(dit, replace(work, speech_s=work.speech_s / count), recipe, board, assumptions)
-    stages = tuple(replace(stage, calls=count * stage.calls, spent_s=count * stage.spent_s) for stage in one.stages)
-    return Estimate(count * one.speech_s, count * one.total_s, stages)
+    run = segment(dit, replace(work, speech_s=work.speech_s / count), implementation, board, assumptions)
+    stages = tuple(replace(stage, calls=count * stage.calls, spent_s=count * stage.spent_s) for stage in run.stages)
+    return Estimate(count * run.speech_s, count * run.total_s, stages)
 
 
-def arithmetic_rtf(dit: DitConfig, work: Work, recipe: Recipe, board: GpuSpec) -> float:
+def arithmetic_rtf(dit: DitConfig, work: Work, implementation: Implementation, board: GpuSpec) -> float:
     """RTF if the step loop ran at the full rate and everything else took no time."""
     count = chunks(work)
-    one = replace(work, speech_s=work.speech_s / count)
-    loop = [kernel for kernel in kernels(dit, one, recipe) if kernel.in_loop]
-    return sum(kernel.calls * kernel.flop for kernel in loop) / board.half_flop_per_s / (one.speech_s * one.batch)
+    run = replace(work, speech_s=work.speech_s / count)
+    loop = [kernel for kernel in kernels(dit, run, implementation) if kernel.in_loop]
+    return sum(kernel.calls * kernel.flop for kernel in loop) / board.half_flop_per_s / (run.speech_s * run.batch)
 
 
 def chunks(work: Work) -> int:
@@ -114,16 +118,20 @@ def chunks(work: Work) -> int:
 
 
 def implied_products(
-    dit: DitConfig, work: Work, recipe: Recipe, board: GpuSpec, assumptions: Assumptions, *, rtf: float
+    dit: DitConfig, work: Work, implementation: Implementation, board: GpuSpec, assumptions: Assumptions, *, rtf: float
 ) -> float | None:
-    """Find the efficiency of products that gives a published RTF; of fp32 products for a recipe without fp16.
+    """Find the efficiency of products that gives a published RTF; of fp32 products for a implementation without fp16.
 
     `None` means that no efficiency up to 1 gives this RTF while the other assumptions stay.
     """
 
     def at(efficiency: float) -> float:
-        changed = replace(assumptions, products=efficiency) if recipe.half else replace(assumptions, single=efficiency)
-        return line(dit, work, recipe, board, changed).rtf
+        changed = (
+            replace(assumptions, products=efficiency)
+            if implementation.half
+            else replace(assumptions, single=efficiency)
+        )
+        return line(dit, work, implementation, board, changed).rtf
 
     return _root(at, rtf)
 

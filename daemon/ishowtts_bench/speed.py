@@ -1,4 +1,4 @@
-"""Measures the speed of stock f5-tts, of the recipe and of our engine.
+"""Measures the speed of upstream, of upstream through torch.compile, and of our engine.
 
 The systems take turns in one run, with the same weights, voice and texts, because the speed of a machine varies.
 """
@@ -23,7 +23,7 @@ from ishowtts_bench.startup import Start
 from ishowtts_bench.systems import System, title
 from ishowtts_bench.timers import LOOP, record_runs, timed
 
-_STOCK_NFE = 32
+_UPSTREAM_NFE = 32
 _INT8 = "ours, int8"
 _LOOP = "evaluations"
 
@@ -46,9 +46,15 @@ class Timing:
 
 @dataclass(frozen=True)
 class ExtraSystems:
-    """Systems that run besides stock at equal NFE and ours: the recipe, ours in int8, stock at its default NFE."""
+    """Systems that run besides our engine and upstream at equal NFE.
 
-    recipe: bool = False
+    Args:
+        compiled: Upstream through torch.compile.
+        int8: Our engine in int8.
+        default: Upstream at its default NFE.
+    """
+
+    compiled: bool = False
     int8: bool = False
     default: bool = False
 
@@ -125,30 +131,30 @@ def run(
     name = torch.cuda.get_device_name() if env.device == "cuda" else None
     result = SpeedResult(machine.measure(env.device, dtype), nfe_step, name)
     ours = _ours_alone(env, lengths_s, result)
-    all_systems = [systems.stock(env, nfe_step)]
-    all_systems += [systems.recipe(env, nfe_step)] if extra.recipe else []
+    all_systems = [systems.upstream(env, nfe_step)]
+    all_systems += [systems.compiled(env, nfe_step)] if extra.compiled else []
     all_systems += [ours]
     all_systems += [systems.ours(env, nfe_step, Switches(int8=True), _INT8)] if extra.int8 else []
     for length_s in lengths_s:
         text = make_text(length_s)
         for round_number in range(rounds + 1):
-            for one in all_systems:
-                with _products(env, result, count=one is ours and round_number > 0):
-                    timing = _time_once(one, text, length_s, first=round_number > 0)
+            for system in all_systems:
+                with _products(env, result, count=system is ours and round_number > 0):
+                    timing = _time_once(system, text, length_s, first=round_number > 0)
                 report(timing)
                 if round_number > 0:
                     result.timings.append(timing)
     if extra.default:
         shortest = min(lengths_s)
-        default_stock = systems.stock(env, _STOCK_NFE)
+        upstream_default = systems.upstream(env, _UPSTREAM_NFE)
         # Each run takes minutes on a CPU. Only a GPU needs a run that warms up.
         warming, counted = (1, rounds) if env.device == "cuda" else (0, 1)
         for round_number in range(warming + counted):
-            timing = _time_once(default_stock, make_text(shortest), shortest, first=False)
+            timing = _time_once(upstream_default, make_text(shortest), shortest, first=False)
             report(timing)
             if round_number >= warming:
                 result.timings.append(timing)
-    _compare_with_floor(env, result)
+    _compare_with_minimum(env, result)
     return result
 
 
@@ -165,31 +171,31 @@ def _ours_alone(env: BenchEnv, lengths_s: Sequence[float], result: SpeedResult) 
 
 @contextmanager
 def _products(env: BenchEnv, result: SpeedResult, *, count: bool) -> Iterator[None]:
-    """Measure the share of the product rate that the evaluations reach. Only the frames of the lines count."""
+    """Measure the share of the product rate that the evaluations reach. Padding does not count as work."""
     if not count:
         yield
         return
     with record_runs() as runs, timed({_LOOP: (LOOP,)}, env.device) as spent:
         yield
     frames = [count for run in runs for count in run.frames]
-    if frames:  # there is no record of upstream's modules
+    if frames:  # upstream's modules are not counted
         rate = machine.ProductRate(env.dit(), result.nfe_step, result.machine.flop_per_s)
         result.shares.append(rate.share(frames, spent[_LOOP].seconds))
 
 
-def _time_once(one: System, text: str, length_s: float, *, first: bool) -> Timing:
+def _time_once(system: System, text: str, length_s: float, *, first: bool) -> Timing:
     started = time.perf_counter()
-    sound = one.synthesize(text)
+    sound = system.synthesize(text)
     synth_s = ttfa_s = time.perf_counter() - started
-    part = one.first_segment(text)
+    part = system.first_segment(text)
     if first and part != text:
         started = time.perf_counter()
-        one.synthesize(part)
+        system.synthesize(part)
         ttfa_s = time.perf_counter() - started
-    return Timing(one.name, length_s, synth_s, len(sound) / RATE_HZ, ttfa_s if first else None)
+    return Timing(system.name, length_s, synth_s, len(sound) / RATE_HZ, ttfa_s if first else None)
 
 
-def _compare_with_floor(env: BenchEnv, result: SpeedResult) -> None:
+def _compare_with_minimum(env: BenchEnv, result: SpeedResult) -> None:
     """Compare each of our timings with the minimum time of its arithmetic."""
     dit = env.dit()
     clip = env.reference_clip()
@@ -198,8 +204,8 @@ def _compare_with_floor(env: BenchEnv, result: SpeedResult) -> None:
     for timing in result.timings:
         if timing.system == title("ours", result.nfe_step):
             frames = reference_frames + round(timing.audio_s * RATE_HZ / HOP)
-            floor_s = result.machine.floor_s(dit, frames, result.nfe_step, machine.loop_bytes(dit, dtype))
-            result.fractions.append(floor_s / timing.synth_s)
+            minimum_s = result.machine.minimum_s(dit, frames, result.nfe_step, machine.loop_bytes(dit, dtype))
+            result.fractions.append(minimum_s / timing.synth_s)
 
 
 def summary(result: SpeedResult, model: str) -> dict[str, object]:
@@ -212,10 +218,10 @@ def summary(result: SpeedResult, model: str) -> dict[str, object]:
         "model": model,
         "precision": result.machine.dtype,
         "nfe_step": nfe,
-        "ratio_equal_nfe": _rounded(result.ratio(title("stock", nfe), ours)),
-        "ratio_default": _rounded(result.ratio(title("stock", _STOCK_NFE), ours)),
-        "ratio_recipe": _rounded(result.ratio(title("recipe", nfe), ours)),
-        "ratio_int8": _rounded(result.ratio(title("stock", nfe), title(_INT8, nfe))),
+        "ratio_equal_nfe": _rounded(result.ratio(title("upstream", nfe), ours)),
+        "ratio_default": _rounded(result.ratio(title("upstream", _UPSTREAM_NFE), ours)),
+        "ratio_compiled": _rounded(result.ratio(title("torch.compile", nfe), ours)),
+        "ratio_int8": _rounded(result.ratio(title("upstream", nfe), title(_INT8, nfe))),
         "rtf": _rounded(statistics.median(timing.rtf for timing in timings)),
         "ttfa_s": _rounded(statistics.median(waits)) if waits else None,
         "fraction_of_floor": _rounded(statistics.median(result.fractions)),

@@ -42,9 +42,9 @@ class Start:
 
 
 def measure_all(folder: Path, device: str, nfe_step: int) -> Iterator[Start]:
-    """Measure stock and ours, from the disk and from memory. On a GPU, measure ours before and after compilation."""
+    """Measure upstream and ours, from the disk and from memory. On a GPU, measure ours before and after compilation."""
     for cold in (True, False):
-        yield measure(folder, "stock", cold=cold, device=device, nfe_step=nfe_step)
+        yield measure(folder, "upstream", cold=cold, device=device, nfe_step=nfe_step)
     if device != "cuda":
         for cold in (True, False):
             yield measure(folder, "ours", cold=cold, device=device, nfe_step=nfe_step)
@@ -97,8 +97,8 @@ def _evict(folder: Path) -> None:
 
 def _start(folder: Path, system: str, device: str, nfe_step: int, cache_dir: str | None) -> dict[str, float | None]:
     warm_s = None
-    if system == "stock":
-        synthesize = _stock(folder, device, nfe_step)
+    if system == "upstream":
+        synthesize = _upstream(folder, device, nfe_step)
     else:
         synthesize, warm_s = _ours(folder, device, nfe_step, cache_dir)
     started = time.perf_counter()
@@ -112,12 +112,12 @@ def _start(folder: Path, system: str, device: str, nfe_step: int, cache_dir: str
 # Each function imports only what it needs, because imports take most of the time of a start.
 
 
-def _stock(folder: Path, device: str, nfe_step: int) -> Callable[[], object]:
+def _upstream(folder: Path, device: str, nfe_step: int) -> Callable[[], object]:
     from ishowtts_bench import systems
     from ishowtts_bench.bench_env import BenchEnv
 
-    stock = systems.stock(BenchEnv(folder, device), nfe_step)
-    return lambda: stock.synthesize(_TEXT)
+    upstream = systems.upstream(BenchEnv(folder, device), nfe_step)
+    return lambda: upstream.synthesize(_TEXT)
 
 
 def _ours(folder: Path, device: str, nfe_step: int, cache_dir: str | None) -> tuple[Callable[[], object], float | None]:

@@ -1,4 +1,4 @@
-"""The systems that are compared: stock f5-tts, the recipe of the system before this one, and this engine."""
+"""The systems that are compared: upstream, upstream through torch.compile, and this engine."""
 
 from __future__ import annotations
 
@@ -37,30 +37,33 @@ class System:
     warm_s: float | None = None
 
 
-def stock(env: BenchEnv, nfe_step: int) -> System:
+def upstream(env: BenchEnv, nfe_step: int) -> System:
     """Unchanged f5-tts: `chunk_text` and `infer_batch_process`. It has no sound before the whole text is finished."""
-    upstream = UpstreamInfer(env.folder, env.device)
-    return _of_upstream("stock", upstream, env.reference_clip(), nfe_step)
+    infer = UpstreamInfer(env.folder, env.device)
+    return _of_upstream("upstream", infer, env.reference_clip(), nfe_step)
 
 
-def recipe(env: BenchEnv, nfe_step: int) -> System:
-    """The earlier system: torch.compile on model and vocoder, autocast, and a reference that is converted once."""
-    upstream = UpstreamInfer(env.folder, env.device, torch.float32)
+def compiled(env: BenchEnv, nfe_step: int) -> System:
+    """Upstream with torch.compile on model and vocoder, autocast, and a reference that is converted once.
+
+    A system before this one ran the model like that.
+    """
+    infer = UpstreamInfer(env.folder, env.device, torch.float32)
     mode = "max-autotune" if env.device == "cuda" else None
-    compile_modules(upstream.cfm, upstream.vocos, mode)
+    compile_modules(infer.cfm, infer.vocos, mode)
     half = torch.float16 if env.device == "cuda" else torch.bfloat16
-    compiled = _of_upstream("recipe", upstream, _at_rate(env.reference_clip()), nfe_step)
+    system = _of_upstream("torch.compile", infer, _at_rate(env.reference_clip()), nfe_step)
     enabled = env.device == "cuda" or multiplies_bf16()
 
     def synthesize(text: str) -> FloatSamples:
         with torch.autocast(env.device, half, enabled=enabled):
-            return compiled.synthesize(text)
+            return system.synthesize(text)
 
-    return replace(compiled, synthesize=synthesize)
+    return replace(system, synthesize=synthesize)
 
 
 def ours(env: BenchEnv, nfe_step: int, switches: Switches, name: str = "ours") -> System:
-    """This engine. It splits texts into segments as the daemon does, and its CUDA graphs are recorded."""
+    """This engine. It splits texts into segments as the daemon does, and its CUDA graphs are captured."""
     started = synchronized_s(env.device)
     engine = env.engine(switches, nfe_step=nfe_step)
     engine.warm(lambda _: None)
@@ -83,11 +86,11 @@ def title(name: str, nfe_step: int) -> str:
     return f"{name}, NFE {nfe_step}"
 
 
-def _of_upstream(name: str, upstream: UpstreamInfer, clip: ReferenceClip, nfe_step: int) -> System:
+def _of_upstream(name: str, infer: UpstreamInfer, clip: ReferenceClip, nfe_step: int) -> System:
     max_bytes = prepare("bench", clip.audio, clip.rate_hz, clip.text).max_segment_bytes
 
     def synthesize(text: str) -> FloatSamples:
-        return upstream.synthesize(clip, utils_infer().chunk_text(text, max_chars=max_bytes), nfe_step=nfe_step)
+        return infer.synthesize(clip, utils_infer().chunk_text(text, max_chars=max_bytes), nfe_step=nfe_step)
 
     return System(title(name, nfe_step), synthesize, lambda text: text)
 

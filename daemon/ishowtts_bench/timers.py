@@ -33,8 +33,8 @@ class ModelRun:
     """The input of one run of the model.
 
     Attributes:
-        frames: Length of each line, with the reference.
-        padded: Length after padding, the same for all lines.
+        frames: Length of each segment, with the reference.
+        padded: Length after padding, the same for all segments.
     """
 
     frames: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Runs stock f5-tts through its own function, `infer_batch_process`, as the baseline of parity and speed."""
+"""Runs upstream through its own function, `infer_batch_process`, as the baseline of parity and speed."""
 
 from __future__ import annotations
 

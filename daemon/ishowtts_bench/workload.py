@@ -29,7 +29,7 @@ class Work:
     """One run of the model.
 
     Args:
-        batch: Number of lines of this length in the run.
+        batch: Number of segments of this length in the run.
     """
 
     reference_s: float
@@ -39,22 +39,22 @@ class Work:
 
     @property
     def speech_frames(self) -> int:
-        """Frames of the speech of one line."""
+        """Frames of the speech of one segment."""
         return round(self.speech_s * RATE_HZ / HOP)
 
     @property
     def reference_frames(self) -> int:
-        """Frames of the reference of one line."""
+        """Frames of the reference of one segment."""
         return round(self.reference_s * RATE_HZ / HOP)
 
     @property
     def frames(self) -> int:
-        """Frames of reference and speech of one line: N."""
+        """Frames of reference and speech of one segment: N."""
         return self.reference_frames + self.speech_frames
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Implementation:
     """A way to run the model.
 
     Args:
@@ -78,11 +78,16 @@ class Recipe:
     vocoder_half: bool
 
 
-OURS: Final = Recipe("ours", True, False, _HALF, "fused", folded=True, captured=True, vocoder_half=True)
-EARLIER: Final = Recipe("earlier", True, True, _SINGLE, "compiled", folded=False, captured=True, vocoder_half=False)
-"""torch.compile with max-autotune (and so CUDA graphs) under fp16 autocast; both branches as one batch."""
-STOCK: Final = Recipe("stock", True, False, _HALF, "eager", folded=False, captured=False, vocoder_half=False)
-STOCK_FP32: Final = Recipe("stock fp32", False, False, _SINGLE, "eager", folded=False, captured=False,
+OURS: Final = Implementation("ours", True, False, _HALF, "fused", folded=True, captured=True, vocoder_half=True)
+COMPILED: Final = Implementation(
+    "torch.compile", True, True, _SINGLE, "compiled", folded=False, captured=True, vocoder_half=False
+)
+"""Upstream through torch.compile with max-autotune (and so CUDA graphs) under fp16 autocast, with both branches as one
+batch. A system before this one ran the model like that."""
+UPSTREAM: Final = Implementation(
+    "upstream", True, False, _HALF, "eager", folded=False, captured=False, vocoder_half=False
+)
+UPSTREAM_FP32: Final = Implementation("upstream fp32", False, False, _SINGLE, "eager", folded=False, captured=False,
                            vocoder_half=False)  # fmt: skip
 
 
@@ -96,7 +101,7 @@ class KernelWork:
         tiles: Blocks of threads of one call; `None` if they fill any GPU.
         half: Whether it runs in fp16 on tensor cores. Otherwise it runs in fp32.
         captured: Whether it is part of a CUDA graph.
-        in_loop: Whether it belongs to the step loop. Otherwise it runs once per line.
+        in_loop: Whether it belongs to the step loop. Otherwise it runs once per segment.
     """
 
     name: str
@@ -110,9 +115,9 @@ class KernelWork:
     in_loop: bool
 
 
-def kernels(dit: DitConfig, work: Work, recipe: Recipe) -> list[KernelWork]:
+def kernels(dit: DitConfig, work: Work, implementation: Implementation) -> list[KernelWork]:
     """List all launches of one segment, one entry for each shape."""
-    size = _Size(dit, work, recipe)
+    size = _Size(dit, work, implementation)
     return [*_blocks(size), *_adaln(size), *_ends(size), *_text(size), *_condition(size), *_vocoder(size)]
 
 
@@ -122,26 +127,26 @@ class _Size:
 
     dit: DitConfig
     work: Work
-    recipe: Recipe
+    implementation: Implementation
 
     @property
     def inner(self) -> int:
         return self.dit.heads * self.dit.dim_head
 
     @property
-    def lines(self) -> int:
+    def branch_rows(self) -> int:
         """Rows of one branch: B x N."""
         return self.work.batch * self.work.frames
 
     @property
     def rows(self) -> int:
         """Rows of both branches: 2B x N."""
-        return 2 * self.lines
+        return 2 * self.branch_rows
 
     @property
     def item(self) -> int:
         """Bytes of an activation."""
-        return _HALF if self.recipe.half else _SINGLE
+        return _HALF if self.implementation.half else _SINGLE
 
     @property
     def values(self) -> int:
@@ -152,8 +157,8 @@ class _Size:
         self, name: str, kind: KernelKind, times: int, work: tuple[float, float], tiles: int | None = None
     ) -> KernelWork:
         """Make a kernel of the step loop. It runs `times` per evaluation; `work` is operations and bytes."""
-        return KernelWork(name, kind, times * self.work.nfe_step, *work, tiles, self.recipe.half,
-                      self.recipe.captured, in_loop=True)  # fmt: skip
+        return KernelWork(name, kind, times * self.work.nfe_step, *work, tiles, self.implementation.half,
+                      self.implementation.captured, in_loop=True)  # fmt: skip
 
     def moved(self, name: str, times: int, size: float) -> KernelWork:
         """Make an elementwise kernel of the step loop."""
@@ -166,7 +171,7 @@ class _Size:
     def once(
         self, name: str, kind: KernelKind, times: int, work: tuple[float, float], *, half: bool = False
     ) -> KernelWork:
-        """Make a kernel that runs `times` per line, outside CUDA graphs."""
+        """Make a kernel that runs `times` per segment, outside CUDA graphs."""
         return KernelWork(name, kind, times * self.work.batch, *work, None, half, captured=False, in_loop=False)
 
 
@@ -174,7 +179,7 @@ def _blocks(size: _Size) -> Iterator[KernelWork]:
     """Kernels of the transformer blocks."""
     dit, depth, rows, item = size.dit, size.dit.depth, size.rows, size.item
     dim, inner, wide = dit.dim, size.inner, dit.ff_mult * dit.dim
-    pieces = 1 if size.recipe.folded else 3
+    pieces = 1 if size.implementation.folded else 3
     yield size.product("queries, keys, values", pieces * depth, rows, dim, 3 * inner // pieces)
     branches, frames = 2 * size.work.batch, size.work.frames
     arithmetic = 4.0 * branches * frames**2 * inner
@@ -188,8 +193,8 @@ def _blocks(size: _Size) -> Iterator[KernelWork]:
 
 def _between(size: _Size, depth: int, heads: int, wide: int) -> Iterator[KernelWork]:
     """Elementwise kernels between the products. `heads` and `wide` are values of attention and feed-forward."""
-    values, item, residual = size.values, size.item, size.recipe.residual_bytes
-    if size.recipe.fusion == "eager":
+    values, item, residual = size.values, size.item, size.implementation.residual_bytes
+    if size.implementation.fusion == "eager":
         yield size.moved("norm", 2 * depth + 1, values * 2 * residual)
         yield size.moved("scale, shift", 2 * (2 * depth + 1), values * 2 * residual)
         yield size.moved("rotary", 2 * 7 * depth, heads * 2 * _SINGLE)  # in fp32; queries and keys, seven kernels each
@@ -200,19 +205,19 @@ def _between(size: _Size, depth: int, heads: int, wide: int) -> Iterator[KernelW
         return
     yield size.moved("norm, modulation", 1, values * (residual + item))
     yield size.moved("rotary", depth, heads * 4 * item)
-    if size.recipe.fusion == "compiled":
+    if size.implementation.fusion == "compiled":
         yield size.moved("GELU", depth, wide * 2 * item)
     yield size.moved("gate, residual, norm", 2 * depth, values * (2 * residual + 2 * item))
 
 
 def _adaln(size: _Size) -> Iterator[KernelWork]:
     """Projections of the time if they are not a table, and the cast of all weights if autocast does it."""
-    if size.recipe.folded:
+    if size.implementation.folded:
         return
     dit, branches = size.dit, 2 * size.work.batch
     yield size.product("AdaLN's projections", dit.depth, branches, dit.dim, 6 * dit.dim)
     yield size.product("AdaLN's last", 1, branches, dit.dim, 2 * dit.dim)
-    if size.recipe.casts:
+    if size.implementation.casts:
         block = dit.dim * (4 * size.inner + 2 * dit.ff_mult * dit.dim + 6 * dit.dim)
         yield size.moved("weights to fp16", 7 * dit.depth, block * (_SINGLE + _HALF) / 7)
 
@@ -220,17 +225,17 @@ def _adaln(size: _Size) -> Iterator[KernelWork]:
 def _ends(size: _Size) -> Iterator[KernelWork]:
     """Kernels from the noisy mel to the blocks, and from the blocks to the next state."""
     dit, item = size.dit, size.item
-    shared = size.recipe.folded
-    first = size.lines if shared else size.rows
+    shared = size.implementation.folded
+    first = size.branch_rows if shared else size.rows
     yield size.product("input projection", 1, first, MELS if shared else 2 * MELS + dit.text_dim, dit.dim)
     for rows in (first, size.rows):
         yield size.kernel("positional convolutions", "convolution", 1, _positional(dit, rows, item),
                           ceil(rows / _TILE) * _CONV_GROUPS)  # fmt: skip
-    yield size.moved("Mish and sums", 4 if size.recipe.fusion == "eager" else 2, size.values * 4 * item)
+    yield size.moved("Mish and sums", 4 if size.implementation.fusion == "eager" else 2, size.values * 4 * item)
     yield size.product("output projection", 1, size.rows, dit.dim, MELS)
-    state = size.lines * MELS
+    state = size.branch_rows * MELS
     # Both flows and the state are read and the state is written, in fp32. Without fusion these are five kernels.
-    calls, passes = (5, 3) if size.recipe.fusion == "eager" else (1, 4)
+    calls, passes = (5, 3) if size.implementation.fusion == "eager" else (1, 4)
     yield size.moved("guidance, Euler", calls, state * passes * _SINGLE)
 
 
@@ -238,7 +243,7 @@ def _text(size: _Size) -> Iterator[KernelWork]:
     """Kernels of the text encoder, in fp32. In closed form it runs over the text alone, otherwise over every frame."""
     dit, work = size.dit, size.work
     tokens = ceil(_TOKENS_PER_S * (work.reference_s + work.speech_s))
-    rows = min(tokens + 4, work.frames) if size.recipe.folded else work.frames
+    rows = min(tokens + 4, work.frames) if size.implementation.folded else work.frames
     wide = 2 * dit.text_dim
     yield size.once("text encoder, products", "products", 4 * dit.conv_layers,
                     _product(rows, dit.text_dim, wide, _SINGLE))  # fmt: skip
@@ -246,20 +251,22 @@ def _text(size: _Size) -> Iterator[KernelWork]:
 
 
 def _condition(size: _Size) -> Iterator[KernelWork]:
-    """Input projection and first convolution of voice and text, if they run once per line."""
-    if not size.recipe.folded:
+    """Input projection and first convolution of voice and text, if they run once per segment."""
+    if not size.implementation.folded:
         return
     dit, work = size.dit, size.work
     tokens = ceil(_TOKENS_PER_S * (work.reference_s + work.speech_s))
     yield size.once("condition", "products", 1, _product(work.reference_frames, MELS, dit.dim, _SINGLE))
     yield size.once("condition", "products", 2, _product(tokens, dit.text_dim, dit.dim, _SINGLE))
-    yield size.once("condition", "convolution", 1, _positional(dit, 2 * work.frames, size.item), half=size.recipe.half)
+    yield size.once(
+        "condition", "convolution", 1, _positional(dit, 2 * work.frames, size.item), half=size.implementation.half
+    )
     yield size.once("condition", "elementwise", 6, (0.0, 2 * work.frames * dit.dim * 2 * _SINGLE))
 
 
 def _vocoder(size: _Size) -> Iterator[KernelWork]:
-    """Kernels of Vocos. Products are most of it. The inverse transform is fp32 in every recipe."""
-    frames, half = size.work.speech_frames + 1, size.recipe.vocoder_half
+    """Kernels of Vocos. Products are most of it. The inverse transform is fp32 in every implementation."""
+    frames, half = size.work.speech_frames + 1, size.implementation.vocoder_half
     item = _HALF if half else _SINGLE
     for calls, k, n in (
         (2 * _VOCOS_LAYERS, _VOCOS_DIM, _VOCOS_MLP),
@@ -269,7 +276,7 @@ def _vocoder(size: _Size) -> Iterator[KernelWork]:
         yield size.once("vocoder, products", "products", calls, _product(frames, k, n, item), half=half)
     # Depthwise convolution, norm, GELU, scale with residual. Memory bounds them.
     moved = frames * (7 * _VOCOS_DIM + 2 * _VOCOS_MLP) * item
-    calls = 4 if size.recipe.fusion != "eager" else 7
+    calls = 4 if size.implementation.fusion != "eager" else 7
     yield size.once("vocoder, the rest", "elementwise", calls * _VOCOS_LAYERS, (0.0, moved / calls))
     yield size.once("inverse transform", "elementwise", 8, (0.0, frames * 2 * _VOCOS_OUT * _SINGLE))
 

@@ -12,21 +12,23 @@ from ishowtts.board.gpu_specs import BOARDS, GpuSpec, find
 from ishowtts.engines.f5.architecture import BASE
 from ishowtts_bench import published_figures, roofline
 from ishowtts_bench.roofline import ASSUMPTIONS, HIGH, LIKELY, LOW
-from ishowtts_bench.workload import EARLIER, OURS, STOCK, KernelWork, Recipe, Work
+from ishowtts_bench.workload import COMPILED, OURS, UPSTREAM, Implementation, KernelWork, Work
 
 DIT = BASE.arch
 WORK = Work(5, 8, 7)
 ORIN = find("agx-orin")
 
 
-def stage(name: str, recipe: Recipe = OURS, board: GpuSpec = ORIN, work: Work = WORK) -> roofline.PredictedStage:
-    estimate = roofline.segment(DIT, work, recipe, board, LIKELY)
+def stage(
+    name: str, implementation: Implementation = OURS, board: GpuSpec = ORIN, work: Work = WORK
+) -> roofline.PredictedStage:
+    estimate = roofline.segment(DIT, work, implementation, board, LIKELY)
     (found,) = (stage for stage in estimate.stages if stage.name == name)
     return found
 
 
-def total_s(recipe: Recipe = OURS, board: GpuSpec = ORIN, work: Work = WORK) -> float:
-    return roofline.segment(DIT, work, recipe, board, LIKELY).total_s
+def total_s(implementation: Implementation = OURS, board: GpuSpec = ORIN, work: Work = WORK) -> float:
+    return roofline.segment(DIT, work, implementation, board, LIKELY).total_s
 
 
 def test_the_time_of_a_product_is_its_operations_at_the_efficiency() -> None:
@@ -49,15 +51,18 @@ def test_a_partial_wave_costs_as_much_as_a_full_one() -> None:
 
 
 def test_outside_a_graph_a_small_kernel_takes_the_time_of_its_launch() -> None:
-    captured, eager = stage("norm", replace(STOCK, captured=True), find("h200")), stage("norm", STOCK, find("h200"))
+    captured, eager = (
+        stage("norm", replace(UPSTREAM, captured=True), find("h200")),
+        stage("norm", UPSTREAM, find("h200")),
+    )
     assert eager.spent_s == pytest.approx(45 * 7 * 6e-6, rel=1e-9)
     assert eager.bound == "launches"
     assert captured.spent_s < eager.spent_s
 
 
 def test_the_stages_add_up_to_the_whole_time() -> None:
-    for recipe in (OURS, EARLIER, STOCK):
-        estimate = roofline.line(DIT, WORK, recipe, ORIN, LIKELY)
+    for implementation in (OURS, COMPILED, UPSTREAM):
+        estimate = roofline.line(DIT, WORK, implementation, ORIN, LIKELY)
         assert sum(one.spent_s for one in estimate.stages) == pytest.approx(estimate.total_s)
         assert sum(one.share for one in estimate.stages) == pytest.approx(1.0)
         assert estimate.rtf == pytest.approx(estimate.total_s / 8)
@@ -67,7 +72,7 @@ def test_better_efficiencies_and_better_boards_are_faster() -> None:
     for board in BOARDS:
         low, likely, high = (roofline.line(DIT, WORK, OURS, board, assumptions).rtf for assumptions in ASSUMPTIONS)
         assert high < likely < low
-        assert total_s(OURS, board) < total_s(EARLIER, board) < total_s(STOCK, board)
+        assert total_s(OURS, board) < total_s(COMPILED, board) < total_s(UPSTREAM, board)
         assert roofline.arithmetic_rtf(DIT, WORK, OURS, board) < high
     names = ("h200", "h100", "thor", "agx-orin", "orin-nx-super", "orin-nano-super", "orin-nx")
     rtfs = [total_s(OURS, find(name)) for name in names]
@@ -99,12 +104,12 @@ def test_the_rtf_of_arithmetic_alone() -> None:
 
 def test_the_implied_efficiency_gives_the_published_figure() -> None:
     for assumptions in (LOW, LIKELY, HIGH):
-        implied = roofline.implied_products(DIT, WORK, EARLIER, ORIN, assumptions, rtf=0.212)
+        implied = roofline.implied_products(DIT, WORK, COMPILED, ORIN, assumptions, rtf=0.212)
         assert implied is not None
-        met = roofline.line(DIT, WORK, EARLIER, ORIN, replace(assumptions, products=implied)).rtf
+        met = roofline.line(DIT, WORK, COMPILED, ORIN, replace(assumptions, products=implied)).rtf
         assert met == pytest.approx(0.212, rel=2e-3)
-    assert roofline.implied_products(DIT, WORK, EARLIER, ORIN, LIKELY, rtf=0.01) is None
-    assert roofline.implied_products(DIT, WORK, EARLIER, ORIN, LIKELY, rtf=1e4) is None
+    assert roofline.implied_products(DIT, WORK, COMPILED, ORIN, LIKELY, rtf=0.01) is None
+    assert roofline.implied_products(DIT, WORK, COMPILED, ORIN, LIKELY, rtf=1e4) is None
 
 
 def test_published_figures_have_predictions() -> None:
@@ -115,13 +120,13 @@ def test_published_figures_have_predictions() -> None:
     assert sorted({check.figure.rtf for check in checks.values()}) == [0.030, 0.0402, 0.1467, 0.168, 0.212, 0.266, 1.32]
     for check in checks.values():
         assert check.off == pytest.approx(check.predicted / check.figure.rtf - 1)
-    seven, long = checks["compiled, NFE 7, 8.4 s"], checks["compiled, NFE 7, 27.8 s"]
+    seven, long = checks["torch.compile, NFE 7, 8.4 s"], checks["torch.compile, NFE 7, 27.8 s"]
     assert (seven.chunks, long.chunks) == (1, 2)
     assert seven.implied is not None
     assert seven.implied_halved is not None
     assert seven.implied < seven.implied_halved
     for name in (
-        "stock fp32, NFE 32, 8.4 s",
+        "upstream fp32, NFE 32, 8.4 s",
         "Fast F5-TTS, NFE 7, ~6 s",
     ):  # no tensor cores, or a certain rate
         assert checks[name].implied_halved is None

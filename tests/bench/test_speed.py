@@ -29,16 +29,16 @@ def test_every_system_is_timed_at_every_length(env: BenchEnv) -> None:
     result = speed.run(
         env, (1.0, 2.0), 1, nfe_step=5, extra=ExtraSystems(int8=True, default=True), report=timings.append
     )
-    names = {"stock, NFE 5", "ours, NFE 5", "ours, int8, NFE 5"}
+    names = {"upstream, NFE 5", "ours, NFE 5", "ours, int8, NFE 5"}
     assert {(one.system, one.length_s) for one in result.timings} == {
-        *((name, length_s) for name in names for length_s in (1.0, 2.0)), ("stock, NFE 32", 1.0),
+        *((name, length_s) for name in names for length_s in (1.0, 2.0)), ("upstream, NFE 32", 1.0),
     }  # fmt: skip
     assert len(timings) == 2 * 2 * 3 + 1  # the first round of each text only warms up
     for one in timings:
         assert one.audio_s == pytest.approx(one.length_s, rel=0.35)
     summary = speed.summary(result, "tiny")
     assert json.loads(json.dumps(summary)) == summary
-    assert summary["ratio_recipe"] is None
+    assert summary["ratio_compiled"] is None
     assert all(summary[name] > 0 for name in ("ratio_equal_nfe", "ratio_default", "ratio_int8", "rtf", "ttfa_s"))
     assert 0 < summary["fraction_of_floor"] < 1.2
     assert 0 < summary["share_of_products"] < 1.2
@@ -49,8 +49,8 @@ def test_every_system_is_timed_at_every_length(env: BenchEnv) -> None:
 def test_the_ratio_is_the_median_of_the_ratios_of_all_rounds() -> None:
     result = SpeedResult(MACHINE, 7)
     for slow, fast in ((4.0, 2.0), (30.0, 10.0), (5.0, 1.0)):  # the machine was busy in the second round
-        result.timings += [timing("stock", slow), timing("ours", fast)]
-    assert result.ratio("stock", "ours") == 3.0
+        result.timings += [timing("upstream", slow), timing("ours", fast)]
+    assert result.ratio("upstream", "ours") == 3.0
     assert result.ratio("nobody", "ours") is None
 
 
@@ -65,8 +65,8 @@ def test_the_arithmetic_of_the_base_model_matches_the_formula() -> None:
 
 def test_the_minimum_time_is_arithmetic_for_long_runs_and_memory_for_short_ones() -> None:
     slow_memory = machine.Machine(1e15, 1e9, "float16", 1)
-    assert slow_memory.floor_s(BASE.arch, 64, 7, 400_000_000) == pytest.approx(2.8)
-    assert MACHINE.floor_s(BASE.arch, 1219, 7, 400_000_000) == pytest.approx(machine.flop(BASE.arch, 1219, 7) / 1e11)
+    assert slow_memory.minimum_s(BASE.arch, 64, 7, 400_000_000) == pytest.approx(2.8)
+    assert MACHINE.minimum_s(BASE.arch, 1219, 7, 400_000_000) == pytest.approx(machine.flop(BASE.arch, 1219, 7) / 1e11)
 
 
 @pytest.mark.parametrize("length_s", [1.0, 3.0, 10.0, 30.0])

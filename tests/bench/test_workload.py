@@ -7,23 +7,23 @@ from dataclasses import replace
 import pytest
 
 from ishowtts.engines.f5.architecture import BASE
-from ishowtts_bench.workload import EARLIER, OURS, STOCK, KernelWork, Recipe, Work, kernels
+from ishowtts_bench.workload import COMPILED, OURS, UPSTREAM, Implementation, KernelWork, Work, kernels
 
 DIT = BASE.arch
 WORK = Work(5, 8, 7)
 N = 1219  # of 5 and 8 s, 93.75 frames each
 
 
-def listed(recipe: Recipe, work: Work = WORK) -> list[KernelWork]:
-    return kernels(DIT, work, recipe)
+def listed(implementation: Implementation, work: Work = WORK) -> list[KernelWork]:
+    return kernels(DIT, work, implementation)
 
 
-def loop_flop(recipe: Recipe, work: Work = WORK) -> float:
-    return sum(kernel.calls * kernel.flop for kernel in listed(recipe, work) if kernel.in_loop)
+def loop_flop(implementation: Implementation, work: Work = WORK) -> float:
+    return sum(kernel.calls * kernel.flop for kernel in listed(implementation, work) if kernel.in_loop)
 
 
-def named(recipe: Recipe, name: str) -> KernelWork:
-    (found,) = (kernel for kernel in listed(recipe) if kernel.name == name)
+def named(implementation: Implementation, name: str) -> KernelWork:
+    (found,) = (kernel for kernel in listed(implementation) if kernel.name == name)
     return found
 
 
@@ -57,9 +57,9 @@ def test_the_list_adds_up_to_the_operations_that_speed_counts() -> None:
 
 def test_the_list_agrees_with_the_formula_of_the_whole_model() -> None:
     assert loop_flop(OURS) == pytest.approx(8.34e12, rel=0.02)
-    for recipe in (OURS, EARLIER, STOCK):
+    for implementation in (OURS, COMPILED, UPSTREAM):
         seconds = 13.0
-        assert loop_flop(recipe) == pytest.approx(14 * (35.5e9 * seconds + 0.792e9 * seconds**2), rel=0.02)
+        assert loop_flop(implementation) == pytest.approx(14 * (35.5e9 * seconds + 0.792e9 * seconds**2), rel=0.02)
     products = sum(k.calls * k.flop for k in listed(OURS) if k.in_loop and k.kind == "products")
     assert products / loop_flop(OURS) == pytest.approx(0.755, abs=0.02)
 
@@ -72,23 +72,23 @@ def test_the_vocoder_is_less_than_half_a_percent() -> None:
 
 
 def test_adaln_without_a_table_reads_its_parameters() -> None:
-    read = sum(k.calls * k.bytes for k in listed(EARLIER) if k.name.startswith("AdaLN")) / 7 / 2
+    read = sum(k.calls * k.bytes for k in listed(COMPILED) if k.name.startswith("AdaLN")) / 7 / 2
     assert read == pytest.approx(140.65e6, rel=0.01)
     assert not [kernel for kernel in listed(OURS) if kernel.name.startswith("AdaLN")]
 
 
 def test_autocast_in_a_graph_reads_every_weight_in_fp32_and_writes_it_in_fp16() -> None:
-    cast = named(EARLIER, "weights to fp16")
+    cast = named(COMPILED, "weights to fp16")
     assert cast.calls * cast.bytes / 7 / 6 == pytest.approx(22 * 14 * 1024**2, rel=1e-9)
 
 
 def test_fusion_moves_less_and_launches_less() -> None:
-    def moved(recipe: Recipe) -> float:
-        return sum(k.calls * k.bytes for k in listed(recipe) if k.in_loop and k.kind == "elementwise")
+    def moved(implementation: Implementation) -> float:
+        return sum(k.calls * k.bytes for k in listed(implementation) if k.in_loop and k.kind == "elementwise")
 
     fused, compiled, eager = (moved(replace(OURS, fusion=fusion)) for fusion in ("fused", "compiled", "eager"))
     assert fused < compiled < eager
-    calls = [sum(kernel.calls for kernel in listed(recipe)) for recipe in (OURS, EARLIER, STOCK)]
+    calls = [sum(kernel.calls for kernel in listed(implementation)) for implementation in (OURS, COMPILED, UPSTREAM)]
     assert calls == sorted(calls)
 
 

@@ -84,9 +84,9 @@ def test_a_step_does_not_start_if_no_time_is_left(script: ModuleType, tmp_path: 
 
 FIGURES: dict[str, Any] = {
     "speed": {"ratio_equal_nfe": 2.4, "ratio_default": 11.0, "peak_mb": None, "rtf": 0.01},
-    "batches": {"batches": [{"lines": 1, "share": 0.3, "ratio": 1.0}, {"lines": 2, "share": 0.6, "ratio": 1.8},
-                            {"lines": 8, "share": 0.8, "ratio": 3.5}]},
-    "starts": {"starts": [{"system": "stock", "compiled": None, "warm_s": None},
+    "batches": {"batches": [{"segments": 1, "share": 0.3, "ratio": 1.0}, {"segments": 2, "share": 0.6, "ratio": 1.8},
+                            {"segments": 8, "share": 0.8, "ratio": 3.5}]},
+    "starts": {"starts": [{"system": "upstream", "compiled": None, "warm_s": None},
                           {"system": "ours", "compiled": False, "warm_s": 40.0},
                           {"system": "ours", "compiled": True, "warm_s": 9.0}]},
     "parity": {"rows": [{"passed": True}, {"passed": False}]},
@@ -98,11 +98,11 @@ def test_each_goal_is_reached_or_not_reached_or_not_measured(script: ModuleType)
     verdicts = {
         "failed rows of parity, tiny": "not measured",
         "failed rows of parity, base": "not reached",
-        "stock at equal NFE over ours": "reached",
-        "the earlier recipe over ours": "not measured",
-        "stock at its default over ours": "not reached",
+        "upstream at equal NFE over ours": "reached",
+        "torch.compile of upstream over ours": "not measured",
+        "upstream at its default over ours": "not reached",
         "share of the product rate": "reached",
-        "8 lines in one run over single lines": "reached",
+        "8 segments in a run over single ones": "reached",
         "loaded and warm, compiled before": "reached",
         "the allocator's peak": "not measured",
     }

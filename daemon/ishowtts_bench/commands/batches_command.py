@@ -1,4 +1,4 @@
-"""`ishowtts bench batches`: measures several lines in one run of the model."""
+"""`ishowtts bench batches`: measures several segments in one run of the model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=bench_arguments.length,
         default=2.0,
         metavar="S",
-        help="seconds of speech of each line (default: 2)",
+        help="length of each segment, in seconds of speech (default: 2)",
     )
-    parser.add_argument("--rounds", type=bench_arguments.positive, default=3, metavar="N", help="rounds (default: 3)")
+    parser.add_argument(
+        "--rounds", type=bench_arguments.positive, default=3, metavar="N", help="number of rounds (default: 3)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a table for 1, 2, 4 and 8 lines."""
+    """Print a table for 1, 2, 4 and 8 segments."""
     from ishowtts_bench import batch_bench, plots
 
     found, best = batch_bench.run(
@@ -34,18 +36,20 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.nfe,
         lambda text: print_progress(arguments, text),
     )
-    table = Table("lines", "RTF", "throughput", "times single lines", "share of products", "frames", "peak", box=None)
-    for one in found:
+    table = Table(
+        "segments", "RTF", "throughput", "times single segments", "share of products", "frames", "peak", box=None
+    )
+    for batch in found:
         table.add_row(
-            str(one.lines),
-            f"{one.rtf:.3f}",
-            f"{one.throughput:.2f} s/s",
-            f"{one.ratio:.2f}",
-            "" if one.share is None else f"{one.share:.0%}",
-            "" if one.padded is None else str(one.padded),
-            "" if one.peak_mb is None else f"{one.peak_mb:.0f} MB",
+            str(batch.segments),
+            f"{batch.rtf:.3f}",
+            f"{batch.throughput:.2f} s/s",
+            f"{batch.ratio:.2f}",
+            "" if batch.share is None else f"{batch.share:.0%}",
+            "" if batch.padded is None else str(batch.padded),
+            "" if batch.peak_mb is None else f"{batch.peak_mb:.0f} MB",
         )
-    rows = [vars(one) | {"rtf": one.rtf, "throughput": one.throughput} for one in found]
+    rows = [vars(batch) | {"rtf": batch.rtf, "throughput": batch.throughput} for batch in found]
     print_result(arguments, table, {"batches": rows, "flop_per_s": best.flop_per_s})
     if arguments.plot is not None:
         with report_write_errors(arguments.plot):

@@ -29,14 +29,18 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     common_options.add_argument(
         "--model", default=None, help="tiny, small or base (random weights), or a folder of weights"
     )
-    common_options.add_argument("--device", choices=("cpu", "cuda"), default=None, help="default: CUDA if it works")
-    common_options.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
+    common_options.add_argument(
+        "--device", choices=("cpu", "cuda"), default=None, help="device of the engine (default: cuda if it works)"
+    )
+    common_options.add_argument(
+        "--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto", help="number format"
+    )
     common_options.add_argument(
         "--nfe",
         type=bench_arguments.evaluations,
         default=_NFE,
         metavar="N",
-        help=f"evaluations, 4 to 64 (default: {_NFE})",
+        help=f"number of evaluations (NFE), 4 to 64 (default: {_NFE})",
     )
     common_options.add_argument("--json", action="store_true", help="print only one line of JSON")
     common_options.add_argument(
@@ -55,7 +59,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     parity.set_defaults(command=_with_torch(run_parity), model_default="tiny")
     for name, text, command in (
-        ("speed", "compare the speed with stock f5-tts", run_speed),
+        ("speed", "compare the speed with upstream", run_speed),
         ("regress", "compare the speed with a saved baseline; exit 1 if it fell by more than 10 %%", run_regress),
     ):
         speed = parts.add_parser(name, parents=all_options, help=text)
@@ -64,15 +68,17 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
             type=bench_arguments.lengths,
             default=(1.0, 3.0, 10.0),
             metavar="S,S,…",
-            help="seconds of speech of the texts (default: 1,3,10)",
+            help="lengths of the texts, in seconds of speech (default: 1,3,10)",
         )
         speed.add_argument(
-            "--rounds", type=bench_arguments.positive, default=3, metavar="N", help="rounds (default: 3)"
+            "--rounds", type=bench_arguments.positive, default=3, metavar="N", help="number of rounds (default: 3)"
         )
-        speed.add_argument("--recipe", action="store_true", help="also measure torch.compile as in the earlier system")
+        speed.add_argument(
+            "--compiled", "--recipe", action="store_true", help="also measure upstream through torch.compile"
+        )
         speed.add_argument("--int8", action="store_true", help="also measure our engine in int8")
         speed.add_argument(
-            "--default", action="store_true", help="also measure stock f5-tts at its default of 32 evaluations"
+            "--default", action="store_true", help="also measure upstream at its default of 32 evaluations"
         )
         speed.add_argument("--starts", action="store_true", help="also measure cold and warm starts and peak memory")
         speed.set_defaults(command=_with_torch(command), model_default="base")
@@ -82,13 +88,22 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
             )
         else:
             speed.add_argument(
-                "baseline", type=argument_types.existing_file, metavar="BASELINE", help="file of `speed --save`"
+                "baseline",
+                type=argument_types.existing_file,
+                metavar="BASELINE",
+                help="file that `bench speed --save` wrote",
             )
     ablation = parts.add_parser("ablate", parents=all_options, help="measure the effect of each switch")
     ablation.add_argument(
-        "--length", type=bench_arguments.length, default=3.0, metavar="S", help="seconds of speech (default: 3)"
+        "--length",
+        type=bench_arguments.length,
+        default=3.0,
+        metavar="S",
+        help="length of the text, in seconds of speech (default: 3)",
     )
-    ablation.add_argument("--rounds", type=bench_arguments.positive, default=3, metavar="N", help="rounds (default: 3)")
+    ablation.add_argument(
+        "--rounds", type=bench_arguments.positive, default=3, metavar="N", help="number of rounds (default: 3)"
+    )
     ablation.set_defaults(command=_with_torch(run_ablate), model_default="small")
     evaluations = parts.add_parser(
         "sweep",
@@ -99,13 +114,17 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     evaluations.set_defaults(command=_with_torch(sweep_command.run), model_default="small")
     profiling = parts.add_parser("profile", parents=all_options, help="measure the time of each stage and kernel")
     profiling.add_argument(
-        "--length", type=bench_arguments.length, default=3.0, metavar="S", help="seconds of speech (default: 3)"
+        "--length",
+        type=bench_arguments.length,
+        default=3.0,
+        metavar="S",
+        help="length of the text, in seconds of speech (default: 3)",
     )
     profiling.set_defaults(command=_with_torch(run_profile), model_default="small")
     expected = parts.add_parser("predict", parents=[common], help="predict the speed of boards from their data sheets")
     predict_command.add_options(expected)
     expected.set_defaults(command=predict_command.run)
-    together = parts.add_parser("batches", parents=all_options, help="measure several lines in one run")
+    together = parts.add_parser("batches", parents=all_options, help="measure several segments in one run")
     batches_command.add_options(together)
     together.set_defaults(command=_with_torch(batches_command.run), model_default="small")
     vocoder = parts.add_parser(
@@ -187,13 +206,19 @@ def run_ablate(arguments: argparse.Namespace) -> int:
         lambda text: print_progress(arguments, text),
     )
     table = Table("switches", "seconds", "times as long", "largest difference", "deviation", box=None)
-    for one in variants:
-        table.add_row(one.name, f"{one.synth_s:.3f}", f"{one.ratio:.2f}", f"{one.error:.1e}", f"{one.deviation:.1e}")
-    print_result(arguments, table, {"variants": [vars(one) for one in variants]})
+    for variant in variants:
+        table.add_row(
+            variant.name, f"{variant.synth_s:.3f}", f"{variant.ratio:.2f}", f"{variant.error:.1e}",
+            f"{variant.deviation:.1e}",
+        )  # fmt: skip
+    print_result(arguments, table, {"variants": [vars(variant) for variant in variants]})
     if arguments.plot is not None:
         with report_write_errors(arguments.plot):
             plots.shares(
-                [one.name for one in variants], [one.ratio for one in variants], "times as long", arguments.plot
+                [variant.name for variant in variants],
+                [variant.ratio for variant in variants],
+                "times as long",
+                arguments.plot,
             )
     return 0
 
@@ -212,7 +237,10 @@ def run_profile(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         with report_write_errors(arguments.plot):
             plots.shares(
-                [one.name for one in found.kernels], [one.share for one in found.kernels], "share", arguments.plot
+                [kernel.name for kernel in found.kernels],
+                [kernel.share for kernel in found.kernels],
+                "share",
+                arguments.plot,
             )
     return 0
 
@@ -226,7 +254,7 @@ def _speed(arguments: argparse.Namespace) -> dict[str, object]:
         arguments.lengths,
         arguments.rounds,
         nfe_step=arguments.nfe,
-        extra=speed.ExtraSystems(arguments.recipe, arguments.int8, arguments.default),
+        extra=speed.ExtraSystems(arguments.compiled, arguments.int8, arguments.default),
         report=lambda timing: print_progress(
             arguments, f"{timing.system}: {timing.audio_s:.1f} s of sound in {timing.synth_s:.2f} s"
         ),

@@ -17,7 +17,7 @@ from ishowtts.engines.f5.architecture import BASE
 from ishowtts_bench import kernel_times, published_figures, roofline
 from ishowtts_bench.commands import bench_arguments
 from ishowtts_bench.roofline import ASSUMPTIONS, LIKELY, Assumptions
-from ishowtts_bench.workload import EARLIER, OURS, STOCK, Work
+from ishowtts_bench.workload import COMPILED, OURS, UPSTREAM, Work
 
 _NFE = 7
 _REFERENCE_S, _SPEECH_S, _FIRST_S = 5.0, 8.0, 2.0
@@ -30,18 +30,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     names = ", ".join(board.name for board in BOARDS)
     parser.add_argument("--board", default="all", metavar="NAME", help=f"{names}, or all (default)")
     parser.add_argument(
-        "--reference", type=bench_arguments.reference, default=_REFERENCE_S, metavar="S", help="seconds of reference"
+        "--reference",
+        type=bench_arguments.reference,
+        default=_REFERENCE_S,
+        metavar="S",
+        help="length of the reference clip, in seconds",
     )
     parser.add_argument(
-        "--speech", type=bench_arguments.length, default=_SPEECH_S, metavar="S", help="seconds of speech"
+        "--speech", type=bench_arguments.length, default=_SPEECH_S, metavar="S", help="length of the speech, in seconds"
     )
     parser.add_argument(
-        "--nfe", type=bench_arguments.evaluations, default=_NFE, metavar="N", help="evaluations, 4 to 64"
+        "--nfe",
+        type=bench_arguments.evaluations,
+        default=_NFE,
+        metavar="N",
+        help="number of evaluations (NFE), 4 to 64",
     )
     parser.add_argument(
-        "--kernels", type=argument_types.existing_file, metavar="FILE", help="file of `bench profile --json` on a GPU"
+        "--kernels",
+        type=argument_types.existing_file,
+        metavar="FILE",
+        help="measured kernels: a file that `bench profile --json` wrote on a GPU",
     )
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(
             {
                 "reference_s": work.reference_s, "speech_s": work.speech_s, "nfe_step": work.nfe_step,
-                "assumptions": [asdict(one) for one in assumptions],
+                "assumptions": [asdict(chosen) for chosen in assumptions],
                 "measured": list(efficiencies.kinds) if efficiencies else [],
                 "boards": [{"board": board.name} | row for board, row in zip(boards, rows, strict=True)],
                 "explained": explained.name,
@@ -100,11 +111,11 @@ def _row(board: GpuSpec, work: Work, assumptions: Sequence[Assumptions]) -> dict
     middle = assumptions[len(assumptions) // 2]
     halved = roofline.line(BASE.arch, work, OURS, board.halved(), middle).rtf if board.half_rate_uncertain else None
     return {
-        "rtf": [roofline.line(BASE.arch, work, OURS, board, one).rtf for one in assumptions],
-        "first_audio_s": [roofline.line(BASE.arch, first, OURS, board, one).total_s for one in assumptions],
+        "rtf": [roofline.line(BASE.arch, work, OURS, board, chosen).rtf for chosen in assumptions],
+        "first_audio_s": [roofline.line(BASE.arch, first, OURS, board, chosen).total_s for chosen in assumptions],
         "rtf_if_half_rate": halved,
-        "rtf_earlier": roofline.line(BASE.arch, work, EARLIER, board, middle).rtf,
-        "rtf_stock": roofline.line(BASE.arch, work, STOCK, board, middle).rtf,
+        "rtf_compiled": roofline.line(BASE.arch, work, COMPILED, board, middle).rtf,
+        "rtf_upstream": roofline.line(BASE.arch, work, UPSTREAM, board, middle).rtf,
         "arithmetic_rtf": roofline.arithmetic_rtf(BASE.arch, work, OURS, board),
     }
 
@@ -113,8 +124,8 @@ def _check(check: published_figures.PredictionCheck) -> dict[str, Any]:
     figure = check.figure
     return asdict(check) | {
         "figure": {
-            "name": figure.title, "board": figure.board, "recipe": figure.recipe.name, "speech_s": figure.speech_s,
-            "nfe_step": figure.nfe_step, "rtf": figure.rtf,
+            "name": figure.title, "board": figure.board, "implementation": figure.implementation.name,
+            "speech_s": figure.speech_s, "nfe_step": figure.nfe_step, "rtf": figure.rtf,
         }
     }  # fmt: skip
 
@@ -122,7 +133,7 @@ def _check(check: published_figures.PredictionCheck) -> dict[str, Any]:
 def _boards_table(
     boards: Sequence[GpuSpec], rows: Sequence[dict[str, Any]], assumptions: Sequence[Assumptions], work: Work
 ) -> Table:
-    names = "measured" if len(assumptions) == 1 else " / ".join(reversed([one.name for one in assumptions]))
+    names = "measured" if len(assumptions) == 1 else " / ".join(reversed([chosen.name for chosen in assumptions]))
     title = (
         f"Predicted, not measured: {work.reference_s:g} s of reference, {work.speech_s:g} s of speech, "
         f"NFE {work.nfe_step}\n(efficiencies {names})"
@@ -138,17 +149,17 @@ def _boards_table(
 
 
 def _comparison_table(boards: Sequence[GpuSpec], rows: Sequence[dict[str, Any]]) -> Table:
-    """Table of the likely RTF and of other recipes and assumptions."""
+    """Table of the likely RTF, also for other implementations and assumptions."""
     table = Table(
-        "board", "RTF", "arithmetic alone", "half rate", "earlier", "stock",
-        box=None, title="\nComparison, with likely efficiencies", title_justify="left",
+        "board", "RTF", "arithmetic alone", "half rate", "torch.compile", "upstream",
+        box=None, title="\nLikely RTF of other implementations and assumptions", title_justify="left",
     )  # fmt: skip
     table.columns[0].no_wrap = True
     for board, row in zip(boards, rows, strict=True):
         halved, rtfs = row["rtf_if_half_rate"], row["rtf"]
         table.add_row(
             board.title, f"{rtfs[len(rtfs) // 2]:.4f}", f"{row['arithmetic_rtf']:.4f}",
-            f"{halved:.4f}" if halved else "", f"{row['rtf_earlier']:.4f}", f"{row['rtf_stock']:.4f}",
+            f"{halved:.4f}" if halved else "", f"{row['rtf_compiled']:.4f}", f"{row['rtf_upstream']:.4f}",
         )  # fmt: skip
     return table
 
@@ -177,14 +188,14 @@ def _assumptions_table(assumptions: Sequence[Assumptions]) -> Table:
         else "measured if the list has them"
     )
     title = f"\nEfficiencies, {chosen}"
-    table = Table("assumed", *(one.name for one in assumptions), box=None, title=title, title_justify="left")
+    table = Table("assumed", *(column.name for column in assumptions), box=None, title=title, title_justify="left")
     shares = {
         "products in fp16": "products", "attention": "attention", "positional convolutions": "convolution",
         "products in fp32": "single", "memory": "memory",
     }  # fmt: skip
     for title, name in shares.items():
-        table.add_row(title, *(f"{getattr(one, name):.2f}" for one in assumptions))
-    table.add_row("work of the CPU, in launches", *(str(one.host_launches) for one in assumptions))
+        table.add_row(title, *(f"{getattr(column, name):.2f}" for column in assumptions))
+    table.add_row("CPU work, as a number of launches", *(str(column.host_launches) for column in assumptions))
     return table
 
 
@@ -204,7 +215,7 @@ def _checks_table(checks: Sequence[published_figures.PredictionCheck]) -> Table:
         table.add_row(
             figure.title, board.name, f"{figure.rtf:.3f}", f"{check.predicted:.3f}", f"{check.off:+.0%}",
             _implied(check.implied),
-            _implied(check.implied_halved) if board.half_rate_uncertain and figure.recipe.half else "",
+            _implied(check.implied_halved) if board.half_rate_uncertain and figure.implementation.half else "",
         )  # fmt: skip
     return table
 
@@ -212,11 +223,11 @@ def _checks_table(checks: Sequence[published_figures.PredictionCheck]) -> Table:
 def _references_table(checks: Sequence[published_figures.PredictionCheck]) -> Table:
     """Table of the predictions for other lengths of the reference, which is unknown."""
     columns = (f"{reference_s:g} s" for reference_s in published_figures.REFERENCES_S)
-    title = "\nPredicted RTF with other references"
+    title = "\nPredicted RTF for other lengths of the reference"
     table = Table("figure", *columns, box=None, title=title, title_justify="left")
     table.columns[0].no_wrap = True
     for figure in published_figures.FIGURES:
-        cells = [f"{one.predicted:.3f}" for one in checks if one.figure == figure]
+        cells = [f"{check.predicted:.3f}" for check in checks if check.figure == figure]
         table.add_row(figure.title, *cells)
     return table
 

@@ -25,23 +25,28 @@ _UNITS = {"zh": "character"}
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "--length", type=bench_arguments.length, default=3.0, metavar="S", help="seconds of speech (default: 3)"
+        "--length",
+        type=bench_arguments.length,
+        default=3.0,
+        metavar="S",
+        help="length of the text, in seconds of speech (default: 3)",
     )
     parser.add_argument(
         "--wav", type=bench_arguments.folder, metavar="FOLDER", help="folder for a WAV file of each point"
     )
     parser.add_argument(
+        "--nfe-values",
         "--steps",
         type=bench_arguments.several_evaluations,
         metavar="N,N,…",
-        help="numbers of evaluations (default: nine, 5 to 32)",
+        help="NFE values to compare (default: nine values, 5 to 32)",
     )
     parser.add_argument(
         "--sentences", type=bench_arguments.none_or_more, default=_SENTENCES, metavar="N",
-        help=f"sentences for the metrics, for each point; 0: no metrics (default: {_SENTENCES})",
+        help=f"number of sentences for the metrics of each point; 0: no metrics (default: {_SENTENCES})",
     )  # fmt: skip
     parser.add_argument(
-        "--language", choices=("en", "zh"), help="language of the sentences (default: that of the voice)"
+        "--language", choices=("en", "zh"), help="language of the sentences (default: the language of the voice)"
     )
 
 
@@ -58,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise EngineError(f"there are {len(sentences)} sentences in this language; ask for fewer with --sentences")
     plan = quality_sweep.SweepPlan(
         arguments.length,
-        arguments.steps or quality_sweep.STEPS,
+        arguments.nfe_values or quality_sweep.NFE_VALUES,
         arguments.nfe,
         sentences[: arguments.sentences],
         arguments.wav,
@@ -67,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         env, plan, metrics, lambda point: print_progress(arguments, f"NFE {point.nfe_step} {point.name}")
     )
     unit = f"{_UNITS.get(language, 'word')} error"
-    print_result(arguments, _table(points, unit), {"points": [_row(one, unit.replace(" ", "_")) for one in points]})
+    print_result(arguments, _table(points, unit), {"points": [_row(point, unit.replace(" ", "_")) for point in points]})
     if arguments.plot is not None:
         with report_write_errors(arguments.plot):
             plots.sweep(points, arguments.plot)
@@ -91,11 +96,11 @@ def _metrics(arguments: argparse.Namespace, env: BenchEnv, language: str) -> All
 
 def _table(points: list[SweepPoint], unit: str) -> Table:
     measured = any(point.scores for point in points)
-    table = Table("NFE", "steps", "", "RTF", "deviation from NFE 32", box=None)
+    table = Table("NFE", "schedule", "variant", "RTF", "deviation from NFE 32", box=None)
     for column in (unit, "similarity", "DNSMOS") if measured else ():
         table.add_column(column)
     for point in points:
-        cells = [str(point.nfe_step), point.steps, point.name, f"{point.rtf:.3f}"]
+        cells = [str(point.nfe_step), point.schedule, point.name, f"{point.rtf:.3f}"]
         cells.append("" if point.deviation is None else f"{point.deviation:.1e}")
         if scores := point.scores:
             cells += [f"{scores.error_rate:.1%}", _figure(scores.similarity), _figure(scores.mos)]

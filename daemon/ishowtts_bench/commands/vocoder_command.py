@@ -13,7 +13,9 @@ from ishowtts_bench.commands.command_output import make_env, print_progress, pri
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--rounds", type=bench_arguments.positive, default=3, metavar="N", help="rounds (default: 3)")
+    parser.add_argument(
+        "--rounds", type=bench_arguments.positive, default=3, metavar="N", help="number of rounds (default: 3)"
+    )
     parser.add_argument("--compile", action="store_true", help="also measure upstream's backbone with torch.compile")
 
 
@@ -26,15 +28,20 @@ def run(arguments: argparse.Namespace) -> int:
         compiled=arguments.compile, report=lambda text: print_progress(arguments, text),
     )  # fmt: skip
     table = Table("vocoder", "sound", "milliseconds", "times as long", "deviation", box=None)
-    for one in found.decoders:
-        length = f"{one.length_s:g} s"
-        table.add_row(one.name, length, f"{1000 * one.synth_s:.2f}", f"{one.ratio:.2f}", f"{one.deviation:.1e}")
+    for decoder in found.decoders:
+        length = f"{decoder.length_s:g} s"
+        table.add_row(
+            decoder.name, length, f"{1000 * decoder.synth_s:.2f}", f"{decoder.ratio:.2f}", f"{decoder.deviation:.1e}"
+        )
     table.add_section()
     for part in found.parts:
-        name = f"of a whole segment, NFE {arguments.nfe}: {part.share:.1%}"
+        name = f"share of a whole segment, NFE {arguments.nfe}: {part.share:.1%}"
         table.add_row(name, f"{part.length_s:g} s", f"{1000 * part.synth_s:.2f}", "", "")
     table.caption = vocoder_bench.NO_TENSORRT
-    data = {"decoders": [asdict(one) for one in found.decoders], "parts": [asdict(part) for part in found.parts]}
+    data = {
+        "decoders": [asdict(decoder) for decoder in found.decoders],
+        "parts": [asdict(part) for part in found.parts],
+    }
     print_result(
         arguments,
         table,

@@ -94,7 +94,9 @@ class Asr:
             for i, part in zip(pack, parts, strict=True):
                 result = compare(references[i], part)
                 if retry_alone and result.edits and len(pack) > 1:
-                    result = min(result, self._alone(sounds[i], references[i], language), key=lambda one: one.edits)
+                    result = min(
+                        result, self._alone(sounds[i], references[i], language), key=lambda attempt: attempt.edits
+                    )
                 found.append(result)
         return found
 
@@ -109,7 +111,7 @@ def compare(reference: Sequence[str], transcript: Sequence[str]) -> AsrResult:
 
 def error_rate(results: Sequence[AsrResult]) -> float:
     """Edits divided by the words (or characters) of all texts; above 1 if the transcripts are much longer."""
-    return sum(one.edits for one in results) / max(1, sum(one.total for one in results))
+    return sum(result.edits for result in results) / max(1, sum(result.total for result in results))
 
 
 def _packs(sounds: Sequence[FloatSamples]) -> Iterator[list[int]]:

@@ -29,8 +29,8 @@ def split(references: Sequence[Sequence[str]], transcript: Sequence[str]) -> lis
 
     An extra word between two of them goes to the one with an error next to it, otherwise to the one before.
     """
-    joined = [word for one in references for word in one]
-    owners = [number for number, one in enumerate(references) for _ in one]
+    joined = [word for reference in references for word in reference]
+    owners = [number for number, reference in enumerate(references) for _ in reference]
     parts: list[list[str]] = [[] for _ in references]
     steps = align(joined, transcript)
     for at, (i, j) in enumerate(steps):

@@ -37,7 +37,7 @@ def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path) -> 
     options = ["--lengths", "1", "--rounds", "1", "--precision", "fp32"]
     picture = tmp_path / "speed.svg"
     status, out = run("speed", *options, "--save", str(tmp_path / "baseline.json"), "--plot", str(picture))
-    assert "stock, NFE 7" in picture.read_text()
+    assert "upstream, NFE 7" in picture.read_text()
     summary = json.loads(out.splitlines()[-1])
     assert status == 0
     assert json.loads((tmp_path / "baseline.json").read_text()) == summary
@@ -55,10 +55,10 @@ def test_sweep_writes_a_sample_of_each_point(run: Run, tmp_path: Path) -> None:
     assert "<svg" in picture.read_text()
     points = json.loads(out)["points"]
     assert status == 0
-    plain = {(point["nfe_step"], point["steps"]): point for point in points if not point["name"]}
+    plain = {(point["nfe_step"], point["schedule"]): point for point in points if not point["name"]}
     assert plain[32, "uniform"]["deviation"] == 0.0
-    assert {nfe for nfe, steps in plain if steps == "EPSS"} == {5, 6, 7, 10, 12, 16}
-    assert {nfe for nfe, steps in plain if steps == "uniform"} == {5, 6, 7, 8, 10, 12, 16, 24, 32}
+    assert {nfe for nfe, schedule in plain if schedule == "EPSS"} == {5, 6, 7, 10, 12, 16}
+    assert {nfe for nfe, schedule in plain if schedule == "uniform"} == {5, 6, 7, 8, 10, 12, 16, 24, 32}
     assert plain[7, "EPSS"]["deviation"] != plain[7, "uniform"]["deviation"]
     assert all(point["deviation"] > 0 for point in points if point["nfe_step"] != 32)
     assert {"int8", "guidance_skip: plain", "guidance_skip: reuse"} <= {point["name"] for point in points}
@@ -87,7 +87,7 @@ def test_metrics_find_no_words_in_the_hum_of_random_weights(run: Run, monkeypatc
     monkeypatch.setattr(quality_sweep, "_FIRST_S", (1.0,))
     monkeypatch.setattr(asr, "_MAX_TOKENS", 24)  # Whisper finds many words in a hum; a few prove enough
     monkeypatch.setattr(asr, "_BEAMS", 1)
-    status, out = run("sweep", "--length", "1", "--steps", "7", "--sentences", "1", "--json")
+    status, out = run("sweep", "--length", "1", "--nfe-values", "7", "--sentences", "1", "--json")
     assert status == 0
     points = json.loads(out)["points"]
     for point in points:
@@ -141,7 +141,7 @@ def test_profile_accounts_for_the_whole_time(run: Run, tmp_path: Path) -> None:
 
 
 @F5
-def test_batches_are_compared_with_single_lines(run: Run, tmp_path: Path) -> None:
+def test_batches_are_compared_with_single_segments(run: Run, tmp_path: Path) -> None:
     picture, figures = tmp_path / "batches.svg", tmp_path / "batches.json"
     options = ["--length", "0.5", "--rounds", "1", "--nfe", "4", "--plot", str(picture), "--figures", str(figures)]
     status, out = run("batches", *options)
@@ -149,10 +149,10 @@ def test_batches_are_compared_with_single_lines(run: Run, tmp_path: Path) -> Non
     assert "times single" in out
     assert "in proportion" in picture.read_text()
     found = json.loads(figures.read_text())["batches"]
-    assert [one["lines"] for one in found] == [1, 2, 4, 8]
+    assert [one["segments"] for one in found] == [1, 2, 4, 8]
     assert found[0]["ratio"] == 1.0
     for one in found:
-        assert one["audio_s"] == pytest.approx(one["lines"] * found[0]["audio_s"], rel=0.35)
+        assert one["audio_s"] == pytest.approx(one["segments"] * found[0]["audio_s"], rel=0.35)
         assert one["ratio"] == pytest.approx(one["throughput"] / found[0]["throughput"])
         assert 0 < one["share"] < 1.2
         assert one["peak_mb"] is None
@@ -163,7 +163,7 @@ def test_ablate_shows_which_switches_cost_fidelity(run: Run) -> None:
     status, out = run("ablate", "--length", "1", "--rounds", "1", "--precision", "fp32", "--json")
     assert status == 0
     deviation = {one["name"]: one["deviation"] for one in json.loads(out)["variants"]}
-    for name in ("without folds, so without graphs", "without text_once", "padded to buckets", "all off"):
+    for name in ("without folds", "without text_once", "padded to buckets", "all off"):
         assert deviation[name] < 1e-4
     for name in ("with int8", "with guidance_skip: plain", "with guidance_skip: reuse"):
         assert deviation[name] > 1e-3
@@ -181,7 +181,7 @@ def test_ablate_shows_which_switches_cost_fidelity(run: Run) -> None:
         (["sweep", "--length", "x"], "not a number of seconds"),
         (["sweep", "--length", "nan"], "0.5 to 120"),
         (["ablate", "--length", "1e9"], "0.5 to 120"),
-        (["sweep", "--steps", "7,99"], "4 to 64"),
+        (["sweep", "--nfe-values", "7,99"], "4 to 64"),
         (["sweep", "--sentences", "-1"], "0 or more"),
         (["sweep", "--plot", "sweep.gif"], ".png or .svg"),
         (["sweep", "--wav", "/dev/null"], "is not a folder"),
