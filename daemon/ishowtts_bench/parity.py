@@ -168,7 +168,7 @@ def _half(env: BenchEnv, exact: FloatSamples) -> Iterator[ParityRow]:
     limit = deviation(rounded, exact)
     with _engine(env, Switches(), precision=precision) as ours:
         error = deviation(_speak(ours, text, nfe_step), exact)
-    yield ParityRow(f"{precision}, no farther from fp32 than upstream in {precision}", error, limit)
+    yield ParityRow(f"{precision}, deviation from fp32 (limit: upstream in {precision})", error, limit)
     fixed = Switches(exact_padding=True, graphs=True)
     with mutations.loud_padding() as unmask, _engine(env, fixed, precision=precision) as ours:
         first = _speak(ours, text, nfe_step)

@@ -53,32 +53,32 @@ def voices(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("exact_padding", [False, True])
 def test_two_voices_in_one_batch_sound_like_upstream(make_engine: Make, voices: Path, exact_padding: bool) -> None:
     ours = make_engine(voices_dir=str(voices), switches={"exact_padding": exact_padding, "graphs": False})
-    stock = make_engine(voices_dir=str(voices), switches=OFF)
+    upstream = make_engine(voices_dir=str(voices), switches=OFF)
     segments = [
         segment("A line in the long voice, 你好.", voice="long", seed=5),
         segment("And one in the short voice, with more words in it.", voice="short", seed=6),
         segment("Again the long one.", voice="long", seed=7),
     ]
     for sound, one in zip(ours.render_batch(segments, never), segments, strict=True):
-        assert distance(sound, stock.render(one, never)) <= TOLERANCE
+        assert distance(sound, upstream.render(one, never)) <= TOLERANCE
 
 
 def test_a_run_longer_than_every_bucket_is_not_padded(make_engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duration, "BUCKETS", (512, 544))
     text = "This is a run that is longer than every bucket."
-    ours, stock = (make_engine(switches=switches) for switches in ({"exact_padding": True}, OFF))
+    ours, upstream = (make_engine(switches=switches) for switches in ({"exact_padding": True}, OFF))
     assert ours._job(segment(text)).frames > duration.BUCKETS[-1]
     sound = ours.render(segment(text), never)
     assert ours._runner.model.unbucketed == 1
-    assert distance(sound, stock.render(segment(text), never)) <= TOLERANCE
+    assert distance(sound, upstream.render(segment(text), never)) <= TOLERANCE
 
 
 @pytest.mark.parametrize("cfg_strength", [0.0, 0.5, 10.0])
 def test_guidance_has_the_configured_strength(make_engine: Make, cfg_strength: float) -> None:
     unpadded = {"exact_padding": False, "graphs": False}
-    ours, stock = (make_engine(cfg_strength=cfg_strength, switches=switches) for switches in (unpadded, OFF))
+    ours, upstream = (make_engine(cfg_strength=cfg_strength, switches=switches) for switches in (unpadded, OFF))
     one = segment("The strength of guidance.")
-    assert distance(ours.render(one, never), stock.render(one, never)) <= TOLERANCE
+    assert distance(ours.render(one, never), upstream.render(one, never)) <= TOLERANCE
 
 
 @pytest.mark.parametrize("skip", ["plain", "reuse"])

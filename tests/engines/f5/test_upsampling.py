@@ -43,14 +43,14 @@ def never() -> bool:
 @pytest.fixture(scope="module")
 def right(upsampling_checkpoint: Path, short_voice: dict[str, str]) -> dict[Segment, np.ndarray]:
     """Each line alone, made by upstream's own function."""
-    original = UpstreamInfer(upsampling_checkpoint, "cpu")
+    upstream = UpstreamInfer(upsampling_checkpoint, "cpu")
     voices = Path(short_voice["voices_dir"])
     clip = BenchEnv(
         upsampling_checkpoint, "cpu", voices_dir=voices, voice=short_voice["default_voice"]
     ).reference_clip()
-    assert original.cfm.transformer.text_embed.average_upsampling
+    assert upstream.cfm.transformer.text_embed.average_upsampling
     return {
-        line: original.synthesize(clip, line.text, nfe_step=line.nfe_step, seed=line.seed, speed=line.speed or 1.0)
+        line: upstream.synthesize(clip, line.text, nfe_step=line.nfe_step, seed=line.seed, speed=line.speed or 1.0)
         for line in (*LINES, CROWDED)
     }
 

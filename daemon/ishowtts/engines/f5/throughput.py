@@ -76,14 +76,14 @@ def flash_fault(device: str) -> str | None:
 def fused_fault(device: str) -> str | None:
     """Why our own Triton kernels cannot be used; `None` if one was compiled, ran and gave a correct result."""
     try:
-        ours = ELEMENTWISE["triton"]()
+        fused = ELEMENTWISE["triton"]()
     except ImportError:
         return "Triton is not installed"
     x = torch.randn(4, 8, 128, generator=torch.Generator().manual_seed(0)).to(device, torch.float16)
     scale, shift = x[0, :2].unbind()
     exact = EagerElementwise().norm(x, scale, shift).float()
     try:
-        difference = (ours.norm(x, scale, shift).float() - exact).abs().max().item()
+        difference = (fused.norm(x, scale, shift).float() - exact).abs().max().item()
     except Exception as error:  # Triton's errors have no common parent; mostly the C compiler is missing
         return f"a Triton kernel could not be started ({first_line(error)})"
     return None if difference < _FUSED_TOLERANCE else f"a Triton kernel is off by {difference:.1g}"
