@@ -20,7 +20,7 @@ def test_with_enough_free_space_both_are_kept(tmp_path: Path) -> None:
     kept = archives(tmp_path, min_free_mb=0)
     kept.start()
     kept.close(10)
-    assert kept.troubles == (None, None)
+    assert kept.problems == (None, None)
 
 
 def test_with_too_little_free_space_neither_is_kept_and_both_say_so(tmp_path: Path) -> None:
@@ -28,9 +28,9 @@ def test_with_too_little_free_space_neither_is_kept_and_both_say_so(tmp_path: Pa
     short = archives(tmp_path, min_free_mb=2 * free_mb)
     short.start()
     try:
-        eventually(lambda: all(short.troubles), "both reasons")
-        for trouble in short.troubles:
-            assert trouble is not None
-            assert "limits.min_free_mb" in trouble
+        eventually(lambda: all(short.problems), "both reasons")
+        for problem in short.problems:
+            assert problem is not None
+            assert "limits.min_free_mb" in problem
     finally:
         short.close(10)

@@ -63,7 +63,8 @@ def test_a_command_finds_a_line_that_is_on_its_way_from_the_queue(harness: Harne
             waiting = harness.inbox.cancel_waiting("stop")
             waiting.add_done_callback(lambda done: cancelled.append(done.result() + (current is not None)))
 
-        accepted = harness.inbox.accept([Arrival(Line(f"{n}", "one two three"))])
+        # Long enough that it is not over before the command, however busy the machine is.
+        accepted = harness.inbox.accept([Arrival(Line(f"{n}", "one two three. " * 40))])
         if n % 2:
             wait_for(accepted)
         harness.scheduler.submit(stop)
