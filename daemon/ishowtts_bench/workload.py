@@ -156,22 +156,22 @@ class _Size:
     def kernel(
         self, name: str, kind: KernelKind, times: int, work: tuple[float, float], tiles: int | None = None
     ) -> KernelWork:
-        """Make a kernel of the step loop. It runs `times` per evaluation; `work` is operations and bytes."""
+        """Describe a kernel of the step loop. It runs `times` per evaluation; `work` is operations and bytes."""
         return KernelWork(name, kind, times * self.work.nfe_step, *work, tiles, self.implementation.half,
                       self.implementation.captured, in_loop=True)  # fmt: skip
 
     def moved(self, name: str, times: int, size: float) -> KernelWork:
-        """Make an elementwise kernel of the step loop."""
+        """Describe an elementwise kernel of the step loop."""
         return self.kernel(name, "elementwise", times, (0.0, size))
 
     def product(self, name: str, times: int, rows: int, k: int, n: int) -> KernelWork:
-        """Make a product of the step loop: [rows, k] by [k, n]."""
+        """Describe a product of the step loop: [rows, k] by [k, n]."""
         return self.kernel(name, "products", times, _product(rows, k, n, self.item), _tiles(rows, n))
 
     def once(
         self, name: str, kind: KernelKind, times: int, work: tuple[float, float], *, half: bool = False
     ) -> KernelWork:
-        """Make a kernel that runs `times` per segment, outside CUDA graphs."""
+        """Describe a kernel outside the step loop: it runs `times` for each segment, and in no CUDA graph."""
         return KernelWork(name, kind, times * self.work.batch, *work, None, half, captured=False, in_loop=False)
 
 

@@ -1,4 +1,7 @@
-"""`ishowtts check`: checks the configuration and shows the values that are in use."""
+"""`ishowtts check`: checks the configuration and its files of blocked words and pronunciations.
+
+Shows the values in use, with the chosen engine and a volume that was set over MQTT.
+"""
 
 from __future__ import annotations
 

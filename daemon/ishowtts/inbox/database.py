@@ -67,7 +67,11 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def open_to_salvage(path: Path) -> sqlite3.Connection:
-    """Open a file that may be damaged. Raises InboxError, sqlite3.Error."""
+    """Open a file that may be damaged, unchecked and writable. Its statements fail after `_SALVAGE_S` seconds.
+
+    Raises:
+        InboxError, sqlite3.Error
+    """
     refuse_special(path)
     # Not read-only: the rows in its log are wanted too.
     return _with_deadline(connect(str(path)), _SALVAGE_S)

@@ -33,8 +33,9 @@ _MAX_INFO_REPUBLISHED = 5  # in 10 s: a flood of other instances' `info` must no
 class MqttLink:
     """Two connections that are kept up until `stop`.
 
-    Lines come over a persistent session at QoS 1. Whoever takes a line acknowledges it. Commands come over a clean
-    session at QoS 0: a full queue cannot delay them, and one that was sent while we were away is never executed.
+    Lines come over a persistent session at QoS 1. `speech/intake` acknowledges each line once it is stored. Commands
+    come over a clean session at QoS 0: a full queue cannot delay them, and one that was sent while we were away is
+    never executed.
     The commands connection is made first: it detects whether another appliance uses our root. If so, the link does not
     subscribe to lines.
 
@@ -122,7 +123,7 @@ class MqttLink:
 
     @property
     def other_instance(self) -> str | None:
-        """Why we keep away from our root: another appliance uses it."""
+        """Why we do not use our root now: another appliance uses it, or may use it; else `None`."""
         return self._guard.problem
 
     def start(self) -> None:

@@ -58,29 +58,29 @@ class AutoSpeaker:
         self._was_lost = False
 
     def write(self, block: Samples) -> None:
-        """Delegates to the card."""
+        """Writes one short block to the card. Raises SpeakerError."""
         with self._noting_loss() as card:
             card.write(block)
 
     def flush(self) -> None:
-        """Delegates to the card."""
+        """Plays the samples that the card's rate converter still holds; discards nothing. Raises SpeakerError."""
         with self._noting_loss() as card:
             card.flush()
 
     def delay_s(self) -> float:
-        """Delegates to the card; 0 before a card was opened."""
+        """Seconds of sound that the card was given and has not played; 0 before a card was opened."""
         if self._speaker is None:
             return 0.0
         with self._noting_loss() as card:
             return card.delay_s()
 
     def drain(self) -> None:
-        """Delegates to the card."""
+        """Waits until the card has played everything. Raises SpeakerError."""
         with self._noting_loss() as card:
             card.drain()
 
     def drop(self) -> None:
-        """Delegates to the card."""
+        """Discards what the card has not played yet."""
         with self._noting_loss() as card:
             card.drop()
 
