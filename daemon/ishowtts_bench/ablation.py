@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.switches import TABLE, Switch, Switches
+from ishowtts.f5_switches import TABLE, Switch, Switches
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples
 from ishowtts_bench.bench_env import BenchEnv, finish_idle_work, make_text

@@ -11,7 +11,7 @@ import torch
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.switches import Switches
+from ishowtts.f5_switches import Switches
 from ishowtts.model import Segment
 from ishowtts_bench import machine
 from ishowtts_bench.bench_env import BenchEnv, finish_idle_work, make_text

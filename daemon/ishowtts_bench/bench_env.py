@@ -13,10 +13,10 @@ from ishowtts.engines.f5.architecture import BASE, DitConfig, read_model
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.f5_options import F5Options, Precision
 from ishowtts.engines.f5.reference import end_sentence
-from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.voices.voice_library import DEFAULT, VoiceLibrary
 from ishowtts.engines.weights import examine
 from ishowtts.errors import WeightsError
+from ishowtts.f5_switches import Switches
 from ishowtts.text.scripts import base_language
 
 _WORDS = (

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import torch
 
 from ishowtts.engines.f5.engine import F5Engine
-from ishowtts.engines.f5.switches import TABLE, Switches
+from ishowtts.f5_switches import TABLE, Switches
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples
 from ishowtts_bench import mutations, random_checkpoint

@@ -12,9 +12,9 @@ from torch.profiler import ProfilerActivity, profile
 from ishowtts.engines.f5 import dit, fast_model, text_encoder
 from ishowtts.engines.f5.cuda_graphs import GraphRunner
 from ishowtts.engines.f5.device import choose_dtype
-from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.f5.tokens import Tokenizer
 from ishowtts.engines.f5.vocoder import FastVocoder
+from ishowtts.f5_switches import Switches
 from ishowtts.model import Segment
 from ishowtts_bench import machine
 from ishowtts_bench.bench_env import BenchEnv, finish_idle_work, make_text

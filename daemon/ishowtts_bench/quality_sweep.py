@@ -20,8 +20,8 @@ from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.f5_options import Precision
 from ishowtts.engines.f5.schedule import is_pruned
-from ishowtts.engines.f5.switches import Switches
 from ishowtts.errors import EngineError
+from ishowtts.f5_switches import Switches
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples, join
 from ishowtts.util.samples import unit_to_int16

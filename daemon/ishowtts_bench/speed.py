@@ -16,7 +16,7 @@ import torch
 
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
-from ishowtts.engines.f5.switches import Switches
+from ishowtts.f5_switches import Switches
 from ishowtts_bench import machine, systems
 from ishowtts_bench.bench_env import BenchEnv, make_text
 from ishowtts_bench.peak_memory import PeakMemory, PeakMemoryMeter

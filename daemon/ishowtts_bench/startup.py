@@ -121,7 +121,7 @@ def _upstream(folder: Path, device: str, nfe_step: int) -> Callable[[], object]:
 
 
 def _ours(folder: Path, device: str, nfe_step: int, cache_dir: str | None) -> tuple[Callable[[], object], float | None]:
-    from ishowtts.engines.f5.switches import Switches
+    from ishowtts.f5_switches import Switches
     from ishowtts.model import Segment
     from ishowtts_bench.bench_env import BenchEnv
 

@@ -11,8 +11,8 @@ from ishowtts import text as texts
 from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import multiplies_bf16
 from ishowtts.engines.f5.reference import prepare
-from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.f5.upstream_model import compile_modules
+from ishowtts.f5_switches import Switches
 from ishowtts.model import Segment
 from ishowtts.speech import segment_planner
 from ishowtts.util.crossfade import FloatSamples, join

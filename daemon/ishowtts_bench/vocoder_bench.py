@@ -12,10 +12,10 @@ from torch import Tensor
 from ishowtts.engines.f5 import checkpoint
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.reference import prepare
-from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.f5.upstream_model import load_vocos
 from ishowtts.engines.f5.vocoder import FastVocoder
 from ishowtts.engines.weights import examine
+from ishowtts.f5_switches import Switches
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples
 from ishowtts_bench.bench_env import BenchEnv, finish_idle_work, make_text

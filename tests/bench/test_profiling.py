@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ishowtts.engines.f5 import duration, fast_model
-from ishowtts.engines.f5.switches import Switches
+from ishowtts.f5_switches import Switches
 from ishowtts_bench import profiling
 from ishowtts_bench.bench_env import BenchEnv
 from support.fake_cuda_graph import TapeRecorder

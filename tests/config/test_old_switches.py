@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ishowtts import config
-from ishowtts.engines.f5.switches import Switches
 from ishowtts.errors import ConfigError
+from ishowtts.f5_switches import Switches
 
 OLD = "engine: {f5: {optimisations: {%s}}}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ishowtts.config.section import Section
-from ishowtts.engines.f5.switches import EIGHT_BITS, TABLE, Compile, GuidanceSkip
+from ishowtts.f5_switches import EIGHT_BITS, TABLE, Compile, GuidanceSkip
 
 _DEFAULTS = {switch.name: switch.default for switch in TABLE}
 

@@ -15,8 +15,8 @@ from ishowtts.config.audio_section import AudioSection
 from ishowtts.config.old_switches import OptimisationsSection
 from ishowtts.config.policy_section import PolicySection
 from ishowtts.config.section import Section as _Section
-from ishowtts.engines.f5.switches import EIGHT_BITS, TABLE, Compile, Switches, device_faults
 from ishowtts.errors import ConfigError
+from ishowtts.f5_switches import EIGHT_BITS, TABLE, Compile, Switches, device_faults
 from ishowtts.limits import NAME, NFE_STEP
 
 DEFAULT_PATH = Path("/etc/ishowtts/config.yaml")

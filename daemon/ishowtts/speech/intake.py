@@ -124,6 +124,7 @@ class Intake(LoopThread):
                 self._commit = None
             raise
         except Exception:
+            # One of the arrivals may be the cause: store the others without it.
             self._commit = None
             log.exception("%d arrivals could not be stored", len(self._group))
             self._split_group()

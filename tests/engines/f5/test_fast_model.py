@@ -18,8 +18,8 @@ from ishowtts.engines.f5.architecture import DitConfig
 from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.schedule import Guidance
-from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.voices.voice_library import VoiceLibrary
+from ishowtts.f5_switches import Switches
 from ishowtts.model import Segment
 from ishowtts_bench.fidelity import distance
 from ishowtts_bench.parity import TOLERANCE

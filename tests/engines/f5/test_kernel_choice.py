@@ -17,7 +17,7 @@ from ishowtts.engines.f5 import kernel_choice
 from ishowtts.engines.f5.attention import ATTENTIONS, Attention
 from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE, LINEARS, KernelChoice, PlainConv, PlainLinear
-from ishowtts.engines.f5.switches import Switches
+from ishowtts.f5_switches import Switches
 from support.fake_cuda_graph import TapeRecorder
 
 pytestmark = pytest.mark.f5

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from ishowtts.engines.f5.switches import Switches, device_faults
 from ishowtts.errors import EngineError
+from ishowtts.f5_switches import Switches, device_faults
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 DeviceName = Literal["auto", "cpu", "cuda"]

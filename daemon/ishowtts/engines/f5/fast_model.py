@@ -22,9 +22,9 @@ from ishowtts.engines.f5.kernels import KernelChoice
 from ishowtts.engines.f5.model_job import SegmentJob
 from ishowtts.engines.f5.sampler import StaticBuffers, integrate, new_state, step
 from ishowtts.engines.f5.schedule import Guidance
-from ishowtts.engines.f5.switches import Switches
 from ishowtts.engines.f5.tokens import Tokenizer
 from ishowtts.engines.f5.vocoder import FastVocoder
+from ishowtts.f5_switches import Switches
 from ishowtts.model import IsCancelled
 
 _LEAST_GUIDANCE = 1e-5  # below it, upstream evaluates only one branch

@@ -23,8 +23,8 @@ from ishowtts.engines.f5 import throughput
 from ishowtts.engines.f5.attention import ATTENTIONS, Lengths
 from ishowtts.engines.f5.cuda_graphs import CudaCapture
 from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE, LINEARS, PLAIN, KernelChoice
-from ishowtts.engines.f5.switches import Switches
 from ishowtts.errors import first_line
+from ishowtts.f5_switches import Switches
 
 log = logging.getLogger(__name__)
 
