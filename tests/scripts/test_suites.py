@@ -138,7 +138,7 @@ def test_the_second_python_does_not_outlive_an_interrupted_run(checkout: Checkou
                 process.terminate()
             else:
                 os.killpg(process.pid, signal.SIGINT)
-            assert process.wait(5) != 0
+            assert process.wait(60) != 0
             assert _processes_of(checkout.root) == []
             assert not list(checkout.root.glob("tmp.*"))
         finally:
