@@ -51,6 +51,27 @@ def test_done_lists_the_policies_in_the_order_of_their_use(make) -> None:
     assert line.done == ("blocked", "links", "emoji", "repeats", "voice", "template")
 
 
+def test_the_steps_of_a_line_name_what_each_policy_changed_and_count_against_no_limit(make) -> None:
+    policies = make(f"{{blocked: {{words: [bad], action: mask}}, {TEMPLATE}, lines_per_min: 1}}")
+    for _ in range(3):
+        line, steps = policies.explain(Line("a", "bad https://x.com/a nooooo!", author="Bob"))
+        assert isinstance(line, Line)
+        assert [(step.policy, step.before, step.after) for step in steps] == [
+            ("blocked", "bad https://x.com/a nooooo!", "beep https://x.com/a nooooo!"),
+            ("links", "beep https://x.com/a nooooo!", "beep link nooooo!"),
+            ("repeats", "beep link nooooo!", "beep link nooo!"),
+            ("template", "beep link nooo!", "Bob says: beep link nooo!"),
+        ]
+    assert policies.admit(Line("a", "bad https://x.com/a nooooo!", author="Bob")) == line
+
+
+def test_the_steps_before_a_rejection_are_kept(make) -> None:
+    rejection, steps = make("{links: drop}").explain(Line("a", "www.example.org"))
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason is Reason.EMPTY
+    assert [(step.policy, step.after) for step in steps] == [("links", "")]
+
+
 @pytest.mark.parametrize(
     ("policies", "text", "reason", "words"),
     [

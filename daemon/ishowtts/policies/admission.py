@@ -6,7 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ishowtts import config
@@ -50,8 +50,23 @@ BLOCKED, LINKS, EMOJI, REPEATS, CUT, VOICE, TEMPLATE = (
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 _SENTENCE_ENDS = ".,;:!?…。，、；：！？ "
 
-_Bound = Callable[[str, list[str]], str]
-"""Bounds the length of a text, and adds to `done` if it cut something."""
+
+@dataclass(frozen=True)
+class PolicyStep:
+    """What one policy changed.
+
+    Attributes:
+        policy: Its word in `Line.done`.
+        before, after: What it changed: the text; the author's name, if a blocked word was in it; the name of a voice.
+    """
+
+    policy: str
+    before: str
+    after: str
+
+
+_Bound = Callable[[str, list[PolicyStep]], str]
+"""Bounds the length of a text, and adds a step to `done` if it cut something."""
 
 
 class Policies:
@@ -95,21 +110,30 @@ class Policies:
 
         A line that no policy changes is returned as it is.
         """
-        try:
-            admitted = self._apply(line)
-        except LineRejected as rejected:
-            return Rejection(line.id, Reason(rejected.reason), rejected.detail, line.reply_to, line)
+        admitted, _ = self.explain(line)
+        if isinstance(admitted, Rejection):
+            return admitted
         excess = self._rate_excess(admitted)
         if excess is not None:
             return Rejection(line.id, Reason.RATE_LIMITED, excess, line.reply_to, admitted)
         return admitted
 
+    def explain(self, line: Line) -> tuple[Line | Rejection, list[PolicyStep]]:
+        """As `admit` without the rate limits, which count nothing here; and what each policy changed, in their order.
+
+        Before a rejection, the steps are those up to it.
+        """
+        done: list[PolicyStep] = []
+        try:
+            return self._apply(line, done), done
+        except LineRejected as rejected:
+            return Rejection(line.id, Reason(rejected.reason), rejected.detail, line.reply_to, line), done
+
     def quiet_hours(self, local_time: datetime) -> QuietHours | None:
         """The quiet hours in force at a local time, for `low` and `normal` lines; `None` if there are none."""
         return active_quiet_hours(self._policies.quiet, local_time)
 
-    def _apply(self, line: Line) -> Line:
-        done: list[str] = []
+    def _apply(self, line: Line, done: list[PolicyStep]) -> Line:
         text = self._filtered(self._bounded(line.text, done), done)
         self._reject_if_empty(text, done)
         text = self._within_limit(text, done)
@@ -117,10 +141,11 @@ class Policies:
         text = self._in_template(line.author, text, done)
         # Without a word in `done`, invisible characters may have made the text longer than the limit.
         if done or len(line.text) > self._limits.max_chars:
-            return replace(line, text=text, voice=voice, done=(*line.done, *dict.fromkeys(done)))
+            words = dict.fromkeys(step.policy for step in done)
+            return replace(line, text=text, voice=voice, done=(*line.done, *words))
         return line
 
-    def _bounded(self, text: str, done: list[str]) -> str:
+    def _bounded(self, text: str, done: list[PolicyStep]) -> str:
         """The visible text, or the head of it that can still be spoken: a megabyte costs no more than a page."""
         max_chars = self._limits.max_chars + _EXTRA_CHARS
         if self._limits.too_long == "reject" and len(text) > max_chars:
@@ -130,10 +155,10 @@ class Policies:
             return visible
         head = _head(visible, self._limits.max_chars + _EXTRA_CUT_CHARS)
         if len(text) > max_chars or head != visible:
-            done.append(CUT)
+            done.append(PolicyStep(CUT, text, head))
         return head
 
-    def _filtered(self, text: str, done: list[str]) -> str:
+    def _filtered(self, text: str, done: list[PolicyStep]) -> str:
         """Apply blocked words, links, emoji and repeats.
 
         Blocked words are searched before an edit can hide one, and again after the edits, which can make one.
@@ -149,7 +174,7 @@ class Policies:
             text = _record(REPEATS, text, shorten_repeats(text, policies.repeats), done)
         return text if text == before else self._without_blocked(text, "the text", done, self._bounded)
 
-    def _without_blocked(self, text: str, subject: str, done: list[str], bound: _Bound) -> str:
+    def _without_blocked(self, text: str, subject: str, done: list[PolicyStep], bound: _Bound) -> str:
         if self._policies.blocked.action == "mask":
             return self._masked(text, subject, done, bound)
         entry = self._blocked.first_entry(text)
@@ -159,10 +184,10 @@ class Policies:
             )
         return text
 
-    def _author_without_blocked(self, name: str, done: list[str]) -> str:
+    def _author_without_blocked(self, name: str, done: list[PolicyStep]) -> str:
         return self._without_blocked(name, "the author's name", done, lambda name, _: name[:_MAX_AUTHOR_CHARS])
 
-    def _masked(self, text: str, subject: str, done: list[str], bound: _Bound) -> str:
+    def _masked(self, text: str, subject: str, done: list[PolicyStep], bound: _Bound) -> str:
         """The text with its blocked words masked.
 
         A removed word can bring another one together, so the search is repeated until it finds none. A mask may be
@@ -177,14 +202,14 @@ class Policies:
             Reason.FILTERED, f"{subject} holds blocked words in blocked words (policies.blocked); leave them out"
         )
 
-    def _reject_if_empty(self, text: str, done: list[str]) -> None:
+    def _reject_if_empty(self, text: str, done: list[PolicyStep]) -> None:
         if is_speakable(text):
             return
-        keys = " and ".join(f"policies.{word}" for word in dict.fromkeys(done) if word != CUT)
+        keys = " and ".join(f"policies.{word}" for word in dict.fromkeys(step.policy for step in done) if word != CUT)
         why = f"nothing is left of the text after {keys}" if keys else "the text has no letter and no digit"
         raise LineRejected(Reason.EMPTY, f"{why}; send words")
 
-    def _within_limit(self, text: str, done: list[str]) -> str:
+    def _within_limit(self, text: str, done: list[PolicyStep]) -> str:
         if len(text) <= self._limits.max_chars:
             return text
         if self._limits.too_long == "reject":
@@ -200,7 +225,7 @@ class Policies:
             f"the text has {len(text)} characters; at most {max_chars} are spoken (limits.max_chars); send less",
         )
 
-    def _voice_of(self, line: Line, done: list[str]) -> str | None:
+    def _voice_of(self, line: Line, done: list[PolicyStep]) -> str | None:
         """The line's own voice, else its author's. If that one does not exist, a warning says so once."""
         if line.voice is not None or line.author is None:
             return line.voice
@@ -213,10 +238,10 @@ class Policies:
                 self._warned_voices.add(voice)
                 log.warning("policies.author_voices: there is no voice %r; the default voice speaks instead", voice)
             return None
-        done.append(VOICE)
+        done.append(PolicyStep(VOICE, "", voice))
         return voice
 
-    def _in_template(self, author: str | None, text: str, done: list[str]) -> str:
+    def _in_template(self, author: str | None, text: str, done: list[PolicyStep]) -> str:
         template = self._policies.template
         if template is None or author is None:
             return text
@@ -228,8 +253,9 @@ class Policies:
             name = None if name is None else self._author_without_blocked(name, done)
         if name is None:
             return text
-        done.append(TEMPLATE)
-        return _fill(template, {"author": name, "text": text})
+        filled = _fill(template, {"author": name, "text": text})
+        done.append(PolicyStep(TEMPLATE, text, filled))
+        return filled
 
     def _rate_excess(self, line: Line) -> str | None:
         """Which limit of the minute rejects a line; `None` if it was counted, or is urgent."""
@@ -265,8 +291,8 @@ def _head(text: str, max_chars: int) -> str:
     return text[: max_chars if blank < 0 else blank]
 
 
-def _record(policy: str, before: str, after: str, done: list[str]) -> str:
-    """Add `policy` to `done` if it changed the text. Returns the changed text."""
+def _record(policy: str, before: str, after: str, done: list[PolicyStep]) -> str:
+    """Add a step to `done` if the policy changed the text. Returns the changed text."""
     if after != before:
-        done.append(policy)
+        done.append(PolicyStep(policy, before, after))
     return after
