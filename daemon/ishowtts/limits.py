@@ -26,6 +26,11 @@ KANA = "\u3040-\u30ff\u31f0-\u31ff"
 
 WEB_START = r"(?:https?://|www\.)"
 """How an address of the web begins."""
+TOP_LEVEL = (
+    "com", "net", "org", "edu", "gov", "io", "tv", "gg", "ai", "dev", "app", "info", "biz", "xyz",
+    "eu", "de", "fr", "uk", "nl", "pl", "ch", "ru", "cn", "jp", "kr", "br",
+)  # fmt: skip
+"""Top-level domains that make `example.com` an address without anything before or after it."""
 WEB_END = r"0-9A-Za-z/=&#_~-"
 """For a character class: what an address may end with. A full stop or a bracket after it belongs to the sentence."""
 MAIL = r"[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"

@@ -7,7 +7,8 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ishowtts.policies.rate_limits import WINDOW_S, AuthorWindows, SlidingWindow, author_key
+from ishowtts.policies.authors import author_key
+from ishowtts.policies.rate_limits import WINDOW_S, AuthorWindows, SlidingWindow
 
 steps = st.lists(st.tuples(st.floats(0, 40), st.integers(1, 12)), max_size=60)
 

@@ -12,18 +12,14 @@ from datetime import datetime
 from ishowtts import config
 from ishowtts.errors import LineRejected
 from ishowtts.model import Line, Priority, Reason, Rejection
+from ishowtts.policies.authors import author_key, spoken_author
 from ishowtts.policies.blocked_words import BlockedWords
 from ishowtts.policies.emoji_names import emoji_edits
+from ishowtts.policies.links import link_edits
 from ishowtts.policies.quiet_hours import QuietHours, active_quiet_hours
-from ishowtts.policies.rate_limits import RateLimits, author_key
-from ishowtts.policies.text_edits import (
-    apply_edits,
-    link_edits,
-    shorten_repeats,
-    spoken_author,
-    truncate,
-    visible_text,
-)
+from ishowtts.policies.rate_limits import RateLimits
+from ishowtts.policies.repeats import shorten_repeats
+from ishowtts.policies.text_edits import apply_edits, truncate, visible_text
 from ishowtts.text import is_speakable
 
 log = logging.getLogger(__name__)
@@ -167,7 +163,9 @@ class Policies:
         text = before = self._without_blocked(text, "the text", done, self._bounded)
         if policies.links != "keep":
             replacement = policies.link_word if policies.links == "word" else ""
-            text = _record(LINKS, text, apply_edits(text, link_edits(text, replacement)), done)
+            # Who drops links runs a chat: an advertiser would write his address with a capital.
+            edits = link_edits(text, replacement, capitalised=policies.links == "drop")
+            text = _record(LINKS, text, apply_edits(text, edits), done)
         edits = emoji_edits(text, policies.emoji, policies.emoji_language, collapse_runs=policies.repeats is not None)
         text = self._bounded(_record(EMOJI, text, apply_edits(text, edits), done), done)  # names are longer than emoji
         if policies.repeats is not None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections import OrderedDict, deque
 
 from ishowtts import config
-from ishowtts.policies.text_edits import INVISIBLE
+from ishowtts.policies.authors import author_key
 
 WINDOW_S = 60.0
 _MAX_AUTHORS = 4096
-_MAX_KEY_CHARS = 256
-_INVISIBLE_IN_NAME = re.compile(f"[{INVISIBLE}\u200c\u200d\ufe0f]+")
 
 
 class RateLimits:
@@ -135,12 +131,6 @@ class AuthorWindows:
         self._latest.move_to_end(author)
         while len(self._latest) > _MAX_AUTHORS or now_s - next(iter(self._latest.values()))[1] >= WINDOW_S:
             self._latest.popitem(last=False)
-
-
-def author_key(name: str) -> str:
-    """A key that is the same for spellings that a reader takes for one name, such as `Bob` and `ｂｏｂ`."""
-    folded = unicodedata.normalize("NFKC", _INVISIBLE_IN_NAME.sub("", name)).casefold()
-    return " ".join(folded.split())[:_MAX_KEY_CHARS]
 
 
 def _lines(count: int | None) -> str:

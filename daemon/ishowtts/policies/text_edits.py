@@ -1,4 +1,4 @@
-"""Edits of a text: replaces parts of it, finds links, shortens repeats, truncates it, cleans the name of an author."""
+"""Edits of a text: replaces parts of it, drops what nobody sees, and truncates it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ishowtts.limits import WEB_START
-from ishowtts.text import MIN_SEGMENT_BYTES, is_speakable, segments
+from ishowtts.text import MIN_SEGMENT_BYTES, segments
 
 # Invisible characters: controls, directions, zero-width characters, fillers that count as letters, halves of
 # surrogate pairs, and variation selectors except the one that makes an emoji. Joiners and the tags of flags stay.
@@ -22,32 +21,9 @@ _INVISIBLE = re.compile(f"[{INVISIBLE}]+")
 _EMPTY_BRACKETS = re.compile(r"\( ?\)|\[ ?\]")
 _UNNEEDED_BLANK = re.compile(r" (?=[,.!?;:…]+(?: |$))|(?<=[(\[]) | (?=[)\]])")
 
-# Top-level domains that make any host a link. Any other one needs a slash after it: `look.at` may miss a blank.
-_TOP_LEVEL = "com|net|org|edu|gov|io|tv|gg|dev|info|biz|xyz|eu|de|fr|uk|nl|pl|ch|ru|cn|jp|kr|br"
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\."
-_PATH = r"[!-~]*[0-9a-z/=&#_~%+$-]"
-_LINK = re.compile(
-    rf"(?<![a-z0-9])(?:{WEB_START}|ftp://){_PATH}"
-    rf"|(?<![a-z0-9_@.-])(?:{_LABEL})+"
-    rf"(?:[a-z]{{2,18}}(?::[0-9]{{1,5}})?/{_PATH}"
-    rf"|(?:{_TOP_LEVEL})(?![a-z0-9_@-]|\.[a-z0-9])(?::[0-9]{{1,5}})?(?:/(?:{_PATH})?)?)",
-    re.IGNORECASE | re.ASCII,
-)
-
-# Two marks on one letter are Vietnamese, more are a prank.
-_PILED_MARKS = re.compile(f"([{COMBINING_MARKS}]{{2}})[{COMBINING_MARKS}]+")
-# The same thing six times is no longer emphasis. Three or five times may be meant.
-_REPEATED_SYLLABLE = re.compile(r"([^\W\d_]{2,4}?)\1{5,}", re.IGNORECASE)
-_REPEATED_WORD = re.compile(r"\b([^\W\d_]+)(?:[\s,]+\1\b){5,}", re.IGNORECASE)
-_WORD_SEPARATOR = re.compile(r"([\s,]+)")
-_KEPT_REPEATS = 3
-
 _LOOKAHEAD_CHARS = 200
 # The rest after a truncated text is long. This stands for it: for a short rest `segments` would choose another end.
 _LONG_REST = " and the rest of the line"
-
-MAX_AUTHOR_CHARS = 40
-_SENTENCE_END = re.compile(r"\.(?=\s|$)")
 
 
 class TextEdit(NamedTuple):
@@ -60,7 +36,7 @@ class TextEdit(NamedTuple):
 
 def visible_text(text: str) -> str:
     """What a reader sees of a text: NFC, without invisible characters, white space folded to single blanks."""
-    return _fold_blanks(unicodedata.normalize("NFC", _INVISIBLE.sub("", text)))
+    return fold_blanks(unicodedata.normalize("NFC", _INVISIBLE.sub("", text)))
 
 
 def apply_edits(text: str, edits: Iterable[TextEdit]) -> str:
@@ -77,27 +53,8 @@ def apply_edits(text: str, edits: Iterable[TextEdit]) -> str:
         end = edit.end
     if not parts:
         return text
-    joined = _EMPTY_BRACKETS.sub(" ", _fold_blanks("".join([*parts, text[end:]])))
-    return _fold_blanks(_UNNEEDED_BLANK.sub("", _fold_blanks(joined)))
-
-
-def link_edits(text: str, replacement: str) -> list[TextEdit]:
-    """An edit for each web address. A mail address is not a link."""
-    return [TextEdit(*match.span(), replacement) for match in _LINK.finditer(text)]
-
-
-def shorten_repeats(text: str, max_run: int) -> str:
-    """Shorten what somebody repeated, except digits: 10000 is not 1000.
-
-    A run of one letter or mark keeps `max_run` of it. Six and more of one syllable or word become three. Links stay
-    whole.
-    """
-    parts: list[str] = []
-    end = 0
-    for link in _LINK.finditer(text):
-        parts += [_shorten_repeats(text[end : link.start()], max_run), link[0]]
-        end = link.end()
-    return "".join([*parts, _shorten_repeats(text[end:], max_run)])
+    joined = _EMPTY_BRACKETS.sub(" ", fold_blanks("".join([*parts, text[end:]])))
+    return fold_blanks(_UNNEEDED_BLANK.sub("", fold_blanks(joined)))
 
 
 def truncate(text: str, max_chars: int) -> str:
@@ -115,21 +72,8 @@ def truncate(text: str, max_chars: int) -> str:
     return parts[0][:max_chars].strip() if parts else ""
 
 
-def spoken_author(name: str, *, drop_links: bool) -> str | None:
-    """An author's name as it is spoken; `None` if nothing is left of it.
-
-    Every chatter may choose a name, so it is cleaned: letters, digits and what is between them stay, 40 characters
-    at most.
-    """
-    text = visible_text(unicodedata.normalize("NFKC", visible_text(name)))
-    if drop_links:
-        text = apply_edits(text, link_edits(text, ""))
-    text = "".join(char if unicodedata.category(char)[0] in "LMN" or char in "'’.&-" else " " for char in text)
-    text = shorten_repeats(_fold_blanks(_SENTENCE_END.sub(" ", text)), 3)[:MAX_AUTHOR_CHARS].strip()
-    return text if is_speakable(text) else None
-
-
-def _fold_blanks(text: str) -> str:
+def fold_blanks(text: str) -> str:
+    """The text with single blanks in place of all white space, and none at its ends."""
     return " ".join(text.split())
 
 
@@ -137,18 +81,3 @@ def _touches_word(text: str, edit: TextEdit) -> bool:
     """Whether the replacement would touch something other than a blank or a punctuation mark."""
     around = text[max(0, edit.start - 1) : edit.start] + text[edit.end : edit.end + 1]
     return any(unicodedata.category(char)[0] in "LMNS" for char in around)
-
-
-def _shorten_repeats(text: str, max_run: int) -> str:
-    repeated_char = re.compile(rf"([^\W\d]|[^\w\s])\1{{{max_run},}}", re.IGNORECASE)
-    text = _PILED_MARKS.sub(r"\1", text)
-    text = repeated_char.sub(lambda run: run[0] if _has_numeral(run[1]) else run[0][:max_run], text)
-    text = _REPEATED_SYLLABLE.sub(
-        lambda run: run[0] if _has_numeral(run[1]) else run[0][: _KEPT_REPEATS * len(run[1])], text
-    )
-    return _REPEATED_WORD.sub(lambda run: "".join(_WORD_SEPARATOR.split(run[0])[: 2 * _KEPT_REPEATS - 1]), text)
-
-
-def _has_numeral(text: str) -> bool:
-    """Whether the text holds a numeral, such as 一 or 〇."""
-    return any(unicodedata.numeric(char, None) is not None for char in text)

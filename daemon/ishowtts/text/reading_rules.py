@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ishowtts.limits import MAIL, WEB_END, WEB_START
+from ishowtts.limits import MAIL, TOP_LEVEL, WEB_END, WEB_START
 
 ToWords: TypeAlias = Callable[[str], str]
 """Returns the words of a number, date or time in figures; returns it unchanged if it cannot be read."""
@@ -22,7 +22,7 @@ NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,5}(?!\d)|\d{1,15})(?:\.\d{1,15}(?!\.?\d))?"
 ADDRESS = re.compile(
     rf"{WEB_START}[!-~]{{1,300}}(?<=[{WEB_END}])"
     rf"|{MAIL}"
-    r"|(?<![A-Za-z0-9@./-])[A-Za-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,4}\.(?:com|org|net|edu|gov|info|io|ai|dev|app|cn|de|uk|jp|eu)"
+    rf"|(?<![A-Za-z0-9@./-])[A-Za-z0-9-]{{1,63}}(?:\.[a-z0-9-]{{1,63}}){{0,4}}\.(?:{'|'.join(TOP_LEVEL)})"
     rf"(?![A-Za-z0-9.-]?[A-Za-z0-9])(?:/[!-~]{{0,300}}(?<=[{WEB_END}]))?",
     re.ASCII,
 )
