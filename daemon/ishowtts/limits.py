@@ -31,6 +31,8 @@ TOP_LEVEL = (
     "eu", "de", "fr", "uk", "nl", "pl", "ch", "ru", "cn", "jp", "kr", "br",
 )  # fmt: skip
 """Top-level domains that make `example.com` an address without anything before or after it."""
+TOP_LEVEL_WORDS = ("app", "de", "dev", "info")
+"""Those that begin a sentence in `Dinner is ready.De kids eat first.`"""
 WEB_END = r"0-9A-Za-z/=&#_~-"
 """For a character class: what an address may end with. A full stop or a bracket after it belongs to the sentence."""
 MAIL = r"[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ishowtts.limits import TOP_LEVEL, WEB_START
+from ishowtts.limits import TOP_LEVEL, TOP_LEVEL_WORDS, WEB_START
 from ishowtts.policies.text_edits import TextEdit
 
 _TOP_LEVEL = "|".join(TOP_LEVEL)
@@ -24,8 +24,6 @@ _ADDRESS = re.compile(
 )
 _HOST_END = re.compile("[/:]")
 _BRACKETS = re.compile(r"[\[\]()]")
-# Top-level domains that are words too: after a forgotten blank, `ready.De kids eat` begins a sentence.
-_WORDS = frozenset(("app", "de", "dev", "info", "net"))
 _FILE_ENDINGS = frozenset(
     ("js", "ts", "css", "html", "htm", "txt", "json", "yaml", "yml", "xml", "csv", "log", "pdf", "png", "jpg", "jpeg",
      "php", "exe", "gcode")
@@ -59,6 +57,6 @@ def _is_link(address: str, text: str, capitalised: bool) -> bool:
         if top_level.lower() in _FILE_ENDINGS:
             return False  # Node.js/Express
         return capitalised or not top_level.istitle() or (top_level.lower() in TOP_LEVEL and not joined)
-    if top_level == "NET" or (joined and top_level.lower() in _WORDS):
+    if top_level == "NET" or (joined and top_level.lower() in TOP_LEVEL_WORDS):
         return False  # ASP.NET; Dinner is ready.De kids eat
     return capitalised or host == host.lower() or text.strip(_AROUND) == address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ishowtts.text.dotted_words import DOT_NET
 from ishowtts.text.english_dates import CLOCK, DATE_RULES, TIME_RULES
 from ishowtts.text.english_words import (
     ABBREVIATIONS,
@@ -140,6 +141,7 @@ def _bare_number(number: str, to_words: ToWords) -> str:
 
 _RULES: tuple[ReadingRule, ...] = (
     ReadingRule(ADDRESS, _address),
+    *DOT_NET,
     *(rule(rf"(?<![A-Za-z0-9]){form}(?!\w)", words) for form, words in ABBREVIATIONS.items()),
     *(rule(rf"(?<!\w){re.escape(form)}(?= (?:[A-Z]|and M|& M))", words) for form, words in TITLES.items()),
     *(rule(rf"(?<!\w){re.escape(form)} ?(?=\d)", f"{words} ") for form, words in BEFORE_NUMBERS.items()),

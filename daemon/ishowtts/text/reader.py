@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ishowtts.text import pronunciation_file
 from ishowtts.text.cleaning import clean
+from ishowtts.text.dotted_words import separate_sentences
 from ishowtts.text.normalisation import grammar_fault, load_grammars, normalise
 from ishowtts.text.pronunciations import Pronunciations, Span
 from ishowtts.text.scripts import ScriptRun, script_runs
@@ -57,7 +58,7 @@ class TextReader:
         The operator's pronunciations are searched in the written text. What they insert is not normalised, so that
         `5G` or `C++` can be spelled. Everything else is put into words.
         """
-        text = clean(text)
+        text = separate_sentences(clean(text))
         runs = script_runs(text, self._language_of(voice))
         spans = [] if self._file is None else self._file.current().spans(text, runs, voice or self._default_voice)
         if not spans and not self._normalise:

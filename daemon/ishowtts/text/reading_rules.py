@@ -19,10 +19,11 @@ MAX_DIGITS = 40
 NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,5}(?!\d)|\d{1,15})(?:\.\d{1,15}(?!\.?\d))?"
 """A pattern: 1234, 1,234 or 1,234.5."""
 
+_TOP_LEVEL = (*TOP_LEVEL, *(name.upper() for name in TOP_LEVEL if name != "net"))  # ASP.NET is not an address
 ADDRESS = re.compile(
     rf"{WEB_START}[!-~]{{1,300}}(?<=[{WEB_END}])"
     rf"|{MAIL}"
-    rf"|(?<![A-Za-z0-9@./-])[A-Za-z0-9-]{{1,63}}(?:\.[a-z0-9-]{{1,63}}){{0,4}}\.(?:{'|'.join(TOP_LEVEL)})"
+    rf"|(?<![A-Za-z0-9@./-])[A-Za-z0-9-]{{1,63}}(?:\.[a-z0-9-]{{1,63}}){{0,4}}\.(?:{'|'.join(_TOP_LEVEL)})"
     rf"(?![A-Za-z0-9.-]?[A-Za-z0-9])(?:/[!-~]{{0,300}}(?<=[{WEB_END}]))?",
     re.ASCII,
 )
