@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from ishowtts.policies.text_edits import COMBINING_MARKS, INVISIBLE
+from ishowtts.text.styled_letters import FLAG_LETTERS, STYLED_LETTERS
 
 _IGNORED = re.compile(f"[{INVISIBLE}{COMBINING_MARKS}\u200c\u200d\ufe0f\U000e0000-\U000e007f]+")
 # What NFKC puts together into one character: a letter with its marks, voiced kana, Hangul in parts.
@@ -31,24 +32,13 @@ _CONTRACTION = re.compile(
     "|(?:ai|are|ca|could|did|does|do|had|has|have|is|might|must|need|ought|sha|should|was|were|wo|would)n[']+t"
     "|[^']*[']+s"
 )
-
-
-def _alphabet(first: int) -> dict[str, str]:
-    return {chr(first + i): chr(ord("a") + i) for i in range(26)}
-
-
-# Letters in flags, in filled circles and squares, in small capitals: NFKC leaves them as they are.
-_STYLED = {
-    **_alphabet(0x1F1E6),
-    **_alphabet(0x1F150),
-    **_alphabet(0x1F170),
-    **dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz", strict=True)),
-}
 # Latin letters with a stroke or a hook. They have no accent that could be removed.
 _STROKES = dict(zip("đðłøħŧƀɓɗɖɠǥɡɑıƙƚɨɵɍʉɏƶʋɇ", "ddlohtbbddgggaiklioruyzve", strict=True))
 _ANY_MARK = re.compile(f"[{COMBINING_MARKS}]+")
 # What passes for a Latin letter among Latin letters: digits, symbols, Cyrillic, Greek.
 _LOOKALIKES = dict(zip("013457@$авсеһіјкмнорѕтухαβεικνορτυχ", "oieastasabcehijkmhopstyxabeiknoptux", strict=True))
+# Letters in flags, in filled circles and squares, in small capitals: NFKC leaves them as they are.
+_STYLED = {styled: letter.lower() for styled, letter in (FLAG_LETTERS | STYLED_LETTERS).items()}
 _REPLACEABLE = frozenset((*_STYLED, *_LOOKALIKES))
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ishowtts.text import MIN_SEGMENT_BYTES, segments
+from ishowtts.text import MIN_SEGMENT_BYTES, fold_styled, segments
 
 # Invisible characters: controls, directions, zero-width characters, fillers that count as letters, halves of
 # surrogate pairs, and variation selectors except the one that makes an emoji. Joiners and the tags of flags stay.
@@ -35,8 +35,11 @@ class TextEdit(NamedTuple):
 
 
 def visible_text(text: str) -> str:
-    """What a reader sees of a text: NFC, without invisible characters, white space folded to single blanks."""
-    return fold_blanks(unicodedata.normalize("NFC", _INVISIBLE.sub("", text)))
+    """What a reader sees of a text: NFC, without invisible characters, white space folded to single blanks.
+
+    Styled letters are folded as for speech, so that the policies check what is spoken.
+    """
+    return fold_blanks(unicodedata.normalize("NFC", fold_styled(_INVISIBLE.sub("", text))))
 
 
 def apply_edits(text: str, edits: Iterable[TextEdit]) -> str:

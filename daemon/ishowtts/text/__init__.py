@@ -3,5 +3,6 @@
 from ishowtts.text.cleaning import clean, is_speakable
 from ishowtts.text.reader import TextReader
 from ishowtts.text.segmentation import MIN_SEGMENT_BYTES, segments
+from ishowtts.text.styled_letters import fold_styled
 
-__all__ = ["MIN_SEGMENT_BYTES", "TextReader", "clean", "is_speakable", "segments"]
+__all__ = ["MIN_SEGMENT_BYTES", "TextReader", "clean", "fold_styled", "is_speakable", "segments"]

@@ -5,18 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from ishowtts.text.styled_letters import fold_styled
+
 JOINERS = "\u200c\u200d"
 """Invisible characters that are part of letters of several scripts and of emoji."""
 
-# Full-width letters, digits and symbols of Chinese input methods. Full-width punctuation stays: it is Chinese.
-_WIDE_PUNCTUATION = "，：；！？（）～"
-_FOLDED = {
-    ord(c): unicodedata.normalize("NFKC", c) for c in map(chr, range(0xFF01, 0xFF5F)) if c not in _WIDE_PUNCTUATION
-}
-_FOLDED |= {0xFFE0: "¢", 0xFFE1: "£", 0xFFE5: "¥", 0xFFE6: "₩", 0x2212: "-", 0x2010: "-", 0x2011: "-"}
-# Styled letters (𝐛𝐨𝐥𝐝), ligatures (ﬁ) and subscript digits (H₂O).
-_STYLED = (*range(0x1D400, 0x1D800), *range(0xFB00, 0xFB07), *range(0x2080, 0x208A))
-_FOLDED |= {i: unicodedata.normalize("NFKC", chr(i)) for i in _STYLED}
+_FOLDED = {0xFFE0: "¢", 0xFFE1: "£", 0xFFE5: "¥", 0xFFE6: "₩", 0x2212: "-", 0x2010: "-", 0x2011: "-"}
 # Fillers and variation selectors. They are invisible, though Unicode counts some of them as letters.
 _FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc\ufffd"
 _FOLDED |= dict.fromkeys((*map(ord, _FILLERS), *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)), "")
@@ -36,7 +30,7 @@ def clean(text: str) -> str:
     space by single blanks, and `[[`, which opens espeak's phonemes, by `[ [`.
     """
     paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-    folded = paired.translate(_FOLDED)
+    folded = fold_styled(paired).translate(_FOLDED)
     kept = "".join(c for c in folded if c.isspace() or c in JOINERS or unicodedata.category(c) not in _DROPPED)
     composed = unicodedata.normalize("NFC", _EXTRA_JOINERS.sub("", kept))
     cleaned = _PHONEMES.sub("[ ", _WIDE_COLON.sub(":", _limit_marks(composed)))
