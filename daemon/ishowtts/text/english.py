@@ -6,7 +6,7 @@ import re
 
 from ishowtts.text.english_codes import CODE_RULES
 from ishowtts.text.english_dates import DATE_RULES, TIME_RULES
-from ishowtts.text.english_money import DECIMAL_COMMA_RULES, MONEY_RULES
+from ishowtts.text.english_money import MONEY_RULES
 from ishowtts.text.english_numbers import FRACTION_RULES, NUMBER_RULES, bare_number, with_separators
 from ishowtts.text.english_operators import OPERATOR_RULES, RANGE_RULES, SIGN_RULES
 from ishowtts.text.english_words import (
@@ -22,11 +22,19 @@ from ishowtts.text.english_words import (
     UNITS,
     digit_by_digit,
 )
+from ishowtts.text.number_formats import Decimal, with_decimal_points
 from ishowtts.text.reading_rules import ADDRESS, MAX_DIGITS, NUMBER, ReadingRule, ToWords, apply_rules, rule
 
 
-def english(text: str, to_words: ToWords) -> str:
-    """English text with numbers, units, times, money and symbols in words. What no rule knows stays."""
+def english(text: str, to_words: ToWords, decimal: Decimal | None = None) -> str:
+    """English text with numbers, units, times, money and symbols in words. What no rule knows stays.
+
+    Args:
+        text: Clean text.
+        to_words: Reads a number in figures.
+        decimal: How `1.234` and `1,234` are meant; `None`: as other numbers of the text show, else as in English.
+    """
+    text = with_decimal_points(apply_rules(_CODES, text, to_words), decimal)
     return " ".join(apply_rules(_RULES, text, to_words).split())
 
 
@@ -43,8 +51,10 @@ def _measure(match: re.Match[str], to_words: ToWords) -> str:
     return f"{bare_number(with_separators(number), to_words)} {singular if number == '1' else plural}{per}"
 
 
+# What is not a quantity keeps its own points, commas and blanks.
+_CODES: tuple[ReadingRule, ...] = (ReadingRule(ADDRESS, _address),)
+
 _RULES: tuple[ReadingRule, ...] = (
-    ReadingRule(ADDRESS, _address),
     *(rule(rf"(?<![A-Za-z0-9]){form}(?!\w)", words) for form, words in ABBREVIATIONS.items()),
     *(rule(rf"(?<!\w){re.escape(form)}(?= (?:[A-Z]|and M|& M))", words) for form, words in TITLES.items()),
     *(rule(rf"(?<!\w){re.escape(form)} ?(?=\d)", f"{words} ") for form, words in BEFORE_NUMBERS.items()),
@@ -65,7 +75,6 @@ _RULES: tuple[ReadingRule, ...] = (
     *CODE_RULES,
     *RANGE_RULES,
     *TIME_RULES,
-    *DECIMAL_COMMA_RULES,
     *NUMBER_RULES,
     *SIGN_RULES,
     *MONEY_RULES,

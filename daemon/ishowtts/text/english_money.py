@@ -18,7 +18,7 @@ def _money(match: re.Match[str], to_words: ToWords) -> str:
         return f"{bare_number(number, to_words)} {MULTIPLES.get(multiple, multiple)} {plural}"
     whole, _, rest = number.partition(".")
     if len(rest) != 2 or not cent:
-        return f"{bare_number(number, to_words)} {singular if number == '1' else plural}"
+        return f"{bare_number(with_separators(number), to_words)} {singular if number == '1' else plural}"
     amounts = []
     if int(whole) or not int(rest):
         amounts.append(f"{bare_number(with_separators(whole), to_words)} {singular if int(whole) == 1 else plural}")
@@ -26,15 +26,6 @@ def _money(match: re.Match[str], to_words: ToWords) -> str:
         amounts.append(f"{to_words(str(int(rest)))} {cent if int(rest) == 1 else cents}")
     return " and ".join(amounts)
 
-
-def _decimal_comma(match: re.Match[str], _: ToWords) -> str:
-    return match[0].replace(",", ".")
-
-
-# With euros a comma stands before the cents.
-DECIMAL_COMMA_RULES: tuple[ReadingRule, ...] = (
-    rule(r"(?<![\w.,])(\d{1,9}),(\d\d)(?= ?€)|(?<=€)( ?\d{1,9}),(\d\d)(?![\d,])", _decimal_comma),
-)
 
 MONEY_RULES: tuple[ReadingRule, ...] = (
     rule(

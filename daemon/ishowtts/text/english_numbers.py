@@ -58,6 +58,7 @@ def _decade(match: re.Match[str], to_words: ToWords) -> str:
 
 # Decades come first: the s of 1990s is not seconds.
 NUMBER_RULES: tuple[ReadingRule, ...] = (
+    rule(r"(?<=\d) ?o([CF])(?!\w)", r" °\1"),
     rule(r"(?<![\w.,])(\d{2,3}|\d{1,3}\.\d{1,2})[Kk](?!\w)", r"\1 thousand"),
     rule(rf"(?<!\w)({_PLACE}) (\d{{1,4}})A(?!\w)", r"\1 \2 A", re.IGNORECASE),  # a seat, not amperes
     rule(r"(?<=[A-Za-z]-)([1-9]\d)s(?!\w)", lambda match, to_words: plural(to_words(match[1]))),
@@ -65,7 +66,7 @@ NUMBER_RULES: tuple[ReadingRule, ...] = (
     rule(r"(?:(?<=[Tt]he )|(?<!\w)['’])([2-9]0)s(?!\w)", lambda match, to_words: plural(to_words(match[1]))),
     rule(r"(?<![\w.,])(\d{1,3}(?: 000){1,4})(?!\w|[.,]\d)", lambda match, _: f"{int(match[1].replace(' ', '')):,}"),
     rule(
-        rf"(?<![\w.,])(?P<number>{NUMBER})' ?(?P<inches>\d{{1,2}})(?:''|\"|″)",
+        rf"(?<![\w.,])(?P<number>{NUMBER})['’] ?(?P<inches>\d{{1,2}})(?:''|\"|″|”)",
         lambda match, _: f"{match['number']} foot {match['inches']}",
     ),
 )
