@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         language_lookup(settings, build.choose_engine(settings).kind, library),
         settings.text.normalise,
         default_voice=default,
+        decimal=settings.text.decimal,
     )
     read_out = reader.read(arguments.text, arguments.voice)
     if arguments.json:

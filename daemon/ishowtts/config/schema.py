@@ -213,6 +213,7 @@ class TextSection(_Section):
     """How text is read out."""
 
     normalise: bool = True
+    decimal: Literal["auto", "point", "comma"] = "auto"
     pronunciations: Path | None = None
 
 

@@ -74,7 +74,7 @@ class SpeechPolicy:
         f5, reading = config.engine.f5, config.text
         return cls(
             Policies(config.policies, config.limits, f5.nfe_step, voices=voices),
-            TextReader(reading.pronunciations, language_of, reading.normalise, f5.default_voice),
+            TextReader(reading.pronunciations, language_of, reading.normalise, f5.default_voice, reading.decimal),
             chime_files(config),
             chime=config.audio.chime,
             merge_say=config.policies.merge_say,

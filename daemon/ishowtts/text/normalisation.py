@@ -10,12 +10,13 @@ import logging
 import re
 import threading
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Literal
 
 from ishowtts.errors import first_line
 from ishowtts.text.chinese import chinese
 from ishowtts.text.english import english
+from ishowtts.text.number_formats import Decimal
 from ishowtts.text.segmentation import MAX_CHUNK_CHARS, chunks
 from ishowtts.util.logs import Untrusted
 
@@ -29,12 +30,14 @@ _grammars: dict[str, Callable[[str], str]] | None = None
 _fault: str | None = None
 
 
-def normalise(text: str, language: str) -> str:
+def normalise(text: str, language: str, decimal: Decimal | None = None) -> str:
     """Text with every known written form in words. Never raises.
 
     Args:
         text: Clean text, all of it in one language.
         language: `en` or `zh`; in any other the text is returned unchanged.
+        decimal: How `1.234` and `1,234` are meant in English; `None`: as other numbers of the text show, else as in
+            English.
 
     Returns:
         The text to speak. An unknown form stays as it is, and so does everything after the first 20,000 characters
@@ -50,7 +53,7 @@ def normalise(text: str, language: str) -> str:
         if len(chunk) > MAX_CHUNK_CHARS or edges is None or not edges[2]:
             parts.append(chunk)
         else:
-            parts.append(edges[1] + read_aloud(edges[2]).strip() + edges[3])
+            parts.append(edges[1] + read_aloud(edges[2], decimal).strip() + edges[3])
     return "".join(parts) + text[_MAX_CHARS:]
 
 
@@ -99,7 +102,7 @@ def _load() -> dict[str, Callable[[str], str]]:
     return {name: normalizer.normalize for name, normalizer in normalizers.items()}
 
 
-_LANGUAGES = {
-    "en": partial(english, to_words=lambda figures: number_to_words(figures, "en")),
-    "zh": partial(chinese, to_words=lambda figures: number_to_words(figures, "zh")),
+_LANGUAGES: dict[str, Callable[[str, Decimal | None], str]] = {
+    "en": lambda text, decimal: english(text, lambda figures: number_to_words(figures, "en"), decimal),
+    "zh": lambda text, _: chinese(text, lambda figures: number_to_words(figures, "zh")),
 }

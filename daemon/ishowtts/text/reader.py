@@ -6,13 +6,16 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from ishowtts.text import pronunciation_file
 from ishowtts.text.cleaning import clean
 from ishowtts.text.dotted_words import separate_sentences
+from ishowtts.text.look_alikes import fold_look_alikes, keep_number_marks
 from ishowtts.text.normalisation import grammar_fault, load_grammars, normalise
+from ishowtts.text.number_formats import COMMA_REGIONS, Decimal
 from ishowtts.text.pronunciations import Pronunciations, Span
-from ishowtts.text.scripts import ScriptRun, script_runs
+from ishowtts.text.scripts import ScriptRun, region, script_runs
 from ishowtts.util.live_file import LiveFile
 
 
@@ -24,6 +27,7 @@ class TextReader:
         language_of: Returns the language of a voice by its name; `None` from it means English.
         normalise: Put numbers, units, times, money and symbols into words, in English and Chinese.
         default_voice: The voice of lines that name none.
+        decimal: How English text writes `1.234` and `1,234`; `auto`: as in the region of the voice's language.
     """
 
     def __init__(
@@ -32,6 +36,7 @@ class TextReader:
         language_of: Callable[[str | None], str | None],
         normalise: bool = True,
         default_voice: str = "default",
+        decimal: Literal["auto", "point", "comma"] = "auto",
     ) -> None:
         self._file = None
         if pronunciations is not None:
@@ -39,6 +44,7 @@ class TextReader:
         self._language_of = language_of
         self._normalise = normalise
         self._default_voice = default_voice
+        self._decimal = decimal
 
     @property
     def fault(self) -> str | None:
@@ -58,14 +64,22 @@ class TextReader:
         The operator's pronunciations are searched in the written text. What they insert is not normalised, so that
         `5G` or `C++` can be spelled. Everything else is put into words.
         """
-        text = separate_sentences(clean(text))
-        runs = script_runs(text, self._language_of(voice))
+        text = fold_look_alikes(clean(keep_number_marks(text))) if self._normalise else clean(text)
+        text = separate_sentences(text)
+        language = self._language_of(voice)
+        runs = script_runs(text, language)
         spans = [] if self._file is None else self._file.current().spans(text, runs, voice or self._default_voice)
         if not spans and not self._normalise:
             return text
-        return clean(self._spoken(text, runs, spans))
+        return clean(self._spoken(text, runs, spans, self._decimal_sign(language)))
 
-    def _spoken(self, text: str, runs: Sequence[ScriptRun], spans: Sequence[Span]) -> str:
+    def _decimal_sign(self, language: str | None) -> Decimal | None:
+        """The sign before decimals; `None` if the text may show it."""
+        if self._decimal != "auto":
+            return self._decimal
+        return "comma" if region(language) in COMMA_REGIONS else None
+
+    def _spoken(self, text: str, runs: Sequence[ScriptRun], spans: Sequence[Span], decimal: Decimal | None) -> str:
         """The text with each span replaced, and the rest normalised."""
         parts: list[str] = []
         for run in runs:
@@ -74,15 +88,15 @@ class TextReader:
             for span in islice(spans, first, None):
                 if span.start >= run.end:
                     break
-                parts.append(self._normalised(text[start : max(start, span.start)], run.language))
+                parts.append(self._normalised(text[start : max(start, span.start)], run.language, decimal))
                 if span.start >= run.start:  # else it began in the run before, which has added it
                     parts.append(span.spoken)
                 start = min(span.end, run.end)
-            parts.append(self._normalised(text[start : run.end], run.language))
+            parts.append(self._normalised(text[start : run.end], run.language, decimal))
         return "".join(_separate_words(parts))
 
-    def _normalised(self, text: str, language: str) -> str:
-        return normalise(text, language) if self._normalise else text
+    def _normalised(self, text: str, language: str, decimal: Decimal | None) -> str:
+        return normalise(text, language, decimal) if self._normalise else text
 
 
 def _separate_words(parts: Sequence[str]) -> Iterator[str]:

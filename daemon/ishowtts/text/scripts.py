@@ -36,6 +36,11 @@ def base_language(language: str | None) -> str:
     return "zh" if tag in _CHINESE else tag
 
 
+def region(language: str | None) -> str | None:
+    """The region of a language in lower case: `de` for `en-DE`; `None` if it names none."""
+    return next((part.lower() for part in (language or "").split("-")[1:] if len(part) == 2), None)
+
+
 def script_runs(text: str, language: str | None) -> list[ScriptRun]:
     """The runs of a text, in order and without gaps.
 

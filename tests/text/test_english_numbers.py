@@ -1,0 +1,66 @@
+"""Numbers of English: formats, signs, codes, amounts and operators. Each table has its traps beside its forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ishowtts.text import TextReader
+
+READINGS = Path(__file__).parent / "readings"
+
+
+def table(name: str) -> list[tuple[str, str]]:
+    """The pairs of a file with `written => spoken` on each line."""
+    lines = (READINGS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split(" => ") for line in lines if line and not line.startswith("# ")]
+    assert all(len(pair) == 2 for pair in pairs), pairs
+    return [(written, spoken) for written, spoken in pairs]
+
+
+def read(text: str, language: str | None = "en", decimal: str = "auto") -> str:
+    return TextReader(None, lambda _: language, decimal=decimal).read(text, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("written", "spoken"), table("number_formats"))
+def test_a_foreign_format_of_a_number_is_understood(written: str, spoken: str) -> None:
+    assert read(written) == spoken
+
+
+@pytest.mark.parametrize(("written", "spoken"), table("look_alikes"))
+def test_a_look_alike_is_read_as_the_sign_that_it_looks_like(written: str, spoken: str) -> None:
+    assert read(written) == spoken
+
+
+@pytest.mark.parametrize("blank", ["\u2009", "\u202f", "\u00a0"])
+def test_thin_and_fixed_blanks_group_a_number(blank: str) -> None:
+    assert read(f"612{blank}345 people") == "six hundred twelve thousand three hundred and forty five people"
+    assert read(f"It is 5{blank}km.") == "It is five kilometers."
+    assert read(f"–5{blank}°C") == "minus five degrees Celsius"
+
+
+AMBIGUOUS = {
+    "1.234": ("one point two three four", "one thousand two hundred and thirty four"),
+    "1,234": ("one thousand two hundred and thirty four", "one point two three four"),
+    "1,5 and 2": ("one, five and two", "one point five and two"),
+    "1.5": ("one point five", "one point five"),
+    "1,5 °C": ("one point five degrees Celsius", "one point five degrees Celsius"),
+    "1.234,5": ("one thousand two hundred and thirty four point five",) * 2,
+    "1,234.5": ("one thousand two hundred and thirty four point five",) * 2,
+    "$1,234": ("one thousand two hundred and thirty four dollars",) * 2,
+    "pages 3,5": ("pages three, five", "pages three, five"),
+    "v1.234": ("version one point two hundred and thirty four",) * 2,
+}
+
+
+@pytest.mark.parametrize(("written", "spoken"), AMBIGUOUS.items())
+def test_an_ambiguous_number_is_read_as_the_region_or_the_configuration_says(
+    written: str, spoken: tuple[str, str]
+) -> None:
+    for language in (None, "en", "en-us", "en-GB", "zh"):
+        assert read(written, language if language != "zh" else "en-ca") == spoken[0]
+        assert read(written, language, decimal="comma") == spoken[1] or language == "zh"
+    for language in ("en-de", "en-AT", "en-fr"):
+        assert read(written, language) == spoken[1]
+        assert read(written, language, decimal="point") == spoken[0]
