@@ -7,20 +7,18 @@ import re
 from ishowtts.text.dotted_words import DOT_NET
 from ishowtts.text.english_codes import CODE_RULES
 from ishowtts.text.english_dates import DATE_RULES, TIME_RULES
+from ishowtts.text.english_durations import DURATION_RULES
 from ishowtts.text.english_money import MONEY_RULES
-from ishowtts.text.english_numbers import FRACTION_RULES, NUMBER_RULES, bare_number, with_separators
+from ishowtts.text.english_numbers import FRACTION_RULES, NUMBER_RULES, bare_number
 from ishowtts.text.english_operators import OPERATOR_RULES, RANGE_RULES, SIGN_RULES
+from ishowtts.text.english_units import EARLY_UNIT_RULES, UNIT_RULES
 from ishowtts.text.english_words import (
     ABBREVIATIONS,
-    ATTACHED_UNITS,
     BEFORE_NUMBERS,
     FRACTIONS,
-    PER,
     ROMAN,
-    SPACED_UNITS,
     SYMBOLS,
     TITLES,
-    UNITS,
     digit_by_digit,
 )
 from ishowtts.text.number_formats import Decimal, with_decimal_points
@@ -43,13 +41,6 @@ def _address(match: re.Match[str], _: ToWords) -> str:
     bare = re.sub(r"^https?://", "", match[0]).rstrip("/")
     spelled = re.sub(r"[^A-Za-z0-9]", lambda symbol: f" {SYMBOLS.get(symbol[0], '')} ", bare)
     return re.sub(r"(?<!\d)0\d+|\d{4,}", lambda figures: digit_by_digit(figures[0]), spelled)
-
-
-def _measure(match: re.Match[str], to_words: ToWords) -> str:
-    singular, plural = UNITS[match["unit"]]
-    per = f" per {PER[match['per']]}" if match["per"] else ""
-    number = match["number"]
-    return f"{bare_number(with_separators(number), to_words)} {singular if number == '1' else plural}{per}"
 
 
 # What is not a quantity keeps its own points, commas and blanks.
@@ -75,18 +66,14 @@ _RULES: tuple[ReadingRule, ...] = (
     rule(r"(?<![\w-])(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d)?(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?(?!\w)", r"\1, \2"),
     *DATE_RULES,
     *CODE_RULES,
+    *DURATION_RULES,
+    *EARLY_UNIT_RULES,
     *RANGE_RULES,
     *TIME_RULES,
     *NUMBER_RULES,
     *SIGN_RULES,
     *MONEY_RULES,
-    rule(
-        rf"(?<![\w.,])(?P<number>{NUMBER})(?: ?(?P<unit>{SPACED_UNITS}))(?:/(?P<per>{'|'.join(PER)}))?(?![\w'])",
-        _measure,
-    ),
-    rule(
-        rf"(?<![\w.,])(?P<number>{NUMBER})(?P<unit>{ATTACHED_UNITS})(?:/(?P<per>{'|'.join(PER)}))?(?![\w'])", _measure
-    ),
+    *UNIT_RULES,
     *OPERATOR_RULES,
     *FRACTION_RULES,
     # The rest

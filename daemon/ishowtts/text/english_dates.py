@@ -110,9 +110,6 @@ DATE_RULES: tuple[ReadingRule, ...] = (
 
 TIME_RULES: tuple[ReadingRule, ...] = (
     rule(r"(?<![\w:.])(\d{1,2}):([0-5]\d\.\d{1,3})(?![\d:]|\.\d)", _lap),
-    rule(r"(?<![\w.,])(\d{1,3})h ?([0-5]?\d)(?:m|min)(?!\w)", r"\1 h \2 min"),
-    rule(r"(?<![\w.,])(\d{1,3})(?:m|min) ?([0-5]?\d)s(?!\w)", r"\1 min \2 s"),
-    rule(r"(?<=\d) ?(min|mins|sec|hr|hrs)\.(?=,? [a-z])", r" \1"),
     rule(
         r"(?<![\w:.])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<second>:\d\d)?(?! ?%|[\d:]|\.\d)" + _AM_PM + "?",
         _time,
