@@ -16,7 +16,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 
         bench_command.add(commands, common)
         return
-    absent = commands.add_parser("bench", help="measure the F5 engine (not installed here)")
+    absent = commands.add_parser("bench")
     absent.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     absent.set_defaults(command=_say_how_to_install)
 

@@ -19,7 +19,7 @@ from ishowtts.speech import speech_policy
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("chimes", parents=[common], help="list the chimes that lines can name")
+    parser = commands.add_parser("chimes", parents=[common])
     parser.add_argument(
         "--make", action="store_true", help="write the built-in chime into the folder, unless it has a default.*"
     )

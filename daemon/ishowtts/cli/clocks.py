@@ -15,7 +15,7 @@ STORE = Path("/run/ishowtts-clocks/store")
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("clocks", parents=[common], help="lock the clocks with jetson_clocks, or restore them")
+    parser = commands.add_parser("clocks", parents=[common])
     parser.add_argument("action", choices=["apply", "restore", "show"])
     parser.add_argument(
         "--store",

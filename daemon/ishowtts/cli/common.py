@@ -12,14 +12,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ishowtts import config
-from ishowtts.board.detect import detect_board
-from ishowtts.config import DEFAULT_PATH, Config
+from ishowtts import DEFAULT_CONFIG
 from ishowtts.errors import EngineError
 from ishowtts.limits import VOLUME
 from ishowtts.util.logs import visible
+
+if TYPE_CHECKING:
+    from ishowtts.config import Config  # with pydantic it takes 0.2 s to import, and `--help` does not need it
 
 _MAX_NUMBER = 1e12
 
@@ -28,9 +29,12 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def read_config(arguments: argparse.Namespace) -> Config:
     """Load the configuration that `--config` names; the defaults if there is no file at the default path."""
-    path: Path = arguments.config or DEFAULT_PATH
+    from ishowtts import config
+    from ishowtts.config import Config
+
+    path: Path = arguments.config or Path(DEFAULT_CONFIG)
     if arguments.config is None and not path.exists():
-        print(f"there is no {DEFAULT_PATH}: using the defaults; name a file with --config", file=sys.stderr)
+        print(f"there is no {path}: using the defaults; name a file with --config", file=sys.stderr)
         return Config()
     settings = config.load(path)
     for warning in settings.warnings:
@@ -40,12 +44,15 @@ def read_config(arguments: argparse.Namespace) -> Config:
 
 def root_topic(settings: Config) -> str:
     """The root topic of the appliance that this configuration describes."""
+    from ishowtts.board.detect import detect_board
+
     return settings.root_topic(detect_board(settings.board.source, settings.board.sysfs_root).identity().serial)
 
 
 def file_faults(settings: Config) -> tuple[str, ...]:
     """List what is wrong with the files of blocked words and pronunciations, one sentence each."""
-    # Imported here, since it takes long and most commands do not need it.
+    if settings.policies.blocked.file is None and settings.text.pronunciations is None:
+        return ()
     from ishowtts.speech.speech_policy import SpeechPolicy
 
     logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the caller prints them, once

@@ -24,9 +24,7 @@ _CONFIGURED = ""
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser(
-        "devices", parents=[common], help="list the sound devices of this machine; --test plays a tone"
-    )
+    parser = commands.add_parser("devices", parents=[common])
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument(
         "--test",

@@ -49,9 +49,7 @@ class Finding:
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser(
-        "doctor", parents=[common], help="examine board, CUDA, weights, sound, broker and permissions"
-    )
+    parser = commands.add_parser("doctor", parents=[common])
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=run)
 

@@ -15,7 +15,7 @@ from ishowtts.engines.weights import LICENCE_NOTE, fetch, fetched_folder
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("fetch", parents=[common], help="get the official weights (1.4 GB) and check them")
+    parser = commands.add_parser("fetch", parents=[common])
     parser.add_argument(
         "--from",
         dest="from_dir",

@@ -18,7 +18,7 @@ from ishowtts.util.logs import visible
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("history", parents=[common], help="show the last lines and their outcomes")
+    parser = commands.add_parser("history", parents=[common])
     parser.add_argument("-n", "--lines", type=_lines, default=20, metavar="N", help="how many (default: 20)")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=run)

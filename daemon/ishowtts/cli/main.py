@@ -5,36 +5,38 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-from ishowtts import __version__
-from ishowtts.config import DEFAULT_PATH
+from ishowtts import DEFAULT_CONFIG, __version__
 from ishowtts.errors import ConfigError, IShowError
 from ishowtts.util.logs import visible
 
-_COMMANDS = [
-    "run",
-    "say",
-    "read",
-    "history",
-    "check",
-    "doctor",
-    "fetch",
-    "voices",
-    "chimes",
-    "devices",
-    "clocks",
-    "bench",
-]
+COMMANDS: Mapping[str, str] = {
+    "run": "run the daemon (systemd starts this)",
+    "say": "send a line over MQTT and wait for its outcome",
+    "read": "show how a text would be read out, without speaking it",
+    "history": "show the last lines and their outcomes",
+    "check": "check the configuration and show the values in use",
+    "doctor": "examine board, CUDA, weights, sound, broker and permissions",
+    "fetch": "get the official weights (1.4 GB) and check them",
+    "voices": "list, add, remove and try voices",
+    "chimes": "list the chimes that lines can name",
+    "devices": "list the sound devices of this machine; --test plays a tone",
+    "clocks": "lock the clocks with jetson_clocks, or restore them",
+    "bench": "for developers: measure the F5 engine and compare it with upstream",
+}
+"""Each command, and what it does. The module of a command is imported only if the command runs."""
+_CONFIG_VARIABLE = "ISHOWTTS_CONFIG"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    words = sys.argv[1:] if argv is None else list(argv)
-    arguments = parser(words[:1]).parse_args(words)
+    words = _command_first(sys.argv[1:] if argv is None else list(argv))
     try:
+        arguments = parser(words[:1]).parse_args(words)
         status: int = arguments.command(arguments)
         sys.stdout.flush()
     except ConfigError as error:
@@ -57,13 +59,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def _command_first(words: list[str]) -> list[str]:
+    """Move a `--config FILE` that stands before the command behind it, where the command's own parser reads it."""
+    count = 2 if words[:1] == ["--config"] else 1 if words and words[0].startswith("--config=") else 0
+    return words[count : count + 1] + words[:count] + words[count + 1 :] if count < len(words) else words
+
+
 def _print_error(text: str) -> None:
     """Print a message to stderr. It may quote a file or a broker, so control characters are shown and not executed."""
     print("\n".join(map(visible, text.split("\n"))), file=sys.stderr)
 
 
-def parser(wanted: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """Build the parser of the wanted command, without importing the others; of every command if none is named."""
+def parser(wanted: Collection[str] = COMMANDS.keys()) -> argparse.ArgumentParser:
+    """Build the parser.
+
+    Args:
+        wanted: Commands whose options are known. The others are listed with what they do, and not imported.
+    """
     top = argparse.ArgumentParser(prog="ishowtts", description="Speaks text lines that arrive over MQTT.")
     top.add_argument("--version", action="version", version=f"ishowtts {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND", title="commands")
@@ -71,10 +83,15 @@ def parser(wanted: Sequence[str] = ()) -> argparse.ArgumentParser:
     common.add_argument(
         "--config",
         type=Path,
-        default=None,
+        default=os.environ.get(_CONFIG_VARIABLE) or None,
         metavar="FILE",
-        help=f"configuration file (default: {DEFAULT_PATH})",
+        help=f"configuration file (default: ${_CONFIG_VARIABLE}, else {DEFAULT_CONFIG})",
     )
-    for name in [word for word in wanted if word in _COMMANDS] or _COMMANDS:
-        import_module(f"ishowtts.cli.{name}").add(commands, common)
+    for name, does in COMMANDS.items():
+        if name in wanted:
+            import_module(f"ishowtts.cli.{name}").add(commands, common)
+            commands.choices[name].description = f"{does[0].upper()}{does[1:]}."
+        else:
+            absent = name == "bench" and find_spec("ishowtts_bench") is None
+            commands.add_parser(name, help=f"{does} (not installed here)" if absent else does)
     return top

@@ -15,9 +15,7 @@ from ishowtts.text import TextReader, is_speakable
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser(
-        "read", parents=[common], help="show how a text would be read out, without speaking it"
-    )
+    parser = commands.add_parser("read", parents=[common])
     parser.add_argument("text", metavar="TEXT")
     parser.add_argument("--voice", metavar="VOICE", help="voice that would speak it (default: the configured one)")
     parser.add_argument("--json", action="store_true", help="as JSON")

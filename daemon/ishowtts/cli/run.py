@@ -14,7 +14,7 @@ from ishowtts.util import files, logs
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("run", parents=[common], help="run the daemon (systemd starts this)")
+    parser = commands.add_parser("run", parents=[common])
     parser.set_defaults(command=run)
 
 

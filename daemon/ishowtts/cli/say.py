@@ -23,7 +23,7 @@ _FINAL = {outcome.value for outcome in Outcome} | {"duplicate"}
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("say", parents=[common], help="send a line over MQTT and wait for its outcome")
+    parser = commands.add_parser("say", parents=[common])
     parser.add_argument("text", help="text to speak; - reads it from standard input")
     parser.add_argument("--voice", help="one of `ishowtts voices`")
     parser.add_argument(

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
+from ishowtts import DEFAULT_CONFIG
 from ishowtts.config.audio_section import AudioSection
 from ishowtts.config.old_switches import OptimisationsSection
 from ishowtts.config.policy_section import PolicySection
@@ -19,7 +20,7 @@ from ishowtts.errors import ConfigError
 from ishowtts.f5_switches import EIGHT_BITS, TABLE, Compile, Switches, device_faults
 from ishowtts.limits import NAME, NFE_STEP
 
-DEFAULT_PATH = Path("/etc/ishowtts/config.yaml")
+DEFAULT_PATH = Path(DEFAULT_CONFIG)
 SERVICE_DIR = Path("/var/lib/ishowtts")
 """Belongs to root. The service writes only in its subfolder `state`."""
 

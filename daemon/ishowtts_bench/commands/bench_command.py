@@ -23,7 +23,7 @@ _NFE = 7
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command and its subcommands."""
-    bench = commands.add_parser("bench", help="measure the F5 engine and compare it with upstream")
+    bench = commands.add_parser("bench")
     parts = bench.add_subparsers(required=True, metavar="WHAT", title="benches")
     common_options = argparse.ArgumentParser(add_help=False)
     common_options.add_argument(

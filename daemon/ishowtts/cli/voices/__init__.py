@@ -11,7 +11,7 @@ from ishowtts.cli.voices import adding, listing, removing, trial
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command; without an action it lists."""
-    parser = commands.add_parser("voices", parents=[common], help="list, add, remove and try voices")
+    parser = commands.add_parser("voices", parents=[common])
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=listing.run)
     actions = parser.add_subparsers(metavar="ACTION", title="actions (default: list)")
