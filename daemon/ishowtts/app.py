@@ -330,6 +330,9 @@ class Daemon:
                 problems=tuple(dict.fromkeys(problem for problem in problems if problem)),
                 paused_at_start=self._paused_at_start,
                 quiet_until=self._policy.quiet_until(),
+                volume_configured=self._config.audio.volume,
+                device=self._player.status().device,
+                silences=self._player.silences(),
             )
         )
 
