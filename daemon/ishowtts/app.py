@@ -27,7 +27,7 @@ from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
 from ishowtts.playback.build_player import (
     ChosenSpeaker,
-    build_hardware_volume,
+    build_mixer_threads,
     build_player,
     build_post_processor,
     choose_speaker,
@@ -133,19 +133,17 @@ class Daemon:
             on_change=self._publish_info,
         )
         self._espeak_check = EspeakCheck(lambda: self._engines.espeak_problem, self._engines.check_espeak)
-        self._hardware_volume = build_hardware_volume(config.audio, self._player)
-        self._changed.connect(self._scheduler.wake, self._status.wake, self._espeak_check.wake)
-        if self._hardware_volume is not None:
-            self._changed.connect(self._hardware_volume.wake)
+        self._mixer_threads = build_mixer_threads(config.audio, self._player)
+        wake = [loop.wake for loop in (self._scheduler, self._status, self._espeak_check, *self._mixer_threads)]
+        self._changed.connect(*wake)
         self._events_stored.connect(self._outbox.wake, self._status.wake)
-        loops = (self._intake, self._outbox, self._status, self._espeak_check, self._hardware_volume)
         self._watched = watchdog.threads(
             inbox=self._inbox,
             player=self._player,
             scheduler=self._scheduler,
             remote=self._engines.remote,
             voice_watcher=self._voice_watcher,
-            loops=[loop for loop in loops if loop is not None],
+            loops=[self._intake, self._outbox, self._status, self._espeak_check, *self._mixer_threads],
             segment_s=config.engine.deadlines.segment_s,
         )
 
@@ -157,8 +155,8 @@ class Daemon:
             log.error("%s", self._choice.problem)
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         self._start(self._player)
-        if self._hardware_volume is not None:
-            self._start(self._hardware_volume)
+        for mixer_thread in self._mixer_threads:
+            self._start(mixer_thread)
         self._engines.start()
         self._stack.callback(self._engines.close)
         self._start(self._espeak_check)
@@ -315,7 +313,7 @@ class Daemon:
             *self._engines.problems,
             scheduler.retry_reason,
             self._player.status().problem,
-            self._hardware_volume.problem if self._hardware_volume else None,
+            *(thread.problem for thread in self._mixer_threads),
             *self._archives.problems,
             *self._policy.problems,
         )
@@ -330,6 +328,9 @@ class Daemon:
                 problems=tuple(dict.fromkeys(problem for problem in problems if problem)),
                 paused_at_start=self._paused_at_start,
                 quiet_until=self._policy.quiet_until(),
+                volume_configured=self._config.audio.volume,
+                device=self._player.status().device,
+                silences=self._player.silences(),
             )
         )
 

@@ -155,7 +155,8 @@ def test_commands_work_and_are_answered(appliance: Appliance, mqtt_client: Clien
     mqtt_client.publish(command, "mute")
     mqtt_client.wait_for(f"{appliance.root}/muted", lambda message: message.text == "true")
     mqtt_client.publish(command, "resume")
-    assert appliance.final(mqtt_client, held)["event"] == "finished"
+    final = appliance.final(mqtt_client, held)
+    assert (final["event"], final["audible"], final["silent"], final["volume"]) == ("finished", False, "muted", 30)
     started = [event for event in appliance.events(mqtt_client, held) if event["event"] == "started"]
     assert started[0]["muted"] is True
     mqtt_client.publish(command, "dance")
@@ -174,14 +175,15 @@ def test_volume_mute_and_pause_survive_a_restart_and_a_pause_is_reported(
     mqtt_client.publish(f"{appliance.root}/command", "mute")
     mqtt_client.publish(f"{appliance.root}/command", "pause")
     state = mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "paused").json
-    assert state["detail"] is None
+    assert "resume" not in (state["detail"] or "")
     # What has been answered is kept; the state may tell it a moment before.
     mqtt_client.wait_for(f"{appliance.root}/event", lambda message: message.json.get("command") == "pause")
     appliance.stop(signal.SIGKILL)
     mqtt_client.forget()
     appliance.start()
     state = mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "paused").json
-    assert (state["volume"], state["muted"]) == (30, True)
+    assert (state["volume"], state["volume_configured"], state["muted"]) == (30, 100, True)
+    assert (state["audible"], state["silent"]) == (False, "muted")
     assert "resume" in state["detail"]
     assert "resume" in appliance.log
     mqtt_client.wait_for(f"{appliance.root}/volume", lambda message: message.text == "30")

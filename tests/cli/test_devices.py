@@ -13,6 +13,7 @@ import soundfile
 
 from ishowtts.cli.main import main
 from ishowtts.playback.alsa.sound_cards import list_devices
+from ishowtts.playback.audibility import Silence, SilentCause
 from support.alsa import Alsa
 
 
@@ -71,6 +72,23 @@ def test_a_name_in_brackets_is_shown_as_it_is(
     status, out, _ = devices()
     assert status == 0
     assert "Box [/b] [red]" in out
+
+
+def test_a_card_that_is_muted_is_named_with_the_command_that_unmutes_it(
+    devices: Callable[..., tuple[int, str, str]], alsa: Alsa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alsa.plug_in(3, "UAC2", usb=True)
+    alsa.plug_in(1, "Codec")
+    muted = Silence(SilentCause.CARD_MUTED, "the sound card hw:CARD=UAC2 is muted (PCM), so nothing is heard; run `x`")
+    monkeypatch.setattr("ishowtts.cli.devices.list_devices", lambda: list_devices(alsa.asound))
+    monkeypatch.setattr("ishowtts.cli.devices.card_silence", lambda device: muted if "UAC2" in device else None)
+    _, out, _ = devices()
+    assert out.count(muted.sentence) == 1
+    _, out, _ = devices("--json")
+    assert {found["pcm"]: found["silent"] for found in json.loads(out)} == {
+        "plughw:CARD=UAC2,DEV=0": muted.sentence,
+        "plughw:CARD=Codec,DEV=0": None,
+    }
 
 
 def test_another_device_and_volume_can_be_named(tmp_path: Path, devices: Callable[..., tuple[int, str, str]]) -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from ishowtts.config import Config
 from ishowtts.engines import build
+from ishowtts.model import Line
 from ishowtts.speech import FallbackSynthesizer
+from ishowtts.speech.line_notes import Substitution
 
 
 @pytest.mark.f5
@@ -20,4 +22,23 @@ def test_the_switches_of_the_scheduler_reach_it(tiny_checkpoint: Path, streaming
     switches = config.engine.f5.switches
     synthesizer = FallbackSynthesizer.from_engines(engines, streaming=switches.streaming, batching=switches.batching)
     assert (synthesizer.streaming, synthesizer.batching) == (streaming, batching)
+    engines.close()
+
+
+def test_espeak_as_the_primary_engine_says_for_which_voices_it_stands_in(tmp_path: Path) -> None:
+    voice = tmp_path / "voices/anna"
+    voice.mkdir(parents=True)
+    (voice / "reference.wav").write_bytes(b"")
+    config = Config.model_validate({"data_dir": tmp_path, "engine": {"kind": "espeak"}})
+    engines = build.build_engines(config, build.choose_engine(config), lambda: None)
+    reasons = {name: engines.cloned_voice_problem(name) for name in ("anna", "default", "nobody", None)}
+    assert reasons == {
+        "anna": "engine.kind is espeak",
+        "default": "engine.kind is espeak",
+        "nobody": None,
+        None: None,
+    }
+    synthesis = FallbackSynthesizer.from_engines(engines, streaming=True, batching=True).begin_line()
+    synthesis.split(Line("a", "one", voice="anna"), "one")
+    assert synthesis.substitution("espeak") == Substitution("f5", "engine.kind is espeak")
     engines.close()

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from ishowtts.config import Config
+from ishowtts.errors import OperatorFileError
 from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Line, Priority, Rejection
 from ishowtts.speech.speech_policy import SpeechPolicy
@@ -78,7 +79,6 @@ def test_in_quieter_hours_lines_are_not_louder_than_their_volume() -> None:
         ("bell", True, "default"),
         ("bell", False, None),
         ("bell", "default", "default"),
-        (True, "gone", None),
     ],
 )
 def test_a_line_gets_the_chime_that_it_asks_for_or_else_the_configured_one(
@@ -93,13 +93,21 @@ def test_a_line_gets_the_chime_that_it_asks_for_or_else_the_configured_one(
     assert policy.problems == ()
 
 
+def test_a_chime_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
+    (tmp_path / "chimes").mkdir()
+    soundfile.write(tmp_path / "chimes/bell.wav", np.zeros(7, np.int16), 48_000)
+    with pytest.raises(OperatorFileError, match="the chimes are bell, default"):
+        with_chime(tmp_path, True).chime(Line("a", "hello", chime="gone"))
+
+
 def test_a_broken_chime_is_left_out_and_reported_once_it_was_wanted(tmp_path: Path) -> None:
     (tmp_path / "chimes").mkdir()
     broken = tmp_path / "chimes/bell.wav"
     broken.write_text("no sound")
     policy = with_chime(tmp_path, "bell")
     policy.prepare()
-    assert policy.chime(Line("a", "hello")) is None
+    with pytest.raises(OperatorFileError, match="is not a sound"):
+        policy.chime(Line("a", "hello"))
     [problem] = policy.problems
     assert problem.startswith(f"{broken}: is not a sound")
     assert policy.file_faults == (), "the configuration names no file that is wrong"

@@ -9,10 +9,14 @@ import pytest
 from ishowtts.engines import Progress
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.model import Line
+from ishowtts.playback.audibility import Silence, SilentCause
 from ishowtts.speech import SchedulerStatus
 from ishowtts.status.payloads import FOUND_PAUSED, StateFacts, state_payload
 
 IDLE = StateFacts(SchedulerStatus(None, False, None), EngineStatus("f5", EngineState.READY, 24000), "f5", 0, False, 80)
+MUTED, VOLUME_0, SILENT_DEVICE = (
+    frozenset({Silence.by(cause)}) for cause in (SilentCause.MUTED, SilentCause.VOLUME_0, SilentCause.SILENT_DEVICE)
+)
 SPEAKING = SchedulerStatus(Line("a", "hello"), False, None)
 
 
@@ -47,11 +51,40 @@ SPEAKING = SchedulerStatus(Line("a", "hello"), False, None)
             "quiet hours: low and normal lines wait until 07:00",
         ),
         (replace(IDLE, scheduler=SchedulerStatus(None, True, None), paused_at_start=True), "paused", FOUND_PAUSED),
+        (replace(IDLE, silences=MUTED), "ready", "the appliance is muted; the command unmute ends that"),
+        (replace(IDLE, silences=VOLUME_0), "ready", "the volume is 0; set it over volume/set"),
+        (
+            replace(IDLE, scheduler=SPEAKING, silences=MUTED | VOLUME_0),
+            "speaking",
+            "the appliance is muted; the command unmute ends that; the volume is 0; set it over volume/set",
+        ),
+        (
+            replace(IDLE, silences=MUTED, problems=("the card is away",)),
+            "degraded",
+            "the card is away; the appliance is muted; the command unmute ends that",
+        ),
+        (replace(IDLE, silences=SILENT_DEVICE), "ready", None),
     ],
 )
 def test_the_state_and_its_detail_follow_from_the_facts(facts: StateFacts, state: str, detail: str | None) -> None:
     payload = state_payload(facts)
     assert (payload["state"], payload["detail"]) == (state, detail)
+
+
+@pytest.mark.parametrize(
+    ("silences", "silent"),
+    [
+        (frozenset(), None),
+        (MUTED, "muted"),
+        (VOLUME_0, "volume_0"),
+        (SILENT_DEVICE, "silent_device"),
+        (VOLUME_0 | MUTED | SILENT_DEVICE, "muted"),
+        (frozenset({Silence.by(SilentCause.CARD_VOLUME_0)}), "card_volume_0"),
+    ],
+)
+def test_the_state_says_whether_a_line_could_be_heard(silences: frozenset[Silence], silent: str | None) -> None:
+    payload = state_payload(replace(IDLE, silences=silences))
+    assert (payload["audible"], payload["silent"]) == (silent is None, silent)
 
 
 def test_the_state_names_the_current_line() -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from ishowtts.cli.common import Commands, print_json, read_config, volume
 from ishowtts.config.audio_section import AudioSection, audio_device
 from ishowtts.errors import ConfigError, SpeakerError
+from ishowtts.playback.alsa.card_silence import card_silence
 from ishowtts.playback.alsa.sound_cards import list_devices
 from ishowtts.playback.build_player import choose_speaker
 from ishowtts.playback.tones import blocks, two_notes
@@ -53,8 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.volume is not None:
         raise ConfigError(["ishowtts devices: --volume needs --test"])
     devices = list_devices()
+    silences = {device.pcm: card_silence(device.pcm) for device in devices}
     if arguments.json:
-        print_json([asdict(device) for device in devices])
+        described = ((asdict(device), silences[device.pcm]) for device in devices)
+        print_json([{**fields, "silent": silence and silence.sentence} for fields, silence in described])
         return 0
     if not devices:
         print("there is no sound card; audio.device also takes `silent` and `wav:PATH`")
@@ -63,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     for device in devices:
         table.add_row(device.pcm, escape(device.description), escape(device.note or ""))
     Console().print(table)
+    for sentence in dict.fromkeys(silence.sentence for silence in silences.values() if silence):
+        print(sentence)
     auto = choose_speaker("auto")
     print(f"auto takes {auto.speaker.name}: {auto.why}" if auto.speaker.name != "auto" else f"auto: {auto.why}")
     return 0

@@ -97,6 +97,16 @@ class Engines:
             if self.remote.status().state is EngineState.PARKED:
                 self.remote.retry_now()  # the default voice may be what the worker could not load
 
+    def cloned_voice_problem(self, name: str | None) -> str | None:
+        """Returns why a voice of the library is not spoken by F5, which alone can clone it; `None` if it is, or may be.
+
+        Args:
+            name: the voice that a line names; `None` if it names none, which any engine speaks as configured.
+        """
+        if self.primary is not self.espeak or name is None or name not in self.voice_library.names():
+            return None
+        return self.choice.why
+
     def available(self) -> bool:
         """Returns whether any engine can speak now."""
         if self._espeak_is_used and self.espeak_problem is None:

@@ -11,6 +11,8 @@ from ishowtts.config.audio_section import AudioSection
 from ishowtts.playback import Speaker
 from ishowtts.playback.alsa.auto_speaker import AutoSpeaker
 from ishowtts.playback.alsa.sound_cards import ASOUND
+from ishowtts.playback.audibility import Silence
+from ishowtts.playback.card_watcher import CardWatcher
 from ishowtts.playback.hardware_volume import HardwareVolume
 from ishowtts.playback.output_device import DeviceTiming
 from ishowtts.playback.player import Player
@@ -70,14 +72,32 @@ def build_post_processor(audio: AudioSection, rate_hz: int) -> PostProcessor:
     return PostProcessor(rate_hz=rate_hz, loudness_lufs=audio.loudness_lufs, peak_dbtp=audio.peak_dbtp)
 
 
-def build_hardware_volume(audio: AudioSection, player: Player) -> HardwareVolume | None:
-    """Builds the thread that sets the volume in a card's mixer; `None` if no device has one. Does not start it."""
+def build_mixer_threads(audio: AudioSection, player: Player) -> list[HardwareVolume | CardWatcher]:
+    """Builds the threads that use the mixers of cards, in the order in which they start. Does not start them."""
+    volume = _hardware_volume(audio, player)
+    return [*([volume] if volume is not None else []), _card_watcher(audio, player)]
+
+
+def _hardware_volume(audio: AudioSection, player: Player) -> HardwareVolume | None:
+    """Builds the thread that sets the volume in a card's mixer; `None` if no device has one."""
     if audio.mixer is None and not any(other.mixer for other in audio.devices.values()):
         return None
     # Imported here: the ALSA library is loaded only if there is a card.
     from ishowtts.playback.alsa.card_mixer import CardMixer
 
     return HardwareVolume(audio, player, CardMixer)
+
+
+def _card_watcher(audio: AudioSection, player: Player) -> CardWatcher:
+    """Builds the thread that looks whether the card's own mixer is muted."""
+
+    def read(device: str, own_control: str | None) -> Silence | None:
+        # Imported here: the ALSA library is loaded only if there is a card.
+        from ishowtts.playback.alsa.card_silence import card_silence
+
+        return card_silence(device, own_control)
+
+    return CardWatcher(audio, player, read)
 
 
 def _device_timing(audio: AudioSection, device: str) -> DeviceTiming:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ishowtts.model import Samples
+from ishowtts.playback.audibility import Silence
 from ishowtts.playback.volume_gain import apply_gain_ramp
 from ishowtts.util.crossfade import cross_fade
 
@@ -26,6 +27,10 @@ class Playing:
         """When its first sample was or will be heard, in monotonic seconds; `None` before it went to the device."""
         self.overlap_s = 0.0
         """How many seconds of its beginning are mixed into the end of the clip before."""
+        self.silences: frozenset[Silence] = frozenset()
+        """Why it, or a part of it, made no sound."""
+        self.devices: tuple[str, ...] = ()
+        """Names of the devices to which it went, in order."""
         self._ended = threading.Event()
         self._ending: ClipEnding | None = None
 
@@ -164,6 +169,20 @@ class PlaybackBuffer:
         if not self._waiting:
             self._gain = 0.0
         return block
+
+    def note_output(self, device: str, silences_of: Callable[[int | None], frozenset[Silence]]) -> None:
+        """Notes on the clip that is cut next to which device it goes, and why it makes no sound there.
+
+        Args:
+            device: Name of the device.
+            silences_of: Returns the causes of silence for a clip, from its own volume.
+        """
+        if not self._waiting:
+            return
+        clip = self._waiting[0]
+        clip.playing.silences |= silences_of(clip.volume)
+        if device not in clip.playing.devices:
+            clip.playing.devices += (device,)
 
     def end_heard(self, now: float, heard_at: float) -> bool:
         """Ends the clips whose last sample has left the device. Returns whether any clip ended since the last call.

@@ -14,14 +14,21 @@ from ishowtts.errors import SpeakerError
 from ishowtts.limits import VOLUME
 from ishowtts.model import Samples
 from ishowtts.playback import Speaker, volume_gain
+from ishowtts.playback.audibility import Silence, SilentCause
 from ishowtts.playback.output_device import DeviceTiming, OutputDevice, default_timing
 from ishowtts.playback.playback_buffer import ClipEnding, PlaybackBuffer, PlaybackClip, Playing
+from ishowtts.playback.silent_speaker import SilentSpeaker
 from ishowtts.util.callbacks import no_op
 from ishowtts.util.samples import FloatPcm, resample
 
 log = logging.getLogger(__name__)
 
 _MAINTAIN_S = 1.0
+_AUDIBLE: frozenset[Silence] = frozenset()
+_LINE_VOLUME_0 = Silence(SilentCause.VOLUME_0, "the volume of this line is 0")
+_MUTED, _VOLUME_0, _SILENT_DEVICE = map(
+    Silence.by, (SilentCause.MUTED, SilentCause.VOLUME_0, SilentCause.SILENT_DEVICE)
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class SoundStatus:
         lost: Why nothing can be heard; `None` while a device is available.
         lateness_max_s: The longest time between the end of one write and the next one.
         substitute_reason: Why the substitute is in use instead of the configured device; `None` while it is not.
+        card_silence: Why the card's own mixer lets no sound through; `None` if it does, or if that is unknown.
     """
 
     device: str
@@ -43,11 +51,13 @@ class SoundStatus:
     lost: str | None
     lateness_max_s: float
     substitute_reason: str | None = None
+    card_silence: Silence | None = None
 
     @property
     def problem(self) -> str | None:
         """What is wrong with the sound; `None` if nothing is."""
-        return self.lost or self.substitute_reason
+        card = self.card_silence.sentence if self.card_silence and not self.lost else None
+        return "; ".join(fault for fault in (self.lost or self.substitute_reason, card) if fault) or None
 
 
 class Player:
@@ -84,6 +94,7 @@ class Player:
         self._silence = np.zeros(block, np.int16)
         self._volume = 100
         self._hardware_volume = False
+        self._card_silence: Silence | None = None
         self._muted = self._paused = self._closing = False
         self._lateness_max_s = 0.0
         self._due_at = time.monotonic()
@@ -175,11 +186,41 @@ class Player:
         with self._changed:
             self._hardware_volume = active
 
+    def set_card_silence(self, silence: Silence | None) -> None:
+        """Tells why the card's own mixer lets no sound through; `None` if it does."""
+        changed = silence != self._card_silence
+        self._card_silence = silence
+        if changed:
+            self._on_change()
+
+    def silences(self, clip_volume: int | None = None) -> frozenset[Silence]:
+        """Returns why a clip that is played now cannot be heard; empty if it can, as far as is known.
+
+        Args:
+            clip_volume: Volume of the clip, 0 to 100; `None` if it has none of its own.
+        """
+        causes = [self._card_silence] if self._card_silence else []
+        if self._muted:
+            causes.append(_MUTED)
+        if self._volume <= 0:
+            causes.append(_VOLUME_0)
+        elif clip_volume == 0:
+            causes.append(_LINE_VOLUME_0)
+        if self._output.name == SilentSpeaker.name:
+            causes.append(_SILENT_DEVICE)
+        return frozenset(causes) if causes else _AUDIBLE
+
     def status(self) -> SoundStatus:
         """Returns the present state of the sound output."""
         output = self._output
         return SoundStatus(
-            output.name, output.underruns, output.losses, output.lost, self._lateness_max_s, output.substitute_reason
+            output.name,
+            output.underruns,
+            output.losses,
+            output.lost,
+            self._lateness_max_s,
+            output.substitute_reason,
+            self._card_silence,
         )
 
     def _set(self, *, paused: bool | None = None, muted: bool | None = None) -> None:
@@ -256,6 +297,8 @@ class Player:
         """Returns a block of the clips, or of the silence that wakes the device before them."""
         if not self._buffer.idle(self._paused) and not self._buffer.stopping and self._output.needs_lead_in():
             return self._silence
+        if not self._paused:
+            self._buffer.note_output(self._output.name, self.silences)
         return self._buffer.next_block(self._gain_for, self._paused, heard_at)
 
     def _nothing_to_play(self) -> bool:

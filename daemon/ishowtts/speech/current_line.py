@@ -13,12 +13,14 @@ from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, LineError
 from ishowtts.inbox import Inbox
 from ishowtts.model import Line, Outcome, Report
 from ishowtts.playback.player import Player
-from ishowtts.speech.line_stats import event_data
+from ishowtts.speech.line_notes import LineNotes
 from ishowtts.speech.retry import EngineBackoff, HeldVoices
 from ishowtts.speech.speech_task import SpeechTask
 from ishowtts.util.logs import Untrusted
 
 log = logging.getLogger(__name__)
+
+_MAX_INTERRUPTED = 64  # a line that is cancelled while it waits leaves its notes behind
 
 
 class CurrentLine:
@@ -50,6 +52,7 @@ class CurrentLine:
         self._task: SpeechTask | None = None
         self._suspect: int | None = None  # number of the line at which an engine failed last; it has one more try
         self._heard_until_s = -math.inf
+        self._earlier_notes: dict[int, LineNotes] = {}  # by number of the line, of those that were interrupted
 
     @property
     def task(self) -> SpeechTask | None:
@@ -64,6 +67,8 @@ class CurrentLine:
     def begin(self, task: SpeechTask) -> None:
         """Make this the current line."""
         self._task = task
+        if (earlier := self._earlier_notes.pop(task.dequeued.seq, None)) is not None:
+            task.notes.add_earlier(earlier)
 
     def step(self) -> None:
         """Move the line along. If it is over, or cannot be spoken, end it or put it back.
@@ -89,9 +94,8 @@ class CurrentLine:
             if task.audible and not task.start_reported:
                 self._report_start(task)
             if finished:
-                report = task.report()
-                self._on_report(report)
-                self._end(task, Outcome.FINISHED, event_data(report))
+                self._on_report(task.report())
+                self._end(task, Outcome.FINISHED, task.finished_data())
             elif task.position > position:
                 self._save_position(task)
 
@@ -126,6 +130,7 @@ class CurrentLine:
             task.end_recording("interrupted")
             self._save_position(task)
             log_failure(self._inbox.interrupt(task.dequeued.seq))
+            self._keep_notes(task)
             self._task = None
         self._wake()
 
@@ -135,7 +140,15 @@ class CurrentLine:
             self._task.stop()
             self._task.end_recording("interrupted")
             log_failure(self._inbox.postpone(self._task.dequeued.seq))
+            self._keep_notes(self._task)
             self._task = None
+
+    def _keep_notes(self, task: SpeechTask) -> None:
+        """Keep what is known of the part that was played, for the end of the line."""
+        if task.audible:
+            self._earlier_notes[task.dequeued.seq] = task.notes
+            while len(self._earlier_notes) > _MAX_INTERRUPTED:
+                del self._earlier_notes[next(iter(self._earlier_notes))]
 
     def _engine_unavailable(self, task: SpeechTask, error: EngineUnavailable) -> None:
         if task.voice_unusable:

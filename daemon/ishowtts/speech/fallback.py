@@ -14,6 +14,7 @@ from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, Voic
 from ishowtts.model import IsCancelled, Line, Segment, Utterance
 from ishowtts.speech import segment_planner
 from ishowtts.speech.cached_speech import CachedSpeech
+from ishowtts.speech.line_notes import Substitution
 from ishowtts.speech.segment_planner import CostModel
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class FallbackSynthesizer:
         primary_ready: Whether the primary engine is ready now. It must not block.
         fallback_problem: Why the fallback engine cannot speak now, if that is known. It must not block.
         cached_speech: Speech that the primary engine made before; `None` if it is not kept.
+        substitution: Why the primary engine is not the one that a voice needs; `None` from it if it is.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class FallbackSynthesizer:
         primary_ready: Callable[[], bool] = lambda: True,
         fallback_problem: Callable[[], str | None] = lambda: None,
         cached_speech: CachedSpeech | None = None,
+        substitution: Callable[[str | None], Substitution | None] = lambda _voice: None,
     ) -> None:
         self.primary = primary
         self.fallback = fallback
@@ -67,6 +70,7 @@ class FallbackSynthesizer:
         self.primary_ready = primary_ready
         self.fallback_problem = fallback_problem
         self.cached_speech = cached_speech
+        self.substitution = substitution
         self.cost_model = CostModel()
 
     @classmethod
@@ -82,11 +86,18 @@ class FallbackSynthesizer:
             primary_ready=engines.primary_ready,
             fallback_problem=lambda: engines.espeak_problem,
             cached_speech=cached_speech,
+            substitution=lambda voice: _substitution(engines, voice),
         )
 
     def begin_line(self) -> LineSynthesis:
         """The synthesis of one line. It begins with the primary engine."""
         return LineSynthesis(self)
+
+
+def _substitution(engines: Engines, voice: str | None) -> Substitution | None:
+    """espeak-ng, as the primary engine, speaks in place of F5 if a line names a voice of the library."""
+    reason = engines.cloned_voice_problem(voice)
+    return None if reason is None else Substitution("f5", reason)
 
 
 class LineSynthesis:
@@ -104,6 +115,7 @@ class LineSynthesis:
         self._voice: VoiceInfo | None = None
         self._seam_s = 0.0
         self._primary_was_unavailable = False
+        self._substitution: Substitution | None = None
         self._batch_failed = False
         self.fallback_reason: str | None = None
         self.primary_error: str | None = None
@@ -124,6 +136,17 @@ class LineSynthesis:
         """Length of the cross-fade between two segments of the current engine, in seconds."""
         return self._seam_s
 
+    def substitution(self, engine: str) -> Substitution | None:
+        """Which engine should have spoken a segment, and why it did not; `None` if the right one spoke.
+
+        Args:
+            engine: Name of the engine that spoke it.
+        """
+        primary = self._synthesizer.primary.name
+        if engine != primary:
+            return Substitution(primary, self.fallback_reason or "no reason is known")
+        return self._substitution
+
     def split(self, line: Line, whole: str) -> list[str]:
         """Split the line's clean text, or the rest of it, into segments that suit the engine and the voice.
 
@@ -134,6 +157,7 @@ class LineSynthesis:
                 voice, and there is no fallback engine.
             EngineError: The voice that the line names cannot be used and there is no fallback engine.
         """
+        self._substitution = self._synthesizer.substitution(line.voice)
         cache, streaming = self._synthesizer.cached_speech, self._synthesizer.streaming
         key = cache.segmentation_key(line, whole, streaming) if cache else None
         cached = cache.find_segmentation(key, line) if cache and key else None

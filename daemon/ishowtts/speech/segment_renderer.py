@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ishowtts.archive import Recorder
-from ishowtts.errors import Cancelled, IShowError, SynthesisError
+from ishowtts.errors import Cancelled, IShowError, OperatorFileError, SynthesisError
 from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Samples, Segment, Utterance
 from ishowtts.playback.player import Player
@@ -51,10 +51,15 @@ class PlannedSegment:
 
 @dataclass(frozen=True)
 class RenderedSegment:
-    """The sound of an engine, and that sound as it is played, at the player's rate."""
+    """The sound of an engine, and that sound as it is played, at the player's rate.
+
+    Attributes:
+        remark: What is missing in the sound, in a sentence; `None` if nothing is.
+    """
 
     utterance: Utterance
     sound: Samples | FloatPcm
+    remark: str | None = None
 
 
 class SegmentRenderer:
@@ -124,13 +129,16 @@ class SegmentRenderer:
 
     def _post_process(self, segment: Segment, utterance: Utterance) -> RenderedSegment:
         """The sound of a segment as it is played. The first segment of a line follows its chime."""
-        sound = self._resources.post_processor.process(utterance, segment.line_id)
+        sound, remark = self._resources.post_processor.process(utterance, segment.line_id), None
         if segment.index == 0 and self._dequeued.spoken is None:  # a line that goes on has had its chime
-            chime = self._resources.policy.chime(self._dequeued.line)
+            try:
+                chime = self._resources.policy.chime(self._dequeued.line)
+            except OperatorFileError as error:
+                chime, remark = None, f"the chime was not played: {error}"
             if chime is not None:
                 samples, rate_hz = chime
                 sound = np.concatenate([resample(samples, rate_hz, self._resources.player.rate_hz), sound])
-        return RenderedSegment(utterance, sound)
+        return RenderedSegment(utterance, sound, remark)
 
 
 def _guarded(job: Callable[[], object]) -> object:

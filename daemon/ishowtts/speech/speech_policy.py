@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,9 +15,6 @@ from ishowtts.playback.chime_files import DEFAULT as DEFAULT_CHIME
 from ishowtts.playback.chime_files import ChimeFiles
 from ishowtts.policies import Policies, QuietHours, merged_text
 from ishowtts.text import TextReader
-from ishowtts.util.logs import Untrusted
-
-log = logging.getLogger(__name__)
 
 
 def chime_files(config: Config) -> ChimeFiles:
@@ -94,7 +91,8 @@ class SpeechPolicy:
     def prepare(self) -> None:
         """Load what the first line would otherwise wait for."""
         self._reader.warm()
-        self.chime(Line("", ""))
+        with suppress(OperatorFileError):  # `problems` tells of it
+            self.chime(Line("", ""))
 
     def admit(self, line: Line) -> Line | Rejection:
         """The line as it is to be spoken, or why it is rejected."""
@@ -127,15 +125,15 @@ class SpeechPolicy:
         return self._reader.read(text, dequeued.line.voice)
 
     def chime(self, line: Line) -> tuple[Samples, int] | None:
-        """The chime before a line and its rate in Hz; `None` if there is none or its file cannot be used."""
+        """The chime before a line and its rate in Hz; `None` if it has none.
+
+        Raises:
+            OperatorFileError: There is no such chime, or its file cannot be used.
+        """
         name = self._chime if line.chime is None else line.chime
         if name is False:
             return None
-        try:
-            return self._chimes.find(DEFAULT_CHIME if name is True else name)
-        except OperatorFileError as error:
-            log.debug("line %s is spoken without a chime: %s", Untrusted(line.id), error)
-            return None
+        return self._chimes.find(DEFAULT_CHIME if name is True else name)
 
     def chime_names(self) -> list[str]:
         """Names of the chimes that a line may ask for."""

@@ -16,7 +16,8 @@ from ishowtts.errors import Cancelled, EngineError, LineError, SpeakerError, Syn
 from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Report, Utterance
 from ishowtts.playback.playback_buffer import Playing
-from ishowtts.speech.line_stats import LineStats
+from ishowtts.speech.line_notes import LineNotes
+from ishowtts.speech.line_stats import LineStats, event_data
 from ishowtts.speech.segment_renderer import PlannedSegment, RenderedSegment, SegmentRenderer, SpeechResources
 
 _MAX_PLAYING = 2  # segments with the player: the one that is heard and one that waits
@@ -68,6 +69,7 @@ class SpeechTask:
         self.dequeued = dequeued
         self.start_reported = False  # set by the caller once it has told the inbox
         self.volume: int | None = None
+        self.notes = LineNotes()
         self._resources = resources
         self._wake = wake
         self._renderer = SegmentRenderer(dequeued, resources, synthesis, wake)
@@ -139,6 +141,11 @@ class SpeechTask:
         self.volume = self._resources.policy.volume(dequeued.line, self._resources.player.volume)
         self._stats = LineStats()
 
+    def finished_data(self) -> dict[str, object]:
+        """The fields of the `finished` event, once `step` returned `True`."""
+        volume = self._resources.player.volume if self.volume is None else self.volume
+        return {**event_data(self.report()), **self.notes.event_data(volume)}
+
     def step(self) -> bool:
         """Do what can be done now; `True` once all of the line was heard.
 
@@ -160,6 +167,8 @@ class SpeechTask:
             self._job.cancel()
         if self._playing:
             self._resources.player.stop()
+            for segment in self._playing:
+                self.notes.played(segment.playing)
 
     def end_recording(self, outcome: str) -> None:
         """End the recording, if there is one."""
@@ -215,6 +224,8 @@ class SpeechTask:
             if playback != "finished":
                 raise SpeakerError(self._resources.player.status().lost or "the sound was stopped")
             self._stats.segment_heard(first.utterance, first.playing)
+            self.notes.played(first.playing)
+            self.notes.remark(self._resources.player.status().substitute_reason)
             self._playing.pop(0)
             self._wake()  # the next segment can be synthesised
         if self._state is TaskState.DRAINING:
@@ -231,6 +242,8 @@ class SpeechTask:
         self._record(utterance, position, playing.overlap_s)
         self._playing.append(_PlayingSegment(position, utterance, playing))
         self._stats.segment_queued(utterance)
+        self.notes.spoken_by(utterance.engine, self._renderer.line_synthesis.substitution(utterance.engine))
+        self.notes.remark(rendered.remark)
         self._next += 1
 
     def _record(self, utterance: Utterance, position: int, overlap_s: float) -> None:

@@ -14,12 +14,14 @@ from ishowtts.engines.build import EngineChoice, Engines
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
 from ishowtts.mqtt.link import MqttLink
+from ishowtts.playback.audibility import Silence, SilentCause
 from ishowtts.playback.player import Player
 from ishowtts.speech import SchedulerStatus
 from ishowtts.status.telemetry import Telemetry
 
 FOUND_PAUSED = "paused since before the daemon was started; the command resume lets it speak"
 _STARTING = {EngineState.STARTING: "starting", EngineState.LOADING: "starting", EngineState.WARMING: "warming"}
+_SET_BY_USERS = {SilentCause.MUTED, SilentCause.VOLUME_0}  # a card's own silence is a problem, and named there
 _UNAVAILABLE = {EngineState.RESTARTING, EngineState.PARKED, EngineState.STOPPED}
 
 
@@ -55,6 +57,9 @@ class StateFacts:
         engine: The worker's engine; `None` if espeak-ng is the configured engine.
         problems: Sentences about parts that do not work as configured.
         quiet_until: Local time until which low and normal lines wait; `None`: they do not wait.
+        volume_configured: `audio.volume`.
+        device: Name of the sound device in use.
+        silences: Why a line that is played now cannot be heard; empty if it can, as far as is known.
         paused_at_start: It was paused already when the daemon started, which looks like a broken appliance.
     """
 
@@ -67,12 +72,16 @@ class StateFacts:
     problems: tuple[str, ...] = ()
     paused_at_start: bool = False
     quiet_until: str | None = None
+    volume_configured: int | None = None
+    device: str | None = None
+    silences: frozenset[Silence] = frozenset()
 
 
 def state_payload(facts: StateFacts) -> dict[str, Any]:
     """Compose `state`, without `since`, which the publisher adds."""
     state, detail = _state_and_detail(facts)
     line = facts.scheduler.speaking
+    silent = next(iter(_ordered(facts.silences)), None)
     return {
         "state": state,
         "engine": facts.engine_name,
@@ -81,6 +90,10 @@ def state_payload(facts: StateFacts) -> dict[str, Any]:
         "paused": facts.scheduler.paused,
         "muted": facts.muted,
         "volume": facts.volume,
+        "volume_configured": facts.volume_configured,
+        "device": facts.device,
+        "audible": silent is None,
+        "silent": silent.cause.value if silent else None,
         "detail": detail,
     }
 
@@ -89,15 +102,20 @@ def _state_and_detail(facts: StateFacts) -> tuple[str, str | None]:
     engine, problems = facts.engine, facts.problems
     if engine is not None and engine.state in _UNAVAILABLE:
         problems += (f"the {engine.name} engine is {engine.state.value}: {engine.detail or 'no reason known'}",)
+    silent = tuple(silence.sentence for silence in _ordered(facts.silences) if silence.cause in _SET_BY_USERS)
     if facts.scheduler.paused:
-        return "paused", "; ".join((*((FOUND_PAUSED,) if facts.paused_at_start else ()), *problems)) or None
+        return "paused", "; ".join((*((FOUND_PAUSED,) if facts.paused_at_start else ()), *problems, *silent)) or None
     if problems:
-        return "degraded", "; ".join(problems)
+        return "degraded", "; ".join((*problems, *silent))
     if engine is not None and engine.state in _STARTING:
         return _STARTING[engine.state], _progress(engine)
     waiting = facts.quiet_until is not None and facts.queue_depth > 0
-    detail = f"quiet hours: low and normal lines wait until {facts.quiet_until}" if waiting else None
-    return ("speaking" if facts.scheduler.speaking else "ready"), detail
+    quiet = (f"quiet hours: low and normal lines wait until {facts.quiet_until}",) if waiting else ()
+    return ("speaking" if facts.scheduler.speaking else "ready"), "; ".join((*silent, *quiet)) or None
+
+
+def _ordered(silences: frozenset[Silence]) -> list[Silence]:
+    return sorted(silences, key=lambda silence: silence.order)
 
 
 def _progress(engine: EngineStatus) -> str:

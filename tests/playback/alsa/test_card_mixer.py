@@ -24,12 +24,19 @@ from support.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("card-mixer")
 
+MUTED_PCM = "card is muted (PCM), so nothing is heard; run `amixer -D card sset PCM"
 PROGRAM = """
 import json, sys
 from ishowtts.errors import SpeakerError
 from ishowtts.playback.alsa.card_mixer import CardMixer
+from ishowtts.playback.alsa.card_silence import card_silence
 for request in sys.stdin:
     device, control, applied = json.loads(request)
+    if control is None:
+        silence = card_silence(device)
+        result = {} if silence is None else {silence.cause.value: silence.sentence}
+        print(json.dumps(result), flush=True)
+        continue
     try:
         mixer = CardMixer(device, control)
         result = {"found": mixer.check()}
@@ -52,7 +59,11 @@ class MixerProcess:
             [sys.executable, "-c", PROGRAM], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def __call__(self, device: str, control: str, *applied: tuple[int, bool]) -> dict[str, Any]:
+    def silence(self, device: str) -> dict[str, str]:
+        """Returns why the card of a device lets no sound through: a sentence by its cause; empty if it does."""
+        return self(device, None)
+
+    def __call__(self, device: str, control: str | None, *applied: tuple[int, bool]) -> dict[str, Any]:
         """Checks a mixer control, then applies each volume and mute. Returns `found` or `error`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -145,6 +156,20 @@ def test_volume_and_mute_are_set_in_the_mixer(server: Server, volume: int, muted
     assert (server.volume, server.muted) == (volume, muted)
 
 
+def test_a_sound_server_that_is_muted_or_at_0_is_silent(server: Server) -> None:
+    server.tell("set-sink-mute", "speaker", "0")
+    server.tell("set-sink-volume", "speaker", "40%")
+    assert server.mixer.silence("speaker") == {}
+    server.tell("set-sink-mute", "speaker", "1")
+    (sentence,) = server.mixer.silence("speaker").values()
+    assert sentence.endswith("run `amixer -D speaker sset Master unmute`")
+    server.tell("set-sink-mute", "speaker", "0")
+    server.tell("set-sink-volume", "speaker", "0")
+    (sentence,) = server.mixer.silence("speaker").values()
+    assert sentence.endswith("run `amixer -D speaker sset Master 80%`")
+    server.tell("set-sink-volume", "speaker", "40%")
+
+
 def test_volume_0_mutes(server: Server) -> None:
     server.mixer("speaker", "Master", (40, False), (0, False))
     assert server.muted
@@ -209,6 +234,30 @@ def test_a_card_without_a_switch_is_muted_at_its_minimum(
     result = card.mixer("card", "Amp", (50, False), (volume, muted))
     assert result == {"found": "Amp of card, silence to 6 dB, without a mute switch"}
     assert card.values[3] == (0 if decibels is None else decibels + 25)
+
+
+@pytest.mark.parametrize(
+    ("values", "silence"),
+    [
+        ("120 120 1 31", {}),
+        ("1 0 1 31", {}),  # one channel is heard
+        ("120 120 1 0", {}),  # Amp is no control that all sound is known to go through
+        (
+            "120 120 0 31",
+            {"card_muted": "card is muted (PCM), so nothing is heard; run `amixer -D card sset PCM unmute`"},
+        ),
+        ("0 0 1 31", {"card_volume_0": f"{MUTED_PCM.replace('muted', 'at 0 %')} 80%`"}),
+        ("0 0 0 31", {"card_muted": f"{MUTED_PCM} 80% unmute`"}),
+    ],
+)
+def test_a_card_that_is_muted_or_at_0_is_silent(card: Card, values: str, silence: dict[str, str]) -> None:
+    (card.folder / "values").write_text(values)
+    assert card.mixer.silence("card") == {cause: f"the sound card {text}" for cause, text in silence.items()}
+
+
+@pytest.mark.parametrize("device", ["gone", "nosuch", "plughw:CARD=UAC2,DEV=0", "auto", "silent", "wav:/x.wav"])
+def test_a_device_whose_mixer_cannot_be_read_is_not_called_silent(server: Server, device: str) -> None:
+    assert server.mixer.silence(device) == {}
 
 
 def test_a_card_that_is_unplugged_during_a_change_is_reported(card: Card) -> None:

@@ -81,12 +81,7 @@ class CardMixer:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[_MixerControl]:
-        alsa, mixer = _alsa(), ctypes.c_void_p()
-        self._check(alsa.snd_mixer_open(ctypes.byref(mixer), 0))
-        try:
-            self._check(alsa.snd_mixer_attach(mixer, self.name.encode()))
-            self._check(alsa.snd_mixer_selem_register(mixer, None, None))
-            self._check(alsa.snd_mixer_load(mixer))
+        with opened_mixer(self.name) as (alsa, mixer):
             controls = dict(_controls(alsa, mixer))
             if self.control not in controls:
                 raise SpeakerError(
@@ -94,13 +89,38 @@ class CardMixer:
                     f"audio.mixer can be: {', '.join(controls) or 'null alone, for it has none'}"
                 )
             yield _control(alsa, controls[self.control])
-        finally:
-            alsa.snd_mixer_close(mixer)
 
     def _check(self, status: int) -> None:
-        if status < 0:
-            why = _alsa().snd_strerror(status).decode(errors="replace")
-            raise SpeakerError(f"the mixer {self.name} cannot be used: {why}; fix audio.mixer or audio.device")
+        _check(self.name, status)
+
+
+@contextlib.contextmanager
+def opened_mixer(name: str) -> Iterator[tuple[ctypes.CDLL, ctypes.c_void_p]]:
+    """Opens a mixer and yields ALSA's library and the handle. Raises SpeakerError if the mixer cannot be used."""
+    alsa, mixer = _alsa(), ctypes.c_void_p()
+    _check(name, alsa.snd_mixer_open(ctypes.byref(mixer), 0))
+    try:
+        _check(name, alsa.snd_mixer_attach(mixer, name.encode()))
+        _check(name, alsa.snd_mixer_selem_register(mixer, None, None))
+        _check(name, alsa.snd_mixer_load(mixer))
+        yield alsa, mixer
+    finally:
+        alsa.snd_mixer_close(mixer)
+
+
+def elements(alsa: ctypes.CDLL, mixer: ctypes.c_void_p) -> Iterator[tuple[str, ctypes.c_void_p]]:
+    """Yields name and handle of each control of an open mixer. Several may have one name."""
+    element = alsa.snd_mixer_first_elem(mixer)
+    while element:
+        handle = ctypes.c_void_p(element)
+        yield alsa.snd_mixer_selem_get_name(handle).decode(errors="replace"), handle
+        element = alsa.snd_mixer_elem_next(handle)
+
+
+def _check(name: str, status: int) -> None:
+    if status < 0:
+        why = _alsa().snd_strerror(status).decode(errors="replace")
+        raise SpeakerError(f"the mixer {name} cannot be used: {why}; fix audio.mixer or audio.device")
 
 
 def mixer_of(device: str) -> str:
@@ -134,14 +154,10 @@ def _scale(minimum: int, maximum: int) -> str:
 def _controls(alsa: ctypes.CDLL, mixer: ctypes.c_void_p) -> Iterator[tuple[str, ctypes.c_void_p]]:
     """Yields the controls of an open mixer that have a playback volume. If two have one name, only the first."""
     seen = set()
-    element = alsa.snd_mixer_first_elem(mixer)
-    while element:
-        handle = ctypes.c_void_p(element)
-        name = alsa.snd_mixer_selem_get_name(handle).decode(errors="replace")
+    for name, handle in elements(alsa, mixer):
         if name not in seen and alsa.snd_mixer_selem_has_playback_volume(handle):
             seen.add(name)
             yield name, handle
-        element = alsa.snd_mixer_elem_next(handle)
 
 
 def _control(alsa: ctypes.CDLL, element: ctypes.c_void_p) -> _MixerControl:

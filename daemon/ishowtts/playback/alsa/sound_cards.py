@@ -72,6 +72,21 @@ def holder(pcm: str, asound: Path = ASOUND) -> str | None:
     return None
 
 
+def is_hdmi(pcm: str, asound: Path = ASOUND) -> bool:
+    """Whether the PCM is an HDMI or DisplayPort output, by its name or by what /proc says of its card."""
+    if pcm.startswith("hdmi"):
+        return True
+    inner = re.search(r"\bCARD=([^,'\" ]+)(?:,DEV=(\d+))?", pcm)
+    card_device = _card_and_device(pcm) or ((inner[1], int(inner[2] or 0)) if inner else None)
+    card = _card(card_device[0], asound) if card_device else None
+    if card_device is None or card is None:
+        return False
+    number = card.name.removeprefix("card")
+    found = f"{int(number):02}-{card_device[1]:02}: "
+    name = next((line for line in _lines(asound / "pcm") if line.startswith(found)), "") if number.isdigit() else ""
+    return _named_hdmi(next(iter(_lines(card / "id")), ""), name)
+
+
 def _process(thread: str) -> str:
     """Describes the process of a thread: the kernel stores the thread that opened the device."""
     fields = dict(line.split(":\t", 1) for line in _lines(_PROC / thread / "status") if ":\t" in line)
@@ -102,7 +117,7 @@ def _device(card: Path, card_id: str, number: int, name: str) -> SoundDevice:
         return SoundDevice(
             pcm, name, "Jetson's internal crossbar; nothing is attached unless you wired it", DeviceRank.NEVER
         )
-    if "hdmi" in f"{card_id} {name}".lower() or "hda" in card_id.lower():
+    if _named_hdmi(card_id, name):
         if _screen_attached(card):
             return SoundDevice(
                 pcm, name, "HDMI or DisplayPort; a screen is on one of this card's devices", DeviceRank.HDMI
@@ -111,6 +126,11 @@ def _device(card: Path, card_id: str, number: int, name: str) -> SoundDevice:
     if (card / "usbid").exists():
         return SoundDevice(pcm, name, "USB", DeviceRank.USB)
     return SoundDevice(pcm, name, None, DeviceRank.OTHER)
+
+
+def _named_hdmi(card_id: str, name: str) -> bool:
+    """Whether a device is HDMI or DisplayPort. HDA is Jetson's card of this kind; a PC's sound card has another id."""
+    return "hdmi" in f"{card_id} {name}".lower() or "hda" in card_id.lower()
 
 
 def _screen_attached(card: Path) -> bool:

@@ -1,0 +1,44 @@
+"""Names the causes for which sound that is played cannot be heard, as far as the appliance can know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class SilentCause(str, Enum):
+    """Why a sound is silent. `silent` in `finished` and `state` is the value of the first one that holds."""
+
+    MUTED = "muted"
+    VOLUME_0 = "volume_0"
+    CARD_MUTED = "card_muted"
+    CARD_VOLUME_0 = "card_volume_0"
+    SILENT_DEVICE = "silent_device"
+
+
+_ORDER = {cause: place for place, cause in enumerate(SilentCause)}
+_SENTENCES = {
+    SilentCause.MUTED: "the appliance is muted; the command unmute ends that",
+    SilentCause.VOLUME_0: "the volume is 0; set it over volume/set",
+    SilentCause.CARD_MUTED: "the sound card is muted",
+    SilentCause.CARD_VOLUME_0: "the volume of the sound card is at 0 %",
+    SilentCause.SILENT_DEVICE: "the sound device is silent; set audio.device",
+}
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A cause, and a sentence about it that names the fix."""
+
+    cause: SilentCause
+    sentence: str
+
+    @classmethod
+    def by(cls, cause: SilentCause) -> Silence:
+        """The cause with its usual sentence."""
+        return cls(cause, _SENTENCES[cause])
+
+    @property
+    def order(self) -> int:
+        """Place of the cause among all, in the order in which they are named."""
+        return _ORDER[self.cause]
