@@ -42,7 +42,16 @@ def test_a_command_is_a_word_or_an_object() -> None:
     ("payload", "words", "transaction"),
     [
         (b"", "unknown command", None),
-        (b"SKIP", "'SKIP'", None),
+        (b"SKIPPED", "'SKIPPED'; did you mean 'skip'?", None),
+        (b"stopp", "did you mean 'stop'?", None),
+        (b"Stop now", "'Stop now'; did you mean 'stop'?", None),
+        (b"volume 50", "volume/set", None),
+        (b'["stop"]', "unknown command", None),
+        (b"{'command': 'stop'}", "double quotes", None),
+        (b'\'{"command": "stop"}\'', "leave out the quotes around the object", None),
+        (b"{command:stop}", "'command' into double quotes", None),
+        (b'{"cmd": "stop", "transaction": "t"}', "did you mean 'command'?", "t"),
+        (b"s\0t\0o\0p\0", "UTF-16", None),
         (b"\xff", "UTF-8", None),
         (b"x" * 5000, "4096", None),
         (b"cancel", "needs a line", None),
@@ -68,8 +77,46 @@ def test_a_transaction_with_characters_that_forge_a_log_line_is_refused(char: st
         parse_command(json.dumps({"command": "skip", "transaction": f"t{char}"}).encode())
 
 
-def test_a_volume_is_a_whole_number_up_to_100() -> None:
-    assert [parse_volume(p) for p in (b"0", b" 80\n", b"100", b"35.0")] == [0, 80, 100, 35]
-    for payload in (b"", b"-1", b"101", b"1e1", b"50.5", b"nan", b"\xff", "٣".encode(), b"{}", b"9" * 50):
-        with pytest.raises(BadCommand, match="volume"):
-            parse_volume(payload)
+WORDS = [
+    b"stop\0\0", b"\xef\xbb\xbfstop", b"stop\r\n\0", b'"stop"', b"'stop'", b"STOP", b" Stop ", b"stop.", b"Stop!",
+    "\u201cstop\u201d".encode(), b'"Stop"\0', b'{"command": "Stop"}', b'{"command": "stop"}\0\0\0',
+    b'{"command": " STOP\\n"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", WORDS)
+def test_a_command_is_understood_in_any_case_with_quotes_and_with_a_nul(payload: bytes) -> None:
+    assert parse_command(payload) == Command("stop")
+
+
+@pytest.mark.parametrize(
+    ("payload", "volume"),
+    [
+        (b"0", 0), (b" 80\n", 80), (b"100", 100), (b"35.0", 35), (b"55\0", 55), (b"55\0\0\0", 55), (b"5\0\0\0", 5),
+        (b"1", 1), (b"1%", 1), (b"55%", 55), (b"55 %", 55), (b'"55"', 55), (b"'55'", 55), (b'"55.0"', 55), (b"0.0", 0),
+        (b"100.0", 100), (b"055", 55), (b'{"volume": 55}', 55), (b'{"volume": "55"}\0', 55), (b'{"volume": 55.0}', 55),
+        (b"\xef\xbb\xbf55", 55),
+    ],
+)  # fmt: skip
+def test_a_volume_is_a_whole_number_up_to_100(payload: bytes, volume: int) -> None:
+    assert parse_volume(payload) == volume
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"", b"-1", b"101", b"1e1", b"50.5", b"nan", b"\xff", "\u0663".encode(), b"{}", b"9" * 50, b"+5", b"50,5",
+        b"fifty",
+        b"NaN", b"inf", b"[55]", b"null", b"true", b"5_0", b'{"volume": null}', b'{"volume": 500}', b'{"value": 55}',
+        b"{'volume': 55}", b"{volume:55}", b'{"volume": 55', b'{"volume": true}',
+    ],
+)  # fmt: skip
+def test_anything_else_is_not_a_volume(payload: bytes) -> None:
+    with pytest.raises(BadCommand, match="volume"):
+        parse_volume(payload)
+
+
+@pytest.mark.parametrize("payload", [b"1.0", b"0.5", b".5", b"0.55", b"1.00", b"1.0\0", b'{"volume": 0.5}', b'"0.5"'])
+def test_a_volume_from_0_to_1_is_refused_because_1_percent_is_nearly_silent(payload: bytes) -> None:
+    with pytest.raises(BadCommand, match=r"volume.* from 0 to 100 .*a scale from 0 to 1: send "):
+        parse_volume(payload)

@@ -50,6 +50,20 @@ def refused(payload: object, tail: str = "say", properties: MessageProperties | 
         (b"[1, 2]", "[1, 2]"),
         (b"null", "null"),
         (b'"quoted"', '"quoted"'),
+        (b"Hi.\0", "Hi."),
+        (b"Hi.\r\n\0\0\0", "Hi."),
+        (b"Hi,\0 there", "Hi,  there"),
+        (b"{author} says: hi", "{author} says: hi"),
+        (b"{{ states('x') }}", "{{ states('x') }}"),
+        (b"{smile:)} hi", "{smile:)} hi"),
+        (b"{'tis the season: buy}", "{'tis the season: buy}"),
+        (b"'tis the season: buy", "'tis the season: buy"),
+        (b"{} of 5: empty", "{} of 5: empty"),
+        (b'["Hi", "there"]', '["Hi", "there"]'),
+        (b"100% sure: yes", "100% sure: yes"),
+        (b"b'Hello'", "b'Hello'"),
+        (b"```Hi```", "```Hi```"),
+        (b'He wrote {"text": "Hi"}', 'He wrote {"text": "Hi"}'),
     ],
 )
 def test_a_payload_that_is_not_an_object_is_text(payload: bytes, text: str) -> None:
@@ -149,11 +163,14 @@ def test_a_bad_payload_gets_a_reason_and_a_sentence(payload: object, reason: Rea
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("speed", 0.49), ("speed", 2.01), ("speed", "1"), ("speed", True), ("speed", [1]), ("speed", 10**400),
-        ("nfe_step", 3), ("nfe_step", 65), ("nfe_step", 7.0), ("nfe_step", True), ("nfe_step", "7"),
-        ("volume", -1), ("volume", 101), ("volume", 50.5), ("volume", False),
-        ("ttl_s", 0), ("ttl_s", -1), ("ttl_s", 10**400), ("ttl_s", True), ("ttl_s", "5"), ("ttl_s", 1e300),
-        ("priority", "urgent"), ("priority", "NORMAL"), ("priority", 1), ("priority", {}),
+        ("speed", 0.49), ("speed", 2.01), ("speed", "0,9"), ("speed", True), ("speed", [1]), ("speed", 10**400),
+        ("nfe_step", 3), ("nfe_step", 65), ("nfe_step", 7.5), ("nfe_step", True), ("nfe_step", "7.5"),
+        ("nfe_step", "seven"),
+        ("speed", "inf"), ("speed", ""), ("speed", "1_0"), ("speed", "+1"), ("speed", "\u0661"), ("speed", "1x"),
+        ("volume", -1), ("volume", 101), ("volume", 50.5), ("volume", False), ("volume", "101"),
+        ("volume", "50.5"), ("volume", "%"), ("volume", "loud"), ("volume", [55]),
+        ("ttl_s", 0), ("ttl_s", -1), ("ttl_s", 10**400), ("ttl_s", True), ("ttl_s", "0"), ("ttl_s", 1e300),
+        ("priority", "urgent"), ("priority", "Urgent"), ("priority", "medium"), ("priority", 1), ("priority", {}),
         ("chime", 1), ("chime", ""), ("chime", {"a": 1}),
         ("author", ""), ("author", 5), ("author", "a" * 129), ("author", "a\nb"),
         ("seed", -1), ("seed", 2**63), ("seed", 1.5), ("seed", True),
@@ -166,6 +183,150 @@ def test_a_field_of_a_wrong_type_or_range_is_named(field: str, value: object) ->
     rejection = refused({"text": "a", field: value})
     assert rejection.reason is Reason.BAD_FIELD
     assert rejection.detail.startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "parsed"),
+    [
+        ("volume", 55.0, 55), ("volume", "55", 55), ("volume", "55.0", 55), ("volume", "55 %", 55),
+        ("volume", "55%", 55),
+        ("volume", " 55\n", 55), ("volume", 1, 1), ("volume", "0", 0), ("volume", 0.0, 0), ("volume", "100", 100),
+        ("speed", "0.9", 0.9), ("speed", "1", 1.0), ("speed", ".9", 0.9), ("speed", 1, 1.0),
+        ("nfe_step", 7.0, 7), ("nfe_step", "7", 7), ("ttl_s", "60", 60.0), ("ttl_s", "0.5", 0.5),
+        ("seed", "9007199254740993", 9007199254740993), ("seed", 7.0, 7),
+        ("chime", "True", True), ("chime", "false", False), ("chime", "on", True), ("chime", "Off", False),
+        ("chime", "yes", True), ("chime", "bell", "bell"),
+        ("priority", "High", Priority.HIGH), ("priority", "LOW", Priority.LOW),
+        ("priority", " normal ", Priority.NORMAL),
+        ("voice", None, None), ("volume", None, None), ("chime", None, None),
+    ],
+)  # fmt: skip
+def test_a_value_in_the_form_of_a_template_engine_is_understood(field: str, value: object, parsed: object) -> None:
+    line = accepted({"text": "a", field: value})
+    assert getattr(line, field) == parsed
+    assert type(getattr(line, field)) is type(parsed)
+
+
+@pytest.mark.parametrize("value", [0.5, 1.0, "0.5", "1.0", ".3", 0.01])
+def test_a_volume_from_0_to_1_is_refused(value: object) -> None:
+    rejection = refused({"text": "a", "volume": value})
+    assert rejection.reason is Reason.BAD_FIELD
+    assert "from 0 to 100" in rejection.detail
+    assert "a scale from 0 to 1" in rejection.detail
+
+
+OBJECT = '{"text": "Hi"}'
+
+
+@pytest.mark.parametrize(
+    ("payload", "advice"),
+    [
+        ("{'text': 'Hi'}", 'write double quotes (") instead of \''),
+        ("{ 'text' : 'Hi', 'chime': True }", 'write double quotes (") instead of \''),
+        ("{`text`: `Hi`}", 'write double quotes (") instead of `'),
+        ("{''text'': ''Hi''}", 'write double quotes (") instead of \''),
+        ("{\u201ctext\u201d: \u201cHi\u201d}", 'write straight quotes (") instead of \u201c'),
+        ('{"text": \u201cHi\u201d}', 'write straight quotes (") instead of \u201c'),
+        ("{\u2018text\u2019: \u2018Hi\u2019}", 'write double quotes (") instead of \u2018'),
+        ("{\u00abtext\u00bb: \u00abHi\u00bb}", 'write straight quotes (") instead of \u00ab'),
+        ("{&quot;text&quot;: &quot;Hi&quot;}", 'write a quote (") instead of &quot;'),
+        ('{ "text": "Anna said "hello"" }', 'write a quote inside a text as \\"'),
+        ('{"text": "Anna said "hello", then left."}', 'write a quote inside a text as \\"'),
+        ('{"text": ""Hi" she said"}', 'write a quote inside a text as \\"'),
+        ('{"text": "a 5" nail"}', 'write a quote inside a text as \\"'),
+        (r'{\"text\": \"Hi\"}', "leave out the backslashes before its quotes"),
+        (r'{ \"text\" : \"Hi\" }', "leave out the backslashes before its quotes"),
+        ('{"text": "Hi",}', "leave out the comma before }"),
+        ('{"text": "Hi", }', "leave out the comma before }"),
+        ('{"text": "Hi",, "speed": 1}', "leave out one of two commas"),
+        ('{"text": "Hi"', "its closing brace } is missing"),
+        ('{"text": "Hi", "volume": 55', "its closing brace } is missing"),
+        ('{"text":', "its end is missing"),
+        ('{"text": "Hi', "no closing quote"),
+        ('{"te', "no closing quote"),
+        ("{text: 'Hi'}", "put the key 'text' into double quotes"),
+        ("{text:Hi}", "put the key 'text' into double quotes"),
+        ('{ Text : "Hi" }', "put the key 'Text' into double quotes"),
+        ('{greeting: "Hi"}', "put the key 'greeting' into double quotes"),
+        ('{"text": Hi}', "put the value 'Hi' into double quotes"),
+        ('{"text": "Hi", "chime": True}', "write true instead of True"),
+        ('{"text": "Hi", "chime": FALSE}', "write false instead of FALSE"),
+        ('{"text": "Hi", "voice": None}', "write null instead of None"),
+        ('{"text": "Hi", "voice": undefined}', "write null instead of undefined"),
+        ('{"text": "Hi", "speed": 0,9}', "write a decimal point instead of the comma"),
+        ('{"text": "Hi", "speed": .9}', "write a number as in 0.5 or 20"),
+        ('{"text": "Hi", "volume": 055}', "without zeros before it"),
+        ('{"text": "Hi", "volume": }', "a value is missing before }"),
+        ('{"text": "Hi" "voice": "anna"}', "put a comma between two fields"),
+        ('{"text" "Hi"}', "a colon must follow a key"),
+        ('{"text" = "Hi"}', "a colon must follow a key"),
+        ('{"text": "two\nlines"}', r"write a line break inside a text as \n"),
+        (r'{"text": "C:\path"}', "write a backslash inside a text as \\\\"),
+        (f"{OBJECT}{OBJECT}", "send one object in each message"),
+        (f"{OBJECT}\n{OBJECT}", "send one object in each message"),
+        (f"{OBJECT} thanks", "nothing may follow its last brace"),
+        ('{ // greeting\n "text": "Hi"}', "leave out the comments"),
+        ('{{"text": "Hi"}}', "write each brace once"),
+        ("{{ {'text': 'Hi'} | tojson }}", "it is a template that nobody rendered"),
+        (f"[{OBJECT}]", "send one object, not a list"),
+        ("[{'text': 'Hi'}]", "send one object, not a list"),
+        (json.dumps(OBJECT), "leave out the quotes around the object"),
+        (json.dumps(json.dumps(OBJECT)), "leave out the quotes around the object"),
+        (f"'{OBJECT}'", "leave out the quotes around the object"),
+        ("'{text:Hi}'", "leave out the quotes around the object"),
+        (f"b'{OBJECT}'", "not how Python prints bytes"),
+        (f"```json\n{OBJECT}\n```", "leave out the ``` around the object"),
+        ("%7B%22text%22%3A%22Hi%22%7D", "without percent-encoding"),
+    ],
+)  # fmt: skip
+def test_a_payload_that_is_nearly_an_object_is_refused_with_its_correction(payload: str, advice: str) -> None:
+    for sent in (payload, f" {payload}\r\n\0", f"\ufeff{payload}"):
+        rejection = refused(sent.encode())
+        assert rejection.reason is Reason.BAD_JSON, rejection
+        assert rejection.detail.endswith(advice) or advice in rejection.detail
+        assert len(rejection.detail) < 200
+
+
+def test_an_object_is_understood_with_a_nul_or_a_byte_order_mark() -> None:
+    for payload in (f"{OBJECT}\0", f"{OBJECT}\n\0\0", f"\ufeff{OBJECT}", f"\ufeff \ufeff{OBJECT}", f"\u200b{OBJECT}"):
+        assert accepted(payload.encode()).text == "Hi"
+        assert accepted(payload.encode(), properties=JSON).text == "Hi"
+    assert accepted({"text": "Hi\0\0"}).text == "Hi"
+    assert accepted({"text": "Hi\0there"}).text == "Hi there"
+
+
+def test_an_object_as_text_is_refused() -> None:
+    for text in (OBJECT, "{'text': 'Hi'}", json.dumps(OBJECT)):
+        rejection = refused({"text": text})
+        assert rejection.reason is Reason.BAD_FIELD
+        assert rejection.detail.startswith("text: is itself an object")
+
+
+@pytest.mark.parametrize(
+    "payload", ["Hey you".encode("utf-16"), "Hey".encode("utf-16-le"), "Hey you".encode("utf-16-be")]
+)
+def test_utf_16_is_named(payload: bytes) -> None:
+    rejection = refused(payload)
+    assert rejection.reason is Reason.BAD_UTF8
+    assert "UTF-16" in rejection.detail
+
+
+def test_the_name_that_was_meant_is_proposed() -> None:
+    for voice in ("Anna", "ANNA", "anna ", "ana"):
+        assert "did you mean 'anna'? there are: anna, bob" in refused({"text": "a", "voice": voice}).detail
+    assert "did you mean 'anna'?" in refused(b"a", "say/Anna").detail
+    for field, guess in {"Text": "text", "message": "text", "TEXT": "text", "Voice": "voice", "user": "author"}.items():
+        assert f"did you mean {guess!r}?" in refused({"text": "a", field: "x"}).detail
+
+
+def test_a_template_that_nobody_rendered_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    limits = replace(LIMITS, template_warnings=RateLimit(1))
+    for text in (b"It is {{ states('sensor.t') }} outside.", b"{% if x %}a{% endif %}"):
+        assert isinstance(parse_line("say", text, MessageProperties(), limits), Line)
+    parse_line("say", b"}} and {{", MessageProperties(), replace(LIMITS, template_warnings=RateLimit(1)))
+    assert [record.getMessage() for record in caplog.records] == [
+        next(r.getMessage() for r in caplog.records if "a template that nobody rendered" in r.getMessage())
+    ]
 
 
 def test_deep_nesting_does_not_raise() -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import re
+import difflib
+from typing import Any
 
 from ishowtts.errors import CommandError
 from ishowtts.limits import VOLUME
 from ishowtts.model import Command
-from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.fields import COMMAND_FIELDS, check_fields, joined
+from ishowtts.mqtt import json_faults, strict_json
+from ishowtts.mqtt.fields import COMMAND_FIELDS, VOLUME_FIELDS, BadField, check_fields, check_volume, joined
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 
 COMMANDS = ("skip", "stop", "pause", "resume", "mute", "unmute", "replay", "cancel")
 _MAX_COMMAND_BYTES = 4096
+_MAX_WORD_CHARS = 40
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d\u201e"
 
 
 class BadCommand(CommandError):
@@ -24,18 +27,14 @@ class BadCommand(CommandError):
 
 
 def parse_command(payload: bytes) -> Command:
-    """Parse a command: a word or an object.
+    """Parse a command: a word in any case, with or without quotes around it, or an object.
 
     Raises:
         BadCommand: it is not a command. The sentence says why.
     """
     text = _short_text(payload, "a command")
-    if not text.startswith("{"):
+    if (found := _object(text, "command")) is None:
         return _known_command(text, None, None)
-    try:
-        found = strict_json.loads(text)
-    except (NotJson, BadJson) as error:
-        raise BadCommand(f"the command object is not valid JSON: {error}") from error
     valid, problems = check_fields(found, COMMAND_FIELDS)
     transaction = valid.get("transaction")
     if problems:
@@ -46,30 +45,72 @@ def parse_command(payload: bytes) -> Command:
 
 
 def parse_volume(payload: bytes) -> int:
-    """Parse a volume from 0 to 100.
+    """Parse a volume from 0 to 100: a number, with or without quotes or `%`, or an object such as `{"volume": 55}`.
 
     Raises:
         BadCommand: it is not a volume.
     """
     text = _short_text(payload, "a volume")
-    number = re.fullmatch(r"([0-9]{1,3})(?:\.0+)?", text)
-    if number is None or int(number[1]) > VOLUME[1]:
-        raise BadCommand(f"volume/set takes a whole number from {VOLUME[0]} to {VOLUME[1]} (got {clip(text)})")
-    return int(number[1])
+    if (found := _object(text, "volume")) is not None:
+        valid, problems = check_fields(found, VOLUME_FIELDS)
+        if "volume" not in found:
+            problems.append(f"volume: is missing; a whole number from {VOLUME[0]} to {VOLUME[1]}")
+        if problems or "volume" not in valid:
+            raise BadCommand(joined(problems) or "volume: is null; a whole number from 0 to 100")
+        volume: int = valid["volume"]
+        return volume
+    try:
+        return check_volume(_unquoted(text))
+    except BadField as error:
+        raise BadCommand(f"volume/set {error}") from error
 
 
 def _short_text(payload: bytes, what: str) -> str:
     if len(payload) > _MAX_COMMAND_BYTES:
         raise BadCommand(f"{what} has at most {_MAX_COMMAND_BYTES} bytes (got {len(payload)})")
     try:
-        return payload.decode("utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise BadCommand(f"{what} must be UTF-8 (byte {error.start} is not)") from error
+        return json_faults.decode(payload)
+    except ValueError as error:
+        raise BadCommand(f"{what} {error}") from error
 
 
-def _known_command(word: str, line_id: str | None, transaction: str | None) -> Command:
+def _object(text: str, what: str) -> dict[str, Any] | None:
+    """The object in the text; `None` if the text is a word or a number."""
+    if not text.startswith("{"):
+        if json_faults.looks_like_object(text):
+            raise BadCommand(f"this is not a {what} object; {json_faults.correction(text)}")
+        return None
+    try:
+        found: dict[str, Any] = strict_json.loads(text)
+    except NotJson as error:
+        advice = json_faults.correction(text, error)
+        raise BadCommand(f"the {what} object is not valid JSON: {error}; {advice}") from error
+    except BadJson as error:
+        raise BadCommand(f"the {what} object is not valid JSON: {error}") from error
+    return found
+
+
+def _known_command(words: str, line_id: str | None, transaction: str | None) -> Command:
+    word = _unquoted(words).rstrip(".!").rstrip().lower()
     if word not in COMMANDS:
-        raise BadCommand(f"unknown command {clip(word)}; one of {', '.join(COMMANDS)}", transaction)
+        raise BadCommand(f"unknown command {clip(words)}; {_similar(word)}one of {', '.join(COMMANDS)}", transaction)
     if word == "cancel" and line_id is None:
         raise BadCommand('cancel needs a line: {"command": "cancel", "id": "…"}', transaction)
     return Command(word, line_id, transaction)
+
+
+def _similar(word: str) -> str:
+    """Part of a sentence: the command that somebody may have meant."""
+    if word.startswith("volume"):
+        return "a volume from 0 to 100 goes to the topic volume/set; "
+    first = (word.split() or [""])[0]
+    close = difflib.get_close_matches(first[:_MAX_WORD_CHARS], COMMANDS, n=1, cutoff=0.7)
+    return f"did you mean {close[0]!r}? " if close else ""
+
+
+def _unquoted(text: str) -> str:
+    """The text without one pair of quotes around it: some shells and JSON encoders add them."""
+    text = text.strip()
+    if len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES:
+        return text[1:-1].strip()
+    return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -15,6 +16,17 @@ from ishowtts.mqtt.strict_json import clip
 MAX_NAME_CHARS = 128
 _MAX_PROBLEMS = 5
 _MAX_TTL_S = 366 * 86_400.0
+# A text that is a number. int() and float() also accept digits of other scripts, underscores and `inf`.
+_NUMBER = re.compile(r"-?(?:[0-9]{1,20}(?:\.[0-9]{1,20})?|\.[0-9]{1,20})")
+_TRUTH_VALUES = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
+_ALIASES = {  # what other interfaces call our fields
+    **dict.fromkeys(("message", "msg", "content", "payload", "tts", "say", "speech", "value", "body"), "text"),
+    **dict.fromkeys(("speaker", "voice_name"), "voice"),
+    **dict.fromkeys(("rate", "tempo"), "speed"),
+    **dict.fromkeys(("user", "username", "sender", "name"), "author"),
+    **dict.fromkeys(("ttl", "expires", "timeout"), "ttl_s"),
+    **dict.fromkeys(("cmd", "action"), "command"),
+}
 _PRIORITIES = {"low": Priority.LOW, "normal": Priority.NORMAL, "high": Priority.HIGH}
 
 FieldCheck = Callable[[Any], Any]
@@ -58,36 +70,76 @@ def name_of(what: str, allowed: Collection[str] = ()) -> FieldCheck:
 
 def _whole(low: int, high: int) -> FieldCheck:
     def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        number = _numeric(value)
+        if isinstance(number, float) and number.is_integer():  # template engines write 55.0
+            number = int(number)
+        if not isinstance(number, int) or not low <= number <= high:
             raise BadField(f"must be a whole number from {low} to {high} (got {clip(value)})")
-        return value
+        return number
 
     return check
 
 
 def _number(low: float, high: float, above: bool = False) -> FieldCheck:
     def check(value: Any) -> float:
+        number = _numeric(value)
         fits = (
-            not isinstance(value, bool)
-            and isinstance(value, (int, float))
-            and not (isinstance(value, float) and not math.isfinite(value))
-            and low <= value <= high
-            and not (above and value == low)
+            number is not None
+            and not (isinstance(number, float) and not math.isfinite(number))
+            and low <= number <= high
+            and not (above and number == low)
         )
-        if not fits:
+        if number is None or not fits:
             span = f"above {low:g} and at most {high:.15g}" if above else f"from {low:g} to {high:.15g}"
-            raise BadField(f"must be a number {span} (got {clip(value)})")
-        return float(value)
+            comma = "; write a decimal point" if isinstance(value, str) and "," in value else ""
+            raise BadField(f"must be a number {span} (got {clip(value)}){comma}")
+        return float(number)
 
     return check
 
 
+def _numeric(value: Any) -> int | float | None:
+    """The number that a value is. Template engines put numbers into quotes, so a text that is exactly one counts."""
+    if isinstance(value, str):
+        text = value.strip()
+        if not _NUMBER.fullmatch(text):
+            return None
+        return float(text) if "." in text else int(text)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def check_volume(value: Any) -> int:
+    """Check a volume in percent. `%` after the number is allowed.
+
+    A fraction, and 1 with a decimal point, are refused: they mean a scale from 0 to 1, and 1 % is nearly silent.
+
+    Raises:
+        BadField: it is not a whole number from 0 to 100.
+    """
+    percent = isinstance(value, str) and value.rstrip().endswith("%")
+    bare = value.rstrip().removesuffix("%") if percent else value
+    number = _numeric(bare)
+    if isinstance(number, float) and 0 < number <= 1 and not percent:
+        raise BadField(
+            f"must be a whole number from {VOLUME[0]} to {VOLUME[1]} (got {clip(value)}, which looks like "
+            f"a scale from 0 to 1: send {min(VOLUME[1], round(number * VOLUME[1]))} for that)"
+        )
+    whole: int = _VOLUME(bare if number is not None else value)
+    return whole
+
+
 def _priority(value: Any) -> Priority:
-    if value == "urgent":
+    word = value.strip().lower() if isinstance(value, str) else None
+    if word == "urgent":
         raise BadField("must be low, normal or high; publish an urgent line to the topic urgent")
-    if not isinstance(value, str) or value not in _PRIORITIES:
+    if word not in _PRIORITIES:
         raise BadField(f"must be low, normal or high (got {clip(value)})")
-    return _PRIORITIES[value]
+    return _PRIORITIES[word]
+
+
+def truth_value(text: str) -> bool | None:
+    """What a word says, in any case: `true`, `on` and `yes`, or `false`, `off` and `no`; `None` for other words."""
+    return _TRUTH_VALUES.get(text.strip().lower())
 
 
 def _text(value: Any) -> str:
@@ -105,6 +157,8 @@ def _chime(value: Any) -> bool | str:
     return name
 
 
+_VOLUME = _whole(*VOLUME)
+
 LINE_FIELDS: Mapping[str, FieldCheck] = {
     "text": _text,
     "id": name_of("a text"),
@@ -113,11 +167,13 @@ LINE_FIELDS: Mapping[str, FieldCheck] = {
     "ttl_s": _number(0, _MAX_TTL_S, above=True),
     "speed": _number(*SPEED),
     "nfe_step": _whole(*NFE_STEP),
-    "volume": _whole(*VOLUME),
+    "volume": check_volume,
     "chime": _chime,
     "author": name_of("a text", _IN_NAMES_OF_PEOPLE),
     "seed": _whole(*SEED),
 }
+
+VOLUME_FIELDS: Mapping[str, FieldCheck] = {"volume": check_volume}
 
 COMMAND_FIELDS: Mapping[str, FieldCheck] = {
     "command": _text,
@@ -153,5 +209,7 @@ def joined(problems: list[str]) -> str:
 
 
 def _did_you_mean(key: str, known: Mapping[str, FieldCheck]) -> str:
-    close = difflib.get_close_matches(key[:MAX_NAME_CHARS], list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+    word = key[:MAX_NAME_CHARS].strip().lower()
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    guess = _ALIASES.get(word) if _ALIASES.get(word) in known else next(iter(close), None)
+    return f"; did you mean {guess!r}?" if guess else f"; known are {', '.join(known)}"

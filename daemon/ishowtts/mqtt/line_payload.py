@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import re
 import uuid
@@ -11,8 +12,8 @@ from typing import Any
 
 from ishowtts.config import Config
 from ishowtts.model import Line, Priority, Reason, Rejection, ReplyTo
-from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.fields import LINE_FIELDS, check_fields, joined
+from ishowtts.mqtt import json_faults, strict_json
+from ishowtts.mqtt.fields import LINE_FIELDS, MAX_NAME_CHARS, check_fields, joined, truth_value
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.publish_packet import MessageProperties
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
@@ -39,6 +40,7 @@ class LineLimits:
         chimes: Returns the names of the current chimes; `None` while they are unknown (then any name is accepted).
         signs: Whether a text without letters and digits is accepted. A later step reads out the names of emoji.
         warnings: Limits the log lines about ignored response topics.
+        template_warnings: Limits the log lines about templates that were not rendered.
     """
 
     max_chars: int | None
@@ -47,6 +49,7 @@ class LineLimits:
     chimes: Callable[[], Collection[str] | None] = lambda: None
     signs: bool = False
     warnings: RateLimit = field(default_factory=lambda: RateLimit(_MAX_WARNINGS), compare=False)
+    template_warnings: RateLimit = field(default_factory=lambda: RateLimit(1), compare=False)
 
     @classmethod
     def from_config(
@@ -109,27 +112,32 @@ def _line(
             Reason.TOO_BIG, f"the payload has {len(payload)} bytes; at most {limits.max_bytes} are allowed"
         )
     try:
-        body = payload.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _LineRejection(
-            Reason.BAD_UTF8, f"the payload is not UTF-8 (byte {error.start}); send it as UTF-8"
-        ) from error
+        body = json_faults.decode(payload)
+    except ValueError as error:
+        raise _LineRejection(Reason.BAD_UTF8, f"the payload {error}") from error
 
     found = _object(body, properties.content_type)
     fields, problems = check_fields(found, LINE_FIELDS) if found is not None else ({"text": body}, [])
     line_id = fields.get("id") or new_id()
     if found is not None and found.get("text") is None:
         problems.append("text: is missing; put the text to speak there")
+    elif found is not None and json_faults.looks_like_object(str(fields.get("text", "")).strip()):
+        problems.append("text: is itself an object; send that object as the payload")
     voice, clash = _voice(topic_tail, fields.get("voice"))
     problems += clash
     if problems:
         raise _LineRejection(Reason.BAD_FIELD, joined(problems), line_id)
 
     text = _spoken_text(fields["text"], limits, line_id)
+    if json_faults.has_template(text) and limits.template_warnings.allows():
+        log.warning(
+            "the text of line %s has a template that nobody rendered: %s", Untrusted(line_id), Untrusted(clip(text))
+        )
     if voice is not None:  # only then, because the names of voices are read from the disk
         _known_voice(voice, limits.voices(), line_id)
-    if isinstance(fields.get("chime"), str):
-        _known_chime(fields["chime"], limits.chimes(), line_id)
+    chime = fields.get("chime")
+    if isinstance(chime, str):
+        chime = _known_chime(chime, limits.chimes(), line_id)
     expiry_s = None if properties.expiry_s is None else float(properties.expiry_s)
     return Line(
         id=line_id,
@@ -140,7 +148,7 @@ def _line(
         speed=fields.get("speed"),
         nfe_step=fields.get("nfe_step"),
         volume=fields.get("volume"),
-        chime=fields.get("chime"),
+        chime=chime,
         author=fields.get("author"),
         seed=fields.get("seed"),
         reply_to=reply_to,
@@ -150,15 +158,18 @@ def _line(
 def _object(body: str, content_type: str | None) -> dict[str, Any] | None:
     """The line object in `body`; `None` if it is plain text."""
     declared = content_type is not None and content_type.split(";")[0].strip().lower() == "application/json"
-    stripped = body.strip()
-    if not declared and not stripped.startswith("{"):
-        return None
+    if not declared and not body.startswith("{"):
+        if not json_faults.looks_like_object(body):
+            return None
+        advice = json_faults.correction(body)
+        raise _LineRejection(Reason.BAD_JSON, f"the payload is not a line object; {advice}")
     try:
-        found = strict_json.loads(stripped)
+        found = strict_json.loads(body)
     except NotJson as error:
-        if not declared and not stripped.startswith('{"'):
+        if not declared and not json_faults.looks_like_object(body):
             return None  # `{laughs} hi` is text
-        raise _LineRejection(Reason.BAD_JSON, f"the line object is not valid JSON: {error}") from error
+        advice = json_faults.correction(body, error)
+        raise _LineRejection(Reason.BAD_JSON, f"the line object is not valid JSON: {error}; {advice}") from error
     except BadJson as error:
         raise _LineRejection(Reason.BAD_JSON, f"the line object is not valid JSON: {error}") from error
     if not isinstance(found, dict):
@@ -176,7 +187,7 @@ def _voice(topic_tail: str, named: str | None) -> tuple[str | None, list[str]]:
 
 
 def _spoken_text(text: str, limits: LineLimits, line_id: str) -> str:
-    text = text.strip()
+    text = text.replace("\0", " ").strip()
     max_chars = limits.max_chars
     if max_chars is not None and len(text) > max_chars:
         raise _LineRejection(
@@ -201,13 +212,24 @@ def _known_voice(voice: str, known: Collection[str] | None, line_id: str) -> Non
     if voice in known if known is not None else voice.isprintable() and voice:
         return
     names = ", ".join(sorted(known)) if known else "none yet"
-    raise _LineRejection(Reason.UNKNOWN_VOICE, f"there is no voice {clip(voice)}; there are: {names}", line_id)
+    detail = f"there is no voice {clip(voice)}; {_similar(voice, known)}there are: {names}"
+    raise _LineRejection(Reason.UNKNOWN_VOICE, detail, line_id)
 
 
-def _known_chime(chime: str, known: Collection[str] | None, line_id: str) -> None:
-    if known is not None and chime not in known:
-        names = ", ".join(sorted(known))
-        raise _LineRejection(Reason.BAD_FIELD, f"chime: there is no chime {clip(chime)}; there are: {names}", line_id)
+def _known_chime(chime: str, known: Collection[str] | None, line_id: str) -> bool | str:
+    """The chime of a name; a truth value if the name is one in words, as template engines write it."""
+    if known is not None and chime in known:
+        return chime
+    if (choice := truth_value(chime)) is not None or known is None:
+        return chime if choice is None else choice
+    detail = f"chime: there is no chime {clip(chime)}; {_similar(chime, known)}there are: {', '.join(sorted(known))}"
+    raise _LineRejection(Reason.BAD_FIELD, detail, line_id)
+
+
+def _similar(name: str, known: Collection[str] | None) -> str:
+    """Part of a sentence: the known name that is the same apart from capitals, blanks or one or two letters."""
+    close = difflib.get_close_matches(name.strip().lower()[:MAX_NAME_CHARS], sorted(known or ()), n=1, cutoff=0.75)
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 def _reply_to(properties: MessageProperties, limits: LineLimits) -> ReplyTo | None:

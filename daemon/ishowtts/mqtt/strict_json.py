@@ -7,7 +7,17 @@ from typing import Any
 
 
 class NotJson(ValueError):
-    """The text is not JSON."""
+    """The text is not JSON.
+
+    Args:
+        fault: What the parser says.
+        position: Index of the character at which it stopped.
+    """
+
+    def __init__(self, fault: str, position: int) -> None:
+        super().__init__(f"{fault} at character {position}")
+        self.fault = fault
+        self.position = position
 
 
 class BadJson(ValueError):
@@ -23,7 +33,7 @@ def loads(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise NotJson(f"{error.msg.removesuffix(' at')} at character {error.pos}") from error
+        raise NotJson(error.msg.removesuffix(" at").removesuffix(": "), error.pos) from error
     except RecursionError as error:
         raise BadJson("nested too deeply") from error
     except BadJson:
