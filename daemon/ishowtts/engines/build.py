@@ -1,4 +1,4 @@
-"""Chooses the primary engine by `engine.kind` and the weights that are there, and builds all engines."""
+"""Builds the engines of the daemon: the primary one that `engine_choice` has chosen, and the fallback."""
 
 from __future__ import annotations
 
@@ -9,55 +9,21 @@ from dataclasses import dataclass
 
 from ishowtts.config import Config
 from ishowtts.engines import Engine, EngineStats, VoiceInfo
+from ishowtts.engines.engine_choice import EngineChoice, choose_engine
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.f5.f5_options import F5Options
 from ishowtts.engines.speech_cache_key import CacheKey, EspeakCacheKey, F5CacheKey
 from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_library, voices_folder
-from ishowtts.engines.weights import Weights, locate
 from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.restart_policy import RestartBackoff
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.engines.worker.worker_connection import Deadlines
-from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, FatalError, VoiceError, WeightsError
+from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, FatalError, VoiceError
 from ishowtts.model import IsCancelled, Segment, Utterance
 
+__all__ = ["EngineChoice", "Engines", "UnavailableEngine", "build_engines", "choose_engine"]
+
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class EngineChoice:
-    """The choice of the primary engine.
-
-    Attributes:
-        kind: `f5` or `espeak`.
-        why: reason of the choice, in one sentence for the operator.
-        weights: what F5 loads; `None` for espeak, and if F5 is configured but cannot be used.
-        problem: why the configured engine cannot speak; `None` if it can.
-    """
-
-    kind: str
-    why: str
-    weights: Weights | None = None
-    problem: str | None = None
-
-
-def choose_engine(config: Config) -> EngineChoice:
-    """Chooses the configured engine; without one, F5 if there are weights, else espeak."""
-    kind = config.engine.kind
-    if kind == "espeak":
-        return EngineChoice("espeak", "engine.kind is espeak")
-    try:
-        weights = locate(config.engine.f5.weights, config.data_folder)
-    except WeightsError as error:
-        if kind == "f5" or config.engine.f5.weights is not None:
-            return EngineChoice("f5", "F5 is configured, but its weights cannot be used", problem=str(error))
-        return EngineChoice("espeak", f"weights were found, but cannot be used: {error}", problem=str(error))
-    if weights is not None:
-        return EngineChoice("f5", f"weights were found in {weights.folder}", weights)
-    no_weights = "no F5-TTS weights were found; `ishowtts fetch` gets them"
-    if kind == "f5":
-        return EngineChoice("f5", no_weights, problem=no_weights)
-    return EngineChoice("espeak", no_weights)
 
 
 @dataclass(frozen=True)
