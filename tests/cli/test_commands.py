@@ -180,17 +180,19 @@ def test_check_and_doctor_tell_what_is_wrong_with_the_files_that_are_named(
     done = ishowtts("check", "--config", settings)
     assert done.returncode == 2
     assert "state_dir:" in done.stdout, "the values in use are shown all the same"
-    words, pronunciations = done.stderr.splitlines()
+    chime, words, pronunciations = done.stderr.splitlines()
+    assert chime.startswith("audio.chime: there is no chime 'bell'")
     assert "blocked.txt: is not UTF-8" in words
     assert "own.yaml, line 1: needs `as`" in pronunciations
     found = json.loads(doctor("--json", "--config", settings)[1])
     faults = {finding["part"]: finding["detail"] for finding in found if finding["verdict"] == "fault"}
-    assert {words, pronunciations} <= {finding["detail"] for finding in found if finding["verdict"] == "fault"}
-    assert faults["chime"].startswith("there is no chime 'bell'"), "state, which check leaves alone"
+    told = [f"{finding['detail']}; {finding['fix']}" for finding in found if finding["part"] == "text"]
+    assert [f"policies.blocked.file: {told[0]}", f"text.pronunciations: {told[1]}"] == [words, pronunciations]
+    assert faults["chime"].startswith("there is no chime 'bell'")
     sound, substitute = (finding for finding in found if finding["part"] in ("sound", "substitute device"))
     assert (sound["verdict"], sound["detail"]) == (
         "fault",
-        "the sound device nosuch is not there; see `ishowtts devices`",
+        "the sound device nosuch is not there",
     )
     assert (substitute["verdict"], substitute["part"]) == ("note", "substitute device")
     assert "nothing can be heard" in substitute["detail"]

@@ -1,57 +1,178 @@
-"""`ishowtts check`: checks the configuration and its files of blocked words and pronunciations.
+"""`ishowtts check`: says whether the configuration is right, and what differs from the default.
 
-Shows the values in use, with the chosen engine and a volume that was set over MQTT.
+It also examines the files that the configuration names, and shows a volume that was set over MQTT.
 """
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ishowtts.cli.common import Commands, as_owner_of, file_faults, print_json, read_config, root_topic
+import yaml
+
+from ishowtts.cli.common import Commands, as_owner_of, print_json, read_config, root_topic
+from ishowtts.cli.config_files import examine_files
+from ishowtts.cli.findings import Finding
+from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.errors import ConfigError
+from ishowtts.util.logs import visible
+
+if TYPE_CHECKING:
+    from ishowtts.engines.engine_choice import EngineChoice
+
+_MAX_LIST_CHARS = 70
+_TIME_OF_DAY = re.compile(r"\d\d:\d\d")
+
+
+@dataclass(frozen=True)
+class ConfigFault:
+    """One fault. `line` is that in the configuration file; `None` for a fault of another file."""
+
+    key: str | None
+    line: int | None
+    message: str
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts every time of day into quotes. PyYAML does that for 22:00 and not for 07:00."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "'" if _TIME_OF_DAY.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser("check", parents=[common])
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--all", action="store_true", help="show every value in use, as YAML")
+    parser.add_argument("--json", action="store_true", help="as JSON, with every value and the faults as objects")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Return 0 if the configuration and the files that it names are valid. A ConfigError ends with status 2."""
-    from ishowtts.engines.engine_choice import choose_engine
-    from ishowtts.inbox import read_setting
+    """Return 0 if the configuration and the files that it names are right, else 2."""
+    source = arguments.config or DEFAULT_PATH
+    try:
+        settings = read_config(arguments)
+    except ConfigError as error:
+        if not arguments.json:
+            print(_verdict(len(error.problems), source), flush=True)
+            raise
+        print_json({"faults": [asdict(_config_fault(problem, source)) for problem in error.problems]})
+        return 2
+    files = list(examine_files(settings))
+    faults = [finding for finding in files if finding.verdict == "fault"]
+    derived = _derived(settings)
+    values = settings.model_dump(mode="json")
+    changed = dict(_changes(values, Config().model_dump(mode="json")))
+    if arguments.json:
+        print_json(
+            {
+                "config": values,
+                "derived": derived,
+                "changed": {key: {"value": value, "default": default} for key, (value, default) in changed.items()},
+                "files": [asdict(finding) for finding in files],
+                "faults": [asdict(ConfigFault(finding.part, None, _sentence(finding))) for finding in faults],
+            }
+        )
+        return 2 if faults else 0
+    print(_verdict(len(faults), source if arguments.config or source.exists() else None))
+    if arguments.all:
+        print(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True), end="", flush=True)
+    else:
+        _print_changes(changed)
+    for name, value in derived.items():
+        print(f"# {name}: {visible(str(value))}")
+    for finding in files:
+        if finding.verdict != "fault":
+            fix = f"; {finding.fix}" if finding.fix else ""
+            print(visible(f"# {finding.part}: {finding.verdict}: {finding.detail}{fix}"), flush=True)
+    if faults:
+        raise ConfigError([_sentence(finding) for finding in faults])
+    return 0
 
-    settings = read_config(arguments)
-    in_use = settings.model_dump(mode="json")
-    # Nothing secret is printed: the password is in a file, which is named here and never read.
+
+def _verdict(faults: int, source: Path | None) -> str:
+    where = f"in {source}" if source else "in the defaults"
+    return f"no faults {where}" if not faults else f"{faults} fault{'s' if faults > 1 else ''} {where}"
+
+
+def _sentence(finding: Finding) -> str:
+    return f"{finding.part}: {finding.detail}; {finding.fix}"
+
+
+def _config_fault(problem: str, source: Path) -> ConfigFault:
+    """Take a sentence of the loader apart: `FILE:LINE: KEY: MESSAGE`, or `FILE: MESSAGE`."""
+    rest = problem.removeprefix(str(source))
+    if match := re.match(r":([0-9]+): (?:([A-Za-z0-9_.-]+): )?", rest):
+        return ConfigFault(match[2], int(match[1]), rest[match.end() :])
+    return ConfigFault(None, None, rest.removeprefix(": "))
+
+
+def _derived(settings: Config) -> dict[str, Any]:
+    """What follows from the configuration, from the weights that are there and from what was set over MQTT."""
+    from ishowtts.engines.engine_choice import choose_engine
+
+    # Nothing secret is printed: the password is in a file, which is named here and whose content is never shown.
     chosen = choose_engine(settings)
     derived: dict[str, Any] = {
         "root_topic": root_topic(settings),
         "engine": chosen.kind,
-        "engine_why": chosen.why,
+        "engine_why": _why(chosen),
         "volume": settings.audio.volume,
     }
+    database = settings.state_dir / "inbox.sqlite"
     with as_owner_of(settings.state_dir):
-        written = read_setting(settings.state_dir / "inbox.sqlite", "volume")
-    if written is not None and (stored := _volume(written)) is not None:
-        derived |= {"volume": stored, "volume_why": "set over MQTT, which wins over audio.volume"}
-    if arguments.json:
-        print_json({"config": in_use, "derived": derived})
-    else:
-        import yaml
+        if not database.exists():
+            return derived
+        # Imported here: most of it is not needed for a first look at a configuration.
+        from ishowtts.inbox import read_setting
+        from ishowtts.playback.volume_gain import stored_volume
 
-        print(yaml.safe_dump(in_use, sort_keys=False, allow_unicode=True), end="")
-        for name, value in derived.items():
-            print(f"# {name}: {value}")
-    if faults := file_faults(settings):
-        raise ConfigError(list(faults))
-    return 0
+        volume = stored_volume(read_setting(database, "volume"))
+        if volume is not None:
+            why = f"set over MQTT, which wins over audio.volume ({settings.audio.volume})"
+            derived |= {"volume": volume, "volume_why": why}
+        for name, command in {"muted": "unmute", "paused": "resume"}.items():
+            if read_setting(database, name) == "1":
+                derived |= {name: True, f"{name}_why": f"set over MQTT; the command {command} ends it"}
+    return derived
 
 
-def _volume(written: str) -> int | None:
-    from ishowtts.playback.volume_gain import stored_volume  # imports numpy, and few appliances have a stored volume
+def _why(chosen: EngineChoice) -> str:
+    """Why this engine was chosen, with the exact problem of its weights; the fix belongs to the fault."""
+    problem = chosen.problem.rpartition("; ")[0] if chosen.problem else ""
+    return chosen.why if not problem or problem in chosen.why else f"{chosen.why}: {problem}"
 
-    return stored_volume(written)
+
+def _changes(values: Any, defaults: Any, key: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield each key whose value differs from the default, with both."""
+    if isinstance(values, Mapping) and isinstance(defaults, Mapping) and (defaults or not key):
+        for name, value in values.items():
+            yield from _changes(value, defaults.get(name), f"{key}.{name}" if key else name)
+    elif values != defaults:
+        yield key, (values, defaults)
+
+
+def _print_changes(changed: Mapping[str, tuple[Any, Any]]) -> None:
+    if not changed:
+        print("every value is the default; --all shows them")
+        return
+    print("differs from the default (--all shows every value):")
+    for key, (value, default) in changed.items():
+        print(visible(f"  {key}: {_short(value)} (default {_short(default)})"))
+
+
+def _short(value: Any) -> str:
+    """A value on one line, as YAML writes it. A long list is counted."""
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=10**6)
+    text = text.removesuffix("\n...\n").strip()
+    return f"{len(value)} entries" if isinstance(value, list | dict) and len(text) > _MAX_LIST_CHARS else text

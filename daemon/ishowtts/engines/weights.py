@@ -19,7 +19,10 @@ LICENCE_NOTE = (
     "not for commercial use. Vocos (charactr/vocos-mel-24khz) is licensed MIT."
 )
 
-_FIX = "`ishowtts fetch` gets it again"
+_FETCH = "`sudo ishowtts fetch` gets the official weights"
+_OWN_FOLDER = (
+    "engine.f5.weights names this folder: put the right files there, or remove the key and run `sudo ishowtts fetch`"
+)
 _FOLDER = "weights"  # in the data folder
 _OFFICIAL = "model_1250000.safetensors"
 _BLOCK_BYTES = 1 << 20
@@ -95,7 +98,7 @@ def locate(weights: Path | None, data_dir: Path | None = None) -> Weights | None
         WeightsError: a file is missing, unreadable or truncated.
     """
     if weights is not None:
-        return examine(weights)
+        return examine(weights, _OWN_FOLDER)
     if data_dir is None or not (data_dir / _FOLDER / _OFFICIAL).exists():
         return None
     return examine(data_dir / _FOLDER)
@@ -195,10 +198,17 @@ def _is_correct(path: Path, file: _HubFile, report: ReportBytes) -> bool:
     return digest.hexdigest() == file.sha256
 
 
-def examine(folder: Path) -> Weights:
-    """Returns the files of a folder. Raises WeightsError if one of them is missing, unreadable or truncated."""
+def examine(folder: Path, fix: str = _FETCH) -> Weights:
+    """Returns the files of a folder. Raises WeightsError if one of them is missing, unreadable or truncated.
+
+    Args:
+        folder: the folder.
+        fix: what to do about a missing or truncated file, for the error.
+    """
     if not folder.is_dir():
-        raise WeightsError(f"{folder} is not a folder; set engine.f5.weights to the folder of the weights")
+        raise WeightsError(
+            f"{folder} is not a folder; set engine.f5.weights to the folder of the weights, or remove it"
+        )
     if (folder / "model.yaml").exists():
         found = Weights(
             folder,
@@ -209,22 +219,20 @@ def examine(folder: Path) -> Weights:
             architecture=folder / "model.yaml",
         )
     else:
-        found = _official(folder)
+        found = _official(folder, fix)
     for path in (found.model, found.vocab, found.vocoder, found.vocoder_config):
-        _check_present(path)
+        _check_present(path, fix)
     for path in (found.model, found.vocoder):
         if path.suffix == ".safetensors":
-            _check_size(path)
+            _check_size(path, fix)
     return found
 
 
-def _official(folder: Path) -> Weights:
+def _official(folder: Path, fix: str) -> Weights:
     """Returns the official files, in the layout of `fetch` or of the hub's repositories."""
     model_dir = folder / "F5TTS_v1_Base" if (folder / "F5TTS_v1_Base").is_dir() else folder
     if not (model_dir / _OFFICIAL).exists():
-        raise WeightsError(
-            f"{folder} holds neither model.yaml nor {_OFFICIAL}; `ishowtts fetch` gets the official weights"
-        )
+        raise WeightsError(f"{folder} holds neither model.yaml nor {_OFFICIAL}; {fix}")
     vocos_dir = next((folder / name for name in ("vocos", "vocos-mel-24khz") if (folder / name).is_dir()), folder)
     return Weights(
         folder,
@@ -236,18 +244,18 @@ def _official(folder: Path) -> Weights:
     )
 
 
-def _check_present(path: Path) -> None:
+def _check_present(path: Path, fix: str) -> None:
     try:
         if not path.is_file():
-            raise WeightsError(f"{path} is missing; {_FIX}")
+            raise WeightsError(f"{path} is missing; {fix}")
         with open_regular(path) as stream:
             if not stream.read(1):
-                raise WeightsError(f"{path} is empty; {_FIX}")
+                raise WeightsError(f"{path} is empty; {fix}")
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror}); let the service's user read it") from error
 
 
-def _check_size(path: Path) -> None:
+def _check_size(path: Path, fix: str) -> None:
     """Compares the size that the header of a safetensors file implies with the size of the file."""
     try:
         with open_regular(path) as stream:
@@ -256,9 +264,9 @@ def _check_size(path: Path) -> None:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror}); let the service's user read it") from error
     except ValueError as error:
-        raise WeightsError(f"{path} is not a safetensors file, or its header is damaged ({error}); {_FIX}") from error
+        raise WeightsError(f"{path} is not a safetensors file, or its header is damaged ({error}); {fix}") from error
     if size != expected:
-        raise WeightsError(f"{path} has {size} bytes instead of {expected}: it is truncated; {_FIX}")
+        raise WeightsError(f"{path} has {size} bytes instead of {expected}: it is truncated; {fix}")
 
 
 def expected_bytes(header: bytes) -> int:

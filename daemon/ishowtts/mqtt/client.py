@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -70,12 +71,16 @@ class ShortLivedClient:
             if self._options.tls and isinstance(error, (ssl.SSLError, ConnectionResetError)):
                 raise BrokerError(tls.untrusted_broker(error, self._options.broker)) from error
             if not isinstance(error, OSError):
-                raise BrokerError(f"the files of mqtt.tls cannot be used ({error})") from error
-            raise BrokerError(f"no broker answers at {where} ({error}); is mosquitto running there?") from error
+                raise BrokerError(
+                    f"the files of mqtt.tls cannot be used ({error}); fix their paths or permissions"
+                ) from error
+            raise BrokerError(_unreachable(where, error)) from error
         self._paho.loop_start()
         if refusal := self._answer():
             self._close()
-            raise BrokerError(f"the broker at {where} refuses us: {refusal}; check mqtt.username and its password")
+            raise BrokerError(
+                f"the broker at {where} refuses us: {refusal}; check mqtt.username and mqtt.password_file"
+            )
         return self
 
     def __exit__(
@@ -128,3 +133,13 @@ class ShortLivedClient:
         self._paho.loop_stop()
         # Without callbacks there is no reference cycle: paho closes its sockets at once.
         self._paho.on_packet = self._paho.on_connect = self._paho.on_subscribe = None
+
+
+def _unreachable(where: str, error: OSError) -> str:
+    """The sentence about a broker that cannot be reached, without the number of the error."""
+    if isinstance(error, socket.gaierror):
+        return f"no broker answers at {where} (the name cannot be resolved); fix mqtt.host, or the DNS of this machine"
+    return (
+        f"no broker answers at {where} ({error.strerror or error}); start it there (`sudo systemctl start mosquitto`), "
+        "or fix mqtt.host and mqtt.port"
+    )

@@ -36,7 +36,7 @@ def make_context(options: MqttOptions, on_refusal: OnRefusal) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         # Neither ssl nor the system says which file is wrong.
         names = ", ".join(name for name in (ca, cert, key) if name is not None)
-        raise ValueError(f"{names}: {error}") from error
+        raise ValueError(f"{names}: {getattr(error, 'strerror', None) or error}") from error
 
     class Socket(_Socket):
         refusal_handler = staticmethod(on_refusal)

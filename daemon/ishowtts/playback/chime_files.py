@@ -6,6 +6,8 @@ import errno
 import io
 import logging
 import os
+import re
+import shlex
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -81,6 +83,19 @@ class ChimeFiles:
         """Returns the path of a chime's file; `None` if it has none. Raises OperatorFileError."""
         file = self._files().get(name)
         return None if file is None else self.folder / file
+
+    def ignored(self) -> dict[str, tuple[str, str]]:
+        """Returns the files of the folder that no line can name, each with the reason and the fix.
+
+        Raises:
+            OperatorFileError: The folder cannot be read.
+        """
+        used = set(self._files().values())
+        try:
+            there = sorted(entry.name for entry in self.folder.iterdir() if entry.is_file())
+        except FileNotFoundError:
+            return {}
+        return {file: _why_ignored(file) for file in there if file not in used and not file.startswith(".")}
 
     @property
     def fault(self) -> str | None:
@@ -160,6 +175,20 @@ class ChimeFiles:
         while len(self._loaded) > _MAX_LOADED:
             self._loaded.popitem(last=False)
         return sound
+
+
+def _why_ignored(file: str) -> tuple[str, str]:
+    """Returns why a file is no chime, and the fix."""
+    stem, suffix = os.path.splitext(file)  # noqa: PTH122 - Path(".wav") has no suffix
+    name = re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-")[:64] or "chime"
+    if suffix.lower() not in _SUFFIXES:
+        return "a chime is a WAV, FLAC or OGG file", f"convert it: ffmpeg -i {shlex.quote(file)} {name}.wav"
+    if suffix.lower() != suffix or not NAME.fullmatch(stem):
+        return (
+            "the name of a chime has only a-z, 0-9, _ and -, and ends with .wav, .flac or .ogg in small letters",
+            f"rename it to {name}{suffix.lower()}",
+        )
+    return f"another file has the name {stem} already", "rename or remove one of them"
 
 
 @contextmanager

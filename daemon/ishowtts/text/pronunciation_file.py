@@ -29,39 +29,61 @@ def read(path: Path) -> Pronunciations:
     """Read a file of pronunciations.
 
     Raises:
-        OperatorFileError: With the first fault in it.
+        OperatorFileError: With the first fault in it, and the number of the others.
     """
+    entries, found = _parsed(path)
+    if len(found) > 1:
+        raise OperatorFileError(f"{found[0]} (1 of {len(found)} faults: `ishowtts check` lists them)")
+    if found:
+        raise OperatorFileError(found[0])
+    return Pronunciations(tuple(entries))
+
+
+def faults(path: Path) -> list[str]:
+    """List what is wrong with a file of pronunciations, one sentence for each faulty entry."""
+    try:
+        return _parsed(path)[1]
+    except OperatorFileError as error:
+        return [str(error)]
+
+
+def _parsed(path: Path) -> tuple[list[Pronunciation], list[str]]:
+    """The entries without a fault, and a sentence for each other one. Raises OperatorFileError for the whole file."""
     text = read_text(path, strict_yaml.MOST_BYTES)
     try:
         node = strict_yaml.compose(text)
     except StrictYamlError as error:
         where = f"{path}, line {error.line}" if error.line else str(path)
         raise OperatorFileError(f"{where}: is not plain YAML: {error.problem}; {_EXAMPLE}") from error
-    if node is None:
-        return Pronunciations()
-    return Pronunciations(tuple(_entries(node, path)))
+    return ([], []) if node is None else _entries(node, path)
 
 
-def _entries(node: yaml.Node, path: Path) -> list[Pronunciation]:
+def _entries(node: yaml.Node, path: Path) -> tuple[list[Pronunciation], list[str]]:
     if not isinstance(node, yaml.SequenceNode):
         raise OperatorFileError(f"{path}, line {node.start_mark.line + 1}: must be a list; {_EXAMPLE}")
     if len(node.value) > MAX_ENTRIES:
         raise OperatorFileError(f"{path} has more than {MAX_ENTRIES} entries; keep only words that are needed")
     entries: list[Pronunciation] = []
+    found: list[str] = []
     lines: dict[tuple[str, str | None, str | None], int] = {}
     for item in node.value:
         line = item.start_mark.line + 1
         where = f"{path}, line {line}"
-        values = _values(item, where)
-        entry = _entry(values, where)
+        try:
+            values = _values(item, where)
+            entry = _entry(values, where)
+        except OperatorFileError as error:
+            found.append(str(error))
+            continue
         key = (entry.written or "/" + values["pattern"], entry.language, entry.voice)
         if key in lines:
-            raise OperatorFileError(f"{where}: repeats what line {lines[key]} says; keep one of them")
+            found.append(f"{where}: repeats what line {lines[key]} says; keep one of them")
+            continue
         lines[key] = line
         entries.append(entry)
     if sum(entry.pattern is not None for entry in entries) > MAX_PATTERNS:
-        raise OperatorFileError(f"{path} has more than {MAX_PATTERNS} patterns; write plain words with `say`")
-    return entries
+        found.append(f"{path}: has more than {MAX_PATTERNS} patterns; write plain words with `say`")
+    return entries, found
 
 
 def _values(item: yaml.Node, where: str) -> dict[str, str]:

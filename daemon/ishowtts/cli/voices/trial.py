@@ -112,7 +112,9 @@ def _speak(settings: Config, voice: str, line: str) -> VoiceTrial:
         raise SynthesisError("this text contains nothing that can be spoken; add a word")
     engines = build.build_engines(settings, chosen, lambda: None)
     if engines.remote is None:
-        raise EngineError(f"only F5 speaks in cloned voices, and it is not the engine here: {chosen.why}")
+        raise EngineError(
+            f"only F5 speaks in cloned voices, and it is not the engine here: {chosen.problem or chosen.why}"
+        )
     try:
         engines.remote.load(_show_progress)
         return _synthesize(engines.remote, voice, cleaned)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import importlib.util
+import re
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ TEXT = "reference.txt"
 SETTINGS = "voice.yaml"
 MOST_TEXT_BYTES = 4096
 _READ_ATTEMPTS = 5
+_MAX_NAME_CHARS = 64
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,18 @@ class VoiceLibrary:
             VoiceError: there is no such voice, or its words or settings cannot be read.
         """
         wanted = default if name is None else name
+        if not NAME.fullmatch(wanted) and (meant := _close_name(wanted, self.names())):
+            raise VoiceError(f"there is no voice {wanted[:64]!r}; did you mean {meant!r}?")
         check_name(wanted)
         folder = self._voices_dir / wanted if self._voices_dir is not None else None
         if folder is not None and _clip(folder) is not None:
             return self._look_up(wanted, folder)
         if wanted == DEFAULT:
             return _packaged()
-        raise VoiceError(f"there is no voice {wanted!r}; the voices are {', '.join(self.names())}")
+        names = self.names()
+        meant = _close_name(wanted, names)
+        hint = f"did you mean {meant!r}? The voices are" if meant else "the voices are"
+        raise VoiceError(f"there is no voice {wanted!r}; {hint} {', '.join(names)}")
 
     def language(self, name: str | None, default: str = DEFAULT) -> str | None:
         """Returns the language of a voice; `None` if its settings name none or cannot be read."""
@@ -123,15 +131,16 @@ class VoiceLibrary:
         return None
 
     def _folders(self) -> Iterator[Path]:
-        if self._voices_dir is None:
-            return
-        try:
-            entries = list(self._voices_dir.iterdir())
-        except OSError:
-            return  # without this folder, only the voice of the package exists
-        for entry in entries:
+        for entry in [] if self._voices_dir is None else _entries(self._voices_dir):
             if NAME.fullmatch(entry.name) and _clip(entry) is not None:
                 yield entry
+
+
+def _close_name(wanted: str, known: list[str]) -> str | None:
+    """Returns the name of the voice that is probably meant by another name; `None` if no name is close."""
+    folded = re.sub(r"[^a-z0-9_-]+", "-", wanted[:_MAX_NAME_CHARS].lower()).strip("-")
+    close = difflib.get_close_matches(folded, known, n=1, cutoff=0.7)
+    return close[0] if close else None
 
 
 def voices_folder(config: Config) -> Path:
@@ -176,6 +185,14 @@ def _packaged() -> Voice:
         raise VoiceError(f"{clip}, the clip of the default voice, is missing; run install.sh again")
     text = "Some call me nature, others call me mother nature."
     return Voice(DEFAULT, clip, text, version="packaged")
+
+
+def _entries(voices_dir: Path) -> list[Path]:
+    """Returns what is in the folder of the voices, sorted. If it cannot be read, only the packaged voice exists."""
+    try:
+        return sorted(voices_dir.iterdir())
+    except OSError:
+        return []
 
 
 def _clip(folder: Path) -> Path | None:

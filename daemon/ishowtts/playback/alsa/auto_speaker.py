@@ -15,7 +15,10 @@ from ishowtts.playback.alsa.sound_cards import ASOUND, DeviceRank, SoundDevice, 
 
 log = logging.getLogger(__name__)
 
-NO_CARD = "there is no sound card with something attached; plug one in, or set audio.device"
+NO_CARD = (
+    "there is no sound card with something attached; plug one in, or set audio.device to silent, wav:PATH or a card "
+    "from `ishowtts devices`"
+)
 
 
 @dataclass(frozen=True)

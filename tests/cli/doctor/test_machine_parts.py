@@ -1,11 +1,12 @@
-"""The finding of `ishowtts doctor` about the GPU."""
+"""What `ishowtts doctor` says about torch and the GPU."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ishowtts.board.gpu_specs import find
-from ishowtts.cli.doctor import gpu_finding
+from ishowtts.cli.doctor.machine_parts import gpu_finding, torch_findings
 
 ORIN = find("agx-orin")
 
@@ -55,3 +56,16 @@ def test_a_failed_measurement_is_a_note() -> None:
     full = gpu_finding(probed(0.85, 0.80, flop_per_s=None, bytes_per_s=None, fault="CUDA out of memory."))
     assert full.verdict == "note"
     assert "could not be measured: CUDA out of memory." in full.detail
+
+
+def test_each_way_in_which_torch_fails_has_a_fix() -> None:
+    [broken] = torch_findings(1, "", "Traceback\nImportError: libcudss.so.0: cannot open shared object file\n")
+    assert (broken.verdict, broken.fix) == ("fault", "run install.sh again")
+    assert broken.detail == "torch does not start: ImportError: libcudss.so.0: cannot open shared object file"
+    [killed] = torch_findings(-9, "", "")
+    assert (killed.detail, killed.fix) == ("torch does not start: status -9, no output", "run install.sh again")
+    base = {"torch": "2.9", "cuda_build": "12.6", "rates": None}
+    [wrong] = torch_findings(0, json.dumps(base | {"gpu": "Orin", "cuda_fault": "no kernel image"}), "")
+    assert (wrong.verdict, "install.sh --torch" in (wrong.fix or "")) == ("fault", True)
+    [none] = torch_findings(0, json.dumps(base | {"gpu": None, "cuda_fault": "torch finds no CUDA device"}), "")
+    assert none.verdict == "note"

@@ -1,0 +1,269 @@
+"""Examines the files and folders that a configuration names. The part of each finding is the key that names it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pwd
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from ishowtts.cli.findings import Finding, fault
+from ishowtts.config import DEFAULT_PATH, Config
+from ishowtts.config.schema import SERVICE_DIR
+from ishowtts.errors import OperatorFileError
+from ishowtts.util import files
+
+_FREE_MB = 500
+_SERVICE_USER = "ishowtts"
+
+
+def examine_files(settings: Config) -> Iterator[Finding]:
+    """Examine every file and folder. What the configuration does not name and what is as usual is left out."""
+    yield from examine_secrets(settings)
+    yield from examine_weights(settings)
+    if settings.audio.device.startswith("wav:"):
+        yield examine_wav("audio.device", settings.audio.device)
+    if settings.audio.when_lost.startswith("wav:"):
+        yield examine_wav("audio.when_lost", settings.audio.when_lost)
+    yield from examine_chime(settings)
+    yield from examine_words(settings)
+    yield from examine_folders(settings)
+
+
+def examine_secrets(settings: Config) -> Iterator[Finding]:
+    """Password file and TLS files: whether they can be read, and whether other users can read the secret ones."""
+    mqtt = settings.mqtt
+    named = {
+        "mqtt.password_file": mqtt.password_file,
+        "mqtt.tls.ca": mqtt.tls.ca,
+        "mqtt.tls.cert": mqtt.tls.cert,
+        "mqtt.tls.key": mqtt.tls.key,
+    }
+    for key, path in named.items():
+        if path is None:
+            continue
+        try:
+            with files.open_regular(path):
+                pass
+        except OSError as error:
+            yield Finding(key, "fault", f"{path} cannot be read ({error.strerror})", _file_fix(key, path, error))
+        else:
+            yield _secret(key, path) if key in ("mqtt.password_file", "mqtt.tls.key") else Finding(key, "ok", str(path))
+    # systemd hands these files over as credentials: see the drop-ins in systemd/.
+    for name in ("mqtt-password", "mqtt-tls-key"):
+        path = DEFAULT_PATH.with_name(name)
+        if path.exists():
+            yield _secret(name, path)
+
+
+def _secret(key: str, path: Path) -> Finding:
+    if path.stat().st_mode & stat.S_IRWXO:
+        return Finding(key, "note", f"{path} is readable by every user of this machine", f"chmod o= {path}")
+    return Finding(key, "ok", str(path))
+
+
+def _file_fix(key: str, path: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"create {path}, or fix {key}"
+    if isinstance(error, PermissionError):
+        return f"run this with sudo, or let this user read {path}"
+    return f"fix {key}, which must name a regular file"
+
+
+def examine_weights(settings: Config) -> Iterator[Finding]:
+    """Weights of F5, if the configuration names or needs some."""
+    from ishowtts.engines.engine_choice import choose_engine
+
+    named = settings.engine.f5.weights
+    chosen = choose_engine(settings)
+    key = "engine.kind" if named is None else "engine.f5.weights"
+    if chosen.problem:
+        found = fault(key, chosen.problem, "sudo ishowtts fetch" if named is None else None)
+        # With `auto` and without a named folder nobody asked for F5: espeak-ng is as good an answer.
+        yield replace(found, verdict="note") if chosen.kind == "espeak" else found
+    elif named is not None and chosen.weights is not None:
+        yield Finding(key, "ok", str(named))
+
+
+def examine_wav(key: str, device: str) -> Finding:
+    """Look whether a device `wav:PATH` can be written. Nothing is created."""
+    path = Path(device.removeprefix("wav:"))
+    fix = f"create that folder for the user of the daemon, or fix {key}"
+    if path.suffix != ".wav":
+        return _folder(key, path, fix)
+    if path.is_dir():
+        return Finding(
+            key, "fault", f"{path} is a folder, and no file", f"name a file in it, or another folder, in {key}"
+        )
+    if not path.parent.is_dir():
+        return Finding(key, "fault", f"the folder {path.parent} of {path.name} does not exist", fix)
+    return _folder(key, path.parent, fix, shown=path)
+
+
+def examine_chime(settings: Config) -> Iterator[Finding]:
+    """The chimes: the one that is wanted, and files of the folder that cannot be used."""
+    if settings.audio.chime is False and settings.audio.chimes_dir is None and not _chimes_dir(settings).is_dir():
+        return
+    # Imported here: it loads numpy and soundfile.
+    logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the caller prints the faults, once
+    from ishowtts.playback.chime_files import DEFAULT, ChimeFiles
+
+    chimes = ChimeFiles(_chimes_dir(settings))
+    wanted = settings.audio.chime
+    name = DEFAULT if isinstance(wanted, bool) else wanted
+    key = "audio.chimes_dir" if wanted is False else "audio.chime"
+    try:
+        ignored = chimes.ignored()
+    except OperatorFileError as error:
+        yield fault(key, error)
+        return
+    names, usable = chimes.names(), []
+    for each in sorted({name, *names}):
+        try:
+            chimes.find(each)
+            usable.append(each)
+        except OperatorFileError as error:
+            if each != name or wanted is False:
+                yield replace(fault("audio.chimes_dir", error), verdict="note")
+            elif each in names:
+                yield fault("audio.chime", error)
+            else:
+                yield fault("audio.chime", error, f"put {name}.wav there, or set audio.chime to {' or '.join(names)}")
+    for file, (why, fix) in ignored.items():
+        yield Finding("audio.chimes_dir", "note", f"{chimes.folder / file} is not a chime: {why}", fix)
+    if wanted is not False and name in usable:
+        yield Finding("audio.chime", "ok", f"{name}; chimes that can be used: {', '.join(usable)}")
+
+
+def _chimes_dir(settings: Config) -> Path:
+    return settings.audio.chimes_dir or settings.data_folder / "chimes"
+
+
+def examine_words(settings: Config) -> Iterator[Finding]:
+    """The file of pronunciations and that of blocked words, with every fault in them."""
+    named = {
+        "policies.blocked.file": settings.policies.blocked.file,
+        "text.pronunciations": settings.text.pronunciations,
+    }
+    for key, path in named.items():
+        if path is None:
+            continue
+        faults = _pronunciation_faults(path) if key == "text.pronunciations" else _blocked_faults(settings)
+        for sentence in faults:
+            yield fault(key, sentence)
+        if not faults:
+            yield Finding(key, "ok", str(path))
+
+
+def _pronunciation_faults(path: Path) -> list[str]:
+    from ishowtts.text import pronunciation_file
+
+    return pronunciation_file.faults(path)
+
+
+def _blocked_faults(settings: Config) -> list[str]:
+    from ishowtts.policies.blocked_words import BlockedWords
+
+    logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the caller prints the fault, once
+    sentence = BlockedWords(settings.policies.blocked, time.monotonic).fault
+    return [] if sentence is None else [sentence.removeprefix("policies.blocked.file: ")]
+
+
+def examine_folders(settings: Config) -> Iterator[Finding]:
+    """The folders of state, data, cache and recordings: whether they can be written, and are on a disk with room."""
+    try:
+        files.refuse_foreign(settings.data_folder)
+    except OSError as error:
+        yield Finding("data_dir", "note", str(error.strerror), "run install.sh again, or give that folder to root")
+    folders = {
+        "state_dir": settings.state_dir,
+        "cache_dir": settings.cache_dir,
+        "audio.record_dir": settings.audio.record_dir,
+        "engine.f5.voices_dir": settings.engine.f5.voices_dir,
+    }
+    for key, path in folders.items():
+        if path is None:
+            continue
+        if key == "engine.f5.voices_dir":
+            yield _read_folder(key, path)
+        else:
+            yield _folder(key, path, f"name a folder that the daemon may write in {key}")
+    for key, path in (*folders.items(), ("data_dir", settings.data_dir)):
+        if path is not None and not path.is_absolute():
+            where = f"{path} is relative: here it is {path.absolute()}, and elsewhere another folder"
+            yield Finding(key, "note", where, f"write {key}: {path.absolute()}")
+
+
+def _read_folder(key: str, path: Path) -> Finding:
+    if path.is_dir():
+        return Finding(key, "ok", str(path))
+    problem = "is not a folder" if path.exists() else "does not exist"
+    return Finding(key, "fault", f"{path} {problem}", f"create it, or fix {key}")
+
+
+def _folder(key: str, path: Path, fix: str, shown: Path | None = None) -> Finding:
+    """Whether files can be written to a folder, or to the one in which it will be created."""
+    existing = _first_existing(path)
+    shown = shown or path
+    if not existing.is_dir():
+        return Finding(key, "fault", f"{existing} is not a folder", fix)
+    if os.statvfs(existing).f_flag & os.ST_RDONLY:
+        mount = _mount_point(existing)
+        return Finding(
+            key,
+            "fault",
+            f"{shown} cannot be written: {mount} is a read-only file system",
+            f"sudo mount -o remount,rw {mount}; if that fails, dmesg shows whether the disk is failing",
+        )
+    with _as_service(existing) as user:
+        writable = os.access(existing, os.W_OK | os.X_OK, effective_ids=True)
+    if not writable:
+        give = f"sudo chown {_SERVICE_USER} {existing}" if user == _SERVICE_USER else f"run this with sudo, or {fix}"
+        return Finding(key, "fault", f"{shown} cannot be written by {user}", give)
+    free_mb = shutil.disk_usage(existing).free / 1e6
+    if free_mb <= _FREE_MB:
+        return Finding(key, "fault", f"{shown}: only {free_mb:.0f} MB free", "make room on that disk")
+    return Finding(key, "ok", f"{shown}, {free_mb:.0f} MB free")
+
+
+@contextmanager
+def _as_service(folder: Path) -> Iterator[str]:
+    """For root, take the rights of the service's user in the service's folders: root itself may write everywhere."""
+    ours = any(folder.is_relative_to(each) for each in (SERVICE_DIR / "state", Path("/var/cache/ishowtts")))
+    try:
+        service = pwd.getpwnam(_SERVICE_USER) if ours and os.geteuid() == 0 else None
+    except KeyError:
+        service = None
+    if service is None:
+        yield "this user"
+        return
+    gid, groups = os.getegid(), os.getgroups()
+    try:
+        os.setgroups(os.getgrouplist(_SERVICE_USER, service.pw_gid))
+        os.setegid(service.pw_gid)
+        os.seteuid(service.pw_uid)
+        yield _SERVICE_USER
+    finally:
+        os.seteuid(0)
+        os.setegid(gid)
+        os.setgroups(groups)
+
+
+def _first_existing(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _mount_point(path: Path) -> Path:
+    path = path.resolve()
+    while not os.path.ismount(path):
+        path = path.parent
+    return path

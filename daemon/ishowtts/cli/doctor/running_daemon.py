@@ -1,0 +1,210 @@
+"""Examines the daemon and its broker, from what the daemon publishes and from systemd."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ishowtts.cli.common import root_topic
+from ishowtts.cli.findings import Finding, fault
+from ishowtts.config import Config
+from ishowtts.errors import BrokerError, ConfigError
+
+BOOTED_WITH_SYSTEMD = Path("/run/systemd/system")
+"""This folder exists if systemd runs this machine, as sd_booted(3) says."""
+_UNIT = "ishowtts"
+_START = f"sudo systemctl start {_UNIT} (without an installation: ishowtts run)"
+_LOG = f"sudo journalctl -u {_UNIT} -n 50"
+_RETAINED_S = 1.0
+_SYSTEMCTL_S = 3.0
+_RUNNING = ("active", "activating", "reloading")
+_MAX_CHARS = 500
+_MAX_WORD_CHARS = 40
+_SILENT = {
+    "muted": ("muted: no line can be heard", "sudo ishowtts unmute"),
+    "volume_0": ("the volume is 0: no line can be heard", "sudo ishowtts volume 80"),
+    "card_muted": ("the sound card is muted: no line can be heard", "unmute it with alsamixer, or set audio.mixer"),
+    "card_volume_0": (
+        "the volume of the sound card is 0: no line can be heard",
+        "raise it with alsamixer, or set audio.mixer",
+    ),
+    "silent_device": ("audio.device is silent: no line can be heard", "name a sound card, or auto, in audio.device"),
+}
+"""By the values of `silent` in `state`: see docs/mqtt.md."""
+
+
+@dataclass
+class DaemonReport:
+    """The retained messages of a daemon. `None` or empty: there is none, or the broker does not let us read it."""
+
+    availability: str | None = None
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def text(self, topic: str, name: str) -> str:
+        """A value as text; empty if it is missing. Anybody may publish on an open broker, so it is bounded."""
+        value = self.values.get(topic, {}).get(name)
+        return "" if value is None else str(value)[:_MAX_CHARS]
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """What systemd says about the service."""
+
+    loaded: bool
+    active: str
+    result: str
+
+
+def examine_daemon(settings: Config) -> Iterator[Finding]:
+    """Examine the daemon, and then the broker through which it is asked."""
+    root = root_topic(settings)
+    unit = unit_state()
+    try:
+        report = _ask(settings, root)
+    except (BrokerError, ConfigError) as error:
+        yield _without_broker(root, unit)
+        yield _broker_fault(error)
+        return
+    yield from daemon_findings(settings, root, report, unit)
+    where = f"{settings.mqtt.host}:{settings.mqtt.port}"
+    yield Finding("broker", "ok", f"{where} accepts us; our topics are {root}/…")
+
+
+def daemon_findings(settings: Config, root: str, report: DaemonReport, unit: UnitState | None) -> Iterator[Finding]:
+    """Describe the daemon by its retained messages."""
+    if report.availability != "online":
+        yield _offline(root, report, unit)
+        return
+    state, detail = report.text("state", "state") or "unknown", report.text("state", "detail")
+    found = f"online on {root}: {state}" + (f", {detail}" if detail else "")
+    values = report.values.get("state", {})
+    if state == "degraded":
+        yield Finding("daemon", "fault", found, f"fix the faults below; {_LOG} says more")
+    elif values.get("paused") is True:
+        yield Finding("daemon", "note", f"{found}: lines wait", "sudo ishowtts resume")
+    elif state in ("starting", "warming"):
+        yield Finding("daemon", "note", f"{found}: it is loading", "wait until its state is ready")
+    else:
+        yield Finding("daemon", "ok", found)
+    if silent := _silent(values):
+        yield Finding("daemon", "note", *_SILENT[silent])
+    yield from _deaf(report)
+    yield from _quiet(settings)
+    yield from _fallback(report)
+
+
+def _silent(state: dict[str, Any]) -> str | None:
+    """Why sound cannot be heard: a key of `_SILENT`."""
+    if state.get("muted") is True:
+        return "muted"
+    if state.get("volume") == 0 and not isinstance(state.get("volume"), bool):
+        return "volume_0"
+    reason = state.get("silent")
+    return reason if isinstance(reason, str) and reason in _SILENT else None
+
+
+def _deaf(report: DaemonReport) -> Iterator[Finding]:
+    if report.values.get("alert/deaf", {}).get("active") is True:
+        detail = report.text("alert/deaf", "detail") or "lines may not reach the daemon"
+        yield fault("daemon", f"deaf: {detail}", None if "; " in detail else _LOG)
+
+
+def _quiet(settings: Config) -> Iterator[Finding]:
+    from ishowtts.policies.quiet_hours import active_quiet_hours
+
+    quiet = active_quiet_hours(settings.policies.quiet, datetime.now())
+    if quiet is not None:
+        does = "wait" if quiet.volume is None else f"are spoken at volume {quiet.volume} at most"
+        yield Finding(
+            "daemon",
+            "note",
+            f"quiet hours until {quiet.until}: low and normal lines {does}",
+            "send the line with priority high, or change policies.quiet",
+        )
+
+
+def _fallback(report: DaemonReport) -> Iterator[Finding]:
+    """Whether espeak-ng speaks in place of the configured engine."""
+    engine = report.values.get("telemetry", {}).get("engine")
+    if not isinstance(engine, dict):
+        return
+    name, state = str(engine.get("name"))[:_MAX_CHARS], str(engine.get("state"))[:_MAX_CHARS]
+    if name != "espeak" and state in ("absent", "restarting", "parked", "stopped"):
+        yield Finding(
+            "daemon", "note", f"{name} is {state}: espeak-ng speaks in its place, if engine.fallback is on", _LOG
+        )
+
+
+def _offline(root: str, report: DaemonReport, unit: UnitState | None) -> Finding:
+    if report.availability is None:
+        found = f"no daemon has reported on {root} yet, or the broker does not let us read that topic"
+    else:
+        found = f"{report.availability[:_MAX_WORD_CHARS]} on {root}"
+    if unit is None or not unit.loaded:
+        # Without a service, a daemon that never ran is a fresh installation, or one that is started by hand.
+        return Finding("daemon", "note" if report.availability is None else "fault", found, _START)
+    found += f"; systemd says: {unit.active}" + (f" ({unit.result})" if unit.active == "failed" else "")
+    if unit.active == "failed":
+        return Finding("daemon", "fault", found, f"{_LOG} says why; then {_START}")
+    if unit.active in _RUNNING:
+        deaf = report.text("alert/deaf", "detail")
+        why = f"; {deaf}" if deaf and report.values["alert/deaf"].get("active") is True else ""
+        return Finding("daemon", "fault", found + why, f"{_LOG} says why messages do not reach it")
+    return Finding("daemon", "fault", found, _START)
+
+
+def _without_broker(root: str, unit: UnitState | None) -> Finding:
+    """What is known of the daemon if the broker does not answer: what systemd says."""
+    if unit is None or not unit.loaded:
+        found = f"unknown whether it runs as {root}: the broker does not answer, and systemd has no service {_UNIT}"
+        return Finding("daemon", "note", found, "fix the broker first")
+    if unit.active in _RUNNING:
+        return Finding("daemon", "note", f"systemd says: {unit.active}; no line can reach it", "fix the broker first")
+    result = f" ({unit.result})" if unit.active == "failed" else ""
+    return Finding("daemon", "fault", f"systemd says: {unit.active}{result}", _START)
+
+
+def _broker_fault(error: BrokerError | ConfigError) -> Finding:
+    return fault("broker", "; ".join(error.problems) if isinstance(error, ConfigError) else error)
+
+
+def _ask(settings: Config, root: str) -> DaemonReport:
+    """Read the retained messages of the daemon. Raises BrokerError or ConfigError."""
+    # Imported here: it takes 0.1 s, in which the probe of torch runs already.
+    from ishowtts.mqtt.client import ShortLivedClient
+    from ishowtts.mqtt.mqtt_options import MqttOptions
+
+    report = DaemonReport()
+    topics = ["availability", "state", "alert/deaf", "telemetry"]
+    with ShortLivedClient(MqttOptions.from_config(settings, root)) as client:
+        client.subscribe(*(f"{root}/{topic}" for topic in topics))
+        waiting = set(topics)
+        for message in client.messages(_RETAINED_S):
+            topic = message.topic.removeprefix(f"{root}/")
+            if topic == "availability":
+                report.availability = message.payload.decode(errors="replace")
+            elif isinstance(data := message.data(), dict):
+                report.values[topic] = data
+            waiting.discard(topic)
+            if not waiting:
+                break
+    return report
+
+
+def unit_state() -> UnitState | None:
+    """Ask systemd for the service; `None` if systemd does not run this machine or does not answer."""
+    if not BOOTED_WITH_SYSTEMD.is_dir():
+        return None
+    command = ["systemctl", "show", _UNIT, "--property=LoadState,ActiveState,Result"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SYSTEMCTL_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    values = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    if "ActiveState" not in values:
+        return None
+    return UnitState(values.get("LoadState") == "loaded", values["ActiveState"], values.get("Result", "unknown"))

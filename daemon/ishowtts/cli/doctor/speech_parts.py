@@ -1,0 +1,119 @@
+"""Examines what makes speech: the engine, its fallback, the voices and the sound device."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+from ishowtts.cli import config_files
+from ishowtts.cli.findings import Finding, FindingVerdict, fault
+from ishowtts.config import Config
+from ishowtts.errors import SpeakerError, VoiceError
+
+
+def examine_engine(settings: Config) -> Iterator[Finding]:
+    """Describe the engine that the daemon chooses, and why."""
+    from ishowtts.engines.engine_choice import choose_engine
+
+    chosen = choose_engine(settings)
+    if chosen.problem:
+        named = settings.engine.f5.weights is not None
+        yield fault("engine", chosen.problem, None if named else "sudo ishowtts fetch")
+    elif chosen.kind == "espeak" and settings.engine.kind == "auto":
+        yield Finding("engine", "note", "espeak: no F5-TTS weights were found", "sudo ishowtts fetch")
+    else:
+        yield Finding("engine", "ok", f"{chosen.kind}: {chosen.why}")
+
+
+def examine_fallback(settings: Config) -> Iterator[Finding]:
+    """Look for espeak-ng."""
+    program = shutil.which("espeak-ng")
+    if program:
+        yield Finding("fallback voice", "ok", f"{program}, voice {settings.engine.espeak_voice}")
+    else:
+        verdict: FindingVerdict = "fault" if settings.engine.fallback or settings.engine.kind == "espeak" else "note"
+        yield Finding("fallback voice", verdict, "espeak-ng is not installed", "sudo apt-get install espeak-ng")
+
+
+def examine_voices(settings: Config) -> Iterator[Finding]:
+    """List the voices. A voice that cannot be used is a fault if it is the default one, else a note."""
+    from ishowtts.engines.voices.ignored_folders import ignored_folders
+    from ishowtts.engines.voices.voice_library import open_voice_library, voices_folder
+
+    library = open_voice_library(settings)
+    if problem := library.fault():
+        yield fault("voices", problem)
+    default, names, usable = settings.engine.f5.default_voice, library.names(), []
+    for name in sorted({*names, default}):
+        try:
+            library.find(name)
+            usable.append(name)
+        except VoiceError as error:
+            found = fault("voices", error)
+            if name != default:
+                yield Finding("voices", "note", found.detail, found.fix)
+            elif name in names:
+                yield found
+            else:
+                yield fault("voices", str(error), f"`ishowtts voices add {name} …`, or fix engine.f5.default_voice")
+    for folder, why, fix in ignored_folders(voices_folder(settings)):
+        yield Finding("voices", "note", f"{folder} is not a voice: {why}", fix)
+    if default in usable:
+        yield Finding("voices", "ok", f"{', '.join(usable)}; a line without a voice gets {default}")
+
+
+def examine_sound(settings: Config) -> Iterator[Finding]:
+    """Open the sound device, and the one that replaces it."""
+    yield _device("sound", "audio.device", settings.audio.device)
+    if settings.audio.when_lost not in ("wait", "drop"):
+        yield _device("substitute device", "audio.when_lost", settings.audio.when_lost)
+
+
+def _device(part: str, key: str, device: str) -> Finding:
+    if device.startswith("wav:"):
+        found = config_files.examine_wav(key, device)
+        detail = f"{device}: {found.detail}" if found.verdict == "fault" else device
+        return Finding(part, found.verdict, detail, found.fix)
+    # Imported here: it loads numpy.
+    from ishowtts.playback.alsa import sound_cards
+    from ishowtts.playback.build_player import choose_speaker
+
+    chosen = choose_speaker(device)
+    found_why = f"{chosen.speaker.name}: {chosen.why}"
+    if device == "silent":
+        return Finding(part, "note", f"{found_why}; nothing can be heard", f"name a sound card, or auto, in {key}")
+    try:
+        chosen.speaker.open(24_000)
+    except SpeakerError as error:
+        holder = sound_cards.holder(chosen.speaker.name)
+        if holder is None or not holder.startswith(sound_cards.OWN_DAEMON):
+            return _refused_device(part, key, error)
+        found_why += f"; {holder} has it open"
+    finally:
+        chosen.speaker.close()
+    return Finding(part, "ok", found_why)
+
+
+def _refused_device(part: str, key: str, error: SpeakerError) -> Finding:
+    """A device that cannot be opened. The fix is its own, or names what the key may be."""
+    found = fault(part, error)
+    if "; " in str(error) and "ishowtts devices" not in str(error):
+        return found
+    return fault(part, error, f"plug it in, or set {key} to silent, wav:PATH or a card from `ishowtts devices`")
+
+
+def examine_mixer(settings: Config) -> Iterator[Finding]:
+    """Look whether the control that `audio.mixer` names can be set."""
+    from ishowtts.playback.build_player import choose_speaker
+
+    device = choose_speaker(settings.audio.device).speaker.name
+    control = settings.audio.of(device).mixer
+    if control is None:
+        return
+    if device.startswith(("silent", "wav:")):
+        yield Finding("mixer", "note", f"audio.mixer has no effect: the sound goes to {device}, which is not a card")
+        return
+    # ALSA's library is loaded only where there is a card.
+    from ishowtts.playback.alsa.card_mixer import CardMixer
+
+    yield Finding("mixer", "ok", CardMixer(device, control).check())

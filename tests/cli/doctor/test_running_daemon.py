@@ -1,0 +1,219 @@
+"""The first rows of `ishowtts doctor`: the daemon and its broker."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ishowtts.cli.doctor import running_daemon
+from ishowtts.cli.doctor.running_daemon import DaemonReport, UnitState, daemon_findings, examine_daemon, unit_state
+from ishowtts.cli.findings import Finding
+from ishowtts.config import Config
+from support.broker import Broker
+from support.client import Client
+
+ROOT = "ishowtts/kitchen"
+READY = {"state": "ready", "detail": None, "paused": False, "muted": False, "volume": 80}
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+    return port
+
+
+def settings(**sections: Any) -> Config:
+    return Config.model_validate({"device": {"name": "kitchen"}, **sections})
+
+
+def found(state: dict[str, Any], **topics: dict[str, Any]) -> list[Finding]:
+    """The findings about an online daemon with this state."""
+    values = {"state": READY | state, **{name.replace("_", "/"): value for name, value in topics.items()}}
+    return list(daemon_findings(settings(), ROOT, DaemonReport("online", values), None))
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "says", "fix"),
+    [
+        ({}, "ok", "online on ishowtts/kitchen: ready", None),
+        ({"state": "speaking"}, "ok", "speaking", None),
+        ({"state": "paused", "paused": True}, "note", "paused: lines wait", "ishowtts resume"),
+        ({"state": "paused", "paused": True, "detail": "since before"}, "note", "since before", "ishowtts resume"),
+        ({"state": "starting", "detail": "load 1 of 3"}, "note", "load 1 of 3: it is loading", "wait"),
+        ({"state": "warming"}, "note", "warming", "wait"),
+        ({"state": "degraded", "detail": "the sound card is away"}, "fault", "the sound card is away", "journalctl"),
+        ({"state": "degraded"}, "fault", "degraded", "journalctl"),
+    ],
+)
+def test_the_state_of_a_daemon_is_the_first_row(
+    state: dict[str, Any], verdict: str, says: str, fix: str | None
+) -> None:
+    [first] = found(state)
+    assert (first.part, first.verdict) == ("daemon", verdict)
+    assert says in first.detail
+    assert first.fix is None if fix is None else fix in (first.fix or "")
+
+
+@pytest.mark.parametrize(
+    ("state", "says", "fix"),
+    [
+        ({"muted": True}, "muted", "sudo ishowtts unmute"),
+        ({"volume": 0}, "the volume is 0", "sudo ishowtts volume 80"),
+        ({"muted": True, "volume": 0}, "muted", "unmute"),
+        ({"audible": False, "silent": "card_muted"}, "the sound card is muted", "alsamixer"),
+        ({"audible": False, "silent": "card_volume_0"}, "volume of the sound card is 0", "alsamixer"),
+        ({"audible": False, "silent": "silent_device"}, "audio.device is silent", "audio.device"),
+    ],
+)
+def test_what_keeps_it_from_being_heard_is_a_note_with_a_fix(state: dict[str, Any], says: str, fix: str) -> None:
+    first, second = found(state)
+    assert (first.verdict, second.verdict) == ("ok", "note")
+    assert says in second.detail
+    assert fix in (second.fix or "")
+
+
+def test_values_of_other_types_are_ignored() -> None:
+    """Anybody may publish on an open broker."""
+    odd: dict[str, Any] = {"muted": "yes", "volume": False, "silent": ["x"], "paused": 1, "detail": {"a": 1}}
+    assert [finding.verdict for finding in found(odd, telemetry={"engine": [1]}, alert_deaf={"active": "no"})] == ["ok"]
+
+
+def test_a_deaf_daemon_is_a_fault_with_the_reason_and_the_fix() -> None:
+    detail = "the broker does not let us subscribe to ishowtts/kitchen/say (Not authorized); allow it in its ACL"
+    _, deaf = found({}, alert_deaf={"active": True, "detail": detail})
+    assert (deaf.verdict, deaf.fix) == ("fault", "allow it in its ACL")
+    assert "Not authorized" in deaf.detail
+    assert found({}, alert_deaf={"active": True})[1].fix
+
+
+def test_another_engine_that_speaks_is_a_note() -> None:
+    _, fallback = found({}, telemetry={"engine": {"name": "f5", "state": "parked"}})
+    assert "f5 is parked: espeak-ng speaks in its place" in fallback.detail
+    assert fallback.fix
+    assert len(found({}, telemetry={"engine": {"name": "espeak", "state": "ready"}})) == 1
+
+
+@pytest.mark.parametrize(("action", "does"), [("wait", "wait"), ("quieter", "are spoken at volume 20 at most")])
+def test_quiet_hours_that_are_in_force_are_a_note(monkeypatch: pytest.MonkeyPatch, action: str, does: str) -> None:
+    class Night(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            return datetime(2026, 1, 1, 23)
+
+    monkeypatch.setattr(running_daemon, "datetime", Night)
+    quiet = {"from": "22:00", "to": "07:00", "action": action, "volume": 20}
+    report = DaemonReport("online", {"state": READY})
+    _, note = daemon_findings(settings(policies={"quiet": quiet}), ROOT, report, None)
+    assert note.detail == f"quiet hours until 07:00: low and normal lines {does}"
+    assert "priority high" in (note.fix or "")
+
+
+@pytest.mark.parametrize(
+    ("availability", "unit", "verdict", "says", "fix"),
+    [
+        ("offline", None, "fault", "offline on ishowtts/kitchen", "sudo systemctl start ishowtts"),
+        ("offline", UnitState(False, "inactive", "success"), "fault", "offline", "ishowtts run"),
+        ("offline", UnitState(True, "inactive", "success"), "fault", "systemd says: inactive", "systemctl start"),
+        ("offline", UnitState(True, "failed", "exit-code"), "fault", "failed (exit-code)", "journalctl"),
+        ("offline", UnitState(True, "active", "success"), "fault", "systemd says: active", "journalctl"),
+        ("offline", UnitState(True, "activating", "success"), "fault", "activating", "journalctl"),
+        (None, UnitState(True, "inactive", "success"), "fault", "no daemon has reported", "systemctl start"),
+        (None, None, "note", "no daemon has reported on ishowtts/kitchen", "systemctl start"),
+        ("\x1b[31m" * 100, None, "fault", "\x1b[31m", "systemctl start"),
+    ],
+)
+def test_a_daemon_that_is_off_is_told_with_what_systemd_knows(
+    availability: str | None, unit: UnitState | None, verdict: str, says: str, fix: str
+) -> None:
+    [row] = daemon_findings(settings(), ROOT, DaemonReport(availability, {"state": READY}), unit)
+    assert (row.part, row.verdict) == ("daemon", verdict)
+    assert says in row.detail
+    assert fix in (row.fix or "")
+    assert len(row.detail) < 200
+
+
+def test_the_retained_messages_are_read_from_the_broker(broker: Broker) -> None:
+    mqtt = {"mqtt": {"host": broker.host, "port": broker.port}}
+    with Client(broker.host, broker.port) as client:
+        client.publish(f"{ROOT}/availability", "online", retain=True)
+        client.publish(f"{ROOT}/state", json.dumps(READY | {"muted": True}), retain=True)
+        daemon, muted, row = examine_daemon(settings(**mqtt))
+        assert (daemon.verdict, muted.verdict, row.verdict) == ("ok", "note", "ok")
+        assert row.detail == f"127.0.0.1:{broker.port} accepts us; our topics are {ROOT}/…"
+        client.publish(f"{ROOT}/availability", "offline", retain=True)
+        daemon, row = examine_daemon(settings(**mqtt))
+        assert (daemon.verdict, daemon.part, row.verdict) == ("fault", "daemon", "ok")
+
+
+@pytest.mark.parametrize(
+    ("unit", "verdict", "says"),
+    [
+        (None, "note", "systemd has no service ishowtts"),
+        (UnitState(True, "active", "success"), "note", "systemd says: active; no line can reach it"),
+        (UnitState(True, "failed", "exit-code"), "fault", "failed (exit-code)"),
+        (UnitState(True, "inactive", "success"), "fault", "inactive"),
+    ],
+)
+def test_without_a_broker_the_daemon_is_what_systemd_says(
+    monkeypatch: pytest.MonkeyPatch, unused_port: int, unit: UnitState | None, verdict: str, says: str
+) -> None:
+    monkeypatch.setattr(running_daemon, "unit_state", lambda: unit)
+    daemon, row = examine_daemon(settings(mqtt={"host": "127.0.0.1", "port": unused_port}))
+    assert (daemon.part, daemon.verdict, row.part, row.verdict) == ("daemon", verdict, "broker", "fault")
+    assert says in daemon.detail
+    assert daemon.fix
+    assert row.detail == f"no broker answers at 127.0.0.1:{unused_port} (Connection refused)"
+    assert "systemctl start mosquitto" in (row.fix or "")
+
+
+def test_each_way_of_not_reaching_the_broker_has_a_sentence_without_numbers(
+    tmp_path: Path, make_broker: Callable[..., Broker]
+) -> None:
+    strict = make_broker(users={"ishowtts": "right"})
+    (tmp_path / "password").write_text("wrong\n")
+    cases: dict[str, tuple[dict[str, Any], str, str]] = {
+        "name": ({"host": "no-such-host.invalid"}, "the name cannot be resolved", "fix mqtt.host, or the DNS"),
+        "password": (
+            {
+                "host": strict.host,
+                "port": strict.port,
+                "username": "ishowtts",
+                "password_file": str(tmp_path / "password"),
+            },
+            "refuses us: Not authorized",
+            "check mqtt.username and mqtt.password_file",
+        ),
+        "file": ({"password_file": str(tmp_path / "none")}, "cannot be read (No such file", "fix its path"),
+        "ca": ({"host": strict.host, "port": strict.port, "tls": {"ca": str(tmp_path / "none")}}, "", ""),
+    }
+    for name, (mqtt, says, fix) in cases.items():
+        *_, row = examine_daemon(settings(mqtt=mqtt))
+        assert (row.part, row.verdict) == ("broker", "fault"), name
+        assert says in row.detail, name
+        assert fix in (row.fix or ""), name
+        assert row.fix, name
+        assert "Errno" not in row.detail, name
+
+
+def test_systemd_is_asked_only_if_it_runs_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "systemctl"
+    program.write_text("#!/bin/sh\nprintf 'LoadState=loaded\\nActiveState=failed\\nResult=oom-kill\\n'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(running_daemon, "BOOTED_WITH_SYSTEMD", tmp_path / "none")
+    assert unit_state() is None
+    monkeypatch.setattr(running_daemon, "BOOTED_WITH_SYSTEMD", tmp_path)
+    assert unit_state() == UnitState(True, "failed", "oom-kill")
+    program.write_text("#!/bin/sh\nexit 1\n")
+    assert unit_state() is None
+    program.unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert unit_state() is None

@@ -1,0 +1,99 @@
+"""What `ishowtts doctor` says about engine, voices and sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ishowtts.cli.doctor import speech_parts
+from ishowtts.config import Config
+
+WHAT_IT_MAY_BE = "audio.device to silent, wav:PATH or a card from `ishowtts devices`"
+
+
+def settings(folder: Path, **sections: Any) -> Config:
+    return Config.model_validate({"state_dir": str(folder / "state"), "cache_dir": str(folder), **sections})
+
+
+@pytest.mark.parametrize("device", ["nosuch", "hw:CARD=Nowhere", "plughw:CARD=Nowhere,DEV=3"])
+def test_a_card_that_is_not_there_is_told_what_audio_device_may_be(tmp_path: Path, device: str) -> None:
+    [row] = speech_parts.examine_sound(settings(tmp_path, audio={"device": device}))
+    assert (row.part, row.verdict) == ("sound", "fault")
+    assert device in row.detail
+    assert WHAT_IT_MAY_BE in (row.fix or "")
+
+
+def test_a_machine_without_a_card_is_told_what_audio_device_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ishowtts.playback.alsa.auto_speaker.list_devices", lambda _: [])
+    [row] = speech_parts.examine_sound(settings(tmp_path))
+    assert (row.verdict, row.detail) == ("fault", "there is no sound card with something attached")
+    assert WHAT_IT_MAY_BE in (row.fix or "")
+
+
+def test_a_wav_file_needs_its_folder(tmp_path: Path) -> None:
+    audio = {"device": "wav:/nonexist/x.wav", "when_lost": "silent"}
+    sound, substitute = speech_parts.examine_sound(settings(tmp_path, audio=audio))
+    assert (sound.verdict, sound.detail) == (
+        "fault",
+        "wav:/nonexist/x.wav: the folder /nonexist of x.wav does not exist",
+    )
+    assert "fix audio.device" in (sound.fix or "")
+    assert (substitute.part, substitute.verdict) == ("substitute device", "note")
+    assert "audio.when_lost" in (substitute.fix or "")
+    [sound] = speech_parts.examine_sound(settings(tmp_path, audio={"device": f"wav:{tmp_path}/x.wav"}))
+    assert sound.verdict == "ok"
+    assert not (tmp_path / "x.wav").exists()
+
+
+def test_broken_weights_that_are_named_are_fixed_at_the_key(tmp_path: Path) -> None:
+    [row] = speech_parts.examine_engine(settings(tmp_path, engine={"f5": {"weights": str(tmp_path)}}))
+    assert (row.verdict, "holds neither model.yaml nor" in row.detail) == ("fault", True)
+    assert row.fix is not None
+    assert row.fix.startswith("engine.f5.weights names this folder")
+    [row] = speech_parts.examine_engine(settings(tmp_path, engine={"kind": "f5"}))
+    assert (row.verdict, row.fix) == ("fault", "sudo ishowtts fetch")
+    [row] = speech_parts.examine_engine(settings(tmp_path))
+    assert (row.verdict, row.fix) == ("note", "sudo ishowtts fetch")
+
+
+def test_espeak_that_is_missing_is_a_fault_if_it_must_speak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    [row] = speech_parts.examine_fallback(settings(tmp_path))
+    assert (row.verdict, row.fix) == ("fault", "sudo apt-get install espeak-ng")
+    [row] = speech_parts.examine_fallback(settings(tmp_path, engine={"kind": "f5", "fallback": False}))
+    assert row.verdict == "note"
+
+
+@pytest.mark.f5
+def test_voices_and_what_is_none_are_listed(tmp_path: Path) -> None:
+    voices = tmp_path / "state/voices"
+    for path in ("Anna/reference.wav", "bob/bob.wav", "mute/reference.wav", "empty/notes.txt", "loose.m4a", "README"):
+        (voices / path).parent.mkdir(parents=True, exist_ok=True)
+        (voices / path).write_bytes(b"RIFF")
+    *notes, row = speech_parts.examine_voices(settings(tmp_path))
+    assert (row.verdict, row.detail) == ("ok", "default; a line without a voice gets default")
+    assert {note.verdict for note in notes} == {"note"}
+    assert all(note.fix for note in notes)
+    told = "\n".join(note.detail for note in notes)
+    for what in (
+        "mute/reference.txt is missing",
+        "Anna is not a voice",
+        "bob is not a voice",
+        "empty is",
+        "loose.m4a is",
+    ):
+        assert what in told
+    assert "README" not in told
+    rows = list(speech_parts.examine_voices(settings(tmp_path, engine={"f5": {"default_voice": "zoe"}})))
+    [row] = [row for row in rows if row.verdict == "fault"]
+    assert "there is no voice 'zoe'" in row.detail
+    assert "engine.f5.default_voice" in (row.fix or "")
+
+
+def test_a_mixer_without_a_card_is_told(tmp_path: Path) -> None:
+    [row] = speech_parts.examine_mixer(settings(tmp_path, audio={"device": "silent", "mixer": "PCM"}))
+    assert (row.verdict, "has no effect" in row.detail) == ("note", True)

@@ -1,0 +1,160 @@
+"""`ishowtts check`: one sentence first, then what differs from the default, then the files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ishowtts.cli import main
+from ishowtts.inbox import Inbox, InboxLimits, wait_for
+
+
+class Check:
+    """Runs `ishowtts check` on a configuration file."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.file = folder / "config.yaml"
+        self._base = f"state_dir: {folder}/state\ncache_dir: {folder}/cache\n"
+        self._capsys = capsys
+
+    def __call__(self, text: str, *arguments: str) -> tuple[int, str, str]:
+        """The exit status and what was printed. `text` is YAML in addition to the folders."""
+        self.file.write_text(self._base + text)
+        status = main(["check", *arguments, "--config", str(self.file)])
+        printed = self._capsys.readouterr()
+        return status, printed.out, printed.err
+
+    def json(self, text: str) -> tuple[int, dict[str, Any]]:
+        status, out, err = self(text, "--json")
+        assert err == ""
+        return status, json.loads(out)
+
+
+@pytest.fixture
+def check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Check:
+    return Check(tmp_path, capsys)
+
+
+def test_a_good_configuration_has_no_faults_and_its_changes_are_shown(check: Check, tmp_path: Path) -> None:
+    status, out, err = check("device: {name: kitchen}\naudio: {volume: 55}\n")
+    first, heading, *rest = out.splitlines()
+    assert (status, err, first) == (0, "", f"no faults in {check.file}")
+    assert "--all" in heading
+    assert rest[:4] == [
+        "  device.name: kitchen (default null)",
+        "  audio.volume: 55 (default 80)",
+        f"  state_dir: {tmp_path}/state (default /var/lib/ishowtts/state)",
+        f"  cache_dir: {tmp_path}/cache (default /var/cache/ishowtts)",
+    ]
+    assert "# root_topic: ishowtts/kitchen" in rest
+    assert "mqtt" not in out
+
+
+def test_values_that_are_given_as_the_default_do_not_differ(check: Check) -> None:
+    _, out, _ = check("audio: {volume: 80}\nmqtt: {port: 1883}\n")
+    assert "audio.volume" not in out
+    assert "mqtt.port" not in out
+
+
+def test_times_of_day_are_quoted_alike_and_long_lists_are_counted(check: Check) -> None:
+    words = json.dumps([f"word{number}" for number in range(50)])
+    text = f"policies: {{quiet: {{from: 22:00, to: 07:00}}, blocked: {{words: {words}}}}}\n"
+    _, out, _ = check(text)
+    assert "policies.quiet.from: '22:00' (default null)" in out
+    assert "policies.quiet.to: '07:00' (default null)" in out
+    assert "policies.blocked.words: 50 entries (default [])" in out
+    _, out, _ = check(text, "--all")
+    assert "from: '22:00'" in out
+    assert "to: '07:00'" in out
+    values = yaml.safe_load(out.partition("\n")[2])
+    assert values["policies"]["quiet"] == {"from": "22:00", "to": "07:00", "action": "wait", "volume": 30}
+
+
+def test_all_shows_every_value_as_yaml(check: Check) -> None:
+    status, out, _ = check("", "--all")
+    first, _, rest = out.partition("\n")
+    assert (status, first) == (0, f"no faults in {check.file}")
+    assert yaml.safe_load(rest)["audio"]["volume"] == 80
+
+
+def test_faults_of_the_configuration_are_counted_first_and_told_with_their_lines(check: Check) -> None:
+    status, out, err = check("audoi: {}\naudio: {volume: 400}\n")
+    assert (status, out) == (2, f"2 faults in {check.file}\n")
+    assert [line.removeprefix(str(check.file)).split(": ")[:2] for line in err.splitlines()] == [
+        [":3", "audoi"],
+        [":4", "audio.volume"],
+    ]
+
+
+def test_faults_are_objects_in_json(check: Check) -> None:
+    status, told = check.json("audoi: {}\naudio: {volume: 400}\n")
+    assert status == 2
+    assert told["faults"] == [
+        {"key": "audoi", "line": 3, "message": "unknown key; did you mean 'audio'?"},
+        {"key": "audio.volume", "line": 4, "message": "must be less than or equal to 100 (got 400)"},
+    ]
+    status, told = check.json("audio: [\n")
+    [fault] = told["faults"]
+    assert (status, fault["key"]) == (2, None)
+    assert "is not YAML" in fault["message"]
+    status, told = check.json("audio: {chime: gong}\n")
+    [fault] = told["faults"]
+    assert (status, fault["key"], fault["line"]) == (2, "audio.chime", None)
+    assert "there is no chime 'gong'" in fault["message"]
+    status, told = check.json("audio: {volume: 55}\n")
+    assert (status, told["faults"]) == (0, [])
+    assert told["changed"]["audio.volume"] == {"value": 55, "default": 80}
+    assert told["config"]["audio"]["volume"] == 55
+
+
+def test_a_file_that_is_missing_is_named_in_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--json", "--config", str(tmp_path / "none")]) == 2
+    [fault] = json.loads(capsys.readouterr().out)["faults"]
+    assert fault["message"].startswith("cannot be read (No such file or directory)")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("mqtt: {password_file: none}\n", "mqtt.password_file: none cannot be read (No such file or directory)"),
+        ("audio: {chime: gong}\n", "audio.chime: there is no chime 'gong'"),
+        ("audio: {device: 'wav:/nonexist/x.wav'}\n", "audio.device: the folder /nonexist of x.wav does not exist"),
+        ("engine: {f5: {weights: none}}\n", "engine.f5.weights: none is not a folder"),
+        ("text: {pronunciations: none}\n", "text.pronunciations: none: cannot be read (No such file or directory)"),
+    ],
+)
+def test_files_that_the_daemon_cannot_use_are_faults(check: Check, text: str, says: str) -> None:
+    status, out, err = check(text)
+    assert (status, out.splitlines()[0]) == (2, f"1 fault in {check.file}")
+    assert "differs from the default" in out
+    [sentence] = err.splitlines()
+    assert sentence.startswith(says)
+    assert "; " in sentence, "and the fix"
+
+
+def test_weights_that_cannot_be_used_are_told_with_the_exact_reason(check: Check, tmp_path: Path) -> None:
+    _, out, err = check(f"engine: {{f5: {{weights: {tmp_path}}}}}\n")
+    assert f"# engine_why: F5 is configured, but its weights cannot be used: {tmp_path} holds neither" in out
+    assert "engine.f5.weights names this folder" in err
+    (tmp_path / "state/weights").mkdir(parents=True)
+    (tmp_path / "state/weights/model_1250000.safetensors").write_bytes(b"")
+    status, out, _ = check("")
+    assert status == 0
+    assert "model_1250000.safetensors is empty" in out
+
+
+def test_what_was_set_over_mqtt_is_told(check: Check, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    inbox = Inbox(tmp_path / "state/inbox.sqlite", InboxLimits())
+    for name, value in {"volume": "30", "muted": "1", "paused": "1"}.items():
+        wait_for(inbox.remember(name, value))
+    _, out, _ = check("audio: {volume: 80}\n")
+    inbox.close()
+    assert "# volume: 30\n" in out
+    assert "# volume_why: set over MQTT, which wins over audio.volume (80)" in out
+    assert "# muted_why: set over MQTT; the command unmute ends it" in out
+    assert "# paused_why: set over MQTT; the command resume ends it" in out
