@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.cli import doctor, main
+from ishowtts.cli import main
+from ishowtts.cli.config_files import examine_folders
 from ishowtts.config import Config
 from ishowtts.engines import weights
 from ishowtts.engines.voices import folders
@@ -396,7 +397,7 @@ def test_history_is_read_as_the_owner_of_the_state(
 
 def test_the_doctor_notes_the_old_layout(machine: Machine) -> None:
     def notes() -> list[str]:
-        found = doctor._folders(Config(state_dir=machine.state, data_dir=machine.data, cache_dir=machine.cache))
+        found = examine_folders(Config(state_dir=machine.state, data_dir=machine.data, cache_dir=machine.cache))
         return [finding.detail for finding in found if finding.part == "data_dir"]
 
     machine.make_old_layout()
