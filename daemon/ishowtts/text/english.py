@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from ishowtts.text.english_codes import CODE_RULES
+from ishowtts.text.english_codes import CODE_RULES, DOTTED_RULES
 from ishowtts.text.english_dates import DATE_RULES, TIME_RULES
 from ishowtts.text.english_money import MONEY_RULES
 from ishowtts.text.english_numbers import FRACTION_RULES, NUMBER_RULES, bare_number, with_separators
 from ishowtts.text.english_operators import OPERATOR_RULES, RANGE_RULES, SIGN_RULES
+from ishowtts.text.english_phones import PHONE_RULES, PHONE_WORD_RULES
 from ishowtts.text.english_words import (
     ABBREVIATIONS,
     ATTACHED_UNITS,
@@ -52,7 +53,7 @@ def _measure(match: re.Match[str], to_words: ToWords) -> str:
 
 
 # What is not a quantity keeps its own points, commas and blanks.
-_CODES: tuple[ReadingRule, ...] = (ReadingRule(ADDRESS, _address),)
+_CODES: tuple[ReadingRule, ...] = (ReadingRule(ADDRESS, _address), *PHONE_WORD_RULES, *CODE_RULES)
 
 _RULES: tuple[ReadingRule, ...] = (
     *(rule(rf"(?<![A-Za-z0-9]){form}(?!\w)", words) for form, words in ABBREVIATIONS.items()),
@@ -72,7 +73,8 @@ _RULES: tuple[ReadingRule, ...] = (
     rule(rf"[{''.join(FRACTIONS)}]", lambda match, _: FRACTIONS[match[0]]),
     rule(r"(?<![\w-])(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d)?(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?(?!\w)", r"\1, \2"),
     *DATE_RULES,
-    *CODE_RULES,
+    *PHONE_RULES,
+    *DOTTED_RULES,
     *RANGE_RULES,
     *TIME_RULES,
     *NUMBER_RULES,
