@@ -39,7 +39,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("sing",), ("history", "--help")])
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("sing",)])
 def test_help_imports_no_library(arguments: tuple[str, ...]) -> None:
     assert not imported_by(*arguments) & LIBRARIES
 

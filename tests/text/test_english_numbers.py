@@ -33,6 +33,11 @@ def test_a_look_alike_is_read_as_the_sign_that_it_looks_like(written: str, spoke
     assert read(written) == spoken
 
 
+@pytest.mark.parametrize(("written", "spoken"), table("english_codes"))
+def test_a_code_is_read_digit_by_digit_and_a_quantity_is_not(written: str, spoken: str) -> None:
+    assert read(written) == spoken
+
+
 @pytest.mark.parametrize("blank", ["\u2009", "\u202f", "\u00a0"])
 def test_thin_and_fixed_blanks_group_a_number(blank: str) -> None:
     assert read(f"612{blank}345 people") == "six hundred twelve thousand three hundred and forty five people"

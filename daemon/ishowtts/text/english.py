@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.dotted_words import DOT_NET
-from ishowtts.text.english_codes import CODE_RULES
+from ishowtts.text.english_codes import CODE_RULES, DOTTED_RULES
 from ishowtts.text.english_dates import DATE_RULES, TIME_RULES
 from ishowtts.text.english_durations import DURATION_RULES
 from ishowtts.text.english_money import MONEY_RULES
 from ishowtts.text.english_numbers import FRACTION_RULES, NUMBER_RULES, bare_number
 from ishowtts.text.english_operators import OPERATOR_RULES, RANGE_RULES, SIGN_RULES
+from ishowtts.text.english_phones import PHONE_RULES, PHONE_WORD_RULES
 from ishowtts.text.english_units import EARLY_UNIT_RULES, UNIT_RULES
 from ishowtts.text.english_words import (
     ABBREVIATIONS,
@@ -44,7 +45,7 @@ def _address(match: re.Match[str], _: ToWords) -> str:
 
 
 # What is not a quantity keeps its own points, commas and blanks.
-_CODES: tuple[ReadingRule, ...] = (ReadingRule(ADDRESS, _address),)
+_CODES: tuple[ReadingRule, ...] = (ReadingRule(ADDRESS, _address), *PHONE_WORD_RULES, *CODE_RULES)
 
 _RULES: tuple[ReadingRule, ...] = (
     *DOT_NET,
@@ -65,7 +66,8 @@ _RULES: tuple[ReadingRule, ...] = (
     rule(rf"[{''.join(FRACTIONS)}]", lambda match, _: FRACTIONS[match[0]]),
     rule(r"(?<![\w-])(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d)?(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?(?!\w)", r"\1, \2"),
     *DATE_RULES,
-    *CODE_RULES,
+    *PHONE_RULES,
+    *DOTTED_RULES,
     *DURATION_RULES,
     *EARLY_UNIT_RULES,
     *RANGE_RULES,

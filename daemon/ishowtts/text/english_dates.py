@@ -13,6 +13,7 @@ _MONTHS = {name: name for name in _MONTH_LIST}
 _MONTHS |= {name[:3] + dot: name for name in _MONTH_LIST if name != "May" for dot in ("", ".")}
 _MONTHS |= {"Sept": "September", "Sept.": "September"}
 _MONTH = "|".join(re.escape(name) for name in sorted(_MONTHS, key=len, reverse=True))
+_VERSION_BEFORE = re.compile(r"\b(?:version|release|firmware|build|update|core) $", re.IGNORECASE)
 CLOCK = r"\d{1,2}(?::\d\d)?(?: ?[ap]m\b| ?[ap]\.m\.)"
 """A pattern: a time with am or pm, such as 3:30 pm."""
 _YEAR = r"(?:,? (?P<year>\d{4})(?!\w|[:.,]\d))?"
@@ -25,6 +26,8 @@ def _numeric_date(match: re.Match[str], to_words: ToWords) -> str:
     The year is first, or the month, as in America. The day is first if the date has dots, or if the first number
     cannot be a month.
     """
+    if _VERSION_BEFORE.search(match.string, max(0, match.start() - 12), match.start()):
+        return match[0]
     first, second, third = re.split(r"\D", match[0])
     if len(first) == 4:
         year, month, day = first, second, third
