@@ -55,6 +55,7 @@ class StateFacts:
         engine: The worker's engine; `None` if espeak-ng is the configured engine.
         problems: Sentences about parts that do not work as configured.
         quiet_until: Local time until which low and normal lines wait; `None`: they do not wait.
+        expires_before: Whether one of them expires before.
         paused_at_start: It was paused already when the daemon started, which looks like a broken appliance.
     """
 
@@ -67,6 +68,7 @@ class StateFacts:
     problems: tuple[str, ...] = ()
     paused_at_start: bool = False
     quiet_until: str | None = None
+    expires_before: bool = False
 
 
 def state_payload(facts: StateFacts) -> dict[str, Any]:
@@ -97,6 +99,8 @@ def _state_and_detail(facts: StateFacts) -> tuple[str, str | None]:
         return _STARTING[engine.state], _progress(engine)
     waiting = facts.quiet_until is not None and facts.queue_depth > 0
     detail = f"quiet hours: low and normal lines wait until {facts.quiet_until}" if waiting else None
+    if detail and facts.expires_before:
+        detail += ", or expire before after their own ttl_s"
     return ("speaking" if facts.scheduler.speaking else "ready"), detail
 
 
