@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from ishowtts.archive.archives import Archives
@@ -34,6 +35,7 @@ from ishowtts.playback.build_player import (
 )
 from ishowtts.playback.player import Player
 from ishowtts.playback.volume_gain import stored_volume
+from ishowtts.policies import quiet_hours
 from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, SpeechResources
 from ishowtts.speech.cached_speech import CachedSpeech
 from ishowtts.speech.commands import CommandHandler
@@ -220,7 +222,7 @@ class Daemon:
         try:
             inbox = Inbox(
                 path,
-                InboxLimits.from_config(self._config),
+                InboxLimits.from_config(self._config, partial(quiet_hours.held_s, self._config.policies.quiet)),
                 on_lines=self._changed,
                 on_events=self._events_stored,
             )
@@ -331,6 +333,7 @@ class Daemon:
                 volume_configured=self._config.audio.volume,
                 device=self._player.status().device,
                 silences=self._player.silences(),
+                expires_before=self._inbox.expires_while_held(),
             )
         )
 

@@ -50,6 +50,11 @@ SPEAKING = SchedulerStatus(Line("a", "hello"), False, None)
             "ready",
             "quiet hours: low and normal lines wait until 07:00",
         ),
+        (
+            replace(IDLE, quiet_until="07:00", queue_depth=1, expires_before=True),
+            "ready",
+            "quiet hours: low and normal lines wait until 07:00, or expire before after their own ttl_s",
+        ),
         (replace(IDLE, scheduler=SchedulerStatus(None, True, None), paused_at_start=True), "paused", FOUND_PAUSED),
         (replace(IDLE, silences=MUTED), "ready", "the appliance is muted; the command unmute ends that"),
         (replace(IDLE, silences=VOLUME_0), "ready", "the volume is 0; set it over volume/set"),

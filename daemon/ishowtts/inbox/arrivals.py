@@ -52,7 +52,7 @@ def accept(transaction: Transaction, what: Line | Rejection, limits: InboxLimits
     # First, so that an accepted line is never reported as rejected because it was sent again.
     if line is not None and (original := _original_of(transaction, line, limits.dedup_s)) is not None:
         outcome = row_outcome(original)
-        _extend_life(transaction, original, line, limits.max_age_s)
+        _extend_life(transaction, original, line, limits)
         # While the original is open, its final event is the answer.
         reply_to = what.reply_to if outcome else None
         data: dict[str, Any] = {"of": original["id"], "outcome": outcome.value if outcome else None}
@@ -66,7 +66,7 @@ def accept(transaction: Transaction, what: Line | Rejection, limits: InboxLimits
         reject(transaction, what, Reason.QUEUE_FULL.value, detail)
     else:
         depth += depth < limits.max_lines
-        transaction.insert(what, WAITING, _life_s(what, limits.max_age_s))
+        transaction.insert(what, WAITING, limits.life_s(what.priority, what.ttl_s))
         data = {"queue_depth": depth}
         if what.done:
             data["done"] = list(what.done)
@@ -150,11 +150,11 @@ def _original_of(transaction: Transaction, line: Line, dedup_s: float) -> sqlite
     return rows[0] if rows else None
 
 
-def _extend_life(transaction: Transaction, original: sqlite3.Row, line: Line, max_age_s: float) -> None:
+def _extend_life(transaction: Transaction, original: sqlite3.Row, line: Line, limits: InboxLimits) -> None:
     """Let a waiting line live as long as its duplicate: a short life must not silence the duplicate."""
     transaction.execute(
         "UPDATE lines SET deadline_s = max(CAST(deadline_s AS REAL), ?) WHERE seq = ? AND state = 'waiting'",
-        *(transaction.now_s + _life_s(line, max_age_s), original["seq"]),
+        *(transaction.now_s + limits.life_s(line.priority, line.ttl_s), original["seq"]),
     )
 
 
@@ -194,8 +194,3 @@ def _evict(transaction: Transaction, arriving: Priority) -> bool:
     for row in rows:
         transaction.end(row, Outcome.EVICTED)
     return bool(rows)
-
-
-def _life_s(line: Line, max_age_s: float) -> float:
-    """How long a line may wait, in seconds."""
-    return max_age_s if line.ttl_s is None else min(line.ttl_s, max_age_s)

@@ -251,6 +251,11 @@ class Inbox:
         """Number of waiting lines, without the one being spoken."""
         return self._writer.facts.depth
 
+    def expires_while_held(self) -> bool:
+        """Whether the quiet hours of now hold a line that expires before they end, after its own `ttl_s`."""
+        held_s, due_s = self._limits.held_s(0.0), self._writer.facts.next_expiry_s
+        return bool(held_s) and due_s is not None and due_s < self._clock.since_boot_s() + held_s
+
     def prune(self, *, short: bool = False) -> bool:
         """Remove ended lines that the history has no room for, a few in each transaction. Blocks for about a second.
 
@@ -311,7 +316,7 @@ class Inbox:
         return wait_for(self._writer.submit(lambda transaction: transaction.recall(key)))
 
     def _begin(self, storage: Storage) -> Transaction:
-        return Transaction(storage.connection, self._clock, self._rejections)
+        return Transaction(storage.connection, self._clock, self._rejections, self._limits)
 
     def _recover(self) -> None:
         dequeue.recover(self._begin(self._storage), self._limits, self._run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +12,11 @@ from ishowtts.model import Line, Outcome, Priority
 AfterCrash = Literal["resume", "repeat", "skip"]
 
 
+def never_held(_life_s: float) -> float:
+    """No quiet hours: no line waits longer because of them."""
+    return 0.0
+
+
 @dataclass(frozen=True)
 class InboxLimits:
     """How much the inbox keeps, and for how long.
@@ -18,6 +24,8 @@ class InboxLimits:
     Attributes:
         max_lines: Waiting lines at once.
         max_age_s: A line that has waited longer is not spoken. The `ttl_s` of a line can only be shorter.
+        held_s: Returns for how many seconds quiet hours hold `low` and `normal` lines before these have waited so many
+            seconds outside of them. This time does not count against `max_age_s`.
         dedup_s: How long an id with the same content is known.
         merge_s: A line that repeats a waiting one within this time is merged into it; 0: never.
         history_days, history_lines: How long, and how many, ended lines are kept.
@@ -28,6 +36,7 @@ class InboxLimits:
 
     max_lines: int = 1000
     max_age_s: float = 900.0
+    held_s: Callable[[float], float] = never_held
     dedup_s: float = 600.0
     merge_s: float = 0.0
     history_days: float = 30.0
@@ -37,12 +46,13 @@ class InboxLimits:
     max_attempts: int = 2
 
     @classmethod
-    def from_config(cls, config: Config) -> InboxLimits:
+    def from_config(cls, config: Config, held_s: Callable[[float], float] = never_held) -> InboxLimits:
         """The limits that a configuration sets."""
         queue = config.queue
         return cls(
             max_lines=queue.max_lines,
             max_age_s=queue.max_age_s,
+            held_s=held_s,
             dedup_s=queue.dedup_s,
             merge_s=config.policies.merge_s,
             history_days=queue.history_days,
@@ -50,6 +60,12 @@ class InboxLimits:
             history_mb=queue.history_mb,
             after_crash=queue.after_crash,
         )
+
+    def life_s(self, priority: Priority, ttl_s: float | None) -> float:
+        """How long a line may wait from now on, in seconds."""
+        held_s = self.held_s(self.max_age_s) if priority < Priority.HIGH else 0.0
+        life_s = self.max_age_s + held_s
+        return life_s if ttl_s is None else min(ttl_s, life_s)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,15 @@ from typing import Any
 
 from ishowtts.errors import InboxError
 from ishowtts.inbox.boot_clock import BootClock
-from ishowtts.inbox.columns import WAITING, line_columns, reply_columns, row_reply, storable
+from ishowtts.inbox.columns import (
+    WAITING,
+    UnreadableRow,
+    line_columns,
+    reply_columns,
+    row_line,
+    row_reply,
+    storable,
+)
 from ishowtts.inbox.database import recall, remember
 from ishowtts.inbox.outbox_table import OutboxTable
 from ishowtts.inbox.pruning import Now, prune
@@ -48,9 +56,16 @@ class Transaction:
         added_lines: Whether there are more lines to speak than before.
     """
 
-    def __init__(self, db: sqlite3.Connection, clock: BootClock, rejections: RejectionLimit | None = None) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        clock: BootClock,
+        rejections: RejectionLimit | None = None,
+        limits: InboxLimits | None = None,
+    ) -> None:
         self._db = db
         self._clock = clock
+        self._limits = limits or InboxLimits()
         self._changes = db.total_changes
         self.now_s = clock.since_boot_s()
         self.ts = clock.ts()
@@ -189,7 +204,16 @@ class Transaction:
         stale = "state = 'waiting' AND NOT started AND deadline_s <= ?"
         sql = f"SELECT * FROM lines INDEXED BY lines_expiry WHERE {stale} ORDER BY seq"  # noqa: S608  ours
         for row in self.rows(sql, self.now_s):
-            self.end(row, Outcome.EXPIRED)
+            own_end_s = _own_end_s(row)
+            # If quiet hours still hold it, its deadline was too early: the wall clock was not set yet when it came, or
+            # summer time has ended since.
+            held_s = self._limits.held_s(0.0) if row["priority"] < Priority.HIGH else 0.0
+            until_s = min(own_end_s, self.now_s + held_s + self._limits.max_age_s) if held_s else self.now_s
+            if until_s > self.now_s:
+                self.update(row["seq"], deadline_s=until_s)
+            else:
+                limit = "its own ttl_s" if own_end_s <= self.now_s else "queue.max_age_s"
+                self.end(row, Outcome.EXPIRED, {"detail": f"it waited longer than {limit}"})
 
     # Settings and history
 
@@ -206,3 +230,12 @@ class Transaction:
         removed = prune(self._db, limits, Now(self.now_s, self._clock.wall_s()), most, short=short)
         self.outbox.removed(removed.events)
         return removed.lines + removed.events
+
+
+def _own_end_s(row: sqlite3.Row) -> float:
+    """When a line expires after its own `ttl_s`, in seconds since the boot; infinite if it has none."""
+    try:
+        ttl_s = row_line(row).ttl_s
+    except UnreadableRow:
+        return -math.inf
+    return math.inf if ttl_s is None else float(row["born_s"]) + ttl_s

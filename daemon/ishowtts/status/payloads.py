@@ -57,6 +57,7 @@ class StateFacts:
         engine: The worker's engine; `None` if espeak-ng is the configured engine.
         problems: Sentences about parts that do not work as configured.
         quiet_until: Local time until which low and normal lines wait; `None`: they do not wait.
+        expires_before: Whether one of them expires before.
         volume_configured: `audio.volume`.
         device: Name of the sound device in use.
         silences: Why a line that is played now cannot be heard; empty if it can, as far as is known.
@@ -75,6 +76,7 @@ class StateFacts:
     volume_configured: int | None = None
     device: str | None = None
     silences: frozenset[Silence] = frozenset()
+    expires_before: bool = False
 
 
 def state_payload(facts: StateFacts) -> dict[str, Any]:
@@ -110,8 +112,11 @@ def _state_and_detail(facts: StateFacts) -> tuple[str, str | None]:
     if engine is not None and engine.state in _STARTING:
         return _STARTING[engine.state], _progress(engine)
     waiting = facts.quiet_until is not None and facts.queue_depth > 0
-    quiet = (f"quiet hours: low and normal lines wait until {facts.quiet_until}",) if waiting else ()
-    return ("speaking" if facts.scheduler.speaking else "ready"), "; ".join((*silent, *quiet)) or None
+    quiet = f"quiet hours: low and normal lines wait until {facts.quiet_until}" if waiting else None
+    if quiet and facts.expires_before:
+        quiet += ", or expire before after their own ttl_s"
+    detail = "; ".join((*silent, *filter(None, [quiet]))) or None
+    return ("speaking" if facts.scheduler.speaking else "ready"), detail
 
 
 def _ordered(silences: frozenset[Silence]) -> list[Silence]:
