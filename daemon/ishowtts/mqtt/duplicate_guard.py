@@ -174,7 +174,8 @@ class DuplicateInstanceGuard:
             if self._state is GuardState.CHECKING:
                 return (
                     f"the last appliance on {self._root} was another one ({who}); "
-                    f"this one waits for a sign that it is live, and takes over after {self._timeout_s:.0f} s without one"
+                    "this one waits for a sign that it is live, and takes over "
+                    f"after {self._timeout_s:.0f} s without one"
                 )
             return (
                 f"another appliance is live on {self._root} ({who}), so this one (instance {self._own[:8]}) "

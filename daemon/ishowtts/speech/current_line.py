@@ -172,7 +172,7 @@ class CurrentLine:
         self._backoff.start(str(error))
 
     def _report_start(self, task: SpeechTask) -> None:
-        """The line is audible: record `started` or `resumed`. It has the volume only if a policy changed the line's own."""
+        """The line is audible: record `started` or `resumed`, with the volume if a policy changed it."""
         task.start_reported = True
         line = task.dequeued.line
         self._held_voices.spoke(line.voice)
