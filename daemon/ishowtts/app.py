@@ -94,6 +94,8 @@ class Daemon:
         self._changed = ChangeSignal()  # a line, an engine, the device or a level
         self._events_stored = ChangeSignal()
         self._notifier = Notifier()
+        self._start_logged = False
+        self._state_was_routine = False
         self._board: Board = detect_board(config.board.source, config.board.sysfs_root)
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
@@ -113,9 +115,9 @@ class Daemon:
         )
         self._scheduler = self._make_scheduler()
         self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._changed)
-        self._intake = Intake(self._inbox, self._policy.admit)
-        self._link = self._make_link()
         self._event_log = EventLog(self._telemetry)
+        self._intake = Intake(self._inbox, self._policy.admit, self._event_log.arrived)
+        self._link = self._make_link()
         self._outbox = Outbox(
             self._inbox, self._link.send_events, self._event_log.record, connected=lambda: self._link.connected
         )
@@ -180,12 +182,13 @@ class Daemon:
         while not self._link.connected and time.monotonic() < deadline and not stop_requested.wait(0.05):
             pass
         self._notifier.ready(self._status_line())
-        log.info("ready: lines on %s/say%s", self._root, self._why_offline())
+        ready_logged = self._log_start()
         interval_s = min(self._notifier.watchdog_interval_s() or 5.0, 5.0)
         prune_at = time.monotonic()
         while not stop_requested.wait(interval_s):
             self._link.revive_if_dead()
             self._notifier.status(self._status_line())
+            ready_logged = ready_logged or self._log_start()
             self._event_log.sum_up()
             self._commands.sum_up()
             self._inbox.sum_up()
@@ -340,15 +343,28 @@ class Daemon:
     def _on_state(self, state: dict[str, Any], is_news: bool) -> None:
         self._notifier.status(self._status_line())
         if is_news:
-            log.info("state: %s%s", state["state"], f" ({state['detail']})" if state["detail"] else "")
+            routine = state["state"] in ("ready", "speaking") and not state["detail"]
+            level = logging.DEBUG if routine and self._state_was_routine else logging.INFO
+            self._state_was_routine = routine
+            log.log(level, "state: %s%s", state["state"], f" ({state['detail']})" if state["detail"] else "")
 
     def _status_line(self) -> str:
         state = self._state()
         why = f" ({state['detail']})" if state["detail"] else ""
-        return f"{state['state']}{why}, lines waiting: {state['queue_depth']}{self._why_offline()}"
+        words = f"{state['state']}{why}"
+        if reason := self._link.why_not_connected:
+            words = f"no line can come: {reason}" + (f"; {words}" if state["state"] != "ready" else "")
+        return f"{words}, lines waiting: {state['queue_depth']}"
 
-    def _why_offline(self) -> str:
-        return "" if self._link.connected else f"; {self._link.other_instance or 'the broker is away'}"
+    def _log_start(self) -> bool:
+        """Log whether lines can come. Returns whether they can; until then it is logged again when they can."""
+        reason = self._link.why_not_connected or self._link.deaf
+        if reason is None:
+            log.info("ready: lines on %s/say", self._root)
+        elif not self._start_logged:
+            log.warning("started, but no line can come yet: %s", reason)
+        self._start_logged = True
+        return reason is None
 
     def _idle(self) -> bool:
         status = self._scheduler.status

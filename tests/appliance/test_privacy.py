@@ -105,11 +105,12 @@ def test_text_of_publishers_is_in_the_log_only_if_it_is_not_private(
     assert len(re.findall("(?m)rejected", appliance.log)) >= 5
     if private:
         assert quoted == []
-        assert "line (private) accepted" in appliance.log
-        assert "line (private) finished" in appliance.log
-        assert "audio_s=" in appliance.log
+        assert "accepted (private) (from (private), id (private))" in appliance.log
+        assert "finished (id (private)): " in appliance.log
+        assert " s of speech, by espeak, RTF " in appliance.log
         assert "command ? refused: (private)" in appliance.log
     else:
-        assert f"line '{last}' failed" in appliance.log
+        assert f"failed (id '{last}'): " in appliance.log
+        assert f"accepted '{MARK} is spoken' (from '{MARK}" in appliance.log
         assert "response topic 'elsewhere/" in appliance.log
         assert all(line.isprintable() for line in appliance.log.splitlines())

@@ -322,6 +322,18 @@ def test_an_interrupted_line_goes_on_from_its_position_before_others_of_its_prio
     assert ("a", "interrupted") in queue.events()
 
 
+def test_a_line_that_goes_on_says_so(queue: Queue) -> None:
+    queue.inbox.accept([line("a")])
+    first = queue.inbox.take()
+    assert not first.was_started
+    queue.inbox.started(first.seq, muted=False)
+    queue.inbox.interrupt(first.seq, 1)
+    again = queue.inbox.take()
+    assert again.was_started
+    wait_for(queue.inbox.plain.resumed(again.seq, {"muted": True}))
+    assert queue.events() == [("a", "accepted"), ("a", "started"), ("a", "interrupted"), ("a", "resumed")]
+
+
 def test_a_postponed_line_returns_without_an_event_and_keeps_its_position(queue: Queue) -> None:
     queue.inbox.accept([line("a"), line("b")])
     seq = queue.inbox.take().seq

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ishowtts.board.detect import detect_board
-from ishowtts.model import Event, Outcome
+from ishowtts.model import Event, Line, Outcome
 from ishowtts.status.event_log import EventLog
 from ishowtts.status.telemetry import Telemetry
 from ishowtts.util import logs
@@ -84,13 +84,66 @@ def test_other_events_are_logged_during_a_flood(event_log: EventLog, caplog: pyt
     assert "failed" in caplog.records[-1].getMessage()
 
 
+def test_a_line_has_two_log_lines_with_its_text_and_its_end(
+    event_log: EventLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    event_log.arrived(Line("tea-2", "The tea is ready.", author="Bob"))
+    event_log.record(Event("now", "tea-2", "accepted", {"queue_depth": 1}))
+    event_log.record(Event("now", "tea-2", "started", {"queue_s": 0.01, "muted": False}))
+    figures = {"queue_s": 0.01, "synth_s": 0.1, "audio_s": 1.16, "rtf": 0.014, "ttfa_s": 0.3, "nfe_step": 7}
+    spoken = {**figures, "engine": "f5", "voice": "anna", "cached": False, "audible": True, "note": None}
+    event_log.record(Event("now", "tea-2", "finished", spoken))
+    event_log.record(Event("now", "tea-3", "finished", {**spoken, "cached": True, "note": "muted"}))
+    assert [record.getMessage() for record in caplog.records] == [
+        "accepted 'The tea is ready.' (from 'Bob', id 'tea-2')",
+        "finished (id 'tea-2'): 1.16 s of speech, by f5, RTF 0.014, waited 0.01 s, heard after 0.3 s",
+        "finished (id 'tea-3'): 1.16 s of speech, by f5, RTF 0.014, waited 0.01 s, heard after 0.3 s, "
+        "from the cache, muted",
+    ]
+
+
+def test_the_text_is_cut_and_cannot_forge_a_log_line(event_log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    event_log.arrived(Line("a\x1b", "one\ntwo %s \u202e" + "x" * 5000, author="b\x07"))
+    event_log.record(Event("now", "a\x1b", "accepted", {"queue_depth": 3, "done": ["link"], "durable": False}))
+    message = caplog.records[0].getMessage()
+    assert message.startswith(r"accepted 'one\ntwo %s \u202exxx")
+    assert message.endswith(r"xx…' (from 'b\x07', id 'a\x1b'): 3 lines waiting, done=['link'], durable=False")
+    assert len(message) < 350
+
+
+def test_the_first_event_of_a_line_has_its_text(event_log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for outcome, data, told in (
+        ("rejected", {"reason": "filtered", "detail": "100 % not allowed"}, ": filtered, 100 % not allowed"),
+        ("merged", {"into": "b"}, ": into=b"),
+        ("duplicate", {"of": "a", "outcome": None}, ": of=a"),
+        ("expired", {}, ""),
+        ("cancelled", {"by": "skip"}, ": by skip"),
+        ("failed", {"error": "no sound"}, ": no sound"),
+    ):
+        event_log.arrived(Line("a", "Hi"))
+        event_log.record(Event("now", "a", outcome, data))
+        assert caplog.records[-1].getMessage() == f"{outcome} 'Hi' (id 'a'){told}"
+
+
+def test_texts_of_lines_without_an_event_do_not_fill_the_memory(event_log: EventLog) -> None:
+    for number in range(5000):
+        event_log.arrived(Line(str(number), "Hi"))
+    assert len(event_log._arrived) == 1000
+
+
 def test_a_private_log_shows_nothing_that_a_publisher_wrote(
     event_log: EventLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     private = logs.LogFormatter("%(message)s", private=True)
+    caplog.set_level("INFO")
     event_log.record(Event("now", "secret-id", "rejected", {"reason": "bad_json", "detail": "secret text"}))
     event_log.record(Event("now", "secret-id", "failed", {"engine": "f5", "error": "secret text"}))
-    assert len(caplog.records) == 2
+    event_log.arrived(Line("secret-id", "secret text", author="secret author"))
+    event_log.record(Event("now", "secret-id", "expired", {}))
+    assert len(caplog.records) == 3
     shown = [private.format(record) for record in caplog.records]
     assert "secret" not in " ".join(shown)
     assert "bad_json" in shown[0], "words of the appliance are shown"

@@ -90,7 +90,16 @@ def _next_line(transaction: Transaction, minimum: Priority, held: Collection[str
             transaction.end(row, Outcome.FAILED, {"error": f"{UNREADABLE} ({error})"})
             continue
         queue_s = max(0.0, transaction.now_s - row["born_s"])
-        return DequeuedLine(row["seq"], line, queue_s, row["position"], row["spoken"], row["attempts"], row["times"])
+        return DequeuedLine(
+            row["seq"],
+            line,
+            queue_s,
+            row["position"],
+            row["spoken"],
+            row["attempts"],
+            row["times"],
+            was_started=bool(row["started"]),
+        )
     return None
 
 

@@ -188,6 +188,14 @@ class Inbox:
         """
         return self._writer.submit(lambda transaction: line_states.start(transaction, seq, data))
 
+    def resumed(self, seq: int, data: dict[str, Any]) -> Future[None]:
+        """Note that a line goes on that was heard before: after an interruption, or after a restart.
+
+        Args:
+            data: What the event has.
+        """
+        return self._writer.submit(lambda transaction: line_states.resume(transaction, seq, data))
+
     def reached(self, seq: int, spoken: str, position: int) -> Future[None]:
         """Note where the line goes on if it is interrupted now.
 

@@ -22,6 +22,11 @@ def start(transaction: Transaction, seq: int, data: dict[str, Any]) -> None:
         transaction.outbox.add(row["id"], "started", {"queue_s": queue_s, **data})
 
 
+def resume(transaction: Transaction, seq: int, data: dict[str, Any]) -> None:
+    """Note that a line that was heard before goes on, with an event."""
+    transaction.outbox.add(transaction.row(seq, SPEAKING)["id"], "resumed", data)
+
+
 def reach(transaction: Transaction, seq: int, spoken: str, position: int) -> None:
     """Note where a line goes on if it is interrupted now."""
     transaction.row(seq, SPEAKING)

@@ -79,6 +79,7 @@ class DequeuedLine:
         spoken: The text as it was read aloud when it was heard before; `None` if nothing was heard.
         attempts: How often it was begun without an orderly end, this time included.
         times: How often it was published, with the repeats that were merged into it.
+        was_started: Whether a part of it was heard before, so that it goes on now.
     """
 
     seq: int
@@ -88,6 +89,7 @@ class DequeuedLine:
     spoken: str | None
     attempts: int
     times: int
+    was_started: bool = False
 
 
 @dataclass(frozen=True)

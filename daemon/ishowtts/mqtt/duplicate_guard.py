@@ -111,6 +111,7 @@ class DuplicateInstanceGuard:
         self._session_stale = False  # another instance has taken the lines of this root since our last session
         self._yielded_s = -math.inf  # when we left the root
         self._until_s = 0.0
+        self._timeout_s = 0.0  # how long the other must be silent
 
     def disconnected(self) -> None:
         """The subscriptions are gone."""
@@ -173,11 +174,13 @@ class DuplicateInstanceGuard:
             if self._state is GuardState.CHECKING:
                 return (
                     f"the last appliance on {self._root} was another one ({who}); "
-                    "this one waits for a sign that it is live"
+                    "this one waits for a sign that it is live, and takes over "
+                    f"after {self._timeout_s:.0f} s without one"
                 )
             return (
                 f"another appliance is live on {self._root} ({who}), so this one (instance {self._own[:8]}) "
-                "keeps away; give one of the two another device.name"
+                f"keeps away until the other is silent for {self._timeout_s:.0f} s; "
+                "give one of the two another device.name"
             )
 
     def take_session_stale(self) -> bool:
@@ -188,7 +191,7 @@ class DuplicateInstanceGuard:
 
     def _wait_for(self, state: GuardState, other: OtherInstance, wait_s: float) -> None:
         self._state, self._other, self._other_was_live = state, other, state is GuardState.YIELDED
-        self._until_s = self._clock() + wait_s
+        self._until_s, self._timeout_s = self._clock() + wait_s, wait_s
 
     def _resolve_conflict(self, other: OtherInstance) -> GuardAction:
         if other.instance > self._own or other.instance != self._challenged:

@@ -122,9 +122,16 @@ class MqttLink:
         return self._retained.reconnects
 
     @property
-    def other_instance(self) -> str | None:
-        """Why we do not use our root now: another appliance uses it, or may use it; else `None`."""
-        return self._guard.problem
+    def why_not_connected(self) -> str | None:
+        """Why no line can reach us now: the broker refuses us, cannot be reached, or another appliance is live.
+
+        `None` if we are connected.
+        """
+        if self.connected:
+            return None
+        with self._reporting:
+            was_connected, reason = self._reported or (True, "")
+        return self._guard.problem or (f"{self._options.broker} has not answered yet" if was_connected else reason)
 
     def start(self) -> None:
         """Start to connect. Returns at once, even if the broker is away."""

@@ -185,7 +185,7 @@ class CurrentLine:
         self._backoff.start(str(error))
 
     def _report_start(self, task: SpeechTask) -> None:
-        """The line is audible: record `started`. Its data name the volume only if a policy changed the line's own."""
+        """The line is audible: record `started` or `resumed`, with the volume if a policy changed it."""
         task.start_reported = True
         line = task.dequeued.line
         self._held_voices.spoke(line.voice)
@@ -193,7 +193,8 @@ class CurrentLine:
         data: dict[str, object] = {"muted": self._player.muted}
         if task.volume != line.volume:
             data["volume"] = task.volume
-        log_failure(self._inbox.started(task.dequeued.seq, data))
+        begin = self._inbox.resumed if task.dequeued.was_started else self._inbox.started
+        log_failure(begin(task.dequeued.seq, data))
 
     def _save_position(self, task: SpeechTask) -> None:
         if task.spoken_text is not None:

@@ -45,12 +45,19 @@ class Intake(LoopThread):
     Args:
         admit: Applies the policies: returns the line as it is to be spoken, or why it is rejected. It is called once a
             line, in order of arrival.
+        on_line: Told of each line as it was sent, before `admit`.
     """
 
-    def __init__(self, inbox: Inbox, admit: Callable[[Line], Line | Rejection]) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        admit: Callable[[Line], Line | Rejection],
+        on_line: Callable[[Line], None] = lambda _line: None,
+    ) -> None:
         super().__init__("intake")
         self._inbox = inbox
         self._admit = admit
+        self._on_line = on_line
         self._waiting: deque[tuple[Arrival | _SessionStart, Callable[[], None]]] = deque()
         self._lock = threading.Lock()  # for the two counts
         self._waiting_bytes = 0
@@ -171,6 +178,7 @@ class Intake(LoopThread):
         line = arrival.what
         if not isinstance(line, Line):
             return arrival
+        self._on_line(line)
         try:
             return replace(arrival, what=self._admit(line))
         except Exception:

@@ -1,12 +1,17 @@
-"""Logs and counts the events of lines. Commands are logged by `speech/commands`."""
+"""Logs and counts the events of lines: one log line when a line is accepted, and one when it ends.
+
+Commands are logged by `speech/commands`.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 
-from ishowtts.model import Event, Outcome
+from ishowtts.model import Event, Line, Outcome
 from ishowtts.status.telemetry import Telemetry
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.rate_limit import RateLimit
@@ -15,8 +20,32 @@ log = logging.getLogger(__name__)
 
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 _WARNINGS = {"rejected", "failed", "evicted"}
+_DEBUG = {"started"}
 _OUR_OWN_WORDS = {"reason", "by", "engine"}  # these fields of events never hold text of a publisher
 _LOGGED_ALONE = 5
+_MAX_TEXT_CHARS = 200  # of a line in the log
+_MAX_ARRIVED = 1000  # lines whose events are still to come
+_FINISHED = ("audio_s", "engine", "rtf", "queue_s", "ttfa_s", "cached", "note")
+"""The fields of `finished` that its log line shows, in this order. Of other events it shows all fields."""
+_WORDS = {
+    "audio_s": "%s s of speech",
+    "engine": "by %s",
+    "rtf": "RTF %s",
+    "queue_s": "waited %s s",
+    "ttfa_s": "heard after %s s",
+    "cached": "from the cache",
+    "note": "%s",
+    "queue_depth": "%s lines waiting",
+    "by": "by %s",
+    "reason": "%s",
+    "detail": "%s",
+    "error": "%s",
+}
+_USUAL = {"cached": False, "queue_depth": 1, "done": []}
+"""Values that a log line leaves out."""
+
+_Told = tuple[str, object]
+"""A part of a log message, with a place for its value unless it has none, and the value."""
 
 
 class EventLog:
@@ -32,6 +61,15 @@ class EventLog:
     def __init__(self, telemetry: Telemetry, now_s: Callable[[], float] = time.monotonic) -> None:
         self._telemetry = telemetry
         self._rejections = RateLimit(_LOGGED_ALONE, now_s)
+        self._lock = threading.Lock()
+        self._arrived: OrderedDict[str, tuple[str, str | None]] = OrderedDict()  # text and author, by id
+
+    def arrived(self, line: Line) -> None:
+        """Keep the text and the author of a line for the log line of its next event. The event itself has neither."""
+        with self._lock:
+            self._arrived[line.id] = (_clipped(line.text), line.author)
+            if len(self._arrived) > _MAX_ARRIVED:
+                self._arrived.popitem(last=False)
 
     def record(self, event: Event) -> None:
         """Log and count one event. To be called once for each event."""
@@ -40,20 +78,24 @@ class EventLog:
             self._telemetry.count(outcome, event.data.get("count", 1))
         if event.event == "command":
             return
+        with self._lock:
+            text, author = self._arrived.pop(event.id, (None, None))
         if outcome is Outcome.REJECTED and "count" not in event.data:
             self.sum_up()
             if not self._rejections.allows(str(event.data.get("reason"))):
                 return
         level = logging.WARNING if event.event in _WARNINGS else logging.INFO
+        level = logging.DEBUG if event.event in _DEBUG else level
         if not log.isEnabledFor(level):
             return
-        fields = {key: value for key, value in event.data.items() if value is not None}
-        values = (
-            Untrusted(value) if isinstance(value, str) and key not in _OUR_OWN_WORDS else value
-            for key, value in fields.items()
-        )
-        message = " ".join(["line %r %s", *(f"{key}=%r" for key in fields)])
-        log.log(level, message, Untrusted(event.id), event.event, *values)
+        named: list[_Told] = [("%s", event.event), *([] if text is None else [("%r", Untrusted(text))])]
+        source: list[_Told] = [
+            *([] if author is None else [("from %r", Untrusted(author))]),
+            ("id %r", Untrusted(event.id)),
+        ]
+        told = _told(event)
+        message = f"{_words(named, ' ')} ({_words(source, ', ')}){': ' if told else ''}{_words(told, ', ')}"
+        log.log(level, message, *(value for words, value in (*named, *source, *told) if "%" in words))
 
     def sum_up(self, *, last: bool = False) -> None:
         """Log how many rejections had no line of their own, once their 10 s are over. To be called every few seconds.
@@ -66,3 +108,24 @@ class EventLog:
             each = ", ".join(f"{reason} {count}" for reason, count in not_logged.most_common())
             lines = "line was" if not_logged.total() == 1 else "lines were"
             log.warning("%d more %s rejected (%s)", not_logged.total(), lines, each)
+
+
+def _told(event: Event) -> list[_Told]:
+    """What a log line tells besides text and id."""
+    keys = _FINISHED if event.event == Outcome.FINISHED.value else event.data
+    told: list[_Told] = []
+    for key in keys:
+        value = event.data.get(key)
+        if value is None or (key in _USUAL and value == _USUAL[key]):
+            continue
+        ours = key in _OUR_OWN_WORDS or isinstance(value, (bool, int, float))
+        told.append((_WORDS.get(key, f"{key}=%s"), value if ours else Untrusted(value)))
+    return told
+
+
+def _words(told: list[_Told], separator: str) -> str:
+    return separator.join(words for words, _ in told)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT_CHARS else f"{text[: _MAX_TEXT_CHARS - 1]}…"
