@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from ishowtts.playback.build_player import choose_speaker
+import pytest
+
+from ishowtts.config.audio_section import AudioSection
+from ishowtts.playback.build_player import choose_speaker, device_timing
 from support.alsa import Alsa
 
 
@@ -22,5 +26,30 @@ def test_auto_says_which_card_it_chooses_and_why(alsa: Alsa) -> None:
     alsa.plug_in(3, "UAC2", usb=True)
     chosen = choose_speaker("auto", alsa.asound)
     assert chosen.speaker.name == "plughw:CARD=UAC2,DEV=0"
-    assert "UAC2 Audio, before plughw:CARD=Codec,DEV=0" in chosen.why
+    assert "UAC2 Audio, before plughw:CARD=Codec,DEV=0; set audio.device to choose another" in chosen.why
     assert "CARD=APE" not in chosen.why
+
+
+@pytest.mark.parametrize(
+    ("audio", "device", "wake_s"),
+    [
+        ({}, "plughw:CARD=HDA,DEV=3", 1.5),
+        ({}, "hdmi:CARD=HDA,DEV=0", 1.5),
+        ({}, "bluealsa:DEV=AA:BB:CC:DD:EE:FF,PROFILE=a2dp", 1.5),
+        ({}, "plughw:CARD=UAC2,DEV=0", 0.0),
+        ({}, "silent", 0.0),
+        # What is configured wins, also 0.
+        ({"wake_s": 0}, "plughw:CARD=HDA,DEV=3", 0.0),
+        ({"wake_s": 0.5}, "plughw:CARD=HDA,DEV=3", 0.5),
+        ({"wake_s": 0.5}, "plughw:CARD=UAC2,DEV=0", 0.5),
+        ({"devices": {"plughw:CARD=HDA,DEV=3": {"wake_s": 0}}}, "plughw:CARD=HDA,DEV=3", 0.0),
+        ({"devices": {"plughw:CARD=HDA,DEV=3": {"idle_s": 9}}}, "plughw:CARD=HDA,DEV=3", 1.5),
+        ({"wake_s": 0.5, "devices": {"plughw:CARD=HDA,DEV=3": {"wake_s": None}}}, "plughw:CARD=HDA,DEV=3", 1.5),
+    ],
+)
+def test_a_screen_and_a_bluetooth_loudspeaker_get_time_to_wake_up(
+    alsa: Alsa, audio: dict[str, Any], device: str, wake_s: float
+) -> None:
+    alsa.plug_in(0, "HDA", screen=True)
+    alsa.plug_in(3, "UAC2", usb=True)
+    assert device_timing(AudioSection.model_validate(audio), device, alsa.asound).wake_s == wake_s

@@ -33,7 +33,9 @@ class Alsa:
         """Returns a PCM that writes what it plays to NAME.wav, without waiting."""
         return f'pcm.{name} {{ type file file "{self.folder / name}.wav" format wav slave.pcm null }}\n'
 
-    def plug_in(self, number: int, card_id: str, *, usb: bool = False, screen: bool | None = None) -> None:
+    def plug_in(
+        self, number: int, card_id: str, *, usb: bool = False, screen: bool | None = None, capture: bool = False
+    ) -> None:
         """Adds a card to /proc. `open_cards` lets it be opened."""
         folder = self.asound / f"card{number}"
         folder.mkdir()
@@ -43,7 +45,8 @@ class Alsa:
         if screen is not None:
             (folder / "eld#0.0").write_text(f"monitor_present\t\t{int(screen)}\n")
         with (self.asound / "pcm").open("a") as pcm:
-            pcm.write(f"{number:02}-00: {card_id} Audio : {card_id} Audio : playback 1 : capture 1\n")
+            ends = "playback 1 : capture 1" if capture else "playback 1"
+            pcm.write(f"{number:02}-00: {card_id} Audio : {card_id} Audio : {ends}\n")
 
     def pull(self, number: int) -> None:
         """Removes a card from /proc."""

@@ -15,7 +15,7 @@ from ishowtts.config.audio_section import AudioSection, audio_device
 from ishowtts.errors import ConfigError, SpeakerError
 from ishowtts.playback.alsa.card_silence import card_silence
 from ishowtts.playback.alsa.sound_cards import list_devices
-from ishowtts.playback.build_player import choose_speaker
+from ishowtts.playback.build_player import choose_speaker, device_timing
 from ishowtts.playback.tones import blocks, two_notes
 
 _RATE_HZ = 24_000
@@ -83,7 +83,7 @@ def _play(audio: AudioSection, device: str, level: int) -> int:
     try:
         speaker.open(_RATE_HZ)
         print(f"two notes on {speaker.name}, at volume {level}", flush=True)
-        silence = np.zeros(int(audio.of(speaker.name).wake_s * _RATE_HZ), np.int16)
+        silence = np.zeros(int(device_timing(audio, speaker.name).wake_s * _RATE_HZ), np.int16)
         for block in blocks(np.concatenate([silence, two_notes(_RATE_HZ)]), level, _BLOCK_SAMPLES):
             speaker.write(block)
         speaker.drain()

@@ -69,6 +69,7 @@ def _chime(chime: object) -> object:
     return chime
 
 
+_NULL_HAS_A_MEANING = ("mixer", "wake_s", "release_s")
 _Release = Annotated[float | None, Field(gt=0, le=86_400)]
 
 
@@ -82,13 +83,16 @@ class AudioDeviceSection(_Section):
 
 
 class AudioSection(_Section):
-    """Sound device, volume and processing. `chime` applies to lines that do not set it."""
+    """Sound device, volume and processing. `chime` applies to lines that do not set it.
+
+    `wake_s: null` is decided by the kind of the device.
+    """
 
     device: Annotated[str, AfterValidator(audio_device)] = "auto"
     volume: int = Field(80, ge=VOLUME[0], le=VOLUME[1])
     mixer: Annotated[str | None, Field(min_length=1)] = None
     pause_s: float = Field(0.3, ge=0, le=60)
-    wake_s: float = Field(0, ge=0, le=10)
+    wake_s: Annotated[float | None, Field(ge=0, le=10)] = None
     idle_s: float = Field(5, gt=0, le=86_400)
     release_s: _Release = 10
     when_lost: Annotated[str, AfterValidator(_when_lost)] = "wait"
@@ -107,7 +111,5 @@ class AudioSection(_Section):
         changed = {name: getattr(own, name) for name in own.model_fields_set}
         # null has a meaning only for keys that can be null for all devices.
         return self.model_copy(
-            update={
-                name: value for name, value in changed.items() if value is not None or name in ("mixer", "release_s")
-            }
+            update={name: value for name, value in changed.items() if value is not None or name in _NULL_HAS_A_MEANING}
         )

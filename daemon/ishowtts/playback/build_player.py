@@ -10,7 +10,7 @@ from pathlib import Path
 from ishowtts.config.audio_section import AudioSection
 from ishowtts.playback import Speaker
 from ishowtts.playback.alsa.auto_speaker import AutoSpeaker
-from ishowtts.playback.alsa.sound_cards import ASOUND
+from ishowtts.playback.alsa.sound_cards import ASOUND, is_hdmi
 from ishowtts.playback.audibility import Silence
 from ishowtts.playback.card_watcher import CardWatcher
 from ishowtts.playback.hardware_volume import HardwareVolume
@@ -21,6 +21,9 @@ from ishowtts.playback.silent_speaker import SilentSpeaker
 from ishowtts.playback.wav_speaker import WavSpeaker
 
 log = logging.getLogger(__name__)
+
+# Screens and Bluetooth loudspeakers swallow the first 1.0 to 1.5 s after quiet, as their users report.
+_SLOW_WAKE_S = 1.5
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def build_player(
     return Player(
         chosen.speaker,
         substitute=None if audio.when_lost in ("wait", "drop") else choose(audio.when_lost).speaker,
-        timing_of=lambda name: _device_timing(audio, name),
+        timing_of=lambda name: device_timing(audio, name),
         on_change=on_change,
     )
 
@@ -100,7 +103,16 @@ def _card_watcher(audio: AudioSection, player: Player) -> CardWatcher:
     return CardWatcher(audio, player, read)
 
 
-def _device_timing(audio: AudioSection, device: str) -> DeviceTiming:
-    """Returns the timing that is configured for a device name."""
+def device_timing(audio: AudioSection, device: str, asound: Path = ASOUND) -> DeviceTiming:
+    """Returns the timing of a device: as it is configured, and `wake_s` by the kind of the device if it is not.
+
+    Args:
+        audio: The configuration.
+        device: Name of the device.
+        asound: ALSA's folder in /proc.
+    """
     own = audio.of(device)
-    return DeviceTiming(own.wake_s, own.idle_s, own.release_s)
+    wake_s = own.wake_s
+    if wake_s is None:
+        wake_s = _SLOW_WAKE_S if "bluealsa" in device or is_hdmi(device, asound) else 0.0
+    return DeviceTiming(wake_s, own.idle_s, own.release_s)

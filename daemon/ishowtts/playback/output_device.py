@@ -69,6 +69,7 @@ class OutputDevice:
         self._retry = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
         self._last_failed: Speaker | None = None  # the speaker that was opened last, if it then played nothing
         self._check_primary_at = 0.0
+        self._timing = timing_of(self.name)
         self._opened_at = self._written_s = 0.0
         self._quiet_since = 0.0
         self._lead_in_started = self._undrained = False
@@ -191,10 +192,6 @@ class OutputDevice:
         """Seconds of sound that were written and not heard yet."""
         return self._speaker.delay_s()
 
-    @property
-    def _timing(self) -> DeviceTiming:
-        return self._timing_of(self.name)
-
     def _quiet_s(self) -> float:
         return time.monotonic() - self._quiet_since
 
@@ -204,6 +201,7 @@ class OutputDevice:
 
     def _mark_open(self) -> None:
         self._is_open = self._was_ever_open = True
+        self._timing = self._timing_of(self.name)  # only now, since it may read /proc
         self._lost = None
         self._lead_in_started = False
         self._written_s = 0.0

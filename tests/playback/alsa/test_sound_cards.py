@@ -8,7 +8,9 @@ import sys
 import threading
 from pathlib import Path
 
-from ishowtts.playback.alsa.sound_cards import holder, is_gone, list_devices
+import pytest
+
+from ishowtts.playback.alsa.sound_cards import holder, is_gone, is_hdmi, list_devices
 from support.alsa import Alsa
 
 
@@ -19,6 +21,51 @@ def test_a_usb_card_comes_first_and_an_inaudible_output_last(alsa: Alsa) -> None
     alsa.plug_in(3, "UAC2", usb=True)
     names = [device.pcm for device in list_devices(alsa.asound)]
     assert names == [f"plughw:CARD={card},DEV=0" for card in ("UAC2", "Codec", "HDA", "APE")]
+
+
+def test_a_card_that_only_plays_comes_before_an_array_of_microphones(alsa: Alsa) -> None:
+    alsa.plug_in(0, "Array", usb=True, capture=True)
+    alsa.plug_in(1, "Codec", capture=True)
+    alsa.plug_in(2, "Hat")
+    alsa.plug_in(3, "UAC2", usb=True)
+    found = [(device.pcm[12:-6], device.has_capture) for device in list_devices(alsa.asound)]
+    assert found == [("UAC2", False), ("Array", True), ("Hat", False), ("Codec", True)]
+
+
+def test_microphones_that_are_a_device_of_their_own_count_for_the_whole_card(alsa: Alsa) -> None:
+    alsa.plug_in(0, "Array", usb=True)
+    with (alsa.asound / "pcm").open("a") as pcm:
+        pcm.write("00-01: Array Mics : Array Mics : capture 1\n")
+    alsa.plug_in(3, "UAC2", usb=True)
+    assert [device.pcm[12:-6] for device in list_devices(alsa.asound)] == ["UAC2", "Array"]
+
+
+@pytest.mark.parametrize(
+    ("pcm", "hdmi"),
+    [
+        ("plughw:CARD=HDA,DEV=3", True),
+        ("hw:0,3", True),
+        ("hw:00", True),
+        ("sysdefault:CARD=HDA", True),
+        ("plug:'dmix:CARD=HDA,DEV=3'", True),
+        ("hdmi:CARD=Any,DEV=0", True),
+        ("plughw:CARD=Mixed,DEV=3", True),
+        ("plughw:CARD=Mixed,DEV=0", False),
+        ("plughw:CARD=UAC2,DEV=0", False),
+        ("plughw:CARD=Gone,DEV=0", False),
+        ("default", False),
+        ("bluealsa:DEV=AA:BB:CC:DD:EE:FF,PROFILE=a2dp", False),
+        ("wav:/tmp/hdmi.wav", False),
+        ("", False),
+    ],
+)
+def test_hdmi_is_known_by_the_name_of_the_device_or_its_card(alsa: Alsa, pcm: str, hdmi: bool) -> None:
+    alsa.plug_in(0, "HDA", screen=True)
+    alsa.plug_in(1, "Mixed")
+    alsa.plug_in(3, "UAC2", usb=True)
+    with (alsa.asound / "pcm").open("a") as devices:
+        devices.write("01-03: HDMI 0 : HDMI 0 : playback 1\n")
+    assert is_hdmi(pcm, alsa.asound) is hdmi
 
 
 def test_the_note_on_a_screen_says_that_its_device_is_unknown(alsa: Alsa) -> None:

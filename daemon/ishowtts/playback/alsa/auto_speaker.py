@@ -144,5 +144,5 @@ def best(devices: list[SoundDevice], former: SoundDevice | None = None, was_lost
     if not usable:
         return None
     first, others = usable[0], usable[1:]
-    rest = f", before {', '.join(found.pcm for found in others)}" if others else ""
+    rest = f", before {', '.join(found.pcm for found in others)}; set audio.device to choose another" if others else ""
     return BestCard(first, f"audio.device is auto: {first.description}{rest}")

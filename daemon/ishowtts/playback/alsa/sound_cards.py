@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 
@@ -23,26 +23,38 @@ class DeviceRank(IntEnum):
 
 @dataclass(frozen=True)
 class SoundDevice:
-    """A playback device of a card. `pcm` is its name for `audio.device`, which is the same after a reboot."""
+    """A playback device of a card.
+
+    Attributes:
+        pcm: Its name for `audio.device`, which is the same after a reboot.
+        has_capture: Whether its card records too, as a headset and an array of microphones do.
+    """
 
     pcm: str
     description: str
     note: str | None
     rank: DeviceRank
+    has_capture: bool = False
 
 
 def list_devices(asound: Path = ASOUND) -> list[SoundDevice]:
-    """Returns every playback device, best first: USB, others, HDMI with a screen. `auto` never chooses the rest."""
+    """Returns every playback device, best first: USB, others, HDMI with a screen. `auto` never chooses the rest.
+
+    Of each kind, cards that only play come first: the output of an array of microphones has often no loudspeaker.
+    """
     devices = []
-    for line in _lines(asound / "pcm"):
+    lines = _lines(asound / "pcm")
+    recording = {line.partition("-")[0] for line in lines if re.search(r" : capture \d+", line)}
+    for line in lines:
         match = re.fullmatch(r"(\d+)-(\d+): (.*?) : (.*?) : .*playback.*", line)
         if match is None:
             continue
         card = asound / f"card{int(match[1])}"
         card_id = next(iter(_lines(card / "id")), "")
         if card_id:
-            devices.append(_device(card, card_id, int(match[2]), _printable(match[3].strip())))
-    return sorted(devices, key=lambda found: found.rank)
+            device = _device(card, card_id, int(match[2]), _printable(match[3].strip()))
+            devices.append(replace(device, has_capture=match[1] in recording))
+    return sorted(devices, key=lambda found: (found.rank, found.has_capture))
 
 
 def is_gone(pcm: str, asound: Path = ASOUND) -> bool:
