@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ishowtts.cli.common import read_config
 from ishowtts.cli.main import COMMANDS, main
 
 HEAVY = {"numpy", "scipy", "torch", "soundfile", "soxr", "rich", "wetext", "re2", "emoji", "psutil"}
 LIBRARIES = HEAVY | {"pydantic", "yaml", "paho", "sqlite3"}
 REPORT = """
 import sys
+from ishowtts.cli.common import read_config
 from ishowtts.cli.main import main
 try:
     main()
@@ -39,13 +43,37 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("sing",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("--version",), ("sing",), *((name, "--help") for name in ("say", "status", "skip"))],
+)
 def test_help_imports_no_library(arguments: tuple[str, ...]) -> None:
     assert not imported_by(*arguments) & LIBRARIES
 
 
 def test_check_imports_only_what_reads_the_configuration(config: Path) -> None:
     assert not imported_by("check", "--config", config) & (HEAVY | {"paho"})
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("say", "hello"), ("skip",)])
+def test_commands_over_mqtt_import_no_engine(config: Path, arguments: tuple[str, ...]) -> None:
+    imported = imported_by(*arguments, "--config", config)
+    assert "paho" in imported
+    assert not imported & HEAVY
+
+
+def test_the_credentials_of_the_service_are_used_with_its_own_configuration_only(
+    tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mqtt-password").write_text("s3cret")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "")  # so that it is unset again after the test
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    arguments = argparse.Namespace(config=config)
+    read_config(arguments)
+    assert "CREDENTIALS_DIRECTORY" not in os.environ
+    monkeypatch.setattr("ishowtts.cli.common.DEFAULT_CONFIG", str(config))
+    read_config(arguments)
+    assert os.environ["CREDENTIALS_DIRECTORY"] == str(tmp_path)
 
 
 def test_help_names_each_command_and_each_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:

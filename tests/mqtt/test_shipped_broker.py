@@ -30,7 +30,7 @@ MAY_PUBLISH = {
     "publisher": SAY,
     "controller": [*SAY, *STEER],
     "observer": [],
-    "ishowtts": [*SAY, f"{ROOT}/urgent", *SEEN, *ALERTS, *PROBES, *REPLIES],
+    "ishowtts": [*SAY, *STEER, *SEEN, *ALERTS, *PROBES, *REPLIES],
 }
 MAY_READ = {
     "publisher": [REPLIES[0]],

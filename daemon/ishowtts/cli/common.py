@@ -37,9 +37,20 @@ def read_config(arguments: argparse.Namespace) -> Config:
         print(f"there is no {path}: using the defaults; name a file with --config", file=sys.stderr)
         return Config()
     settings = config.load(path)
+    if path == Path(DEFAULT_CONFIG):
+        _use_credentials_of_the_service(path.parent)
     for warning in settings.warnings:
         print(visible(warning), file=sys.stderr)
     return settings
+
+
+def _use_credentials_of_the_service(folder: Path) -> None:
+    """Let a command of the operator connect to the broker as the service does, with the secrets beside its file.
+
+    systemd hands them to the service only. Another configuration may name another broker, which must not get them.
+    """
+    if (folder / "mqtt-password").exists():
+        os.environ.setdefault("CREDENTIALS_DIRECTORY", str(folder))
 
 
 def root_topic(settings: Config) -> str:

@@ -14,9 +14,22 @@ from ishowtts import DEFAULT_CONFIG, __version__
 from ishowtts.errors import ConfigError, IShowError
 from ishowtts.util.logs import visible
 
+_CONTROLS: Mapping[str, str] = {
+    "skip": "end the current line",
+    "stop": "end the current line and all waiting lines",
+    "pause": "stop speech until `resume`; lines wait",
+    "resume": "continue speech after `pause`",
+    "mute": "play lines without sound until `unmute`",
+    "unmute": "play lines with sound again",
+    "volume": "set the volume, or print it",
+    "replay": "speak the last line again",
+    "cancel": "end the line with this id, whether it waits or is being spoken",
+}
 COMMANDS: Mapping[str, str] = {
     "run": "run the daemon (systemd starts this)",
     "say": "send a line over MQTT and wait for its outcome",
+    "status": "show what the appliance does now: state, volume, queue, engine, figures",
+    **_CONTROLS,
     "read": "show how a text would be read out, without speaking it",
     "history": "show the last lines and their outcomes",
     "check": "check the configuration and its files, and show what differs from the default",
@@ -36,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     words = _command_first(sys.argv[1:] if argv is None else list(argv))
     try:
-        arguments = parser(words[:1]).parse_args(words)
+        arguments = _parsed(words)
         status: int = arguments.command(arguments)
         sys.stdout.flush()
     except ConfigError as error:
@@ -57,6 +70,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """Parse the words. A text without quotes may have options between its words."""
+    top = parser(words[:1])
+    arguments, rest = top.parse_known_args(words)
+    if not rest:
+        return arguments
+    text = getattr(arguments, "text", None)
+    if not isinstance(text, list) or any(word.startswith("-") for word in rest):
+        top.error(f"unrecognized arguments: {' '.join(rest)}; put a text into quotes if they belong to it")
+    text += rest
+    return arguments
 
 
 def _command_first(words: list[str]) -> list[str]:
@@ -89,7 +115,10 @@ def parser(wanted: Collection[str] = COMMANDS.keys()) -> argparse.ArgumentParser
     )
     for name, does in COMMANDS.items():
         if name in wanted:
-            import_module(f"ishowtts.cli.{name}").add(commands, common)
+            if name in _CONTROLS:
+                import_module("ishowtts.cli.control").add(commands, common, name)
+            else:
+                import_module(f"ishowtts.cli.{name}").add(commands, common)
             commands.choices[name].description = f"{does[0].upper()}{does[1:]}."
         else:
             absent = name == "bench" and find_spec("ishowtts_bench") is None

@@ -1,22 +1,37 @@
-"""`ishowtts say TEXT`: publishes a line over MQTT, as any publisher does, and prints the outcome."""
+"""`ishowtts say TEXT`: publishes a line over MQTT, as any publisher does, and prints the outcome.
+
+Exit status: 0 the line was finished (or sent, with `--wait 0`), 1 it has another outcome or none came, 3 it was sent
+and waits, for example because the appliance is offline or paused.
+"""
 
 from __future__ import annotations
 
 import argparse
 import re
 import sys
+import time
 import uuid
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from ishowtts.cli.appliance_view import START_FIX, ApplianceView, connect, messages_and_ticks
 from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic, volume, why
-from ishowtts.config import Config
 from ishowtts.errors import BrokerError, LineError
 from ishowtts.model import Outcome
-from ishowtts.mqtt.client import ShortLivedClient
-from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.util.logs import visible
 
+if TYPE_CHECKING:
+    from ishowtts.config import Config
+    from ishowtts.mqtt.client import Message
+
+WAITS = 3
+"""Exit status: the line was sent, and waits."""
+
 _MAX_WAIT_S = 86_400
+_USUAL_WAIT_S = 60.0
+_UNKNOWN_S = 1.0  # a broker sends the retained `availability` within milliseconds
+_QUIET_S = 1.0  # within this time after `accepted`, `state` says until when quiet hours last
+_DEGRADED_S = 5.0  # a fallback voice speaks within this time, if any can
 _EVENT_TYPES = (str, int, float, type(None))
 _FINAL = {outcome.value for outcome in Outcome} | {"duplicate"}
 
@@ -24,7 +39,12 @@ _FINAL = {outcome.value for outcome in Outcome} | {"duplicate"}
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser("say", parents=[common])
-    parser.add_argument("text", help="text to speak; - reads it from standard input")
+    parser.add_argument(
+        "text",
+        nargs="+",
+        metavar="TEXT",
+        help="words to speak, with or without quotes; - reads standard input",
+    )
     parser.add_argument("--voice", help="one of `ishowtts voices`")
     parser.add_argument(
         "--volume", type=volume, metavar="N", help="volume of this line, 0 to 100 (default: that of the appliance)"
@@ -37,11 +57,12 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         "--wait",
         type=_seconds,
         nargs="?",
-        const=60.0,
-        default=60.0,
+        const=_USUAL_WAIT_S,
         metavar="SECONDS",
-        help="how long to wait for the outcome (default: 60; 0: do not wait)",
+        help="wait so long for the outcome, also if the appliance is offline, paused or in quiet hours"
+        " (default: up to 60 s, and not at all in these cases; 0: never wait)",
     )
+    parser.add_argument("-v", "--verbose", action="store_true", help="say first to which appliance the line goes")
     parser.add_argument("--json", action="store_true", help="print the final event as JSON")
     parser.set_defaults(command=run)
 
@@ -58,10 +79,24 @@ def _seconds(written: str) -> float:
     return seconds
 
 
+@dataclass(frozen=True)
+class SayResult:
+    """What became of a line that was sent.
+
+    Attributes:
+        event: Its latest event: the final one, or `accepted`, or `sent` if none came.
+        status: Exit status of the command.
+    """
+
+    event: dict[str, Any]
+    status: int
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Return 0 if the line was finished."""
+    """Return 0 if the line was finished; see the module for the others."""
     settings = read_config(arguments)
-    text = sys.stdin.read() if arguments.text == "-" else arguments.text  # bytes that are not UTF-8 become surrogates
+    text = " ".join(arguments.text)
+    text = sys.stdin.read() if text == "-" else text  # bytes that are not UTF-8 become surrogates
     if re.search("[\ud800-\udfff]", text):
         raise LineError("the text is not UTF-8; save or type it as UTF-8")
     line: dict[str, Any] = {"id": uuid.uuid4().hex, "text": text}
@@ -74,63 +109,168 @@ def run(arguments: argparse.Namespace) -> int:
     urgent = arguments.priority == "urgent"
     if not urgent:
         line["priority"] = arguments.priority
-    event = send(settings, "urgent" if urgent else "say", line, arguments.wait)
-    if event is None:
-        return 0
+    root = root_topic(settings)
+    if arguments.verbose:
+        where = f"{root} at {settings.mqtt.host}:{settings.mqtt.port}"
+        print(visible(f"ishowtts: line {line['id']} goes to {where}"), file=sys.stderr)
+    result = send(settings, root, "urgent" if urgent else "say", line, arguments.wait)
     if arguments.json:
-        print_json(event)
+        print_json(result.event)
     else:
-        print(sentence(event))
-    return 0 if event["event"] == Outcome.FINISHED.value else 1
+        print(sentence(result.event))
+    return result.status
 
 
-def send(settings: Config, topic: str, line: dict[str, Any], wait_s: float) -> dict[str, Any] | None:
-    """Publish one line and return its final event; `None` if `wait_s` is 0.
+def send(settings: Config, root: str, topic: str, line: dict[str, Any], wait_s: float | None) -> SayResult:
+    """Publish one line, and wait for its final event.
+
+    Args:
+        wait_s: How long; 0: not at all; `None`: up to 60 s, but only until it is clear that the line has to wait.
 
     Raises:
         BrokerError: no broker, or no final event in time.
     """
-    root = root_topic(settings)
-    with ShortLivedClient(MqttOptions.from_config(settings, root)) as client:
-        if wait_s > 0:
+    with connect(settings, root) as client:
+        if wait_s != 0:
             client.subscribe(f"{root}/event", f"{root}/availability", f"{root}/state")
         client.publish(f"{root}/{topic}", line)
-        if wait_s <= 0:
+        sent = {"id": line["id"], "event": "sent", "to": root}
+        if wait_s == 0:
+            return SayResult(sent, 0)
+        progress = SentLine(line, ApplianceView(root), settings.queue.max_age_s)
+        limit_s = _USUAL_WAIT_S if wait_s is None else wait_s
+        for message in messages_and_ticks(client, limit_s):
+            if message is not None and (event := progress.take(message)) is not None:
+                return SayResult(event, 0 if event["event"] == Outcome.FINISHED.value else 1)
+            progress.print_warnings()
+            if wait_s is None and (waiting := progress.waiting()) is not None:
+                return waiting
+        if wait_s is None and progress.accepted is not None:
+            detail = f"no outcome came within {limit_s:g} s; the appliance at {root} is {progress.view.summary}"
+            return SayResult({**progress.accepted, "detail": detail}, WAITS)
+    raise BrokerError(f"no outcome came within {limit_s:g} s; the appliance at {root} is {progress.view.summary}")
+
+
+class SentLine:
+    """A line that was sent: follows its events and the state of the appliance.
+
+    Args:
+        view: The appliance; nothing of it needs to be known yet.
+        max_age_s: How long the broker and the appliance keep a line that waits.
+
+    Attributes:
+        accepted: Its event `accepted`; `None` until it comes.
+    """
+
+    def __init__(self, line: dict[str, Any], view: ApplianceView, max_age_s: float) -> None:
+        self.view = view
+        self.accepted: dict[str, Any] | None = None
+        self._line = line
+        self._max_age_s = max_age_s
+        self._sent_s = self._accepted_s = time.monotonic()
+        self._is_quiet = False
+        self._started = False
+        self._warned = False
+
+    def take(self, message: Message) -> dict[str, Any] | None:
+        """Take one message. Returns the final event of the line if it is that."""
+        self.view = self.view.with_message(message)
+        event = message.data() if message.topic == f"{self.view.root}/event" else None
+        if (
+            not isinstance(event, dict)
+            or event.get("id") != self._line["id"]
+            or not isinstance(event.get("event"), str)
+        ):
             return None
-        availability, state = "unknown: no appliance has ever run there", ""
-        for message in client.messages(wait_s):
-            if message.topic.endswith("/availability"):
-                availability = message.payload.decode(errors="replace")
-            event = message.data()
-            if message.topic.endswith("/state") and isinstance(event, dict):
-                state = _state(event)
-            if isinstance(event, dict) and event.get("id") == line["id"] and _is_final(event.get("event")):
-                # On an open broker anybody may publish events: drop values of types that the appliance never sends.
-                return {key: value for key, value in event.items() if isinstance(value, _EVENT_TYPES)}
-    raise BrokerError(
-        f"no outcome came within {wait_s:g} s; the appliance at {root} is {_present(availability, state)}"
-    )
+        kind = event["event"]
+        # On an open broker anybody may publish events: drop values of types that the appliance never sends.
+        known = {key: value for key, value in event.items() if isinstance(value, _EVENT_TYPES)}
+        if kind in _FINAL:
+            return known | self._silence(known)
+        if kind == "accepted" and self.accepted is None:
+            self.accepted, self._accepted_s = known, time.monotonic()
+            done = event.get("done")
+            self._is_quiet = isinstance(done, list) and "quiet" in done
+        self._started = self._started or kind in ("started", "interrupted")
+        return None
+
+    def print_warnings(self) -> None:
+        """Say once, on stderr, what will keep the line from being heard, though it does not wait."""
+        if self._warned or not self.view.state or not self.view.online:
+            return
+        self._warned = True
+        if self.view.muted:
+            _warn("the appliance is muted: the line is played without sound; `ishowtts unmute` ends that")
+        elif self.view.volume == 0 and "volume" not in self._line:
+            _warn("the volume is 0: the line is played without sound; `ishowtts volume 50` changes that")
+        if self.view.degraded:
+            _warn(f"the appliance is degraded: {self.view.detail}")
+
+    def waiting(self) -> SayResult | None:
+        """Why it makes no sense to wait for the outcome; `None` if it may come soon."""
+        view, now_s = self.view, time.monotonic()
+        if view.offline:
+            return self._waits(
+                f"the appliance at {view.root} is offline ({START_FIX}); the line waits at the broker for up to"
+                f" {self._max_age_s:g} s and is spoken when it comes back"
+            )
+        if view.availability is None and self.accepted is None and now_s - self._sent_s > _UNKNOWN_S:
+            raise BrokerError(
+                f"the line was sent, but nothing is known of an appliance at {view.root}: none has ever run there, or"
+                " this user may not read its topics; device.name and mqtt.prefix make the name"
+            )
+        if self.accepted is None or self._started:
+            return None
+        age_s = now_s - self._accepted_s
+        if view.paused:
+            return self._waits(
+                f"the appliance at {view.root} is paused, and all lines wait, urgent ones too (`ishowtts resume` lets"
+                f" it speak); this one expires after {self._max_age_s:g} s"
+            )
+        if self._is_quiet and (view.detail or age_s > _QUIET_S):
+            return self._waits(view.detail or "quiet hours: the line waits until they end")
+        if view.degraded and not view.speaking and age_s > _DEGRADED_S:
+            return self._waits(f"the line waits until the appliance can speak again: {view.detail}")
+        return None
+
+    def _waits(self, detail: str) -> SayResult:
+        event = self.accepted or {"id": self._line["id"], "event": "sent"}
+        return SayResult({**event, "detail": detail}, WAITS)
+
+    def _silence(self, event: dict[str, Any]) -> dict[str, Any]:
+        """What an older appliance does not say in `finished`: that the line was played without sound."""
+        if event["event"] != Outcome.FINISHED.value or "audible" in event:
+            return {}
+        level = self._line.get("volume", self.view.volume)
+        if self.view.muted or level == 0:
+            return {"audible": False, "note": "the appliance is muted" if self.view.muted else "the volume was 0"}
+        return {}
 
 
-def _is_final(kind: object) -> bool:
-    return isinstance(kind, str) and kind in _FINAL
-
-
-def _present(availability: str, state: str) -> str:
-    """Format availability and state; the last state of an appliance that is offline is outdated, and left out."""
-    return visible(availability[:40] + (f", {state[:500]}" if state and availability == "online" else ""))
-
-
-def _state(state: dict[str, Any]) -> str:
-    return f"{state.get('state')}: {state['detail']}" if state.get("detail") else str(state.get("state"))
+def _warn(text: str) -> None:
+    print(visible(f"ishowtts: {text}"), file=sys.stderr, flush=True)
 
 
 def sentence(event: dict[str, Any]) -> str:
-    """Format the final event for a person. Any value may be missing or of another type, since anybody may publish."""
+    """Format the last event for a person. Any value may be missing or of another type, since anybody may publish."""
     kind = event.get("event")
     if kind == Outcome.FINISHED.value:
-        speed = "from the cache" if event.get("cached") else f"RTF {number(event.get('rtf'), 3) or 'unknown'}"
-        audio, queue = (number(event.get(name), 2) or "?" for name in ("audio_s", "queue_s"))
-        return visible(f"finished: {audio} s of speech by {event.get('engine')}, {speed}, waited {queue} s")
+        return visible(_finished(event))
+    if kind == "sent" and "to" in event:
+        return visible(f"sent as {event.get('id')} to {event['to']}")
     reason = why(event)
     return visible(f"{kind}: {reason}" if reason else str(kind))
+
+
+def _finished(event: dict[str, Any]) -> str:
+    speed = "from the cache" if event.get("cached") else f"RTF {number(event.get('rtf'), 3) or 'unknown'}"
+    audio, queue = (number(event.get(name), 2) or "?" for name in ("audio_s", "queue_s"))
+    figures = [f"{audio} s of speech by {event.get('engine')}", speed, f"waited {queue} s"]
+    silent = event.get("audible") is False
+    if not silent and (first_sound := number(event.get("ttfa_s"), 1)):
+        figures.insert(0, f"heard after {first_sound} s")
+    note = event.get("note") or (event.get("silent") if silent else None)
+    told = [str(note)] if note else []
+    if silent:
+        return f"finished, but not heard: {'; '.join([*told, ', '.join(figures)])}"
+    return f"finished: {'; '.join([', '.join(figures), *told])}"

@@ -60,6 +60,8 @@ class ShortLivedClient:
             str(code) if code.is_failure else None
         )
         self._paho.on_subscribe = lambda *_: self._answers.put(None)
+        self._refused: dict[int, str] = {}
+        self._paho.on_publish = self._publish_answered
 
     def __enter__(self) -> ShortLivedClient:
         where = f"{self._options.host}:{self._options.port}"
@@ -100,6 +102,10 @@ class ShortLivedClient:
         body = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
         info = self._paho.publish(topic, body, qos=1)
         info.wait_for_publish(_CONNECT_S)
+        if reason := self._refused.pop(info.mid, None):
+            raise BrokerError(
+                f"the broker refuses a message on {topic}: {reason}; its ACL must allow {self._user} to publish there"
+            )
         if not info.is_published():
             raise BrokerError(
                 f"the broker did not take the message on {topic}; does its ACL allow us to publish there?"
@@ -117,6 +123,10 @@ class ShortLivedClient:
             except queue.Empty:
                 continue
 
+    @property
+    def _user(self) -> str:
+        return "anonymous users" if self._options.username is None else f"the user {self._options.username}"
+
     def _answer(self) -> str | None:
         try:
             return self._answers.get(timeout=_CONNECT_S)
@@ -129,10 +139,14 @@ class ShortLivedClient:
         if packet.topic is not None and packet.fault is None:
             self._messages.put(Message(packet.topic, packet.payload))
 
+    def _publish_answered(self, _client: Any, _userdata: Any, mid: int, code: Any, _properties: Any) -> None:
+        if code.is_failure:  # only over MQTT 5: a broker does not say so over 3.1.1
+            self._refused[mid] = str(code)
+
     def _close(self) -> None:
         self._paho.loop_stop()
         # Without callbacks there is no reference cycle: paho closes its sockets at once.
-        self._paho.on_packet = self._paho.on_connect = self._paho.on_subscribe = None
+        self._paho.on_packet = self._paho.on_connect = self._paho.on_subscribe = self._paho.on_publish = None
 
 
 def _unreachable(where: str, error: OSError) -> str:

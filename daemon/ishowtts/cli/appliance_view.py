@@ -1,0 +1,139 @@
+"""What an appliance publishes about itself, as a command sees it. Any value may be odd, since anybody may publish."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from ishowtts.errors import ConfigError
+from ishowtts.util.logs import visible
+
+if TYPE_CHECKING:
+    from ishowtts.config import Config
+    from ishowtts.mqtt.client import Message, ShortLivedClient
+
+START_FIX = "start it: sudo systemctl start ishowtts"
+RETAINED_S = 1.0
+"""How long a command waits for a retained topic. A broker sends it within milliseconds of the subscription."""
+
+RetainedObject = Literal["state", "info", "telemetry"]
+_MAX_DETAIL_CHARS = 500
+_TICK_S = 0.1
+
+
+@dataclass(frozen=True)
+class ApplianceView:
+    """The retained topics of one appliance, as far as they have arrived.
+
+    Attributes:
+        root: `<prefix>/<device>`.
+        availability: `online` or `offline`; `None`: nothing is known.
+        state, info, telemetry: The objects; empty if they have not arrived.
+    """
+
+    root: str
+    availability: str | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict)
+    telemetry: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_message(self, message: Message) -> ApplianceView:
+        """The view after one more message; the same view if the message is about something else."""
+        name = message.topic.removeprefix(f"{self.root}/")
+        if name == "availability":
+            return replace(self, availability=visible(message.payload[:40].decode(errors="replace")))
+        data = message.data()
+        if name in ("state", "info", "telemetry") and isinstance(data, dict):
+            changed: dict[str, Any] = {name: data}
+            return replace(self, **changed)
+        return self
+
+    @property
+    def online(self) -> bool:
+        """Whether messages reach the appliance."""
+        return self.availability == "online"
+
+    @property
+    def offline(self) -> bool:
+        """Whether an appliance has run there, and messages do not reach it now."""
+        return self.availability is not None and not self.online
+
+    @property
+    def paused(self) -> bool:
+        """Whether no line is spoken until `resume`."""
+        return self.state.get("paused") is True
+
+    @property
+    def muted(self) -> bool:
+        """Whether lines are played without sound."""
+        return self.state.get("muted") is True
+
+    @property
+    def volume(self) -> int | None:
+        """Volume, 0 to 100; `None` if it is unknown."""
+        volume = self.state.get("volume")
+        return volume if type(volume) is int and 0 <= volume <= 100 else None
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a line is being spoken."""
+        return isinstance(self.state.get("speaking"), dict)
+
+    @property
+    def degraded(self) -> bool:
+        """Whether something does not work as configured; `detail` says what."""
+        return self.state.get("state") == "degraded"
+
+    @property
+    def detail(self) -> str:
+        """Why the state is as it is, in words; empty if there is nothing to say."""
+        detail = self.state.get("detail")
+        return visible(detail[:_MAX_DETAIL_CHARS]) if isinstance(detail, str) else ""
+
+    @property
+    def summary(self) -> str:
+        """Availability and state in a few words. The last state of an appliance that is offline is outdated."""
+        if not self.online:
+            return self.availability or "unknown: no appliance has ever run there, or this user may not read its topics"
+        state = self.state.get("state")
+        words = ["online", *([visible(state[:40])] if isinstance(state, str) else [])]
+        return ", ".join(words) + (f": {self.detail}" if self.detail else "")
+
+
+def connect(settings: Config, root: str) -> ShortLivedClient:
+    """A client with the user of the configuration. It connects when its `with` block begins."""
+    from ishowtts.mqtt.client import ShortLivedClient
+    from ishowtts.mqtt.mqtt_options import MqttOptions
+
+    try:
+        options = MqttOptions.from_config(settings, root)
+    except ConfigError as error:
+        if os.geteuid() == 0:
+            raise
+        raise ConfigError([f"{problem}, or run this command with sudo" for problem in error.problems]) from error
+    return ShortLivedClient(options)
+
+
+def read_view(client: ShortLivedClient, root: str, names: Sequence[RetainedObject]) -> ApplianceView:
+    """Subscribe to retained topics, and wait until they are there, or for `RETAINED_S`.
+
+    Args:
+        names: The topics besides `availability`.
+    """
+    view = ApplianceView(root)
+    client.subscribe(f"{root}/availability", *(f"{root}/{name}" for name in names))
+    for message in client.messages(RETAINED_S):
+        view = view.with_message(message)
+        if view.availability is not None and all(getattr(view, name) for name in names):
+            break
+    return view
+
+
+def messages_and_ticks(client: ShortLivedClient, wait_s: float) -> Iterator[Message | None]:
+    """Yield what arrives within `wait_s`, and `None` about every 0.1 s, so that the caller can look at its clock."""
+    until_s = time.monotonic() + wait_s
+    while (left_s := until_s - time.monotonic()) > 0:
+        yield next(client.messages(min(left_s, _TICK_S)), None)

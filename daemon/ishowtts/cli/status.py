@@ -1,0 +1,157 @@
+"""`ishowtts status`: shows what the appliance says about itself: state, volume, queue, engine, figures, versions.
+
+Exit status: 0 it is online, 1 it is not, or the broker does not answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ishowtts.cli.appliance_view import START_FIX, ApplianceView, connect, read_view
+from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic
+from ishowtts.cli.tables import cut, terminal_width
+from ishowtts.util.logs import visible
+
+_MAX_CHARS = 500
+_TITLE_WIDTH = 10
+
+
+def add(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser("status", parents=[common])
+    parser.add_argument("--json", action="store_true", help="the retained topics as JSON")
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Return 0 if the appliance is online."""
+    settings = read_config(arguments)
+    root = root_topic(settings)
+    with connect(settings, root) as client:
+        view = read_view(client, root, ("state", "info", "telemetry"))
+    if arguments.json:
+        topics = {name: getattr(view, name) or None for name in ("state", "info", "telemetry")}
+        print_json({"root": root, "availability": view.availability, **topics})
+    else:
+        width = terminal_width()
+        for line in lines_of(view):
+            print(line if width is None else cut(line, width))
+    return 0 if view.online else 1
+
+
+def lines_of(view: ApplianceView) -> Iterator[str]:
+    """Yield the lines for a person. Of an appliance that is not online, only that: what it last said is outdated."""
+    if not view.online:
+        yield f"{view.root}: {view.summary}{f' ({START_FIX})' if view.offline else ''}"
+        return
+    state = _text(view.state.get("state")) or "its state is unknown"
+    yield f"{view.root}: online, {state}"
+    rows = {
+        "detail": view.detail,
+        "volume": _volume(view),
+        "speaking": _speaking(view.state),
+        "waiting": _waiting(view.state.get("queue_depth")),
+        "sound": _text(view.state.get("device") or _section(view.telemetry, "audio").get("device")),
+        "engine": _engine(view),
+        "voices": _voices(view.info.get("voices")),
+        "speech": _speech(_section(view.telemetry, "speech")),
+        "GPU": _gpu(_section(view.telemetry, "gpu")),
+        "CPU": _joined(_figure(_section(view.telemetry, "cpu"), "temp_c", "{} °C", 0)),
+        "version": _version(view),
+    }
+    for title, text in rows.items():
+        if text:
+            yield f"  {title:<{_TITLE_WIDTH}}{text}"
+
+
+def _volume(view: ApplianceView) -> str:
+    level = "unknown" if view.volume is None else str(view.volume)
+    configured = view.state.get("volume_configured")
+    differs = type(configured) is int and configured != view.volume
+    silent = view.state.get("silent")
+    return _joined(
+        level,
+        "muted (`ishowtts unmute`)" if view.muted else "",
+        f"audio.volume is {configured}" if differs else "",
+        f"not heard: {_text(silent)}" if isinstance(silent, str) and not view.muted else "",
+    )
+
+
+def _speaking(state: Mapping[str, Any]) -> str:
+    line = state.get("speaking")
+    return f"{_text(line.get('text'))} ({_text(line.get('id'))})" if isinstance(line, dict) else "nothing"
+
+
+def _waiting(depth: object) -> str:
+    return "" if type(depth) is not int else "1 line" if depth == 1 else f"{depth or 'no'} lines"
+
+
+def _engine(view: ApplianceView) -> str:
+    engine = _section(view.telemetry, "engine")
+    # `state` has the engine that speaks now, `info` the configured one.
+    speaks, configured = _text(view.state.get("engine")), _text(view.info.get("engine"))
+    worker = _text(engine.get("state"))
+    restarts = engine.get("restarts")
+    return _joined(
+        speaks or configured,
+        f"configured: {configured}" if speaks and configured and speaks != configured else "",
+        worker if worker and worker != "ready" else "",
+        f"{restarts} restarts" if type(restarts) is int and restarts > 0 else "",
+        _text(view.info.get("engine_why")),
+    )
+
+
+def _voices(voices: object) -> str:
+    return _text(", ".join(_text(voice) for voice in voices[:100])) if isinstance(voices, list) else ""
+
+
+def _speech(speech: Mapping[str, Any]) -> str:
+    total = speech.get("lines_total")
+    return _joined(
+        _figure(speech, "rtf", "RTF {}", 3),
+        _figure(speech, "rtf_p50", "median {}", 3),
+        _figure(speech, "ttfa_s_p50", "first sound after {} s (median)", 2),
+        f"{total} lines since the start" if type(total) is int else "",
+    )
+
+
+def _gpu(gpu: Mapping[str, Any]) -> str:
+    return _joined(
+        _figure(gpu, "clock_mhz", "{} MHz", 0),
+        _figure(gpu, "clock_max_mhz", "of {} MHz", 0),
+        "locked" if gpu.get("clock_locked") is True else "",
+        _figure(gpu, "temp_c", "{} °C", 0),
+        _figure(gpu, "load_pct", "load {} %", 0),
+    )
+
+
+def _version(view: ApplianceView) -> str:
+    info, uptime_s = view.info, view.telemetry.get("uptime_s")
+    hours = number(uptime_s / 3600, 1) if number(uptime_s, 1) and isinstance(uptime_s, (int, float)) else ""
+    return _joined(
+        _text(info.get("version")),
+        f"host {_text(info['host'])}" if info.get("host") else "",
+        _text(info.get("board")),
+        f"JetPack {_text(info['jetpack'])}" if info.get("jetpack") else "",
+        f"up for {hours} h" if hours else "",
+    )
+
+
+def _section(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = payload.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _figure(section: Mapping[str, Any], name: str, layout: str, digits: int) -> str:
+    figure = number(section.get(name), digits)
+    return layout.format(figure) if figure else ""
+
+
+def _text(value: object) -> str:
+    return "" if value is None else visible(str(value)[:_MAX_CHARS])
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,166 @@
+"""`ishowtts skip`, `volume` and the others send one command and print the answer; `status` prints what there is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ishowtts.cli import control, status
+from ishowtts.cli.appliance_view import ApplianceView
+from ishowtts.cli.main import main
+from support.broker import Broker
+from support.played_appliance import ROOT, PlayedAppliance
+
+Capture = pytest.CaptureFixture[str]
+INFO = {"version": "0.1.0", "host": "jetson", "board": "Orin", "jetpack": "6.2", "engine": "f5", "voices": ["default"]}
+TELEMETRY = {
+    "uptime_s": 7200.0,
+    "gpu": {"clock_mhz": 1300.5, "clock_max_mhz": 1300.5, "clock_locked": True, "temp_c": 54.2, "load_pct": None},
+    "cpu": {"temp_c": 49.0},
+    "speech": {"rtf": 0.2134, "rtf_p50": 0.2, "ttfa_s_p50": 0.4, "lines_total": 12},
+    "engine": {"name": "f5", "state": "ready", "restarts": 0},
+    "audio": {"device": "plughw:CARD=USB"},
+}
+
+
+def run(played: PlayedAppliance, *words: str) -> int:
+    return main([*words, "--config", str(played.config)])
+
+
+@pytest.mark.parametrize("command", ["skip", "stop", "pause", "resume", "mute", "unmute", "replay"])
+def test_a_command_is_sent_and_its_answer_is_printed(played: PlayedAppliance, capsys: Capture, command: str) -> None:
+    played.is_("online")
+    others = {"event": "command", "command": command, "ok": False, "detail": "of somebody else", "transaction": "t"}
+    answer = {"event": "command", "command": command, "ok": True, "detail": "it was done"}
+    played.answers("command", others, answer)
+    assert run(played, command) == 0
+    assert capsys.readouterr().out == "it was done\n"
+    assert played.client.wait_for(f"{ROOT}/command").json["command"] == command
+
+
+def test_a_refused_command(played: PlayedAppliance, capsys: Capture) -> None:
+    played.is_("online")
+    played.answers("command", {"event": "command", "ok": False, "detail": "nothing is \x1b[31mbeing spoken"})
+    assert run(played, "skip") == 1
+    assert capsys.readouterr().out == "refused: nothing is \\x1b[31mbeing spoken\n"
+
+
+def test_cancel_names_the_line(played: PlayedAppliance, capsys: Capture) -> None:
+    played.is_("online")
+    played.answers("command", {"event": "command", "ok": True, "detail": "1 line was cancelled"})
+    assert run(played, "cancel", "tea-2", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["detail"] == "1 line was cancelled"
+    assert played.client.wait_for(f"{ROOT}/command").json["id"] == "tea-2"
+
+
+def test_the_volume_is_set_and_printed(played: PlayedAppliance, capsys: Capture) -> None:
+    played.is_("online", volume=35, muted=True)
+    assert run(played, "volume") == 0
+    assert capsys.readouterr().out == "35, muted\n"
+    assert run(played, "volume", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"volume": 35, "muted": True}
+    played.answers("volume/set", {"event": "command", "command": "volume", "ok": True, "detail": "the volume is 40"})
+    assert run(played, "volume", "40") == 0
+    assert capsys.readouterr().out == "the volume is 40\n"
+    assert played.client.wait_for(f"{ROOT}/volume/set").text == "40"
+
+
+@pytest.mark.parametrize("level", ["101", "-1", "x", "0.5"])
+def test_a_volume_that_cannot_be_is_wrong_usage(played: PlayedAppliance, capsys: Capture, level: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(played, "volume", level)
+    assert capsys.readouterr().err
+
+
+def test_nothing_is_sent_to_an_appliance_that_is_offline(played: PlayedAppliance, capsys: Capture) -> None:
+    played.is_("offline")
+    played.client.subscribe(f"{ROOT}/command")
+    for words in (["pause"], ["volume", "40"], ["volume"]):
+        assert run(played, *words) == 1
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert "ishowtts/test is offline" in told.err
+        assert "sudo systemctl start ishowtts" in told.err
+    assert played.client.on(f"{ROOT}/command") == []
+
+
+def test_no_answer(played: PlayedAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "_ANSWER_S", 0.2)
+    played.is_("online")
+    assert run(played, "pause") == 1
+    assert "no answer to pause came within 0.2 s; the appliance at ishowtts/test is online" in capsys.readouterr().err
+
+
+def test_status_of_an_appliance_that_works(played: PlayedAppliance, capsys: Capture) -> None:
+    played.retain("info", INFO)
+    played.retain("telemetry", TELEMETRY)
+    played.is_("online", state="speaking", engine="f5", queue_depth=2, speaking={"id": "tea-2", "text": "The tea."})
+    assert run(played, "status") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "ishowtts/test: online, speaking",
+        "  volume    80",
+        "  speaking  The tea. (tea-2)",
+        "  waiting   2 lines",
+        "  sound     plughw:CARD=USB",
+        "  engine    f5",
+        "  voices    default",
+        "  speech    RTF 0.213, median 0.200, first sound after 0.40 s (median), 12 lines since the start",
+        "  GPU       1300 MHz, of 1300 MHz, locked, 54 °C",
+        "  CPU       49 °C",
+        "  version   0.1.0, host jetson, Orin, JetPack 6.2, up for 2.0 h",
+    ]
+    assert run(played, "status", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["root"], told["availability"], told["info"]) == (ROOT, "online", INFO)
+    assert (told["state"]["queue_depth"], told["telemetry"]) == (2, TELEMETRY)
+
+
+def test_status_says_what_keeps_lines_from_being_heard(played: PlayedAppliance, capsys: Capture) -> None:
+    played.is_("online", state="paused", detail="paused since before", muted=True, volume=30, volume_configured=80)
+    assert run(played, "status") == 0
+    told = capsys.readouterr().out
+    assert "ishowtts/test: online, paused\n  detail    paused since before\n" in told
+    assert "volume    30, muted (`ishowtts unmute`), audio.volume is 80\n" in told
+
+
+def test_status_of_an_appliance_that_is_offline_or_unknown(played: PlayedAppliance, capsys: Capture) -> None:
+    assert run(played, "status") == 1
+    assert "ishowtts/test: unknown: no appliance has ever run there" in capsys.readouterr().out
+    played.is_("offline", detail="outdated")
+    assert run(played, "status") == 1
+    assert capsys.readouterr().out == "ishowtts/test: offline (start it: sudo systemctl start ishowtts)\n"
+    assert run(played, "status", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["availability"] == "offline"
+
+
+@pytest.mark.parametrize("words", [["status"], ["skip"], ["volume"]])
+def test_without_a_broker_it_is_one_sentence(
+    played: PlayedAppliance, broker: Broker, capsys: Capture, words: list[str]
+) -> None:
+    broker.stop()
+    assert run(played, *words) == 1
+    told = capsys.readouterr()
+    assert (told.out, len(told.err.splitlines())) == ("", 1)
+    assert f"no broker answers at {broker.host}:{broker.port}" in told.err
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+STATE_KEYS = ["state", "detail", "volume", "muted", "speaking", "queue_depth", "engine", "volume_configured", "silent"]
+
+
+@given(
+    st.dictionaries(st.sampled_from(STATE_KEYS), values),
+    st.dictionaries(st.sampled_from([*INFO, "engine_why"]), values),
+    st.dictionaries(st.sampled_from(list(TELEMETRY)), values | st.dictionaries(st.text(), values)),
+)
+def test_status_shows_any_payload(state: dict[str, Any], info: dict[str, Any], telemetry: dict[str, Any]) -> None:
+    view = ApplianceView(ROOT, "online", state, info, telemetry)
+    assert all(line.isprintable() for line in status.lines_of(view))

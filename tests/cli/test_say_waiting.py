@@ -1,0 +1,171 @@
+"""`ishowtts say` says at once what happens to a line that is not spoken now, and why it was not heard."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ishowtts.cli import say
+from ishowtts.cli.main import main
+from support.played_appliance import ROOT, PlayedAppliance
+
+ACCEPTED = {"event": "accepted", "queue_depth": 1}
+QUIET = ACCEPTED | {"done": ["quiet"]}
+FINISHED = {"event": "finished", "audio_s": 1.5, "queue_s": 0.25, "rtf": 0.1, "engine": "f5", "ttfa_s": 3.2}
+UNTIL_SEVEN = "quiet hours: low and normal lines wait until 07:00"
+Capture = pytest.CaptureFixture[str]
+
+
+def run(played: PlayedAppliance, *words: str) -> int:
+    return main(["say", *words, "--config", str(played.config)])
+
+
+def test_offline(played: PlayedAppliance, capsys: Capture) -> None:
+    played.is_("offline")
+    played.client.subscribe(f"{ROOT}/say")
+    assert run(played, "The", "tea", "is", "ready.") == say.WAITS
+    assert capsys.readouterr().out == (
+        "sent: the appliance at ishowtts/test is offline (start it: sudo systemctl start ishowtts);"
+        " the line waits at the broker for up to 900 s and is spoken when it comes back\n"
+    )
+    assert played.client.wait_for(f"{ROOT}/say").json["text"] == "The tea is ready."
+
+
+def test_offline_and_asked_to_wait(played: PlayedAppliance, capsys: Capture) -> None:
+    played.is_("offline", detail="outdated")
+    assert run(played, "hello", "--wait", "0.3") == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == "ishowtts: no outcome came within 0.3 s; the appliance at ishowtts/test is offline\n"
+
+
+def test_an_appliance_that_never_was(played: PlayedAppliance, capsys: Capture) -> None:
+    assert run(played, "hello") == 1
+    assert "nothing is known of an appliance at ishowtts/test" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("topic", ["say", "urgent"])
+def test_paused(played: PlayedAppliance, capsys: Capture, topic: str) -> None:
+    played.is_("online", state="paused", paused=True)
+    played.answers(topic, ACCEPTED)
+    assert run(played, "hello", "--priority", "urgent" if topic == "urgent" else "normal") == say.WAITS
+    told = capsys.readouterr().out
+    assert told.startswith("accepted: the appliance at ishowtts/test is paused, and all lines wait, urgent ones too")
+    assert told.endswith("this one expires after 900 s\n")
+
+
+def test_a_rejection_comes_before_the_pause(played: PlayedAppliance, capsys: Capture) -> None:
+    played.is_("online", state="paused", paused=True)
+    played.answers("say", {"event": "rejected", "reason": "unknown_voice", "detail": "there is no voice x"})
+    assert run(played, "hello", "--voice", "x") == 1
+    assert capsys.readouterr().out == "rejected: there is no voice x\n"
+
+
+def test_quiet_hours_are_told_by_the_state_that_follows(played: PlayedAppliance, capsys: Capture) -> None:
+    played.is_("online")
+    played.answers("say", QUIET, then=lambda: played.is_("online", queue_depth=1, detail=UNTIL_SEVEN))
+    assert run(played, "hello") == say.WAITS
+    assert capsys.readouterr().out == f"accepted: {UNTIL_SEVEN}\n"
+
+
+def test_quiet_hours_do_not_hold_a_line_that_the_appliance_does_not_hold(
+    played: PlayedAppliance, capsys: Capture
+) -> None:
+    played.is_("online", queue_depth=3, detail=UNTIL_SEVEN)
+    played.answers("say", ACCEPTED, {"event": "started"}, FINISHED)
+    assert run(played, "hello", "--priority", "high") == 0
+    assert capsys.readouterr().out == "finished: heard after 3.2 s, 1.50 s of speech by f5, RTF 0.100, waited 0.25 s\n"
+
+
+def test_degraded_and_nothing_starts(played: PlayedAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(say, "_DEGRADED_S", 0.2)
+    played.is_("online", state="degraded", detail="no sound card")
+    played.answers("say", ACCEPTED)
+    assert run(played, "hello") == say.WAITS
+    told = capsys.readouterr()
+    assert told.out == "accepted: the line waits until the appliance can speak again: no sound card\n"
+    assert told.err == "ishowtts: the appliance is degraded: no sound card\n"
+
+
+def test_degraded_and_spoken_all_the_same(
+    played: PlayedAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(say, "_DEGRADED_S", 0.0)
+    played.is_("online", state="degraded", detail="f5 is parked", speaking={"id": "a", "text": "b"})
+    played.answers("say", ACCEPTED, {"event": "started"}, FINISHED | {"engine": "espeak", "note": "f5 is parked"})
+    assert run(played, "hello") == 0
+    assert capsys.readouterr().out.endswith("by espeak, RTF 0.100, waited 0.25 s; f5 is parked\n")
+
+
+@pytest.mark.parametrize(
+    ("state", "warning", "note"),
+    [
+        ({"muted": True}, "the appliance is muted", "the appliance is muted"),
+        ({"volume": 0}, "the volume is 0", "the volume was 0"),
+    ],
+)
+def test_muted_or_at_volume_0(
+    played: PlayedAppliance, capsys: Capture, state: dict[str, Any], warning: str, note: str
+) -> None:
+    played.is_("online", **state)
+    played.answers("say", ACCEPTED, FINISHED)
+    assert run(played, "hello") == 0
+    told = capsys.readouterr()
+    assert told.err.startswith(f"ishowtts: {warning}: the line is played without sound")
+    assert told.out.startswith(f"finished, but not heard: {note}; 1.50 s of speech by f5")
+    assert "heard after" not in told.out
+
+
+def test_a_line_with_a_volume_of_its_own_is_heard_at_volume_0(played: PlayedAppliance, capsys: Capture) -> None:
+    played.is_("online", volume=0)
+    played.answers("say", ACCEPTED, FINISHED)
+    assert run(played, "hello", "--volume", "30") == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    assert told.out.startswith("finished: heard after 3.2 s")
+
+
+def test_what_the_appliance_says_of_silence_wins(played: PlayedAppliance, capsys: Capture) -> None:
+    played.is_("online")
+    played.answers("say", FINISHED | {"audible": False, "silent": "card_muted", "note": "the card is muted"})
+    assert run(played, "hello", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["silent"] == "card_muted"
+    event = {**FINISHED, "audible": False, "silent": "card_muted"}
+    assert say.sentence(event).startswith("finished, but not heard: card_muted; 1.50 s")
+
+
+def test_without_waiting_the_id_is_printed(played: PlayedAppliance, capsys: Capture) -> None:
+    played.client.subscribe(f"{ROOT}/say")
+    assert run(played, "hello", "--wait", "0") == 0
+    line = played.client.wait_for(f"{ROOT}/say").json
+    assert capsys.readouterr().out == f"sent as {line['id']} to ishowtts/test\n"
+    assert run(played, "hello", "--wait", "0", "--json", "-v") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["event"] == "sent"
+    assert "goes to ishowtts/test at 127.0.0.1:" in told.err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["The", "tea", "is", "ready"], "The tea is ready"),
+        (["The tea", "is ready"], "The tea is ready"),
+        (["The", "tea", "--priority", "low", "is", "ready"], "The tea is ready"),
+        (["--priority", "low", "The", "tea"], "The tea"),
+        (["It", "is", "-5", "degrees"], "It is -5 degrees"),
+        (["--", "--priority", "is", "an", "option"], "--priority is an option"),
+        (["  kept  blanks  "], "  kept  blanks  "),
+    ],
+)
+def test_words_without_quotes_are_joined(played: PlayedAppliance, words: list[str], text: str) -> None:
+    played.client.subscribe(f"{ROOT}/say")
+    assert main(["say", "--config", str(played.config), "--wait", "0", *words]) == 0
+    assert played.client.wait_for(f"{ROOT}/say").json["text"] == text
+
+
+def test_an_unknown_option_between_words_is_wrong_usage(played: PlayedAppliance, capsys: Capture) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(played, "The", "tea", "--loud", "is", "ready")
+    assert "unrecognized arguments: --loud is ready; put a text into quotes" in capsys.readouterr().err
