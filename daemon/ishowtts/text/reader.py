@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -14,6 +15,18 @@ from ishowtts.text.normalisation import grammar_fault, load_grammars, normalise
 from ishowtts.text.pronunciations import Pronunciations, Span
 from ishowtts.text.scripts import ScriptRun, script_runs
 from ishowtts.util.live_file import LiveFile
+
+
+@dataclass(frozen=True)
+class ReadingStep:
+    """A text after one step of its reading.
+
+    Attributes:
+        step: `cleaned`, `pronunciations` or `words`.
+    """
+
+    step: str
+    text: str
 
 
 class TextReader:
@@ -58,15 +71,32 @@ class TextReader:
         The operator's pronunciations are searched in the written text. What they insert is not normalised, so that
         `5G` or `C++` can be spelled. Everything else is put into words.
         """
+        cleaned, runs, spans = self._prepared(text, voice)
+        if not spans and not self._normalise:
+            return cleaned
+        return clean(self._spoken(cleaned, runs, spans, self._normalised))
+
+    def explain(self, text: str, voice: str | None) -> list[ReadingStep]:
+        """The text after each step of `read`, in order, also if a step changes nothing."""
+        cleaned, runs, spans = self._prepared(text, voice)
+        replaced = clean(self._spoken(cleaned, runs, spans, lambda part, _: part)) if spans else cleaned
+        return [
+            ReadingStep("cleaned", cleaned),
+            ReadingStep("pronunciations", replaced),
+            ReadingStep("words", self.read(text, voice)),
+        ]
+
+    def _prepared(self, text: str, voice: str | None) -> tuple[str, list[ScriptRun], Sequence[Span]]:
+        """The clean text, its languages, and the places of the operator's pronunciations in it."""
         text = separate_sentences(clean(text))
         runs = script_runs(text, self._language_of(voice))
         spans = [] if self._file is None else self._file.current().spans(text, runs, voice or self._default_voice)
-        if not spans and not self._normalise:
-            return text
-        return clean(self._spoken(text, runs, spans))
+        return text, runs, spans
 
-    def _spoken(self, text: str, runs: Sequence[ScriptRun], spans: Sequence[Span]) -> str:
-        """The text with each span replaced, and the rest normalised."""
+    def _spoken(
+        self, text: str, runs: Sequence[ScriptRun], spans: Sequence[Span], read_aloud: Callable[[str, str], str]
+    ) -> str:
+        """The text with each span replaced, and the rest read aloud."""
         parts: list[str] = []
         for run in runs:
             start = run.start
@@ -74,11 +104,11 @@ class TextReader:
             for span in islice(spans, first, None):
                 if span.start >= run.end:
                     break
-                parts.append(self._normalised(text[start : max(start, span.start)], run.language))
+                parts.append(read_aloud(text[start : max(start, span.start)], run.language))
                 if span.start >= run.start:  # else it began in the run before, which has added it
                     parts.append(span.spoken)
                 start = min(span.end, run.end)
-            parts.append(self._normalised(text[start : run.end], run.language))
+            parts.append(read_aloud(text[start : run.end], run.language))
         return "".join(_separate_words(parts))
 
     def _normalised(self, text: str, language: str) -> str:
