@@ -70,6 +70,8 @@ class Line:
 
     Attributes:
         done: What the policies changed, in the terms of docs/policies.md.
+        bare_text: The text without `policies.template`, if that names the author and lines are merged: lines of several
+            authors with the same bare text become one.
     """
 
     id: str
@@ -85,6 +87,7 @@ class Line:
     seed: int | None = None
     reply_to: ReplyTo | None = None
     done: tuple[str, ...] = ()
+    bare_text: str | None = None
 
 
 @dataclass(frozen=True)

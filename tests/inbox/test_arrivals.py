@@ -96,7 +96,8 @@ def test_repeats_of_a_waiting_line_are_merged_into_it(make_queue: Callable[..., 
         Line("b", "hullo"),
         Line("b", "hello", voice="anna"),
         Line("b", "hello", priority=Priority.HIGH),
-        Line("b", "hello", author="me"),
+        Line("b", "hello", speed=1.5),
+        Line("b", "me says: hello", author="me", bare_text="hello"),
     ],
     ids=lambda line: f"{line.text}-{line.voice}-{line.priority.name}-{line.author}",
 )
@@ -104,6 +105,35 @@ def test_only_the_same_line_is_merged(make_queue: Callable[..., Queue], other: L
     queue = make_queue(merge_s=10)
     queue.inbox.accept([Line("a", "hello"), other])
     assert queue.inbox.depth() == 2
+
+
+def test_the_same_text_of_several_authors_is_merged(make_queue: Callable[..., Queue]) -> None:
+    queue = make_queue(merge_s=10, max_lines=10)
+    queue.inbox.accept([Line("a", "GG", author="anna"), Line("b", "GG", author="bob"), Line("c", "GG")])
+    assert queue.events() == [("a", "accepted"), ("b", "merged"), ("c", "merged")]
+
+
+def test_with_a_template_the_texts_without_it_are_compared(make_queue: Callable[..., Queue]) -> None:
+    queue = make_queue(merge_s=10, max_lines=10)
+
+    def said(line_id: str, author: str, text: str, **fields: Any) -> Line:
+        return Line(line_id, f"{author} says: {text}", author=author, bare_text=text, **fields)
+
+    queue.inbox.accept([said("a", "anna", "Zürich 'GG'"), said("b", "bob", "other")])
+    queue.inbox.accept([said("c", "carl", "Zürich 'GG'"), said("d", "anna", "Zürich 'GG'")])
+    queue.inbox.accept([said("e", "eve", "Zürich 'GG'", speed=1.5), said("f", "eve", "Zürich 'GG'", voice="x")])
+    assert [event for event in queue.events() if event[1] == "merged"] == [("c", "merged"), ("d", "merged")]
+    taken = queue.inbox.take()
+    assert (taken.line.text, taken.line.bare_text, taken.times) == ("anna says: Zürich 'GG'", "Zürich 'GG'", 3)
+    queue.clock.pass_s(10)
+    queue.inbox.accept([said("g", "carl", "other")])
+    assert [event for event in queue.events() if event[0] == "g"] == [("g", "accepted")]
+
+
+def test_a_rejected_line_keeps_no_second_copy_of_its_text(queue: Queue) -> None:
+    queue.inbox.accept([Rejection("a", Reason.RATE_LIMITED, "wait", line=Line("a", "x" * 5000, bare_text="x" * 5000))])
+    (row,) = queue.inbox.plain._storage.connection.execute("SELECT * FROM lines").fetchall()
+    assert len(row["details"]) < 100
 
 
 def test_a_line_is_not_merged_after_the_window_or_after_its_start(make_queue: Callable[..., Queue]) -> None:

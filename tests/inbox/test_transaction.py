@@ -16,6 +16,7 @@ def live_through_all(queue: Queue) -> None:
     queue.inbox.begin_session("s", False)
     queue.inbox.accept([Arrival(Line("a", "hello"), Delivery(1, b"x", again=True))])
     queue.inbox.accept([Line("b", "hello"), Line("a", "hello")])
+    queue.inbox.accept([Line("c", "c says: hello", author="c", bare_text="hello")])
     queue.inbox.accept([Line(str(n), f"line {n}", priority=Priority.LOW, ttl_s=5) for n in range(5)])
     queue.inbox.peek_for_prefetch()
     first = queue.inbox.take(Priority.HIGH) or queue.inbox.take(held=["anna", None]) or queue.inbox.take()

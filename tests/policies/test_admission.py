@@ -51,6 +51,15 @@ def test_done_lists_the_policies_in_the_order_of_their_use(make) -> None:
     assert line.done == ("blocked", "links", "emoji", "repeats", "voice", "template")
 
 
+def test_the_text_without_the_template_is_kept_if_lines_are_merged(make) -> None:
+    merging = make(f"{{{TEMPLATE}, merge_s: 10}}")
+    line = admitted(merging, "nooooo", author="Bob")
+    assert (line.text, line.bare_text) == ("Bob says: nooo", "nooo")
+    assert admitted(merging, "nooooo").bare_text is None
+    assert admitted(make(f"{{{TEMPLATE}}}"), "hi", author="Bob").bare_text is None
+    assert admitted(make("{merge_s: 10}"), "nooooo", author="Bob").bare_text is None
+
+
 def test_the_steps_of_a_line_name_what_each_policy_changed_and_count_against_no_limit(make) -> None:
     policies = make(f"{{blocked: {{words: [bad], action: mask}}, {TEMPLATE}, lines_per_min: 1}}")
     for _ in range(3):

@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "say": "send a line over MQTT and wait for its outcome",
     "status": "show what the appliance does now: state, volume, queue, engine, figures",
     **_CONTROLS,
-    "read": "show how a text would be read out, without speaking it",
+    "read": "show what would be spoken of a text, without speaking it",
     "history": "show the last lines and their outcomes",
     "check": "check the configuration and its files, and show what differs from the default",
     "doctor": "examine daemon, broker, board, CUDA, weights, sound and permissions",

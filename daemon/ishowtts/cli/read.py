@@ -1,49 +1,172 @@
-"""`ishowtts read`: shows the text that an engine would be given to speak."""
+"""`ishowtts read`: shows what would be spoken of a text, and what each policy and each step of the reading did."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.engines import build
+from ishowtts.engines.espeak import MAX_SEGMENT_BYTES
 from ishowtts.engines.voices.voice_library import language_lookup, open_voice_library
-from ishowtts.errors import SynthesisError
-from ishowtts.text import TextReader, is_speakable
+from ishowtts.errors import LineError
+from ishowtts.model import Line, Reason, Rejection
+from ishowtts.policies import Policies
+from ishowtts.text import TextReader, is_speakable, segments
+from ishowtts.util.logs import visible
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser("read", parents=[common])
-    parser.add_argument("text", metavar="TEXT")
+    parser.add_argument(
+        "text",
+        nargs="*",
+        metavar="TEXT",
+        help="words, with or without quotes; - or nothing reads lines from standard input, with one result for each",
+    )
+    parser.add_argument("--author", metavar="NAME", help="author of the line, for policies.template and author_voices")
     parser.add_argument("--voice", metavar="VOICE", help="voice that would speak it (default: the configured one)")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="show each step, as always in a terminal (on standard error)"
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON; one line for each line of standard input")
     parser.set_defaults(command=run)
 
 
+@dataclass(frozen=True)
+class Step:
+    """What one policy or one step of the reading made of a text."""
+
+    step: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What becomes of one text.
+
+    Attributes:
+        voice: The voice that would speak it; `None`: the configured one.
+        steps: What changed it, in order.
+        read: The text that an engine would be given; `None` if the line is rejected.
+        done: The words of the policies that changed it, as in the event `accepted`.
+        segments: `read`, split as for espeak-ng. F5 takes as much at once as the clip of its voice allows.
+        rejected: Why it is rejected: `reason` and `detail`.
+    """
+
+    text: str
+    author: str | None
+    voice: str | None
+    steps: list[Step]
+    read: str | None = None
+    done: tuple[str, ...] = ()
+    segments: list[str] = field(default_factory=list)
+    rejected: dict[str, str] | None = None
+
+
+class LineReader:
+    """Does with a text what the daemon does with that of a line, except for the rate limits."""
+
+    def __init__(self, policies: Policies, reader: TextReader) -> None:
+        self._policies = policies
+        self._reader = reader
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the files of blocked words and pronunciations, in a sentence; `None` if nothing is."""
+        return "; ".join(fault for fault in (self._policies.fault, self._reader.fault) if fault) or None
+
+    def read(self, text: str, author: str | None, voice: str | None) -> Reading:
+        """Apply the policies, then put the text into words."""
+        admitted, policy_steps = self._policies.explain(Line("", text, voice, author=author))
+        steps = [Step(step.policy, step.before, step.after) for step in policy_steps]
+        if isinstance(admitted, Rejection):
+            rejected = {"reason": admitted.reason.value, "detail": admitted.detail}
+            return Reading(text, author, voice, steps, rejected=rejected)
+        spoken, voice = admitted.text, admitted.voice
+        for step in self._reader.explain(spoken, voice):
+            if step.text != spoken:
+                steps.append(Step(step.step, spoken, step.text))
+            spoken = step.text
+        if not is_speakable(spoken):
+            detail = "text.pronunciations leaves nothing that can be spoken"
+            return Reading(text, author, voice, steps, rejected={"reason": Reason.EMPTY.value, "detail": detail})
+        return Reading(text, author, voice, steps, spoken, admitted.done, segments(spoken, MAX_SEGMENT_BYTES))
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Return 0; 1 if there is nothing to speak, or if the pronunciation file has a fault."""
+    """Return 0; 1 if a text is rejected, or if a file that the configuration names has a fault."""
     logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # a fault is printed below, once
+    from_stdin = arguments.text in ([], ["-"])
+    if from_stdin and not arguments.text and sys.stdin.isatty():
+        raise LineError("there is no text to read; give it after `read`, or give - to type lines")
+    reader = _line_reader(arguments)
+    verbose = arguments.verbose or (sys.stdout.isatty() and not from_stdin)
+    all_spoken = True
+    for text in _stdin_lines() if from_stdin else [" ".join(arguments.text)]:
+        reading = reader.read(text, arguments.author, arguments.voice)
+        all_spoken = all_spoken and reading.rejected is None
+        if arguments.json:
+            _print_reading(reading, reader.fault, one_line=from_stdin)
+            continue
+        if verbose:
+            _print_steps(reading)
+        print(_outcome(reading), flush=True)
+    if reader.fault:
+        print(f"ishowtts: {visible(reader.fault)}", file=sys.stderr)
+    return 0 if all_spoken and not reader.fault else 1
+
+
+def _line_reader(arguments: argparse.Namespace) -> LineReader:
     settings = read_config(arguments)
     library, default = open_voice_library(settings), settings.engine.f5.default_voice
     if arguments.voice is not None:
         library.find(arguments.voice, default)
-    reader = TextReader(
-        settings.text.pronunciations,
-        language_lookup(settings, build.choose_engine(settings).kind, library),
-        settings.text.normalise,
-        default_voice=default,
-        decimal=settings.text.decimal,
+    f5, reading = settings.engine.f5, settings.text
+    return LineReader(
+        Policies(settings.policies, settings.limits, f5.nfe_step, voices=library.names),
+        TextReader(
+            reading.pronunciations,
+            language_lookup(settings, build.choose_engine(settings).kind, library),
+            reading.normalise,
+            default_voice=default,
+            decimal=reading.decimal,
+        ),
     )
-    read_out = reader.read(arguments.text, arguments.voice)
-    if arguments.json:
-        print_json({"text": arguments.text, "voice": arguments.voice, "read": read_out, "fault": reader.fault})
+
+
+def _stdin_lines() -> Iterator[str]:
+    for line in sys.stdin:
+        yield line.rstrip("\r\n")
+
+
+def _outcome(reading: Reading) -> str:
+    if reading.rejected is not None:
+        return visible(f"rejected: {reading.rejected['reason']}: {reading.rejected['detail']}")
+    return reading.read or ""  # it is clean: of invisible characters it has only those that join letters
+
+
+def _print_steps(reading: Reading) -> None:
+    """Print what was sent, and the text after each step that changed it."""
+    rows = [("sent", reading.text), *((step.step, step.after) for step in reading.steps)]
+    if len(reading.segments) > 1:
+        count = len(reading.segments)
+        rows += [(f"segment {i} of {count}", part) for i, part in enumerate(reading.segments, 1)]
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        print(f"{name:<{width}}  {visible(text)}".rstrip(), file=sys.stderr)
+
+
+def _print_reading(reading: Reading, fault: str | None, *, one_line: bool) -> None:
+    data: dict[str, Any] = {**asdict(reading), "fault": fault}
+    if one_line:
+        print(json.dumps(data), flush=True)
     else:
-        print(read_out)
-    if reader.fault:
-        print(f"ishowtts: {reader.fault}", file=sys.stderr)
-        return 1
-    if not is_speakable(read_out):
-        raise SynthesisError("the text contains nothing that can be spoken")
-    return 0
+        print_json(data)

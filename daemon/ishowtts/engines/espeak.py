@@ -25,7 +25,7 @@ _PLAUSIBLE_RATES_HZ = range(8_000, 192_001)
 _MAX_BYTES_PER_S = 2 * 48_000  # S16 mono; no voice of espeak-ng has a higher rate
 _MAX_HEADER_BYTES = 1024
 _WORDS_PER_MINUTE = 175
-_MAX_SEGMENT_BYTES = 400
+MAX_SEGMENT_BYTES = 400
 _DEADLINE_S = 10.0
 _TEST_WORD = "ready"
 _TEST_VOICE = "en-us"
@@ -119,7 +119,7 @@ class EspeakEngine:
 
     def prepare(self, voice: str | None) -> VoiceInfo:
         """Returns the info of the espeak-ng voice, which speaks for every voice. There is nothing to prepare."""
-        return VoiceInfo(self._voice, _MAX_SEGMENT_BYTES)
+        return VoiceInfo(self._voice, MAX_SEGMENT_BYTES)
 
     def warm(self, progress: ReportProgress) -> None:
         """Does nothing: each segment starts a new program."""

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _SESSION = ".session"  # the setting that names the session with the broker
 _MOST_OF_ONE_ID = 1000  # lines that a new one is compared with, if a publisher uses one id for all of its lines
+_MOST_COMPARED = 1000  # waiting lines that a new one is compared with, if the template names authors
 _IN_FLIGHT = 10_000  # no broker has so many messages under way; packet ids are used again after 65,535
 
 
@@ -87,7 +88,7 @@ def reject(transaction: Transaction, arrival: Line | Rejection, reason: str, det
     if transaction.rows(open_line, storable(line.id)):
         detail = f"{detail} (it was sent with the id {line.id}, which a line has that is not finished)"
         line = replace(line, id=uuid4().hex)
-    stored = replace(line, text=cut(line.text), reply_to=None)
+    stored = replace(line, text=cut(line.text), bare_text=None, reply_to=None)
     seq = transaction.insert(stored, Outcome.REJECTED.value, 0.0)
     data = {"reason": reason, "detail": detail}
     transaction.end_line(seq, line.id, line.reply_to, Outcome.REJECTED, data)
@@ -159,14 +160,22 @@ def _extend_life(transaction: Transaction, original: sqlite3.Row, line: Line, li
 
 
 def _same_waiting(transaction: Transaction, line: Line, merge_s: float) -> sqlite3.Row | None:
-    """The waiting line that this one repeats, if any. Nothing of it was heard yet."""
+    """The waiting line that this one repeats, if any, whoever sent it. Nothing of it was heard yet."""
     columns = line_columns(line)
-    rows = transaction.rows(
-        "SELECT * FROM lines INDEXED BY lines_same WHERE state = 'waiting' AND NOT started"
-        " AND text = ? AND priority = ? AND voice IS ? AND details = ? AND born_s > ? ORDER BY seq LIMIT 1",
-        *(columns[name] for name in ("text", "priority", "voice", "details")),
-        transaction.now_s - merge_s,
+    same = (
+        "NOT started AND voice IS ? AND born_s > ? AND CASE WHEN json_valid(details)"
+        " THEN json_remove(details, '$.author') END = json_remove(?, '$.author') ORDER BY seq LIMIT 1"
     )
+    values = (columns["voice"], transaction.now_s - merge_s, columns["details"])
+    if line.bare_text is None:
+        waiting = "lines INDEXED BY lines_same WHERE state = 'waiting' AND text = ? AND priority = ?"
+        sql, which = f"SELECT * FROM {waiting} AND {same}", (columns["text"], columns["priority"])  # noqa: S608  ours
+    else:
+        # The texts name their authors. The bare text is among the details.
+        waiting = "lines INDEXED BY lines_waiting WHERE state = 'waiting' AND priority = ? ORDER BY seq DESC LIMIT ?"
+        sql = f"SELECT * FROM (SELECT * FROM {waiting}) WHERE {same}"  # noqa: S608  ours
+        which = (columns["priority"], _MOST_COMPARED)
+    rows = transaction.rows(sql, *which, *values)
     return rows[0] if rows else None
 
 

@@ -42,6 +42,7 @@ _DETAILS: Mapping[str, Callable[[Any], bool]] = {
     "author": lambda value: isinstance(value, str),
     "seed": _whole(*SEED),
     "ttl_s": _number(0.0),
+    "bare_text": lambda value: isinstance(value, str),
 }
 
 

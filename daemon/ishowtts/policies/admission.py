@@ -134,11 +134,14 @@ class Policies:
         self._reject_if_empty(text, done)
         text = self._within_limit(text, done)
         voice = self._voice_of(line, done)
-        text = self._in_template(line.author, text, done)
+        bare_text, text = text, self._in_template(line.author, text, done)
         # Without a word in `done`, invisible characters may have made the text longer than the limit.
         if done or len(line.text) > self._limits.max_chars:
             words = dict.fromkeys(step.policy for step in done)
-            return replace(line, text=text, voice=voice, done=(*line.done, *words))
+            merged = self._policies.merge_s > 0 and TEMPLATE in words
+            return replace(
+                line, text=text, voice=voice, done=(*line.done, *words), bare_text=bare_text if merged else None
+            )
         return line
 
     def _bounded(self, text: str, done: list[PolicyStep]) -> str:

@@ -196,7 +196,13 @@ def _size(arrival: Arrival) -> int:
     if isinstance(what, Rejection):
         parts.append(what.detail)
     if line is not None:
-        parts += [line.text, line.voice, line.author, line.chime if isinstance(line.chime, str) else None]
+        parts += [
+            line.text,
+            line.bare_text,
+            line.voice,
+            line.author,
+            line.chime if isinstance(line.chime, str) else None,
+        ]
     if what.reply_to is not None:
         parts += [what.reply_to.topic, what.reply_to.correlation]
     return _OVERHEAD_BYTES + sum(sys.getsizeof(part) for part in parts if part is not None)

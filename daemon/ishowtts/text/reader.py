@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,18 @@ from ishowtts.text.number_formats import COMMA_REGIONS, Decimal
 from ishowtts.text.pronunciations import Pronunciations, Span
 from ishowtts.text.scripts import ScriptRun, region, script_runs
 from ishowtts.util.live_file import LiveFile
+
+
+@dataclass(frozen=True)
+class ReadingStep:
+    """A text after one step of its reading.
+
+    Attributes:
+        step: `cleaned`, `pronunciations` or `words`.
+    """
+
+    step: str
+    text: str
 
 
 class TextReader:
@@ -64,14 +77,29 @@ class TextReader:
         The operator's pronunciations are searched in the written text. What they insert is not normalised, so that
         `5G` or `C++` can be spelled. Everything else is put into words.
         """
+        cleaned, runs, spans = self._prepared(text, voice)
+        if not spans and not self._normalise:
+            return cleaned
+        decimal = self._decimal_sign(self._language_of(voice))
+        return clean(self._spoken(cleaned, runs, spans, lambda part, run: self._normalised(part, run, decimal)))
+
+    def explain(self, text: str, voice: str | None) -> list[ReadingStep]:
+        """The text after each step of `read`, in order, also if a step changes nothing."""
+        cleaned, runs, spans = self._prepared(text, voice)
+        replaced = clean(self._spoken(cleaned, runs, spans, lambda part, _: part)) if spans else cleaned
+        return [
+            ReadingStep("cleaned", cleaned),
+            ReadingStep("pronunciations", replaced),
+            ReadingStep("words", self.read(text, voice)),
+        ]
+
+    def _prepared(self, text: str, voice: str | None) -> tuple[str, list[ScriptRun], Sequence[Span]]:
+        """The clean text, its languages, and the places of the operator's pronunciations in it."""
         text = fold_look_alikes(clean(keep_number_marks(text))) if self._normalise else clean(text)
         text = separate_sentences(text)
-        language = self._language_of(voice)
-        runs = script_runs(text, language)
+        runs = script_runs(text, self._language_of(voice))
         spans = [] if self._file is None else self._file.current().spans(text, runs, voice or self._default_voice)
-        if not spans and not self._normalise:
-            return text
-        return clean(self._spoken(text, runs, spans, self._decimal_sign(language)))
+        return text, runs, spans
 
     def _decimal_sign(self, language: str | None) -> Decimal | None:
         """The sign before decimals; `None` if the text may show it."""
@@ -79,8 +107,10 @@ class TextReader:
             return self._decimal
         return "comma" if region(language) in COMMA_REGIONS else None
 
-    def _spoken(self, text: str, runs: Sequence[ScriptRun], spans: Sequence[Span], decimal: Decimal | None) -> str:
-        """The text with each span replaced, and the rest normalised."""
+    def _spoken(
+        self, text: str, runs: Sequence[ScriptRun], spans: Sequence[Span], read_aloud: Callable[[str, str], str]
+    ) -> str:
+        """The text with each span replaced, and the rest read aloud."""
         parts: list[str] = []
         for run in runs:
             start = run.start
@@ -88,11 +118,11 @@ class TextReader:
             for span in islice(spans, first, None):
                 if span.start >= run.end:
                     break
-                parts.append(self._normalised(text[start : max(start, span.start)], run.language, decimal))
+                parts.append(read_aloud(text[start : max(start, span.start)], run.language))
                 if span.start >= run.start:  # else it began in the run before, which has added it
                     parts.append(span.spoken)
                 start = min(span.end, run.end)
-            parts.append(self._normalised(text[start : run.end], run.language, decimal))
+            parts.append(read_aloud(text[start : run.end], run.language))
         return "".join(_separate_words(parts))
 
     def _normalised(self, text: str, language: str, decimal: Decimal | None) -> str:
