@@ -93,7 +93,7 @@ class Daemon:
         self._events_stored = ChangeSignal()
         self._notifier = Notifier()
         self._start_logged = False
-        self._state_was_routine = False
+        self._state_was_routine = True  # the word ready at the start comes from `_log_start`
         self._board: Board = detect_board(config.board.source, config.board.sysfs_root)
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
