@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,11 +35,19 @@ def test_systemd_receives_every_message(receiver: socket.socket) -> None:
     notifier.status("starting")
     notifier.ready("espeak\nspeaks\x1b[2J\u2028MAINPID=1\u202e")
     notifier.watchdog()
+    before_us = time.monotonic_ns() // 1000
+    notifier.reloading()
+    notifier.reloaded()
     notifier.stopping()
-    assert [receiver.recv(4096).decode() for _ in range(4)] == [
+    received = [receiver.recv(4096).decode() for _ in range(6)]
+    reloading, reload_us = received.pop(3).split("\nMONOTONIC_USEC=")
+    assert reloading == "RELOADING=1"
+    assert before_us <= int(reload_us) <= time.monotonic_ns() // 1000
+    assert received == [
         "STATUS=starting",
         "READY=1\nSTATUS=espeak speaks\\x1b[2J MAINPID=1\\u202e",
         "WATCHDOG=1",
+        "READY=1",
         "STOPPING=1",
     ]
 

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from ishowtts.archive.archives import Archives
 from ishowtts.board import Board
 from ishowtts.board.detect import detect_board
-from ishowtts.config import Config
+from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.engines import build
 from ishowtts.engines.build import EngineChoice, Engines, build_engines
 from ishowtts.engines.espeak_check import EspeakCheck
@@ -41,8 +42,10 @@ from ishowtts.speech.cached_speech import CachedSpeech
 from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.speech_policy import SpeechPolicy
 from ishowtts.status import watchdog
+from ishowtts.status.config_reload import ConfigReload
 from ishowtts.status.event_log import EventLog
 from ishowtts.status.payloads import FOUND_PAUSED, StateFacts, TelemetryPayload, info_payload, state_payload
+from ishowtts.status.state_report import StateReport
 from ishowtts.status.status_publisher import StatusPublisher
 from ishowtts.status.telemetry import Telemetry
 from ishowtts.status.voice_watcher import VoiceWatcher
@@ -68,16 +71,22 @@ class Factories:
     speaker: Callable[[str], ChosenSpeaker] = choose_speaker
 
 
-def run(config: Config, factories: Factories = Factories()) -> int:
+def run(config: Config, factories: Factories = Factories(), config_path: Path = DEFAULT_PATH) -> int:
     """Run the daemon until SIGTERM or SIGINT; return the exit status.
+
+    Args:
+        config_path: The file of the configuration, which SIGHUP reads again.
 
     Raises:
         FatalError: it could not start; the sentence is for the operator.
     """
-    with stop_signals.stop_asked() as stop_requested, ExitStack() as stack:
+    reload = ConfigReload(config, config_path, Notifier())
+    with stop_signals.stop_asked(reload.ask) as stop_requested, ExitStack() as stack:
         daemon = Daemon(config, stack, factories)
         if not stop_requested.is_set():
             daemon.start()
+            reload.start()
+            stack.callback(reload.close, _STOP_S)
             daemon.watch(stop_requested)
         daemon.report_stopping()
     log.info("stopped")
@@ -94,8 +103,6 @@ class Daemon:
         self._changed = ChangeSignal()  # a line, an engine, the device or a level
         self._events_stored = ChangeSignal()
         self._notifier = Notifier()
-        self._start_logged = False
-        self._state_was_routine = False
         self._board: Board = detect_board(config.board.source, config.board.sysfs_root)
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
@@ -121,12 +128,13 @@ class Daemon:
         self._outbox = Outbox(
             self._inbox, self._link.send_events, self._event_log.record, connected=lambda: self._link.connected
         )
+        self._report = StateReport(self._root, self._state, self._link, self._notifier)
         telemetry = TelemetryPayload(self._telemetry, self._inbox, self._player, self._engines, self._link)
         self._status = StatusPublisher(
             self._link.publish_retained,
             self._state,
             telemetry.compose,
-            self._on_state,
+            self._report.on_state,
             config.telemetry.interval_s,
         )
         self._voice_watcher = VoiceWatcher(
@@ -181,14 +189,13 @@ class Daemon:
         deadline = time.monotonic() + _WAIT_FOR_BROKER_S
         while not self._link.connected and time.monotonic() < deadline and not stop_requested.wait(0.05):
             pass
-        self._notifier.ready(self._status_line())
-        ready_logged = self._log_start()
+        self._report.ready()
         interval_s = min(self._notifier.watchdog_interval_s() or 5.0, 5.0)
         prune_at = time.monotonic()
         while not stop_requested.wait(interval_s):
             self._link.revive_if_dead()
-            self._notifier.status(self._status_line())
-            ready_logged = ready_logged or self._log_start()
+            self._report.notify()
+            self._report.log_start()
             self._event_log.sum_up()
             self._commands.sum_up()
             self._inbox.sum_up()
@@ -339,32 +346,6 @@ class Daemon:
                 expires_before=self._inbox.expires_while_held(),
             )
         )
-
-    def _on_state(self, state: dict[str, Any], is_news: bool) -> None:
-        self._notifier.status(self._status_line())
-        if is_news:
-            routine = state["state"] in ("ready", "speaking") and not state["detail"]
-            level = logging.DEBUG if routine and self._state_was_routine else logging.INFO
-            self._state_was_routine = routine
-            log.log(level, "state: %s%s", state["state"], f" ({state['detail']})" if state["detail"] else "")
-
-    def _status_line(self) -> str:
-        state = self._state()
-        why = f" ({state['detail']})" if state["detail"] else ""
-        words = f"{state['state']}{why}"
-        if reason := self._link.why_not_connected:
-            words = f"no line can come: {reason}" + (f"; {words}" if state["state"] != "ready" else "")
-        return f"{words}, lines waiting: {state['queue_depth']}"
-
-    def _log_start(self) -> bool:
-        """Log whether lines can come. Returns whether they can; until then it is logged again when they can."""
-        reason = self._link.why_not_connected or self._link.deaf
-        if reason is None:
-            log.info("ready: lines on %s/say", self._root)
-        elif not self._start_logged:
-            log.warning("started, but no line can come yet: %s", reason)
-        self._start_logged = True
-        return reason is None
 
     def _idle(self) -> bool:
         status = self._scheduler.status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,7 @@ def _sd_notify() -> Callable[..., Any] | None:
 
 
 class Notifier:
-    """Sends READY, STATUS, WATCHDOG and STOPPING to NOTIFY_SOCKET."""
+    """Sends READY, RELOADING, STATUS, WATCHDOG and STOPPING to NOTIFY_SOCKET."""
 
     def __init__(self) -> None:
         self._notify = _sd_notify() if os.environ.get("NOTIFY_SOCKET") else None
@@ -42,6 +43,14 @@ class Notifier:
     def watchdog(self) -> None:
         """Feeds the watchdog."""
         self._send("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        """Reports that the configuration is being read again. `reloaded` must follow."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def reloaded(self) -> None:
+        """Reports that the reload has ended."""
+        self._send("READY=1")
 
     def stopping(self) -> None:
         """Reports that the daemon is stopping."""

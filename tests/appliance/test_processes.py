@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -93,11 +94,17 @@ def test_systemd_gets_ready_watchdog_and_stopping(
                     heard.extend(notify.recv(4096).decode().splitlines())
             return word in heard
 
-        appliance = make_appliance(environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"})
+        # A session of its own: started from a terminal, SIGHUP says that the terminal is gone.
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
+        appliance = make_appliance(environment=environment, wrap=["setsid"])
         appliance.wait_ready(mqtt_client)
         eventually(lambda: has("READY=1"), "READY")
         eventually(lambda: heard.count("WATCHDOG=1") >= 2 or has(""), "the watchdog's food")
         assert any(line.startswith("STATUS=ready") for line in heard)
+        assert appliance.process is not None
+        appliance.process.send_signal(signal.SIGHUP)
+        eventually(lambda: has("RELOADING=1"), "RELOADING, as for `systemctl reload`")
+        eventually(lambda: has("") or "READY=1" in heard[heard.index("RELOADING=1") :], "READY again")
         appliance.stop()
         eventually(lambda: has("STOPPING=1"), "STOPPING")
     assert heard.index("READY=1") < heard.index("WATCHDOG=1") < heard.index("STOPPING=1")

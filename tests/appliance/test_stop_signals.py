@@ -17,7 +17,7 @@ from support.broker import Broker
 from support.client import Client
 from support.waiting import eventually
 
-IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+IGNORED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 
 
 def test_the_daemon_logs_and_ignores_them_and_continues_to_speak(tmp_path: Path, broker: Broker) -> None:
@@ -31,6 +31,13 @@ def test_the_daemon_logs_and_ignores_them_and_continues_to_speak(tmp_path: Path,
             assert appliance.process is not None
             appliance.process.send_signal(number)
             eventually(lambda number=number: f"{number.name} is ignored" in appliance.log, f"a word on {number.name}")
+        appliance.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "has no change that needs a restart" in appliance.log, "the comparison")
+        config_file = appliance.config_file.read_text()
+        appliance.config_file.write_text(f"{config_file}\nno_such_key: 1\n")
+        appliance.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "the configuration has faults: the daemon goes on" in appliance.log, "the faults")
+        assert "no_such_key" in appliance.log
         assert appliance.final(client, appliance.say(client, "I am still here."))["event"] == "finished"
         assert appliance.process.poll() is None
         assert [message.json["state"] for message in client.on(f"{appliance.root}/state")][-1] in ("ready", "speaking")

@@ -1,4 +1,4 @@
-"""docs/mqtt.md: its examples are run, or parsed, without changes."""
+"""docs/mqtt.md: its examples are run, or parsed, without changes, with the rights of the shipped broker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ishowtts.model import Outcome, Reason
 from ishowtts.mqtt.command_payload import COMMANDS
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS
 from support.appliance import Appliance
-from support.broker import Broker
+from support.broker import Broker, ShippedBroker
 from support.client import Client
 
 pytestmark = pytest.mark.slow
@@ -48,9 +48,31 @@ def cells(heading: str) -> set[str]:
     return {word for cell in first for word in re.findall(r"`([^`]+)`", cell)}
 
 
+PASSWORD = "its-password"
+
+
 @pytest.fixture
-def kitchen(make_appliance: Callable[..., Appliance], mqtt_client: Client) -> Appliance:
-    appliance = make_appliance(settings={"device": {"name": "kitchen"}})
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """The shipped broker, with the password of the examples for the users that they name."""
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    with ShippedBroker(folder, dict.fromkeys(("controller", "observer", "ishowtts"), PASSWORD)) as broker:
+        yield broker
+
+
+@pytest.fixture
+def mqtt_client(broker: Broker) -> Iterator[Client]:
+    """Reads what the appliance publishes."""
+    with Client(broker.host, broker.port, username="observer", password=PASSWORD) as client:
+        yield client
+
+
+@pytest.fixture
+def kitchen(make_appliance: Callable[..., Appliance], broker: Broker, mqtt_client: Client, tmp_path: Path) -> Appliance:
+    password = tmp_path / "mqtt-password"
+    password.write_text(PASSWORD)
+    mqtt = {"host": broker.host, "port": broker.port, "username": "ishowtts", "password_file": str(password)}
+    appliance = make_appliance(settings={"device": {"name": "kitchen"}, "mqtt": mqtt})
     appliance.root = ROOT
     appliance.wait_ready(mqtt_client)
     return appliance
@@ -58,13 +80,11 @@ def kitchen(make_appliance: Callable[..., Appliance], mqtt_client: Client) -> Ap
 
 @pytest.fixture
 def shell(tmp_path: Path, broker: Broker) -> Callable[[str], str]:
-    """Run a block without changes. The commands find the broker through their own configuration files."""
-    for program in ("pub", "sub", "rr"):
-        path = tmp_path / f"home/.config/mosquitto_{program}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"-h {broker.host}\n-p {broker.port}\n")
+    """Run a block. Only the port of the broker is replaced, in the block that writes the files of options."""
+    (tmp_path / "home").mkdir()
 
     def run(block: str) -> str:
+        block = block.replace("-p 1883", f"-p {broker.port}")
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8"}
         done = subprocess.run(
             ["bash", "-eu", "-c", block], env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -87,7 +107,8 @@ def finished_lines(client: Client, count: int) -> list[dict[str, Any]]:
 
 
 def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell: Callable[[str], str]) -> None:
-    lines, commands, retained, watched, requested = blocks("sh")
+    options, lines, commands, retained, watched, requested = blocks("sh")
+    shell(options)
     shell(lines)
     assert "tea-2" in [event["id"] for event in finished_lines(mqtt_client, 4)]
     mqtt_client.forget()
@@ -104,15 +125,24 @@ def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell:
     answer = json.loads(shell(requested))
     assert answer["event"] == "finished"
     finished_lines(mqtt_client, 2)
+    telemetry = mqtt_client.wait_for(f"{ROOT}/telemetry").json
+    published = {f"{name}.{key}" for name, values in telemetry.items() if isinstance(values, dict) for key in values}
+    published |= {name for name, values in telemetry.items() if not isinstance(values, dict)}
+    assert cells("value") == published, "each value of the telemetry has its row"
     assert kitchen.root == ROOT
 
 
 def test_the_python_example_works(kitchen: Appliance, broker: Broker) -> None:
     (program,) = blocks("python")
-    assert program.count('"localhost", 1883') == 1
+    assert program.count('"localhost", 1883') == program.count("answered.wait(60)") == 1
     program = program.replace('"localhost", 1883', f'"{broker.host}", {broker.port}')
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "finished", ""), kitchen.log
+    # With the topic of another user the line is spoken, but no answer comes: the example must end.
+    impatient = program.replace("answered.wait(60)", "answered.wait(1)").replace("reply/{USER}", "reply/me")
+    done = subprocess.run([sys.executable, "-c", impatient], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "no answer within 60 s" in done.stderr
 
 
 def test_the_node_red_flow_is_consistent() -> None:
@@ -129,7 +159,9 @@ def test_the_node_red_flow_is_consistent() -> None:
     assert set(line) <= set(LINE_FIELDS)
 
 
-def test_the_home_assistant_example_uses_our_topics_and_takes_any_text(kitchen: Appliance, mqtt_client: Client) -> None:
+def test_the_home_assistant_example_uses_our_topics_and_takes_any_text(
+    kitchen: Appliance, broker: Broker, mqtt_client: Client
+) -> None:
     jinja2 = pytest.importorskip("jinja2", reason="jinja2, which renders templates of Home Assistant, is not installed")
     (page,) = (yaml.safe_load(block) for block in blocks("yaml"))
     entities = [entity for platform in page["mqtt"] for kind in platform.values() for entity in kind]
@@ -149,7 +181,8 @@ def test_the_home_assistant_example_uses_our_topics_and_takes_any_text(kitchen: 
     for entity in page["mqtt"][0]["notify"]:
         payload = jinja2.Environment().from_string(entity["command_template"]).render(value=text)
         mqtt_client.forget()
-        mqtt_client.publish(entity["command_topic"], payload)
+        with Client(broker.host, broker.port, username="controller", password=PASSWORD) as controller:
+            controller.publish(entity["command_topic"], payload)
         finished_lines(mqtt_client, 1)
         spoken = [m.json["speaking"]["text"] for m in mqtt_client.on(f"{ROOT}/state") if m.json["speaking"]]
         assert text in spoken

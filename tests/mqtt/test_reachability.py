@@ -15,7 +15,7 @@ from ishowtts.mqtt.reachability import LinkProbe
 from support import broker_scripts as scripts
 from support import mqtt_packets as mqtt
 from support.clock import Clock
-from support.hostile_broker import HostileBroker
+from support.hostile_broker import HostileBroker, Peer
 from support.waiting import eventually
 
 ROOT = "ishowtts/unit"
@@ -100,6 +100,26 @@ def test_a_refused_subscription_is_asked_for_again(hostile: HostileBroker, make_
     eventually(lambda: link.link.deaf is None, "the proof", 10)
     eventually(lambda: retained(hostile, AVAILABILITY) == "online", "online", 5)
     assert hostile.connections() == 2, "on the same connections"
+
+
+@OF_EACH_PROTOCOL
+def test_a_lower_qos_than_asked_is_logged_once_and_lines_still_come(
+    hostile: HostileBroker, make_link: Any, caplog: pytest.LogCaptureFixture, protocol: int
+) -> None:
+    def grant_qos_0(peer: Peer, packet: mqtt.Packet) -> None:
+        peer.broker.grant(peer, packet, [0 for _ in packet.subscriptions])
+
+    hostile.on_subscribe = grant_qos_0
+    link = make_link(protocol=protocol, **QUICK_PROBE)
+    link.link.start()
+    eventually(lambda: retained(hostile, AVAILABILITY) == "online", "online", 10)
+    hostile.publish(SAY, "a line")
+    eventually(lambda: link.recorder.texts == ["a line"], "the line", 5)
+    assert link.link.deaf is None
+    assert (
+        len([sentence for sentence in warnings(caplog) if f"grants only QoS 0 for {SAY}: lines are lost" in sentence])
+        == 1
+    )
 
 
 @OF_EACH_PROTOCOL

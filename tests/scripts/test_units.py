@@ -21,10 +21,11 @@ SERVICE: Reasons = {
     "Unit": {
         "Description=iShowTTS: speaks lines from MQTT in a cloned voice": "`systemctl status` shows it",
         f"Documentation=file:{CONFIG}": "`systemctl help` leads to the configuration",
-        "Wants=network-online.target ishowtts-clocks.service":
-            "a start also fixes the clocks; not Requires=: the service runs without a network and without a Jetson",
-        "After=network-online.target mosquitto.service nvpmodel.service sound.target ishowtts-clocks.service":
-            "at boot the broker, the sound card and the clocks are there before the first line",
+        "Wants=ishowtts-clocks.service":
+            "a start also fixes the clocks; not Requires=: the service runs without a Jetson",
+        "After=network.target mosquitto.service nvpmodel.service sound.target ishowtts-clocks.service":
+            "at boot the broker, the sound card and the clocks are there before the first line; "
+            "at shutdown the network is still there when the daemon says that it goes offline",
         "StartLimitIntervalSec=300": "within the default of 10 s too few starts count, if each crashes after seconds",
         "StartLimitBurst=10": "an endless series of crashes ends in a failed unit, which monitoring sees",
     },
@@ -32,6 +33,7 @@ SERVICE: Reasons = {
         "Type=notify": "`systemctl start` returns when the daemon is ready, and the watchdog needs it",
         "NotifyAccess=main": "a worker must not speak for the daemon",
         f"ExecStart={PROGRAM} run --config {CONFIG}": "it starts the daemon that install.sh installed",
+        "ExecReload=/bin/kill -HUP $MAINPID": "`systemctl reload` says what a changed configuration needs",
         "User=ishowtts": "without it the daemon runs as root",
         "Group=ishowtts": "root's data folder is readable for this group alone",
         "StateDirectory=ishowtts/state": "systemd would give the service all of /var/lib/ishowtts, which root must own",
@@ -92,6 +94,8 @@ CLOCKS: Reasons = {
         "ConditionPathExists=/etc/nv_tegra_release": "the unit fails on a machine without jetson_clocks",
         "After=nvpmodel.service": "nvpmodel sets the limits: the clocks would be raised to the old ones",
         "PartOf=ishowtts.service": "a stop of the service restores the clocks",
+        "StartLimitIntervalSec=1800": "within the default of 10 s no try would count",
+        "StartLimitBurst=20": "an endless series of failures ends in a failed unit, which monitoring sees",
     },
     "Service": {
         "Type=oneshot": "the daemon starts after the clocks are set",
@@ -101,6 +105,9 @@ CLOCKS: Reasons = {
         f"ExecStop={PROGRAM} clocks restore --config {CONFIG}": "the board stays at full power after a stop",
         "TimeoutStartSec=60": "a oneshot unit has no limit: a stuck jetson_clocks would keep the daemon from starting",
         "TimeoutStopSec=60": "a stuck jetson_clocks would hold up a shutdown",
+        "Restart=on-failure": "the clocks stay unlocked until somebody notices, if the driver was not ready at boot",
+        "RestartSec=15": "after the default of 100 ms all tries are over before the driver is ready",
+        "RestartPreventExitStatus=2": "a wrong configuration is the same after a restart",
     },
     "Install": {
         "WantedBy=ishowtts.service": "`systemctl enable` starts it with the service",
@@ -193,6 +200,17 @@ def test_systemd_finds_no_fault_in_the_units(staged: Path) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, [line for line in done.stderr.splitlines() if "ishowtts" in line]) == (0, [])
+
+
+def test_no_unit_waits_for_the_network() -> None:
+    for unit in UNITS:
+        assert not [line for _, line in directives(ROOT / "systemd" / unit) if "network-online" in line]
+
+
+def test_a_reload_sends_the_signal_that_the_daemon_understands() -> None:
+    program, *words = value("ishowtts.service", "ExecReload").split()
+    assert words == ["-HUP", "$MAINPID"]
+    assert Path(program).exists()
 
 
 def test_the_service_is_sandboxed() -> None:

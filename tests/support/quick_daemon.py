@@ -166,9 +166,10 @@ def main() -> int:
 
     settings = config.load(arguments.config)
     logs.set_up(settings.log.level, private=settings.log.private)
-    if arguments.aloud:
-        return app.run(settings, app.Factories(company))
-    return app.run(settings, app.Factories(company, lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes")))
+    factories = app.Factories(company)
+    if not arguments.aloud:
+        factories = app.Factories(company, lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes"))
+    return app.run(settings, factories, arguments.config)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import logging
 
 from ishowtts import app
 from ishowtts.cli.common import Commands, read_config
-from ishowtts.config import Config
+from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.errors import FatalError
 from ishowtts.util import files, logs
 
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     logs.set_up(settings.log.level, private=settings.log.private)
     try:
         _refuse_foreign_state(settings)
-        return app.run(settings)
+        return app.run(settings, config_path=arguments.config or DEFAULT_PATH)
     except FatalError as error:
         logging.getLogger("ishowtts").critical("%s", error)
         return 1

@@ -84,6 +84,7 @@ class Subscriptions:
         self._role = role
         self._asked: dict[int, tuple[str, ...]] = {}  # by mid of a SUBSCRIBE that is not answered yet
         self._refused: dict[str, str] = {}  # topic -> the broker's reason
+        self._unsafe: set[str] = set()  # topics for which the broker granted a lower QoS, which was logged
 
     @property
     def asked(self) -> str:
@@ -112,8 +113,16 @@ class Subscriptions:
                     log.warning("%s does not let us subscribe to %s (%s)", self._options.broker, topic, reason)
                 else:
                     self._refused[topic] = reason
-            elif code.value < self._role.qos:
-                log.warning("%s keeps no messages of %s for us while we are away", self._options.broker, topic)
+            elif code.value < self._role.qos and topic not in self._unsafe:
+                self._unsafe.add(topic)
+                log.warning(
+                    "%s grants only QoS %d for %s: lines are lost if they come while we are away or the connection "
+                    "breaks; allow QoS %d there",
+                    self._options.broker,
+                    code.value,
+                    topic,
+                    self._role.qos,
+                )
 
     def _send(self, client: paho.Client, topics: tuple[str, ...], retain_handling: int) -> None:
         if self._options.protocol == 5:

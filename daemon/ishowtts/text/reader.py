@@ -32,6 +32,32 @@ class ReadingStep:
     text: str
 
 
+@dataclass(frozen=True)
+class _WrittenText:
+    """A clean text, its languages, the places of the operator's pronunciations in it, and its decimal sign."""
+
+    text: str
+    runs: Sequence[ScriptRun]
+    spans: Sequence[Span]
+    decimal: Decimal | None
+
+    def spoken(self, read_aloud: Callable[[str, str], str]) -> str:
+        """The text with each span replaced, and the rest read aloud."""
+        parts: list[str] = []
+        for run in self.runs:
+            start = run.start
+            first = bisect_right(self.spans, run.start, key=lambda span: span.end)
+            for span in islice(self.spans, first, None):
+                if span.start >= run.end:
+                    break
+                parts.append(read_aloud(self.text[start : max(start, span.start)], run.language))
+                if span.start >= run.start:  # else it began in the run before, which has added it
+                    parts.append(span.spoken)
+                start = min(span.end, run.end)
+            parts.append(read_aloud(self.text[start : run.end], run.language))
+        return "".join(_separate_words(parts))
+
+
 class TextReader:
     """Turns written text into spoken text. Any thread may use it.
 
@@ -77,53 +103,34 @@ class TextReader:
         The operator's pronunciations are searched in the written text. What they insert is not normalised, so that
         `5G` or `C++` can be spelled. Everything else is put into words.
         """
-        cleaned, runs, spans = self._prepared(text, voice)
-        if not spans and not self._normalise:
-            return cleaned
-        decimal = self._decimal_sign(self._language_of(voice))
-        return clean(self._spoken(cleaned, runs, spans, lambda part, run: self._normalised(part, run, decimal)))
+        written = self._prepared(text, voice)
+        if not written.spans and not self._normalise:
+            return written.text
+        return clean(written.spoken(lambda part, language: self._normalised(part, language, written.decimal)))
 
     def explain(self, text: str, voice: str | None) -> list[ReadingStep]:
         """The text after each step of `read`, in order, also if a step changes nothing."""
-        cleaned, runs, spans = self._prepared(text, voice)
-        replaced = clean(self._spoken(cleaned, runs, spans, lambda part, _: part)) if spans else cleaned
+        written = self._prepared(text, voice)
+        replaced = clean(written.spoken(lambda part, _: part)) if written.spans else written.text
         return [
-            ReadingStep("cleaned", cleaned),
+            ReadingStep("cleaned", written.text),
             ReadingStep("pronunciations", replaced),
             ReadingStep("words", self.read(text, voice)),
         ]
 
-    def _prepared(self, text: str, voice: str | None) -> tuple[str, list[ScriptRun], Sequence[Span]]:
-        """The clean text, its languages, and the places of the operator's pronunciations in it."""
+    def _prepared(self, text: str, voice: str | None) -> _WrittenText:
         text = fold_look_alikes(clean(keep_number_marks(text))) if self._normalise else clean(text)
         text = separate_sentences(text)
-        runs = script_runs(text, self._language_of(voice))
+        language = self._language_of(voice)
+        runs = script_runs(text, language)
         spans = [] if self._file is None else self._file.current().spans(text, runs, voice or self._default_voice)
-        return text, runs, spans
+        return _WrittenText(text, runs, spans, self._decimal_sign(language))
 
     def _decimal_sign(self, language: str | None) -> Decimal | None:
         """The sign before decimals; `None` if the text may show it."""
         if self._decimal != "auto":
             return self._decimal
         return "comma" if region(language) in COMMA_REGIONS else None
-
-    def _spoken(
-        self, text: str, runs: Sequence[ScriptRun], spans: Sequence[Span], read_aloud: Callable[[str, str], str]
-    ) -> str:
-        """The text with each span replaced, and the rest read aloud."""
-        parts: list[str] = []
-        for run in runs:
-            start = run.start
-            first = bisect_right(spans, run.start, key=lambda span: span.end)
-            for span in islice(spans, first, None):
-                if span.start >= run.end:
-                    break
-                parts.append(read_aloud(text[start : max(start, span.start)], run.language))
-                if span.start >= run.start:  # else it began in the run before, which has added it
-                    parts.append(span.spoken)
-                start = min(span.end, run.end)
-            parts.append(read_aloud(text[start : run.end], run.language))
-        return "".join(_separate_words(parts))
 
     def _normalised(self, text: str, language: str, decimal: Decimal | None) -> str:
         return normalise(text, language, decimal) if self._normalise else text

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -17,11 +17,14 @@ _IGNORED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 
 
 @contextmanager
-def stop_asked() -> Iterator[threading.Event]:
+def stop_asked(on_hang_up: Callable[[], None] | None = None) -> Iterator[threading.Event]:
     """Yields an event that SIGTERM and SIGINT set. Restores the former handlers at the end.
 
-    SIGHUP, SIGUSR1, SIGUSR2 and SIGALRM are ignored: they would kill the process, which costs the current line an
-    attempt. With a controlling terminal, SIGHUP means that the terminal is gone, and stops the daemon.
+    SIGUSR1, SIGUSR2 and SIGALRM are ignored: they would kill the process, which costs the current line an attempt.
+    With a controlling terminal, SIGHUP means that the terminal is gone, and stops the daemon.
+
+    Args:
+        on_hang_up: Called at SIGHUP without a terminal, in the signal handler. `None`: it is ignored.
     """
     asked = threading.Event()
 
@@ -35,8 +38,11 @@ def stop_asked() -> Iterator[threading.Event]:
     def hang_up(number: int, frame: FrameType | None) -> None:
         if terminal:
             stop(number, frame)
+        elif on_hang_up is None:
+            ignore(number, frame)
         else:
-            log.info("SIGHUP is ignored: a changed configuration needs a restart (systemctl restart ishowtts)")
+            log.info("SIGHUP: the configuration is read again")
+            on_hang_up()
 
     terminal = _has_terminal()
     handlers = {**dict.fromkeys(_STOP, stop), **dict.fromkeys(_IGNORED, ignore), signal.SIGHUP: hang_up}
