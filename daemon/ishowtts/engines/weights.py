@@ -255,7 +255,7 @@ def _check_present(path: Path, fix: str) -> None:
         raise WeightsError(f"{path} cannot be read ({error.strerror}); let the service's user read it") from error
 
 
-def _check_size(path: Path, fix: str) -> None:
+def _check_size(path: Path, fix: str = _FETCH) -> None:
     """Compares the size that the header of a safetensors file implies with the size of the file."""
     try:
         with open_regular(path) as stream:
