@@ -50,3 +50,19 @@ def test_ours_is_made_where_the_configuration_says_and_a_fault_is_one_sentence(
     assert chimes(tmp_path, "--make", chimes_dir=str(tmp_path / "file")) == 1
     [sentence] = capfd.readouterr().err.splitlines()
     assert "cannot be read (Not a directory); fix audio.chimes_dir" in sentence
+
+
+def test_files_that_are_no_chime_are_told_with_the_fix(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "chimes").mkdir()
+    for name in ("Gong.wav", "bell.mp3", "readme.txt"):
+        (tmp_path / "chimes" / name).write_text("x")
+    assert chimes(tmp_path) == 1
+    out = capfd.readouterr().out
+    assert "not a chime: Gong.wav: the name of a chime has only a-z" in out
+    assert "rename it to gong.wav" in out
+    assert "ffmpeg -i bell.mp3 bell.wav" in out
+    assert "readme.txt" not in out
+    assert chimes(tmp_path, "--json") == 1
+    _, gong, bell = json.loads(capfd.readouterr().out)
+    assert (gong["name"], bell["name"]) == ("Gong.wav", "bell.mp3")
+    assert "rename it to gong.wav" in gong["fault"]

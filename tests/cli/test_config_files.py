@@ -165,7 +165,7 @@ def test_other_files_among_the_chimes_are_notes(tmp_path: Path) -> None:
     assert "rename it to two-words.ogg" in told["two words.ogg"]
     assert "ffmpeg -i bell.mp3 bell.wav" in told["bell.mp3"]
     assert "rename it to bell.wav" in told["bell.WAV"]
-    assert ".hidden" not in told
+    assert not {".hidden", "readme.txt"} & told.keys()
 
 
 def test_a_password_that_others_can_read_is_a_note(tmp_path: Path) -> None:

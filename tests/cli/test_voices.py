@@ -201,3 +201,79 @@ def test_files_are_looked_at_before_any_work_is_done(
                 voices(*words)
             assert ended.value.code == 2
             assert said in capsys.readouterr().err
+
+
+def test_capitals_and_figures_in_the_words_are_stored_as_they_are_spoken(voices: Shell, recording: Path) -> None:
+    written = "THE KETTLE IS ON, AND THE TEA WILL BE READY IN 2 MINUTES OR SO."
+    status, out, err = voices("add", "anna", recording, "--text", written, "--json")
+    added = json.loads(out)
+    assert (status, err) == (0, "")
+    assert added["text"] == "The kettle is on, and the tea will be ready in two minutes or so."
+    assert len([note for note in added["warnings"] if "stored as" in note]) == 2
+    assert voices.listed()["anna"]["text"] == added["text"]
+    assert "espeak-ng speaks in its place" in added["speaker_note"]
+
+
+def test_without_weights_adding_and_listing_end_with_who_speaks(voices: Shell, recording: Path, tmp_path: Path) -> None:
+    note = "note: no weights: until `sudo ishowtts fetch`, espeak-ng speaks in its place"
+    assert voices("add", "anna", recording, "--text", WORDS)[2].splitlines()[-1] == note
+    assert voices()[1].splitlines()[-1] == note
+    voices.configure(tmp_path, weights=str(tmp_path))
+    assert "engine.f5.weights names this folder" in voices()[1].splitlines()[-1]
+
+
+def test_folders_that_are_no_voice_are_listed_with_the_reason(voices: Shell, recording: Path) -> None:
+    voices("add", "anna", recording, "--text", WORDS)
+    for path in ("Bob/reference.wav", "zoe/zoe.wav", "clip.m4a"):
+        (voices.voices / path).parent.mkdir(exist_ok=True)
+        (voices.voices / path).write_bytes(b"RIFF")
+    status, out, _ = voices()
+    assert status == 1
+    told = [line for line in out.splitlines() if line.startswith("not a voice: ")]
+    assert [Path(line.split(": ")[1]).name for line in told] == ["Bob", "clip.m4a", "zoe"]
+    assert "only a-z, 0-9, _ and -; mv" in told[0]
+    assert "its clip is named zoe.wav, and must be reference.wav or reference.flac" in told[2]
+    assert voices.listed()["zoe"]["fault"].startswith(f"{voices.voices}/zoe is not a voice")
+    assert "did you mean 'anna'?" in voices("test", "Anna", "--wav", voices.voices.parent / "x.wav")[2]
+
+
+def test_a_clip_that_was_put_there_by_hand_is_measured(voices: Shell) -> None:
+    anna = voices.voices / "anna"
+    anna.mkdir(parents=True)
+    soundfile.write(anna / "reference.wav", [0.1] * 12_000, 24_000)
+    (anna / "reference.txt").write_text("Hello.")
+    assert voices.listed()["anna"]["note"] == "its clip is 0.5 s long, and should be 2 to 12 s"
+    assert "note: anna: its clip is 0.5 s long" in voices()[1]
+
+
+def test_the_table_has_one_line_for_each_voice(voices: Shell, recording: Path) -> None:
+    for name in ("anna", "bob"):
+        voices("add", name, recording, "--text", WORDS)
+    lines = voices()[1].splitlines()
+    assert [line.split()[0] for line in lines] == ["voice", "anna", "bob", "default", "note:"]
+    assert WORDS in lines[1]
+
+
+@pytest.mark.f5
+def test_the_voice_of_the_package_cannot_be_removed(voices: Shell) -> None:
+    status, _, err = voices("remove", "default")
+    assert (status, "is a part of f5-tts and cannot be removed; `ishowtts voices add default" in err) == (1, True)
+
+
+def test_a_recording_that_is_too_long_is_told_how_to_cut_it(voices: Shell, recording: Path, tmp_path: Path) -> None:
+    samples, rate_hz = soundfile.read(recording)
+    for times, name in ((5, "my long.wav"), (40, "longer.wav")):
+        soundfile.write(tmp_path / name, [*samples] * times, rate_hz)
+        status, _, err = voices("add", "anna", tmp_path / name, "--text", WORDS)
+        assert status == 1
+        assert " -t 9 " in err
+        assert "-cut.wav" in err
+
+
+def test_libraries_print_nothing_of_their_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "read.mp3").write_bytes(b"ID3\x04\0\0\0\0\0\0" + b"# A page of text, and no sound\n" * 200)
+    (tmp_path / "c.yaml").write_text(f"state_dir: {tmp_path}\n")
+    add = ["voices", "add", "x", str(tmp_path / "read.mp3"), "--text", WORDS]
+    assert main([*add, "--config", str(tmp_path / "c.yaml")]) == 1
+    [line] = capfd.readouterr().err.splitlines()
+    assert "read.mp3 cannot be read" in line

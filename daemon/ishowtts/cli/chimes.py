@@ -7,14 +7,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.cli.tables import print_table
 from ishowtts.errors import OperatorFileError
 from ishowtts.playback.chime_files import DEFAULT, ChimeFiles
 from ishowtts.speech import speech_policy
+from ishowtts.util.logs import visible
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -36,12 +34,15 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"written: {made}" if made else f"kept: {chimes.path(DEFAULT)}")
         return 0
     known = [_describe(chimes, name) for name in chimes.names()]
+    ignored = chimes.ignored()
     if arguments.json:
-        print_json(known)
+        print_json([*known, *(_ignored(chimes.folder / file, *why) for file, why in ignored.items())])
     else:
-        Console().print(_table(known))
+        print_table(("chime", "length", "rate", "file"), list(map(_row, known)), right=("length", "rate"))
+        for file, (why, fix) in ignored.items():
+            print(visible(f"not a chime: {file}: {why}; {fix}"))
         print(f"folder: {chimes.folder} (audio.chimes_dir), with WAV, FLAC or OGG files")
-    return 1 if any(chime["fault"] for chime in known) else 0
+    return 1 if ignored or any(chime["fault"] for chime in known) else 0
 
 
 def _describe(chimes: ChimeFiles, name: str) -> dict[str, Any]:
@@ -55,12 +56,14 @@ def _describe(chimes: ChimeFiles, name: str) -> dict[str, Any]:
     return about
 
 
-def _table(chimes: list[dict[str, Any]]) -> Table:
-    table = Table("chime", "length", "rate", "file", box=None)
-    for chime in chimes:
-        if chime["fault"]:
-            table.add_row(chime["name"], "", "", f"cannot be used: {escape(chime['fault'])}")
-        else:
-            file = Path(chime["file"]).name if chime["file"] else "built in"
-            table.add_row(chime["name"], f"{chime['length_s']} s", f"{chime['rate_hz']} Hz", file)
-    return table
+def _ignored(path: Path, why: str, fix: str) -> dict[str, Any]:
+    """A file that is no chime, in the form of a chime that cannot be used."""
+    about: dict[str, Any] = {"name": path.name, "file": str(path), "length_s": None, "rate_hz": None}
+    return about | {"fault": f"{path} is not a chime: {why}; {fix}"}
+
+
+def _row(chime: dict[str, Any]) -> list[str]:
+    if chime["fault"]:
+        return [chime["name"], "", "", f"cannot be used: {chime['fault']}"]
+    file = Path(chime["file"]).name if chime["file"] else "built in"
+    return [chime["name"], f"{chime['length_s']} s", f"{chime['rate_hz']} Hz", file]

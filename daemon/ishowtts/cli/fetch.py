@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ishowtts.cli.common import Commands, read_config
-from ishowtts.engines.weights import LICENCE_NOTE, fetch, fetched_folder
+from ishowtts.engines import fetch_sources
+from ishowtts.engines.weights import FILES, LICENCE_NOTE, DownloadError, fetch, fetched_folder
+from ishowtts.errors import WeightsError
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -26,12 +28,16 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to", dest="to_dir", type=Path, metavar="DIR", help="folder for the weights (default: in the data directory)"
     )
+    parser.add_argument("--list", action="store_true", help="print names, sizes and addresses of the files, and end")
     parser.add_argument("--accept-licence", action="store_true", help="accept the licence without a question")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 once every file is there and has the right checksum."""
+    if arguments.list:
+        print("\n".join(fetch_sources.instructions(FILES)))
+        return 0
     settings = read_config(arguments)
     target = arguments.to_dir or fetched_folder(settings.data_folder)
     print(LICENCE_NOTE)
@@ -41,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
+    _check_source(target, arguments.from_dir)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         tasks = {}
@@ -50,11 +57,28 @@ def run(arguments: argparse.Namespace) -> int:
                 tasks[name] = bar.add_task(name)
             bar.update(tasks[name], completed=done, total=total)
 
-        weights = fetch(target, arguments.from_dir, show)
+        try:
+            weights = fetch(target, arguments.from_dir, show)
+        except DownloadError as error:
+            lines = fetch_sources.instructions(fetch_sources.missing(target))
+            raise WeightsError("\n".join([str(error), *lines])) from error
     print(f"the weights are in {weights.folder}; restart the daemon to speak with them: systemctl restart ishowtts")
     if arguments.to_dir:
         print(f"set engine.f5.weights: {weights.folder}")
     return 0
+
+
+def _check_source(target: Path, from_dir: Path | None) -> None:
+    """Find out before any work whether the missing files can be got. Raises WeightsError, with all of their names."""
+    missing = fetch_sources.missing(target)
+    if not missing:
+        return
+    if from_dir is not None:
+        if problem := fetch_sources.folder_problem(from_dir, missing):
+            lines = fetch_sources.instructions(missing) if from_dir.is_dir() else []
+            raise WeightsError("\n".join([problem, *lines]))
+    elif problem := fetch_sources.hub_problem():
+        raise WeightsError("\n".join([f"{problem}; nothing was fetched.", *fetch_sources.instructions(missing)]))
 
 
 def _licence_accepted() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -57,7 +58,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class _HubFile:
+class HubFile:
     """A file at a pinned revision on the Hugging Face hub, with the size and checksum that the hub shows for it."""
 
     repo: str
@@ -71,16 +72,20 @@ class _HubFile:
 _F5_REVISION = "84e5a410d9cead4de2f847e7c9369a6440bdfaca"
 _VOCOS_REVISION = "0feb3fdd929bcd6649e0e7c5a688cf7dd012ef21"
 FILES = (
-    _HubFile("SWivid/F5-TTS", _F5_REVISION, "F5TTS_v1_Base/vocab.txt", "vocab.txt",
+    HubFile("SWivid/F5-TTS", _F5_REVISION, "F5TTS_v1_Base/vocab.txt", "vocab.txt",
             13_800, "2a05f992e00af9b0bd3800a8d23e78d520dbd705284ed2eedb5f4bd29398fa3c"),
-    _HubFile("charactr/vocos-mel-24khz", _VOCOS_REVISION, "config.yaml", "vocos/config.yaml",
+    HubFile("charactr/vocos-mel-24khz", _VOCOS_REVISION, "config.yaml", "vocos/config.yaml",
             461, "da9033922f969a47f0c160010226919e59f27761fd5066f3828d46de6650b0fc"),
-    _HubFile("charactr/vocos-mel-24khz", _VOCOS_REVISION, "pytorch_model.bin", "vocos/pytorch_model.bin",
+    HubFile("charactr/vocos-mel-24khz", _VOCOS_REVISION, "pytorch_model.bin", "vocos/pytorch_model.bin",
             54_365_991, "97ec976ad1fd67a33ab2682d29c0ac7df85234fae875aefcc5fb215681a91b2a"),
     # Last, so that an interrupted fetch is not taken for a complete one.
-    _HubFile("SWivid/F5-TTS", _F5_REVISION, "F5TTS_v1_Base/model_1250000.safetensors", _OFFICIAL,
+    HubFile("SWivid/F5-TTS", _F5_REVISION, "F5TTS_v1_Base/model_1250000.safetensors", _OFFICIAL,
             1_348_435_761, "670900fd14e6c458b95da6e9ed317cdb20dbaf7a1c02ac06a05475a9d32b6a38"),
 )  # fmt: skip
+
+
+class DownloadError(WeightsError):
+    """The hub did not give a file."""
 
 
 def locate(weights: Path | None, data_dir: Path | None = None) -> Weights | None:
@@ -149,25 +154,32 @@ def fetch(target_dir: Path, from_dir: Path | None = None, progress: ReportBytes 
     return examine(target_dir)
 
 
-def _download(file: _HubFile, partial_dir: Path) -> Path:
+def _download(file: HubFile, partial_dir: Path) -> Path:
     import huggingface_hub
 
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # our sentence says what it would log
     try:
         received = huggingface_hub.hf_hub_download(file.repo, file.path, revision=file.revision, local_dir=partial_dir)
     except Exception as error:  # the boundary: the client raises errors of its transport, which differ by release
-        raise WeightsError(
+        raise DownloadError(
             f"{file.path} cannot be downloaded from {file.repo}: {first_line(error)}. Without a network, fetch the "
             "files on another machine and run `ishowtts fetch --from DIR` on a folder or stick that holds them"
         ) from error
     return Path(received)
 
 
-def _copy(file: _HubFile, from_dir: Path, partial_dir: Path, report: ReportBytes) -> Path:
-    name = Path(file.path).name
+def source_of(file: HubFile, from_dir: Path) -> Path | None:
+    """Returns the path of a file below a folder, in the layout of `fetch` or of the hub; `None` if it is not there."""
     folders = ("vocos", "vocos-mel-24khz", ".") if "vocos" in file.repo else ("F5TTS_v1_Base", ".")
-    source = next((from_dir / folder / name for folder in folders if (from_dir / folder / name).is_file()), None)
+    paths = (from_dir / folder / Path(file.path).name for folder in folders)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _copy(file: HubFile, from_dir: Path, partial_dir: Path, report: ReportBytes) -> Path:
+    name = Path(file.path).name
+    source = source_of(file, from_dir)
     if source is None:
-        raise WeightsError(f"{from_dir} lacks {name} of {file.repo}; put it there, in {' or '.join(folders)}")
+        raise WeightsError(f"{from_dir} lacks {name} of {file.repo}; put it there")
     copy = partial_dir / name
     copy.unlink(missing_ok=True)
     with open_regular(source) as reader:
@@ -187,7 +199,7 @@ def _copy(file: _HubFile, from_dir: Path, partial_dir: Path, report: ReportBytes
     return copy
 
 
-def _is_correct(path: Path, file: _HubFile, report: ReportBytes) -> bool:
+def _is_correct(path: Path, file: HubFile, report: ReportBytes) -> bool:
     if path.stat().st_size != file.size:
         return False
     digest = hashlib.sha256()
@@ -255,7 +267,7 @@ def _check_present(path: Path, fix: str) -> None:
         raise WeightsError(f"{path} cannot be read ({error.strerror}); let the service's user read it") from error
 
 
-def _check_size(path: Path, fix: str) -> None:
+def _check_size(path: Path, fix: str = _FETCH) -> None:
     """Compares the size that the header of a safetensors file implies with the size of the file."""
     try:
         with open_regular(path) as stream:

@@ -31,6 +31,7 @@ RATE_HZ = 24_000
 MAX_BYTES = 10_000_000
 MAX_S = 10.0
 _SUFFIXES = (".wav", ".flac", ".ogg")
+_SOUND_SUFFIXES = (*_SUFFIXES, ".wave", ".mp3", ".m4a", ".aac", ".opus", ".oga", ".aiff", ".aif", ".webm", ".mp4")
 _FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG")
 _MIN_HZ, _MAX_HZ = 8_000, 192_000
 _MAX_LOADED = 8  # sounds in memory, at most 4 MB each
@@ -85,7 +86,7 @@ class ChimeFiles:
         return None if file is None else self.folder / file
 
     def ignored(self) -> dict[str, tuple[str, str]]:
-        """Returns the files of the folder that no line can name, each with the reason and the fix.
+        """Returns the sound files of the folder that no line can name, each with the reason and the fix.
 
         Raises:
             OperatorFileError: The folder cannot be read.
@@ -95,7 +96,8 @@ class ChimeFiles:
             there = sorted(entry.name for entry in self.folder.iterdir() if entry.is_file())
         except FileNotFoundError:
             return {}
-        return {file: _why_ignored(file) for file in there if file not in used and not file.startswith(".")}
+        others = (file for file in there if file not in used and not file.startswith("."))
+        return {file: _why_ignored(file) for file in others if file.lower().endswith(_SOUND_SUFFIXES)}
 
     @property
     def fault(self) -> str | None:

@@ -37,6 +37,7 @@ def examine_fallback(settings: Config) -> Iterator[Finding]:
 
 def examine_voices(settings: Config) -> Iterator[Finding]:
     """List the voices. A voice that cannot be used is a fault if it is the default one, else a note."""
+    from ishowtts.engines.voices import clips
     from ishowtts.engines.voices.ignored_folders import ignored_folders
     from ishowtts.engines.voices.voice_library import open_voice_library, voices_folder
 
@@ -46,8 +47,10 @@ def examine_voices(settings: Config) -> Iterator[Finding]:
     default, names, usable = settings.engine.f5.default_voice, library.names(), []
     for name in sorted({*names, default}):
         try:
-            library.find(name)
+            problem = clips.length_problem(clips.length_s(library.find(name).audio_path))
             usable.append(name)
+            if problem:
+                yield Finding("voices", "note", f"{name}: {problem}", f"ishowtts voices add {name} … --replace")
         except VoiceError as error:
             found = fault("voices", error)
             if name != default:

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.cli.argument_types import existing_file
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.engines.voices import clips, folders
+from ishowtts.config import Config
+from ishowtts.engines.engine_choice import choose_engine
+from ishowtts.engines.voices import clips, folders, transcript
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.clips import VoiceClip
 from ishowtts.engines.voices.voice_library import MOST_TEXT_BYTES, check_name, voices_folder
 from ishowtts.errors import VoiceError
 from ishowtts.util.files import read_bounded
+
+
+@dataclass(frozen=True)
+class _AddedVoice:
+    """A stored voice; `speaker_note` says who speaks in its place, if F5 cannot."""
+
+    folder: Path
+    clip: VoiceClip
+    words: str
+    warnings: list[str]
+    speaker_note: str | None
+
 
 _SETTINGS = ("speed", "nfe_step", "gain_db", "language")
 
@@ -24,7 +42,12 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
         "add", parents=[common], help="make a voice from a recording; it is checked and cleaned up"
     )
     parser.add_argument("name", metavar="NAME", help="name of the voice in lines: a-z, 0-9, _ and -")
-    parser.add_argument("clip", type=Path, metavar="CLIP", help="2 to 12 s of speech in WAV, FLAC, OGG or MP3")
+    parser.add_argument(
+        "clip",
+        type=Path,
+        metavar="CLIP",
+        help="2 to 12 s of speech in WAV, FLAC, OGG or MP3; with ffmpeg or PyAV also M4A, WebM, 3GP, AAC or AMR",
+    )
     words = parser.add_mutually_exclusive_group(required=True)
     words.add_argument("--text", help="transcript of the clip, word by word")
     words.add_argument("--text-file", type=existing_file, metavar="FILE", help="UTF-8 file with the transcript")
@@ -44,17 +67,45 @@ def run(arguments: argparse.Namespace) -> int:
     check_name(arguments.name)
     given = {key: value for key in _SETTINGS if (value := getattr(arguments, key)) is not None}
     settings = voice_settings.check(given, "the command line")
-    words = folders.check_words(arguments.text if arguments.text is not None else _read(arguments.text_file))
-    clip = clips.make_clip(arguments.clip)
-    warnings = clip.warnings()
+    written = folders.check_words(arguments.text if arguments.text is not None else _read(arguments.text_file))
+    words, notes = transcript.spoken_words(written, settings.language)
+    with _without_library_messages():
+        clip = clips.make_clip(arguments.clip)
+    warnings = [*notes, *clip.warnings()]
     if mismatch := clips.compare(words, clip.length_s):
         if not arguments.force:
             raise VoiceError(f"{mismatch}; --force accepts it")
         warnings.append(mismatch)
-    voices_dir = voices_folder(read_config(arguments))
-    folder = folders.add(voices_dir, arguments.name, clip, words, settings, replace=arguments.replace)
-    _report(arguments, folder, clip, warnings)
+    configured = read_config(arguments)
+    folder = folders.add(voices_folder(configured), arguments.name, clip, words, settings, replace=arguments.replace)
+    _report(arguments, _AddedVoice(folder, clip, words, warnings, speaker_note(configured)))
     return 0
+
+
+@contextmanager
+def _without_library_messages() -> Iterator[None]:
+    """Keep what C libraries write to the terminal away: libmpg123 has three lines for a file that is no MP3."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def speaker_note(settings: Config) -> str | None:
+    """Return a sentence if the engine that speaks here cannot speak in a cloned voice."""
+    chosen = choose_engine(settings)
+    if chosen.kind == "f5" and chosen.problem is None:
+        return None
+    if settings.engine.kind == "espeak":
+        return "engine.kind is espeak: espeak-ng speaks in the place of every voice"
+    if chosen.problem is not None and settings.engine.f5.weights is not None:
+        return f"{chosen.problem}; until then espeak-ng speaks in its place"
+    return "no weights: until `sudo ishowtts fetch`, espeak-ng speaks in its place"
 
 
 def _read(path: Path) -> str:
@@ -66,12 +117,13 @@ def _read(path: Path) -> str:
         raise VoiceError(f"{path} is not UTF-8; save it as UTF-8") from error
 
 
-def _report(arguments: argparse.Namespace, folder: Path, clip: VoiceClip, warnings: list[str]) -> None:
+def _report(arguments: argparse.Namespace, added: _AddedVoice) -> None:
+    clip = added.clip
     ratio = clips.cost_ratio(clip.length_s)
     if arguments.json:
         measures = {
             "name": arguments.name,
-            "folder": str(folder),
+            "folder": str(added.folder),
             "length_s": round(clip.length_s, 3),
             "recorded_s": round(clip.recorded_s, 3),
             "trimmed_s": round(clip.trimmed_s, 3),
@@ -79,17 +131,21 @@ def _report(arguments: argparse.Namespace, folder: Path, clip: VoiceClip, warnin
             "clipped_share": round(clip.clipped_share, 6),
             "snr_db": None if clip.snr_db is None else round(clip.snr_db, 1),
             "cost_ratio": round(ratio, 3),
-            "warnings": warnings,
+            "text": added.words,
+            "warnings": added.warnings,
+            "speaker_note": added.speaker_note,
         }
         print_json(measures)
         return
-    for warning in warnings:
+    for warning in added.warnings:
         print(f"note: {warning}", file=sys.stderr)
-    print(f"{arguments.name} is in {folder}: {clip.length_s:.1f} s of {clip.recorded_s:.1f} s{_changes(clip)}")
+    print(f"{arguments.name} is in {added.folder}: {clip.length_s:.1f} s of {clip.recorded_s:.1f} s{_changes(clip)}")
     noise = "the noise cannot be measured" if clip.snr_db is None else f"speech is {clip.snr_db:.0f} dB above the noise"
     print(f"{noise}; {clip.clipped_share:.2%} of the samples are clipped")
     print(cost(clip.length_s))
     print("a running daemon loads it within seconds; `ishowtts voices test` lets you hear it")
+    if added.speaker_note:
+        print(f"note: {added.speaker_note}", file=sys.stderr)
 
 
 def _changes(clip: VoiceClip) -> str:

@@ -1,22 +1,23 @@
-"""`ishowtts voices list`: lists the voices, and what is wrong with them."""
+"""`ishowtts voices list`: lists the voices, what is wrong with them, and folders that are none."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.cli.tables import print_table
+from ishowtts.cli.voices.adding import speaker_note
 from ishowtts.engines.voices import clips
-from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_library
+from ishowtts.engines.voices.ignored_folders import IgnoredFolder, ignored_folders
+from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_library, voices_folder
 from ishowtts.errors import VoiceError
 from ishowtts.util.logs import visible
 
 _SETTINGS = ("speed", "nfe_step", "gain_db", "language")
+_TITLES = ("voice", "length", "speed", "NFE", "gain", "language", "clip", "transcript")
 
 
 def add(actions: Commands, common: argparse.ArgumentParser) -> None:
@@ -27,44 +28,58 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print each voice with its clip, transcript and settings; return 1 if one cannot be used."""
-    library = open_voice_library(read_config(arguments))
+    settings = read_config(arguments)
+    library, folder = open_voice_library(settings), voices_folder(settings)
     voices = [_describe(library, name) for name in library.names()]
+    ignored = ignored_folders(folder)
     if arguments.json:
-        print_json(voices)
+        print_json([*voices, *map(_as_voice, ignored)])
     else:
-        Console().print(_table(voices))
+        print_table(_TITLES, [_row(voice, folder) for voice in voices], right=("length", "speed", "NFE", "gain"))
+        for found in ignored:
+            print(visible(f"not a voice: {found.path}: {found.why}; {found.fix}"))
+        for voice in voices:
+            if voice["note"]:
+                print(visible(f"note: {voice['name']}: {voice['note']}"))
+        if note := speaker_note(settings):
+            print(visible(f"note: {note}"))
     fault = library.fault()
     if fault:
         print(f"ishowtts: {fault}", file=sys.stderr)
-    return 1 if fault or any(voice["fault"] for voice in voices) else 0
+    return 1 if fault or ignored or any(voice["fault"] for voice in voices) else 0
 
 
 def _describe(library: VoiceLibrary, name: str) -> dict[str, Any]:
-    about: dict[str, Any] = dict.fromkeys(("name", "audio", "length_s", *_SETTINGS, "text", "fault"))
+    about: dict[str, Any] = dict.fromkeys(("name", "audio", "length_s", *_SETTINGS, "text", "fault", "note"))
     about["name"] = name
     try:
         voice = library.find(name)
         about |= {"audio": str(voice.audio_path), "text": voice.text, **{key: getattr(voice, key) for key in _SETTINGS}}
         about["length_s"] = round(clips.length_s(voice.audio_path), 2)
+        about["note"] = clips.length_problem(about["length_s"])
     except VoiceError as error:
         about["fault"] = str(error)
     return about
 
 
-def _table(voices: list[dict[str, Any]]) -> Table:
-    table = Table("voice", "length", "speed", "NFE", "gain", "language", "clip", "transcript", box=None)
-    for voice in voices:
-        table.add_row(
-            voice["name"],
-            _cell(voice["length_s"], " s"),
-            _cell(voice["speed"]),
-            _cell(voice["nfe_step"]),
-            _cell(voice["gain_db"], " dB"),
-            _cell(voice["language"]),
-            escape(voice["audio"] or ""),
-            f"cannot be used: {escape(visible(voice['fault']))}" if voice["fault"] else escape(visible(voice["text"])),
-        )
-    return table
+def _as_voice(found: IgnoredFolder) -> dict[str, Any]:
+    """An entry of the folder that is no voice, in the form of a voice that cannot be used."""
+    about: dict[str, Any] = dict.fromkeys(("name", "audio", "length_s", *_SETTINGS, "text", "fault", "note"))
+    return about | {"name": found.path.name, "fault": f"{found.path} is not a voice: {found.why}; {found.fix}"}
+
+
+def _row(voice: dict[str, Any], folder: Path) -> list[str]:
+    clip = Path(voice["audio"]) if voice["audio"] else None
+    return [
+        voice["name"],
+        _cell(voice["length_s"], " s"),
+        _cell(voice["speed"]),
+        _cell(voice["nfe_step"]),
+        _cell(voice["gain_db"], " dB"),
+        _cell(voice["language"]),
+        "" if clip is None else clip.name if clip.is_relative_to(folder) else "of f5-tts",
+        f"cannot be used: {voice['fault']}" if voice["fault"] else voice["text"],
+    ]
 
 
 def _cell(value: object, unit: str = "") -> str:

@@ -7,6 +7,7 @@ import argparse
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.engines.voices import folders
 from ishowtts.engines.voices.voice_library import DEFAULT, voices_folder
+from ishowtts.errors import VoiceError
 
 
 def add(actions: Commands, common: argparse.ArgumentParser) -> None:
@@ -19,6 +20,11 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 once its folder is deleted."""
     settings = read_config(arguments)
+    if arguments.name == DEFAULT and not (voices_folder(settings) / DEFAULT).exists():
+        raise VoiceError(
+            "the voice default is a part of f5-tts and cannot be removed; `ishowtts voices add default …` puts your "
+            "own in its place, and engine.f5.default_voice can name another"
+        )
     folders.remove(voices_folder(settings), arguments.name)
     if arguments.json:
         print_json({"name": arguments.name, "removed": True})

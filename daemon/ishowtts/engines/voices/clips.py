@@ -10,6 +10,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from ishowtts.engines.voices.phone_recordings import conversion
 from ishowtts.engines.voices.recordings import open_recording, read_samples
 from ishowtts.errors import VoiceError
 
@@ -82,7 +83,7 @@ class VoiceClip:
 
 
 def make_clip(path: Path) -> VoiceClip:
-    """Reads a recording (WAV, FLAC, OGG or MP3), mixes it to mono, trims and shortens silence, resamples it to 24 kHz.
+    """Reads a recording, mixes it to mono, trims and shortens silence, resamples it to 24 kHz.
 
     A recording that is too long is refused and not cut: the words that the operator gives would no longer match it.
 
@@ -101,7 +102,8 @@ def make_clip(path: Path) -> VoiceClip:
             f"{path} holds {length_s:.1f} s of speech without the silence at its ends; a clip is {MIN_S:g} to "
             f"{MAX_S:g} s long: "
             + (
-                "cut it at the end of a sentence, and cut its words there, too"
+                f"cut it at the end of a sentence (`{conversion(path, '-t', '9')}` keeps the first 9 s), "
+                "and cut its words there, too"
                 if length_s > MAX_S
                 else "record a whole sentence or two"
             )
@@ -122,6 +124,13 @@ def length_s(path: Path) -> float:
     """Returns the duration of a sound file according to its header. Raises VoiceError if it is not a sound file."""
     with open_recording(path) as sound:
         return float(sound.frames / sound.samplerate)
+
+
+def length_problem(length_s: float) -> str | None:
+    """Returns why a clip of this length makes a poor voice; `None` if it is long enough and not too long."""
+    if MIN_S <= length_s <= MAX_S:
+        return None
+    return f"its clip is {length_s:.1f} s long, and should be {MIN_S:g} to {MAX_S:g} s"
 
 
 def clipped_share(recorded: ClipSamples) -> float:
@@ -179,7 +188,7 @@ def _gflop(length_s: float) -> float:
 
 def _read(path: Path) -> tuple[ClipSamples, int]:
     """Returns the samples [samples, channels] and the rate."""
-    with open_recording(path) as sound:
+    with open_recording(path, convert=True) as sound:
         return read_samples(sound, _MAX_RECORDING_S, "float64"), int(sound.samplerate)
 
 
