@@ -87,6 +87,12 @@ def test_a_long_text_is_normalised_up_to_its_limit() -> None:
     assert reader().read("I have 3. " * 3000, None) == " ".join(["I have three."] * 2000 + ["I have 3."] * 1000)
 
 
+@pytest.mark.parametrize(("short", "spoken"), [("No. 5", "number five"), ("Dr. Smith", "Doctor Smith")])
+def test_a_long_text_is_not_divided_after_an_abbreviation(short: str, spoken: str) -> None:
+    text = "Good. " + "ok " * 120
+    assert reader().read(f"{text}{short} {'ok ' * 60}", None).startswith(f"{text}{spoken} ok")
+
+
 HOSTILE = {
     "digits": "7" * 100_000,
     "parentheses": "(" * 100_000,

@@ -73,6 +73,7 @@ def test_punctuation_is_not_speakable(text: str) -> None:
         ("今天天气很好。我们去公园。", 24, ["今天天气很好。", "我们去公园。"]),
         ("今天天气很好，我们去公园", 24, ["今天天气很好，", "我们去公园"]),
         ("Ask Dr. Smith about it. He knows it.", 26, ["Ask Dr. Smith about it.", "He knows it."]),
+        ("Please ask our Gen. Smith about it all", 25, ["Please ask our Gen. Smith", "about it all"]),
         ("Please ask our Dr. Smith about it all", 24, ["Please ask our Dr. Smith", "about it all"]),
         ("aaaaaaaaaaaa3.1415926", 16, ["aaaaaaaaaaaa", "3.1415926"]),
         ("123456789012345678", 16, ["1234567890123456", "78"]),
@@ -133,6 +134,11 @@ TOKENS = [
     "25/12/2026", "5 %", "1234567890", "www.example.org/x-y_z",
 ]  # fmt: skip
 FILLERS = ["word", "and", "我们去公园", "然后", "longestwordofall", "w", "Straße", "한국어"]
+
+
+def test_a_telephone_number_after_a_number_in_groups_is_not_split() -> None:
+    parts = segments("word word word word word word 然后 1,234,567.89 10 000 000 138 0013 8000 word", 48)
+    assert any("138 0013 8000" in part for part in parts)
 
 
 @settings(deadline=None)

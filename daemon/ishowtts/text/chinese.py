@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
+from ishowtts.text.chinese_times import TIME_RULES
 from ishowtts.text.reading_rules import (
     ADDRESS,
     MAX_DIGITS,
@@ -14,33 +16,41 @@ from ishowtts.text.reading_rules import (
     is_month_and_day,
     rule,
 )
+from ishowtts.text.units import UNITS, any_of
 
 _DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _CURRENCIES = {"¥": "元", "￥": "元", "$": "美元", "US$": "美元", "HK$": "港元", "NT$": "新台币", "€": "欧元",
                "£": "英镑", "₩": "韩元", "CNY": "元", "RMB": "元", "USD": "美元", "EUR": "欧元"}  # fmt: skip
 _CURRENCY = "|".join(re.escape(sign) for sign in sorted(_CURRENCIES, key=len, reverse=True))
-_UNITS = {
-    "mm": "毫米", "cm": "厘米", "dm": "分米", "m": "米", "km": "公里", "µm": "微米", "nm": "纳米",
-    "m²": "平方米", "km²": "平方公里", "cm²": "平方厘米", "㎡": "平方米", "m2": "平方米",
-    "m³": "立方米", "m3": "立方米",
-    "mg": "毫克", "g": "克", "kg": "公斤", "ml": "毫升", "mL": "毫升", "L": "升", "l": "升",
-    "ms": "毫秒", "s": "秒", "min": "分钟", "h": "小时",
-    "Hz": "赫兹", "kHz": "千赫", "MHz": "兆赫", "GHz": "吉赫", "V": "伏", "kV": "千伏", "mA": "毫安",
-    "mAh": "毫安时", "W": "瓦", "kW": "千瓦", "MW": "兆瓦", "kWh": "千瓦时", "Ω": "欧姆", "kΩ": "千欧", "dB": "分贝",
-    "hPa": "百帕", "kPa": "千帕", "Pa": "帕", "kcal": "千卡",
-    "°C": "摄氏度", "℃": "摄氏度", "°F": "华氏度", "℉": "华氏度", "°": "度", "‰": "",
-}  # fmt: skip
-_UNIT = "|".join(re.escape(unit) for unit in sorted(_UNITS, key=len, reverse=True) if unit != "‰")
-_PER = {"h": "每小时", "s": "每秒", "min": "每分钟", "m³": "每立方米", "L": "每升"}
+# Latin letters after figures that are seldom a unit in Chinese text: 5A景区, 4K, 10w (ten times 万).
+_NOT_UNITS = ("A", "J", "K", "N", "in", "mi", "w", "d", "y", "mo", "ct", "pts", "deg")
+UNITS_READ = {symbol: unit.chinese for symbol, unit in UNITS.items() if unit.chinese and symbol not in _NOT_UNITS}
+"""The Chinese words of each symbol that Chinese text may have."""
+_UNIT = any_of(UNITS_READ)
+_UNIT_WORDS = {words for words in UNITS_READ.values() if len(words) > 1 and words[0] != "个"} | {"瓦", "伏"}
+_UNIT_WORD = any_of(_UNIT_WORDS)
+_PERIODS = {"天": "天", "日": "日", "周": "周", "月": "月", "年": "年", "day": "天", "month": "月", "year": "年"}
+_DENOMINATORS = {
+    symbol: words.removeprefix("个") for symbol, words in UNITS_READ.items() if "/" not in symbol
+} | _PERIODS
+_DENOMINATORS |= {"min": "分钟", "d": "天"}
+_DENOMINATORS |= {word: word for word in (*_UNIT_WORDS, "平方米", "立方米", "米", "克", "升", "秒")}
+_PER = rf"(?: ?/ ?(?P<count>10{{1,3}})? ?(?P<per>{any_of(_DENOMINATORS)}))?"
 _SYMBOLS = {".": "点", "/": "斜杠", "-": "横杠", "_": "下划线", "@": "艾特", "?": "问号", "=": "等于", "&": "和",
           "#": "井号", "%": "百分号", ":": "冒号", "+": "加", "~": "波浪号"}  # fmt: skip
 _FRACTIONS = {"½": "二分之一", "⅓": "三分之一", "⅔": "三分之二", "¼": "四分之一", "¾": "四分之三", "⅛": "八分之一"}
 _POWERS = {"²": "的平方", "³": "的立方"}
 # Numbers after these are identifiers, not quantities: each digit is read, and a one is yāo.
 _IDENTIFIER = (
-    "验证码|密码|尾号|卡号|账号|房间|房号|教室|会议室|航班|邮编|学号|工号|单号|订单号|QQ号?|电话|手机号?|座机|热线|客服"
+    "验证码|校验码|取件码|取货码|取餐号|邀请码|口令|密码|尾号|卡号|账号|编号|房间|房号|教室|会议室|会议号|航班|车次|邮编|学号"
+    "|工号|单号|订单号|流水号|身份证号?|QQ号?|电话|手机号?码?|座机|热线|客服|拨打|拨通|致电|呼叫"
 )
-_WITHOUT_LETTERS = re.compile(r"""[^A-Za-z"\\\s{}，。！？；…、]{1,60}""")
+_QUANTITY_FOLLOWS = r"(?! ?(?:[米平度元块人个间名次分条年月天小℃°%]|ppm|lx|[kM]?W|m))"
+_LETTER_OR_END = r"""A-Za-z"\\\s{}，。！？；…、"""
+# Text without letters, which ends neither inside a number nor before its measure word: at most 78 characters.
+_WITHOUT_LETTERS = re.compile(
+    rf"[^{_LETTER_OR_END}]{{1,40}}(?:[0-9.,:/%~+-]{{1,34}})?(?:(?<=[0-9])[^{_LETTER_OR_END}0-9]{{1,4}})?"
+)
 _MATH_SYMBOLS = {"÷": "除以", "×": "乘", "±": "正负", "≈": "约等于", "≠": "不等于", "≤": "小于等于", "≥": "大于等于",
                 "√": "根号", "∞": "无穷大"}  # fmt: skip
 
@@ -79,7 +89,7 @@ def _phone(match: re.Match[str], _: ToWords) -> str:
 
 
 def _identifier(match: re.Match[str], _: ToWords) -> str:
-    return match[1] + _digit_by_digit(match[2], "幺")
+    return match[1] + "，".join(_digit_by_digit(group, "幺") for group in re.findall(r"\d+", match[2]))
 
 
 def _money(match: re.Match[str], _: ToWords) -> str:
@@ -92,8 +102,23 @@ def _without_zeros(number: str) -> str:
     return f"{whole}.{rest.rstrip('0')}" if rest.rstrip("0") else whole
 
 
-def _measure(match: re.Match[str], _: ToWords) -> str:
-    return f"{_PER[match['per']] if match['per'] else ''}{match['number']}{_UNITS[match['unit']]}"
+def _measure(match: re.Match[str], to_words: ToWords) -> str:
+    unit = UNITS_READ.get(match["unit"], match["unit"])
+    numbers = [_quantity(number, to_words) for number in (match["from"], match["number"]) if number]
+    per = f"每{to_words(match['count']) if match['count'] else ''}{_DENOMINATORS[match['per']]}" if match["per"] else ""
+    return f"{per}{'到'.join(numbers)}{unit}"
+
+
+def _quantity(number: str, to_words: ToWords) -> str:
+    """The words of a number before a unit. Without one, 110 would be a telephone number and 2 would be 二."""
+    if number == "2":
+        return "两"
+    return to_words(f"{number}米").removesuffix("米")
+
+
+def _thousands(match: re.Match[str], to_words: ToWords) -> str:
+    """`15k` in full: 一万五千."""
+    return to_words(f"{Decimal(match[1]) * 1000:f}".partition(".")[0] + "元").removesuffix("元")
 
 
 def _decimal(match: re.Match[str], to_words: ToWords) -> str:
@@ -105,20 +130,29 @@ def _decimal(match: re.Match[str], to_words: ToWords) -> str:
 
 _RULES: tuple[ReadingRule, ...] = (
     ReadingRule(ADDRESS, _address),
-    rule(r"−(?=\d)", "-"),
+    rule(r"−(?=\d)|(?<![\w月日号点年时分周期）)\]])–(?=\d)|(?<=^)–(?=\d)", "-"),
+    rule(r"零下 ?-(?=\d)", "零下"),
+    rule(r"(?:(?<=^)|(?<=[：:])) ?- (?=\d)", "-"),
     rule(r"(?<!\w)(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d)?(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?(?!\w)", r"\1，\2"),
     rule(r"(?<!\w)\+\d{1,3}[ -]?\d{2,4}[ -]?\d{3,4}[ -]?\d{0,4}(?![\d-])", _phone),
     rule(
         r"(?<![\w.-])1\d{2}[ -]\d{4}[ -]\d{4}(?![\w-])|(?<![\w.-])(?:0\d{2,3}|400|800)-\d{3,8}(?:-\d{3,4})?(?![\w-])",
         _phone,
     ),
-    rule(rf"((?:{_IDENTIFIER})[^\d，。！？；\n]{{0,3}})(\d{{3,20}})(?![\d.:-])", _identifier),
+    rule(
+        rf"((?:{_IDENTIFIER})[^\d，。！？；\n]{{0,3}})"
+        r"(\d{3,20}|\d{2,5}(?:[- ]\d{2,5}){1,4}(?!\d)|\d{1,5}(?:-\d{1,5}){2,4})"
+        rf"(?![\d.:-]){_QUANTITY_FOLLOWS}",
+        _identifier,
+    ),
+    rule(r"((?:打|呼|报)(?:了|过|个)? ?)(110|119|120|122|112|911|999)(?![\d.:])" + _QUANTITY_FOLLOWS, _identifier),
     rule(rf"(?<!\d)\d{{12,{MAX_DIGITS}}}(?!\d)", lambda match, _: _digit_by_digit(match[0])),
     rule(r"(?<![\w.])[vV](?=\d)", "版本"),
     rule(r"(?<![\w.])\d{1,6}(?:\.\d{1,6}){2,5}(?!\.?\d)", lambda match, to_words: _dotted(match[0], to_words)),
     rule(r"(?<![\d.,])\d{1,3}(?:,\d{3}){1,5}(?![\d,])", lambda match, _: match[0].replace(",", "")),
     rule(r"(?<!\w)[Nn][Oo]\. ?(?=\d)|(?<!\w)#(?=\d)", "第"),
     rule(r"(?<=[A-Za-z])-(?=\d)", " "),
+    *TIME_RULES,
     # Ranges
     rule(rf"(?<![\w.-])({NUMBER}) ?- ?(?={NUMBER} ?=)", r"\1减"),
     rule(r"(?<![\d.-])(\d{4})[-–—~](\d{4})(?=年)", r"\1-\2"),
@@ -127,13 +161,24 @@ _RULES: tuple[ReadingRule, ...] = (
     # Quantities
     rule(rf"(?P<currency>{_CURRENCY}) ?(?P<number>{NUMBER})(?P<multiple>万亿|亿|千万|百万|万|千)?", _money),
     rule(rf"(?<![\d.])(?P<number>{NUMBER})(?P<multiple>) ?(?P<currency>{_CURRENCY})", _money),
-    rule(rf"(?P<number>{NUMBER}) ?(?P<unit>{_UNIT})(?:/(?P<per>{'|'.join(_PER)}))?(?![A-Za-z0-9])", _measure),
+    rule(r"(?<=\d)w(?= ?(?:灯|快充|充电|的灯|电源|功率))", "W"),
+    rule(r"(?<![\w.])(\d{1,4}(?:\.\d{1,2})?)(?:w(?!\w)|W(?=\+|播放|粉丝|阅读|点赞|用户|人))", r"\1万"),
+    rule(r"(?<=[万亿])\+", "加"),
+    rule(r"(?<![\w.])(-?\d{1,3}(?:\.\d{1,3})?(?=k)|-?\d{2,3}(?=K))[kK](?![\wΩ\u2126])", _thousands),
+    rule(rf"({NUMBER}) ?% ?R[Hh](?!\w)", r"\1%的相对湿度"),
+    rule(
+        rf"(?<![A-Za-z0-9.,])(?:(?P<from>-?{NUMBER})到)?(?P<number>-?{NUMBER}) ?(?P<unit>{_UNIT}|{_UNIT_WORD}){_PER}"
+        r"(?![A-Za-z0-9])",
+        _measure,
+    ),
     rule(rf"({NUMBER})‰", r"千分之\1"),
     rule(rf"({NUMBER})(?=元)", lambda match, _: _without_zeros(match[1])),
     rule(rf"({NUMBER})元/(公斤|千克|平方米|小时|分钟|[一-鿿])", r"每\2\1元"),
-    rule(r"(?<!\d)2(?=[点倍](?!\d))", "两"),
+    rule(r"(?<![\d-])2(?=[点倍](?!\d))", "两"),
+    rule(r"(?<![\d/])24/7(?![\d/])", "全天候"),
+    rule(r"(?<=月)2(?=[日号])", "二"),
     rule(r"第2(?![\d.])", "第二"),  # the grammar would give 第两名 and 二台
-    rule(r"(?<![\d.])2(?=[台份包间部项晚栋次](?!方))", "两"),
+    rule(r"(?<![\d.-])2(?=[台份包间部项晚栋次](?!方))", "两"),
     rule(r"(?<![\d.:/-])(\d{1,2})\.(\d{1,2})(?![\d.%])", _decimal),
     # Symbols
     rule(r"(?<=\d) ?[x×*] ?(?=\d)", "乘"),

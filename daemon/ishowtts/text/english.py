@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.dotted_words import DOT_NET
+from ishowtts.text.english_abbreviations import ABBREVIATION_RULES
 from ishowtts.text.english_codes import CODE_RULES, DOTTED_RULES
 from ishowtts.text.english_dates import DATE_RULES, TIME_RULES
 from ishowtts.text.english_durations import DURATION_RULES
@@ -12,16 +13,9 @@ from ishowtts.text.english_money import MONEY_RULES
 from ishowtts.text.english_numbers import FRACTION_RULES, NUMBER_RULES, bare_number
 from ishowtts.text.english_operators import OPERATOR_RULES, RANGE_RULES, SIGN_RULES
 from ishowtts.text.english_phones import PHONE_RULES, PHONE_WORD_RULES
+from ishowtts.text.english_roman import ROMAN_RULES
 from ishowtts.text.english_units import EARLY_UNIT_RULES, UNIT_RULES
-from ishowtts.text.english_words import (
-    ABBREVIATIONS,
-    BEFORE_NUMBERS,
-    FRACTIONS,
-    ROMAN,
-    SYMBOLS,
-    TITLES,
-    digit_by_digit,
-)
+from ishowtts.text.english_words import FRACTIONS, SYMBOLS, digit_by_digit
 from ishowtts.text.number_formats import Decimal, with_decimal_points
 from ishowtts.text.reading_rules import ADDRESS, MAX_DIGITS, NUMBER, ReadingRule, ToWords, apply_rules, rule
 
@@ -49,19 +43,14 @@ _CODES: tuple[ReadingRule, ...] = (ReadingRule(ADDRESS, _address), *PHONE_WORD_R
 
 _RULES: tuple[ReadingRule, ...] = (
     *DOT_NET,
-    *(rule(rf"(?<![A-Za-z0-9]){form}(?!\w)", words) for form, words in ABBREVIATIONS.items()),
-    *(rule(rf"(?<!\w){re.escape(form)}(?= (?:[A-Z]|and M|& M))", words) for form, words in TITLES.items()),
-    *(rule(rf"(?<!\w){re.escape(form)} ?(?=\d)", f"{words} ") for form, words in BEFORE_NUMBERS.items()),
+    *ABBREVIATION_RULES,
     rule(r"(?<!\w)([A-Za-z]*[A-Za-z])\+\+(?!\w)", r"\1 plus plus"),
     rule(r"(?<!\w)([A-Za-z])\+\+(?=\d)", r"\1 plus plus "),
     rule(r"(?<!\w)([CF])#(?!\w)", r"\1 sharp"),
     rule(r"(?<![\w&])#(?=\d)", "number "),
     rule(r"(?<![\w&])#(?=[A-Za-z])", "hashtag "),
     rule(r"(?<!\w)@ ?(?=[A-Za-z0-9])", "at "),
-    rule(
-        r"\b(Chapter|Part|Act|Volume|Book|Phase|Section|World War|Type|Level) ([IVX]{1,5})\b",
-        lambda match, _: f"{match[1]} {ROMAN.index(match[2]) + 1}" if match[2] in ROMAN else match[0],
-    ),
+    *ROMAN_RULES,
     rule(rf"(?<=\d)([{''.join(FRACTIONS)}])", lambda match, _: f" {FRACTIONS[match[1]]}"),
     rule(rf"[{''.join(FRACTIONS)}]", lambda match, _: FRACTIONS[match[0]]),
     rule(r"(?<![\w-])(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d)?(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?(?!\w)", r"\1, \2"),

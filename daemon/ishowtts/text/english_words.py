@@ -1,4 +1,4 @@
-"""English words for digits, currencies, units, symbols and abbreviations."""
+"""English words for digits, currencies and symbols."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import re
 
 _DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGITS = {str(figure): word for figure, word in enumerate(_DIGIT_WORDS)}
-ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X",
-         "XI", "XII", "XIII", "XIV", "XV", "XVI", "XVII", "XVIII", "XIX", "XX")  # fmt: skip
 
 # Singular and plural of each currency and of its hundredth part.
 CURRENCIES = {
@@ -35,15 +33,6 @@ MULTIPLES = {"K": "thousand", "k": "thousand", "M": "million", "mn": "million", 
 
 SYMBOLS = {".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", "?": "question mark", "=": "equals",
            "&": "and", "#": "hash", "%": "percent", ":": "colon", "+": "plus", "~": "tilde", ",": "comma"}  # fmt: skip
-ABBREVIATIONS = {
-    r"e\.g\.,?": "for example,", r"i\.e\.,?": "that is,", r"etc\.(?=$|\s+[A-Z])": "et cetera.", r"etc\.": "et cetera",
-    r"vs\.?": "versus", r"approx\.": "approximately", r"a\.k\.a\.": "also known as", r"w/o": "without", r"w/": "with",
-    r"and/or": "and or",
-}  # fmt: skip
-TITLES = {"Dr.": "Doctor", "Mr.": "Mister", "Mrs.": "Missus", "Prof.": "Professor", "St.": "Saint", "Gen.": "General",
-           "Capt.": "Captain", "Lt.": "Lieutenant", "Sgt.": "Sergeant", "Rev.": "Reverend"}  # fmt: skip
-BEFORE_NUMBERS = {"No.": "number", "no.": "number", "Nos.": "numbers", "Fig.": "figure", "fig.": "figure",
-                   "Vol.": "volume", "vol.": "volume", "Ch.": "chapter", "p.": "page", "pp.": "pages"}  # fmt: skip
 FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅛": "1/8"}
 MATH_SYMBOLS = {"÷": "divided by", "×": "times", "±": "plus or minus", "≈": "is about", "≠": "is not equal to",
                  "≤": "is at most", "≥": "is at least", "√": "the square root of", "∞": "infinity"}  # fmt: skip

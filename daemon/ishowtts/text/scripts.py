@@ -8,17 +8,19 @@ from typing import NamedTuple
 
 from ishowtts.limits import HAN, KANA
 from ishowtts.text.reading_rules import ADDRESS
+from ishowtts.text.units import UNITS, any_of
 
 _CHINESE = ("zh", "cmn", "yue", "hak", "wuu", "nan")
 _WRITTEN_WITH_HAN = ("ja", "ko", "vi")
 _HAN = re.compile(f"[{HAN}]")
 _KANA = re.compile(f"[{KANA}]")
+_UNIT = any_of(symbol for symbol in UNITS if symbol not in ("in", "d", "w", "y", "mo", "deg"))
 # Letters beside or after figures go with the figures: A4, 5G, 16GB, 5 km.
+_AFTER_SLASH = rf"(?: ?/ ?(?:10{{1,3}} ?)?(?:{_UNIT})(?![A-Za-z]))?"
 _WITH_FIGURES = re.compile(
     r"(?:US|HK|NT|NZ|A|C)\$|°[CF](?![A-Za-z])"
+    rf"|[0-9]{{1,15}} ?(?:{_UNIT}|[AaPp]\.?[Mm])(?![A-Za-z0-9]){_AFTER_SLASH}"
     r"|[A-Za-z]{0,20}[0-9][A-Za-z0-9µ]{0,20}(?:/[a-z]{1,3}(?![A-Za-z]))?"
-    r"|(?<=[0-9]) ?(?:[kcmnµ]?m|[kKMGT]i?B|[kmµ]?g|m?l|m?L|[kMG]?Hz|[kM]?Wh?|m?Ah?|[km]?V|dB|ms|min|s|h)"
-    r"(?:/[a-z]{1,3})?(?![A-Za-z])"
 )
 
 

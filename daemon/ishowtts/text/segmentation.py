@@ -35,7 +35,8 @@ _PHRASE_END = re.compile(
 )
 _WORD_END = re.compile(rf"(?=\s)|(?<=[{_CJK}])(?=[{_CJK}A-Za-z])|(?<=[A-Za-z])(?=[{_CJK}])")
 _NOT_AN_END = re.compile(
-    r"\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|approx|No|Nr|Fig|e\.g|i\.e|z\.B|d\.h|bzw|ca)\.$",
+    r"\b(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|approx|Nos?|Nr|Fig|e\.g|i\.e|z\.B|d\.h|bzw|ca|Gen|Capt|Lt|Sgt|Rev"
+    r"|Sen|Rep|Gov|Mt|Vol|pp)\.$",
     re.IGNORECASE,
 )
 _ADDRESS = (
@@ -46,7 +47,7 @@ _TOKENS = re.compile(
     rf"(?P<address>{_ADDRESS})"
     r"|\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){1,6}"  # a telephone number
     r"|\(\d{3,4}\) ?\d{3,4}[- ]?\d{4}|1\d{2} \d{4} \d{4}(?!\d)"
-    r"|[+\-−]?[$€£¥]?\d{1,3}(?: \d{3}){1,5}(?:[.,]\d+)?(?!\d)"  # a number in groups of three
+    r"|[+\-−]?[$€£¥]?\d{1,3}(?: \d{3}){1,5}(?:[.,]\d+)?(?!\d| \d{4})"  # a number in groups of three
     r"|\d+ \d{1,2}/\d{1,2}(?!\d)"  # 2 1/2
     r"|[+\-−]?[$€£¥]?\d+(?:[.,:/\-–]\d+)*(?: ?[%‰°])?"  # a number, a time, a date
 )
@@ -118,7 +119,11 @@ def chunks(text: str) -> Iterator[tuple[int, int]]:
 
 def _chunk_end(text: str, start: int) -> int:
     for pattern in _CHUNK_ENDS:
-        found = [match.end() for match in pattern.finditer(text, start + 1, start + MAX_CHUNK_CHARS)]
+        found = [
+            match.end()
+            for match in pattern.finditer(text, start + 1, start + MAX_CHUNK_CHARS)
+            if not _NOT_AN_END.search(text, max(start, match.start() - 8), match.start())
+        ]
         if found:
             return found[-1]
     later = (pattern.search(text, start + MAX_CHUNK_CHARS) for pattern in _CHUNK_ENDS[1:])

@@ -1,0 +1,109 @@
+"""Reading rules of English for abbreviations. Some depend on the words beside them: St. is Saint or Street."""
+
+from __future__ import annotations
+
+import re
+
+from ishowtts.text.english_addresses import ADDRESS_RULES, STARTS_SENTENCE, full_stop
+from ishowtts.text.reading_rules import ReadingRule, ToWords, rule
+
+_WITH_DOT = {
+    "dept": "department", "depts": "departments", "appt": "appointment", "appts": "appointments", "govt": "government",
+    "misc": "miscellaneous", "incl": "including", "excl": "excluding", "intl": "international", "natl": "national",
+    "univ": "university", "bldg": "building", "qty": "quantity", "prev": "previous", "resp": "respectively",
+    "et al": "and others", "viz": "namely", "cf": "compare", "p.a": "per year", "temp": "temperature", "avg": "average",
+    "bros": "brothers", "a.k.a": "also known as", "approx": "approximately", "vs": "versus", "etc": "et cetera",
+}  # fmt: skip
+_WITH_OR_WITHOUT_DOT = ("approx", "vs", "etc", "govt", "dept", "appt")
+_FIXED = {
+    r"e\.g\.,?": "for example,", r"i\.e\.,?": "that is,", r"E\.g\.,?": "For example,", r"I\.e\.,?": "That is,",
+    r"eg,": "for example,", r"ie,": "that is,", r"aka": "also known as", r"w/o": "without", r"w/": "with",
+    r"c/o": "care of", r"and/or": "and or", r"[Nn]/[Aa]": "N A",
+    r"b/w(?= (?:photo|picture|print|film|image|TV|movie))": "black and white", r"b/w": "between",
+}  # fmt: skip
+_BEFORE_FIGURES = {
+    "nos": "numbers", "no": "number", "nr": "number", "fig": "figure", "figs": "figures", "vol": "volume",
+    "ch": "chapter", "pp": "pages", "p": "page", "tel": "telephone", "ext": "extension", "apt": "apartment",
+    "ste": "suite", "fl": "floor",
+    "rm": "room", "sec": "section", "art": "article", "hwy": "highway", "rte": "route", "rt": "route", "ca": "about",
+    "c": "about", "min": "minimum", "max": "maximum", "avg": "average",
+}  # fmt: skip
+_TITLES = {
+    "Mr": "Mister", "Mrs": "Missus", "Ms": "Ms", "Prof": "Professor", "Gen": "General", "Capt": "Captain",
+    "Lt": "Lieutenant", "Sgt": "Sergeant", "Rev": "Reverend", "Col": "Colonel", "Maj": "Major", "Cmdr": "Commander",
+    "Sen": "Senator", "Rep": "Representative", "Gov": "Governor", "Pres": "President", "Hon": "Honorable",
+    "Fr": "Father", "Mt": "Mount",
+}  # fmt: skip
+_MONTHS = {"Jan": "January", "Feb": "February", "Mar": "March", "Apr": "April", "Jun": "June", "Jul": "July",
+           "Aug": "August", "Sep": "September", "Sept": "September", "Oct": "October", "Nov": "November",
+           "Dec": "December"}  # fmt: skip
+_DAYS = {"Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday",
+         "Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday"}  # fmt: skip
+_PLURALS = {"hr": "hours", "min": "minutes", "sec": "seconds"}
+_DAY = "|".join(sorted(_DAYS, key=len, reverse=True))
+_MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
+
+
+def _any_form(forms: dict[str, str]) -> str:
+    return "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+
+
+def _same_case(words: str, form: str) -> str:
+    return words[0].upper() + words[1:] if form[0].isupper() else words
+
+
+def _abbreviation(match: re.Match[str], _: ToWords) -> str:
+    form = match[0].rstrip(".")
+    if not match[0].endswith(".") and form.lower() not in _WITH_OR_WITHOUT_DOT:
+        return match[0]
+    return _same_case(_WITH_DOT[form.lower()], form) + full_stop(match)
+
+
+def _before_figures(match: re.Match[str], _: ToWords) -> str:
+    form = match["form"] or match["bare"]
+    return match[0] if form in ("C", "P") else f"{_BEFORE_FIGURES[form.lower()]} "
+
+
+def _days(match: re.Match[str], _: ToWords) -> str:
+    return f"{_DAYS[match['day']]} to {_DAYS[match['last']]}{full_stop(match)}"
+
+
+def _day(match: re.Match[str], _: ToWords) -> str:
+    return _DAYS[match["day"] or match["dotted"]] + full_stop(match)
+
+
+def _month(match: re.Match[str], _: ToWords) -> str:
+    return _MONTHS[match["month"]] + full_stop(match)
+
+
+ABBREVIATION_RULES: tuple[ReadingRule, ...] = (
+    *(rule(rf"(?<![A-Za-z0-9.]){form}(?!\w)", words) for form, words in _FIXED.items()),
+    rule(
+        rf"(?<![\w.])(?:(?P<form>{_any_form(_TITLES)})\.|(?P<bare>Mr|Mrs|Ms|Prof|Mt|Capt|Sgt|Rev)(?= ))"
+        rf"(?= (?:[A-Z]|and M|& M))(?! (?:{STARTS_SENTENCE})\b)",
+        lambda match, _: _TITLES[match["form"] or match["bare"]],
+    ),
+    *ADDRESS_RULES,
+    rule(r"(?<!\d )(?<![\w.])([Ff])(?:t|eat)\.(?= [A-Z])", lambda match, _: "Fort" if match[1] == "F" else "featuring"),
+    rule(r"(?<=[a-z]) v\.?(?= [A-Z])", " versus"),
+    rule(r"(?<![\w.])([Ee])st\.(?= [12]\d{3}(?!\w))", r"\1stablished"),
+    rule(r"(?<![\w.])([Ee])st\.(?= [a-z0-9])", r"\1stimated"),
+    rule(r"(?<![\w.])([Nn])o\.(?= of\b)", r"\1umber"),
+    rule(r"(?<=(?:th|st|nd|rd) )[Ff]l\.", "floor"),
+    rule(
+        rf"(?<!\d )(?<![\w.])(?:(?P<form>(?i:{_any_form(_BEFORE_FIGURES)}))\.:? ?(?=[#\d-])"
+        r"|(?P<bare>ext|[Aa]pt|max|min|avg|hwy|Hwy)(?: (?=-?\d)))",
+        _before_figures,
+    ),
+    rule(rf"(?<![\w.])(?P<day>{_DAY})\.? ?[-–—] ?(?P<last>{_DAY})(?!\w)\.?", _days),
+    rule(
+        rf"(?<![\w.])(?P<day>{_DAY})\.?(?=,? (?:\d{{1,2}}(?!\d|[:.]\d)|(?:{_MONTH})(?!\w)))",
+        lambda match, _: _DAYS[match["day"]],
+    ),
+    rule(rf"(?<=[Oo]n )(?P<day>{_DAY})(?!\w)\.?|(?<![\w.])(?P<dotted>Mon|Tues?|Thu(?:rs?)?|Fri)\.", _day),
+    rule(rf"(?<![\w.])(?P<month>{_MONTH})\.(?= [a-z(]|$|[,;:)])", _month),
+    rule(rf"(?:(?<=\b[Ii]n )|(?<=\b[Bb]y ))(?P<month>{_MONTH})\.(?= [A-Z])", _month),
+    rule(rf"(?<![\w.])(?P<month>{_MONTH})\.?(?= \d{{4}}(?!\w))", lambda match, _: _MONTHS[match["month"]]),
+    rule(rf"(?<![A-Za-z0-9.])(?i:{_any_form(_WITH_DOT)})(?!\w)\.?", _abbreviation),
+    rule(r"(?<!\d )(?<![\w./])(hr|min|sec)s\.?(?!\w)", lambda match, _: f"{_PLURALS[match[1]]}{full_stop(match)}"),
+)
