@@ -6,7 +6,7 @@ import re
 
 from ishowtts.text.english_codes import CODE_RULES, DOTTED_RULES
 from ishowtts.text.english_dates import DATE_RULES, TIME_RULES
-from ishowtts.text.english_money import MONEY_RULES
+from ishowtts.text.english_money import MONEY_RANGE_RULES, MONEY_RULES
 from ishowtts.text.english_numbers import FRACTION_RULES, NUMBER_RULES, bare_number, with_separators
 from ishowtts.text.english_operators import OPERATOR_RULES, RANGE_RULES, SIGN_RULES
 from ishowtts.text.english_phones import PHONE_RULES, PHONE_WORD_RULES
@@ -75,6 +75,7 @@ _RULES: tuple[ReadingRule, ...] = (
     *DATE_RULES,
     *PHONE_RULES,
     *DOTTED_RULES,
+    *MONEY_RANGE_RULES,
     *RANGE_RULES,
     *TIME_RULES,
     *NUMBER_RULES,
