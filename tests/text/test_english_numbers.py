@@ -38,6 +38,16 @@ def test_a_code_is_read_digit_by_digit_and_a_quantity_is_not(written: str, spoke
     assert read(written) == spoken
 
 
+@pytest.mark.parametrize(("written", "spoken"), table("english_amounts"))
+def test_an_amount_is_read_with_its_suffix_and_currency(written: str, spoken: str) -> None:
+    assert read(written) == spoken
+
+
+@pytest.mark.parametrize(("written", "spoken"), table("english_operators"))
+def test_an_operator_is_read_and_a_dash_is_a_minus_a_range_or_a_pause(written: str, spoken: str) -> None:
+    assert read(written) == spoken
+
+
 @pytest.mark.parametrize("blank", ["\u2009", "\u202f", "\u00a0"])
 def test_thin_and_fixed_blanks_group_a_number(blank: str) -> None:
     assert read(f"612{blank}345 people") == "six hundred twelve thousand three hundred and forty five people"

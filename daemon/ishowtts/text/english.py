@@ -9,7 +9,7 @@ from ishowtts.text.english_abbreviations import ABBREVIATION_RULES
 from ishowtts.text.english_codes import CODE_RULES, DOTTED_RULES
 from ishowtts.text.english_dates import DATE_RULES, TIME_RULES
 from ishowtts.text.english_durations import DURATION_RULES
-from ishowtts.text.english_money import MONEY_RULES
+from ishowtts.text.english_money import MONEY_RANGE_RULES, MONEY_RULES
 from ishowtts.text.english_numbers import FRACTION_RULES, NUMBER_RULES, bare_number
 from ishowtts.text.english_operators import OPERATOR_RULES, RANGE_RULES, SIGN_RULES
 from ishowtts.text.english_phones import PHONE_RULES, PHONE_WORD_RULES
@@ -58,6 +58,7 @@ _RULES: tuple[ReadingRule, ...] = (
     *PHONE_RULES,
     *DOTTED_RULES,
     *DURATION_RULES,
+    *MONEY_RANGE_RULES,
     *EARLY_UNIT_RULES,
     *RANGE_RULES,
     *TIME_RULES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.english_words import digit_by_digit
-from ishowtts.text.reading_rules import ReadingRule, ToWords, rule
+from ishowtts.text.reading_rules import DIGITS, ReadingRule, ToWords, only_with, rule
 
 _VERBS = (
     "is|was|has|as|this|yes|always|unless|expires|works|does|plus|thanks|us|means|gives|opens|unlocks|starts|ends|"
@@ -119,7 +119,8 @@ def _lettered(match: re.Match[str], _: ToWords) -> str:
     return match[0] if _YEAR.fullmatch(figures) else f"{letters} {digit_by_digit(figures)}"
 
 
-CODE_RULES: tuple[ReadingRule, ...] = (
+CODE_RULES = only_with(
+    DIGITS,
     rule(r"(?<!\w)[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)", _bank_account),
     rule(r"(?<![\w.,-])\d{4}(?:([ -])\d{4})(?:\1\d{4}){1,3}(?![\w-]|[.,]\d)", lambda match, _: spelled(match[0])),
     _code(least=3),
@@ -177,7 +178,7 @@ CODE_RULES: tuple[ReadingRule, ...] = (
     ),
     rule(r"(?<=[,.] [A-Z]{2} )(\d{5}(?:-\d{4})?)(?![\w-]|[.,]\d)", lambda match, _: spelled(match[1])),
     rule(r"(?<![\w-])([A-Z]{1,4})-(\d{4,12})(?![\w-]|[.,:/]\d)", _lettered),
-    rule(r"(?<=[A-Za-z])(\d{4,12})(?![\w-]|[.,:/]\d)", lambda match, _: f" {digit_by_digit(match[1])}"),
+    rule(r"(?<=[A-Za-z])(?<!\d[xX])(\d{4,12})(?![\w-]|[.,:/]\d)", lambda match, _: f" {digit_by_digit(match[1])}"),
 )
 
 
@@ -198,7 +199,8 @@ def _version_part(figures: str, to_words: ToWords) -> str:
     return to_words(figures)
 
 
-DOTTED_RULES: tuple[ReadingRule, ...] = (
+DOTTED_RULES = only_with(
+    DIGITS,
     rule(
         r"(?<![\w.])(?P<parts>\d{1,3}(?:\.\d{1,3}){3})(?!\.?\d)(?::(?P<port>\d{1,5}))?(?:/(?P<mask>\d{1,2}))?",
         _internet_address,

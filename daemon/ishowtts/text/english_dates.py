@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.english_words import digit_by_digit
-from ishowtts.text.reading_rules import ReadingRule, ToWords, is_month_and_day, rule
+from ishowtts.text.reading_rules import DIGITS, ToWords, is_month_and_day, only_with, rule
 
 _MONTH_LIST = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
                "November", "December")  # fmt: skip
@@ -98,7 +98,8 @@ def _lap(match: re.Match[str], to_words: ToWords) -> str:
     return f"{words}{to_words(str(int(seconds)))} point {digit_by_digit(rest)} seconds"
 
 
-DATE_RULES: tuple[ReadingRule, ...] = (
+DATE_RULES = only_with(
+    DIGITS,
     rule(r"(?<![\w/.-])(?:\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4})(?![\w/-]|\.\d)", _numeric_date),
     rule(
         rf"(?<!\w)(?P<month>{_MONTH}) (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?!\w|[:.,/%-]\d|°){_YEAR}",
@@ -111,7 +112,8 @@ DATE_RULES: tuple[ReadingRule, ...] = (
     rule(r"(?<![\w.:/-])([12]\d{3})-(0[1-9]|1[0-2])(?![\w:/-]|\.\d)", _year_and_month),
 )
 
-TIME_RULES: tuple[ReadingRule, ...] = (
+TIME_RULES = only_with(
+    DIGITS,
     rule(r"(?<![\w:.])(\d{1,2}):([0-5]\d\.\d{1,3})(?![\d:]|\.\d)", _lap),
     rule(
         r"(?<![\w:.])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<second>:\d\d)?(?! ?%|[\d:]|\.\d)" + _AM_PM + "?",

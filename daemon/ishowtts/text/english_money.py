@@ -5,33 +5,77 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.english_numbers import bare_number, with_separators
-from ishowtts.text.english_words import CURRENCIES, CURRENCY, MULTIPLES
-from ishowtts.text.reading_rules import NUMBER, ReadingRule, ToWords, rule
+from ishowtts.text.english_words import CURRENCIES, CURRENCY
+from ishowtts.text.reading_rules import DIGITS, NUMBER, ToWords, only_with, rule
 
-_MULTIPLE = r"(?: ?(?P<multiple>thousand|million|billion|trillion|mn|bn|[KkMB])(?!\w))?"
+_MULTIPLES = {
+    "thousand": "thousand", "million": "million", "billion": "billion", "trillion": "trillion", "lakh": "lakh",
+    "crore": "crore", "k": "thousand", "tsd": "thousand", "m": "million", "mn": "million", "mln": "million",
+    "mio": "million", "mil": "million", "b": "billion", "bn": "billion", "bln": "billion", "mrd": "billion",
+    "t": "trillion", "tn": "trillion", "trn": "trillion",
+}  # fmt: skip
+_MULTIPLE = (
+    r"(?: ?(?P<multiple>thousand|million|billion|trillion|lakh|crore|[Mm]io|[Mm]rd|[Tt]sd|mil|ml?n|bl?n|trn|tn|[KkMmB])"
+    r"(?:(?<=[Mm]io)\.|(?<=[Mm]rd)\.|(?<=[Tt]sd)\.)?(?!\w)|(?P<letter>[bT])(?!\w))?"
+)
+_EACH = {
+    "mo": "month", "yr": "year", "y": "year", "a": "year", "wk": "week", "d": "day", "h": "hour", "hr": "hour",
+    "min": "minute", "s": "second", "kg": "kilogram", "g": "gram", "l": "liter", "L": "liter", "gal": "gallon",
+    "lb": "pound", "kWh": "kilowatt hour", "MWh": "megawatt hour", "m²": "square meter", "m³": "cubic meter",
+    "m2": "square meter", "m3": "cubic meter", "m": "meter", "km": "kilometer", "mi": "mile", "ft": "foot",
+    "sqm": "square meter", "GB": "gigabyte", "TB": "terabyte", "MB": "megabyte", "pc": "piece", "p": "person",
+    "t": "ton", "oz": "ounce",
+}  # fmt: skip
+_PER = r"(?:/(?P<each>m²|m³|[A-Za-z]{1,9}[23]?)(?![\w/]))?"
 
 
 def _money(match: re.Match[str], to_words: ToWords) -> str:
     singular, plural, cent, cents = CURRENCIES[match["currency"]]
-    number, multiple = match["number"].replace(",", ""), match["multiple"]
+    number, each = match["number"].replace(",", ""), match["each"]
+    multiple = match["multiple"] or match["letter"]
+    per = f" per {_EACH.get(each, each)}" if each else ""
     if multiple:
-        return f"{bare_number(number, to_words)} {MULTIPLES.get(multiple, multiple)} {plural}"
+        return f"{bare_number(number, to_words)} {_MULTIPLES[multiple.lower()]} {plural}{per}"
     whole, _, rest = number.partition(".")
     if len(rest) != 2 or not cent:
-        return f"{bare_number(with_separators(number), to_words)} {singular if number == '1' else plural}"
+        return f"{bare_number(with_separators(number), to_words)} {singular if number == '1' else plural}{per}"
     amounts = []
     if int(whole) or not int(rest):
         amounts.append(f"{bare_number(with_separators(whole), to_words)} {singular if int(whole) == 1 else plural}")
     if int(rest):
         amounts.append(f"{to_words(str(int(rest)))} {cent if int(rest) == 1 else cents}")
-    return " and ".join(amounts)
+    return " and ".join(amounts) + per
 
 
-MONEY_RULES: tuple[ReadingRule, ...] = (
+def _range(match: re.Match[str], _: ToWords) -> str:
+    """`$5-10`: the currency is said once, after both."""
+    multiple = f" {_MULTIPLES[match['multiple'].lower()]}" if match["multiple"] else ""
+    return f"{match['first']}{multiple} to {match['currency']}"
+
+
+def _large(match: re.Match[str], _: ToWords) -> str:
+    return f"{match[1]} {_MULTIPLES[match[2].lower()]}"
+
+
+MONEY_RANGE_RULES = only_with(
+    DIGITS,
+    rule(r"(?<!\w)Rs\.? ?(?=\d)", "₹"),
+    rule(r"(?<=\d) ?Rs(?!\w)", "₹"),
+    rule(r"(?<!\w)(?:kr|Kr)\.? ?(?=\d)", "kr "),
     rule(
-        rf"(?<!\w)(?P<currency>{CURRENCY}) ?(?P<number>{NUMBER}){_MULTIPLE}",
-        _money,
+        rf"(?<![\w.])(?P<currency>{CURRENCY}) ?(?P<first>{NUMBER})(?P<multiple>[KkMmB]|bn|mn)? ?[-–—] ?(?={NUMBER})",
+        _range,
     ),
-    rule(rf"(?<![\w.,])(?P<number>{NUMBER}) ?(?P<currency>{CURRENCY})(?P<multiple>)(?!\w)", _money),
-    rule(rf"(?<![\w.,])(?P<number>{NUMBER}) ?¢", lambda match, to_words: f"{to_words(match['number'])} cents"),
+    rule(rf"(?<![\w.])({CURRENCY}) ?-(?=\d)", r"-\1"),
+)
+
+MONEY_RULES = only_with(
+    DIGITS,
+    rule(rf"(?<!\w)(?P<currency>{CURRENCY}) ?(?P<number>{NUMBER}){_MULTIPLE}{_PER}", _money),
+    rule(rf"(?<![\w.,])(?P<number>{NUMBER}){_MULTIPLE} ?(?P<currency>{CURRENCY})(?!\w){_PER}", _money),
+    rule(
+        rf"(?<![\w.,])({NUMBER}) ?¢",
+        lambda match, to_words: f"{to_words(match[1])} {'cent' if match[1] == '1' else 'cents'}",
+    ),
+    rule(rf"(?<![\w.,])({NUMBER}) ?(Mio|Mrd|Tsd|mio|mrd|ml?n|bl?n|trn|tn)\b\.?(?! ?[A-Z]\.)", _large),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.english_codes import is_counted, spelled
-from ishowtts.text.reading_rules import MAX_DIGITS, ReadingRule, ToWords, rule
+from ishowtts.text.reading_rules import DIGITS, MAX_DIGITS, ToWords, only_with, rule
 
 _PHONE_WORDS = (
     r"tel(?:ephone)?|phone|mobile|cell|fax|helpline|landline|hotline|whatsapp|call|ring|text|dial|"
@@ -50,12 +50,14 @@ def _count(figures: str) -> int:
 
 _START = r"(?<![\w.,:/+-])(?<!\d[ ])"
 _END = r"(?![\w-]|[.,:/]\d| \d)"
-PHONE_WORD_RULES: tuple[ReadingRule, ...] = (
+PHONE_WORD_RULES = only_with(
+    DIGITS,
     rule(rf"(?<!\w)(?P<before>(?i:(?:{_PHONE_WORDS}){_LINK}))(?P<figures>{_GROUPS})", _after_word),
     rule(r"(?<!\w)(?P<before>(?i:numbers?)(?: is|:)? )(?P<figures>\d{7,15})(?!\w|[.,:/-]\d)", _after_word),
 )
 
-PHONE_RULES: tuple[ReadingRule, ...] = (
+PHONE_RULES = only_with(
+    DIGITS,
     rule(
         r"(?<!\w)(?:(?i:tel:) ?)?\+(?P<figures>\d{1,15}(?:[ ./-]{0,3}\(?\d{1,12}\)?){0,7})(?![\w]|[.,:/-]\d)",
         _international,
@@ -77,5 +79,5 @@ PHONE_RULES: tuple[ReadingRule, ...] = (
         _groups,
     ),
     rule(r"(?<![\w.,-])\d{1,6}(?:-\d{1,6}){2,6}(?![\w-])", _groups),
-    rule(rf"(?<![\w.,$€£¥₹])(?<![$€£¥₹] )\d{{8,{MAX_DIGITS}}}(?![\w]|[.,]\d)", _long),
+    rule(rf"(?<![\w.,$€£¥₹])(?<![$€£¥₹] )(?<!^-)(?<![^\w]-)\d{{8,{MAX_DIGITS}}}(?![\w]|[.,]\d)", _long),
 )
