@@ -24,7 +24,7 @@ from ishowtts.policies.text_edits import (
     truncate,
     visible_text,
 )
-from ishowtts.text import is_speakable
+from ishowtts.text import is_speakable, plain_text
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,8 @@ _EXTRA_CHARS = 4096
 _EXTRA_CUT_CHARS = 512
 _LONGEST_WORD_CHARS = 64
 
-BLOCKED, LINKS, EMOJI, REPEATS, CUT, VOICE, TEMPLATE = (
+MARKUP, BLOCKED, LINKS, EMOJI, REPEATS, CUT, VOICE, TEMPLATE = (
+    "markup",
     "blocked",
     "links",
     "emoji",
@@ -110,7 +111,7 @@ class Policies:
 
     def _apply(self, line: Line) -> Line:
         done: list[str] = []
-        text = self._filtered(self._bounded(line.text, done), done)
+        text = self._filtered(self._bounded(self._without_markup(line.text, done), done), done)
         self._reject_if_empty(text, done)
         text = self._within_limit(text, done)
         voice = self._voice_of(line, done)
@@ -119,6 +120,19 @@ class Policies:
         if done or len(line.text) > self._limits.max_chars:
             return replace(line, text=text, voice=voice, done=(*line.done, *dict.fromkeys(done)))
         return line
+
+    def _without_markup(self, text: str, done: list[str]) -> str:
+        """The text without markup. A megabyte costs no more than a page, as in `_bounded`."""
+        max_chars = self._limits.max_chars + _EXTRA_CHARS
+        if len(text) > max_chars:
+            if self._limits.too_long == "reject":
+                raise self._too_long(text)
+            text = text[:max_chars]
+            done.append(CUT)
+        plain = plain_text(text)
+        if visible_text(plain) != visible_text(text):
+            done.append(MARKUP)
+        return plain
 
     def _bounded(self, text: str, done: list[str]) -> str:
         """The visible text, or the head of it that can still be spoken: a megabyte costs no more than a page."""
@@ -180,7 +194,7 @@ class Policies:
     def _reject_if_empty(self, text: str, done: list[str]) -> None:
         if is_speakable(text):
             return
-        keys = " and ".join(f"policies.{word}" for word in dict.fromkeys(done) if word != CUT)
+        keys = " and ".join(f"policies.{word}" for word in dict.fromkeys(done) if word not in (MARKUP, CUT))
         why = f"nothing is left of the text after {keys}" if keys else "the text has no letter and no digit"
         raise LineRejected(Reason.EMPTY, f"{why}; send words")
 
