@@ -104,6 +104,23 @@ def test_a_rejection_names_the_cause_and_the_fix(make, policies, text, reason, w
     assert len(rejection.detail) < 300
 
 
+def test_markup_is_taken_out_before_any_policy_looks_at_the_text(make) -> None:
+    line = admitted(make(), "**Dinner** is `ready`.\n- see [the plan](https://example.com/a)")
+    assert (line.text, line.done) == ("Dinner is ready. See the plan.", ("markup",))
+    masking = make("{blocked: {words: [badger], action: mask}}")
+    assert admitted(masking, "a <b>bad</b>ger &#98;adger").text == "a beep beep"
+    assert admitted(make(), "Nice :smile: &lt;3").text == "Nice <3"
+    assert rejected(make(), "***\n<br>").reason is Reason.EMPTY
+    assert rejected(make(), "<b>" * 10 + ":smile:" + "</b>" * 10).detail == (
+        "nothing is left of the text after policies.emoji; send words"
+    )
+
+
+def test_a_line_that_is_longer_than_its_limit_only_by_its_markup_is_spoken(make) -> None:
+    assert admitted(make("{}", "{max_chars: 20}"), "<p>" * 500 + "Hello.").text == "Hello."
+    assert "cut" in admitted(make("{}", "{max_chars: 20, too_long: cut}"), "one *two* " * 900).done
+
+
 def test_length_is_measured_after_links_and_repeats_are_shortened(make) -> None:
     assert admitted(make("{}", "{max_chars: 20}"), "no" + "o" * 500 + "!" * 100).text == "nooo!!!"
     assert admitted(make("{}", "{max_chars: 20}"), "see https://example.com/" + "a" * 500).text == "see link"
@@ -376,5 +393,5 @@ def test_any_line_becomes_a_line_within_bounds_or_a_rejection(policies, max_char
         assert any(char.isalnum() for char in found.text)
         assert (found.text == line.text) or found.done or len(line.text) > max_chars
         assert not found.done or set(found.done) <= {
-            "blocked", "links", "emoji", "repeats", "cut", "voice", "template"
+            "markup", "blocked", "links", "emoji", "repeats", "cut", "voice", "template"
         }  # fmt: skip

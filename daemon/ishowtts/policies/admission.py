@@ -20,7 +20,7 @@ from ishowtts.policies.quiet_hours import QuietHours, active_quiet_hours
 from ishowtts.policies.rate_limits import RateLimits
 from ishowtts.policies.repeats import shorten_repeats
 from ishowtts.policies.text_edits import apply_edits, truncate, visible_text
-from ishowtts.text import is_speakable
+from ishowtts.text import is_speakable, plain_text
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ _EXTRA_CHARS = 4096
 _EXTRA_CUT_CHARS = 512
 _LONGEST_WORD_CHARS = 64
 
-BLOCKED, LINKS, EMOJI, REPEATS, CUT, VOICE, TEMPLATE = (
+MARKUP, BLOCKED, LINKS, EMOJI, REPEATS, CUT, VOICE, TEMPLATE = (
+    "markup",
     "blocked",
     "links",
     "emoji",
@@ -130,7 +131,7 @@ class Policies:
         return active_quiet_hours(self._policies.quiet, local_time)
 
     def _apply(self, line: Line, done: list[PolicyStep]) -> Line:
-        text = self._filtered(self._bounded(line.text, done), done)
+        text = self._filtered(self._bounded(self._without_markup(line.text, done), done), done)
         self._reject_if_empty(text, done)
         text = self._within_limit(text, done)
         voice = self._voice_of(line, done)
@@ -143,6 +144,19 @@ class Policies:
                 line, text=text, voice=voice, done=(*line.done, *words), bare_text=bare_text if merged else None
             )
         return line
+
+    def _without_markup(self, text: str, done: list[PolicyStep]) -> str:
+        """The text without markup. A megabyte costs no more than a page, as in `_bounded`."""
+        max_chars = self._limits.max_chars + _EXTRA_CHARS
+        if len(text) > max_chars:
+            if self._limits.too_long == "reject":
+                raise self._too_long(text)
+            done.append(PolicyStep(CUT, text, text[:max_chars]))
+            text = text[:max_chars]
+        plain = plain_text(text)
+        if visible_text(plain) != visible_text(text):
+            done.append(PolicyStep(MARKUP, text, plain))
+        return plain
 
     def _bounded(self, text: str, done: list[PolicyStep]) -> str:
         """The visible text, or the head of it that can still be spoken: a megabyte costs no more than a page."""
@@ -206,7 +220,8 @@ class Policies:
     def _reject_if_empty(self, text: str, done: list[PolicyStep]) -> None:
         if is_speakable(text):
             return
-        keys = " and ".join(f"policies.{word}" for word in dict.fromkeys(step.policy for step in done) if word != CUT)
+        words = dict.fromkeys(step.policy for step in done)
+        keys = " and ".join(f"policies.{word}" for word in words if word not in (MARKUP, CUT))
         why = f"nothing is left of the text after {keys}" if keys else "the text has no letter and no digit"
         raise LineRejected(Reason.EMPTY, f"{why}; send words")
 

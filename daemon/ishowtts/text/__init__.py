@@ -1,8 +1,9 @@
 """Prepares text for speech: cleans it, puts it into words, and splits it into segments."""
 
 from ishowtts.text.cleaning import clean, is_speakable
+from ishowtts.text.markup import plain_text
 from ishowtts.text.reader import TextReader
 from ishowtts.text.segmentation import MIN_SEGMENT_BYTES, segments
 from ishowtts.text.styled_letters import fold_styled
 
-__all__ = ["MIN_SEGMENT_BYTES", "TextReader", "clean", "fold_styled", "is_speakable", "segments"]
+__all__ = ["MIN_SEGMENT_BYTES", "TextReader", "clean", "fold_styled", "is_speakable", "plain_text", "segments"]
