@@ -52,6 +52,7 @@ _START = r"(?<![\w.,:/+-])(?<!\d[ ])"
 _END = r"(?![\w-]|[.,:/]\d| \d)"
 PHONE_WORD_RULES = only_with(
     DIGITS,
+    rule(r"(?<!\w)([Tt])el\.:? ?(?=[+(]?\d)", r"\1elephone "),
     rule(rf"(?<!\w)(?P<before>(?i:(?:{_PHONE_WORDS}){_LINK}))(?P<figures>{_GROUPS})", _after_word),
     rule(r"(?<!\w)(?P<before>(?i:numbers?)(?: is|:)? )(?P<figures>\d{7,15})(?!\w|[.,:/-]\d)", _after_word),
 )

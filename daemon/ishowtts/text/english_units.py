@@ -164,10 +164,9 @@ def _in_words(match: re.Match[str], to_words: ToWords) -> str:
 
 
 EARLY_UNIT_RULES: tuple[ReadingRule, ...] = (
-    rule(
-        rf"(?<![\w.,])({NUMBER} ?(?:{any_of(UNITS)}))(?: [-–—~] |[-–—~])(?=-?{NUMBER} ?(?:{any_of(UNITS)})(?!\w))",
-        r"\1 to ",
-    ),
+    rule(rf"(?<![\w.,])({NUMBER} ?(?:{any_of(UNITS)}))[-–—~](?=-?{NUMBER} ?(?:{any_of(UNITS)})(?!\w))", r"\1 to "),
+    # With blanks around it, the dash between different units is a pause: 21 °C - 45 %.
+    rule(rf"(?<![\w.,])({NUMBER} ?(?P<unit>{any_of(UNITS)})) [-–—~] (?=-?{NUMBER} ?(?P=unit)(?!\w))", r"\1 to "),
     rule(
         rf"(?P<what>(?:(?:{CURRENCY}) ?{NUMBER}|(?<![\w.,]){NUMBER} ?(?:{CURRENCY}|¢))"
         r"(?: ?(?:k|m|M|mn|bn|thousand|million|billion))?)"
