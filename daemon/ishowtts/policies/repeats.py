@@ -48,7 +48,7 @@ def shorten_repeats(text: str, max_run: int) -> str:
     """
     parts: list[str] = []
     end = 0
-    for link in find_links(text, capitalised=True):
+    for link in find_links(text, all_hosts=True):
         parts += [_shorten_repeats(text[end : link.start()], max_run), link[0]]
         end = link.end()
     return "".join([*parts, _shorten_repeats(text[end:], max_run)])

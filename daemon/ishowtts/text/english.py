@@ -44,7 +44,7 @@ def _with_separators(number: str) -> str:
 def _address(match: re.Match[str], _: ToWords) -> str:
     bare = re.sub(r"^https?://", "", match[0]).rstrip("/")
     spelled = re.sub(r"[^A-Za-z0-9]", lambda symbol: f" {SYMBOLS.get(symbol[0], '')} ", bare)
-    return re.sub(r"(?<!\d)0\d+|\d{4,}", lambda figures: digit_by_digit(figures[0]), spelled)
+    return re.sub(r"(?<!\d)0\d+|\d{4,}", lambda figures: f" {digit_by_digit(figures[0])} ", spelled)
 
 
 def _digit_groups(match: re.Match[str], _: ToWords) -> str:
