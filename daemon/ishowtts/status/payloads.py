@@ -100,7 +100,7 @@ def _state_and_detail(facts: StateFacts) -> tuple[str, str | None]:
     waiting = facts.quiet_until is not None and facts.queue_depth > 0
     detail = f"quiet hours: low and normal lines wait until {facts.quiet_until}" if waiting else None
     if detail and facts.expires_before:
-        detail += ", or expire before after their own ttl_s"
+        detail += "; some expire before, after their own ttl_s"
     return ("speaking" if facts.scheduler.speaking else "ready"), detail
 
 
