@@ -31,6 +31,7 @@ LINKS = [
     ("our site: example.com", "our site: link"),
     ("see EXAMPLE.COM:80 now", "see link now"),
     ("Siehe example.de heute", "Siehe link heute"),
+    ("请访问example.cn了解", "请访问 link 了解"),
     ("“example.com”.", "“link”."),
     ("EXAMPLE.COM", "link"),
     ("Amazon.de", "link"),  # it stands alone

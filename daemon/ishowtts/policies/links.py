@@ -35,7 +35,8 @@ _BEFORE_ALONE = re.compile(r"[.:;!?…([<\"“„‘–—-]\s*\Z")
 _AFTER_ALONE = re.compile(r"[\"”’)\]>]*(?:[.!?…)\]>\"”’;–—]|\Z)")
 _INVITATION = re.compile(
     r"\b(?:(?:go|head|over|back|subscribe) to|goto|see|visit|join|watch|click|open|browse|follow|check(?: out)?|look at"
-    r"|(?:more|read|found|live|available|shop|buy) (?:at|on)|siehe|besuche?|besuchen Sie|mehr auf) \Z",
+    r"|(?:more|read|found|live|available|shop|buy) (?:at|on)|siehe|besuche?|besuchen Sie|mehr auf) \Z"
+    r"|(?:访问|打开|登录|关注|去|看) ?\Z",
     re.IGNORECASE,
 )
 _BEFORE_CHARS = 20
