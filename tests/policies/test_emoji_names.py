@@ -32,5 +32,7 @@ def test_emoji_are_dropped_or_named(text, dropped, named) -> None:
 
 def test_a_run_of_the_same_emoji_collapses_to_one() -> None:
     assert edited("🔥🔥 🔥 x 🔥", "keep") == "🔥 x 🔥"
+    assert edited("1️⃣1️⃣2️⃣", "keep") == "1️⃣1️⃣2️⃣", "11 is another number than 1"
+    assert edited("1️⃣1️⃣2️⃣", "drop") == "1 1 2"
     assert edited("🔥🔥", "keep", collapse_runs=False) == "🔥🔥"
     assert edited("🎉", "name", language="de") == "konfettibombe"

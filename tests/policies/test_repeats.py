@@ -33,6 +33,7 @@ WORDS = [
     "Replace the AAAA battery.",
     "AAA or AAAA, an AAAA-battery; (AAAA) AAAA_battery",
     "two AAAA's",
+    "aaaa batteries, an Aaaa-battery and AAAA-Batterien",
     "The AAAA record is gone.",
     "Sizes XXXL, XXXXL, xxxl, xxxxl and XXXXXL",
     "XIII VIII XXXIII XXVIII MMXXVI IIII MMMM CCCC",

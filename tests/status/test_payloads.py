@@ -53,7 +53,7 @@ SPEAKING = SchedulerStatus(Line("a", "hello"), False, None)
         (
             replace(IDLE, quiet_until="07:00", queue_depth=1, expires_before=True),
             "ready",
-            "quiet hours: low and normal lines wait until 07:00, or expire before after their own ttl_s",
+            "quiet hours: low and normal lines wait until 07:00; some expire before, after their own ttl_s",
         ),
         (replace(IDLE, scheduler=SchedulerStatus(None, True, None), paused_at_start=True), "paused", FOUND_PAUSED),
         (replace(IDLE, silences=MUTED), "ready", "the appliance is muted; the command unmute ends that"),

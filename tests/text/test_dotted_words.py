@@ -23,6 +23,8 @@ SEPARATED = [
     ("Das Essen ist fertig.Über uns brennt Licht.Äpfel", "Das Essen ist fertig. Über uns brennt Licht. Äpfel"),
     ("It is 10.30.Please come at 5.Thanks", "It is 10.30. Please come at 5. Thanks"),
     ("It is at 50%.Charge it.", "It is at 50%. Charge it."),
+    ("It is 21.5°C.Close it at 3pm.Bring cake", "It is 21.5°C. Close it at 3pm. Bring cake"),
+    ("Das war's.Komm. It's.But", "Das war's. Komm. It's. But"),
     ("on TV.The news", "on TV. The news"),
     ("Mr.Smith came", "Mr. Smith came"),
     ("The parcel came.Info follows", "The parcel came. Info follows"),
@@ -65,6 +67,7 @@ def test_names_addresses_and_abbreviations_are_not_separated(text: str) -> None:
         ("VB.NET, ADO.NET, Paint.NET and .NET", "V B dot net, A D O dot net, Paint dot net and dot net"),
         ("Your Amazon.de parcel is here.", "Your Amazon dot de parcel is here."),
         ("go to twitch.tv", "go to twitch dot tv"),
+        ("The server web01.example.com is down", "The server web zero one dot example dot com is down"),
         ("EXAMPLE.COM is down", "EXAMPLE dot COM is down"),
     ],
 )

@@ -180,8 +180,8 @@ class Policies:
         text = before = self._without_blocked(text, "the text", done, self._bounded)
         if policies.links != "keep":
             replacement = policies.link_word if policies.links == "word" else ""
-            # Who drops links runs a chat: an advertiser would write his address with a capital.
-            links = link_edits(text, replacement, capitalised=policies.links == "drop")
+            # Who drops links runs a chat: an advertiser would write the address as if it were a name.
+            links = link_edits(text, replacement, all_hosts=policies.links == "drop")
             text = _record(LINKS, text, apply_edits(text, links), done)
         edits = emoji_edits(text, policies.emoji, policies.emoji_language, collapse_runs=policies.repeats is not None)
         text = self._bounded(_record(EMOJI, text, apply_edits(text, edits), done), done)  # names are longer than emoji

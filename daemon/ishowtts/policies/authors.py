@@ -25,7 +25,7 @@ def spoken_author(name: str, *, drop_links: bool) -> str | None:
     """
     text = visible_text(unicodedata.normalize("NFKC", visible_text(name)))
     if drop_links:
-        text = apply_edits(text, link_edits(text, "", capitalised=True))
+        text = apply_edits(text, link_edits(text, "", all_hosts=True))
     text = "".join(char if unicodedata.category(char)[0] in "LMN" or char in "'’.&-" else " " for char in text)
     text = shorten_repeats(fold_blanks(_SENTENCE_END.sub(" ", text)), _KEPT_REPEATS)[:_MAX_SPOKEN_CHARS].strip()
     return text if is_speakable(text) else None

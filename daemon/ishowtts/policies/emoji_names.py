@@ -36,7 +36,7 @@ def emoji_edits(text: str, action: str, language: str, *, collapse_runs: bool) -
         last, last_end = found, end
         if found[-1] == _KEYCAP and action != "keep":
             yield TextEdit(start, end, found[0])  # a digit is never dropped: 1 in a box is 1
-        elif action == "drop" or repeated:
+        elif action == "drop" or (repeated and found[-1] != _KEYCAP):
             yield TextEdit(start, end, "")
         elif action == "name":
             yield TextEdit(start, end, _name(found, language))

@@ -36,6 +36,7 @@ _WORD_WITH_RUN = re.compile(
 )
 # Keys, addresses of networks, colours, serial numbers: digits with the letters of hexadecimal numbers or with capitals.
 _CODE = re.compile(r"(?=[^\d]*\d)(?:#?(?:0[xX])?[0-9A-Fa-f:._-]+|[0-9A-Z:._-]+)|#[0-9A-Fa-f]{3,8}")
+_BATTERY = re.compile(r"[ -]?(?:batter|cell)", re.IGNORECASE)
 _LONGEST_RUN = 8
 """Of one letter in a code: a longer run is a flood."""
 
@@ -48,7 +49,7 @@ def shorten_repeats(text: str, max_run: int) -> str:
     """
     parts: list[str] = []
     end = 0
-    for link in find_links(text, capitalised=True):
+    for link in find_links(text, all_hosts=True):
         parts += [_shorten_repeats(text[end : link.start()], max_run), link[0]]
         end = link.end()
     return "".join([*parts, _shorten_repeats(text[end:], max_run)])
@@ -78,6 +79,8 @@ def _is_meant(run: re.Match[str]) -> bool:
     before = run.string[max(0, run.start() - _AROUND_CHARS) : run.start()]
     after = run.string[run.end() : run.end() + _AROUND_CHARS]
     if _WORD_WITH_RUN.fullmatch(_search(_LETTERS_BEFORE, before) + run[0] + _search(_LETTERS_AFTER, after)):
+        return True
+    if run[0].lower() == "aaaa" and _BATTERY.match(after):
         return True
     if len(run[0]) > _LONGEST_RUN * len(run[1]):
         return False

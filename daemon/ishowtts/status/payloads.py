@@ -114,7 +114,7 @@ def _state_and_detail(facts: StateFacts) -> tuple[str, str | None]:
     waiting = facts.quiet_until is not None and facts.queue_depth > 0
     quiet = f"quiet hours: low and normal lines wait until {facts.quiet_until}" if waiting else None
     if quiet and facts.expires_before:
-        quiet += ", or expire before after their own ttl_s"
+        quiet += "; some expire before, after their own ttl_s"
     detail = "; ".join((*silent, *filter(None, [quiet]))) or None
     return ("speaking" if facts.scheduler.speaking else "ready"), detail
 

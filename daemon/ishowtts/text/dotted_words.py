@@ -10,7 +10,8 @@ from ishowtts.text.reading_rules import ReadingRule, rule
 # No part is unbounded, and a match begins only at the start of a word, since the text may be hostile.
 _JOINED = re.compile(
     r"(?<![^\s\"'“‘„«(\[])"
-    r"(?P<left>(?:[^\W\d_]{1,30}['’-]){0,3}(?P<word>[^\W\d_]{2,30})|(?P<number>\d{1,4}(?:[.:,]\d{1,4}){0,3}[%€]?))"
+    r"(?P<left>(?:[^\W\d_]{1,30}['’-]){0,3}(?P<word>[^\W\d_]{1,30})"
+    r"|(?P<number>\d{1,4}(?:[.:,]\d{1,4}){0,3}(?:[%€]|°[CF]?|[A-Za-z]{1,3})?))"
     r"(?P<end>[.!?…]{1,3}[\"'”’»)\]]?)"
     r"(?=(?P<right>[^\W\d_]{1,30})(?:['’][a-z]{1,3})?(?![\w(/\\@:=]|\.[a-z0-9]))"
 )
@@ -38,6 +39,8 @@ def _ends_sentence(joint: re.Match[str]) -> bool:
         return False
     if joint["number"]:
         return len(right) >= _SHORTEST_AFTER_NUMBER
+    if len(joint["left"]) == 1:
+        return False  # an initial
     if not joint["end"].startswith("."):
         return True
     if right.lower() in (*TOP_LEVEL, "js"):

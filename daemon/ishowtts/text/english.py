@@ -35,7 +35,7 @@ def english(text: str, to_words: ToWords, decimal: Decimal | None = None) -> str
 def _address(match: re.Match[str], _: ToWords) -> str:
     bare = re.sub(r"^https?://", "", match[0]).rstrip("/")
     spelled = re.sub(r"[^A-Za-z0-9]", lambda symbol: f" {SYMBOLS.get(symbol[0], '')} ", bare)
-    return re.sub(r"(?<!\d)0\d+|\d{4,}", lambda figures: digit_by_digit(figures[0]), spelled)
+    return re.sub(r"(?<!\d)0\d+|\d{4,}", lambda figures: f" {digit_by_digit(figures[0])} ", spelled)
 
 
 # What is not a quantity keeps its own points, commas and blanks.
