@@ -80,7 +80,7 @@ def test_a_transaction_with_characters_that_forge_a_log_line_is_refused(char: st
 WORDS = [
     b"stop\0\0", b"\xef\xbb\xbfstop", b"stop\r\n\0", b'"stop"', b"'stop'", b"STOP", b" Stop ", b"stop.", b"Stop!",
     "\u201cstop\u201d".encode(), b'"Stop"\0', b'{"command": "Stop"}', b'{"command": "stop"}\0\0\0',
-    b'{"command": " STOP\\n"}',
+    b'{"command": " STOP\\n"}', rb"stop\n", rb'"stop"\r\n', b"stop;", b"STOP!!!", rb'{"command": "stop"}\n',
 ]  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def test_a_command_is_understood_in_any_case_with_quotes_and_with_a_nul(payload:
         (b"0", 0), (b" 80\n", 80), (b"100", 100), (b"35.0", 35), (b"55\0", 55), (b"55\0\0\0", 55), (b"5\0\0\0", 5),
         (b"1", 1), (b"1%", 1), (b"55%", 55), (b"55 %", 55), (b'"55"', 55), (b"'55'", 55), (b'"55.0"', 55), (b"0.0", 0),
         (b"100.0", 100), (b"055", 55), (b'{"volume": 55}', 55), (b'{"volume": "55"}\0', 55), (b'{"volume": 55.0}', 55),
-        (b"\xef\xbb\xbf55", 55),
+        (b"\xef\xbb\xbf55", 55), (rb"55\n", 55), (rb'{"volume": 55}\n', 55), (b"55.00 %", 55),
     ],
 )  # fmt: skip
 def test_a_volume_is_a_whole_number_up_to_100(payload: bytes, volume: int) -> None:

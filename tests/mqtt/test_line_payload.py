@@ -63,6 +63,10 @@ def refused(payload: object, tail: str = "say", properties: MessageProperties | 
         (b"100% sure: yes", "100% sure: yes"),
         (b"b'Hello'", "b'Hello'"),
         (b"```Hi```", "```Hi```"),
+        (b"eyJ is how base64 of a brace begins", "eyJ is how base64 of a brace begins"),
+        (b"[object Object] is a fault", "[object Object] is a fault"),
+        (b"Note: {laughs} hi", "Note: {laughs} hi"),
+        (b"the set is x={1}", "the set is x={1}"),
         (b'He wrote {"text": "Hi"}', 'He wrote {"text": "Hi"}'),
     ],
 )
@@ -277,6 +281,20 @@ OBJECT = '{"text": "Hi"}'
         (f"b'{OBJECT}'", "not how Python prints bytes"),
         (f"```json\n{OBJECT}\n```", "leave out the ``` around the object"),
         ("%7B%22text%22%3A%22Hi%22%7D", "without percent-encoding"),
+        ("eyJ0ZXh0IjogIkhpIHRoZXJlIn0=", "without base64"),
+        ("[object Object]", "not how JavaScript prints objects"),
+        (f"payload={OBJECT}", "leave out 'payload=' before the object"),
+        ("msg: {'text': 'Hi'}", "leave out 'msg:' before the object"),
+        ("\uff5b\u201ctext\u201d\uff1a\u201c\u4f60\u597d\u201d\uff5d", "write { } : , instead of"),
+        ('{"text"\uff1a"\u4f60\u597d"}', "write : instead of \uff1a"),
+        ('{"text": "\u4f60\u597d"\uff0c"volume": 5}', "write , instead of \uff0c"),
+        ('{"text": "Hi"\uff5d', "write } instead of \uff5d"),
+        ('{"text":\u00a0"Hi"}', "leave out the character U+00A0"),
+        ('{\u200b"text": "Hi", "voice"\u200b: "anna"}', "leave out the character U+200B"),
+        ('{, "text": "Hi"}', "leave out the comma after {"),
+        ('{"text": "Hi", "volume": 50%}', "write the number without a unit"),
+        ('{"text": "Hi", "ttl_s": 60s}', "write the number without a unit"),
+        ('{"text": "Hi", "speed": 1.}', "write a number as in 0.5 or 20"),
     ],
 )  # fmt: skip
 def test_a_payload_that_is_nearly_an_object_is_refused_with_its_correction(payload: str, advice: str) -> None:
@@ -288,7 +306,15 @@ def test_a_payload_that_is_nearly_an_object_is_refused_with_its_correction(paylo
 
 
 def test_an_object_is_understood_with_a_nul_or_a_byte_order_mark() -> None:
-    for payload in (f"{OBJECT}\0", f"{OBJECT}\n\0\0", f"\ufeff{OBJECT}", f"\ufeff \ufeff{OBJECT}", f"\u200b{OBJECT}"):
+    for payload in (
+        rf"{OBJECT}\n",
+        rf"{OBJECT}\r\n",
+        f"{OBJECT}\0",
+        f"{OBJECT}\n\0\0",
+        f"\ufeff{OBJECT}",
+        f"\ufeff \ufeff{OBJECT}",
+        f"\u200b{OBJECT}",
+    ):
         assert accepted(payload.encode()).text == "Hi"
         assert accepted(payload.encode(), properties=JSON).text == "Hi"
     assert accepted({"text": "Hi\0\0"}).text == "Hi"

@@ -91,7 +91,7 @@ def _object(text: str, what: str) -> dict[str, Any] | None:
 
 
 def _known_command(words: str, line_id: str | None, transaction: str | None) -> Command:
-    word = _unquoted(words).rstrip(".!").rstrip().lower()
+    word = _unquoted(words).rstrip(".!,; ").lower()
     if word not in COMMANDS:
         raise BadCommand(f"unknown command {clip(words)}; {_similar(word)}one of {', '.join(COMMANDS)}", transaction)
     if word == "cancel" and line_id is None:
@@ -109,8 +109,8 @@ def _similar(word: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """The text without one pair of quotes around it: some shells and JSON encoders add them."""
-    text = text.strip()
+    r"""The text without one pair of quotes around it and a `\n` in letters after it, as some shells send them."""
+    text = text.strip().removesuffix(r"\n").removesuffix(r"\r")
     if len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES:
         return text[1:-1].strip()
     return text
