@@ -135,6 +135,7 @@ class Daemon:
             forget=self._forget_voice,
             prepare=self._engines.prepare_voice,
             idle=self._idle,
+            not_cloned=self._engines.cloned_voice_problem,
             on_change=self._publish_info,
         )
         self._espeak_check = EspeakCheck(lambda: self._engines.espeak_problem, self._engines.check_espeak)
@@ -246,6 +247,8 @@ class Daemon:
         player = build_player(self._config.audio, choose, on_change=self._changed)
         player.set_volume(self._start_volume())
         player.set_muted(self._inbox.recall("muted") == "1")
+        if player.muted:
+            log.warning("the appliance is muted since before the daemon was started; the command unmute ends that")
         return player
 
     def _start_volume(self) -> int:

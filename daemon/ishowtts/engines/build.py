@@ -103,6 +103,8 @@ class Engines:
         Args:
             name: the voice that a line names; `None` if it names none, which any engine speaks as configured.
         """
+        if isinstance(self.primary, UnavailableEngine):
+            return self.primary.why
         if self.primary is not self.espeak or name is None or name not in self.voice_library.names():
             return None
         return self.choice.why
