@@ -58,6 +58,7 @@ log = logging.getLogger(__name__)
 
 _STOP_S = 5.0
 _WAIT_FOR_BROKER_S = 5.0
+_PREPARE_S = 60.0  # systemd waits for 90 s
 _PRUNE_INTERVAL_S = 3600.0
 # How long a busy thread may keep the playback thread from the interpreter, at each of its calls into ALSA.
 _SWITCH_INTERVAL_S = 0.0005
@@ -142,6 +143,7 @@ class Daemon:
             forget=self._forget_voice,
             prepare=self._engines.prepare_voice,
             idle=self._idle,
+            not_cloned=self._engines.cloned_voice_problem,
             on_change=self._publish_info,
         )
         self._espeak_check = EspeakCheck(lambda: self._engines.espeak_problem, self._engines.check_espeak)
@@ -185,9 +187,9 @@ class Daemon:
         self._publish_info()
 
     def watch(self, stop_requested: threading.Event) -> None:
-        """Report READY once the broker is connected, or after 5 s without it; then feed the watchdog."""
-        deadline = time.monotonic() + _WAIT_FOR_BROKER_S
-        while not self._link.connected and time.monotonic() < deadline and not stop_requested.wait(0.05):
+        """Report READY once a line can come and be spoken, or after some time without; then feed the watchdog."""
+        began_s = time.monotonic()
+        while not self._may_report_ready(time.monotonic() - began_s) and not stop_requested.wait(0.05):
             pass
         self._report.ready()
         interval_s = min(self._notifier.watchdog_interval_s() or 5.0, 5.0)
@@ -207,6 +209,11 @@ class Daemon:
                 log.critical("the watchdog is not fed: %s", fault)
             else:
                 self._notifier.watchdog()
+
+    def _may_report_ready(self, waited_s: float) -> bool:
+        """Whether the broker is connected and the first line would be heard at once, or too much time has passed."""
+        connected = self._link.connected or waited_s >= _WAIT_FOR_BROKER_S
+        return connected and (self._scheduler.status.prepared or waited_s >= _PREPARE_S)
 
     def report_stopping(self) -> None:
         """Tell systemd and the log. The stack stops the parts."""
@@ -247,6 +254,8 @@ class Daemon:
         player = build_player(self._config.audio, choose, on_change=self._changed)
         player.set_volume(self._start_volume())
         player.set_muted(self._inbox.recall("muted") == "1")
+        if player.muted:
+            log.warning("the appliance is muted since before the daemon was started; the command unmute ends that")
         return player
 
     def _start_volume(self) -> int:

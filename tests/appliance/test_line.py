@@ -191,6 +191,7 @@ def test_volume_mute_and_pause_survive_a_restart_and_a_pause_is_reported(
     assert (state["audible"], state["silent"]) == (False, "muted")
     assert "resume" in state["detail"]
     assert "resume" in appliance.log
+    assert "muted since before the daemon was started; the command unmute" in appliance.log
     mqtt_client.wait_for(f"{appliance.root}/volume", lambda message: message.text == "30")
     mqtt_client.wait_for(f"{appliance.root}/muted", lambda message: message.text == "true")
     mqtt_client.publish(f"{appliance.root}/command", "resume")

@@ -42,3 +42,12 @@ def test_espeak_as_the_primary_engine_says_for_which_voices_it_stands_in(tmp_pat
     synthesis.split(Line("a", "one", voice="anna"), "one")
     assert synthesis.substitution("espeak") == Substitution("f5", "engine.kind is espeak")
     engines.close()
+
+
+def test_weights_that_cannot_be_used_are_the_reason_for_every_voice(tmp_path: Path) -> None:
+    config = Config.model_validate({"data_dir": tmp_path, "engine": {"kind": "f5", "f5": {"weights": tmp_path}}})
+    choice = build.choose_engine(config)
+    engines = build.build_engines(config, choice, lambda: None)
+    assert choice.problem is not None
+    assert engines.cloned_voice_problem("default") == choice.problem
+    engines.close()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime
 
+import pytest
+
 from ishowtts.inbox import wait_for
 from ishowtts.model import Arrival, Line, Priority
+from support.fake_policy import FakePolicy
 from support.speech_harness import Harness
 from support.waiting import eventually
 
@@ -117,3 +121,23 @@ def test_with_drop_when_lost_each_line_fails_until_the_device_is_back(make_harne
     eventually(lambda: harness.player.status().lost is None, "the return")
     harness.say(Line("c", "three"))
     assert harness.await_outcome("c") == "finished"
+
+
+def test_the_status_says_when_everything_is_loaded_that_the_first_line_needs(
+    make_harness: MakeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loading, loaded = threading.Event(), threading.Event()
+
+    def prepare(_: FakePolicy) -> None:
+        loading.set()
+        assert loaded.wait(20)
+        raise RuntimeError("a part that cannot be loaded does not keep the others from it")
+
+    monkeypatch.setattr(FakePolicy, "prepare", prepare)
+    harness = make_harness()
+    assert loading.wait(20)
+    assert harness.scheduler.status.prepared is False
+    loaded.set()
+    eventually(lambda: harness.scheduler.status.prepared, "the end of loading")
+    harness.say(Line("a", "one"))
+    assert harness.await_outcome("a") == "finished"

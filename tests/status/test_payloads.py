@@ -17,6 +17,7 @@ IDLE = StateFacts(SchedulerStatus(None, False, None), EngineStatus("f5", EngineS
 MUTED, VOLUME_0, SILENT_DEVICE = (
     frozenset({Silence.by(cause)}) for cause in (SilentCause.MUTED, SilentCause.VOLUME_0, SilentCause.SILENT_DEVICE)
 )
+UNPREPARED = SchedulerStatus(None, False, None, prepared=False)
 SPEAKING = SchedulerStatus(Line("a", "hello"), False, None)
 
 
@@ -56,6 +57,8 @@ SPEAKING = SchedulerStatus(Line("a", "hello"), False, None)
             "quiet hours: low and normal lines wait until 07:00; some expire before, after their own ttl_s",
         ),
         (replace(IDLE, scheduler=SchedulerStatus(None, True, None), paused_at_start=True), "paused", FOUND_PAUSED),
+        (replace(IDLE, scheduler=UNPREPARED), "starting", "what the first line needs is being loaded"),
+        (replace(IDLE, scheduler=UNPREPARED, problems=("the card is away",)), "degraded", "the card is away"),
         (replace(IDLE, silences=MUTED), "ready", "the appliance is muted; the command unmute ends that"),
         (replace(IDLE, silences=VOLUME_0), "ready", "the volume is 0; set it over volume/set"),
         (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from ishowtts.status.voice_watcher import VoiceWatcher
 
 
@@ -23,3 +25,32 @@ def test_many_new_voices_are_not_taken_for_a_stuck_thread() -> None:
     watcher.run_once(last=False)
     assert len(overdue_s) == 5
     assert max(overdue_s) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [
+        (None, "voice anna is ready"),
+        (
+            "no F5-TTS weights were found; `ishowtts fetch` gets them",
+            "voice anna can be read, but another engine speaks in its place: no F5-TTS weights were found",
+        ),
+    ],
+)
+def test_a_new_voice_that_another_engine_speaks_is_not_called_ready(
+    caplog: pytest.LogCaptureFixture, reason: str | None, says: str
+) -> None:
+    caplog.set_level("INFO")
+    voices: dict[str, str] = {}
+    watcher = VoiceWatcher(
+        lambda: dict(voices),
+        forget=lambda _: None,
+        prepare=lambda _: None,
+        idle=lambda: True,
+        not_cloned=lambda _: reason,
+        on_change=lambda: None,
+    )
+    voices["anna"] = "1"
+    for _ in range(3):
+        watcher.run_once(last=False)
+    assert [message.startswith(says) for message in caplog.messages] == [True]

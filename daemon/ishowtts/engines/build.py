@@ -103,13 +103,15 @@ class Engines:
         Args:
             name: the voice that a line names; `None` if it names none, which any engine speaks as configured.
         """
+        if isinstance(self.primary, UnavailableEngine):
+            return self.primary.why
         if self.primary is not self.espeak or name is None or name not in self.voice_library.names():
             return None
         return self.choice.why
 
     def available(self) -> bool:
         """Returns whether any engine can speak now."""
-        if self._espeak_is_used and self.espeak_problem is None:
+        if self.espeak_is_used and self.espeak_problem is None:
             return True
         return self.primary is not self.espeak and self.primary_ready()
 
@@ -122,7 +124,7 @@ class Engines:
     @property
     def espeak_problem(self) -> str | None:
         """Why espeak-ng cannot speak; `None` if it can, or if it is not used."""
-        return self.espeak.problem if self._espeak_is_used else None
+        return self.espeak.problem if self.espeak_is_used else None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -136,7 +138,8 @@ class Engines:
             self.espeak.check(cancelled)
 
     @property
-    def _espeak_is_used(self) -> bool:
+    def espeak_is_used(self) -> bool:
+        """Whether espeak-ng is the primary engine or the fallback engine."""
         return self.fallback is not None or self.primary is self.espeak
 
     def status(self) -> EngineStatus | None:
@@ -153,7 +156,7 @@ class Engines:
         Raises:
             FatalError: espeak-ng works, but has no voice of the configured name.
         """
-        if self._espeak_is_used:
+        if self.espeak_is_used:
             try:
                 self.espeak.load(lambda _: None)
             except VoiceError as error:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from ishowtts.config.audio_section import AudioSection
 from ishowtts.playback import Speaker
+from ishowtts.playback.alsa.alsa_speaker import AlsaSpeaker
 from ishowtts.playback.alsa.auto_speaker import AutoSpeaker
+from ishowtts.playback.alsa.card_mixer import CardMixer
+from ishowtts.playback.alsa.card_silence import card_silence
 from ishowtts.playback.alsa.sound_cards import ASOUND, is_hdmi
-from ishowtts.playback.audibility import Silence
 from ishowtts.playback.card_watcher import CardWatcher
 from ishowtts.playback.hardware_volume import HardwareVolume
 from ishowtts.playback.output_device import DeviceTiming
@@ -50,9 +52,6 @@ def choose_speaker(device: str, asound: Path = ASOUND) -> ChosenSpeaker:
     if device == "auto":
         auto = AutoSpeaker(asound)
         return ChosenSpeaker(auto, auto.why)
-    # Imported here: the ALSA library is loaded only if there is a card to play on.
-    from ishowtts.playback.alsa.alsa_speaker import AlsaSpeaker
-
     return ChosenSpeaker(AlsaSpeaker(device), "the configuration says so")
 
 
@@ -85,22 +84,12 @@ def _hardware_volume(audio: AudioSection, player: Player) -> HardwareVolume | No
     """Builds the thread that sets the volume in a card's mixer; `None` if no device has one."""
     if audio.mixer is None and not any(other.mixer for other in audio.devices.values()):
         return None
-    # Imported here: the ALSA library is loaded only if there is a card.
-    from ishowtts.playback.alsa.card_mixer import CardMixer
-
     return HardwareVolume(audio, player, CardMixer)
 
 
 def _card_watcher(audio: AudioSection, player: Player) -> CardWatcher:
     """Builds the thread that looks whether the card's own mixer is muted."""
-
-    def read(device: str, own_control: str | None) -> Silence | None:
-        # Imported here: the ALSA library is loaded only if there is a card.
-        from ishowtts.playback.alsa.card_silence import card_silence
-
-        return card_silence(device, own_control)
-
-    return CardWatcher(audio, player, read)
+    return CardWatcher(audio, player, card_silence)
 
 
 def device_timing(audio: AudioSection, device: str, asound: Path = ASOUND) -> DeviceTiming:

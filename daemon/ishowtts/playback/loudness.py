@@ -47,7 +47,7 @@ class VoiceLevels:
     """
 
     def __init__(self, target_lufs: float) -> None:
-        self._target_lufs = target_lufs
+        self.target_lufs = target_lufs
         self._heard: OrderedDict[EngineVoice, deque[float]] = OrderedDict()
         self._gains_db: OrderedDict[tuple[str, EngineVoice], float] = OrderedDict()
 
@@ -63,7 +63,7 @@ class VoiceLevels:
         if begun is not None:
             return begun
         level = gated_level([*self._heard.get(voice, ()), *blocks])
-        return 0.0 if level is None else min(max(self._target_lufs - level, MIN_GAIN_DB), MAX_GAIN_DB)
+        return 0.0 if level is None else min(max(self.target_lufs - level, MIN_GAIN_DB), MAX_GAIN_DB)
 
     def learn(self, voice: EngineVoice, line_id: str, blocks: list[float], gain_db: float) -> None:
         """Stores the levels of a segment before its gain, and keeps the gain for the rest of the line."""

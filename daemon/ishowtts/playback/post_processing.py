@@ -12,6 +12,8 @@ from ishowtts.playback.limiter import limited
 from ishowtts.playback.loudness import EngineVoice, VoiceLevels, block_levels
 from ishowtts.util.samples import FloatPcm, resample
 
+_OTHER_RATE_HZ = 22_050  # that of espeak-ng, which is resampled
+
 
 class PostProcessor:
     """Brings every voice to one rate and one loudness, below a true-peak ceiling. Any thread may call it.
@@ -29,9 +31,16 @@ class PostProcessor:
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Loads the loudness meter. This takes seconds and blocks other threads, so call it before anything plays."""
+        """Processes a sound that nobody hears, so that the first line finds resampler, meter and limiter loaded.
+
+        The meter takes seconds to load and blocks other threads, so call it before anything plays.
+        """
         if self._levels is not None:
             loudness.prepare()
+        target_lufs = None if self._levels is None else self._levels.target_lufs
+        scratch = PostProcessor(rate_hz=self._rate_hz, loudness_lufs=target_lufs, peak_dbtp=self._peak_dbtp)
+        clipped = np.tile(np.array([32_767, -32_768], np.int16).repeat(25), 441)  # a second, which the limiter changes
+        scratch.process(Utterance(clipped, _OTHER_RATE_HZ, 0.0, "", ""), "")
 
     def process(self, utterance: Utterance, line_id: str) -> Samples | FloatPcm:
         """Returns the samples of a segment as they are to be played.

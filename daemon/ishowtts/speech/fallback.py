@@ -20,6 +20,9 @@ from ishowtts.speech.segment_planner import CostModel
 log = logging.getLogger(__name__)
 
 
+_WARM_UP_TEXT = "It is ready, and says so."
+
+
 class Synthesizer(Protocol):
     """The part of `Engine` that synthesis needs. The remote engine has it too."""
 
@@ -48,6 +51,7 @@ class FallbackSynthesizer:
         primary_ready: Whether the primary engine is ready now. It must not block.
         fallback_problem: Why the fallback engine cannot speak now, if that is known. It must not block.
         cached_speech: Speech that the primary engine made before; `None` if it is not kept.
+        local_engine: An engine that is prepared for its first line in this process; `None` if there is none.
         substitution: Why the primary engine is not the one that a voice needs; `None` from it if it is.
     """
 
@@ -61,6 +65,7 @@ class FallbackSynthesizer:
         primary_ready: Callable[[], bool] = lambda: True,
         fallback_problem: Callable[[], str | None] = lambda: None,
         cached_speech: CachedSpeech | None = None,
+        local_engine: Engine | None = None,
         substitution: Callable[[str | None], Substitution | None] = lambda _voice: None,
     ) -> None:
         self.primary = primary
@@ -70,6 +75,7 @@ class FallbackSynthesizer:
         self.primary_ready = primary_ready
         self.fallback_problem = fallback_problem
         self.cached_speech = cached_speech
+        self.local_engine = local_engine
         self.substitution = substitution
         self.cost_model = CostModel()
 
@@ -86,12 +92,28 @@ class FallbackSynthesizer:
             primary_ready=engines.primary_ready,
             fallback_problem=lambda: engines.espeak_problem,
             cached_speech=cached_speech,
+            local_engine=engines.espeak if engines.espeak_is_used else None,
             substitution=lambda voice: _substitution(engines, voice),
         )
 
     def begin_line(self) -> LineSynthesis:
         """The synthesis of one line. It begins with the primary engine."""
         return LineSynthesis(self)
+
+    def prepare(self, cancelled: IsCancelled) -> None:
+        """Synthesise a text that nobody hears with the engine in this process. A worker has prepared itself.
+
+        Raises:
+            EngineError, SynthesisError, Cancelled: As from `LineSynthesis.synthesize`.
+        """
+        line = Line("", _WARM_UP_TEXT)
+        if self.cached_speech is not None:
+            self.cached_speech.segmentation_key(line, line.text, self.streaming)  # asks espeak-ng for its version
+        if self.local_engine is not None:
+            # Neither the cache nor the costs of real lines must hold anything of this text.
+            synthesis = FallbackSynthesizer(self.local_engine, None, streaming=self.streaming).begin_line()
+            parts = synthesis.split(line, line.text)
+            synthesis.synthesize(Segment(line.id, 0, len(parts), parts[0]), cancelled)
 
 
 def _substitution(engines: Engines, voice: str | None) -> Substitution | None:

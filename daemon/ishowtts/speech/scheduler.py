@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
-from ishowtts.errors import IShowError, SpeakerError
+from ishowtts.errors import Cancelled, IShowError, SpeakerError
 from ishowtts.inbox import DequeuedLine, Inbox
 from ishowtts.model import Line, Priority, Report
 from ishowtts.speech.current_line import CurrentLine, log_failure
@@ -33,12 +36,14 @@ class SchedulerStatus:
         speaking: The line that is heard, if any.
         blocked_by: Why no line is taken from the queue; `None` if lines are taken.
         retry_reason: Why no engine could speak a line that was tried and waits again; `None` if none waits so.
+        prepared: Whether everything is loaded that the first line needs.
     """
 
     speaking: Line | None
     paused: bool
     blocked_by: str | None
     retry_reason: str | None = None
+    prepared: bool = True
 
 
 class Scheduler(LoopThread):
@@ -73,7 +78,9 @@ class Scheduler(LoopThread):
         self._paused = paused
         self._pause_s = pause_s
         self._drop_when_lost = drop_when_lost
-        self._status = SchedulerStatus(None, paused, None)
+        self._status = SchedulerStatus(None, paused, None, prepared=False)
+        self._prepared: Future[None] | None = None
+        self._closing_soon = threading.Event()
         self._commands = PendingCommands()
         self._synthesis = TimedExecutor("synthesis")
         self._backoff = EngineBackoff()
@@ -112,13 +119,14 @@ class Scheduler(LoopThread):
         return added
 
     def start(self) -> None:
-        """Start the thread."""
-        self._synthesis.submit(self._resources.post_processor.prepare)
-        self._synthesis.submit(self._resources.policy.prepare)
+        """Start the thread, and prepare for the first line."""
+        self._prepared = self._synthesis.submit(self._prepare)
+        self._prepared.add_done_callback(lambda _: self.wake())
         super().start()
 
     def close(self, timeout_s: float) -> None:
         """Put the current line back into the queue, at its place, and end the thread."""
+        self._closing_soon.set()
         super().close(timeout_s)
         self._synthesis.shutdown(wait=False, cancel_futures=True)
 
@@ -159,6 +167,19 @@ class Scheduler(LoopThread):
             self._player.pause()
         else:
             self._player.resume()
+
+    def _prepare(self) -> None:
+        """Go the way of a line once without sound, on the thread `synthesis`, so that nothing is loaded later."""
+        resources, closing = self._resources, self._closing_soon.is_set
+        engine = partial(resources.synthesizer.prepare, closing)
+        for prepare in (resources.post_processor.prepare, resources.policy.prepare, engine):
+            try:
+                if not closing():
+                    prepare()
+            except (IShowError, Cancelled) as error:
+                log.debug("not prepared for the first line: %s", error)  # the state says what does not work
+            except Exception:
+                log.exception("a part could not be prepared for the first line")
 
     def _speak(self) -> None:
         """Move the current line along. Without one, take the next; with one, prefetch the next."""
@@ -256,7 +277,8 @@ class Scheduler(LoopThread):
         if nothing_waits:
             self._held_voices.release_if_old()
         retry_reason = self._backoff.reason or self._held_voices.reason
-        status = SchedulerStatus(speaking, self._paused, self._blocked_by(), retry_reason)
+        prepared = self._prepared is not None and self._prepared.done()
+        status = SchedulerStatus(speaking, self._paused, self._blocked_by(), retry_reason, prepared)
         if status != self._status:
             self._status = status
             self._on_change()

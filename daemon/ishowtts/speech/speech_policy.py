@@ -16,6 +16,10 @@ from ishowtts.playback.chime_files import ChimeFiles
 from ishowtts.policies import Policies, QuietHours, merged_text
 from ishowtts.text import TextReader
 
+# Every kind of text that loads something: numbers in two languages, an address, emoji, styled letters, repeats.
+_WARM_UP_TEXT = "𝓦𝓪𝓻𝓶 up: 1.5 °C at 5 p.m. on 2026-05-01, $3.50 soooooo 😀😀 see https://example.com/a 今天气温25度。"
+_WARM_UP_AUTHOR = "Ａnna 😀"
+
 
 def chime_files(config: Config) -> ChimeFiles:
     """The chimes of a configuration."""
@@ -89,8 +93,13 @@ class SpeechPolicy:
         return tuple(fault for fault in (self._policies.fault, self._reader.fault) if fault)
 
     def prepare(self) -> None:
-        """Load what the first line would otherwise wait for."""
+        """Admit and read a text that nobody hears, so that the first line finds everything loaded."""
         self._reader.warm()
+        line = Line("", _WARM_UP_TEXT, author=_WARM_UP_AUTHOR)
+        self._policies.explain(line)
+        self.spoken_text(DequeuedLine(0, line, 0.0, 0, None, 1, 2))
+        self.quiet_until()
+        self.chime_names()
         with suppress(OperatorFileError):  # `problems` tells of it
             self.chime(Line("", ""))
 

@@ -111,6 +111,8 @@ def _state_and_detail(facts: StateFacts) -> tuple[str, str | None]:
         return "degraded", "; ".join((*problems, *silent))
     if engine is not None and engine.state in _STARTING:
         return _STARTING[engine.state], _progress(engine)
+    if not facts.scheduler.prepared:
+        return "starting", "what the first line needs is being loaded"
     waiting = facts.quiet_until is not None and facts.queue_depth > 0
     quiet = f"quiet hours: low and normal lines wait until {facts.quiet_until}" if waiting else None
     if quiet and facts.expires_before:

@@ -27,6 +27,7 @@ class VoiceWatcher(LoopThread):
         forget: Drops what is known of a voice that changed or was removed. It must not raise.
         prepare: Prepares a voice; `None` if the engine prepares nothing. Raises EngineError.
         idle: Whether no line is spoken or waits.
+        not_cloned: Why F5 does not speak a voice, although its files are good; `None` from it if F5 does.
         on_change: Called when voices were added, changed or removed.
     """
 
@@ -37,6 +38,7 @@ class VoiceWatcher(LoopThread):
         forget: Callable[[str], None],
         prepare: Callable[[str], VoiceInfo | None],
         idle: Callable[[], bool],
+        not_cloned: Callable[[str], str | None] = lambda _name: None,
         on_change: Callable[[], None],
     ) -> None:
         super().__init__("voice-watcher")
@@ -44,6 +46,7 @@ class VoiceWatcher(LoopThread):
         self._forget = forget
         self._prepare = prepare
         self._idle = idle
+        self._not_cloned = not_cloned
         self._on_change = on_change
         self._known = versions()  # voices that are there at the start are prepared by the lines that name them
         self._not_prepared: set[str] = set()
@@ -85,5 +88,9 @@ class VoiceWatcher(LoopThread):
             log.error("voice %s is not prepared yet: %s", name, error)
             return
         else:
+            if (reason := self._not_cloned(name)) is not None:
+                log.warning("voice %s can be read, but another engine speaks in its place: %s", name, reason)
+                self._not_prepared.discard(name)
+                return
             log.info("voice %s is ready%s", name, f": takes {info.max_segment_bytes} bytes a segment" if info else "")
         self._not_prepared.discard(name)

@@ -11,6 +11,7 @@ from pathlib import Path
 from ishowtts.errors import SpeakerError
 from ishowtts.model import Samples
 from ishowtts.playback import Speaker
+from ishowtts.playback.alsa.alsa_speaker import AlsaSpeaker
 from ishowtts.playback.alsa.sound_cards import ASOUND, DeviceRank, SoundDevice, list_devices
 
 log = logging.getLogger(__name__)
@@ -104,9 +105,6 @@ class AutoSpeaker:
     def _speaker_for(self, chosen: BestCard) -> Speaker:
         if self._speaker is not None and self._speaker.name == chosen.device.pcm:
             return self._speaker
-        # Imported here: the ALSA library is loaded only if there is a card to play on.
-        from ishowtts.playback.alsa.alsa_speaker import AlsaSpeaker
-
         if chosen.why != self.why:
             log.info("sound: %s (%s)", chosen.device.pcm, chosen.why)
         self._former_underruns = self.underruns
