@@ -70,6 +70,7 @@ class Line:
 
     Attributes:
         done: What the policies changed, in the terms of docs/policies.md.
+        sent_text: The text as it was sent; `None` if nothing changed it.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Line:
     seed: int | None = None
     reply_to: ReplyTo | None = None
     done: tuple[str, ...] = ()
+    sent_text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,7 @@ class Rejection:
 
     Attributes:
         line: The line, if the payload could be parsed as one.
+        sent: The head of the payload, if it could not.
     """
 
     id: str
@@ -177,6 +180,7 @@ class Rejection:
     detail: str
     reply_to: ReplyTo | None = None
     line: Line | None = None
+    sent: str | None = None
 
 
 @dataclass(frozen=True)
