@@ -45,14 +45,20 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("--version",), ("sing",), *((name, "--help") for name in ("check", "say", "status", "skip"))],
+    [
+        ("--help",),
+        ("--version",),
+        ("sing",),
+        *((name, "--help") for name in ("check", "say", "status", "skip", "history")),
+    ],
 )
 def test_help_imports_no_library(arguments: tuple[str, ...]) -> None:
     assert not imported_by(*arguments) & LIBRARIES
 
 
-def test_check_imports_only_what_reads_the_configuration(config: Path) -> None:
-    assert not imported_by("check", "--config", config) & (HEAVY | {"paho"})
+@pytest.mark.parametrize("command", ["check", "history"])
+def test_what_reads_files_imports_no_engine_and_no_network(config: Path, command: str) -> None:
+    assert not imported_by(command, "--config", config) & (HEAVY | {"paho"})
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("say", "hello"), ("skip",)])
