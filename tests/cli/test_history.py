@@ -76,7 +76,10 @@ def test_one_row_a_line_in_a_terminal(kept: Kept, capsys: Capture, monkeypatch: 
     shown = kept.show(capsys)
     assert len(shown) == 6
     assert all(len(line) <= width and line.endswith("…") for line in shown[1:])
-    assert len(kept.show(capsys, "-v")) == 6
+    details = kept.show(capsys, "-v")
+    assert details[0] == shown[0]
+    assert [line for line in details[1:] if not line.startswith("    ")] == shown[1:]
+    assert details.count("    engine: espeak") == 5
 
 
 def test_heard_lines_are_found_after_a_flood_of_rejections(kept: Kept, capsys: Capture) -> None:

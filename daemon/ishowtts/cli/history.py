@@ -51,7 +51,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         "--since", type=since, metavar="TIME", help="only lines that arrived since: 15m, 2h, 3d, 07:30, 2026-01-31"
     )
     parser.add_argument("--follow", action="store_true", help="go on, and print each line when it has ended")
-    parser.add_argument("-v", "--verbose", action="store_true", help="more columns: when it was heard, voice, author …")
+    parser.add_argument("-v", "--verbose", action="store_true", help="all columns; in a terminal, below each row")
     parser.add_argument("--json", action="store_true", help="as JSON; with --follow one object on each line")
     parser.set_defaults(command=run)
 
@@ -114,6 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
         _follow(path, settings.state_dir, wanted, last_n, titles, as_json=arguments.json)
     elif arguments.json:
         print_json([as_json_object(entry) for entry in entries])
+    elif entries and arguments.verbose and terminal_width() is not None:
+        _print_details(entries)
     elif entries:
         print_table(titles, rows_of(entries, titles), right=_RIGHT)
     else:
@@ -160,6 +162,18 @@ def _print_following(
     for number_of_line, line in enumerate(lines):
         if number_of_line > 1 or (number_of_line == 0 and titled):
             print(line, flush=True)
+
+
+def _print_details(entries: Sequence[HistoryEntry]) -> None:
+    """Print each row, and the other columns below it: a table of all columns would show a bit of each."""
+    header, *lines = table_lines(_TITLES, rows_of(entries, _TITLES), terminal_width(), right=_RIGHT)
+    print(header)
+    others = [title for title in ALL_TITLES if title not in _TITLES]
+    for line, row in zip(lines, rows_of(entries, others), strict=True):
+        print(line)
+        for title, cell in zip(others, row, strict=True):
+            if cell:
+                print(f"    {title}: {visible(cell)}")
 
 
 def rows_of(entries: Sequence[HistoryEntry], titles: Sequence[str]) -> list[list[str]]:
