@@ -69,8 +69,8 @@ class Line:
     """A line of text that a publisher wants spoken. `None` uses the value of the voice or of the configuration.
 
     Attributes:
-        done: What the policies changed, in the terms of docs/policies.md.
         sent_text: The text as it was sent; `None` if nothing changed it.
+        done: What the policies changed, in the terms of docs/policies.md.
     """
 
     id: str
@@ -84,9 +84,9 @@ class Line:
     chime: bool | str | None = None
     author: str | None = None
     seed: int | None = None
+    sent_text: str | None = None
     reply_to: ReplyTo | None = None
     done: tuple[str, ...] = ()
-    sent_text: str | None = None
 
 
 @dataclass(frozen=True)

@@ -45,12 +45,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ("--help",),
-        ("--version",),
-        ("sing",),
-        *((name, "--help") for name in ("check", "say", "status", "skip", "history")),
-    ],
+    [("--help",), ("--version",), ("sing",), *((name, "--help") for name in ("check", "say", "status", "skip"))],
 )
 def test_help_imports_no_library(arguments: tuple[str, ...]) -> None:
     assert not imported_by(*arguments) & LIBRARIES
@@ -59,6 +54,10 @@ def test_help_imports_no_library(arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("command", ["check", "history"])
 def test_what_reads_files_imports_no_engine_and_no_network(config: Path, command: str) -> None:
     assert not imported_by(command, "--config", config) & (HEAVY | {"paho"})
+
+
+def test_the_help_of_history_imports_no_library() -> None:
+    assert not imported_by("history", "--help") & LIBRARIES
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("say", "hello"), ("skip",)])

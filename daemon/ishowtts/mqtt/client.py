@@ -73,8 +73,7 @@ class ShortLivedClient:
                 raise BrokerError(tls.untrusted_broker(error, self._options.broker)) from error
             if not isinstance(error, OSError):
                 raise BrokerError(f"the files of mqtt.tls cannot be used ({error})") from error
-            reason = error.strerror or error
-            raise BrokerError(f"no broker answers at {where} ({reason}); is mosquitto running there?") from error
+            raise BrokerError(f"no broker answers at {where} ({error}); is mosquitto running there?") from error
         self._paho.loop_start()
         if refusal := self._answer():
             self._close()
