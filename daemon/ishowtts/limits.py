@@ -16,6 +16,9 @@ NFE_STEP = (4, 64)
 SEED = (0, 2**63 - 1)
 """What torch takes as a seed without a sign."""
 
+SENT_CHARS = 500
+"""Of a text as it was sent, or as it was read aloud, the history keeps so many characters: enough to recognise it."""
+
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 """Name of a voice, of a chime or of a device: it is part of paths and topics."""
 

@@ -69,6 +69,7 @@ class Line:
     """A line of text that a publisher wants spoken. `None` uses the value of the voice or of the configuration.
 
     Attributes:
+        sent_text: The text as it was sent; `None` if nothing changed it.
         done: What the policies changed, in the terms of docs/policies.md.
         bare_text: The text without `policies.template`, if that names the author and lines are merged: lines of several
             authors with the same bare text become one.
@@ -85,6 +86,7 @@ class Line:
     chime: bool | str | None = None
     author: str | None = None
     seed: int | None = None
+    sent_text: str | None = None
     reply_to: ReplyTo | None = None
     done: tuple[str, ...] = ()
     bare_text: str | None = None
@@ -173,6 +175,7 @@ class Rejection:
 
     Attributes:
         line: The line, if the payload could be parsed as one.
+        sent: The head of the payload, if it could not.
     """
 
     id: str
@@ -180,6 +183,7 @@ class Rejection:
     detail: str
     reply_to: ReplyTo | None = None
     line: Line | None = None
+    sent: str | None = None
 
 
 @dataclass(frozen=True)

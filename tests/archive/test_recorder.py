@@ -20,7 +20,7 @@ from ishowtts.playback.playback_buffer import PlaybackBuffer, PlaybackClip
 from support.disk import fill
 
 Settle = Callable[[], None]
-LINE = Line("../../etc/passwd", "Hello.", "anna", Priority.HIGH, author="bob")
+LINE = Line("../../etc/passwd", "Hello.", "anna", Priority.HIGH, author="bob", sent_text="Hello!!!!!!!!!!!!")
 STARTED_AT = 1_790_000_000.25
 NAME = re.compile(r"20260921T141320\.250Z-\d{4}")
 
@@ -61,6 +61,7 @@ def test_a_line_is_recorded_as_it_was_heard(recorder: Recorder, settle: Settle, 
     assert np.array_equal(samples, noise(1.0).samples)
     assert description == {
         "id": "../../etc/passwd",
+        "sent": "Hello!!!!!!!!!!!!",
         "text": "Hello.",
         "read": "Hello as it is read.",
         "position": 0,
@@ -71,6 +72,7 @@ def test_a_line_is_recorded_as_it_was_heard(recorder: Recorder, settle: Settle, 
         "priority": "high",
         "outcome": "finished",
         "ts": "2026-09-21T14:13:20.250Z",
+        "heard_at": "2026-09-21T14:13:20.250Z",
         "audio_s": 1.0,
         "cached": False,
     }

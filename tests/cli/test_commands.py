@@ -45,7 +45,9 @@ def test_say_prints_the_outcome_and_history_remembers_it(appliance: Appliance, m
     (entry,) = json.loads(history.stdout)
     assert (entry["outcome"], entry["data"]["engine"]) == ("finished", "espeak")
     table = ishowtts("history", "--config", appliance.config_file)
-    assert entry["ts"][:19].replace("T", " ") in table.stdout, "when it was stands there in full"
+    assert entry["sent"] == entry["text"] == "one \x1b[31m two"
+    assert entry["ts"] <= entry["heard_at"] <= entry["ended_at"]
+    assert table.stdout.splitlines()[0].split() == ["time", "outcome", "text"]
     assert r"\x1b[31m" in table.stdout, "a publisher's text cannot drive the terminal"
 
 
@@ -54,9 +56,10 @@ def test_say_tells_why_a_line_was_rejected(appliance: Appliance, mqtt_client: Cl
     said = ishowtts("say", "hello", "--voice", "nobody", "--config", appliance.config_file)
     assert said.returncode == 1
     assert "there is no voice" in said.stdout
-    table = ishowtts("history", "--config", appliance.config_file).stdout
-    assert "rejected" in table
-    assert "there is no voice 'nobody'" in " ".join(table.split())
+    assert ishowtts("history", "--config", appliance.config_file).stdout.split()[-3:-1] == ["rejected", "unknown_voice"]
+    assert "there is no voice 'nobody'" in ishowtts("history", "-v", "--config", appliance.config_file).stdout
+    [entry] = json.loads(ishowtts("history", "--json", "--config", appliance.config_file).stdout)
+    assert json.loads(entry["sent"])["text"] == "hello"
 
 
 def test_say_without_a_broker_is_one_sentence(tmp_path: Path, broker: Broker) -> None:

@@ -51,8 +51,13 @@ def test_help_imports_no_library(arguments: tuple[str, ...]) -> None:
     assert not imported_by(*arguments) & LIBRARIES
 
 
-def test_check_imports_only_what_reads_the_configuration(config: Path) -> None:
-    assert not imported_by("check", "--config", config) & (HEAVY | {"paho"})
+@pytest.mark.parametrize("command", ["check", "history"])
+def test_what_reads_files_imports_no_engine_and_no_network(config: Path, command: str) -> None:
+    assert not imported_by(command, "--config", config) & (HEAVY | {"paho"})
+
+
+def test_the_help_of_history_imports_no_library() -> None:
+    assert not imported_by("history", "--help") & LIBRARIES
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("say", "hello"), ("skip",)])

@@ -1,10 +1,9 @@
-"""`ishowtts say` and `history` print what anybody may have published, and neither obey it nor trip over it."""
+"""`ishowtts say` prints what anybody may have published, and neither obeys it nor trips over it."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ishowtts.cli import common, history, say
+from ishowtts.cli import common, say
 from ishowtts.cli.main import main
-from ishowtts.inbox.queue_types import HistoryEntry
-from ishowtts.model import Outcome, Priority
 from support.broker import Broker
 from support.client import Client
 
@@ -113,34 +110,3 @@ def test_forged_events_are_shown_and_not_executed(
         assert json.loads(told)["id"] == lines[0]["id"]
     else:
         assert printed in told
-
-
-def entry(**fields: Any) -> HistoryEntry:
-    known = {"id": "a", "ts": "2026-01-01T00:00:00Z", "text": "hello", "outcome": Outcome.FINISHED, "data": {}}
-    return HistoryEntry(**{"priority": Priority.NORMAL, "voice": None, **known, **fields})
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"text": ESCAPES, "ts": ESCAPES, "data": {"engine": ESCAPES, "detail": ESCAPES}},
-        {"data": [1]}, {"data": "x"}, {"data": {"audio_s": "x", "rtf": 10**400, "detail": {"a": "[bold]"}}},
-        {"text": "[bold red]", "ts": "[/nothing]"}, {"outcome": None, "text": "[bold]"},
-    ],
-)  # fmt: skip
-def test_history_shows_any_row(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, make_arguments: Callable[..., Any], fields: Any
-) -> None:
-    monkeypatch.setattr(history, "read_history", lambda *_: [entry(**fields)])
-    for as_json in (False, True):
-        assert history.run(make_arguments(json=as_json)) == 0
-        assert capsys.readouterr().out.replace("\n", "").isprintable()
-
-
-@pytest.fixture
-def make_arguments(tmp_path: Path) -> Callable[..., Any]:
-    import argparse
-
-    config = tmp_path / "config.yaml"
-    config.write_text("{}\n")
-    return lambda **options: argparse.Namespace(config=config, lines=20, **options)

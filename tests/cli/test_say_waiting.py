@@ -13,7 +13,7 @@ from support.played_appliance import ROOT, PlayedAppliance
 
 ACCEPTED = {"event": "accepted", "queue_depth": 1}
 QUIET = ACCEPTED | {"done": ["quiet"]}
-FINISHED = {"event": "finished", "audio_s": 1.5, "queue_s": 0.25, "rtf": 0.1, "engine": "f5", "ttfa_s": 3.2}
+FINISHED = {"event": "finished", "audio_s": 1.5, "queue_s": 0.25, "rtf": 0.1, "engine": "f5", "ttfa_s": 3.17}
 UNTIL_SEVEN = "quiet hours: low and normal lines wait until 07:00"
 Capture = pytest.CaptureFixture[str]
 
@@ -76,7 +76,7 @@ def test_quiet_hours_do_not_hold_a_line_that_the_appliance_does_not_hold(
     played.is_("online", queue_depth=3, detail=UNTIL_SEVEN)
     played.answers("say", ACCEPTED, {"event": "started"}, FINISHED)
     assert run(played, "hello", "--priority", "high") == 0
-    assert capsys.readouterr().out == "finished: heard after 3.2 s, 1.50 s of speech by f5, RTF 0.100, waited 0.25 s\n"
+    assert capsys.readouterr().out == "finished: heard after 3.4 s, 1.50 s of speech by f5, RTF 0.100, waited 0.25 s\n"
 
 
 def test_degraded_and_nothing_starts(played: PlayedAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_a_line_with_a_volume_of_its_own_is_heard_at_volume_0(played: PlayedAppl
     assert run(played, "hello", "--volume", "30") == 0
     told = capsys.readouterr()
     assert told.err == ""
-    assert told.out.startswith("finished: heard after 3.2 s")
+    assert told.out.startswith("finished: heard after 3.4 s")
 
 
 def test_what_the_appliance_says_of_silence_wins(played: PlayedAppliance, capsys: Capture) -> None:

@@ -91,6 +91,43 @@ CREATE TABLE outbox (
 CREATE TABLE deliveries (packet_id INTEGER PRIMARY KEY, digest BLOB NOT NULL, seq INTEGER NOT NULL);
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """,
+    4: """
+CREATE TABLE lines (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of arrival
+    id TEXT NOT NULL, text TEXT NOT NULL, voice TEXT, priority INTEGER NOT NULL, details TEXT NOT NULL,
+    reply_topic TEXT, reply_correlation BLOB,
+    ts TEXT NOT NULL,                       -- wall time of arrival, to print
+    born_s REAL NOT NULL,                   -- since boot; the boot is in `settings`
+    deadline_s REAL NOT NULL,
+    state TEXT NOT NULL,                    -- waiting, speaking, or the final outcome
+    position INTEGER NOT NULL DEFAULT 0,    -- in `spoken`
+    spoken TEXT,                            -- as it is read aloud, once a part of it was heard
+    attempts INTEGER NOT NULL DEFAULT 0,
+    times INTEGER NOT NULL DEFAULT 1,       -- 1, and the repeats that were merged into it
+    started INTEGER NOT NULL DEFAULT 0,
+    ended_n INTEGER,                        -- order of the final events
+    ended_wall_s REAL,
+    data TEXT NOT NULL DEFAULT '{}'         -- of the final event
+);
+CREATE INDEX lines_expiry ON lines (deadline_s) WHERE state = 'waiting' AND NOT started;
+CREATE INDEX lines_ended ON lines (ended_n);
+CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    ts TEXT NOT NULL, id TEXT NOT NULL, event TEXT NOT NULL, data TEXT NOT NULL,
+    reply_topic TEXT, reply_correlation BLOB
+);
+CREATE TABLE deliveries (packet_id INTEGER PRIMARY KEY, digest BLOB NOT NULL, seq INTEGER NOT NULL);
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX lines_waiting ON lines (priority DESC, seq) WHERE state = 'waiting';
+CREATE INDEX lines_speaking ON lines (seq) WHERE state = 'speaking';
+CREATE INDEX lines_begun ON lines (seq) WHERE state = 'waiting' AND started;
+CREATE INDEX lines_same ON lines (text) WHERE state = 'waiting' AND NOT started;
+CREATE INDEX lines_id ON lines (id, born_s);
+CREATE INDEX lines_rejected ON lines (ended_n) WHERE state = 'rejected';
+CREATE INDEX lines_sounded ON lines (ended_n) WHERE started AND ended_n > 0;
+CREATE INDEX lines_open ON lines (id) WHERE state IN ('waiting', 'speaking');
+CREATE INDEX lines_known ON lines (id, born_s) WHERE state NOT IN ('rejected', 'expired');
+""",
 }
 # Later programs of version 3 added these.
 LATER_INDEXES = """
@@ -110,8 +147,9 @@ INSERT INTO outbox (ts, id, event, data) VALUES ('2026-11-20T10:15:04.000Z', 'b'
 INSERT INTO settings VALUES ('volume', '30'), ('.boot_id', 'boot-1'), ('.seen_s', '60.0'),
     ('.untold', '{"empty": 7}'), ('.rehearsed', 'run 3');
 """
-KINDS = [(2, ""), (3, ""), (3, LATER_INDEXES)]
-OLDER = pytest.mark.parametrize(("version", "more"), KINDS, ids=["2", "3", "3 with later indexes"])
+NAMES_OF_4 = {".untold": ".rejected_counts", ".rehearsed": ".prefetched"}
+KINDS = [(2, ""), (3, ""), (3, LATER_INDEXES), (4, "")]
+OLDER = pytest.mark.parametrize(("version", "more"), KINDS, ids=["2", "3", "3 with later indexes", "4"])
 
 Queue = Any  # of conftest.py
 
@@ -119,10 +157,13 @@ Queue = Any  # of conftest.py
 def write_file(path: Path, version: int, more: str = "", waiting: int = 0) -> None:
     """Write a file as a program of this version left it."""
     path.unlink(missing_ok=True)
+    rows = ROWS
+    for old, new in NAMES_OF_4.items() if version >= 4 else ():
+        rows = rows.replace(old, new)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(f"BEGIN; {TABLES[version]} {more} PRAGMA user_version = {version}; COMMIT;")
-        connection.executescript(f"BEGIN; {ROWS} COMMIT;")
+        connection.executescript(f"BEGIN; {rows} COMMIT;")
         for number in range(waiting):
             connection.execute(
                 "INSERT INTO lines (id, text, priority, details, ts, born_s, deadline_s, state)"
@@ -168,7 +209,19 @@ def test_an_older_file_is_upgraded_and_keeps_every_line(queue: Queue, version: i
     assert queue.inbox.peek_for_prefetch() is None, "line 3 was prefetched when the older version crashed"
     taken = [queue.inbox.take() for _ in range(3)]
     assert [(one.line.id, one.position) for one in taken] == [("spoken", 5), ("a", 0), ("b", 0)]
-    assert queue.history(9)[-1].outcome is Outcome.FINISHED
+    done = queue.history(9)[-1]
+    assert done.outcome is Outcome.FINISHED
+    assert (done.sent_text, done.heard_at) == (None, None), "older versions did not store them"
+
+
+@OLDER
+def test_a_damaged_file_of_an_older_version_loses_no_line(queue: Queue, version: int, more: str) -> None:
+    queue.inbox.close()
+    write_file(queue.path, version, f"{more} CREATE TABLE of_somebody_else (x);")
+    queue.open()
+    assert "has other tables" in queue.inbox.problem
+    assert queue.inbox.depth() == 3
+    assert [entry.id for entry in queue.history(9)] == ["b", "a", "spoken", "done"]
 
 
 @OLDER

@@ -76,6 +76,22 @@ def test_a_payload_that_is_not_an_object_is_text(payload: bytes, text: str) -> N
     assert len(line.id) == 32
 
 
+@pytest.mark.parametrize(
+    ("payload", "sent"),
+    [
+        (b'{"text": ', '{"text": '),
+        (b'{"text": "hi", "voice": "nobody"}', '{"text": "hi", "voice": "nobody"}'),
+        (b"...", "..."),
+        (b"caf\xe9", "caf\ufffd"),
+        (b'{"text": "\x00\x1b"', '{"text": "\x00\x1b"'),
+        (b"x" * 5000, f"{'x' * 500}… (cut; it has 5000 bytes)"),
+        ("é".encode() * 5000, f"{'é' * 500}… (cut; it has 10000 bytes)"),
+    ],
+)
+def test_a_rejection_has_the_head_of_what_was_sent(payload: bytes, sent: str) -> None:
+    assert refused(payload).sent == sent
+
+
 def test_lines_without_an_id_get_different_ids() -> None:
     assert accepted(b"a").id != accepted(b"a").id
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,24 @@ def test_arrivals_are_stored_before_they_are_acknowledged_in_order(inbox: Inbox)
     intake.start()
     intake.close(20)
     assert acknowledged == [(number, True) for number in range(250)]
+
+
+def test_the_history_has_a_text_as_it_was_sent_before_the_policies_changed_it(inbox: Inbox, tmp_path: Path) -> None:
+    def admit(line: Line) -> Line | Rejection:
+        changed = replace(line, text=line.text.upper())
+        return Rejection(line.id, Reason.RATE_LIMITED, "too many", line=changed) if line.id == "b" else changed
+
+    intake = Intake(inbox, admit)
+    for name, text in (("a", "hello"), ("b", "hello"), ("c", "HELLO")):
+        intake.offer(Arrival(Line(name, text)), lambda: None)
+    intake.start()
+    intake.close(20)
+    entries = read_history(tmp_path / "inbox.sqlite", 9)
+    assert [(entry.id, entry.sent_text, entry.text) for entry in entries] == [
+        ("c", None, "HELLO"),
+        ("b", "hello", "HELLO"),
+        ("a", "hello", "HELLO"),
+    ]
 
 
 def test_a_line_that_cannot_be_stored_is_retried_and_acknowledged_only_then(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import io
 import json
 import random
 import shutil
@@ -11,13 +10,11 @@ import sqlite3
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
-from rich.console import Console
-
-from ishowtts.cli.history import table_of
+from ishowtts.cli import history
+from ishowtts.cli.tables import table_lines
 from ishowtts.inbox import Inbox, InboxLimits, read_history, wait_for
 from ishowtts.model import Arrival, Delivery, Event, Line, Outcome, Priority, Reason, Rejection, ReplyTo
 from ishowtts.mqtt import strict_json
@@ -211,8 +208,9 @@ def _speak_all(inbox: Inbox) -> list[str]:
 
 def _print_history(path: Path) -> None:
     entries = read_history(path, 1000)
-    json.dumps([asdict(entry) for entry in entries])
-    Console(file=io.StringIO()).print(table_of(entries))
+    json.dumps([history.as_json_object(entry) for entry in entries])
+    rows = history.rows_of(entries, history.ALL_TITLES)
+    assert len(list(table_lines(history.ALL_TITLES, rows, 80))) == (len(entries) + 1 if entries else 0)
 
 
 @cache

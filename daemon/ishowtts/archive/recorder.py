@@ -209,6 +209,7 @@ class _RecordingFile:
         line = self._recording.line
         description = {
             "id": line.id,
+            "sent": line.text if line.sent_text is None else line.sent_text,
             "text": line.text,
             "read": self._recording.read,
             "position": self._recording.position,
@@ -219,6 +220,7 @@ class _RecordingFile:
             "priority": line.priority.name.lower(),
             "outcome": outcome,
             "ts": timestamp(self._recording.started_at),
+            "heard_at": timestamp(self._recording.started_at),
             "audio_s": round(self._samples / self._file.samplerate, 3),
             "cached": self._cached,
         }

@@ -72,8 +72,16 @@ def file_faults(settings: Config) -> tuple[str, ...]:
 
 def print_json(data: Any) -> None:
     """Print JSON for programs. Control characters and lone surrogates are escaped."""
-    text = json.dumps(data, ensure_ascii=False, indent=2)
-    print("".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text))
+    print(_printable(json.dumps(data, ensure_ascii=False, indent=2)))
+
+
+def compact_json(data: Any) -> str:
+    """JSON on one line, escaped as by `print_json`."""
+    return _printable(json.dumps(data, ensure_ascii=False))
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
 
 
 def _escaped(char: str) -> str:

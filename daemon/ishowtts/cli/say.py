@@ -64,6 +64,10 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="say first to which appliance the line goes")
     parser.add_argument("--json", action="store_true", help="print the final event as JSON")
+    parser.epilog = (
+        "exit status: 0 the line was finished, or sent with --wait 0; 1 it has another outcome, or none came;"
+        " 2 wrong usage; 3 it was sent and waits"
+    )
     parser.set_defaults(command=run)
 
 
@@ -216,8 +220,9 @@ class SentLine:
             )
         if view.availability is None and self.accepted is None and now_s - self._sent_s > _UNKNOWN_S:
             raise BrokerError(
-                f"the line was sent, but nothing is known of an appliance at {view.root}: none has ever run there, or"
-                " this user may not read its topics; device.name and mqtt.prefix make the name"
+                f"the line was sent, but nothing is known of an appliance at {view.root}: none has ever run there"
+                " (then nobody keeps the line; device.name and mqtt.prefix make the name), or this user may not read"
+                " its topics"
             )
         if self.accepted is None or self._started:
             return None
@@ -267,10 +272,18 @@ def _finished(event: dict[str, Any]) -> str:
     audio, queue = (number(event.get(name), 2) or "?" for name in ("audio_s", "queue_s"))
     figures = [f"{audio} s of speech by {event.get('engine')}", speed, f"waited {queue} s"]
     silent = event.get("audible") is False
-    if not silent and (first_sound := number(event.get("ttfa_s"), 1)):
+    if not silent and (first_sound := _first_sound(event)):
         figures.insert(0, f"heard after {first_sound} s")
     note = event.get("note") or (event.get("silent") if silent else None)
     told = [str(note)] if note else []
     if silent:
         return f"finished, but not heard: {'; '.join([*told, ', '.join(figures)])}"
     return f"finished: {'; '.join([', '.join(figures), *told])}"
+
+
+def _first_sound(event: dict[str, Any]) -> str:
+    """Seconds from the arrival of the line to its first sound; empty if they are unknown."""
+    waited_s, made_s = event.get("queue_s"), event.get("ttfa_s")
+    if not number(waited_s, 1) or not number(made_s, 1):
+        return ""
+    return number(float(waited_s or 0) + float(made_s or 0), 1)

@@ -128,15 +128,20 @@ def _gpu(gpu: Mapping[str, Any]) -> str:
 
 
 def _version(view: ApplianceView) -> str:
-    info, uptime_s = view.info, view.telemetry.get("uptime_s")
-    hours = number(uptime_s / 3600, 1) if number(uptime_s, 1) and isinstance(uptime_s, (int, float)) else ""
+    info = view.info
     return _joined(
         _text(info.get("version")),
         f"host {_text(info['host'])}" if info.get("host") else "",
         _text(info.get("board")),
         f"JetPack {_text(info['jetpack'])}" if info.get("jetpack") else "",
-        f"up for {hours} h" if hours else "",
+        _uptime(view.telemetry.get("uptime_s")),
     )
+
+
+def _uptime(uptime_s: object) -> str:
+    if not number(uptime_s, 1) or not isinstance(uptime_s, (int, float)):
+        return ""
+    return f"up for {uptime_s / 3600:.1f} h" if uptime_s >= 3600 else f"up for {uptime_s / 60:.0f} min"
 
 
 def _section(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -7,16 +7,16 @@ import math
 import re
 import sqlite3
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from ishowtts.limits import NFE_STEP, SEED, SPEED, VOLUME
+from ishowtts.limits import NFE_STEP, SEED, SENT_CHARS, SPEED, VOLUME
 from ishowtts.model import Event, Line, Outcome, Priority, ReplyTo
 
 WAITING = "waiting"
 SPEAKING = "speaking"
 
 UNREADABLE = "what is stored of it cannot be read"
-_CUT_AT = 200
 _TOPIC = r"[^+#\x00-\x1f\x7f]{1,512}"
 _MOST_CORRELATION_BYTES = 65_535  # the longest binary data in MQTT
 
@@ -52,8 +52,8 @@ def storable(text: str) -> str:
 
 
 def cut(text: str) -> str:
-    """The head of a rejected text: enough to recognise it."""
-    return text if len(text) <= _CUT_AT else f"{text[:_CUT_AT]}… (cut; it has {len(text)} characters)"
+    """The head of a text that only the history needs: enough to recognise it."""
+    return text if len(text) <= SENT_CHARS else f"{text[:SENT_CHARS]}… (cut; it has {len(text)} characters)"
 
 
 def line_columns(line: Line) -> dict[str, Any]:
@@ -65,6 +65,7 @@ def line_columns(line: Line) -> dict[str, Any]:
         "voice": None if line.voice is None else storable(line.voice),
         "priority": int(line.priority),
         "details": json.dumps(details),
+        "sent_text": None if line.sent_text is None else storable(cut(line.sent_text)),
         **reply_columns(line.reply_to),
     }
 
@@ -104,7 +105,9 @@ def row_line(row: sqlite3.Row) -> Line:
             raise UnreadableRow(f"its {name} is not a text")
     if not isinstance(row["voice"], (str, type(None))):
         raise UnreadableRow("its voice is not a text")
-    return Line(row["id"], row["text"], row["voice"], priority, reply_to=row_reply(row), **details)
+    sent_text = row["sent_text"] if isinstance(row["sent_text"], str) else None
+    line = Line(row["id"], row["text"], row["voice"], priority, reply_to=row_reply(row), **details)
+    return line if sent_text is None else replace(line, sent_text=sent_text)
 
 
 def row_outcome(row: sqlite3.Row) -> Outcome | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from contextlib import closing
-from functools import cache
 from pathlib import Path
 
 from ishowtts.inbox import migrations
@@ -90,7 +88,7 @@ def connect(database: str, *, uri: bool = False) -> sqlite3.Connection:
 
 
 def has_ordinary_table(connection: sqlite3.Connection, table: str) -> bool:
-    """Whether a file has a table of this name with at least our columns, each of them stored.
+    """Whether a file has a table of this name with at least the columns of the oldest version, each of them stored.
 
     A view, a virtual table or a computed column runs what somebody has written into the file, perhaps without end.
     """
@@ -101,7 +99,8 @@ def has_ordinary_table(connection: sqlite3.Connection, table: str) -> bool:
         columns = {row["name"]: row["hidden"] for row in connection.execute(f"PRAGMA table_xinfo({table})")}
     except SqliteError:
         return False
-    return columns.keys() >= _columns(table) and not any(columns.values())
+    oldest = migrations.columns_of(table, migrations.OLDEST)
+    return bool(columns) and columns.keys() >= oldest and not any(columns.values())
 
 
 def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
@@ -134,12 +133,6 @@ def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     migrations.upgrade(connection)
     if 0 < version < migrations.VERSION:
         log.info("%s was upgraded from version %d to version %d", path, version, migrations.VERSION)
-
-
-@cache
-def _columns(table: str) -> frozenset[str]:
-    with closing(open_memory()) as connection:
-        return frozenset(row["name"] for row in connection.execute(f"PRAGMA table_info({table})"))
 
 
 def _text(stored: bytes) -> str:

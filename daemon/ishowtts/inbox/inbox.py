@@ -213,13 +213,14 @@ class Inbox:
         """Put the line back without an event, because it cannot be spoken now (no engine, no device)."""
         return self._writer.submit(lambda transaction: line_states.postpone(transaction, seq))
 
-    def finish(self, seq: int, outcome: Outcome, data: dict[str, Any]) -> Future[None]:
+    def finish(self, seq: int, outcome: Outcome, data: dict[str, Any], spoken: str | None = None) -> Future[None]:
         """Give a line that is spoken or waits its final outcome.
 
         Args:
             data: What its event has.
+            spoken: The text as it was read aloud, for the history.
         """
-        return self._writer.submit(lambda transaction: line_states.finish(transaction, seq, outcome, data))
+        return self._writer.submit(lambda transaction: line_states.finish(transaction, seq, outcome, data, spoken))
 
     # The lines waiting
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ishowtts.errors import CommandError
 from ishowtts.inbox.arrivals import accept
-from ishowtts.inbox.columns import SPEAKING, WAITING, row_line
+from ishowtts.inbox.columns import SPEAKING, WAITING, cut, row_line, storable
 from ishowtts.inbox.queue_types import InboxLimits
 from ishowtts.inbox.transaction import Transaction
 from ishowtts.model import Line, Outcome
@@ -17,7 +17,7 @@ def start(transaction: Transaction, seq: int, data: dict[str, Any]) -> None:
     """Note that a line is heard. Its event comes once, even if the line is interrupted and goes on."""
     row = transaction.row(seq, SPEAKING)
     if not row["started"]:
-        transaction.update(seq, started=1)
+        transaction.update(seq, started=1, heard_at=transaction.ts)
         queue_s = round(max(0.0, transaction.now_s - row["born_s"]), 3)
         transaction.outbox.add(row["id"], "started", {"queue_s": queue_s, **data})
 
@@ -45,9 +45,20 @@ def postpone(transaction: Transaction, seq: int) -> None:
     transaction.put_back(transaction.row(seq, SPEAKING))
 
 
-def finish(transaction: Transaction, seq: int, outcome: Outcome, data: dict[str, Any]) -> None:
-    """End a line that is being spoken or waits."""
-    transaction.end(transaction.row(seq, SPEAKING, WAITING), outcome, data)
+def finish(
+    transaction: Transaction, seq: int, outcome: Outcome, data: dict[str, Any], spoken: str | None = None
+) -> None:
+    """End a line that is being spoken or waits.
+
+    Args:
+        spoken: The text as it was read aloud, for the history; `None`: nothing was prepared.
+    """
+    row = transaction.row(seq, SPEAKING, WAITING)
+    transaction.end(row, outcome, data)
+    if spoken is not None or row["spoken"] is not None:
+        # The line does not go on, so that no position in the text is needed any more.
+        read = row["spoken"] if spoken is None else spoken
+        transaction.update(seq, position=0, spoken=None if read == row["text"] else storable(cut(read)))
 
 
 def cancel_waiting(transaction: Transaction, by: str, line_id: str | None) -> int:

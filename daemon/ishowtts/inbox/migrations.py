@@ -62,8 +62,15 @@ CREATE INDEX lines_known ON lines (id, born_s) WHERE state NOT IN ('rejected', '
 UPDATE OR REPLACE settings SET key = '.rejected_counts' WHERE key = '.untold';
 UPDATE OR REPLACE settings SET key = '.prefetched' WHERE key = '.rehearsed';
 """,
+    # Only the history reads these two. Both are NULL in lines of older versions.
+    5: """
+ALTER TABLE lines ADD COLUMN sent_text TEXT;  -- as it was sent, if the policies changed it
+ALTER TABLE lines ADD COLUMN heard_at TEXT;   -- wall time of its first sound
+""",
 }
 VERSION = max(STEPS)
+OLDEST = min(STEPS)
+"""The first version. Later ones have its tables and columns too."""
 _MOST_VERSION = 999  # a higher number is damage, not a later version
 
 Schema = frozenset[tuple[str, ...]]
@@ -72,6 +79,11 @@ Schema = frozenset[tuple[str, ...]]
 def version_of(connection: sqlite3.Connection) -> int:
     """Version of a file's tables; 0 for an empty file."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def columns_of(table: str, version: int = VERSION) -> frozenset[str]:
+    """Names of the columns that a table has in a version."""
+    return frozenset(column for name, column in _columns_of(version) if name == table)
 
 
 def is_newer(version: int) -> bool:
@@ -118,8 +130,24 @@ def _schema(connection: sqlite3.Connection) -> Schema:
 
 @cache
 def _schema_of(version: int) -> Schema:
-    with closing(sqlite3.connect(":memory:")) as connection:
-        for step, sql in STEPS.items():
-            if step <= version:
-                connection.executescript(sql)
+    with closing(_empty(version)) as connection:
         return _schema(connection)
+
+
+@cache
+def _columns_of(version: int) -> frozenset[tuple[str, str]]:
+    with closing(_empty(version)) as connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return frozenset(
+            (table, row[0])
+            for table in tables
+            for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+        )
+
+
+def _empty(version: int) -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:")
+    for step, sql in STEPS.items():
+        if step <= version:
+            connection.executescript(sql)
+    return connection

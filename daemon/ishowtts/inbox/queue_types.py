@@ -94,7 +94,21 @@ class DequeuedLine:
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """A line that has ended, or an open one (`outcome` is `None`). A rejected payload has no text."""
+    """A line that has ended, or an open one (`outcome` is `None`).
+
+    Attributes:
+        text: The text that is spoken, after the policies; the head of a payload that was not accepted as a line.
+        ts: When it arrived: UTC, ISO 8601.
+        data: Data of its final event.
+        voice: The voice that it asked for.
+        author: Its author, as it was sent.
+        sent_text: The head of the text as it was sent, if the policies changed it.
+        read_text: The head of the text as it was read aloud, if that differs from `text`.
+        heard_at: When its first sound was heard; `None`: it was not heard, or by a version that did not store the time.
+        ended_wall_s: When it ended, in seconds since 1970.
+        ended_n: Number of the line in the order of the final events; `None` while it is open.
+        speaking: Whether it is being spoken.
+    """
 
     id: str
     text: str
@@ -103,3 +117,29 @@ class HistoryEntry:
     data: dict[str, Any]
     priority: Priority
     voice: str | None
+    author: str | None = None
+    sent_text: str | None = None
+    read_text: str | None = None
+    heard_at: str | None = None
+    ended_wall_s: float | None = None
+    ended_n: int | None = None
+    speaking: bool = False
+
+
+@dataclass(frozen=True)
+class HistoryFilter:
+    """Which lines of the history are wanted. `None` and False: all of them.
+
+    Attributes:
+        states: The final outcomes, and `waiting` or `speaking` for open lines.
+        author: Its author, in any case.
+        since_ts: Lines that arrived at this time or later: UTC, ISO 8601, as `model.timestamp` writes it.
+        heard: Only lines of which something was heard.
+        ended_after_n: Only lines that ended after the one with this number; see `HistoryEntry.ended_n`.
+    """
+
+    states: frozenset[str] | None = None
+    author: str | None = None
+    since_ts: str | None = None
+    heard: bool = False
+    ended_after_n: int | None = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ishowtts.config import Config
+from ishowtts.limits import SENT_CHARS
 from ishowtts.model import Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.mqtt import json_faults, strict_json
 from ishowtts.mqtt.fields import LINE_FIELDS, MAX_NAME_CHARS, check_fields, joined, truth_value
@@ -92,7 +93,15 @@ def parse_line(topic_tail: str, payload: bytes, properties: MessageProperties, l
     try:
         return _line(topic_tail, payload, properties, limits, reply_to)
     except _LineRejection as rejection:
-        return Rejection(rejection.line_id or new_id(), rejection.reason, rejection.detail, reply_to)
+        line_id = rejection.line_id or new_id()
+        return Rejection(line_id, rejection.reason, rejection.detail, reply_to, sent=payload_head(payload))
+
+
+def payload_head(payload: bytes) -> str:
+    """The head of a payload as text, so that the history can show what was sent."""
+    text = payload[: 4 * SENT_CHARS].decode("utf-8", "replace").removeprefix("\ufeff")
+    is_cut = len(payload) > 4 * SENT_CHARS or len(text) > SENT_CHARS
+    return f"{text[:SENT_CHARS]}… (cut; it has {len(payload)} bytes)" if is_cut else text
 
 
 def new_id() -> str:

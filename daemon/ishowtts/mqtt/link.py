@@ -14,7 +14,7 @@ from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_volum
 from ishowtts.mqtt.connection import Connection
 from ishowtts.mqtt.duplicate_guard import DuplicateInstanceGuard, GuardAction
 from ishowtts.mqtt.event_sender import EventSender
-from ishowtts.mqtt.line_payload import LineLimits, new_id, parse_line
+from ishowtts.mqtt.line_payload import LineLimits, new_id, parse_line, payload_head
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
 from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.publish_packet import ReceivedMessage
@@ -257,7 +257,8 @@ class MqttLink:
         if message.fault is None:
             line = parse_line(tail, message.payload, message.properties, self._limits)
         else:
-            line = Rejection(new_id(), message.fault.reason, message.fault.detail)
+            sent = payload_head(message.payload)
+            line = Rejection(new_id(), message.fault.reason, message.fault.detail, sent=sent)
         self._handlers.on_arrival(Arrival(line, message.delivery), acknowledge)
 
     def _command_arrived(self, message: ReceivedMessage, acknowledge: Acknowledge) -> None:

@@ -202,7 +202,7 @@ class CurrentLine:
 
     def _end(self, task: SpeechTask, outcome: Outcome, data: dict[str, object]) -> None:
         task.end_recording(outcome.value)
-        log_failure(self._inbox.finish(task.dequeued.seq, outcome, data))
+        log_failure(self._inbox.finish(task.dequeued.seq, outcome, data, task.spoken_text))
         self._task = None
         if task.audible:
             self._heard_until_s = time.monotonic()

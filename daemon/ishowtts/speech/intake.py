@@ -180,12 +180,21 @@ class Intake(LoopThread):
             return arrival
         self._on_line(line)
         try:
-            return replace(arrival, what=self._admit(line))
+            return replace(arrival, what=_with_sent_text(self._admit(line), line.text))
         except Exception:
             # If the exception ended the thread, the broker would deliver the same text again after each start.
             log.exception("the policies could make nothing of line %r", Untrusted(line.id))
             detail = "the policies could make nothing of this text; the daemon's log says more"
             return replace(arrival, what=Rejection(line.id, Reason.FILTERED, detail, line.reply_to, line))
+
+
+def _with_sent_text(what: Line | Rejection, sent_text: str) -> Line | Rejection:
+    """Note for the history how a text was sent that the policies have changed."""
+    line = what.line if isinstance(what, Rejection) else what
+    if line is None or line.text == sent_text:
+        return what
+    line = replace(line, sent_text=sent_text)
+    return replace(what, line=line) if isinstance(what, Rejection) else line
 
 
 def _size(arrival: Arrival) -> int:
@@ -194,7 +203,7 @@ def _size(arrival: Arrival) -> int:
     line = what.line if isinstance(what, Rejection) else what
     parts: list[str | bytes | None] = [what.id]
     if isinstance(what, Rejection):
-        parts.append(what.detail)
+        parts += [what.detail, what.sent]
     if line is not None:
         parts += [
             line.text,
