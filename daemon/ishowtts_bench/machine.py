@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -27,6 +27,14 @@ class Machine:
     bytes_per_s: float
     dtype: str
     threads: int
+
+    def best_of(self, other: Machine) -> Machine:
+        """The higher of both rates. Another program may have run during one of the measurements."""
+        return replace(
+            self,
+            flop_per_s=max(self.flop_per_s, other.flop_per_s),
+            bytes_per_s=max(self.bytes_per_s, other.bytes_per_s),
+        )
 
     def minimum_s(self, dit: DitConfig, frames: int, nfe_step: int, weight_bytes: int) -> float:
         """Minimum time of one guided run: arithmetic at the full rate, or one read of the weights per evaluation."""

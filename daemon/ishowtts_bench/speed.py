@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
@@ -31,13 +31,14 @@ _LOOP = "evaluations"
 
 @dataclass(frozen=True)
 class Timing:
-    """One text, synthesized once by one system."""
+    """One text, synthesized once by one system. It is not counted if it only warms up."""
 
     system: str
     length_s: float
     synth_s: float
     audio_s: float
     ttfa_s: float | None
+    counted: bool = True
 
     @property
     def rtf(self) -> float:
@@ -82,6 +83,7 @@ class SpeedResult:
         warm_s: Time of loading and warming up our engine in this process, without imports.
         peak: Peak memory of our engine alone on a GPU.
         fractions: Minimum time of the arithmetic divided by the time that we took, for each of our timings.
+        evaluations: Frames and seconds of our evaluations, for each of our timings.
     """
 
     machine: machine.Machine
@@ -93,6 +95,17 @@ class SpeedResult:
     timings: list[Timing] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     fractions: list[float] = field(default_factory=list)
+    evaluations: list[tuple[list[int], float]] = field(default_factory=list)
+
+    @property
+    def fault(self) -> str | None:
+        """Why the comparison with the minimum time is wrong; `None` if it is plausible."""
+        if self.fractions and statistics.median(self.fractions) > 1:
+            return (
+                "our engine seems to need less than the minimum time: the rate of the machine was measured too low, "
+                "because other programs ran; measure again when it is idle"
+            )
+        return None
 
     def rtfs(self, system: str, length_s: float) -> list[float]:
         """Real-time factors of every round."""
@@ -140,11 +153,14 @@ def run(
         text = make_text(length_s)
         for round_number in range(rounds + 1):
             for system in all_systems:
-                with _products(env, result, count=system is ours and round_number > 0):
+                with _evaluations(env, result, count=system is ours and round_number > 0):
                     timing = _time_once(system, text, length_s, first=round_number > 0)
                 report(timing)
                 if round_number > 0:
                     result.timings.append(timing)
+            if round_number > 0:
+                # Between the rounds, because the speed of a machine varies: the best of all is its rate.
+                result.machine = result.machine.best_of(machine.measure(env.device, dtype))
     if extra.default:
         shortest = min(lengths_s)
         upstream_default = systems.upstream(env, _UPSTREAM_NFE)
@@ -152,11 +168,18 @@ def run(
         warming, counted = (1, rounds) if env.device == "cuda" else (0, 1)
         for round_number in range(warming + counted):
             timing = _time_once(upstream_default, make_text(shortest), shortest, first=False)
+            timing = replace(timing, counted=round_number >= warming)
             report(timing)
-            if round_number >= warming:
+            if timing.counted:
                 result.timings.append(timing)
-    _compare_with_minimum(env, result)
+    _compare_with_rates(env, result)
     return result
+
+
+def timings_planned(device: str, lengths: int, rounds: int, extra: ExtraSystems) -> int:
+    """How many timings `run` will report."""
+    alone = 0 if not extra.default else rounds + 1 if device == "cuda" else 1
+    return lengths * (rounds + 1) * (2 + extra.compiled + extra.int8) + alone
 
 
 def _ours_alone(env: BenchEnv, lengths_s: Sequence[float], result: SpeedResult) -> System:
@@ -171,8 +194,8 @@ def _ours_alone(env: BenchEnv, lengths_s: Sequence[float], result: SpeedResult) 
 
 
 @contextmanager
-def _products(env: BenchEnv, result: SpeedResult, *, count: bool) -> Iterator[None]:
-    """Measure the share of the product rate that the evaluations reach. Padding does not count as work."""
+def _evaluations(env: BenchEnv, result: SpeedResult, *, count: bool) -> Iterator[None]:
+    """Store frames and time of the evaluations. Padding does not count as work."""
     if not count:
         yield
         return
@@ -180,8 +203,7 @@ def _products(env: BenchEnv, result: SpeedResult, *, count: bool) -> Iterator[No
         yield
     frames = [count for run in runs for count in run.frames]
     if frames:  # upstream's modules are not counted
-        rate = machine.ProductRate(env.dit(), result.nfe_step, result.machine.flop_per_s)
-        result.shares.append(rate.share(frames, spent[_LOOP].seconds))
+        result.evaluations.append((frames, spent[_LOOP].seconds))
 
 
 def _time_once(system: System, text: str, length_s: float, *, first: bool) -> Timing:
@@ -193,12 +215,14 @@ def _time_once(system: System, text: str, length_s: float, *, first: bool) -> Ti
         started = time.perf_counter()
         system.synthesize(part)
         ttfa_s = time.perf_counter() - started
-    return Timing(system.name, length_s, synth_s, len(sound) / RATE_HZ, ttfa_s if first else None)
+    return Timing(system.name, length_s, synth_s, len(sound) / RATE_HZ, ttfa_s if first else None, counted=first)
 
 
-def _compare_with_minimum(env: BenchEnv, result: SpeedResult) -> None:
-    """Compare each of our timings with the minimum time of its arithmetic."""
+def _compare_with_rates(env: BenchEnv, result: SpeedResult) -> None:
+    """Compare each of our timings with the rate of products, and with the minimum time of its arithmetic."""
     dit = env.dit()
+    rate = machine.ProductRate(dit, result.nfe_step, result.machine.flop_per_s)
+    result.shares += [rate.share(frames, spent_s) for frames, spent_s in result.evaluations]
     clip = env.reference_clip()
     reference_frames = clip.audio.shape[-1] * RATE_HZ // clip.rate_hz // HOP
     dtype = getattr(torch, result.machine.dtype)
@@ -226,6 +250,7 @@ def summary(result: SpeedResult, model: str) -> dict[str, object]:
         "rtf": _rounded(statistics.median(timing.rtf for timing in timings)),
         "ttfa_s": _rounded(statistics.median(waits)) if waits else None,
         "fraction_of_floor": _rounded(statistics.median(result.fractions)),
+        "measure_fault": result.fault,
         "gflop_per_s": round(result.machine.flop_per_s / 1e9, 1),
         "gb_per_s": round(result.machine.bytes_per_s / 1e9, 1),
         "device": result.device,

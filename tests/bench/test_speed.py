@@ -34,6 +34,8 @@ def test_every_system_is_timed_at_every_length(env: BenchEnv) -> None:
         *((name, length_s) for name in names for length_s in (1.0, 2.0)), ("upstream, NFE 32", 1.0),
     }  # fmt: skip
     assert len(timings) == 2 * 2 * 3 + 1  # the first round of each text only warms up
+    assert len(timings) == speed.timings_planned("cpu", 2, 1, ExtraSystems(int8=True, default=True))
+    assert sum(not one.counted for one in timings) == 2 * 3
     for one in timings:
         assert one.audio_s == pytest.approx(one.length_s, rel=0.35)
     summary = speed.summary(result, "tiny")
@@ -44,6 +46,19 @@ def test_every_system_is_timed_at_every_length(env: BenchEnv) -> None:
     assert 0 < summary["share_of_products"] < 1.2
     assert summary["warm_s"] > 0
     assert summary["device"] is summary["peak_mb"] is summary["reserved_mb"] is None
+
+
+def test_the_rate_of_the_machine_is_the_best_of_several_measurements() -> None:
+    busy = machine.Machine(2e10, 2e10, "float32", 2)
+    assert MACHINE.best_of(busy) == machine.Machine(1e11, 2e10, "float32", 2)
+    assert busy.best_of(MACHINE) == MACHINE.best_of(busy)
+
+
+def test_a_time_below_the_minimum_is_a_fault_of_the_measurement() -> None:
+    result = SpeedResult(MACHINE, 7, fractions=[0.9, 0.95, 1.4])
+    assert result.fault is None
+    result.fractions += [1.2, 1.3]
+    assert "the rate of the machine was measured too low" in (result.fault or "")
 
 
 def test_the_ratio_is_the_median_of_the_ratios_of_all_rounds() -> None:

@@ -50,7 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
             "" if batch.peak_mb is None else f"{batch.peak_mb:.0f} MB",
         )
     rows = [vars(batch) | {"rtf": batch.rtf, "throughput": batch.throughput} for batch in found]
-    print_result(arguments, table, {"batches": rows, "flop_per_s": best.flop_per_s})
+    most = max(found, key=lambda batch: batch.throughput)
+    verdict = (
+        f"ok: most speech a second with {most.segments} in one run, {most.ratio:.2f} times that of single segments"
+    )
+    print_result(arguments, table, {"batches": rows, "flop_per_s": best.flop_per_s}, verdict)
     if arguments.plot is not None:
         with report_write_errors(arguments.plot):
             plots.batches(found, arguments.plot)

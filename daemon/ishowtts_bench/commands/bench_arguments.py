@@ -8,6 +8,9 @@ from pathlib import Path
 from ishowtts.cli.argument_types import output_file
 from ishowtts.limits import NFE_STEP
 
+RANDOM_MODELS = ("tiny", "small", "base")
+"""Values of `--model` for random weights: the sizes of `random_checkpoint`, without its import of torch."""
+
 
 def picture(word: str) -> Path:
     """A picture file that will be written."""

@@ -15,23 +15,36 @@ from rich.table import Table
 from ishowtts.cli.common import read_config, report_write_errors
 from ishowtts.config import Config
 from ishowtts.engines.voices.voice_library import voices_folder
+from ishowtts.engines.weights import examine
+from ishowtts_bench.commands.bench_arguments import RANDOM_MODELS
 
 if TYPE_CHECKING:
     from ishowtts_bench.bench_env import BenchEnv
 
 
 def make_env(arguments: argparse.Namespace) -> BenchEnv:
-    """Make the environment from the weights, device and voice of the options."""
+    """Make the environment from the weights, device and voice of the options.
+
+    Raises:
+        WeightsError: there are no weights of that name, or they are not complete.
+    """
+    settings = read_config(arguments) if arguments.config is not None else Config()
+    model = arguments.model or arguments.model_default
     from ishowtts.engines.f5.device import choose_device
     from ishowtts_bench.bench_env import BenchEnv, find_weights
 
-    settings = read_config(arguments) if arguments.config is not None else Config()
-    model = arguments.model or arguments.model_default
     print_progress(arguments, f"weights: {model}")
     folder = find_weights(model, _cache_dir())
     device = choose_device(arguments.device or "auto").type
     voices_dir = voices_folder(settings) if arguments.config is not None else None
     return BenchEnv(folder, device, arguments.precision, voices_dir, settings.engine.f5.default_voice)
+
+
+def check_model(arguments: argparse.Namespace) -> None:
+    """Raise WeightsError if `--model` names a folder without weights. Called before torch is imported: that is slow."""
+    model = arguments.model
+    if model is not None and model not in RANDOM_MODELS and Path(model).is_dir():
+        examine(Path(model), f"name another folder, or one of {', '.join(RANDOM_MODELS)}, with --model")
 
 
 def _cache_dir() -> Path:
@@ -45,8 +58,8 @@ def print_progress(arguments: argparse.Namespace, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def print_result(arguments: argparse.Namespace, table: Table, data: dict[str, Any]) -> None:
-    """Print the table, or its JSON with `--json`. `--figures` also writes the JSON to a file."""
+def print_result(arguments: argparse.Namespace, table: Table, data: dict[str, Any], verdict: str) -> None:
+    """Print the table and the verdict in one sentence, or the JSON with `--json`. `--figures` also writes the JSON."""
     if arguments.figures is not None:
         with report_write_errors(arguments.figures):
             arguments.figures.write_text(json.dumps(data) + "\n", encoding="utf-8")
@@ -54,6 +67,7 @@ def print_result(arguments: argparse.Namespace, table: Table, data: dict[str, An
         print(json.dumps(data))
     else:
         Console().print(table)
+        print(verdict)
 
 
 def ok_or_no(passed: bool) -> str:

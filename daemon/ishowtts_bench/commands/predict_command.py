@@ -34,17 +34,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=bench_arguments.reference,
         default=_REFERENCE_S,
         metavar="S",
-        help="length of the reference clip, in seconds",
+        help=f"length of the reference clip, in seconds (default: {_REFERENCE_S:g})",
     )
     parser.add_argument(
-        "--speech", type=bench_arguments.length, default=_SPEECH_S, metavar="S", help="length of the speech, in seconds"
+        "--speech",
+        type=bench_arguments.length,
+        default=_SPEECH_S,
+        metavar="S",
+        help=f"length of the speech, in seconds (default: {_SPEECH_S:g})",
     )
     parser.add_argument(
         "--nfe",
         type=bench_arguments.evaluations,
         default=_NFE,
         metavar="N",
-        help="number of evaluations (NFE), 4 to 64",
+        help=f"number of evaluations (NFE), 4 to 64 (default: {_NFE})",
     )
     parser.add_argument(
         "--kernels",
@@ -88,6 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
         )  # fmt: skip
         return 0
     console = Console()
+    if arguments.board != "all":
+        print(_answer(boards[0], rows[0]))
     console.print(_boards_table(boards, rows, assumptions, work))
     console.print(_comparison_table(boards, rows))
     console.print(_stages_table(explained, stages))
@@ -100,9 +106,17 @@ def run(arguments: argparse.Namespace) -> int:
             "the others are assumed.\n",
             markup=False,
         )
-    console.print(_checks_table(checks))
-    console.print(_references_table(others))
+    if arguments.board == "all":
+        console.print(_checks_table(checks))
+        console.print(_references_table(others))
     return 0
+
+
+def _answer(board: GpuSpec, row: dict[str, Any]) -> str:
+    """The answer for one board in a sentence, with the likely figures."""
+    rtf, first_s = (row[name][len(row[name]) // 2] for name in ("rtf", "first_audio_s"))
+    speed = f"about {1 / rtf:.2g} times faster than speech" if rtf < 1 else f"slower than speech, RTF {rtf:.2g}"
+    return f"{board.title}: {speed}, first sound after about {first_s:.2g} s (predicted, not measured)\n"
 
 
 def _row(board: GpuSpec, work: Work, assumptions: Sequence[Assumptions]) -> dict[str, Any]:

@@ -72,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
         env, plan, metrics, lambda point: print_progress(arguments, f"NFE {point.nfe_step} {point.name}")
     )
     unit = f"{_UNITS.get(language, 'word')} error"
-    print_result(arguments, _table(points, unit), {"points": [_row(point, unit.replace(" ", "_")) for point in points]})
+    data = {"points": [_row(point, unit.replace(" ", "_")) for point in points]}
+    print_result(arguments, _table(points, unit), data, _verdict(points))
     if arguments.plot is not None:
         with report_write_errors(arguments.plot):
             plots.sweep(points, arguments.plot)
@@ -106,6 +107,13 @@ def _table(points: list[SweepPoint], unit: str) -> Table:
             cells += [f"{scores.error_rate:.1%}", _figure(scores.similarity), _figure(scores.mos)]
         table.add_row(*cells)
     return table
+
+
+def _verdict(points: list[SweepPoint]) -> str:
+    fastest, finest = min(points, key=lambda point: point.rtf), max(points, key=lambda point: point.nfe_step)
+    name = " ".join(filter(None, (f"NFE {fastest.nfe_step}", fastest.schedule, fastest.name)))
+    times = f", {finest.rtf / fastest.rtf:.1f} times faster than NFE {finest.nfe_step}" if finest is not fastest else ""
+    return f"ok: the fastest is {name}, RTF {fastest.rtf:.3f}{times}"
 
 
 def _figure(value: float | None) -> str:

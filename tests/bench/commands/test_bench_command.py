@@ -12,6 +12,9 @@ import soundfile
 
 from ishowtts.cli import main
 from ishowtts_bench.bench_env import BenchEnv
+from ishowtts_bench.commands import bench_command, sweep_command
+from ishowtts_bench.commands.bench_arguments import RANDOM_MODELS
+from ishowtts_bench.commands.bench_help import TEXTS
 from ishowtts_bench.metrics import metric_packages
 
 F5 = pytest.mark.f5
@@ -38,7 +41,9 @@ def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path) -> 
     picture = tmp_path / "speed.svg"
     status, out = run("speed", *options, "--save", str(tmp_path / "baseline.json"), "--plot", str(picture))
     assert "upstream, NFE 7" in picture.read_text()
-    summary = json.loads(out.splitlines()[-1])
+    *_, verdict, last = out.splitlines()
+    assert verdict.startswith(("ok: our engine is", "slower than upstream: our engine takes"))
+    summary = json.loads(last)
     assert status == 0
     assert json.loads((tmp_path / "baseline.json").read_text()) == summary
     (tmp_path / "baseline.json").write_text(json.dumps(summary | {"ratio_equal_nfe": 1000.0}))
@@ -147,6 +152,7 @@ def test_batches_are_compared_with_single_segments(run: Run, tmp_path: Path) -> 
     status, out = run("batches", *options)
     assert status == 0
     assert "times single" in out
+    assert out.splitlines()[-1].startswith("ok: most speech a second with ")
     assert "in proportion" in picture.read_text()
     found = json.loads(figures.read_text())["batches"]
     assert [one["segments"] for one in found] == [1, 2, 4, 8]
@@ -210,3 +216,36 @@ def test_an_installation_without_the_engine_gives_one_sentence(
         f"ishowtts: a bench needs the package {package}, which is not installed; run install.sh again\n"
         for package in ("torch", "f5_tts", "vocos")
     }
+
+
+def test_an_empty_folder_of_weights_is_found_before_torch_is_imported(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make_env(_: object) -> None:
+        raise AssertionError("this imports torch")
+
+    for module in (bench_command, sweep_command):
+        monkeypatch.setattr(module, "make_env", make_env)
+    for name in ("speed", "parity", "sweep"):
+        assert main(["bench", name, "--model", str(tmp_path)]) == 1
+        assert f"{tmp_path} holds neither model.yaml nor" in capsys.readouterr().err
+
+
+@F5
+def test_the_names_of_random_models_are_the_sizes_that_can_be_made() -> None:
+    from ishowtts_bench.random_checkpoint import SIZES
+
+    assert tuple(SIZES) == RANDOM_MODELS
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_each_bench_says_what_it_does_how_long_it_takes_and_what_its_end_means(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", name, "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    for words in ("It takes ", " line ", "RTF is the real-time factor", "NFE is the number of evaluations"):
+        assert words in out
+    if name != "predict":
+        assert "(default: tiny)" in out or "(default: small)" in out or "(default: base)" in out

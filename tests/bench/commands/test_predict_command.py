@@ -55,6 +55,16 @@ def test_one_board_is_the_same_alone_as_among_all(capsys: pytest.CaptureFixture[
     assert longer["boards"][0]["rtf"][1] > everyone["thor"]["rtf"][1]
 
 
+def test_one_board_is_answered_in_the_first_line_without_the_figures_of_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["bench", "predict", "--board", "orin-nano-super"]) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith("Orin Nano 8 GB Super: about ")
+    assert "times faster than speech, first sound after about 0." in first
+    assert not any("published figures" in line or "AGX Orin" in line for line in rest)
+
+
 def test_a_measured_list_replaces_the_assumptions(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     profile = tmp_path / "profile.json"
     kernels = [{"name": "nvjet_hsh_128x256", "spent_s": 0.02, "share": 0.6, "calls": 600}]
