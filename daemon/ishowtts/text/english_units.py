@@ -40,7 +40,7 @@ _MAY_END = re.compile(
     r"|max|peak|fuse|charger|breaker|supply|current|tonight|tomorrow|warmer|colder|higher|lower|while|when|if|after)\b"
 )
 _MEASURED = re.compile(
-    r"\b(?:is|was|at|to|of|below|above|about|around|only|than|by|temp|temperature|reached|outside|inside|minus|hit) $",
+    r"\b(?:is|was|shows|at|to|of|below|above|about|around|only|than|by|temp|temperature|reached|outside|inside|minus) $",
     re.IGNORECASE,
 )
 _CURRENT = re.compile(r"\b(?:fuse|current|draws?|drawing|breaker|load|charges?) (?:of |at |with )?$", re.IGNORECASE)
@@ -82,7 +82,7 @@ def amount(number: str, unit: Unit, to_words: ToWords, singular: bool = False) -
 def _measure(match: re.Match[str], to_words: ToWords) -> str:
     number, joint, symbol = match["number"], match["joint"], match["unit"]
     before, after = match.string[max(0, match.start() - 32) : match.start()], match.string[match.end() :]
-    if joint == "-" and (symbol in _LETTERS or symbol in ("d", "w", "y", "t") or after.startswith("-")):
+    if joint == "-" and (symbol in _LETTERS or symbol in ("d", "w", "y", "t", "inch") or after.startswith("-")):
         return match[0]
     if (
         symbol == "s"
@@ -136,8 +136,8 @@ def _letter_is_unit(number: str, joint: str, symbol: str, before: str, after: st
         return False
     if symbol == "N" and (not joint or re.match(r",? ?\d{1,3}(?:\.\d{1,6})? ?°? ?[EW]\b| [A-Z]", after)):
         return False
-    if symbol == "K" and len(number) == 1 and not joint:  # a 4K screen
-        return False
+    if symbol == "K" and len(number) == 1:  # a 4K screen
+        return bool(joint and _MEASURED.search(before))
     if joint:
         return decimal or bool(_MAY_END.match(after) or (symbol == "A" and _CURRENT.search(before)))
     if symbol in "CF":
@@ -193,10 +193,12 @@ EARLY_UNIT_RULES: tuple[ReadingRule, ...] = (
         rf"(?<![\w.,])({NUMBER} ?(?:{_UNIT})) ?/ ?(?!(?:{_COUNT}) ?[A-Za-z])(?={NUMBER} ?(?:{_UNIT})(?!\w))",
         r"\1, ",
     ),
+    rule(rf"(?<![\w.,])({NUMBER} ?(?:{_UNIT}))[-–—~](?=-?{NUMBER} ?(?:{_UNIT})(?!\w))", r"\1 to "),
     rule(
-        rf"(?<![\w.,])({NUMBER} ?(?:{_UNIT}))(?: [-–—~] |[-–—~])(?=-?{NUMBER} ?(?:{_UNIT})(?!\w))",
-        r"\1 to ",
+        rf"(?<![\w.,])(?P<what>{NUMBER} ?(?P<unit>{_UNIT})) [-–—~] (?=-?{NUMBER} ?(?P=unit)(?!\w))",
+        lambda match, _: f"{match['what']} to ",
     ),
+    rule(r"(?<![\w.,])(\d{4})K(?!\w)", lambda match, to_words: amount(match[1], UNITS["K"], to_words)),
     rule(
         rf"(?P<what>(?:(?:{CURRENCY}) ?{NUMBER}|(?<![\w.,]){NUMBER} ?(?:{CURRENCY}|¢))"
         r"(?: ?(?:k|m|M|mn|bn|thousand|million|billion))?)"
