@@ -40,7 +40,7 @@ _MAY_END = re.compile(
     r"|max|peak|fuse|charger|breaker|supply|current|tonight|tomorrow|warmer|colder|higher|lower|while|when|if|after)\b"
 )
 _MEASURED = re.compile(
-    r"\b(?:is|was|shows|at|to|of|below|above|about|around|only|than|by|temp|temperature|reached|outside|inside|minus) $",
+    r"\b(?:is|was|shows|at|to|of|below|above|about|around|only|than|by|temp|temperature|reached|outside|minus) $",
     re.IGNORECASE,
 )
 _CURRENT = re.compile(r"\b(?:fuse|current|draws?|drawing|breaker|load|charges?) (?:of |at |with )?$", re.IGNORECASE)
