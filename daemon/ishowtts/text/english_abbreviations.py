@@ -12,7 +12,7 @@ _WITH_DOT = {
     "misc": "miscellaneous", "incl": "including", "excl": "excluding", "intl": "international", "natl": "national",
     "univ": "university", "bldg": "building", "qty": "quantity", "prev": "previous", "resp": "respectively",
     "et al": "and others", "viz": "namely", "cf": "compare", "p.a": "per year", "temp": "temperature", "avg": "average",
-    "bros": "brothers", "a.k.a": "also known as", "approx": "approximately", "vs": "versus", "etc": "et cetera",
+    "tel": "telephone", "a.k.a": "also known as", "approx": "approximately", "vs": "versus", "etc": "et cetera",
 }  # fmt: skip
 _WITH_OR_WITHOUT_DOT = ("approx", "vs", "etc", "govt", "dept", "appt")
 _FIXED = {
@@ -23,7 +23,7 @@ _FIXED = {
 }  # fmt: skip
 _BEFORE_FIGURES = {
     "nos": "numbers", "no": "number", "nr": "number", "fig": "figure", "figs": "figures", "vol": "volume",
-    "ch": "chapter", "pp": "pages", "p": "page", "tel": "telephone", "ext": "extension", "apt": "apartment",
+    "ch": "chapter", "pp": "pages", "p": "page", "ext": "extension", "apt": "apartment",
     "ste": "suite", "fl": "floor",
     "rm": "room", "sec": "section", "art": "article", "hwy": "highway", "rte": "route", "rt": "route", "ca": "about",
     "c": "about", "min": "minimum", "max": "maximum", "avg": "average",

@@ -58,7 +58,7 @@ def _fraction(match: re.Match[str], to_words: ToWords) -> str:
 
 
 def _short_form(match: re.Match[str], to_words: ToWords) -> str:
-    """`3k users`, `1.2M`, `5M views`; but `4K video`, `a 5k run`, `2700K`, `3 m` and `a 7B model`."""
+    """`3k users`, `1.2M`, `5M views`; but `4K video`, `a 5k run`, `3 m` and `a 7B model`."""
     number, letter, more = match["number"], match["letter"], " plus" if match["more"] else ""
     after = match.string[match.end() : match.end() + 24]
     is_counted = bool(_COUNTED.match(after))
@@ -66,8 +66,7 @@ def _short_form(match: re.Match[str], to_words: ToWords) -> str:
         is_name = bool(_AFTER_K.match(after)) or (number in ("4", "5", "8") and not is_counted)
         if is_name:
             return f"{bare_number(number, to_words)} {letter.upper()}{more}"
-        is_color = letter == "K" and len(number) == 4 and number.isdigit() and not is_counted
-        return match[0] if is_color else f"{number} thousand{more}"
+        return f"{number} thousand{more}"
     if letter == "M" or (letter == "m" and _PEOPLE.match(after)):
         return f"{number} million{more}"
     is_billion = letter == "B" and ("." in number or is_counted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ishowtts.text.english_words import ordinal
 from ishowtts.text.reading_rules import ReadingRule, ToWords, rule
 
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
@@ -55,11 +56,6 @@ def roman_value(numeral: str) -> int | None:
     )
 
 
-def _ordinal(number: int, to_words: ToWords) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return to_words(f"{number}{ending}")
-
-
 def _numbered(match: re.Match[str], _: ToWords) -> str:
     name, numeral = match["name"] or match["other"], match["numeral"] or match["more"]
     after = match.string[match.end() :]
@@ -75,7 +71,7 @@ def _ruler(match: re.Match[str], to_words: ToWords) -> str:
     value = roman_value(numeral)
     if value is None or (numeral == "IV" and _DRIP.match(after)) or (numeral == "I" and _PRONOUN.match(after)):
         return match[0]
-    return f"{match['name']} the {_ordinal(value, to_words)}"
+    return f"{match['name']} the {ordinal(value, to_words)}"
 
 
 def _after_name(match: re.Match[str], _: ToWords) -> str:
@@ -89,7 +85,7 @@ def _after_name(match: re.Match[str], _: ToWords) -> str:
 
 def _century(match: re.Match[str], to_words: ToWords) -> str:
     value = roman_value(match["numeral"])
-    return match[0] if value is None else f"{_ordinal(value, to_words)} {match['century']}"
+    return match[0] if value is None else f"{ordinal(value, to_words)} {match['century']}"
 
 
 ROMAN_RULES: tuple[ReadingRule, ...] = (

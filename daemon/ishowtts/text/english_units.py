@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.english_numbers import bare_number, plural, with_separators
-from ishowtts.text.english_words import CURRENCY
+from ishowtts.text.english_words import CURRENCY, ordinal
 from ishowtts.text.reading_rules import NUMBER, ReadingRule, ToWords, rule
 from ishowtts.text.units import UNITS, Unit, any_of
 
@@ -16,7 +16,10 @@ _PERIODS = ("day", "week", "month", "year", "hour", "minute", "second", "night",
 _DENOMINATORS = {symbol: unit for symbol, unit in UNITS.items() if "/" not in symbol}
 _DENOMINATORS |= {word: Unit(word, f"{word}s", "") for word in _PERIODS}
 _DENOMINATOR = any_of(_DENOMINATORS)
-_PER = rf"(?: ?/ ?(?:10{{1,3}} ?)?(?:{_DENOMINATOR})(?!\w)){{0,2}}"
+_COUNT = r"10{1,3}|1\.73"  # per 100 km; per 1.73 m², to which doctors scale
+_PER = rf"(?: ?/ ?(?:(?:{_COUNT}) ?)?(?:{_DENOMINATOR})(?!\w)){{0,2}}"
+_UNIT = any_of(UNITS)
+_LENGTH = "mm|cm|m|km|in|inch|ft|px|µm|nm"
 # Of these the letters are also an English word or a name, so they stand for a unit only after figures.
 _SAFE = [
     unit for unit in UNITS if len(unit) > 1 and unit not in ("in", "MP", "deg", "mi", "ha", "pts", "var", "bar", "cal")
@@ -37,7 +40,7 @@ _MAY_END = re.compile(
     r"|max|peak|fuse|charger|breaker|supply|current|tonight|tomorrow|warmer|colder|higher|lower|while|when|if|after)\b"
 )
 _MEASURED = re.compile(
-    r"\b(?:is|was|at|to|of|below|above|about|around|only|than|by|temp|temperature|reached|outside|inside|minus|hit) $",
+    r"\b(?:is|was|shows|at|to|of|below|above|about|around|only|than|by|temp|temperature|reached|outside|minus) $",
     re.IGNORECASE,
 )
 _CURRENT = re.compile(r"\b(?:fuse|current|draws?|drawing|breaker|load|charges?) (?:of |at |with )?$", re.IGNORECASE)
@@ -50,7 +53,9 @@ _DECADE_BEFORE = re.compile(
 )
 _DECADE_FOLLOWS = re.compile(r" (?:music|kids?|party|hits|rock|pop|style|fashion|movies?|film|night|disco|decade)\b")
 _MINUTES_BEFORE = re.compile(
-    r"\b(?:ETA|timer|uptime|wait|waited|lasts|lasted|took|takes|snooze):? (?:of |for )?$", re.IGNORECASE
+    r"\b(?:(?:ETA|timer|uptime|wait|waited|lasts|lasted|took|takes|snooze):? (?:of |for )?"
+    r"|(?:back|there|arriv\w{1,4}|leav\w{1,3}|starts?|ready|done|due|ends?|departs?|home|available|expires?) in )$",
+    re.IGNORECASE,
 )
 _MINUTES_FOLLOW = re.compile(r" (?:ago|remaining|late|early|to go|left(?! turn)\b|timer)")
 _NETWORK = re.compile(r"[ -](?:network|phone|tower|modem|signal|router|coverage|internet|mobile|band)")
@@ -76,8 +81,8 @@ def amount(number: str, unit: Unit, to_words: ToWords, singular: bool = False) -
 
 def _measure(match: re.Match[str], to_words: ToWords) -> str:
     number, joint, symbol = match["number"], match["joint"], match["unit"]
-    before, after = match.string[max(0, match.start() - 24) : match.start()], match.string[match.end() :]
-    if joint == "-" and (symbol in _LETTERS or symbol in ("d", "w", "y", "t") or after.startswith("-")):
+    before, after = match.string[max(0, match.start() - 32) : match.start()], match.string[match.end() :]
+    if joint == "-" and (symbol in _LETTERS or symbol in ("d", "w", "y", "t", "inch") or after.startswith("-")):
         return match[0]
     if (
         symbol == "s"
@@ -89,7 +94,9 @@ def _measure(match: re.Match[str], to_words: ToWords) -> str:
     unit = _unit_in_context(number, joint, symbol, before, after)
     if unit is None:
         return match[0]
-    after_article = bool(re.search(r"(?<!\w)(?:a|an) $", before, re.IGNORECASE) and re.match(" [A-Za-z]", after))
+    after_article = bool(
+        re.search(r"(?<!\w)(?:a|an) (?:[\d.,]{1,9} to )?$", before, re.IGNORECASE) and re.match(" [A-Za-z]", after)
+    )
     singular = joint == "-" or (not match["per"] and (after_article or bool(_NOUN.match(after))))
     return amount(number, unit, to_words, singular) + _per(match["per"], to_words)
 
@@ -107,13 +114,20 @@ def _unit_in_context(number: str, joint: str, symbol: str, before: str, after: s
         is_unit = number not in ("2", "3", "4") or bool(_DAYS_BEFORE.search(before) or _DAYS_FOLLOW.match(after))
     elif symbol == "w" and _ELECTRIC.match(after):
         unit = UNITS["W"]
-    elif symbol == "m" and not joint and (_MINUTES_BEFORE.search(before) or _MINUTES_FOLLOW.match(after)):
-        unit = unit if before.lower().endswith("in ") else UNITS["min"]
+    elif symbol == "m" and not joint and _is_minutes(before, after):
+        unit = UNITS["min"]
+    elif symbol == "mb" and re.search(r"\b(?:pressure|barometer|baro)\b", before, re.IGNORECASE):
+        unit = UNITS["mbar"]
     elif symbol == "bar":
         is_unit = not re.match(" (?:stool|chart|code)", after)
     elif symbol == "ha":
         is_unit = not after.startswith(" ha")
     return unit if is_unit else None
+
+
+def _is_minutes(before: str, after: str) -> bool:
+    """Whether `5m` is five minutes, as in "back in 5m" and "5m ago". Else it is a length."""
+    return bool(_MINUTES_BEFORE.search(before) or (_MINUTES_FOLLOW.match(after) and not before.lower().endswith("in ")))
 
 
 def _letter_is_unit(number: str, joint: str, symbol: str, before: str, after: str) -> bool:
@@ -122,8 +136,8 @@ def _letter_is_unit(number: str, joint: str, symbol: str, before: str, after: st
         return False
     if symbol == "N" and (not joint or re.match(r",? ?\d{1,3}(?:\.\d{1,6})? ?°? ?[EW]\b| [A-Z]", after)):
         return False
-    if symbol == "K" and len(number) == 1 and not joint:  # a 4K screen
-        return False
+    if symbol == "K" and len(number) == 1:  # a 4K screen
+        return bool(joint and _MEASURED.search(before))
     if joint:
         return decimal or bool(_MAY_END.match(after) or (symbol == "A" and _CURRENT.search(before)))
     if symbol in "CF":
@@ -135,7 +149,7 @@ def _per(written: str, to_words: ToWords) -> str:
     """The words of `/100 km` or `/kg/day`."""
     words = []
     for part in filter(None, (part.strip() for part in written.split("/"))):
-        count, symbol = re.fullmatch(r"(10{1,3})? ?(.*)", part).groups()  # type: ignore[union-attr]  # every part matches
+        count, symbol = re.fullmatch(rf"({_COUNT})? ?(.*)", part).groups()  # type: ignore[union-attr]  # every part matches
         unit = _DENOMINATORS[symbol]
         words.append(f" per {amount(count, unit, to_words)}" if count else f" per {unit.singular}")
     return "".join(words)
@@ -151,10 +165,19 @@ def _price(match: re.Match[str], to_words: ToWords) -> str:
 
 
 def _fraction(match: re.Match[str], to_words: ToWords) -> str:
-    unit = UNITS[match["unit"]]
-    below_one = not match["whole"] and int(match["above"]) < int(match["below"])
-    name = unit.singular if below_one else unit.plural
-    return f"{match['whole'] or ''}{match['above']}/{match['below']} {name}{_per(match['per'], to_words)}"
+    """A fraction of a unit. Those of halves to tenths have words; the others are built of an ordinal number."""
+    unit, above, below = UNITS[match["unit"]], int(match["above"]), int(match["below"])
+    per = _per(match["per"], to_words)
+    if match["whole"] or above >= below:
+        return f"{match['whole'] or ''}{above}/{below} {unit.plural}{per}"
+    of = f"of {'an' if unit.singular[0] in 'aeiou' or unit.singular == 'hour' else 'a'} {unit.singular}{per}"
+    if below <= 10:
+        return f"{above}/{below} {unit.singular if below == 2 else of}{per if below == 2 else ''}"
+    return f"{to_words(str(above))} {ordinal(below, to_words)}{'s' if above > 1 else ''} {of}"
+
+
+def _by(match: re.Match[str], _: ToWords) -> str:
+    return re.sub(r" ?[x×] ?", " by ", match[0])
 
 
 def _in_words(match: re.Match[str], to_words: ToWords) -> str:
@@ -164,13 +187,22 @@ def _in_words(match: re.Match[str], to_words: ToWords) -> str:
 
 
 EARLY_UNIT_RULES: tuple[ReadingRule, ...] = (
-    rule(rf"(?<![\w.,])({NUMBER} ?(?:{any_of(UNITS)}))[-–—~](?=-?{NUMBER} ?(?:{any_of(UNITS)})(?!\w))", r"\1 to "),
-    # With blanks around it, the dash between different units is a pause: 21 °C - 45 %.
-    rule(rf"(?<![\w.,])({NUMBER} ?(?P<unit>{any_of(UNITS)})) [-–—~] (?=-?{NUMBER} ?(?P=unit)(?!\w))", r"\1 to "),
+    rule(rf"(?<![\w.,]){NUMBER}(?: ?[x×] ?{NUMBER}){{1,2}}(?= ?(?:{_LENGTH})(?!\w))", _by),
+    rule(rf"(?<![\w.,])({NUMBER}) ?[x×] ?(?={NUMBER} ?(?:{_UNIT})(?!\w))", r"\1 times "),
+    rule(
+        rf"(?<![\w.,])({NUMBER} ?(?:{_UNIT})) ?/ ?(?!(?:{_COUNT}) ?[A-Za-z])(?={NUMBER} ?(?:{_UNIT})(?!\w))",
+        r"\1, ",
+    ),
+    rule(rf"(?<![\w.,])({NUMBER} ?(?:{_UNIT}))[-–—~](?=-?{NUMBER} ?(?:{_UNIT})(?!\w))", r"\1 to "),
+    rule(
+        rf"(?<![\w.,])(?P<what>{NUMBER} ?(?P<unit>{_UNIT})) [-–—~] (?=-?{NUMBER} ?(?P=unit)(?!\w))",
+        lambda match, _: f"{match['what']} to ",
+    ),
+    rule(r"(?<![\w.,])(\d{4})K(?!\w)", lambda match, to_words: amount(match[1], UNITS["K"], to_words)),
     rule(
         rf"(?P<what>(?:(?:{CURRENCY}) ?{NUMBER}|(?<![\w.,]){NUMBER} ?(?:{CURRENCY}|¢))"
         r"(?: ?(?:k|m|M|mn|bn|thousand|million|billion))?)"
-        rf"(?:/(?P<word>[a-z]{{4,12}})(?!\w)|(?P<per> ?/ ?(?:10{{1,3}} ?)?(?:{_DENOMINATOR})(?!\w)))",
+        rf"(?:/(?P<word>[a-z]{{4,12}})(?!\w)|(?P<per> ?/ ?(?:(?:{_COUNT}) ?)?(?:{_DENOMINATOR})(?!\w)))",
         _price,
     ),
     rule(rf"(?P<what>(?<![\w.,]){NUMBER} [a-z]{{3,15}})(?P<per>/(?:{_DENOMINATOR})(?!\w))", _rate),
@@ -178,6 +210,7 @@ EARLY_UNIT_RULES: tuple[ReadingRule, ...] = (
 """Come before the rules of ranges and money."""
 
 UNIT_RULES: tuple[ReadingRule, ...] = (
+    rule(rf"(?<=[\w°%]) ?= ?(?=(?:minus )?{NUMBER} ?(?:{_UNIT})(?!\w))", " equals "),
     rule(rf"(?<![\w.,])({NUMBER}) ?° ?([NSEW])(?!\w)", lambda match, _: f"{match[1]}° {_POINTS[match[2]]}"),
     rule(r"(?<=\d)(?: ?|-)in\.(?=,? [a-z])", " inch"),
     rule(
@@ -187,7 +220,7 @@ UNIT_RULES: tuple[ReadingRule, ...] = (
     ),
     rule(
         rf"(?<![\w/.])(?P<whole>\d{{1,4}} )?(?P<above>\d{{1,3}})/(?P<below>[1-9]\d{{0,2}}) ?"
-        rf"(?P<unit>{any_of(UNITS)})(?P<per>{_PER})(?![\w'])",
+        rf"(?P<unit>{_UNIT})(?P<per>{_PER})(?![\w'])",
         _fraction,
     ),
     rule(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 _DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGITS = {str(figure): word for figure, word in enumerate(_DIGIT_WORDS)}
@@ -70,3 +71,9 @@ MATH_SYMBOLS = {"÷": "divided by", "×": "times", "±": "plus or minus", "≈":
 def digit_by_digit(figures: str) -> str:
     """Each digit as a word, such as `one two three`."""
     return " ".join(DIGITS[figure] for figure in figures if figure in DIGITS)
+
+
+def ordinal(number: int, to_words: Callable[[str], str]) -> str:
+    """The words of an ordinal number, such as `twenty first`."""
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return to_words(f"{number}{ending}")

@@ -99,6 +99,7 @@ Wh | watt hour | 瓦时 | m k M G T
 Wp | watt peak, watts peak | 峰瓦 | k M
 W/m²K, W/(m²K), W/(m²·K) | watt per square meter kelvin, watts per square meter kelvin | 瓦每平方米开尔文 |
 hp, bhp | horsepower, horsepower | 马力 |
+ft-lb, ft lb, lb-ft, lb ft | foot pound | 英尺磅 |
 J | joule | 焦耳, 焦 | m k M G
 cal | calorie | 卡路里, 卡 | k
 BTU, Btu | B T U, B T Us | 英热单位 |
