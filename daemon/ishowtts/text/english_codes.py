@@ -150,12 +150,12 @@ CODE_RULES = only_with(
         _short_number,
     ),
     rule(
-        rf"(?<![\w.,/-])(?P<before>)(?P<figures>{_EMERGENCY}(?:,? or {_EMERGENCY}){{1,3}})"
+        rf"(?<![\w.,/'-])(?P<before>)(?P<figures>{_EMERGENCY}(?:,? or {_EMERGENCY}){{1,3}})"
         r"(?![\w-]|[.,:/]\d)",
         _short_number,
     ),
     rule(
-        rf"(?<![\w.,/-])({_EMERGENCY})"
+        rf"(?<![\w.,/'-])({_EMERGENCY})"
         r"(?= (?:calls?|operators?|dispatch(?:er)?s?|emergency|callers?|services?|centers?)\b)",
         lambda match, _: spelled(match[0]),
     ),

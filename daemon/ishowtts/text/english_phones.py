@@ -48,7 +48,7 @@ def _count(figures: str) -> int:
     return sum(figure.isdigit() for figure in figures)
 
 
-_START = r"(?<![\w.,:/+-])(?<!\d[ ])"
+_START = r"(?<![\w.,:/+'-])(?<!\d[ ])"
 _END = r"(?![\w-]|[.,:/]\d| \d)"
 PHONE_WORD_RULES = only_with(
     DIGITS,

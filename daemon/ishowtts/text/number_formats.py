@@ -17,7 +17,7 @@ COMMA_REGIONS = frozenset((
 _SIGN = r"(?:US\$|[$€£¥₹₽₺₴₪₫₱]|kr\b|zł|Kč|EUR\b|USD\b|GBP\b|CHF\b|INR\b|Rs\b)"
 _APOSTROPHES = re.compile(r"(?<![\w.,'’])[1-9]\d{0,2}(?:['’]\d{3}){1,5}(?:[.,]\d{1,15})?(?!['’.,]?\d)", re.ASCII)
 _BLANKS = re.compile(
-    r"(?<![\w.,:/'+-])(?<!\d[ -])(-?[1-9]\d{0,2}(?: \d{3}){1,5})([.,]\d{1,15})?(?! ?[\d/:]|[.,'-]\d|-[A-Za-z])",
+    r"(?<![\w.,:/'+-])(?<!\d[ -])(-?[1-9]\d{0,2}(?: \d{3}){1,5})([.,]\d{1,15})?(?!\d| \d|[.,:/'-]\d|-[A-Za-z])",
     re.ASCII,
 )
 _PRICE_DASH = re.compile(r"(?<![\w.,])(\d{1,3}(?:[.,'’ ]\d{3}){1,4}|\d{1,9}),[-–—]{1,2}(?!\w)", re.ASCII)
@@ -26,7 +26,7 @@ _PRICE_POINT_DASH = re.compile(
     r"|(?<![\w.,])(\d{1,9})\.[-–—]{1,2}(?= ?(?:CHF|€|EUR|Fr\.))",
     re.ASCII,
 )
-_TOKEN = re.compile(r"(?<!\w)(?<![\w][.,])(?<!\d[:/])[.,]?\d{1,15}(?:[.,]\d{1,15}){1,9}(?![.,]?\d)", re.ASCII)
+_TOKEN = re.compile(r"(?<![\w\x1f])(?<![\w][.,])(?<!\d[:/])[.,]?\d{1,15}(?:[.,]\d{1,15}){1,9}(?![.,]?\d)", re.ASCII)
 _EUROPEAN = re.compile(r"[1-9]\d{0,2}(?:\.\d{3}){1,5},\d{1,15}")
 _ENGLISH = re.compile(r"\d{1,3}(?:,\d{3}){1,5}\.\d{1,15}|[1-9]\d{0,2}(?:,\d{3}){2,5}")
 _INDIAN = re.compile(r"[1-9]\d?(?:,\d\d){1,6},\d{3}(?:\.\d{1,15})?")
@@ -37,10 +37,14 @@ _ONE_POINT_OR_COMMA = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 
 _VERSION_BEFORE = re.compile(r"(?i:\b(?:version|release|firmware|build|kernel|update|software|driver|ver\.?|v\.?) ?)$")
 _LIST_BEFORE = re.compile(
-    r"(?i:\b(?:pages?|pp?\.|chapters?|ch\.|numbers|nos\.|rooms?|lines?|rows?|items?|steps?|questions?|episodes?|days|"
-    r"players?|teams?|channels?|buses|gates?|platforms?|exercises?|tasks?|tables?|figures?|sections?|verses?|articles?|"
-    r"zones?|lights?|sensors?|doors?|floors?|seats?|versions?|ports?|ages?|weeks?|points|units?|groups?|tracks?|"
-    r"lessons?|levels?|stations?|either|choose|press|select|options?|windows?) (?:# ?)?)$"
+    r"(?i:\b(?:pages?|pp?\.|chapters?|ch\.|numbers|nos\.|rooms|lines?|rows?|items?|steps?|questions?|episodes?|days|"
+    r"players|teams|channels|buses|gates|platforms?|exercises?|tasks|tables?|figures?|sections?|verses?|articles?|"
+    r"zones|lights|sensors|doors|floors|seats|versions?|ports|ages?|weeks|points|units|groups|tracks?|lessons?|levels|"
+    r"stations|either|choose|press|select|options|windows) (?:# ?)?)$"
+)
+_SURE_UNIT_AFTER = re.compile(
+    r"^ ?(?:[%‰°℃℉€$£¥]|(?:[mkcµM]?m|[kmM]?[gWVAJ]|[kM]?Wh|h?Pa|m?bar|[kMG]?Hz|[kKMGT]B|m?l|L|h|s|min|ppm|lx|dB|mph)"
+    r"(?:[²³]|/[a-z]{1,2}[²³]?)?(?![A-Za-z]))"
 )
 _LIST_AFTER = re.compile(r"^,? (?:and|or|&) \d{1,6}(?![\d,.])|^, ?\d{1,6}(?![\d,.])", re.ASCII)
 _MONTH_BEFORE = re.compile(r"(?i:\b(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]{0,6}\.? )$")
@@ -57,7 +61,8 @@ _CURRENCY_BEFORE = re.compile(rf"{_SIGN} ?-?$")
 _CURRENCY_AFTER = re.compile(rf"^ ?{_SIGN}")
 _POINT_CURRENCY = re.compile(r"[$£¥] ?-?$")
 _CONTEXT_CHARS = 16
-_WORD_BEFORE = re.compile(r"([A-Za-z]{1,15}) -?$")
+_COMMA = "\x1f"  # stands for a comma before thousands until every number is done; clean text has no such character
+_WORD_BEFORE = re.compile(r"([A-Za-z]{1,15}) $")
 _LABELS = frozenset((
     "battery", "box", "bus", "channel", "day", "gate", "group", "level", "line", "module", "no", "number",
     "phase", "port", "room", "sensor", "station", "step", "tank", "track", "unit", "zone"
@@ -84,7 +89,7 @@ def with_decimal_points(text: str, decimal: Decimal | None) -> str:
             parts += [text[end : match.start()], token.read(decimal)]
             end = match.end()
         text = "".join([*parts, text[end:]])
-    return _BLANKS.sub(lambda match: _blank_groups(match, decimal), text)
+    return _BLANKS.sub(lambda match: _blank_groups(match, decimal), text).replace(_COMMA, ",")
 
 
 class _Token:
@@ -152,6 +157,8 @@ class _Token:
             return True
         if _MONTH_BEFORE.search(self.before) and _YEAR.fullmatch(rest):
             return False
+        if _SURE_UNIT_AFTER.match(self.after):
+            return True
         in_brackets = self.before[-1:] in tuple("([{") and self.after[:1] in tuple(")]}")
         if in_brackets or _LIST_BEFORE.search(self.before):
             return False
@@ -174,8 +181,8 @@ def _is_internet_address(figures: str) -> bool:
 
 
 def _grouped(number: str) -> str:
-    """The digits of a whole number with a comma before each three."""
-    return f"{int(re.sub('[^0-9]', '', number)):,}"
+    """The digits of a whole number with `_COMMA` before each three."""
+    return f"{int(re.sub('[^0-9]', '', number)):,}".replace(",", _COMMA)
 
 
 def _from_groups(number: str) -> str:
@@ -189,12 +196,12 @@ def _blank_groups(match: re.Match[str], decimal: Decimal | None) -> str:
     groups = match[1].lstrip("-").split(" ")
     before = match.string[max(0, match.start() - _CONTEXT_CHARS) : match.start()]
     after = match.string[match.end() : match.end() + _CONTEXT_CHARS]
-    label = _WORD_BEFORE.search(before)
+    label = None if match[1].startswith("-") else _WORD_BEFORE.search(before)
     if label and (
         label[1].lower() in _LABELS or (label[1][0].isupper() and len(groups) == 2)
     ):  # "Sensor 2 100 %" has two numbers
         return match[0]
-    if len(groups) == 2 and len(groups[0]) == 1 and groups[1] != "000" and _DOSE_AFTER.match(after):
+    if len(groups) == 2 and len(groups[0]) == 1 and groups[1] != "000" and not match[2] and _DOSE_AFTER.match(after):
         return match[0]
     is_number = (
         match[2]
