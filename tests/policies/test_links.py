@@ -93,6 +93,8 @@ NO_LINKS = [
     "wait...what",
     "Yes.No.Maybe.",
     "12.5.2026 um 7.30",
+    "/var/log/nginx.old/access.log and C:\\apps\\foo.old/x",
+    "/srv/example.com/htdocs",
 ]
 
 

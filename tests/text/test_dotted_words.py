@@ -35,7 +35,7 @@ KEPT = [
     "see example.Com/path and twitch.Tv",
     "Your Amazon.de parcel and eBay.De",
     "The ASP.NET service and asp.Net",
-    "Node.js, Vue.Js, README.md, Report.Final.pdf",
+    "Node.js, Vue.Js, README.md, Report.Final.pdf, Report.Pdf, photo.Jpg",
     "bob@example.com, anna.Smith@example.com and bob.Smith@Example.Com",
     "U.S.A. z.B. e.g. a.m. Ph.D. J.R.R.Tolkien",
     "v1.2.3 3.5 10.30 127.0.0.1:8123",

@@ -62,6 +62,8 @@ def find_links(text: str, *, all_hosts: bool) -> Iterator[re.Match[str]]:
 def _is_link(match: re.Match[str], all_hosts: bool) -> bool:
     """Whether an address without a scheme is a link, and not words with a dot between them."""
     address = match[0]
+    if not all_hosts and match.string[max(0, match.start() - 1) : match.start()] in ("/", "\\"):
+        return False  # part of the path of a file
     host = _HOST_END.split(address, maxsplit=1)[0]
     *labels, top_level = _BRACKETS.sub("", host).split(".")
     joined = top_level.istitle() and labels[-1].islower()

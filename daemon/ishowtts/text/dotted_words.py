@@ -15,6 +15,8 @@ _JOINED = re.compile(
     r"(?P<end>[.!?…]{1,3}[\"'”’»)\]]?)"
     r"(?=(?P<right>[^\W\d_]{1,30})(?:['’][a-z]{1,3})?(?![\w(/\\@:=]|\.[a-z0-9]))"
 )
+_ENDINGS = (*TOP_LEVEL, "js", "md", "py", "pdf", "jpg", "png", "txt", "doc", "exe", "zip")
+"""After a dot, these are part of an address or of the name of a file: `Report.Pdf`."""
 _MAX_JOINTS = 4
 """Sentences in one row without a blank. Each pass finds the first one of each row."""
 _SHORTEST_AFTER_NUMBER = 3  # letters: 2.B is not the end of a sentence
@@ -43,7 +45,7 @@ def _ends_sentence(joint: re.Match[str]) -> bool:
         return False  # an initial
     if not joint["end"].startswith("."):
         return True
-    if right.lower() in (*TOP_LEVEL, "js"):
+    if right.lower() in _ENDINGS:
         return word.islower() and right.lower() in TOP_LEVEL_WORDS
     return word.lower() != "www" and (word.islower() or word.istitle() or word.isupper())
 
