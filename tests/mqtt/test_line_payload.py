@@ -388,6 +388,9 @@ def test_the_content_type_decides() -> None:
     assert accepted({"text": "a"}, properties=JSON).text == "a"
     for payload in (b"plain", b"{laughs} hi", b"[1]", b"5", b"null", b"", b"[" * 10_000):
         assert refused(payload, properties=JSON).reason is Reason.BAD_JSON
+    assert refused(b"plain", properties=JSON).detail.endswith("; send an object, or text without a Content Type")
+    assert refused(b'"plain"', properties=JSON).detail == 'the payload must be an object such as {"text": "Hello."}'
+    assert refused(b"{'text': 'Hi'}", properties=JSON).detail.endswith("instead of '")
 
 
 def test_an_empty_voice_in_the_topic_is_unknown() -> None:

@@ -175,9 +175,10 @@ def _object(body: str, content_type: str | None) -> dict[str, Any] | None:
     try:
         found = strict_json.loads(body)
     except NotJson as error:
-        if not declared and not json_faults.looks_like_object(body):
+        meant = json_faults.looks_like_object(body)
+        if not declared and not meant:
             return None  # `{laughs} hi` is text
-        advice = json_faults.correction(body, error)
+        advice = json_faults.correction(body, error) if meant else "send an object, or text without a Content Type"
         raise _LineRejection(Reason.BAD_JSON, f"the line object is not valid JSON: {error}; {advice}") from error
     except BadJson as error:
         raise _LineRejection(Reason.BAD_JSON, f"the line object is not valid JSON: {error}") from error
