@@ -20,7 +20,7 @@ make_folders() {
     local data=$1 cache=$2 user=$3 group=$4 name
     if is_old_layout "$data"; then move_old_layout "$data" "$user" "$group"; fi
     step install -d -m 0750 -o root -g "$group" "$data"
-    step install -d -m 0750 -o "$user" -g "$group" "$data/state" "$cache"
+    step install -d -m 0700 -o "$user" -g "$group" "$data/state" "$cache"
     # `ishowtts voices add` and `chimes --make` write here. A link that root owns is the operator's choice.
     for name in voices chimes; do
         if is_root_folder_or_link "$data/$name"; then

@@ -53,6 +53,7 @@ from ishowtts.systemd import Notifier
 from ishowtts.util import stop_signals
 from ishowtts.util.callbacks import ChangeSignal
 from ishowtts.util.disk_space import DiskSpace
+from ishowtts.util.files import make_private_folder
 
 log = logging.getLogger(__name__)
 
@@ -235,7 +236,7 @@ class Daemon:
     def _open_inbox(self) -> Inbox:
         path = self._config.state_dir / "inbox.sqlite"
         with suppress(OSError):  # the inbox reports what is wrong with the folder, and works in memory
-            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)  # spoken text is private
+            make_private_folder(path.parent, ours=_is_in_state_dir)  # spoken text is private
         try:
             inbox = Inbox(
                 path,
@@ -359,6 +360,11 @@ class Daemon:
     def _idle(self) -> bool:
         status = self._scheduler.status
         return status.speaking is None and (status.paused or self._inbox.depth() == 0)
+
+
+def _is_in_state_dir(name: str) -> bool:
+    """Whether a file or folder in `state_dir` is one of ours; those of `data_folder` are there in a run by hand."""
+    return name.startswith("inbox.sqlite") or name.endswith(".wav") or name in ("weights", "voices", "chimes")
 
 
 class _Part(Protocol):

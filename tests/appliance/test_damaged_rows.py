@@ -12,6 +12,7 @@ from ishowtts.cli import main
 from support.appliance import Appliance
 from support.client import Client
 from support.damaged_rows import FIRST_WAITING, WAITING, make_file, put
+from support.waiting import eventually
 
 
 def test_the_daemon_speaks_every_line_except_those_of_damaged_rows(
@@ -47,14 +48,19 @@ def test_the_daemon_speaks_every_line_except_those_of_damaged_rows(
 def test_a_daemon_started_by_hand_keeps_spoken_text_private(
     make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
 ) -> None:
-    before = os.umask(0o022)
+    state, cache = tmp_path / "state", tmp_path / "cache"
+    state.mkdir(mode=0o755)
+    (state / "inbox.sqlite").touch(mode=0o664)  # as an earlier version left it
+    (state / "inbox.sqlite.damaged-1").touch(mode=0o644)
+    before = os.umask(0)
     try:
-        appliance = make_appliance(quick_s=0.01)
+        appliance = make_appliance(settings={"audio": {"cache_mb": 10}})
     finally:
         os.umask(before)
     appliance.wait_ready(mqtt_client)
-    state = tmp_path / "state"
-    assert oct(state.stat().st_mode & 0o777) == "0o750"
-    files = {each.name: each.stat().st_mode & 0o137 for each in state.iterdir() if each.is_file()}
-    assert len(files) >= 4
-    assert not any(files.values()), files
+    assert appliance.final(mqtt_client, appliance.say(mqtt_client, "one"))["event"] == "finished"
+    eventually(lambda: any((cache / "speech").glob("*.speech")), "the cache")
+    for folder in (state, cache):
+        modes = {str(each): oct(each.stat().st_mode & 0o777) for each in (folder, *folder.rglob("*"))}
+        assert {path: mode for path, mode in modes.items() if mode not in ("0o700", "0o600")} == {}
+        assert len(modes) > 3

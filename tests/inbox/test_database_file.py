@@ -81,7 +81,7 @@ def modes(folder: Path) -> dict[str, str]:
 def test_the_files_are_private_whatever_the_umask_is(open_umask: None, tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "inbox.sqlite", InboxLimits())
     wait_for(inbox.accept([Arrival(Line("a", "hello"))]))
-    private = {f"inbox.sqlite{tail}": "0o640" for tail in ("", "-wal", "-shm", ".lock")}
+    private = {f"inbox.sqlite{tail}": "0o600" for tail in ("", "-wal", "-shm", ".lock")}
     assert modes(tmp_path) == private
     shutil.copytree(tmp_path, tmp_path / "copy")
     inbox.close()

@@ -91,7 +91,7 @@ def machine() -> Iterator[Machine]:
 def test_the_service_can_write_only_in_its_state_and_cache(machine: Machine) -> None:
     machine.install()
     assert machine.owner(".") == (0, NOBODY, "0o750")
-    assert machine.owner("state") == (NOBODY, NOBODY, "0o750")
+    assert machine.owner("state") == (NOBODY, NOBODY, "0o700")
     assert machine.owner("voices") == machine.owner("chimes") == (0, 0, "0o755")
     assert machine.cache.stat().st_uid == NOBODY
     for tried in ("ln -s /etc weights", "mv voices v", "rmdir voices", "touch voices/x", "mv state s", "chmod 777 ."):
@@ -178,7 +178,7 @@ def test_an_interrupted_move_continues_at_the_next_installation(machine: Machine
     machine.install()
     assert (machine.state / "inbox.sqlite").read_text() == "queue\n"
     assert (machine.state / "inbox.sqlite-wal").read_text() == "wal\n"
-    assert machine.owner("state") == (NOBODY, NOBODY, "0o750")
+    assert machine.owner("state") == (NOBODY, NOBODY, "0o700")
 
 
 def test_an_existing_queue_is_never_overwritten(machine: Machine) -> None:
@@ -221,7 +221,7 @@ def test_every_file_of_the_service_moves_even_if_its_name_is_taken(machine: Mach
         assert left == {"state", "voices", "chimes"}
         assert len(list(machine.state.iterdir())) == moved_before + len(TAKEN), "nothing is lost"
     assert machine.owner("voices") == machine.owner("chimes") == (0, 0, "0o755")
-    assert machine.owner("state") == (NOBODY, NOBODY, "0o750")
+    assert machine.owner("state") == (NOBODY, NOBODY, "0o700")
 
 
 def make(path: Path, kind: str, secret: Path) -> None:

@@ -219,8 +219,8 @@ def test_a_fresh_installation_leaves_command_configuration_units_and_folders(mac
         assert programs
         assert all(os.access(machine.path(program), os.X_OK) for program in programs)
     assert machine.owner("/var/lib/ishowtts") == (0, NOBODY, "0o750")
-    assert machine.owner("/var/lib/ishowtts/state") == (NOBODY, NOBODY, "0o750")
-    assert machine.owner("/var/cache/ishowtts") == (NOBODY, NOBODY, "0o750")
+    assert machine.owner("/var/lib/ishowtts/state") == (NOBODY, NOBODY, "0o700")
+    assert machine.owner("/var/cache/ishowtts") == (NOBODY, NOBODY, "0o700")
     assert machine.owner("/var/lib/ishowtts/voices") == machine.owner("/var/lib/ishowtts/chimes") == (0, 0, "0o755")
 
 

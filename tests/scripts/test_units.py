@@ -38,8 +38,8 @@ SERVICE: Reasons = {
         "Group=ishowtts": "root's data folder is readable for this group alone",
         "StateDirectory=ishowtts/state": "systemd would give the service all of /var/lib/ishowtts, which root must own",
         "CacheDirectory=ishowtts": "the compiler and numba write there; everything else is read-only",
-        "StateDirectoryMode=0750": "the default is 0755: every user could read what was spoken",
-        "CacheDirectoryMode=0750": "the default is 0755: every user could hear what was spoken",
+        "StateDirectoryMode=0700": "the default is 0755: every user could read what was spoken",
+        "CacheDirectoryMode=0700": "the default is 0755: every user could hear what was spoken",
         "ConfigurationDirectory=ishowtts": "systemd makes the folder, so the daemon can name the file that is missing",
         "Environment=HOME=/var/lib/ishowtts/state PYTHONUNBUFFERED=1":
             "libraries write under HOME, and an unbuffered log has the last message before a crash",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.util.files import file_version, open_regular, read_bounded
+from ishowtts.util.files import file_version, make_private_folder, open_regular, read_bounded, take_rights
 
 
 @pytest.fixture
@@ -103,3 +103,48 @@ def test_a_link_has_a_version_of_its_own(file: Path, tmp_path: Path) -> None:
 def test_a_missing_file_has_no_version(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         file_version(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_a_private_folder_is_closed_to_others_whatever_the_umask_is(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        make_private_folder(tmp_path / "a/b")
+        make_private_folder(tmp_path / "a/group", 0o750)
+    finally:
+        os.umask(before)
+    assert oct((tmp_path / "a/b").stat().st_mode & 0o777) == "0o700"
+    assert oct((tmp_path / "a/group").stat().st_mode & 0o777) == oct(0o750 & ~umask)
+
+
+@pytest.mark.parametrize(
+    ("mode", "names", "expected"),
+    [
+        (0o755, [], 0o700),
+        (0o777, ["mine"], 0o700),
+        (0o500, ["mine"], 0o500),  # no right is added
+        (0o755, ["mine", "of another program"], 0o755),
+        (0o1777, [], 0o1777),  # shared, like /tmp
+    ],
+)
+def test_rights_are_taken_from_a_folder_that_is_ours_alone(
+    tmp_path: Path, mode: int, names: list[str], expected: int
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in names:
+        (folder / name).touch()
+    folder.chmod(mode)
+    make_private_folder(folder, ours=lambda name: name == "mine")
+    assert oct(folder.stat().st_mode & 0o7777) == oct(expected)
+    folder.chmod(0o700)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_rights_of_a_file_of_another_user_stay(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.touch()
+    theirs.chmod(0o644)
+    os.chown(theirs, 65534, 65534)
+    take_rights(theirs, 0o600)
+    assert oct(theirs.stat().st_mode & 0o777) == "0o644"

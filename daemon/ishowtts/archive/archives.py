@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 from ishowtts.archive import ArchiveWriter, Recorder, SpeechCache
 from ishowtts.archive.bounded_folder import BoundedFolder
 from ishowtts.config import Config
 from ishowtts.util.disk_space import DiskSpace
+from ishowtts.util.files import make_private_folder
 
 _MB = 1_000_000
+_IN_CACHE_DIR = frozenset({"speech", "compiled"})
 
 
 class Archives:
@@ -21,10 +26,12 @@ class Archives:
         audio, min_free_mb = config.audio, config.limits.min_free_mb
         self.cache: SpeechCache | None = None
         self.recorder: Recorder | None = None
+        self._cache_dir: Path | None = None
         self._folders: list[BoundedFolder] = []
         self._writer = ArchiveWriter(self._open, self._maintain)
         if audio.cache_mb > 0:
             folder = config.cache_dir / "speech"
+            self._cache_dir = config.cache_dir
             cache_disk = DiskSpace(folder, min_free_mb)
             self.cache = SpeechCache(folder, audio.cache_mb * _MB, self._writer, lambda: cache_disk.shortage() is None)
             self._folders.append(self.cache.folder)
@@ -50,6 +57,9 @@ class Archives:
         self._writer.close(timeout_s)
 
     def _open(self) -> None:
+        if self._cache_dir is not None:
+            with suppress(OSError):  # the folder in it reports what is wrong
+                make_private_folder(self._cache_dir, ours=_IN_CACHE_DIR.__contains__)
         for folder in self._folders:
             folder.open()
 

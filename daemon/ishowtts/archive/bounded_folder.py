@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ishowtts.util.files import read_bounded
+from ishowtts.util.files import make_private_folder, read_bounded
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class FileKind:
         stem: Pattern of the stem of their names. The files of one stem come and go together.
         suffixes: Suffixes of their names.
         mode: Mode of the files.
+        folder_mode: Mode of the folder.
         evict_when_short: Whether files are removed while the disk is short of room.
     """
 
@@ -43,6 +44,7 @@ class FileKind:
     suffixes: tuple[str, ...]
     mode: int
     evict_when_short: bool
+    folder_mode: int = 0o700
 
 
 @dataclass
@@ -299,7 +301,10 @@ class BoundedFolder:
             self._report(_reason(error))
 
     def _create_folder(self) -> None:
-        self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        make_private_folder(self._folder, self._kind.folder_mode, self._is_ours)
+
+    def _is_ours(self, name: str) -> bool:
+        return self._is_draft(name) or self._stem(name) is not None
 
     def _path(self, name: str) -> Path:
         return self._folder / name

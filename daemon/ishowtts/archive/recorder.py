@@ -33,6 +33,7 @@ _KIND = FileKind(
     suffixes=(_DESCRIPTION, _SOUND),
     mode=0o640,
     evict_when_short=False,
+    folder_mode=0o750,
 )
 
 

@@ -11,11 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ishowtts.errors import InboxError
+from ishowtts.util.files import take_rights
 
 FileId = tuple[int, int]
 
 _BESIDE = ("-wal", "-shm")
-_FILE_MODE = 0o640  # spoken text is private, whatever the umask is
+_FILE_MODE = 0o600  # spoken text is private, whatever the umask is
 
 SqliteError = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite's calls raise; the latter if the text of an error holds a damaged name."""
@@ -72,17 +73,16 @@ def refuse_special(path: Path) -> None:
 
 
 def make_private(path: Path) -> None:
-    """Create the file if it is absent, and take the rights of others from it and from the files beside it.
+    """Create the file if it is absent, and take the rights of others from it and from all files with its name.
 
-    SQLite gives a log the mode of its database.
+    These are its lock, its log, and former files that were set aside. SQLite gives a log the mode of its database.
     """
     refuse_special(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE))
-    for each in (path, *(path.with_name(path.name + tail) for tail in (*_BESIDE, ".lock"))):
-        with suppress(FileNotFoundError):
-            mode = each.stat().st_mode & 0o777
-            if mode & ~_FILE_MODE:
-                each.chmod(mode & _FILE_MODE)
+    for each in path.parent.iterdir():
+        if each.name.startswith(path.name) and not each.is_symlink():
+            with suppress(FileNotFoundError):
+                take_rights(each, _FILE_MODE)
 
 
 def lock(path: Path) -> int:

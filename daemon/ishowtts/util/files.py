@@ -10,8 +10,8 @@ import errno
 import os
 import pwd
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -80,6 +80,33 @@ def file_version(path: Path, *, follow_links: bool = True, with_ctime: bool = Tr
     status = path.stat(follow_symlinks=follow_links)
     version = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
     return f"{version} {status.st_ctime_ns}" if with_ctime else version
+
+
+def make_private_folder(folder: Path, mode: int = 0o700, ours: Callable[[str], bool] = lambda _name: True) -> None:
+    """Creates a folder that other users cannot enter, or takes their rights from one that exists.
+
+    Args:
+        folder: The folder. Its parents get the usual rights.
+        mode: Its mode, whatever the umask is.
+        ours: Whether a name in a folder that exists is one of our own. A folder that holds others, such as a home,
+            keeps its rights, and so does one that belongs to another user or is shared like /tmp.
+
+    Raises:
+        OSError: The folder cannot be created.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=mode, exist_ok=True)
+    with suppress(OSError):
+        if not folder.stat().st_mode & stat.S_ISVTX and all(ours(each.name) for each in folder.iterdir()):
+            take_rights(folder, mode)
+
+
+def take_rights(path: Path, mode: int) -> None:
+    """Takes all rights beyond `mode` from a file or folder of this user. One of another user is left as it is."""
+    status = path.stat()
+    if status.st_uid == os.geteuid() and status.st_mode & 0o777 & ~mode:
+        with suppress(PermissionError):
+            path.chmod(status.st_mode & mode)
 
 
 def make_folder(folder: Path) -> None:
