@@ -118,13 +118,16 @@ def test_muted_or_at_volume_0(
     assert "heard after" not in told.out
 
 
-def test_a_line_with_a_volume_of_its_own_is_heard_at_volume_0(played: PlayedAppliance, capsys: Capture) -> None:
-    played.is_("online", volume=0)
+@pytest.mark.parametrize(("volume", "own", "is_silent"), [(0, "30", True), (80, "0", True), (80, "30", False)])
+def test_a_line_with_a_volume_of_its_own(
+    played: PlayedAppliance, capsys: Capture, volume: int, own: str, is_silent: bool
+) -> None:
+    played.is_("online", volume=volume)
     played.answers("say", ACCEPTED, FINISHED)
-    assert run(played, "hello", "--volume", "30") == 0
+    assert run(played, "hello", "--volume", own) == 0
     told = capsys.readouterr()
-    assert told.err == ""
-    assert told.out.startswith("finished: heard after 3.4 s")
+    assert told.out.startswith("finished, but not heard: the volume was 0" if is_silent else "finished: heard after")
+    assert bool(told.err) == (volume == 0)
 
 
 def test_what_the_appliance_says_of_silence_wins(played: PlayedAppliance, capsys: Capture) -> None:

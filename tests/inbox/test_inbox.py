@@ -24,7 +24,9 @@ def line(line_id: str, priority: Priority = Priority.NORMAL, **more: Any) -> Lin
 
 
 def test_a_line_comes_out_as_it_went_in(queue: Queue) -> None:
-    sent = Line("a", "Hallo", "anna", Priority.HIGH, 60.0, 1.2, 16, 70, "bell", "me", 7, ReplyTo("r/1", b"\x00\xff"))
+    sent = Line(
+        "a", "Hallo", "anna", Priority.HIGH, 60.0, 1.2, 16, 70, "bell", "me", 7, "hallo", ReplyTo("r/1", b"\x00\xff")
+    )
     queue.inbox.accept([sent])
     queue.clock.pass_s(2)
     taken = queue.inbox.take()

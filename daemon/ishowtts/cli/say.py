@@ -205,7 +205,7 @@ class SentLine:
         self._warned = True
         if self.view.muted:
             _warn("the appliance is muted: the line is played without sound; `ishowtts unmute` ends that")
-        elif self.view.volume == 0 and "volume" not in self._line:
+        elif self.view.volume == 0:  # then a line is silent whatever its own volume is
             _warn("the volume is 0: the line is played without sound; `ishowtts volume 50` changes that")
         if self.view.degraded:
             _warn(f"the appliance is degraded: {self.view.detail}")
@@ -246,8 +246,7 @@ class SentLine:
         """What an older appliance does not say in `finished`: that the line was played without sound."""
         if event["event"] != Outcome.FINISHED.value or "audible" in event:
             return {}
-        level = self._line.get("volume", self.view.volume)
-        if self.view.muted or level == 0:
+        if self.view.muted or 0 in (self.view.volume, self._line.get("volume")):
             return {"audible": False, "note": "the appliance is muted" if self.view.muted else "the volume was 0"}
         return {}
 
