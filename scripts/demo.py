@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -14,17 +15,20 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import demo_arguments
 import soundfile
 import yaml
 
 from ishowtts import config
 from ishowtts.cli.say import sentence
+from ishowtts.engines.weights import examine
 from ishowtts.errors import IShowError
 from ishowtts.model import Outcome
 from ishowtts.mqtt.client import Message, ShortLivedClient
@@ -41,15 +45,15 @@ LINE_S = 600.0
 
 def main() -> int:
     """Returns the exit status: 0 if every line was finished."""
-    arguments = parse()
+    arguments = demo_arguments.parse()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ishowtts-demo-")))
         port = stack.enter_context(broker(folder))
-        wav = arguments.wav or Path("ishowtts-demo.wav")
+        wav = arguments.wav or free_name(Path("ishowtts-demo.wav"))
         settings_file = configure(arguments, folder, port, wav)
         process = stack.enter_context(daemon(settings_file, folder / "daemon.log"))
         try:
-            return run_lines(arguments, settings_file, process)
+            return run_lines(arguments, settings_file, process, port)
         except IShowError as error:
             show(f"error: {error}")
             return 1
@@ -57,23 +61,10 @@ def main() -> int:
             show_sound(settings_file)
 
 
-def parse() -> argparse.Namespace:
-    """Parses and checks the command line."""
-    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
-    parser.add_argument("text", nargs="?", help="speak this text and exit; without it, read lines from the keyboard")
-    parser.add_argument("--wav", type=Path, help="write the sound to this file")
-    parser.add_argument("--engine", choices=["auto", "f5", "espeak"], default="auto")
-    parser.add_argument("--model", metavar="tiny|DIR", help="with f5: a random tiny checkpoint, or a checkpoint folder")
-    arguments = parser.parse_args()
-    if arguments.model and arguments.engine == "espeak":
-        parser.error("--model does not work with --engine espeak")
-    if arguments.wav and arguments.wav.suffix != ".wav":
-        parser.error(f"--wav needs the name of a .wav file, not {arguments.wav}")
-    if arguments.wav and not arguments.wav.resolve().parent.is_dir():
-        parser.error(f"--wav: the folder {arguments.wav.resolve().parent} does not exist")
-    if arguments.text is not None and not arguments.text.strip():
-        parser.error("the text is empty")
-    return arguments
+def free_name(path: Path) -> Path:
+    """Returns the path, or one with a number if that file exists: nobody asked to replace it."""
+    names = (path.with_name(f"{path.stem}-{number}.wav") for number in itertools.count(2))
+    return path if not path.exists() else next(name for name in names if not name.exists())
 
 
 def configure(arguments: argparse.Namespace, folder: Path, port: int, wav: Path) -> Path:
@@ -82,11 +73,11 @@ def configure(arguments: argparse.Namespace, folder: Path, port: int, wav: Path)
     audible = not arguments.wav and chosen.speaker.name != "auto"
     device = "auto" if audible else f"wav:{wav.resolve()}"
     if arguments.wav:
-        show(f"sound: into {wav}, as --wav asks")
+        show(f"sound: into {wav}, as --wav asks" + (", in place of the file that is there" if wav.exists() else ""))
     elif audible:
         show(f"sound: {chosen.speaker.name} ({chosen.why})")
     else:
-        show(f"sound: into {wav}, because {chosen.why}")
+        show(f"sound: into {wav}, because this machine has no sound card with something attached")
     engine: dict[str, Any] = {"kind": arguments.engine}
     if arguments.model:
         engine = {"kind": "f5", "f5": {"weights": str(weights(arguments.model))}}
@@ -107,6 +98,10 @@ def configure(arguments: argparse.Namespace, folder: Path, port: int, wav: Path)
 def weights(model: str) -> Path:
     """Returns the checkpoint folder. Makes the tiny one once, in the build folder."""
     if model != "tiny":
+        try:
+            examine(Path(model).resolve(), "name another folder with --model")
+        except IShowError as error:
+            raise SystemExit(f"scripts/demo: {error}") from error
         return Path(model).resolve()
     folder = CHECKOUT / "build" / "tiny"
     if not (folder / "model.yaml").exists():
@@ -184,17 +179,21 @@ class Appliance:
         self._client = client
         self._root = root
         self._process = process
+        self.line_ids: set[str] = set()
         client.subscribe(f"{root}/#")
 
     def wait_until_ready(self) -> None:
         """Waits until the daemon is ready, or reports why it cannot be."""
+        shown = None
         for message in self._watch(READY_S):
             state = message.data() if message.topic == f"{self._root}/state" else None
             if isinstance(state, dict):
-                show(
-                    f"state: {state['state']} ({state['engine']})" + (f": {state['detail']}" if state["detail"] else "")
-                )
-                if state["state"] not in ("starting", "warming"):
+                loading = state["state"] in ("starting", "warming")
+                if state["state"] != shown:
+                    shown = state["state"]
+                    detail = f": {state['detail']}" if state["detail"] and not loading else ""
+                    show(f"state: {shown} ({state['engine']}){detail}")
+                if not loading:
                     return
         raise SystemExit(f"the daemon is not ready after {READY_S:.0f} s")
 
@@ -202,6 +201,7 @@ class Appliance:
         """Publishes one line, prints its events, and returns whether it was finished."""
         line_id = uuid.uuid4().hex[:8]
         topic = f"{self._root}/say"
+        self.line_ids.add(line_id)
         show(f"publish: {topic} {text!r}")
         self._client.publish(topic, {"id": line_id, "text": text})
         for message in self._watch(LINE_S):
@@ -220,13 +220,7 @@ class Appliance:
         for message in self._watch(15):
             snapshot = message.data() if message.topic == f"{self._root}/telemetry" else None
             if isinstance(snapshot, dict) and snapshot["speech"]["lines_total"]:
-                gpu, speech = snapshot["gpu"], snapshot["speech"]
-                clock = "none here" if gpu["clock_mhz"] is None else f"{gpu['clock_mhz']} MHz"
-                heat = "none here" if gpu["temp_c"] is None else f"{gpu['temp_c']} °C"
-                show(
-                    f"telemetry: RTF {speech['rtf']}, lines {speech['lines_total']}, GPU clock {clock}, "
-                    f"GPU temperature {heat}, memory of the daemon {snapshot['memory']['process_mb']} MB"
-                )
+                show(f"telemetry: {', '.join(readings(snapshot))}")
                 return
         show("no telemetry came within 15 s")
 
@@ -238,7 +232,53 @@ class Appliance:
             yield from self._client.messages(0.5)
 
 
-def run_lines(arguments: argparse.Namespace, settings_file: Path, process: subprocess.Popen[bytes]) -> int:
+def readings(snapshot: dict[str, Any]) -> Iterator[str]:
+    """The readings that this machine has, each with its name."""
+    gpu, speech, memory = snapshot["gpu"], snapshot["speech"], snapshot["memory"]
+    named = (
+        ("lines", speech["lines_total"], ""),
+        ("RTF", speech["rtf"], ""),
+        ("GPU clock", gpu["clock_mhz"], " MHz"),
+        ("GPU temperature", gpu["temp_c"], " °C"),
+        ("memory of the daemon", memory["process_mb"], " MB"),
+    )
+    return (f"{name} {value}{unit}" for name, value, unit in named if value is not None)
+
+
+def show_how_to_go_on(root: str, port: int, settings_file: Path) -> None:
+    """Prints commands for another terminal."""
+    program = Path(sys.executable).with_name("ishowtts")
+    show("from another terminal, while this runs:")
+    show(f"  mosquitto_pub -p {port} -t {root}/say -q 1 -m 'A line from elsewhere.'")
+    show(f"  mosquitto_sub -p {port} -t '{root}/event'")
+    show(f"  {program} say 'A line from elsewhere.' --config {settings_file}")
+    show(f"  {program} doctor --config {settings_file}")
+
+
+@contextlib.contextmanager
+def other_lines_shown(settings: config.Config, root: str, ours: set[str]) -> Iterator[None]:
+    """Prints the final events of lines that other programs publish."""
+    done = threading.Event()
+
+    def watch(client: ShortLivedClient) -> None:
+        while not done.is_set():
+            for message in client.messages(0.5):
+                event = message.data()
+                if isinstance(event, dict) and event.get("event") in FINAL and event.get("id") not in ours:
+                    show(f"event of another line: {sentence(event)}")
+
+    with ShortLivedClient(MqttOptions.from_config(settings, root)) as client:
+        client.subscribe(f"{root}/event")
+        thread = threading.Thread(target=watch, args=[client], name="other-lines")
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def run_lines(arguments: argparse.Namespace, settings_file: Path, process: subprocess.Popen[bytes], port: int) -> int:
     """Speaks the line. Without a text, then speaks each line from the keyboard. Returns the exit status."""
     settings = config.load(settings_file)
     root = settings.root_topic()
@@ -248,7 +288,9 @@ def run_lines(arguments: argparse.Namespace, settings_file: Path, process: subpr
         finished = appliance.speak(arguments.text or DEFAULT_TEXT)
         appliance.show_telemetry()
         if arguments.text is None:
-            finished = speak_keyboard(appliance) and finished
+            show_how_to_go_on(root, port, settings_file)
+            with other_lines_shown(settings, root, appliance.line_ids):
+                finished = speak_keyboard(appliance) and finished
     return 0 if finished else 1
 
 

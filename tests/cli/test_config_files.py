@@ -204,3 +204,12 @@ def test_a_full_disk_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     state, _ = examined(tmp_path)
     assert state.detail.endswith("only 1 MB free")
     assert state.fix == "make room on that disk"
+
+
+def test_lists_are_shown_with_the_number_of_their_entries(tmp_path: Path) -> None:
+    pronunciations = write(tmp_path / "own.yaml", "- {say: SQL, as: sequel}\n")
+    words = write(tmp_path / "words.txt", "one\ntwo\n")
+    blocked = {"words": ["three"], "file": words}
+    settings = Config.model_validate({"text": {"pronunciations": pronunciations}, "policies": {"blocked": blocked}})
+    told = [finding.detail for finding in config_files.examine_words(settings)]
+    assert told == [f"{words}, 3 entries", f"{pronunciations}, 1 entry"]

@@ -241,6 +241,8 @@ def test_a_dry_run_prints_the_steps_of_the_real_run_and_changes_nothing(
     real = machine.install(*arguments)
     assert steps(dry) == steps(real) != []
     assert "dry run" not in real
+    assert not [line for line in steps(dry) if line.startswith(("+ make_venv", "+ install_", "+ apt_install"))]
+    assert not [line for line in steps(dry) if line.endswith("-c ")], "each can be typed as it stands"
 
 
 def steps(output: str) -> list[str]:

@@ -154,25 +154,28 @@ def examine_words(settings: Config) -> Iterator[Finding]:
     for key, path in named.items():
         if path is None:
             continue
-        faults = _pronunciation_faults(path) if key == "text.pronunciations" else _blocked_faults(settings)
+        faults, size = _pronunciations(path) if key == "text.pronunciations" else _blocked_words(settings)
         for sentence in faults:
             yield fault(key, sentence)
         if not faults:
-            yield Finding(key, "ok", str(path))
+            yield Finding(key, "ok", f"{path}, {size} {'entry' if size == 1 else 'entries'}")
 
 
-def _pronunciation_faults(path: Path) -> list[str]:
+def _pronunciations(path: Path) -> tuple[list[str], int]:
+    """The faults of the file, and the number of its entries if there are none."""
     from ishowtts.text import pronunciation_file
 
-    return pronunciation_file.faults(path)
+    faults = pronunciation_file.faults(path)
+    return faults, 0 if faults else pronunciation_file.read(path).size
 
 
-def _blocked_faults(settings: Config) -> list[str]:
+def _blocked_words(settings: Config) -> tuple[list[str], int]:
+    """The faults of the file, and the number of words in it and in the configuration."""
     from ishowtts.policies.blocked_words import BlockedWords
 
     logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the caller prints the fault, once
-    sentence = BlockedWords(settings.policies.blocked, time.monotonic).fault
-    return [] if sentence is None else [sentence.removeprefix("policies.blocked.file: ")]
+    words = BlockedWords(settings.policies.blocked, time.monotonic)
+    return [] if words.fault is None else [words.fault.removeprefix("policies.blocked.file: ")], words.size
 
 
 def examine_folders(settings: Config) -> Iterator[Finding]:

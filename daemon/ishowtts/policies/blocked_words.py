@@ -59,6 +59,11 @@ class BlockedWords:
         """What is wrong with the file now, in a sentence; `None` if nothing is."""
         return None if self._file is None else self._file.fault
 
+    @property
+    def size(self) -> int:
+        """Number of entries, of the configuration and of the file."""
+        return self._word_list().size
+
     def first_entry(self, text: str) -> str | None:
         """An entry of the list that the text holds; `None` if it holds none."""
         hit = next(self._word_list().find(text), None)
@@ -90,8 +95,11 @@ class WordList:
         self._anywhere = _SubstringIndex()
         self._symbols: dict[str, str] = {}
         self._accented: set[str] = set()  # if the list has é, é is a letter of its own: `salé` is not `sale`
+        self.size = 0
+        """Number of entries."""
         for entry in entries:
             self._add(entry)
+            self.size += 1
         self._phrase_lengths = sorted({len(phrase) for phrase in self._phrases})
 
     def find(self, text: str) -> Iterator[Hit]:

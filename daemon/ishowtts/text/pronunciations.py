@@ -69,6 +69,11 @@ class Pronunciations:
             same.sort(key=lambda entry: (len(entry.written), entry.specificity), reverse=True)
         object.__setattr__(self, "_words", dict(words))
 
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return len(self.entries)
+
     def spans(self, text: str, runs: Sequence[ScriptRun], voice: str) -> list[Span]:
         """The spans to replace, in order; they do not overlap. What they insert is not searched again.
 

@@ -25,7 +25,7 @@ class LiveFile(Generic[T]):
 
     Args:
         path: The file. It does not need to exist yet.
-        read: Parses the file. Raises OperatorFileError.
+        read: Parses the file. Raises OperatorFileError. The log shows the `size` of its result, if it has one.
         initial: The content until the file can be read for the first time.
         key: The configuration key that names the file. Error messages begin with it.
         clock: Returns monotonic seconds.
@@ -79,7 +79,9 @@ class LiveFile(Generic[T]):
             log.warning("%s; the content that was read before stays in force", self._fault)
         else:
             self._fault = None
-            log.info("%s: %s is in force", self._key, self._path)
+            size = getattr(self._content, "size", None)
+            count = "" if size is None else f" with {size} {'entry' if size == 1 else 'entries'}"
+            log.info("%s: %s is in force%s", self._key, self._path, count)
 
 
 def read_text(path: Path, max_bytes: int) -> str:

@@ -51,6 +51,19 @@ def found(state: dict[str, Any], **topics: dict[str, Any]) -> list[Finding]:
         ({"state": "warming"}, "note", "warming", "wait"),
         ({"state": "degraded", "detail": "the sound card is away"}, "fault", "the sound card is away", "journalctl"),
         ({"state": "degraded"}, "fault", "degraded", "journalctl"),
+        (
+            {"state": "degraded", "detail": "the card X is gone; plug it in"},
+            "fault",
+            "the card X is gone",
+            "plug it in",
+        ),
+        ({"state": "degraded", "detail": "a is b; do c; d is e; do f"}, "fault", "d is e; do f", "faults below"),
+        (
+            {"state": "degraded", "detail": "Speaker is off; amixer sset Speaker unmute", "silent": "card_muted"},
+            "fault",
+            "Speaker is off",
+            "amixer sset Speaker unmute",
+        ),
     ],
 )
 def test_the_state_of_a_daemon_is_the_first_row(
@@ -138,6 +151,14 @@ def test_a_daemon_that_is_off_is_told_with_what_systemd_knows(
     assert says in row.detail
     assert fix in (row.fix or "")
     assert len(row.detail) < 200
+
+
+def test_a_daemon_that_is_offline_because_it_is_deaf_is_told_why() -> None:
+    report = DaemonReport(
+        "offline", {"alert/deaf": {"active": True, "detail": "the broker refuses say (Not authorized)"}}
+    )
+    [row] = daemon_findings(settings(), ROOT, report, UnitState(True, "active", "success"))
+    assert (row.verdict, "it reported: the broker refuses say (Not authorized)" in row.detail) == ("fault", True)
 
 
 def test_the_retained_messages_are_read_from_the_broker(broker: Broker) -> None:

@@ -14,6 +14,8 @@ from ishowtts.cli.findings import Finding, as_part, fault, print_finding
 from ishowtts.config import Config
 from ishowtts.errors import IShowError
 
+_PROBE = TorchProbe()
+
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
@@ -24,9 +26,9 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 if nothing is faulty. Each finding is printed as soon as it is known."""
-    with TorchProbe() as probe:
+    with _PROBE:
         findings = []
-        for finding in examine(read_config(arguments), probe):
+        for finding in examine(read_config(arguments)):
             findings.append(finding)
             if not arguments.json:
                 print_finding(finding)
@@ -35,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(finding.verdict == "fault" for finding in findings) else 0
 
 
-def examine(settings: Config, probe: TorchProbe) -> Iterator[Finding]:
+def examine(settings: Config) -> Iterator[Finding]:
     """Examine every part. An error in one part is reported as its fault, and the next part is examined."""
     parts: dict[str, Callable[[Config], Iterator[Finding]]] = {
         "daemon": running_daemon.examine_daemon,
@@ -49,7 +51,7 @@ def examine(settings: Config, probe: TorchProbe) -> Iterator[Finding]:
         "secrets": _secrets,
         "folders": config_files.examine_folders,
         "board": examine_board,
-        "torch": lambda _: _torch(probe),
+        "torch": _torch,
     }
     for name, check in parts.items():
         try:
@@ -63,9 +65,9 @@ def examine(settings: Config, probe: TorchProbe) -> Iterator[Finding]:
             yield Finding(name, "fault", f"{where}{error.strerror or error}", "see dmesg; the disk may be failing")
 
 
-def _torch(probe: TorchProbe) -> Iterator[Finding]:
+def _torch(_: Config) -> Iterator[Finding]:
     """What the probe says. It is last, since the probe takes longest."""
-    return probe.findings()
+    return _PROBE.findings()
 
 
 def _secrets(settings: Config) -> Iterator[Finding]:

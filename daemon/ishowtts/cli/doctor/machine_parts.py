@@ -19,27 +19,29 @@ _PROBE_S = 120.0
 class TorchProbe:
     """A child process that imports torch and tries the GPU: about 3 s, most of the time of `doctor`.
 
-    It runs from `with TorchProbe() as probe:` on, and is killed at the end of the block if it is not done.
+    It starts with the block `with probe:`, and is killed at its end if it is not done.
     """
 
     def __init__(self) -> None:
-        self._ends_s = time.monotonic() + _PROBE_S
-        command = child_process.command("ishowtts.engines.f5.device_probe")
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._process: subprocess.Popen[str] | None = None
+        self._ends_s = 0.0
 
-    def __enter__(self) -> TorchProbe:
-        return self
+    def __enter__(self) -> None:
+        self._started()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.communicate()
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
 
     def findings(self) -> Iterator[Finding]:
-        """Wait for the probe, and describe torch and the GPU."""
+        """Wait for the probe, and describe torch and the GPU. Starts it if that was not done before."""
+        process = self._started()
         try:
-            out, err = self._process.communicate(timeout=max(0.0, self._ends_s - time.monotonic()))
+            out, err = process.communicate(timeout=max(0.0, self._ends_s - time.monotonic()))
         except subprocess.TimeoutExpired:
             yield Finding(
                 "torch",
@@ -48,7 +50,15 @@ class TorchProbe:
                 "look at dmesg for GPU errors, and restart the board",
             )
             return
-        yield from torch_findings(self._process.returncode, out, err)
+        self._process = None
+        yield from torch_findings(process.returncode, out, err)
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            self._ends_s = time.monotonic() + _PROBE_S
+            command = child_process.command("ishowtts.engines.f5.device_probe")
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return self._process
 
 
 def torch_findings(status: int, out: str, err: str) -> Iterator[Finding]:

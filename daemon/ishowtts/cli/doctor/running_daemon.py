@@ -83,14 +83,17 @@ def daemon_findings(settings: Config, root: str, report: DaemonReport, unit: Uni
     found = f"online on {root}: {state}" + (f", {detail}" if detail else "")
     values = report.values.get("state", {})
     if state == "degraded":
-        yield Finding("daemon", "fault", found, f"fix the faults below; {_LOG} says more")
+        # One sentence ends with its fix. Several cannot be told apart, and each part has its own row below.
+        several = Finding("daemon", "fault", found, f"fix the faults below; {_LOG} says more")
+        yield fault("daemon", found) if found.count("; ") == 1 else several
     elif values.get("paused") is True:
         yield Finding("daemon", "note", f"{found}: lines wait", "sudo ishowtts resume")
     elif state in ("starting", "warming"):
         yield Finding("daemon", "note", f"{found}: it is loading", "wait until its state is ready")
     else:
         yield Finding("daemon", "ok", found)
-    if silent := _silent(values):
+    silent = _silent(values)
+    if silent and not (state == "degraded" and silent.startswith("card_")):  # its detail names the card and the control
         yield Finding("daemon", "note", *_SILENT[silent])
     yield from _deaf(report)
     yield from _quiet(settings)
@@ -144,6 +147,8 @@ def _offline(root: str, report: DaemonReport, unit: UnitState | None) -> Finding
         found = f"no daemon has reported on {root} yet, or the broker does not let us read that topic"
     else:
         found = f"{report.availability[:_MAX_WORD_CHARS]} on {root}"
+    if report.values.get("alert/deaf", {}).get("active") is True:
+        found += f"; it reported: {report.text('alert/deaf', 'detail') or 'lines may not reach it'}"
     if unit is None or not unit.loaded:
         # Without a service, a daemon that never ran is a fresh installation, or one that is started by hand.
         return Finding("daemon", "note" if report.availability is None else "fault", found, _START)
@@ -151,9 +156,7 @@ def _offline(root: str, report: DaemonReport, unit: UnitState | None) -> Finding
     if unit.active == "failed":
         return Finding("daemon", "fault", found, f"{_LOG} says why; then {_START}")
     if unit.active in _RUNNING:
-        deaf = report.text("alert/deaf", "detail")
-        why = f"; {deaf}" if deaf and report.values["alert/deaf"].get("active") is True else ""
-        return Finding("daemon", "fault", found + why, f"{_LOG} says why messages do not reach it")
+        return Finding("daemon", "fault", found, f"{_LOG} says why messages do not reach it")
     return Finding("daemon", "fault", found, _START)
 
 

@@ -1,0 +1,79 @@
+"""The command line of the demo, and what it prints. The whole demo runs in test_current_folder.py."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def demo() -> ModuleType:
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        spec = importlib.util.spec_from_file_location("demo", ROOT / "scripts/demo.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(ROOT / "scripts"))
+    return module
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["--help"], 0, "starts a private broker"),
+        (["-h"], 0, "starts a private broker"),
+        (["--engine", "f5"], 2, "--engine f5 needs weights: --model tiny hums"),
+        (["--engine", "espeak", "--model", "tiny"], 2, "does not work with"),
+        (["--model", "/nonexist"], 2, "there is no folder /nonexist"),
+        (["--wav", "x.mp3"], 2, "needs the name of a .wav file"),
+        (["--wav", "/nonexist/x.wav"], 2, "/nonexist does not exist"),
+        ([" "], 2, "the text is empty"),
+        (["--wat"], 2, "unrecognized arguments"),
+    ],
+)
+def test_help_and_wrong_usage_install_nothing(tmp_path: Path, words: list[str], status: int, says: str) -> None:
+    """There is no scripts/setup here: a call of it would fail."""
+    (tmp_path / "scripts").mkdir()
+    for name in ("demo", "demo_arguments.py"):
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
+    done = subprocess.run([tmp_path / "scripts/demo", *words], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, says in " ".join((done.stdout + done.stderr).split())) == (status, True), done
+
+
+def test_an_existing_file_is_not_replaced_unless_it_is_named(tmp_path: Path, demo: ModuleType) -> None:
+    path = tmp_path / "ishowtts-demo.wav"
+    assert demo.free_name(path) == path
+    path.write_bytes(b"mine")
+    assert demo.free_name(path) == tmp_path / "ishowtts-demo-2.wav"
+    (tmp_path / "ishowtts-demo-2.wav").write_bytes(b"mine")
+    assert demo.free_name(path) == tmp_path / "ishowtts-demo-3.wav"
+
+
+def test_readings_that_are_not_known_are_left_out(demo: ModuleType) -> None:
+    snapshot: dict[str, Any] = {
+        "gpu": {"clock_mhz": None, "temp_c": None},
+        "speech": {"lines_total": 1, "rtf": None},
+        "memory": {"process_mb": 100.5},
+    }
+    assert list(demo.readings(snapshot)) == ["lines 1", "memory of the daemon 100.5 MB"]
+    snapshot["gpu"]["clock_mhz"], snapshot["speech"]["rtf"] = 1300, 0.01
+    assert list(demo.readings(snapshot))[1:3] == ["RTF 0.01", "GPU clock 1300 MHz"]
+
+
+def test_it_says_how_to_go_on(demo: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    demo.show_how_to_go_on("ishowtts/demo", 4321, Path("/tmp/x/config.yaml"))
+    out = capsys.readouterr().out
+    assert "mosquitto_pub -p 4321 -t ishowtts/demo/say" in out
+    assert "/ishowtts say 'A line from elsewhere.' --config /tmp/x/config.yaml" in out
