@@ -146,6 +146,7 @@ _RULES: tuple[ReadingRule, ...] = (
         _identifier,
     ),
     rule(r"((?:打|呼|报)(?:了|过|个)? ?)(110|119|120|122|112|911|999)(?![\d.:])" + _QUANTITY_FOLLOWS, _identifier),
+    rule(r"(?<![A-Za-z])([A-Z]{1,2})(\d{2,4})(?=次|航班|号?列车)", _identifier),
     rule(rf"(?<!\d)\d{{12,{MAX_DIGITS}}}(?!\d)", lambda match, _: _digit_by_digit(match[0])),
     rule(r"(?<![\w.])[vV](?=\d)", "版本"),
     rule(r"(?<![\w.])\d{1,6}(?:\.\d{1,6}){2,5}(?!\.?\d)", lambda match, to_words: _dotted(match[0], to_words)),
@@ -159,6 +160,11 @@ _RULES: tuple[ReadingRule, ...] = (
     rule(rf"(?<![\w./:-])(-?{NUMBER})%?[-–—~～](-?{NUMBER})%", r"\1%到\2%"),
     rule(rf"(?<![\d./:-])(-?{NUMBER}(?:[A-Za-z]{{1,3}}|°C|℃)?)[-–—~～](?=-?{NUMBER}(?![\d/:-]|年))", r"\1到"),
     # Quantities
+    rule(r"(?<=\d) ?[x×*] ?(?=\d)", "乘"),
+    rule(
+        rf"(?P<currency>{_CURRENCY}) ?(?P<from>{NUMBER})[-–—~～到](?P<number>{NUMBER})(?![\d.]|{_CURRENCY})",
+        lambda match, _: f"{match['from']}到{_without_zeros(match['number'])}{_CURRENCIES[match['currency']]}",
+    ),
     rule(rf"(?P<currency>{_CURRENCY}) ?(?P<number>{NUMBER})(?P<multiple>万亿|亿|千万|百万|万|千)?", _money),
     rule(rf"(?<![\d.])(?P<number>{NUMBER})(?P<multiple>) ?(?P<currency>{_CURRENCY})", _money),
     rule(r"(?<=\d)w(?= ?(?:灯|快充|充电|的灯|电源|功率))", "W"),
@@ -176,16 +182,18 @@ _RULES: tuple[ReadingRule, ...] = (
     rule(rf"({NUMBER})元/(公斤|千克|平方米|小时|分钟|[一-鿿])", r"每\2\1元"),
     rule(r"(?<![\d-])2(?=[点倍](?!\d))", "两"),
     rule(r"(?<![\d/])24/7(?![\d/])", "全天候"),
+    rule(r"(?<![\d.-])2(?=点\d{1,2}分)", "两"),
+    rule(r"(?<=点)2(?=分)|(?<=[A-Za-z])2(?=[层楼号栋区座])", "二"),
     rule(r"(?<=月)2(?=[日号])", "二"),
     rule(r"第2(?![\d.])", "第二"),  # the grammar would give 第两名 and 二台
     rule(r"(?<![\d.-])2(?=[台份包间部项晚栋次](?!方))", "两"),
     rule(r"(?<![\d.:/-])(\d{1,2})\.(\d{1,2})(?![\d.%])", _decimal),
     # Symbols
-    rule(r"(?<=\d) ?[x×*] ?(?=\d)", "乘"),
     rule(r"(\d{1,15})\^(\d{1,15})", r"\1的\2次方"),
     rule(r"(?<=\d) ?= ?(?=[\d-])", "等于"),
     rule(r"(?<=\d)\+(?!\w)", "加"),
     rule(r"(?<![\w)])~(?=\d)", "约"),
+    rule(r"(?<=[一-鿿]) ?= ?(?=[一-鿿\d])", "等于"),
     *(rule(f"(?<=\\d){symbol}", words) for symbol, words in _POWERS.items()),
     *(rule(symbol, words) for symbol, words in (_MATH_SYMBOLS | _FRACTIONS).items()),
 )

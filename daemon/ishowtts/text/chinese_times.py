@@ -25,14 +25,15 @@ def _number(figures: str, to_words: ToWords) -> str:
 def _time(match: re.Match[str], to_words: ToWords) -> str:
     before, after = match.string[max(0, match.start() - 10) : match.start()], match.string[match.end() :]
     hour, minute, second = match[1], match[2], match[3]
+    seconds = f"{'零' if second[0] == '0' else ''}{to_words(str(int(second)))}秒" if second and int(second) else ""
     if int(hour) > 24 or (not second and (_SCORE_BEFORE.search(before) or _SCORE_FOLLOWS.match(after))):
         return "比".join(to_words(str(int(number))) for number in (hour, minute, second) if number)
     if _DURATION_BEFORE.search(before):
         return _duration_of(match, to_words)
     words = f"{_number(hour, to_words)}点"
-    if int(minute) or second:
+    if int(minute) or seconds:
         words += f"{'零' if minute[0] == '0' and minute != '00' else ''}{to_words(str(int(minute)))}分"
-    return words + (f"{'零' if second[0] == '0' else ''}{to_words(str(int(second)))}秒" if second else "")
+    return words + seconds
 
 
 def _duration_of(match: re.Match[str], to_words: ToWords) -> str:

@@ -14,6 +14,7 @@ _WITH_DOT = {
     "et al": "and others", "viz": "namely", "cf": "compare", "p.a": "per year", "temp": "temperature", "avg": "average",
     "tel": "telephone", "a.k.a": "also known as", "approx": "approximately", "vs": "versus", "etc": "et cetera",
 }  # fmt: skip
+_NEVER_ENDS = ("approx", "vs", "incl", "excl", "viz", "cf", "intl", "natl", "univ", "prev")  # a sentence
 _WITH_OR_WITHOUT_DOT = ("approx", "vs", "etc", "govt", "dept", "appt")
 _FIXED = {
     r"e\.g\.,?": "for example,", r"i\.e\.,?": "that is,", r"E\.g\.,?": "For example,", r"I\.e\.,?": "That is,",
@@ -39,7 +40,7 @@ _MONTHS = {"Jan": "January", "Feb": "February", "Mar": "March", "Apr": "April", 
            "Dec": "December"}  # fmt: skip
 _DAYS = {"Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday",
          "Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday"}  # fmt: skip
-_PLURALS = {"hr": "hours", "min": "minutes", "sec": "seconds"}
+_PLURALS = {"hr": "hours", "min": "minutes", "sec": "seconds", "lb": "pounds"}
 _DAY = "|".join(sorted(_DAYS, key=len, reverse=True))
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 
@@ -56,7 +57,7 @@ def _abbreviation(match: re.Match[str], _: ToWords) -> str:
     form = match[0].rstrip(".")
     if not match[0].endswith(".") and form.lower() not in _WITH_OR_WITHOUT_DOT:
         return match[0]
-    return _same_case(_WITH_DOT[form.lower()], form) + full_stop(match)
+    return _same_case(_WITH_DOT[form.lower()], form) + ("" if form.lower() in _NEVER_ENDS else full_stop(match))
 
 
 def _before_figures(match: re.Match[str], _: ToWords) -> str:
@@ -66,6 +67,10 @@ def _before_figures(match: re.Match[str], _: ToWords) -> str:
 
 def _days(match: re.Match[str], _: ToWords) -> str:
     return f"{_DAYS[match['day']]} to {_DAYS[match['last']]}{full_stop(match)}"
+
+
+def _two_days(match: re.Match[str], _: ToWords) -> str:
+    return f"{_DAYS[match['day']]} {match['and']} {_DAYS[match['last']]}{full_stop(match)}"
 
 
 def _day(match: re.Match[str], _: ToWords) -> str:
@@ -88,6 +93,8 @@ ABBREVIATION_RULES: tuple[ReadingRule, ...] = (
     rule(r"(?<=[a-z]) v\.?(?= [A-Z])", " versus"),
     rule(r"(?<![\w.])([Ee])st\.(?= [12]\d{3}(?!\w))", r"\1stablished"),
     rule(r"(?<![\w.])([Ee])st\.(?= [a-z0-9])", r"\1stimated"),
+    rule(r"(?<!\d )(?<![\w.])(?P<form>max|min)\.(?= [a-z])", lambda match, _: _BEFORE_FIGURES[match["form"]]),
+    rule(r"(?<!\d )(?<![\w.])([ap])\.m\.(?!\w)", lambda match, _: f"{match[1].upper()}M{full_stop(match)}"),
     rule(r"(?<![\w.])([Nn])o\.(?= of\b)", r"\1umber"),
     rule(r"(?<=(?:th|st|nd|rd) )[Ff]l\.", "floor"),
     rule(
@@ -96,14 +103,15 @@ ABBREVIATION_RULES: tuple[ReadingRule, ...] = (
         _before_figures,
     ),
     rule(rf"(?<![\w.])(?P<day>{_DAY})\.? ?[-–—] ?(?P<last>{_DAY})(?!\w)\.?", _days),
+    rule(rf"(?<![\w.])(?P<day>{_DAY})\.? (?P<and>and|or|to|through|&) (?P<last>{_DAY})(?!\w)\.?", _two_days),
     rule(
-        rf"(?<![\w.])(?P<day>{_DAY})\.?(?=,? (?:\d{{1,2}}(?!\d|[:.]\d)|(?:{_MONTH})(?!\w)))",
+        rf"(?<![\w.])(?P<day>{_DAY})\.?(?=,? (?:\d{{1,2}}(?!\d)|(?:{_MONTH})(?!\w)))",
         lambda match, _: _DAYS[match["day"]],
     ),
     rule(rf"(?<=[Oo]n )(?P<day>{_DAY})(?!\w)\.?|(?<![\w.])(?P<dotted>Mon|Tues?|Thu(?:rs?)?|Fri)\.", _day),
     rule(rf"(?<![\w.])(?P<month>{_MONTH})\.(?= [a-z(]|$|[,;:)])", _month),
     rule(rf"(?:(?<=\b[Ii]n )|(?<=\b[Bb]y ))(?P<month>{_MONTH})\.(?= [A-Z])", _month),
     rule(rf"(?<![\w.])(?P<month>{_MONTH})\.?(?= \d{{4}}(?!\w))", lambda match, _: _MONTHS[match["month"]]),
-    rule(rf"(?<![A-Za-z0-9.])(?i:{_any_form(_WITH_DOT)})(?!\w)\.?", _abbreviation),
-    rule(r"(?<!\d )(?<![\w./])(hr|min|sec)s\.?(?!\w)", lambda match, _: f"{_PLURALS[match[1]]}{full_stop(match)}"),
+    rule(rf"(?<![A-Za-z0-9.])(?i:{_any_form(_WITH_DOT)})(?!\w)(?:\.(?!\.))?", _abbreviation),
+    rule(r"(?<!\d )(?<![\w./])(hr|min|sec|lb)s\.?(?!\w)", lambda match, _: f"{_PLURALS[match[1]]}{full_stop(match)}"),
 )

@@ -96,7 +96,7 @@ ADDRESS_RULES: tuple[ReadingRule, ...] = (
     rule(rf"(?<![\w.])(?P<form>{_WITHOUT_DOT})(?!\w|\.| Maria)", _after_name),
     rule(r"(?<![\w.])Co\.(?= [A-Z])", "County"),
     rule(
-        r"(?<![\w.])([NSEW])\.?(?= [A-Z][a-z]+ (?:Street|Avenue|Road|Drive|Boulevard|Lane)\b)",
+        r"(?<![\w.])([NSEW])\.?(?= (?:[A-Z][a-z]+|\d{1,3}(?:st|nd|rd|th)) (?:Street|Avenue|Road|Drive|Lane)\b)",
         lambda match, _: _DIRECTIONS[match[1]],
     ),
 )

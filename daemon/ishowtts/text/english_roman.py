@@ -92,7 +92,9 @@ ROMAN_RULES: tuple[ReadingRule, ...] = (
     rule(r"\bWW ?(I{1,2}|[12])(?!\w)", lambda match, _: f"World War {match[1].replace('II', '2').replace('I', '1')}"),
     rule(r"(?<![\w'])(?P<numeral>[IVX]{1,5})(?:th|st|nd|rd)? (?P<century>century|centuries)\b", _century),
     rule(rf"\b(?P<name>{_TITLE} (?:[A-Z][a-z]+ )?[A-Z][a-z]+) (?P<numeral>[IVX]{{1,6}})(?!\w)", _ruler),
-    rule(rf"\b(?P<name>{_RULERS}) (?P<numeral>[IVX]{{2,6}}|V(?=['’.,;:!?)]|$))(?!\w)", _ruler),
+    rule(
+        rf"\b(?P<name>{_RULERS}) (?P<numeral>[IVX]{{2,6}}|V(?=['’.,;:!?)]|$| (?:was|is|had|of|and|in)\b))(?!\w)", _ruler
+    ),
     rule(rf"(?:^|(?<=[.!?] ))(?P<name>{_RULERS}) (?P<numeral>I)(?= (?:was|ruled|had|became|died|reigned)\b)", _ruler),
     rule(rf"\b(?P<name>{_RULERS}) (?P<numeral>I)(?= of [A-Z]|['’]s\b)", _ruler),
     rule(rf"\b(?P<name>(?:{_GIVEN}) (?:[A-Z]\. )?[A-Z][a-z]+) (?P<numeral>II|III|IV)(?!\w)", _ruler),

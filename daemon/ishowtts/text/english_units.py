@@ -132,7 +132,7 @@ def _is_minutes(before: str, after: str) -> bool:
 
 def _letter_is_unit(number: str, joint: str, symbol: str, before: str, after: str) -> bool:
     decimal = "." in number
-    if _NAMED.search(before):
+    if _NAMED.search(before) or re.search("[A-Za-z]-$", before):
         return False
     if symbol == "N" and (not joint or re.match(r",? ?\d{1,3}(?:\.\d{1,6})? ?°? ?[EW]\b| [A-Z]", after)):
         return False
@@ -215,7 +215,7 @@ UNIT_RULES: tuple[ReadingRule, ...] = (
     rule(r"(?<=\d)(?: ?|-)in\.(?=,? [a-z])", " inch"),
     rule(
         r"(?<=\d) ?((?:(?:sq|cu|fl)\.? )?(?:ft|in|lbs?|oz|gal|yd|mi|mins?|secs?|hrs?|tsp|tbsp|kg|km|cm|mm|wks?|yrs?))"
-        r"\.(?=,? [a-z(]|[,;:)])",
+        r"\.(?=,? [a-z(]|[,;:)]| \d)",
         r" \1",
     ),
     rule(
