@@ -119,9 +119,7 @@ TITLES = {"Dr.": "Doctor", "Mr.": "Mister", "Mrs.": "Missus", "Prof.": "Professo
            "Capt.": "Captain", "Lt.": "Lieutenant", "Sgt.": "Sergeant", "Rev.": "Reverend"}  # fmt: skip
 BEFORE_NUMBERS = {"No.": "number", "no.": "number", "Nos.": "numbers", "Fig.": "figure", "fig.": "figure",
                    "Vol.": "volume", "vol.": "volume", "Ch.": "chapter", "p.": "page", "pp.": "pages"}  # fmt: skip
-FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅛": "1/8",
-             "⅖": "2/5", "⅗": "3/5", "⅘": "4/5", "⅙": "1/6", "⅚": "5/6",
-             "⅜": "3/8", "⅝": "5/8", "⅞": "7/8"}  # fmt: skip
+FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅛": "1/8"}
 MATH_SYMBOLS = {"÷": "divided by", "×": "times", "±": "plus or minus", "≈": "is about", "≠": "is not equal to",
                  "≤": "is at most", "≥": "is at least", "√": "the square root of", "∞": "infinity"}  # fmt: skip
 

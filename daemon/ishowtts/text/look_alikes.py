@@ -33,6 +33,7 @@ _PERCENT = re.compile("(?<=[0-9])( ?)[\u066a\ufe6a\u2052]")
 # The ordinal sign, the ring, and, before C or F only, a raised zero or a raised o.
 _DEGREE = re.compile(r"(?<=[0-9]) ?(?:[º˚∘゜°] ?|[ᵒ⁰](?=[CF]))([CF])(?![A-Za-z])")
 _DEGREE_ALONE = re.compile("(?<=[0-9])[º˚∘゜]")
+_FRACTION = re.compile("([0-9]?)([⅖⅗⅘⅙⅚⅐⅑⅒⅜⅝⅞])")
 _PRIME = re.compile("(?<=[0-9])[\u2032\u02b9](?= ?[0-9])")
 _DOUBLE_PRIME = re.compile("(?<=[0-9])\u02ba|(?<=[0-9])\u2032\u2032")
 
@@ -72,4 +73,11 @@ def fold_look_alikes(text: str) -> str:
     text = _DIVIDED.sub(r"\1÷", _TIMES.sub(r"\1×", text))
     text = _PERCENT.sub(r"\1%", _PLUS.sub("+", text))
     text = _DEGREE_ALONE.sub("°", _DEGREE.sub(r" °\1", text))
+    text = _FRACTION.sub(_plain_fraction, text)
     return _PRIME.sub("'", _DOUBLE_PRIME.sub("″", text))
+
+
+def _plain_fraction(match: re.Match[str]) -> str:
+    """`1 7/8` for 1⅞."""
+    fraction = unicodedata.normalize("NFKC", match[2]).replace("\u2044", "/")
+    return f"{match[1]} {fraction}" if match[1] else fraction
