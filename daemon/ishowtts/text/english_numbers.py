@@ -110,11 +110,14 @@ NUMBER_RULES = only_with(
     ),
     rule(r"(?<![\w.,'])([4-7])['’](\d|1[01])(?![\w'’])", r"\1 foot \2"),
     rule(rf"(?<![\w.,'])({NUMBER})′(?! ?\d)", r"\1 feet"),
-    rule(rf"(?<![\w.,'])({NUMBER})″(?= [a-z])", r"\1-inch"),
+    rule(
+        rf"(?<![\w.,'])({NUMBER})″(?= [a-z])",
+        lambda match, to_words: f"{bare_number(match[1], to_words)} inch",
+    ),
     rule(rf"(?<![\w.,'])({NUMBER})″", r"\1 inches"),
     rule(
         rf"(?<![\w.,'\"])({NUMBER})\"(?= [a-z])",
-        lambda match, _: f"{match[1]}-inch" if match.string.count('"') == 1 else match[0],
+        lambda match, to_words: f"{bare_number(match[1], to_words)} inch" if match.string.count('"') == 1 else match[0],
     ),
     rule(rf"(?<![\w.,'])({NUMBER})'(?= (?:tall|high|long|wide|deep)\b)", r"\1 feet"),
 )
