@@ -92,7 +92,10 @@ def _decade(match: re.Match[str], to_words: ToWords) -> str:
 # Decades come first: the s of 1990s is not seconds.
 NUMBER_RULES = only_with(
     DIGITS,
-    rule(r"(?<=\d) ?o([CF])(?!\w)", r" °\1"),
+    rule(
+        r"(?<=\d) ?(?:o|° ?)([CF])(?!\w)|(?<=\d) ?° ?([cf])(?!\w)",
+        lambda match, _: f" °{(match[1] or match[2]).upper()}",
+    ),
     rule(rf"(?<![\w.,])(?P<number>{NUMBER})(?P<letter>[KkMBm])(?!\w)(?P<more>\+)?", _short_form),
     rule(rf"(?<!\w)({_PLACE}) (\d{{1,4}})A(?!\w)", r"\1 \2 A", re.IGNORECASE),  # a seat, not amperes
     rule(r"(?<=[A-Za-z]-)([1-9]\d)s(?!\w)", lambda match, to_words: plural(to_words(match[1]))),
@@ -102,16 +105,21 @@ NUMBER_RULES = only_with(
         lambda match, to_words: plural(to_words(match[1] or match[2])),
     ),
     rule(r"(?<![\w.,])(\d{1,3}(?: 000){1,4})(?!\w|[.,]\d)", lambda match, _: f"{int(match[1].replace(' ', '')):,}"),
-    rule(r"(\d{1,3})° ?(\d{1,2})' ?(?:(\d{1,2}(?:\.\d{1,3})?)(?:\"|″) ?)?([NSEW])?(?!\w)", _coordinate),
+    rule(r"(\d{1,3})° ?(\d{1,2})['′] ?(?:(\d{1,2}(?:\.\d{1,3})?)(?:\"|″) ?)?([NSEW])?(?!\w)", _coordinate),
     rule(
         rf"(?<![\w.,])(?P<number>{NUMBER})['’] ?(?P<inches>\d{{1,2}})(?:''|\"|″|”)",
         lambda match, _: f"{match['number']} foot {match['inches']}",
     ),
-    rule(rf"(?<![\w.,'])({NUMBER})″(?= [a-z])", r"\1-inch"),
+    rule(r"(?<![\w.,'])([4-7])['’](\d|1[01])(?![\w'’])", r"\1 foot \2"),
+    rule(rf"(?<![\w.,'])({NUMBER})′(?! ?\d)", r"\1 feet"),
+    rule(
+        rf"(?<![\w.,'])({NUMBER})″(?= [a-z])",
+        lambda match, to_words: f"{bare_number(match[1], to_words)} inch",
+    ),
     rule(rf"(?<![\w.,'])({NUMBER})″", r"\1 inches"),
     rule(
         rf"(?<![\w.,'\"])({NUMBER})\"(?= [a-z])",
-        lambda match, _: f"{match[1]}-inch" if match.string.count('"') == 1 else match[0],
+        lambda match, to_words: f"{bare_number(match[1], to_words)} inch" if match.string.count('"') == 1 else match[0],
     ),
     rule(rf"(?<![\w.,'])({NUMBER})'(?= (?:tall|high|long|wide|deep)\b)", r"\1 feet"),
 )

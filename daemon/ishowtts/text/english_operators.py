@@ -200,8 +200,8 @@ OPERATOR_RULES: tuple[ReadingRule, ...] = (
         rule(r"(?<=[\w%)]) ?(?:→|⇒|➔|➜|⟶) ?(?=[\w(])|(?<=\w) (?:->|=>|-->) (?=\w)", " to "),
     ),
     *only_with(
-        "№§",
-        rule(r"№ ?(?=\d)", "number "),
+        "№§º°˚",
+        rule(r"(?:№|(?<!\w)[Nn][º°˚]\.?) ?(?=\d)", "number "),
         rule(r"§§ ?(?=\d)", "sections "),
         rule(r"§ ?(?=\d)", "section "),
     ),

@@ -12,10 +12,10 @@ _NUMBER = r"\d{1,12}(?:[.,]\d{1,12})?"
 _THIN = "[\u2009\u202f\u00a0\u2007\u2005\u2006\u200a]"
 _THIN_GROUPS = re.compile(rf"(?<![\d.,:/+]{_THIN})(?<![\w.,:/+])[1-9]\d{{0,2}}(?:{_THIN}\d{{3}}){{1,5}}(?!{_THIN}?\d)")
 _MINUS_BETWEEN = re.compile(rf"(?<![\w.,:/\u2212+-])({_NUMBER})\s?\u2212\s?({_NUMBER})(?!\s?[\u2212:/]|[.,]?\w)")
-_MINUS_AND_BLANK = re.compile(r"(?<![\d)%°]\s)(?<![\d)%°])\u2212\s(?=\d)")
+_MINUS_AND_BLANK = re.compile(r"(?<![\d)%°]\s)(?<![\d)%°])\u2212\s{1,3}(?=\d)")
 
 _MINUS = re.compile(
-    rf"(?<![\w.)\]%‰°²³½’'{_SIGNS}])(?<!\d[\"”″′])[{_DASHES}](?=\.?\d|[{_SIGNS}] ?\d|[½⅓⅔¼¾])"
+    rf"(?<![\w.)\]%‰°²³½’'{_SIGNS}])(?<!\d[\"”″′])[{_DASHES}](?=\.?\d|[{_SIGNS}] ?\d|[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])"
     rf"|(?<=(?<!\d)[{_SIGNS}])[{_DASHES}](?=\d)"
     # After three points a plus or a minus begins the other end of a range.
     rf"|(?<=…)[{_DASHES}](?=\d)|(?<=\.\.\.)[{_DASHES}](?=\d)"
@@ -33,8 +33,8 @@ _PERCENT = re.compile("(?<=[0-9])( ?)[\u066a\ufe6a\u2052]")
 # The ordinal sign, the ring, and, before C or F only, a raised zero or a raised o.
 _DEGREE = re.compile(r"(?<=[0-9]) ?(?:[º˚∘゜°] ?|[ᵒ⁰](?=[CF]))([CF])(?![A-Za-z])")
 _DEGREE_ALONE = re.compile("(?<=[0-9])[º˚∘゜]")
-_SQUARED_UNIT = re.compile("(?<=[0-9])( ?)([\u3371-\u33df])")
-_PRIME = re.compile("(?<=[0-9])[\u2032\u02b9]")
+_FRACTION = re.compile("([0-9]?)([⅖⅗⅘⅙⅚⅐⅑⅒⅜⅝⅞])")
+_PRIME = re.compile("(?<=[0-9])[\u2032\u02b9](?= ?[0-9])")
 _DOUBLE_PRIME = re.compile("(?<=[0-9])\u02ba|(?<=[0-9])\u2032\u2032")
 
 
@@ -73,5 +73,11 @@ def fold_look_alikes(text: str) -> str:
     text = _DIVIDED.sub(r"\1÷", _TIMES.sub(r"\1×", text))
     text = _PERCENT.sub(r"\1%", _PLUS.sub("+", text))
     text = _DEGREE_ALONE.sub("°", _DEGREE.sub(r" °\1", text))
-    text = _PRIME.sub("'", _DOUBLE_PRIME.sub("″", text))
-    return _SQUARED_UNIT.sub(lambda match: match[1] + unicodedata.normalize("NFKC", match[2]), text)
+    text = _FRACTION.sub(_plain_fraction, text)
+    return _PRIME.sub("'", _DOUBLE_PRIME.sub("″", text))
+
+
+def _plain_fraction(match: re.Match[str]) -> str:
+    """`1 7/8` for 1⅞."""
+    fraction = unicodedata.normalize("NFKC", match[2]).replace("\u2044", "/")
+    return f"{match[1]} {fraction}" if match[1] else fraction

@@ -21,9 +21,10 @@ _BLANKS = re.compile(
     re.ASCII,
 )
 _PRICE_DASH = re.compile(r"(?<![\w.,])(\d{1,3}(?:[.,'’ ]\d{3}){1,4}|\d{1,9}),[-–—]{1,2}(?!\w)", re.ASCII)
+_WHOLE = r"(\d{1,3}(?:['’ .]\d{3}){1,4}|\d{1,9})"
 _PRICE_POINT_DASH = re.compile(
-    r"(?<=CHF )(\d{1,9})\.[-–—]{1,2}(?!\w)|(?<=Fr\. )(\d{1,9})\.[-–—]{1,2}(?!\w)"
-    r"|(?<![\w.,])(\d{1,9})\.[-–—]{1,2}(?= ?(?:CHF|€|EUR|Fr\.))",
+    rf"(?:(?<=CHF )|(?<=Fr\. )|(?<=CHF)|(?<=Fr\.)){_WHOLE}\.[-–—]{{1,2}}(?!\w)"
+    rf"|(?<![\w.,]){_WHOLE}\.[-–—]{{1,2}}(?= ?(?:CHF|€|EUR|Fr\.))",
     re.ASCII,
 )
 _TOKEN = re.compile(r"(?<![\w\x1f])(?<![\w][.,])(?<!\d[:/])[.,]?\d{1,15}(?:[.,]\d{1,15}){1,9}(?![.,]?\d)", re.ASCII)
@@ -39,7 +40,7 @@ _VERSION_BEFORE = re.compile(r"(?i:\b(?:version|release|firmware|build|kernel|up
 _LIST_BEFORE = re.compile(
     r"(?i:\b(?:pages?|pp?\.|chapters?|ch\.|numbers|nos\.|rooms|lines?|rows?|items?|steps?|questions?|episodes?|days|"
     r"players|teams|channels|buses|gates|platforms?|exercises?|tasks|tables?|figures?|sections?|verses?|articles?|"
-    r"zones|lights|sensors|doors|floors|seats|versions?|ports|ages?|weeks|points|units|groups|tracks?|lessons?|levels|"
+    r"zones|lights|sensors|doors|floors|seats|ports|ages?|weeks|points|units|groups|tracks?|lessons?|levels|"
     r"stations|either|choose|press|select|options|windows) (?:# ?)?)$"
 )
 _SURE_UNIT_AFTER = re.compile(
@@ -77,7 +78,7 @@ def with_decimal_points(text: str, decimal: Decimal | None) -> str:
         decimal: How `1.234` and `1,234` are meant. `None`: a comma is a decimal sign if another number of the text
             shows so, else it stands before thousands.
     """
-    text = _PRICE_POINT_DASH.sub(lambda match: match[1] or match[2] or match[3], text)
+    text = _PRICE_POINT_DASH.sub(lambda match: _grouped(match[1] or match[2]), text)
     text = _PRICE_DASH.sub(lambda match: _grouped(match[1]), text)
     text = _APOSTROPHES.sub(lambda match: _from_groups(match[0]), text)
     tokens = [(match, _Token.of(match)) for match in _TOKEN.finditer(text)]
