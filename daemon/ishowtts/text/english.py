@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
+from ishowtts.text.capital_words import SPELLED_WELL
+from ishowtts.text.english_comparisons import COMPARISON_RULES
 from ishowtts.text.english_dates import CLOCK, DATE_RULES, TIME_RULES
+from ishowtts.text.english_names import NAME_RULE
 from ishowtts.text.english_words import (
     ABBREVIATIONS,
     ATTACHED_UNITS,
@@ -138,8 +141,18 @@ def _bare_number(number: str, to_words: ToWords) -> str:
     return f"{words} point {digit_by_digit(rest)}" if dot else words
 
 
+def _spelled(match: re.Match[str], _: ToWords) -> str:
+    """The letters of an initialism that would be read as a word, such as LED."""
+    letters = match[1]
+    if letters in SPELLED_WELL or not re.search("[AEIOUY]", letters) or re.fullmatch("[IVXLCDM]+", letters):
+        return match[0]
+    return " ".join(letters) + match[2]
+
+
 _RULES: tuple[ReadingRule, ...] = (
     ReadingRule(ADDRESS, _address),
+    NAME_RULE,
+    *COMPARISON_RULES,
     *(rule(rf"(?<![A-Za-z0-9]){form}(?!\w)", words) for form, words in ABBREVIATIONS.items()),
     *(rule(rf"(?<!\w){re.escape(form)}(?= (?:[A-Z]|and M|& M))", words) for form, words in TITLES.items()),
     *(rule(rf"(?<!\w){re.escape(form)} ?(?=\d)", f"{words} ") for form, words in BEFORE_NUMBERS.items()),
@@ -217,8 +230,6 @@ _RULES: tuple[ReadingRule, ...] = (
     rule(r"(?<=[\w)]) ?\+ ?(?=\d)", " plus "),
     rule(r"(?<=\d)\+(?!\w)", " plus"),
     rule(r"(?<=\d) ?= ?(?=[\w-])|(?<=\w) ?= ?(?=\d|minus \d)", " equals "),
-    rule(r"(?<=\w) ?> ?(?=\d)", " is greater than "),
-    rule(r"(?<=\w) ?< ?(?=\d)", " is less than "),
     *(rule(symbol, f" {words} ") for symbol, words in MATH_SYMBOLS.items()),
     rule(r"(?<=\w) ?& ?(?=\w)", " and "),
     rule(r"(?<![\w/.])(?:(?P<whole>\d{1,4}) )?(?P<above>\d{1,3})/(?P<below>\d{1,3})(?![\w/]|\.\d)", _fraction),
@@ -228,4 +239,6 @@ _RULES: tuple[ReadingRule, ...] = (
     ReadingRule(re.compile(r"(?<=[^\W\d_])(?=[0-9])|(?<=[0-9])(?=[^\W\d_])"), " "),
     rule(rf"(?<!\d){NUMBER}(?!\d)", _remaining_number),
     rule(rf"(?<!\d)\d{{16,{MAX_DIGITS}}}(?!\d)", lambda match, _: digit_by_digit(match[0])),
+    rule(r"(?<![\w'&.])([A-Z]{2,5})(s?)(?![\w'&]|\.\w)", _spelled),
+    rule(r"(?<=[A-Za-z])\*+(?=[A-Za-z])", " "),
 )

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from ishowtts.text import pronunciation_file
+from ishowtts.text.capitals import lower_capitals
 from ishowtts.text.cleaning import clean
 from ishowtts.text.normalisation import grammar_fault, load_grammars, normalise
 from ishowtts.text.pronunciations import Pronunciations, Span
@@ -62,6 +63,8 @@ class TextReader:
         spans = [] if self._file is None else self._file.current().spans(text, runs, voice or self._default_voice)
         if not spans and not self._normalise:
             return text
+        if self._normalise:  # after the search for pronunciations, which may be meant for capitals
+            text = "".join(_lower_capitals(text, run) for run in runs)
         return clean(self._spoken(text, runs, spans))
 
     def _spoken(self, text: str, runs: Sequence[ScriptRun], spans: Sequence[Span]) -> str:
@@ -82,6 +85,12 @@ class TextReader:
 
     def _normalised(self, text: str, language: str) -> str:
         return normalise(text, language) if self._normalise else text
+
+
+def _lower_capitals(text: str, run: ScriptRun) -> str:
+    """The part of the text, of the same length, with shouted words in lower case."""
+    part = text[run.start : run.end]
+    return part if part == part.lower() else lower_capitals(part, english=run.language == "en")
 
 
 def _separate_words(parts: Sequence[str]) -> Iterator[str]:
