@@ -95,7 +95,7 @@ def test_words_beside_markup_are_not_joined(text: str) -> None:
         ("see T\\.me/x now", "see link now"),
         ("see <https://example.com/a> now", "see link now"),
         ("see [the plan](https://example.com/a) now", "see the plan now"),
-        ("*Node.js*: the **ASP.NET** service", "Node.js: the A S P dot net service"),
+        ("*Node.js*: the **ASP.NET** service", "Node dot JS: the A S P dot net service"),
     ],
 )
 def test_a_link_is_found_through_markup(text: str, spoken: str) -> None:

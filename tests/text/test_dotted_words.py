@@ -68,7 +68,7 @@ def test_names_addresses_and_abbreviations_are_not_separated(text: str) -> None:
         ("Your Amazon.de parcel is here.", "Your Amazon dot de parcel is here."),
         ("go to twitch.tv", "go to twitch dot tv"),
         ("The server web01.example.com is down", "The server web zero one dot example dot com is down"),
-        ("EXAMPLE.COM is down", "EXAMPLE dot COM is down"),
+        ("EXAMPLE.COM is down", "example dot com is down"),
     ],
 )
 def test_a_name_with_a_dot_is_read_with_its_dot(text: str, read: str) -> None:

@@ -53,6 +53,6 @@ def _ends_sentence(joint: re.Match[str]) -> bool:
 DOT_NET: tuple[ReadingRule, ...] = (
     rule(r"(?<![A-Za-z0-9])([A-Z]{2,3})\.N(?:ET|et)(?!\w)", lambda name, _: f"{' '.join(name[1])} dot net"),
     rule(r"(?<![A-Za-z0-9.])([A-Za-z]{1,20})\.NET(?!\w)", r"\1 dot net"),
-    rule(r"(?<![A-Za-z0-9.])\.NET(?!\w)", "dot net"),
+    rule(r"(?<![A-Za-z0-9.])\.(?:NET|net)(?!\w)", "dot net"),
 )
 """Rules of English for `ASP.NET` and its relatives."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
+from ishowtts.text.capital_words import SPELLED_WELL, SPOKEN_ACRONYMS
 from ishowtts.text.dotted_words import DOT_NET
 from ishowtts.text.english_abbreviations import ABBREVIATION_RULES
 from ishowtts.text.english_codes import CODE_RULES, DOTTED_RULES
+from ishowtts.text.english_comparisons import COMPARISON_RULES
 from ishowtts.text.english_dates import DATE_RULES, TIME_RULES
 from ishowtts.text.english_durations import DURATION_RULES
 from ishowtts.text.english_money import MONEY_RANGE_RULES, MONEY_RULES
+from ishowtts.text.english_names import NAME_RULE
 from ishowtts.text.english_numbers import FRACTION_RULES, NUMBER_RULES, bare_number
 from ishowtts.text.english_operators import OPERATOR_RULES, RANGE_RULES, SIGN_RULES
 from ishowtts.text.english_phones import PHONE_RULES, PHONE_WORD_RULES
@@ -34,14 +37,32 @@ def english(text: str, to_words: ToWords, decimal: Decimal | None = None) -> str
 
 def _address(match: re.Match[str], _: ToWords) -> str:
     bare = re.sub(r"^https?://", "", match[0]).rstrip("/")
+    bare = bare.lower() if bare.isupper() else bare
     spelled = re.sub(r"[^A-Za-z0-9]", lambda symbol: f" {SYMBOLS.get(symbol[0], '')} ", bare)
     return re.sub(r"(?<!\d)0\d+|\d{4,}", lambda figures: f" {digit_by_digit(figures[0])} ", spelled)
 
 
 # What is not a quantity keeps its own points, commas and blanks.
-_CODES: tuple[ReadingRule, ...] = (ReadingRule(ADDRESS, _address), *PHONE_WORD_RULES, *CODE_RULES)
+_CODES: tuple[ReadingRule, ...] = (ReadingRule(ADDRESS, _address), NAME_RULE, *PHONE_WORD_RULES, *CODE_RULES)
+
+
+def _spelled(match: re.Match[str], _: ToWords) -> str:
+    """The letters of an initialism that would be read as a word, such as LED."""
+    letters = match[1]
+    if letters in SPOKEN_ACRONYMS:
+        return match[0].lower()
+    if (
+        letters in SPELLED_WELL
+        or len(set(letters)) == 1
+        or not re.search("[AEIOUY]", letters)
+        or re.fullmatch("[IVXLCDM]+", letters)
+    ):
+        return match[0]
+    return " ".join(letters) + match[2]
+
 
 _RULES: tuple[ReadingRule, ...] = (
+    *COMPARISON_RULES,
     *DOT_NET,
     *ABBREVIATION_RULES,
     rule(r"(?<!\w)([A-Za-z]*[A-Za-z])\+\+(?!\w)", r"\1 plus plus"),
@@ -74,4 +95,6 @@ _RULES: tuple[ReadingRule, ...] = (
     ReadingRule(re.compile(r"(?<=[^\W\d_])(?=[0-9])|(?<=[0-9])(?=[^\W\d_])"), " "),
     rule(rf"(?<!\d){NUMBER}(?!\d)", lambda match, to_words: bare_number(match[0], to_words)),
     rule(rf"(?<!\d)\d{{16,{MAX_DIGITS}}}(?!\d)", lambda match, _: digit_by_digit(match[0])),
+    rule(r"(?<![\w'&.])([A-Z]{2,5})(s?)(?![\w'&]|\.\w)", _spelled),
+    rule(r"(?<=[A-Za-z])\*+(?=[A-Za-z])", " "),
 )

@@ -180,13 +180,6 @@ OPERATOR_RULES: tuple[ReadingRule, ...] = (
             " equals ",
         ),
     ),
-    *only_with(
-        "<>",
-        rule(r">= ?(?=\d)", "≥ "),
-        rule(r"<= ?(?=\d)", "≤ "),
-        rule(r"(?<=\w) ?> ?(?=\d)", " is greater than "),
-        rule(r"(?<=\w) ?< ?(?=\d)", " is less than "),
-    ),
     # Without anything before them these are no verbs
     *only_with(
         "≈≃≅≥≤",

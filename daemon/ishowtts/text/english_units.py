@@ -181,6 +181,8 @@ def _by(match: re.Match[str], _: ToWords) -> str:
 
 
 def _in_words(match: re.Match[str], to_words: ToWords) -> str:
+    if match["unit"] == "inch":  # a word already: twenty seven inch monitor
+        return match[0]
     unit = UNITS[match["unit"]]
     name = unit.singular if match["count"].lower() in ("one", "per", "half a") else unit.plural
     return f"{match['count']} {name}{_per(match['per'], to_words)}"
@@ -215,7 +217,7 @@ UNIT_RULES: tuple[ReadingRule, ...] = (
     rule(r"(?<=\d)(?: ?|-)in\.(?=,? [a-z])", " inch"),
     rule(
         r"(?<=\d) ?((?:(?:sq|cu|fl)\.? )?(?:ft|in|lbs?|oz|gal|yd|mi|mins?|secs?|hrs?|tsp|tbsp|kg|km|cm|mm|wks?|yrs?))"
-        r"\.(?=,? [a-z(]|[,;:)]| \d)",
+        r"\.(?=,? [a-z(]|[,;:)]| \d{1,3}(?!\d|\. ))",
         r" \1",
     ),
     rule(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ishowtts.text import pronunciation_file
+from ishowtts.text.capitals import lower_capitals
 from ishowtts.text.cleaning import clean
 from ishowtts.text.dotted_words import separate_sentences
 from ishowtts.text.look_alikes import fold_look_alikes, keep_number_marks
@@ -124,6 +125,8 @@ class TextReader:
         language = self._language_of(voice)
         runs = script_runs(text, language)
         spans = [] if self._file is None else self._file.current().spans(text, runs, voice or self._default_voice)
+        if self._normalise:  # after the search for pronunciations, which may be meant for capitals
+            text = "".join(_lower_capitals(text, run) for run in runs)
         return _WrittenText(text, runs, spans, self._decimal_sign(language))
 
     def _decimal_sign(self, language: str | None) -> Decimal | None:
@@ -134,6 +137,12 @@ class TextReader:
 
     def _normalised(self, text: str, language: str, decimal: Decimal | None) -> str:
         return normalise(text, language, decimal) if self._normalise else text
+
+
+def _lower_capitals(text: str, run: ScriptRun) -> str:
+    """The part of the text, of the same length, with shouted words in lower case."""
+    part = text[run.start : run.end]
+    return part if part == part.lower() else lower_capitals(part, english=run.language == "en")
 
 
 def _separate_words(parts: Sequence[str]) -> Iterator[str]:

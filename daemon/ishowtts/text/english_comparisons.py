@@ -1,0 +1,56 @@
+"""Reading rules of English for comparison signs, arrows, and hearts made of them."""
+
+from __future__ import annotations
+
+import re
+
+from ishowtts.text.reading_rules import ReadingRule, ToWords, rule
+
+_SIGNS = {"<": "less than", ">": "greater than", "<=": "at most", ">=": "at least", "=<": "at most",
+          "≤": "at most", "≥": "at least", "==": "equal to", "!=": "not equal to", "≠": "not equal to",
+          "<>": "not equal to"}  # fmt: skip
+# After these words "is" would be wrong: the bill is < 5, it takes < 5 minutes, in < 5 minutes.
+_COMPLETE = frozenset((
+    "is", "are", "was", "were", "be", "been", "being", "isn't", "aren't", "not", "has", "have", "had", "costs",
+    "cost", "takes", "take", "took", "needs", "need", "needed", "lasts", "last", "lasted", "weighs", "weigh",
+    "reads", "says", "stays", "remains", "gets", "got", "goes", "drops", "dropped", "fell", "falls", "rises",
+    "rose", "in", "for", "with", "at", "by", "to", "from", "of", "on", "after", "before", "within", "only",
+    "and", "or", "but", "if", "when", "while", "than", "about", "just", "still", "now", "currently", "usually",
+    "always", "never", "under", "over", "above", "below", "requires", "wait", "waits", "uses", "used", "use", "the",
+))  # fmt: skip
+_BEFORE_HEART = "love|you|u|ya|all|guys|everyone|everybody|chat|thanks|thx|ty|him|her|stream|fam|friends|night|day|bye"
+_AFTER_HEART = "you|u|ya|this|it|that|my|your|him|her|them|all|everyone"
+_NUMBER_AHEAD = r"(?=[-+−–~]?[$€£¥₹]?\.?\d)"
+_BEFORE = r"(?P<before>[\w'%°)\]€]{1,20})?"
+
+
+def _comparison(match: re.Match[str], _: ToWords) -> str:
+    before = match["before"] or ""
+    words = _SIGNS[match["sign"]]
+    if before and before.lower() not in _COMPLETE:
+        words = f"is {words}"
+    return f"{before} {words} "
+
+
+def _of_words(match: re.Match[str], _: ToWords) -> str:
+    """A sign between words. `Settings > Display` is a way through menus."""
+    if (
+        match["sign"] == ">"
+        and len(match["before"]) > 1
+        and not match["before"][-1].isdigit()
+        and len(match["after"]) > 1
+    ):
+        return f"{match['before']}, "
+    return _comparison(match, _)
+
+
+COMPARISON_RULES: tuple[ReadingRule, ...] = (
+    # <3 is a heart beside such words, and alone. Anywhere else it compares.
+    rule(rf"(?<!\w)({_BEFORE_HEART})([.!,]?) ?<3+(?![\w%]|[.,]\d)", r"\1\2 heart", re.IGNORECASE),
+    rule(rf"(?<!\S)<3+(?= (?:{_AFTER_HEART}|<3+)(?!\w))", "heart", re.IGNORECASE),
+    rule(r"(?:^|(?<=heart )|(?<=[.!?] ))<3+(?=$|[.!?,](?!\d))", "heart"),
+    rule(r"(?<=[\w°%)]) ?(?:-{1,2}>|=>|[→➜⟶⇒]) ?(?=[\w$€£-])", " to "),
+    rule(rf"{_BEFORE} ?(?P<sign><=|>=|=<|==|!=|<>|≤|≥|≠|<|>)(?!-) ?{_NUMBER_AHEAD}", _comparison),
+    rule(rf"{_BEFORE} ?(?P<sign><=|>=|==|!=|<>|<|>)(?!-) ?(?=minus \d)", _comparison),
+    rule(r"(?P<before>[\w'%°)]{1,20}) (?P<sign><=|>=|==|!=|<>|≤|≥|≠|<|>) (?=(?P<after>\w{1,20}))", _of_words),
+)
