@@ -274,7 +274,7 @@ class Daemon:
             synthesizer,
             self._player,
             self._policy,
-            build_post_processor(config.audio, self._player.rate_hz),
+            build_post_processor(config.audio, self._player.rate_hz, self._engines.gain_db),
             self._archives.recorder,
         )
         return Scheduler(
