@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ishowtts.archive.archives import Archives
 from ishowtts.board import Board
@@ -42,9 +42,10 @@ from ishowtts.speech.cached_speech import CachedSpeech
 from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.speech_policy import SpeechPolicy
 from ishowtts.status import watchdog
+from ishowtts.status.appliance_state import ApplianceState
 from ishowtts.status.config_reload import ConfigReload
 from ishowtts.status.event_log import EventLog
-from ishowtts.status.payloads import FOUND_PAUSED, StateFacts, TelemetryPayload, info_payload, state_payload
+from ishowtts.status.payloads import FOUND_PAUSED, TelemetryPayload, info_payload
 from ishowtts.status.state_report import StateReport
 from ishowtts.status.status_publisher import StatusPublisher
 from ishowtts.status.telemetry import Telemetry
@@ -109,9 +110,8 @@ class Daemon:
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
         self._inbox = self._open_inbox()
-        self._disk = DiskSpace(config.state_dir, config.limits.min_free_mb)
-        self._paused_at_start = self._inbox.recall("paused") == "1"
-        if self._paused_at_start:
+        paused = self._inbox.recall("paused") == "1"
+        if paused:
             log.warning("the appliance is %s", FOUND_PAUSED)
         self._player = self._make_player(factories.speaker)
         self._choice = build.choose_engine(config)
@@ -122,7 +122,7 @@ class Daemon:
         self._policy = SpeechPolicy.from_config(
             config, self._voices.names, language_lookup(config, self._choice.kind, self._voices)
         )
-        self._scheduler = self._make_scheduler()
+        self._scheduler = self._make_scheduler(paused)
         self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._changed)
         self._event_log = EventLog(self._telemetry)
         self._intake = Intake(self._inbox, self._policy.admit, self._event_log.arrived)
@@ -130,11 +130,26 @@ class Daemon:
         self._outbox = Outbox(
             self._inbox, self._link.send_events, self._event_log.record, connected=lambda: self._link.connected
         )
-        self._report = StateReport(self._root, self._state, self._link, self._notifier)
+        self._mixer_threads = build_mixer_threads(config.audio, self._player)
+        self._state = ApplianceState(
+            config.audio.volume,
+            self._inbox,
+            self._outbox,
+            DiskSpace(config.state_dir, config.limits.min_free_mb),
+            self._engines,
+            self._link,
+            self._scheduler,
+            self._player,
+            self._mixer_threads,
+            self._archives,
+            self._policy,
+            paused_at_start=paused,
+        )
+        self._report = StateReport(self._root, self._state.compose, self._link, self._notifier)
         telemetry = TelemetryPayload(self._telemetry, self._inbox, self._player, self._engines, self._link)
         self._status = StatusPublisher(
             self._link.publish_retained,
-            self._state,
+            self._state.compose,
             telemetry.compose,
             self._report.on_state,
             config.telemetry.interval_s,
@@ -143,12 +158,11 @@ class Daemon:
             self._voices.versions,
             forget=self._forget_voice,
             prepare=self._engines.prepare_voice,
-            idle=self._idle,
+            idle=self._state.idle,
             not_cloned=self._engines.cloned_voice_problem,
             on_change=self._publish_info,
         )
         self._espeak_check = EspeakCheck(lambda: self._engines.espeak_problem, self._engines.check_espeak)
-        self._mixer_threads = build_mixer_threads(config.audio, self._player)
         wake = [loop.wake for loop in (self._scheduler, self._status, self._espeak_check, *self._mixer_threads)]
         self._changed.connect(*wake)
         self._events_stored.connect(self._outbox.wake, self._status.wake)
@@ -202,7 +216,7 @@ class Daemon:
             self._event_log.sum_up()
             self._commands.sum_up()
             self._inbox.sum_up()
-            short = self._disk.shortage() is not None
+            short = self._state.disk.shortage() is not None
             if time.monotonic() >= prune_at or short:
                 # Each call takes about a second at most: the watchdog is fed in between.
                 prune_at = time.monotonic() + (0.0 if self._prune(short) else _PRUNE_INTERVAL_S)
@@ -269,7 +283,7 @@ class Daemon:
             log.info("volume %d, set over MQTT; audio.volume is %d", stored, configured)
         return stored
 
-    def _make_scheduler(self) -> Scheduler:
+    def _make_scheduler(self, paused: bool) -> Scheduler:
         config, switches = self._config, self._config.engine.f5.switches
         cached_speech = None
         if self._archives.cache is not None and self._engines.cache_key is not None:
@@ -281,14 +295,14 @@ class Daemon:
             synthesizer,
             self._player,
             self._policy,
-            build_post_processor(config.audio, self._player.rate_hz),
+            build_post_processor(config.audio, self._player.rate_hz, self._engines.gain_db),
             self._archives.recorder,
         )
         return Scheduler(
             self._inbox,
             resources,
             available=self._engines.available,
-            paused=self._paused_at_start,
+            paused=paused,
             pause_s=config.audio.pause_s,
             drop_when_lost=config.audio.when_lost == "drop",
             on_change=self._changed,
@@ -322,44 +336,6 @@ class Daemon:
             voices=self._voices.names(),
         )
         self._link.publish_retained("info", info)
-
-    def _state(self) -> dict[str, Any]:
-        scheduler = self._scheduler.status
-        self._paused_at_start = self._paused_at_start and scheduler.paused
-        problems = (
-            self._inbox.problem,
-            self._outbox.problem,
-            self._disk.shortage(),
-            self._choice.problem,
-            self._link.deaf,
-            *self._engines.problems,
-            scheduler.retry_reason,
-            self._player.status().problem,
-            *(thread.problem for thread in self._mixer_threads),
-            *self._archives.problems,
-            *self._policy.problems,
-        )
-        return state_payload(
-            StateFacts(
-                scheduler=scheduler,
-                engine=self._engines.status(),
-                engine_name=self._choice.kind,
-                queue_depth=self._inbox.depth(),
-                muted=self._player.muted,
-                volume=self._player.volume,
-                problems=tuple(dict.fromkeys(problem for problem in problems if problem)),
-                paused_at_start=self._paused_at_start,
-                quiet_until=self._policy.quiet_until(),
-                volume_configured=self._config.audio.volume,
-                device=self._player.status().device,
-                silences=self._player.silences(),
-                expires_before=self._inbox.expires_while_held(),
-            )
-        )
-
-    def _idle(self) -> bool:
-        status = self._scheduler.status
-        return status.speaking is None and (status.paused or self._inbox.depth() == 0)
 
 
 def _is_in_state_dir(name: str) -> bool:

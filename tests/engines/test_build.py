@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from ishowtts.config import Config
 from ishowtts.engines import build
@@ -50,4 +52,19 @@ def test_weights_that_cannot_be_used_are_the_reason_for_every_voice(tmp_path: Pa
     engines = build.build_engines(config, choice, lambda: None)
     assert choice.problem is not None
     assert engines.cloned_voice_problem("default") == choice.problem
+    engines.close()
+
+
+def test_the_gain_of_a_voice_is_for_its_own_engine_and_read_again_after_a_change(tmp_path: Path) -> None:
+    voice = tmp_path / "voices/anna"
+    voice.mkdir(parents=True)
+    soundfile.write(voice / "reference.wav", np.zeros(24_000, np.int16), 24_000)
+    (voice / "reference.txt").write_text("What is said.")
+    config = Config.model_validate({"data_dir": tmp_path, "engine": {"kind": "espeak"}})
+    engines = build.build_engines(config, build.choose_engine(config), lambda: None)
+    assert engines.gain_db("f5", "anna") == 0.0
+    (voice / "voice.yaml").write_text("gain_db: -20\n")
+    assert engines.gain_db("f5", "anna") == -20.0
+    assert engines.gain_db("espeak", "anna") == 0.0
+    assert engines.gain_db("f5", "nobody") == 0.0
     engines.close()

@@ -141,3 +141,12 @@ def test_without_espeak_there_is_no_key(voices: Path, monkeypatch: pytest.Monkey
     assert key(None) is None
     monkeypatch.undo()
     assert key(None) is not None, "it was installed later"
+
+
+def test_sound_that_was_cached_with_the_gain_of_its_voice_is_not_used_again(
+    f5: Callable[..., F5CacheKey], voices: Path
+) -> None:
+    """The gain is applied when the sound is played; an earlier version cached the sound with it."""
+    assert "gain" not in (f5()("bob") or {})
+    (voices / "bob/voice.yaml").write_text("gain_db: -3\n")
+    assert (f5()("bob") or {})["gain"] == "not applied"

@@ -198,3 +198,35 @@ def test_the_limiter_alone_changes_only_what_exceeds_the_ceiling() -> None:
     processor = PostProcessor(loudness_lufs=None, peak_dbtp=CEILING_DBTP)
     assert processor.process(spoken("whisper", 0), "a").tolist() == spoken("whisper", 0).samples.tolist()
     assert true_peak_dbtp(processor.process(spoken("shrill", 0), "a")) <= CEILING_DBTP
+
+
+@pytest.mark.parametrize("voice", VOICES)
+@pytest.mark.parametrize("gain_db", [-20.0, 3.0])
+@pytest.mark.parametrize("target_lufs", [TARGET_LUFS, None])
+def test_the_gain_of_a_voice_acts_after_the_normalisation(
+    voice: str, gain_db: float, target_lufs: float | None
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def of_voice(engine: str, name: str) -> float:
+        asked.append((engine, name))
+        return gain_db
+
+    plain = PostProcessor(loudness_lufs=target_lufs, peak_dbtp=CEILING_DBTP)
+    gained = PostProcessor(loudness_lufs=target_lufs, peak_dbtp=CEILING_DBTP, voice_gain_db=of_voice)
+    for line in range(len(LINES)):
+        before = plain.process(spoken(voice, line), str(line))
+        after = gained.process(spoken(voice, line), str(line))
+        assert true_peak_dbtp(after) <= CEILING_DBTP
+        if gain_db < 0:
+            # What is learned of the voice is the same with and without its gain.
+            assert np.allclose(after, before * np.float32(10 ** (gain_db / 20)), atol=0.01)
+        else:
+            assert 0.0 <= lufs(after) - lufs(before) <= gain_db + 0.05, "the limiter holds what is louder"
+    assert set(asked) == {("espeak", voice)}
+
+
+def test_a_gain_without_normalisation_and_ceiling_is_exact() -> None:
+    processor = PostProcessor(loudness_lufs=None, peak_dbtp=None, voice_gain_db=lambda _engine, _voice: -6.0)
+    utterance = spoken("whisper", 0)
+    assert np.allclose(processor.process(utterance, "a"), utterance.samples * np.float32(10 ** (-6 / 20)))

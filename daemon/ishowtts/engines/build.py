@@ -109,6 +109,15 @@ class Engines:
             return None
         return self.choice.why
 
+    def gain_db(self, engine: str, name: str) -> float:
+        """Returns the gain of a voice that F5 speaks; 0 for other engines, and for a voice without one."""
+        if engine == self.espeak.name:
+            return 0.0
+        try:
+            return self.voice_library.find(name, self.default_voice).gain_db or 0.0
+        except VoiceError:
+            return 0.0
+
     def available(self) -> bool:
         """Returns whether any engine can speak now."""
         if self.espeak_is_used and self.espeak_problem is None:

@@ -64,7 +64,9 @@ class F5CacheKey:
             found = self._library.find(voice, self._default_voice)
         except VoiceError:
             return None
-        return {**self._fixed, "voice": found.name, "voice_files": f"{found.audio_path}: {found.version}"}
+        # An earlier version cached the sound with the gain; now the gain is applied when it is played.
+        gain = {} if found.gain_db is None else {"gain": "not applied"}
+        return {**self._fixed, "voice": found.name, "voice_files": f"{found.audio_path}: {found.version}", **gain}
 
 
 class EspeakCacheKey:

@@ -69,9 +69,17 @@ def build_player(
     )
 
 
-def build_post_processor(audio: AudioSection, rate_hz: int) -> PostProcessor:
-    """Builds the post-processing of engine output. `rate_hz` is the sample rate of the player."""
-    return PostProcessor(rate_hz=rate_hz, loudness_lufs=audio.loudness_lufs, peak_dbtp=audio.peak_dbtp)
+def build_post_processor(audio: AudioSection, rate_hz: int, gain_db: Callable[[str, str], float]) -> PostProcessor:
+    """Builds the post-processing of engine output.
+
+    Args:
+        audio: The configuration.
+        rate_hz: Sample rate of the player.
+        gain_db: Returns the gain of a voice, from the names of its engine and of itself.
+    """
+    return PostProcessor(
+        rate_hz=rate_hz, loudness_lufs=audio.loudness_lufs, peak_dbtp=audio.peak_dbtp, voice_gain_db=gain_db
+    )
 
 
 def build_mixer_threads(audio: AudioSection, player: Player) -> list[HardwareVolume | CardWatcher]:

@@ -47,6 +47,7 @@ class CardWatcher(LoopThread):
 
     def __init__(self, audio: AudioSection, player: CardUser, read: ReadSilence) -> None:
         super().__init__("card-watcher")
+        self._thread.daemon = True  # nor must it keep the daemon from ending
         self.problem: str | None = None  # what it finds is in the player's status
         self._audio = audio
         self._player = player
@@ -54,6 +55,10 @@ class CardWatcher(LoopThread):
         self._read_at_s: float | None = None
         self._read_device = ""
         self._unconfirmed: Silence | None = None
+
+    def overdue_s(self) -> float:
+        """0: a mixer that does not answer, as one behind a sound server may not, is no reason to restart the daemon."""
+        return 0.0
 
     def run_once(self, last: bool) -> float:
         """Read the mixer if that is due."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
@@ -22,12 +23,22 @@ class PostProcessor:
         rate_hz: Sample rate of the output, in Hz; `None` keeps that of each utterance.
         loudness_lufs: Target loudness of all voices; `None` leaves each voice as it is.
         peak_dbtp: Ceiling of the true peaks; `None` means no limiter, so the player clips what exceeds full scale.
+        voice_gain_db: Returns the gain of a voice, in dB, from the names of its engine and of itself. It is applied
+            after the normalisation, which would cancel it, and before the limiter.
     """
 
-    def __init__(self, *, rate_hz: int | None = None, loudness_lufs: float | None, peak_dbtp: float | None) -> None:
+    def __init__(
+        self,
+        *,
+        rate_hz: int | None = None,
+        loudness_lufs: float | None,
+        peak_dbtp: float | None,
+        voice_gain_db: Callable[[str, str], float] = lambda _engine, _voice: 0.0,
+    ) -> None:
         self._rate_hz = rate_hz
         self._levels = None if loudness_lufs is None else VoiceLevels(loudness_lufs)
         self._peak_dbtp = peak_dbtp
+        self._voice_gain_db = voice_gain_db
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
@@ -53,7 +64,14 @@ class PostProcessor:
             [n] on the scale of int16. The samples of the utterance themselves if there is nothing to change.
         """
         rate_hz = self._rate_hz or utterance.rate_hz
-        samples = resample(utterance.samples, utterance.rate_hz, rate_hz)
+        sound = self._levelled(resample(utterance.samples, utterance.rate_hz, rate_hz), rate_hz, utterance, line_id)
+        gain_db = self._voice_gain_db(utterance.engine, utterance.voice)
+        return sound if gain_db == 0 else self._at_gain(sound, rate_hz, gain_db)[0]
+
+    def _levelled(
+        self, samples: Samples | FloatPcm, rate_hz: int, utterance: Utterance, line_id: str
+    ) -> Samples | FloatPcm:
+        """Returns the samples at the loudness of all voices, and limited."""
         if self._levels is None:
             return samples if self._peak_dbtp is None else self._at_gain(samples, rate_hz, 0.0)[0]
         # The meter changes the filter of warnings of the process for a moment, so only one thread may use it.

@@ -293,10 +293,9 @@ def test_the_settings_of_a_line_win_over_those_of_its_voice_and_those_over_the_c
     def spoken(voice: str, **fields: object) -> np.ndarray:
         return engine.render(Segment("line", 0, 1, TEXT, voice=voice, seed=1, **fields), never)
 
-    gain = 10 ** (-6 / 20)
     as_told = spoken("plain", speed=0.5, nfe_step=6)
-    assert np.allclose(spoken("mine"), as_told * gain, atol=1e-6)
-    assert np.allclose(spoken("mine", speed=1.0, nfe_step=5), spoken("plain", nfe_step=5) * gain, atol=1e-6)
+    assert np.allclose(spoken("mine"), as_told, atol=1e-6)
+    assert np.allclose(spoken("mine", speed=1.0, nfe_step=5), spoken("plain", nfe_step=5), atol=1e-6)
     assert engine.synthesize(Segment("line", 0, 1, TEXT, voice="mine"), never).nfe_step == 6
     assert engine.synthesize(Segment("line", 0, 1, TEXT, voice="plain"), never).nfe_step == 7
     cards = [engine.prepare(voice) for voice in ("plain", "mine")]

@@ -53,7 +53,9 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
     words.add_argument("--text-file", type=existing_file, metavar="FILE", help="UTF-8 file with the transcript")
     parser.add_argument("--speed", type=float, help="speed of its speech, 0.5 to 2.0")
     parser.add_argument("--nfe-step", type=int, help="evaluations of the model, 4 to 64: more is slower and finer")
-    parser.add_argument("--gain-db", type=float, help="gain applied to its sound in dB, -24 to 12")
+    parser.add_argument(
+        "--gain-db", type=float, help="gain of its sound after loudness normalisation, in dB, -24 to 12"
+    )
     parser.add_argument("--language", help="language tag such as en or de, for the fallback voice")
     parser.add_argument("--replace", action="store_true", help="replace an existing voice of this name")
     parser.add_argument(

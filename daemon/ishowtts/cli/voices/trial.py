@@ -25,6 +25,7 @@ from ishowtts.errors import EngineError, SynthesisError
 from ishowtts.model import Line, Samples, Segment
 from ishowtts.speech import FallbackSynthesizer
 from ishowtts.util.crossfade import join
+from ishowtts.util.samples import to_int16
 
 _TEXT = "This is how I sound when I read a line that nobody has written for me."
 
@@ -63,11 +64,11 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 once the sound is in the file."""
     settings = read_config(arguments)
-    open_voice_library(settings).find(arguments.name)
+    gain = np.float32(open_voice_library(settings).find(arguments.name).gain)
     with _private_cache(settings) as settings:
         trial = _speak(settings, arguments.name, arguments.text)
     try:
-        soundfile.write(arguments.wav, trial.samples, trial.rate_hz, format="WAV")
+        soundfile.write(arguments.wav, to_int16(trial.samples * gain), trial.rate_hz, format="WAV")
     except (OSError, soundfile.SoundFileError) as error:
         raise EngineError(f"{arguments.wav} cannot be written; name a file where you may write") from error
     if arguments.json:

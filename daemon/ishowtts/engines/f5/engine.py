@@ -274,7 +274,7 @@ class F5Engine:
             )
         default_nfe = duration.nfe_for(speech) if switches.nfe_policy else self._options.nfe_step
         nfe_step = segment.nfe_step or found.nfe_step or default_nfe
-        return SegmentJob(voice, joined, frames, nfe_step, segment.seed, voice.gain * found.gain)
+        return SegmentJob(voice, joined, frames, nfe_step, segment.seed, voice.gain)
 
     def _find(self, name: str | None) -> Voice:
         return self._library.find(name or self._options.default_voice)

@@ -20,7 +20,7 @@ class SegmentJob:
         text: the text of the reference and of the segment, joined.
         frames: the number of frames of reference and speech together.
         seed: the seed of the noise; `None`: another one each time.
-        gain: the factor for the sound: as quiet as the clip, times the gain of the voice's settings.
+        gain: the factor for the sound, so that it is as quiet as the clip. The daemon applies `gain_db` of the voice.
     """
 
     reference: Reference

@@ -30,7 +30,7 @@ class VoiceSettings(BaseModel):
     Attributes:
         speed: speaking speed, 0.5 to 2.0.
         nfe_step: model evaluations per segment, 4 to 64.
-        gain_db: gain that is applied to the sound, -24 to 12.
+        gain_db: gain that is applied to the sound after loudness normalisation, -24 to 12.
         language: language of the clip; the fallback engine speaks it for this voice.
     """
 

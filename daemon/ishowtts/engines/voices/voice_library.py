@@ -36,7 +36,7 @@ class Voice:
         audio_path: the clip.
         text: the words of the clip.
         speed, nfe_step, language: defaults from its `voice.yaml`; the fields of a line override them.
-        gain_db: gain that is applied to its sound.
+        gain_db: gain that is applied to its sound after loudness normalisation.
         version: changes whenever one of its files changes.
     """
 

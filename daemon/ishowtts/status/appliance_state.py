@@ -1,0 +1,86 @@
+"""Composes `state` from all parts of the appliance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ishowtts.archive.archives import Archives
+from ishowtts.engines.build import Engines
+from ishowtts.inbox import Inbox
+from ishowtts.mqtt.link import MqttLink
+from ishowtts.playback.player import Player
+from ishowtts.speech import Outbox, Scheduler
+from ishowtts.speech.speech_policy import SpeechPolicy
+from ishowtts.status.payloads import StateFacts, state_payload
+from ishowtts.util.disk_space import DiskSpace
+
+
+class _MixerThread(Protocol):
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the card's mixer."""
+
+
+@dataclass
+class ApplianceState:
+    """The state of the appliance now. Any thread may ask.
+
+    Args:
+        volume_configured: `audio.volume`.
+        paused_at_start: It was paused already when the daemon started.
+    """
+
+    volume_configured: int
+    inbox: Inbox
+    outbox: Outbox
+    disk: DiskSpace
+    engines: Engines
+    link: MqttLink
+    scheduler: Scheduler
+    player: Player
+    mixer_threads: Sequence[_MixerThread]
+    archives: Archives
+    policy: SpeechPolicy
+    paused_at_start: bool
+
+    def compose(self) -> dict[str, Any]:
+        """Compose the payload `state`, without `since`."""
+        scheduler, sound = self.scheduler.status, self.player.status()
+        self.paused_at_start = self.paused_at_start and scheduler.paused
+        problems = (
+            self.inbox.problem,
+            self.outbox.problem,
+            self.disk.shortage(),
+            self.engines.choice.problem,
+            self.link.deaf,
+            *self.engines.problems,
+            scheduler.retry_reason,
+            sound.problem,
+            *(thread.problem for thread in self.mixer_threads),
+            *self.archives.problems,
+            *self.policy.problems,
+        )
+        return state_payload(
+            StateFacts(
+                scheduler=scheduler,
+                engine=self.engines.status(),
+                engine_name=self.engines.choice.kind,
+                queue_depth=self.inbox.depth(),
+                muted=self.player.muted,
+                volume=self.player.volume,
+                problems=tuple(dict.fromkeys(problem for problem in problems if problem)),
+                paused_at_start=self.paused_at_start,
+                quiet_until=self.policy.quiet_until(),
+                volume_configured=self.volume_configured,
+                device=sound.device,
+                silences=self.player.silences(),
+                expires_before=self.inbox.expires_while_held(),
+            )
+        )
+
+    def idle(self) -> bool:
+        """Whether no line is spoken or could be spoken now."""
+        status = self.scheduler.status
+        return status.speaking is None and (status.paused or self.inbox.depth() == 0)
