@@ -146,6 +146,9 @@ install_program() {
     else
         step "$VENV/bin/uv" pip uninstall --quiet --python "$VENV/bin/python" ishowtts-bench
     fi
+    # uv leaves this out, and the service may not write beside its code: each start would compile all of it again.
+    # Some packages have files that are not valid Python, such as templates.
+    step "$VENV/bin/python" -m compileall -qq -j 0 "$VENV/lib" || true
 }
 
 install_files() {

@@ -127,3 +127,14 @@ def test_a_row_whose_author_cannot_be_read_is_shown_without_one(queue: Queue, ro
     [entry] = read_history(queue.path, 9)
     assert entry.author is None
     queue.open()
+
+
+def test_damage_to_what_only_the_history_reads_costs_no_line(queue: Queue) -> None:
+    queue.inbox.accept([Line("a", "hello", sent_text="hello!!!!!!!")])
+    queue.inbox.close()
+    with closing(sqlite3.connect(queue.path)) as connection, connection:
+        connection.execute("UPDATE lines SET sent_text = x'ff', heard_at = x'ff'")
+    queue.open()
+    assert queue.inbox.take().line == Line("a", "hello")
+    [entry] = queue.history(9)
+    assert (entry.sent_text, entry.heard_at) == (None, None)

@@ -188,6 +188,7 @@ def test_a_fresh_installation_takes_these_steps_in_this_order(machine: Machine) 
         f"{uv} --require-hashes -r daemon/requirements/linux.txt",
         f"{uv} --no-build-isolation --reinstall-package ishowtts .",
         f"uv pip uninstall --quiet --python {venv}/bin/python ishowtts-bench",
+        f"python -m compileall -qq -j 0 {venv}/lib",
         "ishowtts chimes --make --config /etc/ishowtts/config.yaml",
         "systemctl daemon-reload",
         "systemctl enable ishowtts.service ishowtts-clocks.service",

@@ -23,7 +23,6 @@ _GOOD_LINE = f"""
     seq BETWEEN 1 AND {_MOST_NUMBER}
     AND typeof(id) = 'text' AND typeof(text) = 'text' AND typeof(voice) IN ('text', 'null')
     AND typeof(priority) = 'integer' AND priority BETWEEN {int(min(Priority))} AND {int(max(Priority))}
-    AND typeof(sent_text) IN ('text', 'null') AND typeof(heard_at) IN ('text', 'null')
     AND typeof(details) = 'text' AND typeof(ts) = 'text' AND typeof(data) = 'text'
     AND typeof(reply_topic) IN ('text', 'null') AND typeof(reply_correlation) IN ('blob', 'null')
     AND typeof(born_s) = 'real' AND abs(born_s) < {_MOST_S} AND typeof(deadline_s) = 'real'
