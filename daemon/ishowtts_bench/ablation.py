@@ -84,14 +84,15 @@ def _multiplies_fp8(device: str) -> bool:
 def run(env: BenchEnv, length_s: float, rounds: int, nfe_step: int, report: Callable[[str], None]) -> list[Variant]:
     """Measure every variant, round by round. The first round only warms up."""
     engines: dict[str, F5Engine] = {}
-    for name, switches in variants(env.device, report).items():
-        report(f"loading: {name}")
+    wanted = variants(env.device, report)
+    for number, (name, switches) in enumerate(wanted.items(), 1):
+        report(f"loading {number} of {len(wanted)}: {name}")
         engines[name] = env.engine(switches, nfe_step=nfe_step)
     segment = Segment("bench", 0, 1, make_text(length_s), seed=0)
     times_s: dict[str, list[float]] = {name: [] for name in engines}
     sounds: dict[str, FloatSamples] = {}
     for round_number in range(rounds + 1):
-        report(f"round {round_number} of {rounds}")
+        report(f"round {round_number} of {rounds}" if round_number else "a round that warms up and is not counted")
         for name, engine in engines.items():
             started = synchronized_s(env.device)
             sounds[name] = engine.render(segment, lambda: False)

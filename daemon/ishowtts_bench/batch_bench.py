@@ -78,7 +78,8 @@ def run(
     measured = {count: _Measured() for count in SIZES}
     for round_number in range(rounds + 1):
         for count, result in measured.items():
-            report(f"round {round_number} of {rounds}: {count} at once")
+            name = f"round {round_number} of {rounds}" if round_number else "warms up, is not counted"
+            report(f"{name}: {count} at once")
             _measure_batch(engine, all_segments[:count], result, env.device, counted=round_number > 0)
             if round_number == 0 and (peak := memory.peak()):
                 result.peak_mb, result.reserved_mb = peak.peak_mb, peak.reserved_mb

@@ -112,6 +112,13 @@ def run(
     return plain + [point for point in points if point.name]
 
 
+def points_planned(env: BenchEnv, plan: SweepPlan) -> int:
+    """How many points `run` will report."""
+    nfe_values = {*plan.nfe_values, _FINEST}
+    pruned = sum(map(is_pruned, nfe_values))
+    return len(nfe_values) + pruned + len(list(_variants(env))) + (len(_FIRST_S) if plan.sentences else 0)
+
+
 def _rows(env: BenchEnv, plan: SweepPlan) -> Iterator[_Row]:
     """Measure NFE 32 first, because the others are compared with it."""
     default, finest = Switches(), None

@@ -74,8 +74,8 @@ def run(env: BenchEnv, rounds: int, nfe_step: int, *, compiled: bool, report: Ca
         clip = env.reference_clip()
         mel = prepare("bench", clip.audio, clip.rate_hz, clip.text).mel.to(env.device)
         decoders: list[VocoderVariant] = []
-        for length_s in LENGTHS_S:
-            report(f"{length_s:g} s of sound")
+        for number, length_s in enumerate(LENGTHS_S, 1):
+            report(f"{number} of {2 * len(LENGTHS_S)}: {length_s:g} s of sound")
             frames = round(length_s * RATE_HZ / HOP) + 1
             decoders += _time_variants(
                 variants, mel.repeat(frames // len(mel) + 1, 1)[:frames], length_s, rounds, env.device
@@ -128,11 +128,11 @@ def _parts(env: BenchEnv, nfe_step: int, report: Callable[[str], None]) -> list[
     engine = env.engine(Switches(), nfe_step=nfe_step)
     most_bytes = engine.prepare(None).max_segment_bytes
     parts = []
-    for length_s in LENGTHS_S:
+    for number, length_s in enumerate(LENGTHS_S, len(LENGTHS_S) + 1):
         text = make_text(length_s)
         if len(text.encode()) > most_bytes:
             continue
-        report(f"a whole segment of {length_s:g} s")
+        report(f"{number} of {2 * len(LENGTHS_S)}: a whole segment of {length_s:g} s")
         segment = Segment("bench", 0, 1, text, seed=0)
         engine.render(segment, lambda: False)
         finish_idle_work(engine)

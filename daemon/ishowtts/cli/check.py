@@ -84,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
             }
         )
         return 2 if faults else 0
-    print(_verdict(len(faults), source if arguments.config or source.exists() else None))
+    verdict = _verdict(len(faults), source if arguments.config or source.exists() else None)
+    print(f"# {verdict}" if arguments.all else verdict)  # with --all, the output is YAML
     if arguments.all:
         print(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True), end="", flush=True)
     else:

@@ -31,7 +31,8 @@ def examine_files(settings: Config) -> Iterator[Finding]:
         yield examine_wav("audio.device", settings.audio.device)
     if settings.audio.when_lost.startswith("wav:"):
         yield examine_wav("audio.when_lost", settings.audio.when_lost)
-    yield from examine_chime(settings)
+    if settings.audio.chime is not False or settings.audio.chimes_dir is not None:
+        yield from examine_chime(settings)
     yield from examine_words(settings)
     yield from examine_folders(settings)
 

@@ -144,7 +144,7 @@ def run_parity(arguments: argparse.Namespace) -> int:
 
     def report(row: parity.ParityRow) -> None:
         rows.append(row)
-        print_progress(arguments, f"{'ok  ' if row.passed else 'FAIL'} {row.name}")
+        print_progress(arguments, f"{len(rows)}: {'ok  ' if row.passed else 'FAIL'} {row.name}")
 
     passed = parity.run(env, report)
     table = Table("comparison", "difference", "must be", "", box=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,14 @@ def run(arguments: argparse.Namespace) -> int:
         sentences[: arguments.sentences],
         arguments.wav,
     )
+    planned, number = quality_sweep.points_planned(env, plan), itertools.count(1)
     points = quality_sweep.run(
-        env, plan, metrics, lambda point: print_progress(arguments, f"NFE {point.nfe_step} {point.name}")
+        env,
+        plan,
+        metrics,
+        lambda point: print_progress(
+            arguments, f"{next(number)} of {planned}: NFE {point.nfe_step} {point.schedule} {point.name}".rstrip()
+        ),
     )
     unit = f"{_UNITS.get(language, 'word')} error"
     data = {"points": [_row(point, unit.replace(" ", "_")) for point in points]}

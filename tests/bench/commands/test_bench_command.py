@@ -53,13 +53,16 @@ def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path) -> 
 
 
 @F5
-def test_sweep_writes_a_sample_of_each_point(run: Run, tmp_path: Path) -> None:
+def test_sweep_writes_a_sample_of_each_point(run: Run, tmp_path: Path, env: BenchEnv) -> None:
+    from ishowtts_bench.quality_sweep import NFE_VALUES, SweepPlan, points_planned
+
     picture = tmp_path / "sweep.svg"
     options = ["--length", "1", "--sentences", "0", "--wav", str(tmp_path / "samples"), "--json"]
     status, out = run("sweep", *options, "--plot", str(picture))
     assert "<svg" in picture.read_text()
     points = json.loads(out)["points"]
     assert status == 0
+    assert len(points) == points_planned(env, SweepPlan(1.0, NFE_VALUES, 7, (), None))
     plain = {(point["nfe_step"], point["schedule"]): point for point in points if not point["name"]}
     assert plain[32, "uniform"]["deviation"] == 0.0
     assert {nfe for nfe, schedule in plain if schedule == "EPSS"} == {5, 6, 7, 10, 12, 16}
