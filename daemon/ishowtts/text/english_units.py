@@ -6,7 +6,7 @@ import re
 
 from ishowtts.text.english_numbers import bare_number, plural, with_separators
 from ishowtts.text.english_words import CURRENCY, ordinal
-from ishowtts.text.reading_rules import NUMBER, ReadingRule, ToWords, rule
+from ishowtts.text.reading_rules import DASHES, DIGITS, NUMBER, ReadingRule, ToWords, only_with, rule
 from ishowtts.text.units import UNITS, Unit, any_of
 
 _DEGREES_CELSIUS, _DEGREES_FAHRENHEIT = UNITS["°C"], UNITS["°F"]
@@ -187,48 +187,60 @@ def _in_words(match: re.Match[str], to_words: ToWords) -> str:
 
 
 EARLY_UNIT_RULES: tuple[ReadingRule, ...] = (
-    rule(rf"(?<![\w.,]){NUMBER}(?: ?[x×] ?{NUMBER}){{1,2}}(?= ?(?:{_LENGTH})(?!\w))", _by),
-    rule(rf"(?<![\w.,])({NUMBER}) ?[x×] ?(?={NUMBER} ?(?:{_UNIT})(?!\w))", r"\1 times "),
-    rule(
-        rf"(?<![\w.,])({NUMBER} ?(?:{_UNIT})) ?/ ?(?!(?:{_COUNT}) ?[A-Za-z])(?={NUMBER} ?(?:{_UNIT})(?!\w))",
-        r"\1, ",
+    *only_with(
+        "x×",
+        rule(rf"(?<![\w.,]){NUMBER}(?: ?[x×] ?{NUMBER}){{1,2}}(?= ?(?:{_LENGTH})(?!\w))", _by),
+        rule(rf"(?<![\w.,])({NUMBER}) ?[x×] ?(?={NUMBER} ?(?:{_UNIT})(?!\w))", r"\1 times "),
     ),
-    rule(rf"(?<![\w.,])({NUMBER} ?(?:{_UNIT}))[-–—~](?=-?{NUMBER} ?(?:{_UNIT})(?!\w))", r"\1 to "),
-    rule(
-        rf"(?<![\w.,])(?P<what>{NUMBER} ?(?P<unit>{_UNIT})) [-–—~] (?=-?{NUMBER} ?(?P=unit)(?!\w))",
-        lambda match, _: f"{match['what']} to ",
+    *only_with(
+        "/",
+        rule(
+            rf"(?<![\w.,])({NUMBER} ?(?:{_UNIT})) ?/ ?(?!(?:{_COUNT}) ?[A-Za-z])(?={NUMBER} ?(?:{_UNIT})(?!\w))",
+            r"\1, ",
+        ),
+        rule(
+            rf"(?P<what>(?:(?:{CURRENCY}) ?{NUMBER}|(?<![\w.,]){NUMBER} ?(?:{CURRENCY}|¢))"
+            r"(?: ?(?:k|m|M|mn|bn|thousand|million|billion))?)"
+            rf"(?:/(?P<word>[a-z]{{4,12}})(?!\w)|(?P<per> ?/ ?(?:(?:{_COUNT}) ?)?(?:{_DENOMINATOR})(?!\w)))",
+            _price,
+        ),
+        rule(rf"(?P<what>(?<![\w.,]){NUMBER} [a-z]{{3,15}})(?P<per>/(?:{_DENOMINATOR})(?!\w))", _rate),
     ),
-    rule(r"(?<![\w.,])(\d{4})K(?!\w)", lambda match, to_words: amount(match[1], UNITS["K"], to_words)),
-    rule(
-        rf"(?P<what>(?:(?:{CURRENCY}) ?{NUMBER}|(?<![\w.,]){NUMBER} ?(?:{CURRENCY}|¢))"
-        r"(?: ?(?:k|m|M|mn|bn|thousand|million|billion))?)"
-        rf"(?:/(?P<word>[a-z]{{4,12}})(?!\w)|(?P<per> ?/ ?(?:(?:{_COUNT}) ?)?(?:{_DENOMINATOR})(?!\w)))",
-        _price,
+    *only_with(
+        DASHES + "~",
+        rule(rf"(?<![\w.,])({NUMBER} ?(?:{_UNIT}))[-–—~](?=-?{NUMBER} ?(?:{_UNIT})(?!\w))", r"\1 to "),
+        rule(
+            rf"(?<![\w.,])(?P<what>{NUMBER} ?(?P<unit>{_UNIT})) [-–—~] (?=-?{NUMBER} ?(?P=unit)(?!\w))",
+            lambda match, _: f"{match['what']} to ",
+        ),
     ),
-    rule(rf"(?P<what>(?<![\w.,]){NUMBER} [a-z]{{3,15}})(?P<per>/(?:{_DENOMINATOR})(?!\w))", _rate),
+    *only_with("K", rule(r"(?<![\w.,])(\d{4})K(?!\w)", lambda match, words: amount(match[1], UNITS["K"], words))),
 )
 """Come before the rules of ranges and money."""
 
 UNIT_RULES: tuple[ReadingRule, ...] = (
-    rule(rf"(?<=[\w°%]) ?= ?(?=(?:minus )?{NUMBER} ?(?:{_UNIT})(?!\w))", " equals "),
-    rule(rf"(?<![\w.,])({NUMBER}) ?° ?([NSEW])(?!\w)", lambda match, _: f"{match[1]}° {_POINTS[match[2]]}"),
-    rule(r"(?<=\d)(?: ?|-)in\.(?=,? [a-z])", " inch"),
-    rule(
-        r"(?<=\d) ?((?:(?:sq|cu|fl)\.? )?(?:ft|in|lbs?|oz|gal|yd|mi|mins?|secs?|hrs?|tsp|tbsp|kg|km|cm|mm|wks?|yrs?))"
-        r"\.(?=,? [a-z(]|[,;:)]| \d)",
-        r" \1",
-    ),
-    rule(
-        rf"(?<![\w/.])(?P<whole>\d{{1,4}} )?(?P<above>\d{{1,3}})/(?P<below>[1-9]\d{{0,2}}) ?"
-        rf"(?P<unit>{_UNIT})(?P<per>{_PER})(?![\w'])",
-        _fraction,
-    ),
     rule(
         rf"(?<![\w-])(?P<count>(?i:{_NUMBER_WORDS}|half a|per))[ -](?P<unit>{any_of(_SAFE)})(?P<per>{_PER})(?![\w'])",
         _in_words,
     ),
-    rule(
-        rf"(?<![\w.,])(?<!\d/)(?P<number>{NUMBER})(?P<joint>[ -]?)(?P<unit>{any_of(_ALL)})(?P<per>{_PER})(?![\w'])",
-        _measure,
+    *only_with(
+        DIGITS,
+        rule(rf"(?<=[\w°%]) ?= ?(?=(?:minus )?{NUMBER} ?(?:{_UNIT})(?!\w))", " equals "),
+        rule(rf"(?<![\w.,])({NUMBER}) ?° ?([NSEW])(?!\w)", lambda match, _: f"{match[1]}° {_POINTS[match[2]]}"),
+        rule(r"(?<=\d)(?: ?|-)in\.(?=,? [a-z])", " inch"),
+        rule(
+            r"(?<=\d) ?((?:(?:sq|cu|fl)\.? )?"
+            r"(?:ft|in|lbs?|oz|gal|yd|mi|mins?|secs?|hrs?|tsp|tbsp|kg|km|cm|mm|wks?|yrs?))\.(?=,? [a-z(]|[,;:)]| \d)",
+            r" \1",
+        ),
+        rule(
+            rf"(?<![\w/.])(?P<whole>\d{{1,4}} )?(?P<above>\d{{1,3}})/(?P<below>[1-9]\d{{0,2}}) ?"
+            rf"(?P<unit>{_UNIT})(?P<per>{_PER})(?![\w'])",
+            _fraction,
+        ),
+        rule(
+            rf"(?<![\w.,])(?<!\d/)(?P<number>{NUMBER})(?P<joint>[ -]?)(?P<unit>{any_of(_ALL)})(?P<per>{_PER})(?![\w'])",
+            _measure,
+        ),
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ishowtts.limits import MAIL, WEB_END, WEB_START
@@ -12,6 +12,8 @@ from ishowtts.limits import MAIL, WEB_END, WEB_START
 ToWords: TypeAlias = Callable[[str], str]
 """Returns the words of a number, date or time in figures; returns it unchanged if it cannot be read."""
 
+DIGITS = "0123456789"
+DASHES = "-–—"
 MAX_DIGITS = 40
 """A longer number stays in figures: nobody listens to it."""
 
@@ -36,10 +38,13 @@ class ReadingRule:
     Attributes:
         pattern: Matches the form.
         replacement: A template, or a function of the match and of `ToWords`.
+        signs: The form has at least one of these characters; `None`: it may have any. A text without them is not
+            searched.
     """
 
     pattern: re.Pattern[str]
     replacement: str | Callable[[re.Match[str], ToWords], str]
+    signs: frozenset[str] | None = None
 
     def apply(self, text: str, to_words: ToWords) -> str:
         """The text with each place of this form replaced."""
@@ -54,10 +59,19 @@ def rule(pattern: str, replacement: str | Callable[[re.Match[str], ToWords], str
     return ReadingRule(re.compile(pattern, flags | re.ASCII), replacement)
 
 
+def only_with(signs: str, *rules: ReadingRule) -> tuple[ReadingRule, ...]:
+    """The rules, for texts with one of these characters only. Rules that have their own signs keep them."""
+    return tuple(each if each.signs else replace(each, signs=frozenset(signs)) for each in rules)
+
+
 def apply_rules(rules: Sequence[ReadingRule], text: str, to_words: ToWords) -> str:
     """The text after every rule, in their order."""
+    characters = set(text)
     for each in rules:
-        text = each.apply(text, to_words)
+        if each.signs is None or not each.signs.isdisjoint(characters):
+            read = each.apply(text, to_words)
+            if read != text:
+                text, characters = read, set(read)
     return text
 
 
