@@ -20,10 +20,9 @@ _COUNT = r"10{1,3}|1\.73"  # per 100 km; per 1.73 m², to which doctors scale
 _PER = rf"(?: ?/ ?(?:(?:{_COUNT}) ?)?(?:{_DENOMINATOR})(?!\w)){{0,2}}"
 _UNIT = any_of(UNITS)
 _LENGTH = "mm|cm|m|km|in|inch|ft|px|µm|nm"
-# Of these the letters are also an English word or a name, so they stand for a unit only after figures.
-_SAFE = [
-    unit for unit in UNITS if len(unit) > 1 and unit not in ("in", "MP", "deg", "mi", "ha", "pts", "var", "bar", "cal")
-]
+# These are also English words or names, so they are units only after figures.
+_WORDS = ("in", "inch", "MP", "deg", "mi", "ha", "pts", "var", "bar", "cal", "lux", "nits", "mol", "ohm", "Torr")
+_SAFE = [unit for unit in UNITS if len(unit) > 1 and unit not in _WORDS]
 _NUMBER_WORDS = (
     "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|seventy"
     "|eighty|ninety|hundred|thousand|million|billion|trillion|few|several|many|half"
@@ -230,7 +229,7 @@ UNIT_RULES: tuple[ReadingRule, ...] = (
         rule(r"(?<=\d)(?: ?|-)in\.(?=,? [a-z])", " inch"),
         rule(
             r"(?<=\d) ?((?:(?:sq|cu|fl)\.? )?"
-            r"(?:ft|in|lbs?|oz|gal|yd|mi|mins?|secs?|hrs?|tsp|tbsp|kg|km|cm|mm|wks?|yrs?))\.(?=,? [a-z(]|[,;:)]| \d)",
+            r"(?:ft|in|lbs?|oz|gal|yd|mi|mins?|secs?|hrs?|tsp|tbsp|kg|km|cm|mm|wks?|yrs?))\.(?=,? [a-z(]|[,;:)]| \d{1,3} ?[a-z])",
             r" \1",
         ),
         rule(
