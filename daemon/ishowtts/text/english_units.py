@@ -229,7 +229,8 @@ UNIT_RULES: tuple[ReadingRule, ...] = (
         rule(r"(?<=\d)(?: ?|-)in\.(?=,? [a-z])", " inch"),
         rule(
             r"(?<=\d) ?((?:(?:sq|cu|fl)\.? )?"
-            r"(?:ft|in|lbs?|oz|gal|yd|mi|mins?|secs?|hrs?|tsp|tbsp|kg|km|cm|mm|wks?|yrs?))\.(?=,? [a-z(]|[,;:)]| \d{1,3} ?[a-z])",
+            r"(?:ft|in|lbs?|oz|gal|yd|mi|mins?|secs?|hrs?|tsp|tbsp|kg|km|cm|mm|wks?|yrs?))"
+            r"\.(?=,? [a-z(]|[,;:)]| \d{1,3} ?[a-z])",
             r" \1",
         ),
         rule(
