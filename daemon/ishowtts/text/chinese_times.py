@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ishowtts.text.reading_rules import ReadingRule, ToWords, rule
+from ishowtts.text.reading_rules import DIGITS, ReadingRule, ToWords, only_with, rule
 
 # Figures with a colon after these words are a score or a ratio, even if they could be a time: 比分21:15.
 _SCORE_BEFORE = re.compile(r"(?:比分|比例|比率|比值|比为|大比分|成绩)[^\d，。！？；]{0,4}$")
@@ -63,7 +63,8 @@ def _duration(match: re.Match[str], _: ToWords) -> str:
     return f"{'负' if match['minus'] else ''}{words}{ending}"
 
 
-TIME_RULES: tuple[ReadingRule, ...] = (
+TIME_RULES: tuple[ReadingRule, ...] = only_with(
+    DIGITS,
     rule(
         rf"(?P<clock>(?<![\d:.])(?P<hour>\d{{1,2}})(?::[0-5]\d){{1,2}})(?![\d:]){_AM_PM}",
         _half_of_day,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.english_addresses import ADDRESS_RULES, STARTS_SENTENCE, full_stop
-from ishowtts.text.reading_rules import ReadingRule, ToWords, rule
+from ishowtts.text.reading_rules import DASHES, DIGITS, ReadingRule, ToWords, only_with, rule
 
 _WITH_DOT = {
     "dept": "department", "depts": "departments", "appt": "appointment", "appts": "appointments", "govt": "government",
@@ -81,37 +81,57 @@ def _month(match: re.Match[str], _: ToWords) -> str:
     return _MONTHS[match["month"]] + full_stop(match)
 
 
-ABBREVIATION_RULES: tuple[ReadingRule, ...] = (
-    *(rule(rf"(?<![A-Za-z0-9.]){form}(?!\w)", words) for form, words in _FIXED.items()),
-    rule(
-        rf"(?<![\w.])(?:(?P<form>{_any_form(_TITLES)})\.|(?P<bare>Mr|Mrs|Ms|Prof|Mt|Capt|Sgt|Rev)(?= ))"
-        rf"(?= (?:[A-Z]|and M|& M))(?! (?:{STARTS_SENTENCE})\b)",
-        lambda match, _: _TITLES[match["form"] or match["bare"]],
-    ),
-    *ADDRESS_RULES,
+_DOTTED_RULES = only_with(
+    ".",
     rule(r"(?<!\d )(?<![\w.])([Ff])(?:t|eat)\.(?= [A-Z])", lambda match, _: "Fort" if match[1] == "F" else "featuring"),
-    rule(r"(?<=[a-z]) v\.?(?= [A-Z])", " versus"),
     rule(r"(?<![\w.])([Ee])st\.(?= [12]\d{3}(?!\w))", r"\1stablished"),
     rule(r"(?<![\w.])([Ee])st\.(?= [a-z0-9])", r"\1stimated"),
     rule(r"(?<!\d )(?<![\w.])(?P<form>max|min)\.(?= [a-z])", lambda match, _: _BEFORE_FIGURES[match["form"]]),
     rule(r"(?<!\d )(?<![\w.])([ap])\.m\.(?!\w)", lambda match, _: f"{match[1].upper()}M{full_stop(match)}"),
     rule(r"(?<![\w.])([Nn])o\.(?= of\b)", r"\1umber"),
     rule(r"(?<=(?:th|st|nd|rd) )[Ff]l\.", "floor"),
-    rule(
-        rf"(?<!\d )(?<![\w.])(?:(?P<form>(?i:{_any_form(_BEFORE_FIGURES)}))\.:? ?(?=[#\d-])"
-        r"|(?P<bare>ext|[Aa]pt|max|min|avg|hwy|Hwy)(?: (?=-?\d)))",
-        _before_figures,
-    ),
-    rule(rf"(?<![\w.])(?P<day>{_DAY})\.? ?[-–—] ?(?P<last>{_DAY})(?!\w)\.?", _days),
+)
+_DATE_RULES: tuple[ReadingRule, ...] = (
+    *only_with(DASHES, rule(rf"(?<![\w.])(?P<day>{_DAY})\.? ?[-–—] ?(?P<last>{_DAY})(?!\w)\.?", _days)),
     rule(rf"(?<![\w.])(?P<day>{_DAY})\.? (?P<and>and|or|to|through|&) (?P<last>{_DAY})(?!\w)\.?", _two_days),
-    rule(
-        rf"(?<![\w.])(?P<day>{_DAY})\.?(?=,? (?:\d{{1,2}}(?!\d)|(?:{_MONTH})(?!\w)))",
-        lambda match, _: _DAYS[match["day"]],
+    *only_with(
+        DIGITS,
+        rule(
+            rf"(?<![\w.])(?P<day>{_DAY})\.?(?=,? (?:\d{{1,2}}(?!\d)|(?:{_MONTH})(?!\w)))",
+            lambda match, _: _DAYS[match["day"]],
+        ),
+        rule(rf"(?<![\w.])(?P<month>{_MONTH})\.?(?= \d{{4}}(?!\w))", lambda match, _: _MONTHS[match["month"]]),
     ),
     rule(rf"(?<=[Oo]n )(?P<day>{_DAY})(?!\w)\.?|(?<![\w.])(?P<dotted>Mon|Tues?|Thu(?:rs?)?|Fri)\.", _day),
-    rule(rf"(?<![\w.])(?P<month>{_MONTH})\.(?= [a-z(]|$|[,;:)])", _month),
-    rule(rf"(?:(?<=\b[Ii]n )|(?<=\b[Bb]y ))(?P<month>{_MONTH})\.(?= [A-Z])", _month),
-    rule(rf"(?<![\w.])(?P<month>{_MONTH})\.?(?= \d{{4}}(?!\w))", lambda match, _: _MONTHS[match["month"]]),
+    *only_with(
+        ".",
+        rule(rf"(?<![\w.])(?P<month>{_MONTH})\.(?= [a-z(]|$|[,;:)])", _month),
+        rule(rf"(?:(?<=\b[Ii]n )|(?<=\b[Bb]y ))(?P<month>{_MONTH})\.(?= [A-Z])", _month),
+    ),
+)
+ABBREVIATION_RULES: tuple[ReadingRule, ...] = (
+    *(
+        each
+        for form, words in _FIXED.items()
+        for each in only_with("/" if "/" in form else ".,k", rule(rf"(?<![A-Za-z0-9.]){form}(?!\w)", words))
+    ),
+    rule(
+        rf"(?<![\w.])(?:(?P<form>{_any_form(_TITLES)})\.|(?P<bare>Mr|Mrs|Ms|Prof|Mt|Capt|Sgt|Rev)(?= ))"
+        rf"(?= (?:[A-Z]|and M|& M))(?! (?:{STARTS_SENTENCE})\b)",
+        lambda match, _: _TITLES[match["form"] or match["bare"]],
+    ),
+    *ADDRESS_RULES,
+    rule(r"(?<=[a-z]) v\.?(?= [A-Z])", " versus"),
+    *_DOTTED_RULES,
+    *only_with(
+        DIGITS,
+        rule(
+            rf"(?<!\d )(?<![\w.])(?:(?P<form>(?i:{_any_form(_BEFORE_FIGURES)}))\.:? ?(?=[#\d-])"
+            r"|(?P<bare>ext|[Aa]pt|max|min|avg|hwy|Hwy)(?: (?=-?\d)))",
+            _before_figures,
+        ),
+    ),
+    *_DATE_RULES,
     rule(rf"(?<![A-Za-z0-9.])(?i:{_any_form(_WITH_DOT)})(?!\w)(?:\.(?!\.))?", _abbreviation),
     rule(r"(?<!\d )(?<![\w./])(hr|min|sec|lb)s\.?(?!\w)", lambda match, _: f"{_PLURALS[match[1]]}{full_stop(match)}"),
 )

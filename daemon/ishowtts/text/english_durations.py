@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.english_units import amount
-from ishowtts.text.reading_rules import ReadingRule, ToWords, rule
+from ishowtts.text.reading_rules import DIGITS, ReadingRule, ToWords, only_with, rule
 from ishowtts.text.units import UNITS, any_of
 
 # Parts of a duration in the order in which they are written: name, symbol in the table, forms. A capital is attached.
@@ -69,7 +69,8 @@ def _joined(match: re.Match[str], to_words: ToWords) -> str:
     return f"{larger} {amount(match['second'], UNITS[match['smaller']], to_words)}"
 
 
-DURATION_RULES: tuple[ReadingRule, ...] = (
+DURATION_RULES: tuple[ReadingRule, ...] = only_with(
+    DIGITS,
     rule(
         r"(?<!\w)T ?[-–−] ?(?=\d{1,6}(?::\d\d| ?(?:s|sec|m|min|h|d|seconds|minutes|hours|days)(?![a-z])))", "T minus "
     ),

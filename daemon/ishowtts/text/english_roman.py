@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.english_words import ordinal
-from ishowtts.text.reading_rules import ReadingRule, ToWords, rule
+from ishowtts.text.reading_rules import ReadingRule, ToWords, only_with, rule
 
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _NUMERAL = re.compile(r"(?=[CLXVI])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
@@ -33,7 +33,7 @@ _NUMBERED = (
 )
 # A single I after a word with a capital, and after one without, may also be the pronoun: "the part I like".
 _ONE = re.compile(r"[.,:;!?)–—-]|$| (?:of|is|was|and|in|to|ends|begins|starts|clinical|trial|diabetes|error|[A-Z(–—-])")
-_ONE_AFTER_SMALL = re.compile(r"[.,:;!?)–—-]|$| (?:of|clinical|trial|diabetes|error)")
+_ONE_SMALL = re.compile(r"[.,:;!?)–—-]|$| (?:of|clinical|trial|diabetes|error)")
 _PRONOUN = re.compile(r" (?:am|met|saw|have|think|know|like|love|will|would|can|need|want|do|did)\b")
 # Words with a capital that no numeral belongs to.
 _NO_NAME = re.compile(
@@ -46,6 +46,17 @@ _DRIP = re.compile(
 )
 
 
+_CENTURY = re.compile(r" (?:century|centuries)\b")
+_AFTER_FIVE = re.compile(r"['’.,;:!?)]|$| (?:was|is|had|of|and|in)\b")
+_TITLED = re.compile(rf"\b{_TITLE} (?:[A-Z][a-z]+ )?[A-Z][a-z]+ $")
+_RULER = re.compile(rf"\b(?:{_RULERS}) $")
+_RULER_FIRST = re.compile(rf"(?:^|[.!?] )(?:{_RULERS}) $")
+_FAMILY = re.compile(rf"\b(?:{_GIVEN}) (?:[A-Z]\. )?[A-Z][a-z]+ $")
+_COUNTED = re.compile(rf"(?<!\w)({_ALSO_X}) $", re.IGNORECASE)
+_LETTERED = re.compile(rf"(?<!\w)({_NUMBERED}) $", re.IGNORECASE)
+_OTHER_NAME = re.compile(r"\b([A-Z][a-z]+|[a-z]{1,2}[A-Z][a-z]+) $")
+
+
 def roman_value(numeral: str) -> int | None:
     """The value of a Roman numeral of at most 399; `None` if this is none."""
     if not _NUMERAL.fullmatch(numeral):
@@ -56,52 +67,56 @@ def roman_value(numeral: str) -> int | None:
     )
 
 
-def _numbered(match: re.Match[str], _: ToWords) -> str:
-    name, numeral = match["name"] or match["other"], match["numeral"] or match["more"]
-    after = match.string[match.end() :]
-    value = roman_value(numeral)
-    one = _ONE_AFTER_SMALL if name[0].islower() and name[1].islower() else _ONE
-    if value is None or (numeral == "I" and name.lower() != "world war" and not one.match(after)):
+def _numeral(match: re.Match[str], to_words: ToWords) -> str:
+    """A numeral in words, if the words before it are a name that it belongs to."""
+    numeral, value = match["numeral"], roman_value(match["numeral"])
+    before, after = match.string[max(0, match.start() - 48) : match.start()], match.string[match.end() :]
+    if value is None or (numeral == "IV" and _DRIP.match(after)):
         return match[0]
-    return f"{name} {value}"
+    if _CENTURY.match(after):
+        return ordinal(value, to_words)
+    if _is_ruler(numeral, before, after):
+        return f"the {ordinal(value, to_words)}"
+    return str(value) if _is_number(numeral, before, after) else match[0]
 
 
-def _ruler(match: re.Match[str], to_words: ToWords) -> str:
-    numeral, after = match["numeral"], match.string[match.end() :]
-    value = roman_value(numeral)
-    if value is None or (numeral == "IV" and _DRIP.match(after)) or (numeral == "I" and _PRONOUN.match(after)):
-        return match[0]
-    return f"{match['name']} the {ordinal(value, to_words)}"
+def _is_ruler(numeral: str, before: str, after: str) -> bool:
+    """Whether this is a king, queen or pope, or the third John Smith of a family."""
+    if _TITLED.search(before):
+        return numeral != "I" or not _PRONOUN.match(after)
+    if numeral == "I":
+        return bool(
+            (_RULER.search(before) and re.match(r" of [A-Z]|['’]s\b", after))
+            or (_RULER_FIRST.search(before) and re.match(r" (?:was|ruled|had|became|died|reigned)\b", after))
+        )
+    if numeral in ("V", "X", "C", "L"):
+        return numeral == "V" and bool(_RULER.search(before) and _AFTER_FIVE.match(after))
+    return bool(_RULER.search(before) or (numeral in ("II", "III", "IV") and _FAMILY.search(before)))
 
 
-def _after_name(match: re.Match[str], _: ToWords) -> str:
-    name, numeral = match["name"], match["numeral"]
-    value = roman_value(numeral)
-    drip = numeral == "IV" and _DRIP.match(match.string[match.end() :])
-    return (
-        match[0] if value is None or drip or _NO_NAME.fullmatch(name) or numeral in _NO_NUMERAL else f"{name} {value}"
-    )
-
-
-def _century(match: re.Match[str], to_words: ToWords) -> str:
-    value = roman_value(match["numeral"])
-    return match[0] if value is None else f"{ordinal(value, to_words)} {match['century']}"
+def _is_number(numeral: str, before: str, after: str) -> bool:
+    """Whether this is a part of something, or one of several of a name: Chapter IV, Rocky II."""
+    if numeral in ("C", "L"):
+        return False
+    counted = _COUNTED.search(before) or (len(numeral) > 1 and _LETTERED.search(before))
+    if numeral == "I":
+        part = counted or _LETTERED.search(before)
+        return bool(
+            part and (part[1].lower() == "world war" or (_ONE_SMALL if part[1].islower() else _ONE).match(after))
+        )
+    if counted:
+        return True
+    other = _OTHER_NAME.search(before)
+    is_name = other is not None and not _NO_NAME.fullmatch(other[1])
+    return is_name and len(numeral) > 1 and numeral not in _NO_NUMERAL and not set(numeral) & {"L", "C"}
 
 
 ROMAN_RULES: tuple[ReadingRule, ...] = (
-    rule(r"\bWW ?(I{1,2}|[12])(?!\w)", lambda match, _: f"World War {match[1].replace('II', '2').replace('I', '1')}"),
-    rule(r"(?<![\w'])(?P<numeral>[IVX]{1,5})(?:th|st|nd|rd)? (?P<century>century|centuries)\b", _century),
-    rule(rf"\b(?P<name>{_TITLE} (?:[A-Z][a-z]+ )?[A-Z][a-z]+) (?P<numeral>[IVX]{{1,6}})(?!\w)", _ruler),
-    rule(
-        rf"\b(?P<name>{_RULERS}) (?P<numeral>[IVX]{{2,6}}|V(?=['’.,;:!?)]|$| (?:was|is|had|of|and|in)\b))(?!\w)", _ruler
+    *only_with(
+        "W",
+        rule(
+            r"\bWW ?(I{1,2}|[12])(?!\w)", lambda match, _: f"World War {match[1].replace('II', '2').replace('I', '1')}"
+        ),
     ),
-    rule(rf"(?:^|(?<=[.!?] ))(?P<name>{_RULERS}) (?P<numeral>I)(?= (?:was|ruled|had|became|died|reigned)\b)", _ruler),
-    rule(rf"\b(?P<name>{_RULERS}) (?P<numeral>I)(?= of [A-Z]|['’]s\b)", _ruler),
-    rule(rf"\b(?P<name>(?:{_GIVEN}) (?:[A-Z]\. )?[A-Z][a-z]+) (?P<numeral>II|III|IV)(?!\w)", _ruler),
-    rule(
-        rf"(?<!\w)(?:(?P<name>(?i:{_ALSO_X})) (?P<numeral>[IVX]{{1,6}}|[IVXLC]{{2,7}})"
-        rf"|(?P<other>(?i:{_NUMBERED})) (?P<more>I|[IVX]{{2,6}}))(?![\w'’])",
-        _numbered,
-    ),
-    rule(r"\b(?P<name>[A-Z][a-z]+|[a-z]{1,2}[A-Z][a-z]+) (?P<numeral>[IVX]{2,6})(?!\w)", _after_name),
+    *only_with("IVX", rule(r"(?<![\w'])(?P<numeral>[IVXLC]{1,7})(?:th|st|nd|rd)?(?![\w])", _numeral)),
 )

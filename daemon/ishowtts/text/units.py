@@ -63,6 +63,7 @@ s, sec, secs | second | 秒 |
 ms, msec | millisecond | 毫秒 |
 µs, \u03bcs | microsecond | 微秒 |
 ns | nanosecond | 纳秒 |
+ps | picosecond | 皮秒 |
 min, mins | minute | 分钟 |
 h, hr, hrs | hour | 小时 |
 d | day | 天 |
@@ -112,7 +113,7 @@ cmH2O | centimeter of water, centimeters of water | 厘米水柱 |
 atm | atmosphere | 个大气压 |
 Torr | torr, torr | 托 |
 N | newton | 牛顿, 牛 | µ m k M
-Nm, N·m | newton meter | 牛米 | m k
+Nm, N·m, N m | newton meter | 牛米 | m k
 K | kelvin | 开尔文, 开 | m
 °C, ° C, ℃, ºC, ˚C, °c, deg C, degC | degree Celsius, degrees Celsius | 摄氏度 |
 °F, ° F, ℉, ºF, ˚F, °f, deg F, degF | degree Fahrenheit, degrees Fahrenheit | 华氏度 |
