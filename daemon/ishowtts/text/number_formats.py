@@ -23,7 +23,7 @@ _BLANKS = re.compile(
 _PRICE_DASH = re.compile(r"(?<![\w.,])(\d{1,3}(?:[.,'’ ]\d{3}){1,4}|\d{1,9}),[-–—]{1,2}(?!\w)", re.ASCII)
 _WHOLE = r"(\d{1,3}(?:['’ .]\d{3}){1,4}|\d{1,9})"
 _PRICE_POINT_DASH = re.compile(
-    rf"(?:(?<=CHF )|(?<=Fr\. )|(?<=CHF)|(?<=Fr\.)){_WHOLE}\.[-–—]{{1,2}}(?!\w)"
+    rf"(?:(?<=€)|(?<=€ )|(?<=CHF )|(?<=Fr\. )|(?<=CHF)|(?<=Fr\.)){_WHOLE}\.[-–—]{{1,2}}(?!\w)"
     rf"|(?<![\w.,]){_WHOLE}\.[-–—]{{1,2}}(?= ?(?:CHF|€|EUR|Fr\.))",
     re.ASCII,
 )
