@@ -31,7 +31,10 @@ _THING_WORDS = (
     r"member(?:ship)?|policy|registration|licen[cs]e|p\.?o\.? box|card|parcel|package|shipment|delivery|issue|request|"
     r"transaction|bug|lot|train"
 )
-_NO_CODE = "count|length|size|limit|price|costs?|balance|total|rate|amount|value|has(?! been)|have|with|takes|used|usage|budget"
+_NO_CODE = (
+    "count|length|size|limit|price|costs?|balance|total|rate|amount|value|has(?! been)|have|with|takes|used|usage|"
+    "budget|refers|applies|due"
+)
 _OPEN = r"[ \"“'(\[]{1,2}"
 _DIRECT = rf"(?:[ -]{_NUMBER_WORD}|[ -]code)?(?: is| was|:| =|=|,)?{_OPEN}(?:(?:#|№|no\.|nr\.) ?)?"
 _FAR = rf"(?: (?!(?:{_NO_CODE})\b)[A-Za-z'’]{{1,15}}){{1,6}}(?: is| to|:| =){_OPEN}"
@@ -41,6 +44,7 @@ _FIGURES = (
 _YEAR = re.compile(r"1[89]\d\d|20\d\d")
 _EMERGENCY = "(?:911|112|999|110|101|111|000|211|311|411|511|611|711|811|988|116 ?117)"
 _EMERGENCIES = rf"{_EMERGENCY}(?:(?:,|,? or|,? and|/| /) ?{_EMERGENCY}){{0,3}}(?![\w-]|[.,:/]\d)"
+_NO_PLACE = "".join(f"(?<! {word})" for word in ("of", "for", "in", "room", "bus", "seat", "page", "gate"))
 _CALL = (
     "call(?:ed|ing)?|dial(?:l?ed|l?ing)?|ring|text|phone|tel(?:ephone)?[.:]?|contact|hotline|"
     "emergency(?: (?:number|line|call))?"
@@ -161,7 +165,7 @@ CODE_RULES = only_with(
     rule(r"(?<![\w&])(?:#|№|[Nn]o\. ) ?(\d{4,12})(?![\w-]|[.,:]\d)", lambda match, _: f"number {spelled(match[1])}"),
     # Emergency numbers and other short numbers
     rule(
-        rf"(?<!\w)(?P<before>(?i:{_CALL})(?: [A-Za-z]{{1,12}}){{0,4}}(?<! of)(?<! for)(?<! in)(?<! room)(?<! bus)(?<! seat)(?<! page)(?<! gate)(?:(?: is|:)? |:))"
+        rf"(?<!\w)(?P<before>(?i:{_CALL})(?: [A-Za-z]{{1,12}}){{0,4}}{_NO_PLACE}(?:(?: is|:)? |:))"
         rf"(?P<figures>{_EMERGENCIES})",
         _short_number,
     ),
