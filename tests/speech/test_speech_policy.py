@@ -55,7 +55,8 @@ def test_outside_quiet_hours_nothing_waits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("decimal", "spoken"), [("point", "one point two three four"), ("comma", "one thousand two hundred and thirty four")]
+    ("decimal", "spoken"),
+    [("point", "one point two three four"), ("comma", "one thousand two hundred and thirty four")],
 )
 def test_a_line_is_read_with_the_decimal_sign_of_the_configuration(decimal: str, spoken: str) -> None:
     config = Config.model_validate({"text": {"decimal": decimal}})

@@ -27,7 +27,7 @@ _PRICE_POINT_DASH = re.compile(
     rf"|(?<![\w.,]){_WHOLE}\.[-–—]{{1,2}}(?= ?(?:CHF|€|EUR|Fr\.))",
     re.ASCII,
 )
-_TOKEN = re.compile(r"(?<![\w\x1f])(?<![\w][.,])(?<!\d[:/])[.,]?\d{1,15}(?:[.,]\d{1,15}){1,9}(?![.,]?\d)", re.ASCII)
+_TOKEN = re.compile(r"(?<![\w\x1f])(?<![\w][.,])(?<!\d:)[.,]?\d{1,15}(?:[.,]\d{1,15}){1,9}(?![.,]?\d)", re.ASCII)
 _EUROPEAN = re.compile(r"[1-9]\d{0,2}(?:\.\d{3}){1,5},\d{1,15}")
 _ENGLISH = re.compile(r"\d{1,3}(?:,\d{3}){1,5}\.\d{1,15}|[1-9]\d{0,2}(?:,\d{3}){2,5}")
 _INDIAN = re.compile(r"[1-9]\d?(?:,\d\d){1,6},\d{3}(?:\.\d{1,15})?")
@@ -200,7 +200,7 @@ def _shows_comma(tokens: list[_Token]) -> bool:
 
 def _is_internet_address(figures: str) -> bool:
     parts = figures.split(".")
-    return len(parts) == 4 and all(int(part) <= 255 for part in parts)
+    return len(parts) == 4 and all(int(part) <= 255 and (part == "0" or part[0] != "0") for part in parts)
 
 
 def _grouped(number: str) -> str:
