@@ -125,6 +125,7 @@ def test_every_fault_is_told_at_once_with_line_and_key() -> None:
         ("policies: {quiet: {form: 22:00}}", "did you mean 'from'?"),
         ("device: {name: 12}", "device.name: must be text; put it into quotes (got 12)"),
         ("text: {normalise: maybe}", "text.normalise: must be true or false (got 'maybe')"),
+        ("text: {decimal: dot}", "text.decimal: must be 'auto', 'point' or 'comma' (got 'dot')"),
         ("text: {pronunciations: [a]}", "text.pronunciations: must be a path (got ['a'])"),
         ("text: {pronunciations: ''}", "text.pronunciations: must be a path, or null for none (got '')"),
         ("policies: {merge_say: null}", "policies.merge_say: must be text (got null)"),

@@ -55,6 +55,16 @@ def test_outside_quiet_hours_nothing_waits() -> None:
     assert policy.admit(Line("a", "hello")) == Line("a", "hello")
 
 
+@pytest.mark.parametrize(
+    ("decimal", "spoken"),
+    [("point", "one point two three four"), ("comma", "one thousand two hundred and thirty four")],
+)
+def test_a_line_is_read_with_the_decimal_sign_of_the_configuration(decimal: str, spoken: str) -> None:
+    config = Config.model_validate({"text": {"decimal": decimal}})
+    policy = SpeechPolicy.from_config(config, list, lambda voice: None)
+    assert policy.spoken_text(DequeuedLine(1, Line("a", "1.234"), 0.0, 0, None, 1, times=1)) == spoken
+
+
 def test_in_quieter_hours_lines_are_not_louder_than_their_volume() -> None:
     policy = policy_at(NIGHT, quiet={**HOURS, "action": "quieter", "volume": 30})
     assert policy.min_priority() is Priority.LOW

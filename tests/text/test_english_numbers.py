@@ -1,4 +1,4 @@
-"""Numbers of English: formats, signs, codes, amounts and operators. Each table has its traps beside its forms."""
+"""Numbers: formats, signs, codes, amounts and operators. Each table has its traps beside its forms."""
 
 from __future__ import annotations
 
@@ -79,3 +79,25 @@ def test_an_ambiguous_number_is_read_as_the_region_or_the_configuration_says(
     for language in ("en-de", "en-AT", "en-fr"):
         assert read(written, language) == spoken[1]
         assert read(written, language, decimal="point") == spoken[0]
+
+
+CHINESE = {
+    "价格是1.234,56欧元": "价格是一千二百三十四点五六欧元",
+    "湿度45,7%": "湿度百分之四十五点七",
+    "1'234.5元": "一千二百三十四点五元",
+    "1\u2009234元": "一千二百三十四元",
+    "12.345.678人": "一千二百三十四万五千六百七十八人",
+    "第1,5,7个": "第一、五、七个",
+    "1,234.5元": "一千二百三十四点五元",
+    "1,234元": "一千二百三十四元",
+    "室温21ºC": "室温二十一摄氏度",
+    "今天——5度": "今天——五度",
+    "3–5天": "三到五天",
+    "١٢个": "十二个",
+    "192.168.100.200": "一九二点一六八点一零零点二零零",
+}
+
+
+@pytest.mark.parametrize(("written", "spoken"), CHINESE.items())
+def test_foreign_formats_and_look_alikes_are_understood_in_chinese_too(written: str, spoken: str) -> None:
+    assert read(written, "zh") == spoken

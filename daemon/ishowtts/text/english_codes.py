@@ -28,18 +28,23 @@ _CODE_WORDS = (
 # These words are followed by quantities too, so that a code after one of them is longer or has "number" before it.
 _THING_WORDS = (
     r"orders?|invoice|tickets?|account|acct\.?|ref(?:erence)?\.?|case|claim|booking|reservation|confirmation|customer|"
-    r"member(?:ship)?|policy|registration|card|parcel|package|shipment|delivery|issue|request|transaction|bug|lot|train"
+    r"member(?:ship)?|policy|registration|licen[cs]e|p\.?o\.? box|card|parcel|package|shipment|delivery|issue|request|"
+    r"transaction|bug|lot|train"
 )
-_NO_CODE = "count|length|size|limit|price|costs?|balance|total|rate|amount|value|has|have|with|takes|used|usage|budget"
+_NO_CODE = (
+    "count|length|size|limit|price|costs?|balance|total|rate|amount|value|has(?! been)|have|with|takes|used|usage|"
+    "budget|refers|applies|due"
+)
 _OPEN = r"[ \"“'(\[]{1,2}"
 _DIRECT = rf"(?:[ -]{_NUMBER_WORD}|[ -]code)?(?: is| was|:| =|=|,)?{_OPEN}(?:(?:#|№|no\.|nr\.) ?)?"
-_FAR = rf"(?: (?!(?:{_NO_CODE})\b)[A-Za-z'’]{{1,15}}){{1,6}}(?: is|:| =){_OPEN}"
+_FAR = rf"(?: (?!(?:{_NO_CODE})\b)[A-Za-z'’]{{1,15}}){{1,6}}(?: is| to|:| =){_OPEN}"
 _FIGURES = (
-    r"(?:[A-Z]{1,5}(?:-[A-Z]{1,3})?[ -]?)?\d{1,16}(?:-[A-Z0-9]{1,12}|(?<=\d\d) \d{2,6}){0,6}(?![\w]|[.,:/]\d|-\w)"
+    r"(?:[A-Z]{1,5}(?:-[A-Z]{1,3})?[ -]?)?\d{1,16}(?:-[A-Z0-9]{1,12}|(?<=\d\d) \d{2,6}){0,6}(?![\w]|[.,:/'’]\d|-\w)"
 )
 _YEAR = re.compile(r"1[89]\d\d|20\d\d")
 _EMERGENCY = "(?:911|112|999|110|101|111|000|211|311|411|511|611|711|811|988|116 ?117)"
 _EMERGENCIES = rf"{_EMERGENCY}(?:(?:,|,? or|,? and|/| /) ?{_EMERGENCY}){{0,3}}(?![\w-]|[.,:/]\d)"
+_NO_PLACE = "".join(f"(?<! {word})" for word in ("of", "for", "in", "room", "bus", "seat", "page", "gate"))
 _CALL = (
     "call(?:ed|ing)?|dial(?:l?ed|l?ing)?|ring|text|phone|tel(?:ephone)?[.:]?|contact|hotline|"
     "emergency(?: (?:number|line|call))?"
@@ -93,6 +98,20 @@ def _each_spelled(text: str) -> str:
     return re.sub(r"\d+(?: \d+)*", lambda figures: spelled(figures[0]), text.replace("/", " or "))
 
 
+def _emergency(match: re.Match[str], _: ToWords) -> str:
+    """911, 112 or 999, if the text before it is about a call."""
+    before = match.string[max(0, match.start() - 80) : match.start()]
+    is_call = re.search(r"(?i:\b(?:call|dial|ring|emergency|police|ambulance|fire brigade|fire department)\b)", before)
+    is_number = is_call and not is_counted(match) and not re.search(r"(?i:room|bus|line|seat|page|than|of) $", before)
+    return spelled(match[0]) if is_number else match[0]
+
+
+def _hardware_address(match: re.Match[str], _: ToWords) -> str:
+    """A MAC address, in pairs."""
+    pairs = re.split("[:-]", match[0])
+    return ", ".join(" ".join(digit_by_digit(c) if c.isdigit() else c.upper() for c in pair) for pair in pairs)
+
+
 def _last_digits(match: re.Match[str], _: ToWords) -> str:
     """The last digits of a card or account, except such as "ends in 2026" or "ends in 100 days"."""
     is_year = _YEAR.fullmatch(match["figures"])
@@ -121,6 +140,7 @@ def _lettered(match: re.Match[str], _: ToWords) -> str:
 
 CODE_RULES = only_with(
     DIGITS,
+    rule(r"(?<![\w:-])[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})(?![\w:-])", _hardware_address),
     rule(r"(?<!\w)[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)", _bank_account),
     rule(r"(?<![\w.,-])\d{4}(?:([ -])\d{4})(?:\1\d{4}){1,3}(?![\w-]|[.,]\d)", lambda match, _: spelled(match[0])),
     _code(least=3),
@@ -138,14 +158,14 @@ CODE_RULES = only_with(
     ),
     rule(
         r"(?<!\w)(?P<before>(?i:end(?:ing|s|ed)?(?: in| with)?|last (?:four|4|three|3)(?: digits)?(?: are|:)?) )"
-        r"(?P<figures>\d{3,6})(?![\w-]|[.,]\d)",
+        r"-?(?P<figures>\d{3,6})(?![\w-]|[.,]\d)",
         _last_digits,
     ),
     rule(r"(?<![\w.])[*•xX·]{2,20}[ -]?(\d{3,6})(?![\w-]|[.,]\d)", lambda match, _: spelled(match[1])),
     rule(r"(?<![\w&])(?:#|№|[Nn]o\. ) ?(\d{4,12})(?![\w-]|[.,:]\d)", lambda match, _: f"number {spelled(match[1])}"),
     # Emergency numbers and other short numbers
     rule(
-        rf"(?<!\w)(?P<before>(?i:{_CALL})(?: [A-Za-z]{{1,12}}){{0,4}}(?<! of)(?<! for)(?<! in)(?:(?: is|:)? |:))"
+        rf"(?<!\w)(?P<before>(?i:{_CALL})(?: [A-Za-z]{{1,12}}){{0,4}}{_NO_PLACE}(?:(?: is|:)? |:))"
         rf"(?P<figures>{_EMERGENCIES})",
         _short_number,
     ),
@@ -159,10 +179,11 @@ CODE_RULES = only_with(
         r"(?= (?:calls?|operators?|dispatch(?:er)?s?|emergency|callers?|services?|centers?)\b)",
         lambda match, _: spelled(match[0]),
     ),
+    rule(r"(?<![\w.,/'$€£-])(?:911|112|999)(?![\w-]|[.,:/'’]\d)", _emergency),
     rule(r"(?<=Porsche )911(?!\d)", "nine eleven"),
     rule(
         r"(?<!\w)(?P<before>(?i:call|dial|ring|phone|text(?: [A-Za-z]{1,12}){0,3} to) )(?P<figures>\d{3,6})"
-        r"(?![\w-]|[.,:/]\d)",
+        r"(?![\w-]|[.,:/'’]\d)",
         _short_number,
     ),
     rule(

@@ -26,6 +26,7 @@ _EACH = {
     "sqm": "square meter", "GB": "gigabyte", "TB": "terabyte", "MB": "megabyte", "pc": "piece", "p": "person",
     "t": "ton", "oz": "ounce",
 }  # fmt: skip
+_BILL = re.compile(r" (?:bill|note|coin|voucher|gift card|coupon|fine|fee|deposit|discount|ticket)s?\b")
 _PER = r"(?:/(?P<each>m²|m³|[A-Za-z]{1,9}[23]?)(?![\w/]))?"
 
 
@@ -33,6 +34,8 @@ def _money(match: re.Match[str], to_words: ToWords) -> str:
     singular, plural, cent, cents = CURRENCIES[match["currency"]]
     number, each = match["number"].replace(",", ""), match["each"]
     multiple = match["multiple"] or match["letter"]
+    if _BILL.match(match.string, match.end()):
+        plural, cent, cents = singular, "", ""
     per = f" per {_EACH.get(each, each)}" if each else ""
     if multiple:
         return f"{bare_number(number, to_words)} {_MULTIPLES[multiple.lower()]} {plural}{per}"
@@ -53,6 +56,11 @@ def _range(match: re.Match[str], _: ToWords) -> str:
     return f"{match['first']}{multiple} to {match['currency']}"
 
 
+def _two_amounts(match: re.Match[str], _: ToWords) -> str:
+    """`$1-$2M`: both are millions."""
+    return f"{match['first']}{match['own'] or match['multiple'] or ''} to "
+
+
 def _large(match: re.Match[str], _: ToWords) -> str:
     return f"{match[1]} {_MULTIPLES[match[2].lower()]}"
 
@@ -66,12 +74,18 @@ MONEY_RANGE_RULES = only_with(
         rf"(?<![\w.])(?P<currency>{CURRENCY}) ?(?P<first>{NUMBER})(?P<multiple>[KkMmB]|bn|mn)? ?[-–—] ?(?={NUMBER})",
         _range,
     ),
+    rule(
+        rf"(?<![\w.])(?P<first>(?:{CURRENCY}) ?{NUMBER})(?P<own>[KkMmB]|bn|mn)? ?[-–—] ?"
+        rf"(?=(?:{CURRENCY}) ?{NUMBER}(?P<multiple>[KkMmB](?!\w)|bn|mn)?)",
+        _two_amounts,
+    ),
     rule(rf"(?<![\w.])({CURRENCY}) ?-(?=\d)", r"-\1"),
+    rule(r"(?<=\d) ?S?Fr\.(?= |$)", " CHF"),
 )
 
 MONEY_RULES = only_with(
     DIGITS,
-    rule(rf"(?<!\w)(?P<currency>{CURRENCY}) ?(?P<number>{NUMBER}){_MULTIPLE}{_PER}", _money),
+    rule(rf"(?<![\w/])(?P<currency>{CURRENCY}) ?(?P<number>{NUMBER}){_MULTIPLE}{_PER}", _money),
     rule(rf"(?<![\w.,])(?P<number>{NUMBER}){_MULTIPLE} ?(?P<currency>{CURRENCY})(?!\w){_PER}", _money),
     rule(
         rf"(?<![\w.,])({NUMBER}) ?¢",

@@ -126,5 +126,7 @@ NUMBER_RULES = only_with(
 
 FRACTION_RULES = only_with(
     DIGITS,
+    rule(r"(?<![\w/.])((?:19|20)\d\d)/(?=\d\d(?![\w/.,]))", r"\1 "),
+    rule(r"(?<![\w/.])(\d{1,3}\.\d{1,2})/(?=\d{1,3}(?![\w/.,]))", r"\1 out of "),
     rule(r"(?<![\w/.])(?:(?P<whole>\d{1,4}) )?(?P<above>\d{1,3})/(?P<below>\d{1,3})(?![\w/]|\.\d)", _fraction),
 )

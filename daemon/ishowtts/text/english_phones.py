@@ -12,7 +12,7 @@ _PHONE_WORDS = (
     r"reach (?:me|us|him|her|them)"
 )
 _LINK = r"(?: number| no\.?| nr\.?)?(?: (?:me|us|him|her|them))?(?: is| at| on|:|\.:?)? ?"
-_GROUPS = r"\(?\d{2,12}\)?(?:[ ./-]{1,3}\(?\d{2,8}\)?){0,6}(?![\w]|[.,:/-]\d|-[A-Za-z])"
+_GROUPS = r"\(?\d{2,12}\)?(?:[ ./-]{1,3}\(?\d{2,8}\)?){0,6}(?![\w]|[.,:/'’-]\d|-[A-Za-z])"
 _DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
 _YEARS = re.compile(r"(?:19|20)\d\d[ /-](?:19|20)\d\d")
 _GROUPED = re.compile(r"\+?\d{1,3}(?:\.\d{3})+|\d{1,3}(?: \d{3})+")

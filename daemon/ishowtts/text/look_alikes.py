@@ -15,7 +15,7 @@ _MINUS_BETWEEN = re.compile(rf"(?<![\w.,:/\u2212+-])({_NUMBER})\s?\u2212\s?({_NU
 _MINUS_AND_BLANK = re.compile(r"(?<![\d)%°]\s)(?<![\d)%°])\u2212\s{1,3}(?=\d)")
 
 _MINUS = re.compile(
-    rf"(?<![\w.)\]%‰°²³½’'{_SIGNS}])(?<!\d[\"”″′])[{_DASHES}](?=\.?\d|[{_SIGNS}] ?\d|[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])"
+    rf"(?<![\w.)\]%‰°²³½’'{_SIGNS}])(?<!\d[\"”″′])(?<![—―])[{_DASHES}](?=\.?\d|[{_SIGNS}] ?\d|[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])"
     rf"|(?<=(?<!\d)[{_SIGNS}])[{_DASHES}](?=\d)"
     # After three points a plus or a minus begins the other end of a range.
     rf"|(?<=…)[{_DASHES}](?=\d)|(?<=\.\.\.)[{_DASHES}](?=\d)"

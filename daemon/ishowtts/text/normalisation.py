@@ -16,7 +16,7 @@ from typing import Any, Literal
 from ishowtts.errors import first_line
 from ishowtts.text.chinese import chinese
 from ishowtts.text.english import english
-from ishowtts.text.number_formats import Decimal
+from ishowtts.text.number_formats import Decimal, with_chinese_formats
 from ishowtts.text.segmentation import MAX_CHUNK_CHARS, chunks
 from ishowtts.util.logs import Untrusted
 
@@ -104,5 +104,5 @@ def _load() -> dict[str, Callable[[str], str]]:
 
 _LANGUAGES: dict[str, Callable[[str, Decimal | None], str]] = {
     "en": lambda text, decimal: english(text, lambda figures: number_to_words(figures, "en"), decimal),
-    "zh": lambda text, _: chinese(text, lambda figures: number_to_words(figures, "zh")),
+    "zh": lambda text, _: chinese(with_chinese_formats(text), lambda figures: number_to_words(figures, "zh")),
 }

@@ -23,11 +23,11 @@ _BLANKS = re.compile(
 _PRICE_DASH = re.compile(r"(?<![\w.,])(\d{1,3}(?:[.,'’ ]\d{3}){1,4}|\d{1,9}),[-–—]{1,2}(?!\w)", re.ASCII)
 _WHOLE = r"(\d{1,3}(?:['’ .]\d{3}){1,4}|\d{1,9})"
 _PRICE_POINT_DASH = re.compile(
-    rf"(?:(?<=CHF )|(?<=Fr\. )|(?<=CHF)|(?<=Fr\.)){_WHOLE}\.[-–—]{{1,2}}(?!\w)"
+    rf"(?:(?<=€)|(?<=€ )|(?<=CHF )|(?<=Fr\. )|(?<=CHF)|(?<=Fr\.)){_WHOLE}\.[-–—]{{1,2}}(?!\w)"
     rf"|(?<![\w.,]){_WHOLE}\.[-–—]{{1,2}}(?= ?(?:CHF|€|EUR|Fr\.))",
     re.ASCII,
 )
-_TOKEN = re.compile(r"(?<![\w\x1f])(?<![\w][.,])(?<!\d[:/])[.,]?\d{1,15}(?:[.,]\d{1,15}){1,9}(?![.,]?\d)", re.ASCII)
+_TOKEN = re.compile(r"(?<![\w\x1f])(?<![\w][.,])(?<!\d:)[.,]?\d{1,15}(?:[.,]\d{1,15}){1,9}(?![.,]?\d)", re.ASCII)
 _EUROPEAN = re.compile(r"[1-9]\d{0,2}(?:\.\d{3}){1,5},\d{1,15}")
 _ENGLISH = re.compile(r"\d{1,3}(?:,\d{3}){1,5}\.\d{1,15}|[1-9]\d{0,2}(?:,\d{3}){2,5}")
 _INDIAN = re.compile(r"[1-9]\d?(?:,\d\d){1,6},\d{3}(?:\.\d{1,15})?")
@@ -93,6 +93,15 @@ def with_decimal_points(text: str, decimal: Decimal | None) -> str:
     return _BLANKS.sub(lambda match: _blank_groups(match, decimal), text).replace(_COMMA, ",")
 
 
+def with_chinese_formats(text: str) -> str:
+    """Chinese text with each number that is not ambiguous in one format, and with `、` in lists of numbers.
+
+    The grammar of Chinese takes 1.234,56 for two numbers, and the list 1,5,7 for 157.
+    """
+    text = _APOSTROPHES.sub(lambda match: _from_groups(match[0]), text)
+    return _TOKEN.sub(lambda match: _Token.of(match).read_in_chinese(), text).replace(_COMMA, ",")
+
+
 class _Token:
     """A row of digits with points or commas between them, and the characters around it."""
 
@@ -115,6 +124,19 @@ class _Token:
         parts = _ONE_COMMA.fullmatch(figures)
         if parts is not None:
             return ("." if self._is_decimal(parts, decimal) else ", ").join(parts.groups())
+        return self._without_groups()
+
+    def read_in_chinese(self) -> str:
+        """The figures in the format of Chinese, which is that of English."""
+        figures = self.figures
+        if self.before[-1:] in tuple("/=?&"):  # of an address
+            return figures
+        if _LIST.fullmatch(figures) and not _INDIAN.fullmatch(figures) and not _ENGLISH.fullmatch(figures):
+            return figures.replace(",", "、")
+        parts = _ONE_COMMA.fullmatch(figures)
+        if parts is not None:
+            is_decimal = len(parts[2]) < 3 and _SURE_UNIT_AFTER.match(self.after)
+            return ".".join(parts.groups()) if is_decimal else figures
         return self._without_groups()
 
     def _without_groups(self) -> str:
@@ -178,7 +200,7 @@ def _shows_comma(tokens: list[_Token]) -> bool:
 
 def _is_internet_address(figures: str) -> bool:
     parts = figures.split(".")
-    return len(parts) == 4 and all(int(part) <= 255 for part in parts)
+    return len(parts) == 4 and all(int(part) <= 255 and (part == "0" or part[0] != "0") for part in parts)
 
 
 def _grouped(number: str) -> str:
@@ -198,10 +220,8 @@ def _blank_groups(match: re.Match[str], decimal: Decimal | None) -> str:
     before = match.string[max(0, match.start() - _CONTEXT_CHARS) : match.start()]
     after = match.string[match.end() : match.end() + _CONTEXT_CHARS]
     label = None if match[1].startswith("-") else _WORD_BEFORE.search(before)
-    if label and (
-        label[1].lower() in _LABELS or (label[1][0].isupper() and len(groups) == 2)
-    ):  # "Sensor 2 100 %" has two numbers
-        return match[0]
+    if label and len(groups) == 2 and (label[1] in _LABELS or label[1][0].isupper()):
+        return match[0]  # "Sensor 2 100 %" has two numbers
     if len(groups) == 2 and len(groups[0]) == 1 and groups[1] != "000" and not match[2] and _DOSE_AFTER.match(after):
         return match[0]
     is_number = (
