@@ -240,5 +240,4 @@ _RULES: tuple[ReadingRule, ...] = (
     rule(rf"(?<!\d){NUMBER}(?!\d)", _remaining_number),
     rule(rf"(?<!\d)\d{{16,{MAX_DIGITS}}}(?!\d)", lambda match, _: digit_by_digit(match[0])),
     rule(r"(?<![\w'&.])([A-Z]{2,5})(s?)(?![\w'&]|\.\w)", _spelled),
-    rule(r"(?<=[A-Za-z])\*+(?=[A-Za-z])", " "),
 )
