@@ -61,7 +61,7 @@ def test_cleaning_keeps_every_visible_letter(text: str) -> None:
         ("❤\ufe0f x", "❤ x"),
         ("\ue000secret\U000f0000", "secret"),
         ("a\u200d\u200d\u200c\u200db", "a\u200db"),
-        ("z" + "\u0335" * 50, "z" + "\u0335" * 4),
+        ("q" + "\u0302" * 50, "q" + "\u0302" * 4),
     ],
 )
 def test_invisible_characters_are_dropped_and_variants_are_folded(text: str, expected: str) -> None:

@@ -131,6 +131,7 @@ ENTITIES = [
 
 CHATS = [
     ("nice <:PogChamp:123456789>", "nice Pog Champ"),
+    ("hi <:wave:123456789>", "hi wave"),
     ("<a:party_cat:123456789> yes", "party cat yes"),
     ("<@123456789012345678> is here", "someone is here"),
     ("<@!123456789012345678>, come", "someone, come"),
@@ -203,6 +204,9 @@ SMALL = [
     ("+ 5 °C", "+5 °C"),
     ("Outside:\n- 5 °C", "Outside: -5 °C"),
     ("- 12", "-12"),
+    ("**-5**°C", "-5°C"),
+    ("**5**€ and €**5**", "5€ and €5"),
+    ("5**", "5"),
     ("- .5 V", "-.5 V"),
     ("* 5 apples", "5 apples"),
     ("**kwargs", "kwargs"),

@@ -38,6 +38,7 @@ CASES = [
     ("H₂O and CO₂", "H2O and CO2"),
     ("1ˢᵗ 2ⁿᵈ 3ʳᵈ", "1st 2nd 3rd"),
     ("5㎏ 3㎜ 2㎧ 4㎡", "5kg 3mm 2m/s 4m2"),
+    ("u\u0332n\u0332d\u0332e\u0332r s\u0336t\u0336r\u0336u\u0336c\u0336k", "under struck"),
     # What means something else stays.
     ("m² m³ 10⁶ 10⁻³", "m² m³ 10⁶ 10⁻³"),
     ("xⁿ 2ⁿ", "xⁿ 2ⁿ"),

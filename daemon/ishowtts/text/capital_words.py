@@ -58,15 +58,15 @@ def _words(words: str) -> frozenset[str]:
 
 ALSO_WORDS = _words("IT US WHO AM AKA")
 """Initialisms in a normal sentence, words in a shouted one. After a number or "the" they are never words: 7 AM."""
-NAMES = _words(_NAMES)
+NAMES = _words(_NAMES) | _words("MON TUE WED THU FRI")
 """Said as words that begin with a capital."""
 SPOKEN_ACRONYMS = _words(_SPOKEN)
 """Acronyms that are said as words."""
-INITIALISMS = _words(_INITIALISMS) | _words(_CURRENCIES) | _words("OK PM")
+INITIALISMS = _words(_INITIALISMS) | _words(_CURRENCIES) | _words("OK PM CO NY HDMI MBA SSID JPEG MPEG LMAO")
 """Spelled, though they have vowels. What has none needs no list."""
 SHORT_WORDS = _words(_SHORT)
 """Words of two and three letters. Others of that length are taken for initialisms in a normal sentence."""
-SPELLED_WELL = _words(_SPELLED_WELL)
+SPELLED_WELL = _words(_SPELLED_WELL) | _words("HDMI MBA SSID JPEG MPEG HVAC")
 """Initialisms with vowels that every engine spells by itself. The others would be read as words, as the lead of LED."""
 TITLES = _words("MR MRS MS DR PROF ST JR SR CAPT GEN LT SGT REV")
 """Written with one capital before a name."""

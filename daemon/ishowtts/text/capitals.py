@@ -27,6 +27,7 @@ _BEFORE_ROMAN = re.compile(r" (?:[IVX]{2,5}|[VX])(?![^\W_])")  # the rule for Ro
 _UNIT = re.compile(
     rf"(?<=[0-9])([ \u00a0]?)({'|'.join(sorted(UNIT_CASE, key=len, reverse=True))})(/(?:H|S|MIN|SEC))?(?![^\W_])"
 )
+_ORDINAL = re.compile(r"(?<=[0-9])(?:ST|ND|RD|TH)(?![^\W_])|(?<=[0-9]0)S(?![^\W_])")
 _ADDRESS_IN_CAPITALS = re.compile(r"(?:HTTPS?://|WWW\.)[!-~]{1,300}")
 _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ROMAN_WORDS = ("MIX", "DIV", "MIL", "DI", "LI", "MI", "XI")
@@ -64,6 +65,7 @@ def lower_capitals(text: str, *, english: bool = True) -> str:
     """
     text = _UNIT.sub(lambda unit: unit[1] + UNIT_CASE[unit[2]] + (unit[3] or "").lower(), text)
     text = _ADDRESS_IN_CAPITALS.sub(lambda address: address[0].lower(), text)
+    text = _ORDINAL.sub(lambda ending: ending[0].lower(), text)
     letters = list(text)
     kept = [address.span() for address in ADDRESS.finditer(text)]
     all_shouted = _is_shouted(list(_WORD.finditer(text)))

@@ -1,4 +1,4 @@
-"""Reading rules of English for comparison signs, arrows, and hearts made of them."""
+"""Reading rules of English for comparison signs, arrows, hearts made of them, and stars."""
 
 from __future__ import annotations
 
@@ -53,4 +53,9 @@ COMPARISON_RULES: tuple[ReadingRule, ...] = (
     rule(rf"{_BEFORE} ?(?P<sign><=|>=|=<|==|!=|<>|≤|≥|≠|<|>)(?!-) ?{_NUMBER_AHEAD}", _comparison),
     rule(rf"{_BEFORE} ?(?P<sign><=|>=|==|!=|<>|<|>)(?!-) ?(?=minus \d)", _comparison),
     rule(r"(?P<before>[\w'%°)]{1,20}) (?P<sign><=|>=|==|!=|<>|≤|≥|≠|<|>) (?=(?P<after>\w{1,20}))", _of_words),
+    rule(
+        r"(?<=[A-Za-z])\*{2,}(?=[A-Za-z])|(?<=[A-Za-z]{2})\*+(?=[A-Za-z])|(?<=[A-Za-z])\*+(?=[A-Za-z]{2})", " "
+    ),  # a word that somebody censored
+    rule(r"(?<=\d)\*(?=[A-Za-z(])|(?<=\d) \* (?=[A-Za-z(])|(?<=(?<!\w)[A-Za-z]) ?\* ?(?=[\w(])", " times "),
+    rule(r"(?<=\d)\*(?= [A-Za-z]|[.,;:!?)]|$)", " star"),
 )

@@ -36,6 +36,7 @@ _PATH = re.compile(r"(?:[A-Za-z]:\\|\\\\|~/|\.{1,2}/|/)[\w.+-]")
 _HYPHEN = re.compile(r"(?<=[^\W\d_])-+(?=\w)|(?<=\d)-+(?=[^\W\d_])")
 _DATE = re.compile(r"(20\d\d)([01]\d)([0-3]\d)")
 _FOLDERS = {"~": "tilde", ".": "dot", "..": "dot dot"}
+_TIME = re.compile(r"\d\d(?:-\d\d){1,2}")
 _SEPARATORS = {"/": "slash", "\\": "backslash"}
 
 
@@ -111,6 +112,8 @@ def _part(part: str) -> str:
         return "-".join(date.groups())
     if part.isdigit() and (len(part) > 4 or part[0] == "0"):
         return digit_by_digit(part)
+    if _TIME.fullmatch(part):
+        return part.replace("-", " ")
     if re.match(r"\d", part) or "." not in part:
         return _HYPHEN.sub(" ", _HUMP.sub(" ", part))
     words = (word for word in re.split(r"(?<!\d)\.|\.(?!\d)", part) if word)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ishowtts.limits import HAN, KANA, MAIL, WEB_START
 from ishowtts.text.literals import PAUSE, Literals, spoken_pauses, without_marks
 from ishowtts.text.markup_lines import join_lines
-from ishowtts.text.markup_tags import decode_entities, replace_tags
+from ishowtts.text.markup_tags import decode_entities, name_of_emoji, replace_tags
 
 _ANY_SIGN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029*_`~|#<>&\[\]\\§=•◦▪▫‣⁃·●○■□►▶➤➢✦]|:[\w+-]|^\s*[-+–—−0-9(]")
 _NEW_LINES = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
@@ -55,15 +55,14 @@ _ADDRESS_END = re.compile(r"(?:[.,;:!?)\]}'\"*_~]|\|\|)+$")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _HARD_BREAK = re.compile(r"\\[ \t]*$", re.MULTILINE)
 _SHORTCODE = re.compile(r"(?<![\w:]):([A-Za-z0-9_+-]{2,40}):(?![\w:])", re.ASCII)
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|[_-]")
 
 _EAST_ASIAN = f"{HAN}{KANA}，。！？：；、（）「」『』《》"
 _RUN = re.compile(r"\*{1,3}(?!\*)|_{1,3}(?!_)|~~?(?!~)|\|\|(?!\|)|==(?!=)|\n[ \t]*\n")
-_BEFORE_OPENING = re.compile(rf"[\s(\[{{\"'“‘«„>—–|:*_~=-]|[{_EAST_ASIAN}]")
-_AFTER_CLOSING = re.compile(rf"[\s.,;:!?)\]}}\"'”’»…—–|<*_~=/-]|[{_EAST_ASIAN}]")
+_BEFORE_OPENING = re.compile(rf"[\s(\[{{\"'“‘«„>—–|:*_~=€$£#-]|[{_EAST_ASIAN}]")
+_AFTER_CLOSING = re.compile(rf"[\s.,;:!?)\]}}\"'”’»…—–|<*_~=/°%€-]|[{_EAST_ASIAN}]")
 _STRONG = ("**", "***", "~~", "||")
 _LEFT_OVER = re.compile(
-    r"`+|(?<![\w)*])\*+(?=[^\W\d_])|(?<=[^\W\d_]{2})\*+(?![\w*(])|(?<=[€$£%°])\*+(?=\s|$)|(?<!\S)\*\*+(?!\S)"
+    r"`+|(?<![\w)*])\*+(?=[^\W\d_])|(?<=[^\W\d_]{2})\*+(?![\w*(])|(?<=[€$£%°])\*+(?=\s|$)|(?<=\d)\*{2,}(?!\S)|(?<!\S)\*\*+(?!\S)"
 )
 _CENSORED = re.compile(r"(?<=[^\W\d_])\*{2,}(?=[\s.,;:!?)\"'”’]|$)")
 _TILDES = re.compile(r"~~+|(?<!\S)\|\|(?!\S)")
@@ -190,7 +189,7 @@ def _name_shortcodes(text: str) -> str:
         found = emoji.emojize(match[0], language="alias")
         if found != match[0]:
             return found
-        return match[0] if match[1].isdigit() else _CAMEL.sub(" ", match[1]).strip()
+        return match[0] if match[1].isdigit() else name_of_emoji(match[1])
 
     return _SHORTCODE.sub(named, text)
 

@@ -62,6 +62,7 @@ _ENTITY = re.compile(
     r"&(?:#[0-9]{1,7};|#[xX][0-9A-Fa-f]{1,6};|#[0-9]{2,5}(?![0-9])|#[xX][0-9A-Fa-f]{2,5}(?![0-9A-Za-z])"
     rf"|[A-Za-z][A-Za-z0-9]{{1,30}};|deg(?=[CF](?![A-Za-z]))|(?:{_NAMES_WITHOUT_SEMICOLON})(?![A-Za-z0-9=;]))"
 )
+_NAME_PARTS = re.compile(r"(?<=[a-z])(?=[A-Z])|[_-]")
 _SIGNS = "*_`~|#[]\\"
 
 
@@ -101,6 +102,11 @@ def decode_entities(text: str, literals: Literals) -> str:
         return literals.keep(character) if character in _SIGNS else character
 
     return _ENTITY.sub(decoded, text)
+
+
+def name_of_emoji(code: str) -> str:
+    """The words of the name that a chat gives to an emoji of its own."""
+    return _NAME_PARTS.sub(" ", code).strip()
 
 
 def _tag(tag: re.Match[str], match: re.Match[str], paired: set[str], *, sentences: bool) -> str:
@@ -193,7 +199,7 @@ _CODES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
     (re.compile(r"@&[0-9]{2,25}", re.ASCII), "a group"),
     (re.compile(r"#[A-Z]?[0-9A-Z]{2,25}", re.ASCII), "a channel"),
     (re.compile(r"!(here|channel|everyone)"), lambda match: f"@{match[1]}"),
-    (re.compile(r"a?:(\w{1,40}):\d{5,25}", re.ASCII), lambda match: f":{match[1]}:"),
+    (re.compile(r"a?:(\w{1,40}):\d{5,25}", re.ASCII), lambda match: name_of_emoji(match[1])),
     (re.compile(r"/([\w -]{1,60}):\d{5,25}", re.ASCII), lambda match: match[1]),
     (re.compile(r"t:(-?\d{1,12})(?::([tTdDfFR]))?", re.ASCII), lambda match: _local_time(int(match[1]), match[2])),
 )

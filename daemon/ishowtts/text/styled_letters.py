@@ -1,4 +1,4 @@
-"""Folds styled letters to plain ones: 𝐛𝐨𝐥𝐝, ⓒⓘⓡⓒⓛⓔⓓ, 🆂🆀🆄🅰🆁🅴🅳, ꜱᴍᴀʟʟ ᴄᴀᴘɪᴛᴀʟꜱ, ˢᵘᵖᵉʳˢᶜʳⁱᵖᵗ.
+"""Folds styled letters to plain ones: 𝐛𝐨𝐥𝐝, ⓒⓘⓡⓒⓛⓔⓓ, 🆂🆀🆄🅰🆁🅴🅳, ꜱᴍᴀʟʟ ᴄᴀᴘɪᴛᴀʟꜱ, ˢᵘᵖᵉʳˢᶜʳⁱᵖᵗ, s̶t̶r̶u̶c̶k̶.
 
 The policies and the reader share this, so that a word that is blocked is also found in the letters that are spoken.
 """
@@ -58,6 +58,7 @@ _SUPERSCRIPT_N = re.compile(f"(?<=[{_SUPERSCRIPT}])\u207f|\u207f(?=[{_SUPERSCRIP
 _CIRCLED = "".join(_NUMBERS)
 _NUMBER = re.compile(f"([A-Za-z0-9]?)([{_CIRCLED}])(?=([A-Za-z0-9{_CIRCLED}]?))")
 _FLAGS = re.compile(f"[{''.join(FLAG_LETTERS)}]+")
+_LINES = re.compile("(?<=[A-Za-z0-9])[\u0305\u0332-\u0338\u033f\u0347]+")  # under, over or through letters
 _EMOJI_STYLE = re.compile("(?<=[\U0001f150-\U0001f189])\ufe0f")  # 🅰 as an emoji is still a letter
 
 
@@ -70,7 +71,7 @@ def fold_styled(text: str) -> str:
         return text
     text = _FLAGS.sub(_fold_flags, _EMOJI_STYLE.sub("", text))
     text = _NUMBER.sub(_fold_number, _SUPERSCRIPT_N.sub("n", text))
-    return text.translate(_TABLE)
+    return _LINES.sub("", text.translate(_TABLE))
 
 
 def _fold_number(match: re.Match[str]) -> str:
