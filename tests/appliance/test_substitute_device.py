@@ -17,7 +17,9 @@ def test_a_line_is_heard_on_the_other_device_and_the_state_says_why(
     with Appliance(tmp_path, broker, {"audio": audio}) as appliance:
         appliance.wait_ready(mqtt_client, "degraded")
         said = appliance.say(mqtt_client, "Hello there.")
-        assert appliance.final(mqtt_client, said)["event"] == "finished"
+        final = appliance.final(mqtt_client, said)
+        assert (final["event"], final["audible"], final["device"]) == ("finished", True, f"wav:{spare}")
+        assert "the sound device nosuch is not there" in final["note"]
         (*_, state) = mqtt_client.on(f"{appliance.root}/state")
         assert "the sound device nosuch is not there" in state.json["detail"]
         assert f"wav:{spare} is used until it is back" in state.json["detail"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import pytest
 import soundfile
 
 from ishowtts.errors import SpeakerError
-from ishowtts.playback.player import Player
+from ishowtts.playback.audibility import Silence, SilentCause
+from ishowtts.playback.player import Player, SoundStatus
 from ishowtts.playback.silent_speaker import SilentSpeaker
 from ishowtts.playback.wav_speaker import WavSpeaker
 from support.waiting import eventually
 
 RATE_HZ = 24_000
+CARD_MUTED = Silence(SilentCause.CARD_MUTED, "the sound card is muted (PCM)")
 
 
 def tone(duration_s: float) -> Any:
@@ -237,3 +240,41 @@ def test_a_late_second_clip_is_mixed_with_the_rest_of_the_first(start: Callable[
     assert mixed < 0.24 * RATE_HZ
     expected = cross_fade_of_f5_tts(before, after, mixed) if mixed else np.concatenate([before, after])
     assert np.array_equal(ear.heard[: len(expected)], expected)
+
+
+@pytest.mark.parametrize(
+    ("silence", "clip_volume", "cause"),
+    [
+        (lambda player: None, None, None),
+        (lambda player: player.set_muted(True), None, SilentCause.MUTED),
+        (lambda player: player.set_volume(0), 50, SilentCause.VOLUME_0),
+        (lambda player: None, 0, SilentCause.VOLUME_0),
+        (lambda player: player.set_card_silence(CARD_MUTED), 50, SilentCause.CARD_MUTED),
+    ],
+)
+def test_a_clip_keeps_why_it_could_not_be_heard(
+    ear: Any, silence: Callable[[Player], None], clip_volume: int | None, cause: SilentCause | None
+) -> None:
+    player = Player(ear)
+    silence(player)
+    player.start()
+    clip = player.play(tone(0.05), RATE_HZ, volume=clip_volume)
+    assert clip.wait(10) == "finished"
+    player.close(5)
+    assert [found.cause for found in clip.silences] == ([] if cause is None else [cause])
+    assert clip.devices == (ear.name,)
+
+
+def test_the_silent_device_makes_no_sound(start: Callable[..., Player]) -> None:
+    player = start(SilentSpeaker())
+    clip = player.play(tone(0.05), RATE_HZ)
+    assert clip.wait(10) == "finished"
+    assert [found.cause for found in clip.silences] == [SilentCause.SILENT_DEVICE]
+    assert player.silences() == clip.silences
+
+
+def test_a_muted_card_is_a_problem_unless_the_device_is_lost() -> None:
+    muted = SoundStatus("card", 0, 0, None, 0.0, None, CARD_MUTED)
+    assert muted.problem == CARD_MUTED.sentence
+    assert replace(muted, lost="the card is away").problem == "the card is away"
+    assert replace(muted, substitute_reason="on another").problem == f"on another; {CARD_MUTED.sentence}"
