@@ -85,9 +85,12 @@ def test_a_broken_default_voice_parks_the_engine_until_it_is_fixed(
 def test_the_voices_are_known_without_f5(appliance: Appliance, mqtt_client: Client, tmp_path: Path) -> None:
     appliance.wait_ready(mqtt_client)
     put(tmp_path / "state" / "voices", "anna", 3)
-    assert appliance.final(mqtt_client, appliance.say(mqtt_client, "one", voice="anna"))["event"] == "finished"
+    final = appliance.final(mqtt_client, appliance.say(mqtt_client, "one", voice="anna"))
+    assert (final["event"], final["substituted_for"]) == ("finished", "f5")
+    assert final["note"] == "espeak spoke in place of f5: engine.kind is espeak"
     mqtt_client.wait_for(f"{appliance.root}/info", lambda message: message.json["voices"] == ["anna", "default"])
-    eventually(lambda: "voice anna is ready" in appliance.log, "the voice")
+    told = "voice anna can be read, but another engine speaks in its place: engine.kind is espeak"
+    eventually(lambda: told in appliance.log, "the voice")
 
 
 class WatcherHarness:

@@ -94,8 +94,7 @@ def make_private_folder(folder: Path, mode: int = 0o700, ours: Callable[[str], b
     Raises:
         OSError: The folder cannot be created.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=mode, exist_ok=True)
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
     with suppress(OSError):
         if not folder.stat().st_mode & stat.S_ISVTX and all(ours(each.name) for each in folder.iterdir()):
             take_rights(folder, mode)

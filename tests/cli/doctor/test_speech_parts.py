@@ -9,6 +9,7 @@ import pytest
 
 from ishowtts.cli.doctor import speech_parts
 from ishowtts.config import Config
+from ishowtts.playback.alsa.card_silence import PlaybackControl, silence_of
 
 WHAT_IT_MAY_BE = "audio.device to silent, wav:PATH or a card from `ishowtts devices`"
 
@@ -97,3 +98,19 @@ def test_voices_and_what_is_none_are_listed(tmp_path: Path) -> None:
 def test_a_mixer_without_a_card_is_told(tmp_path: Path) -> None:
     [row] = speech_parts.examine_mixer(settings(tmp_path, audio={"device": "silent", "mixer": "PCM"}))
     assert (row.verdict, "has no effect" in row.detail) == ("note", True)
+
+
+def test_a_card_that_is_muted_is_a_fault_with_the_command_that_unmutes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    muted = silence_of("hw:CARD=A", [PlaybackControl("PCM", off=True)])
+    monkeypatch.setattr("ishowtts.playback.alsa.card_silence.card_silence", lambda _device: muted)
+    [row] = speech_parts.examine_mixer(settings(tmp_path, audio={"device": "hw:CARD=A"}))
+    assert (row.part, row.verdict, row.detail) == (
+        "mixer",
+        "fault",
+        "the sound card hw:CARD=A is muted (PCM), so nothing is heard",
+    )
+    assert row.fix == "run `amixer -D hw:CARD=A sset PCM unmute`"
+    monkeypatch.setattr("ishowtts.playback.alsa.card_silence.card_silence", lambda _device: None)
+    assert list(speech_parts.examine_mixer(settings(tmp_path, audio={"device": "hw:CARD=A"}))) == []

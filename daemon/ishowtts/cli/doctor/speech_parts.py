@@ -106,12 +106,16 @@ def _refused_device(part: str, key: str, error: SpeakerError) -> Finding:
 
 
 def examine_mixer(settings: Config) -> Iterator[Finding]:
-    """Look whether the control that `audio.mixer` names can be set."""
+    """Look whether the control that `audio.mixer` names can be set; without one, whether the card is muted."""
     from ishowtts.playback.build_player import choose_speaker
 
     device = choose_speaker(settings.audio.device).speaker.name
     control = settings.audio.of(device).mixer
     if control is None:
+        from ishowtts.playback.alsa.card_silence import card_silence
+
+        if (silence := card_silence(device)) is not None:
+            yield fault("mixer", silence.sentence)
         return
     if device.startswith(("silent", "wav:")):
         yield Finding("mixer", "note", f"audio.mixer has no effect: the sound goes to {device}, which is not a card")
