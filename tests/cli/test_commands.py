@@ -18,6 +18,7 @@ from ishowtts.inbox import Inbox, InboxLimits, wait_for
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
+from support.waiting import eventually
 
 
 def ishowtts(*arguments: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -61,6 +62,30 @@ def test_say_tells_why_a_line_was_rejected(appliance: Appliance, mqtt_client: Cl
     assert "there is no voice 'nobody'" in ishowtts("history", "-v", "--config", appliance.config_file).stdout
     [entry] = json.loads(ishowtts("history", "--json", "--config", appliance.config_file).stdout)
     assert json.loads(entry["sent"])["text"] == "hello"
+
+
+def test_commands_steer_an_appliance_and_status_shows_it(
+    appliance: Appliance, mqtt_client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: str) -> tuple[int, str]:
+        return main([*words, "--config", str(appliance.config_file)]), capsys.readouterr().out
+
+    appliance.wait_ready(mqtt_client)
+    assert run("volume", "30") == (0, "the volume is 30\n")
+    assert run("mute") == (0, "muted\n")
+    assert run("skip") == (1, "refused: nothing is being spoken\n")
+    assert run("pause") == (0, "paused\n")
+    eventually(lambda: "online, paused" in run("status")[1], "the state that is published after the answer")
+    status, shown = run("status")
+    assert status == 0
+    assert "volume    30, muted" in shown
+    status, said = run("say", "one", "two")
+    assert (status, "is paused, and all lines wait" in said) == (3, True)
+    assert run("stop") == (0, "1 line was cancelled\n")
+    assert run("resume") == (0, "resumed\n")
+    assert run("unmute") == (0, "unmuted\n")
+    appliance.stop()
+    assert run("status")[0] == 1
 
 
 def test_say_without_a_broker_is_one_sentence(tmp_path: Path, broker: Broker) -> None:

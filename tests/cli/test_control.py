@@ -64,12 +64,12 @@ def test_the_volume_is_set_and_printed(played: PlayedAppliance, capsys: Capture)
     assert run(played, "volume", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"volume": 35, "muted": True}
     played.answers("volume/set", {"event": "command", "command": "volume", "ok": True, "detail": "the volume is 40"})
-    assert run(played, "volume", "40") == 0
+    assert run(played, "volume", "40%") == 0
     assert capsys.readouterr().out == "the volume is 40\n"
     assert played.client.wait_for(f"{ROOT}/volume/set").text == "40"
 
 
-@pytest.mark.parametrize("level", ["101", "-1", "x", "0.5"])
+@pytest.mark.parametrize("level", ["101", "-1", "x", "0.5", "%", "40%%", "٤٠"])
 def test_a_volume_that_cannot_be_is_wrong_usage(played: PlayedAppliance, capsys: Capture, level: str) -> None:
     with pytest.raises(SystemExit, match="2"):
         run(played, "volume", level)

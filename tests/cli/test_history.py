@@ -169,7 +169,9 @@ NOW = datetime(2026, 11, 30, 10, 0, 0).astimezone()
     ("written", "moment"),
     [
         ("15m", datetime(2026, 11, 30, 9, 45)), ("2h", datetime(2026, 11, 30, 8)), ("3d", datetime(2026, 11, 27, 10)),
-        ("90s", datetime(2026, 11, 30, 9, 58, 30)), ("2H", datetime(2026, 11, 30, 8)),
+        ("90s", datetime(2026, 11, 30, 9, 58, 30)), ("1h30m", datetime(2026, 11, 30, 8, 30)),
+        ("1w", datetime(2026, 11, 23, 10)), ("today", datetime(2026, 11, 30)),
+        ("Yesterday", datetime(2026, 11, 29)), ("2H", datetime(2026, 11, 30, 8)),
         ("07:30", datetime(2026, 11, 30, 7, 30)), ("7:30", datetime(2026, 11, 30, 7, 30)),
         ("23:15", datetime(2026, 11, 29, 23, 15)), ("09:59:59", datetime(2026, 11, 30, 9, 59, 59)),
         ("2026-11-29", datetime(2026, 11, 29)), ("2026-11-29T07:30", datetime(2026, 11, 29, 7, 30)),
@@ -186,7 +188,7 @@ def test_a_time_with_a_zone_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["", "15", "m", "25:00", "07:60", "yesterday", "999999d" * 9, "999999d", "2026-13-01"]
+    "written", ["", "15", "m", "25:00", "07:60", "tomorrow", "999999d" * 9, "999999d", "2026-13-01"]
 )
 def test_a_time_that_cannot_be_is_one_sentence(written: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is not a time; write 15m"):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ishowtts.__main__ import main as entry_point
 from ishowtts.cli.common import read_config
 from ishowtts.cli.main import COMMANDS, main
 
@@ -18,6 +19,7 @@ HEAVY = {"numpy", "scipy", "torch", "soundfile", "soxr", "rich", "wetext", "re2"
 LIBRARIES = HEAVY | {"pydantic", "yaml", "paho", "sqlite3"}
 REPORT = """
 import sys
+from ishowtts.__main__ import main as entry_point
 from ishowtts.cli.common import read_config
 from ishowtts.cli.main import main
 try:
@@ -126,4 +128,16 @@ def test_an_interrupt_while_a_command_is_imported_ends_it_quietly(
 
     monkeypatch.setattr(sys.modules["ishowtts.cli.main"], "import_module", interrupt)
     assert main(["check"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_interrupt_during_the_first_import_ends_it_quietly(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted:
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "ishowtts.cli", Interrupted())
+    assert entry_point() == 130
     assert capsys.readouterr() == ("", "")

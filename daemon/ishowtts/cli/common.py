@@ -90,9 +90,10 @@ def _escaped(char: str) -> str:
 
 def volume(written: str) -> int:
     """Parse an option that is a volume in percent. Raises ArgumentTypeError."""
-    if not re.fullmatch("[0-9]{1,3}", written) or int(written) > VOLUME[1]:
+    digits = written.removesuffix("%")
+    if not re.fullmatch("[0-9]{1,3}", digits) or int(digits) > VOLUME[1]:
         raise argparse.ArgumentTypeError(f"{written!r} is not a volume from {VOLUME[0]} to {VOLUME[1]}")
-    return int(written)
+    return int(digits)
 
 
 def number(value: object, digits: int) -> str:

@@ -31,8 +31,10 @@ ALL_TITLES = (
 _RIGHT = ("time", "heard", "audio s", "RTF", "first sound s")
 # The reason of an outcome that has no word of its own in its event.
 _REASONS = {"expired": "too_old", "evicted": "queue_full", "merged": "repeated", "failed": "error"}
-_AGE = re.compile(r"([0-9]{1,6})([smhd])")
-_AGE_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_AGE = re.compile(r"([0-9]{1,6})([smhdw])")
+_AGES = re.compile(rf"(?:{_AGE.pattern}){{1,5}}")
+_AGE_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DAYS = {"today": 0, "yesterday": 1}
 _POLL_S = 0.5
 _MOST_AT_ONCE = 10_000
 _MOST_FAILURES = 20  # in a row: 10 s
@@ -48,7 +50,10 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--author", metavar="NAME", help="only lines of this author")
     parser.add_argument(
-        "--since", type=since, metavar="TIME", help="only lines that arrived since: 15m, 2h, 3d, 07:30, 2026-01-31"
+        "--since",
+        type=since,
+        metavar="TIME",
+        help="only lines that arrived since: 15m, 1h30m, 2d, 07:30, today, 2026-01-31",
     )
     parser.add_argument("--follow", action="store_true", help="go on, and print each line when it has ended")
     parser.add_argument("-v", "--verbose", action="store_true", help="all columns; in a terminal, below each row")
@@ -77,11 +82,14 @@ def since(written: str, now: datetime | None = None) -> datetime:
         now: For tests.
     """
     now = (now or datetime.now()).astimezone()
+    word = written.strip().lower()
     try:
-        if age := _AGE.fullmatch(written.strip().lower()):
-            return now - timedelta(seconds=int(age[1]) * _AGE_UNITS_S[age[2]])
-        if re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", written.strip()):
-            parts = [int(part) for part in written.strip().split(":")]
+        if _AGES.fullmatch(word):
+            return now - timedelta(seconds=sum(int(count) * _AGE_UNITS_S[unit] for count, unit in _AGE.findall(word)))
+        if word in _DAYS:
+            return now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=_DAYS[word])
+        if re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", word):
+            parts = [int(part) for part in word.split(":")]
             clock = now.replace(hour=parts[0], minute=parts[1], second=parts[2] if len(parts) > 2 else 0, microsecond=0)
             return clock if clock <= now else clock - timedelta(days=1)
         moment = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", written.strip()))

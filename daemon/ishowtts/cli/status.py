@@ -113,7 +113,7 @@ def _speech(speech: Mapping[str, Any]) -> str:
         _figure(speech, "rtf", "RTF {}", 3),
         _figure(speech, "rtf_p50", "median {}", 3),
         _figure(speech, "ttfa_s_p50", "first sound after {} s (median)", 2),
-        f"{total} lines since the start" if type(total) is int else "",
+        f"{'1 line' if total == 1 else f'{total} lines'} since the start" if type(total) is int else "",
     )
 
 

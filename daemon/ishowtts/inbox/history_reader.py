@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,9 @@ from ishowtts.inbox.database_file import SqliteError
 from ishowtts.inbox.queue_types import HistoryEntry, HistoryFilter
 from ishowtts.model import Outcome, Priority
 
+_AUTHOR = "CASE WHEN json_valid(details) THEN json_extract(details, '$.author') END"
+_MOST_SPELLINGS = 500  # of one name: SQLite takes about 1000 values in a statement
+
 
 def read_history(path: Path, limit: int, wanted: HistoryFilter | None = None) -> list[HistoryEntry]:
     """The latest lines, newest first. Changes nothing in a file that a daemon may be writing.
@@ -26,9 +28,9 @@ def read_history(path: Path, limit: int, wanted: HistoryFilter | None = None) ->
     """
     wanted = wanted or HistoryFilter()
     with _open(path) as connection:
-        sql, values = _query(wanted)
-        rows = (row for row in connection.execute(sql, values) if _is_by(row, wanted.author))
-        return [_entry(row) for row in islice(rows, limit)]
+        authors = None if wanted.author is None else _spellings(connection, wanted.author)
+        sql, values = _query(wanted, authors)
+        return [_entry(row) for row in connection.execute(f"{sql} LIMIT ?", (*values, limit))]
 
 
 def last_ended_n(path: Path) -> int:
@@ -53,8 +55,15 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
         raise InboxError(f"{path} cannot be read ({error}): run this as root or as the daemon's user") from error
 
 
-def _query(wanted: HistoryFilter) -> tuple[str, list[str | int]]:
-    """The statement that finds the wanted lines, without the author, and its values. The newest come first."""
+def _spellings(connection: sqlite3.Connection, author: str) -> list[str]:
+    """The names in the history that are this author's: in any case, also in full-width letters."""
+    stored = connection.execute(f"SELECT DISTINCT {_AUTHOR} FROM lines").fetchall()  # noqa: S608  ours
+    key = _name_key(author)
+    return [name for (name,) in stored if isinstance(name, str) and _name_key(name) == key][:_MOST_SPELLINGS]
+
+
+def _query(wanted: HistoryFilter, authors: Sequence[str] | None) -> tuple[str, list[str | int]]:
+    """The statement that finds the wanted lines, the newest first, and its values."""
     conditions: list[str] = []
     values: list[str | int] = []
     if wanted.states is not None:
@@ -63,6 +72,9 @@ def _query(wanted: HistoryFilter) -> tuple[str, list[str | int]]:
     if wanted.since_ts is not None:
         conditions.append("ts >= ?")
         values.append(wanted.since_ts)
+    if authors is not None:
+        conditions.append(f"{_AUTHOR} IN ({', '.join('?' * len(authors))})")
+        values += authors
     if wanted.heard:
         conditions.append("started")
     order = "seq"
@@ -72,10 +84,6 @@ def _query(wanted: HistoryFilter) -> tuple[str, list[str | int]]:
         order = "ended_n"
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return f"SELECT * FROM lines {where} ORDER BY {order} DESC", values  # noqa: S608  names of ours
-
-
-def _is_by(row: sqlite3.Row, author: str | None) -> bool:
-    return author is None or _name_key(_author(row) or "") == _name_key(author)
 
 
 def _name_key(name: str) -> str:
