@@ -121,7 +121,7 @@ ABBREVIATION_RULES: tuple[ReadingRule, ...] = (
         lambda match, _: _TITLES[match["form"] or match["bare"]],
     ),
     *ADDRESS_RULES,
-    rule(r"(?<=[a-z]) v\.?(?= [A-Z])", " versus"),
+    rule(r"(?<=[a-z]) v\.?(?= [A-Z])|(?<=\d) v\.?(?= \d)", " versus"),
     *_DOTTED_RULES,
     *only_with(
         DIGITS,

@@ -6,7 +6,7 @@ import re
 
 from ishowtts.text.units import UNITS, Unit
 
-SYMBOLS_IN_CONTEXT = UNITS | {"C": UNITS["°C"], "F": UNITS["°F"]}
+SYMBOLS_IN_CONTEXT = UNITS | {"C": UNITS["°C"], "F": UNITS["°F"], "v": UNITS["V"]}
 """All symbols, and letters that are one only beside some words."""
 _LETTERS = ("A", "C", "F", "J", "K", "N")
 # After these words a figure and a letter are the name of something: team 5 A, iPhone 5C, seat 12 F.
@@ -41,6 +41,7 @@ _MINUTES_BEFORE = re.compile(
 _MINUTES_FOLLOW = re.compile(r" (?:ago|remaining|late|early|to go|left(?! turn)\b|timer)")
 _NETWORK = re.compile(r"[ -](?:network|phone|tower|modem|signal|router|coverage|internet|mobile|band)")
 _ELECTRIC = re.compile(r" (?:bulb|led|lamp|light|charger|solar|speaker|power|panel|adapter|heater)", re.IGNORECASE)
+_POWER = re.compile(r"\b(?:power|draws?|uses?|using|consumes?|load|at) $", re.IGNORECASE)
 _DAYS_BEFORE = re.compile(
     r"\b(?:in|for|every|last|next|ETA|up|uptime|since|expires?|after|within|lasts):? $", re.IGNORECASE
 )
@@ -66,8 +67,10 @@ def unit_in_context(number: str, joint: str, symbol: str, before: str, after: st
         is_unit = not (re.fullmatch("[2-6]", number) and not joint and _NETWORK.match(after))
     elif symbol == "d":
         is_unit = number not in ("2", "3", "4") or bool(_DAYS_BEFORE.search(before) or _DAYS_FOLLOW.match(after))
-    elif symbol == "w" and _ELECTRIC.match(after):
+    elif symbol == "w" and (float(number.replace(",", "")) > 52 or _ELECTRIC.match(after) or _POWER.search(before)):
         unit = UNITS["W"]
+    elif symbol == "v":
+        is_unit = not joint
     elif symbol == "m" and not joint and _is_minutes(before, after):
         unit = UNITS["min"]
     elif symbol == "mb" and re.search(r"\b(?:pressure|barometer|baro)\b", before, re.IGNORECASE):
