@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,16 @@ def test_a_number_in_a_long_sentence_is_not_divided(number: int, before: int) ->
 def test_each_time_of_day_is_a_time(hour: int, minute: int, colon: str) -> None:
     spoken = READER.read(f"现在{hour}{colon}{minute:02}。", None)
     assert re.fullmatch(r"现在[零一二三四五六七八九十两]{1,4}点(?:[零一二三四五六七八九十]{1,4}分)?。", spoken)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(["-", "－", "–", "−"]),
+    st.decimals(1, 99, places=1, allow_nan=False),
+    st.sampled_from(["℃", "°C", " °C", "%", "元", "米", "kg", "V", "dBm", "mm", "万", ""]),
+    st.sampled_from(["气温", "现在是", "（", "：", "，", ""]),
+)
+def test_no_minus_is_lost(sign: str, number: Decimal, unit: str, before: str) -> None:
+    spoken = READER.read(f"{before}{sign}{number}{unit}", None)
+    assert spoken.count("负") == 1
+    assert spoken.replace("负", "") == READER.read(f"{before}{number}{unit}", None)

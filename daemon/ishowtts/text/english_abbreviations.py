@@ -12,9 +12,10 @@ _WITH_DOT = {
     "misc": "miscellaneous", "incl": "including", "excl": "excluding", "intl": "international", "natl": "national",
     "univ": "university", "bldg": "building", "qty": "quantity", "prev": "previous", "resp": "respectively",
     "et al": "and others", "viz": "namely", "cf": "compare", "p.a": "per year", "temp": "temperature", "avg": "average",
-    "tel": "telephone", "a.k.a": "also known as", "approx": "approximately", "vs": "versus", "etc": "et cetera",
+    "tel": "telephone", "vit": "vitamin", "a.k.a": "also known as", "approx": "approximately", "vs": "versus",
+    "etc": "et cetera",
 }  # fmt: skip
-_NEVER_ENDS = ("approx", "vs", "incl", "excl", "viz", "cf", "intl", "natl", "univ", "prev")  # a sentence
+_NEVER_ENDS = ("approx", "vs", "incl", "excl", "viz", "cf", "intl", "natl", "univ", "prev", "vit")  # a sentence
 _WITH_OR_WITHOUT_DOT = ("approx", "vs", "etc", "govt", "dept", "appt")
 _FIXED = {
     r"e\.g\.,?": "for example,", r"i\.e\.,?": "that is,", r"E\.g\.,?": "For example,", r"I\.e\.,?": "That is,",
@@ -121,7 +122,7 @@ ABBREVIATION_RULES: tuple[ReadingRule, ...] = (
         lambda match, _: _TITLES[match["form"] or match["bare"]],
     ),
     *ADDRESS_RULES,
-    rule(r"(?<=[a-z]) v\.?(?= [A-Z])", " versus"),
+    rule(r"(?<=[a-z]) v\.?(?= [A-Z])|(?<=\d) v\.?(?= \d)", " versus"),
     *_DOTTED_RULES,
     *only_with(
         DIGITS,

@@ -39,6 +39,7 @@ _GOES_ON = re.compile(
     r"|Library|CEO|[NSEW]{1,2})\b"
 )
 _HOUSE = re.compile(r"\d[\w-]{0,6} (?:[NSEW]\.? |North |South |East |West )?(?:[A-Z][\w'’.-]{0,20} ){0,2}$")
+_HOUSE_ON_SMALL_STREET = re.compile(r"(?<!\w)\d[\w-]{0,6} [a-z]{3,20} $")  # 5 main St., as capitals are lowered
 _LAST_WORD = re.compile(r"(?:(?P<word>[A-Z][\w'’.-]{0,24})|\d{1,3}(?:st|nd|rd|th)),? $")
 
 
@@ -70,7 +71,8 @@ def _name_follows(match: re.Match[str]) -> bool:
 
 def _street_or_saint(match: re.Match[str], _: ToWords) -> str:
     saint = _SAINT.match(match.string[match.end() : match.end() + 20])
-    if _is_after_house_number(match) or (_is_after_name(match) and not saint):
+    small = _HOUSE_ON_SMALL_STREET.search(match.string[max(0, match.start() - 30) : match.start()])
+    if _is_after_house_number(match) or ((small or _is_after_name(match)) and not saint):
         return f"Street{full_stop(match)}"
     return "Saint" if _name_follows(match) else match[0]
 

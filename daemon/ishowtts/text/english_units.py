@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.english_numbers import bare_number, plural, with_separators
-from ishowtts.text.english_unit_context import SYMBOLS_IN_CONTEXT, is_attribute, is_decade, unit_in_context
+from ishowtts.text.english_unit_context import SYMBOLS_IN_CONTEXT, Place, is_attribute, is_decade, unit_in_context
 from ishowtts.text.english_words import CURRENCY, ordinal
 from ishowtts.text.reading_rules import DASHES, DIGITS, NUMBER, ReadingRule, ToWords, only_with, rule
 from ishowtts.text.units import UNITS, Unit, any_of
@@ -39,7 +39,7 @@ def _measure(match: re.Match[str], to_words: ToWords) -> str:
     before, after = match.string[max(0, match.start() - 32) : match.start()], match.string[match.end() :]
     if symbol == "s" and not joint and is_decade(number, before, after):
         return plural(to_words(number))
-    unit = unit_in_context(number, joint, symbol, before, after)
+    unit = unit_in_context(Place(number, joint, symbol, before, after))
     if unit is None:
         return match[0]
     singular = joint == "-" or (not match["per"] and is_attribute(before, after))

@@ -175,7 +175,7 @@ _ANY_CASE = (
         "Mbps",
     ),
     *("Gbps", "kcal", "kVA", "kWp", "mmHg", "inHg", "sqm", "gal", "tbsp", "tsp", "mcg", "secs", "mins", "hrs", "lux"),
-    *("nits", "iu", "kJ", "km/h", "cfm"),
+    *("nits", "iu", "kJ", "cfm", "min", "mA", "kV"),
 )
 
 
