@@ -62,6 +62,16 @@ def _day_and_month(match: re.Match[str], to_words: ToWords) -> str:
     return f"the {_ordinal(day, to_words)} of {_MONTHS[match['month']]}{year}"
 
 
+def _days_of_month(match: re.Match[str], to_words: ToWords) -> str:
+    """Two days of a month, such as May 5–7 and 5–7 May."""
+    first, last = int(match["first"]), int(match["last"])
+    if not 1 <= first < last <= 31:
+        return match[0]
+    if match.string[match.start()].isdigit():
+        return f"the {_ordinal(first, to_words)} to the {_ordinal(last, to_words)} of {_MONTHS[match['month']]}"
+    return f"{_MONTHS[match['month']]} {_ordinal(first, to_words)} to {_ordinal(last, to_words)}"
+
+
 def _ordinal(number: int, to_words: ToWords) -> str:
     ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return to_words(f"{number}{ending}")
@@ -98,8 +108,21 @@ def _lap(match: re.Match[str], to_words: ToWords) -> str:
     return f"{words}{to_words(str(int(seconds)))} point {digit_by_digit(rest)} seconds"
 
 
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 DATE_RULES = only_with(
     DIGITS,
+    rule(rf"(?<!\w)((?:{_MONTH}) {_DAY}) ?[-–—] ?(?=(?:{_MONTH}) \d{{1,2}}(?!\d))", r"\1 to "),
+    rule(rf"(?<![\w.,:/-])({_DAY} (?:{_MONTH})) ?[-–—] ?(?=\d{{1,2}}(?:st|nd|rd|th)? (?:{_MONTH})(?!\w))", r"\1 to "),
+    rule(
+        rf"(?<!\w)(?P<month>{_MONTH}) (?P<first>\d{{1,2}})(?:st|nd|rd|th)? ?[-–—] ?(?P<last>\d{{1,2}})(?:st|nd|rd|th)?"
+        r"(?!\w|[:.,/%-]\d|[-–—]| ?(?:°|%|[ap]\.?m))",
+        _days_of_month,
+    ),
+    rule(
+        rf"(?<![\w.,:/-])(?P<first>\d{{1,2}})(?:st|nd|rd|th|\.)? ?[-–—] ?(?P<last>\d{{1,2}})(?:st|nd|rd|th|\.)?"
+        rf" (?P<month>{_MONTH})(?!\w)",
+        _days_of_month,
+    ),
     rule(r"(?<![\w/.-])(?:\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4})(?![\w/-]|\.\d)", _numeric_date),
     rule(
         rf"(?<!\w)(?P<month>{_MONTH}) (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?!\w|[:.,/%-]\d|°){_YEAR}",

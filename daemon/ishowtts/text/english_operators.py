@@ -75,7 +75,7 @@ def _greek_letter(match: re.Match[str], _: ToWords) -> str:
 
 
 _UNIT = rf"(?:%|°[CF]?|[A-Za-z]{{1,3}}|{CURRENCY})"
-_NUMBERS_WITH_BLANKS = rf"(?<![\w.,-])(?P<first>-?{NUMBER})(?P<unit> ?{_UNIT})? [-–—] (?P<second>-?{NUMBER})(?![:/])"
+_NUMBERS_WITH_BLANKS = rf"(?<![\w.,-])(?P<first>-?{NUMBER})(?P<unit> ?{_UNIT})? [-–—] (?P<second>[+-]?{NUMBER})(?![:/])"
 _NUMBERS_WITH_POINTS = (
     rf"(?<![\w.,-])(?<!\.\.\.)(?P<first>-?{NUMBER})(?P<unit> ?{_UNIT})?(?:…|\.{{2,3}})(?P<second>[+-]?{NUMBER})"
     r"(?!\.\.|…)"
@@ -84,6 +84,7 @@ _NUMBERS = (
     rf"(?<![\w.-])(-?(?:{CURRENCY})?{NUMBER}(?:%|°[CF]?|{CURRENCY}|[A-Za-z]{{1,3}})?)[-–—~～](?=-?(?:{CURRENCY})?\d)"
 )
 RANGE_RULES = (
+    *only_with("+", rule(r"\+ ?/ ?-(?= ?\d)|\+-(?=\d)", "±")),
     *only_with(
         "eE",
         rule(

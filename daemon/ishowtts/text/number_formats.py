@@ -20,6 +20,7 @@ _BLANKS = re.compile(
     r"(?<![\w.,:/'+-])(?<!\d[ -])(-?[1-9]\d{0,2}(?: \d{3}){1,5})([.,]\d{1,15})?(?!\d| \d|[.,:/'-]\d|-[A-Za-z])",
     re.ASCII,
 )
+_GROUPS = re.compile("[0-9][.,'’ ][0-9–—-]")  # what every pattern below has
 _PRICE_DASH = re.compile(r"(?<![\w.,])(\d{1,3}(?:[.,'’ ]\d{3}){1,4}|\d{1,9}),[-–—]{1,2}(?!\w)", re.ASCII)
 _WHOLE = r"(\d{1,3}(?:['’ .]\d{3}){1,4}|\d{1,9})"
 _PRICE_POINT_DASH = re.compile(
@@ -78,6 +79,8 @@ def with_decimal_points(text: str, decimal: Decimal | None) -> str:
         decimal: How `1.234` and `1,234` are meant. `None`: a comma is a decimal sign if another number of the text
             shows so, else it stands before thousands.
     """
+    if not _GROUPS.search(text):
+        return text
     text = _PRICE_POINT_DASH.sub(lambda match: _grouped(match[1] or match[2]), text)
     text = _PRICE_DASH.sub(lambda match: _grouped(match[1]), text)
     text = _APOSTROPHES.sub(lambda match: _from_groups(match[0]), text)
