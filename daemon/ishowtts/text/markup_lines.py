@@ -17,7 +17,7 @@ _CLOSING_SIGNS = re.compile(r"[ \t]+#+$")
 _QUOTE = re.compile(r">(?=[> \t]|[^\W\d_]|$)")
 _NUMBER = re.compile(r"[-–−+]?[ \t]*[.,]?\d")
 _MINUS = re.compile(r"[-–−+][ \t]+(?=[.,]?\d)")
-_BULLET = re.compile(r"(?:[-+*–—•◦▪▫‣⁃·●○■□►▶➤➢✦]|-#)[ \t]+(?=\S)|[•◦▪▫‣⁃●○■□►▶➤➢✦](?=\S)")
+_BULLET = re.compile(r"(?:[-+*:→➔–—•◦▪▫‣⁃·●○■□►▶➤➢✦]|-#)[ \t]+(?=\S)|[•◦▪▫‣⁃●○■□►▶➤➢✦](?=\S)")
 _DASHED = re.compile(r"[-–—](?=[^\W\d_])")
 # A quantity that is a price or a temperature: `- 5 °C` in a list of temperatures is below zero.
 _QUANTITY = re.compile(r"[.,]?\d[\d.,]{0,15} ?(?:°|℃|℉|%|€|\$|£|[KCF]\b|$)")
@@ -115,6 +115,8 @@ def _blocks(rows: list[str]) -> list[_Line]:
     blocks = []
     for written in rows:
         row = _without_quote(written, several=quoted > 1)
+        if len(rows) > 1 and not row.strip("-*_=~#•—–|>+: "):
+            continue
         if not row or _RULE.fullmatch(row) or ("--" in row and _TABLE_RULE.issuperset(row)):
             continue
         several = {"-": dashes > 1, "+": pluses > 1, "-x": dashed > 1, "1.": numbered > 1, "|": tabular > 1}
