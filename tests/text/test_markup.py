@@ -177,6 +177,7 @@ LINES = [
     ("a\\\\nb", "a, b"),
     ("one\\ttwo", "one\ttwo"),
     ("买牛奶\n买鸡蛋", "买牛奶。买鸡蛋。"),
+    ("温度 -5 °C\n买牛奶", "温度 -5 °C。买牛奶。"),
     ("你好，\n世界。", "你好，世界。"),
     ("“Hi.”\n“Bye.”", "“Hi.” “Bye.”"),
     ("This line of prose is long and was wrapped at a column\nso it goes on here.",

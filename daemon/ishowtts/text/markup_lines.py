@@ -68,7 +68,7 @@ def join_lines(text: str) -> str:
             words = _capitalised(words)
         joined += [mark, words]
     if stopped and _last_sign(blocks[-1].text) not in _ENDS:
-        joined.append("。" if _EAST_ASIAN.match(blocks[-1].text[-1]) else ".")
+        joined.append("。" if _EAST_ASIAN.search(blocks[-1].text) else ".")
     return "".join(joined)
 
 
@@ -77,7 +77,7 @@ def _mark_between(before: _Line, line: _Line) -> tuple[str, bool]:
     last = before.text[-1]
     if _last_sign(before.text) in _ENDS:
         return ("" if last in "。，、；：！？" else " "), False
-    if _EAST_ASIAN.match(last):
+    if _EAST_ASIAN.match(last) or (_EAST_ASIAN.search(before.text) and _EAST_ASIAN.search(line.text)):
         return "。", True
     if _is_wrapped(before, line):
         return " ", False
