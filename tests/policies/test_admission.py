@@ -229,6 +229,7 @@ def test_the_template_needs_an_author_and_inserts_values_as_they_are(make) -> No
         ("xX_Bob_Xx", "xX Bob Xx says: hi"),
         ("𝓑𝓸𝓫", "Bob says: hi"),
         ("B\u0336\u0336\u0336o\u200bb🎉", "Bob says: hi"),
+        ("B\u0302\u0302\u0302o\u200bb🎉", "B\u0302\u0302ob says: hi"),
         ("Bob. Police: evacuate!", "Bob Police evacuate says: hi"),
         ("J.R. O'Neil-Smith", "J.R O'Neil-Smith says: hi"),
         ("visit buy.com now", "visit now says: hi"),

@@ -88,6 +88,8 @@ def test_initialisms_letters_and_codes_stay(text: str) -> None:
     [
         ("WARNUNG! DER KELLER IST ZU WARM.", "Warnung! Der keller ist zu warm."),
         ("ÄRGER IM BÜRO", "Ärger im büro"),
+        ("ATTENTION: LA PORTE EST OUVERTE", "Attention: la porte est ouverte"),
+        ("DAS USB KABEL IST AM PC", "Das USB kabel ist am PC"),
         ("ENTRÉE INTERDITE", "Entrée interdite"),
         ("Die SPD und der ADAC in der EU", "Die SPD und der ADAC in der EU"),
         ("Das ist WICHTIG", "Das ist WICHTIG"),

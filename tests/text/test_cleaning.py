@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ishowtts.text import clean, fold_styled
+from ishowtts.text import clean, compose_and_fold
 
 
 def test_control_characters_are_dropped_and_white_space_is_folded() -> None:
@@ -44,7 +44,7 @@ def letters_and_digits(text: str) -> str:
 def test_cleaning_keeps_every_visible_letter(text: str) -> None:
     invisible = dict.fromkeys(map(ord, "\u115f\u1160\u3164\uffa0"), None)
     # NFKC does not know white digits in black circles, and the like; test_styled_letters has a table of them.
-    assert letters_and_digits(clean(text)) == letters_and_digits(fold_styled(text.translate(invisible)))
+    assert letters_and_digits(clean(text)) == letters_and_digits(compose_and_fold(text.translate(invisible)))
 
 
 @pytest.mark.parametrize(

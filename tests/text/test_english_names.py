@@ -72,6 +72,7 @@ COMPARISONS = [
     ("off → on", "off to on"),
     ("20 °C -> 22 °C", "twenty degrees Celsius to twenty two degrees Celsius"),
     ("x = 2*y", "x equals two times y"),
+    ("2 ** 3 = 8 and 2**n", "two to the power of three equals eight and two to the power of n"),
     ("a * b", "a times b"),
     ("a 4* hotel, rated 5*.", "a four star hotel, rated five star."),
     ("f*ck and s**t", "f ck and s t"),

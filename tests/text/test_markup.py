@@ -61,6 +61,10 @@ MARKDOWN = [
     ("<me@example.org>", "me@example.org"),
     ("see *https://example.com/a_b_c*", "see https://example.com/a_b_c"),
     ("-# small print", "small print"),
+    ("H~2~O and x^2^ on the 1^st^", "H2O and x^2 on the 1st"),
+    ("Term\n: what it means", "Term. What it means."),
+    ("One\n-\nTwo", "One. Two."),
+    ("Rating: ***** (5/5)", "Rating: (5/5)"),
 ]  # fmt: skip
 
 HTML = [
@@ -93,6 +97,7 @@ SSML = [
     ('<sub alias="World Wide Web Consortium">W3C</sub> rules', "World Wide Web Consortium rules"),
     ('The code is <say-as interpret-as="characters">AB1</say-as>', "The code is A B 1"),
     ('on <say-as interpret-as="date" format="mdy">5/6/2026</say-as>', "on 5/6/2026"),
+    ('<say-as interpret-as="telephone">5551234</say-as>', "5 5 5 1 2 3 4"),
     ('<emphasis level="strong">never</emphasis> again', "never again"),
     ('<prosody rate="slow">slowly</prosody>', "slowly"),
     ('<phoneme alphabet="ipa" ph="x">tomato</phoneme>', "tomato"),
@@ -139,6 +144,8 @@ CHATS = [
     ("see <#123456789012345678>", "see a channel"),
     ("use </play song:123456789>", "use play song"),
     ("good :smile: and :+1:", "good 😄 and 👍"),
+    ("lol :joy::joy:", "lol 😂😂"),
+    ("<:kekw:123456789><:kekw:123456789>!", "kekw kekw!"),
     ("wow :unknownEmote: wow", "wow unknown Emote wow"),
     ("see <https://example.com/x|the plan>", "see the plan"),
     ("<@U123ABC> and <@U123ABC|anna>", "someone and @anna"),
@@ -170,6 +177,7 @@ LINES = [
     ("a\\\\nb", "a, b"),
     ("one\\ttwo", "one\ttwo"),
     ("买牛奶\n买鸡蛋", "买牛奶。买鸡蛋。"),
+    ("温度 -5 °C\n买牛奶", "温度 -5 °C。买牛奶。"),
     ("你好，\n世界。", "你好，世界。"),
     ("“Hi.”\n“Bye.”", "“Hi.” “Bye.”"),
     ("This line of prose is long and was wrapped at a column\nso it goes on here.",
@@ -186,16 +194,16 @@ LINES = [
 
 # What only looks like markup. A lost minus or a changed number is the worst fault.
 KEPT = [
-    "2*3*4", "2 * 3 * 4", "(2)*(3)*(4)", "2**3", "a * b", "x*y", "5*", "Dial *67 now", "4* hotel", "5 stars",
-    "snake_case", "a_b", "x_1 and x_2", "C#", "F# minor", "#1", "#1 of 5", "#music", "5 > 3", "3 < 5 > 1",
-    "a < b > c", "<3", "I <3 you", "<- back", "x <- 5", "-> out", "if a<b>c", "1 < 2", "<5 min", "1. 5", "1.5",
-    "-5 °C", "+5", "- ", "5 - 3 = 2", "~5 minutes", "about ~ 5", "5 ~ 6", "C:\\new", "C:\\temp\\new.txt",
-    "see D:\\notes now", "\\\\server\\new", "..\\new", "~\\new", "C:\\Program Files\\new", "f[0](x)", "[5](3)",
-    "[sic](really)", "a[i]", "[12:30] hello", "10:30:45", "std::vector::x", "a:b:c", ":D :-) :P", "8:30: bus",
-    "§5 BGB", "§5a UWG", "§ 823", "1/2", "50%", "a/b", "^_^", "R&D", "5 & 6", "$5", "v1.2_3", "5'11\"", "x = y",
-    "a == b", "=5", "{author}", "(1) first", "1) Boil", "1) 5", "2026-11-21", "Wait...", "…", "what?!", "a|b",
-    "100 % sure", "3 <= 5", "5 >= 3", "x != y", ">:(", "> 5", ">= 5", "<5", "@anna hi", "me@example.org",
-    "https://example.com/a_b_c*d*?x=1&y=_2_", "www.example.com/~me/*",
+    "2 ** 3 = 8", "a ** b", "2*3*4", "2 * 3 * 4", "(2)*(3)*(4)", "2**3", "a * b", "x*y", "5*", "Dial *67 now",
+    "4* hotel", "5 stars", "snake_case", "a_b", "x_1 and x_2", "C#", "F# minor", "#1", "#1 of 5", "#music",
+    "5 > 3", "3 < 5 > 1", "a < b > c", "<3", "I <3 you", "<- back", "x <- 5", "-> out", "if a<b>c", "1 < 2",
+    "<5 min", "1. 5", "1.5", "-5 °C", "+5", "- ", "5 - 3 = 2", "~5 minutes", "about ~ 5", "5 ~ 6", "C:\\new",
+    "C:\\temp\\new.txt", "see D:\\notes now", "\\\\server\\new", "..\\new", "~\\new", "C:\\Program Files\\new",
+    "f[0](x)", "[5](3)", "[sic](really)", "a[i]", "[12:30] hello", "10:30:45", "std::vector::x", "a:b:c",
+    ":D :-) :P", "8:30: bus", "§5 BGB", "§5a UWG", "§ 823", "1/2", "50%", "a/b", "^_^", "R&D", "5 & 6", "$5",
+    "v1.2_3", "5'11\"", "x = y", "a == b", "=5", "{author}", "(1) first", "1) Boil", "1) 5", "2026-11-21",
+    "Wait...", "…", "what?!", "a|b", "100 % sure", "3 <= 5", "5 >= 3", "x != y", ">:(", "> 5", ">= 5", "<5",
+    "@anna hi", "me@example.org", "https://example.com/a_b_c*d*?x=1&y=_2_", "www.example.com/~me/*",
 ]  # fmt: skip
 
 SMALL = [

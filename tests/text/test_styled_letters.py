@@ -12,8 +12,8 @@ from ishowtts import config
 from ishowtts.model import Line, Rejection
 from ishowtts.policies import Policies
 from ishowtts.policies.text_edits import visible_text
-from ishowtts.text import clean, fold_styled
-from ishowtts.text.styled_letters import STYLED_LETTERS
+from ishowtts.text import clean
+from ishowtts.text.styled_letters import STYLED_LETTERS, fold_styled
 
 CASES = [
     ("𝐛𝐨𝐥𝐝 𝘪𝘵𝘢𝘭𝘪𝘤 𝓼𝓬𝓻𝓲𝓹𝓽", "bold italic script"),
@@ -33,6 +33,7 @@ CASES = [
     ("𝟛 𝟏𝟐 ③", "3 12 3"),
     ("①②③", "1 2 3"),
     ("5①", "5 1"),
+    ("５① 𝟓② ٥③", "5 1 5 2 ٥ 3"),
     ("①Milk ②Eggs", "1 Milk 2 Eggs"),
     ("⑩ ⓪ ❶ ➂ ⓫ ㉑ ㊱", "10 0 1 3 11 21 36"),
     ("H₂O and CO₂", "H2O and CO2"),

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ishowtts.text import MIN_SEGMENT_BYTES, fold_styled, segments
+from ishowtts.text import MIN_SEGMENT_BYTES, compose_and_fold, segments
 
 # Invisible characters: controls, directions, zero-width characters, fillers that count as letters, halves of
 # surrogate pairs, and variation selectors except the one that makes an emoji. Joiners and the tags of flags stay.
@@ -39,7 +39,7 @@ def visible_text(text: str) -> str:
 
     Styled letters are folded as for speech, so that the policies check what is spoken.
     """
-    return fold_blanks(unicodedata.normalize("NFC", fold_styled(_INVISIBLE.sub("", text))))
+    return fold_blanks(compose_and_fold(_INVISIBLE.sub("", text)))
 
 
 def apply_edits(text: str, edits: Iterable[TextEdit]) -> str:

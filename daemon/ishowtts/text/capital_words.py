@@ -58,6 +58,10 @@ def _words(words: str) -> frozenset[str]:
 
 ALSO_WORDS = _words("IT US WHO AM AKA")
 """Initialisms in a normal sentence, words in a shouted one. After a number or "the" they are never words: 7 AM."""
+FOREIGN_WORDS = _words(
+    "LA EST ES UN UNE DES DIE AM IM ER EIN EL EN SI NI SA TA MA PA PE AUX IA US OP EU DA DI DO IO AI AR AV ET IS IN MI"
+)
+"""Initialisms in English, words in other languages."""
 NAMES = _words(_NAMES) | _words("MON TUE WED THU FRI")
 """Said as words that begin with a capital."""
 SPOKEN_ACRONYMS = _words(_SPOKEN)

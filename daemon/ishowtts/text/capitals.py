@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ishowtts.text.capital_words import (
     ALSO_WORDS,
+    FOREIGN_WORDS,
     INITIALISMS,
     MONTHS,
     NAMES,
@@ -95,6 +96,8 @@ def _changed(text: str, words: list[re.Match[str]], *, shouted: bool, english: b
             continue
         before = text[max(0, word.start() - _LOOK_BACK_CHARS) : word.start()]
         spoken = _spoken(word[0], before, shouted=shouted)
+        if not english and word[0] in FOREIGN_WORDS:
+            spoken = word[0].lower()
         after = text[word.end() : word.end() + _LOOK_BACK_CHARS]
         if word[0] in MONTHS and (_AFTER_NUMBER.search(before) or _BEFORE_NUMBER.match(after)):
             spoken = word[0].capitalize()

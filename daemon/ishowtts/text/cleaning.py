@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from ishowtts.text.styled_letters import fold_styled
+from ishowtts.text.styled_letters import compose_and_fold
 
 JOINERS = "\u200c\u200d"
 """Invisible characters that are part of letters of several scripts and of emoji."""
@@ -30,9 +30,9 @@ def clean(text: str) -> str:
     space by single blanks, and `[[`, which opens espeak's phonemes, by `[ [`.
     """
     paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-    folded = fold_styled(paired).translate(_FOLDED)
+    folded = paired.translate(_FOLDED)
     kept = "".join(c for c in folded if c.isspace() or c in JOINERS or unicodedata.category(c) not in _DROPPED)
-    composed = unicodedata.normalize("NFC", _EXTRA_JOINERS.sub("", kept))
+    composed = compose_and_fold(_EXTRA_JOINERS.sub("", kept))
     cleaned = _PHONEMES.sub("[ ", _WIDE_COLON.sub(":", _limit_marks(composed)))
     return " ".join(cleaned.split())
 

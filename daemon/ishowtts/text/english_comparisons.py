@@ -53,6 +53,7 @@ COMPARISON_RULES: tuple[ReadingRule, ...] = (
     rule(rf"{_BEFORE} ?(?P<sign><=|>=|=<|==|!=|<>|≤|≥|≠|<|>)(?!-) ?{_NUMBER_AHEAD}", _comparison),
     rule(rf"{_BEFORE} ?(?P<sign><=|>=|==|!=|<>|<|>)(?!-) ?(?=minus \d)", _comparison),
     rule(r"(?P<before>[\w'%°)]{1,20}) (?P<sign><=|>=|==|!=|<>|≤|≥|≠|<|>) (?=(?P<after>\w{1,20}))", _of_words),
+    rule(r"(?<=[\d)]) ?\*\* ?(?=[\w(])|(?<=(?<!\w)[A-Za-z]) ?\*\* ?(?=\d)", " to the power of "),
     rule(
         r"(?<=[A-Za-z])\*{2,}(?=[A-Za-z])|(?<=[A-Za-z]{2})\*+(?=[A-Za-z])|(?<=[A-Za-z])\*+(?=[A-Za-z]{2})", " "
     ),  # a word that somebody censored

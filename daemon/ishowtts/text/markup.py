@@ -54,7 +54,11 @@ _ADDRESS = re.compile(rf"(?:{WEB_START}|ftp://)[!-;=?-~]{{1,2000}}|(?<![A-Za-z0-
 _ADDRESS_END = re.compile(r"(?:[.,;:!?)\]}'\"*_~]|\|\|)+$")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _HARD_BREAK = re.compile(r"\\[ \t]*$", re.MULTILINE)
-_SHORTCODE = re.compile(r"(?<![\w:]):([A-Za-z0-9_+-]{2,40}):(?![\w:])", re.ASCII)
+_SHORTCODE = re.compile(r":([A-Za-z0-9_+-]{2,40}):", re.ASCII)
+_SHORTCODES = re.compile(r"(?<![\w:])(?::[A-Za-z0-9_+-]{2,40}:){1,100}(?![\w:])", re.ASCII)
+# Pandoc's H~2~O and x^2^
+_SUBSCRIPT = re.compile(r"(?<=[A-Za-z])~(\d{1,3})~")
+_SUPERSCRIPT = re.compile(r"(?<=\w)(\^\d{1,3})\^|(?<=\d)\^(st|nd|rd|th)\^")
 
 _EAST_ASIAN = f"{HAN}{KANA}，。！？：；、（）「」『』《》"
 _RUN = re.compile(r"\*{1,3}(?!\*)|_{1,3}(?!_)|~~?(?!~)|\|\|(?!\|)|==(?!=)|\n[ \t]*\n")
@@ -62,7 +66,7 @@ _BEFORE_OPENING = re.compile(rf"[\s(\[{{\"'“‘«„>—–|:*_~=€$£#-]|[{_
 _AFTER_CLOSING = re.compile(rf"[\s.,;:!?)\]}}\"'”’»…—–|<*_~=/°%€-]|[{_EAST_ASIAN}]")
 _STRONG = ("**", "***", "~~", "||")
 _LEFT_OVER = re.compile(
-    r"`+|(?<![\w)*])\*+(?=[^\W\d_])|(?<=[^\W\d_]{2})\*+(?![\w*(])|(?<=[€$£%°])\*+(?=\s|$)|(?<=\d)\*{2,}(?!\S)|(?<!\S)\*\*+(?!\S)"
+    r"`+|(?<![\w)*])\*+(?=[^\W\d_])|(?<=[^\W\d_]{2})\*+(?![\w*(])|(?<=[€$£%°])\*+(?=\s|$)|(?<=\d)\*{2,}(?!\S)|(?<!\S)\*{3,}(?!\S)|^\*\*(?=\s)|(?<=\s)\*\*$"
 )
 _CENSORED = re.compile(r"(?<=[^\W\d_])\*{2,}(?=[\s.,;:!?)\"'”’]|$)")
 _TILDES = re.compile(r"~~+|(?<!\S)\|\|(?!\S)")
@@ -88,7 +92,7 @@ def plain_text(text: str) -> str:
     text = _keep_addresses(text, literals)
     text = _ESCAPE.sub(lambda match: _unescaped(match, literals), text)
     text = _name_shortcodes(_HARD_BREAK.sub("", text))
-    text = _without_emphasis(text)
+    text = _without_emphasis(_SUPERSCRIPT.sub(r"\1\2", _SUBSCRIPT.sub(r"\1", text)))
     text = join_lines(spoken_pauses(text))
     text = _without_left_over(text)
     return _BLANKS.sub(" ", literals.restore(text)).strip()
@@ -181,7 +185,7 @@ def _keep_addresses(text: str, literals: Literals) -> str:
 
 def _name_shortcodes(text: str) -> str:
     """Each `:smile:` becomes its emoji, for the policy of emoji; an unknown one becomes its name."""
-    if ":" not in text or not _SHORTCODE.search(text):
+    if ":" not in text or not _SHORTCODES.search(text):
         return text
     import emoji
 
@@ -189,9 +193,9 @@ def _name_shortcodes(text: str) -> str:
         found = emoji.emojize(match[0], language="alias")
         if found != match[0]:
             return found
-        return match[0] if match[1].isdigit() else name_of_emoji(match[1])
+        return match[0] if match[1].isdigit() else f" {name_of_emoji(match[1])} "
 
-    return _SHORTCODE.sub(named, text)
+    return _SHORTCODES.sub(lambda run: _SHORTCODE.sub(named, run[0]).strip(), text)
 
 
 @dataclass

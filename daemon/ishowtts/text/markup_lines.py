@@ -17,7 +17,7 @@ _CLOSING_SIGNS = re.compile(r"[ \t]+#+$")
 _QUOTE = re.compile(r">(?=[> \t]|[^\W\d_]|$)")
 _NUMBER = re.compile(r"[-–−+]?[ \t]*[.,]?\d")
 _MINUS = re.compile(r"[-–−+][ \t]+(?=[.,]?\d)")
-_BULLET = re.compile(r"(?:[-+*–—•◦▪▫‣⁃·●○■□►▶➤➢✦]|-#)[ \t]+(?=\S)|[•◦▪▫‣⁃●○■□►▶➤➢✦](?=\S)")
+_BULLET = re.compile(r"(?:[-+*:→➔–—•◦▪▫‣⁃·●○■□►▶➤➢✦]|-#)[ \t]+(?=\S)|[•◦▪▫‣⁃●○■□►▶➤➢✦](?=\S)")
 _DASHED = re.compile(r"[-–—](?=[^\W\d_])")
 # A quantity that is a price or a temperature: `- 5 °C` in a list of temperatures is below zero.
 _QUANTITY = re.compile(r"[.,]?\d[\d.,]{0,15} ?(?:°|℃|℉|%|€|\$|£|[KCF]\b|$)")
@@ -68,7 +68,7 @@ def join_lines(text: str) -> str:
             words = _capitalised(words)
         joined += [mark, words]
     if stopped and _last_sign(blocks[-1].text) not in _ENDS:
-        joined.append("。" if _EAST_ASIAN.match(blocks[-1].text[-1]) else ".")
+        joined.append("。" if _EAST_ASIAN.search(blocks[-1].text) else ".")
     return "".join(joined)
 
 
@@ -77,7 +77,7 @@ def _mark_between(before: _Line, line: _Line) -> tuple[str, bool]:
     last = before.text[-1]
     if _last_sign(before.text) in _ENDS:
         return ("" if last in "。，、；：！？" else " "), False
-    if _EAST_ASIAN.match(last):
+    if _EAST_ASIAN.match(last) or (_EAST_ASIAN.search(before.text) and _EAST_ASIAN.search(line.text)):
         return "。", True
     if _is_wrapped(before, line):
         return " ", False
@@ -115,6 +115,8 @@ def _blocks(rows: list[str]) -> list[_Line]:
     blocks = []
     for written in rows:
         row = _without_quote(written, several=quoted > 1)
+        if len(rows) > 1 and not row.strip("-*_=~#•—–|>+: "):
+            continue
         if not row or _RULE.fullmatch(row) or ("--" in row and _TABLE_RULE.issuperset(row)):
             continue
         several = {"-": dashes > 1, "+": pluses > 1, "-x": dashed > 1, "1.": numbered > 1, "|": tabular > 1}

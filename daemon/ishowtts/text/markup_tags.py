@@ -83,7 +83,7 @@ def replace_tags(text: str, literals: Literals) -> str:
         inner = match[1].strip()
         code = _chat_code(inner, literals)
         if code is not None:
-            return code
+            return _between_words(code, match)
         tag = _TAG.fullmatch(inner)
         if tag is None:
             return "" if inner[0] in "!?" else match[0]
@@ -121,9 +121,14 @@ def _tag(tag: re.Match[str], match: re.Match[str], paired: set[str], *, sentence
     words = f"{tag[2]}{attributes.rstrip()}"
     if (known and len(name) == 1) or not _WORDS.fullmatch(words):
         return match[0]
+    return _between_words(words, match)
+
+
+def _between_words(words: str, match: re.Match[str]) -> str:
+    """The words, with a blank where they would touch other words or another code."""
     before = match.string[max(0, match.start() - 1) : match.start()]
     after = match.string[match.end() : match.end() + 1]
-    return f"{' ' * before.isalnum()}{words}{' ' * after.isalnum()}"
+    return f"{' ' * (before.isalnum() or before == '>')}{words}{' ' * (after.isalnum() or after == '<')}"
 
 
 def _known_tag(name: str, values: dict[str, str], *, closes: bool, sentences: bool) -> str:
@@ -164,7 +169,8 @@ def _substitute(match: re.Match[str]) -> str:
     values = _attributes(match[2])
     if match[1].lower() == "sub":
         return values.get("alias", match[3])
-    if values.get("interpret-as", "").lower() in _SPELLED:
+    kind = values.get("interpret-as", "").lower()
+    if kind in _SPELLED or (kind == "telephone" and match[3].strip().isdigit()):
         return " ".join(character for character in match[3] if not character.isspace())
     return match[3]
 

@@ -56,7 +56,7 @@ _SUPERSCRIPT = "".join(map(chr, _SUPERSCRIPT_LETTERS))
 # ⁿ alone is a power. Only in a word of superscript letters it is a letter.
 _SUPERSCRIPT_N = re.compile(f"(?<=[{_SUPERSCRIPT}])\u207f|\u207f(?=[{_SUPERSCRIPT}])")
 _CIRCLED = "".join(_NUMBERS)
-_NUMBER = re.compile(f"([A-Za-z0-9]?)([{_CIRCLED}])(?=([A-Za-z0-9{_CIRCLED}]?))")
+_NUMBER = re.compile(rf"([A-Za-z\d]?)([{_CIRCLED}])(?=([A-Za-z\d{_CIRCLED}]?))")
 _FLAGS = re.compile(f"[{''.join(FLAG_LETTERS)}]+")
 _LINES = re.compile("(?<=[A-Za-z0-9])[\u0305\u0332-\u0338\u033f\u0347]+")  # under, over or through letters
 _EMOJI_STYLE = re.compile("(?<=[\U0001f150-\U0001f189])\ufe0f")  # 🅰 as an emoji is still a letter
@@ -70,8 +70,13 @@ def fold_styled(text: str) -> str:
     if text.isascii():
         return text
     text = _FLAGS.sub(_fold_flags, _EMOJI_STYLE.sub("", text))
-    text = _NUMBER.sub(_fold_number, _SUPERSCRIPT_N.sub("n", text))
-    return _LINES.sub("", text.translate(_TABLE))
+    text = _NUMBER.sub(_fold_number, _SUPERSCRIPT_N.sub("n", text).translate(_TABLE))
+    return _LINES.sub("", text)
+
+
+def compose_and_fold(text: str) -> str:
+    """The text in NFC with styled letters folded. NFC comes first, since it puts the marks of a letter in order."""
+    return unicodedata.normalize("NFC", fold_styled(unicodedata.normalize("NFC", text)))
 
 
 def _fold_number(match: re.Match[str]) -> str:
