@@ -91,7 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print_changes(changed)
     for name, value in derived.items():
-        print(f"# {name}: {visible(str(value))}")
+        shown = str(value).lower() if isinstance(value, bool) else str(value)
+        print(f"# {name}: {visible(shown)}")
     for finding in files:
         if finding.verdict != "fault":
             fix = f"; {finding.fix}" if finding.fix else ""
