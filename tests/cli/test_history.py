@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -147,8 +149,14 @@ def test_verbose_rows_have_the_rest(kept: Kept, capsys: Capture) -> None:
 def test_follow_prints_each_line_when_it_has_ended(kept: Kept) -> None:
     kept.speak(Line("a", "before"))
     wait_for(kept.inbox.accept([Arrival(Line("b", "open"))]))
-    command = [sys.executable, "-m", "ishowtts", "history", "--follow", "--config", str(kept.config)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # Tests that run in the background inherit an ignored SIGINT.
+    program = ["env", "--default-signal=INT", sys.executable, "-m", "ishowtts"]
+    command = [*program, "history", "--follow", "--config", str(kept.config)]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        ExitStack() as stack,
+    ):
+        stack.callback(process.kill)
         assert process.stdout is not None
         assert process.stdout.readline().split() == ["time", "outcome", "reason", "text"]
         assert process.stdout.readline().split()[1:] == ["finished", "before"]
@@ -156,7 +164,7 @@ def test_follow_prints_each_line_when_it_has_ended(kept: Kept) -> None:
         assert process.stdout.readline().split()[1:] == ["rejected", "bad_json", "new"]
         wait_for(kept.inbox.cancel_waiting("stop"))
         assert process.stdout.readline().split()[1:] == ["cancelled", "stop", "open"]
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
         assert process.stderr is not None
         assert process.stderr.read() == ""

@@ -99,6 +99,16 @@ def test_degraded_and_spoken_all_the_same(
     assert capsys.readouterr().out.endswith("by espeak, RTF 0.100, waited 0.25 s; f5 is parked\n")
 
 
+def test_starting(played: PlayedAppliance, capsys: Capture) -> None:
+    played.is_("online", state="warming", detail="warm 2 of 9")
+    played.answers("say", ACCEPTED, {"event": "started"}, FINISHED)
+    assert run(played, "hello") == 0
+    assert capsys.readouterr().err == (
+        "ishowtts: the appliance is still starting, and the line may wait until it is ready:"
+        " online, warming: warm 2 of 9\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("state", "warning", "note"),
     [

@@ -88,6 +88,11 @@ class ApplianceView:
         return self.state.get("state") == "degraded"
 
     @property
+    def starting(self) -> bool:
+        """Whether the engine is still being loaded or warmed."""
+        return self.state.get("state") in ("starting", "warming")
+
+    @property
     def detail(self) -> str:
         """Why the state is as it is, in words; empty if there is nothing to say."""
         detail = self.state.get("detail")

@@ -199,7 +199,7 @@ class SentLine:
         return None
 
     def print_warnings(self) -> None:
-        """Say once, on stderr, what will keep the line from being heard, though it does not wait."""
+        """Say once, on stderr, what will keep the line from being heard, or delays it."""
         if self._warned or not self.view.state or not self.view.online:
             return
         self._warned = True
@@ -207,6 +207,8 @@ class SentLine:
             _warn("the appliance is muted: the line is played without sound; `ishowtts unmute` ends that")
         elif self.view.volume == 0:  # then a line is silent whatever its own volume is
             _warn("the volume is 0: the line is played without sound; `ishowtts volume 50` changes that")
+        if self.view.starting:
+            _warn(f"the appliance is still starting, and the line may wait until it is ready: {self.view.summary}")
         if self.view.degraded:
             _warn(f"the appliance is degraded: {self.view.detail}")
 
