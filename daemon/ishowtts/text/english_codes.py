@@ -29,7 +29,7 @@ _CODE_WORDS = (
 _THING_WORDS = (
     r"orders?|invoice|tickets?|account|acct\.?|ref(?:erence)?\.?|case|claim|booking|reservation|confirmation|customer|"
     r"member(?:ship)?|policy|registration|licen[cs]e|p\.?o\.? box|card|parcel|package|shipment|delivery|issue|request|"
-    r"transaction|bug|lot|train"
+    r"transaction|bug|lot|train|part|item|batch|port"
 )
 _NO_CODE = (
     "count|length|size|limit|price|costs?|balance|total|rate|amount|value|has(?! been)|have|with|takes|used|usage|"
@@ -109,7 +109,12 @@ def _emergency(match: re.Match[str], _: ToWords) -> str:
 def _hardware_address(match: re.Match[str], _: ToWords) -> str:
     """A MAC address, in pairs."""
     pairs = re.split("[:-]", match[0])
-    return ", ".join(" ".join(digit_by_digit(c) if c.isdigit() else c.upper() for c in pair) for pair in pairs)
+    return ", ".join(_characters(pair) for pair in pairs)
+
+
+def _characters(text: str) -> str:
+    """Each letter and digit on its own."""
+    return " ".join(digit_by_digit(c) if c.isdigit() else c.upper() for c in text)
 
 
 def _last_digits(match: re.Match[str], _: ToWords) -> str:
@@ -187,10 +192,11 @@ CODE_RULES = only_with(
         _short_number,
     ),
     rule(
-        r"(?<!\w)(?P<before>(?i:flight)(?: number| no\.?)? (?:[A-Z][A-Z0-9]|[A-Z0-9][A-Z])) ?"
-        r"(?P<figures>\d{3,4})(?![\w-])",
-        lambda match, _: f"{match['before']} {spelled(match['figures'])}",
+        r"(?<!\w)(?P<before>(?i:flight)(?: number| no\.?)?(?: (?:[A-Z][A-Z0-9]|[A-Z0-9][A-Z]))?) ?"
+        r"(?P<figures>\d{3,4})(?![\w-]|[.,:]\d)",
+        lambda match, _: match[0] if is_counted(match) else f"{match['before']} {spelled(match['figures'])}",
     ),
+    rule(r"(?<!\w)0x([0-9A-Fa-f]{1,16})(?!\w)", lambda match, _: "zero x " + _characters(match[1])),
     # Postal codes before a town, and of the United States
     rule(
         r"(?:(?<=, )|(?<=in )|(?<=to )|^)(\d{4}[1-9]|\d{3}[1-9]0|\d\d[1-9]00)"

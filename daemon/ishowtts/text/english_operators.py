@@ -138,7 +138,7 @@ OPERATOR_RULES: tuple[ReadingRule, ...] = (
             lambda match, _: f"{match[1]} {'by' if len(match[1]) > 2 else 'times'} ",
         ),
         rule(rf"(?<![\w.,])({NUMBER})[x×](?!\w)", r"\1 times"),
-        rule(r"(?<![\w-])[x×](?!86(?!\d)|64(?!\d)|32(?!\d))(?=\d{1,4}(?!\w))", "times "),
+        rule(r"(?<![\w-])[x×](?!86(?!\d)|64(?!\d)|32(?!\d))(?=(?:\d{1,2}|10{2,3})(?!\w))", "times "),
         rule(r"(?<=[a-z]) [x×] (?=\d{1,4}(?!\w))", " times "),
     ),
     *only_with(

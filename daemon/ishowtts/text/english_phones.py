@@ -73,9 +73,10 @@ PHONE_RULES = only_with(
     # With a zero first: by slash, hyphen or blank, and in pairs
     rule(rf"{_START}\(?0\d{{2,5}}\)?(?: ?[/-] ?| )\d{{2,8}}(?:[ -]\d{{1,8}}){{0,5}}{_END}", _groups),
     rule(rf"{_START}0\d(?:([ .-])\d\d)(?:\1\d\d){{2,5}}{_END}|{_START}0\d[ /-]\d{{3,4}}[ -]\d{{3,4}}{_END}", _groups),
+    rule(rf"{_START}\d{{3,6}}-0\d{{2,8}}{_END}", _groups),
     # Without one: a mobile number, and groups that no quantity has
     rule(
-        rf"{_START}(?:1\d\d \d{{4}} \d{{4}}|\d{{2,4}} \d{{6,8}}|\d{{4}} \d{{4}}|\d{{3}} \d{{3}} \d{{3}})"
+        rf"{_START}(?:\d{{3}} \d{{4}} \d{{4}}|\d{{2,4}} \d{{6,8}}|\d{{4}} \d{{4}}|\d{{3}} \d{{3}} \d{{3}})"
         rf"(?! (?:€|[kMG]?Wh|[A-Za-z]{{1,3}}(?![A-Za-z]))){_END}",
         _groups,
     ),
