@@ -116,6 +116,10 @@ EARLY_UNIT_RULES: tuple[ReadingRule, ...] = (
             lambda match, _: f"{match['what']} to ",
         ),
     ),
+    # The company, not three million
+    *only_with(
+        "M", rule(r"(?<![\w.,])3M(?=['’]s\b| (?:Company|tapes?|masks?|respirators?|filters?|stickers?|stock))", "3 M")
+    ),
     *only_with("K", rule(r"(?<![\w.,])(\d{4})K(?!\w)", lambda match, words: amount(match[1], UNITS["K"], words))),
 )
 """Come before the rules of ranges and money."""
