@@ -116,6 +116,10 @@ def _quantity(number: str, to_words: ToWords) -> str:
     return to_words(f"{number}米").removesuffix("米")
 
 
+def _blood_pressure(match: re.Match[str], to_words: ToWords) -> str:
+    return f"{match[1]}{_quantity(match[2], to_words)}比"
+
+
 def _thousands(match: re.Match[str], to_words: ToWords) -> str:
     """`15k` in full: 一万五千."""
     return to_words(f"{Decimal(match[1]) * 1000:f}".partition(".")[0] + "元").removesuffix("元")
@@ -171,6 +175,8 @@ _RULES: tuple[ReadingRule, ...] = (
     rule(r"(?<![\w.])(\d{1,4}(?:\.\d{1,2})?)(?:w(?!\w)|W(?=\+|播放|粉丝|阅读|点赞|用户|人))", r"\1万"),
     rule(r"(?<=[万亿])\+", "加"),
     rule(r"(?<![\w.])(-?\d{1,3}(?:\.\d{1,3})?(?=k)|-?\d{2,3}(?=K))[kK](?![\wΩ\u2126])", _thousands),
+    rule(r"(血压[^\d，。]{0,4})(\d{2,3})/(?=\d{2,3}(?![\d/]))", _blood_pressure),
+    rule(r"(?<![\d./])()(\d{2,3})/(?=\d{2,3} ?(?:mmHg|毫米汞柱))", _blood_pressure),
     rule(rf"({NUMBER}) ?% ?R[Hh](?!\w)", r"\1%的相对湿度"),
     rule(
         rf"(?<![A-Za-z0-9.,])(?:(?P<from>-?{NUMBER})到)?(?P<number>-?{NUMBER}) ?(?P<unit>{_UNIT}|{_UNIT_WORD}){_PER}"

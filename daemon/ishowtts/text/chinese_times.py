@@ -7,8 +7,10 @@ import re
 from ishowtts.text.reading_rules import DIGITS, ReadingRule, ToWords, only_with, rule
 
 # Figures with a colon after these words are a score or a ratio, even if they could be a time: 比分21:15.
-_SCORE_BEFORE = re.compile(r"(?:比分|比例|比率|比值|比为|大比分|成绩)[^\d，。！？；]{0,4}$")
-_SCORE_FOLLOWS = re.compile(r" ?(?:的比分|的比例|战胜|击败|获胜|取胜|领先|落后|大胜|险胜|胜出|逆转|战平|不敌)")
+_SCORE_WORDS = "比分|比例|比率|比值|比为|成绩|赛果|比赛结果"
+_RESULTS = "的比分|的比例|战胜|击败|获胜|取胜|领先|落后|大胜|险胜|胜出|逆转|战平|不敌"
+_SCORE_BEFORE = re.compile(rf"(?:{_SCORE_WORDS})[^\d，。！？；]{{0,4}}$")
+_SCORE_FOLLOWS = re.compile(rf" ?(?:{_RESULTS})")
 _DURATION_BEFORE = re.compile(r"(?:用时|耗时|时长|历时|倒计时|剩余|还剩|持续)[^\d，。！？；]{0,3}$")
 _HALF_OF_DAY = re.compile(r"(?:上午|下午|晚上|早上|早晨|清晨|凌晨|中午|傍晚|今晚|明早|夜里|半夜) ?$")
 _DURATION_UNITS = {"天": "[dD]", "小时": "[hH]", "分": "(?:[mM]|min)", "秒": "[sS]"}
@@ -65,6 +67,8 @@ def _duration(match: re.Match[str], _: ToWords) -> str:
 
 TIME_RULES: tuple[ReadingRule, ...] = only_with(
     DIGITS,
+    rule(rf"((?:{_SCORE_WORDS})[^\d，。！？；]{{0,4}}\d{{1,3}})[-–—](?=\d{{1,3}}(?![\d.:%-]))", r"\1比"),
+    rule(rf"(?<![\d.:-])(\d{{1,3}})[-–—](?=\d{{1,3}} ?(?:{_RESULTS}))", r"\1比"),
     rule(
         rf"(?P<clock>(?<![\d:.])(?P<hour>\d{{1,2}})(?::[0-5]\d){{1,2}})(?![\d:]){_AM_PM}",
         _half_of_day,

@@ -33,6 +33,9 @@ _LARGER, _SMALLER = any_of(_PAIRS), any_of({unit for units in _PAIRS.values() fo
 _TIME_OF_DAY = re.compile(r"\b(?:at|from|until|till|by|before|after|since|around) $", re.IGNORECASE)
 
 
+_SIGNS = {"-": "minus ", "+": "plus ", "~": "about ", "≈": "about ", "<": "less than ", ">": "more than "}
+
+
 def _duration(match: re.Match[str], to_words: ToWords) -> str:
     numbers = {name: match[name] for name, _, _ in _PARTS if match[name]}
     minutes = numbers.get("minutes", "0")
@@ -41,11 +44,16 @@ def _duration(match: re.Match[str], to_words: ToWords) -> str:
     symbols = {name: symbol for name, symbol, _ in _PARTS}
     if "years" in numbers and not numbers.keys() & {"days", "hours", "seconds"}:
         symbols["minutes"] = "mo"  # 2y 3m
-    words = [amount(number, UNITS[symbols[name]], to_words) for name, number in numbers.items()]
-    gaps = [", " if "," in gap else " " for gap in re.findall(r"[A-Za-z](,? ?)(?=\d)", match["parts"])]
-    spoken = "".join(word + gap for word, gap in zip(words, [*gaps, ""], strict=True))
+    spoken = {name: number for name, number in numbers.items() if float(number)} or numbers  # 0h30m is thirty minutes
+    gap = ", " if re.search(r",(?= ?\d)", match["parts"]) else " "
+    words = gap.join(amount(_without_zero(number), UNITS[symbols[name]], to_words) for name, number in spoken.items())
     end = match["parts"][len(match["parts"].rstrip(", ")) :]
-    return f"{'minus ' if match['minus'] else ''}{spoken}{' to ' if match['to'] else end}"
+    return f"{_SIGNS.get(match['sign'], '')}{words}{' to ' if match['to'] else end}"
+
+
+def _without_zero(number: str) -> str:
+    """The number without the zeros before it, which `1h05m` has for its looks."""
+    return re.sub(r"^0+(?=\d)", "", number)
 
 
 def _iso_duration(match: re.Match[str], to_words: ToWords) -> str:
@@ -55,10 +63,11 @@ def _iso_duration(match: re.Match[str], to_words: ToWords) -> str:
 
 
 def _hours_and_minutes(match: re.Match[str], to_words: ToWords) -> str:
-    """`1h30` is a duration, and after "at" a time of day."""
-    if int(match[1]) <= 24 and _TIME_OF_DAY.search(match.string[max(0, match.start() - 8) : match.start()]):
+    """`1h30` is a duration; after "at", or from 13 hours to 24, it is a time of day."""
+    is_time = int(match[1]) > 12 or _TIME_OF_DAY.search(match.string[max(0, match.start() - 8) : match.start()])
+    if int(match[1]) <= 24 and is_time:
         return f"{match[1]}:{match[2]}"
-    words = amount(match[1], UNITS["h"], to_words)
+    words = amount(_without_zero(match[1]), UNITS["h"], to_words)
     return words if match[2] == "00" else f"{words} {amount(str(int(match[2])), UNITS['min'], to_words)}"
 
 
@@ -77,11 +86,17 @@ DURATION_RULES: tuple[ReadingRule, ...] = only_with(
     rule(r"(?<!\w)T ?\+ ?(?=\d{1,6}(?::\d\d| ?(?:s|sec|m|min|h|d|seconds|minutes|hours|days)(?![a-z])))", "T plus "),
     rule(rf"(?<!\w)(?P<minus>-)?P(?=\d|T\d){_ISO_DATE}(?:T(?=\d){_ISO_TIME})?(?<=[A-Z])(?!\w)", _iso_duration),
     rule(
-        rf"(?:(?<![\w)\]])(?P<minus>-))?(?<![\w.,:/])(?=\d)(?P<parts>{_DURATION})"
+        r"(?<![\w.,])(\d{1,4}(?:\.\d)? ?(?:h|m|min|s|d|w))[-–—~](?=\d{1,4} ?(?:d|h|m|min)\d)",
+        r"\1 to ",
+    ),
+    rule(
+        rf"(?:(?<![\w)\]])(?P<sign>-|[~+<>≈](?= ?\d)) ?)?(?<![\w.,:/])(?=\d)(?P<parts>{_DURATION})"
         r"(?<=[A-Za-z, ])(?P<to>[-–—~](?=\d))?(?![A-Za-z])",
         _duration,
     ),
     rule(r"(?<![\w.,:])(\d{1,2})h([0-5]\d)(?!\w)", _hours_and_minutes),
+    rule(r"(?<![\w.,:])(\d{1,2}):([0-5]\d) ?h(?:rs?|ours?)?(?!\w)", _hours_and_minutes),
+    rule(r"(?<![\w.,])(\d)ft(\d{1,2})(?![\w.]\d|\w)", r"\1 feet \2"),
     rule(
         rf"(?<![\w.,/])(?P<first>\d{{1,6}}) ?(?P<larger>{_LARGER}),? ?"
         rf"(?P<second>\d{{1,4}}(?:\.\d{{1,2}})?) ?(?P<smaller>{_SMALLER})(?!\w)",

@@ -15,7 +15,7 @@ _DENOMINATORS = {symbol: unit for symbol, unit in UNITS.items() if "/" not in sy
 _DENOMINATORS |= {word: Unit(word, f"{word}s", "") for word in _PERIODS}
 _DENOMINATOR = any_of(_DENOMINATORS)
 _COUNT = r"10{1,3}|1\.73"  # per 100 km; per 1.73 m², to which doctors scale
-_PER = rf"(?: ?/ ?(?:(?:{_COUNT}) ?)?(?:{_DENOMINATOR})(?!\w)){{0,2}}"
+_PER = rf"(?: ?/ ?(?:(?:{_COUNT}) ?)?(?:{_DENOMINATOR}|[a-z]{{4,12}})(?!\w)){{0,2}}"
 _UNIT = any_of(UNITS)
 _LENGTH = "mm|cm|m|km|in|inch|ft|px|µm|nm"
 # These are also English words or names, so they are units only after figures.
@@ -51,7 +51,7 @@ def _per(written: str, to_words: ToWords) -> str:
     words = []
     for part in filter(None, (part.strip() for part in written.split("/"))):
         count, symbol = re.fullmatch(rf"({_COUNT})? ?(.*)", part).groups()  # type: ignore[union-attr]  # every part matches
-        unit = _DENOMINATORS[symbol]
+        unit = _DENOMINATORS.get(symbol, Unit(symbol, symbol, ""))  # 5 s/step
         words.append(f" per {amount(count, unit, to_words)}" if count else f" per {unit.singular}")
     return "".join(words)
 
@@ -115,6 +115,10 @@ EARLY_UNIT_RULES: tuple[ReadingRule, ...] = (
             rf"(?<![\w.,])(?P<what>{NUMBER} ?(?P<unit>{_UNIT})) [-–—~] (?=-?{NUMBER} ?(?P=unit)(?!\w))",
             lambda match, _: f"{match['what']} to ",
         ),
+    ),
+    # The company, not three million
+    *only_with(
+        "M", rule(r"(?<![\w.,])3M(?=['’]s\b| (?:Company|tapes?|masks?|respirators?|filters?|stickers?|stock))", "3 M")
     ),
     *only_with("K", rule(r"(?<![\w.,])(\d{4})K(?!\w)", lambda match, words: amount(match[1], UNITS["K"], words))),
 )
