@@ -239,5 +239,5 @@ _RULES: tuple[ReadingRule, ...] = (
     ReadingRule(re.compile(r"(?<=[^\W\d_])(?=[0-9])|(?<=[0-9])(?=[^\W\d_])"), " "),
     rule(rf"(?<!\d){NUMBER}(?!\d)", _remaining_number),
     rule(rf"(?<!\d)\d{{16,{MAX_DIGITS}}}(?!\d)", lambda match, _: digit_by_digit(match[0])),
-    rule(r"(?<![\w'&.])([A-Z]{2,5})(s?)(?![\w'&]|\.\w)", _spelled),
+    rule(r"(?<![\w'&.$])([A-Z]{2,5})(s?)(?![\w'&]|\.\w)", _spelled),
 )
