@@ -183,6 +183,9 @@ LINES = [
     ("This line of prose is long and was wrapped at a column\nso it goes on here.",
      "This line of prose is long and was wrapped at a column so it goes on here."),
     ("It is time for the\nDinner of Anna", "It is time for the Dinner of Anna"),
+    ("Heating on\nFan off\nWhat it is", "Heating on. Fan off. What it is."),
+    ("The outside temperature at the station is now about\n21 °C",
+     "The outside temperature at the station is now about 21 °C"),
     ("The kitchen is warm\nThe cellar is cold", "The kitchen is warm. The cellar is cold."),
     ("Temperature: 21 °C\nHumidity: 45 %", "Temperature: 21 °C. Humidity: 45 %."),
     ("Yes 🎉\nNo", "Yes 🎉. No."),
@@ -194,6 +197,7 @@ LINES = [
 
 # What only looks like markup. A lost minus or a changed number is the worst fault.
 KEPT = [
+    "\\\\nas\\share\\new.txt", "see \\\\tower\\films",
     "2 ** 3 = 8", "a ** b", "2*3*4", "2 * 3 * 4", "(2)*(3)*(4)", "2**3", "a * b", "x*y", "5*", "Dial *67 now",
     "4* hotel", "5 stars", "snake_case", "a_b", "x_1 and x_2", "C#", "F# minor", "#1", "#1 of 5", "#music",
     "5 > 3", "3 < 5 > 1", "a < b > c", "<3", "I <3 you", "<- back", "x <- 5", "-> out", "if a<b>c", "1 < 2",

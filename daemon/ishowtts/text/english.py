@@ -95,5 +95,5 @@ _RULES: tuple[ReadingRule, ...] = (
     ReadingRule(re.compile(r"(?<=[^\W\d_])(?=[0-9])|(?<=[0-9])(?=[^\W\d_])"), " "),
     rule(rf"(?<!\d){NUMBER}(?!\d)", lambda match, to_words: bare_number(match[0], to_words)),
     rule(rf"(?<!\d)\d{{16,{MAX_DIGITS}}}(?!\d)", lambda match, _: digit_by_digit(match[0])),
-    rule(r"(?<![\w'&.])([A-Z]{2,5})(s?)(?![\w'&]|\.\w)", _spelled),
+    rule(r"(?<![\w'&.$])([A-Z]{2,5})(s?)(?![\w'&]|\.\w)", _spelled),
 )

@@ -91,7 +91,8 @@ def _file_or_entity(name: str) -> str:
     extensions: list[str] = []
     while extension := _extension(name):
         name = name[: -len(extension) - 1]
-        extensions.insert(0, extension if re.search("[aeiou]", extension.lower()) else extension.upper())
+        spelled = re.search("[aeiou]", extension.lower()) is None
+        extensions.insert(0, extension.upper() if spelled else extension.lower())
     stem = _stem(name)
     return " dot ".join([stem, *extensions])
 

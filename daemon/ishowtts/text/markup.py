@@ -29,6 +29,7 @@ _ESCAPED_LINE = re.compile(r"\\{1,2}r\\{1,2}n|\\{1,2}[nt]")
 _PATH_BEFORE = re.compile(
     r"(?:^|[^A-Za-z0-9])[A-Za-z]:(?:\\[^\n,;!?\"]{0,60})?$|(?:^|\s)(?:\\\\|\.{1,2}\\|~\\|%)[^\s]{0,60}$|(?:^|\s)(?:\.{1,2}|~)$"
 )
+_SHARE = re.compile(r"(?<!\S)\\\\[\w.-]{1,40}\\[\w.]")
 _PATH_CHARS = 64
 _FENCE = re.compile(r"[ \t>]{0,12}(```+|~~~+)[ \t]*[\w+#.-]{0,30}[ \t]*")
 _CODE = re.compile(r"(?<![\w`])(`{1,3})(?!`)([^`\n]{1,1000})(?<!`)\1(?![\w`])")
@@ -104,7 +105,7 @@ def _split_escaped_lines(text: str) -> str:
         return text
     parts, end = [], 0
     for match in _ESCAPED_LINE.finditer(text):
-        if _is_in_path(text, match.start(), end):
+        if _is_in_path(text, match.start(), end) or _SHARE.match(text, match.start()):
             continue
         parts += [text[end : match.start()], "\t" if match[0][-1] == "t" else "\n"]
         end = match.end()

@@ -33,10 +33,14 @@ _OPENERS = "\"'“‘(["
 # A line as long as this is wrapped if the next one continues in lower case.
 _WRAPPED_CHARS = 40
 _UNFINISHED = re.compile(
-    r"(?:a|an|the|and|or|but|of|to|in|on|at|by|for|from|with|without|into|onto|than|that|"
-    r"this|these|those|is|are|was|were|be|been|will|would|can|could|should|shall|may|might|"
-    r"must|has|have|had|not|as|if|when|while|because|so|your|my|our|their|his|her|its|der|"
-    r"die|das|und|oder|ein|eine|mit|von|zu|le|la|les|un|une|et|ou|de|du|des)"
+    r"(?:a|an|the|and|or|but|of|to|with|without|from|for|than|your|my|our|their"
+    r"|der|das|und|oder|ein|eine|mit|von|zu|le|les|une|et|ou|de|du|des)"
+)
+# In a short line these may also be the last word: `Light on`, `What it is`.
+_UNFINISHED_IF_LONG = re.compile(
+    r"(?:in|on|at|by|into|onto|about|around|between|under|over|after|before|until|during|through|that|this|these|those"
+    r"|which|who|is|are|was|were|be|been|am|will|would|can|could|should|shall|may|might|must|has|have|had|not|no|as|if"
+    r"|when|while|because|so|his|her|its|very|more|less|only|just|also|each|every|some|any|all|up|die|la|un)"
 )
 
 
@@ -89,10 +93,12 @@ def _mark_between(before: _Line, line: _Line) -> tuple[str, bool]:
 def _is_wrapped(before: _Line, line: _Line) -> bool:
     if before.kind == "heading" or line.kind != "text":
         return False
-    if len(before.text) >= _WRAPPED_CHARS and line.text[0].islower():
+    is_long = len(before.text) >= _WRAPPED_CHARS
+    if is_long and line.text[0].islower():
         return True
-    words = before.text.rsplit(None, 1)
-    return len(words) == 2 and _UNFINISHED.fullmatch(words[1]) is not None
+    _, blank, last_word = before.text.rpartition(" ")
+    unfinished = _UNFINISHED.fullmatch(last_word) or (is_long and _UNFINISHED_IF_LONG.fullmatch(last_word))
+    return bool(blank and unfinished)
 
 
 def _last_sign(text: str) -> str:
