@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import re
 import struct
@@ -58,16 +57,6 @@ def root_topic(settings: Config) -> str:
     from ishowtts.board.detect import detect_board
 
     return settings.root_topic(detect_board(settings.board.source, settings.board.sysfs_root).identity().serial)
-
-
-def file_faults(settings: Config) -> tuple[str, ...]:
-    """List what is wrong with the files of blocked words and pronunciations, one sentence each."""
-    if settings.policies.blocked.file is None and settings.text.pronunciations is None:
-        return ()
-    from ishowtts.speech.speech_policy import SpeechPolicy
-
-    logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the caller prints them, once
-    return SpeechPolicy.from_config(settings, voices=tuple, language_of=lambda _: None).file_faults
 
 
 def print_json(data: Any) -> None:
