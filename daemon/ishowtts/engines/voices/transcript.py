@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
 from ishowtts import text
 from ishowtts.text import TextReader
+from ishowtts.text.capitals import lower_capitals
+from ishowtts.text.scripts import base_language
 
-_LEAST_CAPITALS = 4
-_SENTENCE_START = re.compile(r"(?:^|[.!?…] )[^\w]{0,3}\w")
-_ALONE = re.compile(r"\bi\b")
 _SIGNS = "%&@+=#"
 
 
@@ -25,7 +23,7 @@ def spoken_words(words: str, language: str | None) -> tuple[str, list[str]]:
         language: language of the clip; `None` means English.
     """
     notes = []
-    lowered = sentence_case(words) if _is_all_capitals(words) else words
+    lowered = lower_capitals(words, english=base_language(language or "en") == "en")
     if lowered != words:
         notes.append(f"the words are in capitals, which the model would spell; stored as: {lowered}")
     if not any(_needs_reading(char) for char in lowered):
@@ -34,17 +32,6 @@ def spoken_words(words: str, language: str | None) -> tuple[str, list[str]]:
     if spoken != lowered:
         notes.append(f"figures and signs are put into words, as in lines; stored as: {spoken}")
     return spoken, notes
-
-
-def sentence_case(words: str) -> str:
-    """Returns the words in small letters, with a capital at the start of each sentence and in `I`."""
-    small = _ALONE.sub("I", words.lower())
-    return _SENTENCE_START.sub(lambda start: start[0][:-1] + start[0][-1].upper(), small)
-
-
-def _is_all_capitals(words: str) -> bool:
-    capitals = sum(char.isupper() for char in words)
-    return capitals >= _LEAST_CAPITALS and not any(char.islower() for char in words)
 
 
 def _needs_reading(char: str) -> bool:
