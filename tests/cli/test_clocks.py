@@ -52,7 +52,7 @@ def test_a_program_that_only_says_that_it_did_is_found_out(tmp_path: Path, sysfs
     assert "Traceback" not in done.stderr
 
 
-def test_off_a_jetson_the_mend_is_named(tmp_path: Path, sysfs: Path) -> None:
+def test_off_a_jetson_the_fix_is_named(tmp_path: Path, sysfs: Path) -> None:
     done = clocks(tmp_path, sysfs, "apply", PATH="/nowhere")
     assert done.returncode == 1
     assert "this is not a Jetson" in done.stderr

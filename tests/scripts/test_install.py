@@ -218,7 +218,9 @@ def test_a_fresh_installation_leaves_command_configuration_units_and_folders(mac
         assert unit.read_bytes() == (ROOT / "systemd" / unit.name).read_bytes()
         programs = re.findall(r"^Exec\w+=(\S+)", unit.read_text(), re.MULTILINE)
         assert programs
-        assert all(os.access(machine.path(program), os.X_OK) for program in programs)
+        for program in programs:
+            installed = machine.path(program) if program.startswith("/opt/") else program  # /bin/kill is the system's
+            assert os.access(installed, os.X_OK), program
     assert machine.owner("/var/lib/ishowtts") == (0, NOBODY, "0o750")
     assert machine.owner("/var/lib/ishowtts/state") == (NOBODY, NOBODY, "0o700")
     assert machine.owner("/var/cache/ishowtts") == (NOBODY, NOBODY, "0o700")
