@@ -31,6 +31,7 @@ _UNIT = re.compile(
 _ORDINAL = re.compile(r"(?<=[0-9])(?:ST|ND|RD|TH)(?![^\W_])|(?<=[0-9]0)S(?![^\W_])")
 _ADDRESS_IN_CAPITALS = re.compile(r"(?:HTTPS?://|WWW\.)[!-~]{1,300}")
 _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_CONTRACTIONS = ("T", "LL", "RE", "VE", "D", "M", "ALL")  # DON'T, I'LL, WE'RE, Y'ALL
 _ROMAN_WORDS = ("MIX", "DIV", "MIL", "DI", "LI", "MI", "XI")
 # A letter stands here for itself: Vitamin A. Elsewhere in a shouted sentence A is an article.
 _BEFORE_LETTER = re.compile(
@@ -95,6 +96,8 @@ def _changed(text: str, words: list[re.Match[str]], *, shouted: bool, english: b
         if not word[0].isupper() or _is_part_of_code(text, word.start(), word.end()):
             continue
         before = text[max(0, word.start() - _LOOK_BACK_CHARS) : word.start()]
+        if word[0] == "ICE" and _BEFORE_NUMBER.match(text, word.end()):  # a train
+            continue
         spoken = _spoken(word[0], before, shouted=shouted)
         if not english and word[0] in FOREIGN_WORDS:
             spoken = word[0].lower()
@@ -127,8 +130,11 @@ def _spoken(word: str, before: str, *, shouted: bool) -> str:
     if not found:
         return _spoken_word(word, before, shouted=shouted)
     if len(head) == 1:
+        if head in ("D", "L", "O") and len(tail) > 2 and tail != "CLOCK":
+            return head.capitalize() + apostrophe + tail.capitalize()  # O'BRIEN
         return (head if head == "I" else head.lower()) + apostrophe + tail.lower()  # I'M, O'CLOCK
-    return _spoken_word(head, before, shouted=shouted) + apostrophe + tail.lower()
+    is_contraction = tail in _CONTRACTIONS and head not in INITIALISMS and len(head) > 1
+    return (head.lower() if is_contraction else _spoken_word(head, before, shouted=shouted)) + apostrophe + tail.lower()
 
 
 def _spoken_word(word: str, before: str, *, shouted: bool) -> str:
