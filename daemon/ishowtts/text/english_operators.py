@@ -109,6 +109,10 @@ RANGE_RULES = (
         rule(_NUMBERS, r"\1 to "),
         rule(rf"(?<![\w.-])({NUMBER}) ?[~～〜] ?(?=\d)", r"\1 to "),
     ),
+    *only_with(
+        "b",
+        rule(rf"(?<!\w)((?i:between) (?:{CURRENCY})?-?{NUMBER}(?: ?{_UNIT})?) to (?=-?(?:{CURRENCY})?\d)", r"\1 and "),
+    ),
 )
 
 SIGN_RULES = (
