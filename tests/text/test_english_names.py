@@ -46,7 +46,7 @@ NAMES = [
     ("x_1", "x one"),
     # No names
     ("iPhone, YouTube and McDonald", "iPhone, YouTube and McDonald"),
-    ("he/she and A/B", "he/she and A/B"),
+    ("he/she and A/B", "he she and A B"),
     ("Dinner is ready.Log in", "Dinner is ready. Log in"),
     ("well-known 5-year-old", "well-known five-year-old"),
     ("3.14 and 2026-11-21", "three point one four and the twenty first of November twenty twenty six"),

@@ -11,6 +11,7 @@ from ishowtts.text.english_codes import CODE_RULES, DOTTED_RULES
 from ishowtts.text.english_comparisons import COMPARISON_RULES
 from ishowtts.text.english_dates import DATE_RULES, TIME_RULES
 from ishowtts.text.english_durations import DURATION_RULES
+from ishowtts.text.english_joints import JOINT_RULES, SLASH_RULES
 from ishowtts.text.english_money import MONEY_RANGE_RULES, MONEY_RULES
 from ishowtts.text.english_names import NAME_RULE
 from ishowtts.text.english_numbers import FRACTION_RULES, NUMBER_RULES, bare_number
@@ -63,6 +64,7 @@ def _spelled(match: re.Match[str], _: ToWords) -> str:
 
 _RULES: tuple[ReadingRule, ...] = (
     *COMPARISON_RULES,
+    *JOINT_RULES,
     *DOT_NET,
     *ABBREVIATION_RULES,
     rule(r"(?<!\w)([A-Za-z]*[A-Za-z])\+\+(?!\w)", r"\1 plus plus"),
@@ -89,6 +91,7 @@ _RULES: tuple[ReadingRule, ...] = (
     *UNIT_RULES,
     *OPERATOR_RULES,
     *FRACTION_RULES,
+    *SLASH_RULES,
     # The rest
     rule(r"(?<![\w.])(\d{1,12}(?:,\d{3}){0,3}(?:st|nd|rd|th))(?!\w)", lambda match, to_words: to_words(match[1])),
     rule(r"(?<!\w)(\d{1,2})(\d\d)p(?!\w)", r"\1 \2 p"),

@@ -157,6 +157,10 @@ CODE_RULES = only_with(
         lambda match, _: spelled(match[1]),
     ),
     rule(
+        r"(?<!\w)(?P<before>(?i:error|http|status|errno)(?: code)?:? )(?P<figures>[1-5]\d[1-9])(?![\w-]|[.,:/]\d)",
+        _short_number,
+    ),
+    rule(
         r"(?<!\w)(?P<before>(?i:use|enter|type|input|key in) )(?P<figures>\d{4,8})"
         r"(?= (?:to|as|on|at|in)\b|[.,!]?$|[.,!] )",
         lambda match, _: match[0] if match[0].endswith("00") else match["before"] + spelled(match["figures"]),
