@@ -54,6 +54,8 @@ COMPARISON_RULES: tuple[ReadingRule, ...] = (
     # <3 is the verb between somebody and somebody or something
     rule(r"(?<!\w)(I|[Ww]e|[Yy]ou|[Tt]hey|u|i) <3+ (?=[A-Za-z])", r"\1 love "),
     rule(r"(?<!\w)([Hh]e|[Ss]he|[Ww]ho|[A-Z][a-z]{1,20}) <3+ (?=[A-Z][a-z]|you\b|me\b|us\b)", r"\1 loves "),
+    rule(r"(?<!\S)</3+(?!\w)", "broken heart"),
+    rule(r"(?<=[:;]-\)) <3+(?!\S)|(?<=[:;]\)) <3+(?!\S)", " heart"),
     # <3 is a heart beside such words, and alone. Anywhere else it compares.
     rule(rf"(?<!\w)({_BEFORE_HEART})([.!,]?) ?<3+(?![\w%]|[.,]\d)", r"\1\2 heart", re.IGNORECASE),
     rule(rf"(?<!\S)<3+(?= (?:{_AFTER_HEART}|<3+)(?!\w))", "heart", re.IGNORECASE),

@@ -84,6 +84,8 @@ def _time(match: re.Match[str], to_words: ToWords) -> str:
     else:
         words = re.sub(r"\bo (?=[a-z])", "oh ", to_words(f"{hour}:{match['minute']}{match['second'] or ''}"))
         words = re.sub("^zero hours (?:zero minutes and )?", "", words)  # 0:45:10
+        words = re.sub("(?<=twenty one) hour ", " hours ", words)
+        words = re.sub("(?<=minutes|.minute) and zero seconds$", "", words)
     return f"{words} {am_pm[0].upper()}M{_full_stop(match)}" if am_pm else words
 
 

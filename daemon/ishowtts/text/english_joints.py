@@ -41,6 +41,11 @@ def _inches(match: re.Match[str], to_words: ToWords) -> str:
     return f"{match['whole']} and {words.replace('one half', 'a half')} inch" if match["whole"] else f"{words} inch"
 
 
+# Before these a number with a slash is one of several.
+_OF = (
+    "layer|page|part|step|level|stage|phase|episode|ep|lap|round|slide|image|photo|item|file|task|test|track|question|attempt"
+    "|retry"
+)
 JOINT_RULES: tuple[ReadingRule, ...] = (
     *only_with(
         ":",
@@ -61,7 +66,7 @@ JOINT_RULES: tuple[ReadingRule, ...] = (
             lambda match, _: f" {_PRE_RELEASES[match[1]]} ",
         ),
     ),
-    *only_with("{}", rule(r"\{ ?(?=\w)|(?<=[\w;.!?,]) ?\}", "")),
+    *only_with("{}", rule(r"\{{1,4} ?(?=[^\s{}])|(?<=[^\s{}]) ?\}{1,4}", "")),
     *only_with(
         "↑↓",
         rule(r" ?↑ ?", " up "),
@@ -71,8 +76,18 @@ JOINT_RULES: tuple[ReadingRule, ...] = (
     *only_with("®™", rule(r"(?<=\w) ?[®™]", "")),
     *only_with("©", rule(r"© ?(?=\w)", "copyright ")),
     *only_with("O2o", rule(r"(?<!\w)Sp[Oo]2(?!\w)", "S P O 2"), rule(r"(?<![A-Za-z0-9])3D(?=[A-Z][a-z])", "3D ")),
+    *only_with("X", rule(r"(?<![\w.])(\d{1,3})X(?= ?\d)", r"\1x")),
+    *only_with("x", rule(r"(?<![\w.])(\d{1,2})x(?=[A-Z]{2})", r"\1 ")),
+    *only_with(
+        "H8",
+        rule(r"(?<!\w)H\.(?=26\d(?!\d))", "H "),
+        rule(r"(?<![\w.])802\.11(?=[a-z]{0,2}(?!\w))", "eight oh two dot eleven "),
+    ),
+    *only_with("-–—", rule(r"(?<!\w)((?i:noon|midnight)) ?[-–—] ?(?=\d)", r"\1 to ")),
     *only_with(
         "/",
+        rule(rf"(?<!\w)((?i:{_OF}) \d{{1,4}}) ?/ ?(?=\d{{1,4}}(?![\w/.,]\d))", r"\1 of "),
+        rule(r"(?<=\d[CF])/(?=-?\d)", ", "),
         rule(
             rf"(?<![\w.,/])(?P<number>{NUMBER})(?P<times> ?[x×])?/(?P<each>{any_of(_EACH)})"
             r"(?![\w/])",
@@ -104,6 +119,6 @@ SLASH_RULES: tuple[ReadingRule, ...] = only_with(
     rule(r"(?<![\w/])(km|m(?=/s)|[kMG]B|mg|kWh|kg|ml)/(h|s|min|d|L|l|dL|kg)(?![\w/])", _unit_alone),
     rule(r"(?<=\d)/(?=[+-]?\d|minus |plus )|(?<=[)%])/(?=[\w+-])", ", "),
     rule(r"(?<=degrees)/(?=\w)", ", "),
-    rule(r"(?<=[A-Za-z])/(?=[A-Za-z])", " "),
+    rule(r"(?<=[A-Za-z0-9])/(?=[A-Za-z])", " "),
 )
 """Come after all rules that know a slash: an engine says its name, or stumbles over it."""

@@ -205,7 +205,7 @@ OPERATOR_RULES: tuple[ReadingRule, ...] = (
     ),
     *only_with(
         "&",
-        rule(r"(?<=\w) ?& ?(?=\w)", " and "),
+        rule(r"(?<=[\w.)]) ?& ?(?=\w)", " and "),
     ),
     ReadingRule(
         re.compile(r"(?<![\u0370-\u03ff\u1f00-\u1fff])[α-ωΑ-Ωϕ](?![\u0370-\u03ff\u1f00-\u1fff])"), _greek_letter

@@ -23,7 +23,7 @@ _WITH_FIGURES = re.compile(
     r"|[A-Za-z]{0,20}[0-9][A-Za-z0-9µ]{0,20}(?:/[a-z]{1,3}(?![A-Za-z]))?"
 )
 
-# In Chinese text: an initialism before a number (空气质量AQI 152), a price (0.5元/kWh), and a number before a word (5元).
+# In Chinese text: an initialism before a number (空气质量AQI 152), a price (0.5元/kWh), a number before a word (5元).
 _IN_CHINESE = re.compile(rf"(?<=[{HAN}，。：；、（])[A-Z]{{2,5}}(?= ?[0-9])|(?<=元)/(?:{_UNIT})(?![A-Za-z0-9])")
 _BEFORE_HAN = re.compile(rf"(?<![A-Za-z0-9.,-])[0-9]{{1,12}}(?:\.[0-9]{{1,6}})?(?=[{HAN}])")
 
