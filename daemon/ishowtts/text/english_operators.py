@@ -132,6 +132,7 @@ SIGN_RULES = (
     *only_with("+", rule(rf"(?<![\w)])\+(?=\d|{CURRENCY})", "plus ")),
 )
 
+_GREEK = "ϕ" + "".join(chr(code) for code in range(0x391, 0x3CA))
 _BEFORE = r"(?<=[\w)²³%])"
 _LETTER = r"[b-hj-z]"
 OPERATOR_RULES: tuple[ReadingRule, ...] = (
@@ -207,7 +208,10 @@ OPERATOR_RULES: tuple[ReadingRule, ...] = (
         "&",
         rule(r"(?<=[\w.)]) ?& ?(?=\w)", " and "),
     ),
-    ReadingRule(
-        re.compile(r"(?<![\u0370-\u03ff\u1f00-\u1fff])[α-ωΑ-Ωϕ](?![\u0370-\u03ff\u1f00-\u1fff])"), _greek_letter
+    *only_with(
+        _GREEK,
+        ReadingRule(
+            re.compile(r"(?<![\u0370-\u03ff\u1f00-\u1fff])[α-ωΑ-Ωϕ](?![\u0370-\u03ff\u1f00-\u1fff])"), _greek_letter
+        ),
     ),
 )
