@@ -43,6 +43,11 @@ def test_an_amount_is_read_with_its_suffix_and_currency(written: str, spoken: st
     assert read(written) == spoken
 
 
+@pytest.mark.parametrize(("written", "spoken"), table("messages"))
+def test_a_message_is_read_as_a_listener_expects(written: str, spoken: str) -> None:
+    assert read(written) == spoken
+
+
 @pytest.mark.parametrize(("written", "spoken"), table("english_operators"))
 def test_an_operator_is_read_and_a_dash_is_a_minus_a_range_or_a_pause(written: str, spoken: str) -> None:
     assert read(written) == spoken

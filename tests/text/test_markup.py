@@ -48,8 +48,10 @@ MARKDOWN = [
     ("• one\n• two", "one. Two."),
     ("-Milk\n-Eggs", "Milk. Eggs."),
     ("- one\n  - inner\n- two", "one. Inner. Two."),
-    ("1. Boil water\n2. add salt", "1. Boil water. 2. Add salt."),
-    ("1) Boil\n2) Stir", "1. Boil. 2. Stir."),
+    ("1. Boil water\n2. add salt", "1, Boil water. 2, add salt."),
+    ("1) milk\n2) 2 eggs", "1, milk. 2. 2 eggs."),
+    ("1. 牛奶\n2. 鸡蛋", "1、牛奶。2、鸡蛋。"),
+    ("1) Boil\n2) Stir", "1, Boil. 2, Stir."),
     ("- [ ] milk\n- [x] eggs", "milk. Eggs, done."),
     ("| Room | Temp |\n| :--- | ---: |\n| Kitchen | 21 °C |", "Room, Temp. Kitchen, 21 °C."),
     ("a | b\n--|--\n1 | 2", "a, b. 1, 2."),
@@ -269,7 +271,7 @@ SPOKEN = [
     ("[the plan](https://example.com) at 10:00", "the plan at ten o'clock"),
     ("| Kitchen | 21 °C |\n|---|---|\n| Cellar | -3 °C |",
      "Kitchen, twenty one degrees Celsius. Cellar, minus three degrees Celsius."),
-    ("1. Wait 5 min\n2. Stir", "one. Wait five minutes. two. Stir."),
+    ("1. Wait 5 min\n2. Stir", "one, Wait five minutes. two, Stir."),
     ("&pound;5 &lt;b&gt;", "five pounds <b>"),
 ]  # fmt: skip
 

@@ -78,7 +78,7 @@ def test_without_normalisation_a_text_is_only_cleaned() -> None:
 
 
 def test_an_unknown_form_stays_as_it_is_written() -> None:
-    for text in ("7" * 41, "A/B test", "Ⅷ", "word" * 120 + "5"):
+    for text in ("7" * 41, "C#x", "Ⅷ", "word" * 120 + "5"):
         assert reader().read(f"a {text} b", None) == f"a {text} b"
 
 

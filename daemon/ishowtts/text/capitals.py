@@ -24,6 +24,8 @@ _PLURAL = re.compile(r"[A-Z]{2,6}s")
 _SENTENCE_START = re.compile(r"(?:^|[.!?…。！？][\"'”’)\]]{0,3}\s+)[\"'“‘(\[¡¿*]{0,3}$")
 _AFTER_NUMBER = re.compile(r"[0-9][ \u00a0]?$")
 _BEFORE_NUMBER = re.compile(r"\.? [0-9]")
+_BEFORE_WORD = re.compile(" [A-Z]{2}")
+_NOT_SHOUTED = INITIALISMS | ALSO_WORDS | {"ASAP"}
 _BEFORE_ROMAN = re.compile(r" (?:[IVX]{2,5}|[VX])(?![^\W_])")  # the rule for Roman numerals knows Chapter, not chapter
 _UNIT = re.compile(
     rf"(?<=[0-9])([ \u00a0]?)({'|'.join(sorted(UNIT_CASE, key=len, reverse=True))})(/(?:H|S|MIN|SEC))?(?![^\W_])"
@@ -31,6 +33,7 @@ _UNIT = re.compile(
 _ORDINAL = re.compile(r"(?<=[0-9])(?:ST|ND|RD|TH)(?![^\W_])|(?<=[0-9]0)S(?![^\W_])")
 _ADDRESS_IN_CAPITALS = re.compile(r"(?:HTTPS?://|WWW\.)[!-~]{1,300}")
 _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_CONTRACTIONS = ("T", "LL", "RE", "VE", "D", "M", "ALL")  # DON'T, I'LL, WE'RE, Y'ALL
 _ROMAN_WORDS = ("MIX", "DIV", "MIL", "DI", "LI", "MI", "XI")
 # A letter stands here for itself: Vitamin A. Elsewhere in a shouted sentence A is an article.
 _BEFORE_LETTER = re.compile(
@@ -83,7 +86,10 @@ def lower_capitals(text: str, *, english: bool = True) -> str:
 
 
 def _is_shouted(words: list[re.Match[str]]) -> bool:
-    capitals = sum(1 for word in words if word[0].isupper() and len(word[0]) > 1)
+    shouted = [word[0] for word in words if word[0].isupper() and len(word[0]) > 1]
+    if all(word in _NOT_SHOUTED or not _is_pronounceable(word) for word in shouted):  # NHS, WHO and FDA
+        return False
+    capitals = len(shouted)
     others = sum(1 for word in words if not word[0].isupper())
     return capitals >= 2 and capitals > 4 * others
 
@@ -91,17 +97,25 @@ def _is_shouted(words: list[re.Match[str]]) -> bool:
 def _changed(text: str, words: list[re.Match[str]], *, shouted: bool, english: bool) -> Iterator[tuple[int, int, str]]:
     if not (english or shouted):
         return
+    title_end = -1
     for word in words:
         if not word[0].isupper() or _is_part_of_code(text, word.start(), word.end()):
             continue
         before = text[max(0, word.start() - _LOOK_BACK_CHARS) : word.start()]
+        if word[0] == "US" and _SENTENCE_START.search(before) and _BEFORE_WORD.match(text, word.end()):
+            continue
+        if word[0] == "ICE" and _BEFORE_NUMBER.match(text, word.end()):  # a train
+            continue
         spoken = _spoken(word[0], before, shouted=shouted)
         if not english and word[0] in FOREIGN_WORDS:
             spoken = word[0].lower()
         after = text[word.end() : word.end() + _LOOK_BACK_CHARS]
         if word[0] in MONTHS and (_AFTER_NUMBER.search(before) or _BEFORE_NUMBER.match(after)):
             spoken = word[0].capitalize()
-        if spoken[0].islower() and (_SENTENCE_START.search(before) or _BEFORE_ROMAN.match(after)):
+        after_title = text[title_end : word.start()] in (" ", ". ") if title_end > 0 else False
+        if shouted and word[0] in TITLES:
+            title_end = word.end()
+        if spoken[0].islower() and (after_title or _SENTENCE_START.search(before) or _BEFORE_ROMAN.match(after)):
             spoken = spoken[0].upper() + spoken[1:]
         if len(spoken) == len(word[0]):
             yield word.start(), word.end(), spoken
@@ -127,8 +141,11 @@ def _spoken(word: str, before: str, *, shouted: bool) -> str:
     if not found:
         return _spoken_word(word, before, shouted=shouted)
     if len(head) == 1:
+        if head in ("D", "L", "O") and len(tail) > 2 and tail != "CLOCK":
+            return head.capitalize() + apostrophe + tail.capitalize()  # O'BRIEN
         return (head if head == "I" else head.lower()) + apostrophe + tail.lower()  # I'M, O'CLOCK
-    return _spoken_word(head, before, shouted=shouted) + apostrophe + tail.lower()
+    is_contraction = tail in _CONTRACTIONS and head not in INITIALISMS and len(head) > 1
+    return (head.lower() if is_contraction else _spoken_word(head, before, shouted=shouted)) + apostrophe + tail.lower()
 
 
 def _spoken_word(word: str, before: str, *, shouted: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from ishowtts.limits import HAN
 from ishowtts.text.chinese_times import TIME_RULES
 from ishowtts.text.reading_rules import (
     ADDRESS,
@@ -43,7 +44,7 @@ _POWERS = {"²": "的平方", "³": "的立方"}
 # Numbers after these are identifiers, not quantities: each digit is read, and a one is yāo.
 _IDENTIFIER = (
     "验证码|校验码|取件码|取货码|取餐号|邀请码|口令|密码|尾号|卡号|账号|编号|房间|房号|教室|会议室|会议号|航班|车次|邮编|学号"
-    "|工号|单号|订单号|流水号|身份证号?|QQ号?|电话|手机号?码?|座机|热线|客服|拨打|拨通|致电|呼叫"
+    "|工号|单号|订单号|流水号|身份证号?|QQ号?|电话|手机号?码?|座机|热线|客服|端口号?|拨打|拨通|致电|呼叫"
 )
 _QUANTITY_FOLLOWS = r"(?! ?(?:[米平度元块人个间名次分条年月天小℃°%]|ppm|lx|[kM]?W|m))"
 _LETTER_OR_END = r"""A-Za-z"\\\s{}，。！？；…、"""
@@ -125,6 +126,11 @@ def _thousands(match: re.Match[str], to_words: ToWords) -> str:
     return to_words(f"{Decimal(match[1]) * 1000:f}".partition(".")[0] + "元").removesuffix("元")
 
 
+def _each_time(match: re.Match[str], to_words: ToWords) -> str:
+    """`2片/次` is 每次两片."""
+    return f"每{match[3]}{_quantity(match[1], to_words)}{match[2]}"
+
+
 def _decimal(match: re.Match[str], to_words: ToWords) -> str:
     """A decimal number that the grammar would take for a date, such as 11.11."""
     if not is_month_and_day(match[1], match[2]):
@@ -158,6 +164,10 @@ _RULES: tuple[ReadingRule, ...] = (
     rule(r"(?<!\w)[Nn][Oo]\. ?(?=\d)|(?<!\w)#(?=\d)", "第"),
     rule(r"(?<=[A-Za-z])-(?=\d)", " "),
     *TIME_RULES,
+    rule(r" ?([<＜>＞]) ?(?=-?\.?\d)", lambda match, _: "小于" if match[1] in "<＜" else "大于"),
+    rule(r" ?↑ ?", "上升"),
+    rule(r" ?↓ ?", "下降"),
+    rule(rf"(?<=[{HAN}\w℃%]) ?(?:->|=>|→) ?(?=[{HAN}\w-])", "到"),
     # Ranges
     rule(rf"(?<![\w.-])({NUMBER}) ?- ?(?={NUMBER} ?=)", r"\1减"),
     rule(r"(?<![\d.-])(\d{4})[-–—~](\d{4})(?=年)", r"\1-\2"),
@@ -185,8 +195,15 @@ _RULES: tuple[ReadingRule, ...] = (
     ),
     rule(rf"({NUMBER})‰", r"千分之\1"),
     rule(rf"({NUMBER})(?=元)", lambda match, _: _without_zeros(match[1])),
+    rule(
+        rf"({NUMBER})元/(?P<per>{any_of(_DENOMINATORS)})(?![A-Za-z0-9])",
+        lambda match, _: f"每{_DENOMINATORS[match['per']]}{match[1]}元",
+    ),
     rule(rf"({NUMBER})元/(公斤|千克|平方米|小时|分钟|[一-鿿])", r"每\2\1元"),
     rule(r"(?<![\d-])2(?=[点倍](?!\d))", "两"),
+    rule(r"(?<=[楼栋幢座])2(?=单元)", "二"),
+    rule(r"(?<![\w.])(\d{1,4}[0])\+(?=[个人名位条家件次只台元块分页步公米])", r"\1多"),
+    rule(rf"(?<![\w.])({NUMBER})(片|粒|滴|毫升|次|支|袋|包|勺)/([次日天周月])(?![一-鿿]?\d)", _each_time),
     rule(r"(?<![\d/])24/7(?![\d/])", "全天候"),
     rule(r"(?<![\d.-])2(?=点\d{1,2}分)", "两"),
     rule(r"(?<=点)2(?=分)|(?<=[A-Za-z])2(?=[层楼号栋区座])", "二"),

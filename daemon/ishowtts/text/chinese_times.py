@@ -11,11 +11,13 @@ _SCORE_WORDS = "比分|比例|比率|比值|比为|成绩|赛果|比赛结果"
 _RESULTS = "的比分|的比例|战胜|击败|获胜|取胜|领先|落后|大胜|险胜|胜出|逆转|战平|不敌"
 _SCORE_BEFORE = re.compile(rf"(?:{_SCORE_WORDS})[^\d，。！？；]{{0,4}}$")
 _SCORE_FOLLOWS = re.compile(rf" ?(?:{_RESULTS})")
-_DURATION_BEFORE = re.compile(r"(?:用时|耗时|时长|历时|倒计时|剩余|还剩|持续)[^\d，。！？；]{0,3}$")
+_DURATION_BEFORE = re.compile(
+    r"(?:用时|耗时|时长|历时|倒计时|剩余|还剩|持续|倒数|距离?[^\d，。！？；]{1,8}还有)[^\d，。！？；]{0,3}$"
+)
 _HALF_OF_DAY = re.compile(r"(?:上午|下午|晚上|早上|早晨|清晨|凌晨|中午|傍晚|今晚|明早|夜里|半夜) ?$")
 _DURATION_UNITS = {"天": "[dD]", "小时": "[hH]", "分": "(?:[mM]|min)", "秒": "[sS]"}
 _DURATION = "".join(rf"(?:(?P<{name}>\d{{1,4}}){letters} ?)?" for name, letters in _DURATION_UNITS.items())
-_CLOCK = r"(?<![\d:.])(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?![\d:]|\.\d)"
+_CLOCK = r"(?<![\d:.])(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?!:?\d|\.\d)"
 _AM_PM = r" ?(?P<half>[AaPp])\.?[Mm](?![A-Za-z])\.?"
 
 
@@ -25,7 +27,7 @@ def _number(figures: str, to_words: ToWords) -> str:
 
 
 def _time(match: re.Match[str], to_words: ToWords) -> str:
-    before, after = match.string[max(0, match.start() - 10) : match.start()], match.string[match.end() :]
+    before, after = match.string[max(0, match.start() - 16) : match.start()], match.string[match.end() :]
     hour, minute, second = match[1], match[2], match[3]
     seconds = f"{'零' if second[0] == '0' else ''}{to_words(str(int(second)))}秒" if second and int(second) else ""
     if int(hour) > 24 or (not second and (_SCORE_BEFORE.search(before) or _SCORE_FOLLOWS.match(after))):
@@ -41,6 +43,8 @@ def _time(match: re.Match[str], to_words: ToWords) -> str:
 def _duration_of(match: re.Match[str], to_words: ToWords) -> str:
     names = ("小时", "分", "秒") if match[3] else ("分", "秒")
     numbers = [number for number in match.group(1, 2, 3) if number]
+    if len(numbers) == 3 and numbers[2] == "00" and numbers[:2] != ["00", "00"]:
+        numbers, names = numbers[:2], names[:2]
     return "".join(f"{_number(number, to_words)}{name}" for number, name in zip(numbers, names, strict=True))
 
 

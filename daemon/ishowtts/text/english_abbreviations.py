@@ -94,7 +94,10 @@ _DOTTED_RULES = only_with(
 )
 _DATE_RULES: tuple[ReadingRule, ...] = (
     *only_with(DASHES, rule(rf"(?<![\w.])(?P<day>{_DAY})\.? ?[-–—] ?(?P<last>{_DAY})(?!\w)\.?", _days)),
-    rule(rf"(?<![\w.])(?P<day>{_DAY})\.? (?P<and>and|or|to|through|&) (?P<last>{_DAY})(?!\w)\.?", _two_days),
+    *only_with(
+        "MTWFS",
+        rule(rf"(?<![\w.])(?P<day>{_DAY})\.? (?P<and>and|or|to|through|&) (?P<last>{_DAY})(?!\w)\.?", _two_days),
+    ),
     *only_with(
         DIGITS,
         rule(
@@ -103,7 +106,10 @@ _DATE_RULES: tuple[ReadingRule, ...] = (
         ),
         rule(rf"(?<![\w.])(?P<month>{_MONTH})\.?(?= \d{{4}}(?!\w))", lambda match, _: _MONTHS[match["month"]]),
     ),
-    rule(rf"(?<=[Oo]n )(?P<day>{_DAY})(?!\w)\.?|(?<![\w.])(?P<dotted>Mon|Tues?|Thu(?:rs?)?|Fri)\.", _day),
+    *only_with(
+        "MTWFS",
+        rule(rf"(?<=[Oo]n )(?P<day>{_DAY})(?!\w)\.?|(?<![\w.])(?P<dotted>Mon|Tues?|Thu(?:rs?)?|Fri)\.", _day),
+    ),
     *only_with(
         ".",
         rule(rf"(?<![\w.])(?P<month>{_MONTH})\.(?= [a-z(]|$|[,;:)])", _month),
@@ -133,6 +139,7 @@ ABBREVIATION_RULES: tuple[ReadingRule, ...] = (
         ),
     ),
     *_DATE_RULES,
-    rule(rf"(?<![A-Za-z0-9.])(?i:{_any_form(_WITH_DOT)})(?!\w)(?:\.(?!\.))?", _abbreviation),
+    *only_with(".", rule(rf"(?<![A-Za-z0-9.])(?i:{_any_form(_WITH_DOT)})\.(?!\.)", _abbreviation)),
+    rule(rf"(?<![A-Za-z0-9.])(?i:{'|'.join(_WITH_OR_WITHOUT_DOT)})(?!\w)", _abbreviation),
     rule(r"(?<!\d )(?<![\w./])(hr|min|sec|lb)s\.?(?!\w)", lambda match, _: f"{_PLURALS[match[1]]}{full_stop(match)}"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ishowtts.text.reading_rules import ReadingRule, ToWords, rule
+from ishowtts.text.reading_rules import ReadingRule, ToWords, only_with, rule
 
 STARTS_SENTENCE = (
     "It|The|He|She|We|They|You|This|That|There|These|Those|An?|In|On|At|But|And|If|When|My|Our|His|Her|Your|Please|Then|So"
@@ -92,13 +92,16 @@ def _after_name(match: re.Match[str], _: ToWords) -> str:
 
 
 ADDRESS_RULES: tuple[ReadingRule, ...] = (
-    rule(r"(?<![\w.])St(?:\.|(?=[ ,;:!?)'’]|$))(?=[ ,;:!?)'’]|$)", _street_or_saint),
-    rule(r"(?<![\w.])Dr(?:\.|(?=[ ,;:!?)'’]|$))(?=[ ,;:!?)'’]|$)", _doctor_or_drive),
-    rule(rf"(?<![\w.])(?P<form>{'|'.join(_AFTER_NAMES)})\.", _after_name),
-    rule(rf"(?<![\w.])(?P<form>{_WITHOUT_DOT})(?!\w|\.| Maria)", _after_name),
-    rule(r"(?<![\w.])Co\.(?= [A-Z])", "County"),
-    rule(
-        r"(?<![\w.])([NSEW])\.?(?= (?:[A-Z][a-z]+|\d{1,3}(?:st|nd|rd|th)) (?:Street|Avenue|Road|Drive|Lane)\b)",
-        lambda match, _: _DIRECTIONS[match[1]],
+    *only_with("S", rule(r"(?<![\w.])St(?:\.|(?=[ ,;:!?)'’]|$))(?=[ ,;:!?)'’]|$)", _street_or_saint)),
+    *only_with("D", rule(r"(?<![\w.])Dr(?:\.|(?=[ ,;:!?)'’]|$))(?=[ ,;:!?)'’]|$)", _doctor_or_drive)),
+    *only_with(".", rule(rf"(?<![\w.])(?P<form>{'|'.join(_AFTER_NAMES)})\.", _after_name)),
+    *only_with("ABCIJLPRS", rule(rf"(?<![\w.])(?P<form>{_WITHOUT_DOT})(?!\w|\.| Maria)", _after_name)),
+    *only_with("C", rule(r"(?<![\w.])Co\.(?= [A-Z])", "County")),
+    *only_with(
+        "NSEW",
+        rule(
+            r"(?<![\w.])([NSEW])\.?(?= (?:[A-Z][a-z]+|\d{1,3}(?:st|nd|rd|th)) (?:Street|Avenue|Road|Drive|Lane)\b)",
+            lambda match, _: _DIRECTIONS[match[1]],
+        ),
     ),
 )

@@ -107,7 +107,7 @@ def _emergency(match: re.Match[str], _: ToWords) -> str:
 
 
 def _hardware_address(match: re.Match[str], _: ToWords) -> str:
-    """A MAC address, in pairs."""
+    """A MAC address or a UUID, in its groups."""
     pairs = re.split("[:-]", match[0])
     return ", ".join(_characters(pair) for pair in pairs)
 
@@ -146,6 +146,7 @@ def _lettered(match: re.Match[str], _: ToWords) -> str:
 CODE_RULES = only_with(
     DIGITS,
     rule(r"(?<![\w:-])[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})(?![\w:-])", _hardware_address),
+    rule(r"(?<![\w-])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![\w-])", _hardware_address),
     rule(r"(?<!\w)[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)", _bank_account),
     rule(r"(?<![\w.,-])\d{4}(?:([ -])\d{4})(?:\1\d{4}){1,3}(?![\w-]|[.,]\d)", lambda match, _: spelled(match[0])),
     _code(least=3),
@@ -155,6 +156,10 @@ CODE_RULES = only_with(
         r"(?= (?:is|as) (?:your|the|my|our|an?)(?: [A-Za-z-]{1,15}){0,3}"
         r" (?i:(?:pass)?code|pin|otp|password|token|tan)\b)",
         lambda match, _: spelled(match[1]),
+    ),
+    rule(
+        r"(?<!\w)(?P<before>(?i:error|http|status|errno)(?: code)?:? )(?P<figures>[1-5]\d[1-9])(?![\w-]|[.,:/]\d)",
+        _short_number,
     ),
     rule(
         r"(?<!\w)(?P<before>(?i:use|enter|type|input|key in) )(?P<figures>\d{4,8})"
@@ -205,7 +210,9 @@ CODE_RULES = only_with(
     ),
     rule(r"(?<=[,.] [A-Z]{2} )(\d{5}(?:-\d{4})?)(?![\w-]|[.,]\d)", lambda match, _: spelled(match[1])),
     rule(r"(?<![\w-])([A-Z]{1,4})-(\d{4,12})(?![\w-]|[.,:/]\d)", _lettered),
-    rule(r"(?<=[A-Za-z])(?<!\d[xX])(\d{4,12})(?![\w-]|[.,:/]\d)", lambda match, _: f" {digit_by_digit(match[1])}"),
+    rule(
+        r"(?<=[A-Za-z])(?<!\d[xX])(?<!FY)(\d{4,12})(?![\w-]|[.,:/]\d)", lambda match, _: f" {digit_by_digit(match[1])}"
+    ),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ishowtts.text.english_words import digit_by_digit
+from ishowtts.text.english_words import digit_by_digit, ordinal
 from ishowtts.text.reading_rules import DIGITS, ToWords, is_month_and_day, only_with, rule
 
 _MONTH_LIST = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
@@ -51,7 +51,7 @@ def _month_and_day(match: re.Match[str], to_words: ToWords) -> str:
     if not 1 <= day <= 31:
         return match[0]
     year = f", {to_words(match['year'])}" if match["year"] else ""
-    return f"{_MONTHS[match['month']]} {_ordinal(day, to_words)}{year}"
+    return f"{_MONTHS[match['month']]} {ordinal(day, to_words)}{year}"
 
 
 def _day_and_month(match: re.Match[str], to_words: ToWords) -> str:
@@ -59,7 +59,7 @@ def _day_and_month(match: re.Match[str], to_words: ToWords) -> str:
     if not 1 <= day <= 31:
         return match[0]
     year = f" {to_words(match['year'])}" if match["year"] else ""
-    return f"the {_ordinal(day, to_words)} of {_MONTHS[match['month']]}{year}"
+    return f"the {ordinal(day, to_words)} of {_MONTHS[match['month']]}{year}"
 
 
 def _days_of_month(match: re.Match[str], to_words: ToWords) -> str:
@@ -68,13 +68,8 @@ def _days_of_month(match: re.Match[str], to_words: ToWords) -> str:
     if not 1 <= first < last <= 31:
         return match[0]
     if match.string[match.start()].isdigit():
-        return f"the {_ordinal(first, to_words)} to the {_ordinal(last, to_words)} of {_MONTHS[match['month']]}"
-    return f"{_MONTHS[match['month']]} {_ordinal(first, to_words)} to {_ordinal(last, to_words)}"
-
-
-def _ordinal(number: int, to_words: ToWords) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return to_words(f"{number}{ending}")
+        return f"the {ordinal(first, to_words)} to the {ordinal(last, to_words)} of {_MONTHS[match['month']]}"
+    return f"{_MONTHS[match['month']]} {ordinal(first, to_words)} to {ordinal(last, to_words)}"
 
 
 def _time(match: re.Match[str], to_words: ToWords) -> str:
@@ -88,6 +83,9 @@ def _time(match: re.Match[str], to_words: ToWords) -> str:
         words = f"zero {'oh ' if minute < 10 else ''}{to_words(str(minute))}" if minute else "midnight"
     else:
         words = re.sub(r"\bo (?=[a-z])", "oh ", to_words(f"{hour}:{match['minute']}{match['second'] or ''}"))
+        words = re.sub("^zero hours (?:zero minutes and )?", "", words)  # 0:45:10
+        words = re.sub("(?<=twenty one) hour ", " hours ", words)
+        words = re.sub("(?<=minutes|.minute) and zero seconds$", "", words)
     return f"{words} {am_pm[0].upper()}M{_full_stop(match)}" if am_pm else words
 
 
@@ -108,9 +106,23 @@ def _lap(match: re.Match[str], to_words: ToWords) -> str:
     return f"{words}{to_words(str(int(seconds)))} point {digit_by_digit(rest)} seconds"
 
 
+def _minutes_and_seconds(match: re.Match[str], to_words: ToWords) -> str:
+    """`5:00` on a timer."""
+    counted = [(int(match["minutes"]), "minute"), (int(match["seconds"]), "second")]
+    words = [f"{to_words(str(count))} {name}{'' if count == 1 else 's'}" for count, name in counted if count]
+    return match.group("before") + " ".join(words) if words else match[0]
+
+
+_TIMER = r"(?i:timer|countdown|elapsed|remaining|time left|eta in|duration|runtime|length)(?: of| is|:| at)? "
+_TIMED = r" (?:left|remaining|elapsed|to go|min(?:utes)?)\b"
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 DATE_RULES = only_with(
     DIGITS,
+    rule(r"(?<![\w.,:/])([01]?\d|2[0-3])\.([0-5]\d)(?= ?(?:[ap]m\b|[ap]\.m\.|[AP]M\b|Uhr\b))", r"\1:\2"),
+    rule(
+        r"(?<![\w.,:/])([01]?\d|2[0-3])\.([0-5]\d)( ?[-–—] ?|,? (?:to|and|or|until) )(?=\d{1,2}:[0-5]\d ?[apAPU])",
+        r"\1:\2\3",
+    ),
     rule(rf"(?<!\w)((?:{_MONTH}) {_DAY}) ?[-–—] ?(?=(?:{_MONTH}) \d{{1,2}}(?!\d))", r"\1 to "),
     rule(rf"(?<![\w.,:/-])({_DAY} (?:{_MONTH})) ?[-–—] ?(?=\d{{1,2}}(?:st|nd|rd|th)? (?:{_MONTH})(?!\w))", r"\1 to "),
     rule(
@@ -137,12 +149,20 @@ DATE_RULES = only_with(
 
 TIME_RULES = only_with(
     DIGITS,
+    rule(
+        rf"(?<!\w)(?P<before>{_TIMER})(?P<minutes>\d{{1,3}}):(?P<seconds>[0-5]\d)(?!\w|[:.]\d| ?[ap]\.?m)",
+        _minutes_and_seconds,
+    ),
+    rule(
+        rf"(?<![\w:.])(?<!at )(?<!till )(?P<before>)(?P<minutes>\d{{1,3}}):(?P<seconds>[0-5]\d)(?={_TIMED})",
+        _minutes_and_seconds,
+    ),
     rule(r"(?<![\w:.])(\d{1,2}):([0-5]\d\.\d{1,3})(?![\d:]|\.\d)", _lap),
     rule(
-        r"(?<![\w:.])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<second>:\d\d)?(?! ?%|[\d:]|\.\d)" + _AM_PM + "?",
+        r"(?<![\w:.])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<second>:\d\d)?(?! ?%|:?\d|\.\d)" + _AM_PM + "?",
         _time,
         re.IGNORECASE,
     ),
     rule(r"(?<![\w:.,])(?P<hour>\d{1,2})" + _AM_PM, _hour, re.IGNORECASE),
-    rule(r"(?<![\w:.])(\d{1,4}):(\d{1,4})(?![\d:])", r"\1 to \2"),
+    rule(r"(?<![\w:.])(\d{1,4}):(\d{1,4})(?!:?\d)", r"\1 to \2"),
 )

@@ -80,6 +80,8 @@ MONEY_RANGE_RULES = only_with(
         _two_amounts,
     ),
     rule(rf"(?<![\w.])({CURRENCY}) ?-(?=\d)", r"-\1"),
+    # Accountants write the minus last
+    rule(rf"(?<![\w.-])((?:{CURRENCY}) ?\d{{1,3}}(?:,\d{{3}}){{0,4}}\.\d\d)-(?=$|[ .;)](?! ?[\d$€£]))", r"-\1"),
     rule(r"(?<=\d) ?S?Fr\.(?= |$)", " CHF"),
 )
 

@@ -17,7 +17,7 @@ _EXTENSIONS = frozenset((
     "py", "sh", "bat", "exe", "msi", "deb", "rpm", "apk", "iso", "img", "bin", "hex", "zip", "tar", "gz", "bz2",
     "xz", "7z", "rar", "jpg", "jpeg", "png", "gif", "bmp", "svg", "webp", "heic", "tif", "tiff", "mp3", "mp4",
     "m4a", "wav", "ogg", "flac", "opus", "aac", "mov", "mkv", "avi", "webm", "srt", "db", "sqlite", "bak",
-    "tmp", "service", "epub", "ttf", "whl", "jar", "java", "cpp", "dll", "sql",
+    "tmp", "service", "epub", "ttf", "whl", "bgcode", "jar", "java", "cpp", "dll", "sql",
 ))  # fmt: skip
 _DOMAINS = frozenset((
     "alarm_control_panel", "automation", "binary_sensor", "button", "calendar", "camera", "climate", "counter",
@@ -37,6 +37,8 @@ _HYPHEN = re.compile(r"(?<=[^\W\d_])-+(?=\w)|(?<=\d)-+(?=[^\W\d_])")
 _DATE = re.compile(r"(20\d\d)([01]\d)([0-3]\d)")
 _FOLDERS = {"~": "tilde", ".": "dot", "..": "dot dot"}
 _TIME = re.compile(r"\d\d(?:-\d\d){1,2}")
+_PRINTS = ("gcode", "bgcode", "3mf")
+_MINUTES = re.compile(r"(?<=_)(\d{1,3})m(?=_|$)")  # slicers write the time of a print into the name of its file
 _SEPARATORS = {"/": "slash", "\\": "backslash"}
 
 
@@ -93,6 +95,8 @@ def _file_or_entity(name: str) -> str:
         name = name[: -len(extension) - 1]
         spelled = re.search("[aeiou]", extension.lower()) is None
         extensions.insert(0, extension.upper() if spelled else extension.lower())
+    if extensions and extensions[-1] in _PRINTS:
+        name = _MINUTES.sub(r"\1min", name)
     stem = _stem(name)
     return " dot ".join([stem, *extensions])
 

@@ -118,7 +118,7 @@ NUMBER_RULES = only_with(
     ),
     rule(rf"(?<![\w.,'])({NUMBER})″", r"\1 inches"),
     rule(
-        rf"(?<![\w.,'\"])({NUMBER})\"(?= [a-z])",
+        rf"(?<![\w.,'\"])({NUMBER})\"(?= [A-Za-z])",
         lambda match, to_words: f"{bare_number(match[1], to_words)} inch" if match.string.count('"') == 1 else match[0],
     ),
     rule(rf"(?<![\w.,'])({NUMBER})'(?= (?:tall|high|long|wide|deep)\b)", r"\1 feet"),

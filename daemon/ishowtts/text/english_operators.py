@@ -109,6 +109,10 @@ RANGE_RULES = (
         rule(_NUMBERS, r"\1 to "),
         rule(rf"(?<![\w.-])({NUMBER}) ?[~～〜] ?(?=\d)", r"\1 to "),
     ),
+    *only_with(
+        "b",
+        rule(rf"(?<!\w)((?i:between) (?:{CURRENCY})?-?{NUMBER}(?: ?{_UNIT})?) to (?=-?(?:{CURRENCY})?\d)", r"\1 and "),
+    ),
 )
 
 SIGN_RULES = (
@@ -128,6 +132,7 @@ SIGN_RULES = (
     *only_with("+", rule(rf"(?<![\w)])\+(?=\d|{CURRENCY})", "plus ")),
 )
 
+_GREEK = "ϕ" + "".join(chr(code) for code in range(0x391, 0x3CA))
 _BEFORE = r"(?<=[\w)²³%])"
 _LETTER = r"[b-hj-z]"
 OPERATOR_RULES: tuple[ReadingRule, ...] = (
@@ -201,9 +206,12 @@ OPERATOR_RULES: tuple[ReadingRule, ...] = (
     ),
     *only_with(
         "&",
-        rule(r"(?<=\w) ?& ?(?=\w)", " and "),
+        rule(r"(?<=[\w.)]) ?& ?(?=\w)", " and "),
     ),
-    ReadingRule(
-        re.compile(r"(?<![\u0370-\u03ff\u1f00-\u1fff])[α-ωΑ-Ωϕ](?![\u0370-\u03ff\u1f00-\u1fff])"), _greek_letter
+    *only_with(
+        _GREEK,
+        ReadingRule(
+            re.compile(r"(?<![\u0370-\u03ff\u1f00-\u1fff])[α-ωΑ-Ωϕ](?![\u0370-\u03ff\u1f00-\u1fff])"), _greek_letter
+        ),
     ),
 )

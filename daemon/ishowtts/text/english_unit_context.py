@@ -37,9 +37,10 @@ _DECADE_BEFORE = re.compile(
 )
 _DECADE_FOLLOWS = re.compile(r" (?:music|kids?|party|hits|rock|pop|style|fashion|movies?|film|night|disco|decade)\b")
 _MINUTES_BEFORE = re.compile(
-    r"\b(?:(?:ETA|timer|uptime|wait|waited|lasts|lasted|took|takes|snooze):? (?:of |for )?"
+    r"\b(?:(?:ETA|timer|uptime|wait|wait about|waited|lasts|lasted|took|takes|snooze):? (?:of |for )?"
     r"|\d ?(?:h|hrs?|hours?),? (?:and )?|\dh[:+]"
-    r"|(?:back|there|arriv\w{1,4}|leav\w{1,3}|starts?|ready|done|due|ends?|departs?|home|available|expires?) in )$",
+    r"|(?:back|there|arriv\w{1,4}|leav\w{1,3}|starts?|ready|done|due|ends?|departs?|home|available|expires?) in )"
+    r"(?:[\d.]{1,4} to )?$",
     re.IGNORECASE,
 )
 _MINUTES_FOLLOW = re.compile(r" (?:ago|remaining|late|early|to go|left(?! turn)\b|timer)")

@@ -137,7 +137,7 @@ UNIT_RULES: tuple[ReadingRule, ...] = (
         rule(
             r"(?<=\d) ?((?:(?:sq|cu|fl)\.? )?"
             r"(?:ft|in|lbs?|oz|gal|yd|mi|mins?|secs?|hrs?|tsp|tbsp|kg|km|cm|mm|wks?|yrs?))"
-            r"\.(?=,? [a-z(]|[,;:)]| \d{1,3} ?[a-z])",
+            r"\.(?=,? [a-z(]|[,;:)]| &| \d{1,3} ?[a-z])",
             r" \1",
         ),
         rule(

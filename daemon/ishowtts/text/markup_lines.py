@@ -21,7 +21,7 @@ _BULLET = re.compile(r"(?:[-+*:→➔–—•◦▪▫‣⁃·●○■□►�
 _DASHED = re.compile(r"[-–—](?=[^\W\d_])")
 # A quantity that is a price or a temperature: `- 5 °C` in a list of temperatures is below zero.
 _QUANTITY = re.compile(r"[.,]?\d[\d.,]{0,15} ?(?:°|℃|℉|%|€|\$|£|[KCF]\b|$)")
-_NUMBERED = re.compile(r"\(?(\d{1,3})[.)][ \t]+(?=[^\s\d])")
+_NUMBERED = re.compile(r"\(?(\d{1,3})[.)][ \t]+(?=\S)")
 _CHECKBOX = re.compile(r"\[([ xX✓✔-])\][ \t]+(?=\S)")
 _ALERT = re.compile(r"\[!([A-Z]{3,12})\]$")
 _CLOSERS = "\"'”’»)]）】》」』〉*_~"
@@ -169,5 +169,12 @@ def _item(row: str, several: dict[str, bool]) -> str | None:
     if several["-x"] and (dash := _DASHED.match(row)):
         return row[dash.end() :]
     if several["1."] and (numbered := _NUMBERED.match(row)):
-        return f"{numbered[1]}. {_capitalised(row[numbered.end() :])}"
+        return _with_number(numbered[1], row[numbered.end() :])
     return None
+
+
+def _with_number(number: str, words: str) -> str:
+    """A numbered item. A comma ties the number to it, except before another number, where it would be one of two."""
+    if words[0].isdigit() or words[0] in "-+.,":
+        return f"{number}. {words}"
+    return f"{number}、{words}" if _EAST_ASIAN.match(words) else f"{number}, {words}"

@@ -23,6 +23,10 @@ _WITH_FIGURES = re.compile(
     r"|[A-Za-z]{0,20}[0-9][A-Za-z0-9µ]{0,20}(?:/[a-z]{1,3}(?![A-Za-z]))?"
 )
 
+# In Chinese text: an initialism before a number (空气质量AQI 152), a price (0.5元/kWh), a number before a word (5元).
+_IN_CHINESE = re.compile(rf"(?<=[{HAN}，。：；、（])[A-Z]{{2,5}}(?= ?[0-9])|(?<=元)/(?:{_UNIT})(?![A-Za-z0-9])")
+_BEFORE_HAN = re.compile(rf"(?<![A-Za-z0-9.,-])[0-9]{{1,12}}(?:\.[0-9]{{1,6}})?(?=[{HAN}])")
+
 
 class ScriptRun(NamedTuple):
     """Part of a text in one language: `start` to `end`, in characters."""
@@ -56,8 +60,10 @@ def script_runs(text: str, language: str | None) -> list[ScriptRun]:
     han = own if own in _WRITTEN_WITH_HAN else "ja" if japanese else "zh"
     latin = "en" if own == "zh" else own
     known = [_language_of(character, han, latin) for character in text]
-    for neutral in (*ADDRESS.finditer(text), *_WITH_FIGURES.finditer(text)):
+    for neutral in (*ADDRESS.finditer(text), *_WITH_FIGURES.finditer(text), *_IN_CHINESE.finditer(text)):
         known[neutral.start() : neutral.end()] = [None] * (neutral.end() - neutral.start())
+    for number in _BEFORE_HAN.finditer(text):
+        known[number.start()] = han
     last = next((found for found in known if found), own)
     languages = []
     for found in known:
