@@ -13,6 +13,7 @@ _MONTHS = {name: name for name in _MONTH_LIST}
 _MONTHS |= {name[:3] + dot: name for name in _MONTH_LIST if name != "May" for dot in ("", ".")}
 _MONTHS |= {"Sept": "September", "Sept.": "September"}
 _MONTH = "|".join(re.escape(name) for name in sorted(_MONTHS, key=len, reverse=True))
+_MONTH_LETTERS = "JFMASOND"
 _VERSION_BEFORE = re.compile(r"\b(?:version|release|firmware|build|update|core) $", re.IGNORECASE)
 CLOCK = r"\d{1,2}(?::\d\d)?(?: ?[ap]m\b| ?[ap]\.m\.)"
 """A pattern: a time with am or pm, such as 3:30 pm."""
@@ -118,51 +119,89 @@ _TIMED = r" (?:left|remaining|elapsed|to go|min(?:utes)?)\b"
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 DATE_RULES = only_with(
     DIGITS,
-    rule(r"(?<![\w.,:/])([01]?\d|2[0-3])\.([0-5]\d)(?= ?(?:[ap]m\b|[ap]\.m\.|[AP]M\b|Uhr\b))", r"\1:\2"),
-    rule(
-        r"(?<![\w.,:/])([01]?\d|2[0-3])\.([0-5]\d)( ?[-–—] ?|,? (?:to|and|or|until) )(?=\d{1,2}:[0-5]\d ?[apAPU])",
-        r"\1:\2\3",
+    *only_with(
+        ".", rule(r"(?<![\w.,:/])([01]?\d|2[0-3])\.([0-5]\d)(?= ?(?:[ap]m\b|[ap]\.m\.|[AP]M\b|Uhr\b))", r"\1:\2")
     ),
-    rule(rf"(?<!\w)((?:{_MONTH}) {_DAY}) ?[-–—] ?(?=(?:{_MONTH}) \d{{1,2}}(?!\d))", r"\1 to "),
-    rule(rf"(?<![\w.,:/-])({_DAY} (?:{_MONTH})) ?[-–—] ?(?=\d{{1,2}}(?:st|nd|rd|th)? (?:{_MONTH})(?!\w))", r"\1 to "),
-    rule(
-        rf"(?<!\w)(?P<month>{_MONTH}) (?P<first>\d{{1,2}})(?:st|nd|rd|th)? ?[-–—] ?(?P<last>\d{{1,2}})(?:st|nd|rd|th)?"
-        r"(?!\w|[:.,/%-]\d|[-–—]| ?(?:°|%|[ap]\.?m))",
-        _days_of_month,
+    *only_with(
+        ".",
+        rule(
+            r"(?<![\w.,:/])([01]?\d|2[0-3])\.([0-5]\d)( ?[-–—] ?|,? (?:to|and|or|until) )(?=\d{1,2}:[0-5]\d ?[apAPU])",
+            r"\1:\2\3",
+        ),
     ),
-    rule(
-        rf"(?<![\w.,:/-])(?P<first>\d{{1,2}})(?:st|nd|rd|th|\.)? ?[-–—] ?(?P<last>\d{{1,2}})(?:st|nd|rd|th|\.)?"
-        rf" (?P<month>{_MONTH})(?!\w)",
-        _days_of_month,
+    *only_with(
+        _MONTH_LETTERS, rule(rf"(?<!\w)((?:{_MONTH}) {_DAY}) ?[-–—] ?(?=(?:{_MONTH}) \d{{1,2}}(?!\d))", r"\1 to ")
     ),
-    rule(r"(?<![\w/.-])(?:\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4})(?![\w/-]|\.\d)", _numeric_date),
-    rule(
-        rf"(?<!\w)(?P<month>{_MONTH}) (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?!\w|[:.,/%-]\d|°){_YEAR}",
-        _month_and_day,
+    *only_with(
+        _MONTH_LETTERS,
+        rule(
+            rf"(?<![\w.,:/-])({_DAY} (?:{_MONTH})) ?[-–—] ?(?=\d{{1,2}}(?:st|nd|rd|th)? (?:{_MONTH})(?!\w))", r"\1 to "
+        ),
     ),
-    rule(
-        rf"(?<![\w.:,/-])(?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{_MONTH})(?!\w){_YEAR}",
-        _day_and_month,
+    *only_with(
+        _MONTH_LETTERS,
+        rule(
+            rf"(?<!\w)(?P<month>{_MONTH}) (?P<first>\d{{1,2}})(?:st|nd|rd|th)? ?[-–—] ?"
+            r"(?P<last>\d{1,2})(?:st|nd|rd|th)?(?!\w|[:.,/%-]\d|[-–—]| ?(?:°|%|[ap]\.?m))",
+            _days_of_month,
+        ),
     ),
-    rule(r"(?<![\w.:/-])([12]\d{3})-(0[1-9]|1[0-2])(?![\w:/-]|\.\d)", _year_and_month),
+    *only_with(
+        _MONTH_LETTERS,
+        rule(
+            rf"(?<![\w.,:/-])(?P<first>\d{{1,2}})(?:st|nd|rd|th|\.)? ?[-–—] ?(?P<last>\d{{1,2}})(?:st|nd|rd|th|\.)?"
+            rf" (?P<month>{_MONTH})(?!\w)",
+            _days_of_month,
+        ),
+    ),
+    *only_with(
+        "-/.",
+        rule(
+            r"(?<![\w/.-])(?:\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4})(?![\w/-]|\.\d)", _numeric_date
+        ),
+    ),
+    *only_with(
+        _MONTH_LETTERS,
+        rule(
+            rf"(?<!\w)(?P<month>{_MONTH}) (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?!\w|[:.,/%-]\d|°){_YEAR}",
+            _month_and_day,
+        ),
+    ),
+    *only_with(
+        _MONTH_LETTERS,
+        rule(
+            rf"(?<![\w.:,/-])(?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{_MONTH})(?!\w){_YEAR}",
+            _day_and_month,
+        ),
+    ),
+    *only_with("-", rule(r"(?<![\w.:/-])([12]\d{3})-(0[1-9]|1[0-2])(?![\w:/-]|\.\d)", _year_and_month)),
 )
 
 TIME_RULES = only_with(
     DIGITS,
-    rule(
-        rf"(?<!\w)(?P<before>{_TIMER})(?P<minutes>\d{{1,3}}):(?P<seconds>[0-5]\d)(?!\w|[:.]\d| ?[ap]\.?m)",
-        _minutes_and_seconds,
+    *only_with(
+        ":",
+        rule(
+            rf"(?<!\w)(?P<before>{_TIMER})(?P<minutes>\d{{1,3}}):(?P<seconds>[0-5]\d)(?!\w|[:.]\d| ?[ap]\.?m)",
+            _minutes_and_seconds,
+        ),
     ),
-    rule(
-        rf"(?<![\w:.])(?<!at )(?<!till )(?P<before>)(?P<minutes>\d{{1,3}}):(?P<seconds>[0-5]\d)(?={_TIMED})",
-        _minutes_and_seconds,
+    *only_with(
+        ":",
+        rule(
+            rf"(?<![\w:.])(?<!at )(?<!till )(?P<before>)(?P<minutes>\d{{1,3}}):(?P<seconds>[0-5]\d)(?={_TIMED})",
+            _minutes_and_seconds,
+        ),
     ),
-    rule(r"(?<![\w:.])(\d{1,2}):([0-5]\d\.\d{1,3})(?![\d:]|\.\d)", _lap),
-    rule(
-        r"(?<![\w:.])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<second>:\d\d)?(?! ?%|:?\d|\.\d)" + _AM_PM + "?",
-        _time,
-        re.IGNORECASE,
+    *only_with(":", rule(r"(?<![\w:.])(\d{1,2}):([0-5]\d\.\d{1,3})(?![\d:]|\.\d)", _lap)),
+    *only_with(
+        ":",
+        rule(
+            r"(?<![\w:.])(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<second>:\d\d)?(?! ?%|:?\d|\.\d)" + _AM_PM + "?",
+            _time,
+            re.IGNORECASE,
+        ),
     ),
     rule(r"(?<![\w:.,])(?P<hour>\d{1,2})" + _AM_PM, _hour, re.IGNORECASE),
-    rule(r"(?<![\w:.])(\d{1,4}):(\d{1,4})(?!:?\d)", r"\1 to \2"),
+    *only_with(":", rule(r"(?<![\w:.])(\d{1,4}):(\d{1,4})(?!:?\d)", r"\1 to \2")),
 )

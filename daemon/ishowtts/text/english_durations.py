@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.english_units import amount
-from ishowtts.text.reading_rules import DIGITS, ReadingRule, ToWords, only_with, rule
+from ishowtts.text.reading_rules import DASHES, DIGITS, ReadingRule, ToWords, only_with, rule
 from ishowtts.text.units import UNITS, any_of
 
 # Parts of a duration in the order in which they are written: name, symbol in the table, forms. A capital is attached.
@@ -85,18 +85,21 @@ DURATION_RULES: tuple[ReadingRule, ...] = only_with(
     ),
     rule(r"(?<!\w)T ?\+ ?(?=\d{1,6}(?::\d\d| ?(?:s|sec|m|min|h|d|seconds|minutes|hours|days)(?![a-z])))", "T plus "),
     rule(rf"(?<!\w)(?P<minus>-)?P(?=\d|T\d){_ISO_DATE}(?:T(?=\d){_ISO_TIME})?(?<=[A-Z])(?!\w)", _iso_duration),
-    rule(
-        r"(?<![\w.,])(\d{1,4}(?:\.\d)? ?(?:h|m|min|s|d|w))[-–—~](?=\d{1,4} ?(?:d|h|m|min)\d)",
-        r"\1 to ",
+    *only_with(
+        DASHES + "~",
+        rule(
+            r"(?<![\w.,])(\d{1,4}(?:\.\d)? ?(?:h|m|min|s|d|w))[-–—~](?=\d{1,4} ?(?:d|h|m|min)\d)",
+            r"\1 to ",
+        ),
     ),
     rule(
         rf"(?:(?<![\w)\]])(?P<sign>-|[~+<>≈](?= ?\d)) ?)?(?<![\w.,:/])(?=\d)(?P<parts>{_DURATION})"
         r"(?<=[A-Za-z, ])(?P<to>[-–—~](?=\d))?(?![A-Za-z])",
         _duration,
     ),
-    rule(r"(?<![\w.,:])(\d{1,2})h([0-5]\d)(?!\w)", _hours_and_minutes),
-    rule(r"(?<![\w.,:])(\d{1,2}):([0-5]\d) ?h(?:rs?|ours?)?(?!\w)", _hours_and_minutes),
-    rule(r"(?<![\w.,])(\d)ft(\d{1,2})(?![\w.]\d|\w)", r"\1 feet \2"),
+    *only_with("h", rule(r"(?<![\w.,:])(\d{1,2})h([0-5]\d)(?!\w)", _hours_and_minutes)),
+    *only_with(":", rule(r"(?<![\w.,:])(\d{1,2}):([0-5]\d) ?h(?:rs?|ours?)?(?!\w)", _hours_and_minutes)),
+    *only_with("f", rule(r"(?<![\w.,])(\d)ft(\d{1,2})(?![\w.]\d|\w)", r"\1 feet \2")),
     rule(
         rf"(?<![\w.,/])(?P<first>\d{{1,6}}) ?(?P<larger>{_LARGER}),? ?"
         rf"(?P<second>\d{{1,4}}(?:\.\d{{1,2}})?) ?(?P<smaller>{_SMALLER})(?!\w)",

@@ -98,34 +98,47 @@ NUMBER_RULES = only_with(
     ),
     rule(rf"(?<![\w.,])(?P<number>{NUMBER})(?P<letter>[KkMBm])(?!\w)(?P<more>\+)?", _short_form),
     rule(rf"(?<!\w)({_PLACE}) (\d{{1,4}})A(?!\w)", r"\1 \2 A", re.IGNORECASE),  # a seat, not amperes
-    rule(r"(?<=[A-Za-z]-)([1-9]\d)s(?!\w)", lambda match, to_words: plural(to_words(match[1]))),
+    *only_with("-", rule(r"(?<=[A-Za-z]-)([1-9]\d)s(?!\w)", lambda match, to_words: plural(to_words(match[1])))),
     rule(r"(?<!\w)(?P<century>[1-9]\d)(?P<tens>\d)0['’]?s(?!\w)", _decade),
     rule(
         rf"(?:(?<=[Tt]he )|(?<!\w)['’])([2-9]0)s(?!\w)|(?<!\w)([2-9]0)(?:['’]s(?!\w)|s(?= (?:{_OF_A_DECADE})\b))",
         lambda match, to_words: plural(to_words(match[1] or match[2])),
     ),
     rule(r"(?<![\w.,])(\d{1,3}(?: 000){1,4})(?!\w|[.,]\d)", lambda match, _: f"{int(match[1].replace(' ', '')):,}"),
-    rule(r"(\d{1,3})° ?(\d{1,2})['′] ?(?:(\d{1,2}(?:\.\d{1,3})?)(?:\"|″) ?)?([NSEW])?(?!\w)", _coordinate),
-    rule(
-        rf"(?<![\w.,])(?P<number>{NUMBER})['’] ?(?P<inches>\d{{1,2}})(?:''|\"|″|”)",
-        lambda match, _: f"{match['number']} foot {match['inches']}",
+    *only_with(
+        "°", rule(r"(\d{1,3})° ?(\d{1,2})['′] ?(?:(\d{1,2}(?:\.\d{1,3})?)(?:\"|″) ?)?([NSEW])?(?!\w)", _coordinate)
     ),
-    rule(r"(?<![\w.,'])([4-7])['’](\d|1[01])(?![\w'’])", r"\1 foot \2"),
-    rule(rf"(?<![\w.,'])({NUMBER})′(?! ?\d)", r"\1 feet"),
-    rule(
-        rf"(?<![\w.,'])({NUMBER})″(?= [a-z])",
-        lambda match, to_words: f"{bare_number(match[1], to_words)} inch",
+    *only_with(
+        "'’",
+        rule(
+            rf"(?<![\w.,])(?P<number>{NUMBER})['’] ?(?P<inches>\d{{1,2}})(?:''|\"|″|”)",
+            lambda match, _: f"{match['number']} foot {match['inches']}",
+        ),
     ),
-    rule(rf"(?<![\w.,'])({NUMBER})″", r"\1 inches"),
-    rule(
-        rf"(?<![\w.,'\"])({NUMBER})\"(?= [A-Za-z])",
-        lambda match, to_words: f"{bare_number(match[1], to_words)} inch" if match.string.count('"') == 1 else match[0],
+    *only_with("'’", rule(r"(?<![\w.,'])([4-7])['’](\d|1[01])(?![\w'’])", r"\1 foot \2")),
+    *only_with("′", rule(rf"(?<![\w.,'])({NUMBER})′(?! ?\d)", r"\1 feet")),
+    *only_with(
+        "″",
+        rule(
+            rf"(?<![\w.,'])({NUMBER})″(?= [a-z])",
+            lambda match, to_words: f"{bare_number(match[1], to_words)} inch",
+        ),
     ),
-    rule(rf"(?<![\w.,'])({NUMBER})'(?= (?:tall|high|long|wide|deep)\b)", r"\1 feet"),
+    *only_with("″", rule(rf"(?<![\w.,'])({NUMBER})″", r"\1 inches")),
+    *only_with(
+        '"',
+        rule(
+            rf"(?<![\w.,'\"])({NUMBER})\"(?= [A-Za-z])",
+            lambda match, to_words: (
+                f"{bare_number(match[1], to_words)} inch" if match.string.count('"') == 1 else match[0]
+            ),
+        ),
+    ),
+    *only_with("'", rule(rf"(?<![\w.,'])({NUMBER})'(?= (?:tall|high|long|wide|deep)\b)", r"\1 feet")),
 )
 
 FRACTION_RULES = only_with(
-    DIGITS,
+    "/",
     rule(r"(?<![\w/.])((?:19|20)\d\d)/(?=\d\d(?![\w/.,]))", r"\1 "),
     rule(r"(?<![\w/.])(\d{1,3}\.\d{1,2})/(?=\d{1,3}(?![\w/.,]))", r"\1 out of "),
     rule(r"(?<![\w/.])(?:(?P<whole>\d{1,4}) )?(?P<above>\d{1,3})/(?P<below>\d{1,3})(?![\w/]|\.\d)", _fraction),
