@@ -239,6 +239,7 @@ DOTTED_RULES = only_with(
         r"(?<![\w.])(?P<parts>\d{1,3}(?:\.\d{1,3}){3})(?!\.?\d)(?::(?P<port>\d{1,5}))?(?:/(?P<mask>\d{1,2}))?",
         _internet_address,
     ),
+    rule(r"(?<!\w)([Vv]ersion )[vV](?=\d)", r"\1"),
     rule(r"(?<![\w.])(?P<v>v\.? ?|V)(?P<parts>\d{1,6}(?:\.\d{1,6}){0,5})(?![\w.]*\d)", _version),
     rule(r"(?<![\d.])(?P<v>)(?P<parts>\d{1,6}(?:\.\d{1,6}){2,5})(?!\.?\d)", _version),
 )

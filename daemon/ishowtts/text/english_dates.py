@@ -30,6 +30,8 @@ def _numeric_date(match: re.Match[str], to_words: ToWords) -> str:
     if _VERSION_BEFORE.search(match.string, max(0, match.start() - 12), match.start()):
         return match[0]
     first, second, third = re.split(r"\D", match[0])
+    if len(first) == 4 and "." in match[0] and len(third) == 1:  # 2026.11.3 is a version, 2026.11.03 a date
+        return match[0]
     if len(first) == 4:
         year, month, day = first, second, third
     elif "." in match[0] or not is_month_and_day(first, second):
