@@ -80,6 +80,8 @@ def _time(match: re.Match[str], to_words: ToWords) -> str:
     am_pm = match["am_pm"]
     if am_pm and minute == 0 and not match["second"]:
         return f"{to_words(match['hour'])} {am_pm[0].upper()}M{_full_stop(match)}"
+    if hour == 24 and minute == 0 and not match["second"]:
+        return "midnight"
     if hour == 0 and not match["second"]:
         words = f"zero {'oh ' if minute < 10 else ''}{to_words(str(minute))}" if minute else "midnight"
     else:
@@ -114,7 +116,7 @@ def _minutes_and_seconds(match: re.Match[str], to_words: ToWords) -> str:
     return match.group("before") + " ".join(words) if words else match[0]
 
 
-_TIMER = r"(?i:timer|countdown|elapsed|remaining|time left|eta in|duration|runtime|length)(?: of| is|:| at)? "
+_TIMER = r"(?i:T minus|timer|countdown|elapsed|remaining|time left|eta in|duration|runtime|length)(?: of| is|:| at)? "
 _TIMED = r" (?:left|remaining|elapsed|to go|min(?:utes)?)\b"
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 DATE_RULES = only_with(
