@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 
-from ishowtts.text.english_words import digit_by_digit, ordinal
+from ishowtts.text.english_words import MONTHS, SHORT_MONTHS, digit_by_digit, ordinal
 from ishowtts.text.reading_rules import DIGITS, ToWords, is_month_and_day, only_with, rule
 
-_MONTH_LIST = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-               "November", "December")  # fmt: skip
-_MONTHS = {name: name for name in _MONTH_LIST}
-_MONTHS |= {name[:3] + dot: name for name in _MONTH_LIST if name != "May" for dot in ("", ".")}
-_MONTHS |= {"Sept": "September", "Sept.": "September"}
+_MONTHS = {name: name for name in MONTHS}
+_MONTHS |= {short + dot: name for short, name in SHORT_MONTHS.items() for dot in ("", ".")}
 _MONTH = "|".join(re.escape(name) for name in sorted(_MONTHS, key=len, reverse=True))
 _MONTH_LETTERS = "JFMASOND"
 _VERSION_BEFORE = re.compile(r"\b(?:version|release|firmware|build|update|core) $", re.IGNORECASE)
@@ -40,7 +37,7 @@ def _numeric_date(match: re.Match[str], to_words: ToWords) -> str:
 
 
 def _year_and_month(match: re.Match[str], _: ToWords) -> str:
-    return f"{_MONTH_LIST[int(match[2]) - 1]} {match[1]}"
+    return f"{MONTHS[int(match[2]) - 1]} {match[1]}"
 
 
 def _with_capital_month(words: str) -> str:

@@ -9,11 +9,8 @@ from ishowtts.text.reading_rules import DIGITS, NUMBER, ReadingRule, ToWords, on
 from ishowtts.text.units import UNITS, any_of
 
 _BEFORE_AUTHOR = "by|from|to|with|for|thanks|hi|hey|hello|welcome|cc|and|follow"
-_EACH = {
-    "s": "second", "sec": "second", "min": "minute", "h": "hour", "hr": "hour", "hour": "hour", "d": "day",
-    "day": "day", "wk": "week", "week": "week", "mo": "month", "month": "month", "yr": "year", "year": "year",
-    "night": "night", "person": "person",
-}  # fmt: skip
+_EACH = {symbol: UNITS[symbol].singular for symbol in ("s", "sec", "min", "h", "hr", "d", "wk", "mo", "yr")}
+_EACH |= {word: word for word in ("hour", "day", "week", "month", "year", "night", "person")}
 _PRE_RELEASES = {"rc": "R C", "alpha": "alpha", "beta": "beta", "dev": "dev", "pre": "pre"}
 
 
