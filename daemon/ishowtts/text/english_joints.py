@@ -74,7 +74,7 @@ JOINT_RULES: tuple[ReadingRule, ...] = (
         rule(r" ?↓ ?", " down "),
     ),
     *only_with("→➔➜⟶⇒", rule(r"^[→➔➜⟶⇒] ?| ?[→➔➜⟶⇒]$", "")),
-    *only_with("®™", rule(r"(?<=\w) ?[®™]", "")),
+    *only_with("®™", rule(r"(?<=\w)[®™]", "")),
     *only_with("©", rule(r"© ?(?=\w)", "copyright ")),
     *only_with("O2o", rule(r"(?<!\w)Sp[Oo]2(?!\w)", "S P O 2"), rule(r"(?<![A-Za-z0-9])3D(?=[A-Z][a-z])", "3D ")),
     *only_with("X", rule(r"(?<![\w.])(\d{1,3})X(?= ?\d)", r"\1x")),
