@@ -215,7 +215,7 @@ CODE_RULES = only_with(
     rule(r"(?<=[,.] [A-Z]{2} )(\d{5}(?:-\d{4})?)(?![\w-]|[.,]\d)", lambda match, _: spelled(match[1])),
     rule(r"(?<![\w-])([A-Z]{1,4})-(\d{4,12})(?![\w-]|[.,:/]\d)", _lettered),
     rule(
-        r"(?<=[A-Za-z])(?<!\d[xX])(?<!FY)(?<! x)(\d{4,12})(?![\w-]|[.,:/]\d)",
+        r"(?<=[A-Za-z])(?<!\d[xX])(?<!FY)(?<!(?<!\w)x)(\d{4,12})(?![\w-]|[.,:/]\d)",
         lambda match, _: f" {digit_by_digit(match[1])}",
     ),
 )
