@@ -30,6 +30,7 @@ WORDS = [
     ("Mr. O'BRIEN and D'ANGELO at ten O'CLOCK", "Mr. O'Brien and D'Angelo at ten o'clock"),
     ("the TV'LL work", "the TV'll work"),
     ("the ICE 1234 is late, the ICE melts", "the ICE 1234 is late, the ice melts"),
+    ("ICE 5 cm thick, ICE 10 cm", "Ice 5 cm thick, ice 10 cm"),
     ("US PRESIDENT MEETS THE PM. TELL US.", "US president meets the PM. Tell us."),
     ("MR SMITH AND DR. JONES ARE HERE", "Mr Smith and Dr. Jones are here"),
     ("GPS, GLONASS", "GPS, glonass"),

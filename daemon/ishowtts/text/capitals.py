@@ -24,6 +24,8 @@ _PLURAL = re.compile(r"[A-Z]{2,6}s")
 _SENTENCE_START = re.compile(r"(?:^|[.!?…。！？][\"'”’)\]]{0,3}\s+)[\"'“‘(\[¡¿*]{0,3}$")
 _AFTER_NUMBER = re.compile(r"[0-9][ \u00a0]?$")
 _BEFORE_NUMBER = re.compile(r"\.? [0-9]")
+_BEFORE_DAY = re.compile(r"\.? (?:[0-9]{4}|[0-9]{1,2})(?![0-9]|[.,][0-9]|%)")
+_BEFORE_TRAIN = re.compile(r" [0-9]{2,4}(?![0-9.,%]| ?(?:[cm]?m|[Cc]ubes?|[Bb]ags?|[Pp]ercent)\b)")
 _BEFORE_WORD = re.compile(" [A-Z]{2}")
 _NOT_SHOUTED = INITIALISMS | ALSO_WORDS | {"ASAP"}
 _BEFORE_ROMAN = re.compile(r" (?:[IVX]{2,5}|[VX])(?![^\W_])")  # the rule for Roman numerals knows Chapter, not chapter
@@ -104,13 +106,13 @@ def _changed(text: str, words: list[re.Match[str]], *, shouted: bool, english: b
         before = text[max(0, word.start() - _LOOK_BACK_CHARS) : word.start()]
         if word[0] == "US" and _SENTENCE_START.search(before) and _BEFORE_WORD.match(text, word.end()):
             continue
-        if word[0] == "ICE" and _BEFORE_NUMBER.match(text, word.end()):  # a train
+        if word[0] == "ICE" and _BEFORE_TRAIN.match(text, word.end()):  # a train
             continue
         spoken = _spoken(word[0], before, shouted=shouted)
         if not english and word[0] in FOREIGN_WORDS:
             spoken = word[0].lower()
         after = text[word.end() : word.end() + _LOOK_BACK_CHARS]
-        if word[0] in MONTHS and (_AFTER_NUMBER.search(before) or _BEFORE_NUMBER.match(after)):
+        if word[0] in MONTHS and (_AFTER_NUMBER.search(before) or _BEFORE_DAY.match(after)):
             spoken = word[0].capitalize()
         after_title = text[title_end : word.start()] in (" ", ". ") if title_end > 0 else False
         if shouted and word[0] in TITLES:

@@ -126,6 +126,12 @@ def _thousands(match: re.Match[str], to_words: ToWords) -> str:
     return to_words(f"{Decimal(match[1]) * 1000:f}".partition(".")[0] + "元").removesuffix("元")
 
 
+def _day(match: re.Match[str], _: ToWords) -> str:
+    if not is_month_and_day(match[3], match[4]):
+        return match[0]
+    return f"{match[1]}{match[2]}{int(match[3])}月{int(match[4])}日"
+
+
 def _each_time(match: re.Match[str], to_words: ToWords) -> str:
     """`2片/次` is 每次两片."""
     return f"每{match[3]}{_quantity(match[1], to_words)}{match[2]}"
@@ -168,6 +174,16 @@ _RULES: tuple[ReadingRule, ...] = (
     rule(r" ?↑ ?", "上升"),
     rule(r" ?↓ ?", "下降"),
     rule(rf"(?<=[{HAN}\w℃%]) ?(?:->|=>|→) ?(?=[{HAN}\w-])", "到"),
+    rule(r"第 ?(\d{1,4}) ?/ ?(\d{1,4}) ?([页集步章层题关部期张])", r"第\1\3，共\2\3"),
+    rule(rf"(?<![\w/.])({NUMBER}) ?/ ?({NUMBER}) ?([KMGT]i?B)(?![A-Za-z])", r"\2\3中的\1"),
+    rule(rf"(?<![\w/.])(-?{NUMBER}) ?/ ?(?=-?{NUMBER} ?(?:°|℃|℉))", r"\1，"),
+    rule(
+        rf"(?<![\w/.])(\d{{1,2}}/\d{{1,2}})(?= ?(?:{_UNIT_WORD}|茶匙|汤匙))", lambda match, to_words: to_words(match[1])
+    ),
+    rule(r"(?<![\d.])(\d)米(\d\d)(?!\d)", lambda match, _: f"{match[1]}米{_digit_by_digit(match[2])}"),
+    rule(r"((?:周|星期)[一二三四五六日天]|今天|明天|昨天|日期)([，, ：:是]{0,2})(\d{1,2})/(\d{1,2})(?![\d/])", _day),
+    rule(r"^(6{3,12}|23{2,12})(?=$|[！!~。，])", lambda match, _: _digit_by_digit(match[1])),
+    rule(rf"(?<=[{HAN}：:（，])\+(?=\d)", "加"),
     # Ranges
     rule(rf"(?<![\w.-])({NUMBER}) ?- ?(?={NUMBER} ?=)", r"\1减"),
     rule(r"(?<![\d.-])(\d{4})[-–—~](\d{4})(?=年)", r"\1-\2"),

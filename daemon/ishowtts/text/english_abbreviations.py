@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.english_addresses import ADDRESS_RULES, STARTS_SENTENCE, full_stop
+from ishowtts.text.english_words import SHORT_MONTHS
 from ishowtts.text.reading_rules import DASHES, DIGITS, ReadingRule, ToWords, only_with, rule
 
 _WITH_DOT = {
@@ -36,14 +37,11 @@ _TITLES = {
     "Sen": "Senator", "Rep": "Representative", "Gov": "Governor", "Pres": "President", "Hon": "Honorable",
     "Fr": "Father", "Mt": "Mount",
 }  # fmt: skip
-_MONTHS = {"Jan": "January", "Feb": "February", "Mar": "March", "Apr": "April", "Jun": "June", "Jul": "July",
-           "Aug": "August", "Sep": "September", "Sept": "September", "Oct": "October", "Nov": "November",
-           "Dec": "December"}  # fmt: skip
 _DAYS = {"Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday",
          "Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday"}  # fmt: skip
 _PLURALS = {"hr": "hours", "min": "minutes", "sec": "seconds", "lb": "pounds"}
 _DAY = "|".join(sorted(_DAYS, key=len, reverse=True))
-_MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
+_MONTH = "|".join(sorted(SHORT_MONTHS, key=len, reverse=True))
 
 
 def _any_form(forms: dict[str, str]) -> str:
@@ -79,7 +77,7 @@ def _day(match: re.Match[str], _: ToWords) -> str:
 
 
 def _month(match: re.Match[str], _: ToWords) -> str:
-    return _MONTHS[match["month"]] + full_stop(match)
+    return SHORT_MONTHS[match["month"]] + full_stop(match)
 
 
 _DOTTED_RULES = only_with(
@@ -104,7 +102,7 @@ _DATE_RULES: tuple[ReadingRule, ...] = (
             rf"(?<![\w.])(?P<day>{_DAY})\.?(?=,? (?:\d{{1,2}}(?!\d)|(?:{_MONTH})(?!\w)))",
             lambda match, _: _DAYS[match["day"]],
         ),
-        rule(rf"(?<![\w.])(?P<month>{_MONTH})\.?(?= \d{{4}}(?!\w))", lambda match, _: _MONTHS[match["month"]]),
+        rule(rf"(?<![\w.])(?P<month>{_MONTH})\.?(?= \d{{4}}(?!\w))", lambda match, _: SHORT_MONTHS[match["month"]]),
     ),
     *only_with(
         "MTWFS",

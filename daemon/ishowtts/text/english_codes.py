@@ -171,6 +171,10 @@ CODE_RULES = only_with(
         r"-?(?P<figures>\d{3,6})(?![\w-]|[.,]\d)",
         _last_digits,
     ),
+    rule(
+        r"(?<!\w)((?i:acct|account|card|visa|mastercard|amex)\.? )[*•](\d{3,6})(?![\w-]|[.,]\d)",
+        lambda match, _: f"{match[1]}{spelled(match[2])}",
+    ),
     rule(r"(?<![\w.])[*•xX·]{2,20}[ -]?(\d{3,6})(?![\w-]|[.,]\d)", lambda match, _: spelled(match[1])),
     rule(r"(?<![\w&])(?:#|№|[Nn]o\. ) ?(\d{4,12})(?![\w-]|[.,:]\d)", lambda match, _: f"number {spelled(match[1])}"),
     # Emergency numbers and other short numbers
@@ -211,7 +215,8 @@ CODE_RULES = only_with(
     rule(r"(?<=[,.] [A-Z]{2} )(\d{5}(?:-\d{4})?)(?![\w-]|[.,]\d)", lambda match, _: spelled(match[1])),
     rule(r"(?<![\w-])([A-Z]{1,4})-(\d{4,12})(?![\w-]|[.,:/]\d)", _lettered),
     rule(
-        r"(?<=[A-Za-z])(?<!\d[xX])(?<!FY)(\d{4,12})(?![\w-]|[.,:/]\d)", lambda match, _: f" {digit_by_digit(match[1])}"
+        r"(?<=[A-Za-z])(?<!\d[xX])(?<!FY)(?<!(?<!\w)x)(\d{4,12})(?![\w-]|[.,:/]\d)",
+        lambda match, _: f" {digit_by_digit(match[1])}",
     ),
 )
 

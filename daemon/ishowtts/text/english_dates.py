@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 
-from ishowtts.text.english_words import digit_by_digit, ordinal
+from ishowtts.text.english_words import MONTHS, SHORT_MONTHS, digit_by_digit, ordinal
 from ishowtts.text.reading_rules import DIGITS, ToWords, is_month_and_day, only_with, rule
 
-_MONTH_LIST = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-               "November", "December")  # fmt: skip
-_MONTHS = {name: name for name in _MONTH_LIST}
-_MONTHS |= {name[:3] + dot: name for name in _MONTH_LIST if name != "May" for dot in ("", ".")}
-_MONTHS |= {"Sept": "September", "Sept.": "September"}
+_MONTHS = {name: name for name in MONTHS}
+_MONTHS |= {short + dot: name for short, name in SHORT_MONTHS.items() for dot in ("", ".")}
 _MONTH = "|".join(re.escape(name) for name in sorted(_MONTHS, key=len, reverse=True))
 _MONTH_LETTERS = "JFMASOND"
 _VERSION_BEFORE = re.compile(r"\b(?:version|release|firmware|build|update|core) $", re.IGNORECASE)
@@ -42,7 +39,7 @@ def _numeric_date(match: re.Match[str], to_words: ToWords) -> str:
 
 
 def _year_and_month(match: re.Match[str], _: ToWords) -> str:
-    return f"{_MONTH_LIST[int(match[2]) - 1]} {match[1]}"
+    return f"{MONTHS[int(match[2]) - 1]} {match[1]}"
 
 
 def _with_capital_month(words: str) -> str:
@@ -82,6 +79,8 @@ def _time(match: re.Match[str], to_words: ToWords) -> str:
     am_pm = match["am_pm"]
     if am_pm and minute == 0 and not match["second"]:
         return f"{to_words(match['hour'])} {am_pm[0].upper()}M{_full_stop(match)}"
+    if hour == 24 and minute == 0 and not match["second"]:
+        return "midnight"
     if hour == 0 and not match["second"]:
         words = f"zero {'oh ' if minute < 10 else ''}{to_words(str(minute))}" if minute else "midnight"
     else:
@@ -116,7 +115,7 @@ def _minutes_and_seconds(match: re.Match[str], to_words: ToWords) -> str:
     return match.group("before") + " ".join(words) if words else match[0]
 
 
-_TIMER = r"(?i:timer|countdown|elapsed|remaining|time left|eta in|duration|runtime|length)(?: of| is|:| at)? "
+_TIMER = r"(?i:T minus|timer|countdown|elapsed|remaining|time left|eta in|duration|runtime|length)(?: of| is|:| at)? "
 _TIMED = r" (?:left|remaining|elapsed|to go|min(?:utes)?)\b"
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 DATE_RULES = only_with(

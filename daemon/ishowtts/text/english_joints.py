@@ -9,11 +9,8 @@ from ishowtts.text.reading_rules import DIGITS, NUMBER, ReadingRule, ToWords, on
 from ishowtts.text.units import UNITS, any_of
 
 _BEFORE_AUTHOR = "by|from|to|with|for|thanks|hi|hey|hello|welcome|cc|and|follow"
-_EACH = {
-    "s": "second", "sec": "second", "min": "minute", "h": "hour", "hr": "hour", "hour": "hour", "d": "day",
-    "day": "day", "wk": "week", "week": "week", "mo": "month", "month": "month", "yr": "year", "year": "year",
-    "night": "night", "person": "person",
-}  # fmt: skip
+_EACH = {symbol: UNITS[symbol].singular for symbol in ("s", "sec", "min", "h", "hr", "d", "wk", "mo", "yr")}
+_EACH |= {word: word for word in ("hour", "day", "week", "month", "year", "night", "person")}
 _PRE_RELEASES = {"rc": "R C", "alpha": "alpha", "beta": "beta", "dev": "dev", "pre": "pre"}
 
 
@@ -41,10 +38,14 @@ def _inches(match: re.Match[str], to_words: ToWords) -> str:
     return f"{match['whole']} and {words.replace('one half', 'a half')} inch" if match["whole"] else f"{words} inch"
 
 
+def _episode(match: re.Match[str], _: ToWords) -> str:
+    return f"season {int(match[1])} episode {int(match[2])}"
+
+
 # Before these a number with a slash is one of several.
 _OF = (
     "layer|page|part|step|level|stage|phase|episode|ep|lap|round|slide|image|photo|item|file|task|test|track|question|attempt"
-    "|retry"
+    "|retry|slot|stop|goal|progress|steps"
 )
 JOINT_RULES: tuple[ReadingRule, ...] = (
     *only_with(
@@ -72,8 +73,8 @@ JOINT_RULES: tuple[ReadingRule, ...] = (
         rule(r" ?↑ ?", " up "),
         rule(r" ?↓ ?", " down "),
     ),
-    *only_with("→➔➜⟶⇒", rule(r"^[→➔➜⟶⇒] ?", "")),
-    *only_with("®™", rule(r"(?<=\w) ?[®™]", "")),
+    *only_with("→➔➜⟶⇒", rule(r"^[→➔➜⟶⇒] ?| ?[→➔➜⟶⇒]$", "")),
+    *only_with("®™", rule(r"(?<=\w)[®™]", "")),
     *only_with("©", rule(r"© ?(?=\w)", "copyright ")),
     *only_with("O2o", rule(r"(?<!\w)Sp[Oo]2(?!\w)", "S P O 2"), rule(r"(?<![A-Za-z0-9])3D(?=[A-Z][a-z])", "3D ")),
     *only_with("X", rule(r"(?<![\w.])(\d{1,3})X(?= ?\d)", r"\1x")),
@@ -83,10 +84,14 @@ JOINT_RULES: tuple[ReadingRule, ...] = (
         rule(r"(?<!\w)H\.(?=26\d(?!\d))", "H "),
         rule(r"(?<![\w.])802\.11(?=[a-z]{0,2}(?!\w))", "eight oh two dot eleven "),
     ),
+    *only_with("E", rule(r"(?<!\w)S(\d\d)E(\d\d)(?!\w)", _episode)),
+    *only_with("-", rule(r"(?<![\w.-])50-50(?![\w-])", "50 50")),
     *only_with("-–—", rule(r"(?<!\w)((?i:noon|midnight)) ?[-–—] ?(?=\d)", r"\1 to ")),
     *only_with(
         "/",
         rule(rf"(?<!\w)((?i:{_OF}) \d{{1,4}}) ?/ ?(?=\d{{1,4}}(?![\w/.,]\d))", r"\1 of "),
+        rule(r"(?<![\w/.,-])(\d{1,2})-(?=(?:1/[2348]|3/[48]|2/3)(?![\d/]))", r"\1 "),
+        rule(r"(?<![\w/.,])(\d{1,3}(?:,\d{3}){1,4}) ?/ ?(?=\d)", r"\1 out of "),
         rule(r"(?<=\d[CF])/(?=-?\d)", ", "),
         rule(
             rf"(?<![\w.,/])(?P<number>{NUMBER})(?P<times> ?[x×])?/(?P<each>{any_of(_EACH)})"

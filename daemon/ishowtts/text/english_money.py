@@ -7,6 +7,7 @@ import re
 from ishowtts.text.english_numbers import bare_number, with_separators
 from ishowtts.text.english_words import CURRENCIES, CURRENCY
 from ishowtts.text.reading_rules import DIGITS, NUMBER, ToWords, only_with, rule
+from ishowtts.text.units import UNITS
 
 _MULTIPLES = {
     "thousand": "thousand", "million": "million", "billion": "billion", "trillion": "trillion", "lakh": "lakh",
@@ -18,14 +19,7 @@ _MULTIPLE = (
     r"(?: ?(?P<multiple>thousand|million|billion|trillion|lakh|crore|[Mm]io|[Mm]rd|[Tt]sd|mil|ml?n|bl?n|trn|tn|[KkMmB])"
     r"(?:(?<=[Mm]io)\.|(?<=[Mm]rd)\.|(?<=[Tt]sd)\.)?(?!\w)|(?P<letter>[bT])(?!\w))?"
 )
-_EACH = {
-    "mo": "month", "yr": "year", "y": "year", "a": "year", "wk": "week", "d": "day", "h": "hour", "hr": "hour",
-    "min": "minute", "s": "second", "kg": "kilogram", "g": "gram", "l": "liter", "L": "liter", "gal": "gallon",
-    "lb": "pound", "kWh": "kilowatt hour", "MWh": "megawatt hour", "m²": "square meter", "m³": "cubic meter",
-    "m2": "square meter", "m3": "cubic meter", "m": "meter", "km": "kilometer", "mi": "mile", "ft": "foot",
-    "sqm": "square meter", "GB": "gigabyte", "TB": "terabyte", "MB": "megabyte", "pc": "piece", "p": "person",
-    "t": "ton", "oz": "ounce",
-}  # fmt: skip
+_EACH = {symbol: unit.singular for symbol, unit in UNITS.items()} | {"a": "year", "pc": "piece", "p": "person"}
 _BILL = re.compile(r" (?:bill|note|coin|voucher|gift card|coupon|fine|fee|deposit|discount|ticket)s?\b")
 _PER = r"(?:/(?P<each>m²|m³|[A-Za-z]{1,9}[23]?)(?![\w/]))?"
 

@@ -48,10 +48,10 @@ def _fraction(match: re.Match[str], to_words: ToWords) -> str:
     above, below = int(match["above"]), int(match["below"])
     if below == 0:
         return match[0]
+    if below == 10 and 1 < above <= 10 and not match["whole"]:
+        return f"{to_words(str(above))} out of ten"
     if above < below <= 10 or (match["whole"] and above < below):
         return to_words(match[0])
-    if above == below == 10:
-        return "ten out of ten"
     joint = " over " if max(above, below) > 99 else " "
     whole = f"{match['whole']} " if match["whole"] else ""
     return f"{whole}{to_words(str(above))}{joint}{to_words(str(below))}"
@@ -141,5 +141,5 @@ FRACTION_RULES = only_with(
     "/",
     rule(r"(?<![\w/.])((?:19|20)\d\d)/(?=\d\d(?![\w/.,]))", r"\1 "),
     rule(r"(?<![\w/.])(\d{1,3}\.\d{1,2})/(?=\d{1,3}(?![\w/.,]))", r"\1 out of "),
-    rule(r"(?<![\w/.])(?:(?P<whole>\d{1,4}) )?(?P<above>\d{1,3})/(?P<below>\d{1,3})(?![\w/]|\.\d)", _fraction),
+    rule(r"(?<![\w/.,])(?:(?P<whole>\d{1,4}) )?(?P<above>\d{1,3})/(?P<below>\d{1,3})(?![\w/]|[.,]\d)", _fraction),
 )

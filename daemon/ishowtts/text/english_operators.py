@@ -111,7 +111,10 @@ RANGE_RULES = (
     ),
     *only_with(
         "b",
-        rule(rf"(?<!\w)((?i:between) (?:{CURRENCY})?-?{NUMBER}(?: ?{_UNIT})?) to (?=-?(?:{CURRENCY})?\d)", r"\1 and "),
+        rule(
+            rf"(?<!\w)((?i:between) (?:{CURRENCY})?-?{NUMBER}(?::\d\d)?(?: ?{_UNIT})?) to (?=-?(?:{CURRENCY})?\d)",
+            r"\1 and ",
+        ),
     ),
 )
 

@@ -73,7 +73,7 @@ def _fraction(match: re.Match[str], to_words: ToWords) -> str:
         return f"{match['whole'] or ''}{above}/{below} {unit.plural}{per}"
     of = f"of {'an' if unit.singular[0] in 'aeiou' or unit.singular == 'hour' else 'a'} {unit.singular}{per}"
     if below <= 10:
-        return f"{above}/{below} {unit.singular if below == 2 else of}{per if below == 2 else ''}"
+        return f"{to_words(f'{above}/{below}')} {unit.singular if below == 2 else of}{per if below == 2 else ''}"
     return f"{to_words(str(above))} {ordinal(below, to_words)}{'s' if above > 1 else ''} {of}"
 
 

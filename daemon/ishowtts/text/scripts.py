@@ -24,7 +24,10 @@ _WITH_FIGURES = re.compile(
 )
 
 # In Chinese text: an initialism before a number (空气质量AQI 152), a price (0.5元/kWh), a number before a word (5元).
-_IN_CHINESE = re.compile(rf"(?<=[{HAN}，。：；、（])[A-Z]{{2,5}}(?= ?[0-9])|(?<=元)/(?:{_UNIT})(?![A-Za-z0-9])")
+_IN_CHINESE = re.compile(
+    rf"(?<=[{HAN}，。：；、（])[A-Z]{{2,5}}(?= ?[0-9])|(?<=[{HAN}])[A-Z]{{1,3}}-[0-9]{{1,6}}"
+    rf"|(?<=元)/(?:{_UNIT})(?![A-Za-z0-9])"
+)
 _BEFORE_HAN = re.compile(rf"(?<![A-Za-z0-9.,-])[0-9]{{1,12}}(?:\.[0-9]{{1,6}})?(?=[{HAN}])")
 
 
