@@ -209,8 +209,9 @@ OPERATOR_RULES: tuple[ReadingRule, ...] = (
     ),
     *only_with(
         "&",
-        rule(r"(?<=[\w.)]) ?& ?(?=\w)", " and "),
+        rule(r"(?<=[\w.)]) ?&{1,2} ?(?=\w)", " and "),
     ),
+    *only_with("★", rule(r"(?<=\d) ?★", " star")),
     *only_with(
         _GREEK,
         ReadingRule(
