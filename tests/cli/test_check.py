@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +194,12 @@ def test_it_says_so_if_the_files_cannot_be_examined(check: Check, text: str) -> 
     verdict, note = check.printed().splitlines()
     assert verdict == f"1 fault in {check.file}"
     assert note == "# the files that it names are examined once this is fixed"
+
+
+def test_the_recipe_for_a_chat_has_no_fault(check: Check, tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/policies.md").read_text(encoding="utf-8")
+    chat = page.split("## Example: a chat")[1].split("\n## ")[0].replace("/etc/ishowtts", str(tmp_path))
+    recipe, command = re.findall(r"```yaml\n(.*?)```|`sudo (.*?)`", chat, flags=re.S)
+    assert "create it" in check(recipe[0])[2]
+    subprocess.run(command[1].split(), check=True)
+    assert check(recipe[0])[::2] == (0, "")

@@ -100,6 +100,8 @@ def read_text(path: Path, max_bytes: int) -> str:
     """
     try:
         return read_bounded(path, max_bytes).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise OperatorFileError(f"{path}: cannot be read ({error.strerror}); create it, or fix its path") from error
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise OperatorFileError(
