@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -114,14 +114,13 @@ def since(written: str, now: datetime | None = None) -> datetime:
 def run(arguments: argparse.Namespace) -> int:
     """Print the lines, the newest last, as in a log."""
     from ishowtts.inbox import HistoryFilter, count_history, last_ended_n, read_history
-    from ishowtts.policies.authors import spoken_author
 
     settings = read_config(arguments)
     path = settings.state_dir / "inbox.sqlite"
     wanted = HistoryFilter(
         states=arguments.outcome,
         author=arguments.author,
-        spoken_name=lru_cache(10_000)(partial(spoken_author, drop_links=settings.policies.links != "keep")),
+        spoken_name=None if arguments.author is None else _spoken_name(drop_links=settings.policies.links != "keep"),
         since_ts=None if arguments.since is None else timestamp(arguments.since.timestamp()),
         heard=arguments.heard,
     )
@@ -149,6 +148,14 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
         print(f"{more} more {'line' if more == 1 else 'lines'}: -n {count}", file=sys.stderr)
     return 0
+
+
+def _spoken_name(*, drop_links: bool) -> Callable[[str], str | None]:
+    """Return a function that says how a name is spoken. It remembers its results, since --follow asks often."""
+    # Imported here: the policies load the tables of emoji.
+    from ishowtts.policies.authors import spoken_author
+
+    return lru_cache(10_000)(partial(spoken_author, drop_links=drop_links))
 
 
 def _follow(
