@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -38,7 +39,9 @@ from ishowtts.util import child_process
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_TEXT = "Hello. This line came over MQTT, and I am the voice that says it."
-FINAL = {outcome.value for outcome in Outcome}
+FINAL = {outcome.value for outcome in Outcome} | {"duplicate"}
+FIRST = {"accepted", "rejected", "merged", "duplicate"}
+"""The first event of a line is one of these."""
 READY_S = 300.0
 LINE_S = 600.0
 
@@ -51,14 +54,13 @@ def main() -> int:
         port = stack.enter_context(broker(folder))
         wav = arguments.wav or free_name(Path("ishowtts-demo.wav"))
         settings_file = configure(arguments, folder, port, wav)
+        stack.callback(show_sound, settings_file)  # after the end of the daemon, which completes the file
         process = stack.enter_context(daemon(settings_file, folder / "daemon.log"))
         try:
             return run_lines(arguments, settings_file, process, port)
         except IShowError as error:
             show(f"error: {error}")
             return 1
-        finally:
-            show_sound(settings_file)
 
 
 def free_name(path: Path) -> Path:
@@ -179,7 +181,8 @@ class Appliance:
         self._client = client
         self._root = root
         self._process = process
-        self.line_ids: set[str] = set()
+        self._line_ids: set[str] = set()
+        self._awaits_id = False
         client.subscribe(f"{root}/#")
 
     def wait_until_ready(self) -> None:
@@ -197,16 +200,28 @@ class Appliance:
                     return
         raise SystemExit(f"the daemon is not ready after {READY_S:.0f} s")
 
+    def published(self, line_id: Any) -> bool:
+        """Whether a line with this id is, or may be, one that `speak` has published."""
+        return self._awaits_id or line_id in self._line_ids
+
     def speak(self, text: str) -> bool:
         """Publishes one line, prints its events, and returns whether it was finished."""
-        line_id = uuid.uuid4().hex[:8]
         topic = f"{self._root}/say"
-        self.line_ids.add(line_id)
-        show(f"publish: {topic} {text!r}")
-        self._client.publish(topic, {"id": line_id, "text": text})
+        payload, line_id = payload_of(text)
+        self._awaits_id = line_id is None
+        if line_id is not None:
+            self._line_ids.add(line_id)
+        show(f"publish: {topic} {payload}")
+        self._client.publish(topic, payload)
         for message in self._watch(LINE_S):
             event = message.data() if message.topic == f"{self._root}/event" else None
-            if not isinstance(event, dict) or event.get("id") != line_id:
+            if not isinstance(event, dict):
+                continue
+            if line_id is None and event.get("event") in FIRST:
+                line_id = event["id"]  # this broker is private: the next new line is ours
+                self._line_ids.add(line_id)
+                self._awaits_id = False
+            if line_id is None or event.get("id") != line_id:
                 continue
             if event["event"] in FINAL:
                 show(f"event: {sentence(event)}")
@@ -245,6 +260,14 @@ def readings(snapshot: dict[str, Any]) -> Iterator[str]:
     return (f"{name} {value}{unit}" for name, value, unit in named if value is not None)
 
 
+def payload_of(text: str) -> tuple[str, str | None]:
+    """The payload for what was typed, and the id of the line; `None` if the appliance chooses or reads it."""
+    if text.lstrip().startswith("{"):
+        return text.strip(), None
+    line_id = uuid.uuid4().hex[:8]
+    return json.dumps({"id": line_id, "text": text}, ensure_ascii=False), line_id
+
+
 def show_how_to_go_on(root: str, port: int, settings_file: Path) -> None:
     """Prints commands for another terminal."""
     program = Path(sys.executable).with_name("ishowtts")
@@ -256,7 +279,7 @@ def show_how_to_go_on(root: str, port: int, settings_file: Path) -> None:
 
 
 @contextlib.contextmanager
-def other_lines_shown(settings: config.Config, root: str, ours: set[str]) -> Iterator[None]:
+def other_lines_shown(settings: config.Config, root: str, appliance: Appliance) -> Iterator[None]:
     """Prints the final events of lines that other programs publish."""
     done = threading.Event()
 
@@ -264,7 +287,7 @@ def other_lines_shown(settings: config.Config, root: str, ours: set[str]) -> Ite
         while not done.is_set():
             for message in client.messages(0.5):
                 event = message.data()
-                if isinstance(event, dict) and event.get("event") in FINAL and event.get("id") not in ours:
+                if isinstance(event, dict) and event.get("event") in FINAL and not appliance.published(event.get("id")):
                     show(f"event of another line: {sentence(event)}")
 
     with ShortLivedClient(MqttOptions.from_config(settings, root)) as client:
@@ -289,7 +312,7 @@ def run_lines(arguments: argparse.Namespace, settings_file: Path, process: subpr
         appliance.show_telemetry()
         if arguments.text is None:
             show_how_to_go_on(root, port, settings_file)
-            with other_lines_shown(settings, root, appliance.line_ids):
+            with other_lines_shown(settings, root, appliance):
                 finished = speak_keyboard(appliance) and finished
     return 0 if finished else 1
 
@@ -306,11 +329,15 @@ def speak_keyboard(appliance: Appliance) -> bool:
 
 
 def show_sound(settings_file: Path) -> None:
-    """Prints the file of the sound and its length."""
+    """Prints the file of the sound and its length. Removes a file without sound."""
     device = str(yaml.safe_load(settings_file.read_text(encoding="utf-8"))["audio"]["device"])
     wav = Path(device.removeprefix("wav:"))
     if device.startswith("wav:") and wav.exists():
         info = soundfile.info(str(wav))
+        if info.frames == 0:
+            wav.unlink()
+            show(f"sound: none, so there is no {wav}")
+            return
         show(f"sound: {info.duration:.2f} s at {info.samplerate} Hz in {wav}")
 
 

@@ -17,7 +17,11 @@ _DESCRIPTION = (
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Parses and checks the command line. Ends the program with status 2 if it is wrong."""
     parser = argparse.ArgumentParser(prog="scripts/demo", description=_DESCRIPTION)
-    parser.add_argument("text", nargs="?", help="speak this text and exit; without it, read lines from the keyboard")
+    parser.add_argument(
+        "text",
+        nargs="?",
+        help="speak this text, or this line object in JSON, and exit; without it, read lines from the keyboard",
+    )
     parser.add_argument("--wav", type=Path, help="write the sound to this file, and replace it if it exists")
     parser.add_argument(
         "--engine",

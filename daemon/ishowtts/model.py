@@ -176,6 +176,7 @@ class Rejection:
     Attributes:
         line: The line, if the payload could be parsed as one.
         sent: The head of the payload, if it could not.
+        author: The author that the payload names, if it could not.
     """
 
     id: str
@@ -184,6 +185,7 @@ class Rejection:
     reply_to: ReplyTo | None = None
     line: Line | None = None
     sent: str | None = None
+    author: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,9 @@ class Check:
         status = main(["check", *arguments, "--config", str(self.file)])
         printed = self._capsys.readouterr()
         return status, printed.out, printed.err
+
+    def printed(self) -> str:
+        return self._capsys.readouterr().out
 
     def json(self, text: str) -> tuple[int, dict[str, Any]]:
         status, out, err = self(text, "--json")
@@ -157,3 +162,44 @@ def test_what_was_set_over_mqtt_is_told(check: Check, tmp_path: Path) -> None:
     assert "# volume_why: set over MQTT, which wins over audio.volume (80)" in out
     assert "# muted_why: set over MQTT; the command unmute ends it" in out
     assert "# paused_why: set over MQTT; the command resume ends it" in out
+
+
+@pytest.mark.parametrize(
+    "faulty",
+    [
+        "audio: {volume: 120, chime: gong}\nmqtt: {password_file: none}\n",
+        "audio: {chime: gong, volume: [1]}\nmqtt: {password_file: none, port: x}\nspeeed: 1\n",
+        "audio: {chime: gong}\nmqtt: {password_file: none}\nengine: 5\n",
+        "audio: {chime: gong}\nmqtt: {password_file: none}\npolicies: {blocked: {words: [a, {b: c}]}}\n",
+        "audio: {chime: gong}\nmqtt: {password_file: none}\npolicies: {author_voices: {bob: [1]}}\n",
+    ],
+)
+def test_files_are_examined_although_values_are_faulty(check: Check, faulty: str) -> None:
+    status, out, err = check(faulty)
+    *values, password, chime = err.splitlines()
+    assert (status, out) == (2, f"{len(values) + 2} faults in {check.file}\n")
+    assert values
+    assert all(line.startswith(str(check.file)) for line in values)
+    assert password.startswith("mqtt.password_file: none cannot be read")
+    assert chime.startswith("audio.chime: there is no chime 'gong'")
+    faults = check.json(faulty)[1]["faults"]
+    assert [fault["key"] for fault in faults[-2:]] == ["mqtt.password_file", "audio.chime"]
+    assert len(faults) == len(values) + 2
+
+
+@pytest.mark.parametrize("text", ["audio: [\n", "state_dir: 5\nmqtt: {password_file: none}\n", "- a\n", "5\n"])
+def test_it_says_so_if_the_files_cannot_be_examined(check: Check, text: str) -> None:
+    check.file.write_text(text)
+    assert main(["check", "--config", str(check.file)]) == 2
+    verdict, note = check.printed().splitlines()
+    assert verdict == f"1 fault in {check.file}"
+    assert note == "# the files that it names are examined once this is fixed"
+
+
+def test_the_recipe_for_a_chat_has_no_fault(check: Check, tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/policies.md").read_text(encoding="utf-8")
+    chat = page.split("## Example: a chat")[1].split("\n## ")[0].replace("/etc/ishowtts", str(tmp_path))
+    recipe, command = re.findall(r"```yaml\n(.*?)```|`sudo (.*?)`", chat, flags=re.S)
+    assert "create it" in check(recipe[0])[2]
+    subprocess.run(command[1].split(), check=True)
+    assert check(recipe[0])[::2] == (0, "")

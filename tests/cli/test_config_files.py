@@ -107,11 +107,11 @@ CASES: dict[str, tuple[Callable[[Path], Nested], str, str, str]] = {
     ),
     "words are missing": (
         lambda at: {"policies": {"blocked": {"file": str(at / "none")}}},
-        "policies.blocked.file", "No such file", "fix",
+        "policies.blocked.file", "No such file", "create it, or fix its path",
     ),
     "pronunciations are missing": (
         lambda at: {"text": {"pronunciations": str(at / "none")}},
-        "text.pronunciations", "No such file", "fix its path",
+        "text.pronunciations", "No such file", "create it, or fix its path",
     ),
 }  # fmt: skip
 

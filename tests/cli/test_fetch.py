@@ -59,3 +59,11 @@ def test_a_folder_is_looked_at_first_and_every_missing_file_is_named(
     assert main(["fetch", "--accept-licence", "--from", str(tmp_path / "none"), "--config", str(config)]) == 1
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"ishowtts: there is no folder {tmp_path}/none")
+
+
+def test_a_folder_is_looked_at_before_the_question(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ishowtts.cli.fetch._licence_accepted", lambda: pytest.fail("it asks"))
+    assert main(["fetch", "--from", str(tmp_path / "none"), "--config", str(config)]) == 1
+    assert "there is no folder" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,63 @@ def test_of_a_rejected_object_the_row_has_the_text_and_verbose_the_object(kept: 
         assert kept.show(capsys)[-1].endswith(odd)
 
 
+def test_authors_have_a_column_if_a_line_has_one(kept: Kept, capsys: Capture) -> None:
+    kept.speak(Line("a", "alone"))
+    assert kept.show(capsys)[0].split() == ["time", "outcome", "text"]
+    line = Line("b", "Zed says: bad", author="★Zed★", sent_text="bad")
+    wait_for(kept.inbox.accept([Arrival(Rejection("b", Reason.RATE_LIMITED, "too many", line=line))]))
+    sent = '{"text": "hi", "author": "Eve_99", "speed": 99}'
+    wait_for(kept.inbox.accept([Arrival(Rejection("c", Reason.BAD_FIELD, "speed", sent=sent, author="Eve_99"))]))
+    title, alone, limited, malformed = kept.show(capsys)
+    assert title.split() == ["time", "outcome", "reason", "author", "text"]
+    assert alone.split()[1:] == ["finished", "alone"]
+    assert limited.split()[1:] == ["rejected", "rate_limited", "★Zed★", "bad"]
+    assert malformed.split()[1:] == ["rejected", "bad_field", "Eve_99", "hi"]
+
+
+def test_a_spoken_line_is_shown_as_spoken_and_a_rejected_one_as_sent(kept: Kept, capsys: Capture) -> None:
+    changed = Line("a", "Bob says: see link", author="Bob", sent_text="see https://x.com")
+    kept.speak(changed)
+    limited = Rejection("b", Reason.RATE_LIMITED, "too many", line=replace(changed, id="b"))
+    wait_for(kept.inbox.accept([Arrival(limited)]))
+    spoken, rejected = kept.show(capsys)[1:]
+    assert spoken.endswith("Bob     Bob says: see link")
+    assert rejected.endswith("Bob     see https://x.com")
+    assert "see https://x.com" in kept.show(capsys, "-v")[1]
+    assert kept.show(capsys, "-v")[2].count("see https://x.com") == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("Zed", "1 2"), ("zed", "1 2"), ("★Zed★", "1 2"), ("Eve 99", "3"), ("eve_99", "3"), ("EVE_99", "3"),
+        ("ｚｅｄ", "1 2"), ("☃☃", "4"), ("☃", ""), ("Ze", ""), ("", ""), ("xX Bob Xx", "5"), ("%", ""),
+    ],
+)  # fmt: skip
+def test_an_author_is_found_by_the_name_that_was_heard(kept: Kept, capsys: Capture, typed: str, found: str) -> None:
+    for number, author in enumerate(["★Zed★", "Zed", "Eve_99", "☃☃", "xX_Bob_Xx"], 1):
+        kept.speak(Line(str(number), str(number), author=author))
+    shown = json.loads("\n".join(kept.show(capsys, "--author", typed, "--json")))
+    assert " ".join(row["id"] for row in shown) == found
+
+
+def test_rows_beyond_the_usual_number_are_shown_or_counted(kept: Kept, capsys: Capture) -> None:
+    for number in range(21):
+        kept.reject(f"no {number}")
+    for options, rows, told in [
+        ((), 20, "1 more line: -n 21\n"), (("--outcome", "rejected"), 20, "1 more line: -n 21\n"),
+        (("--since", "10m"), 21, ""), (("--since", "10m", "-n", "5"), 5, ""), (("-n", "21"), 21, ""),
+    ]:  # fmt: skip
+        for as_json in (False, True):
+            assert main(["history", *options, *["--json"] * as_json, "--config", str(kept.config)]) == 0
+            out, err = capsys.readouterr()
+            assert (len(json.loads(out)) if as_json else len(out.splitlines()) - 1, err) == (rows, told)
+    for number in range(72):
+        kept.reject(f"more {number}")
+    assert main(["history", "--config", str(kept.config)]) == 0
+    assert capsys.readouterr().err == "73 more lines: -n 93\n"
+
+
 def test_json_has_words_utc_and_all_texts(kept: Kept, capsys: Capture) -> None:
     kept.speak(Line("a", "alice says: 3 kg", priority=Priority.LOW, author="alice", sent_text="3 kg", voice="x"))
     kept.reject("{")
@@ -158,7 +216,7 @@ def test_follow_prints_each_line_when_it_has_ended(kept: Kept) -> None:
     ):
         stack.callback(process.kill)
         assert process.stdout is not None
-        assert process.stdout.readline().split() == ["time", "outcome", "reason", "text"]
+        assert process.stdout.readline().split() == ["time", "outcome", "reason", "author", "text"]
         assert process.stdout.readline().split()[1:] == ["finished", "before"]
         kept.reject("new")
         assert process.stdout.readline().split()[1:] == ["rejected", "bad_json", "new"]

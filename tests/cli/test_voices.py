@@ -113,7 +113,17 @@ def test_words_that_do_not_fit_are_refused_unless_forced(voices: Shell, recordin
     [
         (["Anna", "CLIP", "--text", WORDS], "not a valid name of a voice"),
         (["../anna", "CLIP", "--text", WORDS], "not a valid name of a voice"),
-        (["anna", "none.wav", "--text", WORDS], "none.wav cannot be read"),
+        (
+            ["anna", "none.wav", "--text", WORDS],
+            "none.wav cannot be read (No such file or directory); name a recording",
+        ),
+        (["anna", "/none/x.wav", "--text", WORDS], "name a recording that exists"),
+        (
+            ["anna", "/etc", "--text", WORDS],
+            "/etc cannot be read (it is not a regular file); name the recording in that",
+        ),
+        (["anna", "/etc/passwd", "--text", WORDS], "its format is unknown); give a recording in WAV"),
+        (["anna", "EMPTY", "--text", WORDS], "empty.wav is empty; record it again, or name another recording"),
         (["anna", "CLIP", "--text", " "], "--text"),
         (["anna", "CLIP", "--text", WORDS, "--speed", "3"], "speed must be a number from 0.5 to 2.0"),
         (["anna", "CLIP", "--text", WORDS, "--nfe-step", "1"], "nfe_step must be"),
@@ -124,8 +134,10 @@ def test_words_that_do_not_fit_are_refused_unless_forced(voices: Shell, recordin
 def test_bad_input_is_one_sentence_and_leaves_nothing(
     voices: Shell, recording: Path, arguments: list[str], fault: str
 ) -> None:
-    given = [recording if argument == "CLIP" else argument for argument in arguments]
-    status, out, err = voices("add", *given)
+    empty = recording.with_name("empty.wav")
+    empty.touch()
+    files = {"CLIP": recording, "EMPTY": empty}
+    status, out, err = voices("add", *(files.get(argument, argument) for argument in arguments))
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert fault in err
     assert not voices.voices.exists()

@@ -89,6 +89,12 @@ def test_a_payload_that_is_no_line_is_kept(queue: Queue) -> None:
     assert [entry.text for entry in queue.history(9)] == ["\x00", '{"text": "hi"']
 
 
+def test_a_payload_that_is_no_line_keeps_its_author(queue: Queue) -> None:
+    queue.inbox.accept([Rejection("a", Reason.BAD_FIELD, "speed", sent='{"text": "hi"}', author="Zed")])
+    assert queue.history(1)[0].author == "Zed"
+    assert ids(queue, author="zed") == ["a"]
+
+
 def test_the_wanted_lines_are_found(queue: Queue) -> None:
     speak(queue, Line("heard", "one", author="Bob"))
     queue.clock.pass_s(60)

@@ -570,3 +570,18 @@ def test_any_payload_is_a_line_or_a_rejection(payload, tail, properties) -> None
     else:
         assert arrival.detail
         arrival.detail.encode()
+
+
+@pytest.mark.parametrize(
+    ("payload", "author"),
+    [
+        ('{"text": "hi", "author": "Zed", "speed": 99}', "Zed"), ('{"author": "Zed"}', "Zed"),
+        ('{"text": "hi", "author": "Zed", "speeed": 1}', "Zed"), ('{"text": "", "author": "Zed"}', "Zed"),
+        ('{"text": "hi", "author": "Zed", "voice": "nobody"}', "Zed"), ('{"text": "hi", "author": {}}', None),
+        ('{"text": "hi", "author": "Zed",', None), ("", None), ("[]", None),
+    ],
+)  # fmt: skip
+def test_a_rejection_keeps_the_author_that_can_be_read(payload: str, author: str | None) -> None:
+    rejection = parse(payload.encode())
+    assert isinstance(rejection, Rejection)
+    assert rejection.author == author

@@ -211,12 +211,21 @@ def test_a_faulty_file_is_logged_once_and_keeps_the_last_good_list(clock, tmp_pa
     (record,) = caplog.records
     assert "policies.blocked.file: " in record.message
     assert says in record.message
+    assert record.message.endswith("; the content that was read before stays in force")
     assert words.fault is not None
     assert says in words.fault
     path.write_text("plum\n")
     clock.now_s += 2
     assert words.first_entry("a plum") == "plum"
     assert words.fault is None
+
+
+def test_a_fault_at_the_start_says_that_no_word_of_the_file_is_in_force(clock, tmp_path, caplog) -> None:
+    words = blocked(clock, words=["fool"], file=tmp_path / "words.txt")
+    clock.now_s += 2
+    assert [words.first_entry(text) for text in ("a fool", "an apple")] == ["fool", None]
+    (record,) = caplog.records
+    assert record.message.endswith("; no blocked word of the file is in force")
 
 
 def test_a_pipe_a_folder_or_a_device_does_not_block(clock, tmp_path: Path) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
+
+from ishowtts.mqtt.client import Message
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,3 +83,78 @@ def test_it_says_how_to_go_on(demo: ModuleType, capsys: pytest.CaptureFixture[st
     out = capsys.readouterr().out
     assert "mosquitto_pub -p 4321 -t ishowtts/demo/say" in out
     assert "/ishowtts say 'A line from elsewhere.' --config /tmp/x/config.yaml" in out
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"text": "Slowly, please.", "speed": 0.8}', '{"text": "hi", "id": "tea-2"}', "{laughs} hi", "{", ' {"a": 1}'],
+)
+def test_what_begins_with_a_brace_is_published_as_it_is(demo: ModuleType, text: str) -> None:
+    assert demo.payload_of(text) == (text.strip(), None)
+
+
+@pytest.mark.parametrize("text", ["The tea is ready.", 'She said: "Größe {x}"', "[1]", '"{}"'])
+def test_a_text_is_published_with_an_id(demo: ModuleType, text: str) -> None:
+    payload, line_id = demo.payload_of(text)
+    assert json.loads(payload) == {"id": line_id, "text": text}
+
+
+class Published:
+    """A client that answers each payload with these events."""
+
+    def __init__(self, *events: dict[str, Any]) -> None:
+        self.payloads: list[str] = []
+        self._events = events
+
+    def subscribe(self, topic: str) -> None:
+        assert topic == "demo/#"
+
+    def publish(self, topic: str, payload: str) -> None:
+        assert topic == "demo/say"
+        self.payloads.append(payload)
+
+    def messages(self, _timeout_s: float) -> Iterator[Message]:
+        return iter([Message("demo/event", json.dumps(event).encode()) for event in self._events])
+
+
+class Alive:
+    def poll(self) -> None:
+        """It runs."""
+
+
+def test_the_events_of_an_object_are_found_by_the_first_new_line(
+    demo: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = Published(
+        {"id": "other", "event": "finished"},
+        {"id": "x", "event": "accepted"},
+        {"id": "other", "event": "failed", "error": "no"},
+        {"id": "x", "event": "finished", "engine": "espeak"},
+    )
+    appliance = demo.Appliance(client, "demo", Alive())
+    assert appliance.speak('{"text": "hi", "speed": 0.8}')
+    assert client.payloads == ['{"text": "hi", "speed": 0.8}']
+    assert [appliance.published(line_id) for line_id in ("x", "other")] == [True, False]
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == 'demo | publish: demo/say {"text": "hi", "speed": 0.8}'
+    assert [line.split(":")[0:2] for line in out[1:]] == [["demo | event", " accepted"], ["demo | event", " finished"]]
+
+
+@pytest.mark.parametrize("event", ["rejected", "duplicate"])
+def test_an_object_that_is_not_spoken_ends_the_wait(demo: ModuleType, event: str) -> None:
+    appliance = demo.Appliance(Published({"id": "x", "event": event, "reason": "bad_json"}), "demo", Alive())
+    assert not appliance.speak("{")
+
+
+@pytest.mark.parametrize("frames", [0, 24])
+def test_a_file_without_sound_is_removed(
+    demo: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], frames: int
+) -> None:
+    wav, settings = tmp_path / "x.wav", tmp_path / "config.yaml"
+    settings.write_text(f"audio: {{device: 'wav:{wav}'}}\n")
+    demo.show_sound(settings)
+    assert capsys.readouterr().out == ""
+    soundfile.write(wav, np.zeros(frames), 24_000)
+    demo.show_sound(settings)
+    assert wav.exists() == (frames > 0)
+    assert ("so there is no" in capsys.readouterr().out) == (frames == 0)

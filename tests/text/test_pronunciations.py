@@ -138,9 +138,30 @@ def test_a_change_is_read_while_running_and_a_fault_keeps_the_last_good_entries(
     assert (spoken_later(), reader.fault) == ("SQL", None)
 
 
+@pytest.mark.parametrize("content", ["- {say: SQL, like: x}", None])
+def test_a_fault_at_the_start_says_that_no_pronunciation_is_in_force(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(text_reader, "LiveFile", partial(LiveFile, clock=clock))
+    if content is not None:
+        path.write_text(content)
+    reader = TextReader(path, lambda _: None)
+    clock.now_s += 1
+    assert reader.read("SQL", None) == "SQL"
+    assert [record.message.rpartition("; ")[2] for record in caplog.records] == ["no pronunciation is in force"]
+    path.write_text(entries({"say": "SQL", "as": "sequel"}))
+    clock.now_s += 1
+    assert reader.read("SQL", None) == "sequel"
+    path.write_text("- {say: SQL, likes: x}")
+    clock.now_s += 1
+    assert reader.read("SQL", None) == "sequel"
+    assert caplog.records[-1].message.endswith("; the content that was read before stays in force")
+
+
 def test_the_file_is_checked_once_a_second_at_most(path: Path) -> None:
     path.write_text(entries({"say": "a", "as": "b"}))
-    file = LiveFile(path, pronunciation_file.read, Pronunciations(), key="text.pronunciations")
+    file = LiveFile(path, pronunciation_file.read, Pronunciations(), key="text.pronunciations", entries="pronunciation")
     first = file.current()
     path.write_text(entries({"say": "a", "as": "longer"}))
     assert file.current() is first

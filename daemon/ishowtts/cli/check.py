@@ -17,7 +17,7 @@ import yaml
 from ishowtts.cli.common import Commands, as_owner_of, print_json, read_config, root_topic
 from ishowtts.cli.config_files import examine_files
 from ishowtts.cli.findings import Finding
-from ishowtts.config import DEFAULT_PATH, Config
+from ishowtts.config import DEFAULT_PATH, Config, load_valid_part
 from ishowtts.errors import ConfigError
 from ishowtts.util.logs import visible
 
@@ -63,11 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         settings = read_config(arguments)
     except ConfigError as error:
-        if not arguments.json:
-            print(_verdict(len(error.problems), source), flush=True)
-            raise
-        print_json({"faults": [asdict(_config_fault(problem, source)) for problem in error.problems]})
-        return 2
+        return _show_faulty(error.problems, source, as_json=arguments.json)
     files = list(examine_files(settings))
     faults = [finding for finding in files if finding.verdict == "fault"]
     derived = _derived(settings)
@@ -100,6 +96,22 @@ def run(arguments: argparse.Namespace) -> int:
     if faults:
         raise ConfigError([_sentence(finding) for finding in faults])
     return 0
+
+
+def _show_faulty(problems: list[str], source: Path, *, as_json: bool) -> int:
+    """Show the faults of a configuration, and those of the files that its valid keys name."""
+    valid = load_valid_part(source)
+    files = [] if valid is None else [found for found in examine_files(valid[0]) if found.part not in valid[1]]
+    faults = [finding for finding in files if finding.verdict == "fault"]
+    if as_json:
+        of_files = [ConfigFault(finding.part, None, _sentence(finding)) for finding in faults]
+        told = [_config_fault(problem, source) for problem in problems] + of_files
+        print_json({"files": [asdict(finding) for finding in files], "faults": [asdict(fault) for fault in told]})
+        return 2
+    print(_verdict(len(problems) + len(faults), source), flush=True)
+    if valid is None and source.exists():
+        print("# the files that it names are examined once this is fixed", flush=True)
+    raise ConfigError([*problems, *(_sentence(finding) for finding in faults)])
 
 
 def _verdict(faults: int, source: Path | None) -> str:

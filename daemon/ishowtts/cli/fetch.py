@@ -41,13 +41,16 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_config(arguments)
     target = arguments.to_dir or fetched_folder(settings.data_folder)
     print(LICENCE_NOTE)
+    if arguments.from_dir is not None:
+        _check_folder(target, arguments.from_dir)
     if not arguments.accept_licence and not _licence_accepted():
         print(
             "nothing was fetched, since the licence was not accepted; --accept-licence accepts it without a question",
             file=sys.stderr,
         )
         return 1
-    _check_source(target, arguments.from_dir)
+    if arguments.from_dir is None:
+        _check_hub(target)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         tasks = {}
@@ -68,16 +71,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_source(target: Path, from_dir: Path | None) -> None:
+def _check_folder(target: Path, from_dir: Path) -> None:
+    """Find out whether a folder has the missing files. Raises WeightsError, with all of their names."""
+    missing = fetch_sources.missing(target)
+    if missing and (problem := fetch_sources.folder_problem(from_dir, missing)):
+        lines = fetch_sources.instructions(missing) if from_dir.is_dir() else []
+        raise WeightsError("\n".join([problem, *lines]))
+
+
+def _check_hub(target: Path) -> None:
     """Find out before any work whether the missing files can be got. Raises WeightsError, with all of their names."""
     missing = fetch_sources.missing(target)
-    if not missing:
-        return
-    if from_dir is not None:
-        if problem := fetch_sources.folder_problem(from_dir, missing):
-            lines = fetch_sources.instructions(missing) if from_dir.is_dir() else []
-            raise WeightsError("\n".join([problem, *lines]))
-    elif problem := fetch_sources.hub_problem():
+    if missing and (problem := fetch_sources.hub_problem()):
         raise WeightsError("\n".join([f"{problem}; nothing was fetched.", *fetch_sources.instructions(missing)]))
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 _OPEN = ("waiting", "speaking")
 _STATES = (*(outcome.value for outcome in Outcome), *_OPEN)
-_TITLES = ("time", "outcome", "reason", "text")
+_TITLES = ("time", "outcome", "reason", "author", "text")
 ALL_TITLES = (
     *("time", "heard", "outcome", "reason", "priority", "voice", "engine", "audio s", "RTF", "first sound s", "author"),
     *("id", "why", "sent as", "text"),
@@ -36,6 +38,7 @@ _AGES = re.compile(rf"(?:{_AGE.pattern}){{1,5}}")
 _AGE_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DAYS = {"today": 0, "yesterday": 1}
 _POLL_S = 0.5
+_USUAL_LINES = 20
 _MOST_AT_ONCE = 10_000
 _MOST_FAILURES = 20  # in a row: 10 s
 
@@ -43,12 +46,20 @@ _MOST_FAILURES = 20  # in a row: 10 s
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser("history", parents=[common])
-    parser.add_argument("-n", "--lines", type=_lines, default=20, metavar="N", help="how many (default: 20)")
+    parser.add_argument(
+        "-n",
+        "--lines",
+        type=_lines,
+        metavar="N",
+        help=f"how many (default: {_USUAL_LINES}; with --since or --follow all, at most {_MOST_AT_ONCE})",
+    )
     parser.add_argument("--heard", action="store_true", help="only lines of which something was heard")
     parser.add_argument(
         "--outcome", type=_states, metavar="NAME", help=f"only lines with this outcome, or several: {','.join(_STATES)}"
     )
-    parser.add_argument("--author", metavar="NAME", help="only lines of this author")
+    parser.add_argument(
+        "--author", metavar="NAME", help="only lines of this author; the name as it is written or as it is spoken"
+    )
     parser.add_argument(
         "--since",
         type=since,
@@ -102,19 +113,24 @@ def since(written: str, now: datetime | None = None) -> datetime:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the lines, the newest last, as in a log."""
-    from ishowtts.inbox import HistoryFilter, last_ended_n, read_history
+    from ishowtts.inbox import HistoryFilter, count_history, last_ended_n, read_history
 
     settings = read_config(arguments)
     path = settings.state_dir / "inbox.sqlite"
     wanted = HistoryFilter(
         states=arguments.outcome,
         author=arguments.author,
+        spoken_name=None if arguments.author is None else _spoken_name(drop_links=settings.policies.links != "keep"),
         since_ts=None if arguments.since is None else timestamp(arguments.since.timestamp()),
         heard=arguments.heard,
     )
+    unlimited = arguments.follow or arguments.since is not None
+    most = arguments.lines or (_MOST_AT_ONCE if unlimited else _USUAL_LINES)
     with as_owner_of(settings.state_dir):
         last_n = last_ended_n(path) if arguments.follow else 0
-        entries = read_history(path, arguments.lines, wanted)[::-1]
+        entries = read_history(path, most, wanted)[::-1]
+        full = len(entries) == most and arguments.lines is None
+        count = count_history(path, wanted) if full else len(entries)
     titles = ALL_TITLES if arguments.verbose else _TITLES
     if arguments.follow:
         # An open line is printed when it has ended, and only then.
@@ -128,7 +144,18 @@ def run(arguments: argparse.Namespace) -> int:
         print_table(titles, rows_of(entries, titles), right=_RIGHT)
     else:
         print("no line of the history is like that" if wanted != HistoryFilter() else "no line has been spoken yet")
+    if (more := count - len(entries)) > 0 and not arguments.follow:
+        sys.stdout.flush()
+        print(f"{more} more {'line' if more == 1 else 'lines'}: -n {count}", file=sys.stderr)
     return 0
+
+
+def _spoken_name(*, drop_links: bool) -> Callable[[str], str | None]:
+    """Return a function that says how a name is spoken. It remembers its results, since --follow asks often."""
+    # Imported here: the policies load the tables of emoji.
+    from ishowtts.policies.authors import spoken_author
+
+    return lru_cache(10_000)(partial(spoken_author, drop_links=drop_links))
 
 
 def _follow(
@@ -164,7 +191,14 @@ def _print_following(
             print(compact_json(as_json_object(entry)), flush=True)
         return
     widest = {"time": "2026-01-31 07:30:00", "heard": "2026-01-31 07:30:00", "outcome": "cancelled"}
-    usual = {**widest, "reason": "unknown_voice", "priority": "urgent", "engine": "espeak", "RTF": "0.000"}
+    usual = {
+        **widest,
+        "reason": "unknown_voice",
+        "author": "usual_name",
+        "priority": "urgent",
+        "engine": "espeak",
+        "RTF": "0.000",
+    }
     pattern = [usual.get(title, title) for title in titles]
     lines = table_lines(titles, [pattern, *rows_of(entries, titles)], terminal_width(), right=_RIGHT)
     for number_of_line, line in enumerate(lines):
@@ -196,6 +230,8 @@ def rows_of(entries: Sequence[HistoryEntry], titles: Sequence[str]) -> list[list
 
 def _cells(entry: HistoryEntry, today: str) -> dict[str, str]:
     data = entry.data if isinstance(entry.data, dict) else {}
+    sent = entry.text if entry.sent_text is None else entry.sent_text
+    text = _text_in(sent) if entry.outcome is Outcome.REJECTED else entry.text
     return {
         "time": _local_time(entry.ts, today),
         "heard": _local_time(entry.heard_at or "", today),
@@ -210,8 +246,8 @@ def _cells(entry: HistoryEntry, today: str) -> dict[str, str]:
         "author": entry.author or "",
         "id": entry.id,
         "why": why(data) or str(data.get("note") or ""),
-        "sent as": entry.sent_text or (entry.text if _text_in(entry.text) != entry.text else ""),
-        "text": _text_in(entry.text) if entry.outcome is Outcome.REJECTED else entry.text,
+        "sent as": sent if sent != text else "",
+        "text": text,
     }
 
 

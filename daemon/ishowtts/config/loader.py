@@ -14,6 +14,8 @@ from ishowtts.config.schema import Config, why
 from ishowtts.errors import ConfigError
 
 _MAX_CONFIG_BYTES = 1 << 20
+_MOST_PASSES = 5  # a fault may show only after another one is gone
+_FOLDERS = {("state_dir",), ("cache_dir",)}  # the defaults of other paths are derived from them
 _WHOLE, _NUMBER, _FLAG = "must be a whole number", "must be a number", "must be true or false"
 _SECTION = "must be a section with keys of its own, as in config/ishowtts.yaml"
 _KINDS = {
@@ -54,6 +56,51 @@ def load(path: Path) -> Config:
     Raises:
         ConfigError: lists every fault that was found.
     """
+    return parse(_read(path), str(path))
+
+
+def load_valid_part(path: Path) -> tuple[Config, frozenset[str]] | None:
+    """Read a faulty configuration without its faulty keys, so that the rest can be examined. Never raises.
+
+    Returns:
+        The configuration, with defaults for the faulty keys, and these keys. `None` if it cannot be read, or if a
+        folder is faulty that other paths depend on.
+    """
+    try:
+        text = _read(path)
+        _, lines = _walk(yaml.compose(text, Loader=_ConfigLoader), str(path))
+        data: Any = yaml.load(text, Loader=_ConfigLoader)  # noqa: S506 - a SafeLoader
+    except (ConfigError, yaml.YAMLError, RecursionError):
+        return None
+    if not isinstance(data, dict):
+        return None
+    _apply_renames(data, str(path), lines)
+    removed: set[str] = set()
+    for _ in range(_MOST_PASSES):
+        try:
+            return Config.model_validate(data), frozenset(removed)
+        except ValidationError as error:
+            paths = {_remove(data, fault["loc"]) for fault in error.errors()}
+        if () in paths or paths & _FOLDERS:
+            return None
+        removed |= {_dotted(path) for path in paths}
+    return None
+
+
+def _remove(data: dict[Any, Any], path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Remove the key at a path, or the nearest one that leads there. Returns the path that it had."""
+    section: Any = data
+    for depth, name in enumerate(path):
+        deeper = section.get(name)
+        if depth + 1 == len(path) or not isinstance(deeper, dict) or path[depth + 1] not in deeper:
+            section.pop(name, None)
+            return path[: depth + 1]
+        section = deeper
+    return ()
+
+
+def _read(path: Path) -> str:
+    """The text of the file. Raises ConfigError."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -61,10 +108,9 @@ def load(path: Path) -> Config:
     if len(raw) > _MAX_CONFIG_BYTES:
         raise ConfigError([f"{path}: is larger than 1 MiB; this is not a configuration of iShowTTS"])
     try:
-        text = raw.decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8"]) from error
-    return parse(text, str(path))
 
 
 def parse(text: str, source: str) -> Config:

@@ -86,7 +86,7 @@ def reject(transaction: Transaction, arrival: Line | Rejection, reason: str, det
     if isinstance(arrival, Line):
         line = arrival
     else:
-        line = arrival.line or Line(arrival.id, arrival.sent or "", reply_to=arrival.reply_to)
+        line = arrival.line or Line(arrival.id, arrival.sent or "", author=arrival.author, reply_to=arrival.reply_to)
     open_line = "SELECT 1 FROM lines INDEXED BY lines_open WHERE id = ? AND state IN ('waiting', 'speaking') LIMIT 1"
     if transaction.rows(open_line, storable(line.id)):
         detail = f"{detail} (it was sent with the id {line.id}, which a line has that is not finished)"

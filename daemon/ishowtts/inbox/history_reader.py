@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ishowtts.model import Outcome, Priority
 
 _AUTHOR = "CASE WHEN json_valid(details) THEN json_extract(details, '$.author') END"
 _MOST_SPELLINGS = 500  # of one name: SQLite takes about 1000 values in a statement
+_MOST_SPOKEN = 5000  # names whose spoken form is made, the latest of them: 30 µs each
 
 
 def read_history(path: Path, limit: int, wanted: HistoryFilter | None = None) -> list[HistoryEntry]:
@@ -28,9 +29,18 @@ def read_history(path: Path, limit: int, wanted: HistoryFilter | None = None) ->
     """
     wanted = wanted or HistoryFilter()
     with _open(path) as connection:
-        authors = None if wanted.author is None else _spellings(connection, wanted.author)
-        sql, values = _query(wanted, authors)
-        return [_entry(row) for row in connection.execute(f"{sql} LIMIT ?", (*values, limit))]
+        where, values = _conditions(connection, wanted)
+        order = "seq" if wanted.ended_after_n is None else "ended_n"
+        sql = f"SELECT * FROM lines {where} ORDER BY {order} DESC LIMIT ?"  # noqa: S608  ours
+        return [_entry(row) for row in connection.execute(sql, (*values, limit))]
+
+
+def count_history(path: Path, wanted: HistoryFilter) -> int:
+    """Number of lines that the history has of the wanted ones. Raises as `read_history`."""
+    with _open(path) as connection:
+        where, values = _conditions(connection, wanted)
+        [(count,)] = connection.execute(f"SELECT count(*) FROM lines {where}", values).fetchall()  # noqa: S608  ours
+        return int(count)
 
 
 def last_ended_n(path: Path) -> int:
@@ -55,15 +65,23 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
         raise InboxError(f"{path} cannot be read ({error}): run this as root or as the daemon's user") from error
 
 
-def _spellings(connection: sqlite3.Connection, author: str) -> list[str]:
-    """The names in the history that are this author's: in any case, also in full-width letters."""
-    stored = connection.execute(f"SELECT DISTINCT {_AUTHOR} FROM lines").fetchall()  # noqa: S608  ours
+def _spellings(
+    connection: sqlite3.Connection, author: str, spoken_name: Callable[[str], str | None] | None
+) -> list[str]:
+    """The names in the history that are this author's: in any case, in full-width letters, or spoken alike."""
+    distinct = f"SELECT {_AUTHOR} AS author FROM lines GROUP BY author ORDER BY max(seq) DESC"  # noqa: S608
+    stored = [name for (name,) in connection.execute(distinct) if isinstance(name, str)]
     key = _name_key(author)
-    return [name for (name,) in stored if isinstance(name, str) and _name_key(name) == key][:_MOST_SPELLINGS]
+    found = [name for name in stored if _name_key(name) == key]
+    if spoken_name is not None and (spoken := spoken_name(author)) is not None:
+        spoken_key = _name_key(spoken)
+        others = [name for name in stored[:_MOST_SPOKEN] if _name_key(name) != key]
+        found += [name for name in others if _name_key(spoken_name(name) or "") == spoken_key]
+    return found[:_MOST_SPELLINGS]
 
 
-def _query(wanted: HistoryFilter, authors: Sequence[str] | None) -> tuple[str, list[str | int]]:
-    """The statement that finds the wanted lines, the newest first, and its values."""
+def _conditions(connection: sqlite3.Connection, wanted: HistoryFilter) -> tuple[str, list[str | int]]:
+    """The part of a statement that selects the wanted lines, and its values."""
     conditions: list[str] = []
     values: list[str | int] = []
     if wanted.states is not None:
@@ -72,18 +90,16 @@ def _query(wanted: HistoryFilter, authors: Sequence[str] | None) -> tuple[str, l
     if wanted.since_ts is not None:
         conditions.append("ts >= ?")
         values.append(wanted.since_ts)
-    if authors is not None:
+    if wanted.author is not None:
+        authors = _spellings(connection, wanted.author, wanted.spoken_name)
         conditions.append(f"{_AUTHOR} IN ({', '.join('?' * len(authors))})")
         values += authors
     if wanted.heard:
         conditions.append("started")
-    order = "seq"
     if wanted.ended_after_n is not None:
         conditions.append("ended_n > ?")
         values.append(wanted.ended_after_n)
-        order = "ended_n"
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f"SELECT * FROM lines {where} ORDER BY {order} DESC", values  # noqa: S608  names of ours
+    return f"WHERE {' AND '.join(conditions)}" if conditions else "", values
 
 
 def _name_key(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ishowtts.config import Config
@@ -133,6 +133,7 @@ class HistoryFilter:
     Attributes:
         states: The final outcomes, and `waiting` or `speaking` for open lines.
         author: Its author, in any case.
+        spoken_name: Returns a name as it is spoken. Names that are spoken alike are one author.
         since_ts: Lines that arrived at this time or later: UTC, ISO 8601, as `model.timestamp` writes it.
         heard: Only lines of which something was heard.
         ended_after_n: Only lines that ended after the one with this number; see `HistoryEntry.ended_n`.
@@ -140,6 +141,7 @@ class HistoryFilter:
 
     states: frozenset[str] | None = None
     author: str | None = None
+    spoken_name: Callable[[str], str | None] | None = field(default=None, compare=False)
     since_ts: str | None = None
     heard: bool = False
     ended_after_n: int | None = None

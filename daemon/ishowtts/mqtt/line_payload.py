@@ -6,7 +6,8 @@ import difflib
 import logging
 import re
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +82,7 @@ class _LineRejection(Exception):
         self.reason = reason
         self.detail = detail
         self.line_id = line_id
+        self.author: str | None = None
 
 
 def parse_line(topic_tail: str, payload: bytes, properties: MessageProperties, limits: LineLimits) -> Line | Rejection:
@@ -94,7 +96,8 @@ def parse_line(topic_tail: str, payload: bytes, properties: MessageProperties, l
         return _line(topic_tail, payload, properties, limits, reply_to)
     except _LineRejection as rejection:
         line_id = rejection.line_id or new_id()
-        return Rejection(line_id, rejection.reason, rejection.detail, reply_to, sent=payload_head(payload))
+        sent = payload_head(payload)
+        return Rejection(line_id, rejection.reason, rejection.detail, reply_to, sent=sent, author=rejection.author)
 
 
 def payload_head(payload: bytes) -> str:
@@ -127,41 +130,52 @@ def _line(
 
     found = _object(body, properties.content_type)
     fields, problems = check_fields(found, LINE_FIELDS) if found is not None else ({"text": body}, [])
-    line_id = fields.get("id") or new_id()
-    if found is not None and found.get("text") is None:
-        problems.append("text: is missing; put the text to speak there")
-    elif found is not None and json_faults.looks_like_object(str(fields.get("text", "")).strip()):
-        problems.append("text: is itself an object; send that object as the payload")
-    voice, clash = _voice(topic_tail, fields.get("voice"))
-    problems += clash
-    if problems:
-        raise _LineRejection(Reason.BAD_FIELD, joined(problems), line_id)
+    with _author_noted(fields.get("author")):
+        line_id = fields.get("id") or new_id()
+        if found is not None and found.get("text") is None:
+            problems.append("text: is missing; put the text to speak there")
+        elif found is not None and json_faults.looks_like_object(str(fields.get("text", "")).strip()):
+            problems.append("text: is itself an object; send that object as the payload")
+        voice, clash = _voice(topic_tail, fields.get("voice"))
+        problems += clash
+        if problems:
+            raise _LineRejection(Reason.BAD_FIELD, joined(problems), line_id)
 
-    text = _spoken_text(fields["text"], limits, line_id)
-    if json_faults.has_template(text) and limits.template_warnings.allows():
-        log.warning(
-            "the text of line %s has a template that nobody rendered: %s", Untrusted(line_id), Untrusted(clip(text))
+        text = _spoken_text(fields["text"], limits, line_id)
+        if json_faults.has_template(text) and limits.template_warnings.allows():
+            log.warning(
+                "the text of line %s has a template that nobody rendered: %s", Untrusted(line_id), Untrusted(clip(text))
+            )
+        if voice is not None:  # only then, because the names of voices are read from the disk
+            _known_voice(voice, limits.voices(), line_id)
+        chime = fields.get("chime")
+        if isinstance(chime, str):
+            chime = _known_chime(chime, limits.chimes(), line_id)
+        expiry_s = None if properties.expiry_s is None else float(properties.expiry_s)
+        return Line(
+            id=line_id,
+            text=text,
+            voice=voice,
+            priority=Priority.URGENT if topic_tail == "urgent" else fields.get("priority", Priority.NORMAL),
+            ttl_s=fields.get("ttl_s", expiry_s),
+            speed=fields.get("speed"),
+            nfe_step=fields.get("nfe_step"),
+            volume=fields.get("volume"),
+            chime=chime,
+            author=fields.get("author"),
+            seed=fields.get("seed"),
+            reply_to=reply_to,
         )
-    if voice is not None:  # only then, because the names of voices are read from the disk
-        _known_voice(voice, limits.voices(), line_id)
-    chime = fields.get("chime")
-    if isinstance(chime, str):
-        chime = _known_chime(chime, limits.chimes(), line_id)
-    expiry_s = None if properties.expiry_s is None else float(properties.expiry_s)
-    return Line(
-        id=line_id,
-        text=text,
-        voice=voice,
-        priority=Priority.URGENT if topic_tail == "urgent" else fields.get("priority", Priority.NORMAL),
-        ttl_s=fields.get("ttl_s", expiry_s),
-        speed=fields.get("speed"),
-        nfe_step=fields.get("nfe_step"),
-        volume=fields.get("volume"),
-        chime=chime,
-        author=fields.get("author"),
-        seed=fields.get("seed"),
-        reply_to=reply_to,
-    )
+
+
+@contextmanager
+def _author_noted(author: str | None) -> Iterator[None]:
+    """Add the author to a rejection, so that the history shows whose line it was."""
+    try:
+        yield
+    except _LineRejection as rejection:
+        rejection.author = author
+        raise
 
 
 def _object(body: str, content_type: str | None) -> dict[str, Any] | None:

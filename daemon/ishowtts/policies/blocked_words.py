@@ -51,7 +51,13 @@ class BlockedWords:
 
             key = "policies.blocked.file"
             self._file = LiveFile(
-                section.file, read, self._configured, key=key, clock=clock, check_every_s=_CHECK_INTERVAL_S
+                section.file,
+                read,
+                self._configured,
+                key=key,
+                entries="blocked word of the file",
+                clock=clock,
+                check_every_s=_CHECK_INTERVAL_S,
             )
 
     @property

@@ -203,7 +203,7 @@ def _size(arrival: Arrival) -> int:
     line = what.line if isinstance(what, Rejection) else what
     parts: list[str | bytes | None] = [what.id]
     if isinstance(what, Rejection):
-        parts += [what.detail, what.sent]
+        parts += [what.detail, what.sent, what.author]
     if line is not None:
         parts += [
             line.text,

@@ -80,7 +80,13 @@ class TextReader:
     ) -> None:
         self._file = None
         if pronunciations is not None:
-            self._file = LiveFile(pronunciations, pronunciation_file.read, Pronunciations(), key="text.pronunciations")
+            self._file = LiveFile(
+                pronunciations,
+                pronunciation_file.read,
+                Pronunciations(),
+                key="text.pronunciations",
+                entries="pronunciation",
+            )
         self._language_of = language_of
         self._normalise = normalise
         self._default_voice = default_voice

@@ -27,6 +27,7 @@ class LiveFile(Generic[T]):
         path: The file. It does not need to exist yet.
         read: Parses the file. Raises OperatorFileError. The log shows the `size` of its result, if it has one.
         initial: The content until the file can be read for the first time.
+        entries: One thing of the file, such as "pronunciation". The log may say that none is in force.
         key: The configuration key that names the file. Error messages begin with it.
         clock: Returns monotonic seconds.
         check_every_s: The shortest time between two checks for a change. Only `current` checks.
@@ -39,6 +40,7 @@ class LiveFile(Generic[T]):
         initial: T,
         *,
         key: str,
+        entries: str,
         clock: Callable[[], float] = time.monotonic,
         check_every_s: float = 1.0,
     ) -> None:
@@ -46,6 +48,8 @@ class LiveFile(Generic[T]):
         self._read = read
         self._content = initial
         self._key = key
+        self._entries = entries
+        self._was_read = False
         self._clock = clock
         self._check_every_s = check_every_s
         self._lock = threading.Lock()
@@ -76,9 +80,13 @@ class LiveFile(Generic[T]):
             self._content = self._read(self._path)
         except OperatorFileError as error:
             self._fault = f"{self._key}: {error}"
-            log.warning("%s; the content that was read before stays in force", self._fault)
+            if self._was_read:
+                log.warning("%s; the content that was read before stays in force", self._fault)
+            else:
+                log.warning("%s; no %s is in force", self._fault, self._entries)
         else:
             self._fault = None
+            self._was_read = True
             size = getattr(self._content, "size", None)
             count = "" if size is None else f" with {size} {'entry' if size == 1 else 'entries'}"
             log.info("%s: %s is in force%s", self._key, self._path, count)
@@ -92,6 +100,8 @@ def read_text(path: Path, max_bytes: int) -> str:
     """
     try:
         return read_bounded(path, max_bytes).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise OperatorFileError(f"{path}: cannot be read ({error.strerror}); create it, or fix its path") from error
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise OperatorFileError(

@@ -6,7 +6,9 @@ import argparse
 import importlib.util
 import itertools
 import json
+import os
 import statistics
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -76,7 +78,7 @@ def _common_options(model: str) -> argparse.ArgumentParser:
         "--precision",
         choices=("auto", "fp32", "fp16", "bf16"),
         default="auto",
-        help="number format (default: auto, which is fp32 on a CPU)",
+        help="number format (default: auto, which is fp16 with cuda, bf16 on a CPU with such instructions, else fp32)",
     )
     options.add_argument(
         "--nfe",
@@ -250,6 +252,8 @@ def run_profile(arguments: argparse.Namespace) -> int:
 def _speed(arguments: argparse.Namespace) -> dict[str, object]:
     from ishowtts_bench import plots, speed, startup
 
+    if note := load_note(os.getloadavg()[0], os.cpu_count()):
+        print(note, file=sys.stderr)
     env = make_env(arguments)
     extra = speed.ExtraSystems(arguments.compiled, arguments.int8, arguments.default)
     planned = speed.timings_planned(env.device, len(arguments.lengths), arguments.rounds, extra)
@@ -273,6 +277,13 @@ def _speed(arguments: argparse.Namespace) -> dict[str, object]:
         with report_write_errors(arguments.plot):
             plots.speed(result, arguments.plot)
     return speed.summary(result, arguments.model or arguments.model_default)
+
+
+def load_note(load: float, cores: int | None) -> str | None:
+    """A sentence if other programs use this machine, so that the figures are too low; `None` if not."""
+    if cores is None or load <= cores:
+        return None
+    return f"note: other programs run (load average {load:.1f}, {cores} cores): repeat on an idle machine"
 
 
 def _speed_sentences(result: Any) -> list[str]:

@@ -252,3 +252,14 @@ def test_each_bench_says_what_it_does_how_long_it_takes_and_what_its_end_means(
         assert words in out
     if name != "predict":
         assert "(default: tiny)" in out or "(default: small)" in out or "(default: base)" in out
+        assert "auto, which is fp16 with cuda, bf16 on a CPU with such instructions, else fp32" in out
+
+
+@pytest.mark.parametrize(
+    ("load", "cores", "noted"), [(0.0, 2, False), (2.0, 2, False), (2.1, 2, True), (9.0, 16, False), (9.0, None, False)]
+)
+def test_a_busy_machine_is_noted(load: float, cores: int | None, noted: bool) -> None:
+    note = bench_command.load_note(load, cores)
+    assert (note is not None) == noted
+    if note:
+        assert note == "note: other programs run (load average 2.1, 2 cores): repeat on an idle machine"

@@ -114,9 +114,14 @@ def test_a_recording_without_speech_is_refused(tmp_path: Path, speech: np.ndarra
     with pytest.raises(VoiceError, match="4000 Hz"):
         clips.make_clip(write(tmp_path, speech, 4000))
     (tmp_path / "text.wav").write_text("no sound at all")
-    for path in (tmp_path / "text.wav", tmp_path / "missing.wav", tmp_path):
-        with pytest.raises(VoiceError, match=r"give a recording in WAV|name a recording in WAV"):
-            clips.make_clip(path)
+    (tmp_path / "empty.wav").touch()
+    for name, fix in {
+        "text.wav": r"give a recording in WAV.*converts others\)$", "missing.wav": r"; name a recording that exists$",
+        "": r"; name the recording in that folder$", "text.wav/x.wav": r"; name a recording that exists$",
+        "empty.wav": r"is empty; record it again, or name another recording$",
+    }.items():  # fmt: skip
+        with pytest.raises(VoiceError, match=fix):
+            clips.make_clip(tmp_path / name)
 
 
 def test_a_huge_recording_is_refused_before_it_is_decoded(tmp_path: Path) -> None:

@@ -27,6 +27,13 @@ _FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF")
 _HEAD_BYTES = 12
 _FIX = "give a recording in WAV, FLAC, OGG or MP3 (`ffmpeg -i IN OUT.wav` converts others)"
 
+_FIXES = {
+    errno.ENOENT: "name a recording that exists",
+    errno.ENOTDIR: "name a recording that exists",
+    errno.ENAMETOOLONG: "name a recording that exists",
+    errno.EACCES: "let this user read it, or run this with sudo",
+}
+
 
 @contextmanager
 def open_recording(path: Path, *, convert: bool = False) -> Iterator[soundfile.SoundFile]:
@@ -44,12 +51,16 @@ def open_recording(path: Path, *, convert: bool = False) -> Iterator[soundfile.S
     try:
         with ExitStack() as stack:
             file = stack.enter_context(open_regular(path, MAX_BYTES))
+            if os.fstat(file.fileno()).st_size == 0:
+                raise VoiceError(f"{path} is empty; record it again, or name another recording")
             format_name = phone_format(os.pread(file.fileno(), _HEAD_BYTES, 0)) if convert else None
             if format_name is not None:
                 file = stack.enter_context(decoded(file, path, format_name))
             yield stack.enter_context(open_sound(file))
     except OSError as error:
-        fix = _shorten(path) if error.errno == errno.EFBIG else _FIX
+        fix = _shorten(path) if error.errno == errno.EFBIG else _FIXES.get(error.errno or 0, _FIX)
+        if error.errno == errno.EINVAL and path.is_dir():
+            fix = "name the recording in that folder"
         raise VoiceError(f"{path} cannot be read ({error.strerror or error}); {fix}") from error
     except TooLongError as error:
         raise VoiceError(f"{path} cannot be read ({error}); {_shorten(path)}") from error
