@@ -63,6 +63,10 @@ CASES: dict[str, tuple[Callable[[Path], Nested], str, str, str]] = {
         "engine.f5.weights", "model.safetensors is missing", "or remove the key and run `sudo ishowtts fetch`",
     ),
     "f5 without weights": (lambda at: {"engine": {"kind": "f5"}}, "engine.kind", "no F5-TTS weights", "ishowtts fetch"),
+    "voice of espeak-ng missing": (
+        lambda at: {"engine": {"espeak_voice": "xx-yy"}},
+        "engine.espeak_voice", "espeak-ng has no voice 'xx-yy'", "set engine.espeak_voice to en-us",
+    ),
     "chime missing": (
         lambda at: {"audio": {"chime": "gong"}},
         "audio.chime", "there is no chime 'gong'", "put gong.wav there, or set audio.chime to default",

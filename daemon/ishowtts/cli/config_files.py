@@ -27,6 +27,7 @@ def examine_files(settings: Config) -> Iterator[Finding]:
     """Examine every file and folder. What the configuration does not name and what is as usual is left out."""
     yield from examine_secrets(settings)
     yield from examine_weights(settings)
+    yield from examine_espeak_voice(settings)
     if settings.audio.device.startswith("wav:"):
         yield examine_wav("audio.device", settings.audio.device)
     if settings.audio.when_lost.startswith("wav:"):
@@ -90,6 +91,16 @@ def examine_weights(settings: Config) -> Iterator[Finding]:
         yield replace(found, verdict="note") if chosen.kind == "espeak" else found
     elif named is not None and chosen.weights is not None:
         yield Finding(key, "ok", str(named))
+
+
+def examine_espeak_voice(settings: Config) -> Iterator[Finding]:
+    """Whether espeak-ng has the configured voice. The default voice needs no look."""
+    from ishowtts.engines.espeak_voices import DEFAULT_VOICE, missing_voice
+
+    voice = settings.engine.espeak_voice
+    if voice != DEFAULT_VOICE and (missing := missing_voice(voice)) is not None:
+        found, used = fault("engine.espeak_voice", missing), settings.engine.fallback or settings.engine.kind != "f5"
+        yield found if used else replace(found, verdict="note")
 
 
 def examine_wav(key: str, device: str) -> Finding:

@@ -171,7 +171,7 @@ class EngineSection(_Section):
 
     kind: Literal["auto", "f5", "espeak"] = "auto"
     fallback: bool = True
-    espeak_voice: str = Field("en-us", pattern=r"^[A-Za-z0-9+_-]{1,32}$")
+    espeak_voice: str = Field("en-us", pattern=r"^[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}$")
     f5: F5Section = F5Section()
     deadlines: DeadlinesSection = DeadlinesSection()
     restart: RestartSection = RestartSection()
