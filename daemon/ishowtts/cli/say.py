@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ishowtts.cli.appliance_view import START_FIX, ApplianceView, connect, messages_and_ticks
 from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic, volume, why
+from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.errors import BrokerError, LineError
 from ishowtts.model import Outcome
 from ishowtts.util.logs import visible
@@ -136,17 +137,22 @@ def send(settings: Config, root: str, topic: str, line: dict[str, Any], wait_s: 
     """
     with connect(settings, root) as client:
         if wait_s != 0:
-            client.subscribe(f"{root}/event", f"{root}/availability", f"{root}/state")
+            client.subscribe(f"{root}/event", f"{root}/availability", f"{root}/state", f"{root}/info")
         client.publish(f"{root}/{topic}", line)
         sent = {"id": line["id"], "event": "sent", "to": root}
         if wait_s == 0:
             return SayResult(sent, 0)
         progress = SentLine(line, topic, ApplianceView(root), settings.queue.max_age_s)
+        is_ours_known = False
         limit_s = _USUAL_WAIT_S if wait_s is None else wait_s
         for message in messages_and_ticks(client, limit_s):
             if message is not None and (event := progress.take(message)) is not None:
                 return SayResult(event, 0 if event["event"] == Outcome.FINISHED.value else 1)
             progress.print_warnings()
+            if not is_ours_known and progress.view.online and progress.view.info:
+                is_ours_known = True
+                if (other := other_appliance(settings, root, progress.view.info)) is not None:
+                    _warn(f"{other}: {CHANGE_NAME}")
             if wait_s is None and (waiting := progress.waiting()) is not None:
                 return waiting
     return progress.waiting() or progress.not_finished(limit_s)
