@@ -202,6 +202,16 @@ def test_a_read_only_file_system_is_remounted_and_not_given_away(
     assert "chown" not in (state.fix or "")
 
 
+@pytest.mark.parametrize(("path", "says"), [("/proc/x", "cannot be created"), ("/proc", "cannot hold files")])
+@pytest.mark.parametrize("key", ["state_dir", "cache_dir", "audio.record_dir"])
+def test_a_folder_where_none_can_be_created_is_not_a_full_disk(tmp_path: Path, key: str, path: str, says: str) -> None:
+    section, _, name = key.rpartition(".")
+    [finding] = examined(tmp_path, **({section: {name: path}} if section else {name: path}))
+    assert (finding.part, finding.verdict) == (key, "fault")
+    assert finding.detail.startswith(f"{path} {says}: /proc is not a disk")
+    assert finding.fix == f"name another folder in {key}"
+
+
 def test_a_full_disk_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = config_files.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(config_files.shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))

@@ -228,7 +228,12 @@ def _folder(key: str, path: Path, fix: str, shown: Path | None = None) -> Findin
     shown = shown or path
     if not existing.is_dir():
         return Finding(key, "fault", f"{existing} is not a folder", fix)
-    if os.statvfs(existing).f_flag & os.ST_RDONLY:
+    disk = os.statvfs(existing)
+    if disk.f_blocks == 0:  # /proc, /sys and others that the kernel makes up
+        cannot = "hold files" if existing == path else "be created"
+        why = f"{_mount_point(existing)} is not a disk, and takes no new folders and files"
+        return Finding(key, "fault", f"{shown} cannot {cannot}: {why}", f"name another folder in {key}")
+    if disk.f_flag & os.ST_RDONLY:
         mount = _mount_point(existing)
         return Finding(
             key,
