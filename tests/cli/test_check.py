@@ -11,6 +11,7 @@ import yaml
 
 from ishowtts.cli import main
 from ishowtts.inbox import Inbox, InboxLimits, wait_for
+from ishowtts.util import logs
 
 
 class Check:
@@ -119,7 +120,7 @@ def test_a_file_that_is_missing_is_named_in_json_too(tmp_path: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("mqtt: {password_file: none}\n", "mqtt.password_file: none cannot be read (No such file or directory)"),
+        ("mqtt: {password_file: none}\n", "mqtt.password_file names a file that does not exist (its name has no /"),
         ("audio: {chime: gong}\n", "audio.chime: there is no chime 'gong'"),
         ("audio: {device: 'wav:/nonexist/x.wav'}\n", "audio.device: the folder /nonexist of x.wav does not exist"),
         ("engine: {f5: {weights: none}}\n", "engine.f5.weights: none is not a folder"),
@@ -157,3 +158,40 @@ def test_what_was_set_over_mqtt_is_told(check: Check, tmp_path: Path) -> None:
     assert "# volume_why: set over MQTT, which wins over audio.volume (80)" in out
     assert "# muted_why: set over MQTT; the command unmute ends it" in out
     assert "# paused_why: set over MQTT; the command resume ends it" in out
+
+
+@pytest.mark.parametrize("value", ["pw-0wned", "{folder}/none"])
+def test_a_password_file_that_is_missing_is_one_sentence_and_one_status_in_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, value: str
+) -> None:
+    value = value.format(folder=tmp_path)
+    settings = {
+        "state_dir": str(tmp_path / "state"),
+        "cache_dir": str(tmp_path / "cache"),
+        "audio": {"device": "silent"},
+        "engine": {"kind": "espeak"},
+        "mqtt": {"port": 1, "password_file": value},
+    }
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps(settings))
+    told = []
+    for command in (["check"], ["check", "--all"], ["check", "--json"], ["say", "x"], ["status"], ["skip"]):
+        assert main([*command, "--config", str(file)]) == 2, command
+        told.append(capsys.readouterr())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "set_up", lambda *_, **__: None)  # it would stay for the tests after this one
+        assert main(["run", "--config", str(file)]) == 2
+    sentences = {printed.err.strip() for printed in told if printed.err} | {
+        record.getMessage() for record in caplog.records if record.levelname == "CRITICAL"
+    }
+    [sentence] = sentences
+    assert sentence.startswith("mqtt.password_file names a file that does not exist")
+    shown = "".join(printed.out + printed.err for printed in told) + caplog.text
+    assert (value in shown) == ("/" in value)
+
+
+@pytest.mark.parametrize("value", ["1234509876", "[pw-0wned]", "true"])
+def test_a_password_in_place_of_its_file_is_not_repeated(check: Check, value: str) -> None:
+    _, out, err = check(f"mqtt: {{password_file: {value}}}\n")
+    assert "mqtt.password_file" in err
+    assert value.strip("[]") not in out + err.replace("not true", "")

@@ -38,7 +38,7 @@ def write(path: Path, content: bytes | str) -> str:
 CASES: dict[str, tuple[Callable[[Path], Nested], str, str, str]] = {
     "password missing": (
         lambda at: {"mqtt": {"password_file": str(at / "none")}},
-        "mqtt.password_file", "none cannot be read (No such file or directory)", "fix mqtt.password_file",
+        "mqtt.password_file", "names a file that does not exist: /", "fix mqtt.password_file",
     ),
     "password is a folder": (
         lambda at: {"mqtt": {"password_file": str(at)}},

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ishowtts.cli.findings import Finding, fault
 from ishowtts.config import DEFAULT_PATH, Config
-from ishowtts.config.schema import SERVICE_DIR
+from ishowtts.config.schema import SERVICE_DIR, missing_secret
 from ishowtts.errors import OperatorFileError
 from ishowtts.util import files
 
@@ -54,7 +54,10 @@ def examine_secrets(settings: Config) -> Iterator[Finding]:
             with files.open_regular(path):
                 pass
         except OSError as error:
-            yield Finding(key, "fault", f"{path} cannot be read ({error.strerror})", _file_fix(key, path, error))
+            problem = f"{path} cannot be read ({error.strerror})", _file_fix(key, path, error)
+            if key == "mqtt.password_file" and isinstance(error, FileNotFoundError):
+                problem = missing_secret(key, path)
+            yield Finding(key, "fault", *problem)
         else:
             yield _secret(key, path) if key in ("mqtt.password_file", "mqtt.tls.key") else Finding(key, "ok", str(path))
     # systemd hands these files over as credentials: see the drop-ins in systemd/.
