@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ishowtts import config
+from ishowtts.cli.other_appliance import other_appliance
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
@@ -53,7 +55,11 @@ def test_the_second_instance_stays_away_and_takes_over_after_the_first(
     assert right.log.count("keeps away") <= 2  # as a warning, and beside `ready`
     assert not (right.folder / "sound.wav").exists() or right.sound.stat().st_size <= 44
     assert broker.connections("-lines") == 1
-    first = mqtt_client.on("ishowtts/test/info")[-1].json["instance"]
+    info = mqtt_client.on("ishowtts/test/info")[-1].json
+    first = info["instance"]
+    told = [other_appliance(config.load(each.config_file), "ishowtts/test", info) for each in (left, right)]
+    assert told[0] is None
+    assert str(told[1]).startswith(f"another appliance (instance {first[:12]}, host ")
     left.stop()
     mqtt_client.wait_for("ishowtts/test/info", lambda m: m.json["instance"] != first, timeout_s=60)
     mqtt_client.wait_for("ishowtts/test/availability", lambda m: m.text == "online", count=2)

@@ -123,15 +123,16 @@ def _with_site(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": f"{tmp_path / 'site'}:{DAEMON}:{TESTS}"}
 
 
-def test_a_voice_that_espeak_does_not_have_is_an_error_at_the_start(
-    make_appliance: MakeAppliance, fake: FakeEspeak
+def test_a_voice_that_espeak_does_not_have_is_replaced_and_reported(
+    make_appliance: MakeAppliance, mqtt_client: Client, fake: FakeEspeak
 ) -> None:
     appliance = make_appliance(
-        settings={"engine": {"kind": "espeak", "espeak_voice": "klingon9"}}, environment={"PATH": fake.path}
+        settings={"engine": {"kind": "espeak", "espeak_voice": "xx-yy"}}, environment={"PATH": fake.path}
     )
-    assert appliance.process is not None
-    assert appliance.process.wait(20) == 1
-    assert "espeak-ng has no voice 'klingon9'" in appliance.log
+    appliance.wait_ready(mqtt_client, "degraded")
+    await_state(appliance, mqtt_client, "degraded", "espeak-ng has no voice 'xx-yy'")
+    await_state(appliance, mqtt_client, "degraded", "speaks with 'en-us'; set engine.espeak_voice to en-us")
+    assert appliance.final(mqtt_client, appliance.say(mqtt_client, "one"))["event"] == "finished"
     assert "Traceback" not in appliance.log
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from ishowtts.cli import main
 from ishowtts.inbox import Inbox, InboxLimits, wait_for
+from ishowtts.util import logs
 
 
 class Check:
@@ -124,7 +125,7 @@ def test_a_file_that_is_missing_is_named_in_json_too(tmp_path: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("mqtt: {password_file: none}\n", "mqtt.password_file: none cannot be read (No such file or directory)"),
+        ("mqtt: {password_file: none}\n", "mqtt.password_file names a file that does not exist (its name has no /"),
         ("audio: {chime: gong}\n", "audio.chime: there is no chime 'gong'"),
         ("audio: {device: 'wav:/nonexist/x.wav'}\n", "audio.device: the folder /nonexist of x.wav does not exist"),
         ("engine: {f5: {weights: none}}\n", "engine.f5.weights: none is not a folder"),
@@ -180,7 +181,7 @@ def test_files_are_examined_although_values_are_faulty(check: Check, faulty: str
     assert (status, out) == (2, f"{len(values) + 2} faults in {check.file}\n")
     assert values
     assert all(line.startswith(str(check.file)) for line in values)
-    assert password.startswith("mqtt.password_file: none cannot be read")
+    assert password.startswith("mqtt.password_file names a file that does not exist")
     assert chime.startswith("audio.chime: there is no chime 'gong'")
     faults = check.json(faulty)[1]["faults"]
     assert [fault["key"] for fault in faults[-2:]] == ["mqtt.password_file", "audio.chime"]
@@ -203,3 +204,40 @@ def test_the_recipe_for_a_chat_has_no_fault(check: Check, tmp_path: Path) -> Non
     assert "create it" in check(recipe[0])[2]
     subprocess.run(command[1].split(), check=True)
     assert check(recipe[0])[::2] == (0, "")
+
+
+@pytest.mark.parametrize("value", ["pw-0wned", "{folder}/none"])
+def test_a_password_file_that_is_missing_is_one_sentence_and_one_status_in_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, value: str
+) -> None:
+    value = value.format(folder=tmp_path)
+    settings = {
+        "state_dir": str(tmp_path / "state"),
+        "cache_dir": str(tmp_path / "cache"),
+        "audio": {"device": "silent"},
+        "engine": {"kind": "espeak"},
+        "mqtt": {"port": 1, "password_file": value},
+    }
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps(settings))
+    told = []
+    for command in (["check"], ["check", "--all"], ["check", "--json"], ["say", "x"], ["status"], ["skip"]):
+        assert main([*command, "--config", str(file)]) == 2, command
+        told.append(capsys.readouterr())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "set_up", lambda *_, **__: None)  # it would stay for the tests after this one
+        assert main(["run", "--config", str(file)]) == 2
+    sentences = {printed.err.strip() for printed in told if printed.err} | {
+        record.getMessage() for record in caplog.records if record.levelname == "CRITICAL"
+    }
+    [sentence] = sentences
+    assert sentence.startswith("mqtt.password_file names a file that does not exist")
+    shown = "".join(printed.out + printed.err for printed in told) + caplog.text
+    assert (value in shown) == ("/" in value)
+
+
+@pytest.mark.parametrize("value", ["1234509876", "[pw-0wned]", "true"])
+def test_a_password_in_place_of_its_file_is_not_repeated(check: Check, value: str) -> None:
+    _, out, err = check(f"mqtt: {{password_file: {value}}}\n")
+    assert "mqtt.password_file" in err
+    assert value.strip("[]") not in out + err.replace("not true", "")

@@ -38,7 +38,7 @@ def write(path: Path, content: bytes | str) -> str:
 CASES: dict[str, tuple[Callable[[Path], Nested], str, str, str]] = {
     "password missing": (
         lambda at: {"mqtt": {"password_file": str(at / "none")}},
-        "mqtt.password_file", "none cannot be read (No such file or directory)", "fix mqtt.password_file",
+        "mqtt.password_file", "names a file that does not exist: /", "fix mqtt.password_file",
     ),
     "password is a folder": (
         lambda at: {"mqtt": {"password_file": str(at)}},
@@ -63,6 +63,10 @@ CASES: dict[str, tuple[Callable[[Path], Nested], str, str, str]] = {
         "engine.f5.weights", "model.safetensors is missing", "or remove the key and run `sudo ishowtts fetch`",
     ),
     "f5 without weights": (lambda at: {"engine": {"kind": "f5"}}, "engine.kind", "no F5-TTS weights", "ishowtts fetch"),
+    "voice of espeak-ng missing": (
+        lambda at: {"engine": {"espeak_voice": "xx-yy"}},
+        "engine.espeak_voice", "espeak-ng has no voice 'xx-yy'", "set engine.espeak_voice to en-us",
+    ),
     "chime missing": (
         lambda at: {"audio": {"chime": "gong"}},
         "audio.chime", "there is no chime 'gong'", "put gong.wav there, or set audio.chime to default",
@@ -196,6 +200,16 @@ def test_a_read_only_file_system_is_remounted_and_not_given_away(
     assert "is a read-only file system" in state.detail
     assert "mount -o remount,rw" in (state.fix or "")
     assert "chown" not in (state.fix or "")
+
+
+@pytest.mark.parametrize(("path", "says"), [("/proc/x", "cannot be created"), ("/proc", "cannot hold files")])
+@pytest.mark.parametrize("key", ["state_dir", "cache_dir", "audio.record_dir"])
+def test_a_folder_where_none_can_be_created_is_not_a_full_disk(tmp_path: Path, key: str, path: str, says: str) -> None:
+    section, _, name = key.rpartition(".")
+    [finding] = examined(tmp_path, **({section: {name: path}} if section else {name: path}))
+    assert (finding.part, finding.verdict) == (key, "fault")
+    assert finding.detail.startswith(f"{path} {says}: /proc is not a disk")
+    assert finding.fix == f"name another folder in {key}"
 
 
 def test_a_full_disk_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,10 +35,45 @@ def test_offline(played: PlayedAppliance, capsys: Capture) -> None:
 
 def test_offline_and_asked_to_wait(played: PlayedAppliance, capsys: Capture) -> None:
     played.is_("offline", detail="outdated")
-    assert run(played, "hello", "--wait", "0.3") == 1
+    assert run(played, "hello", "--wait", "0.3") == say.WAITS
     told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err == "ishowtts: no outcome came within 0.3 s; the appliance at ishowtts/test is offline\n"
+    assert told.out.startswith("sent: the appliance at ishowtts/test is offline (start it:")
+    assert told.err == ""
+
+
+HELD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "paused": ({"state": "paused", "paused": True}, ACCEPTED, "is paused, and all lines wait"),
+    "quiet hours": ({"queue_depth": 1, "detail": UNTIL_SEVEN}, QUIET, f"accepted: {UNTIL_SEVEN}\n"),
+    "without a card": ({"state": "degraded", "detail": "no sound card"}, ACCEPTED, "no sound card"),
+    "behind a long line": ({"state": "speaking"}, ACCEPTED, "no outcome came within 0.5 s; the appliance at"),
+}
+
+
+@pytest.mark.parametrize("case", HELD)
+@pytest.mark.parametrize("wait", [("--wait", "0.5"), ()])
+def test_a_line_that_still_waits_has_one_status_with_and_without_wait(
+    played: PlayedAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch, case: str, wait: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(say, "_USUAL_WAIT_S", 0.5)
+    state, event, sentence = HELD[case]
+    played.is_("online", **state)
+    played.answers("say", event)
+    assert run(played, "hello", *wait) == say.WAITS
+    assert sentence in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("topic", ["say", "urgent"])
+@pytest.mark.parametrize("wait", [("--wait", "0.5"), ()])
+def test_an_appliance_that_is_online_and_accepts_nothing_has_no_right_to_read_lines(
+    played: PlayedAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch, topic: str, wait: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(say, "_USUAL_WAIT_S", 0.5)
+    played.is_("online", state="ready")
+    assert run(played, "hello", "--priority", "urgent" if topic == "urgent" else "normal", *wait) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("ishowtts: the appliance at ishowtts/test is online, ready, but it did not accept the line")
+    assert f"does not let the user of the appliance read ishowtts/test/{topic}" in told
+    assert "ACL (docs/mqtt.md, Troubleshooting)" in told
 
 
 def test_an_appliance_that_never_was(played: PlayedAppliance, capsys: Capture) -> None:

@@ -132,6 +132,12 @@ def test_every_fault_is_told_at_once_with_line_and_key() -> None:
         ("mqtt: {host: ''}", "mqtt.host: must be only a host name or an address"),
         ("mqtt: {host: 'a b'}", "mqtt.host: must be only a host name or an address"),
         ("mqtt: {host: localhost/x}", "mqtt.host: must be only a host name or an address"),
+        ("state_dir: /" + 256 * "a", "state_dir: must be a path, with names of at most 255 bytes"),
+        (
+            'mqtt: {tls: {ca: "/a\\0b"}}',
+            "mqtt.tls.ca: must be a path, with names of at most 255 bytes and no zero",
+        ),
+        ("cache_dir: " + 2048 * "/a", "cache_dir: must be a path"),
         ("state_dir: ''", "state_dir: must be a path (got '')"),
         ("text: on", "text: must be a section with keys of its own"),
         ("policies: {author_voices: [bob]}", "must be names with values, as in {name: value}"),

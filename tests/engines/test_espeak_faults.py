@@ -16,7 +16,7 @@ import pytest
 
 from ishowtts.engines import espeak as espeak_module
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError
+from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError
 from ishowtts.model import Segment, Utterance
 from support.fake_espeak import FakeEspeak
 from support.waiting import eventually
@@ -160,9 +160,26 @@ def test_an_unknown_voice_is_distinguished_from_a_program_that_does_not_work(fak
     with pytest.raises(EngineUnavailable):
         EspeakEngine("klingon9").load(lambda _: None)
     fake.behave("real")
-    with pytest.raises(VoiceError, match="klingon9"):
-        EspeakEngine("klingon9").load(lambda _: None)
-    EspeakEngine("de").load(lambda _: None)
+    engine, german = EspeakEngine("klingon9"), EspeakEngine("de")
+    for each in (engine, german):
+        each.load(lambda _: None)
+    assert (engine.problem, engine.voice) == (None, "en-us")
+    assert engine.voice_problem is not None
+    assert "no voice 'klingon9'" in engine.voice_problem
+    assert "set engine.espeak_voice to en-us" in engine.voice_problem
+    assert (german.voice_problem, german.voice) == (None, "de")
+
+
+def test_the_nearest_voice_speaks_in_place_of_a_missing_one(fake: FakeEspeak, say: Say) -> None:
+    changes: list[str | None] = []
+    engine = EspeakEngine("german-shepherd", on_change=lambda: changes.append(engine.voice_problem))
+    engine.load(lambda _: None)
+    spoken = engine.synthesize(say("guten Tag"), never)
+    assert spoken.voice == "de"
+    assert spoken.samples.tolist() == EspeakEngine("de").synthesize(say("guten Tag"), never).samples.tolist()
+    engine.check(never)
+    assert changes == [engine.voice_problem]
+    assert changes != [None]
 
 
 @pytest.mark.parametrize("mode", ["hang", "wrapper-hang"])

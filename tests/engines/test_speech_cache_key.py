@@ -125,7 +125,7 @@ def test_changed_weights_give_no_key_until_a_restart_and_then_another_one(
 def test_the_key_of_espeak_holds_its_version_its_voice_and_the_language_of_the_voice(voices: Path) -> None:
     def key(voice: str | None = None, **settings: Any) -> Any:
         config = Config.model_validate({"engine": {"kind": "espeak", **settings}})
-        return EspeakCacheKey(config, EspeakEngine(), VoiceLibrary(voices))(voice)
+        return EspeakCacheKey(config, EspeakEngine(config.engine.espeak_voice), VoiceLibrary(voices))(voice)
 
     assert "eSpeak NG" in key()["program"]
     assert key() == key("bob")

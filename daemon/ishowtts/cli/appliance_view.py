@@ -116,7 +116,7 @@ def connect(settings: Config, root: str) -> ShortLivedClient:
     try:
         options = MqttOptions.from_config(settings, root)
     except ConfigError as error:
-        if os.geteuid() == 0:
+        if os.geteuid() == 0 or isinstance(error.__cause__, FileNotFoundError):
             raise
         raise ConfigError([f"{problem}, or run this command with sudo" for problem in error.problems]) from error
     return ShortLivedClient(options)

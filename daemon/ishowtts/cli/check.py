@@ -68,6 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     faults = [finding for finding in files if finding.verdict == "fault"]
     derived = _derived(settings)
     values = settings.model_dump(mode="json")
+    password_file = settings.mqtt.password_file
+    if password_file is not None and "/" not in str(password_file) and not password_file.exists():
+        values["mqtt"] |= {"password_file": "(not shown)"}  # it may be the password itself
     changed = dict(_changes(values, Config().model_dump(mode="json")))
     if arguments.json:
         print_json(
@@ -120,6 +123,8 @@ def _verdict(faults: int, source: Path | None) -> str:
 
 
 def _sentence(finding: Finding) -> str:
+    if finding.detail.startswith("names "):  # as `run` and `say` write it
+        return f"{finding.part} {finding.detail}; {finding.fix}"
     return f"{finding.part}: {finding.detail}; {finding.fix}"
 
 

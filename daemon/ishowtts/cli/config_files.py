@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ishowtts.cli.findings import Finding, fault
 from ishowtts.config import DEFAULT_PATH, Config
-from ishowtts.config.schema import SERVICE_DIR
+from ishowtts.config.schema import SERVICE_DIR, missing_secret
 from ishowtts.errors import OperatorFileError
 from ishowtts.util import files
 
@@ -27,6 +27,7 @@ def examine_files(settings: Config) -> Iterator[Finding]:
     """Examine every file and folder. What the configuration does not name and what is as usual is left out."""
     yield from examine_secrets(settings)
     yield from examine_weights(settings)
+    yield from examine_espeak_voice(settings)
     if settings.audio.device.startswith("wav:"):
         yield examine_wav("audio.device", settings.audio.device)
     if settings.audio.when_lost.startswith("wav:"):
@@ -53,7 +54,10 @@ def examine_secrets(settings: Config) -> Iterator[Finding]:
             with files.open_regular(path):
                 pass
         except OSError as error:
-            yield Finding(key, "fault", f"{path} cannot be read ({error.strerror})", _file_fix(key, path, error))
+            problem = f"{path} cannot be read ({error.strerror})", _file_fix(key, path, error)
+            if key == "mqtt.password_file" and isinstance(error, FileNotFoundError):
+                problem = missing_secret(key, path)
+            yield Finding(key, "fault", *problem)
         else:
             yield _secret(key, path) if key in ("mqtt.password_file", "mqtt.tls.key") else Finding(key, "ok", str(path))
     # systemd hands these files over as credentials: see the drop-ins in systemd/.
@@ -90,6 +94,16 @@ def examine_weights(settings: Config) -> Iterator[Finding]:
         yield replace(found, verdict="note") if chosen.kind == "espeak" else found
     elif named is not None and chosen.weights is not None:
         yield Finding(key, "ok", str(named))
+
+
+def examine_espeak_voice(settings: Config) -> Iterator[Finding]:
+    """Whether espeak-ng has the configured voice. The default voice needs no look."""
+    from ishowtts.engines.espeak_voices import DEFAULT_VOICE, missing_voice
+
+    voice = settings.engine.espeak_voice
+    if voice != DEFAULT_VOICE and (missing := missing_voice(voice)) is not None:
+        found, used = fault("engine.espeak_voice", missing), settings.engine.fallback or settings.engine.kind != "f5"
+        yield found if used else replace(found, verdict="note")
 
 
 def examine_wav(key: str, device: str) -> Finding:
@@ -217,7 +231,12 @@ def _folder(key: str, path: Path, fix: str, shown: Path | None = None) -> Findin
     shown = shown or path
     if not existing.is_dir():
         return Finding(key, "fault", f"{existing} is not a folder", fix)
-    if os.statvfs(existing).f_flag & os.ST_RDONLY:
+    disk = os.statvfs(existing)
+    if disk.f_blocks == 0:  # /proc, /sys and others that the kernel makes up
+        cannot = "hold files" if existing == path else "be created"
+        why = f"{_mount_point(existing)} is not a disk, and takes no new folders and files"
+        return Finding(key, "fault", f"{shown} cannot {cannot}: {why}", f"name another folder in {key}")
+    if disk.f_flag & os.ST_RDONLY:
         mount = _mount_point(existing)
         return Finding(
             key,

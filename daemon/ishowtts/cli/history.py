@@ -51,7 +51,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         "--lines",
         type=_lines,
         metavar="N",
-        help=f"how many (default: {_USUAL_LINES}; with --since or --follow all, at most {_MOST_AT_ONCE})",
+        help=f"how many (default: {_USUAL_LINES}; with --since all, at most {_MOST_AT_ONCE})",
     )
     parser.add_argument("--heard", action="store_true", help="only lines of which something was heard")
     parser.add_argument(
@@ -124,8 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
         since_ts=None if arguments.since is None else timestamp(arguments.since.timestamp()),
         heard=arguments.heard,
     )
-    unlimited = arguments.follow or arguments.since is not None
-    most = arguments.lines or (_MOST_AT_ONCE if unlimited else _USUAL_LINES)
+    most = arguments.lines or (_USUAL_LINES if arguments.since is None else _MOST_AT_ONCE)
     with as_owner_of(settings.state_dir):
         last_n = last_ended_n(path) if arguments.follow else 0
         entries = read_history(path, most, wanted)[::-1]

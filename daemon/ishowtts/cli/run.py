@@ -8,7 +8,7 @@ import logging
 from ishowtts import app
 from ishowtts.cli.common import Commands, read_config
 from ishowtts.config import DEFAULT_PATH, Config
-from ishowtts.errors import FatalError
+from ishowtts.errors import ConfigError, FatalError
 from ishowtts.util import files, logs
 
 
@@ -25,6 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         _refuse_foreign_state(settings)
         return app.run(settings, config_path=arguments.config or DEFAULT_PATH)
+    except ConfigError as error:
+        for problem in error.problems:
+            logging.getLogger("ishowtts").critical("%s", problem)
+        return 2  # systemd does not start it again
     except FatalError as error:
         logging.getLogger("ishowtts").critical("%s", error)
         return 1

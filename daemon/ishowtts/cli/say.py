@@ -1,7 +1,7 @@
 """`ishowtts say TEXT`: publishes a line over MQTT, as any publisher does, and prints the outcome.
 
-Exit status: 0 the line was finished (or sent, with `--wait 0`), 1 it has another outcome or none came, 3 it was sent
-and waits, for example because the appliance is offline or paused.
+Exit status: 0 the line was finished (or sent, with `--wait 0`), 1 it has another outcome or nothing took it, 3 it was
+sent and still waits, for example because the appliance is offline or paused. `--wait` changes no status.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ishowtts.cli.appliance_view import START_FIX, ApplianceView, connect, messages_and_ticks
 from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic, volume, why
+from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.errors import BrokerError, LineError
 from ishowtts.model import Outcome
 from ishowtts.util.logs import visible
@@ -65,8 +66,8 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="say first to which appliance the line goes")
     parser.add_argument("--json", action="store_true", help="print the final event as JSON")
     parser.epilog = (
-        "exit status: 0 the line was finished, or sent with --wait 0; 1 it has another outcome, or none came;"
-        " 2 wrong usage; 3 it was sent and waits"
+        "exit status: 0 the line was finished, or sent with --wait 0; 1 it has another outcome, or the"
+        " appliance did not take it; 2 wrong usage; 3 it was sent and still waits, also after --wait SECONDS"
     )
     parser.set_defaults(command=run)
 
@@ -132,33 +133,36 @@ def send(settings: Config, root: str, topic: str, line: dict[str, Any], wait_s: 
         wait_s: How long; 0: not at all; `None`: up to 60 s, but only until it is clear that the line has to wait.
 
     Raises:
-        BrokerError: no broker, or no final event in time.
+        BrokerError: no broker, or no appliance took the line in time.
     """
     with connect(settings, root) as client:
         if wait_s != 0:
-            client.subscribe(f"{root}/event", f"{root}/availability", f"{root}/state")
+            client.subscribe(f"{root}/event", f"{root}/availability", f"{root}/state", f"{root}/info")
         client.publish(f"{root}/{topic}", line)
         sent = {"id": line["id"], "event": "sent", "to": root}
         if wait_s == 0:
             return SayResult(sent, 0)
-        progress = SentLine(line, ApplianceView(root), settings.queue.max_age_s)
+        progress = SentLine(line, topic, ApplianceView(root), settings.queue.max_age_s)
+        is_ours_known = False
         limit_s = _USUAL_WAIT_S if wait_s is None else wait_s
         for message in messages_and_ticks(client, limit_s):
             if message is not None and (event := progress.take(message)) is not None:
                 return SayResult(event, 0 if event["event"] == Outcome.FINISHED.value else 1)
             progress.print_warnings()
+            if not is_ours_known and progress.view.online and progress.view.info:
+                is_ours_known = True
+                if (other := other_appliance(settings, root, progress.view.info)) is not None:
+                    _warn(f"{other}: {CHANGE_NAME}")
             if wait_s is None and (waiting := progress.waiting()) is not None:
                 return waiting
-        if wait_s is None and progress.accepted is not None:
-            detail = f"no outcome came within {limit_s:g} s; the appliance at {root} is {progress.view.summary}"
-            return SayResult({**progress.accepted, "detail": detail}, WAITS)
-    raise BrokerError(f"no outcome came within {limit_s:g} s; the appliance at {root} is {progress.view.summary}")
+    return progress.waiting() or progress.not_finished(limit_s)
 
 
 class SentLine:
     """A line that was sent: follows its events and the state of the appliance.
 
     Args:
+        topic: Where it was sent, below the root: `say` or `urgent`.
         view: The appliance; nothing of it needs to be known yet.
         max_age_s: How long the broker and the appliance keep a line that waits.
 
@@ -166,10 +170,11 @@ class SentLine:
         accepted: Its event `accepted`; `None` until it comes.
     """
 
-    def __init__(self, line: dict[str, Any], view: ApplianceView, max_age_s: float) -> None:
+    def __init__(self, line: dict[str, Any], topic: str, view: ApplianceView, max_age_s: float) -> None:
         self.view = view
         self.accepted: dict[str, Any] | None = None
         self._line = line
+        self._topic = topic
         self._max_age_s = max_age_s
         self._sent_s = self._accepted_s = time.monotonic()
         self._is_quiet = False
@@ -239,6 +244,19 @@ class SentLine:
         if view.degraded and not view.speaking and age_s > _DEGRADED_S:
             return self._waits(f"the line waits until the appliance can speak again: {view.detail}")
         return None
+
+    def not_finished(self, limit_s: float) -> SayResult:
+        """What is known of the line after `limit_s` seconds. Raises BrokerError if the appliance did not take it."""
+        root = self.view.root
+        if self.accepted is not None:
+            return self._waits(f"no outcome came within {limit_s:g} s; the appliance at {root} is {self.view.summary}")
+        if not self.view.online:
+            raise BrokerError(f"no outcome came within {limit_s:g} s; the appliance at {root} is {self.view.summary}")
+        raise BrokerError(
+            f"the appliance at {root} is {self.view.summary}, but it did not accept the line within {limit_s:g} s:"
+            f" the broker probably does not let the user of the appliance read {root}/{self._topic}, or this user read"
+            f" {root}/event; give them these rights in the broker's ACL (docs/mqtt.md, Troubleshooting)"
+        )
 
     def _waits(self, detail: str) -> SayResult:
         event = self.accepted or {"id": self._line["id"], "event": "sent"}

@@ -11,6 +11,7 @@ from typing import Any
 
 from ishowtts.cli.appliance_view import START_FIX, ApplianceView, connect, read_view
 from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic
+from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.cli.tables import cut, terminal_width
 from ishowtts.util.logs import visible
 
@@ -31,13 +32,16 @@ def run(arguments: argparse.Namespace) -> int:
     root = root_topic(settings)
     with connect(settings, root) as client:
         view = read_view(client, root, ("state", "info", "telemetry"))
+    other = other_appliance(settings, root, view.info) if view.online else None
     if arguments.json:
         topics = {name: getattr(view, name) or None for name in ("state", "info", "telemetry")}
-        print_json({"root": root, "availability": view.availability, **topics})
+        print_json({"root": root, "availability": view.availability, "other_appliance": other, **topics})
     else:
         width = terminal_width()
         for line in lines_of(view):
             print(line if width is None else cut(line, width))
+        if other is not None:
+            print(f"  {'fault':<{_TITLE_WIDTH}}{other}: {CHANGE_NAME}")
     return 0 if view.online else 1
 
 

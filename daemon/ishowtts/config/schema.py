@@ -171,7 +171,7 @@ class EngineSection(_Section):
 
     kind: Literal["auto", "f5", "espeak"] = "auto"
     fallback: bool = True
-    espeak_voice: str = Field("en-us", pattern=r"^[A-Za-z0-9+_-]{1,32}$")
+    espeak_voice: str = Field("en-us", pattern=r"^[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}$")
     f5: F5Section = F5Section()
     deadlines: DeadlinesSection = DeadlinesSection()
     restart: RestartSection = RestartSection()
@@ -297,8 +297,18 @@ def _credential(folder: Path | None, name: str) -> Path | None:
 def _secret(name: str, path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except FileNotFoundError as error:
+        raise ConfigError([f"{name} {'; '.join(missing_secret(name, path))}"]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{name}: {path} cannot be read ({why(error)}); fix its path or permissions"]) from error
+
+
+def missing_secret(key: str, path: Path) -> tuple[str, str]:
+    """What is wrong if the file of a secret does not exist, and the fix. A value without a / may be the secret."""
+    if "/" in str(path):
+        return f"names a file that does not exist: {path}", f"create {path}, or fix {key}"
+    hidden = "names a file that does not exist (its name has no / and is not shown: it may be the password itself)"
+    return hidden, f"write the password into a file, and the path of that file into {key}"
 
 
 def default_device_name(serial: str | None) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, mod
 
 _NUMBERS = (int, float, int | None, float | None)
 _PATHS = (Path, Path | None)
+_MAX_NAME_BYTES, _MAX_PATH_BYTES = 255, 4095  # NAME_MAX and PATH_MAX of Linux
 
 
 class Section(BaseModel):
@@ -33,7 +34,16 @@ class Section(BaseModel):
             raise ValueError(f"must be a number{_or_null(annotation)}, not true or false")
         if value == "" and annotation in _PATHS:
             raise ValueError("must be a path" + (", or null for none" if annotation in _PATHS[1:] else ""))
+        if isinstance(value, str) and annotation in _PATHS and not _is_possible_path(value):
+            raise ValueError(f"must be a path, with names of at most {_MAX_NAME_BYTES} bytes and no zero byte")
         return value
+
+
+def _is_possible_path(text: str) -> bool:
+    """Whether the system takes this as a path at all: every look at another one is an error."""
+    data = text.encode("utf-8", "surrogatepass")
+    longest = max(map(len, data.split(b"/")))
+    return b"\0" not in data and longest <= _MAX_NAME_BYTES and len(data) <= _MAX_PATH_BYTES
 
 
 def _or_null(annotation: Any) -> str:

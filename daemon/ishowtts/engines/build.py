@@ -18,7 +18,7 @@ from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.restart_policy import RestartBackoff
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.engines.worker.worker_connection import Deadlines
-from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, FatalError, VoiceError
+from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, VoiceError
 from ishowtts.model import IsCancelled, Segment, Utterance
 
 __all__ = ["EngineChoice", "Engines", "UnavailableEngine", "build_engines", "choose_engine"]
@@ -138,7 +138,8 @@ class Engines:
     @property
     def problems(self) -> tuple[str, ...]:
         """Sentences about engines and voices that cannot speak, in addition to those of `status`."""
-        espeak = () if self.espeak_problem is None else (self.espeak_problem,)
+        found = (self.espeak.problem, self.espeak.voice_problem) if self.espeak_is_used else ()
+        espeak = (problem for problem in found if problem is not None)
         return (*espeak, *(self.remote.quarantined_voices() if self.remote else ()))
 
     def check_espeak(self, cancelled: IsCancelled) -> None:
@@ -160,16 +161,10 @@ class Engines:
         return self.remote.stats() if self.remote else EngineStats()
 
     def start(self) -> None:
-        """Tests espeak-ng and starts the worker. An espeak-ng that does not work yet may work later.
-
-        Raises:
-            FatalError: espeak-ng works, but has no voice of the configured name.
-        """
+        """Tests espeak-ng and starts the worker. An espeak-ng that does not work yet may work later."""
         if self.espeak_is_used:
             try:
                 self.espeak.load(lambda _: None)
-            except VoiceError as error:
-                raise FatalError(str(error)) from error
             except EngineUnavailable as error:
                 log.debug("lines wait for another engine, or for espeak-ng: %s", error)
         if self.remote is not None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ishowtts.engines import Progress, ReportProgress, VoiceInfo
 from ishowtts.engines.durations import longest_plausible_s
+from ishowtts.engines.espeak_voices import DEFAULT_VOICE, PROGRAM, nearest_voice, unknown_voice
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.limits import HAN
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
@@ -19,7 +20,6 @@ from ishowtts.util import program
 
 log = logging.getLogger(__name__)
 
-_PROGRAM = "espeak-ng"
 _RATE_HZ = 22050
 _PLAUSIBLE_RATES_HZ = range(8_000, 192_001)
 _MAX_BYTES_PER_S = 2 * 48_000  # S16 mono; no voice of espeak-ng has a higher rate
@@ -28,7 +28,6 @@ _WORDS_PER_MINUTE = 175
 MAX_SEGMENT_BYTES = 400
 _DEADLINE_S = 10.0
 _TEST_WORD = "ready"
-_TEST_VOICE = "en-us"
 _CHINESE_VOICE = "cmn"
 _LANGUAGES_IN_HAN = ("cmn", "hak", "ja", "yue", "zh")
 _VOICE_NAME = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}")
@@ -44,7 +43,7 @@ class EspeakEngine:
     """Speaks with espeak-ng, whatever voice a segment names.
 
     After a failure, a test word shows whether the text or the program is at fault. If it is the program, `problem`
-    says why until the program works again.
+    says why until the program works again. If the program has no such voice, the nearest of its voices speaks.
 
     Args:
         voice: a voice of espeak-ng. Text that is mostly Han is spoken in Mandarin.
@@ -53,26 +52,33 @@ class EspeakEngine:
 
     Attributes:
         problem: why the program does not work, in one sentence; `None` if it works, as far as is known.
+        voice_problem: that the program has no such voice, and which one speaks; `None` if it has it, as far as known.
     """
 
     def __init__(
         self,
-        voice: str = "en-us",
+        voice: str = DEFAULT_VOICE,
         language_of: Callable[[str | None], str | None] = lambda _: None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         if not _VOICE_NAME.fullmatch(voice):
             raise VoiceError(f"{voice!r} is not a valid name of an espeak-ng voice; `espeak-ng --voices` lists them")
-        self._voice = voice
+        self._wanted = self._voice = voice
         self._language_of = language_of
         self._on_change = on_change
         self._rate_hz = _RATE_HZ
         self.problem: str | None = None
+        self.voice_problem: str | None = None
 
     @property
     def name(self) -> str:
         """`espeak`."""
         return "espeak"
+
+    @property
+    def voice(self) -> str:
+        """The voice of espeak-ng that speaks: the configured one, or the nearest to it."""
+        return self._voice
 
     @property
     def rate_hz(self) -> int:
@@ -84,7 +90,6 @@ class EspeakEngine:
 
         Raises:
             EngineUnavailable: espeak-ng is not installed or does not work. It may work later.
-            VoiceError: espeak-ng works, but has no such voice.
         """
         progress(Progress("load", 0, 1))
         self.check(_never)
@@ -92,27 +97,32 @@ class EspeakEngine:
 
     def check(self, cancelled: IsCancelled) -> None:
         """Speaks a test word, and sets `problem` accordingly. Raises as `load` does, and Cancelled."""
-        fault = self._fault(self._voice, cancelled)
-        if fault is not None and self._voice != _TEST_VOICE and self._fault(_TEST_VOICE, cancelled) is None:
+        self._voice = self._wanted
+        fault, missing = self._fault(self._wanted, cancelled), None
+        if fault is not None and self._fault(DEFAULT_VOICE, cancelled) is None:
             # The program works. Test once more: it may have been repaired since the failure.
-            fault = self._fault(self._voice, cancelled)
+            fault = self._fault(self._wanted, cancelled)
             if fault is not None:
-                unknown = (
-                    f"espeak-ng has no voice {self._voice!r} ({fault}); set engine.espeak_voice to one of "
-                    f"`espeak-ng --voices`"
-                )
-                self._set_problem(unknown)
-                raise VoiceError(unknown)
+                fault, missing = self._use_nearest(fault, cancelled)
         if fault is not None:
             raise self._unavailable(fault)
         self._set_problem(None)
+        self._set_voice_problem(missing)
+
+    def _use_nearest(self, fault: str, cancelled: IsCancelled) -> tuple[str | None, str]:
+        """Uses another voice. Returns why it does not work either, and the sentence about the configured one."""
+        for voice in (nearest_voice(self._wanted, cancelled), DEFAULT_VOICE):
+            self._voice = voice
+            if (other_fault := self._fault(voice, cancelled)) is None:
+                break
+        return other_fault, unknown_voice(self._wanted, fault, self._voice)
 
     @staticmethod
     def version() -> str:
         """Returns the version line of espeak-ng. Raises EngineError if there is none."""
         limits = program.ProgramLimits(_DEADLINE_S, _MAX_HEADER_BYTES)
         try:
-            output = program.run([_PROGRAM, "--version"], b"", limits, _never)
+            output = program.run([PROGRAM, "--version"], b"", limits, _never)
         except (program.ProgramMissing, program.ProgramFailed) as error:
             raise EngineError(f"espeak-ng does not report its version ({error})") from error
         return output.decode("utf-8", "replace").strip()[:200]
@@ -185,6 +195,14 @@ class EspeakEngine:
             log.error("%s", problem)
         self._on_change()
 
+    def _set_voice_problem(self, problem: str | None) -> None:
+        if problem == self.voice_problem:
+            return
+        self.voice_problem = problem
+        if problem is not None:
+            log.error("%s", problem)
+        self._on_change()
+
     def _choose(self, segment: Segment) -> str:
         """Returns the espeak-ng voice for a segment."""
         if self._rate_hz != _RATE_HZ:
@@ -211,7 +229,7 @@ def _speak(text: str, voice: str, speed: float, cancelled: IsCancelled) -> tuple
     speed = min(max(speed, 0.5), 2.0)
     # The text goes to stdin only: as an argument, `-f/etc/passwd` would make espeak-ng read that file.
     words_per_minute = str(round(_WORDS_PER_MINUTE * speed))
-    command = [_PROGRAM, "-b", "1", "-v", voice, "-s", words_per_minute, "--stdin", "--stdout"]
+    command = [PROGRAM, "-b", "1", "-v", voice, "-s", words_per_minute, "--stdin", "--stdout"]
     stdin = plain(text).encode("utf-8", "replace")
     audio_s = longest_plausible_s(text, speed)
     limits = program.ProgramLimits(_DEADLINE_S, _MAX_HEADER_BYTES + round(audio_s * _MAX_BYTES_PER_S))

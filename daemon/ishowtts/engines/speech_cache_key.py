@@ -73,7 +73,6 @@ class EspeakCacheKey:
     """Cache key of espeak-ng: its version, its voice, and the language of the voice that a line names."""
 
     def __init__(self, config: Config, engine: EspeakEngine, library: VoiceLibrary) -> None:
-        self._voice = config.engine.espeak_voice
         self._default_voice = config.engine.f5.default_voice
         self._engine = engine
         self._library = library
@@ -88,7 +87,7 @@ class EspeakCacheKey:
             "engine": "espeak",
             **_VERSIONS,
             "program": program,
-            "voice": self._voice,
+            "voice": self._engine.voice,
             "language": self._library.language(voice, self._default_voice),
         }
 

@@ -19,7 +19,12 @@ from ishowtts.inbox import Inbox, wait_for
 from ishowtts.model import Acknowledge, Arrival, Command, Delivery
 from ishowtts.mqtt.duplicate_guard import GuardTimeouts
 
-_INSTANCES_KEY = "instances"
+INSTANCES_KEY = "instances"
+"""Setting of the inbox: the ids of the latest runs, this one first."""
+
+ROOT_KEY = "root"
+"""Setting of the inbox: the root topic of the latest run."""
+
 _SECRET_KEY = "client_secret"  # noqa: S105  the name of a setting
 _MAX_PREDECESSORS = 20  # starts in a row that may fail to reach the broker
 
@@ -105,7 +110,8 @@ class MqttOptions:
     def for_instance(self, inbox: Inbox, instance: str) -> MqttOptions:
         """Return these options with the id of this run, the ids of earlier runs and the client secret.
 
-        It also stores the id of this run for later runs. At the first start it makes the client secret and stores it.
+        It also stores the id of this run for later runs, and the root topic for the commands on this machine. At the
+        first start it makes the client secret and stores it.
 
         Args:
             inbox: Its settings hold the ids and the secret.
@@ -114,9 +120,10 @@ class MqttOptions:
         Raises:
             InboxError: the disk does not answer.
         """
-        earlier = [each for each in (inbox.recall(_INSTANCES_KEY) or "").split() if each != instance]
+        earlier = [each for each in (inbox.recall(INSTANCES_KEY) or "").split() if each != instance]
         # We do not wait for the disk. If it fails, the next start takes this run for another appliance and waits.
-        inbox.remember(_INSTANCES_KEY, " ".join([instance, *earlier][:_MAX_PREDECESSORS]))
+        inbox.remember(ROOT_KEY, self.root)
+        inbox.remember(INSTANCES_KEY, " ".join([instance, *earlier][:_MAX_PREDECESSORS]))
         return replace(
             self, instance=instance, predecessors=frozenset(earlier), client_secret=_stored_client_secret(inbox)
         )

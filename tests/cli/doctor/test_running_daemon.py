@@ -212,7 +212,11 @@ def test_each_way_of_not_reaching_the_broker_has_a_sentence_without_numbers(
             "refuses us: Not authorized",
             "check mqtt.username and mqtt.password_file",
         ),
-        "file": ({"password_file": str(tmp_path / "none")}, "cannot be read (No such file", "fix its path"),
+        "file": (
+            {"password_file": str(tmp_path / "none")},
+            "names a file that does not exist: /",
+            "or fix mqtt.password_file",
+        ),
         "ca": ({"host": strict.host, "port": strict.port, "tls": {"ca": str(tmp_path / "none")}}, "", ""),
     }
     for name, (mqtt, says, fix) in cases.items():

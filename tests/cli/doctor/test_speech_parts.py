@@ -69,6 +69,19 @@ def test_espeak_that_is_missing_is_a_fault_if_it_must_speak(tmp_path: Path, monk
     assert row.verdict == "note"
 
 
+def test_a_voice_that_espeak_does_not_have_is_a_fault_if_espeak_may_speak(tmp_path: Path) -> None:
+    [row] = speech_parts.examine_fallback(settings(tmp_path, engine={"espeak_voice": "English_GB"}))
+    assert (row.part, row.verdict) == ("fallback voice", "fault")
+    assert row.fix is not None
+    assert row.fix.startswith("set engine.espeak_voice to en-us")
+    [row] = speech_parts.examine_fallback(
+        settings(tmp_path, engine={"kind": "f5", "fallback": False, "espeak_voice": "English_GB"})
+    )
+    assert row.verdict == "note"
+    [row] = speech_parts.examine_fallback(settings(tmp_path, engine={"espeak_voice": "de"}))
+    assert row.verdict == "ok"
+
+
 @pytest.mark.f5
 def test_voices_and_what_is_none_are_listed(tmp_path: Path) -> None:
     voices = tmp_path / "state/voices"

@@ -11,6 +11,7 @@ from typing import Any
 
 from ishowtts.cli.common import root_topic
 from ishowtts.cli.findings import Finding, fault
+from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.config import Config
 from ishowtts.errors import BrokerError, ConfigError
 
@@ -79,6 +80,8 @@ def daemon_findings(settings: Config, root: str, report: DaemonReport, unit: Uni
     if report.availability != "online":
         yield _offline(root, report, unit)
         return
+    if (other := other_appliance(settings, root, report.values.get("info", {}))) is not None:
+        yield Finding("daemon", "fault", other, CHANGE_NAME)
     state, detail = report.text("state", "state") or "unknown", report.text("state", "detail")
     found = f"online on {root}: {state}" + (f", {detail}" if detail else "")
     values = report.values.get("state", {})
@@ -182,7 +185,7 @@ def _ask(settings: Config, root: str) -> DaemonReport:
     from ishowtts.mqtt.mqtt_options import MqttOptions
 
     report = DaemonReport()
-    topics = ["availability", "state", "alert/deaf", "telemetry"]
+    topics = ["availability", "state", "alert/deaf", "telemetry", "info"]
     with ShortLivedClient(MqttOptions.from_config(settings, root)) as client:
         client.subscribe(*(f"{root}/{topic}" for topic in topics))
         waiting = set(topics)

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 from ishowtts.cli import config_files
-from ishowtts.cli.findings import Finding, FindingVerdict, fault
+from ishowtts.cli.findings import Finding, FindingVerdict, as_part, fault
 from ishowtts.config import Config
 from ishowtts.errors import SpeakerError, VoiceError
 
@@ -26,9 +26,12 @@ def examine_engine(settings: Config) -> Iterator[Finding]:
 
 
 def examine_fallback(settings: Config) -> Iterator[Finding]:
-    """Look for espeak-ng."""
+    """Look for espeak-ng and its voice."""
     program = shutil.which("espeak-ng")
-    if program:
+    missing = list(as_part("fallback voice", config_files.examine_espeak_voice(settings))) if program else []
+    if missing:
+        yield from missing
+    elif program:
         yield Finding("fallback voice", "ok", f"{program}, voice {settings.engine.espeak_voice}")
     else:
         verdict: FindingVerdict = "fault" if settings.engine.fallback or settings.engine.kind == "espeak" else "note"
