@@ -152,17 +152,22 @@ def _say() -> Callable[..., Segment]:
     return say
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _workers_know_espeak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Workers import the checkout, as the tests do, and can run espeak."""
+@pytest.fixture(scope="session")
+def _espeak_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder whose `sitecustomize` lets a worker run espeak."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "sitecustomize.py").write_text(ESPEAK)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), DAEMON]))
         patch.setitem(
             registry.ENGINES, "espeak", registry.RegisteredEngine(lambda options: EspeakEngine(**options), 22_050)
         )
-        yield
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def _workers_know_espeak(_espeak_site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this test workers import the checkout and can run espeak. Other tests start programs without that."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(_espeak_site), DAEMON]))
 
 
 @pytest.fixture

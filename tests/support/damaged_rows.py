@@ -43,7 +43,7 @@ FIRST_WAITING = 3  # its place among the lines
 BROKEN_TEXT = "CAST(x'c3ff28' AS TEXT)"  # not UTF-8
 _KEY = {"lines": "seq", "outbox": "number", "deliveries": "packet_id", "settings": "key", "sqlite_sequence": "name"}
 _VERSION = slice(60, 64)  # where SQLite keeps `user_version`
-_LIMITS = InboxLimits(max_lines=100)
+_LIMITS = InboxLimits(max_lines=100, max_age_s=86_400)  # the file is as old as the run of the tests
 
 
 def columns(table: str) -> list[str]:

@@ -193,7 +193,7 @@ CODE_RULES = only_with(
         r"(?= (?:calls?|operators?|dispatch(?:er)?s?|emergency|callers?|services?|centers?)\b)",
         lambda match, _: spelled(match[0]),
     ),
-    rule(r"(?<![\w.,/'$€£-])(?:911|112|999)(?![\w-]|[.,:/'’]\d)", _emergency),
+    rule(r"(?<![\w.,/'$€£-])(?<!\d )(?:911|112|999)(?![\w-]|[.,:/'’]\d| \d{3})", _emergency),
     rule(r"(?<=Porsche )911(?!\d)", "nine eleven"),
     rule(
         r"(?<!\w)(?P<before>(?i:call|dial|ring|phone|text(?: [A-Za-z]{1,12}){0,3} to) )(?P<figures>\d{3,6})"
