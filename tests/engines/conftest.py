@@ -153,21 +153,21 @@ def _say() -> Callable[..., Segment]:
 
 
 @pytest.fixture(scope="session")
-def _espeak_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder whose `sitecustomize` lets a worker run espeak."""
+def espeak_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """PYTHONPATH of workers that import the checkout, as the tests do, and can run espeak."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "sitecustomize.py").write_text(ESPEAK)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(
             registry.ENGINES, "espeak", registry.RegisteredEngine(lambda options: EspeakEngine(**options), 22_050)
         )
-        yield folder
+        yield os.pathsep.join([str(folder), DAEMON])
 
 
 @pytest.fixture(autouse=True)
-def _workers_know_espeak(_espeak_site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _workers_know_espeak(espeak_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this test workers import the checkout and can run espeak. Other tests start programs without that."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(_espeak_site), DAEMON]))
+    monkeypatch.setenv("PYTHONPATH", espeak_path)
 
 
 @pytest.fixture

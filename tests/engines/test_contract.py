@@ -36,7 +36,7 @@ def never() -> bool:
     ],
 )
 def loaded(
-    request: pytest.FixtureRequest, options_of: Callable[[str], dict[str, Any]]
+    request: pytest.FixtureRequest, options_of: Callable[[str], dict[str, Any]], espeak_path: str
 ) -> Iterator[tuple[Engine, list[Progress]]]:
     kind, _, place = request.param.partition("-")
     steps: list[Progress] = []
@@ -44,8 +44,10 @@ def loaded(
     make = registry.make if place == "in-process" else RemoteEngine
     engine = make(kind, options_of(kind))
     try:
-        engine.load(steps.append)
-        engine.warm(steps.append)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", espeak_path)
+            engine.load(steps.append)
+            engine.warm(steps.append)
         yield engine, steps
     finally:
         engine.close()
