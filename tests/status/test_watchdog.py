@@ -129,7 +129,8 @@ def test_a_thread_that_is_stuck_is_named_and_the_watchdog_is_not_fed_until_it_re
         line_id = appliance.say(mqtt_client, "one", speed=2.0)
         sentence = f"the watchdog is not fed: the thread {name} has not responded for"
         eventually(lambda sentence=sentence, before=before: sentence in appliance.log[before:], f"a word about {name}")
-        assert not systemd.fed(within_s=0.3), f"fed while {name} is stuck"
+        # A thread that was late by the load alone may end one more step before it is held.
+        eventually(lambda: not systemd.fed(within_s=0.5), f"no food while {name} is stuck")
         (tmp_path / f"hold-{name}").unlink()
         assert systemd.fed(), f"not fed after {name}"
         assert appliance.final(mqtt_client, line_id)["event"] == "finished"
