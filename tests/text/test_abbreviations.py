@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ishowtts.text import TextReader
 from ishowtts.text.english_roman import roman_value
+from support.readings import table
 
-READINGS = Path(__file__).parent / "readings"
-LINES = (READINGS / "abbreviations.txt").read_text(encoding="utf-8").splitlines()
-CASES = [line.split(" => ") for line in LINES if not line.startswith("# ")]
+CASES = table("abbreviations")
 READER = TextReader(None, lambda _: "en")
 
 

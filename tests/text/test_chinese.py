@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +11,9 @@ from hypothesis import strategies as st
 
 from ishowtts.text import TextReader
 from ishowtts.text.chinese import UNITS_READ
+from support.readings import table
 
-READINGS = Path(__file__).parent / "readings"
-LINES = (READINGS / "chinese_quantities.txt").read_text(encoding="utf-8").splitlines()
-CASES = [line.split(" => ") for line in LINES if not line.startswith("# ")]
+CASES = table("chinese_quantities")
 READER = TextReader(None, lambda _: "zh")
 
 

@@ -2,23 +2,13 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ishowtts.text import TextReader, clean
-
-READINGS = Path(__file__).parent / "readings"
-
-
-def table(name: str) -> list[tuple[str, str]]:
-    """The pairs of a file with `written => spoken` on each line."""
-    lines = (READINGS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-    pairs = [line.split(" => ") for line in lines if line and not line.startswith("# ")]
-    assert all(len(pair) == 2 for pair in pairs), pairs
-    return [(written, spoken) for written, spoken in pairs]
+from support.readings import table
 
 
 def reader(language: str | None = None, normalise: bool = True) -> TextReader:

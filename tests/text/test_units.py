@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from ishowtts.text import TextReader
 from ishowtts.text.units import UNITS
+from support.readings import table
 
-READINGS = Path(__file__).parent / "readings"
-LINES = (READINGS / "units.txt").read_text(encoding="utf-8").splitlines()
-CASES = [line.split(" => ") for line in LINES if not line.startswith("# ")]
+CASES = table("units")
 READER = TextReader(None, lambda _: "en")
 
 
