@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import json
 import os
 import shutil
 import signal
@@ -16,9 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,24 +23,18 @@ from typing import Any
 import demo_arguments
 import soundfile
 import yaml
+from demo_appliance import Appliance, other_lines_shown, show
 
 from ishowtts import config
-from ishowtts.cli.say import sentence
 from ishowtts.engines.weights import examine
 from ishowtts.errors import IShowError
-from ishowtts.model import Outcome
-from ishowtts.mqtt.client import Message, ShortLivedClient
+from ishowtts.mqtt.client import ShortLivedClient
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.playback.build_player import choose_speaker
 from ishowtts.util import child_process
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_TEXT = "Hello. This line came over MQTT, and I am the voice that says it."
-FINAL = {outcome.value for outcome in Outcome} | {"duplicate"}
-FIRST = {"accepted", "rejected", "merged", "duplicate"}
-"""The first event of a line is one of these."""
-READY_S = 300.0
-LINE_S = 600.0
 
 
 def main() -> int:
@@ -174,100 +165,6 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-class Appliance:
-    """Controls the daemon as a publisher does, only over MQTT."""
-
-    def __init__(self, client: ShortLivedClient, root: str, process: subprocess.Popen[bytes]) -> None:
-        self._client = client
-        self._root = root
-        self._process = process
-        self._line_ids: set[str] = set()
-        self._awaits_id = False
-        client.subscribe(f"{root}/#")
-
-    def wait_until_ready(self) -> None:
-        """Waits until the daemon is ready, or reports why it cannot be."""
-        shown = None
-        for message in self._watch(READY_S):
-            state = message.data() if message.topic == f"{self._root}/state" else None
-            if isinstance(state, dict):
-                loading = state["state"] in ("starting", "warming")
-                if state["state"] != shown:
-                    shown = state["state"]
-                    detail = f": {state['detail']}" if state["detail"] and not loading else ""
-                    show(f"state: {shown} ({state['engine']}){detail}")
-                if not loading:
-                    return
-        raise SystemExit(f"the daemon is not ready after {READY_S:.0f} s")
-
-    def published(self, line_id: Any) -> bool:
-        """Whether a line with this id is, or may be, one that `speak` has published."""
-        return self._awaits_id or line_id in self._line_ids
-
-    def speak(self, text: str) -> bool:
-        """Publishes one line, prints its events, and returns whether it was finished."""
-        topic = f"{self._root}/say"
-        payload, line_id = payload_of(text)
-        self._awaits_id = line_id is None
-        if line_id is not None:
-            self._line_ids.add(line_id)
-        show(f"publish: {topic} {payload}")
-        self._client.publish(topic, payload)
-        for message in self._watch(LINE_S):
-            event = message.data() if message.topic == f"{self._root}/event" else None
-            if not isinstance(event, dict):
-                continue
-            if line_id is None and event.get("event") in FIRST:
-                line_id = event["id"]  # this broker is private: the next new line is ours
-                self._line_ids.add(line_id)
-                self._awaits_id = False
-            if line_id is None or event.get("id") != line_id:
-                continue
-            if event["event"] in FINAL:
-                show(f"event: {sentence(event)}")
-                return bool(event["event"] == Outcome.FINISHED.value)
-            show(f"event: {event['event']}")
-        show(f"no final event came within {LINE_S:.0f} s")
-        return False
-
-    def show_telemetry(self) -> None:
-        """Prints the next telemetry snapshot in one line."""
-        for message in self._watch(15):
-            snapshot = message.data() if message.topic == f"{self._root}/telemetry" else None
-            if isinstance(snapshot, dict) and snapshot["speech"]["lines_total"]:
-                show(f"telemetry: {', '.join(readings(snapshot))}")
-                return
-        show("no telemetry came within 15 s")
-
-    def _watch(self, timeout_s: float) -> Iterator[Message]:
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise IShowError(f"the daemon ended with status {self._process.returncode}; its log follows")
-            yield from self._client.messages(0.5)
-
-
-def readings(snapshot: dict[str, Any]) -> Iterator[str]:
-    """The readings that this machine has, each with its name."""
-    gpu, speech, memory = snapshot["gpu"], snapshot["speech"], snapshot["memory"]
-    named = (
-        ("lines", speech["lines_total"], ""),
-        ("RTF", speech["rtf"], ""),
-        ("GPU clock", gpu["clock_mhz"], " MHz"),
-        ("GPU temperature", gpu["temp_c"], " °C"),
-        ("memory of the daemon", memory["process_mb"], " MB"),
-    )
-    return (f"{name} {value}{unit}" for name, value, unit in named if value is not None)
-
-
-def payload_of(text: str) -> tuple[str, str | None]:
-    """The payload for what was typed, and the id of the line; `None` if the appliance chooses or reads it."""
-    if text.lstrip().startswith("{"):
-        return text.strip(), None
-    line_id = uuid.uuid4().hex[:8]
-    return json.dumps({"id": line_id, "text": text}, ensure_ascii=False), line_id
-
-
 def show_how_to_go_on(root: str, port: int, settings_file: Path) -> None:
     """Prints commands for another terminal."""
     program = Path(sys.executable).with_name("ishowtts")
@@ -276,29 +173,6 @@ def show_how_to_go_on(root: str, port: int, settings_file: Path) -> None:
     show(f"  mosquitto_sub -p {port} -t '{root}/event'")
     show(f"  {program} say 'A line from elsewhere.' --config {settings_file}")
     show(f"  {program} doctor --config {settings_file}")
-
-
-@contextlib.contextmanager
-def other_lines_shown(settings: config.Config, root: str, appliance: Appliance) -> Iterator[None]:
-    """Prints the final events of lines that other programs publish."""
-    done = threading.Event()
-
-    def watch(client: ShortLivedClient) -> None:
-        while not done.is_set():
-            for message in client.messages(0.5):
-                event = message.data()
-                if isinstance(event, dict) and event.get("event") in FINAL and not appliance.published(event.get("id")):
-                    show(f"event of another line: {sentence(event)}")
-
-    with ShortLivedClient(MqttOptions.from_config(settings, root)) as client:
-        client.subscribe(f"{root}/event")
-        thread = threading.Thread(target=watch, args=[client], name="other-lines")
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
 
 
 def run_lines(arguments: argparse.Namespace, settings_file: Path, process: subprocess.Popen[bytes], port: int) -> int:
@@ -339,11 +213,6 @@ def show_sound(settings_file: Path) -> None:
             show(f"sound: none, so there is no {wav}")
             return
         show(f"sound: {info.duration:.2f} s at {info.samplerate} Hz in {wav}")
-
-
-def show(message: str) -> None:
-    """Prints a message of the demo, marked as such."""
-    print(f"demo | {message}", flush=True)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,11 @@ def demo() -> ModuleType:
     return module
 
 
+@pytest.fixture
+def demo_appliance(demo: ModuleType) -> ModuleType:
+    return sys.modules["demo_appliance"]
+
+
 @pytest.mark.parametrize(
     ("words", "status", "says"),
     [
@@ -67,15 +72,15 @@ def test_an_existing_file_is_not_replaced_unless_it_is_named(tmp_path: Path, dem
     assert demo.free_name(path) == tmp_path / "ishowtts-demo-3.wav"
 
 
-def test_readings_that_are_not_known_are_left_out(demo: ModuleType) -> None:
+def test_readings_that_are_not_known_are_left_out(demo_appliance: ModuleType) -> None:
     snapshot: dict[str, Any] = {
         "gpu": {"clock_mhz": None, "temp_c": None},
         "speech": {"lines_total": 1, "rtf": None},
         "memory": {"process_mb": 100.5},
     }
-    assert list(demo.readings(snapshot)) == ["lines 1", "memory of the daemon 100.5 MB"]
+    assert list(demo_appliance.readings(snapshot)) == ["lines 1", "memory of the daemon 100.5 MB"]
     snapshot["gpu"]["clock_mhz"], snapshot["speech"]["rtf"] = 1300, 0.01
-    assert list(demo.readings(snapshot))[1:3] == ["RTF 0.01", "GPU clock 1300 MHz"]
+    assert list(demo_appliance.readings(snapshot))[1:3] == ["RTF 0.01", "GPU clock 1300 MHz"]
 
 
 def test_it_says_how_to_go_on(demo: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,13 +94,13 @@ def test_it_says_how_to_go_on(demo: ModuleType, capsys: pytest.CaptureFixture[st
     "text",
     ['{"text": "Slowly, please.", "speed": 0.8}', '{"text": "hi", "id": "tea-2"}', "{laughs} hi", "{", ' {"a": 1}'],
 )
-def test_what_begins_with_a_brace_is_published_as_it_is(demo: ModuleType, text: str) -> None:
-    assert demo.payload_of(text) == (text.strip(), None)
+def test_what_begins_with_a_brace_is_published_as_it_is(demo_appliance: ModuleType, text: str) -> None:
+    assert demo_appliance.payload_of(text) == (text.strip(), None)
 
 
 @pytest.mark.parametrize("text", ["The tea is ready.", 'She said: "Größe {x}"', "[1]", '"{}"'])
-def test_a_text_is_published_with_an_id(demo: ModuleType, text: str) -> None:
-    payload, line_id = demo.payload_of(text)
+def test_a_text_is_published_with_an_id(demo_appliance: ModuleType, text: str) -> None:
+    payload, line_id = demo_appliance.payload_of(text)
     assert json.loads(payload) == {"id": line_id, "text": text}
 
 

@@ -40,7 +40,7 @@ def test_with_a_broker_it_is_ready(appliance: Appliance, caplog: pytest.LogCaptu
     appliance.report.ready()
     appliance.report.log_start()
     assert caplog.messages == ["ready: lines on ishowtts/test/say"]
-    assert appliance.report.status_line() == "ready, lines waiting: 0"
+    assert appliance.report.status_line(appliance.state) == "ready, lines waiting: 0"
 
 
 @pytest.mark.parametrize("reason", [REFUSED, AWAY])
@@ -51,7 +51,7 @@ def test_without_a_broker_it_is_not_ready_and_says_why(
     appliance.report.ready()
     appliance.report.log_start()
     assert caplog.messages == [f"started, but no line can come yet: {reason}"]
-    assert appliance.report.status_line() == f"no line can come: {reason}, lines waiting: 0"
+    assert appliance.report.status_line(appliance.state) == f"no line can come: {reason}, lines waiting: 0"
     appliance.link.why_not_connected = None
     appliance.report.log_start()
     appliance.link.why_not_connected = reason  # the link itself logs a later loss
@@ -64,13 +64,13 @@ def test_a_deaf_appliance_is_not_ready(appliance: Appliance, caplog: pytest.LogC
     appliance.state |= {"state": "degraded", "detail": DEAF}
     appliance.report.ready()
     assert caplog.messages == [f"started, but no line can come yet: {DEAF}"]
-    assert appliance.report.status_line() == f"degraded ({DEAF}), lines waiting: 0"
+    assert appliance.report.status_line(appliance.state) == f"degraded ({DEAF}), lines waiting: 0"
 
 
 def test_other_faults_are_shown_beside_a_missing_broker(appliance: Appliance) -> None:
     appliance.link.why_not_connected = AWAY
     appliance.state |= {"state": "paused", "queue_depth": 3}
-    assert appliance.report.status_line() == f"no line can come: {AWAY}; paused, lines waiting: 3"
+    assert appliance.report.status_line(appliance.state) == f"no line can come: {AWAY}; paused, lines waiting: 3"
 
 
 def test_the_states_of_each_line_are_not_logged(appliance: Appliance, caplog: pytest.LogCaptureFixture) -> None:

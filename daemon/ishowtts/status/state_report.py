@@ -44,7 +44,7 @@ class StateReport:
 
     def on_state(self, state: dict[str, Any], is_news: bool) -> None:
         """The state was published. Each line makes it speaking and ready again: that is logged for debugging only."""
-        self.notify()
+        self._notifier.status(self.status_line(state))
         if is_news:
             routine = state["state"] in _ROUTINE and not state["detail"]
             level = logging.DEBUG if routine and self._was_routine else logging.INFO
@@ -53,16 +53,15 @@ class StateReport:
 
     def ready(self) -> None:
         """Report READY to systemd. The daemon does its part, though a broker may be missing."""
-        self._notifier.ready(self.status_line())
+        self._notifier.ready(self.status_line(self._state()))
         self.log_start()
 
     def notify(self) -> None:
         """Set the line of `systemctl status`."""
-        self._notifier.status(self.status_line())
+        self._notifier.status(self.status_line(self._state()))
 
-    def status_line(self) -> str:
+    def status_line(self, state: dict[str, Any]) -> str:
         """What the appliance does; first, why no line can come. Refused, away and ready are three different things."""
-        state = self._state()
         words = f"{state['state']}{f' ({detail})' if (detail := state['detail']) else ''}"
         if reason := self._link.why_not_connected:
             words = f"no line can come: {reason}" + (f"; {words}" if state["state"] != "ready" else "")
