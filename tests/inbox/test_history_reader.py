@@ -11,6 +11,7 @@ import pytest
 from ishowtts.inbox import HistoryFilter, last_ended_n, read_history, wait_for
 from ishowtts.limits import SENT_CHARS
 from ishowtts.model import Line, Outcome, Priority, Reason, Rejection
+from ishowtts.mqtt.line_payload import payload_head
 
 Queue = Any  # of conftest.py
 
@@ -87,6 +88,12 @@ def test_a_payload_that_is_no_line_is_kept(queue: Queue) -> None:
     queue.inbox.accept([Rejection("a", Reason.BAD_JSON, "it is not JSON", sent='{"text": "hi"')])
     queue.inbox.accept([Rejection("b", Reason.EMPTY, "it is empty", sent="\x00")])
     assert [entry.text for entry in queue.history(9)] == ["\x00", '{"text": "hi"']
+
+
+def test_a_long_payload_that_is_no_line_says_how_long_it_was(queue: Queue) -> None:
+    head = payload_head(b"x" * 20_000)
+    queue.inbox.accept([Rejection("a", Reason.BAD_JSON, "it is not JSON", sent=head)])
+    assert queue.history(1)[0].text.endswith("… (cut; it has 20000 bytes)")
 
 
 def test_a_payload_that_is_no_line_keeps_its_author(queue: Queue) -> None:

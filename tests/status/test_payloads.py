@@ -87,7 +87,7 @@ def test_the_state_and_its_detail_follow_from_the_facts(facts: StateFacts, state
         (VOLUME_0, "volume_0"),
         (SILENT_DEVICE, "silent_device"),
         (VOLUME_0 | MUTED | SILENT_DEVICE, "muted"),
-        (frozenset({Silence.by(SilentCause.CARD_VOLUME_0)}), "card_volume_0"),
+        (frozenset({Silence(SilentCause.CARD_VOLUME_0, "the card is at 0 %")}), "card_volume_0"),
     ],
 )
 def test_the_state_says_whether_a_line_could_be_heard(silences: frozenset[Silence], silent: str | None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ishowtts.engines import Progress, ReportProgress, VoiceInfo
 from ishowtts.engines.durations import longest_plausible_s
-from ishowtts.engines.espeak_voices import DEFAULT_VOICE, PROGRAM, nearest_voice, unknown_voice
+from ishowtts.engines.espeak_voices import DEFAULT_VOICE, PROGRAM, TEST_WORD, nearest_voice, never, unknown_voice
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.limits import HAN
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
@@ -27,16 +27,11 @@ _MAX_HEADER_BYTES = 1024
 _WORDS_PER_MINUTE = 175
 MAX_SEGMENT_BYTES = 400
 _DEADLINE_S = 10.0
-_TEST_WORD = "ready"
 _CHINESE_VOICE = "cmn"
 _LANGUAGES_IN_HAN = ("cmn", "hak", "ja", "yue", "zh")
 _VOICE_NAME = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}")
 _HAN = re.compile(f"[{HAN}]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-
-
-def _never() -> bool:
-    return False
 
 
 class EspeakEngine:
@@ -92,7 +87,7 @@ class EspeakEngine:
             EngineUnavailable: espeak-ng is not installed or does not work. It may work later.
         """
         progress(Progress("load", 0, 1))
-        self.check(_never)
+        self.check(never)
         progress(Progress("load", 1, 1))
 
     def check(self, cancelled: IsCancelled) -> None:
@@ -122,7 +117,7 @@ class EspeakEngine:
         """Returns the version line of espeak-ng. Raises EngineError if there is none."""
         limits = program.ProgramLimits(_DEADLINE_S, _MAX_HEADER_BYTES)
         try:
-            output = program.run([PROGRAM, "--version"], b"", limits, _never)
+            output = program.run([PROGRAM, "--version"], b"", limits, never)
         except (program.ProgramMissing, program.ProgramFailed) as error:
             raise EngineError(f"espeak-ng does not report its version ({error})") from error
         return output.decode("utf-8", "replace").strip()[:200]
@@ -173,7 +168,7 @@ class EspeakEngine:
     def _fault(self, voice: str, cancelled: IsCancelled) -> str | None:
         """Returns why a voice cannot speak the test word; `None` if it can."""
         try:
-            _, rate_hz = _speak(_TEST_WORD, voice, 1.0, cancelled)
+            _, rate_hz = _speak(TEST_WORD, voice, 1.0, cancelled)
         except (program.ProgramMissing, SynthesisError) as error:
             return str(error)
         if voice == self._voice:

@@ -11,12 +11,13 @@ DEFAULT_VOICE = "en-us"
 """Every installation of espeak-ng has this voice."""
 
 PROGRAM = "espeak-ng"
-_TEST_WORD = b"ready"
+TEST_WORD = "ready"
 _LIMITS = program.ProgramLimits(deadline_s=2.0, max_output_bytes=1 << 18)
 _ROW = re.compile(r" *[0-9]+ +([^ ]{1,40}) +[^ ]+ +([^ ]{1,80}) ")
 
 
-def _never() -> bool:
+def never() -> bool:
+    """For a run that nobody cancels."""
     return False
 
 
@@ -28,7 +29,7 @@ def missing_voice(voice: str) -> str | None:
     fault = _fault(voice)
     if fault is None or _fault(DEFAULT_VOICE) is not None:
         return None
-    return unknown_voice(voice, fault, nearest_voice(voice, _never))
+    return unknown_voice(voice, fault, nearest_voice(voice, never))
 
 
 def unknown_voice(voice: str, fault: str, nearest: str) -> str:
@@ -79,7 +80,7 @@ def _plain(name: str) -> str:
 def _fault(voice: str) -> str | None:
     """Returns why espeak-ng cannot load a voice; `None` if it can."""
     try:
-        program.run([PROGRAM, "-q", "-v", voice, "--stdin"], _TEST_WORD, _LIMITS, _never)
+        program.run([PROGRAM, "-q", "-v", voice, "--stdin"], TEST_WORD.encode(), _LIMITS, never)
     except (program.ProgramMissing, program.ProgramFailed) as error:
         return f"{PROGRAM} {error}" if isinstance(error, program.ProgramFailed) else str(error)
     return None

@@ -84,14 +84,17 @@ def reject(transaction: Transaction, arrival: Line | Rejection, reason: str, det
     for its end.
     """
     if isinstance(arrival, Line):
-        line = arrival
+        line, text = arrival, cut(arrival.text)
+    elif arrival.line is not None:
+        line, text = arrival.line, cut(arrival.line.text)
     else:
-        line = arrival.line or Line(arrival.id, arrival.sent or "", author=arrival.author, reply_to=arrival.reply_to)
+        text = arrival.sent or ""  # it is cut already, and says how long it was
+        line = Line(arrival.id, text, author=arrival.author, reply_to=arrival.reply_to)
     open_line = "SELECT 1 FROM lines INDEXED BY lines_open WHERE id = ? AND state IN ('waiting', 'speaking') LIMIT 1"
     if transaction.rows(open_line, storable(line.id)):
         detail = f"{detail} (it was sent with the id {line.id}, which a line has that is not finished)"
         line = replace(line, id=uuid4().hex)
-    stored = replace(line, text=cut(line.text), bare_text=None, reply_to=None)
+    stored = replace(line, text=text, bare_text=None, reply_to=None)
     seq = transaction.insert(stored, Outcome.REJECTED.value, 0.0)
     data = {"reason": reason, "detail": detail}
     transaction.end_line(seq, line.id, line.reply_to, Outcome.REJECTED, data)

@@ -7,7 +7,6 @@ import math
 import re
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from ishowtts.limits import NFE_STEP, SEED, SENT_CHARS, SPEED, VOLUME
@@ -106,8 +105,7 @@ def row_line(row: sqlite3.Row) -> Line:
     if not isinstance(row["voice"], (str, type(None))):
         raise UnreadableRow("its voice is not a text")
     sent_text = row["sent_text"] if isinstance(row["sent_text"], str) else None
-    line = Line(row["id"], row["text"], row["voice"], priority, reply_to=row_reply(row), **details)
-    return line if sent_text is None else replace(line, sent_text=sent_text)
+    return Line(row["id"], row["text"], row["voice"], priority, reply_to=row_reply(row), sent_text=sent_text, **details)
 
 
 def row_outcome(row: sqlite3.Row) -> Outcome | None:

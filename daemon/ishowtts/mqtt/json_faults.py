@@ -1,4 +1,4 @@
-"""Recognises a payload that was meant to be a JSON object but is not one, and says how to correct it.
+"""Decodes payloads, and recognises one that was meant to be a JSON object but is not, or an unrendered template.
 
 Nobody wants to hear braces. So a brace, a quoted key and a colon make an object, whatever the quotes are:
 `{'text': 'Hi'}` is refused, and `{laughs} hi` is spoken. Every pattern looks at the beginning of the payload only.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -20,8 +21,6 @@ _ORDER = {cause: place for place, cause in enumerate(SilentCause)}
 _SENTENCES = {
     SilentCause.MUTED: "the appliance is muted; the command unmute ends that",
     SilentCause.VOLUME_0: "the volume is 0; set it over volume/set",
-    SilentCause.CARD_MUTED: "the sound card is muted",
-    SilentCause.CARD_VOLUME_0: "the volume of the sound card is at 0 %",
     SilentCause.SILENT_DEVICE: "the sound device is silent; set audio.device",
 }
 
@@ -35,10 +34,10 @@ class Silence:
 
     @classmethod
     def by(cls, cause: SilentCause) -> Silence:
-        """The cause with its usual sentence."""
+        """The cause with its usual sentence. What silences a card depends on the card, and has none."""
         return cls(cause, _SENTENCES[cause])
 
-    @property
-    def order(self) -> int:
-        """Place of the cause among all, in the order in which they are named."""
-        return _ORDER[self.cause]
+
+def ordered(silences: Iterable[Silence]) -> list[Silence]:
+    """The silences in the order in which they are named."""
+    return sorted(silences, key=lambda silence: _ORDER[silence.cause])

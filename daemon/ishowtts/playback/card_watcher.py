@@ -47,7 +47,7 @@ class CardWatcher(LoopThread):
 
     def __init__(self, audio: AudioSection, player: CardUser, read: ReadSilence) -> None:
         super().__init__("card-watcher")
-        self._thread.daemon = True  # nor must it keep the daemon from ending
+        self._thread.daemon = True  # a call into a mixer that hangs must not block the exit
         self.problem: str | None = None  # what it finds is in the player's status
         self._audio = audio
         self._player = player

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ishowtts.playback.audibility import Silence, SilentCause
+from ishowtts.playback.audibility import Silence, SilentCause, ordered
 from ishowtts.playback.playback_buffer import Playing
 
 
@@ -67,7 +67,7 @@ class LineNotes:
         Args:
             volume: Volume at which the line was played, if it was not silent.
         """
-        silences = sorted(self.silences, key=lambda silence: silence.order)
+        silences = ordered(self.silences)
         causes = [silence.cause for silence in silences]
         data: dict[str, object] = {
             "audible": not causes,

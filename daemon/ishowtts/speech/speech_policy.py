@@ -85,12 +85,7 @@ class SpeechPolicy:
     @property
     def problems(self) -> tuple[str, ...]:
         """Sentences for the operator about files that cannot be used as they are."""
-        return self.file_faults + ((self._chimes.fault,) if self._chimes.fault else ())
-
-    @property
-    def file_faults(self) -> tuple[str, ...]:
-        """The part of `problems` about files that the configuration names."""
-        return tuple(fault for fault in (self._policies.fault, self._reader.fault) if fault)
+        return tuple(fault for fault in (self._policies.fault, self._reader.fault, self._chimes.fault) if fault)
 
     def prepare(self) -> None:
         """Admit and read a text that nobody hears, so that the first line finds everything loaded."""

@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 _WARNINGS = {"rejected", "failed", "evicted"}
 _DEBUG = {"started"}
-_OUR_OWN_WORDS = {"reason", "by", "engine"}  # these fields of events never hold text of a publisher
+_OUR_OWN_FORMATS = {"reason", "by", "engine"}  # these fields of events never hold text of a publisher
 _LOGGED_ALONE = 5
 _MAX_TEXT_CHARS = 200  # of a line in the log
 _MAX_ARRIVED = 1000  # lines whose events are still to come
 _FINISHED = ("audio_s", "engine", "rtf", "queue_s", "ttfa_s", "cached", "note")
 """The fields of `finished` that its log line shows, in this order. Of other events it shows all fields."""
-_WORDS = {
+_FORMATS = {
     "audio_s": "%s s of speech",
     "engine": "by %s",
     "rtf": "RTF %s",
@@ -44,7 +44,7 @@ _WORDS = {
 _USUAL = {"cached": False, "queue_depth": 1, "done": []}
 """Values that a log line leaves out."""
 
-_Told = tuple[str, object]
+_LogPart = tuple[str, object]
 """A part of a log message, with a place for its value unless it has none, and the value."""
 
 
@@ -88,14 +88,14 @@ class EventLog:
         level = logging.DEBUG if event.event in _DEBUG else level
         if not log.isEnabledFor(level):
             return
-        named: list[_Told] = [("%s", event.event), *([] if text is None else [("%r", Untrusted(text))])]
-        source: list[_Told] = [
+        named: list[_LogPart] = [("%s", event.event), *([] if text is None else [("%r", Untrusted(text))])]
+        source: list[_LogPart] = [
             *([] if author is None else [("from %r", Untrusted(author))]),
             ("id %r", Untrusted(event.id)),
         ]
-        told = _told(event)
-        message = f"{_words(named, ' ')} ({_words(source, ', ')}){': ' if told else ''}{_words(told, ', ')}"
-        log.log(level, message, *(value for words, value in (*named, *source, *told) if "%" in words))
+        parts = _log_parts(event)
+        message = f"{_words(named, ' ')} ({_words(source, ', ')}){': ' if parts else ''}{_words(parts, ', ')}"
+        log.log(level, message, *(value for words, value in (*named, *source, *parts) if "%" in words))
 
     def sum_up(self, *, last: bool = False) -> None:
         """Log how many rejections had no line of their own, once their 10 s are over. To be called every few seconds.
@@ -110,21 +110,21 @@ class EventLog:
             log.warning("%d more %s rejected (%s)", not_logged.total(), lines, each)
 
 
-def _told(event: Event) -> list[_Told]:
+def _log_parts(event: Event) -> list[_LogPart]:
     """What a log line tells besides text and id."""
     keys = _FINISHED if event.event == Outcome.FINISHED.value else event.data
-    told: list[_Told] = []
+    parts: list[_LogPart] = []
     for key in keys:
         value = event.data.get(key)
         if value is None or (key in _USUAL and value == _USUAL[key]):
             continue
-        ours = key in _OUR_OWN_WORDS or isinstance(value, (bool, int, float))
-        told.append((_WORDS.get(key, f"{key}=%s"), value if ours else Untrusted(value)))
-    return told
+        ours = key in _OUR_OWN_FORMATS or isinstance(value, (bool, int, float))
+        parts.append((_FORMATS.get(key, f"{key}=%s"), value if ours else Untrusted(value)))
+    return parts
 
 
-def _words(told: list[_Told], separator: str) -> str:
-    return separator.join(words for words, _ in told)
+def _words(parts: list[_LogPart], separator: str) -> str:
+    return separator.join(words for words, _ in parts)
 
 
 def _clipped(text: str) -> str:

@@ -14,7 +14,7 @@ from ishowtts.engines.build import EngineChoice, Engines
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
 from ishowtts.mqtt.link import MqttLink
-from ishowtts.playback.audibility import Silence, SilentCause
+from ishowtts.playback.audibility import Silence, SilentCause, ordered
 from ishowtts.playback.player import Player
 from ishowtts.speech import SchedulerStatus
 from ishowtts.status.telemetry import Telemetry
@@ -57,7 +57,7 @@ class StateFacts:
         engine: The worker's engine; `None` if espeak-ng is the configured engine.
         problems: Sentences about parts that do not work as configured.
         quiet_until: Local time until which low and normal lines wait; `None`: they do not wait.
-        expires_before: Whether one of them expires before.
+        expires_before: Whether a line that quiet hours hold expires before they end.
         volume_configured: `audio.volume`.
         device: Name of the sound device in use.
         silences: Why a line that is played now cannot be heard; empty if it can, as far as is known.
@@ -83,7 +83,7 @@ def state_payload(facts: StateFacts) -> dict[str, Any]:
     """Compose `state`, without `since`, which the publisher adds."""
     state, detail = _state_and_detail(facts)
     line = facts.scheduler.speaking
-    silent = next(iter(_ordered(facts.silences)), None)
+    silent = next(iter(ordered(facts.silences)), None)
     return {
         "state": state,
         "engine": facts.engine_name,
@@ -104,7 +104,7 @@ def _state_and_detail(facts: StateFacts) -> tuple[str, str | None]:
     engine, problems = facts.engine, facts.problems
     if engine is not None and engine.state in _UNAVAILABLE:
         problems += (f"the {engine.name} engine is {engine.state.value}: {engine.detail or 'no reason known'}",)
-    silent = tuple(silence.sentence for silence in _ordered(facts.silences) if silence.cause in _SET_BY_USERS)
+    silent = tuple(silence.sentence for silence in ordered(facts.silences) if silence.cause in _SET_BY_USERS)
     if facts.scheduler.paused:
         return "paused", "; ".join((*((FOUND_PAUSED,) if facts.paused_at_start else ()), *problems, *silent)) or None
     if problems:
@@ -119,10 +119,6 @@ def _state_and_detail(facts: StateFacts) -> tuple[str, str | None]:
         quiet += "; some expire before, after their own ttl_s"
     detail = "; ".join((*silent, *filter(None, [quiet]))) or None
     return ("speaking" if facts.scheduler.speaking else "ready"), detail
-
-
-def _ordered(silences: frozenset[Silence]) -> list[Silence]:
-    return sorted(silences, key=lambda silence: silence.order)
 
 
 def _progress(engine: EngineStatus) -> str:

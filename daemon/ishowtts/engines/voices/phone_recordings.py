@@ -21,11 +21,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_DECODED_S = 121
+_MAX_DECODED_S = 121
 """A little more than a recording may be long, so that one that is too long is refused and not cut."""
 _MAX_DECODED_BYTES = 48_000_000
 _DECODE_S = 60.0
-_HEAD_BYTES = 12
 
 
 def phone_format(head: bytes) -> str | None:
@@ -79,7 +78,7 @@ def decoded(file: BinaryIO, path: Path, format_name: str) -> Iterator[BinaryIO]:
 def _decode_with_ffmpeg(file: BinaryIO, wav: Path, format_name: str) -> None:
     # By its descriptor: ffmpeg gets no name that it could take for an option, an address or another protocol.
     source = ["-protocol_whitelist", "file", "-f", format_name, "-i", f"file:/dev/fd/{file.fileno()}"]
-    sound = ["-map", "0:a:0", "-vn", "-sn", "-dn", "-t", str(MAX_DECODED_S), "-fs", str(_MAX_DECODED_BYTES)]
+    sound = ["-map", "0:a:0", "-vn", "-sn", "-dn", "-t", str(_MAX_DECODED_S), "-fs", str(_MAX_DECODED_BYTES)]
     command = [
         "ffmpeg", "-nostdin", "-hide_banner", "-v", "quiet", "-threads", "1", *source, *sound,
         "-c:a", "pcm_s16le", "-f", "wav", "-y", f"file:{wav}",
@@ -129,7 +128,7 @@ def _decode_with_pyav(av: Any, file: BinaryIO, wav: Path, format_name: str) -> N
                     for block in resampler.resample(frame):
                         target.write(_interleaved(block.to_ndarray(), channels))
                         samples += block.samples
-                    if samples > MAX_DECODED_S * rate_hz or samples * channels * 2 > _MAX_DECODED_BYTES:
+                    if samples > _MAX_DECODED_S * rate_hz or samples * channels * 2 > _MAX_DECODED_BYTES:
                         break
                     if time.monotonic() > ends_s:
                         raise TimeoutError
