@@ -154,7 +154,7 @@ class Policies:
             done.append(PolicyStep(CUT, text, text[:max_chars]))
             text = text[:max_chars]
         plain = plain_text(text)
-        if visible_text(plain) != visible_text(text):
+        if plain != text and visible_text(plain) != visible_text(text):
             done.append(PolicyStep(MARKUP, text, plain))
         return plain
 

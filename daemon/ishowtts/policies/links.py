@@ -42,7 +42,7 @@ _INVITATION = re.compile(
 _BEFORE_CHARS = 20
 
 
-def link_edits(text: str, replacement: str, *, all_hosts: bool = False) -> list[TextEdit]:
+def link_edits(text: str, replacement: str, *, all_hosts: bool) -> list[TextEdit]:
     """An edit for each link of a text, in order. A mail address is not a link.
 
     Args:

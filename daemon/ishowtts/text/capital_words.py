@@ -79,12 +79,9 @@ TITLES = _words("MR MRS MS DR PROF ST JR SR CAPT GEN LT SGT REV")
 MONTHS = _words("JAN FEB MAR MARCH APR MAY JUN JUL AUG SEP SEPT OCT NOV DEC")
 """Beside a number, the names of months that are other words too, or that are short."""
 
-UNIT_CASE = {
-    "KG": "kg", "MG": "mg", "KM": "km", "CM": "cm", "MM": "mm", "ML": "ml", "CL": "cl", "KWH": "kWh", "WH": "Wh",
-    "KW": "kW", "MHZ": "MHz", "KHZ": "kHz", "GHZ": "GHz", "HZ": "Hz", "MAH": "mAh", "KV": "kV", "DB": "dB",
-    "HPA": "hPa", "KPA": "kPa", "MIN": "min", "MINS": "mins", "SEC": "sec", "HR": "hr", "HRS": "hrs", "LB": "lb",
-    "LBS": "lbs", "OZ": "oz", "FT": "ft", "YD": "yd", "MPH": "mph", "KPH": "kph", "RPM": "rpm", "BPM": "bpm",
-    "FPS": "fps", "PSI": "psi", "PPM": "ppm", "PPB": "ppb", "MBPS": "Mbps", "KBPS": "kbps", "GBPS": "Gbps",
-    "KCAL": "kcal", "LX": "lx", "MBAR": "mbar", "INCH": "inch", "MS": "ms",
-}  # fmt: skip
+_UNITS = (
+    "kg mg km cm mm ml cl kWh Wh kW MHz kHz GHz Hz mAh kV dB hPa kPa min mins sec hr hrs lb lbs oz ft yd mph kph "
+    "rpm bpm fps psi ppm ppb Mbps kbps Gbps kcal lx mbar inch ms "
+)
+UNIT_CASE = {unit.upper(): unit for unit in _UNITS.split()}
 """Units after a number, as the tables of units know them."""

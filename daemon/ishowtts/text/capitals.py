@@ -16,22 +16,18 @@ from ishowtts.text.capital_words import (
     TITLES,
     UNIT_CASE,
 )
-from ishowtts.text.reading_rules import ADDRESS
+from ishowtts.text.reading_rules import ADDRESS, any_of
 
 _WORD = re.compile(r"(?<![^\W_])[^\W\d_]+(?:['’][^\W\d_]+)*(?![^\W_])")
 _SENTENCE = re.compile(r"[^.!?…。！？]+[.!?…。！？]*")
-_PLURAL = re.compile(r"[A-Z]{2,6}s")
 _SENTENCE_START = re.compile(r"(?:^|[.!?…。！？][\"'”’)\]]{0,3}\s+)[\"'“‘(\[¡¿*]{0,3}$")
 _AFTER_NUMBER = re.compile(r"[0-9][ \u00a0]?$")
-_BEFORE_NUMBER = re.compile(r"\.? [0-9]")
 _BEFORE_DAY = re.compile(r"\.? (?:[0-9]{4}|[0-9]{1,2})(?![0-9]|[.,][0-9]|%)")
 _BEFORE_TRAIN = re.compile(r" [0-9]{2,4}(?![0-9.,%]| ?(?:[cm]?m|[Cc]ubes?|[Bb]ags?|[Pp]ercent)\b)")
 _BEFORE_WORD = re.compile(" [A-Z]{2}")
 _NOT_SHOUTED = INITIALISMS | ALSO_WORDS | {"ASAP"}
 _BEFORE_ROMAN = re.compile(r" (?:[IVX]{2,5}|[VX])(?![^\W_])")  # the rule for Roman numerals knows Chapter, not chapter
-_UNIT = re.compile(
-    rf"(?<=[0-9])([ \u00a0]?)({'|'.join(sorted(UNIT_CASE, key=len, reverse=True))})(/(?:H|S|MIN|SEC))?(?![^\W_])"
-)
+_UNIT = re.compile(rf"(?<=[0-9])([ \u00a0]?)({any_of(UNIT_CASE)})(/(?:H|S|MIN|SEC))?(?![^\W_])")
 _ORDINAL = re.compile(r"(?<=[0-9])(?:ST|ND|RD|TH)(?![^\W_])|(?<=[0-9]0)S(?![^\W_])")
 _ADDRESS_IN_CAPITALS = re.compile(r"(?:HTTPS?://|WWW\.)[!-~]{1,300}")
 _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
@@ -146,7 +142,7 @@ def _spoken(word: str, before: str, *, shouted: bool) -> str:
         if head in ("D", "L", "O") and len(tail) > 2 and tail != "CLOCK":
             return head.capitalize() + apostrophe + tail.capitalize()  # O'BRIEN
         return (head if head == "I" else head.lower()) + apostrophe + tail.lower()  # I'M, O'CLOCK
-    is_contraction = tail in _CONTRACTIONS and head not in INITIALISMS and len(head) > 1
+    is_contraction = tail in _CONTRACTIONS and head not in INITIALISMS
     return (head.lower() if is_contraction else _spoken_word(head, before, shouted=shouted)) + apostrophe + tail.lower()
 
 
@@ -160,10 +156,8 @@ def _spoken_word(word: str, before: str, *, shouted: bool) -> str:
         return word
     if shouted and word[-1] == "S" and word[:-1] in INITIALISMS:
         return word[:-1] + "s"
-    if len(word) <= 3 and not shouted:
-        is_word = word in SHORT_WORDS or word in SPOKEN_ACRONYMS
-    else:
-        is_word = word in SHORT_WORDS or word in SPOKEN_ACRONYMS or _is_pronounceable(word)
+    is_known = word in SHORT_WORDS or word in SPOKEN_ACRONYMS
+    is_word = is_known or ((shouted or len(word) > 3) and _is_pronounceable(word))
     return word.lower() if is_word else word
 
 

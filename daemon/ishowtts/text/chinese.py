@@ -13,16 +13,17 @@ from ishowtts.text.reading_rules import (
     NUMBER,
     ReadingRule,
     ToWords,
+    any_of,
     apply_rules,
     is_month_and_day,
     rule,
 )
-from ishowtts.text.units import UNITS, any_of
+from ishowtts.text.units import UNITS
 
 _DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _CURRENCIES = {"¥": "元", "￥": "元", "$": "美元", "US$": "美元", "HK$": "港元", "NT$": "新台币", "€": "欧元",
                "£": "英镑", "₩": "韩元", "CNY": "元", "RMB": "元", "USD": "美元", "EUR": "欧元"}  # fmt: skip
-_CURRENCY = "|".join(re.escape(sign) for sign in sorted(_CURRENCIES, key=len, reverse=True))
+_CURRENCY = any_of(_CURRENCIES)
 # Latin letters after figures that are seldom a unit in Chinese text: 5A景区, 4K, 10w (ten times 万).
 _NOT_UNITS = ("A", "J", "K", "N", "in", "mi", "w", "d", "y", "mo", "ct", "pts", "deg")
 UNITS_READ = {symbol: unit.chinese for symbol, unit in UNITS.items() if unit.chinese and symbol not in _NOT_UNITS}

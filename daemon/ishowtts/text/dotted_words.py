@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ishowtts.limits import TOP_LEVEL, TOP_LEVEL_WORDS
-from ishowtts.text.reading_rules import ReadingRule, rule
+from ishowtts.text.reading_rules import only_with, rule
 
 # No part is unbounded, and a match begins only at the start of a word, since the text may be hostile.
 _JOINED = re.compile(
@@ -50,7 +50,8 @@ def _ends_sentence(joint: re.Match[str]) -> bool:
     return word.lower() != "www" and (word.islower() or word.istitle() or word.isupper())
 
 
-DOT_NET: tuple[ReadingRule, ...] = (
+DOT_NET = only_with(
+    ".",
     rule(r"(?<![A-Za-z0-9])([A-Z]{2,3})\.N(?:ET|et)(?!\w)", lambda name, _: f"{' '.join(name[1])} dot net"),
     rule(r"(?<![A-Za-z0-9.])([A-Za-z]{1,20})\.NET(?!\w)", r"\1 dot net"),
     rule(r"(?<![A-Za-z0-9.])\.(?:NET|net)(?!\w)", "dot net"),

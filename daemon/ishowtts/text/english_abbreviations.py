@@ -6,7 +6,7 @@ import re
 
 from ishowtts.text.english_addresses import ADDRESS_RULES, STARTS_SENTENCE, full_stop
 from ishowtts.text.english_words import SHORT_MONTHS
-from ishowtts.text.reading_rules import DASHES, DIGITS, ReadingRule, ToWords, only_with, rule
+from ishowtts.text.reading_rules import DASHES, DIGITS, ReadingRule, ToWords, any_of, only_with, rule
 
 _WITH_DOT = {
     "dept": "department", "depts": "departments", "appt": "appointment", "appts": "appointments", "govt": "government",
@@ -40,12 +40,8 @@ _TITLES = {
 _DAYS = {"Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday",
          "Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday"}  # fmt: skip
 _PLURALS = {"hr": "hours", "min": "minutes", "sec": "seconds", "lb": "pounds"}
-_DAY = "|".join(sorted(_DAYS, key=len, reverse=True))
-_MONTH = "|".join(sorted(SHORT_MONTHS, key=len, reverse=True))
-
-
-def _any_form(forms: dict[str, str]) -> str:
-    return "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+_DAY = any_of(_DAYS)
+_MONTH = any_of(SHORT_MONTHS)
 
 
 def _same_case(words: str, form: str) -> str:
@@ -121,7 +117,7 @@ ABBREVIATION_RULES: tuple[ReadingRule, ...] = (
         for each in only_with("/" if "/" in form else ".,k", rule(rf"(?<![A-Za-z0-9.]){form}(?!\w)", words))
     ),
     rule(
-        rf"(?<![\w.])(?:(?P<form>{_any_form(_TITLES)})\.|(?P<bare>Mr|Mrs|Ms|Prof|Mt|Capt|Sgt|Rev)(?= ))"
+        rf"(?<![\w.])(?:(?P<form>{any_of(_TITLES)})\.|(?P<bare>Mr|Mrs|Ms|Prof|Mt|Capt|Sgt|Rev)(?= ))"
         rf"(?= (?:[A-Z]|and M|& M))(?! (?:{STARTS_SENTENCE})\b)",
         lambda match, _: _TITLES[match["form"] or match["bare"]],
     ),
@@ -131,13 +127,13 @@ ABBREVIATION_RULES: tuple[ReadingRule, ...] = (
     *only_with(
         DIGITS,
         rule(
-            rf"(?<!\d )(?<![\w.])(?:(?P<form>(?i:{_any_form(_BEFORE_FIGURES)}))\.:? ?(?=[#\d-])"
+            rf"(?<!\d )(?<![\w.])(?:(?P<form>(?i:{any_of(_BEFORE_FIGURES)}))\.:? ?(?=[#\d-])"
             r"|(?P<bare>ext|[Aa]pt|max|min|avg|hwy|Hwy)(?: (?=-?\d)))",
             _before_figures,
         ),
     ),
     *_DATE_RULES,
-    *only_with(".", rule(rf"(?<![A-Za-z0-9.])(?i:{_any_form(_WITH_DOT)})\.(?!\.)", _abbreviation)),
+    *only_with(".", rule(rf"(?<![A-Za-z0-9.])(?i:{any_of(_WITH_DOT)})\.(?!\.)", _abbreviation)),
     rule(rf"(?<![A-Za-z0-9.])(?i:{'|'.join(_WITH_OR_WITHOUT_DOT)})(?!\w)", _abbreviation),
     rule(r"(?<!\d )(?<![\w./])(hr|min|sec|lb)s\.?(?!\w)", lambda match, _: f"{_PLURALS[match[1]]}{full_stop(match)}"),
 )

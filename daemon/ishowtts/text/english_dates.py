@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+from ishowtts.text.english_addresses import full_stop
 from ishowtts.text.english_words import MONTHS, SHORT_MONTHS, digit_by_digit, ordinal
-from ishowtts.text.reading_rules import DIGITS, ToWords, is_month_and_day, only_with, rule
+from ishowtts.text.reading_rules import DIGITS, ToWords, any_of, is_month_and_day, only_with, rule
 
 _MONTHS = {name: name for name in MONTHS}
 _MONTHS |= {short + dot: name for short, name in SHORT_MONTHS.items() for dot in ("", ".")}
-_MONTH = "|".join(re.escape(name) for name in sorted(_MONTHS, key=len, reverse=True))
+_MONTH = any_of(_MONTHS)
 _MONTH_LETTERS = "JFMASOND"
 _VERSION_BEFORE = re.compile(r"\b(?:version|release|firmware|build|update|core) $", re.IGNORECASE)
 CLOCK = r"\d{1,2}(?::\d\d)?(?: ?[ap]m\b| ?[ap]\.m\.)"
@@ -78,7 +79,7 @@ def _time(match: re.Match[str], to_words: ToWords) -> str:
         return match[0]
     am_pm = match["am_pm"]
     if am_pm and minute == 0 and not match["second"]:
-        return f"{to_words(match['hour'])} {am_pm[0].upper()}M{_full_stop(match)}"
+        return f"{to_words(match['hour'])} {am_pm[0].upper()}M{full_stop(match)}"
     if hour == 24 and minute == 0 and not match["second"]:
         return "midnight"
     if hour == 0 and not match["second"]:
@@ -88,17 +89,11 @@ def _time(match: re.Match[str], to_words: ToWords) -> str:
         words = re.sub("^zero hours (?:zero minutes and )?", "", words)  # 0:45:10
         words = re.sub("(?<=twenty one) hour ", " hours ", words)
         words = re.sub("(?<=minutes|.minute) and zero seconds$", "", words)
-    return f"{words} {am_pm[0].upper()}M{_full_stop(match)}" if am_pm else words
+    return f"{words} {am_pm[0].upper()}M{full_stop(match)}" if am_pm else words
 
 
 def _hour(match: re.Match[str], to_words: ToWords) -> str:
-    return f"{to_words(match['hour'])} {match['am_pm'][0].upper()}M{_full_stop(match)}"
-
-
-def _full_stop(match: re.Match[str]) -> str:
-    """A full stop, if that of `p.m.` also ends the sentence."""
-    rest = match.string[match.end() :]
-    return "." if match[0].endswith(".") and (not rest.strip() or re.match(r"\s+[A-Z]", rest)) else ""
+    return f"{to_words(match['hour'])} {match['am_pm'][0].upper()}M{full_stop(match)}"
 
 
 def _lap(match: re.Match[str], to_words: ToWords) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.english_units import amount
-from ishowtts.text.reading_rules import DASHES, DIGITS, ReadingRule, ToWords, only_with, rule
-from ishowtts.text.units import UNITS, any_of
+from ishowtts.text.reading_rules import DASHES, DIGITS, ReadingRule, ToWords, any_of, only_with, rule
+from ishowtts.text.units import UNITS
 
 # Parts of a duration in the order in which they are written: name, symbol in the table, forms. A capital is attached.
 _PARTS = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from ishowtts.text.english_words import digit_by_digit, ordinal
-from ishowtts.text.reading_rules import DIGITS, NUMBER, ReadingRule, ToWords, only_with, rule
-from ishowtts.text.units import UNITS, any_of
+from ishowtts.text.reading_rules import DIGITS, NUMBER, ReadingRule, ToWords, any_of, only_with, rule
+from ishowtts.text.units import UNITS
 
 _BEFORE_AUTHOR = "by|from|to|with|for|thanks|hi|hey|hello|welcome|cc|and|follow"
 _EACH = {symbol: UNITS[symbol].singular for symbol in ("s", "sec", "min", "h", "hr", "d", "wk", "mo", "yr")}
@@ -61,7 +61,7 @@ JOINT_RULES: tuple[ReadingRule, ...] = (
     ),
     *only_with("#", rule(r"(?<=[A-Za-z]{2})#(?=\d)", " number ")),
     *only_with(
-        "-",
+        DIGITS,
         rule(
             rf"(?<=\d)[.-]?({'|'.join(_PRE_RELEASES)})[.-]?(?=\d)",
             lambda match, _: f" {_PRE_RELEASES[match[1]]} ",
@@ -76,7 +76,8 @@ JOINT_RULES: tuple[ReadingRule, ...] = (
     *only_with("→➔➜⟶⇒", rule(r"^[→➔➜⟶⇒] ?| ?[→➔➜⟶⇒]$", "")),
     *only_with("®™", rule(r"(?<=\w)[®™]", "")),
     *only_with("©", rule(r"© ?(?=\w)", "copyright ")),
-    *only_with("O2o", rule(r"(?<!\w)Sp[Oo]2(?!\w)", "S P O 2"), rule(r"(?<![A-Za-z0-9])3D(?=[A-Z][a-z])", "3D ")),
+    *only_with("2", rule(r"(?<!\w)Sp[Oo]2(?!\w)", "S P O 2")),
+    *only_with("3", rule(r"(?<![A-Za-z0-9])3D(?=[A-Z][a-z])", "3D ")),
     *only_with("X", rule(r"(?<![\w.])(\d{1,3})X(?= ?\d)", r"\1x")),
     *only_with("x", rule(r"(?<![\w.])(\d{1,2})x(?=[A-Z]{2})", r"\1 ")),
     *only_with(

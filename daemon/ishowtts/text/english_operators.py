@@ -110,7 +110,7 @@ RANGE_RULES = (
         rule(rf"(?<![\w.-])({NUMBER}) ?[~～〜] ?(?=\d)", r"\1 to "),
     ),
     *only_with(
-        "b",
+        "Bb",
         rule(
             rf"(?<!\w)((?i:between) (?:{CURRENCY})?-?{NUMBER}(?::\d\d)?(?: ?{_UNIT})?) to (?=-?(?:{CURRENCY})?\d)",
             r"\1 and ",

@@ -7,8 +7,8 @@ import re
 from ishowtts.text.english_numbers import bare_number, plural, with_separators
 from ishowtts.text.english_unit_context import SYMBOLS_IN_CONTEXT, Place, is_attribute, is_decade, unit_in_context
 from ishowtts.text.english_words import CURRENCY, ordinal
-from ishowtts.text.reading_rules import DASHES, DIGITS, NUMBER, ReadingRule, ToWords, only_with, rule
-from ishowtts.text.units import UNITS, Unit, any_of
+from ishowtts.text.reading_rules import DASHES, DIGITS, NUMBER, ReadingRule, ToWords, any_of, only_with, rule
+from ishowtts.text.units import UNITS, Unit
 
 _PERIODS = ("day", "week", "month", "year", "hour", "minute", "second", "night", "person", "user")
 _DENOMINATORS = {symbol: unit for symbol, unit in UNITS.items() if "/" not in symbol}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
+from ishowtts.text.reading_rules import any_of
+
 _DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-DIGITS = {str(figure): word for figure, word in enumerate(_DIGIT_WORDS)}
+_DIGITS = {str(figure): word for figure, word in enumerate(_DIGIT_WORDS)}
 
 # Singular and plural of each currency and of its hundredth part.
 CURRENCIES = {
@@ -58,7 +59,7 @@ CURRENCIES = {
     "RMB": ("yuan", "yuan", "", ""),
     "CHF": ("Swiss franc", "Swiss francs", "centime", "centimes"),
 }
-CURRENCY = "|".join(re.escape(sign) for sign in sorted(CURRENCIES, key=len, reverse=True))
+CURRENCY = any_of(CURRENCIES)
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
           "December")  # fmt: skip
 SHORT_MONTHS = {name[:3]: name for name in MONTHS if name != "May"} | {"Sept": "September"}
@@ -72,7 +73,7 @@ MATH_SYMBOLS = {"÷": "divided by", "×": "times", "±": "plus or minus", "≈":
 
 def digit_by_digit(figures: str) -> str:
     """Each digit as a word, such as `one two three`."""
-    return " ".join(DIGITS[figure] for figure in figures if figure in DIGITS)
+    return " ".join(_DIGITS[figure] for figure in figures if figure in _DIGITS)
 
 
 def ordinal(number: int, to_words: Callable[[str], str]) -> str:

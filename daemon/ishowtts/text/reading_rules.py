@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -30,6 +30,11 @@ ADDRESS = re.compile(
     re.ASCII,
 )
 """A web or mail address, without the full stop after it."""
+
+
+def any_of(forms: Iterable[str]) -> str:
+    """A pattern of these forms; the longest comes first."""
+    return "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from ishowtts.limits import HAN, KANA
-from ishowtts.text.reading_rules import ADDRESS
-from ishowtts.text.units import UNITS, any_of
+from ishowtts.text.reading_rules import ADDRESS, any_of
+from ishowtts.text.units import UNITS
 
 _CHINESE = ("zh", "cmn", "yue", "hak", "wuu", "nan")
 _WRITTEN_WITH_HAN = ("ja", "ko", "vi")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -234,8 +233,3 @@ def _first_of_each(*tables: Iterable[tuple[str, Unit]]) -> dict[str, Unit]:
 _PLAIN = _first_of_each(_table())
 UNITS = _first_of_each(_PLAIN.items(), _powers(_PLAIN), _any_case(_PLAIN))
 """The words of each symbol, such as `kWh`, `µg`, `m²` and `sq ft`."""
-
-
-def any_of(symbols: Iterable[str]) -> str:
-    """A pattern of these symbols; the longest comes first."""
-    return "|".join(re.escape(symbol) for symbol in sorted(symbols, key=len, reverse=True))
