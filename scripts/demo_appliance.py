@@ -14,11 +14,10 @@ from typing import Any
 from ishowtts import config
 from ishowtts.cli.say import sentence
 from ishowtts.errors import IShowError
-from ishowtts.model import Outcome
+from ishowtts.model import FINAL_EVENTS, Outcome
 from ishowtts.mqtt.client import Message, ShortLivedClient
 from ishowtts.mqtt.mqtt_options import MqttOptions
 
-FINAL = {outcome.value for outcome in Outcome} | {"duplicate"}
 FIRST = {"accepted", "rejected", "merged", "duplicate"}
 """The first event of a line is one of these."""
 READY_S = 300.0
@@ -74,7 +73,7 @@ class Appliance:
                 self._awaits_id = False
             if line_id is None or event.get("id") != line_id:
                 continue
-            if event["event"] in FINAL:
+            if event["event"] in FINAL_EVENTS:
                 show(f"event: {sentence(event)}")
                 return bool(event["event"] == Outcome.FINISHED.value)
             show(f"event: {event['event']}")
@@ -128,7 +127,11 @@ def other_lines_shown(settings: config.Config, root: str, appliance: Appliance) 
         while not done.is_set():
             for message in client.messages(0.5):
                 event = message.data()
-                if isinstance(event, dict) and event.get("event") in FINAL and not appliance.published(event.get("id")):
+                if (
+                    isinstance(event, dict)
+                    and event.get("event") in FINAL_EVENTS
+                    and not appliance.published(event.get("id"))
+                ):
                     show(f"event of another line: {sentence(event)}")
 
     with ShortLivedClient(MqttOptions.from_config(settings, root)) as client:

@@ -83,9 +83,10 @@ def run(config: Config, factories: Factories = Factories(), config_path: Path = 
     Raises:
         FatalError: it could not start; the sentence is for the operator.
     """
-    reload = ConfigReload(config, config_path, Notifier())
+    notifier = Notifier()
+    reload = ConfigReload(config, config_path, notifier)
     with stop_signals.stop_asked(reload.ask) as stop_requested, ExitStack() as stack:
-        daemon = Daemon(config, stack, factories)
+        daemon = Daemon(config, stack, notifier, factories)
         if not stop_requested.is_set():
             daemon.start()
             reload.start()
@@ -99,13 +100,13 @@ def run(config: Config, factories: Factories = Factories(), config_path: Path = 
 class Daemon:
     """Builds every part of the appliance and connects them. `stack` stops them in reverse order."""
 
-    def __init__(self, config: Config, stack: ExitStack, factories: Factories = Factories()) -> None:
+    def __init__(self, config: Config, stack: ExitStack, notifier: Notifier, factories: Factories) -> None:
         self._stack = stack
         self._config = config
         self._instance = uuid.uuid4().hex
         self._changed = ChangeSignal()  # a line, an engine, the device or a level
         self._events_stored = ChangeSignal()
-        self._notifier = Notifier()
+        self._notifier = notifier
         self._board: Board = detect_board(config.board.source, config.board.sysfs_root)
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
@@ -248,9 +249,9 @@ class Daemon:
             return False
 
     def _open_inbox(self) -> Inbox:
-        path = self._config.state_dir / "inbox.sqlite"
+        path = self._config.inbox_file
         with suppress(OSError):  # the inbox reports what is wrong with the folder, and works in memory
-            make_private_folder(path.parent, ours=_is_in_state_dir)  # spoken text is private
+            make_private_folder(path.parent, ours=partial(_is_in_state_dir, path.name))  # spoken text is private
         try:
             inbox = Inbox(
                 path,
@@ -338,9 +339,9 @@ class Daemon:
         self._link.publish_retained("info", info)
 
 
-def _is_in_state_dir(name: str) -> bool:
+def _is_in_state_dir(inbox_file: str, name: str) -> bool:
     """Whether a file or folder in `state_dir` is one of ours; those of `data_folder` are there in a run by hand."""
-    return name.startswith("inbox.sqlite") or name.endswith(".wav") or name in ("weights", "voices", "chimes")
+    return name.startswith(inbox_file) or name.endswith(".wav") or name in ("weights", "voices", "chimes")
 
 
 class _Part(Protocol):

@@ -41,6 +41,10 @@ class Outcome(str, Enum):
     FAILED = "failed"
 
 
+FINAL_EVENTS = frozenset(outcome.value for outcome in Outcome) | {"duplicate"}
+"""The events after which no other one of a line comes. `duplicate` is no outcome: the line is known already."""
+
+
 class Reason(str, Enum):
     """Why a line was rejected."""
 

@@ -148,7 +148,7 @@ def _derived(settings: Config) -> dict[str, Any]:
         "engine_why": _why(chosen),
         "volume": settings.audio.volume,
     }
-    database = settings.state_dir / "inbox.sqlite"
+    database = settings.inbox_file
     with as_owner_of(settings.state_dir):
         if not database.exists():
             return derived

@@ -11,7 +11,6 @@ from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.cli.tables import print_table
 from ishowtts.errors import OperatorFileError
 from ishowtts.playback.chime_files import DEFAULT, ChimeFiles
-from ishowtts.speech import speech_policy
 from ishowtts.util.logs import visible
 
 
@@ -28,7 +27,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """List each chime with its file and length, and return 1 if one cannot be used; or write the built-in chime."""
     logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the table shows the faults, once
-    chimes = speech_policy.chime_files(read_config(arguments))
+    chimes = ChimeFiles.from_config(read_config(arguments))
     if arguments.make:
         made = chimes.make()
         print(f"written: {made}" if made else f"kept: {chimes.path(DEFAULT)}")

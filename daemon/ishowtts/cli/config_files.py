@@ -123,13 +123,13 @@ def examine_wav(key: str, device: str) -> Finding:
 
 def examine_chime(settings: Config) -> Iterator[Finding]:
     """The chimes: the one that is wanted, and files of the folder that cannot be used."""
-    if settings.audio.chime is False and settings.audio.chimes_dir is None and not _chimes_dir(settings).is_dir():
+    if settings.audio.chime is False and settings.audio.chimes_dir is None and not settings.chimes_folder.is_dir():
         return
     # Imported here: it loads numpy and soundfile.
     logging.getLogger("ishowtts").addHandler(logging.NullHandler())  # the caller prints the faults, once
     from ishowtts.playback.chime_files import DEFAULT, ChimeFiles
 
-    chimes = ChimeFiles(_chimes_dir(settings))
+    chimes = ChimeFiles(settings.chimes_folder)
     wanted = settings.audio.chime
     name = DEFAULT if isinstance(wanted, bool) else wanted
     key = "audio.chimes_dir" if wanted is False else "audio.chime"
@@ -154,10 +154,6 @@ def examine_chime(settings: Config) -> Iterator[Finding]:
         yield Finding("audio.chimes_dir", "note", f"{chimes.folder / file} is not a chime: {why}", fix)
     if wanted is not False and name in usable:
         yield Finding("audio.chime", "ok", f"{name}; chimes that can be used: {', '.join(usable)}")
-
-
-def _chimes_dir(settings: Config) -> Path:
-    return settings.audio.chimes_dir or settings.data_folder / "chimes"
 
 
 def examine_words(settings: Config) -> Iterator[Finding]:

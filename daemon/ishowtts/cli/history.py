@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ishowtts.inbox import HistoryFilter, count_history, last_ended_n, read_history
 
     settings = read_config(arguments)
-    path = settings.state_dir / "inbox.sqlite"
+    path = settings.inbox_file
     wanted = HistoryFilter(
         states=arguments.outcome,
         author=arguments.author,

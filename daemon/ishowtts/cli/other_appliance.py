@@ -44,7 +44,7 @@ def _local_instances(settings: Config, root: str) -> list[str]:
     from ishowtts.inbox import read_setting
     from ishowtts.mqtt.mqtt_options import INSTANCES_KEY, ROOT_KEY
 
-    database = settings.state_dir / "inbox.sqlite"
+    database = settings.inbox_file
     try:
         with as_owner_of(settings.state_dir):
             if not database.exists() or read_setting(database, ROOT_KEY) != root:

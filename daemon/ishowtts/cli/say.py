@@ -18,7 +18,7 @@ from ishowtts.cli.appliance_view import START_FIX, ApplianceView, connect, messa
 from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic, volume, why
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.errors import BrokerError, LineError
-from ishowtts.model import Outcome
+from ishowtts.model import FINAL_EVENTS, Outcome
 from ishowtts.util.logs import visible
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _UNKNOWN_S = 1.0  # a broker sends the retained `availability` within millisecon
 _QUIET_S = 1.0  # within this time after `accepted`, `state` says until when quiet hours last
 _DEGRADED_S = 5.0  # a fallback voice speaks within this time, if any can
 _EVENT_TYPES = (str, int, float, type(None))
-_FINAL = {outcome.value for outcome in Outcome} | {"duplicate"}
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -194,7 +193,7 @@ class SentLine:
         kind = event["event"]
         # On an open broker anybody may publish events: drop values of types that the appliance never sends.
         known = {key: value for key, value in event.items() if isinstance(value, _EVENT_TYPES)}
-        if kind in _FINAL:
+        if kind in FINAL_EVENTS:
             return known | self._silence(known)
         if kind == "accepted" and self.accepted is None:
             self.accepted, self._accepted_s = known, time.monotonic()

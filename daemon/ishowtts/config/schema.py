@@ -262,6 +262,16 @@ class Config(_Section):
             return self.data_dir
         return SERVICE_DIR if self.state_dir.is_relative_to(SERVICE_DIR) else self.state_dir
 
+    @property
+    def inbox_file(self) -> Path:
+        """The file of the queue and of the history."""
+        return self.state_dir / "inbox.sqlite"
+
+    @property
+    def chimes_folder(self) -> Path:
+        """Folder of the operator's chimes."""
+        return self.audio.chimes_dir or self.data_folder / "chimes"
+
     def root_topic(self, serial: str | None = None) -> str:
         """`<prefix>/<device>`. Without `device.name`, the device is named after host and serial number."""
         return f"{self.mqtt.prefix}/{self.device.name or default_device_name(serial)}"

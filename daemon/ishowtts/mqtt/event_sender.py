@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ishowtts.model import Event, Outcome, ReplyTo
+from ishowtts.model import FINAL_EVENTS, Event, ReplyTo
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.publisher import PendingPublish
 from ishowtts.mqtt.session import Session
@@ -17,7 +17,6 @@ from ishowtts.util.logs import Untrusted
 log = logging.getLogger(__name__)
 
 # A duplicate has no other final event. Its publisher waits for this one.
-_ANSWERED = frozenset(outcome.value for outcome in Outcome) | {"duplicate"}
 _ANSWER_TRIES = 3
 
 _Key = tuple[int, str, str, str]
@@ -94,7 +93,7 @@ class EventSender:
 
     def _answer_to(self, key: _Key, event: Event) -> ReplyTo | None:
         """The response topic at which to publish the event too; `None` if there is none."""
-        if event.reply_to is None or not self._answers or event.event not in _ANSWERED:
+        if event.reply_to is None or not self._answers or event.event not in FINAL_EVENTS:
             return None
         tries = self._answer_tries[key] = self._answer_tries.get(key, 0) + 1
         if tries <= _ANSWER_TRIES:

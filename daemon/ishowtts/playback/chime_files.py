@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from ishowtts.config import Config
 from ishowtts.errors import OperatorFileError
 from ishowtts.limits import NAME
 from ishowtts.model import Samples
@@ -51,6 +52,12 @@ class ChimeFiles:
             `default` is the built-in chime if the folder has no such file.
         wanted: The name that the configuration asks for. If that chime does not exist, `fault` says so.
     """
+
+    @classmethod
+    def from_config(cls, config: Config) -> ChimeFiles:
+        """The chimes of a configuration."""
+        chime = config.audio.chime
+        return cls(config.chimes_folder, DEFAULT if chime is True else chime or None)
 
     def __init__(self, folder: Path, wanted: str | None = None) -> None:
         self.folder = folder

@@ -21,13 +21,6 @@ _WARM_UP_TEXT = "𝓦𝓪𝓻𝓶 up: 1.5 °C at 5 p.m. on 2026-05-01, $3.50 soo
 _WARM_UP_AUTHOR = "Ａnna 😀"
 
 
-def chime_files(config: Config) -> ChimeFiles:
-    """The chimes of a configuration."""
-    audio = config.audio
-    wanted = DEFAULT_CHIME if audio.chime is True else audio.chime or None
-    return ChimeFiles(audio.chimes_dir or config.data_folder / "chimes", wanted)
-
-
 class SpeechPolicy:
     """Answers what the configuration says about a line. Any thread may ask.
 
@@ -76,7 +69,7 @@ class SpeechPolicy:
         return cls(
             Policies(config.policies, config.limits, f5.nfe_step, voices=voices),
             TextReader(reading.pronunciations, language_of, reading.normalise, f5.default_voice, reading.decimal),
-            chime_files(config),
+            ChimeFiles.from_config(config),
             chime=config.audio.chime,
             merge_say=config.policies.merge_say,
             local_time=local_time,
