@@ -120,7 +120,7 @@ def chunks(work: Work) -> int:
 def implied_products(
     dit: DitConfig, work: Work, implementation: Implementation, board: GpuSpec, assumptions: Assumptions, *, rtf: float
 ) -> float | None:
-    """Find the efficiency of products that gives a published RTF; of fp32 products for a implementation without fp16.
+    """Find the efficiency of products that gives a published RTF; of fp32 products for an implementation without fp16.
 
     `None` means that no efficiency up to 1 gives this RTF while the other assumptions stay.
     """

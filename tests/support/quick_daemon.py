@@ -151,7 +151,7 @@ def main() -> int:
     arguments = parser.parse_args()
     notes = Notes(arguments.notes)
 
-    def company(settings: Config, _lead: EngineChoice, _on_change: Callable[[], None]) -> Engines:
+    def build_engines(settings: Config, _chosen: EngineChoice, _on_change: Callable[[], None]) -> Engines:
         card = VoiceInfo("quick", arguments.segment_bytes, seam_s=arguments.seam_s)
         engine = QuickEngine(arguments.sound_s, notes, card)
         return Engines(
@@ -166,9 +166,9 @@ def main() -> int:
 
     settings = config.load(arguments.config)
     logs.set_up(settings.log.level, private=settings.log.private)
-    factories = app.Factories(company)
+    factories = app.Factories(build_engines)
     if not arguments.aloud:
-        factories = app.Factories(company, lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes"))
+        factories = app.Factories(build_engines, lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes"))
     return app.run(settings, factories, arguments.config)
 
 
