@@ -14,7 +14,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ishowtts.cli.appliance_view import START_FIX, ApplianceView, connect, messages_and_ticks
+from ishowtts.cli.appliance_view import RETAINED_S, START_FIX, ApplianceView, connect, messages_and_ticks
 from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic, volume, why
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.errors import BrokerError, LineError
@@ -30,7 +30,6 @@ WAITS = 3
 
 _MAX_WAIT_S = 86_400
 _USUAL_WAIT_S = 60.0
-_UNKNOWN_S = 1.0  # a broker sends the retained `availability` within milliseconds
 _QUIET_S = 1.0  # within this time after `accepted`, `state` says until when quiet hours last
 _DEGRADED_S = 5.0  # a fallback voice speaks within this time, if any can
 _EVENT_TYPES = (str, int, float, type(None))
@@ -225,7 +224,7 @@ class SentLine:
                 f"the appliance at {view.root} is offline ({START_FIX}); the line waits at the broker for up to"
                 f" {self._max_age_s:g} s and is spoken when it comes back"
             )
-        if view.availability is None and self.accepted is None and now_s - self._sent_s > _UNKNOWN_S:
+        if view.availability is None and self.accepted is None and now_s - self._sent_s > RETAINED_S:
             raise BrokerError(
                 f"the line was sent, but nothing is known of an appliance at {view.root}: none has ever run there"
                 " (then nobody keeps the line; device.name and mqtt.prefix make the name), or this user may not read"
