@@ -124,7 +124,11 @@ def test_status_says_what_keeps_lines_from_being_heard(played: PlayedAppliance, 
     assert run(played, "status") == 0
     told = capsys.readouterr().out
     assert "ishowtts/test: online, paused\n  detail    paused since before\n" in told
-    assert "volume    30, muted (`ishowtts unmute`), audio.volume is 80\n" in told
+    assert "volume    30, audio.volume is 80, not heard: the appliance is muted (sudo ishowtts unmute)\n" in told
+    played.is_("online", audible=False, silent="silent_device")
+    assert run(played, "status") == 0
+    fix = "name a sound card, or auto, in audio.device"
+    assert f"volume    80, not heard: audio.device is silent ({fix})\n" in capsys.readouterr().out
 
 
 def test_status_of_an_appliance_that_is_offline_or_unknown(played: PlayedAppliance, capsys: Capture) -> None:

@@ -23,6 +23,14 @@ RetainedObject = Literal["state", "info", "telemetry", "alert/deaf"]
 _FIELDS: Mapping[str, str] = {"state": "state", "info": "info", "telemetry": "telemetry", "alert/deaf": "deaf_alert"}
 """Topic below the root, and the field of `ApplianceView` that holds its object."""
 _MAX_TEXT_CHARS = 500
+_SILENCES = {
+    "muted": ("the appliance is muted", "sudo ishowtts unmute"),
+    "volume_0": ("the volume is 0", "sudo ishowtts volume 80"),
+    "card_muted": ("the sound card is muted", "unmute it with alsamixer, or set audio.mixer"),
+    "card_volume_0": ("the volume of the sound card is 0", "raise it with alsamixer, or set audio.mixer"),
+    "silent_device": ("audio.device is silent", "name a sound card, or auto, in audio.device"),
+}
+"""Sentence and fix by the values of `silent` in `state`: see docs/mqtt.md."""
 _TICK_S = 0.1
 
 
@@ -79,6 +87,15 @@ class ApplianceView:
         """Volume, 0 to 100; `None` if it is unknown."""
         volume = self.state.get("volume")
         return volume if type(volume) is int and 0 <= volume <= 100 else None
+
+    @property
+    def silence(self) -> tuple[str, str] | None:
+        """Why no line can be heard, and the fix; `None` if it is not known, or if `detail` says it."""
+        told = self.state.get("silent")
+        reason = "muted" if self.muted else "volume_0" if self.volume == 0 else told if isinstance(told, str) else ""
+        if self.degraded and reason.startswith("card_"):  # the detail names the card and its control
+            return None
+        return _SILENCES.get(reason)
 
     @property
     def speaking(self) -> bool:

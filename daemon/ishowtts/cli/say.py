@@ -194,7 +194,7 @@ class SentLine:
         # On an open broker anybody may publish events: drop values of types that the appliance never sends.
         known = {key: value for key, value in event.items() if isinstance(value, _EVENT_TYPES)}
         if kind in _FINAL:
-            return known | self._silence(known)
+            return known
         if kind == "accepted" and self.accepted is None:
             self.accepted, self._accepted_s = known, time.monotonic()
             done = event.get("done")
@@ -207,10 +207,9 @@ class SentLine:
         if self._warned or not self.view.state or not self.view.online:
             return
         self._warned = True
-        if self.view.muted:
-            _warn("the appliance is muted: the line is played without sound; `ishowtts unmute` ends that")
-        elif self.view.volume == 0:  # then a line is silent whatever its own volume is
-            _warn("the volume is 0: the line is played without sound; `ishowtts volume 50` changes that")
+        if self.view.silence is not None:  # a volume of 0 silences a line whatever its own volume is
+            silence, fix = self.view.silence
+            _warn(f"{silence}: the line is played without sound; {fix}")
         if self.view.starting:
             _warn(f"the appliance is still starting, and the line may wait until it is ready: {self.view.summary}")
         if self.view.degraded:
@@ -260,14 +259,6 @@ class SentLine:
     def _waits(self, detail: str) -> SayResult:
         event = self.accepted or {"id": self._line["id"], "event": "sent"}
         return SayResult({**event, "detail": detail}, WAITS)
-
-    def _silence(self, event: dict[str, Any]) -> dict[str, Any]:
-        """What an older appliance does not say in `finished`: that the line was played without sound."""
-        if event["event"] != Outcome.FINISHED.value or "audible" in event:
-            return {}
-        if self.view.muted or 0 in (self.view.volume, self._line.get("volume")):
-            return {"audible": False, "note": "the appliance is muted" if self.view.muted else "the volume was 0"}
-        return {}
 
 
 def _warn(text: str) -> None:

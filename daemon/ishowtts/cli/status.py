@@ -72,12 +72,11 @@ def _volume(view: ApplianceView) -> str:
     level = "unknown" if view.volume is None else str(view.volume)
     configured = view.state.get("volume_configured")
     differs = type(configured) is int and configured != view.volume
-    silent = view.state.get("silent")
+    silence = "not heard: {} ({})".format(*view.silence) if view.silence else ""
     return _joined(
         level,
-        "muted (`ishowtts unmute`)" if view.muted else "",
         f"audio.volume is {configured}" if differs else "",
-        f"not heard: {bounded_text(silent)}" if isinstance(silent, str) and not view.muted else "",
+        silence,
     )
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from ishowtts.cli.appliance_view import ApplianceView, bounded_text, connect, read_view
 from ishowtts.cli.common import root_topic
@@ -23,17 +22,6 @@ _START = f"sudo systemctl start {_UNIT} (without an installation: ishowtts run)"
 _LOG = f"sudo journalctl -u {_UNIT} -n 50"
 _SYSTEMCTL_S = 3.0
 _RUNNING = ("active", "activating", "reloading")
-_SILENT = {
-    "muted": ("muted: no line can be heard", "sudo ishowtts unmute"),
-    "volume_0": ("the volume is 0: no line can be heard", "sudo ishowtts volume 80"),
-    "card_muted": ("the sound card is muted: no line can be heard", "unmute it with alsamixer, or set audio.mixer"),
-    "card_volume_0": (
-        "the volume of the sound card is 0: no line can be heard",
-        "raise it with alsamixer, or set audio.mixer",
-    ),
-    "silent_device": ("audio.device is silent: no line can be heard", "name a sound card, or auto, in audio.device"),
-}
-"""By the values of `silent` in `state`: see docs/mqtt.md."""
 
 
 @dataclass(frozen=True)
@@ -80,22 +68,12 @@ def daemon_findings(settings: Config, view: ApplianceView, unit: UnitState | Non
         yield Finding("daemon", "note", f"{found}: it is loading", "wait until its state is ready")
     else:
         yield Finding("daemon", "ok", found)
-    silent = _silent(view.state)
-    if silent and not (state == "degraded" and silent.startswith("card_")):  # its detail names the card and the control
-        yield Finding("daemon", "note", *_SILENT[silent])
+    if view.silence is not None:
+        silence, fix = view.silence
+        yield Finding("daemon", "note", f"{silence}: no line can be heard", fix)
     yield from _deaf(view)
     yield from _quiet(settings)
     yield from _fallback(view)
-
-
-def _silent(state: Mapping[str, Any]) -> str | None:
-    """Why sound cannot be heard: a key of `_SILENT`."""
-    if state.get("muted") is True:
-        return "muted"
-    if state.get("volume") == 0 and not isinstance(state.get("volume"), bool):
-        return "volume_0"
-    reason = state.get("silent")
-    return reason if isinstance(reason, str) and reason in _SILENT else None
 
 
 def _deaf(view: ApplianceView) -> Iterator[Finding]:
