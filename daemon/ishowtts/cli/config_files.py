@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from ishowtts.cli.common import as_user
 from ishowtts.cli.findings import Finding, fault
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.config.schema import SERVICE_DIR, missing_secret
@@ -266,16 +267,8 @@ def _as_service(folder: Path) -> Iterator[str]:
     if service is None:
         yield "this user"
         return
-    gid, groups = os.getegid(), os.getgroups()
-    try:
-        os.setgroups(os.getgrouplist(_SERVICE_USER, service.pw_gid))
-        os.setegid(service.pw_gid)
-        os.seteuid(service.pw_uid)
+    with as_user(service.pw_uid, service.pw_gid, os.getgrouplist(_SERVICE_USER, service.pw_gid)):
         yield _SERVICE_USER
-    finally:
-        os.seteuid(0)
-        os.setegid(gid)
-        os.setgroups(groups)
 
 
 def _first_existing(path: Path) -> Path:
