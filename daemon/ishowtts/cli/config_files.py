@@ -90,9 +90,8 @@ def examine_weights(settings: Config) -> Iterator[Finding]:
     chosen = choose_engine(settings)
     key = "engine.kind" if named is None else "engine.f5.weights"
     if chosen.problem:
-        found = fault(key, chosen.problem, "sudo ishowtts fetch" if named is None else None)
-        # With `auto` and without a named folder nobody asked for F5: espeak-ng is as good an answer.
-        yield replace(found, verdict="note") if chosen.kind == "espeak" else found
+        # Also a fault if `auto` takes espeak-ng instead: the daemon then says that it is degraded.
+        yield fault(key, chosen.problem, "sudo ishowtts fetch" if named is None else None)
     elif named is not None and chosen.weights is not None:
         yield Finding(key, "ok", str(named))
 
