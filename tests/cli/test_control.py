@@ -128,7 +128,7 @@ def test_status_says_what_keeps_lines_from_being_heard(fake: FakeAppliance, caps
     assert run(fake, "status") == 0
     told = capsys.readouterr().out
     assert "ishowtts/test: online, paused\n  detail    paused since before\n" in told
-    assert "volume    30, audio.volume is 80, not heard: the appliance is muted (sudo ishowtts unmute)\n" in told
+    assert "volume    30, not heard: the appliance is muted (sudo ishowtts unmute), audio.volume is 80\n" in told
     fake.publish_state("online", audible=False, silent="silent_device")
     assert run(fake, "status") == 0
     fix = "name a sound card, or auto, in audio.device"

@@ -75,8 +75,8 @@ def _volume(view: ApplianceView) -> str:
     silence = "not heard: {} ({})".format(*view.silence) if view.silence else ""
     return _joined(
         level,
-        f"audio.volume is {configured}" if differs else "",
         silence,
+        f"audio.volume is {configured}" if differs else "",
     )
 
 
