@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from support.broker import Broker
-from support.played_appliance import PlayedAppliance
+from support.fake_appliance import FakeAppliance
 
 
 @pytest.fixture
-def played(broker: Broker, tmp_path: Path) -> Iterator[PlayedAppliance]:
+def fake(broker: Broker, tmp_path: Path) -> Iterator[FakeAppliance]:
     with ExitStack() as stack:
-        yield PlayedAppliance(broker, tmp_path, stack)
+        yield FakeAppliance(broker, tmp_path, stack)

@@ -147,9 +147,10 @@ def test_weights_that_cannot_be_used_are_told_with_the_exact_reason(check: Check
     assert "engine.f5.weights names this folder" in err
     (tmp_path / "state/weights").mkdir(parents=True)
     (tmp_path / "state/weights/model_1250000.safetensors").write_bytes(b"")
-    status, out, _ = check("")
-    assert status == 0
+    status, out, err = check("")
+    assert status == 2, "the daemon is degraded, although espeak-ng speaks"
     assert "model_1250000.safetensors is empty" in out
+    assert "model_1250000.safetensors is empty; sudo ishowtts fetch" in err
 
 
 def test_what_was_set_over_mqtt_is_told(check: Check, tmp_path: Path) -> None:

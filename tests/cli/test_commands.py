@@ -78,7 +78,7 @@ def test_commands_steer_an_appliance_and_status_shows_it(
     eventually(lambda: "online, paused" in run("status")[1], "the state that is published after the answer")
     status, shown = run("status")
     assert status == 0
-    assert "volume    30, muted" in shown
+    assert "volume    30, not heard: the appliance is muted (sudo ishowtts unmute)" in shown
     status, said = run("say", "one", "two")
     assert (status, "is paused, and all lines wait" in said) == (3, True)
     assert run("stop") == (0, "1 line was cancelled\n")

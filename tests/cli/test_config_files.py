@@ -145,11 +145,11 @@ def test_every_faulty_entry_of_the_pronunciations_is_told_at_once(tmp_path: Path
     assert all(finding.fix for finding in faults)
 
 
-def test_broken_fetched_weights_are_a_note_as_long_as_espeak_may_speak(tmp_path: Path) -> None:
+def test_broken_fetched_weights_are_a_fault_even_if_espeak_may_speak(tmp_path: Path) -> None:
     write(tmp_path / "state/weights/model_1250000.safetensors", "")
-    [note] = examined(tmp_path)
-    assert (note.part, note.verdict, note.fix) == ("engine.kind", "note", "sudo ishowtts fetch")
-    assert "is empty" in note.detail
+    [problem] = examined(tmp_path)
+    assert (problem.part, problem.verdict, problem.fix) == ("engine.kind", "fault", "sudo ishowtts fetch")
+    assert "is empty" in problem.detail
     [problem] = examined(tmp_path, engine={"kind": "f5"})
     assert (problem.part, problem.verdict) == ("engine.kind", "fault")
 

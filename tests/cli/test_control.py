@@ -13,7 +13,7 @@ from ishowtts.cli import control, status
 from ishowtts.cli.appliance_view import ApplianceView
 from ishowtts.cli.main import main
 from support.broker import Broker
-from support.played_appliance import ROOT, PlayedAppliance
+from support.fake_appliance import ROOT, FakeAppliance
 
 Capture = pytest.CaptureFixture[str]
 INFO = {"version": "0.1.0", "host": "jetson", "board": "Orin", "jetpack": "6.2", "engine": "f5", "voices": ["default"]}
@@ -27,79 +27,81 @@ TELEMETRY = {
 }
 
 
-def run(played: PlayedAppliance, *words: str) -> int:
-    return main([*words, "--config", str(played.config)])
+def run(fake: FakeAppliance, *words: str) -> int:
+    return main([*words, "--config", str(fake.config)])
 
 
 @pytest.mark.parametrize("command", ["skip", "stop", "pause", "resume", "mute", "unmute", "replay"])
-def test_a_command_is_sent_and_its_answer_is_printed(played: PlayedAppliance, capsys: Capture, command: str) -> None:
-    played.is_("online")
+def test_a_command_is_sent_and_its_answer_is_printed(fake: FakeAppliance, capsys: Capture, command: str) -> None:
+    fake.publish_state("online")
     others = {"event": "command", "command": command, "ok": False, "detail": "of somebody else", "transaction": "t"}
     answer = {"event": "command", "command": command, "ok": True, "detail": "it was done"}
-    played.answers("command", others, answer)
-    assert run(played, command) == 0
+    fake.answers("command", others, answer)
+    assert run(fake, command) == 0
     assert capsys.readouterr().out == "it was done\n"
-    assert played.client.wait_for(f"{ROOT}/command").json["command"] == command
+    assert fake.client.wait_for(f"{ROOT}/command").json["command"] == command
 
 
-def test_a_refused_command(played: PlayedAppliance, capsys: Capture) -> None:
-    played.is_("online")
-    played.answers("command", {"event": "command", "ok": False, "detail": "nothing is \x1b[31mbeing spoken"})
-    assert run(played, "skip") == 1
+def test_a_refused_command(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("online")
+    fake.answers("command", {"event": "command", "ok": False, "detail": "nothing is \x1b[31mbeing spoken"})
+    assert run(fake, "skip") == 1
     assert capsys.readouterr().out == "refused: nothing is \\x1b[31mbeing spoken\n"
 
 
-def test_cancel_names_the_line(played: PlayedAppliance, capsys: Capture) -> None:
-    played.is_("online")
-    played.answers("command", {"event": "command", "ok": True, "detail": "1 line was cancelled"})
-    assert run(played, "cancel", "tea-2", "--json") == 0
+def test_cancel_names_the_line(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("online")
+    fake.answers("command", {"event": "command", "ok": True, "detail": "1 line was cancelled"})
+    assert run(fake, "cancel", "tea-2", "--json") == 0
     assert json.loads(capsys.readouterr().out)["detail"] == "1 line was cancelled"
-    assert played.client.wait_for(f"{ROOT}/command").json["id"] == "tea-2"
+    assert fake.client.wait_for(f"{ROOT}/command").json["id"] == "tea-2"
 
 
-def test_the_volume_is_set_and_printed(played: PlayedAppliance, capsys: Capture) -> None:
-    played.is_("online", volume=35, muted=True)
-    assert run(played, "volume") == 0
+def test_the_volume_is_set_and_printed(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("online", volume=35, muted=True)
+    assert run(fake, "volume") == 0
     assert capsys.readouterr().out == "35, muted\n"
-    assert run(played, "volume", "--json") == 0
+    assert run(fake, "volume", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"volume": 35, "muted": True}
-    played.answers("volume/set", {"event": "command", "command": "volume", "ok": True, "detail": "the volume is 40"})
-    assert run(played, "volume", "40%") == 0
+    fake.answers("volume/set", {"event": "command", "command": "volume", "ok": True, "detail": "the volume is 40"})
+    assert run(fake, "volume", "40%") == 0
     assert capsys.readouterr().out == "the volume is 40\n"
-    assert played.client.wait_for(f"{ROOT}/volume/set").text == "40"
+    assert fake.client.wait_for(f"{ROOT}/volume/set").text == "40"
 
 
 @pytest.mark.parametrize("level", ["101", "-1", "x", "0.5", "%", "40%%", "٤٠"])
-def test_a_volume_that_cannot_be_is_wrong_usage(played: PlayedAppliance, capsys: Capture, level: str) -> None:
+def test_a_volume_that_cannot_be_is_wrong_usage(fake: FakeAppliance, capsys: Capture, level: str) -> None:
     with pytest.raises(SystemExit, match="2"):
-        run(played, "volume", level)
+        run(fake, "volume", level)
     assert capsys.readouterr().err
 
 
-def test_nothing_is_sent_to_an_appliance_that_is_offline(played: PlayedAppliance, capsys: Capture) -> None:
-    played.is_("offline")
-    played.client.subscribe(f"{ROOT}/command")
+def test_nothing_is_sent_to_an_appliance_that_is_offline(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("offline")
+    fake.client.subscribe(f"{ROOT}/command")
     for words in (["pause"], ["volume", "40"], ["volume"]):
-        assert run(played, *words) == 1
+        assert run(fake, *words) == 1
         told = capsys.readouterr()
         assert told.out == ""
         assert "ishowtts/test is offline" in told.err
         assert "sudo systemctl start ishowtts" in told.err
-    assert played.client.on(f"{ROOT}/command") == []
+    assert fake.client.on(f"{ROOT}/command") == []
 
 
-def test_no_answer(played: PlayedAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_answer(fake: FakeAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "_ANSWER_S", 0.2)
-    played.is_("online")
-    assert run(played, "pause") == 1
+    fake.publish_state("online")
+    assert run(fake, "pause") == 1
     assert "no answer to pause came within 0.2 s; the appliance at ishowtts/test is online" in capsys.readouterr().err
 
 
-def test_status_of_an_appliance_that_works(played: PlayedAppliance, capsys: Capture) -> None:
-    played.retain("info", INFO)
-    played.retain("telemetry", TELEMETRY)
-    played.is_("online", state="speaking", engine="f5", queue_depth=2, speaking={"id": "tea-2", "text": "The tea."})
-    assert run(played, "status") == 0
+def test_status_of_an_appliance_that_works(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.retain("info", INFO)
+    fake.retain("telemetry", TELEMETRY)
+    fake.publish_state(
+        "online", state="speaking", engine="f5", queue_depth=2, speaking={"id": "tea-2", "text": "The tea."}
+    )
+    assert run(fake, "status") == 0
     assert capsys.readouterr().out.splitlines() == [
         "ishowtts/test: online, speaking",
         "  volume    80",
@@ -113,36 +115,42 @@ def test_status_of_an_appliance_that_works(played: PlayedAppliance, capsys: Capt
         "  CPU       49 °C",
         "  version   0.1.0, host jetson, Orin, JetPack 6.2, up for 2.0 h",
     ]
-    assert run(played, "status", "--json") == 0
+    assert run(fake, "status", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["root"], told["availability"], told["info"]) == (ROOT, "online", INFO)
     assert (told["state"]["queue_depth"], told["telemetry"]) == (2, TELEMETRY)
 
 
-def test_status_says_what_keeps_lines_from_being_heard(played: PlayedAppliance, capsys: Capture) -> None:
-    played.is_("online", state="paused", detail="paused since before", muted=True, volume=30, volume_configured=80)
-    assert run(played, "status") == 0
+def test_status_says_what_keeps_lines_from_being_heard(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state(
+        "online", state="paused", detail="paused since before", muted=True, volume=30, volume_configured=80
+    )
+    assert run(fake, "status") == 0
     told = capsys.readouterr().out
     assert "ishowtts/test: online, paused\n  detail    paused since before\n" in told
-    assert "volume    30, muted (`ishowtts unmute`), audio.volume is 80\n" in told
+    assert "volume    30, not heard: the appliance is muted (sudo ishowtts unmute), audio.volume is 80\n" in told
+    fake.publish_state("online", audible=False, silent="silent_device")
+    assert run(fake, "status") == 0
+    fix = "name a sound card, or auto, in audio.device"
+    assert f"volume    80, not heard: audio.device is silent ({fix})\n" in capsys.readouterr().out
 
 
-def test_status_of_an_appliance_that_is_offline_or_unknown(played: PlayedAppliance, capsys: Capture) -> None:
-    assert run(played, "status") == 1
+def test_status_of_an_appliance_that_is_offline_or_unknown(fake: FakeAppliance, capsys: Capture) -> None:
+    assert run(fake, "status") == 1
     assert "ishowtts/test: unknown: no appliance has ever run there" in capsys.readouterr().out
-    played.is_("offline", detail="outdated")
-    assert run(played, "status") == 1
+    fake.publish_state("offline", detail="outdated")
+    assert run(fake, "status") == 1
     assert capsys.readouterr().out == "ishowtts/test: offline (start it: sudo systemctl start ishowtts)\n"
-    assert run(played, "status", "--json") == 1
+    assert run(fake, "status", "--json") == 1
     assert json.loads(capsys.readouterr().out)["availability"] == "offline"
 
 
 @pytest.mark.parametrize("words", [["status"], ["skip"], ["volume"]])
 def test_without_a_broker_it_is_one_sentence(
-    played: PlayedAppliance, broker: Broker, capsys: Capture, words: list[str]
+    fake: FakeAppliance, broker: Broker, capsys: Capture, words: list[str]
 ) -> None:
     broker.stop()
-    assert run(played, *words) == 1
+    assert run(fake, *words) == 1
     told = capsys.readouterr()
     assert (told.out, len(told.err.splitlines())) == ("", 1)
     assert f"no broker answers at {broker.host}:{broker.port}" in told.err

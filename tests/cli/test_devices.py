@@ -71,6 +71,7 @@ def test_a_name_in_brackets_is_shown_as_it_is(
     monkeypatch.setattr("ishowtts.cli.devices.list_devices", lambda: list_devices(alsa.asound))
     status, out, _ = devices()
     assert status == 0
+    assert out.splitlines()[0].split() == ["audio.device", "card"]
     assert "Box [/b] [red]" in out
 
 

@@ -20,21 +20,21 @@ from ishowtts.cli.other_appliance import other_appliance
 from ishowtts.config import Config
 from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.mqtt.mqtt_options import MqttOptions
-from support.played_appliance import ROOT, PlayedAppliance
+from support.fake_appliance import ROOT, FakeAppliance
 
 Capture = pytest.CaptureFixture[str]
 
 
 def test_status_doctor_and_say_tell_an_appliance_of_the_same_name_from_this_one(
-    played: PlayedAppliance, capsys: Capture, tmp_path: Path
+    fake: FakeAppliance, capsys: Capture, tmp_path: Path
 ) -> None:
-    settings = config.load(played.config)
+    settings = config.load(fake.config)
     said = "another appliance (instance 0123456789ab, host attic, board Orin) answers on ishowtts/test, not this one"
-    played.retain("info", {"host": "attic", "board": "Orin", "instance": "0123456789abcdef"})
-    played.is_("online")
+    fake.retain("info", {"host": "attic", "board": "Orin", "instance": "0123456789abcdef"})
+    fake.publish_state("online")
 
     def told(*words: str) -> bool:
-        main([*words, "--config", str(played.config)])
+        main([*words, "--config", str(fake.config)])
         printed = capsys.readouterr()
         return said in printed.out + printed.err
 
@@ -54,7 +54,7 @@ def test_status_doctor_and_say_tell_an_appliance_of_the_same_name_from_this_one(
         with closing(Inbox(tmp_path / "inbox.sqlite", store)) as inbox:
             MqttOptions("host", 1, root, "a").for_instance(inbox, instance)
         assert says() == [others] * 4, f"{root} {instance}"
-    played.is_("offline")
+    fake.publish_state("offline")
     assert not any(says()), "nobody answers"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ishowtts.cli import say
 from ishowtts.cli.main import main
-from support.played_appliance import ROOT, PlayedAppliance
+from support.fake_appliance import ROOT, FakeAppliance
 
 ACCEPTED = {"event": "accepted", "queue_depth": 1}
 QUIET = ACCEPTED | {"done": ["quiet"]}
@@ -18,24 +18,24 @@ UNTIL_SEVEN = "quiet hours: low and normal lines wait until 07:00"
 Capture = pytest.CaptureFixture[str]
 
 
-def run(played: PlayedAppliance, *words: str) -> int:
-    return main(["say", *words, "--config", str(played.config)])
+def run(fake: FakeAppliance, *words: str) -> int:
+    return main(["say", *words, "--config", str(fake.config)])
 
 
-def test_offline(played: PlayedAppliance, capsys: Capture) -> None:
-    played.is_("offline")
-    played.client.subscribe(f"{ROOT}/say")
-    assert run(played, "The", "tea", "is", "ready.") == say.WAITS
+def test_offline(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("offline")
+    fake.client.subscribe(f"{ROOT}/say")
+    assert run(fake, "The", "tea", "is", "ready.") == say.WAITS
     assert capsys.readouterr().out == (
         "sent: the appliance at ishowtts/test is offline (start it: sudo systemctl start ishowtts);"
         " the line waits at the broker for up to 900 s and is spoken when it comes back\n"
     )
-    assert played.client.wait_for(f"{ROOT}/say").json["text"] == "The tea is ready."
+    assert fake.client.wait_for(f"{ROOT}/say").json["text"] == "The tea is ready."
 
 
-def test_offline_and_asked_to_wait(played: PlayedAppliance, capsys: Capture) -> None:
-    played.is_("offline", detail="outdated")
-    assert run(played, "hello", "--wait", "0.3") == say.WAITS
+def test_offline_and_asked_to_wait(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("offline", detail="outdated")
+    assert run(fake, "hello", "--wait", "0.3") == say.WAITS
     told = capsys.readouterr()
     assert told.out.startswith("sent: the appliance at ishowtts/test is offline (start it:")
     assert told.err == ""
@@ -52,92 +52,90 @@ HELD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", HELD)
 @pytest.mark.parametrize("wait", [("--wait", "0.5"), ()])
 def test_a_line_that_still_waits_has_one_status_with_and_without_wait(
-    played: PlayedAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch, case: str, wait: tuple[str, ...]
+    fake: FakeAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch, case: str, wait: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(say, "_USUAL_WAIT_S", 0.5)
     state, event, sentence = HELD[case]
-    played.is_("online", **state)
-    played.answers("say", event)
-    assert run(played, "hello", *wait) == say.WAITS
+    fake.publish_state("online", **state)
+    fake.answers("say", event)
+    assert run(fake, "hello", *wait) == say.WAITS
     assert sentence in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("topic", ["say", "urgent"])
 @pytest.mark.parametrize("wait", [("--wait", "0.5"), ()])
 def test_an_appliance_that_is_online_and_accepts_nothing_has_no_right_to_read_lines(
-    played: PlayedAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch, topic: str, wait: tuple[str, ...]
+    fake: FakeAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch, topic: str, wait: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(say, "_USUAL_WAIT_S", 0.5)
-    played.is_("online", state="ready")
-    assert run(played, "hello", "--priority", "urgent" if topic == "urgent" else "normal", *wait) == 1
+    fake.publish_state("online", state="ready")
+    assert run(fake, "hello", "--priority", "urgent" if topic == "urgent" else "normal", *wait) == 1
     told = capsys.readouterr().err
     assert told.startswith("ishowtts: the appliance at ishowtts/test is online, ready, but it did not accept the line")
     assert f"does not let the user of the appliance read ishowtts/test/{topic}" in told
     assert "ACL (docs/mqtt.md, Troubleshooting)" in told
 
 
-def test_an_appliance_that_never_was(played: PlayedAppliance, capsys: Capture) -> None:
-    assert run(played, "hello") == 1
+def test_an_appliance_that_never_was(fake: FakeAppliance, capsys: Capture) -> None:
+    assert run(fake, "hello") == 1
     assert "nothing is known of an appliance at ishowtts/test" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("topic", ["say", "urgent"])
-def test_paused(played: PlayedAppliance, capsys: Capture, topic: str) -> None:
-    played.is_("online", state="paused", paused=True)
-    played.answers(topic, ACCEPTED)
-    assert run(played, "hello", "--priority", "urgent" if topic == "urgent" else "normal") == say.WAITS
+def test_paused(fake: FakeAppliance, capsys: Capture, topic: str) -> None:
+    fake.publish_state("online", state="paused", paused=True)
+    fake.answers(topic, ACCEPTED)
+    assert run(fake, "hello", "--priority", "urgent" if topic == "urgent" else "normal") == say.WAITS
     told = capsys.readouterr().out
     assert told.startswith("accepted: the appliance at ishowtts/test is paused, and all lines wait, urgent ones too")
     assert told.endswith("this one expires after 900 s\n")
 
 
-def test_a_rejection_comes_before_the_pause(played: PlayedAppliance, capsys: Capture) -> None:
-    played.is_("online", state="paused", paused=True)
-    played.answers("say", {"event": "rejected", "reason": "unknown_voice", "detail": "there is no voice x"})
-    assert run(played, "hello", "--voice", "x") == 1
+def test_a_rejection_comes_before_the_pause(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("online", state="paused", paused=True)
+    fake.answers("say", {"event": "rejected", "reason": "unknown_voice", "detail": "there is no voice x"})
+    assert run(fake, "hello", "--voice", "x") == 1
     assert capsys.readouterr().out == "rejected: there is no voice x\n"
 
 
-def test_quiet_hours_are_told_by_the_state_that_follows(played: PlayedAppliance, capsys: Capture) -> None:
-    played.is_("online")
-    played.answers("say", QUIET, then=lambda: played.is_("online", queue_depth=1, detail=UNTIL_SEVEN))
-    assert run(played, "hello") == say.WAITS
+def test_quiet_hours_are_told_by_the_state_that_follows(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("online")
+    fake.answers("say", QUIET, then=lambda: fake.publish_state("online", queue_depth=1, detail=UNTIL_SEVEN))
+    assert run(fake, "hello") == say.WAITS
     assert capsys.readouterr().out == f"accepted: {UNTIL_SEVEN}\n"
 
 
-def test_quiet_hours_do_not_hold_a_line_that_the_appliance_does_not_hold(
-    played: PlayedAppliance, capsys: Capture
-) -> None:
-    played.is_("online", queue_depth=3, detail=UNTIL_SEVEN)
-    played.answers("say", ACCEPTED, {"event": "started"}, FINISHED)
-    assert run(played, "hello", "--priority", "high") == 0
+def test_quiet_hours_do_not_hold_a_line_that_the_appliance_does_not_hold(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("online", queue_depth=3, detail=UNTIL_SEVEN)
+    fake.answers("say", ACCEPTED, {"event": "started"}, FINISHED)
+    assert run(fake, "hello", "--priority", "high") == 0
     assert capsys.readouterr().out == "finished: heard after 3.4 s, 1.50 s of speech by f5, RTF 0.100, waited 0.25 s\n"
 
 
-def test_degraded_and_nothing_starts(played: PlayedAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_degraded_and_nothing_starts(fake: FakeAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(say, "_DEGRADED_S", 0.2)
-    played.is_("online", state="degraded", detail="no sound card")
-    played.answers("say", ACCEPTED)
-    assert run(played, "hello") == say.WAITS
+    fake.publish_state("online", state="degraded", detail="no sound card")
+    fake.answers("say", ACCEPTED)
+    assert run(fake, "hello") == say.WAITS
     told = capsys.readouterr()
     assert told.out == "accepted: the line waits until the appliance can speak again: no sound card\n"
     assert told.err == "ishowtts: the appliance is degraded: no sound card\n"
 
 
 def test_degraded_and_spoken_all_the_same(
-    played: PlayedAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    fake: FakeAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(say, "_DEGRADED_S", 0.0)
-    played.is_("online", state="degraded", detail="f5 is parked", speaking={"id": "a", "text": "b"})
-    played.answers("say", ACCEPTED, {"event": "started"}, FINISHED | {"engine": "espeak", "note": "f5 is parked"})
-    assert run(played, "hello") == 0
+    fake.publish_state("online", state="degraded", detail="f5 is parked", speaking={"id": "a", "text": "b"})
+    fake.answers("say", ACCEPTED, {"event": "started"}, FINISHED | {"engine": "espeak", "note": "f5 is parked"})
+    assert run(fake, "hello") == 0
     assert capsys.readouterr().out.endswith("by espeak, RTF 0.100, waited 0.25 s; f5 is parked\n")
 
 
-def test_starting(played: PlayedAppliance, capsys: Capture) -> None:
-    played.is_("online", state="warming", detail="warm 2 of 9")
-    played.answers("say", ACCEPTED, {"event": "started"}, FINISHED)
-    assert run(played, "hello") == 0
+def test_starting(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("online", state="warming", detail="warm 2 of 9")
+    fake.answers("say", ACCEPTED, {"event": "started"}, FINISHED)
+    assert run(fake, "hello") == 0
     assert capsys.readouterr().err == (
         "ishowtts: the appliance is still starting, and the line may wait until it is ready:"
         " online, warming: warm 2 of 9\n"
@@ -145,51 +143,53 @@ def test_starting(played: PlayedAppliance, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "warning", "note"),
+    ("state", "warning"),
     [
-        ({"muted": True}, "the appliance is muted", "the appliance is muted"),
-        ({"volume": 0}, "the volume is 0", "the volume was 0"),
+        ({"muted": True}, "the appliance is muted: the line is played without sound; sudo ishowtts unmute\n"),
+        ({"volume": 0}, "the volume is 0: the line is played without sound; sudo ishowtts volume 80\n"),
+        (
+            {"audible": False, "silent": "card_muted"},
+            "the sound card is muted: the line is played without sound; unmute it with alsamixer, or set audio.mixer\n",
+        ),
     ],
 )
-def test_muted_or_at_volume_0(
-    played: PlayedAppliance, capsys: Capture, state: dict[str, Any], warning: str, note: str
+def test_what_keeps_the_appliance_from_being_heard_is_told_before_the_outcome(
+    fake: FakeAppliance, capsys: Capture, state: dict[str, Any], warning: str
 ) -> None:
-    played.is_("online", **state)
-    played.answers("say", ACCEPTED, FINISHED)
-    assert run(played, "hello") == 0
+    fake.publish_state("online", **state)
+    fake.answers("say", ACCEPTED, FINISHED | {"audible": False, "note": "it says why"})
+    assert run(fake, "hello") == 0
     told = capsys.readouterr()
-    assert told.err.startswith(f"ishowtts: {warning}: the line is played without sound")
-    assert told.out.startswith(f"finished, but not heard: {note}; 1.50 s of speech by f5")
+    assert told.err == f"ishowtts: {warning}"
+    assert told.out.startswith("finished, but not heard: it says why; 1.50 s of speech by f5")
     assert "heard after" not in told.out
 
 
-@pytest.mark.parametrize(("volume", "own", "is_silent"), [(0, "30", True), (80, "0", True), (80, "30", False)])
-def test_a_line_with_a_volume_of_its_own(
-    played: PlayedAppliance, capsys: Capture, volume: int, own: str, is_silent: bool
+@pytest.mark.parametrize(("volume", "own", "is_warned"), [(0, "30", True), (80, "0", False), (80, "30", False)])
+def test_a_volume_of_the_line_changes_no_warning(
+    fake: FakeAppliance, capsys: Capture, volume: int, own: str, is_warned: bool
 ) -> None:
-    played.is_("online", volume=volume)
-    played.answers("say", ACCEPTED, FINISHED)
-    assert run(played, "hello", "--volume", own) == 0
-    told = capsys.readouterr()
-    assert told.out.startswith("finished, but not heard: the volume was 0" if is_silent else "finished: heard after")
-    assert bool(told.err) == (volume == 0)
+    fake.publish_state("online", volume=volume)
+    fake.answers("say", ACCEPTED, FINISHED)
+    assert run(fake, "hello", "--volume", own) == 0
+    assert bool(capsys.readouterr().err) == is_warned
 
 
-def test_what_the_appliance_says_of_silence_wins(played: PlayedAppliance, capsys: Capture) -> None:
-    played.is_("online")
-    played.answers("say", FINISHED | {"audible": False, "silent": "card_muted", "note": "the card is muted"})
-    assert run(played, "hello", "--json") == 0
+def test_what_the_appliance_says_of_silence_wins(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("online")
+    fake.answers("say", FINISHED | {"audible": False, "silent": "card_muted", "note": "the card is muted"})
+    assert run(fake, "hello", "--json") == 0
     assert json.loads(capsys.readouterr().out)["silent"] == "card_muted"
     event = {**FINISHED, "audible": False, "silent": "card_muted"}
     assert say.sentence(event).startswith("finished, but not heard: card_muted; 1.50 s")
 
 
-def test_without_waiting_the_id_is_printed(played: PlayedAppliance, capsys: Capture) -> None:
-    played.client.subscribe(f"{ROOT}/say")
-    assert run(played, "hello", "--wait", "0") == 0
-    line = played.client.wait_for(f"{ROOT}/say").json
+def test_without_waiting_the_id_is_printed(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.client.subscribe(f"{ROOT}/say")
+    assert run(fake, "hello", "--wait", "0") == 0
+    line = fake.client.wait_for(f"{ROOT}/say").json
     assert capsys.readouterr().out == f"sent as {line['id']} to ishowtts/test\n"
-    assert run(played, "hello", "--wait", "0", "--json", "-v") == 0
+    assert run(fake, "hello", "--wait", "0", "--json", "-v") == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["event"] == "sent"
     assert "goes to ishowtts/test at 127.0.0.1:" in told.err
@@ -207,13 +207,13 @@ def test_without_waiting_the_id_is_printed(played: PlayedAppliance, capsys: Capt
         (["  kept  blanks  "], "  kept  blanks  "),
     ],
 )
-def test_words_without_quotes_are_joined(played: PlayedAppliance, words: list[str], text: str) -> None:
-    played.client.subscribe(f"{ROOT}/say")
-    assert main(["say", "--config", str(played.config), "--wait", "0", *words]) == 0
-    assert played.client.wait_for(f"{ROOT}/say").json["text"] == text
+def test_words_without_quotes_are_joined(fake: FakeAppliance, words: list[str], text: str) -> None:
+    fake.client.subscribe(f"{ROOT}/say")
+    assert main(["say", "--config", str(fake.config), "--wait", "0", *words]) == 0
+    assert fake.client.wait_for(f"{ROOT}/say").json["text"] == text
 
 
-def test_an_unknown_option_between_words_is_wrong_usage(played: PlayedAppliance, capsys: Capture) -> None:
+def test_an_unknown_option_between_words_is_wrong_usage(fake: FakeAppliance, capsys: Capture) -> None:
     with pytest.raises(SystemExit, match="2"):
-        run(played, "The", "tea", "--loud", "is", "ready")
+        run(fake, "The", "tea", "--loud", "is", "ready")
     assert "unrecognized arguments: --loud is ready; put a text into quotes" in capsys.readouterr().err

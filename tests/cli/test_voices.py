@@ -223,7 +223,7 @@ def test_capitals_and_figures_in_the_words_are_stored_as_they_are_spoken(voices:
     assert added["text"] == "The kettle is on, and the tea will be ready in two minutes or so."
     assert len([note for note in added["warnings"] if "stored as" in note]) == 2
     assert voices.listed()["anna"]["text"] == added["text"]
-    assert "espeak-ng speaks in its place" in added["speaker_note"]
+    assert "espeak-ng speaks in its place" in added["engine_note"]
 
 
 def test_without_weights_adding_and_listing_end_with_who_speaks(voices: Shell, recording: Path, tmp_path: Path) -> None:

@@ -19,8 +19,18 @@ START_FIX = "start it: sudo systemctl start ishowtts"
 RETAINED_S = 1.0
 """How long a command waits for a retained topic. A broker sends it within milliseconds of the subscription."""
 
-RetainedObject = Literal["state", "info", "telemetry"]
-_MAX_DETAIL_CHARS = 500
+RetainedObject = Literal["state", "info", "telemetry", "alert/deaf"]
+_FIELDS: Mapping[str, str] = {"state": "state", "info": "info", "telemetry": "telemetry", "alert/deaf": "deaf_alert"}
+"""Topic below the root, and the field of `ApplianceView` that holds its object."""
+_MAX_TEXT_CHARS = 500
+_SILENCES = {
+    "muted": ("the appliance is muted", "sudo ishowtts unmute"),
+    "volume_0": ("the volume is 0", "sudo ishowtts volume 80"),
+    "card_muted": ("the sound card is muted", "unmute it with alsamixer, or set audio.mixer"),
+    "card_volume_0": ("the volume of the sound card is 0", "raise it with alsamixer, or set audio.mixer"),
+    "silent_device": ("audio.device is silent", "name a sound card, or auto, in audio.device"),
+}
+"""Sentence and fix by the values of `silent` in `state`: see docs/mqtt.md."""
 _TICK_S = 0.1
 
 
@@ -31,7 +41,7 @@ class ApplianceView:
     Attributes:
         root: `<prefix>/<device>`.
         availability: `online` or `offline`; `None`: nothing is known.
-        state, info, telemetry: The objects; empty if they have not arrived.
+        state, info, telemetry, deaf_alert: The objects; empty if they have not arrived.
     """
 
     root: str
@@ -39,6 +49,7 @@ class ApplianceView:
     state: Mapping[str, Any] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
     telemetry: Mapping[str, Any] = field(default_factory=dict)
+    deaf_alert: Mapping[str, Any] = field(default_factory=dict)
 
     def with_message(self, message: Message) -> ApplianceView:
         """The view after one more message; the same view if the message is about something else."""
@@ -46,8 +57,8 @@ class ApplianceView:
         if name == "availability":
             return replace(self, availability=visible(message.payload[:40].decode(errors="replace")))
         data = message.data()
-        if name in ("state", "info", "telemetry") and isinstance(data, dict):
-            changed: dict[str, Any] = {name: data}
+        if name in _FIELDS and isinstance(data, dict):
+            changed: dict[str, Any] = {_FIELDS[name]: data}
             return replace(self, **changed)
         return self
 
@@ -78,9 +89,25 @@ class ApplianceView:
         return volume if type(volume) is int and 0 <= volume <= 100 else None
 
     @property
+    def silence(self) -> tuple[str, str] | None:
+        """Why no line can be heard, and the fix; `None` if it is not known, or if `detail` says it."""
+        told = self.state.get("silent")
+        reason = "muted" if self.muted else "volume_0" if self.volume == 0 else told if isinstance(told, str) else ""
+        if self.degraded and reason.startswith("card_"):  # the detail names the card and its control
+            return None
+        return _SILENCES.get(reason)
+
+    @property
     def speaking(self) -> bool:
         """Whether a line is being spoken."""
         return isinstance(self.state.get("speaking"), dict)
+
+    @property
+    def deaf(self) -> str | None:
+        """Why lines may not reach the appliance, in words; `None` if it does not report that."""
+        if self.deaf_alert.get("active") is not True:
+            return None
+        return bounded_text(self.deaf_alert.get("detail")) or "lines may not reach it"
 
     @property
     def degraded(self) -> bool:
@@ -96,7 +123,7 @@ class ApplianceView:
     def detail(self) -> str:
         """Why the state is as it is, in words; empty if there is nothing to say."""
         detail = self.state.get("detail")
-        return visible(detail[:_MAX_DETAIL_CHARS]) if isinstance(detail, str) else ""
+        return bounded_text(detail) if isinstance(detail, str) else ""
 
     @property
     def summary(self) -> str:
@@ -106,6 +133,11 @@ class ApplianceView:
         state = self.state.get("state")
         words = ["online", *([visible(state[:40])] if isinstance(state, str) else [])]
         return ", ".join(words) + (f": {self.detail}" if self.detail else "")
+
+
+def bounded_text(value: object) -> str:
+    """A value of a payload as text for a terminal: cut, and without control characters; empty for `None`."""
+    return "" if value is None else visible(str(value)[:_MAX_TEXT_CHARS])
 
 
 def connect(settings: Config, root: str) -> ShortLivedClient:
@@ -132,7 +164,7 @@ def read_view(client: ShortLivedClient, root: str, names: Sequence[RetainedObjec
     client.subscribe(f"{root}/availability", *(f"{root}/{name}" for name in names))
     for message in client.messages(RETAINED_S):
         view = view.with_message(message)
-        if view.availability is not None and all(getattr(view, name) for name in names):
+        if view.availability is not None and all(getattr(view, _FIELDS[name]) for name in names):
             break
     return view
 

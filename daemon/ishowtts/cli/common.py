@@ -1,4 +1,4 @@
-"""Helpers that several commands use: configuration, JSON output, tables, file owners."""
+"""Helpers that several commands use: configuration, JSON, parsed and formatted values, rights of other users."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import re
 import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -110,11 +110,18 @@ def as_owner_of(folder: Path) -> Iterator[None]:
     if owner is None or owner.st_uid == 0:
         yield
         return
+    with as_user(owner.st_uid, owner.st_gid, [owner.st_gid]):
+        yield
+
+
+@contextmanager
+def as_user(user_id: int, group_id: int, group_ids: Sequence[int]) -> Iterator[None]:
+    """Take the rights of another user, and give them back at the end. Only root may do this."""
     group, groups = os.getegid(), os.getgroups()
     try:
-        os.setgroups([owner.st_gid])
-        os.setegid(owner.st_gid)
-        os.seteuid(owner.st_uid)
+        os.setgroups(group_ids)
+        os.setegid(group_id)
+        os.seteuid(user_id)
         yield
     finally:
         os.seteuid(0)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from ishowtts.cli.common import as_user
 from ishowtts.cli.findings import Finding, fault
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.config.schema import SERVICE_DIR, missing_secret
@@ -89,9 +90,8 @@ def examine_weights(settings: Config) -> Iterator[Finding]:
     chosen = choose_engine(settings)
     key = "engine.kind" if named is None else "engine.f5.weights"
     if chosen.problem:
-        found = fault(key, chosen.problem, "sudo ishowtts fetch" if named is None else None)
-        # With `auto` and without a named folder nobody asked for F5: espeak-ng is as good an answer.
-        yield replace(found, verdict="note") if chosen.kind == "espeak" else found
+        # Also a fault if `auto` takes espeak-ng instead: the daemon then says that it is degraded.
+        yield fault(key, chosen.problem, "sudo ishowtts fetch" if named is None else None)
     elif named is not None and chosen.weights is not None:
         yield Finding(key, "ok", str(named))
 
@@ -262,16 +262,8 @@ def _as_service(folder: Path) -> Iterator[str]:
     if service is None:
         yield "this user"
         return
-    gid, groups = os.getegid(), os.getgroups()
-    try:
-        os.setgroups(os.getgrouplist(_SERVICE_USER, service.pw_gid))
-        os.setegid(service.pw_gid)
-        os.seteuid(service.pw_uid)
+    with as_user(service.pw_uid, service.pw_gid, os.getgrouplist(_SERVICE_USER, service.pw_gid)):
         yield _SERVICE_USER
-    finally:
-        os.seteuid(0)
-        os.setegid(gid)
-        os.setgroups(groups)
 
 
 def _first_existing(path: Path) -> Path:

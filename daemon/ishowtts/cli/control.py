@@ -9,17 +9,15 @@ import argparse
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from ishowtts.cli.appliance_view import START_FIX, connect, read_view
+from ishowtts.cli.appliance_view import START_FIX, bounded_text, connect, read_view
 from ishowtts.cli.common import Commands, print_json, read_config, root_topic, volume
 from ishowtts.errors import BrokerError
-from ishowtts.util.logs import visible
 
 if TYPE_CHECKING:
     from ishowtts.config import Config
     from ishowtts.mqtt.client import Message
 
 _ANSWER_S = 5.0
-_MAX_DETAIL_CHARS = 500
 
 
 def add(commands: Commands, common: argparse.ArgumentParser, name: str) -> None:
@@ -91,7 +89,7 @@ def _answer(message: Message, root: str, command: str, transaction: str) -> dict
 
 
 def _sentence(answer: dict[str, Any]) -> str:
-    detail = visible(str(answer.get("detail") or answer.get("command"))[:_MAX_DETAIL_CHARS])
+    detail = bounded_text(answer.get("detail") or str(answer.get("command")))
     return detail if answer.get("ok") is True else f"refused: {detail}"
 
 

@@ -6,11 +6,9 @@ import argparse
 from dataclasses import asdict
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ishowtts.cli.common import Commands, print_json, read_config, volume
+from ishowtts.cli.tables import print_table
 from ishowtts.config.audio_section import AudioSection, audio_device
 from ishowtts.errors import ConfigError, SpeakerError
 from ishowtts.playback.alsa.card_silence import card_silence
@@ -62,10 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not devices:
         print("there is no sound card; audio.device also takes `silent` and `wav:PATH`")
         return 0
-    table = Table("audio.device", "card", "", box=None)
-    for device in devices:
-        table.add_row(device.pcm, escape(device.description), escape(device.note or ""))
-    Console().print(table)
+    rows = [(device.pcm, device.description, device.note or "") for device in devices]
+    print_table(("audio.device", "card", ""), rows)
     for sentence in dict.fromkeys(silence.sentence for silence in silences.values() if silence):
         print(sentence)
     auto = choose_speaker("auto")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ishowtts.cli.tables import terminal_width
 from ishowtts.util.logs import visible
 
 FindingVerdict = Literal["ok", "note", "fault"]
@@ -44,9 +44,8 @@ def as_part(part: str, findings: Iterable[Finding]) -> Iterator[Finding]:
 
 def print_finding(finding: Finding) -> None:
     """Print one finding at once: wrapped in columns in a terminal, as one plain line in a pipe."""
-    terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if terminal else None
-    colour = terminal and not os.environ.get("NO_COLOR")
+    width = terminal_width()
+    colour = width is not None and not os.environ.get("NO_COLOR")
     for line in finding_lines(finding, width, colour=colour):
         print(line)
     sys.stdout.flush()

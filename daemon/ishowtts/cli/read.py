@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.cli.common import Commands, compact_json, print_json, read_config
 from ishowtts.engines import build
 from ishowtts.engines.espeak import MAX_SEGMENT_BYTES
 from ishowtts.engines.voices.voice_library import language_lookup, open_voice_library
@@ -167,6 +166,6 @@ def _print_steps(reading: Reading) -> None:
 def _print_reading(reading: Reading, fault: str | None, *, one_line: bool) -> None:
     data: dict[str, Any] = {**asdict(reading), "fault": fault}
     if one_line:
-        print(json.dumps(data), flush=True)
+        print(compact_json(data), flush=True)
     else:
         print_json(data)

@@ -14,7 +14,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ishowtts.cli.appliance_view import START_FIX, ApplianceView, connect, messages_and_ticks
+from ishowtts.cli.appliance_view import RETAINED_S, START_FIX, ApplianceView, connect, messages_and_ticks
 from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic, volume, why
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.errors import BrokerError, LineError
@@ -30,7 +30,6 @@ WAITS = 3
 
 _MAX_WAIT_S = 86_400
 _USUAL_WAIT_S = 60.0
-_UNKNOWN_S = 1.0  # a broker sends the retained `availability` within milliseconds
 _QUIET_S = 1.0  # within this time after `accepted`, `state` says until when quiet hours last
 _DEGRADED_S = 5.0  # a fallback voice speaks within this time, if any can
 _EVENT_TYPES = (str, int, float, type(None))
@@ -194,7 +193,7 @@ class SentLine:
         # On an open broker anybody may publish events: drop values of types that the appliance never sends.
         known = {key: value for key, value in event.items() if isinstance(value, _EVENT_TYPES)}
         if kind in FINAL_EVENTS:
-            return known | self._silence(known)
+            return known
         if kind == "accepted" and self.accepted is None:
             self.accepted, self._accepted_s = known, time.monotonic()
             done = event.get("done")
@@ -207,10 +206,9 @@ class SentLine:
         if self._warned or not self.view.state or not self.view.online:
             return
         self._warned = True
-        if self.view.muted:
-            _warn("the appliance is muted: the line is played without sound; `ishowtts unmute` ends that")
-        elif self.view.volume == 0:  # then a line is silent whatever its own volume is
-            _warn("the volume is 0: the line is played without sound; `ishowtts volume 50` changes that")
+        if self.view.silence is not None:  # a volume of 0 silences a line whatever its own volume is
+            silence, fix = self.view.silence
+            _warn(f"{silence}: the line is played without sound; {fix}")
         if self.view.starting:
             _warn(f"the appliance is still starting, and the line may wait until it is ready: {self.view.summary}")
         if self.view.degraded:
@@ -224,7 +222,7 @@ class SentLine:
                 f"the appliance at {view.root} is offline ({START_FIX}); the line waits at the broker for up to"
                 f" {self._max_age_s:g} s and is spoken when it comes back"
             )
-        if view.availability is None and self.accepted is None and now_s - self._sent_s > _UNKNOWN_S:
+        if view.availability is None and self.accepted is None and now_s - self._sent_s > RETAINED_S:
             raise BrokerError(
                 f"the line was sent, but nothing is known of an appliance at {view.root}: none has ever run there"
                 " (then nobody keeps the line; device.name and mqtt.prefix make the name), or this user may not read"
@@ -260,14 +258,6 @@ class SentLine:
     def _waits(self, detail: str) -> SayResult:
         event = self.accepted or {"id": self._line["id"], "event": "sent"}
         return SayResult({**event, "detail": detail}, WAITS)
-
-    def _silence(self, event: dict[str, Any]) -> dict[str, Any]:
-        """What an older appliance does not say in `finished`: that the line was played without sound."""
-        if event["event"] != Outcome.FINISHED.value or "audible" in event:
-            return {}
-        if self.view.muted or 0 in (self.view.volume, self._line.get("volume")):
-            return {"audible": False, "note": "the appliance is muted" if self.view.muted else "the volume was 0"}
-        return {}
 
 
 def _warn(text: str) -> None:

@@ -9,13 +9,11 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ishowtts.cli.appliance_view import START_FIX, ApplianceView, connect, read_view
+from ishowtts.cli.appliance_view import START_FIX, ApplianceView, bounded_text, connect, read_view
 from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.cli.tables import cut, terminal_width
-from ishowtts.util.logs import visible
 
-_MAX_CHARS = 500
 _TITLE_WIDTH = 10
 
 
@@ -50,14 +48,14 @@ def lines_of(view: ApplianceView) -> Iterator[str]:
     if not view.online:
         yield f"{view.root}: {view.summary}{f' ({START_FIX})' if view.offline else ''}"
         return
-    state = _text(view.state.get("state")) or "its state is unknown"
+    state = bounded_text(view.state.get("state")) or "its state is unknown"
     yield f"{view.root}: online, {state}"
     rows = {
         "detail": view.detail,
         "volume": _volume(view),
         "speaking": _speaking(view.state),
         "waiting": _waiting(view.state.get("queue_depth")),
-        "sound": _text(view.state.get("device") or _section(view.telemetry, "audio").get("device")),
+        "sound": bounded_text(view.state.get("device") or _section(view.telemetry, "audio").get("device")),
         "engine": _engine(view),
         "voices": _voices(view.info.get("voices")),
         "speech": _speech(_section(view.telemetry, "speech")),
@@ -74,18 +72,17 @@ def _volume(view: ApplianceView) -> str:
     level = "unknown" if view.volume is None else str(view.volume)
     configured = view.state.get("volume_configured")
     differs = type(configured) is int and configured != view.volume
-    silent = view.state.get("silent")
+    silence = "not heard: {} ({})".format(*view.silence) if view.silence else ""
     return _joined(
         level,
-        "muted (`ishowtts unmute`)" if view.muted else "",
+        silence,
         f"audio.volume is {configured}" if differs else "",
-        f"not heard: {_text(silent)}" if isinstance(silent, str) and not view.muted else "",
     )
 
 
 def _speaking(state: Mapping[str, Any]) -> str:
     line = state.get("speaking")
-    return f"{_text(line.get('text'))} ({_text(line.get('id'))})" if isinstance(line, dict) else "nothing"
+    return f"{bounded_text(line.get('text'))} ({bounded_text(line.get('id'))})" if isinstance(line, dict) else "nothing"
 
 
 def _waiting(depth: object) -> str:
@@ -95,20 +92,20 @@ def _waiting(depth: object) -> str:
 def _engine(view: ApplianceView) -> str:
     engine = _section(view.telemetry, "engine")
     # `state` has the engine that speaks now, `info` the configured one.
-    speaks, configured = _text(view.state.get("engine")), _text(view.info.get("engine"))
-    worker = _text(engine.get("state"))
+    speaks, configured = bounded_text(view.state.get("engine")), bounded_text(view.info.get("engine"))
+    worker = bounded_text(engine.get("state"))
     restarts = engine.get("restarts")
     return _joined(
         speaks or configured,
         f"configured: {configured}" if speaks and configured and speaks != configured else "",
         worker if worker and worker != "ready" else "",
         f"{restarts} restarts" if type(restarts) is int and restarts > 0 else "",
-        _text(view.info.get("engine_why")),
+        bounded_text(view.info.get("engine_why")),
     )
 
 
 def _voices(voices: object) -> str:
-    return _text(", ".join(_text(voice) for voice in voices[:100])) if isinstance(voices, list) else ""
+    return bounded_text(", ".join(bounded_text(voice) for voice in voices[:100])) if isinstance(voices, list) else ""
 
 
 def _speech(speech: Mapping[str, Any]) -> str:
@@ -134,10 +131,10 @@ def _gpu(gpu: Mapping[str, Any]) -> str:
 def _version(view: ApplianceView) -> str:
     info = view.info
     return _joined(
-        _text(info.get("version")),
-        f"host {_text(info['host'])}" if info.get("host") else "",
-        _text(info.get("board")),
-        f"JetPack {_text(info['jetpack'])}" if info.get("jetpack") else "",
+        bounded_text(info.get("version")),
+        f"host {bounded_text(info['host'])}" if info.get("host") else "",
+        bounded_text(info.get("board")),
+        f"JetPack {bounded_text(info['jetpack'])}" if info.get("jetpack") else "",
         _uptime(view.telemetry.get("uptime_s")),
     )
 
@@ -156,10 +153,6 @@ def _section(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _figure(section: Mapping[str, Any], name: str, layout: str, digits: int) -> str:
     figure = number(section.get(name), digits)
     return layout.format(figure) if figure else ""
-
-
-def _text(value: object) -> str:
-    return "" if value is None else visible(str(value)[:_MAX_CHARS])
 
 
 def _joined(*parts: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import sys
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
@@ -11,7 +11,6 @@ from ishowtts.util.logs import visible
 
 _GAP = "  "
 _ELLIPSIS = "…"
-_USUAL_WIDTH = 80  # of a terminal that does not report its width
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = ()) -> None:
@@ -30,13 +29,7 @@ def terminal_width() -> int | None:
     """Width of the terminal in characters; `None` if standard output is not a terminal."""
     if not sys.stdout.isatty():
         return None
-    written = os.environ.get("COLUMNS", "")
-    if written.isascii() and written.isdigit() and int(written) > 0:
-        return int(written)
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or _USUAL_WIDTH
-    except OSError:
-        return _USUAL_WIDTH
+    return shutil.get_terminal_size().columns
 
 
 def table_lines(

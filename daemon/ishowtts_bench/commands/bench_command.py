@@ -115,9 +115,7 @@ def _add_speed_options(speed: argparse.ArgumentParser) -> argparse.ArgumentParse
     speed.add_argument(
         "--rounds", type=bench_arguments.positive, default=3, metavar="N", help="number of rounds (default: 3)"
     )
-    speed.add_argument(
-        "--compiled", "--recipe", action="store_true", help="also measure upstream through torch.compile"
-    )
+    speed.add_argument("--compiled", action="store_true", help="also measure upstream through torch.compile")
     speed.add_argument("--int8", action="store_true", help="also measure our engine in int8")
     speed.add_argument("--default", action="store_true", help="also measure upstream at its default of 32 evaluations")
     speed.add_argument("--starts", action="store_true", help="also measure cold and warm starts and peak memory")

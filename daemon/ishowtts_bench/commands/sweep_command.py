@@ -37,7 +37,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--nfe-values",
-        "--steps",
         type=bench_arguments.several_evaluations,
         metavar="N,N,…",
         help="NFE values to compare (default: nine values, 5 to 32)",

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from ishowtts.cli.appliance_view import ApplianceView
 from ishowtts.cli.doctor import running_daemon
-from ishowtts.cli.doctor.running_daemon import DaemonReport, UnitState, daemon_findings, examine_daemon, unit_state
+from ishowtts.cli.doctor.running_daemon import UnitState, daemon_findings, examine_daemon, unit_state
 from ishowtts.cli.findings import Finding
 from ishowtts.config import Config
+from ishowtts.mqtt.client import Message
 from support.broker import Broker
 from support.client import Client
 
@@ -34,10 +36,20 @@ def settings(**sections: Any) -> Config:
     return Config.model_validate({"device": {"name": "kitchen"}, **sections})
 
 
+def view_of(availability: str | None, topics: dict[str, Any]) -> ApplianceView:
+    """What is known after these retained messages."""
+    view = ApplianceView(ROOT)
+    if availability is not None:
+        view = view.with_message(Message(f"{ROOT}/availability", availability.encode()))
+    for topic, payload in topics.items():
+        view = view.with_message(Message(f"{ROOT}/{topic}", json.dumps(payload).encode()))
+    return view
+
+
 def found(state: dict[str, Any], **topics: dict[str, Any]) -> list[Finding]:
     """The findings about an online daemon with this state."""
     values = {"state": READY | state, **{name.replace("_", "/"): value for name, value in topics.items()}}
-    return list(daemon_findings(settings(), ROOT, DaemonReport("online", values), None))
+    return list(daemon_findings(settings(), view_of("online", values), None))
 
 
 @pytest.mark.parametrize(
@@ -123,8 +135,7 @@ def test_quiet_hours_that_are_in_force_are_a_note(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(running_daemon, "datetime", Night)
     quiet = {"from": "22:00", "to": "07:00", "action": action, "volume": 20}
-    report = DaemonReport("online", {"state": READY})
-    _, note = daemon_findings(settings(policies={"quiet": quiet}), ROOT, report, None)
+    _, note = daemon_findings(settings(policies={"quiet": quiet}), view_of("online", {"state": READY}), None)
     assert note.detail == f"quiet hours until 07:00: low and normal lines {does}"
     assert "priority high" in (note.fix or "")
 
@@ -140,13 +151,13 @@ def test_quiet_hours_that_are_in_force_are_a_note(monkeypatch: pytest.MonkeyPatc
         ("offline", UnitState(True, "activating", "success"), "fault", "activating", "journalctl"),
         (None, UnitState(True, "inactive", "success"), "fault", "no daemon has reported", "systemctl start"),
         (None, None, "note", "no daemon has reported on ishowtts/kitchen", "systemctl start"),
-        ("\x1b[31m" * 100, None, "fault", "\x1b[31m", "systemctl start"),
+        ("\x1b[31m" * 100, None, "fault", "\\x1b[31m", "systemctl start"),
     ],
 )
 def test_a_daemon_that_is_off_is_told_with_what_systemd_knows(
     availability: str | None, unit: UnitState | None, verdict: str, says: str, fix: str
 ) -> None:
-    [row] = daemon_findings(settings(), ROOT, DaemonReport(availability, {"state": READY}), unit)
+    [row] = daemon_findings(settings(), view_of(availability, {"state": READY}), unit)
     assert (row.part, row.verdict) == ("daemon", verdict)
     assert says in row.detail
     assert fix in (row.fix or "")
@@ -154,10 +165,8 @@ def test_a_daemon_that_is_off_is_told_with_what_systemd_knows(
 
 
 def test_a_daemon_that_is_offline_because_it_is_deaf_is_told_why() -> None:
-    report = DaemonReport(
-        "offline", {"alert/deaf": {"active": True, "detail": "the broker refuses say (Not authorized)"}}
-    )
-    [row] = daemon_findings(settings(), ROOT, report, UnitState(True, "active", "success"))
+    view = view_of("offline", {"alert/deaf": {"active": True, "detail": "the broker refuses say (Not authorized)"}})
+    [row] = daemon_findings(settings(), view, UnitState(True, "active", "success"))
     assert (row.verdict, "it reported: the broker refuses say (Not authorized)" in row.detail) == ("fault", True)
 
 
@@ -166,8 +175,10 @@ def test_the_retained_messages_are_read_from_the_broker(broker: Broker) -> None:
     with Client(broker.host, broker.port) as client:
         client.publish(f"{ROOT}/availability", "online", retain=True)
         client.publish(f"{ROOT}/state", json.dumps(READY | {"muted": True}), retain=True)
-        daemon, muted, row = examine_daemon(settings(**mqtt))
+        client.publish(f"{ROOT}/alert/deaf", json.dumps({"active": True, "detail": "refused; allow it"}), retain=True)
+        daemon, muted, deaf, row = examine_daemon(settings(**mqtt))
         assert (daemon.verdict, muted.verdict, row.verdict) == ("ok", "note", "ok")
+        assert (deaf.verdict, deaf.detail, deaf.fix) == ("fault", "deaf: refused", "allow it")
         assert row.detail == f"127.0.0.1:{broker.port} accepts us; our topics are {ROOT}/…"
         client.publish(f"{ROOT}/availability", "offline", retain=True)
         daemon, row = examine_daemon(settings(**mqtt))

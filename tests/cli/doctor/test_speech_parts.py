@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ishowtts.cli import config_files
 from ishowtts.cli.doctor import speech_parts
 from ishowtts.config import Config
 from ishowtts.playback.alsa.card_silence import PlaybackControl, silence_of
@@ -59,6 +60,17 @@ def test_broken_weights_that_are_named_are_fixed_at_the_key(tmp_path: Path) -> N
     assert (row.verdict, row.fix) == ("fault", "sudo ishowtts fetch")
     [row] = speech_parts.examine_engine(settings(tmp_path))
     assert (row.verdict, row.fix) == ("note", "sudo ishowtts fetch")
+
+
+def test_broken_fetched_weights_are_a_fault_as_in_check(tmp_path: Path) -> None:
+    weights = tmp_path / "state/weights"
+    weights.mkdir(parents=True)
+    (weights / "model_1250000.safetensors").touch()
+    for kind in ("auto", "f5"):
+        configured = settings(tmp_path, engine={"kind": kind})
+        [row], [checked] = speech_parts.examine_engine(configured), config_files.examine_weights(configured)
+        assert (row.part, row.verdict, row.fix) == ("engine", "fault", "sudo ishowtts fetch")
+        assert (row.verdict, row.detail, row.fix) == (checked.verdict, checked.detail, checked.fix)
 
 
 def test_espeak_that_is_missing_is_a_fault_if_it_must_speak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

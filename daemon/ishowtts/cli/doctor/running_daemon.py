@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from ishowtts.cli.appliance_view import ApplianceView, bounded_text, connect, read_view
 from ishowtts.cli.common import root_topic
 from ishowtts.cli.findings import Finding, fault
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
@@ -20,35 +20,8 @@ BOOTED_WITH_SYSTEMD = Path("/run/systemd/system")
 _UNIT = "ishowtts"
 _START = f"sudo systemctl start {_UNIT} (without an installation: ishowtts run)"
 _LOG = f"sudo journalctl -u {_UNIT} -n 50"
-_RETAINED_S = 1.0
 _SYSTEMCTL_S = 3.0
 _RUNNING = ("active", "activating", "reloading")
-_MAX_CHARS = 500
-_MAX_WORD_CHARS = 40
-_SILENT = {
-    "muted": ("muted: no line can be heard", "sudo ishowtts unmute"),
-    "volume_0": ("the volume is 0: no line can be heard", "sudo ishowtts volume 80"),
-    "card_muted": ("the sound card is muted: no line can be heard", "unmute it with alsamixer, or set audio.mixer"),
-    "card_volume_0": (
-        "the volume of the sound card is 0: no line can be heard",
-        "raise it with alsamixer, or set audio.mixer",
-    ),
-    "silent_device": ("audio.device is silent: no line can be heard", "name a sound card, or auto, in audio.device"),
-}
-"""By the values of `silent` in `state`: see docs/mqtt.md."""
-
-
-@dataclass
-class DaemonReport:
-    """The retained messages of a daemon. `None` or empty: there is none, or the broker does not let us read it."""
-
-    availability: str | None = None
-    values: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def text(self, topic: str, name: str) -> str:
-        """A value as text; empty if it is missing. Anybody may publish on an open broker, so it is bounded."""
-        value = self.values.get(topic, {}).get(name)
-        return "" if value is None else str(value)[:_MAX_CHARS]
 
 
 @dataclass(frozen=True)
@@ -65,58 +38,47 @@ def examine_daemon(settings: Config) -> Iterator[Finding]:
     root = root_topic(settings)
     unit = unit_state()
     try:
-        report = _ask(settings, root)
+        with connect(settings, root) as client:
+            view = read_view(client, root, ("state", "alert/deaf", "telemetry", "info"))
     except (BrokerError, ConfigError) as error:
         yield _without_broker(root, unit)
         yield _broker_fault(error)
         return
-    yield from daemon_findings(settings, root, report, unit)
+    yield from daemon_findings(settings, view, unit)
     where = f"{settings.mqtt.host}:{settings.mqtt.port}"
     yield Finding("broker", "ok", f"{where} accepts us; our topics are {root}/…")
 
 
-def daemon_findings(settings: Config, root: str, report: DaemonReport, unit: UnitState | None) -> Iterator[Finding]:
+def daemon_findings(settings: Config, view: ApplianceView, unit: UnitState | None) -> Iterator[Finding]:
     """Describe the daemon by its retained messages."""
-    if report.availability != "online":
-        yield _offline(root, report, unit)
+    if not view.online:
+        yield _offline(view, unit)
         return
-    if (other := other_appliance(settings, root, report.values.get("info", {}))) is not None:
+    if (other := other_appliance(settings, view.root, view.info)) is not None:
         yield Finding("daemon", "fault", other, CHANGE_NAME)
-    state, detail = report.text("state", "state") or "unknown", report.text("state", "detail")
-    found = f"online on {root}: {state}" + (f", {detail}" if detail else "")
-    values = report.values.get("state", {})
-    if state == "degraded":
+    state = bounded_text(view.state.get("state")) or "unknown"
+    found = f"online on {view.root}: {state}" + (f", {view.detail}" if view.detail else "")
+    if view.degraded:
         # One sentence ends with its fix. Several cannot be told apart, and each part has its own row below.
         several = Finding("daemon", "fault", found, f"fix the faults below; {_LOG} says more")
         yield fault("daemon", found) if found.count("; ") == 1 else several
-    elif values.get("paused") is True:
+    elif view.paused:
         yield Finding("daemon", "note", f"{found}: lines wait", "sudo ishowtts resume")
-    elif state in ("starting", "warming"):
+    elif view.starting:
         yield Finding("daemon", "note", f"{found}: it is loading", "wait until its state is ready")
     else:
         yield Finding("daemon", "ok", found)
-    silent = _silent(values)
-    if silent and not (state == "degraded" and silent.startswith("card_")):  # its detail names the card and the control
-        yield Finding("daemon", "note", *_SILENT[silent])
-    yield from _deaf(report)
+    if view.silence is not None:
+        silence, fix = view.silence
+        yield Finding("daemon", "note", f"{silence}: no line can be heard", fix)
+    yield from _deaf(view)
     yield from _quiet(settings)
-    yield from _fallback(report)
+    yield from _fallback(view)
 
 
-def _silent(state: dict[str, Any]) -> str | None:
-    """Why sound cannot be heard: a key of `_SILENT`."""
-    if state.get("muted") is True:
-        return "muted"
-    if state.get("volume") == 0 and not isinstance(state.get("volume"), bool):
-        return "volume_0"
-    reason = state.get("silent")
-    return reason if isinstance(reason, str) and reason in _SILENT else None
-
-
-def _deaf(report: DaemonReport) -> Iterator[Finding]:
-    if report.values.get("alert/deaf", {}).get("active") is True:
-        detail = report.text("alert/deaf", "detail") or "lines may not reach the daemon"
-        yield fault("daemon", f"deaf: {detail}", None if "; " in detail else _LOG)
+def _deaf(view: ApplianceView) -> Iterator[Finding]:
+    if view.deaf is not None:
+        yield fault("daemon", f"deaf: {view.deaf}", None if "; " in view.deaf else _LOG)
 
 
 def _quiet(settings: Config) -> Iterator[Finding]:
@@ -133,28 +95,28 @@ def _quiet(settings: Config) -> Iterator[Finding]:
         )
 
 
-def _fallback(report: DaemonReport) -> Iterator[Finding]:
+def _fallback(view: ApplianceView) -> Iterator[Finding]:
     """Whether espeak-ng speaks in place of the configured engine."""
-    engine = report.values.get("telemetry", {}).get("engine")
+    engine = view.telemetry.get("engine")
     if not isinstance(engine, dict):
         return
-    name, state = str(engine.get("name"))[:_MAX_CHARS], str(engine.get("state"))[:_MAX_CHARS]
+    name, state = bounded_text(engine.get("name")), bounded_text(engine.get("state"))
     if name != "espeak" and state in ("absent", "restarting", "parked", "stopped"):
         yield Finding(
             "daemon", "note", f"{name} is {state}: espeak-ng speaks in its place, if engine.fallback is on", _LOG
         )
 
 
-def _offline(root: str, report: DaemonReport, unit: UnitState | None) -> Finding:
-    if report.availability is None:
-        found = f"no daemon has reported on {root} yet, or the broker does not let us read that topic"
+def _offline(view: ApplianceView, unit: UnitState | None) -> Finding:
+    if view.availability is None:
+        found = f"no daemon has reported on {view.root} yet, or the broker does not let us read that topic"
     else:
-        found = f"{report.availability[:_MAX_WORD_CHARS]} on {root}"
-    if report.values.get("alert/deaf", {}).get("active") is True:
-        found += f"; it reported: {report.text('alert/deaf', 'detail') or 'lines may not reach it'}"
+        found = f"{view.availability} on {view.root}"
+    if view.deaf is not None:
+        found += f"; it reported: {view.deaf}"
     if unit is None or not unit.loaded:
         # Without a service, a daemon that never ran is a fresh installation, or one that is started by hand.
-        return Finding("daemon", "note" if report.availability is None else "fault", found, _START)
+        return Finding("daemon", "note" if view.availability is None else "fault", found, _START)
     found += f"; systemd says: {unit.active}" + (f" ({unit.result})" if unit.active == "failed" else "")
     if unit.active == "failed":
         return Finding("daemon", "fault", found, f"{_LOG} says why; then {_START}")
@@ -176,29 +138,6 @@ def _without_broker(root: str, unit: UnitState | None) -> Finding:
 
 def _broker_fault(error: BrokerError | ConfigError) -> Finding:
     return fault("broker", "; ".join(error.problems) if isinstance(error, ConfigError) else error)
-
-
-def _ask(settings: Config, root: str) -> DaemonReport:
-    """Read the retained messages of the daemon. Raises BrokerError or ConfigError."""
-    # Imported here: it takes 0.1 s, in which the probe of torch runs already.
-    from ishowtts.mqtt.client import ShortLivedClient
-    from ishowtts.mqtt.mqtt_options import MqttOptions
-
-    report = DaemonReport()
-    topics = ["availability", "state", "alert/deaf", "telemetry", "info"]
-    with ShortLivedClient(MqttOptions.from_config(settings, root)) as client:
-        client.subscribe(*(f"{root}/{topic}" for topic in topics))
-        waiting = set(topics)
-        for message in client.messages(_RETAINED_S):
-            topic = message.topic.removeprefix(f"{root}/")
-            if topic == "availability":
-                report.availability = message.payload.decode(errors="replace")
-            elif isinstance(data := message.data(), dict):
-                report.values[topic] = data
-            waiting.discard(topic)
-            if not waiting:
-                break
-    return report
 
 
 def unit_state() -> UnitState | None:

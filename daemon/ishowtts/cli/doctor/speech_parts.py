@@ -17,8 +17,7 @@ def examine_engine(settings: Config) -> Iterator[Finding]:
 
     chosen = choose_engine(settings)
     if chosen.problem:
-        named = settings.engine.f5.weights is not None
-        yield fault("engine", chosen.problem, None if named else "sudo ishowtts fetch")
+        yield from as_part("engine", config_files.examine_weights(settings))
     elif chosen.kind == "espeak" and settings.engine.kind == "auto":
         yield Finding("engine", "note", "espeak: no F5-TTS weights were found", "sudo ishowtts fetch")
     else:

@@ -24,13 +24,13 @@ from ishowtts.util.files import read_bounded
 
 @dataclass(frozen=True)
 class _AddedVoice:
-    """A stored voice; `speaker_note` says who speaks in its place, if F5 cannot."""
+    """A stored voice; `engine_note` says who speaks in its place, if F5 cannot."""
 
     folder: Path
     clip: VoiceClip
     words: str
     warnings: list[str]
-    speaker_note: str | None
+    engine_note: str | None
 
 
 _SETTINGS = ("speed", "nfe_step", "gain_db", "language")
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         warnings.append(mismatch)
     configured = read_config(arguments)
     folder = folders.add(voices_folder(configured), arguments.name, clip, words, settings, replace=arguments.replace)
-    _report(arguments, _AddedVoice(folder, clip, words, warnings, speaker_note(configured)))
+    _report(arguments, _AddedVoice(folder, clip, words, warnings, engine_note(configured)))
     return 0
 
 
@@ -98,7 +98,7 @@ def _without_library_messages() -> Iterator[None]:
         os.close(kept)
 
 
-def speaker_note(settings: Config) -> str | None:
+def engine_note(settings: Config) -> str | None:
     """Return a sentence if the engine that speaks here cannot speak in a cloned voice."""
     chosen = choose_engine(settings)
     if chosen.kind == "f5" and chosen.problem is None:
@@ -135,7 +135,7 @@ def _report(arguments: argparse.Namespace, added: _AddedVoice) -> None:
             "cost_ratio": round(ratio, 3),
             "text": added.words,
             "warnings": added.warnings,
-            "speaker_note": added.speaker_note,
+            "engine_note": added.engine_note,
         }
         print_json(measures)
         return
@@ -146,8 +146,8 @@ def _report(arguments: argparse.Namespace, added: _AddedVoice) -> None:
     print(f"{noise}; {clip.clipped_share:.2%} of the samples are clipped")
     print(cost(clip.length_s))
     print("a running daemon loads it within seconds; `ishowtts voices test` lets you hear it")
-    if added.speaker_note:
-        print(f"note: {added.speaker_note}", file=sys.stderr)
+    if added.engine_note:
+        print(f"note: {added.engine_note}", file=sys.stderr)
 
 
 def _changes(clip: VoiceClip) -> str:

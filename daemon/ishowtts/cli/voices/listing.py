@@ -9,7 +9,7 @@ from typing import Any
 
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.cli.tables import print_table
-from ishowtts.cli.voices.adding import speaker_note
+from ishowtts.cli.voices.adding import engine_note
 from ishowtts.engines.voices import clips
 from ishowtts.engines.voices.ignored_folders import IgnoredFolder, ignored_folders
 from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_library, voices_folder
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         for voice in voices:
             if voice["note"]:
                 print(visible(f"note: {voice['name']}: {voice['note']}"))
-        if note := speaker_note(settings):
+        if note := engine_note(settings):
             print(visible(f"note: {note}"))
     fault = library.fault()
     if fault:

@@ -1,4 +1,4 @@
-"""An appliance that is not one: a client that publishes what an appliance would, and answers in a thread."""
+"""A fake appliance: publishes what an appliance would publish, and answers messages in a thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.client import Client
 ROOT = "ishowtts/test"
 
 
-class PlayedAppliance:
+class FakeAppliance:
     """Publishes retained topics, and answers the first message on a topic with events.
 
     Args:
@@ -29,7 +29,7 @@ class PlayedAppliance:
         mqtt = {"host": broker.host, "port": broker.port}
         self.config.write_text(json.dumps({"state_dir": str(folder), "device": {"name": "test"}, "mqtt": mqtt}))
 
-    def is_(self, availability: str, **state: Any) -> None:
+    def publish_state(self, availability: str, **state: Any) -> None:
         """Publish `availability`, and a state with these fields."""
         known = {"state": "ready", "paused": False, "muted": False, "volume": 80, "queue_depth": 0, "speaking": None}
         self.retain("state", {**known, "detail": None, **state})
@@ -51,6 +51,6 @@ class PlayedAppliance:
                 self.client.publish(f"{ROOT}/event", {**known, **event})
             then()
 
-        thread = threading.Thread(target=answer, name="played-appliance")
+        thread = threading.Thread(target=answer, name="fake-appliance")
         thread.start()
         self._stack.callback(thread.join, 30)
