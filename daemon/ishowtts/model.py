@@ -73,6 +73,7 @@ class Line:
     """A line of text that a publisher wants spoken. `None` uses the value of the voice or of the configuration.
 
     Attributes:
+        language: Language of the text, as in `de` or `pt-BR`; `None`: that of the voice, unless the text shows another.
         sent_text: The text as it was sent; `None` if nothing changed it.
         done: What the policies changed, in the terms of docs/policies.md.
         bare_text: The text without `policies.template`, if that names the author and lines are merged: lines of several
@@ -90,6 +91,7 @@ class Line:
     chime: bool | str | None = None
     author: str | None = None
     seed: int | None = None
+    language: str | None = None
     sent_text: str | None = None
     reply_to: ReplyTo | None = None
     done: tuple[str, ...] = ()
@@ -98,7 +100,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a line that is synthesised in one piece: number `index` of `count`."""
+    """A part of a line that is synthesised in one piece: number `index` of `count`.
+
+    Attributes:
+        language: Language of its text, as in `de`; `None`: that of the voice.
+    """
 
     line_id: str
     index: int
@@ -108,6 +114,7 @@ class Segment:
     nfe_step: int | None = None
     seed: int | None = None
     speed: float | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True)
