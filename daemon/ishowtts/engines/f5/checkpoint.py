@@ -74,15 +74,28 @@ def _read_safetensors(path: Path) -> Tensors:
         raise WeightsError(f"{path} is truncated or not a safetensors file; {_AGAIN}") from error
 
 
-def _read_pickle(path: Path) -> Tensors:
-    """Read torch's old format with its restricted reader: only tensors are read, and no code of the file runs."""
+def read_pickled(path: Path, *, mapped: bool = False) -> object:
+    """Read torch's old format with its restricted reader: plain values and tensors, and no code of the file runs.
+
+    Args:
+        path: the file.
+        mapped: whether tensors stay in the file until they are used.
+
+    Raises:
+        WeightsError: it is truncated, or holds anything else.
+    """
     try:
         _refuse_packed(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about an unusual pickle, which is refused below or harmless
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content: object = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path} is truncated, or holds more than tensors; {_AGAIN}") from error
+    return content
+
+
+def _read_pickle(path: Path) -> Tensors:
+    content = read_pickled(path)
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(f"{path} is not a table of tensors; {_AGAIN}")
     return content
