@@ -46,6 +46,7 @@ class Weights:
         vocoder_config: configuration of Vocos.
         architecture: `model.yaml`; `None` for the official F5TTS_v1_Base.
         licence: licence of the official weights; `None` if it is not known.
+        languages: languages that the weights speak; `None` if they are not known.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class Weights:
     vocoder_config: Path
     architecture: Path | None = None
     licence: str | None = None
+    languages: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
