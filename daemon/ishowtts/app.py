@@ -171,7 +171,7 @@ class Daemon:
             inbox=self._inbox,
             player=self._player,
             scheduler=self._scheduler,
-            remote=self._engines.remote,
+            remotes=self._engines.remotes,
             voice_watcher=self._voice_watcher,
             loops=[self._intake, self._outbox, self._status, self._espeak_check, *self._mixer_threads],
             segment_s=config.engine.deadlines.segment_s,
@@ -287,8 +287,9 @@ class Daemon:
     def _make_scheduler(self, paused: bool) -> Scheduler:
         config, switches = self._config, self._config.engine.f5.switches
         cached_speech = None
-        if self._archives.cache is not None and self._engines.cache_key is not None:
-            cached_speech = CachedSpeech(self._archives.cache, self._engines.cache_key)
+        cache_key = self._engines.order[0].cache_key
+        if self._archives.cache is not None and cache_key is not None:
+            cached_speech = CachedSpeech(self._archives.cache, cache_key)
         synthesizer = FallbackSynthesizer.from_engines(
             self._engines, streaming=switches.streaming, batching=switches.batching, cached_speech=cached_speech
         )

@@ -22,6 +22,9 @@ SENT_CHARS = 500
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 """Name of a voice, of a chime or of a device: it is part of paths and topics."""
 
+LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
+"""Tag of a language, as in `en`, `de` or `pt-BR`."""
+
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """For a character class: Chinese characters. Unicode reserves planes 2 and 3 for them."""
 KANA = "\u3040-\u30ff\u31f0-\u31ff"

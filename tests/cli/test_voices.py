@@ -143,11 +143,6 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     assert not voices.voices.exists()
 
 
-def test_a_call_without_words_is_wrong_usage(voices: Shell, recording: Path) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        voices("add", "anna", recording)
-
-
 def test_a_clip_that_cannot_be_read_is_listed_with_its_fault(voices: Shell, recording: Path) -> None:
     voices("add", "anna", recording, "--text", "[red]" + WORDS)
     assert "[red]" in voices()[1]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ishowtts.engines import VoiceInfo
-from ishowtts.engines.build import UnavailableEngine
+from ishowtts.engines.candidates import UnavailableEngine
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError, WorkerDied
 from ishowtts.model import IsCancelled, Line, Segment, Utterance

@@ -223,7 +223,7 @@ def watched() -> Iterator[dict[str, Watched]]:
         inbox=inbox,
         player=player,
         scheduler=scheduler,
-        remote=RemoteEngine("f5", {}),
+        remotes=[RemoteEngine("f5", {})],
         voice_watcher=Loop(1.0),
         loops=[],
         segment_s=500.0,
@@ -240,7 +240,7 @@ def test_limits_are_beyond_what_a_slow_disk_and_a_cold_gpu_take(watched: dict[st
 
 
 def test_the_supervisor_of_the_worker_is_watched(watched: dict[str, Watched]) -> None:
-    supervisor = watched["engine-supervisor"]
+    supervisor = watched["engine-supervisor of f5"]
     assert watchdog.fault([supervisor]) is None
     ended = replace(supervisor, alive=lambda: False)
-    assert watchdog.fault([watched["inbox"], ended]) == "the thread engine-supervisor has ended"
+    assert watchdog.fault([watched["inbox"], ended]) == "the thread engine-supervisor of f5 has ended"

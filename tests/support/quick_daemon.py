@@ -25,6 +25,7 @@ from ishowtts import app, config
 from ishowtts.config import Config
 from ishowtts.engines import Progress, ReportProgress, VoiceInfo
 from ishowtts.engines.build import EngineChoice, Engines
+from ishowtts.engines.candidates import EngineCandidate
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.voices.voice_library import open_voice_library
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
@@ -155,10 +156,8 @@ def main() -> int:
         card = VoiceInfo("quick", arguments.segment_bytes, seam_s=arguments.seam_s)
         engine = QuickEngine(arguments.sound_s, notes, card)
         return Engines(
-            EngineChoice("quick", "it costs nothing"),
-            primary=engine,
-            fallback=None,
-            remote=None,
+            EngineChoice("quick", "it costs nothing", order=("quick",)),
+            [EngineCandidate(engine, "quick")],
             espeak=EspeakEngine("en-us"),
             voice_library=open_voice_library(settings),
             default_voice=settings.engine.f5.default_voice,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ishowtts.text import TextReader, pronunciation_file
 from ishowtts.text import reader as text_reader
+from ishowtts.text.languages import language_runs
 from ishowtts.text.pronunciations import MAX_PATTERN_SPANS, Pronunciation, Pronunciations
-from ishowtts.text.scripts import script_runs
 from ishowtts.util.live_file import LiveFile
 from support.clock import Clock
 
@@ -178,7 +178,7 @@ def test_no_pattern_takes_long(path: Path, pattern: str) -> None:
 
 def test_the_matches_of_all_patterns_together_are_bounded() -> None:
     patterns = Pronunciations(tuple(Pronunciation("", re2.compile(letter), "y") for letter in "ab"))
-    assert len(patterns.spans("ab" * 9_000, script_runs("ab" * 9_000, None), "default")) == MAX_PATTERN_SPANS
+    assert len(patterns.spans("ab" * 9_000, language_runs("ab" * 9_000, None), "default")) == MAX_PATTERN_SPANS
 
 
 WORDS = ["art", "ART", "C++", "C", "行", "银行", "New York", "x", "5", " ", ", ", "über", "$5"]
@@ -191,6 +191,6 @@ WORDS = ["art", "ART", "C++", "C", "行", "银行", "New York", "x", "5", " ", "
 )
 def test_an_inserted_text_is_never_searched_again(text: str, words: list[str]) -> None:
     pronunciations = Pronunciations(tuple(Pronunciation(word.lower(), None, f"<{i}>") for i, word in enumerate(words)))
-    spans = pronunciations.spans(text, script_runs(text, None), "default")
+    spans = pronunciations.spans(text, language_runs(text, None), "default")
     assert all(before.end <= after.start for before, after in pairwise(spans))
     assert all(text[span.start : span.end].lower() == words[int(span.spoken[1:-1])].lower() for span in spans)

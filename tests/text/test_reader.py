@@ -37,7 +37,7 @@ def test_a_mixed_line_is_read_in_the_language_of_each_run(written: str, spoken: 
 
 @pytest.mark.parametrize("language", ["de", "fr-ca", "ja", "ru"])
 def test_other_languages_keep_their_figures_and_are_only_cleaned(language: str) -> None:
-    assert reader(language).read("１２ km,  3,50 €\u202e at 3:30", None) == "12 km, 3,50 € at 3:30"
+    assert reader(language).read("１２ km,  3,50 €\u202e, 3:30", None) == "12 km, 3,50 €, 3:30"
 
 
 def test_han_is_chinese_in_a_german_voice_and_japanese_in_a_japanese_one() -> None:

@@ -69,6 +69,18 @@ class F5CacheKey:
         return {**self._fixed, "voice": found.name, "voice_files": f"{found.audio_path}: {found.version}", **gain}
 
 
+class HibariCacheKey:
+    """Cache key of hibari: its version and that of its runtime. It has one voice, whatever voice a line names."""
+
+    def __init__(self) -> None:
+        versions = {name: _version_of(name) for name in ("hibari-tts", "onnxruntime")}
+        self._key = {"engine": "hibari", **_VERSIONS, **versions}
+
+    def __call__(self, voice: str | None) -> Mapping[str, Any]:
+        """Returns the key."""
+        return self._key
+
+
 class EspeakCacheKey:
     """Cache key of espeak-ng: its version, its voice, and the language of the voice that a line names."""
 

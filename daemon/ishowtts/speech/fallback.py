@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from itertools import takewhile
-from typing import Protocol
 
 from ishowtts import text
 from ishowtts.engines import Engine, VoiceInfo
 from ishowtts.engines.build import Engines
+from ishowtts.engines.candidates import Synthesizer
 from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.model import IsCancelled, Line, Segment, Utterance
 from ishowtts.speech import segment_planner
@@ -21,23 +21,6 @@ log = logging.getLogger(__name__)
 
 
 _WARM_UP_TEXT = "It is ready, and says so."
-
-
-class Synthesizer(Protocol):
-    """The part of `Engine` that synthesis needs. The remote engine has it too."""
-
-    @property
-    def name(self) -> str:
-        """Name of the engine, as events show it."""
-
-    def prepare(self, voice: str | None) -> VoiceInfo:
-        """Make a voice ready."""
-
-    def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
-        """Synthesise one segment."""
-
-    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
-        """Synthesise several segments of one voice in one run, all or none."""
 
 
 class FallbackSynthesizer:
@@ -58,7 +41,7 @@ class FallbackSynthesizer:
     def __init__(
         self,
         primary: Synthesizer,
-        fallback: Engine | None,
+        fallback: Synthesizer | None,
         *,
         streaming: bool = True,
         batching: bool = True,
@@ -84,12 +67,13 @@ class FallbackSynthesizer:
         cls, engines: Engines, *, streaming: bool, batching: bool, cached_speech: CachedSpeech | None = None
     ) -> FallbackSynthesizer:
         """Build it from the engines of the daemon."""
+        primary, *later = engines.order
         return cls(
-            engines.primary,
-            engines.fallback,
+            primary.engine,
+            later[-1].engine if later else None,
             streaming=streaming,
             batching=batching,
-            primary_ready=engines.primary_ready,
+            primary_ready=lambda: primary.problem() is None,
             fallback_problem=lambda: engines.espeak_problem,
             cached_speech=cached_speech,
             local_engine=engines.espeak if engines.espeak_is_used else None,

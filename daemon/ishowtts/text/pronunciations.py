@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
-from ishowtts.text.scripts import ScriptRun
+from ishowtts.text.languages import LanguageRun
 from ishowtts.text.segmentation import MAX_CHUNK_CHARS, chunks
 
 MAX_PATTERN_SPANS = 10_000  # in one text
@@ -74,7 +74,7 @@ class Pronunciations:
         """Number of entries."""
         return len(self.entries)
 
-    def spans(self, text: str, runs: Sequence[ScriptRun], voice: str) -> list[Span]:
+    def spans(self, text: str, runs: Sequence[LanguageRun], voice: str) -> list[Span]:
         """The spans to replace, in order; they do not overlap. What they insert is not searched again.
 
         Words come first, at each place the longest. Then come patterns, in the order of the file.
@@ -88,7 +88,7 @@ class Pronunciations:
                 spans = _add_without_overlap(spans, more)
         return spans
 
-    def _find_words(self, text: str, runs: Sequence[ScriptRun], voice: str) -> list[Span]:
+    def _find_words(self, text: str, runs: Sequence[LanguageRun], voice: str) -> list[Span]:
         lower, spans, last_end = lower_case(text), [], 0
         for run in runs:
             for at in range(run.start, run.end):
@@ -112,7 +112,7 @@ def lower_case(text: str) -> str:
     return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
 
 
-def _find_pattern(entry: Pronunciation, text: str, runs: Sequence[ScriptRun]) -> Iterator[Span]:
+def _find_pattern(entry: Pronunciation, text: str, runs: Sequence[LanguageRun]) -> Iterator[Span]:
     # A search takes time in proportion to its text, and may read all of it for each match: so it gets a part at a time.
     for first, last in chunks(text):
         for start in range(first, last, MAX_CHUNK_CHARS):
@@ -126,7 +126,7 @@ def _expand(spoken: str, match: Any) -> str:
     return _GROUP.sub(lambda group: match.group(int(group[1])) or "", spoken)
 
 
-def _language_at(runs: Sequence[ScriptRun], at: int) -> str:
+def _language_at(runs: Sequence[LanguageRun], at: int) -> str:
     return runs[bisect_right(runs, at, key=lambda run: run.start) - 1].language
 
 

@@ -13,11 +13,12 @@ from ishowtts.text import pronunciation_file
 from ishowtts.text.capitals import lower_capitals
 from ishowtts.text.cleaning import clean
 from ishowtts.text.dotted_words import separate_sentences
+from ishowtts.text.languages import LanguageRun, language_runs
 from ishowtts.text.look_alikes import fold_look_alikes, keep_number_marks
 from ishowtts.text.normalisation import grammar_fault, load_grammars, normalise
 from ishowtts.text.number_formats import COMMA_REGIONS, Decimal
 from ishowtts.text.pronunciations import Pronunciations, Span
-from ishowtts.text.scripts import ScriptRun, region, script_runs
+from ishowtts.text.scripts import region
 from ishowtts.util.live_file import LiveFile
 
 
@@ -38,7 +39,7 @@ class _WrittenText:
     """A clean text, its languages, the places of the operator's pronunciations in it, and its decimal sign."""
 
     text: str
-    runs: Sequence[ScriptRun]
+    runs: Sequence[LanguageRun]
     spans: Sequence[Span]
     decimal: Decimal | None
 
@@ -129,7 +130,7 @@ class TextReader:
         text = fold_look_alikes(clean(keep_number_marks(text))) if self._normalise else clean(text)
         text = separate_sentences(text)
         language = self._language_of(voice)
-        runs = script_runs(text, language)
+        runs = language_runs(text, language)
         spans = [] if self._file is None else self._file.current().spans(text, runs, voice or self._default_voice)
         if self._normalise:  # after the search for pronunciations, which may be meant for capitals
             text = "".join(_lower_capitals(text, run) for run in runs)
@@ -145,7 +146,7 @@ class TextReader:
         return normalise(text, language, decimal) if self._normalise else text
 
 
-def _lower_capitals(text: str, run: ScriptRun) -> str:
+def _lower_capitals(text: str, run: LanguageRun) -> str:
     """The part of the text, of the same length, with shouted words in lower case."""
     part = text[run.start : run.end]
     return part if part == part.lower() else lower_capitals(part, english=run.language == "en")

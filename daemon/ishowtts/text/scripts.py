@@ -1,42 +1,73 @@
-"""Splits a mixed line into runs of one language, by script. Figures go with the text before them."""
+"""Languages by their tags, and the language that a letter's script shows."""
 
 from __future__ import annotations
 
 import re
-from itertools import groupby
-from typing import NamedTuple
+import unicodedata
+from functools import lru_cache
+from itertools import pairwise
 
 from ishowtts.limits import HAN, KANA
-from ishowtts.text.reading_rules import ADDRESS, any_of
-from ishowtts.text.units import UNITS
 
 _CHINESE = ("zh", "cmn", "yue", "hak", "wuu", "nan")
 _WRITTEN_WITH_HAN = ("ja", "ko", "vi")
 _HAN = re.compile(f"[{HAN}]")
 _KANA = re.compile(f"[{KANA}]")
-_UNIT = any_of(symbol for symbol in UNITS if symbol not in ("in", "d", "w", "y", "mo", "deg"))
-# Letters beside or after figures go with the figures: A4, 5G, 16GB, 5 km.
-_AFTER_SLASH = rf"(?: ?/ ?(?:10{{1,3}} ?)?(?:{_UNIT})(?![A-Za-z]))?"
-_WITH_FIGURES = re.compile(
-    r"(?:US|HK|NT|NZ|A|C)\$|°[CF](?![A-Za-z])"
-    rf"|[0-9]{{1,15}} ?(?:{_UNIT}|[AaPp]\.?[Mm])(?![A-Za-z0-9]){_AFTER_SLASH}"
-    r"|[A-Za-z]{0,20}[0-9][A-Za-z0-9µ]{0,20}(?:/[a-z]{1,3}(?![A-Za-z]))?"
-)
 
-# In Chinese text: an initialism before a number (空气质量AQI 152), a price (0.5元/kWh), a number before a word (5元).
-_IN_CHINESE = re.compile(
-    rf"(?<=[{HAN}，。：；、（])[A-Z]{{2,5}}(?= ?[0-9])|(?<=[{HAN}])[A-Z]{{1,3}}-[0-9]{{1,6}}"
-    rf"|(?<=元)/(?:{_UNIT})(?![A-Za-z0-9])"
-)
-_BEFORE_HAN = re.compile(rf"(?<![A-Za-z0-9.,-])[0-9]{{1,12}}(?:\.[0-9]{{1,6}})?(?=[{HAN}])")
-
-
-class ScriptRun(NamedTuple):
-    """Part of a text in one language: `start` to `end`, in characters."""
-
-    start: int
-    end: int
-    language: str
+# The languages that are written in a script. The first one is assumed unless letters show another.
+_LANGUAGES = {
+    "CYRILLIC": ("ru", "uk", "be", "bg", "sr", "mk", "kk", "ky", "tt", "ba", "cv", "mn", "tg"),
+    "ARABIC": ("ar", "fa", "ur", "ug", "sd", "ps", "ku"),
+    "HEBREW": ("he", "yi"),
+    "GREEK": ("el", "grc"),
+    "DEVANAGARI": ("hi", "mr", "ne", "kok", "sa"),
+    "BENGALI": ("bn", "as", "bpy"),
+    "GURMUKHI": ("pa",),
+    "GUJARATI": ("gu",),
+    "ORIYA": ("or",),
+    "TAMIL": ("ta",),
+    "TELUGU": ("te",),
+    "KANNADA": ("kn",),
+    "MALAYALAM": ("ml",),
+    "SINHALA": ("si",),
+    "THAI": ("th",),
+    "LAO": ("lo",),
+    "MYANMAR": ("my", "shn"),
+    "KHMER": ("km",),
+    "TIBETAN": ("bo",),
+    "GEORGIAN": ("ka",),
+    "ARMENIAN": ("hy", "hyw"),
+    "ETHIOPIC": ("am", "ti"),
+    "CHEROKEE": ("chr",),
+    "HANGUL": ("ko",),
+    "KANA": ("ja",),
+    "HAN": ("zh", "ja", "ko", "vi"),
+}
+# Letters that one language of a script has and those further down do not.
+_DECISIVE = {
+    "CYRILLIC": (
+        ("be", re.compile("[ўЎ]")),
+        ("mk", re.compile("[ѓќѕЃЌЅ]")),
+        ("sr", re.compile("[ђћЂЋ]")),
+        ("kk", re.compile("[ғқұҒҚҰ]")),
+        ("tt", re.compile("[җҖ]")),
+        ("ba", re.compile("[ҙҡҫҘҠҪ]")),
+        ("ky", re.compile("[ңөүҢӨҮ]")),
+        ("uk", re.compile("[іїєґІЇЄҐ]")),
+        ("sr", re.compile("[јљњџЈЉЊЏ]")),
+        ("ru", re.compile("[ыэёЫЭЁ]")),
+        ("bg", re.compile("[ъЪ](?![еёюяЕЁЮЯ])")),
+    ),
+    "ARABIC": (
+        ("ur", re.compile("[ٹڈڑںےہھ]")),
+        ("sd", re.compile("[ڪٿڄڃڦڻ]")),
+        ("ug", re.compile("[ۇۆۈېە]")),
+        ("fa", re.compile("[پچژگکی]")),
+    ),
+    "DEVANAGARI": (("mr", re.compile("ळ")),),
+    "BENGALI": (("as", re.compile("[ৰৱ]")),),
+}
+_SHARE_OF_KANA = 0.3  # Japanese has more kana than this among its letters; a の in Chinese is an ornament
 
 
 def base_language(language: str | None) -> str:
@@ -50,39 +81,62 @@ def region(language: str | None) -> str | None:
     return next((part.lower() for part in (language or "").split("-")[1:] if len(part) == 2), None)
 
 
-def script_runs(text: str, language: str | None) -> list[ScriptRun]:
-    """The runs of a text, in order and without gaps.
+def written_in_latin(language: str) -> bool:
+    """Whether a base language is written in Latin letters."""
+    return language == "vi" or all(language not in languages for languages in _LANGUAGES.values())
+
+
+def letter_languages(text: str, own: str, latin: str) -> list[str | None]:
+    """The language of each character by its script; `None` if it is no letter.
 
     Args:
-        language: Language of the voice. Han is Chinese, except beside kana or if the voice's own language is written
-            with it. Other letters are in the language of the voice, or in English if that is Chinese. Other
-            characters go with the letters before them, else with those after them.
+        own: The default. Letters of its script are in this language.
+        latin: Language of Latin letters, and of letters of unknown scripts.
     """
-    own = base_language(language)
-    japanese = own != "zh" and _KANA.search(text)
-    han = own if own in _WRITTEN_WITH_HAN else "ja" if japanese else "zh"
-    latin = "en" if own == "zh" else own
-    known = [_language_of(character, han, latin) for character in text]
-    for neutral in (*ADDRESS.finditer(text), *_WITH_FIGURES.finditer(text), *_IN_CHINESE.finditer(text)):
-        known[neutral.start() : neutral.end()] = [None] * (neutral.end() - neutral.start())
-    for number in _BEFORE_HAN.finditer(text):
-        known[number.start()] = han
-    last = next((found for found in known if found), own)
-    languages = []
-    for found in known:
-        last = found or last
-        languages.append(last)
-    result, start = [], 0
-    for run_language, group in groupby(languages):
-        end = start + sum(1 for _ in group)
-        result.append(ScriptRun(start, end, run_language))
-        start = end
-    return result
+    if text.isascii():
+        return [latin if character.isalpha() else None for character in text]
+    scripts = [_script_of(character) for character in text]
+    languages: dict[str | None, str | None] = {None: None, "LATIN": latin}
+    for script in {*scripts} - languages.keys():
+        languages[script] = _language_of_script(script or "", text, scripts, own) if script in _LANGUAGES else latin
+    return [languages[script] for script in scripts]
 
 
-def _language_of(character: str, han: str, latin: str) -> str | None:
+def _language_of_script(script: str, text: str, scripts: list[str | None], own: str) -> str | None:
+    if script in ("HAN", "KANA"):
+        return _language_of_han(scripts, own)
+    if script != "HANGUL" and not _has_word(scripts, script):
+        return None  # a letter alone is a sign, as in 5 Ω or in a face of characters
+    if own in _LANGUAGES[script]:
+        return own
+    for language, letters in _DECISIVE.get(script, ()):
+        if letters.search(text):
+            return language
+    return _LANGUAGES[script][0]
+
+
+def _language_of_han(scripts: list[str | None], own: str) -> str | None:
+    han, kana = scripts.count("HAN"), scripts.count("KANA")
+    if not han and kana == 1:
+        return None
+    if kana and (own != "zh" or kana > _SHARE_OF_KANA * (han + kana)):
+        return "ja"
+    if own in _WRITTEN_WITH_HAN:
+        return own
+    return "ko" if scripts.count("HANGUL") > han else "zh"
+
+
+def _has_word(scripts: list[str | None], script: str) -> bool:
+    return any(first == second == script for first, second in pairwise(scripts))
+
+
+@lru_cache(maxsize=8192)
+def _script_of(character: str) -> str | None:
+    """Name of the script of a letter, as Unicode names it; `None` if it is no letter."""
     if not character.isalpha():
         return None
     if _HAN.match(character):
-        return han
-    return "ja" if han == "ja" and _KANA.match(character) else latin
+        return "HAN"
+    if _KANA.match(character):
+        return "KANA"
+    return unicodedata.name(character, "").split(" ")[0]

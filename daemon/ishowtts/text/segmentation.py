@@ -39,6 +39,7 @@ _NOT_AN_END = re.compile(
     r"|Sen|Rep|Gov|Mt|Vol|pp)\.$",
     re.IGNORECASE,
 )
+_BLANKS = re.compile(r"\s+")
 _ADDRESS = (
     rf"{WEB_START}[!-~]*[{WEB_END}]"
     rf"|(?<![A-Za-z0-9_.+-]){MAIL}"
@@ -113,6 +114,19 @@ def chunks(text: str) -> Iterator[tuple[int, int]]:
         end = _chunk_end(text, start)
         yield start, end
         start = end
+    if start < len(text):
+        yield start, len(text)
+
+
+def sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each sentence, with the white space after it; together they are all of the text."""
+    start = 0
+    for match in _SENTENCE_END.finditer(text):
+        if not _NOT_AN_END.search(text, max(0, match.end() - 8), match.end()):
+            blank = _BLANKS.match(text, match.end())
+            end = match.end() if blank is None else blank.end()
+            yield start, end
+            start = end
     if start < len(text):
         yield start, len(text)
 

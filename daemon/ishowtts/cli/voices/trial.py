@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -111,14 +111,14 @@ def _speak(settings: Config, voice: str, line: str) -> VoiceTrial:
         raise SynthesisError(f"the text is longer than limits.max_chars, {settings.limits.max_chars}; shorten it")
     if not text.is_speakable(cleaned):
         raise SynthesisError("this text contains nothing that can be spoken; add a word")
-    engines = build.build_engines(settings, chosen, lambda: None)
-    if engines.remote is None:
+    engines = build.build_engines(settings, replace(chosen, order=(chosen.kind,)), lambda: None)
+    if (f5 := engines.f5) is None:
         raise EngineError(
             f"only F5 speaks in cloned voices, and it is not the engine here: {chosen.problem or chosen.why}"
         )
     try:
-        engines.remote.load(_show_progress)
-        return _synthesize(engines.remote, voice, cleaned)
+        f5.load(_show_progress)
+        return _synthesize(f5, voice, cleaned)
     finally:
         engines.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import errno
-import importlib.util
 import re
 import stat
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from ishowtts.engines.voices.recordings import MAX_BYTES
 from ishowtts.errors import VoiceError
 from ishowtts.limits import NAME
 from ishowtts.util.files import file_version, read_bounded
+from ishowtts.util.package_files import package_file
 
 DEFAULT = "default"
 CLIPS = ("reference.wav", "reference.flac")
@@ -173,10 +173,10 @@ def check_name(name: str) -> None:
 
 def f5_tts_data(name: str) -> Path:
     """Returns a file of the package f5-tts without importing it. Raises VoiceError if it is not installed."""
-    spec = importlib.util.find_spec("f5_tts")
-    if spec is None or not spec.submodule_search_locations:
+    path = package_file("f5_tts", name)
+    if path is None:
         raise VoiceError("the package f5-tts, which contains the default voice, is not installed; run install.sh again")
-    return Path(spec.submodule_search_locations[0]) / name
+    return path
 
 
 def _packaged() -> Voice:
