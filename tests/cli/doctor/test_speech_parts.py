@@ -158,11 +158,13 @@ def test_the_engine_that_leads_is_told_with_those_after_it(tmp_path: Path, monke
     ],
 )
 def test_languages_and_licence_of_the_weights_are_told(tmp_path: Path, licence: str | None, says: str) -> None:
-    weights = Weights(*[tmp_path] * 5, licence=licence, languages=("en", "zh"))
-    assert about_weights(settings(tmp_path), weights) == f"languages: en, zh; licence: {says}"
+    weights = Weights(*[tmp_path] * 5, licence=licence, languages=("en", "zh"), name="official")
+    assert about_weights(settings(tmp_path), weights) == f"official: languages en, zh; licence {says}"
     own = settings(tmp_path, engine={"f5": {"languages": ["de"]}})
-    assert about_weights(own, weights).startswith("languages: de (engine.f5.languages);")
-    assert "languages: not known" in about_weights(settings(tmp_path), replace(weights, languages=None))
+    assert about_weights(own, weights).startswith("official: languages de (engine.f5.languages);")
+    unnamed = about_weights(settings(tmp_path), replace(weights, languages=None, name="mine"))
+    assert "languages not known" in unnamed
+    assert ("as model.yaml says" in unnamed) is (licence is not None)
 
 
 @pytest.mark.f5
