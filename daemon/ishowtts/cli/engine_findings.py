@@ -11,10 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ishowtts.cli.findings import Finding, fault
-from ishowtts.config import Config
-from ishowtts.config.schema import F5Section
 
 if TYPE_CHECKING:
+    from ishowtts.config import Config  # it takes 0.2 s to import, and `status --help` does not need it
     from ishowtts.engines.engine_choice import EngineChoice
     from ishowtts.engines.weights import Weights
 
@@ -88,6 +87,7 @@ def may_speak(settings: Config, kind: str) -> bool:
 
 def _keys_without_effect(settings: Config) -> Iterator[Finding]:
     """Keys that are set and change nothing, because another one decides."""
+    from ishowtts.config.schema import F5Section
     from ishowtts.engines.engine_choice import choose_engine
 
     section, chosen = settings.engine, choose_engine(settings)
