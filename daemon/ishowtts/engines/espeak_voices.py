@@ -21,6 +21,12 @@ def never() -> bool:
     return False
 
 
+def voice_language(voice: str) -> str:
+    """Returns the language of a voice of espeak-ng, as its name shows it: `pt-br` of `pt-br+f3`, `de` of `mb-de4`."""
+    tag = re.match(r"(?:mb-)?([a-z]{2,3}(?:-[a-z0-9]{2,8}){0,3})(?=[0-9+]|$)", voice.lower())
+    return tag[1] if tag else DEFAULT_VOICE
+
+
 def missing_voice(voice: str) -> str | None:
     """Returns a sentence with the fix if espeak-ng works and has no such voice, else `None`.
 
