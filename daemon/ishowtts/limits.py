@@ -21,6 +21,19 @@ SENT_CHARS = 500
 
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 """Name of a voice, of a chime or of a device: it is part of paths and topics."""
+MAX_NAME_CHARS = 64
+
+
+def as_name(written: str) -> str:
+    """Returns the valid name that is most like a text; empty if the text has no usable character."""
+    return re.sub(r"[^a-z0-9_-]+", "-", written.lower()).strip("-")[:MAX_NAME_CHARS]
+
+
+SOUND_SUFFIXES = (
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".webm", ".3gp", ".amr", ".aiff",
+    ".aif",
+)  # fmt: skip
+"""How the names of sound files end, in small letters, whether we can read them or not."""
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
 """Tag of a language, as in `en`, `de` or `pt-BR`."""

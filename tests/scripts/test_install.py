@@ -208,6 +208,18 @@ def test_the_benches_are_installed_only_if_asked_for(machine: Machine) -> None:
     assert machine.called("uv pip uninstall") == machine.called("uv")[-1:]
 
 
+def test_speech_recognition_is_installed_if_asked_for_and_upgraded_later(machine: Machine) -> None:
+    lock = "--require-hashes -r daemon/requirements/transcription.txt"
+    assert lock in machine.install("--with-transcription", "--dry-run")
+    machine.install()
+    assert not any(call.endswith(lock) for call in machine.called("uv"))
+    machine.install("--with-transcription")
+    assert any(call.endswith(lock) for call in machine.called("uv"))
+    (machine.path("/opt/ishowtts/venv") / "lib/python3.11/site-packages/faster_whisper").mkdir(parents=True)
+    machine.install()
+    assert any(call.endswith(lock) for call in machine.called("uv"))
+
+
 def test_a_fresh_installation_leaves_command_configuration_units_and_folders(machine: Machine) -> None:
     machine.install()
     assert machine.command.readlink() == machine.path("/opt/ishowtts/venv/bin/ishowtts")

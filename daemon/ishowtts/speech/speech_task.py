@@ -15,6 +15,7 @@ from ishowtts.errors import Cancelled, EngineError, LineError, SpeakerError, Syn
 from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Report, Utterance
 from ishowtts.playback.playback_buffer import Playing
+from ishowtts.speech.engine_seam import EDGE_FADE_S, after_other_engine
 from ishowtts.speech.line_notes import LineNotes
 from ishowtts.speech.line_stats import LineStats, event_data
 from ishowtts.speech.line_synthesis import PlannedSegment
@@ -235,12 +236,17 @@ class SpeechTask:
 
     def _play(self, rendered: RenderedSegment) -> None:
         """Give the next segment to the player."""
-        utterance, before = rendered.utterance, self._stats.last
-        # The sounds of two engines do not match: there is no cross-fade between them.
-        same_engine = before is not None and before.engine == utterance.engine
-        seam_s = self._renderer.line_synthesis.seam_s(utterance.engine) if same_engine else 0.0
+        utterance, sound, before = rendered.utterance, rendered.sound, self._stats.last
         player, planned = self._resources.player, self._segments[self._next]
-        playing = player.play(rendered.sound, player.rate_hz, volume=self.volume, seam_s=seam_s)
+        seam_s = fade_out_s = 0.0
+        if before is not None and before.engine == utterance.engine:
+            seam_s = self._renderer.line_synthesis.seam_s(utterance.engine)
+        elif before is not None:
+            # The sounds of two engines do not match: there is no cross-fade between them.
+            text_before = self._segments[self._next - 1].segment.text
+            seamed = after_other_engine(utterance, sound, player.rate_hz, before, text_before)
+            utterance, sound, fade_out_s = seamed.utterance, seamed.sound, EDGE_FADE_S
+        playing = player.play(sound, player.rate_hz, volume=self.volume, seam_s=seam_s, fade_out_s=fade_out_s)
         self._record(utterance, planned.position, playing.overlap_s)
         self._playing.append(_PlayingSegment(planned.position, utterance, playing))
         self._stats.segment_queued(utterance)

@@ -29,7 +29,13 @@ def _f5(options: dict[str, Any]) -> Engine:
     return F5Engine(F5Options.from_dict(options))
 
 
-ENGINES = {"f5": RegisteredEngine(_f5, 24_000)}
+def _hibari(options: dict[str, Any]) -> Engine:
+    from ishowtts.engines.hibari.hibari_engine import HibariEngine, HibariOptions
+
+    return HibariEngine(HibariOptions.from_dict(options))
+
+
+ENGINES = {"f5": RegisteredEngine(_f5, 24_000), "hibari": RegisteredEngine(_hibari, 24_000)}
 
 
 def find(kind: str) -> RegisteredEngine:
