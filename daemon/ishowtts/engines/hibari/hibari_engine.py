@@ -114,10 +114,14 @@ class HibariEngine:
 
 def _empty_folder(cache_dir: str | None) -> Path:
     """Returns a folder for what the package would download, although it never does: it speaks as `heart` only."""
+    nowhere = Path(os.devnull, "hibari")
     if cache_dir is None:
-        return Path(os.devnull, "hibari")
+        return nowhere
     folder = Path(cache_dir, "hibari")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return nowhere
     return folder
 
 
