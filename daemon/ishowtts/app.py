@@ -120,9 +120,7 @@ class Daemon:
         self._voices = self._engines.voice_library
         self._archives = Archives(config)
         self._telemetry = Telemetry(self._board)
-        self._policy = SpeechPolicy.from_config(
-            config, self._voices.names, language_lookup(config, self._choice.kind, self._voices)
-        )
+        self._policy = SpeechPolicy.from_config(config, self._voices.names, language_lookup(config, self._voices))
         self._scheduler = self._make_scheduler(paused)
         self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._changed)
         self._event_log = EventLog(self._telemetry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ishowtts.model import IsCancelled
+from ishowtts.text.scripts import canonical_language
 from ishowtts.util import program
 
 DEFAULT_VOICE = "en-us"
@@ -30,6 +31,12 @@ def missing_voice(voice: str) -> str | None:
     if fault is None or _fault(DEFAULT_VOICE) is not None:
         return None
     return unknown_voice(voice, fault, nearest_voice(voice, never))
+
+
+def language_of_voice(voice: str) -> str | None:
+    """Returns the language tag in the name of a voice, as in `en-us+f3` or `mb-de1`; `None` if there is none."""
+    tag = re.sub(r"^mb-([a-z]{2})[0-9]+$", r"\1", voice.partition("+")[0])
+    return canonical_language(tag)
 
 
 def unknown_voice(voice: str, fault: str, nearest: str) -> str:
