@@ -4,12 +4,16 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-Usage: install.sh [--dry-run] [--no-start] [--bench] [--torch WHEELS]
+Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription]
+                  [--torch WHEELS]
        install.sh --uninstall [--purge] [--dry-run]
 
   --dry-run       print every step and change nothing (does not need root)
   --no-start      install, but do not enable or start the services
   --bench         also install the benchmarks (ishowtts bench); without this, an upgrade removes them
+  --with-transcription
+                  also install speech recognition (470 MB), so that `ishowtts voices add` writes down the words of a
+                  clip; later upgrades keep it
   --torch WHEELS  required on JetPack 6: a folder or an index with NVIDIA's torch and torchaudio
   --uninstall     remove the program, the units and the user; keep configuration and state
   --purge         with --uninstall: also remove configuration, state and caches
@@ -21,12 +25,13 @@ refuse() {
     exit 2
 }
 
-dry_run=no start=yes bench=no uninstall=no purge=no torch=
+dry_run=no start=yes bench=no transcription=no uninstall=no purge=no torch=
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) dry_run=yes ;;
         --no-start) start=no ;;
         --bench) bench=yes ;;
+        --with-transcription) transcription=yes ;;
         --uninstall) uninstall=yes ;;
         --purge) purge=yes ;;
         --torch)
@@ -66,6 +71,7 @@ shown() {  # shown COMMAND...: prints a command as it can be typed; for a functi
         apt_install) echo "apt-get install -y --no-install-recommends $*" ;;
         make_venv) echo "$2 -m venv $1 && $1/bin/python -m pip install --require-hashes -r $REQUIREMENTS/uv.txt" ;;
         install_lock) echo "$uv pip install --python $1/bin/python --no-deps --require-hashes -r $REQUIREMENTS/$2.txt" ;;
+        install_natural_voice) shown install_lock "$1" natural ;;
         install_nvidia_torch) echo "$uv pip install --python $1/bin/python --no-deps torch torchaudio triton (from $2)" ;;
         *)
             local word words=("$name")
@@ -127,6 +133,10 @@ add_user() {
     done
 }
 
+has_transcription() {  # whether an earlier run installed speech recognition
+    compgen -G "$VENV/lib/python3.*/site-packages/faster_whisper" >/dev/null
+}
+
 install_program() {
     local lock=linux
     if is_jetpack6; then lock=jetpack6; fi
@@ -136,6 +146,8 @@ install_program() {
     step make_venv "$VENV" "$python"
     step install_lock "$VENV" "$lock"
     if [ "$lock" = jetpack6 ]; then step install_nvidia_torch "$VENV" "$torch"; fi
+    step install_natural_voice "$VENV" "run install.sh again"
+    if [ "$transcription" = yes ] || has_transcription; then step install_lock "$VENV" transcription; fi
     # setuptools would install the files that an earlier version left in these folders.
     step rm -rf build daemon/ishowtts_bench/build
     step "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --no-deps --no-build-isolation \

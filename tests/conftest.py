@@ -150,8 +150,9 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def asr() -> Asr:
     """Whisper, which takes two seconds to load. Tests that share it are in the group `metrics`."""
     from ishowtts_bench.metrics import metric_packages
-    from ishowtts_bench.metrics.asr import Asr
 
     if absent := metric_packages.missing(metric_packages.WHISPER):
         pytest.skip(f"no speech recognition: {absent[0]} is not installed (scripts/setup test)")
+    from ishowtts_bench.metrics.asr import Asr
+
     return Asr()

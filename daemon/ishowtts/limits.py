@@ -26,6 +26,19 @@ SENT_CHARS = 500
 
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 """Name of a voice, of a chime or of a device: it is part of paths and topics."""
+MAX_NAME_CHARS = 64
+
+
+def as_name(written: str) -> str:
+    """Returns the valid name that is most like a text; empty if the text has no usable character."""
+    return re.sub(r"[^a-z0-9_-]+", "-", written.lower()).strip("-")[:MAX_NAME_CHARS]
+
+
+SOUND_SUFFIXES = (
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".webm", ".3gp", ".amr", ".aiff",
+    ".aif",
+)  # fmt: skip
+"""How the names of sound files end, in small letters, whether we can read them or not."""
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """For a character class: Chinese characters. Unicode reserves planes 2 and 3 for them."""

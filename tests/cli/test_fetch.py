@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ishowtts.cli import main
-from ishowtts.engines.weights import FILES, DownloadError
+from ishowtts.engines.hub_client import DownloadError
+from ishowtts.engines.weights import use
+from ishowtts.engines.weights_catalogue import CATALOGUE, OFFICIAL
+from support.small_files import OFFICIAL_FILES
+
+FILES = OFFICIAL.pinned
 
 
 @pytest.fixture
@@ -44,8 +53,94 @@ def test_a_download_that_fails_ends_with_the_list(
 
 def test_the_list_needs_no_licence_and_no_network(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fetch", "--list", "--config", str(config)]) == 0
+    titles, *rows = capsys.readouterr().out.splitlines()
+    assert titles.split("  ")[0] == "model"
+    assert [row.split()[0] for row in rows] == ["official", "openf5", "silma", "hindi"]
+    assert [("NO" in row.split(), "yes" in row.split()) for row in rows] == [(True, False)] + [(False, True)] * 3
+    assert "ar, en" in rows[2]
+    assert "over 1.4 GB" in rows[1]
+
+
+def test_the_list_of_one_model_has_the_addresses(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fetch", "--list", "--model", "official", "--config", str(config)]) == 0
     out = capsys.readouterr().out
-    assert all(file.path in out for file in FILES)
+    assert all(f"{file.revision}/{file.path}" in out for file in FILES)
+    assert "silma" not in out
+
+
+def test_the_list_for_programs(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fetch", "--json", "--config", str(config)]) == 0
+    entries = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert entries["official"]["commercial_use"] is False
+    assert entries["openf5"]["languages"] == ["en"]
+    assert entries["hindi"]["licence"] == "CC-BY-4.0"
+    assert {entry["sample_rate_hz"] for entry in entries.values()} == {24_000}
+    assert not any(entry["installed"] or entry["used"] for entry in entries.values())
+
+
+def test_an_unknown_model_is_refused_with_the_names(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fetch", "--model", "../../etc", "--config", str(config)])
+    err = capsys.readouterr().err
+    assert "official" in err
+    assert "hindi" in err
+
+
+@pytest.fixture
+def small_official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Pins the official model to small files. Returns a folder that has them."""
+    for name, content in OFFICIAL_FILES.items():
+        path = tmp_path / "stick" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    contents = {Path(name).name: content for name, content in OFFICIAL_FILES.items()}
+    pinned = []
+    for file in OFFICIAL.pinned:
+        content = contents[Path(file.path).name]
+        pinned.append(replace(file, size=len(content), sha256=hashlib.sha256(content).hexdigest()))
+    monkeypatch.setitem(CATALOGUE, "official", replace(OFFICIAL, pinned=tuple(pinned)))  # type: ignore[arg-type]
+    return tmp_path / "stick"
+
+
+def test_what_was_fetched_last_is_used_and_a_switch_back_downloads_nothing(
+    config: Path,
+    small_official: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def used() -> list[str]:
+        capsys.readouterr()
+        assert main(["fetch", "--json", "--config", str(config)]) == 0
+        return [entry["name"] for entry in json.loads(capsys.readouterr().out) if entry["used"]]
+
+    fetch = ["fetch", "--accept-licence", "--config", str(config)]
+    assert main([*fetch, "--from", str(small_official)]) == 0
+    out = capsys.readouterr().out
+    assert "CC-BY-NC-4.0, commercial use NOT allowed" in out
+    assert out.splitlines()[-1] == "restart the daemon to speak with them: systemctl restart ishowtts"
+    assert used() == ["official"]
+    use(tmp_path / "state", "silma")
+    assert used() == [], "it is not there"
+    shutil.rmtree(small_official)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert main([*fetch, "--model", "official"]) == 0
+    assert used() == ["official"]
+    config.write_text(config.read_text() + f"engine: {{f5: {{weights: {tmp_path}/own}}}}\n")
+    capsys.readouterr()
+    assert main(fetch) == 0
+    assert f"they are not used, because engine.f5.weights names {tmp_path}/own" in capsys.readouterr().out
+    assert used() == []
+
+
+def test_without_a_name_the_model_in_use_is_fetched(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(tmp_path / "state", "hindi")
+    assert main(["fetch", "--accept-licence", "--from", str(tmp_path), "--config", str(config)]) == 1
+    done = capsys.readouterr()
+    assert "CC-BY-4.0, commercial use allowed" in done.out
+    assert "model_2500000.safetensors of SPRINGLab/F5-Hindi-24KHz is missing" in done.err
 
 
 def test_a_folder_is_looked_at_first_and_every_missing_file_is_named(

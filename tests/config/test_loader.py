@@ -90,7 +90,7 @@ def test_every_fault_is_told_at_once_with_line_and_key() -> None:
         ("audio: {pause_s: long}", "audio.pause_s: must be a number (got 'long')"),
         ("device: {name: 'Küche'}", "must be 1 to 64 characters"),
         ("device: {name: reply}", "must not be reply"),
-        ("engine: {kind: f6}", "'auto', 'f5' or 'espeak'"),
+        ("engine: {kind: f6}", "'auto', 'f5', 'hibari' or 'espeak'"),
         ("- a", "must be a mapping"),
         ("a: [", "is not YAML"),
         ("mqtt: &a [*a]", "nested too deeply"),

@@ -19,11 +19,15 @@ from ishowtts.speech.line_notes import Substitution
 @pytest.mark.parametrize(("streaming", "batching"), [(True, False), (False, True)])
 def test_the_switches_of_the_scheduler_reach_it(tiny_checkpoint: Path, streaming: bool, batching: bool) -> None:
     disabled = [name for name, on in (("streaming", streaming), ("batching", batching)) if not on]
-    config = Config.model_validate({"engine": {"f5": {"weights": tiny_checkpoint, "disable": disabled}}})
+    config = Config.model_validate(
+        {"engine": {"fallback": ["espeak"], "f5": {"weights": tiny_checkpoint, "disable": disabled}}}
+    )
     engines = build.build_engines(config, build.choose_engine(config), lambda: None)
     switches = config.engine.f5.switches
-    synthesizer = FallbackSynthesizer.from_engines(engines, streaming=switches.streaming, batching=switches.batching)
-    assert (synthesizer.streaming, synthesizer.batching) == (streaming, batching)
+    settings = FallbackSynthesizer.from_engines(
+        engines, streaming=switches.streaming, batching=switches.batching, language_of=lambda _: None
+    ).settings
+    assert (settings.streaming, settings.batching) == (streaming, batching)
     engines.close()
 
 
@@ -40,14 +44,17 @@ def test_espeak_as_the_primary_engine_says_for_which_voices_it_stands_in(tmp_pat
         "nobody": None,
         None: None,
     }
-    synthesis = FallbackSynthesizer.from_engines(engines, streaming=True, batching=True).begin_line()
-    synthesis.split(Line("a", "one", voice="anna"), "one")
-    assert synthesis.substitution("espeak") == Substitution("f5", "engine.kind is espeak")
+    synthesizer = FallbackSynthesizer.from_engines(engines, streaming=True, batching=True, language_of=lambda _: None)
+    synthesis = synthesizer.begin_line()
+    [planned] = synthesis.plan(Line("a", "one", voice="anna"), "one")
+    assert synthesis.substitution(planned.segment, "espeak") == Substitution("f5", "engine.kind is espeak")
     engines.close()
 
 
 def test_weights_that_cannot_be_used_are_the_reason_for_every_voice(tmp_path: Path) -> None:
-    config = Config.model_validate({"data_dir": tmp_path, "engine": {"kind": "f5", "f5": {"weights": tmp_path}}})
+    config = Config.model_validate(
+        {"data_dir": tmp_path, "engine": {"kind": "f5", "fallback": ["espeak"], "f5": {"weights": tmp_path}}}
+    )
     choice = build.choose_engine(config)
     engines = build.build_engines(config, choice, lambda: None)
     assert choice.problem is not None

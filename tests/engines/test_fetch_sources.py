@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from ishowtts.engines import fetch_sources
-from ishowtts.engines.weights import FILES
+from ishowtts.engines.weights_catalogue import CATALOGUE, OFFICIAL
+
+FILES = OFFICIAL.pinned
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +28,7 @@ def sparse(path: Path, size: int) -> None:
 
 
 def test_the_instructions_name_every_file_with_its_size_and_its_pinned_address() -> None:
-    text = "\n".join(fetch_sources.instructions(FILES))
+    text = "\n".join(fetch_sources.instructions(OFFICIAL, FILES))
     for file in FILES:
         assert f"https://huggingface.co/{file.repo}/resolve/{file.revision}/{file.path}" in text
         assert f"--revision {file.revision}" in text
@@ -65,7 +67,53 @@ def test_files_that_are_there_are_not_fetched_again(tmp_path: Path) -> None:
     for file in FILES[:2]:
         sparse(tmp_path / file.local_path, file.size)
     sparse(tmp_path / FILES[2].local_path, 1)
-    assert fetch_sources.missing(tmp_path) == FILES[2:]
+    assert fetch_sources.missing(OFFICIAL, tmp_path) == FILES[2:]
+
+
+def test_the_instructions_of_another_model_name_no_revision_and_are_found_again(tmp_path: Path) -> None:
+    model = CATALOGUE["openf5"]
+    files = fetch_sources.missing(model, tmp_path)
+    text = "\n".join(fetch_sources.instructions(model, files))
+    assert "https://huggingface.co/mrfakename/OpenF5-TTS-Base/resolve/main/model.pt" in text
+    assert "  hf download mrfakename/OpenF5-TTS-Base vocab.txt model.pt --local-dir f5-weights\n" in text
+    assert "sudo ishowtts fetch --model openf5 --from f5-weights" in text
+    for file in files:
+        sparse(tmp_path / "stick" / ("vocos" if "vocos" in file.repo else "") / file.path, file.size or 5)
+    assert fetch_sources.folder_problem(tmp_path / "stick", files) is None
+    (tmp_path / "stick/model.pt").unlink()
+    problem = fetch_sources.folder_problem(tmp_path / "stick", files) or ""
+    assert "model.pt of mrfakename/OpenF5-TTS-Base is missing; put them there, or into vocos in it" in problem
+
+
+SHA256, GIT_SHA1, COMMIT = "a" * 64, "b" * 40, "c" * 40
+
+
+@pytest.mark.parametrize(
+    ("metadata", "revision", "sha256", "git_sha1"),
+    [
+        (f"{COMMIT}\n{SHA256}\n1764480000.25\n", COMMIT, SHA256, None),
+        (f"{COMMIT}\n{GIT_SHA1}\n1764480000.25\n", COMMIT, None, GIT_SHA1),
+        (f"{COMMIT}\nW/{GIT_SHA1}\n1764480000.25\n", "", None, None),
+        ("", "", None, None),
+        ("x" * 2000, "", None, None),
+    ],
+)
+def test_the_checksums_that_hf_download_leaves_are_read(
+    tmp_path: Path, metadata: str, revision: str, sha256: str | None, git_sha1: str | None
+) -> None:
+    file = CATALOGUE["openf5"].unpinned[1]
+    sparse(tmp_path / "model.pt", 7)
+    path = tmp_path / ".cache/huggingface/download/model.pt.metadata"
+    path.parent.mkdir(parents=True)
+    path.write_text(metadata)
+    found = fetch_sources.described(file, tmp_path)
+    assert (found.revision, found.sha256, found.git_sha1, found.size) == (revision, sha256, git_sha1, 7)
+
+
+def test_vocos_of_another_model_is_not_fetched_again(tmp_path: Path) -> None:
+    for file in FILES[1:3]:
+        sparse(tmp_path / "other" / file.local_path, file.size)
+    assert fetch_sources.missing(OFFICIAL, tmp_path / "weights", [tmp_path / "other"]) == (FILES[0], FILES[3])
 
 
 @pytest.fixture

@@ -1,63 +1,29 @@
-"""Weights are found, checked, and fetched only if they are correct. No torch here."""
+"""Weights are found and checked, and one of the fetched ones is used. No torch here."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import struct
-import subprocess
-import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
-from ishowtts.engines import weights
-from ishowtts.engines.weights import fetch, locate
+from ishowtts.engines.f5.architecture import read_model
+from ishowtts.engines.weights import fetched_folder, locate, use, used_name
+from ishowtts.engines.weights_catalogue import CATALOGUE
 from ishowtts.errors import WeightsError
-
-
-def safetensors(size: int = 64) -> bytes:
-    head = json.dumps({"x": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
-    return struct.pack("<Q", len(head)) + head + bytes(size)
-
-
-OFFICIAL = {
-    "F5TTS_v1_Base/model_1250000.safetensors": safetensors(),
-    "F5TTS_v1_Base/vocab.txt": b" \na\n",
-    "vocos/config.yaml": b"head: {}\n",
-    "vocos/pytorch_model.bin": b"tensors",
-}
+from support.small_files import OFFICIAL_FILES, safetensors
 
 
 @pytest.fixture
 def stick(tmp_path: Path) -> Path:
     """Returns a folder with files of the official names, as on a USB stick."""
-    for name, content in OFFICIAL.items():
+    for name, content in OFFICIAL_FILES.items():
         path = tmp_path / "stick" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return tmp_path / "stick"
-
-
-def files_in(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
-
-
-@pytest.fixture
-def pinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replaces the pinned sizes and checksums by those of the small files above."""
-    contents = {Path(name).name: content for name, content in OFFICIAL.items()}
-    monkeypatch.setattr(
-        weights,
-        "FILES",
-        tuple(
-            replace(file, size=len(content), sha256=hashlib.sha256(content).hexdigest())
-            for file in weights.FILES
-            for content in [contents[Path(file.path).name]]
-        ),
-    )
 
 
 def test_without_a_folder_and_a_fetch_there_are_no_weights(tmp_path: Path) -> None:
@@ -69,10 +35,10 @@ def test_the_hubs_layout_is_found_with_its_licence(stick: Path) -> None:
     found = locate(stick)
     assert found is not None
     assert found.architecture is None
-    assert found.licence == "CC-BY-NC-4.0"
+    assert (found.name, found.licence, found.languages) == ("official", "CC-BY-NC-4.0", ("en", "zh"))
 
 
-@pytest.mark.parametrize("name", OFFICIAL)
+@pytest.mark.parametrize("name", OFFICIAL_FILES)
 def test_a_missing_or_empty_file_is_named(stick: Path, name: str) -> None:
     (stick / name).write_bytes(b"")
     with pytest.raises(WeightsError, match=f"{Path(name).name}"):
@@ -106,94 +72,72 @@ def test_a_missing_folder_raises(tmp_path: Path) -> None:
         locate(tmp_path)
 
 
-@pytest.mark.usefixtures("pinned")
-def test_a_fetch_from_a_stick_is_verified_and_found(stick: Path, tmp_path: Path) -> None:
-    reports: list[tuple[str, int, int]] = []
-    state = tmp_path / "state"
-    fetched = fetch(weights.fetched_folder(state), stick, lambda *step: reports.append(step))
-    assert fetched == locate(None, state)
-    assert any(name.startswith("copy") and done == total for name, done, total in reports)
-    assert not list((state / "weights").glob(".*"))
-    (stick / "vocos" / "config.yaml").unlink()
-    fetch(weights.fetched_folder(state), stick)  # a file that is there and correct is not read again
+DESCRIPTION = {"name": "openf5", "languages": ["en"], "licence": "Apache-2.0"}
+ARCH = {"dim": 128, "depth": 1, "heads": 2, "ff_mult": 2, "text_dim": 64, "conv_layers": 1}
 
 
-@pytest.mark.usefixtures("pinned")
-def test_a_wrong_checksum_is_refused_and_no_weights_are_found(stick: Path, tmp_path: Path) -> None:
-    path = stick / "F5TTS_v1_Base" / "model_1250000.safetensors"
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(WeightsError, match="wrong size or checksum"):
-        fetch(weights.fetched_folder(tmp_path), stick)
-    assert locate(None, tmp_path) is None
+def make_folder_of(model: str, data_dir: Path, **described: object) -> Path:
+    """Makes a folder as `ishowtts fetch --model` leaves it, with the official file of Vocos."""
+    folder = fetched_folder(data_dir, model)
+    (folder / "vocos").mkdir(parents=True)
+    (folder / "model.yaml").write_text(json.dumps({**DESCRIPTION, "name": model, "arch": ARCH, **described}))
+    (folder / "model.safetensors").write_bytes(safetensors())
+    for name in ("vocab.txt", "vocos/config.yaml", "vocos/pytorch_model.bin"):
+        (folder / name).write_bytes(b" \n")
+    return folder
 
 
-@pytest.mark.usefixtures("pinned")
-def test_a_file_of_a_wrong_size_is_refused_before_a_byte_is_written(stick: Path, tmp_path: Path) -> None:
-    with (stick / "F5TTS_v1_Base" / "vocab.txt").open("wb") as sparse:
-        sparse.truncate(64 << 20)
-    reports: list[tuple[str, int, int]] = []
-    with pytest.raises(WeightsError, match="has 67108864 bytes instead of 4"):
-        fetch(tmp_path / "weights", stick, lambda *step: reports.append(step))
-    assert reports == []
-    assert files_in(tmp_path / "weights") == []
-
-
-@pytest.mark.usefixtures("pinned")
-def test_a_file_that_grows_while_it_is_copied_is_copied_to_its_size(stick: Path, tmp_path: Path) -> None:
-    source = stick / "F5TTS_v1_Base" / "vocab.txt"
-
-    def grow(name: str, done: int, total: int) -> None:
-        if name == "copy vocab.txt":
-            assert done == total
-            with source.open("ab") as file:
-                file.write(b"more")
-
-    fetch(tmp_path / "weights", stick, grow)
-    assert (tmp_path / "weights" / "vocab.txt").read_bytes() == OFFICIAL["F5TTS_v1_Base/vocab.txt"]
-
-
-@pytest.mark.usefixtures("pinned")
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_failed_copy_leaves_nothing(stick: Path, tmp_path: Path, error: BaseException) -> None:
-    def fail(*_: object) -> None:
-        raise error
-
-    with pytest.raises((WeightsError, KeyboardInterrupt)):
-        fetch(tmp_path / "weights", stick, fail)
-    assert files_in(tmp_path / "weights") == []
-
-
-def test_a_file_that_does_not_fit_is_refused_before_a_byte_is_written(
-    stick: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    size = shutil.disk_usage(small_disk).free + 1
-    monkeypatch.setattr(weights, "FILES", (replace(weights.FILES[0], size=size),))
-    with (stick / "F5TTS_v1_Base" / "vocab.txt").open("wb") as sparse:
-        sparse.truncate(size)
-    with pytest.raises(WeightsError, match="free some space"):
-        fetch(small_disk / "weights", stick)
-    assert files_in(small_disk) == []
-
-
-@pytest.mark.usefixtures("pinned")
-def test_a_stick_that_lacks_a_file_raises(stick: Path, tmp_path: Path) -> None:
-    (stick / "F5TTS_v1_Base" / "vocab.txt").unlink()
-    with pytest.raises(WeightsError, match=r"lacks vocab\.txt of SWivid/F5-TTS"):
-        fetch(tmp_path / "weights", stick)
-
-
-def test_without_a_network_the_message_suggests_a_stick(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from ishowtts.engines.weights import fetch\n"
-        "from ishowtts.errors import WeightsError\n"
-        "try: fetch(Path(sys.argv[1]))\n"
-        "except WeightsError as error: print(error)\n"
-        "assert 'torch' not in sys.modules"
+def test_the_model_that_was_fetched_last_is_used(stick: Path, tmp_path: Path) -> None:
+    stick.rename(tmp_path / "weights")
+    (tmp_path / "weights/F5TTS_v1_Base/model_1250000.safetensors").rename(
+        tmp_path / "weights/model_1250000.safetensors"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "weights")],
-        capture_output=True, text=True, timeout=60, check=True,
-        env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(Path(weights.__file__).parents[2])},
-    )  # fmt: skip
-    assert "ishowtts fetch --from DIR" in done.stdout
-    assert len(done.stdout.splitlines()) == 1
+    (tmp_path / "weights/F5TTS_v1_Base/vocab.txt").rename(tmp_path / "weights/vocab.txt")
+    (tmp_path / "weights/F5TTS_v1_Base").rmdir()
+    folder = make_folder_of("openf5", tmp_path)
+    before = locate(None, tmp_path)
+    assert before is not None
+    assert before.name == "official", "as an earlier version left it"
+    use(tmp_path, "openf5")
+    found = locate(None, tmp_path)
+    assert found is not None
+    assert (found.folder, found.name, found.licence, found.languages) == (folder, "openf5", "Apache-2.0", ("en",))
+    assert found.vocoder == folder / "vocos/pytorch_model.bin"
+    use(tmp_path, "official")
+    assert locate(None, tmp_path) == before
+    assert locate(folder, tmp_path) == found, "engine.f5.weights has precedence"
+    assert {path.name for path in (tmp_path / "weights").iterdir() if path.name.startswith("used")} == {"used"}
+
+
+def test_languages_and_licence_of_an_own_checkpoint_may_be_unknown(tmp_path: Path) -> None:
+    found = locate(make_folder_of("own", tmp_path, languages=None, licence=None))
+    assert found is not None
+    assert (found.name, found.licence, found.languages) == ("own", None, None)
+
+
+@pytest.mark.parametrize("content", ["../../etc\n", "", "x" * 200, "offıcial", "official\0"])
+def test_a_damaged_record_of_the_used_model_is_reported(tmp_path: Path, content: str) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/used").write_text(content)
+    with pytest.raises(WeightsError, match=r"weights/used .*(sudo ishowtts fetch|larger)"):
+        locate(None, tmp_path)
+
+
+def test_a_used_model_that_is_gone_is_reported(tmp_path: Path) -> None:
+    use(tmp_path, "silma")
+    assert used_name(tmp_path) == "silma"
+    with pytest.raises(WeightsError, match=r"weights/silma is not a folder; `sudo ishowtts fetch`"):
+        locate(None, tmp_path)
+
+
+def test_every_description_of_the_catalogue_is_one_that_f5_reads(tmp_path: Path) -> None:
+    described = {}
+    for model in CATALOGUE.values():
+        if model.description is None:
+            continue
+        (tmp_path / "model.yaml").write_text(yaml.safe_dump(model.model_yaml()))
+        one = described[model.name] = read_model(tmp_path / "model.yaml")
+        assert (one.name, one.languages, one.licence) == (model.name, model.languages, model.licence)
+    small, old = described["silma"], described["hindi"]
+    assert (small.tokenizer, small.arch.text_mask_padding, small.arch.pe_attn_head) == ("char", True, None)
+    assert (old.tokenizer, old.arch.text_mask_padding, old.arch.pe_attn_head) == ("pinyin", False, 1)

@@ -181,6 +181,31 @@ def test_a_seam_has_no_larger_jumps_than_its_clips() -> None:
     assert jump(heard_from(seamed)) <= material + 2 * 9_000 / (2 * BLOCK) + 1
 
 
+def test_the_end_of_a_clip_fades_before_one_that_does_not_match_it() -> None:
+    fade = BLOCK // 4
+    buffer = buffer_of(tone(3, 9_000))
+    assert buffer.add(tone(1, 0), fade_out=fade) == 0
+    heard = heard_from(buffer)
+    assert jump(heard) <= 9_000 * np.pi / 2 / fade + 1, "the steepest step of a raised cosine"
+    assert (heard[: 3 * BLOCK - fade] == 9_000).all(), "nothing else changes"
+    assert heard[3 * BLOCK - fade // 2 - 1] == 4_500
+
+
+def test_what_has_gone_to_the_device_does_not_fade() -> None:
+    buffer = buffer_of(tone(1.5, 9_000), tone(0))
+    blocks = [buffer.next_block(unity, False, 0.0) for _ in range(2)]
+    buffer.add(tone(1, 500), fade_out=60)
+    heard = np.concatenate([*(block for block in blocks if block is not None), heard_from(buffer)])
+    assert heard.tolist() == [9_000] * 360 + [0] * 120 + [500] * 240
+
+
+def test_a_clip_that_is_cross_faded_does_not_fade_besides() -> None:
+    before, after = speech(4, 1), speech(4, 2)
+    buffer = buffer_of(PlaybackClip(before.copy()))
+    assert buffer.add(PlaybackClip(after.copy()), BLOCK, fade_out=60) == BLOCK
+    assert np.array_equal(heard_from(buffer)[: 7 * BLOCK], seam_of_upstream(before, after, BLOCK))
+
+
 def test_a_stop_in_the_middle_of_a_seam_fades_and_ends_both() -> None:
     first, second = PlaybackClip(wave(4, 0)), PlaybackClip(wave(4, 2.5))
     material = jump(first.samples)

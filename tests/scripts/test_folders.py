@@ -16,8 +16,9 @@ import pytest
 from ishowtts.cli import main
 from ishowtts.cli.config_files import examine_folders
 from ishowtts.config import Config
-from ishowtts.engines import weights
 from ishowtts.engines.voices import folders
+from ishowtts.engines.weights_catalogue import OFFICIAL
+from ishowtts.engines.weights_fetch import fetch
 from ishowtts.errors import OperatorFileError, VoiceError, WeightsError
 from ishowtts.playback.chime_files import ChimeFiles
 from ishowtts.util.files import make_folder, refuse_foreign
@@ -292,7 +293,7 @@ def test_the_configuration_gets_the_new_state_dir(machine: Machine, before: str,
 
 def stick(folder: Path) -> Path:
     (folder / "vocos").mkdir(parents=True)
-    for file in weights.FILES:
+    for file in OFFICIAL.pinned:
         (folder / file.local_path).write_bytes(b"x")
     return folder
 
@@ -303,7 +304,7 @@ def test_root_does_not_fetch_into_a_folder_of_another_user(machine: Machine, par
     (machine.data / "weights/.arriving").mkdir(parents=True)
     os.chown(machine.data / part, NOBODY, NOBODY)
     with pytest.raises(WeightsError, match="belongs to nobody"):
-        weights.fetch(machine.data / "weights", stick(machine.root / "stick"))
+        fetch(OFFICIAL, machine.data / "weights", stick(machine.root / "stick"))
 
 
 def test_a_link_in_the_folder_for_arriving_files_is_not_followed(machine: Machine) -> None:
@@ -312,10 +313,10 @@ def test_a_link_in_the_folder_for_arriving_files_is_not_followed(machine: Machin
     arriving.mkdir(parents=True)
     (arriving / "vocab.txt").symlink_to(machine.secret)
     source = stick(machine.root / "stick")
-    size = next(file.size for file in weights.FILES if file.local_path == "vocab.txt")
+    size = next(file.size for file in OFFICIAL.pinned if file.local_path == "vocab.txt")
     (source / "vocab.txt").write_bytes(b"x" * size)  # a file of another size is not even copied
     with pytest.raises(WeightsError):
-        weights.fetch(machine.data / "weights", source)
+        fetch(OFFICIAL, machine.data / "weights", source)
     assert machine.is_untouched()
 
 

@@ -16,6 +16,7 @@ from ishowtts.errors import EngineUnavailable, SynthesisError, WorkerDied
 from ishowtts.model import Line, Priority
 from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.speech import segment_planner
+from ishowtts.speech.engine_seam import SENTENCE_PAUSE_S
 from support.speech_harness import Harness, ToneEngine
 from support.waiting import eventually
 
@@ -54,7 +55,7 @@ def test_segments_are_cross_faded_and_the_report_counts_what_was_heard(paced: Ha
     assert sum(paced.frames_of(sentences)) / 24_000 - report.audio_s == pytest.approx(0.15, abs=0.001)
 
 
-def test_there_is_no_cross_fade_between_two_engines(make_harness: MakeHarness) -> None:
+def test_two_engines_are_a_pause_apart_and_the_seam_has_no_click(make_harness: MakeHarness, tmp_path: Path) -> None:
     harness = make_harness(fallback=ToneEngine("espeak"))
     harness.primary.voice = SEAMED
     harness.primary.errors_at = {SENTENCES[1]: SynthesisError("this text cannot be spoken")}
@@ -62,7 +63,15 @@ def test_there_is_no_cross_fade_between_two_engines(make_harness: MakeHarness) -
     assert harness.await_outcome("a") == "finished"
     (report,) = harness.reports
     assert report.engine == "espeak"
-    assert report.audio_s * 24_000 == pytest.approx(sum(harness.frames_of(SENTENCES)), abs=10)
+    without_pause = sum(harness.frames_of(SENTENCES))
+    assert report.audio_s * 24_000 == pytest.approx(without_pause + SENTENCE_PAUSE_S * 24_000, abs=10)
+    heard, _ = soundfile.read(tmp_path / "sound.wav", dtype="int16")
+    first = harness.frames_of(SENTENCES[:1])[0]
+    second = first + round(SENTENCE_PAUSE_S * 24_000)
+    assert not heard[first : second - 5].any()
+    # A quarter of a period from its edge the tone is at its peak, 8,000, unless it fades there.
+    assert np.abs(heard[first - 30]) < 4000 < np.abs(heard[first - 150])
+    assert np.abs(heard[second + 30]) < 4000 < np.abs(heard[second + 150])
 
 
 def test_a_line_begins_with_a_short_segment_once_the_cost_is_known(harness: Harness) -> None:

@@ -24,6 +24,7 @@ from ishowtts.util.loop_thread import LoopThread
 from ishowtts.util.timed_executor import TimedExecutor
 from support.appliance import DAEMON, TESTS, Appliance
 from support.client import Client
+from support.engine_order import engine_order
 from support.fake_policy import FakePolicy
 from support.waiting import eventually
 
@@ -213,7 +214,7 @@ def watched() -> Iterator[dict[str, Watched]]:
     unchanged = PostProcessor(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None)
     scheduler = Scheduler(
         inbox,
-        SpeechResources(FallbackSynthesizer(EspeakEngine(), None), player, FakePolicy(), unchanged),
+        SpeechResources(FallbackSynthesizer(engine_order(EspeakEngine())), player, FakePolicy(), unchanged),
         available=lambda: True,
         paused=False,
         on_change=lambda: None,
@@ -223,7 +224,7 @@ def watched() -> Iterator[dict[str, Watched]]:
         inbox=inbox,
         player=player,
         scheduler=scheduler,
-        remote=RemoteEngine("f5", {}),
+        remotes=[RemoteEngine("f5", {})],
         voice_watcher=Loop(1.0),
         loops=[],
         segment_s=500.0,
@@ -240,7 +241,7 @@ def test_limits_are_beyond_what_a_slow_disk_and_a_cold_gpu_take(watched: dict[st
 
 
 def test_the_supervisor_of_the_worker_is_watched(watched: dict[str, Watched]) -> None:
-    supervisor = watched["engine-supervisor"]
+    supervisor = watched["engine-supervisor of f5"]
     assert watchdog.fault([supervisor]) is None
     ended = replace(supervisor, alive=lambda: False)
-    assert watchdog.fault([watched["inbox"], ended]) == "the thread engine-supervisor has ended"
+    assert watchdog.fault([watched["inbox"], ended]) == "the thread engine-supervisor of f5 has ended"

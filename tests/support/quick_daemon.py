@@ -1,7 +1,8 @@
 """The daemon in its own process, with an engine that makes tones at once and a speaker that notes what it plays.
 
 `python -m support.quick_daemon --config FILE --notes FILE [--sound-s SECONDS]`: all else is what `ishowtts run` starts.
-With `--aloud` it plays on `audio.device` as that does, and only what the engine does is noted.
+With `--aloud` it plays on `audio.device` as that does, and only what the engine does is noted. With
+`--engine-as-configured` the engines are those of the configuration, and only what the speaker does is noted.
 
 A note is an object on a line, written at once, with `at` (CLOCK_MONOTONIC) and `pid`: `spoke` is a text given to the
 engine, `wrote` the first and last sample of a block that goes to the device, `peak` its loudest; `dropped`: it forgets.
@@ -16,6 +17,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from ishowtts import app, config
 from ishowtts.config import Config
 from ishowtts.engines import Progress, ReportProgress, VoiceInfo
 from ishowtts.engines.build import EngineChoice, Engines
+from ishowtts.engines.candidates import EngineCandidate
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.voices.voice_library import open_voice_library
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
@@ -148,6 +151,7 @@ def main() -> int:
     parser.add_argument("--segment-bytes", type=int, default=4000)
     parser.add_argument("--seam-s", type=float, default=0.0)
     parser.add_argument("--aloud", action="store_true")
+    parser.add_argument("--engine-as-configured", action="store_true")
     arguments = parser.parse_args()
     notes = Notes(arguments.notes)
 
@@ -155,10 +159,8 @@ def main() -> int:
         card = VoiceInfo("quick", arguments.segment_bytes, seam_s=arguments.seam_s)
         engine = QuickEngine(arguments.sound_s, notes, card)
         return Engines(
-            EngineChoice("quick", "it costs nothing"),
-            primary=engine,
-            fallback=None,
-            remote=None,
+            EngineChoice("quick", "it costs nothing", order=("quick",)),
+            [EngineCandidate(engine, "quick")],
             espeak=EspeakEngine("en-us"),
             voice_library=open_voice_library(settings),
             default_voice=settings.engine.f5.default_voice,
@@ -166,9 +168,9 @@ def main() -> int:
 
     settings = config.load(arguments.config)
     logs.set_up(settings.log.level, private=settings.log.private)
-    factories = app.Factories(build_engines)
+    factories = app.Factories() if arguments.engine_as_configured else app.Factories(build_engines)
     if not arguments.aloud:
-        factories = app.Factories(build_engines, lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes"))
+        factories = replace(factories, speaker=lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes"))
     return app.run(settings, factories, arguments.config)
 
 

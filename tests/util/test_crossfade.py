@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ishowtts.util.crossfade import FADE_S, join
+from ishowtts.util.crossfade import FADE_S, join, raised_cosine
 
 RATE_HZ = 1000
 FADE = int(FADE_S * RATE_HZ)
@@ -32,3 +32,12 @@ def test_a_short_sound_fades_over_its_length_and_a_single_sound_is_returned_itse
     assert len(join([level(1.0, 500), level(1.0, 20)], RATE_HZ)) == 500
     alone = level(0.3, 10)
     assert join([alone], RATE_HZ) is alone
+
+
+def test_a_fade_begins_at_zero_and_has_no_step() -> None:
+    fade = raised_cosine(20)
+    assert fade[0] == 0
+    assert np.diff(np.append(fade, 1)).max() <= np.pi / 2 / 20
+    assert fade.argmax() == 19
+    assert fade.dtype == np.float32
+    assert len(raised_cosine(0)) == 0

@@ -1,23 +1,46 @@
-"""`ishowtts fetch`: gets the official F5-TTS and Vocos weights, from the hub or from a folder."""
+"""`ishowtts fetch`: gets the weights of an F5 model and of Vocos, from the hub or from a folder, and uses them."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ishowtts.cli import fetch_list
 from ishowtts.cli.common import Commands, read_config
 from ishowtts.engines import fetch_sources
-from ishowtts.engines.weights import FILES, LICENCE_NOTE, DownloadError, fetch, fetched_folder
+from ishowtts.engines.hub_client import DownloadError
+from ishowtts.engines.weights import fetched_folder, use, used_name
+from ishowtts.engines.weights_catalogue import CATALOGUE, OFFICIAL, CatalogueModel, HubFile
+from ishowtts.engines.weights_fetch import fetch
+from ishowtts.engines.weights_record import WeightsRecord, read_record
 from ishowtts.errors import WeightsError
+
+if TYPE_CHECKING:
+    from ishowtts.config import Config
+
+_VERIFIED_BY = {
+    "hub": "the hub's own checksums for its revision {revision}",
+    "download": "the checksums that `hf download` left in the folder, of revision {revision}",
+    "nothing": "no checksum, because none came with the folder",
+}
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser("fetch", parents=[common])
+    parser.add_argument(
+        "--model",
+        choices=CATALOGUE,
+        metavar="NAME",
+        help=f"which weights: {', '.join(CATALOGUE)} (default: those in use, else {OFFICIAL.name}); "
+        "what is fetched already is only checked and used",
+    )
     parser.add_argument(
         "--from",
         dest="from_dir",
@@ -28,21 +51,30 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to", dest="to_dir", type=Path, metavar="DIR", help="folder for the weights (default: in the data directory)"
     )
-    parser.add_argument("--list", action="store_true", help="print names, sizes and addresses of the files, and end")
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="show the models with languages, licence and size, and which one is used; "
+        "with --model also the addresses of its files",
+    )
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
     parser.add_argument("--accept-licence", action="store_true", help="accept the licence without a question")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Return 0 once every file is there and has the right checksum."""
-    if arguments.list:
-        print("\n".join(fetch_sources.instructions(FILES)))
-        return 0
+    """Return 0 once every file is there and verified."""
     settings = read_config(arguments)
-    target = arguments.to_dir or fetched_folder(settings.data_folder)
-    print(LICENCE_NOTE)
+    if arguments.list or arguments.json:
+        fetch_list.show(settings, CATALOGUE.get(arguments.model), as_json=arguments.json)
+        return 0
+    model = CATALOGUE[arguments.model or _default_name(settings)]
+    target = arguments.to_dir or fetched_folder(settings.data_folder, model.name)
+    others = [folder for name in CATALOGUE if (folder := fetched_folder(settings.data_folder, name)) != target]
+    print(model.licence_note)
+    missing = fetch_sources.missing(model, target, others)
     if arguments.from_dir is not None:
-        _check_folder(target, arguments.from_dir)
+        _check_folder(model, missing, arguments.from_dir)
     if not arguments.accept_licence and not _licence_accepted():
         print(
             "nothing was fetched, since the licence was not accepted; --accept-licence accepts it without a question",
@@ -50,7 +82,30 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 1
     if arguments.from_dir is None:
-        _check_hub(target)
+        _check_hub(model, missing)
+    _fetch(model, target, arguments.from_dir, others)
+    if record := read_record(target):
+        print(_how_verified(record))
+    print(f"the weights of {model.name} are in {target}")
+    if arguments.to_dir:
+        print(f"set engine.f5.weights: {target}")
+        return 0
+    use(settings.data_folder, model.name)
+    if (own := settings.engine.f5.weights) is not None:
+        print(f"they are not used, because engine.f5.weights names {own}; remove that key to use them")
+    else:
+        print("restart the daemon to speak with them: systemctl restart ishowtts")
+    return 0
+
+
+def _default_name(settings: Config) -> str:
+    try:
+        return used_name(settings.data_folder) or OFFICIAL.name
+    except WeightsError:
+        return OFFICIAL.name  # the file with the name is damaged, and is written again at the end
+
+
+def _fetch(model: CatalogueModel, target: Path, from_dir: Path | None, others: Sequence[Path]) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         tasks = {}
@@ -61,29 +116,32 @@ def run(arguments: argparse.Namespace) -> int:
             bar.update(tasks[name], completed=done, total=total)
 
         try:
-            weights = fetch(target, arguments.from_dir, show)
+            fetch(model, target, from_dir, show, others)
         except DownloadError as error:
-            lines = fetch_sources.instructions(fetch_sources.missing(target))
-            raise WeightsError("\n".join([str(error), *lines])) from error
-    print(f"the weights are in {weights.folder}; restart the daemon to speak with them: systemctl restart ishowtts")
-    if arguments.to_dir:
-        print(f"set engine.f5.weights: {weights.folder}")
-    return 0
+            lines = fetch_sources.instructions(model, fetch_sources.missing(model, target, others))
+            raise WeightsError("\n".join([f"{error}.", "Another way:", *lines])) from error
 
 
-def _check_folder(target: Path, from_dir: Path) -> None:
+def _how_verified(record: WeightsRecord) -> str:
+    how = _VERIFIED_BY.get(record.verified_by, _VERIFIED_BY["nothing"]).format(revision=record.revision)
+    return (
+        f"the files of {record.repo} were compared with {how}. This is weaker than for the official weights and for "
+        "Vocos, whose checksums are part of this program"
+    )
+
+
+def _check_folder(model: CatalogueModel, missing: Sequence[HubFile], from_dir: Path) -> None:
     """Find out whether a folder has the missing files. Raises WeightsError, with all of their names."""
-    missing = fetch_sources.missing(target)
     if missing and (problem := fetch_sources.folder_problem(from_dir, missing)):
-        lines = fetch_sources.instructions(missing) if from_dir.is_dir() else []
+        lines = fetch_sources.instructions(model, missing) if from_dir.is_dir() else []
         raise WeightsError("\n".join([problem, *lines]))
 
 
-def _check_hub(target: Path) -> None:
+def _check_hub(model: CatalogueModel, missing: Sequence[HubFile]) -> None:
     """Find out before any work whether the missing files can be got. Raises WeightsError, with all of their names."""
-    missing = fetch_sources.missing(target)
     if missing and (problem := fetch_sources.hub_problem()):
-        raise WeightsError("\n".join([f"{problem}; nothing was fetched.", *fetch_sources.instructions(missing)]))
+        lines = fetch_sources.instructions(model, missing)
+        raise WeightsError("\n".join([f"{problem}; nothing was fetched.", *lines]))
 
 
 def _licence_accepted() -> bool:

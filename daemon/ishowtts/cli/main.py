@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "history": "show the last lines and their outcomes",
     "check": "check the configuration and its files, and show what differs from the default",
     "doctor": "examine daemon, broker, board, CUDA, weights, sound and permissions",
-    "fetch": "get the official weights (1.4 GB) and check them",
+    "fetch": "get the weights of a voice-cloning model and check them; --list shows the models",
     "voices": "list, add, remove and try voices",
     "chimes": "list the chimes that lines can name",
     "devices": "list the sound devices of this machine; --test plays a tone",

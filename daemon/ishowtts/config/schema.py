@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from ishowtts import DEFAULT_CONFIG
 from ishowtts.config.audio_section import AudioSection
@@ -18,11 +18,13 @@ from ishowtts.config.policy_section import PolicySection
 from ishowtts.config.section import Section as _Section
 from ishowtts.errors import ConfigError
 from ishowtts.f5_switches import EIGHT_BITS, TABLE, Compile, Switches, device_faults
-from ishowtts.limits import NAME, NFE_STEP
+from ishowtts.limits import LANGUAGE_TAG, NAME, NFE_STEP, as_name
 
 DEFAULT_PATH = Path(DEFAULT_CONFIG)
 SERVICE_DIR = Path("/var/lib/ishowtts")
 """Belongs to root. The service writes only in its subfolder `state`."""
+FALLBACKS = ("hibari", "espeak")
+"""Kinds of the engines that `engine.fallback` may name, in the order in which they are asked."""
 
 
 def _no_wildcard(topic: str) -> str:
@@ -58,6 +60,28 @@ def _switch_to_disable(name: str) -> str:
         hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(sorted(known))}"
         raise ValueError(f"is not a switch that can be disabled; {hint}")
     return name
+
+
+def _fallback(value: Any) -> Any:
+    """Check here and not by the type: a union of types would report a fault for each of them."""
+    if isinstance(value, bool):
+        return value
+    names = [name for name in FALLBACKS if isinstance(value, list) and name in value]
+    if value != names:
+        raise ValueError(f"must be true, false, or a list of {' and '.join(FALLBACKS)}, each once and in this order")
+    return value
+
+
+def _language(tag: str) -> str:
+    if not LANGUAGE_TAG.fullmatch(tag):
+        raise ValueError("must be a language tag such as en, de or pt-BR")
+    return tag
+
+
+def _not_empty(tags: list[str]) -> list[str]:
+    if not tags:
+        raise ValueError("must name at least one language; null means: as the weights say")
+    return tags
 
 
 class DeviceSection(_Section):
@@ -106,6 +130,8 @@ class F5Section(_Section):
     weights: Path | None = None
     voices_dir: Path | None = None
     default_voice: str = "default"
+    languages: Annotated[list[Annotated[str, AfterValidator(_language)]], AfterValidator(_not_empty)] | None = None
+    max_rtf: float = Field(0.9, gt=0)
     nfe_step: int = Field(7, ge=NFE_STEP[0], le=NFE_STEP[1])
     cfg_strength: float = Field(2.0, ge=0, le=10)
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8", "fp8"] = "auto"
@@ -169,12 +195,19 @@ class RestartSection(_Section):
 class EngineSection(_Section):
     """Which engine speaks."""
 
-    kind: Literal["auto", "f5", "espeak"] = "auto"
-    fallback: bool = True
+    kind: Literal["auto", "f5", "hibari", "espeak"] = "auto"
+    fallback: Annotated[bool | list[str], BeforeValidator(_fallback)] = True
     espeak_voice: str = Field("en-us", pattern=r"^[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}$")
     f5: F5Section = F5Section()
     deadlines: DeadlinesSection = DeadlinesSection()
     restart: RestartSection = RestartSection()
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """Kinds of the engines that may speak if another one cannot, in order."""
+        if isinstance(self.fallback, bool):
+            return FALLBACKS if self.fallback else ()
+        return tuple(self.fallback)
 
 
 class LimitsSection(_Section):
@@ -324,7 +357,7 @@ def missing_secret(key: str, path: Path) -> tuple[str, str]:
 def default_device_name(serial: str | None) -> str:
     """Host name and last four characters of the serial number, reduced to `[a-z0-9_-]`."""
     name = socket.gethostname().split(".")[0] + (f"-{serial[-4:]}" if serial else "")
-    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-")[:64] or "ishowtts"
+    return as_name(name) or "ishowtts"
 
 
 def why(error: OSError | UnicodeDecodeError) -> str:

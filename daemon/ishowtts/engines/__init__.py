@@ -28,7 +28,8 @@ class VoiceInfo:
     Attributes:
         name: name of the voice.
         max_segment_bytes: longest text of a segment, in UTF-8 bytes.
-        reference_s: duration of the reference clip, which every segment pays for; `None` if there is no clip.
+        reference_s: duration of the reference clip, which every segment pays for; 0 if the engine needs none;
+            `None` if the time of a segment does not follow from its length.
         bytes_per_s: speech rate, in UTF-8 bytes of text per second of sound at speed 1; `None` if it is not constant.
         seam_s: duration of the cross-fade between two segments; 0 if they follow each other without one.
         cost: synthesis seconds per second of reference and sound, as the engine measured it; `None` if not known.
@@ -70,7 +71,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the engine in events and telemetry: `f5` or `espeak`."""
+        """Name of the engine in events and telemetry: `f5`, `hibari` or `espeak`."""
 
     @property
     def rate_hz(self) -> int:

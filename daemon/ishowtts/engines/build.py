@@ -1,74 +1,81 @@
-"""Builds the engines of the daemon: the primary one that `engine_choice` has chosen, and the fallback."""
+"""Builds the engines of the daemon in the order that `engine_choice` has chosen."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from ishowtts.config import Config
-from ishowtts.engines import Engine, EngineStats, VoiceInfo
+from ishowtts.engines import EngineStats, VoiceInfo
+from ishowtts.engines.candidates import EngineCandidate, UnavailableEngine, worker_problem
 from ishowtts.engines.engine_choice import EngineChoice, choose_engine
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.f5.f5_options import F5Options
-from ishowtts.engines.speech_cache_key import CacheKey, EspeakCacheKey, F5CacheKey
+from ishowtts.engines.hibari.hibari_package import HibariOptions, missing_package
+from ishowtts.engines.speech_cache_key import EspeakCacheKey, F5CacheKey, HibariCacheKey
 from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_library, voices_folder
+from ishowtts.engines.weights import Weights
 from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.restart_policy import RestartBackoff
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.engines.worker.worker_connection import Deadlines
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, VoiceError
-from ishowtts.model import IsCancelled, Segment, Utterance
+from ishowtts.model import IsCancelled
+from ishowtts.text.scripts import base_language
 
-__all__ = ["EngineChoice", "Engines", "UnavailableEngine", "build_engines", "choose_engine"]
+__all__ = ["EngineChoice", "Engines", "build_engines", "choose_engine"]
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class UnavailableEngine:
-    """Stands for a configured engine that cannot be used: every call raises EngineUnavailable with the reason."""
-
-    why: str
-    name: str = "f5"
-
-    def prepare(self, voice: str | None) -> VoiceInfo:
-        """Raises EngineUnavailable."""
-        raise EngineUnavailable(self.why)
-
-    def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
-        """Raises EngineUnavailable."""
-        raise EngineUnavailable(self.why)
-
-    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
-        """Raises EngineUnavailable."""
-        raise EngineUnavailable(self.why)
+_FIRST_START = (EngineState.STARTING, EngineState.LOADING, EngineState.WARMING)
 
 
-@dataclass(frozen=True)
 class Engines:
-    """The engines of a running daemon.
+    """The engines of a running daemon. Any thread may ask.
 
     Args:
-        choice: which engine is the primary one, and why.
-        primary: speaks every line that it can speak.
-        fallback: speaks what the primary cannot; `None` if `engine.fallback` is off, or if espeak is the primary.
-        remote: the primary, if it runs in a worker.
-        espeak: the espeak-ng engine, whether it is used or not.
+        choice: which engines were chosen, and why.
+        order: the engines in the order in which they are asked; at least one.
+        espeak: the espeak-ng engine, whether it is in the order or not.
         voice_library: the voices that lines may ask for.
         default_voice: name of the voice of a line that names none.
-        cache_key: cache key of the primary's speech; `None` if its speech is not cached.
     """
 
-    choice: EngineChoice
-    primary: Engine | RemoteEngine | UnavailableEngine
-    fallback: EspeakEngine | None
-    remote: RemoteEngine | None
-    espeak: EspeakEngine
-    voice_library: VoiceLibrary
-    default_voice: str
-    cache_key: CacheKey | None = None
+    def __init__(
+        self,
+        choice: EngineChoice,
+        order: Sequence[EngineCandidate],
+        *,
+        espeak: EspeakEngine,
+        voice_library: VoiceLibrary,
+        default_voice: str,
+    ) -> None:
+        self._choice = choice
+        self._order = tuple(order)
+        self.espeak = espeak
+        self.voice_library = voice_library
+        self.default_voice = default_voice
+
+    @property
+    def choice(self) -> EngineChoice:
+        """Which engines speak now, and why."""
+        return self._choice
+
+    @property
+    def order(self) -> tuple[EngineCandidate, ...]:
+        """The engines in the order in which they are asked, the primary one first."""
+        return self._order
+
+    @property
+    def f5(self) -> RemoteEngine | None:
+        """F5, which alone speaks in cloned voices; `None` if it is not used, or cannot be used."""
+        return next((each.remote for each in self._order if each.clones), None)
+
+    @property
+    def remotes(self) -> tuple[RemoteEngine, ...]:
+        """The engines that run in a worker."""
+        return tuple(each.remote for each in self._order if each.remote is not None)
 
     def prepare_voice(self, name: str) -> VoiceInfo | None:
         """Makes a changed voice ready again. Returns `None` if no engine prepares voices.
@@ -78,24 +85,24 @@ class Engines:
             EngineUnavailable: the worker is not warm now.
             EngineError: preparing it ended the worker.
         """
-        if self.remote is None:
+        if (f5 := self.f5) is None:
             self.voice_library.find(name)
             return None
         self.forget_voice(name)
-        return self.remote.prepare(name)
+        return f5.prepare(name)
 
     def forget_voice(self, name: str) -> None:
-        """Discards what the worker knows of a voice that has changed or was removed, and ends its quarantine.
+        """Discards what F5's worker knows of a voice that has changed or was removed, and ends its quarantine.
 
         If it is the default voice, this also starts a parked worker again.
         """
-        if self.remote is None:
+        if (f5 := self.f5) is None:
             return
-        self.remote.forget(name)
+        f5.forget(name)
         if name == self.default_voice:
-            self.remote.forget(None)
-            if self.remote.status().state is EngineState.PARKED:
-                self.remote.retry_now()  # the default voice may be what the worker could not load
+            f5.forget(None)
+            if f5.status().state is EngineState.PARKED:
+                f5.retry_now()  # the default voice may be what the worker could not load
 
     def cloned_voice_problem(self, name: str | None) -> str | None:
         """Returns why a voice of the library is not spoken by F5, which alone can clone it; `None` if it is, or may be.
@@ -103,15 +110,16 @@ class Engines:
         Args:
             name: the voice that a line names; `None` if it names none, which any engine speaks as configured.
         """
-        if isinstance(self.primary, UnavailableEngine):
-            return self.primary.why
-        if self.primary is not self.espeak or name is None or name not in self.voice_library.names():
+        clone = next((each for each in self._order if each.clones), None)
+        if clone is not None:
+            return clone.engine.why if isinstance(clone.engine, UnavailableEngine) else None
+        if name is None or name not in self.voice_library.names():
             return None
-        return self.choice.why
+        return self._choice.why
 
     def gain_db(self, engine: str, name: str) -> float:
         """Returns the gain of a voice that F5 speaks; 0 for other engines, and for a voice without one."""
-        if engine == self.espeak.name:
+        if engine != "f5":
             return 0.0
         try:
             return self.voice_library.find(name, self.default_voice).gain_db or 0.0
@@ -120,15 +128,12 @@ class Engines:
 
     def available(self) -> bool:
         """Returns whether any engine can speak now."""
-        if self.espeak_is_used and self.espeak_problem is None:
-            return True
-        return self.primary is not self.espeak and self.primary_ready()
+        return any(each.problem() is None for each in self._order)
 
-    def primary_ready(self) -> bool:
-        """Returns whether the primary engine can speak now, as far as is known without a request to it."""
-        if self.remote is not None:
-            return self.remote.status().state is EngineState.READY
-        return not isinstance(self.primary, UnavailableEngine)
+    def hibari_is_starting(self) -> bool:
+        """Returns whether the natural voice starts for the first time, which takes a second or two."""
+        statuses = (each.status() for each in self._order if each.name == "hibari")
+        return any(status.state in _FIRST_START and not status.restarts for status in statuses if status)
 
     @property
     def espeak_problem(self) -> str | None:
@@ -137,10 +142,10 @@ class Engines:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Sentences about engines and voices that cannot speak, in addition to those of `status`."""
+        """Sentences about engines and voices that cannot speak, in addition to those of `statuses`."""
         found = (self.espeak.problem, self.espeak.voice_problem) if self.espeak_is_used else ()
         espeak = (problem for problem in found if problem is not None)
-        return (*espeak, *(self.remote.quarantined_voices() if self.remote else ()))
+        return (*espeak, *(sentence for remote in self.remotes for sentence in remote.quarantined_voices()))
 
     def check_espeak(self, cancelled: IsCancelled) -> None:
         """Tests whether espeak-ng works now, and sets `espeak_problem` accordingly."""
@@ -149,31 +154,35 @@ class Engines:
 
     @property
     def espeak_is_used(self) -> bool:
-        """Whether espeak-ng is the primary engine or the fallback engine."""
-        return self.fallback is not None or self.primary is self.espeak
+        """Whether espeak-ng is one of the engines that may speak."""
+        return any(each.engine is self.espeak for each in self._order)
 
     def status(self) -> EngineStatus | None:
-        """Returns the status of the worker; `None` if there is no worker."""
-        return self.remote.status() if self.remote else None
+        """Returns the status of the primary engine's worker; `None` if it has none."""
+        return self._order[0].status()
+
+    def statuses(self) -> tuple[EngineStatus, ...]:
+        """Returns the status of each worker, in the order of the engines."""
+        return tuple(remote.status() for remote in self.remotes)
 
     def stats(self) -> EngineStats:
-        """Returns the stats that the worker reported last."""
-        return self.remote.stats() if self.remote else EngineStats()
+        """Returns the stats that F5's worker reported last."""
+        return f5.stats() if (f5 := self.f5) is not None else EngineStats()
 
     def start(self) -> None:
-        """Tests espeak-ng and starts the worker. An espeak-ng that does not work yet may work later."""
+        """Tests espeak-ng and starts the workers. An espeak-ng that does not work yet may work later."""
+        for remote in self.remotes:
+            remote.start()
         if self.espeak_is_used:
             try:
                 self.espeak.load(lambda _: None)
             except EngineUnavailable as error:
                 log.debug("lines wait for another engine, or for espeak-ng: %s", error)
-        if self.remote is not None:
-            self.remote.start()
 
     def close(self) -> None:
-        """Ends the worker and closes espeak."""
-        if self.remote is not None:
-            self.remote.close()
+        """Ends the workers and closes espeak."""
+        for remote in self.remotes:
+            remote.close()
         self.espeak.close()
 
 
@@ -181,26 +190,93 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
     """Builds the engines. Nothing is started yet."""
     section = config.engine
     library, default = open_voice_library(config), section.f5.default_voice
-    espeak = EspeakEngine(section.espeak_voice, lambda voice: library.language(voice, default), on_change)
-    if choice.kind == "espeak":
-        return Engines(choice, espeak, None, None, espeak, library, default, EspeakCacheKey(config, espeak, library))
-    fallback = espeak if section.fallback else None
+    espeak = EspeakEngine(section.espeak_voice, on_change)
+    order = []
+    for kind in choice.order:
+        if kind == "f5":
+            order.append(_f5(config, choice, library, on_change))
+        elif kind == "hibari":
+            order.append(_hibari(config, on_change))
+        else:
+            # As a fallback it is not worth a cache: it takes 0.02 s for a line.
+            cache_key = EspeakCacheKey(espeak) if kind == choice.kind else None
+            order.append(
+                EngineCandidate(
+                    espeak,
+                    "espeak",
+                    languages=espeak.languages,
+                    problem=lambda: espeak.problem,
+                    cache_key=cache_key,
+                    reads_latin=True,
+                )
+            )
+    return Engines(choice, order, espeak=espeak, voice_library=library, default_voice=default)
+
+
+def _f5(config: Config, choice: EngineChoice, library: VoiceLibrary, on_change: Callable[[], None]) -> EngineCandidate:
     if choice.weights is None:
-        unavailable = UnavailableEngine(choice.problem or choice.why)
-        return Engines(choice, unavailable, fallback, None, espeak, library, default)
+        return _unavailable("f5", choice.problem or choice.why)
+    f5 = config.engine.f5
     options = F5Options(
         weights=str(choice.weights.folder),
         voices_dir=str(voices_folder(config)),
-        default_voice=section.f5.default_voice,
-        nfe_step=section.f5.nfe_step,
-        cfg_strength=section.f5.cfg_strength,
-        precision=section.f5.tensor_precision,
-        device=section.f5.device,
+        default_voice=f5.default_voice,
+        nfe_step=f5.nfe_step,
+        cfg_strength=f5.cfg_strength,
+        precision=f5.tensor_precision,
+        device=f5.device,
         cache_dir=str(config.cache_dir),
-        switches=section.f5.switches,
+        switches=f5.switches,
     )
-    deadlines = Deadlines(**section.deadlines.model_dump())
-    backoff = RestartBackoff(**section.restart.model_dump())
-    remote = RemoteEngine("f5", options.to_dict(), deadlines, backoff=backoff, on_change=on_change)
-    cache_key = F5CacheKey(config, choice.weights, library)
-    return Engines(choice, remote, fallback, remote, espeak, library, default, cache_key)
+    remote = _remote(config, "f5", options.to_dict(), on_change)
+    return EngineCandidate(
+        remote,
+        "f5",
+        languages=_f5_languages(config, choice.weights, library),
+        problem=lambda: worker_problem(remote),
+        cache_key=F5CacheKey(config, choice.weights, library),
+        clones=True,
+        mixes_languages=True,
+        remote=remote,
+    )
+
+
+def _f5_languages(config: Config, weights: Weights, library: VoiceLibrary) -> Callable[[], frozenset[str]]:
+    """Returns a function to the languages that the weights speak: as configured, as the weights say, or as is likely.
+
+    Unknown weights are likely to speak English and Chinese, as the official ones do, and what the voices speak.
+    """
+    known = config.engine.f5.languages or weights.languages
+    if known is not None:
+        fixed = frozenset(map(base_language, known))
+        return lambda: fixed
+
+    def likely() -> frozenset[str]:
+        declared = (library.language(name) for name in library.names())
+        return frozenset({"en", "zh", *(base_language(language) for language in declared if language)})
+
+    return likely
+
+
+def _hibari(config: Config, on_change: Callable[[], None]) -> EngineCandidate:
+    if (missing := missing_package()) is not None:
+        return _unavailable("hibari", missing)
+    remote = _remote(config, "hibari", HibariOptions(cache_dir=str(config.cache_dir)).to_dict(), on_change)
+    return EngineCandidate(
+        remote,
+        "hibari",
+        languages=lambda: frozenset({"en"}),
+        problem=lambda: worker_problem(remote),
+        cache_key=HibariCacheKey(),
+        remote=remote,
+    )
+
+
+def _unavailable(kind: str, why: str) -> EngineCandidate:
+    return EngineCandidate(UnavailableEngine(why, kind), kind, problem=lambda: why, clones=kind == "f5")
+
+
+def _remote(config: Config, kind: str, options: dict[str, object], on_change: Callable[[], None]) -> RemoteEngine:
+    deadlines = Deadlines(**config.engine.deadlines.model_dump())
+    backoff = RestartBackoff(**config.engine.restart.model_dump())
+    return RemoteEngine(kind, options, deadlines, backoff=backoff, on_change=on_change)

@@ -1,45 +1,69 @@
-"""Chooses the primary engine by `engine.kind` and the weights that are there. Imports no engine."""
+"""Chooses the primary engine and those after it, by the configuration and by what is installed. Imports no engine."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ishowtts.config import Config
+from ishowtts.engines.hibari.hibari_package import missing_package
 from ishowtts.engines.weights import Weights, locate
 from ishowtts.errors import WeightsError
+
+_ORDER = ("f5", "hibari", "espeak")
 
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """The choice of the primary engine.
+    """The choice of the engines.
 
     Attributes:
-        kind: `f5` or `espeak`.
+        kind: kind of the primary engine: `f5`, `hibari` or `espeak`.
         why: reason of the choice, in one sentence for the operator.
-        weights: what F5 loads; `None` for espeak, and if F5 is configured but cannot be used.
-        problem: why the configured engine cannot speak; `None` if it can.
+        weights: what F5 loads; `None` if F5 is not used, and if it is configured but cannot be used.
+        problem: why a configured engine cannot speak; `None` if each of them can.
+        order: kinds of the engines in the order in which they are asked, from the primary one on.
     """
 
     kind: str
     why: str
     weights: Weights | None = None
     problem: str | None = None
+    order: tuple[str, ...] = ()
 
 
 def choose_engine(config: Config) -> EngineChoice:
-    """Chooses the configured engine; without one, F5 if there are weights, else espeak."""
-    kind = config.engine.kind
-    if kind == "espeak":
-        return EngineChoice("espeak", "engine.kind is espeak")
+    """Chooses the configured engine; without one, F5 if there are weights, else hibari if it is there, else espeak.
+
+    That hibari is not installed is a problem only if the configuration names it.
+    """
+    section, missing = config.engine, missing_package()
+    primary = _primary(config, missing)
+    later = [kind for kind in section.fallbacks if _ORDER.index(kind) > _ORDER.index(primary.kind)]
+    if missing is None:
+        return replace(primary, order=(primary.kind, *later))
+    is_named = isinstance(section.fallback, list) and "hibari" in section.fallback and section.kind in ("auto", "f5")
+    problem = "; ".join(filter(None, [primary.problem, missing if is_named else None])) or None
+    order = (primary.kind, *(kind for kind in later if kind != "hibari"))
+    return replace(primary, order=order, problem=problem)
+
+
+def _primary(config: Config, missing: str | None) -> EngineChoice:
+    """Chooses the primary engine.
+
+    Args:
+        missing: why hibari cannot be used; `None` if it can.
+    """
+    kind, named = config.engine.kind, config.engine.f5.weights
+    if kind in ("hibari", "espeak"):
+        return EngineChoice(kind, f"engine.kind is {kind}", problem=missing if kind == "hibari" else None)
+    natural = "hibari" if missing is None else "espeak"
     try:
-        weights = locate(config.engine.f5.weights, config.data_folder)
+        weights = locate(named, config.data_folder)
     except WeightsError as error:
-        if kind == "f5" or config.engine.f5.weights is not None:
+        if kind == "f5" or named is not None:
             return EngineChoice("f5", "F5 is configured, but its weights cannot be used", problem=str(error))
-        return EngineChoice("espeak", f"weights were found, but cannot be used: {error}", problem=str(error))
+        return EngineChoice(natural, f"weights were found, but cannot be used: {error}", problem=str(error))
     if weights is not None:
         return EngineChoice("f5", f"weights were found in {weights.folder}", weights)
     no_weights = "no F5-TTS weights were found; `ishowtts fetch` gets them"
-    if kind == "f5":
-        return EngineChoice("f5", no_weights, problem=no_weights)
-    return EngineChoice("espeak", no_weights)
+    return EngineChoice("f5", no_weights, problem=no_weights) if kind == "f5" else EngineChoice(natural, no_weights)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ishowtts.model import Samples
 from ishowtts.playback.audibility import Silence
 from ishowtts.playback.volume_gain import apply_gain_ramp
-from ishowtts.util.crossfade import cross_fade
+from ishowtts.util.crossfade import cross_fade, raised_cosine
 
 ClipEnding = Literal["finished", "stopped", "lost"]
 
@@ -100,7 +100,7 @@ class PlaybackBuffer:
         self._gain = 0.0
         self._ended = False
 
-    def add(self, clip: PlaybackClip, overlap: int = 0) -> int:
+    def add(self, clip: PlaybackClip, overlap: int = 0, fade_out: int = 0) -> int:
         """Appends a clip. If another clip waits before it, their seam is cross-faded.
 
         The mixed samples belong to the clip before: a line that is interrupted in a seam goes on from there, and loses
@@ -109,6 +109,8 @@ class PlaybackBuffer:
         Args:
             clip: The clip.
             overlap: Samples of the cross-fade.
+            fade_out: Samples at the end of the clip before that fade out if there is no cross-fade, as far as they have
+                not gone to the device.
 
         Returns:
             How many samples were mixed: at most half of either clip, and at most what has not gone to the device. 0 if
@@ -121,6 +123,9 @@ class PlaybackBuffer:
             if mixed > 0:
                 before.samples[-mixed:] = cross_fade(before.samples[-mixed:], clip.samples[:mixed])
                 clip.samples = clip.samples[mixed:]
+            elif fade_out > 0:
+                end = before.samples[before.position :][-fade_out:]
+                end *= raised_cosine(len(end))[::-1]
         self._waiting.append(clip)
         return mixed
 

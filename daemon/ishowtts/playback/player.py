@@ -136,7 +136,13 @@ class Player:
             self._thread.join(timeout_s)
 
     def play(
-        self, samples: Samples | FloatPcm, rate_hz: int, *, volume: int | None = None, seam_s: float = 0.0
+        self,
+        samples: Samples | FloatPcm,
+        rate_hz: int,
+        *,
+        volume: int | None = None,
+        seam_s: float = 0.0,
+        fade_out_s: float = 0.0,
     ) -> Playing:
         """Queues a clip after those that are playing, and returns at once.
 
@@ -146,6 +152,7 @@ class Player:
             volume: Volume of this clip, 0 to 100; `None` plays it at the player's volume. If the player's volume is 0,
                 every clip is silent.
             seam_s: Length of the cross-fade with the clip before, as far as that one has not gone to the device.
+            fade_out_s: Length of the fade at the end of the clip before, if there is no cross-fade.
         """
         clip = PlaybackClip(resample(samples, rate_hz, self.rate_hz).astype(np.float32), volume)
         with self._changed:
@@ -154,7 +161,8 @@ class Player:
                 return clip.playing
             if self._buffer.idle(self._paused):
                 self._due_at = time.monotonic()
-            clip.playing.overlap_s = self._buffer.add(clip, int(seam_s * self.rate_hz)) / self.rate_hz
+            overlap = self._buffer.add(clip, int(seam_s * self.rate_hz), int(fade_out_s * self.rate_hz))
+            clip.playing.overlap_s = overlap / self.rate_hz
             self._changed.notify()
         return clip.playing
 

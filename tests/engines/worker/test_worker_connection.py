@@ -158,7 +158,7 @@ def test_a_step_of_warming_has_its_own_deadline() -> None:
     with connect(Deadlines(load_s=60.0, warm_step_s=0.2), warms=True) as link:
         link.thread.join(10)
         assert [worker_exit.reason for worker_exit in link.exits] == [
-            "the worker made no progress in time while loading or warming"
+            "the f5 worker made no progress in time while loading or warming"
         ]
 
 

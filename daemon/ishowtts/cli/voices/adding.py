@@ -10,27 +10,39 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ishowtts.cli import engine_findings
 from ishowtts.cli.argument_types import existing_file
 from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.cli.voices import transcribing
 from ishowtts.config import Config
 from ishowtts.engines.engine_choice import choose_engine
-from ishowtts.engines.voices import clips, folders, transcript
+from ishowtts.engines.voices import clips, folders, transcript, transcription
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.clips import VoiceClip
+from ishowtts.engines.voices.settings import VoiceSettings
+from ishowtts.engines.voices.transcription import Transcription
 from ishowtts.engines.voices.voice_library import MOST_TEXT_BYTES, check_name, voices_folder
 from ishowtts.errors import VoiceError
+from ishowtts.text.scripts import base_language
 from ishowtts.util.files import read_bounded
+from ishowtts.util.logs import visible
 
 
 @dataclass(frozen=True)
 class _AddedVoice:
-    """A stored voice; `engine_note` says who speaks in its place, if F5 cannot."""
+    """A stored voice.
+
+    Attributes:
+        engine_note: who speaks in its place, if F5 cannot.
+        heard: what Whisper wrote down; `None` if the words were given.
+    """
 
     folder: Path
     clip: VoiceClip
     words: str
     warnings: list[str]
     engine_note: str | None
+    heard: Transcription | None
 
 
 _SETTINGS = ("speed", "nfe_step", "gain_db", "language")
@@ -48,8 +60,10 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
         metavar="CLIP",
         help="2 to 12 s of speech in WAV, FLAC, OGG or MP3; with ffmpeg or PyAV also M4A, WebM, 3GP, AAC or AMR",
     )
-    words = parser.add_mutually_exclusive_group(required=True)
-    words.add_argument("--text", help="transcript of the clip, word by word")
+    words = parser.add_mutually_exclusive_group()
+    words.add_argument(
+        "--text", help="transcript of the clip, word by word; default: Whisper writes it down, if it is installed"
+    )
     words.add_argument("--text-file", type=existing_file, metavar="FILE", help="UTF-8 file with the transcript")
     parser.add_argument("--speed", type=float, help="speed of its speech, 0.5 to 2.0")
     parser.add_argument("--nfe-step", type=int, help="evaluations of the model, 4 to 64: more is slower and finer")
@@ -61,6 +75,7 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="accept a transcript that does not fit the length of the clip"
     )
+    parser.add_argument("--yes", action="store_true", help="accept the words that Whisper heard, without a question")
     parser.set_defaults(command=run)
 
 
@@ -69,19 +84,63 @@ def run(arguments: argparse.Namespace) -> int:
     check_name(arguments.name)
     given = {key: value for key in _SETTINGS if (value := getattr(arguments, key)) is not None}
     settings = voice_settings.check(given, "the command line")
-    written = folders.check_words(arguments.text if arguments.text is not None else _read(arguments.text_file))
-    words, notes = transcript.spoken_words(written, settings.language)
+    given_words = _given_words(arguments)
+    configured = read_config(arguments)
+    voices_dir = voices_folder(configured)
+    if given_words is None:
+        # Before the work: these need no words.
+        if problem := transcription.missing_package():
+            raise VoiceError(problem)
+        folders.check_free(voices_dir, arguments.name, replace=arguments.replace)
     with _without_library_messages():
         clip = clips.make_clip(arguments.clip)
-    warnings = [*notes, *clip.warnings()]
-    if mismatch := clips.compare(words, clip.length_s):
-        if not arguments.force:
-            raise VoiceError(f"{mismatch}; --force accepts it")
-        warnings.append(mismatch)
-    configured = read_config(arguments)
-    folder = folders.add(voices_folder(configured), arguments.name, clip, words, settings, replace=arguments.replace)
-    _report(arguments, _AddedVoice(folder, clip, words, warnings, engine_note(configured)))
+    heard = transcribing.transcribe(arguments, clip) if given_words is None else None
+    if heard is not None:
+        settings = _with_language(settings, heard, configured)
+        given_words = transcribing.confirmed_words(
+            arguments, heard, lambda words: _problem(words, settings, clip, force=arguments.force)
+        )
+    words, warnings = _checked(given_words or "", settings, clip, force=arguments.force)
+    folder = folders.add(voices_dir, arguments.name, clip, words, settings, replace=arguments.replace)
+    warnings += clip.warnings()
+    _report(arguments, _AddedVoice(folder, clip, words, warnings, engine_note(configured), heard))
     return 0
+
+
+def _given_words(arguments: argparse.Namespace) -> str | None:
+    words: str | None = arguments.text
+    return _read(arguments.text_file) if words is None and arguments.text_file is not None else words
+
+
+def _checked(written: str, settings: VoiceSettings, clip: VoiceClip, *, force: bool) -> tuple[str, list[str]]:
+    """Return the words as the model should read them, and a warning for each change.
+
+    Raises:
+        VoiceError: There are none, or they do not fit the length of the clip.
+    """
+    words, notes = transcript.spoken_words(folders.check_words(written), settings.language)
+    if (mismatch := clips.compare(words, clip.length_s)) is None:
+        return words, notes
+    if not force:
+        raise VoiceError(f"{mismatch}; --force accepts it")
+    return words, [*notes, mismatch]
+
+
+def _problem(words: str, settings: VoiceSettings, clip: VoiceClip, *, force: bool) -> str | None:
+    """Return why these words are refused; `None` if they are not."""
+    try:
+        _checked(words, settings, clip, force=force)
+    except VoiceError as error:
+        return str(error)
+    return None
+
+
+def _with_language(settings: VoiceSettings, heard: Transcription, configured: Config) -> VoiceSettings:
+    """Store the language that was heard, unless it is uncertain or what the appliance speaks anyway."""
+    uncertain = heard.language_share is None or heard.doubts
+    if uncertain or heard.language == base_language(configured.engine.espeak_voice):
+        return settings
+    return settings.model_copy(update={"language": heard.language})
 
 
 @contextmanager
@@ -99,15 +158,16 @@ def _without_library_messages() -> Iterator[None]:
 
 
 def engine_note(settings: Config) -> str | None:
-    """Return a sentence if the engine that speaks here cannot speak in a cloned voice."""
+    """Return a sentence if F5, which alone speaks in cloned voices, does not lead here."""
     chosen = choose_engine(settings)
-    if chosen.kind == "f5" and chosen.problem is None:
+    if chosen.kind == "f5" and chosen.weights is not None:
         return None
-    if settings.engine.kind == "espeak":
-        return "engine.kind is espeak: espeak-ng speaks in the place of every voice"
-    if chosen.problem is not None and settings.engine.f5.weights is not None:
-        return f"{chosen.problem}; until then espeak-ng speaks in its place"
-    return "no weights: until `sudo ishowtts fetch`, espeak-ng speaks in its place"
+    others = engine_findings.in_its_place([kind for kind in chosen.order if kind != "f5"])
+    if settings.engine.kind in ("hibari", "espeak"):
+        return f"engine.kind is {settings.engine.kind}, and only F5 speaks in cloned voices: {others}"
+    if settings.engine.f5.weights is not None and (problem := engine_findings.weights_problem(chosen)):
+        return f"{problem}; until then {others}"
+    return f"no weights: until `sudo ishowtts fetch`, {others}"
 
 
 def _read(path: Path) -> str:
@@ -134,6 +194,7 @@ def _report(arguments: argparse.Namespace, added: _AddedVoice) -> None:
             "snr_db": None if clip.snr_db is None else round(clip.snr_db, 1),
             "cost_ratio": round(ratio, 3),
             "text": added.words,
+            "transcription": None if added.heard is None else transcribing.as_json(added.heard),
             "warnings": added.warnings,
             "engine_note": added.engine_note,
         }
@@ -142,6 +203,8 @@ def _report(arguments: argparse.Namespace, added: _AddedVoice) -> None:
     for warning in added.warnings:
         print(f"note: {warning}", file=sys.stderr)
     print(f"{arguments.name} is in {added.folder}: {clip.length_s:.1f} s of {clip.recorded_s:.1f} s{_changes(clip)}")
+    if added.heard is not None:
+        print(visible(f"words: {added.words}"))
     noise = "the noise cannot be measured" if clip.snr_db is None else f"speech is {clip.snr_db:.0f} dB above the noise"
     print(f"{noise}; {clip.clipped_share:.2%} of the samples are clipped")
     print(cost(clip.length_s))

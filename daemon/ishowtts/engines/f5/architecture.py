@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,13 +17,20 @@ HOP: Final = 256
 MELS: Final = 100
 N_FFT: Final = 1024
 
+TokenizerName = Literal["pinyin", "char"]
+"""How a text becomes tokens: `pinyin` as upstream does it, or `char`, one token for each character."""
+
 
 class _ConfigPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DitConfig(_ConfigPart):
-    """Upstream's `model.arch`. The defaults are those of upstream's class for F5TTS_v1_Base."""
+    """Upstream's `model.arch`. The defaults are those of upstream's class for F5TTS_v1_Base.
+
+    Weights of the first version (F5TTS_Base, F5TTS_Small) have `text_mask_padding: false` and `pe_attn_head: 1`. Their
+    tensors have the same names and shapes as those of `v1`, so only the description tells them apart.
+    """
 
     dim: int = Field(multiple_of=16, ge=16, le=8192)  # 16 groups in the positional convolutions
     depth: int = Field(ge=1, le=128)
@@ -59,13 +66,24 @@ class MelConfig(_ConfigPart):
     mel_spec_type: Literal["vocos"] = "vocos"
 
 
+_Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+
+
 class ModelConfig(_ConfigPart):
-    """`model.yaml`."""
+    """`model.yaml`: the keys of upstream's `model`, without those of training, and two of ours.
+
+    Attributes:
+        languages: Base languages that the weights were trained on, in lower case; `None` if they are not known.
+        licence: Licence of the weights, such as `Apache-2.0`; `None` if it is not known.
+    """
 
     name: str = "unnamed"
     backbone: Literal["DiT"] = "DiT"
+    tokenizer: TokenizerName = "pinyin"
     arch: DitConfig
     mel_spec: MelConfig = MelConfig()
+    languages: tuple[_Language, ...] | None = Field(None, min_length=1, max_length=64)
+    licence: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9 .,+()-]{0,99}$")
 
 
 class _Features(_ConfigPart):

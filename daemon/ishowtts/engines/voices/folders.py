@@ -36,6 +36,13 @@ def check_words(words: str) -> str:
     return cleaned
 
 
+def check_free(voices_dir: Path, name: str, *, replace: bool) -> None:
+    """Raises VoiceError if there is already a voice of this name that may not be replaced; `add` checks that too."""
+    folder = voices_dir / name
+    if not replace and os.path.lexists(folder):
+        raise _taken(folder)
+
+
 def add(
     voices_dir: Path, name: str, clip: VoiceClip, words: str, settings: VoiceSettings, *, replace: bool = False
 ) -> Path:
@@ -119,8 +126,12 @@ def _rename_into_place(new: Path, folder: Path, replace: bool) -> None:
         new.rename(folder)
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-            raise VoiceError(f"{folder} already exists; add --replace to replace that voice") from error
+            raise _taken(folder) from error
         raise
+
+
+def _taken(folder: Path) -> VoiceError:
+    return VoiceError(f"{folder} already exists; add --replace to replace that voice")
 
 
 def _delete(folder: Path) -> None:

@@ -26,7 +26,7 @@ def spoken_words(words: str, language: str | None) -> tuple[str, list[str]]:
     lowered = lower_capitals(words, english=base_language(language or "en") == "en")
     if lowered != words:
         notes.append(f"the words are in capitals, which the model would spell; stored as: {lowered}")
-    if not any(_needs_reading(char) for char in lowered):
+    if not any(needs_reading(char) for char in lowered):
         return lowered, notes
     spoken = text.clean(TextReader(None, lambda _: language).read(lowered, None))
     if spoken != lowered:
@@ -34,5 +34,6 @@ def spoken_words(words: str, language: str | None) -> tuple[str, list[str]]:
     return spoken, notes
 
 
-def _needs_reading(char: str) -> bool:
+def needs_reading(char: str) -> bool:
+    """Returns whether a character is a figure or a sign, which is read as words."""
     return char in _SIGNS or unicodedata.category(char) in ("Nd", "No", "Nl", "Sc")

@@ -43,7 +43,7 @@ def read_voice_info(frame: Frame) -> VoiceInfo:
     return VoiceInfo(
         frame.text("voice"),
         _count(frame, "max_segment_bytes", _MAX_SEGMENT_BYTES),
-        reference_s=_positive(frame, "reference_s", _MAX_REFERENCE_S),
+        reference_s=_reference_s(frame),
         bytes_per_s=_positive(frame, "bytes_per_s", _MAX_BYTES_PER_S),
         seam_s=seam_s,
         cost=_positive(frame, "cost", _MAX_COST),
@@ -73,6 +73,16 @@ def _count(frame: Frame, key: str, most: int) -> int:
     if not 0 < value <= most:
         raise WireError(f"{key} is {value}; 1 to {most} is plausible")
     return value
+
+
+def _reference_s(frame: Frame) -> float | None:
+    """Reads the duration of the reference: 0 if the engine needs none, `None` if it does not say."""
+    if frame.header.get("reference_s") is None:
+        return None
+    reference_s = frame.number("reference_s")
+    if not 0 <= reference_s <= _MAX_REFERENCE_S:
+        raise WireError(f"reference_s is {reference_s:g}; 0 to {_MAX_REFERENCE_S:g} is plausible")
+    return reference_s
 
 
 def _positive(frame: Frame, key: str, most: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,14 @@ def _f5(options: dict[str, Any]) -> Engine:
     return F5Engine(F5Options.from_dict(options))
 
 
-ENGINES = {"f5": RegisteredEngine(_f5, 24_000)}
+def _hibari(options: dict[str, Any]) -> Engine:
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported, which starts a thread for each further core
+    from ishowtts.engines.hibari.hibari_engine import HibariEngine, HibariOptions
+
+    return HibariEngine(HibariOptions.from_dict(options))
+
+
+ENGINES = {"f5": RegisteredEngine(_f5, 24_000), "hibari": RegisteredEngine(_hibari, 24_000)}
 
 
 def find(kind: str) -> RegisteredEngine:

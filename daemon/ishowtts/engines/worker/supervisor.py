@@ -85,6 +85,7 @@ class Supervisor:
         on_change: Callable[[], None],
     ) -> None:
         self._kind = kind
+        self._thread_name = f"engine-supervisor of {kind}"
         self._options = options
         self._deadlines = deadlines
         self._shutdown_timeouts = shutdown_timeouts
@@ -106,9 +107,7 @@ class Supervisor:
                 return
             self._waker = Waker()
             self._status = replace(self._status, state=EngineState.STARTING)
-            self._thread = threading.Thread(
-                target=self._run, args=(self._waker,), name="engine-supervisor", daemon=True
-            )
+            self._thread = threading.Thread(target=self._run, args=(self._waker,), name=self._thread_name, daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -122,7 +121,7 @@ class Supervisor:
         thread.join(timeouts.leave_s + timeouts.abort_s + 2 * timeouts.reap_s + 5)
         with self._lock:
             if thread.is_alive():
-                log.error("the thread engine-supervisor does not stop; it is left running with its worker")
+                log.error("the thread %s does not stop; it is left running with its worker", self._thread_name)
                 return
             if self._thread is thread:
                 waker.close()
@@ -214,7 +213,7 @@ class Supervisor:
         """Runs one worker from its start to its end."""
         self._update_status(state=EngineState.STARTING, detail=None, progress=None, warm_s=None)
         try:
-            process = WorkerProcess()
+            process = WorkerProcess(self._kind)
         except WorkerDied as error:
             return WorkerExit(str(error))
         connection = WorkerConnection(
@@ -228,7 +227,7 @@ class Supervisor:
         with self._lock:
             self._connection = connection
         self._update_status(pid=process.pid)
-        worker_exit = WorkerExit("the thread engine-supervisor failed", hung=True)
+        worker_exit = WorkerExit(f"the thread {self._thread_name} failed", hung=True)
         try:
             worker_exit = connection.run()
         finally:
@@ -241,7 +240,7 @@ class Supervisor:
             self._wait_for_unkillable(process, worker_exit, waker)
         reason = f"{worker_exit.reason} ({process.exit_cause()})"
         if not waker.stopping:
-            log.error("worker %d: %s", process.pid, reason)
+            log.error("%s worker %d: %s", self._kind, process.pid, reason)
         return replace(worker_exit, reason=reason)
 
     def _enter_phase(self, phase: str, progress: Progress | None) -> None:
@@ -264,7 +263,7 @@ class Supervisor:
     def _wait_for_unkillable(self, process: WorkerProcess, worker_exit: WorkerExit, waker: Waker) -> None:
         """Waits while the worker cannot be killed: a second worker would compete with it for the GPU."""
         detail = (
-            f"worker {process.pid} cannot be killed, so no new worker is started; "
+            f"{self._kind} worker {process.pid} cannot be killed, so no new worker is started; "
             f"restart the board to fix it ({worker_exit.reason})"
         )
         log.critical("%s", detail)

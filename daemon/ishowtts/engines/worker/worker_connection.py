@@ -109,6 +109,7 @@ class WorkerConnection:
         self.stats = EngineStats()
         self._channel = channel
         self._kind = kind
+        self._worker = f"the {kind} worker"
         self._options = options
         self._deadlines = deadlines
         self._waker = waker
@@ -126,9 +127,9 @@ class WorkerConnection:
         try:
             worker_exit = self._receive_frames()
         except WireClosed:
-            worker_exit = WorkerExit("the worker ended")
+            worker_exit = WorkerExit(f"{self._worker} ended")
         except WireError as error:
-            worker_exit = WorkerExit(f"the worker broke the protocol: {error}", hung=True)
+            worker_exit = WorkerExit(f"{self._worker} broke the protocol: {error}", hung=True)
         return self._fail_requests(worker_exit)
 
     def voice_info(self, voice: str | None) -> VoiceInfo | None:
@@ -178,7 +179,7 @@ class WorkerConnection:
                 # Under the lock, so that the worker gets requests in the order in which answers are awaited.
                 self._channel.send(Frame(kind, {"seq": request.seq, **header}), _SEND_TIMEOUT_S)
             except WireError as error:
-                raise WorkerDied(f"the worker is gone: {error}") from error
+                raise WorkerDied(f"{self._worker} is gone: {error}") from error
         self._waker.wake()
         return request
 
@@ -195,7 +196,7 @@ class WorkerConnection:
             with self._lock:
                 late_s = time.monotonic() - self._deadline_at_s
             if late_s >= 0:
-                return WorkerExit(f"the worker made no progress in time while {self._activity()}", hung=True)
+                return WorkerExit(f"{self._worker} made no progress in time while {self._activity()}", hung=True)
             poller.poll(None if math.isinf(late_s) else -late_s * 1000 + 1)
             self._waker.clear()
         return WorkerExit("the engine is stopped")

@@ -1,6 +1,6 @@
 """The worker process: runs one engine for the daemon, which is at the other end of the socket FD.
 
-The daemon starts it as `child_process.py ishowtts.engines.worker.worker_main FD`.
+The daemon starts it as `child_process.py ishowtts.engines.worker.worker_main FD KIND`. KIND is for the log only.
 
 The main thread builds, loads, warms, runs and closes the engine: CUDA graphs are bound to their thread. A second
 thread reads frames, so that the worker notices a cancel or the end of the daemon while the engine works.
@@ -232,7 +232,7 @@ def end_with_parent() -> None:
 
 def main() -> int:
     """Runs the worker on the socket that the daemon passed. Returns the exit status."""
-    logs.set_up_worker()
+    logs.set_up_worker(sys.argv[2])
     configure_process()
     fd = int(sys.argv[1])
     os.set_inheritable(fd, False)  # else a child of this process would keep the connection open after its death

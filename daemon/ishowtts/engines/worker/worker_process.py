@@ -39,12 +39,16 @@ class WorkerProcess:
     """One worker process and the daemon's end of its channel.
 
     The kernel kills the worker when the *thread* that started it ends: start it from a thread that lives on.
+
+    Args:
+        kind: name of the engine that it will run, for the log.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
         daemon_end, worker_end = socket.socketpair()
         environment = {name: value for name, value in os.environ.items() if name not in _SYSTEMD_VARIABLES}
-        command = child_process.command("ishowtts.engines.worker.worker_main", str(worker_end.fileno()))
+        command = child_process.command("ishowtts.engines.worker.worker_main", str(worker_end.fileno()), kind)
         try:
             self._popen = subprocess.Popen(
                 command,
@@ -55,7 +59,7 @@ class WorkerProcess:
             )
         except OSError as error:
             daemon_end.close()
-            raise WorkerDied(f"the worker cannot be started: {error.strerror}") from error
+            raise WorkerDied(f"the {kind} worker cannot be started: {error.strerror}") from error
         finally:
             worker_end.close()
         self.channel = Channel(daemon_end)
@@ -79,7 +83,7 @@ class WorkerProcess:
         if abort:
             self._signal(signal.SIGABRT)
         if not self._ends_within(timeouts.abort_s if abort else timeouts.leave_s):
-            log.warning("worker %d does not end in time; it is killed", self.pid)
+            log.warning("%s worker %d does not end in time; it is killed", self._kind, self.pid)
         # Also if the worker has ended: its children are in its group, whose id is not reused until it is reaped.
         self._signal(signal.SIGKILL)
         return self.reap(timeouts.reap_s)
@@ -105,7 +109,7 @@ class WorkerProcess:
         try:
             os.killpg(self.pid, number)
         except ProcessLookupError:
-            log.debug("worker %d is already gone", self.pid)
+            log.debug("%s worker %d is already gone", self._kind, self.pid)
 
     def _ends_within(self, within_s: float) -> bool:
         """Waits for the end of the process. It stays unreaped, so that no other process can get the id of its group."""

@@ -1,0 +1,102 @@
+"""The engines in the order in which they are asked: what each of them speaks, and whether it can speak now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ishowtts.engines import VoiceInfo
+from ishowtts.engines.speech_cache_key import CacheKey
+from ishowtts.engines.worker.remote_engine import RemoteEngine
+from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
+from ishowtts.errors import EngineUnavailable
+from ishowtts.model import IsCancelled, Segment, Utterance
+
+
+class Synthesizer(Protocol):
+    """The part of `Engine` that synthesis needs. The remote engine has it too."""
+
+    @property
+    def name(self) -> str:
+        """Name of the engine, as events show it."""
+
+    def prepare(self, voice: str | None) -> VoiceInfo:
+        """Makes a voice ready."""
+
+    def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
+        """Speaks one segment."""
+
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        """Speaks several segments of one voice in one run, all or none."""
+
+
+@dataclass(frozen=True)
+class UnavailableEngine:
+    """Stands for a configured engine that cannot be used: every call raises EngineUnavailable with the reason."""
+
+    why: str
+    name: str = "f5"
+
+    def prepare(self, voice: str | None) -> VoiceInfo:
+        """Raises EngineUnavailable."""
+        raise EngineUnavailable(self.why)
+
+    def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
+        """Raises EngineUnavailable."""
+        raise EngineUnavailable(self.why)
+
+    def synthesize_batch(self, segments: Sequence[Segment], cancelled: IsCancelled) -> list[Utterance]:
+        """Raises EngineUnavailable."""
+        raise EngineUnavailable(self.why)
+
+
+@dataclass(frozen=True)
+class EngineCandidate:
+    """One engine of the order.
+
+    Attributes:
+        engine: what is asked to speak.
+        name: its name in events: `f5`, `hibari` or `espeak`.
+        languages: returns the base languages that it speaks, such as `en`; `None` from it means every language.
+        problem: returns why it cannot speak now, as far as is known without a request to it; `None` if it can.
+        cache_key: cache key of its speech; `None` if its speech is not cached.
+        clones: whether it speaks in the voice that a line names. Every other engine has voices of its own.
+        mixes_languages: whether one segment may hold several of its languages.
+        reads_latin: whether it reads Latin words in a text of any of its languages.
+        remote: the same engine, if it runs in a worker.
+    """
+
+    engine: Synthesizer
+    name: str
+    languages: Callable[[], frozenset[str] | None] = lambda: None
+    problem: Callable[[], str | None] = lambda: None
+    cache_key: CacheKey | None = None
+    clones: bool = False
+    mixes_languages: bool = False
+    reads_latin: bool = False
+    remote: RemoteEngine | None = None
+
+    def speaks(self, language: str) -> bool:
+        """Returns whether it speaks a base language."""
+        languages = self.languages()
+        return languages is None or language in languages
+
+    def status(self) -> EngineStatus | None:
+        """Returns the status of its worker; `None` if it has none."""
+        return self.remote.status() if self.remote else None
+
+    def state(self) -> str:
+        """Returns its state in one word: that of its worker; `absent` if it cannot be used; else `ready`."""
+        if (status := self.status()) is not None:
+            return status.state.value
+        return "absent" if isinstance(self.engine, UnavailableEngine) else "ready"
+
+
+def worker_problem(remote: RemoteEngine) -> str | None:
+    """Returns why an engine in a worker cannot speak now; `None` if it can."""
+    status = remote.status()
+    if status.state is EngineState.READY:
+        return None
+    detail = f": {status.detail}" if status.detail else ""
+    return f"the engine {status.name} is {status.state.value}{detail}"
