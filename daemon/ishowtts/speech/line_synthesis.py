@@ -109,7 +109,8 @@ class LineSynthesis:
         if self._substitution is not None:
             return self._substitution
         language = base_language(segment.language)
-        able = [each for each in self._order if each.speaks(language) or (each.clones and segment.voice is not None)]
+        voice_named = self._line.voice is not None
+        able = [each for each in self._order if each.speaks(language) or (each.clones and voice_named)]
         if not able or able[0].name == engine:
             return None
         failure = self._failures.get(able[0].name)
