@@ -38,7 +38,6 @@ from ishowtts.playback.player import Player
 from ishowtts.playback.volume_gain import stored_volume
 from ishowtts.policies import quiet_hours
 from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, SpeechResources
-from ishowtts.speech.cached_speech import CachedSpeech
 from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.speech_policy import SpeechPolicy
 from ishowtts.status import watchdog
@@ -120,9 +119,8 @@ class Daemon:
         self._voices = self._engines.voice_library
         self._archives = Archives(config)
         self._telemetry = Telemetry(self._board)
-        self._policy = SpeechPolicy.from_config(
-            config, self._voices.names, language_lookup(config, self._choice.kind, self._voices)
-        )
+        self._language_of = language_lookup(config, self._voices)
+        self._policy = SpeechPolicy.from_config(config, self._voices.names, self._language_of)
         self._scheduler = self._make_scheduler(paused)
         self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._changed)
         self._event_log = EventLog(self._telemetry)
@@ -286,12 +284,12 @@ class Daemon:
 
     def _make_scheduler(self, paused: bool) -> Scheduler:
         config, switches = self._config, self._config.engine.f5.switches
-        cached_speech = None
-        cache_key = self._engines.order[0].cache_key
-        if self._archives.cache is not None and cache_key is not None:
-            cached_speech = CachedSpeech(self._archives.cache, cache_key)
         synthesizer = FallbackSynthesizer.from_engines(
-            self._engines, streaming=switches.streaming, batching=switches.batching, cached_speech=cached_speech
+            self._engines,
+            streaming=switches.streaming,
+            batching=switches.batching,
+            language_of=self._language_of,
+            cache=self._archives.cache,
         )
         resources = SpeechResources(
             synthesizer,

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ishowtts.cli.common import Commands, compact_json, print_json, read_config
-from ishowtts.engines import build
 from ishowtts.engines.espeak import MAX_SEGMENT_BYTES
 from ishowtts.engines.voices.voice_library import language_lookup, open_voice_library
 from ishowtts.errors import LineError
@@ -133,7 +132,7 @@ def _line_reader(arguments: argparse.Namespace) -> LineReader:
         Policies(settings.policies, settings.limits, f5.nfe_step, voices=library.names),
         TextReader(
             reading.pronunciations,
-            language_lookup(settings, build.choose_engine(settings).kind, library),
+            language_lookup(settings, library),
             reading.normalise,
             default_voice=default,
             decimal=reading.decimal,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from ishowtts.config import Config
 from ishowtts.engines import EngineStats, VoiceInfo
@@ -191,7 +190,7 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
     """Builds the engines. Nothing is started yet."""
     section = config.engine
     library, default = open_voice_library(config), section.f5.default_voice
-    espeak = EspeakEngine(section.espeak_voice, lambda voice: library.language(voice, default), on_change)
+    espeak = EspeakEngine(section.espeak_voice, on_change)
     order = []
     for kind in choice.order:
         if kind == "f5":
@@ -199,10 +198,18 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
         elif kind == "hibari":
             order.append(_hibari(config, on_change))
         else:
-            candidate = EngineCandidate(espeak, "espeak", problem=lambda: espeak.problem, reads_latin=True)
-            if kind == choice.kind:  # as a fallback it is not worth a cache: it takes 0.02 s for a line
-                candidate = replace(candidate, cache_key=EspeakCacheKey(config, espeak, library))
-            order.append(candidate)
+            # As a fallback it is not worth a cache: it takes 0.02 s for a line.
+            cache_key = EspeakCacheKey(espeak) if kind == choice.kind else None
+            order.append(
+                EngineCandidate(
+                    espeak,
+                    "espeak",
+                    languages=espeak.languages,
+                    problem=lambda: espeak.problem,
+                    cache_key=cache_key,
+                    reads_latin=True,
+                )
+            )
     return Engines(choice, order, espeak=espeak, voice_library=library, default_voice=default)
 
 
