@@ -20,6 +20,11 @@ from ishowtts.mqtt.mqtt_options import MqttOptions
 
 FIRST = {"accepted", "rejected", "merged", "duplicate"}
 """The first event of a line is one of these."""
+VOICES = {
+    "f5": "F5-TTS, which clones the voices of the library",
+    "hibari": "the natural voice (hibari), which speaks English; espeak-ng speaks other languages",
+    "espeak": "espeak-ng, which sounds like a robot",
+}
 READY_S = 300.0
 LINE_S = 600.0
 
@@ -47,6 +52,7 @@ class Appliance:
                     detail = f": {state['detail']}" if state["detail"] and not loading else ""
                     show(f"state: {shown} ({state['engine']}){detail}")
                 if not loading:
+                    show(f"voice: {VOICES.get(state['engine'], state['engine'])}")
                     return
         raise SystemExit(f"the daemon is not ready after {READY_S:.0f} s")
 

@@ -25,9 +25,10 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--wav", type=Path, help="write the sound to this file, and replace it if it exists")
     parser.add_argument(
         "--engine",
-        choices=["auto", "f5", "espeak"],
+        choices=["auto", "f5", "hibari", "espeak"],
         default="auto",
-        help="f5 needs --model (default: auto, which is espeak without --model)",
+        help="who speaks: hibari (the natural voice), espeak (robotic), or f5, which needs --model (default: auto: "
+        "f5 with --model, else hibari)",
     )
     parser.add_argument(
         "--model",
@@ -35,8 +36,8 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
         help="speak with f5: tiny is a small model with random weights, which only hums; DIR is a folder of weights",
     )
     arguments = parser.parse_args(words)
-    if arguments.model and arguments.engine == "espeak":
-        parser.error("--model does not work with --engine espeak")
+    if arguments.model and arguments.engine in ("hibari", "espeak"):
+        parser.error(f"--model does not work with --engine {arguments.engine}")
     if arguments.engine == "f5" and not arguments.model:
         parser.error(
             "--engine f5 needs weights: --model tiny hums, to try the engine; `.venv/bin/ishowtts fetch --to "

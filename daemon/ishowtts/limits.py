@@ -16,14 +16,29 @@ NFE_STEP = (4, 64)
 SEED = (0, 2**63 - 1)
 """What torch takes as a seed without a sign."""
 
+LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}|-[A-Za-z0-9](?=-[A-Za-z0-9]{2})){0,16}")
+"""Tag of a language, as in `de` or `pt-BR` (BCP 47)."""
+LANGUAGE_TAG_CHARS = 35
+"""BCP 47 asks every program to take tags of this length."""
+
 SENT_CHARS = 500
 """Of a text as it was sent, or as it was read aloud, the history keeps so many characters: enough to recognise it."""
 
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 """Name of a voice, of a chime or of a device: it is part of paths and topics."""
+MAX_NAME_CHARS = 64
 
-LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
-"""Tag of a language, as in `en`, `de` or `pt-BR`."""
+
+def as_name(written: str) -> str:
+    """Returns the valid name that is most like a text; empty if the text has no usable character."""
+    return re.sub(r"[^a-z0-9_-]+", "-", written.lower()).strip("-")[:MAX_NAME_CHARS]
+
+
+SOUND_SUFFIXES = (
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".webm", ".3gp", ".amr", ".aiff",
+    ".aif",
+)  # fmt: skip
+"""How the names of sound files end, in small letters, whether we can read them or not."""
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """For a character class: Chinese characters. Unicode reserves planes 2 and 3 for them."""

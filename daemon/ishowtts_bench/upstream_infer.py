@@ -5,19 +5,23 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import math
 import sys
 import types
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ishowtts.engines.f5 import checkpoint
+from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.upstream_model import CFM, Vocos, load_cfm, load_vocos
 from ishowtts.engines.weights import examine
 from ishowtts_bench.bench_env import ReferenceClip
@@ -42,6 +46,7 @@ class UpstreamInfer:
 
     def __init__(self, folder: Path, device: str, dtype: torch.dtype | None = None) -> None:
         loaded = checkpoint.load(examine(folder))
+        self._tokenizer = loaded.model.tokenizer
         self.device = device
         self.dtype = dtype or (torch.float16 if device == "cuda" else torch.float32)
         self.cfm: CFM = load_cfm(loaded).to(self.dtype).to(device)
@@ -50,9 +55,16 @@ class UpstreamInfer:
     def synthesize(
         self, clip: ReferenceClip, text: str | list[str], *, nfe_step: int = 32, seed: int = 0, **options: Any
     ) -> NDArray[np.float32]:
-        """Synthesize one chunk, or several with a crossfade, at 24 kHz. `options` go to upstream's function."""
+        """Synthesize one chunk, or several with a crossfade, at 24 kHz. `options` go to upstream's function.
+
+        Weights with `char` tokens take one chunk. Upstream's function then runs as SILMA's copy of it does: without
+        pinyin, and with the time by characters.
+        """
         torch.manual_seed(seed)
-        with contextlib.redirect_stdout(io.StringIO()):
+        by_characters = self._tokenizer == "char"
+        if by_characters and isinstance(text, str):
+            options["fix_duration"] = _length_s(clip, text, options.pop("speed", 1.0))
+        with contextlib.redirect_stdout(io.StringIO()), _without_pinyin() if by_characters else nullcontext():
             wave, _, _ = next(
                 utils_infer().infer_batch_process(
                     (clip.audio, clip.rate_hz),
@@ -68,6 +80,19 @@ class UpstreamInfer:
             )
         sound: NDArray[np.float32] = np.asarray(wave, dtype=np.float32)
         return sound
+
+
+def _length_s(clip: ReferenceClip, text: str, speed: float) -> float:
+    """The length of reference and speech as in SILMA's program: the speech has its share by characters."""
+    words = clip.text + " " * (clip.text[-1].isascii())
+    frames = math.ceil(clip.audio.shape[-1] * RATE_HZ / clip.rate_hz) // HOP
+    return (frames + int(frames / len(words) * len(text) / speed) + 0.5) * HOP / RATE_HZ
+
+
+@contextlib.contextmanager
+def _without_pinyin() -> Iterator[None]:
+    with patch.object(utils_infer(), "convert_char_to_pinyin", lambda texts: texts):
+        yield
 
 
 @cache

@@ -144,6 +144,7 @@ def test_files_that_the_daemon_cannot_use_are_faults(check: Check, text: str, sa
 def test_weights_that_cannot_be_used_are_told_with_the_exact_reason(check: Check, tmp_path: Path) -> None:
     _, out, err = check(f"engine: {{f5: {{weights: {tmp_path}}}}}\n")
     assert f"# engine_why: F5 is configured, but its weights cannot be used: {tmp_path} holds neither" in out
+    assert "# engines: f5, hibari, espeak\n" in out
     assert "engine.f5.weights names this folder" in err
     (tmp_path / "state/weights").mkdir(parents=True)
     (tmp_path / "state/weights/model_1250000.safetensors").write_bytes(b"")

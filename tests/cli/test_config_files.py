@@ -154,6 +154,26 @@ def test_broken_fetched_weights_are_a_fault_even_if_espeak_may_speak(tmp_path: P
     assert (problem.part, problem.verdict) == ("engine.kind", "fault")
 
 
+@pytest.mark.parametrize(
+    ("engine", "key", "why"),
+    [
+        ({"f5": {"languages": ["en"]}}, "engine.f5.languages", "there are no weights"),
+        ({"kind": "hibari", "f5": {"languages": ["en"]}}, "engine.f5.languages", "engine.kind is hibari"),
+        (
+            {"kind": "hibari", "f5": {"max_rtf": 2}},
+            "engine.f5.max_rtf",
+            "engine.kind is hibari, which leads at any speed",
+        ),
+        ({"kind": "espeak", "fallback": ["hibari"]}, "engine.fallback", "hibari does not come after espeak"),
+        ({"kind": "hibari", "fallback": ["hibari", "espeak"]}, "engine.fallback", "hibari does not come after hibari"),
+    ],
+)
+def test_keys_without_effect_are_notes(tmp_path: Path, engine: dict[str, Any], key: str, why: str) -> None:
+    [note] = examined(tmp_path, engine=engine)
+    assert (note.part, note.verdict, note.detail) == (key, "note", f"it has no effect: {why}")
+    assert key in (note.fix or "")
+
+
 def test_other_files_among_the_chimes_are_notes(tmp_path: Path) -> None:
     for file in ("Gong.wav", "two words.ogg", "bell.mp3", "readme.txt", ".hidden", "bell.WAV"):
         write(tmp_path / "chimes" / file, "x")

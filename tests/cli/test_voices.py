@@ -12,6 +12,8 @@ import pytest
 import soundfile
 
 from ishowtts.cli import main
+from ishowtts.cli.voices.adding import engine_note
+from ishowtts.config import Config
 
 WORDS = "The kettle is on, and the tea will be ready in a minute or two."
 
@@ -218,15 +220,37 @@ def test_capitals_and_figures_in_the_words_are_stored_as_they_are_spoken(voices:
     assert added["text"] == "The kettle is on, and the tea will be ready in two minutes or so."
     assert len([note for note in added["warnings"] if "stored as" in note]) == 2
     assert voices.listed()["anna"]["text"] == added["text"]
-    assert "espeak-ng speaks in its place" in added["engine_note"]
+    assert "speak in its place" in added["engine_note"]
 
 
 def test_without_weights_adding_and_listing_end_with_who_speaks(voices: Shell, recording: Path, tmp_path: Path) -> None:
-    note = "note: no weights: until `sudo ishowtts fetch`, espeak-ng speaks in its place"
+    speakers = "the natural voice (English only) and espeak-ng speak in its place"
+    note = f"note: no weights: until `sudo ishowtts fetch`, {speakers}"
     assert voices("add", "anna", recording, "--text", WORDS)[2].splitlines()[-1] == note
     assert voices()[1].splitlines()[-1] == note
     voices.configure(tmp_path, weights=str(tmp_path))
-    assert "engine.f5.weights names this folder" in voices()[1].splitlines()[-1]
+    told = voices()[1].splitlines()[-1]
+    assert "engine.f5.weights names this folder" in told
+    assert f"until then {speakers}" in told
+
+
+@pytest.mark.parametrize(
+    ("engine", "note"),
+    [
+        (
+            {"kind": "hibari", "fallback": False},
+            "engine.kind is hibari, and only F5 speaks in cloned voices: the natural",
+        ),
+        (
+            {"kind": "espeak"},
+            "engine.kind is espeak, and only F5 speaks in cloned voices: espeak-ng speaks in its place",
+        ),
+        ({"fallback": ["espeak"], "kind": "f5"}, "until `sudo ishowtts fetch`, espeak-ng speaks in its place"),
+        ({"fallback": False, "kind": "f5"}, "no other engine speaks in its place, since engine.fallback is off"),
+    ],
+)
+def test_who_speaks_in_place_of_a_cloned_voice_follows_the_configuration(engine: dict[str, Any], note: str) -> None:
+    assert note in (engine_note(Config.model_validate({"engine": engine})) or "")
 
 
 def test_folders_that_are_no_voice_are_listed_with_the_reason(voices: Shell, recording: Path) -> None:

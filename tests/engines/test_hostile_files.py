@@ -178,7 +178,7 @@ def test_the_configuration_of_a_model_is_read_as_carefully(tmp_path: Path, conte
 
 @pytest.mark.f5
 def test_a_vocabulary_is_bounded(tmp_path: Path) -> None:
-    from ishowtts.engines.f5.checkpoint import read_vocab
+    from ishowtts.engines.f5.vocabulary import read_vocab
 
     (tmp_path / "vocab.txt").write_text(" \n" + "a\n" * 500_000)
     with pytest.raises(WeightsError, match="cannot be read as a list of tokens"):

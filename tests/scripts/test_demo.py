@@ -47,6 +47,7 @@ def demo_appliance(demo: ModuleType) -> ModuleType:
         (["-h"], 0, "starts a private broker"),
         (["--engine", "f5"], 2, "--engine f5 needs weights: --model tiny hums"),
         (["--engine", "espeak", "--model", "tiny"], 2, "does not work with"),
+        (["--engine", "hibari", "--model", "tiny"], 2, "does not work with --engine hibari"),
         (["--model", "/nonexist"], 2, "there is no folder /nonexist"),
         (["--wav", "x.mp3"], 2, "needs the name of a .wav file"),
         (["--wav", "/nonexist/x.wav"], 2, "/nonexist does not exist"),

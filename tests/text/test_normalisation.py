@@ -17,12 +17,31 @@ def in_a_new_process(program: str) -> str:
     return done.stdout
 
 
-def test_the_grammars_are_loaded_when_they_are_first_needed() -> None:
-    printed = in_a_new_process(
-        "import sys; from ishowtts.text import TextReader; r = TextReader(None, lambda _: None); "
-        "r.read('hello', None); print('wetext' in sys.modules); r.warm(); print('wetext' in sys.modules)"
-    )
-    assert printed.split() == ["False", "True"]
+# Prints the name of each grammar as it is read.
+SHOWS = """
+import sys, kaldifst
+from ishowtts.text import TextReader
+
+read = kaldifst.TextNormalizer
+def shows(path):
+    print(path.split("/fsts/")[1])
+    return read(path)
+kaldifst.TextNormalizer = shows
+r = TextReader(None, lambda _: None)
+r.read("hello", None)
+print("wetext" in sys.modules)
+r.warm()
+print("wetext" in sys.modules)
+print(r.read("I have 12, and 3,000.5 °C on 2026-11-30. 我有12.", None))
+"""
+
+
+def test_the_grammars_in_use_are_loaded_when_they_are_first_needed() -> None:
+    before, *grammars, after, _ = in_a_new_process(SHOWS).splitlines()
+    assert (before, after) == ("False", "True")
+    assert sorted(grammars) == [
+        f"{language}/tn/{part}.fst" for language in ("en", "zh") for part in ("tagger", "verbalizer")
+    ]
 
 
 @pytest.mark.parametrize("text", ["#1", "+7", "5¢", "−5", "7" * 100])

@@ -91,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         _print_changes(changed)
     for name, value in derived.items():
         shown = str(value).lower() if isinstance(value, bool) else str(value)
+        shown = ", ".join(value) if isinstance(value, list) else shown
         print(f"# {name}: {visible(shown)}")
     for finding in files:
         if finding.verdict != "fault":
@@ -146,6 +147,7 @@ def _derived(settings: Config) -> dict[str, Any]:
         "root_topic": root_topic(settings),
         "engine": chosen.kind,
         "engine_why": _why(chosen),
+        "engines": list(chosen.order),
         "volume": settings.audio.volume,
     }
     database = settings.inbox_file

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from ishowtts.cli import engine_findings
 from ishowtts.cli.common import as_user
 from ishowtts.cli.findings import Finding, fault
 from ishowtts.config import DEFAULT_PATH, Config
@@ -27,8 +28,7 @@ _SERVICE_USER = "ishowtts"
 def examine_files(settings: Config) -> Iterator[Finding]:
     """Examine every file and folder. What the configuration does not name and what is as usual is left out."""
     yield from examine_secrets(settings)
-    yield from examine_weights(settings)
-    yield from examine_espeak_voice(settings)
+    yield from engine_findings.examine_engines(settings)
     if settings.audio.device.startswith("wav:"):
         yield examine_wav("audio.device", settings.audio.device)
     if settings.audio.when_lost.startswith("wav:"):
@@ -80,30 +80,6 @@ def _file_fix(key: str, path: Path, error: OSError) -> str:
     if isinstance(error, PermissionError):
         return f"run this with sudo, or let this user read {path}"
     return f"fix {key}, which must name a regular file"
-
-
-def examine_weights(settings: Config) -> Iterator[Finding]:
-    """Weights of F5, if the configuration names or needs some."""
-    from ishowtts.engines.engine_choice import choose_engine
-
-    named = settings.engine.f5.weights
-    chosen = choose_engine(settings)
-    key = "engine.kind" if named is None else "engine.f5.weights"
-    if chosen.problem:
-        # Also a fault if `auto` takes espeak-ng instead: the daemon then says that it is degraded.
-        yield fault(key, chosen.problem, "sudo ishowtts fetch" if named is None else None)
-    elif named is not None and chosen.weights is not None:
-        yield Finding(key, "ok", str(named))
-
-
-def examine_espeak_voice(settings: Config) -> Iterator[Finding]:
-    """Whether espeak-ng has the configured voice. The default voice needs no look."""
-    from ishowtts.engines.espeak_voices import DEFAULT_VOICE, missing_voice
-
-    voice = settings.engine.espeak_voice
-    if voice != DEFAULT_VOICE and (missing := missing_voice(voice)) is not None:
-        found, used = fault("engine.espeak_voice", missing), settings.engine.fallback or settings.engine.kind != "f5"
-        yield found if used else replace(found, verdict="note")
 
 
 def examine_wav(key: str, device: str) -> Finding:

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -119,11 +119,11 @@ def run(arguments: argparse.Namespace) -> int:
     path = settings.inbox_file
     wanted = HistoryFilter(
         states=arguments.outcome,
-        author=arguments.author,
-        spoken_name=None if arguments.author is None else _spoken_name(drop_links=settings.policies.links != "keep"),
         since_ts=None if arguments.since is None else timestamp(arguments.since.timestamp()),
         heard=arguments.heard,
     )
+    if arguments.author is not None:
+        wanted = _of_author(wanted, arguments.author, drop_links=settings.policies.links != "keep")
     most = arguments.lines or (_USUAL_LINES if arguments.since is None else _MOST_AT_ONCE)
     with as_owner_of(settings.state_dir):
         last_n = last_ended_n(path) if arguments.follow else 0
@@ -149,12 +149,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _spoken_name(*, drop_links: bool) -> Callable[[str], str | None]:
-    """Return a function that says how a name is spoken. It remembers its results, since --follow asks often."""
+def _of_author(wanted: HistoryFilter, author: str, *, drop_links: bool) -> HistoryFilter:
+    """Want the lines of one author only. Spoken names are remembered, since --follow asks often."""
     # Imported here: the policies load the tables of emoji.
-    from ishowtts.policies.authors import spoken_author
+    from ishowtts.policies.authors import author_key, spoken_author
 
-    return lru_cache(10_000)(partial(spoken_author, drop_links=drop_links))
+    spoken_name = lru_cache(10_000)(partial(spoken_author, drop_links=drop_links))
+    return replace(wanted, author=author, author_key=author_key, spoken_name=spoken_name)
 
 
 def _follow(

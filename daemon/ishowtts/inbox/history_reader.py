@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,18 +64,17 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
         raise InboxError(f"{path} cannot be read ({error}): run this as root or as the daemon's user") from error
 
 
-def _spellings(
-    connection: sqlite3.Connection, author: str, spoken_name: Callable[[str], str | None] | None
-) -> list[str]:
-    """The names in the history that are this author's: in any case, in full-width letters, or spoken alike."""
+def _spellings(connection: sqlite3.Connection, author: str, wanted: HistoryFilter) -> list[str]:
+    """The names in the history that are this author's: of the same key, or spoken alike."""
+    key_of, spoken_name = wanted.author_key, wanted.spoken_name
     distinct = f"SELECT {_AUTHOR} AS author FROM lines GROUP BY author ORDER BY max(seq) DESC"  # noqa: S608
     stored = [name for (name,) in connection.execute(distinct) if isinstance(name, str)]
-    key = _name_key(author)
-    found = [name for name in stored if _name_key(name) == key]
+    key = key_of(author)
+    found = [name for name in stored if key_of(name) == key]
     if spoken_name is not None and (spoken := spoken_name(author)) is not None:
-        spoken_key = _name_key(spoken)
-        others = [name for name in stored[:_MOST_SPOKEN] if _name_key(name) != key]
-        found += [name for name in others if _name_key(spoken_name(name) or "") == spoken_key]
+        spoken_key = key_of(spoken)
+        others = [name for name in stored[:_MOST_SPOKEN] if key_of(name) != key]
+        found += [name for name in others if key_of(spoken_name(name) or "") == spoken_key]
     return found[:_MOST_SPELLINGS]
 
 
@@ -91,7 +89,7 @@ def _conditions(connection: sqlite3.Connection, wanted: HistoryFilter) -> tuple[
         conditions.append("ts >= ?")
         values.append(wanted.since_ts)
     if wanted.author is not None:
-        authors = _spellings(connection, wanted.author, wanted.spoken_name)
+        authors = _spellings(connection, wanted.author, wanted)
         conditions.append(f"{_AUTHOR} IN ({', '.join('?' * len(authors))})")
         values += authors
     if wanted.heard:
@@ -100,10 +98,6 @@ def _conditions(connection: sqlite3.Connection, wanted: HistoryFilter) -> tuple[
         conditions.append("ended_n > ?")
         values.append(wanted.ended_after_n)
     return f"WHERE {' AND '.join(conditions)}" if conditions else "", values
-
-
-def _name_key(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold().strip()
 
 
 def _author(row: sqlite3.Row) -> str | None:

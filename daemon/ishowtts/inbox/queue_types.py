@@ -132,7 +132,8 @@ class HistoryFilter:
 
     Attributes:
         states: The final outcomes, and `waiting` or `speaking` for open lines.
-        author: Its author, in any case.
+        author: Its author.
+        author_key: Returns a key that is the same for all spellings of a name.
         spoken_name: Returns a name as it is spoken. Names that are spoken alike are one author.
         since_ts: Lines that arrived at this time or later: UTC, ISO 8601, as `model.timestamp` writes it.
         heard: Only lines of which something was heard.
@@ -141,6 +142,7 @@ class HistoryFilter:
 
     states: frozenset[str] | None = None
     author: str | None = None
+    author_key: Callable[[str], str] = field(default=str.casefold, compare=False)
     spoken_name: Callable[[str], str | None] | None = field(default=None, compare=False)
     since_ts: str | None = None
     heard: bool = False

@@ -6,7 +6,6 @@ import errno
 import io
 import logging
 import os
-import re
 import shlex
 import threading
 from collections import OrderedDict
@@ -19,7 +18,7 @@ import soundfile
 
 from ishowtts.config import Config
 from ishowtts.errors import OperatorFileError
-from ishowtts.limits import NAME
+from ishowtts.limits import NAME, SOUND_SUFFIXES, as_name
 from ishowtts.model import Samples
 from ishowtts.playback.tones import bell_chime
 from ishowtts.util.files import file_version, make_folder, open_regular
@@ -32,7 +31,6 @@ RATE_HZ = 24_000
 MAX_BYTES = 10_000_000
 MAX_S = 10.0
 _SUFFIXES = (".wav", ".flac", ".ogg")
-_SOUND_SUFFIXES = (*_SUFFIXES, ".wave", ".mp3", ".m4a", ".aac", ".opus", ".oga", ".aiff", ".aif", ".webm", ".mp4")
 _FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG")
 _MIN_HZ, _MAX_HZ = 8_000, 192_000
 _MAX_LOADED = 8  # sounds in memory, at most 4 MB each
@@ -104,7 +102,7 @@ class ChimeFiles:
         except FileNotFoundError:
             return {}
         others = (file for file in there if file not in used and not file.startswith("."))
-        return {file: _why_ignored(file) for file in others if file.lower().endswith(_SOUND_SUFFIXES)}
+        return {file: _why_ignored(file) for file in others if file.lower().endswith(SOUND_SUFFIXES)}
 
     @property
     def fault(self) -> str | None:
@@ -189,7 +187,7 @@ class ChimeFiles:
 def _why_ignored(file: str) -> tuple[str, str]:
     """Returns why a file is no chime, and the fix."""
     stem, suffix = os.path.splitext(file)  # noqa: PTH122 - Path(".wav") has no suffix
-    name = re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-")[:64] or "chime"
+    name = as_name(stem) or "chime"
     if suffix.lower() not in _SUFFIXES:
         return "a chime is a WAV, FLAC or OGG file", f"convert it: ffmpeg -i {shlex.quote(file)} {name}.wav"
     if suffix.lower() != suffix or not NAME.fullmatch(stem):

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ishowtts.engines.f5.checkpoint import read_vocab
+from ishowtts.engines.f5.vocabulary import read_vocab
 from voice_training.errors import TrainingError
 from voice_training.recipe import Recipe
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ishowtts.engines.f5.architecture import ModelConfig
-from ishowtts.engines.f5.checkpoint import read_vocab
+from ishowtts.engines.f5.vocabulary import read_vocab
 from ishowtts.engines.voices.voice_library import f5_tts_data
 from voice_training.errors import TrainingError
 from voice_training.flow import flow_trainer

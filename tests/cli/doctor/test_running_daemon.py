@@ -16,6 +16,7 @@ from ishowtts.cli.doctor import running_daemon
 from ishowtts.cli.doctor.running_daemon import UnitState, daemon_findings, examine_daemon, unit_state
 from ishowtts.cli.findings import Finding
 from ishowtts.config import Config
+from ishowtts.engines.engine_choice import choose_engine
 from ishowtts.mqtt.client import Message
 from support.broker import Broker
 from support.client import Client
@@ -121,9 +122,22 @@ def test_a_deaf_daemon_is_a_fault_with_the_reason_and_the_fix() -> None:
 
 def test_another_engine_that_speaks_is_a_note() -> None:
     _, fallback = found({}, telemetry={"engine": {"name": "f5", "state": "parked"}})
-    assert "f5 is parked: espeak-ng speaks in its place" in fallback.detail
+    assert "f5 is parked: the natural voice (English only) and espeak-ng speak in its place" in fallback.detail
     assert fallback.fix
+    [_, fallback] = found({}, telemetry={"engine": {"name": "hibari", "state": "restarting"}})
+    assert "hibari is restarting: espeak-ng speaks in its place" in fallback.detail
     assert len(found({}, telemetry={"engine": {"name": "espeak", "state": "ready"}})) == 1
+
+
+def test_another_engine_that_leads_is_a_note_with_the_reason() -> None:
+    slow = "F5 needs 27 s for a second of speech here; choose a smaller model, or engine.kind: f5 forces it"
+    leads = choose_engine(settings()).kind
+    assert len(found({}, info={"engine": leads, "engine_why": slow})) == 1
+    _, note = found({}, info={"engine": "f5", "engine_why": slow})
+    assert (note.verdict, note.fix) == ("note", "choose a smaller model, or engine.kind: f5 forces it")
+    assert note.detail == f"f5 leads, and not {leads}: F5 needs 27 s for a second of speech here"
+    _, note = found({}, info={"engine": "f5", "engine_why": "weights were found in /w"})
+    assert "restart ishowtts" in (note.fix or "")
 
 
 @pytest.mark.parametrize(("action", "does"), [("wait", "wait"), ("quieter", "are spoken at volume 20 at most")])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ishowtts.cli import config_files
+from ishowtts.cli import engine_findings
 from ishowtts.cli.doctor import speech_parts
+from ishowtts.cli.engine_findings import about_weights
 from ishowtts.config import Config
+from ishowtts.engines.weights import Weights
 from ishowtts.playback.alsa.card_silence import PlaybackControl, silence_of
 
 WHAT_IT_MAY_BE = "audio.device to silent, wav:PATH or a card from `ishowtts devices`"
@@ -59,7 +63,7 @@ def test_broken_weights_that_are_named_are_fixed_at_the_key(tmp_path: Path) -> N
     [row] = speech_parts.examine_engine(settings(tmp_path, engine={"kind": "f5"}))
     assert (row.verdict, row.fix) == ("fault", "sudo ishowtts fetch")
     [row] = speech_parts.examine_engine(settings(tmp_path))
-    assert (row.verdict, row.detail.partition(":")[0]) == ("ok", "hibari")
+    assert (row.verdict, row.detail.partition(":")[0]) == ("ok", "hibari, then espeak")
 
 
 def test_broken_fetched_weights_are_a_fault_as_in_check(tmp_path: Path) -> None:
@@ -68,7 +72,7 @@ def test_broken_fetched_weights_are_a_fault_as_in_check(tmp_path: Path) -> None:
     (weights / "model_1250000.safetensors").touch()
     for kind in ("auto", "f5"):
         configured = settings(tmp_path, engine={"kind": kind})
-        [row], [checked] = speech_parts.examine_engine(configured), config_files.examine_weights(configured)
+        [row], [checked] = speech_parts.examine_engine(configured), engine_findings.examine_weights(configured)
         assert (row.part, row.verdict, row.fix) == ("engine", "fault", "sudo ishowtts fetch")
         assert (row.verdict, row.detail, row.fix) == (checked.verdict, checked.detail, checked.fix)
 
@@ -92,6 +96,74 @@ def test_a_voice_that_espeak_does_not_have_is_a_fault_if_espeak_may_speak(tmp_pa
     assert row.verdict == "note"
     [row] = speech_parts.examine_fallback(settings(tmp_path, engine={"espeak_voice": "de"}))
     assert row.verdict == "ok"
+
+
+def test_an_espeak_that_does_not_speak_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "espeak-ng"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    [row] = speech_parts.examine_fallback(settings(tmp_path))
+    assert (row.part, row.verdict, bool(row.fix)) == ("fallback voice", "fault", True)
+    [row] = speech_parts.examine_fallback(settings(tmp_path, engine={"kind": "hibari", "fallback": False}))
+    assert row.verdict == "note"
+
+
+def without_natural_voice(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "hibari" else find(name, *rest)
+    )
+
+
+def test_the_natural_voice_is_a_row_if_it_may_speak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [row] = speech_parts.examine_natural_voice(settings(tmp_path))
+    assert (row.part, row.verdict) == ("natural voice", "ok")
+    assert row.detail.endswith("is installed; it speaks English only")
+    assert not list(
+        speech_parts.examine_natural_voice(settings(tmp_path, engine={"fallback": ["espeak"], "kind": "f5"}))
+    )
+    without_natural_voice(monkeypatch)
+    for engine, verdict in (
+        ({}, "note"),
+        ({"kind": "f5"}, "note"),
+        ({"kind": "hibari"}, "fault"),
+        ({"fallback": ["hibari"]}, "fault"),
+    ):
+        [row] = speech_parts.examine_natural_voice(settings(tmp_path, engine=engine))
+        assert (row.verdict, row.fix) == (verdict, "run install.sh again")
+    assert not list(speech_parts.examine_natural_voice(settings(tmp_path, engine={"kind": "espeak"})))
+
+
+def test_the_engine_that_leads_is_told_with_those_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [row] = speech_parts.examine_engine(settings(tmp_path))
+    assert row.detail.startswith("hibari, then espeak: no F5-TTS weights were found")
+    without_natural_voice(monkeypatch)
+    [row] = speech_parts.examine_engine(settings(tmp_path))
+    assert (row.verdict, row.detail.partition(":")[0]) == ("note", "espeak")
+    assert "run install.sh again" in (row.fix or "")
+    assert "sudo ishowtts fetch" in (row.fix or "")
+    [row] = speech_parts.examine_engine(settings(tmp_path, engine={"kind": "hibari"}))
+    assert (row.part, row.verdict, row.fix) == ("engine", "fault", "run install.sh again")
+
+
+@pytest.mark.parametrize(
+    ("licence", "says"),
+    [
+        ("CC-BY-NC-4.0", "CC-BY-NC-4.0, commercial use NOT allowed"),
+        ("Apache-2.0", "Apache-2.0, commercial use allowed"),
+        ("Own-1.0", "Own-1.0, which says whether commercial use is allowed"),
+        (None, "not known; ask who made these weights"),
+    ],
+)
+def test_languages_and_licence_of_the_weights_are_told(tmp_path: Path, licence: str | None, says: str) -> None:
+    weights = Weights(*[tmp_path] * 5, licence=licence, languages=("en", "zh"), name="official")
+    assert about_weights(settings(tmp_path), weights) == f"official: languages en, zh; licence {says}"
+    own = settings(tmp_path, engine={"f5": {"languages": ["de"]}})
+    assert about_weights(own, weights).startswith("official: languages de (engine.f5.languages);")
+    unnamed = about_weights(settings(tmp_path), replace(weights, languages=None, name="mine"))
+    assert "languages not known" in unnamed
+    assert ("as model.yaml says" in unnamed) is (licence is not None)
 
 
 @pytest.mark.f5

@@ -17,6 +17,8 @@ from ishowtts_bench.bench_env import ReferenceClip
 from ishowtts_bench.upstream_infer import UpstreamInfer
 from support.checkpoints import shared_checkpoint
 
+VOICES = {"brief": "These are the words of a clip", "arabic": "هذه كلمات التسجيل", "hindi": "यह एक आवाज़ है"}
+
 
 @pytest.fixture(scope="session")
 def checkpoint(tiny_checkpoint: Path) -> Path:
@@ -31,13 +33,26 @@ def upsampling_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def silma_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny random weights like SILMA's: `char` tokens of Arabic and English. Tests do not write into it."""
+    return shared_checkpoint(tmp_path_factory, shape="silma")
+
+
+@pytest.fixture(scope="session")
+def hindi_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny random weights of the first version, with tokens of Devanagari. Tests do not write into it."""
+    return shared_checkpoint(tmp_path_factory, shape="hindi")
+
+
+@pytest.fixture(scope="session")
 def short_voice(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Options for a default voice with a clip of 1.2 s. The clip is a part of every run, so short clips save time."""
     folder = tmp_path_factory.mktemp("voices")
     samples, rate_hz = soundfile.read(VoiceLibrary(None).find(None).audio_path, dtype="float32")
-    (folder / "brief").mkdir()
-    soundfile.write(folder / "brief" / "reference.wav", samples[: int(1.2 * rate_hz)], rate_hz)
-    (folder / "brief" / "reference.txt").write_text("These are the words of a clip")
+    for name, words in VOICES.items():
+        (folder / name).mkdir()
+        soundfile.write(folder / name / "reference.wav", samples[: int(1.2 * rate_hz)], rate_hz)
+        (folder / name / "reference.txt").write_text(words)
     return {"voices_dir": str(folder), "default_voice": "brief"}
 
 

@@ -15,6 +15,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from ishowtts.engines.f5 import checkpoint as checkpoints
+from ishowtts.engines.f5.architecture import read_model
 from ishowtts.engines.f5.engine import F5Engine, F5Options
 from ishowtts.engines.f5.shapes import dit_shapes, vocoder_shapes
 from ishowtts.engines.f5.upstream_model import build_cfm, build_vocos
@@ -55,6 +56,15 @@ def architecture(key: str, value: object) -> Damage:
     return lambda folder: edit(folder / "model.yaml", lambda content: content["arch"].update({key: value}))
 
 
+def description(key: str, value: object) -> Damage:
+    return lambda folder: edit(folder / "model.yaml", lambda content: content.update({key: value}))
+
+
+def repeat_a_token(folder: Path) -> None:
+    lines = (folder / "vocab.txt").read_text().splitlines(keepends=True)
+    (folder / "vocab.txt").write_text("".join([*lines[:-1], lines[3]]))
+
+
 def class_path(folder: Path) -> None:
     edit(folder / "vocos" / "config.yaml", lambda content: content["head"].update(class_path="os.system"))
 
@@ -75,6 +85,12 @@ def drop_tokens(folder: Path) -> None:
         (architecture("depth", 4), "lacks the tensor transformer.transformer_blocks.3"),
         (architecture("colour", "blue"), "arch.colour"),
         (class_path, "head.class_path"),
+        (description("tokenizer", "custom"), "tokenizer: Input should be 'pinyin' or 'char'; use the file"),
+        (description("languages", ["Hindi"]), "languages.0: String should match"),
+        (description("languages", []), "languages: Tuple should have at least 1 item"),
+        (description("licence", "MIT\n<b>"), "licence: String should match"),
+        (repeat_a_token, "vocab.txt names a token twice"),
+        (lambda folder: (folder / "vocab.txt").write_text("a\nb\n"), "vocab.txt has no space"),
         (drop_tokens, "vocab.txt has .* tokens, but"),
         (lambda folder: (folder / "vocab.txt").write_bytes(b"\xff\xfe\n"), "vocab.txt cannot be read"),
         (lambda folder: (folder / "model.yaml").write_text("arch: ["), "model.yaml cannot be read"),
@@ -90,6 +106,52 @@ def test_weights_that_do_not_fit_are_reported(checkpoint: Path, tmp_path: Path, 
     with pytest.raises(WeightsError, match=words) as told:
         engine.load(lambda _: None)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("vocab.txt", "vocab.txt has 142 tokens, but .* was trained on 129; use the vocab.txt that came with it"),
+        ("model.yaml", r"0.weight with the shape \[128, 256\], but its description asks for \[1024, 256\]"),
+        ("model.safetensors", "was trained on 142"),
+    ],
+)
+def test_a_file_of_other_weights_is_reported(
+    hindi_checkpoint: Path, silma_checkpoint: Path, tmp_path: Path, name: str, words: str
+) -> None:
+    shutil.copytree(hindi_checkpoint, tmp_path, dirs_exist_ok=True)
+    if name == "model.yaml":
+        base = random_checkpoint.describe("v1", "base").model_dump(mode="json")
+        (tmp_path / name).write_text(yaml.safe_dump(base))
+    else:
+        shutil.copy(silma_checkpoint / name, tmp_path)
+    with pytest.raises(WeightsError, match=words) as told:
+        checkpoints.load(locate(tmp_path))
+    assert "\n" not in str(told.value)
+
+
+def test_a_description_may_have_languages_and_a_licence(
+    checkpoint: Path, silma_checkpoint: Path, hindi_checkpoint: Path
+) -> None:
+    found = [read_model(folder / "model.yaml") for folder in (checkpoint, silma_checkpoint, hindi_checkpoint)]
+    assert [model.languages for model in found] == [None, ("ar", "en"), ("hi",)]
+    assert [model.licence for model in found] == [None, "Apache-2.0", "CC-BY-4.0"]
+    assert [model.tokenizer for model in found] == ["pinyin", "char", "pinyin"]
+    assert [model.arch.text_mask_padding for model in found] == [True, True, False]
+    assert [model.arch.pe_attn_head for model in found] == [None, None, 1]
+
+
+def test_published_weights_are_the_same_weights(hindi_checkpoint: Path, tmp_path: Path) -> None:
+    random_checkpoint.publish(hindi_checkpoint, tmp_path)
+    shutil.copy(hindi_checkpoint / "model.yaml", tmp_path)
+    shutil.copy(hindi_checkpoint / "vocos" / "model.safetensors", tmp_path / "vocos")
+    ours, theirs = (checkpoints.load(locate(folder)).cfm for folder in (hindi_checkpoint, tmp_path))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    tables = torch.load(tmp_path / "model.pt", weights_only=True)
+    name = "transformer.proj_out.bias"
+    assert torch.equal(tables["ema_model_state_dict"][f"ema_model.{name}"], ours[name])
+    assert torch.equal(tables["model_state_dict"][name], -ours[name])
 
 
 class Program:
@@ -127,13 +189,15 @@ def test_the_official_layout_gives_the_same_model(checkpoint: Path, official: Pa
         assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("size", ["tiny", "small"])
-def test_the_expected_tensors_are_those_of_upstreams_modules(size: random_checkpoint.Size) -> None:
+@pytest.mark.parametrize(("shape", "size"), [("v1", "tiny"), ("v1", "small"), ("hindi", "tiny")])
+def test_the_expected_tensors_are_those_of_upstreams_modules(
+    shape: random_checkpoint.Shape, size: random_checkpoint.Size
+) -> None:
     dim, layers = random_checkpoint._VOCODERS[size]
-    model, vocoder = random_checkpoint._DITS[size], random_checkpoint.vocoder_of(dim, 3 * dim, layers)
-    cfm = build_cfm(random_checkpoint.ModelConfig(arch=model), {str(i): i for i in range(40)})
+    model, vocoder = random_checkpoint.describe(shape, size), random_checkpoint.vocoder_of(dim, 3 * dim, layers)
+    cfm = build_cfm(model, {str(i): i for i in range(40)})
     vocos = build_vocos(vocoder)
-    assert dit_shapes(model, 40) == {name: tuple(tensor.shape) for name, tensor in cfm.state_dict().items()}
+    assert dit_shapes(model.arch, 40) == {name: tuple(tensor.shape) for name, tensor in cfm.state_dict().items()}
     assert vocoder_shapes(vocoder) == {name: tuple(tensor.shape) for name, tensor in vocos.state_dict().items()}
 
 

@@ -6,17 +6,26 @@ import pytest
 
 from ishowtts.engines.f5 import duration
 
-REFERENCE_FRAMES, REFERENCE_TEXT = 500, "x" * 50  # ten frames per byte
+REFERENCE_FRAMES, REFERENCE_SIZE = 500, 50  # ten frames per byte
 
 
 def frames(text: str, speed: float = 1.0, *, short_text: bool = True) -> int:
-    return duration.speech_frames(REFERENCE_FRAMES, REFERENCE_TEXT, text, speed, short_text=short_text)
+    size = duration.text_size(text, "pinyin")
+    return duration.speech_frames(REFERENCE_FRAMES, REFERENCE_SIZE, size, speed, short_text=short_text)
 
 
 def test_a_text_takes_its_share_by_bytes_and_speed() -> None:
     assert frames("a" * 20) == 200
     assert frames("好" * 10) == 300
     assert frames("a" * 20, 2.0) == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "by_bytes", "by_characters"),
+    [("ascii only", 10, 10), ("مرحبا بك", 15, 8), ("नमस्ते", 18, 6), ("你好", 6, 2)],
+)
+def test_the_size_of_a_text_is_that_of_upstream_or_of_silma(text: str, by_bytes: int, by_characters: int) -> None:
+    assert (duration.text_size(text, "pinyin"), duration.text_size(text, "char")) == (by_bytes, by_characters)
 
 
 def test_a_very_short_text_takes_the_time_of_a_word_at_the_speed_asked_for() -> None:

@@ -255,11 +255,11 @@ def test_the_voice_info_has_the_cost_after_it_was_measured(make_engine: Make) ->
 def test_weights_that_the_fast_model_does_not_support_run_in_upstreams_modules(
     checkpoint: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "older"
+    folder = tmp_path / "other"
     shutil.copytree(checkpoint, folder)
-    description = yaml.safe_load((folder / "model.yaml").read_text())
-    description["arch"] |= {"pe_attn_head": 1, "text_mask_padding": False}
-    (folder / "model.yaml").write_text(yaml.safe_dump(description))
+    description = yaml.safe_load((folder / "vocos" / "config.yaml").read_text())
+    description["head"]["init_args"]["padding"] = "same"
+    (folder / "vocos" / "config.yaml").write_text(yaml.safe_dump(description))
     engine = F5Engine(F5Options(str(folder), device="cpu", precision="fp32"))
     engine.load(lambda _: None)
     assert engine.synthesize(say(), never).audio_s > 0.5

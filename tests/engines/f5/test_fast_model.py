@@ -176,8 +176,8 @@ def test_silence_in_a_clip_has_the_floor_of_upstream(upstream: UpstreamInfer) ->
 def test_an_unknown_character_is_a_space_like_in_upstream(checkpoint: Path) -> None:
     from f5_tts.model.utils import convert_char_to_pinyin, list_str_to_idx
 
-    from ishowtts.engines.f5.checkpoint import read_vocab
     from ishowtts.engines.f5.tokens import Tokenizer
+    from ishowtts.engines.f5.vocabulary import read_vocab
 
     vocab = read_vocab(checkpoint / "vocab.txt")
     text = "A ☃ and ꙮ; 你好, naïve “quotes”."

@@ -42,6 +42,7 @@ def examine(settings: Config) -> Iterator[Finding]:
     parts: dict[str, Callable[[Config], Iterator[Finding]]] = {
         "daemon": running_daemon.examine_daemon,
         "engine": speech_parts.examine_engine,
+        "natural voice": speech_parts.examine_natural_voice,
         "fallback voice": speech_parts.examine_fallback,
         "voices": speech_parts.examine_voices,
         "sound": speech_parts.examine_sound,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def daemon_findings(settings: Config, view: ApplianceView, unit: UnitState | Non
         yield Finding("daemon", "note", f"{silence}: no line can be heard", fix)
     yield from _deaf(view)
     yield from _quiet(settings)
-    yield from _fallback(view)
+    yield from _engine(settings, view)
 
 
 def _deaf(view: ApplianceView) -> Iterator[Finding]:
@@ -95,16 +95,22 @@ def _quiet(settings: Config) -> Iterator[Finding]:
         )
 
 
-def _fallback(view: ApplianceView) -> Iterator[Finding]:
-    """Whether espeak-ng speaks in place of the configured engine."""
+def _engine(settings: Config, view: ApplianceView) -> Iterator[Finding]:
+    """Whether another engine than the configured one speaks, and why."""
+    from ishowtts.cli.engine_findings import engines_after, in_its_place
+    from ishowtts.engines.engine_choice import choose_engine
+
     engine = view.telemetry.get("engine")
-    if not isinstance(engine, dict):
-        return
-    name, state = bounded_text(engine.get("name")), bounded_text(engine.get("state"))
+    section = engine if isinstance(engine, dict) else {}
+    name, state = bounded_text(section.get("name")), bounded_text(section.get("state"))
     if name != "espeak" and state in ("absent", "restarting", "parked", "stopped"):
-        yield Finding(
-            "daemon", "note", f"{name} is {state}: espeak-ng speaks in its place, if engine.fallback is on", _LOG
-        )
+        yield Finding("daemon", "note", f"{name} is {state}: {in_its_place(engines_after(settings, name))}", _LOG)
+    leads, expected = bounded_text(view.info.get("engine")), choose_engine(settings)
+    if leads and leads != expected.kind and expected.problem is None:
+        # F5 was too slow at its warm-up, or the daemon was started before the weights came or the file was changed.
+        why = bounded_text(view.info.get("engine_why")) or "it does not say why"
+        fix = None if "; " in why else "sudo systemctl restart ishowtts, if configuration or weights have changed"
+        yield replace(fault("daemon", f"{leads} leads, and not {expected.kind}: {why}", fix), verdict="note")
 
 
 def _offline(view: ApplianceView, unit: UnitState | None) -> Finding:

@@ -4,37 +4,70 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 
-from ishowtts.cli import config_files
+from ishowtts.cli import config_files, engine_findings
 from ishowtts.cli.findings import Finding, FindingVerdict, as_part, fault
 from ishowtts.config import Config
-from ishowtts.errors import SpeakerError, VoiceError
+from ishowtts.errors import EngineError, SpeakerError, VoiceError
 
 
 def examine_engine(settings: Config) -> Iterator[Finding]:
-    """Describe the engine that the daemon chooses, and why."""
+    """Describe the engine that the daemon chooses, why, and the weights that F5 uses."""
     from ishowtts.engines.engine_choice import choose_engine
+    from ishowtts.engines.hibari.hibari_package import missing_package
 
-    chosen = choose_engine(settings)
-    if chosen.problem:
-        yield from as_part("engine", config_files.examine_weights(settings))
-    elif chosen.kind == "espeak" and settings.engine.kind == "auto":
-        yield Finding("engine", "note", "espeak: no F5-TTS weights were found", "sudo ishowtts fetch")
+    chosen, missing = choose_engine(settings), missing_package()
+    if engine_findings.weights_problem(chosen):
+        yield from as_part("engine", engine_findings.examine_weights(settings))
+    elif chosen.kind == "espeak" and settings.engine.kind == "auto" and missing is not None:
+        fix = f"{engine_findings.INSTALL_FIX} for the natural voice, or run sudo ishowtts fetch for cloned voices"
+        yield Finding("engine", "note", "espeak: no F5-TTS weights were found, and the natural voice is missing", fix)
+    elif chosen.kind == "hibari" and missing is not None:
+        yield fault("engine", missing)
     else:
-        yield Finding("engine", "ok", f"{chosen.kind}: {chosen.why}")
+        after = engine_findings.engines_after(settings, chosen.kind)
+        yield Finding("engine", "ok", f"{', then '.join([chosen.kind, *after])}: {chosen.why}")
+    if chosen.weights is not None:
+        yield Finding("weights", "ok", engine_findings.about_weights(settings, chosen.weights))
+
+
+def examine_natural_voice(settings: Config) -> Iterator[Finding]:
+    """Look for the natural voice, if it may speak."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    missing = list(as_part("natural voice", engine_findings.examine_natural_voice(settings)))
+    yield from missing
+    if missing or not engine_findings.may_speak(settings, "hibari"):
+        return
+    try:
+        installed = f"hibari-tts {version('hibari-tts')}"
+    except PackageNotFoundError:  # a folder on the path, without the records of an installation
+        installed = "hibari-tts"
+    yield Finding("natural voice", "ok", f"{installed} is installed; it speaks English only")
 
 
 def examine_fallback(settings: Config) -> Iterator[Finding]:
-    """Look for espeak-ng and its voice."""
-    program = shutil.which("espeak-ng")
-    missing = list(as_part("fallback voice", config_files.examine_espeak_voice(settings))) if program else []
-    if missing:
-        yield from missing
-    elif program:
-        yield Finding("fallback voice", "ok", f"{program}, voice {settings.engine.espeak_voice}")
-    else:
-        verdict: FindingVerdict = "fault" if settings.engine.fallback or settings.engine.kind == "espeak" else "note"
+    """Look for espeak-ng and its voice, and let it speak a word."""
+    program, used = shutil.which("espeak-ng"), engine_findings.may_speak(settings, "espeak")
+    if program is None:
+        verdict: FindingVerdict = "fault" if used else "note"
         yield Finding("fallback voice", verdict, "espeak-ng is not installed", "sudo apt-get install espeak-ng")
+        return
+    # Imported here: it loads numpy.
+    from ishowtts.engines.espeak import EspeakEngine
+    from ishowtts.engines.espeak_voices import never
+
+    if missing := list(as_part("fallback voice", engine_findings.examine_espeak_voice(settings))):
+        yield from missing
+        return
+    try:
+        EspeakEngine(settings.engine.espeak_voice).check(never)
+    except EngineError as error:
+        found = fault("fallback voice", error)
+        yield found if used else replace(found, verdict="note")
+        return
+    yield Finding("fallback voice", "ok", f"{program}, voice {settings.engine.espeak_voice}; it speaks")
 
 
 def examine_voices(settings: Config) -> Iterator[Finding]:

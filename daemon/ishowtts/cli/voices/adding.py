@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ishowtts.cli import engine_findings
 from ishowtts.cli.argument_types import existing_file
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.cli.voices import transcribing
@@ -24,6 +25,7 @@ from ishowtts.engines.voices.voice_library import MOST_TEXT_BYTES, check_name, v
 from ishowtts.errors import VoiceError
 from ishowtts.text.scripts import base_language
 from ishowtts.util.files import read_bounded
+from ishowtts.util.logs import visible
 
 
 @dataclass(frozen=True)
@@ -156,15 +158,16 @@ def _without_library_messages() -> Iterator[None]:
 
 
 def engine_note(settings: Config) -> str | None:
-    """Return a sentence if the engine that speaks here cannot speak in a cloned voice."""
+    """Return a sentence if F5, which alone speaks in cloned voices, does not lead here."""
     chosen = choose_engine(settings)
-    if chosen.kind == "f5" and chosen.problem is None:
+    if chosen.kind == "f5" and chosen.weights is not None:
         return None
-    if settings.engine.kind == "espeak":
-        return "engine.kind is espeak: espeak-ng speaks in the place of every voice"
-    if chosen.problem is not None and settings.engine.f5.weights is not None:
-        return f"{chosen.problem}; until then espeak-ng speaks in its place"
-    return "no weights: until `sudo ishowtts fetch`, espeak-ng speaks in its place"
+    others = engine_findings.in_its_place([kind for kind in chosen.order if kind != "f5"])
+    if settings.engine.kind in ("hibari", "espeak"):
+        return f"engine.kind is {settings.engine.kind}, and only F5 speaks in cloned voices: {others}"
+    if settings.engine.f5.weights is not None and (problem := engine_findings.weights_problem(chosen)):
+        return f"{problem}; until then {others}"
+    return f"no weights: until `sudo ishowtts fetch`, {others}"
 
 
 def _read(path: Path) -> str:
@@ -200,6 +203,8 @@ def _report(arguments: argparse.Namespace, added: _AddedVoice) -> None:
     for warning in added.warnings:
         print(f"note: {warning}", file=sys.stderr)
     print(f"{arguments.name} is in {added.folder}: {clip.length_s:.1f} s of {clip.recorded_s:.1f} s{_changes(clip)}")
+    if added.heard is not None:
+        print(visible(f"words: {added.words}"))
     noise = "the noise cannot be measured" if clip.snr_db is None else f"speech is {clip.snr_db:.0f} dB above the noise"
     print(f"{noise}; {clip.clipped_share:.2%} of the samples are clipped")
     print(cost(clip.length_s))

@@ -66,6 +66,7 @@ def assemble_dit(
         attention=ATTENTIONS[kernels.attention],
         elementwise=ELEMENTWISE[kernels.elementwise](),
         heads=description.heads,
+        rotated_heads=description.pe_attn_head,
         dtype=dtype,
     )
 
@@ -90,4 +91,9 @@ def assemble_text_encoder(tensors: Mapping[str, Tensor], description: Descriptio
         )
 
     blocks = tuple(block(f"text_blocks.{i}") for i in range(description.conv_layers))
-    return TextEncoder(get("text_embed.weight"), blocks, description.text_embedding_average_upsampling)
+    return TextEncoder(
+        get("text_embed.weight"),
+        blocks,
+        upsamples=description.text_embedding_average_upsampling,
+        masks_filler=description.text_mask_padding,
+    )

@@ -4,7 +4,6 @@ seconds.
 
 from __future__ import annotations
 
-import io
 import pickle
 import warnings
 import zipfile
@@ -19,9 +18,9 @@ from torch import Tensor
 
 from ishowtts.engines.f5.architecture import BASE, ModelConfig, VocoderConfig, read_model, read_vocoder
 from ishowtts.engines.f5.shapes import Shapes, dit_shapes, vocoder_shapes
+from ishowtts.engines.f5.vocabulary import read_vocab
 from ishowtts.engines.weights import Weights
 from ishowtts.errors import WeightsError
-from ishowtts.util.files import read_bounded
 
 Tensors = dict[str, Tensor]
 
@@ -30,7 +29,6 @@ _EMA = "ema_model."
 _DROPPED = {"initted", "step", "mel_spec.mel_stft.mel_scale.fb", "mel_spec.mel_stft.spectrogram.window"}
 _AGAIN = "fetch the weights again"
 _ZIP = b"PK\x03\x04"
-_MOST_VOCAB_BYTES = 1_000_000  # the official file has 13,800
 
 
 @dataclass(frozen=True)
@@ -67,19 +65,6 @@ def load(weights: Weights) -> Checkpoint:
     vocos = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     _expect(vocoder_shapes(vocoder), vocos, path)
     return Checkpoint(model, vocoder, vocab, cfm, vocos)
-
-
-def read_vocab(path: Path) -> dict[str, int]:
-    """The index of each token, read like upstream: one token per line, a space first. Raises WeightsError."""
-    try:
-        # Decoded like upstream, with universal line ends.
-        lines = io.StringIO(read_bounded(path, _MOST_VOCAB_BYTES).decode("utf-8"), newline=None)
-        vocab = {line[:-1]: i for i, line in enumerate(lines)}
-    except (OSError, UnicodeDecodeError) as error:
-        raise WeightsError(f"{path} cannot be read as a list of tokens; {_AGAIN}") from error
-    if vocab.get(" ") != 0:
-        raise WeightsError(f"{path} does not begin with a space, so it is not a vocabulary of F5-TTS; {_AGAIN}")
-    return vocab
 
 
 def _read_safetensors(path: Path) -> Tensors:

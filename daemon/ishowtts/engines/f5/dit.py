@@ -44,6 +44,7 @@ class Dit:
         blocks: the transformer blocks.
         to_mel: the weight [100, D] and the bias of the output projection.
         dtype: type of the activations.
+        rotated_heads: number of heads whose queries and keys know their positions; `None`: all of them.
     """
 
     from_mel: Tensor
@@ -57,6 +58,7 @@ class Dit:
     elementwise: Elementwise
     heads: int
     dtype: torch.dtype
+    rotated_heads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -166,5 +168,19 @@ def _embed(dit: Dit, y: Tensor, condition: Condition) -> Tensor:
 def _attend(dit: Dit, block: Block, z: Tensor, condition: Condition) -> Tensor:
     """The attention of one block, [G, N, D] to [G, N, D]."""
     qkv = block.qkv(z)
-    q, k, v = dit.elementwise.rotate(qkv.view(*qkv.shape[:2], 3, dit.heads, _HEAD), condition.angles)
+    q, k, v = _rotate(dit, qkv.view(*qkv.shape[:2], 3, dit.heads, _HEAD), condition.angles)
     return block.out(dit.attention(q, k, v, condition.lengths))
+
+
+def _rotate(dit: Dit, qkv: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rotate queries and keys, [G, N, 3, H, 64] to three times [G, H, N, 64]. `qkv` may be overwritten."""
+    count = dit.rotated_heads
+    if count is None or count >= dit.heads:
+        return dit.elementwise.rotate(qkv, angles)
+    if count > 0:
+        # The kernels rotate all heads of a contiguous tensor, so the heads are copied out and back.
+        q, k, _ = dit.elementwise.rotate(qkv[:, :, :, :count].contiguous(), angles)
+        qkv[:, :, 0, :count] = q.transpose(1, 2)
+        qkv[:, :, 1, :count] = k.transpose(1, 2)
+    q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
+    return q, k, v

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from ishowtts.engines.f5.architecture import HOP, RATE_HZ
+from ishowtts.engines.f5.architecture import HOP, RATE_HZ, TokenizerName
 
 FRAMES_PER_S = RATE_HZ / HOP
 MOST_FRAMES = 8192
@@ -19,25 +19,33 @@ WINDOW_S = BUCKETS[-1] / FRAMES_PER_S
 
 _COMMON_SPEECH_S = (0.5, 10.0)
 
-_SHORT_BYTES = 10
+_SHORT = 10
 _SHORT_SPEED = 0.3
-_SHORTEST_BYTES = 14  # about a second at a calm pace: the time of a word and the silence around it
+_SHORTEST = 14  # about a second at a calm pace: the time of a word and the silence around it
 
 
-def speech_frames(reference_frames: int, reference_text: str, text: str, speed: float, *, short_text: bool) -> int:
-    """The number of frames of a text: its share of the reference's frames by UTF-8 bytes, like upstream.
+def text_size(text: str, tokenizer: TokenizerName) -> int:
+    """The size of a text, to which its time is proportional: its UTF-8 bytes like upstream, or its characters.
+
+    SILMA's own program, for which the tokens `char` were made, counts characters. By bytes, an Arabic text in the voice
+    of an English clip would take twice its time.
+    """
+    return len(text) if tokenizer == "char" else len(text.encode())
+
+
+def speech_frames(reference_frames: int, reference_size: int, size: int, speed: float, *, short_text: bool) -> int:
+    """The number of frames of a text: its share of the reference's frames by its size (`text_size`), like upstream.
 
     Upstream speaks fewer than 10 bytes at speed 0.3, whatever was asked for: 9 bytes take the time of 30, and sound
     drawled or have noise after them, while 10 bytes take the time of 10. With `short_text` they take the time of 14
     bytes, at the speed that was asked for. That is enough for a word, and the same for every short text.
     """
-    size = len(text.encode())
-    if size < _SHORT_BYTES:
+    if size < _SHORT:
         if short_text:
-            size = _SHORTEST_BYTES
+            size = _SHORTEST
         else:
             speed = _SHORT_SPEED
-    return int(reference_frames / len(reference_text.encode()) * size / speed)
+    return int(reference_frames / reference_size * size / speed)
 
 
 def total_frames(reference_frames: int, speech: int, tokens: int) -> int:

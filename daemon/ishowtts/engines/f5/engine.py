@@ -16,16 +16,17 @@ from ishowtts import text as texts
 from ishowtts.engines import EngineStats, Progress, ReportProgress, VoiceInfo
 from ishowtts.engines.durations import split_run_time
 from ishowtts.engines.f5 import checkpoint, duration, fast_model, reference
-from ishowtts.engines.f5.architecture import HOP, RATE_HZ
+from ishowtts.engines.f5.architecture import HOP, RATE_HZ, TokenizerName
 from ishowtts.engines.f5.cuda.caches import choose_assembler, keep_compiled
 from ishowtts.engines.f5.device import choose_device, choose_dtype
 from ishowtts.engines.f5.f5_options import F5Options
 from ishowtts.engines.f5.model_job import F5Model, SegmentJob
 from ishowtts.engines.f5.reference import Reference
 from ishowtts.engines.f5.runner import OutOfMemory, Runner, as_engine_error
+from ishowtts.engines.f5.vocabulary import unknown_letters
 from ishowtts.engines.voices.voice_library import Voice, VoiceLibrary
 from ishowtts.engines.weights import examine
-from ishowtts.errors import EngineUnavailable, SynthesisError, first_line
+from ishowtts.errors import EngineUnavailable, SynthesisError, VoiceError, first_line
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.util.crossfade import FADE_S, join
 from ishowtts.util.samples import unit_to_int16
@@ -48,6 +49,8 @@ class F5Engine:
         self._library = VoiceLibrary(Path(options.voices_dir) if options.voices_dir else None)
         self._references: dict[str, tuple[str, Reference]] = {}  # by name, with the version of the voice
         self._runner: Runner | None = None
+        self._vocab: dict[str, int] = {}
+        self._tokenizer: TokenizerName = "pinyin"
         self._device = torch.device("cpu")
         self._switches = options.switches
         self._cost: float | None = None
@@ -80,6 +83,7 @@ class F5Engine:
         dtype = choose_dtype(self._options.precision, self._device)
         weights = examine(Path(self._options.weights))
         loaded = checkpoint.load(weights)
+        self._vocab, self._tokenizer = loaded.vocab, loaded.model.tokenizer
         progress(Progress("load", 1, 3))
         with as_engine_error("load the model"), torch.inference_mode():
             self._runner = Runner(self._make_model(loaded, dtype), self._device)
@@ -257,16 +261,22 @@ class F5Engine:
             return self._in_halves(segment, cancelled)
 
     def _job(self, segment: Segment) -> SegmentJob:
+        model = self._loaded().model
         found = self._find(segment.voice)
         voice = self._reference(found)
         text = segment.text.strip()
         if not text:
             raise SynthesisError("there is nothing to say in this text")
+        counted = unknown_letters(text, self._vocab)
+        if counted.mostly_unknown:
+            # As noise, or as any other letters: an unknown letter is token 0.
+            raise SynthesisError(f"the weights lack {counted.unknown} of the {counted.letters} letters of this text")
         joined = voice.text + text
         switches = self._switches
         speed = segment.speed or found.speed or 1.0
-        speech = duration.speech_frames(voice.frames, voice.text, text, speed, short_text=switches.short_text)
-        frames = duration.total_frames(voice.frames, speech, self._loaded().model.tokens(joined))
+        size = duration.text_size(text, self._tokenizer)
+        speech = duration.speech_frames(voice.frames, voice.size, size, speed, short_text=switches.short_text)
+        frames = duration.total_frames(voice.frames, speech, model.tokens(joined))
         if frames > duration.MOST_FRAMES:
             raise SynthesisError(
                 f"a segment of {len(text.encode())} bytes is too long for the voice {voice.name!r}, "
@@ -284,6 +294,11 @@ class F5Engine:
         version, kept = self._references.get(voice.name, (None, None))
         if kept is None or version != voice.version or not self._switches.reference_cache:
             self._references.pop(voice.name, None)
-            kept = reference.read(voice, self._device)
+            if unknown_letters(voice.text, self._vocab).mostly_unknown:
+                raise VoiceError(
+                    f"the weights lack most letters of the words of the voice {voice.name!r}; use a voice whose clip "
+                    "is in a language of the weights (`ishowtts voices add`)"
+                )
+            kept = reference.read(voice, self._device, self._tokenizer)
             self._references[voice.name] = (voice.version, kept)
         return kept

@@ -36,10 +36,8 @@ def unsupported(model: ModelConfig, vocoder: VocoderConfig) -> str | None:
     arch = model.arch
     odd = {
         "qk_norm": arch.qk_norm is not None,
-        "pe_attn_head": arch.pe_attn_head is not None,
         "long_skip_connection": arch.long_skip_connection,
         "attn_mask_enabled": arch.attn_mask_enabled,
-        "text_mask_padding": not arch.text_mask_padding,
         "conv_layers": arch.conv_layers == 0,
         "the vocoder's padding": vocoder.head.init_args.padding != "center",
     }
@@ -77,7 +75,7 @@ class FastModel:
         self._modulator = AdaLayerNorm(tensors, arch.depth, device, dtype, fold=switches.folds)
         half = dtype if device.type == "cuda" and dtype is torch.float16 else torch.float32
         self._vocoder = FastVocoder(checkpoint.vocoder, checkpoint.vocos, device, half)
-        self._tokenize = Tokenizer(checkpoint.vocab, remember=switches.text_once)
+        self._tokenize = Tokenizer(checkpoint.vocab, switches.text_once, checkpoint.model.tokenizer)
         self._steps = lru_cache(8)(lambda nfe_step: schedule.times(nfe_step).diff().to(device))
         self._graphs = self._make_graphs() if switches.graphs else None
         self._launched = self._make_limiter()

@@ -9,7 +9,8 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from ishowtts.engines.f5.architecture import HOP, RATE_HZ
+from ishowtts.engines.f5.architecture import HOP, RATE_HZ, TokenizerName
+from ishowtts.engines.f5.duration import text_size
 from ishowtts.engines.f5.mel_spectrogram import log_mel
 from ishowtts.engines.voices.recordings import open_recording, read_samples
 from ishowtts.engines.voices.voice_library import Voice
@@ -32,7 +33,9 @@ class Reference:
         audio: float32 [1, samples] at 24 kHz, scaled up to RMS 0.1 if it was quieter.
         rms: loudness of the clip before scaling.
         text: the words of the clip, with the end that upstream gives them.
-        max_segment_bytes: the longest text that fits into one run with this reference.
+        size: the size of `text` (`duration.text_size`).
+        max_segment_bytes: the longest text that fits into one run with this reference. If characters are counted, it
+            is their number: a text of so many bytes has at most so many characters.
         mel: log mel spectrogram of the clip, fp32 [frames + 1, 100].
     """
 
@@ -40,6 +43,7 @@ class Reference:
     audio: Tensor
     rms: float
     text: str
+    size: int
     max_segment_bytes: int
     mel: Tensor
 
@@ -54,7 +58,7 @@ class Reference:
         return self.rms / TARGET_RMS if self.rms < TARGET_RMS else 1.0
 
 
-def read(voice: Voice, device: torch.device) -> Reference:
+def read(voice: Voice, device: torch.device, tokenizer: TokenizerName) -> Reference:
     """Read the clip of a voice, and put its spectrogram on `device`.
 
     Raises:
@@ -74,13 +78,13 @@ def read(voice: Voice, device: torch.device) -> Reference:
                 f"give it {_SHORTEST_S:g} to {_LONGEST_S:g} s, best 5 to 12"
             )
         text = end_sentence(voice.text)
-        _check_words(voice.name, text, length_s)
+        _check_words(voice.name, text, text_size(text, tokenizer), length_s)
         samples = read_samples(clip, _LONGEST_S, "float32")
-    prepared = prepare(voice.name, torch.from_numpy(samples.T.copy()), rate_hz, text)
+    prepared = prepare(voice.name, torch.from_numpy(samples.T.copy()), rate_hz, text, tokenizer)
     return replace(prepared, mel=prepared.mel.to(device))
 
 
-def prepare(name: str, audio: Tensor, rate_hz: int, text: str) -> Reference:
+def prepare(name: str, audio: Tensor, rate_hz: int, text: str, tokenizer: TokenizerName = "pinyin") -> Reference:
     """Do what upstream's `infer_batch_process` does first: mono, then loudness, then rate, then a space.
 
     Args:
@@ -100,22 +104,22 @@ def prepare(name: str, audio: Tensor, rate_hz: int, text: str) -> Reference:
         audio = audio * TARGET_RMS / rms
     if rate_hz != RATE_HZ:
         audio = torchaudio.transforms.Resample(rate_hz, RATE_HZ)(audio)
-    max_bytes = _max_segment_bytes(text, length_s)
+    most = _longest_text(text_size(text, tokenizer), length_s)
     if len(text[-1].encode()) == 1:
         text = text + " "
-    return Reference(name, audio, float(rms), text, max_bytes, log_mel(audio[0]))
+    return Reference(name, audio, float(rms), text, text_size(text, tokenizer), most, log_mel(audio[0]))
 
 
-def _max_segment_bytes(text: str, length_s: float) -> int:
-    return int(len(text.encode()) / length_s * (_WINDOW_S - length_s))
+def _longest_text(size: int, length_s: float) -> int:
+    return int(size / length_s * (_WINDOW_S - length_s))
 
 
-def _check_words(name: str, text: str, length_s: float) -> None:
+def _check_words(name: str, text: str, size: int, length_s: float) -> None:
     """Refuse a text that nobody can have said in the clip. The daemon would refuse such a voice as implausible."""
     count = len(text.encode())
     if count > _MOST_BYTES_PER_S * length_s:
         how = "many"
-    elif _max_segment_bytes(text, length_s) < 1:
+    elif _longest_text(size, length_s) < 1:
         how = "few"
     else:
         return

@@ -33,27 +33,33 @@ class TextEncoder:
         table: the embedding; row 0 is the filler after the text.
         upsamples: whether the row of each token is repeated evenly over the frames (ZipVoice). If not, each token has
             one frame, and all of them are at the beginning.
+        masks_filler: whether the filler is zero before and after each block. In weights of the first version it is
+            not: every frame after the text has a row of its own.
     """
 
     table: Tensor
     blocks: tuple[TextBlock, ...]
     upsamples: bool = False
+    masks_filler: bool = True
 
 
 def encode(encoder: TextEncoder, tokens: Tensor, frames: int) -> Tensor:
     """The rows of the text, fp32 [2, rows, text_dim]: conditional, then unconditional (filler for every token).
 
-    If the encoder upsamples, there is a row for each frame. If not, there is a row for each token, and the rows of the
-    frames after the text are zero.
+    If the encoder upsamples or does not mask the filler, there is a row for each frame. If not, there is a row for each
+    token, and the rows of the frames after the text are zero.
 
-    Only the rows of the tokens are computed. After each block, the filler after the text is masked to zero, so only its
-    length has an effect on the text. Three rows after the text are enough for the convolutions. All further rows are
-    equal, so they are only counted in the global response normalisation (ConvNeXt V2), which sums over every frame.
+    With a masked filler, only the rows of the tokens are computed. After each block, the filler after the text is
+    masked to zero, so only its length has an effect on the text. Three rows after the text are enough for the
+    convolutions. All further rows are equal, so they are only counted in the global response normalisation (ConvNeXt
+    V2), which sums over every frame.
 
     Args:
         tokens: int64 [tokens], 1 to `frames` tokens.
         frames: length of reference and speech, not padded.
     """
+    if not encoder.masks_filler:
+        return encode_in_full(encoder, tokens, frames)
     count = len(tokens)
     shown = min(count + _REACH, frames)
     x = F.embedding(_both(tokens), encoder.table) + _positions(count, encoder.table)
@@ -69,7 +75,7 @@ def encode(encoder: TextEncoder, tokens: Tensor, frames: int) -> Tensor:
 def encode_in_full(encoder: TextEncoder, tokens: Tensor, frames: int) -> Tensor:
     """The same rows, computed over every frame like upstream: [2, frames, text_dim]."""
     count = len(tokens)
-    text = (torch.arange(frames, device=tokens.device) < count).unsqueeze(1)
+    text = (torch.arange(frames, device=tokens.device) < (count if encoder.masks_filler else frames)).unsqueeze(1)
     ids = F.pad(_both(tokens), (0, frames - count))
     x = F.embedding(ids, encoder.table) + _positions(frames, encoder.table)
     x = torch.where(text, x, 0.0)

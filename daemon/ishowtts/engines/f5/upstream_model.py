@@ -18,7 +18,7 @@ from ishowtts.engines.f5 import schedule
 from ishowtts.engines.f5.architecture import ModelConfig, VocoderConfig
 from ishowtts.engines.f5.checkpoint import Checkpoint
 from ishowtts.engines.f5.model_job import SegmentJob
-from ishowtts.engines.f5.upstream import convert_char_to_pinyin
+from ishowtts.engines.f5.tokens import split
 from ishowtts.errors import Cancelled
 from ishowtts.model import IsCancelled
 
@@ -52,6 +52,7 @@ class UpstreamModel:
         compile_mode: str | None = None,
     ) -> None:
         self.unbucketed = 0
+        self._tokenizer = checkpoint.model.tokenizer
         self._cfg_strength = cfg_strength
         self._device = device
         half = compile_mode is not None and dtype is not torch.float32
@@ -69,7 +70,7 @@ class UpstreamModel:
 
     def tokens(self, text: str) -> int:
         """The number of tokens of a text."""
-        return len(convert_char_to_pinyin([text])[0])
+        return len(split(text, self._tokenizer))
 
     def render(self, jobs: Sequence[SegmentJob], cancelled: IsCancelled) -> list[Tensor]:
         """Render one job after the other, because upstream's own batches are inexact."""
@@ -89,7 +90,7 @@ class UpstreamModel:
         with _polled(self.cfm, cancelled), self._autocast():
             mel, _ = self.cfm.sample(
                 cond=job.reference.audio.to(self._device),
-                text=convert_char_to_pinyin([job.text]),
+                text=[split(job.text, self._tokenizer)],
                 duration=job.frames,
                 steps=job.nfe_step,
                 cfg_strength=self._cfg_strength,

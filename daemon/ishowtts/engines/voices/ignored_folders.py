@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 
-from ishowtts.engines.voices.voice_library import CLIPS
-from ishowtts.limits import NAME
+from ishowtts.engines.voices.voice_library import CLIPS, clip_of, entries_of
+from ishowtts.limits import NAME, SOUND_SUFFIXES, as_name
 
-_SOUND_SUFFIXES = (
-    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".webm", ".3gp", ".amr", ".aiff",
-)  # fmt: skip
 _MAX_ENTRIES = 1000
+_SOME_NAME = "voice"
 
 
 class IgnoredFolder(NamedTuple):
@@ -25,10 +22,7 @@ class IgnoredFolder(NamedTuple):
 
 def ignored_folders(voices_dir: Path) -> list[IgnoredFolder]:
     """Returns the entries of the folder of the voices that are no voice. Hidden ones are left out."""
-    try:
-        entries = sorted(voices_dir.iterdir())[:_MAX_ENTRIES]
-    except OSError:
-        return []  # `VoiceLibrary.fault` says why
+    entries = entries_of(voices_dir)[:_MAX_ENTRIES]  # if it cannot be read, `VoiceLibrary.fault` says why
     return [found for entry in entries if not entry.name.startswith(".") and (found := _examined(entry))]
 
 
@@ -41,14 +35,14 @@ def _examined(entry: Path) -> IgnoredFolder | None:
     except OSError as error:
         return IgnoredFolder(entry, f"it cannot be read ({error.strerror})", "let the user of the daemon read it")
     if not NAME.fullmatch(entry.name):
-        name = _as_name(entry.name)
+        name = as_name(entry.name) or _SOME_NAME
         return IgnoredFolder(
             entry, "the name of a voice has only a-z, 0-9, _ and -", f"mv {entry} {entry.parent / name}"
         )
-    if any(clip in inside for clip in CLIPS):
+    if clip_of(entry) is not None:
         return None
     wanted = " or ".join(CLIPS)
-    sound = next((file for file in inside if Path(file).suffix.lower() in _SOUND_SUFFIXES), None)
+    sound = next((file for file in inside if Path(file).suffix.lower() in SOUND_SUFFIXES), None)
     if sound is None:
         return IgnoredFolder(
             entry, f"it holds no {wanted}", f"ishowtts voices add {entry.name} CLIP --text … --replace"
@@ -60,12 +54,7 @@ def _examined(entry: Path) -> IgnoredFolder | None:
 
 
 def _loose_file(entry: Path) -> IgnoredFolder | None:
-    if entry.suffix.lower() not in _SOUND_SUFFIXES:
+    if entry.suffix.lower() not in SOUND_SUFFIXES:
         return None  # a README is no mistake
-    add = f"ishowtts voices add {_as_name(entry.stem)} {entry} --text …"
+    add = f"ishowtts voices add {as_name(entry.stem) or _SOME_NAME} {entry} --text …"
     return IgnoredFolder(entry, "a voice is a folder with a clip and its words", add)
-
-
-def _as_name(written: str) -> str:
-    """Returns a valid name of a voice that is like this one."""
-    return re.sub(r"[^a-z0-9_-]+", "-", written.lower()).strip("-")[:64] or "voice"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import difflib
 import errno
-import re
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.config import Config
+from ishowtts.engines.espeak_voices import voice_language
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.recordings import MAX_BYTES
 from ishowtts.errors import VoiceError
-from ishowtts.limits import NAME
+from ishowtts.limits import MAX_NAME_CHARS, NAME, as_name
 from ishowtts.util.files import file_version, read_bounded
 from ishowtts.util.package_files import package_file
 
@@ -24,7 +24,6 @@ TEXT = "reference.txt"
 SETTINGS = "voice.yaml"
 MOST_TEXT_BYTES = 4096
 _READ_ATTEMPTS = 5
-_MAX_NAME_CHARS = 64
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class VoiceLibrary:
             raise VoiceError(f"there is no voice {wanted[:64]!r}; did you mean {meant!r}?")
         check_name(wanted)
         folder = self._voices_dir / wanted if self._voices_dir is not None else None
-        if folder is not None and _clip(folder) is not None:
+        if folder is not None and clip_of(folder) is not None:
             return self._look_up(wanted, folder)
         if wanted == DEFAULT:
             return _packaged()
@@ -131,15 +130,14 @@ class VoiceLibrary:
         return None
 
     def _folders(self) -> Iterator[Path]:
-        for entry in [] if self._voices_dir is None else _entries(self._voices_dir):
-            if NAME.fullmatch(entry.name) and _clip(entry) is not None:
+        for entry in [] if self._voices_dir is None else entries_of(self._voices_dir):
+            if NAME.fullmatch(entry.name) and clip_of(entry) is not None:
                 yield entry
 
 
 def _close_name(wanted: str, known: list[str]) -> str | None:
     """Returns the name of the voice that is probably meant by another name; `None` if no name is close."""
-    folded = re.sub(r"[^a-z0-9_-]+", "-", wanted[:_MAX_NAME_CHARS].lower()).strip("-")
-    close = difflib.get_close_matches(folded, known, n=1, cutoff=0.7)
+    close = difflib.get_close_matches(as_name(wanted[:MAX_NAME_CHARS]), known, n=1, cutoff=0.7)
     return close[0] if close else None
 
 
@@ -153,15 +151,9 @@ def open_voice_library(config: Config) -> VoiceLibrary:
     return VoiceLibrary(voices_folder(config))
 
 
-def language_lookup(config: Config, kind: str, library: VoiceLibrary) -> Callable[[str | None], str | None]:
-    """Returns a function from a voice's name to its language; that returns `None` if no language is configured.
-
-    Args:
-        config: names the default voice, and the voice of espeak-ng.
-        kind: kind of the primary engine, `f5` or `espeak`.
-        library: the voices.
-    """
-    default = config.engine.espeak_voice if kind == "espeak" else None
+def language_lookup(config: Config, library: VoiceLibrary) -> Callable[[str | None], str | None]:
+    """Returns a function from a voice's name to its language; if that is unknown, to that of `engine.espeak_voice`."""
+    default = voice_language(config.engine.espeak_voice)
     return lambda voice: library.language(voice, config.engine.f5.default_voice) or default
 
 
@@ -187,7 +179,7 @@ def _packaged() -> Voice:
     return Voice(DEFAULT, clip, text, version="packaged")
 
 
-def _entries(voices_dir: Path) -> list[Path]:
+def entries_of(voices_dir: Path) -> list[Path]:
     """Returns what is in the folder of the voices, sorted. If it cannot be read, only the packaged voice exists."""
     try:
         return sorted(voices_dir.iterdir())
@@ -195,7 +187,8 @@ def _entries(voices_dir: Path) -> list[Path]:
         return []
 
 
-def _clip(folder: Path) -> Path | None:
+def clip_of(folder: Path) -> Path | None:
+    """Returns the clip in the folder of a voice; `None` if it holds none."""
     return next((path for clip in CLIPS if _is_file(path := folder / clip)), None)
 
 
@@ -218,7 +211,7 @@ def _version(folder: Path) -> str:
 
 
 def _read_voice(name: str, folder: Path, version: str) -> Voice:
-    clip = _clip(folder)
+    clip = clip_of(folder)
     if clip is None:
         raise VoiceError(f"the clip of the voice {name!r} was removed; put {CLIPS[0]} back into {folder}")
     words_file, settings_file = folder / TEXT, folder / SETTINGS

@@ -8,8 +8,8 @@ pytest.importorskip("f5_tts")
 pytestmark = pytest.mark.f5
 
 from ishowtts.engines.f5.architecture import ModelConfig  # noqa: E402
-from ishowtts.engines.f5.checkpoint import read_vocab  # noqa: E402
 from ishowtts.engines.f5.upstream_model import DiT, build_cfm  # noqa: E402
+from ishowtts.engines.f5.vocabulary import read_vocab  # noqa: E402
 from ishowtts.engines.voices.voice_library import f5_tts_data  # noqa: E402
 from voice_training.dataset.corpus import Corpus, NewClip, pack_path, write_pack  # noqa: E402
 from voice_training.flow import flow_trainer  # noqa: E402

@@ -7,9 +7,9 @@ import torch
 pytest.importorskip("f5_tts")
 pytestmark = pytest.mark.f5
 
-from ishowtts.engines.f5.checkpoint import read_vocab  # noqa: E402
 from ishowtts.engines.f5.mel_spectrogram import log_mel  # noqa: E402
 from ishowtts.engines.f5.tokens import Tokenizer  # noqa: E402
+from ishowtts.engines.f5.vocabulary import read_vocab  # noqa: E402
 from ishowtts.engines.voices.voice_library import f5_tts_data  # noqa: E402
 from voice_training.dataset.corpus import Corpus, NewClip, pack_path, write_pack  # noqa: E402
 from voice_training.errors import TrainingError  # noqa: E402

@@ -1,0 +1,153 @@
+"""Examines the engines that a configuration chooses: F5's weights, the natural voice, espeak-ng.
+
+`check` and `doctor` use it. The part of each finding is the key that decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ishowtts.cli.findings import Finding, fault
+
+if TYPE_CHECKING:
+    from ishowtts.config import Config  # it takes 0.2 s to import, and `status --help` does not need it
+    from ishowtts.engines.engine_choice import EngineChoice
+    from ishowtts.engines.weights import Weights
+
+INSTALL_FIX = "run install.sh again"
+_SPEAKERS = {"f5": "F5", "hibari": "the natural voice (English only)", "espeak": "espeak-ng"}
+_FREE_LICENCES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0")
+
+
+def examine_engines(settings: Config) -> Iterator[Finding]:
+    """Examine every engine. What the configuration does not name and what is as usual is left out."""
+    yield from examine_weights(settings)
+    yield from examine_natural_voice(settings)
+    yield from examine_espeak_voice(settings)
+    yield from _keys_without_effect(settings)
+
+
+def examine_weights(settings: Config) -> Iterator[Finding]:
+    """Weights of F5, if the configuration names or needs some."""
+    from ishowtts.engines.engine_choice import choose_engine
+
+    named = settings.engine.f5.weights
+    chosen = choose_engine(settings)
+    key = "engine.kind" if named is None else "engine.f5.weights"
+    if problem := weights_problem(chosen):
+        # Also a fault if another engine speaks instead: the daemon then says that it is degraded.
+        yield fault(key, problem, "sudo ishowtts fetch" if named is None else None)
+    elif named is not None and chosen.weights is not None:
+        yield Finding(key, "ok", str(named))
+
+
+def weights_problem(chosen: EngineChoice) -> str | None:
+    """Why F5 cannot use its weights; `None` if it can, or if it is not wanted."""
+    from ishowtts.engines.hibari.hibari_package import missing_package
+
+    problem = chosen.problem or ""
+    if (missing := missing_package()) is not None:  # then the choice may name that problem too
+        problem = problem.removesuffix(missing).removesuffix("; ")
+    return problem or None
+
+
+def examine_natural_voice(settings: Config) -> Iterator[Finding]:
+    """Whether the natural voice is installed, if it may speak: a fault if the configuration names it, else a note."""
+    from ishowtts.engines.hibari.hibari_package import missing_package
+
+    section, missing = settings.engine, missing_package()
+    leads = section.kind == "hibari"
+    wanted = leads or ("hibari" in section.fallbacks and section.kind != "espeak")
+    if missing is None or not wanted:
+        return
+    is_named = leads or section.fallback is not True
+    found = fault("engine.kind" if leads else "engine.fallback", missing)
+    yield found if is_named else replace(found, verdict="note")
+
+
+def examine_espeak_voice(settings: Config) -> Iterator[Finding]:
+    """Whether espeak-ng has the configured voice. The default voice needs no look."""
+    from ishowtts.engines.espeak_voices import DEFAULT_VOICE, missing_voice
+
+    voice = settings.engine.espeak_voice
+    if voice != DEFAULT_VOICE and (missing := missing_voice(voice)) is not None:
+        found = fault("engine.espeak_voice", missing)
+        yield found if may_speak(settings, "espeak") else replace(found, verdict="note")
+
+
+def may_speak(settings: Config, kind: str) -> bool:
+    """Whether the configuration lets an engine speak, first or as a fallback."""
+    from ishowtts.engines.engine_choice import choose_engine
+
+    return kind in choose_engine(settings).order
+
+
+def _keys_without_effect(settings: Config) -> Iterator[Finding]:
+    """Keys that are set and change nothing, because another one decides."""
+    from ishowtts.config.schema import F5Section
+    from ishowtts.engines.engine_choice import choose_engine
+
+    section, chosen = settings.engine, choose_engine(settings)
+    if section.f5.languages is not None and "f5" not in chosen.order:
+        why = f"engine.kind is {section.kind}" if section.kind in ("hibari", "espeak") else "there are no weights"
+        yield _without_effect("engine.f5.languages", why)
+    if section.f5.max_rtf != F5Section().max_rtf and section.kind != "auto":
+        yield _without_effect("engine.f5.max_rtf", f"engine.kind is {section.kind}, which leads at any speed")
+    listed = section.fallback if isinstance(section.fallback, list) else []
+    asked_before = [kind for kind in listed if kind == chosen.kind or (kind, chosen.kind) == ("hibari", "espeak")]
+    if section.kind != "auto" and asked_before:
+        yield _without_effect("engine.fallback", f"{asked_before[0]} does not come after {chosen.kind}")
+
+
+def _without_effect(key: str, why: str) -> Finding:
+    return Finding(key, "note", f"it has no effect: {why}", f"remove {key}, or change engine.kind")
+
+
+def in_its_place(kinds: Sequence[str]) -> str:
+    """Say which engines speak in the place of another one, as a clause.
+
+    Args:
+        kinds: The engines that come after it, in order.
+    """
+    names = [_SPEAKERS.get(kind, kind) for kind in kinds]
+    if not names:
+        return "no other engine speaks in its place, since engine.fallback is off"
+    return f"{' and '.join(names)} {'speaks' if len(names) == 1 else 'speak'} in its place"
+
+
+def engines_after(settings: Config, kind: str) -> tuple[str, ...]:
+    """The engines that speak what one of them cannot, in order."""
+    from ishowtts.engines.engine_choice import choose_engine
+
+    order = choose_engine(settings).order
+    return order[order.index(kind) + 1 :] if kind in order else order
+
+
+def about_weights(settings: Config, weights: Weights) -> str:
+    """Name, languages and licence of the weights that F5 uses, and whether the licence allows commercial use."""
+    from ishowtts.engines.weights_catalogue import CATALOGUE
+
+    if settings.engine.f5.languages is not None:
+        languages = f"{', '.join(settings.engine.f5.languages)} (engine.f5.languages)"
+    elif weights.languages is not None:
+        languages = ", ".join(weights.languages)
+    else:
+        languages = "not known, so en, zh and those of the voices"
+    licence = about_licence(weights.licence)
+    if weights.licence is not None and weights.name not in CATALOGUE:
+        licence += " (as model.yaml says; what was trained on from the official weights stays non-commercial)"
+    return f"{weights.name}: languages {languages}; licence {licence}"
+
+
+def about_licence(licence: str | None) -> str:
+    """A licence of weights, and whether it allows commercial use."""
+    if licence is None:
+        return "not known; ask who made these weights"
+    if re.search(r"\bnc\b", licence.lower()):
+        return f"{licence}, commercial use NOT allowed"
+    if licence.lower() in _FREE_LICENCES:
+        return f"{licence}, commercial use allowed"
+    return f"{licence}, which says whether commercial use is allowed"
