@@ -71,6 +71,7 @@ shown() {  # shown COMMAND...: prints a command as it can be typed; for a functi
         apt_install) echo "apt-get install -y --no-install-recommends $*" ;;
         make_venv) echo "$2 -m venv $1 && $1/bin/python -m pip install --require-hashes -r $REQUIREMENTS/uv.txt" ;;
         install_lock) echo "$uv pip install --python $1/bin/python --no-deps --require-hashes -r $REQUIREMENTS/$2.txt" ;;
+        install_natural_voice) shown install_lock "$1" natural ;;
         install_nvidia_torch) echo "$uv pip install --python $1/bin/python --no-deps torch torchaudio triton (from $2)" ;;
         *)
             local word words=("$name")
@@ -145,6 +146,7 @@ install_program() {
     step make_venv "$VENV" "$python"
     step install_lock "$VENV" "$lock"
     if [ "$lock" = jetpack6 ]; then step install_nvidia_torch "$VENV" "$torch"; fi
+    step install_natural_voice "$VENV" "run install.sh again"
     if [ "$transcription" = yes ] || has_transcription; then step install_lock "$VENV" transcription; fi
     # setuptools would install the files that an earlier version left in these folders.
     step rm -rf build daemon/ishowtts_bench/build

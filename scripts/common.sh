@@ -50,7 +50,7 @@ make_venv() {  # make_venv DIR PYTHON: makes a virtual environment with the lock
     die "uv could not be installed into $venv: is the network up?"
 }
 
-install_lock() {  # install_lock VENV LOCK...: installs exactly the locked packages; an index may fail once
+try_install_lock() {  # try_install_lock VENV LOCK...: installs exactly the locked packages; an index may fail once
     local venv=$1 lock try arguments=()
     shift
     for lock in "$@"; do arguments+=(-r "$REQUIREMENTS/$lock.txt"); done
@@ -59,7 +59,17 @@ install_lock() {  # install_lock VENV LOCK...: installs exactly the locked packa
             "${arguments[@]}" >&2 && return 0
         echo "attempt $try of 2 failed" >&2
     done
-    die "the locks ($*) could not be installed: is the network up, and is there space on the disk?"
+    return 1
+}
+
+install_lock() {  # install_lock VENV LOCK...: as try_install_lock, but the script ends if it fails
+    try_install_lock "$@" ||
+        die "the locks (${*:2}) could not be installed: is the network up, and is there space on the disk?"
+}
+
+install_natural_voice() {  # install_natural_voice VENV FIX: without these packages, the script goes on
+    try_install_lock "$1" natural ||
+        echo "$0: the natural voice could not be installed, so espeak-ng speaks wherever F5 does not; to add it, $2" >&2
 }
 
 install_nvidia_torch() {  # install_nvidia_torch VENV WHEELS: installs JetPack 6's torch from a folder or an index

@@ -16,7 +16,8 @@ from support.broker import Broker
 from support.fake_appliance import ROOT, FakeAppliance
 
 Capture = pytest.CaptureFixture[str]
-INFO = {"version": "0.1.0", "host": "jetson", "board": "Orin", "jetpack": "6.2", "engine": "f5", "voices": ["default"]}
+INFO = {"version": "0.1.0", "host": "jetson", "board": "Orin", "jetpack": "6.2", "engine": "f5", "voices": ["default"],
+        "weights_licence": "CC-BY-NC-4.0"}  # fmt: skip
 TELEMETRY = {
     "uptime_s": 7200.0,
     "gpu": {"clock_mhz": 1300.5, "clock_max_mhz": 1300.5, "clock_locked": True, "temp_c": 54.2, "load_pct": None},
@@ -109,6 +110,7 @@ def test_status_of_an_appliance_that_works(fake: FakeAppliance, capsys: Capture)
         "  waiting   2 lines",
         "  sound     plughw:CARD=USB",
         "  engine    f5",
+        "  weights   licence CC-BY-NC-4.0, commercial use NOT allowed",
         "  voices    default",
         "  speech    RTF 0.213, median 0.200, first sound after 0.40 s (median), 12 lines since the start",
         "  GPU       1300 MHz, of 1300 MHz, locked, 54 °C",

@@ -101,8 +101,10 @@ def test_forged_events_are_shown_and_not_executed(
     thread = threading.Thread(target=forge, args=(broker, payloads, lines), name="forger")
     thread.start()
     assert ready.wait(10)
-    status = main(["say", "hello", "--wait", "20", "--config", str(config), *(["--json"] if as_json else [])])
+    options = ["--language", "PT-br", *(["--json"] if as_json else [])]
+    status = main(["say", "hello", "--wait", "20", "--config", str(config), *options])
     thread.join(10)
+    assert lines[0]["language"] == "pt-BR"
     told = capsys.readouterr().out
     assert status == (0 if fields["event"] == "finished" else 1)
     assert told.replace("\n", "").isprintable()

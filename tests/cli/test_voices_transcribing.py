@@ -131,7 +131,8 @@ def test_heard_words_are_checked_as_given_ones(add: Adder) -> None:
     status, _, err = add("--yes")
     assert (status, "too few" in err) == (1, True)
     add.heard = replace(HEARD, words=WORDS.replace("two", "2"))
-    assert add("--yes")[0] == 0
+    status, out, _ = add("--yes")
+    assert (status, f"words: {WORDS}\n" in out) == (0, True)
     assert add.stored == WORDS
 
 

@@ -24,8 +24,10 @@ def test_the_switches_of_the_scheduler_reach_it(tiny_checkpoint: Path, streaming
     )
     engines = build.build_engines(config, build.choose_engine(config), lambda: None)
     switches = config.engine.f5.switches
-    synthesizer = FallbackSynthesizer.from_engines(engines, streaming=switches.streaming, batching=switches.batching)
-    assert (synthesizer.streaming, synthesizer.batching) == (streaming, batching)
+    settings = FallbackSynthesizer.from_engines(
+        engines, streaming=switches.streaming, batching=switches.batching, language_of=lambda _: None
+    ).settings
+    assert (settings.streaming, settings.batching) == (streaming, batching)
     engines.close()
 
 
@@ -42,9 +44,10 @@ def test_espeak_as_the_primary_engine_says_for_which_voices_it_stands_in(tmp_pat
         "nobody": None,
         None: None,
     }
-    synthesis = FallbackSynthesizer.from_engines(engines, streaming=True, batching=True).begin_line()
-    synthesis.split(Line("a", "one", voice="anna"), "one")
-    assert synthesis.substitution("espeak") == Substitution("f5", "engine.kind is espeak")
+    synthesizer = FallbackSynthesizer.from_engines(engines, streaming=True, batching=True, language_of=lambda _: None)
+    synthesis = synthesizer.begin_line()
+    [planned] = synthesis.plan(Line("a", "one", voice="anna"), "one")
+    assert synthesis.substitution(planned.segment, "espeak") == Substitution("f5", "engine.kind is espeak")
     engines.close()
 
 

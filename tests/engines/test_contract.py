@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ishowtts.engines import Engine, Progress
+from ishowtts.engines.hibari.hibari_package import missing_package
 from ishowtts.engines.worker import registry
 from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.errors import Cancelled, SynthesisError
@@ -18,6 +19,7 @@ Say = Callable[..., Segment]
 TEXT = "The quick brown fox jumps over the lazy dog."
 SHORT = "A short one."
 
+without_hibari = pytest.mark.skipif(missing_package() is not None, reason=str(missing_package()))
 # In one pytest worker, so that each engine is loaded once.
 pytestmark = pytest.mark.xdist_group("contract")
 
@@ -31,6 +33,8 @@ def never() -> bool:
     params=[
         "espeak-in-process",
         "espeak-in-worker",
+        pytest.param("hibari-in-process", marks=without_hibari),
+        pytest.param("hibari-in-worker", marks=without_hibari),
         pytest.param("f5-in-process", marks=[pytest.mark.f5, pytest.mark.slow]),
         pytest.param("f5-in-worker", marks=[pytest.mark.f5, pytest.mark.slow]),
     ],
@@ -61,7 +65,7 @@ def engine(loaded: tuple[Engine, list[Progress]]) -> Engine:
 
 def test_loading_and_warming_report_progress(loaded: tuple[Engine, list[Progress]]) -> None:
     engine, steps = loaded
-    assert engine.name in {"espeak", "f5"}
+    assert engine.name in {"espeak", "f5", "hibari"}
     assert {"load", "warm"} <= {step.phase for step in steps}
     assert all(0 <= step.i <= step.n for step in steps)
 
@@ -81,6 +85,11 @@ def test_voice_info_predicts_the_duration_of_a_text_and_speed_shortens_it(engine
         return
     assert info.reference_s is not None
     assert info.bytes_per_s is not None
+    if engine.name == "hibari":
+        assert (info.reference_s, info.seam_s) == (0.0, 0.0)
+        for speed, spoken in ((0.8, slow), (1.6, fast)):
+            assert spoken.audio_s == pytest.approx(len(TEXT) / info.bytes_per_s / speed, rel=0.25)
+        return
     assert 1 <= info.reference_s <= 15
     assert info.seam_s == 0.15
     for speed, spoken in ((0.8, slow), (1.6, fast)):
@@ -105,7 +114,11 @@ def test_the_same_seed_gives_the_same_sound(engine: Engine, say: Say) -> None:
     assert np.array_equal(first.samples, second.samples)
 
 
-def test_chinese_is_spoken(engine: Engine, say: Say) -> None:
+def test_chinese_is_spoken_or_refused(engine: Engine, say: Say) -> None:
+    if engine.name == "hibari":
+        with pytest.raises(SynthesisError, match="English only"):
+            engine.synthesize(say("今天天气很好。"), never)
+        return
     assert engine.synthesize(say("今天天气很好。"), never).audio_s > 0.5
 
 
@@ -119,7 +132,8 @@ def test_a_cancelled_segment_makes_no_sound_and_the_next_one_does(engine: Engine
 
 
 def test_a_batch_gives_each_segment_in_order_as_it_sounds_alone(engine: Engine, say: Say) -> None:
-    segments = [say(text, seed=seed) for seed, text in enumerate([SHORT, TEXT, "今天天气很好。"])]
+    third = "And a third one." if engine.name == "hibari" else "今天天气很好。"
+    segments = [say(text, seed=seed) for seed, text in enumerate([SHORT, TEXT, third])]
     together = engine.synthesize_batch(segments, never)
     alone = [engine.synthesize(segment, never) for segment in segments]
     for one, other in zip(together, alone, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import soundfile
 
 from ishowtts.config import Config
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.engines.speech_cache_key import EspeakCacheKey, F5CacheKey
+from ishowtts.engines.speech_cache_key import EspeakCacheKey, F5CacheKey, HibariCacheKey
 from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.engines.weights import Weights
 
@@ -122,21 +123,24 @@ def test_changed_weights_give_no_key_until_a_restart_and_then_another_one(
     assert f5()("anna") is None
 
 
-def test_the_key_of_espeak_holds_its_version_its_voice_and_the_language_of_the_voice(voices: Path) -> None:
-    def key(voice: str | None = None, **settings: Any) -> Any:
-        config = Config.model_validate({"engine": {"kind": "espeak", **settings}})
-        return EspeakCacheKey(config, EspeakEngine(config.engine.espeak_voice), VoiceLibrary(voices))(voice)
-
-    assert "eSpeak NG" in key()["program"]
-    assert key() == key("bob")
-    assert key(espeak_voice="de") != key()
-    (voices / "bob" / "voice.yaml").write_text("language: fr\n")
-    assert key("bob") != key("anna")
+def test_the_key_of_espeak_holds_its_version_and_its_voice() -> None:
+    key = EspeakCacheKey(EspeakEngine())
+    assert "eSpeak NG" in (key(None) or {})["program"]
+    assert key(None) == key("bob")
+    assert EspeakCacheKey(EspeakEngine("de"))(None) != key(None)
 
 
-def test_without_espeak_there_is_no_key(voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_of_hibari_holds_the_versions_of_what_makes_its_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = HibariCacheKey()(None)
+    assert key == HibariCacheKey()("bob")
+    assert (key["engine"], bool(key["hibari-tts"]), bool(key["onnxruntime"])) == ("hibari", True, True)
+    monkeypatch.setattr(metadata, "version", lambda _: "9.9")
+    assert HibariCacheKey()(None) != key
+
+
+def test_without_espeak_there_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    key = EspeakCacheKey(Config(), EspeakEngine(), VoiceLibrary(voices))
+    key = EspeakCacheKey(EspeakEngine())
     assert key(None) is None
     assert key(None) is None
     monkeypatch.undo()

@@ -126,6 +126,15 @@ def test_vocos_of_another_model_is_copied(stick: Path, tmp_path: Path) -> None:
     assert (other / "vocos/pytorch_model.bin").exists()
 
 
+def test_a_second_fetch_into_a_folder_is_refused(stick: Path, tmp_path: Path) -> None:
+    def again(*_: object) -> None:
+        with pytest.raises(WeightsError, match=r"another fetch into .* is under way"):
+            fetch(SMALL, tmp_path / "weights", stick)
+
+    fetch(SMALL, tmp_path / "weights", stick, again)
+    fetch(SMALL, tmp_path / "weights", stick)
+
+
 def test_without_a_network_one_sentence_says_so(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from ishowtts.engines.weights_fetch import fetch\n"

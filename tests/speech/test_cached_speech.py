@@ -16,8 +16,9 @@ from ishowtts.engines import VoiceInfo
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.errors import EngineUnavailable
 from ishowtts.model import IsCancelled, Line, Segment, Utterance
-from ishowtts.speech.cached_speech import CachedSpeech
 from ishowtts.speech.fallback import FallbackSynthesizer
+from ishowtts.speech.line_synthesis import LineSynthesis, PlannedSegment
+from support.engine_order import engine_order, never, speak_planned
 
 WHOLE = "Well, here it begins at last. And it goes on, for it has a lot to say. Then it ends. Or not yet, who knows?"
 VOICE = VoiceInfo("anna", 60, reference_s=5.0, bytes_per_s=15.0, seam_s=0.15)
@@ -62,21 +63,14 @@ class Rig:
         self.writer = ArchiveWriter(lambda: None, lambda: None)
         self.writer.start()
         cache = SpeechCache(folder, 100_000_000, self.writer, lambda: True)
-        self.synthesizer = FallbackSynthesizer(
-            self.primary, self.espeak, cached_speech=CachedSpeech(cache, lambda voice: self.made_by)
-        )
+        order = engine_order(self.primary, self.espeak, cache_key=lambda voice: self.made_by)
+        self.synthesizer = FallbackSynthesizer(order, cache=cache)
 
     def say(self, whole: str = WHOLE, **fields: Any) -> list[Utterance]:
         """The sound of each segment of a line. On return all of it is on disk."""
         line = Line("line", whole, **fields)
         self.synthesis = self.synthesizer.begin_line()
-        parts = self.synthesis.split(line, whole)
-        spoken = [
-            self.synthesis.synthesize(
-                Segment(line.id, i, len(parts), part, line.voice, line.nfe_step, line.seed, line.speed), lambda: False
-            )
-            for i, part in enumerate(parts)
-        ]
+        spoken = speak_planned(self.synthesis, self.synthesis.plan(line, whole))
         self.settle()
         return spoken
 
@@ -109,8 +103,8 @@ def test_while_the_primary_is_unavailable_its_cached_sound_is_used_and_not_the_f
     rig.primary.unavailable = True
     again = rig.say()
     assert {one.engine for one in again} == {"primary"}
-    assert rig.synthesis.fallback_reason is None
-    assert rig.synthesis.seam_s == 0.15
+    assert rig.synthesis.engine == "primary"
+    assert rig.synthesis.seam_s("primary") == 0.15
     assert {one.engine for one in rig.say("Something else.")} == {"espeak"}
 
 
@@ -204,38 +198,47 @@ def test_a_damaged_sound_is_synthesised_again(rig: Rig) -> None:
 
 def test_the_cost_model_learns_nothing_from_cached_speech(rig: Rig) -> None:
     rig.say()
-    costs = [list(seen) for seen in rig.synthesizer.cost_model._costs.values()]
+    costs = [list(seen) for seen in rig.synthesizer.settings.cost_model._costs.values()]
     rig.say()
-    assert [list(seen) for seen in rig.synthesizer.cost_model._costs.values()] == costs
+    assert [list(seen) for seen in rig.synthesizer.settings.cost_model._costs.values()] == costs
+
+
+def planned(synthesis: LineSynthesis, texts: list[str]) -> list[PlannedSegment]:
+    """Segments of a line, of which the first was spoken before."""
+    whole = " ".join(["Hello.", *texts])
+    synthesis.plan(Line("line", whole), whole)
+    count = len(texts) + 1
+    return [
+        PlannedSegment(Segment("line", i + 1, count, one, language="en"), whole.index(one))
+        for i, one in enumerate(texts)
+    ]
 
 
 def test_of_a_batch_only_missing_segments_are_made_and_all_are_cached(rig: Rig) -> None:
     rig.primary.voice_info = replace(VOICE, cost=0.01, batch_s=100.0)
     texts = [f"This is number {name}." for name in ("one", "two", "three", "four", "five")]
-    segments = [Segment("line", i + 1, 6, one) for i, one in enumerate(texts)]
     synthesis = rig.synthesizer.begin_line()
-    synthesis.split(Line("line", "hello"), "hello")
-    kept = [synthesis.synthesize(segments[i], lambda: False) for i in (0, 3)]
+    segments = planned(synthesis, texts)
+    kept = [synthesis.synthesize_next(segments[i : i + 1], 60.0, never).utterances[0] for i in (0, 3)]
     rig.settle()
     rig.primary.spoken.clear()
-    first = synthesis.synthesize_next(segments, 60.0, lambda: False)
+    first = synthesis.synthesize_next(segments, 60.0, never).utterances
     assert [one.cached for one in first] == [True]
     assert np.array_equal(first[0].samples, kept[0].samples)
-    rest = synthesis.synthesize_next(segments[1:], 60.0, lambda: False)
+    rest = synthesis.synthesize_next(segments[1:], 60.0, never).utterances
     assert [one.cached for one in rest] == [False, False, True, False]
     assert np.array_equal(rest[2].samples, kept[1].samples)
     assert rig.primary.spoken == [texts[1], texts[2], texts[4]]
     rig.settle()
-    again = synthesis.synthesize_next(segments, 60.0, lambda: False)
+    again = synthesis.synthesize_next(segments, 60.0, never).utterances
     assert [one.cached for one in again] == [True] * 5
 
 
 def test_a_batch_is_not_cached_if_the_key_changed_during_synthesis(rig: Rig) -> None:
     rig.primary.voice_info = replace(VOICE, cost=0.01, batch_s=100.0)
     synthesis = rig.synthesizer.begin_line()
-    synthesis.split(Line("line", "hello"), "hello")
+    segments = planned(synthesis, ["This is one.", "And this is two."])
     rig.primary.during_synthesis = lambda: setattr(rig, "made_by", {"weights": 2})
-    segments = [Segment("line", i + 1, 3, one) for i, one in enumerate(["This is one.", "And this is two."])]
-    assert len(synthesis.synthesize_next(segments, 60.0, lambda: False)) == 2
+    assert len(synthesis.synthesize_next(segments, 60.0, never).utterances) == 2
     rig.settle()
     assert not any(rig.folder.glob("*.speech"))

@@ -32,7 +32,7 @@ def test_without_a_fallback_a_line_waits_for_its_engine(harness: Harness) -> Non
 
 
 def test_a_line_that_the_primary_cannot_speak_fails_alone_if_the_fallback_is_broken(make_harness: MakeHarness) -> None:
-    harness = make_harness(fallback=BrokenFallback())
+    harness = make_harness(fallback=BrokenFallback("espeak"))
     harness.primary.errors = [SynthesisError("this text cannot be spoken") for _ in range(2)]
     harness.say(Line("a", "one"), Line("b", "two"))
     assert harness.await_outcome("a") == "failed"
@@ -42,7 +42,7 @@ def test_a_line_that_the_primary_cannot_speak_fails_alone_if_the_fallback_is_bro
 
 
 def test_a_line_at_which_the_primary_failed_once_is_spoken_at_the_second_try(make_harness: MakeHarness) -> None:
-    harness = make_harness(fallback=BrokenFallback())
+    harness = make_harness(fallback=BrokenFallback("espeak"))
     harness.primary.errors = [SynthesisError("raised in the middle")]
     harness.say(Line("a", "one"))
     assert harness.await_outcome("a") == "finished"

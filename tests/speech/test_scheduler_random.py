@@ -28,6 +28,7 @@ from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.playback.silent_speaker import SilentSpeaker
 from ishowtts.speech import FallbackSynthesizer, Scheduler, SpeechResources, segment_planner
+from support.engine_order import engine_order
 from support.fake_policy import FakePolicy
 from support.waiting import eventually
 
@@ -170,7 +171,7 @@ class Run:
         unchanged = PostProcessor(rate_hz=RATE_HZ, loudness_lufs=None, peak_dbtp=None)
         self.scheduler = Scheduler(
             self.inbox,
-            SpeechResources(FallbackSynthesizer(primary, fallback), self.player, FakePolicy(), unchanged),
+            SpeechResources(FallbackSynthesizer(engine_order(primary, fallback)), self.player, FakePolicy(), unchanged),
             available=lambda: has_fallback or not world.engine_away,
             paused=False,
             pause_s=0.02,

@@ -22,6 +22,7 @@ from ishowtts.speech.fallback import FallbackSynthesizer
 from ishowtts.speech.segment_planner import CostModel
 from ishowtts.speech.segment_renderer import SpeechResources
 from ishowtts.speech.speech_task import SpeechTask
+from support.engine_order import engine_order
 from support.fake_policy import FakePolicy
 
 SPEED = 4.0  # so that sound, which plays in real time, is short
@@ -78,12 +79,12 @@ def test_the_cost_of_a_line_is_learnt_and_its_report_leaves_out_the_cross_fades(
     with ExitStack() as stack:
         engine.load(lambda _: None)
         stack.callback(engine.close)
-        synthesizer = FallbackSynthesizer(engine, None)
+        synthesizer = FallbackSynthesizer(engine_order(engine))
         voice = engine.prepare(None)
         whole = (SENTENCE * (voice.max_segment_bytes // len(SENTENCE) + 1)).strip()
-        assert synthesizer.cost_model.estimate("f5", None, voice) is None
+        assert synthesizer.settings.cost_model.estimate("f5", None, voice) is None
         report, heard = speak(synthesizer, tmp_path, whole)
-        assert synthesizer.cost_model.estimate("f5", None, voice) is not None
+        assert synthesizer.settings.cost_model.estimate("f5", None, voice) is not None
         assert voice.bytes_per_s is not None
         unfaded_s = len(whole) / (voice.bytes_per_s * SPEED)
         assert report.audio_s == pytest.approx(heard / 24_000, abs=0.03)
@@ -121,7 +122,7 @@ def test_a_long_line_sounds_the_same_however_many_segments_go_into_one_run(
             folder = tmp_path / f"{batch_s:g}"
             folder.mkdir()
             notes = Notes()
-            synthesizer = FallbackSynthesizer(engine, None, streaming=False)
+            synthesizer = FallbackSynthesizer(engine_order(engine), streaming=False)
             # Only a run of several segments needs the time in which sound plays.
             report, heard = speak(synthesizer, folder, " ".join(LONG_SENTENCES), notes, paced=batch_s > 0)
             assert report.audio_s == pytest.approx(heard / 24_000, abs=0.03)

@@ -24,6 +24,7 @@ from ishowtts.util.loop_thread import LoopThread
 from ishowtts.util.timed_executor import TimedExecutor
 from support.appliance import DAEMON, TESTS, Appliance
 from support.client import Client
+from support.engine_order import engine_order
 from support.fake_policy import FakePolicy
 from support.waiting import eventually
 
@@ -213,7 +214,7 @@ def watched() -> Iterator[dict[str, Watched]]:
     unchanged = PostProcessor(rate_hz=24_000, loudness_lufs=None, peak_dbtp=None)
     scheduler = Scheduler(
         inbox,
-        SpeechResources(FallbackSynthesizer(EspeakEngine(), None), player, FakePolicy(), unchanged),
+        SpeechResources(FallbackSynthesizer(engine_order(EspeakEngine())), player, FakePolicy(), unchanged),
         available=lambda: True,
         paused=False,
         on_change=lambda: None,
@@ -224,7 +225,7 @@ def watched() -> Iterator[dict[str, Watched]]:
         player=player,
         scheduler=scheduler,
         remotes=[RemoteEngine("f5", {})],
-        voice_watcher=Loop(1.0),
+        asking_loops=[Loop(1.0)],
         loops=[],
         segment_s=500.0,
     )

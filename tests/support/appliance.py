@@ -64,11 +64,12 @@ class Appliance:
         self._settings = {
             "device": {"name": "test"},
             "mqtt": {"host": broker.host, "port": broker.port},
-            "engine": {"kind": "espeak"},
             "telemetry": {"interval_s": 0.5},
             "state_dir": str(folder / "state"),
             "cache_dir": str(folder / "cache"),
             **settings,
+            # A worker for the natural voice is started only if a test asks for it.
+            "engine": {"fallback": ["espeak"], **settings.get("engine", {"kind": "espeak"})},
             "audio": {"device": f"wav:{self.sound}", "volume": 100, **AS_IT_COMES, **settings.get("audio", {})},
         }
         self._is_new = bool(wrap) or "PYTHONPATH" in (environment or {})

@@ -1,7 +1,8 @@
 """The daemon in its own process, with an engine that makes tones at once and a speaker that notes what it plays.
 
 `python -m support.quick_daemon --config FILE --notes FILE [--sound-s SECONDS]`: all else is what `ishowtts run` starts.
-With `--aloud` it plays on `audio.device` as that does, and only what the engine does is noted.
+With `--aloud` it plays on `audio.device` as that does, and only what the engine does is noted. With
+`--engine-as-configured` the engines are those of the configuration, and only what the speaker does is noted.
 
 A note is an object on a line, written at once, with `at` (CLOCK_MONOTONIC) and `pid`: `spoke` is a text given to the
 engine, `wrote` the first and last sample of a block that goes to the device, `peak` its loudest; `dropped`: it forgets.
@@ -16,6 +17,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,7 @@ def main() -> int:
     parser.add_argument("--segment-bytes", type=int, default=4000)
     parser.add_argument("--seam-s", type=float, default=0.0)
     parser.add_argument("--aloud", action="store_true")
+    parser.add_argument("--engine-as-configured", action="store_true")
     arguments = parser.parse_args()
     notes = Notes(arguments.notes)
 
@@ -165,9 +168,9 @@ def main() -> int:
 
     settings = config.load(arguments.config)
     logs.set_up(settings.log.level, private=settings.log.private)
-    factories = app.Factories(build_engines)
+    factories = app.Factories() if arguments.engine_as_configured else app.Factories(build_engines)
     if not arguments.aloud:
-        factories = app.Factories(build_engines, lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes"))
+        factories = replace(factories, speaker=lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes"))
     return app.run(settings, factories, arguments.config)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ishowtts.engines import VoiceInfo
+from ishowtts.engines.candidates import EngineCandidate
 from ishowtts.errors import Cancelled, SpeakerError, VoiceError
 from ishowtts.inbox import Inbox, InboxLimits, read_history, wait_for
 from ishowtts.model import Arrival, IsCancelled, Line, Report, Samples, Segment, Utterance
@@ -31,6 +32,7 @@ class ToneEngine:
 
     Attributes:
         problem: Why the engine does not work, if that is known.
+        ready: Whether it can speak now; if not, it is not asked.
         errors: Raised by the next calls of `synthesize`, one each.
         errors_at: Raised once, at these texts.
         batch_errors: Raised by the next calls of `synthesize_batch`.
@@ -57,6 +59,9 @@ class ToneEngine:
         self.runs: list[list[str]] = []
         self.prepared: list[str | None] = []
         self.prepared_s: list[float] = []
+
+    def why_not(self) -> str | None:
+        return self.problem if self.ready else "it is warming"
 
     def prepare(self, voice: str | None) -> VoiceInfo:
         self.prepared.append(voice)
@@ -140,12 +145,14 @@ class Harness:
         self.inbox = Inbox(self.path, limits or InboxLimits(), on_lines=self._wake)
         stack.callback(self.inbox.close)
         self.player = Player(self.speaker, on_change=self._wake)
-        synthesizer = FallbackSynthesizer(
-            self.primary,
-            fallback,
-            primary_ready=lambda: self.primary.ready,
-            fallback_problem=lambda: fallback and fallback.problem,
-        )
+        engines = [self.primary] if fallback is None else [self.primary, fallback]
+        order = [
+            EngineCandidate(
+                engine, engine.name, problem=engine.why_not, clones=engine is self.primary, mixes_languages=True
+            )
+            for engine in engines
+        ]
+        synthesizer = FallbackSynthesizer(lambda: order)
         self.scheduler = Scheduler(
             self.inbox,
             SpeechResources(synthesizer, self.player, self.policy, post_processor),

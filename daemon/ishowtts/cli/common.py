@@ -85,6 +85,16 @@ def volume(written: str) -> int:
     return int(digits)
 
 
+def language_tag(written: str) -> str:
+    """Parse an option that is the tag of a language. Raises ArgumentTypeError."""
+    from ishowtts.text.scripts import canonical_language  # `--help` does not need the package, which takes 0.1 s
+
+    tag = canonical_language(written)
+    if tag is None:
+        raise argparse.ArgumentTypeError(f"{written!r} is not the tag of a language, as in de or pt-BR")
+    return tag
+
+
 def number(value: object, digits: int) -> str:
     """Format a number of an event or a row with `digits` decimals; empty if the value is not a plausible number."""
     plausible = isinstance(value, (int, float)) and not isinstance(value, bool) and -_MAX_NUMBER < value < _MAX_NUMBER

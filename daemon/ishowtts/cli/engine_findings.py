@@ -11,10 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ishowtts.cli.findings import Finding, fault
-from ishowtts.config import Config
-from ishowtts.config.schema import F5Section
 
 if TYPE_CHECKING:
+    from ishowtts.config import Config  # it takes 0.2 s to import, and `status --help` does not need it
     from ishowtts.engines.engine_choice import EngineChoice
     from ishowtts.engines.weights import Weights
 
@@ -88,6 +87,7 @@ def may_speak(settings: Config, kind: str) -> bool:
 
 def _keys_without_effect(settings: Config) -> Iterator[Finding]:
     """Keys that are set and change nothing, because another one decides."""
+    from ishowtts.config.schema import F5Section
     from ishowtts.engines.engine_choice import choose_engine
 
     section, chosen = settings.engine, choose_engine(settings)
@@ -127,14 +127,19 @@ def engines_after(settings: Config, kind: str) -> tuple[str, ...]:
 
 
 def about_weights(settings: Config, weights: Weights) -> str:
-    """Languages and licence of the weights that F5 uses, and whether the licence allows commercial use."""
+    """Name, languages and licence of the weights that F5 uses, and whether the licence allows commercial use."""
+    from ishowtts.engines.weights_catalogue import CATALOGUE
+
     if settings.engine.f5.languages is not None:
         languages = f"{', '.join(settings.engine.f5.languages)} (engine.f5.languages)"
     elif weights.languages is not None:
         languages = ", ".join(weights.languages)
     else:
         languages = "not known, so en, zh and those of the voices"
-    return f"languages: {languages}; licence: {about_licence(weights.licence)}"
+    licence = about_licence(weights.licence)
+    if weights.licence is not None and weights.name not in CATALOGUE:
+        licence += " (as model.yaml says; what was trained on from the official weights stays non-commercial)"
+    return f"{weights.name}: languages {languages}; licence {licence}"
 
 
 def about_licence(licence: str | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ishowtts.cli.appliance_view import START_FIX, ApplianceView, bounded_text, connect, read_view
 from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic
+from ishowtts.cli.engine_findings import about_licence
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.cli.tables import cut, terminal_width
 
@@ -57,6 +58,7 @@ def lines_of(view: ApplianceView) -> Iterator[str]:
         "waiting": _waiting(view.state.get("queue_depth")),
         "sound": bounded_text(view.state.get("device") or _section(view.telemetry, "audio").get("device")),
         "engine": _engine(view),
+        "weights": _weights(view.info.get("weights_licence")),
         "voices": _voices(view.info.get("voices")),
         "speech": _speech(_section(view.telemetry, "speech")),
         "GPU": _gpu(_section(view.telemetry, "gpu")),
@@ -102,6 +104,10 @@ def _engine(view: ApplianceView) -> str:
         f"{restarts} restarts" if type(restarts) is int and restarts > 0 else "",
         bounded_text(view.info.get("engine_why")),
     )
+
+
+def _weights(licence: object) -> str:
+    return f"licence {about_licence(bounded_text(licence))}" if isinstance(licence, str) else ""
 
 
 def _voices(voices: object) -> str:

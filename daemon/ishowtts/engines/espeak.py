@@ -1,4 +1,4 @@
-"""The fallback engine: espeak-ng, started once for each segment."""
+"""The last engine of the order: espeak-ng, which speaks over 100 languages, started once for each segment."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ import numpy as np
 
 from ishowtts.engines import Progress, ReportProgress, VoiceInfo
 from ishowtts.engines.durations import longest_plausible_s
-from ishowtts.engines.espeak_voices import DEFAULT_VOICE, PROGRAM, TEST_WORD, nearest_voice, never, unknown_voice
+from ishowtts.engines.espeak_voices import (
+    DEFAULT_VOICE,
+    PROGRAM,
+    TEST_WORD,
+    nearest_voice,
+    never,
+    spoken_languages,
+    unknown_voice,
+    voice_language,
+)
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, SynthesisError, VoiceError
-from ishowtts.limits import HAN
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
+from ishowtts.text.scripts import base_language
 from ishowtts.util import program
 
 log = logging.getLogger(__name__)
@@ -28,21 +37,18 @@ _WORDS_PER_MINUTE = 175
 MAX_SEGMENT_BYTES = 400
 _DEADLINE_S = 10.0
 _CHINESE_VOICE = "cmn"
-_LANGUAGES_IN_HAN = ("cmn", "hak", "ja", "yue", "zh")
 _VOICE_NAME = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}")
-_HAN = re.compile(f"[{HAN}]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 class EspeakEngine:
-    """Speaks with espeak-ng, whatever voice a segment names.
+    """Speaks with espeak-ng in the language of a segment, whatever voice it names.
 
     After a failure, a test word shows whether the text or the program is at fault. If it is the program, `problem`
     says why until the program works again. If the program has no such voice, the nearest of its voices speaks.
 
     Args:
-        voice: a voice of espeak-ng. Text that is mostly Han is spoken in Mandarin.
-        language_of: returns the language of the voice that a segment names; espeak-ng then speaks this language.
+        voice: a voice of espeak-ng. It speaks segments of its own language, and those that name none.
         on_change: called after `problem` changed, on the thread that called the engine; it must not raise.
 
     Attributes:
@@ -53,15 +59,14 @@ class EspeakEngine:
     def __init__(
         self,
         voice: str = DEFAULT_VOICE,
-        language_of: Callable[[str | None], str | None] = lambda _: None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         if not _VOICE_NAME.fullmatch(voice):
             raise VoiceError(f"{voice!r} is not a valid name of an espeak-ng voice; `espeak-ng --voices` lists them")
         self._wanted = self._voice = voice
-        self._language_of = language_of
         self._on_change = on_change
         self._rate_hz = _RATE_HZ
+        self._languages: frozenset[str] | None = None
         self.problem: str | None = None
         self.voice_problem: str | None = None
 
@@ -79,6 +84,10 @@ class EspeakEngine:
     def rate_hz(self) -> int:
         """Sample rate of espeak-ng: 22,050 Hz, except for a few third-party voices."""
         return self._rate_hz
+
+    def languages(self) -> frozenset[str] | None:
+        """Returns the base languages that the program has; `None` if that is not known, as before `load`."""
+        return self._languages
 
     def load(self, progress: ReportProgress) -> None:
         """Speaks a test word, so that a missing program or voice is noticed now.
@@ -101,6 +110,7 @@ class EspeakEngine:
                 fault, missing = self._use_nearest(fault, cancelled)
         if fault is not None:
             raise self._unavailable(fault)
+        self._languages = spoken_languages(self._voice, cancelled)
         self._set_problem(None)
         self._set_voice_problem(missing)
 
@@ -146,7 +156,7 @@ class EspeakEngine:
             if (fault := self._fault(self._voice, cancelled)) is not None:
                 raise self._unavailable(fault) from None
             # Try again: the program may have been repaired between the failure and the test. Use the configured voice:
-            # espeak-ng may lack the language of the named voice.
+            # espeak-ng may lack the language of the segment.
             voice = self._voice
             samples, rate_hz = self._retry(segment.text, speed, cancelled)
         self._set_problem(None)
@@ -199,24 +209,17 @@ class EspeakEngine:
         self._on_change()
 
     def _choose(self, segment: Segment) -> str:
-        """Returns the espeak-ng voice for a segment."""
-        if self._rate_hz != _RATE_HZ:
-            return self._voice  # an unusual rate: an engine has only one, and other voices would have another
-        language = self._language_of(segment.voice)
-        if _mostly_han(segment.text) and language not in _LANGUAGES_IN_HAN:
-            return _CHINESE_VOICE
-        return language or self._voice
+        """Returns the espeak-ng voice for a segment: the configured one, or the language, which is a voice too."""
+        own, language = voice_language(self._voice), (segment.language or "").lower()
+        if language in ("", own, base_language(own)) or not _VOICE_NAME.fullmatch(language):
+            return self._voice
+        return _CHINESE_VOICE if language == "zh" or language.startswith("zh-") else language
 
 
 def plain(text: str) -> str:
     """Removes what espeak-ng would not read as words: control characters and the markup of `[[phonemes]]`."""
     spaced = " ".join(_CONTROL.sub(" ", text).split())
     return re.sub(r"\[(?=\[)", "[ ", spaced)
-
-
-def _mostly_han(text: str) -> bool:
-    letters = sum(character.isalpha() for character in text)
-    return letters > 0 and 2 * len(_HAN.findall(text)) > letters
 
 
 def _speak(text: str, voice: str, speed: float, cancelled: IsCancelled) -> tuple[Samples, int]:

@@ -191,8 +191,8 @@ class _WaitHandler(logging.Handler):
 
 
 _STATUS_CLAUSES = {
-    401: "it refuses access to this repository",
-    403: "it refuses access to this repository",
+    401: "it refuses access to this repository, or has it no longer",
+    403: "it refuses access to this repository, or has it no longer",
     404: "it has no such file or repository; it was renamed or removed there",
     429: "it limits the requests of this address for now; run the command again in some minutes",
 }

@@ -82,16 +82,14 @@ class HibariCacheKey:
 
 
 class EspeakCacheKey:
-    """Cache key of espeak-ng: its version, its voice, and the language of the voice that a line names."""
+    """Cache key of espeak-ng: its version and its voice. Callers add the language of the segment."""
 
-    def __init__(self, config: Config, engine: EspeakEngine, library: VoiceLibrary) -> None:
-        self._default_voice = config.engine.f5.default_voice
+    def __init__(self, engine: EspeakEngine) -> None:
         self._engine = engine
-        self._library = library
         self._version: str | None = None
 
     def __call__(self, voice: str | None) -> Mapping[str, Any] | None:
-        """Returns the key of this voice (`None`: the default one); `None` if the version of espeak-ng is unknown."""
+        """Returns the key, the same for every voice; `None` if the version of espeak-ng is unknown."""
         program = self._program
         if program is None:
             return None
@@ -100,7 +98,6 @@ class EspeakCacheKey:
             **_VERSIONS,
             "program": program,
             "voice": self._engine.voice,
-            "language": self._library.language(voice, self._default_voice),
         }
 
     @property

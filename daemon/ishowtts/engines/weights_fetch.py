@@ -6,10 +6,12 @@ installed last: an interrupted fetch is not taken for a complete one, and the ne
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,16 +72,31 @@ def fetch(
     """
     job = _Fetch(model, target_dir, from_dir, others, progress or (lambda name, done, total: None))
     try:
-        if model.is_pinned:
-            _install_pinned(job)
-        elif not _is_installed(job):
-            _install_unpinned(job)
-        shutil.rmtree(job.arriving, ignore_errors=True)
+        with _only_fetch(target_dir):
+            if model.is_pinned:
+                _install_pinned(job)
+            elif not _is_installed(job):
+                _install_unpinned(job)
+            shutil.rmtree(job.arriving, ignore_errors=True)
     except OSError as error:
         raise WeightsError(
             f"{target_dir} cannot be written ({error.strerror or error}); check free space and permissions"
         ) from error
     return examine(target_dir)
+
+
+@contextmanager
+def _only_fetch(target: Path) -> Iterator[None]:
+    """Refuses a second fetch into a folder: both would write into the same unfinished files."""
+    make_folder(target)
+    descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise WeightsError(f"another fetch into {target} is under way; wait for its end") from error
+    finally:
+        os.close(descriptor)
 
 
 def _install_pinned(job: _Fetch) -> None:

@@ -1,15 +1,18 @@
-"""Finds speech that the primary engine made before, under a key of everything that determines its sound."""
+"""Speech of an engine, or the same from the cache, under a key of everything that determines its sound."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from ishowtts.archive import CachedSegmentation, SpeechCache
 from ishowtts.archive.speech_cache import key_of
+from ishowtts.engines.candidates import Synthesizer
 from ishowtts.engines.speech_cache_key import CacheKey
-from ishowtts.model import Line, Segment, Utterance
+from ishowtts.errors import SynthesisError
+from ishowtts.model import IsCancelled, Line, Segment, Utterance
 
 
 @dataclass(frozen=True)
@@ -27,21 +30,25 @@ class FoundSegmentation:
 
 
 class CachedSpeech:
-    """The speech cache, seen from one line.
+    """The speech of one engine in the cache, seen from one line.
 
     Callers ask for the key again after the work: if it changed during the work, the result is not stored.
 
     Args:
-        cache_key: Key of the primary engine with a voice as it is now. It must not raise.
+        cache_key: Key of the engine with a voice as it is now. It must not raise.
     """
 
     def __init__(self, cache: SpeechCache, cache_key: CacheKey) -> None:
         self._cache = cache
         self._cache_key = cache_key
 
-    def segmentation_key(self, line: Line, whole: str, streaming: bool) -> str | None:
-        """Key of a text and of all that decides how it is split, except the current cost of synthesis."""
-        return self._key(line, text=whole, streaming=streaming)
+    def segmentation_key(self, line: Line, text: str, streaming: bool) -> str | None:
+        """Key of a text and of all that decides how it is split, except the current cost of synthesis.
+
+        Args:
+            line: The line, in the voice that the engine speaks and the language of the text.
+        """
+        return self._key(line, text=text, streaming=streaming)
 
     def speech_key(self, segment: Segment) -> str | None:
         """Key of a segment and of all that determines its sound."""
@@ -76,4 +83,48 @@ class CachedSpeech:
         made_by = self._cache_key(of.voice)
         if made_by is None:
             return None
-        return key_of({"made_by": made_by, "nfe_step": of.nfe_step, "speed": of.speed, **more})
+        return key_of({"made_by": made_by, "nfe_step": of.nfe_step, "speed": of.speed, "language": of.language, **more})
+
+
+def synthesize(engine: Synthesizer, cache: CachedSpeech | None, segment: Segment, cancelled: IsCancelled) -> Utterance:
+    """Take a segment from the cache, or let the engine make it and keep it.
+
+    Raises:
+        SynthesisError, EngineError, Cancelled: As from the engine. A segment without any sound is a SynthesisError.
+    """
+    key = cache.speech_key(segment) if cache else None
+    if cache and key and (cached := cache.find_speech(key)) is not None:
+        return cached
+    utterance = _audible(engine.synthesize(segment, cancelled))
+    if cache and key and key == cache.speech_key(segment):
+        cache.store_speech(key, utterance)
+    return utterance
+
+
+def synthesize_batch(
+    engine: Synthesizer, cache: CachedSpeech | None, run: Sequence[Segment], cancelled: IsCancelled
+) -> list[Utterance]:
+    """Take the segments at the head from the cache. Else let the engine make all that are missing in one run.
+
+    Raises:
+        SynthesisError, EngineError, Cancelled: As from `synthesize`.
+    """
+    keys = [cache.speech_key(segment) if cache else None for segment in run]
+    sounds = [cache.find_speech(key) if cache and key else None for key in keys]
+    if head := list(takewhile(lambda sound: sound is not None, sounds)):
+        return [sound for sound in head if sound is not None]
+    missing = [i for i, sound in enumerate(sounds) if sound is None]
+    if len(missing) < 2:
+        return [synthesize(engine, cache, run[0], cancelled)]
+    made = engine.synthesize_batch([run[i] for i in missing], cancelled)
+    for i, utterance in zip(missing, map(_audible, made), strict=True):
+        sounds[i], key = utterance, keys[i]
+        if cache and key and key == cache.speech_key(run[i]):
+            cache.store_speech(key, utterance)
+    return [sound for sound in sounds if sound is not None]
+
+
+def _audible(utterance: Utterance) -> Utterance:
+    if len(utterance.samples) == 0:
+        raise SynthesisError(f"{utterance.engine} made no sound from this text")
+    return utterance

@@ -153,8 +153,8 @@ class CurrentLine:
     def _engine_unavailable(self, task: SpeechTask, error: EngineUnavailable) -> None:
         if task.voice_unusable:
             self._hold_voice(task, error)
-        elif task.primary_error:
-            # The line may be what the primary engine fails at: without the limit it would hold up all others.
+        elif task.engine_error:
+            # The line may be what the engine fails at: without the limit it would hold up all others.
             self._retry_once(task, error)
         else:
             self._postpone(task, error)
@@ -171,7 +171,8 @@ class CurrentLine:
         """An engine failed at this line and no other could go on: the line has one more try, no third."""
         seq = task.dequeued.seq
         if self._suspect == seq:
-            self.fail("; ".join(dict.fromkeys(fault for fault in (task.primary_error, str(error)) if fault)))
+            first = task.engine_error if task.engine_error and task.engine_error not in str(error) else None
+            self.fail("; ".join(filter(None, (first, str(error)))))
         else:
             self._suspect = seq
             self._postpone(task, error)

@@ -30,6 +30,7 @@ class LineNotes:
         devices: The sound devices to which it went, in order.
         engines: The engines that spoke, in order.
         substitution: Which engine should have spoken; `None` if the right one did.
+        substitute: The engine that spoke in its place.
         remarks: Sentences about anything else, in order.
     """
 
@@ -37,6 +38,7 @@ class LineNotes:
     devices: list[str] = field(default_factory=list)
     engines: list[str] = field(default_factory=list)
     substitution: Substitution | None = None
+    substitute: str | None = None
     remarks: list[str] = field(default_factory=list)
 
     def played(self, playing: Playing) -> None:
@@ -47,7 +49,8 @@ class LineNotes:
     def spoken_by(self, engine: str, substitution: Substitution | None) -> None:
         """A segment was given to the player."""
         _add(self.engines, engine)
-        self.substitution = self.substitution or substitution
+        if self.substitution is None and substitution is not None:
+            self.substitution, self.substitute = substitution, engine
 
     def remark(self, sentence: str | None) -> None:
         """Add a sentence, once; `None` adds nothing."""
@@ -58,7 +61,8 @@ class LineNotes:
         self.silences |= earlier.silences
         self.devices = list(dict.fromkeys((*earlier.devices, *self.devices)))
         self.engines = list(dict.fromkeys((*earlier.engines, *self.engines)))
-        self.substitution = earlier.substitution or self.substitution
+        if earlier.substitution is not None:
+            self.substitution, self.substitute = earlier.substitution, earlier.substitute
         self.remarks = list(dict.fromkeys((*earlier.remarks, *self.remarks)))
 
     def event_data(self, volume: int) -> dict[str, object]:
@@ -86,8 +90,8 @@ class LineNotes:
     def _sentences(self, silences: list[Silence]) -> list[str]:
         sentences = [silence.sentence for silence in silences]
         if self.substitution is not None:
-            engine = next((name for name in self.engines if name != self.substitution.engine), "another engine")
-            sentences.append(f"{engine} spoke in place of {self.substitution.engine}: {self.substitution.reason}")
+            in_place = f"{self.substitute} spoke in place of {self.substitution.engine}"
+            sentences.append(f"{in_place}: {self.substitution.reason}")
         if len(self.devices) > 1:
             sentences.append(f"the sound device changed: {', then '.join(self.devices)}")
         return [*sentences, *self.remarks]

@@ -55,14 +55,14 @@ class EngineBackoff:
 
 
 class HeldVoices:
-    """Voices that the primary engine cannot use and nobody else can speak. Their lines wait and let others pass.
+    """Voices that F5 cannot use while nobody else can speak. Their lines wait and let others pass.
 
     One voice at a time is released for one more try, the one that was held first. After each failed try the next one
     comes later, up to 8 s: so the tries never delay the other lines much, however many voices are held. The voices are
     kept in memory only: after a restart each voice is tried at once. Only the scheduler thread may call.
 
     Args:
-        fallback_works: Whether the fallback engine is believed to work. It must not block.
+        fallback_works: Whether an engine that needs no voice is believed to work. It must not block.
     """
 
     def __init__(self, fallback_works: Callable[[], bool]) -> None:
@@ -102,7 +102,7 @@ class HeldVoices:
             self.release()
 
     def release(self) -> None:
-        """Release all voices now, because voices changed or the fallback engine works again."""
+        """Release all voices now, because voices changed or another engine works again."""
         self._held.clear()
         self._on_trial.clear()
         self._delay_s = _MIN_DELAY_S

@@ -84,7 +84,7 @@ class Scheduler(LoopThread):
         self._commands = PendingCommands()
         self._synthesis = TimedExecutor("synthesis")
         self._backoff = EngineBackoff()
-        self._held_voices = HeldVoices(lambda: resources.synthesizer.fallback_problem() is None)
+        self._held_voices = HeldVoices(resources.synthesizer.other_engine_works)
         self._current = CurrentLine(
             inbox, self._player, self._backoff, self._held_voices, on_report=on_report, wake=self.wake
         )

@@ -19,6 +19,7 @@ from ishowtts.model import Samples, Segment, Utterance
 from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.speech.fallback import FallbackSynthesizer
+from ishowtts.speech.line_synthesis import PlannedSegment
 from ishowtts.speech.speech_policy import SpeechPolicy
 from ishowtts.util.samples import FloatPcm, resample
 
@@ -42,14 +43,6 @@ class SpeechResources:
 
 
 @dataclass(frozen=True)
-class PlannedSegment:
-    """A segment, and where it begins in the spoken text, in characters."""
-
-    segment: Segment
-    position: int
-
-
-@dataclass(frozen=True)
 class RenderedSegment:
     """The sound of an engine, and that sound as it is played, at the player's rate.
 
@@ -62,6 +55,14 @@ class RenderedSegment:
     remark: str | None = None
 
 
+@dataclass(frozen=True)
+class RenderedRun:
+    """The sounds of the first of the coming segments, which may have been planned again."""
+
+    coming: Sequence[PlannedSegment]
+    rendered: Sequence[RenderedSegment]
+
+
 class SegmentRenderer:
     """Renders the segments of one line. `plan` and `render` return at once; their futures give the results.
 
@@ -72,7 +73,7 @@ class SegmentRenderer:
 
     Attributes:
         spoken_text: The text as it is read aloud; `None` before it was read.
-        line_synthesis: The engine that speaks the line.
+        line_synthesis: The engines that speak the line.
     """
 
     def __init__(
@@ -90,10 +91,11 @@ class SegmentRenderer:
         """Read the text and split it, or the rest of it, into segments. Preparing the voice can take seconds."""
         return self._submit(self._plan)
 
-    def render(self, coming: Sequence[Segment], played_until_s: float) -> Future[list[RenderedSegment]]:
+    def render(self, coming: Sequence[PlannedSegment], played_until_s: float) -> Future[RenderedRun]:
         """Synthesise the first of these segments: one, or as many as go into one run.
 
         Args:
+            coming: All segments that are not synthesised yet.
             played_until_s: When everything that is with the player will have been heard, in monotonic seconds.
         """
         return self._submit(lambda: self._render(coming, played_until_s))
@@ -111,21 +113,15 @@ class SegmentRenderer:
         line, position = self._dequeued.line, self._dequeued.position
         if self.spoken_text is None:
             self.spoken_text = self._resources.policy.spoken_text(self._dequeued)
-        whole = self.spoken_text
-        parts = self.line_synthesis.split(line, whole[position:])
-        planned = []
-        for i, part in enumerate(parts):
-            # A part is not found if a run of punctuation in it was shortened: then it begins about here.
-            position = max(position, whole.find(part, position))
-            segment = Segment(line.id, i, len(parts), part, line.voice, line.nfe_step, line.seed, line.speed)
-            planned.append(PlannedSegment(segment, position))
-            position += len(part)
-        return planned
+        return self.line_synthesis.plan(line, self.spoken_text, position)
 
-    def _render(self, coming: Sequence[Segment], played_until_s: float) -> list[RenderedSegment]:
+    def _render(self, coming: Sequence[PlannedSegment], played_until_s: float) -> RenderedRun:
         unplayed_s = played_until_s - time.monotonic()
-        utterances = self.line_synthesis.synthesize_next(coming, unplayed_s, self._cancelled.is_set)
-        return [self._post_process(segment, utterance) for segment, utterance in zip(coming, utterances, strict=False)]
+        run = self.line_synthesis.synthesize_next(coming, unplayed_s, self._cancelled.is_set)
+        sounds = zip(run.coming, run.utterances, strict=False)
+        return RenderedRun(
+            run.coming, [self._post_process(planned.segment, utterance) for planned, utterance in sounds]
+        )
 
     def _post_process(self, segment: Segment, utterance: Utterance) -> RenderedSegment:
         """The sound of a segment as it is played. The first segment of a line follows its chime."""

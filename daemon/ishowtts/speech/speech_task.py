@@ -11,7 +11,6 @@ from enum import Enum, auto
 from typing import Any
 
 from ishowtts.archive import Recording, RecordingInProgress
-from ishowtts.engines import MAX_BATCH
 from ishowtts.errors import Cancelled, EngineError, LineError, SpeakerError, SynthesisError
 from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Report, Utterance
@@ -19,7 +18,8 @@ from ishowtts.playback.playback_buffer import Playing
 from ishowtts.speech.engine_seam import EDGE_FADE_S, after_other_engine
 from ishowtts.speech.line_notes import LineNotes
 from ishowtts.speech.line_stats import LineStats, event_data
-from ishowtts.speech.segment_renderer import PlannedSegment, RenderedSegment, SegmentRenderer, SpeechResources
+from ishowtts.speech.line_synthesis import PlannedSegment
+from ishowtts.speech.segment_renderer import RenderedSegment, SegmentRenderer, SpeechResources
 
 _MAX_PLAYING = 2  # segments with the player: the one that is heard and one that waits
 
@@ -110,13 +110,13 @@ class SpeechTask:
         return self._stats.last is not None
 
     @property
-    def primary_error(self) -> str | None:
-        """How the primary engine failed at this line, if it did. The line itself may be the cause."""
-        return self._renderer.line_synthesis.primary_error
+    def engine_error(self) -> str | None:
+        """How an engine failed at this line, if one did. The line itself may be the cause."""
+        return self._renderer.line_synthesis.engine_error
 
     @property
     def voice_unusable(self) -> bool:
-        """Whether the primary engine cannot use the voice of this line. It can speak in other voices."""
+        """Whether an engine cannot use the voice of this line. It can speak in other voices."""
         return self._renderer.line_synthesis.voice_unusable
 
     def prefetch(self) -> None:
@@ -199,7 +199,9 @@ class SpeechTask:
         if self._playing and _failed(self._job):
             return  # what was made before is heard to its end; only then the line stops or waits
         job, self._job = self._job, None
-        for rendered in job.result():
+        run = job.result()
+        self._segments[self._next :] = run.coming
+        for rendered in run.rendered:
             self._play(rendered)
         if self._next == len(self._segments):
             self._state = TaskState.DRAINING
@@ -208,7 +210,7 @@ class SpeechTask:
         """SYNTHESIZING: start the next run once no segment waits behind the one that is heard."""
         if self._state is not TaskState.SYNTHESIZING or self._job is not None or len(self._playing) >= _MAX_PLAYING:
             return
-        coming = [planned.segment for planned in self._segments[self._next : self._next + MAX_BATCH]]
+        coming = self._segments[self._next :]
         played_until_s = time.monotonic()
         for segment in self._playing:
             played_until_s = segment.ends_s(played_until_s)
@@ -235,20 +237,21 @@ class SpeechTask:
     def _play(self, rendered: RenderedSegment) -> None:
         """Give the next segment to the player."""
         utterance, sound, before = rendered.utterance, rendered.sound, self._stats.last
-        player, position = self._resources.player, self._segments[self._next].position
+        player, planned = self._resources.player, self._segments[self._next]
         seam_s = fade_out_s = 0.0
         if before is not None and before.engine == utterance.engine:
-            seam_s = self._renderer.line_synthesis.seam_s
+            seam_s = self._renderer.line_synthesis.seam_s(utterance.engine)
         elif before is not None:
             # The sounds of two engines do not match: there is no cross-fade between them.
             text_before = self._segments[self._next - 1].segment.text
             seamed = after_other_engine(utterance, sound, player.rate_hz, before, text_before)
             utterance, sound, fade_out_s = seamed.utterance, seamed.sound, EDGE_FADE_S
         playing = player.play(sound, player.rate_hz, volume=self.volume, seam_s=seam_s, fade_out_s=fade_out_s)
-        self._record(utterance, position, playing.overlap_s)
-        self._playing.append(_PlayingSegment(position, utterance, playing))
+        self._record(utterance, planned.position, playing.overlap_s)
+        self._playing.append(_PlayingSegment(planned.position, utterance, playing))
         self._stats.segment_queued(utterance)
-        self.notes.spoken_by(utterance.engine, self._renderer.line_synthesis.substitution(utterance.engine))
+        substitution = self._renderer.line_synthesis.substitution(planned.segment, utterance.engine)
+        self.notes.spoken_by(utterance.engine, substitution)
         self.notes.remark(rendered.remark)
         self._next += 1
 

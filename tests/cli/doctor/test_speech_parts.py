@@ -63,7 +63,7 @@ def test_broken_weights_that_are_named_are_fixed_at_the_key(tmp_path: Path) -> N
     [row] = speech_parts.examine_engine(settings(tmp_path, engine={"kind": "f5"}))
     assert (row.verdict, row.fix) == ("fault", "sudo ishowtts fetch")
     [row] = speech_parts.examine_engine(settings(tmp_path))
-    assert (row.verdict, row.detail.partition(":")[0]) == ("ok", "hibari")
+    assert (row.verdict, row.detail.partition(":")[0]) == ("ok", "hibari, then espeak")
 
 
 def test_broken_fetched_weights_are_a_fault_as_in_check(tmp_path: Path) -> None:
@@ -137,8 +137,7 @@ def test_the_natural_voice_is_a_row_if_it_may_speak(tmp_path: Path, monkeypatch:
 
 def test_the_engine_that_leads_is_told_with_those_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [row] = speech_parts.examine_engine(settings(tmp_path))
-    assert row.detail.startswith("hibari: no F5-TTS weights were found")
-    assert row.detail.endswith("; if it cannot, espeak speaks")
+    assert row.detail.startswith("hibari, then espeak: no F5-TTS weights were found")
     without_natural_voice(monkeypatch)
     [row] = speech_parts.examine_engine(settings(tmp_path))
     assert (row.verdict, row.detail.partition(":")[0]) == ("note", "espeak")
@@ -158,11 +157,13 @@ def test_the_engine_that_leads_is_told_with_those_after_it(tmp_path: Path, monke
     ],
 )
 def test_languages_and_licence_of_the_weights_are_told(tmp_path: Path, licence: str | None, says: str) -> None:
-    weights = Weights(*[tmp_path] * 5, licence=licence, languages=("en", "zh"))
-    assert about_weights(settings(tmp_path), weights) == f"languages: en, zh; licence: {says}"
+    weights = Weights(*[tmp_path] * 5, licence=licence, languages=("en", "zh"), name="official")
+    assert about_weights(settings(tmp_path), weights) == f"official: languages en, zh; licence {says}"
     own = settings(tmp_path, engine={"f5": {"languages": ["de"]}})
-    assert about_weights(own, weights).startswith("languages: de (engine.f5.languages);")
-    assert "languages: not known" in about_weights(settings(tmp_path), replace(weights, languages=None))
+    assert about_weights(own, weights).startswith("official: languages de (engine.f5.languages);")
+    unnamed = about_weights(settings(tmp_path), replace(weights, languages=None, name="mine"))
+    assert "languages not known" in unnamed
+    assert ("as model.yaml says" in unnamed) is (licence is not None)
 
 
 @pytest.mark.f5

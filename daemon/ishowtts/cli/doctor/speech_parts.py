@@ -27,8 +27,7 @@ def examine_engine(settings: Config) -> Iterator[Finding]:
         yield fault("engine", missing)
     else:
         after = engine_findings.engines_after(settings, chosen.kind)
-        others = f"; if it cannot, {' and '.join(after)} speak{'s' if len(after) == 1 else ''}" if after else ""
-        yield Finding("engine", "ok", f"{chosen.kind}: {chosen.why}{others}")
+        yield Finding("engine", "ok", f"{', then '.join([chosen.kind, *after])}: {chosen.why}")
     if chosen.weights is not None:
         yield Finding("weights", "ok", engine_findings.about_weights(settings, chosen.weights))
 

@@ -25,6 +25,7 @@ from ishowtts.engines.voices.voice_library import MOST_TEXT_BYTES, check_name, v
 from ishowtts.errors import VoiceError
 from ishowtts.text.scripts import base_language
 from ishowtts.util.files import read_bounded
+from ishowtts.util.logs import visible
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,8 @@ def _report(arguments: argparse.Namespace, added: _AddedVoice) -> None:
     for warning in added.warnings:
         print(f"note: {warning}", file=sys.stderr)
     print(f"{arguments.name} is in {added.folder}: {clip.length_s:.1f} s of {clip.recorded_s:.1f} s{_changes(clip)}")
+    if added.heard is not None:
+        print(visible(f"words: {added.words}"))
     noise = "the noise cannot be measured" if clip.snr_db is None else f"speech is {clip.snr_db:.0f} dB above the noise"
     print(f"{noise}; {clip.clipped_share:.2%} of the samples are clipped")
     print(cost(clip.length_s))

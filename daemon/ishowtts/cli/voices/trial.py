@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +19,13 @@ from ishowtts.cli.argument_types import output_file
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.config import Config
 from ishowtts.engines import Progress, build
+from ishowtts.engines.candidates import EngineCandidate
 from ishowtts.engines.voices.voice_library import open_voice_library
 from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.errors import EngineError, SynthesisError
-from ishowtts.model import Line, Samples, Segment
+from ishowtts.model import Line, Samples, Utterance
 from ishowtts.speech import FallbackSynthesizer
+from ishowtts.speech.line_synthesis import PlannedSegment
 from ishowtts.util.crossfade import join
 from ishowtts.util.samples import to_int16
 
@@ -111,7 +113,7 @@ def _speak(settings: Config, voice: str, line: str) -> VoiceTrial:
         raise SynthesisError(f"the text is longer than limits.max_chars, {settings.limits.max_chars}; shorten it")
     if not text.is_speakable(cleaned):
         raise SynthesisError("this text contains nothing that can be spoken; add a word")
-    engines = build.build_engines(settings, replace(chosen, order=(chosen.kind,)), lambda: None)
+    engines = build.build_engines(settings, replace(chosen, order=("f5",)), lambda: None)
     if (f5 := engines.f5) is None:
         raise EngineError(
             f"only F5 speaks in cloned voices, and it is not the engine here: {chosen.problem or chosen.why}"
@@ -125,10 +127,14 @@ def _speak(settings: Config, voice: str, line: str) -> VoiceTrial:
 
 def _synthesize(engine: RemoteEngine, voice: str, line: str) -> VoiceTrial:
     # Split as for a line of the daemon; nobody waits for the first segment.
-    synthesis = FallbackSynthesizer(engine, None, streaming=False).begin_line()
-    parts = synthesis.split(Line("test", line, voice), line)
-    segments = [Segment("test", i, len(parts), said, voice) for i, said in enumerate(parts)]
-    spoken = [synthesis.synthesize(segment, lambda: False) for segment in segments]
+    candidate = EngineCandidate(engine, "f5", clones=True, mixes_languages=True)
+    synthesis = FallbackSynthesizer(lambda: [candidate], streaming=False).begin_line()
+    coming: Sequence[PlannedSegment] = synthesis.plan(Line("test", line, voice), line)
+    spoken: list[Utterance] = []
+    while coming:
+        run = synthesis.synthesize_next(coming, 0.0, lambda: False)
+        spoken += run.utterances
+        coming = run.coming[len(run.utterances) :]
     sound = join([utterance.samples.astype(np.float32) for utterance in spoken], spoken[0].rate_hz)
     synth_s = sum(utterance.synth_s for utterance in spoken)
     return VoiceTrial(np.rint(sound).astype(np.int16), spoken[0].rate_hz, synth_s, spoken[0].nfe_step)

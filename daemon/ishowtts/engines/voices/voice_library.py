@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.config import Config
+from ishowtts.engines.espeak_voices import voice_language
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.recordings import MAX_BYTES
 from ishowtts.errors import VoiceError
@@ -150,15 +151,9 @@ def open_voice_library(config: Config) -> VoiceLibrary:
     return VoiceLibrary(voices_folder(config))
 
 
-def language_lookup(config: Config, kind: str, library: VoiceLibrary) -> Callable[[str | None], str | None]:
-    """Returns a function from a voice's name to its language; that returns `None` if no language is configured.
-
-    Args:
-        config: names the default voice, and the voice of espeak-ng.
-        kind: kind of the primary engine, `f5` or `espeak`.
-        library: the voices.
-    """
-    default = config.engine.espeak_voice if kind == "espeak" else None
+def language_lookup(config: Config, library: VoiceLibrary) -> Callable[[str | None], str | None]:
+    """Returns a function from a voice's name to its language; if that is unknown, to that of `engine.espeak_voice`."""
+    default = voice_language(config.engine.espeak_voice)
     return lambda voice: library.language(voice, config.engine.f5.default_voice) or default
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ def _f5(options: dict[str, Any]) -> Engine:
 
 
 def _hibari(options: dict[str, Any]) -> Engine:
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported, which starts a thread for each further core
     from ishowtts.engines.hibari.hibari_engine import HibariEngine, HibariOptions
 
     return HibariEngine(HibariOptions.from_dict(options))

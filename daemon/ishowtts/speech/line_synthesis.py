@@ -1,0 +1,337 @@
+"""Plans and synthesises the segments of one line. If an engine fails, the rest of the line is planned without it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+
+from ishowtts import text
+from ishowtts.archive import SpeechCache
+from ishowtts.engines import VoiceInfo
+from ishowtts.engines.candidates import EngineCandidate
+from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
+from ishowtts.model import IsCancelled, Line, Segment, Utterance
+from ishowtts.speech import segment_planner
+from ishowtts.speech.cached_speech import CachedSpeech, synthesize, synthesize_batch
+from ishowtts.speech.line_notes import Substitution
+from ishowtts.speech.line_parts import LinePart, line_parts
+from ishowtts.speech.segment_planner import CostModel
+from ishowtts.text.languages import LanguageRun, language_runs
+from ishowtts.text.scripts import base_language
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SpeechSettings:
+    """What the synthesis of every line needs, besides the engines. The attributes are those of FallbackSynthesizer."""
+
+    streaming: bool = True
+    batching: bool = True
+    cache: SpeechCache | None = None
+    language_of: Callable[[str | None], str | None] = lambda _voice: None
+    substitution: Callable[[str | None], Substitution | None] = lambda _voice: None
+    cost_model: CostModel = field(default_factory=CostModel)
+
+
+@dataclass(frozen=True)
+class PlannedSegment:
+    """A segment, and where it begins in the spoken text, in characters."""
+
+    segment: Segment
+    position: int
+
+
+@dataclass(frozen=True)
+class SynthesizedRun:
+    """The sounds of the first of the coming segments.
+
+    Attributes:
+        coming: The segments from the first of these sounds on: as they were, or planned again because an engine failed.
+    """
+
+    coming: Sequence[PlannedSegment]
+    utterances: Sequence[Utterance]
+
+
+class LineSynthesis:
+    """Synthesises one line. An engine that failed at it is not asked again for it.
+
+    Attributes:
+        engine_error: How an engine failed at this line; `None` if none did, or if they were only unavailable.
+        voice_unusable: Whether an engine cannot use the voice of this line. It can speak in other voices.
+    """
+
+    def __init__(self, order: Sequence[EngineCandidate], settings: SpeechSettings) -> None:
+        self._order = tuple(order)
+        self._settings = settings
+        self._line = Line("", "")
+        self._whole = ""
+        self._language: str | None = None  # the default one, with its region
+        self._runs: Sequence[LanguageRun] = ()
+        self._engines: dict[str, EngineCandidate | None] = {}  # the first in order that speaks a language
+        self._failures: dict[str, SynthesisError | EngineError] = {}
+        self._voices: dict[str, VoiceInfo] = {}
+        self._seams_s: dict[str, float] = {}
+        self._substitution: Substitution | None = None
+        self._batch_failed = False
+        self.engine_error: str | None = None
+        self.voice_unusable = False
+
+    @property
+    def outdated(self) -> bool:
+        """Whether an engine does not speak only because it was unavailable, and it is back."""
+        return any(
+            isinstance(self._failures.get(each.name), EngineUnavailable) and each.problem() is None
+            for each in self._order
+        )
+
+    @property
+    def engine(self) -> str:
+        """Name of the first engine in order that has not failed."""
+        return next((each.name for each in self._order if each.name not in self._failures), self._order[-1].name)
+
+    def seam_s(self, engine: str) -> float:
+        """Length of the cross-fade between two segments of an engine, in seconds."""
+        return self._seams_s.get(engine, 0.0)
+
+    def substitution(self, segment: Segment, engine: str) -> Substitution | None:
+        """Which engine should have spoken a segment, and why it did not; `None` if the right one spoke.
+
+        A line that names a voice should be spoken by the engine that clones it; else the first in order that speaks
+        the language should speak.
+
+        Args:
+            engine: Name of the engine that spoke it.
+        """
+        if self._substitution is not None:
+            return self._substitution
+        language = base_language(segment.language)
+        voice_named = self._line.voice is not None
+        able = [each for each in self._order if each.speaks(language) or (each.clones and voice_named)]
+        if not able or able[0].name == engine:
+            return None
+        failure = self._failures.get(able[0].name)
+        reason = f"{able[0].name} does not speak the language {language!r}" if failure is None else str(failure)
+        return Substitution(able[0].name, reason)
+
+    def plan(self, line: Line, whole: str, position: int = 0) -> list[PlannedSegment]:
+        """Split the line's clean text, from a position on, into segments that suit the engines and the voice.
+
+        A text that was spoken before is split as it was then. If all of its sound is cached, no engine need be ready.
+
+        Raises:
+            EngineUnavailable: The line must wait: every engine that speaks its language is unavailable, or cannot use
+                its own default voice.
+            SynthesisError: No engine speaks one of the languages.
+            EngineError: The voice that the line names cannot be used and no other engine can speak.
+        """
+        self._line, self._whole = line, whole
+        self._language = line.language or self._settings.language_of(line.voice)
+        self._runs = language_runs(whole, self._language, fixed=line.language is not None)
+        self._substitution = self._settings.substitution(line.voice)
+        return self._plan(position, 0)
+
+    def synthesize_next(
+        self, coming: Sequence[PlannedSegment], unplayed_s: float, cancelled: IsCancelled
+    ) -> SynthesizedRun:
+        """Synthesise the first of the coming segments: one, or as many as go into one run.
+
+        If an engine fails, the coming segments are planned again without it: the next engine splits the text in
+        another way, and it may speak fewer languages.
+
+        Args:
+            coming: Segments that are not synthesised yet, in order; at least one.
+            unplayed_s: Seconds of sound that is made and not yet heard.
+
+        Raises:
+            EngineUnavailable: No engine can speak now; the line must wait.
+            SynthesisError, EngineError: No engine could speak the segment.
+            Cancelled: The synthesis was cancelled.
+        """
+        while True:
+            first = coming[0]
+            candidate = self._engine_for(base_language(first.segment.language))
+            segments = self._segments_for(candidate, coming)
+            try:
+                utterances = self._synthesize_run(candidate, segments, unplayed_s, cancelled)
+            except (SynthesisError, EngineError) as error:
+                self._failed(candidate, error)
+                coming = self._plan(first.position, first.segment.index)
+            else:
+                return SynthesizedRun(coming, utterances)
+
+    def _plan(self, position: int, index: int) -> list[PlannedSegment]:
+        """Plans from a position on, without the engines that have failed; again if one fails meanwhile.
+
+        Args:
+            index: Number of the first segment within the line.
+        """
+        while True:
+            failures = len(self._failures)
+            parts = line_parts(self._whole, self._runs, position, self._engine_for)
+            planned: list[tuple[str, str, int]] = []
+            for part in parts:
+                texts = self._split(part, streaming=self._settings.streaming and part is parts[0])
+                if len(self._failures) > failures:
+                    break
+                planned += self._placed(part, texts)
+            else:
+                count = index + len(planned)
+                return [
+                    PlannedSegment(self._segment(index + i, count, said, language), at)
+                    for i, (said, language, at) in enumerate(planned)
+                ]
+
+    def _placed(self, part: LinePart, texts: Sequence[str]) -> list[tuple[str, str, int]]:
+        """Each text of a part with its language and its position in the line."""
+        placed, position = [], part.start
+        for said in texts:
+            # It is not found if a run of punctuation in it was shortened: then it begins about here.
+            position = max(position, self._whole.find(said, position, part.end))
+            placed.append((said, self._tag(part.language), position))
+            position = min(position + len(said), part.end)
+        return placed
+
+    def _segment(self, index: int, count: int, said: str, language: str) -> Segment:
+        line = self._line
+        return Segment(line.id, index, count, said, line.voice, line.nfe_step, line.seed, line.speed, language)
+
+    def _tag(self, language: str) -> str:
+        """A base language, with the region of the default language if that is the same one."""
+        own = self._language
+        return own if own is not None and base_language(own) == language else language
+
+    def _split(self, part: LinePart, *, streaming: bool) -> Sequence[str]:
+        """Splits a part into texts for its engine. None, and a failure of the engine, if it cannot speak now."""
+        candidate, cache = part.candidate, self._cached_speech(part.candidate)
+        said = self._whole[part.start : part.end]
+        line = replace(self._line, voice=self._voice_for(candidate), language=self._tag(part.language))
+        key = cache.segmentation_key(line, said, streaming) if cache else None
+        cached = cache.find_segmentation(key, line) if cache and key else None
+        if cached is not None and cached.complete:
+            self._seams_s[candidate.name] = cached.seam_s
+            return cached.segments
+        try:
+            voice = self._prepare(candidate)
+        except EngineError as error:
+            self._failed(candidate, error)
+            return ()
+        if cached is not None:
+            return cached.segments
+        nfe_step = line.nfe_step or voice.nfe_step
+        cost = self._settings.cost_model.estimate(candidate.name, nfe_step, voice) if streaming else None
+        texts = segment_planner.split(said, voice, cost, line.speed or voice.speed)
+        # If the voice changed during the split, it is unknown for which of the two the text was split.
+        if cache and key and key == cache.segmentation_key(line, said, streaming):
+            cache.store_segmentation(key, texts, voice.seam_s)
+        return texts
+
+    def _prepare(self, candidate: EngineCandidate) -> VoiceInfo:
+        """Makes the voice ready.
+
+        Raises:
+            EngineUnavailable: The engine is known not to work now. Asking one that hangs would delay every line.
+            EngineError: It cannot use the voice.
+        """
+        if (problem := candidate.problem()) is not None:
+            raise EngineUnavailable(problem)
+        voice = candidate.engine.prepare(self._voice_for(candidate))
+        if voice.max_segment_bytes < text.MIN_SEGMENT_BYTES:
+            raise VoiceError(
+                f"the voice {voice.name!r} takes only {voice.max_segment_bytes} bytes of text at a time; "
+                f"give it a shorter clip, with all of its words"
+            )
+        self._voices[candidate.name], self._seams_s[candidate.name] = voice, voice.seam_s
+        return voice
+
+    def _synthesize_run(
+        self, candidate: EngineCandidate, coming: Sequence[Segment], unplayed_s: float, cancelled: IsCancelled
+    ) -> list[Utterance]:
+        """Synthesises one segment, or as many as go into one run.
+
+        If a run of several fails at a text, the segments of this line are made one by one from then on. So the next
+        engine begins with the one that cannot be spoken, as it does without batches.
+        """
+        run = coming[: self._batch_size(candidate, coming, unplayed_s)]
+        if len(run) > 1:
+            try:
+                own = [replace(one, voice=self._voice_for(candidate)) for one in run]
+                # A run teaches the cost model nothing, since it does not show what one segment costs alone.
+                return synthesize_batch(candidate.engine, self._cached_speech(candidate), own, cancelled)
+            except SynthesisError as error:
+                log.warning("%d segments could not be spoken in one run, each is spoken alone: %s", len(run), error)
+                self._batch_failed = True
+        return [self._synthesize(candidate, coming[0], cancelled)]
+
+    def _synthesize(self, candidate: EngineCandidate, segment: Segment, cancelled: IsCancelled) -> Utterance:
+        segment, cache = replace(segment, voice=self._voice_for(candidate)), self._cached_speech(candidate)
+        utterance = synthesize(candidate.engine, cache, segment, cancelled)
+        if (voice := self._voices.get(candidate.name)) is not None and not utterance.cached:
+            nfe_step = segment.nfe_step or voice.nfe_step
+            self._settings.cost_model.learn(candidate.name, nfe_step, utterance, voice)
+        return utterance
+
+    def _batch_size(self, candidate: EngineCandidate, coming: Sequence[Segment], unplayed_s: float) -> int:
+        """How many of the coming segments go into one run."""
+        voice, first = self._voices.get(candidate.name), coming[0]
+        if not self._settings.batching or self._batch_failed or voice is None or voice.bytes_per_s is None:
+            return 1
+        nfe_step = first.nfe_step or voice.nfe_step
+        cost = self._settings.cost_model.estimate(candidate.name, nfe_step, voice)
+        lengths_s = segment_planner.sound_s([one.text for one in coming], voice, first.speed or voice.speed)
+        return segment_planner.batch_size(lengths_s, voice, cost, unplayed_s)
+
+    def _voice_for(self, candidate: EngineCandidate) -> str | None:
+        return self._line.voice if candidate.clones else None
+
+    def _cached_speech(self, candidate: EngineCandidate) -> CachedSpeech | None:
+        cache, cache_key = self._settings.cache, candidate.cache_key
+        return None if cache is None or cache_key is None else CachedSpeech(cache, cache_key)
+
+    def _segments_for(self, candidate: EngineCandidate, coming: Sequence[PlannedSegment]) -> list[Segment]:
+        """The first of the coming segments that are all for one engine."""
+        segments = (one.segment for one in coming)
+        return list(takewhile(lambda one: self._engine_for(base_language(one.language)) is candidate, segments))
+
+    def _engine_for(self, language: str) -> EngineCandidate:
+        """The first engine in order that speaks a language and has not failed. The answer is kept for the line.
+
+        Raises:
+            EngineUnavailable: Some of them are only unavailable: the line must wait.
+            SynthesisError, EngineError: Nobody can speak it.
+        """
+        if language not in self._engines:
+            able = (each for each in self._order if each.name not in self._failures and each.speaks(language))
+            self._engines[language] = next(able, None)
+        if (found := self._engines[language]) is None:
+            raise self._nobody(language)
+        return found
+
+    def _nobody(self, language: str) -> SynthesisError | EngineError:
+        """Why nobody can speak a language."""
+        failures = [self._failures[each.name] for each in self._order if each.speaks(language)]
+        if not failures:
+            names = ", ".join(each.name for each in self._order)
+            return SynthesisError(f"no engine speaks the language {language!r}, which is in this text (asked: {names})")
+        reason = "; ".join(dict.fromkeys(map(str, failures)))
+        if self._line.voice is None and all(isinstance(failure, VoiceError) for failure in failures):
+            return EngineUnavailable(f"the default voice cannot be used: {reason}")  # the line is not at fault
+        if any(isinstance(failure, EngineUnavailable) for failure in failures):
+            return EngineUnavailable(reason)
+        return failures[-1]
+
+    def _failed(self, candidate: EngineCandidate, error: SynthesisError | EngineError) -> None:
+        """Notes that an engine cannot speak the rest of this line."""
+        self._failures[candidate.name] = error
+        self._engines.clear()
+        if isinstance(error, EngineUnavailable):
+            # While an engine is unavailable every line comes here: its own state has told why, once.
+            log.debug("another engine speaks: %s", error)
+            return
+        log.warning("%s does not speak this line, the next engine does: %s", candidate.name, error)
+        self.voice_unusable |= isinstance(error, VoiceError)
+        if not (isinstance(error, VoiceError) and self._line.voice is None):
+            self.engine_error = self.engine_error or str(error)
