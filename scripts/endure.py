@@ -1,8 +1,9 @@
 """The long form of tests/appliance/test_durability.py: 500 lines, 50 kills of the daemon, 20 of the broker, then both.
 
 Then speaks 1,000 short lines on a real ALSA device and prints a table of the daemon's resources after every 100 lines.
-Then fuzzes each parser of untrusted input for a minute (tests/support/fuzz_targets.py), guided by coverage if
-atheris is installed.
+Then harms the worker of the natural voice in the middle of 20 lines (killed, stopped, without memory, without CPU) and
+listens whether a word is lost, and speaks without hibari, without F5 and without both. Then fuzzes each parser of
+untrusted input for a minute (tests/support/fuzz_targets.py), guided by coverage if atheris is installed.
 
 `scripts/endure` runs this. It prints one line of JSON for each run. The exit status is 1 if a line was lost or doubled,
 the daemon's resources grow, or an input failed. The folder of a failed run is kept.
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from support.drift import drift
 from support.endurance import Plan, endure
+from support.engine_faults import harm_worker, speak_with_absent_engines
 from support.fuzz_targets import TARGETS
 
 RUNS = {
@@ -31,18 +33,20 @@ RUNS = {
     "both-3.1.1": lambda lines: Plan(lines, daemon_kills=50, broker_kills=20, protocol="3.1.1"),
 }
 
-SOUND, FUZZ = "sound", "fuzz"
+SOUND, WORKER, FUZZ = "sound", "worker", "fuzz"
 
 
 def main() -> int:
     """Returns the exit status: 0 if every run passed."""
     parser = argparse.ArgumentParser(prog="scripts/endure", description=__doc__)
-    parser.add_argument("--runs", nargs="+", choices=[*RUNS, SOUND, FUZZ], default=[*RUNS, SOUND, FUZZ])
+    names = [*RUNS, SOUND, WORKER, FUZZ]
+    parser.add_argument("--runs", nargs="+", choices=names, default=names)
     parser.add_argument("--lines", type=int, default=500)
     parser.add_argument(
         "--sound-lines", type=int, default=1000, help="number of lines on the sound device; at least 300"
     )
     parser.add_argument("--sound-s", type=float, default=0.1, help="length of each line's sound, in seconds")
+    parser.add_argument("--faults", type=int, default=20, help="how often the worker of the natural voice is harmed")
     parser.add_argument("--fuzz-s", type=float, default=60.0, help="fuzzing time of each target, in seconds")
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=[*TARGETS], help="targets to fuzz")
     parser.add_argument("--seed", type=int, help="seed for the times of the kills; default: a new one for each run")
@@ -52,10 +56,11 @@ def main() -> int:
         passed = _sound(max(300, arguments.sound_lines))
     if FUZZ in arguments.runs:
         passed = _fuzz(arguments.targets, arguments.fuzz_s) and passed
+    if WORKER in arguments.runs:
+        passed = _worker(arguments.faults, _seed(arguments)) and passed
     for name in [name for name in arguments.runs if name in RUNS]:
-        seed = random.randrange(10**6) if arguments.seed is None else arguments.seed  # noqa: S311  no secret
         folder = Path(tempfile.mkdtemp(prefix="ishowtts-endure-"))
-        figures = endure(folder, replace(RUNS[name](arguments.lines), sound_s=arguments.sound_s, seed=seed))
+        figures = endure(folder, replace(RUNS[name](arguments.lines), sound_s=arguments.sound_s, seed=_seed(arguments)))
         print(json.dumps({"run": name, **asdict(figures)}), flush=True)
         if figures.faults:
             print(f"{name}: {', '.join(figures.faults)}; see {folder}", file=sys.stderr)
@@ -63,6 +68,23 @@ def main() -> int:
         else:
             shutil.rmtree(folder)
     return 0 if passed else 1
+
+
+def _seed(arguments: argparse.Namespace) -> int:
+    return random.randrange(10**6) if arguments.seed is None else int(arguments.seed)  # noqa: S311  no secret
+
+
+def _worker(faults: int, seed: int) -> bool:
+    folder = Path(tempfile.mkdtemp(prefix="ishowtts-endure-"))
+    harmed = harm_worker(folder / "harmed", faults, seed)
+    print(json.dumps({"run": WORKER, "seed": seed, **asdict(harmed)}), flush=True)
+    absent = speak_with_absent_engines(folder / "absent", 5)
+    print(json.dumps({"run": f"{WORKER}-absent", **asdict(absent)}), flush=True)
+    if harmed.problems or absent.problems:
+        print(f"{WORKER}: {', '.join((*harmed.problems, *absent.problems))}; see {folder}", file=sys.stderr)
+        return False
+    shutil.rmtree(folder)
+    return True
 
 
 def _sound(lines: int) -> bool:
