@@ -10,8 +10,10 @@ import json
 import math
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -19,6 +21,8 @@ import soundfile
 from ishowtts import config
 from ishowtts.cli.common import visible, why
 from ishowtts.cli.say import sentence
+from ishowtts.engines.hibari.hibari_package import missing_package
+from ishowtts.errors import SynthesisError
 from ishowtts.model import Event, Line, Rejection
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_volume
@@ -134,6 +138,15 @@ def check_text(data: bytes) -> None:
     assert bool(cleaned) == bool(said)
 
 
+def check_pronunciation(data: bytes) -> None:
+    """A segment for the natural voice becomes phrases that the model can speak, or is refused."""
+    text = data.decode("utf-8", "surrogateescape")
+    with suppress(SynthesisError):
+        phrases = list(_phonemizer().phrases(text))
+        assert all(0 < len(phrase.phonemes) <= 200 for phrase in phrases)
+        assert sum(len(phrase.phonemes) for phrase in phrases) <= 100 + 20 * len(data)
+
+
 def check_policies(data: bytes) -> None:
     """Policies make a line or a rejection of any line, and what is spoken holds no blocked word."""
     if not data:
@@ -192,6 +205,15 @@ def _check_name(name: str) -> None:
 @lru_cache
 def _reader(language: str | None) -> TextReader:
     return TextReader(None, lambda _: language)
+
+
+@lru_cache
+def _phonemizer() -> Any:
+    from hibari.g2p.oov import OOV
+
+    from ishowtts.engines.hibari.phonemizer import Phonemizer
+
+    return Phonemizer(OOV())
 
 
 @lru_cache
@@ -311,3 +333,13 @@ TARGETS: dict[str, Target] = {
     # A file of the queue is changed at random, by a seed: an input is a number.
     "rows": Target(lambda data: damaged_rows.check_hostile_rows(int.from_bytes(data[:8], "big")), (b"\0", bytes(8))),
 }
+if missing_package() is None:
+    TARGETS["pronunciation"] = Target(
+        check_pronunciation,
+        (
+            b"The quick brown fox jumps over the lazy dog. Isn't it?",
+            "[word](/fˈoʊni/) costs $1,234.50, x² = -5.".encode(),
+            b"k9k9k9k9 a-b-c aBaBaB 1st U.S. 'n' e.g. http://example.com",
+        ),
+        (*_WORDS, b"](/", b"/)", b"'s", b"-", b"st", b"$", b"."),
+    )
