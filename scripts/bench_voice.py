@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import sys
 import tempfile
@@ -120,8 +121,8 @@ def speak(name: str, lines: Sequence[str]) -> list[SpokenLine]:
 
 def cpu_seconds() -> float:
     """Returns the CPU time of this process and of its ended children."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def save(spoken: Sequence[SpokenLine], folder: Path) -> None:
