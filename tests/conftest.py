@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support import daemon_server
 from support.appliance import Appliance
 from support.broker import Broker
 from support.checkpoints import shared_checkpoint
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 # Tests run side by side: two torches that each take every core wait for one another, in daemons and workers too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+Appliance.server = staticmethod(daemon_server.shared)
 
 
 # Without torch (the suite on Python 3.10) the folder bench cannot even be read.

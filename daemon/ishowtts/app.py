@@ -21,6 +21,7 @@ from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.engines import build
 from ishowtts.engines.build import EngineChoice, Engines, build_engines
 from ishowtts.engines.espeak_check import EspeakCheck
+from ishowtts.engines.speed_check import SpeedCheck
 from ishowtts.engines.voices.voice_library import language_lookup
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox, InboxLimits
@@ -162,7 +163,9 @@ class Daemon:
             on_change=self._publish_info,
         )
         self._espeak_check = EspeakCheck(lambda: self._engines.espeak_problem, self._engines.check_espeak)
-        wake = [loop.wake for loop in (self._scheduler, self._status, self._espeak_check, *self._mixer_threads)]
+        self._speed_check = SpeedCheck(self._check_speed)
+        woken = (self._scheduler, self._status, self._espeak_check, self._speed_check, *self._mixer_threads)
+        wake = [loop.wake for loop in woken]
         self._changed.connect(*wake)
         self._events_stored.connect(self._outbox.wake, self._status.wake)
         self._watched = watchdog.threads(
@@ -170,7 +173,7 @@ class Daemon:
             player=self._player,
             scheduler=self._scheduler,
             remotes=self._engines.remotes,
-            voice_watcher=self._voice_watcher,
+            asking_loops=[self._voice_watcher, self._speed_check],
             loops=[self._intake, self._outbox, self._status, self._espeak_check, *self._mixer_threads],
             segment_s=config.engine.deadlines.segment_s,
         )
@@ -188,6 +191,7 @@ class Daemon:
         self._engines.start()
         self._stack.callback(self._engines.close)
         self._start(self._espeak_check)
+        self._start(self._speed_check)
         self._start(self._archives)
         self._start(self._scheduler)
         self._link.start()
@@ -227,7 +231,8 @@ class Daemon:
     def _may_report_ready(self, waited_s: float) -> bool:
         """Whether the broker is connected and the first line would be heard at once, or too much time has passed."""
         connected = self._link.connected or waited_s >= _WAIT_FOR_BROKER_S
-        return connected and (self._scheduler.status.prepared or waited_s >= _PREPARE_S)
+        prepared = self._scheduler.status.prepared and not self._engines.hibari_is_starting()
+        return connected and (prepared or waited_s >= _PREPARE_S)
 
     def report_stopping(self) -> None:
         """Tell systemd and the log. The stack stops the parts."""
@@ -323,6 +328,12 @@ class Daemon:
         names = self._voices.names, self._policy.chime_names
         return MqttLink(options, LineLimits.from_config(self._config, *names, options.reply_prefix), handlers)
 
+    def _check_speed(self) -> None:
+        before = self._engines.choice
+        self._engines.check_speed()
+        if self._engines.choice != before:
+            self._publish_info()
+
     def _forget_voice(self, name: str) -> None:
         self._engines.forget_voice(name)
         self._scheduler.voices_changed()
@@ -332,7 +343,7 @@ class Daemon:
             self._config,
             instance=self._instance,
             identity=self._identity,
-            choice=self._choice,
+            choice=self._engines.choice,
             voices=self._voices.names(),
         )
         self._link.publish_retained("info", info)

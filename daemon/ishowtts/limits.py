@@ -16,6 +16,11 @@ NFE_STEP = (4, 64)
 SEED = (0, 2**63 - 1)
 """What torch takes as a seed without a sign."""
 
+LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}|-[A-Za-z0-9](?=-[A-Za-z0-9]{2})){0,16}")
+"""Tag of a language, as in `de` or `pt-BR` (BCP 47)."""
+LANGUAGE_TAG_CHARS = 35
+"""BCP 47 asks every program to take tags of this length."""
+
 SENT_CHARS = 500
 """Of a text as it was sent, or as it was read aloud, the history keeps so many characters: enough to recognise it."""
 
@@ -34,9 +39,6 @@ SOUND_SUFFIXES = (
     ".aif",
 )  # fmt: skip
 """How the names of sound files end, in small letters, whether we can read them or not."""
-
-LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
-"""Tag of a language, as in `en`, `de` or `pt-BR`."""
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """For a character class: Chinese characters. Unicode reserves planes 2 and 3 for them."""

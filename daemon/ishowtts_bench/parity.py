@@ -10,9 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
+import soundfile
 import torch
 
 from ishowtts.engines.f5.engine import F5Engine
+from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.f5_switches import TABLE, Switches
 from ishowtts.model import Segment
 from ishowtts.util.crossfade import FloatSamples
@@ -36,9 +38,16 @@ _TEXTS = {
 }
 _OTHER_TEXT = "Seven lazy dogs sat there, and two cats."
 _SHORT_TEXT = "A short one, 你好."
+# For each published shape that the measured weights may not have: the words of the clip, and a text. Semicolons and
+# quotes differ between the two kinds of tokens.
+_SHAPES: dict[random_checkpoint.Shape, tuple[str, str]] = {
+    "silma": ("يسميني البعض الطبيعة", "أهلاً؛ “welcome”; كيف حالك؟"),
+    "hindi": ("कुछ लोग मुझे प्रकृति कहते हैं", "नमस्ते; आप “कैसे” हैं?"),
+}
 _FEW_STEPS = "uniform steps"
 SEED = 3
 _BATCH_NFE = 5
+_FEWEST = 4
 _MISSING_FRAMES = 100  # about one second at the end of the line
 _REPEATED_TOLERANCE = 1e-6
 _HALF_PRECISION_FACTOR = 2.0  # a mutation in half precision must differ by this multiple of the rounding limit
@@ -116,6 +125,8 @@ def _rows(env: BenchEnv) -> Iterator[ParityRow]:
     with _engine(env, Switches.off()) as ours:
         yield ParityRow("all off", distance(_speak(ours, ENGLISH), english), TOLERANCE)
     yield from _upsampled(env)
+    for shape in _SHAPES:
+        yield from _published(env, shape)
     yield from _half(env, expected[_FEW_STEPS])
 
 
@@ -152,6 +163,25 @@ def _upsampled(env: BenchEnv) -> Iterator[ParityRow]:
             with mutations.text_at_bucket_length():
                 error = distance(_speak(ours, text, nfe_step), expected)
             yield ParityRow("average upsampling to a bucket", error, MUTATION_MIN_ERROR, mutation=True)
+
+
+def _published(env: BenchEnv, shape: random_checkpoint.Shape) -> Iterator[ParityRow]:
+    """Compare a published shape. The checkpoint is tiny and random, and made here, with a voice in its language."""
+    words, text = _SHAPES[shape]
+    with TemporaryDirectory(prefix="ishowtts-") as name:
+        folder = Path(name)
+        random_checkpoint.make_checkpoint(folder / "weights", "tiny", shape=shape)
+        (folder / "voices" / shape).mkdir(parents=True)
+        samples, rate_hz = soundfile.read(VoiceLibrary(None).find(None).audio_path)
+        soundfile.write(folder / "voices" / shape / "reference.wav", samples[: 2 * rate_hz], rate_hz)
+        (folder / "voices" / shape / "reference.txt").write_text(words, encoding="utf-8")
+        tiny = replace(env, folder=folder / "weights", voices_dir=folder / "voices", voice=shape)
+        expected = UpstreamInfer(tiny.folder, tiny.device, torch.float32).synthesize(
+            tiny.reference_clip(), text, nfe_step=_FEWEST, seed=SEED
+        )
+        with _engine(tiny, Switches(exact_padding=True, graphs=False)) as ours:
+            error = distance(_speak(ours, text, _FEWEST), expected)
+        yield ParityRow(f"the shape {shape}, padded to a bucket", error, TOLERANCE)
 
 
 def _half(env: BenchEnv, exact: FloatSamples) -> Iterator[ParityRow]:

@@ -118,6 +118,7 @@ def test_what_was_fetched_last_is_used_and_a_switch_back_downloads_nothing(
     assert main([*fetch, "--from", str(small_official)]) == 0
     out = capsys.readouterr().out
     assert "CC-BY-NC-4.0, commercial use NOT allowed" in out
+    assert "weaker" not in out
     assert out.splitlines()[-1] == "restart the daemon to speak with them: systemctl restart ishowtts"
     assert used() == ["official"]
     use(tmp_path / "state", "silma")
@@ -140,6 +141,7 @@ def test_without_a_name_the_model_in_use_is_fetched(
     assert main(["fetch", "--accept-licence", "--from", str(tmp_path), "--config", str(config)]) == 1
     done = capsys.readouterr()
     assert "CC-BY-4.0, commercial use allowed" in done.out
+    assert "which is weaker than" in done.out
     assert "model_2500000.safetensors of SPRINGLab/F5-Hindi-24KHz is missing" in done.err
 
 

@@ -130,6 +130,32 @@ def test_the_steps_before_a_rejection_and_the_segments_of_a_long_text_are_shown(
     assert [line.split("  ")[0] for line in err.splitlines()] == ["sent", "cleaned", "segment 1 of 2", "segment 2 of 2"]
 
 
+def test_each_language_is_shown_if_there_is_another_one_than_english(read: Read) -> None:
+    status, out, err = read("-v", "It is 3 km. Es sind 3,5 °C draußen. 今天25度。")
+    assert (status, out) == (0, "It is three kilometers. Es sind 3,5 °C draußen. 今天二十五度。\n")
+    assert err.splitlines()[-3:] == [
+        "in en  It is three kilometers.",
+        "in de  Es sind 3,5 °C draußen.",
+        "in zh  今天二十五度。",
+    ]
+    _, out, err = read("-v", "--language", "pt-br", "It is 3 km.")
+    assert (out, err.splitlines()[-1]) == ("It is 3 km.\n", "in pt  It is 3 km.")
+    _, out, _ = read("--json", "--language", "pt-br", "It is 3 km.")
+    found = json.loads(out)
+    assert (found["language"], found["languages"]) == ("pt-BR", [{"language": "pt", "text": "It is 3 km."}])
+
+
+def test_a_language_must_be_a_tag(read: Read, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read("--language", "german", "Guten Tag")
+    assert "'german' is not the tag of a language, as in de or pt-BR" in capsys.readouterr().err
+
+
+def test_a_voice_without_a_language_has_that_of_the_appliance(read: Read) -> None:
+    assert read("3 km", engine={"kind": "espeak", "espeak_voice": "de+f3"})[1] == "3 km\n"
+    assert read("3 km", engine={"kind": "espeak", "espeak_voice": "en-us+f3"})[1] == "three kilometers\n"
+
+
 def test_control_characters_and_broken_text_cannot_harm_a_terminal(read: Read) -> None:
     status, out, err = read("-v", "red \x07alert \u202e\ud800!")
     assert (status, out) == (0, "red alert !\n")
@@ -156,6 +182,7 @@ def test_json_has_what_each_step_did(read: Read) -> None:
         "text": "noooooo 5 km",
         "author": "bob",
         "voice": None,
+        "language": None,
         "steps": [
             {"step": "repeats", "before": "noooooo 5 km", "after": "nooo 5 km"},
             {"step": "template", "before": "nooo 5 km", "after": "bob says: nooo 5 km"},
@@ -163,6 +190,7 @@ def test_json_has_what_each_step_did(read: Read) -> None:
         ],
         "read": "bob says: nooo five kilometers",
         "done": ["repeats", "template"],
+        "languages": [{"language": "en", "text": "bob says: nooo five kilometers"}],
         "segments": ["bob says: nooo five kilometers"],
         "rejected": None,
         "fault": None,

@@ -56,7 +56,7 @@ def test_the_threads_are_those_of_the_code() -> None:
     for names, module in rows:
         assert exists(module), module
         for name in re.findall(r"`([^`]+)`", names):
-            role = name.removeprefix("mqtt-")
+            role = name.removeprefix("mqtt-").replace("ENGINE", "{kind}")
             assert f'"{name}"' in code or f'"{role}"' in code, name
 
 

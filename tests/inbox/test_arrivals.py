@@ -97,9 +97,10 @@ def test_repeats_of_a_waiting_line_are_merged_into_it(make_queue: Callable[..., 
         Line("b", "hello", voice="anna"),
         Line("b", "hello", priority=Priority.HIGH),
         Line("b", "hello", speed=1.5),
+        Line("b", "hello", language="de"),
         Line("b", "me says: hello", author="me", bare_text="hello"),
     ],
-    ids=lambda line: f"{line.text}-{line.voice}-{line.priority.name}-{line.author}",
+    ids=lambda line: f"{line.text}-{line.voice}-{line.priority.name}-{line.speed}-{line.language}-{line.author}",
 )
 def test_only_the_same_line_is_merged(make_queue: Callable[..., Queue], other: Line) -> None:
     queue = make_queue(merge_s=10)

@@ -50,6 +50,7 @@ BOUNDS: dict[str, tuple[object, ...]] = {
     "ttl_s": (1.0, 366 * 86_400.0),
     "chime": (True, "gong"),
     "author": ("b",),
+    "language": ("de", "sl-rozaj-1994", "en-x-" + "a" * 8),
 }
 
 

@@ -25,8 +25,9 @@ def line(line_id: str, priority: Priority = Priority.NORMAL, **more: Any) -> Lin
 
 def test_a_line_comes_out_as_it_went_in(queue: Queue) -> None:
     sent = Line(
-        "a", "Hallo", "anna", Priority.HIGH, 60.0, 1.2, 16, 70, "bell", "me", 7, "hallo", ReplyTo("r/1", b"\x00\xff")
-    )
+        "a", "Hallo", "anna", Priority.HIGH, 60.0, 1.2, 16, 70, "bell", "me", 7, "de-AT", "hallo",
+        ReplyTo("r/1", b"\x00\xff"),
+    )  # fmt: skip
     queue.inbox.accept([sent])
     queue.clock.pass_s(2)
     taken = queue.inbox.take()
@@ -104,6 +105,7 @@ def test_the_same_id_and_text_is_a_duplicate_only_for_a_while(queue: Queue) -> N
         {"chime": "bell"},
         {"author": "me"},
         {"seed": 7},
+        {"language": "de"},
         {"text": "another text"},
     ],
     ids=lambda other: next(iter(other)),

@@ -129,6 +129,10 @@ CREATE INDEX lines_open ON lines (id) WHERE state IN ('waiting', 'speaking');
 CREATE INDEX lines_known ON lines (id, born_s) WHERE state NOT IN ('rejected', 'expired');
 """,
 }
+TABLES[5] = f"""{TABLES[4]}
+ALTER TABLE lines ADD COLUMN sent_text TEXT;  -- as it was sent, if the policies changed it
+ALTER TABLE lines ADD COLUMN heard_at TEXT;   -- wall time of its first sound
+"""
 # Later programs of version 3 added these.
 LATER_INDEXES = """
 CREATE INDEX lines_rejected ON lines (ended_n) WHERE state = 'rejected';
@@ -148,8 +152,8 @@ INSERT INTO settings VALUES ('volume', '30'), ('.boot_id', 'boot-1'), ('.seen_s'
     ('.untold', '{"empty": 7}'), ('.rehearsed', 'run 3');
 """
 NAMES_OF_4 = {".untold": ".rejected_counts", ".rehearsed": ".prefetched"}
-KINDS = [(2, ""), (3, ""), (3, LATER_INDEXES), (4, "")]
-OLDER = pytest.mark.parametrize(("version", "more"), KINDS, ids=["2", "3", "3 with later indexes", "4"])
+KINDS = [(2, ""), (3, ""), (3, LATER_INDEXES), (4, ""), (5, "")]
+OLDER = pytest.mark.parametrize(("version", "more"), KINDS, ids=["2", "3", "3 with later indexes", "4", "5"])
 
 Queue = Any  # of conftest.py
 
@@ -209,6 +213,8 @@ def test_an_older_file_is_upgraded_and_keeps_every_line(queue: Queue, version: i
     assert queue.inbox.peek_for_prefetch() is None, "line 3 was prefetched when the older version crashed"
     taken = [queue.inbox.take() for _ in range(3)]
     assert [(one.line.id, one.position) for one in taken] == [("spoken", 5), ("a", 0), ("b", 0)]
+    queue.inbox.accept([Line("c", "drei", language="de")])
+    assert queue.inbox.take().line.language == "de"
     done = queue.history(9)[-1]
     assert done.outcome is Outcome.FINISHED
     assert (done.sent_text, done.heard_at) == (None, None), "older versions did not store them"

@@ -110,9 +110,10 @@ def test_every_field_of_an_object_is_parsed() -> None:
             "chime": "bell",
             "author": "me",
             "seed": 7,
+            "language": "pt-BR",
         }
     )
-    assert line == Line("a1", "Hello.", "bob", Priority.HIGH, 5.0, 0.5, 64, 0, "bell", "me", 7)
+    assert line == Line("a1", "Hello.", "bob", Priority.HIGH, 5.0, 0.5, 64, 0, "bell", "me", 7, "pt-BR")
     assert accepted({"text": "a", "chime": False}).chime is False
 
 
@@ -194,6 +195,8 @@ def test_a_bad_payload_gets_a_reason_and_a_sentence(payload: object, reason: Rea
         ("chime", 1), ("chime", ""), ("chime", {"a": 1}),
         ("author", ""), ("author", 5), ("author", "a" * 129), ("author", "a\nb"),
         ("seed", -1), ("seed", 2**63), ("seed", 1.5), ("seed", True),
+        ("language", ""), ("language", "german"), ("language", "de_DE"), ("language", 5), ("language", ["de"]),
+        ("language", "en" + "-abcdefgh" * 4), ("language", "d\u0435"), ("language", "de "), ("language", "auto"),
         ("id", ""), ("id", 5), ("id", "a" * 129), ("id", "a\x00"), ("id", "a\x85"), ("id", "\ud800"),
         ("id", []),
         ("voice", 5), ("voice", ""), ("voice", "a" * 129),
@@ -218,6 +221,7 @@ def test_a_field_of_a_wrong_type_or_range_is_named(field: str, value: object) ->
         ("chime", "yes", True), ("chime", "bell", "bell"),
         ("priority", "High", Priority.HIGH), ("priority", "LOW", Priority.LOW),
         ("priority", " normal ", Priority.NORMAL),
+        ("language", "DE", "de"), ("language", "zh-hant-tw", "zh-Hant-TW"), ("language", "und", None),
         ("voice", None, None), ("volume", None, None), ("chime", None, None),
     ],
 )  # fmt: skip
@@ -225,6 +229,14 @@ def test_a_value_in_the_form_of_a_template_engine_is_understood(field: str, valu
     line = accepted({"text": "a", field: value})
     assert getattr(line, field) == parsed
     assert type(getattr(line, field)) is type(parsed)
+
+
+def test_what_is_not_the_tag_of_a_language_is_told_in_one_sentence() -> None:
+    assert refused({"text": "a", "language": "german"}).detail == (
+        "language: must be the tag of a language, as in de or pt-BR, with at most 35 letters, digits and hyphens"
+        " (got 'german'); leave it out to have the language identified"
+    )
+    assert "'lang': unknown field; did you mean 'language'" in refused({"text": "a", "lang": "de"}).detail
 
 
 @pytest.mark.parametrize("value", [0.5, 1.0, "0.5", "1.0", ".3", 0.01])
@@ -537,6 +549,7 @@ fields = st.sampled_from(
         "chime",
         "author",
         "seed",
+        "language",
         "x",
     ]
 )

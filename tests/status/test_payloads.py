@@ -38,6 +38,14 @@ SPEAKING = SchedulerStatus(Line("a", "hello"), False, None)
             "degraded",
             "the f5 engine is parked: it died five times",
         ),
+        (
+            replace(IDLE, other_engines=(EngineStatus("hibari", EngineState.RESTARTING, 24000, detail="it died"),)),
+            "degraded",
+            "the hibari engine is restarting: it died",
+        ),
+        (replace(IDLE, other_engines=(EngineStatus("hibari", EngineState.LOADING, 24000),)), "ready", None),
+        (replace(IDLE, notes=("F5 is slow",)), "ready", "F5 is slow"),
+        (replace(IDLE, notes=("F5 is slow",), problems=("the card is away",)), "degraded", "the card is away"),
         (replace(IDLE, scheduler=SPEAKING, problems=("the card is away",)), "degraded", "the card is away"),
         (
             replace(IDLE, scheduler=SchedulerStatus(None, True, None), problems=("the card is away",)),

@@ -81,3 +81,11 @@ def test_the_states_of_each_line_are_not_logged(appliance: Appliance, caplog: py
     appliance.becomes("ready")
     appliance.becomes("speaking")
     assert caplog.messages == ["state: degraded (the disk is full)", "state: ready"]
+
+
+def test_a_detail_that_stays_is_logged_once_and_not_with_each_line(
+    appliance: Appliance, caplog: pytest.LogCaptureFixture
+) -> None:
+    for state in ("ready", "speaking", "ready", "speaking"):
+        appliance.becomes(state, "F5 is slow")
+    assert caplog.messages == ["state: ready (F5 is slow)"]

@@ -17,13 +17,14 @@ from ishowtts.model import Outcome, Report
 from ishowtts.status.telemetry import Telemetry, percentile
 
 
-def snapshot(telemetry: Telemetry, worker_pid: int | None = None) -> dict[str, Any]:
+def snapshot(telemetry: Telemetry, *worker_pids: int) -> dict[str, Any]:
     return telemetry.snapshot(
         engine={"name": "f5"},
+        engines=[{"name": "f5"}, {"name": "espeak"}],
         audio={"device": "silent"},
         mqtt={"connected": True},
         queue_depth=3,
-        worker_pid=worker_pid,
+        worker_pids=worker_pids,
     )
 
 
@@ -51,6 +52,7 @@ def test_a_snapshot_has_the_shape_of_the_contract(tmp_path: Path) -> None:
             "audio_s_total", "cache_hits", "queue_depth",
         ],
         "engine": ["name"],
+        "engines": None,
         "audio": ["device"],
         "mqtt": ["connected"],
     }  # fmt: skip

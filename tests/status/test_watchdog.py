@@ -225,7 +225,7 @@ def watched() -> Iterator[dict[str, Watched]]:
         player=player,
         scheduler=scheduler,
         remotes=[RemoteEngine("f5", {})],
-        voice_watcher=Loop(1.0),
+        asking_loops=[Loop(1.0)],
         loops=[],
         segment_s=500.0,
     )

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +16,7 @@ import yaml
 
 from support.broker import Broker
 from support.client import Client, Message
+from support.daemon_server import DaemonServer, ForkedDaemon
 
 FINAL = {"finished", "rejected", "expired", "cancelled", "evicted", "merged", "failed"}
 TESTS = Path(__file__).resolve().parents[1]
@@ -26,6 +27,10 @@ DAEMON = TESTS.parent / "daemon"
 class Appliance:
     """`with Appliance(folder, broker, settings) as appliance: …`.
 
+    Attributes:
+        server: Forks the daemon, which takes less time than `python -m ishowtts run`; the tests set it. A daemon with
+            a `wrap`, or with a PYTHONPATH of its own, is always a new process.
+
     Args:
         settings: sections laid over the configuration of the tests.
         environment: further variables of the daemon's process.
@@ -35,6 +40,7 @@ class Appliance:
     """
 
     root = "ishowtts/test"
+    server: Callable[[], DaemonServer] | None = None
 
     def __init__(
         self,
@@ -54,7 +60,7 @@ class Appliance:
         self._quick = quick
         self._wrap = wrap
         self.sound = folder / "sound.wav"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | ForkedDaemon | None = None
         self._settings = {
             "device": {"name": "test"},
             "mqtt": {"host": broker.host, "port": broker.port},
@@ -66,6 +72,7 @@ class Appliance:
             "engine": {"fallback": ["espeak"], **settings.get("engine", {"kind": "espeak"})},
             "audio": {"device": f"wav:{self.sound}", "volume": 100, **AS_IT_COMES, **settings.get("audio", {})},
         }
+        self._is_new = bool(wrap) or "PYTHONPATH" in (environment or {})
         self._environment = {**os.environ, "PYTHONPATH": f"{DAEMON}:{TESTS}", **(environment or {})}
         self._log = folder / "daemon.log"
 
@@ -89,9 +96,14 @@ class Appliance:
 
     def start(self) -> Appliance:
         """Start the process; `wait_ready` says when it works."""
+        module, *arguments = self._program()
+        arguments += ["--config", str(self.config_file)]
+        if self.server is not None and not self._is_new:
+            self.process = self.server().start(module, arguments, self._log, self._environment)
+            return self
         with self._log.open("ab") as out:
             self.process = subprocess.Popen(
-                [*self._wrap, sys.executable, *self._program(), "--config", str(self.config_file)],
+                [*self._wrap, sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -101,8 +113,8 @@ class Appliance:
 
     def _program(self) -> list[str]:
         if self._quick_s is None:
-            return ["-m", "ishowtts", "run"]
-        return ["-m", "support.quick_daemon", "--notes", str(self.notes), "--sound-s", str(self._quick_s), *self._quick]
+            return ["ishowtts", "run"]
+        return ["support.quick_daemon", "--notes", str(self.notes), "--sound-s", str(self._quick_s), *self._quick]
 
     def stop(self, how: signal.Signals = signal.SIGTERM, timeout_s: float = 30) -> int:
         """End it and give its exit status."""

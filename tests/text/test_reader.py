@@ -40,6 +40,26 @@ def test_other_languages_keep_their_figures_and_are_only_cleaned(language: str) 
     assert reader(language).read("１２ km,  3,50 €\u202e, 3:30", None) == "12 km, 3,50 €, 3:30"
 
 
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("Es sind 3,5 °C draußen und es kostet 12.50 €.", "Es sind 3,5 °C draußen und es kostet 12.50 €."),
+        ("Der 3. Mai ist ein Tag mit 2 x 5 km & 10 %.", "Der 3. Mai ist ein Tag mit 2 x 5 km & 10 %."),
+        ("Сегодня 3 градуса и 5 км.", "Сегодня 3 градуса и 5 км."),
+        ("It is 3 km. Es sind 3 km. 有3个", "It is three kilometers. Es sind 3 km. 有三个"),
+        ("DAS ESSEN IST FERTIG, BITTE KOMMEN.", "Das essen ist fertig, bitte kommen."),
+    ],
+)
+def test_a_sentence_is_read_by_the_rules_of_its_own_language(written: str, spoken: str) -> None:
+    assert reader().read(written, None) == spoken
+
+
+def test_the_language_that_a_line_names_goes_before_that_of_its_voice() -> None:
+    assert reader("en").read("It is 3 km. 1.234", None, "de") == "It is 3 km. 1.234"
+    assert reader("de").read("Pay 3 km, 1.234", None, "en") == "Pay three kilometers, one point two three four"
+    assert reader("de").read("I pay 1.234", None, "en-DE") == "I pay one thousand two hundred and thirty four"
+
+
 def test_han_is_chinese_in_a_german_voice_and_japanese_in_a_japanese_one() -> None:
     assert reader("de").read("Nr. 3 我有3个", None) == "Nr. 3 我有三个"
     assert reader("ja").read("11月21日", None) == "11月21日"

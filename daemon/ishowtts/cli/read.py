@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ishowtts.cli.common import Commands, compact_json, print_json, read_config
+from ishowtts.cli.common import Commands, compact_json, language_tag, print_json, read_config
 from ishowtts.engines.espeak import MAX_SEGMENT_BYTES
 from ishowtts.engines.voices.voice_library import language_lookup, open_voice_library
 from ishowtts.errors import LineError
@@ -31,6 +31,12 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--author", metavar="NAME", help="author of the line, for policies.template and author_voices")
     parser.add_argument("--voice", metavar="VOICE", help="voice that would speak it (default: the configured one)")
     parser.add_argument(
+        "--language",
+        type=language_tag,
+        metavar="TAG",
+        help="language that the line names, as in de or pt-BR (default: that of the voice, or what the text shows)",
+    )
+    parser.add_argument(
         "-v", "--verbose", action="store_true", help="show each step, as always in a terminal (on standard error)"
     )
     parser.add_argument("--json", action="store_true", help="as JSON; one line for each line of standard input")
@@ -47,6 +53,14 @@ class Step:
 
 
 @dataclass(frozen=True)
+class LanguagePart:
+    """A part of a text in one language: a base language, such as `en`."""
+
+    language: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Reading:
     """What becomes of one text.
 
@@ -55,6 +69,8 @@ class Reading:
         steps: What changed it, in order.
         read: The text that an engine would be given; `None` if the line is rejected.
         done: The words of the policies that changed it, as in the event `accepted`.
+        language: The language that the line names; `None`: that of the voice, unless the text shows another.
+        languages: The parts of `read`, in order, each with its language.
         segments: `read`, split as for espeak-ng. F5 takes as much at once as the clip of its voice allows.
         rejected: Why it is rejected: `reason` and `detail`.
     """
@@ -63,8 +79,10 @@ class Reading:
     author: str | None
     voice: str | None
     steps: list[Step]
+    language: str | None = None
     read: str | None = None
     done: tuple[str, ...] = ()
+    languages: list[LanguagePart] = field(default_factory=list)
     segments: list[str] = field(default_factory=list)
     rejected: dict[str, str] | None = None
 
@@ -81,22 +99,27 @@ class LineReader:
         """What is wrong with the files of blocked words and pronunciations, in a sentence; `None` if nothing is."""
         return "; ".join(fault for fault in (self._policies.fault, self._reader.fault) if fault) or None
 
-    def read(self, text: str, author: str | None, voice: str | None) -> Reading:
+    def read(self, text: str, author: str | None, voice: str | None, language: str | None = None) -> Reading:
         """Apply the policies, then put the text into words."""
-        admitted, policy_steps = self._policies.explain(Line("", text, voice, author=author))
+        line = Line("", text, voice, author=author, language=language)
+        admitted, policy_steps = self._policies.explain(line)
         steps = [Step(step.policy, step.before, step.after) for step in policy_steps]
         if isinstance(admitted, Rejection):
             rejected = {"reason": admitted.reason.value, "detail": admitted.detail}
-            return Reading(text, author, voice, steps, rejected=rejected)
+            return Reading(text, author, voice, steps, language, rejected=rejected)
         spoken, voice = admitted.text, admitted.voice
-        for step in self._reader.explain(spoken, voice):
+        for step in self._reader.explain(spoken, voice, language):
             if step.text != spoken:
                 steps.append(Step(step.step, spoken, step.text))
             spoken = step.text
         if not is_speakable(spoken):
             detail = "text.pronunciations leaves nothing that can be spoken"
-            return Reading(text, author, voice, steps, rejected={"reason": Reason.EMPTY.value, "detail": detail})
-        return Reading(text, author, voice, steps, spoken, admitted.done, segments(spoken, MAX_SEGMENT_BYTES))
+            rejected = {"reason": Reason.EMPTY.value, "detail": detail}
+            return Reading(text, author, voice, steps, language, rejected=rejected)
+        runs = self._reader.runs(spoken, voice, language)
+        languages = [LanguagePart(run.language, spoken[run.start : run.end].strip()) for run in runs]
+        parts = segments(spoken, MAX_SEGMENT_BYTES)
+        return Reading(text, author, voice, steps, language, spoken, admitted.done, languages, parts)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -109,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
     verbose = arguments.verbose or (sys.stdout.isatty() and not from_stdin)
     all_spoken = True
     for text in _stdin_lines() if from_stdin else [" ".join(arguments.text)]:
-        reading = reader.read(text, arguments.author, arguments.voice)
+        reading = reader.read(text, arguments.author, arguments.voice, arguments.language)
         all_spoken = all_spoken and reading.rejected is None
         if arguments.json:
             _print_reading(reading, reader.fault, one_line=from_stdin)
@@ -152,8 +175,10 @@ def _outcome(reading: Reading) -> str:
 
 
 def _print_steps(reading: Reading) -> None:
-    """Print what was sent, and the text after each step that changed it."""
+    """Print what was sent, the text after each step that changed it, and its languages unless all of it is English."""
     rows = [("sent", reading.text), *((step.step, step.after) for step in reading.steps)]
+    if reading.language is not None or any(part.language != "en" for part in reading.languages):
+        rows += [(f"in {part.language}", part.text) for part in reading.languages]
     if len(reading.segments) > 1:
         count = len(reading.segments)
         rows += [(f"segment {i} of {count}", part) for i, part in enumerate(reading.segments, 1)]

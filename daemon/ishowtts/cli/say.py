@@ -15,7 +15,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ishowtts.cli.appliance_view import RETAINED_S, START_FIX, ApplianceView, connect, messages_and_ticks
-from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic, volume, why
+from ishowtts.cli.common import (
+    Commands,
+    language_tag,
+    number,
+    print_json,
+    read_config,
+    root_topic,
+    spoken_by,
+    volume,
+    why,
+)  # fmt: skip
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.errors import BrokerError, LineError
 from ishowtts.model import FINAL_EVENTS, Outcome
@@ -45,6 +55,12 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="words to speak, with or without quotes; - reads standard input",
     )
     parser.add_argument("--voice", help="one of `ishowtts voices`")
+    parser.add_argument(
+        "--language",
+        type=language_tag,
+        metavar="TAG",
+        help="language of the text, as in de or pt-BR (default: that of the voice, unless the text shows another)",
+    )
     parser.add_argument(
         "--volume", type=volume, metavar="N", help="volume of this line, 0 to 100 (default: that of the appliance)"
     )
@@ -105,6 +121,8 @@ def run(arguments: argparse.Namespace) -> int:
     line: dict[str, Any] = {"id": uuid.uuid4().hex, "text": text}
     if arguments.voice:
         line["voice"] = arguments.voice
+    if arguments.language:
+        line["language"] = arguments.language
     if arguments.volume is not None:
         line["volume"] = arguments.volume
     if arguments.chime is not None:
@@ -278,7 +296,7 @@ def sentence(event: dict[str, Any]) -> str:
 def _finished(event: dict[str, Any]) -> str:
     speed = "from the cache" if event.get("cached") else f"RTF {number(event.get('rtf'), 3) or 'unknown'}"
     audio, queue = (number(event.get(name), 2) or "?" for name in ("audio_s", "queue_s"))
-    figures = [f"{audio} s of speech by {event.get('engine')}", speed, f"waited {queue} s"]
+    figures = [f"{audio} s of speech by {spoken_by(event) or 'an unknown engine'}", speed, f"waited {queue} s"]
     silent = event.get("audible") is False
     if not silent and (first_sound := _first_sound(event)):
         figures.insert(0, f"heard after {first_sound} s")

@@ -18,7 +18,7 @@ from ishowtts.config.policy_section import PolicySection
 from ishowtts.config.section import Section as _Section
 from ishowtts.errors import ConfigError
 from ishowtts.f5_switches import EIGHT_BITS, TABLE, Compile, Switches, device_faults
-from ishowtts.limits import LANGUAGE, NAME, NFE_STEP, as_name
+from ishowtts.limits import LANGUAGE_TAG, NAME, NFE_STEP, as_name
 
 DEFAULT_PATH = Path(DEFAULT_CONFIG)
 SERVICE_DIR = Path("/var/lib/ishowtts")
@@ -73,7 +73,7 @@ def _fallback(value: Any) -> Any:
 
 
 def _language(tag: str) -> str:
-    if not LANGUAGE.fullmatch(tag):
+    if not LANGUAGE_TAG.fullmatch(tag):
         raise ValueError("must be a language tag such as en, de or pt-BR")
     return tag
 

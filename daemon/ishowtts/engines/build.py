@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from ishowtts.config import Config
 from ishowtts.engines import EngineStats, VoiceInfo
@@ -14,6 +15,7 @@ from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.f5.f5_options import F5Options
 from ishowtts.engines.hibari.hibari_package import HibariOptions, missing_package
 from ishowtts.engines.speech_cache_key import EspeakCacheKey, F5CacheKey, HibariCacheKey
+from ishowtts.engines.speed_check import F5Speed
 from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_library, voices_folder
 from ishowtts.engines.weights import Weights
 from ishowtts.engines.worker.remote_engine import RemoteEngine
@@ -40,6 +42,8 @@ class Engines:
         espeak: the espeak-ng engine, whether it is in the order or not.
         voice_library: the voices that lines may ask for.
         default_voice: name of the voice of a line that names none.
+        f5_speed: measures the speed of F5; `None` if F5 is not in the order.
+        on_change: called after the order has changed; it must not raise.
     """
 
     def __init__(
@@ -50,9 +54,15 @@ class Engines:
         espeak: EspeakEngine,
         voice_library: VoiceLibrary,
         default_voice: str,
+        f5_speed: F5Speed | None = None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._choice = choice
         self._order = tuple(order)
+        self._started = self.remotes
+        self._f5_speed = f5_speed
+        self._on_change = on_change
+        self._notes: tuple[str, ...] = ()
         self.espeak = espeak
         self.voice_library = voice_library
         self.default_voice = default_voice
@@ -76,6 +86,25 @@ class Engines:
     def remotes(self) -> tuple[RemoteEngine, ...]:
         """The engines that run in a worker."""
         return tuple(each.remote for each in self._order if each.remote is not None)
+
+    def check_speed(self) -> None:
+        """Once F5 is warm for the first time: ends it if it is too slow, and another engine may and can lead.
+
+        Its worker holds gigabytes. May wait for the worker.
+        """
+        speed, f5, others = self._f5_speed, self.f5, tuple(each for each in self._order if not each.clones)
+        if speed is None or f5 is None or not speed.measure() or not speed.is_slow:
+            return
+        leader = others[0].name if others and not speed.forced else None
+        sentence = speed.sentence(leader) or ""
+        log.warning("%s", sentence)
+        self._notes = (sentence,)
+        if leader is not None:
+            order = tuple(each.name for each in others)
+            self._choice = replace(self._choice, kind=leader, why=sentence, order=order)
+            self._order = others
+            self._on_change()
+            f5.close()
 
     def prepare_voice(self, name: str) -> VoiceInfo | None:
         """Makes a changed voice ready again. Returns `None` if no engine prepares voices.
@@ -147,6 +176,11 @@ class Engines:
         espeak = (problem for problem in found if problem is not None)
         return (*espeak, *(sentence for remote in self.remotes for sentence in remote.quarantined_voices()))
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that an operator should know, although everything works."""
+        return self._notes
+
     def check_espeak(self, cancelled: IsCancelled) -> None:
         """Tests whether espeak-ng works now, and sets `espeak_problem` accordingly."""
         with suppress(EngineError, Cancelled):
@@ -181,7 +215,7 @@ class Engines:
 
     def close(self) -> None:
         """Ends the workers and closes espeak."""
-        for remote in self.remotes:
+        for remote in self._started:
             remote.close()
         self.espeak.close()
 
@@ -191,10 +225,15 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
     section = config.engine
     library, default = open_voice_library(config), section.f5.default_voice
     espeak = EspeakEngine(section.espeak_voice, on_change)
-    order = []
+    order: list[EngineCandidate] = []
+    f5_speed = None
     for kind in choice.order:
-        if kind == "f5":
-            order.append(_f5(config, choice, library, on_change))
+        if kind == "f5" and choice.weights is None:
+            order.append(_unavailable("f5", choice.problem or choice.why))
+        elif kind == "f5" and choice.weights is not None:
+            remote = _f5_remote(config, choice.weights, on_change)
+            f5_speed = F5Speed(remote, section.f5.max_rtf, forced=section.kind == "f5")
+            order.append(_f5(config, choice.weights, library, remote, f5_speed))
         elif kind == "hibari":
             order.append(_hibari(config, on_change))
         else:
@@ -210,15 +249,21 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
                     reads_latin=True,
                 )
             )
-    return Engines(choice, order, espeak=espeak, voice_library=library, default_voice=default)
+    return Engines(
+        choice,
+        order,
+        espeak=espeak,
+        voice_library=library,
+        default_voice=default,
+        f5_speed=f5_speed,
+        on_change=on_change,
+    )
 
 
-def _f5(config: Config, choice: EngineChoice, library: VoiceLibrary, on_change: Callable[[], None]) -> EngineCandidate:
-    if choice.weights is None:
-        return _unavailable("f5", choice.problem or choice.why)
+def _f5_remote(config: Config, weights: Weights, on_change: Callable[[], None]) -> RemoteEngine:
     f5 = config.engine.f5
     options = F5Options(
-        weights=str(choice.weights.folder),
+        weights=str(weights.folder),
         voices_dir=str(voices_folder(config)),
         default_voice=f5.default_voice,
         nfe_step=f5.nfe_step,
@@ -228,13 +273,18 @@ def _f5(config: Config, choice: EngineChoice, library: VoiceLibrary, on_change: 
         cache_dir=str(config.cache_dir),
         switches=f5.switches,
     )
-    remote = _remote(config, "f5", options.to_dict(), on_change)
+    return _remote(config, "f5", options.to_dict(), on_change)
+
+
+def _f5(
+    config: Config, weights: Weights, library: VoiceLibrary, remote: RemoteEngine, speed: F5Speed
+) -> EngineCandidate:
     return EngineCandidate(
         remote,
         "f5",
-        languages=_f5_languages(config, choice.weights, library),
-        problem=lambda: worker_problem(remote),
-        cache_key=F5CacheKey(config, choice.weights, library),
+        languages=_f5_languages(config, weights, library),
+        problem=speed.problem,
+        cache_key=F5CacheKey(config, weights, library),
         clones=True,
         mixes_languages=True,
         remote=remote,

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ishowtts.limits import NFE_STEP, SEED, SENT_CHARS, SPEED, VOLUME
+from ishowtts.limits import LANGUAGE_TAG, LANGUAGE_TAG_CHARS, NFE_STEP, SEED, SENT_CHARS, SPEED, VOLUME
 from ishowtts.model import Event, Line, Outcome, Priority, ReplyTo
 
 WAITING = "waiting"
@@ -32,6 +32,10 @@ def _whole(low: int, high: int) -> Callable[[Any], bool]:
     return lambda value: type(value) is int and low <= value <= high
 
 
+def _is_language(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= LANGUAGE_TAG_CHARS and LANGUAGE_TAG.fullmatch(value) is not None
+
+
 # The fields of a line that have no column of their own, and their allowed values. An engine must get nothing else.
 _DETAILS: Mapping[str, Callable[[Any], bool]] = {
     "speed": _number(*SPEED),
@@ -40,6 +44,7 @@ _DETAILS: Mapping[str, Callable[[Any], bool]] = {
     "chime": lambda value: isinstance(value, (bool, str)),
     "author": lambda value: isinstance(value, str),
     "seed": _whole(*SEED),
+    "language": _is_language,
     "ttl_s": _number(0.0),
     "bare_text": lambda value: isinstance(value, str),
 }

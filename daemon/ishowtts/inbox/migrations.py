@@ -67,6 +67,10 @@ UPDATE OR REPLACE settings SET key = '.prefetched' WHERE key = '.rehearsed';
 ALTER TABLE lines ADD COLUMN sent_text TEXT;  -- as it was sent, if the policies changed it
 ALTER TABLE lines ADD COLUMN heard_at TEXT;   -- wall time of its first sound
 """,
+    # The tables stay. Programs of version 5 would take a line with a language for damaged, so they must not open it.
+    6: """
+-- Since this version, `details` may hold the language of a line.
+""",
 }
 VERSION = max(STEPS)
 OLDEST = min(STEPS)

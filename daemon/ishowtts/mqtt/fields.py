@@ -9,9 +9,10 @@ import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ishowtts.limits import NFE_STEP, SEED, SPEED, VOLUME
+from ishowtts.limits import LANGUAGE_TAG_CHARS, NFE_STEP, SEED, SPEED, VOLUME
 from ishowtts.model import Priority
 from ishowtts.mqtt.strict_json import clip
+from ishowtts.text.scripts import canonical_language
 
 MAX_NAME_CHARS = 128
 _MAX_PROBLEMS = 5
@@ -25,8 +26,10 @@ _ALIASES = {  # what other interfaces call our fields
     **dict.fromkeys(("rate", "tempo"), "speed"),
     **dict.fromkeys(("user", "username", "sender", "name"), "author"),
     **dict.fromkeys(("ttl", "expires", "timeout"), "ttl_s"),
+    **dict.fromkeys(("lang", "locale", "language_code"), "language"),
     **dict.fromkeys(("cmd", "action"), "command"),
 }
+_NO_LANGUAGE = ("und", "mul")  # tags of BCP 47 for an undetermined language, and for several
 _PRIORITIES = {"low": Priority.LOW, "normal": Priority.NORMAL, "high": Priority.HIGH}
 
 FieldCheck = Callable[[Any], Any]
@@ -157,6 +160,16 @@ def _chime(value: Any) -> bool | str:
     return name
 
 
+def _language(value: Any) -> str | None:
+    tag = canonical_language(value) if isinstance(value, str) else None
+    if tag is None:
+        raise BadField(
+            f"must be the tag of a language, as in de or pt-BR, with at most {LANGUAGE_TAG_CHARS} letters, digits and "
+            f"hyphens (got {clip(value)}); leave it out to have the language identified"
+        )
+    return None if tag in _NO_LANGUAGE else tag
+
+
 _VOLUME = _whole(*VOLUME)
 
 LINE_FIELDS: Mapping[str, FieldCheck] = {
@@ -171,6 +184,7 @@ LINE_FIELDS: Mapping[str, FieldCheck] = {
     "chime": _chime,
     "author": name_of("a text", _IN_NAMES_OF_PEOPLE),
     "seed": _whole(*SEED),
+    "language": _language,
 }
 
 VOLUME_FIELDS: Mapping[str, FieldCheck] = {"volume": check_volume}

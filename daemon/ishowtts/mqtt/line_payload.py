@@ -164,6 +164,7 @@ def _line(
             chime=chime,
             author=fields.get("author"),
             seed=fields.get("seed"),
+            language=fields.get("language"),
             reply_to=reply_to,
         )
 

@@ -93,6 +93,11 @@ class LineSynthesis:
         """Name of the first engine in order that has not failed."""
         return next((each.name for each in self._order if each.name not in self._failures), self._order[-1].name)
 
+    @property
+    def failed_engines(self) -> frozenset[str]:
+        """Names of the engines that failed at this line, or were unavailable."""
+        return frozenset(self._failures)
+
     def seam_s(self, engine: str) -> float:
         """Length of the cross-fade between two segments of an engine, in seconds."""
         return self._seams_s.get(engine, 0.0)
@@ -109,7 +114,8 @@ class LineSynthesis:
         if self._substitution is not None:
             return self._substitution
         language = base_language(segment.language)
-        able = [each for each in self._order if each.speaks(language) or (each.clones and segment.voice is not None)]
+        voice_named = self._line.voice is not None
+        able = [each for each in self._order if each.speaks(language) or (each.clones and voice_named)]
         if not able or able[0].name == engine:
             return None
         failure = self._failures.get(able[0].name)

@@ -119,7 +119,7 @@ class SpeechPolicy:
         text = dequeued.line.text
         if dequeued.times > 1:
             text = merged_text(self._merge_say, text, dequeued.times)
-        return self._reader.read(text, dequeued.line.voice)
+        return self._reader.read(text, dequeued.line.voice, dequeued.line.language)
 
     def chime(self, line: Line) -> tuple[Samples, int] | None:
         """The chime before a line and its rate in Hz; `None` if it has none.

@@ -62,11 +62,16 @@ class ApplianceState:
             *self.archives.problems,
             *self.policy.problems,
         )
+        primary, *others = self.engines.order
+        statuses = [each.status() for each in others]
         return state_payload(
             StateFacts(
                 scheduler=scheduler,
-                engine=self.engines.status(),
-                engine_name=self.engines.choice.kind,
+                engine=primary.status(),
+                engine_name=primary.name,
+                other_engines=tuple(status for status in statuses if status is not None),
+                ready_engines=tuple(each.name for each in self.engines.order if each.problem() is None),
+                notes=self.engines.notes,
                 queue_depth=self.inbox.depth(),
                 muted=self.player.muted,
                 volume=self.player.volume,

@@ -11,6 +11,7 @@ from ishowtts import __version__
 from ishowtts.board import BoardIdentity
 from ishowtts.config import Config
 from ishowtts.engines.build import EngineChoice, Engines
+from ishowtts.engines.candidates import EngineCandidate
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
 from ishowtts.mqtt.link import MqttLink
@@ -42,6 +43,7 @@ def info_payload(
         "jetpack": identity.jetpack,
         "engine": choice.kind,
         "engine_why": choice.why,
+        "engines": list(choice.order),
         "telemetry_s": config.telemetry.interval_s,
         "weights_licence": choice.weights.licence if choice.weights else None,
         "voices": voices,
@@ -54,8 +56,12 @@ class StateFacts:
     """What the state is composed from.
 
     Args:
-        engine: The worker's engine; `None` if espeak-ng is the configured engine.
+        engine: The primary engine, if it runs in a worker; else `None`.
+        engine_name: The primary engine.
+        other_engines: The engines after it that run in a worker.
+        ready_engines: The engines that can speak now, in order.
         problems: Sentences about parts that do not work as configured.
+        notes: Sentences that an operator should know, although everything works.
         quiet_until: Local time until which low and normal lines wait; `None`: they do not wait.
         expires_before: Whether a line that quiet hours hold expires before they end.
         volume_configured: `audio.volume`.
@@ -70,7 +76,10 @@ class StateFacts:
     queue_depth: int
     muted: bool
     volume: int
+    other_engines: tuple[EngineStatus, ...] = ()
+    ready_engines: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     paused_at_start: bool = False
     quiet_until: str | None = None
     volume_configured: int | None = None
@@ -87,6 +96,7 @@ def state_payload(facts: StateFacts) -> dict[str, Any]:
     return {
         "state": state,
         "engine": facts.engine_name,
+        "engines": list(facts.ready_engines),
         "queue_depth": facts.queue_depth,
         "speaking": None if line is None else {"id": line.id, "text": line.text},
         "paused": facts.scheduler.paused,
@@ -102,8 +112,9 @@ def state_payload(facts: StateFacts) -> dict[str, Any]:
 
 def _state_and_detail(facts: StateFacts) -> tuple[str, str | None]:
     engine, problems = facts.engine, facts.problems
-    if engine is not None and engine.state in _UNAVAILABLE:
-        problems += (f"the {engine.name} engine is {engine.state.value}: {engine.detail or 'no reason known'}",)
+    for each in (*((engine,) if engine is not None else ()), *facts.other_engines):
+        if each.state in _UNAVAILABLE:
+            problems += (f"the {each.name} engine is {each.state.value}: {each.detail or 'no reason known'}",)
     silent = tuple(silence.sentence for silence in ordered(facts.silences) if silence.cause in _SET_BY_USERS)
     if facts.scheduler.paused:
         return "paused", "; ".join((*((FOUND_PAUSED,) if facts.paused_at_start else ()), *problems, *silent)) or None
@@ -117,7 +128,7 @@ def _state_and_detail(facts: StateFacts) -> tuple[str, str | None]:
     quiet = f"quiet hours: low and normal lines wait until {facts.quiet_until}" if waiting else None
     if quiet and facts.expires_before:
         quiet += "; some expire before, after their own ttl_s"
-    detail = "; ".join((*silent, *filter(None, [quiet]))) or None
+    detail = "; ".join((*silent, *filter(None, [quiet]), *facts.notes)) or None
     return ("speaking" if facts.scheduler.speaking else "ready"), detail
 
 
@@ -139,16 +150,9 @@ class TelemetryPayload:
 
     def compose(self) -> dict[str, Any]:
         """Take the readings and return the payload of the contract."""
-        status, sound, stats = self.engines.status(), self.player.status(), self.engines.stats()
-        engine = {
-            "name": self.engines.choice.kind,
-            "state": status.state.value if status else ("absent" if self.engines.choice.problem else "ready"),
-            "pid": status.pid if status else None,
-            "restarts": status.restarts if status else 0,
-            "last_death": status.last_death if status else None,
-            "warm_s": status.warm_s if status else None,
-            "unbucketed": stats.unbucketed,
-        }
+        sound, stats = self.player.status(), self.engines.stats()
+        engines = [_engine(candidate) for candidate in self.engines.order]
+        engine = {**engines[0], "unbucketed": stats.unbucketed}
         audio = {
             "device": sound.device,
             "underruns": sound.underruns,
@@ -158,9 +162,23 @@ class TelemetryPayload:
         mqtt = {"connected": self.link.connected, "reconnects": self.link.reconnects}
         return self.telemetry.snapshot(
             engine=engine,
+            engines=engines,
             audio=audio,
             mqtt=mqtt,
             queue_depth=self.inbox.depth(),
-            worker_pid=status.pid if status else None,
+            worker_pids=[each["pid"] for each in engines if each["pid"] is not None],
             gpu_mb=stats.gpu_mb,
         )
+
+
+def _engine(candidate: EngineCandidate) -> dict[str, Any]:
+    """One engine of the order, as telemetry shows it."""
+    status = candidate.status()
+    return {
+        "name": candidate.name,
+        "state": candidate.state(),
+        "pid": status.pid if status else None,
+        "restarts": status.restarts if status else 0,
+        "last_death": status.last_death if status else None,
+        "warm_s": status.warm_s if status else None,
+    }

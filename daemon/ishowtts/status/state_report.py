@@ -39,6 +39,7 @@ class StateReport:
         self._link = link
         self._notifier = notifier
         self._was_routine = True  # the word ready at the start comes from `log_start`
+        self._detail: str | None = None
         self._waiting_logged = False
         self._ready_logged = False
 
@@ -46,9 +47,11 @@ class StateReport:
         """The state was published. Each line makes it speaking and ready again: that is logged for debugging only."""
         self._notifier.status(self.status_line(state))
         if is_news:
-            routine = state["state"] in _ROUTINE and not state["detail"]
-            level = logging.DEBUG if routine and self._was_routine else logging.INFO
-            self._was_routine = routine
+            # A detail that stays, as of a volume of 0, is logged once and not with each line.
+            routine = state["state"] in _ROUTINE
+            same = routine and self._was_routine and state["detail"] == self._detail
+            level = logging.DEBUG if same else logging.INFO
+            self._was_routine, self._detail = routine, state["detail"]
             log.log(level, "state: %s%s", state["state"], f" ({state['detail']})" if state["detail"] else "")
 
     def ready(self) -> None:

@@ -51,10 +51,11 @@ class Telemetry:
         self,
         *,
         engine: dict[str, Any],
+        engines: Sequence[dict[str, Any]],
         audio: dict[str, Any],
         mqtt: dict[str, Any],
         queue_depth: int,
-        worker_pid: int | None,
+        worker_pids: Sequence[int],
         gpu_mb: float | None = None,
     ) -> dict[str, Any]:
         """Compose the telemetry payload of the contract. `None` stands for what is unknown."""
@@ -82,11 +83,12 @@ class Telemetry:
                 "used_mb": _rounded(reading.memory_used_mb, 1),
                 "total_mb": _rounded(reading.memory_total_mb, 1),
                 "process_mb": _rss_mb(self._process),
-                "worker_mb": _worker_mb(worker_pid),
+                "worker_mb": _workers_mb(worker_pids),
                 "gpu_mb": _rounded(gpu_mb, 1),
             },
             "speech": {**self._speech(), "queue_depth": queue_depth},
             "engine": engine,
+            "engines": list(engines),
             "audio": audio,
             "mqtt": mqtt,
         }
@@ -126,8 +128,15 @@ def _rss_mb(process: psutil.Process) -> float | None:
         return None
 
 
-def _worker_mb(pid: int | None) -> float | None:
+def _workers_mb(pids: Sequence[int]) -> float | None:
+    """The memory of all workers together; `None` if there is none, or if one of them is not known."""
+    sizes_mb = [_worker_mb(pid) for pid in pids]
+    known_mb = [size for size in sizes_mb if size is not None]
+    return round(sum(known_mb), 1) if known_mb and len(known_mb) == len(sizes_mb) else None
+
+
+def _worker_mb(pid: int) -> float | None:
     try:
-        return None if pid is None else _rss_mb(psutil.Process(pid))
+        return _rss_mb(psutil.Process(pid))
     except psutil.Error:
         return None

@@ -57,7 +57,7 @@ def threads(
     player: Player,
     scheduler: Scheduler,
     remotes: Sequence[RemoteEngine],
-    voice_watcher: LoopThread,
+    asking_loops: Sequence[LoopThread],
     loops: Sequence[LoopThread],
     segment_s: float,
 ) -> list[Watched]:
@@ -67,6 +67,7 @@ def threads(
     since no line waits for it.
 
     Args:
+        asking_loops: Loop threads that ask a worker, and wait for it like a line.
         loops: All other loop threads.
         segment_s: Deadline of the worker for preparing a voice, and for one run, in seconds.
     """
@@ -78,7 +79,7 @@ def threads(
         Watched("inbox", inbox.alive, inbox.overdue_s, INBOX_S),
         Watched("synthesis", lambda: True, scheduler.synthesis_busy_s, synthesis_s),
         _loop(scheduler, SCHEDULER_S),
-        _loop(voice_watcher, synthesis_s),  # it prepares voices, and waits for the worker like a line
+        *(_loop(loop, synthesis_s) for loop in asking_loops),
         *(_loop(loop, THREAD_S) for loop in loops),
         *(Watched(f"engine-supervisor of {remote.name}", remote.alive, lambda: 0.0, 0.0) for remote in remotes),
     ]

@@ -7,14 +7,15 @@ _WORDS = {
         the and is are was were be been am i you he she it we they my your his her its our their me him us them this
         that these those there here what when where why who how which not no yes do does did don't can can't will
         won't would should could have has had for from with without by at of on in to into out up down off about after
-        before over under an a or but if so than then too very just now today tomorrow tonight please thank thanks
+        before over under an a or but if so than then too very just per now today tomorrow tonight please thank thanks
         hello hi hey good morning night day time next new old one two three all some any more most much many only also
         again still never always ever open opened closed close door doors front back home house room garage kitchen
         living garden light lights left right ready done finished failed low high battery washing machine water gas
         alarm detected motion temperature rain raining rains snow let's lets go goes going gone come comes get gets
         got make made see say says said play plays playing game games win wins won lost lose love like likes want need
         know think look wait call called name song bro man dude chat stream guys everyone someone people i'm it's
-        he's she's you're that's what's i'll ain't gonna wanna hard nice great best first last error joined
+        he's she's you're that's what's i'll ain't gonna wanna hard nice great best first last error joined comment
+        bonjour merci danke gracias ciao bella hola amigo amigos por favor adios uber über cool bon voyage appétit
     """,
     "de": """
         der das und ist sind nicht ein eine einen einem einer eines kein keine ich du er wir ihr sie es mich dich mir
@@ -22,7 +23,8 @@ _WORDS = {
         unter vor durch um wie wo wer wann warum wenn dass auch noch schon sehr mehr nur aber oder doch denn mal jetzt
         heute gestern morgen nacht abend tag guten gute gut schön bitte danke dank vielen viel alles hat haben habe
         wird werden wurde war bin bist kann muss soll geht gehen kommt komme macht offen geschlossen fertig regnet
-        regen schneit hallo nichts immer wieder hier da dann ja nein
+        regen schneit hallo nichts immer wieder hier da dann ja nein kostet essen uhr minuten stunden grad haus hause
+        tür zug glückwunsch geburtstag grüße leute achtung bis bald
     """,
     "fr": """
         le la les un une des du de et est sont pas ne ce cette c'est je tu il elle nous vous ils elles on me te se mon
@@ -46,7 +48,7 @@ _WORDS = {
         tanti auguri
     """,
     "pt": """
-        o os as um uma de do da dos das e é são não que em no na nos nas por para com sem ao se me te eu tu ele ela
+        o os as um uma de do da dos das e é são não que em na nos nas por para com sem ao se me te eu tu ele ela
         nós você vocês meu minha seu sua quem como quando onde mas ou muito mais menos bem olá bom boa dia noite tarde
         obrigado obrigada tudo todos está estão estou tem tenho vai vou vamos hora horas casa agora hoje amanhã ontem
         aqui chove chovendo chover feliz entendo nada amo pronto aberta aberto fechada
@@ -124,6 +126,58 @@ _WORDS = {
         i je su nije se u na do od iz za po s to taj ta ja ti on ona mi vi oni me te moj moja tvoj što tko gdje kada
         kako zašto ali ili također već još vrlo više samo sada danas sutra dobar dobro dan jutro večer laku noć hvala
         molim bok pada kiša snijeg sam si imam volim koliko sati kući vrata otvorena gotova
+    """,
+    "af": """
+        is nie 'n het ek jy hy sy ons julle hulle van vir met uit by na om te dit hierdie baie nou vandag môre goeie
+        dankie asseblief buite koud
+    """,
+    "az": """
+        və bir bu mən sən o biz siz deyil var yox nə kim harada necə amma çox daha indi gün sabah salam təşəkkür
+    """,
+    "ca": """
+        és són amb per als els les una que i o però molt més bon dia nit gràcies hola aquest aquesta està estan hi ha
+        ara avui demà fora punt ja
+    """,
+    "cy": """
+        mae mae'n yn yr ac ar gyda wedi nid dim beth pwy ble pryd sut bore nos diolch heddiw yfory nawr iawn allan
+    """,
+    "et": """
+        ja on ei see ma sa ta me te nad mis kes kus millal kuidas miks aga või ka veel juba väga ainult nüüd täna homme
+        tere hommikust õhtust aitäh palun valmis
+    """,
+    "eu": """
+        eta da ez dira dago zara gara bat hau hori zer nor non noiz nola baina edo ere oso orain gaur bihar egun gabon
+        eskerrik asko ari du
+    """,
+    "ga": """
+        agus tá níl an na ar ag le mo is cad cé cá conas go maith raibh inniu amárach anois sé sí
+    """,
+    "is": """
+        og er ekki ég þú hann hún við þið það sem að á í um með til frá hvað hver hvar hvernig eða líka mjög núna dag
+        góðan daginn kvöld takk úti
+    """,
+    "lt": """
+        ir yra nėra aš tu jis ji mes jūs tai kas kur kada kaip kodėl bet ar arba dar jau labai tik dabar šiandien rytoj
+        labas rytas diena vakaras ačiū prašau į iš su už prie
+    """,
+    "lv": """
+        un ir nav es tu viņš viņa mēs jūs tas tā kas kur kad kā kāpēc bet vai arī vēl jau ļoti tikai tagad šodien rīt
+        labrīt labdien labvakar paldies lūdzu no uz ar par pie
+    """,
+    "mt": """
+        hu hi mhux ta' li dan din xi min fejn meta kif iżda jew ukoll ħafna issa llum għada grazzi bonġu
+    """,
+    "sl": """
+        je in so ni se v na z za po od do to ta ti mi vi oni kaj kdo kje kdaj kako zakaj ali tudi že še zelo več samo
+        zdaj danes jutri dober dan jutro večer lahko noč hvala prosim zunaj
+    """,
+    "sq": """
+        dhe është jo nuk unë ti ai ajo ne ju në me për nga një të së që çfarë kush ku kur si por ose shumë tani sot
+        nesër faleminderit mirë po
+    """,
+    "sw": """
+        na ni si ya wa kwa katika hii hiyo mimi wewe yeye sisi nini nani wapi lini vipi lakini au pia sana sasa leo
+        kesho habari asante tafadhali nje
     """,
 }
 _PARTICLES = """

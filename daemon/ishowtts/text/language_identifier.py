@@ -27,15 +27,15 @@ IDENTIFIED = (
 
 _Probabilities: TypeAlias = "list[tuple[str, float]]"
 _WORD = re.compile(r"[^\W\d_]{1,40}(?:['’][^\W\d_]{1,40}){0,3}")
-_NOT_WORDS = re.compile(r"\S*[@#_/\\\d]\S*")  # names of users, addresses, codes: no evidence for any language
+_SIGN = re.compile(r"[@#_/\\\d]")  # in names of users, addresses and codes, which are no evidence for any language
 _MAX_CHARS = 1000  # the beginning of a longer sentence shows its language
 _MIN_LETTERS = 4
 
 _COMMON_WORD_FACTOR = 8.0
 _MIN_PROBABILITY = 0.8
 _MIN_PROBABILITY_WITHOUT_COMMON_WORD = 0.9
-_MIN_WORDS_WITHOUT_COMMON_WORD = 3
-_MIN_LETTERS_WITHOUT_COMMON_WORD = 12
+_MIN_WORDS_WITHOUT_COMMON_WORD = 2
+_MIN_LETTERS_WITHOUT_COMMON_WORD = 10
 _MAX_DEFAULT_PROBABILITY = 0.05
 # Sentences of a group look alike: together they are evidence against the default, and the likeliest one is taken.
 _GROUPS = (
@@ -46,6 +46,8 @@ _GROUPS = (
     frozenset({"hr", "sl"}),
     frozenset({"az", "tr"}),
 )
+
+_WITH_CAPITALS = frozenset({"de", "en"})
 
 _lock = threading.Lock()
 _ranking: Callable[[str], _Probabilities] | None = None
@@ -60,6 +62,11 @@ class _Evidence(NamedTuple):
     @property
     def letters(self) -> int:
         return sum(map(len, self.words))
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether it may show a language by itself: a single word may not, unless English has no such letters."""
+        return len(self.words) > 1 or not all(map(str.isascii, self.words))
 
 
 def load_identifier() -> None:
@@ -80,7 +87,7 @@ def identify(sentence: str, default: str, near: str | None = None) -> str:
         near: Language of a sentence beside this one, which makes it more likely here too.
     """
     evidence = _evidence(sentence[:_MAX_CHARS])
-    if evidence.letters < _MIN_LETTERS:
+    if evidence.letters < _MIN_LETTERS or (near is None and not evidence.is_enough):
         return default
     return _decide(evidence, default, near)
 
@@ -92,7 +99,7 @@ def _decide(evidence: _Evidence, default: str, near: str | None) -> str:
         return default
     common: set[str] = set()
     for word in evidence.words:
-        for language in _languages_of(word.lower().replace("’", "'")):
+        for language in _languages_of(word):
             scores[language] *= _COMMON_WORD_FACTOR
             common.add(language)
     if near in scores:
@@ -115,20 +122,28 @@ def _decide(evidence: _Evidence, default: str, near: str | None) -> str:
 
 
 def _evidence(sentence: str) -> _Evidence:
-    """The words without names: those with a capital letter inside of a sentence, and the particles before them."""
-    shouted = sentence.isupper()
-    found = _WORD.findall(_NOT_WORDS.sub(" ", sentence))
+    """The words without names: those with a capital letter inside of a sentence, and the particles before them.
+
+    German writes each noun with a capital letter, and titles in English have many. Their common words are no names.
+    """
+    found = _WORD.findall(" ".join(part for part in sentence.split() if not _SIGN.search(part)))
+    if sentence.isupper():
+        return _Evidence(tuple(dict.fromkeys(word.lower() for word in found)))
     words = []
     for place, word in enumerate(found):
         following = found[place + 1] if place + 1 < len(found) else ""
-        is_name = place > 0 and word[0].isupper()
+        is_name = word[1:] != word[1:].lower() or (
+            place > 0 and word[0].isupper() and _WITH_CAPITALS.isdisjoint(_languages_of(word))
+        )
         is_particle = word.lower() in PARTICLES and following[:1].isupper()
-        if shouted or not (is_name or is_particle):
-            words.append(word.lower() if shouted else word)
-    return _Evidence(tuple(words))
+        if not (is_name or is_particle):
+            words.append(word)
+    return _Evidence(tuple(dict.fromkeys(words)))
 
 
 def _languages_of(word: str) -> tuple[str, ...]:
+    """The languages in which a word is common."""
+    word = word.lower().replace("’", "'")
     known = LANGUAGES_OF_WORD.get(word)
     if known is None and "'" in word:
         known = LANGUAGES_OF_WORD.get(word[: word.index("'") + 1])

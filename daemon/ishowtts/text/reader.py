@@ -13,6 +13,7 @@ from ishowtts.text import pronunciation_file
 from ishowtts.text.capitals import lower_capitals
 from ishowtts.text.cleaning import clean
 from ishowtts.text.dotted_words import separate_sentences
+from ishowtts.text.language_identifier import identifier_fault, load_identifier
 from ishowtts.text.languages import LanguageRun, language_runs
 from ishowtts.text.look_alikes import fold_look_alikes, keep_number_marks
 from ishowtts.text.normalisation import grammar_fault, load_grammars, normalise
@@ -97,44 +98,54 @@ class TextReader:
     def fault(self) -> str | None:
         """What is wrong with the file of pronunciations, or with the grammars once they were needed."""
         file_fault = None if self._file is None else self._file.fault
-        library_fault = grammar_fault() if self._normalise else None
-        return "; ".join(fault for fault in (file_fault, library_fault) if fault) or None
+        grammars = grammar_fault() if self._normalise else None
+        return "; ".join(fault for fault in (file_fault, grammars, identifier_fault()) if fault) or None
 
     def warm(self) -> None:
-        """Load the grammars, which take half a second and 45 MB, so that the first line does not wait for them."""
+        """Load the grammars and the statistics of languages, so that the first line does not wait a second for them."""
+        load_identifier()
         if self._normalise:
             load_grammars()
 
-    def read(self, text: str, voice: str | None) -> str:
+    def read(self, text: str, voice: str | None, language: str | None = None) -> str:
         """The clean, spoken text of a written one. An engine gets it in segments. Never raises.
 
+        Each part is read by the rules of its own language. Of languages without rules the figures and signs stay.
         The operator's pronunciations are searched in the written text. What they insert is not normalised, so that
         `5G` or `C++` can be spelled. Everything else is put into words.
+
+        Args:
+            voice: Name of the voice; `None` means the default one.
+            language: The language that the line names; `None`: that of the voice, unless the text shows another.
         """
-        written = self._prepared(text, voice)
+        written = self._prepared(text, voice, language)
         if not written.spans and not self._normalise:
             return written.text
         return clean(written.spoken(lambda part, language: self._normalised(part, language, written.decimal)))
 
-    def explain(self, text: str, voice: str | None) -> list[ReadingStep]:
+    def explain(self, text: str, voice: str | None, language: str | None = None) -> list[ReadingStep]:
         """The text after each step of `read`, in order, also if a step changes nothing."""
-        written = self._prepared(text, voice)
+        written = self._prepared(text, voice, language)
         replaced = clean(written.spoken(lambda part, _: part)) if written.spans else written.text
         return [
             ReadingStep("cleaned", written.text),
             ReadingStep("pronunciations", replaced),
-            ReadingStep("words", self.read(text, voice)),
+            ReadingStep("words", self.read(text, voice, language)),
         ]
 
-    def _prepared(self, text: str, voice: str | None) -> _WrittenText:
+    def runs(self, text: str, voice: str | None, language: str | None = None) -> list[LanguageRun]:
+        """The languages of a text that was read, or of a written one."""
+        return language_runs(text, language or self._language_of(voice), fixed=language is not None)
+
+    def _prepared(self, text: str, voice: str | None, language: str | None) -> _WrittenText:
         text = fold_look_alikes(clean(keep_number_marks(text))) if self._normalise else clean(text)
         text = separate_sentences(text)
-        language = self._language_of(voice)
-        runs = language_runs(text, language)
+        default = language or self._language_of(voice)
+        runs = language_runs(text, default, fixed=language is not None)
         spans = [] if self._file is None else self._file.current().spans(text, runs, voice or self._default_voice)
         if self._normalise:  # after the search for pronunciations, which may be meant for capitals
             text = "".join(_lower_capitals(text, run) for run in runs)
-        return _WrittenText(text, runs, spans, self._decimal_sign(language))
+        return _WrittenText(text, runs, spans, self._decimal_sign(default))
 
     def _decimal_sign(self, language: str | None) -> Decimal | None:
         """The sign before decimals; `None` if the text may show it."""

@@ -7,10 +7,14 @@ import unicodedata
 from functools import lru_cache
 from itertools import pairwise
 
-from ishowtts.limits import HAN, KANA
+from ishowtts.limits import HAN, KANA, LANGUAGE_TAG, LANGUAGE_TAG_CHARS
 
+# Tags of one language, and the one that is used for it here.
+_ALIASES = {"nb": "no", "nn": "no", "iw": "he", "in": "id", "fil": "tl", "sh": "sr"}
 _CHINESE = ("zh", "cmn", "yue", "hak", "wuu", "nan")
+_IN_TWO_SCRIPTS = ("sr", "ku")
 _WRITTEN_WITH_HAN = ("ja", "ko", "vi")
+_MARK = "mark"
 _HAN = re.compile(f"[{HAN}]")
 _KANA = re.compile(f"[{KANA}]")
 
@@ -73,7 +77,20 @@ _SHARE_OF_KANA = 0.3  # Japanese has more kana than this among its letters; a ã
 def base_language(language: str | None) -> str:
     """The language without its region: `en` for `en-us` and for `None`, `zh` for every Chinese language."""
     tag = (language or "en").split("-")[0].lower()
-    return "zh" if tag in _CHINESE else tag
+    return "zh" if tag in _CHINESE else _ALIASES.get(tag, tag)
+
+
+def canonical_language(tag: str) -> str | None:
+    """A tag in the case of BCP 47, as in `pt-BR` or `zh-Hant-TW`; `None` if it is not a tag."""
+    if len(tag) > LANGUAGE_TAG_CHARS or not LANGUAGE_TAG.fullmatch(tag):
+        return None
+    first, *others = tag.lower().split("-")
+    written, is_extension = [first], False
+    for part in others:
+        is_extension = is_extension or len(part) == 1
+        special = part.upper() if len(part) == 2 else part.title() if len(part) == 4 and part.isalpha() else part
+        written.append(part if is_extension else special)
+    return "-".join(written)
 
 
 def region(language: str | None) -> str | None:
@@ -83,7 +100,7 @@ def region(language: str | None) -> str | None:
 
 def written_in_latin(language: str) -> bool:
     """Whether a base language is written in Latin letters."""
-    return language == "vi" or all(language not in languages for languages in _LANGUAGES.values())
+    return language in ("vi", *_IN_TWO_SCRIPTS) or all(language not in languages for languages in _LANGUAGES.values())
 
 
 def letter_languages(text: str, own: str, latin: str) -> list[str | None]:
@@ -96,7 +113,7 @@ def letter_languages(text: str, own: str, latin: str) -> list[str | None]:
     if text.isascii():
         return [latin if character.isalpha() else None for character in text]
     scripts = [_script_of(character) for character in text]
-    languages: dict[str | None, str | None] = {None: None, "LATIN": latin}
+    languages: dict[str | None, str | None] = {None: None, _MARK: None, "LATIN": latin}
     for script in {*scripts} - languages.keys():
         languages[script] = _language_of_script(script or "", text, scripts, own) if script in _LANGUAGES else latin
     return [languages[script] for script in scripts]
@@ -127,12 +144,15 @@ def _language_of_han(scripts: list[str | None], own: str) -> str | None:
 
 
 def _has_word(scripts: list[str | None], script: str) -> bool:
-    return any(first == second == script for first, second in pairwise(scripts))
+    letters = (found for found in scripts if found != _MARK)
+    return any(first == second == script for first, second in pairwise(letters))
 
 
 @lru_cache(maxsize=8192)
 def _script_of(character: str) -> str | None:
-    """Name of the script of a letter, as Unicode names it; `None` if it is no letter."""
+    """Name of the script of a letter, as Unicode names it; `_MARK` for a mark on a letter, else `None`."""
+    if unicodedata.category(character).startswith("M"):
+        return _MARK
     if not character.isalpha():
         return None
     if _HAN.match(character):

@@ -22,7 +22,7 @@ _SENTENCE, _CLAUSE, _PHRASE, _WORD, _LETTER, _PART, _TOKEN, _NEVER = 4, 3, 2, 1,
 
 _CLOSERS = "\"'”’»)\\]）】》」』〉"
 _CJK = KANA + HAN
-_SENTENCE_END = re.compile(rf"[.!?…]+[{_CLOSERS}]*(?=\s)|[。！？｡…][。！？｡…!?]*[{_CLOSERS}]*")
+_SENTENCE_END = re.compile(rf"(?<![.!?…])[.!?…]+[{_CLOSERS}]*(?=\s)|[。！？｡…][。！？｡…!?]*[{_CLOSERS}]*")
 _CLAUSE_END = re.compile(
     rf"[,;:—–][{_CLOSERS}]*(?=\s)|(?<=\s)[-–—](?=\s)|[，、；：､][{_CLOSERS}]*|—+"
     rf"|(?<=[{_CJK}])(?=\s[{_CJK}])"  # some write a blank instead of a comma there
@@ -39,6 +39,7 @@ _NOT_AN_END = re.compile(
     r"|Sen|Rep|Gov|Mt|Vol|pp)\.$",
     re.IGNORECASE,
 )
+_ORDINAL = re.compile(r"(?<![0-9.,:])[0-9]{1,2}\.$")
 _BLANKS = re.compile(r"\s+")
 _ADDRESS = (
     rf"{WEB_START}[!-~]*[{WEB_END}]"
@@ -119,10 +120,13 @@ def chunks(text: str) -> Iterator[tuple[int, int]]:
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each sentence, with the white space after it; together they are all of the text."""
+    """Start and end of each sentence, with the white space after it; together they are all of the text.
+
+    A number of one or two digits with a full stop ends no sentence: in many languages it is an ordinal, as in `3. Mai`.
+    """
     start = 0
     for match in _SENTENCE_END.finditer(text):
-        if not _NOT_AN_END.search(text, max(0, match.end() - 8), match.end()):
+        if not any(part.search(text, max(0, match.end() - 8), match.end()) for part in (_NOT_AN_END, _ORDINAL)):
             blank = _BLANKS.match(text, match.end())
             end = match.end() if blank is None else blank.end()
             yield start, end

@@ -48,9 +48,10 @@ def test_no_voice_is_ever_downloaded(hibari_engine: HibariEngine, monkeypatch: p
     assert list(home.iterdir()) == []
 
 
-def test_without_a_cache_its_folder_cannot_exist() -> None:
+@pytest.mark.parametrize("cache_dir", [None, "/proc/nowhere"])
+def test_without_a_cache_its_folder_cannot_exist(cache_dir: str | None) -> None:
     with pytest.raises(NotADirectoryError):
-        module._empty_folder(None).mkdir(parents=True)
+        module._empty_folder(cache_dir).mkdir(parents=True)
 
 
 def test_a_seed_repeats_the_sound_and_without_one_it_differs(hibari_engine: HibariEngine) -> None:

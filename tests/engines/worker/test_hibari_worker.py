@@ -68,6 +68,8 @@ def engine(folder: Path) -> Iterator[RemoteEngine]:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(daemon)]))
+            for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+                patch.delenv(name, raising=False)
             engine.load(lambda _: None)
             yield engine
     finally:

@@ -73,7 +73,7 @@ def daemon_findings(settings: Config, view: ApplianceView, unit: UnitState | Non
         yield Finding("daemon", "note", f"{silence}: no line can be heard", fix)
     yield from _deaf(view)
     yield from _quiet(settings)
-    yield from _engine(settings, view)
+    yield from _engines(settings, view)
 
 
 def _deaf(view: ApplianceView) -> Iterator[Finding]:
@@ -95,22 +95,21 @@ def _quiet(settings: Config) -> Iterator[Finding]:
         )
 
 
-def _engine(settings: Config, view: ApplianceView) -> Iterator[Finding]:
-    """Whether another engine than the configured one speaks, and why."""
-    from ishowtts.cli.engine_findings import engines_after, in_its_place
+def _engines(settings: Config, view: ApplianceView) -> Iterator[Finding]:
+    """Which engines do not work, and why another one leads than the configuration lets expect."""
+    from ishowtts.cli.engine_findings import in_its_place
     from ishowtts.engines.engine_choice import choose_engine
 
-    engine = view.telemetry.get("engine")
-    section = engine if isinstance(engine, dict) else {}
-    name, state = bounded_text(section.get("name")), bounded_text(section.get("state"))
-    if name != "espeak" and state in ("absent", "restarting", "parked", "stopped"):
-        yield Finding("daemon", "note", f"{name} is {state}: {in_its_place(engines_after(settings, name))}", _LOG)
+    names = [name for name, _ in view.engines]
+    for i, (name, state) in enumerate(view.engines):
+        if state in ("absent", "restarting", "parked", "stopped"):
+            yield Finding("daemon", "note", f"{name} is {state}: {in_its_place(names[i + 1 :])}", _LOG)
     leads, expected = bounded_text(view.info.get("engine")), choose_engine(settings)
     if leads and leads != expected.kind and expected.problem is None:
         # F5 was too slow at its warm-up, or the daemon was started before the weights came or the file was changed.
-        why = bounded_text(view.info.get("engine_why")) or "it does not say why"
-        fix = None if "; " in why else "sudo systemctl restart ishowtts, if configuration or weights have changed"
-        yield replace(fault("daemon", f"{leads} leads, and not {expected.kind}: {why}", fix), verdict="note")
+        reason = bounded_text(view.info.get("engine_why")) or "it does not say why"
+        fix = None if "; " in reason else "sudo systemctl restart ishowtts, if configuration or weights have changed"
+        yield replace(fault("daemon", f"{leads} leads, and not {expected.kind}: {reason}", fix), verdict="note")
 
 
 def _offline(view: ApplianceView, unit: UnitState | None) -> Finding:
