@@ -120,9 +120,9 @@ def speak(name: str, lines: Sequence[str]) -> list[SpokenLine]:
 
 
 def cpu_seconds() -> float:
-    """Returns the CPU time of this process and of its ended children."""
+    """Returns the CPU time of this thread and of ended child processes. OpenBLAS has other threads, which spin."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
+    return time.thread_time() + children.ru_utime + children.ru_stime
 
 
 def save(spoken: Sequence[SpokenLine], folder: Path) -> None:
