@@ -63,7 +63,9 @@ def test_torch_is_only_in_the_worker_and_training_packages_are_nowhere(
     (tmp_path / "site" / "sitecustomize.py").write_text(TELLS)
     modules = tmp_path / "modules.json"
     appliance = make_appliance(
-        settings={"engine": {"kind": "auto", "f5": {"weights": str(tiny_checkpoint), "device": "cpu"}}},
+        settings={
+            "engine": {"kind": "auto", "f5": {"weights": str(tiny_checkpoint), "device": "cpu", "max_rtf": 1000}}
+        },
         environment={
             "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(DAEMON)]),
             "MODULES": str(modules),

@@ -160,7 +160,14 @@ def test_a_line_is_complete_if_the_worker_is_killed_during_a_batch(
     (tmp_path / "site" / "sitecustomize.py").write_text(DIES_IN_A_BATCH)
     f5 = {"weights": str(tiny_checkpoint), "device": "cpu", "nfe_step": 5, "disable": ["streaming"]}
     appliance = make_appliance(
-        settings={"engine": {"kind": "f5", "fallback": fallback, "f5": f5, "restart": {"first_s": 0.1}}},
+        settings={
+            "engine": {
+                "kind": "f5",
+                "fallback": ["espeak"] if fallback else False,
+                "f5": f5,
+                "restart": {"first_s": 0.1},
+            }
+        },
         environment={
             "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(DAEMON)]),
             "ASKED": str(tmp_path / "asked"),

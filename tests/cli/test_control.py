@@ -24,6 +24,11 @@ TELEMETRY = {
     "cpu": {"temp_c": 49.0},
     "speech": {"rtf": 0.2134, "rtf_p50": 0.2, "ttfa_s_p50": 0.4, "lines_total": 12},
     "engine": {"name": "f5", "state": "ready", "restarts": 0},
+    "engines": [
+        {"name": "f5", "state": "ready"},
+        {"name": "hibari", "state": "restarting"},
+        {"name": "espeak", "state": "ready"},
+    ],
     "audio": {"device": "plughw:CARD=USB"},
 }
 
@@ -109,7 +114,7 @@ def test_status_of_an_appliance_that_works(fake: FakeAppliance, capsys: Capture)
         "  speaking  The tea. (tea-2)",
         "  waiting   2 lines",
         "  sound     plughw:CARD=USB",
-        "  engine    f5",
+        "  engine    f5, then hibari (restarting) and espeak",
         "  weights   licence CC-BY-NC-4.0, commercial use NOT allowed",
         "  voices    default",
         "  speech    RTF 0.213, median 0.200, first sound after 0.40 s (median), 12 lines since the start",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from ishowtts.cli import main
 from ishowtts.engines.hub_client import DownloadError
 from ishowtts.engines.weights import use
 from ishowtts.engines.weights_catalogue import CATALOGUE, OFFICIAL
-from support.small_files import OFFICIAL_FILES
+from support.small_files import OFFICIAL_FILES, pinned_to
 
 FILES = OFFICIAL.pinned
 
@@ -93,12 +91,8 @@ def small_official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / "stick" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    contents = {Path(name).name: content for name, content in OFFICIAL_FILES.items()}
-    pinned = []
-    for file in OFFICIAL.pinned:
-        content = contents[Path(file.path).name]
-        pinned.append(replace(file, size=len(content), sha256=hashlib.sha256(content).hexdigest()))
-    monkeypatch.setitem(CATALOGUE, "official", replace(OFFICIAL, pinned=tuple(pinned)))  # type: ignore[arg-type]
+    model = pinned_to({Path(name).name: content for name, content in OFFICIAL_FILES.items()})
+    monkeypatch.setitem(CATALOGUE, "official", model)  # type: ignore[arg-type]
     return tmp_path / "stick"
 
 
@@ -118,6 +112,7 @@ def test_what_was_fetched_last_is_used_and_a_switch_back_downloads_nothing(
     assert main([*fetch, "--from", str(small_official)]) == 0
     out = capsys.readouterr().out
     assert "CC-BY-NC-4.0, commercial use NOT allowed" in out
+    assert "weaker" not in out
     assert out.splitlines()[-1] == "restart the daemon to speak with them: systemctl restart ishowtts"
     assert used() == ["official"]
     use(tmp_path / "state", "silma")
@@ -140,6 +135,7 @@ def test_without_a_name_the_model_in_use_is_fetched(
     assert main(["fetch", "--accept-licence", "--from", str(tmp_path), "--config", str(config)]) == 1
     done = capsys.readouterr()
     assert "CC-BY-4.0, commercial use allowed" in done.out
+    assert "which is weaker than" in done.out
     assert "model_2500000.safetensors of SPRINGLab/F5-Hindi-24KHz is missing" in done.err
 
 

@@ -25,7 +25,7 @@ json_values = st.recursive(
     max_leaves=5,
 )
 keys = st.sampled_from(
-    ["event", "audio_s", "queue_s", "rtf", "engine", "cached", "detail", "error", "by", "into", "of"]
+    ["event", "audio_s", "queue_s", "rtf", "engine", "engines", "cached", "detail", "error", "by", "into", "of"]
 )
 kinds = st.sampled_from(["finished", "failed", "merged", "duplicate"])
 
@@ -48,9 +48,10 @@ def test_any_event_is_json_that_can_be_printed(event: dict[str, Any]) -> None:
 def test_sentences_for_people() -> None:
     finished = {"event": "finished", "audio_s": 1.5, "queue_s": 0.25, "rtf": 0.1234, "engine": "f5"}
     assert say.sentence(finished) == "finished: 1.50 s of speech by f5, RTF 0.123, waited 0.25 s"
+    assert "by f5, espeak, RTF" in say.sentence(finished | {"engines": ["f5", "espeak"]})
     assert say.sentence(finished | {"cached": True}).endswith("from the cache, waited 0.25 s")
     assert say.sentence({"event": "finished", "audio_s": 10**400, "rtf": [1]}) == (
-        "finished: ? s of speech by None, RTF unknown, waited ? s"
+        "finished: ? s of speech by an unknown engine, RTF unknown, waited ? s"
     )
     assert say.sentence({"event": "merged", "into": "a\x1b"}) == r"merged: into a\x1b"
 
@@ -77,7 +78,7 @@ NOT_FINAL = [
 @pytest.mark.parametrize(
     "forged",
     [
-        ({"event": "finished"}, "finished: ? s of speech by None, RTF unknown, waited ? s"),
+        ({"event": "finished"}, "finished: ? s of speech by an unknown engine, RTF unknown, waited ? s"),
         ({"event": "finished", "audio_s": "x", "engine": ESCAPES}, r"\x1b]0;owned\x07\x9b2J\u202e\u2028\x7f"),
         ({"event": "rejected", "detail": {"a": ESCAPES}}, "rejected"),
         ({"event": "failed", "error": f"{ESCAPES}\ud800"}, r"failed: \x1b]0;owned\x07\x9b2J\u202e\u2028\x7f\ud800"),

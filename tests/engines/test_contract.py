@@ -33,7 +33,6 @@ def never() -> bool:
     params=[
         "espeak-in-process",
         "espeak-in-worker",
-        pytest.param("hibari-in-process", marks=without_hibari),
         pytest.param("hibari-in-worker", marks=without_hibari),
         pytest.param("f5-in-process", marks=[pytest.mark.f5, pytest.mark.slow]),
         pytest.param("f5-in-worker", marks=[pytest.mark.f5, pytest.mark.slow]),

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Stands for pytest on one Python: both wait for one another, so each proves that the other runs at the same time.
 PYTEST = """#!/bin/bash
-case "$*" in *--collect-only*) exit 1 ;; esac
+case "$*" in *--collect-only*) touch "{root}/{name}.compiled"; exit 1 ;; esac
 echo "$*" >"{root}/{name}.arguments"
 echo "{name} begins"
 touch "{root}/{name}.runs"
@@ -85,6 +85,11 @@ def test_both_pythons_run_at_the_same_time_and_each_output_is_whole(checkout: Ch
     )  # fmt: skip
 
 
+def test_the_tests_are_compiled_before_they_run_and_a_failure_of_that_does_not_count(checkout: Checkout) -> None:
+    assert checkout.run()[0] == 0
+    assert (checkout.root / "main.compiled").stat().st_mtime_ns <= (checkout.root / "main.runs").stat().st_mtime_ns
+
+
 def test_the_second_python_runs_tests_that_exist(checkout: Checkout) -> None:
     checkout.run()
     words = (checkout.root / "second.arguments").read_text().split()
@@ -119,6 +124,7 @@ def test_arguments_go_to_pytest_on_the_first_python_alone(checkout: Checkout) ->
     assert (status, lines[-1]) == (0, "3 passed, 0 failed")
     assert (checkout.root / "main.arguments").read_text().endswith("-k two words\n")
     assert not (checkout.root / "second.runs").exists()
+    assert not (checkout.root / "main.compiled").exists(), "a few tests are compiled by whoever runs them"
 
 
 def test_without_a_second_python_it_says_so(checkout: Checkout) -> None:

@@ -11,7 +11,7 @@ from ishowtts.errors import EngineError, EngineUnavailable, VoiceError, WorkerDi
 from ishowtts.inbox import read_history, wait_for
 from ishowtts.model import IsCancelled, Line, Priority, Segment, Utterance
 from ishowtts.speech import retry
-from ishowtts.speech.retry import EngineBackoff, HeldVoices
+from ishowtts.speech.retry import EngineBackoff, HeldLines
 from support.speech_harness import Harness, ToneEngine
 from support.waiting import eventually
 
@@ -157,8 +157,8 @@ def now_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_held_voices_are_released_one_at_a_time_with_growing_delays(now_s: list[float]) -> None:
-    held = HeldVoices(lambda: True)
+def test_held_lines_are_released_one_at_a_time_with_growing_delays(now_s: list[float]) -> None:
+    held = HeldLines(lambda: frozenset({"espeak"}))
     assert held.hold("a", "why")
     assert held.hold("b", "why")
     tries_s = []
@@ -175,7 +175,7 @@ def test_held_voices_are_released_one_at_a_time_with_growing_delays(now_s: list[
 
 
 def test_a_voice_whose_lines_are_gone_is_forgotten(now_s: list[float]) -> None:
-    held = HeldVoices(lambda: True)
+    held = HeldLines(lambda: frozenset({"espeak"}))
     held.hold("a", "why")
     now_s[0] += 10
     held.release_next()
@@ -191,13 +191,13 @@ def test_a_voice_whose_lines_are_gone_is_forgotten(now_s: list[float]) -> None:
     assert held.reason is None
 
 
-def test_all_voices_are_released_once_the_fallback_engine_works_again(now_s: list[float]) -> None:
-    works = False
-    held = HeldVoices(lambda: works)
+def test_all_are_released_once_another_engine_works_again(now_s: list[float]) -> None:
+    working: frozenset[str] = frozenset({"hibari"})
+    held = HeldLines(lambda: working)
     held.hold("a", "why")
     held.hold(None, "why")
     assert held.now() == {"a", None}
-    works = True
+    working |= {"espeak"}
     assert held.now() == frozenset()
 
 
@@ -220,3 +220,32 @@ def test_the_backoff_doubles_up_to_a_limit_until_it_is_reset(now_s: list[float])
     backoff.start("no engine")
     now_s[0] += 0.5
     assert not backoff.waiting
+
+
+RUSSIAN = "Привет, как у тебя дела?"
+
+
+def test_a_line_whose_engine_is_away_waits_and_lines_in_other_languages_pass(make_harness: MakeHarness) -> None:
+    espeak = ToneEngine("espeak")
+    harness = make_harness(fallback=espeak, languages=({"en"}, {"en", "ru"}))
+    espeak.ready = False
+    harness.say(Line("a", RUSSIAN), Line("b", "one"), Line("c", "two"))
+    assert harness.await_outcome("c") == "finished"
+    assert harness.outcome("a") is None
+    assert harness.scheduler.status.retry_reason == "it is warming"
+    espeak.ready = True
+    harness.scheduler.wake()
+    assert harness.await_outcome("a") == "finished"
+    assert espeak.spoken == [RUSSIAN]
+
+
+def test_an_urgent_line_whose_engine_is_away_is_not_passed(make_harness: MakeHarness) -> None:
+    espeak = ToneEngine("espeak")
+    harness = make_harness(fallback=espeak, languages=({"en"}, {"en", "ru"}))
+    espeak.ready = False
+    harness.say(Line("a", RUSSIAN, priority=Priority.URGENT), Line("b", "one"))
+    eventually(lambda: harness.scheduler.status.retry_reason, "its try")
+    espeak.ready = True
+    assert harness.await_outcome("a") == "finished"
+    assert harness.await_outcome("b") == "finished"
+    assert [event for _, event in harness.events()].count("interrupted") == 0

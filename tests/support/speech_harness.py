@@ -132,6 +132,7 @@ class Harness:
         *,
         paced: bool = False,
         fallback: ToneEngine | None = None,
+        languages: Sequence[set[str]] = (),
         pause_s: float = 0.0,
         drop_when_lost: bool = False,
         limits: InboxLimits | None = None,
@@ -146,11 +147,17 @@ class Harness:
         stack.callback(self.inbox.close)
         self.player = Player(self.speaker, on_change=self._wake)
         engines = [self.primary] if fallback is None else [self.primary, fallback]
+        spoken = [*map(frozenset, languages), None, None]
         order = [
             EngineCandidate(
-                engine, engine.name, problem=engine.why_not, clones=engine is self.primary, mixes_languages=True
+                engine,
+                engine.name,
+                languages=lambda known=known: known,  # type: ignore[misc]
+                problem=engine.why_not,
+                clones=engine is self.primary,
+                mixes_languages=True,
             )
-            for engine in engines
+            for engine, known in zip(engines, spoken, strict=False)
         ]
         synthesizer = FallbackSynthesizer(lambda: order)
         self.scheduler = Scheduler(

@@ -23,6 +23,7 @@ RetainedObject = Literal["state", "info", "telemetry", "alert/deaf"]
 _FIELDS: Mapping[str, str] = {"state": "state", "info": "info", "telemetry": "telemetry", "alert/deaf": "deaf_alert"}
 """Topic below the root, and the field of `ApplianceView` that holds its object."""
 _MAX_TEXT_CHARS = 500
+_MOST_ENGINES = 5
 _SILENCES = {
     "muted": ("the appliance is muted", "sudo ishowtts unmute"),
     "volume_0": ("the volume is 0", "sudo ishowtts volume 80"),
@@ -124,6 +125,15 @@ class ApplianceView:
         """Why the state is as it is, in words; empty if there is nothing to say."""
         detail = self.state.get("detail")
         return bounded_text(detail) if isinstance(detail, str) else ""
+
+    @property
+    def engines(self) -> list[tuple[str, str]]:
+        """Name and state of each engine that may speak, in order; empty if it is not known."""
+        engines = self.telemetry.get("engines")
+        known = (
+            [each for each in engines[:_MOST_ENGINES] if isinstance(each, dict)] if isinstance(engines, list) else []
+        )
+        return [(bounded_text(each.get("name")), bounded_text(each.get("state"))) for each in known]
 
     @property
     def summary(self) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ishowtts.config import Config  # with pydantic it takes 0.2 s to import, and `--help` does not need it
 
 _MAX_NUMBER = 1e12
+_MOST_ENGINES = 5
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -99,6 +100,14 @@ def number(value: object, digits: int) -> str:
     """Format a number of an event or a row with `digits` decimals; empty if the value is not a plausible number."""
     plausible = isinstance(value, (int, float)) and not isinstance(value, bool) and -_MAX_NUMBER < value < _MAX_NUMBER
     return f"{value:.{digits}f}" if plausible else ""
+
+
+def spoken_by(data: Mapping[str, Any]) -> str:
+    """The engines that spoke, from a final event; not yet safe for a terminal. Empty if it does not name any."""
+    several = data.get("engines")
+    if isinstance(several, list) and several:
+        return ", ".join(str(name) for name in several[:_MOST_ENGINES])
+    return str(data.get("engine") or "")
 
 
 def why(data: Mapping[str, Any]) -> str:

@@ -70,10 +70,15 @@ def examine_natural_voice(settings: Config) -> Iterator[Finding]:
 
 def examine_espeak_voice(settings: Config) -> Iterator[Finding]:
     """Whether espeak-ng has the configured voice. The default voice needs no look."""
-    from ishowtts.engines.espeak_voices import DEFAULT_VOICE, missing_voice
+    from ishowtts.config.schema import EngineSection
 
     voice = settings.engine.espeak_voice
-    if voice != DEFAULT_VOICE and (missing := missing_voice(voice)) is not None:
+    if voice == EngineSection().espeak_voice:
+        return
+    # Imported here: it loads the text reader.
+    from ishowtts.engines.espeak_voices import missing_voice
+
+    if (missing := missing_voice(voice)) is not None:
         found = fault("engine.espeak_voice", missing)
         yield found if may_speak(settings, "espeak") else replace(found, verdict="note")
 
@@ -114,16 +119,8 @@ def in_its_place(kinds: Sequence[str]) -> str:
     """
     names = [_SPEAKERS.get(kind, kind) for kind in kinds]
     if not names:
-        return "no other engine speaks in its place, since engine.fallback is off"
+        return "no other engine speaks in its place, as engine.fallback says"
     return f"{' and '.join(names)} {'speaks' if len(names) == 1 else 'speak'} in its place"
-
-
-def engines_after(settings: Config, kind: str) -> tuple[str, ...]:
-    """The engines that speak what one of them cannot, in order."""
-    from ishowtts.engines.engine_choice import choose_engine
-
-    order = choose_engine(settings).order
-    return order[order.index(kind) + 1 :] if kind in order else order
 
 
 def about_weights(settings: Config, weights: Weights) -> str:

@@ -24,6 +24,10 @@ from ishowtts.errors import WeightsError
 if TYPE_CHECKING:
     from ishowtts.config import Config
 
+_WEAKER = (
+    "Its checksums are not part of this program. Its files are compared with those that the hub itself gives for them, "
+    "which is weaker than what the official weights and Vocos are compared with."
+)
 _VERIFIED_BY = {
     "hub": "the hub's own checksums for its revision {revision}",
     "download": "the checksums that `hf download` left in the folder, of revision {revision}",
@@ -57,7 +61,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="show the models with languages, licence and size, and which one is used; "
         "with --model also the addresses of its files",
     )
-    parser.add_argument("--json", action="store_true", help="the same as JSON")
+    parser.add_argument("--json", action="store_true", help="like --list, as JSON")
     parser.add_argument("--accept-licence", action="store_true", help="accept the licence without a question")
     parser.set_defaults(command=run)
 
@@ -72,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     target = arguments.to_dir or fetched_folder(settings.data_folder, model.name)
     others = [folder for name in CATALOGUE if (folder := fetched_folder(settings.data_folder, name)) != target]
     print(model.licence_note)
+    if not model.is_pinned:
+        print(_WEAKER)
     missing = fetch_sources.missing(model, target, others)
     if arguments.from_dir is not None:
         _check_folder(model, missing, arguments.from_dir)
@@ -124,10 +130,7 @@ def _fetch(model: CatalogueModel, target: Path, from_dir: Path | None, others: S
 
 def _how_verified(record: WeightsRecord) -> str:
     how = _VERIFIED_BY.get(record.verified_by, _VERIFIED_BY["nothing"]).format(revision=record.revision)
-    return (
-        f"the files of {record.repo} were compared with {how}. This is weaker than for the official weights and for "
-        "Vocos, whose checksums are part of this program"
-    )
+    return f"the files of {record.repo} were compared with {how}"
 
 
 def _check_folder(model: CatalogueModel, missing: Sequence[HubFile], from_dir: Path) -> None:

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ishowtts.cli.common import Commands, as_owner_of, compact_json, number, print_json, read_config, why
+from ishowtts.cli.common import Commands, as_owner_of, compact_json, number, print_json, read_config, spoken_by, why
 from ishowtts.cli.tables import print_table, table_lines, terminal_width
 from ishowtts.errors import InboxError
 from ishowtts.model import Outcome, timestamp
@@ -239,7 +239,7 @@ def _cells(entry: HistoryEntry, today: str) -> dict[str, str]:
         "reason": reason_of(entry),
         "priority": entry.priority.name.lower(),
         "voice": _voice(entry, data) or "",
-        "engine": str(data.get("engine") or ""),
+        "engine": spoken_by(data),
         "audio s": number(data.get("audio_s"), 2),
         "RTF": number(data.get("rtf"), 3),
         "first sound s": number(data.get("ttfa_s"), 2),

@@ -15,7 +15,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ishowtts.cli.appliance_view import RETAINED_S, START_FIX, ApplianceView, connect, messages_and_ticks
-from ishowtts.cli.common import Commands, language_tag, number, print_json, read_config, root_topic, volume, why
+from ishowtts.cli.common import (
+    Commands,
+    language_tag,
+    number,
+    print_json,
+    read_config,
+    root_topic,
+    spoken_by,
+    volume,
+    why,
+)  # fmt: skip
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.errors import BrokerError, LineError
 from ishowtts.model import FINAL_EVENTS, Outcome
@@ -286,7 +296,7 @@ def sentence(event: dict[str, Any]) -> str:
 def _finished(event: dict[str, Any]) -> str:
     speed = "from the cache" if event.get("cached") else f"RTF {number(event.get('rtf'), 3) or 'unknown'}"
     audio, queue = (number(event.get(name), 2) or "?" for name in ("audio_s", "queue_s"))
-    figures = [f"{audio} s of speech by {event.get('engine')}", speed, f"waited {queue} s"]
+    figures = [f"{audio} s of speech by {spoken_by(event) or 'an unknown engine'}", speed, f"waited {queue} s"]
     silent = event.get("audible") is False
     if not silent and (first_sound := _first_sound(event)):
         figures.insert(0, f"heard after {first_sound} s")

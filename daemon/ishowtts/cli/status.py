@@ -6,7 +6,7 @@ Exit status: 0 it is online, 1 it is not, or the broker does not answer.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ishowtts.cli.appliance_view import START_FIX, ApplianceView, bounded_text, connect, read_view
@@ -102,8 +102,15 @@ def _engine(view: ApplianceView) -> str:
         f"configured: {configured}" if speaks and configured and speaks != configured else "",
         worker if worker and worker != "ready" else "",
         f"{restarts} restarts" if type(restarts) is int and restarts > 0 else "",
+        _after_first(view.engines),
         bounded_text(view.info.get("engine_why")),
     )
+
+
+def _after_first(engines: Sequence[tuple[str, str]]) -> str:
+    """The engines that speak what the first one cannot, with their state if they are not ready."""
+    names = [name if state == "ready" else f"{name} ({state})" for name, state in engines[1:]]
+    return f"then {' and '.join(names)}" if names else ""
 
 
 def _weights(licence: object) -> str:

@@ -110,7 +110,7 @@ class EspeakEngine:
                 fault, missing = self._use_nearest(fault, cancelled)
         if fault is not None:
             raise self._unavailable(fault)
-        self._languages = spoken_languages(self._voice, cancelled)
+        self._languages = spoken_languages(self._wanted, cancelled)
         self._set_problem(None)
         self._set_voice_problem(missing)
 
@@ -210,7 +210,7 @@ class EspeakEngine:
 
     def _choose(self, segment: Segment) -> str:
         """Returns the espeak-ng voice for a segment: the configured one, or the language, which is a voice too."""
-        own, language = voice_language(self._voice), (segment.language or "").lower()
+        own, language = voice_language(self._wanted), (segment.language or "").lower()
         if language in ("", own, base_language(own)) or not _VOICE_NAME.fullmatch(language):
             return self._voice
         return _CHINESE_VOICE if language == "zh" or language.startswith("zh-") else language

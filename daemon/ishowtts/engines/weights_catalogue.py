@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-VOCODER_NOTE = "Vocos (charactr/vocos-mel-24khz), which all of them need, is licensed MIT."
+_VOCODER_NOTE = "Vocos (charactr/vocos-mel-24khz), which every model needs, is licensed MIT."
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class CatalogueModel:
     def licence_note(self) -> str:
         """What the operator must know about the licence before the download, in some sentences."""
         allowed = "allowed" if self.commercial_use else "NOT allowed"
-        return f"{self.name} ({self.repo}): {self.licence}, commercial use {allowed}. {self.about} {VOCODER_NOTE}"
+        return f"{self.name} ({self.repo}): {self.licence}, commercial use {allowed}. {self.about} {_VOCODER_NOTE}"
 
     def model_yaml(self) -> dict[str, Any]:
         """Returns the content of `model.yaml` for a folder that holds this model."""
@@ -154,7 +154,7 @@ CATALOGUE: Mapping[str, CatalogueModel] = {
             model_path="model.pt",
             licence="Apache-2.0",
             commercial_use=True,
-            about="It is smaller and faster than the others.",
+            about="It has half of the parameters of a base model.",
             languages=("ar", "en"),
             disk_bytes=691_000_000,
             # Two public programs that download it name 2,603,209,272 bytes: training's state is in the file.

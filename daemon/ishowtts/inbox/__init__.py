@@ -3,12 +3,13 @@
 from ishowtts.inbox.boot_clock import BootClock
 from ishowtts.inbox.history_reader import count_history, last_ended_n, read_history, read_setting
 from ishowtts.inbox.inbox import Inbox, wait_for
-from ishowtts.inbox.queue_types import DequeuedLine, HistoryEntry, HistoryFilter, InboxLimits
+from ishowtts.inbox.queue_types import DequeuedLine, HeldKey, HistoryEntry, HistoryFilter, InboxLimits
 from ishowtts.inbox.writer_thread import PendingTake
 
 __all__ = [
     "BootClock",
     "DequeuedLine",
+    "HeldKey",
     "HistoryEntry",
     "HistoryFilter",
     "Inbox",

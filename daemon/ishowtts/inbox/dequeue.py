@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from ishowtts.inbox.columns import SPEAKING, UNREADABLE, WAITING, UnreadableRow, row_line
-from ishowtts.inbox.queue_types import DequeuedLine, InboxLimits
+from ishowtts.inbox.queue_types import DequeuedLine, HeldKey, InboxLimits
 from ishowtts.inbox.transaction import Transaction
 from ishowtts.model import Outcome, Priority
 
@@ -15,7 +15,7 @@ _PREFETCHED = ".prefetched"  # the setting that names the line that an engine wa
 _SUSPECT = ".suspect"  # the setting that names the line whose prefetch a crash may have come from
 
 
-def take(transaction: Transaction, minimum: Priority, held: Collection[str | None]) -> DequeuedLine | None:
+def take(transaction: Transaction, minimum: Priority, held: Collection[HeldKey]) -> DequeuedLine | None:
     """Mark the next line as being spoken. `None`: there is none."""
     line = _next_line(transaction, minimum, held)
     if line is None:
@@ -25,7 +25,7 @@ def take(transaction: Transaction, minimum: Priority, held: Collection[str | Non
 
 
 def peek_for_prefetch(
-    transaction: Transaction, minimum: Priority, held: Collection[str | None], run: str
+    transaction: Transaction, minimum: Priority, held: Collection[HeldKey], run: str
 ) -> DequeuedLine | None:
     """Show the next line, and note that this run of the daemon hands it to an engine.
 
@@ -79,7 +79,7 @@ def _has_open_suspect(transaction: Transaction) -> bool:
     return bool(suspect) and bool(transaction.rows(open_line, suspect))
 
 
-def _next_line(transaction: Transaction, minimum: Priority, held: Collection[str | None]) -> DequeuedLine | None:
+def _next_line(transaction: Transaction, minimum: Priority, held: Collection[HeldKey]) -> DequeuedLine | None:
     """The line that goes next. It stays in the queue. `None`: there is none."""
     transaction.expire()
     while (row := _next_row(transaction, minimum, held)) is not None:
@@ -103,17 +103,21 @@ def _next_line(transaction: Transaction, minimum: Priority, held: Collection[str
     return None
 
 
-def _next_row(transaction: Transaction, minimum: Priority, held: Collection[str | None]) -> sqlite3.Row | None:
+def _next_row(transaction: Transaction, minimum: Priority, held: Collection[HeldKey]) -> sqlite3.Row | None:
     """The next line of at least this priority. A line that was started goes on whatever its priority is.
 
     Args:
-        held: Voices whose lines are skipped; `None`: those of lines that name no voice.
+        held: The lines that are skipped.
     """
-    names = [voice or "" for voice in held]
+    numbers = [key for key in held if isinstance(key, int)]
+    names = [key or "" for key in held if not isinstance(key, int)]
     others = f"coalesce(voice, '') NOT IN ({', '.join('?' * len(names))})"
+    if numbers:
+        others += f" AND seq NOT IN ({', '.join('?' * len(numbers))})"
+    skipped = (*names, *numbers)
     normal = f"SELECT * FROM lines WHERE state = 'waiting' AND priority >= ? AND {others}"  # noqa: S608  marks
-    rows = transaction.rows(f"{normal} ORDER BY priority DESC, seq LIMIT 1", int(minimum), *names)
+    rows = transaction.rows(f"{normal} ORDER BY priority DESC, seq LIMIT 1", int(minimum), *skipped)
     if not rows:
         started = f"SELECT * FROM lines INDEXED BY lines_begun WHERE state = 'waiting' AND started AND {others}"  # noqa: S608  marks
-        rows = transaction.rows(f"{started} ORDER BY priority DESC, seq LIMIT 1", *names)
+        rows = transaction.rows(f"{started} ORDER BY priority DESC, seq LIMIT 1", *skipped)
     return rows[0] if rows else None

@@ -13,7 +13,7 @@ from uuid import uuid4
 from ishowtts.errors import InboxError
 from ishowtts.inbox import arrivals, dequeue, line_states
 from ishowtts.inbox.boot_clock import BootClock
-from ishowtts.inbox.queue_types import DequeuedLine, InboxLimits
+from ishowtts.inbox.queue_types import DequeuedLine, HeldKey, InboxLimits
 from ishowtts.inbox.rejection_limit import RejectionLimit
 from ishowtts.inbox.storage import Storage
 from ishowtts.inbox.transaction import Transaction
@@ -152,7 +152,7 @@ class Inbox:
 
     # The line being spoken
 
-    def take(self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()) -> PendingTake[DequeuedLine]:
+    def take(self, minimum: Priority = Priority.LOW, held: Collection[HeldKey] = ()) -> PendingTake[DequeuedLine]:
         """Take the next line as soon as there is one: the highest priority first, then the oldest.
 
         When the future is done, the line is `speaking`, and this attempt is on disk. Only one take or peek may be
@@ -160,12 +160,12 @@ class Inbox:
 
         Args:
             minimum: Lines of a lower priority wait, unless they were started.
-            held: Voices whose lines wait and let the others pass; `None`: those of lines that name no voice.
+            held: The lines that wait and let the others pass.
         """
         return self._writer.take_later(lambda transaction: dequeue.take(transaction, minimum, held))
 
     def peek_for_prefetch(
-        self, minimum: Priority = Priority.LOW, held: Collection[str | None] = ()
+        self, minimum: Priority = Priority.LOW, held: Collection[HeldKey] = ()
     ) -> PendingTake[DequeuedLine]:
         """Show the line that `take` would give, as soon as there is one. The line stays in the queue.
 
@@ -250,7 +250,7 @@ class Inbox:
             self._marked_s = now_s
             self._writer.submit(_expire_and_mark)
 
-    def urgent_waiting(self, held: Collection[str | None] = ()) -> bool:
+    def urgent_waiting(self, held: Collection[HeldKey] = ()) -> bool:
         """Whether a line waits that interrupts the one being spoken. `held`: as for `take`."""
         now_s = self._clock.since_boot_s()
         until_s = self._writer.facts.urgent_until_s

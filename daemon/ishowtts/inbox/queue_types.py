@@ -12,6 +12,10 @@ from ishowtts.model import Line, Outcome, Priority
 AfterCrash = Literal["resume", "repeat", "skip"]
 
 
+HeldKey = str | int | None
+"""Lines that wait and let others pass: those in a voice, those that name none (`None`), or one by its number."""
+
+
 def never_held(_life_s: float) -> float:
     """No quiet hours: no line waits longer because of them."""
     return 0.0

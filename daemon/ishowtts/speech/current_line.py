@@ -11,10 +11,10 @@ from typing import Any
 
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, LineError, VoiceError, WorkerDied
 from ishowtts.inbox import Inbox
-from ishowtts.model import Line, Outcome, Report
+from ishowtts.model import Line, Outcome, Priority, Report
 from ishowtts.playback.player import Player
 from ishowtts.speech.line_notes import LineNotes
-from ishowtts.speech.retry import EngineBackoff, HeldVoices
+from ishowtts.speech.retry import EngineBackoff, HeldLines
 from ishowtts.speech.speech_task import SpeechTask
 from ishowtts.util.logs import Untrusted
 
@@ -28,7 +28,7 @@ class CurrentLine:
 
     Args:
         backoff: Told when no engine can speak.
-        held_voices: Told when nobody can speak in the voice of a line.
+        held_lines: Told when nobody can speak a line, while others can be spoken.
         on_report: Told of each line that was spoken to its end.
         wake: Called when the next line can be taken.
     """
@@ -38,7 +38,7 @@ class CurrentLine:
         inbox: Inbox,
         player: Player,
         backoff: EngineBackoff,
-        held_voices: HeldVoices,
+        held_lines: HeldLines,
         *,
         on_report: Callable[[Report], None],
         wake: Callable[[], None],
@@ -46,7 +46,7 @@ class CurrentLine:
         self._inbox = inbox
         self._player = player
         self._backoff = backoff
-        self._held_voices = held_voices
+        self._held_lines = held_lines
         self._on_report = on_report
         self._wake = wake
         self._task: SpeechTask | None = None
@@ -156,14 +156,27 @@ class CurrentLine:
         elif task.engine_error:
             # The line may be what the engine fails at: without the limit it would hold up all others.
             self._retry_once(task, error)
+        elif task.other_lines_can_be_spoken and self._may_be_passed(task):
+            self._hold_line(task, error)
         else:
             self._postpone(task, error)
+
+    def _may_be_passed(self, task: SpeechTask) -> bool:
+        """Whether a line may be held alone. An urgent one that waits would interrupt each line that passes it."""
+        return task.dequeued.line.priority < Priority.URGENT and not self._held_lines.full
 
     def _hold_voice(self, task: SpeechTask, error: EngineError) -> None:
         """Nobody can speak in the voice of this line: its lines wait, and all others pass them."""
         line = task.dequeued.line
-        if self._held_voices.hold(line.voice, str(error)):
+        if self._held_lines.hold(line.voice, str(error)):
             log.warning("line %r waits, and others in its voice: %s", Untrusted(line.id), error)
+        self.put_back()
+        self._wake()
+
+    def _hold_line(self, task: SpeechTask, error: EngineError) -> None:
+        """The engine that speaks the language of this line is away: the line waits, and all others pass it."""
+        if self._held_lines.hold(task.dequeued.seq, str(error)):
+            log.warning("line %r waits: %s", Untrusted(task.dequeued.line.id), error)
         self.put_back()
         self._wake()
 
@@ -189,7 +202,7 @@ class CurrentLine:
         """The line is audible: record `started` or `resumed`, with the volume if a policy changed it."""
         task.start_reported = True
         line = task.dequeued.line
-        self._held_voices.spoke(line.voice)
+        self._held_lines.spoke(line.voice, task.dequeued.seq)
         self._backoff.reset()
         data: dict[str, object] = {"muted": self._player.muted}
         if task.volume != line.volume:

@@ -70,9 +70,9 @@ class FallbackSynthesizer:
         """The synthesis of one line. It begins with the engines that can speak now."""
         return LineSynthesis(self._order(), self.settings)
 
-    def other_engine_works(self) -> bool:
-        """Whether an engine that needs no cloned voice is believed to work. It does not block."""
-        return any(each.problem() is None for each in self._order() if not each.clones)
+    def working_engines(self) -> frozenset[str]:
+        """Names of the engines that are believed to work. It does not block."""
+        return frozenset(each.name for each in self._order() if each.problem() is None)
 
     def prepare(self, cancelled: IsCancelled) -> None:
         """Synthesise a text that nobody hears with the engine in this process. A worker has prepared itself.
@@ -92,5 +92,5 @@ class FallbackSynthesizer:
 
 def _substitution(engines: Engines, voice: str | None) -> Substitution | None:
     """Another primary engine speaks in place of F5 if a line names a voice of the library."""
-    reason = engines.cloned_voice_problem(voice)
+    reason = None if voice is None else engines.cloned_voice_problem(voice)
     return None if reason is None else Substitution("f5", reason)

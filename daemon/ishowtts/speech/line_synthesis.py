@@ -93,6 +93,11 @@ class LineSynthesis:
         """Name of the first engine in order that has not failed."""
         return next((each.name for each in self._order if each.name not in self._failures), self._order[-1].name)
 
+    @property
+    def failed_engines(self) -> frozenset[str]:
+        """Names of the engines that failed at this line, or were unavailable."""
+        return frozenset(self._failures)
+
     def seam_s(self, engine: str) -> float:
         """Length of the cross-fade between two segments of an engine, in seconds."""
         return self._seams_s.get(engine, 0.0)
@@ -129,6 +134,8 @@ class LineSynthesis:
             EngineError: The voice that the line names cannot be used and no other engine can speak.
         """
         self._line, self._whole = line, whole
+        self._order = tuple(each.snapshot() for each in self._order)
+        self._engines.clear()
         self._language = line.language or self._settings.language_of(line.voice)
         self._runs = language_runs(whole, self._language, fixed=line.language is not None)
         self._substitution = self._settings.substitution(line.voice)

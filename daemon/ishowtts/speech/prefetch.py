@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ishowtts.inbox import DequeuedLine, Inbox, PendingTake, wait_for
+from ishowtts.inbox import DequeuedLine, HeldKey, Inbox, PendingTake, wait_for
 from ishowtts.model import Priority
 from ishowtts.speech.speech_task import SpeechTask
 
@@ -17,7 +17,7 @@ class Prefetcher:
 
     Args:
         min_priority: Returns the lowest priority that is spoken now.
-        held_voices: Returns the voices whose lines wait now and let others pass.
+        held_lines: Returns which lines wait now and let others pass.
         make_task: Makes the task of a line, not begun.
         wake: Called when a pending take is done.
     """
@@ -27,13 +27,13 @@ class Prefetcher:
         inbox: Inbox,
         *,
         min_priority: Callable[[], Priority],
-        held_voices: Callable[[], frozenset[str | None]],
+        held_lines: Callable[[], frozenset[HeldKey]],
         make_task: Callable[[DequeuedLine], SpeechTask],
         wake: Callable[[], None],
     ) -> None:
         self._inbox = inbox
         self._min_priority = min_priority
-        self._held_voices = held_voices
+        self._held_lines = held_lines
         self._make_task = make_task
         self._wake = wake
         self._pending: PendingTake[DequeuedLine] | None = None
@@ -99,12 +99,12 @@ class Prefetcher:
         dequeued = wait_for(pending.future)
         return None if self._is_prefetch else dequeued
 
-    def _filter(self) -> tuple[Priority, frozenset[str | None]]:
+    def _filter(self) -> tuple[Priority, frozenset[HeldKey]]:
         """The lines that may be taken now."""
-        return self._min_priority(), self._held_voices()
+        return self._min_priority(), self._held_lines()
 
     def _request(
-        self, take: Callable[[Priority, frozenset[str | None]], PendingTake[DequeuedLine]], *, is_prefetch: bool
+        self, take: Callable[[Priority, frozenset[HeldKey]], PendingTake[DequeuedLine]], *, is_prefetch: bool
     ) -> None:
         self._is_prefetch, self._pending_filter = is_prefetch, self._filter()
         self._pending = take(*self._pending_filter)

@@ -1,14 +1,16 @@
-"""Decides when lines are tried again that no engine could speak: all lines, or those in one voice."""
+"""Decides when lines are tried again that no engine could speak: all lines, those in one voice, or a single one."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
+from ishowtts.inbox import HeldKey
 from ishowtts.util.backoff import Backoff
 
 _MIN_DELAY_S = 0.5
 _MAX_DELAY_S = 8.0
+_MOST_HELD = 500  # a statement of SQLite takes 32,766 values at most, and the queue can be longer
 _SETTLE_S = 1.0  # by then the queue counts a line that was put back
 
 
@@ -54,22 +56,23 @@ class EngineBackoff:
             self.reset()
 
 
-class HeldVoices:
-    """Voices that F5 cannot use while nobody else can speak. Their lines wait and let others pass.
+class HeldLines:
+    """Lines that nobody can speak now, while others can be spoken: they wait and let those pass.
 
-    One voice at a time is released for one more try, the one that was held first. After each failed try the next one
-    comes later, up to 8 s: so the tries never delay the other lines much, however many voices are held. The voices are
-    kept in memory only: after a restart each voice is tried at once. Only the scheduler thread may call.
+    They are all lines in a voice that F5 cannot use while nobody else can speak, or one line in a language whose
+    engine is away. One key at a time is released for one more try, the one that was held first. After each failed try
+    the next one comes later, up to 8 s: so the tries never delay the other lines much, however many are held. They are
+    kept in memory only: after a restart each is tried at once. Only the scheduler thread may call.
 
     Args:
-        fallback_works: Whether an engine that needs no voice is believed to work. It must not block.
+        working_engines: Names of the engines that are believed to work. It must not block.
     """
 
-    def __init__(self, fallback_works: Callable[[], bool]) -> None:
-        self._fallback_works = fallback_works
-        self._fallback_worked = True
-        self._held: dict[str | None, None] = {}  # in the order in which they were held
-        self._on_trial: dict[str | None, None] = {}  # the voice that was released; it counts as held for `reason`
+    def __init__(self, working_engines: Callable[[], frozenset[str]]) -> None:
+        self._working_engines = working_engines
+        self._worked: frozenset[str] = frozenset()
+        self._held: dict[HeldKey, None] = {}  # in the order in which they were held
+        self._on_trial: dict[HeldKey, None] = {}  # what was released; it counts as held for `reason`
         # Not a `Backoff`: `release_next` waits for the same delay again, without one more failure.
         self._delay_s = _MIN_DELAY_S
         self._next_try_s = self._held_at_s = 0.0
@@ -77,55 +80,58 @@ class HeldVoices:
 
     @property
     def reason(self) -> str | None:
-        """Why lines wait; `None` if no voice is held."""
+        """Why lines wait; `None` if none is held."""
         return self._reason if self._held or self._on_trial else None
 
-    def hold(self, voice: str | None, reason: str) -> bool:
-        """Hold the lines of a voice; return whether the voice was not held before.
+    @property
+    def full(self) -> bool:
+        """Whether no single line can be held any more."""
+        return len(self._held) >= _MOST_HELD
 
-        Args:
-            voice: `None` stands for lines that name no voice.
-        """
-        is_new = voice not in self._held and voice not in self._on_trial
-        self._on_trial.pop(voice, None)
-        self._held[voice] = None
+    def hold(self, key: HeldKey, reason: str) -> bool:
+        """Hold the lines of a voice, or one line by its number; return whether they were not held before."""
+        is_new = key not in self._held and key not in self._on_trial
+        self._on_trial.pop(key, None)
+        self._held[key] = None
         self._reason = reason
-        self._fallback_worked = self._fallback_works()
+        self._worked = self._working_engines()
         self._held_at_s = time.monotonic()
         self._next_try_s = self._held_at_s + self._delay_s
         self._delay_s = min(2 * self._delay_s, _MAX_DELAY_S)
         return is_new
 
-    def spoke(self, voice: str | None) -> None:
-        """A line in this voice is heard: its other lines may follow."""
+    def spoke(self, voice: str | None, number: int) -> None:
+        """A line is heard: the others in its voice may follow."""
         if voice in self._held or voice in self._on_trial:
             self.release()
+        self._held.pop(number, None)
+        self._on_trial.pop(number, None)
 
     def release(self) -> None:
-        """Release all voices now, because voices changed or another engine works again."""
+        """Release all now, because voices changed or another engine works."""
         self._held.clear()
         self._on_trial.clear()
         self._delay_s = _MIN_DELAY_S
 
     def release_if_old(self) -> None:
-        """No line waits: release all voices, except shortly after one was held."""
+        """No line waits: release all, except shortly after one was held."""
         if time.monotonic() > self._held_at_s + _SETTLE_S:
             self.release()
 
-    def now(self) -> frozenset[str | None]:
-        """The voices whose lines wait now."""
-        works = self._fallback_works()
-        if works and not self._fallback_worked:
+    def now(self) -> frozenset[HeldKey]:
+        """Which lines wait now."""
+        working = self._working_engines()
+        if working - self._worked:
             self.release()
-        self._fallback_worked = works
+        self._worked = working
         return frozenset(self._held)
 
     def release_next(self) -> None:
-        """Release one voice for one more try, if it is time. Call it whenever a line can be taken."""
+        """Release one key for one more try, if it is time. Call it whenever a line can be taken."""
         if (self._held or self._on_trial) and time.monotonic() >= self._next_try_s:
             self._on_trial.clear()
             self._next_try_s = time.monotonic() + self._delay_s
             if self._held:
-                voice = next(iter(self._held))
-                del self._held[voice]
-                self._on_trial[voice] = None
+                key = next(iter(self._held))
+                del self._held[key]
+                self._on_trial[key] = None

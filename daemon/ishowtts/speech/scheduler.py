@@ -16,7 +16,7 @@ from ishowtts.model import Line, Priority, Report
 from ishowtts.speech.current_line import CurrentLine, log_failure
 from ishowtts.speech.pending_commands import Execute, PendingCommands
 from ishowtts.speech.prefetch import Prefetcher
-from ishowtts.speech.retry import EngineBackoff, HeldVoices
+from ishowtts.speech.retry import EngineBackoff, HeldLines
 from ishowtts.speech.segment_renderer import SpeechResources
 from ishowtts.speech.speech_task import SpeechTask
 from ishowtts.util.logs import Untrusted
@@ -84,14 +84,14 @@ class Scheduler(LoopThread):
         self._commands = PendingCommands()
         self._synthesis = TimedExecutor("synthesis")
         self._backoff = EngineBackoff()
-        self._held_voices = HeldVoices(resources.synthesizer.other_engine_works)
+        self._held_lines = HeldLines(resources.synthesizer.working_engines)
         self._current = CurrentLine(
-            inbox, self._player, self._backoff, self._held_voices, on_report=on_report, wake=self.wake
+            inbox, self._player, self._backoff, self._held_lines, on_report=on_report, wake=self.wake
         )
         self._prefetcher = Prefetcher(
             inbox,
             min_priority=resources.policy.min_priority,
-            held_voices=self._held_voices.now,
+            held_lines=self._held_lines.now,
             make_task=self._make_task,
             wake=self.wake,
         )
@@ -146,7 +146,7 @@ class Scheduler(LoopThread):
 
     def voices_changed(self) -> None:
         """Try the lines that wait for a voice again now. Any thread may call."""
-        self.submit(self._held_voices.release, kind="voices", same="voices")
+        self.submit(self._held_lines.release, kind="voices", same="voices")
 
     # The following run on the scheduler thread only, through `submit`.
 
@@ -190,7 +190,7 @@ class Scheduler(LoopThread):
         if task is None:
             can_take = self._can_take()
             if can_take:
-                self._held_voices.release_next()
+                self._held_lines.release_next()
             self._begin(self._prefetcher.next(can_take))
         else:
             engine_idle = not task.needs_engine and not self._paused and self._available()
@@ -226,7 +226,7 @@ class Scheduler(LoopThread):
         return None if self._available() else "no engine is ready"
 
     def _urgent_waiting(self) -> bool:
-        return self._inbox.urgent_waiting(self._held_voices.now())
+        return self._inbox.urgent_waiting(self._held_lines.now())
 
     def _pause_until_s(self) -> float:
         return self._current.heard_until_s + self._pause_s
@@ -275,8 +275,8 @@ class Scheduler(LoopThread):
         elif nothing_waits:
             self._backoff.reset_if_old()
         if nothing_waits:
-            self._held_voices.release_if_old()
-        retry_reason = self._backoff.reason or self._held_voices.reason
+            self._held_lines.release_if_old()
+        retry_reason = self._backoff.reason or self._held_lines.reason
         prepared = self._prepared is not None and self._prepared.done()
         status = SchedulerStatus(speaking, self._paused, self._blocked_by(), retry_reason, prepared)
         if status != self._status:

@@ -115,6 +115,11 @@ class SpeechTask:
         return self._renderer.line_synthesis.engine_error
 
     @property
+    def other_lines_can_be_spoken(self) -> bool:
+        """Whether an engine works, but none that speaks the language of this line."""
+        return bool(self._resources.synthesizer.working_engines() - self._renderer.line_synthesis.failed_engines)
+
+    @property
     def voice_unusable(self) -> bool:
         """Whether an engine cannot use the voice of this line. It can speak in other voices."""
         return self._renderer.line_synthesis.voice_unusable

@@ -109,7 +109,10 @@ def test_what_keeps_it_from_being_heard_is_a_note_with_a_fix(state: dict[str, An
 def test_values_of_other_types_are_ignored() -> None:
     """Anybody may publish on an open broker."""
     odd: dict[str, Any] = {"muted": "yes", "volume": False, "silent": ["x"], "paused": 1, "detail": {"a": 1}}
-    assert [finding.verdict for finding in found(odd, telemetry={"engine": [1]}, alert_deaf={"active": "no"})] == ["ok"]
+    assert [
+        finding.verdict
+        for finding in found(odd, telemetry={"engine": [1], "engines": [1, {"name": [2]}]}, alert_deaf={"active": "no"})
+    ] == ["ok"]
 
 
 def test_a_deaf_daemon_is_a_fault_with_the_reason_and_the_fix() -> None:
@@ -121,19 +124,23 @@ def test_a_deaf_daemon_is_a_fault_with_the_reason_and_the_fix() -> None:
 
 
 def test_another_engine_that_speaks_is_a_note() -> None:
-    _, fallback = found({}, telemetry={"engine": {"name": "f5", "state": "parked"}})
-    assert "f5 is parked: the natural voice (English only) and espeak-ng speak in its place" in fallback.detail
-    assert fallback.fix
-    [_, fallback] = found({}, telemetry={"engine": {"name": "hibari", "state": "restarting"}})
-    assert "hibari is restarting: espeak-ng speaks in its place" in fallback.detail
-    assert len(found({}, telemetry={"engine": {"name": "espeak", "state": "ready"}})) == 1
+    ready = [{"name": name, "state": "ready"} for name in ("f5", "hibari", "espeak")]
+    assert len(found({}, telemetry={"engines": ready})) == 1
+    parked = [{"name": "f5", "state": "parked"}, {"name": "hibari", "state": "restarting"}, ready[2]]
+    _, f5, hibari = found({}, telemetry={"engines": parked})
+    assert "f5 is parked: the natural voice (English only) and espeak-ng speak in its place" in f5.detail
+    assert "hibari is restarting: espeak-ng speaks in its place" in hibari.detail
+    assert f5.fix
+    _, alone = found({}, telemetry={"engines": parked[:1]})
+    assert alone.detail == "f5 is parked: no other engine speaks in its place, as engine.fallback says"
 
 
 def test_another_engine_that_leads_is_a_note_with_the_reason() -> None:
     slow = "F5 needs 27 s for a second of speech here; choose a smaller model, or engine.kind: f5 forces it"
     leads = choose_engine(settings()).kind
     assert len(found({}, info={"engine": leads, "engine_why": slow})) == 1
-    _, note = found({}, info={"engine": "f5", "engine_why": slow})
+    first, note = found({"detail": f"muted by hand; {slow}"}, info={"engine": "f5", "engine_why": slow})
+    assert (first.verdict, first.detail) == ("ok", f"online on {ROOT}: ready, muted by hand")
     assert (note.verdict, note.fix) == ("note", "choose a smaller model, or engine.kind: f5 forces it")
     assert note.detail == f"f5 leads, and not {leads}: F5 needs 27 s for a second of speech here"
     _, note = found({}, info={"engine": "f5", "engine_why": "weights were found in /w"})

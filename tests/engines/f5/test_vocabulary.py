@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -50,11 +48,3 @@ def test_a_vocabulary_without_syllables_lacks_chinese(
 @pytest.mark.parametrize(("letters", "unknown", "mostly"), [(0, 0, False), (4, 2, False), (4, 3, True), (1, 1, True)])
 def test_more_than_half_is_mostly(letters: int, unknown: int, mostly: bool) -> None:
     assert LetterCount(letters, unknown).mostly_unknown is mostly
-
-
-def test_descriptions_and_vocabularies_are_read_without_torch() -> None:
-    program = (
-        "import sys; from ishowtts.engines.f5 import architecture, duration, vocabulary; print('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout.strip() == "False"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from hibari.g2p import LINK_RE
-from hibari.g2p.oov import OOV
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ishowtts.engines.hibari.hibari_engine import HibariEngine
 from ishowtts.engines.hibari.phonemizer import MAX_PHONEMES, Phonemizer, plain
 from ishowtts.errors import SynthesisError
 from support.readings import table
@@ -41,9 +41,10 @@ HOSTILE = (
 )
 
 
-@pytest.fixture(scope="module")
-def phonemizer() -> Phonemizer:
-    return Phonemizer(OOV())
+@pytest.fixture
+def phonemizer(hibari_engine: HibariEngine) -> Phonemizer:
+    assert hibari_engine._model is not None
+    return hibari_engine._model._phonemizer
 
 
 def spoken(phonemizer: Phonemizer, text: str) -> str:

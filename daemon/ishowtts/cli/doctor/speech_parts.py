@@ -26,8 +26,7 @@ def examine_engine(settings: Config) -> Iterator[Finding]:
     elif chosen.kind == "hibari" and missing is not None:
         yield fault("engine", missing)
     else:
-        after = engine_findings.engines_after(settings, chosen.kind)
-        yield Finding("engine", "ok", f"{', then '.join([chosen.kind, *after])}: {chosen.why}")
+        yield Finding("engine", "ok", f"{', then '.join(chosen.order)}: {chosen.why}")
     if chosen.weights is not None:
         yield Finding("weights", "ok", engine_findings.about_weights(settings, chosen.weights))
 
