@@ -32,6 +32,8 @@ from ishowtts.mqtt.publish_packet import MalformedPacket, MessageProperties, rea
 from ishowtts.policies import Policies
 from ishowtts.policies.blocked_words import WordList
 from ishowtts.text import TextReader, clean, is_speakable, segments
+from ishowtts.text.languages import language_runs
+from ishowtts.text.scripts import canonical_language
 from ishowtts.util.rate_limit import RateLimit
 from support import damaged_rows, hostile_files, hostile_frames
 
@@ -133,7 +135,10 @@ def check_text(data: bytes) -> None:
     assert all(is_speakable(part) and len(part.encode()) <= max_bytes for part in parts)
     spoken = "".join(filter(str.isalnum, "".join(parts)))
     assert spoken == "".join(filter(str.isalnum, cleaned))
-    said = _reader(LANGUAGES[data[2] % len(LANGUAGES)]).read(text, None)
+    language = LANGUAGES[data[2] % len(LANGUAGES)]
+    runs = language_runs(cleaned, language, fixed=data[2] >= 128)
+    assert "".join(cleaned[run.start : run.end] for run in runs) == cleaned
+    said = _reader(language).read(text, None)
     assert clean(said) == said
     assert bool(cleaned) == bool(said)
 
@@ -189,6 +194,7 @@ def _check_arrival(what: Line | Rejection) -> None:
     assert what.nfe_step is None or 4 <= what.nfe_step <= 64
     assert what.volume is None or 0 <= what.volume <= 100
     assert what.seed is None or 0 <= what.seed < 2**63
+    assert what.language is None or canonical_language(what.language) == what.language
     assert len(what.author or "a") <= 128
 
 
@@ -249,11 +255,12 @@ def _recordings() -> tuple[bytes, ...]:
 
 _LINE = (
     b'{"text": "Tea is ready.", "id": "tea-1", "voice": "anna", "priority": "high", "ttl_s": 60, "speed": 1.2, '
-    b'"nfe_step": 16, "volume": 50, "chime": "bell", "author": "Bob", "seed": 7}'
+    b'"nfe_step": 16, "volume": 50, "chime": "bell", "author": "Bob", "seed": 7, "language": "pt-BR"}'
 )
 _JSON = (
-    b'"text"', b'"id"', b'"author"', b'"voice"', b'"seed"', b'"ttl_s"', b"null", b"true", b"1e999", b"-0", b"[", b"{",
-    b'"', b"\\ud800", b"\\u0000", b"\\u2028", b"NaN", b"9" * 400, b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\xff",
+    b'"text"', b'"id"', b'"author"', b'"voice"', b'"seed"', b'"language"', b'"ttl_s"', b"null", b"true", b"1e999",
+    b"-0", b"[", b"{", b'"', b"\\ud800", b"\\u0000", b"\\u2028", b"NaN",
+    b"9" * 400, b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\xff",
 )  # fmt: skip
 _TEXT = (
     "\u200d", "\u202e", "\u0301", "ﷺ", "👩‍🚀", "🇩🇪", "傻", "ก็", "각", "[[", "12:30", "1,234.5", "$5", "http://a.b/c",
