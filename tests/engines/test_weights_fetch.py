@@ -229,6 +229,19 @@ def test_a_model_is_verified_by_what_the_hub_says_and_recorded(
     assert (read_record(target) or record).revision == "f" * 40
 
 
+def test_the_files_of_another_checkpoint_are_not_overwritten(
+    openf5: FakeHub, stick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converts(monkeypatch, tmp_path / "result")
+    (stick / "model.yaml").write_text("name: mine\n")
+    for model in (SMALL, UNPINNED):
+        with pytest.raises(WeightsError, match="holds other weights; name another folder with --to"):
+            fetch(model, stick)
+    fetch(UNPINNED, tmp_path / "weights")
+    with pytest.raises(WeightsError, match="holds other weights"):
+        fetch(replace(UNPINNED, name="silma"), tmp_path / "weights")
+
+
 @pytest.mark.parametrize("path", ["model.pt", "vocab.txt"])
 def test_a_file_that_differs_from_the_hubs_checksum_is_refused(openf5: FakeHub, tmp_path: Path, path: str) -> None:
     content = openf5.repos[UNPINNED.repo][path]

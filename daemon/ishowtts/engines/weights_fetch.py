@@ -68,11 +68,12 @@ def fetch(
 
     Raises:
         WeightsError: there is no network, a file is missing in `from_dir`, a size or checksum is wrong, the disk has
-            not enough space, or the weights are not of this model.
+            not enough space, the folder holds other weights, or what arrived is not of this model.
     """
     job = _Fetch(model, target_dir, from_dir, others, progress or (lambda name, done, total: None))
     try:
         with _only_fetch(target_dir):
+            _refuse_other_weights(job)
             if model.is_pinned:
                 _install_pinned(job)
             elif not _is_installed(job):
@@ -97,6 +98,13 @@ def _only_fetch(target: Path) -> Iterator[None]:
         raise WeightsError(f"another fetch into {target} is under way; wait for its end") from error
     finally:
         os.close(descriptor)
+
+
+def _refuse_other_weights(job: _Fetch) -> None:
+    """Refuses a folder with the description of another checkpoint, whose files would be overwritten."""
+    record = read_record(job.target)
+    if (job.target / "model.yaml").exists() and (record is None or record.model != job.model.name):
+        raise WeightsError(f"{job.target} holds other weights; name another folder with --to")
 
 
 def _install_pinned(job: _Fetch) -> None:
