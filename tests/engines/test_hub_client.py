@@ -75,9 +75,11 @@ def test_what_arrived_of_another_revision_is_removed_and_not_counted(hub: FakeHu
     fails(tmp_path, "cannot be downloaded")
     [partial] = (tmp_path / ".arriving").glob("*.part")
     partial.rename(outdated := partial.with_name("0123456789abcdef-model_1250000.safetensors.part"))
+    (tmp_path / ".arriving/.cache/huggingface").mkdir(parents=True)
     hub.fault(MODEL_NAME).break_after = [0] * 6
     fails(tmp_path, "cannot be downloaded")
     assert not outdated.exists()
+    assert not (tmp_path / ".arriving/.cache").exists()
 
 
 def test_a_hub_that_ignores_ranges_sends_the_file_again(hub: FakeHub, tmp_path: Path) -> None:

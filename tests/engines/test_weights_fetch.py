@@ -217,7 +217,7 @@ def test_a_model_is_verified_by_what_the_hub_says_and_recorded(
     assert (record.model, record.revision, record.verified_by) == ("openf5", REVISION, "hub")
 
     openf5.requests.clear()
-    (target / "model.yaml").write_text("name: of an older version\n")
+    (target / "model.yaml").unlink()  # as after a power cut before the last step
     fetch(UNPINNED, target)
     assert openf5.requests == []
     assert examine(target) == found, "the description comes from the catalogue"
@@ -227,6 +227,19 @@ def test_a_model_is_verified_by_what_the_hub_says_and_recorded(
     fetch(UNPINNED, target)
     assert (target / "model.safetensors").read_bytes() == safetensors()
     assert (read_record(target) or record).revision == "f" * 40
+
+
+def test_the_files_of_another_checkpoint_are_not_overwritten(
+    openf5: FakeHub, stick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converts(monkeypatch, tmp_path / "result")
+    (stick / "model.yaml").write_text("name: mine\n")
+    for model in (SMALL, UNPINNED):
+        with pytest.raises(WeightsError, match="holds other weights; name another folder with --to"):
+            fetch(model, stick)
+    fetch(UNPINNED, tmp_path / "weights")
+    with pytest.raises(WeightsError, match="holds other weights"):
+        fetch(replace(UNPINNED, name="silma"), tmp_path / "weights")
 
 
 @pytest.mark.parametrize("path", ["model.pt", "vocab.txt"])

@@ -68,11 +68,12 @@ def fetch(
 
     Raises:
         WeightsError: there is no network, a file is missing in `from_dir`, a size or checksum is wrong, the disk has
-            not enough space, or the weights are not of this model.
+            not enough space, the folder holds other weights, or what arrived is not of this model.
     """
     job = _Fetch(model, target_dir, from_dir, others, progress or (lambda name, done, total: None))
     try:
         with _only_fetch(target_dir):
+            _refuse_other_weights(job)
             if model.is_pinned:
                 _install_pinned(job)
             elif not _is_installed(job):
@@ -97,6 +98,13 @@ def _only_fetch(target: Path) -> Iterator[None]:
         raise WeightsError(f"another fetch into {target} is under way; wait for its end") from error
     finally:
         os.close(descriptor)
+
+
+def _refuse_other_weights(job: _Fetch) -> None:
+    """Refuses a folder with the description of another checkpoint, whose files would be overwritten."""
+    record = read_record(job.target)
+    if (job.target / "model.yaml").exists() and (record is None or record.model != job.model.name):
+        raise WeightsError(f"{job.target} holds other weights; name another folder with --to")
 
 
 def _install_pinned(job: _Fetch) -> None:
@@ -132,9 +140,9 @@ def _install_unpinned(job: _Fetch) -> None:
 
 
 def _is_installed(job: _Fetch) -> bool:
-    """Whether everything is there and unchanged. A description by an earlier version is then written again."""
+    """Whether everything is there and unchanged. The description is then written as this version has it."""
     record = read_record(job.target)
-    if record is None or record.model != job.model.name or not (job.target / "model.yaml").is_file():
+    if record is None or record.model != job.model.name:
         return False
     names = ("vocab.txt", "model.safetensors", *(file.local_path for file in job.model.pinned))
     for name in names:
@@ -168,8 +176,13 @@ def _check_space(job: _Fetch, files: Sequence[HubFile], more_bytes: int = 0) -> 
         return
     expected = {path for file in files for path in (_received_path(job, file), _partial_path(job, file))}
     for path in job.arriving.iterdir() if job.arriving.is_dir() else ():
-        if path not in expected:
-            path.unlink()  # of an earlier revision, or of an interrupted conversion
+        if path in expected:
+            continue
+        # Of an earlier revision, of an interrupted conversion, or a folder of the hub's client by an earlier version.
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     arrived = sum(path.stat().st_size for path in expected if path.is_file())
     needed = max(0, sum(file.size for file in files) - arrived) + more_bytes + _SPARE_BYTES
     if (free := shutil.disk_usage(job.target).free) < needed:
@@ -287,4 +300,6 @@ def _checked_weights(job: _Fetch, weights: Path) -> Path:
 def _place(path: Path, target: Path) -> None:
     make_folder(target.parent)
     path.chmod(0o644)  # the service's user reads it, whatever root's umask is
+    with path.open("rb") as file:
+        os.fsync(file.fileno())  # otherwise a power cut may leave the name without the content
     path.replace(target)
