@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from ishowtts.cli import main
 from ishowtts.engines.hub_client import DownloadError
 from ishowtts.engines.weights import use
 from ishowtts.engines.weights_catalogue import CATALOGUE, OFFICIAL
-from support.small_files import OFFICIAL_FILES
+from support.small_files import OFFICIAL_FILES, pinned_to
 
 FILES = OFFICIAL.pinned
 
@@ -93,12 +91,8 @@ def small_official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / "stick" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    contents = {Path(name).name: content for name, content in OFFICIAL_FILES.items()}
-    pinned = []
-    for file in OFFICIAL.pinned:
-        content = contents[Path(file.path).name]
-        pinned.append(replace(file, size=len(content), sha256=hashlib.sha256(content).hexdigest()))
-    monkeypatch.setitem(CATALOGUE, "official", replace(OFFICIAL, pinned=tuple(pinned)))  # type: ignore[arg-type]
+    model = pinned_to({Path(name).name: content for name, content in OFFICIAL_FILES.items()})
+    monkeypatch.setitem(CATALOGUE, "official", model)  # type: ignore[arg-type]
     return tmp_path / "stick"
 
 
