@@ -20,7 +20,7 @@ from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_libra
 from ishowtts.engines.weights import Weights
 from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.restart_policy import RestartBackoff
-from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
+from ishowtts.engines.worker.supervisor import EngineState
 from ishowtts.engines.worker.worker_connection import Deadlines
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, VoiceError
 from ishowtts.model import IsCancelled
@@ -171,7 +171,7 @@ class Engines:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Sentences about engines and voices that cannot speak, in addition to those of `statuses`."""
+        """Sentences about engines and voices that cannot speak, in addition to the states of the workers."""
         found = (self.espeak.problem, self.espeak.voice_problem) if self.espeak_is_used else ()
         espeak = (problem for problem in found if problem is not None)
         return (*espeak, *(sentence for remote in self.remotes for sentence in remote.quarantined_voices()))
@@ -190,14 +190,6 @@ class Engines:
     def espeak_is_used(self) -> bool:
         """Whether espeak-ng is one of the engines that may speak."""
         return any(each.engine is self.espeak for each in self._order)
-
-    def status(self) -> EngineStatus | None:
-        """Returns the status of the primary engine's worker; `None` if it has none."""
-        return self._order[0].status()
-
-    def statuses(self) -> tuple[EngineStatus, ...]:
-        """Returns the status of each worker, in the order of the engines."""
-        return tuple(remote.status() for remote in self.remotes)
 
     def stats(self) -> EngineStats:
         """Returns the stats that F5's worker reported last."""
