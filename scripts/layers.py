@@ -35,6 +35,7 @@ ORDER = (
 )
 """A package imports only from itself and from those before it."""
 TORCH = {"torch", "torchaudio", "torchdiffeq", "vocos", "f5_tts"}
+NATURAL_VOICE = {"hibari", "onnxruntime"}
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ def breach(found: Import) -> str | None:
         or (found.module == "ishowtts.engines.f5" and found.at_load)
     ):
         return f"{found.module} imports {top}; only the modules of engines/f5 and ishowtts_bench may"
+    if top in NATURAL_VOICE and not f"{found.module}.".startswith(("ishowtts.engines.hibari.", "ishowtts_bench.")):
+        return f"{found.module} imports {top}; only the modules of engines/hibari and ishowtts_bench may"
     if top == BENCH and not own_bench(found):
         return f"{found.module} imports {BENCH}; only a function of the command line may"
     if top == "paho" and not f"{found.module}.".startswith("ishowtts.mqtt."):

@@ -38,6 +38,7 @@ _PUNCTUATION = [character for character in _ASCII if not character.isalpha()]
 _VOCABULARIES: dict[Shape, list[str]] = {"silma": _ASCII + _ARABIC, "hindi": _PUNCTUATION + _DEVANAGARI}
 
 _QUERY_KEY_GAIN = 4.0
+_UPDATES = 1_250_000
 
 
 def describe(shape: Shape, size: Size = "tiny") -> ModelConfig:
@@ -91,27 +92,32 @@ def make_checkpoint(
     _write_yaml(path / "model.yaml", model.model_dump(mode="json", exclude_none=True))
 
 
-def publish(folder: Path, out: Path) -> None:
+def publish(folder: Path, out: Path, *, use_ema: bool = True) -> None:
     """Write the weights of a checkpoint folder as their makers publish them: `model.pt` and `model.safetensors`.
 
-    The safetensors file and `ema_model_state_dict` in the other one hold the averaged weights, with upstream's prefix
-    and the counters of its training. `model_state_dict` in `model.pt` holds the same weights negated, so that a reader
-    of the wrong table is noticed. Vocabulary and vocoder are copied.
+    Both have the names and counters of upstream's training. The other table of `model.pt` holds the same weights
+    negated, so that a reader of the wrong table is noticed. Vocabulary and vocoder are copied.
 
     Args:
         folder: A folder that `make_checkpoint` wrote.
         out: The folder to write, which is created if it is missing.
+        use_ema: Whether the table of averaged weights in `model.pt` is the right one. SILMA's program reads the other.
     """
     tensors = load_file(folder / "model.safetensors")
-    averaged = {f"ema_model.{name}": tensor for name, tensor in tensors.items()}
-    averaged |= {"initted": torch.tensor(True), "step": torch.tensor(1_250_000)}
-    (out / "vocos").mkdir(parents=True, exist_ok=True)
-    save_file(averaged, out / "model.safetensors")
     negated = {name: -tensor for name, tensor in tensors.items()}
-    torch.save({"ema_model_state_dict": averaged, "model_state_dict": negated, "update": 1_250_000}, out / "model.pt")
+    counters = {"initted": torch.tensor(True), "step": torch.tensor(_UPDATES)}
+    (out / "vocos").mkdir(parents=True, exist_ok=True)
+    save_file(_averaged(tensors) | counters, out / "model.safetensors")
+    averaged, last = (tensors, negated) if use_ema else (negated, tensors)
+    tables = {"ema_model_state_dict": _averaged(averaged) | counters, "model_state_dict": last, "update": _UPDATES}
+    torch.save(tables, out / "model.pt")
     torch.save(load_file(folder / "vocos" / "model.safetensors"), out / "vocos" / "pytorch_model.bin")
     for name in ("vocab.txt", "vocos/config.yaml"):
         copyfile(folder / name, out / name)
+
+
+def _averaged(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"ema_model.{name}": tensor for name, tensor in tensors.items()}
 
 
 def _redraw(module: nn.Module) -> None:

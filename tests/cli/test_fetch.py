@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -12,11 +11,13 @@ import pytest
 
 from ishowtts.cli import main
 from ishowtts.engines.hub_client import DownloadError
-from ishowtts.engines.weights import use
+from ishowtts.engines.weights import locate, use
 from ishowtts.engines.weights_catalogue import CATALOGUE, OFFICIAL
-from support.small_files import OFFICIAL_FILES
+from support.fake_hub import REVISION, FakeHub, quick_client
+from support.small_files import OFFICIAL_FILES, pinned_to, safetensors
 
 FILES = OFFICIAL.pinned
+SMALL_OFFICIAL = {Path(name).name: content for name, content in OFFICIAL_FILES.items()}
 
 
 @pytest.fixture
@@ -93,12 +94,7 @@ def small_official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / "stick" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    contents = {Path(name).name: content for name, content in OFFICIAL_FILES.items()}
-    pinned = []
-    for file in OFFICIAL.pinned:
-        content = contents[Path(file.path).name]
-        pinned.append(replace(file, size=len(content), sha256=hashlib.sha256(content).hexdigest()))
-    monkeypatch.setitem(CATALOGUE, "official", replace(OFFICIAL, pinned=tuple(pinned)))  # type: ignore[arg-type]
+    monkeypatch.setitem(CATALOGUE, "official", pinned_to(SMALL_OFFICIAL))  # type: ignore[arg-type]
     return tmp_path / "stick"
 
 
@@ -143,6 +139,26 @@ def test_without_a_name_the_model_in_use_is_fetched(
     assert "CC-BY-4.0, commercial use allowed" in done.out
     assert "which is weaker than" in done.out
     assert "model_2500000.safetensors of SPRINGLab/F5-Hindi-24KHz is missing" in done.err
+
+
+def test_another_model_is_fetched_from_the_hub_and_used(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick_client(monkeypatch, chunk_bytes=50_000)
+    vocos = {"config.yaml": b"head: {}\n", "pytorch_model.bin": b"tensors"}
+    model = replace(CATALOGUE["hindi"], pinned=pinned_to(vocos | SMALL_OFFICIAL).pinned[1:3])
+    monkeypatch.setitem(CATALOGUE, "hindi", model)  # type: ignore[arg-type]
+    monkeypatch.setattr("ishowtts.engines.weights_fetch.command", lambda *_: ["true"])  # in place of a load with torch
+    files = {model.model_path: safetensors(), "vocab.txt": b" \n"}
+    with FakeHub({model.repo: files, "charactr/vocos-mel-24khz": vocos}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        assert main(["fetch", "--model", "hindi", "--accept-licence", "--config", str(config)]) == 0
+    out = capsys.readouterr().out
+    assert f"compared with the hub's own checksums for its revision {REVISION}" in out
+    assert "the voice `default` speaks English, which these weights do not" in out
+    found = locate(None, tmp_path / "state")
+    assert found is not None
+    assert (found.name, found.languages, found.licence) == ("hindi", ("hi",), "CC-BY-4.0")
 
 
 def test_a_folder_is_looked_at_first_and_every_missing_file_is_named(

@@ -10,6 +10,8 @@ import soundfile
 
 from ishowtts.config import Config
 from ishowtts.engines import build
+from ishowtts.engines.engine_choice import EngineChoice
+from ishowtts.engines.weights import Weights
 from ishowtts.model import Line
 from ishowtts.speech import FallbackSynthesizer
 from ishowtts.speech.line_notes import Substitution
@@ -74,4 +76,32 @@ def test_the_gain_of_a_voice_is_for_its_own_engine_and_read_again_after_a_change
     assert engines.gain_db("f5", "anna") == -20.0
     assert engines.gain_db("espeak", "anna") == 0.0
     assert engines.gain_db("f5", "nobody") == 0.0
+    engines.close()
+
+
+@pytest.mark.parametrize(
+    ("configured", "of_weights", "languages"),
+    [
+        (None, None, {"en", "zh", "de"}),
+        (None, ("ar", "en"), {"ar", "en"}),
+        (["pt-BR"], ("ar", "en"), {"pt"}),
+    ],
+)
+def test_the_languages_of_f5_are_configured_or_those_of_its_weights_or_likely(
+    configured: list[str] | None, of_weights: tuple[str, ...] | None, languages: set[str], tmp_path: Path
+) -> None:
+    voice = tmp_path / "voices/hans"
+    voice.mkdir(parents=True)
+    soundfile.write(voice / "reference.wav", np.zeros(24_000, np.int16), 24_000)
+    (voice / "reference.txt").write_text("Was gesagt wird.")
+    (voice / "voice.yaml").write_text("language: de-AT\n")
+    weights = Weights(*(tmp_path / name for name in "abcde"), languages=of_weights)
+    config = Config.model_validate({"data_dir": tmp_path, "engine": {"f5": {"languages": configured}}})
+    engines = build.build_engines(
+        config, EngineChoice("f5", "", weights, order=("f5", "hibari", "espeak")), lambda: None
+    )
+    f5, hibari, espeak = engines.order
+    assert (f5.languages(), hibari.languages(), espeak.languages()) == (languages, {"en"}, None)
+    assert f5.snapshot().speaks(min(languages))
+    assert not hibari.speaks("de")
     engines.close()

@@ -37,6 +37,8 @@ def test_the_package_keeps_its_layers() -> None:
         ("text/breach.py", "def f():\n    import ishowtts.cli", "text imports cli, which comes after it"),
         ("engines/breach.py", "from ..playback import player", "engines imports playback, which comes after it"),
         ("status/breach.py", "def f():\n    import torch.nn", "imports torch; only"),
+        ("status/breach.py", "def f():\n    from hibari import dsp", "imports hibari; only"),
+        ("speech/breach.py", "import onnxruntime", "imports onnxruntime; only"),
         ("engines/f5/__init__.py", "import vocos", "imports vocos; only"),
         ("speech/breach.py", "from paho.mqtt import client", "imports paho; only mqtt may"),
         ("inbox/breach.py", "from ishowtts.inbox import breach_too\n", "cycle: "),

@@ -10,8 +10,10 @@ import json
 import math
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -19,6 +21,8 @@ import soundfile
 from ishowtts import config
 from ishowtts.cli.common import visible, why
 from ishowtts.cli.say import sentence
+from ishowtts.engines.hibari.hibari_package import missing_package
+from ishowtts.errors import SynthesisError
 from ishowtts.model import Event, Line, Rejection
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_volume
@@ -28,6 +32,8 @@ from ishowtts.mqtt.publish_packet import MalformedPacket, MessageProperties, rea
 from ishowtts.policies import Policies
 from ishowtts.policies.blocked_words import WordList
 from ishowtts.text import TextReader, clean, is_speakable, segments
+from ishowtts.text.languages import language_runs
+from ishowtts.text.scripts import canonical_language
 from ishowtts.util.rate_limit import RateLimit
 from support import damaged_rows, hostile_files, hostile_frames
 
@@ -129,9 +135,21 @@ def check_text(data: bytes) -> None:
     assert all(is_speakable(part) and len(part.encode()) <= max_bytes for part in parts)
     spoken = "".join(filter(str.isalnum, "".join(parts)))
     assert spoken == "".join(filter(str.isalnum, cleaned))
-    said = _reader(LANGUAGES[data[2] % len(LANGUAGES)]).read(text, None)
+    language = LANGUAGES[data[2] % len(LANGUAGES)]
+    runs = language_runs(cleaned, language, fixed=data[2] >= 128)
+    assert "".join(cleaned[run.start : run.end] for run in runs) == cleaned
+    said = _reader(language).read(text, None)
     assert clean(said) == said
     assert bool(cleaned) == bool(said)
+
+
+def check_pronunciation(data: bytes) -> None:
+    """A segment for the natural voice becomes phrases that the model can speak, or is refused."""
+    text = data.decode("utf-8", "surrogateescape")
+    with suppress(SynthesisError):
+        phrases = list(_phonemizer().phrases(text))
+        assert all(0 < len(phrase.phonemes) <= 200 for phrase in phrases)
+        assert sum(len(phrase.phonemes) for phrase in phrases) <= 100 + 20 * len(data)
 
 
 def check_policies(data: bytes) -> None:
@@ -176,6 +194,7 @@ def _check_arrival(what: Line | Rejection) -> None:
     assert what.nfe_step is None or 4 <= what.nfe_step <= 64
     assert what.volume is None or 0 <= what.volume <= 100
     assert what.seed is None or 0 <= what.seed < 2**63
+    assert what.language is None or canonical_language(what.language) == what.language
     assert len(what.author or "a") <= 128
 
 
@@ -192,6 +211,15 @@ def _check_name(name: str) -> None:
 @lru_cache
 def _reader(language: str | None) -> TextReader:
     return TextReader(None, lambda _: language)
+
+
+@lru_cache
+def _phonemizer() -> Any:
+    from hibari.g2p.oov import OOV
+
+    from ishowtts.engines.hibari.phonemizer import Phonemizer
+
+    return Phonemizer(OOV())
 
 
 @lru_cache
@@ -227,11 +255,12 @@ def _recordings() -> tuple[bytes, ...]:
 
 _LINE = (
     b'{"text": "Tea is ready.", "id": "tea-1", "voice": "anna", "priority": "high", "ttl_s": 60, "speed": 1.2, '
-    b'"nfe_step": 16, "volume": 50, "chime": "bell", "author": "Bob", "seed": 7}'
+    b'"nfe_step": 16, "volume": 50, "chime": "bell", "author": "Bob", "seed": 7, "language": "pt-BR"}'
 )
 _JSON = (
-    b'"text"', b'"id"', b'"author"', b'"voice"', b'"seed"', b'"ttl_s"', b"null", b"true", b"1e999", b"-0", b"[", b"{",
-    b'"', b"\\ud800", b"\\u0000", b"\\u2028", b"NaN", b"9" * 400, b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\xff",
+    b'"text"', b'"id"', b'"author"', b'"voice"', b'"seed"', b'"language"', b'"ttl_s"', b"null", b"true", b"1e999",
+    b"-0", b"[", b"{", b'"', b"\\ud800", b"\\u0000", b"\\u2028", b"NaN",
+    b"9" * 400, b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\xff",
 )  # fmt: skip
 _TEXT = (
     "\u200d", "\u202e", "\u0301", "ﷺ", "👩‍🚀", "🇩🇪", "傻", "ก็", "각", "[[", "12:30", "1,234.5", "$5", "http://a.b/c",
@@ -311,3 +340,13 @@ TARGETS: dict[str, Target] = {
     # A file of the queue is changed at random, by a seed: an input is a number.
     "rows": Target(lambda data: damaged_rows.check_hostile_rows(int.from_bytes(data[:8], "big")), (b"\0", bytes(8))),
 }
+if missing_package() is None:
+    TARGETS["pronunciation"] = Target(
+        check_pronunciation,
+        (
+            b"The quick brown fox jumps over the lazy dog. Isn't it?",
+            "[word](/fˈoʊni/) costs $1,234.50, x² = -5.".encode(),
+            b"k9k9k9k9 a-b-c aBaBaB 1st U.S. 'n' e.g. http://example.com",
+        ),
+        (*_WORDS, b"](/", b"/)", b"'s", b"-", b"st", b"$", b"."),
+    )

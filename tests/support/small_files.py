@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
+from dataclasses import replace
+from pathlib import Path
+
+from ishowtts.engines.weights_catalogue import OFFICIAL, CatalogueModel
 
 
 def safetensors(size: int = 64) -> bytes:
@@ -18,3 +23,12 @@ OFFICIAL_FILES = {
     "vocos/config.yaml": b"head: {}\n",
     "vocos/pytorch_model.bin": b"tensors",
 }
+
+
+def pinned_to(contents: dict[str, bytes]) -> CatalogueModel:
+    """Returns the official model with the sizes and checksums of these files, by their names."""
+    files = []
+    for file in OFFICIAL.pinned:
+        content = contents[Path(file.path).name]
+        files.append(replace(file, size=len(content), sha256=hashlib.sha256(content).hexdigest()))
+    return replace(OFFICIAL, pinned=tuple(files))

@@ -81,6 +81,13 @@ def test_an_entry_for_the_voice_or_language_wins(path: Path) -> None:
     assert spoken(path, file, "GIF", "bert", "fr-ca") == "guif"
 
 
+def test_an_entry_for_a_language_holds_for_its_sentences_only(path: Path) -> None:
+    file = entries({"say": "Auto", "as": "Automobil", "language": "de"})
+    assert spoken(path, file, "My Auto is here. Das Auto ist nicht da.") == (
+        "My Auto is here. Das Automobil ist nicht da."
+    )
+
+
 def test_an_entry_for_the_default_voice_holds_for_lines_without_a_voice(path: Path) -> None:
     assert spoken(path, entries({"say": "SQL", "as": "sequel", "voice": "default"}), "SQL") == "sequel"
 

@@ -97,6 +97,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"set engine.f5.weights: {target}")
         return 0
     use(settings.data_folder, model.name)
+    if "en" not in model.languages and settings.engine.f5.default_voice == "default":
+        print(
+            "the voice `default` speaks English, which these weights do not: add a voice that speaks their language, "
+            "and name it in engine.f5.default_voice"
+        )
     if (own := settings.engine.f5.weights) is not None:
         print(f"they are not used, because engine.f5.weights names {own}; remove that key to use them")
     else:

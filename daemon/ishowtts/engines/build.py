@@ -229,7 +229,8 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
     f5_speed = None
     for kind in choice.order:
         if kind == "f5" and choice.weights is None:
-            order.append(_unavailable("f5", choice.problem or choice.why))
+            languages = _f5_languages(config, None, library)
+            order.append(_unavailable("f5", choice.problem or choice.why, languages))
         elif kind == "f5" and choice.weights is not None:
             remote = _f5_remote(config, choice.weights, on_change)
             f5_speed = F5Speed(remote, section.f5.max_rtf, forced=section.kind == "f5")
@@ -291,12 +292,12 @@ def _f5(
     )
 
 
-def _f5_languages(config: Config, weights: Weights, library: VoiceLibrary) -> Callable[[], frozenset[str]]:
+def _f5_languages(config: Config, weights: Weights | None, library: VoiceLibrary) -> Callable[[], frozenset[str]]:
     """Returns a function to the languages that the weights speak: as configured, as the weights say, or as is likely.
 
     Unknown weights are likely to speak English and Chinese, as the official ones do, and what the voices speak.
     """
-    known = config.engine.f5.languages or weights.languages
+    known = config.engine.f5.languages or (weights.languages if weights else None)
     if known is not None:
         fixed = frozenset(map(base_language, known))
         return lambda: fixed
@@ -310,20 +311,24 @@ def _f5_languages(config: Config, weights: Weights, library: VoiceLibrary) -> Ca
 
 def _hibari(config: Config, on_change: Callable[[], None]) -> EngineCandidate:
     if (missing := missing_package()) is not None:
-        return _unavailable("hibari", missing)
+        return _unavailable("hibari", missing, _english)
     remote = _remote(config, "hibari", HibariOptions(cache_dir=str(config.cache_dir)).to_dict(), on_change)
     return EngineCandidate(
         remote,
         "hibari",
-        languages=lambda: frozenset({"en"}),
+        languages=_english,
         problem=lambda: worker_problem(remote),
         cache_key=HibariCacheKey(),
         remote=remote,
     )
 
 
-def _unavailable(kind: str, why: str) -> EngineCandidate:
-    return EngineCandidate(UnavailableEngine(why, kind), kind, problem=lambda: why, clones=kind == "f5")
+def _english() -> frozenset[str]:
+    return frozenset({"en"})
+
+
+def _unavailable(kind: str, why: str, languages: Callable[[], frozenset[str]]) -> EngineCandidate:
+    return EngineCandidate(UnavailableEngine(why, kind), kind, languages, lambda: why, clones=kind == "f5")
 
 
 def _remote(config: Config, kind: str, options: dict[str, object], on_change: Callable[[], None]) -> RemoteEngine:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ishowtts.engines import VoiceInfo
@@ -81,6 +81,11 @@ class EngineCandidate:
         """Returns whether it speaks a base language."""
         languages = self.languages()
         return languages is None or language in languages
+
+    def snapshot(self) -> EngineCandidate:
+        """Returns the same engine with the languages that it speaks now, for one line. May read the voices' files."""
+        languages = self.languages()
+        return replace(self, languages=lambda: languages)
 
     def status(self) -> EngineStatus | None:
         """Returns the status of its worker; `None` if it has none."""

@@ -74,9 +74,10 @@ class F5Speed:
         Args:
             leader: the engine that leads instead; `None` if F5 speaks nevertheless.
         """
-        if not self.is_slow:
+        if self.rtf is None or not self.is_slow:
             return None
-        needs = f"F5 needs {self.rtf:.2g} s for a second of speech here (engine.f5.max_rtf is {self._max_rtf:g})"
+        rtf = f"{self.rtf:.0f}" if self.rtf >= 10 else f"{self.rtf:.2g}"
+        needs = f"F5 needs {rtf} s for a second of speech here (engine.f5.max_rtf is {self._max_rtf:g})"
         helps = "a GPU or a smaller engine.f5.nfe_step would help"
         if leader is None:
             return f"{needs}, so lines are heard late; {helps}"

@@ -68,11 +68,12 @@ def fetch(
 
     Raises:
         WeightsError: there is no network, a file is missing in `from_dir`, a size or checksum is wrong, the disk has
-            not enough space, or the weights are not of this model.
+            not enough space, the folder holds other weights, or what arrived is not of this model.
     """
     job = _Fetch(model, target_dir, from_dir, others, progress or (lambda name, done, total: None))
     try:
         with _only_fetch(target_dir):
+            _refuse_other_weights(job)
             if model.is_pinned:
                 _install_pinned(job)
             elif not _is_installed(job):
@@ -97,6 +98,13 @@ def _only_fetch(target: Path) -> Iterator[None]:
         raise WeightsError(f"another fetch into {target} is under way; wait for its end") from error
     finally:
         os.close(descriptor)
+
+
+def _refuse_other_weights(job: _Fetch) -> None:
+    """Refuses a folder with the description of another checkpoint, whose files would be overwritten."""
+    record = read_record(job.target)
+    if (job.target / "model.yaml").exists() and (record is None or record.model != job.model.name):
+        raise WeightsError(f"{job.target} holds other weights; name another folder with --to")
 
 
 def _install_pinned(job: _Fetch) -> None:
@@ -132,9 +140,9 @@ def _install_unpinned(job: _Fetch) -> None:
 
 
 def _is_installed(job: _Fetch) -> bool:
-    """Whether everything is there and unchanged. A description by an earlier version is then written again."""
+    """Whether everything is there and unchanged. The description is then written as this version has it."""
     record = read_record(job.target)
-    if record is None or record.model != job.model.name or not (job.target / "model.yaml").is_file():
+    if record is None or record.model != job.model.name:
         return False
     names = ("vocab.txt", "model.safetensors", *(file.local_path for file in job.model.pinned))
     for name in names:
@@ -166,10 +174,18 @@ def _check_space(job: _Fetch, files: Sequence[HubFile], more_bytes: int = 0) -> 
     """Compares the free space with what will be written. Nothing is written before: a full disk costs the history."""
     if not files:
         return
-    folder = next(path for path in (job.arriving, *job.arriving.parents) if path.is_dir())
-    arrived = sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) if folder == job.arriving else 0
+    expected = {path for file in files for path in (_received_path(job, file), _partial_path(job, file))}
+    for path in job.arriving.iterdir() if job.arriving.is_dir() else ():
+        if path in expected:
+            continue
+        # Of an earlier revision, of an interrupted conversion, or a folder of the hub's client by an earlier version.
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    arrived = sum(path.stat().st_size for path in expected if path.is_file())
     needed = max(0, sum(file.size for file in files) - arrived) + more_bytes + _SPARE_BYTES
-    if (free := shutil.disk_usage(folder).free) < needed:
+    if (free := shutil.disk_usage(job.target).free) < needed:
         converted = ", with room for the conversion" if more_bytes else ""
         raise WeightsError(
             f"{job.target} needs {needed / 1e6:.0f} MB{converted}, and its disk has {free / 1e6:.0f} MB free; "
@@ -177,15 +193,22 @@ def _check_space(job: _Fetch, files: Sequence[HubFile], more_bytes: int = 0) -> 
         )
 
 
+def _received_path(job: _Fetch, file: HubFile) -> Path:
+    return job.arriving / Path(file.path).name
+
+
+def _partial_path(job: _Fetch, file: HubFile) -> Path:
+    """Returns the unfinished file. Its name belongs to the content: bytes of another revision are not continued."""
+    return job.arriving / f"{(file.sha256 or file.git_sha1 or 'copy')[:16]}-{Path(file.path).name}.part"
+
+
 def _receive(job: _Fetch, file: HubFile) -> Path:
     """Returns a verified file in `.arriving`. What an earlier fetch left there is used."""
     make_folder(job.arriving)
-    received = job.arriving / Path(file.path).name
+    received, partial = _received_path(job, file), _partial_path(job, file)
     has_checksum = file.sha256 is not None or file.git_sha1 is not None
     if has_checksum and received.is_file() and _is_correct(received, file, job.report):
         return received
-    # The name belongs to the content: bytes of another revision are not continued.
-    partial = job.arriving / f"{(file.sha256 or file.git_sha1 or 'copy')[:16]}-{received.name}.part"
     if source := _local_source(job, file):
         _copy(source, file, partial, job.report)
     else:
@@ -210,17 +233,28 @@ def _local_source(job: _Fetch, file: HubFile) -> Path | None:
 
 def _copy(source: Path, file: HubFile, partial: Path, report: ReportBytes) -> None:
     partial.unlink(missing_ok=True)
-    with open_regular(source) as reader:
-        if (size := os.fstat(reader.fileno()).st_size) != file.size:
-            raise WeightsError(f"{source} has {size} bytes instead of {file.size}; copy it again from {file.repo}")
-        try:
-            with partial.open("xb") as writer:
-                while block := reader.read(min(_BLOCK_BYTES, file.size - writer.tell())):
-                    writer.write(block)
-                    report(f"copy {file.local_path}", writer.tell(), file.size)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+    try:
+        with partial.open("xb") as writer:
+            for block in _blocks(source, file):
+                writer.write(block)
+                report(f"copy {file.local_path}", writer.tell(), file.size)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _blocks(source: Path, file: HubFile) -> Iterator[bytes]:
+    """Yields the content of a file on a stick, which may be pulled out."""
+    left = file.size
+    try:
+        with open_regular(source) as reader:
+            if (size := os.fstat(reader.fileno()).st_size) != file.size:
+                raise WeightsError(f"{source} has {size} bytes instead of {file.size}; copy it again from {file.repo}")
+            while left and (block := reader.read(min(_BLOCK_BYTES, left))):
+                left -= len(block)
+                yield block
+    except OSError as error:
+        raise WeightsError(f"{source} cannot be read ({error.strerror}); try again, or use another source") from error
 
 
 def _is_correct(path: Path, file: HubFile, report: ReportBytes) -> bool:
@@ -255,7 +289,10 @@ def _checked_weights(job: _Fetch, weights: Path) -> Path:
         raise WeightsError(f"the weights of {job.model.repo} took more than {_MAX_CONVERSION_S} s to read") from error
     if done.returncode != 0:
         lines = (done.stdout or done.stderr).strip().splitlines() or [f"the reader ended with {done.returncode}"]
-        raise WeightsError(f"the weights of {job.model.repo} cannot be used: {lines[-1][:_MAX_ANSWER_CHARS]}")
+        why, _, _ = lines[-1][:_MAX_ANSWER_CHARS].partition("; fetch the weights again")
+        raise WeightsError(
+            f"the weights of {job.model.repo} cannot be used: {why}; `ishowtts fetch --list` shows others"
+        )
     job.report("convert" if job.model.is_pickled else "load", 1, 1)
     return converted if job.model.is_pickled else weights
 
@@ -263,4 +300,6 @@ def _checked_weights(job: _Fetch, weights: Path) -> Path:
 def _place(path: Path, target: Path) -> None:
     make_folder(target.parent)
     path.chmod(0o644)  # the service's user reads it, whatever root's umask is
+    with path.open("rb") as file:
+        os.fsync(file.fileno())  # otherwise a power cut may leave the name without the content
     path.replace(target)

@@ -92,5 +92,5 @@ class FallbackSynthesizer:
 
 def _substitution(engines: Engines, voice: str | None) -> Substitution | None:
     """Another primary engine speaks in place of F5 if a line names a voice of the library."""
-    reason = engines.cloned_voice_problem(voice)
+    reason = None if voice is None else engines.cloned_voice_problem(voice)
     return None if reason is None else Substitution("f5", reason)

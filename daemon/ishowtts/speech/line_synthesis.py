@@ -134,6 +134,8 @@ class LineSynthesis:
             EngineError: The voice that the line names cannot be used and no other engine can speak.
         """
         self._line, self._whole = line, whole
+        self._order = tuple(each.snapshot() for each in self._order)
+        self._engines.clear()
         self._language = line.language or self._settings.language_of(line.voice)
         self._runs = language_runs(whole, self._language, fixed=line.language is not None)
         self._substitution = self._settings.substitution(line.voice)

@@ -19,6 +19,7 @@ from ishowtts_bench.metrics.number_words import in_digits
 
 log = logging.getLogger(__name__)
 
+_READER = TextReader(None, lambda _: None)
 _TOKEN = re.compile(rf"[{HAN}]|[^\W\d_{HAN}]+|\d")
 _HAN_ALIKE = str.maketrans("两〇幺她它地得", "二零一他他的的")  # these sound alike, or are used for each other
 _HAN_DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
@@ -55,7 +56,7 @@ def tokens(text: str, language: str) -> list[str]:
         text: A reference text or a transcript.
         language: `en`, `zh`, or another one. In other languages numbers stay as they are.
     """
-    spoken = _reader(base_language(language)).read(text, None)
+    spoken = _READER.read(text, None, base_language(language))
     plain = unicodedata.normalize("NFKD", spoken.lower().replace("'", "").replace("’", ""))
     found = _TOKEN.findall("".join(c for c in plain if not unicodedata.combining(c)))
     spelt = [_spelt(token) for token in in_digits(found)]
@@ -72,11 +73,6 @@ def _spelt(token: str) -> str:
         if changed:
             break
     return token
-
-
-@lru_cache(maxsize=8)
-def _reader(language: str) -> TextReader:
-    return TextReader(None, lambda _: language)
 
 
 @lru_cache(maxsize=8192)

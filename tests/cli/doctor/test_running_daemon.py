@@ -139,7 +139,8 @@ def test_another_engine_that_leads_is_a_note_with_the_reason() -> None:
     slow = "F5 needs 27 s for a second of speech here; choose a smaller model, or engine.kind: f5 forces it"
     leads = choose_engine(settings()).kind
     assert len(found({}, info={"engine": leads, "engine_why": slow})) == 1
-    _, note = found({}, info={"engine": "f5", "engine_why": slow})
+    first, note = found({"detail": f"muted by hand; {slow}"}, info={"engine": "f5", "engine_why": slow})
+    assert (first.verdict, first.detail) == ("ok", f"online on {ROOT}: ready, muted by hand")
     assert (note.verdict, note.fix) == ("note", "choose a smaller model, or engine.kind: f5 forces it")
     assert note.detail == f"f5 leads, and not {leads}: F5 needs 27 s for a second of speech here"
     _, note = found({}, info={"engine": "f5", "engine_why": "weights were found in /w"})

@@ -16,10 +16,12 @@ from safetensors.torch import load_file, save_file
 
 from ishowtts.engines.f5 import checkpoint as checkpoints
 from ishowtts.engines.f5.architecture import read_model
+from ishowtts.engines.f5.checkpoint_conversion import convert
 from ishowtts.engines.f5.engine import F5Engine, F5Options
 from ishowtts.engines.f5.shapes import dit_shapes, vocoder_shapes
 from ishowtts.engines.f5.upstream_model import build_cfm, build_vocos
 from ishowtts.engines.weights import locate
+from ishowtts.engines.weights_catalogue import CATALOGUE
 from ishowtts.errors import WeightsError
 from ishowtts_bench import random_checkpoint
 
@@ -141,17 +143,18 @@ def test_a_description_may_have_languages_and_a_licence(
     assert [model.arch.pe_attn_head for model in found] == [None, None, 1]
 
 
-def test_published_weights_are_the_same_weights(hindi_checkpoint: Path, tmp_path: Path) -> None:
-    random_checkpoint.publish(hindi_checkpoint, tmp_path)
-    shutil.copy(hindi_checkpoint / "model.yaml", tmp_path)
-    shutil.copy(hindi_checkpoint / "vocos" / "model.safetensors", tmp_path / "vocos")
-    ours, theirs = (checkpoints.load(locate(folder)).cfm for folder in (hindi_checkpoint, tmp_path))
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    tables = torch.load(tmp_path / "model.pt", weights_only=True)
-    name = "transformer.proj_out.bias"
-    assert torch.equal(tables["ema_model_state_dict"][f"ema_model.{name}"], ours[name])
-    assert torch.equal(tables["model_state_dict"][name], -ours[name])
+def test_published_weights_are_the_same_weights(hindi_checkpoint: Path, silma_checkpoint: Path, tmp_path: Path) -> None:
+    for name, folder in (("hindi", hindi_checkpoint), ("silma", silma_checkpoint)):
+        published = CATALOGUE[name]
+        out = tmp_path / name
+        random_checkpoint.publish(folder, out, use_ema=published.use_ema)
+        shutil.copy(folder / "model.yaml", out)
+        if published.is_pickled:
+            with (out / "model.safetensors").open("wb") as target:
+                convert(out / "model.pt", target, use_ema=published.use_ema)
+        ours, theirs = (checkpoints.load(locate(place)).cfm for place in (folder, out))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[tensor], theirs[tensor]) for tensor in ours)
 
 
 class Program:

@@ -158,7 +158,7 @@ def test_a_text_in_other_letters_is_refused_and_the_next_one_is_spoken(make_engi
 def test_a_voice_in_other_letters_is_refused(
     make_engine: Make, hindi_checkpoint: Path, short_voice: dict[str, str]
 ) -> None:
-    with pytest.raises(VoiceError, match="lack most letters of the words of the voice 'brief'; use a voice"):
+    with pytest.raises(VoiceError, match="lack most letters of the words of the voice 'brief'; add a voice"):
         make_engine(weights=str(hindi_checkpoint), **short_voice)
 
 

@@ -57,7 +57,9 @@ def daemon_findings(settings: Config, view: ApplianceView, unit: UnitState | Non
     if (other := other_appliance(settings, view.root, view.info)) is not None:
         yield Finding("daemon", "fault", other, CHANGE_NAME)
     state = bounded_text(view.state.get("state")) or "unknown"
-    found = f"online on {view.root}: {state}" + (f", {view.detail}" if view.detail else "")
+    leader = _other_leader(settings, view)
+    detail = view.detail if leader is None else view.detail.replace(_reason(view), "").strip("; ")  # it has its own row
+    found = f"online on {view.root}: {state}" + (f", {detail}" if detail else "")
     if view.degraded:
         # One sentence ends with its fix. Several cannot be told apart, and each part has its own row below.
         several = Finding("daemon", "fault", found, f"fix the faults below; {_LOG} says more")
@@ -73,7 +75,9 @@ def daemon_findings(settings: Config, view: ApplianceView, unit: UnitState | Non
         yield Finding("daemon", "note", f"{silence}: no line can be heard", fix)
     yield from _deaf(view)
     yield from _quiet(settings)
-    yield from _engines(settings, view)
+    yield from _engines(view)
+    if leader is not None:
+        yield leader
 
 
 def _deaf(view: ApplianceView) -> Iterator[Finding]:
@@ -95,21 +99,33 @@ def _quiet(settings: Config) -> Iterator[Finding]:
         )
 
 
-def _engines(settings: Config, view: ApplianceView) -> Iterator[Finding]:
-    """Which engines do not work, and why another one leads than the configuration lets expect."""
+def _engines(view: ApplianceView) -> Iterator[Finding]:
+    """Which engines do not work, and who speaks in their place."""
     from ishowtts.cli.engine_findings import in_its_place
-    from ishowtts.engines.engine_choice import choose_engine
 
     names = [name for name, _ in view.engines]
     for i, (name, state) in enumerate(view.engines):
         if state in ("absent", "restarting", "parked", "stopped"):
             yield Finding("daemon", "note", f"{name} is {state}: {in_its_place(names[i + 1 :])}", _LOG)
+
+
+def _other_leader(settings: Config, view: ApplianceView) -> Finding | None:
+    """Why another engine leads than the configuration lets expect; `None` if the expected one leads.
+
+    F5 was too slow at its warm-up, or the daemon was started before the weights came or the file was changed.
+    """
+    from ishowtts.engines.engine_choice import choose_engine
+
     leads, expected = bounded_text(view.info.get("engine")), choose_engine(settings)
-    if leads and leads != expected.kind and expected.problem is None:
-        # F5 was too slow at its warm-up, or the daemon was started before the weights came or the file was changed.
-        reason = bounded_text(view.info.get("engine_why")) or "it does not say why"
-        fix = None if "; " in reason else "sudo systemctl restart ishowtts, if configuration or weights have changed"
-        yield replace(fault("daemon", f"{leads} leads, and not {expected.kind}: {reason}", fix), verdict="note")
+    if not leads or leads == expected.kind or expected.problem is not None:
+        return None
+    reason = _reason(view) or "it does not say why"
+    fix = None if "; " in reason else "sudo systemctl restart ishowtts, if configuration or weights have changed"
+    return replace(fault("daemon", f"{leads} leads, and not {expected.kind}: {reason}", fix), verdict="note")
+
+
+def _reason(view: ApplianceView) -> str:
+    return bounded_text(view.info.get("engine_why"))
 
 
 def _offline(view: ApplianceView, unit: UnitState | None) -> Finding:

@@ -70,7 +70,10 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gain-db", type=float, help="gain of its sound after loudness normalisation, in dB, -24 to 12"
     )
-    parser.add_argument("--language", help="language tag such as en or de, for the fallback voice")
+    parser.add_argument(
+        "--language",
+        help="language tag such as en or de, for lines in this voice that name none; Whisper listens for it too",
+    )
     parser.add_argument("--replace", action="store_true", help="replace an existing voice of this name")
     parser.add_argument(
         "--force", action="store_true", help="accept a transcript that does not fit the length of the clip"

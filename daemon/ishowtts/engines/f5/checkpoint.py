@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -23,6 +24,7 @@ from ishowtts.engines.weights import Weights
 from ishowtts.errors import WeightsError
 
 Tensors = dict[str, Tensor]
+_Value = TypeVar("_Value")
 
 _EMA = "ema_model."
 # Training leaves these in the official file; upstream drops them too.
@@ -53,7 +55,7 @@ def load(weights: Weights) -> Checkpoint:
     model = read_model(weights.architecture) if weights.architecture else BASE
     vocoder = read_vocoder(weights.vocoder_config)
     vocab = read_vocab(weights.vocab)
-    cfm = _without_ema(_read_safetensors(weights.model))
+    cfm = without_ema(_read_safetensors(weights.model))
     rows = cfm.get("transformer.text_embed.text_embed.weight")
     if rows is not None and rows.shape[0] != len(vocab) + 1:
         raise WeightsError(
@@ -117,9 +119,10 @@ def _refuse_packed(path: Path) -> None:
         raise ValueError("compressed tensors")
 
 
-def _without_ema(tensors: Mapping[str, Tensor]) -> Tensors:
-    plain = {name.removeprefix(_EMA): tensor for name, tensor in tensors.items()}
-    return {name: tensor for name, tensor in plain.items() if name not in _DROPPED}
+def without_ema(table: Mapping[str, _Value]) -> dict[str, _Value]:
+    """A table by upstream's names, without the prefix of averaged weights and without what training leaves in it."""
+    plain = {name.removeprefix(_EMA): value for name, value in table.items()}
+    return {name: value for name, value in plain.items() if name not in _DROPPED}
 
 
 def _expect(shapes: Shapes, tensors: Tensors, path: Path) -> None:

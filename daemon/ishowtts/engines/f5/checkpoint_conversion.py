@@ -20,14 +20,11 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from ishowtts.engines.f5.checkpoint import load, read_pickled
+from ishowtts.engines.f5.checkpoint import load, read_pickled, without_ema
 from ishowtts.engines.weights import Weights
 from ishowtts.errors import WeightsError
 
 _TABLES = ("model_state_dict", "ema_model_state_dict")
-_EMA = "ema_model."
-# Training leaves these in a checkpoint; upstream drops them too.
-_DROPPED = {"initted", "step", "mel_spec.mel_stft.mel_scale.fb", "mel_spec.mel_stft.spectrogram.window"}
 _DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
 
@@ -115,13 +112,10 @@ def _plain_table(path: Path, use_ema: bool) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not content:
         raise WeightsError(f"{path} holds no table of tensors")
     table: dict[str, Tensor] = {}
-    for name, value in content.items():
-        plain = str(name).removeprefix(_EMA)
-        if plain in _DROPPED:
-            continue
+    for name, value in without_ema({str(name): value for name, value in content.items()}).items():
         if not isinstance(value, Tensor) or value.layout != torch.strided or value.dtype not in _DTYPES:
-            raise WeightsError(f"{path} holds {plain[:80]!r}, which is not a tensor of numbers with a point")
-        table[plain] = value
+            raise WeightsError(f"{path} holds {name[:80]!r}, which is not a tensor of numbers with a point")
+        table[name] = value
     # A view can repeat one number, so a file of 5 kB could become gigabytes.
     if sum(tensor.nbytes for tensor in table.values()) > path.stat().st_size:
         raise WeightsError(f"{path} describes more numbers than it holds")

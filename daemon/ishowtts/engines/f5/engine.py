@@ -296,8 +296,8 @@ class F5Engine:
             self._references.pop(voice.name, None)
             if unknown_letters(voice.text, self._vocab).mostly_unknown:
                 raise VoiceError(
-                    f"the weights lack most letters of the words of the voice {voice.name!r}; use a voice whose clip "
-                    "is in a language of the weights (`ishowtts voices add`)"
+                    f"the weights lack most letters of the words of the voice {voice.name!r}; add a voice with a clip "
+                    "in their language (`ishowtts voices add`), and name it in the line or in engine.f5.default_voice"
                 )
             kept = reference.read(voice, self._device, self._tokenizer)
             self._references[voice.name] = (voice.version, kept)

@@ -28,7 +28,7 @@ def spoken_words(words: str, language: str | None) -> tuple[str, list[str]]:
         notes.append(f"the words are in capitals, which the model would spell; stored as: {lowered}")
     if not any(needs_reading(char) for char in lowered):
         return lowered, notes
-    spoken = text.clean(TextReader(None, lambda _: language).read(lowered, None))
+    spoken = text.clean(TextReader(None, lambda _: None).read(lowered, None, language or "en"))
     if spoken != lowered:
         notes.append(f"figures and signs are put into words, as in lines; stored as: {spoken}")
     return spoken, notes

@@ -65,7 +65,7 @@ def test_gate_and_norm(random: Make, width: int) -> None:
     assert all(near(*pair) for pair in zip(found, wanted, strict=True))
 
 
-@pytest.mark.parametrize("heads", [2, 6, 16])
+@pytest.mark.parametrize("heads", [1, 2, 6, 16])
 def test_rotate(random: Make, heads: int) -> None:
     qkv = random(3, 5, 3, heads, 64)
     turns = torch.rand(5, 32) * 6
