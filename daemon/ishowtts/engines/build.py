@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -30,6 +31,7 @@ __all__ = ["EngineChoice", "Engines", "build_engines", "choose_engine"]
 
 log = logging.getLogger(__name__)
 
+_HIBARI_SEGMENT_S = 20.0  # the longest segment took 0.8 s with ten other processes on two cores
 _FIRST_START = (EngineState.STARTING, EngineState.LOADING, EngineState.WARMING)
 
 
@@ -304,7 +306,8 @@ def _f5_languages(config: Config, weights: Weights | None, library: VoiceLibrary
 def _hibari(config: Config, on_change: Callable[[], None]) -> EngineCandidate:
     if (missing := missing_package()) is not None:
         return _unavailable("hibari", missing, _english)
-    remote = _remote(config, "hibari", HibariOptions(cache_dir=str(config.cache_dir)).to_dict(), on_change)
+    options = HibariOptions(cache_dir=str(config.cache_dir)).to_dict()
+    remote = _remote(config, "hibari", options, on_change, _HIBARI_SEGMENT_S)
     return EngineCandidate(
         remote,
         "hibari",
@@ -323,7 +326,14 @@ def _unavailable(kind: str, why: str, languages: Callable[[], frozenset[str]]) -
     return EngineCandidate(UnavailableEngine(why, kind), kind, languages, lambda: why, clones=kind == "f5")
 
 
-def _remote(config: Config, kind: str, options: dict[str, object], on_change: Callable[[], None]) -> RemoteEngine:
+def _remote(
+    config: Config,
+    kind: str,
+    options: dict[str, object],
+    on_change: Callable[[], None],
+    longest_segment_s: float = math.inf,
+) -> RemoteEngine:
     deadlines = Deadlines(**config.engine.deadlines.model_dump())
+    deadlines = replace(deadlines, segment_s=min(deadlines.segment_s, longest_segment_s))
     backoff = RestartBackoff(**config.engine.restart.model_dump())
     return RemoteEngine(kind, options, deadlines, backoff=backoff, on_change=on_change)
