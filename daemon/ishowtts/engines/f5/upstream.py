@@ -1,4 +1,7 @@
-"""Imports f5-tts without its trainer, which f5-tts loads on import. Every import of f5-tts goes through this module."""
+"""Imports f5-tts without its trainer, and lets vocos be imported without encodec.
+
+Every module that imports f5-tts or vocos imports this one first.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,18 @@ def _replace_the_package() -> None:
     sys.modules["f5_tts.model"] = bare
 
 
+def _replace_encodec() -> None:
+    """Make vocos importable without encodec, which is not installed: its licence excludes commercial use.
+
+    vocos imports one name of it, for features that this Vocos does not have.
+    """
+    bare = types.ModuleType("encodec")
+    bare.__dict__["EncodecModel"] = None
+    sys.modules.setdefault("encodec", bare)
+
+
 _replace_the_package()
+_replace_encodec()
 with warnings.catch_warnings():
     # The warnings of these packages about their own dependencies do not help an operator.
     warnings.simplefilter("ignore")
