@@ -86,7 +86,7 @@ def test_no_command_does(hostile: HostileFolder, words: tuple[str, ...], tmp_pat
 
 
 def test_the_worker_does_not(hostile: HostileFolder) -> None:
-    worker = WorkerProcess()
+    worker = WorkerProcess("f5")
     hello = worker.channel.receive(60)
     assert worker.end(False, ShutdownTimeouts())
     assert (hello and hello.kind, hostile.imported) == (FrameKind.HELLO, [])
@@ -114,10 +114,10 @@ def test_the_demo_does_not(hostile: HostileFolder, tmp_path: Path) -> None:
     assert (tmp_path / "one.wav").stat().st_size > 1000
 
 
-def test_the_trainer_does_not(hostile: HostileFolder, stub_torch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trainer_does_not(hostile: HostileFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON", sys.executable)
     done = run(ROOT / "scripts/train-voice/train-voice", "--help")
-    assert (done.returncode, stub_torch in done.stderr, hostile.imported) == (1, True, [])
+    assert (done.returncode, hostile.imported) == (0, []), done.stderr
 
 
 def test_a_child_process_finds_the_packages_of_pythonpath_and_not_our_modules_as_packages(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -20,7 +21,7 @@ from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_libra
 from ishowtts.engines.weights import Weights
 from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.restart_policy import RestartBackoff
-from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
+from ishowtts.engines.worker.supervisor import EngineState
 from ishowtts.engines.worker.worker_connection import Deadlines
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, VoiceError
 from ishowtts.model import IsCancelled
@@ -30,6 +31,7 @@ __all__ = ["EngineChoice", "Engines", "build_engines", "choose_engine"]
 
 log = logging.getLogger(__name__)
 
+_HIBARI_SEGMENT_S = 20.0  # the longest segment took 0.8 s with ten other processes on two cores
 _FIRST_START = (EngineState.STARTING, EngineState.LOADING, EngineState.WARMING)
 
 
@@ -171,7 +173,7 @@ class Engines:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Sentences about engines and voices that cannot speak, in addition to those of `statuses`."""
+        """Sentences about engines and voices that cannot speak, in addition to the states of the workers."""
         found = (self.espeak.problem, self.espeak.voice_problem) if self.espeak_is_used else ()
         espeak = (problem for problem in found if problem is not None)
         return (*espeak, *(sentence for remote in self.remotes for sentence in remote.quarantined_voices()))
@@ -190,14 +192,6 @@ class Engines:
     def espeak_is_used(self) -> bool:
         """Whether espeak-ng is one of the engines that may speak."""
         return any(each.engine is self.espeak for each in self._order)
-
-    def status(self) -> EngineStatus | None:
-        """Returns the status of the primary engine's worker; `None` if it has none."""
-        return self._order[0].status()
-
-    def statuses(self) -> tuple[EngineStatus, ...]:
-        """Returns the status of each worker, in the order of the engines."""
-        return tuple(remote.status() for remote in self.remotes)
 
     def stats(self) -> EngineStats:
         """Returns the stats that F5's worker reported last."""
@@ -312,7 +306,8 @@ def _f5_languages(config: Config, weights: Weights | None, library: VoiceLibrary
 def _hibari(config: Config, on_change: Callable[[], None]) -> EngineCandidate:
     if (missing := missing_package()) is not None:
         return _unavailable("hibari", missing, _english)
-    remote = _remote(config, "hibari", HibariOptions(cache_dir=str(config.cache_dir)).to_dict(), on_change)
+    options = HibariOptions(cache_dir=str(config.cache_dir)).to_dict()
+    remote = _remote(config, "hibari", options, on_change, _HIBARI_SEGMENT_S)
     return EngineCandidate(
         remote,
         "hibari",
@@ -331,7 +326,14 @@ def _unavailable(kind: str, why: str, languages: Callable[[], frozenset[str]]) -
     return EngineCandidate(UnavailableEngine(why, kind), kind, languages, lambda: why, clones=kind == "f5")
 
 
-def _remote(config: Config, kind: str, options: dict[str, object], on_change: Callable[[], None]) -> RemoteEngine:
+def _remote(
+    config: Config,
+    kind: str,
+    options: dict[str, object],
+    on_change: Callable[[], None],
+    longest_segment_s: float = math.inf,
+) -> RemoteEngine:
     deadlines = Deadlines(**config.engine.deadlines.model_dump())
+    deadlines = replace(deadlines, segment_s=min(deadlines.segment_s, longest_segment_s))
     backoff = RestartBackoff(**config.engine.restart.model_dump())
     return RemoteEngine(kind, options, deadlines, backoff=backoff, on_change=on_change)

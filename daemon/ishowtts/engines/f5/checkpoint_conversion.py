@@ -7,6 +7,7 @@ restricted reader of torch has had holes (CVE-2025-32434).
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import pwd
@@ -61,6 +62,10 @@ def main() -> int:
 def _become_nobody() -> None:
     """Gives up the rights of root, for good."""
     if os.geteuid() == 0:
+        # torch imports more at its first load, and `nobody` cannot read packages in a folder of root's own.
+        buffer = io.BytesIO()
+        torch.save({}, buffer)
+        torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
         nobody = pwd.getpwnam("nobody")
         os.setgroups([])
         os.setgid(nobody.pw_gid)
