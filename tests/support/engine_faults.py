@@ -27,6 +27,7 @@ from ishowtts_bench.metrics.spelling import tokens
 from support.appliance import DAEMON, TESTS, Appliance
 from support.broker import Broker
 from support.client import Client
+from support.waiting import eventually
 
 FAULTS = ("kill", "stop", "no_memory", "no_cpu")
 SEGMENT_S = 5  # the deadline after which a worker that is stopped is killed
@@ -35,6 +36,7 @@ _MOST_IN_A_ROW = 4  # words that Whisper misses or invents; the shortest segment
 _SPEED = 1.5
 _ENGINE = {
     "kind": "hibari",
+    "fallback": True,
     "deadlines": {"segment_s": SEGMENT_S},
     "restart": {"first_s": 0.1, "longest_s": 0.5, "park_deaths": 1000},
 }
@@ -249,8 +251,12 @@ def speak_with_absent_engines(folder: Path, lines: int) -> Absences:
         (place / "site").mkdir(parents=True)
         (place / "site" / "sitecustomize.py").write_text(_ABSENT.format(absent=packages))
         environment = {"PYTHONPATH": f"{place / 'site'}:{DAEMON}:{TESTS}"}
-        engine = {"kind": kind, "f5": {"weights": str(place / "nowhere")}} if kind == "f5" else {"kind": kind}
+        engine: dict[str, Any] = {"kind": kind, "fallback": True}
+        if kind == "f5":
+            engine["f5"] = {"weights": str(place / "nowhere")}
         with _appliance(place, engine, environment) as (appliance, client):
+            if expected == "hibari":
+                eventually(lambda: "the engine hibari is ready" in appliance.log, "the natural voice")
             events = [appliance.final(client, appliance.say(client, f"Line {n} is spoken.")) for n in range(lines)]
         out.spoken_by[absent] = [str(event.get("engine") or event["event"]) for event in events]
         if out.spoken_by[absent] != [expected] * lines or "Traceback" in appliance.log:
