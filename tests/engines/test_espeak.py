@@ -155,7 +155,7 @@ def test_speed_is_limited_to_the_range_of_the_program(say: Say) -> None:
         ("en-us", None, "en-us"), ("en-us", "en", "en-us"), ("en-us", "en-GB", "en-gb"), ("en-us", "de", "de"),
         ("en-us", "zh", "cmn"), ("en-us", "zh-TW", "cmn"), ("en-us", "ja", "ja"), ("en-us", "pt-BR", "pt-br"),
         ("en-gb", "en", "en-gb"), ("pt-br+f3", "pt", "pt-br+f3"), ("yue", "zh", "yue"), ("en-us", "zz", "en-us"),
-        ("en-us", "../../etc", "en-us"),
+        ("en-us", "../../etc", "en-us"), ("en-us", "nn", "no"), ("en-us", "in", "id"), ("en-us", "wuu", "cmn"),
     ],
 )  # fmt: skip
 def test_a_segment_is_spoken_in_its_language_if_espeak_has_it(

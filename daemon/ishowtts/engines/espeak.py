@@ -7,6 +7,7 @@ import re
 import struct
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -155,10 +156,7 @@ class EspeakEngine:
         except (program.ProgramMissing, SynthesisError):
             if (fault := self._fault(self._voice, cancelled)) is not None:
                 raise self._unavailable(fault) from None
-            # Try again: the program may have been repaired between the failure and the test. Use the configured voice:
-            # espeak-ng may lack the language of the segment.
-            voice = self._voice
-            samples, rate_hz = self._retry(segment.text, speed, cancelled)
+            voice, samples, rate_hz = self._retry(segment, voice, cancelled)
         self._set_problem(None)
         return Utterance(samples, rate_hz, time.monotonic() - started, self.name, voice)
 
@@ -169,9 +167,20 @@ class EspeakEngine:
     def close(self) -> None:
         """Does nothing: the engine holds no resources."""
 
-    def _retry(self, text: str, speed: float, cancelled: IsCancelled) -> tuple[Samples, int]:
+    def _retry(self, segment: Segment, failed: str, cancelled: IsCancelled) -> tuple[str, Samples, int]:
+        """Speaks again: the program may have been repaired between the failure and the test.
+
+        espeak-ng may lack the voice that failed. The base language comes first (`no` for `nn`), then the configured
+        voice. Returns the voice that spoke, samples and rate.
+        """
+        text, speed = segment.text, segment.speed or 1.0
+        language = _language_voice(base_language(segment.language))
+        voices = [language, self._voice] if failed not in (language, self._voice) else [self._voice]
         try:
-            return _speak(text, self._voice, speed, cancelled)
+            for voice in voices[:-1]:
+                with suppress(SynthesisError):
+                    return voice, *_speak(text, voice, speed, cancelled)
+            return self._voice, *_speak(text, self._voice, speed, cancelled)
         except program.ProgramMissing as error:
             raise self._unavailable(str(error)) from error
 
@@ -213,7 +222,12 @@ class EspeakEngine:
         own, language = voice_language(self._wanted), (segment.language or "").lower()
         if language in ("", own, base_language(own)) or not _VOICE_NAME.fullmatch(language):
             return self._voice
-        return _CHINESE_VOICE if language == "zh" or language.startswith("zh-") else language
+        return _language_voice(language)
+
+
+def _language_voice(language: str) -> str:
+    """Returns the voice of a language, which has the same name, except for Chinese."""
+    return _CHINESE_VOICE if language == "zh" or language.startswith("zh-") else language
 
 
 def plain(text: str) -> str:

@@ -31,7 +31,9 @@ def test_the_fifth_death_within_the_window_parks_the_engine(policy: RestartPolic
     waits_s(policy, 4)
     decision = policy.worker_ended(DIED, 50.0)
     assert (decision.parked, decision.wait_s) == (True, 3600.0)
-    assert decision.detail == "the worker ended 5 times recently; the last time: it died"
+    assert decision.detail == "the worker ended 5 times recently (the last time: it died)", (
+        "`doctor` takes what follows a semicolon for the fix"
+    )
 
 
 def test_deaths_before_the_window_do_not_count(policy: RestartPolicy) -> None:

@@ -74,7 +74,8 @@ class RestartPolicy:
         if worker_exit.permanent_error is not None:
             return self._park(worker_exit.reason)
         if not worker_exit.preparing and (deaths >= self._backoff.park_deaths or self._probation):
-            return self._park(f"the worker ended {deaths} times recently; the last time: {worker_exit.reason}")
+            # No semicolon: what follows one is the fix, for `doctor`.
+            return self._park(f"the worker ended {deaths} times recently (the last time: {worker_exit.reason})")
         return RestartDecision(False, worker_exit.reason, self._waits.next_s())
 
     def spoke(self) -> None:

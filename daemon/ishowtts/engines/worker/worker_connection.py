@@ -209,7 +209,8 @@ class WorkerConnection:
         if requests and requests[0].kind is FrameKind.PREPARE and not self._waker.stopping:
             worker_exit = replace(worker_exit, preparing=True, voice=requests[0].voice)
         for request in requests:
-            request.future.set_exception(WorkerDied(f"{worker_exit.reason} (while {self._activity(request)})"))
+            reason, during = worker_exit.reason, f"while {self._activity(request)}"
+            request.future.set_exception(WorkerDied(reason if during in reason else f"{reason} ({during})"))
         return worker_exit
 
     def _activity(self, request: WorkerRequest[Any] | None = None) -> str:

@@ -63,6 +63,7 @@ class WorkerProcess:
         finally:
             worker_end.close()
         self.channel = Channel(daemon_end)
+        self._killed = False  # by the daemon, which explains its exit status
 
     @property
     def pid(self) -> int:
@@ -84,6 +85,7 @@ class WorkerProcess:
             self._signal(signal.SIGABRT)
         if not self._ends_within(timeouts.abort_s if abort else timeouts.leave_s):
             log.warning("%s worker %d does not end in time; it is killed", self._kind, self.pid)
+            self._killed = True
         # Also if the worker has ended: its children are in its group, whose id is not reused until it is reaped.
         self._signal(signal.SIGKILL)
         return self.reap(timeouts.reap_s)
@@ -102,6 +104,8 @@ class WorkerProcess:
             return "it cannot be killed"
         if status < 0:
             name = signal.Signals(-status).name
+            if self._killed and name == "SIGKILL":
+                return "it did not end in time, and the daemon killed it"
             return f"killed by {name}" + (", perhaps because memory ran out" if name == "SIGKILL" else "")
         return f"exit status {status}"
 
