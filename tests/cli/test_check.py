@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from ishowtts.cli import main
+from ishowtts.engines.hibari import hibari_package
 from ishowtts.inbox import Inbox, InboxLimits, wait_for
 from ishowtts.util import logs
 
@@ -139,6 +140,14 @@ def test_files_that_the_daemon_cannot_use_are_faults(check: Check, text: str, sa
     [sentence] = err.splitlines()
     assert sentence.startswith(says)
     assert "; " in sentence, "and the fix"
+
+
+def test_two_engines_that_are_missing_are_each_told_once(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hibari_package, "_PACKAGES", {"no_such_package": "hibari-tts"})
+    status, out, err = check("engine: {kind: f5, fallback: [hibari]}\n")
+    assert (status, out.splitlines()[0]) == (2, f"2 faults in {check.file}")
+    assert "# engine_why: no F5-TTS weights were found; `ishowtts fetch` gets them\n" in out
+    assert [line.split(":")[0] for line in err.splitlines()] == ["engine.kind", "engine.fallback"]
 
 
 def test_weights_that_cannot_be_used_are_told_with_the_exact_reason(check: Check, tmp_path: Path) -> None:

@@ -164,14 +164,28 @@ def test_broken_fetched_weights_are_a_fault_even_if_espeak_may_speak(tmp_path: P
             "engine.f5.max_rtf",
             "engine.kind is hibari, which leads at any speed",
         ),
-        ({"kind": "espeak", "fallback": ["hibari"]}, "engine.fallback", "hibari does not come after espeak"),
-        ({"kind": "hibari", "fallback": ["hibari", "espeak"]}, "engine.fallback", "hibari does not come after hibari"),
     ],
 )
 def test_keys_without_effect_are_notes(tmp_path: Path, engine: dict[str, Any], key: str, why: str) -> None:
     [note] = examined(tmp_path, engine=engine)
     assert (note.part, note.verdict, note.detail) == (key, "note", f"it has no effect: {why}")
     assert key in (note.fix or "")
+
+
+@pytest.mark.parametrize(
+    ("engine", "detail"),
+    [
+        ({"kind": "espeak", "fallback": ["hibari"]}, "hibari does not come after espeak"),
+        ({"kind": "hibari", "fallback": ["hibari", "espeak"]}, "hibari does not come after hibari"),
+    ],
+)
+def test_an_engine_that_cannot_follow_is_named_and_not_the_whole_list(
+    tmp_path: Path, engine: dict[str, Any], detail: str
+) -> None:
+    [note] = examined(tmp_path, engine=engine)
+    assert (note.part, note.verdict) == ("engine.fallback", "note")
+    assert note.detail == f"hibari in it has no effect: {detail}"
+    assert note.fix == "remove hibari from engine.fallback, or change engine.kind"
 
 
 def test_other_files_among_the_chimes_are_notes(tmp_path: Path) -> None:

@@ -104,7 +104,10 @@ def _keys_without_effect(settings: Config) -> Iterator[Finding]:
     listed = section.fallback if isinstance(section.fallback, list) else []
     asked_before = [kind for kind in listed if kind == chosen.kind or (kind, chosen.kind) == ("hibari", "espeak")]
     if section.kind != "auto" and asked_before:
-        yield _without_effect("engine.fallback", f"{asked_before[0]} does not come after {chosen.kind}")
+        # The rest of the list has an effect, and the whole key too: without it, every engine may follow.
+        first = asked_before[0]
+        detail = f"{first} in it has no effect: {first} does not come after {chosen.kind}"
+        yield Finding("engine.fallback", "note", detail, f"remove {first} from engine.fallback, or change engine.kind")
 
 
 def _without_effect(key: str, why: str) -> Finding:
