@@ -174,6 +174,15 @@ def test_keys_without_effect_are_notes(tmp_path: Path, engine: dict[str, Any], k
     assert key in (note.fix or "")
 
 
+def test_a_default_language_that_nobody_speaks_is_a_note(tmp_path: Path) -> None:
+    only_hibari = {"kind": "hibari", "fallback": False}
+    [note] = examined(tmp_path, engine={**only_hibari, "espeak_voice": "de"})
+    assert (note.part, note.verdict) == ("engine.espeak_voice", "note")
+    assert "lines in its language, de, fail" in note.detail
+    for engine in ({**only_hibari, "espeak_voice": "en-gb"}, {"kind": "hibari", "espeak_voice": "de"}):
+        assert not examined(tmp_path, engine=engine)
+
+
 def test_other_files_among_the_chimes_are_notes(tmp_path: Path) -> None:
     for file in ("Gong.wav", "two words.ogg", "bell.mp3", "readme.txt", ".hidden", "bell.WAV"):
         write(tmp_path / "chimes" / file, "x")
