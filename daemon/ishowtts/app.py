@@ -237,7 +237,8 @@ class Daemon:
     def report_stopping(self) -> None:
         """Tell systemd and the log. The stack stops the parts."""
         self._notifier.stopping()
-        log.info("stopping: the current line continues at the next start")
+        if self._scheduler.status.speaking is not None:
+            log.info("the current line continues at the next start")
 
     def _start(self, part: _Part) -> None:
         part.start()

@@ -188,6 +188,15 @@ def test_an_engine_that_cannot_follow_is_named_and_not_the_whole_list(
     assert note.fix == "remove hibari from engine.fallback, or change engine.kind"
 
 
+def test_a_default_language_that_nobody_speaks_is_a_note(tmp_path: Path) -> None:
+    only_hibari = {"kind": "hibari", "fallback": False}
+    [note] = examined(tmp_path, engine={**only_hibari, "espeak_voice": "de"})
+    assert (note.part, note.verdict) == ("engine.espeak_voice", "note")
+    assert "lines in its language, de, fail" in note.detail
+    for engine in ({**only_hibari, "espeak_voice": "en-gb"}, {"kind": "hibari", "espeak_voice": "de"}):
+        assert not examined(tmp_path, engine=engine)
+
+
 def test_other_files_among_the_chimes_are_notes(tmp_path: Path) -> None:
     for file in ("Gong.wav", "two words.ogg", "bell.mp3", "readme.txt", ".hidden", "bell.WAV"):
         write(tmp_path / "chimes" / file, "x")

@@ -112,6 +112,20 @@ def test_quiet_hours_do_not_hold_a_line_that_the_appliance_does_not_hold(fake: F
     assert capsys.readouterr().out == "finished: heard after 3.4 s, 1.50 s of speech by f5, RTF 0.100, waited 0.25 s\n"
 
 
+def test_every_engine_that_spoke_is_named(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("online", state="ready")
+    fake.answers("say", ACCEPTED, {"event": "started"}, FINISHED | {"engines": ["espeak", "f5"]})
+    assert run(fake, "hello") == 0
+    assert "1.50 s of speech by espeak, f5, RTF 0.100" in capsys.readouterr().out
+
+
+def test_the_appliance_stops_while_it_speaks(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("online", state="ready")
+    fake.answers("say", ACCEPTED, {"event": "started"}, then=lambda: fake.publish_state("offline"))
+    assert run(fake, "hello") == say.WAITS
+    assert "the line waits in its queue for up to 900 s and is spoken when it comes back\n" in capsys.readouterr().out
+
+
 def test_degraded_and_nothing_starts(fake: FakeAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(say, "_DEGRADED_S", 0.2)
     fake.publish_state("online", state="degraded", detail="no sound card")

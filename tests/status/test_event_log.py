@@ -95,11 +95,13 @@ def test_a_line_has_two_log_lines_with_its_text_and_its_end(
     spoken = {**figures, "engine": "f5", "voice": "anna", "cached": False, "audible": True, "note": None}
     event_log.record(Event("now", "tea-2", "finished", spoken))
     event_log.record(Event("now", "tea-3", "finished", {**spoken, "cached": True, "note": "muted"}))
+    event_log.record(Event("now", "tea-4", "finished", {**spoken, "engines": ["hibari", "f5"]}))
     assert [record.getMessage() for record in caplog.records] == [
         "accepted 'The tea is ready.' (from 'Bob', id 'tea-2')",
         "finished (id 'tea-2'): 1.16 s of speech, by f5, RTF 0.014, waited 0.01 s, heard after 0.3 s",
         "finished (id 'tea-3'): 1.16 s of speech, by f5, RTF 0.014, waited 0.01 s, heard after 0.3 s, "
         "from the cache, muted",
+        "finished (id 'tea-4'): 1.16 s of speech, by hibari, f5, RTF 0.014, waited 0.01 s, heard after 0.3 s",
     ]
 
 

@@ -139,6 +139,19 @@ def test_a_short_sentence_is_in_the_language_of_its_neighbour() -> None:
     assert parts("gg nice one. Das Essen ist fertig.") == [("en", "gg nice one. "), ("de", "Das Essen ist fertig.")]
 
 
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [("Guten Abend!", "de"), ("Was geht ab", "de"), ("jajaja muy bueno", "es"), ("Que bom te ver", "pt")],
+)
+def test_an_author_who_is_named_in_a_sentence_of_its_own_is_in_the_default_language(text: str, language: str) -> None:
+    name = "Bob says."
+    runs = language_runs(f"{name} {text}", "en")
+    assert [(run.language, f"{name} {text}"[run.start : run.end].strip()) for run in runs] == [
+        ("en", name),
+        (language, text),
+    ]
+
+
 def test_a_language_that_the_line_names_is_not_identified() -> None:
     assert parts("It is raining. Es regnet.", "de", fixed=True) == [("de", "It is raining. Es regnet.")]
     assert parts("Das ist gut. 今天", "en", fixed=True) == [("en", "Das ist gut. "), ("zh", "今天")]

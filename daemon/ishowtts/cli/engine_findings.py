@@ -27,6 +27,7 @@ def examine_engines(settings: Config) -> Iterator[Finding]:
     yield from examine_weights(settings)
     yield from examine_natural_voice(settings)
     yield from examine_espeak_voice(settings)
+    yield from _unspoken_default_language(settings)
     yield from _keys_without_effect(settings)
 
 
@@ -88,6 +89,26 @@ def may_speak(settings: Config, kind: str) -> bool:
     from ishowtts.engines.engine_choice import choose_engine
 
     return kind in choose_engine(settings).order
+
+
+def _unspoken_default_language(settings: Config) -> Iterator[Finding]:
+    """That only the natural voice may speak, and lines are in another language than English unless they name one."""
+    from ishowtts.engines.engine_choice import choose_engine
+
+    if choose_engine(settings).order != ("hibari",):
+        return
+    # Imported here: it loads the text reader.
+    from ishowtts.engines.espeak_voices import voice_language
+    from ishowtts.text.scripts import base_language
+
+    language = base_language(voice_language(settings.engine.espeak_voice))
+    if language != "en":
+        yield Finding(
+            "engine.espeak_voice",
+            "note",
+            f"lines in its language, {language}, fail: the natural voice alone may speak, and it speaks English only",
+            "add espeak to engine.fallback, or set engine.espeak_voice to en-us",
+        )
 
 
 def _keys_without_effect(settings: Config) -> Iterator[Finding]:

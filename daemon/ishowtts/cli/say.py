@@ -209,7 +209,9 @@ class SentLine:
             return None
         kind = event["event"]
         # On an open broker anybody may publish events: drop values of types that the appliance never sends.
-        known = {key: value for key, value in event.items() if isinstance(value, _EVENT_TYPES)}
+        known = {
+            key: value for key, value in event.items() if isinstance(value, _EVENT_TYPES) or _are_engines(key, value)
+        }
         if kind in FINAL_EVENTS:
             return known
         if kind == "accepted" and self.accepted is None:
@@ -236,8 +238,9 @@ class SentLine:
         """Why it makes no sense to wait for the outcome; `None` if it may come soon."""
         view, now_s = self.view, time.monotonic()
         if view.offline:
+            place = "at the broker" if self.accepted is None else "in its queue"
             return self._waits(
-                f"the appliance at {view.root} is offline ({START_FIX}); the line waits at the broker for up to"
+                f"the appliance at {view.root} is offline ({START_FIX}); the line waits {place} for up to"
                 f" {self._max_age_s:g} s and is spoken when it comes back"
             )
         if view.availability is None and self.accepted is None and now_s - self._sent_s > RETAINED_S:
@@ -276,6 +279,11 @@ class SentLine:
     def _waits(self, detail: str) -> SayResult:
         event = self.accepted or {"id": self._line["id"], "event": "sent"}
         return SayResult({**event, "detail": detail}, WAITS)
+
+
+def _are_engines(key: str, value: object) -> bool:
+    """Whether a value is the only list of a final event: the names of the engines that spoke."""
+    return key == "engines" and isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _warn(text: str) -> None:

@@ -116,6 +116,8 @@ def _log_parts(event: Event) -> list[_LogPart]:
     parts: list[_LogPart] = []
     for key in keys:
         value = event.data.get(key)
+        if key == "engine" and (several := event.data.get("engines")):
+            value = ", ".join(several)
         if value is None or (key in _USUAL and value == _USUAL[key]):
             continue
         ours = key in _OUR_OWN_FORMATS or isinstance(value, (bool, int, float))
