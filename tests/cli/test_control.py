@@ -17,7 +17,7 @@ from support.fake_appliance import ROOT, FakeAppliance
 
 Capture = pytest.CaptureFixture[str]
 INFO = {"version": "0.1.0", "host": "jetson", "board": "Orin", "jetpack": "6.2", "engine": "f5", "voices": ["default"],
-        "weights_licence": "CC-BY-NC-4.0"}  # fmt: skip
+        "weights_licence": "CC-BY-NC-4.0", "engine_why": "weights were found in /weights"}  # fmt: skip
 TELEMETRY = {
     "uptime_s": 7200.0,
     "gpu": {"clock_mhz": 1300.5, "clock_max_mhz": 1300.5, "clock_locked": True, "temp_c": 54.2, "load_pct": None},
@@ -115,6 +115,7 @@ def test_status_of_an_appliance_that_works(fake: FakeAppliance, capsys: Capture)
         "  waiting   2 lines",
         "  sound     plughw:CARD=USB",
         "  engine    f5, then hibari (restarting) and espeak",
+        "  why       weights were found in /weights",
         "  weights   licence CC-BY-NC-4.0, commercial use NOT allowed",
         "  voices    default",
         "  speech    RTF 0.213, median 0.200, first sound after 0.40 s (median), 12 lines since the start",
@@ -140,6 +141,16 @@ def test_status_says_what_keeps_lines_from_being_heard(fake: FakeAppliance, caps
     assert run(fake, "status") == 0
     fix = "name a sound card, or auto, in audio.device"
     assert f"volume    80, not heard: audio.device is silent ({fix})\n" in capsys.readouterr().out
+
+
+def test_status_says_once_why_the_engine_leads(fake: FakeAppliance, capsys: Capture) -> None:
+    slow = "F5 needs 1.2 s for a second of speech here, so hibari leads"
+    fake.retain("info", {**INFO, "engine": "hibari", "engine_why": slow})
+    fake.publish_state("online", engine="hibari", detail=slow)
+    assert run(fake, "status") == 0
+    told = capsys.readouterr().out
+    assert f"  detail    {slow}\n" in told
+    assert told.count(slow) == 1
 
 
 def test_status_of_an_appliance_that_is_offline_or_unknown(fake: FakeAppliance, capsys: Capture) -> None:
@@ -173,7 +184,7 @@ STATE_KEYS = ["state", "detail", "volume", "muted", "speaking", "queue_depth", "
 
 @given(
     st.dictionaries(st.sampled_from(STATE_KEYS), values),
-    st.dictionaries(st.sampled_from([*INFO, "engine_why"]), values),
+    st.dictionaries(st.sampled_from(list(INFO)), values),
     st.dictionaries(st.sampled_from(list(TELEMETRY)), values | st.dictionaries(st.text(), values)),
 )
 def test_status_shows_any_payload(state: dict[str, Any], info: dict[str, Any], telemetry: dict[str, Any]) -> None:

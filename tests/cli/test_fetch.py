@@ -54,12 +54,16 @@ def test_a_download_that_fails_ends_with_the_list(
 
 def test_the_list_needs_no_licence_and_no_network(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fetch", "--list", "--config", str(config)]) == 0
-    titles, *rows = capsys.readouterr().out.splitlines()
+    titles, *lines = capsys.readouterr().out.splitlines()
+    rows, notes = lines[:4], lines[4:]
     assert titles.split("  ")[0] == "model"
     assert [row.split()[0] for row in rows] == ["official", "openf5", "silma", "hindi"]
     assert [("NO" in row.split(), "yes" in row.split()) for row in rows] == [(True, False)] + [(False, True)] * 3
     assert "ar, en" in rows[2]
     assert "over 1.4 GB" in rows[1]
+    assert max(map(len, [titles, *rows])) + len("installed  ") <= 80, "a terminal must not cut the licence"
+    assert notes[0].startswith("official: 24 kHz. ")
+    assert "name SPRING Lab" in notes[3]
 
 
 def test_the_list_of_one_model_has_the_addresses(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

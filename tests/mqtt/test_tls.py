@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
+import socket
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 from ishowtts.errors import BrokerError
 from ishowtts.mqtt.client import ShortLivedClient as Caller
 from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.mqtt.tls import make_context
 from support.appliance import Appliance
 from support.broker import Broker
 from support.certificates import Authority
@@ -166,3 +170,15 @@ def test_the_daemon_takes_name_password_and_key_from_systemd(secure: Any, ours: 
         eventually(lambda: "connected to the broker" in appliance.log, "the connection", 60)
         assert "u'kitchen'" in broker.log
         assert "s3cret" not in appliance.log
+
+
+def test_a_connection_that_is_reset_before_the_handshake_is_closed(ours: Authority) -> None:
+    context = make_context(MqttOptions("localhost", 1, "a/b", "a", tls_ca=ours.ca), lambda _: None)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connection = socket.create_connection(server.getsockname())
+        accepted, _ = server.accept()
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        accepted.close()
+        with pytest.raises(ConnectionResetError):
+            context.wrap_socket(connection, server_hostname="localhost")
+        gc.collect()  # a socket that is still open would warn

@@ -114,6 +114,7 @@ def test_the_demo_does_not(hostile: HostileFolder, tmp_path: Path) -> None:
     assert (tmp_path / "one.wav").stat().st_size > 1000
 
 
+@pytest.mark.f5
 def test_the_trainer_does_not(hostile: HostileFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON", sys.executable)
     done = run(ROOT / "scripts/train-voice/train-voice", "--help")

@@ -158,14 +158,19 @@ class FakeHub:
 
 
 def quick_client(monkeypatch: pytest.MonkeyPatch, chunk_bytes: int) -> list[float]:
-    """Lets the hub's client write small chunks (10 MB otherwise) and not sleep. Returns what it would have slept."""
+    """Lets the hub's client write small chunks (10 MB otherwise) and not sleep. Returns what it would have slept.
+
+    It may connect, also in a process in which speech recognition has forbidden that.
+    """
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     from huggingface_hub import constants, file_download
     from huggingface_hub.utils import _http
 
     waits: list[float] = []
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", chunk_bytes)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     for module in (file_download, _http):
         monkeypatch.setattr(module, "time", SimpleNamespace(sleep=waits.append))
     return waits

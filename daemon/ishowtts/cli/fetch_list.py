@@ -16,7 +16,7 @@ from ishowtts.util.logs import visible
 if TYPE_CHECKING:
     from ishowtts.config import Config
 
-_TITLES = ("model", "state", "languages", "commercial use", "licence", "download", "on disk", "sample rate", "about")
+_TITLES = ("model", "state", "languages", "commercial", "licence", "download", "on disk")  # fit into 80 columns
 
 
 def show(settings: Config, chosen: CatalogueModel | None, *, as_json: bool) -> None:
@@ -33,6 +33,8 @@ def show(settings: Config, chosen: CatalogueModel | None, *, as_json: bool) -> N
         print_json(entries)
         return
     print_table(_TITLES, [_row(entry) for entry in entries], right=("download", "on disk"))
+    for entry in entries:  # lines of their own: a table is cut to the terminal, and these say what a licence asks for
+        print(f"{entry['name']}: {entry['sample_rate_hz'] / 1000:g} kHz. {entry['about']}")
     if (own := settings.engine.f5.weights) is not None:
         print(visible(f"engine.f5.weights names {own}, which is used in place of these"))
     if chosen:
@@ -85,6 +87,4 @@ def _row(entry: dict[str, Any]) -> list[str]:
         entry["licence"],
         f"over {entry['disk_bytes'] / 1e9:.1f} GB" if download is None else f"{download / 1e9:.1f} GB",
         f"{entry['disk_bytes'] / 1e9:.1f} GB",
-        f"{entry['sample_rate_hz'] / 1000:g} kHz",
-        entry["about"],
     ]

@@ -58,6 +58,7 @@ def lines_of(view: ApplianceView) -> Iterator[str]:
         "waiting": _waiting(view.state.get("queue_depth")),
         "sound": bounded_text(view.state.get("device") or _section(view.telemetry, "audio").get("device")),
         "engine": _engine(view),
+        "why": _why(view),
         "weights": _weights(view.info.get("weights_licence")),
         "voices": _voices(view.info.get("voices")),
         "speech": _speech(_section(view.telemetry, "speech")),
@@ -103,8 +104,13 @@ def _engine(view: ApplianceView) -> str:
         worker if worker and worker != "ready" else "",
         f"{restarts} restarts" if type(restarts) is int and restarts > 0 else "",
         _after_first(view.engines),
-        bounded_text(view.info.get("engine_why")),
     )
+
+
+def _why(view: ApplianceView) -> str:
+    """Why this engine leads. It is empty if the row `detail` says the same."""
+    why = bounded_text(view.info.get("engine_why"))
+    return "" if why == view.detail else why
 
 
 def _after_first(engines: Sequence[tuple[str, str]]) -> str:

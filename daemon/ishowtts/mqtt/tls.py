@@ -98,6 +98,10 @@ class _Socket(ssl.SSLSocket):
         except ssl.SSLError as error:
             self.refusal_handler(error)
             raise
+        except ConnectionResetError:
+            if self.version() is None:
+                self.close()  # reset before the handshake; ssl would leave it to the garbage collector
+            raise
 
 
 def _no_passphrase(*_: Any) -> str:

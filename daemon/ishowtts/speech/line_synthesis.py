@@ -321,8 +321,10 @@ class LineSynthesis:
         """Why nobody can speak a language."""
         failures = [self._failures[each.name] for each in self._order if each.speaks(language)]
         if not failures:
-            names = ", ".join(each.name for each in self._order)
-            return SynthesisError(f"no engine speaks the language {language!r}, which is in this text (asked: {names})")
+            names = [each.name for each in self._order]
+            fix = "" if "espeak" in names else "; add espeak to engine.fallback, which speaks over 100 languages"
+            asked = f"which is in this text (asked: {', '.join(names)})"
+            return SynthesisError(f"no engine speaks the language {language!r}, {asked}{fix}")
         reason = "; ".join(dict.fromkeys(map(str, failures)))
         if self._line.voice is None and all(isinstance(failure, VoiceError) for failure in failures):
             return EngineUnavailable(f"the default voice cannot be used: {reason}")  # the line is not at fault

@@ -130,7 +130,9 @@ def test_another_engine_that_speaks_is_a_note() -> None:
     _, f5, hibari = found({}, telemetry={"engines": parked})
     assert "f5 is parked: the natural voice (English only) and espeak-ng speak in its place" in f5.detail
     assert "hibari is restarting: espeak-ng speaks in its place" in hibari.detail
-    assert f5.fix
+    assert "journalctl" in (f5.fix or "")
+    _, absent = found({}, telemetry={"engines": [{"name": "f5", "state": "absent"}, *ready[1:]]})
+    assert "the rows engine and natural voice" in (absent.fix or "")
     _, alone = found({}, telemetry={"engines": parked[:1]})
     assert alone.detail == "f5 is parked: no other engine speaks in its place, as engine.fallback says"
 

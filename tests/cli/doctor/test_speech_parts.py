@@ -119,7 +119,7 @@ def without_natural_voice(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_natural_voice_is_a_row_if_it_may_speak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [row] = speech_parts.examine_natural_voice(settings(tmp_path))
     assert (row.part, row.verdict) == ("natural voice", "ok")
-    assert row.detail.endswith("is installed; it speaks English only")
+    assert row.detail.endswith("is installed (Apache-2.0, commercial use allowed); it speaks English only")
     assert not list(
         speech_parts.examine_natural_voice(settings(tmp_path, engine={"fallback": ["espeak"], "kind": "f5"}))
     )

@@ -20,6 +20,7 @@ BOOTED_WITH_SYSTEMD = Path("/run/systemd/system")
 _UNIT = "ishowtts"
 _START = f"sudo systemctl start {_UNIT} (without an installation: ishowtts run)"
 _LOG = f"sudo journalctl -u {_UNIT} -n 50"
+_ABSENT_FIX = "the rows engine and natural voice say what is missing; then sudo systemctl restart ishowtts"
 _SYSTEMCTL_S = 3.0
 _RUNNING = ("active", "activating", "reloading")
 
@@ -106,7 +107,8 @@ def _engines(view: ApplianceView) -> Iterator[Finding]:
     names = [name for name, _ in view.engines]
     for i, (name, state) in enumerate(view.engines):
         if state in ("absent", "restarting", "parked", "stopped"):
-            yield Finding("daemon", "note", f"{name} is {state}: {in_its_place(names[i + 1 :])}", _LOG)
+            fix = _ABSENT_FIX if state == "absent" else _LOG
+            yield Finding("daemon", "note", f"{name} is {state}: {in_its_place(names[i + 1 :])}", fix)
 
 
 def _other_leader(settings: Config, view: ApplianceView) -> Finding | None:

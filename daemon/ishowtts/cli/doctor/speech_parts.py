@@ -35,6 +35,8 @@ def examine_natural_voice(settings: Config) -> Iterator[Finding]:
     """Look for the natural voice, if it may speak."""
     from importlib.metadata import PackageNotFoundError, version
 
+    from ishowtts.engines.hibari.hibari_package import LICENCE
+
     missing = list(as_part("natural voice", engine_findings.examine_natural_voice(settings)))
     yield from missing
     if missing or not engine_findings.may_speak(settings, "hibari"):
@@ -43,7 +45,8 @@ def examine_natural_voice(settings: Config) -> Iterator[Finding]:
         installed = f"hibari-tts {version('hibari-tts')}"
     except PackageNotFoundError:  # a folder on the path, without the records of an installation
         installed = "hibari-tts"
-    yield Finding("natural voice", "ok", f"{installed} is installed; it speaks English only")
+    about = engine_findings.about_licence(LICENCE)
+    yield Finding("natural voice", "ok", f"{installed} is installed ({about}); it speaks English only")
 
 
 def examine_fallback(settings: Config) -> Iterator[Finding]:

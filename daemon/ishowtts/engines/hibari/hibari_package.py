@@ -9,6 +9,7 @@ from typing import Any
 from ishowtts.errors import EngineError
 
 VOICE = "heart"
+LICENCE = "Apache-2.0"  # of the package and of the weights in it
 _PACKAGES = {"hibari": "hibari-tts", "onnxruntime": "onnxruntime"}  # by the name that is imported
 
 

@@ -75,7 +75,7 @@ def missing_package() -> str | None:
         return None
     return (
         "the words of the clip are missing; give them with --text, or install speech recognition, which writes them "
-        "down (300 MB): sudo ./install.sh --with-transcription"
+        "down (470 MB): sudo ./install.sh --with-transcription"
     )
 
 
