@@ -95,11 +95,22 @@ def test_a_word_is_found_with_any_accent_on_one_letter() -> None:
 @pytest.mark.parametrize(
     "text",
     ["ba'dger", "b'adger", "badge'r", "ba’dger", "ba´dger", "ba`dger", "ba¨dger", "baːdger", "baʼdger", "baˈdger",
-     "bá'dger", "ba'd'ger", "bađger", "bádgér", "BÁDGER", "b á d g e r", "ba\"dger", "ba-dger", "the bádger's"],
+     "bá'dger", "ba'd'ger", "bađger", "bádgér", "BÁDGER", "b á d g e r", "ba\"dger", "ba-dger", "the bádger's",
+     "badger\u0591", "\u0591badger", "bad\u093fger", "b\u0e31adger", "badger\u0591 नहीं"],
 )  # fmt: skip
 def test_a_word_is_found_with_accents_and_apostrophes_in_it(text) -> None:
     (hit, *_) = WordList(["badger", "go away"]).find(text)
     assert hit.entry == "badger"
+
+
+def test_the_marks_of_other_scripts_count_there() -> None:
+    words = WordList(["कुत्ता", "ばーかー"])
+    assert [hit.entry for text in ("कुत्ता", "ばーかー", "यह कुत्ता है") for hit in words.find(text)] == [
+        "कुत्ता",
+        "ばーかー",
+        "कुत्ता",
+    ]
+    assert not list(words.find("कत्त")), "without its vowel signs it is another word"
 
 
 @pytest.mark.parametrize("text", ["gó awáy", "g'o a'way", "go awa´y"])

@@ -184,11 +184,29 @@ def _ignore_apostrophes(letters: list[Letter]) -> Iterator[list[Letter]]:
 
 
 def _strip_accents(letters: list[Letter], accented: Collection[str]) -> Iterator[Letter]:
+    beside_latin = True
     for letter in letters:
+        if _is_mark(letter.char) and letter.char not in accented and letter.char not in _APOSTROPHES:
+            if beside_latin:
+                continue  # no engine reads a Hebrew accent or a raised letter in `bad`
+        else:
+            beside_latin = not letter.char.isalpha() or _is_latin(letter.char)
         if letter.char.isascii() or letter.char in accented or letter.char in _APOSTROPHES:
             yield letter
         elif not _SPACING_MARKS.match(letter.char):
             yield letter._replace(char=_strip_accent(letter.char))
+
+
+@lru_cache(maxsize=4096)
+def _is_mark(char: str) -> bool:
+    """Whether a character is written on or behind letters: vowel signs, accents, raised letters."""
+    category = unicodedata.category(char)
+    return category[0] == "M" or category == "Lm"
+
+
+@lru_cache(maxsize=4096)
+def _is_latin(char: str) -> bool:
+    return char.isascii() or unicodedata.name(char, "").startswith("LATIN ")
 
 
 @lru_cache(maxsize=4096)

@@ -118,13 +118,24 @@ def _plain_table(path: Path, use_ema: bool) -> dict[str, Tensor]:
         raise WeightsError(f"{path} holds no table of tensors")
     table: dict[str, Tensor] = {}
     for name, value in without_ema({str(name): value for name, value in content.items()}).items():
-        if not isinstance(value, Tensor) or value.layout != torch.strided or value.dtype not in _DTYPES:
+        if not _is_plain(value) or name == "__metadata__":  # in the header of safetensors, that is no tensor
             raise WeightsError(f"{path} holds {name[:80]!r}, which is not a tensor of numbers with a point")
         table[name] = value
     # A view can repeat one number, so a file of 5 kB could become gigabytes.
     if sum(tensor.nbytes for tensor in table.values()) > path.stat().st_size:
         raise WeightsError(f"{path} describes more numbers than it holds")
     return table
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor whose bytes can be written as they are: in memory, without a pending change of sign."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.dtype in _DTYPES
+        and value.device.type == "cpu"
+        and not value.is_neg()
+    )
 
 
 if __name__ == "__main__":

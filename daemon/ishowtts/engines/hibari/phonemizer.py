@@ -63,10 +63,12 @@ class Phonemizer:
         """Pronounces one sentence after the other.
 
         Raises:
-            SynthesisError: the text has letters that are not Latin, or the rules fail on it.
+            SynthesisError: the text has letters that the package does not know, or the rules fail on it.
         """
         if not is_pronounceable(text):
             raise SynthesisError("the natural voice speaks English only, and this text has letters of another script")
+        if (letter := self._unknown_letter(text)) is not None:
+            raise SynthesisError(f"the natural voice does not know the letter {letter!r}, and would leave it out")
         for sentence in Hibari.split_sentences(plain(text)):
             try:
                 phonemes = self._g2p(sentence, normalize_text=False)
@@ -75,6 +77,15 @@ class Phonemizer:
             for phrase in _cut(phonemes):
                 if any(map(str.isalpha, phrase.phonemes)):
                     yield phrase
+
+    def _unknown_letter(self, text: str) -> str | None:
+        """Returns a Latin letter that would be dropped, such as `ɦ`: a chatter could hide a blocked word behind it."""
+        latin = (
+            char
+            for char in unicodedata.normalize("NFKC", text)
+            if not char.isascii() and unicodedata.name(char, "").startswith("LATIN ")
+        )
+        return next((char for char in latin if unicodedata.normalize("NFD", char)[0] not in self._oov.cin), None)
 
     def _pronounce_unknown(self, word: str) -> str:
         """Pronounces a word of any length. The net itself drops what comes after 24 letters, and some accents."""
