@@ -330,9 +330,7 @@ class Daemon:
         return MqttLink(options, LineLimits.from_config(self._config, *names, options.reply_prefix), handlers)
 
     def _check_speed(self) -> None:
-        before = self._engines.choice
-        self._engines.check_speed()
-        if self._engines.choice != before:
+        if self._engines.check_speed():
             self._publish_info()
 
     def _forget_voice(self, name: str) -> None:

@@ -21,6 +21,7 @@ from ishowtts.engines.worker.supervisor import EngineState
 from ishowtts.engines.worker.worker_connection import Deadlines
 from ishowtts.engines.worker.worker_process import ShutdownTimeouts
 from ishowtts.model import IsCancelled, Segment, Utterance
+from support.small_files import OFFICIAL_FILES
 from support.waiting import eventually
 
 # Without torch (the suite on Python 3.10) the folder f5 cannot even be read.
@@ -223,3 +224,13 @@ def options_of(request: pytest.FixtureRequest) -> Callable[[str], dict[str, Any]
         return request.getfixturevalue("f5_tiny") if kind == "f5" else {}
 
     return find
+
+
+@pytest.fixture
+def stick(tmp_path: Path) -> Path:
+    """Returns a folder with files of the official names, as on a USB stick."""
+    for name, content in OFFICIAL_FILES.items():
+        path = tmp_path / "stick" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "stick"

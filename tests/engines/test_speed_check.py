@@ -77,11 +77,11 @@ def test_an_f5_that_is_too_slow_leaves_the_order_before_any_line_and_its_worker_
     make: Make, others: tuple[str, ...], leader: str
 ) -> None:
     engines, remote = make(13.5, *others)
-    engines.check_speed()
+    assert not engines.check_speed()
     assert (remote.prepared, engines.choice.kind) == (0, "f5"), "it is not warm yet"
     remote.state = EngineState.READY
     assert engines.order[0].problem() == "the speed of F5 is not known yet"
-    engines.check_speed()
+    assert engines.check_speed(), "another engine leads now"
     assert [each.name for each in engines.order] == list(others)
     assert (engines.choice.kind, engines.choice.order, remote.closed) == (leader, others, True)
     assert engines.choice.why == WHY.format(leader=leader)
@@ -93,8 +93,8 @@ def test_an_f5_that_is_too_slow_leaves_the_order_before_any_line_and_its_worker_
 def test_a_fast_f5_leads_once_its_speed_is_known_and_it_is_measured_once(make: Make) -> None:
     engines, remote = make(0.1, "hibari")
     remote.state = EngineState.READY
-    engines.check_speed()
-    engines.check_speed()
+    assert not engines.check_speed()
+    assert not engines.check_speed()
     assert (engines.order[0].name, engines.order[0].problem(), engines.notes) == ("f5", None, ())
     assert (remote.prepared, remote.closed) == (1, False)
 

@@ -16,16 +16,6 @@ from ishowtts.errors import WeightsError
 from support.small_files import OFFICIAL_FILES, safetensors
 
 
-@pytest.fixture
-def stick(tmp_path: Path) -> Path:
-    """Returns a folder with files of the official names, as on a USB stick."""
-    for name, content in OFFICIAL_FILES.items():
-        path = tmp_path / "stick" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return tmp_path / "stick"
-
-
 def test_without_a_folder_and_a_fetch_there_are_no_weights(tmp_path: Path) -> None:
     assert locate(None) is None
     assert locate(None, tmp_path) is None

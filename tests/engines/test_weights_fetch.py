@@ -24,16 +24,6 @@ from support.fake_hub import REVISION, FakeHub, quick_client
 from support.small_files import OFFICIAL_FILES, pinned_to, safetensors
 
 
-@pytest.fixture
-def stick(tmp_path: Path) -> Path:
-    """Returns a folder with files of the official names, as on a USB stick."""
-    for name, content in OFFICIAL_FILES.items():
-        path = tmp_path / "stick" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return tmp_path / "stick"
-
-
 def files_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 

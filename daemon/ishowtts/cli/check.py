@@ -16,7 +16,6 @@ import yaml
 
 from ishowtts.cli.common import Commands, as_owner_of, print_json, read_config, root_topic
 from ishowtts.cli.config_files import examine_files
-from ishowtts.cli.engine_findings import weights_problem
 from ishowtts.cli.findings import Finding
 from ishowtts.config import DEFAULT_PATH, Config, load_valid_part
 from ishowtts.errors import ConfigError
@@ -172,7 +171,7 @@ def _derived(settings: Config) -> dict[str, Any]:
 def _why(chosen: EngineChoice) -> str:
     """Why this engine was chosen, with the exact problem of its weights; the fix belongs to the fault."""
     # The natural voice has a fault of its own, unless the choice is about nothing else.
-    whole = chosen.problem if chosen.kind == "hibari" else weights_problem(chosen)
+    whole = chosen.problem if chosen.kind == "hibari" else chosen.weights_problem
     problem = (whole or "").rpartition("; ")[0]
     return chosen.why if not problem or problem in chosen.why else f"{chosen.why}: {problem}"
 

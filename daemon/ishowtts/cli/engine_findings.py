@@ -14,7 +14,6 @@ from ishowtts.cli.findings import Finding, fault
 
 if TYPE_CHECKING:
     from ishowtts.config import Config  # it takes 0.2 s to import, and `status --help` does not need it
-    from ishowtts.engines.engine_choice import EngineChoice
     from ishowtts.engines.weights import Weights
 
 INSTALL_FIX = "run install.sh again"
@@ -38,21 +37,11 @@ def examine_weights(settings: Config) -> Iterator[Finding]:
     named = settings.engine.f5.weights
     chosen = choose_engine(settings)
     key = "engine.kind" if named is None else "engine.f5.weights"
-    if problem := weights_problem(chosen):
+    if problem := chosen.weights_problem:
         # Also a fault if another engine speaks instead: the daemon then says that it is degraded.
         yield fault(key, problem, "sudo ishowtts fetch" if named is None else None)
     elif named is not None and chosen.weights is not None:
         yield Finding(key, "ok", str(named))
-
-
-def weights_problem(chosen: EngineChoice) -> str | None:
-    """Why F5 cannot use its weights; `None` if it can, or if it is not wanted."""
-    from ishowtts.engines.hibari.hibari_package import missing_package
-
-    problem = chosen.problem or ""
-    if (missing := missing_package()) is not None:  # then the choice may name that problem too
-        problem = problem.removesuffix(missing).removesuffix("; ")
-    return problem or None
 
 
 def examine_natural_voice(settings: Config) -> Iterator[Finding]:
@@ -71,7 +60,7 @@ def examine_natural_voice(settings: Config) -> Iterator[Finding]:
 
 def examine_espeak_voice(settings: Config) -> Iterator[Finding]:
     """Whether espeak-ng has the configured voice. The default voice needs no look."""
-    from ishowtts.config.schema import EngineSection
+    from ishowtts.config.engine_section import EngineSection
 
     voice = settings.engine.espeak_voice
     if voice == EngineSection().espeak_voice:
@@ -113,7 +102,7 @@ def _unspoken_default_language(settings: Config) -> Iterator[Finding]:
 
 def _keys_without_effect(settings: Config) -> Iterator[Finding]:
     """Keys that are set and change nothing, because another one decides."""
-    from ishowtts.config.schema import F5Section
+    from ishowtts.config.engine_section import F5Section
     from ishowtts.engines.engine_choice import choose_engine
 
     section, chosen = settings.engine, choose_engine(settings)

@@ -89,24 +89,26 @@ class Engines:
         """The engines that run in a worker."""
         return tuple(each.remote for each in self._order if each.remote is not None)
 
-    def check_speed(self) -> None:
+    def check_speed(self) -> bool:
         """Once F5 is warm for the first time: ends it if it is too slow, and another engine may and can lead.
 
-        Its worker holds gigabytes. May wait for the worker.
+        Its worker holds gigabytes. May wait for the worker. Returns whether another engine leads now.
         """
         speed, f5, others = self._f5_speed, self.f5, tuple(each for each in self._order if not each.clones)
         if speed is None or f5 is None or not speed.measure() or not speed.is_slow:
-            return
+            return False
         leader = others[0].name if others and not speed.forced else None
         sentence = speed.sentence(leader) or ""
         log.warning("%s", sentence)
         self._notes = (sentence,)
-        if leader is not None:
-            order = tuple(each.name for each in others)
-            self._choice = replace(self._choice, kind=leader, why=sentence, order=order)
-            self._order = others
-            self._on_change()
-            f5.close()
+        if leader is None:
+            return False
+        order = tuple(each.name for each in others)
+        self._choice = replace(self._choice, kind=leader, why=sentence, order=order)
+        self._order = others
+        self._on_change()
+        f5.close()
+        return True
 
     def prepare_voice(self, name: str) -> VoiceInfo | None:
         """Makes a changed voice ready again. Returns `None` if no engine prepares voices.
@@ -224,7 +226,7 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
     for kind in choice.order:
         if kind == "f5" and choice.weights is None:
             languages = _f5_languages(config, None, library)
-            order.append(_unavailable("f5", choice.problem or choice.why, languages))
+            order.append(_unavailable("f5", choice.weights_problem or choice.why, languages))
         elif kind == "f5" and choice.weights is not None:
             remote = _f5_remote(config, choice.weights, on_change)
             f5_speed = F5Speed(remote, section.f5.max_rtf, forced=section.kind == "f5")

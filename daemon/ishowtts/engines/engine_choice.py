@@ -20,15 +20,22 @@ class EngineChoice:
         kind: kind of the primary engine: `f5`, `hibari` or `espeak`.
         why: reason of the choice, in one sentence for the operator.
         weights: what F5 loads; `None` if F5 is not used, and if it is configured but cannot be used.
-        problem: why a configured engine cannot speak; `None` if each of them can.
+        weights_problem: why F5 cannot use the weights that it needs; `None` if it can, or needs none.
+        package_problem: why hibari cannot speak, if the configuration names it.
         order: kinds of the engines in the order in which they are asked, from the primary one on.
     """
 
     kind: str
     why: str
     weights: Weights | None = None
-    problem: str | None = None
+    weights_problem: str | None = None
+    package_problem: str | None = None
     order: tuple[str, ...] = ()
+
+    @property
+    def problem(self) -> str | None:
+        """Why configured engines cannot speak; `None` if each of them can."""
+        return "; ".join(filter(None, (self.weights_problem, self.package_problem))) or None
 
 
 def choose_engine(config: Config) -> EngineChoice:
@@ -42,9 +49,8 @@ def choose_engine(config: Config) -> EngineChoice:
     if missing is None:
         return replace(primary, order=(primary.kind, *later))
     is_named = isinstance(section.fallback, list) and "hibari" in section.fallback and section.kind in ("auto", "f5")
-    problem = "; ".join(filter(None, [primary.problem, missing if is_named else None])) or None
     order = (primary.kind, *(kind for kind in later if kind != "hibari"))
-    return replace(primary, order=order, problem=problem)
+    return replace(primary, order=order, package_problem=missing if is_named else primary.package_problem)
 
 
 def _primary(config: Config, missing: str | None) -> EngineChoice:
@@ -55,15 +61,19 @@ def _primary(config: Config, missing: str | None) -> EngineChoice:
     """
     kind, named = config.engine.kind, config.engine.f5.weights
     if kind in ("hibari", "espeak"):
-        return EngineChoice(kind, f"engine.kind is {kind}", problem=missing if kind == "hibari" else None)
+        return EngineChoice(kind, f"engine.kind is {kind}", package_problem=missing if kind == "hibari" else None)
     natural = "hibari" if missing is None else "espeak"
     try:
         weights = locate(named, config.data_folder)
     except WeightsError as error:
         if kind == "f5" or named is not None:
-            return EngineChoice("f5", "F5 is configured, but its weights cannot be used", problem=str(error))
-        return EngineChoice(natural, f"weights were found, but cannot be used: {error}", problem=str(error))
+            return EngineChoice("f5", "F5 is configured, but its weights cannot be used", weights_problem=str(error))
+        return EngineChoice(natural, f"weights were found, but cannot be used: {error}", weights_problem=str(error))
     if weights is not None:
         return EngineChoice("f5", f"weights were found in {weights.folder}", weights)
     no_weights = "no F5-TTS weights were found; `ishowtts fetch` gets them"
-    return EngineChoice("f5", no_weights, problem=no_weights) if kind == "f5" else EngineChoice(natural, no_weights)
+    return (
+        EngineChoice("f5", no_weights, weights_problem=no_weights)
+        if kind == "f5"
+        else EngineChoice(natural, no_weights)
+    )
