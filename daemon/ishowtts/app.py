@@ -181,6 +181,7 @@ class Daemon:
     def start(self) -> None:
         """Start the parts from the sound device back to the broker, so that a line finds everything ready."""
         self._notifier.status("starting")
+        self._start(self._board)
         log.info("engine: %s (%s)", self._choice.kind, self._choice.why)
         if self._choice.problem:
             log.error("%s", self._choice.problem)

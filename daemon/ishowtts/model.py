@@ -60,6 +60,20 @@ class Reason(str, Enum):
     TOO_BIG = "too_big"
 
 
+class AlertName(str, Enum):
+    """The alerts of the contract; each has a retained topic `alert/<name>`."""
+
+    THROTTLED = "throttled"
+    HOT = "hot"
+    CLOCKS_UNLOCKED = "clocks_unlocked"
+    SLOW = "slow"
+    NO_SOUND = "no_sound"
+    MUTED_CARD = "muted_card"
+    FALLBACK_VOICE = "fallback_voice"
+    DEAF = "deaf"
+    DISK_SHORT = "disk_short"
+
+
 @dataclass(frozen=True)
 class ReplyTo:
     """Where the final event is published in addition (MQTT 5 Response Topic and Correlation Data)."""
@@ -224,11 +238,12 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Command:
-    """A command from a controller: a word of the contract, and the line that it is about, if any."""
+    """A command from a controller: a word of the contract, and the line or the author that it is about, if any."""
 
     command: str
     line_id: str | None = None
     transaction: str | None = None
+    author: str | None = None
 
 
 def timestamp(wall_s: float) -> str:

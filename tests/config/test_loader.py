@@ -40,7 +40,7 @@ def test_every_fault_is_told_at_once_with_line_and_key() -> None:
     [
         ("mqtt: {hots: x}", "did you mean 'host'?"),
         ("engine: {f5: {nfe_stpe: 7}}", "did you mean 'nfe_step'?"),
-        ("zzz: 1", "known here: audio, board"),
+        ("zzz: 1", "known here: alerts, audio, board"),
         ("mqtt: {port: 1, port: 2}", "mqtt.port: is given twice"),
         ("mqtt: {port: true}", "must be a number, not true or false"),
         ("mqtt: {prefix: 'a/#'}", "without +, #"),

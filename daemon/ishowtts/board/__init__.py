@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +22,7 @@ class BoardReading:
     power_w: float | None = None
     fan_pct: float | None = None
     throttle_events: int | None = None
+    throttled: bool | None = None
     memory_used_mb: float | None = None
     memory_total_mb: float | None = None
 
@@ -34,11 +36,37 @@ class BoardIdentity:
     serial: str | None = None
 
 
+class SensorSource(Protocol):
+    """A source of readings, such as sysfs or NVML. A board combines several, field by field."""
+
+    @property
+    def name(self) -> str:
+        """Name in `sources` of `info`: `sysfs`, `nvml`, `jetson-stats`, `simulated`."""
+
+    def start(self) -> None:
+        """Starts what the source needs. Returns at once."""
+
+    def read(self) -> BoardReading:
+        """Returns the values now. Never raises and never blocks: what is unknown is `None`."""
+
+    def close(self, timeout_s: float) -> None:
+        """Ends what the source started."""
+
+
 class Board(Protocol):
-    """A source of readings."""
+    """The machine: what it is, and its readings."""
 
     def identity(self) -> BoardIdentity:
         """Returns model, JetPack and serial number. Called once."""
 
+    def start(self) -> None:
+        """Starts the sources. Returns at once."""
+
     def read(self) -> BoardReading:
         """Reads the sensors now. Never raises: what cannot be read is `None`."""
+
+    def sources(self) -> Mapping[str, str]:
+        """Returns the source of each field of `BoardReading` that has a value, as of the last reading."""
+
+    def close(self, timeout_s: float) -> None:
+        """Ends the sources."""

@@ -1,4 +1,4 @@
-"""Chooses the board for `board.source`, and holds the two boards that need no hardware: simulated and none."""
+"""Chooses the board for `board.source`, and holds the simulated sensors."""
 
 from __future__ import annotations
 
@@ -7,37 +7,30 @@ import time
 from pathlib import Path
 
 from ishowtts.board import Board, BoardIdentity, BoardReading
+from ishowtts.board.combined_board import CombinedBoard
 from ishowtts.board.sysfs import SysfsBoard
 
 
 def detect_board(source: str, sysfs_root: Path) -> Board:
     """Returns the board: `auto` and `sysfs` read sysfs, `simulated` invents values, `none` has no values."""
     if source == "simulated":
-        return SimulatedBoard()
-    return UnknownBoard() if source == "none" else SysfsBoard(sysfs_root)
+        return CombinedBoard(lambda: BoardIdentity("simulated", "simulated", None), [SimulatedSensors()])
+    if source == "none":
+        return CombinedBoard(BoardIdentity, [])
+    sysfs = SysfsBoard(sysfs_root)
+    return CombinedBoard(sysfs.identity, [sysfs])
 
 
-class UnknownBoard:
-    """A board without any reading, for `board.source: none`."""
-
-    def identity(self) -> BoardIdentity:
-        """Returns an identity without values."""
-        return BoardIdentity()
-
-    def read(self) -> BoardReading:
-        """Returns a reading without values."""
-        return BoardReading()
-
-
-class SimulatedBoard:
-    """A simulated board, for developing dashboards on other machines. Its values change slowly and are realistic."""
+class SimulatedSensors:
+    """Simulated sensors, for developing dashboards on other machines. Their values change slowly and are realistic."""
 
     def __init__(self) -> None:
         self._began_at = time.monotonic()
 
-    def identity(self) -> BoardIdentity:
-        """Returns an identity that says `simulated`."""
-        return BoardIdentity("simulated", "simulated", None)
+    name = "simulated"
+
+    def start(self) -> None:
+        """Does nothing."""
 
     def read(self) -> BoardReading:
         """Returns the simulated values of this moment."""
@@ -54,6 +47,10 @@ class SimulatedBoard:
             power_w=22 + 8 * wave,
             fan_pct=40 + 20 * wave,
             throttle_events=0,
+            throttled=False,
             memory_used_mb=9000.0,
             memory_total_mb=30697.0,
         )
+
+    def close(self, timeout_s: float) -> None:
+        """Does nothing."""

@@ -36,6 +36,14 @@ class SysfsBoard:
         # The load is computed between two readings. This is the earlier one.
         self._cpu_ticks = self._read_cpu_ticks()
 
+    name = "sysfs"
+
+    def start(self) -> None:
+        """Does nothing: sysfs is always there."""
+
+    def close(self, timeout_s: float) -> None:
+        """Does nothing."""
+
     def identity(self) -> BoardIdentity:
         """Returns model, JetPack and serial number, as far as the board reports them."""
         tree = self._proc / "device-tree"

@@ -49,6 +49,12 @@ def _host(name: str) -> str:
     return name
 
 
+def _power_mode(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9_.+-]{1,64}", name):
+        raise ValueError("must be the name of a power mode, as `nvpmodel -q` shows it: MAXN, MAXN_SUPER, 30W")
+    return name
+
+
 class DeviceSection(_Section):
     """Identity of this appliance."""
 
@@ -116,10 +122,27 @@ class TelemetrySection(_Section):
 
 
 class BoardSection(_Section):
-    """Source of the board readings."""
+    """Sources of the board readings, and the power mode that `ishowtts clocks apply` sets."""
 
     source: Literal["auto", "sysfs", "simulated", "none"] = "auto"
     sysfs_root: Path = Path("/sys")
+    jetson_stats: bool = False
+    power_mode: Annotated[str | None, AfterValidator(_power_mode)] = None
+    repair_clocks: bool = True
+
+
+class HomeAssistantSection(_Section):
+    """Discovery by Home Assistant over the same broker."""
+
+    discovery: bool = True
+    prefix: Annotated[str, AfterValidator(_no_wildcard)] = "homeassistant"
+
+
+class AlertsSection(_Section):
+    """Limits at which alerts are raised."""
+
+    hot_c: float = Field(85, ge=30, le=120)
+    slow_rtf: float = Field(0.8, gt=0, le=10)
 
 
 class TextSection(_Section):
@@ -150,6 +173,8 @@ class Config(_Section):
     queue: QueueSection = QueueSection()
     telemetry: TelemetrySection = TelemetrySection()
     board: BoardSection = BoardSection()
+    home_assistant: HomeAssistantSection = HomeAssistantSection()
+    alerts: AlertsSection = AlertsSection()
     log: LogSection = LogSection()
     state_dir: Path = SERVICE_DIR / "state"
     data_dir: Path | None = None
