@@ -55,6 +55,7 @@ from ishowtts.util import stop_signals
 from ishowtts.util.callbacks import ChangeSignal
 from ishowtts.util.disk_space import DiskSpace
 from ishowtts.util.files import make_private_folder
+from ishowtts.util.free_memory import release_free_memory, return_large_blocks
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ def run(config: Config, factories: Factories = Factories(), config_path: Path = 
     Raises:
         FatalError: it could not start; the sentence is for the operator.
     """
+    return_large_blocks()
     notifier = Notifier()
     reload = ConfigReload(config, config_path, notifier)
     with stop_signals.stop_asked(reload.ask) as stop_requested, ExitStack() as stack:
@@ -220,6 +222,7 @@ class Daemon:
             self._event_log.sum_up()
             self._commands.sum_up()
             self._inbox.sum_up()
+            release_free_memory()
             short = self._state.disk.shortage() is not None
             if time.monotonic() >= prune_at or short:
                 # Each call takes about a second at most: the watchdog is fed in between.
