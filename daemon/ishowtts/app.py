@@ -42,6 +42,7 @@ from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, Spee
 from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.speech_policy import SpeechPolicy
 from ishowtts.status import watchdog
+from ishowtts.status.alert_facts import build_alerts
 from ishowtts.status.appliance_state import ApplianceState
 from ishowtts.status.config_reload import ConfigReload
 from ishowtts.status.event_log import EventLog
@@ -133,6 +134,9 @@ class Daemon:
             self._inbox, self._link.send_events, self._event_log.record, connected=lambda: self._link.connected
         )
         self._mixer_threads = build_mixer_threads(config.audio, self._player)
+        alerts = build_alerts(
+            config, self._telemetry, engines=self._engines, player=self._player, link=self._link, inbox=self._inbox
+        )
         self._state = ApplianceState(
             config.audio.volume,
             self._inbox,
@@ -146,6 +150,7 @@ class Daemon:
             self._archives,
             self._policy,
             paused_at_start=paused,
+            alerts=alerts,
         )
         self._report = StateReport(self._root, self._state.compose, self._link, self._notifier)
         telemetry = TelemetryPayload(self._telemetry, self._inbox, self._player, self._engines, self._link)
@@ -155,6 +160,7 @@ class Daemon:
             telemetry.compose,
             self._report.on_state,
             config.telemetry.interval_s,
+            alerts=alerts.evaluate,
         )
         self._voice_watcher = VoiceWatcher(
             self._voices.versions,

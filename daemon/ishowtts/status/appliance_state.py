@@ -13,6 +13,7 @@ from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.player import Player
 from ishowtts.speech import Outbox, Scheduler
 from ishowtts.speech.speech_policy import SpeechPolicy
+from ishowtts.status.alerts import Alerts
 from ishowtts.status.payloads import StateFacts, state_payload
 from ishowtts.util.disk_space import DiskSpace
 
@@ -44,6 +45,7 @@ class ApplianceState:
     archives: Archives
     policy: SpeechPolicy
     paused_at_start: bool
+    alerts: Alerts
 
     def compose(self) -> dict[str, Any]:
         """Compose the payload `state`, without `since`."""
@@ -82,6 +84,7 @@ class ApplianceState:
                 device=sound.device,
                 silences=self.player.silences(),
                 expires_before=self.inbox.expires_while_held(),
+                alerts=self.alerts.active,
             )
         )
 
