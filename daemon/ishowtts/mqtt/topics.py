@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-RetainedName = Literal["state", "info", "telemetry", "volume", "muted", "alert/deaf"]
+RetainedName = Literal["state", "info", "telemetry", "volume", "muted", "voice", "alert/deaf"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Topics:
     @property
     def commands(self) -> tuple[str, ...]:
         """Subscriptions of the commands connection."""
-        return (self.command, self.volume_set)
+        return (self.command, self.volume_set, self.voice_set)
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -44,6 +44,11 @@ class Topics:
     def volume_set(self) -> str:
         """Topic of requests for another volume."""
         return f"{self.root}/volume/set"
+
+    @property
+    def voice_set(self) -> str:
+        """Topic of requests for another default voice."""
+        return f"{self.root}/voice/set"
 
     @property
     def availability(self) -> str:
