@@ -40,6 +40,7 @@ from ishowtts.playback.volume_gain import stored_volume
 from ishowtts.policies import quiet_hours
 from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, SpeechResources
 from ishowtts.speech.commands import CommandHandler
+from ishowtts.speech.default_voice import DefaultVoice
 from ishowtts.speech.speech_policy import SpeechPolicy
 from ishowtts.status import watchdog
 from ishowtts.status.alert_facts import build_alerts
@@ -121,12 +122,13 @@ class Daemon:
         self._choice = build.choose_engine(config)
         self._engines = factories.engines(config, self._choice, self._changed)
         self._voices = self._engines.voice_library
+        self._default_voice = DefaultVoice(self._engines, self._inbox.recall("voice"))
         self._archives = Archives(config)
         self._telemetry = Telemetry(self._board)
         self._language_of = language_lookup(config, self._voices)
         self._policy = SpeechPolicy.from_config(config, self._voices.names, self._language_of)
         self._scheduler = self._make_scheduler(paused)
-        self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._changed)
+        self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._default_voice, self._changed)
         self._event_log = EventLog(self._telemetry)
         self._intake = Intake(self._inbox, self._policy.admit, self._event_log.arrived)
         self._link = self._make_link()
@@ -146,6 +148,7 @@ class Daemon:
             self._link,
             self._scheduler,
             self._player,
+            self._default_voice,
             self._mixer_threads,
             self._archives,
             self._policy,
@@ -165,7 +168,8 @@ class Daemon:
         self._voice_watcher = VoiceWatcher(
             self._voices.versions,
             forget=self._forget_voice,
-            prepare=self._engines.prepare_voice,
+            prepare=self._default_voice.prepare,
+            chosen=self._default_voice.override,
             idle=self._state.idle,
             not_cloned=self._engines.cloned_voice_problem,
             on_change=self._publish_info,
@@ -313,6 +317,7 @@ class Daemon:
             self._policy,
             build_post_processor(config.audio, self._player.rate_hz, self._engines.gain_db),
             self._archives.recorder,
+            self._default_voice.override,
         )
         return Scheduler(
             self._inbox,
@@ -332,6 +337,7 @@ class Daemon:
             on_command=self._commands.command,
             on_command_fault=self._commands.refused,
             on_volume=self._commands.volume,
+            on_voice=self._commands.voice,
             on_connection=lambda _connected, _reason: self._events_stored(),
             on_completed=self._inbox.forget_deliveries,
         )
@@ -345,6 +351,7 @@ class Daemon:
 
     def _forget_voice(self, name: str) -> None:
         self._engines.forget_voice(name)
+        self._default_voice.refresh()
         self._scheduler.voices_changed()
 
     def _publish_info(self) -> None:

@@ -19,8 +19,10 @@ from support.waiting import eventually
 
 ROOT = "ishowtts/test"
 SAY = [f"{ROOT}/say", f"{ROOT}/say/anna"]
-STEER = [f"{ROOT}/urgent", f"{ROOT}/command", f"{ROOT}/volume/set"]
-SEEN = [f"{ROOT}/{name}" for name in ("availability", "event", "info", "muted", "state", "telemetry", "volume")]
+STEER = [f"{ROOT}/urgent", f"{ROOT}/command", f"{ROOT}/volume/set", f"{ROOT}/voice/set"]
+SEEN = [
+    f"{ROOT}/{name}" for name in ("availability", "event", "info", "muted", "state", "telemetry", "voice", "volume")
+]
 ALERTS = [f"{ROOT}/alert/{name.value}" for name in AlertName]
 PROBES = [f"{ROOT}/probe", f"{ROOT}/probe/commands"]
 ROLES = ("publisher", "controller", "observer", "ishowtts")
@@ -41,7 +43,7 @@ MAY_READ = {
         *SAY,
         *STEER,
         *PROBES,
-        *(topic for topic in SEEN if not topic.endswith(("/muted", "/volume"))),
+        *(topic for topic in SEEN if not topic.endswith(("/muted", "/voice", "/volume"))),
         REPLIES[3],
     ],
 }
