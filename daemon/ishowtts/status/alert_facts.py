@@ -132,15 +132,13 @@ class AlertFactCollector:
             lock_again=self.clock_lock.lock_again(reading.gpu_clock_locked),
             rtf=self._rtf(leader.name),
             deaf=self.link.deaf,
-            disk=_disk(self.inbox, self.disk, active=AlertName.DISK_SHORT in active),
+            disk=disk_problem(self.inbox, self.disk, active=AlertName.DISK_SHORT in active),
             free_mb=_whole(self.disk.free_mb()),
         )
 
     def _rtf(self, engine: str) -> float | None:
-        recent = self.telemetry.recent_rtf(engine)
-        if recent is None or recent.lines < _MIN_LINES or recent.age_s > _LINES_AGE_S:
-            return None
-        return recent.median
+        recent = self.telemetry.recent_rtf(engine, _LINES_AGE_S)
+        return None if recent is None or recent.lines < _MIN_LINES else recent.median
 
 
 def leading_engine(engines: Engines) -> LeadingEngine:
@@ -159,7 +157,7 @@ def leading_engine(engines: Engines) -> LeadingEngine:
     return LeadingEngine(first.name, problem, starts, deputy)
 
 
-def _disk(inbox: Inbox, disk: DiskSpace, *, active: bool) -> str | None:
+def disk_problem(inbox: Inbox, disk: DiskSpace, *, active: bool) -> str | None:
     """Why the disk is short. An alert that is active ends only if there is some space more than is needed."""
     if not inbox.durable and inbox.problem is not None:
         return f"{inbox.problem}; make room on the disk, or see that the appliance may write there"
