@@ -73,6 +73,12 @@ def test_clocks_that_somebody_else_had_locked_for_a_minute_are_meant_to_be(tmp_p
     clock.now_s += 1
     assert "jetson_clocks" in (lock.lock_again(True) or "")
     assert lock.lock_again(False) == lock.lock_again(None) == lock.lock_again(True)
+    (tmp_path / "store").touch()
+    assert lock.lock_again(False) == RESTART_CLOCKS
+    (tmp_path / "store").unlink()
+    assert lock.lock_again(True) is None, "the service was stopped"
+    clock.now_s += 60
+    assert "jetson_clocks" in (lock.lock_again(True) or "")
 
 
 def candidate(name: str, problem: str | None = None, status: EngineStatus | None = None) -> Any:
