@@ -29,7 +29,7 @@ ROOT = "ishowtts/kitchen"
 TOPICS = {
     f"{ROOT}/{name}"
     for name in (
-        *("say", "urgent", "command", "volume/set"),
+        *("say", "urgent", "command", "volume/set", "voice/set"),
         *("availability", "state", "event", "telemetry", "info", "volume", "muted"),
     )
 }
@@ -116,8 +116,8 @@ def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell:
     shell(commands)
     mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("transaction") == "t-17")
     mqtt_client.wait_for(f"{ROOT}/volume", lambda m: m.text == "60")
-    mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("command") == "volume")
-    assert sorted(event["command"] for event in events(mqtt_client, "command")) == ["cancel", "skip", "volume"]
+    mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("command") == "voice")
+    assert sorted(event["command"] for event in events(mqtt_client, "command")) == ["cancel", "skip", "voice", "volume"]
     availability, state = shell(retained).splitlines()
     assert availability == "online"
     assert json.loads(state)["volume"] == 60

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ishowtts.model import AlertName
 
-RetainedName = Literal["state", "info", "telemetry", "volume", "muted"] | AlertName
+RetainedName = Literal["state", "info", "telemetry", "volume", "muted", "voice"] | AlertName
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Topics:
     @property
     def commands(self) -> tuple[str, ...]:
         """Subscriptions of the commands connection."""
-        return (self.command, self.volume_set)
+        return (self.command, self.volume_set, self.voice_set)
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -46,6 +46,11 @@ class Topics:
     def volume_set(self) -> str:
         """Topic of requests for another volume."""
         return f"{self.root}/volume/set"
+
+    @property
+    def voice_set(self) -> str:
+        """Topic of requests for another default voice."""
+        return f"{self.root}/voice/set"
 
     @property
     def availability(self) -> str:

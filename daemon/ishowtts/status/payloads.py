@@ -61,6 +61,7 @@ class StateFacts:
         engine_name: The primary engine.
         other_engines: The engines after it that run in a worker.
         ready_engines: The engines that can speak now, in order.
+        voice: The voice of lines that name none.
         problems: Sentences about parts that do not work as configured.
         notes: Sentences that an operator should know, although everything works.
         quiet_until: Local time until which low and normal lines wait; `None`: they do not wait.
@@ -80,6 +81,7 @@ class StateFacts:
     volume: int
     other_engines: tuple[EngineStatus, ...] = ()
     ready_engines: tuple[str, ...] = ()
+    voice: str | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     paused_at_start: bool = False
@@ -106,6 +108,7 @@ def state_payload(facts: StateFacts) -> dict[str, Any]:
         "muted": facts.muted,
         "volume": facts.volume,
         "volume_configured": facts.volume_configured,
+        "voice": facts.voice,
         "device": facts.device,
         "audible": silent is None,
         "silent": silent.cause.value if silent else None,

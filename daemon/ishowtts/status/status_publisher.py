@@ -1,4 +1,4 @@
-"""Publishes `state`, `volume`, `muted` and the alerts when they change, and `telemetry` periodically."""
+"""Publishes `state`, `volume`, `muted`, `voice` and the alerts when they change, and `telemetry` periodically."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ishowtts.util.loop_thread import LoopThread
 _DEPTH_INTERVAL_S = 0.25
 _CHANGE_INTERVAL_S = 0.05  # a flood of `mute` and `unmute` must not fill the connection that events share
 
-Level = Literal["volume", "muted"]
+Level = Literal["volume", "muted", "voice"]
 Compose = Callable[[], dict[str, Any]]
 Publish = Callable[[Literal["state", "telemetry"] | Level, Any], None]
 
-_LEVELS: tuple[Level, ...] = ("volume", "muted")
+_LEVELS: tuple[Level, ...] = ("volume", "muted", "voice")
 
 
 class StatusPublisher(LoopThread):
@@ -27,7 +27,7 @@ class StatusPublisher(LoopThread):
 
     Args:
         publish: Publishes a payload on a retained topic, given by its name.
-        state: Composes the state payload without `since`. It includes `volume` and `muted`.
+        state: Composes the state payload without `since`. It includes `volume`, `muted` and `voice`.
         telemetry: Composes the telemetry payload.
         on_state: Called with each new state payload, and whether its `state` or `detail` differ from the last one.
         interval_s: Interval of telemetry, in seconds.
