@@ -54,6 +54,8 @@ def test_the_clocks_are_meant_to_be_locked_while_the_service_has_stored_them(tmp
     lock = ClockLock(store, clock)
     assert lock.lock_again(False) is None, "nobody locks the clocks of a desktop"
     store.touch()
+    assert lock.lock_again(False) is None, "it was interrupted before it stored anything"
+    store.write_text("clocks")
     assert lock.lock_again(True) == lock.lock_again(None) == RESTART_CLOCKS
     clock.now_s += 1000
     assert lock.lock_again(False) == RESTART_CLOCKS
@@ -73,7 +75,7 @@ def test_clocks_that_somebody_else_had_locked_for_a_minute_are_meant_to_be(tmp_p
     clock.now_s += 1
     assert "jetson_clocks" in (lock.lock_again(True) or "")
     assert lock.lock_again(False) == lock.lock_again(None) == lock.lock_again(True)
-    (tmp_path / "store").touch()
+    (tmp_path / "store").write_text("clocks")
     assert lock.lock_again(False) == RESTART_CLOCKS
     (tmp_path / "store").unlink()
     assert lock.lock_again(True) is None, "the service was stopped"
@@ -118,7 +120,7 @@ ESPEAK = candidate("espeak")
             LeadingEngine("f5", "the f5 engine is parked: it died", False, "hibari"),
         ),
         (engines([candidate("f5", "no weights; fetch")]), LeadingEngine("f5", "no weights; fetch")),
-        (engines([candidate("hibari")], SLOW, (SLOW,)), LeadingEngine("f5", SLOW, deputy="hibari")),
+        (engines([candidate("hibari")], SLOW, (SLOW,)), LeadingEngine("f5", SLOW, deputy="hibari", dropped=True)),
         (engines([candidate("f5", None, READY)], notes=(SLOW,)), LeadingEngine("f5")),
     ],
 )

@@ -39,6 +39,10 @@ def led_by(problem: str | None, deputy: str | None = "hibari", *, starts: bool =
     return replace(WELL, leader=LeadingEngine("f5", problem, starts, deputy))
 
 
+SLOW = "F5 is slow, so hibari leads; a GPU would help"
+DROPPED = replace(WELL, leader=LeadingEngine("f5", SLOW, deputy="hibari", dropped=True))
+
+
 @pytest.mark.parametrize(
     ("name", "facts", "active", "holds"),
     [
@@ -108,6 +112,7 @@ def test_whether_there_is_a_reason_follows_from_the_facts(
         ("muted_card", silent(Silence(SilentCause.CARD_MUTED, UNMUTE)), "is muted (Speaker)", "amixer", None),
         ("fallback_voice", led_by(PARKED), f"{PARKED}, so hibari speaks in its place", "ishowtts doctor", None),
         ("fallback_voice", led_by("no weights; run x"), "no weights, so hibari speaks in its place", "run x", None),
+        ("fallback_voice", DROPPED, "F5 is slow, so hibari leads", "a GPU would help, and engine.kind hibari", None),
         ("deaf", replace(WELL, deaf="say is refused; allow it"), "say is refused", "allow it", None),
         ("disk_short", replace(WELL, disk="it is full; make room", free_mb=120), "it is full", "make room", 120),
     ],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.board import BoardReading
+from ishowtts.board.jetson_clocks import STORE
 from ishowtts.config import Config
 from ishowtts.config.schema import AlertsSection
 from ishowtts.engines.build import Engines
@@ -21,8 +22,6 @@ from ishowtts.status.alerts import Alerts
 from ishowtts.status.telemetry import Telemetry
 from ishowtts.util.disk_space import DiskSpace
 
-CLOCKS_STORE = Path("/run/ishowtts-clocks/store")
-"""`ishowtts-clocks.service` stores the former clocks there."""
 READING_AGE_S = 5.5
 """A reading of the board is taken again after this time: a little more than telemetry usually takes to read it."""
 _SPARE_MB = 50.0
@@ -63,7 +62,8 @@ class ClockLock:
     while the daemon ran.
 
     Args:
-        store: The file of `ishowtts-clocks.service`. Its folder can be read by everybody, the file need not.
+        store: The file of `ishowtts-clocks.service`, which this user need not be able to read. It is empty after a
+            run that was interrupted before it stored anything.
         now_s: Clock that never jumps, in seconds.
     """
 
@@ -76,7 +76,7 @@ class ClockLock:
 
     def lock_again(self, locked: bool | None) -> str | None:
         """Return how to lock the clocks again; `None` if they are not meant to be locked."""
-        if self._store.exists():
+        if self._is_stored():
             self._had_store = True
             return RESTART_CLOCKS
         if self._had_store:
@@ -91,6 +91,12 @@ class ClockLock:
         if self._locked_since_s is not None and now_s - self._locked_since_s >= _LOCKED_S:
             self._seen_locked = True
         return _LOCK_BY_HAND if self._seen_locked else None
+
+    def _is_stored(self) -> bool:
+        try:
+            return self._store.stat().st_size > 0
+        except OSError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ def leading_engine(engines: Engines) -> LeadingEngine:
     first, *others = engines.order
     choice = engines.choice
     if choice.why in engines.notes:  # another engine leads, because F5 is too slow
-        return LeadingEngine("f5", choice.why, deputy=first.name)
+        return LeadingEngine("f5", choice.why, deputy=first.name, dropped=True)
     problem, status = first.problem(), first.status()
     deputy = next((each.name for each in others if each.problem() is None), None)
     if problem is None or status is None:
@@ -184,6 +190,6 @@ def build_alerts(
         on_change: See `Alerts`.
     """
     disk = DiskSpace(config.state_dir, config.limits.min_free_mb)
-    lock = ClockLock(CLOCKS_STORE, time.monotonic)
+    lock = ClockLock(STORE, time.monotonic)
     facts = AlertFactCollector(config.alerts, telemetry, engines, player, link, inbox, disk, lock, ThrottleCounter())
     return Alerts(facts.collect, link.publish_retained, on_change)
