@@ -127,7 +127,7 @@ class Daemon:
         self._scheduler = self._make_scheduler(paused)
         self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._default_voice, self._changed)
         self._event_log = EventLog(self._telemetry)
-        self._intake = Intake(self._inbox, self._policy.admit, self._event_log.arrived)
+        self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()
         self._outbox = Outbox(
             self._inbox, self._link.send_events, self._event_log.record, connected=lambda: self._link.connected
