@@ -25,6 +25,7 @@ from ishowtts.engines.speed_check import SpeedCheck
 from ishowtts.engines.voices.voice_library import language_lookup
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox, InboxLimits
+from ishowtts.mqtt.discovery import HomeAssistantDiscovery
 from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
@@ -43,6 +44,7 @@ from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.default_voice import DefaultVoice
 from ishowtts.speech.speech_policy import SpeechPolicy
 from ishowtts.status import watchdog
+from ishowtts.status.alert_facts import build_alerts
 from ishowtts.status.appliance_state import ApplianceState
 from ishowtts.status.config_reload import ConfigReload
 from ishowtts.status.event_log import EventLog
@@ -56,6 +58,7 @@ from ishowtts.util import stop_signals
 from ishowtts.util.callbacks import ChangeSignal
 from ishowtts.util.disk_space import DiskSpace
 from ishowtts.util.files import make_private_folder
+from ishowtts.util.free_memory import release_free_memory, return_large_blocks
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +87,7 @@ def run(config: Config, factories: Factories = Factories(), config_path: Path = 
     Raises:
         FatalError: it could not start; the sentence is for the operator.
     """
+    return_large_blocks()
     notifier = Notifier()
     reload = ConfigReload(config, config_path, notifier)
     with stop_signals.stop_asked(reload.ask) as stop_requested, ExitStack() as stack:
@@ -129,10 +133,16 @@ class Daemon:
         self._event_log = EventLog(self._telemetry)
         self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()
+        self._discovery = HomeAssistantDiscovery(
+            config, self._root, self._identity, voices=self._voices.names, inbox=self._inbox, link=self._link
+        )
         self._outbox = Outbox(
             self._inbox, self._link.send_events, self._event_log.record, connected=lambda: self._link.connected
         )
         self._mixer_threads = build_mixer_threads(config.audio, self._player)
+        alerts = build_alerts(
+            config, self._telemetry, engines=self._engines, player=self._player, link=self._link, inbox=self._inbox
+        )
         self._state = ApplianceState(
             config.audio.volume,
             self._inbox,
@@ -147,6 +157,7 @@ class Daemon:
             self._archives,
             self._policy,
             paused_at_start=paused,
+            alerts=alerts,
         )
         self._report = StateReport(self._root, self._state.compose, self._link, self._notifier)
         telemetry = TelemetryPayload(self._telemetry, self._inbox, self._player, self._engines, self._link)
@@ -156,6 +167,7 @@ class Daemon:
             telemetry.compose,
             self._report.on_state,
             config.telemetry.interval_s,
+            alerts=alerts.evaluate,
         )
         self._voice_watcher = VoiceWatcher(
             self._voices.versions,
@@ -199,6 +211,7 @@ class Daemon:
         self._start(self._speed_check)
         self._start(self._archives)
         self._start(self._scheduler)
+        self._start(self._discovery)
         self._link.start()
         self._stack.callback(self._link.stop, _STOP_S)
         self._stack.callback(self._event_log.sum_up, last=True)
@@ -224,6 +237,7 @@ class Daemon:
             self._event_log.sum_up()
             self._commands.sum_up()
             self._inbox.sum_up()
+            release_free_memory()
             short = self._state.disk.shortage() is not None
             if time.monotonic() >= prune_at or short:
                 # Each call takes about a second at most: the watchdog is fed in between.
@@ -354,6 +368,7 @@ class Daemon:
             voices=self._voices.names(),
         )
         self._link.publish_retained("info", info)
+        self._discovery.wake()
 
 
 def _is_in_state_dir(inbox_file: str, name: str) -> bool:

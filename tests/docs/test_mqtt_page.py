@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ishowtts.model import Outcome, Reason
+from ishowtts.model import AlertName, Outcome, Reason
 from ishowtts.mqtt.command_payload import COMMANDS
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS
 from ishowtts.text import plain_text
@@ -108,7 +108,7 @@ def finished_lines(client: Client, count: int) -> list[dict[str, Any]]:
 
 
 def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell: Callable[[str], str]) -> None:
-    options, lines, commands, retained, watched, requested = blocks("sh")
+    options, lines, commands, retained, watched, alerts, requested = blocks("sh")
     shell(options)
     shell(lines)
     assert "tea-2" in [event["id"] for event in finished_lines(mqtt_client, 4)]
@@ -122,6 +122,10 @@ def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell:
     assert availability == "online"
     assert json.loads(state)["volume"] == 60
     assert [json.loads(each)["event"] for each in shell(watched).splitlines()] == ["accepted", "started", "finished"]
+    known = dict(line.split(" ", 1) for line in shell(alerts).splitlines())
+    assert known.keys() == {f"{ROOT}/alert/{name.value}" for name in AlertName}
+    assert not any(json.loads(payload)["active"] for payload in known.values())
+    assert cells("name") == {name.value for name in AlertName}
     mqtt_client.forget()
     answer = json.loads(shell(requested))
     assert answer["event"] == "finished"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-RetainedName = Literal["state", "info", "telemetry", "volume", "muted", "voice", "alert/deaf"]
+from ishowtts.model import AlertName
+
+RetainedName = Literal["state", "info", "telemetry", "volume", "muted", "voice"] | AlertName
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Topics:
 
     def retained(self, name: RetainedName) -> str:
         """The topic of one retained value."""
-        return f"{self.root}/{name}"
+        return f"{self.root}/alert/{name.value}" if isinstance(name, AlertName) else f"{self.root}/{name}"
 
     def tail(self, topic: str) -> str:
         """The part of a topic after the root: `say`, `say/anna`, `urgent`."""

@@ -14,6 +14,7 @@ from ishowtts.playback.player import Player
 from ishowtts.speech import Outbox, Scheduler
 from ishowtts.speech.default_voice import DefaultVoice
 from ishowtts.speech.speech_policy import SpeechPolicy
+from ishowtts.status.alerts import Alerts
 from ishowtts.status.payloads import StateFacts, state_payload
 from ishowtts.util.disk_space import DiskSpace
 
@@ -46,6 +47,7 @@ class ApplianceState:
     archives: Archives
     policy: SpeechPolicy
     paused_at_start: bool
+    alerts: Alerts
 
     def compose(self) -> dict[str, Any]:
         """Compose the payload `state`, without `since`."""
@@ -86,6 +88,7 @@ class ApplianceState:
                 device=sound.device,
                 silences=self.player.silences(),
                 expires_before=self.inbox.expires_while_held(),
+                alerts=self.alerts.active,
             )
         )
 

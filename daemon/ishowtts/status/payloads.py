@@ -14,6 +14,7 @@ from ishowtts.engines.build import EngineChoice, Engines
 from ishowtts.engines.candidates import EngineCandidate
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
+from ishowtts.model import AlertName
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.audibility import Silence, SilentCause, ordered
 from ishowtts.playback.player import Player
@@ -69,6 +70,7 @@ class StateFacts:
         device: Name of the sound device in use.
         silences: Why a line that is played now cannot be heard; empty if it can, as far as is known.
         paused_at_start: It was paused already when the daemon started, which looks like a broken appliance.
+        alerts: The active alerts, in the order of AlertName.
     """
 
     scheduler: SchedulerStatus
@@ -88,6 +90,7 @@ class StateFacts:
     device: str | None = None
     silences: frozenset[Silence] = frozenset()
     expires_before: bool = False
+    alerts: tuple[AlertName, ...] = ()
 
 
 def state_payload(facts: StateFacts) -> dict[str, Any]:
@@ -110,6 +113,7 @@ def state_payload(facts: StateFacts) -> dict[str, Any]:
         "audible": silent is None,
         "silent": silent.cause.value if silent else None,
         "detail": detail,
+        "alerts": [name.value for name in facts.alerts],
     }
 
 
