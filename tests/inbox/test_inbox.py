@@ -393,6 +393,25 @@ def test_all_waiting_lines_or_those_of_one_id_are_cancelled(queue: Queue) -> Non
     assert queue.history(1)[0].data == {"by": "command"}
 
 
+def test_the_waiting_lines_of_one_author_are_cancelled(make_queue: Callable[..., Queue]) -> None:
+    queue = make_queue(merge_s=60, max_lines=10)
+    queue.inbox.accept([line("a", author="Bob"), line("b", author="Al"), line("c"), line("d", author="bob")])
+    queue.inbox.accept([line("e", author="Al", text="party"), line("f", author="Bob", text="party")])
+    queue.inbox.accept([line("g", author="Eve", text="party"), line("h", author="Bob", text="party")])
+    queue.events()
+
+    def is_bob(name: str | None) -> bool:
+        return name is not None and name.casefold() == "bob"
+
+    assert queue.inbox.cancel_author("cancel", is_bob, "b") == (0, 0), "it is not his"
+    assert queue.inbox.cancel_author("cancel", is_bob, "d") == (1, 0)
+    assert queue.inbox.cancel_author("cancel", is_bob) == (1, 2)
+    assert queue.events() == [("d", "cancelled"), ("a", "cancelled")]
+    assert queue.inbox.cancel_author("cancel", is_bob) == (0, 0), "each repeat is taken out once"
+    taken = [queue.inbox.take() for _ in range(3)]
+    assert [(one.line.id, one.times) for one in taken] == [("b", 1), ("c", 1), ("e", 2)]
+
+
 def test_events_stay_in_the_outbox_until_they_are_sent_even_after_a_crash(queue: Queue) -> None:
     command = Event("2026-11-20T10:15:00.000Z", "", "command", {"command": "skip", "ok": True})
     queue.inbox.accept([line("a"), line("b")])

@@ -75,11 +75,25 @@ def arrival_words(what: Line | Rejection) -> dict[str, str]:
 
 def row_words(row: sqlite3.Row) -> dict[str, str]:
     """The same for a row of `lines`."""
+    return _words(row["text"] if row["sent_text"] is None else row["sent_text"], row_author(row))
+
+
+def row_author(row: sqlite3.Row) -> str | None:
+    """The author of a row of `lines`; `None` if it has none that can be read."""
+    author = _readable_object(row["details"]).get("author")
+    return author if isinstance(author, str) else None
+
+
+def row_final_data(row: sqlite3.Row) -> dict[str, Any]:
+    """The data of the final event of a row of `lines`; empty if they cannot be read."""
+    return _readable_object(row["data"])
+
+
+def _readable_object(stored: Any) -> dict[str, Any]:
     try:
-        author = json_object(row["details"]).get("author")
+        return json_object(stored)
     except UnreadableRow:
-        author = None
-    return _words(row["text"] if row["sent_text"] is None else row["sent_text"], author)
+        return {}
 
 
 def _words(text: Any, author: Any) -> dict[str, str]:
