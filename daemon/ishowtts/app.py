@@ -131,7 +131,7 @@ class Daemon:
         self._scheduler = self._make_scheduler(paused)
         self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._default_voice, self._changed)
         self._event_log = EventLog(self._telemetry)
-        self._intake = Intake(self._inbox, self._policy.admit, self._event_log.arrived)
+        self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()
         self._discovery = HomeAssistantDiscovery(
             config, self._root, self._identity, voices=self._voices.names, inbox=self._inbox, link=self._link
