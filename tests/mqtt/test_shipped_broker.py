@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ishowtts.model import AlertName
 from support.appliance import Appliance
 from support.broker import ShippedBroker
 from support.certificates import Authority
@@ -18,9 +19,11 @@ from support.waiting import eventually
 
 ROOT = "ishowtts/test"
 SAY = [f"{ROOT}/say", f"{ROOT}/say/anna"]
-STEER = [f"{ROOT}/urgent", f"{ROOT}/command", f"{ROOT}/volume/set"]
-SEEN = [f"{ROOT}/{name}" for name in ("availability", "event", "info", "muted", "state", "telemetry", "volume")]
-ALERTS = [f"{ROOT}/alert/deaf"]
+STEER = [f"{ROOT}/urgent", f"{ROOT}/command", f"{ROOT}/volume/set", f"{ROOT}/voice/set"]
+SEEN = [
+    f"{ROOT}/{name}" for name in ("availability", "event", "info", "muted", "state", "telemetry", "voice", "volume")
+]
+ALERTS = [f"{ROOT}/alert/{name.value}" for name in AlertName]
 PROBES = [f"{ROOT}/probe", f"{ROOT}/probe/commands"]
 DISCOVERY = "homeassistant/device/ishowtts_ishowtts_test/config"
 HOME_ASSISTANT = [DISCOVERY, "homeassistant/status", "homeassistant/sensor/other/config"]
@@ -44,7 +47,7 @@ MAY_READ = {
         *SAY,
         *STEER,
         *PROBES,
-        *(topic for topic in SEEN if not topic.endswith(("/muted", "/volume"))),
+        *(topic for topic in SEEN if not topic.endswith(("/muted", "/voice", "/volume"))),
         "homeassistant/status",
         REPLIES[4],
     ],

@@ -10,7 +10,7 @@ from typing import Any
 
 from ishowtts.model import Acknowledge, Arrival, Event, Rejection
 from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_volume
+from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_voice, parse_volume
 from ishowtts.mqtt.connection import Connection
 from ishowtts.mqtt.duplicate_guard import DuplicateInstanceGuard, GuardAction
 from ishowtts.mqtt.event_sender import EventSender
@@ -297,6 +297,8 @@ class MqttLink:
                 raise BadCommand(message.fault.detail)
             if message.topic == self._topics.volume_set:
                 self._handlers.on_volume(parse_volume(message.payload))
+            elif message.topic == self._topics.voice_set:
+                self._handlers.on_voice(parse_voice(message.payload))
             else:
                 self._handlers.on_command(parse_command(message.payload))
         except BadCommand as error:

@@ -174,6 +174,7 @@ class MqttHandlers:
         on_command: A valid command.
         on_command_fault: The sentence about an invalid command, and its transaction if that could be parsed.
         on_volume: A volume from 0 to 100.
+        on_voice: The name of the default voice that somebody wants; `None`: the configured one.
         on_connection: Whether the link works now, and the reason. Called when either changes.
         on_completed: Deliveries that the broker will not repeat, because it has saved our acknowledgements of them.
     """
@@ -183,6 +184,7 @@ class MqttHandlers:
     on_command: Callable[[Command], None]
     on_command_fault: Callable[[str, str | None], None]
     on_volume: Callable[[int], None]
+    on_voice: Callable[[str | None], None]
     on_connection: Callable[[bool, str], None]
     on_completed: Callable[[Sequence[Delivery]], object] = lambda _: None
 
