@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ishowtts.model import timestamp
 from ishowtts.mqtt import strict_json
+from ishowtts.mqtt.outside_values import OutsideValues
 from ishowtts.mqtt.session import Session
 from ishowtts.mqtt.topics import RetainedName, Topics
 
@@ -25,11 +26,13 @@ class RetainedPublisher:
 
     Args:
         sessions: Returns the sessions of lines and of commands, each `None` if it is not ready.
+        outside: The values on topics outside our root.
     """
 
-    def __init__(self, topics: Topics, sessions: Callable[[], Sessions]) -> None:
+    def __init__(self, topics: Topics, sessions: Callable[[], Sessions], outside: OutsideValues) -> None:
         self._topics = topics
         self._sessions = sessions
+        self._outside = outside
         self._lock = threading.RLock()
         self._values: dict[RetainedName, bytes] = {}
         self._announced: Sessions | None = None  # the pair of sessions that has all values
@@ -81,6 +84,7 @@ class RetainedPublisher:
                 self._connects += 1
                 for name, body in self._values.items():
                     self._send(lines, name, body)
+                self._outside.announce(lines)
             proven = self._proven_on == {"lines": lines, "commands": commands}
             availability = b"offline" if self._unreachable else b"online" if proven else None
             if availability is not None and availability != self._availability:
@@ -118,6 +122,7 @@ class RetainedPublisher:
         """Publish nothing any more."""
         with self._lock:
             self._stopped = True
+        self._outside.stop()
 
     def _announced_session(self) -> Session | None:
         return None if self._announced is None or self._stopped else self._announced[0]
