@@ -44,6 +44,9 @@ homeassistant:
 http:
   server_host: 127.0.0.1
   server_port: {port}
+recorder:
+history:
+logbook:
 """
 # What is left is the first user. The other steps would look for things in the network.
 _ONBOARDING = {
