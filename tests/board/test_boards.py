@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,7 +126,8 @@ CONSTANT = re.compile(r"_label$|/name$|/type$|_enable$|nv_tegra_release|device-t
 
 
 def rounded(reading: BoardReading) -> BoardReading:
-    return replace(reading, **{name: round(value, 6) for name, value in vars(reading).items() if type(value) is float})
+    floats: dict[str, Any] = {name: round(value, 6) for name, value in vars(reading).items() if type(value) is float}
+    return replace(reading, **floats)
 
 
 def depending(path: str) -> set[str]:
