@@ -48,6 +48,7 @@ from ishowtts.status.appliance_state import ApplianceState
 from ishowtts.status.config_reload import ConfigReload
 from ishowtts.status.event_log import EventLog
 from ishowtts.status.payloads import FOUND_PAUSED, TelemetryPayload, info_payload
+from ishowtts.status.sensor_sources import SensorSources
 from ishowtts.status.state_report import StateReport
 from ishowtts.status.status_publisher import StatusPublisher
 from ishowtts.status.telemetry import Telemetry
@@ -160,7 +161,7 @@ class Daemon:
         self._status = StatusPublisher(
             self._link.publish_retained,
             self._state.compose,
-            telemetry.compose,
+            SensorSources(telemetry.compose, self._board.sources, self._publish_info).compose,
             self._report.on_state,
             config.telemetry.interval_s,
             alerts=alerts.evaluate,
@@ -359,6 +360,7 @@ class Daemon:
             self._config,
             instance=self._instance,
             identity=self._identity,
+            sources=self._board.sources(),
             choice=self._engines.choice,
             voices=self._voices.names(),
         )
