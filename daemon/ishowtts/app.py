@@ -25,6 +25,7 @@ from ishowtts.engines.speed_check import SpeedCheck
 from ishowtts.engines.voices.voice_library import language_lookup
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox, InboxLimits
+from ishowtts.mqtt.discovery import HomeAssistantDiscovery
 from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
@@ -133,6 +134,9 @@ class Daemon:
         self._event_log = EventLog(self._telemetry)
         self._intake = Intake(self._inbox, self._policy.admit, self._event_log.arrived)
         self._link = self._make_link()
+        self._discovery = HomeAssistantDiscovery(
+            config, self._root, self._identity, voices=self._voices.names, inbox=self._inbox, link=self._link
+        )
         self._outbox = Outbox(
             self._inbox, self._link.send_events, self._event_log.record, connected=lambda: self._link.connected
         )
@@ -208,6 +212,7 @@ class Daemon:
         self._start(self._speed_check)
         self._start(self._archives)
         self._start(self._scheduler)
+        self._start(self._discovery)
         self._link.start()
         self._stack.callback(self._link.stop, _STOP_S)
         self._stack.callback(self._event_log.sum_up, last=True)
@@ -365,6 +370,7 @@ class Daemon:
             voices=self._voices.names(),
         )
         self._link.publish_retained("info", info)
+        self._discovery.wake()
 
 
 def _is_in_state_dir(inbox_file: str, name: str) -> bool:

@@ -30,6 +30,7 @@ class RetainedPublisher:
         self._sessions = sessions
         self._lock = threading.RLock()
         self._values: dict[RetainedName, bytes] = {}
+        self._outside: dict[str, bytes] = {}  # by topic: values that are not under our root
         self._announced: Sessions | None = None  # the pair of sessions that has all values
         self._proven_on: dict[str, Session | None] = {}  # by connection: the session on which a message has come
         self._unreachable: dict[str, str] = {}  # by connection: why messages may not reach us
@@ -67,6 +68,18 @@ class RetainedPublisher:
             if (session := self._announced_session()) is not None and (body := self._values.get(name)) is not None:
                 self._send(session, name, body)
 
+    def publish_outside(self, topic: str, body: bytes) -> None:
+        """Store a value for a topic outside our root, and publish it if we are connected. Empty: remove it there."""
+        with self._lock:
+            self._outside[topic] = body
+            if (session := self._announced_session()) is not None:
+                session.publish(topic, body, qos=1, retain=True)
+
+    def forget_outside(self, topic: str) -> None:
+        """Do not publish the value of this topic again."""
+        with self._lock:
+            self._outside.pop(topic, None)
+
     def announce(self) -> bool:
         """Publish all values on a new pair of sessions, and `availability` if it changed. False if not connected."""
         with self._lock:
@@ -78,6 +91,8 @@ class RetainedPublisher:
                 self._connects += 1
                 for name, body in self._values.items():
                     self._send(lines, name, body)
+                for topic, body in self._outside.items():
+                    lines.publish(topic, body, qos=1, retain=True)
             proven = self._proven_on == {"lines": lines, "commands": commands}
             availability = b"offline" if self._unreachable else b"online" if proven else None
             if availability is not None and availability != self._availability:
