@@ -75,6 +75,28 @@ def test_the_volume_is_set_and_printed(fake: FakeAppliance, capsys: Capture) -> 
     assert fake.client.wait_for(f"{ROOT}/volume/set").text == "40"
 
 
+def test_the_default_voice_is_set_and_printed(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("online")
+    assert run(fake, "voice") == 1
+    assert "the voice is not known: the appliance at ishowtts/test is online" in capsys.readouterr().err
+    fake.publish_state("online", voice="anna")
+    assert run(fake, "voice") == 0
+    assert capsys.readouterr().out == "anna\n"
+    assert run(fake, "voice", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"voice": "anna"}
+    fake.answers("voice/set", {"event": "command", "command": "voice", "ok": True, "detail": "the default voice is b"})
+    assert run(fake, "voice", "b") == 0
+    assert capsys.readouterr().out == "the default voice is b\n"
+    assert fake.client.wait_for(f"{ROOT}/voice/set").json == {"voice": "b"}
+    fake.client.forget()
+    fake.answers("voice/set", {"event": "command", "command": "voice", "ok": False, "detail": "there is no voice"})
+    assert run(fake, "voice", "--configured") == 1
+    assert capsys.readouterr().out == "refused: there is no voice\n"
+    assert fake.client.wait_for(f"{ROOT}/voice/set").json == {"voice": None}
+    with pytest.raises(SystemExit, match="2"):
+        run(fake, "voice", "b", "--configured")
+
+
 @pytest.mark.parametrize("level", ["101", "-1", "x", "0.5", "%", "40%%", "٤٠"])
 def test_a_volume_that_cannot_be_is_wrong_usage(fake: FakeAppliance, capsys: Capture, level: str) -> None:
     with pytest.raises(SystemExit, match="2"):
@@ -105,7 +127,12 @@ def test_status_of_an_appliance_that_works(fake: FakeAppliance, capsys: Capture)
     fake.retain("info", INFO)
     fake.retain("telemetry", TELEMETRY)
     fake.publish_state(
-        "online", state="speaking", engine="f5", queue_depth=2, speaking={"id": "tea-2", "text": "The tea."}
+        "online",
+        state="speaking",
+        engine="f5",
+        queue_depth=2,
+        voice="default",
+        speaking={"id": "tea-2", "text": "The tea."},
     )
     assert run(fake, "status") == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -117,6 +144,7 @@ def test_status_of_an_appliance_that_works(fake: FakeAppliance, capsys: Capture)
         "  engine    f5, then hibari (restarting) and espeak",
         "  why       weights were found in /weights",
         "  weights   licence CC-BY-NC-4.0, commercial use NOT allowed",
+        "  voice     default",
         "  voices    default",
         "  speech    RTF 0.213, median 0.200, first sound after 0.40 s (median), 12 lines since the start",
         "  GPU       1300 MHz, of 1300 MHz, locked, 54 °C",

@@ -1,37 +1,48 @@
-"""Runs NVIDIA's `jetson_clocks` and verifies the result in sysfs, because the program exits 0 whatever happens."""
+"""Runs NVIDIA's `jetson_clocks` and verifies the result in sysfs, because the program exits 0 whatever happens.
+
+A run may be interrupted at any point, also by SIGKILL. The way back is stored before anything is locked, and deleted
+only after the clocks were restored: `apply` and `restore` then work as if the interrupted run had not been.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import os
-import re
 import shutil
-import signal
-import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ishowtts.board.sysfs import SysfsBoard
+from ishowtts.board.board_program import run_board_program
+from ishowtts.board.clocks_state import ClocksState, read_clocks
+from ishowtts.board.former_clocks import FormerClocks
+from ishowtts.board.nvpmodel import PowerMode, PowerModes
 from ishowtts.errors import BoardError
 
-# Shorter than the time limit of the systemd unit, so that its log shows our sentence.
+STORE = Path("/run/ishowtts-clocks/store")
+"""Keeps the former clocks, in a folder of root's that a reboot empties, as a reboot also unlocks the clocks."""
+
 _DEADLINE_S = 25.0
+# A run of another process takes at most three programs' time: nvpmodel, --store and the lock.
+_OTHER_RUN_S = 80.0
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True)
-class ClocksState:
-    """The GPU's clock from sysfs; `None` for what sysfs does not show."""
+class AppliedClocks:
+    """Result of `apply`.
 
-    gpu_clock_mhz: float | None
-    gpu_clock_max_mhz: float | None
-    locked: bool | None
+    Attributes:
+        state: The clocks, which are locked.
+        former_mode: The power mode from before, if `apply` changed it.
+        mode_problem: Why the power mode is not the configured one; `None` if it is.
+    """
 
-    def __str__(self) -> str:
-        if self.locked is None or self.gpu_clock_max_mhz is None:
-            return "this machine shows no GPU clock"
-        how = "locked" if self.locked else "not locked"
-        now = "an unknown clock" if self.gpu_clock_mhz is None else f"{self.gpu_clock_mhz:g}"
-        return f"GPU at {now} of {self.gpu_clock_max_mhz:g} MHz, {how}"
+    state: ClocksState
+    former_mode: PowerMode | None = None
+    mode_problem: BoardError | None = None
 
 
 class JetsonClocks:
@@ -40,6 +51,7 @@ class JetsonClocks:
     Args:
         store: File that keeps the clocks from before the lock.
         sysfs_root: /sys, or a copy for tests.
+        power_modes: The power modes of this board.
         program: A name on PATH, or a path.
         deadline_s: Time limit of one run of the program.
     """
@@ -47,26 +59,94 @@ class JetsonClocks:
     def __init__(
         self,
         *,
-        store: Path,
+        store: Path = STORE,
         sysfs_root: Path = Path("/sys"),
+        power_modes: PowerModes | None = None,
         program: str = "jetson_clocks",
         deadline_s: float = _DEADLINE_S,
     ) -> None:
-        self._store = store
-        self._board = SysfsBoard(sysfs_root)
+        self._former = FormerClocks(store, sysfs_root)
+        self._sysfs = sysfs_root
+        self._power_modes = power_modes or PowerModes()
         self._program = program
         self._deadline_s = deadline_s
 
-    def apply(self) -> ClocksState:
-        """Stores the present clocks, locks them at their maximum, and verifies the lock.
+    def apply(self, power_mode: str | None = None) -> AppliedClocks:
+        """Sets the power mode, stores the present clocks, locks them at their maximum, and verifies the lock.
+
+        Args:
+            power_mode: Name of the power mode; `None` leaves it as it is. If it cannot be set, the clocks are locked in
+                the present mode, and the result says why.
 
         Raises:
             BoardError: There is no jetson_clocks, it failed, or the GPU is not locked afterwards.
         """
-        # A second apply must not store locked clocks as those from before. And --store asks a question if FILE exists.
-        if not self._stored():
-            self._store_clocks()
-        self._run()
+        with self._only_run() as lock:
+            # First, because the mode sets the maximum of each clock.
+            former, problem = self._set_power_mode(power_mode)
+            return AppliedClocks(self._lock_clocks(lock), former, problem)
+
+    def repair(self) -> ClocksState | None:
+        """Locks the clocks again if they came loose after `apply`. Leaves the power mode as it is.
+
+        Returns:
+            The clocks; `None` if they are not to be locked: `apply` did not run, or `restore` ran after it.
+
+        Raises:
+            BoardError: As `apply`.
+        """
+        with self._only_run() as lock:
+            if not self._former.read():
+                return None
+            state = self.show()
+            return state if state.complete else self._lock_clocks(lock)
+
+    def restore(self) -> ClocksState:
+        """Restores the stored clocks, and verifies that the GPU is not locked. Leaves the power mode as it is.
+
+        Raises:
+            BoardError: The clocks are locked and nothing was stored, the program failed, or the GPU is still locked.
+                The stored clocks are kept.
+        """
+        with self._only_run() as lock:
+            if not self._former.read():
+                return self._nothing_to_restore()
+            self._run(lock, "--restore", str(self._former.path))
+            state = self.show()
+            if state.locked and not self._former.gpu_was_locked():
+                raise BoardError(f"{self._program} --restore ran, but the GPU is still locked ({state}); run as root")
+            self._former.delete()
+            return state
+
+    def show(self) -> ClocksState:
+        """Returns the present state of the clocks, from sysfs."""
+        return read_clocks(self._sysfs)
+
+    def stored_at_s(self) -> float | None:
+        """Returns when `apply` stored the former clocks, in seconds since 1970; `None` if nothing is stored."""
+        return self._former.stored_at_s()
+
+    def _nothing_to_restore(self) -> ClocksState:
+        state = self.show()
+        if state.locked:
+            raise BoardError(
+                f"there is no {self._former.path}: the clocks were not locked by `ishowtts clocks apply` ({state}); "
+                "whoever locked them can restore them, and a reboot does"
+            )
+        self._former.delete()  # what cannot be restored must not look like a lock
+        return state
+
+    def _set_power_mode(self, name: str | None) -> tuple[PowerMode | None, BoardError | None]:
+        if name is None:
+            return None, None
+        try:
+            return self._power_modes.choose(name), None
+        except BoardError as error:
+            return None, error
+
+    def _lock_clocks(self, lock: int) -> ClocksState:
+        self._store_clocks(lock)
+        self._run(lock)
         state = self.show()
         if state.locked is None:
             raise BoardError(f"{self._program} ran, but this machine shows no GPU clock to verify it by")
@@ -74,89 +154,60 @@ class JetsonClocks:
             raise BoardError(f"{self._program} ran, but the GPU is not locked ({state}); run as root, see its output")
         return state
 
-    def restore(self) -> ClocksState:
-        """Restores the stored clocks, and verifies that the GPU is not locked.
-
-        Raises:
-            BoardError: Nothing was stored, the program failed, or the GPU is still locked. The stored clocks are kept.
-        """
-        stored = self._stored()
-        if not stored:
-            raise BoardError(f"there is no {self._store}: the clocks were not locked by `ishowtts clocks apply`")
-        self._run("--restore", str(self._store))
-        state = self.show()
-        if state.locked and not _was_locked(stored):
-            raise BoardError(f"{self._program} --restore ran, but the GPU is still locked ({state}); run as root")
-        self._delete_store()
-        return state
-
-    def show(self) -> ClocksState:
-        """Returns the present state of the GPU's clock, from sysfs."""
-        reading = self._board.read()
-        return ClocksState(reading.gpu_clock_mhz, reading.gpu_clock_max_mhz, reading.gpu_clock_locked)
-
-    def _stored(self) -> str:
-        """Returns the stored clocks; empty if there are none, or if the program died before it wrote a line."""
+    def _store_clocks(self, lock: int) -> None:
+        """Stores the clocks. The program writes to a new file: at one that exists it asks a question."""
+        output = self._beside(".output")
+        output.unlink(missing_ok=True)
         try:
-            return self._store.read_text(encoding="utf-8", errors="replace").strip()
-        except FileNotFoundError:
-            return ""
-        except OSError as error:
-            raise BoardError(f"{self._store} cannot be read ({error.strerror}); run as root") from error
+            self._run(lock, "--store", str(output))
+            if not output.exists():
+                raise BoardError(f"{self._program} --store wrote nothing to {output}: without it there is no way back")
+            text = output.read_text(encoding="utf-8", errors="replace")
+        finally:
+            output.unlink(missing_ok=True)
+        self._former.store(text)
 
-    def _store_clocks(self) -> None:
-        self._delete_store()
-        try:
-            self._store.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BoardError(f"{self._store.parent} cannot be created ({error.strerror}); run as root") from error
-        self._run("--store", str(self._store))
-        if not self._stored():
-            raise BoardError(f"{self._program} --store wrote nothing to {self._store}: without it there is no way back")
-
-    def _delete_store(self) -> None:
-        try:
-            self._store.unlink(missing_ok=True)
-        except OSError as error:
-            raise BoardError(f"{self._store} cannot be removed ({error.strerror}); run as root") from error
-
-    def _run(self, *arguments: str) -> None:
+    def _run(self, lock: int, *arguments: str) -> None:
         """Runs the program until it ends.
 
         Raises:
             BoardError: The program is missing, cannot be started, exceeds the time limit, or reports a failure.
         """
-        program = shutil.which(self._program)
-        if program is None:
-            raise BoardError(f"there is no {self._program} here: this is not a Jetson, or nvidia-l4t-tools is missing")
-        what = " ".join([self._program, *arguments])
+        # The program needs HOME, which systemd does not set. There it keeps the state of the fan, by which --restore
+        # starts or stops nvfancontrol. In an empty folder it finds none, and leaves the fan alone.
+        home = self._beside(".home")
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(mode=0o700, exist_ok=True)
+        command = [self._program, *arguments]
+        result = run_board_program(command, self._deadline_s, "nvidia-l4t-tools", {"HOME": str(home)}, [lock])
+        if result.status != 0:
+            raise BoardError(f"{' '.join(command)} failed: {result.last_line}")
+
+    @contextmanager
+    def _only_run(self) -> Iterator[int]:
+        """Excludes other runs: a repair must not lock what a restore just unlocked. Yields the lock's descriptor.
+
+        The program inherits the descriptor. If this process is killed, the lock holds until the program ends, too.
+        """
+        self._former.make_folder()
+        path = self._beside(".lock")
         try:
-            process = subprocess.Popen(
-                [program, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                # The program needs HOME, which systemd does not set.
-                env={**os.environ, "HOME": os.environ.get("HOME") or "/root"},
-                start_new_session=True,
-            )
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise BoardError(f"{what} cannot be started ({error.strerror})") from error
-        with process:
-            try:
-                output, _ = process.communicate(timeout=self._deadline_s)
-            except subprocess.TimeoutExpired as error:
-                # The whole group: the program is a shell script, and its children would keep the pipe open.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                raise BoardError(f"{what} did not finish within {self._deadline_s:g} s and was killed") from error
-        if process.returncode != 0:
-            last = output.decode("utf-8", "replace").strip().splitlines()[-1:]
-            raise BoardError(f"{what} failed: {last[0] if last else 'without a message'}")
+            raise BoardError(f"{path} cannot be written ({error.strerror}); run as root") from error
+        try:
+            ends_s = time.monotonic() + _OTHER_RUN_S
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > ends_s:
+                        raise BoardError(f"another run holds {path}; look for `ishowtts clocks` in ps") from None
+                time.sleep(_POLL_S)
+            yield lock
+        finally:
+            os.close(lock)
 
-
-def _was_locked(stored: str) -> bool:
-    """Whether the GPU's clock was already locked when it was stored. The file holds lines of `path:value`."""
-    bounds = re.findall(r"^(\S*(?:gpu|ga10b|gv11b|gp10b)\S*)/(min|max)_freq:(\d+)$", stored, re.MULTILINE)
-    low, high = ({folder: value for folder, which, value in bounds if which == name} for name in ("min", "max"))
-    return any(high.get(folder) == value for folder, value in low.items())
+    def _beside(self, suffix: str) -> Path:
+        return self._former.path.with_name(f"{self._former.path.name}{suffix}")

@@ -90,6 +90,12 @@ class ApplianceView:
         return volume if type(volume) is int and 0 <= volume <= 100 else None
 
     @property
+    def voice(self) -> str | None:
+        """Name of the voice of lines that name none; `None` if it is unknown."""
+        voice = self.state.get("voice")
+        return bounded_text(voice) if isinstance(voice, str) and voice else None
+
+    @property
     def silence(self) -> tuple[str, str] | None:
         """Why no line can be heard, and the fix; `None` if it is not known, or if `detail` says it."""
         told = self.state.get("silent")

@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+_MAX_WAIT_S = 86_400
+
 
 def output_file(word: str) -> Path:
     """A file that will be written. It is checked before the work starts."""
@@ -27,3 +29,14 @@ def existing_file(word: str) -> Path:
             f"{path} is {'not a regular file' if path.exists() else 'missing'}; name an existing file"
         )
     return path
+
+
+def wait_time(word: str) -> float:
+    """A time to wait, in seconds, of at most one day."""
+    try:
+        wait_s = float(word)
+    except ValueError:
+        wait_s = -1.0
+    if not 0 <= wait_s <= _MAX_WAIT_S:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of seconds from 0 to {_MAX_WAIT_S}")
+    return wait_s

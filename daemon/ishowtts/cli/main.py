@@ -22,6 +22,7 @@ _CONTROLS: Mapping[str, str] = {
     "mute": "play lines without sound until `unmute`",
     "unmute": "play lines with sound again",
     "volume": "set the volume, or print it",
+    "voice": "set the voice of lines that name none, or print it",
     "replay": "speak the last line again",
     "cancel": "end the line with this id, whether it waits or is being spoken",
 }

@@ -60,6 +60,7 @@ def lines_of(view: ApplianceView) -> Iterator[str]:
         "engine": _engine(view),
         "why": _why(view),
         "weights": _weights(view.info.get("weights_licence")),
+        "voice": view.voice,
         "voices": _voices(view.info.get("voices")),
         "speech": _speech(_section(view.telemetry, "speech")),
         "GPU": _gpu(_section(view.telemetry, "gpu")),

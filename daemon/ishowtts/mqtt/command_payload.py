@@ -1,4 +1,4 @@
-"""Parses the payloads of commands and of volume requests."""
+"""Parses the payloads of commands, and of requests for a volume or a default voice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from ishowtts.errors import CommandError
 from ishowtts.limits import VOLUME
 from ishowtts.model import Command
 from ishowtts.mqtt import json_faults, strict_json
-from ishowtts.mqtt.fields import COMMAND_FIELDS, VOLUME_FIELDS, BadField, check_fields, check_volume, joined
+from ishowtts.mqtt.fields import (
+    COMMAND_FIELDS,
+    VOICE_FIELDS,
+    VOLUME_FIELDS,
+    BadField,
+    check_fields,
+    check_voice,
+    check_volume,
+    joined,
+)
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 
 COMMANDS = ("skip", "stop", "pause", "resume", "mute", "unmute", "replay", "cancel")
@@ -63,6 +72,30 @@ def parse_volume(payload: bytes) -> int:
         return check_volume(_unquoted(text))
     except BadField as error:
         raise BadCommand(f"volume/set {error}") from error
+
+
+def parse_voice(payload: bytes) -> str | None:
+    """Parse the name of a voice: text, with or without quotes, or an object such as `{"voice": "anna"}`.
+
+    Returns: `None` for `null`, which asks for the configured voice.
+
+    Raises:
+        BadCommand: it is not the name of a voice. Whether there is such a voice is not checked here.
+    """
+    text = _short_text(payload, "the name of a voice")
+    if (found := _object(text, "voice")) is not None:
+        valid, problems = check_fields(found, VOICE_FIELDS)
+        if "voice" not in found:
+            problems.append("voice: is missing; the name of a voice, or null for the configured one")
+        if problems:
+            raise BadCommand(joined(problems))
+        return valid.get("voice")
+    if not (name := _unquoted(text)):
+        raise BadCommand("voice/set is empty; send the name of a voice, or null for the configured one")
+    try:
+        return None if text == "null" else str(check_voice(name))
+    except BadField as error:
+        raise BadCommand(f"voice/set {error}") from error
 
 
 def _short_text(payload: bytes, what: str) -> str:

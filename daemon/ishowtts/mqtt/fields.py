@@ -172,10 +172,12 @@ def _language(value: Any) -> str | None:
 
 _VOLUME = _whole(*VOLUME)
 
+check_voice = name_of("the name of a voice")
+
 LINE_FIELDS: Mapping[str, FieldCheck] = {
     "text": _text,
     "id": name_of("a text"),
-    "voice": name_of("the name of a voice"),
+    "voice": check_voice,
     "priority": _priority,
     "ttl_s": _number(0, _MAX_TTL_S, above=True),
     "speed": _number(*SPEED),
@@ -188,6 +190,8 @@ LINE_FIELDS: Mapping[str, FieldCheck] = {
 }
 
 VOLUME_FIELDS: Mapping[str, FieldCheck] = {"volume": check_volume}
+
+VOICE_FIELDS: Mapping[str, FieldCheck] = {"voice": check_voice}
 
 COMMAND_FIELDS: Mapping[str, FieldCheck] = {
     "command": _text,

@@ -10,7 +10,7 @@ from typing import Any
 
 from ishowtts.model import Acknowledge, Arrival, Event, Rejection
 from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_volume
+from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_voice, parse_volume
 from ishowtts.mqtt.connection import Connection
 from ishowtts.mqtt.duplicate_guard import DuplicateInstanceGuard, GuardAction
 from ishowtts.mqtt.event_sender import EventSender
@@ -52,6 +52,8 @@ class MqttLink:
         self._reported: tuple[bool, str] | None = None  # the last arguments of `on_connection`
         self._events = EventSender(self._topics.event, answers=options.protocol == 5)
         self._retained = RetainedPublisher(self._topics, lambda: (self._lines.session, self._commands.session))
+        self._on_home_assistant: Callable[[], None] = lambda: None
+        self._on_outside_answer: Callable[[str, str | None], bool] = lambda _topic, _refusal: False
         self._info_republished = RateLimit(_MAX_INFO_REPUBLISHED)
         self._retained_logged = RateLimit(_MAX_RETAINED_LOGGED)
         self._guard = DuplicateInstanceGuard(
@@ -76,6 +78,7 @@ class MqttLink:
             on_message=self._line_arrived,
             on_reachable=lambda reason: self._set_reachable("lines", reason),
             on_completed=self._handlers.on_completed,
+            on_retained_answer=self._retained_answered,
         )
         return Connection(
             self._options,
@@ -87,6 +90,7 @@ class MqttLink:
         )
 
     def _commands_connection(self) -> Connection:
+        status = self._options.home_assistant_status
         # Each run has its own client id: two appliances of one name see each other, and neither is disconnected.
         role = ConnectionRole(
             "commands",
@@ -94,7 +98,7 @@ class MqttLink:
             self._topics.commands,
             qos=0,
             persistent=False,
-            watched=self._topics.watched,
+            watched=(*self._topics.watched, *((status,) if status else ())),
             probe_topic=self._topics.commands_probe,
         )
         handlers = SessionHandlers(
@@ -173,6 +177,18 @@ class MqttLink:
         """
         self._retained.publish(name, strict_json.dumps(payload))
 
+    def serve_outside(
+        self, on_home_assistant: Callable[[], None], on_answer: Callable[[str, str | None], bool]
+    ) -> RetainedPublisher:
+        """Return the publisher of values outside our root. Call this before `start`.
+
+        Args:
+            on_home_assistant: Called when Home Assistant says that it has started.
+            on_answer: See `SessionHandlers.on_retained_answer`.
+        """
+        self._on_home_assistant, self._on_outside_answer = on_home_assistant, on_answer
+        return self._retained
+
     def send_events(self, numbered: Sequence[tuple[int, Event]], timeout_s: float) -> int:
         """Publish events in order, and wait until the broker has confirmed them.
 
@@ -219,6 +235,9 @@ class MqttLink:
         self._retained.set_reachable(role, connection.session, reason)
         self._announce()
 
+    def _retained_answered(self, topic: str, refusal: str | None) -> bool:
+        return self._on_outside_answer(topic, refusal)
+
     def _lines_down(self, reason: str, without_message: bool) -> None:
         self._down("lines", reason, without_message)
 
@@ -263,6 +282,10 @@ class MqttLink:
 
     def _command_arrived(self, message: ReceivedMessage, acknowledge: Acknowledge) -> None:
         acknowledge()
+        if message.topic == self._options.home_assistant_status:
+            if message.payload == b"online" and not message.retained and message.fault is None:
+                self._on_home_assistant()
+            return
         if message.topic in self._topics.watched:
             self._watched_arrived(message)
             return
@@ -274,6 +297,8 @@ class MqttLink:
                 raise BadCommand(message.fault.detail)
             if message.topic == self._topics.volume_set:
                 self._handlers.on_volume(parse_volume(message.payload))
+            elif message.topic == self._topics.voice_set:
+                self._handlers.on_voice(parse_voice(message.payload))
             else:
                 self._handlers.on_command(parse_command(message.payload))
         except BadCommand as error:

@@ -14,6 +14,7 @@ from ishowtts.errors import CommandError
 from ishowtts.inbox import Inbox
 from ishowtts.model import Command, Event, Line, timestamp
 from ishowtts.playback.player import Player
+from ishowtts.speech.default_voice import DefaultVoice
 from ishowtts.speech.scheduler import Scheduler
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.rate_limit import FLOOD_S, RateLimit
@@ -27,16 +28,24 @@ _MAX_UNREADABLE_ANSWERS = 10
 
 
 class CommandHandler:
-    """Carries out commands. Volume, mute and pause are kept over a restart.
+    """Carries out commands. Volume, mute, pause and the default voice are kept over a restart.
 
     Args:
-        on_change: Called when volume or mute may have changed.
+        on_change: Called when volume, mute or the default voice may have changed.
     """
 
-    def __init__(self, inbox: Inbox, scheduler: Scheduler, player: Player, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        scheduler: Scheduler,
+        player: Player,
+        default_voice: DefaultVoice,
+        on_change: Callable[[], None],
+    ) -> None:
         self._inbox = inbox
         self._scheduler = scheduler
         self._player = player
+        self._default_voice = default_voice
         self._on_change = on_change
         self._answers = CommandAnswers(inbox)
         self._handlers: dict[str, Callable[[Command], str | Future[str]]] = {
@@ -59,6 +68,17 @@ class CommandHandler:
         """Set the volume, 0 to 100. Never blocks."""
         if not self._scheduler.submit(lambda: self._set_volume(volume), kind="volume", same=volume):
             self._answers.send("volume", None, False, _too_many("volume"), None)
+
+    def voice(self, name: str | None) -> None:
+        """Set the voice of lines that name none; `None`: the configured one. It looks at the voices on the disk."""
+        try:
+            if name is not None:
+                self._default_voice.check(name)
+        except CommandError as error:
+            self._answers.send("voice", None, False, str(error), None)
+            return
+        if not self._scheduler.submit(lambda: self._set_voice(name), kind="voice", same=("voice", name)):
+            self._answers.send("voice", None, False, _too_many("voice"), None)
 
     def refused(self, sentence: str, transaction: str | None) -> None:
         """Answer a command that could not be read. Never blocks."""
@@ -133,6 +153,13 @@ class CommandHandler:
         self._inbox.remember("volume", str(volume))
         self._on_change()
         self._answers.send("volume", None, True, f"the volume is {volume}", None)
+
+    def _set_voice(self, name: str | None) -> None:
+        sentence = self._default_voice.choose(name)
+        self._inbox.remember("voice", name or "")
+        self._scheduler.voices_changed()
+        self._on_change()
+        self._answers.send("voice", None, True, sentence, None)
 
     def _answer_result(self, command: Command, sentence: Future[str]) -> None:
         error = sentence.exception()

@@ -14,6 +14,7 @@ from ishowtts.engines.build import EngineChoice, Engines
 from ishowtts.engines.candidates import EngineCandidate
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
+from ishowtts.model import AlertName
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.audibility import Silence, SilentCause, ordered
 from ishowtts.playback.player import Player
@@ -60,6 +61,7 @@ class StateFacts:
         engine_name: The primary engine.
         other_engines: The engines after it that run in a worker.
         ready_engines: The engines that can speak now, in order.
+        voice: The voice of lines that name none.
         problems: Sentences about parts that do not work as configured.
         notes: Sentences that an operator should know, although everything works.
         quiet_until: Local time until which low and normal lines wait; `None`: they do not wait.
@@ -68,6 +70,7 @@ class StateFacts:
         device: Name of the sound device in use.
         silences: Why a line that is played now cannot be heard; empty if it can, as far as is known.
         paused_at_start: It was paused already when the daemon started, which looks like a broken appliance.
+        alerts: The active alerts, in the order of AlertName.
     """
 
     scheduler: SchedulerStatus
@@ -78,6 +81,7 @@ class StateFacts:
     volume: int
     other_engines: tuple[EngineStatus, ...] = ()
     ready_engines: tuple[str, ...] = ()
+    voice: str | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     paused_at_start: bool = False
@@ -86,6 +90,7 @@ class StateFacts:
     device: str | None = None
     silences: frozenset[Silence] = frozenset()
     expires_before: bool = False
+    alerts: tuple[AlertName, ...] = ()
 
 
 def state_payload(facts: StateFacts) -> dict[str, Any]:
@@ -103,10 +108,12 @@ def state_payload(facts: StateFacts) -> dict[str, Any]:
         "muted": facts.muted,
         "volume": facts.volume,
         "volume_configured": facts.volume_configured,
+        "voice": facts.voice,
         "device": facts.device,
         "audible": silent is None,
         "silent": silent.cause.value if silent else None,
         "detail": detail,
+        "alerts": [name.value for name in facts.alerts],
     }
 
 
