@@ -112,7 +112,8 @@ class Daemon:
         self._changed = ChangeSignal()  # a line, an engine, the device or a level
         self._events_stored = ChangeSignal()
         self._notifier = notifier
-        self._board: Board = detect_board(config.board.source, config.board.sysfs_root)
+        board = config.board
+        self._board: Board = detect_board(board.source, board.sysfs_root, jetson_stats=board.jetson_stats)
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
         self._inbox = self._open_inbox()

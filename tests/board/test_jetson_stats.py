@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ishowtts.board import BoardReading, jetson_stats_child
+from ishowtts.board.combined_board import CombinedBoard
 from ishowtts.board.jetson_stats import (
     JetsonStatsSensors,
     JetsonStatsTiming,
@@ -22,7 +23,10 @@ from ishowtts.board.jetson_stats import (
     parse_reading,
 )
 from support.jetson_stats import EmulatedService, emulated_service, missing
+from support.sysfs_tree import Tree
 from support.waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("jetson-stats")  # one service for all
 
 PATIENT = JetsonStatsTiming(first_pause_s=0.05, longest_pause_s=0.1)
 SOON = JetsonStatsTiming(start_s=0.5, silence_s=0.5, first_pause_s=0.05, longest_pause_s=0.1)
@@ -78,14 +82,20 @@ def test_the_service_is_read(service: EmulatedService, run: Run) -> None:
     service.load(423)
 
 
-def test_a_service_that_is_killed_has_no_values_until_it_is_back(service: EmulatedService, run: Run) -> None:
+def test_a_service_that_is_killed_takes_only_its_own_values_away(
+    service: EmulatedService, run: Run, thor: Tree
+) -> None:
     sensors = run(service.child_command(), PATIENT)
-    eventually(lambda: sensors.read() == ORIN, "the reading")
+    sysfs = thor.board()
+    both = CombinedBoard(sysfs.identity, [sysfs, sensors])
+    eventually(lambda: both.read().gpu_load_pct == 42.3, "the load, which Thor's sysfs lacks")
+    assert (both.sources()["gpu_load_pct"], both.sources()["power_w"]) == ("jetson-stats", "sysfs")
     service.kill()
-    eventually(lambda: sensors.read() == BoardReading(), "the end of the values")
+    eventually(lambda: both.read().gpu_load_pct is None, "the end of the load")
+    assert both.read().power_w == sysfs.read().power_w != ORIN.power_w
     eventually(lambda: "jtop.service is not active" in (sensors.problem or ""), "the reason")
     service.ensure_started()
-    eventually(lambda: sensors.read() == ORIN, "the reading afterwards")
+    eventually(lambda: both.read().gpu_load_pct == 42.3, "the load afterwards")
     assert sensors.problem is None
 
 

@@ -82,7 +82,18 @@ class NvmlSensors(LoopThread):
         self._load_seen = False
         self._latest = BoardReading()
         self._hangs = False  # as `read` last reported it
+        self._absent = False
         self._problem: str | None = None
+
+    @property
+    def absent(self) -> bool:
+        """Whether this machine has no NVML, as far as is known."""
+        return self._absent
+
+    @property
+    def problem(self) -> str | None:
+        """Why there are no readings now, as a clause; `None` if there are, or if the first is still awaited."""
+        return self._problem
 
     def read(self) -> BoardReading:
         """Returns the latest reading; without values if there is none, or if the driver hangs."""
@@ -103,11 +114,13 @@ class NvmlSensors(LoopThread):
         try:
             reading = self._take_reading()
         except _NvmlMissing as error:
+            self._absent = True
             return self._fail(str(error), self._timing.retry_s)
         except _NvmlFailed as error:
             return self._fail(str(error), self._backoff.next_s())
         self._backoff.reset()
         self._latest = reading
+        self._absent = False
         if self._problem is not None:
             self._problem = None
             log.info("NVML answers")
