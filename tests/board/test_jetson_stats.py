@@ -100,7 +100,7 @@ def test_a_service_that_is_killed_takes_only_its_own_values_away(
 
 
 def test_a_service_that_is_frozen_has_no_values_until_it_goes_on(service: EmulatedService, run: Run) -> None:
-    sensors = run(service.child_command(), replace(PATIENT, silence_s=2.5))
+    sensors = run(service.child_command(), replace(PATIENT, silence_s=1))
     eventually(lambda: sensors.read() == ORIN, "the reading")
     service.signal(signal.SIGSTOP)
     eventually(lambda: sensors.read() == BoardReading(), "the end of the values")
@@ -131,7 +131,7 @@ def test_a_user_without_the_group_is_told_so(service: EmulatedService, run: Run)
         pytest.skip("there is no Python that every user may run, or no setpriv")
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
     child = service.readable_copy(jetson_stats_child.__file__)
-    sensors = run([*service.enter, *nobody, "/usr/bin/python3", "-I", child], PATIENT)
+    sensors = run([*service.enter, *nobody, "/usr/bin/python3", "-I", child, "1"], PATIENT)
     eventually(lambda: "it is not in the group jtop" in (sensors.problem or ""), "the reason")
 
 

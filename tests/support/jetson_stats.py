@@ -142,8 +142,8 @@ class EmulatedService:
         return f"/run/{copy.name}"
 
     def child_command(self) -> list[str]:
-        """The command line of the daemon's child, in the namespace of the board."""
-        return [*self.enter, *jetson_stats.child_command()]
+        """The command line of the daemon's child, in the namespace of the board, with faster readings."""
+        return [*self.enter, *jetson_stats.child_command()[:-1], "0.3"]
 
 
 def missing() -> str | None:

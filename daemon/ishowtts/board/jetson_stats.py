@@ -45,6 +45,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "power_w": (0, 10_000),
     "fan_pct": (0, 100),
 }
+_INTERVAL_S = 2.0
 _MAX_LINE_BYTES = 4096  # a reading has about 250
 _MAX_READ_BYTES = 16 * 1024  # between two looks at the pipe
 _MAX_MODE_CHARS = 64
@@ -267,7 +268,7 @@ def child_command(programs: Sequence[Path] = _PROGRAMS) -> list[str]:
     if python is None:
         raise JetsonStatsMissing("it is not installed; install it for the whole system, not for one user")
     # -I: neither variables of the environment, nor the folder of the script, nor that of a user, name what is imported.
-    return [python, "-I", str(_CHILD)]
+    return [python, "-I", str(_CHILD), str(_INTERVAL_S)]
 
 
 def _python_of(program: Path) -> str | None:

@@ -6,6 +6,7 @@ another installation, so this file imports nothing of iShowTTS. It is meant for 
 jetson-stats is under the AGPL-3.0. Its import changes how multiprocessing starts processes, its `start` can wait for
 ever, and it unpickles what its service sends: four reasons to keep it out of the daemon.
 
+Its argument is the time between two readings in seconds. If nobody else asks the service, it also measures this often.
 If there are no readings any more, the last line is `{"error": "why"}`.
 """
 
@@ -21,7 +22,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-_INTERVAL_S = 2.0  # the service measures this often while somebody asks it
 _SOCKET = Path("/run/jtop.sock")
 _LOWEST_KHZ = 20_000  # jetson-stats gives the clocks of devfreq in kHz, those of NVML in MHz
 _OFF_C = -200.0  # it gives -256 for a sensor that is powered off
@@ -80,13 +80,13 @@ def reading(client: Any) -> dict[str, object]:
     }
 
 
-def _follow() -> None:
+def _follow(interval_s: float) -> None:
     """Prints readings until the service is gone. Raises whatever jetson-stats raises."""
     if _SOCKET.exists() and not os.access(_SOCKET, os.R_OK | os.W_OK):
         raise PermissionError(f"this user may not use {_SOCKET}: it is not in the group jtop (docs/security.md)")
     from jtop import jtop
 
-    client = jtop(interval=_INTERVAL_S)
+    client = jtop(interval=interval_s)
     client.start()
     while client.ok():
         _print_json(reading(client))
@@ -97,7 +97,7 @@ def main() -> None:
     """Prints readings, then the reason for the end. The kernel ends this process when its parent ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     try:
-        _follow()
+        _follow(float(sys.argv[1]))
     except BaseException as error:
         _print_json({"error": (" ".join(str(error).split()) or type(error).__name__)[:_MAX_ERROR_CHARS]})
     finally:
