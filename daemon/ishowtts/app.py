@@ -113,10 +113,9 @@ class Daemon:
         self._changed = ChangeSignal()  # a line, an engine, the device or a level
         self._events_stored = ChangeSignal()
         self._notifier = notifier
+        board = config.board
         self._board: Board = detect_board(
-            config.board.source,
-            config.board.sysfs_root,
-            busy=lambda: self._scheduler.status.speaking is not None,
+            board.source, board.sysfs_root, jetson_stats=board.jetson_stats, busy=lambda: self._scheduler.status.speaking is not None
         )
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
