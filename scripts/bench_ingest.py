@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from ishowtts.status.telemetry import percentile
+from ishowtts.status.speech_figures import percentile
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client

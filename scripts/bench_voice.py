@@ -30,7 +30,7 @@ from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.hibari.hibari_engine import HibariEngine, HibariOptions
 from ishowtts.model import Segment, Utterance
 from ishowtts.playback.post_processing import PostProcessor
-from ishowtts.status.telemetry import percentile
+from ishowtts.status.speech_figures import percentile
 from ishowtts.text.reader import TextReader
 from ishowtts.util.samples import INT16_FULL_SCALE, resample
 from ishowtts_bench.daily_lines import DAILY_LINES

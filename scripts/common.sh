@@ -34,6 +34,17 @@ supported_python() {  # supported_python PROGRAM: whether it is Python 3.10 to 3
     "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
 }
 
+find_python() {  # find_python VERSION: prints a program that is this version of Python, from PATH or pyenv
+    local version=$1 candidate
+    for candidate in "python$version" "$(pyenv root 2>/dev/null)"/versions/"$version"*/bin/python; do
+        if "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$version')" 2>/dev/null; then
+            echo "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
 is_jetpack6() {
     grep -qs '^# R36' /etc/nv_tegra_release
 }

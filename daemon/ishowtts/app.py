@@ -25,6 +25,7 @@ from ishowtts.engines.speed_check import SpeedCheck
 from ishowtts.engines.voices.voice_library import language_lookup
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox, InboxLimits
+from ishowtts.mqtt.discovery import HomeAssistantDiscovery
 from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
@@ -40,12 +41,15 @@ from ishowtts.playback.volume_gain import stored_volume
 from ishowtts.policies import quiet_hours
 from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, SpeechResources
 from ishowtts.speech.commands import CommandHandler
+from ishowtts.speech.default_voice import DefaultVoice
 from ishowtts.speech.speech_policy import SpeechPolicy
 from ishowtts.status import watchdog
+from ishowtts.status.alert_facts import build_alerts
 from ishowtts.status.appliance_state import ApplianceState
 from ishowtts.status.config_reload import ConfigReload
 from ishowtts.status.event_log import EventLog
 from ishowtts.status.payloads import FOUND_PAUSED, TelemetryPayload, info_payload
+from ishowtts.status.sensor_sources import SensorSources
 from ishowtts.status.state_report import StateReport
 from ishowtts.status.status_publisher import StatusPublisher
 from ishowtts.status.telemetry import Telemetry
@@ -55,6 +59,7 @@ from ishowtts.util import stop_signals
 from ishowtts.util.callbacks import ChangeSignal
 from ishowtts.util.disk_space import DiskSpace
 from ishowtts.util.files import make_private_folder
+from ishowtts.util.free_memory import release_free_memory, return_large_blocks
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +88,7 @@ def run(config: Config, factories: Factories = Factories(), config_path: Path = 
     Raises:
         FatalError: it could not start; the sentence is for the operator.
     """
+    return_large_blocks()
     notifier = Notifier()
     reload = ConfigReload(config, config_path, notifier)
     with stop_signals.stop_asked(reload.ask) as stop_requested, ExitStack() as stack:
@@ -107,7 +113,10 @@ class Daemon:
         self._changed = ChangeSignal()  # a line, an engine, the device or a level
         self._events_stored = ChangeSignal()
         self._notifier = notifier
-        self._board: Board = detect_board(config.board.source, config.board.sysfs_root)
+        board = config.board
+        self._board: Board = detect_board(
+            board.source, board.sysfs_root, jetson_stats=board.jetson_stats, busy=lambda: self._scheduler.status.speaking is not None
+        )
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
         self._inbox = self._open_inbox()
@@ -118,19 +127,26 @@ class Daemon:
         self._choice = build.choose_engine(config)
         self._engines = factories.engines(config, self._choice, self._changed)
         self._voices = self._engines.voice_library
+        self._default_voice = DefaultVoice(self._engines, self._inbox.recall("voice"))
         self._archives = Archives(config)
         self._telemetry = Telemetry(self._board)
         self._language_of = language_lookup(config, self._voices)
         self._policy = SpeechPolicy.from_config(config, self._voices.names, self._language_of)
         self._scheduler = self._make_scheduler(paused)
-        self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._changed)
+        self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._default_voice, self._changed)
         self._event_log = EventLog(self._telemetry)
-        self._intake = Intake(self._inbox, self._policy.admit, self._event_log.arrived)
+        self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()
+        self._discovery = HomeAssistantDiscovery(
+            config, self._root, self._identity, voices=self._voices.names, inbox=self._inbox, link=self._link
+        )
         self._outbox = Outbox(
             self._inbox, self._link.send_events, self._event_log.record, connected=lambda: self._link.connected
         )
         self._mixer_threads = build_mixer_threads(config.audio, self._player)
+        alerts = build_alerts(
+            config, self._telemetry, engines=self._engines, player=self._player, link=self._link, inbox=self._inbox
+        )
         self._state = ApplianceState(
             config.audio.volume,
             self._inbox,
@@ -140,24 +156,28 @@ class Daemon:
             self._link,
             self._scheduler,
             self._player,
+            self._default_voice,
             self._mixer_threads,
             self._archives,
             self._policy,
             paused_at_start=paused,
+            alerts=alerts,
         )
         self._report = StateReport(self._root, self._state.compose, self._link, self._notifier)
         telemetry = TelemetryPayload(self._telemetry, self._inbox, self._player, self._engines, self._link)
         self._status = StatusPublisher(
             self._link.publish_retained,
             self._state.compose,
-            telemetry.compose,
+            SensorSources(telemetry.compose, self._board.sources, self._publish_info).compose,
             self._report.on_state,
             config.telemetry.interval_s,
+            alerts=alerts.evaluate,
         )
         self._voice_watcher = VoiceWatcher(
             self._voices.versions,
             forget=self._forget_voice,
-            prepare=self._engines.prepare_voice,
+            prepare=self._default_voice.prepare,
+            chosen=self._default_voice.override,
             idle=self._state.idle,
             not_cloned=self._engines.cloned_voice_problem,
             on_change=self._publish_info,
@@ -195,6 +215,7 @@ class Daemon:
         self._start(self._speed_check)
         self._start(self._archives)
         self._start(self._scheduler)
+        self._start(self._discovery)
         self._link.start()
         self._stack.callback(self._link.stop, _STOP_S)
         self._stack.callback(self._event_log.sum_up, last=True)
@@ -220,6 +241,7 @@ class Daemon:
             self._event_log.sum_up()
             self._commands.sum_up()
             self._inbox.sum_up()
+            release_free_memory()
             short = self._state.disk.shortage() is not None
             if time.monotonic() >= prune_at or short:
                 # Each call takes about a second at most: the watchdog is fed in between.
@@ -304,6 +326,7 @@ class Daemon:
             self._policy,
             build_post_processor(config.audio, self._player.rate_hz, self._engines.gain_db),
             self._archives.recorder,
+            self._default_voice.override,
         )
         return Scheduler(
             self._inbox,
@@ -323,6 +346,7 @@ class Daemon:
             on_command=self._commands.command,
             on_command_fault=self._commands.refused,
             on_volume=self._commands.volume,
+            on_voice=self._commands.voice,
             on_connection=lambda _connected, _reason: self._events_stored(),
             on_completed=self._inbox.forget_deliveries,
         )
@@ -336,6 +360,7 @@ class Daemon:
 
     def _forget_voice(self, name: str) -> None:
         self._engines.forget_voice(name)
+        self._default_voice.refresh()
         self._scheduler.voices_changed()
 
     def _publish_info(self) -> None:
@@ -343,10 +368,12 @@ class Daemon:
             self._config,
             instance=self._instance,
             identity=self._identity,
+            sources=self._board.sources(),
             choice=self._engines.choice,
             voices=self._voices.names(),
         )
         self._link.publish_retained("info", info)
+        self._discovery.wake()
 
 
 def _is_in_state_dir(inbox_file: str, name: str) -> bool:

@@ -155,12 +155,33 @@ class Utterance:
 
 
 @dataclass(frozen=True)
+class EngineShare:
+    """What one engine synthesised of a line. Sound from the cache has no part in it.
+
+    Attributes:
+        ttfa_s: Time to first audio of the line, if this engine synthesised its first sound; else `None`.
+    """
+
+    engine: str
+    synth_s: float
+    audio_s: float
+    ttfa_s: float | None = None
+
+    @property
+    def rtf(self) -> float | None:
+        """Real-time factor: synthesis seconds per audio second; `None` if nothing was heard."""
+        return self.synth_s / self.audio_s if self.audio_s > 0 else None
+
+
+@dataclass(frozen=True)
 class Report:
     """Statistics of one line.
 
     Attributes:
         queue_s: Seconds that the line waited in the queue.
         ttfa_s: Time to first audio: seconds from the arrival to the first sample that was heard.
+        engine: The engine of the last segment.
+        shares: One entry for each engine that synthesised a part of it.
     """
 
     queue_s: float
@@ -171,6 +192,7 @@ class Report:
     voice: str
     nfe_step: int | None = None
     cached: bool = False
+    shares: tuple[EngineShare, ...] = ()
 
     @property
     def rtf(self) -> float | None:
@@ -201,7 +223,7 @@ class Rejection:
     Attributes:
         line: The line, if the payload could be parsed as one.
         sent: The head of the payload, if it could not.
-        author: The author that the payload names, if it could not.
+        text, author: The text that the payload has and the author that it names, if it could not.
     """
 
     id: str
@@ -210,6 +232,7 @@ class Rejection:
     reply_to: ReplyTo | None = None
     line: Line | None = None
     sent: str | None = None
+    text: str | None = None
     author: str | None = None
 
 

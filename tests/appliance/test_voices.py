@@ -92,6 +92,29 @@ def test_the_voices_are_known_without_f5(appliance: Appliance, mqtt_client: Clie
     told = "voice anna can be read, but another engine speaks in its place: engine.kind is espeak"
     eventually(lambda: told in appliance.log, "the voice")
 
+    assert mqtt_client.wait_for(f"{appliance.root}/voice").json == "default"
+    mqtt_client.publish(f"{appliance.root}/voice/set", "anna")
+    mqtt_client.wait_for(f"{appliance.root}/voice", lambda message: message.json == "anna")
+    mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["voice"] == "anna")
+    mqtt_client.publish(f"{appliance.root}/voice/set", {"voice": "nobody"})
+    events = f"{appliance.root}/event"
+    refused = mqtt_client.wait_for(events, lambda message: message.json.get("ok") is False).json
+    assert (refused["command"], refused["detail"]) == (
+        "voice",
+        "there is no voice 'nobody'; the voices are anna, default",
+    )
+    final = appliance.final(mqtt_client, appliance.say(mqtt_client, "two"))
+    assert (final["substituted_for"], final["note"]) == (None, None), "the line names no voice: nobody is replaced"
+    appliance.stop()
+    shutil.rmtree(tmp_path / "state" / "voices" / "anna")
+    appliance.start()
+    mqtt_client.wait_for(f"{appliance.root}/voice", lambda message: message.json == "default", count=2)
+    degraded = mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["state"] == "degraded").json
+    assert (
+        "use 'default', because the one that was set over MQTT cannot be used: there is no voice 'anna'"
+        in (degraded["detail"])
+    )
+
 
 class WatcherHarness:
     """A voice watcher over real voices; the caller runs its rounds."""
@@ -103,10 +126,12 @@ class WatcherHarness:
         self.told = 0
         self.idle = True
         self.fault: Exception | None = None
+        self.chosen: str | None = None
         self.watcher = VoiceWatcher(
             self.library.versions,
             forget=self.forgotten.append,
             prepare=self._prepare,
+            chosen=lambda: self.chosen,
             idle=lambda: self.idle,
             on_change=self._tell,
         )
@@ -146,6 +171,23 @@ def test_a_voice_is_prepared_once_its_files_stay_unchanged_and_no_line_is_spoken
     harness.run_once()
     harness.run_once()
     assert (harness.forgotten[2:], harness.prepared, harness.told) == (["anna"], ["anna"], 3)
+
+
+def test_a_voice_that_becomes_the_default_one_is_prepared(tmp_path: Path) -> None:
+    for name in ("anna", "bob"):
+        put(tmp_path, name, 1)
+    harness = WatcherHarness(tmp_path)
+    harness.chosen, harness.fault = "anna", EngineUnavailable("the engine is warming")
+    harness.run_once()
+    harness.fault = None
+    for _ in range(2):
+        harness.run_once()
+    assert harness.prepared == ["anna"]
+    harness.chosen = "bob"
+    harness.run_once()
+    harness.chosen = None
+    harness.run_once()
+    assert harness.prepared == ["anna", "bob"]
 
 
 @pytest.mark.parametrize("fault", [EngineUnavailable("the engine is warming"), InboxError("the disk is full")])

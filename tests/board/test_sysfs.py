@@ -4,53 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
 from ishowtts.board import BoardIdentity, BoardReading
+from ishowtts.board.combined_board import CombinedBoard
 from ishowtts.board.detect import detect_board
 from ishowtts.board.sysfs import SysfsBoard
+from support.clock import Clock
 from support.sysfs_tree import Tree
 
 GPU = "sys/class/devfreq/17000000.gpu"
-
-
-def rounded(reading: BoardReading) -> BoardReading:
-    floats = {name: round(value, 6) for name, value in vars(reading).items() if isinstance(value, float)}
-    return replace(reading, **floats)
-
-
-def test_an_orin_is_read_in_the_units_of_the_contract(orin: Tree) -> None:
-    board = orin.board()
-    assert board.identity() == BoardIdentity(
-        "NVIDIA Jetson AGX Orin Developer Kit", "JetPack 6 (L4T 36.4.3)", "1421220000001"
-    )
-    assert rounded(board.read()) == BoardReading(
-        gpu_clock_mhz=612.0,
-        gpu_clock_max_mhz=1300.5,
-        gpu_clock_locked=False,
-        gpu_load_pct=71.0,
-        gpu_temp_c=46.531,
-        cpu_load_pct=None,
-        cpu_temp_c=49.062,
-        power_mode="MODE_30W",
-        power_w=16.4,
-        fan_pct=40.0,
-        throttle_events=7,
-        memory_used_mb=8192.0,
-        memory_total_mb=65536.0,
-    )
-
-
-def test_a_thor_has_no_load_and_a_meter_for_its_input_and_a_sensor_may_be_off(thor: Tree) -> None:
-    board = thor.board()
-    assert board.identity().jetpack == "JetPack 7 (L4T 38.2.0)"
-    reading = board.read()
-    assert (reading.gpu_clock_mhz, reading.gpu_clock_max_mhz, reading.gpu_clock_locked) == (1575.0, 1575.0, True)
-    assert (reading.gpu_load_pct, reading.gpu_temp_c, reading.throttle_events) == (None, None, None)
-    assert (reading.cpu_temp_c, reading.power_w, reading.power_mode) == (41.5, 34.1, "MAXN")
+HWMON = "sys/class/hwmon"
+THERMAL = "sys/class/thermal"
 
 
 def test_the_cpu_load_is_computed_between_two_readings(orin: Tree) -> None:
@@ -91,13 +59,60 @@ def test_a_sum_without_one_of_the_rails_is_not_reported(orin: Tree) -> None:
 def test_a_channel_that_is_not_connected_does_not_hide_the_sum(orin: Tree) -> None:
     for name in ("in1_input", "curr1_input", "in3_input", "curr3_input"):
         orin.switch_off(f"sys/class/hwmon/hwmon2/{name}")
-    assert orin.board().read().power_w == pytest.approx(16.4)
+    assert orin.board().read().power_w == pytest.approx(15.4)
 
 
 def test_the_gpu_load_is_also_found_in_the_folder_of_its_clock(orin: Tree) -> None:
     (orin.root / "sys/devices/platform/gpu.0/load").unlink()
     orin.write(f"{GPU}/device/load", "125\n")
     assert orin.board().read().gpu_load_pct == 12.5
+
+
+def test_a_gpu_that_is_powered_off_has_no_clock_and_no_load_but_keeps_its_bounds(orin: Tree) -> None:
+    orin.write(f"{GPU}/device/power/runtime_status", "suspended\n")
+    reading = orin.board().read()
+    assert (reading.gpu_clock_mhz, reading.gpu_load_pct) == (None, None)
+    assert (reading.gpu_clock_max_mhz, reading.gpu_clock_locked) == (1300.5, False)
+
+
+def test_a_driver_that_is_loaded_after_the_start_is_found(orin: Tree) -> None:
+    clock = Clock()
+    hidden = {folder: orin.root / "hidden" / folder.name for folder in (orin.root / GPU, orin.root / HWMON / "hwmon0")}
+    (orin.root / "hidden").mkdir()
+    for folder, away in hidden.items():
+        folder.rename(away)
+    board = orin.board(clock)
+    assert (board.read().gpu_clock_mhz, board.read().fan_pct) == (None, None)
+    for folder, away in hidden.items():
+        away.rename(folder)
+    assert board.read().gpu_clock_mhz == 612.0, "the GPU is looked for at each reading"
+    (orin.root / GPU).rename(hidden[orin.root / GPU])
+    assert board.read().gpu_clock_mhz is None
+    clock.now_s += 31.0
+    assert board.read().fan_pct == 40.0
+
+
+def test_a_driver_that_gets_another_number_is_found_at_once(orin: Tree) -> None:
+    board = orin.board(Clock())
+    assert board.read().fan_pct == 40.0
+    (orin.root / HWMON / "hwmon0").rename(orin.root / HWMON / "hwmon9")
+    assert board.read().fan_pct == 40.0
+
+
+def test_a_mode_that_is_added_to_the_file_gets_its_name(orin: Tree) -> None:
+    board = orin.board()
+    assert board.read().power_mode == "MODE_30W"
+    orin.write("etc/nvpmodel.conf", "< POWER_MODEL ID=2 NAME=MODE_40W >\n")
+    assert board.read().power_mode == "MODE_40W"
+
+
+def test_one_part_of_the_chip_that_is_too_hot_is_enough(orin: Tree) -> None:
+    alert = next(path for path in (orin.root / THERMAL).glob("*/type") if path.read_text() == "soc1-throttle-alert\n")
+    assert orin.board().read().throttled is False
+    orin.write(str(alert.relative_to(orin.root).with_name("cur_state")), "1\n")
+    assert orin.board().read().throttled is True
+    fan = next(path for path in (orin.root / THERMAL).glob("*/type") if path.read_text() == "pwm-fan\n")
+    assert fan.with_name("cur_state").read_text() != "0\n", "a fan that cools does not throttle"
 
 
 def test_a_power_mode_without_a_name_is_reported_by_number(orin: Tree) -> None:
@@ -146,6 +161,19 @@ def test_only_a_simulated_board_says_that_it_is_simulated(tmp_path: Path) -> Non
     assert None not in astuple(detect_board("simulated", tmp_path).read())
     assert detect_board("none", tmp_path).read() == BoardReading()
     assert detect_board("auto", tmp_path).read().gpu_clock_mhz is None
+
+
+def test_nvml_and_jetson_stats_are_asked_for_this_machine_only(tmp_path: Path) -> None:
+    def sources(source: str, sysfs_root: Path, *, jetson_stats: bool = True) -> list[str]:
+        board = detect_board(source, sysfs_root, jetson_stats=jetson_stats)
+        assert isinstance(board, CombinedBoard)
+        return [found.name for found in board._sources]
+
+    assert sources("auto", Path("/sys")) == ["sysfs", "nvml", "jetson-stats"]
+    assert sources("auto", Path("/sys"), jetson_stats=False) == ["sysfs", "nvml"]
+    assert sources("auto", tmp_path) == sources("sysfs", Path("/sys")) == ["sysfs"]
+    assert sources("simulated", Path("/sys")) == ["simulated"]
+    assert sources("none", Path("/sys")) == []
 
 
 def test_reading_a_board_loads_no_torch_and_no_jtop() -> None:

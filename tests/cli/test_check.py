@@ -166,13 +166,14 @@ def test_weights_that_cannot_be_used_are_told_with_the_exact_reason(check: Check
 def test_what_was_set_over_mqtt_is_told(check: Check, tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     inbox = Inbox(tmp_path / "state/inbox.sqlite", InboxLimits())
-    for name, value in {"volume": "30", "muted": "1", "paused": "1"}.items():
+    for name, value in {"volume": "30", "voice": "anna", "muted": "1", "paused": "1"}.items():
         wait_for(inbox.remember(name, value))
     _, out, _ = check("audio: {volume: 80}\n")
     inbox.close()
     assert "# volume: 30\n" in out
     assert "# volume_why: set over MQTT, which wins over audio.volume (80)" in out
     assert "# muted_why: set over MQTT; the command unmute ends it" in out
+    assert "# voice_why: set over MQTT, which wins over engine.f5.default_voice (default)" in out
     assert "# paused_why: set over MQTT; the command resume ends it" in out
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ishowtts.model import Outcome, Reason
+from ishowtts.model import AlertName, Outcome, Reason
 from ishowtts.mqtt.command_payload import COMMANDS
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS
 from ishowtts.text import plain_text
@@ -29,7 +29,7 @@ ROOT = "ishowtts/kitchen"
 TOPICS = {
     f"{ROOT}/{name}"
     for name in (
-        *("say", "urgent", "command", "volume/set"),
+        *("say", "urgent", "command", "volume/set", "voice/set"),
         *("availability", "state", "event", "telemetry", "info", "volume", "muted"),
     )
 }
@@ -108,7 +108,7 @@ def finished_lines(client: Client, count: int) -> list[dict[str, Any]]:
 
 
 def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell: Callable[[str], str]) -> None:
-    options, lines, commands, retained, watched, requested = blocks("sh")
+    options, lines, commands, retained, watched, alerts, requested = blocks("sh")
     shell(options)
     shell(lines)
     assert "tea-2" in [event["id"] for event in finished_lines(mqtt_client, 4)]
@@ -116,12 +116,16 @@ def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell:
     shell(commands)
     mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("transaction") == "t-17")
     mqtt_client.wait_for(f"{ROOT}/volume", lambda m: m.text == "60")
-    mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("command") == "volume")
-    assert sorted(event["command"] for event in events(mqtt_client, "command")) == ["cancel", "skip", "volume"]
+    mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("command") == "voice")
+    assert sorted(event["command"] for event in events(mqtt_client, "command")) == ["cancel", "skip", "voice", "volume"]
     availability, state = shell(retained).splitlines()
     assert availability == "online"
     assert json.loads(state)["volume"] == 60
     assert [json.loads(each)["event"] for each in shell(watched).splitlines()] == ["accepted", "started", "finished"]
+    known = dict(line.split(" ", 1) for line in shell(alerts).splitlines())
+    assert known.keys() == {f"{ROOT}/alert/{name.value}" for name in AlertName}
+    assert not any(json.loads(payload)["active"] for payload in known.values())
+    assert cells("name") == {name.value for name in AlertName}
     mqtt_client.forget()
     answer = json.loads(shell(requested))
     assert answer["event"] == "finished"

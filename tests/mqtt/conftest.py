@@ -34,6 +34,7 @@ class Recorder:
         self.commands: list[Command] = []
         self.faults: list[tuple[str, str | None]] = []
         self.volumes: list[int] = []
+        self.voices: list[str | None] = []
         self.connection: list[tuple[bool, str]] = []
         self.threads: set[str] = set()
 
@@ -48,6 +49,7 @@ class Recorder:
             on_command=self.commands.append,
             on_command_fault=lambda sentence, transaction: self.faults.append((sentence, transaction)),
             on_volume=self.volumes.append,
+            on_voice=self.voices.append,
             on_connection=lambda connected, why: self.connection.append((connected, why)),
         )
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from ishowtts.errors import CommandError
 from ishowtts.model import Command
-from ishowtts.mqtt.command_payload import COMMANDS, BadCommand, parse_command, parse_volume
+from ishowtts.mqtt.command_payload import COMMANDS, BadCommand, parse_command, parse_voice, parse_volume
 
 _VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text(), max_size=3)
-_FIELDS = st.sampled_from(["command", "id", "transaction", "x"])
+_FIELDS = st.sampled_from(["command", "id", "transaction", "voice", "x"])
 _PAYLOADS = st.one_of(
     st.binary(max_size=200),
     st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")),
@@ -25,7 +25,7 @@ _PAYLOADS = st.one_of(
 @settings(max_examples=200, deadline=None)
 @given(payload=_PAYLOADS)
 def test_any_payload_is_a_command_or_a_command_error(payload: bytes) -> None:
-    for parse_it in (parse_command, parse_volume):
+    for parse_it in (parse_command, parse_volume, parse_voice):
         with contextlib.suppress(CommandError):
             parse_it(payload)
 
@@ -36,6 +36,8 @@ def test_a_command_is_a_word_or_an_object() -> None:
             assert parse_command(f" {word}\n".encode()) == Command(word)
     assert parse_command(b'{"command": "skip"}') == Command("skip")
     assert parse_command(b'{"command": "cancel", "id": "a", "transaction": "t"}') == Command("cancel", "a", "t")
+    assert parse_command(b'{"command": "cancel", "author": "Bob"}') == Command("cancel", author="Bob")
+    assert parse_command(b'{"command": "Cancel", "author": "Bob", "id": "a"}') == Command("cancel", "a", author="Bob")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,11 @@ def test_a_command_is_a_word_or_an_object() -> None:
         (b"s\0t\0o\0p\0", "UTF-16", None),
         (b"\xff", "UTF-8", None),
         (b"x" * 5000, "4096", None),
-        (b"cancel", "needs a line", None),
+        (b"cancel", "needs a line or an author", None),
+        (b'{"command": "cancel", "author": null, "transaction": "t"}', "needs a line or an author", "t"),
+        (b'{"command": "stop", "author": "Bob", "transaction": "t"}', "author: stop is for all authors", "t"),
+        (b'{"command": "cancel", "author": ["Bob"]}', "author: must be", None),
+        (b'{"command": "cancel", "user": "Bob"}', "did you mean 'author'?", None),
         (b"{skip}", "valid JSON", None),
         (b'{"id": "a"}', "command: is missing", None),
         (b'{"command": 5, "transaction": "t"}', "command: must be", "t"),
@@ -121,3 +127,36 @@ def test_anything_else_is_not_a_volume(payload: bytes) -> None:
 def test_a_volume_from_0_to_1_is_refused_because_1_percent_is_nearly_silent(payload: bytes) -> None:
     with pytest.raises(BadCommand, match=r"volume.* from 0 to 100 .*a scale from 0 to 1: send "):
         parse_volume(payload)
+
+
+@pytest.mark.parametrize(
+    ("payload", "voice"),
+    [
+        (b"anna", "anna"), (b' "anna"\n', "anna"), (b"anna\0\0", "anna"), (rb"anna\n", "anna"), (b"'anna'", "anna"),
+        (b'{"voice": "anna"}\0', "anna"), (b"null", None), (b'{"voice": null}', None), (b'"null"', "null"),
+        (b"null\0", None), (b"Anna", "Anna"), (b"default", "default"),
+    ],
+)  # fmt: skip
+def test_a_default_voice_is_a_name_or_null(payload: bytes, voice: str | None) -> None:
+    assert parse_voice(payload) == voice
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (b"", "voice/set is empty; send the name of a voice, or null for the configured one"),
+        (b'""', "voice/set is empty"),
+        (b"\0", "voice/set is empty"),
+        (b"{}", "voice: is missing; the name of a voice, or null"),
+        (b'{"voice": 5}', "voice: must be the name of a voice"),
+        (b'{"speaker": "anna"}', "did you mean 'voice'?"),
+        (b"{'voice': 'anna'}", "double quotes"),
+        (b"a" * 200, "1 to 128 characters"),
+        (b"an\x1bna", "U+001B"),
+        (b"\xff", "UTF-8"),
+    ],
+)
+def test_what_is_no_name_of_a_voice_is_refused(payload: bytes, words: str) -> None:
+    with pytest.raises(BadCommand) as caught:
+        parse_voice(payload)
+    assert words in str(caught.value)

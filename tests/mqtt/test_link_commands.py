@@ -9,13 +9,16 @@ from support.client import Client
 from support.waiting import eventually
 
 
-def test_commands_and_volumes_reach_their_handlers(link, mqtt_client: Client) -> None:
+def test_commands_volumes_and_voices_reach_their_handlers(link, mqtt_client: Client) -> None:
     mqtt_client.publish("ishowtts/unit/command", "stop")
     mqtt_client.publish("ishowtts/unit/command", {"command": "cancel", "id": "a", "transaction": "t"})
     mqtt_client.publish("ishowtts/unit/volume/set", "35")
-    eventually(lambda: link.recorder.volumes)
+    mqtt_client.publish("ishowtts/unit/voice/set", "anna")
+    mqtt_client.publish("ishowtts/unit/voice/set", "null")
+    eventually(lambda: len(link.recorder.voices) == 2)
     assert link.recorder.commands == [Command("stop"), Command("cancel", "a", "t")]
     assert link.recorder.volumes == [35]
+    assert link.recorder.voices == ["anna", None]
 
 
 def test_an_invalid_command_is_reported_with_its_transaction(link, mqtt_client: Client) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ishowtts.model import AlertName
 from support.appliance import Appliance
 from support.broker import ShippedBroker
 from support.certificates import Authority
@@ -18,30 +19,37 @@ from support.waiting import eventually
 
 ROOT = "ishowtts/test"
 SAY = [f"{ROOT}/say", f"{ROOT}/say/anna"]
-STEER = [f"{ROOT}/urgent", f"{ROOT}/command", f"{ROOT}/volume/set"]
-SEEN = [f"{ROOT}/{name}" for name in ("availability", "event", "info", "muted", "state", "telemetry", "volume")]
-ALERTS = [f"{ROOT}/alert/deaf"]
+STEER = [f"{ROOT}/urgent", f"{ROOT}/command", f"{ROOT}/volume/set", f"{ROOT}/voice/set"]
+SEEN = [
+    f"{ROOT}/{name}" for name in ("availability", "event", "info", "muted", "state", "telemetry", "voice", "volume")
+]
+ALERTS = [f"{ROOT}/alert/{name.value}" for name in AlertName]
 PROBES = [f"{ROOT}/probe", f"{ROOT}/probe/commands"]
-ROLES = ("publisher", "controller", "observer", "ishowtts")
+DISCOVERY = "homeassistant/device/ishowtts_ishowtts_test/config"
+HOME_ASSISTANT = [DISCOVERY, "homeassistant/status", "homeassistant/sensor/other/config"]
+ROLES = ("publisher", "controller", "observer", "homeassistant", "ishowtts")
 REPLIES = [f"ishowtts/reply/{role}/1" for role in ROLES]
-EVERYTHING = [*SAY, *STEER, *SEEN, *ALERTS, *PROBES, *REPLIES]
+EVERYTHING = [*SAY, *STEER, *SEEN, *ALERTS, *PROBES, *REPLIES, *HOME_ASSISTANT]
 
 MAY_PUBLISH = {
     "publisher": SAY,
     "controller": [*SAY, *STEER],
     "observer": [],
-    "ishowtts": [*SAY, *STEER, *SEEN, *ALERTS, *PROBES, *REPLIES],
+    "homeassistant": [SAY[0], *STEER, *HOME_ASSISTANT],
+    "ishowtts": [*SAY, *STEER, *SEEN, *ALERTS, *PROBES, *REPLIES, DISCOVERY],
 }
 MAY_READ = {
     "publisher": [REPLIES[0]],
     "controller": [REPLIES[1]],
     "observer": [*SEEN, *ALERTS, REPLIES[2]],
+    "homeassistant": [*SEEN, *ALERTS, REPLIES[3], *HOME_ASSISTANT],
     "ishowtts": [
         *SAY,
         *STEER,
         *PROBES,
-        *(topic for topic in SEEN if not topic.endswith(("/muted", "/volume"))),
-        REPLIES[3],
+        *(topic for topic in SEEN if not topic.endswith(("/muted", "/voice", "/volume"))),
+        "homeassistant/status",
+        REPLIES[4],
     ],
 }
 PASSWORDS = {role: f"password of {role}" for role in ROLES}
@@ -89,7 +97,7 @@ def test_a_role_can_publish_only_on_its_topics(shared: ShippedBroker, enter: Exi
     fences = [SAY[0], SEEN[0], *REPLIES]
     for fence in fences:
         appliance.publish(fence, "fence")
-    for witness, fence in zip(witnesses, [REPLIES[0], REPLIES[1], SEEN[0], SAY[0]], strict=True):
+    for witness, fence in zip(witnesses, [REPLIES[0], REPLIES[1], SEEN[0], SEEN[0], SAY[0]], strict=True):
         witness.wait_for(fence, lambda message: message.text == "fence")
     arrived = {m.topic for witness in witnesses for m in witness.messages if m.text == f"from {role}"}
     assert arrived == set(MAY_PUBLISH[role])
@@ -101,7 +109,7 @@ def test_a_role_can_read_only_its_topics(shared: ShippedBroker, enter: ExitStack
     reader = connect(enter, shared, role).subscribe("#")
     for topic in EVERYTHING:
         reader.subscribe(topic)
-    for name in ("ishowtts", "controller"):
+    for name in ("ishowtts", "controller", "homeassistant"):
         author = connect(enter, shared, name)
         for topic in MAY_PUBLISH[name]:
             author.publish(topic, "x")

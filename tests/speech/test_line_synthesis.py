@@ -60,11 +60,11 @@ class Rig:
         ]
         self.synthesizer = FallbackSynthesizer(lambda: self.order, language_of=lambda _voice: "en-GB")
 
-    def say(self, text: str, **fields: object) -> list[str]:
+    def say(self, text: str, default_voice: str | None = None, **fields: object) -> list[str]:
         """The engine of each segment."""
         line = Line("line", text, **fields)  # type: ignore[arg-type]
         self.synthesis = self.synthesizer.begin_line()
-        return [one.engine for one in speak_planned(self.synthesis, self.synthesis.plan(line, text))]
+        return [one.engine for one in speak_planned(self.synthesis, self.synthesis.plan(line, text, 0, default_voice))]
 
     def substitutions(self) -> list[Substitution | None]:
         """For each engine: which one its last segment should have had."""
@@ -108,6 +108,22 @@ def test_only_a_line_that_names_a_voice_gets_a_substitution_for_a_language_that_
     assert rig.espeak.segments[-1].voice is None, "only F5 gets the name of a voice"
     assert rig.say(ENGLISH, voice="anna") == ["f5"]
     assert rig.f5.segments[-1].voice == "anna"
+
+
+def test_a_default_voice_that_was_set_speaks_and_does_not_count_as_named_by_the_line(rig: Rig) -> None:
+    assert rig.say(ENGLISH, "bob") == ["f5"]
+    assert rig.f5.segments[-1].voice == "bob"
+    assert rig.say(ENGLISH, "bob", voice="anna") == ["f5"]
+    assert rig.f5.segments[-1].voice == "anna"
+    assert rig.say(RUSSIAN, "bob") == ["espeak"]
+    assert rig.substitutions()[2] is None, "nobody was replaced: the line named no voice"
+    rig.f5.unusable_voices = {"bob"}
+    del rig.order[1:]
+    with pytest.raises(EngineUnavailable, match="the default voice cannot be used: the voice 'bob' holds nothing"):
+        rig.say(ENGLISH, "bob")
+    assert rig.synthesis.engine_error is None
+    with pytest.raises(VoiceError, match="the voice 'bob' holds nothing"):
+        rig.say(ENGLISH, voice="bob")
 
 
 def test_a_mixed_segment_that_f5_fails_at_is_divided_for_the_next_engines(rig: Rig) -> None:

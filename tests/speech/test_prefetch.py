@@ -66,6 +66,21 @@ def test_a_line_that_was_merged_after_its_prefetch_is_synthesised_again(make_har
     assert harness.primary.spoken == [LONG, "two", "two"]
 
 
+def test_a_line_without_a_voice_is_synthesised_again_if_the_default_voice_changes_while_it_waits(
+    paced: Harness,
+) -> None:
+    paced.default_voice = "anna"
+    paced.say(Line("a", LONG), Line("b", "two"))
+    paced.await_synthesis("two")
+    paced.default_voice = "bob"
+    paced.say(Line("c", "three", voice="carl"))
+    paced.await_synthesis("three")
+    paced.default_voice = "anna"
+    assert paced.await_outcome("c") == "finished"
+    assert paced.primary.spoken == [LONG, "two", "two", "three"]
+    assert list(dict.fromkeys(paced.primary.prepared)) == ["anna", "bob", "carl"]
+
+
 def test_an_error_in_a_prefetch_costs_the_line_nothing(paced: Harness) -> None:
     paced.say(Line("a", LONG))
     paced.await_synthesis(LONG)

@@ -14,7 +14,14 @@ from support.waiting import eventually
 
 class Subscriber:
     def __init__(self) -> None:
-        self.state: dict[str, Any] = {"state": "ready", "queue_depth": 0, "detail": None, "volume": 80, "muted": False}
+        self.state: dict[str, Any] = {
+            "state": "ready",
+            "queue_depth": 0,
+            "detail": None,
+            "volume": 80,
+            "muted": False,
+            "voice": "a",
+        }
         self.states: list[dict[str, Any]] = []
         self.levels: list[tuple[str, object]] = []
         self.news: list[bool] = []
@@ -68,13 +75,13 @@ def test_a_depth_that_keeps_changing_is_published_at_most_every_250_ms_and_its_l
     assert subscriber.news == [True] + [False] * (len(subscriber.states) - 1)
 
 
-def test_volume_and_muted_are_published_when_they_change(subscriber: Subscriber) -> None:
-    eventually(lambda: subscriber.levels == [("volume", 80), ("muted", False)], "the first levels")
+def test_volume_muted_and_voice_are_published_when_they_change(subscriber: Subscriber) -> None:
+    eventually(lambda: subscriber.levels == [("volume", 80), ("muted", False), ("voice", "a")], "the first levels")
     subscriber.change(muted=True)
-    eventually(lambda: subscriber.levels[2:] == [("muted", True)], "the change")
+    eventually(lambda: subscriber.levels[3:] == [("muted", True)], "the change")
     subscriber.change(state="paused")
     eventually(lambda: subscriber.states[-1]["state"] == "paused", "paused")
-    assert len(subscriber.levels) == 3
+    assert len(subscriber.levels) == 4
 
 
 def test_a_flood_of_changes_is_published_a_few_times_and_the_last_one_always(subscriber: Subscriber) -> None:
@@ -87,4 +94,4 @@ def test_a_flood_of_changes_is_published_a_few_times_and_the_last_one_always(sub
         "the last change",
     )
     assert len(subscriber.states) < 20 * (time.monotonic() - began_s) + 3
-    assert dict(subscriber.levels) == {"muted": True, "volume": 20_000 % 101}
+    assert dict(subscriber.levels) == {"muted": True, "volume": 20_000 % 101, "voice": "a"}

@@ -12,9 +12,36 @@ from typing import Any
 
 import pytest
 
+from ishowtts.board import BoardIdentity, BoardReading
 from ishowtts.board.detect import detect_board
-from ishowtts.model import Outcome, Report
-from ishowtts.status.telemetry import Telemetry, percentile
+from ishowtts.model import EngineShare, Outcome, Report
+from ishowtts.status.telemetry import Telemetry
+
+THROTTLING = ("throttle_events", "throttle_events_new", "throttled")
+
+
+class CountingBoard:
+    """A board that reports these counts of throttle events, one at each reading."""
+
+    def __init__(self, *counts: int | None) -> None:
+        self._counts = list(counts)
+        self.readings = 0
+
+    def identity(self) -> BoardIdentity:
+        return BoardIdentity()
+
+    def start(self) -> None:
+        """Nothing."""
+
+    def read(self) -> BoardReading:
+        self.readings += 1
+        return BoardReading(throttle_events=self._counts.pop(0), throttled=False)
+
+    def sources(self) -> dict[str, str]:
+        return {}
+
+    def close(self, timeout_s: float) -> None:
+        """Nothing."""
 
 
 def snapshot(telemetry: Telemetry, *worker_pids: int) -> dict[str, Any]:
@@ -45,11 +72,11 @@ def test_a_snapshot_has_the_shape_of_the_contract(tmp_path: Path) -> None:
         "uptime_s": None,
         "gpu": ["clock_mhz", "clock_max_mhz", "clock_locked", "load_pct", "temp_c"],
         "cpu": ["load_pct", "temp_c"],
-        "board": ["model", "jetpack", "power_mode", "power_w", "fan_pct", "throttle_events"],
+        "board": ["model", "jetpack", "power_mode", "power_w", "fan_pct", *THROTTLING],
         "memory": ["used_mb", "total_mb", "process_mb", "worker_mb", "gpu_mb"],
         "speech": [
-            "rtf", "rtf_p50", "rtf_p95", "ttfa_s_p50", "lines_total", "lines_failed", "lines_rejected",
-            "audio_s_total", "cache_hits", "queue_depth",
+            "rtf", "rtf_p50", "rtf_p95", "ttfa_s_p50", "ttfa_s_p95", "lines_total", "lines_failed", "lines_rejected",
+            "lines_per_min", "error_rate", "audio_s_total", "cache_hits", "cache_hit_rate", "queue_depth",
         ],
         "engine": ["name"],
         "engines": None,
@@ -66,39 +93,32 @@ def test_what_nobody_knows_is_null_before_the_first_line(telemetry: Telemetry) -
     assert set(told["gpu"].values()) | set(told["cpu"].values()) | set(told["board"].values()) == {None}
     assert told["memory"]["process_mb"] > 1
     assert told["memory"]["worker_mb"] is None
-    assert [told["speech"][name] for name in ("rtf", "rtf_p50", "rtf_p95", "ttfa_s_p50")] == [None] * 4
+    assert told["speech"]["rtf"] is None
     assert told["speech"]["lines_total"] == 0
 
 
-def test_percentiles_are_of_the_last_hundred_lines_and_were_measured(telemetry: Telemetry) -> None:
-    for _ in range(50):
-        telemetry.record(report(rtf=9.0, ttfa_s=9.0))
-    for number in range(100, 0, -1):
-        telemetry.record(report(rtf=number / 100, ttfa_s=number / 10))
-    speech = snapshot(telemetry)["speech"]
-    assert (speech["rtf"], speech["rtf_p50"], speech["rtf_p95"], speech["ttfa_s_p50"]) == (0.01, 0.5, 0.95, 5.0)
-    assert speech["audio_s_total"] == 300.0
+def test_throttle_events_are_those_since_the_last_message() -> None:
+    telemetry = Telemetry(CountingBoard(3, 3, None, 5, 2, 2))
+    new = [snapshot(telemetry)["board"]["throttle_events_new"] for _ in range(6)]
+    # Unknown at first; what happened while the count was unknown is not lost; a lower count began again at 0.
+    assert new == [None, 0, None, 2, 2, 0]
 
 
-def test_a_cached_or_silent_line_has_no_part_in_the_speed_of_synthesis(telemetry: Telemetry) -> None:
-    telemetry.record(report(rtf=0.25))
-    telemetry.record(report(rtf=0.0, cached=True))
-    telemetry.record(report(rtf=0.0, audio_s=0.0, ttfa_s=None))
-    speech = snapshot(telemetry)["speech"]
-    assert (speech["rtf"], speech["rtf_p50"], speech["cache_hits"], speech["audio_s_total"]) == (0.25, 0.25, 1, 4.0)
+def test_the_board_is_read_once_for_all_who_ask_at_the_same_time() -> None:
+    board = CountingBoard(3, 4, 5)
+    telemetry = Telemetry(board)
+    snapshot(telemetry)
+    assert telemetry.reading(max_age_s=60).throttle_events == 3
+    assert telemetry.reading().throttle_events == 4
+    assert board.readings == 2
 
 
-def test_every_outcome_counts_as_a_line(telemetry: Telemetry) -> None:
-    for outcome in [*Outcome, Outcome.FAILED, Outcome.REJECTED, Outcome.REJECTED]:
-        telemetry.count(outcome)
-    speech = snapshot(telemetry)["speech"]
-    counted = (speech["lines_total"], speech["lines_failed"], speech["lines_rejected"])
-    assert counted == (len(Outcome) + 3, 2, 3)
-
-
-@pytest.mark.parametrize(("percent", "value"), [(0, 1.0), (50, 2.0), (75, 3.0), (95, 4.0), (100, 4.0)])
-def test_a_percentile_is_by_nearest_rank(percent: float, value: float) -> None:
-    assert percentile([4.0, 1.0, 3.0, 2.0], percent) == value
+def test_each_engine_has_its_own_figures(telemetry: Telemetry) -> None:
+    telemetry.record(Report(0.0, 0.5, 2.0, 0.3, "espeak", "", shares=(EngineShare("espeak", 0.5, 2.0, 0.3),)))
+    f5, espeak = snapshot(telemetry)["engines"]
+    assert f5 == {"name": "f5", "rtf_p50": None, "rtf_p95": None, "ttfa_s_p50": None, "ttfa_s_p95": None}
+    assert espeak == {"name": "espeak", "rtf_p50": 0.25, "rtf_p95": 0.25, "ttfa_s_p50": 0.3, "ttfa_s_p95": 0.3}
+    assert telemetry.recent_rtf("f5", 60) is None
 
 
 def test_the_workers_memory_is_known_while_it_lives_and_only_then(telemetry: Telemetry) -> None:

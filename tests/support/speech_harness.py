@@ -142,6 +142,7 @@ class Harness:
         self.speaker = RemovableSpeaker(folder / "sound.wav", paced=paced)
         self.reports: list[Report] = []
         self.policy = FakePolicy()
+        self.default_voice: str | None = None
         self.path = folder / "inbox.sqlite"
         self.inbox = Inbox(self.path, limits or InboxLimits(), on_lines=self._wake)
         stack.callback(self.inbox.close)
@@ -162,7 +163,9 @@ class Harness:
         synthesizer = FallbackSynthesizer(lambda: order)
         self.scheduler = Scheduler(
             self.inbox,
-            SpeechResources(synthesizer, self.player, self.policy, post_processor),
+            SpeechResources(
+                synthesizer, self.player, self.policy, post_processor, default_voice=lambda: self.default_voice
+            ),
             available=lambda: True,
             paused=False,
             pause_s=pause_s,

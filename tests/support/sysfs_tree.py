@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -41,9 +43,30 @@ class Tree:
         os.mkfifo(file)
         self._held.append(os.open(file, os.O_RDWR))
 
-    def board(self) -> SysfsBoard:
+    def fail(self, path: str, how: str) -> None:
+        """Makes this file `missing`, or makes reading it fail with EAGAIN, EIO or EISDIR, also for root."""
+        file = self.root / path
+        if how == "EAGAIN":
+            self.switch_off(path)
+            return
+        file.unlink()
+        if how == "EIO":
+            file.symlink_to("/proc/self/mem")  # nothing is mapped at address 0
+        elif how == "EISDIR":
+            file.mkdir()
+
+    def restore(self, path: str, content: str) -> None:
+        """Replaces whatever `fail` made by a file again."""
+        file = self.root / path
+        if file.is_dir() and not file.is_symlink():
+            file.rmdir()
+        else:
+            file.unlink(missing_ok=True)
+        self.write(path, content)
+
+    def board(self, clock: Callable[[], float] = time.monotonic) -> SysfsBoard:
         """Returns the sensor reader on this tree."""
-        return SysfsBoard(self.root / "sys", self.root / "proc", self.root / "etc", self.root / "var")
+        return SysfsBoard(self.root / "sys", self.root / "proc", self.root / "etc", self.root / "var", clock=clock)
 
     def __enter__(self) -> Tree:
         return self

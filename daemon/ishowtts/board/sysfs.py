@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
-import os
+import math
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ishowtts.board import BoardIdentity, BoardReading
+from ishowtts.board.jetpack import read_jetpack
+from ishowtts.board.sensor_files import read_count, read_scaled, read_text
+from ishowtts.board.sysfs_nodes import SysfsNodes, find_gpu, find_nodes
 
-_GPU_FOLDERS = ("17000000.gpu", "*.ga10b", "gpu-gpc-0", "*.gv11b", "*.gp10b", "*.gpu")
-_GPU_LOADS = ("devices/platform/gpu.0/load", "devices/platform/17000000.gpu/load")
-_GPU_ZONES = ("gpu-thermal", "gpu-therm")
-_CPU_ZONES = ("cpu-thermal", "cpu-therm")
-_OFF_C = -200.0  # NVIDIA's kernels report -256 °C for a sensor that is powered off
-_WHOLE_BOARD_RAILS = ("VDD_IN", "VIN", "POM_5V_IN")
-_MAX_BYTES = 256 * 1024  # no sensor writes more; nvpmodel.conf is the longest file here
-_JETPACKS = {35: 5, 36: 6, 38: 7, 39: 7}
+_LOOK_AGAIN_S = 30.0  # drivers are late at boot, and looking for all nodes takes three times as long as a reading
+_MAX_MHZ = 10_000.0
+_COLDEST_C, _HOTTEST_C = -40.0, 150.0  # NVIDIA's kernels report -256 °C for a sensor that is powered off
+_MAX_W = 1000.0
+_OFFSET_W = 1.0  # an INA3221 shows down to -0.4 W for a rail without load
+_RAILS: tuple[
+    tuple[set[str], set[str]], ...
+] = (  # the rails that feed the whole module, and the rails that they feed: those would count twice
+    ({"VDD_IN"}, {"VDD_CPU_GPU_CV", "VDD_SOC"}),  # Orin Nano, Orin NX, Xavier NX
+    ({"VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"}, {"VDDQ_VDD2_1V8AO"}),  # AGX Orin
+    ({"VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"}, set()),  # Thor
+    ({"GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"}, set()),  # AGX Xavier
+    ({"POM_5V_IN"}, {"POM_5V_GPU", "POM_5V_CPU"}),  # Nano
+)
 
 
 class SysfsBoard:
-    """A Jetson, or any other machine with fewer sensors.
+    """The source `sysfs`: a Jetson, or any other machine with fewer sensors.
+
+    - GPU clock: `cur_freq`, `min_freq` and `max_freq` of devfreq. It is locked if the bounds are equal. A GPU that is
+      powered off (its `runtime_status` is `suspended`) has no clock and no load.
+    - GPU load: `load` of the driver nvgpu, the average of the last milliseconds. Thor's driver has no such file.
+    - Temperatures: the thermal zones of GPU and CPU.
+    - Power: the meter of the board's input (Thor), else the sum of the rails that feed the module, which is one rail
+      on Orin Nano and Orin NX and three on AGX Orin. On a board with unknown rails it is the sum of all.
+    - Throttling: `throttle_events` is the sum of the over-current counters since the boot. `throttled` is true while
+      the kernel reduces a clock because of heat: a cooling device `*-throttle-alert` is above 0.
+
+    Not thread-safe.
 
     Args:
         sysfs: /sys, or a recorded tree.
         proc: /proc, or a recorded tree.
         etc: /etc, or a recorded tree.
         var: /var, or a recorded tree.
+        clock: Seconds of a clock that never goes back.
     """
 
     def __init__(
-        self, sysfs: Path = Path("/sys"), proc: Path = Path("/proc"), etc: Path = Path("/etc"), var: Path = Path("/var")
+        self,
+        sysfs: Path = Path("/sys"),
+        proc: Path = Path("/proc"),
+        etc: Path = Path("/etc"),
+        var: Path = Path("/var"),
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sysfs, self._proc, self._etc, self._var = sysfs, proc, etc, var
+        self._clock = clock
+        self._nodes = find_nodes(sysfs)
+        self._looked_at_s = clock()
+        self._modes = _PowerModes(etc / "nvpmodel.conf")
         # The load is computed between two readings. This is the earlier one.
         self._cpu_ticks = self._read_cpu_ticks()
 
@@ -46,40 +78,52 @@ class SysfsBoard:
 
     def identity(self) -> BoardIdentity:
         """Returns model, JetPack and serial number, as far as the board reports them."""
-        tree = self._proc / "device-tree"
-        release = _text(self._etc / "nv_tegra_release") or ""
-        found = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", release)
-        jetpack = None
-        if found:
-            name = f"JetPack {_JETPACKS[int(found[1])]} " if int(found[1]) in _JETPACKS else ""
-            jetpack = f"{name}(L4T {found[1]}.{found[2]})"
-        return BoardIdentity(_text(tree / "model"), jetpack, _text(tree / "serial-number"))
+        # Some units and containers hide /proc/device-tree.
+        trees = self._proc / "device-tree", self._sysfs / "firmware" / "devicetree" / "base"
+        model, serial = (
+            next((text for tree in trees if (text := read_text(tree / name))), None)
+            for name in ("model", "serial-number")
+        )
+        return BoardIdentity(model, read_jetpack(self._etc, self._var, self._proc), serial)
 
     def read(self) -> BoardReading:
         """Reads all sensors now."""
-        gpu = self._gpu_folder()
-        low, high = (_scaled(gpu / name, 1e-6) if gpu else None for name in ("min_freq", "max_freq"))
+        nodes = self._find()
+        low, high = (_megahertz(nodes.gpu, name) for name in ("min_freq", "max_freq"))
+        suspended = nodes.gpu is not None and read_text(f"{nodes.gpu}/device/power/runtime_status") == "suspended"
         used_mb, total_mb = self._memory_mb()
         return BoardReading(
-            gpu_clock_mhz=_scaled(gpu / "cur_freq", 1e-6) if gpu else None,
+            gpu_clock_mhz=None if suspended else _megahertz(nodes.gpu, "cur_freq"),
             gpu_clock_max_mhz=high,
             gpu_clock_locked=None if low is None or high is None else low == high,
-            gpu_load_pct=self._gpu_load_pct(gpu),
-            gpu_temp_c=self._zone_c(_GPU_ZONES),
+            gpu_load_pct=None if suspended else _first(nodes.gpu_loads, 0.1, 100.0),
+            gpu_temp_c=_celsius(nodes.gpu_zone),
             cpu_load_pct=self._cpu_load_pct(),
-            cpu_temp_c=self._zone_c(_CPU_ZONES),
+            cpu_temp_c=_celsius(nodes.cpu_zone),
             power_mode=self._power_mode(),
-            power_w=self._power_w(),
-            fan_pct=self._fan_pct(),
-            throttle_events=self._throttle_events(),
+            power_w=_power_w(nodes),
+            fan_pct=None if nodes.fan is None else read_scaled(nodes.fan, 100 / 255, 0.0, 100.0),
+            throttle_events=_throttle_events(nodes),
+            throttled=_throttled(nodes),
             memory_used_mb=used_mb,
             memory_total_mb=total_mb,
         )
 
+    def _find(self) -> SysfsNodes:
+        """Returns the nodes. Looks for all of them again from time to time, and at once if one has disappeared.
+
+        The GPU is looked for at each reading until it is found: `ishowtts clocks` waits for it at boot.
+        """
+        now_s = self._clock()
+        late = self._nodes.gpu is None and find_gpu(self._sysfs) is not None
+        if late or now_s - self._looked_at_s >= _LOOK_AGAIN_S or self._nodes.disappeared():
+            self._nodes, self._looked_at_s = find_nodes(self._sysfs), now_s
+        return self._nodes
+
     def _read_cpu_ticks(self) -> tuple[int, int] | None:
         """Returns the ticks of all cores since the boot, and how many of them were idle."""
-        first = (_text(self._proc / "stat") or "").split("\n", 1)[0].split()
-        if len(first) < 9 or first[0] != "cpu" or not all(ticks.isdecimal() for ticks in first[1:9]):
+        first = (read_text(self._proc / "stat") or "").split("\n", 1)[0].split()
+        if len(first) < 9 or first[0] != "cpu" or not all(re.fullmatch("[0-9]{1,20}", ticks) for ticks in first[1:9]):
             return None
         ticks = [int(value) for value in first[1:9]]  # the fields after these are included in them
         return sum(ticks), ticks[3] + ticks[4]
@@ -95,112 +139,93 @@ class SysfsBoard:
 
     def _memory_mb(self) -> tuple[float | None, float | None]:
         """Returns used and total memory."""
-        found = re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB$", _text(self._proc / "meminfo") or "", re.MULTILINE)
+        text = read_text(self._proc / "meminfo") or ""
+        found = re.findall(r"^(MemTotal|MemAvailable):\s{1,40}(\d{1,15}) kB$", text, re.MULTILINE | re.ASCII)
         size_mb = {name: int(kibibytes) * 1024 / 1e6 for name, kibibytes in found}
-        total, available = size_mb.get("MemTotal"), size_mb.get("MemAvailable")
-        return None if total is None or available is None else total - available, total
-
-    def _gpu_folder(self) -> Path | None:
-        devfreq = self._sysfs / "class" / "devfreq"
-        return next((folder for name in _GPU_FOLDERS for folder in sorted(devfreq.glob(name))), None)
-
-    def _gpu_load_pct(self, gpu: Path | None) -> float | None:
-        paths = [self._sysfs / path for path in _GPU_LOADS]
-        if gpu is not None:
-            paths.append(gpu / "device" / "load")
-        loads = (_scaled(path, 0.1) for path in paths)  # permille
-        return next((load for load in loads if load is not None), None)
-
-    def _zone_c(self, names: tuple[str, ...]) -> float | None:
-        for zone in sorted((self._sysfs / "class" / "thermal").glob("thermal_zone*")):
-            if (_text(zone / "type") or "").lower() in names:
-                temp_c = _scaled(zone / "temp", 1e-3)
-                return None if temp_c is None or temp_c < _OFF_C else temp_c
-        return None
-
-    def _hwmons(self, name: str) -> Iterator[Path]:
-        for folder in sorted((self._sysfs / "class" / "hwmon").glob("hwmon*")):
-            if _text(folder / "name") == name:
-                yield folder
-
-    def _power_w(self) -> float | None:
-        """Returns the power of the rail that feeds the whole board, or else the sum of all rails."""
-        for folder in self._hwmons("ina238"):  # Thor has a separate meter for its input, without a label
-            watts = _scaled(folder / "power1_input", 1e-6)
-            if watts is not None:
-                return watts
-        rails = dict(rail for folder in self._hwmons("ina3221") for rail in _rails_w(folder))
-        total = next((rails[name] for name in _WHOLE_BOARD_RAILS if rails.get(name) is not None), None)
-        if total is not None:
-            return total
-        known = [watts for watts in rails.values() if watts is not None]
-        # A sum without one of the rails would be wrong.
-        return sum(known) if known and len(known) == len(rails) else None
-
-    def _fan_pct(self) -> float | None:
-        pwms = (_scaled(folder / "pwm1", 100 / 255) for folder in self._hwmons("pwmfan"))
-        return next((pwm for pwm in pwms if pwm is not None), None)
-
-    def _throttle_events(self) -> int | None:
-        """Returns how often the board has throttled itself, because of current or heat, since the boot."""
-        counts = [_number(path) for path in (self._sysfs / "class" / "hwmon").glob("hwmon*/oc*_event_cnt")]
-        known = [int(count) for count in counts if count is not None]
-        return sum(known) if known else None
+        total, available = size_mb.get("MemTotal") or None, size_mb.get("MemAvailable")
+        used = None if total is None or available is None or available > total else total - available
+        return used, total
 
     def _power_mode(self) -> str | None:
         """Returns the name of the power mode: its number means a different mode on each board."""
-        mode = re.search(r"pmode:(\d+)", _text(self._var / "lib" / "nvpmodel" / "status") or "")
+        status = read_text(self._var / "lib" / "nvpmodel" / "status") or ""
+        mode = re.search(r"pmode:(\d{1,6})", status, re.ASCII)
         if mode is None:
             return None
-        for line in (_text(self._etc / "nvpmodel.conf") or "").splitlines():
-            found = re.match(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>", line.strip())
-            if found and int(found[1]) == int(mode[1]):
-                return found[2]
-        return f"mode {int(mode[1])}"
+        return self._modes.names().get(int(mode[1]), f"mode {int(mode[1])}")
 
 
-def _rails_w(folder: Path) -> Iterator[tuple[str, float | None]]:
-    """Yields each labelled rail of an INA3221 with its power, except unconnected ones (NC) and sums of others."""
-    for label in sorted(folder.glob("in*_label")):
-        name = _text(label)
-        if name is None or name == "NC" or "sum" in name.lower():
-            continue
-        number = label.name.removeprefix("in").removesuffix("_label")
-        volts = _scaled(folder / f"in{number}_input", 1e-3)
-        amperes = _scaled(folder / f"curr{number}_input", 1e-3)
-        yield name, None if volts is None or amperes is None else volts * amperes
+class _PowerModes:
+    """The names of the power modes. The file is read again only if it has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._version: tuple[int, int, int] | None = None
+        self._names: dict[int, str] = {}
+
+    def names(self) -> dict[int, str]:
+        """Returns the name of each mode, by number."""
+        try:
+            status = self._path.stat()
+            version = (status.st_ino, status.st_size, status.st_mtime_ns)
+        except OSError:
+            return {}
+        if version != self._version:
+            text = read_text(self._path) or ""
+            found = re.findall(r"^\s*<\s*POWER_MODEL\s+ID=(\d{1,6})\s+NAME=([^\s>]{1,64})\s*>", text, re.M | re.A)
+            self._names = {int(number): name for number, name in reversed(found)}
+            self._version = version
+        return self._names
 
 
-def _text(path: Path) -> str | None:
-    """Reads a small file, without NULs and surrounding white space. Returns `None` on an error or an empty file.
+def _megahertz(gpu: str | None, name: str) -> float | None:
+    """Reads a file in Hz. A clock of 0 is that of a GPU that is powered off."""
+    return None if gpu is None else read_scaled(f"{gpu}/{name}", 1e-6, 1e-6, _MAX_MHZ)
 
-    This does not use `Path.read_text` or `util.files`: if the kernel answers EAGAIN, as it does for a thermal zone that
-    is powered off, Python's buffered files raise TypeError. O_NONBLOCK: no sensor may block the daemon.
+
+def _celsius(zone: str | None) -> float | None:
+    return None if zone is None else read_scaled(zone, 1e-3, _COLDEST_C, _HOTTEST_C)
+
+
+def _first(paths: tuple[str, ...], factor: float, high: float) -> float | None:
+    values = (read_scaled(path, factor, 0.0, high) for path in paths)
+    return next((value for value in values if value is not None), None)
+
+
+def _power_w(nodes: SysfsNodes) -> float | None:
+    """Returns the power of the whole board, or that of the module if no meter shows the board.
+
+    A meter that does not answer is not replaced by another one: the value would jump. 0 W is not the power of a board
+    that runs. A sum without one of its rails would be wrong.
     """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    if nodes.input_power is not None:
+        return read_scaled(nodes.input_power, 1e-6, 1e-6, _MAX_W)
+    rails = {rail.label: rail for rail in nodes.rails}
+    single = next((feeding for feeding, _ in _RAILS if len(feeding) == 1 and feeding <= rails.keys()), None)
+    feeding, fed = max(_RAILS, key=lambda board: len(rails.keys() & (board[0] | board[1])))
+    names = single or (feeding if rails.keys() & (feeding | fed) else rails.keys())
+    if not names <= rails.keys():
         return None
-    found = b""
-    try:
-        while len(found) < _MAX_BYTES and (more := os.read(handle, 65536)):
-            found += more
-    except OSError:
-        return None
-    finally:
-        os.close(handle)
-    return found.decode("utf-8", "replace").strip("\x00 \t\r\n") or None
+    total = 0.0
+    for name in names:
+        volts = read_scaled(rails[name].millivolts, 1e-3, 0.0, _MAX_W)
+        amperes = read_scaled(rails[name].milliamperes, 1e-3, -_MAX_W, _MAX_W)
+        watts = math.nan if volts is None or amperes is None else volts * amperes
+        if not -_OFFSET_W <= watts <= _MAX_W:
+            return None
+        total += watts
+    return total if 0.0 < total <= _MAX_W else None
 
 
-def _number(path: Path) -> float | None:
-    text = _text(path)
-    try:
-        value = float(text) if text is not None else None
-    except ValueError:
-        return None
-    return value if value is not None and abs(value) < 1e15 else None
+def _throttle_events(nodes: SysfsNodes) -> int | None:
+    """Returns the sum of the counters. Without one of them it would decrease, and increase again later."""
+    counts = [read_count(path) for path in nodes.over_currents]
+    known = [count for count in counts if count is not None and count >= 0]
+    return sum(known) if known and len(known) == len(counts) else None
 
 
-def _scaled(path: Path, factor: float) -> float | None:
-    number = _number(path)
-    return None if number is None else number * factor
+def _throttled(nodes: SysfsNodes) -> bool | None:
+    states = [read_count(path) for path in nodes.heat_alerts]
+    if any(state is not None and state > 0 for state in states):
+        return True
+    return False if states and all(state == 0 for state in states) else None

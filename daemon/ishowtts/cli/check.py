@@ -162,6 +162,10 @@ def _derived(settings: Config) -> dict[str, Any]:
         if volume is not None:
             why = f"set over MQTT, which wins over audio.volume ({settings.audio.volume})"
             derived |= {"volume": volume, "volume_why": why}
+        if voice := read_setting(database, "voice"):
+            configured = settings.engine.f5.default_voice
+            why = f"set over MQTT, which wins over engine.f5.default_voice ({configured})"
+            derived |= {"voice": voice, "voice_why": why}
         for name, command in {"muted": "unmute", "paused": "resume"}.items():
             if read_setting(database, name) == "1":
                 derived |= {name: True, f"{name}_why": f"set over MQTT; the command {command} ends it"}

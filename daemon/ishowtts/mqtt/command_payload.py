@@ -1,15 +1,25 @@
-"""Parses the payloads of commands and of volume requests."""
+"""Parses the payloads of commands, and of requests for a volume or a default voice."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from typing import Any
 
 from ishowtts.errors import CommandError
 from ishowtts.limits import VOLUME
 from ishowtts.model import Command
 from ishowtts.mqtt import json_faults, strict_json
-from ishowtts.mqtt.fields import COMMAND_FIELDS, VOLUME_FIELDS, BadField, check_fields, check_volume, joined
+from ishowtts.mqtt.fields import (
+    COMMAND_FIELDS,
+    VOICE_FIELDS,
+    VOLUME_FIELDS,
+    BadField,
+    check_fields,
+    check_voice,
+    check_volume,
+    joined,
+)
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 
 COMMANDS = ("skip", "stop", "pause", "resume", "mute", "unmute", "replay", "cancel")
@@ -34,14 +44,14 @@ def parse_command(payload: bytes) -> Command:
     """
     text = _short_text(payload, "a command")
     if (found := _object(text, "command")) is None:
-        return _known_command(text, None, None)
+        return _known_command(text, {})
     valid, problems = check_fields(found, COMMAND_FIELDS)
     transaction = valid.get("transaction")
     if problems:
         raise BadCommand(joined(problems), transaction)
     if "command" not in valid:
         raise BadCommand(f"command: is missing; one of {', '.join(COMMANDS)}", transaction)
-    return _known_command(valid["command"], valid.get("id"), transaction)
+    return _known_command(valid["command"], valid)
 
 
 def parse_volume(payload: bytes) -> int:
@@ -63,6 +73,30 @@ def parse_volume(payload: bytes) -> int:
         return check_volume(_unquoted(text))
     except BadField as error:
         raise BadCommand(f"volume/set {error}") from error
+
+
+def parse_voice(payload: bytes) -> str | None:
+    """Parse the name of a voice: text, with or without quotes, or an object such as `{"voice": "anna"}`.
+
+    Returns: `None` for `null`, which asks for the configured voice.
+
+    Raises:
+        BadCommand: it is not the name of a voice. Whether there is such a voice is not checked here.
+    """
+    text = _short_text(payload, "the name of a voice")
+    if (found := _object(text, "voice")) is not None:
+        valid, problems = check_fields(found, VOICE_FIELDS)
+        if "voice" not in found:
+            problems.append("voice: is missing; the name of a voice, or null for the configured one")
+        if problems:
+            raise BadCommand(joined(problems))
+        return valid.get("voice")
+    if not (name := _unquoted(text)):
+        raise BadCommand("voice/set is empty; send the name of a voice, or null for the configured one")
+    try:
+        return None if text == "null" else str(check_voice(name))
+    except BadField as error:
+        raise BadCommand(f"voice/set {error}") from error
 
 
 def _short_text(payload: bytes, what: str) -> str:
@@ -90,13 +124,16 @@ def _object(text: str, what: str) -> dict[str, Any] | None:
     return found
 
 
-def _known_command(words: str, line_id: str | None, transaction: str | None) -> Command:
+def _known_command(words: str, fields: Mapping[str, Any]) -> Command:
+    line_id, author, transaction = fields.get("id"), fields.get("author"), fields.get("transaction")
     word = _unquoted(words).rstrip(".!,; ").lower()
     if word not in COMMANDS:
         raise BadCommand(f"unknown command {clip(words)}; {_similar(word)}one of {', '.join(COMMANDS)}", transaction)
-    if word == "cancel" and line_id is None:
-        raise BadCommand('cancel needs a line: {"command": "cancel", "id": "…"}', transaction)
-    return Command(word, line_id, transaction)
+    if word == "cancel" and line_id is None and author is None:
+        raise BadCommand('cancel needs a line or an author: {"command": "cancel", "id": "…"}', transaction)
+    if word != "cancel" and author is not None:  # `stop` would end the lines of everybody
+        raise BadCommand(f"author: {word} is for all authors; the lines of one are ended with cancel", transaction)
+    return Command(word, line_id, transaction, author)
 
 
 def _similar(word: str) -> str:

@@ -172,26 +172,32 @@ def _language(value: Any) -> str | None:
 
 _VOLUME = _whole(*VOLUME)
 
+check_voice = name_of("the name of a voice")
+check_author = name_of("a text", _IN_NAMES_OF_PEOPLE)
+
 LINE_FIELDS: Mapping[str, FieldCheck] = {
     "text": _text,
     "id": name_of("a text"),
-    "voice": name_of("the name of a voice"),
+    "voice": check_voice,
     "priority": _priority,
     "ttl_s": _number(0, _MAX_TTL_S, above=True),
     "speed": _number(*SPEED),
     "nfe_step": _whole(*NFE_STEP),
     "volume": check_volume,
     "chime": _chime,
-    "author": name_of("a text", _IN_NAMES_OF_PEOPLE),
+    "author": check_author,
     "seed": _whole(*SEED),
     "language": _language,
 }
 
 VOLUME_FIELDS: Mapping[str, FieldCheck] = {"volume": check_volume}
 
+VOICE_FIELDS: Mapping[str, FieldCheck] = {"voice": check_voice}
+
 COMMAND_FIELDS: Mapping[str, FieldCheck] = {
     "command": _text,
     "id": name_of("the id of a line"),
+    "author": check_author,
     "transaction": name_of("a text"),
 }
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from ishowtts.model import Acknowledge, Arrival, Event, Rejection
 from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_volume
+from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_voice, parse_volume
 from ishowtts.mqtt.connection import Connection
 from ishowtts.mqtt.duplicate_guard import DuplicateInstanceGuard, GuardAction
 from ishowtts.mqtt.event_sender import EventSender
 from ishowtts.mqtt.line_payload import LineLimits, new_id, parse_line, payload_head
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
+from ishowtts.mqtt.outside_values import OutsideValues
 from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.publish_packet import ReceivedMessage
 from ishowtts.mqtt.retained_publisher import RetainedPublisher
@@ -51,7 +52,11 @@ class MqttLink:
         self._reporting = threading.Lock()
         self._reported: tuple[bool, str] | None = None  # the last arguments of `on_connection`
         self._events = EventSender(self._topics.event, answers=options.protocol == 5)
-        self._retained = RetainedPublisher(self._topics, lambda: (self._lines.session, self._commands.session))
+        self._outside = OutsideValues()
+        self._retained = RetainedPublisher(
+            self._topics, lambda: (self._lines.session, self._commands.session), self._outside
+        )
+        self._on_home_assistant: Callable[[], None] = lambda: None
         self._info_republished = RateLimit(_MAX_INFO_REPUBLISHED)
         self._retained_logged = RateLimit(_MAX_RETAINED_LOGGED)
         self._guard = DuplicateInstanceGuard(
@@ -76,6 +81,7 @@ class MqttLink:
             on_message=self._line_arrived,
             on_reachable=lambda reason: self._set_reachable("lines", reason),
             on_completed=self._handlers.on_completed,
+            on_retained_answer=self._outside.answered,
         )
         return Connection(
             self._options,
@@ -87,6 +93,7 @@ class MqttLink:
         )
 
     def _commands_connection(self) -> Connection:
+        status = self._options.home_assistant_status
         # Each run has its own client id: two appliances of one name see each other, and neither is disconnected.
         role = ConnectionRole(
             "commands",
@@ -94,7 +101,7 @@ class MqttLink:
             self._topics.commands,
             qos=0,
             persistent=False,
-            watched=self._topics.watched,
+            watched=(*self._topics.watched, *((status,) if status else ())),
             probe_topic=self._topics.commands_probe,
         )
         handlers = SessionHandlers(
@@ -172,6 +179,18 @@ class MqttLink:
             ValueError: it contains NaN or infinity.
         """
         self._retained.publish(name, strict_json.dumps(payload))
+
+    def serve_outside(
+        self, on_home_assistant: Callable[[], None], on_answer: Callable[[str, str | None], None]
+    ) -> OutsideValues:
+        """Return the publisher of values outside our root. Call this before `start`.
+
+        Args:
+            on_home_assistant: Called when Home Assistant says that it has started.
+            on_answer: See `OutsideValues`.
+        """
+        self._on_home_assistant, self._outside.on_answer = on_home_assistant, on_answer
+        return self._outside
 
     def send_events(self, numbered: Sequence[tuple[int, Event]], timeout_s: float) -> int:
         """Publish events in order, and wait until the broker has confirmed them.
@@ -263,6 +282,10 @@ class MqttLink:
 
     def _command_arrived(self, message: ReceivedMessage, acknowledge: Acknowledge) -> None:
         acknowledge()
+        if message.topic == self._options.home_assistant_status:
+            if message.payload == b"online" and not message.retained and message.fault is None:
+                self._on_home_assistant()
+            return
         if message.topic in self._topics.watched:
             self._watched_arrived(message)
             return
@@ -274,6 +297,8 @@ class MqttLink:
                 raise BadCommand(message.fault.detail)
             if message.topic == self._topics.volume_set:
                 self._handlers.on_volume(parse_volume(message.payload))
+            elif message.topic == self._topics.voice_set:
+                self._handlers.on_voice(parse_voice(message.payload))
             else:
                 self._handlers.on_command(parse_command(message.payload))
         except BadCommand as error:

@@ -48,6 +48,7 @@ class MqttOptions:
             must come back within the timeout.
         confirm_timeout_s: If the broker confirms no publish for this time, we connect again.
         broker_saves_s: A broker saves within this time what it has processed. The shipped one saves every 2 s.
+        home_assistant_status: Topic on which Home Assistant says that it has started; `None`: not wanted.
         receive_maximum: Maximum number of unacknowledged lines that the broker may send (MQTT 5). If more expired ones
             than that wait, mosquitto 2.0.11 hangs until the next publish.
     """
@@ -78,6 +79,7 @@ class MqttOptions:
     predecessors: frozenset[str] = frozenset()
     client_secret: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
     guard_timeouts: GuardTimeouts = field(default_factory=GuardTimeouts)
+    home_assistant_status: str | None = None
 
     @classmethod
     def from_config(cls, config: Config, root: str) -> MqttOptions:
@@ -86,7 +88,7 @@ class MqttOptions:
         Raises:
             ConfigError: the password file or a credential cannot be read.
         """
-        mqtt = config.mqtt
+        mqtt, home_assistant = config.mqtt, config.home_assistant
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
         credentials = Path(folder) if folder else None
         return cls(
@@ -105,6 +107,7 @@ class MqttOptions:
                 config.telemetry.interval_s, mqtt.duplicate_guard.silence_s, mqtt.duplicate_guard.retry_s
             ),
             session_expiry_s=max(1, min(int(config.queue.max_age_s), 2**32 - 2)),
+            home_assistant_status=f"{home_assistant.prefix}/status" if home_assistant.discovery else None,
         )
 
     def for_instance(self, inbox: Inbox, instance: str) -> MqttOptions:
@@ -171,6 +174,7 @@ class MqttHandlers:
         on_command: A valid command.
         on_command_fault: The sentence about an invalid command, and its transaction if that could be parsed.
         on_volume: A volume from 0 to 100.
+        on_voice: The name of the default voice that somebody wants; `None`: the configured one.
         on_connection: Whether the link works now, and the reason. Called when either changes.
         on_completed: Deliveries that the broker will not repeat, because it has saved our acknowledgements of them.
     """
@@ -180,6 +184,7 @@ class MqttHandlers:
     on_command: Callable[[Command], None]
     on_command_fault: Callable[[str, str | None], None]
     on_volume: Callable[[int], None]
+    on_voice: Callable[[str | None], None]
     on_connection: Callable[[bool, str], None]
     on_completed: Callable[[Sequence[Delivery]], object] = lambda _: None
 

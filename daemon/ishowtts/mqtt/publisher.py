@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
@@ -25,6 +26,20 @@ _RETRY_CODES = (0x80, 0x83, 0x97)
 _RETAINED_RETRY_S = 5.0
 _WAIT_SLICE_S = 0.2
 _PUBLISH_HEAD_BYTES = 16
+
+
+@dataclass(frozen=True)
+class PublishAnswer:
+    """The broker's answer to a publish (PUBACK).
+
+    Args:
+        refusal: Why the broker refuses it; `None` if it does not.
+        retained_topic: The topic, if it was a retained value.
+    """
+
+    mid: int
+    refusal: str | None
+    retained_topic: str | None = None
 
 
 class Publisher:
@@ -103,20 +118,22 @@ class Publisher:
             self._to_retry.add(mid)
         self._answers.append((mid, code))
 
-    def take_answers(self) -> list[tuple[int, ReasonCode]]:
+    def take_answers(self) -> list[PublishAnswer]:
         """The answers since the last call. The broker has processed the acknowledgements that we sent before them."""
-        answers: list[tuple[int, ReasonCode]] = []
+        answers: list[PublishAnswer] = []
         processed = None
         while self._answers:
             mid, code = self._answers.popleft()
-            answers.append((mid, code))
+            topic = None
             with self._lock:
                 if mid in self._acks_before:  # paho also reports publishes at QoS 0
                     processed = max(processed or 0, self._acks_before.pop(mid))
                     self._progress_s = self._clock()
-                if (value := self._retained.pop(mid, None)) and self.must_retry(mid):
+                if value := self._retained.pop(mid, None):
                     topic, payload = value
-                    self._refused_retained[topic] = (self._clock() + _RETAINED_RETRY_S, payload)
+                    if self.must_retry(mid):
+                        self._refused_retained[topic] = (self._clock() + _RETAINED_RETRY_S, payload)
+            answers.append(PublishAnswer(mid, str(code) if code.is_failure else None, topic))
         if processed is not None:
             self._acknowledgements.processed(processed)
         return answers

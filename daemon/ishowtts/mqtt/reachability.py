@@ -110,7 +110,8 @@ class Subscriptions:
             if code is None or code.is_failure:
                 reason = "no answer" if code is None else str(code)
                 if topic in self._role.watched:
-                    log.warning("%s does not let us subscribe to %s (%s)", self._options.broker, topic, reason)
+                    broker = self._options.broker
+                    log.warning("%s does not let us subscribe to %s (%s); allow it in its ACL", broker, topic, reason)
                 else:
                     self._refused[topic] = reason
             elif code.value < self._role.qos and topic not in self._unsafe:

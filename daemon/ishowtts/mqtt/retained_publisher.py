@@ -1,4 +1,4 @@
-"""Publishes the retained values of the appliance, `availability` and `alert/deaf` among them."""
+"""Publishes the retained values of the appliance, `availability` among them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ishowtts.model import timestamp
-from ishowtts.mqtt import strict_json
+from ishowtts.mqtt.outside_values import OutsideValues
 from ishowtts.mqtt.session import Session
 from ishowtts.mqtt.topics import RetainedName, Topics
 
@@ -21,21 +20,22 @@ class RetainedPublisher:
     """Publishes the latest retained values again after every connect. Any thread may call any method.
 
     `availability` is `online` only after messages were proven to reach us on both connections. It is `offline` if they
-    may not reach us, and `alert/deaf` says why.
+    may not reach us, and `deaf` says why.
 
     Args:
         sessions: Returns the sessions of lines and of commands, each `None` if it is not ready.
+        outside: The values on topics outside our root.
     """
 
-    def __init__(self, topics: Topics, sessions: Callable[[], Sessions]) -> None:
+    def __init__(self, topics: Topics, sessions: Callable[[], Sessions], outside: OutsideValues) -> None:
         self._topics = topics
         self._sessions = sessions
+        self._outside = outside
         self._lock = threading.RLock()
         self._values: dict[RetainedName, bytes] = {}
         self._announced: Sessions | None = None  # the pair of sessions that has all values
         self._proven_on: dict[str, Session | None] = {}  # by connection: the session on which a message has come
         self._unreachable: dict[str, str] = {}  # by connection: why messages may not reach us
-        self._alert: tuple[str | None] | None = None  # the last detail of `alert/deaf`
         self._availability: bytes | None = None  # what we last published on the announced sessions
         self._corrected_s = -math.inf  # when we last corrected `availability`
         self._connects = 0
@@ -81,6 +81,7 @@ class RetainedPublisher:
                 self._connects += 1
                 for name, body in self._values.items():
                     self._send(lines, name, body)
+                self._outside.announce(lines)
             proven = self._proven_on == {"lines": lines, "commands": commands}
             availability = b"offline" if self._unreachable else b"online" if proven else None
             if availability is not None and availability != self._availability:
@@ -89,19 +90,13 @@ class RetainedPublisher:
             return True
 
     def set_reachable(self, role: str, session: Session | None, reason: str | None) -> None:
-        """Note that messages reach us on a connection, or the reason why they may not. Publishes `alert/deaf`."""
+        """Note that messages reach us on a connection, or the reason why they may not."""
         with self._lock:
             self._proven_on[role] = session if reason is None else None
             if reason is None:
                 self._unreachable.pop(role, None)
             else:
                 self._unreachable[role] = reason
-            detail = self.deaf
-            if (detail,) == self._alert:
-                return
-            self._alert = (detail,)
-            alert = {"active": detail is not None, "since": timestamp(time.time()), "detail": detail, "value": None}
-            self.publish("alert/deaf", strict_json.dumps(alert))
 
     def correct_availability(self, received: bytes) -> None:
         """Publish our `availability` again if another client, or the will of an earlier connection, overwrote it."""
@@ -118,6 +113,7 @@ class RetainedPublisher:
         """Publish nothing any more."""
         with self._lock:
             self._stopped = True
+        self._outside.stop()
 
     def _announced_session(self) -> Session | None:
         return None if self._announced is None or self._stopped else self._announced[0]

@@ -52,6 +52,8 @@ class SessionHandlers:
         on_message: A message, and the function that acknowledges it.
         on_reachable: `None`: messages are proven to reach us. Otherwise the sentence that says why they may not.
         on_completed: The broker has saved our acknowledgements of these deliveries. It will not repeat them.
+        on_retained_answer: The broker has answered the publish of a retained value. Takes its topic, and why the broker
+            refuses it (`None`: it does not). Returns whether the callee reports a refusal.
     """
 
     on_open: Callable[[bool, Callable[[], None]], None]
@@ -59,6 +61,7 @@ class SessionHandlers:
     on_message: Callable[[ReceivedMessage, Acknowledge], None]
     on_reachable: Callable[[str | None], None]
     on_completed: Callable[[Sequence[Delivery]], object]
+    on_retained_answer: Callable[[str, str | None], bool] = lambda _topic, _refusal: False
 
 
 class Session:
@@ -283,9 +286,12 @@ class Session:
 
     def _take_answers(self) -> None:
         """Process what the broker answered to our publishes, which also proves that it processed acknowledgements."""
-        for mid, code in self._publisher.take_answers():
-            refusal = str(code) if code.is_failure else None
-            if not self._reachability.probe.answered(mid, refusal) and refusal is not None:
+        for answer in self._publisher.take_answers():
+            topic, refusal = answer.retained_topic, answer.refusal
+            reported = self._reachability.probe.answered(answer.mid, refusal) or (
+                topic is not None and self._handlers.on_retained_answer(topic, refusal)
+            )
+            if refusal is not None and not reported:
                 self._publisher.warn(refusal)
         if completed := self._acknowledgements.take_completed():
             self._handlers.on_completed(completed)

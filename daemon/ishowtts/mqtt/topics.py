@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-RetainedName = Literal["state", "info", "telemetry", "volume", "muted", "alert/deaf"]
+from ishowtts.model import AlertName
+
+RetainedName = Literal["state", "info", "telemetry", "volume", "muted", "voice"] | AlertName
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Topics:
     @property
     def commands(self) -> tuple[str, ...]:
         """Subscriptions of the commands connection."""
-        return (self.command, self.volume_set)
+        return (self.command, self.volume_set, self.voice_set)
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -46,6 +48,11 @@ class Topics:
         return f"{self.root}/volume/set"
 
     @property
+    def voice_set(self) -> str:
+        """Topic of requests for another default voice."""
+        return f"{self.root}/voice/set"
+
+    @property
     def availability(self) -> str:
         """Topic of `online` or `offline`, retained. Also the topic of the last will."""
         return f"{self.root}/availability"
@@ -67,7 +74,7 @@ class Topics:
 
     def retained(self, name: RetainedName) -> str:
         """The topic of one retained value."""
-        return f"{self.root}/{name}"
+        return f"{self.root}/alert/{name.value}" if isinstance(name, AlertName) else f"{self.root}/{name}"
 
     def tail(self, topic: str) -> str:
         """The part of a topic after the root: `say`, `say/anna`, `urgent`."""

@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ishowtts.playback.k_weighting import TAIL_S, k_weighted
 from ishowtts.util.samples import INT16_FULL_SCALE
 
 HISTORY_S = 30.0
@@ -21,9 +22,10 @@ _MAX_VOICES = 64
 _MAX_LINES = 64
 
 _BLOCK_S, _HOP_S, _MIN_S = 0.4, 0.1, 0.01
-_HOPS_AT_ONCE = 40
+_HOPS_AT_ONCE = 10
 _SILENCE_LUFS = -70.0
 _GATE_LU = -10.0
+_OFFSET_LU = -0.691  # of BS.1770: with it, a sine of 997 Hz at full scale has -3.01 LUFS
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -82,15 +84,10 @@ def _get_or_add(entries: OrderedDict[_Key, _Value], key: _Key, default: _Value, 
     return value
 
 
-def prepare() -> None:
-    """Loads the meter. The first call takes seconds and blocks other threads."""
-    import pyloudnorm  # noqa: F401
-
-
 def block_levels(sound: NDArray[np.int16] | NDArray[np.float32], rate_hz: int) -> list[float]:
     """Returns the loudness of blocks of 0.4 s, one every 0.1 s, in LUFS. A shorter sound is one block.
 
-    The meter gets a few seconds at a time, so that it blocks other threads only for so long.
+    About a second is measured at a time, so that it takes little memory and other threads wait only for so long.
 
     Args:
         sound: [n] on the scale of int16.
@@ -105,12 +102,14 @@ def block_levels(sound: NDArray[np.int16] | NDArray[np.float32], rate_hz: int) -
     if duration_s < _BLOCK_S:
         # Half a sample less, so that rounding never makes the block longer than the sound.
         return _measured(sound, rate_hz, duration_s - 0.5 / rate_hz)
+    before = round(TAIL_S * rate_hz)
     hops = int(len(sound) / hop) - round(_BLOCK_S / _HOP_S) + 1
     levels = []
     for first in range(0, hops, _HOPS_AT_ONCE):
         last = min(first + _HOPS_AT_ONCE, hops) - 1
-        piece = sound[round(first * hop) : math.ceil(last * hop + rate_hz * _BLOCK_S)]
-        levels += _measured(piece, rate_hz, _BLOCK_S)
+        start, end = round(first * hop), math.ceil(last * hop + rate_hz * _BLOCK_S)
+        skipped = min(start, before)  # weighted too, because the filter still rings
+        levels += _measured(sound[start - skipped : end], rate_hz, _BLOCK_S, skipped)
     return levels
 
 
@@ -126,9 +125,15 @@ def gated_level(levels: list[float]) -> float | None:
     return float(10 * np.log10(np.mean(power[power >= gate])))
 
 
-def _measured(sound: NDArray[np.int16] | NDArray[np.float32], rate_hz: int, block_s: float) -> list[float]:
-    from pyloudnorm import Meter
-
-    meter = Meter(rate_hz, block_size=block_s)
-    meter.integrated_loudness(sound.astype(np.float64) / INT16_FULL_SCALE)
-    return [float(level) for level in meter.blockwise_loudness]
+def _measured(
+    sound: NDArray[np.int16] | NDArray[np.float32], rate_hz: int, block_s: float, skipped: int = 0
+) -> list[float]:
+    """Returns the loudness of every block of this length, except of the first samples, which are skipped."""
+    weighted = k_weighted(sound.astype(np.float64) / INT16_FULL_SCALE, rate_hz)[skipped:]
+    energy = np.concatenate([[0.0], np.cumsum(np.square(weighted))])
+    hop_s = block_s * _HOP_S / _BLOCK_S
+    hops = np.arange(round((len(weighted) / rate_hz - block_s) / hop_s) + 1)
+    first, last = ((hop_s * hops + offset_s) * rate_hz for offset_s in (0.0, block_s))
+    power = energy[np.minimum(last.astype(int), len(weighted))] - energy[first.astype(int)]
+    with np.errstate(divide="ignore"):
+        return [float(level) for level in _OFFSET_LU + 10 * np.log10(np.maximum(power, 0.0) / (block_s * rate_hz))]

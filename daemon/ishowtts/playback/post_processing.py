@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 
 from ishowtts.model import Samples, Utterance
-from ishowtts.playback import loudness
 from ishowtts.playback.limiter import limited
 from ishowtts.playback.loudness import EngineVoice, VoiceLevels, block_levels
 from ishowtts.util.samples import FloatPcm, resample
@@ -42,12 +41,7 @@ class PostProcessor:
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Processes a sound that nobody hears, so that the first line finds resampler, meter and limiter loaded.
-
-        The meter takes seconds to load and blocks other threads, so call it before anything plays.
-        """
-        if self._levels is not None:
-            loudness.prepare()
+        """Processes a sound that nobody hears, so that the first line finds resampler, meter and limiter loaded."""
         target_lufs = None if self._levels is None else self._levels.target_lufs
         scratch = PostProcessor(rate_hz=self._rate_hz, loudness_lufs=target_lufs, peak_dbtp=self._peak_dbtp)
         clipped = np.tile(np.array([32_767, -32_768], np.int16).repeat(25), 441)  # a second, which the limiter changes
@@ -74,7 +68,6 @@ class PostProcessor:
         """Returns the samples at the loudness of all voices, and limited."""
         if self._levels is None:
             return samples if self._peak_dbtp is None else self._at_gain(samples, rate_hz, 0.0)[0]
-        # The meter changes the filter of warnings of the process for a moment, so only one thread may use it.
         with self._lock:
             return self._normalised(samples, rate_hz, EngineVoice(utterance.engine, utterance.voice), line_id)
 

@@ -14,6 +14,8 @@ from ishowtts.errors import CommandError
 from ishowtts.inbox import Inbox
 from ishowtts.model import Command, Event, Line, timestamp
 from ishowtts.playback.player import Player
+from ishowtts.policies.authors import author_key
+from ishowtts.speech.default_voice import DefaultVoice
 from ishowtts.speech.scheduler import Scheduler
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.rate_limit import FLOOD_S, RateLimit
@@ -27,16 +29,24 @@ _MAX_UNREADABLE_ANSWERS = 10
 
 
 class CommandHandler:
-    """Carries out commands. Volume, mute and pause are kept over a restart.
+    """Carries out commands. Volume, mute, pause and the default voice are kept over a restart.
 
     Args:
-        on_change: Called when volume or mute may have changed.
+        on_change: Called when volume, mute or the default voice may have changed.
     """
 
-    def __init__(self, inbox: Inbox, scheduler: Scheduler, player: Player, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        scheduler: Scheduler,
+        player: Player,
+        default_voice: DefaultVoice,
+        on_change: Callable[[], None],
+    ) -> None:
         self._inbox = inbox
         self._scheduler = scheduler
         self._player = player
+        self._default_voice = default_voice
         self._on_change = on_change
         self._answers = CommandAnswers(inbox)
         self._handlers: dict[str, Callable[[Command], str | Future[str]]] = {
@@ -59,6 +69,17 @@ class CommandHandler:
         """Set the volume, 0 to 100. Never blocks."""
         if not self._scheduler.submit(lambda: self._set_volume(volume), kind="volume", same=volume):
             self._answers.send("volume", None, False, _too_many("volume"), None)
+
+    def voice(self, name: str | None) -> None:
+        """Set the voice of lines that name none; `None`: the configured one. It looks at the voices on the disk."""
+        try:
+            if name is not None:
+                self._default_voice.check(name)
+        except CommandError as error:
+            self._answers.send("voice", None, False, str(error), None)
+            return
+        if not self._scheduler.submit(lambda: self._set_voice(name), kind="voice", same=("voice", name)):
+            self._answers.send("voice", None, False, _too_many("voice"), None)
 
     def refused(self, sentence: str, transaction: str | None) -> None:
         """Answer a command that could not be read. Never blocks."""
@@ -93,19 +114,15 @@ class CommandHandler:
         return _then(waiting, lambda count: _cancelled(count + (current is not None)))
 
     def _cancel(self, command: Command) -> Future[str]:
-        if command.line_id is None:
-            raise CommandError('cancel needs the id of a line, as in {"command": "cancel", "id": "…"}')
         current = self._scheduler.current_line
-        is_current = current is not None and current.id == command.line_id
+        is_current = current is not None and _is_meant(command, current)
         if is_current:
             self._scheduler.cancel_current("cancel")
-
-        def sentence(waiting: int) -> str:
-            if not waiting + is_current:
-                raise CommandError(f"no line with the id {command.line_id!r} is waiting or being spoken")
-            return _cancelled(waiting + is_current)
-
-        return _then(self._inbox.cancel_waiting("cancel", command.line_id), sentence)
+        if command.author is not None:
+            of_author = self._inbox.cancel_author("cancel", _is_author(command.author), command.line_id)
+            return _then(of_author, lambda found: _cancel_answer(command, found[0] + is_current, found[1]))
+        with_id = self._inbox.cancel_waiting("cancel", command.line_id)
+        return _then(with_id, lambda waiting: _cancel_answer(command, waiting + is_current))
 
     def _replay(self, _: Command) -> Future[str]:
         new_id = uuid.uuid4().hex
@@ -133,6 +150,13 @@ class CommandHandler:
         self._inbox.remember("volume", str(volume))
         self._on_change()
         self._answers.send("volume", None, True, f"the volume is {volume}", None)
+
+    def _set_voice(self, name: str | None) -> None:
+        sentence = self._default_voice.choose(name)
+        self._inbox.remember("voice", name or "")
+        self._scheduler.voices_changed()
+        self._on_change()
+        self._answers.send("voice", None, True, sentence, None)
 
     def _answer_result(self, command: Command, sentence: Future[str]) -> None:
         error = sentence.exception()
@@ -195,6 +219,35 @@ class CommandAnswers:
 
 def _too_many(command: str) -> str:
     return f"too many {command} commands are not finished; send fewer at once"
+
+
+def _is_author(name: str) -> Callable[[str | None], bool]:
+    """Returns a function that tells whether another name is one that a reader takes for this name."""
+    key = author_key(name)
+    return lambda other: other is not None and author_key(other) == key
+
+
+def _is_meant(command: Command, line: Line) -> bool:
+    """Whether `cancel` is about this line: it has the id and the author, if the command names them."""
+    of_author = command.author is None or _is_author(command.author)(line.author)
+    return of_author and command.line_id in (None, line.id)
+
+
+def _cancel_answer(command: Command, count: int, repeats: int = 0) -> str:
+    """The answer to `cancel`.
+
+    Args:
+        repeats: How many lines of the author do not count any more in lines of others.
+
+    Raises:
+        CommandError: There was no such line.
+    """
+    if not count and not repeats:
+        named = "" if command.line_id is None else f" with the id {command.line_id!r}"
+        written = "" if command.author is None else f" of the author {command.author!r}"
+        raise CommandError(f"no line{named}{written} is waiting or being spoken")
+    counted = "1 repeat is" if repeats == 1 else f"{repeats} repeats are"
+    return _cancelled(count) + (f"; {counted} not counted in lines of others any more" if repeats else "")
 
 
 def _cancelled(count: int) -> str:

@@ -67,7 +67,8 @@ class LineSynthesis:
     def __init__(self, order: Sequence[EngineCandidate], settings: SpeechSettings) -> None:
         self._order = tuple(order)
         self._settings = settings
-        self._line = Line("", "")
+        self._line = Line("", "")  # in the default voice, if it names none
+        self._voice_named = False
         self._whole = ""
         self._language: str | None = None  # the default one, with its region
         self._runs: Sequence[LanguageRun] = ()
@@ -114,18 +115,20 @@ class LineSynthesis:
         if self._substitution is not None:
             return self._substitution
         language = base_language(segment.language)
-        voice_named = self._line.voice is not None
-        able = [each for each in self._order if each.speaks(language) or (each.clones and voice_named)]
+        able = [each for each in self._order if each.speaks(language) or (each.clones and self._voice_named)]
         if not able or able[0].name == engine:
             return None
         failure = self._failures.get(able[0].name)
         reason = f"{able[0].name} does not speak the language {language!r}" if failure is None else str(failure)
         return Substitution(able[0].name, reason)
 
-    def plan(self, line: Line, whole: str, position: int = 0) -> list[PlannedSegment]:
+    def plan(self, line: Line, whole: str, position: int = 0, default_voice: str | None = None) -> list[PlannedSegment]:
         """Split the line's clean text, from a position on, into segments that suit the engines and the voice.
 
         A text that was spoken before is split as it was then. If all of its sound is cached, no engine need be ready.
+
+        Args:
+            default_voice: The voice of a line that names none; `None`: as the engine is configured.
 
         Raises:
             EngineUnavailable: The line must wait: every engine that speaks its language is unavailable, or cannot use
@@ -133,10 +136,12 @@ class LineSynthesis:
             SynthesisError: No engine speaks one of the languages.
             EngineError: The voice that the line names cannot be used and no other engine can speak.
         """
-        self._line, self._whole = line, whole
+        self._voice_named = line.voice is not None
+        self._line = line if self._voice_named else replace(line, voice=default_voice)
+        self._whole = whole
         self._order = tuple(each.snapshot() for each in self._order)
         self._engines.clear()
-        self._language = line.language or self._settings.language_of(line.voice)
+        self._language = line.language or self._settings.language_of(self._line.voice)
         self._runs = language_runs(whole, self._language, fixed=line.language is not None)
         self._substitution = self._settings.substitution(line.voice)
         return self._plan(position, 0)
@@ -326,7 +331,7 @@ class LineSynthesis:
             asked = f"which is in this text (asked: {', '.join(names)})"
             return SynthesisError(f"no engine speaks the language {language!r}, {asked}{fix}")
         reason = "; ".join(dict.fromkeys(map(str, failures)))
-        if self._line.voice is None and all(isinstance(failure, VoiceError) for failure in failures):
+        if not self._voice_named and all(isinstance(failure, VoiceError) for failure in failures):
             return EngineUnavailable(f"the default voice cannot be used: {reason}")  # the line is not at fault
         if any(isinstance(failure, EngineUnavailable) for failure in failures):
             return EngineUnavailable(reason)
@@ -342,5 +347,5 @@ class LineSynthesis:
             return
         log.warning("%s does not speak this line, the next engine does: %s", candidate.name, error)
         self.voice_unusable |= isinstance(error, VoiceError)
-        if not (isinstance(error, VoiceError) and self._line.voice is None):
+        if not isinstance(error, VoiceError) or self._voice_named:
             self.engine_error = self.engine_error or str(error)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class SpeechResources:
     Args:
         post_processor: Turns the sound of an engine into what is played.
         recorder: Records what is spoken; `None` if recordings are off.
+        default_voice: Returns the voice of lines that name none; `None` from it: as the engine is configured.
     """
 
     synthesizer: FallbackSynthesizer
@@ -40,6 +41,7 @@ class SpeechResources:
     policy: SpeechPolicy
     post_processor: PostProcessor
     recorder: Recorder | None = None
+    default_voice: Callable[[], str | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class SegmentRenderer:
     Attributes:
         spoken_text: The text as it is read aloud; `None` before it was read.
         line_synthesis: The engines that speak the line.
+        default_voice: The voice that the line uses if it names none; `None`: as the engine is configured.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class SegmentRenderer:
     ) -> None:
         self.spoken_text = dequeued.spoken
         self.line_synthesis = resources.synthesizer.begin_line()
+        self.default_voice = resources.default_voice()
         self._dequeued = dequeued
         self._resources = resources
         self._synthesis = synthesis
@@ -112,8 +116,9 @@ class SegmentRenderer:
     def _plan(self) -> list[PlannedSegment]:
         line, position = self._dequeued.line, self._dequeued.position
         if self.spoken_text is None:
-            self.spoken_text = self._resources.policy.spoken_text(self._dequeued)
-        return self.line_synthesis.plan(line, self.spoken_text, position)
+            voiced = replace(line, voice=self.default_voice) if line.voice is None else line
+            self.spoken_text = self._resources.policy.spoken_text(replace(self._dequeued, line=voiced))
+        return self.line_synthesis.plan(line, self.spoken_text, position, self.default_voice)
 
     def _render(self, coming: Sequence[PlannedSegment], played_until_s: float) -> RenderedRun:
         unplayed_s = played_until_s - time.monotonic()

@@ -135,7 +135,8 @@ class SpeechTask:
         mine = self.dequeued
         same = (mine.seq, mine.position, mine.times) == (dequeued.seq, dequeued.position, dequeued.times)
         failed = self._job is not None and self._job.done() and _failed(self._job)
-        return same and not failed and not self._renderer.line_synthesis.outdated
+        in_voice = mine.line.voice is not None or self._renderer.default_voice == self._resources.default_voice()
+        return same and in_voice and not failed and not self._renderer.line_synthesis.outdated
 
     def begin(self, dequeued: DequeuedLine) -> None:
         """Let the line be heard from now on.

@@ -12,7 +12,9 @@ from ishowtts.inbox import Inbox
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.player import Player
 from ishowtts.speech import Outbox, Scheduler
+from ishowtts.speech.default_voice import DefaultVoice
 from ishowtts.speech.speech_policy import SpeechPolicy
+from ishowtts.status.alerts import Alerts
 from ishowtts.status.payloads import StateFacts, state_payload
 from ishowtts.util.disk_space import DiskSpace
 
@@ -40,10 +42,12 @@ class ApplianceState:
     link: MqttLink
     scheduler: Scheduler
     player: Player
+    default_voice: DefaultVoice
     mixer_threads: Sequence[_MixerThread]
     archives: Archives
     policy: SpeechPolicy
     paused_at_start: bool
+    alerts: Alerts
 
     def compose(self) -> dict[str, Any]:
         """Compose the payload `state`, without `since`."""
@@ -56,6 +60,7 @@ class ApplianceState:
             self.engines.choice.problem,
             self.link.deaf,
             *self.engines.problems,
+            self.default_voice.problem,
             scheduler.retry_reason,
             sound.problem,
             *(thread.problem for thread in self.mixer_threads),
@@ -75,6 +80,7 @@ class ApplianceState:
                 queue_depth=self.inbox.depth(),
                 muted=self.player.muted,
                 volume=self.player.volume,
+                voice=self.default_voice.name,
                 problems=tuple(dict.fromkeys(problem for problem in problems if problem)),
                 paused_at_start=self.paused_at_start,
                 quiet_until=self.policy.quiet_until(),
@@ -82,6 +88,7 @@ class ApplianceState:
                 device=sound.device,
                 silences=self.player.silences(),
                 expires_before=self.inbox.expires_while_held(),
+                alerts=self.alerts.active,
             )
         )
 

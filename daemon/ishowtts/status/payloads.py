@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from ishowtts.engines.build import EngineChoice, Engines
 from ishowtts.engines.candidates import EngineCandidate
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
+from ishowtts.model import AlertName
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.audibility import Silence, SilentCause, ordered
 from ishowtts.playback.player import Player
@@ -31,16 +32,22 @@ def info_payload(
     *,
     instance: str,
     identity: BoardIdentity,
+    sources: Mapping[str, str],
     choice: EngineChoice,
     voices: Sequence[str],
 ) -> dict[str, Any]:
-    """Compose `info`: what does not change from one line to the next."""
+    """Compose `info`: what does not change from one line to the next.
+
+    Args:
+        sources: The source of each field of `BoardReading`.
+    """
     return {
         "version": __version__,
         "instance": instance,
         "host": socket.gethostname(),
         "board": identity.model,
         "jetpack": identity.jetpack,
+        "sources": {_name_in_telemetry(field): source for field, source in sorted(sources.items())},
         "engine": choice.kind,
         "engine_why": choice.why,
         "engines": list(choice.order),
@@ -49,6 +56,12 @@ def info_payload(
         "voices": voices,
         "limits": {"max_chars": config.limits.max_chars, "max_lines": config.queue.max_lines},
     }
+
+
+def _name_in_telemetry(field: str) -> str:
+    """Return the name of a field of `BoardReading` in `telemetry`, as in `gpu.load_pct` or `board.power_w`."""
+    part, _, rest = field.partition("_")
+    return f"{part}.{rest}" if part in ("gpu", "cpu", "memory") else f"board.{field}"
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,7 @@ class StateFacts:
         engine_name: The primary engine.
         other_engines: The engines after it that run in a worker.
         ready_engines: The engines that can speak now, in order.
+        voice: The voice of lines that name none.
         problems: Sentences about parts that do not work as configured.
         notes: Sentences that an operator should know, although everything works.
         quiet_until: Local time until which low and normal lines wait; `None`: they do not wait.
@@ -68,6 +82,7 @@ class StateFacts:
         device: Name of the sound device in use.
         silences: Why a line that is played now cannot be heard; empty if it can, as far as is known.
         paused_at_start: It was paused already when the daemon started, which looks like a broken appliance.
+        alerts: The active alerts, in the order of AlertName.
     """
 
     scheduler: SchedulerStatus
@@ -78,6 +93,7 @@ class StateFacts:
     volume: int
     other_engines: tuple[EngineStatus, ...] = ()
     ready_engines: tuple[str, ...] = ()
+    voice: str | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     paused_at_start: bool = False
@@ -86,6 +102,7 @@ class StateFacts:
     device: str | None = None
     silences: frozenset[Silence] = frozenset()
     expires_before: bool = False
+    alerts: tuple[AlertName, ...] = ()
 
 
 def state_payload(facts: StateFacts) -> dict[str, Any]:
@@ -103,10 +120,12 @@ def state_payload(facts: StateFacts) -> dict[str, Any]:
         "muted": facts.muted,
         "volume": facts.volume,
         "volume_configured": facts.volume_configured,
+        "voice": facts.voice,
         "device": facts.device,
         "audible": silent is None,
         "silent": silent.cause.value if silent else None,
         "detail": detail,
+        "alerts": [name.value for name in facts.alerts],
     }
 
 

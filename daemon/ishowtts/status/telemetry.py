@@ -5,47 +5,53 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import psutil
 
-from ishowtts.board import Board
+from ishowtts.board import Board, BoardReading
 from ishowtts.model import Outcome, Report, timestamp
-
-_WINDOW = 100
+from ishowtts.status.speech_figures import RecentRtf, SpeechFigures, rounded
 
 
 class Telemetry:
-    """Counts lines since the start, and computes percentiles over the last 100. Any thread may call any method."""
+    """Reads the board, and collects the figures of lines. Any thread may call any method."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
         self._identity = board.identity()
         self._began_at = time.monotonic()
         self._process = psutil.Process()
-        self._lock = threading.Lock()
-        self._rtf: deque[float] = deque(maxlen=_WINDOW)
-        self._ttfa_s: deque[float] = deque(maxlen=_WINDOW)
-        self._outcomes: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
-        self._audio_s = 0.0
-        self._cache_hits = 0
+        self._figures = SpeechFigures()
+        self._reading_lock = threading.Lock()
+        self._reading = BoardReading()
+        self._read_at = -math.inf
+        self._throttle_events: int | None = None  # as of the last snapshot in which the board reported them
 
     def record(self, report: Report) -> None:
-        """Add the report of a line that was spoken."""
-        with self._lock:
-            if report.rtf is not None and not report.cached:
-                self._rtf.append(report.rtf)
-            if report.ttfa_s is not None:
-                self._ttfa_s.append(report.ttfa_s)
-            self._audio_s += report.audio_s
-            self._cache_hits += report.cached
+        """Add the report of a line that was heard to its end."""
+        self._figures.record(report)
 
     def count(self, outcome: Outcome, lines: int = 1) -> None:
         """Count lines that ended with this outcome."""
-        with self._lock:
-            self._outcomes[outcome] += lines
+        self._figures.count(outcome, lines)
+
+    def recent_rtf(self, engine: str, within_s: float) -> RecentRtf | None:
+        """The real-time factor of the last lines of an engine; `None` if it has spoken none within this time."""
+        return self._figures.recent_rtf(engine, within_s)
+
+    def reading(self, max_age_s: float = 0.0) -> BoardReading:
+        """The readings of the board. A board is read by one thread at a time.
+
+        Args:
+            max_age_s: The last reading is returned if it is not older than this.
+        """
+        with self._reading_lock:
+            if time.monotonic() - self._read_at >= max_age_s:
+                self._reading = self._board.read()
+                self._read_at = time.monotonic()
+            return self._reading
 
     def snapshot(
         self,
@@ -59,65 +65,54 @@ class Telemetry:
         gpu_mb: float | None = None,
     ) -> dict[str, Any]:
         """Compose the telemetry payload of the contract. `None` stands for what is unknown."""
-        reading = self._board.read()
+        reading = self.reading()
         return {
             "ts": timestamp(time.time()),
             "uptime_s": round(time.monotonic() - self._began_at, 1),
             "gpu": {
-                "clock_mhz": _rounded(reading.gpu_clock_mhz, 1),
-                "clock_max_mhz": _rounded(reading.gpu_clock_max_mhz, 1),
+                "clock_mhz": rounded(reading.gpu_clock_mhz, 1),
+                "clock_max_mhz": rounded(reading.gpu_clock_max_mhz, 1),
                 "clock_locked": reading.gpu_clock_locked,
-                "load_pct": _rounded(reading.gpu_load_pct, 1),
-                "temp_c": _rounded(reading.gpu_temp_c, 1),
+                "load_pct": rounded(reading.gpu_load_pct, 1),
+                "temp_c": rounded(reading.gpu_temp_c, 1),
             },
-            "cpu": {"load_pct": _rounded(reading.cpu_load_pct, 1), "temp_c": _rounded(reading.cpu_temp_c, 1)},
+            "cpu": {"load_pct": rounded(reading.cpu_load_pct, 1), "temp_c": rounded(reading.cpu_temp_c, 1)},
             "board": {
                 "model": self._identity.model,
                 "jetpack": self._identity.jetpack,
                 "power_mode": reading.power_mode,
-                "power_w": _rounded(reading.power_w, 1),
-                "fan_pct": _rounded(reading.fan_pct, 1),
+                "power_w": rounded(reading.power_w, 1),
+                "fan_pct": rounded(reading.fan_pct, 1),
                 "throttle_events": reading.throttle_events,
+                "throttle_events_new": self._new_throttle_events(reading.throttle_events),
+                "throttled": reading.throttled,
             },
             "memory": {
-                "used_mb": _rounded(reading.memory_used_mb, 1),
-                "total_mb": _rounded(reading.memory_total_mb, 1),
+                "used_mb": rounded(reading.memory_used_mb, 1),
+                "total_mb": rounded(reading.memory_total_mb, 1),
                 "process_mb": _rss_mb(self._process),
                 "worker_mb": _workers_mb(worker_pids),
-                "gpu_mb": _rounded(gpu_mb, 1),
+                "gpu_mb": rounded(gpu_mb, 1),
             },
-            "speech": {**self._speech(), "queue_depth": queue_depth},
+            "speech": {**self._figures.speech(), "queue_depth": queue_depth},
             "engine": engine,
-            "engines": list(engines),
+            "engines": [{**each, **self._figures.engine(each["name"])} for each in engines],
             "audio": audio,
             "mqtt": mqtt,
         }
 
-    def _speech(self) -> dict[str, Any]:
-        with self._lock:
-            return {
-                "rtf": _rounded(self._rtf[-1], 4) if self._rtf else None,
-                "rtf_p50": _rounded(percentile(self._rtf, 50), 4),
-                "rtf_p95": _rounded(percentile(self._rtf, 95), 4),
-                "ttfa_s_p50": _rounded(percentile(self._ttfa_s, 50), 3),
-                "lines_total": sum(self._outcomes.values()),
-                "lines_failed": self._outcomes[Outcome.FAILED],
-                "lines_rejected": self._outcomes[Outcome.REJECTED],
-                "audio_s_total": round(self._audio_s, 2),
-                "cache_hits": self._cache_hits,
-            }
+    def _new_throttle_events(self, events: int | None) -> int | None:
+        """How often the board slowed down since the last snapshot; `None` if one of the two counts is unknown.
 
-
-def percentile(values: Sequence[float] | deque[float], percent: float) -> float | None:
-    """Percentile by nearest rank, so that it is a value that was measured; `None` without values."""
-    ordered = sorted(values)
-    if not ordered:
-        return None
-    return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(value, digits)
+        A count that is lower than the last one began again at 0.
+        """
+        before = self._throttle_events
+        if events is None:
+            return None
+        self._throttle_events = events
+        if before is None:
+            return None
+        return events - before if events >= before else events
 
 
 def _rss_mb(process: psutil.Process) -> float | None:

@@ -1,4 +1,4 @@
-"""Notices voices that were added, changed or removed, and prepares them while no line waits."""
+"""Notices voices that were added, changed, removed or chosen, and prepares them while no line waits."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class VoiceWatcher(LoopThread):
         forget: Drops what is known of a voice that changed or was removed. It must not raise.
         prepare: Prepares a voice; `None` if the engine prepares nothing. Raises EngineError.
         idle: Whether no line is spoken or waits.
+        chosen: Returns the default voice that was set over MQTT, which is prepared too; `None`: none was set.
         not_cloned: Why F5 does not speak a voice, although its files are good; `None` from it if F5 does.
         on_change: Called when voices were added, changed or removed.
     """
@@ -38,6 +39,7 @@ class VoiceWatcher(LoopThread):
         forget: Callable[[str], None],
         prepare: Callable[[str], VoiceInfo | None],
         idle: Callable[[], bool],
+        chosen: Callable[[], str | None] = lambda: None,
         not_cloned: Callable[[str], str | None] = lambda _name: None,
         on_change: Callable[[], None],
     ) -> None:
@@ -46,22 +48,27 @@ class VoiceWatcher(LoopThread):
         self._forget = forget
         self._prepare = prepare
         self._idle = idle
+        self._chosen = chosen
         self._not_cloned = not_cloned
         self._on_change = on_change
         self._known = versions()  # voices that are there at the start are prepared by the lines that name them
         self._not_prepared: set[str] = set()
+        self._last_chosen: str | None = None
 
     def run_once(self, last: bool) -> float:
         """Compare with the last poll; prepare the voices that did not change since."""
         if not last:
-            unchanged = self._compare()
-            for name in sorted(unchanged & self._not_prepared):
+            changed = self._compare()
+            if (chosen := self._chosen()) != self._last_chosen:
+                self._last_chosen = chosen
+                self._not_prepared |= {chosen} if chosen is not None else set()
+            for name in sorted(self._not_prepared - changed):
                 self.progressed()
                 self._make_ready(name)
         return _POLL_INTERVAL_S
 
     def _compare(self) -> set[str]:
-        """Note what changed; return the names of the voices that did not."""
+        """Note what changed; return the names of the voices whose files changed since the last poll."""
         known, now = self._known, self._versions()
         self._known = now
         removed = known.keys() - now.keys()
@@ -73,7 +80,7 @@ class VoiceWatcher(LoopThread):
         self._not_prepared = (self._not_prepared - removed) | changed
         if removed or changed:
             self._on_change()
-        return now.keys() - changed
+        return changed
 
     def _make_ready(self, name: str) -> None:
         try:
