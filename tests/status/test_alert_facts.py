@@ -105,21 +105,24 @@ ESPEAK = candidate("espeak")
         (engines([candidate("f5", None, READY), ESPEAK]), LeadingEngine("f5", deputy="espeak")),
         (
             engines([candidate("f5", "x", WARMING), candidate("hibari", "y", WARMING), ESPEAK]),
-            LeadingEngine("f5", "the f5 engine is warming", True, "espeak"),
+            LeadingEngine("f5", "the f5 engine is warming", 600, "espeak"),
         ),
         (
             engines([candidate("f5", "its speed is not known yet", READY), ESPEAK]),
-            LeadingEngine("f5", "its speed is not known yet", True, "espeak"),
+            LeadingEngine("f5", "its speed is not known yet", 600, "espeak"),
         ),
         (
             engines([candidate("f5", "x", replace(WARMING, restarts=1)), ESPEAK]),
-            LeadingEngine("f5", "the f5 engine is warming", False, "espeak"),
+            LeadingEngine("f5", "the f5 engine is warming", 10, "espeak"),
         ),
         (
             engines([candidate("f5", "x", PARKED), candidate("hibari"), ESPEAK]),
-            LeadingEngine("f5", "the f5 engine is parked: it died", False, "hibari"),
+            LeadingEngine("f5", "the f5 engine is parked: it died", 10, "hibari"),
         ),
-        (engines([candidate("f5", "no weights; fetch")]), LeadingEngine("f5", "no weights; fetch")),
+        (
+            engines([candidate("f5", "no weights; fetch"), ESPEAK]),
+            LeadingEngine("f5", "no weights; fetch", 0, "espeak"),
+        ),
         (engines([candidate("hibari")], SLOW, (SLOW,)), LeadingEngine("f5", SLOW, deputy="hibari", dropped=True)),
         (engines([candidate("f5", None, READY)], notes=(SLOW,)), LeadingEngine("f5")),
     ],

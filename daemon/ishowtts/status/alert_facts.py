@@ -17,7 +17,7 @@ from ishowtts.inbox import Inbox
 from ishowtts.model import AlertName
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.player import Player
-from ishowtts.status.alert_rules import RESTART_CLOCKS, AlertFacts, LeadingEngine
+from ishowtts.status.alert_rules import FIRST_START_S, RESTART_CLOCKS, RESTART_S, AlertFacts, LeadingEngine
 from ishowtts.status.alerts import Alerts
 from ishowtts.status.telemetry import Telemetry
 from ishowtts.util.disk_space import DiskSpace
@@ -160,7 +160,7 @@ def leading_engine(engines: Engines) -> LeadingEngine:
     if status.state is not EngineState.READY:  # in the words of `state`
         problem = f"the {status.name} engine is {status.state.value}" + (f": {status.detail}" if status.detail else "")
     starts = status.restarts == 0 and status.state in _FIRST_START
-    return LeadingEngine(first.name, problem, starts, deputy)
+    return LeadingEngine(first.name, problem, FIRST_START_S if starts else RESTART_S, deputy)
 
 
 def disk_problem(inbox: Inbox, disk: DiskSpace, *, active: bool) -> str | None:

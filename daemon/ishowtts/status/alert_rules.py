@@ -36,14 +36,14 @@ class LeadingEngine:
     Attributes:
         name: `f5`, `hibari` or `espeak`.
         problem: Why it does not speak now; `None` if it does.
-        starts: Whether it starts for the first time.
+        may_take_s: For so long its problem is no alert.
         deputy: The engine that speaks in its place; `None` if none can.
         dropped: Whether it was taken out of the order. `problem` then says who leads.
     """
 
     name: str
     problem: str | None = None
-    starts: bool = False
+    may_take_s: float = 0.0
     deputy: str | None = None
     dropped: bool = False
 
@@ -176,10 +176,12 @@ def fallback_voice(facts: AlertFacts, _active: bool) -> RuleResult:
     if leader.problem is None or leader.deputy is None:
         return ABSENT
     if leader.dropped:
-        return RuleResult(True, f"{leader.problem}, and engine.kind {leader.deputy} accepts it", after_s=RESTART_S)
+        return RuleResult(
+            True, f"{leader.problem}, and engine.kind {leader.deputy} accepts it", after_s=leader.may_take_s
+        )
     problem, _, fix = leader.problem.rpartition("; ")
     told = f"{problem or fix}, so {leader.deputy} speaks in its place; {fix if problem else _DOCTOR}"
-    return RuleResult(True, told, after_s=FIRST_START_S if leader.starts else RESTART_S)
+    return RuleResult(True, told, after_s=leader.may_take_s)
 
 
 def deaf(facts: AlertFacts, _active: bool) -> RuleResult:
