@@ -125,18 +125,19 @@ class AlertFactCollector:
         """
         reading = self.telemetry.reading(READING_AGE_S)
         throttled, events = self.throttle_counter.update(reading, AlertName.THROTTLED in active)
-        leader = leading_engine(self.engines)
+        engine = self.engines.order[0].name
         return AlertFacts(
             self.limits.hot_c,
             self.limits.slow_rtf,
             reading,
-            leader,
+            leading_engine(self.engines),
+            engine,
             self.player.status(),
             self.player.silences(),
             throttled=throttled,
             throttle_events=events,
             lock_again=self.clock_lock.lock_again(reading.gpu_clock_locked),
-            rtf=self._rtf(leader.name),
+            rtf=self._rtf(engine),
             deaf=self.link.deaf,
             disk=disk_problem(self.inbox, self.disk, active=AlertName.DISK_SHORT in active),
             free_mb=_whole(self.disk.free_mb()),
