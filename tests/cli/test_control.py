@@ -63,6 +63,17 @@ def test_cancel_names_the_line(fake: FakeAppliance, capsys: Capture) -> None:
     assert fake.client.wait_for(f"{ROOT}/command").json["id"] == "tea-2"
 
 
+def test_cancel_names_the_author(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("online")
+    fake.answers("command", {"event": "command", "ok": True, "detail": "3 lines were cancelled"})
+    assert run(fake, "cancel", "--author", "Bob") == 0
+    assert capsys.readouterr().out == "3 lines were cancelled\n"
+    sent = fake.client.wait_for(f"{ROOT}/command").json
+    assert (sent["author"], "id" in sent) == ("Bob", False)
+    assert run(fake, "cancel") == 2
+    assert "name a line (ID) or an author (--author NAME)" in capsys.readouterr().err
+
+
 def test_the_volume_is_set_and_printed(fake: FakeAppliance, capsys: Capture) -> None:
     fake.publish_state("online", volume=35, muted=True)
     assert run(fake, "volume") == 0

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ishowtts.cli.appliance_view import ApplianceView, bounded_text, connect, read_view
-from ishowtts.cli.common import root_topic
+from ishowtts.cli.common import as_owner_of, root_topic
 from ishowtts.cli.findings import Finding, fault
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.config import Config
@@ -57,6 +57,7 @@ def examine_daemon(settings: Config) -> Iterator[Finding]:
     yield from daemon_findings(settings, view, unit)
     where = f"{settings.mqtt.host}:{settings.mqtt.port}"
     yield Finding("broker", "ok", f"{where} accepts us; our topics are {root}/…")
+    yield from _discovery(settings, root)
 
 
 def daemon_findings(settings: Config, view: ApplianceView, unit: UnitState | None) -> Iterator[Finding]:
@@ -95,6 +96,27 @@ def _alerts(view: ApplianceView) -> Iterator[Finding]:
     for name, detail in view.active_alerts.items():
         row = fault("daemon", f"{name.value}: {detail or 'it does not say why'}", None if "; " in detail else _LOG)
         yield replace(row, verdict="note") if name in _STILL_SPEAKS else row
+
+
+def _discovery(settings: Config, root: str) -> Iterator[Finding]:
+    """Whether Home Assistant can find the appliance, as far as the daemon of the local `state_dir` knows."""
+    from ishowtts.inbox import read_setting
+    from ishowtts.mqtt.discovery import REFUSAL_FIX, REFUSAL_KEY
+    from ishowtts.mqtt.discovery_message import discovery_topic
+
+    if not settings.home_assistant.discovery:
+        return
+    topic = discovery_topic(settings.home_assistant.prefix, root)
+    try:
+        with as_owner_of(settings.state_dir):
+            refusal = read_setting(settings.inbox_file, REFUSAL_KEY)
+    except OSError:  # a command without sudo may not look into the folder
+        return
+    if refusal:
+        refused = f"the broker refuses the discovery message on {topic} ({bounded_text(refusal)})"
+        yield Finding("home assistant", "note", refused, REFUSAL_FIX)
+    elif refusal is not None:
+        yield Finding("home assistant", "ok", f"the discovery message is published on {topic}")
 
 
 def _quiet(settings: Config) -> Iterator[Finding]:
