@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.board import BoardReading
+from ishowtts.board.clock_repair import ClockRepair
 from ishowtts.board.jetson_clocks import STORE
 from ishowtts.config import Config
 from ishowtts.config.schema import AlertsSection
@@ -116,6 +117,7 @@ class AlertFactCollector:
     disk: DiskSpace
     clock_lock: ClockLock
     throttle_counter: ThrottleCounter
+    clock_repair: ClockRepair
 
     def collect(self, active: Set[AlertName]) -> AlertFacts:
         """Collect them now.
@@ -123,6 +125,7 @@ class AlertFactCollector:
         Args:
             active: The alerts that are active.
         """
+        self.clock_repair.update(AlertName.CLOCKS_UNLOCKED in active)
         reading = self.telemetry.reading(READING_AGE_S)
         throttled, events = self.throttle_counter.update(reading, AlertName.THROTTLED in active)
         engine = self.engines.order[0].name
@@ -192,5 +195,8 @@ def build_alerts(
     """
     disk = DiskSpace(config.state_dir, config.limits.min_free_mb)
     lock = ClockLock(STORE, time.monotonic)
-    facts = AlertFactCollector(config.alerts, telemetry, engines, player, link, inbox, disk, lock, ThrottleCounter())
+    repair = ClockRepair.of_service(enabled=config.board.repair_clocks)
+    facts = AlertFactCollector(
+        config.alerts, telemetry, engines, player, link, inbox, disk, lock, ThrottleCounter(), repair
+    )
     return Alerts(facts.collect, link.publish_retained, on_change)
