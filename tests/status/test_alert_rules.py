@@ -103,8 +103,8 @@ def test_whether_there_is_a_reason_follows_from_the_facts(
     [
         ("throttled", replace(WELL, throttled=True, throttle_events=3), "slows itself down", "power supply", 3),
         ("throttled", replace(WELL, throttled=True), "slows itself down", "nvpmodel", None),
-        ("hot", reading(gpu_temp_c=86.04, cpu_temp_c=70.0), "the GPU is too hot: 85 °C", "fan", 86.0),
-        ("hot", reading(gpu_temp_c=70.0, cpu_temp_c=91.0), "the CPU is too hot", "air flow", 91.0),
+        ("hot", reading(gpu_temp_c=86.04, cpu_temp_c=70.0), "the GPU has reached 85 °C (alerts.hot_c)", "fan", 86.0),
+        ("hot", reading(gpu_temp_c=70.0, cpu_temp_c=91.0), "the CPU has reached", "air flow", 91.0),
         ("clocks_unlocked", locked(False), "no longer locked", RESTART_CLOCKS, None),
         ("slow", replace(WELL, rtf=1.234), "f5 needs 0.8 s or more", "lower engine.f5.nfe_step", 1.23),
         ("slow", replace(WELL, rtf=1.0, engine="espeak"), "espeak needs", "use the CPU", 1.0),

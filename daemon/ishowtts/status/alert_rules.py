@@ -126,7 +126,7 @@ def hot(facts: AlertFacts, active: bool) -> RuleResult:
     hotter = max(temps_c, key=lambda name: temps_c[name])
     return RuleResult(
         temps_c[hotter] >= facts.hot_c - (COOLER_C if active else 0.0),
-        f"the {hotter} is too hot: {facts.hot_c:g} °C (alerts.hot_c) were reached; check the fan and the air flow, or "
+        f"the {hotter} has reached {facts.hot_c:g} °C (alerts.hot_c); check the fan and the air flow, or "
         "choose a power mode that takes less power (nvpmodel)",
         round(temps_c[hotter], 1),
     )
