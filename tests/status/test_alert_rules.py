@@ -113,7 +113,7 @@ def test_whether_there_is_a_reason_follows_from_the_facts(
         ("no_sound", sound(lost="nosuch is no device; see `ishowtts devices`"), "no device", "see `ishowtts", None),
         ("no_sound", sound(substitute_reason="a is away; silent is used", device="silent"), "a is", "plug it in", None),
         ("muted_card", silent(Silence(SilentCause.CARD_MUTED, UNMUTE)), "is muted (Speaker)", "amixer", None),
-        ("fallback_voice", led_by(PARKED), f"{PARKED}, so hibari speaks in its place", "ishowtts doctor", None),
+        ("fallback_voice", led_by(PARKED), f"{PARKED}, so hibari speaks in its place", "journalctl", None),
         ("fallback_voice", led_by("no weights; run x"), "no weights, so hibari speaks in its place", "run x", None),
         ("fallback_voice", DROPPED, "F5 is slow, so hibari leads", "a GPU would help, and engine.kind hibari", None),
         ("deaf", replace(WELL, deaf="protocol error"), "protocol error", "log of the broker", None),
