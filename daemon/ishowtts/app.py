@@ -49,6 +49,7 @@ from ishowtts.status.appliance_state import ApplianceState
 from ishowtts.status.config_reload import ConfigReload
 from ishowtts.status.event_log import EventLog
 from ishowtts.status.payloads import FOUND_PAUSED, TelemetryPayload, info_payload
+from ishowtts.status.sensor_sources import SensorSources
 from ishowtts.status.state_report import StateReport
 from ishowtts.status.status_publisher import StatusPublisher
 from ishowtts.status.telemetry import Telemetry
@@ -114,7 +115,10 @@ class Daemon:
         self._changed = ChangeSignal()  # a line, an engine, the device or a level
         self._events_stored = ChangeSignal()
         self._notifier = notifier
-        self._board: Board = detect_board(config.board.source, config.board.sysfs_root)
+        board = config.board
+        self._board: Board = detect_board(
+            board.source, board.sysfs_root, jetson_stats=board.jetson_stats, busy=lambda: self._scheduler.status.speaking is not None
+        )
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
         self._inbox = self._open_inbox()
@@ -168,7 +172,7 @@ class Daemon:
         self._status = StatusPublisher(
             self._link.publish_retained,
             self._state.compose,
-            telemetry.compose,
+            SensorSources(telemetry.compose, self._board.sources, self._publish_info).compose,
             self._report.on_state,
             config.telemetry.interval_s,
             alerts=alerts.evaluate,
@@ -368,6 +372,7 @@ class Daemon:
             self._config,
             instance=self._instance,
             identity=self._identity,
+            sources=self._board.sources(),
             choice=self._engines.choice,
             voices=self._voices.names(),
         )
