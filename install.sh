@@ -101,6 +101,9 @@ remove() {
     if [ -d /run/systemd/system ]; then
         step systemctl disable --now ishowtts.service ishowtts-clocks.service || true
     fi
+    if [ -x "$VENV/bin/ishowtts" ]; then
+        step "$VENV/bin/ishowtts" ha remove || echo "Home Assistant may still show the appliance: delete the device there"
+    fi
     local secret ours=("$UNITS/ishowtts.service" "$UNITS/ishowtts-clocks.service") others=(-mindepth 1)
     for secret in "${SECRETS[@]}"; do
         ours+=("$DROP_INS/$secret.conf")

@@ -384,6 +384,7 @@ def test_a_removal_restores_the_clocks_and_keeps_what_is_the_operators(machine: 
     assert machine.calls == [
         "systemctl disable --now ishowtts.service ishowtts-clocks.service",
         "ishowtts clocks restore",
+        "ishowtts ha remove",
         "systemctl daemon-reload",
         "userdel ishowtts",
     ]
