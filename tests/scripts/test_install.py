@@ -396,6 +396,13 @@ def test_a_removal_restores_the_clocks_and_keeps_what_is_the_operators(machine: 
     assert "kept: /etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts" in output
 
 
+def test_a_removal_goes_on_if_the_broker_does_not_answer(machine: Machine) -> None:
+    machine.install()
+    machine.fail("ishowtts ha")
+    assert "delete the device there" in machine.install("--uninstall")
+    assert machine.calls[-1] == "userdel ishowtts"
+
+
 def test_a_purge_leaves_nothing_except_the_packages(machine: Machine) -> None:
     before = machine.tree()
     machine.install()
