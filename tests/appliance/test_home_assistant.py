@@ -6,6 +6,7 @@ home-assistant` runs this file alone.
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ishowtts import __version__
 from ishowtts.model import AlertName
@@ -48,6 +50,35 @@ REMOVED = ("No device components to cleanup",)
 UNKNOWN_AT_FIRST = {"say", "urgent", "skip", "stop", "replay", "line", "speaking", "version", "rtf", "ttfa"}
 
 
+# Stands for the app on a phone, and for what an automation of the page switches and waits for.
+SURROUNDINGS = """
+input_button: {good_night: {}}
+input_boolean: {living_room: {initial: true}}
+script:
+  phone:
+    sequence:
+      - action: mqtt.publish
+        data:
+          topic: phone
+          payload: "{{ dict(title=title, message=message, data=data | default(none)) | to_json }}"
+"""
+REPLACED = {
+    "ishowtts_kitchen": "ishowtts_test",
+    "ishowtts/kitchen": "ishowtts/test",
+    "notify.mobile_app_phone": "script.phone",
+    "light.": "input_boolean.",
+}
+
+
+def automations() -> str:
+    """Those of docs/home-assistant.md, as lines of a configuration.yaml."""
+    page = (ROOT / "docs/home-assistant.md").read_text(encoding="utf-8")
+    for word, other in REPLACED.items():
+        page = page.replace(word, other)
+    found = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(alias: .*?)```", page, re.DOTALL)]
+    return yaml.safe_dump({"automation": found})
+
+
 class House:
     """A broker, an appliance with simulated sensors and Home Assistant, which started first."""
 
@@ -58,7 +89,7 @@ class House:
         for name in ("broker", "appliance", "home"):
             (folder / name).mkdir()
         self.broker = stack.enter_context(Broker(folder / "broker"))
-        self.home = stack.enter_context(HomeAssistant(folder / "home"))
+        self.home = stack.enter_context(HomeAssistant(folder / "home", SURROUNDINGS + automations()))
         self.home.add_mqtt(self.broker)
         self.appliance = self.run({})
         self.client = stack.enter_context(Client(self.broker.host, self.broker.port))
@@ -252,6 +283,43 @@ def test_each_alert_is_shown_with_its_reason(house: House, name: str) -> None:
     assert raised.items() <= house.home.state(house.ids[key])["attributes"].items()
     house.client.publish(topic, quiet, retain=True)
     house.shows(key, "off")
+
+
+def test_the_automations_of_the_page_work(house: House) -> None:
+    house.client.subscribe("phone")
+    root, home = house.appliance.root, house.home
+
+    home.post("states/sensor.washing_machine_power", {"state": "1"})  # its two minutes are not waited for
+    home.call("automation.trigger", "automation.the_washing_is_done")
+    house.client.wait_for(f"{root}/event", lambda m: m.json.get("text") == "The washing is done.")
+
+    home.post("states/binary_sensor.cellar_leak", {"state": "off"})
+    home.post("states/binary_sensor.cellar_leak", {"state": "on"})
+    line = house.client.wait_for(f"{root}/event", lambda m: m.json.get("text") == "There is water in the cellar.").json
+    assert house.appliance.final(house.client, line["id"])["volume"] == 100
+
+    home.call("input_button.press", "input_button.good_night")
+    line = house.client.wait_for(f"{root}/event", lambda m: m.json.get("text") == "Good night.").json
+    eventually(lambda: home.state("input_boolean.living_room")["state"] == "off", "the light")
+    assert house.appliance.final(house.client, line["id"], 0)["event"] == "finished"
+
+    house.appliance.say(
+        house.client, "Buy my things, buy my things, and then buy some more of my things.", author="Eve"
+    )
+    house.appliance.say(house.client, "And again.", author="Eve")
+    card = house.client.wait_for("phone", lambda m: m.json["title"] == "Eve").json
+    assert card["message"] == "Buy my things, buy my things, and then buy some more of my things."
+    home.post("events/mobile_app_notification_action", {"action": card["data"]["actions"][0]["action"]})
+    house.client.wait_for(f"{root}/event", lambda m: m.json["event"] == "cancelled", count=2)
+
+    topic = f"{root}/alert/no_sound"
+    quiet = house.client.subscribe(topic).wait_for(topic).json
+    house.client.publish(topic, {**quiet, "active": True, "detail": "Plug it in."}, retain=True)
+    card = house.client.wait_for("phone", lambda m: m.json["message"] == "Plug it in.").json
+    assert card["title"] == "iShowTTS test No sound"
+    house.client.publish(topic, quiet, retain=True)
+    house.shows("alert_no_sound", "off")
+    house.shows("state", "ready")
 
 
 def test_a_restarted_home_assistant_shows_the_same(house: House) -> None:
