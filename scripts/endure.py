@@ -3,9 +3,9 @@
 Then speaks 1,000 short lines on a real ALSA device and prints a table of the daemon's resources after every 100 lines.
 Then harms the worker of the natural voice in the middle of 20 lines (killed, stopped, without memory, without CPU) and
 listens whether a word is lost, and speaks without hibari, without F5 and without both. Then fuzzes each parser of
-untrusted input for a minute (tests/support/fuzz_targets.py), guided by coverage if atheris is installed. Then a real Home
-Assistant finds and uses the appliance, while each of them and the broker are restarted (tests/appliance/test_home_assistant.py;
-left out if `scripts/setup home-assistant` was not run).
+untrusted input for a minute (tests/support/fuzz_targets.py), guided by coverage if atheris is installed. Then a real
+Home Assistant finds and uses the appliance, while each of them and the broker are restarted
+(tests/appliance/test_home_assistant.py; left out if `scripts/setup home-assistant` was not run).
 
 `scripts/endure` runs this. It prints one line of JSON for each run. The exit status is 1 if a line was lost or doubled,
 the daemon's resources grow, or an input failed. The folder of a failed run is kept.
