@@ -10,8 +10,10 @@ from pathlib import Path
 
 from ishowtts.board import BoardIdentity, BoardReading
 from ishowtts.board.jetpack import read_jetpack
+from ishowtts.board.nvpmodel import PowerModes
 from ishowtts.board.sensor_files import read_count, read_scaled, read_text
 from ishowtts.board.sysfs_nodes import SysfsNodes, find_gpu, find_nodes
+from ishowtts.util.files import file_version
 
 _LOOK_AGAIN_S = 30.0  # drivers are late at boot, and looking for all nodes takes three times as long as a reading
 _MAX_MHZ = 10_000.0
@@ -64,7 +66,9 @@ class SysfsBoard:
         self._clock = clock
         self._nodes = find_nodes(sysfs)
         self._looked_at_s = clock()
-        self._modes = _PowerModes(etc / "nvpmodel.conf")
+        self._modes = PowerModes(etc=etc, var=var)
+        self._mode: str | None = None
+        self._mode_versions: list[str | None] | None = None
         # The load is computed between two readings. This is the earlier one.
         self._cpu_ticks = self._read_cpu_ticks()
 
@@ -147,35 +151,19 @@ class SysfsBoard:
         return used, total
 
     def _power_mode(self) -> str | None:
-        """Returns the name of the power mode: its number means a different mode on each board."""
-        status = read_text(self._var / "lib" / "nvpmodel" / "status") or ""
-        mode = re.search(r"pmode:(\d{1,6})", status, re.ASCII)
-        if mode is None:
-            return None
-        return self._modes.names().get(int(mode[1]), f"mode {int(mode[1])}")
+        """Returns the name of the power mode. Its files are read again only if one of them has changed."""
+        versions = [_version(path) for path in (self._var / "lib" / "nvpmodel" / "status", self._etc / "nvpmodel.conf")]
+        if versions != self._mode_versions:
+            mode = self._modes.present()
+            self._mode, self._mode_versions = mode.name if mode else None, versions
+        return self._mode
 
 
-class _PowerModes:
-    """The names of the power modes. The file is read again only if it has changed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._version: tuple[int, int, int] | None = None
-        self._names: dict[int, str] = {}
-
-    def names(self) -> dict[int, str]:
-        """Returns the name of each mode, by number."""
-        try:
-            status = self._path.stat()
-            version = (status.st_ino, status.st_size, status.st_mtime_ns)
-        except OSError:
-            return {}
-        if version != self._version:
-            text = read_text(self._path) or ""
-            found = re.findall(r"^\s*<\s*POWER_MODEL\s+ID=(\d{1,6})\s+NAME=([^\s>]{1,64})\s*>", text, re.M | re.A)
-            self._names = {int(number): name for number, name in reversed(found)}
-            self._version = version
-        return self._names
+def _version(path: Path) -> str | None:
+    try:
+        return file_version(path)
+    except OSError:
+        return None
 
 
 def _megahertz(gpu: str | None, name: str) -> float | None:
