@@ -113,10 +113,9 @@ class Daemon:
         self._changed = ChangeSignal()  # a line, an engine, the device or a level
         self._events_stored = ChangeSignal()
         self._notifier = notifier
+        board = config.board
         self._board: Board = detect_board(
-            config.board.source,
-            config.board.sysfs_root,
-            busy=lambda: self._scheduler.status.speaking is not None,
+            board.source, board.sysfs_root, jetson_stats=board.jetson_stats, busy=lambda: self._scheduler.status.speaking is not None
         )
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
@@ -136,7 +135,7 @@ class Daemon:
         self._scheduler = self._make_scheduler(paused)
         self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._default_voice, self._changed)
         self._event_log = EventLog(self._telemetry)
-        self._intake = Intake(self._inbox, self._policy.admit, self._event_log.arrived)
+        self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()
         self._discovery = HomeAssistantDiscovery(
             config, self._root, self._identity, voices=self._voices.names, inbox=self._inbox, link=self._link

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ishowtts.board import BoardIdentity, BoardReading
+from ishowtts.board.combined_board import CombinedBoard
 from ishowtts.board.detect import detect_board
 from ishowtts.board.sysfs import SysfsBoard
 from support.clock import Clock
@@ -160,6 +161,19 @@ def test_only_a_simulated_board_says_that_it_is_simulated(tmp_path: Path) -> Non
     assert None not in astuple(detect_board("simulated", tmp_path).read())
     assert detect_board("none", tmp_path).read() == BoardReading()
     assert detect_board("auto", tmp_path).read().gpu_clock_mhz is None
+
+
+def test_nvml_and_jetson_stats_are_asked_for_this_machine_only(tmp_path: Path) -> None:
+    def sources(source: str, sysfs_root: Path, *, jetson_stats: bool = True) -> list[str]:
+        board = detect_board(source, sysfs_root, jetson_stats=jetson_stats)
+        assert isinstance(board, CombinedBoard)
+        return [found.name for found in board._sources]
+
+    assert sources("auto", Path("/sys")) == ["sysfs", "nvml", "jetson-stats"]
+    assert sources("auto", Path("/sys"), jetson_stats=False) == ["sysfs", "nvml"]
+    assert sources("auto", tmp_path) == sources("sysfs", Path("/sys")) == ["sysfs"]
+    assert sources("simulated", Path("/sys")) == ["simulated"]
+    assert sources("none", Path("/sys")) == []
 
 
 def test_reading_a_board_loads_no_torch_and_no_jtop() -> None:
