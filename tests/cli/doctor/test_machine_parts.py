@@ -118,6 +118,11 @@ def test_a_gpu_that_is_powered_off_is_not_reported_as_broken(tmp_path: Path) -> 
     rows = of_tree(tmp_path, "thor-t4000-jetpack7", thor=True)
     assert "the GPU is powered off until it has work: its clock is unknown now" in [row.detail for row in rows]
     assert rows[-1].detail == "GPU at an unknown clock of 1530 MHz, not locked"
+    with Tree(tmp_path / "orin", TREES / "agx-orin-jetpack6.json") as tree:
+        tree.write("sys/class/devfreq/17000000.gpu/device/power/runtime_status", "suspended\n")
+        board = tree.board()
+        _, off, clocks = board_findings(CombinedBoard(board.identity, [board]), thor=False)
+    assert (off.detail, clocks.part) == (rows[1].detail, "clocks")
 
 
 @pytest.mark.usefixtures("without_waiting")

@@ -128,7 +128,8 @@ def examine_board(settings: Config) -> Iterator[Finding]:
     if settings.board.source == "none":
         yield Finding("board", "note", "board.source is none: telemetry has no readings", "set board.source: auto")
         return
-    board = detect_board(settings.board.source, settings.board.sysfs_root)
+    configured = settings.board
+    board = detect_board(configured.source, configured.sysfs_root, jetson_stats=configured.jetson_stats)
     yield from board_findings(board, thor=has_thor_gpu(settings.board.sysfs_root))
 
 
