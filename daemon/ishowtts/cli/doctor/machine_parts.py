@@ -128,6 +128,9 @@ def examine_board(settings: Config) -> Iterator[Finding]:
     if settings.board.source == "none":
         yield Finding("board", "note", "board.source is none: telemetry has no readings", "set board.source: auto")
         return
+    if settings.board.source == "simulated":
+        yield Finding("board", "note", "board.source is simulated: all readings are invented", "set board.source: auto")
+        return
     configured = settings.board
     board = detect_board(configured.source, configured.sysfs_root, jetson_stats=configured.jetson_stats)
     yield from board_findings(board, thor=has_thor_gpu(settings.board.sysfs_root))
