@@ -13,6 +13,7 @@ from ishowtts.board import BoardIdentity, BoardReading
 from ishowtts.board.combined_board import CombinedBoard
 from ishowtts.board.detect import detect_board
 from ishowtts.board.sysfs import SysfsBoard
+from support.clock import Clock
 from support.sysfs_tree import Tree
 
 GPU = "sys/class/devfreq/17000000.gpu"
@@ -75,24 +76,24 @@ def test_a_gpu_that_is_powered_off_has_no_clock_and_no_load_but_keeps_its_bounds
 
 
 def test_a_driver_that_is_loaded_after_the_start_is_found(orin: Tree) -> None:
-    now_s = 0.0
+    clock = Clock()
     hidden = {folder: orin.root / "hidden" / folder.name for folder in (orin.root / GPU, orin.root / HWMON / "hwmon0")}
     (orin.root / "hidden").mkdir()
     for folder, away in hidden.items():
         folder.rename(away)
-    board = orin.board(clock=lambda: now_s)
+    board = orin.board(clock)
     assert (board.read().gpu_clock_mhz, board.read().fan_pct) == (None, None)
     for folder, away in hidden.items():
         away.rename(folder)
     assert board.read().gpu_clock_mhz == 612.0, "the GPU is looked for at each reading"
     (orin.root / GPU).rename(hidden[orin.root / GPU])
     assert board.read().gpu_clock_mhz is None
-    now_s += 31.0
+    clock.now_s += 31.0
     assert board.read().fan_pct == 40.0
 
 
 def test_a_driver_that_gets_another_number_is_found_at_once(orin: Tree) -> None:
-    board = orin.board(clock=lambda: 0.0)
+    board = orin.board(Clock())
     assert board.read().fan_pct == 40.0
     (orin.root / HWMON / "hwmon0").rename(orin.root / HWMON / "hwmon9")
     assert board.read().fan_pct == 40.0

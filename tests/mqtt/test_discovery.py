@@ -138,6 +138,22 @@ def test_without_discovery_no_topic_outside_the_root_is_touched(
     assert published(inbox) == {}
 
 
+def test_it_is_not_published_while_another_appliance_uses_the_root(
+    make_link: Any, mqtt_client: Client, broker: Broker, inbox: Inbox
+) -> None:
+    mqtt_client.publish("ishowtts/unit/info", {"instance": "another"}, retain=True)
+    link = make_link().link
+    found = HomeAssistantDiscovery(Config(), "ishowtts/unit", BoardIdentity(), voices=list, inbox=inbox, link=link)
+    found.start()
+    try:
+        link.start()
+        eventually(lambda: "another one" in (link.why_not_connected or ""), "the guard")
+        eventually(lambda: published(inbox), "the setting")
+        assert at_broker(broker, "homeassistant/#") == {}
+    finally:
+        found.close(5.0)
+
+
 class TestRefusals:
     """A broker that refuses discovery costs one line of the log, and no line of speech."""
 
@@ -159,6 +175,19 @@ class TestRefusals:
         assert TOPIC in message
         assert "home_assistant.discovery" in message
         assert hostile.retained["ishowtts/unit/availability"].payload == b"online"
+
+    def test_a_broker_that_ends_the_connection_after_the_message(
+        self, hostile: HostileBroker, discover: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """As some brokers do over MQTT 3.1.1. The message is given up, and lines arrive again."""
+        hostile.on_publish = scripts.on_topic(TOPIC, scripts.then_close(scripts.silence))
+        with caplog.at_level(logging.WARNING, "ishowtts.mqtt.discovery"):
+            discover()
+            eventually(lambda: any(TOPIC in message for message in caplog.messages), "the warning")
+            availability = "ishowtts/unit/availability"
+            eventually(lambda: hostile.retained.get(availability), "availability")
+            eventually(lambda: hostile.retained[availability].payload == b"online", "online")
+        assert len(hostile.received_of(mqtt.PUBLISH, TOPIC)) == 3
 
     def test_a_refused_subscription(
         self, hostile: HostileBroker, discover: Any, caplog: pytest.LogCaptureFixture

@@ -63,6 +63,8 @@ class Drift:
         """What should not be, by name; empty where all is well."""
         slopes = self.slopes()
         found: dict[str, Any] = {name: each for name, each in slopes.items() if each > _MOST_PER_1000[name]}
+        if (most_mb := max(each.rss_mb for each in self.held)) > _MOST_RSS_MB:
+            found["most_rss_mb"] = most_mb
         return {**found, **({"unfinished": self.unfinished} if self.unfinished else {})}
 
     def table(self) -> str:
@@ -71,6 +73,7 @@ class Drift:
         return "\n".join([" lines   RSS MB  threads  descriptors", *rows, f"per 1,000 lines: {self.slopes()}"])
 
 
+_MOST_RSS_MB = 120.0  # with levelling, grammars, and PulseAudio's library
 # A thread or descriptor left behind by each loss, or by each hundredth line, is more than this.
 _MOST_PER_1000 = {"rss_mb": 3.0, "threads": 1.0, "descriptors": 1.0}
 

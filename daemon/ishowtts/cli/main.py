@@ -24,7 +24,7 @@ _CONTROLS: Mapping[str, str] = {
     "volume": "set the volume, or print it",
     "voice": "set the voice of lines that name none, or print it",
     "replay": "speak the last line again",
-    "cancel": "end the line with this id, whether it waits or is being spoken",
+    "cancel": "end the line with this id, or all lines of an author, whether they wait or are being spoken",
 }
 COMMANDS: Mapping[str, str] = {
     "run": "run the daemon (systemd starts this)",
@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "voices": "list, add, remove and try voices",
     "chimes": "list the chimes that lines can name",
     "devices": "list the sound devices of this machine; --test plays a tone",
+    "ha": "show or remove the message by which Home Assistant finds the appliance",
     "clocks": "lock the clocks with jetson_clocks, or restore them",
     "bench": "for developers: measure the F5 engine and compare it with upstream",
 }

@@ -97,10 +97,10 @@ class ShortLivedClient:
         if refusal := self._answer():
             raise BrokerError(refusal)
 
-    def publish(self, topic: str, payload: str | dict[str, Any]) -> None:
+    def publish(self, topic: str, payload: str | dict[str, Any], *, retain: bool = False) -> None:
         """Publish at QoS 1. Returns when the broker has the message."""
         body = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
-        info = self._paho.publish(topic, body, qos=1)
+        info = self._paho.publish(topic, body, qos=1, retain=retain)
         info.wait_for_publish(_CONNECT_S)
         if reason := self._refused.pop(info.mid, None):
             raise BrokerError(

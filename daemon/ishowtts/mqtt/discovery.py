@@ -25,6 +25,13 @@ log = logging.getLogger(__name__)
 PUBLISHED_KEY = "discovery"
 """Setting of the inbox: the topics that may hold a discovery message of ours, and the board that published it."""
 
+REFUSAL_KEY = "discovery_refusal"
+"""Setting of the inbox: why the broker refuses the message; empty if it does not."""
+
+REFUSAL_FIX = (
+    "let the user of this appliance write that topic in the broker's ACL, or set home_assistant.discovery to false"
+)
+
 _MAX_WAIT_S = 5.0  # after `online`: many devices must not publish at the same moment
 _IDLE_S = 3600.0
 _MAX_TOPICS = 20
@@ -57,7 +64,7 @@ class HomeAssistantDiscovery(LoopThread):
         self._identity = identity
         self._voices = voices
         self._inbox = inbox
-        self._publisher = link.serve_outside(self._home_assistant_started, self._answered)
+        self._outside = link.serve_outside(self._home_assistant_started, self._answered)
         wanted = config.home_assistant.discovery
         self._topic = discovery_topic(config.home_assistant.prefix, root) if wanted else None
         self._topics: dict[str, str | None] | None = None  # by topic: serial number of the board; `None`: not read yet
@@ -65,7 +72,7 @@ class HomeAssistantDiscovery(LoopThread):
         self._message: bytes | None = None  # what was published last
         self._due_s = math.inf  # when to publish it again
         self._answers: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
-        self._refusal: str | None = None  # the refusal that was logged last
+        self._refusal: str | None = None  # the broker's last answer; `None`: there was none, "": it took the message
 
     def run_once(self, last: bool) -> float:
         """Publish the message if it changed or if it is due, and take the broker's answers."""
@@ -87,7 +94,7 @@ class HomeAssistantDiscovery(LoopThread):
         if self._message is None:
             self._remember(topic)
         self._message, self._due_s = message, math.inf
-        self._publisher.publish_outside(topic, message)
+        self._outside.publish(topic, message)
 
     def _remove_old(self) -> None:
         """Empty the topics that we published before and do not use any more."""
@@ -102,7 +109,7 @@ class HomeAssistantDiscovery(LoopThread):
                 continue
             log.info("the discovery message on %s is removed", topic)
             self._removed.add(topic)
-            self._publisher.publish_outside(topic, b"")
+            self._outside.publish(topic, b"")
 
     def _home_assistant_started(self) -> None:
         """Home Assistant has said that it is `online`. Called on a thread of the link."""
@@ -111,29 +118,27 @@ class HomeAssistantDiscovery(LoopThread):
             self._due_s = now_s + random.uniform(0, _MAX_WAIT_S)  # noqa: S311
             self.wake()
 
-    def _answered(self, topic: str, refusal: str | None) -> bool:
-        """The broker has answered a publish. Called on a thread of the link. Returns whether the topic is ours."""
-        ours = topic == self._topic or topic in self._removed
-        if ours:
-            self._answers.put((topic, refusal))
-            self.wake()
-        return ours
+    def _answered(self, topic: str, refusal: str | None) -> None:
+        """The broker has answered a publish. Called on a thread of the link."""
+        self._answers.put((topic, refusal))
+        self.wake()
 
     def _take_answers(self) -> None:
         while not self._answers.empty():
             topic, refusal = self._answers.get()
-            if refusal is not None and refusal != self._refusal:
-                log.warning(
-                    "the broker does not take the discovery message for Home Assistant on %s (%s); "
-                    "let this appliance's user write that topic in the broker's ACL, "
-                    "or set home_assistant.discovery to false",
-                    topic,
-                    refusal,
-                )
-            self._refusal = refusal
+            if self._refusal != (refusal or ""):
+                self._refusal = refusal or ""
+                self._inbox.remember(REFUSAL_KEY, self._refusal)
+                if refusal is not None:
+                    log.warning(
+                        "the broker refuses the discovery message for Home Assistant on %s (%s); %s",
+                        topic,
+                        refusal,
+                        REFUSAL_FIX,
+                    )
             if refusal is None and topic in self._removed:
                 self._removed.discard(topic)
-                self._publisher.forget_outside(topic)
+                self._outside.forget(topic)
                 self._forget(topic)
 
     def _read_topics(self) -> dict[str, str | None]:

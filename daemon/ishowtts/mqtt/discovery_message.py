@@ -114,7 +114,7 @@ def _device(facts: DiscoveryFacts) -> dict[str, Any]:
         "manufacturer": maker if by_nvidia else "iShowTTS",
         "model": model if by_nvidia else identity.model,
         "serial_number": identity.serial,
-        "hw_version": f"JetPack {identity.jetpack}" if identity.jetpack else None,
+        "hw_version": f"JetPack {identity.jetpack}" if (identity.jetpack or "")[:1].isdigit() else None,
     }
     return {
         "identifiers": [device_id(facts.root)],
@@ -252,9 +252,9 @@ class _Components:
             name="Voice",
             icon="mdi:account-voice",
             entity_category="config",
-            state_topic=f"{self._facts.root}/voice",
+            state_topic=self._topics.retained("voice"),
             value_template="{{ value_json }}",
-            command_topic=f"{self._facts.root}/voice/set",
+            command_topic=self._topics.voice_set,
             options=list(self._facts.voices[:_MAX_VOICES]),
         )
 
@@ -301,7 +301,7 @@ class _Components:
         )
 
     def _alert(self, name: AlertName) -> dict[str, Any]:
-        topic = f"{self._facts.root}/alert/{name.value}"
+        topic = self._topics.retained(name)
         fields: dict[str, Any] = {
             "name": _ALERT_NAMES[name],
             "device_class": "problem",

@@ -16,6 +16,7 @@ from ishowtts.mqtt.duplicate_guard import DuplicateInstanceGuard, GuardAction
 from ishowtts.mqtt.event_sender import EventSender
 from ishowtts.mqtt.line_payload import LineLimits, new_id, parse_line, payload_head
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
+from ishowtts.mqtt.outside_values import OutsideValues
 from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.publish_packet import ReceivedMessage
 from ishowtts.mqtt.retained_publisher import RetainedPublisher
@@ -51,9 +52,11 @@ class MqttLink:
         self._reporting = threading.Lock()
         self._reported: tuple[bool, str] | None = None  # the last arguments of `on_connection`
         self._events = EventSender(self._topics.event, answers=options.protocol == 5)
-        self._retained = RetainedPublisher(self._topics, lambda: (self._lines.session, self._commands.session))
+        self._outside = OutsideValues()
+        self._retained = RetainedPublisher(
+            self._topics, lambda: (self._lines.session, self._commands.session), self._outside
+        )
         self._on_home_assistant: Callable[[], None] = lambda: None
-        self._on_outside_answer: Callable[[str, str | None], bool] = lambda _topic, _refusal: False
         self._info_republished = RateLimit(_MAX_INFO_REPUBLISHED)
         self._retained_logged = RateLimit(_MAX_RETAINED_LOGGED)
         self._guard = DuplicateInstanceGuard(
@@ -78,7 +81,7 @@ class MqttLink:
             on_message=self._line_arrived,
             on_reachable=lambda reason: self._set_reachable("lines", reason),
             on_completed=self._handlers.on_completed,
-            on_retained_answer=self._retained_answered,
+            on_retained_answer=self._outside.answered,
         )
         return Connection(
             self._options,
@@ -178,16 +181,16 @@ class MqttLink:
         self._retained.publish(name, strict_json.dumps(payload))
 
     def serve_outside(
-        self, on_home_assistant: Callable[[], None], on_answer: Callable[[str, str | None], bool]
-    ) -> RetainedPublisher:
+        self, on_home_assistant: Callable[[], None], on_answer: Callable[[str, str | None], None]
+    ) -> OutsideValues:
         """Return the publisher of values outside our root. Call this before `start`.
 
         Args:
             on_home_assistant: Called when Home Assistant says that it has started.
-            on_answer: See `SessionHandlers.on_retained_answer`.
+            on_answer: See `OutsideValues`.
         """
-        self._on_home_assistant, self._on_outside_answer = on_home_assistant, on_answer
-        return self._retained
+        self._on_home_assistant, self._outside.on_answer = on_home_assistant, on_answer
+        return self._outside
 
     def send_events(self, numbered: Sequence[tuple[int, Event]], timeout_s: float) -> int:
         """Publish events in order, and wait until the broker has confirmed them.
@@ -234,9 +237,6 @@ class MqttLink:
         connection = self._lines if role == "lines" else self._commands
         self._retained.set_reachable(role, connection.session, reason)
         self._announce()
-
-    def _retained_answered(self, topic: str, refusal: str | None) -> bool:
-        return self._on_outside_answer(topic, refusal)
 
     def _lines_down(self, reason: str, without_message: bool) -> None:
         self._down("lines", reason, without_message)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from ishowtts.mqtt.outside_values import OutsideValues
 from ishowtts.mqtt.session import Session
 from ishowtts.mqtt.topics import RetainedName, Topics
 
@@ -23,14 +24,15 @@ class RetainedPublisher:
 
     Args:
         sessions: Returns the sessions of lines and of commands, each `None` if it is not ready.
+        outside: The values on topics outside our root.
     """
 
-    def __init__(self, topics: Topics, sessions: Callable[[], Sessions]) -> None:
+    def __init__(self, topics: Topics, sessions: Callable[[], Sessions], outside: OutsideValues) -> None:
         self._topics = topics
         self._sessions = sessions
+        self._outside = outside
         self._lock = threading.RLock()
         self._values: dict[RetainedName, bytes] = {}
-        self._outside: dict[str, bytes] = {}  # by topic: values that are not under our root
         self._announced: Sessions | None = None  # the pair of sessions that has all values
         self._proven_on: dict[str, Session | None] = {}  # by connection: the session on which a message has come
         self._unreachable: dict[str, str] = {}  # by connection: why messages may not reach us
@@ -68,18 +70,6 @@ class RetainedPublisher:
             if (session := self._announced_session()) is not None and (body := self._values.get(name)) is not None:
                 self._send(session, name, body)
 
-    def publish_outside(self, topic: str, body: bytes) -> None:
-        """Store a value for a topic outside our root, and publish it if we are connected. Empty: remove it there."""
-        with self._lock:
-            self._outside[topic] = body
-            if (session := self._announced_session()) is not None:
-                session.publish(topic, body, qos=1, retain=True)
-
-    def forget_outside(self, topic: str) -> None:
-        """Do not publish the value of this topic again."""
-        with self._lock:
-            self._outside.pop(topic, None)
-
     def announce(self) -> bool:
         """Publish all values on a new pair of sessions, and `availability` if it changed. False if not connected."""
         with self._lock:
@@ -91,8 +81,7 @@ class RetainedPublisher:
                 self._connects += 1
                 for name, body in self._values.items():
                     self._send(lines, name, body)
-                for topic, body in self._outside.items():
-                    lines.publish(topic, body, qos=1, retain=True)
+                self._outside.announce(lines)
             proven = self._proven_on == {"lines": lines, "commands": commands}
             availability = b"offline" if self._unreachable else b"online" if proven else None
             if availability is not None and availability != self._availability:
@@ -124,6 +113,7 @@ class RetainedPublisher:
         """Publish nothing any more."""
         with self._lock:
             self._stopped = True
+        self._outside.stop()
 
     def _announced_session(self) -> Session | None:
         return None if self._announced is None or self._stopped else self._announced[0]

@@ -72,7 +72,7 @@ class _Evidence(NamedTuple):
 
 
 def load_identifier() -> None:
-    """Load the statistics now. Takes half a second, and about 45 MB as long as the process lives."""
+    """Load the statistics now. Takes 0.7 s, and about 13 MB as long as the process lives."""
     _loaded()
 
 
