@@ -115,7 +115,10 @@ class Daemon:
         self._notifier = notifier
         board = config.board
         self._board: Board = detect_board(
-            board.source, board.sysfs_root, jetson_stats=board.jetson_stats, busy=lambda: self._scheduler.status.speaking is not None
+            board.source,
+            board.sysfs_root,
+            jetson_stats=board.jetson_stats,
+            busy=lambda: self._scheduler.status.speaking is not None,
         )
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
