@@ -152,7 +152,13 @@ class Daemon:
         )
         self._mixer_threads = build_mixer_threads(config.audio, self._player)
         alerts = build_alerts(
-            config, self._telemetry, engines=self._engines, player=self._player, link=self._link, inbox=self._inbox
+            config,
+            self._telemetry,
+            limits=reload.alerts,
+            engines=self._engines,
+            player=self._player,
+            link=self._link,
+            inbox=self._inbox,
         )
         self._state = ApplianceState(
             config.audio.volume,

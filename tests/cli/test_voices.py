@@ -14,6 +14,7 @@ import soundfile
 from ishowtts.cli import main
 from ishowtts.cli.voices.adding import engine_note
 from ishowtts.config import Config
+from ishowtts.inbox import Inbox, InboxLimits, wait_for
 
 WORDS = "The kettle is on, and the tea will be ready in a minute or two."
 
@@ -92,6 +93,18 @@ def test_removing_the_configured_default_voice_is_told(voices: Shell, recording:
     voices.configure(tmp_path, default_voice="anna")
     assert voices("add", "anna", recording, "--text", WORDS)[0] == 0
     assert "engine.f5.default_voice still names it" in voices("remove", "anna")[1]
+
+
+def test_removing_the_default_voice_that_was_set_over_mqtt_is_told(
+    voices: Shell, recording: Path, tmp_path: Path
+) -> None:
+    for name in ("anna", "bob"):
+        assert voices("add", name, recording, "--text", WORDS)[0] == 0
+    inbox = Inbox(tmp_path / "state/inbox.sqlite", InboxLimits())
+    wait_for(inbox.remember("voice", "anna"))
+    inbox.close()
+    assert "over MQTT" not in voices("remove", "bob")[1]
+    assert "it is still set as the default voice over MQTT" in voices("remove", "anna")[1]
 
 
 def test_words_may_come_from_a_file(voices: Shell, recording: Path, tmp_path: Path) -> None:

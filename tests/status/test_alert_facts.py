@@ -73,7 +73,7 @@ def alerts_of(folder: Path, clock: Clock, reading: Callable[[], BoardReading], f
         free_mb=lambda: None,
     )
     collector = AlertFactCollector(
-        AlertsSection(), parts, parts, parts, parts, parts, parts, ClockLock(store, clock), ThrottleCounter(),
+        AlertsSection, parts, parts, parts, parts, parts, parts, ClockLock(store, clock), ThrottleCounter(),
         ClockRepair(folder, store=store, now_s=clock),
     )  # fmt: skip
     return Alerts(collector.collect, lambda _name, _payload: None, now_s=clock)

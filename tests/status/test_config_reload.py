@@ -91,6 +91,19 @@ def test_the_level_of_the_log_changes_at_once(
     assert logging.getLogger("ishowtts").level == logging.DEBUG
 
 
+def test_the_limits_of_the_alerts_change_at_once(
+    reload: ConfigReload, path: Path, notifier: NotedNotifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_text(f"{START}alerts: {{hot_c: 70}}\n")
+    sentences = ask(reload, notifier, caplog)
+    assert sentences[0] == "alerts.hot_c is 70.0 now"
+    assert "no change that needs a restart" in sentences[1]
+    assert reload.alerts().hot_c == 70
+    path.write_text(f"{START}alerts: {{hot_c: 700}}\n")
+    ask(reload, notifier, caplog)
+    assert reload.alerts().hot_c == 70
+
+
 @pytest.mark.parametrize(
     "broken",
     [

@@ -105,10 +105,10 @@ class AlertFactCollector:
     """Collects the facts, and has the clocks repaired while their alert is active. The thread `status` calls it.
 
     Args:
-        limits: The section `alerts` of the configuration.
+        limits: Returns the section `alerts` of the configuration, which a reload may change.
     """
 
-    limits: AlertsSection
+    limits: Callable[[], AlertsSection]
     telemetry: Telemetry
     engines: Engines
     player: Player
@@ -128,10 +128,10 @@ class AlertFactCollector:
         self.clock_repair.update(AlertName.CLOCKS_UNLOCKED in active)
         reading = self.telemetry.reading(READING_AGE_S)
         throttled, events = self.throttle_counter.update(reading, AlertName.THROTTLED in active)
-        engine = self.engines.order[0].name
+        engine, limits = self.engines.order[0].name, self.limits()
         return AlertFacts(
-            self.limits.hot_c,
-            self.limits.slow_rtf,
+            limits.hot_c,
+            limits.slow_rtf,
             reading,
             leading_engine(self.engines),
             engine,
@@ -182,16 +182,19 @@ def build_alerts(
     config: Config,
     telemetry: Telemetry,
     *,
+    limits: Callable[[], AlertsSection],
     engines: Engines,
     player: Player,
     link: MqttLink,
     inbox: Inbox,
 ) -> Alerts:
-    """Build the alerts of the daemon."""
+    """Build the alerts of the daemon.
+
+    Args:
+        limits: See `AlertFactCollector`.
+    """
     disk = DiskSpace(config.state_dir, config.limits.min_free_mb)
     lock = ClockLock(STORE, time.monotonic)
     repair = ClockRepair.of_service(enabled=config.board.repair_clocks)
-    facts = AlertFactCollector(
-        config.alerts, telemetry, engines, player, link, inbox, disk, lock, ThrottleCounter(), repair
-    )
+    facts = AlertFactCollector(limits, telemetry, engines, player, link, inbox, disk, lock, ThrottleCounter(), repair)
     return Alerts(facts.collect, link.publish_retained)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ishowtts import config
 from ishowtts.config import Config
+from ishowtts.config.schema import AlertsSection
 from ishowtts.errors import CommandError, ConfigError
 from ishowtts.systemd import Notifier
 from ishowtts.util.loop_thread import LoopThread
@@ -29,7 +30,7 @@ _LIVE = "lists of blocked words, pronunciations, voices and chimes are read by t
 
 
 class ConfigReload(LoopThread):
-    """The thread `reload`. It applies `log.level`, and says which other changes need a restart.
+    """The thread `reload`. It applies `log.level` and `alerts`, and says which other changes need a restart.
 
     Args:
         in_use: The configuration that the daemon was started with.
@@ -46,6 +47,7 @@ class ConfigReload(LoopThread):
     ) -> None:
         super().__init__("reload")
         self._in_use = in_use.model_dump(mode="json")
+        self._alerts = in_use.alerts
         self._path = path
         self._notifier = notifier
         self._read_configuration = read_configuration
@@ -54,6 +56,10 @@ class ConfigReload(LoopThread):
         self._lock = threading.Lock()  # for the next two
         self._answers: list[Future[str]] = []
         self._closed = False
+
+    def alerts(self) -> AlertsSection:
+        """The section `alerts` that holds now. Any thread may call."""
+        return self._alerts
 
     def ask(self) -> None:
         """Compare soon. Never blocks; a signal handler may call it."""
@@ -121,12 +127,8 @@ class ConfigReload(LoopThread):
             raise CommandError(f"the configuration has faults, so nothing is changed: {_first(faults)}") from error
         for warning in found.warnings:
             log.warning("%s", warning)
-        file, applied = found.model_dump(mode="json"), ""
-        if file["log"]["level"] != self._in_use["log"]["level"]:
-            self._in_use["log"]["level"] = file["log"]["level"]
-            logging.getLogger("ishowtts").setLevel(found.log.level.upper())
-            log.info("log.level is %s now", found.log.level)
-            applied = f"log.level is {found.log.level} now; "
+        file = found.model_dump(mode="json")
+        applied = "".join(f"{sentence}; " for sentence in self._apply(found, file))
         changed = list(_differences(self._in_use, file))
         for key in changed[:_MAX_CHANGES]:
             log.warning("%s has changed in %s: this needs a restart (%s)", key, self._path, _RESTART)
@@ -136,6 +138,23 @@ class ConfigReload(LoopThread):
             return f"{applied}these keys have changed and need a restart ({_RESTART}): {_first(changed, ', ')}"
         log.info("%s has no change that needs a restart; %s", self._path, _LIVE)
         return f"{applied}nothing has changed that needs a restart; {_LIVE}"
+
+    def _apply(self, found: Config, file: dict[str, Any]) -> list[str]:
+        """Apply what can change while the daemon runs. Returns a sentence for each key that has changed.
+
+        Args:
+            file: The same as `found`, as plain values.
+        """
+        changed = [key for key in _differences(self._in_use, file) if key == "log.level" or key.startswith("alerts.")]
+        self._in_use["log"]["level"], self._in_use["alerts"] = file["log"]["level"], file["alerts"]
+        self._alerts = found.alerts
+        logging.getLogger("ishowtts").setLevel(found.log.level.upper())
+        sentences = []
+        for key in changed:
+            section, _, name = key.partition(".")
+            sentences.append(f"{key} is {file[section][name]} now")
+            log.info("%s", sentences[-1])
+        return sentences
 
 
 def _first(sentences: Sequence[str], separator: str = "; ") -> str:
