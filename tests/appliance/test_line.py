@@ -6,12 +6,15 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile
 
+from ishowtts.mqtt.discovery_sensors import SENSORS
 from support.appliance import FINAL, Appliance
 from support.broker import Broker
 from support.client import Client
@@ -48,6 +51,21 @@ def test_telemetry_counts_the_line_and_invents_nothing(appliance: Appliance, mqt
     assert "gpu.clock_mhz" not in found
     fields = {f"{part}.{name}" for part in ("gpu", "cpu", "memory", "board") for name in snapshot[part]}
     assert found.keys() <= fields, "they have the names of telemetry"
+    for sensor in SENSORS:  # Home Assistant's; a path that does not exist raises
+        reduce(getitem, sensor.path.split("."), snapshot)
+
+
+def test_speech_loads_a_simulated_board(make_appliance: Callable[..., Appliance], mqtt_client: Client) -> None:
+    settings = {"board": {"source": "simulated"}, "telemetry": {"interval_s": 0.2}}
+    appliance = make_appliance(settings=settings, quick_s=60)
+    appliance.wait_ready(mqtt_client)
+    mqtt_client.wait_for(f"{appliance.root}/telemetry", count=5)
+    idle = [message.json["gpu"]["load_pct"] for message in mqtt_client.on(f"{appliance.root}/telemetry")]
+    assert max(idle) < 10
+    appliance.say(mqtt_client, "one")
+    mqtt_client.wait_for(f"{appliance.root}/telemetry", lambda message: message.json["gpu"]["load_pct"] > 20)
+    sources = mqtt_client.wait_for(f"{appliance.root}/info").json["sources"]
+    assert (len(sources), set(sources.values())) == (14, {"simulated"})
 
 
 def test_the_daemon_starts_before_its_broker(tmp_path: Path, broker: Broker) -> None:
