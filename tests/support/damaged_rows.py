@@ -16,12 +16,15 @@ from pathlib import Path
 from ishowtts.cli import history
 from ishowtts.cli.tables import table_lines
 from ishowtts.inbox import Inbox, InboxLimits, read_history, wait_for
-from ishowtts.model import Arrival, Delivery, Event, Line, Outcome, Priority, Reason, Rejection, ReplyTo
+from ishowtts.model import Arrival, Delivery, Event, Line, Outcome, Priority, Reason, Rejection, ReplyTo, Report
 from ishowtts.mqtt import strict_json
 from ishowtts.speech import Intake, Outbox
+from ishowtts.speech.line_notes import LineNotes
+from ishowtts.speech.line_stats import event_data
 from support.waiting import eventually
 
 TABLES = ("lines", "outbox", "deliveries", "settings", "sqlite_sequence")
+_FINISHED = {**event_data(Report(0.0, 0.1, 1.0, 0.1, "espeak", "")), **LineNotes().event_data(80)}
 BAD_VALUES: tuple[object, ...] = (
     None,
     "8p",
@@ -201,9 +204,9 @@ def _speak_all(inbox: Inbox) -> list[str]:
             return given
         assert len(given) < 100, "the same lines are given again and again"
         given.append(taken.line.id)
-        wait_for(inbox.started(taken.seq, {}))
+        wait_for(inbox.started(taken.seq, {"muted": False}))
         wait_for(inbox.reached(taken.seq, taken.spoken or taken.line.text, taken.position))
-        wait_for(inbox.finish(taken.seq, Outcome.FINISHED, {"rtf": 0.1}))
+        wait_for(inbox.finish(taken.seq, Outcome.FINISHED, _FINISHED))
 
 
 def _print_history(path: Path) -> None:
@@ -233,7 +236,7 @@ def _template() -> Path:
     order = inbox.take()
     taken = wait_for(order.future)
     assert taken is not None
-    wait_for(inbox.started(taken.seq, {}))
+    wait_for(inbox.started(taken.seq, {"muted": False}))
     wait_for(inbox.reached(taken.seq, "text of spoken", 5))
     wait_for(inbox.peek_for_prefetch().future)
     for key, value in (("volume", "80"), ("muted", "0"), ("paused", "0"), ("instances", "a b c")):

@@ -30,6 +30,12 @@ _BY_TOPIC = (  # a publisher chooses the rest of a response topic, so this one c
     (re.compile(r"/device/[a-zA-Z0-9_-]+/config$"), "discovery"),
     (re.compile(r"/(availability|event|info|muted|state|telemetry|voice|volume)$"), None),
 )
+_REQUESTS = (
+    (re.compile(r"/(say(/[^/]+)?|urgent)$"), "line"),
+    (re.compile(r"/command$"), "command"),
+    (re.compile(r"/volume/set$"), "volume-set"),
+    (re.compile(r"/voice/set$"), "voice-set"),
+)
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -76,6 +82,19 @@ def fault(topic: str, payload: bytes) -> str | None:
     if validator(name).is_valid(value):
         return None
     return "; ".join(_sentences(name, value))
+
+
+def request_fault(topic: str, payload: str | dict[str, Any]) -> str | None:
+    """What is wrong with what a command publishes, as text or as an object; `None` if its schema allows it."""
+    if schema_of(topic) == "discovery":
+        return fault(topic, str(payload).encode())
+    name = next((name for pattern, name in _REQUESTS if pattern.search(topic)), None)
+    if name is None:
+        return "the contract has no such topic"
+    if isinstance(payload, str) and name == "line":
+        return None  # plain text
+    value = json.loads(payload) if isinstance(payload, str) else payload
+    return None if validator(name).is_valid(value) else "; ".join(_sentences(name, value))
 
 
 def _no_constant(name: str) -> None:
