@@ -105,6 +105,9 @@ remove() {
         local unit
         for unit in "${ENABLED[@]}"; do step systemctl disable --now "$unit" || true; done
     fi
+    if [ -x "$VENV/bin/ishowtts" ]; then
+        step "$VENV/bin/ishowtts" ha remove || echo "Home Assistant may still show the appliance: delete the device there"
+    fi
     local secret ours=("${UNIT_FILES[@]/#/$UNITS/}") others=(-mindepth 1)
     for secret in "${SECRETS[@]}"; do
         ours+=("$DROP_INS/$secret.conf")

@@ -6,12 +6,15 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile
 
+from ishowtts.mqtt.discovery_sensors import SENSORS
 from support.appliance import FINAL, Appliance
 from support.broker import Broker
 from support.client import Client
@@ -48,6 +51,8 @@ def test_telemetry_counts_the_line_and_invents_nothing(appliance: Appliance, mqt
     assert "gpu.clock_mhz" not in found
     fields = {f"{part}.{name}" for part in ("gpu", "cpu", "memory", "board") for name in snapshot[part]}
     assert found.keys() <= fields, "they have the names of telemetry"
+    for sensor in SENSORS:  # Home Assistant's; a path that does not exist raises
+        reduce(getitem, sensor.path.split("."), snapshot)
 
 
 def test_the_daemon_starts_before_its_broker(tmp_path: Path, broker: Broker) -> None:

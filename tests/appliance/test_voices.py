@@ -89,6 +89,10 @@ def test_the_voices_are_known_without_f5(appliance: Appliance, mqtt_client: Clie
     assert (final["event"], final["substituted_for"]) == ("finished", "f5")
     assert final["note"] == "espeak spoke in place of f5: engine.kind is espeak"
     mqtt_client.wait_for(f"{appliance.root}/info", lambda message: message.json["voices"] == ["anna", "default"])
+    discovery = "homeassistant/device/ishowtts_ishowtts_test/config"
+    mqtt_client.subscribe(discovery).wait_for(
+        discovery, lambda message: message.json["components"]["voice"]["options"] == ["anna", "default"]
+    )
     told = "voice anna can be read, but another engine speaks in its place: engine.kind is espeak"
     eventually(lambda: told in appliance.log, "the voice")
 

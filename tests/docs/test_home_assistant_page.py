@@ -45,8 +45,8 @@ def named_entities() -> set[str]:
 def test_the_entities_exist_and_all_that_are_enabled_are_named() -> None:
     enabled = {name for name, component in ENTITIES.items() if component.get("enabled_by_default", True)}
     assert named_entities() == enabled
-    assert len(ENTITIES) - len(enabled) == 15
-    assert "\nFifteen more are disabled" in PAGE
+    assert len(ENTITIES) - len(enabled) == 18
+    assert "\nEighteen more are disabled" in PAGE
 
 
 def test_the_examples_are_yaml_and_their_topics_and_commands_exist() -> None:

@@ -19,7 +19,7 @@ from support import broker_scripts as scripts
 from support import mqtt_packets as mqtt
 from support.broker import Broker
 from support.client import Client
-from support.hostile_broker import HostileBroker
+from support.hostile_broker import HostileBroker, Peer
 from support.waiting import eventually
 
 TOPIC = "homeassistant/device/ishowtts_ishowtts_unit/config"
@@ -176,18 +176,28 @@ class TestRefusals:
         assert "home_assistant.discovery" in message
         assert hostile.retained["ishowtts/unit/availability"].payload == b"online"
 
-    def test_a_broker_that_ends_the_connection_after_the_message(
-        self, hostile: HostileBroker, discover: Any, caplog: pytest.LogCaptureFixture
+    @pytest.mark.parametrize("topic", [TOPIC, STATUS])
+    def test_a_broker_that_ends_the_connection_for_a_topic(
+        self, hostile: HostileBroker, discover: Any, caplog: pytest.LogCaptureFixture, topic: str
     ) -> None:
-        """As some brokers do over MQTT 3.1.1. The message is given up, and lines arrive again."""
-        hostile.on_publish = scripts.on_topic(TOPIC, scripts.then_close(scripts.silence))
+        """As some brokers do. The topic is given up, and lines arrive again."""
+
+        def close_if_subscribed(peer: Peer, packet: mqtt.Packet) -> None:
+            if any(wanted == topic for wanted, _ in packet.subscriptions):
+                peer.close()
+            else:
+                peer.serve(packet)
+
+        hostile.on_publish = scripts.on_topic(topic, scripts.then_close(scripts.silence))
+        hostile.on_subscribe = close_if_subscribed
         with caplog.at_level(logging.WARNING, "ishowtts.mqtt.discovery"):
             discover()
-            eventually(lambda: any(TOPIC in message for message in caplog.messages), "the warning")
+            eventually(lambda: any(topic in message for message in caplog.messages), "the warning")
             availability = "ishowtts/unit/availability"
             eventually(lambda: hostile.retained.get(availability), "availability")
             eventually(lambda: hostile.retained[availability].payload == b"online", "online")
-        assert len(hostile.received_of(mqtt.PUBLISH, TOPIC)) == 3
+        assert len(hostile.received_of(mqtt.PUBLISH, TOPIC)) >= 3
+        assert sum(topic in message for message in caplog.messages) == 1
 
     def test_a_refused_subscription(
         self, hostile: HostileBroker, discover: Any, caplog: pytest.LogCaptureFixture

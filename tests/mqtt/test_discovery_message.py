@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from ishowtts.config import Config
 from ishowtts.model import FINAL_EVENTS, AlertName
 from ishowtts.mqtt.discovery_message import (
     LINE_EVENTS,
+    STATES,
     DiscoveryFacts,
     device_id,
     discovery_message,
@@ -148,6 +150,13 @@ def test_the_message_is_bounded() -> None:
 def test_every_alert_and_every_outcome_is_there() -> None:
     assert {key for key in components() if key.startswith("alert_")} == {f"alert_{name.value}" for name in AlertName}
     assert set(LINE_EVENTS) >= FINAL_EVENTS | {"accepted", "started"}
+
+
+def test_the_states_are_those_of_the_contract() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/mqtt.md").read_text(encoding="utf-8")
+    row = re.search(r"^\| `<root>/state` .*?`state` \((.*?)\)", page, flags=re.M)
+    assert row is not None
+    assert tuple(re.findall("`([a-z]+)`", row[1])) == STATES
 
 
 def test_an_entity_that_does_not_apply_is_removed() -> None:

@@ -78,6 +78,8 @@ STATE = {"state": "ready", "detail": None, "since": "2026-11-30T08:00:00.000Z", 
         ("gpu_temp", {"gpu": {"temp_c": 41.5}}, "41.5"),
         ("gpu_temp", {"gpu": {"temp_c": None}}, "None"),
         ("gpu_temp", {"gpu": {}}, "None"),
+        ("error_rate", {"speech": {"error_rate": 0.1234}}, "12.34"),
+        ("error_rate", {"speech": {"error_rate": None}}, "None"),
         ("version", {"version": "1.0"}, '{"installed_version": "1.0"}'),
     ],
 )

@@ -392,6 +392,7 @@ def test_a_removal_restores_the_clocks_and_keeps_what_is_the_operators(machine: 
         "systemctl disable --now ishowtts-clocks.service",
         "ishowtts clocks restore",
         "systemctl disable --now ishowtts-clocks-repair.path",
+        "ishowtts ha remove",
         "systemctl daemon-reload",
         "userdel ishowtts",
     ]
@@ -401,6 +402,13 @@ def test_a_removal_restores_the_clocks_and_keeps_what_is_the_operators(machine: 
         "/var/lib/ishowtts/voices",
     }  # fmt: skip
     assert "kept: /etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts" in output
+
+
+def test_a_removal_goes_on_if_the_broker_does_not_answer(machine: Machine) -> None:
+    machine.install()
+    machine.fail("ishowtts ha")
+    assert "delete the device there" in machine.install("--uninstall")
+    assert machine.calls[-1] == "userdel ishowtts"
 
 
 def test_a_purge_leaves_nothing_except_the_packages(machine: Machine) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,14 +12,16 @@ import pytest
 
 from ishowtts.board import BoardReading
 from ishowtts.board.clock_repair import REQUEST_FILE, ClockRepair
+from ishowtts.board.simulated import SimulatedSensors
 from ishowtts.config.schema import AlertsSection
 from ishowtts.engines.build import Engines
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
-from ishowtts.model import AlertName
+from ishowtts.model import AlertName, EngineShare, Report
 from ishowtts.status.alert_facts import AlertFactCollector, ClockLock, ThrottleCounter, disk_problem, leading_engine
 from ishowtts.status.alert_rules import RESTART_CLOCKS, LeadingEngine
 from ishowtts.status.alerts import Alerts
+from ishowtts.status.speech_figures import SpeechFigures
 from ishowtts.util.disk_space import DiskSpace
 from support.clock import Clock
 
@@ -53,13 +55,13 @@ def test_throttle_events_are_counted_since_the_alert_was_raised(readings: Any, s
     assert counted(*readings) == seen
 
 
-def test_a_repair_of_the_clocks_is_asked_for_while_their_alert_is_active(tmp_path: Path) -> None:
-    store, clock = tmp_path / "store", Clock()
+def alerts_of(folder: Path, clock: Clock, reading: Callable[[], BoardReading], figures: SpeechFigures) -> Alerts:
+    """The alerts of an appliance of which only the board and the speed of speech are of interest."""
+    store = folder / "store"
     store.write_text("clocks")
-    readings = [BoardReading(gpu_clock_locked=locked) for locked in (True, False, False, False, True, True)]
     parts: Any = SimpleNamespace(
-        reading=lambda _age_s: readings.pop(0),
-        recent_rtf=lambda _engine, _age_s: None,
+        reading=lambda _age_s: reading(),
+        recent_rtf=figures.recent_rtf,
         order=[SimpleNamespace(name="espeak", problem=lambda: None, status=lambda: None)],
         choice=SimpleNamespace(why="it was chosen"),
         notes=(),
@@ -72,9 +74,46 @@ def test_a_repair_of_the_clocks_is_asked_for_while_their_alert_is_active(tmp_pat
     )
     collector = AlertFactCollector(
         AlertsSection(), parts, parts, parts, parts, parts, parts, ClockLock(store, clock), ThrottleCounter(),
-        ClockRepair(tmp_path, store=store, now_s=clock),
+        ClockRepair(folder, store=store, now_s=clock),
     )  # fmt: skip
-    alerts = Alerts(collector.collect, lambda _name, _payload: None, now_s=clock)
+    return Alerts(collector.collect, lambda _name, _payload: None, now_s=clock)
+
+
+def test_the_alerts_of_a_board_follow_heat_and_locks_and_speed(tmp_path: Path) -> None:
+    clock = Clock()
+    board, figures = SimulatedSensors(lambda: True, clock), SpeechFigures(clock)
+    alerts = alerts_of(tmp_path, clock, board.read, figures)
+
+    def after(wait_s: float, rtf: float | None = None) -> list[str]:
+        """The active alerts, if the board speaks a line every 5 s for this time."""
+        for _ in range(int(wait_s / 5)):
+            clock.now_s += 5
+            if rtf is not None:
+                figures.record(Report(0, rtf, 1, 0.3, "espeak", "", shares=(EngineShare("espeak", rtf, 1),)))
+            alerts.evaluate()
+        return [name.value for name in alerts.active]
+
+    assert after(600, 0.1) == []
+    board.ambient_c = 85.0
+    assert after(600, 0.1) == ["throttled", "hot"]
+    board.ambient_c = 24.0
+    assert after(30, 0.1)[0] == "throttled"
+    assert after(600, 0.1) == []
+    board.locked = False
+    assert after(5, 0.1) == []
+    assert after(10, 0.1) == ["clocks_unlocked"]
+    assert after(60, 0.9) == ["clocks_unlocked", "slow"]
+    board.locked = True
+    assert after(10, 0.9) == ["slow"]
+    assert after(60, 0.1) == []
+    after(60, 0.9)
+    assert after(900) == [], "too few lines"
+
+
+def test_a_repair_of_the_clocks_is_asked_for_while_their_alert_is_active(tmp_path: Path) -> None:
+    clock = Clock()
+    readings = [BoardReading(gpu_clock_locked=locked) for locked in (True, False, False, False, True, True)]
+    alerts = alerts_of(tmp_path, clock, lambda: readings.pop(0), SpeechFigures(clock))
     asked = []
     for _ in range(len(readings)):
         alerts.evaluate()

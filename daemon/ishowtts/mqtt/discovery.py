@@ -73,6 +73,7 @@ class HomeAssistantDiscovery(LoopThread):
         self._due_s = math.inf  # when to publish it again
         self._answers: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
         self._refusal: str | None = None  # the broker's last answer; `None`: there was none, "": it took the message
+        self._refused: set[str] = set()  # topics whose refusal was logged
 
     def run_once(self, last: bool) -> float:
         """Publish the message if it changed or if it is due, and take the broker's answers."""
@@ -119,27 +120,45 @@ class HomeAssistantDiscovery(LoopThread):
             self.wake()
 
     def _answered(self, topic: str, refusal: str | None) -> None:
-        """The broker has answered a publish. Called on a thread of the link."""
+        """The broker has answered a publish or the subscription. Called on a thread of the link."""
         self._answers.put((topic, refusal))
         self.wake()
 
     def _take_answers(self) -> None:
         while not self._answers.empty():
             topic, refusal = self._answers.get()
-            if self._refusal != (refusal or ""):
+            if topic == self._topic and self._refusal != (refusal or ""):
                 self._refusal = refusal or ""
                 self._inbox.remember(REFUSAL_KEY, self._refusal)
-                if refusal is not None:
-                    log.warning(
-                        "the broker refuses the discovery message for Home Assistant on %s (%s); %s",
-                        topic,
-                        refusal,
-                        REFUSAL_FIX,
-                    )
-            if refusal is None and topic in self._removed:
+            if refusal is not None:
+                self._log_refusal(topic, refusal)
+                continue
+            self._refused.discard(topic)
+            if topic in self._removed:
                 self._removed.discard(topic)
                 self._outside.forget(topic)
                 self._forget(topic)
+
+    def _log_refusal(self, topic: str, refusal: str) -> None:
+        """Log a refusal once, until the broker takes it."""
+        if topic in self._refused:
+            return
+        self._refused.add(topic)
+        if topic == self._outside.watched:
+            log.warning(
+                "the broker does not let us subscribe to %s (%s), so a device that was deleted in Home Assistant comes "
+                "back only after the next connection; let the user of this appliance read that topic in the broker's "
+                "ACL, or set home_assistant.discovery to false",
+                topic,
+                refusal,
+            )
+        else:
+            log.warning(
+                "the broker refuses the discovery message for Home Assistant on %s (%s); %s",
+                topic,
+                refusal,
+                REFUSAL_FIX,
+            )
 
     def _read_topics(self) -> dict[str, str | None]:
         try:

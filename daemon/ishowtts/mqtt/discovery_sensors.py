@@ -19,6 +19,7 @@ class TelemetrySensor:
         unit: Unit as Home Assistant writes it. `None` for a number without a unit.
         device_class: Home Assistant's class, which determines the allowed units.
         digits: Decimals that are shown.
+        share: Whether the value is a share from 0 to 1, which is shown in percent.
         counter: Whether the value only grows, until a restart.
         shown: Whether Home Assistant enables the entity by itself.
         main: Whether it stands with the sensors, and not under diagnostic.
@@ -31,6 +32,7 @@ class TelemetrySensor:
     device_class: Literal["frequency", "temperature", "power", "data_size", "duration"] | None = None
     icon: str | None = None
     digits: int | None = None
+    share: bool = False
     counter: bool = False
     shown: bool = False
     main: bool = False
@@ -48,10 +50,18 @@ class TelemetrySensor:
         return {
             "name": self.name,
             "state_topic": topics.retained("telemetry"),
-            "value_template": f"{{{{ value_json.{self.path} | default(none) }}}}",
+            "value_template": self._template(),
             "state_class": "total_increasing" if self.counter else "measurement",
             **{key: value for key, value in optional.items() if value is not None},
         }
+
+    def _template(self) -> str:
+        if not self.share:
+            return f"{{{{ value_json.{self.path} | default(none) }}}}"
+        return (
+            f"{{% set share = value_json.{self.path} | default(none) %}}"
+            "{{ none if share is none else (share * 100) | round(2) }}"
+        )
 
 
 SENSORS = (
@@ -73,6 +83,11 @@ SENSORS = (
     TelemetrySensor("daemon_memory", "Memory of the daemon", "memory.process_mb", "MB", "data_size", digits=0),
     TelemetrySensor("worker_memory", "Memory of the workers", "memory.worker_mb", "MB", "data_size", digits=0),
     TelemetrySensor("rtf_p95", "Real-time factor, 95 %", "speech.rtf_p95", icon="mdi:speedometer", digits=3),
+    TelemetrySensor("lines_per_min", "Lines a minute", "speech.lines_per_min", "lines/min", icon="mdi:speedometer"),
+    TelemetrySensor("error_rate", "Error rate", "speech.error_rate", "%", icon="mdi:alert", digits=1, share=True),
+    TelemetrySensor(
+        "cache_rate", "Cache hit rate", "speech.cache_hit_rate", "%", icon="mdi:cached", digits=1, share=True
+    ),
     TelemetrySensor("lines", "Lines", "speech.lines_total", "lines", icon="mdi:counter", counter=True),
     TelemetrySensor("lines_failed", "Lines failed", "speech.lines_failed", "lines", icon="mdi:counter", counter=True),
     TelemetrySensor(

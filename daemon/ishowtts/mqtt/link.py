@@ -16,7 +16,7 @@ from ishowtts.mqtt.duplicate_guard import DuplicateInstanceGuard, GuardAction
 from ishowtts.mqtt.event_sender import EventSender
 from ishowtts.mqtt.line_payload import LineLimits, new_id, parse_line, payload_head
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
-from ishowtts.mqtt.outside_values import OutsideValues
+from ishowtts.mqtt.outside_topics import OutsideTopics
 from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.publish_packet import ReceivedMessage
 from ishowtts.mqtt.retained_publisher import RetainedPublisher
@@ -52,7 +52,7 @@ class MqttLink:
         self._reporting = threading.Lock()
         self._reported: tuple[bool, str] | None = None  # the last arguments of `on_connection`
         self._events = EventSender(self._topics.event, answers=options.protocol == 5)
-        self._outside = OutsideValues()
+        self._outside = OutsideTopics(options.home_assistant_status)
         self._retained = RetainedPublisher(
             self._topics, lambda: (self._lines.session, self._commands.session), self._outside
         )
@@ -93,7 +93,6 @@ class MqttLink:
         )
 
     def _commands_connection(self) -> Connection:
-        status = self._options.home_assistant_status
         # Each run has its own client id: two appliances of one name see each other, and neither is disconnected.
         role = ConnectionRole(
             "commands",
@@ -101,7 +100,7 @@ class MqttLink:
             self._topics.commands,
             qos=0,
             persistent=False,
-            watched=(*self._topics.watched, *((status,) if status else ())),
+            watched=self._topics.watched,
             probe_topic=self._topics.commands_probe,
         )
         handlers = SessionHandlers(
@@ -182,12 +181,12 @@ class MqttLink:
 
     def serve_outside(
         self, on_home_assistant: Callable[[], None], on_answer: Callable[[str, str | None], None]
-    ) -> OutsideValues:
-        """Return the publisher of values outside our root. Call this before `start`.
+    ) -> OutsideTopics:
+        """Return the topics outside our root. Call this before `start`.
 
         Args:
             on_home_assistant: Called when Home Assistant says that it has started.
-            on_answer: See `OutsideValues`.
+            on_answer: See `OutsideTopics`.
         """
         self._on_home_assistant, self._outside.on_answer = on_home_assistant, on_answer
         return self._outside
@@ -282,7 +281,7 @@ class MqttLink:
 
     def _command_arrived(self, message: ReceivedMessage, acknowledge: Acknowledge) -> None:
         acknowledge()
-        if message.topic == self._options.home_assistant_status:
+        if message.topic == self._outside.watched:
             if message.payload.strip(b"\0 \t\r\n") == b"online" and not message.retained and message.fault is None:
                 self._on_home_assistant()
             return

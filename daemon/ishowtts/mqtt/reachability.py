@@ -110,8 +110,7 @@ class Subscriptions:
             if code is None or code.is_failure:
                 reason = "no answer" if code is None else str(code)
                 if topic in self._role.watched:
-                    broker = self._options.broker
-                    log.warning("%s does not let us subscribe to %s (%s); allow it in its ACL", broker, topic, reason)
+                    log.warning("%s does not let us subscribe to %s (%s)", self._options.broker, topic, reason)
                 else:
                     self._refused[topic] = reason
             elif code.value < self._role.qos and topic not in self._unsafe:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ishowtts.mqtt.outside_values import OutsideValues
+from ishowtts.mqtt.outside_topics import OutsideTopics
 from ishowtts.mqtt.session import Session
 from ishowtts.mqtt.topics import RetainedName, Topics
 
@@ -24,10 +24,10 @@ class RetainedPublisher:
 
     Args:
         sessions: Returns the sessions of lines and of commands, each `None` if it is not ready.
-        outside: The values on topics outside our root.
+        outside: The topics outside our root.
     """
 
-    def __init__(self, topics: Topics, sessions: Callable[[], Sessions], outside: OutsideValues) -> None:
+    def __init__(self, topics: Topics, sessions: Callable[[], Sessions], outside: OutsideTopics) -> None:
         self._topics = topics
         self._sessions = sessions
         self._outside = outside
@@ -81,7 +81,7 @@ class RetainedPublisher:
                 self._connects += 1
                 for name, body in self._values.items():
                     self._send(lines, name, body)
-                self._outside.announce(lines)
+                self._outside.announce(lines, commands)
             proven = self._proven_on == {"lines": lines, "commands": commands}
             availability = b"offline" if self._unreachable else b"online" if proven else None
             if availability is not None and availability != self._availability:

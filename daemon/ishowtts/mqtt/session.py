@@ -82,6 +82,7 @@ class Session:
         self._acknowledgements = Acknowledgements(self._send_ack, options.broker_saves_s)
         self._publisher = Publisher(options, self._acknowledgements, self._lock)
         self._reachability = Reachability(options, role, handlers.on_reachable)
+        self._optional: dict[int, Callable[[str | None], None]] = {}  # by mid of a SUBSCRIBE: who wants the answer
         self._ascending_ids = ascending_ids
         self._resumed = False
         self._reason: str | None = None  # why the connection ends, if the broker said so
@@ -134,6 +135,14 @@ class Session:
             return self._publisher.publish(
                 self._client, topic, payload, qos=qos, retain=retain, correlation=correlation, retry=retry
             )
+
+    def subscribe_optional(self, topic: str, on_answer: Callable[[str | None], None]) -> None:
+        """Subscribe at QoS 0 to a topic that we can do without. `on_answer` takes why the broker refuses it."""
+        with self._lock:
+            if self._client is not None and self.ready:
+                _, mid = self._client.subscribe(topic)
+                if mid is not None:
+                    self._optional[mid] = on_answer
 
     @property
     def ended_without_message(self) -> bool:
@@ -250,6 +259,11 @@ class Session:
             self._progress_s = time.monotonic()
 
     def _subscribed(self, _c: paho.Client, _data: Any, mid: int, codes: list[ReasonCode], _p: Any) -> None:
+        with self._lock:
+            on_answer = self._optional.pop(mid, None)
+        if on_answer is not None:
+            on_answer(next((str(code) for code in codes if code.is_failure), None))
+            return
         with self._lock:
             self._reachability.subscriptions.answered(mid, codes)
             if self._reachability.subscriptions.asked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +102,7 @@ class ClockLock:
 
 @dataclass(frozen=True)
 class AlertFactCollector:
-    """Collects the facts. The thread `status` calls it.
+    """Collects the facts, and has the clocks repaired while their alert is active. The thread `status` calls it.
 
     Args:
         limits: The section `alerts` of the configuration.
@@ -186,17 +186,12 @@ def build_alerts(
     player: Player,
     link: MqttLink,
     inbox: Inbox,
-    on_change: Iterable[Callable[[AlertName, bool], None]] = (),
 ) -> Alerts:
-    """Build the alerts of the daemon.
-
-    Args:
-        on_change: See `Alerts`.
-    """
+    """Build the alerts of the daemon."""
     disk = DiskSpace(config.state_dir, config.limits.min_free_mb)
     lock = ClockLock(STORE, time.monotonic)
     repair = ClockRepair.of_service(enabled=config.board.repair_clocks)
     facts = AlertFactCollector(
         config.alerts, telemetry, engines, player, link, inbox, disk, lock, ThrottleCounter(), repair
     )
-    return Alerts(facts.collect, link.publish_retained, on_change)
+    return Alerts(facts.collect, link.publish_retained)

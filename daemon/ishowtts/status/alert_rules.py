@@ -27,7 +27,7 @@ RESTART_CLOCKS = "sudo systemctl restart ishowtts-clocks"
 
 _CARD = {SilentCause.CARD_MUTED, SilentCause.CARD_VOLUME_0}
 _PLUG_IN = "plug it in, or name another one in audio.device (`ishowtts devices` lists them)"
-_DOCTOR = "`sudo ishowtts doctor` says what to do"
+_RESTART = "`sudo journalctl -u ishowtts` says why, and `sudo systemctl restart ishowtts` starts it again"
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def hot(facts: AlertFacts, active: bool) -> RuleResult:
     hotter = max(temps_c, key=lambda name: temps_c[name])
     return RuleResult(
         temps_c[hotter] >= facts.hot_c - (COOLER_C if active else 0.0),
-        f"the {hotter} is too hot: {facts.hot_c:g} °C (alerts.hot_c) were reached; check the fan and the air flow, or "
+        f"the {hotter} has reached {facts.hot_c:g} °C (alerts.hot_c); check the fan and the air flow, or "
         "choose a power mode that takes less power (nvpmodel)",
         round(temps_c[hotter], 1),
     )
@@ -182,7 +182,7 @@ def fallback_voice(facts: AlertFacts, _active: bool) -> RuleResult:
             True, f"{leader.problem}, and engine.kind {leader.deputy} accepts it", after_s=leader.may_take_s
         )
     problem, _, fix = leader.problem.rpartition("; ")
-    told = f"{problem or fix}, so {leader.deputy} speaks in its place; {fix if problem else _DOCTOR}"
+    told = f"{problem or fix}, so {leader.deputy} speaks in its place; {fix if problem else _RESTART}"
     return RuleResult(True, told, after_s=leader.may_take_s)
 
 
