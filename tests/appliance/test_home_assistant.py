@@ -6,6 +6,7 @@ home-assistant` runs this file alone.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
@@ -171,7 +172,11 @@ class House:
 
     def settle(self) -> None:
         """Waits until the whole device is there. Home Assistant tries a broker again every 10 s."""
-        eventually(self.is_whole, "the whole device", 60)
+        try:
+            eventually(self.is_whole, "the whole device", 60)
+        except AssertionError as error:
+            problems = "\n".join(self.home.problems(expected=self.expected))
+            raise AssertionError(f"{error}; Home Assistant says:\n{problems}") from None
 
     def say(self, text: str, key: str = "say") -> None:
         """Says a line as an automation does."""
@@ -453,6 +458,44 @@ def test_readings_that_nobody_knows_are_unknown(house: House) -> None:
     house.shows("connection", "on", 60)
     eventually(lambda: float(house.state("gpu_temp")) > 20, "a reading")
     house.settle()
+
+
+def test_what_is_private_stays_out_of_home_assistant(house: House) -> None:
+    before = house.inventory()
+    house.appliance.stop()
+    house.run({"log": {"private": True}})
+    eventually(lambda: "speaking" not in house.ids, "the removal of the text", 60)
+    house.settle()
+    with house.home.watch(house.ids["line"]) as changes:
+        house.say("A secret.")
+        states = changes.until(lambda state: state["attributes"].get("event_type") == "finished")
+    assert "secret" not in json.dumps(states)
+    house.appliance.stop()
+    house.run({})
+    eventually(lambda: "speaking" in house.ids, "the text", 60)
+    house.settle()
+    assert house.inventory() == before
+
+
+def test_a_new_name_is_a_new_device_and_the_old_one_goes(house: House) -> None:
+    house.expected = REMOVED
+    before = house.inventory()
+
+    def names() -> list[str]:
+        return [device["name"] for device in house.home.devices()]
+
+    house.appliance.stop()
+    house.run({"device": {"name": "attic"}})
+    eventually(lambda: names() == ["iShowTTS attic"], "the new device instead of the old one", 60)
+    eventually(
+        lambda: house.home.states().get("sensor.ishowtts_attic_state", {}).get("state") == "ready", "it is ready"
+    )
+    assert {entity_id.partition(".")[2].partition("_attic")[0] for entity_id in house.home.entities()} == {"ishowtts"}
+    house.appliance.stop()
+    house.run({})
+    eventually(lambda: names() == ["iShowTTS test"], "the first one again", 60)
+    house.settle()
+    assert house.inventory()[1:] == before[1:]
 
 
 def test_without_discovery_nothing_of_it_stays_and_all_of_it_comes_back(house: House) -> None:
