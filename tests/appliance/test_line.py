@@ -55,6 +55,19 @@ def test_telemetry_counts_the_line_and_invents_nothing(appliance: Appliance, mqt
         reduce(getitem, sensor.path.split("."), snapshot)
 
 
+def test_speech_loads_a_simulated_board(make_appliance: Callable[..., Appliance], mqtt_client: Client) -> None:
+    settings = {"board": {"source": "simulated"}, "telemetry": {"interval_s": 0.2}}
+    appliance = make_appliance(settings=settings, quick_s=60)
+    appliance.wait_ready(mqtt_client)
+    mqtt_client.wait_for(f"{appliance.root}/telemetry", count=5)
+    idle = [message.json["gpu"]["load_pct"] for message in mqtt_client.on(f"{appliance.root}/telemetry")]
+    assert max(idle) < 10
+    appliance.say(mqtt_client, "one")
+    mqtt_client.wait_for(f"{appliance.root}/telemetry", lambda message: message.json["gpu"]["load_pct"] > 20)
+    sources = mqtt_client.wait_for(f"{appliance.root}/info").json["sources"]
+    assert (len(sources), set(sources.values())) == (14, {"simulated"})
+
+
 def test_the_daemon_starts_before_its_broker(tmp_path: Path, broker: Broker) -> None:
     broker.stop()
     with Appliance(tmp_path, broker) as appliance:
