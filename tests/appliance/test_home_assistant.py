@@ -93,6 +93,22 @@ def put_voice(folder: Path, name: str) -> None:
     new.rename(folder / name)
 
 
+ENTITIES = {
+    "binary_sensor": "clocks_unlocked connection disk_space_short fallback_voice messages_do_not_arrive no_sound"
+    " sound_card_muted throttled too_hot too_slow",
+    "button": "replay skip stop",
+    "event": "line",
+    "notify": "urgent",
+    "number": "volume",
+    "select": "voice",
+    "sensor": "gpu_clock gpu_load gpu_temperature lines_waiting memory_used power real_time_factor speaking state"
+    " time_to_first_sound",
+    "switch": "mute pause",
+    "update": "version",
+}
+"""Those that are shown. People use these names in automations, so they stay as they are."""
+
+
 class House:
     """A broker, an appliance with simulated sensors and Home Assistant, which started first."""
 
@@ -206,6 +222,8 @@ def test_the_device_and_its_entities_are_found(house: House) -> None:
     assert device["identifiers"] == [["mqtt", "ishowtts_ishowtts_test"]]
     assert (device["name"], device["sw_version"]) == ("iShowTTS test", __version__)
     assert {f"alert_{name.value}" for name in AlertName} <= house.ids.keys()
+    names = {f"{kind}.ishowtts_test_{name}" for kind, names in ENTITIES.items() for name in names.split()}
+    assert set(house.inventory()[2]) == {"notify.ishowtts_test", *names}
     states = house.home.states()
     shown = {key: states[entity_id]["state"] for key, entity_id in house.ids.items() if entity_id in states}
     assert {key for key, state in shown.items() if state == "unknown"} == UNKNOWN_AT_FIRST
@@ -310,6 +328,23 @@ def test_a_voice_is_chosen_and_the_choice_follows_the_voices(house: House) -> No
     shutil.rmtree(voices / "anna")
     eventually(lambda: offered() == ["default"], "the voices without it")
     assert house.is_whole()
+
+
+def test_a_moderator_is_asked_only_once_about_a_line_that_waits(house: House) -> None:
+    house.client.subscribe("phone")
+    house.home.call("switch.turn_on", house.ids["pause"])
+    house.shows("pause", "on")
+    house.appliance.say(house.client, "It waits.", author="Eve")
+    house.client.wait_for("phone", lambda m: m.json["title"] == "Eve")
+    house.appliance.stop()
+    house.shows("line", "unavailable")
+    house.appliance.start()
+    house.settle()
+    house.client.publish(f"{house.appliance.root}/command", {"command": "cancel", "author": "Eve"})
+    house.shows("queue_depth", "0")
+    house.home.call("switch.turn_off", house.ids["pause"])
+    house.shows("state", "ready")
+    assert len(house.client.on("phone")) == 1
 
 
 @pytest.mark.parametrize("name", [name.value for name in AlertName])
