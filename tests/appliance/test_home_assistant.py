@@ -6,6 +6,7 @@ home-assistant` runs this file alone.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
@@ -92,6 +93,22 @@ def put_voice(folder: Path, name: str) -> None:
     new.rename(folder / name)
 
 
+ENTITIES = {
+    "binary_sensor": "clocks_unlocked connection disk_space_short fallback_voice messages_do_not_arrive no_sound"
+    " sound_card_muted throttled too_hot too_slow",
+    "button": "replay skip stop",
+    "event": "line",
+    "notify": "urgent",
+    "number": "volume",
+    "select": "voice",
+    "sensor": "gpu_clock gpu_load gpu_temperature lines_waiting memory_used power real_time_factor speaking state"
+    " time_to_first_sound",
+    "switch": "mute pause",
+    "update": "version",
+}
+"""Those that are shown. People use these names in automations, so they stay as they are."""
+
+
 class House:
     """A broker, an appliance with simulated sensors and Home Assistant, which started first."""
 
@@ -171,7 +188,11 @@ class House:
 
     def settle(self) -> None:
         """Waits until the whole device is there. Home Assistant tries a broker again every 10 s."""
-        eventually(self.is_whole, "the whole device", 60)
+        try:
+            eventually(self.is_whole, "the whole device", 60)
+        except AssertionError as error:
+            problems = "\n".join(self.home.problems(expected=self.expected))
+            raise AssertionError(f"{error}; Home Assistant says:\n{problems}") from None
 
     def say(self, text: str, key: str = "say") -> None:
         """Says a line as an automation does."""
@@ -201,6 +222,8 @@ def test_the_device_and_its_entities_are_found(house: House) -> None:
     assert device["identifiers"] == [["mqtt", "ishowtts_ishowtts_test"]]
     assert (device["name"], device["sw_version"]) == ("iShowTTS test", __version__)
     assert {f"alert_{name.value}" for name in AlertName} <= house.ids.keys()
+    names = {f"{kind}.ishowtts_test_{name}" for kind, names in ENTITIES.items() for name in names.split()}
+    assert set(house.inventory()[2]) == {"notify.ishowtts_test", *names}
     states = house.home.states()
     shown = {key: states[entity_id]["state"] for key, entity_id in house.ids.items() if entity_id in states}
     assert {key for key, state in shown.items() if state == "unknown"} == UNKNOWN_AT_FIRST
@@ -305,6 +328,23 @@ def test_a_voice_is_chosen_and_the_choice_follows_the_voices(house: House) -> No
     shutil.rmtree(voices / "anna")
     eventually(lambda: offered() == ["default"], "the voices without it")
     assert house.is_whole()
+
+
+def test_a_moderator_is_asked_only_once_about_a_line_that_waits(house: House) -> None:
+    house.client.subscribe("phone")
+    house.home.call("switch.turn_on", house.ids["pause"])
+    house.shows("pause", "on")
+    house.appliance.say(house.client, "It waits.", author="Eve")
+    house.client.wait_for("phone", lambda m: m.json["title"] == "Eve")
+    house.appliance.stop()
+    house.shows("line", "unavailable")
+    house.appliance.start()
+    house.settle()
+    house.client.publish(f"{house.appliance.root}/command", {"command": "cancel", "author": "Eve"})
+    house.shows("queue_depth", "0")
+    house.home.call("switch.turn_off", house.ids["pause"])
+    house.shows("state", "ready")
+    assert len(house.client.on("phone")) == 1
 
 
 @pytest.mark.parametrize("name", [name.value for name in AlertName])
@@ -453,6 +493,44 @@ def test_readings_that_nobody_knows_are_unknown(house: House) -> None:
     house.shows("connection", "on", 60)
     eventually(lambda: float(house.state("gpu_temp")) > 20, "a reading")
     house.settle()
+
+
+def test_what_is_private_stays_out_of_home_assistant(house: House) -> None:
+    before = house.inventory()
+    house.appliance.stop()
+    house.run({"log": {"private": True}})
+    eventually(lambda: "speaking" not in house.ids, "the removal of the text", 60)
+    house.settle()
+    with house.home.watch(house.ids["line"]) as changes:
+        house.say("A secret.")
+        states = changes.until(lambda state: state["attributes"].get("event_type") == "finished")
+    assert "secret" not in json.dumps(states)
+    house.appliance.stop()
+    house.run({})
+    eventually(lambda: "speaking" in house.ids, "the text", 60)
+    house.settle()
+    assert house.inventory() == before
+
+
+def test_a_new_name_is_a_new_device_and_the_old_one_goes(house: House) -> None:
+    house.expected = REMOVED
+    before = house.inventory()
+
+    def names() -> list[str]:
+        return [device["name"] for device in house.home.devices()]
+
+    house.appliance.stop()
+    house.run({"device": {"name": "attic"}})
+    eventually(lambda: names() == ["iShowTTS attic"], "the new device instead of the old one", 60)
+    eventually(
+        lambda: house.home.states().get("sensor.ishowtts_attic_state", {}).get("state") == "ready", "it is ready"
+    )
+    assert {entity_id.partition(".")[2].partition("_attic")[0] for entity_id in house.home.entities()} == {"ishowtts"}
+    house.appliance.stop()
+    house.run({})
+    eventually(lambda: names() == ["iShowTTS test"], "the first one again", 60)
+    house.settle()
+    assert house.inventory()[1:] == before[1:]
 
 
 def test_without_discovery_nothing_of_it_stays_and_all_of_it_comes_back(house: House) -> None:
