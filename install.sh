@@ -59,6 +59,8 @@ CACHE=/var/cache/ishowtts
 VENV=/opt/ishowtts/venv
 UNITS=/etc/systemd/system
 DROP_INS=$UNITS/ishowtts.service.d
+UNIT_FILES=(ishowtts.service ishowtts-clocks.service ishowtts-clocks-repair.path ishowtts-clocks-repair.service)
+ENABLED=("${UNIT_FILES[@]:0:3}")  # ishowtts-clocks-repair.path starts the last one
 SECRETS=(mqtt-username mqtt-password mqtt-tls-key)
 COMMAND=/usr/local/bin/ishowtts
 # The system's Python. The service cannot read one in a user's home.
@@ -99,12 +101,14 @@ is_our_link() {  # whether $COMMAND is the link that this script makes
 
 remove() {
     if [ -d /run/systemd/system ]; then
-        step systemctl disable --now ishowtts.service ishowtts-clocks.service || true
+        # One by one: an earlier version had fewer units, and for a missing one systemctl would leave the others.
+        local unit
+        for unit in "${ENABLED[@]}"; do step systemctl disable --now "$unit" || true; done
     fi
     if [ -x "$VENV/bin/ishowtts" ]; then
         step "$VENV/bin/ishowtts" ha remove || echo "Home Assistant may still show the appliance: delete the device there"
     fi
-    local secret ours=("$UNITS/ishowtts.service" "$UNITS/ishowtts-clocks.service") others=(-mindepth 1)
+    local secret ours=("${UNIT_FILES[@]/#/$UNITS/}") others=(-mindepth 1)
     for secret in "${SECRETS[@]}"; do
         ours+=("$DROP_INS/$secret.conf")
         others+=(! -name "$secret.conf")
@@ -184,7 +188,7 @@ install_files() {
     # An error in an old configuration must not stop an upgrade.
     step "$VENV/bin/ishowtts" chimes --make --config /etc/ishowtts/config.yaml ||
         echo "the chimes were not made; fix the error above, then run: sudo ishowtts chimes --make"
-    step install -m 0644 systemd/ishowtts.service systemd/ishowtts-clocks.service "$UNITS/"
+    step install -m 0644 "${UNIT_FILES[@]/#/systemd/}" "$UNITS/"
     # Only root can read the secrets. systemd passes them to the service, which cannot open the files.
     local secret
     for secret in "${SECRETS[@]}"; do
@@ -213,7 +217,7 @@ install_program
 install_files
 systemd_step daemon-reload
 if [ "$start" = yes ]; then
-    systemd_step enable ishowtts.service ishowtts-clocks.service
+    systemd_step enable "${ENABLED[@]}"
     systemd_step restart ishowtts.service
 fi
 if [ "$dry_run" = yes ]; then

@@ -35,7 +35,15 @@ ORDER = (
 )
 """A package imports only from itself and from those before it."""
 TORCH = {"torch", "torchaudio", "torchdiffeq", "vocos", "f5_tts"}
-NATURAL_VOICE = {"hibari", "onnxruntime"}
+_NATURAL_VOICE = (("ishowtts.engines.hibari.", "ishowtts_bench."), "the modules of engines/hibari and ishowtts_bench")
+JETSON_STATS = "ishowtts.board.jetson_stats_child"
+ONLY = {
+    "hibari": _NATURAL_VOICE,
+    "onnxruntime": _NATURAL_VOICE,
+    "paho": (("ishowtts.mqtt.",), "mqtt"),
+    "jtop": ((f"{JETSON_STATS}.",), f"{JETSON_STATS}, a program of its own,"),
+}
+"""Who may import a package: the beginnings of their names, and who they are in words."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +120,12 @@ def breach(found: Import) -> str | None:
         or (found.module == "ishowtts.engines.f5" and found.at_load)
     ):
         return f"{found.module} imports {top}; only the modules of engines/f5 and ishowtts_bench may"
-    if top in NATURAL_VOICE and not f"{found.module}.".startswith(("ishowtts.engines.hibari.", "ishowtts_bench.")):
-        return f"{found.module} imports {top}; only the modules of engines/hibari and ishowtts_bench may"
+    if top in ONLY and not f"{found.module}.".startswith(ONLY[top][0]):
+        return f"{found.module} imports {top}; only {ONLY[top][1]} may"
+    if found.target == JETSON_STATS:
+        return f"{found.module} imports {JETSON_STATS}, which is a program of its own"
     if top == BENCH and not own_bench(found):
         return f"{found.module} imports {BENCH}; only a function of the command line may"
-    if top == "paho" and not f"{found.module}.".startswith("ishowtts.mqtt."):
-        return f"{found.module} imports paho; only mqtt may"
     if top != PACKAGE or found.module.split(".")[0] == BENCH:
         return None
     return out_of_order(room(found.module), room(found.target))

@@ -30,6 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 Appliance.server = staticmethod(daemon_server.shared)
+Appliance.checks_payloads = True
 
 
 # Without torch (the suite on Python 3.10) the folder bench cannot even be read.

@@ -49,6 +49,7 @@ from ishowtts.status.appliance_state import ApplianceState
 from ishowtts.status.config_reload import ConfigReload
 from ishowtts.status.event_log import EventLog
 from ishowtts.status.payloads import FOUND_PAUSED, TelemetryPayload, info_payload
+from ishowtts.status.sensor_sources import SensorSources
 from ishowtts.status.state_report import StateReport
 from ishowtts.status.status_publisher import StatusPublisher
 from ishowtts.status.telemetry import Telemetry
@@ -112,7 +113,13 @@ class Daemon:
         self._changed = ChangeSignal()  # a line, an engine, the device or a level
         self._events_stored = ChangeSignal()
         self._notifier = notifier
-        self._board: Board = detect_board(config.board.source, config.board.sysfs_root)
+        board = config.board
+        self._board: Board = detect_board(
+            board.source,
+            board.sysfs_root,
+            jetson_stats=board.jetson_stats,
+            busy=lambda: self._scheduler.status.speaking is not None,
+        )
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
         self._inbox = self._open_inbox()
@@ -131,7 +138,7 @@ class Daemon:
         self._scheduler = self._make_scheduler(paused)
         self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._default_voice, self._changed)
         self._event_log = EventLog(self._telemetry)
-        self._intake = Intake(self._inbox, self._policy.admit, self._event_log.arrived)
+        self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()
         self._discovery = HomeAssistantDiscovery(
             config, self._root, self._identity, voices=self._voices.names, inbox=self._inbox, link=self._link
@@ -164,7 +171,7 @@ class Daemon:
         self._status = StatusPublisher(
             self._link.publish_retained,
             self._state.compose,
-            telemetry.compose,
+            SensorSources(telemetry.compose, self._board.sources, self._publish_info).compose,
             self._report.on_state,
             config.telemetry.interval_s,
             alerts=alerts.evaluate,
@@ -364,6 +371,7 @@ class Daemon:
             self._config,
             instance=self._instance,
             identity=self._identity,
+            sources=self._board.sources(),
             choice=self._engines.choice,
             voices=self._voices.names(),
         )

@@ -21,8 +21,8 @@ LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}|-[A-Za-z0-9](?=-[A
 LANGUAGE_TAG_CHARS = 35
 """BCP 47 asks every program to take tags of this length."""
 
-SENT_CHARS = 500
-"""Of a text as it was sent, or as it was read aloud, the history keeps so many characters: enough to recognise it."""
+SENT_CHARS = 1000
+"""Of a text as it was sent, or as it was read aloud, events and history have so many characters."""
 
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 """Name of a voice, of a chime or of a device: it is part of paths and topics."""

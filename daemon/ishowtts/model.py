@@ -223,7 +223,7 @@ class Rejection:
     Attributes:
         line: The line, if the payload could be parsed as one.
         sent: The head of the payload, if it could not.
-        author: The author that the payload names, if it could not.
+        text, author: The text that the payload has and the author that it names, if it could not.
     """
 
     id: str
@@ -232,6 +232,7 @@ class Rejection:
     reply_to: ReplyTo | None = None
     line: Line | None = None
     sent: str | None = None
+    text: str | None = None
     author: str | None = None
 
 

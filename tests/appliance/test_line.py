@@ -47,6 +47,12 @@ def test_telemetry_counts_the_line_and_invents_nothing(appliance: Appliance, mqt
     assert snapshot["mqtt"] == {"connected": True, "reconnects": 0}
     for sensor in SENSORS:  # Home Assistant's; a path that does not exist raises
         reduce(getitem, sensor.path.split("."), snapshot)
+    sources = mqtt_client.wait_for(f"{appliance.root}/info", lambda message: "cpu.load_pct" in message.json["sources"])
+    found = sources.json["sources"]
+    assert (found["memory.total_mb"], found["cpu.load_pct"]) == ("sysfs", "sysfs")
+    assert "gpu.clock_mhz" not in found
+    fields = {f"{part}.{name}" for part in ("gpu", "cpu", "memory", "board") for name in snapshot[part]}
+    assert found.keys() <= fields, "they have the names of telemetry"
 
 
 def test_the_daemon_starts_before_its_broker(tmp_path: Path, broker: Broker) -> None:

@@ -100,12 +100,15 @@ def test_text_of_publishers_is_in_the_log_only_if_it_is_not_private(
         appliance.say(client, f"{MARK} is spoken", id=spoken)  # a duplicate
         client.publish(f"{appliance.root}/command", {"command": "replay", "transaction": mark()})
         eventually(lambda: any(event.get("transaction") == made[-1] for event in appliance.events(client)))
+        words = [event for event in appliance.events(client) if event["event"] != "command" and "text" in event]
+        assert bool(words) is not private
+        assert not any("author" in event for event in appliance.events(client)) or not private
         appliance.stop()
     quoted = [line for line in appliance.log.splitlines() if MARK in line]
     assert len(re.findall("(?m)rejected", appliance.log)) >= 5
     if private:
         assert quoted == []
-        assert "accepted (private) (from (private), id (private))" in appliance.log
+        assert "accepted (id (private))" in appliance.log
         assert "finished (id (private)): " in appliance.log
         assert " s of speech, by espeak, RTF " in appliance.log
         assert "command ? refused: (private)" in appliance.log

@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ishowtts.board import BoardIdentity, BoardReading
+from support.clock import Clock
 from support.sysfs_tree import Tree
 
 TREES = Path(__file__).parent / "trees"
@@ -125,7 +127,8 @@ CONSTANT = re.compile(r"_label$|/name$|/type$|_enable$|nv_tegra_release|device-t
 
 
 def rounded(reading: BoardReading) -> BoardReading:
-    return replace(reading, **{name: round(value, 6) for name, value in vars(reading).items() if type(value) is float})
+    floats: dict[str, Any] = {name: round(value, 6) for name, value in vars(reading).items() if type(value) is float}
+    return replace(reading, **floats)
 
 
 def depending(path: str) -> set[str]:
@@ -156,9 +159,9 @@ def test_every_tree_is_read() -> None:
 
 @pytest.mark.parametrize("name", ["orin-nano-jetpack5", "agx-orin-jetpack6", "agx-thor-jetpack7"])
 def test_a_file_that_fails_costs_only_its_own_fields(name: str, tmp_path: Path) -> None:
-    now_s = 0.0
+    clock = Clock()
     with Tree(tmp_path, TREES / f"{name}.json") as tree:
-        started = tree.board(clock=lambda: now_s)
+        started = tree.board(clock)
         healthy = rounded(started.read())
         for path, content in files(name):
             for how in FAILURES:
@@ -166,7 +169,7 @@ def test_a_file_that_fails_costs_only_its_own_fields(name: str, tmp_path: Path) 
                 for board in (started, tree.board()):
                     assert_unknown(differing(healthy, rounded(board.read())), path, how)
                 tree.restore(path, content)
-                now_s += 31.0  # within that time a driver that is loaded again is found
+                clock.now_s += 31.0  # within that time a driver that is loaded again is found
                 assert rounded(started.read()) == healthy, f"{path} answers again"
 
 

@@ -145,6 +145,18 @@ def test_a_restore_that_does_not_unlock_is_an_error_and_keeps_the_store(
     assert clocks.restore().locked is False
 
 
+def test_a_restore_that_cannot_be_verified_is_an_error_and_keeps_the_store(
+    clocks: JetsonClocks, orin: Tree, store: Path
+) -> None:
+    clocks.apply()
+    (orin.root / GPU / "max_freq").rename(orin.root / "max_freq")
+    with pytest.raises(BoardError, match="no GPU clock to verify it by"):
+        clocks.restore()
+    store.write_text("/sys/of/another/board:1\n")
+    clocks.restore()
+    assert store.exists()
+
+
 def test_clocks_that_were_locked_before_apply_stay_locked_after_restore(clocks: JetsonClocks, orin: Tree) -> None:
     orin.write(f"{GPU}/min_freq", "1300500000\n")
     with pytest.raises(BoardError, match="were not locked by `ishowtts clocks apply`"):

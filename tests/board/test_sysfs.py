@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from ishowtts.board import BoardIdentity, BoardReading
+from ishowtts.board.combined_board import CombinedBoard
 from ishowtts.board.detect import detect_board
 from ishowtts.board.sysfs import SysfsBoard
+from support.clock import Clock
 from support.sysfs_tree import Tree
 
 GPU = "sys/class/devfreq/17000000.gpu"
@@ -74,24 +76,24 @@ def test_a_gpu_that_is_powered_off_has_no_clock_and_no_load_but_keeps_its_bounds
 
 
 def test_a_driver_that_is_loaded_after_the_start_is_found(orin: Tree) -> None:
-    now_s = 0.0
+    clock = Clock()
     hidden = {folder: orin.root / "hidden" / folder.name for folder in (orin.root / GPU, orin.root / HWMON / "hwmon0")}
     (orin.root / "hidden").mkdir()
     for folder, away in hidden.items():
         folder.rename(away)
-    board = orin.board(clock=lambda: now_s)
+    board = orin.board(clock)
     assert (board.read().gpu_clock_mhz, board.read().fan_pct) == (None, None)
     for folder, away in hidden.items():
         away.rename(folder)
     assert board.read().gpu_clock_mhz == 612.0, "the GPU is looked for at each reading"
     (orin.root / GPU).rename(hidden[orin.root / GPU])
     assert board.read().gpu_clock_mhz is None
-    now_s += 31.0
+    clock.now_s += 31.0
     assert board.read().fan_pct == 40.0
 
 
 def test_a_driver_that_gets_another_number_is_found_at_once(orin: Tree) -> None:
-    board = orin.board(clock=lambda: 0.0)
+    board = orin.board(Clock())
     assert board.read().fan_pct == 40.0
     (orin.root / HWMON / "hwmon0").rename(orin.root / HWMON / "hwmon9")
     assert board.read().fan_pct == 40.0
@@ -159,6 +161,19 @@ def test_only_a_simulated_board_says_that_it_is_simulated(tmp_path: Path) -> Non
     assert None not in astuple(detect_board("simulated", tmp_path).read())
     assert detect_board("none", tmp_path).read() == BoardReading()
     assert detect_board("auto", tmp_path).read().gpu_clock_mhz is None
+
+
+def test_nvml_and_jetson_stats_are_asked_for_this_machine_only(tmp_path: Path) -> None:
+    def sources(source: str, sysfs_root: Path, *, jetson_stats: bool = True) -> list[str]:
+        board = detect_board(source, sysfs_root, jetson_stats=jetson_stats)
+        assert isinstance(board, CombinedBoard)
+        return [found.name for found in board._sources]
+
+    assert sources("auto", Path("/sys")) == ["sysfs", "nvml", "jetson-stats"]
+    assert sources("auto", Path("/sys"), jetson_stats=False) == ["sysfs", "nvml"]
+    assert sources("auto", tmp_path) == sources("sysfs", Path("/sys")) == ["sysfs"]
+    assert sources("simulated", Path("/sys")) == ["simulated"]
+    assert sources("none", Path("/sys")) == []
 
 
 def test_reading_a_board_loads_no_torch_and_no_jtop() -> None:

@@ -63,6 +63,17 @@ def test_cancel_names_the_line(fake: FakeAppliance, capsys: Capture) -> None:
     assert fake.client.wait_for(f"{ROOT}/command").json["id"] == "tea-2"
 
 
+def test_cancel_names_the_author(fake: FakeAppliance, capsys: Capture) -> None:
+    fake.publish_state("online")
+    fake.answers("command", {"event": "command", "ok": True, "detail": "3 lines were cancelled"})
+    assert run(fake, "cancel", "--author", "Bob") == 0
+    assert capsys.readouterr().out == "3 lines were cancelled\n"
+    sent = fake.client.wait_for(f"{ROOT}/command").json
+    assert (sent["author"], "id" in sent) == ("Bob", False)
+    assert run(fake, "cancel") == 2
+    assert "name a line (ID) or an author (--author NAME)" in capsys.readouterr().err
+
+
 def test_the_volume_is_set_and_printed(fake: FakeAppliance, capsys: Capture) -> None:
     fake.publish_state("online", volume=35, muted=True)
     assert run(fake, "volume") == 0
@@ -181,6 +192,28 @@ def test_status_says_once_why_the_engine_leads(fake: FakeAppliance, capsys: Capt
     assert told.count(slow) == 1
 
 
+def test_status_shows_the_active_alerts_and_says_nothing_twice(fake: FakeAppliance, capsys: Capture) -> None:
+    lost, slow = "the card is gone; plug it in", "F5 needs 1.2 s for a second of speech here, so hibari leads"
+    alerts = {"no_sound": lost, "fallback_voice": f"{slow}; a GPU would help", "hot": "it is hot; cool it"}
+    for name, detail in alerts.items():
+        fake.retain(f"alert/{name}", {"active": True, "detail": detail, "value": None})
+    fake.retain("alert/deaf", {"active": False, "detail": None, "value": None})
+    fake.retain("info", {**INFO, "engine": "hibari", "engine_why": slow})
+    fake.publish_state("online", state="degraded", detail=f"{lost}; the cache is full", alerts=list(alerts))
+    assert run(fake, "status") == 0
+    told = capsys.readouterr().out
+    assert told.startswith(
+        "ishowtts/test: online, degraded\n"
+        "  alert     hot: it is hot; cool it\n"
+        f"  alert     no_sound: {lost}\n"
+        f"  alert     fallback_voice: {slow}; a GPU would help\n"
+        "  detail    the cache is full\n"
+    )
+    assert told.count(slow) == told.count("the card is gone") == 1
+    assert run(fake, "status", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["alerts"]["hot"]["detail"] == "it is hot; cool it"
+
+
 def test_status_of_an_appliance_that_is_offline_or_unknown(fake: FakeAppliance, capsys: Capture) -> None:
     assert run(fake, "status") == 1
     assert "ishowtts/test: unknown: no appliance has ever run there" in capsys.readouterr().out
@@ -214,7 +247,10 @@ STATE_KEYS = ["state", "detail", "volume", "muted", "speaking", "queue_depth", "
     st.dictionaries(st.sampled_from(STATE_KEYS), values),
     st.dictionaries(st.sampled_from(list(INFO)), values),
     st.dictionaries(st.sampled_from(list(TELEMETRY)), values | st.dictionaries(st.text(), values)),
+    st.dictionaries(st.sampled_from(["active", "detail", "value"]), values | st.just(True)),
 )
-def test_status_shows_any_payload(state: dict[str, Any], info: dict[str, Any], telemetry: dict[str, Any]) -> None:
-    view = ApplianceView(ROOT, "online", state, info, telemetry)
+def test_status_shows_any_payload(
+    state: dict[str, Any], info: dict[str, Any], telemetry: dict[str, Any], alert: dict[str, Any]
+) -> None:
+    view = ApplianceView(ROOT, "online", state, info, telemetry, {"hot": alert})
     assert all(line.isprintable() for line in status.lines_of(view))

@@ -83,7 +83,7 @@ def test_repeats_of_a_waiting_line_are_merged_into_it(make_queue: Callable[..., 
     queue = make_queue(merge_s=10)
     queue.inbox.accept([Line("a", "hello"), Line("b", "hello", reply_to=ReplyTo("r")), Line("c", "hello")])
     (_, merged) = [event for _, event in queue.inbox.unsent()][:2]
-    assert (merged.event, merged.data, merged.reply_to) == ("merged", {"into": "a"}, ReplyTo("r"))
+    assert (merged.event, merged.data, merged.reply_to) == ("merged", {"into": "a", "text": "hello"}, ReplyTo("r"))
     assert queue.events() == [("a", "accepted"), ("b", "merged"), ("c", "merged")]
     taken = queue.inbox.take()
     assert (taken.line.id, taken.times) == ("a", 3)

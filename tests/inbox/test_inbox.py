@@ -49,13 +49,13 @@ def test_events_report_a_line_from_arrival_to_end_in_order(queue: Queue) -> None
     queue.inbox.finish(seq, Outcome.FINISHED, {"audio_s": 1.0})
     events = [event for _, event in queue.inbox.unsent()]
     ts = "2027-01-15T08:00:00.000Z"
-    assert events[0] == Event(ts, "a", "accepted", {"queue_depth": 1})
+    assert events[0] == Event(ts, "a", "accepted", {"queue_depth": 1, "text": "text of a"})
     assert (events[1].event, events[1].data, events[1].reply_to) == (
         "started",
         {"queue_s": 1.5, "muted": False},
         None,
     )
-    assert (events[2].event, events[2].data) == ("finished", {"audio_s": 1.0})
+    assert (events[2].event, events[2].data) == ("finished", {"audio_s": 1.0, "text": "text of a"})
     assert events[2].reply_to == ReplyTo("r", b"c")
     assert len(events) == 3
 
@@ -87,7 +87,7 @@ def test_the_same_id_and_text_is_a_duplicate_only_for_a_while(queue: Queue) -> N
     queue.events()
     queue.inbox.accept([line("a")])
     [(number, event)] = queue.inbox.unsent()
-    assert event.data == {"of": "a", "outcome": "finished"}
+    assert event.data == {"of": "a", "outcome": "finished", "text": "text of a"}
     queue.inbox.sent([(number, event)])
     queue.clock.pass_s(601)
     queue.inbox.accept([line("a")])
@@ -393,6 +393,25 @@ def test_all_waiting_lines_or_those_of_one_id_are_cancelled(queue: Queue) -> Non
     assert queue.history(1)[0].data == {"by": "command"}
 
 
+def test_the_waiting_lines_of_one_author_are_cancelled(make_queue: Callable[..., Queue]) -> None:
+    queue = make_queue(merge_s=60, max_lines=10)
+    queue.inbox.accept([line("a", author="Bob"), line("b", author="Al"), line("c"), line("d", author="bob")])
+    queue.inbox.accept([line("e", author="Al", text="party"), line("f", author="Bob", text="party")])
+    queue.inbox.accept([line("g", author="Eve", text="party"), line("h", author="Bob", text="party")])
+    queue.events()
+
+    def is_bob(name: str | None) -> bool:
+        return name is not None and name.casefold() == "bob"
+
+    assert queue.inbox.cancel_author("cancel", is_bob, "b") == (0, 0), "it is not his"
+    assert queue.inbox.cancel_author("cancel", is_bob, "d") == (1, 0)
+    assert queue.inbox.cancel_author("cancel", is_bob) == (1, 2)
+    assert queue.events() == [("d", "cancelled"), ("a", "cancelled")]
+    assert queue.inbox.cancel_author("cancel", is_bob) == (0, 0), "each repeat is taken out once"
+    taken = [queue.inbox.take() for _ in range(3)]
+    assert [(one.line.id, one.times) for one in taken] == [("b", 1), ("c", 1), ("e", 2)]
+
+
 def test_events_stay_in_the_outbox_until_they_are_sent_even_after_a_crash(queue: Queue) -> None:
     command = Event("2026-11-20T10:15:00.000Z", "", "command", {"command": "skip", "ok": True})
     queue.inbox.accept([line("a"), line("b")])
@@ -519,7 +538,7 @@ def test_lines_wait_in_memory_if_nothing_can_be_written(tmp_path: Path) -> None:
     assert "memory only" in inbox.problem
     assert "state_dir" in inbox.problem
     assert not inbox.durable
-    assert event.data == {"queue_depth": 1, "durable": False}
+    assert event.data == {"queue_depth": 1, "durable": False, "text": "text of a"}
 
 
 def test_a_second_daemon_is_refused(queue: Queue) -> None:

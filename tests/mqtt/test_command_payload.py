@@ -36,6 +36,8 @@ def test_a_command_is_a_word_or_an_object() -> None:
             assert parse_command(f" {word}\n".encode()) == Command(word)
     assert parse_command(b'{"command": "skip"}') == Command("skip")
     assert parse_command(b'{"command": "cancel", "id": "a", "transaction": "t"}') == Command("cancel", "a", "t")
+    assert parse_command(b'{"command": "cancel", "author": "Bob"}') == Command("cancel", author="Bob")
+    assert parse_command(b'{"command": "Cancel", "author": "Bob", "id": "a"}') == Command("cancel", "a", author="Bob")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,11 @@ def test_a_command_is_a_word_or_an_object() -> None:
         (b"s\0t\0o\0p\0", "UTF-16", None),
         (b"\xff", "UTF-8", None),
         (b"x" * 5000, "4096", None),
-        (b"cancel", "needs a line", None),
+        (b"cancel", "needs a line or an author", None),
+        (b'{"command": "cancel", "author": null, "transaction": "t"}', "needs a line or an author", "t"),
+        (b'{"command": "stop", "author": "Bob", "transaction": "t"}', "author: stop is for all authors", "t"),
+        (b'{"command": "cancel", "author": ["Bob"]}', "author: must be", None),
+        (b'{"command": "cancel", "user": "Bob"}', "did you mean 'author'?", None),
         (b"{skip}", "valid JSON", None),
         (b'{"id": "a"}', "command: is missing", None),
         (b'{"command": 5, "transaction": "t"}', "command: must be", "t"),

@@ -84,12 +84,33 @@ def test_a_payload_that_is_not_an_object_is_text(payload: bytes, text: str) -> N
         (b"...", "..."),
         (b"caf\xe9", "caf\ufffd"),
         (b'{"text": "\x00\x1b"', '{"text": "\x00\x1b"'),
-        (b"x" * 5000, f"{'x' * 500}… (cut; it has 5000 bytes)"),
-        ("é".encode() * 5000, f"{'é' * 500}… (cut; it has 10000 bytes)"),
+        (b"x" * 5000, f"{'x' * 1000}… (cut; it has 5000 bytes)"),
+        ("é".encode() * 5000, f"{'é' * 1000}… (cut; it has 10000 bytes)"),
     ],
 )
 def test_a_rejection_has_the_head_of_what_was_sent(payload: bytes, sent: str) -> None:
     assert refused(payload).sent == sent
+
+
+@pytest.mark.parametrize(
+    ("payload", "text", "author"),
+    [
+        (b'{"text": "hi", "voice": "nobody", "author": "Bob"}', "hi", "Bob"),
+        (b'{"text": "hi", "author": "Bob", "speed": 99}', "hi", "Bob"),
+        (b'{"text": 5, "author": "Bob"}', None, "Bob"),
+        (b'{"author": "Bob"}', None, "Bob"),
+        (b"...", "...", None),
+        (b"x" * 5000, "x" * 1001, None),
+        (b'{"text": "hi"', None, None),
+        (b"hi\xff", None, None),
+        (b'{"text": {"text": "hi"}}', None, None),
+    ],
+)
+def test_a_rejection_has_the_text_and_the_author_if_they_can_be_read(
+    payload: bytes, text: str | None, author: str | None
+) -> None:
+    rejection = refused(payload)
+    assert (rejection.text, rejection.author) == (text, author)
 
 
 def test_lines_without_an_id_get_different_ids() -> None:

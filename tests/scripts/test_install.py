@@ -35,8 +35,12 @@ case $name in
     dpkg-query) if grep -qx "${!#}" "$MACHINE/packages"; then echo -n installed; else exit 1; fi ;;
     useradd) touch "$MACHINE/users/${!#}" ;;
     userdel) rm "$MACHINE/users/$1" ;;
-    # As ExecStop of the clocks does, which runs before the program goes.
-    systemctl) if [ "$1" = disable ]; then "$MACHINE/opt/ishowtts/venv/bin/ishowtts" clocks restore; fi ;;
+    systemctl)
+        # As ExecStopPost of the clocks does, which runs before the program goes.
+        if [ "$1 $3" = "disable ishowtts-clocks.service" ]; then
+            "$MACHINE/opt/ishowtts/venv/bin/ishowtts" clocks restore
+        fi
+        ;;
     python3)
         case "$1 $2" in
             "-m venv") place "$3/bin/python" ;;
@@ -195,7 +199,7 @@ def test_a_fresh_installation_takes_these_steps_in_this_order(machine: Machine) 
         f"python -m compileall -qq -j 0 {venv}/lib",
         "ishowtts chimes --make --config /etc/ishowtts/config.yaml",
         "systemctl daemon-reload",
-        "systemctl enable ishowtts.service ishowtts-clocks.service",
+        "systemctl enable ishowtts.service ishowtts-clocks.service ishowtts-clocks-repair.path",
         "systemctl restart ishowtts.service",
     ]
 
@@ -246,11 +250,13 @@ def test_a_fresh_installation_leaves_command_configuration_units_and_folders(mac
     assert machine.command.readlink() == machine.path("/opt/ishowtts/venv/bin/ishowtts")
     assert machine.config.read_bytes() == (ROOT / "config/ishowtts.yaml").read_bytes()
     assert machine.owner("/etc/ishowtts/config.yaml") == (0, 0, "0o644")
-    assert {path.name for path in machine.units.iterdir()} == {"ishowtts.service", "ishowtts-clocks.service"}
+    assert {path.name for path in machine.units.iterdir()} == {
+        "ishowtts.service", "ishowtts-clocks.service", "ishowtts-clocks-repair.path", "ishowtts-clocks-repair.service",
+    }  # fmt: skip
     for unit in machine.units.iterdir():
         assert unit.read_bytes() == (ROOT / "systemd" / unit.name).read_bytes()
         programs = re.findall(r"^Exec\w+=(\S+)", unit.read_text(), re.MULTILINE)
-        assert programs
+        assert bool(programs) == (unit.suffix == ".service")
         for program in programs:
             installed = machine.path(program) if program.startswith("/opt/") else program  # /bin/kill is the system's
             assert os.access(installed, os.X_OK), program
@@ -382,8 +388,10 @@ def test_a_removal_restores_the_clocks_and_keeps_what_is_the_operators(machine: 
     (machine.data / "state/inbox.sqlite").write_text("lines")
     output = machine.install("--uninstall")
     assert machine.calls == [
-        "systemctl disable --now ishowtts.service ishowtts-clocks.service",
+        "systemctl disable --now ishowtts.service",
+        "systemctl disable --now ishowtts-clocks.service",
         "ishowtts clocks restore",
+        "systemctl disable --now ishowtts-clocks-repair.path",
         "ishowtts ha remove",
         "systemctl daemon-reload",
         "userdel ishowtts",

@@ -41,6 +41,8 @@ def test_the_package_keeps_its_layers() -> None:
         ("speech/breach.py", "import onnxruntime", "imports onnxruntime; only"),
         ("engines/f5/__init__.py", "import vocos", "imports vocos; only"),
         ("speech/breach.py", "from paho.mqtt import client", "imports paho; only mqtt may"),
+        ("board/breach.py", "def f():\n    from jtop import jtop", "imports jtop; only"),
+        ("status/breach.py", "from ishowtts.board import jetson_stats_child", "which is a program of its own"),
         ("inbox/breach.py", "from ishowtts.inbox import breach_too\n", "cycle: "),
         ("attic.py", "", "attic: has no layer"),
         ("mqtt/scheduler.py", "", "the module name scheduler stands more than once"),

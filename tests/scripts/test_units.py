@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from ishowtts import config
+from ishowtts.board.clock_repair import REQUEST_FILE
+from ishowtts.board.jetson_clocks import STORE
 from ishowtts.cli import main
+from ishowtts.cli.clocks import OTHER_MODE
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "/opt/ishowtts/venv/bin/ishowtts"
@@ -23,8 +26,8 @@ SERVICE: Reasons = {
         f"Documentation=file:{CONFIG}": "`systemctl help` leads to the configuration",
         "Wants=ishowtts-clocks.service":
             "a start also fixes the clocks; not Requires=: the service runs without a Jetson",
-        "After=network.target mosquitto.service nvpmodel.service sound.target ishowtts-clocks.service":
-            "at boot the broker, the sound card and the clocks are there before the first line; "
+        "After=network.target mosquitto.service nvpmodel.service sound.target":
+            "at boot the broker and the sound card are there before the first line; "
             "at shutdown the network is still there when the daemon says that it goes offline",
         "StartLimitIntervalSec=300": "within the default of 10 s too few starts count, if each crashes after seconds",
         "StartLimitBurst=10": "an endless series of crashes ends in a failed unit, which monitoring sees",
@@ -41,6 +44,8 @@ SERVICE: Reasons = {
         "StateDirectoryMode=0700": "the default is 0755: every user could read what was spoken",
         "CacheDirectoryMode=0700": "the default is 0755: every user could hear what was spoken",
         "ConfigurationDirectory=ishowtts": "systemd makes the folder, so the daemon can name the file that is missing",
+        "RuntimeDirectory=ishowtts": "the daemon could not ask for a repair of the clocks",
+        "RuntimeDirectoryMode=0700": "the default is 0755: nobody else has anything to do there",
         "Environment=HOME=/var/lib/ishowtts/state PYTHONUNBUFFERED=1":
             "libraries write under HOME, and an unbuffered log has the last message before a crash",
         "Environment=NUMBA_CACHE_DIR=/var/cache/ishowtts/numba": "numba writes beside its code, which is read-only",
@@ -88,33 +93,101 @@ SERVICE: Reasons = {
     },
 }  # fmt: skip
 
+SANDBOX_OF_ROOT: dict[str, str] = {
+    "CapabilityBoundingSet=CAP_SYS_ADMIN":
+        "root has 40 more; jetson_clocks may call nvidia-smi, which sets no clocks without this one",
+    "NoNewPrivileges=yes": "a setuid program could regain them",
+    "ProtectSystem=strict": "the whole system is writable; this leaves /sys and /run/ishowtts-clocks",
+    "InaccessiblePaths=-/run/systemd/private -/run/dbus -/run/initctl":
+        "systemctl reboot, and so an nvpmodel that reboots, would be obeyed",
+    "ProtectHome=yes": "homes are open to a program that needs none",
+    "PrivateTmp=yes": "others could prepare names in /tmp",
+    "PrivateNetwork=yes": "the program needs no network",
+    "ProtectProc=invisible": "other processes are visible",
+    "ProtectKernelModules=yes": "modules could be loaded",
+    "ProtectKernelLogs=yes": "the kernel's log is within reach",
+    "ProtectControlGroups=yes": "the limits of units can be lifted",
+    "ProtectClock=yes": "the clock can be set",
+    "ProtectHostname=yes": "the host name can be set",
+    "LockPersonality=yes": "another ABI can be chosen",
+    "RestrictSUIDSGID=yes": "a setuid file could be left behind",
+    "RestrictNamespaces=yes": "user namespaces are a common way to a kernel bug",
+    "RestrictRealtime=yes": "a real-time thread could keep all others from running",
+    "RestrictAddressFamilies=AF_UNIX": "only STATUS= goes through a socket",
+    "SystemCallArchitectures=native": "32-bit system calls get around a filter",
+    "SystemCallFilter=@system-service": "reboot, mount and the like are within reach",
+    "SystemCallErrorNumber=EPERM": "the default kills the program at a library's harmless attempt",
+    "KeyringMode=private": "keys of root's session are within reach",
+    "UMask=0077": "files would be readable for every user",
+    "DevicePolicy=closed": "every device is within reach",
+    "DeviceAllow=char-nv* rw": "jetson_clocks recognises the GPU by its device, and nvidia-smi opens it",
+    "RuntimeDirectory=ishowtts-clocks": "the former clocks could not be stored",
+    "RuntimeDirectoryPreserve=yes": "the former clocks would be lost if a restore fails, or after the repair",
+    "RuntimeDirectoryMode=0755": "the daemon must see whether the clocks are to be locked",
+}  # fmt: skip
+
 CLOCKS: Reasons = {
     "Unit": {
         "Description=iShowTTS: keeps the Jetson's clocks at their maximum": "`systemctl status` shows it",
         "ConditionPathExists=/etc/nv_tegra_release": "the unit fails on a machine without jetson_clocks",
         "After=nvpmodel.service": "nvpmodel sets the limits: the clocks would be raised to the old ones",
         "PartOf=ishowtts.service": "a stop of the service restores the clocks",
-        "StartLimitIntervalSec=1800": "within the default of 10 s no try would count",
-        "StartLimitBurst=20": "an endless series of failures ends in a failed unit, which monitoring sees",
     },
     "Service": {
-        "Type=oneshot": "the daemon starts after the clocks are set",
-        "RemainAfterExit=yes": "without it ExecStop runs immediately, and restores the clocks",
-        "Environment=HOME=/root": "jetson_clocks stores the previous clocks under HOME, which systemd leaves unset",
-        f"ExecStart={PROGRAM} clocks apply --config {CONFIG}": "it applies what the configuration says",
-        f"ExecStop={PROGRAM} clocks restore --config {CONFIG}": "the board stays at full power after a stop",
-        "TimeoutStartSec=60": "a oneshot unit has no limit: a stuck jetson_clocks would keep the daemon from starting",
-        "TimeoutStopSec=60": "a stuck jetson_clocks would hold up a shutdown",
-        "Restart=on-failure": "the clocks stay unlocked until somebody notices, if the driver was not ready at boot",
-        "RestartSec=15": "after the default of 100 ms all tries are over before the driver is ready",
-        "RestartPreventExitStatus=2": "a wrong configuration is the same after a restart",
+        "Type=exec": "with oneshot, the boot and `systemctl start` wait as long as a driver is late",
+        "RemainAfterExit=yes": "without it the unit ends immediately, and restores the clocks",
+        f"ExecStart={PROGRAM} clocks apply --wait 1800 --config {CONFIG}": "at boot a driver may be minutes late",
+        f"ExecStopPost={PROGRAM} clocks restore --config {CONFIG}":
+            "the board stays at full power after a stop; ExecStop= would be skipped after a failure",
+        "SuccessExitStatus=3": "a mode that takes a reboot would unlock the clocks, too",
+        "NotifyAccess=main": "`systemctl status` does not show what the program waits for",
+        "TimeoutStopSec=150": "a stuck jetson_clocks would hold up a shutdown; a restore may wait 80 s for a repair",
+        "Restart=on-abnormal": "the clocks stay unlocked if the program is killed; its own errors would come again",
+        "RestartSec=5": "the default of 100 ms is a busy loop",
+        "ReadWritePaths=-/var/lib/nvpmodel": "nvpmodel keeps the mode there",
+        **SANDBOX_OF_ROOT,
     },
     "Install": {
         "WantedBy=ishowtts.service": "`systemctl enable` starts it with the service",
     },
+}  # fmt: skip
+
+REPAIR_PATH: Reasons = {
+    "Unit": {
+        "Description=iShowTTS: waits for the daemon's request to lock the clocks again": "`systemctl status` shows it",
+        "ConditionPathExists=/etc/nv_tegra_release": "other machines have no clocks to lock",
+        "BindsTo=ishowtts-clocks.service": "a request would have an effect after the operator stopped that unit",
+    },
+    "Path": {
+        "PathChanged=/run/ishowtts/clocks-requested": "nobody hears the daemon's request",
+        "Unit=ishowtts-clocks-repair.service": "it starts the repair",
+    },
+    "Install": {
+        "WantedBy=ishowtts-clocks.service": "`systemctl enable` starts it with the clocks",
+    },
 }
 
-UNITS = {"ishowtts.service": SERVICE, "ishowtts-clocks.service": CLOCKS}
+REPAIR: Reasons = {
+    "Unit": {
+        "Description=iShowTTS: locks the Jetson's clocks again after they came loose": "`systemctl status` shows it",
+        "ConditionPathExists=/run/ishowtts-clocks/store": "clocks that nobody locked would be locked",
+        "StartLimitIntervalSec=600": "within the default of 10 s no start would count",
+        "StartLimitBurst=10": "a daemon that was taken over could keep root busy",
+    },
+    "Service": {
+        "Type=oneshot": "further requests during the repair would start another one",
+        f"ExecStart={PROGRAM} clocks repair --config {CONFIG}": "it never changes the power mode",
+        "TimeoutStartSec=150": "a oneshot unit has no limit: a stuck jetson_clocks would end all further repairs",
+        **SANDBOX_OF_ROOT,
+    },
+}
+
+UNITS = {
+    "ishowtts.service": SERVICE,
+    "ishowtts-clocks.service": CLOCKS,
+    "ishowtts-clocks-repair.path": REPAIR_PATH,
+    "ishowtts-clocks-repair.service": REPAIR,
+}
 SECRETS = ["mqtt-username", "mqtt-password", "mqtt-tls-key"]
 
 
@@ -166,7 +239,7 @@ def test_the_service_may_write_where_the_default_configuration_writes() -> None:
     [
         ("ishowtts.service", "ExecStart"),
         ("ishowtts-clocks.service", "ExecStart"),
-        ("ishowtts-clocks.service", "ExecStop"),
+        ("ishowtts-clocks-repair.service", "ExecStart"),
     ],
 )
 def test_the_program_knows_the_command_and_ends_with_2_if_the_configuration_is_wrong(
@@ -179,6 +252,28 @@ def test_the_program_knows_the_command_and_ends_with_2_if_the_configuration_is_w
     status = main([str(wrong) if word == CONFIG else word for word in words])
     assert str(status) == value("ishowtts.service", "RestartPreventExitStatus")
     assert "no_such_key" in capsys.readouterr().err
+
+
+def test_the_clocks_are_restored_even_if_the_configuration_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program, *words = value("ishowtts-clocks.service", "ExecStopPost").split()
+    assert program == PROGRAM
+    wrong = tmp_path / "config.yaml"
+    wrong.write_text("no_such_key: 1\n")
+    words = [str(wrong) if word == CONFIG else word for word in words]
+    assert main([*words, "--store", str(tmp_path / "store")]) != 2
+    assert "the configuration is not used: " in capsys.readouterr().err
+
+
+def test_the_units_and_the_program_agree_on_the_files_of_the_clocks() -> None:
+    folder = Path("/run", value("ishowtts-clocks.service", "RuntimeDirectory"))
+    assert value("ishowtts-clocks-repair.service", "ConditionPathExists") == str(STORE)
+    assert STORE.parent == folder
+    assert value("ishowtts-clocks.service", "SuccessExitStatus") == str(OTHER_MODE)
+    assert Path(value("ishowtts-clocks-repair.path", "PathChanged")) == Path(
+        "/run", value("ishowtts.service", "RuntimeDirectory"), REQUEST_FILE
+    )
 
 
 @pytest.fixture
@@ -213,9 +308,17 @@ def test_a_reload_sends_the_signal_that_the_daemon_understands() -> None:
     assert Path(program).exists()
 
 
-def test_the_service_is_sandboxed() -> None:
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.endswith(".service")])
+def test_the_service_is_sandboxed(unit: str) -> None:
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--threshold=30", ROOT / "systemd/ishowtts.service"],
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", ROOT / "systemd" / unit],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nothing_waits_until_the_clocks_are_locked() -> None:
+    """A driver may be late for minutes: the daemon speaks in the meantime, and the boot ends."""
+    for unit in UNITS:
+        orders = [line for _, line in directives(ROOT / "systemd" / unit) if line.startswith(("After=", "Before="))]
+        assert not [line for line in orders if "ishowtts" in line], unit

@@ -6,9 +6,15 @@ import logging
 
 import pytest
 
+from ishowtts.config import Config
+from ishowtts.engines import build
 from ishowtts.inbox import Inbox, InboxLimits, wait_for
-from ishowtts.speech.commands import CommandAnswers
+from ishowtts.model import Command, Event, Line
+from ishowtts.speech.commands import CommandAnswers, CommandHandler
+from ishowtts.speech.default_voice import DefaultVoice
 from support.clock import Clock
+from support.speech_harness import Harness
+from support.waiting import eventually
 
 
 @pytest.fixture
@@ -68,3 +74,57 @@ def test_a_summary_says_how_many_commands_were_executed(answers: CommandAnswers,
         answers.send("volume", None, True, "the volume is 30", None)
     answers.sum_up(last=True)
     assert sent(inbox)[-1] == ("volume", True, "of more such commands within 10 s, 1 executed; send fewer", None)
+
+
+class Console:
+    """Sends commands to the scheduler of a harness, and reads the answers."""
+
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
+        config = Config.model_validate({"data_dir": harness.path.parent, "engine": {"kind": "espeak"}})
+        engines = build.build_engines(config, build.choose_engine(config), lambda: None)
+        default_voice = DefaultVoice(engines, None)
+        self.handler = CommandHandler(harness.inbox, harness.scheduler, harness.player, default_voice, lambda: None)
+
+    def answer(self, command: Command) -> tuple[bool, str]:
+        """Send a command, and wait for its answer."""
+        before = len(self._answers())
+        self.handler.command(command)
+        eventually(lambda: len(self._answers()) > before, "the answer")
+        event = self._answers()[-1]
+        return event.data["ok"], event.data["detail"]
+
+    def _answers(self) -> list[Event]:
+        return [event for _, event in wait_for(self._harness.inbox.unsent(100)) if event.event == "command"]
+
+
+def test_cancel_ends_all_lines_of_an_author_in_any_spelling(paced: Harness) -> None:
+    console = Console(paced)
+    paced.say(
+        Line("a", "one two three four five six seven eight nine ten. " * 9, author="Bob"),
+        Line("b", "two", author="\uff22\uff4f\u200b\uff42"),
+        Line("c", "three", author="Bobby"),
+        Line("d", "four", author=" BOB "),
+        Line("e", "five"),
+    )
+    eventually(lambda: ("a", "started") in paced.events(), "the first sound")
+    assert console.answer(Command("cancel", "c", author="bob")) == (
+        False,
+        "no line with the id 'c' of the author 'bob' is waiting or being spoken",
+    )
+    assert console.answer(Command("cancel", "b", author="bob")) == (True, "1 line was cancelled")
+    assert console.answer(Command("cancel", author="bob")) == (True, "2 lines were cancelled")
+    assert [paced.await_outcome(line_id) for line_id in "abcde"] == [
+        "cancelled", "cancelled", "finished", "cancelled", "finished",
+    ]  # fmt: skip
+    assert console.answer(Command("cancel", author="bob")) == (
+        False,
+        "no line of the author 'bob' is waiting or being spoken",
+    )
+    paced.say(Line("f", "six", author="Bob"))
+    assert paced.await_outcome("f") == "finished", "later lines are spoken"
+
+
+def test_cancel_of_a_line_that_is_not_there_says_so(harness: Harness) -> None:
+    ok, detail = Console(harness).answer(Command("cancel", "x"))
+    assert (ok, detail) == (False, "no line with the id 'x' is waiting or being spoken")

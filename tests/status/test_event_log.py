@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ishowtts.board.detect import detect_board
-from ishowtts.model import Event, Line, Outcome
+from ishowtts.model import Event, Outcome
 from ishowtts.status.event_log import EventLog
 from ishowtts.status.telemetry import Telemetry
 from ishowtts.util import logs
@@ -88,12 +88,12 @@ def test_a_line_has_two_log_lines_with_its_text_and_its_end(
     event_log: EventLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    event_log.arrived(Line("tea-2", "The tea is ready.", author="Bob"))
-    event_log.record(Event("now", "tea-2", "accepted", {"queue_depth": 1}))
+    words = {"text": "The tea is ready.", "author": "Bob"}
+    event_log.record(Event("now", "tea-2", "accepted", {"queue_depth": 1, **words}))
     event_log.record(Event("now", "tea-2", "started", {"queue_s": 0.01, "muted": False}))
     figures = {"queue_s": 0.01, "synth_s": 0.1, "audio_s": 1.16, "rtf": 0.014, "ttfa_s": 0.3, "nfe_step": 7}
     spoken = {**figures, "engine": "f5", "voice": "anna", "cached": False, "audible": True, "note": None}
-    event_log.record(Event("now", "tea-2", "finished", spoken))
+    event_log.record(Event("now", "tea-2", "finished", {**spoken, **words}))
     event_log.record(Event("now", "tea-3", "finished", {**spoken, "cached": True, "note": "muted"}))
     event_log.record(Event("now", "tea-4", "finished", {**spoken, "engines": ["hibari", "f5"]}))
     assert [record.getMessage() for record in caplog.records] == [
@@ -107,8 +107,8 @@ def test_a_line_has_two_log_lines_with_its_text_and_its_end(
 
 def test_the_text_is_cut_and_cannot_forge_a_log_line(event_log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    event_log.arrived(Line("a\x1b", "one\ntwo %s \u202e" + "x" * 5000, author="b\x07"))
-    event_log.record(Event("now", "a\x1b", "accepted", {"queue_depth": 3, "done": ["link"], "durable": False}))
+    words = {"text": "one\ntwo %s \u202e" + "x" * 900, "author": "b\x07"}
+    event_log.record(Event("now", "a\x1b", "accepted", {"queue_depth": 3, "done": ["link"], "durable": False, **words}))
     message = caplog.records[0].getMessage()
     assert message.startswith(r"accepted 'one\ntwo %s \u202exxx")
     assert message.endswith(r"xx…' (from 'b\x07', id 'a\x1b'): 3 lines waiting, done=['link'], durable=False")
@@ -125,15 +125,9 @@ def test_the_first_event_of_a_line_has_its_text(event_log: EventLog, caplog: pyt
         ("cancelled", {"by": "skip"}, ": by skip"),
         ("failed", {"error": "no sound"}, ": no sound"),
     ):
-        event_log.arrived(Line("a", "Hi"))
-        event_log.record(Event("now", "a", outcome, data))
-        assert caplog.records[-1].getMessage() == f"{outcome} 'Hi' (id 'a'){told}"
-
-
-def test_texts_of_lines_without_an_event_do_not_fill_the_memory(event_log: EventLog) -> None:
-    for number in range(5000):
-        event_log.arrived(Line(str(number), "Hi"))
-    assert len(event_log._arrived) == 1000
+        event_log.record(Event("now", "a", outcome, {**data, "text": "Hi", "author": "Bob"}))
+        words = " 'Hi' (from 'Bob', id 'a')" if outcome in ("rejected", "merged", "duplicate") else " (id 'a')"
+        assert caplog.records[-1].getMessage() == f"{outcome}{words}{told}"
 
 
 def test_a_private_log_shows_nothing_that_a_publisher_wrote(
@@ -143,8 +137,7 @@ def test_a_private_log_shows_nothing_that_a_publisher_wrote(
     caplog.set_level("INFO")
     event_log.record(Event("now", "secret-id", "rejected", {"reason": "bad_json", "detail": "secret text"}))
     event_log.record(Event("now", "secret-id", "failed", {"engine": "f5", "error": "secret text"}))
-    event_log.arrived(Line("secret-id", "secret text", author="secret author"))
-    event_log.record(Event("now", "secret-id", "expired", {}))
+    event_log.record(Event("now", "secret-id", "merged", {"text": "secret text", "author": "secret author"}))
     assert len(caplog.records) == 3
     shown = [private.format(record) for record in caplog.records]
     assert "secret" not in " ".join(shown)

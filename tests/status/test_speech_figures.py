@@ -38,7 +38,7 @@ def test_what_nobody_knows_is_null_before_the_first_line(figures: SpeechFigures)
     assert unknown == {"rtf", "rtf_p50", "rtf_p95", "ttfa_s_p50", "ttfa_s_p95", "error_rate", "cache_hit_rate"}
     assert {value for value in speech.values() if value is not None} == {0}
     assert figures.engine("f5") == EMPTY
-    assert figures.recent_rtf("f5") is None
+    assert figures.recent_rtf("f5", 60) is None
 
 
 def test_percentiles_are_of_the_last_hundred_lines_and_were_measured(figures: SpeechFigures) -> None:
@@ -111,13 +111,23 @@ def test_a_line_of_two_engines_counts_for_both(figures: SpeechFigures, clock: Cl
     clock.now_s += 30
     figures.record(of_engines(EngineShare("espeak", 0.3, 10.0)))
     clock.now_s += 5
-    assert figures.recent_rtf("hibari") == RecentRtf(0.25, 2, 35.0)
-    assert figures.recent_rtf("espeak") == RecentRtf(0.01, 2, 5.0)
+    assert figures.recent_rtf("hibari", 60) == RecentRtf(0.25, 2)
+    assert figures.recent_rtf("hibari", 34) is None
+    assert (figures.recent_rtf("espeak", 60), figures.recent_rtf("espeak", 34)) == (
+        RecentRtf(0.01, 2),
+        RecentRtf(0.03, 1),
+    )
+
+
+def test_the_recent_speed_is_of_twenty_lines(figures: SpeechFigures) -> None:
+    for rtf in [0.1] * 90 + [2.0] * 11:
+        figures.record(of_engines(EngineShare("f5", rtf, 1.0)))
+    assert (figures.engine("f5")["rtf_p50"], figures.recent_rtf("f5", 60)) == (0.1, RecentRtf(2.0, 20))
 
 
 def test_sound_that_nobody_heard_has_no_speed(figures: SpeechFigures) -> None:
     figures.record(of_engines(EngineShare("f5", 0.5, 0.0)))
-    assert figures.recent_rtf("f5") is None
+    assert figures.recent_rtf("f5", 60) is None
 
 
 @pytest.mark.parametrize(("percent", "value"), [(0, 1.0), (50, 2.0), (75, 3.0), (95, 4.0), (100, 4.0)])

@@ -118,7 +118,7 @@ def test_each_engine_has_its_own_figures(telemetry: Telemetry) -> None:
     f5, espeak = snapshot(telemetry)["engines"]
     assert f5 == {"name": "f5", "rtf_p50": None, "rtf_p95": None, "ttfa_s_p50": None, "ttfa_s_p95": None}
     assert espeak == {"name": "espeak", "rtf_p50": 0.25, "rtf_p95": 0.25, "ttfa_s_p50": 0.3, "ttfa_s_p95": 0.3}
-    assert telemetry.recent_rtf("f5") is None
+    assert telemetry.recent_rtf("f5", 60) is None
 
 
 def test_the_workers_memory_is_known_while_it_lives_and_only_then(telemetry: Telemetry) -> None:

@@ -17,6 +17,7 @@ import yaml
 from support.broker import Broker
 from support.client import Client, Message
 from support.daemon_server import DaemonServer, ForkedDaemon
+from support.payload_check import FAULTS_FILE
 
 FINAL = {"finished", "rejected", "expired", "cancelled", "evicted", "merged", "failed"}
 TESTS = Path(__file__).resolve().parents[1]
@@ -30,6 +31,8 @@ class Appliance:
     Attributes:
         server: Forks the daemon, which takes less time than `python -m ishowtts run`; the tests set it. A daemon with
             a `wrap`, or with a PYTHONPATH of its own, is always a new process.
+        checks_payloads: Whether all that the daemon publishes must be valid (`support.payload_check`); the tests set
+            it. It is not checked in a new process of `ishowtts run`: tests measure its modules, system calls or size.
 
     Args:
         settings: sections laid over the configuration of the tests.
@@ -41,6 +44,7 @@ class Appliance:
 
     root = "ishowtts/test"
     server: Callable[[], DaemonServer] | None = None
+    checks_payloads = False
 
     def __init__(
         self,
@@ -73,8 +77,10 @@ class Appliance:
             "audio": {"device": f"wav:{self.sound}", "volume": 100, **AS_IT_COMES, **settings.get("audio", {})},
         }
         self._is_new = bool(wrap) or "PYTHONPATH" in (environment or {})
-        self._environment = {**os.environ, "PYTHONPATH": f"{DAEMON}:{TESTS}", **(environment or {})}
         self._log = folder / "daemon.log"
+        self._payload_faults = folder / "payload-faults.txt"
+        check = {FAULTS_FILE: str(self._payload_faults)} if self.checks_payloads else {}
+        self._environment = {**os.environ, **check, "PYTHONPATH": f"{DAEMON}:{TESTS}", **(environment or {})}
 
     @property
     def config_file(self) -> Path:
@@ -137,8 +143,10 @@ class Appliance:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        faults = self._payload_faults.read_text(encoding="utf-8") if self._payload_faults.exists() else ""
         if error is not None:
-            sys.stderr.write(self.log)
+            sys.stderr.write(self.log + faults)
+        assert error is not None or not faults, f"payloads that docs/schemas does not allow:\n{faults}"
 
     def wait_ready(self, client: Client, *states: str, timeout_s: float = 120) -> None:
         """Until its state is one of `states` (default: ready)."""

@@ -2,7 +2,7 @@
 
 `python -m support.daemon_server FD` answers on that socket. A daemon that it forks is the one that
 `python -m ishowtts run` starts, in a process of its own, from its command line on. Only the imports and the loading of
-the grammars and of the language statistics, which all share and none changes, lie before the fork.
+the grammars, of the language statistics and of the schemas, which all share and none changes, lie before the fork.
 """
 
 from __future__ import annotations
@@ -138,8 +138,9 @@ def _programs() -> dict[str, Callable[[], int]]:
     import ishowtts.__main__ as ishowtts_main
     from ishowtts.cli import run
     from ishowtts.text import language_identifier, normalisation
-    from support import quick_daemon
+    from support import payload_check, quick_daemon
 
+    payload_check.compile_schemas()
     normalisation.load_grammars()
     language_identifier.load_identifier()
     assert run
@@ -158,6 +159,9 @@ def _become(request: dict[str, Any], programs: Mapping[str, Callable[[], int]]) 
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    from support import payload_check
+
+    payload_check.install()
     sys.argv = [request["module"], *request["arguments"]]
     return programs[request["module"]]()
 

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -44,6 +44,9 @@ homeassistant:
 http:
   server_host: 127.0.0.1
   server_port: {port}
+recorder:
+history:
+logbook:
 """
 # What is left is the first user. The other steps would look for things in the network.
 _ONBOARDING = {
@@ -84,9 +87,9 @@ class HomeAssistant:
         """All that it has logged."""
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
 
-    def problems(self, expected: Iterable[str] = ()) -> list[str]:
-        """Its warnings and errors, except those that contain an expected text."""
-        lines = re.findall(r"^\d{4}-\S+ \S+ (?:WARNING|ERROR|CRITICAL) .*$", self.log, re.MULTILINE)
+    def problems(self, after: int = 0, expected: Iterable[str] = ()) -> list[str]:
+        """Its warnings and errors after so much of the log, except those that contain an expected text."""
+        lines = re.findall(r"^\d{4}-\S+ \S+ (?:WARNING|ERROR|CRITICAL) .*$", self.log[after:], re.MULTILINE)
         return [line for line in lines if not any(text in line for text in (*_EXPECTED, *expected))]
 
     def start(self) -> HomeAssistant:
@@ -147,6 +150,15 @@ class HomeAssistant:
         """All states, by the id of their entity."""
         return {state["entity_id"]: state for state in self.get("states")}
 
+    def state(self, entity_id: str) -> dict[str, Any]:
+        """The state of one entity."""
+        state: dict[str, Any] = self.get(f"states/{entity_id}")
+        return state
+
+    def watch(self, entity_id: str) -> Changes:
+        """The changes of one entity from now on, none left out: `with home.watch(…) as changes: …`."""
+        return Changes(self._authenticated(), entity_id)
+
     def call(self, action: str, entity_id: str, **data: Any) -> None:
         """Carries out an action, such as `number.set_value`, and waits until it is done."""
         self.post(f"services/{action.replace('.', '/')}", {"entity_id": entity_id, **data})
@@ -163,10 +175,7 @@ class HomeAssistant:
 
     def ask(self, what: str, **fields: Any) -> Any:
         """One request over its WebSocket interface."""
-        with WebSocket(self.host, self.port, "/api/websocket", _HTTP_S) as connection:
-            connection.receive()
-            connection.send(json.dumps({"type": "auth", "access_token": self.tokens["access_token"]}))
-            assert json.loads(connection.receive())["type"] == "auth_ok"
+        with self._authenticated() as connection:
             connection.send(json.dumps({"id": 1, "type": what, **fields}))
             answer = json.loads(connection.receive())
         assert answer["success"], answer
@@ -179,6 +188,13 @@ class HomeAssistant:
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """What its REST interface answers to this."""
         return self._request(f"/api/{path}", json.dumps(body).encode())
+
+    def _authenticated(self) -> WebSocket:
+        connection = WebSocket(self.host, self.port, "/api/websocket", _HTTP_S)
+        connection.receive()
+        connection.send(json.dumps({"type": "auth", "access_token": self.tokens["access_token"]}))
+        assert json.loads(connection.receive())["type"] == "auth_ok"
+        return connection
 
     def _request(self, path: str, body: bytes | None = None, kind: str = "application/json") -> Any:
         headers = {"Content-Type": kind}
@@ -215,3 +231,29 @@ class HomeAssistant:
         form = urllib.parse.urlencode({**fields, "client_id": f"{self.url}/"}).encode()
         tokens, self.tokens = self.tokens, {}
         self.tokens = {**tokens, **self._request("/auth/token", form, "application/x-www-form-urlencoded")}
+
+
+class Changes:
+    """What became of one entity since the start of this."""
+
+    def __init__(self, connection: WebSocket, entity_id: str) -> None:
+        self._connection, self._entity_id = connection, entity_id
+        self._states: list[dict[str, Any]] = []
+        trigger = {"platform": "state", "entity_id": entity_id}
+        connection.send(json.dumps({"id": 1, "type": "subscribe_trigger", "trigger": trigger}))
+        assert json.loads(connection.receive())["success"]
+
+    def __enter__(self) -> Changes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.__exit__(kind, error, trace)
+
+    def until(self, holds: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """Its new states up to the first one that is so."""
+        while not self._states or not holds(self._states[-1]):
+            message = json.loads(self._connection.receive())
+            self._states.append(message["event"]["variables"]["trigger"]["to_state"])
+        return self._states

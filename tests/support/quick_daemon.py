@@ -34,6 +34,7 @@ from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.playback.build_player import ChosenSpeaker
 from ishowtts.playback.silent_speaker import SilentSpeaker
 from ishowtts.util import logs
+from support import payload_check
 
 RATE_HZ = 24_000
 TONE_HZ = 200
@@ -175,4 +176,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    payload_check.install()
     sys.exit(main())

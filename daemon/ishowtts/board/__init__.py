@@ -66,7 +66,7 @@ class Board(Protocol):
         """Reads the sensors now. Never raises: what cannot be read is `None`."""
 
     def sources(self) -> Mapping[str, str]:
-        """Returns the source of each field of `BoardReading` that has a value, as of the last reading."""
+        """Returns the source of each field of `BoardReading`, as of the last reading in which it had a value."""
 
     def close(self, timeout_s: float) -> None:
         """Ends the sources."""

@@ -112,7 +112,7 @@ class JetsonClocks:
             if not self._former.read():
                 return self._nothing_to_restore()
             self._run(lock, "--restore", str(self._former.path))
-            state = self.show()
+            state = self._show_gpu()
             if state.locked and not self._former.gpu_was_locked():
                 raise BoardError(f"{self._program} --restore ran, but the GPU is still locked ({state}); run as root")
             self._former.delete()
@@ -133,7 +133,8 @@ class JetsonClocks:
                 f"there is no {self._former.path}: the clocks were not locked by `ishowtts clocks apply` ({state}); "
                 "whoever locked them can restore them, and a reboot does"
             )
-        self._former.delete()  # what cannot be restored must not look like a lock
+        if state.locked is False:
+            self._former.delete()  # a file without usable lines must not look like a lock
         return state
 
     def _set_power_mode(self, name: str | None) -> tuple[PowerMode | None, BoardError | None]:
@@ -147,11 +148,16 @@ class JetsonClocks:
     def _lock_clocks(self, lock: int) -> ClocksState:
         self._store_clocks(lock)
         self._run(lock)
+        state = self._show_gpu()
+        if not state.locked:
+            raise BoardError(f"{self._program} ran, but the GPU is not locked ({state}); run as root, see its output")
+        return state
+
+    def _show_gpu(self) -> ClocksState:
+        """Returns the state of the clocks. Raises BoardError if it does not show whether the GPU is locked."""
         state = self.show()
         if state.locked is None:
             raise BoardError(f"{self._program} ran, but this machine shows no GPU clock to verify it by")
-        if not state.locked:
-            raise BoardError(f"{self._program} ran, but the GPU is not locked ({state}); run as root, see its output")
         return state
 
     def _store_clocks(self, lock: int) -> None:

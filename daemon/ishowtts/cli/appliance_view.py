@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ishowtts.errors import ConfigError
+from ishowtts.model import AlertName
 from ishowtts.util.logs import visible
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ START_FIX = "start it: sudo systemctl start ishowtts"
 RETAINED_S = 1.0
 """How long a command waits for a retained topic. A broker sends it within milliseconds of the subscription."""
 
-RetainedObject = Literal["state", "info", "telemetry", "alert/deaf"]
-_FIELDS: Mapping[str, str] = {"state": "state", "info": "info", "telemetry": "telemetry", "alert/deaf": "deaf_alert"}
-"""Topic below the root, and the field of `ApplianceView` that holds its object."""
+RetainedObject = Literal["state", "info", "telemetry", "alerts"]
+_ALERT = "alert/"
+_ALERT_NAMES = {name.value for name in AlertName}
 _MAX_TEXT_CHARS = 500
 _MOST_ENGINES = 5
 _SILENCES = {
@@ -42,7 +43,8 @@ class ApplianceView:
     Attributes:
         root: `<prefix>/<device>`.
         availability: `online` or `offline`; `None`: nothing is known.
-        state, info, telemetry, deaf_alert: The objects; empty if they have not arrived.
+        state, info, telemetry: The objects; empty if they have not arrived.
+        alerts: The objects below `alert/`, by the names of the alerts.
     """
 
     root: str
@@ -50,7 +52,7 @@ class ApplianceView:
     state: Mapping[str, Any] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
     telemetry: Mapping[str, Any] = field(default_factory=dict)
-    deaf_alert: Mapping[str, Any] = field(default_factory=dict)
+    alerts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def with_message(self, message: Message) -> ApplianceView:
         """The view after one more message; the same view if the message is about something else."""
@@ -58,10 +60,22 @@ class ApplianceView:
         if name == "availability":
             return replace(self, availability=visible(message.payload[:40].decode(errors="replace")))
         data = message.data()
-        if name in _FIELDS and isinstance(data, dict):
-            changed: dict[str, Any] = {_FIELDS[name]: data}
+        if not isinstance(data, dict):
+            return self
+        if name in ("state", "info", "telemetry"):
+            changed: dict[str, Any] = {name: data}
             return replace(self, **changed)
+        alert = name.removeprefix(_ALERT)
+        if name.startswith(_ALERT) and alert in _ALERT_NAMES:
+            return replace(self, alerts={**self.alerts, alert: data})
         return self
+
+    def has(self, name: RetainedObject) -> bool:
+        """Whether an object has arrived. Of the alerts, those that `state` names as active are enough."""
+        if name != "alerts":
+            return bool(getattr(self, name))
+        active = self.state.get("alerts")
+        return bool(self.state) and (not isinstance(active, list) or set(map(str, active)) <= self.alerts.keys())
 
     @property
     def online(self) -> bool:
@@ -112,9 +126,14 @@ class ApplianceView:
     @property
     def deaf(self) -> str | None:
         """Why lines may not reach the appliance, in words; `None` if it does not report that."""
-        if self.deaf_alert.get("active") is not True:
-            return None
-        return bounded_text(self.deaf_alert.get("detail")) or "lines may not reach it"
+        detail = self.active_alerts.get(AlertName.DEAF)
+        return detail or (None if detail is None else "lines may not reach it")
+
+    @property
+    def active_alerts(self) -> dict[AlertName, str]:
+        """The sentences of the active alerts, in the order of AlertName."""
+        alerts = {name: self.alerts.get(name.value, {}) for name in AlertName}
+        return {name: bounded_text(each.get("detail")) for name, each in alerts.items() if each.get("active") is True}
 
     @property
     def degraded(self) -> bool:
@@ -131,6 +150,12 @@ class ApplianceView:
         """Why the state is as it is, in words; empty if there is nothing to say."""
         detail = self.state.get("detail")
         return bounded_text(detail) if isinstance(detail, str) else ""
+
+    @property
+    def detail_without_alerts(self) -> str:
+        """What `detail` says besides the active alerts. It has the same sentences for what they tell."""
+        told = self.active_alerts.values()
+        return "; ".join(part for part in self.detail.split("; ") if not any(part in each for each in told))
 
     @property
     def engines(self) -> list[tuple[str, str]]:
@@ -177,10 +202,11 @@ def read_view(client: ShortLivedClient, root: str, names: Sequence[RetainedObjec
         names: The topics besides `availability`.
     """
     view = ApplianceView(root)
-    client.subscribe(f"{root}/availability", *(f"{root}/{name}" for name in names))
+    topics = [f"{_ALERT}+" if name == "alerts" else name for name in names]
+    client.subscribe(f"{root}/availability", *(f"{root}/{topic}" for topic in topics))
     for message in client.messages(RETAINED_S):
         view = view.with_message(message)
-        if view.availability is not None and all(getattr(view, _FIELDS[name]) for name in names):
+        if view.availability is not None and all(view.has(name) for name in names):
             break
     return view
 

@@ -15,13 +15,14 @@ from ishowtts.board.jetson_clocks import STORE, AppliedClocks, JetsonClocks
 from ishowtts.board.nvpmodel import PowerMode, PowerModeRefused, PowerModes
 from ishowtts.cli.argument_types import wait_time
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.errors import BoardError
+from ishowtts.errors import BoardError, ConfigError
 from ishowtts.systemd import Notifier
 from ishowtts.util.backoff import Backoff
 from ishowtts.util.logs import visible
 
 if TYPE_CHECKING:
     from ishowtts.board.clocks_state import ClocksState
+    from ishowtts.config import Config
 
 OTHER_MODE = 3
 """Exit status of `apply` if the clocks are locked, but not in the configured power mode."""
@@ -59,7 +60,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 if the clocks, read back, are as they were asked to be."""
-    settings = read_config(arguments)
+    settings = _read_config(arguments)
     modes = PowerModes()
     clocks = JetsonClocks(store=arguments.store, sysfs_root=settings.board.sysfs_root, power_modes=modes)
     if arguments.action == "apply":
@@ -77,18 +78,31 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _read_config(arguments: argparse.Namespace) -> Config:
+    """Return the configuration. If it is wrong, `restore` uses the defaults: the way back does not depend on it."""
+    try:
+        return read_config(arguments)
+    except ConfigError as error:
+        if arguments.action != "restore":
+            raise
+        from ishowtts.config import Config
+
+        _say(f"the configuration is not used: {error.problems[0]}")
+        return Config()
+
+
 def _apply(clocks: JetsonClocks, power_mode: str | None, arguments: argparse.Namespace) -> int:
     notifier = Notifier()
     applied = _apply_until_it_holds(clocks, power_mode, arguments.wait, notifier)
-    notifier.status(str(applied.state))
+    problem = f"the clocks are locked in the present power mode: {applied.mode_problem}" if applied.mode_problem else ""
+    notifier.status("; ".join(filter(None, [str(applied.state), problem])))
     if applied.former_mode:
         former = applied.former_mode
         _say(f"the power mode was {former.name}, and is now {power_mode}; undo: sudo nvpmodel -m {former.number}")
     _print_state(applied.state, arguments)
-    if applied.mode_problem:
-        _say(f"the clocks are locked in the present power mode: {applied.mode_problem}")
-        return OTHER_MODE
-    return 0
+    if problem:
+        _say(problem)
+    return OTHER_MODE if problem else 0
 
 
 def _apply_until_it_holds(

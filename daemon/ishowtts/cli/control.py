@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ishowtts.cli.appliance_view import START_FIX, bounded_text, connect, read_view
 from ishowtts.cli.common import Commands, print_json, read_config, root_topic, volume
-from ishowtts.errors import BrokerError
+from ishowtts.errors import BrokerError, ConfigError
 
 if TYPE_CHECKING:
     from ishowtts.config import Config
@@ -51,7 +51,10 @@ def add(commands: Commands, common: argparse.ArgumentParser, name: str) -> None:
         which.add_argument("voice", nargs="?", metavar="NAME", help="name of the voice (default: print the name)")
         which.add_argument("--configured", action="store_true", help="go back to engine.f5.default_voice")
     if name == "cancel":
-        parser.add_argument("id", metavar="ID", help="id of the line, as `ishowtts say --wait 0` prints it")
+        parser.add_argument("id", nargs="?", metavar="ID", help="id of the line, as `ishowtts say --wait 0` prints it")
+        parser.add_argument(
+            "--author", metavar="NAME", help="all lines of this author; with ID, that line if it is theirs"
+        )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     parser.set_defaults(command=run, control=name)
 
@@ -78,7 +81,10 @@ def _request(arguments: argparse.Namespace) -> _Request | None:
         asked = arguments.configured or arguments.voice is not None
         return _Request(name, "voice/set", {"voice": arguments.voice}) if asked else None
     transaction = uuid.uuid4().hex
-    fields = {"command": name, "id": getattr(arguments, "id", None), "transaction": transaction}
+    named = {key: getattr(arguments, key, None) for key in ("id", "author")}
+    if name == "cancel" and not any(named.values()):
+        raise ConfigError(["ishowtts cancel: name a line (ID) or an author (--author NAME)"])
+    fields = {"command": name, **named, "transaction": transaction}
     known = {key: value for key, value in fields.items() if value is not None}
     return _Request(name, "command", known, transaction)
 

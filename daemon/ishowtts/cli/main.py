@@ -24,7 +24,7 @@ _CONTROLS: Mapping[str, str] = {
     "volume": "set the volume, or print it",
     "voice": "set the voice of lines that name none, or print it",
     "replay": "speak the last line again",
-    "cancel": "end the line with this id, whether it waits or is being spoken",
+    "cancel": "end the line with this id, or all lines of an author, whether they wait or are being spoken",
 }
 COMMANDS: Mapping[str, str] = {
     "run": "run the daemon (systemd starts this)",

@@ -30,10 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_config(arguments)
     root = root_topic(settings)
     with connect(settings, root) as client:
-        view = read_view(client, root, ("state", "info", "telemetry"))
+        view = read_view(client, root, ("alerts", "state", "info", "telemetry"))
     other = other_appliance(settings, root, view.info) if view.online else None
     if arguments.json:
-        topics = {name: getattr(view, name) or None for name in ("state", "info", "telemetry")}
+        topics = {name: getattr(view, name) or None for name in ("state", "alerts", "info", "telemetry")}
         print_json({"root": root, "availability": view.availability, "other_appliance": other, **topics})
     else:
         width = terminal_width()
@@ -51,8 +51,10 @@ def lines_of(view: ApplianceView) -> Iterator[str]:
         return
     state = bounded_text(view.state.get("state")) or "its state is unknown"
     yield f"{view.root}: online, {state}"
+    for name, detail in view.active_alerts.items():
+        yield f"  {'alert':<{_TITLE_WIDTH}}{name.value}: {detail}"
     rows = {
-        "detail": view.detail,
+        "detail": view.detail_without_alerts,
         "volume": _volume(view),
         "speaking": _speaking(view.state),
         "waiting": _waiting(view.state.get("queue_depth")),
@@ -109,9 +111,9 @@ def _engine(view: ApplianceView) -> str:
 
 
 def _why(view: ApplianceView) -> str:
-    """Why this engine leads. It is empty if the row `detail` says the same."""
+    """Why this engine leads. It is empty if the row `detail`, or that of an alert, says the same."""
     why = bounded_text(view.info.get("engine_why"))
-    return "" if why == view.detail else why
+    return "" if any(why in told for told in (view.detail, *view.active_alerts.values())) else why
 
 
 def _after_first(engines: Sequence[tuple[str, str]]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from ishowtts.inbox.columns import WAITING, cut, line_columns, row_outcome, storable
+from ishowtts.inbox.columns import WAITING, arrival_words, cut, line_columns, row_outcome, storable
 from ishowtts.inbox.queue_types import InboxLimits
 from ishowtts.inbox.transaction import Transaction
 from ishowtts.model import Arrival, Delivery, Line, Outcome, Priority, Reason, Rejection
@@ -57,7 +57,7 @@ def accept(transaction: Transaction, what: Line | Rejection, limits: InboxLimits
         # While the original is open, its final event is the answer.
         reply_to = what.reply_to if outcome else None
         data: dict[str, Any] = {"of": original["id"], "outcome": outcome.value if outcome else None}
-        transaction.outbox.add(what.id, "duplicate", data, reply_to)
+        transaction.outbox.add(what.id, "duplicate", data, reply_to, arrival_words(what))
     elif isinstance(what, Rejection):
         reject(transaction, what, what.reason.value, what.detail)
     elif limits.merge_s > 0 and (waiting := _same_waiting(transaction, what, limits.merge_s)) is not None:
@@ -73,7 +73,7 @@ def accept(transaction: Transaction, what: Line | Rejection, limits: InboxLimits
             data["done"] = list(what.done)
         if not durable:
             data["durable"] = False
-        transaction.outbox.add(what.id, "accepted", data)
+        transaction.outbox.add(what.id, "accepted", data, words=arrival_words(what))
     return depth
 
 
@@ -97,7 +97,7 @@ def reject(transaction: Transaction, arrival: Line | Rejection, reason: str, det
     stored = replace(line, text=text, bare_text=None, reply_to=None)
     seq = transaction.insert(stored, Outcome.REJECTED.value, 0.0)
     data = {"reason": reason, "detail": detail}
-    transaction.end_line(seq, line.id, line.reply_to, Outcome.REJECTED, data)
+    transaction.end_line(seq, line.id, line.reply_to, Outcome.REJECTED, data, words=arrival_words(arrival))
 
 
 def begin_session(transaction: Transaction, session: str, resumed: bool) -> None:
@@ -189,7 +189,7 @@ def _merge(transaction: Transaction, line: Line, into: sqlite3.Row) -> None:
     """Store a line that is not spoken itself, and count it in the waiting one."""
     transaction.update(into["seq"], times=into["times"] + 1)
     seq = transaction.insert(line, Outcome.MERGED.value, 0.0)
-    transaction.end_line(seq, line.id, line.reply_to, Outcome.MERGED, {"into": into["id"]})
+    transaction.end_line(seq, line.id, line.reply_to, Outcome.MERGED, {"into": into["id"]}, words=arrival_words(line))
 
 
 def _evict(transaction: Transaction, arriving: Priority) -> bool:

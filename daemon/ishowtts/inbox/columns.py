@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ishowtts.limits import LANGUAGE_TAG, LANGUAGE_TAG_CHARS, NFE_STEP, SEED, SENT_CHARS, SPEED, VOLUME
-from ishowtts.model import Event, Line, Outcome, Priority, ReplyTo
+from ishowtts.model import Event, Line, Outcome, Priority, Rejection, ReplyTo
 
 WAITING = "waiting"
 SPEAKING = "speaking"
@@ -58,6 +58,47 @@ def storable(text: str) -> str:
 def cut(text: str) -> str:
     """The head of a text that only the history needs: enough to recognise it."""
     return text if len(text) <= SENT_CHARS else f"{text[:SENT_CHARS]}… (cut; it has {len(text)} characters)"
+
+
+def event_text(text: str) -> str:
+    """The head of a text, as events have it."""
+    return text if len(text) <= SENT_CHARS else f"{text[:SENT_CHARS]}…"
+
+
+def arrival_words(what: Line | Rejection) -> dict[str, str]:
+    """The fields `text` and `author` of an event: as the publisher sent them, if they could be read."""
+    line = what.line if isinstance(what, Rejection) else what
+    if line is not None:
+        return _words(line.text if line.sent_text is None else line.sent_text, line.author)
+    return _words(what.text, what.author) if isinstance(what, Rejection) else {}
+
+
+def row_words(row: sqlite3.Row) -> dict[str, str]:
+    """The same for a row of `lines`."""
+    return _words(row["text"] if row["sent_text"] is None else row["sent_text"], row_author(row))
+
+
+def row_author(row: sqlite3.Row) -> str | None:
+    """The author of a row of `lines`; `None` if it has none that can be read."""
+    author = _readable_object(row["details"]).get("author")
+    return author if isinstance(author, str) else None
+
+
+def row_final_data(row: sqlite3.Row) -> dict[str, Any]:
+    """The data of the final event of a row of `lines`; empty if they cannot be read."""
+    return _readable_object(row["data"])
+
+
+def _readable_object(stored: Any) -> dict[str, Any]:
+    try:
+        return json_object(stored)
+    except UnreadableRow:
+        return {}
+
+
+def _words(text: Any, author: Any) -> dict[str, str]:
+    words = {"text": event_text(text) if isinstance(text, str) else None, "author": author}
+    return {name: value for name, value in words.items() if isinstance(value, str)}
 
 
 def line_columns(line: Line) -> dict[str, Any]:

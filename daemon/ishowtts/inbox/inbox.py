@@ -228,6 +228,19 @@ class Inbox:
         """Cancel all waiting lines, or those with one id. The future gives how many there were."""
         return self._writer.submit(lambda transaction: line_states.cancel_waiting(transaction, by, line_id))
 
+    def cancel_author(
+        self, by: str, is_author: Callable[[str | None], bool], line_id: str | None = None
+    ) -> Future[tuple[int, int]]:
+        """Cancel the waiting lines of an author, or those of them with one id.
+
+        The future gives how many lines there were, and how many of the author's lines were taken out of the counts of
+        other authors' lines, into which they were merged.
+
+        Args:
+            is_author: Returns whether a name is that of the author. Called on the thread `inbox`; it must not raise.
+        """
+        return self._writer.submit(lambda transaction: line_states.cancel_author(transaction, by, is_author, line_id))
+
     def replay(self, new_id: str) -> Future[Line | None]:
         """Queue the last line that was heard and has ended again, with a new id.
 

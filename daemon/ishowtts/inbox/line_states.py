@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ishowtts.errors import CommandError
 from ishowtts.inbox.arrivals import accept
-from ishowtts.inbox.columns import SPEAKING, WAITING, cut, row_line, storable
+from ishowtts.inbox.columns import SPEAKING, WAITING, cut, row_author, row_final_data, row_line, storable
 from ishowtts.inbox.queue_types import InboxLimits
 from ishowtts.inbox.transaction import Transaction
 from ishowtts.model import Line, Outcome
@@ -67,6 +70,51 @@ def cancel_waiting(transaction: Transaction, by: str, line_id: str | None) -> in
     for row in rows:
         transaction.end(row, Outcome.CANCELLED, {"by": by})
     return len(rows)
+
+
+def cancel_author(
+    transaction: Transaction, by: str, is_author: Callable[[str | None], bool], line_id: str | None
+) -> tuple[int, int]:
+    """Cancel the waiting lines of an author, or those of them with one id.
+
+    A line into which lines of this author were merged is said for its own author: it stays, without the repeats.
+
+    Returns:
+        How many lines there were, and how many repeats.
+    """
+    others: list[sqlite3.Row] = []
+    cancelled = 0
+    for row in transaction.waiting(line_id):
+        if is_author(row_author(row)):
+            transaction.end(row, Outcome.CANCELLED, {"by": by})
+            cancelled += 1
+        elif row["times"] > 1:
+            others.append(row)
+    return cancelled, _cancel_repeats(transaction, by, is_author, others) if line_id is None else 0
+
+
+def _cancel_repeats(
+    transaction: Transaction, by: str, is_author: Callable[[str | None], bool], waiting: Sequence[sqlite3.Row]
+) -> int:
+    """Take the lines of an author that were merged into waiting ones out of their counts. Returns how many.
+
+    Such a line has had its final event. The history notes the command, so that it is taken out only once.
+    """
+    if not waiting:
+        return 0
+    times = {row["id"]: row["times"] for row in waiting}
+    merged = "SELECT * FROM lines WHERE seq > ? AND state = 'merged' ORDER BY seq"
+    repeats = 0
+    for row in transaction.rows(merged, min(row["seq"] for row in waiting)):
+        data = row_final_data(row)
+        if times.get(data.get("into"), 1) > 1 and "by" not in data and is_author(row_author(row)):
+            times[data["into"]] -= 1
+            repeats += 1
+            transaction.update(row["seq"], data=json.dumps({**data, "by": by}))
+    for row in waiting:
+        if times[row["id"]] != row["times"]:
+            transaction.update(row["seq"], times=times[row["id"]])
+    return repeats
 
 
 def replay(transaction: Transaction, new_id: str, limits: InboxLimits, *, durable: bool) -> Line | None:

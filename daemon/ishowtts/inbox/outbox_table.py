@@ -6,7 +6,7 @@ import json
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -34,6 +34,7 @@ class OutboxTable:
     Args:
         ts: Time of the transaction, as events show it.
         rejections: Limits how many lines that are not accepted have an event of their own.
+        with_words: Whether events have the text and the author of their line.
 
     Attributes:
         added: Whether there are new events to publish.
@@ -41,21 +42,35 @@ class OutboxTable:
         counted: Whether lines were rejected without an event of their own.
     """
 
-    def __init__(self, db: sqlite3.Connection, ts: str, rejections: RejectionLimit) -> None:
+    def __init__(self, db: sqlite3.Connection, ts: str, rejections: RejectionLimit, *, with_words: bool = True) -> None:
         self._db = db
         self._ts = ts
         self._rejections = rejections
+        self._with_words = with_words
         self._counts: Counter[str] = Counter()  # by kind: lines not accepted that have no event of their own
         self._length: int | None = None  # number of events in the table; `None`: not known
         self.added = False
         self.dropped = 0
         self.counted = False
 
-    def add(self, line_id: str, name: str, data: dict[str, Any], reply_to: ReplyTo | None = None) -> None:
-        """Store an event of now. If too many lines are rejected, it is only counted (see `sum_up`)."""
+    def add(
+        self,
+        line_id: str,
+        name: str,
+        data: dict[str, Any],
+        reply_to: ReplyTo | None = None,
+        words: Mapping[str, str] | None = None,
+    ) -> None:
+        """Store an event of now. If too many lines are rejected, it is only counted (see `sum_up`).
+
+        Args:
+            words: Text and author of the line.
+        """
         if name in NOT_ACCEPTED and not self._rejections.allows(awaited=reply_to is not None):
             self._counts[kind_of(name, data)] += 1
             return
+        if words and self._with_words:
+            data = {**data, **words}
         self.store(Event(self._ts, line_id, name, data, reply_to))
 
     def store(self, event: Event) -> None:
@@ -71,7 +86,7 @@ class OutboxTable:
         reply = reply_columns(event.reply_to)
         self._db.execute(
             "INSERT INTO outbox (ts, id, event, data, reply_topic, reply_correlation) VALUES (?, ?, ?, ?, ?, ?)",
-            (event.ts, storable(event.id), event.event, json.dumps(event.data), *reply.values()),
+            (event.ts, storable(event.id), event.event, _json(event.data), *reply.values()),
         )
         self.added = True
 
@@ -131,3 +146,8 @@ class OutboxTable:
         """Forget what happened after the snapshot, because SQLite has rolled it back."""
         self.added, self.dropped, self._counts = snapshot
         self._length = None
+
+
+def _json(data: dict[str, Any]) -> str:
+    """JSON without escapes of letters: with them, Chinese would take twice the room, and emoji three times."""
+    return storable(json.dumps(data, ensure_ascii=False))

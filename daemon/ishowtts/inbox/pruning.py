@@ -9,7 +9,7 @@ from ishowtts.inbox.queue_types import InboxLimits
 from ishowtts.model import Outcome
 
 MOST_EVENTS = 20_000
-"""Bound of the outbox. A row has at most 6 kB: half a kilobyte of topic, 4 kB of Correlation Data, an id, a reason."""
+"""Bound of the outbox. A row has at most 10 kB: 4 kB of text, 4 kB of Correlation Data, topic, id, author, a reason."""
 
 _MINOR_EVENTS = 10_000  # from so many events on, none is stored that does not belong to an accepted line
 _REJECTIONS = 5_000  # from so many events on, none of a line that is not accepted: answers to commands need room

@@ -36,6 +36,7 @@ class InboxLimits:
         history_mb: Above this size of the file, the oldest ended lines are removed; rejected ones first.
         after_crash: Whether a line that was being spoken goes on from its segment, begins again, or is not spoken.
         max_attempts: After so many crashes while it was spoken, a line fails.
+        event_words: Whether events have the text and the author of their line.
     """
 
     max_lines: int = 1000
@@ -48,6 +49,7 @@ class InboxLimits:
     history_mb: int = 256
     after_crash: AfterCrash = "resume"
     max_attempts: int = 2
+    event_words: bool = True
 
     @classmethod
     def from_config(cls, config: Config, held_s: Callable[[float], float] = never_held) -> InboxLimits:
@@ -63,6 +65,7 @@ class InboxLimits:
             history_lines=queue.history_lines,
             history_mb=queue.history_mb,
             after_crash=queue.after_crash,
+            event_words=not config.log.private,
         )
 
     def life_s(self, priority: Priority, ttl_s: float | None) -> float:

@@ -19,6 +19,7 @@ from ishowtts.inbox.columns import (
     reply_columns,
     row_line,
     row_reply,
+    row_words,
     storable,
 )
 from ishowtts.inbox.database import recall, remember
@@ -69,7 +70,9 @@ class Transaction:
         self._changes = db.total_changes
         self.now_s = clock.since_boot_s()
         self.ts = clock.ts()
-        self.outbox = OutboxTable(db, self.ts, rejections or RejectionLimit(clock.since_boot_s))
+        self.outbox = OutboxTable(
+            db, self.ts, rejections or RejectionLimit(clock.since_boot_s), with_words=self._limits.event_words
+        )
         self.added_lines = False
 
     def close(self) -> None:
@@ -187,17 +190,28 @@ class Transaction:
 
     def end(self, row: sqlite3.Row, outcome: Outcome, data: dict[str, Any] | None = None) -> None:
         """Give a line its final outcome, and store its final event."""
-        self.end_line(row["seq"], row["id"], row_reply(row), outcome, data or {})
+        self.end_line(row["seq"], row["id"], row_reply(row), outcome, data or {}, words=row_words(row))
 
     def end_line(
-        self, seq: int, line_id: str, reply_to: ReplyTo | None, outcome: Outcome, data: dict[str, Any]
+        self,
+        seq: int,
+        line_id: str,
+        reply_to: ReplyTo | None,
+        outcome: Outcome,
+        data: dict[str, Any],
+        *,
+        words: Mapping[str, str],
     ) -> None:
-        """As `end`, for a line whose row is not at hand."""
+        """As `end`, for a line whose row is not at hand.
+
+        Args:
+            words: Text and author, as its event has them.
+        """
         ended_n = self.rows("SELECT coalesce(max(ended_n), 0) + 1 AS n FROM lines")[0]["n"]
         ended = {"ended_n": ended_n, "ended_wall_s": self._clock.wall_s()}
         # The event in the outbox has the reply topic from now on; the history needs no copy of it.
         self.update(seq, state=outcome.value, data=json.dumps(data), **ended, **reply_columns(None))
-        self.outbox.add(line_id, outcome.value, data, reply_to)
+        self.outbox.add(line_id, outcome.value, data, reply_to, words)
 
     def expire(self) -> None:
         """End the lines that have waited too long."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from typing import Any
 
 from ishowtts.errors import CommandError
@@ -43,14 +44,14 @@ def parse_command(payload: bytes) -> Command:
     """
     text = _short_text(payload, "a command")
     if (found := _object(text, "command")) is None:
-        return _known_command(text, None, None)
+        return _known_command(text, {})
     valid, problems = check_fields(found, COMMAND_FIELDS)
     transaction = valid.get("transaction")
     if problems:
         raise BadCommand(joined(problems), transaction)
     if "command" not in valid:
         raise BadCommand(f"command: is missing; one of {', '.join(COMMANDS)}", transaction)
-    return _known_command(valid["command"], valid.get("id"), transaction)
+    return _known_command(valid["command"], valid)
 
 
 def parse_volume(payload: bytes) -> int:
@@ -123,13 +124,16 @@ def _object(text: str, what: str) -> dict[str, Any] | None:
     return found
 
 
-def _known_command(words: str, line_id: str | None, transaction: str | None) -> Command:
+def _known_command(words: str, fields: Mapping[str, Any]) -> Command:
+    line_id, author, transaction = fields.get("id"), fields.get("author"), fields.get("transaction")
     word = _unquoted(words).rstrip(".!,; ").lower()
     if word not in COMMANDS:
         raise BadCommand(f"unknown command {clip(words)}; {_similar(word)}one of {', '.join(COMMANDS)}", transaction)
-    if word == "cancel" and line_id is None:
-        raise BadCommand('cancel needs a line: {"command": "cancel", "id": "…"}', transaction)
-    return Command(word, line_id, transaction)
+    if word == "cancel" and line_id is None and author is None:
+        raise BadCommand('cancel needs a line or an author: {"command": "cancel", "id": "…"}', transaction)
+    if word != "cancel" and author is not None:  # `stop` would end the lines of everybody
+        raise BadCommand(f"author: {word} is for all authors; the lines of one are ended with cancel", transaction)
+    return Command(word, line_id, transaction, author)
 
 
 def _similar(word: str) -> str:

@@ -173,6 +173,7 @@ def _language(value: Any) -> str | None:
 _VOLUME = _whole(*VOLUME)
 
 check_voice = name_of("the name of a voice")
+check_author = name_of("a text", _IN_NAMES_OF_PEOPLE)
 
 LINE_FIELDS: Mapping[str, FieldCheck] = {
     "text": _text,
@@ -184,7 +185,7 @@ LINE_FIELDS: Mapping[str, FieldCheck] = {
     "nfe_step": _whole(*NFE_STEP),
     "volume": check_volume,
     "chime": _chime,
-    "author": name_of("a text", _IN_NAMES_OF_PEOPLE),
+    "author": check_author,
     "seed": _whole(*SEED),
     "language": _language,
 }
@@ -196,6 +197,7 @@ VOICE_FIELDS: Mapping[str, FieldCheck] = {"voice": check_voice}
 COMMAND_FIELDS: Mapping[str, FieldCheck] = {
     "command": _text,
     "id": name_of("the id of a line"),
+    "author": check_author,
     "transaction": name_of("a text"),
 }
 

@@ -82,6 +82,7 @@ class _LineRejection(Exception):
         self.reason = reason
         self.detail = detail
         self.line_id = line_id
+        self.text: str | None = None
         self.author: str | None = None
 
 
@@ -96,8 +97,8 @@ def parse_line(topic_tail: str, payload: bytes, properties: MessageProperties, l
         return _line(topic_tail, payload, properties, limits, reply_to)
     except _LineRejection as rejection:
         line_id = rejection.line_id or new_id()
-        sent = payload_head(payload)
-        return Rejection(line_id, rejection.reason, rejection.detail, reply_to, sent=sent, author=rejection.author)
+        sent, text, author = payload_head(payload), rejection.text, rejection.author
+        return Rejection(line_id, rejection.reason, rejection.detail, reply_to, sent=sent, text=text, author=author)
 
 
 def payload_head(payload: bytes) -> str:
@@ -130,7 +131,7 @@ def _line(
 
     found = _object(body, properties.content_type)
     fields, problems = check_fields(found, LINE_FIELDS) if found is not None else ({"text": body}, [])
-    with _author_noted(fields.get("author")):
+    with _words_noted(fields):
         line_id = fields.get("id") or new_id()
         if found is not None and found.get("text") is None:
             problems.append("text: is missing; put the text to speak there")
@@ -170,12 +171,14 @@ def _line(
 
 
 @contextmanager
-def _author_noted(author: str | None) -> Iterator[None]:
-    """Add the author to a rejection, so that the history shows whose line it was."""
+def _words_noted(fields: dict[str, Any]) -> Iterator[None]:
+    """Add the text and the author to a rejection, so that its event and the history show whose line it was."""
     try:
         yield
     except _LineRejection as rejection:
-        rejection.author = author
+        text = fields.get("text")
+        rejection.text = None if text is None else text[: SENT_CHARS + 1]
+        rejection.author = fields.get("author")
         raise
 
 

@@ -14,6 +14,7 @@ from ishowtts.errors import CommandError
 from ishowtts.inbox import Inbox
 from ishowtts.model import Command, Event, Line, timestamp
 from ishowtts.playback.player import Player
+from ishowtts.policies.authors import author_key
 from ishowtts.speech.default_voice import DefaultVoice
 from ishowtts.speech.scheduler import Scheduler
 from ishowtts.util.logs import Untrusted
@@ -113,19 +114,15 @@ class CommandHandler:
         return _then(waiting, lambda count: _cancelled(count + (current is not None)))
 
     def _cancel(self, command: Command) -> Future[str]:
-        if command.line_id is None:
-            raise CommandError('cancel needs the id of a line, as in {"command": "cancel", "id": "…"}')
         current = self._scheduler.current_line
-        is_current = current is not None and current.id == command.line_id
+        is_current = current is not None and _is_meant(command, current)
         if is_current:
             self._scheduler.cancel_current("cancel")
-
-        def sentence(waiting: int) -> str:
-            if not waiting + is_current:
-                raise CommandError(f"no line with the id {command.line_id!r} is waiting or being spoken")
-            return _cancelled(waiting + is_current)
-
-        return _then(self._inbox.cancel_waiting("cancel", command.line_id), sentence)
+        if command.author is not None:
+            of_author = self._inbox.cancel_author("cancel", _is_author(command.author), command.line_id)
+            return _then(of_author, lambda found: _cancel_answer(command, found[0] + is_current, found[1]))
+        with_id = self._inbox.cancel_waiting("cancel", command.line_id)
+        return _then(with_id, lambda waiting: _cancel_answer(command, waiting + is_current))
 
     def _replay(self, _: Command) -> Future[str]:
         new_id = uuid.uuid4().hex
@@ -222,6 +219,35 @@ class CommandAnswers:
 
 def _too_many(command: str) -> str:
     return f"too many {command} commands are not finished; send fewer at once"
+
+
+def _is_author(name: str) -> Callable[[str | None], bool]:
+    """Returns a function that tells whether another name is one that a reader takes for this name."""
+    key = author_key(name)
+    return lambda other: other is not None and author_key(other) == key
+
+
+def _is_meant(command: Command, line: Line) -> bool:
+    """Whether `cancel` is about this line: it has the id and the author, if the command names them."""
+    of_author = command.author is None or _is_author(command.author)(line.author)
+    return of_author and command.line_id in (None, line.id)
+
+
+def _cancel_answer(command: Command, count: int, repeats: int = 0) -> str:
+    """The answer to `cancel`.
+
+    Args:
+        repeats: How many lines of the author do not count any more in lines of others.
+
+    Raises:
+        CommandError: There was no such line.
+    """
+    if not count and not repeats:
+        named = "" if command.line_id is None else f" with the id {command.line_id!r}"
+        written = "" if command.author is None else f" of the author {command.author!r}"
+        raise CommandError(f"no line{named}{written} is waiting or being spoken")
+    counted = "1 repeat is" if repeats == 1 else f"{repeats} repeats are"
+    return _cancelled(count) + (f"; {counted} not counted in lines of others any more" if repeats else "")
 
 
 def _cancelled(count: int) -> str:

@@ -45,19 +45,12 @@ class Intake(LoopThread):
     Args:
         admit: Applies the policies: returns the line as it is to be spoken, or why it is rejected. It is called once a
             line, in order of arrival.
-        on_line: Told of each line as it was sent, before `admit`.
     """
 
-    def __init__(
-        self,
-        inbox: Inbox,
-        admit: Callable[[Line], Line | Rejection],
-        on_line: Callable[[Line], None] = lambda _line: None,
-    ) -> None:
+    def __init__(self, inbox: Inbox, admit: Callable[[Line], Line | Rejection]) -> None:
         super().__init__("intake")
         self._inbox = inbox
         self._admit = admit
-        self._on_line = on_line
         self._waiting: deque[tuple[Arrival | _SessionStart, Callable[[], None]]] = deque()
         self._lock = threading.Lock()  # for the two counts
         self._waiting_bytes = 0
@@ -178,7 +171,6 @@ class Intake(LoopThread):
         line = arrival.what
         if not isinstance(line, Line):
             return arrival
-        self._on_line(line)
         try:
             return replace(arrival, what=_with_sent_text(self._admit(line), line.text))
         except Exception:
@@ -203,7 +195,7 @@ def _size(arrival: Arrival) -> int:
     line = what.line if isinstance(what, Rejection) else what
     parts: list[str | bytes | None] = [what.id]
     if isinstance(what, Rejection):
-        parts += [what.detail, what.sent, what.author]
+        parts += [what.detail, what.sent, what.text, what.author]
     if line is not None:
         parts += [
             line.text,

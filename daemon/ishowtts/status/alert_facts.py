@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.board import BoardReading
+from ishowtts.board.jetson_clocks import STORE
 from ishowtts.config import Config
 from ishowtts.config.schema import AlertsSection
 from ishowtts.engines.build import Engines
@@ -21,8 +22,6 @@ from ishowtts.status.alerts import Alerts
 from ishowtts.status.telemetry import Telemetry
 from ishowtts.util.disk_space import DiskSpace
 
-CLOCKS_STORE = Path("/run/ishowtts-clocks/store")
-"""`ishowtts-clocks.service` stores the former clocks there."""
 READING_AGE_S = 5.5
 """A reading of the board is taken again after this time: a little more than telemetry usually takes to read it."""
 _SPARE_MB = 50.0
@@ -63,7 +62,8 @@ class ClockLock:
     while the daemon ran.
 
     Args:
-        store: The file of `ishowtts-clocks.service`. Its folder can be read by everybody, the file need not.
+        store: The file of `ishowtts-clocks.service`, which this user need not be able to read. It is empty after a
+            run that was interrupted before it stored anything.
         now_s: Clock that never jumps, in seconds.
     """
 
@@ -76,7 +76,7 @@ class ClockLock:
 
     def lock_again(self, locked: bool | None) -> str | None:
         """Return how to lock the clocks again; `None` if they are not meant to be locked."""
-        if self._store.exists():
+        if self._is_stored():
             self._had_store = True
             return RESTART_CLOCKS
         if self._had_store:
@@ -91,6 +91,12 @@ class ClockLock:
         if self._locked_since_s is not None and now_s - self._locked_since_s >= _LOCKED_S:
             self._seen_locked = True
         return _LOCK_BY_HAND if self._seen_locked else None
+
+    def _is_stored(self) -> bool:
+        try:
+            return self._store.stat().st_size > 0
+        except OSError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -132,15 +138,13 @@ class AlertFactCollector:
             lock_again=self.clock_lock.lock_again(reading.gpu_clock_locked),
             rtf=self._rtf(leader.name),
             deaf=self.link.deaf,
-            disk=_disk(self.inbox, self.disk, active=AlertName.DISK_SHORT in active),
+            disk=disk_problem(self.inbox, self.disk, active=AlertName.DISK_SHORT in active),
             free_mb=_whole(self.disk.free_mb()),
         )
 
     def _rtf(self, engine: str) -> float | None:
-        recent = self.telemetry.recent_rtf(engine)
-        if recent is None or recent.lines < _MIN_LINES or recent.age_s > _LINES_AGE_S:
-            return None
-        return recent.median
+        recent = self.telemetry.recent_rtf(engine, _LINES_AGE_S)
+        return None if recent is None or recent.lines < _MIN_LINES else recent.median
 
 
 def leading_engine(engines: Engines) -> LeadingEngine:
@@ -148,7 +152,7 @@ def leading_engine(engines: Engines) -> LeadingEngine:
     first, *others = engines.order
     choice = engines.choice
     if choice.why in engines.notes:  # another engine leads, because F5 is too slow
-        return LeadingEngine("f5", choice.why, deputy=first.name)
+        return LeadingEngine("f5", choice.why, deputy=first.name, dropped=True)
     problem, status = first.problem(), first.status()
     deputy = next((each.name for each in others if each.problem() is None), None)
     if problem is None or status is None:
@@ -159,7 +163,7 @@ def leading_engine(engines: Engines) -> LeadingEngine:
     return LeadingEngine(first.name, problem, starts, deputy)
 
 
-def _disk(inbox: Inbox, disk: DiskSpace, *, active: bool) -> str | None:
+def disk_problem(inbox: Inbox, disk: DiskSpace, *, active: bool) -> str | None:
     """Why the disk is short. An alert that is active ends only if there is some space more than is needed."""
     if not inbox.durable and inbox.problem is not None:
         return f"{inbox.problem}; make room on the disk, or see that the appliance may write there"
@@ -186,6 +190,6 @@ def build_alerts(
         on_change: See `Alerts`.
     """
     disk = DiskSpace(config.state_dir, config.limits.min_free_mb)
-    lock = ClockLock(CLOCKS_STORE, time.monotonic)
+    lock = ClockLock(STORE, time.monotonic)
     facts = AlertFactCollector(config.alerts, telemetry, engines, player, link, inbox, disk, lock, ThrottleCounter())
     return Alerts(facts.collect, link.publish_retained, on_change)

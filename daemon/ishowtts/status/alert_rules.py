@@ -38,12 +38,14 @@ class LeadingEngine:
         problem: Why it does not speak now; `None` if it does.
         starts: Whether it starts for the first time.
         deputy: The engine that speaks in its place; `None` if none can.
+        dropped: Whether it was taken out of the order. `problem` then says who leads.
     """
 
     name: str
     problem: str | None = None
     starts: bool = False
     deputy: str | None = None
+    dropped: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,8 @@ def fallback_voice(facts: AlertFacts, _active: bool) -> RuleResult:
     leader = facts.leader
     if leader.problem is None or leader.deputy is None:
         return ABSENT
+    if leader.dropped:
+        return RuleResult(True, f"{leader.problem}, and engine.kind {leader.deputy} accepts it", after_s=RESTART_S)
     problem, _, fix = leader.problem.rpartition("; ")
     told = f"{problem or fix}, so {leader.deputy} speaks in its place; {fix if problem else _DOCTOR}"
     return RuleResult(True, told, after_s=FIRST_START_S if leader.starts else RESTART_S)

@@ -6,12 +6,10 @@ Commands are logged by `speech/commands`.
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
-from ishowtts.model import Event, Line, Outcome
+from ishowtts.model import Event, Outcome
 from ishowtts.status.telemetry import Telemetry
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.rate_limit import RateLimit
@@ -24,7 +22,8 @@ _DEBUG = {"started"}
 _OUR_OWN_FORMATS = {"reason", "by", "engine"}  # these fields of events never hold text of a publisher
 _LOGGED_ALONE = 5
 _MAX_TEXT_CHARS = 200  # of a line in the log
-_MAX_ARRIVED = 1000  # lines whose events are still to come
+_FIRST = {"accepted", "rejected", "merged", "duplicate"}  # events that come first: their log line has the text
+_WORDS = {"text", "author"}
 _FINISHED = ("audio_s", "engine", "rtf", "queue_s", "ttfa_s", "cached", "note")
 """The fields of `finished` that its log line shows, in this order. Of other events it shows all fields."""
 _FORMATS = {
@@ -61,15 +60,6 @@ class EventLog:
     def __init__(self, telemetry: Telemetry, now_s: Callable[[], float] = time.monotonic) -> None:
         self._telemetry = telemetry
         self._rejections = RateLimit(_LOGGED_ALONE, now_s)
-        self._lock = threading.Lock()
-        self._arrived: OrderedDict[str, tuple[str, str | None]] = OrderedDict()  # text and author, by id
-
-    def arrived(self, line: Line) -> None:
-        """Keep the text and the author of a line for the log line of its next event. The event itself has neither."""
-        with self._lock:
-            self._arrived[line.id] = (_clipped(line.text), line.author)
-            if len(self._arrived) > _MAX_ARRIVED:
-                self._arrived.popitem(last=False)
 
     def record(self, event: Event) -> None:
         """Log and count one event. To be called once for each event."""
@@ -78,8 +68,6 @@ class EventLog:
             self._telemetry.count(outcome, event.data.get("count", 1))
         if event.event == "command":
             return
-        with self._lock:
-            text, author = self._arrived.pop(event.id, (None, None))
         if outcome is Outcome.REJECTED and "count" not in event.data:
             self.sum_up()
             if not self._rejections.allows(str(event.data.get("reason"))):
@@ -88,14 +76,19 @@ class EventLog:
         level = logging.DEBUG if event.event in _DEBUG else level
         if not log.isEnabledFor(level):
             return
-        named: list[_LogPart] = [("%s", event.event), *([] if text is None else [("%r", Untrusted(text))])]
+        words = event.data if event.event in _FIRST else {}
+        text, author = words.get("text"), words.get("author")
+        named: list[_LogPart] = [
+            ("%s", event.event),
+            *([] if text is None else [("%r", Untrusted(_clipped(str(text))))]),
+        ]
         source: list[_LogPart] = [
             *([] if author is None else [("from %r", Untrusted(author))]),
             ("id %r", Untrusted(event.id)),
         ]
         parts = _log_parts(event)
         message = f"{_words(named, ' ')} ({_words(source, ', ')}){': ' if parts else ''}{_words(parts, ', ')}"
-        log.log(level, message, *(value for words, value in (*named, *source, *parts) if "%" in words))
+        log.log(level, message, *(value for pattern, value in (*named, *source, *parts) if "%" in pattern))
 
     def sum_up(self, *, last: bool = False) -> None:
         """Log how many rejections had no line of their own, once their 10 s are over. To be called every few seconds.
@@ -112,7 +105,7 @@ class EventLog:
 
 def _log_parts(event: Event) -> list[_LogPart]:
     """What a log line tells besides text and id."""
-    keys = _FINISHED if event.event == Outcome.FINISHED.value else event.data
+    keys = _FINISHED if event.event == Outcome.FINISHED.value else [key for key in event.data if key not in _WORDS]
     parts: list[_LogPart] = []
     for key in keys:
         value = event.data.get(key)

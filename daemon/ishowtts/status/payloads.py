@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,16 +32,22 @@ def info_payload(
     *,
     instance: str,
     identity: BoardIdentity,
+    sources: Mapping[str, str],
     choice: EngineChoice,
     voices: Sequence[str],
 ) -> dict[str, Any]:
-    """Compose `info`: what does not change from one line to the next."""
+    """Compose `info`: what does not change from one line to the next.
+
+    Args:
+        sources: The source of each field of `BoardReading`.
+    """
     return {
         "version": __version__,
         "instance": instance,
         "host": socket.gethostname(),
         "board": identity.model,
         "jetpack": identity.jetpack,
+        "sources": {_name_in_telemetry(field): source for field, source in sorted(sources.items())},
         "engine": choice.kind,
         "engine_why": choice.why,
         "engines": list(choice.order),
@@ -50,6 +56,12 @@ def info_payload(
         "voices": voices,
         "limits": {"max_chars": config.limits.max_chars, "max_lines": config.queue.max_lines},
     }
+
+
+def _name_in_telemetry(field: str) -> str:
+    """Return the name of a field of `BoardReading` in `telemetry`, as in `gpu.load_pct` or `board.power_w`."""
+    part, _, rest = field.partition("_")
+    return f"{part}.{rest}" if part in ("gpu", "cpu", "memory") else f"board.{field}"
 
 
 @dataclass(frozen=True)

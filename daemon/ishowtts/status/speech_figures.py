@@ -14,6 +14,8 @@ from ishowtts.model import EngineShare, Outcome, Report
 
 WINDOW_LINES = 100
 """Rates and percentiles are of so many lines, at most."""
+RECENT_LINES = 20
+"""`recent_rtf` is of so many lines, at most: few, so that it soon shows that an engine has become slower or faster."""
 _MINUTE_S = 60
 
 
@@ -23,13 +25,11 @@ class RecentRtf:
 
     Attributes:
         median: Median of the lines.
-        lines: How many lines it is of, 1 to 100.
-        age_s: Seconds since the last of them was heard to its end.
+        lines: How many lines it is of, 1 to 20.
     """
 
     median: float
     lines: int
-    age_s: float
 
 
 class SpeechFigures:
@@ -103,14 +103,14 @@ class SpeechFigures:
                 "ttfa_s_p95": rounded(percentile(figures.ttfa_s, 95), 3),
             }
 
-    def recent_rtf(self, engine: str) -> RecentRtf | None:
-        """The real-time factor of the last lines of an engine; `None` if it has spoken none since the start."""
+    def recent_rtf(self, engine: str, within_s: float) -> RecentRtf | None:
+        """The real-time factor of the last lines of an engine; `None` if it has spoken none within this time."""
         with self._lock:
             figures = self._engines.get(engine)
-            median = percentile(figures.rtf, 50) if figures else None
-            if figures is None or median is None:
-                return None
-            return RecentRtf(median, len(figures.rtf), self._now_s() - figures.heard_at_s)
+            since_s = self._now_s() - within_s
+            recent = [rtf for heard_at_s, rtf in figures.recent if heard_at_s >= since_s] if figures else []
+        median = percentile(recent, 50)
+        return None if median is None else RecentRtf(median, len(recent))
 
 
 class _EngineFigures:
@@ -119,13 +119,13 @@ class _EngineFigures:
     def __init__(self) -> None:
         self.rtf: deque[float] = deque(maxlen=WINDOW_LINES)
         self.ttfa_s: deque[float] = deque(maxlen=WINDOW_LINES)
-        self.heard_at_s = 0.0
+        self.recent: deque[tuple[float, float]] = deque(maxlen=RECENT_LINES)  # (when it was heard, real-time factor)
 
     def add(self, share: EngineShare, now_s: float) -> None:
         """Add what the engine did for one line."""
         if share.rtf is not None:
             self.rtf.append(share.rtf)
-            self.heard_at_s = now_s
+            self.recent.append((now_s, share.rtf))
         if share.ttfa_s is not None:
             self.ttfa_s.append(share.ttfa_s)
 

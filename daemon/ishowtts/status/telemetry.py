@@ -37,9 +37,9 @@ class Telemetry:
         """Count lines that ended with this outcome."""
         self._figures.count(outcome, lines)
 
-    def recent_rtf(self, engine: str) -> RecentRtf | None:
-        """The real-time factor of the last lines of an engine; `None` if it has spoken none since the start."""
-        return self._figures.recent_rtf(engine)
+    def recent_rtf(self, engine: str, within_s: float) -> RecentRtf | None:
+        """The real-time factor of the last lines of an engine; `None` if it has spoken none within this time."""
+        return self._figures.recent_rtf(engine, within_s)
 
     def reading(self, max_age_s: float = 0.0) -> BoardReading:
         """The readings of the board. A board is read by one thread at a time.

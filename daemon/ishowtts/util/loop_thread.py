@@ -12,13 +12,14 @@ class LoopThread(ABC):
 
     Args:
         name: Name of the thread.
+        daemon: The process may end without this thread, because a call of a driver may never return.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, daemon: bool = False) -> None:
         self._due_at_s = time.monotonic()
         self._woken = threading.Event()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name=name)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=daemon)
 
     @abstractmethod
     def run_once(self, last: bool) -> float:

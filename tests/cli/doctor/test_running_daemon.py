@@ -123,6 +123,47 @@ def test_a_deaf_daemon_is_a_fault_with_the_reason_and_the_fix() -> None:
     assert found({}, alert_deaf={"active": True})[1].fix
 
 
+def alert(detail: str) -> dict[str, Any]:
+    return {"active": True, "detail": detail, "value": None}
+
+
+def test_each_active_alert_has_one_row_with_its_fix() -> None:
+    lost, full = "the card X is gone; plug it in", "less than 100 MB are free in /var; make room"
+    state = {"state": "degraded", "detail": f"{lost}; {full}; the cache is off; clear it"}
+    alerts = {"alert/no_sound": alert(lost), "alert/disk_short": alert(full), "alert/hot": alert("it is hot; cool it")}
+    view = view_of("online", {"state": READY | state, **alerts, "alert/slow": {"active": False, "detail": None}})
+    first, *rows = daemon_findings(settings(), view, None)
+    assert (first.verdict, first.detail) == ("fault", f"online on {ROOT}: degraded, the cache is off; clear it")
+    assert "faults below" in (first.fix or "")
+    assert [(row.verdict, row.detail, row.fix) for row in rows] == [
+        ("note", "hot: it is hot", "cool it"),
+        ("fault", "no_sound: the card X is gone", "plug it in"),
+        ("fault", "disk_short: less than 100 MB are free in /var", "make room"),
+    ]
+
+
+def test_another_voice_that_speaks_has_one_row() -> None:
+    parked = "the f5 engine is parked: it died"
+    engines = [{"name": "f5", "state": "parked"}, {"name": "hibari", "state": "parked"}, {"name": "espeak"}]
+    view = view_of(
+        "online",
+        {
+            "state": READY | {"state": "degraded", "detail": parked},
+            "alert/fallback_voice": alert(f"{parked}, so espeak speaks in its place; `sudo ishowtts doctor` says more"),
+            "telemetry": {"engines": engines},
+        },
+    )
+    _, voice, hibari = daemon_findings(settings(), view, None)
+    assert (voice.verdict, voice.detail) == ("note", f"fallback_voice: {parked}, so espeak speaks in its place")
+    assert "hibari is parked" in hibari.detail
+    slow = "F5 needs 27 s for a second of speech here, so f5 leads; choose a smaller model"
+    told = {"alert/fallback_voice": alert(f"{slow}, and engine.kind f5 accepts it"), "state": READY | {"detail": slow}}
+    view = view_of("online", {**told, "info": {"engine": "f5", "engine_why": slow}})
+    first, voice = daemon_findings(settings(), view, None)
+    assert (first.verdict, first.detail) == ("ok", f"online on {ROOT}: ready")
+    assert voice.fix == "choose a smaller model, and engine.kind f5 accepts it"
+
+
 def test_another_engine_that_speaks_is_a_note() -> None:
     ready = [{"name": name, "state": "ready"} for name in ("f5", "hibari", "espeak")]
     assert len(found({}, telemetry={"engines": ready})) == 1

@@ -10,6 +10,7 @@ from ishowtts.cli import config_files
 from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.cli.doctor import running_daemon, speech_parts
 from ishowtts.cli.doctor.machine_parts import TorchProbe, examine_board
+from ishowtts.cli.doctor.sensor_parts import examine_sensors
 from ishowtts.cli.findings import Finding, as_part, fault, print_finding
 from ishowtts.config import Config
 from ishowtts.errors import IShowError
@@ -52,6 +53,7 @@ def examine(settings: Config) -> Iterator[Finding]:
         "secrets": _secrets,
         "folders": config_files.examine_folders,
         "board": examine_board,
+        "sensors": examine_sensors,
         "torch": _torch,
     }
     for name, check in parts.items():

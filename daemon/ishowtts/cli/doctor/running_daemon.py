@@ -14,6 +14,7 @@ from ishowtts.cli.findings import Finding, fault
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.config import Config
 from ishowtts.errors import BrokerError, ConfigError
+from ishowtts.model import AlertName
 
 BOOTED_WITH_SYSTEMD = Path("/run/systemd/system")
 """This folder exists if systemd runs this machine, as sd_booted(3) says."""
@@ -22,6 +23,14 @@ _START = f"sudo systemctl start {_UNIT} (without an installation: ishowtts run)"
 _LOG = f"sudo journalctl -u {_UNIT} -n 50"
 _ABSENT_FIX = "the rows engine and natural voice say what is missing; then sudo systemctl restart ishowtts"
 _SYSTEMCTL_S = 3.0
+_STILL_SPEAKS = {
+    AlertName.THROTTLED,
+    AlertName.HOT,
+    AlertName.CLOCKS_UNLOCKED,
+    AlertName.SLOW,
+    AlertName.FALLBACK_VOICE,
+}
+"""Alerts during which lines are heard."""
 _RUNNING = ("active", "activating", "reloading")
 
 
@@ -40,7 +49,7 @@ def examine_daemon(settings: Config) -> Iterator[Finding]:
     unit = unit_state()
     try:
         with connect(settings, root) as client:
-            view = read_view(client, root, ("state", "alert/deaf", "telemetry", "info"))
+            view = read_view(client, root, ("alerts", "state", "telemetry", "info"))
     except (BrokerError, ConfigError) as error:
         yield _without_broker(root, unit)
         yield _broker_fault(error)
@@ -60,12 +69,13 @@ def daemon_findings(settings: Config, view: ApplianceView, unit: UnitState | Non
         yield Finding("daemon", "fault", other, CHANGE_NAME)
     state = bounded_text(view.state.get("state")) or "unknown"
     leader = _other_leader(settings, view)
-    detail = view.detail if leader is None else view.detail.replace(_reason(view), "").strip("; ")  # it has its own row
+    detail, alerts = view.detail_without_alerts, view.active_alerts  # each alert has its own row
+    detail = detail if leader is None else detail.replace(_reason(view), "").strip("; ")  # and so has this
     found = f"online on {view.root}: {state}" + (f", {detail}" if detail else "")
     if view.degraded:
         # One sentence ends with its fix. Several cannot be told apart, and each part has its own row below.
         several = Finding("daemon", "fault", found, f"fix the faults below; {_LOG} says more")
-        yield fault("daemon", found) if found.count("; ") == 1 else several
+        yield fault("daemon", found) if found.count("; ") == 1 and not alerts else several
     elif view.paused:
         yield Finding("daemon", "note", f"{found}: lines wait", "sudo ishowtts resume")
     elif view.starting:
@@ -75,16 +85,17 @@ def daemon_findings(settings: Config, view: ApplianceView, unit: UnitState | Non
     if view.silence is not None:
         silence, fix = view.silence
         yield Finding("daemon", "note", f"{silence}: no line can be heard", fix)
-    yield from _deaf(view)
+    yield from _alerts(view)
     yield from _quiet(settings)
     yield from _engines(view)
     if leader is not None:
         yield leader
 
 
-def _deaf(view: ApplianceView) -> Iterator[Finding]:
-    if view.deaf is not None:
-        yield fault("daemon", f"deaf: {view.deaf}", None if "; " in view.deaf else _LOG)
+def _alerts(view: ApplianceView) -> Iterator[Finding]:
+    for name, detail in view.active_alerts.items():
+        row = fault("daemon", f"{name.value}: {detail or 'it does not say why'}", None if "; " in detail else _LOG)
+        yield replace(row, verdict="note") if name in _STILL_SPEAKS else row
 
 
 def _discovery(settings: Config, root: str) -> Iterator[Finding]:
@@ -127,8 +138,9 @@ def _engines(view: ApplianceView) -> Iterator[Finding]:
     from ishowtts.cli.engine_findings import in_its_place
 
     names = [name for name, _ in view.engines]
+    told = AlertName.FALLBACK_VOICE in view.active_alerts
     for i, (name, state) in enumerate(view.engines):
-        if state in ("absent", "restarting", "parked", "stopped"):
+        if not (told and i == 0) and state in ("absent", "restarting", "parked", "stopped"):
             fix = _ABSENT_FIX if state == "absent" else _LOG
             yield Finding("daemon", "note", f"{name} is {state}: {in_its_place(names[i + 1 :])}", fix)
 
@@ -141,7 +153,8 @@ def _other_leader(settings: Config, view: ApplianceView) -> Finding | None:
     from ishowtts.engines.engine_choice import choose_engine
 
     leads, expected = bounded_text(view.info.get("engine")), choose_engine(settings)
-    if not leads or leads == expected.kind or expected.problem is not None:
+    told = _reason(view) in view.active_alerts.get(AlertName.FALLBACK_VOICE, "")
+    if not leads or leads == expected.kind or expected.problem is not None or (told and _reason(view)):
         return None
     reason = _reason(view) or "it does not say why"
     fix = None if "; " in reason else "sudo systemctl restart ishowtts, if configuration or weights have changed"
