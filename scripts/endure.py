@@ -6,7 +6,8 @@ listens whether a word is lost, and speaks without hibari, without F5 and withou
 untrusted input for a minute (tests/support/fuzz_targets.py), guided by coverage if atheris is installed.
 
 `scripts/endure` runs this. It prints one line of JSON for each run. The exit status is 1 if a line was lost or doubled,
-the daemon's resources grow, or an input failed. The folder of a failed run is kept.
+the daemon's resources grow, or an input failed. A payload that docs/schemas does not allow ends the run with an error.
+The folder of a failed run is kept.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from support.appliance import Appliance
 from support.drift import drift
 from support.endurance import Plan, endure
 from support.engine_faults import harm_worker, speak_with_absent_engines
@@ -51,6 +53,7 @@ def main() -> int:
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=[*TARGETS], help="targets to fuzz")
     parser.add_argument("--seed", type=int, help="seed for the times of the kills; default: a new one for each run")
     arguments = parser.parse_args()
+    Appliance.checks_payloads = True
     passed = True
     if SOUND in arguments.runs:
         passed = _sound(max(300, arguments.sound_lines))

@@ -92,7 +92,7 @@ def run(config: Config, factories: Factories = Factories(), config_path: Path = 
     notifier = Notifier()
     reload = ConfigReload(config, config_path, notifier)
     with stop_signals.stop_asked(reload.ask) as stop_requested, ExitStack() as stack:
-        daemon = Daemon(config, stack, notifier, factories)
+        daemon = Daemon(config, stack, notifier, factories, reload)
         if not stop_requested.is_set():
             daemon.start()
             reload.start()
@@ -106,7 +106,9 @@ def run(config: Config, factories: Factories = Factories(), config_path: Path = 
 class Daemon:
     """Builds every part of the appliance and connects them. `stack` stops them in reverse order."""
 
-    def __init__(self, config: Config, stack: ExitStack, notifier: Notifier, factories: Factories) -> None:
+    def __init__(
+        self, config: Config, stack: ExitStack, notifier: Notifier, factories: Factories, reload: ConfigReload
+    ) -> None:
         self._stack = stack
         self._config = config
         self._instance = uuid.uuid4().hex
@@ -136,7 +138,9 @@ class Daemon:
         self._language_of = language_lookup(config, self._voices)
         self._policy = SpeechPolicy.from_config(config, self._voices.names, self._language_of)
         self._scheduler = self._make_scheduler(paused)
-        self._commands = CommandHandler(self._inbox, self._scheduler, self._player, self._default_voice, self._changed)
+        self._commands = CommandHandler(
+            self._inbox, self._scheduler, self._player, self._default_voice, reload.request, on_change=self._changed
+        )
         self._event_log = EventLog(self._telemetry)
         self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()

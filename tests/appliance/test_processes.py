@@ -117,8 +117,16 @@ def test_the_fallback_speaks_if_the_weights_cannot_be_used(
     make_appliance: Callable[..., Appliance], mqtt_client: Client, tmp_path: Path
 ) -> None:
     (tmp_path / "weights").mkdir()
+    earlier = {"active": True, "since": "2026-11-20T10:15:00.000Z", "detail": "it is hot; cool it", "value": 99.0}
+    mqtt_client.publish(f"{Appliance.root}/alert/hot", earlier, retain=True)
     appliance = make_appliance(settings={"engine": {"kind": "f5", "f5": {"weights": str(tmp_path / "weights")}}})
     appliance.wait_ready(mqtt_client, "degraded")
+    alert = mqtt_client.wait_for(f"{appliance.root}/alert/fallback_voice", lambda message: message.json["active"]).json
+    assert str(tmp_path / "weights") in alert["detail"]
+    assert "so espeak speaks in its place; " in alert["detail"]
+    assert f"alert fallback_voice: {alert['detail']}" in appliance.log
+    mqtt_client.wait_for(f"{appliance.root}/state", lambda message: message.json["alerts"] == ["fallback_voice"])
+    mqtt_client.wait_for(f"{appliance.root}/alert/hot", lambda message: not message.json["active"])
     state = mqtt_client.on(f"{appliance.root}/state")[-1].json
     assert str(tmp_path / "weights") in state["detail"]
     assert appliance.final(mqtt_client, appliance.say(mqtt_client, "one"))["engine"] == "espeak"

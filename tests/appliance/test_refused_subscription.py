@@ -32,6 +32,7 @@ def test_a_refused_subscription_is_in_state_availability_and_log_until_it_is_gra
             assert "allow it in its ACL" in detail
             eventually(lambda: retained(broker, "availability") == "offline", "offline")
             assert retained(broker, "alert/deaf")["detail"] == detail
+            assert retained(broker, "state")["alerts"] == ["deaf"]
             eventually(lambda: f"started, but no line can come yet: {detail}" in appliance.log, "the log", 20)
             assert "ready: lines on" not in appliance.log
             broker.on_subscribe = None

@@ -248,6 +248,10 @@ def test_no_line_is_lost_over_twenty_losses_of_the_device(tmp_path: Path) -> Non
             assert appliance.final(client, line)["event"] == "finished"
         eventually(lambda: state() == "ready", "the state ready")
         pulse.recording.wait_until(time.monotonic() + 0.1)
+        alerts = [message.json for message in client.on(f"{appliance.root}/alert/no_sound")]
+        assert any(alert["active"] and "was lost" in alert["detail"] for alert in alerts), "for the longest losses"
+        eventually(lambda: not client.on(f"{appliance.root}/alert/no_sound")[-1].json["active"], "its end", 15)
+        eventually(lambda: client.on(f"{appliance.root}/state")[-1].json["alerts"] == [], "its end in the state")
         assert [finals(line) for line in texts] == [["finished"]] * len(texts)
         assert appliance.process is not None
         assert appliance.process.poll() is None, "it has had one process all the time"

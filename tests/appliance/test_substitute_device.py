@@ -23,6 +23,7 @@ def test_a_line_is_heard_on_the_other_device_and_the_state_says_why(
         (*_, state) = mqtt_client.on(f"{appliance.root}/state")
         assert "the sound device nosuch is not there" in state.json["detail"]
         assert f"wav:{spare} is used until it is back" in state.json["detail"]
+        assert state.json["alerts"] == [], "lines are heard"
         mqtt_client.wait_for(
             f"{appliance.root}/telemetry", lambda message: message.json["audio"]["device"] == f"wav:{spare}"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -207,8 +206,8 @@ INTERRUPTED = [
 ]  # fmt: skip
 
 
-def run_and_kill(tree: Tree, store: Path, action: str, point: str, mark: Path) -> None:
-    """Kills a run and the program that it started, as systemd does, when the program has come to a point."""
+def run_and_kill(tree: Tree, store: Path, action: str, point: str, mark: Path) -> list[psutil.Process]:
+    """Kills a run when its program has come to a point. Returns the program with its children, which still run."""
     call = "apply('MAXN')" if action == "apply" else "restore()"
     code = f"""
 from pathlib import Path
@@ -224,8 +223,12 @@ JetsonClocks(store=Path({str(store)!r}), sysfs_root=root / "sys", power_modes=mo
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
-    for child in children:
-        child.kill()
+    return children
+
+
+def kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        process.kill()
 
 
 def test_a_run_that_is_killed_anywhere_leaves_a_way_forward_and_a_way_back(
@@ -239,33 +242,30 @@ def test_a_run_that_is_killed_anywhere_leaves_a_way_forward_and_a_way_back(
             orin.write("var/lib/nvpmodel/status", "pmode:0002 fmode:quiet\n")
         if action == "restore":
             clocks.apply()
-        run_and_kill(orin, store, action, point, tmp_path / "mark")
+        kill(run_and_kill(orin, store, action, point, tmp_path / "mark"))
         clocks.restore()
         assert clock_files(orin) == free, point
         if action == "restore":
             clocks.apply()
-        run_and_kill(orin, store, action, point, tmp_path / "mark")
+        kill(run_and_kill(orin, store, action, point, tmp_path / "mark"))
         assert clocks.apply("MAXN").state == LOCKED, point
         clocks.restore()
         assert clock_files(orin) == free, point
 
 
 def test_a_program_that_outlives_its_caller_keeps_others_out(
-    clocks: JetsonClocks, store: Path, monkeypatch: pytest.MonkeyPatch, orin: Tree
+    clocks: JetsonClocks, orin: Tree, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jetson_clocks, "_OTHER_RUN_S", 0.2)
-    store.parent.mkdir()
-    handle = os.open(store.with_name("store.lock"), os.O_RDWR | os.O_CREAT)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    program = subprocess.Popen(["sleep", "60"], pass_fds=[handle])
-    os.close(handle)
+    program = run_and_kill(orin, store, "apply", "lock-half", tmp_path / "mark")
     try:
         with pytest.raises(BoardError, match=r"another run holds .*store\.lock"):
             clocks.restore()
     finally:
-        program.kill()
-        program.wait()
-    assert clocks.restore() == FREE
+        kill(program)
+    monkeypatch.undo()
+    monkeypatch.setenv("STANDIN_SYS", str(orin.root / "sys"))
+    assert clocks.restore().locked is False
 
 
 def test_the_message_of_the_program_is_passed_on(clocks: JetsonClocks, monkeypatch: pytest.MonkeyPatch) -> None:

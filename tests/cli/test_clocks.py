@@ -51,7 +51,7 @@ def test_the_clocks_are_locked_and_restored(clocks: Clocks, capsys: pytest.Captu
     shown = capsys.readouterr().out
     assert "GPU at 612 of 1300.5 MHz, not locked, 0 of 2 CPU cores locked, memory not locked\n" in shown
     assert "power mode MODE_30W\n" in shown
-    assert "lock them: sudo systemctl start ishowtts-clocks" in shown
+    assert "lock them: sudo systemctl restart ishowtts-clocks" in shown
     assert clocks("apply") == 0
     assert "1300.5 MHz, locked" in capsys.readouterr().out
     clocks("show")

@@ -37,7 +37,7 @@ def run(fake: FakeAppliance, *words: str) -> int:
     return main([*words, "--config", str(fake.config)])
 
 
-@pytest.mark.parametrize("command", ["skip", "stop", "pause", "resume", "mute", "unmute", "replay"])
+@pytest.mark.parametrize("command", ["skip", "stop", "pause", "resume", "mute", "unmute", "replay", "reload"])
 def test_a_command_is_sent_and_its_answer_is_printed(fake: FakeAppliance, capsys: Capture, command: str) -> None:
     fake.publish_state("online")
     others = {"event": "command", "command": command, "ok": False, "detail": "of somebody else", "transaction": "t"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from ishowtts.board import BoardReading
 from ishowtts.model import FINAL_EVENTS, AlertName, Outcome, Reason
 from ishowtts.mqtt.command_payload import COMMANDS
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS
@@ -44,7 +46,7 @@ def test_a_schema_is_valid_and_describes_every_field(name: str) -> None:
     conditions = [each["if"] for each in subschemas(schema) if "if" in each]
     for each in subschemas(schema):
         if each.get("type") == "object" and each not in conditions:
-            assert each.get("additionalProperties") is False or "oneOf" in each
+            assert each.get("additionalProperties") is False or "oneOf" in each or name == "discovery"
             for field, value in each.get("properties", {}).items():
                 assert "$ref" in value or value["description"].endswith((".", ")")), f"{field} has no description"
 
@@ -58,18 +60,27 @@ def test_the_names_are_those_of_the_code() -> None:
     causes = {*(cause.value for cause in SilentCause), None}
     assert set(kinds["finished"]["properties"]["silent"]["enum"]) == causes
     assert set(schemas()["state"]["properties"]["silent"]["enum"]) == causes
+    assert schemas()["state"]["properties"]["alerts"]["items"]["enum"] == [name.value for name in AlertName]
     assert set(schemas()["line"]["properties"]) == set(LINE_FIELDS)
     command = schemas()["command"]["$defs"]
     assert set(command["object"]["properties"]) == set(COMMAND_FIELDS)
     assert set(command["object"]["properties"]["command"]["enum"]) == set(COMMANDS)
 
 
+def test_each_reading_of_the_board_may_name_its_source() -> None:
+    telemetry = schemas()["telemetry"]["properties"]
+    sources = schemas()["info"]["properties"]["sources"]["properties"]
+    assert len(sources) == len(dataclasses.fields(BoardReading))
+    for part, _, field in (name.partition(".") for name in sources):
+        assert field in telemetry[part]["properties"]
+
+
 def test_the_readme_lists_every_schema_with_its_topic() -> None:
     listed = dict(re.findall(r"^\| \[`([a-z-]+)\.json`\]\(\1\.json\) \| (.*?) \|", README, flags=re.M))
     assert set(listed) == set(schemas())
     for name, topics in listed.items():
-        for topic in re.findall(r"`([a-z/<>]+)`", topics):
-            example = topic.replace("<name>", AlertName.HOT.value)
+        for topic in re.findall(r"`([a-z/<>_.]+)`", topics):
+            example = re.sub("<[^>]*>", "hot", topic)
             assert payload_check.schema_of(f"ishowtts/kitchen/{example}") in (name, None)
 
 
@@ -98,6 +109,8 @@ def test_the_example_of_the_readme_works() -> None:
         ("ishowtts/kitchen/volume", b"101", "greater than the maximum"),
         ("ishowtts/kitchen/volume", b"NaN", "no number of JSON"),
         ("ishowtts/kitchen/telemetry", b"{}", '"speech" is a required property'),
+        ("homeassistant/device/ishowtts_kitchen/config", b"", None),
+        ("homeassistant/device/ishowtts_kitchen/config", b"{}", '"components" is a required property'),
         ("ishowtts/kitchen/mood", b"{}", "the contract has no such topic"),
     ],
 )

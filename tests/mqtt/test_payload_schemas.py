@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ishowtts.limits import NAME
 from ishowtts.model import Line
-from ishowtts.mqtt.command_payload import COMMANDS, BadCommand, parse_command, parse_volume
+from ishowtts.mqtt.command_payload import COMMANDS, BadCommand, parse_command, parse_voice, parse_volume
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS
 from ishowtts.mqtt.json_faults import looks_like_object
 from ishowtts.mqtt.line_payload import LineLimits, parse_line
@@ -107,7 +107,9 @@ def test_a_line_is_accepted_if_its_schema_allows_it(value: dict[str, Any]) -> No
 @given(objects_of(COMMAND_FIELDS, "command"))
 @example({"command": "cancel", "id": "a"})
 @example({"command": "cancel", "id": None})
-@example({"command": "skip", "transaction": "t-17"})
+@example({"command": "cancel", "author": "Bob"})
+@example({"command": "skip", "author": "Bob"})
+@example({"command": "skip", "transaction": "t-17", "author": None})
 def test_a_command_object_is_accepted_if_its_schema_allows_it(value: dict[str, Any]) -> None:
     if value.get("command") == "Stop.":
         value["command"] = "stop"  # the parser takes capitals and a full stop too
@@ -125,6 +127,13 @@ def test_a_word_is_accepted_if_the_schema_allows_it(word: str) -> None:
 )
 def test_a_volume_is_accepted_if_its_schema_allows_it(value: Any) -> None:
     assert _is_accepted(parse_volume, json.dumps(value)) == validator("volume-set").is_valid(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["anna", "", "a\u200b", None, {"voice": "anna"}, {"voice": None}, {"voice": 1}, {"voice": "a", "x": 1}, {}]
+)
+def test_a_default_voice_is_accepted_if_its_schema_allows_it(value: Any) -> None:
+    assert _is_accepted(parse_voice, json.dumps(value, ensure_ascii=False)) == validator("voice-set").is_valid(value)
 
 
 def test_the_parsers_accept_what_template_engines_make_although_no_schema_allows_it() -> None:

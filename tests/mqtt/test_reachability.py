@@ -52,7 +52,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @OF_EACH_PROTOCOL
-@pytest.mark.parametrize("refused", [SAY, f"{SAY}/+", URGENT, COMMAND, f"{ROOT}/volume/set"])
+@pytest.mark.parametrize("refused", [SAY, f"{SAY}/+", URGENT, COMMAND, f"{ROOT}/volume/set", f"{ROOT}/voice/set"])
 def test_a_refused_subscription_is_reported_and_the_appliance_is_offline(
     hostile: HostileBroker, make_link: Any, refused: str, protocol: int
 ) -> None:

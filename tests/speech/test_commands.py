@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import Future
 
 import pytest
 
 from ishowtts.config import Config
 from ishowtts.engines import build
+from ishowtts.errors import CommandError
 from ishowtts.inbox import Inbox, InboxLimits, wait_for
-from ishowtts.model import Command, Event, Line
+from ishowtts.model import Command, Line
 from ishowtts.speech.commands import CommandAnswers, CommandHandler
 from ishowtts.speech.default_voice import DefaultVoice
 from support.clock import Clock
@@ -84,18 +86,26 @@ class Console:
         config = Config.model_validate({"data_dir": harness.path.parent, "engine": {"kind": "espeak"}})
         engines = build.build_engines(config, build.choose_engine(config), lambda: None)
         default_voice = DefaultVoice(engines, None)
-        self.handler = CommandHandler(harness.inbox, harness.scheduler, harness.player, default_voice, lambda: None)
+        self.reloads: list[Future[str]] = []
+        self.handler = CommandHandler(
+            harness.inbox, harness.scheduler, harness.player, default_voice, self._reload, on_change=lambda: None
+        )
+
+    def _reload(self) -> Future[str]:
+        self.reloads.append(Future())
+        return self.reloads[-1]
 
     def answer(self, command: Command) -> tuple[bool, str]:
         """Send a command, and wait for its answer."""
-        before = len(self._answers())
+        before = len(self.answers())
         self.handler.command(command)
-        eventually(lambda: len(self._answers()) > before, "the answer")
-        event = self._answers()[-1]
-        return event.data["ok"], event.data["detail"]
+        eventually(lambda: len(self.answers()) > before, "the answer")
+        return self.answers()[-1]
 
-    def _answers(self) -> list[Event]:
-        return [event for _, event in wait_for(self._harness.inbox.unsent(100)) if event.event == "command"]
+    def answers(self) -> list[tuple[bool, str]]:
+        """`ok` and `detail` of all answers so far."""
+        events = [event for _, event in wait_for(self._harness.inbox.unsent(100)) if event.event == "command"]
+        return [(event.data["ok"], event.data["detail"]) for event in events]
 
 
 def test_cancel_ends_all_lines_of_an_author_in_any_spelling(paced: Harness) -> None:
@@ -128,3 +138,16 @@ def test_cancel_ends_all_lines_of_an_author_in_any_spelling(paced: Harness) -> N
 def test_cancel_of_a_line_that_is_not_there_says_so(harness: Harness) -> None:
     ok, detail = Console(harness).answer(Command("cancel", "x"))
     assert (ok, detail) == (False, "no line with the id 'x' is waiting or being spoken")
+
+
+def test_reload_is_answered_once_the_file_was_read(harness: Harness) -> None:
+    console = Console(harness)
+    for result, answer in (("nothing has changed", True), (CommandError("the file has faults"), False)):
+        console.handler.command(Command("reload"))
+        eventually(lambda: console.reloads, "the command")
+        reload = console.reloads.pop()
+        if isinstance(result, str):
+            reload.set_result(result)
+        else:
+            reload.set_exception(result)
+        eventually(lambda said=(answer, str(result)): said in console.answers(), "the answer")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +11,17 @@ from typing import Any, cast
 import pytest
 
 from ishowtts.board import BoardReading
+from ishowtts.board.clock_repair import REQUEST_FILE, ClockRepair
+from ishowtts.board.simulated import SimulatedSensors
+from ishowtts.config.schema import AlertsSection
 from ishowtts.engines.build import Engines
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
-from ishowtts.status.alert_facts import ClockLock, ThrottleCounter, disk_problem, leading_engine
+from ishowtts.model import AlertName, EngineShare, Report
+from ishowtts.status.alert_facts import AlertFactCollector, ClockLock, ThrottleCounter, disk_problem, leading_engine
 from ishowtts.status.alert_rules import RESTART_CLOCKS, LeadingEngine
+from ishowtts.status.alerts import Alerts
+from ishowtts.status.speech_figures import SpeechFigures
 from ishowtts.util.disk_space import DiskSpace
 from support.clock import Clock
 
@@ -47,6 +53,74 @@ def counted(*readings: tuple[int | None, bool | None, bool]) -> list[tuple[bool 
 )
 def test_throttle_events_are_counted_since_the_alert_was_raised(readings: Any, seen: Any) -> None:
     assert counted(*readings) == seen
+
+
+def alerts_of(folder: Path, clock: Clock, reading: Callable[[], BoardReading], figures: SpeechFigures) -> Alerts:
+    """The alerts of an appliance of which only the board and the speed of speech are of interest."""
+    store = folder / "store"
+    store.write_text("clocks")
+    parts: Any = SimpleNamespace(
+        reading=lambda _age_s: reading(),
+        recent_rtf=figures.recent_rtf,
+        order=[SimpleNamespace(name="espeak", problem=lambda: None, status=lambda: None)],
+        choice=SimpleNamespace(why="it was chosen"),
+        notes=(),
+        status=lambda: SimpleNamespace(lost=None, substitute_reason=None),
+        silences=frozenset,
+        deaf=None,
+        durable=True,
+        shortage=lambda _extra_mb: None,
+        free_mb=lambda: None,
+    )
+    collector = AlertFactCollector(
+        AlertsSection(), parts, parts, parts, parts, parts, parts, ClockLock(store, clock), ThrottleCounter(),
+        ClockRepair(folder, store=store, now_s=clock),
+    )  # fmt: skip
+    return Alerts(collector.collect, lambda _name, _payload: None, now_s=clock)
+
+
+def test_the_alerts_of_a_board_follow_heat_and_locks_and_speed(tmp_path: Path) -> None:
+    clock = Clock()
+    board, figures = SimulatedSensors(lambda: True, clock), SpeechFigures(clock)
+    alerts = alerts_of(tmp_path, clock, board.read, figures)
+
+    def after(wait_s: float, rtf: float | None = None) -> list[str]:
+        """The active alerts, if the board speaks a line every 5 s for this time."""
+        for _ in range(int(wait_s / 5)):
+            clock.now_s += 5
+            if rtf is not None:
+                figures.record(Report(0, rtf, 1, 0.3, "espeak", "", shares=(EngineShare("espeak", rtf, 1),)))
+            alerts.evaluate()
+        return [name.value for name in alerts.active]
+
+    assert after(600, 0.1) == []
+    board.ambient_c = 85.0
+    assert after(600, 0.1) == ["throttled", "hot"]
+    board.ambient_c = 24.0
+    assert after(30, 0.1)[0] == "throttled"
+    assert after(600, 0.1) == []
+    board.locked = False
+    assert after(5, 0.1) == []
+    assert after(10, 0.1) == ["clocks_unlocked"]
+    assert after(60, 0.9) == ["clocks_unlocked", "slow"]
+    board.locked = True
+    assert after(10, 0.9) == ["slow"]
+    assert after(60, 0.1) == []
+    after(60, 0.9)
+    assert after(900) == [], "too few lines"
+
+
+def test_a_repair_of_the_clocks_is_asked_for_while_their_alert_is_active(tmp_path: Path) -> None:
+    clock = Clock()
+    readings = [BoardReading(gpu_clock_locked=locked) for locked in (True, False, False, False, True, True)]
+    alerts = alerts_of(tmp_path, clock, lambda: readings.pop(0), SpeechFigures(clock))
+    asked = []
+    for _ in range(len(readings)):
+        alerts.evaluate()
+        asked.append((tmp_path / REQUEST_FILE).exists())
+        clock.now_s += 10
+    assert asked == [False, False, False, True, True, True]
+    assert AlertName.CLOCKS_UNLOCKED not in alerts.active
 
 
 def test_the_clocks_are_meant_to_be_locked_while_the_service_has_stored_them(tmp_path: Path) -> None:
@@ -105,21 +179,24 @@ ESPEAK = candidate("espeak")
         (engines([candidate("f5", None, READY), ESPEAK]), LeadingEngine("f5", deputy="espeak")),
         (
             engines([candidate("f5", "x", WARMING), candidate("hibari", "y", WARMING), ESPEAK]),
-            LeadingEngine("f5", "the f5 engine is warming", True, "espeak"),
+            LeadingEngine("f5", "the f5 engine is warming", 600, "espeak"),
         ),
         (
             engines([candidate("f5", "its speed is not known yet", READY), ESPEAK]),
-            LeadingEngine("f5", "its speed is not known yet", True, "espeak"),
+            LeadingEngine("f5", "its speed is not known yet", 600, "espeak"),
         ),
         (
             engines([candidate("f5", "x", replace(WARMING, restarts=1)), ESPEAK]),
-            LeadingEngine("f5", "the f5 engine is warming", False, "espeak"),
+            LeadingEngine("f5", "the f5 engine is warming", 10, "espeak"),
         ),
         (
             engines([candidate("f5", "x", PARKED), candidate("hibari"), ESPEAK]),
-            LeadingEngine("f5", "the f5 engine is parked: it died", False, "hibari"),
+            LeadingEngine("f5", "the f5 engine is parked: it died", 10, "hibari"),
         ),
-        (engines([candidate("f5", "no weights; fetch")]), LeadingEngine("f5", "no weights; fetch")),
+        (
+            engines([candidate("f5", "no weights; fetch"), ESPEAK]),
+            LeadingEngine("f5", "no weights; fetch", 0, "espeak"),
+        ),
         (engines([candidate("hibari")], SLOW, (SLOW,)), LeadingEngine("f5", SLOW, deputy="hibari", dropped=True)),
         (engines([candidate("f5", None, READY)], notes=(SLOW,)), LeadingEngine("f5")),
     ],

@@ -25,7 +25,6 @@ class Board:
         self.wall_s = 1_700_000_000.0 - self.clock.now_s
         self.found = {AlertName.HOT: ABSENT, AlertName.DEAF: ABSENT}
         self.published: list[tuple[str, dict[str, Any]]] = []
-        self.changes: list[tuple[str, bool]] = []
         self.asked: list[bool] = []
         rules = [
             AlertRule(AlertName.HOT, self._hot, clear_after_s, value_step=2.0),
@@ -34,7 +33,6 @@ class Board:
         self.alerts = Alerts(
             lambda _active: cast("AlertFacts", None),
             lambda name, payload: self.published.append((name.value, payload)),
-            [lambda name, active: self.changes.append((name.value, active))],
             rules=rules,
             now_s=self.clock,
             wall_s=lambda: self.wall_s + self.clock.now_s,
@@ -64,7 +62,7 @@ def test_every_alert_has_a_retained_message_from_the_start(board: Board) -> None
     inactive = {"active": False, "since": "2023-11-14T22:13:20.000Z", "detail": None, "value": None}
     assert board.published == [("hot", inactive), ("deaf", inactive)]
     assert board.after(1) == []
-    assert (board.alerts.active, board.changes) == ((), [])
+    assert board.alerts.active == ()
 
 
 def test_an_alert_is_raised_and_cleared_once_each_with_the_time_of_the_change(board: Board) -> None:
@@ -76,7 +74,7 @@ def test_an_alert_is_raised_and_cleared_once_each_with_the_time_of_the_change(bo
     [cleared] = board.after(0, ABSENT)
     assert cleared == {"active": False, "since": "2023-11-14T22:13:45.000Z", "detail": None, "value": None}
     assert board.after(60) == []
-    assert board.changes == [("hot", True), ("hot", False)]
+    assert board.alerts.active == ()
     assert board.asked[:3] == [False, False, True], "a rule is told whether its alert is active"
 
 
@@ -126,7 +124,6 @@ def test_a_new_sentence_or_value_is_published_seldom(board: Board) -> None:
     assert board.after(29, RuleResult(True, "it is hotter; run", 95.0)) == []
     assert board.after(1)[0]["value"] == 95.0
     assert board.after(30, RuleResult(True, "it is hotter; run", None))[0]["value"] is None
-    assert board.changes == [("hot", True)]
 
 
 def test_active_alerts_are_named_in_the_order_of_the_contract(board: Board) -> None:

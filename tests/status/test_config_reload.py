@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ishowtts import config
+from ishowtts.errors import CommandError
 from ishowtts.status.config_reload import ConfigReload
 from ishowtts.systemd import Notifier
 from support.waiting import eventually
@@ -43,7 +44,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reload(path: Path, notifier: NotedNotifier) -> Iterator[ConfigReload]:
+def reload(path: Path, notifier: NotedNotifier, monkeypatch: pytest.MonkeyPatch) -> Iterator[ConfigReload]:
+    monkeypatch.setattr("ishowtts.status.config_reload._MIN_INTERVAL_S", 0.0)
     level = logging.getLogger("ishowtts").level
     reload = ConfigReload(config.load(path), path, notifier)
     reload.start()
@@ -128,3 +130,41 @@ def test_an_unexpected_error_does_not_end_the_thread(
     assert "goes on as before" in ask(reload, notifier, caplog)[0]
     assert reload.alive()
     reload.close(5)
+
+
+CHANGED = "device: {name: hall}\naudio: {volume: 80}\nmqtt: {host: secret.lan}\nlog: {level: debug}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "ok", "words"),
+    [
+        (START, True, "nothing has changed that needs a restart; lists of blocked words, "),
+        (CHANGED, True, "log.level is debug now; these keys have changed and need a restart (systemctl restart "),
+        (f"{START}log: {{level: loud}}\n", False, "the configuration has faults, so nothing is changed: "),
+        ("".join(f"key{n}: 1\n" for n in range(9)), False, "; and 4 more"),
+    ],
+)
+def test_a_request_is_answered_with_what_changed_or_with_the_faults(
+    reload: ConfigReload, path: Path, text: str, ok: bool, words: str
+) -> None:
+    path.write_text(text)
+    answer = reload.request()
+    error = answer.exception(10)
+    sentence = answer.result() if error is None else str(error)
+    assert (error is None, words in sentence) == (ok, True), sentence
+    assert "secret.lan" not in sentence
+    assert ("device.name, mqtt.host" in sentence) == (text == CHANGED)
+
+
+def test_a_flood_of_requests_reads_the_file_once_a_second(path: Path, notifier: NotedNotifier) -> None:
+    reload = ConfigReload(config.load(path), path, notifier)
+    answers = [reload.request() for _ in range(50)]
+    reload.run_once(last=False)
+    assert notifier.told == ["reloading", "reloaded"]
+    assert all(answer.done() for answer in answers)
+    later = reload.request()
+    assert 0 < reload.run_once(last=False) <= 1
+    assert not later.done()
+    reload.run_once(last=True)
+    for refused in (later, reload.request()):
+        assert isinstance(refused.exception(0), CommandError), "a command never stays unfinished"

@@ -95,3 +95,31 @@ def test_a_flood_of_changes_is_published_a_few_times_and_the_last_one_always(sub
     )
     assert len(subscriber.states) < 20 * (time.monotonic() - began_s) + 3
     assert dict(subscriber.levels) == {"muted": True, "volume": 20_000 % 101, "voice": "a"}
+
+
+def test_alerts_are_published_before_the_state_that_names_them_and_when_they_are_due() -> None:
+    published: list[tuple[str, Any]] = []
+    state: dict[str, Any] = {"state": "ready", "queue_depth": 0, "detail": None, "alerts": []}
+    levels = {"volume": 80, "muted": False, "voice": "default"}
+
+    def publish(name: str, payload: Any) -> None:
+        if name in ("state", "telemetry"):
+            published.append((name, payload.get("alerts")))
+
+    calls = iter(range(100))
+
+    def alerts() -> float:
+        if next(calls) == 4:
+            state["alerts"] = ["hot"]
+            published.append(("alert", ["hot"]))
+        return 0.02
+
+    publisher = StatusPublisher(
+        publish, lambda: {**state, **levels}, dict, lambda _state, _is_news: None, 3600, alerts=alerts
+    )
+    publisher.start()
+    try:
+        eventually(lambda: len(published) == 4, "the state with the alert, without a wake-up")
+    finally:
+        publisher.close(10)
+    assert published == [("telemetry", None), ("state", []), ("alert", ["hot"]), ("state", ["hot"])]

@@ -27,7 +27,8 @@ _BY_TOPIC = (  # a publisher chooses the rest of a response topic, so this one c
     (re.compile(r"/reply/."), "answer"),
     (re.compile(r"/alert/[a-z_]+$"), "alert"),
     (re.compile(r"/probe(/commands)?$"), "probe"),
-    (re.compile(r"/(availability|event|info|muted|state|telemetry|volume)$"), None),
+    (re.compile(r"/device/[a-zA-Z0-9_-]+/config$"), "discovery"),
+    (re.compile(r"/(availability|event|info|muted|state|telemetry|voice|volume)$"), None),
 )
 
 
@@ -66,6 +67,8 @@ def fault(topic: str, payload: bytes) -> str | None:
     name = schema_of(topic)
     if name is None:
         return "the contract has no such topic"
+    if name == "discovery" and not payload:
+        return None  # an empty retained message removes the one before
     try:
         value = payload.decode() if name in _TEXTS else json.loads(payload, parse_constant=_no_constant)
     except ValueError as error:

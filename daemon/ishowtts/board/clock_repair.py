@@ -54,8 +54,6 @@ class ClockRepair:
             unlocked: Whether the GPU's clock is known to be unlocked.
         """
         if not unlocked:
-            if self._requests:
-                log.info("the clocks are locked again")
             self._requests = 0
             return
         if self._folder is None or not self._is_to_be_locked():

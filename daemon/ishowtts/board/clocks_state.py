@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ishowtts.board.sensor_files import read_text
 from ishowtts.board.sysfs import SysfsBoard
 
 EMC_LOCK = "kernel/debug/bpmp/debug/clk/emc/mrq_rate_locked"
 _THOR_EMC = "class/devfreq/bwmgr"
-_MAX_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def read_clocks(sysfs: Path) -> ClocksState:
     """Reads the state of all clocks now."""
     reading = SysfsBoard(sysfs).read()
     bounds = [
-        (read_value(folder / "scaling_min_freq"), read_value(folder / "scaling_max_freq"))
+        (read_text(folder / "scaling_min_freq"), read_text(folder / "scaling_max_freq"))
         for folder in (sysfs / "devices/system/cpu").glob("cpu[0-9]*/cpufreq")
     ]
     cores = [low == high for low, high in bounds if low is not None and high is not None]
@@ -73,25 +72,8 @@ def read_clocks(sysfs: Path) -> ClocksState:
 
 
 def _emc_locked(sysfs: Path) -> bool | None:
-    override = read_value(sysfs / EMC_LOCK)
+    override = read_text(sysfs / EMC_LOCK)
     if override is not None:
         return override == "1"
-    low, high = (read_value(sysfs / _THOR_EMC / name) for name in ("min_freq", "max_freq"))
+    low, high = (read_text(sysfs / _THOR_EMC / name) for name in ("min_freq", "max_freq"))
     return None if low is None or high is None else low == high
-
-
-def read_value(path: Path) -> str | None:
-    """Reads a file of sysfs without surrounding white space. Returns `None` on an error or an empty file.
-
-    O_NONBLOCK: no file may block the program. Not `read_text`: it raises TypeError if the kernel answers EAGAIN.
-    """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        return os.read(handle, _MAX_BYTES).decode("ascii", "replace").strip() or None
-    except OSError:
-        return None
-    finally:
-        os.close(handle)

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ishowtts.board.clocks_state import EMC_LOCK, read_value
+from ishowtts.board.clocks_state import EMC_LOCK
+from ishowtts.board.sensor_files import read_text
 from ishowtts.errors import BoardError
 from ishowtts.util.files import make_folder, read_bounded
 
@@ -129,13 +130,13 @@ class FormerClocks:
         """Reads what jetson_clocks changes, in case that it did not store all of it."""
         paths = (path for pattern in _CHANGED for path in sorted(self._sysfs.glob(pattern)))
         wanted = (path for path in paths if not path.match("devfreq/*/min_freq") or _is_gpu(str(path)))
-        return {str(path): value for path in wanted if (value := read_value(path)) is not None}
+        return {str(path): value for path in wanted if (value := read_text(path)) is not None}
 
     def _is_locked(self, path: str, value: str) -> bool:
         """Whether the value is the one that jetson_clocks writes there."""
         file = Path(path)
         if file.name in ("min_freq", _CPU_MIN):
-            highest = read_value(file.with_name(file.name.replace("min", "max")))
+            highest = read_text(file.with_name(file.name.replace("min", "max")))
             return highest is not None and value.isdecimal() and highest.isdecimal() and int(value) >= int(highest)
         relative = Path(path.removeprefix(f"{self._sysfs}/"))
         return any(value == locked for pattern, locked in _CHANGED.items() if relative.match(pattern))

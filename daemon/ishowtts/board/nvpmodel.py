@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.board.board_program import ProgramNotInstalled, run_board_program
-from ishowtts.board.clocks_state import read_value
+from ishowtts.board.sensor_files import read_text
 from ishowtts.errors import BoardError
 from ishowtts.util.files import read_bounded
 
@@ -62,7 +62,7 @@ class PowerModes:
 
     def present(self) -> PowerMode | None:
         """Returns the mode that nvpmodel set last; `None` if that is unknown."""
-        status = re.search(r"pmode:(\d{1,4})\b", read_value(self._status_file) or "")
+        status = re.search(r"pmode:(\d{1,4})\b", read_text(self._status_file) or "")
         if status is None:
             return None
         number = int(status[1])

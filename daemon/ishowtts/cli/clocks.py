@@ -155,7 +155,7 @@ def _show(clocks: JetsonClocks, mode: PowerMode | None, power_mode: str | None, 
     elif state.locked:
         print("not locked by `ishowtts clocks apply`; whoever locked them can restore them, and a reboot does")
     elif state.locked is False:
-        print("lock them: sudo systemctl start ishowtts-clocks")
+        print("lock them: sudo systemctl restart ishowtts-clocks")
 
 
 def _print_state(state: ClocksState, arguments: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ from ishowtts.mqtt.fields import (
 )
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 
-COMMANDS = ("skip", "stop", "pause", "resume", "mute", "unmute", "replay", "cancel")
+COMMANDS = ("skip", "stop", "pause", "resume", "mute", "unmute", "replay", "cancel", "reload")
 _MAX_COMMAND_BYTES = 4096
 _MAX_WORD_CHARS = 40
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d\u201e"

@@ -282,7 +282,7 @@ class MqttLink:
     def _command_arrived(self, message: ReceivedMessage, acknowledge: Acknowledge) -> None:
         acknowledge()
         if message.topic == self._outside.watched:
-            if message.payload == b"online" and not message.retained and message.fault is None:
+            if message.payload.strip(b"\0 \t\r\n") == b"online" and not message.retained and message.fault is None:
                 self._on_home_assistant()
             return
         if message.topic in self._topics.watched:

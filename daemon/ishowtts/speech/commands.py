@@ -32,6 +32,7 @@ class CommandHandler:
     """Carries out commands. Volume, mute, pause and the default voice are kept over a restart.
 
     Args:
+        reload: Reads the configuration again. Gives the answer in a sentence, or raises CommandError.
         on_change: Called when volume, mute or the default voice may have changed.
     """
 
@@ -41,6 +42,8 @@ class CommandHandler:
         scheduler: Scheduler,
         player: Player,
         default_voice: DefaultVoice,
+        reload: Callable[[], Future[str]],
+        *,
         on_change: Callable[[], None],
     ) -> None:
         self._inbox = inbox
@@ -58,6 +61,7 @@ class CommandHandler:
             "unmute": lambda _: self._set_muted(False),
             "replay": self._replay,
             "cancel": self._cancel,
+            "reload": lambda _: reload(),
         }
 
     def command(self, command: Command) -> None:

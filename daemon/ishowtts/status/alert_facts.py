@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from ishowtts.board import BoardReading
+from ishowtts.board.clock_repair import ClockRepair
 from ishowtts.board.jetson_clocks import STORE
 from ishowtts.config import Config
 from ishowtts.config.schema import AlertsSection
@@ -17,7 +18,7 @@ from ishowtts.inbox import Inbox
 from ishowtts.model import AlertName
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.player import Player
-from ishowtts.status.alert_rules import RESTART_CLOCKS, AlertFacts, LeadingEngine
+from ishowtts.status.alert_rules import FIRST_START_S, RESTART_CLOCKS, RESTART_S, AlertFacts, LeadingEngine
 from ishowtts.status.alerts import Alerts
 from ishowtts.status.telemetry import Telemetry
 from ishowtts.util.disk_space import DiskSpace
@@ -101,7 +102,7 @@ class ClockLock:
 
 @dataclass(frozen=True)
 class AlertFactCollector:
-    """Collects the facts. The thread `status` calls it.
+    """Collects the facts, and has the clocks repaired while their alert is active. The thread `status` calls it.
 
     Args:
         limits: The section `alerts` of the configuration.
@@ -116,6 +117,7 @@ class AlertFactCollector:
     disk: DiskSpace
     clock_lock: ClockLock
     throttle_counter: ThrottleCounter
+    clock_repair: ClockRepair
 
     def collect(self, active: Set[AlertName]) -> AlertFacts:
         """Collect them now.
@@ -123,20 +125,22 @@ class AlertFactCollector:
         Args:
             active: The alerts that are active.
         """
+        self.clock_repair.update(AlertName.CLOCKS_UNLOCKED in active)
         reading = self.telemetry.reading(READING_AGE_S)
         throttled, events = self.throttle_counter.update(reading, AlertName.THROTTLED in active)
-        leader = leading_engine(self.engines)
+        engine = self.engines.order[0].name
         return AlertFacts(
             self.limits.hot_c,
             self.limits.slow_rtf,
             reading,
-            leader,
+            leading_engine(self.engines),
+            engine,
             self.player.status(),
             self.player.silences(),
             throttled=throttled,
             throttle_events=events,
             lock_again=self.clock_lock.lock_again(reading.gpu_clock_locked),
-            rtf=self._rtf(leader.name),
+            rtf=self._rtf(engine),
             deaf=self.link.deaf,
             disk=disk_problem(self.inbox, self.disk, active=AlertName.DISK_SHORT in active),
             free_mb=_whole(self.disk.free_mb()),
@@ -160,7 +164,7 @@ def leading_engine(engines: Engines) -> LeadingEngine:
     if status.state is not EngineState.READY:  # in the words of `state`
         problem = f"the {status.name} engine is {status.state.value}" + (f": {status.detail}" if status.detail else "")
     starts = status.restarts == 0 and status.state in _FIRST_START
-    return LeadingEngine(first.name, problem, starts, deputy)
+    return LeadingEngine(first.name, problem, FIRST_START_S if starts else RESTART_S, deputy)
 
 
 def disk_problem(inbox: Inbox, disk: DiskSpace, *, active: bool) -> str | None:
@@ -182,14 +186,12 @@ def build_alerts(
     player: Player,
     link: MqttLink,
     inbox: Inbox,
-    on_change: Iterable[Callable[[AlertName, bool], None]] = (),
 ) -> Alerts:
-    """Build the alerts of the daemon.
-
-    Args:
-        on_change: See `Alerts`.
-    """
+    """Build the alerts of the daemon."""
     disk = DiskSpace(config.state_dir, config.limits.min_free_mb)
     lock = ClockLock(STORE, time.monotonic)
-    facts = AlertFactCollector(config.alerts, telemetry, engines, player, link, inbox, disk, lock, ThrottleCounter())
-    return Alerts(facts.collect, link.publish_retained, on_change)
+    repair = ClockRepair.of_service(enabled=config.board.repair_clocks)
+    facts = AlertFactCollector(
+        config.alerts, telemetry, engines, player, link, inbox, disk, lock, ThrottleCounter(), repair
+    )
+    return Alerts(facts.collect, link.publish_retained)

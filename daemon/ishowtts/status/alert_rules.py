@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ RESTART_CLOCKS = "sudo systemctl restart ishowtts-clocks"
 
 _CARD = {SilentCause.CARD_MUTED, SilentCause.CARD_VOLUME_0}
 _PLUG_IN = "plug it in, or name another one in audio.device (`ishowtts devices` lists them)"
-_DOCTOR = "`sudo ishowtts doctor` says what to do"
+_RESTART = "`sudo journalctl -u ishowtts` says why, and `sudo systemctl restart ishowtts` starts it again"
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,14 @@ class LeadingEngine:
     Attributes:
         name: `f5`, `hibari` or `espeak`.
         problem: Why it does not speak now; `None` if it does.
-        starts: Whether it starts for the first time.
+        may_take_s: For so long its problem is no alert.
         deputy: The engine that speaks in its place; `None` if none can.
         dropped: Whether it was taken out of the order. `problem` then says who leads.
     """
 
     name: str
     problem: str | None = None
-    starts: bool = False
+    may_take_s: float = 0.0
     deputy: str | None = None
     dropped: bool = False
 
@@ -57,7 +58,8 @@ class AlertFacts:
         throttled: Whether the board slows itself down, or has done so since the last look; `None`: unknown.
         throttle_events: How often it has done so since the alert was raised; `None`: unknown.
         lock_again: How to lock the clocks again; `None` if they are not meant to be locked.
-        rtf: Median real-time factor of the last lines of the leading engine; `None` if there are too few.
+        engine: The engine that leads now, also if it is not the one that should.
+        rtf: Median real-time factor of its last lines; `None` if there are too few.
         sound: The state of the sound output.
         silences: Why a line that is played now cannot be heard.
         deaf: Why messages may not reach us.
@@ -69,6 +71,7 @@ class AlertFacts:
     slow_rtf: float
     reading: BoardReading
     leader: LeadingEngine
+    engine: str
     sound: SoundStatus
     silences: frozenset[Silence] = frozenset()
     throttled: bool | None = None
@@ -117,13 +120,13 @@ def throttled(facts: AlertFacts, _active: bool) -> RuleResult:
 def hot(facts: AlertFacts, active: bool) -> RuleResult:
     """The hotter one of GPU and CPU is too hot."""
     known = {"GPU": facts.reading.gpu_temp_c, "CPU": facts.reading.cpu_temp_c}
-    temps_c = {name: temp_c for name, temp_c in known.items() if temp_c is not None}
+    temps_c = {name: temp_c for name, temp_c in known.items() if temp_c is not None and math.isfinite(temp_c)}
     if not temps_c:
         return _UNKNOWN
     hotter = max(temps_c, key=lambda name: temps_c[name])
     return RuleResult(
         temps_c[hotter] >= facts.hot_c - (COOLER_C if active else 0.0),
-        f"the {hotter} is too hot: {facts.hot_c:g} °C (alerts.hot_c) were reached; check the fan and the air flow, or "
+        f"the {hotter} has reached {facts.hot_c:g} °C (alerts.hot_c); check the fan and the air flow, or "
         "choose a power mode that takes less power (nvpmodel)",
         round(temps_c[hotter], 1),
     )
@@ -145,11 +148,10 @@ def slow(facts: AlertFacts, active: bool) -> RuleResult:
     """The leading engine needs too long for a second of speech."""
     if facts.rtf is None:
         return _UNKNOWN
-    name = facts.leader.name
     return RuleResult(
         facts.rtf >= facts.slow_rtf * (SLOW_END if active else 1.0),
-        f"{name} needs {facts.slow_rtf:g} s or more for a second of speech (alerts.slow_rtf), so lines are heard "
-        f"late; {_faster(facts)}",
+        f"{facts.engine} needs {facts.slow_rtf:g} s or more for a second of speech (alerts.slow_rtf), so lines are "
+        f"heard late; {_faster(facts)}",
         round(facts.rtf, 2),
     )
 
@@ -176,15 +178,17 @@ def fallback_voice(facts: AlertFacts, _active: bool) -> RuleResult:
     if leader.problem is None or leader.deputy is None:
         return ABSENT
     if leader.dropped:
-        return RuleResult(True, f"{leader.problem}, and engine.kind {leader.deputy} accepts it", after_s=RESTART_S)
+        return RuleResult(
+            True, f"{leader.problem}, and engine.kind {leader.deputy} accepts it", after_s=leader.may_take_s
+        )
     problem, _, fix = leader.problem.rpartition("; ")
-    told = f"{problem or fix}, so {leader.deputy} speaks in its place; {fix if problem else _DOCTOR}"
-    return RuleResult(True, told, after_s=FIRST_START_S if leader.starts else RESTART_S)
+    told = f"{problem or fix}, so {leader.deputy} speaks in its place; {fix if problem else _RESTART}"
+    return RuleResult(True, told, after_s=leader.may_take_s)
 
 
 def deaf(facts: AlertFacts, _active: bool) -> RuleResult:
     """Messages may not reach the appliance, although it is connected."""
-    return ABSENT if facts.deaf is None else RuleResult(True, facts.deaf)
+    return ABSENT if facts.deaf is None else RuleResult(True, _with_fix(facts.deaf, "see the log of the broker"))
 
 
 def disk_short(facts: AlertFacts, _active: bool) -> RuleResult:
@@ -196,7 +200,7 @@ def _faster(facts: AlertFacts) -> str:
     """What makes speech faster, the likeliest cause first."""
     if facts.lock_again is not None and facts.reading.gpu_clock_locked is False:
         return f"the clocks are not locked: {facts.lock_again}"
-    if facts.leader.name != "f5":
+    if facts.engine != "f5":
         return "stop other programs that use the CPU, or choose a faster power mode (nvpmodel)"
     return (
         "choose a faster power mode (nvpmodel), stop other programs that use the GPU, lower engine.f5.nfe_step, or set "

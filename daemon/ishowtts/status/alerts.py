@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ishowtts.model import AlertName, timestamp
@@ -113,8 +113,6 @@ class Alerts:
     Args:
         facts: Collects what the alerts are decided from. Takes the names of the active alerts.
         publish: Publishes a payload on the topic of an alert.
-        on_change: Each is called with the name of an alert that was raised (True) or cleared (False). It must not
-            block, and must not raise.
         rules: The alerts.
         now_s: Clock that never jumps, in seconds.
         wall_s: Seconds since the epoch.
@@ -124,7 +122,6 @@ class Alerts:
         self,
         facts: Callable[[frozenset[AlertName]], AlertFacts],
         publish: Callable[[AlertName, dict[str, Any]], None],
-        on_change: Iterable[Callable[[AlertName, bool], None]] = (),
         *,
         rules: Sequence[AlertRule] = RULES,
         now_s: Callable[[], float] = time.monotonic,
@@ -132,7 +129,6 @@ class Alerts:
     ) -> None:
         self._facts = facts
         self._publish = publish
-        self._on_change = tuple(on_change)
         self._now_s = now_s
         self._wall_s = wall_s
         self._alerts = [Alert(rule, wall_s()) for rule in rules]
@@ -161,8 +157,6 @@ class Alerts:
         for alert in changed:
             if alert.active != (alert.name in before):
                 self._log(alert, now_s)
-                for listener in self._on_change:
-                    listener(alert.name, alert.active)
         return INTERVAL_S
 
     def _log(self, alert: Alert, now_s: float) -> None:

@@ -1,22 +1,29 @@
-"""Compares the configuration file with the configuration in use, on SIGHUP (`systemctl reload`)."""
+"""Compares the configuration file with the configuration in use, on SIGHUP (`systemctl reload`) and on `reload`."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from ishowtts import config
 from ishowtts.config import Config
-from ishowtts.errors import ConfigError
+from ishowtts.errors import CommandError, ConfigError
 from ishowtts.systemd import Notifier
 from ishowtts.util.loop_thread import LoopThread
 
 log = logging.getLogger(__name__)
 
 _IDLE_S = 3600.0
+_MIN_INTERVAL_S = 1.0  # a flood of `reload` must not keep a core busy: one takes 50 ms
 _MAX_CHANGES = 20  # log lines of one reload
+_MAX_ANSWERED = 5  # keys or faults in the answer to a command
+_MAX_FAULT_CHARS = 300
 _RESTART = "systemctl restart ishowtts"
 _LIVE = "lists of blocked words, pronunciations, voices and chimes are read by themselves when their files change"
 
@@ -43,48 +50,98 @@ class ConfigReload(LoopThread):
         self._notifier = notifier
         self._read_configuration = read_configuration
         self._asked = False
+        self._last_s = -math.inf
+        self._lock = threading.Lock()  # for the next two
+        self._answers: list[Future[str]] = []
+        self._closed = False
 
     def ask(self) -> None:
         """Compare soon. Never blocks; a signal handler may call it."""
         self._asked = True
         self.wake()
 
+    def request(self) -> Future[str]:
+        """Compare soon. Never blocks. The future gives a sentence, or raises CommandError if the file has faults."""
+        answer: Future[str] = Future()
+        with self._lock:
+            if self._closed:
+                answer.set_exception(CommandError("the daemon stops"))
+                return answer
+            self._answers.append(answer)
+        self.ask()
+        return answer
+
     def run_once(self, last: bool) -> float:
-        """Compare if somebody asked for it."""
-        if self._asked and not last:
-            self._asked = False
-            self._notifier.reloading()
-            try:
-                self._compare()
-            except Exception:
-                # The boundary to a file that anybody may have broken: speech does not end for it.
-                log.exception("the configuration could not be read again; the daemon goes on as before")
-            finally:
-                self._notifier.reloaded()
+        """Compare if somebody asked for it, at most once a second."""
+        if last:
+            with self._lock:
+                self._closed = True
+            self._answer(lambda answer: answer.set_exception(CommandError("the daemon stops")))
+        elif self._asked:
+            wait_s = self._last_s + _MIN_INTERVAL_S - time.monotonic()
+            if wait_s > 0:
+                return wait_s
+            self._reload()
+            self._last_s = time.monotonic()
         return _IDLE_S
 
-    def _compare(self) -> None:
+    def _reload(self) -> None:
+        self._asked = False
+        self._notifier.reloading()
+        try:
+            sentence = self._compare()
+        except CommandError as error:
+            refused = error
+            self._answer(lambda answer: answer.set_exception(refused))
+        except Exception:
+            # The boundary to a file that anybody may have broken: speech does not end for it.
+            log.exception("the configuration could not be read again; the daemon goes on as before")
+            unknown = CommandError("the configuration could not be read again; the daemon's log says more")
+            self._answer(lambda answer: answer.set_exception(unknown))
+        else:
+            self._answer(lambda answer: answer.set_result(sentence))
+        finally:
+            self._notifier.reloaded()
+
+    def _answer(self, give: Callable[[Future[str]], None]) -> None:
+        with self._lock:
+            answers, self._answers = self._answers, []
+        for answer in answers:
+            give(answer)
+
+    def _compare(self) -> str:
+        """Compare, log what was found, and return it in a sentence. Raises CommandError if the file has faults."""
         try:
             found = self._read_configuration(self._path)
         except ConfigError as error:
             for problem in error.problems:
                 log.error("%s", problem)
             log.error("the configuration has faults: the daemon goes on with the one that it has")
-            return
+            faults = [problem[:_MAX_FAULT_CHARS] for problem in error.problems]
+            raise CommandError(f"the configuration has faults, so nothing is changed: {_first(faults)}") from error
         for warning in found.warnings:
             log.warning("%s", warning)
-        file = found.model_dump(mode="json")
+        file, applied = found.model_dump(mode="json"), ""
         if file["log"]["level"] != self._in_use["log"]["level"]:
             self._in_use["log"]["level"] = file["log"]["level"]
             logging.getLogger("ishowtts").setLevel(found.log.level.upper())
             log.info("log.level is %s now", found.log.level)
+            applied = f"log.level is {found.log.level} now; "
         changed = list(_differences(self._in_use, file))
         for key in changed[:_MAX_CHANGES]:
             log.warning("%s has changed in %s: this needs a restart (%s)", key, self._path, _RESTART)
         if len(changed) > _MAX_CHANGES:
             log.warning("%d more keys have changed: they need a restart", len(changed) - _MAX_CHANGES)
-        if not changed:
-            log.info("%s has no change that needs a restart; %s", self._path, _LIVE)
+        if changed:
+            return f"{applied}these keys have changed and need a restart ({_RESTART}): {_first(changed, ', ')}"
+        log.info("%s has no change that needs a restart; %s", self._path, _LIVE)
+        return f"{applied}nothing has changed that needs a restart; {_LIVE}"
+
+
+def _first(sentences: Sequence[str], separator: str = "; ") -> str:
+    """The first few, and the number of the others."""
+    more = len(sentences) - _MAX_ANSWERED
+    return separator.join(sentences[:_MAX_ANSWERED]) + (f"{separator}and {more} more" if more > 0 else "")
 
 
 def _differences(old: Any, new: Any, key: str = "") -> Iterator[str]:

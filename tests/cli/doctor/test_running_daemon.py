@@ -149,7 +149,7 @@ def test_another_voice_that_speaks_has_one_row() -> None:
         "online",
         {
             "state": READY | {"state": "degraded", "detail": parked},
-            "alert/fallback_voice": alert(f"{parked}, so espeak speaks in its place; `sudo ishowtts doctor` says more"),
+            "alert/fallback_voice": alert(f"{parked}, so espeak speaks in its place; restart it"),
             "telemetry": {"engines": engines},
         },
     )

@@ -58,6 +58,8 @@ def test_open_switches_to_a_better_card_and_not_to_an_equal_one(auto: AutoSpeake
     assert reopened(auto) == CODEC
     alsa.plug_in(0, "Another")
     assert reopened(auto) == CODEC
+    alsa.plug_in(2, "Array", usb=True, capture=True)
+    assert reopened(auto) == CODEC, "an array of microphones does not take the place of a loudspeaker"
     alsa.plug_in(3, "UAC2", usb=True)
     assert reopened(auto) == USB
 

@@ -29,7 +29,7 @@ def test_a_card_that_only_plays_comes_before_an_array_of_microphones(alsa: Alsa)
     alsa.plug_in(2, "Hat")
     alsa.plug_in(3, "UAC2", usb=True)
     found = [(device.pcm[12:-6], device.has_capture) for device in list_devices(alsa.asound)]
-    assert found == [("UAC2", False), ("Array", True), ("Hat", False), ("Codec", True)]
+    assert found == [("UAC2", False), ("Hat", False), ("Array", True), ("Codec", True)]
 
 
 def test_microphones_that_are_a_device_of_their_own_count_for_the_whole_card(alsa: Alsa) -> None:

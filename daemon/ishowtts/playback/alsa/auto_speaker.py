@@ -130,7 +130,7 @@ def best(devices: list[SoundDevice], former: SoundDevice | None = None, was_lost
 
     Args:
         devices: The devices, best first, from `list_devices`.
-        former: The card that was opened last. It is preferred to cards of the same rank.
+        former: The card that was opened last. It is preferred to cards that are as good.
         was_lost: Whether `former` was lost while it played. Then it is preferred to all, and no card of a lower rank
             replaces it: speech must not move from a loudspeaker to an output where nobody listens.
     """
@@ -138,7 +138,7 @@ def best(devices: list[SoundDevice], former: SoundDevice | None = None, was_lost
     if former is not None:
         if was_lost:
             usable = [found for found in usable if found.rank <= former.rank]
-        usable.sort(key=lambda found: (found.pcm != former.pcm if was_lost else found.rank, found.pcm != former.pcm))
+        usable.sort(key=lambda found: (() if was_lost else found.preference, found.pcm != former.pcm))
     if not usable:
         return None
     first, others = usable[0], usable[1:]

@@ -16,7 +16,7 @@ _PROC = Path("/proc")
 
 
 class DeviceRank(IntEnum):
-    """Order in which `auto` prefers cards; the lowest value comes first."""
+    """Kinds of cards; `auto` prefers those with the lowest value."""
 
     USB, OTHER, HDMI, NEVER = range(4)
 
@@ -36,11 +36,16 @@ class SoundDevice:
     rank: DeviceRank
     has_capture: bool = False
 
+    @property
+    def preference(self) -> tuple[int, bool, int]:
+        """Sorts the best first. Cards that only play come before cards that record too; HDMI comes after both."""
+        return max(self.rank, DeviceRank.OTHER), self.has_capture, self.rank
+
 
 def list_devices(asound: Path = ASOUND) -> list[SoundDevice]:
     """Returns every playback device, best first: USB, others, HDMI with a screen. `auto` never chooses the rest.
 
-    Of each kind, cards that only play come first: the output of an array of microphones has often no loudspeaker.
+    Except for HDMI, cards that only play come first: the output of an array of microphones has often no loudspeaker.
     """
     devices = []
     lines = _lines(asound / "pcm")
@@ -54,7 +59,7 @@ def list_devices(asound: Path = ASOUND) -> list[SoundDevice]:
         if card_id:
             device = _device(card, card_id, int(match[2]), _printable(match[3].strip()))
             devices.append(replace(device, has_capture=match[1] in recording))
-    return sorted(devices, key=lambda found: (found.rank, found.has_capture))
+    return sorted(devices, key=lambda found: found.preference)
 
 
 def is_gone(pcm: str, asound: Path = ASOUND) -> bool:
