@@ -45,14 +45,27 @@ def test_telemetry_counts_the_line_and_invents_nothing(appliance: Appliance, mqt
     assert snapshot["gpu"]["clock_mhz"] is None
     assert snapshot["engine"]["name"] == "espeak"
     assert snapshot["mqtt"] == {"connected": True, "reconnects": 0}
-    for sensor in SENSORS:  # Home Assistant's; a path that does not exist raises
-        reduce(getitem, sensor.path.split("."), snapshot)
     sources = mqtt_client.wait_for(f"{appliance.root}/info", lambda message: "cpu.load_pct" in message.json["sources"])
     found = sources.json["sources"]
     assert (found["memory.total_mb"], found["cpu.load_pct"]) == ("sysfs", "sysfs")
     assert "gpu.clock_mhz" not in found
     fields = {f"{part}.{name}" for part in ("gpu", "cpu", "memory", "board") for name in snapshot[part]}
     assert found.keys() <= fields, "they have the names of telemetry"
+    for sensor in SENSORS:  # Home Assistant's; a path that does not exist raises
+        reduce(getitem, sensor.path.split("."), snapshot)
+
+
+def test_speech_loads_a_simulated_board(make_appliance: Callable[..., Appliance], mqtt_client: Client) -> None:
+    settings = {"board": {"source": "simulated"}, "telemetry": {"interval_s": 0.2}}
+    appliance = make_appliance(settings=settings, quick_s=60)
+    appliance.wait_ready(mqtt_client)
+    mqtt_client.wait_for(f"{appliance.root}/telemetry", count=5)
+    idle = [message.json["gpu"]["load_pct"] for message in mqtt_client.on(f"{appliance.root}/telemetry")]
+    assert max(idle) < 10
+    appliance.say(mqtt_client, "one")
+    mqtt_client.wait_for(f"{appliance.root}/telemetry", lambda message: message.json["gpu"]["load_pct"] > 20)
+    sources = mqtt_client.wait_for(f"{appliance.root}/info").json["sources"]
+    assert (len(sources), set(sources.values())) == (14, {"simulated"})
 
 
 def test_the_daemon_starts_before_its_broker(tmp_path: Path, broker: Broker) -> None:

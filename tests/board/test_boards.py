@@ -136,9 +136,9 @@ def depending(path: str) -> set[str]:
 
 
 def files(name: str) -> Iterator[tuple[str, str]]:
-    """Yield path and content of each file of a board that can be read."""
+    """Yield path and content of each file of a board that can be read and that a reading depends on."""
     for path, content in json.loads((TREES / f"{name}.json").read_text(encoding="utf-8")).items():
-        if isinstance(content, str):
+        if isinstance(content, str) and depending(path):
             yield path, content
 
 
@@ -157,7 +157,7 @@ def test_every_tree_is_read() -> None:
     assert {file.stem for file in TREES.glob("*.json")} == BOARDS.keys()
 
 
-@pytest.mark.parametrize("name", ["orin-nano-jetpack5", "agx-orin-jetpack6", "agx-thor-jetpack7"])
+@pytest.mark.parametrize("name", ["agx-orin-jetpack6", "agx-thor-jetpack7"])
 def test_a_file_that_fails_costs_only_its_own_fields(name: str, tmp_path: Path) -> None:
     clock = Clock()
     with Tree(tmp_path, TREES / f"{name}.json") as tree:
@@ -173,7 +173,7 @@ def test_a_file_that_fails_costs_only_its_own_fields(name: str, tmp_path: Path) 
                 assert rounded(started.read()) == healthy, f"{path} answers again"
 
 
-@pytest.mark.parametrize("name", ["agx-orin-jetpack6", "thor-t4000-jetpack7"])
+@pytest.mark.parametrize("name", ["orin-nano-jetpack6", "agx-thor-jetpack7"])
 def test_a_file_with_an_impossible_content_costs_only_its_own_fields(name: str, tmp_path: Path) -> None:
     with Tree(tmp_path, TREES / f"{name}.json") as tree:
         board = tree.board()

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.board import BoardIdentity, BoardReading
+from ishowtts.board import BoardIdentity, BoardReading, sysfs
 from ishowtts.board.combined_board import CombinedBoard
 from ishowtts.board.detect import detect_board
 from ishowtts.board.sysfs import SysfsBoard
+from ishowtts.board.sysfs_nodes import SysfsNodes
 from support.clock import Clock
 from support.sysfs_tree import Tree
 
@@ -97,6 +98,30 @@ def test_a_driver_that_gets_another_number_is_found_at_once(orin: Tree) -> None:
     assert board.read().fan_pct == 40.0
     (orin.root / HWMON / "hwmon0").rename(orin.root / HWMON / "hwmon9")
     assert board.read().fan_pct == 40.0
+
+
+def test_a_sensor_that_takes_seconds_is_read_every_minute(
+    orin: Tree, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    reads = []
+
+    def read_power(nodes: SysfsNodes) -> float:
+        reads.append(clock.now_s)
+        clock.now_s += 6.0
+        return 15.0
+
+    monkeypatch.setattr(sysfs, "_power_w", read_power)
+    board = orin.board(clock)
+    powers = []
+    for _ in range(15):
+        reading = board.read()
+        powers.append(reading.power_w)
+        assert reading.gpu_temp_c == 46.531, "the others are read"
+        clock.now_s += 5.0
+    assert powers == [15.0, *[None] * 10, 15.0, None, None, None]
+    assert reads == [1000.0, 1061.0]
+    assert caplog.text.count("the sensor for power took 6 s to answer") == 1
 
 
 def test_a_mode_that_is_added_to_the_file_gets_its_name(orin: Tree) -> None:

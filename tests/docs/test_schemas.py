@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import jsonschema_rs
@@ -18,6 +19,7 @@ from ishowtts.model import FINAL_EVENTS, AlertName, Outcome, Reason
 from ishowtts.mqtt.command_payload import COMMANDS
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS
 from ishowtts.playback.audibility import SilentCause
+from ishowtts.status.payloads import name_in_telemetry
 from support import payload_check
 from support.payload_check import FOLDER, schemas
 
@@ -62,6 +64,8 @@ def test_the_names_are_those_of_the_code() -> None:
     assert set(schemas()["state"]["properties"]["silent"]["enum"]) == causes
     assert schemas()["state"]["properties"]["alerts"]["items"]["enum"] == [name.value for name in AlertName]
     assert set(schemas()["line"]["properties"]) == set(LINE_FIELDS)
+    sources = schemas()["info"]["properties"]["sources"]["properties"]
+    assert set(sources) == {name_in_telemetry(field.name) for field in fields(BoardReading)}
     command = schemas()["command"]["$defs"]
     assert set(command["object"]["properties"]) == set(COMMAND_FIELDS)
     assert set(command["object"]["properties"]["command"]["enum"]) == set(COMMANDS)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from ishowtts.board import BoardIdentity, BoardReading
 from ishowtts.board.jetpack import read_jetpack
+from ishowtts.board.nvpmodel import PowerModes
 from ishowtts.board.sensor_files import read_count, read_scaled, read_text
 from ishowtts.board.sysfs_nodes import SysfsNodes, find_gpu, find_nodes
+from ishowtts.util.files import file_version
 
+log = logging.getLogger(__name__)
+
+_Value = TypeVar("_Value")
 _LOOK_AGAIN_S = 30.0  # drivers are late at boot, and looking for all nodes takes three times as long as a reading
+_SLOW_S, _PAUSE_S = 2.0, 60.0
 _MAX_MHZ = 10_000.0
 _COLDEST_C, _HOTTEST_C = -40.0, 150.0  # NVIDIA's kernels report -256 °C for a sensor that is powered off
 _MAX_W = 1000.0
@@ -62,9 +70,12 @@ class SysfsBoard:
     ) -> None:
         self._sysfs, self._proc, self._etc, self._var = sysfs, proc, etc, var
         self._clock = clock
-        self._nodes = find_nodes(sysfs)
-        self._looked_at_s = clock()
-        self._modes = _PowerModes(etc / "nvpmodel.conf")
+        self._nodes: SysfsNodes | None = None  # commands that need the serial number only do not look for them
+        self._looked_at_s = 0.0
+        self._not_before_s: dict[str, float] = {}
+        self._modes = PowerModes(etc=etc, var=var)
+        self._mode: str | None = None
+        self._mode_versions: list[str | None] | None = None
         # The load is computed between two readings. This is the earlier one.
         self._cpu_ticks = self._read_cpu_ticks()
 
@@ -92,19 +103,20 @@ class SysfsBoard:
         low, high = (_megahertz(nodes.gpu, name) for name in ("min_freq", "max_freq"))
         suspended = nodes.gpu is not None and read_text(f"{nodes.gpu}/device/power/runtime_status") == "suspended"
         used_mb, total_mb = self._memory_mb()
+        fan = nodes.fan
         return BoardReading(
             gpu_clock_mhz=None if suspended else _megahertz(nodes.gpu, "cur_freq"),
             gpu_clock_max_mhz=high,
             gpu_clock_locked=None if low is None or high is None else low == high,
-            gpu_load_pct=None if suspended else _first(nodes.gpu_loads, 0.1, 100.0),
-            gpu_temp_c=_celsius(nodes.gpu_zone),
+            gpu_load_pct=None if suspended else self._in_time("GPU load", lambda: _first(nodes.gpu_loads, 0.1, 100.0)),
+            gpu_temp_c=self._in_time("GPU temperature", lambda: _celsius(nodes.gpu_zone)),
             cpu_load_pct=self._cpu_load_pct(),
-            cpu_temp_c=_celsius(nodes.cpu_zone),
+            cpu_temp_c=self._in_time("CPU temperature", lambda: _celsius(nodes.cpu_zone)),
             power_mode=self._power_mode(),
-            power_w=_power_w(nodes),
-            fan_pct=None if nodes.fan is None else read_scaled(nodes.fan, 100 / 255, 0.0, 100.0),
-            throttle_events=_throttle_events(nodes),
-            throttled=_throttled(nodes),
+            power_w=self._in_time("power", lambda: _power_w(nodes)),
+            fan_pct=None if fan is None else self._in_time("fan", lambda: read_scaled(fan, 100 / 255, 0.0, 100.0)),
+            throttle_events=self._in_time("over-currents", lambda: _throttle_events(nodes)),
+            throttled=self._in_time("throttling", lambda: _throttled(nodes)),
             memory_used_mb=used_mb,
             memory_total_mb=total_mb,
         )
@@ -114,11 +126,34 @@ class SysfsBoard:
 
         The GPU is looked for at each reading until it is found: `ishowtts clocks` waits for it at boot.
         """
-        now_s = self._clock()
-        late = self._nodes.gpu is None and find_gpu(self._sysfs) is not None
-        if late or now_s - self._looked_at_s >= _LOOK_AGAIN_S or self._nodes.disappeared():
-            self._nodes, self._looked_at_s = find_nodes(self._sysfs), now_s
-        return self._nodes
+        now_s, nodes = self._clock(), self._nodes
+        if (
+            nodes is None
+            or now_s - self._looked_at_s >= _LOOK_AGAIN_S
+            or (nodes.gpu is None and find_gpu(self._sysfs) is not None)
+            or nodes.disappeared()
+        ):
+            self._nodes = nodes = find_nodes(self._sysfs)
+            self._looked_at_s = now_s
+        return nodes
+
+    def _in_time(self, sensor: str, read: Callable[[], _Value | None]) -> _Value | None:
+        """Reads a sensor, unless it took too long within the last minute.
+
+        If an I2C bus hangs, each read of a power meter takes 1 s, and the six files of a board delay `state` by 6 s.
+        """
+        began_s = self._clock()
+        if began_s < self._not_before_s.get(sensor, began_s):
+            return None
+        value = read()
+        took_s = self._clock() - began_s
+        if took_s > _SLOW_S:
+            if sensor not in self._not_before_s:
+                log.warning(
+                    "the sensor for %s took %.0f s to answer: it is read every %.0f s", sensor, took_s, _PAUSE_S
+                )
+            self._not_before_s[sensor] = began_s + _PAUSE_S
+        return value
 
     def _read_cpu_ticks(self) -> tuple[int, int] | None:
         """Returns the ticks of all cores since the boot, and how many of them were idle."""
@@ -147,35 +182,19 @@ class SysfsBoard:
         return used, total
 
     def _power_mode(self) -> str | None:
-        """Returns the name of the power mode: its number means a different mode on each board."""
-        status = read_text(self._var / "lib" / "nvpmodel" / "status") or ""
-        mode = re.search(r"pmode:(\d{1,6})", status, re.ASCII)
-        if mode is None:
-            return None
-        return self._modes.names().get(int(mode[1]), f"mode {int(mode[1])}")
+        """Returns the name of the power mode. Its files are read again only if one of them has changed."""
+        versions = [_version(path) for path in (self._var / "lib" / "nvpmodel" / "status", self._etc / "nvpmodel.conf")]
+        if versions != self._mode_versions or self._mode is None:
+            mode = self._modes.present()
+            self._mode, self._mode_versions = mode.name if mode else None, versions
+        return self._mode
 
 
-class _PowerModes:
-    """The names of the power modes. The file is read again only if it has changed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._version: tuple[int, int, int] | None = None
-        self._names: dict[int, str] = {}
-
-    def names(self) -> dict[int, str]:
-        """Returns the name of each mode, by number."""
-        try:
-            status = self._path.stat()
-            version = (status.st_ino, status.st_size, status.st_mtime_ns)
-        except OSError:
-            return {}
-        if version != self._version:
-            text = read_text(self._path) or ""
-            found = re.findall(r"^\s*<\s*POWER_MODEL\s+ID=(\d{1,6})\s+NAME=([^\s>]{1,64})\s*>", text, re.M | re.A)
-            self._names = {int(number): name for number, name in reversed(found)}
-            self._version = version
-        return self._names
+def _version(path: Path) -> str | None:
+    try:
+        return file_version(path)
+    except OSError:
+        return None
 
 
 def _megahertz(gpu: str | None, name: str) -> float | None:

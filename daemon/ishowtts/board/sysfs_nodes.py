@@ -108,6 +108,11 @@ def find_gpu(sysfs: Path) -> str | None:
     return next((f"{devfreq}/{name}" for glob in _GPU_FOLDERS for name in names if fnmatch(name, glob)), None)
 
 
+def has_thor_gpu(sysfs: Path) -> bool:
+    """Whether the GPU is that of a Thor, whose load only NVML knows."""
+    return (find_gpu(sysfs) or "").endswith("/gpu-gpc-0")
+
+
 def _rails(folder: str) -> Iterator[Rail]:
     """Yields the rails of an INA3221, except unconnected channels (NC, or disabled) and sums of others."""
     for number in (1, 2, 3):

@@ -47,7 +47,7 @@ def info_payload(
         "host": socket.gethostname(),
         "board": identity.model,
         "jetpack": identity.jetpack,
-        "sources": {_name_in_telemetry(field): source for field, source in sorted(sources.items())},
+        "sources": {name_in_telemetry(field): source for field, source in sorted(sources.items())},
         "engine": choice.kind,
         "engine_why": choice.why,
         "engines": list(choice.order),
@@ -58,7 +58,7 @@ def info_payload(
     }
 
 
-def _name_in_telemetry(field: str) -> str:
+def name_in_telemetry(field: str) -> str:
     """Return the name of a field of `BoardReading` in `telemetry`, as in `gpu.load_pct` or `board.power_w`."""
     part, _, rest = field.partition("_")
     return f"{part}.{rest}" if part in ("gpu", "cpu", "memory") else f"board.{field}"

@@ -1,13 +1,24 @@
-"""What `ishowtts doctor` says about torch and the GPU."""
+"""What `ishowtts doctor` says about the board, torch and the GPU."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
-from ishowtts.board.gpu_specs import find
-from ishowtts.cli.doctor.machine_parts import gpu_finding, torch_findings
+import pytest
 
+from ishowtts.board import BoardIdentity, BoardReading
+from ishowtts.board.combined_board import CombinedBoard
+from ishowtts.board.gpu_specs import find
+from ishowtts.board.simulated import SimulatedSensors
+from ishowtts.cli.doctor import machine_parts
+from ishowtts.cli.doctor.machine_parts import board_findings, examine_board, gpu_finding, torch_findings
+from ishowtts.cli.findings import Finding
+from ishowtts.config import Config
+from support.sysfs_tree import Tree
+
+TREES = Path(__file__).parents[2] / "board" / "trees"
 ORIN = find("agx-orin")
 
 
@@ -69,3 +80,82 @@ def test_each_way_in_which_torch_fails_has_a_fix() -> None:
     assert (wrong.verdict, "install.sh --torch" in (wrong.fix or "")) == ("fault", True)
     [none] = torch_findings(0, json.dumps(base | {"gpu": None, "cuda_fault": "torch finds no CUDA device"}), "")
     assert none.verdict == "note"
+
+
+@pytest.fixture
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_parts, "_SENSORS_S", 0.0)
+
+
+def of_tree(folder: Path, name: str, *, thor: bool = False) -> list[Finding]:
+    with Tree(folder / name, TREES / f"{name}.json") as tree:
+        board = tree.board()
+        return list(board_findings(CombinedBoard(board.identity, [board]), thor=thor))
+
+
+@pytest.mark.usefixtures("without_waiting")
+def test_a_healthy_jetson_is_named_with_its_sources(tmp_path: Path) -> None:
+    board, clocks = of_tree(tmp_path, "orin-nx-jetpack6-super")
+    assert (board.verdict, board.detail) == (
+        "ok",
+        "NVIDIA Jetson Orin NX Engineering Reference Developer Kit Super, JetPack 6.2.3 (L4T 36.5.2), "
+        "power mode MAXN_SUPER, readings from sysfs",
+    )
+    assert (clocks.part, clocks.verdict, clocks.detail) == ("clocks", "ok", "GPU at 1173 of 1173 MHz, locked")
+
+
+@pytest.mark.usefixtures("without_waiting")
+def test_what_a_thor_lacks_without_nvml_is_named_with_the_fix(tmp_path: Path) -> None:
+    rows = of_tree(tmp_path, "agx-thor-jetpack7", thor=True)
+    [load] = [row for row in rows if "GPU load" in row.detail]
+    assert load.detail == "the GPU load is unknown: on Thor it comes from NVML, which has none now"
+    assert "nvidia-ml-py" in (load.fix or "")
+    assert len(rows) == 3, "a sensor of a GPU without work is no fault"
+
+
+@pytest.mark.usefixtures("without_waiting")
+def test_a_gpu_that_is_powered_off_is_not_reported_as_broken(tmp_path: Path) -> None:
+    rows = of_tree(tmp_path, "thor-t4000-jetpack7", thor=True)
+    assert "the GPU is powered off until it has work: its clock is unknown now" in [row.detail for row in rows]
+    assert rows[-1].detail == "GPU at an unknown clock of 1530 MHz, not locked"
+    with Tree(tmp_path / "orin", TREES / "agx-orin-jetpack6.json") as tree:
+        tree.write("sys/class/devfreq/17000000.gpu/device/power/runtime_status", "suspended\n")
+        board = tree.board()
+        _, off, clocks = board_findings(CombinedBoard(board.identity, [board]), thor=False)
+    assert (off.detail, clocks.part) == (rows[1].detail, "clocks")
+
+
+@pytest.mark.usefixtures("without_waiting")
+def test_each_reading_that_a_jetson_lacks_has_a_row() -> None:
+    board, *rows = board_findings(CombinedBoard(lambda: BoardIdentity("NVIDIA Jetson X", None, None), []), thor=False)
+    assert board.detail == "NVIDIA Jetson X, unknown JetPack, power mode unknown, readings from no source"
+    assert len(rows) == 8
+    assert all(row.verdict == "note" for row in rows)
+    assert sum(row.fix is None for row in rows) == 2, "an old kernel cannot be helped"
+
+
+def test_a_machine_that_is_no_jetson_is_told_so(tmp_path: Path) -> None:
+    board = {"source": "sysfs", "sysfs_root": str(tmp_path)}
+    [row] = examine_board(Config.model_validate({"board": board}))
+    assert (row.verdict, row.fix) == ("note", None)
+    assert row.detail.startswith("there is no Jetson here")
+    for source in ("none", "simulated"):
+        [off] = examine_board(Config.model_validate({"board": {"source": source}}))
+        assert (off.verdict, off.fix) == ("note", "set board.source: auto")
+
+
+def test_a_source_that_is_late_is_waited_for() -> None:
+    class Late:
+        name = "nvml"
+        reads = 0
+
+        def start(self) -> None: ...
+
+        def close(self, timeout_s: float) -> None: ...
+
+        def read(self) -> BoardReading:
+            self.reads += 1
+            return SimulatedSensors().read() if self.reads > 3 else BoardReading()
+
+    board, _ = board_findings(CombinedBoard(lambda: BoardIdentity("x", "JetPack 9", None), [Late()]), thor=True)
+    assert board.detail.endswith("readings from nvml")

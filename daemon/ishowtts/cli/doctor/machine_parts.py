@@ -9,11 +9,27 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
+from ishowtts.board import Board, BoardReading
 from ishowtts.cli.findings import Finding
 from ishowtts.config import Config
 from ishowtts.util import child_process
 
 _PROBE_S = 120.0
+_SENSORS_S = 2.0
+_READINGS: tuple[tuple[str, str, str | None], ...] = (
+    ("cpu_temp_c", "the CPU temperature is unknown: its thermal zone does not answer", "look at dmesg for errors"),
+    (
+        "power_w",
+        "the power is unknown: no meter of this board answers",
+        "look at dmesg for errors of ina3221 or ina238",
+    ),
+    ("power_mode", "the power mode is unknown: nvpmodel has not set one", "systemctl status nvpmodel"),
+    ("memory_used_mb", "the memory is unknown: /proc/meminfo does not answer", "in a container, mount /proc"),
+    ("throttled", "this kernel does not show whether heat slows the board down", None),
+    ("throttle_events", "this kernel does not count over-currents", None),
+)
+"""Field, what is wrong if a Jetson has no value for it, and the fix. A board without fan is in order, and a GPU that is
+powered off has no temperature."""
 
 
 class TorchProbe:
@@ -105,20 +121,75 @@ def gpu_finding(found: dict[str, Any]) -> Finding:
 
 
 def examine_board(settings: Config) -> Iterator[Finding]:
-    """Describe the board and its clocks."""
+    """Describe the board, the sources of its readings, the readings that are missing, and the clocks."""
     from ishowtts.board.detect import detect_board
+    from ishowtts.board.sysfs_nodes import has_thor_gpu
 
-    board = detect_board(settings.board.source, settings.board.sysfs_root)
-    identity, reading = board.identity(), board.read()
-    if identity.jetpack is None:
-        yield Finding(
-            "board",
-            "note",
-            f"{identity.model or 'no Jetson'}; telemetry shows null for sensors that it lacks",
-        )
+    if settings.board.source == "none":
+        yield Finding("board", "note", "board.source is none: telemetry has no readings", "set board.source: auto")
         return
-    yield Finding("board", "ok", f"{identity.model}, {identity.jetpack}, power mode {reading.power_mode or 'unknown'}")
-    clock = f"GPU {reading.gpu_clock_mhz} of {reading.gpu_clock_max_mhz} MHz"
+    if settings.board.source == "simulated":
+        yield Finding("board", "note", "board.source is simulated: all readings are invented", "set board.source: auto")
+        return
+    configured = settings.board
+    board = detect_board(configured.source, configured.sysfs_root, jetson_stats=configured.jetson_stats)
+    yield from board_findings(board, thor=has_thor_gpu(settings.board.sysfs_root))
+
+
+def board_findings(board: Board, *, thor: bool) -> Iterator[Finding]:
+    """Describe a board that is not started yet. `thor`: its GPU is that of a Thor."""
+    identity = board.identity()
+    if identity.jetpack is None and "Jetson" not in (identity.model or ""):
+        named = f" ({identity.model})" if identity.model else ""
+        yield Finding("board", "note", f"there is no Jetson here{named}: telemetry shows null for what it lacks")
+        return
+    board.start()
+    try:
+        reading = _settled_reading(board)
+    finally:
+        board.close(1.0)
+    sources = sorted(set(board.sources().values()))
+    yield Finding(
+        "board",
+        "ok",
+        f"{identity.model or 'unknown model'}, {identity.jetpack or 'unknown JetPack'}, "
+        f"power mode {reading.power_mode or 'unknown'}, readings from {' and '.join(sources) or 'no source'}",
+    )
+    yield from _missing_readings(reading, thor=thor)
+    yield from _clocks(reading)
+
+
+def _settled_reading(board: Board) -> BoardReading:
+    """Return a reading with all values, or the last one before the deadline. NVML and the CPU load take a moment."""
+    ends_s = time.monotonic() + _SENSORS_S
+    while None in vars(reading := board.read()).values() and time.monotonic() < ends_s:
+        time.sleep(0.1)
+    return reading
+
+
+def _missing_readings(reading: BoardReading, *, thor: bool) -> Iterator[Finding]:
+    """Yield a note for each reading that a Jetson should have, and what to do about it."""
+    off = reading.gpu_clock_max_mhz is not None and reading.gpu_clock_mhz is None
+    if reading.gpu_clock_max_mhz is None:
+        fix = "look at dmesg for errors of the GPU; in a container, mount /sys"
+        yield Finding("board", "note", "the GPU clock is unknown: its driver is not in /sys/class/devfreq", fix)
+    elif off:
+        yield Finding("board", "note", "the GPU is powered off until it has work: its clock is unknown now")
+    if reading.gpu_load_pct is None and thor:
+        fix = "install nvidia-ml-py: run install.sh again; if it is there, look at dmesg for errors of the GPU"
+        yield Finding("board", "note", "the GPU load is unknown: on Thor it comes from NVML, which has none now", fix)
+    elif reading.gpu_load_pct is None and not off:
+        yield Finding("board", "note", "the GPU load is unknown: its driver shows none", "look at dmesg for errors")
+    for field, sentence, remedy in _READINGS:
+        if getattr(reading, field) is None:
+            yield Finding("board", "note", sentence, remedy)
+
+
+def _clocks(reading: BoardReading) -> Iterator[Finding]:
+    if reading.gpu_clock_max_mhz is None or reading.gpu_clock_locked is None:
+        return
+    now = "an unknown clock" if reading.gpu_clock_mhz is None else f"{reading.gpu_clock_mhz:g}"
+    clock = f"GPU at {now} of {reading.gpu_clock_max_mhz:g} MHz"
     if reading.gpu_clock_locked:
         yield Finding("clocks", "ok", f"{clock}, locked")
     else:
