@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ishowtts.board import BoardIdentity
+from ishowtts.mqtt.command_payload import parse_command
 from ishowtts.mqtt.discovery_message import DiscoveryFacts, discovery_message
 from ishowtts.mqtt.topics import Topics
 
@@ -56,6 +57,8 @@ def test_the_examples_are_yaml_and_their_topics_and_commands_exist() -> None:
     for example in examples:
         for action in example.get("actions", []):
             assert action.get("data", {}).get("topic", f"{ROOT}/say") in topics
+    assert '{"command": "cancel", "author": author}' in PAGE
+    assert parse_command(b'{"command": "cancel", "author": "Bob"}').author == "Bob"
 
 
 def test_its_links_exist() -> None:

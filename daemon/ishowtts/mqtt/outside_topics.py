@@ -51,9 +51,8 @@ class OutsideTopics:
             refused = self._published.begin(lines) | self._subscribed.begin(commands)
             for topic, body in self._values.items():
                 self._send(topic, body)
-            if self.watched is not None and new_commands and self._subscribed.may_try:
-                self._subscribed.unanswered.add(self.watched)
-                commands.subscribe_optional(self.watched, partial(self._subscription_answered, self.watched))
+            if new_commands and self._subscribed.may_try:
+                self._subscribe(commands)
         for topic in refused:
             self.on_answer(topic, f"it has ended the connection {_MAX_ENDS} times after that")
 
@@ -71,6 +70,11 @@ class OutsideTopics:
         with self._lock:
             self._stopped = True
 
+    def _subscribe(self, session: Session) -> None:
+        topic = self.watched
+        if topic is not None and session.subscribe_optional(topic, partial(self._subscription_answered, topic)):
+            self._subscribed.unanswered.add(topic)
+
     def _subscription_answered(self, topic: str, refusal: str | None) -> None:
         with self._lock:
             self._subscribed.unanswered.discard(topic)
@@ -80,7 +84,8 @@ class OutsideTopics:
         session = self._published.session
         if self._stopped or session is None or not self._published.may_try:
             return
-        if session.publish(topic, body, qos=1, retain=True) is not None:
+        sent = session.publish(topic, body, qos=1, retain=True)
+        if sent is not None and sent.mid is not None:
             self._published.unanswered.add(topic)
 
 

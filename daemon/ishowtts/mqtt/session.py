@@ -136,13 +136,19 @@ class Session:
                 self._client, topic, payload, qos=qos, retain=retain, correlation=correlation, retry=retry
             )
 
-    def subscribe_optional(self, topic: str, on_answer: Callable[[str | None], None]) -> None:
-        """Subscribe at QoS 0 to a topic that we can do without. `on_answer` takes why the broker refuses it."""
+    def subscribe_optional(self, topic: str, on_answer: Callable[[str | None], None]) -> bool:
+        """Subscribe at QoS 0 to a topic that we can do without. Returns whether an answer will come.
+
+        Args:
+            on_answer: Takes why the broker refuses it; `None`: it does not.
+        """
         with self._lock:
-            if self._client is not None and self.ready:
-                _, mid = self._client.subscribe(topic)
-                if mid is not None:
-                    self._optional[mid] = on_answer
+            if self._client is None or not self.ready:
+                return False
+            _, mid = self._client.subscribe(topic)
+            if mid is not None:
+                self._optional[mid] = on_answer
+            return mid is not None
 
     @property
     def ended_without_message(self) -> bool:
