@@ -28,6 +28,7 @@ ORDER = (
     "archive",
     "mqtt",
     "speech",
+    "stored_state",
     "status",
     "app",
     "cli",

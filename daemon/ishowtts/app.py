@@ -8,9 +8,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -23,8 +22,7 @@ from ishowtts.engines.build import EngineChoice, Engines, build_engines
 from ishowtts.engines.espeak_check import EspeakCheck
 from ishowtts.engines.speed_check import SpeedCheck
 from ishowtts.engines.voices.voice_library import language_lookup
-from ishowtts.errors import FatalError, InboxError
-from ishowtts.inbox import Inbox, InboxLimits
+from ishowtts.errors import InboxError
 from ishowtts.mqtt.discovery import HomeAssistantDiscovery
 from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
@@ -32,13 +30,9 @@ from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
 from ishowtts.playback.build_player import (
     ChosenSpeaker,
     build_mixer_threads,
-    build_player,
     build_post_processor,
     choose_speaker,
 )
-from ishowtts.playback.player import Player
-from ishowtts.playback.volume_gain import stored_volume
-from ishowtts.policies import quiet_hours
 from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, SpeechResources
 from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.default_voice import DefaultVoice
@@ -54,11 +48,11 @@ from ishowtts.status.state_report import StateReport
 from ishowtts.status.status_publisher import StatusPublisher
 from ishowtts.status.telemetry import Telemetry
 from ishowtts.status.voice_watcher import VoiceWatcher
+from ishowtts.stored_state import open_inbox, restored_player
 from ishowtts.systemd import Notifier
 from ishowtts.util import stop_signals
 from ishowtts.util.callbacks import ChangeSignal
 from ishowtts.util.disk_space import DiskSpace
-from ishowtts.util.files import make_private_folder
 from ishowtts.util.free_memory import release_free_memory, return_large_blocks
 
 log = logging.getLogger(__name__)
@@ -124,11 +118,12 @@ class Daemon:
         )
         self._identity = self._board.identity()
         self._root = config.root_topic(self._identity.serial)
-        self._inbox = self._open_inbox()
+        self._inbox = open_inbox(config, on_lines=self._changed, on_events=self._events_stored)
+        stack.callback(self._inbox.close)
         paused = self._inbox.recall("paused") == "1"
         if paused:
             log.warning("the appliance is %s", FOUND_PAUSED)
-        self._player = self._make_player(factories.speaker)
+        self._player = restored_player(config, self._inbox, factories.speaker, on_change=self._changed)
         self._choice = build.choose_engine(config)
         self._engines = factories.engines(config, self._choice, self._changed)
         self._voices = self._engines.voice_library
@@ -288,42 +283,6 @@ class Daemon:
             log.error("the history was not pruned: %s", error)
             return False
 
-    def _open_inbox(self) -> Inbox:
-        path = self._config.inbox_file
-        with suppress(OSError):  # the inbox reports what is wrong with the folder, and works in memory
-            make_private_folder(path.parent, ours=partial(_is_in_state_dir, path.name))  # spoken text is private
-        try:
-            inbox = Inbox(
-                path,
-                InboxLimits.from_config(self._config, partial(quiet_hours.held_s, self._config.policies.quiet)),
-                on_lines=self._changed,
-                on_events=self._events_stored,
-            )
-        except InboxError as error:
-            raise FatalError(str(error)) from error
-        self._stack.callback(inbox.close)
-        if inbox.problem:
-            log.error("%s", inbox.problem)
-        return inbox
-
-    def _make_player(self, choose: Callable[[str], ChosenSpeaker]) -> Player:
-        player = build_player(self._config.audio, choose, on_change=self._changed)
-        player.set_volume(self._start_volume())
-        player.set_muted(self._inbox.recall("muted") == "1")
-        if player.muted:
-            log.warning("the appliance is muted since before the daemon was started; the command unmute ends that")
-        return player
-
-    def _start_volume(self) -> int:
-        """The volume that was set last over MQTT, else `audio.volume`."""
-        configured = self._config.audio.volume
-        stored = stored_volume(self._inbox.recall("volume"))
-        if stored is None:
-            return configured
-        if stored != configured:
-            log.info("volume %d, set over MQTT; audio.volume is %d", stored, configured)
-        return stored
-
     def _make_scheduler(self, paused: bool) -> Scheduler:
         config, switches = self._config, self._config.engine.f5.switches
         synthesizer = FallbackSynthesizer.from_engines(
@@ -387,11 +346,6 @@ class Daemon:
         )
         self._link.publish_retained("info", info)
         self._discovery.wake()
-
-
-def _is_in_state_dir(inbox_file: str, name: str) -> bool:
-    """Whether a file or folder in `state_dir` is one of ours; those of `data_folder` are there in a run by hand."""
-    return name.startswith(inbox_file) or name.endswith(".wav") or name in ("weights", "voices", "chimes")
 
 
 class _Part(Protocol):
