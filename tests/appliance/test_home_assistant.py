@@ -48,6 +48,8 @@ BROKER_IS_GONE = (
     "Error doing job: Task exception was never retrieved",  # its `online`, published before it was connected again
 )
 KILLED = ("shutdown cleanly", "Ended unfinished session")
+# This sensor of an automation is set over its interface, and only after its start.
+LATE_SENSOR = "unknown entity sensor.washing_machine_power"
 # It removes the device at the first empty message, and then publishes one itself for each disabled entity.
 REMOVED = ("No device components to cleanup",)
 # Nothing has happened yet that they could show, or the machine of the test has no such reading.
@@ -115,19 +117,20 @@ class House:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._stack = stack
         self.folder = folder
-        self.expected: tuple[str, ...] = ()  # texts in warnings that the test causes
+        self.expected: tuple[str, ...] = (LATE_SENSOR,)  # texts in warnings that the test causes
         for name in ("broker", "appliance", "home"):
             (folder / name).mkdir()
         self.broker = stack.enter_context(Broker(folder / "broker"))
         self.home = stack.enter_context(HomeAssistant(folder / "home", SURROUNDINGS + automations()))
-        for name in ("sensor.washing_machine_power", "binary_sensor.cellar_leak"):
-            self.home.post(f"states/{name}", {"state": "off"})
+        for name, state in {"sensor.washing_machine_power": "9", "binary_sensor.cellar_leak": "off"}.items():
+            self.home.post(f"states/{name}", {"state": state})
         self._others = self.home.states().keys()
         self.home.add_mqtt(self.broker)
         self.appliance = self.run({})
         self.client = stack.enter_context(Client(self.broker.host, self.broker.port))
         self.appliance.wait_ready(self.client)
         self.settle()
+        assert self.home.problems(expected=self.expected) == []
 
     def run(self, settings: dict[str, Any]) -> Appliance:
         """Starts the daemon with these settings over those of the house."""
@@ -394,8 +397,7 @@ def test_the_automations_of_the_page_work(house: House) -> None:
     house.client.subscribe("phone")
     root, home = house.appliance.root, house.home
 
-    home.post("states/sensor.washing_machine_power", {"state": "1"})  # its two minutes are not waited for
-    home.call("automation.trigger", "automation.the_washing_is_done")
+    home.call("automation.trigger", "automation.the_washing_is_done")  # without the two minutes of its trigger
     house.client.wait_for(f"{root}/event", lambda m: m.json.get("text") == "The washing is done.")
 
     home.post("states/binary_sensor.cellar_leak", {"state": "off"})
@@ -427,7 +429,7 @@ def test_the_automations_of_the_page_work(house: House) -> None:
 
 
 def test_a_restarted_home_assistant_shows_the_same(house: House) -> None:
-    house.expected = (*KILLED, "unknown entity sensor.washing_machine_power")
+    house.expected = (*KILLED, LATE_SENSOR)
     before = house.inventory()
     for how in (signal.SIGTERM, signal.SIGKILL):
         house.home.stop(how)

@@ -42,6 +42,9 @@ def test_telemetry_counts_the_line_and_invents_nothing(appliance: Appliance, mqt
         f"{appliance.root}/telemetry", lambda message: message.json["speech"]["lines_total"] == 1
     ).json
     assert snapshot["speech"]["rtf"] == pytest.approx(final["rtf"], abs=1e-3)
+    assert (snapshot["speech"]["lines_per_min"], snapshot["speech"]["error_rate"]) == (1, 0.0)
+    (espeak,) = snapshot["engines"]
+    assert (espeak["rtf_p50"], espeak["ttfa_s_p95"]) == (snapshot["speech"]["rtf"], snapshot["speech"]["ttfa_s_p50"])
     assert snapshot["gpu"]["clock_mhz"] is None
     assert snapshot["engine"]["name"] == "espeak"
     assert snapshot["mqtt"] == {"connected": True, "reconnects": 0}

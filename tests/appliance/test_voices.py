@@ -47,10 +47,22 @@ def test_a_voice_can_be_used_once_it_exists_and_is_rejected_once_it_is_removed(
     assert (final["event"], final["voice"], final["engine"]) == ("finished", "anna", "f5")
     mqtt_client.wait_for(f"{appliance.root}/info", lambda message: message.json["voices"] == ["anna", "default"])
     eventually(lambda: "voice anna is ready: takes " in appliance.log, "the voice")
+    mqtt_client.publish(f"{appliance.root}/voice/set", "anna")
+    mqtt_client.wait_for(f"{appliance.root}/voice", lambda message: message.json == "anna")
+    default = appliance.final(mqtt_client, appliance.say(mqtt_client, "This one names no voice."))
+    assert (default["voice"], default["engine"], default["substituted_for"]) == ("anna", "f5", None)
+    named = appliance.final(mqtt_client, appliance.say(mqtt_client, "This one does.", voice="default"))
+    assert named["voice"] == "default"
+    eventually(lambda: appliance.log.count("voice anna is ready: takes ") > 1, "the new default voice, prepared")
     takes = appliance.log.count("voice anna is ready")
 
     (voices / "anna" / "reference.wav").write_bytes(b"half a file")
     eventually(lambda: "voice anna cannot be used until its files change" in appliance.log, "the fault")
+    told = "lines without a voice use 'default', because the one that was set over MQTT cannot be used"
+    mqtt_client.wait_for(f"{appliance.root}/state", lambda message: told in (message.json["detail"] or ""))
+    mqtt_client.wait_for(f"{appliance.root}/voice", lambda message: message.json == "default", count=2)
+    plain = appliance.final(mqtt_client, appliance.say(mqtt_client, "It is spoken all the same."))
+    assert (plain["event"], plain["voice"]) == ("finished", "default")
     failed = appliance.final(mqtt_client, appliance.say(mqtt_client, "This one is short.", voice="anna"))
     assert "anna" in failed["error"]
     put(voices, "anna", 6)

@@ -163,6 +163,10 @@ def test_status_of_an_appliance_that_works(fake: FakeAppliance, capsys: Capture)
         "  CPU       49 °C",
         "  version   0.1.0, host jetson, Orin, JetPack 6.2 (L4T 36.4.3), up for 2.0 h",
     ]
+    fake.publish_state("online", voice="anna", engines=["hibari", "espeak"])
+    assert run(fake, "status") == 0
+    assert "  voice     anna, not heard: F5 does not speak now\n" in capsys.readouterr().out
+    fake.publish_state("online", queue_depth=2)
     assert run(fake, "status", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["root"], told["availability"], told["info"]) == (ROOT, "online", INFO)
@@ -241,7 +245,19 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
-STATE_KEYS = ["state", "detail", "volume", "muted", "speaking", "queue_depth", "engine", "volume_configured", "silent"]
+STATE_KEYS = [
+    "state",
+    "detail",
+    "voice",
+    "engines",
+    "volume",
+    "muted",
+    "speaking",
+    "queue_depth",
+    "engine",
+    "volume_configured",
+    "silent",
+]
 
 
 @given(

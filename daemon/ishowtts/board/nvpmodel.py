@@ -27,6 +27,10 @@ class PowerMode:
     number: int
     name: str
 
+    def is_called(self, name: str) -> bool:
+        """Whether this is its name, in any case and with or without NVIDIA's prefix `MODE_`."""
+        return _plain(self.name) == _plain(name)
+
 
 class PowerModes:
     """The power modes of this board.
@@ -99,11 +103,9 @@ class PowerModes:
         raise BoardError(f"nvpmodel -m {wanted.number} did not set the power mode {wanted.name}: {result.last_line}")
 
     def _find(self, name: str) -> PowerMode:
-        """Returns the mode of this name, in any case and with or without NVIDIA's prefix `MODE_`."""
+        """Returns the mode that is called so. An exact name comes first."""
         known = self.known()
-        found = [mode for mode in known if mode.name == name] or [
-            mode for mode in known if _plain(mode.name) == _plain(name)
-        ]
+        found = [mode for mode in known if mode.name == name] or [mode for mode in known if mode.is_called(name)]
         if len(found) == 1:
             return found[0]
         if not known:

@@ -62,7 +62,7 @@ def lines_of(view: ApplianceView) -> Iterator[str]:
         "engine": _engine(view),
         "why": _why(view),
         "weights": _weights(view.info.get("weights_licence")),
-        "voice": view.voice,
+        "voice": _default_voice(view),
         "voices": _voices(view.info.get("voices")),
         "speech": _speech(_section(view.telemetry, "speech")),
         "GPU": _gpu(_section(view.telemetry, "gpu")),
@@ -84,6 +84,13 @@ def _volume(view: ApplianceView) -> str:
         silence,
         f"audio.volume is {configured}" if differs else "",
     )
+
+
+def _default_voice(view: ApplianceView) -> str:
+    """The voice of lines that name none, and whether it can be heard now: only F5 speaks in it."""
+    ready = view.state.get("engines")
+    unheard = isinstance(ready, list) and "f5" not in ready
+    return f"{view.voice}{', not heard: F5 does not speak now' if unheard else ''}" if view.voice else ""
 
 
 def _speaking(state: Mapping[str, Any]) -> str:

@@ -326,7 +326,7 @@ class Inbox:
     # Settings
 
     def remember(self, key: str, value: str) -> Future[None]:
-        """Store a setting that survives a restart (`volume`, `muted`, `paused`).
+        """Store a setting that survives a restart (`volume`, `muted`, `paused`, `voice`).
 
         If values come faster than the disk takes them, only the newest is written. The future is done when this value,
         or a newer one, is stored.

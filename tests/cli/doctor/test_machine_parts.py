@@ -11,9 +11,16 @@ import pytest
 from ishowtts.board import BoardIdentity, BoardReading
 from ishowtts.board.combined_board import CombinedBoard
 from ishowtts.board.gpu_specs import find
+from ishowtts.board.nvpmodel import PowerMode
 from ishowtts.board.simulated import SimulatedSensors
 from ishowtts.cli.doctor import machine_parts
-from ishowtts.cli.doctor.machine_parts import board_findings, examine_board, gpu_finding, torch_findings
+from ishowtts.cli.doctor.machine_parts import (
+    board_findings,
+    examine_board,
+    gpu_finding,
+    power_mode_findings,
+    torch_findings,
+)
 from ishowtts.cli.findings import Finding
 from ishowtts.config import Config
 from support.sysfs_tree import Tree
@@ -159,3 +166,20 @@ def test_a_source_that_is_late_is_waited_for() -> None:
 
     board, _ = board_findings(CombinedBoard(lambda: BoardIdentity("x", "JetPack 9", None), [Late()]), thor=True)
     assert board.detail.endswith("readings from nvml")
+
+
+@pytest.mark.parametrize(
+    ("name", "present", "noted"),
+    [
+        ("MAXN", PowerMode(2, "MODE_30W"), True),
+        ("30W", PowerMode(2, "MODE_30W"), False),
+        (None, PowerMode(2, "MODE_30W"), False),
+        ("MAXN", None, False),
+    ],
+)
+def test_a_power_mode_that_is_not_the_configured_one_is_noted(
+    name: str | None, present: PowerMode | None, noted: bool
+) -> None:
+    rows = list(power_mode_findings(name, present))
+    assert bool(rows) == noted
+    assert not noted or rows[0].detail == "the power mode is MODE_30W, but board.power_mode is MAXN"

@@ -7,12 +7,15 @@ import subprocess
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ishowtts.board import Board, BoardReading
 from ishowtts.cli.findings import Finding
 from ishowtts.config import Config
 from ishowtts.util import child_process
+
+if TYPE_CHECKING:
+    from ishowtts.board.nvpmodel import PowerMode
 
 _PROBE_S = 120.0
 _SENSORS_S = 2.0
@@ -115,7 +118,7 @@ def gpu_finding(found: dict[str, Any]) -> Finding:
         fix = "apt-get install gcc python3-dev; on JetPack 6 install.sh --torch with triton beside the torch wheels"
         return Finding("GPU", "note", f"{measured}; {rates['fused_fault']}: synthesis is slower", fix)
     if measured.slow:
-        fix = "choose power mode MAXN and systemctl start ishowtts-clocks; check whether another program uses the GPU"
+        fix = "choose power mode MAXN and systemctl restart ishowtts-clocks; check whether another program uses the GPU"
         return Finding("GPU", "note", f"{measured}; flash attention works", fix)
     return Finding("GPU", "ok", f"{measured}; flash attention works")
 
@@ -123,6 +126,7 @@ def gpu_finding(found: dict[str, Any]) -> Finding:
 def examine_board(settings: Config) -> Iterator[Finding]:
     """Describe the board, the sources of its readings, the readings that are missing, and the clocks."""
     from ishowtts.board.detect import detect_board
+    from ishowtts.board.nvpmodel import PowerModes
     from ishowtts.board.sysfs_nodes import has_thor_gpu
 
     if settings.board.source == "none":
@@ -134,6 +138,7 @@ def examine_board(settings: Config) -> Iterator[Finding]:
     configured = settings.board
     board = detect_board(configured.source, configured.sysfs_root, jetson_stats=configured.jetson_stats)
     yield from board_findings(board, thor=has_thor_gpu(settings.board.sysfs_root))
+    yield from power_mode_findings(configured.power_mode, PowerModes().present())
 
 
 def board_findings(board: Board, *, thor: bool) -> Iterator[Finding]:
@@ -157,6 +162,17 @@ def board_findings(board: Board, *, thor: bool) -> Iterator[Finding]:
     )
     yield from _missing_readings(reading, thor=thor)
     yield from _clocks(reading)
+
+
+def power_mode_findings(name: str | None, present: PowerMode | None) -> Iterator[Finding]:
+    """Note a power mode that is not the configured one."""
+    if name is not None and present is not None and not present.is_called(name):
+        yield Finding(
+            "clocks",
+            "note",
+            f"the power mode is {present.name}, but board.power_mode is {name}",
+            "systemctl status ishowtts-clocks says why: the name may be unknown, or the mode may take a reboot",
+        )
 
 
 def _settled_reading(board: Board) -> BoardReading:
@@ -193,4 +209,4 @@ def _clocks(reading: BoardReading) -> Iterator[Finding]:
     if reading.gpu_clock_locked:
         yield Finding("clocks", "ok", f"{clock}, locked")
     else:
-        yield Finding("clocks", "note", f"{clock}, not locked", "sudo systemctl start ishowtts-clocks")
+        yield Finding("clocks", "note", f"{clock}, not locked", "sudo systemctl restart ishowtts-clocks")
