@@ -16,8 +16,9 @@ from support.broker import Broker
 from support.fake_appliance import ROOT, FakeAppliance
 
 Capture = pytest.CaptureFixture[str]
-INFO = {"version": "0.1.0", "host": "jetson", "board": "Orin", "jetpack": "6.2", "engine": "f5", "voices": ["default"],
-        "weights_licence": "CC-BY-NC-4.0", "engine_why": "weights were found in /weights"}  # fmt: skip
+INFO = {"version": "0.1.0", "host": "jetson", "board": "Orin", "jetpack": "JetPack 6.2 (L4T 36.4.3)",
+        "engine": "f5", "voices": ["default"], "weights_licence": "CC-BY-NC-4.0",
+        "engine_why": "weights were found in /weights"}  # fmt: skip
 TELEMETRY = {
     "uptime_s": 7200.0,
     "gpu": {"clock_mhz": 1300.5, "clock_max_mhz": 1300.5, "clock_locked": True, "temp_c": 54.2, "load_pct": None},
@@ -158,9 +159,9 @@ def test_status_of_an_appliance_that_works(fake: FakeAppliance, capsys: Capture)
         "  voice     default",
         "  voices    default",
         "  speech    RTF 0.213, median 0.200, first sound after 0.40 s (median), 12 lines since the start",
-        "  GPU       1300 MHz, of 1300 MHz, locked, 54 °C",
+        "  GPU       1300 MHz of 1300 MHz, locked, 54 °C",
         "  CPU       49 °C",
-        "  version   0.1.0, host jetson, Orin, JetPack 6.2, up for 2.0 h",
+        "  version   0.1.0, host jetson, Orin, JetPack 6.2 (L4T 36.4.3), up for 2.0 h",
     ]
     fake.publish_state("online", voice="anna", engines=["hibari", "espeak"])
     assert run(fake, "status") == 0

@@ -21,7 +21,7 @@ from ishowtts.mqtt.discovery_message import (
 )
 from support.payload_check import schemas
 
-ORIN = BoardIdentity("NVIDIA Jetson AGX Orin Developer Kit", "6.2", "1421322055541")
+ORIN = BoardIdentity("NVIDIA Jetson AGX Orin Developer Kit", "JetPack 6.2 (L4T 36.4.3)", "1421322055541")
 KITCHEN = DiscoveryFacts("ishowtts/kitchen", ORIN, ["anna", "default"])
 
 # Keys and values that Home Assistant 2025.1 accepts, from homeassistant/components/mqtt: schemas.py, config.py and one
@@ -178,7 +178,14 @@ def test_lines_expire_unless_quiet_hours_hold_them() -> None:
 @pytest.mark.parametrize(
     ("identity", "expected"),
     [
-        (ORIN, {"manufacturer": "NVIDIA", "model": "Jetson AGX Orin Developer Kit", "hw_version": "JetPack 6.2"}),
+        (
+            ORIN,
+            {
+                "manufacturer": "NVIDIA",
+                "model": "Jetson AGX Orin Developer Kit",
+                "hw_version": "JetPack 6.2 (L4T 36.4.3)",
+            },
+        ),
         (BoardIdentity("Seeed reComputer"), {"manufacturer": "iShowTTS", "model": "Seeed reComputer"}),
         (BoardIdentity(), {"manufacturer": "iShowTTS"}),
     ],

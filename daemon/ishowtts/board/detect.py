@@ -30,7 +30,7 @@ def detect_board(
         busy: Whether a line is being spoken, which loads a simulated board.
     """
     if source == "simulated":
-        return CombinedBoard(lambda: BoardIdentity("simulated", "simulated", None), [SimulatedSensors(busy)])
+        return CombinedBoard(lambda: BoardIdentity("simulated"), [SimulatedSensors(busy)])
     if source == "none":
         return CombinedBoard(BoardIdentity, [])
     sysfs = SysfsBoard(sysfs_root)

@@ -38,7 +38,8 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
         choices=["apply", "restore", "show", "repair"],
-        help="repair: lock them again if they came loose after `apply`",
+        help="apply: lock them; restore: give them back as they were before; show: what is locked; "
+        "repair: lock them again if they came loose after `apply`",
     )
     parser.add_argument(
         "--wait",

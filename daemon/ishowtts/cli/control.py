@@ -48,7 +48,9 @@ def add(commands: Commands, common: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument("level", type=volume, nargs="?", metavar="N", help="0 to 100 (default: print the volume)")
     if name == "voice":
         which = parser.add_mutually_exclusive_group()
-        which.add_argument("voice", nargs="?", metavar="NAME", help="name of the voice (default: print the name)")
+        which.add_argument(
+            "voice", nargs="?", metavar="NAME", help="one of `ishowtts voices` (default: print the name)"
+        )
         which.add_argument("--configured", action="store_true", help="go back to engine.f5.default_voice")
     if name == "cancel":
         parser.add_argument("id", nargs="?", metavar="ID", help="id of the line, as `ishowtts say --wait 0` prints it")

@@ -149,8 +149,7 @@ def _speech(speech: Mapping[str, Any]) -> str:
 
 def _gpu(gpu: Mapping[str, Any]) -> str:
     return _joined(
-        _figure(gpu, "clock_mhz", "{} MHz", 0),
-        _figure(gpu, "clock_max_mhz", "of {} MHz", 0),
+        " ".join(filter(None, (_figure(gpu, "clock_mhz", "{} MHz", 0), _figure(gpu, "clock_max_mhz", "of {} MHz", 0)))),
         "locked" if gpu.get("clock_locked") is True else "",
         _figure(gpu, "temp_c", "{} °C", 0),
         _figure(gpu, "load_pct", "load {} %", 0),
@@ -163,7 +162,7 @@ def _version(view: ApplianceView) -> str:
         bounded_text(info.get("version")),
         f"host {bounded_text(info['host'])}" if info.get("host") else "",
         bounded_text(info.get("board")),
-        f"JetPack {bounded_text(info['jetpack'])}" if info.get("jetpack") else "",
+        bounded_text(info.get("jetpack")),
         _uptime(view.telemetry.get("uptime_s")),
     )
 

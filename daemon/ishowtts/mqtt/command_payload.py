@@ -130,7 +130,7 @@ def _known_command(words: str, fields: Mapping[str, Any]) -> Command:
     if word not in COMMANDS:
         raise BadCommand(f"unknown command {clip(words)}; {_similar(word)}one of {', '.join(COMMANDS)}", transaction)
     if word == "cancel" and line_id is None and author is None:
-        raise BadCommand('cancel needs a line or an author: {"command": "cancel", "id": "…"}', transaction)
+        raise BadCommand('cancel needs an id or an author, as in {"command": "cancel", "id": "…"}', transaction)
     if word != "cancel" and author is not None:  # `stop` would end the lines of everybody
         raise BadCommand(f"author: {word} is for all authors; the lines of one are ended with cancel", transaction)
     return Command(word, line_id, transaction, author)

@@ -114,7 +114,7 @@ def _device(facts: DiscoveryFacts) -> dict[str, Any]:
         "manufacturer": maker if by_nvidia else "iShowTTS",
         "model": model if by_nvidia else identity.model,
         "serial_number": identity.serial,
-        "hw_version": f"JetPack {identity.jetpack}" if (identity.jetpack or "")[:1].isdigit() else None,
+        "hw_version": identity.jetpack,
     }
     return {
         "identifiers": [device_id(facts.root)],

@@ -19,6 +19,7 @@ from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.audibility import Silence, SilentCause, ordered
 from ishowtts.playback.player import Player
 from ishowtts.speech import SchedulerStatus
+from ishowtts.status.speech_figures import rounded
 from ishowtts.status.telemetry import Telemetry
 
 FOUND_PAUSED = "paused since before the daemon was started; the command resume lets it speak"
@@ -199,5 +200,5 @@ def _engine(candidate: EngineCandidate) -> dict[str, Any]:
         "pid": status.pid if status else None,
         "restarts": status.restarts if status else 0,
         "last_death": status.last_death if status else None,
-        "warm_s": status.warm_s if status else None,
+        "warm_s": rounded(status.warm_s, 2) if status else None,
     }
