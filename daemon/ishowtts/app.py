@@ -21,7 +21,7 @@ from ishowtts.engines import build
 from ishowtts.engines.build import EngineChoice, Engines, build_engines
 from ishowtts.engines.espeak_check import EspeakCheck
 from ishowtts.engines.speed_check import SpeedCheck
-from ishowtts.engines.voices.voice_library import language_lookup
+from ishowtts.engines.voices.voice_library import VoiceNames, language_lookup
 from ishowtts.errors import InboxError
 from ishowtts.mqtt.discovery import HomeAssistantDiscovery
 from ishowtts.mqtt.line_payload import LineLimits
@@ -323,8 +323,9 @@ class Daemon:
             on_completed=self._inbox.forget_deliveries,
         )
         options = MqttOptions.from_config(self._config, self._root).for_instance(self._inbox, self._instance)
-        names = self._voices.names, self._policy.chime_names
-        return MqttLink(options, LineLimits.from_config(self._config, *names, options.reply_prefix), handlers)
+        voices, chimes = VoiceNames(self._voices), self._policy.chime_names
+        limits = LineLimits.from_config(self._config, lambda: voices, chimes, options.reply_prefix)
+        return MqttLink(options, limits, handlers)
 
     def _check_speed(self) -> None:
         if self._engines.check_speed():

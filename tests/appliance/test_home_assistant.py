@@ -26,7 +26,7 @@ from ishowtts import __version__
 from ishowtts.model import AlertName
 from support import home_assistant
 from support.appliance import FINAL, Appliance
-from support.broker import Broker
+from support.broker import Broker, ShippedBroker
 from support.client import Client
 from support.home_assistant import HomeAssistant
 from support.waiting import eventually
@@ -210,8 +210,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 @pytest.fixture(autouse=True)
-def _no_complaints(house: House) -> Iterator[None]:
-    """Home Assistant has no warnings and errors, except those that a test expects."""
+def _no_complaints(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The Home Assistant of the house has no warnings and errors, except those that a test expects."""
+    if "house" not in request.fixturenames:
+        yield
+        return
+    house: House = request.getfixturevalue("house")
     house.client.forget()
     house.expected = ()
     before = len(house.home.log)
@@ -558,3 +562,50 @@ def test_a_removal_by_hand_leaves_nothing_behind(house: House) -> None:
     assert house.message() is None
     house.appliance.start()
     house.settle()
+
+
+def test_the_shipped_broker_gives_home_assistant_the_rights_that_it_needs(tmp_path: Path) -> None:
+    passwords = {user: f"password of {user}" for user in ("homeassistant", "ishowtts", "observer")}
+    for name in ("broker", "appliance", "home"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "password").write_text(passwords["ishowtts"])
+    (tmp_path / "password").chmod(0o600)
+    with ExitStack() as stack:
+        broker = stack.enter_context(ShippedBroker(tmp_path / "broker", passwords))
+        home = stack.enter_context(HomeAssistant(tmp_path / "home"))
+        home.add_mqtt(broker, username="homeassistant", password=passwords["homeassistant"])
+        login = {"username": "ishowtts", "password_file": str(tmp_path / "password")}
+        mqtt = {"host": broker.host, "port": broker.port, **login}
+        appliance = stack.enter_context(
+            Appliance(tmp_path / "appliance", broker, {"mqtt": mqtt, "board": {"source": "simulated"}})
+        )
+        client = stack.enter_context(
+            Client(broker.host, broker.port, username="observer", password=passwords["observer"])
+        )
+        appliance.wait_ready(client)
+
+        def unknown() -> set[str]:
+            prefix = "ishowtts_ishowtts_test_"
+            states, entities = home.states(), home.entities().values()
+            shown = {
+                entity["unique_id"].removeprefix(prefix): states[entity["entity_id"]]["state"]
+                for entity in entities
+                if entity["entity_id"] in states
+            }
+            return {key for key, state in shown.items() if state in {"unknown", "unavailable"}} or {"all"}
+
+        eventually(lambda: unknown() == UNKNOWN_AT_FIRST, "all readings")
+        for action, entity, data in (
+            ("number.set_value", "number.ishowtts_test_volume", {"value": 40}),
+            ("switch.turn_on", "switch.ishowtts_test_mute", {}),
+            ("notify.send_message", "notify.ishowtts_test", {"message": "One."}),
+            ("notify.send_message", "notify.ishowtts_test_urgent", {"message": "Two."}),
+        ):
+            home.call(action, entity, **data)
+        client.wait_for(f"{appliance.root}/event", lambda m: m.json["event"] == "finished", count=2)
+        eventually(lambda: home.state("switch.ishowtts_test_mute")["state"] == "on", "the mute")
+        eventually(lambda: home.state("number.ishowtts_test_volume")["state"] == "40", "the volume")
+        line = home.state("event.ishowtts_test_line")["attributes"]
+        assert line["event_type"] == "finished"
+        assert line["text"] in {"One.", "Two."}
+        assert home.problems() == []

@@ -84,6 +84,16 @@ def test_commands_steer_an_appliance_and_status_shows_it(
     assert run("stop") == (0, "1 line was cancelled\n")
     assert run("resume") == (0, "resumed\n")
     assert run("unmute") == (0, "unmuted\n")
+    unheard = "it is not heard, because another engine speaks: engine.kind is espeak"
+    assert run("voice", "default") == (0, f"the default voice is default; {unheard}\n")
+    assert run("voice", "nobody") == (1, "refused: there is no voice 'nobody'; the voices are default\n")
+    assert run("voice") == (0, "default\n")
+    assert run("cancel", "--author", "Bob") == (
+        1,
+        "refused: no line of the author 'Bob' is waiting or being spoken\n",
+    )
+    status, answer = run("reload")
+    assert (status, answer.startswith("nothing has changed that needs a restart; ")) == (0, True)
     appliance.stop()
     assert run("status")[0] == 1
 

@@ -108,6 +108,25 @@ class Console:
         return [(event.data["ok"], event.data["detail"]) for event in events]
 
 
+def test_a_flood_of_unknown_voices_costs_no_more_than_its_answers(
+    paced: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console(paced)
+    asked: list[str] = []
+    why_not = DefaultVoice.why_not
+
+    def counted(default_voice: DefaultVoice, name: str) -> str:
+        asked.append(name)
+        return why_not(default_voice, name)
+
+    monkeypatch.setattr(DefaultVoice, "why_not", counted)
+    for number in range(2000):
+        console.handler.voice(f"nobody{number}")
+    assert len(asked) == 100, "a list of 500 voices takes milliseconds, and other commands wait for the same thread"
+    eventually(lambda: len(console.answers()) == 100, "the answers")
+    assert console.answers()[0] == (False, "there is no voice 'nobody0'; the voices are default")
+
+
 def test_cancel_ends_all_lines_of_an_author_in_any_spelling(paced: Harness) -> None:
     console = Console(paced)
     paced.say(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import subprocess
 import tempfile
 import time
@@ -36,11 +37,11 @@ class Browser:
     """`with Browser(width, height) as browser: browser.open(url, …); browser.picture()`."""
 
     def __init__(self, width: int, height: int) -> None:
-        self._profile = tempfile.TemporaryDirectory(prefix="chromium-")
+        self._profile = Path(tempfile.mkdtemp(prefix="chromium-"))
         self._process = subprocess.Popen(
             [
                 "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                "--remote-debugging-port=0", f"--user-data-dir={self._profile.name}",
+                "--remote-debugging-port=0", f"--user-data-dir={self._profile}",
                 f"--window-size={width},{height}", "about:blank",
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -48,7 +49,7 @@ class Browser:
         self._number = 0
 
     def __enter__(self) -> Browser:
-        port_file = Path(self._profile.name) / "DevToolsActivePort"
+        port_file = self._profile / "DevToolsActivePort"
         eventually(lambda: port_file.exists() and port_file.read_text().count("\n") >= 1, "Chromium", _START_S)
         port = int(port_file.read_text().splitlines()[0])
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=_START_S) as answer:
@@ -63,7 +64,12 @@ class Browser:
         self._connection.__exit__(kind, error, trace)
         self._process.terminate()
         self._process.wait(20)
-        self._profile.cleanup()
+        eventually(self._clean_up, "the end of its processes")
+
+    def _clean_up(self) -> bool:
+        """Removes its files. Its processes write some after the first one of them has ended."""
+        shutil.rmtree(self._profile, ignore_errors=True)
+        return not self._profile.exists()
 
     def open(self, url: str, script: str, text: str) -> None:
         """Opens a page, runs a script before those of the page, and waits until the page shows a text."""

@@ -137,10 +137,11 @@ class HomeAssistant:
     ) -> None:
         self.stop()
 
-    def add_mqtt(self, broker: Broker) -> None:
-        """Adds the MQTT integration, as its dialogue does it."""
+    def add_mqtt(self, broker: Broker, **login: str) -> None:
+        """Adds the MQTT integration, as its dialogue does it; `login` is `username` and `password`."""
         flow = self.post("config/config_entries/flow", {"handler": "mqtt"})
-        done = self.post(f"config/config_entries/flow/{flow['flow_id']}", {"broker": broker.host, "port": broker.port})
+        address = {"broker": broker.host, "port": broker.port}
+        done = self.post(f"config/config_entries/flow/{flow['flow_id']}", {**address, **login})
         assert done["type"] == "create_entry", done
         eventually(lambda: self.entry("mqtt")["state"] == "loaded", "the MQTT integration")
 

@@ -146,7 +146,7 @@ class Engines:
         clone = next((each for each in self._order if each.clones), None)
         if clone is not None:
             return clone.engine.why if isinstance(clone.engine, UnavailableEngine) else None
-        if name is None or name not in self.voice_library.names():
+        if name is None or not self.voice_library.has(name):
             return None
         return self._choice.why
 

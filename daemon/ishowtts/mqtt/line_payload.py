@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 import uuid
@@ -20,6 +19,7 @@ from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.publish_packet import MessageProperties
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 from ishowtts.text import is_speakable
+from ishowtts.util.known_names import closest, listed
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.rate_limit import RateLimit
 
@@ -239,7 +239,7 @@ def _spoken_text(text: str, limits: LineLimits, line_id: str) -> str:
 def _known_voice(voice: str, known: Collection[str] | None, line_id: str) -> None:
     if voice in known if known is not None else voice.isprintable() and voice:
         return
-    names = ", ".join(sorted(known)) if known else "none yet"
+    names = listed(known) if known else "none yet"
     detail = f"there is no voice {clip(voice)}; {_similar(voice, known)}there are: {names}"
     raise _LineRejection(Reason.UNKNOWN_VOICE, detail, line_id)
 
@@ -250,14 +250,14 @@ def _known_chime(chime: str, known: Collection[str] | None, line_id: str) -> boo
         return chime
     if (choice := truth_value(chime)) is not None or known is None:
         return chime if choice is None else choice
-    detail = f"chime: there is no chime {clip(chime)}; {_similar(chime, known)}there are: {', '.join(sorted(known))}"
+    detail = f"chime: there is no chime {clip(chime)}; {_similar(chime, known)}there are: {listed(known)}"
     raise _LineRejection(Reason.BAD_FIELD, detail, line_id)
 
 
 def _similar(name: str, known: Collection[str] | None) -> str:
     """Part of a sentence: the known name that is the same apart from capitals, blanks or one or two letters."""
-    close = difflib.get_close_matches(name.strip().lower()[:MAX_NAME_CHARS], sorted(known or ()), n=1, cutoff=0.75)
-    return f"did you mean {close[0]!r}? " if close else ""
+    close = closest(name.strip().lower()[:MAX_NAME_CHARS], sorted(known or ()), cutoff=0.75)
+    return f"did you mean {close!r}? " if close else ""
 
 
 def _reply_to(properties: MessageProperties, limits: LineLimits) -> ReplyTo | None:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
 
 from ishowtts.errors import CommandError
@@ -76,6 +77,9 @@ class CommandHandler:
 
     def voice(self, name: str | None) -> None:
         """Set the voice of lines that name none; `None`: the configured one. It looks at the voices on the disk."""
+        if name is not None and not self._default_voice.is_there(name):
+            self._answers.send("voice", None, False, partial(self._default_voice.why_not, name), None)
+            return
         try:
             if name is not None:
                 self._default_voice.check(name)
@@ -186,14 +190,18 @@ class CommandAnswers:
         self._lock = threading.Lock()
         self._limits: dict[str, RateLimit] = {}
 
-    def send(self, command: str, line_id: str | None, ok: bool, detail: str, transaction: str | None) -> None:
+    def send(
+        self, command: str, line_id: str | None, ok: bool, detail: str | Callable[[], str], transaction: str | None
+    ) -> None:
         """Answer one command.
 
         Args:
             command: The name of the command; empty if it could not be read.
+            detail: A sentence. A function is called only if the answer is sent, not for each message of a flood.
         """
         if self._limit(command).allows("executed" if ok else "refused"):
-            self._record(command, line_id, ok, detail, transaction)
+            sentence = detail if isinstance(detail, str) else detail()
+            self._record(command, line_id, ok, sentence, transaction)
 
     def sum_up(self, *, last: bool = False) -> None:
         """Send a summary of the answers that were only counted, once their 10 s are over. Call it every few seconds.

@@ -7,6 +7,7 @@ import threading
 from ishowtts.engines import VoiceInfo
 from ishowtts.engines.build import Engines
 from ishowtts.errors import CommandError, VoiceError
+from ishowtts.util.known_names import listed
 
 
 class DefaultVoice:
@@ -44,6 +45,18 @@ class DefaultVoice:
         with self._lock:
             return self._problem
 
+    def is_there(self, name: str) -> bool:
+        """Whether there is such a voice. It takes little time, however many voices there are."""
+        return self._library.has(name)
+
+    def why_not(self, name: str) -> str:
+        """Why a voice that was not there cannot be used. It may list the voices."""
+        try:
+            self.check(name)
+        except CommandError as error:
+            return str(error)
+        return f"the voice {name!r} was not there until now; ask for it again"
+
     def check(self, name: str) -> None:
         """Check that there is such a voice and that its files can be read. Reads the disk.
 
@@ -53,9 +66,9 @@ class DefaultVoice:
         try:
             self._library.find(name)
         except VoiceError as error:
-            names = self._library.names()
-            voices = "" if name in names or ", ".join(names) in str(error) else f"; the voices are {', '.join(names)}"
-            raise CommandError(f"{error}{voices}") from error
+            voices = listed(self._library.listed())
+            told = self._library.has(name) or voices in str(error)
+            raise CommandError(str(error) if told else f"{error}; the voices are {voices}") from error
 
     def choose(self, name: str | None) -> str:
         """Use a voice from now on. `check` must have accepted it.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ishowtts.engines.voices.recordings import MAX_BYTES
-from ishowtts.engines.voices.voice_library import VoiceLibrary
+from ishowtts.engines.voices.voice_library import VoiceLibrary, VoiceNames
 from ishowtts.errors import VoiceError
 
 
@@ -67,6 +67,35 @@ def test_an_unknown_voice_raises_with_the_known_ones(tmp_path: Path) -> None:
         VoiceLibrary(tmp_path).find("bob")
     with pytest.raises(VoiceError, match="no voice 'bob'"):
         VoiceLibrary(tmp_path / "missing").find("bob")
+
+
+def test_a_flood_of_unknown_names_does_not_list_the_voices_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        put(tmp_path, f"ann{number:02d}")
+    library = VoiceLibrary(tmp_path)
+    names = VoiceNames(library)
+    folders, listings = library.names, 0
+
+    def list_folders() -> list[str]:
+        nonlocal listings
+        listings += 1
+        return folders()
+
+    monkeypatch.setattr(library, "names", list_folders)
+    for number in range(100):
+        assert f"bob{number}" not in names
+        assert "ann07" in names
+        assert len(names) == 31
+        with pytest.raises(VoiceError, match=r"ann19 and 11 more") as caught:
+            library.find(f"bob{number}")
+        assert len(str(caught.value)) < 250
+    assert listings <= 2  # it takes less than two seconds
+    put(tmp_path, "new")
+    assert "new" in names, "a new folder is a voice at once"
+    assert library.find("new").name == "new"
+    assert not any(library.has(name) for name in ("", "..", "../ann00", "ann00/..", "Ann00", "a" * 100, "\0"))
 
 
 def test_settings_are_part_of_a_voice(tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
+import math
 import stat
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ishowtts.engines.voices.recordings import MAX_BYTES
 from ishowtts.errors import VoiceError
 from ishowtts.limits import MAX_NAME_CHARS, NAME, as_name
 from ishowtts.util.files import file_version, read_bounded
+from ishowtts.util.known_names import closest, listed
 from ishowtts.util.package_files import package_file
 
 DEFAULT = "default"
@@ -24,6 +26,7 @@ TEXT = "reference.txt"
 SETTINGS = "voice.yaml"
 MOST_TEXT_BYTES = 4096
 _READ_ATTEMPTS = 5
+_LISTED_AGE_S = 1.0  # to list 500 voices takes 6 ms, and a flood of unknown names must not keep a thread busy
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,23 @@ class VoiceLibrary:
     def __init__(self, voices_dir: Path | None) -> None:
         self._voices_dir = voices_dir
         self._voices: dict[str, Voice] = {}
+        self._listed: list[str] = []
+        self._listed_s = -math.inf
 
     def names(self) -> list[str]:
         """Returns the sorted names of all voices. A folder without a clip is not a voice."""
         return sorted({DEFAULT, *(folder.name for folder in self._folders())})
+
+    def has(self, name: str) -> bool:
+        """Returns whether there is such a voice. The time does not depend on how many there are."""
+        return name == DEFAULT or self._folder_of(name) is not None
+
+    def listed(self) -> list[str]:
+        """Returns the names for a sentence: as `names`, but up to a second old."""
+        now_s = time.monotonic()
+        if now_s - self._listed_s >= _LISTED_AGE_S:
+            self._listed, self._listed_s = self.names(), now_s
+        return self._listed
 
     def versions(self) -> dict[str, str]:
         """Returns the version of each folder's voice, by name, including voices that `find` refuses."""
@@ -83,18 +99,17 @@ class VoiceLibrary:
             VoiceError: there is no such voice, or its words or settings cannot be read.
         """
         wanted = default if name is None else name
-        if not NAME.fullmatch(wanted) and (meant := _close_name(wanted, self.names())):
+        if not NAME.fullmatch(wanted) and (meant := _close_name(wanted, self.listed())):
             raise VoiceError(f"there is no voice {wanted[:64]!r}; did you mean {meant!r}?")
         check_name(wanted)
-        folder = self._voices_dir / wanted if self._voices_dir is not None else None
-        if folder is not None and clip_of(folder) is not None:
+        if (folder := self._folder_of(wanted)) is not None:
             return self._look_up(wanted, folder)
         if wanted == DEFAULT:
             return _packaged()
-        names = self.names()
+        names = [name for name in self.listed() if name != wanted]
         meant = _close_name(wanted, names)
         hint = f"did you mean {meant!r}? The voices are" if meant else "the voices are"
-        raise VoiceError(f"there is no voice {wanted!r}; {hint} {', '.join(names)}")
+        raise VoiceError(f"there is no voice {wanted!r}; {hint} {listed(names)}")
 
     def language(self, name: str | None, default: str = DEFAULT) -> str | None:
         """Returns the language of a voice; `None` if its settings name none or cannot be read."""
@@ -102,6 +117,13 @@ class VoiceLibrary:
             return self.find(name, default).language
         except VoiceError:
             return None
+
+    def _folder_of(self, name: str) -> Path | None:
+        """Returns the folder of a voice; `None` if there is none, or if this is not a valid name."""
+        if self._voices_dir is None or not NAME.fullmatch(name):
+            return None
+        folder = self._voices_dir / name
+        return folder if clip_of(folder) is not None else None
 
     def _look_up(self, name: str, folder: Path) -> Voice:
         for _ in range(_READ_ATTEMPTS):
@@ -135,10 +157,25 @@ class VoiceLibrary:
                 yield entry
 
 
+class VoiceNames(Collection[str]):
+    """The names of the voices now. Whether one is among them is looked up; the others are up to a second old."""
+
+    def __init__(self, library: VoiceLibrary) -> None:
+        self._library = library
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._library.has(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._library.listed())
+
+    def __len__(self) -> int:
+        return len(self._library.listed())
+
+
 def _close_name(wanted: str, known: list[str]) -> str | None:
     """Returns the name of the voice that is probably meant by another name; `None` if no name is close."""
-    close = difflib.get_close_matches(as_name(wanted[:MAX_NAME_CHARS]), known, n=1, cutoff=0.7)
-    return close[0] if close else None
+    return closest(as_name(wanted[:MAX_NAME_CHARS]), known, cutoff=0.7)
 
 
 def voices_folder(config: Config) -> Path:
