@@ -219,6 +219,15 @@ def test_status_shows_the_active_alerts_and_says_nothing_twice(fake: FakeApplian
     assert json.loads(capsys.readouterr().out)["alerts"]["hot"]["detail"] == "it is hot; cool it"
 
 
+def test_status_names_an_alert_that_its_user_may_not_read() -> None:
+    shown = list(status.lines_of(ApplianceView(ROOT, "online", {"state": "ready", "alerts": ["hot", "new"]}, {}, {})))
+    assert [line for line in shown if "alert" in line] == [
+        f"  alert     hot: this user of the broker may not read {ROOT}/alert/hot, which says why"
+    ]
+    quiet = {"hot": {"active": False, "detail": None}}
+    assert not ApplianceView(ROOT, "online", {"alerts": ["hot"]}, {}, {}, quiet).active_alerts
+
+
 def test_status_of_an_appliance_that_is_offline_or_unknown(fake: FakeAppliance, capsys: Capture) -> None:
     assert run(fake, "status") == 1
     assert "ishowtts/test: unknown: no appliance has ever run there" in capsys.readouterr().out

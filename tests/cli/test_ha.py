@@ -36,7 +36,9 @@ def test_show_prints_the_message(fake: FakeAppliance, capsys: Capture) -> None:
     assert main(["ha", "show", "--config", str(fake.config)]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["device"]["name"] == "iShowTTS test"
-    assert printed.err == f"published, retained, on {TOPIC}:\n"
+    assert (
+        printed.err == f"the daemon publishes this, retained, on {TOPIC}; `ishowtts doctor` shows whether it could:\n"
+    )
     set_key(fake, discovery=False)
     assert main(["ha", "show", "--config", str(fake.config)]) == 0
     assert "home_assistant.discovery is false" in capsys.readouterr().err

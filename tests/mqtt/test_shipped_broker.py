@@ -47,6 +47,7 @@ MAY_READ = {
         *SAY,
         *STEER,
         *PROBES,
+        *ALERTS,
         *(topic for topic in SEEN if not topic.endswith(("/muted", "/voice", "/volume"))),
         "homeassistant/status",
         REPLIES[4],

@@ -131,9 +131,19 @@ class ApplianceView:
 
     @property
     def active_alerts(self) -> dict[AlertName, str]:
-        """The sentences of the active alerts, in the order of AlertName."""
-        alerts = {name: self.alerts.get(name.value, {}) for name in AlertName}
-        return {name: bounded_text(each.get("detail")) for name, each in alerts.items() if each.get("active") is True}
+        """The sentences of the active alerts, in the order of AlertName.
+
+        `state` names also those that the user of this command may not read at the broker.
+        """
+        named = self.state.get("alerts")
+        active = {}
+        for name in AlertName:
+            alert = self.alerts.get(name.value)
+            if alert is None and isinstance(named, list) and name.value in named:
+                active[name] = f"this user of the broker may not read {self.root}/{_ALERT}{name.value}, which says why"
+            elif alert is not None and alert.get("active") is True:
+                active[name] = bounded_text(alert.get("detail"))
+        return active
 
     @property
     def degraded(self) -> bool:

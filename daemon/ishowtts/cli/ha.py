@@ -50,7 +50,10 @@ def _show(settings: Config, root: str, identity: BoardIdentity) -> None:
 
     topic = discovery_topic(settings.home_assistant.prefix, root)
     if settings.home_assistant.discovery:
-        print(f"published, retained, on {topic}:", file=sys.stderr)
+        print(
+            f"the daemon publishes this, retained, on {topic}; `ishowtts doctor` shows whether it could:",
+            file=sys.stderr,
+        )
     else:
         print(f"not published, because home_assistant.discovery is false; it would be on {topic}:", file=sys.stderr)
     voices = open_voice_library(settings).names()
