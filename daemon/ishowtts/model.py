@@ -179,7 +179,7 @@ class Report:
 
     Attributes:
         queue_s: Seconds that the line waited in the queue.
-        ttfa_s: Time to first audio: seconds from the arrival to the first sample that was heard.
+        ttfa_s: Time to first audio: seconds from the moment when the line was next to the first sample that was heard.
         engine: The engine of the last segment.
         shares: One entry for each engine that synthesised a part of it.
     """

@@ -31,11 +31,13 @@ from support.client import Client
 from support.home_assistant import HomeAssistant
 from support.waiting import eventually
 
+if reason := home_assistant.missing():
+    pytest.skip(reason, allow_module_level=True)
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.xdist_group("home-assistant"),
-    pytest.mark.skipif(home_assistant.missing() is not None, reason=str(home_assistant.missing())),
 ]
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,6 +14,7 @@ from ishowtts.board.combined_board import CombinedBoard
 from ishowtts.board.detect import detect_board
 from ishowtts.board.sysfs import SysfsBoard
 from ishowtts.board.sysfs_nodes import SysfsNodes
+from ishowtts.board.timely_board import TimelyBoard
 from support.clock import Clock
 from support.sysfs_tree import Tree
 
@@ -191,6 +192,7 @@ def test_only_a_simulated_board_says_that_it_is_simulated(tmp_path: Path) -> Non
 def test_nvml_and_jetson_stats_are_asked_for_this_machine_only(tmp_path: Path) -> None:
     def sources(source: str, sysfs_root: Path, *, jetson_stats: bool = True) -> list[str]:
         board = detect_board(source, sysfs_root, jetson_stats=jetson_stats)
+        board = board._board if isinstance(board, TimelyBoard) else board
         assert isinstance(board, CombinedBoard)
         return [found.name for found in board._sources]
 

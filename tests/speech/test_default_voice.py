@@ -49,7 +49,7 @@ def test_a_voice_is_chosen_and_given_back(engines: Engines) -> None:
 def test_a_voice_that_is_not_there_is_refused_with_a_list(engines: Engines, name: str) -> None:
     with pytest.raises(CommandError, match="anna, bob, default") as caught:
         DefaultVoice(engines, None).check(name)
-    assert ("did you mean 'anna'" in str(caught.value)) == (name in ("Anna", "../anna"))
+    assert ("did you mean 'anna'? The voices are" in str(caught.value)) == (name in ("Anna", "../anna"))
 
 
 def test_a_voice_whose_files_cannot_be_read_is_refused_with_the_reason(engines: Engines, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from ishowtts.board.jetson_stats import JetsonStatsSensors
 from ishowtts.board.nvml import NvmlSensors
 from ishowtts.board.simulated import SimulatedSensors
 from ishowtts.board.sysfs import SysfsBoard
+from ishowtts.board.timely_board import TimelyBoard
 
 SYSFS: Final = Path("/sys")
 """The sysfs of this machine. Another one is a recorded tree, which NVML and jetson-stats know nothing of."""
@@ -39,4 +40,4 @@ def detect_board(
         sources.append(NvmlSensors())
         if jetson_stats:
             sources.append(JetsonStatsSensors())
-    return CombinedBoard(sysfs.identity, sources)
+    return TimelyBoard(CombinedBoard(sysfs.identity, sources))

@@ -67,8 +67,10 @@ class DefaultVoice:
             self._library.find(name)
         except VoiceError as error:
             voices = listed(self._library.listed())
-            told = self._library.has(name) or voices in str(error)
-            raise CommandError(str(error) if told else f"{error}; the voices are {voices}") from error
+            if self._library.has(name) or voices in str(error):
+                raise CommandError(str(error)) from error
+            joint = " The" if str(error).endswith("?") else "; the"
+            raise CommandError(f"{error}{joint} voices are {voices}") from error
 
     def choose(self, name: str | None) -> str:
         """Use a voice from now on. `check` must have accepted it.
