@@ -137,6 +137,6 @@ def test_repair_locks_again_what_came_loose(clocks: Clocks, tree: Tree, capsys: 
     clocks("apply")
     tree.write(f"{GPU}/min_freq", "306000000\n")
     clocks("show")
-    assert "they came loose: sudo ishowtts clocks repair" in capsys.readouterr().out
+    assert "they were unlocked since: sudo ishowtts clocks repair" in capsys.readouterr().out
     assert clocks("repair") == 0
     assert "1300.5 MHz, locked" in capsys.readouterr().out

@@ -54,12 +54,21 @@ def test_a_newer_retained_value_replaces_the_one_that_is_retried(
     assert hostile.retained[VOLUME].payload == b"8"
 
 
-def test_a_retained_value_that_is_refused_for_good_is_not_published_again(
-    hostile: HostileBroker, make_link: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["volume", "alert/hot"])
+def test_a_retained_value_that_is_refused_for_good_is_sent_once_and_logged_once(
+    hostile: HostileBroker,
+    make_link: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
 ) -> None:
     monkeypatch.setattr("ishowtts.mqtt.publisher._RETAINED_RETRY_S", 0.0)
     link = make_link(probe_interval_s=0.2).start()
-    hostile.on_publish = scripts.confirm_with(0x87, VOLUME)
-    link.link.publish_retained("volume", 7)
+    hostile.on_publish = scripts.confirm_with(0x87, f"ishowtts/unit/{name}")
+    link.link.publish_retained(name, 7)
+    link.link.publish_retained(name, 8)
     hostile.wait_for(lambda packet: packet.topic == "ishowtts/unit/probe", 20, count=5)
-    assert published(hostile) == [b"7"]
+    packets = hostile.received_of(mqtt.PUBLISH, f"ishowtts/unit/{name}")
+    assert [packet.payload for packet in packets] == [b"7", b"8"]
+    told = name.replace("hot", "#")
+    assert caplog.text.count(f"does not take what we publish on ishowtts/unit/{told} (Not authorized)") == 1

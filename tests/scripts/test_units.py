@@ -168,7 +168,7 @@ REPAIR_PATH: Reasons = {
 
 REPAIR: Reasons = {
     "Unit": {
-        "Description=iShowTTS: locks the Jetson's clocks again after they came loose": "`systemctl status` shows it",
+        "Description=iShowTTS: locks the Jetson's clocks again when unlocked": "`systemctl status` shows it",
         "ConditionPathExists=/run/ishowtts-clocks/store": "clocks that nobody locked would be locked",
         "StartLimitIntervalSec=600": "within the default of 10 s no start would count",
         "StartLimitBurst=10": "a daemon that was taken over could keep root busy",

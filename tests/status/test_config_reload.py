@@ -96,7 +96,7 @@ def test_the_limits_of_the_alerts_change_at_once(
 ) -> None:
     path.write_text(f"{START}alerts: {{hot_c: 70}}\n")
     sentences = ask(reload, notifier, caplog)
-    assert sentences[0] == "alerts.hot_c is 70.0 now"
+    assert sentences[0] == "alerts.hot_c is 70 now"
     assert "no change that needs a restart" in sentences[1]
     assert reload.alerts().hot_c == 70
     path.write_text(f"{START}alerts: {{hot_c: 700}}\n")
@@ -153,6 +153,7 @@ CHANGED = "device: {name: hall}\naudio: {volume: 80}\nmqtt: {host: secret.lan}\n
     [
         (START, True, "nothing has changed that needs a restart; lists of blocked words, "),
         (CHANGED, True, "log.level is debug now; these keys have changed and need a restart (systemctl restart "),
+        (f"{START}alerts: {{slow_rtf: 0.5}}\n", True, "alerts.slow_rtf is 0.5 now; no other key has changed"),
         (f"{START}log: {{level: loud}}\n", False, "the configuration has faults, so nothing is changed: "),
         ("".join(f"key{n}: 1\n" for n in range(9)), False, "; and 4 more"),
     ],

@@ -1,4 +1,4 @@
-"""Asks root to lock the clocks again after they came loose: by a power mode change, or a resume from suspend.
+"""Asks root to lock the clocks again after a power mode change, or a resume from suspend, has unlocked them.
 
 The daemon has no rights over the clocks. It touches a file in its own folder. systemd sees that, and starts
 ishowtts-clocks-repair.service, which trusts nothing in the folder.
@@ -86,6 +86,6 @@ class ClockRepair:
             finally:
                 os.close(handle)  # systemd's PathChanged= looks at this
         except OSError as error:
-            log.warning("the clocks came loose, and %s cannot be written (%s)", file, error.strerror)
+            log.warning("the clocks are not locked any more, and %s cannot be written (%s)", file, error.strerror)
             return
-        log.warning("the clocks came loose; ishowtts-clocks-repair.service was asked to lock them again")
+        log.warning("the clocks are not locked any more; ishowtts-clocks-repair.service was asked to lock them again")

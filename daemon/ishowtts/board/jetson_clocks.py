@@ -87,7 +87,7 @@ class JetsonClocks:
             return AppliedClocks(self._lock_clocks(lock), former, problem)
 
     def repair(self) -> ClocksState | None:
-        """Locks the clocks again if they came loose after `apply`. Leaves the power mode as it is.
+        """Locks the clocks again if something has unlocked them after `apply`. Leaves the power mode as it is.
 
         Returns:
             The clocks; `None` if they are not to be locked: `apply` did not run, or `restore` ran after it.

@@ -39,7 +39,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         "action",
         choices=["apply", "restore", "show", "repair"],
         help="apply: lock them; restore: give them back as they were before; show: what is locked; "
-        "repair: lock them again if they came loose after `apply`",
+        "repair: lock them again if something has unlocked them after `apply`",
     )
     parser.add_argument(
         "--wait",
@@ -150,7 +150,7 @@ def _show(clocks: JetsonClocks, mode: PowerMode | None, power_mode: str | None, 
         configured = f" (board.power_mode is {power_mode})" if power_mode else ""
         print(f"power mode {mode.name}{configured}")
     if since is not None:
-        loose = "" if state.locked else "; they came loose: sudo ishowtts clocks repair"
+        loose = "" if state.locked else "; they were unlocked since: sudo ishowtts clocks repair"
         print(f"locked by `ishowtts clocks apply` since {since}{loose}")
         print("undo: sudo systemctl stop ishowtts-clocks (until the next start), or sudo ishowtts clocks restore")
     elif state.locked:

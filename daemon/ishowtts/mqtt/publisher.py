@@ -70,7 +70,7 @@ class Publisher:
         self._to_retry: set[int] = set()  # mids of publishes that the broker does not take now
         self._retained: dict[int, tuple[str, bytes]] = {}  # by mid: retained values that wait for their answer
         self._refused_retained: dict[str, tuple[float, bytes]] = {}  # by topic: when to publish again, and what
-        self._warned: set[str] = set()  # refusals that were logged
+        self._warned: set[tuple[str, str]] = set()  # refusals that were logged
         self.closed = False
 
     @property
@@ -152,11 +152,19 @@ class Publisher:
         """Whether publishes wait and the broker has confirmed none for this time."""
         return bool(self._acks_before) and self._clock() - self._progress_s > timeout_s
 
-    def warn(self, reason: str) -> None:
-        """Log a refused publish once a connection: the broker may refuse a hundred events a second."""
-        if reason not in self._warned:
-            self._warned.add(reason)
-            log.warning("%s does not take what we publish (%s); change its ACL or limits", self._options.broker, reason)
+    def warn(self, reason: str, retained_topic: str | None = None) -> None:
+        """Log a refused publish once a connection: the broker may refuse a hundred events a second.
+
+        Args:
+            reason: What the broker answered.
+            retained_topic: The topic of a retained value. Each has its own warning, and all alerts have one.
+        """
+        root, alert, _ = (retained_topic or "").rpartition("/alert/")
+        topic = f"{root}/alert/#" if alert else retained_topic
+        what = "what we publish" if topic is None else f"what we publish on {topic}"
+        if (what, reason) not in self._warned:
+            self._warned.add((what, reason))
+            log.warning("%s does not take %s (%s); change its ACL or limits", self._options.broker, what, reason)
 
     def _expect(self, mid: int, acks_before: int) -> None:
         if not self._acks_before:

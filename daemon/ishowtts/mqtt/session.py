@@ -312,7 +312,7 @@ class Session:
                 topic is not None and self._handlers.on_retained_answer(topic, refusal)
             )
             if refusal is not None and not reported:
-                self._publisher.warn(refusal)
+                self._publisher.warn(refusal, topic)
         if completed := self._acknowledgements.take_completed():
             self._handlers.on_completed(completed)
 

@@ -137,7 +137,7 @@ class ConfigReload(LoopThread):
         if changed:
             return f"{applied}these keys have changed and need a restart ({_RESTART}): {_first(changed, ', ')}"
         log.info("%s has no change that needs a restart; %s", self._path, _LIVE)
-        return f"{applied}nothing has changed that needs a restart; {_LIVE}"
+        return f"{applied}no other key has changed" if applied else f"nothing has changed that needs a restart; {_LIVE}"
 
     def _apply(self, found: Config, file: dict[str, Any]) -> list[str]:
         """Apply what can change while the daemon runs. Returns a sentence for each key that has changed.
@@ -152,7 +152,8 @@ class ConfigReload(LoopThread):
         sentences = []
         for key in changed:
             section, _, name = key.partition(".")
-            sentences.append(f"{key} is {file[section][name]} now")
+            value = file[section][name]
+            sentences.append(f"{key} is {value if isinstance(value, str) else f'{value:g}'} now")
             log.info("%s", sentences[-1])
         return sentences
 
