@@ -263,6 +263,13 @@ def test_a_full_disk_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert state.fix == "make room on that disk"
 
 
+def test_the_disk_of_the_queue_is_full_when_the_daemon_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = config_files.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(config_files.shutil, "disk_usage", lambda _: usage._replace(free=2_000_000_000))
+    [found] = examined(tmp_path, limits={"min_free_mb": 3000})
+    assert (found.part, found.verdict) == ("state_dir", "fault"), "the alert disk_short is active"
+
+
 def test_lists_are_shown_with_the_number_of_their_entries(tmp_path: Path) -> None:
     pronunciations = write(tmp_path / "own.yaml", "- {say: SQL, as: sequel}\n")
     words = write(tmp_path / "words.txt", "one\ntwo\n")
