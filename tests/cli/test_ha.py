@@ -69,6 +69,15 @@ def test_remove_without_a_daemon(fake: FakeAppliance, capsys: Capture) -> None:
     assert capsys.readouterr().out == f"removed: {TOPIC}\n"
 
 
+def test_remove_over_mqtt_3_claims_nothing_that_it_cannot_know(fake: FakeAppliance, capsys: Capture) -> None:
+    set_key(fake)
+    settings = json.loads(fake.config.read_text())
+    fake.config.write_text(json.dumps({**settings, "mqtt": {**settings["mqtt"], "protocol": "3.1.1"}}))
+    fake.publish_state("offline")
+    assert main(["ha", "remove", "--config", str(fake.config)]) == 0
+    assert "does not say whether it takes that" in capsys.readouterr().out
+
+
 def test_doctor_says_whether_the_broker_has_the_message(
     fake: FakeAppliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,9 @@ DROPPED = replace(WELL, leader=LeadingEngine("f5", SLOW, deputy="hibari", droppe
         ("hot", reading(gpu_temp_c=40.0, cpu_temp_c=99.0), False, True),
         ("hot", reading(gpu_temp_c=80.0), True, True),
         ("hot", reading(gpu_temp_c=79.9, cpu_temp_c=60.0), True, False),
+        ("hot", reading(cpu_temp_c=60.0), False, False),
+        ("hot", reading(cpu_temp_c=60.0), True, None),  # the GPU may be the one that is hot, and does not answer now
+        ("hot", reading(gpu_temp_c=81.0), True, True),
         ("clocks_unlocked", locked(False), False, True),
         ("clocks_unlocked", locked(True), True, False),
         ("clocks_unlocked", locked(None), True, None),

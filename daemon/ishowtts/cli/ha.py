@@ -69,6 +69,8 @@ def _remove(settings: Config, root: str, identity: BoardIdentity) -> None:
         for topic in dict.fromkeys(topics):
             client.publish(topic, "", retain=True)
             print(visible(f"removed: {topic}"))
+        if settings.mqtt.protocol != 5:
+            print("Over MQTT 3.1.1 a broker does not say whether it takes that. It does if its ACL allows it.")
         online = read_view(client, root, ()).online
     if online and settings.home_assistant.discovery:
         print(

@@ -124,8 +124,11 @@ def hot(facts: AlertFacts, active: bool) -> RuleResult:
     if not temps_c:
         return _UNKNOWN
     hotter = max(temps_c, key=lambda name: temps_c[name])
+    holds = temps_c[hotter] >= facts.hot_c - (COOLER_C if active else 0.0)
+    if active and not holds and len(temps_c) < len(known):
+        return _UNKNOWN  # the one that was hot may be the one that does not answer now
     return RuleResult(
-        temps_c[hotter] >= facts.hot_c - (COOLER_C if active else 0.0),
+        holds,
         f"the {hotter} has reached {facts.hot_c:g} °C (alerts.hot_c); check the fan and the air flow, or "
         "choose a power mode that takes less power (nvpmodel)",
         round(temps_c[hotter], 1),

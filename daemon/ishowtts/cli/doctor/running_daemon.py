@@ -116,7 +116,8 @@ def _discovery(settings: Config, root: str) -> Iterator[Finding]:
         refused = f"the broker refuses the discovery message on {topic} ({bounded_text(refusal)})"
         yield Finding("home assistant", "note", refused, REFUSAL_FIX)
     elif refusal is not None:
-        yield Finding("home assistant", "ok", f"the discovery message is published on {topic}")
+        unsure = "; over MQTT 3.1.1 a broker does not say whether it takes it" if settings.mqtt.protocol != 5 else ""
+        yield Finding("home assistant", "ok", f"the discovery message was published on {topic}{unsure}")
 
 
 def _quiet(settings: Config) -> Iterator[Finding]:
