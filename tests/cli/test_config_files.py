@@ -263,6 +263,13 @@ def test_a_full_disk_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert state.fix == "make room on that disk"
 
 
+def test_a_disk_is_full_below_the_limit_of_the_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = config_files.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(config_files.shutil, "disk_usage", lambda _: usage._replace(free=900_000_000))
+    verdicts = [[each.verdict for each in examined(tmp_path, limits={"min_free_mb": limit})] for limit in (800, 1000)]
+    assert verdicts == [[], ["fault", "fault"]]
+
+
 def test_lists_are_shown_with_the_number_of_their_entries(tmp_path: Path) -> None:
     pronunciations = write(tmp_path / "own.yaml", "- {say: SQL, as: sequel}\n")
     words = write(tmp_path / "words.txt", "one\ntwo\n")
