@@ -1,4 +1,4 @@
-"""iShowTTS: an appliance that speaks the lines it is sent over MQTT in a cloned voice."""
+"""iShowTTS: an appliance that speaks the lines of text that it is sent over MQTT."""
 
 __version__ = "0.1.0"
 

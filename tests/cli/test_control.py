@@ -219,6 +219,22 @@ def test_status_shows_the_active_alerts_and_says_nothing_twice(fake: FakeApplian
     assert json.loads(capsys.readouterr().out)["alerts"]["hot"]["detail"] == "it is hot; cool it"
 
 
+def test_status_wraps_a_fix_and_cuts_a_spoken_text(
+    fake: FakeAppliance, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "terminal_width", lambda: 60)
+    detail = "the GPU has reached 85 °C (alerts.hot_c); check the fan and the air flow"
+    fake.retain("alert/hot", {"active": True, "detail": detail})
+    fake.publish_state("online", speaking={"id": "1", "text": "word " * 90}, alerts=["hot"])
+    assert run(fake, "status") == 0
+    told = capsys.readouterr().out
+    assert (
+        "  alert     hot: the GPU has reached 85 °C (alerts.hot_c);\n            check the fan and the air flow\n"
+        in told
+    )
+    assert [len(line) for line in told.splitlines() if "speaking" in line] == [60]
+
+
 def test_status_names_an_alert_that_its_user_may_not_read() -> None:
     shown = list(status.lines_of(ApplianceView(ROOT, "online", {"state": "ready", "alerts": ["hot", "new"]}, {}, {})))
     assert [line for line in shown if "alert" in line] == [

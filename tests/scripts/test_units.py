@@ -22,7 +22,7 @@ Reasons = dict[str, dict[str, str]]
 
 SERVICE: Reasons = {
     "Unit": {
-        "Description=iShowTTS: speaks lines from MQTT in a cloned voice": "`systemctl status` shows it",
+        "Description=iShowTTS: speaks lines of text that arrive over MQTT": "`systemctl status` shows it",
         f"Documentation=file:{CONFIG}": "`systemctl help` leads to the configuration",
         "After=network.target mosquitto.service nvpmodel.service sound.target":
             "at boot the broker and the sound card are there before the first line; "

@@ -6,6 +6,7 @@ Exit status: 0 it is online, 1 it is not, or the broker does not answer.
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.cli.tables import cut, terminal_width
 
 _TITLE_WIDTH = 10
+_NARROWEST = 40
+_CUT = ("  speaking ", "  voices ")
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -36,12 +39,20 @@ def run(arguments: argparse.Namespace) -> int:
         topics = {name: getattr(view, name) or None for name in ("state", "alerts", "info", "telemetry")}
         print_json({"root": root, "availability": view.availability, "other_appliance": other, **topics})
     else:
-        width = terminal_width()
-        for line in lines_of(view):
-            print(line if width is None else cut(line, width))
-        if other is not None:
-            print(f"  {'fault':<{_TITLE_WIDTH}}{other}: {CHANGE_NAME}")
+        fault = [f"  {'fault':<{_TITLE_WIDTH}}{other}: {CHANGE_NAME}"] if other is not None else []
+        for line in (*lines_of(view), *fault):
+            print(_fitted(line, terminal_width()))
     return 0 if view.online else 1
+
+
+def _fitted(line: str, width: int | None) -> str:
+    """A row for a terminal of this width. Rows that may name a fix are wrapped, and the others cut."""
+    if width is None:
+        return line
+    if line.startswith(_CUT):
+        return cut(line, width)
+    indent = " " * (2 + _TITLE_WIDTH)
+    return "\n".join(textwrap.wrap(line, max(width, _NARROWEST), subsequent_indent=indent, break_on_hyphens=False))
 
 
 def lines_of(view: ApplianceView) -> Iterator[str]:
