@@ -133,10 +133,22 @@ def test_active_alerts_are_named_in_the_order_of_the_contract(board: Board) -> N
     assert board.alerts.active == (AlertName.HOT, AlertName.DEAF)
 
 
+def test_an_alert_that_flaps_stays_active_until_its_cause_is_absent_for_30_s(board: Board) -> None:
+    changes = [board.after(1, HOT if second % 2 else ABSENT) for second in range(300)]
+    assert [payload[0]["active"] for payload in changes if payload] == [True, False, True], (
+        "a loose plug, for 5 minutes"
+    )
+    assert board.after(1, ABSENT) == []
+    assert board.after(29) == []
+    assert [payload["active"] for payload in board.after(1)] == [False]
+    assert [payload["active"] for payload in board.after(61, HOT)] == [True]
+    assert [payload["active"] for payload in board.after(10, ABSENT)] == [False], "after a minute it counts as new"
+
+
 def test_the_log_has_a_warning_and_an_end_and_no_flood(board: Board, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    for _ in range(20):
-        board.after(0, HOT)
+    for _ in range(4):
+        board.after(61, HOT)
         board.after(10, ABSENT)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("WARNING", "alert hot: it is hot; cool it"),

@@ -17,6 +17,9 @@ INTERVAL_S = 2.0
 """Some causes report no change, such as a full disk: the alerts are evaluated at least so often."""
 SHORTEST_ACTIVE_S = 10.0
 """An alert stays active for at least this time, so that it does not flap."""
+FLAPPING_S = 30.0
+"""An alert that comes again within a minute ends only after its cause was absent for this time."""
+_AGAIN_S = 60.0
 UNKNOWN_S = 30.0
 """What is unknown for this time counts as absent."""
 DETAIL_INTERVAL_S = 5.0
@@ -39,7 +42,8 @@ class Alert:
         self._holds_since_s: float | None = None
         self._absent_since_s: float | None = None
         self._known_s = -math.inf
-        self._raised_s = -math.inf
+        self._raised_s = self._cleared_s = -math.inf
+        self._clear_after_s = rule.clear_after_s
         self._published_s = -math.inf
 
     @property
@@ -69,12 +73,15 @@ class Alert:
                 return self._follow(found, now_s)
             if now_s - self._holds_since_s >= found.after_s:
                 self._raised_s = now_s
+                flaps = now_s - self._cleared_s < _AGAIN_S
+                self._clear_after_s = max(self.rule.clear_after_s, FLAPPING_S if flaps else 0.0)
                 return self._change(True, found, now_s, wall_s)
             return False
         self._holds_since_s = None
         self._absent_since_s = now_s if self._absent_since_s is None else self._absent_since_s
-        quiet = now_s - self._absent_since_s >= self.rule.clear_after_s
+        quiet = now_s - self._absent_since_s >= self._clear_after_s
         if self.active and quiet and now_s - self._raised_s >= SHORTEST_ACTIVE_S:
+            self._cleared_s = now_s
             return self._change(False, RuleResult(False), now_s, wall_s)
         return False
 
