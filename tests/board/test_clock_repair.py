@@ -46,11 +46,18 @@ def test_it_gives_up_and_says_so_once(loose: Repair, caplog: pytest.LogCaptureFi
     assert caplog.text.count("the clocks are still not locked after 6 requests") == 1
 
 
-def test_it_asks_at_once_again_after_the_clocks_were_locked(loose: Repair) -> None:
+def test_it_asks_again_after_the_clocks_were_locked(loose: Repair) -> None:
     for _ in range(2):
-        assert loose.asked(after_s=1)
+        assert loose.asked(after_s=75)
         assert not loose.asked(after_s=1, unlocked=False)
     assert not loose.asked(unlocked=False)
+
+
+def test_clocks_that_come_loose_again_and_again_do_not_exceed_what_systemd_takes(loose: Repair) -> None:
+    asked_s = [loose.clock.now_s for turn in range(240) if loose.asked(after_s=10, unlocked=turn % 2 == 0)]
+    assert len(asked_s) > 25, "it goes on"
+    for at_s in asked_s:
+        assert sum(at_s <= other_s < at_s + 600 for other_s in asked_s) < 10, "StartLimitBurst of the unit"
 
 
 def test_it_does_not_ask_for_clocks_that_were_restored_or_never_locked(loose: Repair) -> None:

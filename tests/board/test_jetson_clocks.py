@@ -135,6 +135,26 @@ def test_an_exit_status_of_0_without_a_lock_is_an_error(clocks: JetsonClocks, mo
         clocks.apply()
 
 
+def test_a_restore_writes_back_only_what_may_be_stored(
+    clocks: JetsonClocks, orin: Tree, store: Path, tmp_path: Path
+) -> None:
+    before = clock_files(orin)
+    clocks.apply()
+    victim = tmp_path / "victim"
+    victim.write_text("mine\n")
+    foreign = (victim, f"{orin.root}/sys/../../victim", f"{orin.root}/sys/devices/system/cpu/cpu*/online")
+    store.write_text(store.read_text() + "".join(f"{path}:0\n" for path in foreign))
+    clocks.restore()
+    assert victim.read_text() == "mine\n"
+    assert clock_files(orin) == before
+
+
+def test_a_store_that_root_cannot_read_either_is_an_error_with_another_fix(clocks: JetsonClocks, store: Path) -> None:
+    store.mkdir(parents=True)
+    with pytest.raises(BoardError, match=r"cannot be read .*; remove it; a reboot unlocks the clocks"):
+        clocks.restore()
+
+
 def test_a_restore_that_does_not_unlock_is_an_error_and_keeps_the_store(
     clocks: JetsonClocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -263,11 +263,11 @@ def test_a_full_disk_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert state.fix == "make room on that disk"
 
 
-def test_a_disk_is_full_below_the_limit_of_the_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_disk_of_the_queue_is_full_when_the_daemon_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = config_files.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(config_files.shutil, "disk_usage", lambda _: usage._replace(free=900_000_000))
-    verdicts = [[each.verdict for each in examined(tmp_path, limits={"min_free_mb": limit})] for limit in (800, 1000)]
-    assert verdicts == [[], ["fault", "fault"]]
+    monkeypatch.setattr(config_files.shutil, "disk_usage", lambda _: usage._replace(free=2_000_000_000))
+    [found] = examined(tmp_path, limits={"min_free_mb": 3000})
+    assert (found.part, found.verdict) == ("state_dir", "fault"), "the alert disk_short is active"
 
 
 def test_lists_are_shown_with_the_number_of_their_entries(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ ishowtts-clocks-repair.service, which trusts nothing in the folder.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable
@@ -19,10 +20,13 @@ log = logging.getLogger(__name__)
 REQUEST_FILE = "clocks-requested"
 _INTERVAL_S = 300.0
 _MAX_REQUESTS = 6
+_SHORTEST_S = 75.0  # also if they come loose again: after 10 requests in 10 minutes, systemd takes no more
 
 
 class ClockRepair:
     """Asks at once, then every 5 minutes, at most 6 times until the clocks are locked again.
+
+    If something unlocks them again and again, it asks every 75 s at most.
 
     Does nothing if the clocks were never locked by `ishowtts clocks apply`, or were restored since. Not thread-safe.
 
@@ -40,6 +44,7 @@ class ClockRepair:
         self._now_s = now_s
         self._requests = 0
         self._next_s = 0.0
+        self._last_s = -math.inf
 
     @classmethod
     def of_service(cls, *, enabled: bool) -> ClockRepair:
@@ -61,7 +66,9 @@ class ClockRepair:
         now_s = self._now_s()
         if self._requests > _MAX_REQUESTS or (self._requests and now_s < self._next_s):
             return
-        self._next_s = now_s + _INTERVAL_S
+        if now_s - self._last_s < _SHORTEST_S:
+            return
+        self._last_s, self._next_s = now_s, now_s + _INTERVAL_S
         self._requests += 1
         if self._requests > _MAX_REQUESTS:
             log.warning(

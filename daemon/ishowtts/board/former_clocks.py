@@ -46,13 +46,18 @@ class FormerClocks:
         Raises:
             BoardError: The file cannot be read.
         """
-        try:
-            text = read_bounded(self.path, _MAX_BYTES, follow_links=False).decode("utf-8", "replace")
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise BoardError(f"{self.path} cannot be read ({error.strerror}); run as root") from error
-        return self._usable(text)
+        return self._usable(self._read_text())
+
+    def keep_usable(self) -> None:
+        """Removes all other lines from the file: root writes whatever `--restore` finds in it, anywhere.
+
+        Raises:
+            BoardError: The file cannot be read or written.
+        """
+        text = self._read_text()
+        usable = self._usable(text)
+        if text != "".join(_lines(usable)):
+            self._write(usable)
 
     def stored_at_s(self) -> float | None:
         """Returns when the file was written, in seconds since 1970; `None` without a file."""
@@ -109,6 +114,17 @@ class FormerClocks:
             make_folder(self.path.parent)
         except OSError as error:
             raise BoardError(f"{self.path.parent} cannot be created ({error.strerror}); run as root") from error
+
+    def _read_text(self) -> str:
+        try:
+            return read_bounded(self.path, _MAX_BYTES, follow_links=False).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+        except PermissionError as error:
+            raise BoardError(f"{self.path} cannot be read ({error.strerror}); run as root") from error
+        except OSError as error:
+            fix = "remove it; a reboot unlocks the clocks"
+            raise BoardError(f"{self.path} cannot be read ({error.strerror}); {fix}") from error
 
     def _usable(self, text: str) -> dict[str, str]:
         """Returns the values of the lines that `--restore` should write back.

@@ -111,6 +111,7 @@ class JetsonClocks:
         with self._only_run() as lock:
             if not self._former.read():
                 return self._nothing_to_restore()
+            self._former.keep_usable()
             self._run(lock, "--restore", str(self._former.path))
             state = self._show_gpu()
             if state.locked and not self._former.gpu_was_locked():

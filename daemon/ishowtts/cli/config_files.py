@@ -183,8 +183,8 @@ def examine_folders(settings: Config) -> Iterator[Finding]:
         if key == "engine.f5.voices_dir":
             yield _read_folder(key, path)
         else:
-            wanted_mb = max(_FREE_MB, settings.limits.min_free_mb)
-            yield _folder(key, path, f"name a folder that the daemon may write in {key}", wanted_mb=wanted_mb)
+            least_mb = max(_FREE_MB, settings.limits.min_free_mb) if key == "state_dir" else _FREE_MB
+            yield _folder(key, path, f"name a folder that the daemon may write in {key}", least_mb=least_mb)
     for key, path in (*folders.items(), ("data_dir", settings.data_dir)):
         if path is not None and not path.is_absolute():
             where = f"{path} is relative: here it is {path.absolute()}, and elsewhere another folder"
@@ -198,7 +198,7 @@ def _read_folder(key: str, path: Path) -> Finding:
     return Finding(key, "fault", f"{path} {problem}", f"create it, or fix {key}")
 
 
-def _folder(key: str, path: Path, fix: str, shown: Path | None = None, wanted_mb: float = _FREE_MB) -> Finding:
+def _folder(key: str, path: Path, fix: str, shown: Path | None = None, least_mb: int = _FREE_MB) -> Finding:
     """Whether files can be written to a folder, or to the one in which it will be created."""
     existing = _first_existing(path)
     shown = shown or path
@@ -223,7 +223,7 @@ def _folder(key: str, path: Path, fix: str, shown: Path | None = None, wanted_mb
         give = f"sudo chown {_SERVICE_USER} {existing}" if user == _SERVICE_USER else f"run this with sudo, or {fix}"
         return Finding(key, "fault", f"{shown} cannot be written by {user}", give)
     free_mb = shutil.disk_usage(existing).free / 1e6
-    if free_mb <= wanted_mb:
+    if free_mb <= least_mb:
         return Finding(key, "fault", f"{shown}: only {free_mb:.0f} MB free", "make room on that disk")
     return Finding(key, "ok", f"{shown}, {free_mb:.0f} MB free")
 

@@ -22,12 +22,19 @@ DEFAULT_PATH = Path(DEFAULT_CONFIG)
 SERVICE_DIR = Path("/var/lib/ishowtts")
 """Belongs to root. The service writes only in its subfolder `state`."""
 
+_MAX_PREFIX_CHARS, _MAX_PREFIX_LEVELS = 200, 10
+
 
 def _no_wildcard(topic: str) -> str:
     if not re.fullmatch(r"[^+#\x00/\s]+(/[^+#\x00/\s]+)*", topic) or topic.startswith("$"):
         # $SYS belongs to the broker, and a shared subscription ($share/…) would deliver every second line elsewhere.
         raise ValueError(
             "must be one or more topic levels without +, #, spaces or empty levels, and must not begin with $"
+        )
+    if len(topic) > _MAX_PREFIX_CHARS or topic.count("/") >= _MAX_PREFIX_LEVELS or not topic.isprintable():
+        # Otherwise a broker ends each connection, or the topic does not fit into a packet: no line would ever come.
+        raise ValueError(
+            f"must have at most {_MAX_PREFIX_CHARS} characters in {_MAX_PREFIX_LEVELS} levels, all of them printable"
         )
     return topic
 
