@@ -29,7 +29,11 @@ class BoardReading:
 
 @dataclass(frozen=True)
 class BoardIdentity:
-    """Model and serial number of the board; `None` for what it does not report."""
+    """Model, JetPack and serial number of the board; `None` for what it does not report.
+
+    Attributes:
+        jetpack: JetPack and Jetson Linux with their names, as in `JetPack 6.2 (L4T 36.4.3)`.
+    """
 
     model: str | None = None
     jetpack: str | None = None
