@@ -17,7 +17,7 @@ INTERVAL_S = 2.0
 """Some causes report no change, such as a full disk: the alerts are evaluated at least so often."""
 SHORTEST_ACTIVE_S = 10.0
 """An alert stays active for at least this time, so that it does not flap."""
-FLAPPING_S = 30.0
+FLAPPING_S = 10.0
 """An alert that comes again within a minute ends only after its cause was absent for this time."""
 _AGAIN_S = 60.0
 UNKNOWN_S = 30.0
