@@ -131,6 +131,21 @@ remove() {
     fi
 }
 
+is_enabled() {  # is_enabled UNIT
+    [ -d /run/systemd/system ] && systemctl is-enabled --quiet "$1" 2>/dev/null
+}
+
+units_to_enable() {  # prints the units, except one that the operator has disabled since an earlier installation
+    local unit
+    for unit in "${ENABLED[@]}"; do
+        if [ -e "$UNITS/$unit" ] && is_enabled ishowtts.service && ! is_enabled "$unit"; then
+            echo "kept: $unit is disabled; to enable it, run: sudo systemctl enable --now $unit" >&2
+        else
+            echo "$unit"
+        fi
+    done
+}
+
 add_user() {
     local group
     id ishowtts >/dev/null 2>&1 ||
@@ -214,10 +229,11 @@ supported_python "$python" || die "$python is not Python 3.10 to 3.13; name one 
 add_user
 step runuser -u ishowtts -- "$python" -c "" || die "the user ishowtts cannot run $python; name another with PYTHON="
 install_program
+mapfile -t units < <(units_to_enable)
 install_files
 systemd_step daemon-reload
 if [ "$start" = yes ]; then
-    systemd_step enable "${ENABLED[@]}"
+    systemd_step enable "${units[@]}"
     systemd_step restart ishowtts.service
 fi
 if [ "$dry_run" = yes ]; then

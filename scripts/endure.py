@@ -3,7 +3,9 @@
 Then speaks 1,000 short lines on a real ALSA device and prints a table of the daemon's resources after every 100 lines.
 Then harms the worker of the natural voice in the middle of 20 lines (killed, stopped, without memory, without CPU) and
 listens whether a word is lost, and speaks without hibari, without F5 and without both. Then fuzzes each parser of
-untrusted input for a minute (tests/support/fuzz_targets.py), guided by coverage if atheris is installed.
+untrusted input for a minute (tests/support/fuzz_targets.py), guided by coverage if atheris is installed. Then a real
+Home Assistant finds and uses the appliance, while each of them and the broker are restarted
+(tests/appliance/test_home_assistant.py; left out if `scripts/setup home-assistant` was not run).
 
 `scripts/endure` runs this. It prints one line of JSON for each run. The exit status is 1 if a line was lost or doubled,
 the daemon's resources grow, or an input failed. A payload that docs/schemas does not allow ends the run with an error.
@@ -22,6 +24,7 @@ import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from support import home_assistant
 from support.appliance import Appliance
 from support.drift import drift
 from support.endurance import Plan, endure
@@ -35,13 +38,13 @@ RUNS = {
     "both-3.1.1": lambda lines: Plan(lines, daemon_kills=50, broker_kills=20, protocol="3.1.1"),
 }
 
-SOUND, WORKER, FUZZ = "sound", "worker", "fuzz"
+SOUND, WORKER, FUZZ, HOME_ASSISTANT = "sound", "worker", "fuzz", "home-assistant"
 
 
 def main() -> int:
     """Returns the exit status: 0 if every run passed."""
     parser = argparse.ArgumentParser(prog="scripts/endure", description=__doc__)
-    names = [*RUNS, SOUND, WORKER, FUZZ]
+    names = [*RUNS, SOUND, WORKER, FUZZ, HOME_ASSISTANT]
     parser.add_argument("--runs", nargs="+", choices=names, default=names)
     parser.add_argument("--lines", type=int, default=500)
     parser.add_argument(
@@ -61,6 +64,8 @@ def main() -> int:
         passed = _fuzz(arguments.targets, arguments.fuzz_s) and passed
     if WORKER in arguments.runs:
         passed = _worker(arguments.faults, _seed(arguments)) and passed
+    if HOME_ASSISTANT in arguments.runs:
+        passed = _home_assistant() and passed
     for name in [name for name in arguments.runs if name in RUNS]:
         folder = Path(tempfile.mkdtemp(prefix="ishowtts-endure-"))
         figures = endure(folder, replace(RUNS[name](arguments.lines), sound_s=arguments.sound_s, seed=_seed(arguments)))
@@ -108,6 +113,22 @@ def _fuzz(targets: list[str], seconds: float) -> bool:
     command = [sys.executable, "-m", "support.fuzzing", "--seconds", str(seconds), "--folder", str(folder)]
     if sum(subprocess.run([*command, target], check=False).returncode for target in targets):
         print(f"{FUZZ}: an input failed; see {folder}", file=sys.stderr)
+        return False
+    shutil.rmtree(folder)
+    return True
+
+
+def _home_assistant() -> bool:
+    if reason := home_assistant.missing():
+        print(json.dumps({"run": HOME_ASSISTANT, "skipped": reason}), flush=True)
+        return True
+    folder = Path(tempfile.mkdtemp(prefix="ishowtts-endure-"))
+    tests = Path(__file__).resolve().parents[1] / "tests/appliance/test_home_assistant.py"
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "--basetemp", str(folder / "tests"), str(tests)]
+    status = subprocess.run(command, cwd=tests.parents[2], check=False).returncode
+    print(json.dumps({"run": HOME_ASSISTANT, "passed": status == 0}), flush=True)
+    if status:
+        print(f"{HOME_ASSISTANT}: a test failed; see {folder}", file=sys.stderr)
         return False
     shutil.rmtree(folder)
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -102,7 +103,7 @@ def test_the_fan_and_the_cores_that_are_online_are_left_alone(
     assert (orin.root / "sys/devices/system/cpu/cpu1/online").read_text() == "0\n"
 
 
-def test_a_core_that_comes_online_after_the_lock_is_restored_too(clocks: JetsonClocks, orin: Tree) -> None:
+def test_a_core_that_comes_online_after_the_lock_is_restored_too(clocks: JetsonClocks, orin: Tree, store: Path) -> None:
     clocks.apply()
     add_core(orin, 2)
     add_core(orin, 3)
@@ -110,6 +111,7 @@ def test_a_core_that_comes_online_after_the_lock_is_restored_too(clocks: JetsonC
     orin.write("sys/devices/system/cpu/cpu3/cpufreq/scaling_min_freq", "2201600\n")
     added = clock_files(orin)
     assert clocks.apply().state.cpu_cores_locked == 4
+    assert "cpu3/cpufreq" not in store.read_text()
     clocks.restore()
     restored = clock_files(orin)
     for name in ("cpu2/cpufreq/scaling_min_freq", "cpu2/cpuidle/state0/disable", "cpu3/cpuidle/state1/disable"):
@@ -206,8 +208,8 @@ INTERRUPTED = [
 ]  # fmt: skip
 
 
-def run_and_kill(tree: Tree, store: Path, action: str, point: str, mark: Path) -> list[psutil.Process]:
-    """Kills a run when its program has come to a point. Returns the program with its children, which still run."""
+def run_and_kill(tree: Tree, store: Path, action: str, point: str, mark: Path) -> int:
+    """Kills a run when its program has come to a point. Returns the process group of the program, which still runs."""
     call = "apply('MAXN')" if action == "apply" else "restore()"
     code = f"""
 from pathlib import Path
@@ -220,15 +222,25 @@ JetsonClocks(store=Path({str(store)!r}), sysfs_root=root / "sys", power_modes=mo
     mark.unlink(missing_ok=True)
     process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "STANDIN_PAUSE": point})
     eventually(lambda: mark.exists() and mark.read_text() == f"{point}\n")
-    children = psutil.Process(process.pid).children(recursive=True)
+    (program,) = psutil.Process(process.pid).children()
     process.kill()
     process.wait()
-    return children
+    return program.pid
 
 
-def kill(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        process.kill()
+def files_of(tree: Tree, store: Path) -> dict[Path, str]:
+    """Everything that a run changes: clocks, power mode, and the files beside the store."""
+    paths = [*map(tree.root.joinpath, clock_files(tree)), tree.root / "var/lib/nvpmodel/status"]
+    return {path: path.read_text() for path in [*paths, *store.parent.glob("store*")] if path.is_file()}
+
+
+def put_back(files: dict[Path, str], store: Path) -> None:
+    """Undoes what was done since `files_of`."""
+    for path in store.parent.glob("store*"):
+        if path.is_file() and path not in files:
+            path.unlink()
+    for path, content in files.items():
+        path.write_text(content)
 
 
 def test_a_run_that_is_killed_anywhere_leaves_a_way_forward_and_a_way_back(
@@ -242,12 +254,11 @@ def test_a_run_that_is_killed_anywhere_leaves_a_way_forward_and_a_way_back(
             orin.write("var/lib/nvpmodel/status", "pmode:0002 fmode:quiet\n")
         if action == "restore":
             clocks.apply()
-        kill(run_and_kill(orin, store, action, point, tmp_path / "mark"))
+        os.killpg(run_and_kill(orin, store, action, point, tmp_path / "mark"), signal.SIGKILL)
+        interrupted = files_of(orin, store)
         clocks.restore()
         assert clock_files(orin) == free, point
-        if action == "restore":
-            clocks.apply()
-        kill(run_and_kill(orin, store, action, point, tmp_path / "mark"))
+        put_back(interrupted, store)
         assert clocks.apply("MAXN").state == LOCKED, point
         clocks.restore()
         assert clock_files(orin) == free, point
@@ -262,7 +273,7 @@ def test_a_program_that_outlives_its_caller_keeps_others_out(
         with pytest.raises(BoardError, match=r"another run holds .*store\.lock"):
             clocks.restore()
     finally:
-        kill(program)
+        os.killpg(program, signal.SIGKILL)
     monkeypatch.undo()
     monkeypatch.setenv("STANDIN_SYS", str(orin.root / "sys"))
     assert clocks.restore().locked is False

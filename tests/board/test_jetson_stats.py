@@ -153,6 +153,7 @@ time.sleep(100)
         assert daemon.stdout is not None
         child = int(daemon.stdout.readline())
         assert b"jetson_stats_child" in Path(f"/proc/{child}/cmdline").read_bytes()
+        os.kill(child, signal.SIGSTOP)  # then it cannot notice the end of the pipe
         daemon.kill()
     eventually(lambda: not is_running(child), "the end of the child")
 

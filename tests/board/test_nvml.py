@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ CARD = {**READY, "clock": 1410, "max_clock": 1980, "load": 37, "temperature": 61
 FAST = NvmlTiming(interval_s=0.01, stale_s=30, first_retry_s=0.01, retry_s=0.02, reopen_s=0.03)
 HANG_S = 0.2
 DAYS_S = 1e6
+DAEMON = str(Path(__file__).parents[2] / "daemon")
 
 
 def no_library() -> bool:
@@ -42,12 +44,14 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> None:
-    nvml.load(nvml.build(tmp_path_factory.mktemp("nvml")))
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = nvml.build(tmp_path_factory.mktemp("nvml"))
+    nvml.load(path)
+    return path
 
 
 @pytest.fixture
-def driver(library: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
+def driver(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
     monkeypatch.setenv("FAKE_NVML", str(tmp_path / "answers"))
     return FakeDriver(tmp_path / "answers")
 
@@ -180,6 +184,26 @@ def test_a_driver_that_hangs_for_a_while_is_used_again(driver: FakeDriver, start
     assert sensors.read() == BoardReading()
 
 
+def test_a_process_ends_although_the_driver_hangs(driver: FakeDriver, library: Path) -> None:
+    driver.answer(**{**CARD, "power": (HANG, 0)})
+    code = f"""
+import ctypes, time
+from ishowtts.board.nvml import NvmlSensors
+ctypes.CDLL({str(library)!r})
+sensors = NvmlSensors()
+sensors.start()
+while sensors.overdue_s() < 0.1:
+    time.sleep(0.01)
+sensors.close(0.1)
+print("closed", sensors.alive())
+"""
+    environment = {"PYTHONPATH": DAEMON, "FAKE_NVML": os.environ["FAKE_NVML"]}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=20
+    )
+    assert done.stdout == "closed True\n"
+
+
 def test_a_machine_without_the_library_tries_rarely_and_loads_no_package() -> None:
     code = """
 import logging, sys
@@ -189,10 +213,9 @@ sensors = NvmlSensors()
 print(sensors.run_once(last=False), sensors.run_once(last=False), "pynvml" in sys.modules)
 sensors.run_once(last=True)
 """
-    daemon = str(Path(__file__).parents[2] / "daemon")
     told = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": daemon},
+        env={"PYTHONPATH": DAEMON},
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -25,10 +25,11 @@ name=${0##*/}
 place() { mkdir -p "${1%/*}" && cp "$MACHINE/programs/stand-in" "$1"; }
 case "$name $1" in
     # These only ask, or act on files that the tests look at.
-    "id "* | "getent "* | "dpkg-query "* | "install "* | "chown "* | "python3 -c") ;;
+    "id "* | "getent "* | "dpkg-query "* | "systemctl is-enabled" | "install "* | "chown "* | "python3 -c") ;;
     *) echo "$name $*" >>"$MACHINE/calls" ;;
 esac
 [ ! -e "$MACHINE/fails/$name" ] && [ ! -e "$MACHINE/fails/$name $1" ] || exit 1
+[ "$name $1" != "systemctl is-enabled" ] || [ ! -e "$MACHINE/fails/disabled $3" ] || exit 1
 case $name in
     id) if [ "$1" = -u ]; then cat "$MACHINE/uid"; else [ -e "$MACHINE/users/$1" ]; fi ;;
     getent) grep -qx "$2" "$MACHINE/groups" ;;
@@ -202,6 +203,18 @@ def test_a_fresh_installation_takes_these_steps_in_this_order(machine: Machine) 
         "systemctl enable ishowtts.service ishowtts-clocks.service ishowtts-clocks-repair.path",
         "systemctl restart ishowtts.service",
     ]
+
+
+def test_a_unit_that_the_operator_has_disabled_stays_disabled(machine: Machine) -> None:
+    clocks = "ishowtts-clocks.service"
+    machine.fail("systemctl is-enabled")
+    machine.install("--no-start")
+    machine.install()
+    assert f"systemctl enable ishowtts.service {clocks} ishowtts-clocks-repair.path" in machine.calls
+    (machine.root / "fails/systemctl is-enabled").unlink()
+    (machine.root / f"fails/disabled {clocks}").touch()
+    assert f"kept: {clocks} is disabled" in machine.install()
+    assert "systemctl enable ishowtts.service ishowtts-clocks-repair.path" in machine.calls
 
 
 def test_the_benches_are_installed_only_if_asked_for(machine: Machine) -> None:

@@ -24,8 +24,6 @@ SERVICE: Reasons = {
     "Unit": {
         "Description=iShowTTS: speaks lines from MQTT in a cloned voice": "`systemctl status` shows it",
         f"Documentation=file:{CONFIG}": "`systemctl help` leads to the configuration",
-        "Wants=ishowtts-clocks.service":
-            "a start also fixes the clocks; not Requires=: the service runs without a Jetson",
         "After=network.target mosquitto.service nvpmodel.service sound.target":
             "at boot the broker and the sound card are there before the first line; "
             "at shutdown the network is still there when the daemon says that it goes offline",
@@ -148,7 +146,8 @@ CLOCKS: Reasons = {
         **SANDBOX_OF_ROOT,
     },
     "Install": {
-        "WantedBy=ishowtts.service": "`systemctl enable` starts it with the service",
+        "WantedBy=ishowtts.service":
+            "a start of the service also locks the clocks; not Wants= there: `systemctl disable` would have no effect",
     },
 }  # fmt: skip
 

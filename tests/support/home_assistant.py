@@ -67,18 +67,21 @@ def missing() -> str | None:
 class HomeAssistant:
     """`with HomeAssistant(folder) as home: home.add_mqtt(broker); …`.
 
+    Args:
+        configuration: Further lines of its configuration.yaml.
+
     Attributes:
         url: Of its web page.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, configuration: str = "") -> None:
         # Below the range of ports that the kernel gives to clients: nobody takes it during a restart.
         self.port = random.randint(15_000, 32_000)
         self.url = f"http://{self.host}:{self.port}"
         self.tokens: dict[str, Any] = {}
-        self._folder = folder
+        self._folder, self._configuration = folder, configuration
         self._log = folder / "hass.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -97,8 +100,8 @@ class HomeAssistant:
         if not (self._folder / "configuration.yaml").exists():
             (self._folder / ".storage").mkdir(parents=True)
             (self._folder / ".storage/onboarding").write_text(json.dumps(_ONBOARDING), encoding="utf-8")
-            configuration = _CONFIGURATION.format(port=self.port)
-            (self._folder / "configuration.yaml").write_text(configuration, encoding="utf-8")
+            text = _CONFIGURATION.format(port=self.port) + self._configuration
+            (self._folder / "configuration.yaml").write_text(text, encoding="utf-8")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [PYTHON, "-m", "homeassistant", "--config", self._folder, "--skip-pip", "--log-no-color"],

@@ -181,7 +181,7 @@ class _Gpu:
 
     def __init__(self) -> None:
         try:
-            ctypes.CDLL(_LIBRARY)  # before the package: most boards have none, and the package takes 5 MB
+            ctypes.CDLL(_LIBRARY)  # before the package: most boards have no such driver, and need no package
         except OSError as error:
             raise _NvmlMissing(f"{_LIBRARY} of NVIDIA's driver cannot be loaded") from error
         try:
