@@ -72,7 +72,7 @@ class SysfsNodes:
 
 
 def find_nodes(sysfs: Path) -> SysfsNodes:
-    """Looks for all sensors. This reads about 60 files; a reading of the sensors reads 20."""
+    """Looks for all sensors."""
     root = str(sysfs)
     gpu = find_gpu(sysfs)
     zones = {
