@@ -125,9 +125,12 @@ def test_a_skip_takes_effect_within_50_ms_and_fades_out(setup: SoundSetup, adds_
         setup.client.publish(f"{setup.appliance.root}/command", "skip", qos=0)
         assert setup.appliance.final(setup.client, line)["by"] == "skip"
         recording = setup.pulse.recording
-        recording.wait_until(told_at + 0.2)
-        began = recording.after(told_at - 0.02)
-        end = recording.samples[began:].astype(int)
+        for wait_s in (0.2, 1.0, 3.0):  # one slow trial on a busy machine does not change the medians
+            recording.wait_until(told_at + wait_s)
+            began = recording.after(told_at - 0.02)
+            end = recording.samples[began:].astype(int)
+            if end[-1] == 0:
+                break
         assert end[0] == height(text)
         assert end[-1] == 0
         fade, silence = int(np.flatnonzero(end != height(text))[0]), int(np.flatnonzero(end)[-1]) + 1
