@@ -67,7 +67,7 @@ class HomeAssistantDiscovery(LoopThread):
         self._outside = link.serve_outside(self._home_assistant_started, self._answered)
         wanted = config.home_assistant.discovery
         self._topic = discovery_topic(config.home_assistant.prefix, root) if wanted else None
-        self._topics: dict[str, str | None] | None = None  # by topic: serial number of the board; `None`: not read yet
+        self._topics = self._read_topics()  # by topic: serial number of the board
         self._removed: set[str] = set()  # topics that we have emptied, until the broker confirms it
         self._message: bytes | None = None  # what was published last
         self._due_s = math.inf  # when to publish it again
@@ -75,13 +75,15 @@ class HomeAssistantDiscovery(LoopThread):
         self._refusal: str | None = None  # the broker's last answer; `None`: there was none, "": it took the message
         self._refused: set[str] = set()  # topics whose refusal was logged
 
+    def start(self) -> None:
+        """Remove the messages of earlier configurations once we are connected, and start the thread."""
+        self._remove_old()
+        super().start()
+
     def run_once(self, last: bool) -> float:
         """Publish the message if it changed or if it is due, and take the broker's answers."""
         if last:
             return _IDLE_S
-        if self._topics is None:
-            self._topics = self._read_topics()
-            self._remove_old()
         self._take_answers()
         if self._topic is not None:
             self._publish(self._topic)
@@ -99,7 +101,6 @@ class HomeAssistantDiscovery(LoopThread):
 
     def _remove_old(self) -> None:
         """Empty the topics that we published before and do not use any more."""
-        assert self._topics is not None  # noqa: S101
         for topic, serial in list(self._topics.items()):
             if topic == self._topic:
                 continue
@@ -168,7 +169,6 @@ class HomeAssistantDiscovery(LoopThread):
             return {}
 
     def _remember(self, topic: str) -> None:
-        assert self._topics is not None  # noqa: S101
         self._topics[topic] = self._identity.serial
         try:
             wait_for(self._store())
@@ -176,12 +176,10 @@ class HomeAssistantDiscovery(LoopThread):
             log.warning("the next start will not know that a discovery message was published: %s", error)
 
     def _forget(self, topic: str) -> None:
-        assert self._topics is not None  # noqa: S101
         self._topics.pop(topic, None)
         self._store()
 
     def _store(self) -> Future[None]:
-        assert self._topics is not None  # noqa: S101
         latest = dict(list(self._topics.items())[-_MAX_TOPICS:])
         return self._inbox.remember(PUBLISHED_KEY, json.dumps(latest))
 
