@@ -6,10 +6,8 @@ only after the clocks were restored: `apply` and `restore` then work as if the i
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from ishowtts.board.clocks_state import ClocksState, read_clocks
 from ishowtts.board.former_clocks import FormerClocks
 from ishowtts.board.nvpmodel import PowerMode, PowerModes
 from ishowtts.errors import BoardError
+from ishowtts.util.file_lock import lock_file
 
 STORE = Path("/run/ishowtts-clocks/store")
 """Keeps the former clocks, in a folder of root's that a reboot empties, as a reboot also unlocks the clocks."""
@@ -27,7 +26,6 @@ STORE = Path("/run/ishowtts-clocks/store")
 _DEADLINE_S = 25.0
 # A run of another process takes at most three programs' time: nvpmodel, --store and the lock.
 _OTHER_RUN_S = 80.0
-_POLL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -203,15 +201,8 @@ class JetsonClocks:
         except OSError as error:
             raise BoardError(f"{path} cannot be written ({error.strerror}); run as root") from error
         try:
-            ends_s = time.monotonic() + _OTHER_RUN_S
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > ends_s:
-                        raise BoardError(f"another run holds {path}; look for `ishowtts clocks` in ps") from None
-                time.sleep(_POLL_S)
+            if not lock_file(lock, _OTHER_RUN_S):
+                raise BoardError(f"another run holds {path}; look for `ishowtts clocks` in ps")
             yield lock
         finally:
             os.close(lock)

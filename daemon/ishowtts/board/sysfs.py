@@ -26,9 +26,8 @@ _MAX_MHZ = 10_000.0
 _COLDEST_C, _HOTTEST_C = -40.0, 150.0  # NVIDIA's kernels report -256 °C for a sensor that is powered off
 _MAX_W = 1000.0
 _OFFSET_W = 1.0  # an INA3221 shows down to -0.4 W for a rail without load
-_RAILS: tuple[
-    tuple[set[str], set[str]], ...
-] = (  # the rails that feed the whole module, and the rails that they feed: those would count twice
+# The rails that feed the whole module, and the rails that they feed: those would count twice.
+_RAILS: tuple[tuple[set[str], set[str]], ...] = (
     ({"VDD_IN"}, {"VDD_CPU_GPU_CV", "VDD_SOC"}),  # Orin Nano, Orin NX, Xavier NX
     ({"VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"}, {"VDDQ_VDD2_1V8AO"}),  # AGX Orin
     ({"VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"}, set()),  # Thor

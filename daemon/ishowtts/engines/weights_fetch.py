@@ -6,7 +6,6 @@ installed last: an interrupted fetch is not taken for a complete one, and the ne
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ from ishowtts.engines.weights_catalogue import CatalogueModel, HubFile
 from ishowtts.engines.weights_record import ReportBytes, WeightsRecord, git_sha1_of, read_record, sha256_of
 from ishowtts.errors import WeightsError
 from ishowtts.util.child_process import command
+from ishowtts.util.file_lock import lock_file
 from ishowtts.util.files import make_folder, open_regular
 
 _ARRIVING = ".arriving"
@@ -92,10 +92,9 @@ def _only_fetch(target: Path) -> Iterator[None]:
     make_folder(target)
     descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not lock_file(descriptor):
+            raise WeightsError(f"another fetch into {target} is under way; wait for its end")
         yield
-    except BlockingIOError as error:
-        raise WeightsError(f"another fetch into {target} is under way; wait for its end") from error
     finally:
         os.close(descriptor)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import stat
@@ -11,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ishowtts.errors import InboxError
+from ishowtts.util.file_lock import lock_file
 from ishowtts.util.files import take_rights
 
 FileId = tuple[int, int]
@@ -95,11 +95,9 @@ def lock(path: Path) -> int:
     with translated(path):
         descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            fix = "stop it, or give this one its own state_dir"
-            raise FileInUse(f"{path} is in use by another ishowtts: {fix}") from error
+            if not lock_file(descriptor):
+                fix = "stop it, or give this one its own state_dir"
+                raise FileInUse(f"{path} is in use by another ishowtts: {fix}")
         except BaseException:
             os.close(descriptor)
             raise

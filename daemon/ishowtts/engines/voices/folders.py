@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +17,7 @@ from ishowtts.engines.voices.clips import RATE_HZ, VoiceClip
 from ishowtts.engines.voices.settings import VoiceSettings
 from ishowtts.engines.voices.voice_library import CLIPS, MOST_TEXT_BYTES, SETTINGS, TEXT, check_name
 from ishowtts.errors import VoiceError
+from ishowtts.util.file_lock import lock_file
 from ishowtts.util.files import make_folder, refuse_foreign
 
 _VOICE_FILES = {*CLIPS, TEXT, SETTINGS}
@@ -152,15 +151,8 @@ def _locked(voices_dir: Path) -> Iterator[None]:
     """Lets one writer in at a time. The kernel releases the lock when its owner ends."""
     handle = os.open(voices_dir, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        ends_at = time.monotonic() + _LOCK_S
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > ends_at:
-                    raise VoiceError(f"another program is changing {voices_dir}; try again when it is done") from None
-                time.sleep(0.05)
+        if not lock_file(handle, _LOCK_S):
+            raise VoiceError(f"another program is changing {voices_dir}; try again when it is done")
         yield
     finally:
         os.close(handle)
