@@ -30,6 +30,13 @@ apt_install() {  # apt_install NAME...: calls apt only if a package is missing
         die "apt could not install ${missing[*]}; see its message above"
 }
 
+apt_install_available() {  # apt_install_available NAME...: as apt_install, but goes on without what apt cannot install
+    local name
+    for name in "$@"; do
+        (apt_install "$name") || echo "$0: goes on without $name; the tests that need it are skipped, and say so" >&2
+    done
+}
+
 supported_python() {  # supported_python PROGRAM: whether it is Python 3.10 to 3.13
     "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
 }

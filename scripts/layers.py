@@ -1,4 +1,4 @@
-"""Checks the layers of the package: who may import whom in daemon/ishowtts. Exit 1 with a line for each breach."""
+"""Checks the layers of the packages: who may import whom in daemon/. Exit 1 with a line for each breach."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 PACKAGE = "ishowtts"
 BENCH = "ishowtts_bench"
+GATEWAY = "ishowtts_gateway"
 ORDER = (
     "errors",
     "model",
@@ -37,11 +38,17 @@ ORDER = (
 """A package imports only from itself and from those before it."""
 TORCH = {"torch", "torchaudio", "torchdiffeq", "vocos", "f5_tts"}
 _NATURAL_VOICE = (("ishowtts.engines.hibari.", "ishowtts_bench."), "the modules of engines/hibari and ishowtts_bench")
+GATEWAY_NEEDS = {"", "errors", "model", "limits", "util", "config", "systemd", "mqtt"}
+"""What the gateway may import of the appliance. It knows appliances only by what they publish."""
+_OF_GATEWAY = (("ishowtts_gateway.",), "ishowtts_gateway")
 JETSON_STATS = "ishowtts.board.jetson_stats_child"
 ONLY = {
     "hibari": _NATURAL_VOICE,
     "onnxruntime": _NATURAL_VOICE,
-    "paho": (("ishowtts.mqtt.",), "mqtt"),
+    "paho": (("ishowtts.mqtt.", "ishowtts_gateway.broker_link."), "mqtt and the gateway's broker_link"),
+    "prometheus_client": _OF_GATEWAY,
+    "starlette": _OF_GATEWAY,
+    "uvicorn": _OF_GATEWAY,
     "jtop": ((f"{JETSON_STATS}.",), f"{JETSON_STATS}, a program of its own,"),
 }
 """Who may import a package: the beginnings of their names, and who they are in words."""
@@ -62,7 +69,7 @@ def main() -> int:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent / "daemon"
     files = {
         module_name(path, folder): path
-        for package in (PACKAGE, BENCH)
+        for package in (PACKAGE, GATEWAY, BENCH)
         for path in sorted((folder / package).rglob("*.py"))
     }
     if not files:
@@ -125,16 +132,23 @@ def breach(found: Import) -> str | None:
         return f"{found.module} imports {top}; only {ONLY[top][1]} may"
     if found.target == JETSON_STATS:
         return f"{found.module} imports {JETSON_STATS}, which is a program of its own"
-    if top == BENCH and not own_bench(found):
-        return f"{found.module} imports {BENCH}; only a function of the command line may"
-    if top != PACKAGE or found.module.split(".")[0] == BENCH:
+    own = found.module.split(".")[0]
+    if top in (BENCH, GATEWAY) and own != top and not on_demand(found):
+        return f"{found.module} imports {top}; only a function of the command line may"
+    if top != PACKAGE or own == BENCH:
         return None
-    return out_of_order(room(found.module), room(found.target))
+    return unneeded_by_gateway(found) if own == GATEWAY else out_of_order(room(found.module), room(found.target))
 
 
-def own_bench(found: Import) -> bool:
-    """Whether this import of the bench may stand: its own, or one that the appliance does without."""
-    return found.module.split(".")[0] == BENCH or (found.module.startswith("ishowtts.cli.") and not found.at_load)
+def unneeded_by_gateway(found: Import) -> str | None:
+    """The sentence for an import of a part of the appliance that the gateway must do without."""
+    needed = room(found.target) in GATEWAY_NEEDS
+    return None if needed else f"{found.module} imports {found.target}, which the gateway does without"
+
+
+def on_demand(found: Import) -> bool:
+    """Whether a command imports it when it runs, so that the appliance does without it."""
+    return found.module.startswith("ishowtts.cli.") and not found.at_load
 
 
 def out_of_order(own: str, other: str) -> str | None:

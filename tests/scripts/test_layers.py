@@ -18,7 +18,8 @@ def layers(folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def skeleton(tmp_path: Path) -> Path:
     """Every module of the package, empty except for one class: to read the real ones takes a second each time."""
-    for path in (ROOT / "daemon/ishowtts").rglob("*.py"):
+    paths = [path for name in ("ishowtts", "ishowtts_gateway") for path in (ROOT / "daemon" / name).rglob("*.py")]
+    for path in paths:
         module = tmp_path / path.relative_to(ROOT / "daemon")
         module.parent.mkdir(parents=True, exist_ok=True)
         module.write_text("class Scheduler:\n    pass\n" if path.name == "scheduler.py" else "")
@@ -40,7 +41,7 @@ def test_the_package_keeps_its_layers() -> None:
         ("status/breach.py", "def f():\n    from hibari import dsp", "imports hibari; only"),
         ("speech/breach.py", "import onnxruntime", "imports onnxruntime; only"),
         ("engines/f5/__init__.py", "import vocos", "imports vocos; only"),
-        ("speech/breach.py", "from paho.mqtt import client", "imports paho; only mqtt may"),
+        ("speech/breach.py", "from paho.mqtt import client", "imports paho; only mqtt and the gateway"),
         ("board/breach.py", "def f():\n    from jtop import jtop", "imports jtop; only"),
         ("status/breach.py", "from ishowtts.board import jetson_stats_child", "which is a program of its own"),
         ("inbox/breach.py", "from ishowtts.inbox import breach_too\n", "cycle: "),
@@ -49,6 +50,11 @@ def test_the_package_keeps_its_layers() -> None:
         ("mqtt/breach.py", "class Scheduler:\n    pass", "the class name Scheduler stands more than once"),
         ("speech/breach.py", "def f():\n    import ishowtts_bench", "imports ishowtts_bench; only"),
         ("cli/breach.py", "import ishowtts_bench", "imports ishowtts_bench; only"),
+        ("status/breach.py", "def f():\n    import ishowtts_gateway", "imports ishowtts_gateway; only"),
+        ("cli/breach.py", "import ishowtts_gateway", "imports ishowtts_gateway; only"),
+        ("cli/breach.py", "def f():\n    import starlette", "imports starlette; only"),
+        ("../ishowtts_gateway/breach.py", "from ishowtts.inbox import anything", "which the gateway does without"),
+        ("../ishowtts_gateway/breach.py", "import paho.mqtt.client", "imports paho; only"),
         ("f5_switches.py", "from ishowtts.util import files", "f5_switches imports util, which comes after it"),
     ],
 )

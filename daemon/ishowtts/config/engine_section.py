@@ -53,6 +53,7 @@ class F5Section(_Section):
 
     weights: Path | None = None
     voices_dir: Path | None = None
+    voices_over_mqtt: bool = False
     default_voice: str = "default"
     languages: Annotated[list[Annotated[str, AfterValidator(_language)]], AfterValidator(_not_empty)] | None = None
     max_rtf: float = Field(0.9, gt=0)

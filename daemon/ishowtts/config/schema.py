@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, SecretStr
 from ishowtts import DEFAULT_CONFIG
 from ishowtts.config.audio_section import AudioSection
 from ishowtts.config.engine_section import EngineSection
+from ishowtts.config.gateway_section import GatewaySection
 from ishowtts.config.policy_section import PolicySection
 from ishowtts.config.section import Section as _Section
 from ishowtts.errors import ConfigError
@@ -182,6 +183,7 @@ class Config(_Section):
     board: BoardSection = BoardSection()
     home_assistant: HomeAssistantSection = HomeAssistantSection()
     alerts: AlertsSection = AlertsSection()
+    gateway: GatewaySection = GatewaySection()
     log: LogSection = LogSection()
     state_dir: Path = SERVICE_DIR / "state"
     data_dir: Path | None = None
