@@ -2,7 +2,7 @@
 
 import { MAX_RECORDING_S, recordingError, startRecording, whyNoRecording } from "./recorder.js";
 
-const NAME = "[a-z0-9_-]{1,64}";
+const NAME = "[a-z0-9_\\-]{1,64}"; // browsers read patterns with the flag v
 const MAX_FILE_MB = 12; // the limit of an upload over MQTT
 const MAX_WORDS = 600; // letters in 12 s of fast speech, twice over
 const EXAMPLE =
@@ -175,7 +175,7 @@ class VoiceForm {
     this.name = make("input", { type: "text", required: true, pattern: NAME, autocomplete: "off", spellcheck: false });
     this.name.autocapitalize = "none";
     this.name.addEventListener("input", () => this.show(this.store.device));
-    this.language = make("input", { type: "text", pattern: "[A-Za-z0-9-]{1,35}", placeholder: "en", size: 6 });
+    this.language = make("input", { type: "text", pattern: "[A-Za-z0-9\\-]{1,35}", placeholder: "en", size: 6 });
     this.replace = make("input", { type: "checkbox" });
     this.replaceField = make("label", { className: "tick", hidden: true }, this.replace, "Replace the voice of this name");
     this.consent = make("input", { type: "checkbox", required: true });
