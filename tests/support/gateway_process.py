@@ -17,26 +17,25 @@ from typing import Any
 import yaml
 
 from support.appliance import DAEMON, TESTS, Appliance
-from support.broker import Broker
 from support.daemon_server import ForkedDaemon
 
 _START_S = 30.0
 
 
 class GatewayProcess:
-    """`with GatewayProcess(folder, broker, {"controls": "say"}) as gateway: …`: it answers then, at `url`.
+    """`with GatewayProcess(folder, client.address, {"controls": "say"}) as gateway: …`: it answers then, at `url`.
 
     Args:
         folder: An empty folder for its configuration and its log.
-        broker: Where it connects. The port stays when it is started again.
-        settings: The section `gateway`, without `http.listen`.
+        broker: Host and port of the broker.
+        settings: The section `gateway`, without `http.listen`. Its own port stays when it is started again.
         mqtt: Further keys of the section `mqtt`.
     """
 
     def __init__(
         self,
         folder: Path,
-        broker: Broker,
+        broker: tuple[str, int],
         settings: dict[str, Any] | None = None,
         mqtt: dict[str, Any] | None = None,
     ) -> None:
@@ -50,7 +49,7 @@ class GatewayProcess:
         http = {**settings.pop("http", {}), "listen": f"127.0.0.1:{self.port}"}
         self._config = {
             "device": {"name": "test"},
-            "mqtt": {"host": broker.host, "port": broker.port, **(mqtt or {})},
+            "mqtt": {"host": broker[0], "port": broker[1], **(mqtt or {})},
             "state_dir": str(folder / "state"),
             "cache_dir": str(folder / "cache"),
             "gateway": {**settings, "http": http},
@@ -60,6 +59,12 @@ class GatewayProcess:
     def log(self) -> str:
         """All that it has logged."""
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self.process is not None
+        return self.process.pid
 
     def start(self) -> GatewayProcess:
         """Start it, and wait until it answers."""

@@ -49,7 +49,7 @@ def open_site(folder: Path) -> Iterator[Site]:
         voices = {"engine": {"kind": "espeak", "f5": {"voices_over_mqtt": True}}}
         kitchen = Kitchen(folder / "kitchen", broker, {**_named("kitchen"), **voices}, quick_s=SOUND_S)
         attic = Attic(folder / "attic", broker, _named("attic"), quick_s=SOUND_S)
-        with kitchen, attic, GatewayProcess(folder / "gateway", broker) as gateway:
+        with kitchen, attic, GatewayProcess(folder / "gateway", client.address) as gateway:
             kitchen.wait_ready(client)
             attic.wait_ready(client)
             yield Site(broker, kitchen, attic, gateway, client)
