@@ -80,3 +80,12 @@ def open_page(browser: Browser, faults: PageFaults, site: Site) -> Iterator[Call
     for opened in contexts:
         opened.close()
     assert not faults.found
+
+
+@pytest.fixture
+def expect(browser: Browser) -> Any:
+    """Playwright's assertions, which wait."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=_WAIT_MS)
+    return expect
