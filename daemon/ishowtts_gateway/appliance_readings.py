@@ -36,7 +36,7 @@ class Gauge:
 
 
 @dataclass(frozen=True)
-class Reading:
+class TelemetryGauge:
     """A gauge that shows one value of `telemetry`: a number, or a truth value as 1 or 0.
 
     Attributes:
@@ -54,40 +54,44 @@ class Reading:
 TEMPERATURE = Gauge("ishowtts_temperature_celsius", "Temperature of a part of the board.", ("sensor",))
 LOAD = Gauge("ishowtts_load_ratio", "Share of the time in which a part of the board worked.", ("sensor",))
 
-READINGS = (
-    Reading(Gauge("ishowtts_uptime_seconds", "Time since the daemon started."), ("uptime_s",)),
-    Reading(Gauge("ishowtts_gpu_clock_hertz", "Clock of the GPU now."), ("gpu", "clock_mhz"), _MHZ),
-    Reading(
+TELEMETRY_GAUGES = (
+    TelemetryGauge(Gauge("ishowtts_uptime_seconds", "Time since the daemon started."), ("uptime_s",)),
+    TelemetryGauge(Gauge("ishowtts_gpu_clock_hertz", "Clock of the GPU now."), ("gpu", "clock_mhz"), _MHZ),
+    TelemetryGauge(
         Gauge("ishowtts_gpu_clock_max_hertz", "Highest clock of the GPU that the power mode allows."),
         ("gpu", "clock_max_mhz"),
         _MHZ,
     ),
-    Reading(
+    TelemetryGauge(
         Gauge("ishowtts_gpu_clock_locked", "Whether the lowest allowed clock of the GPU is the highest."),
         ("gpu", "clock_locked"),
     ),
-    Reading(TEMPERATURE, ("gpu", "temp_c"), sensor="gpu"),
-    Reading(TEMPERATURE, ("cpu", "temp_c"), sensor="cpu"),
-    Reading(LOAD, ("gpu", "load_pct"), _PERCENT, sensor="gpu"),
-    Reading(LOAD, ("cpu", "load_pct"), _PERCENT, sensor="cpu"),
-    Reading(
+    TelemetryGauge(TEMPERATURE, ("gpu", "temp_c"), sensor="gpu"),
+    TelemetryGauge(TEMPERATURE, ("cpu", "temp_c"), sensor="cpu"),
+    TelemetryGauge(LOAD, ("gpu", "load_pct"), _PERCENT, sensor="gpu"),
+    TelemetryGauge(LOAD, ("cpu", "load_pct"), _PERCENT, sensor="cpu"),
+    TelemetryGauge(
         Gauge("ishowtts_power_watts", "Power of the board, of its module or of its graphics card."),
         ("board", "power_w"),
     ),
-    Reading(Gauge("ishowtts_fan_ratio", "Duty cycle of the fan."), ("board", "fan_pct"), _PERCENT),
-    Reading(
+    TelemetryGauge(Gauge("ishowtts_fan_ratio", "Duty cycle of the fan."), ("board", "fan_pct"), _PERCENT),
+    TelemetryGauge(
         Gauge("ishowtts_throttled", "Whether heat or a power fault slows the board down now."), ("board", "throttled")
     ),
-    Reading(Gauge("ishowtts_memory_used_bytes", "Used memory of the machine."), ("memory", "used_mb"), _MB),
-    Reading(Gauge("ishowtts_memory_size_bytes", "Memory of the machine."), ("memory", "total_mb"), _MB),
-    Reading(Gauge("ishowtts_daemon_memory_bytes", "Resident memory of the daemon."), ("memory", "process_mb"), _MB),
-    Reading(Gauge("ishowtts_worker_memory_bytes", "Resident memory of all workers."), ("memory", "worker_mb"), _MB),
-    Reading(
+    TelemetryGauge(Gauge("ishowtts_memory_used_bytes", "Used memory of the machine."), ("memory", "used_mb"), _MB),
+    TelemetryGauge(Gauge("ishowtts_memory_size_bytes", "Memory of the machine."), ("memory", "total_mb"), _MB),
+    TelemetryGauge(
+        Gauge("ishowtts_daemon_memory_bytes", "Resident memory of the daemon."), ("memory", "process_mb"), _MB
+    ),
+    TelemetryGauge(
+        Gauge("ishowtts_worker_memory_bytes", "Resident memory of all workers."), ("memory", "worker_mb"), _MB
+    ),
+    TelemetryGauge(
         Gauge("ishowtts_gpu_memory_bytes", "Memory of the GPU that the worker of F5 has reserved."),
         ("memory", "gpu_mb"),
         _MB,
     ),
-    Reading(
+    TelemetryGauge(
         Gauge("ishowtts_audio_lateness_max_seconds", "Longest delay between two writes to the sound device."),
         ("audio", "lateness_max_s"),
     ),
@@ -109,7 +113,7 @@ VOLUME_RATIO = Gauge("ishowtts_volume_ratio", "Volume, from 0 to 1.")
 ALERT = Gauge("ishowtts_alert_active", "Whether an alert of the appliance is active.", ("alert",))
 
 GAUGES = (
-    *dict.fromkeys(reading.gauge for reading in READINGS),
+    *dict.fromkeys(reading.gauge for reading in TELEMETRY_GAUGES),
     MEASURED, READY, LEADS, STATE, QUEUE, SPEAKING, PAUSED, MUTED, AUDIBLE, VOLUME_RATIO, ALERT,
 )  # fmt: skip
 
@@ -118,7 +122,7 @@ Sample = tuple[Gauge, tuple[str, ...], float]
 
 def from_telemetry(telemetry: Mapping[str, Any]) -> Iterator[Sample]:
     """What the newest telemetry tells."""
-    for reading in READINGS:
+    for reading in TELEMETRY_GAUGES:
         if (value := _value(field(telemetry, *reading.path))) is not None:
             yield reading.gauge, (reading.sensor,) if reading.sensor else (), value * reading.scale
     ts = telemetry.get("ts")

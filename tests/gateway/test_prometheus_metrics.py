@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ishowtts.model import AlertName
 from ishowtts_gateway.appliance_counts import BOARD_TOTALS, DAEMON_TOTALS
 from ishowtts_gateway.appliance_directory import MAX_DEVICES, ApplianceDirectory
-from ishowtts_gateway.appliance_readings import READINGS
+from ishowtts_gateway.appliance_readings import TELEMETRY_GAUGES
 from ishowtts_gateway.prometheus_metrics import Metrics, content_type
 from support.payload_check import schemas
 
@@ -144,7 +144,7 @@ def test_an_unknown_value_has_no_series(gateway: Gateway) -> None:
     }
     gateway.publish("kitchen/telemetry", unknown)
     gone = everything - gateway.of("kitchen")
-    assert len(gone) == len(READINGS) - 1, "all except uptime"
+    assert len(gone) == len(TELEMETRY_GAUGES) - 1, "all except uptime"
     assert not [key for key in gone if "_total" in key or "_bucket" in key], "a counter keeps its value"
     gateway.publish("kitchen/state", b"")
     gateway.publish("kitchen/volume", b"")
@@ -224,7 +224,7 @@ def test_the_number_of_appliances_is_bounded_even_if_nobody_scrapes(gateway: Gat
 def test_every_number_of_telemetry_that_the_page_lists_is_read(gateway: Gateway) -> None:
     """A path that is misspelled would be unknown for ever: each must be in the schema."""
     properties = schemas()["telemetry"]["properties"]
-    for part, *rest in [reading.path for reading in READINGS] + [*DAEMON_TOTALS.values(), *BOARD_TOTALS.values()]:
+    for part, *rest in [each.path for each in TELEMETRY_GAUGES] + [*DAEMON_TOTALS.values(), *BOARD_TOTALS.values()]:
         assert not rest or rest[0] in properties[part]["properties"], (part, rest)
 
 
