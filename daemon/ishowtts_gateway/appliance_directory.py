@@ -24,6 +24,8 @@ _MAX_ENDED, _MAX_WAITING = 20_000, 40_000  # of all appliances; each of up to 40
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 """Takes the name of a device and an event of it."""
+OnTelemetry = Callable[[str, dict[str, Any], bool], None]
+"""Takes the name of a device, its telemetry, and whether the broker had it before we subscribed."""
 
 
 class ApplianceDirectory:
@@ -43,6 +45,7 @@ class ApplianceDirectory:
         self._names = None if names is None else frozenset(names)
         self._feed = ChangeFeed()
         self._on_event: list[OnEvent] = []
+        self._on_telemetry: list[OnTelemetry] = []
         self._faults = RateLimit(_MAX_FAULTS_LOGGED)
         self._full = False
         self._unconfirmed: set[str] = set()  # whose availability the broker has not sent since it was connected
@@ -69,6 +72,10 @@ class ApplianceDirectory:
     def add_event_listener(self, on_event: OnEvent) -> None:
         """Call a function for each event of an appliance, except repetitions of the same event."""
         self._on_event.append(on_event)
+
+    def add_telemetry_listener(self, on_telemetry: OnTelemetry) -> None:
+        """Call a function for each telemetry of an appliance."""
+        self._on_telemetry.append(on_telemetry)
 
     def close(self) -> None:
         """End what all watchers iterate over."""
@@ -139,8 +146,11 @@ class ApplianceDirectory:
             self._tell("device", name, record.snapshot())
         elif fields:
             self._tell("device", name, fields)
-        if tail == "telemetry" and payload and not retained and record.telemetry is not None:
-            self._tell("telemetry", name, record.series.add(record.telemetry))
+        if tail == "telemetry" and payload and record.telemetry is not None:
+            if not retained:
+                self._tell("telemetry", name, record.series.add(record.telemetry))
+            for on_telemetry in self._on_telemetry:
+                on_telemetry(name, record.telemetry, retained)
         if not payload and self._names is None and _is_empty(record):
             self._remove(name)
 

@@ -8,29 +8,26 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import ssl
 from pathlib import Path
 
-import uvicorn
-from starlette.applications import Starlette
-from starlette.types import ASGIApp
-
 from ishowtts.config import Config
-from ishowtts.config.gateway_section import split_listen
-from ishowtts.errors import FatalError
+from ishowtts.config.gateway_section import is_loopback, split_listen
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.systemd import Notifier
 from ishowtts_gateway.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.appliance_requests import ApplianceRequests, new_reply_root
 from ishowtts_gateway.broker_link import BrokerLink
 from ishowtts_gateway.history_sync import HistorySync
+from ishowtts_gateway.http_app import make_app
+from ishowtts_gateway.http_security import AccessRules
+from ishowtts_gateway.http_server import HttpServer, bind, server_tls
 from ishowtts_gateway.message_backlog import LinkMessage
+from ishowtts_gateway.session_token import read_token
 
 log = logging.getLogger(__name__)
 
-_STOP_HTTP_S = 2
 _STOP_LINK_S = 2.0
-_BACKLOG_CONNECTIONS = 128
 
 
 class Gateway:
@@ -76,33 +73,18 @@ class Gateway:
         if self._synchronising is not None:
             await self._synchronising
 
-    async def serve(self, app: ASGIApp, listener: socket.socket) -> None:
-        """Serve HTTP until SIGTERM or SIGINT.
-
-        Args:
-            listener: A socket that listens.
-        """
-        server = _Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                timeout_graceful_shutdown=_STOP_HTTP_S,
-            )
-        )
-
-        def stop() -> None:
-            self._notifier.stopping()
-            self.directory.close()  # ends the streams, for which the server would wait
-            server.should_exit = True
-
+    async def serve(self, server: HttpServer) -> None:
+        """Serve HTTP until SIGTERM or SIGINT."""
+        stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
+            loop.add_signal_handler(number, stopped.set)
+        server.start()
         self._notifier.ready(self._status())
-        await server.serve([listener])
+        await stopped.wait()
+        self._notifier.stopping()
+        self.directory.close()  # ends the streams, for which the server would wait
+        await server.stop()
 
     def _message_arrived(self, message: LinkMessage) -> None:
         if not self.requests.reply_arrived(message):
@@ -118,14 +100,6 @@ class Gateway:
         return f"connected to {self._broker}"
 
 
-class _Server(uvicorn.Server):
-    """A server whose signals are ours."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def run(settings: Config, own_root: str) -> int:
     """Run the gateway until SIGTERM or SIGINT. Returns the exit status.
 
@@ -133,35 +107,33 @@ def run(settings: Config, own_root: str) -> int:
         ConfigError: the configuration is wrong.
         FatalError: the address cannot be used.
     """
-    with _listener(settings.gateway.http.listen) as listener:
-        asyncio.run(_main(settings, own_root, listener))
+    http = settings.gateway.http
+    token = read_token(settings, _credentials())
+    tls = None if http.tls.cert is None or http.tls.key is None else server_tls(http.tls.cert, http.tls.key)
+    if tls is None and not is_loopback(split_listen(http.listen)[0]):
+        log.warning(
+            "gateway.http.listen: %s has no TLS: others on the network can read the token and every line; "
+            "set gateway.http.tls, or listen on 127.0.0.1 behind a proxy with TLS",
+            http.listen,
+        )
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(listener) for listener in bind(http.listen)]
+        asyncio.run(_main(settings, own_root, AccessRules.from_config(http, token), sockets, tls))
     return 0
 
 
-async def _main(settings: Config, own_root: str, listener: socket.socket) -> None:
+async def _main(
+    settings: Config, own_root: str, rules: AccessRules, sockets: list[socket.socket], tls: ssl.SSLContext | None
+) -> None:
     async with Gateway(settings, own_root) as gateway:
-        log.info("the gateway listens on %s", settings.gateway.http.listen)
-        await gateway.serve(Starlette(), listener)
+        app = make_app(rules, gateway.directory, gateway.requests, lambda: b"")
+        log.info("the page is at http%s://%s/", "" if tls is None else "s", settings.gateway.http.listen)
+        await gateway.serve(HttpServer(app, sockets, tls))
 
 
-def _listener(listen: str) -> socket.socket:
-    host, port = split_listen(listen)
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(_BACKLOG_CONNECTIONS)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        raise FatalError(
-            f"gateway.http.listen: {listen} cannot be used ({error.strerror or error}); end the program that uses "
-            "it, or choose another port"
-        ) from error
-    return listener
+def _credentials() -> Path | None:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return Path(folder) if folder else None
 
 
 def _device_names(settings: Config, own_root: str) -> list[str] | None:
@@ -175,5 +147,4 @@ def _device_names(settings: Config, own_root: str) -> list[str] | None:
 
 def _options(settings: Config, own_root: str) -> MqttOptions:
     """The options of the link: those of the appliance, with the gateway's own user if it has one."""
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    return MqttOptions.from_config(settings, own_root, settings.gateway_user(Path(folder) if folder else None))
+    return MqttOptions.from_config(settings, own_root, settings.gateway_user(_credentials()))
