@@ -14,8 +14,9 @@ from ishowtts.limits import NAME
 from ishowtts.mqtt.strict_json import dumps
 from ishowtts_gateway.appliance_directory import REPLY, ApplianceDirectory
 from ishowtts_gateway.appliance_record import ApplianceRecord
-from ishowtts_gateway.broker_link import BrokerLink, LinkMessage
+from ishowtts_gateway.broker_link import BrokerLink
 from ishowtts_gateway.gateway_error import GatewayError, PublishRefused
+from ishowtts_gateway.message_backlog import LinkMessage
 from ishowtts_gateway.published_value import parse_object, text
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ _MAX_REQUESTS = 200
 _MAX_REPLY_BYTES = 262_144
 _MAX_ID_CHARS = 128
 _MAX_LINE_BYTES = 65_536
+_MAX_DETAIL_CHARS = 500
 _FIRST_EVENTS = frozenset({"accepted", "rejected", "duplicate", "merged"})
 _HISTORY_LIMIT = (1, 100)
 _MAX_CURSOR_CHARS = 200
@@ -150,15 +152,15 @@ class ApplianceRequests:
             raise GatewayError(502, "older lines need MQTT 5; set mqtt.protocol: 5")
         if before is not None and len(before) > _MAX_CURSOR_CHARS:
             raise GatewayError(400, "before must be `next` of an earlier answer")
+        asked = {"limit": limit} if before is None else {"limit": limit, "before": before}
         transaction = secrets.token_hex(8)
-        asked = {"command": "history", "limit": limit, "transaction": transaction}
-        payload = _payload(asked if before is None else {**asked, "before": before})
         async with self.expect(device, transaction) as answer:
-            await self._publish_and_reply(record, "command", payload, answer)
+            await self._ask_history(record, {**asked, "transaction": transaction}, answer)
             reply = await answer.wait()
-        if reply.get("ok") is False or not isinstance(reply.get("lines"), list):
-            detail = text(reply.get("detail"), 500) or "it sent no lines; update it"
-            raise GatewayError(502, f"{device} does not tell its history: {detail}")
+        lines = reply.get("lines")
+        if reply.get("ok") is False or not isinstance(lines, list) or not all(map(_has_id, lines)):
+            detail = text(reply.get("detail"), _MAX_DETAIL_CHARS) or "its answer has no lines; update it"
+            raise GatewayError(502, f"{device} does not show its history: {detail}")
         return reply
 
     @asynccontextmanager
@@ -172,19 +174,15 @@ class ApplianceRequests:
             yield answer
 
     async def probe(self, device: str) -> None:
-        """Find out whether the broker lets us send commands to a device, and set its controls."""
-        try:
-            await self.history(device, 1)
-        except PublishRefused as error:
-            if error.forbidden:
-                self._forbidden.add(device)
-        except GatewayError as error:
-            log.debug("%s: %s", device, error)
-            if error.status == 503:
-                return
-            self._forbidden.discard(device)
-        else:
-            self._forbidden.discard(device)
+        """Find out whether the broker lets us send commands to a device, without waiting for an answer."""
+        await self._ask_history(self._record(device), {"limit": 1}, Answer(device))
+
+    def forbidden(self, device: str) -> bool:
+        """Whether the broker did not let us send a command to a device."""
+        return device in self._forbidden
+
+    def refresh_controls(self, device: str) -> None:
+        """Tell the watchers what may be done with a device now."""
         if device in self._directory.records:
             self._directory.set_controls(device, self.controls(device))
 
@@ -246,6 +244,18 @@ class ApplianceRequests:
         finally:
             del self._waiting[answer.correlation]
 
+    async def _ask_history(self, record: ApplianceRecord, fields: Mapping[str, Any], answer: Answer) -> None:
+        """Publish the command `history`, and remember whether the broker permits commands."""
+        try:
+            await self._publish_and_reply(record, "command", _payload({"command": "history", **fields}), answer)
+        except PublishRefused as error:
+            if error.forbidden:
+                self._forbidden.add(record.name)
+                self.refresh_controls(record.name)
+            raise
+        self._forbidden.discard(record.name)
+        self.refresh_controls(record.name)
+
     async def _publish_and_reply(self, record: ApplianceRecord, tail: str, payload: bytes, answer: Answer) -> None:
         """Publish with a response topic of ours. A reply there is an answer too."""
         await self._link.publish(
@@ -254,6 +264,10 @@ class ApplianceRequests:
             response_topic=f"{self._reply_root}/{record.name}",
             correlation=answer.correlation,
         )
+
+
+def _has_id(line: Any) -> bool:
+    return isinstance(line, dict) and isinstance(line.get("id"), str)
 
 
 def _payload(value: Mapping[str, Any]) -> bytes:
