@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from ishowtts.limits import NAME
+from ishowtts.model import VoiceAbout
 from ishowtts.mqtt.strict_json import dumps
 from ishowtts_gateway.appliance_directory import REPLY, ApplianceDirectory
 from ishowtts_gateway.appliance_record import ApplianceRecord
@@ -18,6 +19,7 @@ from ishowtts_gateway.broker_link import BrokerLink
 from ishowtts_gateway.gateway_error import GatewayError, PublishRefused
 from ishowtts_gateway.message_backlog import LinkMessage
 from ishowtts_gateway.published_value import parse_object, text
+from ishowtts_gateway.voice_upload import VoicePublisher
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,11 @@ class Answer:
         if not self._event.done():
             self._event.set_result(event)
 
+    @property
+    def arrived(self) -> bool:
+        """Whether the answer is here."""
+        return self._event.done()
+
     async def wait(self, timeout_s: float = ANSWER_S) -> dict[str, Any]:
         """Wait for the answer. Raises GatewayError with status 504 if none comes in time."""
         try:
@@ -92,6 +99,7 @@ class ApplianceRequests:
         self._levels: dict[tuple[str, str], asyncio.Lock] = {}
         self._forbidden: set[str] = set()  # devices whose commands the broker does not let us publish
         self._reply_root = reply_root
+        self._voices = VoicePublisher(link, self.expect)
         directory.add_event_listener(self._event_arrived)
 
     def controls(self, device: str) -> dict[str, bool]:
@@ -136,6 +144,25 @@ class ApplianceRequests:
     async def set_voice(self, device: str, voice: str | None) -> dict[str, Any]:
         """Set the default voice; `None`: the configured one. Returns the `command` event."""
         return await self._set_level(device, "voice", voice)
+
+    async def add_voice(
+        self, device: str, name: str, *, audio: bytes, text: str, replace: bool = False, language: str | None = None
+    ) -> dict[str, Any]:
+        """Send a recording whose speaker has agreed; it becomes a voice. Returns the `command` event.
+
+        Args:
+            audio: The recording: WAV, FLAC, Ogg or MP3.
+            text: The words that are spoken in it.
+            replace: Replace a voice of this name that came over MQTT.
+            language: Tag of the language of the words; `None`: the usual one of the appliance.
+        """
+        record = self._permitted(device, "voices")
+        return await self._voices.add(record, name, audio, VoiceAbout(text, replace, language))
+
+    async def remove_voice(self, device: str, name: str) -> dict[str, Any]:
+        """Remove a voice that came over MQTT. Returns the `command` event."""
+        record = self._permitted(device, "voices")
+        return await self._voices.remove(record, name)
 
     async def history(self, device: str, limit: int = 50, before: str | None = None) -> dict[str, Any]:
         """Ask for lines of the history, newest first. Returns the reply of the contract.
@@ -213,8 +240,11 @@ class ApplianceRequests:
     def _permitted(self, device: str, control: Control) -> ApplianceRecord:
         record = self._record(device)
         if not self.controls(device)[control]:
+            takes_voices = (record.info or {}).get("voices_over_mqtt") is True
             why = (
-                "the broker does not let the gateway's user do that; its ACL must allow it"
+                "engine.f5.voices_over_mqtt is not true there"
+                if control == "voices" and not takes_voices
+                else "the broker does not let the gateway's user do that; its ACL must allow it"
                 if device in self._forbidden and self._configured == "auto"
                 else f"gateway.controls is {self._configured}"
             )
