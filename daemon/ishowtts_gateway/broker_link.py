@@ -34,6 +34,7 @@ _CONFIRM_S = 10.0
 _RESUBSCRIBE_S = 30.0
 _MAX_UNCONFIRMED = 100
 _NO_SUBSCRIBERS = 0x10
+_KEEPALIVE_S = 10  # a broker that hangs is noticed within twice this time
 _MAX_PACKET_BYTES = 393_216  # an answer with lines of the history has 200 kB
 
 
@@ -56,7 +57,8 @@ class BrokerLink:
         on_message: Callable[[LinkMessage], None],
         on_connection: Callable[[bool, str | None], None],
     ) -> None:
-        self._options = replace(options, max_packet_bytes=_MAX_PACKET_BYTES)
+        keepalive_s = min(options.keepalive_s, _KEEPALIVE_S)
+        self._options = replace(options, max_packet_bytes=_MAX_PACKET_BYTES, keepalive_s=keepalive_s)
         self._topics = tuple(topics)
         self._on_message = on_message
         self._on_connection = on_connection
@@ -94,6 +96,7 @@ class BrokerLink:
             client.disconnect()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, timeout_s)
+        self._told(False, "the gateway ends")
 
     async def publish(
         self,
@@ -322,7 +325,7 @@ class BrokerLink:
                     answer.set_exception(GatewayError(503, detail or "the connection to the broker is lost"))
         if (connected, detail) == (self.connected, self.detail):
             return
-        if detail is not None:
+        if detail is not None and not self._stopping.is_set():
             log.warning("%s", detail)
         elif connected:
             log.info("connected to %s", self._options.broker)
