@@ -23,6 +23,7 @@ from ishowtts_gateway.http_app import make_app
 from ishowtts_gateway.http_security import AccessRules
 from ishowtts_gateway.http_server import HttpServer, bind, server_tls
 from ishowtts_gateway.message_backlog import LinkMessage
+from ishowtts_gateway.prometheus_metrics import Metrics
 from ishowtts_gateway.session_token import read_token
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ async def _main(
     settings: Config, own_root: str, rules: AccessRules, sockets: list[socket.socket], tls: ssl.SSLContext | None
 ) -> None:
     async with Gateway(settings, own_root) as gateway:
-        app = make_app(rules, gateway.directory, gateway.requests, lambda: b"")
+        app = make_app(rules, gateway.directory, gateway.requests, Metrics(gateway.directory))
         log.info("the page is at http%s://%s/", "" if tls is None else "s", settings.gateway.http.listen)
         await gateway.serve(HttpServer(app, sockets, tls))
 
