@@ -10,13 +10,13 @@ form.addEventListener("submit", async (event) => {
   button.disabled = true;
   status.textContent = "";
   try {
-    const response = await fetch("/api/session", {
+    const response = await fetch("api/session", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ token: token.value.trim() }),
     });
     if (response.ok) {
-      location.replace("/");
+      location.replace("./");
       return;
     }
     const body = await response.json().catch(() => ({}));
