@@ -199,31 +199,36 @@ def flood(folder: Path, lines: int, extra: Sequence[str], rate_per_s: float) -> 
 
 
 def latency(folder: Path, lines: int, extra: Sequence[str]) -> Figures:
-    """Measures the latencies of lines at 20 a second, each of which is finished before the next arrives."""
+    """Measures the latencies of lines at 20 a second with a daemon and a broker of its own."""
     with appliance(folder, extra) as (daemon, client):
-        host, port = client.address
-        publisher = Publisher(host, port, f"{daemon.root}/say")
-        publisher.publish(-1, b"the first line, which loads what the others need")
-        eventually(lambda: first_samples(daemon.notes), "the first line")
-        sent: dict[int, float] = {}
-        with closing(publisher), Listener(host, port, f"{daemon.root}/event") as listener:
-            next_s = time.monotonic()
-            for number in range(lines):
-                while (left_s := next_s - time.monotonic()) > 0:
-                    publisher.step(min(left_s, 0.002))
-                next_s += 0.05
-                sent[number] = time.monotonic()
-                publisher.publish(number, json.dumps({"id": str(number), "text": line_text(number)}).encode())
-            publisher.finish(10)
-            eventually(lambda: sum(b'"finished"' in body for _, body in listener.received) > lines, "the lines", 60)
-            events = [(at, json.loads(body)) for at, body in listener.received]
-        heard_at = first_samples(daemon.notes)
-        found: Figures = {}
-        for name in ("accepted", "started"):
-            came = {int(event["id"]): at for at, event in events if event["event"] == name and event["id"].isdecimal()}
-            found[f"{name}_ms"] = percentiles([came[number] - sent[number] for number in sent])
-        found["first_sample_ms"] = percentiles([heard_at[height(line_text(number))] - sent[number] for number in sent])
-        return found
+        return latency_of(daemon, client, lines)
+
+
+def latency_of(daemon: Appliance, client: Client, lines: int) -> Figures:
+    """Measures the latencies of lines at 20 a second, each of which is finished before the next arrives."""
+    host, port = client.address
+    publisher = Publisher(host, port, f"{daemon.root}/say")
+    publisher.publish(-1, b"the first line, which loads what the others need")
+    eventually(lambda: first_samples(daemon.notes), "the first line")
+    sent: dict[int, float] = {}
+    with closing(publisher), Listener(host, port, f"{daemon.root}/event") as listener:
+        next_s = time.monotonic()
+        for number in range(lines):
+            while (left_s := next_s - time.monotonic()) > 0:
+                publisher.step(min(left_s, 0.002))
+            next_s += 0.05
+            sent[number] = time.monotonic()
+            publisher.publish(number, json.dumps({"id": str(number), "text": line_text(number)}).encode())
+        publisher.finish(10)
+        eventually(lambda: sum(b'"finished"' in body for _, body in listener.received) > lines, "the lines", 60)
+        events = [(at, json.loads(body)) for at, body in listener.received]
+    heard_at = first_samples(daemon.notes)
+    found: Figures = {}
+    for name in ("accepted", "started"):
+        came = {int(event["id"]): at for at, event in events if event["event"] == name and event["id"].isdecimal()}
+        found[f"{name}_ms"] = percentiles([came[number] - sent[number] for number in sent])
+    found["first_sample_ms"] = percentiles([heard_at[height(line_text(number))] - sent[number] for number in sent])
+    return found
 
 
 def line_text(number: int) -> str:

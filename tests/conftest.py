@@ -77,11 +77,12 @@ def single_torch_thread() -> None:
 @pytest.fixture(autouse=True)
 def own_log_handlers() -> Iterator[None]:
     """Handlers that a test adds to the log of the package, as `ishowtts run` does, end with the test."""
-    logger, hook = logging.getLogger("ishowtts"), threading.excepthook
-    handlers, level = list(logger.handlers), logger.level
+    loggers, hook = [logging.getLogger(name) for name in ("ishowtts", "ishowtts_gateway")], threading.excepthook
+    former = [(logger, list(logger.handlers), logger.level) for logger in loggers]
     yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
+    for logger, handlers, level in former:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
     threading.excepthook = hook
 
 

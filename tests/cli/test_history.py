@@ -82,6 +82,7 @@ def test_one_row_a_line_in_a_terminal(kept: Kept, capsys: Capture, monkeypatch: 
     details = kept.show(capsys, "-v")
     assert details[0] == shown[0]
     assert [line for line in details[1:] if not line.startswith("    ")] == shown[1:]
+    assert all(len(line) <= width for line in details)
     assert details.count("    engine: espeak") == 5
 
 

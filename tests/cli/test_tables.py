@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ishowtts.cli import tables
-from ishowtts.cli.tables import cell_width, cut, table_lines
+from ishowtts.cli.tables import table_lines
+from ishowtts.util.terminal_text import cell_width
 
 TITLES = ("time", "outcome", "RTF", "text")
 ROWS = [
@@ -58,16 +59,28 @@ def test_no_line_is_wider_than_the_terminal(rows: list[tuple[str, ...]], width: 
     assert all(cell_width(line) <= width for line in shown)
 
 
-@pytest.mark.parametrize(
-    ("text", "width", "shown"),
-    [
-        ("tea", 3, "tea"), ("teas", 3, "te…"), ("teas", 1, "…"), ("teas", 0, ""), ("", 0, ""),
-        ("茶已经好了", 10, "茶已经好了"), ("茶已经好了", 9, "茶已经好…"), ("茶已经好了", 8, "茶已经…"),
-        ("e\u0301e\u0301", 2, "e\u0301e\u0301"),
-    ],
-)  # fmt: skip
-def test_cut_counts_cells_and_not_characters(text: str, width: int, shown: str) -> None:
-    assert cut(text, width) == shown
+def test_a_narrow_terminal_has_the_text_and_not_the_optional_columns() -> None:
+    for width, titles in ((80, "time outcome RTF text"), (46, "time outcome RTF text"), (45, "time outcome text")):
+        title, tea, question = table_lines(TITLES, ROWS, width, right={"RTF"}, optional=("RTF", "outcome"))
+        assert title.split() == titles.split()
+        assert tea.endswith("The tea is ready.")
+        assert question.startswith("07:31:00  rejected")
+        assert len(question) == width
+    assert list(table_lines(TITLES, ROWS, 30, optional=("RTF", "outcome")))[2] == "07:31:00  What is the time? W…"
+    assert list(table_lines(("text",), [("tea " * 9,)], 12, optional=("text",)))[1] == "tea tea tea…"
+
+
+@pytest.mark.parametrize("columns", ["20", None])
+def test_a_sentence_is_wrapped_in_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str | None
+) -> None:
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    tables.print_text("why: it is \x1b[31mred, and so it is wrapped", indent="  ")
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == (1 if columns is None else 3)
+    assert " ".join(" ".join(shown).split()) == r"why: it is \x1b[31mred, and so it is wrapped"
 
 
 def test_the_width_is_that_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

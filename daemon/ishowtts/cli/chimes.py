@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.cli.tables import print_table
+from ishowtts.cli.tables import print_table, print_text
 from ishowtts.errors import OperatorFileError
 from ishowtts.playback.chime_files import DEFAULT, ChimeFiles
-from ishowtts.util.logs import visible
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -37,10 +36,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([*known, *(_ignored(chimes.folder / file, *why) for file, why in ignored.items())])
     else:
-        print_table(("chime", "length", "rate", "file"), list(map(_row, known)), right=("length", "rate"))
+        print_table(
+            ("chime", "length", "rate", "file"), list(map(_row, known)), right=("length", "rate"), optional=("rate",)
+        )
         for file, (why, fix) in ignored.items():
-            print(visible(f"not a chime: {file}: {why}; {fix}"))
-        print(f"folder: {chimes.folder} (audio.chimes_dir), with WAV, FLAC or OGG files")
+            print_text(f"not a chime: {file}: {why}; {fix}")
+        print_text(f"folder: {chimes.folder} (audio.chimes_dir), with WAV, FLAC or OGG files")
     return 1 if ignored or any(chime["fault"] for chime in known) else 0
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 
 from ishowtts.cli.common import Commands, print_json, read_config, volume
-from ishowtts.cli.tables import print_table
+from ishowtts.cli.tables import print_table, print_text
 from ishowtts.config.audio_section import AudioSection, audio_device
 from ishowtts.errors import ConfigError, SpeakerError
 from ishowtts.playback.alsa.card_silence import card_silence
@@ -58,14 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
         print_json([{**fields, "silent": silence and silence.sentence} for fields, silence in described])
         return 0
     if not devices:
-        print("there is no sound card; audio.device also takes `silent` and `wav:PATH`")
+        print_text("there is no sound card; audio.device also takes `silent` and `wav:PATH`")
         return 0
     rows = [(device.pcm, device.description, device.note or "") for device in devices]
     print_table(("audio.device", "card", ""), rows)
     for sentence in dict.fromkeys(silence.sentence for silence in silences.values() if silence):
-        print(sentence)
+        print_text(sentence)
     auto = choose_speaker("auto")
-    print(f"auto takes {auto.speaker.name}: {auto.why}" if auto.speaker.name != "auto" else f"auto: {auto.why}")
+    print_text(f"auto takes {auto.speaker.name}: {auto.why}" if auto.speaker.name != "auto" else f"auto: {auto.why}")
     return 0
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ishowtts.cli.common import print_json
-from ishowtts.cli.tables import print_table
+from ishowtts.cli.tables import print_table, print_text
 from ishowtts.engines import fetch_sources
 from ishowtts.engines.weights import examine, fetched_folder, used_name
 from ishowtts.engines.weights_catalogue import CATALOGUE, CatalogueModel
 from ishowtts.errors import WeightsError
-from ishowtts.util.logs import visible
 
 if TYPE_CHECKING:
     from ishowtts.config import Config
 
 _TITLES = ("model", "state", "languages", "commercial", "licence", "download", "on disk")  # fit into 80 columns
+_OPTIONAL = ("on disk", "languages", "download", "commercial")  # the licence says it too
 
 
 def show(settings: Config, chosen: CatalogueModel | None, *, as_json: bool) -> None:
@@ -32,11 +32,11 @@ def show(settings: Config, chosen: CatalogueModel | None, *, as_json: bool) -> N
     if as_json:
         print_json(entries)
         return
-    print_table(_TITLES, [_row(entry) for entry in entries], right=("download", "on disk"))
+    print_table(_TITLES, [_row(entry) for entry in entries], right=("download", "on disk"), optional=_OPTIONAL)
     for entry in entries:  # lines of their own: a table is cut to the terminal, and these say what a licence asks for
-        print(f"{entry['name']}: {entry['sample_rate_hz'] / 1000:g} kHz. {entry['about']}")
+        print_text(f"{entry['name']}: {entry['sample_rate_hz'] / 1000:g} kHz. {entry['about']}")
     if (own := settings.engine.f5.weights) is not None:
-        print(visible(f"engine.f5.weights names {own}, which is used in place of these"))
+        print_text(f"engine.f5.weights names {own}, which is used in place of these")
     if chosen:
         print("\n".join(fetch_sources.instructions(chosen, (*chosen.pinned, *chosen.unpinned))))
 

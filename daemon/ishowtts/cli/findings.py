@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from ishowtts.cli.tables import terminal_width
 from ishowtts.util.logs import visible
+from ishowtts.util.terminal_text import wrapped
 
 FindingVerdict = Literal["ok", "note", "fault"]
 _COLOURS = {"ok": "32", "note": "33", "fault": "31"}
 _PART_WIDTH, _VERDICT_WIDTH = 18, 5
-_LEAST_TEXT_WIDTH = 20
+_LEAST_TEXT_WIDTH = 30
+_NARROW_INDENT = 2
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,12 @@ def print_finding(finding: Finding) -> None:
 
 
 def finding_lines(finding: Finding, width: int | None, *, colour: bool) -> Iterator[str]:
-    """Yield the lines of one finding. `width` is that of the terminal; `None`: one line, which is not wrapped."""
+    """Yield the lines of one finding. In a narrow terminal the texts stand below the part and not beside it.
+
+    Args:
+        width: Width of the terminal; `None`: one line, which is not wrapped.
+        colour: Colour the verdict.
+    """
     verdict = finding.verdict.ljust(_VERDICT_WIDTH)
     if colour:
         verdict = f"\x1b[{_COLOURS[finding.verdict]}m{verdict}\x1b[0m"
@@ -61,10 +67,17 @@ def finding_lines(finding: Finding, width: int | None, *, colour: bool) -> Itera
     if width is None:
         yield head + (f"{detail}; {fix}" if fix else detail)
         return
-    margin = " " * (_PART_WIDTH + _VERDICT_WIDTH + 4)
-    room = max(_LEAST_TEXT_WIDTH, width - len(margin))
-    lines = textwrap.wrap(detail, room) or [""]
+    indent = _PART_WIDTH + _VERDICT_WIDTH + 4
+    narrow = width - indent < _LEAST_TEXT_WIDTH
+    if narrow:
+        indent = _NARROW_INDENT
+    lines = [*wrapped(detail, width - indent)]
     if fix is not None:
-        lines += textwrap.wrap(fix, room, subsequent_indent="     ", break_on_hyphens=False)
-    yield head + lines[0]
+        lines += wrapped(fix, width - indent, indent=" " * len("fix: "))
+    margin = " " * indent
+    if narrow:
+        yield head.rstrip()
+        yield margin + lines[0]
+    else:
+        yield head + lines[0]
     yield from (margin + line for line in lines[1:])

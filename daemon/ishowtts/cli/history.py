@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ishowtts.cli.common import Commands, as_owner_of, compact_json, number, print_json, read_config, spoken_by, why
-from ishowtts.cli.tables import print_table, table_lines, terminal_width
+from ishowtts.cli.tables import print_table, print_text, table_lines, terminal_width
 from ishowtts.errors import InboxError
 from ishowtts.model import Outcome, timestamp
 from ishowtts.util.logs import visible
@@ -31,6 +31,7 @@ ALL_TITLES = (
     *("id", "why", "sent as", "text"),
 )
 _RIGHT = ("time", "heard", "audio s", "RTF", "first sound s")
+_OPTIONAL = ("reason", "author")
 # The reason of an outcome that has no word of its own in its event.
 _REASONS = {"expired": "too_old", "evicted": "queue_full", "merged": "repeated", "failed": "error"}
 _AGE = re.compile(r"([0-9]{1,6})([smhdw])")
@@ -140,7 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif entries and arguments.verbose and terminal_width() is not None:
         _print_details(entries)
     elif entries:
-        print_table(titles, rows_of(entries, titles), right=_RIGHT)
+        print_table(titles, rows_of(entries, titles), right=_RIGHT, optional=_OPTIONAL)
     else:
         print("no line of the history is like that" if wanted != HistoryFilter() else "no line has been spoken yet")
     if (more := count - len(entries)) > 0 and not arguments.follow:
@@ -198,9 +199,12 @@ def _print_following(
         "priority": "urgent",
         "engine": "espeak",
         "RTF": "0.000",
+        "text": "the columns that fit do not depend on it",
     }
     pattern = [usual.get(title, title) for title in titles]
-    lines = table_lines(titles, [pattern, *rows_of(entries, titles)], terminal_width(), right=_RIGHT)
+    lines = table_lines(
+        titles, [pattern, *rows_of(entries, titles)], terminal_width(), right=_RIGHT, optional=_OPTIONAL
+    )
     for number_of_line, line in enumerate(lines):
         if number_of_line > 1 or (number_of_line == 0 and titled):
             print(line, flush=True)
@@ -208,14 +212,14 @@ def _print_following(
 
 def _print_details(entries: Sequence[HistoryEntry]) -> None:
     """Print each row, and the other columns below it: a table of all columns would show a bit of each."""
-    header, *lines = table_lines(_TITLES, rows_of(entries, _TITLES), terminal_width(), right=_RIGHT)
+    header, *lines = table_lines(_TITLES, rows_of(entries, _TITLES), terminal_width(), right=_RIGHT, optional=_OPTIONAL)
     print(header)
-    others = [title for title in ALL_TITLES if title not in _TITLES]
+    others = [title for title in ALL_TITLES if title not in header.split()]  # a narrow terminal has fewer columns
     for line, row in zip(lines, rows_of(entries, others), strict=True):
         print(line)
         for title, cell in zip(others, row, strict=True):
             if cell:
-                print(f"    {title}: {visible(cell)}")
+                print_text(f"    {title}: {cell}", indent=" " * 6)
 
 
 def rows_of(entries: Sequence[HistoryEntry], titles: Sequence[str]) -> list[list[str]]:

@@ -30,6 +30,7 @@ _CONTROLS: Mapping[str, str] = {
 COMMANDS: Mapping[str, str] = {
     "run": "run the daemon (systemd starts this)",
     "say": "send a line over MQTT and wait for its outcome",
+    "gateway": "run the gateway: a web page, an API and metrics of appliances (systemd starts this)",
     "status": "show what the appliance does now: state, alerts, volume, queue, engine, figures",
     **_CONTROLS,
     "read": "show what would be spoken of a text, without speaking it",

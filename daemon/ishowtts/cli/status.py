@@ -6,7 +6,6 @@ Exit status: 0 it is online, 1 it is not, or the broker does not answer.
 from __future__ import annotations
 
 import argparse
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,10 +13,11 @@ from ishowtts.cli.appliance_view import START_FIX, ApplianceView, bounded_text, 
 from ishowtts.cli.common import Commands, number, print_json, read_config, root_topic
 from ishowtts.cli.engine_findings import about_licence
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
-from ishowtts.cli.tables import cut, terminal_width
+from ishowtts.cli.tables import terminal_width
+from ishowtts.util.terminal_text import cut, wrapped
 
 _TITLE_WIDTH = 10
-_NARROWEST = 40
+_LEAST_ROOM = 20
 _CUT = ("  speaking ", "  voices ")
 
 
@@ -51,8 +51,8 @@ def _fitted(line: str, width: int | None) -> str:
         return line
     if line.startswith(_CUT):
         return cut(line, width)
-    indent = " " * (2 + _TITLE_WIDTH)
-    return "\n".join(textwrap.wrap(line, max(width, _NARROWEST), subsequent_indent=indent, break_on_hyphens=False))
+    indent = 2 + _TITLE_WIDTH if width >= 2 + _TITLE_WIDTH + _LEAST_ROOM else 4
+    return "\n".join(wrapped(line, width, indent=" " * indent))
 
 
 def lines_of(view: ApplianceView) -> Iterator[str]:

@@ -240,6 +240,21 @@ class Config(_Section):
         path = _credential(credentials_dir, "mqtt-password") or self.mqtt.password_file
         return None if path is None else SecretStr(_secret("mqtt.password_file", path))
 
+    def gateway_user(self, credentials_dir: Path | None = None) -> tuple[str, SecretStr | None] | None:
+        """User name and password of the gateway; `None`: it has no user of its own, and uses that of the appliance.
+
+        They are the systemd credentials `gateway-mqtt-username` and `gateway-mqtt-password`, else `gateway.mqtt`.
+
+        Raises:
+            ConfigError: a file that is named cannot be read.
+        """
+        path = _credential(credentials_dir, "gateway-mqtt-username")
+        name = self.gateway.mqtt.username if path is None else _secret("the credential gateway-mqtt-username", path)
+        if not name:
+            return None
+        path = _credential(credentials_dir, "gateway-mqtt-password") or self.gateway.mqtt.password_file
+        return name, None if path is None else SecretStr(_secret("gateway.mqtt.password_file", path))
+
     def mqtt_tls_key(self, credentials_dir: Path | None = None) -> Path | None:
         """Private key of the client certificate: a systemd credential `mqtt-tls-key`, else `mqtt.tls.key`."""
         return _credential(credentials_dir, "mqtt-tls-key") or self.mqtt.tls.key

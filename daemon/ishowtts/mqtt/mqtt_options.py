@@ -84,8 +84,11 @@ class MqttOptions:
     home_assistant_status: str | None = None
 
     @classmethod
-    def from_config(cls, config: Config, root: str) -> MqttOptions:
+    def from_config(cls, config: Config, root: str, user: tuple[str, SecretStr | None] | None = None) -> MqttOptions:
         """Build the options from the configuration, and secrets from its files or from systemd's credentials.
+
+        Args:
+            user: Name and password at the broker; `None`: those of `mqtt`.
 
         Raises:
             ConfigError: the password file or a credential cannot be read.
@@ -93,14 +96,15 @@ class MqttOptions:
         mqtt, home_assistant = config.mqtt, config.home_assistant
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
         credentials = Path(folder) if folder else None
+        username, password = user or (config.mqtt_username(credentials), config.mqtt_password(credentials))
         return cls(
             host=mqtt.host,
             port=mqtt.port,
             root=root,
             prefix=mqtt.prefix,
             protocol=5 if mqtt.protocol == 5 else 4,
-            username=config.mqtt_username(credentials),
-            password=config.mqtt_password(credentials),
+            username=username,
+            password=password,
             tls_ca=mqtt.tls.ca,
             tls_cert=mqtt.tls.cert,
             tls_key=config.mqtt_tls_key(credentials),

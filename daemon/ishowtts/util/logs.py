@@ -90,9 +90,11 @@ def set_up(level: str, *, private: bool) -> None:
     os.environ[_PRIVATE] = str(int(private))
     journal = "JOURNAL_STREAM" in os.environ
     text = "%(message)s" if journal else "%(asctime)s %(levelname)-8s %(message)s"
-    logger = logging.getLogger("ishowtts")
-    logger.addHandler(_handler(LogFormatter(text, private=private, priorities=journal)))
-    logger.setLevel(level.upper())
+    handler = _handler(LogFormatter(text, private=private, priorities=journal))
+    for name in ("ishowtts", "ishowtts_gateway"):
+        logger = logging.getLogger(name)
+        logger.addHandler(handler)
+        logger.setLevel(level.upper())
     threading.excepthook = _log_thread
 
 

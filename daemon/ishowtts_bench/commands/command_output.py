@@ -21,6 +21,8 @@ from ishowtts_bench.commands.bench_arguments import RANDOM_MODELS
 if TYPE_CHECKING:
     from ishowtts_bench.bench_env import BenchEnv
 
+_PIPE_WIDTH = 1000
+
 
 def make_env(arguments: argparse.Namespace) -> BenchEnv:
     """Make the environment from the weights, device and voice of the options.
@@ -66,7 +68,8 @@ def print_result(arguments: argparse.Namespace, table: Table, data: dict[str, An
     if arguments.json:
         print(json.dumps(data))
     else:
-        Console().print(table)
+        # In a pipe rich would wrap the cells at 80 columns.
+        Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
         print(verdict)
 
 

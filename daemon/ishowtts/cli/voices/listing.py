@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.cli.tables import print_table
+from ishowtts.cli.tables import print_table, print_text
 from ishowtts.cli.voices.adding import engine_note
 from ishowtts.engines.voices import clips
 from ishowtts.engines.voices.ignored_folders import IgnoredFolder, ignored_folders
 from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_library, voices_folder
 from ishowtts.errors import VoiceError
-from ishowtts.util.logs import visible
 
 _SETTINGS = ("speed", "nfe_step", "gain_db", "language")
+_RIGHT = ("length", "speed", "NFE", "gain")
+_OPTIONAL = ("gain", "NFE", "speed", "clip", "language")
 _TITLES = ("voice", "length", "speed", "NFE", "gain", "language", "clip", "transcript")
 
 
@@ -35,14 +36,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([*voices, *map(_as_voice, ignored)])
     else:
-        print_table(_TITLES, [_row(voice, folder) for voice in voices], right=("length", "speed", "NFE", "gain"))
+        print_table(_TITLES, [_row(voice, folder) for voice in voices], right=_RIGHT, optional=_OPTIONAL)
         for found in ignored:
-            print(visible(f"not a voice: {found.path}: {found.why}; {found.fix}"))
+            print_text(f"not a voice: {found.path}: {found.why}; {found.fix}")
         for voice in voices:
             if voice["note"]:
-                print(visible(f"note: {voice['name']}: {voice['note']}"))
+                print_text(f"note: {voice['name']}: {voice['note']}")
         if note := engine_note(settings):
-            print(visible(f"note: {note}"))
+            print_text(f"note: {note}")
     fault = library.fault()
     if fault:
         print(f"ishowtts: {fault}", file=sys.stderr)

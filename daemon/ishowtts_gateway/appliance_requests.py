@@ -1,0 +1,266 @@
+"""Asks appliances to do something, over MQTT, and waits for their answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from ishowtts.limits import NAME
+from ishowtts.mqtt.strict_json import dumps
+from ishowtts_gateway.appliance_directory import REPLY, ApplianceDirectory
+from ishowtts_gateway.appliance_record import ApplianceRecord
+from ishowtts_gateway.broker_link import BrokerLink, LinkMessage
+from ishowtts_gateway.gateway_error import GatewayError, PublishRefused
+from ishowtts_gateway.published_value import parse_object, text
+
+log = logging.getLogger(__name__)
+
+Controls = Literal["auto", "none", "say", "all"]
+Control = Literal["say", "command", "voices"]
+
+ANSWER_S = 10.0
+_MAX_REQUESTS = 200
+_MAX_REPLY_BYTES = 262_144
+_MAX_ID_CHARS = 128
+_MAX_LINE_BYTES = 65_536
+_FIRST_EVENTS = frozenset({"accepted", "rejected", "duplicate", "merged"})
+_HISTORY_LIMIT = (1, 100)
+_MAX_CURSOR_CHARS = 200
+_USER_IN_TOPIC = re.compile(r"[^+#/\0]{1,64}")
+
+Matches = Callable[[str, dict[str, Any]], bool]
+
+
+def new_reply_root(prefix: str, username: str | None) -> str:
+    """The root of a topic for answers, which only we know: `<prefix>/reply/<user>/<random>`.
+
+    Args:
+        prefix: `mqtt.prefix`.
+        username: Our user at the broker, who may read `<prefix>/reply/<user>/…`; `None`: anonymous.
+    """
+    user = username if username and _USER_IN_TOPIC.fullmatch(username) else "gateway"
+    return f"{prefix}/{REPLY}/{user}/{secrets.token_hex(8)}"
+
+
+class Answer:
+    """The answer that a request waits for.
+
+    Attributes:
+        correlation: Correlation Data of the request.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.correlation = secrets.token_bytes(16)
+        self._device = device
+        self._event: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+
+    def set(self, event: dict[str, Any]) -> None:
+        """Set the answer. Later answers are ignored."""
+        if not self._event.done():
+            self._event.set_result(event)
+
+    async def wait(self, timeout_s: float = ANSWER_S) -> dict[str, Any]:
+        """Wait for the answer. Raises GatewayError with status 504 if none comes in time."""
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._event), timeout_s)
+        except asyncio.TimeoutError as error:
+            raise GatewayError(504, f"{self._device} has not answered within {timeout_s:g} s") from error
+
+
+class ApplianceRequests:
+    """Sends requests to appliances.
+
+    Args:
+        directory: Its events are answers.
+        link: The connection to the broker.
+        reply_root: The topic under which answers to us come. See `new_reply_root`.
+        controls: `gateway.controls`.
+    """
+
+    def __init__(self, directory: ApplianceDirectory, link: BrokerLink, *, reply_root: str, controls: Controls) -> None:
+        self._directory = directory
+        self._link = link
+        self._configured = controls
+        self._waiting: dict[bytes, tuple[Matches, Answer]] = {}  # by their Correlation Data
+        self._levels: dict[tuple[str, str], asyncio.Lock] = {}
+        self._forbidden: set[str] = set()  # devices whose commands the broker does not let us publish
+        self._reply_root = reply_root
+        directory.add_event_listener(self._event_arrived)
+
+    def controls(self, device: str) -> dict[str, bool]:
+        """What may be done with a device: `say` a line, send a `command`, change `voices`."""
+        record = self._record(device)
+        allowed = device not in self._forbidden
+        say = self._configured in ("say", "all") or (self._configured == "auto" and allowed)
+        command = self._configured == "all" or (self._configured == "auto" and allowed)
+        voices = command and (record.info or {}).get("voices_over_mqtt") is True
+        return {"say": say, "command": command, "voices": voices}
+
+    async def say(self, device: str, line: Mapping[str, Any], urgent: bool = False) -> dict[str, Any]:
+        """Publish a line. Returns the first event of it: `accepted`, `rejected`, `duplicate` or `merged`.
+
+        Raises:
+            GatewayError: it cannot be published, or the appliance does not answer.
+        """
+        record = self._permitted(device, "say")
+        line_id = text(line.get("id"), _MAX_ID_CHARS) or f"gateway-{secrets.token_hex(8)}"
+        payload = _payload({**line, "id": line_id})
+
+        def first_of_it(name: str, event: dict[str, Any]) -> bool:
+            return name == device and event.get("id") == line_id and event.get("event") in _FIRST_EVENTS
+
+        async with self._expect(device, first_of_it) as answer:
+            await self._publish_and_reply(record, "urgent" if urgent else "say", payload, answer)
+            return await answer.wait()
+
+    async def command(self, device: str, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a command. Returns the `command` event of its transaction."""
+        record = self._permitted(device, "command")
+        transaction = text(command.get("transaction"), _MAX_ID_CHARS) or secrets.token_hex(8)
+        payload = _payload({**command, "transaction": transaction})
+        async with self.expect(device, transaction) as answer:
+            await self._link.publish(f"{record.root}/command", payload)
+            return await answer.wait()
+
+    async def set_volume(self, device: str, volume: int) -> dict[str, Any]:
+        """Set the volume, in percent. Returns the `command` event."""
+        return await self._set_level(device, "volume", volume)
+
+    async def set_voice(self, device: str, voice: str | None) -> dict[str, Any]:
+        """Set the default voice; `None`: the configured one. Returns the `command` event."""
+        return await self._set_level(device, "voice", voice)
+
+    async def history(self, device: str, limit: int = 50, before: str | None = None) -> dict[str, Any]:
+        """Ask for lines of the history, newest first. Returns the reply of the contract.
+
+        Args:
+            limit: 1 to 100.
+            before: `next` of an earlier reply; `None`: the newest lines.
+        """
+        record = self._record(device)
+        low, high = _HISTORY_LIMIT
+        if not low <= limit <= high:
+            raise GatewayError(400, f"limit must be from {low} to {high}")
+        if not self._link.mqtt5:
+            raise GatewayError(502, "older lines need MQTT 5; set mqtt.protocol: 5")
+        if before is not None and len(before) > _MAX_CURSOR_CHARS:
+            raise GatewayError(400, "before must be `next` of an earlier answer")
+        transaction = secrets.token_hex(8)
+        asked = {"command": "history", "limit": limit, "transaction": transaction}
+        payload = _payload(asked if before is None else {**asked, "before": before})
+        async with self.expect(device, transaction) as answer:
+            await self._publish_and_reply(record, "command", payload, answer)
+            reply = await answer.wait()
+        if reply.get("ok") is False or not isinstance(reply.get("lines"), list):
+            detail = text(reply.get("detail"), 500) or "it sent no lines; update it"
+            raise GatewayError(502, f"{device} does not tell its history: {detail}")
+        return reply
+
+    @asynccontextmanager
+    async def expect(self, device: str, transaction: str) -> AsyncIterator[Answer]:
+        """Wait for the `command` event of a transaction: publish inside of the block, then call `wait`."""
+
+        def of_transaction(name: str, event: dict[str, Any]) -> bool:
+            return name == device and event.get("event") == "command" and event.get("transaction") == transaction
+
+        async with self._expect(device, of_transaction) as answer:
+            yield answer
+
+    async def probe(self, device: str) -> None:
+        """Find out whether the broker lets us send commands to a device, and set its controls."""
+        try:
+            await self.history(device, 1)
+        except PublishRefused as error:
+            if error.forbidden:
+                self._forbidden.add(device)
+        except GatewayError as error:
+            log.debug("%s: %s", device, error)
+            if error.status == 503:
+                return
+            self._forbidden.discard(device)
+        else:
+            self._forbidden.discard(device)
+        if device in self._directory.records:
+            self._directory.set_controls(device, self.controls(device))
+
+    def reply_arrived(self, message: LinkMessage) -> bool:
+        """Take a message if it is a reply to us. Returns whether it is one."""
+        if not message.topic.startswith(f"{self._reply_root}/"):
+            return False
+        _, answer = self._waiting.get(message.correlation or b"", (None, None))
+        if answer is not None and not message.retained:
+            try:
+                answer.set(parse_object(message.payload, _MAX_REPLY_BYTES))
+            except ValueError as error:
+                log.debug("a reply is ignored: %s", error)
+        return True
+
+    def _event_arrived(self, device: str, event: dict[str, Any]) -> None:
+        for matches, answer in list(self._waiting.values()):
+            if matches(device, event):
+                answer.set(event)
+
+    def _record(self, device: str) -> ApplianceRecord:
+        record = self._directory.records.get(device)
+        if record is None:
+            name = device if NAME.fullmatch(device) else "of that name"
+            raise GatewayError(404, f"there is no device {name}")
+        return record
+
+    def _permitted(self, device: str, control: Control) -> ApplianceRecord:
+        record = self._record(device)
+        if not self.controls(device)[control]:
+            why = (
+                "the broker does not let the gateway's user do that; its ACL must allow it"
+                if device in self._forbidden and self._configured == "auto"
+                else f"gateway.controls is {self._configured}"
+            )
+            raise GatewayError(403, f"{device}: this is not allowed here: {why}")
+        return record
+
+    async def _set_level(self, device: str, name: str, value: int | str | None) -> dict[str, Any]:
+        record = self._permitted(device, "command")
+
+        def of_level(found: str, event: dict[str, Any]) -> bool:
+            return found == device and event.get("event") == "command" and event.get("command") == name
+
+        # These requests have no transaction: one at a time, so that each gets its own answer.
+        lock = self._levels.setdefault((device, name), asyncio.Lock())
+        async with lock, self._expect(device, of_level) as answer:
+            await self._link.publish(f"{record.root}/{name}/set", dumps(value))
+            return await answer.wait()
+
+    @asynccontextmanager
+    async def _expect(self, device: str, matches: Matches) -> AsyncIterator[Answer]:
+        if len(self._waiting) >= _MAX_REQUESTS:
+            raise GatewayError(429, "too many requests wait for an answer; try again later")
+        answer = Answer(device)
+        self._waiting[answer.correlation] = (matches, answer)
+        try:
+            yield answer
+        finally:
+            del self._waiting[answer.correlation]
+
+    async def _publish_and_reply(self, record: ApplianceRecord, tail: str, payload: bytes, answer: Answer) -> None:
+        """Publish with a response topic of ours. A reply there is an answer too."""
+        await self._link.publish(
+            f"{record.root}/{tail}",
+            payload,
+            response_topic=f"{self._reply_root}/{record.name}",
+            correlation=answer.correlation,
+        )
+
+
+def _payload(value: Mapping[str, Any]) -> bytes:
+    try:
+        payload = dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise GatewayError(400, "this cannot be written as JSON; NaN and infinity are not allowed") from error
+    if len(payload) > _MAX_LINE_BYTES:
+        raise GatewayError(413, f"this has {len(payload)} bytes; at most {_MAX_LINE_BYTES} are allowed")
+    return payload

@@ -1,0 +1,118 @@
+"""Hands changes to those who watch. A watcher that reads slowly gets the newest values only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+Kind = Literal["broker", "device", "line", "telemetry", "event", "gone", "reset"]
+
+_MAX_PENDING = 2000
+_MAX_PENDING_EVENTS = 200
+
+
+@dataclass(frozen=True)
+class ApplianceChange:
+    """Something changed. `data` can be written as JSON.
+
+    Attributes:
+        kind: `broker`: `connected` and `detail`. `device`: the changed fields of its snapshot. `line`: a record, as
+            JSON. `telemetry`: a point of the series. `event`: an event of the contract. `gone`: the device is
+            forgotten. `reset`: the watcher was too slow, and changes are missing; read everything again.
+        device: `None` for `broker` and `reset`.
+    """
+
+    kind: Kind
+    device: str | None
+    data: dict[str, Any]
+
+
+class Watcher:
+    """The changes for one reader: `async for change in watcher`. The iteration ends when the feed closes."""
+
+    def __init__(self) -> None:
+        self._pending: OrderedDict[Hashable, ApplianceChange] = OrderedDict()
+        self._events = 0  # how many of them are events, which are not coalesced
+        self._number = 0
+        self._arrived = asyncio.Event()
+        self._closed = False
+
+    def put(self, change: ApplianceChange) -> None:
+        """Add a change. It replaces an older one of the same value, or joins it."""
+        if change.kind == "event":
+            self._number += 1
+            self._events += 1
+        elif change.kind == "gone":
+            self._pending = OrderedDict(item for item in self._pending.items() if item[1].device != change.device)
+            self._events = sum(other.kind == "event" for other in self._pending.values())
+        key = self._key(change)
+        if change.kind == "device" and (earlier := self._pending.get(key)) is not None:
+            change = replace(change, data={**earlier.data, **change.data})
+        self._pending[key] = change
+        if len(self._pending) > _MAX_PENDING or self._events > _MAX_PENDING_EVENTS:
+            self._overflow()
+        self._arrived.set()
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._closed = True
+        self._arrived.set()
+
+    def __aiter__(self) -> AsyncIterator[ApplianceChange]:
+        return self
+
+    async def __anext__(self) -> ApplianceChange:
+        while not self._pending:
+            if self._closed:
+                raise StopAsyncIteration
+            self._arrived.clear()
+            await self._arrived.wait()
+        _, change = self._pending.popitem(last=False)
+        if change.kind == "event":
+            self._events -= 1
+        return change
+
+    def _key(self, change: ApplianceChange) -> Hashable:
+        if change.kind == "line":
+            return change.kind, change.device, change.data.get("id")
+        return change.kind, change.device, self._number if change.kind == "event" else None
+
+    def _overflow(self) -> None:
+        self._pending.clear()
+        self._events = 0
+        self._pending["reset"] = ApplianceChange("reset", None, {})
+
+
+class ChangeFeed:
+    """Hands each change to every watcher."""
+
+    def __init__(self) -> None:
+        self._watchers: set[Watcher] = set()
+        self._closed = False
+
+    @contextmanager
+    def watch(self) -> Iterator[Watcher]:
+        """Yields a watcher, which gets the changes from now on."""
+        watcher = Watcher()
+        self._watchers.add(watcher)
+        if self._closed:
+            watcher.close()
+        try:
+            yield watcher
+        finally:
+            self._watchers.discard(watcher)
+
+    def publish(self, change: ApplianceChange) -> None:
+        """Hand a change to all."""
+        for watcher in self._watchers:
+            watcher.put(change)
+
+    def close(self) -> None:
+        """End all iterations."""
+        self._closed = True
+        for watcher in self._watchers:
+            watcher.close()

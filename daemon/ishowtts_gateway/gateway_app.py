@@ -1,0 +1,152 @@
+"""Builds the gateway from its configuration, and runs it until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import ssl
+from pathlib import Path
+
+from ishowtts.config import Config
+from ishowtts.config.gateway_section import is_loopback, split_listen
+from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.systemd import Notifier
+from ishowtts_gateway.appliance_directory import ApplianceDirectory
+from ishowtts_gateway.appliance_record import ONLINE
+from ishowtts_gateway.appliance_requests import ApplianceRequests, new_reply_root
+from ishowtts_gateway.broker_link import BrokerLink, LinkMessage
+from ishowtts_gateway.http_app import make_app
+from ishowtts_gateway.http_security import AccessRules
+from ishowtts_gateway.http_server import HttpServer, bind, server_tls
+from ishowtts_gateway.session_token import read_token
+
+log = logging.getLogger(__name__)
+
+_STOP_LINK_S = 2.0
+
+
+class Gateway:
+    """The parts of a gateway besides HTTP: `async with Gateway(settings, own_root) as gateway:`.
+
+    Args:
+        settings: The configuration.
+        own_root: `<prefix>/<device>` of this board, which is shown if `gateway.devices` is null.
+
+    Raises:
+        ConfigError: a password cannot be read.
+    """
+
+    def __init__(self, settings: Config, own_root: str) -> None:
+        self.settings = settings
+        self._notifier = Notifier()
+        prefix = settings.mqtt.prefix
+        options = _options(settings, own_root)
+        self._broker = options.broker
+        reply_root = new_reply_root(prefix, options.username)
+        self.directory = ApplianceDirectory(prefix, _device_names(settings, own_root))
+        self.link = BrokerLink(
+            options, [*self.directory.topics, f"{reply_root}/#"], self._message_arrived, self.directory.set_broker
+        )
+        self.directory.set_broker(False, self.link.detail)
+        self.requests = ApplianceRequests(
+            self.directory, self.link, reply_root=reply_root, controls=settings.gateway.controls
+        )
+        self._following: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Gateway:
+        self._following = asyncio.create_task(self._follow(), name="follow")
+        self.link.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.directory.close()
+        await self.link.stop(_STOP_LINK_S)
+        if self._following is not None:
+            self._following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._following
+
+    async def serve(self, server: HttpServer) -> None:
+        """Serve HTTP until SIGTERM or SIGINT."""
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        server.start()
+        self._notifier.ready(self._status())
+        await stopped.wait()
+        self._notifier.stopping()
+        self.directory.close()  # ends the streams, for which the server would wait
+        await server.stop()
+
+    def _message_arrived(self, message: LinkMessage) -> None:
+        if not self.requests.reply_arrived(message):
+            self.directory.apply(message.topic, message.payload, retained=message.retained)
+
+    async def _follow(self) -> None:
+        """Find out what may be done with each appliance that comes online; keep the status of systemd current."""
+        with self.directory.watch() as changes:
+            async for change in changes:
+                if change.kind == "broker":
+                    self._notifier.status(self._status())
+                elif change.device and change.kind == "device" and change.data.get("availability") == ONLINE:
+                    await self.requests.probe(change.device)
+
+    def _status(self) -> str:
+        if not self.directory.broker_connected:
+            return self.directory.broker_detail or "not connected to the broker"
+        return f"connected to {self._broker}"
+
+
+def run(settings: Config, own_root: str) -> int:
+    """Run the gateway until SIGTERM or SIGINT. Returns the exit status.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+        FatalError: the address cannot be used.
+    """
+    http = settings.gateway.http
+    token = read_token(settings, _credentials())
+    tls = None if http.tls.cert is None or http.tls.key is None else server_tls(http.tls.cert, http.tls.key)
+    if tls is None and not is_loopback(split_listen(http.listen)[0]):
+        log.warning(
+            "gateway.http.listen: %s has no TLS: others on the network can read the token and every line; "
+            "set gateway.http.tls, or listen on 127.0.0.1 behind a proxy with TLS",
+            http.listen,
+        )
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(listener) for listener in bind(http.listen)]
+        asyncio.run(_main(settings, own_root, AccessRules.from_config(http, token), sockets, tls))
+    return 0
+
+
+async def _main(
+    settings: Config, own_root: str, rules: AccessRules, sockets: list[socket.socket], tls: ssl.SSLContext | None
+) -> None:
+    async with Gateway(settings, own_root) as gateway:
+        app = make_app(rules, gateway.directory, gateway.requests, lambda: b"")
+        log.info("the page is at http%s://%s/", "" if tls is None else "s", settings.gateway.http.listen)
+        await gateway.serve(HttpServer(app, sockets, tls))
+
+
+def _credentials() -> Path | None:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return Path(folder) if folder else None
+
+
+def _device_names(settings: Config, own_root: str) -> list[str] | None:
+    devices = settings.gateway.devices
+    if devices == "+":
+        return None
+    if devices is None:
+        return [own_root.rpartition("/")[2]]
+    return [devices] if isinstance(devices, str) else devices
+
+
+def _options(settings: Config, own_root: str) -> MqttOptions:
+    """The options of the link: those of the appliance, with the gateway's own user if it has one."""
+    return MqttOptions.from_config(settings, own_root, settings.gateway_user(_credentials()))

@@ -1,0 +1,236 @@
+"""Listens, accepts connections within limits, and serves an ASGI application on the running loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+import sys
+from collections import Counter
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+from starlette.types import ASGIApp
+from uvicorn.config import Config as UvicornConfig
+from uvicorn.server import ServerState
+
+from ishowtts.config.gateway_section import split_listen
+from ishowtts.errors import ConfigError, FatalError
+from ishowtts.util.rate_limit import RateLimit
+from ishowtts_gateway.http_connection import HttpConnection
+from ishowtts_gateway.request_limits import LOOPBACK, address_group
+
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 512
+MAX_OF_ADDRESS = 128
+"""Of one address beyond loopback. A browser opens six for each page at most."""
+_BACKLOG = 256
+_SEND_BUFFER_BYTES = 131_072
+_KEEP_ALIVE_S = 15
+_HANDSHAKE_S = 5.0
+_STOP_S = 2.0
+
+
+def bind(listen: str) -> list[socket.socket]:
+    """Opens the sockets of `gateway.http.listen`: one for each address of a name.
+
+    Raises:
+        ConfigError: This user may not use the port.
+        FatalError: The port is taken, or this machine does not have the address. Both may pass.
+    """
+    host, port = split_listen(listen)
+    sockets: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, address in dict.fromkeys(found):
+            both = host == "::" and socket.has_dualstack_ipv6()
+            listener = socket.create_server(
+                address[:2],
+                family=family,
+                backlog=_BACKLOG,
+                dualstack_ipv6=both,
+            )
+            # Otherwise the kernel keeps megabytes for a reader that does not read. Connections inherit it.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+            listener.setblocking(False)
+            sockets.append(listener)
+    except OSError as error:
+        for each in sockets:
+            each.close()
+        raise _bind_fault(listen, error) from error
+    return sockets
+
+
+def _bind_fault(listen: str, error: OSError) -> FatalError:
+    key = f"gateway.http.listen: {listen}"
+    if isinstance(error, socket.gaierror):
+        return FatalError(f"{key} has no address ({error.strerror}); write an address of this machine")
+    if error.errno == errno.EADDRINUSE:
+        return FatalError(f"{key} is taken by another program; choose another port, or stop that program")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return FatalError(f"{key} is not an address of this machine; `ip address` lists them")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ConfigError([f"{key}: this user may not use the port; choose one from 1024"])
+    return FatalError(f"{key} cannot be used ({error.strerror})")
+
+
+def server_tls(cert: Path, key: Path) -> ssl.SSLContext:
+    """Builds the context of HTTPS.
+
+    Raises:
+        ConfigError: The files cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    load_certificate(context, cert, key)
+    return context
+
+
+def load_certificate(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+    """Loads certificate and key. A context may be in use: later handshakes get the new ones.
+
+    Raises:
+        ConfigError: The files cannot be used.
+    """
+    try:
+        for path in (cert, key):
+            with path.open("rb"):
+                pass
+        context.load_cert_chain(cert, key, password=_no_passphrase)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            why = f"{key} is not the key of the certificate {cert}"
+        else:
+            why = f"{cert} and {key} must be a certificate and its key in PEM ({error.reason or error.strerror})"
+        raise ConfigError([f"gateway.http.tls: {why}"]) from error
+    except OSError as error:
+        raise ConfigError([f"gateway.http.tls: {error.filename} cannot be read ({error.strerror})"]) from error
+    except ValueError as error:
+        raise ConfigError([f"gateway.http.tls.key: {key} has a passphrase; store it without one"]) from error
+
+
+def _no_passphrase(*_: Any) -> str:
+    # OpenSSL would ask for a passphrase at a terminal, and wait.
+    raise ValueError("passphrase")
+
+
+class HttpServer:
+    """Serves an application on sockets that listen.
+
+    Args:
+        app: The application. It ends its long responses by itself before `stop`.
+        sockets: From `bind`. `stop` closes them.
+        tls: `None` for HTTP.
+    """
+
+    def __init__(self, app: ASGIApp, sockets: list[socket.socket], tls: ssl.SSLContext | None = None) -> None:
+        self._sockets = sockets
+        self._tls = tls
+        # No lifespan, no log of its own, no headers that it trusts, and WebSocket is plain HTTP to it.
+        self._config = UvicornConfig(
+            app,
+            interface="asgi3",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            h11_max_incomplete_event_size=32_768,
+        )
+        self._config.load()
+        self._state = ServerState()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: Counter[str] = Counter()
+        self._warnings = RateLimit(1)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open, with those that are still in the handshake."""
+        return self._open.total()
+
+    def start(self) -> None:
+        """Begins to accept connections on the running loop."""
+        for listener in self._sockets:
+            self._run(self._accept(listener))
+
+    async def stop(self) -> None:
+        """Closes the sockets, lets running requests end for 2 s, and ends the others."""
+        for listener in self._sockets:
+            listener.close()
+        for task in list(self._tasks):
+            task.cancel()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        ends_s = asyncio.get_running_loop().time() + _STOP_S
+        while self._state.connections and asyncio.get_running_loop().time() < ends_s:
+            await asyncio.sleep(0.02)
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        running = [*self._tasks, *self._state.tasks]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _run(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listener)
+            except ConnectionError:
+                continue  # the client has gone already
+            except OSError as error:
+                if self._warnings.allows():
+                    log.warning("no connection can be accepted (%s); trying again", error.strerror)
+                await asyncio.sleep(0.2)
+                continue
+            self._admit(accepted, address_group(address[0]))
+
+    def _admit(self, accepted: socket.socket, group: str) -> None:
+        """Takes a connection, or closes it at once if there are too many."""
+        too_many = self.connections >= MAX_CONNECTIONS or (group != LOOPBACK and self._open[group] >= MAX_OF_ADDRESS)
+        if too_many:
+            accepted.close()
+            if self._warnings.allows():
+                log.warning("%d connections are open: further ones are closed", self.connections)
+            return
+        self._open[group] += 1
+        self._run(self._connect(accepted, group))
+
+    async def _connect(self, accepted: socket.socket, group: str) -> None:
+        open_now = True
+
+        def lost() -> None:
+            nonlocal open_now
+            if open_now:
+                open_now = False
+                self._open[group] -= 1
+                if not self._open[group]:
+                    del self._open[group]
+
+        options: MutableMapping[str, Any] = {}
+        if self._tls is not None:
+            options = {"ssl": self._tls, "ssl_handshake_timeout": _HANDSHAKE_S}
+            if sys.version_info >= (3, 11):
+                options["ssl_shutdown_timeout"] = _STOP_S
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: HttpConnection(self._config, self._state, lost), accepted, **options
+            )
+        except OSError:
+            lost()  # the handshake failed; each client that does not trust our certificate ends so
+        except BaseException:
+            lost()
+            accepted.close()
+            raise

@@ -1,0 +1,72 @@
+"""Keeps the telemetry of the last hour in memory, as columns for charts."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ishowtts_gateway.published_value import number
+
+KEPT_S = 3600.0
+_MAX_POINTS = 1800  # one every 2 s
+_MIN_INTERVAL_S = KEPT_S / _MAX_POINTS
+
+_SOURCES: Mapping[str, tuple[str, str]] = {
+    "gpu_mhz": ("gpu", "clock_mhz"),
+    "gpu_max_mhz": ("gpu", "clock_max_mhz"),
+    "gpu_c": ("gpu", "temp_c"),
+    "cpu_c": ("cpu", "temp_c"),
+    "gpu_load_pct": ("gpu", "load_pct"),
+    "cpu_load_pct": ("cpu", "load_pct"),
+    "power_w": ("board", "power_w"),
+    "queue_depth": ("speech", "queue_depth"),
+    "memory_used_mb": ("memory", "used_mb"),
+}
+"""Each column, and the part and the field of `telemetry` that it shows."""
+
+COLUMNS = ("t", *_SOURCES)
+
+
+class TelemetrySeries:
+    """A ring of points, each with the value of every column. An unknown value is `None`.
+
+    The time of a point is that of its arrival: the clock of a board without a battery may be years off. A jump of the
+    clock of this machine moves all points alike.
+
+    Args:
+        monotonic_s, wall_s: Clocks.
+    """
+
+    def __init__(
+        self, monotonic_s: Callable[[], float] = time.monotonic, wall_s: Callable[[], float] = time.time
+    ) -> None:
+        self._monotonic_s = monotonic_s
+        self._wall_s = wall_s
+        self._points: deque[tuple[float, tuple[float | None, ...]]] = deque(maxlen=_MAX_POINTS)
+
+    def add(self, telemetry: Mapping[str, Any]) -> dict[str, float | None]:
+        """Add a message of `telemetry`. Returns its point: the value of each column, with the time `t`.
+
+        A message within 2 s of the previous one replaces it, so that a flood does not displace the hour.
+        """
+        now_s = self._monotonic_s()
+        values = tuple(_reading(telemetry, part, field) for part, field in _SOURCES.values())
+        if len(self._points) > 1 and now_s - self._points[-2][0] < _MIN_INTERVAL_S:
+            self._points.pop()
+        self._points.append((now_s, values))
+        return dict(zip(COLUMNS, (round(self._wall_s(), 3), *values), strict=True))
+
+    def points(self) -> list[list[float | None]]:
+        """The points of the last hour, oldest first: the values in the order of `COLUMNS`."""
+        now_s = self._monotonic_s()
+        while self._points and now_s - self._points[0][0] > KEPT_S:
+            self._points.popleft()
+        offset_s = self._wall_s() - now_s
+        return [[round(at_s + offset_s, 3), *values] for at_s, values in self._points]
+
+
+def _reading(telemetry: Mapping[str, Any], part: str, field: str) -> float | None:
+    values = telemetry.get(part)
+    return number(values.get(field)) if isinstance(values, dict) else None

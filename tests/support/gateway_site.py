@@ -1,0 +1,59 @@
+"""What the gateway's page stands on in tests: a broker, two appliances, a gateway. Each is a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.appliance import Appliance
+from support.broker import Broker
+from support.client import Client
+from support.gateway_process import GatewayProcess
+
+SOUND_S = 0.3
+"""Duration of each line, except of those that hold the word `endless`."""
+
+
+class Kitchen(Appliance):
+    """The first appliance."""
+
+    root = "ishowtts/kitchen"
+
+
+class Attic(Appliance):
+    """The second one. Its voices cannot be changed over MQTT."""
+
+    root = "ishowtts/attic"
+
+
+@dataclass(frozen=True)
+class Site:
+    """All of it, and a client of the broker that has subscribed to both appliances."""
+
+    broker: Broker
+    kitchen: Appliance
+    attic: Appliance
+    gateway: GatewayProcess
+    client: Client
+
+
+@contextmanager
+def open_site(folder: Path) -> Iterator[Site]:
+    """Starts everything; returns when both appliances are ready."""
+    for name in ("broker", "kitchen", "attic", "gateway"):
+        (folder / name).mkdir()
+    with Broker(folder / "broker") as broker, Client(broker.host, broker.port) as client:
+        voices = {"engine": {"kind": "espeak", "f5": {"voices_over_mqtt": True}}}
+        kitchen = Kitchen(folder / "kitchen", broker, {**_named("kitchen"), **voices}, quick_s=SOUND_S)
+        attic = Attic(folder / "attic", broker, _named("attic"), quick_s=SOUND_S)
+        with kitchen, attic, GatewayProcess(folder / "gateway", client.address) as gateway:
+            kitchen.wait_ready(client)
+            attic.wait_ready(client)
+            yield Site(broker, kitchen, attic, gateway, client)
+
+
+def _named(name: str) -> dict[str, Any]:
+    return {"device": {"name": name}, "board": {"source": "simulated"}}

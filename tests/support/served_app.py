@@ -1,0 +1,139 @@
+"""Serves the gateway's HTTP interface in this process, without a broker, and asks it as a client would."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, cast
+
+from ishowtts_gateway.appliance_directory import ApplianceDirectory
+from ishowtts_gateway.appliance_requests import ApplianceRequests
+from ishowtts_gateway.http_app import make_app
+from ishowtts_gateway.http_security import AccessRules
+from ishowtts_gateway.http_server import HttpServer, bind
+from support.waiting import eventually
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def error(self) -> str:
+        """The sentence of a fault."""
+        return cast(str, json.loads(self.body)["error"])
+
+
+class ServedApp:
+    """`with ServedApp() as app: app.get("/health")`.
+
+    Args:
+        rules: Who may use it.
+        tls: For HTTPS.
+        host: Where; the port is a free one.
+        requests: Takes the requests to appliances.
+    """
+
+    def __init__(
+        self,
+        rules: AccessRules | None = None,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        requests: object = None,
+    ) -> None:
+        self.directory = ApplianceDirectory("ishowtts", ["kitchen"])
+        self.host = host
+        self._rules = rules or AccessRules(frozenset({"localhost"}))
+        self._tls = tls
+        self._requests = cast(ApplianceRequests, requests)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="served-app")
+        self._started = threading.Event()
+
+    def __enter__(self) -> ServedApp:
+        self._thread.start()
+        assert self._started.wait(20)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it as the gateway ends."""
+        self.loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+    def run(self, work: Callable[[], Any]) -> Any:
+        """Call a function on the loop, where directory and server live."""
+
+        async def call() -> Any:
+            return work()
+
+        return self.wait(call())
+
+    def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine on the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
+        """Send GET."""
+        return self.ask("GET", path, headers)
+
+    def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Reply:
+        """Send a request on a connection of its own."""
+        client = http.client.HTTPConnection(self.host, self.port, timeout=20)
+        try:
+            client.request(method, path, body, dict(headers or {}))
+            answer = client.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(answer.status, found, answer.read())
+        finally:
+            client.close()
+
+    def post(self, path: str, value: object, headers: Mapping[str, str] | None = None) -> Reply:
+        """Send JSON."""
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        return self.ask("POST", path, headers, json.dumps(value).encode())
+
+    def raw(self, sent: bytes = b"") -> socket.socket:
+        """Open a connection and send bytes."""
+        client = socket.create_connection((self.host, self.port), timeout=20)
+        client.sendall(sent)
+        return client
+
+    def open_connections(self, count: int) -> None:
+        """Wait until the server has so many connections."""
+        eventually(lambda: self.server.connections == count, f"{count} connections, not {self.server.connections},")
+
+    async def _serve(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        app = make_app(self._rules, self.directory, self._requests, lambda: b"ishowtts_up 1\n")
+        (listener,) = bind_free(self.host)
+        self.port: int = listener.getsockname()[1]
+        self.server = HttpServer(app, [listener], self._tls)
+        self.server.start()
+        self._started.set()
+        await self._stopped.wait()
+        self.directory.close()
+        await self.server.stop()
+
+
+def bind_free(host: str) -> list[socket.socket]:
+    """Listen on a free port."""
+    probe = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    with probe:
+        probe.bind((host, 0))
+        port = probe.getsockname()[1]
+    return bind(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
