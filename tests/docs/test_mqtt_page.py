@@ -109,7 +109,7 @@ def finished_lines(client: Client, count: int) -> list[dict[str, Any]]:
 
 
 def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell: Callable[[str], str]) -> None:
-    options, lines, commands, retained, watched, alerts, requested = blocks("sh")
+    options, lines, commands, older, retained, watched, alerts, requested = blocks("sh")
     shell(options)
     shell(lines)
     assert "tea-2" in [event["id"] for event in finished_lines(mqtt_client, 4)]
@@ -119,6 +119,8 @@ def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell:
     mqtt_client.wait_for(f"{ROOT}/volume", lambda m: m.text == "60")
     mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("command") == "voice")
     assert sorted(event["command"] for event in events(mqtt_client, "command")) == ["cancel", "skip", "voice", "volume"]
+    history = json.loads(shell(older))
+    assert [line["status"] for line in history["lines"]].count("finished") == 4
     availability, state = shell(retained).splitlines()
     assert availability == "online"
     assert json.loads(state)["volume"] == 60
