@@ -136,8 +136,17 @@ async def _main(
 ) -> None:
     async with Gateway(settings, own_root) as gateway:
         app = make_app(rules, gateway.directory, gateway.requests, Metrics(gateway.directory))
-        log.info("the page is at http%s://%s/", "" if tls is None else "s", settings.gateway.http.listen)
+        log.info("the page is at %s", page_address(settings.gateway.http.listen, tls=tls is not None))
         await gateway.serve(HttpServer(app, sockets, tls))
+
+
+def page_address(listen: str, *, tls: bool) -> str:
+    """Return the address of the page for people. A page that listens everywhere is shown with this machine's name."""
+    host, port = split_listen(listen)
+    scheme = "https" if tls else "http"
+    if host in ("0.0.0.0", "::"):  # noqa: S104  it is compared
+        return f"{scheme}://{socket.gethostname()}:{port}/, and at every other address of this machine"
+    return f"{scheme}://{listen}/"
 
 
 def _credentials() -> Path | None:
