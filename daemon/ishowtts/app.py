@@ -36,6 +36,7 @@ from ishowtts.playback.build_player import (
 from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, SpeechResources
 from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.default_voice import DefaultVoice
+from ishowtts.speech.history_replies import HistoryReplies
 from ishowtts.speech.speech_policy import SpeechPolicy
 from ishowtts.speech.voice_uploads import VoiceUploads
 from ishowtts.status import watchdog
@@ -138,6 +139,7 @@ class Daemon:
             self._inbox, self._scheduler, self._player, self._default_voice, reload.request, on_change=self._changed
         )
         self._voice_uploads = VoiceUploads(config, self._engines, self._inbox, on_change=self._publish_info)
+        self._history = HistoryReplies.from_config(config, self._inbox)
         self._event_log = EventLog(self._telemetry)
         self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()
@@ -224,6 +226,7 @@ class Daemon:
         for part in (self._espeak_check, self._speed_check, self._archives, self._scheduler, self._discovery):
             self._start(part)
         self._start(self._voice_uploads)
+        self._start(self._history)
         self._link.start()
         self._stack.callback(self._link.stop, _STOP_S)
         self._stack.callback(self._event_log.sum_up, last=True)
@@ -316,6 +319,7 @@ class Daemon:
             on_arrival=self._intake.offer,
             on_session=self._intake.begin_session,
             on_command=self._commands.command,
+            on_history=self._history.offer,
             on_command_fault=self._commands.refused,
             on_volume=self._commands.volume,
             on_voice=self._commands.voice,

@@ -23,6 +23,7 @@ from ishowtts_gateway.http_app import make_app
 from ishowtts_gateway.http_security import AccessRules
 from ishowtts_gateway.http_server import HttpServer, bind, server_tls
 from ishowtts_gateway.message_backlog import LinkMessage
+from ishowtts_gateway.prometheus_metrics import Metrics
 from ishowtts_gateway.session_token import read_token
 
 log = logging.getLogger(__name__)
@@ -81,10 +82,18 @@ class Gateway:
             loop.add_signal_handler(number, stopped.set)
         server.start()
         self._notifier.ready(self._status())
+        feeding = asyncio.create_task(self._feed_watchdog(), name="watchdog")
         await stopped.wait()
+        feeding.cancel()
         self._notifier.stopping()
         self.directory.close()  # ends the streams, for which the server would wait
         await server.stop()
+
+    async def _feed_watchdog(self) -> None:
+        """Feed the watchdog of systemd, which restarts the gateway if this loop hangs."""
+        while (interval_s := self._notifier.watchdog_interval_s()) is not None:
+            self._notifier.watchdog()
+            await asyncio.sleep(interval_s)
 
     def _message_arrived(self, message: LinkMessage) -> None:
         if not self.requests.reply_arrived(message):
@@ -126,7 +135,7 @@ async def _main(
     settings: Config, own_root: str, rules: AccessRules, sockets: list[socket.socket], tls: ssl.SSLContext | None
 ) -> None:
     async with Gateway(settings, own_root) as gateway:
-        app = make_app(rules, gateway.directory, gateway.requests, lambda: b"")
+        app = make_app(rules, gateway.directory, gateway.requests, Metrics(gateway.directory))
         log.info("the page is at http%s://%s/", "" if tls is None else "s", settings.gateway.http.listen)
         await gateway.serve(HttpServer(app, sockets, tls))
 
