@@ -172,6 +172,7 @@ class Daemon:
             self._policy,
             paused_at_start=paused,
             alerts=alerts,
+            private=config.log.private,
         )
         self._report = StateReport(self._root, self._state.compose, self._link, self._notifier)
         telemetry = TelemetryPayload(self._telemetry, self._inbox, self._player, self._engines, self._link)
