@@ -82,10 +82,18 @@ class Gateway:
             loop.add_signal_handler(number, stopped.set)
         server.start()
         self._notifier.ready(self._status())
+        feeding = asyncio.create_task(self._feed_watchdog(), name="watchdog")
         await stopped.wait()
+        feeding.cancel()
         self._notifier.stopping()
         self.directory.close()  # ends the streams, for which the server would wait
         await server.stop()
+
+    async def _feed_watchdog(self) -> None:
+        """Feed the watchdog of systemd, which restarts the gateway if this loop hangs."""
+        while (interval_s := self._notifier.watchdog_interval_s()) is not None:
+            self._notifier.watchdog()
+            await asyncio.sleep(interval_s)
 
     def _message_arrived(self, message: LinkMessage) -> None:
         if not self.requests.reply_arrived(message):
