@@ -36,7 +36,9 @@ from ishowtts.playback.build_player import (
 from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, SpeechResources
 from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.default_voice import DefaultVoice
+from ishowtts.speech.history_replies import HistoryReplies
 from ishowtts.speech.speech_policy import SpeechPolicy
+from ishowtts.speech.voice_uploads import VoiceUploads
 from ishowtts.status import watchdog
 from ishowtts.status.alert_facts import build_alerts
 from ishowtts.status.appliance_state import ApplianceState
@@ -136,6 +138,8 @@ class Daemon:
         self._commands = CommandHandler(
             self._inbox, self._scheduler, self._player, self._default_voice, reload.request, on_change=self._changed
         )
+        self._voice_uploads = VoiceUploads(config, self._engines, self._inbox, on_change=self._publish_info)
+        self._history = HistoryReplies.from_config(config, self._inbox)
         self._event_log = EventLog(self._telemetry)
         self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()
@@ -219,11 +223,10 @@ class Daemon:
             self._start(mixer_thread)
         self._engines.start()
         self._stack.callback(self._engines.close)
-        self._start(self._espeak_check)
-        self._start(self._speed_check)
-        self._start(self._archives)
-        self._start(self._scheduler)
-        self._start(self._discovery)
+        for part in (self._espeak_check, self._speed_check, self._archives, self._scheduler, self._discovery):
+            self._start(part)
+        self._start(self._voice_uploads)
+        self._start(self._history)
         self._link.start()
         self._stack.callback(self._link.stop, _STOP_S)
         self._stack.callback(self._event_log.sum_up, last=True)
@@ -316,11 +319,13 @@ class Daemon:
             on_arrival=self._intake.offer,
             on_session=self._intake.begin_session,
             on_command=self._commands.command,
+            on_history=self._history.offer,
             on_command_fault=self._commands.refused,
             on_volume=self._commands.volume,
             on_voice=self._commands.voice,
             on_connection=lambda _connected, _reason: self._events_stored(),
             on_completed=self._inbox.forget_deliveries,
+            on_voice_request=self._voice_uploads.on_request,
         )
         options = MqttOptions.from_config(self._config, self._root).for_instance(self._inbox, self._instance)
         voices, chimes = VoiceNames(self._voices), self._policy.chime_names
@@ -343,7 +348,7 @@ class Daemon:
             identity=self._identity,
             sources=self._board.sources(),
             choice=self._engines.choice,
-            voices=self._voices.names(),
+            voices=self._voices,
         )
         self._link.publish_retained("info", info)
         self._discovery.wake()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from ishowtts.limits import NAME
 from ishowtts.util.rate_limit import RateLimit
 from ishowtts_gateway.appliance_record import MAX_EVENT_BYTES, ONLINE, ApplianceRecord
-from ishowtts_gateway.change_feed import ApplianceChange, ChangeFeed, Kind, Watcher
+from ishowtts_gateway.change_feed import ALL_KINDS, ApplianceChange, ChangeFeed, Kind, Watcher
+from ishowtts_gateway.line_record import LineRecord
 from ishowtts_gateway.published_value import parse_object
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,7 @@ MAX_DEVICES = 200
 REPLY = "reply"  # `<prefix>/reply/` has answers; no device may have this name
 _TOPICS = ("availability", "state", "info", "telemetry", "event", "volume", "muted", "voice", "alert/+")
 _MAX_FAULTS_LOGGED = 10
+_MAX_ENDED, _MAX_WAITING = 20_000, 40_000  # of all appliances; each of up to 40 keeps as many as one alone
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 """Takes the name of a device and an event of it."""
@@ -46,11 +48,12 @@ class ApplianceDirectory:
         self._on_telemetry: list[OnTelemetry] = []
         self._faults = RateLimit(_MAX_FAULTS_LOGGED)
         self._full = False
+        self._unconfirmed: set[str] = set()  # whose availability the broker has not sent since it was connected
         self.records: dict[str, ApplianceRecord] = {}
         self.broker_connected = False
         self.broker_detail: str | None = None
         for name in names or ():
-            self._add(name)
+            self._add(ApplianceRecord(name, f"{prefix}/{name}"))
 
     @property
     def topics(self) -> list[str]:
@@ -58,9 +61,13 @@ class ApplianceDirectory:
         roots = [f"{self._prefix}/+"] if self._names is None else [record.root for record in self.records.values()]
         return [f"{root}/{topic}" for root in roots for topic in _TOPICS]
 
-    def watch(self) -> AbstractContextManager[Watcher]:
-        """`with directory.watch() as changes:`, then `async for change in changes`. Close ends the iteration."""
-        return self._feed.watch()
+    def watch(self, kinds: Collection[Kind] = ALL_KINDS) -> AbstractContextManager[Watcher]:
+        """`with directory.watch() as changes:`, then `async for change in changes`. `close` ends the iteration.
+
+        Args:
+            kinds: The kinds of changes that are wanted. `reset` always comes.
+        """
+        return self._feed.watch(kinds)
 
     def add_event_listener(self, on_event: OnEvent) -> None:
         """Call a function for each event of an appliance, except repetitions of the same event."""
@@ -74,8 +81,27 @@ class ApplianceDirectory:
         """End what all watchers iterate over."""
         self._feed.close()
 
+    def tell_lines(self, device: str, lines: Iterable[LineRecord]) -> None:
+        """Tell the watchers that lines of a device have changed."""
+        for line in lines:
+            self._tell("line", device, line.as_json())
+
+    def forget_unconfirmed(self) -> None:
+        """Make the availability of an appliance unknown if the broker did not have it after it was connected.
+
+        Call it some seconds after the connection is made: the broker sends what it retains at once.
+        """
+        for name in self._unconfirmed:
+            record = self.records.get(name)
+            if record is not None and record.availability is not None:
+                record.availability = None
+                self._tell("device", name, {"availability": None})
+        self._unconfirmed.clear()
+
     def set_broker(self, connected: bool, detail: str | None) -> None:
         """Set whether the broker is connected, and why not."""
+        if connected and not self.broker_connected:
+            self._unconfirmed = set(self.records)
         self.broker_connected, self.broker_detail = connected, detail
         self._tell("broker", None, {"connected": connected, "detail": detail})
 
@@ -113,8 +139,10 @@ class ApplianceDirectory:
             self._apply_event(record, payload, retained=retained)
             return
         fields = record.apply_retained(tail, payload)
-        if record.name not in self.records:
-            self.records[name] = record
+        if tail == "availability":
+            self._unconfirmed.discard(name)
+        if name not in self.records:
+            self._add(record)
             self._tell("device", name, record.snapshot())
         elif fields:
             self._tell("device", name, fields)
@@ -130,9 +158,11 @@ class ApplianceDirectory:
         if retained or not payload:
             return
         event = parse_object(payload, MAX_EVENT_BYTES)
+        if record.lines.is_repetition(event):
+            return
         line = record.lines.apply(event)
         if line is not None:
-            self._tell("line", record.name, line.as_json())
+            self.tell_lines(record.name, [line])
         self._tell("event", record.name, event)
         for on_event in self._on_event:
             on_event(record.name, event)
@@ -164,12 +194,20 @@ class ApplianceDirectory:
             self._remove(away)
         return away is not None
 
-    def _add(self, name: str) -> None:
-        self.records[name] = ApplianceRecord(name, f"{self._prefix}/{name}")
+    def _add(self, record: ApplianceRecord) -> None:
+        self.records[record.name] = record
+        self._share_lines()
 
     def _remove(self, name: str) -> None:
         del self.records[name]
+        self._share_lines()
         self._tell("gone", name, {})
+
+    def _share_lines(self) -> None:
+        """Bound the lines of all appliances together."""
+        count = max(1, len(self.records))
+        for record in self.records.values():
+            record.lines.limit(_MAX_ENDED // count, _MAX_WAITING // count)
 
     def _tell(self, kind: Kind, device: str | None, data: dict[str, Any]) -> None:
         self._feed.publish(ApplianceChange(kind, device, data))

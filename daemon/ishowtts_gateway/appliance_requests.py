@@ -11,12 +11,15 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from ishowtts.limits import NAME
+from ishowtts.model import VoiceAbout
 from ishowtts.mqtt.strict_json import dumps
 from ishowtts_gateway.appliance_directory import REPLY, ApplianceDirectory
 from ishowtts_gateway.appliance_record import ApplianceRecord
-from ishowtts_gateway.broker_link import BrokerLink, LinkMessage
+from ishowtts_gateway.broker_link import BrokerLink
 from ishowtts_gateway.gateway_error import GatewayError, PublishRefused
+from ishowtts_gateway.message_backlog import LinkMessage
 from ishowtts_gateway.published_value import parse_object, text
+from ishowtts_gateway.voice_upload import VoicePublisher
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,7 @@ _MAX_REQUESTS = 200
 _MAX_REPLY_BYTES = 262_144
 _MAX_ID_CHARS = 128
 _MAX_LINE_BYTES = 65_536
+_MAX_DETAIL_CHARS = 500
 _FIRST_EVENTS = frozenset({"accepted", "rejected", "duplicate", "merged"})
 _HISTORY_LIMIT = (1, 100)
 _MAX_CURSOR_CHARS = 200
@@ -64,6 +68,11 @@ class Answer:
         if not self._event.done():
             self._event.set_result(event)
 
+    @property
+    def arrived(self) -> bool:
+        """Whether the answer is here."""
+        return self._event.done()
+
     async def wait(self, timeout_s: float = ANSWER_S) -> dict[str, Any]:
         """Wait for the answer. Raises GatewayError with status 504 if none comes in time."""
         try:
@@ -90,6 +99,7 @@ class ApplianceRequests:
         self._levels: dict[tuple[str, str], asyncio.Lock] = {}
         self._forbidden: set[str] = set()  # devices whose commands the broker does not let us publish
         self._reply_root = reply_root
+        self._voices = VoicePublisher(link, self.expect)
         directory.add_event_listener(self._event_arrived)
 
     def controls(self, device: str) -> dict[str, bool]:
@@ -135,6 +145,25 @@ class ApplianceRequests:
         """Set the default voice; `None`: the configured one. Returns the `command` event."""
         return await self._set_level(device, "voice", voice)
 
+    async def add_voice(
+        self, device: str, name: str, *, audio: bytes, text: str, replace: bool = False, language: str | None = None
+    ) -> dict[str, Any]:
+        """Send a recording whose speaker has agreed; it becomes a voice. Returns the `command` event.
+
+        Args:
+            audio: The recording: WAV, FLAC, Ogg or MP3.
+            text: The words that are spoken in it.
+            replace: Replace a voice of this name that came over MQTT.
+            language: Tag of the language of the words; `None`: the usual one of the appliance.
+        """
+        record = self._permitted(device, "voices")
+        return await self._voices.add(record, name, audio, VoiceAbout(text, replace, language))
+
+    async def remove_voice(self, device: str, name: str) -> dict[str, Any]:
+        """Remove a voice that came over MQTT. Returns the `command` event."""
+        record = self._permitted(device, "voices")
+        return await self._voices.remove(record, name)
+
     async def history(self, device: str, limit: int = 50, before: str | None = None) -> dict[str, Any]:
         """Ask for lines of the history, newest first. Returns the reply of the contract.
 
@@ -150,15 +179,15 @@ class ApplianceRequests:
             raise GatewayError(502, "older lines need MQTT 5; set mqtt.protocol: 5")
         if before is not None and len(before) > _MAX_CURSOR_CHARS:
             raise GatewayError(400, "before must be `next` of an earlier answer")
+        asked = {"limit": limit} if before is None else {"limit": limit, "before": before}
         transaction = secrets.token_hex(8)
-        asked = {"command": "history", "limit": limit, "transaction": transaction}
-        payload = _payload(asked if before is None else {**asked, "before": before})
         async with self.expect(device, transaction) as answer:
-            await self._publish_and_reply(record, "command", payload, answer)
+            await self._ask_history(record, {**asked, "transaction": transaction}, answer)
             reply = await answer.wait()
-        if reply.get("ok") is False or not isinstance(reply.get("lines"), list):
-            detail = text(reply.get("detail"), 500) or "it sent no lines; update it"
-            raise GatewayError(502, f"{device} does not tell its history: {detail}")
+        lines = reply.get("lines")
+        if reply.get("ok") is False or not isinstance(lines, list) or not all(map(_has_id, lines)):
+            detail = text(reply.get("detail"), _MAX_DETAIL_CHARS) or "its answer has no lines; update it"
+            raise GatewayError(502, f"{device} does not show its history: {detail}")
         return reply
 
     @asynccontextmanager
@@ -172,19 +201,15 @@ class ApplianceRequests:
             yield answer
 
     async def probe(self, device: str) -> None:
-        """Find out whether the broker lets us send commands to a device, and set its controls."""
-        try:
-            await self.history(device, 1)
-        except PublishRefused as error:
-            if error.forbidden:
-                self._forbidden.add(device)
-        except GatewayError as error:
-            log.debug("%s: %s", device, error)
-            if error.status == 503:
-                return
-            self._forbidden.discard(device)
-        else:
-            self._forbidden.discard(device)
+        """Find out whether the broker lets us send commands to a device, without waiting for an answer."""
+        await self._ask_history(self._record(device), {"limit": 1}, Answer(device))
+
+    def forbidden(self, device: str) -> bool:
+        """Whether the broker did not let us send a command to a device."""
+        return device in self._forbidden
+
+    def refresh_controls(self, device: str) -> None:
+        """Tell the watchers what may be done with a device now."""
         if device in self._directory.records:
             self._directory.set_controls(device, self.controls(device))
 
@@ -215,8 +240,11 @@ class ApplianceRequests:
     def _permitted(self, device: str, control: Control) -> ApplianceRecord:
         record = self._record(device)
         if not self.controls(device)[control]:
+            takes_voices = (record.info or {}).get("voices_over_mqtt") is True
             why = (
-                "the broker does not let the gateway's user do that; its ACL must allow it"
+                "engine.f5.voices_over_mqtt is not true there"
+                if control == "voices" and not takes_voices
+                else "the broker does not let the gateway's user do that; its ACL must allow it"
                 if device in self._forbidden and self._configured == "auto"
                 else f"gateway.controls is {self._configured}"
             )
@@ -246,6 +274,18 @@ class ApplianceRequests:
         finally:
             del self._waiting[answer.correlation]
 
+    async def _ask_history(self, record: ApplianceRecord, fields: Mapping[str, Any], answer: Answer) -> None:
+        """Publish the command `history`, and remember whether the broker permits commands."""
+        try:
+            await self._publish_and_reply(record, "command", _payload({"command": "history", **fields}), answer)
+        except PublishRefused as error:
+            if error.forbidden:
+                self._forbidden.add(record.name)
+                self.refresh_controls(record.name)
+            raise
+        self._forbidden.discard(record.name)
+        self.refresh_controls(record.name)
+
     async def _publish_and_reply(self, record: ApplianceRecord, tail: str, payload: bytes, answer: Answer) -> None:
         """Publish with a response topic of ours. A reply there is an answer too."""
         await self._link.publish(
@@ -254,6 +294,10 @@ class ApplianceRequests:
             response_topic=f"{self._reply_root}/{record.name}",
             correlation=answer.correlation,
         )
+
+
+def _has_id(line: Any) -> bool:
+    return isinstance(line, dict) and isinstance(line.get("id"), str)
 
 
 def _payload(value: Mapping[str, Any]) -> bytes:

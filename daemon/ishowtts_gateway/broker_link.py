@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -23,6 +23,7 @@ from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import ConnectionRole, TolerantClient, connect, disable_nagle, disconnect, make_client
 from ishowtts.mqtt.publish_packet import PublishPacket
 from ishowtts_gateway.gateway_error import NOT_AUTHORIZED, GatewayError, PublishRefused
+from ishowtts_gateway.message_backlog import LinkMessage, MessageBacklog
 
 log = logging.getLogger(__name__)
 
@@ -32,24 +33,9 @@ _STABLE_S = 10.0  # after a connection that lasted this long, the next pause is 
 _CONFIRM_S = 10.0
 _RESUBSCRIBE_S = 30.0
 _MAX_UNCONFIRMED = 100
-_MAX_BACKLOG = 2000
-_MAX_BACKLOG_BYTES = 8 << 20
-_BACKLOG_WAIT_S = 1.0
-
-
-@dataclass(frozen=True)
-class LinkMessage:
-    """A message that arrived.
-
-    Attributes:
-        retained: The broker had it before we subscribed.
-        correlation: Correlation Data of MQTT 5.
-    """
-
-    topic: str
-    payload: bytes
-    retained: bool
-    correlation: bytes | None
+_NO_SUBSCRIBERS = 0x10
+_KEEPALIVE_S = 10  # a broker that hangs is noticed within twice this time
+_MAX_PACKET_BYTES = 393_216  # an answer with lines of the history has 200 kB
 
 
 class BrokerLink:
@@ -71,7 +57,8 @@ class BrokerLink:
         on_message: Callable[[LinkMessage], None],
         on_connection: Callable[[bool, str | None], None],
     ) -> None:
-        self._options = options
+        keepalive_s = min(options.keepalive_s, _KEEPALIVE_S)
+        self._options = replace(options, max_packet_bytes=_MAX_PACKET_BYTES, keepalive_s=keepalive_s)
         self._topics = tuple(topics)
         self._on_message = on_message
         self._on_connection = on_connection
@@ -79,7 +66,7 @@ class BrokerLink:
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._client: TolerantClient | None = None
-        self._backlog = _Backlog()
+        self._backlog = MessageBacklog()
         self._unconfirmed: dict[tuple[TolerantClient, int], asyncio.Future[ReasonCode]] = {}
         self._reason: str | None = None  # why the connection ends, if the broker said so
         self._asked: dict[int, list[str]] = {}  # by mid of a SUBSCRIBE: its topics
@@ -109,6 +96,7 @@ class BrokerLink:
             client.disconnect()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, timeout_s)
+        self._told(False, "the gateway ends")
 
     async def publish(
         self,
@@ -291,7 +279,7 @@ class BrokerLink:
         if packet.topic is None or packet.fault is not None:
             return
         message = LinkMessage(packet.topic, packet.payload, packet.retained, packet.properties.correlation)
-        if self._backlog.put(message, self._stopping):
+        if self._backlog.put(message):
             self._call(self._drain)
 
     def _puback(self, client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any) -> None:
@@ -319,8 +307,11 @@ class BrokerLink:
     # The methods below run in the loop.
 
     def _drain(self) -> None:
-        for message in self._backlog.take():
+        messages, more = self._backlog.take()
+        for message in messages:
             self._on_message(message)
+        if more:
+            self._call(self._drain)
 
     def _confirmed(self, client: TolerantClient, mid: int, code: ReasonCode) -> None:
         answer = self._unconfirmed.get((client, mid))
@@ -334,47 +325,9 @@ class BrokerLink:
                     answer.set_exception(GatewayError(503, detail or "the connection to the broker is lost"))
         if (connected, detail) == (self.connected, self.detail):
             return
-        if detail is not None:
+        if detail is not None and not self._stopping.is_set():
             log.warning("%s", detail)
         elif connected:
             log.info("connected to %s", self._options.broker)
         self.connected, self.detail = connected, detail
         self._on_connection(connected, detail)
-
-
-_NO_SUBSCRIBERS = 0x10
-
-
-class _Backlog:
-    """The messages that the thread has read and the loop has not taken. Bounded: `put` waits."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._messages: list[LinkMessage] = []
-        self._bytes = 0
-        self._closed = False
-
-    def put(self, message: LinkMessage, stopping: threading.Event) -> bool:
-        """Add a message. Returns whether the loop must be told to take messages."""
-        with self._changed:
-            while self._is_full() and not self._closed and not stopping.is_set():
-                self._changed.wait(_BACKLOG_WAIT_S)
-            self._messages.append(message)
-            self._bytes += len(message.payload) + len(message.topic)
-            return len(self._messages) == 1
-
-    def take(self) -> list[LinkMessage]:
-        """Take all messages."""
-        with self._changed:
-            messages, self._messages, self._bytes = self._messages, [], 0
-            self._changed.notify_all()
-        return messages
-
-    def close(self) -> None:
-        """End every wait."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def _is_full(self) -> bool:
-        return len(self._messages) >= _MAX_BACKLOG or self._bytes >= _MAX_BACKLOG_BYTES

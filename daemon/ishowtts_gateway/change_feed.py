@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import AsyncIterator, Collection, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Kind = Literal["broker", "device", "line", "telemetry", "event", "gone", "reset"]
+ALL_KINDS: frozenset[Kind] = frozenset(get_args(Kind))
 
 _MAX_PENDING = 2000
 _MAX_PENDING_EVENTS = 200
@@ -32,9 +33,14 @@ class ApplianceChange:
 
 
 class Watcher:
-    """The changes for one reader: `async for change in watcher`. The iteration ends when the feed closes."""
+    """The changes for one reader: `async for change in watcher`. The iteration ends when the feed closes.
 
-    def __init__(self) -> None:
+    Args:
+        kinds: The kinds of changes that are wanted.
+    """
+
+    def __init__(self, kinds: Collection[Kind]) -> None:
+        self._kinds = kinds
         self._pending: OrderedDict[Hashable, ApplianceChange] = OrderedDict()
         self._events = 0  # how many of them are events, which are not coalesced
         self._number = 0
@@ -43,6 +49,8 @@ class Watcher:
 
     def put(self, change: ApplianceChange) -> None:
         """Add a change. It replaces an older one of the same value, or joins it."""
+        if change.kind not in self._kinds:
+            return
         if change.kind == "event":
             self._number += 1
             self._events += 1
@@ -95,9 +103,9 @@ class ChangeFeed:
         self._closed = False
 
     @contextmanager
-    def watch(self) -> Iterator[Watcher]:
-        """Yields a watcher, which gets the changes from now on."""
-        watcher = Watcher()
+    def watch(self, kinds: Collection[Kind] = ALL_KINDS) -> Iterator[Watcher]:
+        """Yields a watcher, which gets the changes of these kinds from now on."""
+        watcher = Watcher(kinds)
         self._watchers.add(watcher)
         if self._closed:
             watcher.close()

@@ -16,12 +16,13 @@ from ishowtts.config.gateway_section import is_loopback, split_listen
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.systemd import Notifier
 from ishowtts_gateway.appliance_directory import ApplianceDirectory
-from ishowtts_gateway.appliance_record import ONLINE
 from ishowtts_gateway.appliance_requests import ApplianceRequests, new_reply_root
-from ishowtts_gateway.broker_link import BrokerLink, LinkMessage
+from ishowtts_gateway.broker_link import BrokerLink
+from ishowtts_gateway.history_sync import HistorySync
 from ishowtts_gateway.http_app import make_app
 from ishowtts_gateway.http_security import AccessRules
 from ishowtts_gateway.http_server import HttpServer, bind, server_tls
+from ishowtts_gateway.message_backlog import LinkMessage
 from ishowtts_gateway.prometheus_metrics import Metrics
 from ishowtts_gateway.session_token import read_token
 
@@ -50,26 +51,28 @@ class Gateway:
         reply_root = new_reply_root(prefix, options.username)
         self.directory = ApplianceDirectory(prefix, _device_names(settings, own_root))
         self.link = BrokerLink(
-            options, [*self.directory.topics, f"{reply_root}/#"], self._message_arrived, self.directory.set_broker
+            options, [*self.directory.topics, f"{reply_root}/#"], self._message_arrived, self._connection_changed
         )
         self.directory.set_broker(False, self.link.detail)
         self.requests = ApplianceRequests(
             self.directory, self.link, reply_root=reply_root, controls=settings.gateway.controls
         )
-        self._following: asyncio.Task[None] | None = None
+        for name in self.directory.records:
+            self.requests.refresh_controls(name)
+        self._history = HistorySync(self.directory, self.requests)
+        self._synchronising: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Gateway:
-        self._following = asyncio.create_task(self._follow(), name="follow")
+        self._synchronising = asyncio.create_task(self._history.run(), name="history")
+        await asyncio.sleep(0)  # it watches the directory from now on
         self.link.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.directory.close()
         await self.link.stop(_STOP_LINK_S)
-        if self._following is not None:
-            self._following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._following
+        if self._synchronising is not None:
+            await self._synchronising
 
     async def serve(self, server: HttpServer) -> None:
         """Serve HTTP until SIGTERM or SIGINT."""
@@ -96,14 +99,9 @@ class Gateway:
         if not self.requests.reply_arrived(message):
             self.directory.apply(message.topic, message.payload, retained=message.retained)
 
-    async def _follow(self) -> None:
-        """Find out what may be done with each appliance that comes online; keep the status of systemd current."""
-        with self.directory.watch() as changes:
-            async for change in changes:
-                if change.kind == "broker":
-                    self._notifier.status(self._status())
-                elif change.device and change.kind == "device" and change.data.get("availability") == ONLINE:
-                    await self.requests.probe(change.device)
+    def _connection_changed(self, connected: bool, detail: str | None) -> None:
+        self.directory.set_broker(connected, detail)
+        self._notifier.status(self._status())
 
     def _status(self) -> str:
         if not self.directory.broker_connected:

@@ -9,9 +9,9 @@ import socket
 import ssl
 import sys
 from collections import Counter
-from collections.abc import MutableMapping
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.types import ASGIApp
 from uvicorn.config import Config as UvicornConfig
@@ -24,6 +24,8 @@ from ishowtts_gateway.http_connection import HttpConnection
 from ishowtts_gateway.request_limits import LOOPBACK, address_group
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 MAX_CONNECTIONS = 512
 MAX_OF_ADDRESS = 128
@@ -146,7 +148,7 @@ class HttpServer:
         )
         self._config.load()
         self._state = ServerState()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._open: Counter[str] = Counter()
         self._warnings = RateLimit(1)
 
@@ -178,10 +180,11 @@ class HttpServer:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _run(self, work: Any) -> None:
+    def _run(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -206,9 +209,6 @@ class HttpServer:
                 log.warning("%d connections are open: further ones are closed", self.connections)
             return
         self._open[group] += 1
-        self._run(self._connect(accepted, group))
-
-    async def _connect(self, accepted: socket.socket, group: str) -> None:
         open_now = True
 
         def lost() -> None:
@@ -219,7 +219,16 @@ class HttpServer:
                 if not self._open[group]:
                     del self._open[group]
 
-        options: MutableMapping[str, Any] = {}
+        def connected(task: asyncio.Task[bool]) -> None:
+            if task.cancelled() or not task.result():
+                accepted.close()
+                lost()
+
+        self._run(self._connect(accepted, lost)).add_done_callback(connected)
+
+    async def _connect(self, accepted: socket.socket, lost: Callable[[], None]) -> bool:
+        """Hands a socket to its protocol, after the handshake of TLS. Returns whether that worked."""
+        options: dict[str, Any] = {}
         if self._tls is not None:
             options = {"ssl": self._tls, "ssl_handshake_timeout": _HANDSHAKE_S}
             if sys.version_info >= (3, 11):
@@ -229,8 +238,5 @@ class HttpServer:
                 lambda: HttpConnection(self._config, self._state, lost), accepted, **options
             )
         except OSError:
-            lost()  # the handshake failed; each client that does not trust our certificate ends so
-        except BaseException:
-            lost()
-            accepted.close()
-            raise
+            return False  # the client has gone, or its handshake failed: it may not trust our certificate
+        return True

@@ -1,10 +1,10 @@
-"""Keeps the lines of one appliance as its events tell them."""
+"""Keeps the lines of one appliance, as its events and its history tell them."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -12,17 +12,18 @@ from typing import Any
 
 from ishowtts.limits import SENT_CHARS
 from ishowtts.model import FINAL_EVENTS
-from ishowtts_gateway.line_record import INTERRUPTED, SPEAKING, WAITING, LineRecord
+from ishowtts_gateway.line_record import INTERRUPTED, SPEAKING, UNKNOWN, WAITING, LineRecord
 from ishowtts_gateway.published_value import number, text
 
 MAX_ENDED = 500
 MAX_WAITING = 1000
-_MAX_SEEN = 4 * (MAX_ENDED + MAX_WAITING)
+_MAX_SEEN = 500  # a daemon that was killed sends events again that the broker had not confirmed: 20 at most
 _MAX_NAME_CHARS = 128
 _MAX_DETAIL_CHARS = 500
 _MAX_TS_CHARS = 40
 
 _STATUS = {"accepted": WAITING, "started": SPEAKING, "resumed": SPEAKING, "interrupted": INTERRUPTED}
+_OPEN = frozenset(_STATUS.values())
 _DETAILS = ("detail", "error", "note", "by", "into", "of")
 _TEXTS = {
     "text": SENT_CHARS + 1,
@@ -32,14 +33,17 @@ _TEXTS = {
     "engine": _MAX_NAME_CHARS,
     "voice": _MAX_NAME_CHARS,
 }
+_TIMES = dict.fromkeys(("accepted_ts", "started_ts", "ended_ts"), _MAX_TS_CHARS)
 _NUMBERS = ("rtf", "ttfa_s", "queue_s", "synth_s", "audio_s")
 _TRUTHS = ("audible", "cached")
+_END_UNKNOWN = "its end was not reported; the appliance may have lost it"
 
 
 class LineLog:
     """The lines that wait, are spoken, or have ended. Bounded: the oldest are dropped.
 
-    Events come at least once. An event with the `id`, the `event` and the `ts` of an earlier one is a repetition.
+    Events come at least once. An event with the `id`, the `event` and the `ts` of an earlier one is a repetition. While
+    the gateway or the broker is away, events are missed; `merge` and `end_missing` correct the log afterwards.
 
     Args:
         monotonic_s, wall_s: Clocks.
@@ -50,94 +54,143 @@ class LineLog:
     ) -> None:
         self._monotonic_s = monotonic_s
         self._wall_s = wall_s
-        self._waiting: OrderedDict[str, LineRecord] = OrderedDict()
-        self._ended: OrderedDict[str, tuple[float, LineRecord]] = OrderedDict()  # with the monotonic time of its end
-        self._seen: OrderedDict[tuple[str, str, str | None], None] = OrderedDict()
+        self._max_ended, self._max_waiting = MAX_ENDED, MAX_WAITING
+        self._waiting: OrderedDict[str, tuple[float, LineRecord]] = OrderedDict()  # with the time of its last event
+        self._ended: OrderedDict[str, tuple[float, LineRecord]] = OrderedDict()  # with the time of its end, in order
+        self._seen: OrderedDict[int, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._ended)
+
+    def limit(self, max_ended: int, max_waiting: int) -> None:
+        """Keep at most so many lines from now on."""
+        self._max_ended, self._max_waiting = min(max_ended, MAX_ENDED), min(max_waiting, MAX_WAITING)
+        self._drop_oldest()
+
+    def is_repetition(self, event: Mapping[str, Any]) -> bool:
+        """Whether an event of a line came before. Remembers it."""
+        line_id, name, ts = event.get("id"), event.get("event"), event.get("ts")
+        if not all(isinstance(value, str) and value for value in (line_id, name, ts)):
+            return False
+        key = hash((line_id, name, ts))
+        if key in self._seen:
+            return True
+        self._seen[key] = None
+        if len(self._seen) > _MAX_SEEN:
+            self._seen.popitem(last=False)
+        return False
 
     def apply(self, event: Mapping[str, Any]) -> LineRecord | None:
-        """Apply an event. Returns the changed record; `None` if the event changes no line, or is a repetition."""
+        """Apply an event. Returns the changed record; `None` if the event changes no line."""
         line_id, name = text(event.get("id"), _MAX_NAME_CHARS), event.get("event")
         if not line_id or not isinstance(name, str) or (name not in _STATUS and name not in FINAL_EVENTS):
             return None
-        ts = text(event.get("ts"), _MAX_TS_CHARS)
-        if (line_id, name, ts) in self._seen:
-            return None
-        self._seen[line_id, name, ts] = None
-        if len(self._seen) > _MAX_SEEN:
-            self._seen.popitem(last=False)
         if name == "duplicate" and self.get(line_id) is not None:
             return None  # it is about a later message; the line of this id is the first one
-        record = self._base(line_id, name, ts)
-        return self._changed(record, name, ts, event)
+        ts = text(event.get("ts"), _MAX_TS_CHARS)
+        before = self._line_of(line_id, name, ts)
+        changed = _changed(before, name, ts, event)
+        if changed == self.get(line_id):
+            return None
+        self._store(changed, self._monotonic_s())
+        self._drop_oldest()
+        return changed
+
+    def merge(self, lines: Sequence[Any]) -> list[LineRecord]:
+        """Apply the lines of a `history` reply, newest first. Returns the changed records, oldest first.
+
+        What an event has told stays, except that the history knows of an end.
+        """
+        offset_s = self._wall_s() - self._monotonic_s()
+        changed = []
+        for line in reversed(lines):
+            record = _of_history(line) if isinstance(line, dict) else None
+            if record is None:
+                continue
+            known = self.get(record.id)
+            if known is not None:
+                if _is_later(known, record):
+                    continue
+                told = {key: value for key, value in vars(known).items() if value is not None}
+                if record.status not in _OPEN and known.status in (*_OPEN, UNKNOWN):
+                    told.pop("status")
+                    told.pop("ended_ts", None)
+                    told.pop("detail", None)
+                record = replace(record, **told)
+                if record == known:
+                    continue
+            ended_s = epoch_s(record.ended_ts)
+            now_s = self._monotonic_s()
+            self._store(record, now_s if ended_s is None else min(now_s, ended_s - offset_s))
+            changed.append(record)
+        self._ended = OrderedDict(sorted(self._ended.items(), key=lambda item: item[1][0]))
+        self._waiting = OrderedDict(sorted(self._waiting.items(), key=lambda item: item[1][1].accepted_ts or ""))
+        self._drop_oldest()
+        return changed
+
+    def missing(self, still_open: Callable[[LineRecord], bool], quiet_s: float) -> list[LineRecord]:
+        """The lines without an end that seem to have ended.
+
+        Args:
+            still_open: Returns whether a line still waits or is spoken.
+            quiet_s: Lines that had an event within this time are left out.
+        """
+        until_s = self._monotonic_s() - quiet_s
+        return [record for at_s, record in self._waiting.values() if at_s <= until_s and not still_open(record)]
+
+    def end_missing(self, still_open: Callable[[LineRecord], bool], quiet_s: float) -> list[LineRecord]:
+        """Mark these lines as `unknown`. Returns them. See `missing`."""
+        ended = [replace(record, status=UNKNOWN, detail=_END_UNKNOWN) for record in self.missing(still_open, quiet_s)]
+        for record in ended:
+            self._store(record, self._monotonic_s())
+        self._drop_oldest()
+        return ended
 
     def get(self, line_id: str) -> LineRecord | None:
         """The line of an id; `None` if it is not known."""
-        if (waiting := self._waiting.get(line_id)) is not None:
-            return waiting
-        ended = self._ended.get(line_id)
-        return None if ended is None else ended[1]
+        found = self._waiting.get(line_id) or self._ended.get(line_id)
+        return None if found is None else found[1]
 
     def waiting(self) -> list[LineRecord]:
-        """The lines without an end, oldest first."""
-        return list(self._waiting.values())
+        """The lines without an end, in the order of their arrival."""
+        return [record for _, record in self._waiting.values()]
 
     def recent(self, count: int) -> list[LineRecord]:
         """The newest lines, newest first: those without an end, then those that ended."""
-        ended = (record for _, record in islice(reversed(self._ended.values()), count))
-        return [*reversed(self._waiting.values()), *ended][:count]
+        both = (record for lines in (self._waiting, self._ended) for _, record in reversed(lines.values()))
+        return list(islice(both, count))
 
     def ended_since(self, epoch_s: float) -> list[tuple[float, LineRecord]]:
-        """The lines that ended at or after a time, oldest first, each with the time at which we learned of its end."""
+        """The lines that ended at or after a time, oldest first, each with the time of its end in seconds since 1970.
+
+        It is the time at which the event came, because the clock of a board may be wrong.
+        """
         offset_s = self._wall_s() - self._monotonic_s()
-        return [
-            (round(at_s + offset_s, 3), record) for at_s, record in self._ended.values() if at_s + offset_s >= epoch_s
-        ]
+        ended = ((round(at_s + offset_s, 3), record) for at_s, record in self._ended.values())
+        return [(at_s, record) for at_s, record in ended if at_s >= epoch_s]
 
-    def _base(self, line_id: str, name: str, ts: str | None) -> LineRecord:
-        """The record that an event changes. A new one if the event is of a later line with the same id."""
-        if (record := self._waiting.get(line_id)) is not None:
-            return record
-        ended = self._ended.get(line_id)
-        if ended is None:
-            return LineRecord(line_id, WAITING)
-        record = ended[1]
-        later = name in FINAL_EVENTS or (ts or "") > (record.ended_ts or "")
-        other = name == "accepted" and record.accepted_ts is not None
-        return LineRecord(line_id, WAITING) if later or other else record
+    def _line_of(self, line_id: str, name: str, ts: str | None) -> LineRecord:
+        """The line that an event is about. A new one if the event is of a later line with the id of the known one."""
+        known = self.get(line_id)
+        return LineRecord(line_id, WAITING) if known is None or _begins_again(known, name, ts) else known
 
-    def _changed(self, record: LineRecord, name: str, ts: str | None, event: Mapping[str, Any]) -> LineRecord:
-        told: dict[str, Any] = {key: text(event.get(key), chars) for key, chars in _TEXTS.items()}
-        told |= {key: number(event.get(key)) for key in _NUMBERS}
-        told |= {key: value if isinstance(value := event.get(key), bool) else None for key in _TRUTHS}
-        if record.status in FINAL_EVENTS:  # an event that comes late; the end stays
-            told = {key: value for key, value in told.items() if getattr(record, key) is None}
-        elif name in FINAL_EVENTS:
-            told |= {"status": name, "ended_ts": ts, "detail": _detail(event)}
-        elif name != "accepted" or record.status == WAITING:
-            told["status"] = _STATUS[name]
-        if name == "accepted":
-            told["accepted_ts"] = ts
-        elif name == "started":
-            told["started_ts"] = ts
-        changed = replace(record, **{key: value for key, value in told.items() if value is not None})
-        self._store(changed)
-        return changed
-
-    def _store(self, record: LineRecord) -> None:
-        if record.status not in FINAL_EVENTS:
+    def _store(self, record: LineRecord, at_s: float) -> None:
+        if record.status in _OPEN:
             self._ended.pop(record.id, None)
-            self._waiting[record.id] = record
-            if len(self._waiting) > MAX_WAITING:
-                self._waiting.popitem(last=False)
-            return
-        self._waiting.pop(record.id, None)
-        known = self._ended.get(record.id)
-        if known is not None and known[1].ended_ts == record.ended_ts:
-            self._ended[record.id] = (known[0], record)
-            return
-        self._ended.pop(record.id, None)
-        self._ended[record.id] = (self._monotonic_s(), record)
-        if len(self._ended) > MAX_ENDED:
+            self._waiting[record.id] = (at_s, record)
+        else:
+            self._waiting.pop(record.id, None)
+            known = self._ended.get(record.id)
+            if known is not None and known[1].ended_ts == record.ended_ts:
+                at_s = known[0]  # it stays at its place
+            else:
+                self._ended.pop(record.id, None)
+            self._ended[record.id] = (at_s, record)
+
+    def _drop_oldest(self) -> None:
+        while len(self._waiting) > self._max_waiting:
+            self._waiting.popitem(last=False)
+        while len(self._ended) > self._max_ended:
             self._ended.popitem(last=False)
 
 
@@ -149,5 +202,50 @@ def epoch_s(ts: str | None) -> float | None:
         return None
 
 
-def _detail(event: Mapping[str, Any]) -> str | None:
-    return next(filter(None, (text(event.get(key), _MAX_DETAIL_CHARS) for key in _DETAILS)), None)
+def _begins_again(known: LineRecord, name: str, ts: str | None) -> bool:
+    """Whether an event is of another line with the same id. Else it may be an event that comes late."""
+    if name == "accepted" and known.accepted_ts is not None:
+        return ts != known.accepted_ts
+    if known.status in (*_OPEN, UNKNOWN):
+        return False
+    if name in FINAL_EVENTS:
+        return (name, ts) != (known.status, known.ended_ts)
+    return (ts or "") > (known.ended_ts or "")
+
+
+def _is_later(known: LineRecord, told: LineRecord) -> bool:
+    """Whether a known line is a later one than the line of the same id in the history."""
+    return None not in (known.accepted_ts, told.accepted_ts) and (known.accepted_ts or "") > (told.accepted_ts or "")
+
+
+def _changed(line: LineRecord, name: str, ts: str | None, event: Mapping[str, Any]) -> LineRecord:
+    """The line after an event."""
+    told = _values(event, _TEXTS)
+    if line.status not in (*_OPEN, UNKNOWN):  # the event comes late: the end stays
+        told = {key: value for key, value in told.items() if getattr(line, key) is None}
+    elif name in FINAL_EVENTS:
+        details = (text(event.get(key), _MAX_DETAIL_CHARS) for key in _DETAILS)
+        told |= {"status": name, "ended_ts": ts, "detail": next(filter(None, details), None)}
+    elif name != "accepted" or line.status == UNKNOWN:
+        told |= {"status": _STATUS[name], "detail": None}
+    if name == "accepted":
+        told["accepted_ts"] = ts
+    elif name == "started":
+        told["started_ts"] = ts
+    return replace(line, **told)
+
+
+def _of_history(line: Mapping[str, Any]) -> LineRecord | None:
+    """A line of a `history` reply; `None` if it is not one."""
+    line_id, status = text(line.get("id"), _MAX_NAME_CHARS), line.get("status")
+    if line_id is None or not isinstance(status, str) or (status not in _OPEN and status not in FINAL_EVENTS):
+        return None
+    return LineRecord(line_id, status, **_values(line, {**_TEXTS, **_TIMES, "detail": _MAX_DETAIL_CHARS}))
+
+
+def _values(found: Mapping[str, Any], texts: Mapping[str, int]) -> dict[str, Any]:
+    """The values of an event or a line that are known and plausible."""
+    values: dict[str, Any] = {key: text(found.get(key), chars) for key, chars in texts.items()}
+    values |= {key: number(found.get(key)) for key in _NUMBERS}
+    values |= {key: value for key in _TRUTHS if isinstance(value := found.get(key), bool)}
+    return {key: value for key, value in values.items() if value is not None}

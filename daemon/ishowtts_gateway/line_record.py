@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-WAITING, SPEAKING, INTERRUPTED = "waiting", "speaking", "interrupted"
+WAITING, SPEAKING, INTERRUPTED, UNKNOWN = "waiting", "speaking", "interrupted", "unknown"
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,7 @@ class LineRecord:
 
     Attributes:
         status: `waiting`, `speaking`, `interrupted`, or the final event: `finished`, `rejected`, `cancelled` …
+            `unknown`: it has ended, and nothing told how.
         accepted_ts, started_ts, ended_ts: UTC, as events write it.
         text: As the publisher sent it; `None` with `log.private`.
         detail: Why it ended so, in words: `detail`, `error`, `note` or `by` of the final event.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,17 @@ class Site:
     attic: Appliance
     gateway: GatewayProcess
     client: Client
+
+    def silence(self) -> None:
+        """Ends all lines of both appliances, and their pauses. Returns when they have done so."""
+        for board in (self.kitchen, self.attic):
+            stopped = uuid.uuid4().hex
+            self.client.publish(f"{board.root}/command", "resume")
+            self.client.publish(f"{board.root}/command", {"command": "stop", "transaction": stopped})
+            self._wait_for_answer(board, stopped)
+
+    def _wait_for_answer(self, board: Appliance, transaction: str) -> None:
+        self.client.wait_for(f"{board.root}/event", lambda event: event.json.get("transaction") == transaction)
 
 
 @contextmanager

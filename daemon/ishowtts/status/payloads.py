@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from ishowtts.board import BoardIdentity
 from ishowtts.config import Config
 from ishowtts.engines.build import EngineChoice, Engines
 from ishowtts.engines.candidates import EngineCandidate
+from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
 from ishowtts.model import AlertName
@@ -35,13 +36,14 @@ def info_payload(
     identity: BoardIdentity,
     sources: Mapping[str, str],
     choice: EngineChoice,
-    voices: Sequence[str],
+    voices: VoiceLibrary,
 ) -> dict[str, Any]:
     """Compose `info`: what does not change from one line to the next.
 
     Args:
         sources: The source of each field of `BoardReading`.
     """
+    over_mqtt = config.engine.f5.voices_over_mqtt
     return {
         "version": __version__,
         "instance": instance,
@@ -54,7 +56,9 @@ def info_payload(
         "engines": list(choice.order),
         "telemetry_s": config.telemetry.interval_s,
         "weights_licence": choice.weights.licence if choice.weights else None,
-        "voices": voices,
+        "voices": voices.names(),
+        "voices_over_mqtt": over_mqtt,
+        "removable_voices": voices.uploaded_names() if over_mqtt else [],
         "limits": {"max_chars": config.limits.max_chars, "max_lines": config.queue.max_lines},
     }
 
