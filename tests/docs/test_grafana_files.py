@@ -24,7 +24,7 @@ def overlap(one: dict[str, int], other: dict[str, int]) -> bool:
 def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:
     assert len({panel["id"] for panel in PANELS}) == len(PANELS)
     places = [panel["gridPos"] for panel in PANELS]
-    assert all(0 <= place["x"] and place["x"] + place["w"] <= 24 for place in places)
+    assert all(place["x"] >= 0 and place["x"] + place["w"] <= 24 for place in places)
     assert not [(one, other) for one, other in combinations(places, 2) if overlap(one, other)]
 
 
