@@ -32,7 +32,7 @@ _DISCONNECT_S = 0.5
 _STABLE_S = 10.0  # after a connection that lasted this long, the next pause is short again
 _CONFIRM_S = 10.0
 _RESUBSCRIBE_S = 30.0
-_MAX_UNCONFIRMED = 100
+_MAX_UNCONFIRMED = 300  # more than the requests that may wait for an answer
 _NO_SUBSCRIBERS = 0x10
 _KEEPALIVE_S = 10  # a broker that hangs is noticed within twice this time
 _MAX_PACKET_BYTES = 393_216  # an answer with lines of the history has 200 kB
@@ -119,7 +119,7 @@ class BrokerLink:
         if client is None or not self.connected:
             raise GatewayError(503, self.detail or f"{self._options.broker} is not connected")
         if len(self._unconfirmed) >= _MAX_UNCONFIRMED:
-            raise GatewayError(503, f"{self._options.broker} confirms nothing; try again later")
+            raise GatewayError(503, f"{self._options.broker} has not confirmed {_MAX_UNCONFIRMED} messages; try later")
         max_bytes = client.broker_max_packet_bytes
         if max_bytes is not None and len(payload) + len(topic) + 1024 > max_bytes:
             raise GatewayError(413, f"{self._options.broker} takes at most {max_bytes} bytes; send less")
