@@ -98,7 +98,7 @@ def test_its_addresses_exist() -> None:
 
 def test_its_figures_are_those_of_the_code() -> None:
     assert f"at most {MAX_DEVICES} appliances" in PAGE
-    assert "MemoryMax=512M\n" in (ROOT / "systemd/ishowtts-gateway.service").read_text()
+    assert "MemoryMax=1G\n" in (ROOT / "systemd/ishowtts-gateway.service").read_text()
     assert "WatchdogSec=30\n" in (ROOT / "systemd/ishowtts-gateway.service").read_text()
     assert "UPLOAD_BYTES = 12_300_000" in SECURITY  # client_max_body_size is larger
     assert "client_max_body_size 13m" in PAGE
