@@ -16,6 +16,7 @@ from support.gateway_process import GatewayProcess
 
 SOUND_S = 0.3
 """Duration of each line, except of those that hold the word `endless`."""
+_SHOWN = {"devices": ["kitchen", "attic"]}
 
 
 class Kitchen(Appliance):
@@ -61,7 +62,7 @@ def open_site(folder: Path) -> Iterator[Site]:
         voices = {"engine": {"kind": "espeak", "f5": {"voices_over_mqtt": True}}}
         kitchen = Kitchen(folder / "kitchen", broker, {**_named("kitchen"), **voices}, quick_s=SOUND_S)
         attic = Attic(folder / "attic", broker, _named("attic"), quick_s=SOUND_S)
-        with kitchen, attic, GatewayProcess(folder / "gateway", client.address) as gateway:
+        with kitchen, attic, GatewayProcess(folder / "gateway", client.address, _SHOWN) as gateway:
             kitchen.wait_ready(client)
             attic.wait_ready(client)
             yield Site(broker, kitchen, attic, gateway, client)
