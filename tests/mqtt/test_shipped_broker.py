@@ -20,23 +20,24 @@ from support.waiting import eventually
 ROOT = "ishowtts/test"
 SAY = [f"{ROOT}/say", f"{ROOT}/say/anna"]
 STEER = [f"{ROOT}/urgent", f"{ROOT}/command", f"{ROOT}/volume/set", f"{ROOT}/voice/set"]
+UPLOADS = [f"{ROOT}/voice/anna/set"]
 SEEN = [
     f"{ROOT}/{name}" for name in ("availability", "event", "info", "muted", "state", "telemetry", "voice", "volume")
 ]
 ALERTS = [f"{ROOT}/alert/{name.value}" for name in AlertName]
-PROBES = [f"{ROOT}/probe", f"{ROOT}/probe/commands"]
+PROBES = [f"{ROOT}/probe", f"{ROOT}/probe/commands", f"{ROOT}/probe/voices"]
 DISCOVERY = "homeassistant/device/ishowtts_ishowtts_test/config"
 HOME_ASSISTANT = [DISCOVERY, "homeassistant/status", "homeassistant/sensor/other/config"]
 ROLES = ("publisher", "controller", "observer", "homeassistant", "ishowtts")
 REPLIES = [f"ishowtts/reply/{role}/1" for role in ROLES]
-EVERYTHING = [*SAY, *STEER, *SEEN, *ALERTS, *PROBES, *REPLIES, *HOME_ASSISTANT]
+EVERYTHING = [*SAY, *STEER, *UPLOADS, *SEEN, *ALERTS, *PROBES, *REPLIES, *HOME_ASSISTANT]
 
 MAY_PUBLISH = {
     "publisher": SAY,
-    "controller": [*SAY, *STEER],
+    "controller": [*SAY, *STEER, *UPLOADS],
     "observer": [],
     "homeassistant": [SAY[0], *STEER, *HOME_ASSISTANT],
-    "ishowtts": [*SAY, *STEER, *SEEN, *ALERTS, *PROBES, *REPLIES, DISCOVERY],
+    "ishowtts": [*SAY, *STEER, *UPLOADS, *SEEN, *ALERTS, *PROBES, *REPLIES, DISCOVERY],
 }
 MAY_READ = {
     "publisher": [REPLIES[0]],
@@ -46,6 +47,7 @@ MAY_READ = {
     "ishowtts": [
         *SAY,
         *STEER,
+        *UPLOADS,
         *PROBES,
         *ALERTS,
         *(topic for topic in SEEN if not topic.endswith(("/muted", "/voice", "/volume"))),
