@@ -21,6 +21,9 @@ LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}|-[A-Za-z0-9](?=-[A
 LANGUAGE_TAG_CHARS = 35
 """BCP 47 asks every program to take tags of this length."""
 
+HISTORY_LIMIT = (1, 100)
+"""Lines in one reply to the command `history`."""
+
 SENT_CHARS = 1000
 """Of a text as it was sent, or as it was read aloud, events and history have so many characters."""
 

@@ -106,6 +106,19 @@ def test_each_field_of_an_event_is_in_its_row() -> None:
         assert told <= {*schema, *constants(schema), *kinds, "null"}, kind
 
 
+def test_each_field_of_the_progress_of_a_line_has_its_row() -> None:
+    line = schemas()["state"]["properties"]["speaking"]["anyOf"][1]
+    assert sorted(first_cells(MQTT, "field of `speaking`")) == sorted(line["properties"])
+
+
+def test_each_field_of_a_reply_to_the_history_has_its_row() -> None:
+    kinds = schemas()["history"]["$defs"]
+    assert sorted(first_cells(MQTT, "field of a line")) == sorted(kinds["line"]["properties"])
+    told = first_cells(MQTT, "field of the reply")
+    assert sorted(told) == sorted(kinds["page"]["properties"].keys() | kinds["refusal"]["properties"].keys())
+    assert set(first_cells(MQTT, "field of the request")) == {"limit", "before", "transaction"}
+
+
 def test_each_topic_has_its_row() -> None:
     told = {word.removeprefix("<root>/") for row in rows(MQTT, "topic") for word in words(row[0])}
     described = " ".join(re.findall(r"^\| \[`.*?\) \| (.*) \|", (FOLDER / "README.md").read_text(), flags=re.M))

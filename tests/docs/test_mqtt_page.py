@@ -113,7 +113,7 @@ def finished_lines(client: Client, count: int) -> list[dict[str, Any]]:
 def test_the_shell_examples_work(
     kitchen: Appliance, mqtt_client: Client, shell: Callable[[str], str], tmp_path: Path
 ) -> None:
-    options, lines, commands, voice, retained, watched, alerts, requested = blocks("sh")
+    options, lines, commands, older, voice, retained, watched, alerts, requested = blocks("sh")
     shell(options)
     shell(lines)
     assert "tea-2" in [event["id"] for event in finished_lines(mqtt_client, 4)]
@@ -129,6 +129,8 @@ def test_the_shell_examples_work(
     added, removed = (event for event in events(mqtt_client, "command") if event.get("voice") == "anna")
     assert (added["command"], added["ok"]) == ("voice_add", True), added
     assert (removed["command"], removed["ok"]) == ("voice_remove", True), removed
+    history = json.loads(shell(older))
+    assert [line["status"] for line in history["lines"]].count("finished") == 4
     availability, state = shell(retained).splitlines()
     assert availability == "online"
     assert json.loads(state)["volume"] == 60
@@ -141,7 +143,7 @@ def test_the_shell_examples_work(
     answer = json.loads(shell(requested))
     assert answer["event"] == "finished"
     finished_lines(mqtt_client, 2)
-    (telemetry,) = blocks("sh", (DOCS / "telemetry.md").read_text(encoding="utf-8"))
+    telemetry, *_ = blocks("sh", (DOCS / "telemetry.md").read_text(encoding="utf-8"))
     assert json.loads(shell(telemetry))["mqtt"]["connected"]
     assert kitchen.root == ROOT
 

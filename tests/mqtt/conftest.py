@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from ishowtts.model import Arrival, Command, Delivery, Line, Rejection
+from ishowtts.mqtt.history_payload import HistoryRequest
 from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
+from ishowtts.mqtt.response_topic import Reply
 from support.broker import Broker
 from support.hostile_broker import HostileBroker
 from support.waiting import eventually
@@ -32,6 +34,7 @@ class Recorder:
         self.deliveries: list[Delivery | None] = []
         self.acks: list[Callable[[], None]] = []
         self.commands: list[Command] = []
+        self.history: list[tuple[HistoryRequest, Reply]] = []
         self.faults: list[tuple[str, str | None]] = []
         self.volumes: list[int] = []
         self.voices: list[str | None] = []
@@ -47,7 +50,8 @@ class Recorder:
             on_arrival=self.arrival,
             on_session=self.session,
             on_command=self.commands.append,
-            on_command_fault=lambda sentence, transaction: self.faults.append((sentence, transaction)),
+            on_history=lambda request, reply: self.history.append((request, reply)),
+            on_command_fault=lambda sentence, transaction, _: self.faults.append((sentence, transaction)),
             on_volume=self.volumes.append,
             on_voice=self.voices.append,
             on_connection=lambda connected, why: self.connection.append((connected, why)),

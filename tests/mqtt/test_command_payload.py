@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from ishowtts.errors import CommandError
 from ishowtts.model import Command
 from ishowtts.mqtt.command_payload import COMMANDS, BadCommand, parse_command, parse_voice, parse_volume
+from ishowtts.mqtt.history_payload import HistoryRequest
 
 _VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text(), max_size=3)
-_FIELDS = st.sampled_from(["command", "id", "transaction", "voice", "x"])
+_FIELDS = st.sampled_from(["command", "id", "transaction", "limit", "before", "x"])
 _PAYLOADS = st.one_of(
     st.binary(max_size=200),
     st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")),
@@ -32,7 +33,7 @@ def test_any_payload_is_a_command_or_a_command_error(payload: bytes) -> None:
 
 def test_a_command_is_a_word_or_an_object() -> None:
     for word in COMMANDS:
-        if word != "cancel":
+        if word not in ("cancel", "history"):
             assert parse_command(f" {word}\n".encode()) == Command(word)
     assert parse_command(b'{"command": "skip"}') == Command("skip")
     assert parse_command(b'{"command": "cancel", "id": "a", "transaction": "t"}') == Command("cancel", "a", "t")
@@ -66,6 +67,7 @@ def test_a_command_is_a_word_or_an_object() -> None:
         (b'{"command": 5, "transaction": "t"}', "command: must be", "t"),
         (b'{"command": "skip", "transaction": "t", "ids": 1}', "did you mean 'id'", "t"),
         (b'{"command": "explode", "transaction": "t"}', "'explode'", "t"),
+        (b'{"command": "stop", "limit": 5, "transaction": "t"}', "limit and before are for history", "t"),
     ],
 )
 def test_a_bad_command_gets_a_sentence_and_keeps_its_transaction(
@@ -75,6 +77,30 @@ def test_a_bad_command_gets_a_sentence_and_keeps_its_transaction(
         parse_command(payload)
     assert words in str(caught.value)
     assert caught.value.transaction == transaction
+
+
+def test_a_request_for_the_history_has_a_limit_and_a_cursor() -> None:
+    assert parse_command(b"History.") == HistoryRequest()
+    assert parse_command(b'{"command": "history", "limit": null, "before": null}') == HistoryRequest(50)
+    asked = {"command": "history", "limit": "5", "before": str(2**63 - 1), "transaction": "t"}
+    assert parse_command(json.dumps(asked).encode()) == HistoryRequest(5, 2**63 - 1, "t")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"limit": limit} for limit in (0, 101, -1, 1.5, "many", True, [1], 10**400)),
+        *({"before": cursor} for cursor in (5, "0", "-1", "x", "", "1.0", "٣", str(2**63), "9" * 500, {"a": 1}, " 7")),
+        {"id": "a"},
+        {"author": "Bob"},
+        {"until": "7"},
+    ],
+)
+def test_a_bad_request_for_the_history_is_known_to_be_one(fields: dict[str, object]) -> None:
+    with pytest.raises(BadCommand) as caught:
+        parse_command(json.dumps({"command": "history", "transaction": "t", **fields}).encode())
+    assert (caught.value.command, caught.value.transaction) == ("history", "t")
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize("char", ["\u2028", "\u202e", "\u200b", "\x1b", "\x9b", "\udc80"])

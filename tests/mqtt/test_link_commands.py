@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ishowtts.model import Command
+from ishowtts.mqtt.history_payload import HistoryRequest
 from support.client import Client
 from support.waiting import eventually
 
@@ -50,3 +51,60 @@ def test_a_command_overtakes_unacknowledged_lines(make_link, mqtt_client: Client
         mqtt_client.publish("ishowtts/unit/say", f"line {i}")
     mqtt_client.publish("ishowtts/unit/command", "stop")
     eventually(lambda: link.recorder.commands == [Command("stop")])
+
+
+def test_a_request_for_the_history_brings_what_publishes_its_reply(make_link, mqtt_client: Client) -> None:
+    link = make_link().start()
+    mqtt_client.subscribe("ishowtts/reply/#")
+    asked = {"command": "history", "limit": 5, "before": "9", "transaction": "t"}
+    mqtt_client.publish("ishowtts/unit/command", asked, ResponseTopic="ishowtts/reply/a/1", CorrelationData=b"c")
+    eventually(lambda: link.recorder.history)
+    [(request, reply)] = link.recorder.history
+    assert request == HistoryRequest(5, 9, "t")
+    assert reply.max_bytes == 200_000
+    assert reply.send(b"the reply", 5.0)
+    came = mqtt_client.wait_for("ishowtts/reply/a/1")
+    assert (came.payload, came.qos, came.retain, came.correlation) == (b"the reply", 1, False, b"c")
+    link.link.stop(10)
+    assert not reply.send(b"nobody sends it", 5.0)
+
+
+def test_a_bad_request_for_the_history_has_a_reply_too(make_link, mqtt_client: Client) -> None:
+    link = make_link().start()
+    asked = {"command": "history", "limit": 1000, "transaction": "t"}
+    mqtt_client.publish("ishowtts/unit/command", asked, ResponseTopic="ishowtts/reply/a")
+    eventually(lambda: link.recorder.history)
+    [(request, _)] = link.recorder.history
+    assert request.transaction == "t"
+    assert "from 1 to 100" in str(request.fault)
+
+
+@pytest.mark.parametrize(
+    ("topic", "words"),
+    [
+        (None, "publish it over MQTT 5 with a Response Topic under ishowtts/reply/"),
+        ("elsewhere/1", "only under ishowtts/reply/"),
+        ("ishowtts/reply/", "only under ishowtts/reply/"),
+        ("ishowtts/unit/state", "only under ishowtts/reply/"),
+        ("ishowtts/reply" + "/a" * 30, "more than 20 levels"),
+    ],
+)
+def test_a_request_for_the_history_without_a_usable_response_topic_is_reported(
+    make_link, mqtt_client: Client, topic: str | None, words: str
+) -> None:
+    link = make_link().start()
+    properties = {} if topic is None else {"ResponseTopic": topic}
+    asked = {"command": "history", "limit": 1000, "transaction": "t"}
+    mqtt_client.publish("ishowtts/unit/command", asked, **properties)
+    eventually(lambda: link.recorder.faults)
+    [(sentence, transaction)] = link.recorder.faults
+    assert words in sentence
+    assert transaction == "t"
+    assert link.recorder.history == []
+
+
+def test_over_mqtt_3_the_history_cannot_be_asked_for(make_link, mqtt_client: Client) -> None:
+    link = make_link(protocol=4).start()
+    mqtt_client.publish("ishowtts/unit/command", "history", ResponseTopic="ishowtts/reply/a")
+    eventually(lambda: link.recorder.faults)
+    assert "set mqtt.protocol to 5" in link.recorder.faults[0][0]

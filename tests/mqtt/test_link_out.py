@@ -59,7 +59,7 @@ def test_the_will_says_offline_when_the_process_is_killed(broker: Broker, mqtt_c
         options = MqttOptions(host="127.0.0.1", port={broker.port}, root="ishowtts/unit", prefix="ishowtts",
                               protocol={protocol}, will_delay_s=1)
         limits = LineLimits(100, lambda: None, "ishowtts/reply/")
-        handlers = MqttHandlers(nobody, lambda _name, _resumed, then: then(), *[nobody] * 5)
+        handlers = MqttHandlers(nobody, lambda _name, _resumed, then: then(), *[nobody] * 6)
         MqttLink(options, limits, handlers).start()
         time.sleep(60)
     """

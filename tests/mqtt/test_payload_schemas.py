@@ -46,6 +46,8 @@ _LIKELY = {
     "priority": st.sampled_from(["low", "normal", "high", "urgent", "High ", ""]),
     "language": st.sampled_from(["de", "pt-BR", "zh-Hant-TW", "DE", "und", "x", "de_DE", "en-x-ab", "a" * 36]),
     "command": st.sampled_from([*COMMANDS, "Stop.", "volume", "sk", ""]),
+    "limit": st.integers(-1, 102),
+    "before": st.sampled_from(["1", "12", "0", "01", "x", "9" * 20]),
     **dict.fromkeys(NUMBERS, _numbers | st.sampled_from(["0.9", "55", "55%", "1,5"])),
 }
 
@@ -106,6 +108,10 @@ def test_a_line_is_accepted_if_its_schema_allows_it(value: dict[str, Any]) -> No
 
 @given(objects_of(COMMAND_FIELDS, "command"))
 @example({"command": "cancel", "id": "a"})
+@example({"command": "history", "limit": 100, "before": "12", "id": None})
+@example({"command": "history", "id": "a"})
+@example({"command": "skip", "limit": 1})
+@example({"command": "skip", "limit": None, "before": None})
 @example({"command": "cancel", "id": None})
 @example({"command": "cancel", "author": "Bob"})
 @example({"command": "skip", "author": "Bob"})

@@ -27,6 +27,7 @@ from ishowtts.model import Event, Line, Rejection
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_volume
 from ishowtts.mqtt.event_sender import event_payload
+from ishowtts.mqtt.history_payload import HistoryRequest
 from ishowtts.mqtt.line_payload import LineLimits, parse_line
 from ishowtts.mqtt.publish_packet import MalformedPacket, MessageProperties, read_publish
 from ishowtts.policies import Policies
@@ -103,7 +104,11 @@ def check_command(data: bytes) -> None:
         _check_name(error.transaction or "a")
     else:
         _check_name(command.transaction or "a")
-        _check_name(command.line_id or "a")
+        if isinstance(command, HistoryRequest):
+            assert 1 <= command.limit <= 100
+            assert command.before_seq is None or 1 <= command.before_seq < 1 << 63
+        else:
+            _check_name(command.line_id or "a")
     try:
         assert 0 <= parse_volume(data) <= 100
     except BadCommand as error:
@@ -291,6 +296,7 @@ TARGETS: dict[str, Target] = {
             b"skip",
             b'{"command": "cancel", "id": "tea-2", "transaction": "t-17"}',
             b'{"command": "mute"}',
+            b'{"command": "history", "limit": 5, "before": "1042"}',
             b"60",
             b"60.0",
         ),

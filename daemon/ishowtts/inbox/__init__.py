@@ -1,7 +1,7 @@
 """The durable queue: each line waits, is spoken, and has exactly one final outcome, all of it on disk."""
 
 from ishowtts.inbox.boot_clock import BootClock
-from ishowtts.inbox.history_reader import count_history, last_ended_n, read_history, read_setting
+from ishowtts.inbox.history_reader import count_history, iterate_history, last_ended_n, read_history, read_setting
 from ishowtts.inbox.inbox import Inbox, wait_for
 from ishowtts.inbox.queue_types import DequeuedLine, HeldKey, HistoryEntry, HistoryFilter, InboxLimits
 from ishowtts.inbox.writer_thread import PendingTake
@@ -16,6 +16,7 @@ __all__ = [
     "InboxLimits",
     "PendingTake",
     "count_history",
+    "iterate_history",
     "last_ended_n",
     "read_history",
     "read_setting",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,17 @@ def read_history(path: Path, limit: int, wanted: HistoryFilter | None = None) ->
     Raises:
         InboxError: There is no such file, this user may not read it, or another program has made it.
     """
-    wanted = wanted or HistoryFilter()
+    return list(iterate_history(path, limit, wanted or HistoryFilter()))
+
+
+def iterate_history(path: Path, limit: int, wanted: HistoryFilter) -> Generator[HistoryEntry, None, None]:
+    """The same one by one, for a caller that stops early and closes the generator. Raises as `read_history`."""
     with _open(path) as connection:
         where, values = _conditions(connection, wanted)
         order = "seq" if wanted.ended_after_n is None else "ended_n"
         sql = f"SELECT * FROM lines {where} ORDER BY {order} DESC LIMIT ?"  # noqa: S608  ours
-        return [_entry(row) for row in connection.execute(sql, (*values, limit))]
+        for row in connection.execute(sql, (*values, limit)):
+            yield _entry(row)
 
 
 def count_history(path: Path, wanted: HistoryFilter) -> int:
@@ -94,6 +99,9 @@ def _conditions(connection: sqlite3.Connection, wanted: HistoryFilter) -> tuple[
         values += authors
     if wanted.heard:
         conditions.append("started")
+    if wanted.before_seq is not None:
+        conditions.append("seq < ?")
+        values.append(wanted.before_seq)
     if wanted.ended_after_n is not None:
         conditions.append("ended_n > ?")
         values.append(wanted.ended_after_n)
@@ -150,6 +158,7 @@ def _entry(row: sqlite3.Row) -> HistoryEntry:
         ended_wall_s=row["ended_wall_s"] if type(row["ended_wall_s"]) in (int, float) else None,
         ended_n=row["ended_n"] if type(row["ended_n"]) is int else None,
         speaking=row["state"] == SPEAKING,
+        seq=row["seq"],
     )
 
 

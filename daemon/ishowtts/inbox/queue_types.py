@@ -115,6 +115,7 @@ class HistoryEntry:
         ended_wall_s: When it ended, in seconds since 1970.
         ended_n: Number of the line in the order of the final events; `None` while it is open.
         speaking: Whether it is being spoken.
+        seq: Its number in the order of arrival.
     """
 
     id: str
@@ -131,6 +132,7 @@ class HistoryEntry:
     ended_wall_s: float | None = None
     ended_n: int | None = None
     speaking: bool = False
+    seq: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class HistoryFilter:
         since_ts: Lines that arrived at this time or later: UTC, ISO 8601, as `model.timestamp` writes it.
         heard: Only lines of which something was heard.
         ended_after_n: Only lines that ended after the one with this number; see `HistoryEntry.ended_n`.
+        before_seq: Only lines that arrived before the one with this number; see `HistoryEntry.seq`.
     """
 
     states: frozenset[str] | None = None
@@ -154,3 +157,4 @@ class HistoryFilter:
     since_ts: str | None = None
     heard: bool = False
     ended_after_n: int | None = None
+    before_seq: int | None = None

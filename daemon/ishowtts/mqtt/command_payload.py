@@ -1,4 +1,4 @@
-"""Parses the payloads of commands, and of requests for a volume or a default voice."""
+"""Parses the payloads of commands, and of requests for a volume, a default voice or the history."""
 
 from __future__ import annotations
 
@@ -20,23 +20,25 @@ from ishowtts.mqtt.fields import (
     check_volume,
     joined,
 )
+from ishowtts.mqtt.history_payload import HISTORY, USUAL_LIMIT, HistoryRequest
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 
-COMMANDS = ("skip", "stop", "pause", "resume", "mute", "unmute", "replay", "cancel", "reload")
+COMMANDS = ("skip", "stop", "pause", "resume", "mute", "unmute", "replay", "cancel", "reload", HISTORY)
 _MAX_COMMAND_BYTES = 4096
 _MAX_WORD_CHARS = 40
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d\u201e"
 
 
 class BadCommand(CommandError):
-    """A command cannot be parsed. Carries its transaction if that could be parsed."""
+    """A command cannot be parsed. Carries its transaction and its command if these could be parsed."""
 
-    def __init__(self, sentence: str, transaction: str | None = None) -> None:
+    def __init__(self, sentence: str, transaction: str | None = None, command: str = "") -> None:
         super().__init__(sentence)
         self.transaction = transaction
+        self.command = command
 
 
-def parse_command(payload: bytes) -> Command:
+def parse_command(payload: bytes) -> Command | HistoryRequest:
     """Parse a command: a word in any case, with or without quotes around it, or an object.
 
     Raises:
@@ -48,7 +50,7 @@ def parse_command(payload: bytes) -> Command:
     valid, problems = check_fields(found, COMMAND_FIELDS)
     transaction = valid.get("transaction")
     if problems:
-        raise BadCommand(joined(problems), transaction)
+        raise BadCommand(joined(problems), transaction, _word(valid.get("command", "")))
     if "command" not in valid:
         raise BadCommand(f"command: is missing; one of {', '.join(COMMANDS)}", transaction)
     return _known_command(valid["command"], valid)
@@ -124,16 +126,32 @@ def _object(text: str, what: str) -> dict[str, Any] | None:
     return found
 
 
-def _known_command(words: str, fields: Mapping[str, Any]) -> Command:
+def _known_command(words: str, fields: Mapping[str, Any]) -> Command | HistoryRequest:
     line_id, author, transaction = fields.get("id"), fields.get("author"), fields.get("transaction")
-    word = _unquoted(words).rstrip(".!,; ").lower()
-    if word not in COMMANDS:
-        raise BadCommand(f"unknown command {clip(words)}; {_similar(word)}one of {', '.join(COMMANDS)}", transaction)
+    if not (word := _word(words)):
+        similar = _similar(_lower(words))
+        raise BadCommand(f"unknown command {clip(words)}; {similar}one of {', '.join(COMMANDS)}", transaction)
+    if word == HISTORY:
+        if line_id is not None or author is not None:
+            raise BadCommand(f"{HISTORY} takes limit and before; leave out id and author", transaction, word)
+        return HistoryRequest(fields.get("limit", USUAL_LIMIT), fields.get("before"), transaction)
+    if not fields.keys().isdisjoint(("limit", "before")):
+        raise BadCommand(f"limit and before are for {HISTORY}; leave them out", transaction)
     if word == "cancel" and line_id is None and author is None:
         raise BadCommand('cancel needs an id or an author, as in {"command": "cancel", "id": "…"}', transaction)
     if word != "cancel" and author is not None:  # `stop` would end the lines of everybody
         raise BadCommand(f"author: {word} is for all authors; the lines of one are ended with cancel", transaction)
     return Command(word, line_id, transaction, author)
+
+
+def _word(words: str) -> str:
+    """The command that some words mean; empty if it is none."""
+    word = _lower(words)
+    return word if word in COMMANDS else ""
+
+
+def _lower(words: str) -> str:
+    return _unquoted(words).rstrip(".!,; ").lower()
 
 
 def _similar(word: str) -> str:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ishowtts.limits import LANGUAGE_TAG_CHARS, NFE_STEP, SEED, SPEED, VOLUME
+from ishowtts.limits import HISTORY_LIMIT, LANGUAGE_TAG_CHARS, NFE_STEP, SEED, SPEED, VOLUME
 from ishowtts.model import Priority
 from ishowtts.mqtt.strict_json import clip
 from ishowtts.text.scripts import canonical_language
@@ -19,6 +19,8 @@ _MAX_PROBLEMS = 5
 _MAX_TTL_S = 366 * 86_400.0
 # A text that is a number. int() and float() also accept digits of other scripts, underscores and `inf`.
 _NUMBER = re.compile(r"-?(?:[0-9]{1,20}(?:\.[0-9]{1,20})?|\.[0-9]{1,20})")
+_CURSOR = re.compile(r"[1-9][0-9]{0,18}")
+_MAX_CURSOR = (1 << 63) - 1  # the largest number of a row in SQLite
 _TRUTH_VALUES = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
 _ALIASES = {  # what other interfaces call our fields
     **dict.fromkeys(("message", "msg", "content", "payload", "tts", "say", "speech", "value", "body"), "text"),
@@ -170,6 +172,13 @@ def _language(value: Any) -> str | None:
     return None if tag in _NO_LANGUAGE else tag
 
 
+def _cursor(value: Any) -> int:
+    """The number of a line, in quotes, because some programs round such large numbers."""
+    if not isinstance(value, str) or not _CURSOR.fullmatch(value) or int(value) > _MAX_CURSOR:
+        raise BadField(f"must be the `next` of an earlier reply, in quotes (got {clip(value)}); leave it out to begin")
+    return int(value)
+
+
 _VOLUME = _whole(*VOLUME)
 
 check_voice = name_of("the name of a voice")
@@ -199,6 +208,8 @@ COMMAND_FIELDS: Mapping[str, FieldCheck] = {
     "id": name_of("the id of a line"),
     "author": check_author,
     "transaction": name_of("a text"),
+    "limit": _whole(*HISTORY_LIMIT),
+    "before": _cursor,
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from ishowtts.mqtt import json_faults, strict_json
 from ishowtts.mqtt.fields import LINE_FIELDS, MAX_NAME_CHARS, check_fields, joined, truth_value
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.publish_packet import MessageProperties
+from ishowtts.mqtt.response_topic import BadResponseTopic, checked_reply_to
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 from ishowtts.text import is_speakable
 from ishowtts.util.known_names import closest, listed
@@ -25,9 +25,6 @@ from ishowtts.util.rate_limit import RateLimit
 
 log = logging.getLogger(__name__)
 
-_MAX_RESPONSE_TOPIC_CHARS = 512
-_MAX_RESPONSE_TOPIC_LEVELS = 20  # mosquitto ends the connection of a client that publishes to 200
-_MAX_CORRELATION_BYTES = 4096  # each waiting line and its row keep them
 _MAX_WARNINGS = 5  # in 10 s
 
 
@@ -261,30 +258,11 @@ def _similar(name: str, known: Collection[str] | None) -> str:
 
 
 def _reply_to(properties: MessageProperties, limits: LineLimits) -> ReplyTo | None:
-    prefix = limits.reply_prefix
-    topic, correlation = properties.response_topic, properties.correlation
-    if topic is None:
+    try:
+        return checked_reply_to(properties, limits.reply_prefix)
+    except BadResponseTopic as error:
+        _warn_ignored(limits.warnings, properties.response_topic or "", str(error))
         return None
-    inside = topic.startswith(prefix) and len(topic) > len(prefix)
-    if not inside or len(topic) > _MAX_RESPONSE_TOPIC_CHARS or not _is_topic(topic):
-        _warn_ignored(limits.warnings, topic, f"answers are published only under {prefix}")
-        return None
-    if topic.count("/") >= _MAX_RESPONSE_TOPIC_LEVELS:
-        _warn_ignored(limits.warnings, topic, f"it has more than {_MAX_RESPONSE_TOPIC_LEVELS} levels")
-        return None
-    size = len(correlation or b"")
-    if size > _MAX_CORRELATION_BYTES:
-        why = f"its Correlation Data has {size} bytes; at most {_MAX_CORRELATION_BYTES} are kept"
-        _warn_ignored(limits.warnings, topic, why)
-        return None
-    return ReplyTo(topic, correlation)
-
-
-def _is_topic(text: str) -> bool:
-    """Whether every broker takes it as a topic: it has no wildcard, control character, surrogate or noncharacter."""
-    if re.search("[+#\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff]", text):
-        return False
-    return not any(ord(char) & 0xFFFE == 0xFFFE for char in text)
 
 
 def _warn_ignored(warnings: RateLimit, topic: str, why: str) -> None:

@@ -14,11 +14,13 @@ from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_voice
 from ishowtts.mqtt.connection import Connection
 from ishowtts.mqtt.duplicate_guard import DuplicateInstanceGuard, GuardAction
 from ishowtts.mqtt.event_sender import EventSender
+from ishowtts.mqtt.history_payload import HISTORY, HistoryRequest
 from ishowtts.mqtt.line_payload import LineLimits, new_id, parse_line, payload_head
 from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
 from ishowtts.mqtt.outside_topics import OutsideTopics
 from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.publish_packet import ReceivedMessage
+from ishowtts.mqtt.response_topic import BadResponseTopic, Reply, checked_reply_to
 from ishowtts.mqtt.retained_publisher import RetainedPublisher
 from ishowtts.mqtt.session import SessionHandlers
 from ishowtts.mqtt.topics import RetainedName, Topics
@@ -307,9 +309,36 @@ class MqttLink:
             elif message.topic == self._topics.voice_set:
                 self._handlers.on_voice(parse_voice(message.payload))
             else:
-                self._handlers.on_command(parse_command(message.payload))
+                self._execute(message)
         except BadCommand as error:
-            self._handlers.on_command_fault(str(error), error.transaction)
+            self._handlers.on_command_fault(str(error), error.transaction, error.command)
+
+    def _execute(self, message: ReceivedMessage) -> None:
+        """Pass a command on. A request for the history is answered at its response topic, also if it has a fault."""
+        try:
+            command = parse_command(message.payload)
+        except BadCommand as error:
+            if error.command != HISTORY:
+                raise
+            command = HistoryRequest(transaction=error.transaction, fault=str(error))
+        if isinstance(command, HistoryRequest):
+            self._handlers.on_history(command, self._reply_of(message, command.transaction))
+        else:
+            self._handlers.on_command(command)
+
+    def _reply_of(self, message: ReceivedMessage, transaction: str | None) -> Reply:
+        """What publishes the reply to a request for the history. Raises BadCommand if none can be published."""
+        prefix = self._options.reply_prefix
+        try:
+            if (reply_to := checked_reply_to(message.properties, prefix)) is not None:
+                return Reply(reply_to, lambda: self._commands.session)
+        except BadResponseTopic as error:
+            why = f"the response topic of {HISTORY} cannot be used: {error}"
+            raise BadCommand(why, transaction, HISTORY) from error
+        fix = f"publish it over MQTT 5 with a Response Topic under {prefix}"
+        if self._options.protocol != 5:
+            fix = "this appliance uses MQTT 3.1.1, which has none; set mqtt.protocol to 5"
+        raise BadCommand(f"{HISTORY} is answered at a response topic: {fix}", transaction, HISTORY)
 
     def _watched_arrived(self, message: ReceivedMessage) -> None:
         if message.fault is not None:

@@ -18,6 +18,8 @@ from ishowtts.config import Config
 from ishowtts.inbox import Inbox, wait_for
 from ishowtts.model import Acknowledge, Arrival, Command, Delivery, VoiceRequest
 from ishowtts.mqtt.duplicate_guard import GuardTimeouts
+from ishowtts.mqtt.history_payload import HistoryRequest
+from ishowtts.mqtt.response_topic import Reply
 
 INSTANCES_KEY = "instances"
 """Setting of the inbox: the ids of the latest runs, this one first."""
@@ -176,7 +178,9 @@ class MqttHandlers:
             the function that subscribes. Call that function, on any thread: nothing of a new session arrives before.
             Messages of a known session arrive after this callback.
         on_command: A valid command.
-        on_command_fault: The sentence about an invalid command, and its transaction if that could be parsed.
+        on_history: A request for older lines, and what publishes its reply. The request may have a fault.
+        on_command_fault: The sentence about an invalid command; its transaction, and the command itself, if these could
+            be parsed.
         on_volume: A volume from 0 to 100.
         on_voice: The name of the default voice that somebody wants; `None`: the configured one.
         on_connection: Whether the link works now, and the reason. Called when either changes.
@@ -188,7 +192,8 @@ class MqttHandlers:
     on_arrival: Callable[[Arrival, Acknowledge], None]
     on_session: Callable[[str, bool, Callable[[], None]], None]
     on_command: Callable[[Command], None]
-    on_command_fault: Callable[[str, str | None], None]
+    on_history: Callable[[HistoryRequest, Reply], None]
+    on_command_fault: Callable[[str, str | None, str], None]
     on_volume: Callable[[int], None]
     on_voice: Callable[[str | None], None]
     on_connection: Callable[[bool, str], None]

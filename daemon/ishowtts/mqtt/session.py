@@ -151,6 +151,12 @@ class Session:
             return mid is not None
 
     @property
+    def broker_max_packet_bytes(self) -> int | None:
+        """The largest packet that the broker takes, if it says so."""
+        client = self._client
+        return None if client is None else client.broker_max_packet_bytes
+
+    @property
     def ended_without_message(self) -> bool:
         """Whether the connection was accepted and ended before any message came, and we did not end it."""
         return self._open and not self._ending and not self._reachability.proven

@@ -89,9 +89,9 @@ class CommandHandler:
         if not self._scheduler.submit(lambda: self._set_voice(name), kind="voice", same=("voice", name)):
             self._answers.send("voice", None, False, _too_many("voice"), None)
 
-    def refused(self, sentence: str, transaction: str | None) -> None:
-        """Answer a command that could not be read. Never blocks."""
-        self._answers.send("", None, False, sentence, transaction)
+    def refused(self, sentence: str, transaction: str | None, command: str = "") -> None:
+        """Answer a command that cannot be carried out; `command` is empty if it could not be read. Never blocks."""
+        self._answers.send(command, None, False, sentence, transaction)
 
     def sum_up(self, *, last: bool = False) -> None:
         """Send the summaries of floods; see `CommandAnswers.sum_up`."""
