@@ -15,7 +15,7 @@ Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription]
                   also install speech recognition (470 MB), so that `ishowtts voices add` writes down the words of a
                   clip; later upgrades keep it
   --torch WHEELS  required on JetPack 6: a folder or an index with NVIDIA's torch and torchaudio
-  --uninstall     remove the program, the units and the user; keep configuration and state
+  --uninstall     remove the program, the units and the users; keep configuration and state
   --purge         with --uninstall: also remove configuration, state and caches
 TEXT
 }
@@ -59,9 +59,13 @@ CACHE=/var/cache/ishowtts
 VENV=/opt/ishowtts/venv
 UNITS=/etc/systemd/system
 DROP_INS=$UNITS/ishowtts.service.d
-UNIT_FILES=(ishowtts.service ishowtts-clocks.service ishowtts-clocks-repair.path ishowtts-clocks-repair.service)
-ENABLED=("${UNIT_FILES[@]:0:3}")  # ishowtts-clocks-repair.path starts the last one
+GATEWAY_DROP_INS=$UNITS/ishowtts-gateway.service.d
+UNIT_FILES=(ishowtts.service ishowtts-clocks.service ishowtts-clocks-repair.path ishowtts-clocks-repair.service
+    ishowtts-gateway.service)
+# ishowtts-clocks-repair.path starts the repair. The operator enables the gateway.
+ENABLED=("${UNIT_FILES[@]:0:3}")
 SECRETS=(mqtt-username mqtt-password mqtt-tls-key)
+GATEWAY_SECRETS=(gateway-mqtt-username gateway-mqtt-password gateway-token mqtt-tls-key)
 COMMAND=/usr/local/bin/ishowtts
 # The system's Python. The service cannot read one in a user's home.
 python=${PYTHON:-/usr/bin/python3}
@@ -103,27 +107,30 @@ remove() {
     if [ -d /run/systemd/system ]; then
         # One by one: an earlier version had fewer units, and for a missing one systemctl would leave the others.
         local unit
-        for unit in "${ENABLED[@]}"; do step systemctl disable --now "$unit" || true; done
+        for unit in ishowtts-gateway.service "${ENABLED[@]}"; do step systemctl disable --now "$unit" || true; done
     fi
     if [ -x "$VENV/bin/ishowtts" ]; then
         step "$VENV/bin/ishowtts" ha remove || echo "Home Assistant may still show the appliance: delete the device there"
     fi
-    local secret ours=("${UNIT_FILES[@]/#/$UNITS/}") others=(-mindepth 1)
-    for secret in "${SECRETS[@]}"; do
-        ours+=("$DROP_INS/$secret.conf")
+    local secret user folder ours=("${UNIT_FILES[@]/#/$UNITS/}") others=(-mindepth 1)
+    for secret in "${SECRETS[@]}" "${GATEWAY_SECRETS[@]}"; do
+        ours+=("$DROP_INS/$secret.conf" "$GATEWAY_DROP_INS/$secret.conf")
         others+=(! -name "$secret.conf")
     done
     step rm -rf "${ours[@]}" /opt/ishowtts
     if is_our_link; then step rm "$COMMAND"; fi
     systemd_step daemon-reload
-    if id ishowtts >/dev/null 2>&1; then
-        step userdel ishowtts || echo "the user ishowtts stays, because one of its processes still runs"
-    fi
+    for user in ishowtts-gateway ishowtts; do
+        if id "$user" >/dev/null 2>&1; then
+            step userdel "$user" || echo "the user $user stays, because one of its processes still runs"
+        fi
+    done
     local kept=(/etc/ishowtts "$DATA" "$CACHE")
     # Other drop-ins are the operator's: `systemctl edit` makes them.
-    if [ -d "$DROP_INS" ]; then
-        if [ -n "$(find "$DROP_INS" "${others[@]}")" ]; then kept+=("$DROP_INS"); else step rmdir "$DROP_INS"; fi
-    fi
+    for folder in "$DROP_INS" "$GATEWAY_DROP_INS"; do
+        if [ ! -d "$folder" ]; then continue; fi
+        if [ -n "$(find "$folder" "${others[@]}")" ]; then kept+=("$folder"); else step rmdir "$folder"; fi
+    done
     if [ "$purge" = yes ]; then
         step rm -rf "${kept[@]}"
     else
@@ -146,8 +153,11 @@ units_to_enable() {  # prints the units, except one that the operator has disabl
     done
 }
 
-add_user() {
+add_users() {
     local group
+    id ishowtts-gateway >/dev/null 2>&1 ||
+        step useradd --system --user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin \
+            ishowtts-gateway
     id ishowtts >/dev/null 2>&1 ||
         step useradd --system --user-group --home-dir "$DATA/state" --no-create-home --shell /usr/sbin/nologin ishowtts
     for group in audio video render; do
@@ -204,13 +214,19 @@ install_files() {
     step "$VENV/bin/ishowtts" chimes --make --config /etc/ishowtts/config.yaml ||
         echo "the chimes were not made; fix the error above, then run: sudo ishowtts chimes --make"
     step install -m 0644 "${UNIT_FILES[@]/#/systemd/}" "$UNITS/"
+    install_drop_ins "$DROP_INS" "${SECRETS[@]}"
+    install_drop_ins "$GATEWAY_DROP_INS" "${GATEWAY_SECRETS[@]}"
+}
+
+install_drop_ins() {  # install_drop_ins FOLDER SECRET...: for each secret that exists, the drop-in that passes it on
     # Only root can read the secrets. systemd passes them to the service, which cannot open the files.
-    local secret
-    for secret in "${SECRETS[@]}"; do
+    local folder=$1 secret
+    shift
+    for secret in "$@"; do
         if [ -e "/etc/ishowtts/$secret" ]; then
-            step install -D -m 0644 "systemd/$secret.conf" "$DROP_INS/$secret.conf"
-        elif [ -e "$DROP_INS/$secret.conf" ]; then
-            step rm "$DROP_INS/$secret.conf"
+            step install -D -m 0644 "systemd/$secret.conf" "$folder/$secret.conf"
+        elif [ -e "$folder/$secret.conf" ]; then
+            step rm "$folder/$secret.conf"
         fi
     done
 }
@@ -226,7 +242,7 @@ if is_jetpack6 && [ -z "$torch" ]; then
     refuse "JetPack 6 needs NVIDIA's torch: name its folder or index with --torch"
 fi
 supported_python "$python" || die "$python is not Python 3.10 to 3.13; name one with PYTHON=/path/to/python3"
-add_user
+add_users
 step runuser -u ishowtts -- "$python" -c "" || die "the user ishowtts cannot run $python; name another with PYTHON="
 install_program
 mapfile -t units < <(units_to_enable)
@@ -234,10 +250,14 @@ install_files
 systemd_step daemon-reload
 if [ "$start" = yes ]; then
     systemd_step enable "${units[@]}"
+    systemd_step try-restart ishowtts-gateway.service  # it runs only if the operator has enabled it
     systemd_step restart ishowtts.service
 fi
 if [ "$dry_run" = yes ]; then
     echo "dry run: nothing was changed"
 else
     echo "installed; 'systemctl status ishowtts' shows the service, 'sudo ishowtts doctor' lists what is missing"
+    if ! is_enabled ishowtts-gateway.service; then
+        echo "for a page at http://127.0.0.1:8770/: sudo systemctl enable --now ishowtts-gateway (docs/gateway.md)"
+    fi
 fi

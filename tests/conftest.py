@@ -67,6 +67,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [*mixed, *rest]
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fail if pytest-xdist ignores the groups: tests that share a service would run side by side, each with its own."""
+    if session.config.getoption("loadgroup", default=False):
+        grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
+        if ignored := [item.nodeid for item in grouped if "@" not in item.nodeid.rpartition("]")[2]]:
+            raise pytest.UsageError(
+                f"pytest-xdist ignores xdist_group, as of {ignored[0]}: install the locked versions"
+            )
+
+
 @pytest.fixture(autouse=True)
 def single_torch_thread() -> None:
     """Torch computes on one thread, even after another library has changed the thread count of OpenMP."""

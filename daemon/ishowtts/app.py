@@ -38,6 +38,7 @@ from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.default_voice import DefaultVoice
 from ishowtts.speech.history_replies import HistoryReplies
 from ishowtts.speech.speech_policy import SpeechPolicy
+from ishowtts.speech.voice_uploads import VoiceUploads
 from ishowtts.status import watchdog
 from ishowtts.status.alert_facts import build_alerts
 from ishowtts.status.appliance_state import ApplianceState
@@ -137,6 +138,7 @@ class Daemon:
         self._commands = CommandHandler(
             self._inbox, self._scheduler, self._player, self._default_voice, reload.request, on_change=self._changed
         )
+        self._voice_uploads = VoiceUploads(config, self._engines, self._inbox, on_change=self._publish_info)
         self._history = HistoryReplies.from_config(config, self._inbox)
         self._event_log = EventLog(self._telemetry)
         self._intake = Intake(self._inbox, self._policy.admit)
@@ -172,6 +174,7 @@ class Daemon:
             self._policy,
             paused_at_start=paused,
             alerts=alerts,
+            private=config.log.private,
         )
         self._report = StateReport(self._root, self._state.compose, self._link, self._notifier)
         telemetry = TelemetryPayload(self._telemetry, self._inbox, self._player, self._engines, self._link)
@@ -216,22 +219,16 @@ class Daemon:
         if self._choice.problem:
             log.error("%s", self._choice.problem)
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
-        self._start(self._player)
-        for mixer_thread in self._mixer_threads:
-            self._start(mixer_thread)
+        self._start(self._player, *self._mixer_threads)
         self._engines.start()
         self._stack.callback(self._engines.close)
-        for part in (self._espeak_check, self._speed_check, self._archives, self._scheduler, self._discovery):
-            self._start(part)
-        self._start(self._history)
+        self._start(self._espeak_check, self._speed_check, self._archives, self._scheduler, self._discovery)
+        self._start(self._voice_uploads, self._history)
         self._link.start()
         self._stack.callback(self._link.stop, _STOP_S)
         self._stack.callback(self._event_log.sum_up, last=True)
         self._stack.callback(self._commands.sum_up, last=True)
-        self._start(self._outbox)
-        self._start(self._intake)
-        self._start(self._status)
-        self._start(self._voice_watcher)
+        self._start(self._outbox, self._intake, self._status, self._voice_watcher)
         self._publish_info()
 
     def watch(self, stop_requested: threading.Event) -> None:
@@ -271,9 +268,10 @@ class Daemon:
         if self._scheduler.status.speaking is not None:
             log.info("the current line continues at the next start")
 
-    def _start(self, part: _Part) -> None:
-        part.start()
-        self._stack.callback(part.close, _STOP_S)
+    def _start(self, *parts: _Part) -> None:
+        for part in parts:
+            part.start()
+            self._stack.callback(part.close, _STOP_S)
 
     def _prune(self, short: bool) -> bool:
         """Prune the history; return whether there is more to prune."""
@@ -322,6 +320,7 @@ class Daemon:
             on_voice=self._commands.voice,
             on_connection=lambda _connected, _reason: self._events_stored(),
             on_completed=self._inbox.forget_deliveries,
+            on_voice_request=self._voice_uploads.on_request,
         )
         options = MqttOptions.from_config(self._config, self._root).for_instance(self._inbox, self._instance)
         voices, chimes = VoiceNames(self._voices), self._policy.chime_names
@@ -344,7 +343,7 @@ class Daemon:
             identity=self._identity,
             sources=self._board.sources(),
             choice=self._engines.choice,
-            voices=self._voices.names(),
+            voices=self._voices,
         )
         self._link.publish_retained("info", info)
         self._discovery.wake()

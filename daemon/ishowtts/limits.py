@@ -61,3 +61,12 @@ WEB_END = r"0-9A-Za-z/=&#_~-"
 """For a character class: what an address may end with. A full stop or a bracket after it belongs to the sentence."""
 MAIL = r"[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"
 """An address of mail. No part is unbounded, since the text may be hostile."""
+
+VOICE_PART_BYTES = 32_768
+"""Most bytes of a recording in one message over MQTT."""
+VOICE_PARTS = (1, 1000)
+"""Messages in which a recording may come."""
+VOICE_RECORDING_BYTES = 12_000_000
+"""Longest recording that may come over MQTT: 120 s in 16-bit mono at 48 kHz, the most that the checks read."""
+VOICE_WORDS_BYTES = 4000
+"""Most words of a recording that comes over MQTT, in UTF-8. A clip of 12 s has about 200 bytes."""

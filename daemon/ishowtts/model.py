@@ -269,6 +269,68 @@ class Command:
     author: str | None = None
 
 
+@dataclass(frozen=True)
+class VoiceAbout:
+    """What the sender of a voice says about its recording.
+
+    Attributes:
+        text: The words of the recording.
+        replace: Replace a voice of the same name.
+        language: Tag of the language of the words; `None`: that of `engine.espeak_voice`.
+    """
+
+    text: str
+    replace: bool = False
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class VoicePart:
+    """A part of a recording that is sent over MQTT to become a voice.
+
+    Attributes:
+        name: Name of the voice.
+        upload: Id of the upload.
+        part, parts: Number of this part, from 0, and of all parts.
+        data: Bytes of the recording.
+        about: In part 0; `None` in the others.
+    """
+
+    name: str
+    upload: str
+    part: int
+    parts: int
+    data: bytes
+    about: VoiceAbout | None = None
+
+
+@dataclass(frozen=True)
+class VoiceRemoval:
+    """A request to remove a voice that came over MQTT."""
+
+    name: str
+    transaction: str | None = None
+
+
+@dataclass(frozen=True)
+class BadVoiceRequest:
+    """A message on a topic for voices that cannot be used, with the sentence that says why.
+
+    Attributes:
+        command: `voice_add` or `voice_remove`.
+        name: Name of the voice; `None` if it is not a valid name.
+        transaction: Id of the upload, or transaction of the removal; `None` if it could not be read.
+    """
+
+    command: str
+    name: str | None
+    detail: str
+    transaction: str | None = None
+
+
+VoiceRequest = VoicePart | VoiceRemoval | BadVoiceRequest
+
+
 def timestamp(wall_s: float) -> str:
     """Formats seconds since the epoch as the contract does: UTC, ISO 8601, milliseconds."""
     return datetime.fromtimestamp(wall_s, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 
 from ishowtts.config import Config
+from ishowtts.engines.voices.voice_library import UPLOADED
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.playback.build_player import ChosenSpeaker, build_player
@@ -76,4 +77,4 @@ def _start_volume(config: Config, inbox: Inbox) -> int:
 
 def _is_in_state_dir(inbox_file: str, name: str) -> bool:
     """Whether a file or folder in `state_dir` is one of ours; those of `data_folder` are there in a run by hand."""
-    return name.startswith(inbox_file) or name.endswith(".wav") or name in ("weights", "voices", "chimes")
+    return name.startswith(inbox_file) or name.endswith(".wav") or name in ("weights", "voices", "chimes", UPLOADED)

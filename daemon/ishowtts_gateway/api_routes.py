@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from python_multipart.exceptions import FormParserError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,6 +21,10 @@ from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.telemetry_series import COLUMNS, KEPT_S
 
 _HISTORY_LINES = 50
+_MAX_UPLOADS = 2
+_MAX_FIELD_BYTES = 65_536
+_FIELDS = {"audio", "text", "consent", "replace", "language"}
+_TRUTHS = {"true": True, "false": False}
 
 
 class ApiRoutes:
@@ -32,6 +38,7 @@ class ApiRoutes:
     def __init__(self, directory: ApplianceDirectory, requests: ApplianceRequests) -> None:
         self._directory = directory
         self._requests = requests
+        self._uploads = 0
 
     def routes(self) -> list[Route]:
         """Returns the routes."""
@@ -45,6 +52,7 @@ class ApiRoutes:
             Route(f"{device}/command", self._command, methods=["POST"]),
             Route(f"{device}/volume", self._volume, methods=["POST"]),
             Route(f"{device}/voice", self._voice, methods=["POST"]),
+            Route(f"{device}/voices/{{name}}", self._change_voice, methods=["PUT", "DELETE"]),
         ]
 
     async def _devices(self, _request: Request) -> Response:
@@ -95,6 +103,49 @@ class ApiRoutes:
             raise GatewayError(400, '"voice" must be the name of a voice, or null for the configured one')
         return _executed(await self._requests.set_voice(self._record(request).name, voice))
 
+    async def _change_voice(self, request: Request) -> Response:
+        device, name = self._record(request).name, _voice_name(request)
+        if request.method == "DELETE":
+            return _executed(await self._requests.remove_voice(device, name))
+        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+            raise GatewayError(415, "send the voice as multipart/form-data with the fields audio, text and consent")
+        if self._uploads >= _MAX_UPLOADS:
+            raise GatewayError(429, f"{_MAX_UPLOADS} voices are being uploaded; try again when they are done")
+        self._uploads += 1
+        try:
+            return _executed(await self._upload(request, device, name))
+        finally:
+            self._uploads -= 1
+
+    async def _upload(self, request: Request, device: str, name: str) -> Mapping[str, Any]:
+        try:
+            # A field without a file is kept in memory, so its size is bounded apart from the body's.
+            async with request.form(max_files=1, max_fields=len(_FIELDS), max_part_size=_MAX_FIELD_BYTES) as form:
+                audio = form.get("audio")
+                if audio is None or isinstance(audio, str):
+                    raise GatewayError(400, "the field audio must be a file")
+                fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
+                content = await audio.read()
+        except HTTPException as error:
+            raise GatewayError(400, f"the form cannot be read: {error.detail}") from error
+        except FormParserError as error:
+            raise GatewayError(400, "the form cannot be read: it is not multipart/form-data") from error
+        if unknown := sorted(set(fields) - _FIELDS):
+            raise GatewayError(400, f"a voice has no field {unknown[0][:40]!r}; it has {', '.join(sorted(_FIELDS))}")
+        if fields.get("consent") != "true":
+            raise GatewayError(400, "consent must be true: the speaker of the clip must have agreed to this use")
+        replace = fields.get("replace", "false")
+        if replace not in _TRUTHS:
+            raise GatewayError(400, "replace must be true or false")
+        return await self._requests.add_voice(
+            device,
+            name,
+            audio=content,
+            text=fields.get("text", ""),
+            replace=_TRUTHS[replace],
+            language=fields.get("language") or None,
+        )
+
     def _record(self, request: Request) -> ApplianceRecord:
         record = self._directory.records.get(request.path_params["device"])
         if record is None:
@@ -136,3 +187,10 @@ def _executed(event: Mapping[str, Any]) -> Response:
     if event.get("ok") is False:
         raise GatewayError(502, str(event.get("detail") or "the appliance has refused it; its log says why"))
     return json_response(event)
+
+
+def _voice_name(request: Request) -> str:
+    name: str = request.path_params["name"]
+    if not NAME.fullmatch(name):
+        raise GatewayError(400, "the name of a voice has 1 to 64 characters of a-z, 0-9, _ and -")
+    return name

@@ -9,15 +9,18 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
 from ishowtts.limits import NAME
+from ishowtts.model import VoiceAbout
 from ishowtts.mqtt.strict_json import dumps
 from ishowtts_gateway.appliance_directory import REPLY, ApplianceDirectory
-from ishowtts_gateway.appliance_record import ApplianceRecord
+from ishowtts_gateway.appliance_record import OFFLINE, ApplianceRecord
 from ishowtts_gateway.broker_link import BrokerLink
 from ishowtts_gateway.gateway_error import GatewayError, PublishRefused
 from ishowtts_gateway.message_backlog import LinkMessage
 from ishowtts_gateway.published_value import parse_object, text
+from ishowtts_gateway.voice_upload import VoicePublisher
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,7 @@ Controls = Literal["auto", "none", "say", "all"]
 Control = Literal["say", "command", "voices"]
 
 ANSWER_S = 10.0
+_OFFLINE_ANSWER_S = 2.0
 _MAX_REQUESTS = 200
 _MAX_REPLY_BYTES = 262_144
 _MAX_ID_CHARS = 128
@@ -66,12 +70,18 @@ class Answer:
         if not self._event.done():
             self._event.set_result(event)
 
+    @property
+    def arrived(self) -> bool:
+        """Whether the answer is here."""
+        return self._event.done()
+
     async def wait(self, timeout_s: float = ANSWER_S) -> dict[str, Any]:
         """Wait for the answer. Raises GatewayError with status 504 if none comes in time."""
-        try:
-            return await asyncio.wait_for(asyncio.shield(self._event), timeout_s)
-        except asyncio.TimeoutError as error:
-            raise GatewayError(504, f"{self._device} has not answered within {timeout_s:g} s") from error
+        # Not `wait_for`: before Python 3.12 it ignores a cancellation that comes together with the answer.
+        await asyncio.wait({self._event}, timeout=timeout_s)
+        if not self._event.done():
+            raise GatewayError(504, f"{self._device} has not answered within {timeout_s:g} s")
+        return self._event.result()
 
 
 class ApplianceRequests:
@@ -82,16 +92,27 @@ class ApplianceRequests:
         link: The connection to the broker.
         reply_root: The topic under which answers to us come. See `new_reply_root`.
         controls: `gateway.controls`.
+        answer_s: How long an appliance may take to answer.
     """
 
-    def __init__(self, directory: ApplianceDirectory, link: BrokerLink, *, reply_root: str, controls: Controls) -> None:
+    def __init__(
+        self,
+        directory: ApplianceDirectory,
+        link: BrokerLink,
+        *,
+        reply_root: str,
+        controls: Controls,
+        answer_s: float = ANSWER_S,
+    ) -> None:
         self._directory = directory
         self._link = link
         self._configured = controls
+        self._answer_s = answer_s
         self._waiting: dict[bytes, tuple[Matches, Answer]] = {}  # by their Correlation Data
-        self._levels: dict[tuple[str, str], asyncio.Lock] = {}
+        self._turns: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         self._forbidden: set[str] = set()  # devices whose commands the broker does not let us publish
         self._reply_root = reply_root
+        self._voices = VoicePublisher(link, self.expect)
         directory.add_event_listener(self._event_arrived)
 
     def controls(self, device: str) -> dict[str, bool]:
@@ -116,18 +137,18 @@ class ApplianceRequests:
         def first_of_it(name: str, event: dict[str, Any]) -> bool:
             return name == device and event.get("id") == line_id and event.get("event") in _FIRST_EVENTS
 
-        async with self._expect(device, first_of_it) as answer:
-            await self._publish_and_reply(record, "urgent" if urgent else "say", payload, answer)
-            return await answer.wait()
+        async with self._turn(device, "say", line_id), self._expect(device, first_of_it) as answer:
+            await self._publish(record, "urgent" if urgent else "say", payload, answer)
+            return await self._answer(record, answer, "the line waits at the broker until it is back")
 
     async def command(self, device: str, command: Mapping[str, Any]) -> dict[str, Any]:
         """Send a command. Returns the `command` event of its transaction."""
         record = self._permitted(device, "command")
         transaction = text(command.get("transaction"), _MAX_ID_CHARS) or secrets.token_hex(8)
         payload = _payload({**command, "transaction": transaction})
-        async with self.expect(device, transaction) as answer:
-            await self._link.publish(f"{record.root}/command", payload)
-            return await answer.wait()
+        async with self._turn(device, "command", transaction), self.expect(device, transaction) as answer:
+            await self._publish(record, "command", payload)
+            return await self._answer(record, answer)
 
     async def set_volume(self, device: str, volume: int) -> dict[str, Any]:
         """Set the volume, in percent. Returns the `command` event."""
@@ -136,6 +157,25 @@ class ApplianceRequests:
     async def set_voice(self, device: str, voice: str | None) -> dict[str, Any]:
         """Set the default voice; `None`: the configured one. Returns the `command` event."""
         return await self._set_level(device, "voice", voice)
+
+    async def add_voice(
+        self, device: str, name: str, *, audio: bytes, text: str, replace: bool = False, language: str | None = None
+    ) -> dict[str, Any]:
+        """Send a recording whose speaker has agreed; it becomes a voice. Returns the `command` event.
+
+        Args:
+            audio: The recording: WAV, FLAC, Ogg or MP3.
+            text: The words that are spoken in it.
+            replace: Replace a voice of this name that came over MQTT.
+            language: Tag of the language of the words; `None`: the usual one of the appliance.
+        """
+        record = self._permitted(device, "voices")
+        return await self._voices.add(record, name, audio, VoiceAbout(text, replace, language))
+
+    async def remove_voice(self, device: str, name: str) -> dict[str, Any]:
+        """Remove a voice that came over MQTT. Returns the `command` event."""
+        record = self._permitted(device, "voices")
+        return await self._voices.remove(record, name)
 
     async def history(self, device: str, limit: int = 50, before: str | None = None) -> dict[str, Any]:
         """Ask for lines of the history, newest first. Returns the reply of the contract.
@@ -156,7 +196,7 @@ class ApplianceRequests:
         transaction = secrets.token_hex(8)
         async with self.expect(device, transaction) as answer:
             await self._ask_history(record, {**asked, "transaction": transaction}, answer)
-            reply = await answer.wait()
+            reply = await self._answer(record, answer)
         lines = reply.get("lines")
         if reply.get("ok") is False or not isinstance(lines, list) or not all(map(_has_id, lines)):
             detail = text(reply.get("detail"), _MAX_DETAIL_CHARS) or "its answer has no lines; update it"
@@ -175,7 +215,8 @@ class ApplianceRequests:
 
     async def probe(self, device: str) -> None:
         """Find out whether the broker lets us send commands to a device, without waiting for an answer."""
-        await self._ask_history(self._record(device), {"limit": 1}, Answer(device))
+        if self._link.mqtt5:
+            await self._ask_history(self._record(device), {"limit": 1}, Answer(device))
 
     def forbidden(self, device: str) -> bool:
         """Whether the broker did not let us send a command to a device."""
@@ -213,8 +254,11 @@ class ApplianceRequests:
     def _permitted(self, device: str, control: Control) -> ApplianceRecord:
         record = self._record(device)
         if not self.controls(device)[control]:
+            takes_voices = (record.info or {}).get("voices_over_mqtt") is True
             why = (
-                "the broker does not let the gateway's user do that; its ACL must allow it"
+                "engine.f5.voices_over_mqtt is not true there"
+                if control == "voices" and not takes_voices
+                else "the broker does not let the gateway's user do that; its ACL must allow it"
                 if device in self._forbidden and self._configured == "auto"
                 else f"gateway.controls is {self._configured}"
             )
@@ -228,10 +272,13 @@ class ApplianceRequests:
             return found == device and event.get("event") == "command" and event.get("command") == name
 
         # These requests have no transaction: one at a time, so that each gets its own answer.
-        lock = self._levels.setdefault((device, name), asyncio.Lock())
-        async with lock, self._expect(device, of_level) as answer:
-            await self._link.publish(f"{record.root}/{name}/set", dumps(value))
-            return await answer.wait()
+        async with self._turn(device, name), self._expect(device, of_level) as answer:
+            await self._publish(record, f"{name}/set", dumps(value))
+            return await self._answer(record, answer)
+
+    def _turn(self, *key: str) -> asyncio.Lock:
+        """The lock of requests whose answers cannot be told from each other."""
+        return self._turns.setdefault(key, asyncio.Lock())
 
     @asynccontextmanager
     async def _expect(self, device: str, matches: Matches) -> AsyncIterator[Answer]:
@@ -246,8 +293,9 @@ class ApplianceRequests:
 
     async def _ask_history(self, record: ApplianceRecord, fields: Mapping[str, Any], answer: Answer) -> None:
         """Publish the command `history`, and remember whether the broker permits commands."""
+        payload = _payload({"command": "history", **fields})
         try:
-            await self._publish_and_reply(record, "command", _payload({"command": "history", **fields}), answer)
+            await self._publish(record, "command", payload, answer)
         except PublishRefused as error:
             if error.forbidden:
                 self._forbidden.add(record.name)
@@ -256,14 +304,35 @@ class ApplianceRequests:
         self._forbidden.discard(record.name)
         self.refresh_controls(record.name)
 
-    async def _publish_and_reply(self, record: ApplianceRecord, tail: str, payload: bytes, answer: Answer) -> None:
-        """Publish with a response topic of ours. A reply there is an answer too."""
-        await self._link.publish(
-            f"{record.root}/{tail}",
-            payload,
-            response_topic=f"{self._reply_root}/{record.name}",
-            correlation=answer.correlation,
-        )
+    async def _publish(self, record: ApplianceRecord, tail: str, payload: bytes, answer: Answer | None = None) -> None:
+        """Publish below the root of an appliance.
+
+        Args:
+            answer: May come at a response topic of ours too; `None`: only as an event.
+        """
+        topic = f"{record.root}/{tail}"
+        if answer is None:
+            reached = await self._link.publish(topic, payload)
+        else:
+            reply_topic = f"{self._reply_root}/{record.name}"
+            reached = await self._link.publish(
+                topic, payload, response_topic=reply_topic, correlation=answer.correlation
+            )
+        if not reached:
+            raise GatewayError(504, f"{record.name} is not connected to the broker: nobody subscribes to {topic}")
+
+    async def _answer(self, record: ApplianceRecord, answer: Answer, meanwhile: str = "") -> dict[str, Any]:
+        """Wait for an answer. One that is offline may still answer: its availability may be outdated.
+
+        Args:
+            meanwhile: What happens with the request while the appliance is offline.
+        """
+        if record.availability != OFFLINE:
+            return await answer.wait(self._answer_s)
+        try:
+            return await answer.wait(min(self._answer_s, _OFFLINE_ANSWER_S))
+        except GatewayError as error:
+            raise GatewayError(error.status, f"{record.name} is offline; {meanwhile or 'start it'}") from error
 
 
 def _has_id(line: Any) -> bool:

@@ -32,8 +32,9 @@ _DISCONNECT_S = 0.5
 _STABLE_S = 10.0  # after a connection that lasted this long, the next pause is short again
 _CONFIRM_S = 10.0
 _RESUBSCRIBE_S = 30.0
-_MAX_UNCONFIRMED = 100
+_MAX_UNCONFIRMED = 300  # more than the requests that may wait for an answer
 _NO_SUBSCRIBERS = 0x10
+_KEEPALIVE_S = 10  # a broker that hangs is noticed within twice this time
 _MAX_PACKET_BYTES = 393_216  # an answer with lines of the history has 200 kB
 
 
@@ -56,7 +57,8 @@ class BrokerLink:
         on_message: Callable[[LinkMessage], None],
         on_connection: Callable[[bool, str | None], None],
     ) -> None:
-        self._options = replace(options, max_packet_bytes=_MAX_PACKET_BYTES)
+        keepalive_s = min(options.keepalive_s, _KEEPALIVE_S)
+        self._options = replace(options, max_packet_bytes=_MAX_PACKET_BYTES, keepalive_s=keepalive_s)
         self._topics = tuple(topics)
         self._on_message = on_message
         self._on_connection = on_connection
@@ -65,7 +67,7 @@ class BrokerLink:
         self._stopping = threading.Event()
         self._client: TolerantClient | None = None
         self._backlog = MessageBacklog()
-        self._unconfirmed: dict[tuple[TolerantClient, int], asyncio.Future[ReasonCode]] = {}
+        self._unconfirmed: dict[tuple[TolerantClient, int], asyncio.Future[ReasonCode | GatewayError]] = {}
         self._reason: str | None = None  # why the connection ends, if the broker said so
         self._asked: dict[int, list[str]] = {}  # by mid of a SUBSCRIBE: its topics
         self._refused: list[str] = []
@@ -94,6 +96,7 @@ class BrokerLink:
             client.disconnect()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, timeout_s)
+        self._told(False, "the gateway ends")
 
     async def publish(
         self,
@@ -116,22 +119,26 @@ class BrokerLink:
         if client is None or not self.connected:
             raise GatewayError(503, self.detail or f"{self._options.broker} is not connected")
         if len(self._unconfirmed) >= _MAX_UNCONFIRMED:
-            raise GatewayError(503, f"{self._options.broker} confirms nothing; try again later")
+            raise GatewayError(503, f"{self._options.broker} has not confirmed {_MAX_UNCONFIRMED} messages; try later")
         max_bytes = client.broker_max_packet_bytes
         if max_bytes is not None and len(payload) + len(topic) + 1024 > max_bytes:
             raise GatewayError(413, f"{self._options.broker} takes at most {max_bytes} bytes; send less")
         properties = self._properties(response_topic, correlation, expiry_s)
         info = client.publish(topic, payload, 1, False, properties)
-        answer: asyncio.Future[ReasonCode] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[ReasonCode | GatewayError] = asyncio.get_running_loop().create_future()
         self._unconfirmed[client, info.mid] = answer
         try:
-            code = await asyncio.wait_for(answer, _CONFIRM_S)
-        except asyncio.TimeoutError as error:
-            raise GatewayError(
-                504, f"{self._options.broker} has not confirmed the message for {_CONFIRM_S:g} s; look at its log"
-            ) from error
+            # Not `wait_for`: before Python 3.12 it ignores a cancellation that comes together with the answer.
+            await asyncio.wait({answer}, timeout=_CONFIRM_S)
         finally:
             self._unconfirmed.pop((client, info.mid), None)
+        if not answer.done():
+            raise GatewayError(
+                504, f"{self._options.broker} has not confirmed the message for {_CONFIRM_S:g} s; look at its log"
+            )
+        code = answer.result()
+        if isinstance(code, GatewayError):
+            raise code
         if code.is_failure:
             raise PublishRefused(code.value, self._refusal(topic, code))
         return bool(code.value != _NO_SUBSCRIBERS)
@@ -319,10 +326,10 @@ class BrokerLink:
         if not connected:
             for answer in self._unconfirmed.values():
                 if not answer.done():
-                    answer.set_exception(GatewayError(503, detail or "the connection to the broker is lost"))
+                    answer.set_result(GatewayError(503, detail or "the connection to the broker is lost"))
         if (connected, detail) == (self.connected, self.detail):
             return
-        if detail is not None:
+        if detail is not None and not self._stopping.is_set():
             log.warning("%s", detail)
         elif connected:
             log.info("connected to %s", self._options.broker)

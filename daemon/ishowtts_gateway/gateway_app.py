@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 from pathlib import Path
 
 from ishowtts.config import Config
@@ -21,9 +20,11 @@ from ishowtts_gateway.broker_link import BrokerLink
 from ishowtts_gateway.history_sync import HistorySync
 from ishowtts_gateway.http_app import make_app
 from ishowtts_gateway.http_security import AccessRules
-from ishowtts_gateway.http_server import HttpServer, bind, server_tls
+from ishowtts_gateway.http_server import HttpServer, bind
 from ishowtts_gateway.message_backlog import LinkMessage
+from ishowtts_gateway.prometheus_metrics import Metrics
 from ishowtts_gateway.session_token import read_token
+from ishowtts_gateway.tls_certificate import TlsCertificate
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +82,18 @@ class Gateway:
             loop.add_signal_handler(number, stopped.set)
         server.start()
         self._notifier.ready(self._status())
+        feeding = asyncio.create_task(self._feed_watchdog(), name="watchdog")
         await stopped.wait()
+        feeding.cancel()
         self._notifier.stopping()
         self.directory.close()  # ends the streams, for which the server would wait
         await server.stop()
+
+    async def _feed_watchdog(self) -> None:
+        """Feed the watchdog of systemd, which restarts the gateway if this loop hangs."""
+        while (interval_s := self._notifier.watchdog_interval_s()) is not None:
+            self._notifier.watchdog()
+            await asyncio.sleep(interval_s)
 
     def _message_arrived(self, message: LinkMessage) -> None:
         if not self.requests.reply_arrived(message):
@@ -109,7 +118,7 @@ def run(settings: Config, own_root: str) -> int:
     """
     http = settings.gateway.http
     token = read_token(settings, _credentials())
-    tls = None if http.tls.cert is None or http.tls.key is None else server_tls(http.tls.cert, http.tls.key)
+    tls = None if http.tls.cert is None or http.tls.key is None else TlsCertificate(http.tls.cert, http.tls.key)
     if tls is None and not is_loopback(split_listen(http.listen)[0]):
         log.warning(
             "gateway.http.listen: %s has no TLS: others on the network can read the token and every line; "
@@ -123,12 +132,21 @@ def run(settings: Config, own_root: str) -> int:
 
 
 async def _main(
-    settings: Config, own_root: str, rules: AccessRules, sockets: list[socket.socket], tls: ssl.SSLContext | None
+    settings: Config, own_root: str, rules: AccessRules, sockets: list[socket.socket], tls: TlsCertificate | None
 ) -> None:
     async with Gateway(settings, own_root) as gateway:
-        app = make_app(rules, gateway.directory, gateway.requests, lambda: b"")
-        log.info("the page is at http%s://%s/", "" if tls is None else "s", settings.gateway.http.listen)
+        app = make_app(rules, gateway.directory, gateway.requests, Metrics(gateway.directory))
+        log.info("the page is at %s", page_address(settings.gateway.http.listen, tls=tls is not None))
         await gateway.serve(HttpServer(app, sockets, tls))
+
+
+def page_address(listen: str, *, tls: bool) -> str:
+    """Return the address of the page for people. A page that listens everywhere is shown with this machine's name."""
+    host, port = split_listen(listen)
+    scheme = "https" if tls else "http"
+    if host in ("0.0.0.0", "::"):  # noqa: S104  it is compared
+        return f"{scheme}://{socket.gethostname()}:{port}/, and at every other address of this machine"
+    return f"{scheme}://{listen}/"
 
 
 def _credentials() -> Path | None:

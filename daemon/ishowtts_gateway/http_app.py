@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -21,13 +20,13 @@ from ishowtts_gateway.event_stream import EventStream
 from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.http_security import Access, AccessRules, HttpSecurity
 from ishowtts_gateway.page_files import PageFiles
+from ishowtts_gateway.prometheus_metrics import Metrics, content_type
 
-_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _FAULTS = {404: "there is nothing at this address", 405: "this address does not take that method"}
 
 
 def make_app(
-    rules: AccessRules, directory: ApplianceDirectory, requests: ApplianceRequests, metrics: Callable[[], bytes]
+    rules: AccessRules, directory: ApplianceDirectory, requests: ApplianceRequests, metrics: Metrics
 ) -> ASGIApp:
     """Builds the application.
 
@@ -35,15 +34,16 @@ def make_app(
         rules: Who may use it.
         directory: What is known of the appliances.
         requests: Asks the appliances.
-        metrics: Returns the text of `/metrics`.
+        metrics: Makes the text of `/metrics`.
     """
     access = Access(rules)
     pages = _Pages(access)
     started = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     stream = EventStream(directory, {"version": __version__, "started": started})
 
-    async def show_metrics(_request: Request) -> Response:
-        return Response(metrics(), media_type=_METRICS)
+    async def show_metrics(request: Request) -> Response:
+        accept = request.headers.get("accept", "")
+        return Response(metrics.render(accept), headers={"content-type": content_type(accept)})
 
     async def show_health(_request: Request) -> Response:
         return json_response({"status": "ok", "version": __version__})

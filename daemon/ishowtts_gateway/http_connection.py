@@ -40,8 +40,9 @@ class HttpConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to wait for the first request."""
         super().connection_made(transport)
-        # `pause_writing` must come for every byte that waits, because the deadline of `_write_due` begins there.
-        transport.set_write_buffer_limits(high=0)
+        # `pause_writing` must come as soon as something waits, because the deadline of `_write_due` begins there.
+        # With 0, the transports of TLS would always pause.
+        transport.set_write_buffer_limits(high=1, low=0)
         self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:

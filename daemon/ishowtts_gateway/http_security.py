@@ -6,6 +6,8 @@ import ipaddress
 import logging
 import re
 import socket
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -71,13 +73,14 @@ class Access:
 
     Args:
         rules: The configured part.
+        now_s: Returns monotonic seconds.
     """
 
-    def __init__(self, rules: AccessRules) -> None:
+    def __init__(self, rules: AccessRules, now_s: Callable[[], float] = time.monotonic) -> None:
         self._rules = rules
-        self._requests = TokenBuckets(50, 400, 200, 1000)
+        self._requests = TokenBuckets(50, 400, 200, 1000, now_s)
         self._key = None if rules.token is None else SessionKey(rules.token)
-        self._tokens = None if self._key is None else TokenCheck(self._key)
+        self._tokens = None if self._key is None else TokenCheck(self._key, now_s)
 
     def sign_in(self, token: object, scope: Scope) -> str:
         """Returns the `Set-Cookie` of a new session.

@@ -116,19 +116,24 @@ class BoundedBody:
         # h11 has refused a request whose length is not a number.
         self._announced = int(headers.get(b"content-length", b"0"))
         self.complete = self._announced == 0 and b"transfer-encoding" not in headers
+        self._two_lengths = b"content-length" in headers and b"transfer-encoding" in headers
         self._awaits_go_ahead = b"expect" in headers  # the client sends nothing before we read
         self._receive = receive
         self._max_bytes = max_bytes
         self._deadline_s = deadline_s
         self._ends_s: float | None = None
+        self._late = False
         self._bytes = 0
 
     async def receive(self) -> Message:
         """Returns the next part of the body.
 
         Raises:
-            GatewayError: The body is too large or too slow.
+            GatewayError: The body is too large or too slow, or has two lengths.
         """
+        if self._two_lengths:
+            # A proxy before us may believe the other one, and take the rest for a request of another client.
+            raise GatewayError(400, "a request has either Content-Length or Transfer-Encoding, not both")
         if self.complete:
             return await self._receive()
         self._check_length(self._announced)
@@ -138,6 +143,7 @@ class BoundedBody:
         try:
             message = await asyncio.wait_for(self._receive(), max(0.0, self._ends_s - now_s))
         except asyncio.TimeoutError as error:
+            self._late = True
             raise GatewayError(408, f"the body did not come within {self._deadline_s:.0f} s") from error
         self._count(message)
         self._check_length(self._bytes)
@@ -148,7 +154,7 @@ class BoundedBody:
 
         A connection that is closed with unread data is reset, and the client may never see the answer.
         """
-        if self._awaits_go_ahead and self._ends_s is None:
+        if self._late or (self._awaits_go_ahead and self._ends_s is None):
             return
         ends_s = asyncio.get_running_loop().time() + _DRAIN_S
         while not self.complete and self._bytes < _DRAIN_BYTES:

@@ -21,6 +21,7 @@ from ishowtts.text import plain_text
 from support.appliance import Appliance
 from support.broker import Broker, ShippedBroker
 from support.client import Client
+from support.voice_sender import WORDS, speech
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +75,8 @@ def kitchen(make_appliance: Callable[..., Appliance], broker: Broker, mqtt_clien
     password = tmp_path / "mqtt-password"
     password.write_text(PASSWORD)
     mqtt = {"host": broker.host, "port": broker.port, "username": "ishowtts", "password_file": str(password)}
-    appliance = make_appliance(settings={"device": {"name": "kitchen"}, "mqtt": mqtt})
+    engine = {"kind": "espeak", "f5": {"voices_over_mqtt": True}}
+    appliance = make_appliance(settings={"device": {"name": "kitchen"}, "mqtt": mqtt, "engine": engine})
     appliance.root = ROOT
     appliance.wait_ready(mqtt_client)
     return appliance
@@ -108,8 +110,10 @@ def finished_lines(client: Client, count: int) -> list[dict[str, Any]]:
     return events(client, "finished")
 
 
-def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell: Callable[[str], str]) -> None:
-    options, lines, commands, older, retained, watched, alerts, requested = blocks("sh")
+def test_the_shell_examples_work(
+    kitchen: Appliance, mqtt_client: Client, shell: Callable[[str], str], tmp_path: Path
+) -> None:
+    options, lines, commands, older, voice, retained, watched, alerts, requested = blocks("sh")
     shell(options)
     shell(lines)
     assert "tea-2" in [event["id"] for event in finished_lines(mqtt_client, 4)]
@@ -119,6 +123,12 @@ def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell:
     mqtt_client.wait_for(f"{ROOT}/volume", lambda m: m.text == "60")
     mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("command") == "voice")
     assert sorted(event["command"] for event in events(mqtt_client, "command")) == ["cancel", "skip", "voice", "volume"]
+    speech(tmp_path)
+    shell(voice.replace("anna.wav", str(tmp_path / "speech.wav")).replace("The words of the recording.", WORDS))
+    mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("transaction") == "t-18")
+    added, removed = (event for event in events(mqtt_client, "command") if event.get("voice") == "anna")
+    assert (added["command"], added["ok"]) == ("voice_add", True), added
+    assert (removed["command"], removed["ok"]) == ("voice_remove", True), removed
     history = json.loads(shell(older))
     assert [line["status"] for line in history["lines"]].count("finished") == 4
     availability, state = shell(retained).splitlines()
@@ -133,7 +143,7 @@ def test_the_shell_examples_work(kitchen: Appliance, mqtt_client: Client, shell:
     answer = json.loads(shell(requested))
     assert answer["event"] == "finished"
     finished_lines(mqtt_client, 2)
-    (telemetry,) = blocks("sh", (DOCS / "telemetry.md").read_text(encoding="utf-8"))
+    telemetry, *_ = blocks("sh", (DOCS / "telemetry.md").read_text(encoding="utf-8"))
     assert json.loads(shell(telemetry))["mqtt"]["connected"]
     assert kitchen.root == ROOT
 

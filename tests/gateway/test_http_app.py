@@ -55,4 +55,13 @@ def test_health_answers_always_and_ready_only_with_a_broker(app: ServedApp) -> N
     assert (ready.status, ready.error) == (503, "the broker is away")
     app.run(lambda: app.directory.set_broker(True, None))
     assert app.get("/ready").status == 200
-    assert app.get("/metrics").body == b"ishowtts_up 1\n"
+
+
+def test_metrics_are_in_the_format_that_the_scraper_asks_for(app: ServedApp) -> None:
+    app.run(lambda: app.directory.set_broker(True, None))
+    plain = app.get("/metrics")
+    assert plain.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert b"\nishowtts_broker_connected 1.0\n" in plain.body
+    asked = app.get("/metrics", {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"})
+    assert asked.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert asked.body.endswith(b"# EOF\n")

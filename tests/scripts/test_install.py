@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 SECRETS = ["mqtt-username", "mqtt-password", "mqtt-tls-key"]
+GATEWAY_SECRETS = ["gateway-mqtt-username", "gateway-mqtt-password", "gateway-token", "mqtt-tls-key"]
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 
 SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
@@ -102,6 +103,7 @@ class Machine:
         self.config = self.path("/etc/ishowtts/config.yaml")
         self.units = self.path("/etc/systemd/system")
         self.drop_ins = self.units / "ishowtts.service.d"
+        self.gateway_drop_ins = self.units / "ishowtts-gateway.service.d"
         self.data = self.path("/var/lib/ishowtts")
 
     def path(self, path: str) -> Path:
@@ -185,6 +187,8 @@ def test_a_fresh_installation_takes_these_steps_in_this_order(machine: Machine) 
     venv = "/opt/ishowtts/venv"
     uv = f"uv pip install --quiet --python {venv}/bin/python --no-deps"
     assert machine.calls == [
+        "useradd --system --user-group --home-dir /nonexistent --no-create-home "
+        "--shell /usr/sbin/nologin ishowtts-gateway",
         "useradd --system --user-group --home-dir /var/lib/ishowtts/state --no-create-home "
         "--shell /usr/sbin/nologin ishowtts",
         "usermod -aG audio ishowtts",
@@ -201,6 +205,7 @@ def test_a_fresh_installation_takes_these_steps_in_this_order(machine: Machine) 
         "ishowtts chimes --make --config /etc/ishowtts/config.yaml",
         "systemctl daemon-reload",
         "systemctl enable ishowtts.service ishowtts-clocks.service ishowtts-clocks-repair.path",
+        "systemctl try-restart ishowtts-gateway.service",
         "systemctl restart ishowtts.service",
     ]
 
@@ -265,6 +270,7 @@ def test_a_fresh_installation_leaves_command_configuration_units_and_folders(mac
     assert machine.owner("/etc/ishowtts/config.yaml") == (0, 0, "0o644")
     assert {path.name for path in machine.units.iterdir()} == {
         "ishowtts.service", "ishowtts-clocks.service", "ishowtts-clocks-repair.path", "ishowtts-clocks-repair.service",
+        "ishowtts-gateway.service",
     }  # fmt: skip
     for unit in machine.units.iterdir():
         assert unit.read_bytes() == (ROOT / "systemd" / unit.name).read_bytes()
@@ -349,18 +355,32 @@ def test_the_command_of_an_earlier_installation_is_made_again(machine: Machine) 
     assert machine.command.exists()
 
 
-def test_the_service_gets_each_secret_that_exists_and_no_other(machine: Machine) -> None:
+def test_each_service_gets_each_of_its_secrets_that_exists_and_no_other(machine: Machine) -> None:
     folder = machine.config.parent
     folder.mkdir()
-    for present in (SECRETS, SECRETS[1:2], SECRETS[:1], []):
-        for name in SECRETS:
+    drop_ins = {machine.drop_ins: SECRETS, machine.gateway_drop_ins: GATEWAY_SECRETS}
+    every = list(dict.fromkeys([*SECRETS, *GATEWAY_SECRETS]))
+    for present in (every, ["mqtt-password", "gateway-token"], ["mqtt-tls-key"], []):
+        for name in every:
             (folder / name).unlink(missing_ok=True)
         for name in present:
             (folder / name).write_text("s3cret")
         machine.install("--no-start")
-        assert {path.name for path in machine.drop_ins.iterdir()} == {f"{name}.conf" for name in present}
-        for drop_in in machine.drop_ins.iterdir():
-            assert drop_in.read_bytes() == (ROOT / "systemd" / drop_in.name).read_bytes()
+        for place, own in drop_ins.items():
+            assert {path.name for path in place.iterdir()} == {f"{name}.conf" for name in own if name in present}
+            for drop_in in place.iterdir():
+                assert drop_in.read_bytes() == (ROOT / "systemd" / drop_in.name).read_bytes()
+
+
+def test_the_gateway_is_off_until_the_operator_enables_it(machine: Machine) -> None:
+    machine.fail("systemctl is-enabled")
+    assert "sudo systemctl enable --now ishowtts-gateway" in machine.install()
+    assert not [call for call in machine.called("systemctl enable") if "gateway" in call]
+    (machine.root / "fails/systemctl is-enabled").unlink()
+    assert "enable --now ishowtts-gateway" not in machine.install()
+    assert "systemctl try-restart ishowtts-gateway.service" in machine.calls
+    machine.install("--no-start")
+    assert machine.called("systemctl try-restart") == []
 
 
 def test_the_user_joins_the_groups_that_exist(machine: Machine) -> None:
@@ -401,12 +421,14 @@ def test_a_removal_restores_the_clocks_and_keeps_what_is_the_operators(machine: 
     (machine.data / "state/inbox.sqlite").write_text("lines")
     output = machine.install("--uninstall")
     assert machine.calls == [
+        "systemctl disable --now ishowtts-gateway.service",
         "systemctl disable --now ishowtts.service",
         "systemctl disable --now ishowtts-clocks.service",
         "ishowtts clocks restore",
         "systemctl disable --now ishowtts-clocks-repair.path",
         "ishowtts ha remove",
         "systemctl daemon-reload",
+        "userdel ishowtts-gateway",
         "userdel ishowtts",
     ]
     assert {path.removeprefix(str(machine.root)) for path in machine.tree().keys() - before.keys()} == {
@@ -435,14 +457,19 @@ def test_a_purge_leaves_nothing_except_the_packages(machine: Machine) -> None:
 
 def test_a_removal_keeps_the_drop_ins_of_systemctl_edit_alone(machine: Machine) -> None:
     machine.config.parent.mkdir()
-    (machine.config.parent / "mqtt-password").write_text("s3cret")
+    for secret in ("mqtt-password", "gateway-token"):
+        (machine.config.parent / secret).write_text("s3cret")
     machine.install()
     machine.install("--uninstall")
     assert not machine.drop_ins.exists()
+    assert not machine.gateway_drop_ins.exists()
     machine.install()
-    (machine.drop_ins / "override.conf").write_text("[Service]\n")
-    assert str(machine.drop_ins).removeprefix(str(machine.root)) in machine.install("--uninstall")
-    assert [path.name for path in machine.drop_ins.iterdir()] == ["override.conf"]
+    for folder in (machine.drop_ins, machine.gateway_drop_ins):
+        (folder / "override.conf").write_text("[Service]\n")
+    kept = machine.install("--uninstall")
+    for folder in (machine.drop_ins, machine.gateway_drop_ins):
+        assert str(folder).removeprefix(str(machine.root)) in kept
+        assert [path.name for path in folder.iterdir()] == ["override.conf"]
 
 
 def test_a_user_that_cannot_be_removed_does_not_stop_the_removal(machine: Machine) -> None:

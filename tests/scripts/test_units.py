@@ -181,13 +181,77 @@ REPAIR: Reasons = {
     },
 }
 
+GATEWAY: Reasons = {
+    "Unit": {
+        "Description=iShowTTS: web page, API and metrics of appliances": "`systemctl status` shows it",
+        f"Documentation=file:{CONFIG}": "`systemctl help` leads to the configuration",
+        "After=network.target mosquitto.service":
+            "at boot a broker on this machine is there before the first try; at shutdown the streams end in time",
+        "StartLimitIntervalSec=300": "within the default of 10 s too few starts count, if each crashes after seconds",
+        "StartLimitBurst=10": "an endless series of crashes ends in a failed unit, which monitoring sees",
+    },
+    "Service": {
+        "Type=notify": "`systemctl start` returns when the page answers, and the watchdog needs it",
+        "NotifyAccess=main": "only the gateway speaks for itself",
+        f"ExecStart={PROGRAM} gateway --config {CONFIG}": "it starts the gateway that install.sh installed",
+        "User=ishowtts-gateway": "without it the gateway runs as root; as ishowtts it could read the lines on disk",
+        "Group=ishowtts-gateway": "it would be in the group of the daemon, which may read its folders",
+        "Environment=PYTHONUNBUFFERED=1": "an unbuffered log has the last message before a crash",
+        "WatchdogSec=30": "a gateway that hangs stays away until a person restarts it",
+        "TimeoutStartSec=60": "the limit would depend on the distribution's default",
+        "TimeoutStopSec=10": "the gateway ends within 5 s; a shutdown must not wait for 90 s",
+        "Restart=on-failure": "a gateway that crashed stays away",
+        "RestartSec=2": "after the default of 100 ms a fault that passes uses up all 10 starts",
+        "RestartPreventExitStatus=2": "a wrong configuration is the same after a restart",
+        "MemoryMax=1G": "a leak would take the memory of the daemon, which shares it with the GPU",
+        "TasksMax=64": "it has a few threads and no child",
+        "NoNewPrivileges=yes": "a setuid program would give privileges back",
+        "CapabilityBoundingSet=": "no capability can be regained",
+        "AmbientCapabilities=": "no capability is inherited",
+        "ProtectSystem=strict": "it writes nothing",
+        "ProtectHome=yes": "the homes of people are out of reach",
+        "PrivateTmp=yes": "files of other users in /tmp are out of reach",
+        "PrivateDevices=yes": "sound, GPU and disks are out of reach",
+        "PrivateUsers=yes": "other users, and root, do not exist for it",
+        "PrivateMounts=yes": "no mount gets out of its namespace",
+        "InaccessiblePaths=-/var/lib/ishowtts -/var/cache/ishowtts": "voices and weights are open to every user",
+        "ProtectProc=invisible": "the processes of other users are hidden",
+        "ProtectKernelTunables=yes": "/sys and /proc/sys are read-only",
+        "ProtectKernelModules=yes": "no module can be loaded",
+        "ProtectKernelLogs=yes": "the kernel's log is out of reach",
+        "ProtectControlGroups=yes": "the limits of the unit cannot be lifted from within",
+        "ProtectClock=yes": "the clock cannot be set",
+        "ProtectHostname=yes": "the host name cannot be set",
+        "LockPersonality=yes": "no other ABI can be chosen",
+        "MemoryDenyWriteExecute=yes": "code that comes in over the network cannot be run; nothing here makes code",
+        "RestrictSUIDSGID=yes": "no setuid file can be left behind",
+        "RestrictNamespaces=yes": "user namespaces are a common way to a kernel bug",
+        "RestrictRealtime=yes": "a real-time thread could keep all others from running",
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK":
+            "the journal, browsers and the broker over both IP versions, name resolution; nothing else",
+        "SystemCallArchitectures=native": "32-bit system calls get around a filter",
+        "SystemCallFilter=@system-service": "mount, reboot and the like are out of reach",
+        "SystemCallFilter=~@privileged @resources": "it changes no owner, no priority and no limit",
+        "SystemCallErrorNumber=EPERM": "the default kills the gateway at a library's harmless attempt",
+        "KeyringMode=private": "keys of root's session are out of reach",
+        "RemoveIPC=yes": "nothing stays allocated after its end",
+        "UMask=0077": "files would be readable for every user",
+    },
+    "Install": {
+        "WantedBy=multi-user.target": "`systemctl enable` starts it at boot",
+    },
+}  # fmt: skip
+
 UNITS = {
     "ishowtts.service": SERVICE,
+    "ishowtts-gateway.service": GATEWAY,
     "ishowtts-clocks.service": CLOCKS,
     "ishowtts-clocks-repair.path": REPAIR_PATH,
     "ishowtts-clocks-repair.service": REPAIR,
 }
-SECRETS = ["mqtt-username", "mqtt-password", "mqtt-tls-key"]
+SECRETS = [
+    "mqtt-username", "mqtt-password", "mqtt-tls-key", "gateway-mqtt-username", "gateway-mqtt-password", "gateway-token",
+]  # fmt: skip
 
 
 def directives(path: Path) -> list[tuple[str, str]]:
@@ -237,6 +301,7 @@ def test_the_service_may_write_where_the_default_configuration_writes() -> None:
     ("unit", "key"),
     [
         ("ishowtts.service", "ExecStart"),
+        ("ishowtts-gateway.service", "ExecStart"),
         ("ishowtts-clocks.service", "ExecStart"),
         ("ishowtts-clocks-repair.service", "ExecStart"),
     ],
@@ -311,6 +376,14 @@ def test_a_reload_sends_the_signal_that_the_daemon_understands() -> None:
 def test_the_service_is_sandboxed(unit: str) -> None:
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20", ROOT / "systemd" / unit],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_gateway_has_less_to_attack_than_the_daemon() -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=14", ROOT / "systemd/ishowtts-gateway.service"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from support.gateway_process import GatewayProcess
 
 SOUND_S = 0.3
 """Duration of each line, except of those that hold the word `endless`."""
+_SHOWN = {"devices": ["kitchen", "attic"]}
 
 
 class Kitchen(Appliance):
@@ -39,6 +41,17 @@ class Site:
     gateway: GatewayProcess
     client: Client
 
+    def silence(self) -> None:
+        """Ends all lines of both appliances, and their pauses. Returns when they have done so."""
+        for board in (self.kitchen, self.attic):
+            stopped = uuid.uuid4().hex
+            self.client.publish(f"{board.root}/command", "resume")
+            self.client.publish(f"{board.root}/command", {"command": "stop", "transaction": stopped})
+            self._wait_for_answer(board, stopped)
+
+    def _wait_for_answer(self, board: Appliance, transaction: str) -> None:
+        self.client.wait_for(f"{board.root}/event", lambda event: event.json.get("transaction") == transaction)
+
 
 @contextmanager
 def open_site(folder: Path) -> Iterator[Site]:
@@ -49,7 +62,7 @@ def open_site(folder: Path) -> Iterator[Site]:
         voices = {"engine": {"kind": "espeak", "f5": {"voices_over_mqtt": True}}}
         kitchen = Kitchen(folder / "kitchen", broker, {**_named("kitchen"), **voices}, quick_s=SOUND_S)
         attic = Attic(folder / "attic", broker, _named("attic"), quick_s=SOUND_S)
-        with kitchen, attic, GatewayProcess(folder / "gateway", client.address) as gateway:
+        with kitchen, attic, GatewayProcess(folder / "gateway", client.address, _SHOWN) as gateway:
             kitchen.wait_ready(client)
             attic.wait_ready(client)
             yield Site(broker, kitchen, attic, gateway, client)

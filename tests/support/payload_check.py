@@ -26,7 +26,7 @@ _TEXTS = ("availability", "probe")  # payloads that are plain text
 _BY_TOPIC = (  # a publisher chooses the rest of a response topic, so this one comes first
     (re.compile(r"/reply/."), "answer"),
     (re.compile(r"/alert/[a-z_]+$"), "alert"),
-    (re.compile(r"/probe(/commands)?$"), "probe"),
+    (re.compile(r"/probe(/commands|/voices)?$"), "probe"),
     (re.compile(r"/device/[a-zA-Z0-9_-]+/config$"), "discovery"),
     (re.compile(r"/(availability|event|info|muted|state|telemetry|voice|volume)$"), None),
 )
@@ -35,6 +35,7 @@ _REQUESTS = (
     (re.compile(r"/command$"), "command"),
     (re.compile(r"/volume/set$"), "volume-set"),
     (re.compile(r"/voice/set$"), "voice-set"),
+    (re.compile(r"/voice/[^/]+/set$"), "voice-upload"),
 )
 
 

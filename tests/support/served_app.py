@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import json
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from ishowtts_gateway.appliance_requests import ApplianceRequests
 from ishowtts_gateway.http_app import make_app
 from ishowtts_gateway.http_security import AccessRules
 from ishowtts_gateway.http_server import HttpServer, bind
+from ishowtts_gateway.prometheus_metrics import Metrics
+from ishowtts_gateway.tls_certificate import TlsCertificate
 from support.waiting import eventually
 
 
@@ -48,7 +49,7 @@ class ServedApp:
     def __init__(
         self,
         rules: AccessRules | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: TlsCertificate | None = None,
         host: str = "127.0.0.1",
         requests: object = None,
     ) -> None:
@@ -119,7 +120,7 @@ class ServedApp:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        app = make_app(self._rules, self.directory, self._requests, lambda: b"ishowtts_up 1\n")
+        app = make_app(self._rules, self.directory, self._requests, Metrics(self.directory))
         (listener,) = bind_free(self.host)
         self.port: int = listener.getsockname()[1]
         self.server = HttpServer(app, [listener], self._tls)

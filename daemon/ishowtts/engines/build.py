@@ -17,7 +17,12 @@ from ishowtts.engines.f5.f5_options import F5Options
 from ishowtts.engines.hibari.hibari_package import HibariOptions, missing_package
 from ishowtts.engines.speech_cache_key import EspeakCacheKey, F5CacheKey, HibariCacheKey
 from ishowtts.engines.speed_check import F5Speed
-from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_library, voices_folder
+from ishowtts.engines.voices.voice_library import (
+    VoiceLibrary,
+    open_voice_library,
+    uploaded_voices_folder,
+    voices_folder,
+)
 from ishowtts.engines.weights import Weights
 from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.restart_policy import RestartBackoff
@@ -262,6 +267,7 @@ def _f5_remote(config: Config, weights: Weights, on_change: Callable[[], None]) 
     options = F5Options(
         weights=str(weights.folder),
         voices_dir=str(voices_folder(config)),
+        uploaded_dir=str(uploaded_voices_folder(config)),
         default_voice=f5.default_voice,
         nfe_step=f5.nfe_step,
         cfg_strength=f5.cfg_strength,

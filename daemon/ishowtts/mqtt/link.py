@@ -24,6 +24,7 @@ from ishowtts.mqtt.response_topic import BadResponseTopic, Reply, checked_reply_
 from ishowtts.mqtt.retained_publisher import RetainedPublisher
 from ishowtts.mqtt.session import SessionHandlers
 from ishowtts.mqtt.topics import RetainedName, Topics
+from ishowtts.mqtt.voice_connection import voice_connection
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.rate_limit import RateLimit
 
@@ -34,7 +35,7 @@ _MAX_INFO_REPUBLISHED = 5  # in 10 s: a flood of other instances' `info` must no
 
 
 class MqttLink:
-    """Two connections that are kept up until `stop`.
+    """Two connections that are kept up until `stop`; a third one if voices may come over MQTT (`voice_connection`).
 
     Lines come over a persistent session at QoS 1. `speech/intake` acknowledges each line once it is stored. Commands
     come over a clean session at QoS 0: a full queue cannot delay them, and one that was sent while we were away is
@@ -66,6 +67,10 @@ class MqttLink:
         )
         self._lines = self._lines_connection()
         self._commands = self._commands_connection()
+        on_voice = handlers.on_voice_request
+        wait_s = self._guard.wait_s
+        self._voices = () if on_voice is None else (voice_connection(options, self._topics, wait_s, on_voice),)
+        self._connections = (self._lines, self._commands, *self._voices)
 
     def _lines_connection(self) -> Connection:
         role = ConnectionRole(
@@ -143,16 +148,16 @@ class MqttLink:
 
     def start(self) -> None:
         """Start to connect. Returns at once, even if the broker is away."""
-        self._lines.start()
-        self._commands.start()
+        for connection in self._connections:
+            connection.start()
 
     def alive(self) -> bool:
-        """Whether both threads run, or `stop` was called."""
-        return not self._lines.died() and not self._commands.died()
+        """Whether all threads run, or `stop` was called."""
+        return not any(connection.died() for connection in self._connections)
 
     def revive_if_dead(self) -> bool:
         """Start each thread again that ended by itself. Returns whether there was one. The watchdog calls this."""
-        dead = [connection for connection in (self._lines, self._commands) if connection.died()]
+        dead = [connection for connection in self._connections if connection.died()]
         for connection in dead:
             log.error("an MQTT thread had died; it is started again")
             connection.start()
@@ -163,13 +168,14 @@ class MqttLink:
         deadline_s = time.monotonic() + timeout_s
         self._retained.stop()
         session = self._lines.session
-        self._commands.stop()
+        for connection in (self._commands, *self._voices):
+            connection.stop()
         if session is not None:
             offline = session.publish(self._topics.availability, b"offline", qos=1, retain=True)
             if offline is None or not offline.wait(deadline_s):
                 log.warning("%s did not confirm that we go offline", self._options.broker)
         self._lines.stop()
-        for connection in (self._commands, self._lines):
+        for connection in reversed(self._connections):
             if not connection.join(deadline_s - time.monotonic()):
                 log.warning("an MQTT thread does not end in time; it ends with the process")
 
@@ -207,7 +213,8 @@ class MqttLink:
 
     def _commands_subscribed(self) -> None:
         self._apply(self._guard.subscribed(self._lines.session is not None))
-        self._lines.wake()
+        for connection in self._connections:
+            connection.wake()
         self._connected()
 
     def _apply(self, action: GuardAction) -> None:
@@ -216,7 +223,8 @@ class MqttLink:
             # A live appliance corrects this to `online` (`correct_availability`). For forged messages nobody does.
             if (session := self._lines.session) is not None:
                 session.publish(self._topics.availability, b"offline", qos=1, retain=True)
-            self._lines.disconnect()
+            for connection in (self._lines, *self._voices):
+                connection.disconnect()
         elif action is GuardAction.REPUBLISH_INFO and self._info_republished.allows():
             self._retained.publish_again("info")
         if (problem := self._guard.problem) is not None:

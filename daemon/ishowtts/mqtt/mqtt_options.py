@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from ishowtts.config import Config
 from ishowtts.inbox import Inbox, wait_for
-from ishowtts.model import Acknowledge, Arrival, Command, Delivery
+from ishowtts.model import Acknowledge, Arrival, Command, Delivery, VoiceRequest
 from ishowtts.mqtt.duplicate_guard import GuardTimeouts
 from ishowtts.mqtt.history_payload import HistoryRequest
 from ishowtts.mqtt.response_topic import Reply
@@ -185,6 +185,8 @@ class MqttHandlers:
         on_voice: The name of the default voice that somebody wants; `None`: the configured one.
         on_connection: Whether the link works now, and the reason. Called when either changes.
         on_completed: Deliveries that the broker will not repeat, because it has saved our acknowledgements of them.
+        on_voice_request: A message on a topic for voices, and the function that acknowledges it, which may be called on
+            any thread. `None`: voices do not come over MQTT.
     """
 
     on_arrival: Callable[[Arrival, Acknowledge], None]
@@ -196,6 +198,7 @@ class MqttHandlers:
     on_voice: Callable[[str | None], None]
     on_connection: Callable[[bool, str], None]
     on_completed: Callable[[Sequence[Delivery]], object] = lambda _: None
+    on_voice_request: Callable[[VoiceRequest, Acknowledge], None] | None = None
 
 
 def _stored_client_secret(inbox: Inbox) -> str:

@@ -53,6 +53,11 @@ class Topics:
         return f"{self.root}/voice/set"
 
     @property
+    def voice_upload(self) -> str:
+        """Subscription of the voices connection."""
+        return f"{self.root}/voice/+/set"
+
+    @property
     def availability(self) -> str:
         """Topic of `online` or `offline`, retained. Also the topic of the last will."""
         return f"{self.root}/availability"
@@ -71,6 +76,11 @@ class Topics:
     def commands_probe(self) -> str:
         """Topic of the probe of the commands connection."""
         return f"{self.root}/probe/commands"
+
+    @property
+    def voices_probe(self) -> str:
+        """Topic of the probe of the voices connection."""
+        return f"{self.root}/probe/voices"
 
     def retained(self, name: RetainedName) -> str:
         """The topic of one retained value."""

@@ -191,17 +191,27 @@ class CommandAnswers:
         self._limits: dict[str, RateLimit] = {}
 
     def send(
-        self, command: str, line_id: str | None, ok: bool, detail: str | Callable[[], str], transaction: str | None
+        self,
+        command: str,
+        line_id: str | None,
+        ok: bool,
+        detail: str | Callable[[], str],
+        transaction: str | None,
+        *,
+        voice: str | None = None,
+        limited: bool = True,
     ) -> None:
         """Answer one command.
 
         Args:
             command: The name of the command; empty if it could not be read.
             detail: A sentence. A function is called only if the answer is sent, not for each message of a flood.
+            voice: The voice that is added or removed; `None` if the command is about none.
+            limited: Whether only the first 100 are sent. `False` for a command that takes so long that it cannot flood.
         """
-        if self._limit(command).allows("executed" if ok else "refused"):
+        if not limited or self._limit(command).allows("executed" if ok else "refused"):
             sentence = detail if isinstance(detail, str) else detail()
-            self._record(command, line_id, ok, sentence, transaction)
+            self._record(command, line_id, ok, sentence, transaction, voice=voice)
 
     def sum_up(self, *, last: bool = False) -> None:
         """Send a summary of the answers that were only counted, once their 10 s are over. Call it every few seconds.
@@ -223,9 +233,19 @@ class CommandAnswers:
                 self._limits[command] = RateLimit(_MAX_ANSWERS if command else _MAX_UNREADABLE_ANSWERS, self._now_s)
             return self._limits[command]
 
-    def _record(self, command: str, line_id: str | None, ok: bool, detail: str, transaction: str | None) -> None:
+    def _record(
+        self,
+        command: str,
+        line_id: str | None,
+        ok: bool,
+        detail: str,
+        transaction: str | None,
+        *,
+        voice: str | None = None,
+    ) -> None:
         log.info("command %s %s: %s", command or "?", "executed" if ok else "refused", Untrusted(detail))
         data = {"command": command, "ok": ok, "detail": detail, "transaction": transaction}
+        data |= {} if voice is None else {"voice": voice}
         self._inbox.record(Event(timestamp(time.time()), line_id or "", "command", data))
 
 

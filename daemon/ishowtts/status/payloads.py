@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ishowtts import __version__
@@ -12,6 +12,7 @@ from ishowtts.board import BoardIdentity
 from ishowtts.config import Config
 from ishowtts.engines.build import EngineChoice, Engines
 from ishowtts.engines.candidates import EngineCandidate
+from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
 from ishowtts.model import AlertName
@@ -35,13 +36,14 @@ def info_payload(
     identity: BoardIdentity,
     sources: Mapping[str, str],
     choice: EngineChoice,
-    voices: Sequence[str],
+    voices: VoiceLibrary,
 ) -> dict[str, Any]:
     """Compose `info`: what does not change from one line to the next.
 
     Args:
         sources: The source of each field of `BoardReading`.
     """
+    over_mqtt = config.engine.f5.voices_over_mqtt
     return {
         "version": __version__,
         "instance": instance,
@@ -54,7 +56,9 @@ def info_payload(
         "engines": list(choice.order),
         "telemetry_s": config.telemetry.interval_s,
         "weights_licence": choice.weights.licence if choice.weights else None,
-        "voices": voices,
+        "voices": voices.names(),
+        "voices_over_mqtt": over_mqtt,
+        "removable_voices": voices.uploaded_names() if over_mqtt else [],
         "limits": {"max_chars": config.limits.max_chars, "max_lines": config.queue.max_lines},
     }
 
@@ -84,6 +88,7 @@ class StateFacts:
         silences: Why a line that is played now cannot be heard; empty if it can, as far as is known.
         paused_at_start: It was paused already when the daemon started, which looks like a broken appliance.
         alerts: The active alerts, in the order of AlertName.
+        private: Whether the author of a line is withheld (`log.private`).
     """
 
     scheduler: SchedulerStatus
@@ -104,19 +109,19 @@ class StateFacts:
     silences: frozenset[Silence] = frozenset()
     expires_before: bool = False
     alerts: tuple[AlertName, ...] = ()
+    private: bool = False
 
 
 def state_payload(facts: StateFacts) -> dict[str, Any]:
     """Compose `state`, without `since`, which the publisher adds."""
     state, detail = _state_and_detail(facts)
-    line = facts.scheduler.speaking
     silent = next(iter(ordered(facts.silences)), None)
     return {
         "state": state,
         "engine": facts.engine_name,
         "engines": list(facts.ready_engines),
         "queue_depth": facts.queue_depth,
-        "speaking": None if line is None else {"id": line.id, "text": line.text},
+        "speaking": _speaking(facts),
         "paused": facts.scheduler.paused,
         "muted": facts.muted,
         "volume": facts.volume,
@@ -127,6 +132,20 @@ def state_payload(facts: StateFacts) -> dict[str, Any]:
         "silent": silent.cause.value if silent else None,
         "detail": detail,
         "alerts": [name.value for name in facts.alerts],
+    }
+
+
+def _speaking(facts: StateFacts) -> dict[str, Any] | None:
+    """The line that is heard, and how far it was when its current segment began."""
+    line, progress = facts.scheduler.speaking, facts.scheduler.progress
+    if line is None:
+        return None
+    author = None if facts.private else line.author
+    return {
+        "id": line.id,
+        "text": line.text,
+        **({} if author is None else {"author": author}),
+        **({} if progress is None else asdict(progress)),
     }
 
 

@@ -15,11 +15,11 @@ form.addEventListener("submit", async (event) => {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ token: token.value.trim() }),
     });
+    const body = await response.json().catch(() => ({}));
     if (response.ok) {
       location.replace("./");
       return;
     }
-    const body = await response.json().catch(() => ({}));
     status.textContent = body.error ?? `The gateway answered with status ${response.status}.`;
   } catch {
     status.textContent = "The gateway does not answer. Try again.";

@@ -10,8 +10,8 @@ from ishowtts_gateway.line_log import epoch_s
 from ishowtts_gateway.line_record import LineRecord
 from ishowtts_gateway.terminal_view.board_figures import BoardFigure, board_figures
 from ishowtts_gateway.terminal_view.board_view import BoardView
+from ishowtts_gateway.terminal_view.progress_estimate import SpokenNow
 from ishowtts_gateway.terminal_view.sparkline import progress_bar, sparkline
-from ishowtts_gateway.terminal_view.speech_progress import SpokenNow
 from ishowtts_gateway.terminal_view.styled_line import (
     StyledLine,
     paragraph,

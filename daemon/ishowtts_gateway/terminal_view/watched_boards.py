@@ -17,7 +17,7 @@ from ishowtts_gateway.appliance_requests import ApplianceRequests, new_reply_roo
 from ishowtts_gateway.broker_link import BrokerLink
 from ishowtts_gateway.message_backlog import LinkMessage
 from ishowtts_gateway.terminal_view.board_view import BoardView
-from ishowtts_gateway.terminal_view.speech_progress import SpeechProgress
+from ishowtts_gateway.terminal_view.progress_estimate import ProgressEstimate
 from ishowtts_gateway.terminal_view.top_frame import TopView
 
 _STOP_LINK_S = 2.0
@@ -82,7 +82,7 @@ class BoardChoice:
         self._directory = directory
         self._name: str | None = None
         self._is_settled = False
-        self._progress = SpeechProgress()
+        self._progress = ProgressEstimate()
         self._progress_of: str | None = None
 
     def move(self, step: int) -> None:
@@ -98,7 +98,7 @@ class BoardChoice:
         if record is None:
             return None
         if self._progress_of != record.name:
-            self._progress, self._progress_of = SpeechProgress(), record.name
+            self._progress, self._progress_of = ProgressEstimate(), record.name
         return BoardView.of(record, self._progress.now(record.state), time.time())
 
     def _record(self) -> ApplianceRecord | None:

@@ -20,15 +20,23 @@ from support.page_faults import PageFaults
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-_WAIT_MS = 20_000
+_WAIT_MS = 5_000
 READ_ALOUD = "The kettle is on, and the tea will be ready in a minute. Who would like a cup?"
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A broker, two appliances whose engine hums, and a gateway that shows both."""
     with open_site(tmp_path_factory.mktemp("site")) as opened:
         yield opened
+
+
+@pytest.fixture
+def site(shared_site: Site) -> Iterator[Site]:
+    """The same for one test. At its end nothing is said any more."""
+    shared_site.client.forget()
+    yield shared_site
+    shared_site.silence()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 
 from ishowtts_gateway.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.terminal_view.board_view import BoardView
-from ishowtts_gateway.terminal_view.speech_progress import SpeechProgress
+from ishowtts_gateway.terminal_view.progress_estimate import ProgressEstimate
 from ishowtts_gateway.terminal_view.styled_line import line_width, plain_text
 from ishowtts_gateway.terminal_view.top_frame import TopView, frame, whole_frame
 
@@ -58,7 +58,7 @@ def event(made: ApplianceDirectory, line_id: str, name: str, **fields: Any) -> N
 
 def view(made: ApplianceDirectory, name: str | None = "kitchen", **fields: Any) -> TopView:
     record = made.records.get(name or "")
-    progress = SpeechProgress(lambda: 0.0, lambda: NOW_S)
+    progress = ProgressEstimate(lambda: 0.0, lambda: NOW_S)
     board = None if record is None else BoardView.of(record, progress.now(record.state), NOW_S)
     boards = [(each, made.records[each].online) for each in sorted(made.records)]
     return TopView(boards, board, made.broker_connected, made.broker_detail, "no board publishes", **fields)

@@ -20,6 +20,7 @@ from ishowtts.engines.voices import clips, folders, transcript, transcription
 from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.engines.voices.clips import VoiceClip
 from ishowtts.engines.voices.settings import VoiceSettings
+from ishowtts.engines.voices.transcript import WordsMismatchError
 from ishowtts.engines.voices.transcription import Transcription
 from ishowtts.engines.voices.voice_library import MOST_TEXT_BYTES, check_name, voices_folder
 from ishowtts.errors import VoiceError
@@ -121,12 +122,10 @@ def _checked(written: str, settings: VoiceSettings, clip: VoiceClip, *, force: b
     Raises:
         VoiceError: There are none, or they do not fit the length of the clip.
     """
-    words, notes = transcript.spoken_words(folders.check_words(written), settings.language)
-    if (mismatch := clips.compare(words, clip.length_s)) is None:
-        return words, notes
-    if not force:
-        raise VoiceError(f"{mismatch}; --force accepts it")
-    return words, [*notes, mismatch]
+    try:
+        return transcript.checked_words(written, settings.language, clip, force=force)
+    except WordsMismatchError as error:
+        raise VoiceError(f"{error}; --force accepts it") from error
 
 
 def _problem(words: str, settings: VoiceSettings, clip: VoiceClip, *, force: bool) -> str | None:

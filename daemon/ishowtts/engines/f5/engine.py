@@ -46,7 +46,9 @@ class F5Engine:
 
     def __init__(self, options: F5Options) -> None:
         self._options = options
-        self._library = VoiceLibrary(Path(options.voices_dir) if options.voices_dir else None)
+        self._library = VoiceLibrary(
+            *(Path(each) if each else None for each in (options.voices_dir, options.uploaded_dir))
+        )
         self._references: dict[str, tuple[str, Reference]] = {}  # by name, with the version of the voice
         self._runner: Runner | None = None
         self._vocab: dict[str, int] = {}

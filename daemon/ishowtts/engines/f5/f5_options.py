@@ -19,6 +19,7 @@ class F5Options:
     Args:
         weights: folder of the weights (`ishowtts.engines.weights.locate`).
         voices_dir: folder of the voices; `None`: only the default voice exists.
+        uploaded_dir: folder of the voices that came over MQTT; `None`: there are none.
         default_voice: the voice of a segment that names none.
         nfe_step: number of evaluations of the model for a segment.
         cfg_strength: strength of the classifier-free guidance.
@@ -34,6 +35,7 @@ class F5Options:
 
     weights: str
     voices_dir: str | None = None
+    uploaded_dir: str | None = None
     default_voice: str = "default"
     nfe_step: int = 7
     cfg_strength: float = 2.0

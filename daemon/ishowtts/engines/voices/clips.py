@@ -82,15 +82,19 @@ class VoiceClip:
         return warnings
 
 
-def make_clip(path: Path) -> VoiceClip:
+def make_clip(path: Path, *, convert: bool = True) -> VoiceClip:
     """Reads a recording, mixes it to mono, trims and shortens silence, resamples it to 24 kHz.
 
     A recording that is too long is refused and not cut: the words that the operator gives would no longer match it.
 
+    Args:
+        path: the recording.
+        convert: see `open_recording`.
+
     Raises:
         VoiceError: it cannot be read, or is silent, too quiet, too short or too long.
     """
-    recorded, rate_hz = _read(path)
+    recorded, rate_hz = _read(path, convert)
     mono: ClipSamples = recorded.mean(axis=1)
     if _loudest_db(mono, rate_hz) < _QUIET_DB:
         raise VoiceError(f"{path} is silent or far too quiet; record it again with more gain, closer to the microphone")
@@ -186,9 +190,9 @@ def _gflop(length_s: float) -> float:
     return 35.5 * length_s + 0.79 * length_s**2
 
 
-def _read(path: Path) -> tuple[ClipSamples, int]:
+def _read(path: Path, convert: bool) -> tuple[ClipSamples, int]:
     """Returns the samples [samples, channels] and the rate."""
-    with open_recording(path, convert=True) as sound:
+    with open_recording(path, convert=convert) as sound:
         return read_samples(sound, _MAX_RECORDING_S, "float64"), int(sound.samplerate)
 
 

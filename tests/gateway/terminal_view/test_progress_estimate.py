@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ishowtts_gateway.terminal_view.speech_progress import SpeechProgress
+from ishowtts_gateway.terminal_view.progress_estimate import ProgressEstimate
 
 
 class Clock:
@@ -21,7 +21,7 @@ def state(paused: bool = False, **speaking: Any) -> dict[str, Any]:
 
 def test_played_seconds_go_on_between_messages_and_end_at_the_estimate() -> None:
     clock = Clock(50.0)
-    progress = SpeechProgress(clock, lambda: 0.0)
+    progress = ProgressEstimate(clock, lambda: 0.0)
     told = state(since="2026-01-01T00:00:00.000Z", played_s=1.0, left_s=3.0, segment=1, segments=2)
     spoken = progress.now(told)
     assert spoken is not None
@@ -44,18 +44,18 @@ def test_played_seconds_go_on_between_messages_and_end_at_the_estimate() -> None
 def test_the_first_message_may_be_old() -> None:
     wall = Clock(1000.0)
     since = "1970-01-01T00:16:35.000Z"  # 995 s
-    spoken = SpeechProgress(Clock(0.0), wall).now(state(since=since, played_s=1.0, left_s=9.0))
+    spoken = ProgressEstimate(Clock(0.0), wall).now(state(since=since, played_s=1.0, left_s=9.0))
     assert spoken is not None
     assert spoken.played_s == 5.0
     wall.now_s = 90_000.0  # the clocks differ by a day
-    spoken = SpeechProgress(Clock(0.0), wall).now(state(since=since, played_s=1.0, left_s=9.0))
+    spoken = ProgressEstimate(Clock(0.0), wall).now(state(since=since, played_s=1.0, left_s=9.0))
     assert spoken is not None
     assert spoken.played_s == 1.0
 
 
 def test_before_the_first_sound_and_with_odd_values_nothing_moves() -> None:
     clock = Clock(0.0)
-    progress = SpeechProgress(clock, lambda: 0.0)
+    progress = ProgressEstimate(clock, lambda: 0.0)
     told = state(since=None, played_s=0.0, left_s=None, segment=-1, segments="x", voice=7, engine="f5")
     assert progress.now(told) is not None
     clock.now_s += 5
@@ -63,4 +63,4 @@ def test_before_the_first_sound_and_with_odd_values_nothing_moves() -> None:
     assert spoken is not None
     assert (spoken.played_s, spoken.total_s, spoken.segment, spoken.segments) == (0.0, None, None, None)
     assert (spoken.voice, spoken.engine) == (None, "f5")
-    assert SpeechProgress(clock, lambda: 0.0).now({"speaking": {}}) is not None
+    assert ProgressEstimate(clock, lambda: 0.0).now({"speaking": {}}) is not None

@@ -1,0 +1,60 @@
+// The connection to the gateway, to the broker and to the board: whether the page is live, else why not and since when.
+
+import { button, byId, foreign, icon, make, setData, setText } from "./dom.js";
+import { clockTime, text } from "./format.js";
+import { activeAlerts } from "./store.js";
+
+const LINK_TEXTS = { connecting: "Connecting", live: "Live", gateway: "Connection lost", broker: "No broker", board: "Board offline" };
+
+/** Shows whether the page is live, and marks what is outdated. */
+export function mountNotice(store) {
+  const notice = byId("notice");
+  let shown = "";
+  const render = () => {
+    const { state } = store.link;
+    const board = store.device;
+    const outdated = store.outdated(board);
+    setData(byId("link-state"), "state", outdated ? "lost" : state);
+    setText(byId("link-text"), LINK_TEXTS[outdated?.reason ?? state]);
+    setData(document.body, "outdated", outdated?.reason);
+    document.title = titleOf(store, board, outdated);
+    const { version, started } = store.gateway;
+    setText(byId("about"), version === null ? "" : `iShowTTS ${version}. The gateway runs since ${clockTime(started)}.`);
+    const wanted = JSON.stringify([outdated, board?.name, store.link.detail, store.broker.detail]);
+    if (wanted === shown) return;
+    shown = wanted;
+    for (const control of document.querySelectorAll("#controls button, #say-send, .queued .icon-button")) control.setAttribute("aria-disabled", String(outdated !== null));
+    notice.hidden = outdated === null;
+    notice.replaceChildren(...(outdated ? content(store, board, outdated) : []));
+    announce(outdated, notice);
+  };
+  store.subscribe(render);
+  render();
+}
+
+function content(store, board, { reason, since }) {
+  const time = since === null ? "" : ` since ${clockTime(since)}`;
+  const parts = {
+    gateway: [`The gateway is away${time}.`, store.link.detail, "What you see is older. The page connects again by itself."],
+    broker: [`The gateway has no connection to the broker${time}.`, sentence(store.broker.detail), "What you see is older. The gateway connects again by itself."],
+    board: [`${board?.name} is offline${time}.`, null, "What you see is older."],
+  }[reason];
+  const words = make("p", {}, make("strong", {}, parts[0]), " ", parts[1] ? foreign(parts[1]) : "", ` ${parts[2]}`);
+  return [icon("alert"), words, reason === "gateway" ? button(null, "Try now", { className: "button small retry" }) : ""];
+}
+
+const sentence = (detail) => (text(detail) === null || /[.!?]$/.test(detail) ? detail : `${detail}.`);
+
+/** Tells screen readers once that the values became outdated, and once that they are current again. */
+function announce(outdated, notice) {
+  const region = byId("announce-alert");
+  if (outdated) region.textContent = notice.querySelector("strong").textContent;
+  else if (region.textContent !== "") region.textContent = "The page is live again.";
+}
+
+function titleOf(store, board, outdated) {
+  if (!board) return "iShowTTS";
+  const alerts = [...store.boards.values()].reduce((sum, one) => sum + activeAlerts(one).length, 0);
+  const state = outdated ? "outdated" : (text(board.state?.state) ?? "unknown");
+  return `${alerts ? `(${alerts}) ` : ""}${board.name}: ${state} – iShowTTS`;
+}

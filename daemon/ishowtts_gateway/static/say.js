@@ -1,0 +1,116 @@
+// The box to say a line: text, voice, priority.
+
+import { canSend } from "./controls.js";
+import { button, byId, make, run, setData, setText } from "./dom.js";
+import { count, number, object, text, texts } from "./format.js";
+
+const PRIORITIES = [["low", "Low", "Spoken only if nothing else waits"], ["normal", "Normal", ""], ["high", "High", "Before all normal lines"],
+  ["urgent", "Urgent", "Interrupts the line that is spoken now"]];
+
+/** Shows the box if the gateway may publish lines. Returns `focus()` and `sayAgain(line)`. */
+export function mountSay(store, api) {
+  const form = byId("say-form");
+  const status = byId("say-answer");
+  const words = make("textarea", { id: "say-text", className: "input", rows: 3, placeholder: "What should be said?", required: true, dir: "auto",
+    "aria-describedby": "say-count", oninput: () => changed() });
+  const counter = make("span", { id: "say-count", className: "say-count" });
+  const voice = make("select", { id: "say-voice", className: "input" });
+  const voiceField = make("label", "field", make("span", {}, "Voice"), voice);
+  const send = button("send", "Say it", { id: "say-send", type: "submit", className: "button primary", title: "Say it (Ctrl+Enter)" });
+  form.append(
+    make("label", { className: "visually-hidden", for: "say-text", textContent: "Text of the line" }),
+    words,
+    counter,
+    priorityField(),
+    make("div", "say-row", voiceField, send),
+  );
+  let id = newId();
+  let names = "";
+
+  const changed = () => {
+    id = newId();
+    showCount(store, words, counter);
+  };
+  const submit = async () => {
+    const line = { id, text: words.value.trim() };
+    if (line.text === "") return words.focus();
+    if (!canSend(store, status)) return undefined;
+    const priority = form.elements.priority.value;
+    if (voice.value) line.voice = voice.value;
+    if (priority === "urgent") line.urgent = true;
+    else if (priority !== "normal") line.priority = priority;
+    const event = await run(send, status, async () => outcome(await api.say(store.selected, line)));
+    // The same id again is not spoken twice: it stays until the board has taken the line, whatever the answer was.
+    if (event && words.value.trim() === line.text) {
+      words.value = "";
+      form.elements.priority.value = "normal";
+      changed();
+    }
+    return undefined;
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit();
+  });
+  words.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) {
+      event.preventDefault();
+      form.requestSubmit();
+    }
+  });
+
+  store.subscribe(() => {
+    const board = store.device;
+    byId("say").hidden = !store.may("say");
+    const voices = texts(object(board?.info).voices);
+    const wanted = JSON.stringify([voices, board?.voice]);
+    if (wanted !== names) {
+      names = wanted;
+      const chosen = voice.value;
+      const first = text(board?.voice) === null ? "Default voice" : `Default (${board.voice})`;
+      voice.replaceChildren(make("option", { value: "" }, first), ...voices.map((name) => make("option", { value: name }, name)));
+      voice.value = voices.includes(chosen) ? chosen : "";
+      voiceField.hidden = voices.length === 0;
+    }
+    showCount(store, words, counter);
+  });
+  return {
+    focus: () => byId("say").hidden || words.focus(),
+    sayAgain: (line) => {
+      words.value = line;
+      changed();
+      words.focus();
+    },
+  };
+}
+
+function priorityField() {
+  const choices = PRIORITIES.map(([value, label, title]) => make("label", { className: "choice", title, "data-value": value },
+    make("input", { type: "radio", name: "priority", value, checked: value === "normal" }), make("span", {}, label)));
+  return make("fieldset", "field", make("legend", {}, "Priority"), make("div", "choices", ...choices));
+}
+
+const TAKEN = {
+  accepted: "Accepted.",
+  merged: "The same text waits already. It is spoken once.",
+  duplicate: "The board has this line already. It is not spoken twice.",
+};
+
+/** Returns what the first event of a line says. */
+function outcome(event) {
+  const { event: name, detail, queue_depth: depth } = object(event);
+  if (!Object.hasOwn(TAKEN, name)) return { text: text(detail) ? `Rejected: ${detail}` : "The board rejected the line.", isRefused: true };
+  return { text: number(depth) > 1 ? `${TAKEN[name]} ${count(depth, "line")} wait.` : TAKEN[name], value: event };
+}
+
+function showCount(store, words, counter) {
+  const limit = number(object(object(store.device?.info).limits).max_chars);
+  const length = Array.from(words.value).length;
+  setText(counter, length === 0 ? "" : limit === null ? count(length, "character") : `${length} of ${limit} characters`);
+  setData(counter, "over", limit !== null && length > limit);
+}
+
+/** Returns a random id. `randomUUID` exists only with HTTPS and on localhost. */
+function newId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
