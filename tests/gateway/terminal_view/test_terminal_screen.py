@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-import termios
 from collections.abc import Iterator
 
 import pytest
@@ -13,40 +11,16 @@ from rich.console import Console
 
 from ishowtts_gateway.terminal_view.styled_line import StyledLine
 from ishowtts_gateway.terminal_view.terminal_screen import StyleWriter, TerminalScreen
+from support.pseudo_terminal import PseudoTerminal
 from support.waiting import eventually
 
 FRAME: list[StyledLine] = [(("ready", "good"), (" ▅", "data")), (("quit", ""),)]
 
 
-class Pty:
-    """Both ends of a pseudo terminal; `read` gives what was written to it."""
-
-    def __init__(self) -> None:
-        self.outer, inner = os.openpty()
-        self.path = os.ttyname(inner)
-        self.inner = inner
-        os.set_blocking(self.outer, False)
-
-    def read(self) -> str:
-        found = b""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                found += os.read(self.outer, 65_536)
-        return found.decode()
-
-    @property
-    def is_raw(self) -> bool:
-        modes = termios.tcgetattr(self.inner)
-        return not modes[3] & (termios.ICANON | termios.ECHO)
-
-
 @pytest.fixture
-def pty() -> Iterator[Pty]:
-    made = Pty()
-    yield made
-    for descriptor in (made.outer, made.inner):
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
+def pty() -> Iterator[PseudoTerminal]:
+    with PseudoTerminal() as made:
+        yield made
 
 
 def writer(**console: object) -> StyleWriter:
@@ -54,7 +28,7 @@ def writer(**console: object) -> StyleWriter:
     return StyleWriter(Console(file=io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), **options))  # type: ignore[arg-type]
 
 
-def test_only_what_has_changed_is_written(pty: Pty) -> None:
+def test_only_what_has_changed_is_written(pty: PseudoTerminal) -> None:
     with TerminalScreen(pty.path, writer(), "utf-8") as screen:
         assert pty.is_raw
         assert screen.draw(FRAME)
@@ -74,14 +48,14 @@ def test_only_what_has_changed_is_written(pty: Pty) -> None:
     assert not pty.is_raw
 
 
-def test_a_fault_of_the_program_leaves_a_usable_terminal(pty: Pty) -> None:
+def test_a_fault_of_the_program_leaves_a_usable_terminal(pty: PseudoTerminal) -> None:
     with pytest.raises(ZeroDivisionError), TerminalScreen(pty.path, writer(), "utf-8"):
         print(1 / 0)
     assert pty.read().endswith("\x1b[?25h\x1b[?1049l")
     assert not pty.is_raw
 
 
-def test_keys_are_read_at_once(pty: Pty) -> None:
+def test_keys_are_read_at_once(pty: PseudoTerminal) -> None:
     with TerminalScreen(pty.path, writer(), "utf-8") as screen:
         assert screen.read() == b""
         os.write(pty.outer, b"s\x13")  # Ctrl-S is a key here
@@ -89,7 +63,7 @@ def test_keys_are_read_at_once(pty: Pty) -> None:
         assert os.get_blocking(pty.inner), "the shell uses that descriptor"
 
 
-def test_a_terminal_that_takes_nothing_does_not_hold_up_the_program(pty: Pty) -> None:
+def test_a_terminal_that_takes_nothing_does_not_hold_up_the_program(pty: PseudoTerminal) -> None:
     with TerminalScreen(pty.path, writer(), "utf-8") as screen:
         frames = [[((f"{letter}" * 500, ""),)] * 50 for letter in "abcdef"]
         assert False in [screen.draw(frame) for frame in frames]
@@ -104,7 +78,7 @@ def test_a_terminal_that_takes_nothing_does_not_hold_up_the_program(pty: Pty) ->
     assert not pty.is_raw
 
 
-def test_a_terminal_that_is_gone_ends_quietly(pty: Pty) -> None:
+def test_a_terminal_that_is_gone_ends_quietly(pty: PseudoTerminal) -> None:
     with TerminalScreen(pty.path, writer(), "utf-8") as screen:
         os.close(pty.outer)
         assert screen.read() is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import os
 from collections.abc import Iterator
@@ -17,15 +16,13 @@ from ishowtts.config import Config
 from ishowtts_gateway.terminal_view.terminal_screen import StyleWriter, TerminalScreen
 from ishowtts_gateway.terminal_view.top_program import TopProgram
 from ishowtts_gateway.terminal_view.watched_boards import BoardChoice, Boards
+from support.pseudo_terminal import PseudoTerminal
 
 
 @pytest.fixture
-def terminal() -> Iterator[tuple[int, str]]:
-    outer, inner = os.openpty()
-    yield outer, os.ttyname(inner)
-    for descriptor in (outer, inner):
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
+def pty() -> Iterator[PseudoTerminal]:
+    with PseudoTerminal() as made:
+        yield made
 
 
 def boards(tmp_path: Path, devices: list[str] | None) -> Boards:
@@ -42,21 +39,20 @@ async def run(tmp_path: Path, path: str, *, then: Any) -> int:
         return await asyncio.wait_for(program.run(), 20)
 
 
-def test_a_key_ends_it_and_so_does_the_end_of_the_terminal(tmp_path: Path, terminal: tuple[int, str]) -> None:
-    outer, path = terminal
-    assert asyncio.run(run(tmp_path, path, then=lambda _: os.write(outer, b"?xq"))) == 0
-    assert b"connecting to the broker at 127.0.0.1:1" in os.read(outer, 65_536)
-    assert asyncio.run(run(tmp_path, path, then=lambda _: os.close(outer))) == 129
+def test_a_key_ends_it_and_so_does_the_end_of_the_terminal(tmp_path: Path, pty: PseudoTerminal) -> None:
+    assert asyncio.run(run(tmp_path, pty.path, then=lambda _: os.write(pty.outer, b"?xq"))) == 0
+    assert "connecting to the broker at 127.0.0.1:1" in pty.read()
+    assert asyncio.run(run(tmp_path, pty.path, then=lambda _: os.close(pty.outer))) == 129
 
 
 def test_a_fault_in_a_callback_ends_it_with_the_terminal_restored(
-    tmp_path: Path, terminal: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, pty: PseudoTerminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outer, path = terminal
     monkeypatch.setattr(TopProgram, "_press", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(run(tmp_path, path, then=lambda _: os.write(outer, b"s")))
-    assert os.read(outer, 65_536).endswith(b"\x1b[?1049l")
+        asyncio.run(run(tmp_path, pty.path, then=lambda _: os.write(pty.outer, b"s")))
+    assert pty.read().endswith("\x1b[?1049l")
+    assert not pty.is_raw
 
 
 def test_the_first_board_online_is_shown_until_a_key_chooses(tmp_path: Path) -> None:
