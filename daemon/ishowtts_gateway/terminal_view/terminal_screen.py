@@ -31,7 +31,7 @@ STYLES: Mapping[str, Style] = {
 }
 """Only the eight colours that every terminal has, and that its user may have chosen."""
 
-_ASCII = str.maketrans("▁▂▃▄▅▆▇█░●○…–", "._-~=+*##*o.-", "")
+_ASCII = str.maketrans("▁▂▃▄▅▆▇█░●○…–", "._-~=+*#.*o.-", "")
 # Alternate screen, no cursor, no wrapping at the edge, marks around what is pasted; cleared.
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[?2004h\x1b[2J"
 _LEAVE = "\x1b[0m\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l"
@@ -153,6 +153,8 @@ class TerminalScreen:
                 self._unwritten = self._unwritten[os.write(self.descriptor, self._unwritten) :]
             except BlockingIOError:
                 return False
+            except OSError:  # the terminal is gone, which `read` tells
+                self._unwritten = b""
         return True
 
     def read(self) -> bytes | None:

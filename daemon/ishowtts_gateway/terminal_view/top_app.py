@@ -61,18 +61,17 @@ async def _show_until_ended(boards: Boards, screen: TerminalScreen) -> int:
 
 async def _print_once(boards: Boards, console: Console) -> int:
     """Print a frame for each board. Returns 0 if all of them are online."""
-    async with boards.connected():
-        await _first_values(boards)
     writer, width = StyleWriter(console), console.width if sys.stdout.isatty() else None
     directory, choice = boards.directory, BoardChoice(boards.directory)
-    for position in range(max(1, len(directory.records))):
-        if position:
-            print()
-        choice.move(1)
-        for line in whole_frame(top_view(boards, choice), width):
-            print(writer.text(line).rstrip())
-    records = directory.records.values()
-    return 0 if directory.broker_connected and records and all(record.online for record in records) else 1
+    async with boards.connected():
+        await _first_values(boards)
+        lines: list[str] = []
+        for _ in range(max(1, len(directory.records))):
+            choice.move(1)
+            lines += ["", *(writer.text(line).rstrip() for line in whole_frame(top_view(boards, choice), width))]
+        all_online = directory.broker_connected and all(record.online for record in directory.records.values())
+    print("\n".join(lines[1:]))
+    return 0 if all_online and directory.records else 1
 
 
 async def _first_values(boards: Boards) -> None:
