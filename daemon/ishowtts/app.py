@@ -139,7 +139,7 @@ class Daemon:
             self._inbox, self._scheduler, self._player, self._default_voice, reload.request, on_change=self._changed
         )
         self._voice_uploads = VoiceUploads(config, self._engines, self._inbox, on_change=self._publish_info)
-        self._history = HistoryReplies.from_config(config, self._inbox)
+        self._history = HistoryReplies(config.inbox_file, self._inbox, private=config.log.private)
         self._event_log = EventLog(self._telemetry)
         self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()
@@ -174,6 +174,7 @@ class Daemon:
             self._policy,
             paused_at_start=paused,
             alerts=alerts,
+            private=config.log.private,
         )
         self._report = StateReport(self._root, self._state.compose, self._link, self._notifier)
         telemetry = TelemetryPayload(self._telemetry, self._inbox, self._player, self._engines, self._link)
@@ -218,23 +219,16 @@ class Daemon:
         if self._choice.problem:
             log.error("%s", self._choice.problem)
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
-        self._start(self._player)
-        for mixer_thread in self._mixer_threads:
-            self._start(mixer_thread)
+        self._start(self._player, *self._mixer_threads)
         self._engines.start()
         self._stack.callback(self._engines.close)
-        for part in (self._espeak_check, self._speed_check, self._archives, self._scheduler, self._discovery):
-            self._start(part)
-        self._start(self._voice_uploads)
-        self._start(self._history)
+        self._start(self._espeak_check, self._speed_check, self._archives, self._scheduler, self._discovery)
+        self._start(self._voice_uploads, self._history)
         self._link.start()
         self._stack.callback(self._link.stop, _STOP_S)
         self._stack.callback(self._event_log.sum_up, last=True)
         self._stack.callback(self._commands.sum_up, last=True)
-        self._start(self._outbox)
-        self._start(self._intake)
-        self._start(self._status)
-        self._start(self._voice_watcher)
+        self._start(self._outbox, self._intake, self._status, self._voice_watcher)
         self._publish_info()
 
     def watch(self, stop_requested: threading.Event) -> None:
@@ -274,9 +268,10 @@ class Daemon:
         if self._scheduler.status.speaking is not None:
             log.info("the current line continues at the next start")
 
-    def _start(self, part: _Part) -> None:
-        part.start()
-        self._stack.callback(part.close, _STOP_S)
+    def _start(self, *parts: _Part) -> None:
+        for part in parts:
+            part.start()
+            self._stack.callback(part.close, _STOP_S)
 
     def _prune(self, short: bool) -> bool:
         """Prune the history; return whether there is more to prune."""

@@ -106,6 +106,11 @@ def test_each_field_of_an_event_is_in_its_row() -> None:
         assert told <= {*schema, *constants(schema), *kinds, "null"}, kind
 
 
+def test_each_field_of_the_progress_of_a_line_has_its_row() -> None:
+    line = schemas()["state"]["properties"]["speaking"]["anyOf"][1]
+    assert sorted(first_cells(MQTT, "field of `speaking`")) == sorted(line["properties"])
+
+
 def test_each_field_of_a_reply_to_the_history_has_its_row() -> None:
     kinds = schemas()["history"]["$defs"]
     assert sorted(first_cells(MQTT, "field of a line")) == sorted(kinds["line"]["properties"])

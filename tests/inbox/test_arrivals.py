@@ -269,3 +269,10 @@ def test_the_cost_of_an_arrival_does_not_grow_with_the_lines_of_its_id(
         queue.inbox.plain._storage.connection.set_progress_handler(None, 0)
         costs.append(steps)
     assert costs[-1] < 1.5 * costs[0] + 5
+
+
+def test_the_event_of_an_accepted_line_has_its_priority_and_the_voice_that_it_names(queue: Queue) -> None:
+    queue.inbox.accept([Line("a", "one"), Line("b", "two", voice="anna", priority=Priority.URGENT)])
+    told = [event.data for _, event in queue.inbox.unsent(9)]
+    assert [(data["priority"], data.get("voice")) for data in told] == [("normal", None), ("urgent", "anna")]
+    assert "voice" not in told[0]

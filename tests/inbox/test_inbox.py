@@ -49,7 +49,7 @@ def test_events_report_a_line_from_arrival_to_end_in_order(queue: Queue) -> None
     queue.inbox.finish(seq, Outcome.FINISHED, {"audio_s": 1.0})
     events = [event for _, event in queue.inbox.unsent()]
     ts = "2027-01-15T08:00:00.000Z"
-    assert events[0] == Event(ts, "a", "accepted", {"queue_depth": 1, "text": "text of a"})
+    assert events[0] == Event(ts, "a", "accepted", {"queue_depth": 1, "priority": "normal", "text": "text of a"})
     assert (events[1].event, events[1].data, events[1].reply_to) == (
         "started",
         {"queue_s": 1.5, "muted": False},
@@ -538,7 +538,7 @@ def test_lines_wait_in_memory_if_nothing_can_be_written(tmp_path: Path) -> None:
     assert "memory only" in inbox.problem
     assert "state_dir" in inbox.problem
     assert not inbox.durable
-    assert event.data == {"queue_depth": 1, "durable": False, "text": "text of a"}
+    assert event.data == {"queue_depth": 1, "priority": "normal", "durable": False, "text": "text of a"}
 
 
 def test_a_second_daemon_is_refused(queue: Queue) -> None:

@@ -11,6 +11,7 @@ from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.model import Line
 from ishowtts.playback.audibility import Silence, SilentCause
 from ishowtts.speech import SchedulerStatus
+from ishowtts.speech.speech_progress import SpeechProgress
 from ishowtts.status.payloads import FOUND_PAUSED, StateFacts, state_payload
 
 IDLE = StateFacts(SchedulerStatus(None, False, None), EngineStatus("f5", EngineState.READY, 24000), "f5", 0, False, 80)
@@ -18,7 +19,8 @@ MUTED, VOLUME_0, SILENT_DEVICE = (
     frozenset({Silence.by(cause)}) for cause in (SilentCause.MUTED, SilentCause.VOLUME_0, SilentCause.SILENT_DEVICE)
 )
 UNPREPARED = SchedulerStatus(None, False, None, prepared=False)
-SPEAKING = SchedulerStatus(Line("a", "hello"), False, None)
+PROGRESS = SpeechProgress("f5", "anna", "2026-11-30T08:00:00.000Z", 2, 3, 4.5, 6.0)
+SPEAKING = SchedulerStatus(Line("a", "hello", author="Bob"), False, None, progress=PROGRESS)
 
 
 @pytest.mark.parametrize(
@@ -104,5 +106,19 @@ def test_the_state_says_whether_a_line_could_be_heard(silences: frozenset[Silenc
 
 
 def test_the_state_names_the_current_line() -> None:
-    assert state_payload(replace(IDLE, scheduler=SPEAKING))["speaking"] == {"id": "a", "text": "hello"}
+    speaking = {
+        "id": "a",
+        "text": "hello",
+        "author": "Bob",
+        "engine": "f5",
+        "voice": "anna",
+        "since": "2026-11-30T08:00:00.000Z",
+        "segment": 2,
+        "segments": 3,
+        "played_s": 4.5,
+        "left_s": 6.0,
+    }
+    assert state_payload(replace(IDLE, scheduler=SPEAKING))["speaking"] == speaking
+    del speaking["author"]
+    assert state_payload(replace(IDLE, scheduler=SPEAKING, private=True))["speaking"] == speaking
     assert state_payload(IDLE)["speaking"] is None

@@ -68,7 +68,9 @@ def accept(transaction: Transaction, what: Line | Rejection, limits: InboxLimits
     else:
         depth += depth < limits.max_lines
         transaction.insert(what, WAITING, limits.life_s(what.priority, what.ttl_s))
-        data = {"queue_depth": depth}
+        data = {"queue_depth": depth, "priority": what.priority.name.lower()}
+        if what.voice is not None:
+            data["voice"] = what.voice
         if what.done:
             data["done"] = list(what.done)
         if not durable:

@@ -18,6 +18,7 @@ from ishowtts.speech.pending_commands import Execute, PendingCommands
 from ishowtts.speech.prefetch import Prefetcher
 from ishowtts.speech.retry import EngineBackoff, HeldLines
 from ishowtts.speech.segment_renderer import SpeechResources
+from ishowtts.speech.speech_progress import SpeechProgress
 from ishowtts.speech.speech_task import SpeechTask
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.loop_thread import LoopThread
@@ -26,6 +27,7 @@ from ishowtts.util.timed_executor import TimedExecutor
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.5  # how often expiry and the return of a device are checked if nothing wakes the thread
+_FIRST_SOUND_S = 0.05  # the player wakes nobody when a line begins to sound
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class SchedulerStatus:
         blocked_by: Why no line is taken from the queue; `None` if lines are taken.
         retry_reason: Why no engine could speak a line that was tried and waits again; `None` if none waits so.
         prepared: Whether everything is loaded that the first line needs.
+        progress: How far the line was that is heard when its current segment began; `None` if none is heard.
     """
 
     speaking: Line | None
@@ -44,6 +47,7 @@ class SchedulerStatus:
     blocked_by: str | None
     retry_reason: str | None = None
     prepared: bool = True
+    progress: SpeechProgress | None = None
 
 
 class Scheduler(LoopThread):
@@ -141,6 +145,8 @@ class Scheduler(LoopThread):
                 execute()
         self._speak()
         self._update_status()
+        if self._status.progress is not None and self._status.progress.since is None and not self._paused:
+            return _FIRST_SOUND_S
         pause_left_s = self._pause_until_s() - time.monotonic()
         return min(pause_left_s, _POLL_S) if pause_left_s > 0 else _POLL_S
 
@@ -268,7 +274,8 @@ class Scheduler(LoopThread):
 
     def _update_status(self) -> None:
         task = self._current.task
-        speaking = task.dequeued.line if task is not None and task.audible else None
+        progress = None if task is None else task.progress
+        speaking = task.dequeued.line if task is not None and progress is not None else None
         nothing_waits = task is None and self._inbox.depth() == 0
         if not self._available():
             self._backoff.reset()  # an engine that is unavailable says so itself
@@ -278,7 +285,7 @@ class Scheduler(LoopThread):
             self._held_lines.release_if_old()
         retry_reason = self._backoff.reason or self._held_lines.reason
         prepared = self._prepared is not None and self._prepared.done()
-        status = SchedulerStatus(speaking, self._paused, self._blocked_by(), retry_reason, prepared)
+        status = SchedulerStatus(speaking, self._paused, self._blocked_by(), retry_reason, prepared, progress)
         if status != self._status:
             self._status = status
             self._on_change()

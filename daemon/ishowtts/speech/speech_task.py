@@ -20,6 +20,7 @@ from ishowtts.speech.line_notes import LineNotes
 from ishowtts.speech.line_stats import LineStats, event_data
 from ishowtts.speech.line_synthesis import PlannedSegment
 from ishowtts.speech.segment_renderer import RenderedSegment, SegmentRenderer, SpeechResources
+from ishowtts.speech.speech_progress import ProgressMeter, SpeechProgress
 
 _MAX_PLAYING = 2  # segments with the player: the one that is heard and one that waits
 
@@ -81,6 +82,12 @@ class SpeechTask:
         self._playing: list[_PlayingSegment] = []
         self._recording: RecordingInProgress | None = None
         self._stats = LineStats()
+        self._meter = ProgressMeter()
+
+    @property
+    def progress(self) -> SpeechProgress | None:
+        """How far the line was when its current segment began; `None` before anything has gone to the player."""
+        return self._meter.progress
 
     @property
     def spoken_text(self) -> str | None:
@@ -164,6 +171,8 @@ class SpeechTask:
         self._play_rendered()
         self._synthesize_next()
         self._follow_playback()
+        if self._playing:
+            self._meter.follow(self._playing[0].playing, self._next - len(self._playing), self._segments)
         return self._state is TaskState.FINISHED
 
     def stop(self) -> None:
@@ -256,6 +265,7 @@ class SpeechTask:
         self._record(utterance, planned.position, playing.overlap_s)
         self._playing.append(_PlayingSegment(planned.position, utterance, playing))
         self._stats.segment_queued(utterance)
+        self._meter.queued(planned, utterance, len(sound) / player.rate_hz - playing.overlap_s)
         substitution = self._renderer.line_synthesis.substitution(planned.segment, utterance.engine)
         self.notes.spoken_by(utterance.engine, substitution)
         self.notes.remark(rendered.remark)

@@ -32,6 +32,7 @@ class ApplianceState:
     Args:
         volume_configured: `audio.volume`.
         paused_at_start: It was paused already when the daemon started.
+        private: `log.private`.
     """
 
     volume_configured: int
@@ -48,6 +49,7 @@ class ApplianceState:
     policy: SpeechPolicy
     paused_at_start: bool
     alerts: Alerts
+    private: bool
 
     def compose(self) -> dict[str, Any]:
         """Compose the payload `state`, without `since`."""
@@ -89,6 +91,7 @@ class ApplianceState:
                 silences=self.player.silences(),
                 expires_before=self.inbox.expires_while_held(),
                 alerts=self.alerts.active,
+                private=self.private,
             )
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ishowtts import __version__
@@ -88,6 +88,7 @@ class StateFacts:
         silences: Why a line that is played now cannot be heard; empty if it can, as far as is known.
         paused_at_start: It was paused already when the daemon started, which looks like a broken appliance.
         alerts: The active alerts, in the order of AlertName.
+        private: Whether the author of a line is withheld (`log.private`).
     """
 
     scheduler: SchedulerStatus
@@ -108,19 +109,19 @@ class StateFacts:
     silences: frozenset[Silence] = frozenset()
     expires_before: bool = False
     alerts: tuple[AlertName, ...] = ()
+    private: bool = False
 
 
 def state_payload(facts: StateFacts) -> dict[str, Any]:
     """Compose `state`, without `since`, which the publisher adds."""
     state, detail = _state_and_detail(facts)
-    line = facts.scheduler.speaking
     silent = next(iter(ordered(facts.silences)), None)
     return {
         "state": state,
         "engine": facts.engine_name,
         "engines": list(facts.ready_engines),
         "queue_depth": facts.queue_depth,
-        "speaking": None if line is None else {"id": line.id, "text": line.text},
+        "speaking": _speaking(facts),
         "paused": facts.scheduler.paused,
         "muted": facts.muted,
         "volume": facts.volume,
@@ -131,6 +132,20 @@ def state_payload(facts: StateFacts) -> dict[str, Any]:
         "silent": silent.cause.value if silent else None,
         "detail": detail,
         "alerts": [name.value for name in facts.alerts],
+    }
+
+
+def _speaking(facts: StateFacts) -> dict[str, Any] | None:
+    """The line that is heard, and how far it was when its current segment began."""
+    line, progress = facts.scheduler.speaking, facts.scheduler.progress
+    if line is None:
+        return None
+    author = None if facts.private else line.author
+    return {
+        "id": line.id,
+        "text": line.text,
+        **({} if author is None else {"author": author}),
+        **({} if progress is None else asdict(progress)),
     }
 
 

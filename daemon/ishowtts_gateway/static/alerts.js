@@ -1,10 +1,9 @@
 // The alerts of the board that is shown: what needs attention, since when, and the fix.
 
 import { byId, expandable, icon, keyed, make, setData, setText } from "./dom.js";
-import { ago, capital, clockTime, figure, moment, number, object, text } from "./format.js";
+import { capital, clockTime, figure, moment, number, object, text } from "./format.js";
 import { activeAlerts } from "./store.js";
 
-const MAX_ALERTS = 30;
 const ANNOUNCE_MS = 5000;
 // Title, unit and digits of the value, and whether lines may be lost or unheard.
 const KNOWN = new Map([
@@ -28,14 +27,14 @@ export function mountAlerts(store) {
   const render = () => {
     const items = store.device ? alertItems(store.device) : [];
     section.hidden = items.length === 0;
-    keyed(byId("alert-list"), items, (item) => item.name, () => make("li", { className: "alert" }), updateAlert);
+    keyed(byId("alert-list"), items, (item) => item.name, () => make("li", "alert"), updateAlert);
   };
   store.subscribe(render);
   announceNew(store);
 }
 
 function alertItems(board) {
-  const items = activeAlerts(board).slice(0, MAX_ALERTS).map(([name, alert]) => {
+  const items = activeAlerts(board).map(([name, alert]) => {
     const [title, unit, digits, isBad] = KNOWN.get(name) ?? [alertTitle(name), "", 1, false];
     const value = number(alert.value) === null ? null : figure(alert.value, digits, unit);
     return { name, title, isBad, value, detail: text(alert.detail), since: moment(alert.since) };
@@ -50,13 +49,13 @@ function alertItems(board) {
 }
 
 function updateAlert(element, item) {
-  setData(element, "level", item.isBad ? "bad" : "warn");
+  setData(element, "tone", item.isBad ? "bad" : "warn");
   element.replaceChildren(
     icon("alert"),
-    make("div", { className: "alert-body" },
-      make("h3", {}, item.title, item.value ? make("span", { className: "alert-value", textContent: item.value }) : null),
-      item.detail ? make("p", {}, expandable(capital(item.detail), 400)) : null),
-    item.since === null ? "" : make("p", { className: "alert-since", textContent: `since ${clockTime(item.since, false)}`, title: ago(item.since) }),
+    make("div", "alert-body",
+      make("h3", {}, item.title, item.value && make("span", {}, item.value),
+        item.since === null ? null : make("span", "alert-since", `since ${clockTime(item.since, false)}`)),
+      item.detail && make("p", {}, expandable(capital(item.detail), 400))),
   );
 }
 

@@ -1,9 +1,10 @@
 // The boards, if there are several: what each does, and which one is shown.
 
-import { byId, foreign, icon, keyed, make, setData, setText } from "./dom.js";
+import { byId, foreign, icon, keyed, make, setData, setText, tone } from "./dom.js";
 import { count, figure, number, object, text } from "./format.js";
 import { activeAlerts } from "./store.js";
 
+const WORDS = { starting: "Starting", warming: "Warming up", ready: "Ready", speaking: "Speaking", paused: "Paused", degraded: "Degraded" };
 const FILTER_FROM = 9; // boards; fewer are found at a glance
 
 /** Returns what a board does, as `[state, word]`. */
@@ -13,15 +14,14 @@ export function boardState(board) {
   if (board.availability !== "online" && state.state === undefined) return ["unknown", "Unknown"];
   if (state.paused === true) return ["paused", "Paused"];
   if (text(object(state.speaking).id) !== null) return ["speaking", "Speaking"];
-  const words = { starting: "Starting", warming: "Warming up", ready: "Ready", speaking: "Speaking", paused: "Paused", degraded: "Degraded" };
-  return words[state.state] ? [state.state, words[state.state]] : ["unknown", "Unknown"];
+  return Object.hasOwn(WORDS, state.state) ? [state.state, WORDS[state.state]] : ["unknown", "Unknown"];
 }
 
 /** Shows a tile for each board, and keeps the address of the page at the board that is shown. */
 export function mountBoards(store) {
   const nav = byId("boards");
   const filter = make("input", { type: "search", className: "input", placeholder: "Find a board", "aria-label": "Find a board", oninput: () => render() });
-  const summary = make("p", { className: "boards-summary" });
+  const summary = make("p");
   const head = make("div", { className: "boards-head", hidden: true }, summary, filter);
   const list = make("ul", { className: "boards-list", role: "list" });
   nav.append(head, list);
@@ -35,13 +35,10 @@ export function mountBoards(store) {
     const shown = boards.filter((board) => board.name.includes(wanted));
     setData(nav, "many", !head.hidden);
     keyed(list, shown.map((board) => tileOf(store, board)), (tile) => tile.name, createTile, updateTile);
-    const isEmpty = boards.length === 0 && store.link.state !== "connecting";
-    byId("empty").hidden = !isEmpty;
-    setText(byId("empty-text"), "The gateway waits for the messages of a board. Start the daemon on one (systemctl start ishowtts), and compare mqtt.host, mqtt.prefix and gateway.devices of both.");
-    setData(document.body, "boards", boards.length === 0 ? "none" : boards.length === 1 ? "one" : "several");
+    byId("empty").hidden = boards.length > 0 || store.link.state === "connecting";
+    keepAddress(store);
   };
   store.subscribe(render);
-  store.subscribe(() => keepAddress(store));
   addEventListener("hashchange", () => store.select(addressed() ?? store.selected));
   store.select(addressed());
 }
@@ -92,16 +89,16 @@ function createTile(tile) {
 
 function updateTile(item, tile) {
   const link = item.firstChild;
-  setData(link, "state", tile.state);
+  setData(link, "tone", tone(tile.state));
   if (tile.isSelected) link.setAttribute("aria-current", "true");
   else link.removeAttribute("aria-current");
   link.replaceChildren(
-    make("span", { className: "tile-name", textContent: tile.name }),
-    make("span", { className: "tile-state" }, make("span", { className: "dot", "aria-hidden": "true" }), tile.word),
-    tile.line === null ? make("span", { className: "tile-line" }) : make("span", { className: "tile-line" }, foreign(tile.line)),
-    make("span", { className: "tile-facts" },
-      make("span", { textContent: tile.waiting === null ? "" : `${count(tile.waiting, "line")} waiting` }),
-      make("span", { textContent: tile.temperature_c === null ? "" : figure(tile.temperature_c, 0, "°C") }),
-      tile.alerts ? make("span", { className: "tile-alerts" }, icon("alert"), count(tile.alerts, "alert")) : null),
+    make("span", "tile-name", tile.name),
+    make("span", "tile-state", make("span", "dot"), tile.word),
+    make("span", "tile-line", foreign(tile.line ?? "")),
+    make("span", "tile-facts",
+      tile.waiting ? make("span", {}, `${tile.waiting} waiting`) : null,
+      tile.temperature_c === null ? null : make("span", {}, figure(tile.temperature_c, 0, "°C")),
+      tile.alerts ? make("span", "tile-alerts", icon("alert"), count(tile.alerts, "alert")) : null),
   );
 }

@@ -14,13 +14,13 @@ export class Chart {
     this.panel = panel;
     this.words = "";
     const id = `chart-${panel.id}`;
-    this.title = make("h3", { id, textContent: panel.unit ? `${panel.title} (${panel.unit})` : panel.title, title: panel.hint ?? "" });
-    this.values = make("p", { className: "chart-values" });
+    this.title = make("h3", { id, textContent: panel.unit ? `${panel.title} (${panel.unit})` : panel.title });
+    this.values = make("p", "chart-values");
     this.svg = makeSvg("svg", { class: "chart-plot", role: "img", "aria-labelledby": `${id} ${id}-words` });
     this.summary = make("figcaption", { id: `${id}-words`, className: "visually-hidden" });
     this.empty = make("p", { className: "chart-empty", hidden: true, textContent: "No such reading." });
     this.element = make("figure", { className: "chart", "data-panel": panel.id },
-      make("div", { className: "chart-head" }, this.title, this.values), make("div", { className: "chart-area" }, this.svg, this.empty), this.summary);
+      make("div", "chart-head", this.title, this.values), make("div", "chart-area", this.svg, this.empty), this.summary);
   }
 
   /** Returns the time at a horizontal place of the screen. */
@@ -38,7 +38,7 @@ export class Chart {
     this.width = box.clientWidth;
     this.height = box.clientHeight;
     const em = parseFloat(getComputedStyle(this.svg).fontSize);
-    this.left = em * 2.9;
+    this.left = em * 3.3;
     this.right = em * 0.6;
     this.top = em * 0.6;
     this.bottom = em * 1.6;
@@ -154,7 +154,7 @@ export class Chart {
       const point = cursor === null ? newest(set.points, this.panel.dots ? HOUR_S : gap_s, this.end) : nearest(set.points, cursor, near_s);
       const value = point === null ? UNKNOWN : figure(point[1], digits, unit);
       const { name } = set;
-      parts.push(make("span", { className: `chart-value ${set.kind}` }, name ? make("span", { className: "chart-key", textContent: name }) : "", make("strong", { textContent: point === null ? UNKNOWN : figure(point[1], digits) })));
+      parts.push(make("span", `chart-value ${set.kind}`, name ? make("span", "chart-key", name) : "", make("strong", {}, point === null ? UNKNOWN : figure(point[1], digits))));
       words.push(`${name ? `${name} ` : ""}${value}`);
     }
     this.words = `${title}: ${words.join(", ") || UNKNOWN}`;

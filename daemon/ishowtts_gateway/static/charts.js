@@ -1,7 +1,7 @@
 // Charts of the last hour. The pointer or the arrow keys choose a time; then each chart shows its values at that time.
 
 import { Chart } from "./chart.js";
-import { answer, byId, make, setText } from "./dom.js";
+import { answer, byId, closeButton, make, setText } from "./dom.js";
 import { clockTime, figure, number, object } from "./format.js";
 
 const HOUR_S = 3600;
@@ -10,8 +10,7 @@ const STEP_S = 60;
 const BLOCK_S = 300; // of a row in the table
 /** What is drawn. `floor`: what the axis covers at least. */
 const PANELS = [
-  { id: "rtf", title: "RTF per line", digits: 2, unit: "", floor: [0, 1.2], limit: 1, dots: true,
-    hint: "Real-time factor: seconds of synthesis for a second of speech. Below 1 speech has no gaps." },
+  { id: "rtf", title: "RTF per line", digits: 2, unit: "", floor: [0, 1.2], limit: 1, dots: true },
   { id: "clock", title: "GPU clock", digits: 0, unit: "MHz", floor: [0, 500], lines: [["gpu_max_mhz", "max", "max"], ["gpu_mhz", "now", "a"]] },
   { id: "temperature", title: "Temperature", digits: 0, unit: "°C", floor: [30, 60], lines: [["cpu_c", "CPU", "b"], ["gpu_c", "GPU", "a"]] },
   { id: "load", title: "Load", digits: 0, unit: "%", floor: [0, 100], lines: [["cpu_load_pct", "CPU", "b"], ["gpu_load_pct", "GPU", "a"]] },
@@ -40,7 +39,7 @@ export function mountCharts(store, api) {
     byId("charts").hidden = board === null;
     if (!board) return;
     const outdated = store.outdated(board);
-    const end = outdated?.since ? outdated.since / 1000 : Date.now() / 1000;
+    const end = outdated?.since ? outdated.since / 1000 + store.skew_s : store.now_s();
     for (const chart of charts) chart.draw(board.series, end, cursor, object(board.info).telemetry_s);
     setText(time, cursor === null ? "" : `at ${clockTime(cursor * 1000)}`);
   };
@@ -73,7 +72,7 @@ export function mountCharts(store, api) {
   grid.addEventListener("pointerleave", () => choose(null));
   grid.addEventListener("blur", () => choose(null));
   grid.addEventListener("keydown", (event) => {
-    const now = Date.now() / 1000;
+    const now = store.now_s();
     const step = { ArrowLeft: -STEP_S, ArrowRight: STEP_S, Home: -HOUR_S, End: HOUR_S, Escape: null }[event.key];
     if (step === undefined) return;
     event.preventDefault();
@@ -96,7 +95,7 @@ function showTable(store) {
   const wanted = PANELS.flatMap((panel) => (panel.lines ?? []).map(([column, name]) => ({ column, panel, name })));
   const head = ["Time", "RTF", ...wanted.map(({ panel, name }) => `${panel.title}${name ? `, ${name}` : ""}${panel.unit ? ` (${panel.unit})` : ""}`)];
   const rows = [];
-  const end = Math.floor(Date.now() / 1000 / BLOCK_S) * BLOCK_S;
+  const end = Math.floor(store.now_s() / BLOCK_S) * BLOCK_S;
   for (let start = end; start > end - HOUR_S; start -= BLOCK_S) {
     const inside = (row) => row[0] >= start && row[0] < start + BLOCK_S;
     const block = points.filter(inside);
@@ -106,10 +105,10 @@ function showTable(store) {
   dialog.replaceChildren(
     make("h2", { id: "charts-table-title", textContent: "Last hour, means over 5 minutes" }),
     make("div", { className: "table-scroll", tabIndex: 0, role: "region", "aria-labelledby": "charts-table-title" },
-      make("table", { className: "table plain" },
-        make("thead", {}, make("tr", {}, ...head.map((title) => make("th", { scope: "col", textContent: title })))),
-        make("tbody", {}, ...rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row", textContent: first }), ...rest.map((value) => make("td", { className: "num", textContent: value }))))))),
-    make("div", { className: "dialog-actions" }, make("button", { type: "button", className: "button", textContent: "Close", onclick: () => dialog.close() })),
+      make("table", {},
+        make("thead", {}, make("tr", {}, ...head.map((title) => make("th", { scope: "col" }, title)))),
+        make("tbody", {}, ...rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, first), ...rest.map((value) => make("td", "num", value))))))),
+    make("div", "dialog-actions", closeButton(dialog)),
   );
   dialog.showModal();
 }

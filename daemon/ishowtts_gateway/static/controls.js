@@ -1,15 +1,13 @@
 // Pause, skip, stop, replay, mute, volume and default voice of the board that is shown.
 
 import { answer, button, byId, icon, make, run, setText } from "./dom.js";
-import { number, object, text, texts } from "./format.js";
+import { capital, number, object, text, texts } from "./format.js";
 
 const REASONS = { gateway: "The gateway is away. Wait until the page is live again.", broker: "The gateway has no broker now.", board: "The board is offline." };
 
-/** What a button's action returns: the answer of the board in words. */
-export function told(event, done) {
-  const detail = text(object(event).detail);
-  if (event?.ok === false) return { text: detail ? `Refused: ${detail}` : "The board refused it.", isRefused: true };
-  return { text: detail ? `${done}: ${detail}` : `${done}.`, value: event };
+/** Returns what a board has done, in its own words if it has some. A refusal is an error of the API. */
+function told(event, done) {
+  return { text: `${capital(text(object(event).detail) ?? done)}.`, value: event };
 }
 
 /** Says why nothing can be sent now, in `status`. Returns whether it can. */
@@ -20,11 +18,15 @@ export function canSend(store, status) {
   return false;
 }
 
+/** Sends a command for a button. `status` shows what was `done`, or why not. */
+export function send(store, api, control, status, command, done) {
+  return canSend(store, status) && run(control, status, async () => told(await api.command(store.selected, command), done));
+}
+
 /** Shows the controls if the gateway may send commands. Returns the actions by name, for the keyboard. */
 export function mountControls(store, api) {
   const status = byId("controls-answer");
-  const act = (control, command, done) => canSend(store, status) &&
-    run(control, status, async () => told(await api.command(store.selected, { command }), done));
+  const act = (control, command, done) => send(store, api, control, status, { command }, done);
   const isPaused = () => object(store.device?.state).paused === true;
   const isMuted = () => store.device?.muted === true || object(store.device?.state).muted === true;
 
@@ -36,21 +38,21 @@ export function mountControls(store, api) {
     mute: () => (isMuted() ? act(mute, "unmute", "Unmuted") : act(mute, "mute", "Muted")),
     volume: (change) => volume.step(change),
   };
-  const pause = button("pause", "Pause", { id: "pause", className: "button main", onclick: actions.pause, title: "Pause or resume speech (p)" });
-  const skip = button("skip", "Skip", { id: "skip", onclick: actions.skip, title: "End this line (s)" });
-  const stop = button("stop", "Stop", { id: "stop", className: "button danger", onclick: actions.stop, title: "End this line and all lines that wait (Shift+X)" });
-  const replay = button("replay", "Replay", { id: "replay", onclick: actions.replay, title: "Speak the last line again (r)" });
-  const mute = button("mute", "Mute", { id: "mute", onclick: actions.mute, title: "Play lines without sound, or with it again (m)" });
+  const pause = button("pause", "Pause", { id: "pause", onclick: actions.pause });
+  const skip = button("skip", "Skip", { id: "skip", onclick: actions.skip });
+  const stop = button("stop", "Stop", { id: "stop", className: "button danger", onclick: actions.stop, title: "End this line and all lines that wait" });
+  const replay = button("replay", "Replay", { id: "replay", onclick: actions.replay });
+  const mute = button("mute", "Mute", { id: "mute", onclick: actions.mute });
   const volume = new VolumeSlider(store, api, status);
-  const voice = new VoiceSelect(store, api, status);
+  const voice = voiceChoice(store, api, status);
   byId("controls").append(
-    make("div", { className: "control-buttons" }, pause, skip, stop, replay, mute),
-    make("div", { className: "control-fields" }, volume.element, voice.element),
+    make("div", "control-buttons", pause, skip, stop, replay, mute),
+    make("div", "control-fields", volume.element, voice.element),
   );
 
   store.subscribe(() => {
     const board = store.device;
-    byId("controls").hidden = object(board?.controls).command !== true;
+    byId("controls").hidden = !store.may("command");
     show(pause, isPaused() ? ["play", "Resume"] : ["pause", "Pause"]);
     show(mute, isMuted() ? ["sound", "Unmute"] : ["mute", "Mute"]);
     if (board) {
@@ -78,7 +80,7 @@ class VolumeSlider {
     this.input = make("input", { type: "range", id: "volume", min: 0, max: 100, step: 1,
       oninput: () => this.move(), onchange: () => this.send() });
     this.output = make("output", { className: "volume-value", for: "volume" });
-    this.element = make("label", { className: "field inline" }, make("span", { textContent: "Volume" }), this.input, this.output);
+    this.element = make("label", "field inline", make("span", {}, "Volume"), this.input, this.output);
   }
 
   show(board) {
@@ -113,41 +115,34 @@ class VolumeSlider {
       await run(this.input, this.status, async () => told(await this.api.setVolume(this.store.selected, volume), `Volume ${volume} %`));
     }
     if (Number(this.input.value) !== volume) return this.send();
+    await new Promise((resolve) => setTimeout(resolve, 500)); // the board tells its volume after its answer
     this.isMoved = false;
-    this.store.changed();
-    return undefined;
+    return this.store.changed();
   }
 }
 
-/** The voice of lines that name none. */
-class VoiceSelect {
-  constructor(store, api, status) {
-    this.store = store;
-    this.names = "";
-    this.isChosen = false;
-    this.select = make("select", { id: "default-voice", className: "input", onchange: async () => {
-      const name = this.select.value || null;
-      this.isChosen = true;
-      if (canSend(store, status)) {
-        await run(this.select, status, async () => told(await api.setVoice(store.selected, name), name ? `Default voice ${name}` : "The configured voice"));
-      }
-      this.isChosen = false;
-      store.changed();
-    } });
-    this.element = make("label", { className: "field inline" }, make("span", { textContent: "Default voice" }), this.select);
-  }
-
-  show(board) {
-    const voices = texts(object(board.info).voices);
-    const current = text(board.voice);
-    const names = current !== null && !voices.includes(current) ? [current, ...voices] : voices;
-    this.element.hidden = names.length === 0;
-    const wanted = JSON.stringify(names);
-    if (wanted !== this.names) {
-      this.names = wanted;
-      this.select.replaceChildren(...names.map((name) => make("option", { value: name, textContent: name })),
-        make("option", { value: "", textContent: "As configured" }));
+/** Returns the choice of the voice of lines that name none, and a function that shows a board's. */
+function voiceChoice(store, api, status) {
+  let shown = "";
+  const choose = async () => {
+    const name = select.value || null;
+    if (canSend(store, status)) {
+      await run(select, status, async () => told(await api.setVoice(store.selected, name), `Default voice: ${name ?? "as configured"}`));
     }
-    if (!this.isChosen && this.select.value !== (current ?? "")) this.select.value = current ?? "";
-  }
+    shown = "";
+    store.changed();
+  };
+  const select = make("select", { id: "default-voice", className: "input", onchange: choose });
+  const element = make("label", "field inline", make("span", {}, "Default voice"), select);
+  const show = (board) => {
+    const current = text(board.voice);
+    const names = [...new Set([...(current === null ? [] : [current]), ...texts(object(board.info).voices)])];
+    const wanted = JSON.stringify([board.name, names]);
+    if (wanted === shown || select.getAttribute("aria-busy")) return;
+    shown = wanted;
+    element.hidden = names.length === 0;
+    select.replaceChildren(...names.map((name) => make("option", { value: name }, name)), make("option", { value: "" }, "As configured"));
+    select.value = current ?? "";
+  };
+  return { element, show };
 }

@@ -6,9 +6,13 @@ const graphemes = typeof Intl.Segmenter === "function" ? new Intl.Segmenter() : 
 /** Returns the element with this id. */
 export const byId = (id) => document.getElementById(id);
 
-/** Returns an element. A property starting with `on` is a listener; one with a hyphen, `role` or `for` an attribute. */
+/**
+ * Returns an element. `properties` is its class, or properties by name: one that starts with `on` is a listener; one with
+ * a hyphen, `role` and `for` are attributes.
+ */
 export function make(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
+  if (typeof properties === "string") properties = { className: properties };
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
@@ -29,13 +33,26 @@ export function makeSvg(tag, attributes = {}, ...children) {
 
 /** Returns the icon of a symbol in index.html. */
 export function icon(name) {
-  return makeSvg("svg", { class: "icon", "aria-hidden": "true" }, makeSvg("use", { href: `#i-${name}` }));
+  return makeSvg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, makeSvg("use", { href: `#i-${name}` }));
 }
 
 /** Returns a button with an icon and a text. */
 export function button(name, text, properties = {}) {
-  return make("button", { type: "button", className: "button", ...properties }, name && icon(name), make("span", { textContent: text }));
+  return make("button", { type: "button", className: "button", ...properties }, name && icon(name), make("span", {}, text));
 }
+
+/** What a word means: nothing to do, something to look at, something that failed. */
+const TONES = {
+  speaking: "accent", ready: "good", starting: "warn", loading: "warn", warming: "warn", restarting: "warn", parked: "warn", paused: "warn",
+  muted: "warn", degraded: "warn", expired: "warn", evicted: "warn", unheard: "warn", interrupted: "warn", high: "warn",
+  failed: "bad", rejected: "bad", urgent: "bad", offline: "bad", absent: "bad",
+};
+
+/** Returns the colour of a word. */
+export const tone = (kind) => (Object.hasOwn(TONES, kind) ? TONES[kind] : null);
+
+/** Returns a word on a ground whose colour tells its kind. */
+export const badge = (kind, ...content) => make("span", { className: "badge", "data-kind": kind, "data-tone": tone(kind) }, ...(content.length ? content : [kind.slice(0, 20)]));
 
 /** Sets a text if it differs, so that selections stay and screen readers hear only changes. */
 export function setText(node, text) {
@@ -54,11 +71,11 @@ export function foreign(text, className = "foreign") {
 }
 
 /** Returns the first `limit` visible characters of a text, or null if it has no more. */
-export function cut(text, limit) {
+function cut(text, limit) {
   if (text.length <= limit) return null;
   let end = 0;
   let count = 0;
-  // A visible character may have hundreds of marks above it: those beyond 8 of each are not worth their room.
+  // Eight code units for a visible character: some stack hundreds of marks.
   for (const part of graphemes ? graphemes.segment(text.slice(0, limit * 8)) : Array.from(text, (segment) => ({ segment }))) {
     if (count === limit) return text.slice(0, end);
     count += 1;
@@ -67,24 +84,38 @@ export function cut(text, limit) {
   return end < text.length ? text.slice(0, end) : null;
 }
 
+/** Returns a text that is cut after `limit` visible characters. */
+export function clip(text, limit) {
+  const short = cut(text, limit);
+  return short === null ? text : `${short}…`;
+}
+
 /** Returns a text from outside that is cut after `limit` characters, with a button that shows the rest. */
 export function expandable(text, limit, className) {
-  const short = cut(text, limit);
-  if (short === null) return foreign(text, className);
-  const shown = foreign(`${short}…`, className);
+  const short = clip(text, limit);
+  if (short === text) return foreign(text, className);
+  const shown = foreign(short, className);
   const toggle = make("button", { type: "button", className: "link", textContent: "Show all", "aria-expanded": "false" });
   toggle.addEventListener("click", () => {
     const isOpen = toggle.getAttribute("aria-expanded") === "true";
-    shown.textContent = isOpen ? `${short}…` : text;
+    shown.textContent = isOpen ? short : text;
     toggle.textContent = isOpen ? "Show all" : "Show less";
     toggle.setAttribute("aria-expanded", String(!isOpen));
   });
-  return make("span", { className: "expandable" }, shown, " ", toggle);
+  return make("span", "expandable", shown, " ", toggle);
 }
+
+/** Returns a button that has only an icon. */
+export function iconButton(name, label, onclick) {
+  return make("button", { type: "button", className: "icon-button small", title: label, "aria-label": label, onclick }, icon(name));
+}
+
+/** Returns the button that closes a dialog. */
+export const closeButton = (dialog) => button(null, "Close", { onclick: () => dialog.close() });
 
 /**
  * Makes the children of `parent` show `items` in order. The element of a key stays, with its focus and what is open in it.
- * `update(element, item)` fills it; an item whose `stamp` has not changed is skipped.
+ * `update(element, item)` fills it if the `stamp` of the item has changed.
  */
 export function keyed(parent, items, key, create, update, stamp = JSON.stringify) {
   const known = new Map();
@@ -117,7 +148,7 @@ export function answer(node, kind, text) {
   if (kind === "ok") node.timer = setTimeout(() => node.replaceChildren(), 8000);
 }
 
-/** Runs `action` for a button: it shows that it waits, then the answer or the error. Returns what `action` returned. */
+/** Runs `action` for a button: it waits, then `status` shows the answer or the error. Returns `value` of the action. */
 export async function run(control, status, action) {
   if (control.getAttribute("aria-busy") === "true") return undefined;
   control.setAttribute("aria-busy", "true");

@@ -61,17 +61,6 @@ export function clockTime(milliseconds, hasSeconds = true) {
   return date.toDateString() === new Date().toDateString() ? time : `${day.format(date)}, ${time}`;
 }
 
-/** Returns how long ago something was, as in `4 min ago`. */
-export function ago(milliseconds, now = Date.now()) {
-  if (milliseconds === null) return UNKNOWN;
-  const seconds = Math.max(0, (now - milliseconds) / 1000);
-  if (seconds < 5) return "just now";
-  if (seconds < 60) return `${Math.floor(seconds)}\u00a0s ago`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}\u00a0min ago`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}\u00a0h ago`;
-  return `${Math.floor(seconds / 86_400)}\u00a0d ago`;
-}
-
 /** Returns `1 line`, `2 lines`. */
 export const count = (many, noun) => `${formats[0].format(many)} ${noun}${many === 1 ? "" : "s"}`;
 

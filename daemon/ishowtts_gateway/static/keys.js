@@ -1,7 +1,6 @@
 // Keyboard shortcuts, the dialog that lists them, and the switch of the colour scheme.
 
-import { byId, icon, make } from "./dom.js";
-import { object } from "./format.js";
+import { byId, closeButton, icon, make } from "./dom.js";
 
 const THEMES = { auto: ["light", "Colours as the system has them"], light: ["dark", "Light colours"], dark: ["auto", "Dark colours"] };
 const SHORTCUTS = [
@@ -18,7 +17,7 @@ export function mountKeys(store, controls, say) {
     const names = [...store.boards.keys()].sort();
     if (names.length > 1) location.hash = `#/${encodeURIComponent(names[(names.indexOf(store.selected) + step + names.length) % names.length])}`;
   };
-  const mayCommand = (action) => () => object(store.device?.controls).command === true && action();
+  const mayCommand = (action) => () => store.may("command") && action();
   const actions = {
     "/": say.focus,
     p: mayCommand(controls.pause),
@@ -36,7 +35,7 @@ export function mountKeys(store, controls, say) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.repeat) return;
     if (document.querySelector("dialog[open]") || isTyping(event.target)) return;
-    if (event.key !== "?" && !stored(KEY, true)) return;
+    if (event.key !== "?" && !isOn(KEY)) return;
     const action = actions[event.key];
     if (!action) return;
     event.preventDefault();
@@ -50,17 +49,14 @@ const isTyping = (target) => target.matches("input:not([type=checkbox], [type=ra
 function helpDialog() {
   const dialog = byId("help");
   const rows = SHORTCUTS.map(([keys, words]) => make("div", {},
-    make("dt", {}, ...keys.split(" ").map((key) => make("kbd", { textContent: key }))), make("dd", { textContent: words })));
-  const toggle = make("input", { type: "checkbox", checked: stored(KEY, true), onchange: () => keep(KEY, toggle.checked) });
+    make("dt", {}, ...keys.split(" ").map((key) => make("kbd", {}, key))), make("dd", {}, words)));
+  const toggle = make("input", { type: "checkbox", checked: isOn(KEY), onchange: () => keep(KEY, toggle.checked) });
   dialog.replaceChildren(
-    make("h2", { id: "help-title", textContent: "Keyboard shortcuts" }),
-    make("dl", { className: "shortcuts" }, ...rows),
-    make("label", { className: "tick" }, toggle, "Use these keys (not while you type)"),
-    make("h2", { textContent: "What the page shows" }),
-    make("p", { textContent: "RTF, the real-time factor, is the time of synthesis divided by the length of the sound. Below 1, speech has no gaps." }),
-    make("p", { textContent: "First sound is the time from the moment when a line was next until it was heard." }),
-    make("p", { textContent: "A press on the name of an author shows what can be done about their lines." }),
-    make("div", { className: "dialog-actions" }, make("button", { type: "button", className: "button", textContent: "Close", onclick: () => dialog.close() })),
+    make("h2", { id: "help-title" }, "Keyboard shortcuts"),
+    make("dl", "shortcuts", ...rows),
+    make("label", "tick", toggle, "Use these keys (not while you type)"),
+    make("p", "hint", "RTF, the real-time factor, is the time of synthesis divided by the length of the sound. Below 1, speech has no gaps. First sound is the time from the moment when a line was next until it was heard."),
+    make("div", "dialog-actions", closeButton(dialog)),
   );
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   return dialog;
@@ -76,8 +72,7 @@ function mountTheme() {
     control.setAttribute("aria-label", words);
     control.title = `${words}. Press to change.`;
   };
-  let theme = stored("theme", "auto");
-  if (!Object.hasOwn(THEMES, theme)) theme = "auto";
+  let theme = document.documentElement.dataset.theme ?? "auto";
   show(theme);
   control.addEventListener("click", () => {
     [theme] = THEMES[theme];
@@ -86,13 +81,11 @@ function mountTheme() {
   });
 }
 
-function stored(name, fallback) {
+function isOn(name) {
   try {
-    const value = localStorage.getItem(name);
-    if (value === null) return fallback;
-    return typeof fallback === "boolean" ? value === "true" : value;
+    return localStorage.getItem(name) !== "false";
   } catch {
-    return fallback;
+    return true;
   }
 }
 

@@ -1,7 +1,7 @@
 // The lines that have ended, newest first, with older ones from the history of the board.
 
-import { answer, byId, cut, expandable, foreign, icon, keyed, make, run, setText } from "./dom.js";
-import { capital, clockTime, count, duration, engineName, figure, moment, number, object, text } from "./format.js";
+import { answer, badge, byId, clip, expandable, foreign, iconButton, keyed, make, run, setText } from "./dom.js";
+import { capital, clockTime, count, duration, engineName, figure, moment, number, object, text, UNKNOWN } from "./format.js";
 import { authorName } from "./moderation.js";
 import { endedLines } from "./store.js";
 
@@ -18,7 +18,7 @@ export function mountLines(store, api, openAuthor, say) {
   const older = byId("lines-older");
   const search = make("input", { type: "search", id: "lines-search", className: "input", placeholder: "Find in text or author", "aria-label": "Find in text or author", oninput: () => store.changed() });
   const kind = make("select", { id: "lines-kind", className: "input", "aria-label": "Which outcomes", onchange: () => store.changed() },
-    make("option", { value: "all", textContent: "All outcomes" }), make("option", { value: "problems", textContent: "Problems" }));
+    make("option", { value: "all" }, "All outcomes"), make("option", { value: "problems" }, "Problems"));
   byId("lines-filter").append(search, kind);
   let board = null; // name of the board that is shown
   let limit = FEW;
@@ -37,7 +37,7 @@ export function mountLines(store, api, openAuthor, say) {
     }
     const ended = endedLines(store.device);
     const shown = ended.filter(matcher(search.value, kind.value));
-    const maySay = object(store.device.controls).say === true;
+    const maySay = store.may("say");
     keyed(byId("lines-list"), shown.slice(0, limit), (line) => `${board} ${line.id}`, () => make("tr", { role: "row" }), (row, line) =>
       row.replaceChildren(...cells(line, openAuthor, maySay ? say : null)), (line) => `${maySay}${JSON.stringify(line)}`);
     byId("lines-table").hidden = shown.length === 0;
@@ -88,17 +88,15 @@ function cells(line, openAuthor, say) {
   const words = text(line.text);
   const at = line.at || null;
   const facts = [number(line.audio_s) !== null && `${duration(line.audio_s)} long`, number(line.queue_s) >= 1 && `waited ${duration(line.queue_s)}`].filter(Boolean);
-  const label = "Put this text into the box";
-  const again = say && words !== null
-    ? make("button", { type: "button", className: "icon-button small", title: label, "aria-label": label, onclick: () => say.sayAgain(words) }, icon("send"))
-    : "";
-  const cell = (name, className, ...children) => make("td", { role: "cell", "data-label": name, className }, ...children);
+  const again = say && words !== null ? iconButton("send", "Put this text into the box", () => say.sayAgain(words)) : "";
+  const cell = (name, className, ...children) =>
+    make("td", { role: "cell", className, "data-label": name, "data-unknown": children[0] === UNKNOWN ? "" : null }, ...children);
   return [
     cell("Time", "line-time", make("time", { dateTime: at ? new Date(at).toISOString() : "", textContent: clockTime(at), title: text(line.accepted_ts) ? `Accepted ${clockTime(moment(line.accepted_ts))}` : "" })),
     cell("Line", "line-cell",
-      words === null ? make("p", { className: "quiet", textContent: "Private text" }) : make("p", { className: "line-text" }, expandable(words, MAX_SHOWN)),
+      words === null ? make("p", "quiet", "Private text") : make("p", "line-text", expandable(words, MAX_SHOWN)),
       why(line),
-      make("p", { className: "line-meta" }, authorName(line, openAuthor), ...facts.map((fact) => make("span", { className: "meta", textContent: fact })))),
+      make("p", "line-meta", authorName(line, openAuthor), ...facts.map((fact) => make("span", "meta", fact)))),
     cell("Outcome", "line-outcome", outcome(line)),
     cell("Engine", "line-engine", ...engineOf(line)),
     cell("RTF", "num", line.cached === true ? "cache" : figure(line.rtf, 2)),
@@ -109,18 +107,18 @@ function cells(line, openAuthor, say) {
 
 function engineOf(line) {
   const [name, voice] = [engineName(line.engine), text(line.voice)];
-  return [cut(name, 20) ?? name, voice === null ? "" : make("span", { className: "meta" }, foreign(cut(voice, 20) ?? voice))];
+  return [clip(name, 20), voice === null ? "" : make("span", "meta", foreign(clip(voice, 20)))];
 }
 
 function outcome(line) {
   const isUnheard = line.status === "finished" && line.audible === false;
-  return make("span", { className: "badge", "data-kind": isUnheard ? "unheard" : line.status, textContent: isUnheard ? "not heard" : line.status.slice(0, 20) });
+  return isUnheard ? badge("unheard", "not heard") : badge(line.status);
 }
 
 /** Returns why a line ended so, or null. */
 function why(line) {
   const reason = text(line.reason)?.replaceAll("_", " ") ?? null;
   const detail = text(line.detail);
-  const words = detail === null ? reason : reason === null ? detail : `${capital(reason)}: ${detail}`;
-  return words === null ? null : make("p", { className: "line-why", "data-kind": isProblem(line) ? "bad" : "" }, expandable(words, 160));
+  const words = [line.status === "cancelled" ? "by" : reason, detail].filter(Boolean).join(reason ? ": " : " ");
+  return words === "" ? null : make("p", { className: "line-why", "data-kind": isProblem(line) ? "bad" : "" }, expandable(capital(words), 160));
 }

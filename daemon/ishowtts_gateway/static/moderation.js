@@ -1,21 +1,16 @@
 // Ends single lines, and all lines of one author.
 
-import { canSend, told } from "./controls.js";
-import { answer, button, byId, cut, foreign, icon, make, run } from "./dom.js";
-import { count, object, text } from "./format.js";
+import { send } from "./controls.js";
+import { button, byId, closeButton, clip, foreign, iconButton, make } from "./dom.js";
+import { count, text } from "./format.js";
 import { isActive } from "./store.js";
 
 const MAX_NAME = 40;
 
-/** Whether the gateway may send commands to the board that is shown. */
-export const mayCommand = (store) => object(store.device?.controls).command === true;
-
 /** Returns a button that ends one line, or null if that is not allowed. `status` shows the answer. */
 export function cancelButton(store, api, line, status) {
-  if (!mayCommand(store)) return null;
-  const control = make("button", { type: "button", className: "icon-button small", title: "Cancel this line", "aria-label": "Cancel this line" }, icon("cancel"));
-  control.addEventListener("click", () => canSend(store, status) &&
-    run(control, status, async () => told(await api.command(store.selected, { command: "cancel", id: line.id }), "Cancelled")));
+  if (!store.may("command")) return null;
+  const control = iconButton("cancel", "Cancel this line", () => send(store, api, control, status, { command: "cancel", id: line.id }, "Cancelled"));
   return control;
 }
 
@@ -23,8 +18,7 @@ export function cancelButton(store, api, line, status) {
 export function authorName(line, open) {
   const author = text(line.author);
   if (author === null) return null;
-  const short = cut(author, MAX_NAME);
-  const name = foreign(short === null ? author : `${short}…`, "author-name");
+  const name = foreign(clip(author, MAX_NAME), "author-name");
   return make("button", { type: "button", className: "link author", "aria-haspopup": "dialog", onclick: () => open(author) }, name);
 }
 
@@ -35,22 +29,18 @@ export function mountAuthorDialog(store, api, filter) {
     const lines = [...(store.device?.lines.values() ?? [])].filter((line) => line.author === author);
     const waiting = lines.filter(isActive).length;
     const status = make("p", { className: "answer", role: "status" });
-    const cancel = button("cancel", "Cancel all lines of this author", { className: "button danger" });
-    cancel.addEventListener("click", () => canSend(store, status) &&
-      run(cancel, status, async () => told(await api.command(store.selected, { command: "cancel", author }), "Cancelled")));
+    const cancel = button("cancel", "Cancel all lines of this author", { className: "button danger", onclick: () => send(store, api, cancel, status, { command: "cancel", author }, "Cancelled") });
     const only = button(null, "Show only their lines", { onclick: () => {
       filter(author);
       dialog.close();
     } });
-    const close = button(null, "Close", { onclick: () => dialog.close() });
     dialog.replaceChildren(
-      make("h2", { id: "author-title" }, foreign(cut(author, 120) ?? author)),
-      make("p", { textContent: `${count(waiting, "line")} wait${waiting === 1 ? "s" : ""} or ${waiting === 1 ? "is" : "are"} spoken now. This page knows ${count(lines.length, "line")} in all.` }),
-      make("p", { className: "hint", textContent: "Lines that come afterwards are spoken. To keep an author out, drop their messages before they reach the board." }),
-      make("div", { className: "dialog-actions" }, mayCommand(store) ? cancel : null, only, close),
+      make("h2", { id: "author-title" }, foreign(clip(author, 120))),
+      make("p", {}, `${count(waiting, "line")} not ended yet, ${count(lines.length, "line")} known in all.`),
+      make("p", "hint", "Lines that come afterwards are spoken. To keep an author out, drop their messages before they reach the board."),
+      make("div", "dialog-actions", store.may("command") ? cancel : null, only, closeButton(dialog)),
       status,
     );
-    answer(status, null, "");
     dialog.showModal();
   };
 }

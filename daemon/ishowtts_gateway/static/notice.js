@@ -2,8 +2,9 @@
 
 import { button, byId, foreign, icon, make, setData, setText } from "./dom.js";
 import { clockTime, text } from "./format.js";
+import { activeAlerts } from "./store.js";
 
-const LINK_TEXTS = { connecting: "Connecting", live: "Live", lost: "Connection lost" };
+const LINK_TEXTS = { connecting: "Connecting", live: "Live", gateway: "Connection lost", broker: "No broker", board: "Board offline" };
 
 /** Shows whether the page is live, and marks what is outdated. */
 export function mountNotice(store) {
@@ -13,33 +14,33 @@ export function mountNotice(store) {
     const { state } = store.link;
     const board = store.device;
     const outdated = store.outdated(board);
-    const link = state === "live" && outdated ? (outdated.reason === "broker" ? "no broker" : "offline") : state;
     setData(byId("link-state"), "state", outdated ? "lost" : state);
-    setText(byId("link-text"), { "no broker": "No broker", offline: "Board offline" }[link] ?? LINK_TEXTS[link]);
+    setText(byId("link-text"), LINK_TEXTS[outdated?.reason ?? state]);
     setData(document.body, "outdated", outdated?.reason);
-    setData(document.body, "link", state);
     document.title = titleOf(store, board, outdated);
+    const { version, started } = store.gateway;
+    setText(byId("about"), version === null ? "" : `iShowTTS ${version}. The gateway runs since ${clockTime(started)}.`);
     const wanted = JSON.stringify([outdated, board?.name, store.link.detail, store.broker.detail]);
     if (wanted === shown) return;
     shown = wanted;
+    for (const control of document.querySelectorAll("#controls button, #say-send, .queued .icon-button")) control.setAttribute("aria-disabled", String(outdated !== null));
     notice.hidden = outdated === null;
     notice.replaceChildren(...(outdated ? content(store, board, outdated) : []));
     announce(outdated, notice);
   };
   store.subscribe(render);
-  renderAbout(store);
   render();
 }
 
 function content(store, board, { reason, since }) {
   const time = since === null ? "" : ` since ${clockTime(since)}`;
   const parts = {
-    gateway: [`The gateway is away${time}.`, store.link.detail, "What you see is from before. The page connects again by itself."],
-    broker: [`The gateway has no connection to the broker${time}.`, sentence(store.broker.detail), "What you see is from before. The gateway connects again by itself."],
-    board: [`${board?.name} is offline${time}.`, null, "What you see is from before. Lines that are published now wait at the broker."],
+    gateway: [`The gateway is away${time}.`, store.link.detail, "What you see is older. The page connects again by itself."],
+    broker: [`The gateway has no connection to the broker${time}.`, sentence(store.broker.detail), "What you see is older. The gateway connects again by itself."],
+    board: [`${board?.name} is offline${time}.`, null, "What you see is older."],
   }[reason];
-  const words = make("p", {}, make("strong", { textContent: parts[0] }), " ", parts[1] ? foreign(parts[1]) : "", ` ${parts[2]}`);
-  return [icon("offline"), words, reason === "gateway" ? button(null, "Try now", { className: "button small retry" }) : ""];
+  const words = make("p", {}, make("strong", {}, parts[0]), " ", parts[1] ? foreign(parts[1]) : "", ` ${parts[2]}`);
+  return [icon("alert"), words, reason === "gateway" ? button(null, "Try now", { className: "button small retry" }) : ""];
 }
 
 const sentence = (detail) => (text(detail) === null || /[.!?]$/.test(detail) ? detail : `${detail}.`);
@@ -53,14 +54,7 @@ function announce(outdated, notice) {
 
 function titleOf(store, board, outdated) {
   if (!board) return "iShowTTS";
-  const alerts = [...store.boards.values()].reduce((sum, one) => sum + Object.values(one.alerts ?? {}).filter((alert) => alert?.active === true).length, 0);
+  const alerts = [...store.boards.values()].reduce((sum, one) => sum + activeAlerts(one).length, 0);
   const state = outdated ? "outdated" : (text(board.state?.state) ?? "unknown");
   return `${alerts ? `(${alerts}) ` : ""}${board.name}: ${state} – iShowTTS`;
-}
-
-function renderAbout(store) {
-  store.subscribe(() => {
-    const { version, started } = store.gateway;
-    setText(byId("about"), version === null ? "" : `iShowTTS ${version}. The gateway runs since ${clockTime(started)}.`);
-  });
 }

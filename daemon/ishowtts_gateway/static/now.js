@@ -1,8 +1,8 @@
 // What is being said now, and how far it is.
 
 import { boardState } from "./boards.js";
-import { byId, cut, expandable, foreign, make, setData, setText } from "./dom.js";
-import { ago, clockTime, engineName, moment, number, object, position, text } from "./format.js";
+import { badge, byId, clip, expandable, foreign, make, setData, setText } from "./dom.js";
+import { clockTime, engineName, moment, number, object, position, text } from "./format.js";
 import { endedLines } from "./store.js";
 
 const TICK_MS = 250;
@@ -25,12 +25,14 @@ export function mountNow(store) {
     const pills = pillsOf(board, state);
     const last = speaking ? null : (endedLines(board).find((line) => line.status === "finished") ?? null);
     const line = speaking ? board.lines.get(speaking.id) : null;
-    const wanted = JSON.stringify([board.name, speaking, pills, last, state.state, state.detail, line?.priority, line?.started_ts]);
+    // Not the progress: a new element would close what somebody has opened.
+    const { played_s, left_s, segment, segments, ...told } = speaking ?? {};
+    const wanted = JSON.stringify([board.name, told, pills, last, state.detail, line]);
     if (wanted === shown) return;
     shown = wanted;
     setText(byId("now-board"), board.name);
-    byId("state").replaceChildren(...pills.map(([kind, word]) => make("span", { className: "pill", "data-state": kind }, make("span", { className: "dot", "aria-hidden": "true" }), word)));
-    byId("now-body").replaceChildren(...(speaking ? spoken(speaking, line) : idle(board, state, last)));
+    byId("state").replaceChildren(...pills.map(([kind, word]) => badge(kind, make("span", "dot"), word)));
+    byId("now-body").replaceChildren(...(speaking ? spoken(speaking, line) : idle(pills[0][0], state, last)));
     announce(store, speaking);
   };
   store.subscribe(render);
@@ -47,53 +49,42 @@ function pillsOf(board, state) {
 }
 
 function spoken(speaking, line) {
-  const words = text(speaking.text) ?? "";
+  const words = text(speaking.text);
   const author = text(speaking.author) ?? text(line?.author);
-  const size = words.length < 60 ? "short" : words.length < 180 ? "medium" : "long";
+  const size = words === null || words.length >= 60 ? (words?.length >= 180 ? "long" : "medium") : "short";
   const since = moment(speaking.since) ?? moment(line?.started_ts);
-  const voice = text(speaking.voice);
-  const engine = text(speaking.engine);
   const facts = [
-    voice && ["Voice", voice],
-    engine && ["Engine", engineName(engine)],
-    since !== null && ["Since", clockTime(since)],
-    text(line?.priority) && line.priority !== "normal" && ["Priority", line.priority],
-  ].filter(Boolean);
-  const lead = author ? make("p", { className: "now-author" }, foreign(cut(author, 80) ?? author)) : null;
-  const body = words === ""
-    ? make("p", { className: "now-text", "data-size": "medium", textContent: "A line whose text is private." })
-    : make("p", { className: "now-text", "data-size": size }, expandable(words, MAX_SHOWN));
-  return [lead ?? "", body, factList(facts)];
-}
-
-function factList(facts) {
-  const list = make("dl", { className: "now-facts" });
-  for (const [name, value] of facts) list.append(make("div", {}, make("dt", { textContent: name }), make("dd", {}, foreign(value))));
-  return list;
+    ["Voice", text(speaking.voice)],
+    ["Engine", text(speaking.engine) && engineName(speaking.engine)],
+    ["Since", since && clockTime(since)],
+    ["Priority", line?.priority === "normal" ? null : text(line?.priority)],
+  ];
+  return [
+    author === null ? "" : make("p", "now-author", foreign(clip(author, 80))),
+    make("p", { className: "now-text", "data-size": size }, words === null ? "A line whose text is private." : expandable(words, MAX_SHOWN)),
+    make("dl", "now-facts", ...facts.filter(([, value]) => value).map(([name, value]) =>
+      make("div", {}, make("dt", {}, name), make("dd", {}, foreign(value))))),
+  ];
 }
 
 const IDLE = {
+  offline: ["Offline.", "This board does not answer."],
   starting: ["Starting.", "It loads what the first line needs."],
   warming: ["Warming up.", "F5 prepares its lengths. Another engine speaks until then."],
   paused: ["Paused.", "Lines wait until speech is resumed."],
 };
 
-function idle(board, state, last) {
-  if (board.availability === "offline") return quiet("Offline.", "This board does not answer.", last);
-  const [title, hint] = (state.paused === true ? IDLE.paused : IDLE[state.state]) ?? ["Nothing is being said.", null];
-  const detail = state.state === "starting" || state.state === "warming" ? text(state.detail) : null;
-  return quiet(title, detail ?? hint, last);
-}
-
-function quiet(title, hint, last) {
-  const parts = [make("p", { className: "now-text quiet-text", "data-size": "short", textContent: title })];
-  if (hint) parts.push(make("p", { className: "now-hint" }, foreign(hint)));
-  if (last && text(last.text)) {
-    const words = cut(last.text, 140);
-    parts.push(make("p", { className: "now-last" }, make("span", { className: "label", textContent: "Last line" }), foreign(words === null ? last.text : `${words}…`),
-      make("span", { className: "label", textContent: last.at ? ago(last.at) : "" })));
-  }
-  return parts;
+/** Returns what is shown if nothing is spoken. `kind` is the state of the board. */
+function idle(kind, state, last) {
+  const [title, hint] = Object.hasOwn(IDLE, kind) ? IDLE[kind] : ["Nothing is being said.", ""];
+  const detail = kind === "starting" || kind === "warming" ? text(state.detail) : null;
+  const words = text(last?.text);
+  return [
+    make("p", { className: "now-text quiet", "data-size": "short" }, title),
+    make("p", "now-hint", foreign(detail ?? hint)),
+    words === null ? "" : make("p", "now-last", make("span", "label", "Last line"), foreign(clip(words, 140)),
+      make("span", "label", last.at ? clockTime(last.at) : "")),
+  ];
 }
 
 /** Tells screen readers which line is spoken: the newest, at most every 4 s. */
@@ -105,7 +96,7 @@ function announcer() {
     timer = null;
     if (next === null || next.id === told) return;
     told = next.id;
-    const words = cut(next.words, 200) ?? next.words;
+    const words = clip(next.words, 200);
     byId("announce-now").replaceChildren(foreign(next.author ? `${next.author}: ${words}` : words));
     timer = setTimeout(tell, ANNOUNCE_MS);
   };
@@ -131,10 +122,8 @@ class Progress {
   }
 
   update(board, speaking, isPaused, isOutdated) {
-    const isVisible = speaking !== null;
-    this.bar.hidden = !isVisible;
-    byId("progress-text").hidden = !isVisible;
-    if (!isVisible) {
+    this.bar.hidden = byId("progress-text").hidden = speaking === null;
+    if (speaking === null) {
       this.mark = this.line = null;
       return;
     }
@@ -165,7 +154,6 @@ class Progress {
     const left_s = number(this.line.left_s);
     const total_s = told_s !== null && left_s !== null ? told_s + left_s : null;
     const played_s = this.played();
-    const hasSound = text(this.line.since) !== null;
     let share = null;
     if (total_s) share = Math.min(played_s / total_s, 0.995);
     else if (number(segment) && number(segments)) share = Math.min((segment - 1) / segments, 1);
@@ -176,7 +164,7 @@ class Progress {
     const percent = Math.round(this.shown * 20) * 5;
     if (share === null) this.bar.removeAttribute("aria-valuenow");
     else if (this.bar.getAttribute("aria-valuenow") !== String(percent)) this.bar.setAttribute("aria-valuenow", percent);
-    setText(this.words[0], !hasSound && text(this.line.engine) !== null ? "Preparing" : told_s === null ? "" : position(Math.min(played_s, total_s ?? played_s)));
+    setText(this.words[0], this.line.since === null ? "Preparing" : told_s === null ? "" : position(Math.min(played_s, total_s ?? played_s)));
     setText(this.words[1], number(segments) > 1 ? `Segment ${segment} of ${segments}` : "");
     setText(this.words[2], total_s === null ? "" : `about ${position(Math.ceil(Math.max(0, total_s - played_s)))} left`);
   }

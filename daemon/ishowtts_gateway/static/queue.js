@@ -1,8 +1,8 @@
 // The lines that wait, in the order in which they are spoken.
 
-import { byId, expandable, keyed, make, setText } from "./dom.js";
-import { count, duration, number, object, text } from "./format.js";
-import { authorName, cancelButton, mayCommand } from "./moderation.js";
+import { badge, byId, expandable, keyed, make, setText } from "./dom.js";
+import { clockTime, count, number, object, text } from "./format.js";
+import { authorName, cancelButton } from "./moderation.js";
 import { waitingLines } from "./store.js";
 
 const FEW = 8;
@@ -26,8 +26,8 @@ export function mountQueue(store, api, openAuthor) {
     const depth = Math.max(number(object(board.state).queue_depth) ?? 0, waiting.length);
     setText(byId("queue-count"), depth === 0 ? "" : count(depth, "line"));
     byId("queue-empty").hidden = depth > 0;
-    const items = waiting.slice(0, limit).map((line, place) => ({ line, place, may: mayCommand(store) }));
-    keyed(byId("queue-list"), items, (item) => `${board.name} ${item.line.id}`, () => make("li", { className: "queued" }), (element, item) =>
+    const items = waiting.slice(0, limit).map((line, place) => ({ line, place, may: store.may("command") }));
+    keyed(byId("queue-list"), items, (item) => `${board.name} ${item.line.id}`, () => make("li", "queued"), (element, item) =>
       element.replaceChildren(...entry(store, api, item, status, openAuthor)));
     const hidden = depth - items.length;
     // Lines that came before the gateway started are counted by the board, and not known here.
@@ -42,15 +42,15 @@ function entry(store, api, { line, place }, status, openAuthor) {
   const words = text(line.text);
   const priority = text(line.priority);
   const badges = [];
-  if (line.status === "interrupted") badges.push(make("span", { className: "badge", "data-kind": "interrupted", textContent: "interrupted" }));
-  if (priority !== null && priority !== "normal") badges.push(make("span", { className: "badge", "data-kind": priority, textContent: priority }));
+  if (line.status === "interrupted") badges.push(badge("interrupted"));
+  if (priority !== null && priority !== "normal") badges.push(badge(priority));
   if (text(line.voice)) badges.push(make("span", { className: "meta", textContent: `voice ${line.voice}` }));
-  const waited = line.at ? make("time", { className: "meta", title: "How long it has waited", textContent: duration(Math.max(0, Math.round((Date.now() - line.at) / 1000))) }) : null;
+  const since = line.at ? make("time", { className: "meta", title: "It waits since then", textContent: clockTime(line.at) }) : null;
   return [
     make("span", { className: "place", "aria-hidden": "true", textContent: String(place + 1) }),
-    make("div", { className: "queued-body" },
-      words === null ? make("p", { className: "quiet", textContent: "Private text" }) : make("p", { className: "line-text" }, expandable(words, MAX_SHOWN)),
-      make("p", { className: "line-meta" }, authorName(line, openAuthor), ...badges, waited)),
+    make("div", "queued-body",
+      words === null ? make("p", "quiet", "Private text") : make("p", "line-text", expandable(words, MAX_SHOWN)),
+      make("p", "line-meta", authorName(line, openAuthor), ...badges, since)),
     cancelButton(store, api, line, status) ?? "",
   ];
 }

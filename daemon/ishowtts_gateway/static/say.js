@@ -6,7 +6,6 @@ import { count, number, object, text, texts } from "./format.js";
 
 const PRIORITIES = [["low", "Low", "Spoken only if nothing else waits"], ["normal", "Normal", ""], ["high", "High", "Before all normal lines"],
   ["urgent", "Urgent", "Interrupts the line that is spoken now"]];
-const DRAFT = "draft";
 
 /** Shows the box if the gateway may publish lines. Returns `focus()` and `sayAgain(line)`. */
 export function mountSay(store, api) {
@@ -16,21 +15,20 @@ export function mountSay(store, api) {
     "aria-describedby": "say-count", oninput: () => changed() });
   const counter = make("span", { id: "say-count", className: "say-count" });
   const voice = make("select", { id: "say-voice", className: "input" });
-  const voiceField = make("label", { className: "field" }, make("span", { textContent: "Voice" }), voice);
-  const send = button("send", "Say it", { id: "say-send", type: "submit", className: "button primary", title: "Say it (Ctrl+Enter)" });
+  const voiceField = make("label", "field", make("span", {}, "Voice"), voice);
+  const send = button("send", "Say it", { id: "say-send", type: "submit", className: "button primary" });
   form.append(
     make("label", { className: "visually-hidden", for: "say-text", textContent: "Text of the line" }),
     words,
     counter,
     priorityField(),
-    make("div", { className: "say-row" }, voiceField, send),
+    make("div", "say-row", voiceField, send),
   );
   let id = newId();
   let names = "";
 
   const changed = () => {
     id = newId();
-    keepDraft(words.value);
     showCount(store, words, counter);
   };
   const submit = async () => {
@@ -41,7 +39,7 @@ export function mountSay(store, api) {
     if (voice.value) line.voice = voice.value;
     if (priority === "urgent") line.urgent = true;
     else if (priority !== "normal") line.priority = priority;
-    const event = await run(send, status, async () => outcome(await api.say(store.selected, line), line));
+    const event = await run(send, status, async () => outcome(await api.say(store.selected, line)));
     // The same id again is not spoken twice: it stays until the board has taken the line, whatever the answer was.
     if (event && words.value.trim() === line.text) {
       words.value = "";
@@ -61,17 +59,16 @@ export function mountSay(store, api) {
     }
   });
 
-  words.value = keptDraft();
   store.subscribe(() => {
     const board = store.device;
-    byId("say").hidden = object(board?.controls).say !== true;
+    byId("say").hidden = !store.may("say");
     const voices = texts(object(board?.info).voices);
     const wanted = JSON.stringify([voices, board?.voice]);
     if (wanted !== names) {
       names = wanted;
       const chosen = voice.value;
       const first = text(board?.voice) === null ? "Default voice" : `Default (${board.voice})`;
-      voice.replaceChildren(make("option", { value: "", textContent: first }), ...voices.map((name) => make("option", { value: name, textContent: name })));
+      voice.replaceChildren(make("option", { value: "" }, first), ...voices.map((name) => make("option", { value: name }, name)));
       voice.value = voices.includes(chosen) ? chosen : "";
       voiceField.hidden = voices.length === 0;
     }
@@ -89,25 +86,21 @@ export function mountSay(store, api) {
 
 function priorityField() {
   const choices = PRIORITIES.map(([value, label, title]) => make("label", { className: "choice", title, "data-value": value },
-    make("input", { type: "radio", name: "priority", value, checked: value === "normal" }), make("span", { textContent: label })));
-  return make("fieldset", { className: "field" }, make("legend", { textContent: "Priority" }), make("div", { className: "choices" }, ...choices));
+    make("input", { type: "radio", name: "priority", value, checked: value === "normal" }), make("span", {}, label)));
+  return make("fieldset", "field", make("legend", {}, "Priority"), make("div", "choices", ...choices));
 }
 
-function outcome(event, line) {
-  const detail = text(object(event).detail);
-  switch (object(event).event) {
-    case "accepted": {
-      const ahead = number(event.queue_depth);
-      if (line.urgent) return { text: "Accepted. It goes before all others.", value: event };
-      return { text: ahead > 1 ? `Accepted. ${count(ahead, "line")} wait now.` : "Accepted.", value: event };
-    }
-    case "merged":
-      return { text: "The same text waits already. It is spoken once.", value: event };
-    case "duplicate":
-      return { text: "The board has this line already. It is not spoken twice.", value: event };
-    default:
-      return { text: detail ? `Rejected: ${detail}` : "The board rejected the line.", isRefused: true };
-  }
+const TAKEN = {
+  accepted: "Accepted.",
+  merged: "The same text waits already. It is spoken once.",
+  duplicate: "The board has this line already. It is not spoken twice.",
+};
+
+/** Returns what the first event of a line says. */
+function outcome(event) {
+  const { event: name, detail, queue_depth: depth } = object(event);
+  if (!Object.hasOwn(TAKEN, name)) return { text: text(detail) ? `Rejected: ${detail}` : "The board rejected the line.", isRefused: true };
+  return { text: number(depth) > 1 ? `${TAKEN[name]} ${count(depth, "line")} wait.` : TAKEN[name], value: event };
 }
 
 function showCount(store, words, counter) {
@@ -120,20 +113,4 @@ function showCount(store, words, counter) {
 /** Returns a random id. `randomUUID` exists only with HTTPS and on localhost. */
 function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function keepDraft(words) {
-  try {
-    sessionStorage.setItem(DRAFT, words);
-  } catch {
-    // Storage may be forbidden or full: a reload then loses the draft.
-  }
-}
-
-function keptDraft() {
-  try {
-    return sessionStorage.getItem(DRAFT) ?? "";
-  } catch {
-    return "";
-  }
 }

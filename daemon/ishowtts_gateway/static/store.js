@@ -2,10 +2,10 @@
 
 import { moment, number, object, text } from "./format.js";
 
-const MAX_LINES = 1500; // lines of a board that the page keeps, older ones from its history too
+const MAX_LINES = 1500; // of a board
 const MAX_POINTS = 20_000; // an hour at 0.2 s, the shortest interval
 const HOUR_S = 3600;
-const PAUSE_MS = 50; // between two drawings; a flood of events draws no more often
+const PAUSE_MS = 50; // between two drawings
 const ACTIVE = new Set(["waiting", "speaking", "interrupted"]);
 
 /** Whether a line has not ended yet. */
@@ -19,7 +19,8 @@ export class Store {
     this.link = { state: "connecting", since: Date.now(), detail: null };
     this.gateway = { version: null, started: null };
     this.selected = null;
-    this.listeners = new Set();
+    this.listeners = [];
+    this.skew_s = 0;
     this.pending = null;
   }
 
@@ -28,13 +29,22 @@ export class Store {
     return this.boards.get(this.selected) ?? null;
   }
 
-  /** Calls `listener` after changes. Returns a function that ends this. */
-  subscribe(listener) {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+  /** Whether the gateway may `say`, `command` or change `voices` on the board that is shown. */
+  may(what) {
+    return object(this.device?.controls)[what] === true;
   }
 
-  /** Tells the views once, however many changes there are until then. A hidden page draws no frames. */
+  /** Calls `listener` after changes. */
+  subscribe(listener) {
+    this.listeners.push(listener);
+  }
+
+  /** The time by the gateway's clock, in seconds: that of this machine may be wrong. */
+  now_s() {
+    return Date.now() / 1000 + this.skew_s;
+  }
+
+  /** Tells the views soon, once for all changes until then. A hidden page draws no frames. */
   changed() {
     this.pending ??= setTimeout(() => requestAnimationFrame(() => {
       this.pending = null;
@@ -82,7 +92,7 @@ export class Store {
       const name = text(object(snapshot).name);
       if (name === null) continue;
       const board = newBoard(name);
-      // What the page has of the last hour stays, so that the charts show no gap until they are read again.
+      // The charts keep what they show until the last hour is read again.
       if (name === this.selected) board.series = before.get(name)?.series ?? null;
       this.boards.set(name, board);
       this.update(board, snapshot);
@@ -93,7 +103,9 @@ export class Store {
 
   onBroker(data) {
     const connected = data.connected === true;
-    const since = connected === this.broker.connected ? this.broker.since : (moment(data.since) ?? Date.now());
+    const before = this.broker;
+    // When it was lost is not known if the page did not see it.
+    const since = connected === before.connected ? before.since : before.connected === null ? null : Date.now();
     this.broker = { connected, detail: text(data.detail), since };
   }
 
@@ -105,7 +117,7 @@ export class Store {
     this.keepSelection();
   }
 
-  /** Takes the fields of a snapshot that came. `lines` becomes a map by id. */
+  /** Takes fields of a snapshot. `lines` becomes a map by id. */
   update(board, fields) {
     const { lines, ...rest } = fields;
     const wasOffline = board.availability === "offline";
@@ -113,7 +125,7 @@ export class Store {
     if (board.availability === "offline" && !wasOffline) board.offlineSince = moment(object(board.telemetry).ts) ?? Date.now();
     if ("state" in fields) {
       board.stateAt = performance.now();
-      board.isFresh = true; // it was told now, not before the page connected
+      board.isFresh = true; // told now, not before the page connected
     }
     if (!Array.isArray(lines)) return;
     board.lines = new Map();
@@ -123,21 +135,26 @@ export class Store {
   onLine(data) {
     const board = this.boards.get(data.device);
     if (!board) return;
+    const before = board.lines.get(object(data.line).id);
     const line = addLine(board, data.line);
-    if (line && !isActive(line) && number(line.rtf) !== null && board.series) {
-      board.series.rtf.push([(moment(line.ended_ts) ?? Date.now()) / 1000, line.rtf, text(line.engine)]);
-    }
+    const isNew = line && !isActive(line) && (!before || isActive(before));
+    if (!isNew || number(line.rtf) === null || !board.series) return;
+    const now_s = this.now_s();
+    const ended_s = moment(line.ended_ts) / 1000;
+    // The clock of the board may be wrong.
+    board.series.rtf.push([ended_s > now_s - HOUR_S && ended_s <= now_s ? ended_s : now_s, line.rtf, text(line.engine)]);
+    dropOld(board.series.rtf, now_s);
   }
 
   onTelemetry(data) {
     const board = this.boards.get(data.device);
-    if (!board?.series) return;
-    const { columns, points } = board.series;
-    points.push(columns.map((column) => number(object(data.point)[column])));
-    const oldest = points.at(-1)[0] - HOUR_S;
-    let outdatedPoints = Math.max(0, points.length - MAX_POINTS);
-    while (outdatedPoints < points.length && points[outdatedPoints][0] < oldest) outdatedPoints += 1;
-    if (outdatedPoints > 50 || points.length > MAX_POINTS) points.splice(0, outdatedPoints);
+    const { t } = object(data.point);
+    if (number(t) === null) return;
+    const skew_s = t - Date.now() / 1000;
+    this.skew_s = Math.abs(skew_s) > 3 ? skew_s : 0;
+    if (!board?.series?.columns.length) return;
+    board.series.points.push(board.series.columns.map((column) => number(data.point[column])));
+    dropOld(board.series.points, t);
   }
 
   onGone(data) {
@@ -149,10 +166,9 @@ export class Store {
   setSeries(name, data) {
     const board = this.boards.get(name);
     if (!board) return;
-    const columns = Array.isArray(data.columns) ? data.columns : [];
-    const points = (Array.isArray(data.points) ? data.points : []).filter((row) => Array.isArray(row) && number(row[0]) !== null);
-    const rtf = (Array.isArray(data.rtf) ? data.rtf : []).filter((row) => Array.isArray(row) && number(row[0]) !== null);
-    board.series = { columns, points, rtf, readAt: Date.now() };
+    const list = (value) => (Array.isArray(value) ? value : []);
+    const rows = (value) => list(value).filter((row) => number(list(row)[0]) !== null);
+    board.series = { columns: list(data.columns), points: rows(data.points), rtf: rows(data.rtf) };
     this.changed();
   }
 
@@ -178,6 +194,12 @@ function newBoard(name) {
     muted: null, voice: null, controls: null, lines: new Map(), series: null, offlineSince: null, stateAt: 0, isFresh: false };
 }
 
+/** Drops the rows of the time before the last hour, many at a time. */
+function dropOld(rows, now_s) {
+  const kept = rows.findIndex(([time]) => time >= now_s - HOUR_S);
+  if (kept > 50 || rows.length > MAX_POINTS) rows.splice(0, Math.max(kept, rows.length - MAX_POINTS));
+}
+
 /** Inserts or replaces a line by its id. Returns it, or null if it is none. */
 function addLine(board, line, isOld = false) {
   const id = text(object(line).id);
@@ -201,7 +223,7 @@ export function endedLines(board) {
 
 const RANK = { urgent: 0, high: 1, normal: 2, low: 3 };
 
-/** Returns the lines that wait, in the order in which they are spoken. An interrupted line is the next of its rank. */
+/** Returns the lines that wait, in the order in which they are spoken. */
 export function waitingLines(board) {
   const rank = (line) => (line.status === "interrupted" ? -1 : 0) + 2 * (RANK[line.priority] ?? 2);
   return [...board.lines.values()]

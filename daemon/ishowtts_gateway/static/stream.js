@@ -3,7 +3,6 @@
 const SILENCE_MS = 40_000; // the gateway sends a comment every 15 s
 const HIDDEN_MS = 60_000; // a hidden page gives its connection back: browsers allow six to one host
 const PAUSES_MS = [500, 1000, 2000, 4000, 8000];
-const MAX_EVENT = 20_000_000; // characters; 200 boards with 200 lines each are below this
 
 /** Reads `url` for as long as the page lives. `onEvent(kind, data)`, `onState(state, detail)`, `onForbidden()`. */
 export class Stream {
@@ -12,7 +11,6 @@ export class Stream {
     this.onEvent = onEvent;
     this.onState = onState;
     this.onForbidden = onForbidden;
-    this.lastId = null;
     this.failures = 0;
     this.abort = null;
     this.wake = null;
@@ -76,16 +74,14 @@ export class Stream {
     };
     alive();
     try {
-      const headers = { Accept: "text/event-stream" };
-      if (this.lastId !== null) headers["Last-Event-ID"] = this.lastId;
-      const response = await fetch(this.url, { headers, signal: this.abort.signal, cache: "no-store", credentials: "same-origin" });
+      const response = await fetch(this.url, { signal: this.abort.signal, cache: "no-store", credentials: "same-origin" });
       if (response.status === 401) {
         this.onForbidden();
         return "The gateway asks for its token.";
       }
       if (!response.ok) return (await errorOf(response)) ?? `The gateway answered with status ${response.status}.`;
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      const parse = parser((kind, data, id) => this.take(kind, data, id));
+      const parse = parser((kind, data) => this.take(kind, data));
       for (;;) {
         const { value, done } = await reader.read();
         if (done) return reason;
@@ -100,8 +96,7 @@ export class Stream {
     }
   }
 
-  take(kind, data, id) {
-    if (id !== null) this.lastId = id;
+  take(kind, data) {
     let value;
     try {
       value = JSON.parse(data);
@@ -126,15 +121,14 @@ export async function errorOf(response) {
   }
 }
 
-/** Returns a function that takes pieces of an event stream, and calls `onEvent(kind, data, id)` for each event. */
+/** Returns a function that takes pieces of an event stream, and calls `onEvent(kind, data)` for each event. */
 export function parser(onEvent) {
   let rest = "";
   let kind = "message";
-  let id = null;
   let data = [];
   const line = (text) => {
     if (text === "") {
-      if (data.length > 0) onEvent(kind, data.join("\n"), id);
+      if (data.length > 0) onEvent(kind, data.join("\n"));
       kind = "message";
       data = [];
       return;
@@ -145,11 +139,9 @@ export function parser(onEvent) {
     const value = colon < 0 ? "" : text.slice(text[colon + 1] === " " ? colon + 2 : colon + 1);
     if (name === "event") kind = value;
     else if (name === "data") data.push(value);
-    else if (name === "id") id = value;
   };
   return (piece) => {
     rest += piece;
-    if (rest.length > MAX_EVENT) throw new Error("an event is too long");
     if (!/[\r\n]/.test(piece)) return; // a part of a long line: it is split once, at its end
     const lines = rest.split(/\r\n|\n|\r(?!$)/);
     rest = lines.pop();
