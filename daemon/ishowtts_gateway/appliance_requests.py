@@ -77,10 +77,11 @@ class Answer:
 
     async def wait(self, timeout_s: float = ANSWER_S) -> dict[str, Any]:
         """Wait for the answer. Raises GatewayError with status 504 if none comes in time."""
-        try:
-            return await asyncio.wait_for(asyncio.shield(self._event), timeout_s)
-        except asyncio.TimeoutError as error:
-            raise GatewayError(504, f"{self._device} has not answered within {timeout_s:g} s") from error
+        # Not `wait_for`: before Python 3.12 it ignores a cancellation that comes together with the answer.
+        await asyncio.wait({self._event}, timeout=timeout_s)
+        if not self._event.done():
+            raise GatewayError(504, f"{self._device} has not answered within {timeout_s:g} s")
+        return self._event.result()
 
 
 class ApplianceRequests:

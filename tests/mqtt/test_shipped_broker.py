@@ -20,37 +20,41 @@ from support.waiting import eventually
 ROOT = "ishowtts/test"
 SAY = [f"{ROOT}/say", f"{ROOT}/say/anna"]
 STEER = [f"{ROOT}/urgent", f"{ROOT}/command", f"{ROOT}/volume/set", f"{ROOT}/voice/set"]
+VOICES = [f"{ROOT}/voice/anna/set"]
 SEEN = [
     f"{ROOT}/{name}" for name in ("availability", "event", "info", "muted", "state", "telemetry", "voice", "volume")
 ]
 ALERTS = [f"{ROOT}/alert/{name.value}" for name in AlertName]
-PROBES = [f"{ROOT}/probe", f"{ROOT}/probe/commands"]
+PROBES = [f"{ROOT}/probe", f"{ROOT}/probe/commands", f"{ROOT}/probe/voices"]
 DISCOVERY = "homeassistant/device/ishowtts_ishowtts_test/config"
 HOME_ASSISTANT = [DISCOVERY, "homeassistant/status", "homeassistant/sensor/other/config"]
-ROLES = ("publisher", "controller", "observer", "homeassistant", "ishowtts")
+ROLES = ("publisher", "controller", "observer", "gateway", "homeassistant", "ishowtts")
 REPLIES = [f"ishowtts/reply/{role}/1" for role in ROLES]
-EVERYTHING = [*SAY, *STEER, *SEEN, *ALERTS, *PROBES, *REPLIES, *HOME_ASSISTANT]
+EVERYTHING = [*SAY, *STEER, *VOICES, *SEEN, *ALERTS, *PROBES, *REPLIES, *HOME_ASSISTANT]
 
 MAY_PUBLISH = {
     "publisher": SAY,
-    "controller": [*SAY, *STEER],
+    "controller": [*SAY, *STEER, *VOICES],
     "observer": [],
+    "gateway": [*SAY, *STEER, *VOICES],
     "homeassistant": [SAY[0], *STEER, *HOME_ASSISTANT],
-    "ishowtts": [*SAY, *STEER, *SEEN, *ALERTS, *PROBES, *REPLIES, DISCOVERY],
+    "ishowtts": [*SAY, *STEER, *VOICES, *SEEN, *ALERTS, *PROBES, *REPLIES, DISCOVERY],
 }
 MAY_READ = {
     "publisher": [REPLIES[0]],
     "controller": [REPLIES[1]],
     "observer": [*SEEN, *ALERTS, REPLIES[2]],
-    "homeassistant": [*SEEN, *ALERTS, REPLIES[3], *HOME_ASSISTANT],
+    "gateway": [*SEEN, *ALERTS, REPLIES[3]],
+    "homeassistant": [*SEEN, *ALERTS, REPLIES[4], *HOME_ASSISTANT],
     "ishowtts": [
         *SAY,
         *STEER,
+        *VOICES,
         *PROBES,
         *ALERTS,
         *(topic for topic in SEEN if not topic.endswith(("/muted", "/voice", "/volume"))),
         "homeassistant/status",
-        REPLIES[4],
+        REPLIES[5],
     ],
 }
 PASSWORDS = {role: f"password of {role}" for role in ROLES}
@@ -98,7 +102,7 @@ def test_a_role_can_publish_only_on_its_topics(shared: ShippedBroker, enter: Exi
     fences = [SAY[0], SEEN[0], *REPLIES]
     for fence in fences:
         appliance.publish(fence, "fence")
-    for witness, fence in zip(witnesses, [REPLIES[0], REPLIES[1], SEEN[0], SEEN[0], SAY[0]], strict=True):
+    for witness, fence in zip(witnesses, [REPLIES[0], REPLIES[1], SEEN[0], SEEN[0], SEEN[0], SAY[0]], strict=True):
         witness.wait_for(fence, lambda message: message.text == "fence")
     arrived = {m.topic for witness in witnesses for m in witness.messages if m.text == f"from {role}"}
     assert arrived == set(MAY_PUBLISH[role])
@@ -150,6 +154,9 @@ def test_the_appliance_works_with_the_rights_of_its_user(
             capture_output=True, text=True, check=False, timeout=30,
         )  # fmt: skip
         assert "not authorized" in (denied.stdout + denied.stderr).lower()
+        gateway = connect(enter, shipped, "gateway").subscribe("ishowtts/reply/gateway/#")
+        gateway.publish(f"{ROOT}/command", {"command": "history"}, ResponseTopic="ishowtts/reply/gateway/x/test")
+        assert len(gateway.wait_for("ishowtts/reply/gateway/x/test").json["lines"]) == 1
         controller.publish(f"{ROOT}/command", "pause")
         observer.wait_for(f"{ROOT}/event", lambda message: message.json["event"] == "command")
         assert not any(message.text == "true" for message in observer.on(f"{ROOT}/muted"))
